@@ -1,0 +1,180 @@
+//! What a login allows.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+use crate::{GrantError, Scopes, Subject};
+
+/// Claims that gatepass sets or reads itself (RFC 7519 §4.1, RFC 9068 §2.2, RFC 8693 §4.3, OIDC Core §2).
+const RESERVED: [&str; 11] = [
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "nbf",
+    "iat",
+    "jti",
+    "sid",
+    "auth_time",
+    "client_id",
+    "scope",
+];
+
+/// What a successful login allows: who, with which scopes, with which further claims.
+///
+/// ```
+/// use std::time::Duration;
+/// use gatepass::{Grant, Scopes, Subject};
+///
+/// #[derive(serde::Serialize)]
+/// struct Tenant { tenant: u32 }
+///
+/// let grant = Grant::new(Subject::new("alice")?)
+///     .scopes(Scopes::parse("profile")?)
+///     .claims(&Tenant { tenant: 7 })?
+///     .device("Alice's laptop")
+///     .access_ttl(Duration::from_secs(300));
+/// # Ok::<(), gatepass::GrantError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Grant {
+    subject: Subject,
+    #[serde(default, skip_serializing_if = "Scopes::is_empty")]
+    scopes: Scopes,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    claims: Map<String, Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    device: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    access_ttl: Option<Duration>,
+}
+
+impl Grant {
+    /// Longest device label in bytes; what is longer is cut, since it only names a row in a list.
+    const MAX_DEVICE: usize = 100;
+
+    /// A grant for `subject`, with neither scopes nor custom claims yet.
+    #[must_use]
+    pub fn new(subject: Subject) -> Self {
+        Self {
+            subject,
+            scopes: Scopes::default(),
+            claims: Map::new(),
+            device: None,
+            access_ttl: None,
+        }
+    }
+
+    /// Allows these scopes.
+    #[must_use]
+    pub fn scopes(mut self, scopes: Scopes) -> Self {
+        self.scopes = scopes;
+        self
+    }
+
+    /// Puts the members of `claims` beside the standard claims of the access token. They are
+    /// readable by whoever holds the token: not a place for secrets.
+    ///
+    /// # Errors
+    ///
+    /// [`GrantError::NotAnObject`] if `claims` does not serialise to a JSON object,
+    /// [`GrantError::ReservedClaim`] if a member has the name of a claim that gatepass sets.
+    pub fn claims(mut self, claims: &impl Serialize) -> Result<Self, GrantError> {
+        let Ok(Value::Object(claims)) = serde_json::to_value(claims) else {
+            return Err(GrantError::NotAnObject);
+        };
+        if let Some(name) = claims.keys().find(|name| RESERVED.contains(&name.as_str())) {
+            return Err(GrantError::ReservedClaim(name.clone()));
+        }
+        self.claims = claims;
+        Ok(self)
+    }
+
+    /// Names the device, for the user's list of sessions. Cut after 100 bytes.
+    #[must_use]
+    pub fn device(mut self, label: impl Into<String>) -> Self {
+        let mut label: String = label.into();
+        label.retain(|c| !c.is_control());
+        label.truncate(label.floor_char_boundary(Self::MAX_DEVICE));
+        self.device = Some(label);
+        self
+    }
+
+    /// Gives the access tokens of this session a lifetime of their own instead of the configured
+    /// one. At least the overlap and at most the absolute lifetime, or issuing fails with
+    /// [`GrantError::AccessTtl`].
+    #[must_use]
+    pub fn access_ttl(mut self, ttl: Duration) -> Self {
+        self.access_ttl = Some(ttl);
+        self
+    }
+
+    /// Who is logged in.
+    #[must_use]
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// What is allowed.
+    #[must_use]
+    pub fn granted_scopes(&self) -> &Scopes {
+        &self.scopes
+    }
+
+    /// The custom claims as a type of the application's.
+    ///
+    /// # Errors
+    ///
+    /// What serde says where the claims do not fit the type.
+    pub fn custom_claims<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        T::deserialize(&self.claims)
+    }
+
+    pub(crate) fn raw_claims(&self) -> &Map<String, Value> {
+        &self.claims
+    }
+
+    /// The label of the device, if it has one.
+    #[must_use]
+    pub fn device_label(&self) -> Option<&str> {
+        self.device.as_deref()
+    }
+
+    /// The access-token lifetime of this session, if it has one of its own.
+    #[must_use]
+    pub fn own_access_ttl(&self) -> Option<Duration> {
+        self.access_ttl
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_custom_claim_cannot_replace_a_standard_one() {
+        for name in RESERVED {
+            let grant = Grant::new(Subject::new("alice").unwrap());
+            assert_eq!(
+                grant.claims(&json!({ name: 1 })),
+                Err(GrantError::ReservedClaim(name.into()))
+            );
+        }
+    }
+
+    #[test]
+    fn custom_claims_are_an_object() {
+        let grant = Grant::new(Subject::new("alice").unwrap());
+        assert_eq!(grant.claims(&[1, 2]), Err(GrantError::NotAnObject));
+    }
+
+    #[test]
+    fn a_device_label_is_cut_between_characters() {
+        let grant = Grant::new(Subject::new("alice").unwrap()).device("ä".repeat(80));
+        assert_eq!(grant.device_label().unwrap().len(), 100);
+    }
+}

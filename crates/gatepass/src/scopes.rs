@@ -1,0 +1,128 @@
+//! The scopes of a grant.
+
+use std::{collections::BTreeSet, fmt};
+
+use serde::{Deserialize, Serialize};
+
+/// A set of scopes: what an access token allows (RFC 6749 §3.3).
+///
+/// Held as its canonical text, sorted and without doubles, which is also its `Display`.
+///
+/// ```
+/// use gatepass::Scopes;
+///
+/// let scopes = Scopes::parse("profile admin profile")?;
+/// assert_eq!(scopes.to_string(), "admin profile");
+/// assert!(scopes.contains("admin"));
+/// assert!(scopes.contains_all(&Scopes::parse("profile")?));
+/// # Ok::<(), gatepass::InvalidScope>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Scopes(String);
+
+/// A scope with a character that RFC 6749 §3.3 does not allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a scope is printable ASCII without space, quote and backslash (RFC 6749 section 3.3)")]
+#[non_exhaustive]
+pub struct InvalidScope;
+
+impl Scopes {
+    /// The scopes in a space-separated list; the empty text is the empty set.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidScope`] if a character is none of RFC 6749 §3.3.
+    pub fn parse(list: &str) -> Result<Self, InvalidScope> {
+        Self::new(list.split(' ').filter(|scope| !scope.is_empty()))
+    }
+
+    /// The set of these scopes.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidScope`] if one is empty or has a character that RFC 6749 §3.3 does not allow.
+    pub fn new<S: AsRef<str>>(scopes: impl IntoIterator<Item = S>) -> Result<Self, InvalidScope> {
+        let mut set = BTreeSet::new();
+        for scope in scopes {
+            let scope = scope.as_ref();
+            let allowed = |c: u8| matches!(c, 0x21 | 0x23..=0x5B | 0x5D..=0x7E);
+            if scope.is_empty() || !scope.bytes().all(allowed) {
+                return Err(InvalidScope);
+            }
+            set.insert(scope.to_owned());
+        }
+        Ok(Self(Vec::from_iter(set).join(" ")))
+    }
+
+    /// Whether `scope` is in the set.
+    #[must_use]
+    pub fn contains(&self, scope: &str) -> bool {
+        self.iter().any(|own| own == scope)
+    }
+
+    /// Whether every scope of `required` is in the set.
+    #[must_use]
+    pub fn contains_all(&self, required: &Self) -> bool {
+        required.iter().all(|scope| self.contains(scope))
+    }
+
+    /// Whether the set is empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The scopes, sorted.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.split(' ').filter(|scope| !scope.is_empty())
+    }
+
+    /// The space-separated list, sorted.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Scopes {
+    type Error = InvalidScope;
+
+    fn try_from(list: String) -> Result<Self, InvalidScope> {
+        Self::parse(&list)
+    }
+}
+
+impl From<Scopes> for String {
+    fn from(scopes: Scopes) -> Self {
+        scopes.0
+    }
+}
+
+impl fmt::Display for Scopes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_of_a_scope_is_not_the_scope() {
+        let scopes = Scopes::parse("administrate").unwrap();
+        assert!(!scopes.contains("admin"));
+        assert!(!scopes.contains(""));
+        assert!(scopes.contains_all(&Scopes::default()));
+    }
+
+    #[test]
+    fn characters_that_could_leave_a_quoted_string_are_refused() {
+        for bad in ["a\"b", "a\\b", "a\tb", "a\r\nb", "ä"] {
+            assert_eq!(Scopes::parse(bad), Err(InvalidScope), "{bad:?}");
+        }
+        assert_eq!(Scopes::new([""]), Err(InvalidScope));
+        assert_eq!(Scopes::new(["a b"]), Err(InvalidScope));
+    }
+}

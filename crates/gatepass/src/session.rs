@@ -1,0 +1,345 @@
+//! A session as stores keep it, and the changes it can go through.
+
+use std::{net::IpAddr, num::NonZeroU32, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ClientId, Generation, Grant, Revocation, Revoked, SessionId, Subject, Timestamp};
+
+/// How many of the last generations a session remembers the spending of.
+pub const SPENT_REMEMBERED: usize = 4;
+
+/// One login on one device: one row, however often it is refreshed.
+///
+/// Its fields are public because stores write and read them; nobody else has reason to make one.
+/// The methods are the only changes there are. Each is pure, takes the store's time, and lets time
+/// never run backwards within the session. A store that can hold a row still while it changes (a
+/// mutex, a single writer) applies them as they are; one that cannot, says the same in its own
+/// language, and the contract suite of `gatepass-testkit` shows that it does.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "stores outside this crate build it from their rows"
+)]
+pub struct Session {
+    /// Its id.
+    pub id: SessionId,
+    /// The OAuth client it belongs to.
+    pub client: ClientId,
+    /// What the login allows.
+    pub grant: Grant,
+    /// What is known of the device.
+    pub device: Device,
+    /// How often it has been refreshed: the generation of the one refresh token that is current.
+    pub generation: Generation,
+    /// When the generations before the current one were spent, newest first.
+    pub spent: [Option<Timestamp>; SPENT_REMEMBERED],
+    /// The newest generation that was handed out again because its first answer was lost.
+    pub recovered: Option<Generation>,
+    /// When the session began.
+    pub created_at: Timestamp,
+    /// When the user last proved who they are.
+    pub authenticated_at: Timestamp,
+    /// When the session was last refreshed, or began.
+    pub last_seen_at: Timestamp,
+    /// When it can no longer be refreshed unless it is refreshed before.
+    pub idle_expires_at: Timestamp,
+    /// When it ends whatever happens.
+    pub absolute_expires_at: Timestamp,
+    /// No access token of this session is valid past this instant. Never decreases.
+    pub access_until: Timestamp,
+    /// When and why it was ended, if it was.
+    pub ended: Option<Ended>,
+}
+
+/// What is known of the device of a session, for the user's list of sessions. Never trusted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "adapters build it from a request"
+)]
+pub struct Device {
+    /// The `User-Agent` that logged in, printable ASCII, cut to 256 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
+    /// The address that logged in, as the server saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
+}
+
+/// The end of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "stores outside this crate build it from their rows"
+)]
+pub struct Ended {
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: EndReason,
+}
+
+/// Why a session was ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EndReason {
+    /// The user logged out of it.
+    Logout,
+    /// The user logged out everywhere, or everywhere else.
+    LogoutAll,
+    /// The user ended it from their list of sessions.
+    EndedByUser,
+    /// The application ended it.
+    EndedByApplication,
+    /// A spent refresh token came back.
+    Reuse,
+    /// The user no longer exists.
+    UserGone,
+    /// The subject had more sessions than it may have, and this was the oldest.
+    TooManySessions,
+    /// More of its access tokens were revoked one by one than a session may have.
+    TooManyRevocations,
+}
+
+impl EndReason {
+    const ALL: [Self; 8] = [
+        Self::Logout,
+        Self::LogoutAll,
+        Self::EndedByUser,
+        Self::EndedByApplication,
+        Self::Reuse,
+        Self::UserGone,
+        Self::TooManySessions,
+        Self::TooManyRevocations,
+    ];
+
+    /// The stable name of the reason, for stores and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Logout => "logout",
+            Self::LogoutAll => "logout_all",
+            Self::EndedByUser => "ended_by_user",
+            Self::EndedByApplication => "ended_by_application",
+            Self::Reuse => "reuse",
+            Self::UserGone => "user_gone",
+            Self::TooManySessions => "too_many_sessions",
+            Self::TooManyRevocations => "too_many_revocations",
+        }
+    }
+
+    /// The reason of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
+    }
+}
+
+/// A session to begin.
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "store tests outside this crate build it"
+)]
+pub struct NewSession {
+    /// Its id, new and random.
+    pub id: SessionId,
+    /// The OAuth client it belongs to.
+    pub client: ClientId,
+    /// What the login allows.
+    pub grant: Grant,
+    /// What is known of the device.
+    pub device: Device,
+    /// How long it may stay unused.
+    pub idle_ttl: Duration,
+    /// How long it may last at all.
+    pub absolute_ttl: Duration,
+    /// The lifetime of an access token whose grant does not say.
+    pub access_ttl: Duration,
+    /// How many live sessions the subject may have with this one; the oldest are ended.
+    pub max_sessions: Option<NonZeroU32>,
+}
+
+/// A compare-and-advance: the refresh itself.
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "store tests outside this crate build it"
+)]
+pub struct Advance {
+    /// The session.
+    pub id: SessionId,
+    /// The client that asks; it must be the session's.
+    pub client: ClientId,
+    /// The generation that the session must have.
+    pub from: Generation,
+    /// The generation that it gets. Further than the next one only where the store lost writes.
+    pub to: Generation,
+    /// What the login allows from now on, where that has changed.
+    pub grant: Option<Grant>,
+    /// How long the session may stay unused from now on.
+    pub idle_ttl: Duration,
+    /// The lifetime of an access token whose grant does not say.
+    pub access_ttl: Duration,
+}
+
+/// Marks the current generation as recovered and lets new access tokens live.
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "store tests outside this crate build it"
+)]
+pub struct Recover {
+    /// The session.
+    pub id: SessionId,
+    /// The client that asks; it must be the session's.
+    pub client: ClientId,
+    /// The generation that the session must have, and whose first answer was lost.
+    pub generation: Generation,
+    /// What the login allows from now on, where that has changed.
+    pub grant: Option<Grant>,
+    /// The lifetime of an access token whose grant does not say.
+    pub access_ttl: Duration,
+}
+
+impl Session {
+    /// The session that `new` asks for, begun at `now`.
+    #[must_use]
+    pub fn begin(new: NewSession, now: Timestamp) -> Self {
+        let absolute_expires_at = now + new.absolute_ttl;
+        let mut session = Self {
+            id: new.id,
+            client: new.client,
+            grant: new.grant,
+            device: new.device,
+            generation: Generation::FIRST,
+            spent: [None; SPENT_REMEMBERED],
+            recovered: None,
+            created_at: now,
+            authenticated_at: now,
+            last_seen_at: now,
+            idle_expires_at: (now + new.idle_ttl).min(absolute_expires_at),
+            absolute_expires_at,
+            access_until: now,
+            ended: None,
+        };
+        session.allow_access(new.access_ttl, now);
+        session
+    }
+
+    /// Who is logged in.
+    #[must_use]
+    pub fn subject(&self) -> &Subject {
+        self.grant.subject()
+    }
+
+    /// Whether it is neither ended nor past its absolute end.
+    #[must_use]
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.ended.is_none() && self.time(now) < self.absolute_expires_at
+    }
+
+    /// Whether it can be refreshed: live and not idle for too long.
+    #[must_use]
+    pub fn is_refreshable(&self, now: Timestamp) -> bool {
+        self.is_live(now) && self.time(now) < self.idle_expires_at
+    }
+
+    /// When the generation `generation` was spent, if that was recent enough to be remembered.
+    #[must_use]
+    pub fn spent_at(&self, generation: Generation) -> Option<Timestamp> {
+        let age = usize::try_from(self.generation.gap(generation))
+            .ok()?
+            .checked_sub(1)?;
+        *self.spent.get(age)?
+    }
+
+    /// Refreshes the session if it is refreshable, the client's own, and of the generation
+    /// `advance.from`; says whether it was.
+    #[must_use]
+    pub fn advance(&mut self, advance: Advance, now: Timestamp) -> bool {
+        let fits = self.is_refreshable(now)
+            && self.client == advance.client
+            && self.generation == advance.from;
+        if !fits {
+            return false;
+        }
+        let now = self.time(now);
+        // A jump over several generations means that the store lost their writes. When they were
+        // spent is unknown; "now" gives their honest holders one overlap and no more.
+        let spent = usize::try_from(advance.to.gap(advance.from)).unwrap_or(usize::MAX);
+        let spent = spent.min(SPENT_REMEMBERED);
+        self.spent.rotate_right(spent);
+        self.spent
+            .iter_mut()
+            .take(spent)
+            .for_each(|slot| *slot = Some(now));
+        self.generation = advance.to;
+        self.last_seen_at = now;
+        self.idle_expires_at = (now + advance.idle_ttl).min(self.absolute_expires_at);
+        if let Some(grant) = advance.grant {
+            self.grant = grant;
+        }
+        self.allow_access(advance.access_ttl, now);
+        true
+    }
+
+    /// Marks the current generation as recovered if the session is refreshable, the client's own
+    /// and still of that generation; says whether it was. Doing it twice is the same as once.
+    #[must_use]
+    pub fn recover(&mut self, recover: Recover, now: Timestamp) -> bool {
+        let fits = self.is_refreshable(now)
+            && self.client == recover.client
+            && self.generation == recover.generation;
+        if !fits {
+            return false;
+        }
+        self.recovered = Some(recover.generation);
+        if let Some(grant) = recover.grant {
+            self.grant = grant;
+        }
+        self.allow_access(recover.access_ttl, self.time(now));
+        true
+    }
+
+    /// Ends the session, which can happen once; the revocation is what must be logged with it.
+    #[must_use]
+    pub fn end(&mut self, reason: EndReason, now: Timestamp) -> Option<Revocation> {
+        if self.ended.is_some() {
+            return None;
+        }
+        self.ended = Some(Ended {
+            at: self.time(now),
+            reason,
+        });
+        Some(Revocation {
+            target: Revoked::Session(self.id),
+            until: self.access_until,
+        })
+    }
+
+    /// From when on nothing needs the row any more: its refresh token is refused with or without
+    /// it, and none of its access tokens can be valid, on no clock that is tolerated.
+    #[must_use]
+    pub fn purge_at(&self) -> Timestamp {
+        let needed_until = match self.ended {
+            Some(_) => self.access_until,
+            None => self.access_until.max(self.idle_expires_at),
+        };
+        needed_until + Revocation::RETENTION_MARGIN
+    }
+
+    /// The store's time as this session has it, which never runs backwards.
+    pub(crate) fn time(&self, now: Timestamp) -> Timestamp {
+        now.max(self.last_seen_at)
+    }
+
+    fn allow_access(&mut self, default_ttl: Duration, now: Timestamp) {
+        let ttl = self.grant.own_access_ttl().unwrap_or(default_ttl);
+        // Never lowered: tokens that were issued with a longer lifetime are still about.
+        self.access_until = self
+            .access_until
+            .max((now + ttl).min(self.absolute_expires_at));
+    }
+}

@@ -1,0 +1,265 @@
+//! What a store must do: two small contracts, and nothing clever.
+//!
+//! [`RevocationLog`] is the half that reads: all that a [`Verifier`](crate::Verifier) needs to keep
+//! its replica of the live revocations. [`SessionStore`] adds the half that writes. Decisions are
+//! not a store's business: those about refresh tokens stand in [`decide`](crate::decide), the changes
+//! of a row in [`Session`].
+//!
+//! The rules, each checked by `store_contract!` of `gatepass-testkit`:
+//!
+//! 1. What a call acknowledged is durable and seen by every later call, on every node.
+//! 2. Each call is atomic. Ending a session and appending to the log is one act.
+//! 3. Of several [`advance`](SessionStore::advance)s from one generation at most one succeeds.
+//! 4. Time is the store's own: the database's where there is one. Callers pass durations.
+//! 5. An entry of the log stays until [`Revocation::RETENTION_MARGIN`] past its `until`.
+//! 6. A call that fails, fails with a [`StoreError`], within bounded time, without panicking.
+
+mod memory;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+pub use self::memory::MemoryStore;
+use crate::{
+    Advance, EndReason, NewSession, Recover, Session, SessionId, StoreError, Subject, Timestamp,
+    TokenId,
+};
+
+/// A revocation: no token that it concerns is valid any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "stores outside this crate build it from their rows"
+)]
+pub struct Revocation {
+    /// Whom it concerns.
+    pub target: Revoked,
+    /// The instant after which no token that it concerns can be valid by a right clock.
+    pub until: Timestamp,
+}
+
+impl Revocation {
+    /// How long past its `until` an entry is kept: the greatest leeway that can be configured
+    /// (5 min) and the greatest error of a clock that is tolerated (5 min).
+    pub const RETENTION_MARGIN: Duration = Duration::from_secs(600);
+}
+
+/// Whom a revocation concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a store must be able to keep every kind there is"
+)]
+pub enum Revoked {
+    /// All access tokens of this session.
+    Session(SessionId),
+    /// This access token.
+    Token(TokenId),
+}
+
+/// A place in a revocation log, in the store's own terms. It names the incarnation of the log it is
+/// a place in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor(String);
+
+impl Cursor {
+    /// The place that the store writes as `text`.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The store's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a pull brought.
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a replica must know what to do with every answer"
+)]
+pub enum Pull {
+    /// Every entry committed before the call began and not seen by the cursor, or a first part of them.
+    Entries {
+        /// The entries. One that was seen before may be among them.
+        entries: Vec<Revocation>,
+        /// Where to go on.
+        next: Cursor,
+        /// Whether this is only a part: pull again at once.
+        more: bool,
+    },
+    /// The cursor is not a place in this log (a restore, a failover): start again without one.
+    Reset,
+}
+
+/// What the store knows of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "the answer to a yes-or-no question, or that there is none"
+)]
+pub enum Status {
+    /// The session is live and the token not revoked.
+    Live,
+    /// The session was ended or the token revoked.
+    Revoked,
+    /// There is no such session.
+    Unknown,
+}
+
+/// The revocations that are live, to be followed.
+#[async_trait]
+pub trait RevocationLog: Send + Sync + 'static {
+    /// Returns every entry committed before the call began that `after` has not seen; from the
+    /// start without a cursor. Seen twice is fine, missed is not. Asks a primary only.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the log cannot be read.
+    async fn pull(&self, after: Option<&Cursor>) -> Result<Pull, StoreError>;
+
+    /// Resolves when there may be entries after `after`. One that never resolves is right, if slow:
+    /// the follower polls besides.
+    async fn changed(&self, after: &Cursor);
+
+    /// Asks the store itself about a token.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it cannot be asked.
+    async fn status(&self, session: SessionId, token: TokenId) -> Result<Status, StoreError>;
+
+    /// Whether the store forgets its sessions when the process ends. Of such a store every token is
+    /// checked as under [`Staleness::Strict`](crate::Staleness::Strict): what was revoked before a
+    /// restart is not in its log.
+    fn is_volatile(&self) -> bool {
+        false
+    }
+}
+
+/// A session that was begun.
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "stores outside this crate build it"
+)]
+pub struct Begun {
+    /// The session.
+    pub session: Session,
+    /// The revocations of the sessions that were ended to make room.
+    pub ended: Vec<Revocation>,
+}
+
+/// Which sessions to end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a store must be able to do all that is asked"
+)]
+pub enum EndTarget {
+    /// This one.
+    Session(SessionId),
+    /// This one, if it is the subject's own.
+    SessionOf(SessionId, Subject),
+    /// All of the subject.
+    AllOf(Subject),
+    /// All of the subject but this one.
+    AllOfBut(Subject, SessionId),
+}
+
+/// One access token to revoke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "store tests outside this crate build it"
+)]
+pub struct RevokeToken {
+    /// The token.
+    pub token: TokenId,
+    /// Its session.
+    pub session: SessionId,
+    /// When it expires.
+    pub until: Timestamp,
+}
+
+impl RevokeToken {
+    /// How many entries for single tokens a session may have in the log at once. One more ends the
+    /// session instead, so that nobody can fill the replicas of all nodes.
+    pub const MAX_PER_SESSION: usize = 32;
+}
+
+/// Sessions, and the log of their ends.
+#[async_trait]
+pub trait SessionStore: RevocationLog {
+    /// Begins a session, ending the oldest of the subject's live ones where it has too many.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it cannot be stored.
+    async fn begin(&self, new: NewSession) -> Result<Begun, StoreError>;
+
+    /// Applies [`Session::advance`] to the session and returns it; `None` if it is unknown or did
+    /// not fit.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it is not known to be stored.
+    async fn advance(&self, advance: Advance) -> Result<Option<Session>, StoreError>;
+
+    /// Applies [`Session::recover`] to the session and returns it; `None` if it is unknown or did
+    /// not fit.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it is not known to be stored.
+    async fn recover(&self, recover: Recover) -> Result<Option<Session>, StoreError>;
+
+    /// The session, and the store's time.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot be read.
+    async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError>;
+
+    /// Applies [`Session::end`] to all that `target` names, and appends their revocations to the log
+    /// in the same act. Returns those of the sessions that this call ended.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it is not known to be stored.
+    async fn end(
+        &self,
+        target: EndTarget,
+        reason: EndReason,
+    ) -> Result<Vec<Revocation>, StoreError>;
+
+    /// Appends the revocation of one access token to the log, unless its session is ended already;
+    /// the session is ended instead if it has [`RevokeToken::MAX_PER_SESSION`] live ones. Returns
+    /// what was appended.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it is not known to be stored.
+    async fn revoke_token(&self, token: RevokeToken) -> Result<Option<Revocation>, StoreError>;
+
+    /// The refreshable sessions of `subject`, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot be read.
+    async fn sessions(&self, subject: &Subject) -> Result<Vec<Session>, StoreError>;
+
+    /// Removes at most `limit` rows and entries that nothing needs any more at `horizon` nor at the
+    /// store's own time: sessions past [`Session::purge_at`], log entries past their retention.
+    /// Returns how many it removed.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot be written.
+    async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<usize, StoreError>;
+}
