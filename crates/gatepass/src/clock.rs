@@ -19,7 +19,7 @@ use std::{
 /// assert_eq!((start + Duration::from_secs(90)).to_string(), "2026-11-18T11:08:10Z");
 /// assert_eq!(start.since(start + Duration::from_secs(1)), Duration::ZERO);
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 impl Timestamp {

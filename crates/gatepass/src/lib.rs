@@ -1,26 +1,60 @@
 //! Login sessions you can revoke, at the speed of tokens you can't.
 
+#![doc = include_str!("../docs/overview.md")]
+
+mod authenticator;
+mod authority;
+mod builder;
 mod clock;
+mod codec;
+mod crypto;
+mod denylist;
 mod error;
 mod grant;
 mod ids;
+mod keys;
+mod pass;
+mod purge;
 mod random;
+mod refresh;
 mod rotation;
 mod scopes;
+mod secret;
 mod session;
 mod store;
+mod verifier;
+pub mod wire;
+
+/// Longer texts.
+pub mod docs {
+    #[doc = include_str!("../docs/defaults.md")]
+    pub mod defaults {}
+
+    #[doc = include_str!("../docs/threats.md")]
+    pub mod threats {}
+}
+
+pub use async_trait::async_trait;
 
 pub use self::{
+    authenticator::{AuthenticationError, Authenticator, Credentials, Reread},
+    authority::{AccessToken, Authority, Issued, RefreshToken},
+    builder::{AuthorityBuilder, BuildError, VerifierBuilder},
     clock::{Clock, SystemClock, Timestamp},
+    denylist::Staleness,
     error::{Error, GrantError, InternalError, Refusal, StoreError, StoreErrorKind},
     grant::Grant,
     ids::{ClientId, Generation, InvalidId, InvalidName, SessionId, Subject, TokenId},
+    keys::{Algorithm, KeyError, KeySet, SigningKey, VerifyingKey},
+    pass::Pass,
     random::{Random, SystemRandom},
     rotation::{Decision, OnReuse, ReusePolicy, decide},
     scopes::{InvalidScope, Scopes},
+    secret::MasterSecret,
     session::{Advance, Device, EndReason, Ended, NewSession, Recover, SPENT_REMEMBERED, Session},
     store::{
         Begun, Cursor, EndTarget, MemoryStore, Pull, Revocation, RevocationLog, RevokeToken,
         Revoked, SessionStore, Status,
     },
+    verifier::{Demand, Verifier},
 };

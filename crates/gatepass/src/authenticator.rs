@@ -1,0 +1,147 @@
+//! The application's part: who may log in, and as what.
+
+use std::{error::Error as StdError, fmt, time::Duration};
+
+use async_trait::async_trait;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use crate::{Grant, Session, StoreError};
+
+/// The application's knowledge of its users.
+///
+/// Two rules keep user names secret. Unknown users and wrong passwords get the same answer,
+/// [`AuthenticationError::BadCredentials`], and they must take the same time: hash the password
+/// even where there is no user to compare it with. Hash off the async threads
+/// (`tokio::task::spawn_blocking`): a good password hash takes tens of milliseconds.
+///
+/// ```
+/// use gatepass::{
+///     AuthenticationError, Authenticator, Credentials, Grant, Reread, Session, Subject, async_trait,
+/// };
+///
+/// struct OneUser;
+///
+/// #[async_trait]
+/// impl Authenticator for OneUser {
+///     async fn authenticate(&self, credentials: &Credentials) -> Result<Grant, AuthenticationError> {
+///         // A real one compares with a hash, such as argon2id.
+///         if credentials.username() == "alice" && credentials.password() == "wonderland" {
+///             return Ok(Grant::new(Subject::new("alice").map_err(AuthenticationError::unavailable)?));
+///         }
+///         Err(AuthenticationError::BadCredentials)
+///     }
+///
+///     async fn reread(&self, session: &Session) -> Result<Reread, AuthenticationError> {
+///         Ok(if session.subject().as_str() == "alice" { Reread::Unchanged } else { Reread::Gone })
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait Authenticator: Send + Sync + 'static {
+    /// Decides whether `credentials` are right and what they allow.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthenticationError`]. Take care to tell a refusal from a database that is down.
+    async fn authenticate(&self, credentials: &Credentials) -> Result<Grant, AuthenticationError>;
+
+    /// Looks at the user again before `session` is refreshed, and before anything is spent.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthenticationError::Unavailable`]; the refresh can then be tried again.
+    async fn reread(&self, session: &Session) -> Result<Reread, AuthenticationError>;
+}
+
+/// What became of a user since the last refresh.
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "made by applications, and there is no fourth case"
+)]
+pub enum Reread {
+    /// The session goes on as it is.
+    Unchanged,
+    /// The session goes on with this grant, of the same subject.
+    Changed(Grant),
+    /// There is no such user any more, or it may not be logged in: the session ends.
+    Gone,
+}
+
+/// Why nobody was authenticated.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuthenticationError {
+    /// Unknown user or wrong password.
+    #[error("the user name or the password is wrong")]
+    BadCredentials,
+    /// Too many attempts for this user or from this address.
+    #[error("too many attempts")]
+    TooManyAttempts {
+        /// When to try again, in whole seconds on the wire.
+        retry_after: Duration,
+    },
+    /// It could not be found out. The client is told to try again.
+    #[error("the users could not be read")]
+    Unavailable(#[source] StoreError),
+}
+
+impl AuthenticationError {
+    /// The users could not be read because of `source`, whose text must hold no secret.
+    pub fn unavailable(source: impl StdError + Send + Sync + 'static) -> Self {
+        Self::Unavailable(StoreError::unavailable(source))
+    }
+}
+
+/// What somebody logs in with. `Debug` shows the user name at most, and the memory of the password
+/// is overwritten when it is dropped.
+pub struct Credentials {
+    username: String,
+    password: Zeroizing<String>,
+    extra: Map<String, Value>,
+}
+
+impl Credentials {
+    /// A user name and a password.
+    pub fn new(username: impl Into<String>, password: impl Into<String>) -> Self {
+        Self {
+            username: username.into(),
+            password: Zeroizing::new(password.into()),
+            extra: Map::new(),
+        }
+    }
+
+    pub(crate) fn with_extra(mut self, extra: Map<String, Value>) -> Self {
+        self.extra = extra;
+        self
+    }
+
+    /// The user name, as it was typed.
+    #[must_use]
+    pub fn username(&self) -> &str {
+        &self.username
+    }
+
+    /// The password, as it was typed.
+    #[must_use]
+    pub fn password(&self) -> &str {
+        &self.password
+    }
+
+    /// The further member `name` of the login request, such as a one-time code, if it is there and
+    /// of this type.
+    #[must_use]
+    pub fn extra<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        T::deserialize(self.extra.get(name)?).ok()
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,647 @@
+//! The half that issues, refreshes and ends.
+
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
+
+use tracing::{error, info, warn};
+use zeroize::Zeroizing;
+
+use crate::{
+    Advance, AuthenticationError, Authenticator, ClientId, Clock, Credentials, Decision, Device,
+    EndReason, EndTarget, Error, Generation, Grant, GrantError, InternalError, KeyError, KeySet,
+    MasterSecret, NewSession, OnReuse, Pass, Random, Recover, Refusal, Reread, ReusePolicy,
+    Revocation, RevokeToken, Revoked, Scopes, Session, SessionId, SessionStore, StoreError,
+    StoreErrorKind, Subject, Timestamp, TokenId, Verifier,
+    builder::AuthorityBuilder,
+    codec::{self, NewClaims},
+    decide, denylist,
+    purge::Purger,
+    random,
+    refresh::{self, Presented, RefreshKeys},
+};
+
+/// Begins sessions, refreshes and ends them: a [`Verifier`] plus the keys that sign and a [`SessionStore`].
+///
+/// Endpoints take one. Cheap to clone.
+///
+/// ```
+/// use gatepass::{Authority, Demand, Device, Error, Grant, MasterSecret, MemoryStore, Refusal, Subject};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let secret = MasterSecret::generate()?;
+/// let authority = Authority::builder("https://shop.example", "shop-api", secret, MemoryStore::new())
+///     .build()
+///     .await?;
+///
+/// // The application has found out by itself who this is:
+/// let issued = authority.issue(Grant::new(Subject::new("alice")?), Device::default()).await?;
+/// let pass = authority.verifier().verify(issued.access_token.as_str(), &Demand::new()).await?;
+/// assert_eq!(pass.subject().as_str(), "alice");
+///
+/// authority.logout(issued.refresh_token.as_str()).await?;
+/// let refused = authority.verifier().verify(issued.access_token.as_str(), &Demand::new()).await;
+/// assert!(matches!(refused, Err(Error::Refused(Refusal::Revoked))));
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Authority {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    verifier: Verifier,
+    store: Arc<dyn SessionStore>,
+    settings: Settings,
+    _purger: Purger,
+}
+
+pub(crate) struct Settings {
+    pub(crate) refresh_keys: RefreshKeys,
+    pub(crate) client: ClientId,
+    pub(crate) access_ttl: Duration,
+    pub(crate) idle_ttl: Duration,
+    pub(crate) absolute_ttl: Duration,
+    pub(crate) reuse: ReusePolicy,
+    pub(crate) max_sessions: Option<NonZeroU32>,
+    pub(crate) store_timeout: Duration,
+    pub(crate) purge_interval: Duration,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) authenticator: Option<Arc<dyn Authenticator>>,
+}
+
+macro_rules! token {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        ///
+        /// `Debug` does not show it, and its memory is overwritten when it is dropped.
+        #[derive(Clone, PartialEq, Eq)]
+        pub struct $name(Zeroizing<String>);
+
+        impl $name {
+            /// The text that the client gets.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "([redacted])"))
+            }
+        }
+    };
+}
+
+token! {
+    /// An access token (RFC 9068).
+    AccessToken
+}
+
+token! {
+    /// A refresh token (RFC 6749 §1.5), opaque to clients.
+    RefreshToken
+}
+
+/// What a login or a refresh gives to the client.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Issued {
+    /// For every request.
+    pub access_token: AccessToken,
+    /// For the next refresh.
+    pub refresh_token: RefreshToken,
+    /// When the access token expires, in whole seconds.
+    pub expires_at: Timestamp,
+    /// When the client should refresh: before the expiry, at a time that differs from client to client.
+    pub refresh_at: Timestamp,
+    /// The time here, for clients whose clock is wrong.
+    pub server_time: Timestamp,
+    /// What the access token allows.
+    pub scopes: Scopes,
+    /// The session.
+    pub session_id: SessionId,
+}
+
+/// How often a refresh that loses against others is decided anew. Each loss means that another one
+/// won, after which this one is answered as a replay; more than a few show a store that is broken.
+const MAX_LOST_RACES: usize = 8;
+
+/// Longest grant in bytes of JSON, so that any access token fits into 8 KiB.
+const MAX_GRANT: usize = 4096;
+
+impl Authority {
+    /// Starts to configure an authority that issues as `issuer` (`iss`) for `audience` (`aud`).
+    pub fn builder(
+        issuer: impl Into<String>,
+        audience: impl Into<String>,
+        master: MasterSecret,
+        store: impl SessionStore,
+    ) -> AuthorityBuilder {
+        AuthorityBuilder::new(issuer.into(), audience.into(), master, Arc::new(store))
+    }
+
+    pub(crate) fn start(
+        verifier: Verifier,
+        store: Arc<dyn SessionStore>,
+        settings: Settings,
+    ) -> Self {
+        let interval = settings.purge_interval;
+        let purger = Purger::start(Arc::clone(&store), Arc::clone(&settings.clock), interval);
+        Self {
+            inner: Arc::new(Inner {
+                verifier,
+                store,
+                settings,
+                _purger: purger,
+            }),
+        }
+    }
+
+    /// The half that verifies, for guards.
+    #[must_use]
+    pub fn verifier(&self) -> &Verifier {
+        &self.inner.verifier
+    }
+
+    /// Whether the application can authenticate users by credentials.
+    #[must_use]
+    pub fn can_authenticate(&self) -> bool {
+        self.inner.settings.authenticator.is_some()
+    }
+
+    /// Swaps the keys of access tokens for others, at once and for all clones.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::NoSigningKey`] or [`KeyError::DuplicateKeyId`]; the old keys stay then.
+    pub fn replace_keys(&self, keys: KeySet) -> Result<(), KeyError> {
+        keys.check_signing()?;
+        self.inner.verifier.replace_keys(keys)
+    }
+
+    /// Logs in with credentials, by the application's [`Authenticator`].
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::BadCredentials`] or [`Refusal::TooManyAttempts`]; [`Error::Store`] if users or
+    /// sessions cannot be reached; [`Error::Grant`] if the application granted what cannot be issued.
+    pub async fn login(&self, credentials: &Credentials, device: Device) -> Result<Issued, Error> {
+        let authenticator = self.inner.settings.authenticator.as_ref();
+        let authenticator =
+            authenticator.ok_or(InternalError::new("login without an authenticator"))?;
+        let authenticated = authenticator
+            .authenticate(credentials)
+            .await
+            .map_err(not_authenticated);
+        let grant = authenticated.inspect_err(|error| {
+            if let Error::Refused(refusal) = error {
+                // The name as typed: it may be a password in the wrong field, so it is not logged.
+                info!(target: "gatepass", reason = refusal.reason(), "login.refused");
+            }
+        })?;
+        self.issue(grant, device).await
+    }
+
+    /// Begins a session for a login that the application has done itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Grant`] if the grant cannot be issued, [`Error::Store`] if the session cannot be stored.
+    pub async fn issue(&self, grant: Grant, device: Device) -> Result<Issued, Error> {
+        let settings = &self.inner.settings;
+        self.check_grant(&grant)?;
+        let new = NewSession {
+            id: SessionId::random(grant.subject(), &*settings.random)?,
+            client: settings.client.clone(),
+            grant,
+            device,
+            idle_ttl: settings.idle_ttl,
+            absolute_ttl: settings.absolute_ttl,
+            access_ttl: settings.access_ttl,
+            max_sessions: settings.max_sessions,
+        };
+        let begun = self.ask("begin", self.inner.store.begin(new)).await?;
+        self.enforce(&begun.ended, EndReason::TooManySessions);
+        let (issued, token) = self.answer(&begun.session)?;
+        info!(
+            target: "gatepass", subject = %begun.session.subject(), session = %begun.session.id,
+            jti = %token, "session.issued"
+        );
+        Ok(issued)
+    }
+
+    /// Refreshes the session of a refresh token (RFC 6749 §6) for the application's own client.
+    ///
+    /// See [`decide`] for what becomes of which token. An [`Authenticator`] is asked about the user
+    /// first, so that its failure spends nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] with the reason, [`Error::Store`] if store or users do not answer: the
+    /// client should try again with the same token.
+    pub async fn refresh(&self, refresh_token: &str) -> Result<Issued, Error> {
+        let refreshed = self.try_refresh(refresh_token).await;
+        if let Err(Error::Refused(refusal)) = &refreshed {
+            info!(target: "gatepass", reason = refusal.reason(), "refresh.refused");
+        }
+        refreshed
+    }
+
+    async fn try_refresh(&self, refresh_token: &str) -> Result<Issued, Error> {
+        let settings = &self.inner.settings;
+        let presented = settings.refresh_keys.open(refresh_token)?;
+        if settings.authenticator.is_none() {
+            // The common case is one round trip: advance at once, and look only if that did not fit.
+            let to = presented.generation.next();
+            if let Some(session) = self
+                .advance(presented.session, presented.generation, to, None)
+                .await?
+            {
+                return self.refreshed(&session);
+            }
+        }
+        for _ in 0..MAX_LOST_RACES {
+            if let Some(issued) = self.decide_and_act(presented).await? {
+                return Ok(issued);
+            }
+        }
+        Err(StoreError::new(StoreErrorKind::Busy).into())
+    }
+
+    /// Reads the session, decides, and does what was decided; `None` if another was faster.
+    async fn decide_and_act(&self, presented: Presented) -> Result<Option<Issued>, Error> {
+        let settings = &self.inner.settings;
+        let (session, now) = self
+            .ask("load", self.inner.store.load(presented.session))
+            .await?;
+        let generation = presented.generation;
+        let decision = decide(
+            session.as_ref(),
+            generation,
+            &settings.client,
+            &settings.reuse,
+            now,
+        );
+        let session = match (decision, session) {
+            (Decision::Refuse(refusal), _) => return Err(refusal.into()),
+            (_, None) => return Err(InternalError::new("a decision about no session").into()),
+            (Decision::Advance { from, to }, Some(session)) => {
+                let grant = self.reread(&session).await?;
+                let Some(session) = self.advance(session.id, from, to, grant).await? else {
+                    return Ok(None);
+                };
+                if from != generation {
+                    error!(
+                        target: "gatepass", subject = %session.subject(), session = %session.id,
+                        gap = generation.gap(from), "store.behind"
+                    );
+                }
+                return self.refreshed(&session).map(Some);
+            }
+            (Decision::Recover, Some(session)) => {
+                let grant = self.reread(&session).await?;
+                let recover = Recover {
+                    id: session.id,
+                    client: settings.client.clone(),
+                    generation: session.generation,
+                    grant,
+                    access_ttl: settings.access_ttl,
+                };
+                let recovered = self
+                    .ask("recover", self.inner.store.recover(recover))
+                    .await?;
+                let Some(session) = recovered else {
+                    return Ok(None);
+                };
+                warn!(
+                    target: "gatepass", subject = %session.subject(), session = %session.id,
+                    generation = generation.get(), "session.recovered"
+                );
+                session
+            }
+            (Decision::Replay, Some(session)) => session,
+            (Decision::Reuse { gap, age }, Some(session)) => {
+                return self.reused(&session, gap, age).await.map(Some);
+            }
+        };
+        let (issued, token) = self.answer(&session)?;
+        info!(
+            target: "gatepass", subject = %session.subject(), session = %session.id, jti = %token,
+            "session.replayed"
+        );
+        Ok(Some(issued))
+    }
+
+    async fn reused(
+        &self,
+        session: &Session,
+        gap: u32,
+        age: Option<Duration>,
+    ) -> Result<Issued, Error> {
+        warn!(
+            target: "gatepass", subject = %session.subject(), session = %session.id, gap,
+            age_ms = age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
+            "session.reuse_detected"
+        );
+        if self.inner.settings.reuse.on_reuse == OnReuse::EndSession {
+            self.end(EndTarget::Session(session.id), EndReason::Reuse)
+                .await?;
+        }
+        Err(Refusal::Reused.into())
+    }
+
+    /// What the user may have become; `None` if it is as it was.
+    async fn reread(&self, session: &Session) -> Result<Option<Grant>, Error> {
+        let Some(authenticator) = &self.inner.settings.authenticator else {
+            return Ok(None);
+        };
+        match authenticator
+            .reread(session)
+            .await
+            .map_err(not_authenticated)?
+        {
+            Reread::Unchanged => Ok(None),
+            Reread::Changed(grant) if grant.subject() != session.subject() => {
+                Err(GrantError::SubjectChanged.into())
+            }
+            Reread::Changed(grant) => {
+                self.check_grant(&grant)?;
+                Ok(Some(grant))
+            }
+            Reread::Gone => {
+                self.end(EndTarget::Session(session.id), EndReason::UserGone)
+                    .await?;
+                Err(Refusal::SessionEnded.into())
+            }
+        }
+    }
+
+    async fn advance(
+        &self,
+        id: SessionId,
+        from: Generation,
+        to: Generation,
+        grant: Option<Grant>,
+    ) -> Result<Option<Session>, Error> {
+        let Settings {
+            client,
+            idle_ttl,
+            access_ttl,
+            ..
+        } = &self.inner.settings;
+        let client = client.clone();
+        let advance = Advance {
+            id,
+            client,
+            from,
+            to,
+            grant,
+            idle_ttl: *idle_ttl,
+            access_ttl: *access_ttl,
+        };
+        self.ask("advance", self.inner.store.advance(advance)).await
+    }
+
+    fn refreshed(&self, session: &Session) -> Result<Issued, Error> {
+        let (issued, token) = self.answer(session)?;
+        info!(
+            target: "gatepass", subject = %session.subject(), session = %session.id, jti = %token,
+            generation = session.generation.get(), "session.refreshed"
+        );
+        Ok(issued)
+    }
+
+    /// Ends the session of an access or refresh token. Of the refresh tokens any generation will do,
+    /// and of the access tokens an expired one, too: whoever holds one may always end its session.
+    /// A session that has ended already stays so.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] if the token is not one of ours, [`Error::Store`] if the end is not known
+    /// to be stored.
+    pub async fn logout(&self, token: &str) -> Result<(), Error> {
+        let opened = if token.starts_with(refresh::PREFIX) {
+            let presented = self.inner.settings.refresh_keys.open(token);
+            presented.map(|presented| EndTarget::Session(presented.session))
+        } else {
+            let pass = self.inner.verifier.open(token);
+            pass.map(|pass| EndTarget::SessionOf(pass.session_id(), pass.subject().clone()))
+        };
+        let target = opened.inspect_err(|refusal| {
+            info!(target: "gatepass", reason = refusal.reason(), "token.refused");
+        })?;
+        self.end(target, EndReason::Logout).await.map(drop)
+    }
+
+    /// Ends every session of `subject`; returns how many there were.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if the end is not known to be stored.
+    pub async fn logout_all(&self, subject: &Subject) -> Result<usize, Error> {
+        self.end(EndTarget::AllOf(subject.clone()), EndReason::LogoutAll)
+            .await
+    }
+
+    /// Ends every session of the pass's subject but the pass's own; returns how many there were.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if the end is not known to be stored.
+    pub async fn logout_others(&self, pass: &Pass) -> Result<usize, Error> {
+        let target = EndTarget::AllOfBut(pass.subject().clone(), pass.session_id());
+        self.end(target, EndReason::LogoutAll).await
+    }
+
+    /// Ends a session of `subject`, as its owner wishes; says whether the subject has or had it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if the end is not known to be stored.
+    pub async fn end_session_of(&self, subject: &Subject, id: SessionId) -> Result<bool, Error> {
+        let target = EndTarget::SessionOf(id, subject.clone());
+        if self.end(target, EndReason::EndedByUser).await? > 0 {
+            return Ok(true);
+        }
+        let (session, _) = self.ask("load", self.inner.store.load(id)).await?;
+        Ok(session.is_some_and(|session| session.subject() == subject))
+    }
+
+    /// Ends a session, as the application wishes. One that is unknown or has ended stays so.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if the end is not known to be stored.
+    pub async fn end_session(&self, id: SessionId) -> Result<(), Error> {
+        self.end(EndTarget::Session(id), EndReason::EndedByApplication)
+            .await
+            .map(drop)
+    }
+
+    /// Revokes one access token, and leaves its session alone. A session of which more than 32 are
+    /// revoked at a time is ended instead.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if the revocation is not known to be stored.
+    pub async fn revoke_token(&self, pass: &Pass) -> Result<(), Error> {
+        let token = RevokeToken {
+            token: pass.token_id(),
+            session: pass.session_id(),
+            until: pass.expires_at(),
+        };
+        let revoked = self
+            .ask("revoke_token", self.inner.store.revoke_token(token))
+            .await?;
+        match revoked {
+            Some(
+                revocation @ Revocation {
+                    target: Revoked::Session(_),
+                    ..
+                },
+            ) => {
+                self.enforce(&[revocation], EndReason::TooManyRevocations);
+            }
+            Some(revocation) => {
+                self.inner.verifier.apply(&[revocation]);
+                info!(
+                    target: "gatepass", subject = %pass.subject(), session = %pass.session_id(),
+                    jti = %pass.token_id(), "token.revoked"
+                );
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// The sessions of `subject` that can still be refreshed, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if the store cannot be read.
+    pub async fn sessions(&self, subject: &Subject) -> Result<Vec<Session>, Error> {
+        self.ask("sessions", self.inner.store.sessions(subject))
+            .await
+    }
+
+    async fn end(&self, target: EndTarget, reason: EndReason) -> Result<usize, Error> {
+        let ended = self
+            .ask("end", self.inner.store.end(target, reason))
+            .await?;
+        self.enforce(&ended, reason);
+        Ok(ended.len())
+    }
+
+    /// Enforces here and now the ends that have just been committed; the other nodes follow the log.
+    fn enforce(&self, ended: &[Revocation], reason: EndReason) {
+        self.inner.verifier.apply(ended);
+        for revocation in ended {
+            if let Revoked::Session(session) = revocation.target {
+                info!(target: "gatepass", %session, reason = reason.as_str(), "session.ended");
+            }
+        }
+    }
+
+    /// Waits for the store, but not for ever.
+    async fn ask<T>(
+        &self,
+        operation: &'static str,
+        answer: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, Error> {
+        let answer = tokio::time::timeout(self.inner.settings.store_timeout, answer).await;
+        let answer = answer.unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::TimedOut)));
+        answer
+            .inspect_err(|error| denylist::unavailable(operation, error))
+            .map_err(Error::from)
+    }
+
+    fn check_grant(&self, grant: &Grant) -> Result<(), GrantError> {
+        let Settings {
+            reuse,
+            absolute_ttl,
+            ..
+        } = &self.inner.settings;
+        let least = reuse.overlap.max(Duration::from_secs(1));
+        if grant
+            .own_access_ttl()
+            .is_some_and(|ttl| !(least..=*absolute_ttl).contains(&ttl))
+        {
+            return Err(GrantError::AccessTtl);
+        }
+        // A grant that cannot be written as JSON cannot be written as a token either.
+        match serde_json::to_vec(grant) {
+            Ok(json) if json.len() <= MAX_GRANT => Ok(()),
+            _ => Err(GrantError::TooLarge),
+        }
+    }
+
+    /// A fresh access token of the session, and the refresh token of its current generation.
+    fn answer(&self, session: &Session) -> Result<(Issued, TokenId), Error> {
+        let settings = &self.inner.settings;
+        let now = settings.clock.now();
+        let token = TokenId::random(&*settings.random)?;
+        let ttl = session
+            .grant
+            .own_access_ttl()
+            .unwrap_or(settings.access_ttl);
+        // Never past `access_until`: the log would forget the session's end before the token is dead.
+        let expires_at = (now + ttl).min(session.access_until).truncated_to_secs();
+        let policy = self.inner.verifier.policy();
+        let claims = NewClaims {
+            iss: &policy.issuer,
+            sub: session.subject().as_str(),
+            aud: &policy.audience,
+            exp: expires_at.unix_secs(),
+            iat: now.unix_secs(),
+            jti: token.to_string(),
+            sid: session.id.to_string(),
+            auth_time: session.authenticated_at.unix_secs(),
+            client_id: session.client.as_str(),
+            scope: session.grant.granted_scopes().as_str(),
+            custom: session.grant.raw_claims(),
+        };
+        let keys = self.inner.verifier.keys();
+        let key = keys.active().ok_or(InternalError::new("no signing key"))?;
+        let access_token = codec::sign(key, &claims)?;
+        let refresh_token = settings.refresh_keys.token(session.id, session.generation);
+        let issued = Issued {
+            access_token: AccessToken(Zeroizing::new(access_token)),
+            refresh_token: RefreshToken(Zeroizing::new(refresh_token)),
+            expires_at,
+            refresh_at: now + self.refresh_after(expires_at.since(now))?,
+            server_time: now,
+            scopes: session.grant.granted_scopes().clone(),
+            session_id: session.id,
+        };
+        Ok((issued, token))
+    }
+
+    /// After 75 to 90 % of the token's life: early enough for a retry, and spread so that clients
+    /// that logged in together do not come back together.
+    fn refresh_after(&self, life: Duration) -> Result<Duration, InternalError> {
+        let [jitter] = random::bytes(&*self.inner.settings.random)?;
+        Ok(life.mul_f64(0.75 + 0.15 * f64::from(jitter) / 255.0))
+    }
+}
+
+fn not_authenticated(error: AuthenticationError) -> Error {
+    match error {
+        AuthenticationError::BadCredentials => Refusal::BadCredentials.into(),
+        AuthenticationError::TooManyAttempts { retry_after } => {
+            Refusal::TooManyAttempts { retry_after }.into()
+        }
+        AuthenticationError::Unavailable(error) => {
+            denylist::unavailable("authenticator", &error);
+            error.into()
+        }
+    }
+}
+
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authority")
+            .field("verifier", &self.inner.verifier)
+            .finish_non_exhaustive()
+    }
+}

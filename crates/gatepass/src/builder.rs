@@ -1,0 +1,478 @@
+//! Configuration. Every mistake in one is a [`BuildError`], at build.
+
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
+
+use tracing::warn;
+
+use crate::{
+    Authenticator, Authority, ClientId, Clock, InvalidName, KeyError, KeySet, MasterSecret, Random,
+    ReusePolicy, RevocationLog, SessionStore, SigningKey, StoreError, SystemClock, SystemRandom,
+    Verifier,
+    authority::Settings,
+    denylist::{Replica, ReplicaSettings},
+    refresh::RefreshKeys,
+    verifier::Policy,
+};
+
+/// A configuration that cannot work, or a store that cannot be read when it must be.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The issuer or the audience is no usable name.
+    #[error(
+        "the {what} must be 1 to 255 bytes of text without control characters; name this service in it"
+    )]
+    Name {
+        /// Which of the two.
+        what: &'static str,
+    },
+    /// A realm that does not fit into a challenge.
+    #[error(
+        "the realm (by default the issuer) must be printable ASCII without quote and backslash; set one with realm()"
+    )]
+    Realm,
+    /// A duration outside of what works.
+    #[error("the {what} is {}, and must be {must}", humantime::format_duration(*.is))]
+    Duration {
+        /// Which one.
+        what: &'static str,
+        /// What it is.
+        is: Duration,
+        /// What it must be.
+        must: &'static str,
+    },
+    /// The client id is no usable name.
+    #[error(transparent)]
+    Client(#[from] InvalidName),
+    /// A key that cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The revocations could not be loaded, so that no request could be judged.
+    #[error("the revocations could not be loaded from the store")]
+    Store(#[source] StoreError),
+    /// The endpoints must be mounted under an absolute path.
+    #[error("the mount point must be a path such as /auth: with a slash before and none after")]
+    Mount,
+    /// The endpoints need an application that knows its users.
+    #[error("login needs an authenticator; give the authority one with authenticator()")]
+    NoAuthenticator,
+}
+
+/// Longest duration that can be configured: ten years. What is longer is a mistake in a unit.
+const MAX_DURATION: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+fn check_duration(
+    what: &'static str,
+    is: Duration,
+    least: Duration,
+    most: Duration,
+    must: &'static str,
+) -> Result<(), BuildError> {
+    if (least..=most).contains(&is) {
+        Ok(())
+    } else {
+        Err(BuildError::Duration { what, is, must })
+    }
+}
+
+/// What a verifier is configured with, on its own or as part of an authority.
+struct VerifierSettings {
+    issuer: String,
+    audience: String,
+    realm: Option<String>,
+    leeway: Duration,
+    max_staleness: Duration,
+    poll_interval: Option<Duration>,
+    store_timeout: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+impl VerifierSettings {
+    fn new(issuer: String, audience: String) -> Self {
+        Self {
+            issuer,
+            audience,
+            realm: None,
+            leeway: Duration::from_secs(30),
+            max_staleness: Duration::from_secs(2),
+            poll_interval: None,
+            store_timeout: Duration::from_secs(3),
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    async fn build(
+        self,
+        keys: KeySet,
+        log: Arc<dyn RevocationLog>,
+    ) -> Result<Verifier, BuildError> {
+        let name =
+            |text: &str| (1..=255).contains(&text.len()) && !text.chars().any(char::is_control);
+        if !name(&self.issuer) {
+            return Err(BuildError::Name { what: "issuer" });
+        }
+        if !name(&self.audience) {
+            return Err(BuildError::Name { what: "audience" });
+        }
+        let realm = self.realm.unwrap_or_else(|| self.issuer.clone());
+        let quotable = |c: char| matches!(c, ' '..='~') && c != '"' && c != '\\';
+        if realm.is_empty() || !realm.chars().all(quotable) {
+            return Err(BuildError::Realm);
+        }
+        // Above five minutes a log entry could be dropped before the last token that it concerns.
+        let most = Duration::from_secs(300);
+        check_duration(
+            "leeway",
+            self.leeway,
+            Duration::ZERO,
+            most,
+            "at most 5 minutes",
+        )?;
+        let (least, most) = (Duration::from_millis(10), Duration::from_secs(3600));
+        check_duration(
+            "max_staleness",
+            self.max_staleness,
+            least,
+            most,
+            "between 10 ms and 1 hour",
+        )?;
+        check_duration(
+            "store_timeout",
+            self.store_timeout,
+            least,
+            most,
+            "between 10 ms and 1 hour",
+        )?;
+        let poll_interval = self.poll_interval.unwrap_or(self.max_staleness / 4);
+        let most = self.max_staleness / 2;
+        let least = Duration::from_millis(1);
+        check_duration(
+            "poll interval",
+            poll_interval,
+            least,
+            most,
+            "at most half of max_staleness",
+        )?;
+        keys.check()?;
+
+        let settings = ReplicaSettings {
+            max_staleness: self.max_staleness,
+            poll_interval,
+            timeout: self.store_timeout,
+        };
+        let replica = Replica::load(log, Arc::clone(&self.clock), settings).await;
+        let policy = Policy {
+            issuer: self.issuer,
+            audience: self.audience,
+            leeway: self.leeway,
+            realm: realm.into(),
+        };
+        Ok(Verifier::start(
+            policy,
+            keys,
+            replica.map_err(BuildError::Store)?,
+            self.clock,
+        ))
+    }
+}
+
+macro_rules! verifier_setters {
+    () => {
+        /// The protection space that challenges name (RFC 9110 §11.5). Default: the issuer.
+        pub fn realm(mut self, realm: impl Into<String>) -> Self {
+            self.settings.realm = Some(realm.into());
+            self
+        }
+
+        /// How far the clocks of issuer and verifier may disagree. Default 30 s, at most 5 min.
+        pub fn leeway(mut self, leeway: Duration) -> Self {
+            self.settings.leeway = leeway;
+            self
+        }
+
+        /// The bound on how long after its commit a revocation may still be unenforced here. A node
+        /// that cannot keep it answers 503. Default 2 s.
+        pub fn max_staleness(mut self, max_staleness: Duration) -> Self {
+            self.settings.max_staleness = max_staleness;
+            self
+        }
+
+        /// How often the store is asked for new revocations where it does not say by itself that
+        /// there are some. Default a quarter of `max_staleness`, at most half of it.
+        pub fn poll_interval(mut self, poll_interval: Duration) -> Self {
+            self.settings.poll_interval = Some(poll_interval);
+            self
+        }
+
+        /// How long a store may take to answer before it counts as failed. Default 3 s.
+        pub fn store_timeout(mut self, store_timeout: Duration) -> Self {
+            self.settings.store_timeout = store_timeout;
+            self
+        }
+
+        /// Where the time comes from. Default [`SystemClock`].
+        pub fn clock(mut self, clock: impl Clock) -> Self {
+            self.settings.clock = Arc::new(clock);
+            self
+        }
+    };
+}
+
+/// Configures a [`Verifier`]. Made by [`Verifier::builder`].
+#[must_use]
+pub struct VerifierBuilder {
+    settings: VerifierSettings,
+    keys: KeySet,
+    log: Arc<dyn RevocationLog>,
+}
+
+impl VerifierBuilder {
+    pub(crate) fn new(
+        issuer: String,
+        audience: String,
+        keys: KeySet,
+        log: Arc<dyn RevocationLog>,
+    ) -> Self {
+        Self {
+            settings: VerifierSettings::new(issuer, audience),
+            keys,
+            log,
+        }
+    }
+
+    verifier_setters!();
+
+    /// Loads the live revocations and starts to follow them.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] for every mistake in the configuration, and if the log cannot be loaded.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with time enabled, as all of tokio does.
+    pub async fn build(self) -> Result<Verifier, BuildError> {
+        self.settings.build(self.keys, self.log).await
+    }
+}
+
+/// Configures an [`Authority`]. Made by [`Authority::builder`].
+#[must_use]
+pub struct AuthorityBuilder {
+    settings: VerifierSettings,
+    master: MasterSecret,
+    previous: Vec<MasterSecret>,
+    store: Arc<dyn SessionStore>,
+    keys: Option<KeySet>,
+    client: String,
+    access_ttl: Duration,
+    idle_ttl: Duration,
+    absolute_ttl: Duration,
+    reuse: ReusePolicy,
+    max_sessions: Option<NonZeroU32>,
+    purge_interval: Duration,
+    authenticator: Option<Arc<dyn Authenticator>>,
+    random: Arc<dyn Random>,
+}
+
+impl AuthorityBuilder {
+    pub(crate) fn new(
+        issuer: String,
+        audience: String,
+        master: MasterSecret,
+        store: Arc<dyn SessionStore>,
+    ) -> Self {
+        const MINUTE: Duration = Duration::from_secs(60);
+        const DAY: Duration = Duration::from_secs(86_400);
+        Self {
+            settings: VerifierSettings::new(issuer, audience),
+            master,
+            previous: Vec::new(),
+            store,
+            keys: None,
+            client: "default".to_owned(),
+            access_ttl: 15 * MINUTE,
+            idle_ttl: 14 * DAY,
+            absolute_ttl: 90 * DAY,
+            reuse: ReusePolicy::default(),
+            max_sessions: None,
+            purge_interval: MINUTE,
+            authenticator: None,
+            random: Arc::new(SystemRandom),
+        }
+    }
+
+    verifier_setters!();
+
+    /// The keys that sign and verify access tokens. Default: an HS256 key derived from the master secret.
+    pub fn keys(mut self, keys: KeySet) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
+    /// Goes on accepting what was signed with keys of a former master secret. Leave it here for an
+    /// idle lifetime after changing the secret, and nobody is logged out.
+    pub fn previous_secret(mut self, secret: MasterSecret) -> Self {
+        self.previous.push(secret);
+        self
+    }
+
+    /// The OAuth client that logins of the application itself belong to. Default `default`.
+    pub fn client_id(mut self, client: impl Into<String>) -> Self {
+        self.client = client.into();
+        self
+    }
+
+    /// How long an access token lives, where its grant does not say. Default 15 min.
+    pub fn access_ttl(mut self, ttl: Duration) -> Self {
+        self.access_ttl = ttl;
+        self
+    }
+
+    /// How long a session may stay unused before it can no longer be refreshed. Default 14 days.
+    pub fn idle_ttl(mut self, ttl: Duration) -> Self {
+        self.idle_ttl = ttl;
+        self
+    }
+
+    /// How long a session lasts at most, however much it is used. Default 90 days.
+    pub fn absolute_ttl(mut self, ttl: Duration) -> Self {
+        self.absolute_ttl = ttl;
+        self
+    }
+
+    /// How spent refresh tokens are treated.
+    pub fn reuse(mut self, reuse: ReusePolicy) -> Self {
+        self.reuse = reuse;
+        self
+    }
+
+    /// How many live sessions a subject may have; a login too many ends the oldest. Default: any number.
+    pub fn max_sessions(mut self, max_sessions: NonZeroU32) -> Self {
+        self.max_sessions = Some(max_sessions);
+        self
+    }
+
+    /// How often what nothing needs any more is removed from the store. Default 1 min.
+    pub fn purge_interval(mut self, interval: Duration) -> Self {
+        self.purge_interval = interval;
+        self
+    }
+
+    /// The application's knowledge of its users: for logins by password, and re-read at each refresh.
+    pub fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
+        self.authenticator = Some(Arc::new(authenticator));
+        self
+    }
+
+    /// Where unguessable bytes come from. Default [`SystemRandom`].
+    pub fn random(mut self, random: impl Random) -> Self {
+        self.random = Arc::new(random);
+        self
+    }
+
+    /// Loads the live revocations, starts to follow them, and to purge.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] for every mistake in the configuration, and if the store cannot be read.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with time enabled, as all of tokio does.
+    pub async fn build(self) -> Result<Authority, BuildError> {
+        let second = Duration::from_secs(1);
+        let most = MAX_DURATION;
+        check_duration(
+            "absolute lifetime",
+            self.absolute_ttl,
+            second,
+            most,
+            "between 1 second and 10 years",
+        )?;
+        let most = self.absolute_ttl;
+        let must = "at least 1 second and at most the absolute lifetime";
+        check_duration("idle lifetime", self.idle_ttl, second, most, must)?;
+        let must = "at least 1 second and at most the idle lifetime";
+        check_duration(
+            "access-token lifetime",
+            self.access_ttl,
+            second,
+            self.idle_ttl,
+            must,
+        )?;
+        let must = "at most the access-token lifetime";
+        check_duration(
+            "overlap",
+            self.reuse.overlap,
+            Duration::ZERO,
+            self.access_ttl,
+            must,
+        )?;
+        let must = "at most the idle lifetime";
+        check_duration(
+            "recovery",
+            self.reuse.recovery,
+            Duration::ZERO,
+            self.idle_ttl,
+            must,
+        )?;
+        let must = "between 1 second and 10 years";
+        check_duration(
+            "purge interval",
+            self.purge_interval,
+            second,
+            MAX_DURATION,
+            must,
+        )?;
+
+        let keys = self.keys.unwrap_or_else(|| {
+            let active = KeySet::signing(SigningKey::derived(&self.master));
+            self.previous.iter().fold(active, |keys, former| {
+                keys.announce(SigningKey::derived(former).verifying_key().clone())
+            })
+        });
+        keys.check_signing()?;
+        let settings = Settings {
+            refresh_keys: RefreshKeys::new(&self.master, &self.previous),
+            client: ClientId::new(self.client)?,
+            access_ttl: self.access_ttl,
+            idle_ttl: self.idle_ttl,
+            absolute_ttl: self.absolute_ttl,
+            reuse: self.reuse,
+            max_sessions: self.max_sessions,
+            store_timeout: self.settings.store_timeout,
+            purge_interval: self.purge_interval,
+            clock: Arc::clone(&self.settings.clock),
+            random: self.random,
+            authenticator: self.authenticator,
+        };
+        if self.store.is_volatile() {
+            warn!(
+                target: "gatepass",
+                "store.volatile: sessions are kept in memory only, and all are lost when this process ends"
+            );
+        }
+        let verifier = self
+            .settings
+            .build(keys, Arc::clone(&self.store) as _)
+            .await?;
+        Ok(Authority::start(verifier, self.store, settings))
+    }
+}
+
+impl fmt::Debug for VerifierBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifierBuilder")
+            .field("keys", &self.keys)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for AuthorityBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthorityBuilder")
+            .field("keys", &self.keys)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,425 @@
+//! Access tokens to claims and back, strictly.
+//!
+//! An access token is a JWT in the profile of RFC 9068. What is checked, in this order, cheapest
+//! first, each step able to end it: length, three segments, header, key, signature, claims, type,
+//! issuer, audience. Time and revocation are the [`Verifier`](crate::Verifier)'s.
+
+use std::{borrow::Cow, fmt};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Map, Value};
+
+use crate::{
+    Algorithm, ClientId, InternalError, KeySet, Pass, Refusal, Scopes, SessionId, Subject,
+    Timestamp, TokenId, crypto, keys::SigningKey, pass::PassClaims, refresh,
+};
+
+/// Longest access token in bytes: what a request header may have on common servers.
+pub(crate) const MAX_TOKEN: usize = 8 * 1024;
+
+/// The claims of an access token to be issued (RFC 9068 §2.2).
+#[derive(Serialize)]
+pub(crate) struct NewClaims<'a> {
+    pub(crate) iss: &'a str,
+    pub(crate) sub: &'a str,
+    pub(crate) aud: &'a str,
+    pub(crate) exp: i64,
+    pub(crate) iat: i64,
+    pub(crate) jti: String,
+    pub(crate) sid: String,
+    pub(crate) auth_time: i64,
+    pub(crate) client_id: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub(crate) scope: &'a str,
+    #[serde(flatten)]
+    pub(crate) custom: &'a Map<String, Value>,
+}
+
+/// Signs `claims` with `key`.
+pub(crate) fn sign(key: &SigningKey, claims: &NewClaims<'_>) -> Result<String, InternalError> {
+    let payload =
+        serde_json::to_vec(claims).map_err(|_| InternalError::new("claims without a JSON form"))?;
+    let mut token = String::with_capacity(key.header.len() + payload.len() * 4 / 3 + 100);
+    token.push_str(&key.header);
+    token.push('.');
+    URL_SAFE_NO_PAD.encode_string(payload, &mut token);
+    let signature = crypto::sign(key, token.as_bytes())?;
+    token.push('.');
+    URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+    Ok(token)
+}
+
+/// Everything that can be said of `token` without looking at a clock or at revocations.
+pub(crate) fn open(
+    token: &str,
+    keys: &KeySet,
+    issuer: &str,
+    audience: &str,
+    now: Timestamp,
+) -> Result<Pass, Refusal> {
+    if token.len() > MAX_TOKEN {
+        return Err(Refusal::Malformed);
+    }
+    if token.starts_with(refresh::PREFIX) {
+        return Err(Refusal::WrongType);
+    }
+    let (message, signature) = token.rsplit_once('.').ok_or(Refusal::Malformed)?;
+    let (header, payload) = message.split_once('.').ok_or(Refusal::Malformed)?;
+    if payload.contains('.') {
+        return Err(Refusal::Malformed);
+    }
+    let header = decode(header)?;
+    let header: Header<'_> = parse(&header)?;
+    let key = header
+        .kid
+        .as_ref()
+        .and_then(|kid| keys.find(&kid.0, now))
+        .ok_or(Refusal::UnknownKey)?;
+    if header.alg.0 != Algorithm::name(key.algorithm) {
+        return Err(Refusal::UnknownKey);
+    }
+    if !crypto::verify(key, message.as_bytes(), &decode(signature)?) {
+        return Err(Refusal::BadSignature);
+    }
+    let payload = decode(payload)?;
+    let claims: Claims<'_> = parse(&payload)?;
+    if !header.typ.is_some_and(|typ| is_access_token_type(&typ.0)) {
+        return Err(Refusal::WrongType);
+    }
+    if claims.iss.0 != issuer {
+        return Err(Refusal::WrongIssuer);
+    }
+    if !claims.aud.0.iter().any(|aud| aud.0 == audience) {
+        return Err(Refusal::WrongAudience);
+    }
+    claims.into_pass().ok_or(Refusal::Malformed)
+}
+
+fn decode(segment: &str) -> Result<Vec<u8>, Refusal> {
+    // Strict: no padding, no white space, and the unused bits of the last character are zero.
+    URL_SAFE_NO_PAD
+        .decode(segment)
+        .map_err(|_| Refusal::Malformed)
+}
+
+fn parse<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(json).map_err(|_| Refusal::Malformed)
+}
+
+/// RFC 9068 §4: `at+jwt` or `application/at+jwt`; media types know no case (RFC 7515 §4.1.9).
+fn is_access_token_type(typ: &str) -> bool {
+    typ.eq_ignore_ascii_case("at+jwt") || typ.eq_ignore_ascii_case("application/at+jwt")
+}
+
+/// The members of a header that are looked at. Keys that a token brings along (`jwk`, `jku`, `x5u`,
+/// `x5c`) are never looked at, extensions that must be understood (`crit`, `b64`) are refused.
+struct Header<'a> {
+    alg: Text<'a>,
+    typ: Option<Text<'a>>,
+    kid: Option<Text<'a>>,
+}
+
+struct Claims<'a> {
+    iss: Text<'a>,
+    sub: Text<'a>,
+    aud: Audience<'a>,
+    exp: Timestamp,
+    nbf: Option<Timestamp>,
+    iat: Timestamp,
+    jti: Text<'a>,
+    sid: Text<'a>,
+    auth_time: Timestamp,
+    client_id: Text<'a>,
+    scope: Option<Text<'a>>,
+    custom: Map<String, Value>,
+}
+
+impl Claims<'_> {
+    fn into_pass(self) -> Option<Pass> {
+        Some(Pass::new(PassClaims {
+            subject: Subject::new(self.sub.0).ok()?,
+            session: self.sid.0.parse::<SessionId>().ok()?,
+            token: self.jti.0.parse::<TokenId>().ok()?,
+            client: ClientId::new(self.client_id.0).ok()?,
+            scopes: self.scope.map_or(Some(Scopes::default()), |scope| {
+                Scopes::parse(&scope.0).ok()
+            })?,
+            issued_at: self.iat,
+            not_before: self.nbf,
+            expires_at: self.exp,
+            authenticated_at: self.auth_time,
+            custom: self.custom,
+        }))
+    }
+}
+
+/// Text, borrowed where the JSON needs no unescaping.
+struct Text<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextVisitor;
+
+        impl<'de> Visitor<'de> for TextVisitor {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_str(TextVisitor)
+    }
+}
+
+/// One audience or several (RFC 7519 §4.1.3).
+struct Audience<'a>(Vec<Text<'a>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Audience<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AudienceVisitor;
+
+        impl<'de> Visitor<'de> for AudienceVisitor {
+            type Value = Audience<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or an array of strings")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Audience(vec![Text(Cow::Borrowed(text))]))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Audience(vec![Text(Cow::Owned(text.to_owned()))]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut all = Vec::new();
+                while let Some(one) = seq.next_element()? {
+                    all.push(one);
+                }
+                Ok(Audience(all))
+            }
+        }
+
+        deserializer.deserialize_any(AudienceVisitor)
+    }
+}
+
+/// A `NumericDate` as gatepass accepts it: whole seconds from 1970 to 9999, no fraction, no sign.
+struct NumericDate(Timestamp);
+
+impl<'de> Deserialize<'de> for NumericDate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let secs = u64::deserialize(deserializer)?;
+        let secs = i64::try_from(secs)
+            .ok()
+            .filter(|secs| *secs <= Timestamp::MAX.unix_secs());
+        let secs = secs.ok_or_else(|| de::Error::custom("a date after the year 9999"))?;
+        Ok(Self(Timestamp::from_unix_secs(secs)))
+    }
+}
+
+/// Fills `slot` with the next value of `map`, which must be its first.
+fn once<'de, A: MapAccess<'de>, T: Deserialize<'de>>(
+    slot: &mut Option<T>,
+    map: &mut A,
+) -> Result<(), A::Error> {
+    match slot.replace(map.next_value()?) {
+        None => Ok(()),
+        Some(_) => Err(de::Error::custom("a member twice")),
+    }
+}
+
+fn required<T, E: de::Error>(slot: Option<T>) -> Result<T, E> {
+    slot.ok_or_else(|| E::custom("a member is missing"))
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Header<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct HeaderVisitor;
+
+        impl<'de> Visitor<'de> for HeaderVisitor {
+            type Value = Header<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JOSE header")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header<'de>, A::Error> {
+                let (mut alg, mut typ, mut kid) = (None, None, None);
+                let mut others: Vec<Text<'de>> = Vec::new();
+                while let Some(name) = map.next_key::<Text<'de>>()? {
+                    match &*name.0 {
+                        "alg" => once(&mut alg, &mut map)?,
+                        "typ" => once(&mut typ, &mut map)?,
+                        "kid" => once(&mut kid, &mut map)?,
+                        "crit" | "b64" => return Err(de::Error::custom("an extension")),
+                        _ if others.iter().any(|other| other.0 == name.0) => {
+                            return Err(de::Error::custom("a member twice"));
+                        }
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                            others.push(name);
+                        }
+                    }
+                }
+                Ok(Header {
+                    alg: required(alg)?,
+                    typ,
+                    kid,
+                })
+            }
+        }
+
+        deserializer.deserialize_map(HeaderVisitor)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Claims<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ClaimsVisitor;
+
+        impl<'de> Visitor<'de> for ClaimsVisitor {
+            type Value = Claims<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a claims set")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Claims<'de>, A::Error> {
+                let (mut iss, mut sub, mut aud, mut jti, mut sid) = (None, None, None, None, None);
+                let (mut client_id, mut scope) = (None, None);
+                let (mut exp, mut nbf, mut iat, mut auth_time) = (None, None, None, None);
+                let mut custom = Map::new();
+                while let Some(name) = map.next_key::<Text<'de>>()? {
+                    match &*name.0 {
+                        "iss" => once(&mut iss, &mut map)?,
+                        "sub" => once(&mut sub, &mut map)?,
+                        "aud" => once(&mut aud, &mut map)?,
+                        "exp" => once(&mut exp, &mut map)?,
+                        "nbf" => once(&mut nbf, &mut map)?,
+                        "iat" => once(&mut iat, &mut map)?,
+                        "jti" => once(&mut jti, &mut map)?,
+                        "sid" => once(&mut sid, &mut map)?,
+                        "auth_time" => once(&mut auth_time, &mut map)?,
+                        "client_id" => once(&mut client_id, &mut map)?,
+                        "scope" => once(&mut scope, &mut map)?,
+                        _ => insert_strictly(&mut custom, name.0.into_owned(), &mut map)?,
+                    }
+                }
+                let date = |NumericDate(date): NumericDate| date;
+                Ok(Claims {
+                    iss: required(iss)?,
+                    sub: required(sub)?,
+                    aud: required(aud)?,
+                    exp: required(exp.map(date))?,
+                    nbf: nbf.map(date),
+                    iat: required(iat.map(date))?,
+                    jti: required(jti)?,
+                    sid: required(sid)?,
+                    auth_time: required(auth_time.map(date))?,
+                    client_id: required(client_id)?,
+                    scope,
+                    custom,
+                })
+            }
+        }
+
+        deserializer.deserialize_map(ClaimsVisitor)
+    }
+}
+
+fn insert_strictly<'de, A: MapAccess<'de>>(
+    object: &mut Map<String, Value>,
+    name: String,
+    map: &mut A,
+) -> Result<(), A::Error> {
+    match object.insert(name, map.next_value_seed(StrictValue)?) {
+        None => Ok(()),
+        Some(_) => Err(de::Error::custom("a member twice")),
+    }
+}
+
+/// A JSON value in which no object has a member twice.
+pub(crate) struct StrictValue;
+
+impl<'de> DeserializeSeed<'de> for StrictValue {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for StrictValue {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = seq.next_element_seed(Self)? {
+            values.push(value);
+        }
+        Ok(values.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(name) = map.next_key()? {
+            insert_strictly(&mut object, name, &mut map)?;
+        }
+        Ok(object.into())
+    }
+}
+
+/// The JSON object in `json`, in which no object has a member twice.
+pub(crate) fn strict_object(json: &[u8]) -> Option<Map<String, Value>> {
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let value = StrictValue.deserialize(&mut deserializer).ok()?;
+    deserializer.end().ok()?;
+    match value {
+        Value::Object(object) => Some(object),
+        _ => None,
+    }
+}

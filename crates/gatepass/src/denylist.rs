@@ -1,0 +1,350 @@
+//! The replica of the live revocations: what makes a check cost no store call.
+//!
+//! The store's log is the truth; this is a copy of it in a moka cache, kept current by a follower
+//! task, and believed only while its lease holds. The lease holds while the last pull that was
+//! applied *began* at most `max_staleness` ago. So a revocation committed at time c is enforced from
+//! c + `max_staleness` on, or the node stops answering.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use moka::{Expiry, sync::Cache};
+use tokio::task::JoinHandle;
+use tracing::{error, info, warn};
+
+use crate::{
+    Clock, Cursor, Pull, Revocation, RevocationLog, Revoked, SessionId, Status, StoreError,
+    StoreErrorKind, Timestamp, TokenId,
+};
+
+/// How fresh the knowledge of revocations must be that a token is judged by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Staleness {
+    /// The `max_staleness` that is configured. No store call while the lease holds.
+    #[default]
+    Bounded,
+    /// At most this old, where that is stricter than `max_staleness`.
+    Within(Duration),
+    /// The store is asked each time, and a session that it does not know is refused: an allow-list.
+    Strict,
+}
+
+/// What is known of a token's revocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Live,
+    Revoked,
+    Unknown,
+}
+
+pub(crate) struct ReplicaSettings {
+    pub(crate) max_staleness: Duration,
+    pub(crate) poll_interval: Duration,
+    pub(crate) timeout: Duration,
+}
+
+/// A copy of a [`RevocationLog`], and the lease on it.
+pub(crate) struct Replica {
+    log: Arc<dyn RevocationLog>,
+    clock: Arc<dyn Clock>,
+    settings: ReplicaSettings,
+    current: ArcSwap<Snapshot>,
+    /// The entries of a reload that is under way, so that local revocations reach both.
+    reload: Mutex<Option<Entries>>,
+    /// Where the next pull goes on. Whoever holds it is the one who pulls.
+    cursor: tokio::sync::Mutex<Option<Cursor>>,
+    /// How many pulls have failed, so that those who waited for one share its failure.
+    failures: AtomicU64,
+}
+
+/// The entries, and when the pull began that brought the last of them.
+struct Snapshot {
+    entries: Entries,
+    pulled_at: Reading,
+}
+
+#[derive(Clone, Copy)]
+struct Reading {
+    wall: Timestamp,
+    monotonic: Duration,
+}
+
+/// A session or token, and for how long the entry is kept. Without a bound on their number: a full
+/// bounded cache would evict the freshest revocations first.
+type Entries = Cache<Revoked, Duration>;
+
+/// Shortest time that an entry is kept. By the time it is computed, the wall clock may be far ahead
+/// and be set right later; the entry must still be there then.
+const MIN_KEPT: Duration = Duration::from_secs(3600);
+/// Longest time that an entry is kept: moka refuses deadlines that are absurdly far away.
+const MAX_KEPT: Duration = Duration::from_secs(10 * 366 * 86_400);
+
+struct KeptFor;
+
+impl Expiry<Revoked, Duration> for KeptFor {
+    fn expire_after_create(&self, _: &Revoked, kept: &Duration, _: Instant) -> Option<Duration> {
+        Some(*kept)
+    }
+
+    // By default an updated entry keeps its old deadline.
+    fn expire_after_update(
+        &self,
+        _: &Revoked,
+        kept: &Duration,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(*kept)
+    }
+}
+
+fn no_entries() -> Entries {
+    Cache::builder().expire_after(KeptFor).build()
+}
+
+impl Replica {
+    /// Loads the whole live log.
+    pub(crate) async fn load(
+        log: Arc<dyn RevocationLog>,
+        clock: Arc<dyn Clock>,
+        settings: ReplicaSettings,
+    ) -> Result<Arc<Self>, StoreError> {
+        // Nothing was pulled yet; the snapshot is replaced before anybody sees it.
+        let pulled_at = Reading {
+            wall: clock.now(),
+            monotonic: clock.monotonic(),
+        };
+        let replica = Self {
+            log,
+            clock,
+            settings,
+            current: ArcSwap::from_pointee(Snapshot {
+                entries: no_entries(),
+                pulled_at,
+            }),
+            reload: Mutex::default(),
+            cursor: tokio::sync::Mutex::default(),
+            failures: AtomicU64::default(),
+        };
+        let mut cursor = replica.cursor.lock().await;
+        replica.pull(&mut cursor).await?;
+        drop(cursor);
+        Ok(Arc::new(replica))
+    }
+
+    /// Looks a token up, by a replica that is fresh enough or by the store itself.
+    pub(crate) async fn check(
+        &self,
+        session: SessionId,
+        token: TokenId,
+        staleness: Staleness,
+    ) -> Result<Verdict, StoreError> {
+        let bound = match staleness {
+            Staleness::Bounded => self.settings.max_staleness,
+            Staleness::Within(bound) => bound.min(self.settings.max_staleness),
+            Staleness::Strict => return self.ask(session, token).await,
+        };
+        if self.log.is_volatile() {
+            return self.ask(session, token).await;
+        }
+        if !self.lease_holds(bound) {
+            self.renew_lease(bound).await?;
+        }
+        let snapshot = self.current.load();
+        let revoked = snapshot.entries.contains_key(&Revoked::Session(session))
+            || snapshot.entries.contains_key(&Revoked::Token(token));
+        Ok(if revoked {
+            Verdict::Revoked
+        } else {
+            Verdict::Live
+        })
+    }
+
+    /// Takes over a revocation that this node has just committed, without waiting for the follower.
+    pub(crate) fn apply(&self, revocations: &[Revocation]) {
+        let reload = self.reload.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = self.current.load();
+        for revocation in revocations {
+            self.insert(&current.entries, revocation);
+            if let Some(entries) = &*reload {
+                self.insert(entries, revocation);
+            }
+        }
+    }
+
+    async fn ask(&self, session: SessionId, token: TokenId) -> Result<Verdict, StoreError> {
+        let asked =
+            tokio::time::timeout(self.settings.timeout, self.log.status(session, token)).await;
+        let status = asked.unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::TimedOut)));
+        let status = status.inspect_err(|error| unavailable("status", error))?;
+        Ok(match status {
+            Status::Live => Verdict::Live,
+            Status::Revoked => Verdict::Revoked,
+            Status::Unknown => Verdict::Unknown,
+        })
+    }
+
+    fn now(&self) -> Reading {
+        Reading {
+            wall: self.clock.now(),
+            monotonic: self.clock.monotonic(),
+        }
+    }
+
+    /// By the larger of the two ages: the wall clock runs on while a machine is suspended, the
+    /// monotonic one while somebody sets the wall clock back. A negative age proves that a clock
+    /// was moved, and counts as too old.
+    fn lease_holds(&self, bound: Duration) -> bool {
+        let pulled = self.current.load().pulled_at;
+        let now = self.now();
+        let Some(monotonic) = now.monotonic.checked_sub(pulled.monotonic) else {
+            return false;
+        };
+        now.wall >= pulled.wall && monotonic.max(now.wall.since(pulled.wall)) <= bound
+    }
+
+    /// Waits for a pull that satisfies `bound`, its own or somebody else's. Bounded by twice the
+    /// timeout: for a pull that is under way, and for one more.
+    async fn renew_lease(&self, bound: Duration) -> Result<(), StoreError> {
+        let failures = self.failures.load(Ordering::Acquire);
+        let mut cursor = self.cursor.lock().await;
+        if self.lease_holds(bound) {
+            return Ok(());
+        }
+        if self.failures.load(Ordering::Acquire) != failures {
+            // One that began before or while this request waited has failed: no use in asking again.
+            return Err(StoreError::new(StoreErrorKind::Unavailable));
+        }
+        let pulled = self.pull(&mut cursor).await;
+        if let Err(error) = &pulled {
+            warn!(target: "gatepass", error = %error, "denylist.stale");
+        }
+        // A pull that began just now satisfies every bound, even one of zero.
+        pulled
+    }
+
+    /// Pulls until there is no more, applies it, and counts from before the last part began.
+    async fn pull(&self, cursor: &mut Option<Cursor>) -> Result<(), StoreError> {
+        let pulled = tokio::time::timeout(self.settings.timeout, self.pull_all(cursor)).await;
+        let pulled = pulled.unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::TimedOut)));
+        if pulled.is_err() {
+            // An abandoned reload starts anew.
+            *self.reload.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            self.failures.fetch_add(1, Ordering::AcqRel);
+        }
+        pulled
+    }
+
+    async fn pull_all(&self, cursor: &mut Option<Cursor>) -> Result<(), StoreError> {
+        // Without a cursor the log is read from its start, into entries of their own, beside those
+        // that requests are judged by meanwhile.
+        let mut fresh = cursor.is_none().then(|| self.begin_reload());
+        let mut place = cursor.clone();
+        loop {
+            let began = self.now();
+            match self.log.pull(place.as_ref()).await? {
+                Pull::Entries {
+                    entries,
+                    next,
+                    more,
+                } => {
+                    let current = self.current.load_full();
+                    let into = fresh.as_ref().unwrap_or(&current.entries);
+                    for revocation in &entries {
+                        self.insert(into, revocation);
+                    }
+                    place = Some(next);
+                    if more {
+                        continue;
+                    }
+                    self.finish(fresh.unwrap_or_else(|| current.entries.clone()), began);
+                    *cursor = place;
+                    return Ok(());
+                }
+                Pull::Reset => {
+                    info!(target: "gatepass", "denylist.reset");
+                    place = None;
+                    *cursor = None;
+                    fresh = Some(self.begin_reload());
+                }
+            }
+        }
+    }
+
+    fn begin_reload(&self) -> Entries {
+        let entries = no_entries();
+        *self.reload.lock().unwrap_or_else(PoisonError::into_inner) = Some(entries.clone());
+        entries
+    }
+
+    fn finish(&self, entries: Entries, pulled_at: Reading) {
+        let mut reload = self.reload.lock().unwrap_or_else(PoisonError::into_inner);
+        self.current
+            .store(Arc::new(Snapshot { entries, pulled_at }));
+        *reload = None;
+    }
+
+    fn insert(&self, entries: &Entries, revocation: &Revocation) {
+        let kept = (revocation.until + Revocation::RETENTION_MARGIN).since(self.clock.now());
+        entries.insert(revocation.target, kept.clamp(MIN_KEPT, MAX_KEPT));
+    }
+
+    /// Keeps the replica current until the returned guard is dropped.
+    pub(crate) fn follow(self: &Arc<Self>) -> Follower {
+        let replica = Arc::clone(self);
+        Follower(tokio::spawn(async move { replica.run().await }))
+    }
+
+    async fn run(&self) {
+        let mut healthy = true;
+        loop {
+            let place = self.cursor.lock().await.clone();
+            let changed = async {
+                match &place {
+                    Some(cursor) if healthy => self.log.changed(cursor).await,
+                    // A store that fails may claim at once, and for ever, that there is more.
+                    _ => std::future::pending().await,
+                }
+            };
+            let _ = tokio::time::timeout(self.settings.poll_interval, changed).await;
+            let mut cursor = self.cursor.lock().await;
+            match self.pull(&mut cursor).await {
+                Ok(()) if healthy => {}
+                Ok(()) => {
+                    info!(target: "gatepass", "store.available");
+                    healthy = true;
+                }
+                Err(error) => {
+                    if healthy {
+                        unavailable("pull", &error);
+                    }
+                    healthy = false;
+                }
+            }
+        }
+    }
+}
+
+/// The task that follows a log. Ends when dropped.
+pub(crate) struct Follower(JoinHandle<()>);
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Tells the operator what the client is not told.
+pub(crate) fn unavailable(operation: &'static str, failure: &StoreError) {
+    let source = std::error::Error::source(failure)
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    error!(target: "gatepass", operation, error = %failure, source, "store.unavailable");
+}

@@ -1,0 +1,198 @@
+//! Refresh tokens to session and generation and back.
+//!
+//! A refresh token says which session it refreshes and which generation of it, and is authenticated
+//! by HMAC-SHA256. Nothing of it is stored: a copied database mints none, garbage is refused before
+//! any I/O, and the token of a generation can be derived again.
+
+use std::{fmt, sync::Arc};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::{Generation, MasterSecret, Refusal, SessionId};
+
+/// What every refresh token begins with, so that people, and scanners for leaked secrets, know it.
+pub(crate) const PREFIX: &str = "gpr_";
+
+const VERSION: u8 = 1;
+const BODY: usize = 1 + 4 + 18 + 4;
+const TOKEN: usize = BODY + 32;
+
+/// A refresh token that is really one of ours. Whether it is still good is the session's to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Presented {
+    pub(crate) session: SessionId,
+    pub(crate) generation: Generation,
+}
+
+/// The keys that authenticate refresh tokens: the first signs, each verifies.
+#[derive(Clone)]
+pub(crate) struct RefreshKeys(Arc<[RefreshKey]>);
+
+struct RefreshKey {
+    id: [u8; 4],
+    /// As long as a block of the hash, so that HMAC takes it as it is.
+    mac: Zeroizing<[u8; 64]>,
+}
+
+impl RefreshKeys {
+    /// The keys of these secrets, the first of which signs.
+    pub(crate) fn new(active: &MasterSecret, previous: &[MasterSecret]) -> Self {
+        let secrets = std::iter::once(active).chain(previous);
+        Self(secrets.map(RefreshKey::derived).collect())
+    }
+
+    /// The refresh token of this session and generation; the same each time.
+    pub(crate) fn token(&self, session: SessionId, generation: Generation) -> String {
+        let Some(key) = self.0.first() else {
+            return String::new();
+        };
+        let mut token = Zeroizing::new(Vec::with_capacity(TOKEN));
+        token.push(VERSION);
+        token.extend_from_slice(&key.id);
+        token.extend_from_slice(session.as_bytes());
+        token.extend_from_slice(&generation.get().to_be_bytes());
+        let tag = key.mac(&token).finalize().into_bytes();
+        token.extend_from_slice(&tag);
+        let mut text = String::with_capacity(PREFIX.len() + TOKEN * 4 / 3 + 1);
+        text.push_str(PREFIX);
+        URL_SAFE_NO_PAD.encode_string(&*token, &mut text);
+        text
+    }
+
+    /// What `token` says, if it is authentic.
+    pub(crate) fn open(&self, token: &str) -> Result<Presented, Refusal> {
+        let Some(encoded) = token.strip_prefix(PREFIX) else {
+            // Three segments: an access token, or another JWT, in the wrong place.
+            let jwt = token.split('.').count() == 3;
+            return Err(if jwt {
+                Refusal::WrongType
+            } else {
+                Refusal::Malformed
+            });
+        };
+        let mut bytes = [0; TOKEN];
+        if URL_SAFE_NO_PAD.decode_slice(encoded, &mut bytes) != Ok(TOKEN) {
+            return Err(Refusal::Malformed);
+        }
+        let (body, tag) = bytes.split_at(BODY);
+        let (version, rest) = split::<1>(body)?;
+        let (id, rest) = split::<4>(rest)?;
+        let (session, rest) = split::<18>(rest)?;
+        let (generation, _) = split::<4>(rest)?;
+        if version != [VERSION] {
+            return Err(Refusal::Malformed);
+        }
+        let key = self
+            .0
+            .iter()
+            .find(|key| key.id == id)
+            .ok_or(Refusal::UnknownKey)?;
+        key.mac(body)
+            .verify_slice(tag)
+            .map_err(|_| Refusal::BadSignature)?;
+        Ok(Presented {
+            session: SessionId::from_bytes(session),
+            generation: Generation::new(u32::from_be_bytes(generation)),
+        })
+    }
+}
+
+impl RefreshKey {
+    fn derived(secret: &MasterSecret) -> Self {
+        Self {
+            id: *secret.derive("gatepass refresh token key id v1"),
+            mac: secret.derive("gatepass refresh token HMAC-SHA256 v1"),
+        }
+    }
+
+    fn mac(&self, body: &[u8]) -> Hmac<Sha256> {
+        let mut mac = <Hmac<Sha256> as Mac>::new((&*self.mac).into());
+        mac.update(body);
+        mac
+    }
+}
+
+fn split<const N: usize>(bytes: &[u8]) -> Result<([u8; N], &[u8]), Refusal> {
+    bytes
+        .split_first_chunk::<N>()
+        .map(|(first, rest)| (*first, rest))
+        .ok_or(Refusal::Malformed)
+}
+
+impl fmt::Debug for RefreshKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RefreshKeys([redacted])")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(byte: u8) -> RefreshKeys {
+        RefreshKeys::new(&MasterSecret::from_bytes(&[byte; 32]).unwrap(), &[])
+    }
+
+    const SESSION: SessionId = SessionId::from_bytes([9; 18]);
+
+    #[test]
+    fn a_token_says_its_session_and_generation() {
+        let keys = keys(1);
+        let token = keys.token(SESSION, Generation::new(7));
+        assert_eq!(
+            keys.open(&token),
+            Ok(Presented {
+                session: SESSION,
+                generation: Generation::new(7)
+            })
+        );
+        assert_eq!(keys.token(SESSION, Generation::new(7)), token);
+    }
+
+    #[test]
+    fn every_changed_character_is_noticed() {
+        let keys = keys(1);
+        let token = keys.token(SESSION, Generation::FIRST);
+        for at in 0..token.len() {
+            for with in ["A", "B", "_", "=", " ", "."] {
+                let mut changed = token.clone();
+                changed.replace_range(at..=at, with);
+                assert!(
+                    changed == token || keys.open(&changed).is_err(),
+                    "{with} at {at}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_of_another_secret_is_of_an_unknown_key() {
+        let token = keys(1).token(SESSION, Generation::FIRST);
+        assert_eq!(keys(2).open(&token), Err(Refusal::UnknownKey));
+    }
+
+    #[test]
+    fn a_previous_secret_verifies_and_does_not_sign() {
+        let (old, new) = (
+            MasterSecret::from_bytes(&[1; 32]).unwrap(),
+            MasterSecret::from_bytes(&[2; 32]).unwrap(),
+        );
+        let both = RefreshKeys::new(&new, std::slice::from_ref(&old));
+        let token = RefreshKeys::new(&old, &[]).token(SESSION, Generation::FIRST);
+        assert!(both.open(&token).is_ok());
+        assert_eq!(
+            both.token(SESSION, Generation::FIRST),
+            keys(2).token(SESSION, Generation::FIRST)
+        );
+    }
+
+    #[test]
+    fn other_tokens_are_of_the_wrong_type() {
+        assert_eq!(keys(1).open("aaa.bbb.ccc"), Err(Refusal::WrongType));
+        assert_eq!(keys(1).open("gpr_"), Err(Refusal::Malformed));
+        assert_eq!(keys(1).open(""), Err(Refusal::Malformed));
+    }
+}

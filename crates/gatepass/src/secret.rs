@@ -1,0 +1,111 @@
+//! The master secret, and the keys that are derived from it.
+
+use std::fmt;
+
+use hkdf::Hkdf;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::{KeyError, Random, SystemRandom};
+
+/// What every key of an [`Authority`](crate::Authority) can be derived from: 32 random bytes or more,
+/// never handed out.
+///
+/// HKDF (RFC 5869) with one label for each purpose derives the key that authenticates refresh
+/// tokens and, where no other signing key is configured, the HS256 key. All nodes need the same
+/// one. Changing it ends every session.
+///
+/// ```
+/// use gatepass::MasterSecret;
+///
+/// // In a file of its own, as `openssl rand -hex 64` prints it:
+/// let secret = MasterSecret::from_bytes(b"6d5a0f9c52c7a9f1d1e2c3b4a5968778695a4b3c2d1e0f00112233445566778899")?;
+/// assert!(MasterSecret::from_bytes(b"hunter2").is_err());
+/// assert_eq!(format!("{secret:?}"), "MasterSecret([redacted])");
+/// # Ok::<(), gatepass::KeyError>(())
+/// ```
+#[derive(Clone)]
+pub struct MasterSecret(Zeroizing<Vec<u8>>);
+
+impl MasterSecret {
+    /// Shortest secret in bytes: the output of the hash, below which it would be the weakest link.
+    pub const MIN_BYTES: usize = 32;
+
+    /// The secret that these bytes are; white space around them, as files have it, is not part of it.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::ShortSecret`] if fewer than 32 bytes are left.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, KeyError> {
+        let bytes = bytes.trim_ascii();
+        if bytes.len() < Self::MIN_BYTES {
+            return Err(KeyError::ShortSecret {
+                bytes: bytes.len(),
+                least: Self::MIN_BYTES,
+            });
+        }
+        Ok(Self(Zeroizing::new(bytes.to_vec())))
+    }
+
+    /// A new random secret. For tests, and for services that may forget all sessions at a restart.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Random`] if the system has no randomness.
+    pub fn generate() -> Result<Self, KeyError> {
+        let mut secret = Zeroizing::new(vec![0; Self::MIN_BYTES]);
+        SystemRandom
+            .fill(&mut secret)
+            .map_err(|_| KeyError::Random)?;
+        Ok(Self(secret))
+    }
+
+    /// The key for the purpose that `label` names.
+    pub(crate) fn derive<const N: usize>(&self, label: &str) -> Zeroizing<[u8; N]> {
+        derive(&self.0, label)
+    }
+}
+
+impl fmt::Debug for MasterSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MasterSecret([redacted])")
+    }
+}
+
+/// `N` bytes that `label` names, derived from `secret` by HKDF-SHA256 without a salt.
+pub(crate) fn derive<const N: usize>(secret: &[u8], label: &str) -> Zeroizing<[u8; N]> {
+    const {
+        assert!(
+            N <= 255 * 32,
+            "HKDF-SHA256 gives at most 255 blocks of output"
+        )
+    };
+    let mut key = Zeroizing::new([0; N]);
+    let expanded = Hkdf::<Sha256>::new(None, secret).expand(label.as_bytes(), &mut *key);
+    // The only failure is too long an output, which the assertion above rules out.
+    debug_assert!(expanded.is_ok());
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_label_gives_another_key_and_the_same_one_again() {
+        let secret = MasterSecret::from_bytes(&[7; 32]).unwrap();
+        assert_eq!(*secret.derive::<32>("a"), *secret.derive::<32>("a"));
+        assert_ne!(*secret.derive::<32>("a"), *secret.derive::<32>("b"));
+    }
+
+    #[test]
+    fn the_derivation_is_the_published_one() {
+        // RFC 5869, A.3: SHA-256 with neither salt nor info.
+        let okm = derive::<42>(&[0x0b; 22], "");
+        let hex: String = okm.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(
+            hex,
+            "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8"
+        );
+    }
+}

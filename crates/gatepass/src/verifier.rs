@@ -1,0 +1,278 @@
+//! The half that needs no signing key and no session store.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use tracing::{debug, info};
+
+use crate::{
+    Clock, Error, KeyError, KeySet, Pass, Refusal, Revocation, RevocationLog, Scopes, Staleness,
+    builder::VerifierBuilder,
+    codec,
+    denylist::{Follower, Replica, Verdict},
+};
+
+/// Verifies access tokens: signature, claims, time, revocation, and what a route demands.
+///
+/// Guards take one. An [`Authority`](crate::Authority) has one; a resource server that must never
+/// mint tokens builds one alone, from keys that verify and a [`RevocationLog`]. Cheap to clone.
+///
+/// ```
+/// use gatepass::{Demand, Error, KeySet, MemoryStore, Refusal, SigningKey, Verifier};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let key = SigningKey::hs256(b"a secret that is shared with the issuer, 32 bytes or more")?;
+/// let keys = KeySet::verifying([key.verifying_key().clone()]);
+/// let verifier =
+///     Verifier::builder("https://shop.example", "shop-api", keys, MemoryStore::new()).build().await?;
+///
+/// let refused = verifier.verify("not a token", &Demand::new()).await;
+/// assert!(matches!(refused, Err(Error::Refused(Refusal::Malformed))));
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Verifier {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    policy: Policy,
+    keys: ArcSwap<KeySet>,
+    replica: Arc<Replica>,
+    clock: Arc<dyn Clock>,
+    _follower: Follower,
+}
+
+/// What is fixed about the tokens that are accepted.
+pub(crate) struct Policy {
+    pub(crate) issuer: String,
+    pub(crate) audience: String,
+    pub(crate) leeway: Duration,
+    pub(crate) realm: Arc<str>,
+}
+
+/// What a route demands of a request beyond a valid access token.
+///
+/// ```
+/// use std::time::Duration;
+/// use gatepass::{Demand, Scopes, Staleness};
+///
+/// let transfer = Demand::new()
+///     .scopes(Scopes::parse("payments")?)
+///     .max_age(Duration::from_secs(300))
+///     .staleness(Staleness::Strict);
+/// # Ok::<(), gatepass::InvalidScope>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Demand {
+    scopes: Scopes,
+    max_age: Option<Duration>,
+    staleness: Staleness,
+    optional: bool,
+}
+
+impl Demand {
+    /// A valid access token, and nothing more.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// All of these scopes (RFC 6750 §3.1).
+    #[must_use]
+    pub fn scopes(mut self, scopes: Scopes) -> Self {
+        self.scopes = scopes;
+        self
+    }
+
+    /// An authentication at most this long ago (RFC 9470).
+    #[must_use]
+    pub fn max_age(mut self, max_age: Duration) -> Self {
+        self.max_age = Some(max_age);
+        self
+    }
+
+    /// Knowledge of revocations this fresh.
+    #[must_use]
+    pub fn staleness(mut self, staleness: Staleness) -> Self {
+        self.staleness = staleness;
+        self
+    }
+
+    /// Lets a request without credentials through as anonymous. One with a bad token is refused.
+    #[must_use]
+    pub fn optional(mut self) -> Self {
+        self.optional = true;
+        self
+    }
+
+    /// Whether a request without credentials is let through.
+    #[must_use]
+    pub fn is_optional(&self) -> bool {
+        self.optional
+    }
+}
+
+impl Verifier {
+    /// Starts to configure a verifier of tokens that `issuer` issued for `audience` with one of
+    /// `keys`, and whose revocations stand in `log`.
+    pub fn builder(
+        issuer: impl Into<String>,
+        audience: impl Into<String>,
+        keys: KeySet,
+        log: impl RevocationLog,
+    ) -> VerifierBuilder {
+        VerifierBuilder::new(issuer.into(), audience.into(), keys, Arc::new(log))
+    }
+
+    pub(crate) fn start(
+        policy: Policy,
+        keys: KeySet,
+        replica: Arc<Replica>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let _follower = replica.follow();
+        let keys = ArcSwap::from_pointee(keys);
+        Self {
+            inner: Arc::new(Inner {
+                policy,
+                keys,
+                replica,
+                clock,
+                _follower,
+            }),
+        }
+    }
+
+    /// Verifies an access token and that it satisfies `demand`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] with the first thing that is wrong with it, [`Error::Store`] if it could
+    /// not be found out in time whether it was revoked.
+    pub async fn verify(&self, token: &str, demand: &Demand) -> Result<Pass, Error> {
+        let pass = self.open(token).inspect_err(|refusal| {
+            info!(target: "gatepass", reason = refusal.reason(), "token.refused");
+        })?;
+        let judged = self.judge(&pass, demand).await;
+        match &judged {
+            Ok(()) => debug!(
+                target: "gatepass", subject = %pass.subject(), session = %pass.session_id(),
+                jti = %pass.token_id(), "token.verified"
+            ),
+            Err(Error::Refused(refusal)) => info!(
+                target: "gatepass", subject = %pass.subject(), session = %pass.session_id(),
+                jti = %pass.token_id(), reason = refusal.reason(), "token.refused"
+            ),
+            // The store has been reported where it failed.
+            Err(_) => {}
+        }
+        judged.map(|()| pass)
+    }
+
+    /// All that can be said of a token without a clock and the denylist: that it is ours.
+    pub(crate) fn open(&self, token: &str) -> Result<Pass, Refusal> {
+        let Inner {
+            policy,
+            keys,
+            clock,
+            ..
+        } = &*self.inner;
+        codec::open(
+            token,
+            &keys.load(),
+            &policy.issuer,
+            &policy.audience,
+            clock.now(),
+        )
+    }
+
+    async fn judge(&self, pass: &Pass, demand: &Demand) -> Result<(), Error> {
+        let Inner {
+            policy,
+            replica,
+            clock,
+            ..
+        } = &*self.inner;
+        let now = clock.now();
+        if now >= pass.expires_at() + policy.leeway {
+            return Err(Refusal::Expired.into());
+        }
+        let soonest = now + policy.leeway;
+        if soonest < pass.issued_at()
+            || pass
+                .not_before()
+                .is_some_and(|not_before| soonest < not_before)
+        {
+            return Err(Refusal::NotYetValid.into());
+        }
+        match replica
+            .check(pass.session_id(), pass.token_id(), demand.staleness)
+            .await?
+        {
+            Verdict::Live => {}
+            Verdict::Revoked => return Err(Refusal::Revoked.into()),
+            Verdict::Unknown => return Err(Refusal::UnknownSession.into()),
+        }
+        self.require(pass, demand).map_err(Error::from)
+    }
+
+    /// Checks what a route demands of a token that has been verified before.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::InsufficientScope`] or [`Refusal::AuthenticationTooOld`].
+    pub fn require(&self, pass: &Pass, demand: &Demand) -> Result<(), Refusal> {
+        if !pass.scopes().contains_all(&demand.scopes) {
+            return Err(Refusal::InsufficientScope {
+                required: demand.scopes.clone(),
+            });
+        }
+        match demand.max_age {
+            Some(max_age) if self.inner.clock.now().since(pass.authenticated_at()) > max_age => {
+                Err(Refusal::AuthenticationTooOld { max_age })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Swaps the keys for others, at once and for all clones.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::DuplicateKeyId`]; the old keys stay then. For the verifier of an
+    /// [`Authority`](crate::Authority) use [`Authority::replace_keys`](crate::Authority::replace_keys).
+    pub fn replace_keys(&self, keys: KeySet) -> Result<(), KeyError> {
+        keys.check()?;
+        self.inner.keys.store(Arc::new(keys));
+        Ok(())
+    }
+
+    /// The protection space that challenges name (RFC 9110 §11.5).
+    #[must_use]
+    pub fn realm(&self) -> &Arc<str> {
+        &self.inner.policy.realm
+    }
+
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.inner.policy
+    }
+
+    pub(crate) fn keys(&self) -> arc_swap::Guard<Arc<KeySet>> {
+        self.inner.keys.load()
+    }
+
+    /// Enforces revocations that this process has just committed.
+    pub(crate) fn apply(&self, revocations: &[Revocation]) {
+        self.inner.replica.apply(revocations);
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier")
+            .field("issuer", &self.inner.policy.issuer)
+            .field("audience", &self.inner.policy.audience)
+            .finish_non_exhaustive()
+    }
+}

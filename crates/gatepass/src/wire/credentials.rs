@@ -1,0 +1,110 @@
+//! Where an access token may be in a request.
+
+use super::{Field, RequestHead};
+use crate::Refusal;
+
+/// The token of `Authorization: Bearer` (RFC 6750 §2.1), if that is how the request is authorized.
+///
+/// The scheme knows no case (RFC 9110 §11.1). Another scheme is none of our business.
+pub(super) fn bearer<'a>(head: &RequestHead<'a>) -> Result<Option<&'a str>, Refusal> {
+    let value = match head.authorization {
+        Field::Absent => return Ok(None),
+        Field::Once(value) => value,
+        // Which of them counts would differ from one framework, or proxy, to the next.
+        Field::Repeated => return Err(Refusal::Ambiguous),
+    };
+    let value = str::from_utf8(value)
+        .map_err(|_| Refusal::Ambiguous)?
+        .trim_matches([' ', '\t']);
+    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+    if scheme.is_empty() || !scheme.bytes().all(is_token_char) {
+        return Err(Refusal::Ambiguous);
+    }
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(None);
+    }
+    let token = token.trim_start_matches(' ');
+    if is_b64token(token) {
+        Ok(Some(token))
+    } else {
+        Err(Refusal::Ambiguous)
+    }
+}
+
+/// `tchar` of RFC 9110 §5.6.2.
+fn is_token_char(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// `b64token` of RFC 6750 §2.1.
+fn is_b64token(token: &str) -> bool {
+    let unpadded = token.trim_end_matches('=');
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+    !unpadded.is_empty() && unpadded.bytes().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bearer_of(values: &[&[u8]]) -> Result<Option<String>, Refusal> {
+        let head = RequestHead::collect("GET", "/", |name| {
+            values
+                .iter()
+                .copied()
+                .filter(move |_| name == "authorization")
+        });
+        bearer(&head).map(|token| token.map(str::to_owned))
+    }
+
+    #[test]
+    fn the_scheme_knows_no_case() {
+        for value in [
+            "Bearer a.b.c",
+            "bearer a.b.c",
+            "BEARER a.b.c",
+            "bEaReR   a.b.c",
+            " Bearer a.b.c ",
+        ] {
+            assert_eq!(
+                bearer_of(&[value.as_bytes()]),
+                Ok(Some("a.b.c".into())),
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_schemes_and_no_header_are_no_credentials() {
+        for values in [
+            &[] as &[&[u8]],
+            &[b"Basic YTpi"],
+            &[b"Bearerx abc"],
+            &[b"Digest a=\"b\""],
+        ] {
+            assert_eq!(bearer_of(values), Ok(None));
+        }
+    }
+
+    #[test]
+    fn what_is_not_exactly_one_token_is_ambiguous() {
+        let bad: [&[&[u8]]; 13] = [
+            &[b"Bearer a", b"Bearer a"],
+            &[b"Basic YTpi", b"Bearer a"],
+            &[b""],
+            &[b"Bearer"],
+            &[b"Bearer "],
+            &[b"Bearer a b"],
+            &[b"Bearer a, Bearer b"],
+            &[b"Bearer a\tb"],
+            &[b"Bearer \"a\""],
+            &[b"Bearer \xff"],
+            &[b"Bearer ="],
+            &[b"Bearer a=b"],
+            &[b"\"Bearer\" a"],
+        ];
+        for values in bad {
+            assert_eq!(bearer_of(values), Err(Refusal::Ambiguous), "{values:?}");
+        }
+    }
+}

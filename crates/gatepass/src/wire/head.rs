@@ -1,0 +1,194 @@
+//! A request's head, and the guard that judges it.
+
+use std::{net::IpAddr, sync::Arc};
+
+use tracing::info;
+
+use super::{Reply, Surface, credentials, refuse};
+use crate::{Demand, Device, Error, Pass, Refusal, Verifier};
+
+/// The parts of a request's head that gatepass looks at, borrowed from the framework's own.
+#[derive(Clone, Debug)]
+pub struct RequestHead<'a> {
+    method: &'a str,
+    path: &'a str,
+    pub(super) authorization: Field<'a>,
+    pub(super) content_type: Field<'a>,
+    user_agent: Field<'a>,
+    address: Option<IpAddr>,
+}
+
+/// The values of a header field.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "none, one, many")]
+pub enum Field<'a> {
+    /// The field is not there.
+    Absent,
+    /// It is there once.
+    Once(&'a [u8]),
+    /// It is there more than once.
+    Repeated,
+}
+
+impl<'a> Field<'a> {
+    fn collect(mut values: impl Iterator<Item = &'a [u8]>) -> Self {
+        match (values.next(), values.next()) {
+            (None, _) => Self::Absent,
+            (Some(value), None) => Self::Once(value),
+            (Some(_), Some(_)) => Self::Repeated,
+        }
+    }
+}
+
+impl std::fmt::Debug for Field<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The value may be a credential.
+        f.write_str(match self {
+            Self::Absent => "Absent",
+            Self::Once(_) => "Once([redacted])",
+            Self::Repeated => "Repeated",
+        })
+    }
+}
+
+impl<'a> RequestHead<'a> {
+    /// Collects a head. `values` gives the values of a header field by its lower-case name.
+    ///
+    /// ```
+    /// use gatepass::wire::RequestHead;
+    ///
+    /// let headers = [("authorization", "Bearer abc")];
+    /// let head = RequestHead::collect("GET", "/me", |name| {
+    ///     headers.iter().filter(move |(own, _)| *own == name).map(|(_, value)| value.as_bytes())
+    /// });
+    /// ```
+    pub fn collect<I: Iterator<Item = &'a [u8]>>(
+        method: &'a str,
+        path: &'a str,
+        values: impl Fn(&'static str) -> I,
+    ) -> Self {
+        Self {
+            method,
+            path,
+            authorization: Field::collect(values("authorization")),
+            content_type: Field::collect(values("content-type")),
+            user_agent: Field::collect(values("user-agent")),
+            address: None,
+        }
+    }
+
+    /// Adds the address of the peer, as the application trusts it.
+    #[must_use]
+    pub fn address(mut self, address: Option<IpAddr>) -> Self {
+        self.address = address;
+        self
+    }
+
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        self.method
+    }
+
+    /// The path, without the query: a token in a query is never read.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.path
+    }
+
+    /// What is known of the device.
+    pub(super) fn device(&self) -> Device {
+        const MAX_USER_AGENT: usize = 256;
+        let Field::Once(user_agent) = self.user_agent else {
+            return Device {
+                user_agent: None,
+                address: self.address,
+            };
+        };
+        let printable = user_agent.iter().filter(|byte| matches!(byte, b' '..=b'~'));
+        let user_agent = printable
+            .take(MAX_USER_AGENT)
+            .map(|byte| char::from(*byte))
+            .collect();
+        Device {
+            user_agent: Some(user_agent),
+            address: self.address,
+        }
+    }
+}
+
+impl Verifier {
+    /// Judges a request: finds its access token and verifies it against `demand`.
+    ///
+    /// # Errors
+    ///
+    /// Like [`verify`](Self::verify), and [`Refusal::Missing`] or [`Refusal::Ambiguous`] where there
+    /// is not exactly one token.
+    pub async fn admit(&self, head: &RequestHead<'_>, demand: &Demand) -> Result<Pass, Error> {
+        match credentials::bearer(head) {
+            Ok(Some(token)) => self.verify(token, demand).await,
+            Ok(None) => Err(Refusal::Missing.into()),
+            Err(refusal) => {
+                info!(target: "gatepass", reason = refusal.reason(), "token.refused");
+                Err(refusal.into())
+            }
+        }
+    }
+
+    /// Judges a request on behalf of a guard: what goes on to the handler, or what answers instead.
+    ///
+    /// A guard with an [`optional`](Demand::optional) demand lets a request without credentials
+    /// through, as an [`Admission`] without a pass.
+    ///
+    /// # Errors
+    ///
+    /// What to refuse with; [`Verifier::refusal`] makes the reply of it.
+    pub async fn guard(&self, head: &RequestHead<'_>, demand: &Demand) -> Result<Admission, Error> {
+        let outcome = match self.admit(head, demand).await {
+            Ok(pass) => Ok(pass),
+            Err(Error::Refused(Refusal::Missing)) if demand.is_optional() => Err(Refusal::Missing),
+            Err(error) => return Err(error),
+        };
+        Ok(Admission {
+            outcome,
+            realm: Arc::clone(self.realm()),
+        })
+    }
+
+    /// The reply of a guard that refuses a request.
+    #[must_use]
+    pub fn refusal(&self, error: &Error) -> Reply {
+        refuse(error, self.realm(), Surface::Resource)
+    }
+}
+
+/// What a guard puts into a request's extensions: the pass, or why there is none.
+///
+/// An extractor that finds no admission at all has no guard before it, and must answer with
+/// [`Reply::missing_guard`].
+#[derive(Clone, Debug)]
+pub struct Admission {
+    outcome: Result<Pass, Refusal>,
+    realm: Arc<str>,
+}
+
+impl Admission {
+    /// The pass, if the request was made with a token.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none: [`Refusal::Missing`], behind a guard that is optional.
+    pub fn pass(&self) -> Result<&Pass, &Refusal> {
+        self.outcome.as_ref()
+    }
+
+    /// The reply that refuses the request after all, where the handler wants more than its guard.
+    #[must_use]
+    pub fn refusal(&self, refusal: &Refusal) -> Reply {
+        refuse(
+            &Error::Refused(refusal.clone()),
+            &self.realm,
+            Surface::Resource,
+        )
+    }
+}

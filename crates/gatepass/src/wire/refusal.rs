@@ -1,0 +1,102 @@
+//! The one mapping from errors to replies.
+
+use super::Reply;
+use crate::{Error, Refusal};
+
+/// What refuses: the same refusal has another status or name where it is about a token that gives
+/// access and where it is about a grant of new tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Surface {
+    /// A guard, or an endpoint that takes an access token: RFC 6750 §3.
+    Resource,
+    /// An endpoint that exchanges credentials or a refresh token for tokens: RFC 6749 §5.2.
+    Grant,
+}
+
+/// How long a client waits before it tries again what we failed to do, in seconds: about as long as
+/// a store takes to fail over or restart.
+const RETRY_AFTER: &str = "2";
+
+/// The reply to `error` in the protection space `realm`.
+#[must_use]
+pub fn refuse(error: &Error, realm: &str, surface: Surface) -> Reply {
+    match error {
+        Error::Refused(refusal) => refused(refusal, realm, surface),
+        Error::Store(_) => {
+            let description = "the service is temporarily unavailable, try again";
+            Reply::error(
+                503,
+                "temporarily_unavailable",
+                description,
+                "store_unavailable",
+            )
+            .header("retry-after", RETRY_AFTER)
+        }
+        Error::Grant(_) | Error::Internal(_) => {
+            tracing::error!(target: "gatepass", error = %error, "internal");
+            Reply::internal()
+        }
+    }
+}
+
+fn refused(refusal: &Refusal, realm: &str, surface: Surface) -> Reply {
+    let description = refusal.to_string();
+    let reply = |status, error| Reply::error(status, error, &description, refusal.reason());
+    let challenge = |error: &str, further: String| {
+        format!(
+            r#"Bearer realm="{realm}", error="{error}", error_description="{description}"{further}"#
+        )
+    };
+    let bare_challenge = || format!(r#"Bearer realm="{realm}""#);
+    match refusal {
+        Refusal::TooManyAttempts { retry_after } => {
+            reply(429, "slow_down").header("retry-after", whole_seconds(*retry_after))
+        }
+        _ if surface == Surface::Grant => {
+            reply(401, "invalid_grant").header("www-authenticate", bare_challenge())
+        }
+        Refusal::Missing => {
+            reply(401, "missing_token").header("www-authenticate", bare_challenge())
+        }
+        Refusal::Ambiguous => reply(400, "invalid_request").header(
+            "www-authenticate",
+            challenge("invalid_request", String::new()),
+        ),
+        Refusal::InsufficientScope { required } => reply(403, "insufficient_scope").header(
+            "www-authenticate",
+            challenge("insufficient_scope", format!(r#", scope="{required}""#)),
+        ),
+        Refusal::AuthenticationTooOld { max_age } => {
+            let error = "insufficient_user_authentication";
+            let max_age = format!(r#", max_age="{}""#, max_age.as_secs());
+            reply(401, error).header("www-authenticate", challenge(error, max_age))
+        }
+        Refusal::Malformed
+        | Refusal::BadSignature
+        | Refusal::UnknownKey
+        | Refusal::WrongType
+        | Refusal::WrongIssuer
+        | Refusal::WrongAudience
+        | Refusal::Expired
+        | Refusal::NotYetValid
+        | Refusal::Revoked
+        | Refusal::UnknownSession
+        | Refusal::SessionEnded
+        | Refusal::RefreshExpired
+        | Refusal::Reused
+        | Refusal::WrongClient
+        | Refusal::BadCredentials => reply(401, "invalid_token").header(
+            "www-authenticate",
+            challenge("invalid_token", String::new()),
+        ),
+    }
+}
+
+/// Rounded up, so that nobody comes back too early.
+fn whole_seconds(duration: std::time::Duration) -> String {
+    let secs = duration
+        .as_secs()
+        .saturating_add(u64::from(duration.subsec_nanos() > 0));
+    secs.to_string()
+}
