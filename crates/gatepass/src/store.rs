@@ -16,7 +16,7 @@
 
 mod memory;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -262,4 +262,63 @@ pub trait SessionStore: RevocationLog {
     ///
     /// [`StoreError`] if the store cannot be written.
     async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<usize, StoreError>;
+}
+
+/// A store that is chosen at run time, or shared, is one too.
+#[async_trait]
+impl<S: RevocationLog + ?Sized> RevocationLog for Arc<S> {
+    async fn pull(&self, after: Option<&Cursor>) -> Result<Pull, StoreError> {
+        (**self).pull(after).await
+    }
+
+    async fn changed(&self, after: &Cursor) {
+        (**self).changed(after).await;
+    }
+
+    async fn status(&self, session: SessionId, token: TokenId) -> Result<Status, StoreError> {
+        (**self).status(session, token).await
+    }
+
+    fn is_volatile(&self) -> bool {
+        (**self).is_volatile()
+    }
+}
+
+#[async_trait]
+impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
+    async fn begin(&self, new: NewSession) -> Result<Begun, StoreError> {
+        (**self).begin(new).await
+    }
+
+    async fn advance(&self, advance: Advance) -> Result<Option<Session>, StoreError> {
+        (**self).advance(advance).await
+    }
+
+    async fn recover(&self, recover: Recover) -> Result<Option<Session>, StoreError> {
+        (**self).recover(recover).await
+    }
+
+    async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError> {
+        (**self).load(id).await
+    }
+
+    async fn end(
+        &self,
+        target: EndTarget,
+        reason: EndReason,
+    ) -> Result<Vec<Revocation>, StoreError> {
+        (**self).end(target, reason).await
+    }
+
+    async fn revoke_token(&self, token: RevokeToken) -> Result<Option<Revocation>, StoreError> {
+        (**self).revoke_token(token).await
+    }
+
+    async fn sessions(&self, subject: &Subject) -> Result<Vec<Session>, StoreError> {
+        (**self).sessions(subject).await
+    }
+
+    async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        (**self).purge(horizon, limit).await
+    }
 }
