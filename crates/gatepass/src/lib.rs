@@ -2,6 +2,11 @@
 
 #![doc = include_str!("../docs/overview.md")]
 
+#[cfg(not(feature = "aws_lc_rs"))]
+compile_error!(
+    "gatepass needs a crypto backend: enable its feature `aws_lc_rs`, which is on by default"
+);
+
 mod authenticator;
 mod authority;
 mod builder;
@@ -49,7 +54,7 @@ pub use self::{
     pass::Pass,
     random::{Random, SystemRandom},
     rotation::{Decision, OnReuse, ReusePolicy, decide},
-    scopes::{InvalidScope, Scopes},
+    scopes::{InvalidScope, RequiredScopes, Scopes},
     secret::MasterSecret,
     session::{Advance, Device, EndReason, Ended, NewSession, Recover, SPENT_REMEMBERED, Session},
     store::{

@@ -46,8 +46,7 @@ impl Scopes {
         let mut set = BTreeSet::new();
         for scope in scopes {
             let scope = scope.as_ref();
-            let allowed = |c: u8| matches!(c, 0x21 | 0x23..=0x5B | 0x5D..=0x7E);
-            if scope.is_empty() || !scope.bytes().all(allowed) {
+            if scope.is_empty() || !scope.bytes().all(is_allowed) {
                 return Err(InvalidScope);
             }
             set.insert(scope.to_owned());
@@ -103,6 +102,63 @@ impl fmt::Display for Scopes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// The scopes that a handler requires, as a type, for extractors that check them.
+///
+/// ```
+/// struct Admin;
+///
+/// impl gatepass::RequiredScopes for Admin {
+///     const SCOPES: &'static [&'static str] = &["admin"];
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say which scopes it stands for",
+    label = "not a set of required scopes",
+    note = "write `impl gatepass::RequiredScopes for {Self} {{ const SCOPES: &'static [&'static str] = &[\"…\"]; }}`"
+)]
+pub trait RequiredScopes: Send + Sync + 'static {
+    /// All of these scopes.
+    const SCOPES: &'static [&'static str];
+}
+
+/// The scopes that `R` requires. A list with an impossible scope does not compile.
+pub(crate) fn required<R: RequiredScopes>() -> impl Iterator<Item = &'static str> {
+    const {
+        assert!(
+            all_valid(R::SCOPES),
+            "a scope is printable ASCII without space, quote and backslash"
+        )
+    };
+    R::SCOPES.iter().copied()
+}
+
+const fn is_allowed(byte: u8) -> bool {
+    matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E)
+}
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "const code has no iterators; the bounds stand beside"
+)]
+const fn all_valid(scopes: &[&str]) -> bool {
+    let mut at = 0;
+    while at < scopes.len() {
+        let scope = scopes[at].as_bytes();
+        let mut byte = 0;
+        while byte < scope.len() {
+            if !is_allowed(scope[byte]) {
+                return false;
+            }
+            byte += 1;
+        }
+        if scope.is_empty() {
+            return false;
+        }
+        at += 1;
+    }
+    true
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use tracing::info;
 
 use super::{Reply, Surface, credentials, refuse};
-use crate::{Demand, Device, Error, Pass, Refusal, Verifier};
+use crate::{Demand, Device, Error, Pass, Refusal, RequiredScopes, Scopes, Verifier, scopes};
 
 /// The parts of a request's head that gatepass looks at, borrowed from the framework's own.
 #[derive(Clone, Debug)]
@@ -178,8 +178,22 @@ impl Admission {
     /// # Errors
     ///
     /// Why there is none: [`Refusal::Missing`], behind a guard that is optional.
-    pub fn pass(&self) -> Result<&Pass, &Refusal> {
-        self.outcome.as_ref()
+    pub fn pass(&self) -> Result<&Pass, Refusal> {
+        self.outcome.as_ref().map_err(Clone::clone)
+    }
+
+    /// The pass, if it has all the scopes that `R` stands for.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none, or [`Refusal::InsufficientScope`].
+    pub fn pass_with<R: RequiredScopes>(&self) -> Result<&Pass, Refusal> {
+        let pass = self.pass()?;
+        if scopes::required::<R>().all(|scope| pass.scopes().contains(scope)) {
+            return Ok(pass);
+        }
+        let required = Scopes::new(scopes::required::<R>()).unwrap_or_default();
+        Err(Refusal::InsufficientScope { required })
     }
 
     /// The reply that refuses the request after all, where the handler wants more than its guard.

@@ -69,6 +69,18 @@ impl Reply {
         Self::internal()
     }
 
+    /// What an extractor answers where a pass's custom claims do not fit the type that the handler
+    /// wants: 500, since the application wrote both.
+    #[must_use]
+    pub fn unfit_claims(error: &serde_json::Error) -> Self {
+        // The category and the place, and not the text, which may quote a claim.
+        tracing::error!(
+            target: "gatepass", category = ?error.classify(),
+            "claims.unfit: the custom claims of a token do not fit the type that a handler wants"
+        );
+        Self::internal()
+    }
+
     pub(super) fn internal() -> Self {
         Self::error(500, "server_error", "the server failed", "internal")
     }

@@ -1,0 +1,204 @@
+//! Who is logged in, in a handler's signature.
+
+use std::{fmt, marker::PhantomData};
+
+use axum::{
+    body::Body,
+    extract::{FromRequestParts, OptionalFromRequestParts},
+    http::request::Parts,
+    response::{IntoResponse, Response},
+};
+use gatepass::{
+    Pass, Refusal, RequiredScopes,
+    wire::{Admission, Reply},
+};
+use gatepass_tower::response;
+use serde::de::DeserializeOwned;
+
+/// Who is logged in. Behind a gate that is optional, take `Option<Auth>`.
+///
+/// ```
+/// use gatepass_axum::Auth;
+///
+/// async fn me(Auth(pass): Auth) -> String {
+///     pass.subject().to_string()
+/// }
+///
+/// async fn greeting(auth: Option<Auth>) -> String {
+///     auth.map_or("hello, stranger".to_owned(), |Auth(pass)| format!("hello, {}", pass.subject()))
+/// }
+/// # axum::Router::<()>::new().route("/", axum::routing::get(me).post(greeting));
+/// ```
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "handlers take it apart in their signatures"
+)]
+pub struct Auth(pub Pass);
+
+/// Who is logged in, with all the scopes that `R` stands for; anybody else is refused with 403.
+///
+/// ```
+/// use gatepass::RequiredScopes;
+/// use gatepass_axum::Scoped;
+///
+/// struct Admin;
+///
+/// impl RequiredScopes for Admin {
+///     const SCOPES: &'static [&'static str] = &["admin"];
+/// }
+///
+/// async fn dashboard(admin: Scoped<Admin>) -> String {
+///     format!("welcome, {}", admin.pass().subject())
+/// }
+/// # axum::Router::<()>::new().route("/", axum::routing::get(dashboard));
+/// ```
+///
+/// A type that is no set of scopes does not compile, and the compiler says what to write:
+///
+/// ```compile_fail,E0277
+/// async fn dashboard(admin: gatepass_axum::Scoped<String>) {}
+/// # axum::Router::<()>::new().route("/", axum::routing::get(dashboard));
+/// ```
+pub struct Scoped<R> {
+    pass: Pass,
+    required: PhantomData<fn() -> R>,
+}
+
+impl<R: RequiredScopes> Scoped<R> {
+    /// Who is logged in.
+    #[must_use]
+    pub fn pass(&self) -> &Pass {
+        &self.pass
+    }
+
+    /// Who is logged in, owned.
+    #[must_use]
+    pub fn into_pass(self) -> Pass {
+        self.pass
+    }
+}
+
+impl<R> Clone for Scoped<R> {
+    fn clone(&self) -> Self {
+        Self {
+            pass: self.pass.clone(),
+            required: PhantomData,
+        }
+    }
+}
+
+impl<R> fmt::Debug for Scoped<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Scoped").field(&self.pass).finish()
+    }
+}
+
+/// The custom claims of whoever is logged in, as a type of the application's.
+///
+/// ```
+/// use gatepass_axum::Claims;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Tenant { tenant: u32 }
+///
+/// async fn tenant(Claims(claims): Claims<Tenant>) -> String {
+///     claims.tenant.to_string()
+/// }
+/// # axum::Router::<()>::new().route("/", axum::routing::get(tenant));
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "handlers take it apart in their signatures"
+)]
+pub struct Claims<T>(pub T);
+
+/// Why an extractor did not let the handler run. Its response is complete.
+#[derive(Clone, Debug)]
+pub struct AuthRejection {
+    reply: Reply,
+    refusal: Option<Refusal>,
+}
+
+impl AuthRejection {
+    /// The refusal, unless it is the application's own mistake: no gate, or claims that do not fit.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&Refusal> {
+        self.refusal.as_ref()
+    }
+
+    fn refused(admission: &Admission, refusal: &Refusal) -> Self {
+        Self {
+            reply: admission.refusal(refusal),
+            refusal: Some(refusal.clone()),
+        }
+    }
+
+    fn ours(reply: Reply) -> Self {
+        Self {
+            reply,
+            refusal: None,
+        }
+    }
+}
+
+impl IntoResponse for AuthRejection {
+    fn into_response(self) -> Response {
+        response(self.reply).map(Body::from)
+    }
+}
+
+fn admission(parts: &Parts) -> Result<&Admission, AuthRejection> {
+    let admission = parts.extensions.get::<Admission>();
+    admission.ok_or_else(|| AuthRejection::ours(Reply::missing_guard("gatepass_axum::GateLayer")))
+}
+
+fn pass(parts: &Parts) -> Result<&Pass, AuthRejection> {
+    let admission = admission(parts)?;
+    admission
+        .pass()
+        .map_err(|refusal| AuthRejection::refused(admission, &refusal))
+}
+
+impl<S: Sync> FromRequestParts<S> for Auth {
+    type Rejection = AuthRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthRejection> {
+        pass(parts).map(|pass| Self(pass.clone()))
+    }
+}
+
+impl<S: Sync> OptionalFromRequestParts<S> for Auth {
+    type Rejection = AuthRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, AuthRejection> {
+        Ok(admission(parts)?.pass().ok().map(|pass| Self(pass.clone())))
+    }
+}
+
+impl<S: Sync, R: RequiredScopes> FromRequestParts<S> for Scoped<R> {
+    type Rejection = AuthRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthRejection> {
+        let admission = admission(parts)?;
+        match admission.pass_with::<R>() {
+            Ok(pass) => Ok(Self {
+                pass: pass.clone(),
+                required: PhantomData,
+            }),
+            Err(refusal) => Err(AuthRejection::refused(admission, &refusal)),
+        }
+    }
+}
+
+impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Claims<T> {
+    type Rejection = AuthRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthRejection> {
+        let claims = pass(parts)?.claims();
+        claims
+            .map(Self)
+            .map_err(|error| AuthRejection::ours(Reply::unfit_claims(&error)))
+    }
+}

@@ -1,0 +1,74 @@
+//! Revocable login sessions for [axum]: a guard layer, extractors, and the routes of gatepass.
+//!
+//! * [`GateLayer`] guards routes. Put it on with `route_layer`, so that unknown paths are still 404.
+//! * [`Auth`] in a handler's signature is who is logged in; `Option<Auth>` behind a gate that is
+//!   [`optional`](GateLayer::optional). [`Scoped`] requires scopes, [`Claims`] is the custom claims.
+//! * [`routes`] are login, refresh, logout and the list of sessions.
+//!
+//! A handler that asks who is logged in, without a gate before it, answers 500 and never runs.
+//!
+//! # Example
+//!
+//! ```
+//! use axum::{Router, body::Body, http::Request, routing::get};
+//! use gatepass::{
+//!     AuthenticationError, Authenticator, Authority, Credentials, Grant, MasterSecret, MemoryStore,
+//!     Reread, Session, Subject, async_trait, wire::Endpoints,
+//! };
+//! use gatepass_axum::{Auth, GateLayer, routes};
+//! use tower::ServiceExt;
+//!
+//! struct Users;
+//!
+//! #[async_trait]
+//! impl Authenticator for Users {
+//!     async fn authenticate(&self, credentials: &Credentials) -> Result<Grant, AuthenticationError> {
+//!         match (credentials.username(), credentials.password()) {
+//!             ("alice", "wonderland") => {
+//!                 Ok(Grant::new(Subject::new("alice").map_err(AuthenticationError::unavailable)?))
+//!             }
+//!             _ => Err(AuthenticationError::BadCredentials),
+//!         }
+//!     }
+//!
+//!     async fn reread(&self, _: &Session) -> Result<Reread, AuthenticationError> {
+//!         Ok(Reread::Unchanged)
+//!     }
+//! }
+//!
+//! async fn me(Auth(pass): Auth) -> String {
+//!     format!("you are {}", pass.subject())
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let authority =
+//!     Authority::builder("https://shop.example", "shop-api", MasterSecret::generate()?, MemoryStore::new())
+//!         .authenticator(Users)
+//!         .build()
+//!         .await?;
+//! let app: Router = Router::new()
+//!     .route("/me", get(me))
+//!     .route_layer(GateLayer::new(authority.verifier().clone()))
+//!     .merge(routes(Endpoints::builder(authority).build()?));
+//!
+//! let login = Request::post("/auth/login")
+//!     .header("content-type", "application/json")
+//!     .body(Body::from(r#"{"username":"alice","password":"wonderland"}"#))?;
+//! assert_eq!(app.clone().oneshot(login).await?.status(), 200);
+//!
+//! let anonymous = Request::get("/me").body(Body::empty())?;
+//! assert_eq!(app.oneshot(anonymous).await?.status(), 401);
+//! # Ok(()) }
+//! ```
+//!
+//! [axum]: https://docs.rs/axum
+
+mod extract;
+mod routes;
+
+pub use gatepass_tower::{Admission, Gate, GateLayer, JsonRefusal, Refuse};
+
+pub use self::{
+    extract::{Auth, AuthRejection, Claims, Scoped},
+    routes::routes,
+};

@@ -1,0 +1,78 @@
+//! For those who already run tower-http's authorization layer.
+
+use std::{pin::Pin, sync::Arc};
+
+use gatepass::{Demand, Verifier};
+use http::{Request, Response};
+use tower_http::auth::AsyncAuthorizeRequest;
+
+use crate::{head, response};
+
+/// Admits requests for tower-http's
+/// [`AsyncRequireAuthorizationLayer`](tower_http::auth::AsyncRequireAuthorizationLayer), exactly as
+/// [`GateLayer`](crate::GateLayer) does.
+///
+/// ```
+/// use axum::body::Body;
+/// use gatepass::Demand;
+/// use gatepass_tower::Authorize;
+/// use tower_http::auth::AsyncRequireAuthorizationLayer;
+///
+/// # fn example(verifier: gatepass::Verifier) {
+/// let layer = AsyncRequireAuthorizationLayer::new(Authorize::<Body>::new(verifier, Demand::new()));
+/// # let _ = layer;
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Authorize<ResBody> {
+    verifier: Verifier,
+    demand: Arc<Demand>,
+    body: std::marker::PhantomData<fn() -> ResBody>,
+}
+
+impl<ResBody> Authorize<ResBody> {
+    /// Admits what `verifier` verifies and what satisfies `demand`.
+    #[must_use]
+    pub fn new(verifier: Verifier, demand: Demand) -> Self {
+        Self {
+            verifier,
+            demand: Arc::new(demand),
+            body: std::marker::PhantomData,
+        }
+    }
+}
+
+impl<ResBody> Clone for Authorize<ResBody> {
+    fn clone(&self) -> Self {
+        let (verifier, demand) = (self.verifier.clone(), Arc::clone(&self.demand));
+        Self {
+            verifier,
+            demand,
+            body: self.body,
+        }
+    }
+}
+
+impl<B, ResBody> AsyncAuthorizeRequest<B> for Authorize<ResBody>
+where
+    B: Send + 'static,
+    ResBody: From<Vec<u8>> + 'static,
+{
+    type RequestBody = B;
+    type ResponseBody = ResBody;
+    type Future = Pin<Box<dyn Future<Output = Result<Request<B>, Response<ResBody>>> + Send>>;
+
+    fn authorize(&mut self, mut request: Request<B>) -> Self::Future {
+        let (verifier, demand) = (self.verifier.clone(), Arc::clone(&self.demand));
+        Box::pin(async move {
+            let admitted = verifier.guard(&head(&request), &demand).await;
+            match admitted {
+                Ok(admission) => {
+                    request.extensions_mut().insert(admission);
+                    Ok(request)
+                }
+                Err(error) => Err(response(verifier.refusal(&error)).map(ResBody::from)),
+            }
+        })
+    }
+}

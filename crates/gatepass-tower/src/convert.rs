@@ -1,0 +1,29 @@
+//! Between the http crate's types and the core's plain ones.
+
+use gatepass::wire::{Reply, RequestHead};
+use http::{HeaderValue, Request, Response, StatusCode};
+
+/// The parts of a request's head that the core looks at.
+#[must_use]
+pub fn head<B>(request: &Request<B>) -> RequestHead<'_> {
+    let headers = request.headers();
+    RequestHead::collect(request.method().as_str(), request.uri().path(), |name| {
+        headers.get_all(name).iter().map(HeaderValue::as_bytes)
+    })
+}
+
+/// The core's reply as a response, with the body as bytes.
+#[must_use]
+pub fn response(reply: Reply) -> Response<Vec<u8>> {
+    let mut response = Response::new(Vec::new());
+    // The core makes neither an impossible status nor a header value that is not visible ASCII.
+    *response.status_mut() =
+        StatusCode::from_u16(reply.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in reply.headers() {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    *response.body_mut() = reply.into_body();
+    response
+}

@@ -1,0 +1,68 @@
+//! The gatepass guard as a [tower] layer, for any service over the [`http`] crate: axum, tonic,
+//! hyper, `warp::service`.
+//!
+//! [`GateLayer`] puts a [`Gate`] before a service. For each request
+//!
+//! 1. the one access token of `Authorization: Bearer` is verified, and what the route demands of it;
+//! 2. a request that passes goes on, with the [`Admission`] in its extensions;
+//! 3. any other is answered by the gate, as RFC 6750 §3 says, and never reaches the service. So is
+//!    one that cannot be judged because the revocations are not known freshly enough: by a 503.
+//!
+//! # Deployment caveat
+//!
+//! A layer guards what it is put around, and nothing else. In axum, `Router::layer` also wraps the
+//! fallback, so that unknown paths are refused before they are not found; `route_layer` does not.
+//!
+//! # Example
+//!
+//! ```
+//! use bytes::Bytes;
+//! use gatepass::{Authority, Device, Grant, MasterSecret, MemoryStore, Subject, wire::Admission};
+//! use gatepass_tower::GateLayer;
+//! use http::{Request, Response, StatusCode};
+//! use http_body_util::Full;
+//! use tower::{BoxError, Layer, ServiceExt, service_fn};
+//!
+//! async fn hello(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, BoxError> {
+//!     let admission = request.extensions().get::<Admission>().ok_or("no gate")?;
+//!     let name = admission.pass()?.subject().to_string();
+//!     Ok(Response::new(Full::from(name)))
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), BoxError> {
+//! let authority =
+//!     Authority::builder("https://shop.example", "shop-api", MasterSecret::generate()?, MemoryStore::new())
+//!         .build()
+//!         .await?;
+//! let service = GateLayer::new(authority.verifier().clone()).layer(service_fn(hello));
+//!
+//! let refused = service.clone().oneshot(Request::new(Full::default())).await?;
+//! assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+//!
+//! let issued = authority.issue(Grant::new(Subject::new("alice")?), Device::default()).await?;
+//! let bearer = format!("Bearer {}", issued.access_token.as_str());
+//! let request = Request::builder().header("authorization", bearer).body(Full::default())?;
+//! assert_eq!(service.oneshot(request).await?.status(), StatusCode::OK);
+//! # Ok(()) }
+//! ```
+//!
+//! [tower]: https://docs.rs/tower
+
+mod convert;
+mod layer;
+mod refuse;
+mod service;
+
+#[cfg(feature = "tower-http")]
+mod authorize;
+
+pub use gatepass::wire::Admission;
+
+#[cfg(feature = "tower-http")]
+pub use self::authorize::Authorize;
+pub use self::{
+    convert::{head, response},
+    layer::GateLayer,
+    refuse::{JsonRefusal, Refuse},
+    service::Gate,
+};

@@ -1,0 +1,212 @@
+//! The gate keeps to tower's contract, and keeps refused requests from the service.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use gatepass::{
+    Authority, Device, Grant, MasterSecret, MemoryStore, Refusal, Scopes, Staleness, Subject,
+    wire::Admission,
+};
+use gatepass_tower::GateLayer;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use tower::{Layer, Service, ServiceExt};
+
+type Body = Full<Bytes>;
+
+/// A service that insists on being called only where it was polled ready, and counts its calls.
+#[derive(Default)]
+struct Picky {
+    ready: bool,
+    calls: Arc<AtomicUsize>,
+}
+
+impl Clone for Picky {
+    fn clone(&self) -> Self {
+        Self {
+            ready: false,
+            calls: Arc::clone(&self.calls),
+        }
+    }
+}
+
+impl Service<Request<Body>> for Picky {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.ready = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        assert!(self.ready, "called without having been polled ready");
+        self.ready = false;
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        let admission = request
+            .extensions()
+            .get::<Admission>()
+            .expect("an admission");
+        let name = admission
+            .pass()
+            .map_or("nobody".to_owned(), |pass| pass.subject().to_string());
+        ready(Ok(Response::new(Full::from(name))))
+    }
+}
+
+async fn authority() -> Authority {
+    let secret = MasterSecret::generate().unwrap();
+    Authority::builder("https://issuer.test", "api", secret, MemoryStore::new())
+        .build()
+        .await
+        .unwrap()
+}
+
+async fn access_token(authority: &Authority) -> String {
+    let grant =
+        Grant::new(Subject::new("alice").unwrap()).scopes(Scopes::parse("profile").unwrap());
+    authority
+        .issue(grant, Device::default())
+        .await
+        .unwrap()
+        .access_token
+        .as_str()
+        .to_owned()
+}
+
+fn request(authorization: Option<&str>) -> Request<Body> {
+    let request = Request::builder().uri("/");
+    let request = match authorization {
+        Some(value) => request.header("authorization", value),
+        None => request,
+    };
+    request.body(Full::default()).unwrap()
+}
+
+async fn text(response: Response<Body>) -> String {
+    String::from_utf8(
+        response
+            .into_body()
+            .collect()
+            .await
+            .unwrap()
+            .to_bytes()
+            .to_vec(),
+    )
+    .unwrap()
+}
+
+#[tokio::test]
+async fn the_service_that_was_polled_ready_is_the_one_that_is_called() {
+    let authority = authority().await;
+    let bearer = format!("Bearer {}", access_token(&authority).await);
+    let mut gate = GateLayer::new(authority.verifier().clone()).layer(Picky::default());
+    for _ in 0..3 {
+        let response = gate
+            .ready()
+            .await
+            .unwrap()
+            .call(request(Some(&bearer)))
+            .await
+            .unwrap();
+        assert_eq!(
+            (response.status().as_u16(), text(response).await),
+            (200, "alice".to_owned())
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_refused_request_never_reaches_the_service() {
+    let authority = authority().await;
+    let picky = Picky::default();
+    let calls = Arc::clone(&picky.calls);
+    let gate = GateLayer::new(authority.verifier().clone()).layer(picky);
+    for authorization in [
+        None,
+        Some(""),
+        Some("Bearer nonsense"),
+        Some("Basic YTpi"),
+        Some("Bearer a b"),
+    ] {
+        let response = gate.clone().oneshot(request(authorization)).await.unwrap();
+        assert!(
+            matches!(response.status().as_u16(), 400 | 401),
+            "{authorization:?}"
+        );
+        assert!(
+            response.headers().contains_key("www-authenticate"),
+            "{authorization:?}"
+        );
+    }
+    assert_eq!(calls.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn an_optional_gate_lets_strangers_through_and_refuses_bad_tokens() {
+    let authority = authority().await;
+    let gate = GateLayer::new(authority.verifier().clone())
+        .optional()
+        .layer(Picky::default());
+    let stranger = gate.clone().oneshot(request(None)).await.unwrap();
+    assert_eq!(
+        (stranger.status().as_u16(), text(stranger).await),
+        (200, "nobody".to_owned())
+    );
+    let forged = gate.oneshot(request(Some("Bearer a.b.c"))).await.unwrap();
+    assert_eq!(forged.status(), 401);
+}
+
+#[tokio::test]
+async fn demands_of_a_route_add_up() {
+    let authority = authority().await;
+    let bearer = format!("Bearer {}", access_token(&authority).await);
+    let layer = GateLayer::new(authority.verifier().clone())
+        .staleness(Staleness::Strict)
+        .scopes(Scopes::parse("admin").unwrap());
+    let refused = layer
+        .layer(Picky::default())
+        .oneshot(request(Some(&bearer)))
+        .await
+        .unwrap();
+    assert_eq!(refused.status(), 403);
+    let challenge = refused.headers()["www-authenticate"].to_str().unwrap();
+    assert!(challenge.ends_with(r#"scope="admin""#), "{challenge}");
+}
+
+#[tokio::test]
+async fn the_body_of_a_refusal_can_be_replaced_and_its_challenge_stays() {
+    let authority = authority().await;
+    let layer = GateLayer::new(authority.verifier().clone()).refusal(
+        |error: &gatepass::Error, usual: Response<Vec<u8>>| {
+            assert!(matches!(error, gatepass::Error::Refused(Refusal::Missing)));
+            usual.map(|_| Full::from("please log in"))
+        },
+    );
+    let response = layer
+        .layer(Picky::default())
+        .oneshot(request(None))
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 401);
+    assert_eq!(
+        response.headers()["www-authenticate"],
+        r#"Bearer realm="https://issuer.test""#
+    );
+    assert_eq!(text(response).await, "please log in");
+}
