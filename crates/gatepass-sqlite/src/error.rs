@@ -1,0 +1,126 @@
+//! What can go wrong, in SQLite's terms and in gatepass's.
+
+use std::{io, path::PathBuf};
+
+use gatepass::{StoreError, StoreErrorKind};
+use rusqlite::ErrorCode;
+
+/// Why a store was not opened. Each is for the operator, and says what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The file cannot be opened, created or written: a wrong path, or missing rights.
+    #[error(
+        "cannot open or create {path:?}: it must be a file, in a directory that exists, and both \
+         must be writable to this process"
+    )]
+    CannotOpen {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// The file is something else, or damaged.
+    #[error("{path:?} is not an SQLite database: give another path, or restore a backup")]
+    NotADatabase {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file cannot be used by several connections at once, as this store does: it is on a network
+    /// file system, or not a file at all.
+    #[error(
+        "{path:?} cannot be put into WAL mode (it stays in mode {mode:?}): give the path of a file \
+         on a local file system"
+    )]
+    NoWal {
+        /// The file.
+        path: PathBuf,
+        /// The journal mode that it has.
+        mode: String,
+    },
+    /// A newer release has used the file already.
+    #[error(
+        "{path:?} has schema version {found}, and this release knows versions up to {known}: \
+         upgrade gatepass-sqlite in every process that uses the file"
+    )]
+    NewerSchema {
+        /// The file.
+        path: PathBuf,
+        /// The schema version that the file has.
+        found: u32,
+        /// The newest schema version that this release knows.
+        known: u32,
+    },
+    /// Another process holds the file's write lock for longer than the busy timeout.
+    #[error("{path:?} is locked by another process: end its transaction, or try again")]
+    Locked {
+        /// The file.
+        path: PathBuf,
+    },
+    /// SQLite failed in another way.
+    #[error("SQLite failed while opening {path:?}")]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// The system has no thread for the store.
+    #[error("cannot start a thread: raise the process's limits")]
+    Thread(#[source] io::Error),
+}
+
+impl OpenError {
+    pub(crate) fn new(path: PathBuf, source: rusqlite::Error) -> Self {
+        match source.sqlite_error_code() {
+            Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
+                Self::CannotOpen { path, source }
+            }
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+                Self::NotADatabase { path }
+            }
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked { path },
+            _ => Self::Sqlite { path, source },
+        }
+    }
+}
+
+/// Why a statement, or the reading of its rows, failed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Sqlite(rusqlite::Error),
+    Unreadable(Unreadable),
+}
+
+/// A column that does not hold what gatepass writes there. Its content is not told: it may be personal.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("column {0} is unreadable")]
+pub(crate) struct Unreadable(pub(crate) &'static str);
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl From<Unreadable> for Failure {
+    fn from(unreadable: Unreadable) -> Self {
+        Self::Unreadable(unreadable)
+    }
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        let error = match failure {
+            Failure::Unreadable(unreadable) => return Self::corrupt(unreadable),
+            Failure::Sqlite(error) => error,
+        };
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                Self::new(StoreErrorKind::Busy)
+            }
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::corrupt(error),
+            _ => Self::unavailable(error),
+        }
+    }
+}

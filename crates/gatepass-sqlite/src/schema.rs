@@ -1,0 +1,163 @@
+//! The tables, and how an older file gets to them.
+
+use std::{
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
+
+use crate::error::OpenError;
+
+/// One step per schema version, in order. A step that was released never changes.
+///
+/// `gatepass_sessions` has a rowid although it has a key of its own: its rows carry a grant of up to
+/// some kilobytes, which without a rowid would sit in the inner nodes of the tree as well. Its index
+/// for the purge holds `Session::purge_at`.
+///
+/// `gatepass_revocations` needs `AUTOINCREMENT`: without it SQLite gives the number of a purged last
+/// entry to the next one, which then stands behind the cursors that have passed it.
+const STEPS: [&str; 1] = ["
+    CREATE TABLE gatepass_sessions (
+        id BLOB NOT NULL UNIQUE,
+        subject TEXT NOT NULL,
+        client TEXT NOT NULL,
+        grant_json TEXT NOT NULL,
+        device_json TEXT NOT NULL,
+        generation INTEGER NOT NULL,
+        spent_1 INTEGER,
+        spent_2 INTEGER,
+        spent_3 INTEGER,
+        spent_4 INTEGER,
+        recovered INTEGER,
+        created_at INTEGER NOT NULL,
+        authenticated_at INTEGER NOT NULL,
+        last_seen_at INTEGER NOT NULL,
+        idle_expires_at INTEGER NOT NULL,
+        absolute_expires_at INTEGER NOT NULL,
+        access_until INTEGER NOT NULL,
+        ended_at INTEGER,
+        ended_reason TEXT,
+        purge_at INTEGER NOT NULL
+    );
+    CREATE INDEX gatepass_sessions_subject ON gatepass_sessions (subject);
+    CREATE INDEX gatepass_sessions_purge ON gatepass_sessions (purge_at);
+
+    CREATE TABLE gatepass_revocations (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        session BLOB NOT NULL,
+        token BLOB,
+        until INTEGER NOT NULL
+    );
+    CREATE UNIQUE INDEX gatepass_revocations_token
+        ON gatepass_revocations (token) WHERE token IS NOT NULL;
+    CREATE INDEX gatepass_revocations_session ON gatepass_revocations (session, until);
+    CREATE INDEX gatepass_revocations_purge ON gatepass_revocations (until);
+
+    INSERT INTO gatepass_meta (key, value) VALUES ('incarnation', lower(hex(randomblob(16))));
+"];
+
+/// More than there are different statements, so that none is prepared twice.
+const STATEMENTS: usize = 64;
+
+/// Opens the connection that writes, and brings the file to the newest schema. Returns the log's
+/// incarnation beside it.
+pub(crate) fn open_writer(
+    path: &Path,
+    busy_timeout: Duration,
+) -> Result<(Connection, String), OpenError> {
+    let sqlite = |error| OpenError::new(path.to_owned(), error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+    let mut conn = connect(path, flags, busy_timeout).map_err(sqlite)?;
+    let mode = enter_wal(&conn, busy_timeout).map_err(sqlite)?;
+    if mode != "wal" {
+        let path = path.to_owned();
+        return Err(OpenError::NoWal { path, mode });
+    }
+    // FULL makes an acknowledged commit survive a loss of power, not only a crash of the process;
+    // on macOS that takes `fullfsync` too.
+    conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA fullfsync = ON")
+        .map_err(sqlite)?;
+    migrate(&mut conn, path)?;
+    let incarnation = conn.query_row(
+        "SELECT value FROM gatepass_meta WHERE key = 'incarnation'",
+        (),
+        |row| row.get(0),
+    );
+    Ok((conn, incarnation.map_err(sqlite)?))
+}
+
+/// Opens a connection that can only read, on a file that [`open_writer`] has been at.
+pub(crate) fn open_reader(path: &Path, busy_timeout: Duration) -> Result<Connection, OpenError> {
+    let open = || {
+        // Not SQLITE_OPEN_READ_ONLY: that could not recover the WAL of a process that crashed.
+        let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, busy_timeout)?;
+        conn.execute_batch("PRAGMA query_only = ON")?;
+        Ok(conn)
+    };
+    open().map_err(|error| OpenError::new(path.to_owned(), error))
+}
+
+fn connect(path: &Path, flags: OpenFlags, busy_timeout: Duration) -> rusqlite::Result<Connection> {
+    // Each connection stays with one thread.
+    let conn = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    conn.busy_timeout(busy_timeout)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(conn)
+}
+
+/// Puts the file into WAL mode and returns the mode that it then has.
+fn enter_wal(conn: &Connection, busy_timeout: Duration) -> rusqlite::Result<String> {
+    let start = Instant::now();
+    loop {
+        let mode = conn.query_row("PRAGMA journal_mode = WAL", (), |row| row.get(0));
+        // Two processes that change the mode of a new file at once would wait for each other, so
+        // that SQLite sends one away without regard to the busy timeout.
+        let busy = |error: &rusqlite::Error| {
+            error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                && start.elapsed() < busy_timeout
+        };
+        match mode {
+            Err(error) if busy(&error) => thread::sleep(Duration::from_millis(5)),
+            mode => return mode,
+        }
+    }
+}
+
+fn migrate(conn: &mut Connection, path: &Path) -> Result<(), OpenError> {
+    let sqlite = |error| OpenError::new(path.to_owned(), error);
+    // The lock is taken before the version is read, so that of several processes one migrates and
+    // the others find it done.
+    let tx = conn
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(sqlite)?;
+    tx.execute_batch("CREATE TABLE IF NOT EXISTS gatepass_meta (key TEXT PRIMARY KEY, value)")
+        .map_err(sqlite)?;
+    let version: Option<u32> = tx
+        .query_row(
+            "SELECT value FROM gatepass_meta WHERE key = 'schema_version'",
+            (),
+            |row| row.get(0),
+        )
+        .optional()
+        .map_err(sqlite)?;
+    let found = version.unwrap_or(0);
+    let known = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
+    if found > known {
+        let path = path.to_owned();
+        return Err(OpenError::NewerSchema { path, found, known });
+    }
+    let done = usize::try_from(found).unwrap_or(usize::MAX);
+    for step in STEPS.iter().skip(done) {
+        tx.execute_batch(step).map_err(sqlite)?;
+    }
+    if found < known {
+        tx.execute(
+            "INSERT OR REPLACE INTO gatepass_meta (key, value) VALUES ('schema_version', ?1)",
+            [known],
+        )
+        .map_err(sqlite)?;
+    }
+    tx.commit().map_err(sqlite)
+}

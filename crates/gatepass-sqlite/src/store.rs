@@ -1,0 +1,248 @@
+//! The store itself.
+
+use std::{
+    fmt,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use gatepass::{
+    Advance, Begun, Clock, Cursor, EndReason, EndTarget, NewSession, Pull, Recover, Revocation,
+    RevocationLog, RevokeToken, Session, SessionId, SessionStore, Status, StoreError, Subject,
+    SystemClock, Timestamp, TokenId,
+};
+
+use crate::{
+    error::{Failure, OpenError},
+    log,
+    reader::Readers,
+    schema, sessions,
+    writer::Writer,
+};
+
+/// Sessions and their revocations in one SQLite file.
+///
+/// Cheap to clone; the threads end with the last clone. See the [crate](crate) for what it does with
+/// the file.
+#[derive(Clone)]
+pub struct SqliteStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    writer: Writer,
+    readers: Readers,
+    incarnation: Arc<str>,
+    clock: Arc<dyn Clock>,
+}
+
+/// How a [`SqliteStore`] is to be opened.
+#[derive(Clone)]
+pub struct SqliteStoreBuilder {
+    path: PathBuf,
+    clock: Arc<dyn Clock>,
+    busy_timeout: Duration,
+    readers: NonZeroUsize,
+}
+
+impl SqliteStore {
+    /// Opens the file at `path` with the defaults of [`builder`](Self::builder), and creates it if it
+    /// is missing. Blocks while it does.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], which says what to do.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Self::builder(path).open()
+    }
+
+    /// Starts to describe how the file at `path` is to be opened.
+    #[must_use]
+    pub fn builder(path: impl AsRef<Path>) -> SqliteStoreBuilder {
+        SqliteStoreBuilder {
+            path: path.as_ref().to_owned(),
+            clock: Arc::new(SystemClock),
+            busy_timeout: Duration::from_secs(2),
+            readers: NonZeroUsize::MIN.saturating_add(1),
+        }
+    }
+}
+
+impl SqliteStoreBuilder {
+    /// Takes the time from `clock`. Default the system's. Processes that share a file must agree on
+    /// the time.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Waits this long for a lock that another connection holds. Default 2 s: far longer than any
+    /// transaction of a store, and short enough that a request still gets its error.
+    #[must_use]
+    pub fn busy_timeout(mut self, timeout: Duration) -> Self {
+        self.busy_timeout = timeout;
+        self
+    }
+
+    /// Reads on this many threads, each with a connection of its own. Default 2, since a refresh
+    /// reads nothing: only lists of sessions, pulls and strict checks do.
+    #[must_use]
+    pub fn readers(mut self, readers: NonZeroUsize) -> Self {
+        self.readers = readers;
+        self
+    }
+
+    /// Opens the store. Blocks while it creates or migrates the file.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], which says what to do.
+    pub fn open(self) -> Result<SqliteStore, OpenError> {
+        let (writer, incarnation) = schema::open_writer(&self.path, self.busy_timeout)?;
+        let last_seq = log::last_seq(&writer).map_err(|failure| match failure {
+            Failure::Sqlite(error) => OpenError::new(self.path.clone(), error),
+            Failure::Unreadable(_) => OpenError::NotADatabase {
+                path: self.path.clone(),
+            },
+        })?;
+        let readers = (0..self.readers.get())
+            .map(|_| schema::open_reader(&self.path, self.busy_timeout))
+            .collect::<Result<_, _>>()?;
+        let clock = Arc::clone(&self.clock);
+        let inner = Inner {
+            writer: Writer::start(writer, clock, self.busy_timeout, last_seq)
+                .map_err(OpenError::Thread)?,
+            readers: Readers::start(readers).map_err(OpenError::Thread)?,
+            incarnation: incarnation.into(),
+            clock: self.clock,
+        };
+        Ok(SqliteStore {
+            inner: Arc::new(inner),
+        })
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SqliteStoreBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStoreBuilder")
+            .field("path", &self.path)
+            .field("busy_timeout", &self.busy_timeout)
+            .field("readers", &self.readers)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl RevocationLog for SqliteStore {
+    async fn pull(&self, after: Option<&Cursor>) -> Result<Pull, StoreError> {
+        let incarnation = Arc::clone(&self.inner.incarnation);
+        let after = after.cloned();
+        self.inner
+            .readers
+            .run(move |conn| log::pull(conn, &incarnation, after.as_ref()))
+            .await
+    }
+
+    async fn changed(&self, after: &Cursor) {
+        // What is no place in this log is answered with a reset.
+        let Some(after) = log::place(&self.inner.incarnation, after) else {
+            return;
+        };
+        let mut last_seq = self.inner.writer.last_seq();
+        if last_seq.wait_for(|last| *last > after).await.is_err() {
+            // The writing thread is gone. To return would have the follower ask again at once.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    async fn status(&self, session: SessionId, token: TokenId) -> Result<Status, StoreError> {
+        self.inner
+            .readers
+            .run(move |conn| log::status(conn, session, token))
+            .await
+    }
+}
+
+#[async_trait]
+impl SessionStore for SqliteStore {
+    async fn begin(&self, new: NewSession) -> Result<Begun, StoreError> {
+        self.inner
+            .writer
+            .run(move |write| sessions::begin(write, new.clone()))
+            .await
+    }
+
+    async fn advance(&self, advance: Advance) -> Result<Option<Session>, StoreError> {
+        self.inner
+            .writer
+            .run(move |write| sessions::advance(write, advance.clone()))
+            .await
+    }
+
+    async fn recover(&self, recover: Recover) -> Result<Option<Session>, StoreError> {
+        self.inner
+            .writer
+            .run(move |write| sessions::recover(write, recover.clone()))
+            .await
+    }
+
+    async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError> {
+        let clock = Arc::clone(&self.inner.clock);
+        self.inner
+            .readers
+            .run(move |conn| {
+                let session = sessions::find(conn, id)?.map(|stored| stored.session);
+                Ok((session, clock.now()))
+            })
+            .await
+    }
+
+    async fn end(
+        &self,
+        target: EndTarget,
+        reason: EndReason,
+    ) -> Result<Vec<Revocation>, StoreError> {
+        self.inner
+            .writer
+            .run(move |write| sessions::end(write, &target, reason))
+            .await
+    }
+
+    async fn revoke_token(&self, token: RevokeToken) -> Result<Option<Revocation>, StoreError> {
+        self.inner
+            .writer
+            .run(move |write| sessions::revoke_token(write, token))
+            .await
+    }
+
+    async fn sessions(&self, subject: &Subject) -> Result<Vec<Session>, StoreError> {
+        let clock = Arc::clone(&self.inner.clock);
+        let subject = subject.clone();
+        self.inner
+            .readers
+            .run(move |conn| sessions::refreshable(conn, &subject, clock.now()))
+            .await
+    }
+
+    async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        self.inner
+            .writer
+            .run(move |write| {
+                let horizon = horizon.min(write.now);
+                let sessions = sessions::purge(write.conn, horizon, limit)?;
+                let left = limit.saturating_sub(sessions);
+                Ok(sessions + log::purge(write.conn, horizon, left)?)
+            })
+            .await
+    }
+}

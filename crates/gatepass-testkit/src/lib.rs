@@ -1,0 +1,41 @@
+//! What gatepass is tested with, for those who write a store or an application of their own.
+//!
+//! * [`store_contract!`]: the suite that every [`SessionStore`](gatepass::SessionStore) must pass, one
+//!   named test per claim.
+//! * [`ManualClock`]: time that passes when a test says so.
+//! * [`FaultyStore`]: a store that fails, hangs, or waits at a gate on command, so that a test decides
+//!   in which order things happen.
+//! * [`CountingStore`]: a store that counts what it is asked.
+//!
+//! A test of an application that must answer 503, and log nobody out, while its store is down:
+//!
+//! ```
+//! use gatepass::{MemoryStore, SessionId, SessionStore, StoreErrorKind};
+//! use gatepass_testkit::{Fault, FaultyStore, ManualClock};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! let clock = ManualClock::new();
+//! let store = FaultyStore::new(MemoryStore::with_clock(clock.clone()));
+//! let handle = store.handle();
+//!
+//! handle.inject_everywhere(Fault::Fail(StoreErrorKind::Unavailable));
+//! let id = SessionId::from_bytes([7; 18]);
+//! assert!(store.load(id).await.is_err());
+//!
+//! handle.heal();
+//! assert!(store.load(id).await.is_ok());
+//! # }
+//! ```
+
+mod clock;
+mod counting;
+mod faulty;
+mod op;
+pub mod store_contract;
+
+pub use self::{
+    clock::ManualClock,
+    counting::{CountingStore, Counts},
+    faulty::{Fault, FaultHandle, FaultyStore, Gate},
+    op::Op,
+};

@@ -1,0 +1,47 @@
+//! The operations of a store, by name.
+
+/// An operation of a [`SessionStore`](gatepass::SessionStore) or its
+/// [`RevocationLog`](gatepass::RevocationLog).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Op {
+    /// [`SessionStore::begin`](gatepass::SessionStore::begin).
+    Begin,
+    /// [`SessionStore::advance`](gatepass::SessionStore::advance).
+    Advance,
+    /// [`SessionStore::recover`](gatepass::SessionStore::recover).
+    Recover,
+    /// [`SessionStore::load`](gatepass::SessionStore::load).
+    Load,
+    /// [`SessionStore::end`](gatepass::SessionStore::end).
+    End,
+    /// [`SessionStore::revoke_token`](gatepass::SessionStore::revoke_token).
+    RevokeToken,
+    /// [`SessionStore::sessions`](gatepass::SessionStore::sessions).
+    Sessions,
+    /// [`SessionStore::purge`](gatepass::SessionStore::purge).
+    Purge,
+    /// [`RevocationLog::pull`](gatepass::RevocationLog::pull).
+    Pull,
+    /// [`RevocationLog::changed`](gatepass::RevocationLog::changed).
+    Changed,
+    /// [`RevocationLog::status`](gatepass::RevocationLog::status).
+    Status,
+}
+
+impl Op {
+    /// Every operation.
+    pub const ALL: [Self; 11] = [
+        Self::Begin,
+        Self::Advance,
+        Self::Recover,
+        Self::Load,
+        Self::End,
+        Self::RevokeToken,
+        Self::Sessions,
+        Self::Purge,
+        Self::Pull,
+        Self::Changed,
+        Self::Status,
+    ];
+}
