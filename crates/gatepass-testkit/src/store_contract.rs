@@ -1,1 +1,133 @@
-//! x
+//! The contract of a store, as tests: what [`SessionStore`](gatepass::SessionStore) and
+//! [`RevocationLog`](gatepass::RevocationLog) promise, one function per claim.
+//!
+//! [`store_contract!`](crate::store_contract!) mounts them all. A claim that fails panics, as a test
+//! does.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a claim that does not hold is a test that panics"
+)]
+
+mod beginning;
+mod ending;
+mod given;
+mod logging;
+mod purging;
+mod refreshing;
+
+pub use self::{beginning::*, ending::*, logging::*, purging::*, refreshing::*};
+
+/// Expands to one test for each claim of the contract, for a store that the given function makes.
+///
+/// The function is called once or twice per test with a [`ManualClock`](crate::ManualClock), and must
+/// return a new, empty store that takes its time from it. The crate that mounts the contract needs
+/// `tokio` with the features `macros` and `rt-multi-thread`.
+///
+/// ```
+/// use gatepass::MemoryStore;
+/// use gatepass_testkit::{ManualClock, store_contract};
+///
+/// async fn fresh(clock: ManualClock) -> MemoryStore {
+///     MemoryStore::with_clock(clock)
+/// }
+///
+/// store_contract!(fresh);
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! store_contract {
+    ($fresh:expr) => {
+        $crate::store_contract! {
+            @tests $fresh =>
+            a_session_is_loaded_as_it_was_begun
+            a_session_that_was_never_begun_is_not_loaded
+            one_session_too_many_ends_exactly_the_oldest
+            only_live_sessions_count_against_the_maximum
+            simultaneous_logins_do_not_exceed_the_maximum
+            sessions_are_listed_newest_first
+            only_refreshable_sessions_of_the_subject_are_listed
+
+            an_advance_changes_what_it_should_and_nothing_else
+            of_many_advances_from_one_generation_one_succeeds
+            an_advance_that_does_not_fit_changes_nothing
+            a_session_can_be_refreshed_until_the_instant_it_expires
+            an_advance_writes_a_changed_grant
+            an_advance_may_jump_over_lost_generations
+            the_last_four_spent_instants_are_remembered
+            access_until_never_decreases
+            nothing_outlives_the_absolute_end
+            a_clock_set_back_makes_no_session_younger
+            a_recovery_is_remembered_until_the_next_advance_and_after
+            a_recovery_is_idempotent
+            a_recovery_that_does_not_fit_changes_nothing
+            a_recovery_writes_a_changed_grant
+
+            an_end_is_logged_in_the_same_act
+            every_reason_is_kept
+            the_first_end_counts
+            of_many_ends_of_one_session_one_reports_it
+            nothing_refreshes_an_ended_session
+            a_session_of_another_subject_is_not_ended
+            all_sessions_of_a_subject_end_together
+            all_sessions_of_a_subject_but_one_end_together
+            the_end_of_an_unknown_session_changes_nothing
+            no_advance_succeeds_after_an_end_returned
+
+            a_revoked_token_is_logged_once
+            a_token_of_an_ended_session_is_not_logged
+            one_token_too_many_ends_the_session
+            forgotten_tokens_do_not_count_against_the_session
+            a_status_is_live_revoked_or_unknown
+            a_pull_without_a_cursor_brings_everything
+            a_pull_brings_what_its_cursor_has_not_seen
+            a_long_log_is_pulled_in_parts
+            nothing_is_missed_among_concurrent_writers
+            a_cursor_of_another_log_is_reset
+            changed_resolves_after_an_append
+            changed_resolves_at_once_for_a_cursor_that_is_behind
+
+            a_session_is_purged_once_nothing_needs_it
+            an_advance_postpones_the_purge
+            an_ended_session_and_its_entry_are_kept_for_the_retention
+            a_revoked_token_is_kept_for_the_retention
+            a_purge_stops_at_its_limit
+            a_purge_goes_no_further_than_its_horizon
+            a_purge_goes_no_further_than_the_time_of_the_store
+            a_cursor_survives_a_purge
+        }
+    };
+    (@tests $fresh:expr => $($claim:ident)*) => {
+        $(
+            #[::tokio::test(flavor = "multi_thread")]
+            async fn $claim() {
+                $crate::store_contract::$claim($fresh).await;
+            }
+        )*
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_claim_is_mounted() {
+        let mounted = include_str!("store_contract.rs");
+        let sources = [
+            include_str!("store_contract/beginning.rs"),
+            include_str!("store_contract/ending.rs"),
+            include_str!("store_contract/logging.rs"),
+            include_str!("store_contract/purging.rs"),
+            include_str!("store_contract/refreshing.rs"),
+        ];
+        let claims = sources
+            .iter()
+            .flat_map(|source| source.split("\npub async fn ").skip(1))
+            .map(|claim| claim.split('<').next().unwrap());
+        for claim in claims {
+            let line = format!("            {claim}\n");
+            assert!(mounted.contains(&line), "{claim} is not mounted");
+        }
+    }
+}

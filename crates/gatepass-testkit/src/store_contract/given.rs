@@ -1,0 +1,219 @@
+//! What the claims start from.
+
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
+
+use gatepass::{
+    Advance, ClientId, Cursor, Device, EndReason, EndTarget, Grant, NewSession, Pull, Random,
+    Recover, Revocation, RevokeToken, Revoked, Scopes, Session, SessionId, SessionStore, Subject,
+    SystemRandom, Timestamp, TokenId,
+};
+
+use crate::ManualClock;
+
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const DAY: Duration = Duration::from_secs(86400);
+pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
+
+pub(super) const ACCESS_TTL: Duration = Duration::from_secs(900);
+pub(super) const IDLE_TTL: Duration = Duration::from_secs(86400);
+pub(super) const ABSOLUTE_TTL: Duration = Duration::from_secs(30 * 86400);
+
+/// An empty store and its clock.
+pub(super) struct Given<S> {
+    pub(super) store: Arc<S>,
+    pub(super) clock: ManualClock,
+}
+
+impl<S: SessionStore> Given<S> {
+    pub(super) async fn fresh(fresh: impl AsyncFn(ManualClock) -> S) -> Self {
+        let clock = ManualClock::new();
+        // Not on a whole second, so that a store that cuts milliseconds off is found out.
+        clock.advance(Duration::from_millis(123));
+        let store = Arc::new(fresh(clock.clone()).await);
+        Self { store, clock }
+    }
+
+    pub(super) async fn begin(&self, subject: &str) -> Session {
+        let begun = self.store.begin(new_session(subject)).await.unwrap();
+        assert_eq!(begun.ended, [], "nothing had to make room");
+        begun.session
+    }
+
+    pub(super) async fn load(&self, session: &Session) -> Session {
+        self.find(session.id).await.unwrap()
+    }
+
+    pub(super) async fn find(&self, id: SessionId) -> Option<Session> {
+        self.store.load(id).await.unwrap().0
+    }
+
+    pub(super) async fn end(&self, session: &Session) -> Vec<Revocation> {
+        let target = EndTarget::Session(session.id);
+        self.store.end(target, EndReason::Logout).await.unwrap()
+    }
+
+    /// A session of `subject` that has ended, and its revocation.
+    pub(super) async fn ended(&self, subject: &str) -> (Session, Revocation) {
+        let session = self.begin(subject).await;
+        let ended = self.end(&session).await;
+        let [revocation] = ended[..] else {
+            panic!("one session was ended, not {ended:?}")
+        };
+        (self.load(&session).await, revocation)
+    }
+
+    /// Revokes a new token of `session`.
+    pub(super) async fn revoke_one(&self, session: &Session) -> (RevokeToken, Option<Revocation>) {
+        let token = RevokeToken {
+            token: token_id(),
+            session: session.id,
+            until: session.access_until,
+        };
+        (token, self.store.revoke_token(token).await.unwrap())
+    }
+
+    /// All that the log holds, and the cursor behind it.
+    pub(super) async fn log(&self) -> (Vec<Revocation>, Cursor) {
+        self.log_after(None).await
+    }
+
+    pub(super) async fn log_after(&self, after: Option<Cursor>) -> (Vec<Revocation>, Cursor) {
+        pull_all(&*self.store, after).await
+    }
+
+    pub(super) async fn purge(&self) -> usize {
+        use gatepass::Clock;
+        self.store
+            .purge(self.clock.now(), usize::MAX)
+            .await
+            .unwrap()
+    }
+
+    /// Moves the clock on to `instant`.
+    pub(super) fn advance_to(&self, instant: Timestamp) {
+        use gatepass::Clock;
+        self.clock.advance(instant.since(self.clock.now()));
+        assert_eq!(self.clock.now(), instant, "the instant is yet to come");
+    }
+}
+
+pub(super) async fn pull_all(
+    store: &impl SessionStore,
+    mut after: Option<Cursor>,
+) -> (Vec<Revocation>, Cursor) {
+    let mut all = Vec::new();
+    loop {
+        let Pull::Entries {
+            entries,
+            next,
+            more,
+        } = store.pull(after.as_ref()).await.unwrap()
+        else {
+            panic!("{after:?} is a place in this log")
+        };
+        assert!(!more || !entries.is_empty(), "a part brings something");
+        all.extend(entries);
+        if !more {
+            return (all, next);
+        }
+        after = Some(next);
+    }
+}
+
+pub(super) fn subject(name: &str) -> Subject {
+    Subject::new(name).unwrap()
+}
+
+pub(super) fn client(name: &str) -> ClientId {
+    ClientId::new(name).unwrap()
+}
+
+pub(super) fn token_id() -> TokenId {
+    TokenId::from_bytes(random())
+}
+
+pub(super) fn session_id(of: &Subject) -> SessionId {
+    let mut id: [u8; 18] = random();
+    id[..2].copy_from_slice(&SessionId::subject_prefix(of));
+    SessionId::from_bytes(id)
+}
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    SystemRandom.fill(&mut bytes).unwrap();
+    bytes
+}
+
+/// A login of `name`, with lifetimes of 15 minutes (access), a day (idle) and 30 days.
+pub(super) fn new_session(name: &str) -> NewSession {
+    let subject = subject(name);
+    NewSession {
+        id: session_id(&subject),
+        client: client("web"),
+        grant: Grant::new(subject).scopes(Scopes::parse("profile").unwrap()),
+        device: Device::default(),
+        idle_ttl: IDLE_TTL,
+        absolute_ttl: ABSOLUTE_TTL,
+        access_ttl: ACCESS_TTL,
+        max_sessions: None,
+    }
+}
+
+pub(super) fn new_session_of_at_most(name: &str, max: u32) -> NewSession {
+    NewSession {
+        max_sessions: NonZeroU32::new(max),
+        ..new_session(name)
+    }
+}
+
+/// The refresh of `session` as it is.
+pub(super) fn advance_of(session: &Session) -> Advance {
+    Advance {
+        id: session.id,
+        client: session.client.clone(),
+        from: session.generation,
+        to: session.generation.next(),
+        grant: None,
+        idle_ttl: IDLE_TTL,
+        access_ttl: ACCESS_TTL,
+    }
+}
+
+/// The recovery of the last refresh of `session`.
+pub(super) fn recovery_of(session: &Session) -> Recover {
+    Recover {
+        id: session.id,
+        client: session.client.clone(),
+        generation: session.generation,
+        grant: None,
+        access_ttl: ACCESS_TTL,
+    }
+}
+
+/// A grant that differs from the one of [`new_session`] in all but its subject.
+pub(super) fn changed_grant(subject: &Subject) -> Grant {
+    Grant::new(subject.clone())
+        .scopes(Scopes::parse("admin profile").unwrap())
+        .claims(&serde_json::json!({ "tenant": 7, "roles": ["é", null] }))
+        .unwrap()
+        .device("another name")
+        .access_ttl(HOUR)
+}
+
+pub(super) fn targets(revocations: &[Revocation]) -> Vec<Revoked> {
+    revocations
+        .iter()
+        .map(|revocation| revocation.target)
+        .collect()
+}
+
+/// The revocations in an order that does not depend on the store.
+pub(super) fn sorted(mut revocations: Vec<Revocation>) -> Vec<Revocation> {
+    revocations.sort_by_key(|revocation| match revocation.target {
+        Revoked::Session(id) => (id.as_bytes().to_vec(), revocation.until),
+        Revoked::Token(id) => (id.as_bytes().to_vec(), revocation.until),
+    });
+    revocations
+}

@@ -1,0 +1,289 @@
+//! The revocation log, and the status of a token.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use gatepass::{
+    Cursor, EndReason, EndTarget, Pull, Revocation, RevokeToken, Revoked, SessionStore, Status,
+};
+use tokio::task::JoinSet;
+
+use super::given::{
+    Given, MINUTE, new_session, pull_all, session_id, sorted, subject, targets, token_id,
+};
+use crate::ManualClock;
+
+/// Revoking a token logs it, once; its session and the other tokens live on.
+pub async fn a_revoked_token_is_logged_once<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let session = given.begin("alice").await;
+    let (token, revocation) = given.revoke_one(&session).await;
+    let expected = Revocation {
+        target: Revoked::Token(token.token),
+        until: token.until,
+    };
+    assert_eq!(revocation, Some(expected));
+    let again = given.store.revoke_token(token).await.unwrap();
+    assert_eq!(again, None);
+    assert_eq!(given.log().await.0, [expected]);
+    assert_eq!(given.load(&session).await, session);
+}
+
+/// The end of a session covers its tokens, so that none needs an entry.
+pub async fn a_token_of_an_ended_session_is_not_logged<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let (session, ended) = given.ended("alice").await;
+    let (_, revocation) = given.revoke_one(&session).await;
+    assert_eq!(revocation, None);
+    assert_eq!(given.log().await.0, [ended]);
+}
+
+/// A session may have so many revoked tokens; the next one ends it instead.
+pub async fn one_token_too_many_ends_the_session<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let session = given.begin("alice").await;
+    let other = given.begin("alice").await;
+    let mut expected = Vec::new();
+    for _ in 0..RevokeToken::MAX_PER_SESSION {
+        let (_, revocation) = given.revoke_one(&session).await;
+        expected.push(revocation.unwrap());
+    }
+    assert_eq!(given.load(&session).await, session);
+    // A token that is revoked already is not one more.
+    let Revoked::Token(first) = expected[0].target else {
+        panic!("a token was revoked")
+    };
+    let again = RevokeToken {
+        token: first,
+        session: session.id,
+        until: session.access_until,
+    };
+    assert_eq!(given.store.revoke_token(again).await.unwrap(), None);
+    assert_eq!(given.load(&session).await, session);
+
+    let (token, revocation) = given.revoke_one(&session).await;
+    let ended = Revocation {
+        target: Revoked::Session(session.id),
+        until: session.access_until,
+    };
+    assert_eq!(revocation, Some(ended));
+    expected.push(ended);
+    assert_eq!(sorted(given.log().await.0), sorted(expected));
+    let status = given.store.status(session.id, token.token).await.unwrap();
+    assert_eq!(status, Status::Revoked);
+    let reason = given.load(&session).await.ended.unwrap().reason;
+    assert_eq!(reason, EndReason::TooManyRevocations);
+    assert_eq!(given.load(&other).await, other);
+}
+
+/// Entries past their retention weigh nothing, whether they were purged or not.
+pub async fn forgotten_tokens_do_not_count_against_the_session<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let session = given.begin("alice").await;
+    for _ in 0..RevokeToken::MAX_PER_SESSION {
+        given.revoke_one(&session).await;
+    }
+    given.advance_to(session.access_until + Revocation::RETENTION_MARGIN);
+    let token = RevokeToken {
+        token: token_id(),
+        session: session.id,
+        until: session.access_until + MINUTE,
+    };
+    let revocation = given.store.revoke_token(token).await.unwrap();
+    assert_eq!(revocation.unwrap().target, Revoked::Token(token.token));
+    assert_eq!(given.load(&session).await, session);
+}
+
+/// The store's own word on a token: of a live session, revoked in one of two ways, or of no session.
+pub async fn a_status_is_live_revoked_or_unknown<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let live = given.begin("alice").await;
+    let (ended, _) = given.ended("alice").await;
+    let (revoked, _) = given.revoke_one(&live).await;
+    let unknown = session_id(&subject("alice"));
+    for (session, token, expected) in [
+        (live.id, token_id(), Status::Live),
+        (live.id, revoked.token, Status::Revoked),
+        (ended.id, token_id(), Status::Revoked),
+        (unknown, token_id(), Status::Unknown),
+    ] {
+        let status = given.store.status(session, token).await.unwrap();
+        assert_eq!(status, expected);
+    }
+}
+
+/// A new replica gets all there is.
+pub async fn a_pull_without_a_cursor_brings_everything<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    assert_eq!(given.log().await.0, []);
+    let session = given.begin("alice").await;
+    let (_, token) = given.revoke_one(&session).await;
+    let (_, one) = given.ended("alice").await;
+    let (_, two) = given.ended("bob").await;
+    let expected = sorted(vec![token.unwrap(), one, two]);
+    assert_eq!(sorted(given.log().await.0), expected);
+    assert_eq!(sorted(given.log().await.0), expected);
+}
+
+/// A replica that goes on from its cursor gets each entry that came since, also after pulls that
+/// brought nothing.
+pub async fn a_pull_brings_what_its_cursor_has_not_seen<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let (_, start) = given.log().await;
+    let (_, start) = given.log_after(Some(start)).await;
+    let (_, one) = given.ended("alice").await;
+    let (entries, after_one) = given.log_after(Some(start.clone())).await;
+    assert_eq!(entries, [one]);
+
+    let (_, idle) = given.log_after(Some(after_one.clone())).await;
+    let (_, two) = given.ended("alice").await;
+    let (_, three) = given.ended("alice").await;
+    for cursor in [after_one, idle] {
+        let (entries, _) = given.log_after(Some(cursor)).await;
+        // Seen twice is fine, missed is not.
+        let seen = targets(&entries);
+        assert!(seen.contains(&two.target) && seen.contains(&three.target));
+    }
+    // A cursor does not wear out.
+    let (entries, _) = given.log_after(Some(start)).await;
+    assert_eq!(sorted(entries), sorted(vec![one, two, three]));
+}
+
+/// However long the log is, its parts put together are the whole.
+pub async fn a_long_log_is_pulled_in_parts<S: SessionStore>(fresh: impl AsyncFn(ManualClock) -> S) {
+    const WRITERS: usize = 50;
+    const EACH: usize = 120;
+    let given = Given::fresh(fresh).await;
+    let (_, start) = given.log().await;
+    let mut writers = JoinSet::new();
+    for _ in 0..WRITERS {
+        let store = Arc::clone(&given.store);
+        writers.spawn(async move {
+            for _ in 0..EACH {
+                store.begin(new_session("alice")).await.unwrap();
+            }
+        });
+    }
+    writers.join_all().await;
+    let target = EndTarget::AllOf(subject("alice"));
+    let ended = given.store.end(target, EndReason::LogoutAll).await.unwrap();
+    assert_eq!(ended.len(), WRITERS * EACH);
+
+    let expected = sorted(ended);
+    let (entries, next) = given.log().await;
+    assert!(sorted(entries) == expected, "without a cursor");
+    let (entries, _) = given.log_after(Some(start)).await;
+    assert!(sorted(entries) == expected, "from the start");
+    let (_, one) = given.ended("bob").await;
+    let (entries, _) = given.log_after(Some(next)).await;
+    assert!(targets(&entries).contains(&one.target));
+}
+
+/// One who follows the log while many write to it sees every entry, by the pull that begins after
+/// its commit at the latest.
+pub async fn nothing_is_missed_among_concurrent_writers<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let mut writers = JoinSet::new();
+    for number in 0..16 {
+        let store = Arc::clone(&given.store);
+        writers.spawn(async move {
+            let mut ended = Vec::new();
+            for _ in 0..25 {
+                let new = new_session(&format!("user {number}"));
+                let session = store.begin(new).await.unwrap().session;
+                let target = EndTarget::Session(session.id);
+                ended.extend(store.end(target, EndReason::Logout).await.unwrap());
+            }
+            ended
+        });
+    }
+    let mut seen = HashSet::new();
+    let mut cursor = None;
+    let mut acknowledged = Vec::new();
+    loop {
+        while let Some(ended) = writers.try_join_next() {
+            acknowledged.extend(ended.unwrap());
+        }
+        let finished = writers.is_empty();
+        let (entries, next) = pull_all(&*given.store, cursor).await;
+        seen.extend(entries);
+        cursor = Some(next);
+        let missed = acknowledged.iter().filter(|entry| !seen.contains(*entry));
+        assert_eq!(missed.count(), 0);
+        if finished {
+            break;
+        }
+    }
+    assert_eq!(acknowledged.len(), 16 * 25);
+}
+
+/// What is no place in this log is answered with a reset, not with silence.
+pub async fn a_cursor_of_another_log_is_reset<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(&fresh).await;
+    let other = Given::fresh(&fresh).await;
+    let (_, foreign_start) = other.log().await;
+    other.ended("alice").await;
+    let (_, foreign) = other.log().await;
+    given.ended("alice").await;
+    for cursor in [
+        foreign,
+        foreign_start,
+        Cursor::new(""),
+        Cursor::new("0"),
+        Cursor::new("nonsense"),
+        Cursor::new("'; --:\u{0}:-1"),
+    ] {
+        let pulled = given.store.pull(Some(&cursor)).await.unwrap();
+        assert!(matches!(pulled, Pull::Reset), "{cursor:?}: {pulled:?}");
+    }
+}
+
+/// Long enough for a store that polls, on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Whoever waits for entries is woken by one.
+pub async fn changed_resolves_after_an_append<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let session = given.begin("alice").await;
+    let (_, cursor) = given.log().await;
+    let waiting = tokio::spawn({
+        let store = Arc::clone(&given.store);
+        async move { store.changed(&cursor).await }
+    });
+    tokio::task::yield_now().await;
+    given.end(&session).await;
+    tokio::time::timeout(PATIENCE, waiting)
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+/// Whoever is behind already does not wait for the next entry.
+pub async fn changed_resolves_at_once_for_a_cursor_that_is_behind<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let (_, cursor) = given.log().await;
+    given.ended("alice").await;
+    let waiting = given.store.changed(&cursor);
+    tokio::time::timeout(PATIENCE, waiting).await.unwrap();
+}

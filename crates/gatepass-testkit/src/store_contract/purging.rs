@@ -1,0 +1,152 @@
+//! Removing what nothing needs any more.
+
+use gatepass::{Clock, Revocation, RevokeToken, SessionStore, Status};
+
+use super::given::{ACCESS_TTL, DAY, Given, IDLE_TTL, MILLISECOND, advance_of, targets, token_id};
+use crate::ManualClock;
+
+/// A session that nobody refreshes is kept until none of its tokens can be good on any clock, and no
+/// longer.
+pub async fn a_session_is_purged_once_nothing_needs_it<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let session = given.begin("alice").await;
+    assert_eq!(
+        session.purge_at(),
+        given.clock.now() + IDLE_TTL + Revocation::RETENTION_MARGIN
+    );
+    let kept = IDLE_TTL + Revocation::RETENTION_MARGIN;
+    given.clock.advance(kept.checked_sub(MILLISECOND).unwrap());
+    assert_eq!(given.purge().await, 0);
+    assert_eq!(given.load(&session).await, session);
+    given.clock.advance(MILLISECOND);
+    assert_eq!(given.purge().await, 1);
+    assert_eq!(given.find(session.id).await, None);
+    assert_eq!(given.purge().await, 0);
+}
+
+/// A session that is in use is never purged.
+pub async fn an_advance_postpones_the_purge<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let mut session = given.begin("alice").await;
+    for _ in 0..4 {
+        given.advance_to(session.idle_expires_at);
+        given.clock.step_wall_back(MILLISECOND);
+        let advanced = given.store.advance(advance_of(&session)).await;
+        session = advanced.unwrap().unwrap();
+        assert_eq!(given.purge().await, 0);
+    }
+    given.advance_to(session.purge_at());
+    assert_eq!(given.purge().await, 1);
+}
+
+/// An ended session and its log entry stay for exactly the retention: as long as a token of it could
+/// be good on a clock that is wrong by as much as is tolerated.
+pub async fn an_ended_session_and_its_entry_are_kept_for_the_retention<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let (session, revocation) = given.ended("alice").await;
+    let kept = ACCESS_TTL + Revocation::RETENTION_MARGIN;
+    given.clock.advance(kept.checked_sub(MILLISECOND).unwrap());
+    assert_eq!(given.purge().await, 0);
+    assert_eq!(given.log().await.0, [revocation]);
+    let status = given.store.status(session.id, token_id()).await.unwrap();
+    assert_eq!(status, Status::Revoked);
+    given.clock.advance(MILLISECOND);
+    assert_eq!(given.purge().await, 2);
+    assert_eq!(given.log().await.0, []);
+    let status = given.store.status(session.id, token_id()).await.unwrap();
+    assert_eq!(status, Status::Unknown);
+}
+
+/// The entry of a single token stays for exactly the retention, and takes its status along.
+pub async fn a_revoked_token_is_kept_for_the_retention<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let session = given.begin("alice").await;
+    let (token, revocation) = given.revoke_one(&session).await;
+    let kept = ACCESS_TTL + Revocation::RETENTION_MARGIN;
+    given.clock.advance(kept.checked_sub(MILLISECOND).unwrap());
+    assert_eq!(given.purge().await, 0);
+    assert_eq!(given.log().await.0, [revocation.unwrap()]);
+    let status = given.store.status(session.id, token.token).await.unwrap();
+    assert_eq!(status, Status::Revoked);
+    given.clock.advance(MILLISECOND);
+    assert_eq!(given.purge().await, 1);
+    assert_eq!(given.log().await.0, []);
+    let status = given.store.status(session.id, token.token).await.unwrap();
+    assert_eq!(status, Status::Live);
+    // What was forgotten can be revoked again.
+    let again = RevokeToken {
+        until: given.clock.now() + ACCESS_TTL,
+        ..token
+    };
+    let revocation = given.store.revoke_token(again).await.unwrap();
+    assert_eq!(given.log().await.0, [revocation.unwrap()]);
+}
+
+/// A purge removes as much as it was asked for, so that it can be done in small steps.
+pub async fn a_purge_stops_at_its_limit<S: SessionStore>(fresh: impl AsyncFn(ManualClock) -> S) {
+    let given = Given::fresh(fresh).await;
+    for _ in 0..10 {
+        given.ended("alice").await;
+    }
+    given.clock.advance(DAY);
+    let live = given.begin("alice").await;
+    let now = given.clock.now();
+    for expected in [0, 7, 7, 6, 0] {
+        let limit = if expected == 0 { 0 } else { 7 };
+        assert_eq!(given.store.purge(now, limit).await.unwrap(), expected);
+    }
+    assert_eq!(given.purge().await, 0);
+    assert_eq!(given.load(&live).await, live);
+}
+
+/// Who is behind the store's time keeps what is needed by theirs.
+pub async fn a_purge_goes_no_further_than_its_horizon<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let horizon = given.clock.now();
+    given.ended("alice").await;
+    given.begin("alice").await;
+    given.clock.advance(DAY * 365);
+    let purged = given.store.purge(horizon, usize::MAX).await.unwrap();
+    assert_eq!(purged, 0);
+    assert_eq!(given.purge().await, 3);
+}
+
+/// Who is ahead of the store's time does not make it forget early.
+pub async fn a_purge_goes_no_further_than_the_time_of_the_store<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    given.ended("alice").await;
+    given.begin("alice").await;
+    let horizon = given.clock.now() + DAY * 365;
+    let purged = given.store.purge(horizon, usize::MAX).await.unwrap();
+    assert_eq!(purged, 0);
+}
+
+/// After a purge of all it has seen, a cursor still gets what comes next.
+pub async fn a_cursor_survives_a_purge<S: SessionStore>(fresh: impl AsyncFn(ManualClock) -> S) {
+    let given = Given::fresh(fresh).await;
+    for _ in 0..3 {
+        given.ended("alice").await;
+    }
+    let (_, cursor) = given.log().await;
+    given.clock.advance(DAY);
+    assert_eq!(given.purge().await, 6);
+    let (entries, idle) = given.log_after(Some(cursor.clone())).await;
+    assert_eq!(entries, []);
+    let (_, next) = given.ended("alice").await;
+    for cursor in [cursor, idle] {
+        let (entries, _) = given.log_after(Some(cursor)).await;
+        assert_eq!(targets(&entries), [next.target]);
+    }
+}

@@ -1,0 +1,368 @@
+//! Advancing and recovering sessions.
+
+use std::{sync::Arc, time::Duration};
+
+use gatepass::{Advance, Clock, Generation, NewSession, Recover, Session, SessionStore};
+
+use super::given::{
+    ABSOLUTE_TTL, ACCESS_TTL, DAY, Given, HOUR, IDLE_TTL, MILLISECOND, MINUTE, SECOND, advance_of,
+    changed_grant, client, new_session, recovery_of, session_id, subject,
+};
+use crate::ManualClock;
+
+/// What the store keeps and returns is what the core makes of the session.
+pub async fn an_advance_changes_what_it_should_and_nothing_else<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let mut expected = given.begin("alice").await;
+    let bystander = given.begin("alice").await;
+    for _ in 0..3 {
+        given.clock.advance(MINUTE);
+        let advance = advance_of(&expected);
+        assert!(expected.advance(advance.clone(), given.clock.now()));
+        let advanced = given.store.advance(advance).await.unwrap();
+        assert_eq!(advanced.as_ref(), Some(&expected));
+        assert_eq!(given.load(&expected).await, expected);
+    }
+    assert_eq!(given.load(&bystander).await, bystander);
+}
+
+/// However many present the same generation at once, one advances the session.
+pub async fn of_many_advances_from_one_generation_one_succeeds<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let mut session = given.begin("alice").await;
+    for _ in 0..3 {
+        let attempts = (0..64).map(|_| {
+            let store = Arc::clone(&given.store);
+            let advance = advance_of(&session);
+            tokio::spawn(async move { store.advance(advance).await })
+        });
+        let mut won = Vec::new();
+        for attempt in Vec::from_iter(attempts) {
+            won.extend(attempt.await.unwrap().unwrap());
+        }
+        assert_eq!(won.len(), 1);
+        assert_eq!(won[0].generation, session.generation.next());
+        session = given.load(&session).await;
+        assert_eq!(won[0], session);
+    }
+}
+
+/// Another client, another generation, an end and an expiry are each reason enough to refuse, and
+/// leave no trace.
+pub async fn an_advance_that_does_not_fit_changes_nothing<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let begun = given.begin("alice").await;
+    let session = given.store.advance(advance_of(&begun)).await;
+    let session = session.unwrap().unwrap();
+    let (ended, _) = given.ended("alice").await;
+    let short = NewSession {
+        absolute_ttl: HOUR,
+        ..new_session("alice")
+    };
+    let over = given.store.begin(short).await.unwrap().session;
+    let unknown = Session {
+        id: session_id(&subject("alice")),
+        ..session.clone()
+    };
+    let refuse = async |stored: &Session, advance: Advance, why: &str| {
+        given.clock.advance(SECOND);
+        let before = given.find(stored.id).await;
+        let mut advance = advance;
+        advance.grant = Some(changed_grant(stored.subject()));
+        let refused = given.store.advance(advance).await.unwrap();
+        assert_eq!(refused, None, "{why}");
+        assert_eq!(given.find(stored.id).await, before, "{why}");
+    };
+
+    let mut foreign = advance_of(&session);
+    foreign.client = client("Web");
+    refuse(&session, foreign, "another client").await;
+    refuse(&session, advance_of(&begun), "a spent generation").await;
+    let mut ahead = advance_of(&session);
+    ahead.from = session.generation.next();
+    ahead.to = ahead.from.next();
+    refuse(&session, ahead, "a generation to come").await;
+    refuse(&ended, advance_of(&ended), "an ended session").await;
+    refuse(&unknown, advance_of(&unknown), "an unknown session").await;
+    given.clock.advance(HOUR);
+    refuse(&over, advance_of(&over), "past the absolute end").await;
+    given.clock.advance(IDLE_TTL);
+    refuse(&session, advance_of(&session), "idle for too long").await;
+}
+
+/// Expiries are exact: good until a millisecond before, refused from the instant itself.
+pub async fn a_session_can_be_refreshed_until_the_instant_it_expires<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let session = given.begin("alice").await;
+    given
+        .clock
+        .advance(IDLE_TTL.checked_sub(MILLISECOND).unwrap());
+    let session = given.store.advance(advance_of(&session)).await;
+    let session = session.unwrap().unwrap();
+    assert_eq!(session.idle_expires_at, given.clock.now() + IDLE_TTL);
+    given.clock.advance(IDLE_TTL);
+    let refused = given.store.advance(advance_of(&session)).await.unwrap();
+    assert_eq!(refused, None);
+}
+
+/// A grant that was read anew replaces the old one; without one the old one stays.
+pub async fn an_advance_writes_a_changed_grant<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let session = given.begin("alice").await;
+    let grant = changed_grant(session.subject());
+    let advance = Advance {
+        grant: Some(grant.clone()),
+        ..advance_of(&session)
+    };
+    let advanced = given.store.advance(advance).await.unwrap().unwrap();
+    assert_eq!(advanced.grant, grant);
+    // The new grant's own lifetime of an hour holds already.
+    assert_eq!(advanced.access_until, given.clock.now() + HOUR);
+    assert_eq!(given.load(&session).await, advanced);
+
+    let advanced = given.store.advance(advance_of(&advanced)).await;
+    assert_eq!(advanced.unwrap().unwrap().grant, grant);
+    assert_eq!(given.load(&session).await.grant, grant);
+}
+
+/// A token ahead of a store that lost writes takes the session to where the token is.
+pub async fn an_advance_may_jump_over_lost_generations<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let session = given.begin("alice").await;
+    let begun_at = given.clock.now();
+    let session = given.store.advance(advance_of(&session)).await;
+    let session = session.unwrap().unwrap();
+    given.clock.advance(MINUTE);
+    let now = given.clock.now();
+
+    let to = Generation::new(4);
+    let advance = Advance {
+        to,
+        ..advance_of(&session)
+    };
+    let session = given.store.advance(advance).await.unwrap().unwrap();
+    assert_eq!(session.generation, to);
+    assert_eq!(
+        session.spent,
+        [Some(now), Some(now), Some(now), Some(begun_at)]
+    );
+
+    let to = Generation::new(u32::MAX);
+    let advance = Advance {
+        to,
+        ..advance_of(&session)
+    };
+    let session = given.store.advance(advance).await.unwrap().unwrap();
+    assert_eq!(session.generation, to);
+    assert_eq!(session.spent, [Some(now); 4]);
+    assert_eq!(given.load(&session).await, session);
+}
+
+/// The instants at which the last four generations were spent stand in order, newest first.
+pub async fn the_last_four_spent_instants_are_remembered<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let mut session = given.begin("alice").await;
+    let mut spent = vec![None; 4];
+    for _ in 0..6 {
+        given.clock.advance(MINUTE + MILLISECOND);
+        spent.insert(0, Some(given.clock.now()));
+        let advanced = given.store.advance(advance_of(&session)).await;
+        session = advanced.unwrap().unwrap();
+        assert_eq!(session.spent, spent[..4]);
+        assert_eq!(given.load(&session).await.spent, spent[..4]);
+    }
+}
+
+/// Tokens that were issued with a longer lifetime stay covered when the lifetime is lowered.
+pub async fn access_until_never_decreases<S: SessionStore>(fresh: impl AsyncFn(ManualClock) -> S) {
+    let given = Given::fresh(fresh).await;
+    let session = given.begin("alice").await;
+    let until = given.clock.now() + ACCESS_TTL;
+    assert_eq!(session.access_until, until);
+
+    given.clock.advance(MINUTE);
+    let advance = Advance {
+        access_ttl: SECOND,
+        ..advance_of(&session)
+    };
+    let session = given.store.advance(advance).await.unwrap().unwrap();
+    assert_eq!(session.access_until, until);
+    let recover = Recover {
+        access_ttl: SECOND,
+        ..recovery_of(&session)
+    };
+    let session = given.store.recover(recover).await.unwrap().unwrap();
+    assert_eq!(session.access_until, until);
+    assert_eq!(given.load(&session).await.access_until, until);
+
+    let session = given.store.advance(advance_of(&session)).await;
+    let until = given.clock.now() + ACCESS_TTL;
+    assert_eq!(session.unwrap().unwrap().access_until, until);
+}
+
+/// Neither an access token nor a refresh token is good past the absolute end, even with lifetimes
+/// beyond all time.
+pub async fn nothing_outlives_the_absolute_end<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let new = NewSession {
+        idle_ttl: Duration::MAX,
+        access_ttl: Duration::MAX,
+        ..new_session("alice")
+    };
+    let session = given.store.begin(new).await.unwrap().session;
+    let end = given.clock.now() + ABSOLUTE_TTL;
+    given.clock.advance(DAY);
+    let advance = Advance {
+        idle_ttl: Duration::MAX,
+        access_ttl: Duration::MAX,
+        ..advance_of(&session)
+    };
+    let session = given.store.advance(advance).await.unwrap().unwrap();
+    assert_eq!(session.absolute_expires_at, end);
+    assert_eq!(session.idle_expires_at, end);
+    assert_eq!(session.access_until, end);
+    assert_eq!(given.load(&session).await, session);
+
+    let endless = NewSession {
+        absolute_ttl: Duration::MAX,
+        ..new_session("alice")
+    };
+    let endless = given.store.begin(endless).await.unwrap().session;
+    assert_eq!(given.load(&endless).await, endless);
+}
+
+/// A clock that is set back neither moves a session's times back nor lets it live longer.
+pub async fn a_clock_set_back_makes_no_session_younger<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let session = given.begin("alice").await;
+    given.clock.advance(DAY / 2);
+    let session = given.store.advance(advance_of(&session)).await;
+    let session = session.unwrap().unwrap();
+    let seen_at = given.clock.now();
+
+    given.clock.step_wall_back(DAY / 4);
+    let again = given.store.advance(advance_of(&session)).await;
+    let again = again.unwrap().unwrap();
+    assert_eq!(again.last_seen_at, seen_at);
+    assert_eq!(again.spent[..2], [Some(seen_at); 2]);
+    assert_eq!(again.idle_expires_at, seen_at + IDLE_TTL);
+    assert_eq!(again.access_until, seen_at + ACCESS_TTL);
+    assert_eq!(given.load(&session).await, again);
+
+    given.end(&session).await;
+    assert_eq!(given.load(&session).await.ended.unwrap().at, seen_at);
+}
+
+/// Which generation was recovered is kept, so that it is not recovered a second time.
+pub async fn a_recovery_is_remembered_until_the_next_advance_and_after<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let session = given.begin("alice").await;
+    assert_eq!(session.recovered, None);
+    let mut expected = given.store.advance(advance_of(&session)).await;
+    let expected = expected.as_mut().unwrap().as_mut().unwrap();
+    given.clock.advance(HOUR);
+
+    let recover = recovery_of(expected);
+    assert!(expected.recover(recover.clone(), given.clock.now()));
+    let recovered = given.store.recover(recover).await.unwrap();
+    assert_eq!(recovered.as_ref(), Some(&*expected));
+    assert_eq!(expected.recovered, Some(Generation::new(1)));
+    assert_eq!(given.load(&session).await, *expected);
+
+    let advanced = given.store.advance(advance_of(expected)).await;
+    let advanced = advanced.unwrap().unwrap();
+    assert_eq!(advanced.recovered, Some(Generation::new(1)));
+    assert_eq!(given.load(&session).await, advanced);
+}
+
+/// Recovering twice is the same as once, also at the same time.
+pub async fn a_recovery_is_idempotent<S: SessionStore>(fresh: impl AsyncFn(ManualClock) -> S) {
+    let given = Given::fresh(fresh).await;
+    let session = given.begin("alice").await;
+    let session = given.store.advance(advance_of(&session)).await;
+    let session = session.unwrap().unwrap();
+    let attempts = (0..16).map(|_| {
+        let store = Arc::clone(&given.store);
+        let recover = recovery_of(&session);
+        tokio::spawn(async move { store.recover(recover).await })
+    });
+    for attempt in Vec::from_iter(attempts) {
+        let recovered = attempt.await.unwrap().unwrap().unwrap();
+        assert_eq!(recovered.recovered, Some(session.generation));
+    }
+    let once = Session {
+        recovered: Some(session.generation),
+        ..session.clone()
+    };
+    assert_eq!(given.load(&session).await, once);
+}
+
+/// A recovery is as conditional as an advance, and leaves no trace either.
+pub async fn a_recovery_that_does_not_fit_changes_nothing<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let begun = given.begin("alice").await;
+    let session = given.store.advance(advance_of(&begun)).await;
+    let session = session.unwrap().unwrap();
+    let (ended, _) = given.ended("alice").await;
+    let unknown = Session {
+        id: session_id(&subject("alice")),
+        ..session.clone()
+    };
+    let refuse = async |stored: &Session, recover: Recover, why: &str| {
+        given.clock.advance(SECOND);
+        let before = given.find(stored.id).await;
+        let mut recover = recover;
+        recover.grant = Some(changed_grant(stored.subject()));
+        let refused = given.store.recover(recover).await.unwrap();
+        assert_eq!(refused, None, "{why}");
+        assert_eq!(given.find(stored.id).await, before, "{why}");
+    };
+
+    let mut foreign = recovery_of(&session);
+    foreign.client = client("Web");
+    refuse(&session, foreign, "another client").await;
+    refuse(&session, recovery_of(&begun), "another generation").await;
+    refuse(&ended, recovery_of(&ended), "an ended session").await;
+    refuse(&unknown, recovery_of(&unknown), "an unknown session").await;
+    given.clock.advance(IDLE_TTL);
+    refuse(&session, recovery_of(&session), "idle for too long").await;
+}
+
+/// A grant that was read anew at a recovery replaces the old one.
+pub async fn a_recovery_writes_a_changed_grant<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let session = given.begin("alice").await;
+    let grant = changed_grant(session.subject());
+    let recover = Recover {
+        grant: Some(grant.clone()),
+        ..recovery_of(&session)
+    };
+    let recovered = given.store.recover(recover).await.unwrap().unwrap();
+    assert_eq!(recovered.grant, grant);
+    assert_eq!(recovered.access_until, given.clock.now() + HOUR);
+    assert_eq!(given.load(&session).await, recovered);
+}
