@@ -289,3 +289,93 @@ impl<S: SessionStore> SessionStore for FaultyStore<S> {
         self.handle.run(Op::Purge, call).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use gatepass::MemoryStore;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::store_contract::{begin_one, ended};
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    #[tokio::test(start_paused = true)]
+    async fn faults_are_injected_by_operation_and_lifted() {
+        let store = FaultyStore::new(MemoryStore::new());
+        let handle = store.handle();
+        let id = begin_one(&store).await;
+        handle.inject(Op::Load, Fault::Fail(StoreErrorKind::TimedOut));
+        let error = store.load(id).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::TimedOut);
+        assert!(store.pull(None).await.is_ok());
+
+        handle.inject(Op::Load, Fault::Hang);
+        assert!(timeout(LONG, store.load(id)).await.is_err());
+
+        handle.inject(Op::Load, Fault::Delay(LONG));
+        let start = tokio::time::Instant::now();
+        assert!(store.load(id).await.is_ok());
+        assert_eq!(start.elapsed(), LONG);
+
+        handle.lift(Op::Load);
+        handle.inject_everywhere(Fault::Fail(StoreErrorKind::Busy));
+        assert!(store.pull(None).await.is_err());
+        handle.heal();
+        assert!(store.load(id).await.is_ok() && store.pull(None).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_lost_answer_is_of_something_that_was_done() {
+        let store = FaultyStore::new(MemoryStore::new());
+        let id = begin_one(&store).await;
+        let handle = store.handle();
+        handle.inject(Op::End, Fault::LoseAnswer(StoreErrorKind::Unavailable));
+        let end = store.end(EndTarget::Session(id), EndReason::Logout).await;
+        assert!(end.is_err());
+        assert!(ended(&store, id).await);
+    }
+
+    #[tokio::test]
+    async fn a_gate_holds_one_call_on_the_side_that_was_asked_for() {
+        let store = Arc::new(FaultyStore::new(MemoryStore::new()));
+        let handle = store.handle();
+        for (before, done_at_the_gate) in [(true, false), (false, true)] {
+            let id = begin_one(&*store).await;
+            drop(handle.hold_before(Op::End));
+            let gate = if before {
+                handle.hold_before(Op::End)
+            } else {
+                handle.hold_after(Op::End)
+            };
+            let target = EndTarget::Session(id);
+            let held = tokio::spawn({
+                let store = Arc::clone(&store);
+                async move { store.end(target, EndReason::Logout).await }
+            });
+            gate.reached().await;
+            gate.reached().await;
+            assert_eq!(ended(&*store, id).await, done_at_the_gate);
+            let unknown = EndTarget::Session(SessionId::from_bytes([0; 18]));
+            store.end(unknown, EndReason::Logout).await.unwrap();
+            assert!(!held.is_finished());
+            gate.release();
+            held.await.unwrap().unwrap();
+            assert!(ended(&*store, id).await);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_for_changes_of_a_failing_store_waits() {
+        let store = FaultyStore::new(MemoryStore::new());
+        // The inner store answers at once for a place that it does not know.
+        let cursor = Cursor::new("nowhere");
+        for fault in [Fault::Fail(StoreErrorKind::Unavailable), Fault::Hang] {
+            store.handle().inject_everywhere(fault);
+            assert!(timeout(LONG, store.changed(&cursor)).await.is_err());
+        }
+        store.handle().heal();
+        assert!(timeout(LONG, store.changed(&cursor)).await.is_ok());
+        assert!(store.is_volatile());
+    }
+}

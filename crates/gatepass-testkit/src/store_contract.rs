@@ -18,6 +18,8 @@ mod logging;
 mod purging;
 mod refreshing;
 
+#[cfg(test)]
+pub(crate) use self::given::{begin_one, ended};
 pub use self::{beginning::*, ending::*, logging::*, purging::*, refreshing::*};
 
 /// Expands to one test for each claim of the contract, for a store that the given function makes.

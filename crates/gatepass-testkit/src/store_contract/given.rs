@@ -202,6 +202,18 @@ pub(super) fn changed_grant(subject: &Subject) -> Grant {
         .access_ttl(HOUR)
 }
 
+/// Begins a session in a store that the testkit's own tests look at.
+#[cfg(test)]
+pub(crate) async fn begin_one(store: &impl SessionStore) -> SessionId {
+    store.begin(new_session("alice")).await.unwrap().session.id
+}
+
+#[cfg(test)]
+pub(crate) async fn ended(store: &impl SessionStore, id: SessionId) -> bool {
+    let (session, _) = store.load(id).await.unwrap();
+    session.unwrap().ended.is_some()
+}
+
 pub(super) fn targets(revocations: &[Revocation]) -> Vec<Revoked> {
     revocations
         .iter()

@@ -1,0 +1,273 @@
+//! The store in a file does what the store in memory does, whatever it is asked.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use gatepass::{
+    Advance, Begun, ClientId, Clock, Cursor, Device, EndReason, EndTarget, Generation, Grant,
+    MemoryStore, NewSession, Pull, Recover, Revocation, RevokeToken, Revoked, Scopes, Session,
+    SessionId, SessionStore, Subject, Timestamp, TokenId,
+};
+use gatepass_sqlite::SqliteStore;
+use gatepass_testkit::ManualClock;
+use proptest::{collection::vec, option, prelude::*};
+
+/// Small numbers for everything, so that operations meet.
+#[derive(Clone, Debug)]
+enum Step {
+    Begin(u8, u8, Option<NonZeroU32>),
+    Advance(u8, u8, u32, u32, Option<u8>, u16),
+    Recover(u8, u8, u32, Option<u8>, u16),
+    Load(u8),
+    End(u8, u8, u8),
+    Revoke(u8, u8, u16),
+    RevokeMany(u8, u8),
+    Sessions(u8),
+    Status(u8, u8),
+    Pull,
+    Purge(u32),
+    Pass(u32),
+    SetBack(u16),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let session = || 0..6_u8;
+    let ttl = || 1..2000_u16;
+    prop_oneof![
+        6 => (session(), 0..2_u8, option::of((1..4_u32).prop_map(|n| NonZeroU32::new(n).unwrap())))
+            .prop_map(|(s, c, max)| Step::Begin(s, c, max)),
+        12 => (session(), 0..2_u8, 0..4_u32, 1..3_u32, option::of(0..3_u8), ttl())
+            .prop_map(|(s, c, from, by, grant, ttl)| Step::Advance(s, c, from, by, grant, ttl)),
+        4 => (session(), 0..2_u8, 0..4_u32, option::of(0..3_u8), ttl())
+            .prop_map(|(s, c, of, grant, ttl)| Step::Recover(s, c, of, grant, ttl)),
+        2 => session().prop_map(Step::Load),
+        3 => (session(), 0..4_u8, 0..8_u8).prop_map(|(s, how, why)| Step::End(s, how, why)),
+        4 => (session(), any::<u8>(), ttl()).prop_map(|(s, t, ttl)| Step::Revoke(s, t, ttl)),
+        2 => (session(), 1..40_u8).prop_map(|(s, n)| Step::RevokeMany(s, n)),
+        2 => (0..2_u8).prop_map(Step::Sessions),
+        2 => (session(), any::<u8>()).prop_map(|(s, t)| Step::Status(s, t)),
+        3 => Just(Step::Pull),
+        2 => (0..4000_u32).prop_map(Step::Purge),
+        6 => (0..1500_u32).prop_map(Step::Pass),
+        1 => (0..2000_u16).prop_map(Step::SetBack),
+    ]
+}
+
+/// What an operation answered, in a form that does not depend on the store.
+#[derive(Debug, PartialEq)]
+enum Answer {
+    Begun(Session, Vec<Revocation>),
+    Session(Option<Session>),
+    Sessions(Vec<Session>),
+    Revocations(Vec<Revocation>),
+    Other(String),
+}
+
+struct World<'a, S> {
+    store: S,
+    clock: &'a ManualClock,
+    cursor: Option<Cursor>,
+    begun: u8,
+}
+
+fn client(number: u8) -> ClientId {
+    ClientId::new(format!("client {number}")).unwrap()
+}
+
+fn subject(number: u8) -> Subject {
+    Subject::new(["alice", "bob"][usize::from(number) % 2]).unwrap()
+}
+
+fn grant(subject: Subject, number: u8) -> Grant {
+    let grant = Grant::new(subject).scopes(Scopes::parse("profile").unwrap());
+    match number {
+        0 => grant,
+        1 => grant.claims(&serde_json::json!({ "n": [number] })).unwrap(),
+        _ => grant.access_ttl(Duration::from_secs(300)),
+    }
+}
+
+/// The `number`th session to be begun, which decides its subject.
+fn session_id(number: u8) -> SessionId {
+    SessionId::from_bytes([number; 18])
+}
+
+fn token_id(number: u8) -> TokenId {
+    TokenId::from_bytes([number; 16])
+}
+
+fn secs(secs: impl Into<u64>) -> Duration {
+    Duration::from_secs(secs.into())
+}
+
+fn in_order(mut revocations: Vec<Revocation>) -> Answer {
+    revocations.sort_by_key(|revocation| match revocation.target {
+        Revoked::Session(id) => (id.as_bytes().to_vec(), revocation.until),
+        Revoked::Token(id) => (id.as_bytes().to_vec(), revocation.until),
+    });
+    Answer::Revocations(revocations)
+}
+
+impl<S: SessionStore> World<'_, S> {
+    async fn answer(&mut self, step: Step) -> Answer {
+        match step {
+            Step::Begin(number, by, max_sessions) => {
+                let id = session_id(self.begun);
+                let subject = subject(self.begun);
+                self.begun += 1;
+                let new = NewSession {
+                    id,
+                    client: client(by),
+                    grant: grant(subject, number % 3),
+                    device: Device::default(),
+                    idle_ttl: secs(2000_u32),
+                    absolute_ttl: secs(10_000_u32),
+                    access_ttl: secs(900_u32),
+                    max_sessions,
+                };
+                let Begun { session, ended } = self.store.begin(new).await.unwrap();
+                Answer::Begun(session, ended)
+            }
+            Step::Advance(number, by, behind, by_generations, new, ttl) => {
+                let from = self.generation(number, behind).await;
+                let advance = Advance {
+                    id: session_id(number),
+                    client: client(by),
+                    from,
+                    to: Generation::new(from.get() + by_generations),
+                    grant: new.map(|new| grant(subject(number), new)),
+                    idle_ttl: secs(ttl),
+                    access_ttl: secs(ttl / 2),
+                };
+                Answer::Session(self.store.advance(advance).await.unwrap())
+            }
+            Step::Recover(number, by, behind, new, ttl) => {
+                let recover = Recover {
+                    id: session_id(number),
+                    client: client(by),
+                    generation: self.generation(number, behind).await,
+                    grant: new.map(|new| grant(subject(number), new)),
+                    access_ttl: secs(ttl),
+                };
+                Answer::Session(self.store.recover(recover).await.unwrap())
+            }
+            Step::Load(number) => {
+                let (session, time) = self.store.load(session_id(number)).await.unwrap();
+                assert_eq!(time, self.clock.now());
+                Answer::Session(session)
+            }
+            Step::End(number, how, why) => {
+                let id = session_id(number);
+                let target = match how {
+                    0 => EndTarget::Session(id),
+                    1 => EndTarget::SessionOf(id, subject(why)),
+                    2 => EndTarget::AllOf(subject(number)),
+                    _ => EndTarget::AllOfBut(subject(number), session_id(why)),
+                };
+                in_order(self.store.end(target, EndReason::Reuse).await.unwrap())
+            }
+            Step::Revoke(number, token, ttl) => self.revoke(number, token, ttl).await,
+            Step::RevokeMany(number, count) => {
+                let mut last = Answer::Other(String::new());
+                for token in 0..count {
+                    last = self.revoke(number, token, 900).await;
+                }
+                last
+            }
+            Step::Sessions(number) => {
+                Answer::Sessions(self.store.sessions(&subject(number)).await.unwrap())
+            }
+            Step::Status(number, token) => {
+                let status = self.store.status(session_id(number), token_id(token)).await;
+                Answer::Other(format!("{:?}", status.unwrap()))
+            }
+            Step::Pull => in_order(self.pull().await),
+            Step::Purge(ahead) => {
+                let behind = self.clock.now().unix_millis() - 1_000_000;
+                let horizon = Timestamp::from_unix_millis(behind) + secs(ahead);
+                let purged = self.store.purge(horizon, usize::MAX).await.unwrap();
+                Answer::Other(purged.to_string())
+            }
+            // The clock is shared, and moved once for both.
+            Step::Pass(_) | Step::SetBack(_) => Answer::Other(String::new()),
+        }
+    }
+
+    /// A generation that the session has or nearly has, since one at random would never fit.
+    async fn generation(&self, number: u8, behind: u32) -> Generation {
+        let (session, _) = self.store.load(session_id(number)).await.unwrap();
+        let current = session.map_or(0, |session| session.generation.get());
+        // Right in two cases of four, too old in one and too new in one.
+        match behind {
+            0 | 1 => Generation::new(current),
+            2 => Generation::new(current.saturating_sub(1)),
+            _ => Generation::new(current + 1),
+        }
+    }
+
+    async fn revoke(&self, number: u8, token: u8, ttl: u16) -> Answer {
+        let token = RevokeToken {
+            token: token_id(token),
+            session: session_id(number),
+            until: self.clock.now() + secs(ttl),
+        };
+        let revocation = self.store.revoke_token(token).await.unwrap();
+        Answer::Revocations(revocation.into_iter().collect())
+    }
+
+    async fn pull(&mut self) -> Vec<Revocation> {
+        match self.store.pull(self.cursor.as_ref()).await.unwrap() {
+            Pull::Entries {
+                entries,
+                next,
+                more,
+            } => {
+                assert!(!more);
+                self.cursor = Some(next);
+                entries
+            }
+            Pull::Reset => panic!("the cursor is of this log"),
+        }
+    }
+
+    /// All that can be seen of the store.
+    async fn state(&mut self) -> Vec<Answer> {
+        self.cursor = None;
+        let mut state = vec![in_order(self.pull().await)];
+        for number in 0..self.begun {
+            let (session, _) = self.store.load(session_id(number)).await.unwrap();
+            state.push(Answer::Session(session));
+        }
+        state
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn both_stores_answer_alike(steps in vec(step(), 1..80)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let clock = ManualClock::new();
+        let memory = MemoryStore::with_clock(clock.clone());
+        let file = SqliteStore::builder(directory.path().join("sessions.db"))
+            .clock(clock.clone())
+            .open()
+            .unwrap();
+        let mut memory = World { store: memory, clock: &clock, cursor: None, begun: 0 };
+        let mut file = World { store: file, clock: &clock, cursor: None, begun: 0 };
+        runtime.block_on(async {
+            for step in steps {
+                match step {
+                    Step::Pass(by) => clock.advance(secs(by)),
+                    Step::SetBack(by) => clock.step_wall_back(secs(by)),
+                    _ => {}
+                }
+                let expected = memory.answer(step.clone()).await;
+                prop_assert_eq!(expected, file.answer(step.clone()).await, "{:?}", step);
+            }
+            prop_assert_eq!(memory.state().await, file.state().await);
+            Ok(())
+        })?;
+    }
+}
