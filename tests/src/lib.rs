@@ -1,0 +1,1 @@
+//! The tests of gatepass that need more than one crate. They stand in `tests/`.
