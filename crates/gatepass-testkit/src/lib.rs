@@ -2,6 +2,7 @@
 //!
 //! * [`store_contract!`]: the suite that every [`SessionStore`](gatepass::SessionStore) must pass, one
 //!   named test per claim.
+//! * [`conformance!`]: HTTP scenarios as data, driven through an application in any framework.
 //! * [`ManualClock`]: time that passes when a test says so.
 //! * [`FaultyStore`]: a store that fails, hangs, or waits at a gate on command, so that a test decides
 //!   in which order things happen.
@@ -31,6 +32,7 @@ mod clock;
 mod counting;
 mod faulty;
 mod op;
+pub mod scenario;
 pub mod store_contract;
 
 pub use self::{

@@ -1,0 +1,393 @@
+//! HTTP scenarios as data, to be driven through any framework.
+//!
+//! A scenario is a conversation with an application: what is sent, what must come back, what passes
+//! in between. [`conformance!`](crate::conformance!) mounts all of them for one [`Driver`], one named test each.
+//!
+//! The application has these routes beside the endpoints under `/auth`, and the users of [`USERS`]:
+//!
+//! | route | demand | answers |
+//! |---|---|---|
+//! | `GET /me` | an access token | 200, `{"subject","session_id","scope","expires_at"}` |
+//! | `POST /profile` | an access token | 200 |
+//! | `GET /admin` | scope `admin` | 200 |
+//! | `POST /transfer` | an authentication at most 300 s old | 200 |
+//! | `GET /strict` | an access token, the store asked | 200 |
+//! | `GET /maybe` | nothing | 200, `{"subject": … or null}` |
+//! | `GET /unguarded` | its handler wants to know who is logged in, and nobody has put a guard before it | 500 |
+//!
+//! Its issuer and realm are `https://issuer.test`, its lifetimes and windows the defaults, and its
+//! time the [`ManualClock`](crate::ManualClock)'s.
+
+mod guarding;
+mod login;
+mod refreshing;
+mod run;
+mod seeds;
+mod sessions;
+mod wording;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+pub use self::{
+    guarding::*,
+    login::*,
+    refreshing::*,
+    run::{Mismatch, run},
+    seeds::*,
+    sessions::*,
+};
+
+/// The users of the application: name, password, scopes.
+pub const USERS: [(&str, &str, &str); 3] = [
+    ("alice", "alice's password", "profile"),
+    ("bob", "bob's password", "profile"),
+    ("root", "root's password", "profile admin"),
+];
+
+/// Drives one application in one framework.
+#[async_trait]
+pub trait Driver: Send + Sync {
+    /// Sends a request and waits for the response.
+    async fn send(&self, request: Request) -> Response;
+
+    /// Lets time pass for the application.
+    async fn pass_time(&self, time: Duration);
+
+    /// Changes the scopes of a user, or deletes it.
+    async fn change_user(&self, name: &str, change: UserChange);
+}
+
+/// What happens to a user of the application while it is logged in.
+#[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a driver must be able to do all that is asked"
+)]
+pub enum UserChange {
+    /// It has these scopes from now on.
+    Scope(&'static str),
+    /// It is gone.
+    Deleted,
+}
+
+/// A request as plain data. `{name}` in header values and body stands for what was kept under that name.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "drivers take it apart")]
+pub struct Request {
+    /// The method.
+    pub method: &'static str,
+    /// The path.
+    pub path: String,
+    /// The header fields, in order.
+    pub headers: Vec<(&'static str, Vec<u8>)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// A response as plain data.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "drivers build it")]
+pub struct Response {
+    /// The status.
+    pub status: u16,
+    /// The header fields, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// A conversation.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    name: &'static str,
+    steps: Vec<Step>,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Exchange(Exchange),
+    Parallel(usize, Exchange),
+    PassTime(Duration),
+    ChangeUser(&'static str, UserChange),
+}
+
+#[derive(Clone, Debug)]
+struct Exchange {
+    request: Request,
+    status: u16,
+    expected: Vec<Expected>,
+    kept: Vec<(&'static str, &'static str)>,
+}
+
+#[derive(Clone, Debug)]
+enum Expected {
+    /// The header field has this value.
+    Header(&'static str, String),
+    /// The header field is not there.
+    NoHeader(&'static str),
+    /// The JSON body has this at the pointer.
+    Json(&'static str, Value),
+    /// The JSON body has at the pointer what was kept under the name.
+    SameAs(&'static str, &'static str),
+    /// The JSON body has at the pointer something else than what was kept under the name.
+    OtherThan(&'static str, &'static str),
+    /// The body is empty.
+    Empty,
+}
+
+impl Request {
+    fn new(method: &'static str, path: impl Into<String>) -> Self {
+        Self {
+            method,
+            path: path.into(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
+    }
+
+    /// A `GET`.
+    pub fn get(path: impl Into<String>) -> Self {
+        Self::new("GET", path)
+    }
+
+    /// A `POST`.
+    pub fn post(path: impl Into<String>) -> Self {
+        Self::new("POST", path)
+    }
+
+    /// A `DELETE`.
+    pub fn delete(path: impl Into<String>) -> Self {
+        Self::new("DELETE", path)
+    }
+
+    /// A request of any method.
+    pub fn method(method: &'static str, path: impl Into<String>) -> Self {
+        Self::new(method, path)
+    }
+
+    /// Adds a header field.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: impl Into<Vec<u8>>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// Authorizes with a bearer token.
+    #[must_use]
+    pub fn bearer(self, token: &str) -> Self {
+        self.header("authorization", format!("Bearer {token}"))
+    }
+
+    /// Sends a JSON body.
+    #[must_use]
+    pub fn json(self, body: &Value) -> Self {
+        self.header("content-type", "application/json")
+            .body(body.to_string())
+    }
+
+    /// Sends a body of no declared type.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+}
+
+impl Scenario {
+    /// A scenario of this name, which nothing happens in yet.
+    #[must_use]
+    pub fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            steps: Vec::new(),
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Sends `request` and expects a response of this status. What follows says more about it.
+    #[must_use]
+    pub fn send(mut self, request: Request, status: u16) -> Self {
+        let exchange = Exchange {
+            request,
+            status,
+            expected: Vec::new(),
+            kept: Vec::new(),
+        };
+        self.steps.push(Step::Exchange(exchange));
+        self
+    }
+
+    /// Sends `request` so many times at once, and expects the same of each response.
+    #[must_use]
+    pub fn send_at_once(mut self, times: usize, request: Request, status: u16) -> Self {
+        let exchange = Exchange {
+            request,
+            status,
+            expected: Vec::new(),
+            kept: Vec::new(),
+        };
+        self.steps.push(Step::Parallel(times, exchange));
+        self
+    }
+
+    /// Lets time pass.
+    #[must_use]
+    pub fn pass(mut self, time: Duration) -> Self {
+        self.steps.push(Step::PassTime(time));
+        self
+    }
+
+    /// Changes a user of the application.
+    #[must_use]
+    pub fn change_user(mut self, name: &'static str, change: UserChange) -> Self {
+        self.steps.push(Step::ChangeUser(name, change));
+        self
+    }
+
+    /// The response has this header field.
+    #[must_use]
+    pub fn header(self, name: &'static str, value: impl Into<String>) -> Self {
+        self.expect(Expected::Header(name, value.into()))
+    }
+
+    /// The response does not have this header field.
+    #[must_use]
+    pub fn no_header(self, name: &'static str) -> Self {
+        self.expect(Expected::NoHeader(name))
+    }
+
+    /// The response's JSON body has `value` at `pointer`.
+    #[must_use]
+    pub fn json(self, pointer: &'static str, value: impl Into<Value>) -> Self {
+        self.expect(Expected::Json(pointer, value.into()))
+    }
+
+    /// The response's JSON body has at `pointer` what was kept as `name`.
+    #[must_use]
+    pub fn same_as(self, pointer: &'static str, name: &'static str) -> Self {
+        self.expect(Expected::SameAs(pointer, name))
+    }
+
+    /// The response's JSON body has at `pointer` something else than what was kept as `name`.
+    #[must_use]
+    pub fn other_than(self, pointer: &'static str, name: &'static str) -> Self {
+        self.expect(Expected::OtherThan(pointer, name))
+    }
+
+    /// The response has no body.
+    #[must_use]
+    pub fn empty(self) -> Self {
+        self.expect(Expected::Empty)
+    }
+
+    /// Keeps what the response's JSON body has at `pointer` as `name`.
+    #[must_use]
+    pub fn keep(mut self, pointer: &'static str, name: &'static str) -> Self {
+        if let Some(Step::Exchange(exchange)) = self.steps.last_mut() {
+            exchange.kept.push((pointer, name));
+        }
+        self
+    }
+
+    fn expect(mut self, expected: Expected) -> Self {
+        if let Some(Step::Exchange(exchange) | Step::Parallel(_, exchange)) = self.steps.last_mut()
+        {
+            exchange.expected.push(expected);
+        }
+        self
+    }
+}
+
+/// Expands to one test for each scenario, for a [`Driver`] that the given function starts.
+///
+/// The function is called once per test with a [`ManualClock`](crate::ManualClock), and must return a
+/// driver of a fresh application that takes its time from it. The crate that mounts the scenarios
+/// needs `tokio` with the features `macros` and `rt-multi-thread`.
+#[macro_export]
+macro_rules! conformance {
+    ($start:expr) => {
+        $crate::conformance! {
+            @tests $start =>
+
+            a_login_gives_tokens_that_work
+            a_wrong_password_and_an_unknown_user_get_the_same_answer
+            too_many_attempts_are_told_when_to_try_again
+            a_login_that_is_not_understood_changes_nothing
+            a_password_is_not_accepted_from_anywhere_but_the_body
+
+            a_refresh_gives_a_new_pair
+            a_refresh_sent_twice_gets_the_same_successor
+            sixty_four_refreshes_at_once_get_the_same_successor
+            a_lost_answer_is_recovered_from_once
+            a_stolen_refresh_token_ends_the_session_for_both
+            a_refresh_token_expires_when_it_is_not_used
+            a_session_ends_at_its_absolute_end
+            a_deleted_user_is_refused_at_the_next_refresh
+            changed_scopes_take_effect_at_the_next_refresh
+            an_access_token_does_not_refresh
+            a_forged_refresh_token_changes_nothing
+            a_refresh_that_is_not_understood_spends_nothing
+
+            a_logout_by_access_token_ends_the_session
+            a_logout_by_refresh_token_ends_the_session
+            a_logout_by_a_spent_refresh_token_ends_the_session
+            a_logout_by_an_expired_access_token_ends_the_session
+            a_logout_can_be_repeated
+            a_logout_needs_a_token_of_ours
+            a_logout_leaves_other_devices_alone
+            a_logout_everywhere_ends_every_session_and_later_logins_live
+            sessions_are_listed_with_the_current_one_marked
+            a_session_is_ended_from_another_device
+            a_foreign_session_is_not_found
+            all_sessions_but_the_current_one_are_ended
+            an_ended_session_cannot_end_others
+
+            a_guard_wants_a_token
+            the_scheme_of_an_authorization_knows_no_case
+            two_authorizations_are_refused
+            an_authorization_that_is_not_one_token_is_refused
+            a_token_in_the_query_is_not_read
+            a_token_in_a_cookie_is_not_read
+            an_expired_token_is_refused
+            a_token_that_is_no_token_is_refused
+            a_refresh_token_gives_no_access
+            a_scope_that_is_missing_is_named
+            an_old_authentication_does_not_transfer
+            a_strict_route_works_and_refuses_ended_sessions
+            an_optional_guard_refuses_bad_tokens
+            a_missing_guard_is_a_loud_500
+            a_refused_connection_can_be_used_again
+
+            wrong_methods_are_told_the_right_ones
+            an_unknown_endpoint_is_not_found
+            a_head_request_gets_the_head_of_a_get
+            media_types_are_checked
+            bodies_that_are_not_one_json_object_are_refused
+            bodies_that_are_too_long_are_refused
+            authentication_is_judged_before_the_body
+            answers_with_tokens_or_sessions_are_not_kept
+
+            seed_expiry_and_logging
+            seed_logout_allow_list
+        }
+    };
+    (@tests $start:expr => $($name:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let driver = ($start)($crate::ManualClock::new()).await;
+                if let Err(mismatch) = $crate::scenario::run(&$crate::scenario::$name(), &driver).await {
+                    panic!("{mismatch}");
+                }
+            }
+        )*
+    };
+}

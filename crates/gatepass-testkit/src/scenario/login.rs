@@ -1,0 +1,103 @@
+//! Scenarios of logging in.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{
+    Request, Scenario,
+    wording::{login, me},
+};
+
+/// Login, a guarded request, and the shape of the token body.
+#[must_use]
+pub fn a_login_gives_tokens_that_work() -> Scenario {
+    Scenario::new("a_login_gives_tokens_that_work")
+        .send(login("alice", "alice's password"), 200)
+        .header("content-type", "application/json")
+        .header("cache-control", "no-store")
+        .json("/token_type", "Bearer")
+        .json("/expires_in", 900)
+        .json("/scope", "profile")
+        .keep("/access_token", "access")
+        .keep("/session_id", "session")
+        .send(me("{access}"), 200)
+        .json("/subject", "alice")
+        .json("/scope", "profile")
+        .same_as("/session_id", "session")
+        .send(Request::post("/profile").bearer("{access}"), 200)
+}
+
+/// Nobody finds out who has an account.
+#[must_use]
+pub fn a_wrong_password_and_an_unknown_user_get_the_same_answer() -> Scenario {
+    let told = "the user name or the password is wrong";
+    Scenario::new("a_wrong_password_and_an_unknown_user_get_the_same_answer")
+        .send_bad_grant(login("alice", "bob's password"), "bad_credentials")
+        .json("/error_description", told)
+        .send_bad_grant(login("nobody", "alice's password"), "bad_credentials")
+        .json("/error_description", told)
+        .send_bad_grant(login("", ""), "bad_credentials")
+        .send_bad_grant(login("alice", &"x".repeat(8000)), "bad_credentials")
+        .send(login("alice", "alice's password"), 200)
+}
+
+/// The application's authenticator counts attempts; the endpoint passes on what it says.
+#[must_use]
+pub fn too_many_attempts_are_told_when_to_try_again() -> Scenario {
+    let guess = || login("bob", "a guess");
+    (0..10)
+        .fold(
+            Scenario::new("too_many_attempts_are_told_when_to_try_again"),
+            |scenario, _| scenario.send_bad_grant(guess(), "bad_credentials"),
+        )
+        .send(guess(), 429)
+        .json("/error", "slow_down")
+        .json("/reason", "too_many_attempts")
+        .header("retry-after", "60")
+        .no_header("www-authenticate")
+        .send(login("bob", "bob's password"), 429)
+        .send(login("alice", "alice's password"), 200)
+        .pass(Duration::from_secs(61))
+        .send(login("bob", "bob's password"), 200)
+}
+
+/// Members that are missing, of another type, or doubled.
+#[must_use]
+pub fn a_login_that_is_not_understood_changes_nothing() -> Scenario {
+    let send = |body: serde_json::Value| Request::post("/auth/login").json(&body);
+    let doubled = r#"{"username":"alice","username":"root","password":"alice's password"}"#;
+    Scenario::new("a_login_that_is_not_understood_changes_nothing")
+        .send_bad_request(send(json!({ "username": "alice" })), 400, "missing_parameter")
+        .send_bad_request(send(json!({ "password": "alice" })), 400, "missing_parameter")
+        .send_bad_request(send(json!({ "username": ["alice"], "password": 1 })), 400, "missing_parameter")
+        .send_bad_request(
+            Request::post("/auth/login").header("content-type", "application/json").body(doubled),
+            400,
+            "body_unparseable",
+        )
+        .send(
+            send(json!({ "username": "alice", "password": "alice's password", "otp": "123456", "device": "phone" })),
+            200,
+        )
+}
+
+/// Not from the query, and not by HTTP Basic.
+#[must_use]
+pub fn a_password_is_not_accepted_from_anywhere_but_the_body() -> Scenario {
+    let query = "/auth/login?username=alice&password=alice%27s%20password";
+    let basic = "Basic YWxpY2U6YWxpY2UncyBwYXNzd29yZA==";
+    Scenario::new("a_password_is_not_accepted_from_anywhere_but_the_body")
+        .send_bad_request(
+            Request::post(query).json(&json!({})),
+            400,
+            "missing_parameter",
+        )
+        .send_bad_request(
+            Request::post("/auth/login")
+                .header("authorization", basic)
+                .json(&json!({})),
+            400,
+            "missing_parameter",
+        )
+}

@@ -1,0 +1,220 @@
+//! Plays a scenario, and says where an application differs from it.
+
+use std::{collections::HashMap, fmt};
+
+use futures_util::future::join_all;
+use serde_json::Value;
+
+use super::{Driver, Exchange, Expected, Request, Response, Scenario, Step};
+
+/// Where an application differs from a scenario.
+#[derive(Debug)]
+pub struct Mismatch(String);
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Mismatch {}
+
+type Kept = HashMap<&'static str, String>;
+
+/// Plays `scenario` on an application.
+///
+/// Beside what the scenario says, it holds for every response that it sets no cookie, that one of
+/// 4xx or 5xx from gatepass has exactly the members `error`, `error_description` and `reason`, and that
+/// one of 5xx reveals nothing.
+///
+/// # Errors
+///
+/// [`Mismatch`] at the first response that is not as it must be.
+pub async fn run(scenario: &Scenario, driver: &impl Driver) -> Result<(), Mismatch> {
+    let mut kept = Kept::new();
+    for (number, step) in scenario.steps.iter().enumerate() {
+        let done = match step {
+            Step::PassTime(time) => {
+                driver.pass_time(*time).await;
+                Ok(())
+            }
+            Step::ChangeUser(name, change) => {
+                driver.change_user(name, *change).await;
+                Ok(())
+            }
+            Step::Exchange(exchange) => one(exchange, driver, &mut kept).await,
+            Step::Parallel(times, exchange) => many(*times, exchange, driver, &mut kept).await,
+        };
+        done.map_err(|what| Mismatch(format!("{}, step {}: {what}", scenario.name, number + 1)))?;
+    }
+    Ok(())
+}
+
+async fn one(exchange: &Exchange, driver: &impl Driver, kept: &mut Kept) -> Result<(), String> {
+    let request = filled(&exchange.request, kept);
+    let asked = format!("{} {}", request.method, request.path);
+    let response = driver.send(request).await;
+    let checked = check(exchange, &response, kept).and_then(|()| keep(exchange, &response, kept));
+    checked.map_err(|what| format!("{asked}: {what}\n{}", shown(&response)))
+}
+
+async fn many(
+    times: usize,
+    exchange: &Exchange,
+    driver: &impl Driver,
+    kept: &mut Kept,
+) -> Result<(), String> {
+    let request = filled(&exchange.request, kept);
+    let sent = (0..times).map(|_| driver.send(request.clone()));
+    for response in join_all(sent).await {
+        check(exchange, &response, kept).map_err(|what| format!("{what}\n{}", shown(&response)))?;
+    }
+    Ok(())
+}
+
+/// The request with what was kept filled in.
+fn filled(request: &Request, kept: &Kept) -> Request {
+    let fill = |bytes: &[u8]| match str::from_utf8(bytes) {
+        Ok(text) => kept
+            .iter()
+            .fold(text.to_owned(), |text, (name, value)| {
+                text.replace(&format!("{{{name}}}"), value)
+            })
+            .into_bytes(),
+        Err(_) => bytes.to_vec(),
+    };
+    let headers = request
+        .headers
+        .iter()
+        .map(|(name, value)| (*name, fill(value)))
+        .collect();
+    let path = String::from_utf8_lossy(&fill(request.path.as_bytes())).into_owned();
+    Request {
+        method: request.method,
+        path,
+        headers,
+        body: fill(&request.body),
+    }
+}
+
+fn check(exchange: &Exchange, response: &Response, kept: &Kept) -> Result<(), String> {
+    if response.status != exchange.status {
+        return Err(format!(
+            "status {} instead of {}",
+            response.status, exchange.status
+        ));
+    }
+    check_always(exchange, response)?;
+    for expected in &exchange.expected {
+        check_one(expected, response, kept)?;
+    }
+    Ok(())
+}
+
+fn check_always(exchange: &Exchange, response: &Response) -> Result<(), String> {
+    if header(response, "set-cookie").is_some() {
+        return Err("a cookie is set".to_owned());
+    }
+    if response.status < 400 || exchange.request.method == "HEAD" {
+        return Ok(());
+    }
+    // A framework answers unknown paths by itself, and need not do it in JSON.
+    let Ok(Value::Object(body)) = serde_json::from_slice(&response.body) else {
+        return if response.status == 404 {
+            Ok(())
+        } else {
+            Err("an error without a JSON body".to_owned())
+        };
+    };
+    let mut members: Vec<_> = body.keys().map(String::as_str).collect();
+    members.sort_unstable();
+    if members != ["error", "error_description", "reason"] {
+        return Err(format!("an error with the members {members:?}"));
+    }
+    if response.status >= 500 {
+        let fixed = [
+            "the server failed",
+            "the service is temporarily unavailable, try again",
+        ];
+        let description = body.get("error_description").and_then(Value::as_str);
+        if !description.is_some_and(|text| fixed.contains(&text)) {
+            return Err("a 5xx that says more than that".to_owned());
+        }
+    }
+    Ok(())
+}
+
+fn check_one(expected: &Expected, response: &Response, kept: &Kept) -> Result<(), String> {
+    let json = |pointer: &str| -> Result<Value, String> {
+        let body: Value =
+            serde_json::from_slice(&response.body).map_err(|_| "no JSON body".to_owned())?;
+        body.pointer(pointer)
+            .cloned()
+            .ok_or_else(|| format!("nothing at {pointer}"))
+    };
+    match expected {
+        Expected::Header(name, value) => match header(response, name) {
+            Some(own) if own == value => Ok(()),
+            own => Err(format!("{name} is {own:?} instead of {value:?}")),
+        },
+        Expected::NoHeader(name) => match header(response, name) {
+            None => Ok(()),
+            Some(own) => Err(format!("{name} is {own:?} and should not be there")),
+        },
+        Expected::Json(pointer, value) => match json(pointer)? {
+            own if own == *value => Ok(()),
+            own => Err(format!("{pointer} is {own} instead of {value}")),
+        },
+        Expected::SameAs(pointer, name) => match text(&json(pointer)?) {
+            own if kept.get(name) == Some(&own) => Ok(()),
+            _ => Err(format!("{pointer} is not the {name} of before")),
+        },
+        Expected::OtherThan(pointer, name) => match text(&json(pointer)?) {
+            own if kept.get(name) == Some(&own) => {
+                Err(format!("{pointer} is still the {name} of before"))
+            }
+            _ => Ok(()),
+        },
+        Expected::Empty if response.body.is_empty() => Ok(()),
+        Expected::Empty => Err("there is a body".to_owned()),
+    }
+}
+
+fn keep(exchange: &Exchange, response: &Response, kept: &mut Kept) -> Result<(), String> {
+    for (pointer, name) in &exchange.kept {
+        let body: Value =
+            serde_json::from_slice(&response.body).map_err(|_| "no JSON body".to_owned())?;
+        let value = body
+            .pointer(pointer)
+            .ok_or_else(|| format!("nothing at {pointer}"))?;
+        kept.insert(name, text(value));
+    }
+    Ok(())
+}
+
+fn text(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
+    response
+        .headers
+        .iter()
+        .find(|(own, _)| own == name)
+        .map(|(_, value)| value.as_str())
+}
+
+fn shown(response: &Response) -> String {
+    let headers: String = response
+        .headers
+        .iter()
+        .map(|(name, value)| format!("  {name}: {value}\n"))
+        .collect();
+    format!(
+        "  status {}\n{headers}\n  {}",
+        response.status,
+        String::from_utf8_lossy(&response.body)
+    )
+}
