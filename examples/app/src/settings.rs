@@ -1,0 +1,187 @@
+//! What can be chosen, by flag or by environment.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+
+use clap::Parser;
+
+/// The example application of gatepass: login sessions that can be revoked.
+///
+/// The defaults run at once, with demo users. Durations are written as 30s, 15m, 14d.
+#[derive(Clone, Debug, Parser)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The address to listen on; port 0 for any that is free
+    #[arg(long, env = "GATEPASS_LISTEN", default_value = "127.0.0.1:3000")]
+    pub listen: SocketAddr,
+
+    /// Where sessions and users are kept: sqlite:FILE, or memory: to forget them at the end
+    // Not shown by --help: the address of a database may hold its password.
+    #[arg(
+        long,
+        env = "GATEPASS_STORE",
+        default_value = "sqlite:gatepass.db",
+        hide_env_values = true
+    )]
+    pub store: StoreLocation,
+
+    /// The file of the master secret. Default: one that is made at the first start beside the database
+    #[arg(long, env = "GATEPASS_SECRET_FILE", value_name = "FILE")]
+    pub secret_file: Option<PathBuf>,
+
+    /// The file of the HS256 key that signs access tokens. Default: derived from the master secret
+    #[arg(long, env = "GATEPASS_JWT_SECRET_FILE", value_name = "FILE")]
+    pub jwt_secret_file: Option<PathBuf>,
+
+    /// An Ed25519 private key (PKCS #8, PEM) to sign with instead. Several: the first signs, all verify
+    #[arg(
+        long = "key",
+        env = "GATEPASS_KEY",
+        value_name = "FILE.pem",
+        value_delimiter = ',',
+        conflicts_with = "jwt_secret_file"
+    )]
+    pub keys: Vec<PathBuf>,
+
+    /// Who issues the tokens (iss)
+    // Fixed rather than made of --listen: a restart on another port must not log anybody out.
+    #[arg(long, env = "GATEPASS_ISSUER", default_value = "http://127.0.0.1:3000")]
+    pub issuer: String,
+
+    /// For whom the tokens are (aud)
+    #[arg(long, env = "GATEPASS_AUDIENCE", default_value = "gatepass-example")]
+    pub audience: String,
+
+    /// How long an access token lives
+    #[arg(long, env = "GATEPASS_ACCESS_TTL", value_name = "DURATION", default_value = "15m", value_parser = humantime::parse_duration)]
+    pub access_ttl: Duration,
+
+    /// How long a session may stay unused
+    #[arg(long, env = "GATEPASS_IDLE_TTL", value_name = "DURATION", default_value = "14d", value_parser = humantime::parse_duration)]
+    pub idle_ttl: Duration,
+
+    /// How long a session lasts at most
+    #[arg(long, env = "GATEPASS_ABSOLUTE_TTL", value_name = "DURATION", default_value = "90d", value_parser = humantime::parse_duration)]
+    pub absolute_ttl: Duration,
+
+    /// How long a spent refresh token is still answered with its successor
+    #[arg(long, env = "GATEPASS_OVERLAP", value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub overlap: Duration,
+
+    /// How long the last spent refresh token is taken for one whose answer was lost
+    #[arg(long, env = "GATEPASS_RECOVERY", value_name = "DURATION", default_value = "1h", value_parser = humantime::parse_duration)]
+    pub recovery: Duration,
+
+    /// How long a revocation made elsewhere may take to be enforced here
+    #[arg(long, env = "GATEPASS_MAX_STALENESS", value_name = "DURATION", default_value = "2s", value_parser = humantime::parse_duration)]
+    pub max_staleness: Duration,
+
+    /// How far the clocks of issuer and verifier may disagree
+    #[arg(long, env = "GATEPASS_LEEWAY", value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub leeway: Duration,
+
+    /// The users, instead of the demo users: [{"username","password","scope"}]. Whoever is not in it is deleted
+    #[arg(long, env = "GATEPASS_USERS", value_name = "FILE.json")]
+    pub users: Option<PathBuf>,
+}
+
+/// Where sessions and users are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreLocation {
+    /// In one SQLite file.
+    Sqlite(PathBuf),
+    /// Nowhere: they end with the process.
+    Memory,
+}
+
+impl StoreLocation {
+    /// The directory that belongs to the store.
+    pub(crate) fn directory(&self) -> &Path {
+        let parent = match self {
+            Self::Sqlite(path) => path.parent(),
+            Self::Memory => None,
+        };
+        // The parent of a bare file name is the empty path, which no file system call takes.
+        parent
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or(Path::new("."))
+    }
+}
+
+impl FromStr for StoreLocation {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            Some(("sqlite", "")) => Err("sqlite: needs a file, as in sqlite:gatepass.db".into()),
+            Some(("sqlite", path)) => Ok(Self::Sqlite(path.into())),
+            Some(("memory", "")) => Ok(Self::Memory),
+            _ => Err("the known stores are sqlite:FILE and memory:".into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Settings, String> {
+        Settings::try_parse_from(["example"].iter().chain(args)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_defaults_are_a_configuration() {
+        let settings = parse(&[]).unwrap();
+        assert_eq!(settings.store, StoreLocation::Sqlite("gatepass.db".into()));
+        assert_eq!(settings.access_ttl, Duration::from_secs(900));
+        assert!(settings.listen.ip().is_loopback());
+    }
+
+    #[test]
+    fn a_mistake_is_an_error_that_says_what_to_do() {
+        for (args, said) in [
+            (&["--port", "1"][..], "unexpected argument '--port'"),
+            (&["--listen", "localhost"], "--listen"),
+            (
+                &["--store", "mysql://db"],
+                "known stores are sqlite:FILE and memory:",
+            ),
+            (
+                &["--store", "gatepass.db"],
+                "known stores are sqlite:FILE and memory:",
+            ),
+            (&["--store", "sqlite:"], "needs a file"),
+            (&["--access-ttl", "15"], "--access-ttl"),
+            (
+                &["--key", "a.pem", "--jwt-secret-file", "b"],
+                "cannot be used with",
+            ),
+        ] {
+            let error = parse(args).unwrap_err();
+            assert!(error.contains(said), "{args:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn keys_may_be_given_more_than_once_and_keep_their_order() {
+        let settings = parse(&["--key", "new.pem", "--key", "old.pem"]).unwrap();
+        assert_eq!(settings.keys, ["new.pem", "old.pem"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn the_directory_of_a_bare_file_name_is_the_current_one() {
+        for (store, directory) in [
+            ("sqlite:gatepass.db", "."),
+            ("sqlite:/var/lib/a.db", "/var/lib"),
+            ("memory:", "."),
+        ] {
+            let store: StoreLocation = store.parse().unwrap();
+            assert_eq!(store.directory(), Path::new(directory));
+        }
+    }
+}

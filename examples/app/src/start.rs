@@ -1,0 +1,83 @@
+//! From the command line to a running application, and back to an exit code.
+
+use std::{
+    io::{self, IsTerminal},
+    process::ExitCode,
+};
+
+use anyhow::Context;
+use clap::Parser;
+use tracing::info;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+
+use crate::{App, Settings};
+
+/// Reads the settings, starts to log, and starts the application. Mistakes in the command line end
+/// the process here.
+///
+/// # Errors
+///
+/// What is wrong with the settings or the files that they name, and what to do.
+pub async fn start() -> anyhow::Result<App> {
+    let settings = Settings::parse();
+    log()?;
+    App::start(&settings).await
+}
+
+/// Logs to stderr, as `RUST_LOG` says.
+fn log() -> anyhow::Result<()> {
+    let filter = EnvFilter::builder()
+        .with_default_directive(LevelFilter::INFO.into())
+        .from_env()
+        .context("RUST_LOG must be such as info,gatepass=debug")?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .try_init()
+        .map_err(|error| anyhow::anyhow!(error))
+        .context("cannot start to log")
+}
+
+/// Resolves when the process is told to stop: Ctrl-C, or SIGTERM where there are signals.
+pub async fn shutdown() {
+    let interrupted = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminated = async {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminated) => {
+                terminated.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminated = std::future::pending::<()>();
+    tokio::select! {
+        () = interrupted => {}
+        () = terminated => {}
+    }
+    info!("stopping: no new requests, those under way are finished");
+}
+
+/// The exit code of an application that ended like this; says on stderr why, in one line.
+#[expect(
+    clippy::print_stderr,
+    reason = "the last word of a command-line program"
+)]
+#[must_use]
+pub fn exit_code(ended: anyhow::Result<()>) -> ExitCode {
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
