@@ -1,0 +1,111 @@
+//! The example application in [axum]: what an application of your own would write.
+
+use std::time::Duration;
+
+use axum::{
+    Json, Router,
+    extract::Request,
+    http::{
+        HeaderName, Method, StatusCode,
+        header::{AUTHORIZATION, CONTENT_TYPE},
+    },
+    response::Html,
+    routing::{get, post},
+};
+use example_app::App;
+use gatepass::{RequiredScopes, Staleness};
+use gatepass_axum::{Auth, GateLayer, Scoped};
+use serde_json::Value;
+use tower::ServiceBuilder;
+use tower_http::{
+    cors::{Any, CorsLayer},
+    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+    sensitive_headers::SetSensitiveRequestHeadersLayer,
+    timeout::TimeoutLayer,
+    trace::{DefaultOnResponse, TraceLayer},
+};
+use tracing::{Level, Span, info_span};
+
+/// How long ago a login may be for a transfer.
+const RECENT: Duration = Duration::from_secs(300);
+/// How long a request may take. A login waits for its turn to hash, which takes the most.
+const TIMEOUT: Duration = Duration::from_secs(10);
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What an administrator's token allows.
+struct Admin;
+
+impl RequiredScopes for Admin {
+    const SCOPES: &'static [&'static str] = &["admin"];
+}
+
+/// The whole application.
+pub fn router(app: &App) -> Router {
+    let gate = GateLayer::new(app.authority.verifier().clone());
+
+    // One gate for a group. With `route_layer`, unknown paths are still 404.
+    let logged_in = Router::new()
+        .route("/me", get(me))
+        .route("/profile", post(me))
+        .route("/admin", get(admin))
+        .route_layer(gate.clone());
+
+    // A gate of its own for each route that demands more, or less.
+    let recently = gate.clone().max_age(RECENT);
+    let strictly = gate.clone().staleness(Staleness::Strict);
+    let page = app.page();
+    let routes = Router::new()
+        .route("/", get(async || Html(page)))
+        .route("/health", get(StatusCode::OK))
+        .route("/transfer", post(me).route_layer(recently))
+        .route("/strict", get(me).route_layer(strictly))
+        .route("/maybe", get(maybe).route_layer(gate.optional()))
+        .merge(logged_in)
+        .merge(gatepass_axum::routes(app.endpoints.clone()));
+    with_middleware(routes)
+}
+
+async fn me(Auth(pass): Auth) -> Json<Value> {
+    Json(example_app::me(&pass))
+}
+
+async fn admin(admin: Scoped<Admin>) -> Json<Value> {
+    Json(example_app::me(admin.pass()))
+}
+
+async fn maybe(auth: Option<Auth>) -> Json<Value> {
+    Json(example_app::maybe(auth.as_ref().map(|Auth(pass)| pass)))
+}
+
+/// What any service wants around its routes, the outermost first.
+fn with_middleware(routes: Router) -> Router {
+    // The path without its query, which may hold what belongs in no log.
+    let span = |request: &Request| -> Span {
+        let id = request.headers().get(REQUEST_ID);
+        let id = id.and_then(|id| id.to_str().ok()).unwrap_or_default();
+        info_span!("request", method = %request.method(), path = request.uri().path(), id)
+    };
+    // Any page of any origin may call: without cookies there is nothing that it could misuse.
+    let cors = CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE]);
+    routes.layer(
+        ServiceBuilder::new()
+            .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+            // Before all that could log headers.
+            .layer(SetSensitiveRequestHeadersLayer::new([AUTHORIZATION]))
+            .layer(
+                TraceLayer::new_for_http()
+                    .make_span_with(span)
+                    .on_response(DefaultOnResponse::new().level(Level::INFO)),
+            )
+            .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+            // Outside of the timeout, so that pages can read its answer, too.
+            .layer(cors)
+            .layer(TimeoutLayer::with_status_code(
+                StatusCode::SERVICE_UNAVAILABLE,
+                TIMEOUT,
+            )),
+    )
+}
