@@ -261,7 +261,6 @@ pub fn wrong_methods_are_told_the_right_ones() -> Scenario {
         ("GET", "/auth/login", "POST"),
         ("PUT", "/auth/login", "POST"),
         ("HEAD", "/auth/login", "POST"),
-        ("OPTIONS", "/auth/refresh", "POST"),
         ("DELETE", "/auth/logout", "POST"),
         ("PATCH", "/auth/logout-all", "POST"),
         ("POST", "/auth/sessions", "GET, HEAD, DELETE"),

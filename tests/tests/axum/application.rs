@@ -1,0 +1,76 @@
+//! The example application, as the scenarios want it.
+
+use std::sync::Arc;
+
+use axum::{Router, routing::get};
+use clap::Parser;
+use example_app::{App, NewUser, Settings};
+use gatepass::{MasterSecret, Scopes};
+use gatepass_axum::Auth;
+use gatepass_sqlite::SqliteStore;
+use gatepass_testkit::{
+    ManualClock,
+    scenario::{USERS, UserChange},
+};
+use tempfile::TempDir;
+
+/// The example application over a SQLite file of its own, with the scenarios' users and clock.
+pub(crate) struct Application {
+    pub(crate) app: App,
+    pub(crate) clock: ManualClock,
+    _directory: TempDir,
+}
+
+impl Application {
+    pub(crate) async fn start(clock: ManualClock) -> Self {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("gatepass.db");
+        let store = SqliteStore::builder(&path)
+            .clock(clock.clone())
+            .open()
+            .unwrap();
+        let location = format!("sqlite:{}", path.display());
+        let args = [
+            "example",
+            "--store",
+            &location,
+            "--issuer",
+            "https://issuer.test",
+        ];
+        let settings = Settings::parse_from(args);
+        let secret = MasterSecret::generate().unwrap();
+        let app = App::with_store(&settings, secret, Arc::new(store), clock.clone())
+            .await
+            .unwrap();
+        let users =
+            USERS.map(|(name, password, scope)| NewUser::new(name, password, scope).unwrap());
+        app.users.replace_all(&users).unwrap();
+        Self {
+            app,
+            clock,
+            _directory: directory,
+        }
+    }
+
+    /// The example's router, with a route whose guard was forgotten.
+    pub(crate) fn router(&self) -> Router {
+        async fn unguarded(_: Auth) -> &'static str {
+            "this handler must never run"
+        }
+
+        example_axum::router(&self.app).route("/unguarded", get(unguarded))
+    }
+
+    pub(crate) async fn change_user(&self, name: &str, change: UserChange) {
+        let changed = match change {
+            UserChange::Scope(scope) => {
+                self.app
+                    .users
+                    .set_scope(name, Scopes::parse(scope).unwrap())
+                    .await
+            }
+            UserChange::Deleted => self.app.users.delete(name).await,
+        };
+        assert!(changed.unwrap(), "there is a user {name}");
+    }
+}
