@@ -1,6 +1,10 @@
 //! The threads that read.
 
-use std::{io, thread};
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    thread,
+};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use gatepass::{StoreError, StoreErrorKind};
@@ -26,8 +30,14 @@ impl Readers {
         for (number, mut conn) in connections.into_iter().enumerate() {
             let queue: Receiver<Job> = queue.clone();
             thread::Builder::new()
-                .name(format!("gatepass-sqlite-reader-{number}"))
-                .spawn(move || queue.iter().for_each(|job| job(&mut conn)))?;
+                .name(format!("gatepass-read-{number}"))
+                .spawn(move || {
+                    for job in queue {
+                        // Nothing panics here; should it nevertheless, its caller hears of it, and
+                        // the others do not wait for a thread that is gone.
+                        let _ = catch_unwind(AssertUnwindSafe(|| job(&mut conn)));
+                    }
+                })?;
         }
         Ok(Self { jobs })
     }

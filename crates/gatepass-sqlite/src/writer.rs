@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -31,6 +32,8 @@ pub(crate) struct Write<'a> {
 pub(crate) struct Writer {
     jobs: Sender<Box<dyn Job>>,
     last_seq: watch::Receiver<i64>,
+    #[cfg(test)]
+    transactions: Arc<std::sync::atomic::AtomicUsize>,
 }
 
 impl Writer {
@@ -42,18 +45,25 @@ impl Writer {
     ) -> io::Result<Self> {
         let (jobs, queue) = crossbeam_channel::bounded(QUEUE);
         let (committed, last_seq) = watch::channel(last_seq);
+        #[cfg(test)]
+        let transactions = Arc::default();
         let thread = Thread {
             conn,
             clock,
             patience: busy_timeout.max(Duration::from_secs(1)),
             committed,
             #[cfg(test)]
-            transactions: Arc::default(),
+            transactions: Arc::clone(&transactions),
         };
         thread::Builder::new()
-            .name("gatepass-sqlite-writer".to_owned())
+            .name("gatepass-writer".to_owned())
             .spawn(move || thread.run(&queue))?;
-        Ok(Self { jobs, last_seq })
+        Ok(Self {
+            jobs,
+            last_seq,
+            #[cfg(test)]
+            transactions,
+        })
     }
 
     /// Has `change` made, and returns what it returned once that is durable. It may be called more
@@ -75,9 +85,9 @@ impl Writer {
                 TrySendError::Disconnected(_) => StoreErrorKind::Unavailable,
             })
         })?;
-        // The thread answers every job that it takes, unless it is gone.
-        let gone = Err(StoreError::new(StoreErrorKind::Unavailable));
-        answer.await.unwrap_or(gone)
+        // A job that is dropped without an answer panicked, or shared its transaction with one that did.
+        let dropped = Err(StoreError::new(StoreErrorKind::Unavailable));
+        answer.await.unwrap_or(dropped)
     }
 
     /// The number of the last log entry that this process knows to be committed.
@@ -160,7 +170,11 @@ impl Thread {
                     group.push(job);
                 }
             }
-            self.serve(&mut group);
+            // Nothing panics here; should it nevertheless, the transaction is rolled back while the
+            // stack unwinds, and the callers hear that their changes are not known to be made. A
+            // thread that died would leave those in the queue waiting for ever.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.serve(&mut group)));
+            group.clear();
         }
     }
 
@@ -217,5 +231,167 @@ impl Thread {
         self.committed
             .send_if_modified(|last| std::mem::replace(last, last_seq) != last_seq);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::Future, path::PathBuf, pin::pin, task::Poll};
+
+    use gatepass::SystemClock;
+    use tempfile::TempDir;
+    use tokio::task::{JoinSet, yield_now};
+
+    use super::*;
+    use crate::schema::open_writer;
+
+    struct Fixture {
+        writer: Arc<Writer>,
+        path: PathBuf,
+        _directory: TempDir,
+    }
+
+    /// A writer on a file with the table `t (n)`.
+    fn fixture() -> Fixture {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("sessions.db");
+        let patience = Duration::from_secs(60);
+        let (conn, _) = open_writer(&path, patience).unwrap();
+        conn.execute_batch("CREATE TABLE t (n INTEGER PRIMARY KEY)")
+            .unwrap();
+        Fixture {
+            writer: Arc::new(Writer::start(conn, Arc::new(SystemClock), patience, 0).unwrap()),
+            path,
+            _directory: directory,
+        }
+    }
+
+    impl Fixture {
+        fn lock(&self) -> Connection {
+            let conn = Connection::open(&self.path).unwrap();
+            conn.execute_batch("BEGIN IMMEDIATE").unwrap();
+            conn
+        }
+
+        async fn insert(writer: Arc<Writer>, n: i64) -> Result<(), StoreError> {
+            let change = move |write: &Write<'_>| {
+                write.conn.execute("INSERT INTO t VALUES (?1)", [n])?;
+                Ok(())
+            };
+            writer.run(change).await
+        }
+
+        fn rows(&self) -> Vec<i64> {
+            let conn = Connection::open(&self.path).unwrap();
+            let mut rows = conn.prepare("SELECT n FROM t ORDER BY n").unwrap();
+            let rows = rows.query_map((), |row| row.get(0)).unwrap();
+            rows.map(Result::unwrap).collect()
+        }
+
+        fn transactions(&self) -> usize {
+            self.writer
+                .transactions
+                .load(std::sync::atomic::Ordering::SeqCst)
+        }
+    }
+
+    /// Has `numbers` inserted by as many callers, whose changes all wait for the same lock.
+    async fn insert_together(
+        fixture: &Fixture,
+        numbers: impl IntoIterator<Item = i64>,
+    ) -> Vec<(i64, Result<(), StoreError>)> {
+        let lock = fixture.lock();
+        let mut callers = JoinSet::new();
+        for n in numbers {
+            let writer = Arc::clone(&fixture.writer);
+            callers.spawn(async move { (n, Fixture::insert(writer, n).await) });
+        }
+        // On a runtime of one thread each caller has queued its change by then.
+        yield_now().await;
+        lock.execute_batch("COMMIT").unwrap();
+        callers.join_all().await
+    }
+
+    #[tokio::test]
+    async fn changes_that_wait_together_are_committed_together() {
+        let fixture = fixture();
+        let answers = insert_together(&fixture, 0..64).await;
+        assert!(answers.iter().all(|(_, answer)| answer.is_ok()));
+        assert_eq!(fixture.rows(), Vec::from_iter(0..64));
+        // The first one or more are taken as soon as they come, all others while those wait.
+        assert!(fixture.transactions() <= 2, "{}", fixture.transactions());
+    }
+
+    #[tokio::test]
+    async fn a_change_that_fails_takes_no_other_with_it() {
+        let fixture = fixture();
+        Fixture::insert(Arc::clone(&fixture.writer), 7)
+            .await
+            .unwrap();
+        let answers = insert_together(&fixture, 0..32).await;
+        for (n, answer) in answers {
+            // There is a 7 already.
+            assert_eq!(answer.is_err(), n == 7, "{n}");
+        }
+        assert_eq!(fixture.rows(), Vec::from_iter(0..32));
+    }
+
+    #[tokio::test]
+    async fn a_change_whose_caller_has_gone_is_not_made() {
+        let fixture = fixture();
+        let lock = fixture.lock();
+        let mut first = pin!(Fixture::insert(Arc::clone(&fixture.writer), 1));
+        {
+            let mut gone = pin!(Fixture::insert(Arc::clone(&fixture.writer), 2));
+            std::future::poll_fn(|context| {
+                assert!(first.as_mut().poll(context).is_pending());
+                // Taken by itself, so that the next one is not.
+                while !fixture.writer.jobs.is_empty() {
+                    thread::yield_now();
+                }
+                assert!(gone.as_mut().poll(context).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+        }
+        lock.execute_batch("COMMIT").unwrap();
+        first.await.unwrap();
+        let last = Fixture::insert(Arc::clone(&fixture.writer), 3);
+        last.await.unwrap();
+        assert_eq!(fixture.rows(), [1, 3]);
+    }
+
+    #[tokio::test]
+    async fn a_change_that_panics_is_rolled_back_and_does_not_stop_the_writer() {
+        let fixture = fixture();
+        let panics: Result<(), _> = fixture
+            .writer
+            .run(|write| {
+                write.conn.execute("INSERT INTO t VALUES (1)", ())?;
+                panic!("as nothing in this crate does")
+            })
+            .await;
+        assert_eq!(panics.unwrap_err().kind(), StoreErrorKind::Unavailable);
+        let next = Fixture::insert(Arc::clone(&fixture.writer), 2);
+        next.await.unwrap();
+        assert_eq!(fixture.rows(), [2]);
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_is_answered_at_once() {
+        let fixture = fixture();
+        let lock = fixture.lock();
+        let mut callers = JoinSet::new();
+        for n in 0..(QUEUE + GROUP + 1) {
+            let n = i64::try_from(n).unwrap();
+            callers.spawn(Fixture::insert(Arc::clone(&fixture.writer), n));
+        }
+        let busy = callers.join_next().await.unwrap().unwrap().unwrap_err();
+        assert_eq!(busy.kind(), StoreErrorKind::Busy);
+        lock.execute_batch("COMMIT").unwrap();
+        let answers = callers.join_all().await;
+        let made = answers.iter().filter(|answer| answer.is_ok()).count();
+        assert!(made >= QUEUE);
+        assert_eq!(fixture.rows().len(), made);
     }
 }

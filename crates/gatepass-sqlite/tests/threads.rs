@@ -1,0 +1,35 @@
+//! What a store leaves behind. A test binary of its own: it looks at the threads of the process.
+#![cfg(target_os = "linux")]
+
+use std::{
+    fs, thread,
+    time::{Duration, Instant},
+};
+
+use gatepass_sqlite::SqliteStore;
+
+fn threads_of_stores() -> usize {
+    let names = fs::read_dir("/proc/self/task").unwrap().filter_map(|task| {
+        // A thread may end while it is looked at.
+        fs::read_to_string(task.unwrap().path().join("comm")).ok()
+    });
+    names.filter(|name| name.starts_with("gatepass-")).count()
+}
+
+#[test]
+fn the_threads_end_with_the_last_handle() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(directory.path().join("sessions.db")).unwrap();
+    let clone = store.clone();
+    drop(store);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while threads_of_stores() != 3 {
+        assert!(Instant::now() < deadline, "one writes and two read");
+        thread::yield_now();
+    }
+    drop(clone);
+    while threads_of_stores() != 0 {
+        assert!(Instant::now() < deadline, "all threads end");
+        thread::yield_now();
+    }
+}
