@@ -1,5 +1,12 @@
 //! The store in a file keeps the contract.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what a test does not expect is a panic"
+)]
+
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use gatepass_sqlite::SqliteStore;
