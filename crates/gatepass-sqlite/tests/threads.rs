@@ -1,12 +1,12 @@
 //! What a store leaves behind. A test binary of its own: it looks at the threads of the process.
 
+#![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
     reason = "what a test does not expect is a panic"
 )]
-#![cfg(target_os = "linux")]
 
 use std::{
     fs, thread,
