@@ -164,3 +164,225 @@ fn keys(settings: &Settings, master: &MasterSecret) -> anyhow::Result<KeySet> {
     }
     Ok(keys)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path, time::Duration};
+
+    use clap::Parser;
+    use gatepass::{Authenticator, Credentials, Device, Error, Issued, Refusal, Reread, Scopes};
+    use gatepass_testkit::ManualClock;
+
+    use super::*;
+
+    fn settings(args: &[&str]) -> Settings {
+        Settings::parse_from(["example", "--store", "memory:"].iter().chain(args))
+    }
+
+    async fn app() -> (App, ManualClock) {
+        let clock = ManualClock::new();
+        let store = Arc::new(MemoryStore::with_clock(clock.clone()));
+        let secret = MasterSecret::generate().unwrap();
+        let app = App::with_store(&settings(&[]), secret, store, clock.clone()).await;
+        (app.unwrap(), clock)
+    }
+
+    async fn log_in(app: &App) -> Result<Issued, Error> {
+        let credentials = Credentials::new("alice", "alice-in-wonderland");
+        app.authority.login(&credentials, Device::default()).await
+    }
+
+    #[tokio::test]
+    async fn a_refresh_gets_the_scopes_that_the_user_has_by_then() {
+        let (app, _) = app().await;
+        let first = log_in(&app).await.unwrap();
+        let more = Scopes::parse("admin profile").unwrap();
+        assert!(app.users.set_scope("alice", more.clone()).await.unwrap());
+
+        let second = app.authority.refresh(first.refresh_token.as_str()).await;
+        assert_eq!(second.unwrap().scopes, more);
+    }
+
+    #[tokio::test]
+    async fn a_deleted_user_is_logged_out_at_the_next_refresh() {
+        let (app, _) = app().await;
+        let issued = log_in(&app).await.unwrap();
+        assert!(app.users.delete("alice").await.unwrap());
+        assert!(!app.users.delete("alice").await.unwrap());
+
+        let refused = app.authority.refresh(issued.refresh_token.as_str()).await;
+        assert!(matches!(
+            refused,
+            Err(Error::Refused(Refusal::SessionEnded))
+        ));
+        let refused = log_in(&app).await;
+        assert!(matches!(
+            refused,
+            Err(Error::Refused(Refusal::BadCredentials))
+        ));
+    }
+
+    #[tokio::test]
+    async fn sessions_and_users_outlive_the_process_in_one_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = directory.path().join("app.db");
+        let mut settings = settings(&[]);
+        settings.store = StoreLocation::Sqlite(database);
+        let issued = log_in(&App::start(&settings).await.unwrap()).await.unwrap();
+
+        let again = App::start(&settings).await.unwrap();
+        let refreshed = again.authority.refresh(issued.refresh_token.as_str()).await;
+        assert_eq!(refreshed.unwrap().session_id, issued.session_id);
+        let mut files: Vec<_> = fs::read_dir(directory.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| !name.ends_with("-wal") && !name.ends_with("-shm"))
+            .collect();
+        files.sort();
+        assert_eq!(files, ["app.db", "gatepass.secret"]);
+    }
+
+    #[tokio::test]
+    async fn the_users_are_those_of_the_file_at_each_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("users.json");
+        let mut settings = settings(&[]);
+        settings.store = StoreLocation::Sqlite(directory.path().join("app.db"));
+        settings.users = Some(file.clone());
+        for (present, absent) in [("carol", "dave"), ("dave", "carol")] {
+            let users = format!(r#"[{{"username":"{present}","password":"p","scope":"profile"}}]"#);
+            fs::write(&file, users).unwrap();
+            let app = App::start(&settings).await.unwrap();
+            for (name, exists) in [(present, true), (absent, false)] {
+                let credentials = Credentials::new(name, "p");
+                let outcome = app.authority.login(&credentials, Device::default()).await;
+                assert_eq!(outcome.is_ok(), exists, "{name}: {outcome:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_start_that_fails_says_what_to_do() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, content: &str| {
+            fs::write(directory.path().join(name), content).unwrap();
+        };
+        write("short", "hunter2");
+        write("long", &"0123456789abcdef".repeat(8));
+        write("text.db", &"this is no database ".repeat(100));
+        let path = |name: &str| directory.path().join(name).display().to_string();
+        let secret = path("long");
+        let start = async |args: &[&str]| {
+            let settings = settings(&[&["--secret-file", &secret], args].concat());
+            format!("{:#}", App::start(&settings).await.map(drop).unwrap_err())
+        };
+        for (args, said) in [
+            (&["--listen", "0.0.0.0:3000"][..], "--users"),
+            (&["--users", &path("missing")], "missing"),
+            (&["--jwt-secret-file", &path("missing")], "missing"),
+            (&["--jwt-secret-file", &path("short")], "openssl rand"),
+            (&["--key", &path("short")], "openssl genpkey"),
+            (&["--access-ttl", "100d"], "idle lifetime"),
+            (&["--issuer", ""], "issuer"),
+        ] {
+            let error = start(args).await;
+            assert!(error.contains(said), "{args:?}: {error}");
+            assert!(!error.contains("hunter2"), "{args:?}: {error}");
+        }
+        for (database, said) in [
+            ("text.db", "not an SQLite database"),
+            ("missing/app.db", "directory that exists"),
+        ] {
+            let mut settings = settings(&[]);
+            settings.store = StoreLocation::Sqlite(directory.path().join(Path::new(database)));
+            let error = format!("{:#}", App::start(&settings).await.unwrap_err());
+            assert!(error.contains(said), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_in_use_is_named() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (mut app, _) = app().await;
+        app.listen = taken.local_addr().unwrap();
+        let error = format!("{:#}", app.bind().unwrap_err());
+        assert!(
+            error.contains(&app.listen.to_string()) && error.contains("--listen"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn access_tokens_of_an_announced_key_are_accepted() {
+        let directory = tempfile::tempdir().unwrap();
+        // RFC 8410, section 10.3, and another.
+        let pem = |name: &str, der: &str| {
+            let path = directory.path().join(name);
+            let pem = format!("-----BEGIN PRIVATE KEY-----\n{der}\n-----END PRIVATE KEY-----\n");
+            fs::write(&path, pem).unwrap();
+            path.display().to_string()
+        };
+        let old = pem(
+            "old.pem",
+            "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC",
+        );
+        let new = pem(
+            "new.pem",
+            "MC4CAQAwBQYDK2VwBCIEIEA/cKGVyrlSd5HNmrNIV3sD9ZHfVmOTNiYlzMwpFAgi",
+        );
+        let store = Arc::new(MemoryStore::new());
+        let secret = MasterSecret::generate().unwrap();
+        let start = async |args: &[&str]| {
+            App::with_store(&settings(args), secret.clone(), store.clone(), SystemClock).await
+        };
+        let before = start(&["--key", &old]).await.unwrap();
+        let token = log_in(&before).await.unwrap().access_token;
+
+        let after = start(&["--key", &new, "--key", &old]).await.unwrap();
+        let demand = gatepass::Demand::new();
+        after
+            .authority
+            .verifier()
+            .verify(token.as_str(), &demand)
+            .await
+            .unwrap();
+        let alone = start(&["--key", &new]).await.unwrap();
+        let refused = alone
+            .authority
+            .verifier()
+            .verify(token.as_str(), &demand)
+            .await;
+        assert!(matches!(refused, Err(Error::Refused(Refusal::UnknownKey))));
+    }
+
+    #[tokio::test]
+    async fn a_device_is_named_by_the_login_and_keeps_its_name_when_scopes_change() {
+        use gatepass::wire::{RequestBody, RequestHead};
+
+        let (app, clock) = app().await;
+        let head = RequestHead::collect("POST", "/auth/login", |name| {
+            (name == "content-type")
+                .then_some(&b"application/json"[..])
+                .into_iter()
+        });
+        let body = br#"{"username":"bob","password":"bob-the-builder","device":"Bob's phone"}"#;
+        app.endpoints
+            .handle(&head, RequestBody::Complete(body))
+            .await;
+        let bob = gatepass::Subject::new("bob").unwrap();
+        let label = async || {
+            let sessions = app.authority.sessions(&bob).await.unwrap();
+            sessions[0].grant.device_label().map(str::to_owned)
+        };
+        assert_eq!(label().await.as_deref(), Some("Bob's phone"));
+
+        app.users.set_scope("bob", Scopes::default()).await.unwrap();
+        clock.advance(Duration::from_secs(60));
+        let sessions = app.authority.sessions(&bob).await.unwrap();
+        let Reread::Changed(grant) = app.users.reread(&sessions[0]).await.unwrap() else {
+            panic!("the scopes have changed");
+        };
+        assert_eq!(grant.device_label(), Some("Bob's phone"));
+        assert!(grant.granted_scopes().is_empty());
+    }
+}

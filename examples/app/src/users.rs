@@ -394,3 +394,156 @@ impl std::fmt::Debug for NewUser {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use gatepass_testkit::ManualClock;
+
+    use super::*;
+
+    fn users() -> (Users, ManualClock) {
+        let clock = ManualClock::new();
+        let users = Users::open(&StoreLocation::Memory, clock.clone()).unwrap();
+        let alice = NewUser::new("alice", "correct horse", "profile").unwrap();
+        users.replace_all(&[alice]).unwrap();
+        (users, clock)
+    }
+
+    async fn log_in(
+        users: &Users,
+        name: &str,
+        password: &str,
+    ) -> Result<Grant, AuthenticationError> {
+        users.authenticate(&Credentials::new(name, password)).await
+    }
+
+    #[tokio::test]
+    async fn the_right_password_gets_the_scopes_of_its_user() {
+        let (users, _) = users();
+        let grant = log_in(&users, "alice", "correct horse").await.unwrap();
+        assert_eq!(grant.subject().as_str(), "alice");
+        assert_eq!(grant.granted_scopes().as_str(), "profile");
+    }
+
+    #[tokio::test]
+    async fn whatever_is_wrong_the_answer_is_the_same() {
+        let (users, _) = users();
+        let long = format!("correct horse{}", " ".repeat(MAX_PASSWORD));
+        for (name, password) in [
+            ("alice", "wrong"),
+            ("alice", ""),
+            ("alice", &long),
+            ("nobody", "correct horse"),
+            ("nobody", "nobody's password"),
+            ("Alice", "correct horse"),
+            ("", ""),
+            ("al\0ice", "correct horse"),
+            ("' OR 1 --", "correct horse"),
+        ] {
+            let refused = log_in(&users, name, password).await;
+            assert!(
+                matches!(refused, Err(AuthenticationError::BadCredentials)),
+                "{name:?}: {refused:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn nobody_costs_what_a_user_costs() {
+        let (users, _) = users();
+        let alice = find(&users.inner.connection(), "alice").unwrap().unwrap();
+        let parameters = |hash: &str| {
+            let hash = PasswordHash::new(hash).unwrap();
+            (hash.algorithm.to_string(), hash.version, hash.params)
+        };
+        assert_eq!(parameters(&alice.hash), parameters(&users.inner.dummy));
+    }
+
+    #[tokio::test]
+    async fn a_name_is_locked_after_too_many_failures_whether_or_not_it_exists() {
+        for name in ["alice", "nobody"] {
+            let (users, clock) = users();
+            for _ in 0..10 {
+                let refused = log_in(&users, name, "wrong").await;
+                assert!(matches!(refused, Err(AuthenticationError::BadCredentials)));
+            }
+            let refused = log_in(&users, name, "correct horse").await;
+            let Err(AuthenticationError::TooManyAttempts { retry_after }) = refused else {
+                panic!("{name}: {refused:?}");
+            };
+            clock.advance(retry_after);
+            let outcome = log_in(&users, name, "correct horse").await;
+            assert_eq!(outcome.is_ok(), name == "alice");
+        }
+    }
+
+    #[tokio::test]
+    async fn guesses_in_parallel_are_counted_like_guesses_in_turn() {
+        let (users, _) = users();
+        // One at a time: a single permit shows that those who waited are judged again.
+        let processors = users.inner.hashers.available_permits();
+        users.inner.hashers.forget_permits(processors - 1);
+        let guesses: Vec<_> = (0..30)
+            .map(|_| {
+                let users = users.clone();
+                tokio::spawn(async move { log_in(&users, "alice", "wrong").await })
+            })
+            .collect();
+        let mut tried = 0;
+        for guess in guesses {
+            if matches!(
+                guess.await.unwrap(),
+                Err(AuthenticationError::BadCredentials)
+            ) {
+                tried += 1;
+            }
+        }
+        assert_eq!(tried, 10);
+    }
+
+    #[test]
+    fn the_demo_users_go_only_into_an_empty_table() {
+        let users = Users::open(&StoreLocation::Memory, ManualClock::new()).unwrap();
+        users.add_demo_users().unwrap();
+        assert_eq!(users.demo_names().unwrap(), ["alice", "bob", "root"]);
+
+        let carol = NewUser::new("carol", "secret", "").unwrap();
+        users.replace_all(&[carol]).unwrap();
+        users.add_demo_users().unwrap();
+        assert!(users.demo_names().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_file_of_users_that_is_wrong_is_an_error_without_its_passwords() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("users.json");
+        for (text, said) in [
+            (
+                r#"[{"username":"a","password":"hunter2","role":"x"}]"#,
+                "line 1",
+            ),
+            (r#"[{"username":"","password":"hunter2"}]"#, "line 1"),
+            (
+                r#"[{"username":"a","password":"hunter2","scope":"ä"}]"#,
+                "line 1",
+            ),
+            (r#"["hunter2"]"#, "line 1"),
+            (
+                r#"[{"username":"a","password":"hunter2"},{"username":"a","password":"hunter2"}]"#,
+                "the user \"a\" twice",
+            ),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let error = format!("{:#}", NewUser::read(&path).unwrap_err());
+            assert!(error.contains(said), "{error}");
+            assert!(error.contains("users.json"), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_debug_shows_no_password() {
+        let user = NewUser::new("alice", "hunter2", "profile").unwrap();
+        assert!(!format!("{user:?} {:?}", users().0).contains("hunter2"));
+    }
+}
