@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write},
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::PathBuf,
     sync::Arc,
 };
@@ -26,7 +26,7 @@ pub struct App {
     pub endpoints: Endpoints,
     /// Who may log in.
     pub users: Users,
-    listen: SocketAddr,
+    page: Arc<str>,
 }
 
 impl App {
@@ -38,7 +38,10 @@ impl App {
     pub async fn start(settings: &Settings) -> anyhow::Result<Self> {
         check_demo(settings)?;
         let store: Arc<dyn SessionStore> = match &settings.store {
-            StoreLocation::Sqlite(path) => Arc::new(SqliteStore::open(path)?),
+            StoreLocation::Sqlite(path) => {
+                secrets::create_private(path);
+                Arc::new(SqliteStore::open(path)?)
+            }
             StoreLocation::Memory => Arc::new(MemoryStore::new()),
         };
         let secret = match &settings.secret_file {
@@ -85,30 +88,12 @@ impl App {
             .clock(clock)
             .build()
             .await?;
+        let page = pages::home(settings.listen, &users.demo_names()?);
         Ok(Self {
+            page: page.into(),
             endpoints: Endpoints::builder(authority.clone()).build()?,
             authority,
             users,
-            listen: settings.listen,
-        })
-    }
-
-    /// Listens on the configured address, without blocking as async runtimes want it.
-    ///
-    /// # Errors
-    ///
-    /// That the address cannot be listened on, such as one that is in use.
-    pub fn bind(&self) -> anyhow::Result<TcpListener> {
-        let bind = || {
-            let listener = TcpListener::bind(self.listen)?;
-            listener.set_nonblocking(true)?;
-            io::Result::Ok(listener)
-        };
-        bind().with_context(|| {
-            format!(
-                "cannot listen on {}; choose another address with --listen",
-                self.listen
-            )
         })
     }
 
@@ -127,8 +112,8 @@ impl App {
 
     /// The page for browsers, in HTML.
     #[must_use]
-    pub fn page(&self) -> String {
-        pages::home(self.listen)
+    pub fn page(&self) -> &str {
+        &self.page
     }
 }
 
@@ -242,6 +227,22 @@ mod tests {
         assert_eq!(files, ["app.db", "gatepass.secret"]);
     }
 
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_database_that_is_made_is_readable_by_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = settings(&[]);
+        settings.store = StoreLocation::Sqlite(directory.path().join("app.db"));
+        let _app = App::start(&settings).await.unwrap();
+        for file in fs::read_dir(directory.path()).unwrap() {
+            let file = file.unwrap();
+            let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, 0o600, "{:?}", file.file_name());
+        }
+    }
+
     #[tokio::test]
     async fn the_users_are_those_of_the_file_at_each_start() {
         let directory = tempfile::tempdir().unwrap();
@@ -298,18 +299,6 @@ mod tests {
             let error = format!("{:#}", App::start(&settings).await.unwrap_err());
             assert!(error.contains(said), "{error}");
         }
-    }
-
-    #[tokio::test]
-    async fn an_address_in_use_is_named() {
-        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (mut app, _) = app().await;
-        app.listen = taken.local_addr().unwrap();
-        let error = format!("{:#}", app.bind().unwrap_err());
-        assert!(
-            error.contains(&app.listen.to_string()) && error.contains("--listen"),
-            "{error}"
-        );
     }
 
     #[tokio::test]

@@ -25,34 +25,42 @@ pub fn maybe(pass: Option<&Pass>) -> Value {
 }
 
 /// The page of `GET /`.
-pub(crate) fn home(listen: SocketAddr) -> String {
-    let text = include_str!("home.html").replace("{transcript}", &escaped(&transcript(listen)));
-    let users: String = DEMO
-        .iter()
+pub(crate) fn home(listen: SocketAddr, demo_names: &[String]) -> String {
+    let users: String = demo_users(demo_names)
         .map(|(name, password, scope)| {
             format!("<tr><td>{name}<td><code>{password}</code><td>{scope}\n")
         })
         .collect();
-    text.replace("{users}", &users)
+    let demo = if users.is_empty() {
+        String::new()
+    } else {
+        include_str!("demo.html")
+            .replace("{users}", &users)
+            .replace("{transcript}", &escaped(&transcript(listen)))
+    };
+    include_str!("home.html").replace("{demo}", &demo)
 }
 
 /// What is printed at the start.
 pub(crate) fn banner(address: SocketAddr, demo_names: &[String]) -> String {
     let mut banner = format!("Listening on http://{address}\n");
-    if demo_names.is_empty() {
-        return banner;
+    let users: String = demo_users(demo_names)
+        .map(|(name, password, scope)| {
+            format!("  {name:<6} password {password:<20} scope {scope}\n")
+        })
+        .collect();
+    if !users.is_empty() {
+        banner.push_str("\nDemo users:\n");
+        banner.push_str(&users);
+        banner.push_str("\nTo try it, paste this into another terminal:\n\n");
+        banner.push_str(&transcript(address));
     }
-    banner.push_str("\nDemo users:\n");
-    for (name, password, scope) in DEMO {
-        if demo_names.iter().any(|demo| demo == name) {
-            banner.push_str(&format!(
-                "  {name:<6} password {password:<20} scope {scope}\n"
-            ));
-        }
-    }
-    banner.push_str("\nTo try it, paste this into another terminal:\n\n");
-    banner.push_str(&transcript(address));
     banner
+}
+
+fn demo_users(names: &[String]) -> impl Iterator<Item = (&str, &str, &str)> {
+    DEMO.into_iter()
+        .filter(move |(name, ..)| names.iter().any(|demo| demo == name))
 }
 
 /// Lines for any POSIX shell with curl and sed: a login, a refresh, and the two ways to log out.
@@ -68,4 +76,24 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_demo_users_that_there_are_have_their_passwords_shown() {
+        let address: SocketAddr = "127.0.0.1:3000".parse().unwrap();
+        for show in [home, banner] {
+            let text = show(address, &["alice".to_owned()]);
+            assert!(text.contains("alice-in-wonderland") && !text.contains("bob-the-builder"));
+            assert!(text.contains("http://127.0.0.1:3000"), "{text}");
+            assert!(
+                !text.contains("{name}") && !text.contains("{demo}"),
+                "{text}"
+            );
+            assert!(!show(address, &[]).contains("alice-in-wonderland"));
+        }
+    }
 }

@@ -1,12 +1,14 @@
 //! What can be chosen, by flag or by environment.
 
 use std::{
-    net::SocketAddr,
+    io,
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
 };
 
+use anyhow::Context;
 use clap::Parser;
 
 /// The example application of gatepass: login sessions that can be revoked.
@@ -89,6 +91,27 @@ pub struct Settings {
     pub users: Option<PathBuf>,
 }
 
+impl Settings {
+    /// Listens on the configured address, without blocking as async runtimes want it.
+    ///
+    /// # Errors
+    ///
+    /// That the address cannot be listened on, such as one that is in use.
+    pub fn bind(&self) -> anyhow::Result<TcpListener> {
+        let bind = || {
+            let listener = TcpListener::bind(self.listen)?;
+            listener.set_nonblocking(true)?;
+            io::Result::Ok(listener)
+        };
+        bind().with_context(|| {
+            format!(
+                "cannot listen on {}; choose another address with --listen",
+                self.listen
+            )
+        })
+    }
+}
+
 /// Where sessions and users are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -165,6 +188,18 @@ mod tests {
             let error = parse(args).unwrap_err();
             assert!(error.contains(said), "{args:?}: {error}");
         }
+    }
+
+    #[test]
+    fn an_address_in_use_is_named() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        let settings = parse(&["--listen", &address]).unwrap();
+        let error = format!("{:#}", settings.bind().unwrap_err());
+        assert!(
+            error.contains(&address) && error.contains("--listen"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IsTerminal},
+    net::TcpListener,
     process::ExitCode,
 };
 
@@ -12,16 +13,18 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use crate::{App, Settings};
 
-/// Reads the settings, starts to log, and starts the application. Mistakes in the command line end
-/// the process here.
+/// Reads the settings, starts to log, listens, and starts the application. Mistakes in the command
+/// line end the process here.
 ///
 /// # Errors
 ///
 /// What is wrong with the settings or the files that they name, and what to do.
-pub async fn start() -> anyhow::Result<App> {
+pub async fn start() -> anyhow::Result<(App, TcpListener)> {
     let settings = Settings::parse();
     log()?;
-    App::start(&settings).await
+    // First, so that a second start by mistake does nothing to the files of the first.
+    let listener = settings.bind()?;
+    Ok((App::start(&settings).await?, listener))
 }
 
 /// Logs to stderr, as `RUST_LOG` says.

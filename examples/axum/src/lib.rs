@@ -53,7 +53,7 @@ pub fn router(app: &App) -> Router {
     // A gate of its own for each route that demands more, or less.
     let recently = gate.clone().max_age(RECENT);
     let strictly = gate.clone().staleness(Staleness::Strict);
-    let page = app.page();
+    let page = app.page().to_owned();
     let routes = Router::new()
         .route("/", get(async || Html(page)))
         .route("/health", get(StatusCode::OK))

@@ -10,8 +10,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> anyhow::Result<()> {
-    let app = example_app::start().await?;
-    let listener = TcpListener::from_std(app.bind()?)?;
+    let (app, listener) = example_app::start().await?;
+    let listener = TcpListener::from_std(listener)?;
     app.announce(listener.local_addr()?)?;
     // With the address of the connection, which the list of sessions shows.
     let service = example_axum::router(&app).into_make_service_with_connect_info::<SocketAddr>();
