@@ -12,7 +12,7 @@
 //! ```
 //! use axum::{Router, body::Body, http::Request, routing::get};
 //! use gatepass::{
-//!     AuthenticationError, Authenticator, Authority, Credentials, Grant, MasterSecret, MemoryStore,
+//!     AuthenticationError, Authenticator, Authority, Credentials, Device, Grant, MasterSecret, MemoryStore,
 //!     Reread, Session, Subject, async_trait, wire::Endpoints,
 //! };
 //! use gatepass_axum::{Auth, GateLayer, routes};
@@ -22,7 +22,7 @@
 //!
 //! #[async_trait]
 //! impl Authenticator for Users {
-//!     async fn authenticate(&self, credentials: &Credentials) -> Result<Grant, AuthenticationError> {
+//!     async fn authenticate(&self, credentials: &Credentials, _: &Device) -> Result<Grant, AuthenticationError> {
 //!         match (credentials.username(), credentials.password()) {
 //!             ("alice", "wonderland") => {
 //!                 Ok(Grant::new(Subject::new("alice").map_err(AuthenticationError::unavailable)?))

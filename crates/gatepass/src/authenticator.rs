@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use crate::{Grant, Session, StoreError};
+use crate::{Device, Grant, Session, StoreError};
 
 /// The application's knowledge of its users.
 ///
@@ -18,14 +18,14 @@ use crate::{Grant, Session, StoreError};
 ///
 /// ```
 /// use gatepass::{
-///     AuthenticationError, Authenticator, Credentials, Grant, Reread, Session, Subject, async_trait,
+///     AuthenticationError, Authenticator, Credentials, Device, Grant, Reread, Session, Subject, async_trait,
 /// };
 ///
 /// struct OneUser;
 ///
 /// #[async_trait]
 /// impl Authenticator for OneUser {
-///     async fn authenticate(&self, credentials: &Credentials) -> Result<Grant, AuthenticationError> {
+///     async fn authenticate(&self, credentials: &Credentials, _: &Device) -> Result<Grant, AuthenticationError> {
 ///         // A real one compares with a hash, such as argon2id.
 ///         if credentials.username() == "alice" && credentials.password() == "wonderland" {
 ///             return Ok(Grant::new(Subject::new("alice").map_err(AuthenticationError::unavailable)?));
@@ -40,12 +40,17 @@ use crate::{Grant, Session, StoreError};
 /// ```
 #[async_trait]
 pub trait Authenticator: Send + Sync + 'static {
-    /// Decides whether `credentials` are right and what they allow.
+    /// Decides whether `credentials` are right and what they allow. `device` is who asks, as far as
+    /// it is known: count attempts by its address, too, or anybody can lock anybody out.
     ///
     /// # Errors
     ///
     /// [`AuthenticationError`]. Take care to tell a refusal from a database that is down.
-    async fn authenticate(&self, credentials: &Credentials) -> Result<Grant, AuthenticationError>;
+    async fn authenticate(
+        &self,
+        credentials: &Credentials,
+        device: &Device,
+    ) -> Result<Grant, AuthenticationError>;
 
     /// Looks at the user again before `session` is refreshed, and before anything is spent.
     ///

@@ -191,7 +191,7 @@ impl Authority {
         let authenticator =
             authenticator.ok_or(InternalError::new("login without an authenticator"))?;
         let authenticated = authenticator
-            .authenticate(credentials)
+            .authenticate(credentials, &device)
             .await
             .map_err(not_authenticated);
         let grant = authenticated.inspect_err(|error| {

@@ -32,7 +32,7 @@ pub enum BuildError {
     )]
     Realm,
     /// A duration outside of what works.
-    #[error("the {what} is {}, and must be {must}", humantime::format_duration(*.is))]
+    #[error("the {what} is {}, and must be {must}", in_words(*.is))]
     Duration {
         /// Which one.
         what: &'static str,
@@ -60,6 +60,17 @@ pub enum BuildError {
 
 /// Longest duration that can be configured: ten years. What is longer is a mistake in a unit.
 const MAX_DURATION: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+/// Like `90d` or `1h 30m`: in the units that durations are configured in.
+fn in_words(duration: Duration) -> String {
+    let days = duration.as_secs() / 86_400;
+    let rest = duration - Duration::from_secs(days * 86_400);
+    match (days, rest.is_zero()) {
+        (0, _) => humantime::format_duration(rest).to_string(),
+        (_, true) => format!("{days}d"),
+        (_, false) => format!("{days}d {}", humantime::format_duration(rest)),
+    }
+}
 
 fn check_duration(
     what: &'static str,

@@ -14,8 +14,8 @@ use argon2::{
     password_hash::{self, SaltString},
 };
 use gatepass::{
-    AuthenticationError, Authenticator, Clock, Credentials, Grant, Random, Reread, Scopes, Session,
-    StoreError, Subject, SystemRandom, async_trait,
+    AuthenticationError, Authenticator, Clock, Credentials, Device, Grant, Random, Reread, Scopes,
+    Session, StoreError, Subject, SystemRandom, async_trait,
 };
 use rusqlite::{Connection, OptionalExtension, named_params};
 use tokio::{sync::Semaphore, task};
@@ -248,7 +248,11 @@ impl Users {
 
 #[async_trait]
 impl Authenticator for Users {
-    async fn authenticate(&self, credentials: &Credentials) -> Result<Grant, AuthenticationError> {
+    async fn authenticate(
+        &self,
+        credentials: &Credentials,
+        _: &Device,
+    ) -> Result<Grant, AuthenticationError> {
         let name = credentials.username().to_owned();
         let password = Zeroizing::new(credentials.password().to_owned());
         self.inner.check_attempts(&name)?;
@@ -414,7 +418,9 @@ mod tests {
         name: &str,
         password: &str,
     ) -> Result<Grant, AuthenticationError> {
-        users.authenticate(&Credentials::new(name, password)).await
+        users
+            .authenticate(&Credentials::new(name, password), &Device::default())
+            .await
     }
 
     #[tokio::test]
