@@ -1,0 +1,72 @@
+//! The command line.
+
+use std::ffi::OsString;
+
+/// Every command there is, for the check that the docs name no other.
+pub(crate) const COMMANDS: &[&str] = &["setup", "test", "demo", "lint", "tidy", "ci"];
+
+xflags::xflags! {
+    /// The project's own commands.
+    cmd xtask {
+        /// Check for what the other commands need, or say exactly what to install.
+        cmd setup {}
+
+        /// Run every test: doc tests, then all others.
+        cmd test {
+            /// Passed on to the test runner, which then runs alone, without the doc tests.
+            repeated args: OsString
+        }
+
+        /// Build the axum example and play logins, theft and restarts against it.
+        cmd demo {}
+
+        /// Check format, clippy for each set of features, the docs, and tidy.
+        cmd lint {}
+
+        /// Check the architecture: what the prose says, in code.
+        cmd tidy {}
+
+        /// Run all that continuous integration runs, what fails fastest first.
+        cmd ci {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_listed_command_is_accepted() {
+        for command in COMMANDS {
+            Xtask::from_vec(vec![OsString::from(command)]).unwrap();
+        }
+        assert!(Xtask::from_vec(vec![OsString::from("deploy")]).is_err());
+    }
+
+    #[test]
+    fn every_accepted_command_is_listed() {
+        // An exhaustive match: a new command does not compile until it is here, and in the list.
+        let name = |command: &XtaskCmd| match command {
+            XtaskCmd::Setup(_) => "setup",
+            XtaskCmd::Test(_) => "test",
+            XtaskCmd::Demo(_) => "demo",
+            XtaskCmd::Lint(_) => "lint",
+            XtaskCmd::Tidy(_) => "tidy",
+            XtaskCmd::Ci(_) => "ci",
+        };
+        for command in COMMANDS {
+            let parsed = Xtask::from_vec(vec![OsString::from(command)]).unwrap();
+            assert_eq!(name(&parsed.subcommand), *command);
+        }
+        assert_eq!(COMMANDS.len(), 6);
+    }
+
+    #[test]
+    fn what_follows_two_dashes_is_the_test_runners() {
+        let given = ["test", "--", "a_filter", "--no-capture"].map(OsString::from);
+        let XtaskCmd::Test(test) = Xtask::from_vec(given.to_vec()).unwrap().subcommand else {
+            panic!("not the test command");
+        };
+        assert_eq!(test.args, ["a_filter", "--no-capture"]);
+    }
+}

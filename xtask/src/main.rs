@@ -1,0 +1,48 @@
+//! The project's own commands: `cargo xtask --help` lists them.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool says what it does, and what went wrong"
+)]
+
+mod ci;
+mod demo;
+mod flags;
+mod lint;
+mod metadata;
+mod progress;
+mod setup;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use xshell::Shell;
+
+use crate::flags::{Xtask, XtaskCmd};
+
+fn main() -> ExitCode {
+    match run(Xtask::from_env_or_exit()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The message alone: where in these commands it arose interests nobody.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(flags: Xtask) -> anyhow::Result<()> {
+    let sh = Shell::new()?;
+    sh.change_dir(metadata::workspace_root());
+
+    match flags.subcommand {
+        XtaskCmd::Setup(_) => setup::run(&sh),
+        XtaskCmd::Test(flags) => test::run(&sh, &flags.args),
+        XtaskCmd::Demo(_) => demo::run(&sh),
+        XtaskCmd::Lint(_) => lint::run(&sh),
+        XtaskCmd::Tidy(_) => tidy::run(&sh),
+        XtaskCmd::Ci(_) => ci::run(&sh),
+    }
+}

@@ -1,0 +1,157 @@
+//! What cargo knows about the workspace.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
+
+use anyhow::Context;
+use serde::Deserialize;
+use xshell::{Shell, cmd};
+
+/// The answer of `cargo metadata`, as far as we ask.
+#[derive(Deserialize)]
+pub(crate) struct Metadata {
+    packages: Vec<Package>,
+    workspace_members: BTreeSet<String>,
+    workspace_root: String,
+    resolve: Resolve,
+}
+
+/// One package, ours or another's.
+#[derive(Clone, Deserialize)]
+pub(crate) struct Package {
+    id: String,
+    pub(crate) name: String,
+    manifest_path: String,
+    publish: Option<Vec<String>>,
+    #[serde(default)]
+    pub(crate) description: Option<String>,
+    #[serde(default)]
+    pub(crate) features: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Clone, Deserialize)]
+struct Dependency {
+    name: String,
+    kind: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Resolve {
+    nodes: Vec<Node>,
+}
+
+#[derive(Deserialize)]
+struct Node {
+    id: String,
+    deps: Vec<NodeDependency>,
+}
+
+#[derive(Deserialize)]
+struct NodeDependency {
+    pkg: String,
+    dep_kinds: Vec<DependencyKind>,
+}
+
+#[derive(Deserialize)]
+struct DependencyKind {
+    kind: Option<String>,
+}
+
+impl Package {
+    /// Whether this goes to the registry.
+    pub(crate) fn is_published(&self) -> bool {
+        self.publish.as_ref().is_none_or(|to| !to.is_empty())
+    }
+
+    /// What it is built with: normal and build dependencies, the optional ones too.
+    pub(crate) fn built_with(&self) -> impl Iterator<Item = &str> {
+        self.dependencies
+            .iter()
+            .filter(|dependency| dependency.kind.as_deref() != Some("dev"))
+            .map(|dependency| dependency.name.as_str())
+    }
+}
+
+impl Metadata {
+    /// Asks cargo, with every feature on, so that no optional dependency hides.
+    pub(crate) fn read(sh: &Shell) -> anyhow::Result<Self> {
+        let json = cmd!(sh, "cargo metadata --format-version 1 --all-features")
+            .quiet()
+            .read()?;
+        Self::parse(&json)
+    }
+
+    pub(crate) fn parse(json: &str) -> anyhow::Result<Self> {
+        serde_json::from_str(json).context("cargo metadata has an unknown form")
+    }
+
+    /// The crates of this workspace.
+    pub(crate) fn members(&self) -> impl Iterator<Item = &Package> {
+        self.packages
+            .iter()
+            .filter(|package| self.workspace_members.contains(&package.id))
+    }
+
+    /// The crates of this workspace that go to the registry.
+    pub(crate) fn published(&self) -> impl Iterator<Item = &Package> {
+        self.members().filter(|package| package.is_published())
+    }
+
+    /// A member's directory, from the root.
+    pub(crate) fn directory<'a>(&self, package: &'a Package) -> &'a str {
+        package
+            .manifest_path
+            .strip_prefix(&self.workspace_root)
+            .and_then(|path| path.strip_suffix("Cargo.toml"))
+            .unwrap_or(&package.manifest_path)
+            .trim_matches('/')
+    }
+
+    /// Each package that `root` is built with, however indirectly, and the path to it.
+    pub(crate) fn tree(&self, root: &Package) -> Vec<Vec<&str>> {
+        let nodes: BTreeMap<&str, &Node> = self
+            .resolve
+            .nodes
+            .iter()
+            .map(|node| (node.id.as_str(), node))
+            .collect();
+        let names: BTreeMap<&str, &str> = self
+            .packages
+            .iter()
+            .map(|package| (package.id.as_str(), package.name.as_str()))
+            .collect();
+
+        let mut seen = BTreeSet::from([root.id.as_str()]);
+        let mut open = vec![(root.id.as_str(), Vec::new())];
+        let mut found = Vec::new();
+        while let Some((id, path)) = open.pop() {
+            let normal = nodes.get(id).into_iter().flat_map(|node| {
+                node.deps
+                    .iter()
+                    .filter(|dependency| {
+                        dependency.dep_kinds.iter().any(|kind| kind.kind.is_none())
+                    })
+                    .map(|dependency| dependency.pkg.as_str())
+            });
+            for dependency in normal {
+                if seen.insert(dependency) {
+                    let mut path = path.clone();
+                    path.push(names.get(dependency).copied().unwrap_or(dependency));
+                    found.push(path.clone());
+                    open.push((dependency, path));
+                }
+            }
+        }
+        found
+    }
+}
+
+/// The root of the work tree.
+pub(crate) fn workspace_root() -> PathBuf {
+    let xtask = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().map_or_else(|| xtask.clone(), PathBuf::from)
+}

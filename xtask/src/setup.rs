@@ -1,0 +1,53 @@
+//! `cargo xtask setup`: what the other commands need.
+
+use xshell::{Shell, cmd};
+
+use crate::progress::step;
+
+/// What must be there, how to ask for it, and how to get it.
+const NEEDED: &[(&str, &[&str], &str)] = &[
+    (
+        "rustfmt",
+        &["cargo", "fmt", "--version"],
+        "run `rustup component add rustfmt`",
+    ),
+    (
+        "clippy",
+        &["cargo", "clippy", "--version"],
+        "run `rustup component add clippy`",
+    ),
+    (
+        "git",
+        &["git", "--version"],
+        "install it, on Debian with `apt-get install git`",
+    ),
+];
+
+/// Fails with one line for each thing that is missing.
+pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
+    step("setup", "rustfmt, clippy, git");
+    let missing: Vec<String> = NEEDED
+        .iter()
+        .filter(|(_, ask, _)| !answers(sh, ask))
+        .map(|(name, _, how)| format!("{name} is missing: {how}"))
+        .collect();
+    anyhow::ensure!(missing.is_empty(), "{}", missing.join("\n"));
+    Ok(())
+}
+
+/// cargo-nextest is a comfort: without it `cargo test` runs the same tests.
+pub(crate) fn has_nextest(sh: &Shell) -> bool {
+    answers(sh, &["cargo", "nextest", "--version"])
+}
+
+fn answers(sh: &Shell, command: &[&str]) -> bool {
+    let Some((program, args)) = command.split_first() else {
+        return false;
+    };
+    cmd!(sh, "{program} {args...}")
+        .quiet()
+        .ignore_stdout()
+        .ignore_stderr()
+        .run()
+        .is_ok()
+}

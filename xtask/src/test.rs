@@ -1,0 +1,45 @@
+//! `cargo xtask test`: every test there is, with one command.
+
+use std::ffi::OsString;
+
+use xshell::{Shell, cmd};
+
+use crate::{progress::step, setup};
+
+/// Runs the doc tests, then all others, so that the runner's summary is what ends the output.
+pub(crate) fn run(sh: &Shell, args: &[OsString]) -> anyhow::Result<()> {
+    setup::run(sh)?;
+
+    if args.is_empty() {
+        step("test", "doc tests");
+        cmd!(sh, "cargo test --workspace --doc").quiet().run()?;
+    } else {
+        step("test", "no doc tests: the arguments are the test runner's");
+    }
+
+    if setup::has_nextest(sh) {
+        step("test", "all others, with cargo-nextest");
+        let profile = if ci() { "ci" } else { "default" };
+        cmd!(
+            sh,
+            "cargo nextest run --workspace --profile {profile} {args...}"
+        )
+        .quiet()
+        .run()?;
+    } else {
+        step("test", "all others, with cargo test");
+        // Without this, one broken crate hides what is broken in the others.
+        let go_on: &[&str] = if ci() { &["--no-fail-fast"] } else { &[] };
+        cmd!(
+            sh,
+            "cargo test --workspace --all-targets {go_on...} {args...}"
+        )
+        .quiet()
+        .run()?;
+    }
+    Ok(())
+}
+
+fn ci() -> bool {
+    std::env::var_os("CI").is_some_and(|value| value == "true")
+}
