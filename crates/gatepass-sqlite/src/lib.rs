@@ -21,6 +21,9 @@
 //! one second at least) for its turn and for the lock of another process, and fails as
 //! [`Busy`](gatepass::StoreErrorKind::Busy) after that. Time is the machine's clock.
 //!
+//! Dropping the last handle finishes what is queued and closes the file, which takes a moment; the
+//! file is whole then, without the `-wal` beside it. A file that is created is for its owner alone.
+//!
 //! # Backups
 //!
 //! Copy the file with `sqlite3 sessions.db ".backup copy.db"` or `VACUUM INTO`. Restore only while no
@@ -28,6 +31,7 @@
 
 mod error;
 mod log;
+mod queue;
 mod reader;
 mod row;
 mod schema;

@@ -1,6 +1,7 @@
 //! The tables, and how an older file gets to them.
 
 use std::{
+    fs::File,
     path::Path,
     thread,
     time::{Duration, Instant},
@@ -68,6 +69,7 @@ pub(crate) fn open_writer(
     busy_timeout: Duration,
 ) -> Result<(Connection, String), OpenError> {
     let sqlite = |error| OpenError::new(path.to_owned(), error);
+    create_private(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
     let mut conn = connect(path, flags, busy_timeout).map_err(sqlite)?;
     let mode = enter_wal(&conn, busy_timeout).map_err(sqlite)?;
@@ -86,6 +88,16 @@ pub(crate) fn open_writer(
         |row| row.get(0),
     );
     Ok((conn, incarnation.map_err(sqlite)?))
+}
+
+/// Makes an empty file at `path` that its owner alone may read, if there is none: SQLite would make
+/// one with the rights of any file. What is wrong with the path, SQLite finds out next.
+fn create_private(path: &Path) {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let _ = options.open(path);
 }
 
 /// Opens a connection that can only read, on a file that [`open_writer`] has been at.

@@ -8,19 +8,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use crossbeam_channel::Receiver;
 use gatepass::{Clock, StoreError, StoreErrorKind, Timestamp};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{oneshot, watch};
 
-use crate::{error::Failure, log};
+use crate::{error::Failure, log, queue::Queue};
 
 /// Changes that one transaction makes at most. Enough that the `fsync` no longer matters, and few
 /// enough that the first caller does not wait for long.
 const GROUP: usize = 256;
-
-/// Changes that may wait. What does not fit would wait for longer than its caller.
-const QUEUE: usize = 4096;
 
 /// The transaction that a change is made in.
 pub(crate) struct Write<'a> {
@@ -30,7 +27,7 @@ pub(crate) struct Write<'a> {
 
 /// The way to the writing thread, which ends when this is dropped.
 pub(crate) struct Writer {
-    jobs: Sender<Box<dyn Job>>,
+    queue: Queue<Box<dyn Job>>,
     last_seq: watch::Receiver<i64>,
     #[cfg(test)]
     transactions: Arc<std::sync::atomic::AtomicUsize>,
@@ -43,7 +40,7 @@ impl Writer {
         busy_timeout: Duration,
         last_seq: i64,
     ) -> io::Result<Self> {
-        let (jobs, queue) = crossbeam_channel::bounded(QUEUE);
+        let (mut queue, jobs) = Queue::new();
         let (committed, last_seq) = watch::channel(last_seq);
         #[cfg(test)]
         let transactions = Arc::default();
@@ -55,11 +52,12 @@ impl Writer {
             #[cfg(test)]
             transactions: Arc::clone(&transactions),
         };
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("gatepass-writer".to_owned())
-            .spawn(move || thread.run(&queue))?;
+            .spawn(move || thread.run(&jobs))?;
+        queue.served_by(thread);
         Ok(Self {
-            jobs,
+            queue,
             last_seq,
             #[cfg(test)]
             transactions,
@@ -79,12 +77,7 @@ impl Writer {
             reply,
             queued_at: Instant::now(),
         };
-        self.jobs.try_send(Box::new(task)).map_err(|error| {
-            StoreError::new(match error {
-                TrySendError::Full(_) => StoreErrorKind::Busy,
-                TrySendError::Disconnected(_) => StoreErrorKind::Unavailable,
-            })
-        })?;
+        self.queue.send(Box::new(task))?;
         // A job that is dropped without an answer panicked, or shared its transaction with one that did.
         let dropped = Err(StoreError::new(StoreErrorKind::Unavailable));
         answer.await.unwrap_or(dropped)
@@ -155,10 +148,10 @@ struct Thread {
 }
 
 impl Thread {
-    fn run(mut self, queue: &Receiver<Box<dyn Job>>) {
+    fn run(mut self, jobs: &Receiver<Box<dyn Job>>) {
         let mut group = Vec::with_capacity(GROUP);
-        while let Ok(first) = queue.recv() {
-            let others = queue.try_iter().take(GROUP - 1);
+        while let Ok(first) = jobs.recv() {
+            let others = jobs.try_iter().take(GROUP - 1);
             for job in std::iter::once(first).chain(others) {
                 if job.is_abandoned() {
                     continue;
@@ -243,7 +236,7 @@ mod tests {
     use tokio::task::{JoinSet, yield_now};
 
     use super::*;
-    use crate::schema::open_writer;
+    use crate::{queue::LENGTH, schema::open_writer};
 
     struct Fixture {
         writer: Arc<Writer>,
@@ -346,7 +339,7 @@ mod tests {
             std::future::poll_fn(|context| {
                 assert!(first.as_mut().poll(context).is_pending());
                 // Taken by itself, so that the next one is not.
-                while !fixture.writer.jobs.is_empty() {
+                while !fixture.writer.queue.is_empty() {
                     thread::yield_now();
                 }
                 assert!(gone.as_mut().poll(context).is_pending());
@@ -382,7 +375,7 @@ mod tests {
         let fixture = fixture();
         let lock = fixture.lock();
         let mut callers = JoinSet::new();
-        for n in 0..(QUEUE + GROUP + 1) {
+        for n in 0..(LENGTH + GROUP + 1) {
             let n = i64::try_from(n).unwrap();
             callers.spawn(Fixture::insert(Arc::clone(&fixture.writer), n));
         }
@@ -391,7 +384,7 @@ mod tests {
         lock.execute_batch("COMMIT").unwrap();
         let answers = callers.join_all().await;
         let made = answers.iter().filter(|answer| answer.is_ok()).count();
-        assert!(made >= QUEUE);
+        assert!(made >= LENGTH);
         assert_eq!(fixture.rows().len(), made);
     }
 }

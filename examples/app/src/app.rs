@@ -38,10 +38,7 @@ impl App {
     pub async fn start(settings: &Settings) -> anyhow::Result<Self> {
         check_demo(settings)?;
         let store: Arc<dyn SessionStore> = match &settings.store {
-            StoreLocation::Sqlite(path) => {
-                secrets::create_private(path);
-                Arc::new(SqliteStore::open(path)?)
-            }
+            StoreLocation::Sqlite(path) => Arc::new(SqliteStore::open(path)?),
             StoreLocation::Memory => Arc::new(MemoryStore::new()),
         };
         let secret = match &settings.secret_file {

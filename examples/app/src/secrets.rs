@@ -95,17 +95,6 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     })
 }
 
-/// Makes an empty file at `path` that its owner alone may read, if there is none: SQLite would make
-/// one with the rights of any file, and there are password hashes in it. Whoever opens the file
-/// next finds out what is wrong with the path.
-pub(crate) fn create_private(path: &Path) {
-    let mut options = File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let _ = options.open(path);
-}
-
 #[cfg(unix)]
 fn warn_if_others_may_read(path: &Path, file: &File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
