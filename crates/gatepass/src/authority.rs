@@ -63,6 +63,7 @@ pub(crate) struct Settings {
     pub(crate) reuse: ReusePolicy,
     pub(crate) max_sessions: Option<NonZeroU32>,
     pub(crate) store_timeout: Duration,
+    pub(crate) authenticator_timeout: Duration,
     pub(crate) purge_interval: Duration,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
@@ -176,7 +177,6 @@ impl Authority {
     ///
     /// [`KeyError::NoSigningKey`] or [`KeyError::DuplicateKeyId`]; the old keys stay then.
     pub fn replace_keys(&self, keys: KeySet) -> Result<(), KeyError> {
-        keys.check_signing()?;
         self.inner.verifier.replace_keys(keys)
     }
 
@@ -190,11 +190,8 @@ impl Authority {
         let authenticator = self.inner.settings.authenticator.as_ref();
         let authenticator =
             authenticator.ok_or(InternalError::new("login without an authenticator"))?;
-        let authenticated = authenticator
-            .authenticate(credentials, &device)
-            .await
-            .map_err(not_authenticated);
-        let grant = authenticated.inspect_err(|error| {
+        let authenticated = self.consult(authenticator.authenticate(credentials, &device));
+        let grant = authenticated.await.inspect_err(|error| {
             if let Error::Refused(refusal) = error {
                 // The name as typed: it may be a password in the wrong field, so it is not logged.
                 info!(target: "gatepass", reason = refusal.reason(), "login.refused");
@@ -356,11 +353,7 @@ impl Authority {
         let Some(authenticator) = &self.inner.settings.authenticator else {
             return Ok(None);
         };
-        match authenticator
-            .reread(session)
-            .await
-            .map_err(not_authenticated)?
-        {
+        match self.consult(authenticator.reread(session)).await? {
             Reread::Unchanged => Ok(None),
             Reread::Changed(grant) if grant.subject() != session.subject() => {
                 Err(GrantError::SubjectChanged.into())
@@ -556,6 +549,18 @@ impl Authority {
             .map_err(Error::from)
     }
 
+    /// Waits for the application's authenticator, but not for ever.
+    async fn consult<T>(
+        &self,
+        answer: impl Future<Output = Result<T, AuthenticationError>>,
+    ) -> Result<T, Error> {
+        let answer = tokio::time::timeout(self.inner.settings.authenticator_timeout, answer).await;
+        let late = || AuthenticationError::Unavailable(StoreError::new(StoreErrorKind::TimedOut));
+        answer
+            .unwrap_or_else(|_| Err(late()))
+            .map_err(not_authenticated)
+    }
+
     fn check_grant(&self, grant: &Grant) -> Result<(), GrantError> {
         let Settings {
             reuse,
@@ -579,7 +584,8 @@ impl Authority {
     /// A fresh access token of the session, and the refresh token of its current generation.
     fn answer(&self, session: &Session) -> Result<(Issued, TokenId), Error> {
         let settings = &self.inner.settings;
-        let now = settings.clock.now();
+        // In whole seconds, as tokens say it, so that a lifetime of 900 s is one of 900 s.
+        let now = settings.clock.now().truncated_to_secs();
         let token = TokenId::random(&*settings.random)?;
         let ttl = session
             .grant

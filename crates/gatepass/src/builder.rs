@@ -283,6 +283,7 @@ pub struct AuthorityBuilder {
     max_sessions: Option<NonZeroU32>,
     purge_interval: Duration,
     authenticator: Option<Arc<dyn Authenticator>>,
+    authenticator_timeout: Duration,
     random: Arc<dyn Random>,
 }
 
@@ -309,6 +310,7 @@ impl AuthorityBuilder {
             max_sessions: None,
             purge_interval: MINUTE,
             authenticator: None,
+            authenticator_timeout: Duration::from_secs(10),
             random: Arc::new(SystemRandom),
         }
     }
@@ -376,6 +378,12 @@ impl AuthorityBuilder {
         self
     }
 
+    /// How long the authenticator may take before it counts as failed. Default 10 s.
+    pub fn authenticator_timeout(mut self, timeout: Duration) -> Self {
+        self.authenticator_timeout = timeout;
+        self
+    }
+
     /// Where unguessable bytes come from. Default [`SystemRandom`].
     pub fn random(mut self, random: impl Random) -> Self {
         self.random = Arc::new(random);
@@ -437,6 +445,16 @@ impl AuthorityBuilder {
             must,
         )?;
 
+        let (least, most) = (Duration::from_millis(10), Duration::from_secs(3600));
+        let must = "between 10 ms and 1 hour";
+        check_duration(
+            "authenticator timeout",
+            self.authenticator_timeout,
+            least,
+            most,
+            must,
+        )?;
+
         let keys = self.keys.unwrap_or_else(|| {
             let active = KeySet::signing(SigningKey::derived(&self.master));
             self.previous.iter().fold(active, |keys, former| {
@@ -453,6 +471,7 @@ impl AuthorityBuilder {
             reuse: self.reuse,
             max_sessions: self.max_sessions,
             store_timeout: self.settings.store_timeout,
+            authenticator_timeout: self.authenticator_timeout,
             purge_interval: self.purge_interval,
             clock: Arc::clone(&self.settings.clock),
             random: self.random,

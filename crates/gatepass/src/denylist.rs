@@ -20,7 +20,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     Clock, Cursor, Pull, Revocation, RevocationLog, Revoked, SessionId, Status, StoreError,
-    StoreErrorKind, Timestamp, TokenId,
+    StoreErrorKind, Timestamp, TokenId, horizon::Horizon,
 };
 
 /// How fresh the knowledge of revocations must be that a token is judged by.
@@ -60,6 +60,8 @@ pub(crate) struct Replica {
     reload: Mutex<Option<Entries>>,
     /// Where the next pull goes on. Whoever holds it is the one who pulls.
     cursor: tokio::sync::Mutex<Option<Cursor>>,
+    /// By which it is reckoned how long entries are kept.
+    horizon: Mutex<Horizon>,
     /// How many pulls have failed, so that those who waited for one share its failure.
     failures: AtomicU64,
 }
@@ -80,8 +82,8 @@ struct Reading {
 /// bounded cache would evict the freshest revocations first.
 type Entries = Cache<Revoked, Duration>;
 
-/// Shortest time that an entry is kept. By the time it is computed, the wall clock may be far ahead
-/// and be set right later; the entry must still be there then.
+/// Shortest time that an entry is kept. The wall clock may have been ahead from the start, and be set
+/// right later; the entry must still be there then.
 const MIN_KEPT: Duration = Duration::from_secs(3600);
 /// Longest time that an entry is kept: moka refuses deadlines that are absurdly far away.
 const MAX_KEPT: Duration = Duration::from_secs(10 * 366 * 86_400);
@@ -121,6 +123,7 @@ impl Replica {
             wall: clock.now(),
             monotonic: clock.monotonic(),
         };
+        let horizon = Horizon::new(&*clock);
         let replica = Self {
             log,
             clock,
@@ -131,6 +134,7 @@ impl Replica {
             }),
             reload: Mutex::default(),
             cursor: tokio::sync::Mutex::default(),
+            horizon: Mutex::new(horizon),
             failures: AtomicU64::default(),
         };
         let mut cursor = replica.cursor.lock().await;
@@ -292,7 +296,9 @@ impl Replica {
     }
 
     fn insert(&self, entries: &Entries, revocation: &Revocation) {
-        let kept = (revocation.until + Revocation::RETENTION_MARGIN).since(self.clock.now());
+        let mut horizon = self.horizon.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = horizon.now(&*self.clock);
+        let kept = (revocation.until + Revocation::RETENTION_MARGIN).since(now);
         entries.insert(revocation.target, kept.clamp(MIN_KEPT, MAX_KEPT));
     }
 

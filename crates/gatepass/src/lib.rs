@@ -16,6 +16,7 @@ mod crypto;
 mod denylist;
 mod error;
 mod grant;
+mod horizon;
 mod ids;
 mod keys;
 mod pass;

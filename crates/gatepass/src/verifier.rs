@@ -240,9 +240,12 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// [`KeyError::DuplicateKeyId`]; the old keys stay then. For the verifier of an
-    /// [`Authority`](crate::Authority) use [`Authority::replace_keys`](crate::Authority::replace_keys).
+    /// [`KeyError::DuplicateKeyId`], or [`KeyError::NoSigningKey`] where the old keys can sign and the
+    /// new ones cannot. The old keys stay then.
     pub fn replace_keys(&self, keys: KeySet) -> Result<(), KeyError> {
+        if self.inner.keys.load().active().is_some() {
+            keys.check_signing()?;
+        }
         keys.check()?;
         self.inner.keys.store(Arc::new(keys));
         Ok(())
