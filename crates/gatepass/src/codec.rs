@@ -107,7 +107,9 @@ fn decode(segment: &str) -> Result<Vec<u8>, Refusal> {
 }
 
 fn parse<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, Refusal> {
-    serde_json::from_slice(json).map_err(|_| Refusal::Malformed)
+    // All of it must be UTF-8 (RFC 7515 §5.2), also the members that are skipped unread.
+    let json = str::from_utf8(json).map_err(|_| Refusal::Malformed)?;
+    serde_json::from_str(json).map_err(|_| Refusal::Malformed)
 }
 
 /// RFC 9068 §4: `at+jwt` or `application/at+jwt`; media types know no case (RFC 7515 §4.1.9).
