@@ -43,9 +43,11 @@ pub fn refuse(error: &Error, realm: &str, surface: Surface) -> Reply {
 fn refused(refusal: &Refusal, realm: &str, surface: Surface) -> Reply {
     let description = refusal.to_string();
     let reply = |status, error| Reply::error(status, error, &description, refusal.reason());
+    let realm = quotable(realm);
     let challenge = |error: &str, further: String| {
         format!(
-            r#"Bearer realm="{realm}", error="{error}", error_description="{description}"{further}"#
+            r#"Bearer realm="{realm}", error="{error}", error_description="{}"{further}"#,
+            quotable(&description)
         )
     };
     let bare_challenge = || format!(r#"Bearer realm="{realm}""#);
@@ -91,6 +93,11 @@ fn refused(refusal: &Refusal, realm: &str, surface: Surface) -> Reply {
             challenge("invalid_token", String::new()),
         ),
     }
+}
+
+/// `text` for the inside of a quoted string (RFC 9110 §5.6.4), which it cannot end.
+fn quotable(text: &str) -> String {
+    text.replace('\\', r"\\").replace('"', r#"\""#)
 }
 
 /// Rounded up, so that nobody comes back too early.
