@@ -1,0 +1,1162 @@
+//! What each refusal and each failure is on the wire, and what the endpoints make of odd requests.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{collections::BTreeSet, time::Duration};
+
+use gatepass::{
+    AuthenticationError, Authenticator, Authority, Credentials, Demand, Device, Error, Grant,
+    GrantError, InternalError, Issued, MasterSecret, MemoryStore, Refusal, Reread, Scopes, Session,
+    StoreError, StoreErrorKind, Subject, async_trait,
+    wire::{Endpoints, Field, Reply, RequestBody, RequestHead, Surface, refuse},
+};
+use gatepass_testkit::{Fault, FaultHandle, FaultyStore, ManualClock};
+use serde_json::{Value, json};
+
+const REALM: &str = "https://shop.example";
+const PASSWORD: &str = "wonderland";
+const MARKER: &str = "postgres://shop:hunter2@db/shop";
+const JSON: (&str, &[u8]) = ("content-type", b"application/json");
+
+/// A refusal, and where it refuses access: status, `error`, what follows the realm, `Retry-After`.
+type Row = (
+    Refusal,
+    u16,
+    &'static str,
+    Option<&'static str>,
+    Option<&'static str>,
+);
+
+fn rows() -> Vec<Row> {
+    let invalid = |refusal, challenge| (refusal, 401, "invalid_token", Some(challenge), None);
+    vec![
+        (Refusal::Missing, 401, "missing_token", Some(""), None),
+        (
+            Refusal::Ambiguous,
+            400,
+            "invalid_request",
+            Some(
+                r#", error="invalid_request", error_description="the credentials are not exactly one well-formed bearer token""#,
+            ),
+            None,
+        ),
+        invalid(
+            Refusal::Malformed,
+            r#", error="invalid_token", error_description="the token is malformed""#,
+        ),
+        invalid(
+            Refusal::BadSignature,
+            r#", error="invalid_token", error_description="the signature of the token is not valid""#,
+        ),
+        invalid(
+            Refusal::UnknownKey,
+            r#", error="invalid_token", error_description="the token names no key that is trusted here""#,
+        ),
+        invalid(
+            Refusal::WrongType,
+            r#", error="invalid_token", error_description="the token is of another type""#,
+        ),
+        invalid(
+            Refusal::WrongIssuer,
+            r#", error="invalid_token", error_description="the token is from another issuer""#,
+        ),
+        invalid(
+            Refusal::WrongAudience,
+            r#", error="invalid_token", error_description="the token is for another audience""#,
+        ),
+        invalid(
+            Refusal::Expired,
+            r#", error="invalid_token", error_description="the token has expired""#,
+        ),
+        invalid(
+            Refusal::NotYetValid,
+            r#", error="invalid_token", error_description="the token is not valid yet""#,
+        ),
+        invalid(
+            Refusal::Revoked,
+            r#", error="invalid_token", error_description="the token has been revoked""#,
+        ),
+        invalid(
+            Refusal::UnknownSession,
+            r#", error="invalid_token", error_description="the session is not known""#,
+        ),
+        invalid(
+            Refusal::SessionEnded,
+            r#", error="invalid_token", error_description="the session has ended""#,
+        ),
+        invalid(
+            Refusal::RefreshExpired,
+            r#", error="invalid_token", error_description="the refresh token has expired""#,
+        ),
+        invalid(
+            Refusal::Reused,
+            r#", error="invalid_token", error_description="the refresh token was used before""#,
+        ),
+        invalid(
+            Refusal::WrongClient,
+            r#", error="invalid_token", error_description="the refresh token belongs to another client""#,
+        ),
+        invalid(
+            Refusal::BadCredentials,
+            r#", error="invalid_token", error_description="the user name or the password is wrong""#,
+        ),
+        (
+            Refusal::InsufficientScope {
+                required: Scopes::parse("b a !#[]~").unwrap(),
+            },
+            403,
+            "insufficient_scope",
+            Some(
+                r##", error="insufficient_scope", error_description="the token lacks a scope", scope="!#[]~ a b""##,
+            ),
+            None,
+        ),
+        (
+            Refusal::AuthenticationTooOld {
+                max_age: Duration::from_secs(300),
+            },
+            401,
+            "insufficient_user_authentication",
+            Some(
+                r#", error="insufficient_user_authentication", error_description="a more recent authentication is required", max_age="300""#,
+            ),
+            None,
+        ),
+        (
+            Refusal::TooManyAttempts {
+                retry_after: Duration::from_millis(1001),
+            },
+            429,
+            "slow_down",
+            None,
+            Some("2"),
+        ),
+    ]
+}
+
+fn header<'r>(reply: &'r Reply, name: &str) -> Option<&'r str> {
+    let mut values = reply.headers().filter(|(own, _)| *own == name);
+    let value = values.next().map(|(_, value)| value);
+    assert!(values.next().is_none(), "{name} twice");
+    value
+}
+
+fn body(reply: &Reply) -> Value {
+    serde_json::from_slice(reply.body()).unwrap()
+}
+
+fn assert_well_formed(case: &str, reply: &Reply) {
+    for (name, value) in reply.headers() {
+        assert!(
+            value.bytes().all(|byte| matches!(byte, b' '..=b'~')),
+            "{case}: {name}: {value:?}"
+        );
+        assert!(
+            name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'-')),
+            "{case}: {name:?}"
+        );
+    }
+    assert_eq!(header(reply, "cache-control"), Some("no-store"), "{case}");
+    // A reply to HEAD keeps the type of the body that it leaves out.
+    if !case.starts_with("HEAD ") {
+        let typed = header(reply, "content-type");
+        let expected = (!reply.body().is_empty()).then_some("application/json");
+        assert_eq!(typed, expected, "{case}");
+    }
+}
+
+#[test]
+fn each_refusal_has_its_status_name_and_challenge() {
+    for (refusal, status, error, challenge, retry_after) in rows() {
+        let case = refusal.reason();
+        let description = refusal.to_string();
+        let reply = refuse(&refusal.clone().into(), REALM, Surface::Resource);
+        assert_well_formed(case, &reply);
+        assert_eq!(reply.status(), status, "{case}");
+        let challenge =
+            challenge.map(|rest| format!(r#"Bearer realm="https://shop.example"{rest}"#));
+        assert_eq!(
+            header(&reply, "www-authenticate"),
+            challenge.as_deref(),
+            "{case}"
+        );
+        assert_eq!(header(&reply, "retry-after"), retry_after, "{case}");
+        let expected = json!({ "error": error, "error_description": description, "reason": case });
+        assert_eq!(body(&reply), expected, "{case}");
+
+        // Where tokens are granted, all is one error: only the reason differs.
+        let reply = refuse(&refusal.into(), REALM, Surface::Grant);
+        assert_well_formed(case, &reply);
+        let slow = status == 429;
+        let (status, error) = if slow {
+            (429, "slow_down")
+        } else {
+            (401, "invalid_grant")
+        };
+        assert_eq!(reply.status(), status, "{case}, grant");
+        let challenge = (!slow).then_some(r#"Bearer realm="https://shop.example""#);
+        assert_eq!(
+            header(&reply, "www-authenticate"),
+            challenge,
+            "{case}, grant"
+        );
+        assert_eq!(header(&reply, "retry-after"), retry_after, "{case}, grant");
+        let expected = json!({ "error": error, "error_description": description, "reason": case });
+        assert_eq!(body(&reply), expected, "{case}, grant");
+    }
+}
+
+#[test]
+fn a_wait_is_rounded_up_and_never_absurd() {
+    for (wait, secs) in [
+        (Duration::ZERO, "0"),
+        (Duration::from_nanos(1), "1"),
+        (Duration::from_secs(60), "60"),
+        (Duration::MAX, "18446744073709551615"),
+    ] {
+        let refusal = Refusal::TooManyAttempts { retry_after: wait };
+        let reply = refuse(&refusal.into(), REALM, Surface::Grant);
+        assert_eq!(header(&reply, "retry-after"), Some(secs), "{wait:?}");
+    }
+}
+
+/// The variants of `pub enum name` in this source text.
+fn variants<'s>(source: &'s str, name: &str) -> BTreeSet<&'s str> {
+    let (_, rest) = source.split_once(&format!("pub enum {name} {{\n")).unwrap();
+    let (inside, _) = rest.split_once("\n}").unwrap();
+    inside
+        .lines()
+        .filter_map(|line| line.strip_prefix("    "))
+        .filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase()))
+        .map(|line| line.split([' ', ',', '(']).next().unwrap())
+        .collect()
+}
+
+#[test]
+fn no_variant_is_without_a_row() {
+    let errors = include_str!("../../crates/gatepass/src/error.rs");
+    let shown: Vec<String> = rows().iter().map(|row| format!("{:?}", row.0)).collect();
+    let of_rows: BTreeSet<&str> = shown
+        .iter()
+        .map(|row| row.split(' ').next().unwrap())
+        .collect();
+    assert_eq!(of_rows, variants(errors, "Refusal"));
+    let reasons: BTreeSet<_> = rows().iter().map(|row| row.0.reason()).collect();
+    assert_eq!(reasons.len(), rows().len(), "one reason for each refusal");
+    for reason in reasons {
+        let plain = |c: char| c.is_ascii_lowercase() || c == '_';
+        assert!(
+            !reason.is_empty() && reason.chars().all(plain),
+            "{reason:?}"
+        );
+    }
+
+    let failures: BTreeSet<_> = ["Refused", "Store", "Grant", "Internal"].into();
+    assert_eq!(
+        variants(errors, "Error"),
+        failures,
+        "see the failures below"
+    );
+    let surfaces = include_str!("../../crates/gatepass/src/wire/refusal.rs");
+    let both: BTreeSet<_> = ["Resource", "Grant"].into();
+    assert_eq!(variants(surfaces, "Surface"), both);
+}
+
+#[test]
+fn our_own_failures_reveal_nothing() {
+    let source = || std::io::Error::other(MARKER);
+    let unavailable = json!({
+        "error": "temporarily_unavailable",
+        "error_description": "the service is temporarily unavailable, try again",
+        "reason": "store_unavailable",
+    });
+    let internal = json!({
+        "error": "server_error",
+        "error_description": "the server failed",
+        "reason": "internal",
+    });
+    let cases: [(&str, Error, u16, &Value); 9] = [
+        (
+            "unavailable",
+            StoreError::unavailable(source()).into(),
+            503,
+            &unavailable,
+        ),
+        (
+            "corrupt",
+            StoreError::corrupt(source()).into(),
+            503,
+            &unavailable,
+        ),
+        (
+            "timed out",
+            StoreError::new(StoreErrorKind::TimedOut).into(),
+            503,
+            &unavailable,
+        ),
+        (
+            "busy",
+            StoreError::new(StoreErrorKind::Busy).into(),
+            503,
+            &unavailable,
+        ),
+        (
+            "a reserved claim",
+            GrantError::ReservedClaim(MARKER.into()).into(),
+            500,
+            &internal,
+        ),
+        (
+            "a name",
+            GrantError::from(Subject::new("").unwrap_err()).into(),
+            500,
+            &internal,
+        ),
+        ("too large", GrantError::TooLarge.into(), 500, &internal),
+        (
+            "another subject",
+            GrantError::SubjectChanged.into(),
+            500,
+            &internal,
+        ),
+        (
+            "internal",
+            InternalError::new(MARKER).into(),
+            500,
+            &internal,
+        ),
+    ];
+    for (case, error, status, expected) in cases {
+        for surface in [Surface::Resource, Surface::Grant] {
+            let reply = refuse(&error, REALM, surface);
+            assert_well_formed(case, &reply);
+            assert_eq!(reply.status(), status, "{case}");
+            assert_eq!(body(&reply), *expected, "{case}");
+            assert_eq!(
+                header(&reply, "retry-after"),
+                (status == 503).then_some("2"),
+                "{case}"
+            );
+            assert_eq!(header(&reply, "www-authenticate"), None, "{case}");
+            assert_eq!(header(&reply, "set-cookie"), None, "{case}");
+            assert!(!format!("{reply:?}").contains("hunter2"), "{case}");
+        }
+    }
+    let unfit = serde_json::from_str::<u8>(&format!("{MARKER:?}")).unwrap_err();
+    for reply in [
+        Reply::missing_guard("GateLayer"),
+        Reply::unfit_claims(&unfit),
+    ] {
+        assert_well_formed("an extractor", &reply);
+        assert_eq!((reply.status(), body(&reply)), (500, internal.clone()));
+    }
+}
+
+/// The parameters of a challenge, or nothing if it breaks the grammar (RFC 9110 §11.6.1).
+fn parameters(challenge: &str) -> Option<Vec<(String, String)>> {
+    let mut rest = challenge.strip_prefix("Bearer ")?;
+    let mut all = Vec::new();
+    loop {
+        let (name, quoted) = rest.split_once("=\"")?;
+        let mut value = String::new();
+        let mut chars = quoted.char_indices();
+        let end = loop {
+            match chars.next()? {
+                (_, '\\') => value.push(chars.next()?.1),
+                (at, '"') => break at,
+                (_, c) => value.push(c),
+            }
+        };
+        all.push((name.to_owned(), value));
+        rest = quoted.get(end + 1..)?;
+        if rest.is_empty() {
+            return Some(all);
+        }
+        rest = rest.strip_prefix(", ")?;
+    }
+}
+
+#[test]
+fn nothing_breaks_out_of_a_quoted_string() {
+    let realms = [
+        ("plain", "shop", "shop"),
+        ("a quote", r#"shop", error="x"#, r#"shop", error="x"#),
+        ("a backslash at the end", r"shop\", r"shop\"),
+        ("an escaped quote", r#"shop\""#, r#"shop\""#),
+        ("a line", "shop\r\nset-cookie: a=b", "shopset-cookie: a=b"),
+        ("beyond ASCII", "shöp\u{7f}\0", "shp"),
+    ];
+    for (case, realm, expected) in realms {
+        for (refusal, ..) in rows() {
+            for surface in [Surface::Resource, Surface::Grant] {
+                let reply = refuse(&refusal.clone().into(), realm, surface);
+                assert_well_formed(case, &reply);
+                let Some(challenge) = header(&reply, "www-authenticate") else {
+                    continue;
+                };
+                let parameters = parameters(challenge);
+                let parameters = parameters.unwrap_or_else(|| panic!("{case}: {challenge}"));
+                let of = |name: &str| {
+                    parameters
+                        .iter()
+                        .find(|(own, _)| own == name)
+                        .map(|(_, value)| value.as_str())
+                };
+                assert_eq!(of("realm"), Some(expected), "{case}: {challenge}");
+                if of("error").is_some() {
+                    assert_eq!(
+                        of("error_description"),
+                        Some(&*refusal.to_string()),
+                        "{case}"
+                    );
+                    assert_eq!(of("error"), body(&reply)["error"].as_str(), "{case}");
+                }
+                let names: BTreeSet<_> = parameters.iter().map(|(name, _)| name).collect();
+                assert_eq!(names.len(), parameters.len(), "{case}: {challenge}");
+            }
+        }
+    }
+}
+
+/// One user, and what else a login sends ends up in a claim.
+struct Wonderland;
+
+#[async_trait]
+impl Authenticator for Wonderland {
+    async fn authenticate(&self, credentials: &Credentials) -> Result<Grant, AuthenticationError> {
+        match (credentials.username(), credentials.password()) {
+            ("alice", PASSWORD) => {}
+            ("hasty", _) => {
+                let retry_after = Duration::from_secs(9);
+                return Err(AuthenticationError::TooManyAttempts { retry_after });
+            }
+            ("offline", _) => {
+                return Err(AuthenticationError::unavailable(std::io::Error::other(
+                    MARKER,
+                )));
+            }
+            _ => return Err(AuthenticationError::BadCredentials),
+        }
+        let seen = json!({
+            "otp": credentials.extra::<Value>("otp"),
+            "nested": credentials.extra::<Value>("nested"),
+            "password": credentials.extra::<Value>("password"),
+        });
+        let grant = Grant::new(Subject::new("alice").unwrap());
+        Ok(grant.claims(&json!({ "seen": seen })).unwrap())
+    }
+
+    async fn reread(&self, _: &Session) -> Result<Reread, AuthenticationError> {
+        Ok(Reread::Unchanged)
+    }
+}
+
+struct Shop {
+    authority: Authority,
+    endpoints: Endpoints,
+    faults: FaultHandle,
+}
+
+impl Shop {
+    async fn open() -> Self {
+        let clock = ManualClock::new();
+        let store = FaultyStore::new(MemoryStore::with_clock(clock.clone()));
+        let faults = store.handle();
+        let secret = MasterSecret::from_bytes(&[1; 32]).unwrap();
+        let authority = Authority::builder(REALM, "shop-api", secret, store)
+            .clock(clock)
+            .authenticator(Wonderland)
+            .build()
+            .await
+            .unwrap();
+        let endpoints = Endpoints::builder(authority.clone()).build().unwrap();
+        Self {
+            authority,
+            endpoints,
+            faults,
+        }
+    }
+
+    async fn login(&self) -> Issued {
+        let grant = Grant::new(Subject::new("alice").unwrap());
+        self.authority
+            .issue(grant, Device::default())
+            .await
+            .unwrap()
+    }
+
+    async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &[u8])],
+        body: RequestBody<'_>,
+    ) -> Reply {
+        let values = |name| {
+            headers
+                .iter()
+                .filter(move |(own, _)| *own == name)
+                .map(|(_, value)| *value)
+        };
+        let head = RequestHead::collect(method, path, values);
+        let reply = self.endpoints.handle(&head, body).await;
+        assert_well_formed(&format!("{method} {path}"), &reply);
+        reply
+    }
+
+    async fn post(&self, path: &str, body: &str) -> Reply {
+        self.send(
+            "POST",
+            path,
+            &[JSON],
+            RequestBody::Complete(body.as_bytes()),
+        )
+        .await
+    }
+}
+
+const EMPTY: RequestBody<'_> = RequestBody::Complete(b"");
+
+#[tokio::test]
+async fn a_wrong_method_is_405_and_names_the_right_ones() {
+    let shop = Shop::open().await;
+    let bearer = format!("Bearer {}", shop.login().await.access_token.as_str());
+    let auth = ("authorization", bearer.as_bytes());
+    let allowed = [
+        ("/auth/login", "POST"),
+        ("/auth/refresh", "POST"),
+        ("/auth/logout", "POST"),
+        ("/auth/logout-all", "POST"),
+        ("/auth/sessions", "GET, HEAD, DELETE"),
+        ("/auth/sessions/AAAA", "DELETE"),
+    ];
+    let methods = [
+        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "post", "get", "BREW",
+        "",
+    ];
+    for (path, allow) in allowed {
+        for method in methods {
+            if allow.split(", ").any(|allowed| allowed == method) {
+                continue;
+            }
+            let reply = shop.send(method, path, &[auth], EMPTY).await;
+            let case = format!("{method} {path}");
+            assert_eq!(reply.status(), 405, "{case}");
+            assert_eq!(header(&reply, "allow"), Some(allow), "{case}");
+            if method == "HEAD" {
+                assert!(reply.body().is_empty(), "{case}");
+            } else {
+                assert_eq!(body(&reply)["error"], "invalid_request", "{case}");
+                assert_eq!(body(&reply)["reason"], "method_not_allowed", "{case}");
+            }
+        }
+    }
+    let verified = shop
+        .authority
+        .verifier()
+        .verify(bearer.trim_start_matches("Bearer "), &Demand::new())
+        .await;
+    assert!(verified.is_ok(), "a wrong method ended the session");
+}
+
+#[tokio::test]
+async fn a_path_is_an_endpoint_exactly_or_not_at_all() {
+    let shop = Shop::open().await;
+    let issued = shop.login().await;
+    let bearer = format!("Bearer {}", issued.access_token.as_str());
+    let auth = ("authorization", bearer.as_bytes());
+    let nowhere = [
+        "",
+        "/",
+        "/auth",
+        "/auth/",
+        "/auth/login/",
+        "//auth/login",
+        "/auth//login",
+        "/auth/./login",
+        "/auth/x/../login",
+        "/auth/Login",
+        "/AUTH/login",
+        "/auth/login;x",
+        "/auth/login%20",
+        "/auth/%6cogin",
+        "/auth%2Flogin",
+        "/authlogin",
+        "/auth/loginx",
+        "/x/auth/login",
+        "auth/login",
+        "/auth/sessions/",
+        "/auth/sessions/a/b",
+        "/auth/sessions//a",
+        "/auth/sessions/a/",
+        "/auth/session",
+        "/auth/logout-all/",
+        "/auth/login\0",
+        "/auth/login?x=1",
+    ];
+    for path in nowhere {
+        for method in ["POST", "GET", "DELETE"] {
+            let reply = shop
+                .send(method, path, &[auth, JSON], RequestBody::Complete(b"{}"))
+                .await;
+            assert_eq!(reply.status(), 404, "{method} {path:?}");
+            assert_eq!(body(&reply)["reason"], "not_found", "{method} {path:?}");
+        }
+    }
+    let id = issued.session_id.to_string();
+    let foreign = [
+        format!("{id}="),
+        format!("%{id}"),
+        id.to_lowercase(),
+        id.replacen(&id[..1], &format!("%{:02X}", id.as_bytes()[0]), 1),
+        "..".into(),
+        "{id}".into(),
+        "'".into(),
+    ];
+    for id in foreign {
+        let reply = shop
+            .send("DELETE", &format!("/auth/sessions/{id}"), &[auth], EMPTY)
+            .await;
+        assert_eq!(reply.status(), 404, "{id}");
+    }
+    let reply = shop
+        .send("DELETE", &format!("/auth/sessions/{id}"), &[auth], EMPTY)
+        .await;
+    assert_eq!((reply.status(), reply.body()), (204, &b""[..]));
+    let paths: Vec<_> = shop.endpoints.paths().collect();
+    assert_eq!(
+        paths,
+        [
+            "/auth/login",
+            "/auth/refresh",
+            "/auth/logout",
+            "/auth/logout-all",
+            "/auth/sessions",
+            "/auth/sessions/{id}"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_one_json_object_is_refused_for_what_it_is() {
+    let shop = Shop::open().await;
+    let good = br#"{"username":"alice","password":"wonderland"}"#;
+    let complete = RequestBody::Complete;
+    type Headers<'h> = &'h [(&'h str, &'h [u8])];
+    let json: Headers<'_> = &[JSON];
+    let cases: Vec<(&str, Headers<'_>, RequestBody<'_>, u16, &str)> = vec![
+        (
+            "too large",
+            json,
+            RequestBody::TooLarge,
+            413,
+            "body_too_large",
+        ),
+        ("stalled", json, RequestBody::Stalled, 408, "body_stalled"),
+        ("broken", json, RequestBody::Broken, 400, "body_unparseable"),
+        (
+            "no type",
+            &[],
+            complete(good),
+            415,
+            "unsupported_media_type",
+        ),
+        (
+            "a form",
+            &[("content-type", b"application/x-www-form-urlencoded")],
+            complete(good),
+            415,
+            "unsupported_media_type",
+        ),
+        (
+            "text",
+            &[("content-type", b"text/plain")],
+            complete(good),
+            415,
+            "unsupported_media_type",
+        ),
+        (
+            "JSON of a kind",
+            &[("content-type", b"application/problem+json")],
+            complete(good),
+            415,
+            "unsupported_media_type",
+        ),
+        (
+            "nearly JSON",
+            &[("content-type", b"application/jsonp")],
+            complete(good),
+            415,
+            "unsupported_media_type",
+        ),
+        (
+            "empty type",
+            &[("content-type", b"")],
+            complete(good),
+            415,
+            "unsupported_media_type",
+        ),
+        (
+            "two types",
+            &[JSON, JSON],
+            complete(good),
+            415,
+            "unsupported_media_type",
+        ),
+        (
+            "binary type",
+            &[("content-type", b"\xff")],
+            complete(good),
+            415,
+            "unsupported_media_type",
+        ),
+        ("empty", json, complete(b""), 400, "body_unparseable"),
+        (
+            "white space",
+            json,
+            complete(b" \n"),
+            400,
+            "body_unparseable",
+        ),
+        ("null", json, complete(b"null"), 400, "body_unparseable"),
+        ("an array", json, complete(b"[]"), 400, "body_unparseable"),
+        (
+            "a string",
+            json,
+            complete(b"\"x\""),
+            400,
+            "body_unparseable",
+        ),
+        (
+            "two objects",
+            json,
+            complete(b"{}{}"),
+            400,
+            "body_unparseable",
+        ),
+        (
+            "cut off",
+            json,
+            complete(&good[..20]),
+            400,
+            "body_unparseable",
+        ),
+        (
+            "a BOM",
+            json,
+            complete(b"\xef\xbb\xbf{}"),
+            400,
+            "body_unparseable",
+        ),
+        (
+            "invalid UTF-8",
+            json,
+            complete(b"{\"username\":\"\xff\",\"password\":\"x\"}"),
+            400,
+            "body_unparseable",
+        ),
+        (
+            "a form in JSON's clothes",
+            json,
+            complete(b"username=alice"),
+            400,
+            "body_unparseable",
+        ),
+        (
+            "a member twice",
+            json,
+            complete(br#"{"username":"alice","password":"x","password":"wonderland"}"#),
+            400,
+            "body_unparseable",
+        ),
+        (
+            "a member twice, escaped",
+            json,
+            complete(br#"{"username":"alice","password":"x","p\u0061ssword":"wonderland"}"#),
+            400,
+            "body_unparseable",
+        ),
+        (
+            "a nested member twice",
+            json,
+            complete(br#"{"username":"alice","password":"wonderland","x":[{"a":1,"a":1}]}"#),
+            400,
+            "body_unparseable",
+        ),
+        (
+            "no user",
+            json,
+            complete(br#"{"password":"wonderland"}"#),
+            400,
+            "missing_parameter",
+        ),
+        (
+            "no password",
+            json,
+            complete(br#"{"username":"alice"}"#),
+            400,
+            "missing_parameter",
+        ),
+        (
+            "a number for a user",
+            json,
+            complete(br#"{"username":1,"password":"x"}"#),
+            400,
+            "missing_parameter",
+        ),
+        (
+            "null for a password",
+            json,
+            complete(br#"{"username":"alice","password":null}"#),
+            400,
+            "missing_parameter",
+        ),
+    ];
+    for (case, headers, sent, status, reason) in cases {
+        let reply = shop.send("POST", "/auth/login", headers, sent).await;
+        assert_eq!(
+            (reply.status(), &body(&reply)["reason"]),
+            (status, &json!(reason)),
+            "{case}"
+        );
+        assert_eq!(body(&reply)["error"], "invalid_request", "{case}");
+        assert_eq!(header(&reply, "www-authenticate"), None, "{case}");
+        assert!(
+            !String::from_utf8_lossy(reply.body()).contains(PASSWORD),
+            "{case}"
+        );
+        if reason != "missing_parameter" {
+            for path in ["/auth/refresh", "/auth/logout"] {
+                if path == "/auth/logout" && case == "empty" {
+                    continue;
+                }
+                let other = shop.send("POST", path, headers, sent).await;
+                // A body that nobody can read is judged the same wherever it is sent.
+                let got = (other.status(), body(&other)["reason"].clone());
+                assert_eq!(got, (status, json!(reason)), "{case} to {path}");
+            }
+        }
+    }
+    let deep = format!(r#"{{"username":{}"#, "[".repeat(8000));
+    assert_eq!(shop.post("/auth/login", &deep).await.status(), 400);
+    for media_type in [
+        "application/json",
+        "Application/JSON",
+        "application/json; charset=utf-8",
+        " application/json ;x",
+    ] {
+        let typed = [("content-type", media_type.as_bytes())];
+        let reply = shop
+            .send("POST", "/auth/login", &typed, RequestBody::Complete(good))
+            .await;
+        assert_eq!(reply.status(), 200, "{media_type}");
+    }
+}
+
+#[tokio::test]
+async fn authentication_is_judged_before_the_body() {
+    let shop = Shop::open().await;
+    let broken = [
+        RequestBody::TooLarge,
+        RequestBody::Stalled,
+        RequestBody::Broken,
+        RequestBody::Complete(b"{"),
+        EMPTY,
+    ];
+    let places = [
+        ("POST", "/auth/logout-all"),
+        ("GET", "/auth/sessions"),
+        ("DELETE", "/auth/sessions"),
+        ("DELETE", "/auth/sessions/AAAA"),
+    ];
+    type Credentials<'h> = (&'h str, &'h [(&'h str, &'h [u8])], u16, &'h str);
+    let credentials: [Credentials<'_>; 5] = [
+        ("none", &[], 401, "missing"),
+        ("Basic", &[("authorization", b"Basic YTpi")], 401, "missing"),
+        (
+            "a bad token",
+            &[("authorization", b"Bearer a.b.c")],
+            401,
+            "malformed",
+        ),
+        (
+            "no token",
+            &[("authorization", b"Bearer ")],
+            400,
+            "ambiguous",
+        ),
+        (
+            "two headers",
+            &[
+                ("authorization", b"Bearer a"),
+                ("authorization", b"Bearer a"),
+            ],
+            400,
+            "ambiguous",
+        ),
+    ];
+    for sent in broken {
+        for (case, headers, status, reason) in credentials {
+            for (method, path) in places {
+                let reply = shop.send(method, path, headers, sent).await;
+                let got = (reply.status(), body(&reply)["reason"].clone());
+                assert_eq!(
+                    got,
+                    (status, json!(reason)),
+                    "{case}, {sent:?} to {method} {path}"
+                );
+                assert!(header(&reply, "www-authenticate").is_some(), "{case}");
+            }
+            if reason != "missing" {
+                let reply = shop.send("POST", "/auth/logout", headers, sent).await;
+                assert_eq!(reply.status(), status, "{case}, {sent:?} to logout");
+            }
+        }
+    }
+    let reply = shop.send("POST", "/auth/logout", &[], EMPTY).await;
+    assert_eq!(
+        (reply.status(), &body(&reply)["reason"]),
+        (401, &json!("missing"))
+    );
+}
+
+#[tokio::test]
+async fn a_head_request_gets_the_head_of_the_get() {
+    let shop = Shop::open().await;
+    let bearer = format!("Bearer {}", shop.login().await.access_token.as_str());
+    let auth = ("authorization", bearer.as_bytes());
+    for headers in [&[auth][..], &[]] {
+        let get = shop.send("GET", "/auth/sessions", headers, EMPTY).await;
+        let values = |name| {
+            headers
+                .iter()
+                .filter(move |(own, _)| *own == name)
+                .map(|(_, value)| *value)
+        };
+        let head = RequestHead::collect("HEAD", "/auth/sessions", values);
+        let reply = shop.endpoints.handle(&head, EMPTY).await;
+        assert_eq!(reply.status(), get.status());
+        assert!(reply.body().is_empty() && !get.body().is_empty());
+        assert!(reply.headers().eq(get.headers()));
+    }
+}
+
+#[tokio::test]
+async fn further_members_of_a_login_reach_the_authenticator() {
+    let shop = Shop::open().await;
+    let login = r#"{"otp":"123456","username":"alice","nested":{"a":[1,null]},"password":"wonderland","ü":1}"#;
+    let reply = shop.post("/auth/login", login).await;
+    assert_eq!(reply.status(), 200);
+    let token = body(&reply)["access_token"].as_str().unwrap().to_owned();
+    let pass = shop
+        .authority
+        .verifier()
+        .verify(&token, &Demand::new())
+        .await
+        .unwrap();
+    let claims: Value = pass.claims().unwrap();
+    let seen = json!({ "otp": "123456", "nested": { "a": [1, null] }, "password": null });
+    assert_eq!(
+        claims,
+        json!({ "seen": seen }),
+        "and the password is none of them"
+    );
+
+    // Elsewhere they are ignored.
+    let refresh =
+        json!({ "refresh_token": body(&reply)["refresh_token"], "x": [1], "username": "bob" });
+    assert_eq!(
+        shop.post("/auth/refresh", &refresh.to_string())
+            .await
+            .status(),
+        200
+    );
+    assert_eq!(
+        shop.post("/auth/logout", &refresh.to_string())
+            .await
+            .status(),
+        204
+    );
+}
+
+#[tokio::test]
+async fn a_token_answer_has_its_members_and_no_others() {
+    let shop = Shop::open().await;
+    let reply = shop
+        .post(
+            "/auth/login",
+            r#"{"username":"alice","password":"wonderland"}"#,
+        )
+        .await;
+    let answer = body(&reply);
+    let names: Vec<_> = answer
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "access_token",
+            "expires_in",
+            "refresh_at",
+            "refresh_token",
+            "scope",
+            "server_time",
+            "session_id",
+            "token_type"
+        ]
+    );
+    assert_eq!(
+        (&answer["token_type"], &answer["expires_in"]),
+        (&json!("Bearer"), &json!(900))
+    );
+    assert_eq!(answer["server_time"], json!(ManualClock::START.unix_secs()));
+}
+
+#[tokio::test]
+async fn refused_logins_differ_in_nothing_that_tells_users_apart() {
+    let shop = Shop::open().await;
+    let unknown = shop
+        .post("/auth/login", r#"{"username":"mallory","password":"x"}"#)
+        .await;
+    let wrong = shop
+        .post("/auth/login", r#"{"username":"alice","password":"x"}"#)
+        .await;
+    assert_eq!(
+        (unknown.status(), unknown.body()),
+        (wrong.status(), wrong.body())
+    );
+    assert!(unknown.headers().eq(wrong.headers()));
+    assert_eq!(
+        (wrong.status(), &body(&wrong)["error"]),
+        (401, &json!("invalid_grant"))
+    );
+    let hasty = shop
+        .post("/auth/login", r#"{"username":"hasty","password":"x"}"#)
+        .await;
+    assert_eq!(
+        (hasty.status(), header(&hasty, "retry-after")),
+        (429, Some("9"))
+    );
+    let offline = shop
+        .post("/auth/login", r#"{"username":"offline","password":"x"}"#)
+        .await;
+    assert_eq!(
+        (offline.status(), header(&offline, "retry-after")),
+        (503, Some("2"))
+    );
+    assert!(!String::from_utf8_lossy(offline.body()).contains("hunter2"));
+}
+
+#[tokio::test]
+async fn a_store_that_is_down_is_503_everywhere_and_refuses_nobody() {
+    let shop = Shop::open().await;
+    let issued = shop.login().await;
+    let bearer = format!("Bearer {}", issued.access_token.as_str());
+    let auth = ("authorization", bearer.as_bytes());
+    let refresh = json!({ "refresh_token": issued.refresh_token.as_str() }).to_string();
+    shop.faults
+        .inject_everywhere(Fault::Fail(StoreErrorKind::Unavailable));
+    let replies = [
+        (
+            "login",
+            shop.post(
+                "/auth/login",
+                r#"{"username":"alice","password":"wonderland"}"#,
+            )
+            .await,
+        ),
+        ("refresh", shop.post("/auth/refresh", &refresh).await),
+        ("logout", shop.post("/auth/logout", &refresh).await),
+        (
+            "logout by access token",
+            shop.send("POST", "/auth/logout", &[auth], EMPTY).await,
+        ),
+        (
+            "logout-all",
+            shop.send("POST", "/auth/logout-all", &[auth], EMPTY).await,
+        ),
+        (
+            "sessions",
+            shop.send("GET", "/auth/sessions", &[auth], EMPTY).await,
+        ),
+        (
+            "end others",
+            shop.send("DELETE", "/auth/sessions", &[auth], EMPTY).await,
+        ),
+    ];
+    for (case, reply) in replies {
+        assert_eq!(reply.status(), 503, "{case}");
+        assert_eq!(body(&reply)["reason"], "store_unavailable", "{case}");
+        assert_eq!(header(&reply, "www-authenticate"), None, "{case}");
+    }
+    shop.faults.heal();
+    assert_eq!(shop.post("/auth/refresh", &refresh).await.status(), 200);
+}
+
+#[tokio::test]
+async fn no_debug_shows_a_secret() {
+    let shop = Shop::open().await;
+    let issued = shop.login().await;
+    let login = br#"{"username":"alice","password":"wonderland"}"#;
+    let bearer = format!("Bearer {}", issued.access_token.as_str());
+    let headers = [("authorization", bearer.as_bytes()), JSON];
+    let head = RequestHead::collect("POST", "/auth/login", |name| {
+        headers
+            .iter()
+            .filter(move |(own, _)| *own == name)
+            .map(|(_, value)| *value)
+    });
+    let reply = shop
+        .endpoints
+        .handle(&head, RequestBody::Complete(login))
+        .await;
+    let token = body(&reply)["refresh_token"].as_str().unwrap().to_owned();
+    let pass = shop
+        .authority
+        .verifier()
+        .verify(issued.access_token.as_str(), &Demand::new())
+        .await
+        .unwrap();
+    let admission = shop
+        .authority
+        .verifier()
+        .guard(&head, &Demand::new())
+        .await
+        .unwrap();
+    let secret = MasterSecret::from_bytes(PASSWORD.repeat(4).as_bytes()).unwrap();
+    let builder = Authority::builder(REALM, "shop-api", secret.clone(), MemoryStore::new());
+    let shown = [
+        format!("{issued:?}"),
+        format!("{:?} {:?}", issued.access_token, issued.refresh_token),
+        format!("{reply:?}"),
+        format!("{head:?}"),
+        format!("{:?}", RequestBody::Complete(login)),
+        format!("{:?}", Field::Once(bearer.as_bytes())),
+        format!("{:?}", Credentials::new("alice", PASSWORD)),
+        format!("{pass:?} {admission:?}"),
+        format!("{secret:?} {builder:?}"),
+        format!(
+            "{:?} {:?} {:?}",
+            shop.authority,
+            shop.authority.verifier(),
+            shop.endpoints
+        ),
+        format!("{:?}", Endpoints::builder(shop.authority.clone())),
+    ];
+    let bytes = format!("{:?}", PASSWORD.as_bytes());
+    let signature = issued.access_token.as_str().rsplit('.').next().unwrap();
+    for shown in shown {
+        for hidden in [
+            PASSWORD,
+            bytes.trim_matches(['[', ']']),
+            signature,
+            issued.refresh_token.as_str(),
+            &token,
+            "gpr_",
+        ] {
+            assert!(!shown.contains(hidden), "{shown}");
+        }
+    }
+}
