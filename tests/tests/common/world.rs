@@ -1,0 +1,191 @@
+//! What the tests of sessions have in common: a store with a clock, and nodes on it.
+
+use std::{sync::Arc, time::Duration};
+
+use gatepass::{
+    Advance, Authority, AuthorityBuilder, Begun, Cursor, Demand, Device, EndReason, EndTarget,
+    Error, Grant, Issued, MasterSecret, MemoryStore, NewSession, Pass, Pull, Recover, Refusal,
+    Revocation, RevocationLog, RevokeToken, Session, SessionId, SessionStore, Staleness, Status,
+    StoreError, Subject, Timestamp, TokenId, async_trait,
+};
+use gatepass_sqlite::SqliteStore;
+use gatepass_testkit::ManualClock;
+use tempfile::TempDir;
+
+pub(crate) const SECRET: &[u8] = b"the master secret that all nodes of these tests share";
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+pub(crate) const DAY: Duration = Duration::from_secs(86_400);
+
+pub(crate) type Store = Arc<dyn SessionStore>;
+
+/// A store and the clock that it takes its time from.
+pub(crate) struct World {
+    pub(crate) store: Store,
+    pub(crate) clock: ManualClock,
+    /// Goes after the store.
+    _directory: Option<TempDir>,
+}
+
+impl World {
+    pub(crate) fn memory() -> Self {
+        let clock = ManualClock::new();
+        Self {
+            store: Arc::new(MemoryStore::with_clock(clock.clone())),
+            clock,
+            _directory: None,
+        }
+    }
+
+    pub(crate) fn sqlite() -> Self {
+        let clock = ManualClock::new();
+        let directory = TempDir::new().unwrap();
+        Self {
+            store: Arc::new(sqlite(&directory, "sessions.db", &clock)),
+            clock,
+            _directory: Some(directory),
+        }
+    }
+
+    /// A node of the world: store and clock are the world's.
+    pub(crate) async fn node(&self) -> Authority {
+        builder(Arc::clone(&self.store), &self.clock)
+            .build()
+            .await
+            .unwrap()
+    }
+}
+
+pub(crate) fn sqlite(directory: &TempDir, file: &str, clock: &ManualClock) -> SqliteStore {
+    SqliteStore::builder(directory.path().join(file))
+        .clock(clock.clone())
+        .open()
+        .unwrap()
+}
+
+/// A node that is like all others, and does not purge unless told to.
+pub(crate) fn builder(store: impl SessionStore, clock: &ManualClock) -> AuthorityBuilder {
+    let secret = MasterSecret::from_bytes(SECRET).unwrap();
+    Authority::builder("https://shop.example", "shop-api", secret, store)
+        .clock(clock.clone())
+        .purge_interval(DAY)
+}
+
+pub(crate) fn subject(name: &str) -> Subject {
+    Subject::new(name).unwrap()
+}
+
+pub(crate) async fn login(node: &Authority, name: &str) -> Issued {
+    let grant = Grant::new(subject(name));
+    node.issue(grant, Device::default()).await.unwrap()
+}
+
+pub(crate) async fn refresh(node: &Authority, issued: &Issued) -> Result<Issued, Error> {
+    node.refresh(issued.refresh_token.as_str()).await
+}
+
+pub(crate) async fn verify(node: &Authority, issued: &Issued) -> Result<Pass, Error> {
+    verify_with(node, issued, Staleness::Bounded).await
+}
+
+pub(crate) async fn verify_with(
+    node: &Authority,
+    issued: &Issued,
+    staleness: Staleness,
+) -> Result<Pass, Error> {
+    let demand = Demand::new().staleness(staleness);
+    let token = issued.access_token.as_str();
+    node.verifier().verify(token, &demand).await
+}
+
+/// The refusal that this is; anything else fails the test.
+#[track_caller]
+pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T, Error>) -> Refusal {
+    match result {
+        Err(Error::Refused(refusal)) => refusal,
+        other => panic!("not a refusal: {other:?}"),
+    }
+}
+
+/// Mounts claims about any store on every store.
+#[macro_export]
+macro_rules! on_both_stores {
+    ($($claim:ident)*) => {
+        mod in_memory {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $claim() {
+                    super::$claim($crate::world::World::memory()).await;
+                }
+            )*
+        }
+
+        mod in_sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $claim() {
+                    super::$claim($crate::world::World::sqlite()).await;
+                }
+            )*
+        }
+    };
+}
+
+/// A store whose log outlives the process as far as anybody can tell. It needs no thread of its own,
+/// as SQLite does, so that tokio's paused time waits for it.
+pub(crate) struct Durable(pub(crate) MemoryStore);
+
+#[async_trait]
+impl RevocationLog for Durable {
+    async fn pull(&self, after: Option<&Cursor>) -> Result<Pull, StoreError> {
+        self.0.pull(after).await
+    }
+
+    async fn changed(&self, after: &Cursor) {
+        self.0.changed(after).await;
+    }
+
+    async fn status(&self, session: SessionId, token: TokenId) -> Result<Status, StoreError> {
+        self.0.status(session, token).await
+    }
+}
+
+#[async_trait]
+impl SessionStore for Durable {
+    async fn begin(&self, new: NewSession) -> Result<Begun, StoreError> {
+        self.0.begin(new).await
+    }
+
+    async fn advance(&self, advance: Advance) -> Result<Option<Session>, StoreError> {
+        self.0.advance(advance).await
+    }
+
+    async fn recover(&self, recover: Recover) -> Result<Option<Session>, StoreError> {
+        self.0.recover(recover).await
+    }
+
+    async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError> {
+        self.0.load(id).await
+    }
+
+    async fn end(
+        &self,
+        target: EndTarget,
+        reason: EndReason,
+    ) -> Result<Vec<Revocation>, StoreError> {
+        self.0.end(target, reason).await
+    }
+
+    async fn revoke_token(&self, token: RevokeToken) -> Result<Option<Revocation>, StoreError> {
+        self.0.revoke_token(token).await
+    }
+
+    async fn sessions(&self, subject: &Subject) -> Result<Vec<Session>, StoreError> {
+        self.0.sessions(subject).await
+    }
+
+    async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        self.0.purge(horizon, limit).await
+    }
+}
