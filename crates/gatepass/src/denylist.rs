@@ -60,8 +60,15 @@ pub(crate) struct Replica {
     reload: Mutex<Option<Entries>>,
     /// Where the next pull goes on. Whoever holds it is the one who pulls.
     cursor: tokio::sync::Mutex<Option<Cursor>>,
+<<<<<<< HEAD
     /// By which it is reckoned how long entries are kept.
     horizon: Mutex<Horizon>,
+=======
+    /// How many pulls have begun, and which of them was the last to succeed, so that those who wait
+    /// share one that began after they came.
+    begun: AtomicU64,
+    succeeded: AtomicU64,
+>>>>>>> 2c0649b (Share one pull among all who wait for it, however long it takes)
     /// How many pulls have failed, so that those who waited for one share its failure.
     failures: AtomicU64,
 }
@@ -134,7 +141,12 @@ impl Replica {
             }),
             reload: Mutex::default(),
             cursor: tokio::sync::Mutex::default(),
+<<<<<<< HEAD
             horizon: Mutex::new(horizon),
+=======
+            begun: AtomicU64::default(),
+            succeeded: AtomicU64::default(),
+>>>>>>> 2c0649b (Share one pull among all who wait for it, however long it takes)
             failures: AtomicU64::default(),
         };
         let mut cursor = replica.cursor.lock().await;
@@ -217,9 +229,13 @@ impl Replica {
     /// Waits for a pull that satisfies `bound`, its own or somebody else's. Bounded by twice the
     /// timeout: for a pull that is under way, and for one more.
     async fn renew_lease(&self, bound: Duration) -> Result<(), StoreError> {
+        let begun = self.begun.load(Ordering::Acquire);
         let failures = self.failures.load(Ordering::Acquire);
         let mut cursor = self.cursor.lock().await;
-        if self.lease_holds(bound) {
+        // A pull that began since then satisfies every bound, however long it took. Otherwise those
+        // who wait would pull one after the other wherever a pull takes longer than the bound.
+        let pulled_since = self.succeeded.load(Ordering::Acquire) > begun;
+        if pulled_since || self.lease_holds(bound) {
             return Ok(());
         }
         if self.failures.load(Ordering::Acquire) != failures {
@@ -230,18 +246,20 @@ impl Replica {
         if let Err(error) = &pulled {
             warn!(target: "gatepass", error = %error, "denylist.stale");
         }
-        // A pull that began just now satisfies every bound, even one of zero.
         pulled
     }
 
     /// Pulls until there is no more, applies it, and counts from before the last part began.
     async fn pull(&self, cursor: &mut Option<Cursor>) -> Result<(), StoreError> {
+        let number = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
         let pulled = tokio::time::timeout(self.settings.timeout, self.pull_all(cursor)).await;
         let pulled = pulled.unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::TimedOut)));
         if pulled.is_err() {
             // An abandoned reload starts anew.
             *self.reload.lock().unwrap_or_else(PoisonError::into_inner) = None;
             self.failures.fetch_add(1, Ordering::AcqRel);
+        } else {
+            self.succeeded.store(number, Ordering::Release);
         }
         pulled
     }
