@@ -33,7 +33,11 @@ struct Nobody;
 
 #[async_trait]
 impl Authenticator for Nobody {
-    async fn authenticate(&self, _: &Credentials) -> Result<Grant, AuthenticationError> {
+    async fn authenticate(
+        &self,
+        _: &Credentials,
+        _: &gatepass::Device,
+    ) -> Result<Grant, AuthenticationError> {
         Err(AuthenticationError::BadCredentials)
     }
 

@@ -382,7 +382,11 @@ impl Users {
 
 #[async_trait]
 impl Authenticator for Users {
-    async fn authenticate(&self, _: &Credentials) -> Result<Grant, AuthenticationError> {
+    async fn authenticate(
+        &self,
+        _: &Credentials,
+        _: &Device,
+    ) -> Result<Grant, AuthenticationError> {
         match self.0.lock().unwrap().clone() {
             User::Unreachable => Err(unreachable_users()),
             _ => Err(AuthenticationError::BadCredentials),

@@ -52,7 +52,11 @@ struct Unchanged;
 
 #[async_trait]
 impl Authenticator for Unchanged {
-    async fn authenticate(&self, _: &Credentials) -> Result<Grant, AuthenticationError> {
+    async fn authenticate(
+        &self,
+        _: &Credentials,
+        _: &gatepass::Device,
+    ) -> Result<Grant, AuthenticationError> {
         Err(AuthenticationError::BadCredentials)
     }
 

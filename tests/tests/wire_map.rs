@@ -422,7 +422,11 @@ struct Wonderland;
 
 #[async_trait]
 impl Authenticator for Wonderland {
-    async fn authenticate(&self, credentials: &Credentials) -> Result<Grant, AuthenticationError> {
+    async fn authenticate(
+        &self,
+        credentials: &Credentials,
+        _: &Device,
+    ) -> Result<Grant, AuthenticationError> {
         match (credentials.username(), credentials.password()) {
             ("alice", PASSWORD) => {}
             ("hasty", _) => {

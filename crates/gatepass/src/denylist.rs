@@ -60,15 +60,12 @@ pub(crate) struct Replica {
     reload: Mutex<Option<Entries>>,
     /// Where the next pull goes on. Whoever holds it is the one who pulls.
     cursor: tokio::sync::Mutex<Option<Cursor>>,
-<<<<<<< HEAD
     /// By which it is reckoned how long entries are kept.
     horizon: Mutex<Horizon>,
-=======
     /// How many pulls have begun, and which of them was the last to succeed, so that those who wait
     /// share one that began after they came.
     begun: AtomicU64,
     succeeded: AtomicU64,
->>>>>>> 2c0649b (Share one pull among all who wait for it, however long it takes)
     /// How many pulls have failed, so that those who waited for one share its failure.
     failures: AtomicU64,
 }
@@ -141,12 +138,9 @@ impl Replica {
             }),
             reload: Mutex::default(),
             cursor: tokio::sync::Mutex::default(),
-<<<<<<< HEAD
             horizon: Mutex::new(horizon),
-=======
             begun: AtomicU64::default(),
             succeeded: AtomicU64::default(),
->>>>>>> 2c0649b (Share one pull among all who wait for it, however long it takes)
             failures: AtomicU64::default(),
         };
         let mut cursor = replica.cursor.lock().await;
