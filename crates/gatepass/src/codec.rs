@@ -4,14 +4,14 @@
 //! first, each step able to end it: length, three segments, header, key, signature, claims, type,
 //! issuer, audience. Time and revocation are the [`Verifier`](crate::Verifier)'s.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, collections::HashSet, fmt};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{
     Deserialize, Deserializer, Serialize,
-    de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
     Algorithm, ClientId, InternalError, KeySet, Pass, Refusal, Scopes, SessionId, Subject,
@@ -350,78 +350,84 @@ fn insert_strictly<'de, A: MapAccess<'de>>(
     name: String,
     map: &mut A,
 ) -> Result<(), A::Error> {
-    match object.insert(name, map.next_value_seed(StrictValue)?) {
+    let value = map.next_value::<&RawValue>()?;
+    let value = strict_value(value.get()).ok_or_else(|| de::Error::custom("a member twice"))?;
+    match object.insert(name, value) {
         None => Ok(()),
         Some(_) => Err(de::Error::custom("a member twice")),
     }
 }
 
-/// A JSON value in which no object has a member twice.
-pub(crate) struct StrictValue;
-
-impl<'de> DeserializeSeed<'de> for StrictValue {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
+/// The JSON object in `json`, in which no object has a member twice.
+pub(crate) fn strict_object(json: &[u8]) -> Option<Map<String, Value>> {
+    match strict_value(str::from_utf8(json).ok()?)? {
+        Value::Object(object) => Some(object),
+        _ => None,
     }
 }
 
-impl<'de> Visitor<'de> for StrictValue {
-    type Value = Value;
+/// The JSON value in `json`, in which no object has a member twice.
+///
+/// Read twice, so that serde_json makes the value itself: how it makes numbers depends on features
+/// that another crate of the build may turn on.
+fn strict_value(json: &str) -> Option<Value> {
+    let _: NoTwins = serde_json::from_str(json).ok()?;
+    serde_json::from_str(json).ok()
+}
+
+/// JSON in which no object has a member twice, whatever else it is.
+struct NoTwins;
+
+impl<'de> Deserialize<'de> for NoTwins {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for NoTwins {
+    type Value = Self;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JSON")
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        let mut values = Vec::new();
-        while let Some(value) = seq.next_element_seed(Self)? {
-            values.push(value);
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self, A::Error> {
+        while seq.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        let mut names = HashSet::new();
+        while let Some(name) = map.next_key::<String>()? {
+            map.next_value::<Self>()?;
+            if !names.insert(name) {
+                return Err(de::Error::custom("a member twice"));
+            }
         }
-        Ok(values.into())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        while let Some(name) = map.next_key()? {
-            insert_strictly(&mut object, name, &mut map)?;
-        }
-        Ok(object.into())
-    }
-}
-
-/// The JSON object in `json`, in which no object has a member twice.
-pub(crate) fn strict_object(json: &[u8]) -> Option<Map<String, Value>> {
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let value = StrictValue.deserialize(&mut deserializer).ok()?;
-    deserializer.end().ok()?;
-    match value {
-        Value::Object(object) => Some(object),
-        _ => None,
+        Ok(self)
     }
 }

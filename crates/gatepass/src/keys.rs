@@ -265,7 +265,8 @@ impl KeySet {
         self.retire(key, Timestamp::MAX)
     }
 
-    /// Accepts tokens of a key that no longer signs until the instant `until`: when its last token expires.
+    /// Accepts tokens of a key that no longer signs until the instant `until`: when the last one that
+    /// it signed has expired, and the leeway is over.
     #[must_use]
     pub fn retire(mut self, key: VerifyingKey, until: Timestamp) -> Self {
         self.verifying.push((key, until));
