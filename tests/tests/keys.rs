@@ -434,7 +434,10 @@ async fn a_replayed_answer_counts_from_now() {
         .refresh(issued.refresh_token.as_str())
         .await
         .unwrap();
-    assert_eq!(replayed.refresh_token, first.refresh_token);
+    assert_eq!(
+        replayed.refresh_token.as_str(),
+        first.refresh_token.as_str()
+    );
     assert_eq!(replayed.server_time, clock.now());
     let left = replayed.expires_at.since(replayed.server_time);
     let pass = verify(authority.verifier(), replayed.access_token.as_str())

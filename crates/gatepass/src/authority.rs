@@ -1,22 +1,22 @@
 //! The half that issues, refreshes and ends.
 
+mod issuing;
+mod refreshing;
+
 use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
-use tracing::{error, info, warn};
-use zeroize::Zeroizing;
+use tracing::info;
 
+pub use self::issuing::{AccessToken, Issued, RefreshToken};
 use crate::{
-    Advance, AuthenticationError, Authenticator, ClientId, Clock, Credentials, Decision, Device,
-    EndReason, EndTarget, Error, Generation, Grant, GrantError, InternalError, KeyError, KeySet,
-    MasterSecret, NewSession, OnReuse, Pass, Random, Recover, Refusal, Reread, ReusePolicy,
-    Revocation, RevokeToken, Revoked, Scopes, Session, SessionId, SessionStore, StoreError,
-    StoreErrorKind, Subject, Timestamp, TokenId, Verifier,
+    AuthenticationError, Authenticator, ClientId, Clock, Credentials, Device, EndReason, EndTarget,
+    Error, Grant, GrantError, InternalError, KeyError, KeySet, MasterSecret, NewSession, Pass,
+    Random, Refusal, ReusePolicy, Revocation, RevokeToken, Revoked, Session, SessionId,
+    SessionStore, StoreError, StoreErrorKind, Subject, Verifier,
     builder::AuthorityBuilder,
-    codec::{self, NewClaims},
-    decide, denylist,
+    denylist,
     purge::Purger,
-    random,
-    refresh::{self, Presented, RefreshKeys},
+    refresh::{self, RefreshKeys},
 };
 
 /// Begins sessions, refreshes and ends them: a [`Verifier`] plus the keys that sign and a [`SessionStore`].
@@ -69,64 +69,6 @@ pub(crate) struct Settings {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) authenticator: Option<Arc<dyn Authenticator>>,
 }
-
-macro_rules! token {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        ///
-        /// `Debug` does not show it, and its memory is overwritten when it is dropped.
-        #[derive(Clone, PartialEq, Eq)]
-        pub struct $name(Zeroizing<String>);
-
-        impl $name {
-            /// The text that the client gets.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(concat!(stringify!($name), "([redacted])"))
-            }
-        }
-    };
-}
-
-token! {
-    /// An access token (RFC 9068).
-    AccessToken
-}
-
-token! {
-    /// A refresh token (RFC 6749 §1.5), opaque to clients.
-    RefreshToken
-}
-
-/// What a login or a refresh gives to the client.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Issued {
-    /// For every request.
-    pub access_token: AccessToken,
-    /// For the next refresh.
-    pub refresh_token: RefreshToken,
-    /// When the access token expires, in whole seconds.
-    pub expires_at: Timestamp,
-    /// When the client should refresh: before the expiry, at a time that differs from client to client.
-    pub refresh_at: Timestamp,
-    /// The time here, for clients whose clock is wrong.
-    pub server_time: Timestamp,
-    /// What the access token allows.
-    pub scopes: Scopes,
-    /// The session.
-    pub session_id: SessionId,
-}
-
-/// How often a refresh that loses against others is decided anew. Each loss means that another one
-/// won, after which this one is answered as a replay; more than a few show a store that is broken.
-const MAX_LOST_RACES: usize = 8;
 
 /// Longest grant in bytes of JSON, so that any access token fits into 8 KiB.
 const MAX_GRANT: usize = 4096;
@@ -224,183 +166,6 @@ impl Authority {
         info!(
             target: "gatepass", subject = %begun.session.subject(), session = %begun.session.id,
             jti = %token, "session.issued"
-        );
-        Ok(issued)
-    }
-
-    /// Refreshes the session of a refresh token (RFC 6749 §6) for the application's own client.
-    ///
-    /// See [`decide`] for what becomes of which token. An [`Authenticator`] is asked about the user
-    /// first, so that its failure spends nothing.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Refused`] with the reason, [`Error::Store`] if store or users do not answer: the
-    /// client should try again with the same token.
-    pub async fn refresh(&self, refresh_token: &str) -> Result<Issued, Error> {
-        let refreshed = self.try_refresh(refresh_token).await;
-        if let Err(Error::Refused(refusal)) = &refreshed {
-            info!(target: "gatepass", reason = refusal.reason(), "refresh.refused");
-        }
-        refreshed
-    }
-
-    async fn try_refresh(&self, refresh_token: &str) -> Result<Issued, Error> {
-        let settings = &self.inner.settings;
-        let presented = settings.refresh_keys.open(refresh_token)?;
-        if settings.authenticator.is_none() {
-            // The common case is one round trip: advance at once, and look only if that did not fit.
-            let to = presented.generation.next();
-            if let Some(session) = self
-                .advance(presented.session, presented.generation, to, None)
-                .await?
-            {
-                return self.refreshed(&session);
-            }
-        }
-        for _ in 0..MAX_LOST_RACES {
-            if let Some(issued) = self.decide_and_act(presented).await? {
-                return Ok(issued);
-            }
-        }
-        Err(StoreError::new(StoreErrorKind::Busy).into())
-    }
-
-    /// Reads the session, decides, and does what was decided; `None` if another was faster.
-    async fn decide_and_act(&self, presented: Presented) -> Result<Option<Issued>, Error> {
-        let settings = &self.inner.settings;
-        let (session, now) = self
-            .ask("load", self.inner.store.load(presented.session))
-            .await?;
-        let generation = presented.generation;
-        let decision = decide(
-            session.as_ref(),
-            generation,
-            &settings.client,
-            &settings.reuse,
-            now,
-        );
-        let session = match (decision, session) {
-            (Decision::Refuse(refusal), _) => return Err(refusal.into()),
-            (_, None) => return Err(InternalError::new("a decision about no session").into()),
-            (Decision::Advance { from, to }, Some(session)) => {
-                let grant = self.reread(&session).await?;
-                let Some(session) = self.advance(session.id, from, to, grant).await? else {
-                    return Ok(None);
-                };
-                if from != generation {
-                    error!(
-                        target: "gatepass", subject = %session.subject(), session = %session.id,
-                        gap = generation.gap(from), "store.behind"
-                    );
-                }
-                return self.refreshed(&session).map(Some);
-            }
-            (Decision::Recover, Some(session)) => {
-                let grant = self.reread(&session).await?;
-                let recover = Recover {
-                    id: session.id,
-                    client: settings.client.clone(),
-                    generation: session.generation,
-                    grant,
-                    access_ttl: settings.access_ttl,
-                };
-                let recovered = self
-                    .ask("recover", self.inner.store.recover(recover))
-                    .await?;
-                let Some(session) = recovered else {
-                    return Ok(None);
-                };
-                warn!(
-                    target: "gatepass", subject = %session.subject(), session = %session.id,
-                    generation = generation.get(), "session.recovered"
-                );
-                session
-            }
-            (Decision::Replay, Some(session)) => session,
-            (Decision::Reuse { gap, age }, Some(session)) => {
-                return self.reused(&session, gap, age).await.map(Some);
-            }
-        };
-        let (issued, token) = self.answer(&session)?;
-        info!(
-            target: "gatepass", subject = %session.subject(), session = %session.id, jti = %token,
-            "session.replayed"
-        );
-        Ok(Some(issued))
-    }
-
-    async fn reused(
-        &self,
-        session: &Session,
-        gap: u32,
-        age: Option<Duration>,
-    ) -> Result<Issued, Error> {
-        warn!(
-            target: "gatepass", subject = %session.subject(), session = %session.id, gap,
-            age_ms = age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
-            "session.reuse_detected"
-        );
-        if self.inner.settings.reuse.on_reuse == OnReuse::EndSession {
-            self.end(EndTarget::Session(session.id), EndReason::Reuse)
-                .await?;
-        }
-        Err(Refusal::Reused.into())
-    }
-
-    /// What the user may have become; `None` if it is as it was.
-    async fn reread(&self, session: &Session) -> Result<Option<Grant>, Error> {
-        let Some(authenticator) = &self.inner.settings.authenticator else {
-            return Ok(None);
-        };
-        match self.consult(authenticator.reread(session)).await? {
-            Reread::Unchanged => Ok(None),
-            Reread::Changed(grant) if grant.subject() != session.subject() => {
-                Err(GrantError::SubjectChanged.into())
-            }
-            Reread::Changed(grant) => {
-                self.check_grant(&grant)?;
-                Ok(Some(grant))
-            }
-            Reread::Gone => {
-                self.end(EndTarget::Session(session.id), EndReason::UserGone)
-                    .await?;
-                Err(Refusal::SessionEnded.into())
-            }
-        }
-    }
-
-    async fn advance(
-        &self,
-        id: SessionId,
-        from: Generation,
-        to: Generation,
-        grant: Option<Grant>,
-    ) -> Result<Option<Session>, Error> {
-        let Settings {
-            client,
-            idle_ttl,
-            access_ttl,
-            ..
-        } = &self.inner.settings;
-        let client = client.clone();
-        let advance = Advance {
-            id,
-            client,
-            from,
-            to,
-            grant,
-            idle_ttl: *idle_ttl,
-            access_ttl: *access_ttl,
-        };
-        self.ask("advance", self.inner.store.advance(advance)).await
-    }
-
-    fn refreshed(&self, session: &Session) -> Result<Issued, Error> {
-        let (issued, token) = self.answer(session)?;
-        info!(
-            target: "gatepass", subject = %session.subject(), session = %session.id, jti = %token,
-            generation = session.generation.get(), "session.refreshed"
         );
         Ok(issued)
     }
@@ -579,55 +344,6 @@ impl Authority {
             Ok(json) if json.len() <= MAX_GRANT => Ok(()),
             _ => Err(GrantError::TooLarge),
         }
-    }
-
-    /// A fresh access token of the session, and the refresh token of its current generation.
-    fn answer(&self, session: &Session) -> Result<(Issued, TokenId), Error> {
-        let settings = &self.inner.settings;
-        // In whole seconds, as tokens say it, so that a lifetime of 900 s is one of 900 s.
-        let now = settings.clock.now().truncated_to_secs();
-        let token = TokenId::random(&*settings.random)?;
-        let ttl = session
-            .grant
-            .own_access_ttl()
-            .unwrap_or(settings.access_ttl);
-        // Never past `access_until`: the log would forget the session's end before the token is dead.
-        let expires_at = (now + ttl).min(session.access_until).truncated_to_secs();
-        let policy = self.inner.verifier.policy();
-        let claims = NewClaims {
-            iss: &policy.issuer,
-            sub: session.subject().as_str(),
-            aud: &policy.audience,
-            exp: expires_at.unix_secs(),
-            iat: now.unix_secs(),
-            jti: token.to_string(),
-            sid: session.id.to_string(),
-            auth_time: session.authenticated_at.unix_secs(),
-            client_id: session.client.as_str(),
-            scope: session.grant.granted_scopes().as_str(),
-            custom: session.grant.raw_claims(),
-        };
-        let keys = self.inner.verifier.keys();
-        let key = keys.active().ok_or(InternalError::new("no signing key"))?;
-        let access_token = codec::sign(key, &claims)?;
-        let refresh_token = settings.refresh_keys.token(session.id, session.generation);
-        let issued = Issued {
-            access_token: AccessToken(Zeroizing::new(access_token)),
-            refresh_token: RefreshToken(Zeroizing::new(refresh_token)),
-            expires_at,
-            refresh_at: now + self.refresh_after(expires_at.since(now))?,
-            server_time: now,
-            scopes: session.grant.granted_scopes().clone(),
-            session_id: session.id,
-        };
-        Ok((issued, token))
-    }
-
-    /// After 75 to 90 % of the token's life: early enough for a retry, and spread so that clients
-    /// that logged in together do not come back together.
-    fn refresh_after(&self, life: Duration) -> Result<Duration, InternalError> {
-        let [jitter] = random::bytes(&*self.inner.settings.random)?;
-        Ok(life.mul_f64(0.75 + 0.15 * f64::from(jitter) / 255.0))
     }
 }
 

@@ -1,0 +1,121 @@
+//! Issuing: what a client gets for its login or its refresh.
+
+use std::{fmt, time::Duration};
+
+use zeroize::Zeroizing;
+
+use super::Authority;
+use crate::{
+    Error, InternalError, Scopes, Session, SessionId, Timestamp, TokenId,
+    codec::{self, NewClaims},
+    random,
+};
+
+macro_rules! token {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        ///
+        /// `Debug` does not show it, and its memory is overwritten when it is dropped.
+        #[derive(Clone)]
+        pub struct $name(Zeroizing<String>);
+
+        impl $name {
+            fn new(token: String) -> Self {
+                Self(Zeroizing::new(token))
+            }
+
+            /// The text that the client gets.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "([redacted])"))
+            }
+        }
+    };
+}
+
+token! {
+    /// An access token (RFC 9068).
+    AccessToken
+}
+
+token! {
+    /// A refresh token (RFC 6749 §1.5), opaque to clients.
+    RefreshToken
+}
+
+/// What a login or a refresh gives to the client.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Issued {
+    /// For every request.
+    pub access_token: AccessToken,
+    /// For the next refresh.
+    pub refresh_token: RefreshToken,
+    /// When the access token expires, in whole seconds.
+    pub expires_at: Timestamp,
+    /// When the client should refresh: before the expiry, at a time that differs from client to client.
+    pub refresh_at: Timestamp,
+    /// The time here, for clients whose clock is wrong.
+    pub server_time: Timestamp,
+    /// What the access token allows.
+    pub scopes: Scopes,
+    /// The session.
+    pub session_id: SessionId,
+}
+
+impl Authority {
+    /// A fresh access token of the session, and the refresh token of its current generation.
+    pub(super) fn answer(&self, session: &Session) -> Result<(Issued, TokenId), Error> {
+        let settings = &self.inner.settings;
+        // In whole seconds, as tokens say it, so that a lifetime of 900 s is one of 900 s.
+        let now = settings.clock.now().truncated_to_secs();
+        let token = TokenId::random(&*settings.random)?;
+        let ttl = session
+            .grant
+            .own_access_ttl()
+            .unwrap_or(settings.access_ttl);
+        // Never past `access_until`: the log would forget the session's end before the token is dead.
+        let expires_at = (now + ttl).min(session.access_until).truncated_to_secs();
+        let policy = self.inner.verifier.policy();
+        let claims = NewClaims {
+            iss: &policy.issuer,
+            sub: session.subject().as_str(),
+            aud: &policy.audience,
+            exp: expires_at.unix_secs(),
+            iat: now.unix_secs(),
+            jti: token.to_string(),
+            sid: session.id.to_string(),
+            auth_time: session.authenticated_at.unix_secs(),
+            client_id: session.client.as_str(),
+            scope: session.grant.granted_scopes().as_str(),
+            custom: session.grant.raw_claims(),
+        };
+        let keys = self.inner.verifier.keys();
+        let key = keys.active().ok_or(InternalError::new("no signing key"))?;
+        let access_token = codec::sign(key, &claims)?;
+        let refresh_token = settings.refresh_keys.token(session.id, session.generation);
+        let issued = Issued {
+            access_token: AccessToken::new(access_token),
+            refresh_token: RefreshToken::new(refresh_token),
+            expires_at,
+            refresh_at: now + self.refresh_after(expires_at.since(now))?,
+            server_time: now,
+            scopes: session.grant.granted_scopes().clone(),
+            session_id: session.id,
+        };
+        Ok((issued, token))
+    }
+
+    /// After 75 to 90 % of the token's life: early enough for a retry, and spread so that clients
+    /// that logged in together do not come back together.
+    fn refresh_after(&self, life: Duration) -> Result<Duration, InternalError> {
+        let [jitter] = random::bytes(&*self.inner.settings.random)?;
+        Ok(life.mul_f64(0.75 + 0.15 * f64::from(jitter) / 255.0))
+    }
+}
