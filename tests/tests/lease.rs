@@ -1,0 +1,549 @@
+//! The replica of the revocations and its lease: what is asked when, and what a clock can do to it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use gatepass::{
+    Advance, Authority, Begun, Clock, Cursor, Demand, EndReason, EndTarget, Error, KeySet,
+    MasterSecret, MemoryStore, NewSession, Pull, Recover, Refusal, Revocation, RevocationLog,
+    RevokeToken, Session, SessionId, SessionStore, SigningKey, Staleness, Status, StoreError,
+    StoreErrorKind, Subject, Timestamp, TokenId, Verifier, async_trait,
+};
+use gatepass_testkit::{CountingStore, Counts, Fault, FaultHandle, FaultyStore, ManualClock, Op};
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use world::{
+    DAY, Durable, HOUR, MINUTE, SECOND, SECRET, Store, World, builder, login, refresh, refusal,
+    sqlite, verify, verify_with,
+};
+
+#[path = "common/world.rs"]
+#[allow(dead_code, reason = "each file of tests needs its own part of it")]
+mod world;
+
+const DOWN: Fault = Fault::Fail(StoreErrorKind::Unavailable);
+
+/// A node that polls so rarely that every call is one that was asked for.
+struct Node {
+    authority: Authority,
+    counts: Counts,
+    handle: FaultHandle,
+}
+
+/// How old knowledge may be on such a node.
+const BOUND: Duration = HOUR;
+
+impl Node {
+    async fn new(store: &Store, clock: &ManualClock) -> Self {
+        let faulty = FaultyStore::new(Arc::clone(store));
+        let handle = faulty.handle();
+        let counting = CountingStore::new(faulty);
+        let counts = counting.counts();
+        // No news either: what a request is judged by, it has brought about itself.
+        handle.inject(Op::Changed, Fault::Hang);
+        let authority = builder(counting, clock)
+            .max_staleness(BOUND)
+            .poll_interval(BOUND / 2);
+        let authority = authority.build().await.unwrap();
+        Self {
+            authority,
+            counts,
+            handle,
+        }
+    }
+
+    /// The answer, and how many calls of the store it took.
+    async fn calls<T>(&self, asking: impl Future<Output = T>) -> (T, u64) {
+        self.counts.reset();
+        let answer = asking.await;
+        (answer, self.counts.total())
+    }
+}
+
+#[tokio::test]
+async fn while_the_lease_holds_no_request_asks_the_store() {
+    let world = World::sqlite();
+    let node = Node::new(&world.store, &world.clock).await;
+    let first = login(&node.authority, "alice").await;
+    let (_, calls) = node
+        .calls(async {
+            for _ in 0..1000 {
+                verify(&node.authority, &first).await.unwrap();
+            }
+        })
+        .await;
+    assert_eq!(calls, 0);
+    // To its last instant, and then once for all who follow.
+    world.clock.advance(BOUND);
+    let first = login(&node.authority, "alice").await;
+    let (verified, calls) = node.calls(verify(&node.authority, &first)).await;
+    assert!(verified.is_ok());
+    assert_eq!(calls, 0);
+    world.clock.advance(Duration::from_millis(1));
+    for expected in [1, 0, 0] {
+        let (verified, calls) = node.calls(verify(&node.authority, &first)).await;
+        assert!(verified.is_ok());
+        assert_eq!(calls, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_store_in_memory_refuses_what_it_does_not_know() {
+    let (before, after) = (World::memory(), World::memory());
+    let node = before.node().await;
+    let first = login(&node, "alice").await;
+    let revoked = login(&node, "alice").await;
+    node.logout(revoked.access_token.as_str()).await.unwrap();
+    // The process starts again: the same secret, another store.
+    let node = after.node().await;
+    for issued in [&first, &revoked] {
+        let verified = verify(&node, issued).await;
+        assert_eq!(refusal(verified), Refusal::UnknownSession);
+        let refreshed = refresh(&node, issued).await;
+        assert_eq!(refusal(refreshed), Refusal::SessionEnded);
+    }
+}
+
+#[tokio::test]
+async fn under_strict_staleness_each_request_asks_and_the_unknown_is_refused() {
+    let (world, elsewhere) = (World::sqlite(), World::sqlite());
+    let node = Node::new(&world.store, &world.clock).await;
+    let other = world.node().await;
+    let first = login(&node.authority, "alice").await;
+    let strict = || verify_with(&node.authority, &first, Staleness::Strict);
+    for _ in 0..3 {
+        let (verified, calls) = node.calls(strict()).await;
+        assert!(verified.is_ok());
+        assert_eq!((calls, node.counts.of(Op::Status)), (1, 1));
+    }
+    // A revocation elsewhere is enforced at once, though the lease is good for an hour.
+    other.logout(first.access_token.as_str()).await.unwrap();
+    assert_eq!(refusal(strict().await), Refusal::Revoked);
+
+    let foreign = login(&elsewhere.node().await, "alice").await;
+    verify(&node.authority, &foreign).await.unwrap();
+    let verified = verify_with(&node.authority, &foreign, Staleness::Strict).await;
+    assert_eq!(refusal(verified), Refusal::UnknownSession);
+    // A good lease is no substitute.
+    node.handle.inject(Op::Status, DOWN);
+    assert!(matches!(strict().await, Err(Error::Store(_))));
+}
+
+#[tokio::test]
+async fn a_route_may_ask_for_fresher_knowledge_but_not_for_older() {
+    let world = World::sqlite();
+    let node = Node::new(&world.store, &world.clock).await;
+    let other = world.node().await;
+    let first = login(&node.authority, "alice").await;
+    other.logout(first.access_token.as_str()).await.unwrap();
+    world.clock.advance(5 * SECOND);
+    let within = |bound| verify_with(&node.authority, &first, Staleness::Within(bound));
+    let (verified, calls) = node.calls(within(5 * SECOND)).await;
+    assert!(verified.is_ok());
+    assert_eq!(calls, 0);
+    let (verified, calls) = node
+        .calls(within(5 * SECOND - Duration::from_millis(1)))
+        .await;
+    assert_eq!((refusal(verified), calls), (Refusal::Revoked, 1));
+
+    let fresh = login(&node.authority, "alice").await;
+    world.clock.advance(BOUND + SECOND);
+    let older = verify_with(&node.authority, &fresh, Staleness::Within(24 * HOUR));
+    assert_eq!(
+        node.calls(older).await.1,
+        0,
+        "it has expired before anybody asks"
+    );
+    let fresh = login(&node.authority, "alice").await;
+    let older = verify_with(&node.authority, &fresh, Staleness::Within(24 * HOUR));
+    assert_eq!(node.calls(older).await.1, 1);
+}
+
+#[tokio::test]
+async fn a_clock_that_was_moved_ends_the_lease() {
+    let moves: [(&str, fn(&ManualClock)); 3] = [
+        ("suspended", |clock| clock.suspend(BOUND + SECOND)),
+        ("set back a little", |clock| {
+            clock.step_wall_back(Duration::from_millis(1))
+        }),
+        ("set back far", |clock| clock.set_wall(Timestamp::EPOCH)),
+    ];
+    for (name, moved) in moves {
+        let world = World::sqlite();
+        let node = Node::new(&world.store, &world.clock).await;
+        let other = world.node().await;
+        let ended = login(&other, "alice").await;
+        other.logout(ended.access_token.as_str()).await.unwrap();
+        verify(&node.authority, &ended).await.unwrap();
+        moved(&world.clock);
+        // Issued now, so that it is the lease that is looked at and not the token's age.
+        let live = login(&other, "alice").await;
+        node.handle.inject(Op::Pull, DOWN);
+        let verified = verify(&node.authority, &live).await;
+        assert!(
+            matches!(verified, Err(Error::Store(_))),
+            "{name}: {verified:?}"
+        );
+        node.handle.heal();
+        let (verified, calls) = node.calls(verify(&node.authority, &live)).await;
+        assert!(
+            verified.is_ok() && calls == 1,
+            "{name}: {verified:?} {calls}"
+        );
+        let (verified, calls) = node.calls(verify(&node.authority, &live)).await;
+        assert!(
+            verified.is_ok() && calls == 0,
+            "{name}: {verified:?} {calls}"
+        );
+        other.logout(live.access_token.as_str()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_a_node_revokes_itself_it_enforces_at_once() {
+    let world = World::sqlite();
+    let node = Node::new(&world.store, &world.clock).await;
+    let authority = &node.authority;
+    let by_logout = login(authority, "alice").await;
+    let by_token = login(authority, "alice").await;
+    let by_reuse = login(authority, "alice").await;
+    let pass = verify(authority, &by_token).await.unwrap();
+    node.handle.inject(Op::Pull, DOWN);
+
+    authority
+        .logout(by_logout.refresh_token.as_str())
+        .await
+        .unwrap();
+    authority.revoke_token(&pass).await.unwrap();
+    let second = refresh(authority, &by_reuse).await.unwrap();
+    refresh(authority, &second).await.unwrap();
+    world.clock.advance(31 * SECOND);
+    assert_eq!(
+        refusal(refresh(authority, &by_reuse).await),
+        Refusal::Reused
+    );
+    let (_, calls) = node
+        .calls(async {
+            for issued in [&by_logout, &by_token, &by_reuse, &second] {
+                assert_eq!(refusal(verify(authority, issued).await), Refusal::Revoked);
+            }
+        })
+        .await;
+    assert_eq!(calls, 0);
+    // The session of the one token goes on.
+    let next = refresh(authority, &by_token).await.unwrap();
+    verify(authority, &next).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_whole_log_is_loaded_before_the_first_request_is_judged() {
+    const MANY: u64 = 10_000;
+    let world = World::sqlite();
+    let node = world.node().await;
+    let oldest = login(&node, "alice").await;
+    let newest = login(&node, "alice").await;
+    let live = login(&node, "alice").await;
+    node.logout(oldest.access_token.as_str()).await.unwrap();
+    let mut revoking = JoinSet::new();
+    for number in 0..MANY {
+        let store = Arc::clone(&world.store);
+        // Sixteen callers at a time share one commit; more, and the store would call itself busy.
+        if revoking.len() >= 16 {
+            revoking.join_next().await.unwrap().unwrap();
+        }
+        revoking.spawn(async move {
+            let mut id = [0; 18];
+            id[..8].copy_from_slice(&number.to_be_bytes());
+            let mut token = [0; 16];
+            token[..8].copy_from_slice(&number.to_be_bytes());
+            let token = RevokeToken {
+                token: TokenId::from_bytes(token),
+                session: SessionId::from_bytes(id),
+                until: ManualClock::START + HOUR,
+            };
+            store.revoke_token(token).await.unwrap().unwrap();
+        });
+    }
+    revoking.join_all().await;
+    node.logout(newest.access_token.as_str()).await.unwrap();
+
+    let log = FaultyStore::new(world.store.clone());
+    let handle = log.handle();
+    handle.inject(Op::Changed, Fault::Hang);
+    let log = CountingStore::new(log);
+    let counts = log.counts();
+    let secret = MasterSecret::from_bytes(SECRET).unwrap();
+    let keys = KeySet::signing(SigningKey::derived(&secret));
+    let verifier = Verifier::builder("https://shop.example", "shop-api", keys, log)
+        .clock(world.clock.clone())
+        .max_staleness(BOUND)
+        .poll_interval(BOUND / 2);
+    let verifier = verifier.build().await.unwrap();
+    assert!(counts.of(Op::Pull) > 1, "in batches");
+    counts.reset();
+    handle.inject_everywhere(DOWN);
+    for (issued, revoked) in [(&oldest, true), (&newest, true), (&live, false)] {
+        let verified = verifier
+            .verify(issued.access_token.as_str(), &Demand::new())
+            .await;
+        match verified {
+            Err(error) => assert!(matches!(error, Error::Refused(Refusal::Revoked)) && revoked),
+            Ok(_) => assert!(!revoked),
+        }
+    }
+    assert_eq!(counts.total(), 0);
+}
+
+#[tokio::test]
+async fn a_node_does_not_start_where_the_log_cannot_be_read() {
+    let world = World::sqlite();
+    let store = FaultyStore::new(world.store.clone());
+    store.handle().inject(Op::Pull, DOWN);
+    assert!(builder(store, &world.clock).build().await.is_err());
+}
+
+/// A store that another one can take the place of, as in a failover or a restore.
+struct Switch(Mutex<Store>);
+
+impl Switch {
+    fn now(&self) -> Store {
+        Arc::clone(&self.0.lock().unwrap())
+    }
+}
+
+#[async_trait]
+impl RevocationLog for Switch {
+    async fn pull(&self, after: Option<&Cursor>) -> Result<Pull, StoreError> {
+        self.now().pull(after).await
+    }
+
+    async fn changed(&self, after: &Cursor) {
+        self.now().changed(after).await;
+    }
+
+    async fn status(&self, session: SessionId, token: TokenId) -> Result<Status, StoreError> {
+        self.now().status(session, token).await
+    }
+}
+
+#[async_trait]
+impl SessionStore for Switch {
+    async fn begin(&self, new: NewSession) -> Result<Begun, StoreError> {
+        self.now().begin(new).await
+    }
+
+    async fn advance(&self, advance: Advance) -> Result<Option<Session>, StoreError> {
+        self.now().advance(advance).await
+    }
+
+    async fn recover(&self, recover: Recover) -> Result<Option<Session>, StoreError> {
+        self.now().recover(recover).await
+    }
+
+    async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError> {
+        self.now().load(id).await
+    }
+
+    async fn end(
+        &self,
+        target: EndTarget,
+        reason: EndReason,
+    ) -> Result<Vec<Revocation>, StoreError> {
+        self.now().end(target, reason).await
+    }
+
+    async fn revoke_token(&self, token: RevokeToken) -> Result<Option<Revocation>, StoreError> {
+        self.now().revoke_token(token).await
+    }
+
+    async fn sessions(&self, subject: &Subject) -> Result<Vec<Session>, StoreError> {
+        self.now().sessions(subject).await
+    }
+
+    async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        self.now().purge(horizon, limit).await
+    }
+}
+
+#[tokio::test]
+async fn a_reset_reloads_the_log_and_keeps_what_is_revoked_here_meanwhile() {
+    let (directory, clock) = (TempDir::new().unwrap(), ManualClock::new());
+    let old: Store = Arc::new(sqlite(&directory, "old.db", &clock));
+    let new: Store = Arc::new(sqlite(&directory, "new.db", &clock));
+    let switch = Arc::new(Switch(Mutex::new(old)));
+    let node = Node::new(&(Arc::clone(&switch) as Store), &clock).await;
+    let authority = &node.authority;
+    let lost = login(authority, "alice").await;
+    authority.logout(lost.access_token.as_str()).await.unwrap();
+
+    *switch.0.lock().unwrap() = Arc::clone(&new);
+    let other = builder(Arc::clone(&new), &clock).build().await.unwrap();
+    let revoked_there = login(&other, "alice").await;
+    other
+        .logout(revoked_there.access_token.as_str())
+        .await
+        .unwrap();
+    let [before, during, within, live] = [
+        login(authority, "alice").await,
+        login(authority, "alice").await,
+        login(authority, "alice").await,
+        login(authority, "alice").await,
+    ];
+    let logout = |issued: &gatepass::Issued| {
+        let token = issued.access_token.as_str().to_owned();
+        async move { authority.logout(&token).await.unwrap() }
+    };
+    let demand = Staleness::Within(Duration::ZERO);
+    clock.advance(SECOND);
+
+    // First comes the answer that this is another log, then that log.
+    let reset = node.handle.hold_after(Op::Pull);
+    let renewal = tokio::spawn({
+        let (authority, live) = (authority.clone(), live.clone());
+        async move { verify_with(&authority, &live, demand).await }
+    });
+    reset.reached().await;
+    logout(&before).await;
+    let read = node.handle.hold_after(Op::Pull);
+    reset.release();
+    read.reached().await;
+    // The log was read, and this is not in what was read.
+    logout(&during).await;
+    let pass = verify(authority, &within).await.unwrap();
+    authority.revoke_token(&pass).await.unwrap();
+    // Until the reload is done, requests are judged by what was known before.
+    assert_eq!(refusal(verify(authority, &lost).await), Refusal::Revoked);
+    node.handle.inject(Op::Pull, DOWN);
+    read.release();
+    renewal.await.unwrap().unwrap();
+
+    let (_, calls) = node
+        .calls(async {
+            for issued in [&revoked_there, &before, &during, &within] {
+                assert_eq!(refusal(verify(authority, issued).await), Refusal::Revoked);
+            }
+            verify(authority, &live).await.unwrap();
+        })
+        .await;
+    assert_eq!(calls, 0);
+}
+
+#[tokio::test]
+async fn a_reload_that_fails_leaves_what_was_known_and_starts_anew() {
+    let (directory, clock) = (TempDir::new().unwrap(), ManualClock::new());
+    let old: Store = Arc::new(sqlite(&directory, "old.db", &clock));
+    let new: Store = Arc::new(sqlite(&directory, "new.db", &clock));
+    let switch = Arc::new(Switch(Mutex::new(old)));
+    let node = Node::new(&(Arc::clone(&switch) as Store), &clock).await;
+    let authority = &node.authority;
+    let known = login(authority, "alice").await;
+    authority.logout(known.access_token.as_str()).await.unwrap();
+    *switch.0.lock().unwrap() = Arc::clone(&new);
+    let live = login(authority, "alice").await;
+    clock.advance(SECOND);
+
+    let reset = node.handle.hold_after(Op::Pull);
+    let renewal = tokio::spawn({
+        let (authority, live) = (authority.clone(), live.clone());
+        let demand = Staleness::Within(Duration::ZERO);
+        async move { verify_with(&authority, &live, demand).await }
+    });
+    reset.reached().await;
+    node.handle.inject(Op::Pull, DOWN);
+    reset.release();
+    assert!(matches!(renewal.await.unwrap(), Err(Error::Store(_))));
+    assert_eq!(refusal(verify(authority, &known).await), Refusal::Revoked);
+    authority.logout(live.access_token.as_str()).await.unwrap();
+    node.handle.heal();
+    clock.advance(BOUND + SECOND);
+    let next = login(authority, "alice").await;
+    verify(authority, &next).await.unwrap();
+    clock.step_wall_back(BOUND + SECOND);
+    assert_eq!(refusal(verify(authority, &live).await), Refusal::Revoked);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_that_ended_lives_again_whatever_the_clock_does() {
+    type Move = fn(&ManualClock);
+    let moves: [(&str, Move); 7] = [
+        ("a quarter of an hour ahead", |clock| {
+            clock.suspend(15 * MINUTE)
+        }),
+        ("a quarter of an hour back", |clock| {
+            clock.step_wall_back(15 * MINUTE)
+        }),
+        ("a day back", |clock| clock.step_wall_back(DAY)),
+        ("1970", |clock| clock.set_wall(Timestamp::EPOCH)),
+        ("before 1970", |clock| clock.step_wall_back(Duration::MAX)),
+        ("past every expiry", |clock| clock.suspend(400 * DAY)),
+        ("the end of time", |clock| clock.set_wall(Timestamp::MAX)),
+    ];
+    for (name, moved) in moves {
+        let clock = ManualClock::new();
+        let store: Store = Arc::new(Durable(MemoryStore::with_clock(clock.clone())));
+        let node = builder(Arc::clone(&store), &clock).purge_interval(SECOND);
+        let node = node.build().await.unwrap();
+        let other = builder(Arc::clone(&store), &clock).build().await.unwrap();
+        let live = login(&node, "alice").await;
+        let mut ended = Vec::new();
+        let mut end = async |issued: gatepass::Issued| {
+            node.logout(issued.refresh_token.as_str()).await.unwrap();
+            ended.push(issued);
+        };
+        end(login(&node, "alice").await).await;
+        let during = login(&node, "alice").await;
+        let after = login(&node, "alice").await;
+        let single = login(&node, "alice").await;
+        let pass = verify(&node, &single).await.unwrap();
+
+        let right = clock.now();
+        moved(&clock);
+        end(during).await;
+        end(login(&node, "alice").await).await;
+        node.revoke_token(&pass).await.unwrap();
+        let wrong = login(&node, "alice").await;
+        // Whatever it answers, it answers.
+        let _ = verify(&node, &live).await;
+        let _ = refresh(&node, &wrong).await;
+        // As long as it takes the purge to come by a few times.
+        clock.advance(5 * SECOND);
+        tokio::time::sleep(5 * SECOND).await;
+        clock.set_wall(right + 5 * SECOND);
+        tokio::time::sleep(5 * SECOND).await;
+        end(after).await;
+        end(wrong).await;
+        // From now on it must be enforced everywhere.
+        clock.advance(3 * SECOND);
+
+        let restarted = builder(Arc::clone(&store), &clock).build().await.unwrap();
+        for node in [&node, &other, &restarted] {
+            for staleness in [Staleness::Bounded, Staleness::Strict] {
+                for (number, issued) in ended.iter().enumerate() {
+                    let verified = verify_with(node, issued, staleness).await;
+                    assert!(verified.is_err(), "{name}: {number} {staleness:?}");
+                }
+                for issued in [&ended[0], &ended[1], &ended[3]] {
+                    let verified = verify_with(node, issued, staleness).await;
+                    assert_eq!(refusal(verified), Refusal::Revoked, "{name}");
+                }
+                let verified = verify_with(node, &single, staleness).await;
+                assert_eq!(refusal(verified), Refusal::Revoked, "{name}");
+            }
+            for issued in &ended {
+                let refreshed = refresh(node, issued).await;
+                assert_eq!(refusal(refreshed), Refusal::SessionEnded, "{name}");
+            }
+        }
+        // Those who did nothing are still logged in.
+        verify(&node, &live).await.unwrap();
+        refresh(&node, &live).await.unwrap();
+    }
+}
