@@ -167,9 +167,11 @@ async fn a_route_may_ask_for_fresher_knowledge_but_not_for_older() {
     assert_eq!(node.calls(older).await.1, 1);
 }
 
+type Move = fn(&ManualClock);
+
 #[tokio::test]
 async fn a_clock_that_was_moved_ends_the_lease() {
-    let moves: [(&str, fn(&ManualClock)); 3] = [
+    let moves: [(&str, Move); 3] = [
         ("suspended", |clock| clock.suspend(BOUND + SECOND)),
         ("set back a little", |clock| {
             clock.step_wall_back(Duration::from_millis(1))
@@ -472,7 +474,6 @@ async fn a_reload_that_fails_leaves_what_was_known_and_starts_anew() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_that_ended_lives_again_whatever_the_clock_does() {
-    type Move = fn(&ManualClock);
     let moves: [(&str, Move); 7] = [
         ("a quarter of an hour ahead", |clock| {
             clock.suspend(15 * MINUTE)
