@@ -109,9 +109,21 @@ async fn gated(world: &World) -> (Authority, FaultHandle) {
     (builder(store, &world.clock).build().await.unwrap(), handle)
 }
 
-type Hold = fn(&FaultHandle, Op) -> Gate;
+/// Where a call of the store is held while something else happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Before,
+    After,
+}
 
-const SIDES: [Hold; 2] = [FaultHandle::hold_before, FaultHandle::hold_after];
+const SIDES: [Side; 2] = [Side::Before, Side::After];
+
+fn hold(handle: &FaultHandle, op: Op, side: Side) -> Gate {
+    match side {
+        Side::Before => handle.hold_before(op),
+        Side::After => handle.hold_after(op),
+    }
+}
 
 /// All ways to end a session.
 #[derive(Clone, Copy, Debug)]
@@ -165,14 +177,14 @@ async fn assert_dead(nodes: [&Authority; 2], issued: &Issued, context: &str) {
 async fn a_refresh_in_flight_does_not_outlive_the_end_of_its_session(world: World) {
     let (node, handle) = gated(&world).await;
     let other = world.node().await;
-    for (hold, way) in SIDES.iter().flat_map(|hold| WAYS.map(|way| (hold, way))) {
+    for (side, way) in SIDES.iter().flat_map(|side| WAYS.map(|way| (*side, way))) {
         // A current token, which is advanced, and a spent one, which is looked at first.
         for (op, spent) in [(Op::Advance, false), (Op::Advance, true), (Op::Load, true)] {
             let first = login(&node, "alice").await;
             if spent {
                 refresh(&node, &first).await.unwrap();
             }
-            let gate = hold(&handle, op);
+            let gate = hold(&handle, op, side);
             let in_flight = tokio::spawn({
                 let (node, first) = (node.clone(), first.clone());
                 async move { refresh(&node, &first).await }
@@ -183,14 +195,17 @@ async fn a_refresh_in_flight_does_not_outlive_the_end_of_its_session(world: Worl
             // The other node committed the end, and this one learns of it from the log.
             world.clock.advance(3 * SECOND);
             gate.release();
-            let context = format!("{op:?} spent={spent} {way:?}");
-            match in_flight.await.unwrap() {
-                Ok(issued) => assert_dead([&node, &other], &issued, &context).await,
-                Err(error) => assert_eq!(
-                    refusal(Err::<(), _>(error)),
-                    Refusal::SessionEnded,
-                    "{context}"
-                ),
+            let context = format!("{side:?} {op:?} spent={spent} {way:?}");
+            // Whatever is answered after the end was decided before it.
+            let decided = match op {
+                Op::Advance => !spent,
+                _ => spent,
+            };
+            let answer = in_flight.await.unwrap();
+            if side == Side::After && decided {
+                assert_dead([&node, &other], &answer.unwrap(), &context).await;
+            } else {
+                assert_eq!(refusal(answer), Refusal::SessionEnded, "{context}");
             }
             assert_dead([&node, &other], &first, &context).await;
         }
@@ -200,12 +215,12 @@ async fn a_refresh_in_flight_does_not_outlive_the_end_of_its_session(world: Worl
 async fn a_recovery_in_flight_does_not_outlive_the_end_of_its_session(world: World) {
     let (node, handle) = gated(&world).await;
     let other = world.node().await;
-    for (hold, way) in SIDES.iter().flat_map(|hold| WAYS.map(|way| (hold, way))) {
+    for (side, way) in SIDES.iter().flat_map(|side| WAYS.map(|way| (*side, way))) {
         for op in [Op::Load, Op::Recover] {
             let first = login(&node, "alice").await;
             refresh(&node, &first).await.unwrap();
             world.clock.advance(MINUTE);
-            let gate = hold(&handle, op);
+            let gate = hold(&handle, op, side);
             let in_flight = tokio::spawn({
                 let (node, first) = (node.clone(), first.clone());
                 async move { refresh(&node, &first).await }
@@ -213,14 +228,13 @@ async fn a_recovery_in_flight_does_not_outlive_the_end_of_its_session(world: Wor
             gate.reached().await;
             end(&node, &first, way).await;
             gate.release();
-            let context = format!("{op:?} {way:?}");
-            match in_flight.await.unwrap() {
-                Ok(issued) => assert_dead([&node, &other], &issued, &context).await,
-                Err(error) => assert_eq!(
-                    refusal(Err::<(), _>(error)),
-                    Refusal::SessionEnded,
-                    "{context}"
-                ),
+            let context = format!("{side:?} {op:?} {way:?}");
+            let decided = op == Op::Recover;
+            let answer = in_flight.await.unwrap();
+            if side == Side::After && decided {
+                assert_dead([&node, &other], &answer.unwrap(), &context).await;
+            } else {
+                assert_eq!(refusal(answer), Refusal::SessionEnded, "{context}");
             }
         }
     }
@@ -229,9 +243,9 @@ async fn a_recovery_in_flight_does_not_outlive_the_end_of_its_session(world: Wor
 async fn a_refresh_during_a_logout_is_dead_once_it_returned(world: World) {
     let (node, handle) = gated(&world).await;
     let other = world.node().await;
-    for (hold, way) in SIDES.iter().flat_map(|hold| WAYS.map(|way| (hold, way))) {
+    for (side, way) in SIDES.iter().flat_map(|side| WAYS.map(|way| (*side, way))) {
         let first = login(&node, "alice").await;
-        let gate = hold(&handle, Op::End);
+        let gate = hold(&handle, Op::End, side);
         let logout = tokio::spawn({
             let (node, first) = (node.clone(), first.clone());
             async move { end(&node, &first, way).await }
@@ -240,7 +254,7 @@ async fn a_refresh_during_a_logout_is_dead_once_it_returned(world: World) {
         let refreshed = refresh(&other, &first).await;
         gate.release();
         logout.await.unwrap();
-        let context = format!("{way:?}");
+        let context = format!("{side:?} {way:?}");
         assert_dead([&node, &other], &first, &context).await;
         if let Ok(refreshed) = refreshed {
             assert_dead([&node, &other], &refreshed, &context).await;

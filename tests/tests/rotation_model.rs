@@ -431,7 +431,6 @@ fn holds_in(world: World, cases: u32) {
     let bench = runtime.block_on(Bench::new(world));
     let config = ProptestConfig {
         cases,
-        max_shrink_iters: 2000,
         failure_persistence: None,
         ..ProptestConfig::default()
     };
