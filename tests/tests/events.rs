@@ -145,7 +145,11 @@ struct OneUser;
 
 #[async_trait]
 impl Authenticator for OneUser {
-    async fn authenticate(&self, credentials: &Credentials) -> Result<Grant, AuthenticationError> {
+    async fn authenticate(
+        &self,
+        credentials: &Credentials,
+        _: &Device,
+    ) -> Result<Grant, AuthenticationError> {
         match credentials.password() {
             PASSWORD => Ok(Grant::new(subject("alice"))),
             "again" => Err(AuthenticationError::TooManyAttempts {

@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::Authority;
@@ -15,7 +16,8 @@ macro_rules! token {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         ///
-        /// `Debug` does not show it, and its memory is overwritten when it is dropped.
+        /// `Debug` does not show it, it is compared in constant time, and its memory is overwritten
+        /// when it is dropped.
         #[derive(Clone)]
         pub struct $name(Zeroizing<String>);
 
@@ -30,6 +32,14 @@ macro_rules! token {
                 &self.0
             }
         }
+
+        impl PartialEq for $name {
+            fn eq(&self, other: &Self) -> bool {
+                self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
+            }
+        }
+
+        impl Eq for $name {}
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
