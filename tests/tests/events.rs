@@ -296,10 +296,18 @@ async fn every_event_has_its_stable_name_and_fields_and_no_secret() {
     refusal(refresh(&node, &issued).await);
     let reuse = [&of_alice[..2], &[("gap", "2"), ("age_ms", "62000")]].concat();
     log.has(Level::WARN, "session.reuse_detected", &reuse);
-    let ended = [("session", session(&issued)), ("reason", "reuse".into())];
+    let ended = [
+        ("subject", "alice".into()),
+        ("session", session(&issued)),
+        ("reason", "reuse".into()),
+    ];
     let ended = ended.each_ref().map(|(key, value)| (*key, value.as_str()));
     log.has(Level::INFO, "session.ended", &ended);
-    log.has(Level::INFO, "refresh.refused", &[("reason", "reused")]);
+    let refused = [("session", session(&issued)), ("reason", "reused".into())];
+    let refused = refused
+        .each_ref()
+        .map(|(key, value)| (*key, value.as_str()));
+    log.has(Level::INFO, "refresh.refused", &refused);
 
     // What is wrong with tokens that are ours in part at most.
     let access = latest.access_token.as_str();

@@ -161,7 +161,8 @@ impl Authority {
             max_sessions: settings.max_sessions,
         };
         let begun = self.ask("begin", self.inner.store.begin(new)).await?;
-        self.enforce(&begun.ended, EndReason::TooManySessions);
+        let subject = begun.session.subject();
+        self.enforce(&begun.ended, Some(subject), EndReason::TooManySessions);
         let (issued, token) = self.answer(&begun.session)?;
         info!(
             target: "gatepass", subject = %begun.session.subject(), session = %begun.session.id,
@@ -259,7 +260,8 @@ impl Authority {
                     ..
                 },
             ) => {
-                self.enforce(&[revocation], EndReason::TooManyRevocations);
+                let subject = Some(pass.subject());
+                self.enforce(&[revocation], subject, EndReason::TooManyRevocations);
             }
             Some(revocation) => {
                 self.inner.verifier.apply(&[revocation]);
@@ -284,19 +286,33 @@ impl Authority {
     }
 
     async fn end(&self, target: EndTarget, reason: EndReason) -> Result<usize, Error> {
+        let subject = match &target {
+            EndTarget::Session(_) => None,
+            EndTarget::SessionOf(_, subject)
+            | EndTarget::AllOf(subject)
+            | EndTarget::AllOfBut(subject, _) => Some(subject.clone()),
+        };
         let ended = self
             .ask("end", self.inner.store.end(target, reason))
             .await?;
-        self.enforce(&ended, reason);
+        self.enforce(&ended, subject.as_ref(), reason);
+        if ended.is_empty() {
+            // It was ended before, maybe by a call whose answer was lost. The end is durable, and if
+            // this fails it is enforced within the bound all the same.
+            let _ = self.inner.verifier.catch_up().await;
+        }
         Ok(ended.len())
     }
 
     /// Enforces here and now the ends that have just been committed; the other nodes follow the log.
-    fn enforce(&self, ended: &[Revocation], reason: EndReason) {
+    fn enforce(&self, ended: &[Revocation], subject: Option<&Subject>, reason: EndReason) {
         self.inner.verifier.apply(ended);
         for revocation in ended {
             if let Revoked::Session(session) = revocation.target {
-                info!(target: "gatepass", %session, reason = reason.as_str(), "session.ended");
+                info!(
+                    target: "gatepass", subject = subject.map(display), session = %session,
+                    reason = reason.as_str(), "session.ended"
+                );
             }
         }
     }

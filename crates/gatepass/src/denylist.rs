@@ -165,7 +165,10 @@ impl Replica {
             return self.ask(session, token).await;
         }
         if !self.lease_holds(bound) {
-            self.renew_lease(bound).await?;
+            let pulled = self.wait_for_pull(Some(bound)).await;
+            pulled.inspect_err(|error| {
+                warn!(target: "gatepass", error = %error, "denylist.stale");
+            })?;
         }
         let snapshot = self.current.load();
         let revoked = snapshot.entries.contains_key(&Revoked::Session(session))
@@ -220,42 +223,53 @@ impl Replica {
         now.wall >= pulled.wall && monotonic.max(now.wall.since(pulled.wall)) <= bound
     }
 
-    /// Waits for a pull that satisfies `bound`, its own or somebody else's. Bounded by twice the
-    /// timeout: for a pull that is under way, and for one more.
-    async fn renew_lease(&self, bound: Duration) -> Result<(), StoreError> {
+    /// Knows by the time it returns of every revocation that was committed before it was called.
+    pub(crate) async fn catch_up(&self) -> Result<(), StoreError> {
+        self.wait_for_pull(None).await
+    }
+
+    /// Waits for a pull that satisfies `bound` (without one: that began after the call), its own or
+    /// somebody else's. For as long as two pulls may take, one that is under way and one that is
+    /// shared; only where a reload of many parts is under way, up to one more.
+    async fn wait_for_pull(&self, bound: Option<Duration>) -> Result<(), StoreError> {
         let begun = self.begun.load(Ordering::Acquire);
         let failures = self.failures.load(Ordering::Acquire);
-        let mut cursor = self.cursor.lock().await;
+        let late = || StoreError::new(StoreErrorKind::TimedOut);
+        let turn = tokio::time::timeout(2 * self.settings.timeout, self.cursor.lock()).await;
+        let mut cursor = turn.map_err(|_| late())?;
         // A pull that began since then satisfies every bound, however long it took. Otherwise those
         // who wait would pull one after the other wherever a pull takes longer than the bound.
         let pulled_since = self.succeeded.load(Ordering::Acquire) > begun;
-        if pulled_since || self.lease_holds(bound) {
+        if pulled_since || bound.is_some_and(|bound| self.lease_holds(bound)) {
             return Ok(());
         }
         if self.failures.load(Ordering::Acquire) != failures {
             // One that began before or while this request waited has failed: no use in asking again.
             return Err(StoreError::new(StoreErrorKind::Unavailable));
         }
-        let pulled = self.pull(&mut cursor).await;
-        if let Err(error) = &pulled {
-            warn!(target: "gatepass", error = %error, "denylist.stale");
-        }
-        pulled
+        let pulled = tokio::time::timeout(self.settings.timeout, self.pull(&mut cursor)).await;
+        pulled.unwrap_or_else(|_| {
+            // A reload that is longer than this is the follower's to finish.
+            self.failed();
+            Err(late())
+        })
     }
 
     /// Pulls until there is no more, applies it, and counts from before the last part began.
     async fn pull(&self, cursor: &mut Option<Cursor>) -> Result<(), StoreError> {
         let number = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
-        let pulled = tokio::time::timeout(self.settings.timeout, self.pull_all(cursor)).await;
-        let pulled = pulled.unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::TimedOut)));
-        if pulled.is_err() {
-            // An abandoned reload starts anew.
-            *self.reload.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            self.failures.fetch_add(1, Ordering::AcqRel);
-        } else {
-            self.succeeded.store(number, Ordering::Release);
+        let pulled = self.pull_all(cursor).await;
+        match pulled {
+            Ok(()) => self.succeeded.store(number, Ordering::Release),
+            Err(_) => self.failed(),
         }
         pulled
+    }
+
+    fn failed(&self) {
+        // An abandoned reload starts anew.
+        *self.reload.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.failures.fetch_add(1, Ordering::AcqRel);
     }
 
     async fn pull_all(&self, cursor: &mut Option<Cursor>) -> Result<(), StoreError> {
@@ -265,7 +279,12 @@ impl Replica {
         let mut place = cursor.clone();
         loop {
             let began = self.now();
-            match self.log.pull(place.as_ref()).await? {
+            // Each part has the whole time: a log must load however long it is.
+            let part = tokio::time::timeout(self.settings.timeout, self.log.pull(place.as_ref()));
+            let part = part
+                .await
+                .unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::TimedOut)));
+            match part? {
                 Pull::Entries {
                     entries,
                     next,
@@ -284,12 +303,14 @@ impl Replica {
                     *cursor = place;
                     return Ok(());
                 }
-                Pull::Reset => {
+                Pull::Reset if place.is_some() => {
                     info!(target: "gatepass", "denylist.reset");
                     place = None;
                     *cursor = None;
                     fresh = Some(self.begin_reload());
                 }
+                // There is no cursor that the log could object to.
+                Pull::Reset => return Err(StoreError::new(StoreErrorKind::Corrupt)),
             }
         }
     }

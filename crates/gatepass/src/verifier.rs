@@ -7,6 +7,7 @@ use tracing::{debug, info};
 
 use crate::{
     Clock, Error, KeyError, KeySet, Pass, Refusal, Revocation, RevocationLog, Scopes, Staleness,
+    StoreError,
     builder::VerifierBuilder,
     codec,
     denylist::{Follower, Replica, Verdict},
@@ -263,6 +264,11 @@ impl Verifier {
 
     pub(crate) fn keys(&self) -> arc_swap::Guard<Arc<KeySet>> {
         self.inner.keys.load()
+    }
+
+    /// Enforces here what others, or an earlier call whose answer was lost, have committed by now.
+    pub(crate) async fn catch_up(&self) -> Result<(), StoreError> {
+        self.inner.replica.catch_up().await
     }
 
     /// Enforces revocations that this process has just committed.

@@ -26,16 +26,22 @@ impl Authority {
     /// [`Error::Refused`] with the reason, [`Error::Store`] if store or users do not answer: the
     /// client should try again with the same token.
     pub async fn refresh(&self, refresh_token: &str) -> Result<Issued, Error> {
-        let refreshed = self.try_refresh(refresh_token).await;
-        if let Err(Error::Refused(refusal)) = &refreshed {
+        let opened = self.inner.settings.refresh_keys.open(refresh_token);
+        let presented = opened.inspect_err(|refusal| {
             info!(target: "gatepass", reason = refusal.reason(), "refresh.refused");
+        })?;
+        let refreshed = self.refresh_presented(presented).await;
+        if let Err(Error::Refused(refusal)) = &refreshed {
+            info!(
+                target: "gatepass", session = %presented.session, reason = refusal.reason(),
+                "refresh.refused"
+            );
         }
         refreshed
     }
 
-    async fn try_refresh(&self, refresh_token: &str) -> Result<Issued, Error> {
+    async fn refresh_presented(&self, presented: Presented) -> Result<Issued, Error> {
         let settings = &self.inner.settings;
-        let presented = settings.refresh_keys.open(refresh_token)?;
         if settings.authenticator.is_none() {
             // The common case is one round trip: advance at once, and look only if that did not fit.
             let to = presented.generation.next();
@@ -130,8 +136,7 @@ impl Authority {
             "session.reuse_detected"
         );
         if self.inner.settings.reuse.on_reuse == OnReuse::EndSession {
-            self.end(EndTarget::Session(session.id), EndReason::Reuse)
-                .await?;
+            self.end(own(session), EndReason::Reuse).await?;
         }
         Err(Refusal::Reused.into())
     }
@@ -151,8 +156,7 @@ impl Authority {
                 Ok(Some(grant))
             }
             Reread::Gone => {
-                self.end(EndTarget::Session(session.id), EndReason::UserGone)
-                    .await?;
+                self.end(own(session), EndReason::UserGone).await?;
                 Err(Refusal::SessionEnded.into())
             }
         }
@@ -192,4 +196,8 @@ impl Authority {
         );
         Ok(issued)
     }
+}
+
+fn own(session: &Session) -> EndTarget {
+    EndTarget::SessionOf(session.id, session.subject().clone())
 }
