@@ -245,6 +245,22 @@ async fn what_a_node_revokes_itself_it_enforces_at_once() {
     verify(authority, &next).await.unwrap();
 }
 
+#[tokio::test]
+async fn a_logout_that_is_repeated_after_a_lost_answer_is_enforced_at_once() {
+    let world = World::sqlite();
+    let node = Node::new(&world.store, &world.clock).await;
+    let authority = &node.authority;
+    let issued = login(authority, "alice").await;
+    let token = issued.refresh_token.as_str();
+    node.handle
+        .inject(Op::End, Fault::LoseAnswer(StoreErrorKind::TimedOut));
+    authority.logout(token).await.unwrap_err();
+    node.handle.lift(Op::End);
+
+    authority.logout(token).await.unwrap();
+    assert_eq!(refusal(verify(authority, &issued).await), Refusal::Revoked);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_whole_log_is_loaded_before_the_first_request_is_judged() {
     const MANY: u64 = 10_000;
