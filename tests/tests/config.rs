@@ -6,7 +6,8 @@ use std::time::Duration;
 use gatepass::{
     AuthenticationError, Authenticator, Authority, AuthorityBuilder, BuildError, Credentials,
     Grant, KeyError, KeySet, MasterSecret, MemoryStore, Reread, ReusePolicy, Session, SigningKey,
-    StoreErrorKind, Verifier, async_trait, wire::Endpoints,
+    StoreErrorKind, Verifier, async_trait,
+    wire::{Endpoints, RequestBody, RequestHead},
 };
 use gatepass_testkit::{Fault, FaultyStore, Op};
 
@@ -497,8 +498,15 @@ async fn endpoints_are_mounted_at_a_plain_path_over_an_authenticator() {
             "{mount:?}"
         );
     }
-    let without = named("shop", "api").build().await.unwrap();
-    let error = Endpoints::builder(without).build().map(drop).unwrap_err();
-    assert!(matches!(error, BuildError::NoAuthenticator));
-    assert!(error.to_string().contains("authenticator()"), "{error}");
+}
+
+#[tokio::test]
+async fn without_an_authenticator_there_is_no_login() {
+    let authority = named("shop", "api").build().await.unwrap();
+    let endpoints = Endpoints::builder(authority).build().unwrap();
+    assert!(!endpoints.paths().any(|path| path.ends_with("/login")));
+    assert!(endpoints.paths().any(|path| path.ends_with("/refresh")));
+    let head = RequestHead::collect("POST", "/auth/login", |_| std::iter::empty());
+    let reply = endpoints.handle(&head, RequestBody::Complete(b"{}")).await;
+    assert_eq!(reply.status(), 404);
 }

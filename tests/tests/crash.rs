@@ -81,9 +81,15 @@ struct Api {
 struct Died;
 
 impl Api {
+    /// Sends a request, and again if a busy disk made the server answer that it cannot tell.
     async fn post(&self, path: &str, body: &Value) -> Result<(u16, Value), Died> {
-        let request = self.client.post(format!("{}{path}", self.url)).json(body);
-        answer(request.send().await).await
+        loop {
+            let request = self.client.post(format!("{}{path}", self.url)).json(body);
+            match answer(request.send().await).await? {
+                (503, _) => {}
+                answer => return Ok(answer),
+            }
+        }
     }
 
     async fn me(&self, access: &str) -> Result<(u16, Value), Died> {

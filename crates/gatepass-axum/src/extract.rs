@@ -60,7 +60,7 @@ pub struct Auth(pub Pass);
 /// async fn dashboard(admin: gatepass_axum::Scoped<String>) {}
 /// # axum::Router::<()>::new().route("/", axum::routing::get(dashboard));
 /// ```
-pub struct Scoped<R> {
+pub struct Scoped<R: RequiredScopes> {
     pass: Pass,
     required: PhantomData<fn() -> R>,
 }
@@ -79,7 +79,7 @@ impl<R: RequiredScopes> Scoped<R> {
     }
 }
 
-impl<R> Clone for Scoped<R> {
+impl<R: RequiredScopes> Clone for Scoped<R> {
     fn clone(&self) -> Self {
         Self {
             pass: self.pass.clone(),
@@ -88,7 +88,7 @@ impl<R> Clone for Scoped<R> {
     }
 }
 
-impl<R> fmt::Debug for Scoped<R> {
+impl<R: RequiredScopes> fmt::Debug for Scoped<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Scoped").field(&self.pass).finish()
     }

@@ -3,7 +3,8 @@
 //! * [`GateLayer`] guards routes. Put it on with `route_layer`, so that unknown paths are still 404.
 //! * [`Auth`] in a handler's signature is who is logged in; `Option<Auth>` behind a gate that is
 //!   [`optional`](GateLayer::optional). [`Scoped`] requires scopes, [`Claims`] is the custom claims.
-//! * [`routes`] are login, refresh, logout and the list of sessions.
+//! * [`routes`] are login, refresh, logout and the list of sessions; [`issued`] answers a login that the
+//!   application has done itself.
 //!
 //! A handler that asks who is logged in, without a gate before it, answers 500 and never runs.
 //!
@@ -25,7 +26,7 @@
 //!     async fn authenticate(&self, credentials: &Credentials, _: &Device) -> Result<Grant, AuthenticationError> {
 //!         match (credentials.username(), credentials.password()) {
 //!             ("alice", "wonderland") => {
-//!                 Ok(Grant::new(Subject::new("alice").map_err(AuthenticationError::unavailable)?))
+//!                 Ok(Grant::new(Subject::new("alice")?))
 //!             }
 //!             _ => Err(AuthenticationError::BadCredentials),
 //!         }
@@ -70,5 +71,5 @@ pub use gatepass_tower::{Admission, Gate, GateLayer, JsonRefusal, Refuse};
 
 pub use self::{
     extract::{Auth, AuthRejection, Claims, Scoped},
-    routes::routes,
+    routes::{issued, routes},
 };

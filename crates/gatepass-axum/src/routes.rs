@@ -6,12 +6,16 @@ use axum::{
     Router,
     body::Body,
     extract::{ConnectInfo, Request},
+    http::request::Parts,
     response::Response,
     routing::any,
 };
 use bytes::Bytes;
-use gatepass::wire::{Endpoints, RequestBody};
-use gatepass_tower::{head, response};
+use gatepass::{
+    Grant,
+    wire::{Endpoints, RequestBody, RequestHead},
+};
+use gatepass_tower::response;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 /// Login, refresh, logout and the list of sessions, to be merged into the application's router.
@@ -34,6 +38,32 @@ pub fn routes<S: Clone + Send + Sync + 'static>(endpoints: Endpoints) -> Router<
     })
 }
 
+/// The response to a login that the application has done itself, by OpenID Connect or a passkey: the
+/// same as that of the login endpoint.
+///
+/// ```
+/// use axum::{extract::{Extension, Request}, response::Response};
+/// use gatepass::{Grant, Subject, wire::Endpoints};
+///
+/// async fn callback(Extension(endpoints): Extension<Endpoints>, request: Request) -> Response {
+///     let (parts, _) = request.into_parts();
+///     // After the identity provider has said who this is:
+///     let Ok(subject) = Subject::new("alice") else { return Response::default() };
+///     gatepass_axum::issued(&endpoints, Grant::new(subject), &parts).await
+/// }
+/// # axum::Router::<()>::new().route("/callback", axum::routing::get(callback));
+/// ```
+pub async fn issued(endpoints: &Endpoints, grant: Grant, parts: &Parts) -> Response {
+    response(endpoints.issued(grant, &head(parts)).await).map(Body::from)
+}
+
+/// What the core looks at in a request's head, with the address of the connection if the server was
+/// told to keep it.
+fn head(parts: &Parts) -> RequestHead<'_> {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    gatepass_tower::head(parts).address(peer.map(|peer| peer.0.ip()))
+}
+
 async fn answer(endpoints: Endpoints, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let read = tokio::time::timeout(Endpoints::BODY_TIMEOUT, read(body)).await;
@@ -43,10 +73,7 @@ async fn answer(endpoints: Endpoints, request: Request) -> Response {
         Ok(Err(_)) => RequestBody::Broken,
         Err(_) => RequestBody::Stalled,
     };
-    let request = Request::from_parts(parts, ());
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    let head = head(&request).address(peer.map(|peer| peer.0.ip()));
-    response(endpoints.handle(&head, body).await).map(Body::from)
+    response(endpoints.handle(&head(&parts), body).await).map(Body::from)
 }
 
 async fn read(body: Body) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>> {

@@ -10,6 +10,23 @@
 //! `PRAGMA user_version` is left to the application. The file is put into WAL mode, which needs a
 //! local file system, and several processes of one machine may share it. SQLite itself is bundled.
 //!
+//! # A service that only verifies
+//!
+//! Another process of the same machine can follow the revocations in the file, and verify with a
+//! public key alone. It needs to be able to write to the file, as SQLite's readers do in WAL mode.
+//!
+//! ```no_run
+//! use gatepass::{KeySet, Verifier, VerifyingKey};
+//! use gatepass_sqlite::SqliteStore;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let key = VerifyingKey::ed25519_pem(&std::fs::read("public.pem")?)?;
+//! let log = SqliteStore::open("/var/lib/shop/sessions.db")?;
+//! let keys = KeySet::verifying([key]);
+//! let verifier = Verifier::builder("https://shop.example", "shop-api", keys, log).build().await?;
+//! # Ok(()) }
+//! ```
+//!
 //! # How it works
 //!
 //! One thread per store owns the one connection that writes. It takes all changes that are waiting,

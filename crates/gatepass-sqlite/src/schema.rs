@@ -93,6 +93,10 @@ pub(crate) fn open_writer(
 /// Makes an empty file at `path` that its owner alone may read, if there is none: SQLite would make
 /// one with the rights of any file. What is wrong with the path, SQLite finds out next.
 fn create_private(path: &Path) {
+    // What SQLite takes for databases that are no files.
+    if path.as_os_str().is_empty() || path == Path::new(":memory:") {
+        return;
+    }
     let mut options = File::options();
     options.write(true).create_new(true);
     #[cfg(unix)]

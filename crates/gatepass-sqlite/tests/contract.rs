@@ -7,7 +7,10 @@
     reason = "what a test does not expect is a panic"
 )]
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use gatepass_sqlite::SqliteStore;
 use gatepass_testkit::{ManualClock, store_contract};
@@ -22,7 +25,9 @@ async fn fresh(clock: ManualClock) -> SqliteStore {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let name = format!("{}.db", NUMBER.fetch_add(1, Ordering::Relaxed));
     let path = DIRECTORY.with(|directory| directory.path().join(name));
-    SqliteStore::builder(path).clock(clock).open().unwrap()
+    // The contract says nothing of how fast the disk is, which may be busy with other tests.
+    let store = SqliteStore::builder(path).busy_timeout(Duration::from_secs(60));
+    store.clock(clock).open().unwrap()
 }
 
 store_contract!(fresh);

@@ -376,6 +376,10 @@ fn a_database_that_only_one_connection_sees_is_refused() {
     for path in [":memory:", ""] {
         let error = SqliteStore::open(path).unwrap_err();
         assert!(matches!(error, OpenError::NoWal { .. }), "{error:?}");
+        assert!(
+            path.is_empty() || !fs::exists(path).unwrap(),
+            "a file was made"
+        );
     }
 }
 

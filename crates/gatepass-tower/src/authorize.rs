@@ -62,14 +62,15 @@ where
     type ResponseBody = ResBody;
     type Future = Pin<Box<dyn Future<Output = Result<Request<B>, Response<ResBody>>> + Send>>;
 
-    fn authorize(&mut self, mut request: Request<B>) -> Self::Future {
+    fn authorize(&mut self, request: Request<B>) -> Self::Future {
         let (verifier, demand) = (self.verifier.clone(), Arc::clone(&self.demand));
         Box::pin(async move {
-            let admitted = verifier.guard(&head(&request), &demand).await;
+            let (mut parts, body) = request.into_parts();
+            let admitted = verifier.guard(&head(&parts), &demand).await;
             match admitted {
                 Ok(admission) => {
-                    request.extensions_mut().insert(admission);
-                    Ok(request)
+                    parts.extensions.insert(admission);
+                    Ok(Request::from_parts(parts, body))
                 }
                 Err(error) => Err(response(verifier.refusal(&error)).map(ResBody::from)),
             }

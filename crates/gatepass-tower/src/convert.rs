@@ -1,14 +1,17 @@
 //! Between the http crate's types and the core's plain ones.
 
 use gatepass::wire::{Reply, RequestHead};
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode, request::Parts};
 
 /// The parts of a request's head that the core looks at.
 #[must_use]
-pub fn head<B>(request: &Request<B>) -> RequestHead<'_> {
-    let headers = request.headers();
-    RequestHead::collect(request.method().as_str(), request.uri().path(), |name| {
-        headers.get_all(name).iter().map(HeaderValue::as_bytes)
+pub fn head(parts: &Parts) -> RequestHead<'_> {
+    RequestHead::collect(parts.method.as_str(), parts.uri.path(), |name| {
+        parts
+            .headers
+            .get_all(name)
+            .iter()
+            .map(HeaderValue::as_bytes)
     })
 }
 

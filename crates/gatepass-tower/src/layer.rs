@@ -49,7 +49,8 @@ impl<R> GateLayer<R> {
     }
 
     /// Answers refused requests with what `refusal` makes of the usual response: a page instead of
-    /// JSON, say, or a body type that is not made of bytes.
+    /// JSON, say, or a body type that is not made of bytes. Extractors that refuse behind a gate, for a
+    /// scope that is missing, answer by themselves.
     ///
     /// ```
     /// use axum::body::Body;

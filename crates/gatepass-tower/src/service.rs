@@ -48,18 +48,19 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         // The one that was polled ready must be the one that is called; its clone may not be ready.
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
         let (verifier, demand) = (self.verifier.clone(), Arc::clone(&self.demand));
         let refusal = self.refusal.clone();
         Box::pin(async move {
-            let admitted = verifier.guard(&head(&request), &demand).await;
+            let (mut parts, body) = request.into_parts();
+            let admitted = verifier.guard(&head(&parts), &demand).await;
             match admitted {
                 Ok(admission) => {
-                    request.extensions_mut().insert(admission);
-                    inner.call(request).await
+                    parts.extensions.insert(admission);
+                    inner.call(Request::from_parts(parts, body)).await
                 }
                 Err(error) => Ok(refusal.refuse(&error, response(verifier.refusal(&error)))),
             }

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use crate::{Device, Grant, Session, StoreError};
+use crate::{Device, Grant, GrantError, InvalidName, InvalidScope, Session, StoreError};
 
 /// The application's knowledge of its users.
 ///
@@ -28,7 +28,7 @@ use crate::{Device, Grant, Session, StoreError};
 ///     async fn authenticate(&self, credentials: &Credentials, _: &Device) -> Result<Grant, AuthenticationError> {
 ///         // A real one compares with a hash, such as argon2id.
 ///         if credentials.username() == "alice" && credentials.password() == "wonderland" {
-///             return Ok(Grant::new(Subject::new("alice").map_err(AuthenticationError::unavailable)?));
+///             return Ok(Grant::new(Subject::new("alice")?));
 ///         }
 ///         Err(AuthenticationError::BadCredentials)
 ///     }
@@ -88,9 +88,24 @@ pub enum AuthenticationError {
         /// When to try again, in whole seconds on the wire.
         retry_after: Duration,
     },
+    /// The application granted what cannot be issued. A mistake in its code: the client gets a 500.
+    #[error(transparent)]
+    Grant(#[from] GrantError),
     /// It could not be found out. The client is told to try again.
     #[error("the users could not be read")]
     Unavailable(#[source] StoreError),
+}
+
+impl From<InvalidName> for AuthenticationError {
+    fn from(invalid: InvalidName) -> Self {
+        GrantError::from(invalid).into()
+    }
+}
+
+impl From<InvalidScope> for AuthenticationError {
+    fn from(invalid: InvalidScope) -> Self {
+        GrantError::from(invalid).into()
+    }
 }
 
 impl AuthenticationError {

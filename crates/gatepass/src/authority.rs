@@ -369,6 +369,7 @@ fn not_authenticated(error: AuthenticationError) -> Error {
         AuthenticationError::TooManyAttempts { retry_after } => {
             Refusal::TooManyAttempts { retry_after }.into()
         }
+        AuthenticationError::Grant(error) => error.into(),
         AuthenticationError::Unavailable(error) => {
             denylist::unavailable("authenticator", &error);
             error.into()

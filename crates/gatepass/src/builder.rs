@@ -53,9 +53,6 @@ pub enum BuildError {
     /// The endpoints must be mounted under an absolute path.
     #[error("the mount point must be a path such as /auth: with a slash before and none after")]
     Mount,
-    /// The endpoints need an application that knows its users.
-    #[error("login needs an authenticator; give the authority one with authenticator()")]
-    NoAuthenticator,
 }
 
 /// Longest duration that can be configured: ten years. What is longer is a mistake in a unit.

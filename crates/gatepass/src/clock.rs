@@ -97,7 +97,8 @@ impl fmt::Display for Timestamp {
 impl fmt::Debug for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let time = UNIX_EPOCH + Duration::from_millis(self.0.unsigned_abs());
-        humantime::format_rfc3339_millis(time).fmt(f)
+        // `fmt` alone would be that of `Debug` here, which shows a struct.
+        fmt::Display::fmt(&humantime::format_rfc3339_millis(time), f)
     }
 }
 
@@ -144,6 +145,10 @@ mod tests {
         assert_eq!(Timestamp::from_unix_millis(i64::MIN), Timestamp::EPOCH);
         assert_eq!(Timestamp::EPOCH.since(Timestamp::MAX), Duration::ZERO);
         assert_eq!(Timestamp::MAX.to_string(), "9999-12-31T23:59:59Z");
+        assert_eq!(
+            format!("{:?}", Timestamp::EPOCH),
+            "1970-01-01T00:00:00.000Z"
+        );
     }
 
     #[test]

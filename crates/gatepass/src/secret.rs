@@ -13,7 +13,8 @@ use crate::{KeyError, Random, SystemRandom};
 ///
 /// HKDF (RFC 5869) with one label for each purpose derives the key that authenticates refresh
 /// tokens and, where no other signing key is configured, the HS256 key. All nodes need the same
-/// one. Changing it ends every session.
+/// one. Changing it ends every session that was begun with it, unless the old one goes on as a
+/// [`previous_secret`](crate::AuthorityBuilder::previous_secret).
 ///
 /// ```
 /// use gatepass::MasterSecret;

@@ -1,18 +1,5 @@
 //! What a store must do: two small contracts, and nothing clever.
 //!
-//! [`RevocationLog`] is the half that reads: all that a [`Verifier`](crate::Verifier) needs to keep
-//! its replica of the live revocations. [`SessionStore`] adds the half that writes. Decisions are
-//! not a store's business: those about refresh tokens stand in [`decide`](crate::decide), the changes
-//! of a row in [`Session`].
-//!
-//! The rules, each checked by `store_contract!` of `gatepass-testkit`:
-//!
-//! 1. What a call acknowledged is durable and seen by every later call, on every node.
-//! 2. Each call is atomic. Ending a session and appending to the log is one act.
-//! 3. Of several [`advance`](SessionStore::advance)s from one generation at most one succeeds.
-//! 4. Time is the store's own: the database's where there is one. Callers pass durations.
-//! 5. An entry of the log stays until [`Revocation::RETENTION_MARGIN`] past its `until`.
-//! 6. A call that fails, fails with a [`StoreError`], within bounded time, without panicking.
 
 mod memory;
 
@@ -112,7 +99,8 @@ pub enum Status {
     Unknown,
 }
 
-/// The revocations that are live, to be followed.
+/// The revocations that are live, to be followed: the half of a store that reads, and all that a
+/// [`Verifier`](crate::Verifier) needs.
 #[async_trait]
 pub trait RevocationLog: Send + Sync + 'static {
     /// Returns every entry committed before the call began that `after` has not seen; from the
@@ -193,7 +181,18 @@ impl RevokeToken {
     pub const MAX_PER_SESSION: usize = 32;
 }
 
-/// Sessions, and the log of their ends.
+/// Sessions, and the log of their ends: what whoever writes a store implements.
+///
+/// Decisions are not a store's business: those about refresh tokens stand in [`decide`](crate::decide),
+/// the changes of a row in [`Session`]. The rules, each checked by `store_contract!` of
+/// `gatepass-testkit`:
+///
+/// 1. What a call acknowledged is durable and seen by every later call, on every node.
+/// 2. Each call is atomic. Ending a session and appending to the log is one act.
+/// 3. Of several [`advance`](SessionStore::advance)s from one generation at most one succeeds.
+/// 4. Time is the store's own: the database's where there is one. Callers pass durations.
+/// 5. An entry of the log stays until [`Revocation::RETENTION_MARGIN`] past its `until`.
+/// 6. A call that fails, fails with a [`StoreError`], within bounded time, without panicking.
 #[async_trait]
 pub trait SessionStore: RevocationLog {
     /// Begins a session, ending the oldest of the subject's live ones where it has too many.

@@ -24,8 +24,9 @@ use crate::{
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let key = SigningKey::hs256(b"a secret that is shared with the issuer, 32 bytes or more")?;
 /// let keys = KeySet::verifying([key.verifying_key().clone()]);
-/// let verifier =
-///     Verifier::builder("https://shop.example", "shop-api", keys, MemoryStore::new()).build().await?;
+/// // In production the store that the issuer writes to; one in memory knows no session.
+/// let log = MemoryStore::new();
+/// let verifier = Verifier::builder("https://shop.example", "shop-api", keys, log).build().await?;
 ///
 /// let refused = verifier.verify("not a token", &Demand::new()).await;
 /// assert!(matches!(refused, Err(Error::Refused(Refusal::Malformed))));
@@ -86,7 +87,8 @@ impl Demand {
         self
     }
 
-    /// An authentication at most this long ago (RFC 9470).
+    /// An authentication at most this long ago (RFC 9470). A refresh does not make it younger, a new
+    /// login does.
     #[must_use]
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);

@@ -41,9 +41,11 @@ impl App {
             StoreLocation::Sqlite(path) => Arc::new(SqliteStore::open(path)?),
             StoreLocation::Memory => Arc::new(MemoryStore::new()),
         };
-        let secret = match &settings.secret_file {
-            Some(path) => secrets::master(path)?,
-            None => MasterSecretFile::beside(settings.store.directory()).read_or_make()?,
+        let secret = match (&settings.secret_file, settings.store.directory()) {
+            (Some(path), _) => secrets::master(path)?,
+            (None, Some(directory)) => MasterSecretFile::beside(directory).read_or_make()?,
+            // Without sessions that outlive the process there is nothing to keep a secret for.
+            (None, None) => MasterSecret::generate()?,
         };
         Self::with_store(settings, secret, store, SystemClock).await
     }
@@ -63,11 +65,7 @@ impl App {
         check_demo(settings)?;
         let keys = keys(settings, &secret)?;
         let users = Users::open(&settings.store, clock.clone())?;
-        match &settings.users {
-            Some(path) => users.replace_all(&NewUser::read(path)?)?,
-            None => users.add_demo_users()?,
-        }
-
+        let configured = settings.users.as_deref().map(NewUser::read).transpose()?;
         let reuse = ReusePolicy {
             overlap: settings.overlap,
             recovery: settings.recovery,
@@ -85,6 +83,11 @@ impl App {
             .clock(clock)
             .build()
             .await?;
+        // Last, so that a start that fails has changed nothing.
+        match configured {
+            Some(configured) => users.replace_all(&configured)?,
+            None => users.add_demo_users()?,
+        }
         let page = pages::home(settings.listen, &users.demo_names()?);
         Ok(Self {
             page: page.into(),
@@ -100,8 +103,10 @@ impl App {
     /// # Errors
     ///
     /// That the users cannot be read.
-    pub fn announce(&self, address: SocketAddr) -> anyhow::Result<()> {
-        let banner = pages::banner(address, &self.users.demo_names()?);
+    pub fn announce(&mut self, address: SocketAddr) -> anyhow::Result<()> {
+        let demo = self.users.demo_names()?;
+        self.page = pages::home(address, &demo).into();
+        let banner = pages::banner(address, &demo);
         // Nobody may be listening at the other end; the service runs all the same.
         let _ = writeln!(io::stdout(), "{banner}");
         Ok(())

@@ -17,6 +17,6 @@ pub use self::{
     pages::{maybe, me},
     secrets::MasterSecretFile,
     settings::{Settings, StoreLocation},
-    start::{exit_code, shutdown, start},
+    start::{drained, exit_code, shutdown, start},
     users::{NewUser, Users},
 };

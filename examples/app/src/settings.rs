@@ -17,7 +17,7 @@ use clap::Parser;
 #[derive(Clone, Debug, Parser)]
 #[non_exhaustive]
 pub struct Settings {
-    /// The address to listen on; port 0 for any that is free
+    /// The address and port to listen on, such as 127.0.0.1:3000; port 0 for any that is free
     #[arg(long, env = "GATEPASS_LISTEN", default_value = "127.0.0.1:3000")]
     pub listen: SocketAddr,
 
@@ -123,16 +123,16 @@ pub enum StoreLocation {
 }
 
 impl StoreLocation {
-    /// The directory that belongs to the store.
-    pub(crate) fn directory(&self) -> &Path {
-        let parent = match self {
-            Self::Sqlite(path) => path.parent(),
-            Self::Memory => None,
+    /// The directory that belongs to the store, if it has one.
+    pub(crate) fn directory(&self) -> Option<&Path> {
+        let Self::Sqlite(path) = self else {
+            return None;
         };
         // The parent of a bare file name is the empty path, which no file system call takes.
-        parent
-            .filter(|parent| !parent.as_os_str().is_empty())
-            .unwrap_or(Path::new("."))
+        let parent = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
+        Some(parent.unwrap_or(Path::new(".")))
     }
 }
 
@@ -211,12 +211,12 @@ mod tests {
     #[test]
     fn the_directory_of_a_bare_file_name_is_the_current_one() {
         for (store, directory) in [
-            ("sqlite:gatepass.db", "."),
-            ("sqlite:/var/lib/a.db", "/var/lib"),
-            ("memory:", "."),
+            ("sqlite:gatepass.db", Some(".")),
+            ("sqlite:/var/lib/a.db", Some("/var/lib")),
+            ("memory:", None),
         ] {
             let store: StoreLocation = store.parse().unwrap();
-            assert_eq!(store.directory(), Path::new(directory));
+            assert_eq!(store.directory(), directory.map(Path::new));
         }
     }
 }

@@ -4,11 +4,12 @@ use std::{
     io::{self, IsTerminal},
     net::TcpListener,
     process::ExitCode,
+    time::Duration,
 };
 
 use anyhow::Context;
 use clap::Parser;
-use tracing::info;
+use tracing::{info, warn};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use crate::{App, Settings};
@@ -42,8 +43,37 @@ fn log() -> anyhow::Result<()> {
         .context("cannot start to log")
 }
 
-/// Resolves when the process is told to stop: Ctrl-C, or SIGTERM where there are signals.
+/// How long requests that are under way have to finish when the process is told to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Runs a server that stops by [`shutdown`], and does not wait for ever for those who hold on to a
+/// connection: for ten seconds, or until it is told to stop once more.
+///
+/// # Errors
+///
+/// What the server ended with.
+pub async fn drained(server: impl Future<Output = io::Result<()>>) -> anyhow::Result<()> {
+    let overdue = async {
+        told_to_stop().await;
+        let _ = tokio::time::timeout(DRAIN, told_to_stop()).await;
+    };
+    tokio::select! {
+        ended = server => Ok(ended?),
+        () = overdue => {
+            warn!("stopped: not all requests were finished");
+            Ok(())
+        }
+    }
+}
+
+/// Resolves when the process is told to stop.
 pub async fn shutdown() {
+    told_to_stop().await;
+    info!("stopping: no new requests, those under way are finished");
+}
+
+/// Resolves at the next Ctrl-C, or SIGTERM where there are signals.
+async fn told_to_stop() {
     let interrupted = async {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
@@ -66,7 +96,6 @@ pub async fn shutdown() {
         () = interrupted => {}
         () = terminated => {}
     }
-    info!("stopping: no new requests, those under way are finished");
 }
 
 /// The exit code of an application that ended like this; says on stderr why, in one line.

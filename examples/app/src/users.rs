@@ -98,8 +98,19 @@ impl NewUser {
                 error.line()
             )
         })?;
+        ensure!(
+            !users.is_empty(),
+            "{path:?} has no users, so that nobody could log in"
+        );
         let mut seen = HashSet::new();
-        for NewUser { username, .. } in &users {
+        for NewUser {
+            username, password, ..
+        } in &users
+        {
+            ensure!(
+                !password.is_empty(),
+                "{path:?} has no password for {username:?}"
+            );
             ensure!(
                 seen.insert(username),
                 "{path:?} has the user {username:?} twice"

@@ -28,8 +28,9 @@ use tracing::{Level, Span, info_span};
 
 /// How long ago a login may be for a transfer.
 const RECENT: Duration = Duration::from_secs(300);
-/// How long a request may take. A login waits for its turn to hash, which takes the most.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a request may take: longer than gatepass waits for a body or for the users, so that it can
+/// say what was wrong.
+const TIMEOUT: Duration = Duration::from_secs(15);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What an administrator's token allows.

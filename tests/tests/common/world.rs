@@ -18,6 +18,9 @@ pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 
+/// How long a test waits for a disk that is busy with other things. Claims about time-outs set their own.
+pub(crate) const PATIENCE: Duration = MINUTE;
+
 pub(crate) type Store = Arc<dyn SessionStore>;
 
 /// A store and the clock that it takes its time from.
@@ -60,6 +63,7 @@ impl World {
 pub(crate) fn sqlite(directory: &TempDir, file: &str, clock: &ManualClock) -> SqliteStore {
     SqliteStore::builder(directory.path().join(file))
         .clock(clock.clone())
+        .busy_timeout(PATIENCE)
         .open()
         .unwrap()
 }
@@ -69,6 +73,7 @@ pub(crate) fn builder(store: impl SessionStore, clock: &ManualClock) -> Authorit
     let secret = MasterSecret::from_bytes(SECRET).unwrap();
     Authority::builder("https://shop.example", "shop-api", secret, store)
         .clock(clock.clone())
+        .store_timeout(PATIENCE)
         .purge_interval(DAY)
 }
 

@@ -18,7 +18,7 @@ const MAX_LOST_RACES: usize = 8;
 impl Authority {
     /// Refreshes the session of a refresh token (RFC 6749 §6) for the application's own client.
     ///
-    /// See [`decide`] for what becomes of which token. An [`Authenticator`] is asked about the user
+    /// See [`decide`] for what becomes of which token. An [`Authenticator`](crate::Authenticator) is asked about the user
     /// first, so that its failure spends nothing.
     ///
     /// # Errors

@@ -22,7 +22,9 @@ use crate::{
 /// | `DELETE /auth/sessions` | an access token | 204, every session but this one ended |
 /// | `DELETE /auth/sessions/{id}` | an access token | 204; 404 if it is not the subject's own |
 ///
-/// Authentication is judged before the body. Cheap to clone.
+/// Without an [`Authenticator`](crate::Authenticator) there is no login endpoint: the application does
+/// its logins itself, and answers them with [`issued`](Endpoints::issued). Authentication is judged
+/// before the body. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Endpoints {
     inner: Arc<Inner>,
@@ -53,8 +55,7 @@ impl EndpointsBuilder {
     ///
     /// # Errors
     ///
-    /// [`BuildError::Mount`] if they cannot be mounted there, [`BuildError::NoAuthenticator`] if the
-    /// authority has none to log in with.
+    /// [`BuildError::Mount`] if they cannot be mounted there.
     pub fn build(self) -> Result<Endpoints, BuildError> {
         let segments = self.mount.strip_prefix('/').unwrap_or_default().split('/');
         let plain = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
@@ -63,9 +64,6 @@ impl EndpointsBuilder {
             .all(|segment| !segment.is_empty() && segment.chars().all(plain))
         {
             return Err(BuildError::Mount);
-        }
-        if !self.authority.can_authenticate() {
-            return Err(BuildError::NoAuthenticator);
         }
         Ok(Endpoints {
             inner: Arc::new(Inner {
@@ -86,9 +84,11 @@ enum Endpoint<'a> {
     Session(&'a str),
 }
 
+const LOGIN: &str = "/login";
+
 /// The paths under the mount point. `{id}` stands for one segment.
 const PATHS: [&str; 6] = [
-    "/login",
+    LOGIN,
     "/refresh",
     "/logout",
     "/logout-all",
@@ -113,9 +113,10 @@ impl Endpoints {
     /// The paths of the endpoints, for a framework's router. A segment `{id}` stands for any. All
     /// methods are to be sent here: which are allowed, [`handle`](Self::handle) knows.
     pub fn paths(&self) -> impl Iterator<Item = String> {
-        PATHS
+        let mounted = PATHS
             .iter()
-            .map(|path| format!("{}{path}", self.inner.mount))
+            .filter(|path| **path != LOGIN || self.has_login());
+        mounted.map(|path| format!("{}{path}", self.inner.mount))
     }
 
     /// Answers one request.
@@ -138,9 +139,13 @@ impl Endpoints {
         self.tokens(issued)
     }
 
+    fn has_login(&self) -> bool {
+        self.inner.authority.can_authenticate()
+    }
+
     fn endpoint<'p>(&self, path: &'p str) -> Option<Endpoint<'p>> {
         Some(match path.strip_prefix(&self.inner.mount)? {
-            "/login" => Endpoint::Login,
+            LOGIN if self.has_login() => Endpoint::Login,
             "/refresh" => Endpoint::Refresh,
             "/logout" => Endpoint::Logout,
             "/logout-all" => Endpoint::LogoutAll,

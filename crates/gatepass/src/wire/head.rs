@@ -96,8 +96,9 @@ impl<'a> RequestHead<'a> {
         self.path
     }
 
-    /// What is known of the device.
-    pub(super) fn device(&self) -> Device {
+    /// What is known of the device, for [`Authority::issue`](crate::Authority::issue).
+    #[must_use]
+    pub fn device(&self) -> Device {
         const MAX_USER_AGENT: usize = 256;
         let Field::Once(user_agent) = self.user_agent else {
             return Device {
