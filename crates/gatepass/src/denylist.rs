@@ -297,6 +297,11 @@ impl Replica {
                     }
                     place = Some(next);
                     if more {
+                        // What has arrived need not be fetched again should the rest be late. The
+                        // lease waits for the last part all the same.
+                        if fresh.is_none() {
+                            cursor.clone_from(&place);
+                        }
                         continue;
                     }
                     self.finish(fresh.unwrap_or_else(|| current.entries.clone()), began);
