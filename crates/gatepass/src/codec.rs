@@ -263,19 +263,18 @@ impl<'de: 'a, 'a> Deserialize<'de> for Header<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header<'de>, A::Error> {
                 let (mut alg, mut typ, mut kid) = (None, None, None);
-                let mut others: Vec<Text<'de>> = Vec::new();
+                let mut others = HashSet::new();
                 while let Some(name) = map.next_key::<Text<'de>>()? {
                     match &*name.0 {
                         "alg" => once(&mut alg, &mut map)?,
                         "typ" => once(&mut typ, &mut map)?,
                         "kid" => once(&mut kid, &mut map)?,
                         "crit" | "b64" => return Err(de::Error::custom("an extension")),
-                        _ if others.iter().any(|other| other.0 == name.0) => {
-                            return Err(de::Error::custom("a member twice"));
-                        }
                         _ => {
                             map.next_value::<IgnoredAny>()?;
-                            others.push(name);
+                            if !others.insert(name.0) {
+                                return Err(de::Error::custom("a member twice"));
+                            }
                         }
                     }
                 }
