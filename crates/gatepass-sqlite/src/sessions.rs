@@ -23,7 +23,7 @@ pub(crate) fn begin(write: &Write<'_>, new: NewSession) -> Result<Begun, Failure
     if let Some(max) = max {
         let kept = usize::try_from(max.get() - 1).unwrap_or(usize::MAX);
         let mut live = not_ended(write.conn, session.subject())?;
-        live.retain(|stored| stored.session.is_live(write.now));
+        live.retain(|stored| stored.session.is_usable(write.now));
         live.sort_by_key(|stored| newest_first(&stored.session));
         for oldest in live.into_iter().skip(kept) {
             ended.extend(end_one(write, oldest, EndReason::TooManySessions)?);

@@ -246,6 +246,12 @@ impl Session {
         self.is_live(now) && self.time(now) < self.idle_expires_at
     }
 
+    /// Whether anybody can still use it: it can be refreshed, or an access token of it may be valid.
+    #[must_use]
+    pub fn is_usable(&self, now: Timestamp) -> bool {
+        self.is_refreshable(now) || (self.is_live(now) && self.time(now) < self.access_until)
+    }
+
     /// When the generation `generation` was spent, if that was recent enough to be remembered.
     #[must_use]
     pub fn spent_at(&self, generation: Generation) -> Option<Timestamp> {

@@ -195,8 +195,9 @@ impl SessionStore for MemoryStore {
         let mut ended = Vec::new();
         if let Some(max) = max {
             let kept = usize::try_from(max.get() - 1).unwrap_or(usize::MAX);
-            let live = state.live_of(session.subject(), now);
-            let oldest: Vec<_> = live.iter().skip(kept).map(|session| session.id).collect();
+            let live = state.live_of(session.subject(), now).into_iter();
+            let usable = live.filter(|session| session.is_usable(now));
+            let oldest: Vec<_> = usable.skip(kept).map(|session| session.id).collect();
             for id in oldest {
                 ended.extend(self.end_one(&mut state, id, EndReason::TooManySessions));
             }
