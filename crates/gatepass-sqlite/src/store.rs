@@ -35,6 +35,8 @@ pub struct SqliteStore {
 struct Inner {
     writer: Writer,
     readers: Readers,
+    /// The log is read apart: long lists of sessions would have every node's lease run out.
+    log_reader: Readers,
     incarnation: Arc<str>,
     clock: Arc<dyn Clock>,
 }
@@ -89,7 +91,7 @@ impl SqliteStoreBuilder {
     }
 
     /// Reads on this many threads, each with a connection of its own. Default 2, since a refresh
-    /// reads nothing: only lists of sessions, pulls and strict checks do.
+    /// reads nothing: only lists of sessions and replays do. The log has a thread of its own.
     #[must_use]
     pub fn readers(mut self, readers: NonZeroUsize) -> Self {
         self.readers = readers;
@@ -112,11 +114,13 @@ impl SqliteStoreBuilder {
         let readers = (0..self.readers.get())
             .map(|_| schema::open_reader(&self.path, self.busy_timeout))
             .collect::<Result<_, _>>()?;
+        let log_reader = schema::open_reader(&self.path, self.busy_timeout)?;
         let clock = Arc::clone(&self.clock);
         let inner = Inner {
             writer: Writer::start(writer, clock, self.busy_timeout, last_seq)
                 .map_err(OpenError::Thread)?,
             readers: Readers::start(readers).map_err(OpenError::Thread)?,
+            log_reader: Readers::start(vec![log_reader]).map_err(OpenError::Thread)?,
             incarnation: incarnation.into(),
             clock: self.clock,
         };
@@ -148,7 +152,7 @@ impl RevocationLog for SqliteStore {
         let incarnation = Arc::clone(&self.inner.incarnation);
         let after = after.cloned();
         self.inner
-            .readers
+            .log_reader
             .run(move |conn| log::pull(conn, &incarnation, after.as_ref()))
             .await
     }
@@ -167,7 +171,7 @@ impl RevocationLog for SqliteStore {
 
     async fn status(&self, session: SessionId, token: TokenId) -> Result<Status, StoreError> {
         self.inner
-            .readers
+            .log_reader
             .run(move |conn| log::status(conn, session, token))
             .await
     }
