@@ -386,6 +386,10 @@ impl SessionStore for Switch {
         self.now().sessions(subject).await
     }
 
+    async fn purged_until(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.now().purged_until().await
+    }
+
     async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<usize, StoreError> {
         self.now().purge(horizon, limit).await
     }

@@ -7,9 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use gatepass::Timestamp;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
 
-use crate::error::OpenError;
+use crate::{
+    error::{Failure, OpenError},
+    row::Millis,
+};
 
 /// One step per schema version, in order. A step that was released never changes.
 ///
@@ -141,6 +145,24 @@ fn enter_wal(conn: &Connection, busy_timeout: Duration) -> rusqlite::Result<Stri
     }
 }
 
+/// Keeps the horizon of a purge for the processes to come.
+pub(crate) fn remember_horizon(conn: &Connection, horizon: Timestamp) -> Result<(), Failure> {
+    conn.prepare_cached(
+        "INSERT OR REPLACE INTO gatepass_meta (key, value) VALUES ('purged_until', ?1)",
+    )?
+    .execute([Millis(horizon)])?;
+    Ok(())
+}
+
+/// The horizon of the last purge.
+pub(crate) fn last_horizon(conn: &Connection) -> Result<Option<Timestamp>, Failure> {
+    let last = conn
+        .prepare_cached("SELECT value FROM gatepass_meta WHERE key = 'purged_until'")?
+        .query_row((), |row| row.get(0))
+        .optional()?;
+    Ok(last.map(Timestamp::from_unix_millis))
+}
+
 fn migrate(conn: &mut Connection, path: &Path) -> Result<(), OpenError> {
     let sqlite = |error| OpenError::new(path.to_owned(), error);
     // The lock is taken before the version is read, so that of several processes one migrates and
@@ -176,4 +198,22 @@ fn migrate(conn: &mut Connection, path: &Path) -> Result<(), OpenError> {
         .map_err(sqlite)?;
     }
     tx.commit().map_err(sqlite)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// That a crash of the process loses nothing would not show it.
+    #[test]
+    fn a_commit_is_on_the_disk() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sessions.db");
+        let (conn, _) = open_writer(&path, Duration::from_secs(60)).unwrap();
+        let synchronous: i64 = conn
+            .query_row("PRAGMA synchronous", (), |row| row.get(0))
+            .unwrap();
+        let full = 2;
+        assert_eq!(synchronous, full);
+    }
 }

@@ -243,10 +243,18 @@ impl SessionStore for SqliteStore {
             .writer
             .run(move |write| {
                 let horizon = horizon.min(write.now);
+                schema::remember_horizon(write.conn, horizon)?;
                 let sessions = sessions::purge(write.conn, horizon, limit)?;
                 let left = limit.saturating_sub(sessions);
                 Ok(sessions + log::purge(write.conn, horizon, left)?)
             })
+            .await
+    }
+
+    async fn purged_until(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.inner
+            .readers
+            .run(|conn| schema::last_horizon(conn))
             .await
     }
 }

@@ -135,6 +135,11 @@ impl<S: SessionStore> SessionStore for CountingStore<S> {
         self.inner.sessions(subject).await
     }
 
+    async fn purged_until(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.counts.add(Op::PurgedUntil);
+        self.inner.purged_until().await
+    }
+
     async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<usize, StoreError> {
         self.counts.add(Op::Purge);
         self.inner.purge(horizon, limit).await

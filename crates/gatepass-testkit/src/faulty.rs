@@ -284,6 +284,11 @@ impl<S: SessionStore> SessionStore for FaultyStore<S> {
         self.handle.run(Op::Sessions, call).await
     }
 
+    async fn purged_until(&self) -> Result<Option<Timestamp>, StoreError> {
+        let call = self.inner.purged_until();
+        self.handle.run(Op::PurgedUntil, call).await
+    }
+
     async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<usize, StoreError> {
         let call = self.inner.purge(horizon, limit);
         self.handle.run(Op::Purge, call).await

@@ -21,6 +21,8 @@ pub enum Op {
     Sessions,
     /// [`SessionStore::purge`](gatepass::SessionStore::purge).
     Purge,
+    /// [`SessionStore::purged_until`](gatepass::SessionStore::purged_until).
+    PurgedUntil,
     /// [`RevocationLog::pull`](gatepass::RevocationLog::pull).
     Pull,
     /// [`RevocationLog::changed`](gatepass::RevocationLog::changed).
@@ -31,7 +33,7 @@ pub enum Op {
 
 impl Op {
     /// Every operation.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Begin,
         Self::Advance,
         Self::Recover,
@@ -40,6 +42,7 @@ impl Op {
         Self::RevokeToken,
         Self::Sessions,
         Self::Purge,
+        Self::PurgedUntil,
         Self::Pull,
         Self::Changed,
         Self::Status,

@@ -48,6 +48,7 @@ macro_rules! store_contract {
             a_session_that_was_never_begun_is_not_loaded
             one_session_too_many_ends_exactly_the_oldest
             only_live_sessions_count_against_the_maximum
+            a_session_that_nobody_can_use_does_not_count_against_the_maximum
             simultaneous_logins_do_not_exceed_the_maximum
             sessions_are_listed_newest_first
             only_refreshable_sessions_of_the_subject_are_listed
@@ -99,6 +100,7 @@ macro_rules! store_contract {
             a_purge_goes_no_further_than_its_horizon
             a_purge_goes_no_further_than_the_time_of_the_store
             a_cursor_survives_a_purge
+            a_purge_is_remembered
         }
     };
     (@tests $fresh:expr => $($claim:ident)*) => {

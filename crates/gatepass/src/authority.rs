@@ -5,7 +5,10 @@ mod refreshing;
 
 use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
-use tracing::info;
+use tracing::{
+    info,
+    instrument::{Instrument, WithSubscriber},
+};
 
 pub use self::issuing::{AccessToken, Issued, RefreshToken};
 use crate::{
@@ -15,7 +18,7 @@ use crate::{
     SessionStore, StoreError, StoreErrorKind, Subject, Verifier,
     builder::AuthorityBuilder,
     denylist,
-    purge::Purger,
+    purge::{Purge, Purger},
     refresh::{self, RefreshKeys},
 };
 
@@ -89,8 +92,13 @@ impl Authority {
         store: Arc<dyn SessionStore>,
         settings: Settings,
     ) -> Self {
-        let interval = settings.purge_interval;
-        let purger = Purger::start(Arc::clone(&store), Arc::clone(&settings.clock), interval);
+        let purger = Purger::start(Purge {
+            store: Arc::clone(&store),
+            clock: Arc::clone(&settings.clock),
+            interval: settings.purge_interval,
+            timeout: settings.store_timeout,
+            access_ttl: settings.access_ttl,
+        });
         Self {
             inner: Arc::new(Inner {
                 verifier,
@@ -285,7 +293,16 @@ impl Authority {
             .await
     }
 
+    /// Ends sessions, even if whoever asked for it hangs up meanwhile: a logout that has arrived must
+    /// not be undone by a client that does not wait, nor the end of a session by a thief who does not.
     async fn end(&self, target: EndTarget, reason: EndReason) -> Result<usize, Error> {
+        let authority = self.clone();
+        let end = async move { authority.end_now(target, reason).await };
+        let ended = tokio::spawn(end.in_current_span().with_current_subscriber()).await;
+        ended.unwrap_or_else(|_| Err(InternalError::new("the end of a session panicked").into()))
+    }
+
+    async fn end_now(&self, target: EndTarget, reason: EndReason) -> Result<usize, Error> {
         let subject = match &target {
             EndTarget::Session(_) => None,
             EndTarget::SessionOf(_, subject)

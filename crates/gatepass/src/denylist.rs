@@ -92,6 +92,12 @@ const MIN_KEPT: Duration = Duration::from_secs(3600);
 /// Longest time that an entry is kept: moka refuses deadlines that are absurdly far away.
 const MAX_KEPT: Duration = Duration::from_secs(10 * 366 * 86_400);
 
+/// How far a wall clock goes back when it is merely kept right.
+const CLOCK_SLEWED: Duration = Duration::from_secs(1);
+/// After how long the replica believes a wall clock that is ahead. Access tokens that live longer than
+/// this are rare.
+const DOUBT: Duration = Duration::from_secs(86_400);
+
 struct KeptFor;
 
 impl Expiry<Revoked, Duration> for KeptFor {
@@ -127,7 +133,7 @@ impl Replica {
             wall: clock.now(),
             monotonic: clock.monotonic(),
         };
-        let horizon = Horizon::new(&*clock);
+        let horizon = Horizon::new(&*clock, DOUBT);
         let replica = Self {
             log,
             clock,
@@ -273,6 +279,10 @@ impl Replica {
     }
 
     async fn pull_all(&self, cursor: &mut Option<Cursor>) -> Result<(), StoreError> {
+        // A wall clock that has gone back was wrong when it was reckoned how long to keep entries.
+        if self.clock.now() + CLOCK_SLEWED < self.current.load().pulled_at.wall {
+            *cursor = None;
+        }
         // Without a cursor the log is read from its start, into entries of their own, beside those
         // that requests are judged by meanwhile.
         let mut fresh = cursor.is_none().then(|| self.begin_reload());

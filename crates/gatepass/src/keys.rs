@@ -119,14 +119,14 @@ impl VerifyingKey {
 }
 
 impl SigningKey {
-    /// The HS256 key that is this secret; white space around it, as files have it, is not part of it.
+    /// The HS256 key that is this secret. White space around text, as files have it, is not part of it.
     ///
     /// # Errors
     ///
     /// [`KeyError::ShortSecret`] if it has fewer than 32 bytes (RFC 7518 §3.2).
     pub fn hs256(secret: &[u8]) -> Result<Self, KeyError> {
         const LEAST: usize = 32;
-        let secret = secret.trim_ascii();
+        let secret = secret::trimmed(secret);
         if secret.len() < LEAST {
             return Err(KeyError::ShortSecret {
                 bytes: secret.len(),

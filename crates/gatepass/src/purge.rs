@@ -5,43 +5,67 @@ use std::{sync::Arc, time::Duration};
 use tokio::task::JoinHandle;
 use tracing::debug;
 
-use crate::{Clock, SessionStore, denylist, horizon::Horizon};
+use crate::{Clock, SessionStore, StoreError, StoreErrorKind, denylist, horizon::Horizon};
 
 /// How many rows one step removes at most, and how long the store then has for others.
 const STEP: usize = 500;
 const PAUSE: Duration = Duration::from_millis(50);
+/// Shortest time after which a wall clock that is ahead is believed: most wrong clocks are set right
+/// within minutes.
+const MIN_DOUBT: Duration = Duration::from_secs(3600);
 
 /// The task that purges. Ends when dropped.
 pub(crate) struct Purger(JoinHandle<()>);
 
+/// What is purged, and how patiently.
+pub(crate) struct Purge {
+    pub(crate) store: Arc<dyn SessionStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) interval: Duration,
+    pub(crate) timeout: Duration,
+    /// How long the access tokens live that no grant gives a lifetime of its own.
+    pub(crate) access_ttl: Duration,
+}
+
 impl Purger {
-    pub(crate) fn start(
-        store: Arc<dyn SessionStore>,
-        clock: Arc<dyn Clock>,
-        interval: Duration,
-    ) -> Self {
-        let mut horizon = Horizon::new(&*clock);
-        Self(tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(interval).await;
-                let until = horizon.now(&*clock);
-                loop {
-                    match store.purge(until, STEP).await {
-                        Ok(removed) => {
-                            debug!(target: "gatepass", removed, "store.purged");
-                            if removed < STEP {
-                                break;
-                            }
-                        }
-                        Err(error) => {
-                            denylist::unavailable("purge", &error);
-                            break;
-                        }
-                    }
-                    tokio::time::sleep(PAUSE).await;
-                }
+    pub(crate) fn start(purge: Purge) -> Self {
+        Self(tokio::spawn(async move { purge.run().await }))
+    }
+}
+
+impl Purge {
+    async fn run(&self) {
+        let mut horizon = Horizon::new(&*self.clock, MIN_DOUBT.max(self.access_ttl));
+        let last = loop {
+            tokio::time::sleep(self.interval).await;
+            // Without it a clock that is ahead could not be told from one that is right.
+            if let Some(last) = self.ask(self.store.purged_until()).await {
+                break last;
             }
-        }))
+        };
+        if let Some(last) = last {
+            horizon.resume(last);
+        }
+        loop {
+            let until = horizon.now(&*self.clock);
+            while let Some(removed) = self.ask(self.store.purge(until, STEP)).await {
+                debug!(target: "gatepass", removed, "store.purged");
+                if removed < STEP {
+                    break;
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+            tokio::time::sleep(self.interval).await;
+        }
+    }
+
+    /// The store's answer, if it has one in time.
+    async fn ask<T>(&self, answer: impl Future<Output = Result<T, StoreError>>) -> Option<T> {
+        let answer = tokio::time::timeout(self.timeout, answer).await;
+        let answer = answer.unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::TimedOut)));
+        answer
+            .inspect_err(|error| denylist::unavailable("purge", error))
+            .ok()
     }
 }
 

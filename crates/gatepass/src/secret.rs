@@ -32,13 +32,13 @@ impl MasterSecret {
     /// Shortest secret in bytes: the output of the hash, below which it would be the weakest link.
     pub const MIN_BYTES: usize = 32;
 
-    /// The secret that these bytes are; white space around them, as files have it, is not part of it.
+    /// The secret that these bytes are. White space around text, as files have it, is not part of it.
     ///
     /// # Errors
     ///
     /// [`KeyError::ShortSecret`] if fewer than 32 bytes are left.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, KeyError> {
-        let bytes = bytes.trim_ascii();
+        let bytes = trimmed(bytes);
         if bytes.len() < Self::MIN_BYTES {
             return Err(KeyError::ShortSecret {
                 bytes: bytes.len(),
@@ -73,6 +73,16 @@ impl fmt::Debug for MasterSecret {
     }
 }
 
+/// A secret as a file has it: of text, white space around it is not part; random bytes are taken as
+/// they are.
+pub(crate) fn trimmed(secret: &[u8]) -> &[u8] {
+    if secret.is_ascii() {
+        secret.trim_ascii()
+    } else {
+        secret
+    }
+}
+
 /// `N` bytes that `label` names, derived from `secret` by HKDF-SHA256 without a salt.
 pub(crate) fn derive<const N: usize>(secret: &[u8], label: &str) -> Zeroizing<[u8; N]> {
     const {
@@ -97,6 +107,22 @@ mod tests {
         let secret = MasterSecret::from_bytes(&[7; 32]).unwrap();
         assert_eq!(*secret.derive::<32>("a"), *secret.derive::<32>("a"));
         assert_ne!(*secret.derive::<32>("a"), *secret.derive::<32>("b"));
+    }
+
+    #[test]
+    fn text_is_trimmed_and_random_bytes_are_not() {
+        let mut random = [b'\n'; 32];
+        random[7] = 0xff;
+        assert!(MasterSecret::from_bytes(&random).is_ok());
+        assert!(MasterSecret::from_bytes(&[b'\n'; 64]).is_err());
+        let (bare, line) = (
+            MasterSecret::from_bytes(&[b'x'; 40]),
+            [&[b'x'; 40][..], b"\n"].concat(),
+        );
+        assert_eq!(
+            *bare.unwrap().derive::<32>("a"),
+            *MasterSecret::from_bytes(&line).unwrap().derive::<32>("a")
+        );
     }
 
     #[test]

@@ -261,6 +261,14 @@ pub trait SessionStore: RevocationLog {
     ///
     /// [`StoreError`] if the store cannot be written.
     async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<usize, StoreError>;
+
+    /// The horizon of the last [`purge`](Self::purge) by any process, if the store outlives processes
+    /// and has been purged. A process that starts with a clock that is ahead is found out by it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot be read.
+    async fn purged_until(&self) -> Result<Option<Timestamp>, StoreError>;
 }
 
 /// A store that is chosen at run time, or shared, is one too.
@@ -319,5 +327,9 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
 
     async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<usize, StoreError> {
         (**self).purge(horizon, limit).await
+    }
+
+    async fn purged_until(&self) -> Result<Option<Timestamp>, StoreError> {
+        (**self).purged_until().await
     }
 }

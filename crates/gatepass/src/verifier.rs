@@ -191,33 +191,31 @@ impl Verifier {
     }
 
     async fn judge(&self, pass: &Pass, demand: &Demand) -> Result<(), Error> {
-        let Inner {
-            policy,
-            replica,
-            clock,
-            ..
-        } = &*self.inner;
-        let now = clock.now();
-        if now >= pass.expires_at() + policy.leeway {
-            return Err(Refusal::Expired.into());
-        }
-        let soonest = now + policy.leeway;
-        if soonest < pass.issued_at()
-            || pass
-                .not_before()
-                .is_some_and(|not_before| soonest < not_before)
-        {
-            return Err(Refusal::NotYetValid.into());
-        }
-        match replica
-            .check(pass.session_id(), pass.token_id(), demand.staleness)
-            .await?
-        {
+        self.check_time(pass)?;
+        let replica = &self.inner.replica;
+        let asked = replica.check(pass.session_id(), pass.token_id(), demand.staleness);
+        match asked.await? {
             Verdict::Live => {}
             Verdict::Revoked => return Err(Refusal::Revoked.into()),
             Verdict::Unknown => return Err(Refusal::UnknownSession.into()),
         }
+        // Once more: it may have expired while the store was waited for.
+        self.check_time(pass)?;
         self.require(pass, demand).map_err(Error::from)
+    }
+
+    fn check_time(&self, pass: &Pass) -> Result<(), Refusal> {
+        let Inner { policy, clock, .. } = &*self.inner;
+        let now = clock.now();
+        if now >= pass.expires_at() + policy.leeway {
+            return Err(Refusal::Expired);
+        }
+        let soonest = now + policy.leeway;
+        let early = |not_before| soonest < not_before;
+        if early(pass.issued_at()) || pass.not_before().is_some_and(early) {
+            return Err(Refusal::NotYetValid);
+        }
+        Ok(())
     }
 
     /// Checks what a route demands of a token that has been verified before.

@@ -190,6 +190,10 @@ impl SessionStore for Durable {
         self.0.sessions(subject).await
     }
 
+    async fn purged_until(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.0.purged_until().await
+    }
+
     async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<usize, StoreError> {
         self.0.purge(horizon, limit).await
     }

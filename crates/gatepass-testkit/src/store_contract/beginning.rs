@@ -136,6 +136,27 @@ pub async fn only_live_sessions_count_against_the_maximum<S: SessionStore>(
     assert_eq!(given.load(&kept).await, kept);
 }
 
+/// One that has idled out, so that nobody can use it, does not push out one that is in use.
+pub async fn a_session_that_nobody_can_use_does_not_count_against_the_maximum<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let used = given.begin("alice").await;
+    given.clock.advance(SECOND);
+    let idle = NewSession {
+        idle_ttl: MINUTE,
+        access_ttl: MINUTE,
+        ..new_session("alice")
+    };
+    given.store.begin(idle).await.unwrap();
+    given.clock.advance(MINUTE);
+
+    let begun = given.store.begin(new_session_of_at_most("alice", 2)).await;
+
+    assert_eq!(begun.unwrap().ended, []);
+    assert_eq!(given.load(&used).await, used);
+}
+
 /// Of logins at the same time, no more remain than the maximum, and every one that had to go is
 /// reported once.
 pub async fn simultaneous_logins_do_not_exceed_the_maximum<S: SessionStore>(

@@ -150,3 +150,16 @@ pub async fn a_cursor_survives_a_purge<S: SessionStore>(fresh: impl AsyncFn(Manu
         assert_eq!(targets(&entries), [next.target]);
     }
 }
+
+/// What is asked after a purge knows how far it went, so that a process that starts with a wrong clock
+/// is found out.
+pub async fn a_purge_is_remembered<S: SessionStore>(fresh: impl AsyncFn(ManualClock) -> S) {
+    let given = Given::fresh(fresh).await;
+    assert_eq!(given.store.purged_until().await.unwrap(), None);
+    let start = given.clock.now();
+    given.clock.advance(DAY);
+    given.store.purge(start, 1).await.unwrap();
+    assert_eq!(given.store.purged_until().await.unwrap(), Some(start));
+    given.purge().await;
+    assert_eq!(given.store.purged_until().await.unwrap(), Some(start + DAY));
+}

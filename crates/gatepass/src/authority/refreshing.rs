@@ -8,7 +8,7 @@ use super::{Authority, Settings};
 use crate::{
     Advance, Decision, EndReason, EndTarget, Error, Generation, Grant, GrantError, InternalError,
     Issued, OnReuse, Recover, Refusal, Reread, Session, SessionId, StoreError, StoreErrorKind,
-    decide, refresh::Presented,
+    Timestamp, decide, refresh::Presented,
 };
 
 /// How often a refresh that loses against others is decided anew. Each loss means that another one
@@ -52,8 +52,9 @@ impl Authority {
                 return self.refreshed(&session);
             }
         }
+        let mut arrived = None;
         for _ in 0..MAX_LOST_RACES {
-            if let Some(issued) = self.decide_and_act(presented).await? {
+            if let Some(issued) = self.decide_and_act(presented, &mut arrived).await? {
                 return Ok(issued);
             }
         }
@@ -61,7 +62,14 @@ impl Authority {
     }
 
     /// Reads the session, decides, and does what was decided; `None` if another was faster.
-    async fn decide_and_act(&self, presented: Presented) -> Result<Option<Issued>, Error> {
+    ///
+    /// Decides by the time of the first look, kept in `arrived`: whoever then takes long to read the
+    /// user again, and loses a race meanwhile, has not presented a token that was spent long ago.
+    async fn decide_and_act(
+        &self,
+        presented: Presented,
+        arrived: &mut Option<Timestamp>,
+    ) -> Result<Option<Issued>, Error> {
         let settings = &self.inner.settings;
         let (session, now) = self
             .ask("load", self.inner.store.load(presented.session))
@@ -72,7 +80,7 @@ impl Authority {
             generation,
             &settings.client,
             &settings.reuse,
-            now,
+            *arrived.get_or_insert(now),
         );
         let session = match (decision, session) {
             (Decision::Refuse(refusal), _) => return Err(refusal.into()),

@@ -49,6 +49,7 @@ struct State {
     sessions: HashMap<SessionId, Session>,
     log: BTreeMap<u64, Entry>,
     tokens: HashMap<TokenId, u64>,
+    purged_until: Option<Timestamp>,
 }
 
 struct Entry {
@@ -300,9 +301,14 @@ impl SessionStore for MemoryStore {
             .collect())
     }
 
+    async fn purged_until(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.state().purged_until)
+    }
+
     async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<usize, StoreError> {
         let mut state = self.state();
         let horizon = horizon.min(self.inner.clock.now());
+        state.purged_until = Some(horizon);
         let past = |session: &&Session| session.purge_at() <= horizon;
         let sessions: Vec<_> = state
             .sessions

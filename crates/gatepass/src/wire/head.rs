@@ -207,3 +207,21 @@ impl Admission {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_agent_is_printable_ascii_and_cut() {
+        let sent = [b"Agent/1.0 \x07\xff".as_slice(), &[b'x'; 300]].concat();
+        let head = RequestHead::collect("GET", "/", |name| {
+            (name == "user-agent")
+                .then_some(sent.as_slice())
+                .into_iter()
+        });
+        let kept = head.device().user_agent.unwrap();
+        assert_eq!(kept.len(), 256);
+        assert!(kept.starts_with("Agent/1.0 xxx"), "{kept}");
+    }
+}
