@@ -34,6 +34,9 @@ impl Scopes {
     ///
     /// [`InvalidScope`] if a character is none of RFC 6749 §3.3.
     pub fn parse(list: &str) -> Result<Self, InvalidScope> {
+        if is_canonical(list) {
+            return Ok(Self(list.to_owned()));
+        }
         Self::new(list.split(' ').filter(|scope| !scope.is_empty()))
     }
 
@@ -134,6 +137,18 @@ pub(crate) fn required<R: RequiredScopes>() -> impl Iterator<Item = &'static str
     R::SCOPES.iter().copied()
 }
 
+/// Whether `list` is the text that its set has, as it is in every token that gatepass issues.
+fn is_canonical(list: &str) -> bool {
+    let mut scopes = list.split(' ');
+    let mut before = "";
+    // The empty scope is not above the empty text: neither a double space nor one at an end gets by.
+    scopes.all(|scope| {
+        let ascends = before < scope && scope.bytes().all(is_allowed);
+        before = scope;
+        ascends
+    })
+}
+
 const fn is_allowed(byte: u8) -> bool {
     matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E)
 }
@@ -171,6 +186,32 @@ mod tests {
         assert!(!scopes.contains("admin"));
         assert!(!scopes.contains(""));
         assert!(scopes.contains_all(&Scopes::default()));
+    }
+
+    #[test]
+    fn a_list_is_taken_as_it_is_only_if_it_is_canonical() {
+        for (list, expected) in [
+            ("a", "a"),
+            ("a b", "a b"),
+            ("a ab b", "a ab b"),
+            ("", ""),
+            (" ", ""),
+            (" a", "a"),
+            ("a ", "a"),
+            ("a  b", "a b"),
+            ("b a", "a b"),
+            ("a a", "a"),
+            ("ab a", "a ab"),
+        ] {
+            let scopes = Scopes::parse(list).unwrap();
+            assert_eq!(scopes.as_str(), expected, "{list:?}");
+            assert_eq!(
+                is_canonical(list),
+                list == expected && !list.is_empty(),
+                "{list:?}"
+            );
+        }
+        assert_eq!(Scopes::parse("a b\"c"), Err(InvalidScope));
     }
 
     #[test]
