@@ -14,8 +14,8 @@ use serde::{
 use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
-    Algorithm, ClientId, InternalError, KeySet, Pass, Refusal, Scopes, SessionId, Subject,
-    Timestamp, TokenId, crypto, keys::SigningKey, pass::PassClaims, refresh,
+    ClientId, InternalError, KeySet, Pass, Refusal, Scopes, SessionId, SigningKey, Subject,
+    Timestamp, TokenId, VerifyingKey, pass::PassClaims, refresh,
 };
 
 /// Longest access token in bytes: what a request header may have on common servers.
@@ -43,11 +43,14 @@ pub(crate) struct NewClaims<'a> {
 pub(crate) fn sign(key: &SigningKey, claims: &NewClaims<'_>) -> Result<String, InternalError> {
     let payload =
         serde_json::to_vec(claims).map_err(|_| InternalError::new("claims without a JSON form"))?;
-    let mut token = String::with_capacity(key.header.len() + payload.len() * 4 / 3 + 100);
-    token.push_str(&key.header);
+    let header = key.verifying_key().header();
+    let mut token = String::with_capacity(header.len() + payload.len() * 4 / 3 + 100);
+    token.push_str(header);
     token.push('.');
     URL_SAFE_NO_PAD.encode_string(payload, &mut token);
-    let signature = crypto::sign(key, token.as_bytes())?;
+    let signature = key
+        .sign(token.as_bytes())
+        .ok_or(InternalError::new("a token could not be signed"))?;
     token.push('.');
     URL_SAFE_NO_PAD.encode_string(signature, &mut token);
     Ok(token)
@@ -61,33 +64,23 @@ pub(crate) fn open(
     audience: &str,
     now: Timestamp,
 ) -> Result<Pass, Refusal> {
-    if token.len() > MAX_TOKEN {
-        return Err(Refusal::Malformed);
-    }
-    if token.starts_with(refresh::PREFIX) {
-        return Err(Refusal::WrongType);
-    }
-    let (message, signature) = token.rsplit_once('.').ok_or(Refusal::Malformed)?;
-    let (header, payload) = message.split_once('.').ok_or(Refusal::Malformed)?;
-    if payload.contains('.') {
-        return Err(Refusal::Malformed);
-    }
-    let header = decode(header)?;
-    let header: Header<'_> = parse(&header)?;
-    let key = header
-        .kid
-        .as_ref()
-        .and_then(|kid| keys.find(&kid.0, now))
-        .ok_or(Refusal::UnknownKey)?;
-    if header.alg.0 != Algorithm::name(key.algorithm) {
-        return Err(Refusal::UnknownKey);
-    }
-    if !crypto::verify(key, message.as_bytes(), &decode(signature)?) {
-        return Err(Refusal::BadSignature);
-    }
-    let payload = decode(payload)?;
+    let jws = Jws::split(token)?;
+    // What one of our keys writes need not be read again.
+    let (key, is_access_token) = match keys.find_by_header(jws.header, now) {
+        Some(key) => (key, true),
+        None => {
+            let header = decode(jws.header)?;
+            let header: Header<'_> = parse(&header)?;
+            let key = header.kid.as_ref().and_then(|kid| keys.find(&kid.0, now));
+            let key = key.ok_or(Refusal::UnknownKey)?;
+            header.check_algorithm(key)?;
+            let typ = header.typ;
+            (key, typ.is_some_and(|typ| is_access_token_type(&typ.0)))
+        }
+    };
+    let payload = jws.authenticated(key)?;
     let claims: Claims<'_> = parse(&payload)?;
-    if !header.typ.is_some_and(|typ| is_access_token_type(&typ.0)) {
+    if !is_access_token {
         return Err(Refusal::WrongType);
     }
     if claims.iss.0 != issuer {
@@ -97,6 +90,53 @@ pub(crate) fn open(
         return Err(Refusal::WrongAudience);
     }
     claims.into_pass().ok_or(Refusal::Malformed)
+}
+
+/// The payload of a JWS that `key` signed, whatever it is and whatever its header says besides `alg`.
+pub(crate) fn open_jws(jws: &str, key: &VerifyingKey) -> Result<Vec<u8>, Refusal> {
+    let jws = Jws::split(jws)?;
+    let header = decode(jws.header)?;
+    parse::<Header<'_>>(&header)?.check_algorithm(key)?;
+    jws.authenticated(key)
+}
+
+/// The parts of a JWS in compact serialization (RFC 7515 §7.1), none of which has been believed yet.
+struct Jws<'a> {
+    header: &'a str,
+    payload: &'a str,
+    /// The two above, with the dot between them: what is signed.
+    message: &'a str,
+    signature: &'a str,
+}
+
+impl<'a> Jws<'a> {
+    fn split(token: &'a str) -> Result<Self, Refusal> {
+        if token.len() > MAX_TOKEN {
+            return Err(Refusal::Malformed);
+        }
+        if token.starts_with(refresh::PREFIX) {
+            return Err(Refusal::WrongType);
+        }
+        let (message, signature) = token.rsplit_once('.').ok_or(Refusal::Malformed)?;
+        let (header, payload) = message.split_once('.').ok_or(Refusal::Malformed)?;
+        if payload.contains('.') {
+            return Err(Refusal::Malformed);
+        }
+        Ok(Self {
+            header,
+            payload,
+            message,
+            signature,
+        })
+    }
+
+    /// The payload, if `key` signed it.
+    fn authenticated(&self, key: &VerifyingKey) -> Result<Vec<u8>, Refusal> {
+        if !key.verify(self.message.as_bytes(), &decode(self.signature)?) {
+            return Err(Refusal::BadSignature);
+        }
+        decode(self.payload)
+    }
 }
 
 fn decode(segment: &str) -> Result<Vec<u8>, Refusal> {
@@ -123,6 +163,17 @@ struct Header<'a> {
     alg: Text<'a>,
     typ: Option<Text<'a>>,
     kid: Option<Text<'a>>,
+}
+
+impl Header<'_> {
+    /// The algorithm is the key's own; a token can only repeat it.
+    fn check_algorithm(&self, key: &VerifyingKey) -> Result<(), Refusal> {
+        if self.alg.0 == key.algorithm().name() {
+            Ok(())
+        } else {
+            Err(Refusal::UnknownKey)
+        }
+    }
 }
 
 struct Claims<'a> {

@@ -1,42 +1,45 @@
-//! The seam to jsonwebtoken: it does the cryptography, and nothing else.
+//! The seam to the cryptography: whoever signs or verifies an access token does it through here.
 //!
-//! Called through the backend's own provider. jsonwebtoken's process-wide one panics when a build
-//! has both of its backends or neither, and a library cannot know what else is in the build.
+//! jsonwebtoken does it, called through the backend's own provider. Its process-wide one panics when
+//! a build has both of its backends or neither, and a library cannot know what else is in the build.
+//! jsonwebtoken prepares the key anew for every call, which with AWS-LC costs more than many a
+//! signature; there, [`aws_lc`] holds AWS-LC's own prepared key instead.
 
-use jsonwebtoken::{
-    Algorithm as Jwa, EncodingKey,
-    crypto::{CryptoProvider, aws_lc::DEFAULT_PROVIDER},
-    jwk::EllipticCurve,
-};
+#[cfg(feature = "aws_lc_rs")]
+mod aws_lc;
+#[cfg(any(not(feature = "aws_lc_rs"), all(test, feature = "rust_crypto")))]
+mod rust_crypto;
 
-use crate::{
-    Algorithm, InternalError,
-    keys::{SigningKey, VerifyingKey},
-};
+use jsonwebtoken::{Algorithm as Jwa, EncodingKey, crypto::CryptoProvider, jwk::EllipticCurve};
+
+use crate::Algorithm;
+
+#[cfg(feature = "aws_lc_rs")]
+use self::aws_lc as backend;
+#[cfg(not(feature = "aws_lc_rs"))]
+use self::rust_crypto as backend;
+
+pub(crate) use backend::{MAX_RSA_BITS, Signer, Verifier};
 
 fn provider() -> &'static CryptoProvider {
-    &DEFAULT_PROVIDER
+    &backend::DEFAULT_PROVIDER
 }
 
 const fn jwa(algorithm: Algorithm) -> Jwa {
     match algorithm {
         Algorithm::Hs256 => Jwa::HS256,
+        Algorithm::Hs384 => Jwa::HS384,
+        Algorithm::Hs512 => Jwa::HS512,
+        Algorithm::Rs256 => Jwa::RS256,
+        Algorithm::Rs384 => Jwa::RS384,
+        Algorithm::Rs512 => Jwa::RS512,
+        Algorithm::Ps256 => Jwa::PS256,
+        Algorithm::Ps384 => Jwa::PS384,
+        Algorithm::Ps512 => Jwa::PS512,
+        Algorithm::Es256 => Jwa::ES256,
+        Algorithm::Es384 => Jwa::ES384,
         Algorithm::EdDsa => Jwa::EdDSA,
     }
-}
-
-/// The signature of `message` by `key`.
-pub(crate) fn sign(key: &SigningKey, message: &[u8]) -> Result<Vec<u8>, InternalError> {
-    let algorithm = jwa(key.verifying_key().algorithm);
-    let signer = (provider().signer_factory)(&algorithm, &key.key);
-    let signature = signer.ok().and_then(|signer| signer.try_sign(message).ok());
-    signature.ok_or(InternalError::new("a token could not be signed"))
-}
-
-/// Whether `signature` is one of `message` by `key`. Takes the vector that jsonwebtoken wants.
-pub(crate) fn verify(key: &VerifyingKey, message: &[u8], signature: &Vec<u8>) -> bool {
-    let verifier = (provider().verifier_factory)(&jwa(key.algorithm), &key.key);
-    verifier.is_ok_and(|verifier| verifier.verify(message, signature).is_ok())
 }
 
 /// The public half of an Ed25519 private key.
@@ -46,4 +49,11 @@ pub(crate) fn ed25519_public_key(key: &EncodingKey) -> Option<[u8; 32]> {
         .ok()?
         .try_into()
         .ok()
+}
+
+/// The public half of the private key of an ECDSA algorithm, as an uncompressed point.
+pub(crate) fn ec_public_key(algorithm: Algorithm, key: &EncodingKey) -> Option<Vec<u8>> {
+    let components = provider().key_utils.ec_pub_components_from_private_key;
+    let (_, x, y) = components(key.as_bytes(), jwa(algorithm)).ok()?;
+    Some([&[4], x.as_slice(), y.as_slice()].concat())
 }

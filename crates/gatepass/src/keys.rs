@@ -1,98 +1,147 @@
 //! The keys that sign and verify access tokens.
 
-use std::{collections::HashSet, fmt};
+mod algorithm;
+mod der;
+mod error;
+mod jwk;
+mod material;
+mod set;
+
+use std::{fmt, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{DecodingKey, EncodingKey};
-use sha2::{Digest, Sha256};
 
-use crate::{MasterSecret, Timestamp, crypto, secret};
+pub use self::{
+    algorithm::Algorithm,
+    error::KeyError,
+    set::{KeySet, SkippedKey},
+};
 
-/// A key, or a set of keys, that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum KeyError {
-    /// A secret that could be guessed.
-    #[error(
-        "the secret has {bytes} bytes and needs at least {least} random ones; make one with: openssl rand -hex 64"
-    )]
-    ShortSecret {
-        /// How long it is.
-        bytes: usize,
-        /// How long it must be.
-        least: usize,
-    },
-    /// Not the PEM file of a key of this kind.
-    #[error("not {0} in PEM")]
-    Pem(&'static str),
-    /// A `kid` that does not fit into a token's header.
-    #[error("a key id is 1 to 64 printable ASCII characters without quote and backslash")]
-    KeyId,
-    /// Two keys have the same `kid`, so that a token could not name one of them.
-    #[error("two keys have the id {0:?}")]
-    DuplicateKeyId(String),
-    /// Nothing to sign with.
-    #[error("the key set has no active signing key")]
-    NoSigningKey,
-    /// The system has no randomness.
-    #[error("the system has no randomness")]
-    Random,
-}
-
-/// How a key signs (RFC 7518 §3.1, RFC 8037 §3.1). It belongs to the key; a token only repeats it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Algorithm {
-    /// HMAC with SHA-256: one secret signs and verifies.
-    Hs256,
-    /// Ed25519: whoever verifies needs the public key alone.
-    EdDsa,
-}
-
-impl Algorithm {
-    /// The name in a token's header.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Hs256 => "HS256",
-            Self::EdDsa => "EdDSA",
-        }
-    }
-}
+use self::{
+    algorithm::Kind,
+    jwk::{Jwk, Purpose},
+    material::{Material, Private, Public},
+};
+use crate::{MasterSecret, Refusal, codec, crypto, secret};
 
 /// A key that verifies access tokens.
 #[derive(Clone)]
 pub struct VerifyingKey {
-    pub(crate) id: String,
-    pub(crate) algorithm: Algorithm,
-    pub(crate) key: DecodingKey,
+    id: String,
+    algorithm: Algorithm,
+    verifier: Arc<crypto::Verifier>,
+    /// The base64url text of the header of every token that its other half signs.
+    header: String,
+    /// Nothing, if the key is a secret.
+    public: Option<Public>,
 }
 
 /// A key that signs access tokens, and verifies them.
 #[derive(Clone)]
 pub struct SigningKey {
-    pub(crate) key: EncodingKey,
-    /// The base64url text of the header of every token that this key signs.
-    pub(crate) header: String,
+    signer: Arc<crypto::Signer>,
     verifying: VerifyingKey,
 }
 
 impl VerifyingKey {
+    /// The public key in this PEM text (`openssl pkey -pubout`; PKCS #1 for RSA), used with `algorithm`.
+    /// Its id is its RFC 7638 thumbprint.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Pem`] if it is not exactly one key, [`KeyError::PrivateKey`] if it is a private one,
+    /// [`KeyError::WrongKind`] if `algorithm` does not go with it, and what else is wrong with it.
+    pub fn from_pem(algorithm: Algorithm, pem: &[u8]) -> Result<Self, KeyError> {
+        let material = Material::from_pem(pem, "a public key")?;
+        Self::asymmetric(algorithm, material.public()?, None)
+    }
+
+    /// The public key in this DER document (SPKI; PKCS #1 for RSA), used with `algorithm`.
+    /// Its id is its RFC 7638 thumbprint.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_pem`](Self::from_pem), and [`KeyError::Der`].
+    pub fn from_der(algorithm: Algorithm, der: &[u8]) -> Result<Self, KeyError> {
+        Self::asymmetric(algorithm, Material::from_der(der)?.public()?, None)
+    }
+
+    /// The public key in this JSON Web Key (RFC 7517), used with `algorithm`. Its id is its `kid`, or
+    /// else its RFC 7638 thumbprint.
+    ///
+    /// ```
+    /// use gatepass::{Algorithm, VerifyingKey};
+    ///
+    /// let jwk = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    /// let key = VerifyingKey::from_jwk(Algorithm::EdDsa, jwk)?;
+    /// assert_eq!(key.id(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+    /// # Ok::<(), gatepass::KeyError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Jwk`] if it is none, [`KeyError::Secret`] or [`KeyError::PrivateKey`] if it is more
+    /// than public, [`KeyError::WrongUse`] or [`KeyError::WrongAlgorithm`] if it says so itself,
+    /// [`KeyError::WrongKind`] if `algorithm` does not go with it, and what else is wrong with it.
+    pub fn from_jwk(algorithm: Algorithm, jwk: &str) -> Result<Self, KeyError> {
+        Self::of_jwk(algorithm, &Jwk::parse(jwk, Purpose::Verify)?)
+    }
+
+    /// A key of a set, which says itself what it is used with.
+    fn of_set(jwk: &str) -> Result<Self, KeyError> {
+        let jwk = Jwk::parse(jwk, Purpose::Verify)?;
+        Self::of_jwk(jwk.algorithm()?, &jwk)
+    }
+
+    fn of_jwk(algorithm: Algorithm, jwk: &Jwk) -> Result<Self, KeyError> {
+        jwk.check_algorithm(algorithm)?;
+        Self::asymmetric(algorithm, jwk.public()?, jwk.id()?)
+    }
+
     /// The Ed25519 public key in this PEM text (`openssl pkey -pubout`). Its id is its RFC 7638 thumbprint.
     ///
     /// # Errors
     ///
     /// [`KeyError::Pem`] if it is something else.
     pub fn ed25519_pem(pem: &[u8]) -> Result<Self, KeyError> {
-        const WHAT: KeyError = KeyError::Pem("an Ed25519 public key");
-        let key = DecodingKey::from_ed_pem(pem).map_err(|_| WHAT)?;
-        let public = key.try_get_as_bytes().map_err(|_| WHAT)?;
-        let public: [u8; 32] = public.try_into().map_err(|_| WHAT)?;
-        Ok(Self {
-            id: ed25519_thumbprint(&public),
-            algorithm: Algorithm::EdDsa,
-            key,
-        })
+        Self::from_pem(Algorithm::EdDsa, pem).map_err(|_| KeyError::Pem("an Ed25519 public key"))
+    }
+
+    fn asymmetric(
+        algorithm: Algorithm,
+        public: Public,
+        id: Option<&str>,
+    ) -> Result<Self, KeyError> {
+        public.check(algorithm)?;
+        let id = id.map_or_else(|| Ok(public.thumbprint()), checked_id)?;
+        let key = public.decoding_key();
+        Self::new(algorithm, &key, id, Some(public))
+    }
+
+    fn new(
+        algorithm: Algorithm,
+        key: &DecodingKey,
+        id: String,
+        public: Option<Public>,
+    ) -> Result<Self, KeyError> {
+        let verifier = crypto::Verifier::new(algorithm, key).ok_or(KeyError::Inconsistent)?;
+        Ok(Self::with(algorithm, verifier, id, public))
+    }
+
+    fn with(
+        algorithm: Algorithm,
+        verifier: crypto::Verifier,
+        id: String,
+        public: Option<Public>,
+    ) -> Self {
+        Self {
+            header: header(algorithm, &id),
+            id,
+            algorithm,
+            verifier: Arc::new(verifier),
+            public,
+        }
     }
 
     /// The same key under another id.
@@ -102,6 +151,7 @@ impl VerifyingKey {
     /// [`KeyError::KeyId`] if `id` does not fit into a token's header.
     pub fn with_id(mut self, id: &str) -> Result<Self, KeyError> {
         self.id = checked_id(id)?;
+        self.header = header(self.algorithm, &self.id);
         Ok(self)
     }
 
@@ -116,41 +166,124 @@ impl VerifyingKey {
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
+
+    /// The key as a JSON Web Key (RFC 7517), or nothing if it is a secret: that is never exported.
+    #[must_use]
+    pub fn to_jwk(&self) -> Option<String> {
+        let members = self.public.as_ref()?.members();
+        let (algorithm, id) = (self.algorithm, &self.id);
+        Some(format!(
+            r#"{{{members},"use":"sig","alg":"{algorithm}","kid":"{id}"}}"#
+        ))
+    }
+
+    /// The payload of a JWS in compact serialization (RFC 7515 §7.1) that this key has signed, whatever
+    /// the payload is.
+    ///
+    /// For tests and tools: it runs the code that judges the signature of an access token, and nothing
+    /// else of what makes a token good. It knows neither issuer nor audience, neither expiry nor
+    /// revocation, and does not look at `typ` or `kid`. Guards use [`Verifier`](crate::Verifier).
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Malformed`] if it is too long, not three segments of canonical base64url, or its
+    /// header not acceptable; [`Refusal::UnknownKey`] if its `alg` is not the key's;
+    /// [`Refusal::BadSignature`].
+    pub fn verify_jws(&self, jws: &str) -> Result<Vec<u8>, Refusal> {
+        codec::open_jws(jws, self)
+    }
+
+    /// Whether `signature` is one of `message` by this key.
+    pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.verifier.verify(message, signature)
+    }
+
+    pub(crate) fn header(&self) -> &str {
+        &self.header
+    }
 }
 
 impl SigningKey {
-    /// The HS256 key that is this secret. White space around text, as files have it, is not part of it.
+    /// The HS256 key that is this secret; white space around it, as files have it, is not part of it.
     ///
     /// # Errors
     ///
     /// [`KeyError::ShortSecret`] if it has fewer than 32 bytes (RFC 7518 §3.2).
     pub fn hs256(secret: &[u8]) -> Result<Self, KeyError> {
-        const LEAST: usize = 32;
-        let secret = secret::trimmed(secret);
-        if secret.len() < LEAST {
-            return Err(KeyError::ShortSecret {
-                bytes: secret.len(),
-                least: LEAST,
-            });
-        }
-        Ok(Self::hmac(secret))
+        Self::from_secret(Algorithm::Hs256, secret)
+    }
+
+    /// The key of an HMAC algorithm that is this secret; white space around it, as files have it, is
+    /// not part of it.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::ShortSecret`] if it is shorter than the hash (RFC 7518 §3.2), and
+    /// [`KeyError::WrongKind`] if `algorithm` needs a key pair.
+    pub fn from_secret(algorithm: Algorithm, secret: &[u8]) -> Result<Self, KeyError> {
+        Self::hmac(algorithm, secret.trim_ascii(), None)
     }
 
     /// The HS256 key that belongs to a master secret.
     #[must_use]
     pub fn derived(master: &MasterSecret) -> Self {
-        Self::hmac(&*master.derive::<32>("gatepass access token HS256 v1"))
+        let secret = master.derive::<32>("gatepass access token HS256 v1");
+        let id = secret_id(Algorithm::Hs256, &*secret);
+        let verifier = crypto::Verifier::hs256(&*secret);
+        Self {
+            signer: Arc::new(crypto::Signer::hs256(&*secret)),
+            verifying: VerifyingKey::with(Algorithm::Hs256, verifier, id, None),
+        }
     }
 
-    fn hmac(secret: &[u8]) -> Self {
-        // The id must tell keys apart and nothing about the secret: a derived value does both.
-        let id = URL_SAFE_NO_PAD.encode(*secret::derive::<9>(secret, "gatepass HS256 key id v1"));
-        let verifying = VerifyingKey {
-            id,
-            algorithm: Algorithm::Hs256,
-            key: DecodingKey::from_secret(secret),
-        };
-        Self::new(EncodingKey::from_secret(secret), verifying)
+    fn hmac(algorithm: Algorithm, secret: &[u8], id: Option<&str>) -> Result<Self, KeyError> {
+        algorithm.check_kind(Kind::Secret)?;
+        let (bytes, least) = (secret.len(), algorithm.least_secret());
+        if bytes < least {
+            return Err(KeyError::ShortSecret { bytes, least });
+        }
+        let id = id.map_or_else(|| Ok(secret_id(algorithm, secret)), checked_id)?;
+        let verifying = VerifyingKey::new(algorithm, &DecodingKey::from_secret(secret), id, None)?;
+        Self::new(&EncodingKey::from_secret(secret), verifying)
+    }
+
+    /// The private key in this PEM text (PKCS #8, as `openssl genpkey` writes it; PKCS #1 for RSA),
+    /// used with `algorithm`. Its id is the RFC 7638 thumbprint of its public key.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Pem`] if it is not exactly one key, [`KeyError::PublicKey`] if it is a public one,
+    /// [`KeyError::WrongKind`] if `algorithm` does not go with it, and what else is wrong with it.
+    pub fn from_pem(algorithm: Algorithm, pem: &[u8]) -> Result<Self, KeyError> {
+        let material = Material::from_pem(pem, "a private key (PKCS #8, or PKCS #1 for RSA)")?;
+        Self::asymmetric(algorithm, &material.private()?, None)
+    }
+
+    /// The private key in this DER document (PKCS #8; PKCS #1 for RSA), used with `algorithm`. Its id is
+    /// the RFC 7638 thumbprint of its public key.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_pem`](Self::from_pem), and [`KeyError::Der`].
+    pub fn from_der(algorithm: Algorithm, der: &[u8]) -> Result<Self, KeyError> {
+        Self::asymmetric(algorithm, &Material::from_der(der)?.private()?, None)
+    }
+
+    /// The private key or the secret in this JSON Web Key (RFC 7517, RFC 7518 §6), used with
+    /// `algorithm`. Its id is its `kid`, or else as if it came from elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Jwk`] if it is none, [`KeyError::PublicKey`] if it lacks the private part,
+    /// [`KeyError::WrongUse`] or [`KeyError::WrongAlgorithm`] if it says so itself,
+    /// [`KeyError::WrongKind`] if `algorithm` does not go with it, and what else is wrong with it.
+    pub fn from_jwk(algorithm: Algorithm, jwk: &str) -> Result<Self, KeyError> {
+        let jwk = Jwk::parse(jwk, Purpose::Sign)?;
+        jwk.check_algorithm(algorithm)?;
+        match jwk.secret()? {
+            Some(secret) => Self::hmac(algorithm, &secret, jwk.id()?),
+            None => Self::asymmetric(algorithm, &jwk.private()?, jwk.id()?),
+        }
     }
 
     /// The Ed25519 private key in this PEM text (`openssl genpkey -algorithm ed25519`). Its id is
@@ -160,29 +293,33 @@ impl SigningKey {
     ///
     /// [`KeyError::Pem`] if it is something else.
     pub fn ed25519_pem(pem: &[u8]) -> Result<Self, KeyError> {
-        const WHAT: KeyError = KeyError::Pem("an Ed25519 private key (PKCS #8)");
-        let key = EncodingKey::from_ed_pem(pem).map_err(|_| WHAT)?;
-        let public = crypto::ed25519_public_key(&key).ok_or(WHAT)?;
-        let verifying = VerifyingKey {
-            id: ed25519_thumbprint(&public),
-            algorithm: Algorithm::EdDsa,
-            key: DecodingKey::from_ed_der(&public),
-        };
-        Ok(Self::new(key, verifying))
+        Self::from_pem(Algorithm::EdDsa, pem)
+            .map_err(|_| KeyError::Pem("an Ed25519 private key (PKCS #8)"))
     }
 
-    fn new(key: EncodingKey, verifying: VerifyingKey) -> Self {
-        // Ids hold no character that JSON would have to escape.
-        let header = format!(
-            r#"{{"typ":"at+jwt","alg":"{}","kid":"{}"}}"#,
-            verifying.algorithm.name(),
-            verifying.id
-        );
-        Self {
-            key,
-            header: URL_SAFE_NO_PAD.encode(header),
-            verifying,
+    fn asymmetric(
+        algorithm: Algorithm,
+        private: &Private,
+        id: Option<&str>,
+    ) -> Result<Self, KeyError> {
+        algorithm.check_kind(private.kind)?;
+        let public = private.public_half(algorithm)?;
+        let verifying = VerifyingKey::asymmetric(algorithm, public, id)?;
+        Self::new(&private.key, verifying)
+    }
+
+    /// The key, if what the one half signs the other one verifies.
+    fn new(key: &EncodingKey, verifying: VerifyingKey) -> Result<Self, KeyError> {
+        const PROBE: &[u8] = b"gatepass: do these halves belong together?";
+        let signer = crypto::Signer::new(verifying.algorithm, key).ok_or(KeyError::Inconsistent)?;
+        let signature = signer.sign(PROBE).ok_or(KeyError::Inconsistent)?;
+        if !verifying.verify(PROBE, &signature) {
+            return Err(KeyError::Inconsistent);
         }
+        Ok(Self {
+            signer: Arc::new(signer),
+            verifying,
+        })
     }
 
     /// The same key under another id.
@@ -190,8 +327,9 @@ impl SigningKey {
     /// # Errors
     ///
     /// [`KeyError::KeyId`] if `id` does not fit into a token's header.
-    pub fn with_id(self, id: &str) -> Result<Self, KeyError> {
-        Ok(Self::new(self.key, self.verifying.with_id(id)?))
+    pub fn with_id(mut self, id: &str) -> Result<Self, KeyError> {
+        self.verifying = self.verifying.with_id(id)?;
+        Ok(self)
     }
 
     /// The half that verifies.
@@ -199,14 +337,26 @@ impl SigningKey {
     pub fn verifying_key(&self) -> &VerifyingKey {
         &self.verifying
     }
+
+    /// The signature of `message`; `None` if the backend fails to make it.
+    pub(crate) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
+        self.signer.sign(message)
+    }
 }
 
-/// RFC 7638, with the members that RFC 8037 §2 gives an Ed25519 key.
-fn ed25519_thumbprint(public: &[u8; 32]) -> String {
-    let x = URL_SAFE_NO_PAD.encode(public);
-    URL_SAFE_NO_PAD.encode(Sha256::digest(format!(
-        r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#
-    )))
+/// The base64url text of the header of every token that a key signs.
+fn header(algorithm: Algorithm, id: &str) -> String {
+    // Ids hold no character that JSON would have to escape.
+    URL_SAFE_NO_PAD.encode(format!(
+        r#"{{"typ":"at+jwt","alg":"{algorithm}","kid":"{id}"}}"#
+    ))
+}
+
+/// The id of a secret: it must tell keys apart and nothing about the secret, and a derived value does
+/// both.
+fn secret_id(algorithm: Algorithm, secret: &[u8]) -> String {
+    let label = format!("gatepass {algorithm} key id v1");
+    URL_SAFE_NO_PAD.encode(*secret::derive::<9>(secret, &label))
 }
 
 fn checked_id(id: &str) -> Result<String, KeyError> {
@@ -215,91 +365,6 @@ fn checked_id(id: &str) -> Result<String, KeyError> {
         Ok(id.to_owned())
     } else {
         Err(KeyError::KeyId)
-    }
-}
-
-/// The keys of an issuer at one time: at most one signs, each verifies.
-///
-/// To change the signing key without refusing anybody: put the new one in with
-/// [`announce`](Self::announce) on every node, wait until all have it, make it the active one with
-/// the old one [`retired`](Self::retire) until its last token has expired. Sets are swapped whole
-/// while running ([`Authority::replace_keys`](crate::Authority::replace_keys)).
-///
-/// ```
-/// use gatepass::{KeySet, SigningKey, Timestamp};
-///
-/// let old = SigningKey::hs256(b"an old secret of thirty-two bytes and some")?;
-/// let new = SigningKey::hs256(b"a new secret of thirty-two bytes and more")?;
-/// let keys = KeySet::signing(new).retire(old.verifying_key().clone(), Timestamp::from_unix_secs(1_800_000_000));
-/// # Ok::<(), gatepass::KeyError>(())
-/// ```
-#[derive(Clone)]
-pub struct KeySet {
-    active: Option<SigningKey>,
-    verifying: Vec<(VerifyingKey, Timestamp)>,
-}
-
-impl KeySet {
-    /// A set whose tokens are signed by `active`.
-    #[must_use]
-    pub fn signing(active: SigningKey) -> Self {
-        let verifying = vec![(active.verifying.clone(), Timestamp::MAX)];
-        Self {
-            active: Some(active),
-            verifying,
-        }
-    }
-
-    /// A set that verifies and cannot sign.
-    #[must_use]
-    pub fn verifying(keys: impl IntoIterator<Item = VerifyingKey>) -> Self {
-        Self {
-            active: None,
-            verifying: keys.into_iter().map(|key| (key, Timestamp::MAX)).collect(),
-        }
-    }
-
-    /// Accepts tokens of a key that other nodes may already sign with.
-    #[must_use]
-    pub fn announce(self, key: VerifyingKey) -> Self {
-        self.retire(key, Timestamp::MAX)
-    }
-
-    /// Accepts tokens of a key that no longer signs until the instant `until`: when the last one that
-    /// it signed has expired, and the leeway is over.
-    #[must_use]
-    pub fn retire(mut self, key: VerifyingKey, until: Timestamp) -> Self {
-        self.verifying.push((key, until));
-        self
-    }
-
-    /// The ids of the keys, the active one first.
-    pub fn ids(&self) -> impl Iterator<Item = &str> {
-        self.verifying.iter().map(|(key, _)| key.id())
-    }
-
-    pub(crate) fn active(&self) -> Option<&SigningKey> {
-        self.active.as_ref()
-    }
-
-    pub(crate) fn find(&self, id: &str, now: Timestamp) -> Option<&VerifyingKey> {
-        let (key, until) = self.verifying.iter().find(|(key, _)| key.id == id)?;
-        (now < *until).then_some(key)
-    }
-
-    pub(crate) fn check(&self) -> Result<(), KeyError> {
-        let mut seen = HashSet::new();
-        match self.ids().find(|id| !seen.insert(*id)) {
-            Some(twice) => Err(KeyError::DuplicateKeyId(twice.to_owned())),
-            None => Ok(()),
-        }
-    }
-
-    pub(crate) fn check_signing(&self) -> Result<(), KeyError> {
-        self.active
-            .as_ref()
-            .map(|_| ())
-            .ok_or(KeyError::NoSigningKey)
     }
 }
 
@@ -321,31 +386,9 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-impl fmt::Debug for KeySet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeySet")
-            .field(
-                "active",
-                &self.active.as_ref().map(|key| key.verifying.id()),
-            )
-            .field("verifying", &self.verifying)
-            .finish()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_id_of_an_ed25519_key_is_its_thumbprint() {
-        // RFC 8037, appendix A.2 and A.3.
-        let x = URL_SAFE_NO_PAD
-            .decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo")
-            .unwrap();
-        let thumbprint = ed25519_thumbprint(&x.try_into().unwrap());
-        assert_eq!(thumbprint, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
-    }
 
     #[test]
     fn short_secrets_and_doubled_ids_are_refused() {

@@ -2,9 +2,9 @@
 
 #![doc = include_str!("../docs/overview.md")]
 
-#[cfg(not(feature = "aws_lc_rs"))]
+#[cfg(not(any(feature = "aws_lc_rs", feature = "rust_crypto")))]
 compile_error!(
-    "gatepass needs a crypto backend: enable its feature `aws_lc_rs`, which is on by default"
+    "gatepass needs a crypto backend: enable its feature `aws_lc_rs`, which is on by default, or `rust_crypto`"
 );
 
 mod authenticator;
@@ -51,7 +51,7 @@ pub use self::{
     error::{Error, GrantError, InternalError, Refusal, StoreError, StoreErrorKind},
     grant::Grant,
     ids::{ClientId, Generation, InvalidId, InvalidName, SessionId, Subject, TokenId},
-    keys::{Algorithm, KeyError, KeySet, SigningKey, VerifyingKey},
+    keys::{Algorithm, KeyError, KeySet, SigningKey, SkippedKey, VerifyingKey},
     pass::Pass,
     random::{Random, SystemRandom},
     rotation::{Decision, OnReuse, ReusePolicy, decide},

@@ -1,0 +1,178 @@
+//! Sets of keys, as an issuer has them at one time.
+
+use std::{collections::HashSet, fmt};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::{KeyError, SigningKey, Timestamp, VerifyingKey};
+
+/// The keys of an issuer at one time: at most one signs, each verifies.
+///
+/// To change the signing key without refusing anybody: put the new one in with
+/// [`announce`](Self::announce) on every node, wait until all have it, make it the active one with
+/// the old one [`retired`](Self::retire) until its last token has expired. Sets are swapped whole
+/// while running ([`Authority::replace_keys`](crate::Authority::replace_keys)).
+///
+/// ```
+/// use gatepass::{KeySet, SigningKey, Timestamp};
+///
+/// let old = SigningKey::hs256(b"an old secret of thirty-two bytes and some")?;
+/// let new = SigningKey::hs256(b"a new secret of thirty-two bytes and more")?;
+/// let keys = KeySet::signing(new).retire(old.verifying_key().clone(), Timestamp::from_unix_secs(1_800_000_000));
+/// # Ok::<(), gatepass::KeyError>(())
+/// ```
+#[derive(Clone)]
+pub struct KeySet {
+    active: Option<SigningKey>,
+    verifying: Vec<(VerifyingKey, Timestamp)>,
+}
+
+impl KeySet {
+    /// A set whose tokens are signed by `active`.
+    #[must_use]
+    pub fn signing(active: SigningKey) -> Self {
+        let verifying = vec![(active.verifying_key().clone(), Timestamp::MAX)];
+        Self {
+            active: Some(active),
+            verifying,
+        }
+    }
+
+    /// A set that verifies and cannot sign.
+    #[must_use]
+    pub fn verifying(keys: impl IntoIterator<Item = VerifyingKey>) -> Self {
+        Self {
+            active: None,
+            verifying: keys.into_iter().map(|key| (key, Timestamp::MAX)).collect(),
+        }
+    }
+
+    /// Accepts tokens of a key that other nodes may already sign with.
+    #[must_use]
+    pub fn announce(self, key: VerifyingKey) -> Self {
+        self.retire(key, Timestamp::MAX)
+    }
+
+    /// Accepts tokens of a key that no longer signs until the instant `until`: when the last one that
+    /// it signed has expired, and the leeway is over.
+    #[must_use]
+    pub fn retire(mut self, key: VerifyingKey, until: Timestamp) -> Self {
+        self.verifying.push((key, until));
+        self
+    }
+
+    /// The ids of the keys, the active one first.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.verifying.iter().map(|(key, _)| key.id())
+    }
+
+    /// The public keys as a JSON Web Key Set (RFC 7517 §5), for those who verify: the active one and
+    /// the announced ones, and the retired ones as long as they verify. Secrets are never in it.
+    #[must_use]
+    pub fn jwks(&self, now: Timestamp) -> String {
+        let live = self.verifying.iter().filter(|(_, until)| now < *until);
+        let keys: Vec<String> = live.filter_map(|(key, _)| key.to_jwk()).collect();
+        format!(r#"{{"keys":[{}]}}"#, keys.join(","))
+    }
+
+    /// The keys in a JSON Web Key Set that verify, and those that do not with the reason why.
+    ///
+    /// One bad key never discards the set. A key is used with the algorithm that it names (`alg`); one
+    /// that names none with the only one of its curve, or with RS256. Its id is its `kid`, or else its
+    /// RFC 7638 thumbprint. Secrets are skipped: whoever could read them there can sign.
+    ///
+    /// ```
+    /// use gatepass::{KeyError, KeySet};
+    ///
+    /// let (keys, skipped) = KeySet::from_jwks(r#"{"keys":[
+    ///     {"kty":"OKP","crv":"Ed25519","kid":"2026","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
+    ///     {"kty":"OKP","crv":"Ed448","x":"…"}
+    /// ]}"#)?;
+    /// assert_eq!(keys.ids().collect::<Vec<_>>(), ["2026"]);
+    /// assert_eq!(skipped[0].error, KeyError::Unsupported("Ed448".to_owned()));
+    /// # Ok::<(), KeyError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Jwks`] if it is none, [`KeyError::DuplicateKeyId`] if two keys that would be used
+    /// have the same id, [`KeyError::NoKey`] if there is none to be used.
+    pub fn from_jwks(json: &str) -> Result<(Self, Vec<SkippedKey>), KeyError> {
+        let document: Document<'_> = serde_json::from_str(json).map_err(|_| KeyError::Jwks)?;
+        let (mut keys, mut skipped) = (Vec::new(), Vec::new());
+        for (position, jwk) in document.keys.iter().enumerate() {
+            match VerifyingKey::of_set(jwk.get()) {
+                Ok(key) => keys.push(key),
+                Err(error) => skipped.push(SkippedKey { position, error }),
+            }
+        }
+        if keys.is_empty() {
+            return Err(KeyError::NoKey);
+        }
+        let set = Self::verifying(keys);
+        set.check()?;
+        Ok((set, skipped))
+    }
+
+    pub(crate) fn active(&self) -> Option<&SigningKey> {
+        self.active.as_ref()
+    }
+
+    pub(crate) fn find(&self, id: &str, now: Timestamp) -> Option<&VerifyingKey> {
+        let (key, until) = self.verifying.iter().find(|(key, _)| key.id() == id)?;
+        (now < *until).then_some(key)
+    }
+
+    /// The key that wrote this header segment, if it is, letter for letter, what one of the keys writes.
+    /// Ids being unique in a set, it is then the same that the parsed header leads to.
+    pub(crate) fn find_by_header(&self, segment: &str, now: Timestamp) -> Option<&VerifyingKey> {
+        let mut keys = self.verifying.iter();
+        let (key, until) = keys.find(|(key, _)| key.header() == segment)?;
+        (now < *until).then_some(key)
+    }
+
+    pub(crate) fn check(&self) -> Result<(), KeyError> {
+        let mut seen = HashSet::new();
+        match self.ids().find(|id| !seen.insert(*id)) {
+            Some(twice) => Err(KeyError::DuplicateKeyId(twice.to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn check_signing(&self) -> Result<(), KeyError> {
+        self.active
+            .as_ref()
+            .map(|_| ())
+            .ok_or(KeyError::NoSigningKey)
+    }
+}
+
+/// A key of a JSON Web Key Set that is not used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SkippedKey {
+    /// Where in the set it stands, from 0 on.
+    pub position: usize,
+    /// Why it is not used.
+    pub error: KeyError,
+}
+
+/// RFC 7517 §5. The keys are read one by one, so that a bad one spoils no other.
+#[derive(Deserialize)]
+struct Document<'a> {
+    #[serde(borrow)]
+    keys: Vec<&'a RawValue>,
+}
+
+impl fmt::Debug for KeySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeySet")
+            .field(
+                "active",
+                &self.active.as_ref().map(|key| key.verifying_key().id()),
+            )
+            .field("verifying", &self.verifying)
+            .finish()
+    }
+}
