@@ -57,3 +57,66 @@ pub(crate) fn ec_public_key(algorithm: Algorithm, key: &EncodingKey) -> Option<V
     let (_, x, y) = components(key.as_bytes(), jwa(algorithm)).ok()?;
     Some([&[4], x.as_slice(), y.as_slice()].concat())
 }
+
+#[cfg(all(test, feature = "aws_lc_rs", feature = "rust_crypto"))]
+mod tests {
+    use jsonwebtoken::{DecodingKey, EncodingKey};
+
+    use super::{Signer, Verifier, rust_crypto};
+    use crate::Algorithm;
+
+    /// The private and the public key that go with an algorithm, as both backends read them.
+    fn keys(algorithm: Algorithm) -> (EncodingKey, DecodingKey) {
+        macro_rules! pair {
+            ($private:ident, $public:ident, $name:literal) => {
+                (
+                    EncodingKey::$private(include_bytes!(concat!("../tests/keys/", $name, ".pem")))
+                        .unwrap(),
+                    DecodingKey::$public(include_bytes!(concat!(
+                        "../tests/keys/",
+                        $name,
+                        ".pub.pem"
+                    )))
+                    .unwrap(),
+                )
+            };
+        }
+        match algorithm.name() {
+            "ES256" => pair!(from_ec_pem, from_ec_pem, "p256"),
+            "ES384" => pair!(from_ec_pem, from_ec_pem, "p384"),
+            "EdDSA" => pair!(from_ed_pem, from_ed_pem, "ed25519"),
+            name if name.starts_with("HS") => (
+                EncodingKey::from_secret(&[7; 64]),
+                DecodingKey::from_secret(&[7; 64]),
+            ),
+            _ => {
+                let pem = include_bytes!("../tests/keys/rsa.pem");
+                let public = crate::VerifyingKey::from_pem(
+                    algorithm,
+                    include_bytes!("../tests/keys/rsa.pub.pem"),
+                );
+                let key = EncodingKey::from_rsa_pem(pem).unwrap();
+                (key, public.unwrap().decoding_key().unwrap())
+            }
+        }
+    }
+
+    #[test]
+    fn each_backend_verifies_what_the_other_signs() {
+        const MESSAGE: &[u8] = b"the same for both";
+        for algorithm in Algorithm::ALL {
+            let (private, public) = keys(algorithm);
+            let theirs = rust_crypto::Signer::new(algorithm, &private).unwrap();
+            let ours = Signer::new(algorithm, &private).unwrap();
+            let they = rust_crypto::Verifier::new(algorithm, &public).unwrap();
+            let we = Verifier::new(algorithm, &public).unwrap();
+            for signature in [theirs.sign(MESSAGE).unwrap(), ours.sign(MESSAGE).unwrap()] {
+                assert!(they.verify(MESSAGE, &signature), "{algorithm}");
+                assert!(we.verify(MESSAGE, &signature), "{algorithm}");
+                let other = b"another for both!";
+                assert!(!they.verify(other, &signature), "{algorithm}");
+                assert!(!we.verify(other, &signature), "{algorithm}");
+            }
+        }
+    }
+}

@@ -198,6 +198,12 @@ impl VerifyingKey {
         self.verifier.verify(message, signature)
     }
 
+    /// What the backends make a key of, to hold them against each other.
+    #[cfg(all(test, feature = "aws_lc_rs", feature = "rust_crypto"))]
+    pub(crate) fn decoding_key(&self) -> Option<DecodingKey> {
+        self.public.as_ref().map(Public::decoding_key)
+    }
+
     pub(crate) fn header(&self) -> &str {
         &self.header
     }
