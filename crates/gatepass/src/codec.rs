@@ -86,7 +86,7 @@ pub(crate) fn open(
     if claims.iss.0 != issuer {
         return Err(Refusal::WrongIssuer);
     }
-    if !claims.aud.0.iter().any(|aud| aud.0 == audience) {
+    if !claims.aud.names(audience) {
         return Err(Refusal::WrongAudience);
     }
     claims.into_pass().ok_or(Refusal::Malformed)
@@ -238,7 +238,19 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 }
 
 /// One audience or several (RFC 7519 §4.1.3).
-struct Audience<'a>(Vec<Text<'a>>);
+enum Audience<'a> {
+    One(Text<'a>),
+    Several(Vec<Text<'a>>),
+}
+
+impl Audience<'_> {
+    fn names(&self, audience: &str) -> bool {
+        match self {
+            Self::One(one) => one.0 == audience,
+            Self::Several(all) => all.iter().any(|one| one.0 == audience),
+        }
+    }
+}
 
 impl<'de: 'a, 'a> Deserialize<'de> for Audience<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -252,11 +264,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Audience<'a> {
             }
 
             fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Audience(vec![Text(Cow::Borrowed(text))]))
+                Ok(Audience::One(Text(Cow::Borrowed(text))))
             }
 
             fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Audience(vec![Text(Cow::Owned(text.to_owned()))]))
+                Ok(Audience::One(Text(Cow::Owned(text.to_owned()))))
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
@@ -264,7 +276,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Audience<'a> {
                 while let Some(one) = seq.next_element()? {
                     all.push(one);
                 }
-                Ok(Audience(all))
+                Ok(Audience::Several(all))
             }
         }
 

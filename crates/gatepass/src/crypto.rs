@@ -58,7 +58,8 @@ pub(crate) fn ec_public_key(algorithm: Algorithm, key: &EncodingKey) -> Option<V
     Some([&[4], x.as_slice(), y.as_slice()].concat())
 }
 
-#[cfg(all(test, feature = "aws_lc_rs", feature = "rust_crypto"))]
+#[cfg(test)]
+#[cfg(all(feature = "aws_lc_rs", feature = "rust_crypto"))]
 mod tests {
     use jsonwebtoken::{DecodingKey, EncodingKey};
 
