@@ -210,7 +210,7 @@ impl VerifyingKey {
 }
 
 impl SigningKey {
-    /// The HS256 key that is this secret; white space around it, as files have it, is not part of it.
+    /// The HS256 key that is this secret; white space around text, as files have it, is not part of it.
     ///
     /// # Errors
     ///
@@ -219,7 +219,7 @@ impl SigningKey {
         Self::from_secret(Algorithm::Hs256, secret)
     }
 
-    /// The key of an HMAC algorithm that is this secret; white space around it, as files have it, is
+    /// The key of an HMAC algorithm that is this secret; white space around text, as files have it, is
     /// not part of it.
     ///
     /// # Errors
@@ -227,7 +227,7 @@ impl SigningKey {
     /// [`KeyError::ShortSecret`] if it is shorter than the hash (RFC 7518 §3.2), and
     /// [`KeyError::WrongKind`] if `algorithm` needs a key pair.
     pub fn from_secret(algorithm: Algorithm, secret: &[u8]) -> Result<Self, KeyError> {
-        Self::hmac(algorithm, secret.trim_ascii(), None)
+        Self::hmac(algorithm, secret::trimmed(secret), None)
     }
 
     /// The HS256 key that belongs to a master secret.
