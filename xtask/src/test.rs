@@ -6,13 +6,21 @@ use xshell::{Shell, cmd};
 
 use crate::{progress::step, setup};
 
-/// Runs the doc tests, then all others, so that the runner's summary is what ends the output.
+/// Runs the doc tests, the core's tests with its other backend, then all others, so that the runner's
+/// summary is what ends the output.
 pub(crate) fn run(sh: &Shell, args: &[OsString]) -> anyhow::Result<()> {
     setup::run(sh)?;
 
     if args.is_empty() {
         step("test", "doc tests");
         cmd!(sh, "cargo test --workspace --doc").quiet().run()?;
+        step("test", "the core with the other backend");
+        cmd!(
+            sh,
+            "cargo test --quiet --package gatepass --no-default-features --features rust_crypto --tests"
+        )
+        .quiet()
+        .run()?;
     } else {
         step("test", "no doc tests: the arguments are the test runner's");
     }
