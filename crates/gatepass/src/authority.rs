@@ -253,6 +253,11 @@ impl Authority {
     ///
     /// [`Error::Store`] if the revocation is not known to be stored.
     pub async fn revoke_token(&self, pass: &Pass) -> Result<(), Error> {
+        let (authority, pass) = (self.clone(), pass.clone());
+        to_the_end(async move { authority.revoke_token_now(&pass).await }).await
+    }
+
+    async fn revoke_token_now(&self, pass: &Pass) -> Result<(), Error> {
         let token = RevokeToken {
             token: pass.token_id(),
             session: pass.session_id(),
@@ -278,7 +283,8 @@ impl Authority {
                     jti = %pass.token_id(), "token.revoked"
                 );
             }
-            None => {}
+            // It was revoked before, maybe by a call whose answer was lost; the revocation is durable.
+            None => drop(self.inner.verifier.catch_up().await),
         }
         Ok(())
     }
@@ -293,13 +299,9 @@ impl Authority {
             .await
     }
 
-    /// Ends sessions, even if whoever asked for it hangs up meanwhile: a logout that has arrived must
-    /// not be undone by a client that does not wait, nor the end of a session by a thief who does not.
     async fn end(&self, target: EndTarget, reason: EndReason) -> Result<usize, Error> {
         let authority = self.clone();
-        let end = async move { authority.end_now(target, reason).await };
-        let ended = tokio::spawn(end.in_current_span().with_current_subscriber()).await;
-        ended.unwrap_or_else(|_| Err(InternalError::new("the end of a session panicked").into()))
+        to_the_end(async move { authority.end_now(target, reason).await }).await
     }
 
     async fn end_now(&self, target: EndTarget, reason: EndReason) -> Result<usize, Error> {
@@ -378,6 +380,15 @@ impl Authority {
             _ => Err(GrantError::TooLarge),
         }
     }
+}
+
+/// Does `work` to its end, even if whoever asked for it hangs up meanwhile: a logout that has arrived
+/// must not be undone by a client that does not wait, nor the end of a session by a thief who does not.
+async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    let done = tokio::spawn(work.in_current_span().with_current_subscriber()).await;
+    done.unwrap_or_else(|_| Err(InternalError::new("a revocation panicked").into()))
 }
 
 fn not_authenticated(error: AuthenticationError) -> Error {
