@@ -5,6 +5,8 @@ use std::{io, path::PathBuf};
 use gatepass::{StoreError, StoreErrorKind};
 use rusqlite::ErrorCode;
 
+use crate::opened::Gone;
+
 /// Why a store was not opened. Each is for the operator, and says what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -25,6 +27,14 @@ pub enum OpenError {
     NotADatabase {
         /// The file.
         path: PathBuf,
+    },
+    /// The file was gone again right after it was opened.
+    #[error("{path:?} disappeared while it was opened: see who deletes or moves it")]
+    Gone {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
     },
     /// The file cannot be used by several connections at once, as this store does: it is on a network
     /// file system, or not a file at all.
@@ -90,6 +100,7 @@ impl OpenError {
 pub(crate) enum Failure {
     Sqlite(rusqlite::Error),
     Unreadable(Unreadable),
+    Gone(Gone),
 }
 
 /// A column that does not hold what gatepass writes there. Its content is not told: it may be personal.
@@ -113,6 +124,7 @@ impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         let error = match failure {
             Failure::Unreadable(unreadable) => return Self::corrupt(unreadable),
+            Failure::Gone(gone) => return Self::unavailable(gone),
             Failure::Sqlite(error) => error,
         };
         match error.sqlite_error_code() {

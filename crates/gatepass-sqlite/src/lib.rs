@@ -44,10 +44,12 @@
 //! # Backups
 //!
 //! Copy the file with `sqlite3 sessions.db ".backup copy.db"` or `VACUUM INTO`. Restore only while no
-//! process has the file open: a running process would not notice that the log went back in time.
+//! process has the file open. One that finds its file moved, deleted or replaced fails from then on, and
+//! acknowledges nothing, until the file is back or the process is restarted.
 
 mod error;
 mod log;
+mod opened;
 mod queue;
 mod reader;
 mod row;

@@ -18,6 +18,7 @@ use gatepass::{
 use crate::{
     error::{Failure, OpenError},
     log,
+    opened::Opened,
     reader::Readers,
     schema, sessions,
     writer::Writer,
@@ -38,6 +39,7 @@ struct Inner {
     /// The log is read apart: long lists of sessions would have every node's lease run out.
     log_reader: Readers,
     incarnation: Arc<str>,
+    opened: Opened,
     clock: Arc<dyn Clock>,
 }
 
@@ -107,9 +109,13 @@ impl SqliteStoreBuilder {
         let (writer, incarnation) = schema::open_writer(&self.path, self.busy_timeout)?;
         let last_seq = log::last_seq(&writer).map_err(|failure| match failure {
             Failure::Sqlite(error) => OpenError::new(self.path.clone(), error),
-            Failure::Unreadable(_) => OpenError::NotADatabase {
+            Failure::Unreadable(_) | Failure::Gone(_) => OpenError::NotADatabase {
                 path: self.path.clone(),
             },
+        })?;
+        let opened = Opened::new(&self.path).map_err(|source| OpenError::Gone {
+            path: self.path.clone(),
+            source,
         })?;
         let readers = (0..self.readers.get())
             .map(|_| schema::open_reader(&self.path, self.busy_timeout))
@@ -117,11 +123,12 @@ impl SqliteStoreBuilder {
         let log_reader = schema::open_reader(&self.path, self.busy_timeout)?;
         let clock = Arc::clone(&self.clock);
         let inner = Inner {
-            writer: Writer::start(writer, clock, self.busy_timeout, last_seq)
+            writer: Writer::start(writer, opened.clone(), clock, self.busy_timeout, last_seq)
                 .map_err(OpenError::Thread)?,
             readers: Readers::start(readers).map_err(OpenError::Thread)?,
             log_reader: Readers::start(vec![log_reader]).map_err(OpenError::Thread)?,
             incarnation: incarnation.into(),
+            opened,
             clock: self.clock,
         };
         Ok(SqliteStore {
@@ -150,10 +157,15 @@ impl fmt::Debug for SqliteStoreBuilder {
 impl RevocationLog for SqliteStore {
     async fn pull(&self, after: Option<&Cursor>) -> Result<Pull, StoreError> {
         let incarnation = Arc::clone(&self.inner.incarnation);
-        let after = after.cloned();
+        let (after, opened) = (after.cloned(), self.inner.opened.clone());
         self.inner
             .log_reader
-            .run(move |conn| log::pull(conn, &incarnation, after.as_ref()))
+            .run(move |conn| {
+                let pulled = log::pull(conn, &incarnation, after.as_ref())?;
+                // What others write by now, they write elsewhere.
+                opened.check()?;
+                Ok(pulled)
+            })
             .await
     }
 
@@ -170,9 +182,14 @@ impl RevocationLog for SqliteStore {
     }
 
     async fn status(&self, session: SessionId, token: TokenId) -> Result<Status, StoreError> {
+        let opened = self.inner.opened.clone();
         self.inner
             .log_reader
-            .run(move |conn| log::status(conn, session, token))
+            .run(move |conn| {
+                let status = log::status(conn, session, token)?;
+                opened.check()?;
+                Ok(status)
+            })
             .await
     }
 }

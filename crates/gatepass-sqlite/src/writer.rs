@@ -13,7 +13,7 @@ use gatepass::{Clock, StoreError, StoreErrorKind, Timestamp};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{oneshot, watch};
 
-use crate::{error::Failure, log, queue::Queue};
+use crate::{error::Failure, log, opened::Opened, queue::Queue};
 
 /// Changes that one transaction makes at most. Enough that the `fsync` no longer matters, and few
 /// enough that the first caller does not wait for long.
@@ -36,6 +36,7 @@ pub(crate) struct Writer {
 impl Writer {
     pub(crate) fn start(
         conn: Connection,
+        opened: Opened,
         clock: Arc<dyn Clock>,
         busy_timeout: Duration,
         last_seq: i64,
@@ -46,6 +47,7 @@ impl Writer {
         let transactions = Arc::default();
         let thread = Thread {
             conn,
+            opened,
             clock,
             patience: busy_timeout.max(Duration::from_secs(1)),
             committed,
@@ -140,6 +142,7 @@ enum Failed {
 
 struct Thread {
     conn: Connection,
+    opened: Opened,
     clock: Arc<dyn Clock>,
     patience: Duration,
     committed: watch::Sender<i64>,
@@ -217,6 +220,9 @@ impl Thread {
             job.run(&write).map_err(within)?;
         }
         let last_seq = log::last_seq(&tx).map_err(within)?;
+        // Last, so that as little as possible can come between. No other would fare better.
+        let gone = |failure: Failure| Failed::ToBegin(failure.into());
+        self.opened.check().map_err(gone)?;
         tx.commit().map_err(|error| within(error.into()))?;
         #[cfg(test)]
         self.transactions
@@ -253,7 +259,16 @@ mod tests {
         conn.execute_batch("CREATE TABLE t (n INTEGER PRIMARY KEY)")
             .unwrap();
         Fixture {
-            writer: Arc::new(Writer::start(conn, Arc::new(SystemClock), patience, 0).unwrap()),
+            writer: Arc::new(
+                Writer::start(
+                    conn,
+                    Opened::new(&path).unwrap(),
+                    Arc::new(SystemClock),
+                    patience,
+                    0,
+                )
+                .unwrap(),
+            ),
             path,
             _directory: directory,
         }

@@ -424,3 +424,29 @@ async fn debugging_a_store_shows_nothing_of_its_content() {
     begin(&store, 1).await;
     assert_eq!(format!("{store:?}"), "SqliteStore { .. }");
 }
+
+/// Whoever deletes or replaces the file of a running process must not be told that all is well.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_is_gone_acknowledges_nothing() {
+    let place = Place::new();
+    let store = place.open();
+    let session = begin(&store, 1).await;
+    let elsewhere = place.directory.path().join("elsewhere.db");
+    fs::rename(place.path(), &elsewhere).unwrap();
+    let end = || store.end(EndTarget::Session(session.id), EndReason::Logout);
+    assert_eq!(end().await.unwrap_err().kind(), StoreErrorKind::Unavailable);
+    assert!(store.pull(None).await.is_err());
+    assert!(
+        store
+            .status(session.id, TokenId::from_bytes([1; 16]))
+            .await
+            .is_err()
+    );
+
+    fs::write(place.path(), "").unwrap();
+    assert!(end().await.is_err());
+
+    fs::rename(&elsewhere, place.path()).unwrap();
+    assert_eq!(end().await.unwrap().len(), 1);
+}
