@@ -142,7 +142,7 @@ impl Jwk {
 
     pub(super) fn private(&self) -> Result<Private, KeyError> {
         let public = self.public()?;
-        let key = match &public {
+        let der = match &public {
             Public::Rsa { n, e } => {
                 let [d, p, q, dp, dq, qi] =
                     ["d", "p", "q", "dp", "dq", "qi"].map(|name| self.number(name));
@@ -150,21 +150,18 @@ impl Jwk {
                 if self.members.contains_key("oth") {
                     return Err(KeyError::Unsupported("oth".to_owned()));
                 }
-                let der = der::rsa_private([n, e, &d, &p, &q, &dp, &dq, &qi]);
-                EncodingKey::from_rsa_der(&der)
+                der::rsa_private([n, e, &d, &p, &q, &dp, &dq, &qi])
             }
-            Public::P256(point) => {
-                let d = self.fixed("d", 32)?;
-                EncodingKey::from_ec_der(&der::ec_private(der::P256, &d, point))
-            }
-            Public::P384(point) => {
-                let d = self.fixed("d", 48)?;
-                EncodingKey::from_ec_der(&der::ec_private(der::P384, &d, point))
-            }
-            Public::Ed25519(_) => {
-                let seed = self.fixed("d", 32)?;
-                EncodingKey::from_ed_der(&der::ed25519_private(&seed))
-            }
+            Public::P256(point) => der::ec_private(der::P256, &self.fixed("d", 32)?, point),
+            Public::P384(point) => der::ec_private(der::P384, &self.fixed("d", 48)?, point),
+            Public::Ed25519(_) => der::ed25519_private(&self.fixed("d", 32)?),
+        };
+        // Only what is too long for DER cannot be written.
+        let der = der.map_err(|_| KeyError::Der)?;
+        let key = match self.kind {
+            Kind::Rsa => EncodingKey::from_rsa_der(&der),
+            Kind::Ed25519 => EncodingKey::from_ed_der(&der),
+            _ => EncodingKey::from_ec_der(&der),
         };
         Ok(Private {
             kind: self.kind,

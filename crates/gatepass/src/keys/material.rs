@@ -2,13 +2,12 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{DecodingKey, EncodingKey};
+use pkcs1::{RsaPrivateKey, RsaPublicKey};
+use pkcs8::{PrivateKeyInfo, SubjectPublicKeyInfoRef};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::{
-    algorithm::Kind,
-    der::{self, Document, Rsa},
-};
+use super::{algorithm::Kind, der};
 use crate::{Algorithm, KeyError, crypto};
 
 /// Shortest RSA modulus (RFC 7518 §3.3).
@@ -71,29 +70,15 @@ impl Material {
     }
 
     pub(super) fn from_der(der: &[u8]) -> Result<Self, KeyError> {
-        let unsupported = || KeyError::Unsupported("this kind of key or curve".to_owned());
-        let private = |kind, key, public| Self::Private(Private { kind, key, public });
-        Ok(match Document::parse(der).ok_or(KeyError::Der)? {
-            Document::RsaPublic(rsa) => Self::Public(rsa.into()),
-            Document::RsaPrivate(rsa, whole) => private(
-                Kind::Rsa,
-                EncodingKey::from_rsa_der(whole),
-                Some(rsa.into()),
-            ),
-            Document::EcPublic(curve, point) => {
-                let kind = kind_of_curve(curve).ok_or_else(unsupported)?;
-                Self::Public(Public::point(kind, point).ok_or(KeyError::Der)?)
-            }
-            Document::EcPrivate(curve) => {
-                let kind = kind_of_curve(curve).ok_or_else(unsupported)?;
-                private(kind, EncodingKey::from_ec_der(der), None)
-            }
-            Document::Ed25519Public(public) => Self::Public(Public::Ed25519(
-                public.try_into().map_err(|_| KeyError::Der)?,
-            )),
-            Document::Ed25519Private => private(Kind::Ed25519, EncodingKey::from_ed_der(der), None),
-            Document::Other => return Err(unsupported()),
-        })
+        if let Ok(info) = SubjectPublicKeyInfoRef::try_from(der) {
+            Public::from_spki(&info).map(Self::Public)
+        } else if let Ok(info) = PrivateKeyInfo::try_from(der) {
+            Private::from_pkcs8(&info, der).map(Self::Private)
+        } else if let Ok(rsa) = RsaPublicKey::try_from(der) {
+            Ok(Self::Public(rsa.into()))
+        } else {
+            Private::from_pkcs1(der).map(Self::Private)
+        }
     }
 
     pub(super) fn public(self) -> Result<Public, KeyError> {
@@ -111,24 +96,27 @@ impl Material {
     }
 }
 
-fn kind_of_curve(curve: &[u8]) -> Option<Kind> {
-    match curve {
-        der::P256 => Some(Kind::P256),
-        der::P384 => Some(Kind::P384),
-        _ => None,
-    }
-}
-
-impl From<Rsa<'_>> for Public {
-    fn from(rsa: Rsa<'_>) -> Self {
+impl From<RsaPublicKey<'_>> for Public {
+    fn from(rsa: RsaPublicKey<'_>) -> Self {
         Self::Rsa {
-            n: rsa.n.to_vec(),
-            e: rsa.e.to_vec(),
+            n: rsa.modulus.as_bytes().to_vec(),
+            e: rsa.public_exponent.as_bytes().to_vec(),
         }
     }
 }
 
 impl Public {
+    fn from_spki(info: &SubjectPublicKeyInfoRef<'_>) -> Result<Self, KeyError> {
+        let kind = der::kind(info.algorithm)?;
+        let key = info.subject_public_key.as_bytes().ok_or(KeyError::Der)?;
+        let public = match kind {
+            Kind::Rsa => RsaPublicKey::try_from(key).ok().map(Self::from),
+            Kind::Ed25519 => key.try_into().ok().map(Self::Ed25519),
+            kind => Self::point(kind, key),
+        };
+        public.ok_or(KeyError::Der)
+    }
+
     /// The point on the curve of `kind`, which must be uncompressed.
     pub(super) fn point(kind: Kind, point: &[u8]) -> Option<Self> {
         if point.first() != Some(&4) {
@@ -209,6 +197,31 @@ impl Public {
 }
 
 impl Private {
+    /// The key in the document `der`, of which `info` tells.
+    fn from_pkcs8(info: &PrivateKeyInfo<'_>, der: &[u8]) -> Result<Self, KeyError> {
+        let kind = der::kind(info.algorithm)?;
+        let key = match kind {
+            Kind::Rsa => return Self::from_pkcs1(info.private_key),
+            Kind::Ed25519 => EncodingKey::from_ed_der(der),
+            _ => EncodingKey::from_ec_der(der),
+        };
+        let public = None;
+        Ok(Self { kind, key, public })
+    }
+
+    fn from_pkcs1(der: &[u8]) -> Result<Self, KeyError> {
+        let rsa = RsaPrivateKey::try_from(der).map_err(|_| KeyError::Der)?;
+        // Of two primes, whether or not the library is built to read more.
+        if rsa.other_prime_infos.is_some() {
+            return Err(KeyError::Der);
+        }
+        Ok(Self {
+            kind: Kind::Rsa,
+            key: EncodingKey::from_rsa_der(der),
+            public: Some(rsa.public_key().into()),
+        })
+    }
+
     /// The public half: the one beside it, which must be right, or the one that follows from it.
     pub(super) fn public_half(&self, algorithm: Algorithm) -> Result<Public, KeyError> {
         let derived = match self.kind {
