@@ -255,37 +255,37 @@ impl Scenario {
     /// The response has this header field.
     #[must_use]
     pub fn header(self, name: &'static str, value: impl Into<String>) -> Self {
-        self.expect(Expected::Header(name, value.into()))
+        self.expecting(Expected::Header(name, value.into()))
     }
 
     /// The response does not have this header field.
     #[must_use]
     pub fn no_header(self, name: &'static str) -> Self {
-        self.expect(Expected::NoHeader(name))
+        self.expecting(Expected::NoHeader(name))
     }
 
     /// The response's JSON body has `value` at `pointer`.
     #[must_use]
     pub fn json(self, pointer: &'static str, value: impl Into<Value>) -> Self {
-        self.expect(Expected::Json(pointer, value.into()))
+        self.expecting(Expected::Json(pointer, value.into()))
     }
 
     /// The response's JSON body has at `pointer` what was kept as `name`.
     #[must_use]
     pub fn same_as(self, pointer: &'static str, name: &'static str) -> Self {
-        self.expect(Expected::SameAs(pointer, name))
+        self.expecting(Expected::SameAs(pointer, name))
     }
 
     /// The response's JSON body has at `pointer` something else than what was kept as `name`.
     #[must_use]
     pub fn other_than(self, pointer: &'static str, name: &'static str) -> Self {
-        self.expect(Expected::OtherThan(pointer, name))
+        self.expecting(Expected::OtherThan(pointer, name))
     }
 
     /// The response has no body.
     #[must_use]
     pub fn empty(self) -> Self {
-        self.expect(Expected::Empty)
+        self.expecting(Expected::Empty)
     }
 
     /// Keeps what the response's JSON body has at `pointer` as `name`.
@@ -297,7 +297,7 @@ impl Scenario {
         self
     }
 
-    fn expect(mut self, expected: Expected) -> Self {
+    fn expecting(mut self, expected: Expected) -> Self {
         if let Some(Step::Exchange(exchange) | Step::Parallel(_, exchange)) = self.steps.last_mut()
         {
             exchange.expected.push(expected);
