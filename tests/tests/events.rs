@@ -18,8 +18,8 @@ use base64::{
 };
 use gatepass::{
     AuthenticationError, Authenticator, Authority, Credentials, Demand, Device, Error, Grant,
-    Issued, KeySet, MasterSecret, MemoryStore, Reread, Session, SigningKey, Staleness, Verifier,
-    async_trait,
+    Issued, KeySet, MasterSecret, MemoryStore, Reread, SecretSet, Session, SigningKey, Staleness,
+    Verifier, async_trait,
     wire::{Endpoints, RequestBody, RequestHead, Surface, refuse},
 };
 use gatepass_testkit::{Fault, FaultyStore, ManualClock, Op};
@@ -454,10 +454,15 @@ async fn no_debug_and_no_display_shows_a_secret() {
     shown.debug(&[&master, &key, key.verifying_key(), &keys]);
     let world = World::memory();
     let with_users = || {
-        let builder = builder(world.store.clone(), &clock);
-        builder
-            .authenticator(OneUser)
-            .previous_secret(previous.clone())
+        let secrets = SecretSet::new(master.clone()).announce(previous.clone());
+        Authority::builder(
+            "https://shop.example",
+            "shop-api",
+            secrets,
+            world.store.clone(),
+        )
+        .clock(clock.clone())
+        .authenticator(OneUser)
     };
     let verifying = Verifier::builder(
         "https://shop.example",

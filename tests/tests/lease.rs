@@ -13,9 +13,9 @@ use std::{
 
 use gatepass::{
     Advance, Authority, Begun, Clock, Cursor, Demand, EndReason, EndTarget, Error, KeySet,
-    MasterSecret, MemoryStore, NewSession, Pull, Recover, Refusal, Revocation, RevocationLog,
-    RevokeToken, Session, SessionId, SessionStore, SigningKey, Staleness, Status, StoreError,
-    StoreErrorKind, Subject, Timestamp, TokenId, Verifier, async_trait,
+    MasterSecret, MemoryStore, NewSession, Pull, Recover, Refusal, Renew, Revocation,
+    RevocationLog, RevokeToken, Session, SessionId, SessionStore, SigningKey, Staleness, Status,
+    StoreError, StoreErrorKind, Subject, Timestamp, TokenId, Verifier, async_trait,
 };
 use gatepass_testkit::{CountingStore, Counts, Fault, FaultHandle, FaultyStore, ManualClock, Op};
 use tempfile::TempDir;
@@ -364,6 +364,10 @@ impl SessionStore for Switch {
 
     async fn recover(&self, recover: Recover) -> Result<Option<Session>, StoreError> {
         self.now().recover(recover).await
+    }
+
+    async fn renew(&self, renew: Renew) -> Result<Option<Session>, StoreError> {
+        self.now().renew(renew).await
     }
 
     async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError> {

@@ -4,8 +4,8 @@
 use std::cmp::Reverse;
 
 use gatepass::{
-    Advance, Begun, EndReason, EndTarget, NewSession, Recover, Revocation, RevokeToken, Revoked,
-    Session, SessionId, Subject, Timestamp,
+    Advance, Begun, EndReason, EndTarget, NewSession, Recover, Renew, Revocation, RevokeToken,
+    Revoked, Session, SessionId, Subject, Timestamp,
 };
 use rusqlite::{Connection, Params, params};
 
@@ -51,6 +51,18 @@ pub(crate) fn recover(write: &Write<'_>, recover: Recover) -> Result<Option<Sess
     };
     let new_grant = recover.grant.is_some();
     if !stored.session.recover(recover, write.now) {
+        return Ok(None);
+    }
+    write_refresh(write.conn, &stored, new_grant)?;
+    Ok(Some(stored.session))
+}
+
+pub(crate) fn renew(write: &Write<'_>, renew: Renew) -> Result<Option<Session>, Failure> {
+    let Some(mut stored) = find(write.conn, renew.id)? else {
+        return Ok(None);
+    };
+    let new_grant = renew.grant.is_some();
+    if !stored.session.renew(renew, write.now) {
         return Ok(None);
     }
     write_refresh(write.conn, &stored, new_grant)?;
@@ -181,7 +193,7 @@ fn end_one(
     Ok(Some(revocation))
 }
 
-/// Writes the columns that an advance or a recovery can change. The grant, by far the longest, only
+/// Writes the columns that an advance, a recovery or a renewal can change. The grant, by far the longest, only
 /// if it did.
 fn write_refresh(conn: &Connection, stored: &Stored, new_grant: bool) -> Result<(), Failure> {
     let session = &stored.session;
@@ -198,12 +210,13 @@ fn write_refresh(conn: &Connection, stored: &Stored, new_grant: bool) -> Result<
         Millis(session.idle_expires_at),
         Millis(session.access_until),
         Millis(session.purge_at()),
+        Millis(session.authenticated_at),
     ];
     update(
         conn,
         "UPDATE gatepass_sessions SET generation = ?2, spent_1 = ?3, spent_2 = ?4, spent_3 = ?5,
              spent_4 = ?6, recovered = ?7, last_seen_at = ?8, idle_expires_at = ?9,
-             access_until = ?10, purge_at = ?11
+             access_until = ?10, purge_at = ?11, authenticated_at = ?12
          WHERE rowid = ?1",
         changed,
     )?;

@@ -10,9 +10,9 @@ use std::{
 
 use async_trait::async_trait;
 use gatepass::{
-    Advance, Begun, Clock, Cursor, EndReason, EndTarget, NewSession, Pull, Recover, Revocation,
-    RevocationLog, RevokeToken, Session, SessionId, SessionStore, Status, StoreError, Subject,
-    SystemClock, Timestamp, TokenId,
+    Advance, Begun, Clock, Cursor, EndReason, EndTarget, NewSession, Pull, Recover, Renew,
+    Revocation, RevocationLog, RevokeToken, Session, SessionId, SessionStore, Status, StoreError,
+    Subject, SystemClock, Timestamp, TokenId,
 };
 
 use crate::{
@@ -214,6 +214,13 @@ impl SessionStore for SqliteStore {
         self.inner
             .writer
             .run(move |write| sessions::recover(write, recover.clone()))
+            .await
+    }
+
+    async fn renew(&self, renew: Renew) -> Result<Option<Session>, StoreError> {
+        self.inner
+            .writer
+            .run(move |write| sessions::renew(write, renew.clone()))
             .await
     }
 

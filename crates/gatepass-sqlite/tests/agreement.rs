@@ -10,9 +10,9 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use gatepass::{
-    Advance, Begun, ClientId, Clock, Cursor, Device, EndReason, EndTarget, Generation, Grant,
-    MemoryStore, NewSession, Pull, Recover, Revocation, RevokeToken, Revoked, Scopes, Session,
-    SessionId, SessionStore, Subject, Timestamp, TokenId,
+    Advance, AdvanceCause, Begun, ClientId, Clock, Cursor, Device, EndReason, EndTarget,
+    Generation, Grant, MemoryStore, NewSession, Pull, Recover, Revocation, RevokeToken, Revoked,
+    Scopes, Session, SessionId, SessionStore, Subject, Timestamp, TokenId,
 };
 use gatepass_sqlite::SqliteStore;
 use gatepass_testkit::ManualClock;
@@ -141,6 +141,7 @@ impl<S: SessionStore> World<'_, S> {
                     client: client(by),
                     from,
                     to: Generation::new(from.get() + by_generations),
+                    cause: AdvanceCause::Refresh,
                     grant: new.map(|new| grant(subject(number), new)),
                     idle_ttl: secs(ttl),
                     access_ttl: secs(ttl / 2),

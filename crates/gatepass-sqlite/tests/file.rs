@@ -18,9 +18,9 @@ use std::{
 };
 
 use gatepass::{
-    Advance, ClientId, Clock, Cursor, Device, EndReason, EndTarget, Grant, NewSession, Pull,
-    Revocation, RevocationLog, RevokeToken, Session, SessionId, SessionStore, Status,
-    StoreErrorKind, Subject, TokenId,
+    Advance, AdvanceCause, ClientId, Clock, Cursor, Device, EndReason, EndTarget, Grant,
+    NewSession, Pull, Revocation, RevocationLog, RevokeToken, Session, SessionId, SessionStore,
+    Status, StoreErrorKind, Subject, TokenId,
 };
 use gatepass_sqlite::{OpenError, SqliteStore};
 use gatepass_testkit::ManualClock;
@@ -90,6 +90,7 @@ fn advance_of(session: &Session) -> Advance {
         client: session.client.clone(),
         from: session.generation,
         to: session.generation.next(),
+        cause: AdvanceCause::Refresh,
         grant: None,
         idle_ttl: DAY,
         access_ttl: Duration::from_secs(900),

@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use gatepass::{
-    Advance, Begun, Cursor, EndReason, EndTarget, NewSession, Pull, Recover, Revocation,
+    Advance, Begun, Cursor, EndReason, EndTarget, NewSession, Pull, Recover, Renew, Revocation,
     RevocationLog, RevokeToken, Session, SessionId, SessionStore, Status, StoreError, Subject,
     Timestamp, TokenId,
 };
@@ -109,6 +109,11 @@ impl<S: SessionStore> SessionStore for CountingStore<S> {
     async fn recover(&self, recover: Recover) -> Result<Option<Session>, StoreError> {
         self.counts.add(Op::Recover);
         self.inner.recover(recover).await
+    }
+
+    async fn renew(&self, renew: Renew) -> Result<Option<Session>, StoreError> {
+        self.counts.add(Op::Renew);
+        self.inner.renew(renew).await
     }
 
     async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError> {

@@ -9,7 +9,7 @@ use std::{
 
 use async_trait::async_trait;
 use gatepass::{
-    Advance, Begun, Cursor, EndReason, EndTarget, NewSession, Pull, Recover, Revocation,
+    Advance, Begun, Cursor, EndReason, EndTarget, NewSession, Pull, Recover, Renew, Revocation,
     RevocationLog, RevokeToken, Session, SessionId, SessionStore, Status, StoreError,
     StoreErrorKind, Subject, Timestamp, TokenId,
 };
@@ -259,6 +259,11 @@ impl<S: SessionStore> SessionStore for FaultyStore<S> {
     async fn recover(&self, recover: Recover) -> Result<Option<Session>, StoreError> {
         let call = self.inner.recover(recover);
         self.handle.run(Op::Recover, call).await
+    }
+
+    async fn renew(&self, renew: Renew) -> Result<Option<Session>, StoreError> {
+        let call = self.inner.renew(renew);
+        self.handle.run(Op::Renew, call).await
     }
 
     async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError> {

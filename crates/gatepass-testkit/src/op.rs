@@ -11,6 +11,8 @@ pub enum Op {
     Advance,
     /// [`SessionStore::recover`](gatepass::SessionStore::recover).
     Recover,
+    /// [`SessionStore::renew`](gatepass::SessionStore::renew).
+    Renew,
     /// [`SessionStore::load`](gatepass::SessionStore::load).
     Load,
     /// [`SessionStore::end`](gatepass::SessionStore::end).
@@ -33,10 +35,11 @@ pub enum Op {
 
 impl Op {
     /// Every operation.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Begin,
         Self::Advance,
         Self::Recover,
+        Self::Renew,
         Self::Load,
         Self::End,
         Self::RevokeToken,

@@ -52,6 +52,25 @@ pub trait Authenticator: Send + Sync + 'static {
         device: &Device,
     ) -> Result<Grant, AuthenticationError>;
 
+    /// Decides whether `credentials` prove that the user of `session` is there, and what that allows now.
+    /// The grant must be of the same subject.
+    ///
+    /// As it is, this is [`authenticate`](Self::authenticate) with the session's subject for a user
+    /// name. Where users log in with another name than their subject, look that up and say it here.
+    ///
+    /// # Errors
+    ///
+    /// As [`authenticate`](Self::authenticate).
+    async fn reauthenticate(
+        &self,
+        session: &Session,
+        credentials: &Credentials,
+        device: &Device,
+    ) -> Result<Grant, AuthenticationError> {
+        let _ = session;
+        self.authenticate(credentials, device).await
+    }
+
     /// Looks at the user again before `session` is refreshed, and before anything is spent.
     ///
     /// # Errors

@@ -1,25 +1,32 @@
 //! The half that issues, refreshes and ends.
 
 mod issuing;
+mod oauth;
 mod refreshing;
+mod resuming;
 
 use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use tracing::{
     info,
     instrument::{Instrument, WithSubscriber},
 };
 
-pub use self::issuing::{AccessToken, Issued, RefreshToken};
+pub use self::{
+    issuing::{AccessToken, Issued, RefreshToken, Renewed},
+    oauth::Introspection,
+    resuming::Resumed,
+};
 use crate::{
     AuthenticationError, Authenticator, ClientId, Clock, Credentials, Device, EndReason, EndTarget,
-    Error, Grant, GrantError, InternalError, KeyError, KeySet, MasterSecret, NewSession, Pass,
-    Random, Refusal, ReusePolicy, Revocation, RevokeToken, Revoked, Session, SessionId,
+    Error, Grant, GrantError, InternalError, KeyError, KeySet, NewSession, Pass, Random, Refusal,
+    ReusePolicy, Revocation, RevokeToken, Revoked, Scopes, SecretSet, Session, SessionId,
     SessionStore, StoreError, StoreErrorKind, Subject, Verifier,
     builder::AuthorityBuilder,
     denylist,
     purge::{Purge, Purger},
-    refresh::{self, RefreshKeys},
+    refresh::{self, Presented, RefreshKeys},
 };
 
 /// Begins sessions, refreshes and ends them: a [`Verifier`] plus the keys that sign and a [`SessionStore`].
@@ -54,11 +61,13 @@ struct Inner {
     verifier: Verifier,
     store: Arc<dyn SessionStore>,
     settings: Settings,
+    refresh_keys: ArcSwap<RefreshKeys>,
     _purger: Purger,
 }
 
 pub(crate) struct Settings {
-    pub(crate) refresh_keys: RefreshKeys,
+    /// Whether the keys of access tokens are derived from the master secrets.
+    pub(crate) derived_keys: bool,
     pub(crate) client: ClientId,
     pub(crate) access_ttl: Duration,
     pub(crate) idle_ttl: Duration,
@@ -77,19 +86,22 @@ pub(crate) struct Settings {
 const MAX_GRANT: usize = 4096;
 
 impl Authority {
-    /// Starts to configure an authority that issues as `issuer` (`iss`) for `audience` (`aud`).
+    /// Starts to configure an authority that issues as `issuer` (`iss`) for `audience` (`aud`), with one
+    /// [`MasterSecret`](crate::MasterSecret) or a [`SecretSet`].
     pub fn builder(
         issuer: impl Into<String>,
         audience: impl Into<String>,
-        master: MasterSecret,
+        secrets: impl Into<SecretSet>,
         store: impl SessionStore,
     ) -> AuthorityBuilder {
-        AuthorityBuilder::new(issuer.into(), audience.into(), master, Arc::new(store))
+        let (issuer, audience) = (issuer.into(), audience.into());
+        AuthorityBuilder::new(issuer, audience, secrets.into(), Arc::new(store))
     }
 
     pub(crate) fn start(
         verifier: Verifier,
         store: Arc<dyn SessionStore>,
+        refresh_keys: RefreshKeys,
         settings: Settings,
     ) -> Self {
         let purger = Purger::start(Purge {
@@ -104,6 +116,7 @@ impl Authority {
                 verifier,
                 store,
                 settings,
+                refresh_keys: ArcSwap::from_pointee(refresh_keys),
                 _purger: purger,
             }),
         }
@@ -130,6 +143,27 @@ impl Authority {
         self.inner.verifier.replace_keys(keys)
     }
 
+    /// Swaps the master secrets for others, at once and for all clones, and with them the keys of access
+    /// tokens where those are derived from them.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::DuplicateSecret`]; the old ones stay then.
+    pub fn replace_secrets(&self, secrets: &SecretSet) -> Result<(), KeyError> {
+        let refresh_keys = RefreshKeys::new(secrets)?;
+        if self.inner.settings.derived_keys {
+            self.inner.verifier.replace_keys(secrets.derived_keys())?;
+        }
+        self.inner.refresh_keys.store(Arc::new(refresh_keys));
+        Ok(())
+    }
+
+    /// The OAuth client that logins of the application itself belong to.
+    #[must_use]
+    pub fn client_id(&self) -> &ClientId {
+        &self.inner.settings.client
+    }
+
     /// Logs in with credentials, by the application's [`Authenticator`].
     ///
     /// # Errors
@@ -137,17 +171,39 @@ impl Authority {
     /// [`Refusal::BadCredentials`] or [`Refusal::TooManyAttempts`]; [`Error::Store`] if users or
     /// sessions cannot be reached; [`Error::Grant`] if the application granted what cannot be issued.
     pub async fn login(&self, credentials: &Credentials, device: Device) -> Result<Issued, Error> {
+        self.login_as(&self.inner.settings.client, credentials, device, None)
+            .await
+    }
+
+    /// Logs in with credentials for `client`, with `scopes`, which the user must have, or else all that
+    /// it has: the password grant (RFC 6749 §4.3), for first-party clients (RFC 9700 §2.4 forbids it to
+    /// others). The session stays within the scopes that were asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`login`](Self::login), and [`Refusal::ScopeNotGranted`].
+    pub async fn login_as(
+        &self,
+        client: &ClientId,
+        credentials: &Credentials,
+        device: Device,
+        scopes: Option<&Scopes>,
+    ) -> Result<Issued, Error> {
         let authenticator = self.inner.settings.authenticator.as_ref();
         let authenticator =
             authenticator.ok_or(InternalError::new("login without an authenticator"))?;
         let authenticated = self.consult(authenticator.authenticate(credentials, &device));
-        let grant = authenticated.await.inspect_err(|error| {
+        let granted = authenticated.await.and_then(|grant| match scopes {
+            Some(scopes) => grant.limited_to(scopes).map_err(Error::from),
+            None => Ok(grant),
+        });
+        let grant = granted.inspect_err(|error| {
             if let Error::Refused(refusal) = error {
                 // The name as typed: it may be a password in the wrong field, so it is not logged.
                 info!(target: "gatepass", reason = refusal.reason(), "login.refused");
             }
         })?;
-        self.issue(grant, device).await
+        self.issue_as(client, grant, device).await
     }
 
     /// Begins a session for a login that the application has done itself.
@@ -156,11 +212,26 @@ impl Authority {
     ///
     /// [`Error::Grant`] if the grant cannot be issued, [`Error::Store`] if the session cannot be stored.
     pub async fn issue(&self, grant: Grant, device: Device) -> Result<Issued, Error> {
+        self.issue_as(&self.inner.settings.client, grant, device)
+            .await
+    }
+
+    /// Begins a session that belongs to `client`, which alone can refresh it.
+    ///
+    /// # Errors
+    ///
+    /// As [`issue`](Self::issue).
+    pub async fn issue_as(
+        &self,
+        client: &ClientId,
+        grant: Grant,
+        device: Device,
+    ) -> Result<Issued, Error> {
         let settings = &self.inner.settings;
         self.check_grant(&grant)?;
         let new = NewSession {
             id: SessionId::random(grant.subject(), &*settings.random)?,
-            client: settings.client.clone(),
+            client: client.clone(),
             grant,
             device,
             idle_ttl: settings.idle_ttl,
@@ -171,7 +242,7 @@ impl Authority {
         let begun = self.ask("begin", self.inner.store.begin(new)).await?;
         let subject = begun.session.subject();
         self.enforce(&begun.ended, Some(subject), EndReason::TooManySessions);
-        let (issued, token) = self.answer(&begun.session)?;
+        let (issued, token) = self.answer(&begun.session, None)?;
         info!(
             target: "gatepass", subject = %begun.session.subject(), session = %begun.session.id,
             jti = %token, "session.issued"
@@ -189,7 +260,7 @@ impl Authority {
     /// to be stored.
     pub async fn logout(&self, token: &str) -> Result<(), Error> {
         let opened = if token.starts_with(refresh::PREFIX) {
-            let presented = self.inner.settings.refresh_keys.open(token);
+            let presented = self.open_refresh_token(token);
             presented.map(|presented| EndTarget::Session(presented.session))
         } else {
             let pass = self.inner.verifier.open(token);
@@ -297,6 +368,12 @@ impl Authority {
     pub async fn sessions(&self, subject: &Subject) -> Result<Vec<Session>, Error> {
         self.ask("sessions", self.inner.store.sessions(subject))
             .await
+    }
+
+    /// What a refresh token says, if it is authentic.
+    fn open_refresh_token(&self, token: &str) -> Result<Presented, Refusal> {
+        let now = self.inner.settings.clock.now();
+        self.inner.refresh_keys.load().open(token, now)
     }
 
     async fn end(&self, target: EndTarget, reason: EndReason) -> Result<usize, Error> {

@@ -5,9 +5,8 @@ use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 use tracing::warn;
 
 use crate::{
-    Authenticator, Authority, ClientId, Clock, InvalidName, KeyError, KeySet, MasterSecret, Random,
-    ReusePolicy, RevocationLog, SessionStore, SigningKey, StoreError, SystemClock, SystemRandom,
-    Verifier,
+    Authenticator, Authority, ClientId, Clock, InvalidName, KeyError, KeySet, Random, ReusePolicy,
+    RevocationLog, SecretSet, SessionStore, StoreError, SystemClock, SystemRandom, Verifier,
     authority::Settings,
     denylist::{Replica, ReplicaSettings},
     refresh::RefreshKeys,
@@ -268,8 +267,7 @@ impl VerifierBuilder {
 #[must_use]
 pub struct AuthorityBuilder {
     settings: VerifierSettings,
-    master: MasterSecret,
-    previous: Vec<MasterSecret>,
+    secrets: SecretSet,
     store: Arc<dyn SessionStore>,
     keys: Option<KeySet>,
     client: String,
@@ -288,15 +286,14 @@ impl AuthorityBuilder {
     pub(crate) fn new(
         issuer: String,
         audience: String,
-        master: MasterSecret,
+        secrets: SecretSet,
         store: Arc<dyn SessionStore>,
     ) -> Self {
         const MINUTE: Duration = Duration::from_secs(60);
         const DAY: Duration = Duration::from_secs(86_400);
         Self {
             settings: VerifierSettings::new(issuer, audience),
-            master,
-            previous: Vec::new(),
+            secrets,
             store,
             keys: None,
             client: "default".to_owned(),
@@ -317,13 +314,6 @@ impl AuthorityBuilder {
     /// The keys that sign and verify access tokens. Default: an HS256 key derived from the master secret.
     pub fn keys(mut self, keys: KeySet) -> Self {
         self.keys = Some(keys);
-        self
-    }
-
-    /// Goes on accepting what was signed with keys of a former master secret. Leave it here for an
-    /// idle lifetime after changing the secret, and nobody is logged out.
-    pub fn previous_secret(mut self, secret: MasterSecret) -> Self {
-        self.previous.push(secret);
         self
     }
 
@@ -452,15 +442,12 @@ impl AuthorityBuilder {
             must,
         )?;
 
-        let keys = self.keys.unwrap_or_else(|| {
-            let active = KeySet::signing(SigningKey::derived(&self.master));
-            self.previous.iter().fold(active, |keys, former| {
-                keys.announce(SigningKey::derived(former).verifying_key().clone())
-            })
-        });
+        let refresh_keys = RefreshKeys::new(&self.secrets)?;
+        let derived_keys = self.keys.is_none();
+        let keys = self.keys.unwrap_or_else(|| self.secrets.derived_keys());
         keys.check_signing()?;
         let settings = Settings {
-            refresh_keys: RefreshKeys::new(&self.master, &self.previous),
+            derived_keys,
             client: ClientId::new(self.client)?,
             access_ttl: self.access_ttl,
             idle_ttl: self.idle_ttl,
@@ -484,7 +471,12 @@ impl AuthorityBuilder {
             .settings
             .build(keys, Arc::clone(&self.store) as _)
             .await?;
-        Ok(Authority::start(verifier, self.store, settings))
+        Ok(Authority::start(
+            verifier,
+            self.store,
+            refresh_keys,
+            settings,
+        ))
     }
 }
 

@@ -39,8 +39,9 @@ pub enum Refusal {
     /// No credentials where some are needed.
     #[error("no credentials were presented")]
     Missing,
-    /// Not exactly one token in exactly one header of the grammar of RFC 6750 §2.1.
-    #[error("the credentials are not exactly one well-formed bearer token")]
+    /// Not exactly one token in one place and of the grammar of RFC 6750 §2.1, or two that do not
+    /// belong together.
+    #[error("the credentials are ambiguous or not well-formed")]
     Ambiguous,
     /// Not a token of the kind expected here, in form or in content.
     #[error("the token is malformed")]
@@ -96,6 +97,15 @@ pub enum Refusal {
     /// The refresh token belongs to another client's session.
     #[error("the refresh token belongs to another client")]
     WrongClient,
+    /// More scopes were asked for than the session has (RFC 6749 §5.2).
+    #[error("more scopes were asked for than were granted")]
+    ScopeNotGranted,
+    /// The OAuth client is unknown, or did not prove that it is itself (RFC 6749 §5.2).
+    #[error("the client could not be authenticated")]
+    InvalidClient,
+    /// A request from another site that a browser put the user's cookies on.
+    #[error("a request from another site may not use cookies")]
+    CrossSite,
     /// Unknown user or wrong password; which of the two is not told.
     #[error("the user name or the password is wrong")]
     BadCredentials,
@@ -130,6 +140,9 @@ impl Refusal {
             Self::RefreshExpired => "refresh_expired",
             Self::Reused => "reused",
             Self::WrongClient => "wrong_client",
+            Self::ScopeNotGranted => "invalid_scope",
+            Self::InvalidClient => "invalid_client",
+            Self::CrossSite => "cross_site",
             Self::BadCredentials => "bad_credentials",
             Self::TooManyAttempts { .. } => "too_many_attempts",
         }

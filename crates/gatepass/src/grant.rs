@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use crate::{GrantError, Scopes, Subject};
+use crate::{GrantError, Refusal, Scopes, Subject};
 
 /// Claims that gatepass sets or reads itself (RFC 7519 §4.1, RFC 9068 §2.2, RFC 8693 §4.3, OIDC Core §2).
 const RESERVED: [&str; 11] = [
@@ -49,6 +49,9 @@ pub struct Grant {
     device: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     access_ttl: Option<Duration>,
+    /// The most that the client asked for at login, which it does not exceed when the user gets more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    limit: Option<Scopes>,
 }
 
 impl Grant {
@@ -64,6 +67,7 @@ impl Grant {
             claims: Map::new(),
             device: None,
             access_ttl: None,
+            limit: None,
         }
     }
 
@@ -130,6 +134,27 @@ impl Grant {
     /// What serde says where the claims do not fit the type.
     pub fn custom_claims<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         T::deserialize(&self.claims)
+    }
+
+    /// The grant with no more than the scopes that the client asked for (RFC 6749 §3.3).
+    pub(crate) fn limited_to(mut self, asked: &Scopes) -> Result<Self, Refusal> {
+        if !self.scopes.contains_all(asked) {
+            return Err(Refusal::ScopeNotGranted);
+        }
+        self.scopes = asked.clone();
+        self.limit = Some(asked.clone());
+        Ok(self)
+    }
+
+    /// What the user may have become, for a session that was begun with `former`: within the limit that
+    /// the client set then, and under the same device label if the application gave no other.
+    pub(crate) fn succeeding(mut self, former: &Self) -> Self {
+        if let Some(limit) = &former.limit {
+            self.scopes = self.scopes.intersection(limit);
+            self.limit = Some(limit.clone());
+        }
+        self.device = self.device.or_else(|| former.device.clone());
+        self
     }
 
     pub(crate) fn raw_claims(&self) -> &Map<String, Value> {

@@ -44,7 +44,7 @@ pub use async_trait::async_trait;
 
 pub use self::{
     authenticator::{AuthenticationError, Authenticator, Credentials, Reread},
-    authority::{AccessToken, Authority, Issued, RefreshToken},
+    authority::{AccessToken, Authority, Introspection, Issued, RefreshToken, Renewed, Resumed},
     builder::{AuthorityBuilder, BuildError, VerifierBuilder},
     clock::{Clock, SystemClock, Timestamp},
     denylist::Staleness,
@@ -56,8 +56,11 @@ pub use self::{
     random::{Random, SystemRandom},
     rotation::{Decision, OnReuse, ReusePolicy, decide},
     scopes::{InvalidScope, RequiredScopes, Scopes},
-    secret::MasterSecret,
-    session::{Advance, Device, EndReason, Ended, NewSession, Recover, SPENT_REMEMBERED, Session},
+    secret::{MasterSecret, SecretSet},
+    session::{
+        Advance, AdvanceCause, Device, EndReason, Ended, NewSession, Recover, Renew,
+        SPENT_REMEMBERED, Session,
+    },
     store::{
         Begun, Cursor, EndTarget, MemoryStore, Pull, Revocation, RevocationLog, RevokeToken,
         Revoked, SessionStore, Status,

@@ -4,14 +4,14 @@
 //! by HMAC-SHA256. Nothing of it is stored: a copied database mints none, garbage is refused before
 //! any I/O, and the token of a generation can be derived again.
 
-use std::{fmt, sync::Arc};
+use std::{collections::HashSet, fmt, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::{Generation, MasterSecret, Refusal, SessionId};
+use crate::{Generation, KeyError, MasterSecret, Refusal, SecretSet, SessionId, Timestamp};
 
 /// What every refresh token begins with, so that people, and scanners for leaked secrets, know it.
 pub(crate) const PREFIX: &str = "gpr_";
@@ -32,6 +32,7 @@ pub(crate) struct Presented {
 pub(crate) struct RefreshKeys(Arc<[RefreshKey]>);
 
 struct RefreshKey {
+    until: Option<Timestamp>,
     id: [u8; 4],
     /// As long as a block of the hash, so that HMAC takes it as it is.
     mac: Zeroizing<[u8; 64]>,
@@ -39,9 +40,17 @@ struct RefreshKey {
 
 impl RefreshKeys {
     /// The keys of these secrets, the first of which signs.
-    pub(crate) fn new(active: &MasterSecret, previous: &[MasterSecret]) -> Self {
-        let secrets = std::iter::once(active).chain(previous);
-        Self(secrets.map(RefreshKey::derived).collect())
+    pub(crate) fn new(secrets: &SecretSet) -> Result<Self, KeyError> {
+        let keys = secrets.iter();
+        let keys: Arc<[_]> = keys
+            .map(|(secret, until)| RefreshKey::derived(secret, until))
+            .collect();
+        let mut seen = HashSet::new();
+        if keys.iter().all(|key| seen.insert(key.id)) {
+            Ok(Self(keys))
+        } else {
+            Err(KeyError::DuplicateSecret)
+        }
     }
 
     /// The refresh token of this session and generation; the same each time.
@@ -62,8 +71,8 @@ impl RefreshKeys {
         text
     }
 
-    /// What `token` says, if it is authentic.
-    pub(crate) fn open(&self, token: &str) -> Result<Presented, Refusal> {
+    /// What `token` says, if it is authentic by a key that is good at `now`.
+    pub(crate) fn open(&self, token: &str, now: Timestamp) -> Result<Presented, Refusal> {
         let Some(encoded) = token.strip_prefix(PREFIX) else {
             // Three segments: an access token, or another JWT, in the wrong place.
             let jwt = token.split('.').count() == 3;
@@ -88,7 +97,7 @@ impl RefreshKeys {
         let key = self
             .0
             .iter()
-            .find(|key| key.id == id)
+            .find(|key| key.id == id && key.until.is_none_or(|until| now < until))
             .ok_or(Refusal::UnknownKey)?;
         key.mac(body)
             .verify_slice(tag)
@@ -101,8 +110,9 @@ impl RefreshKeys {
 }
 
 impl RefreshKey {
-    fn derived(secret: &MasterSecret) -> Self {
+    fn derived(secret: &MasterSecret, until: Option<Timestamp>) -> Self {
         Self {
+            until,
             id: *secret.derive("gatepass refresh token key id v1"),
             mac: secret.derive("gatepass refresh token HMAC-SHA256 v1"),
         }
@@ -130,10 +140,18 @@ impl fmt::Debug for RefreshKeys {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
+    const NOW: Timestamp = Timestamp::from_unix_secs(1_800_000_000);
+
+    fn secret(byte: u8) -> MasterSecret {
+        MasterSecret::from_bytes(&[byte; 32]).unwrap()
+    }
+
     fn keys(byte: u8) -> RefreshKeys {
-        RefreshKeys::new(&MasterSecret::from_bytes(&[byte; 32]).unwrap(), &[])
+        RefreshKeys::new(&secret(byte).into()).unwrap()
     }
 
     const SESSION: SessionId = SessionId::from_bytes([9; 18]);
@@ -143,7 +161,7 @@ mod tests {
         let keys = keys(1);
         let token = keys.token(SESSION, Generation::new(7));
         assert_eq!(
-            keys.open(&token),
+            keys.open(&token, NOW),
             Ok(Presented {
                 session: SESSION,
                 generation: Generation::new(7)
@@ -161,7 +179,7 @@ mod tests {
                 let mut changed = token.clone();
                 changed.replace_range(at..=at, with);
                 assert!(
-                    changed == token || keys.open(&changed).is_err(),
+                    changed == token || keys.open(&changed, NOW).is_err(),
                     "{with} at {at}"
                 );
             }
@@ -171,18 +189,17 @@ mod tests {
     #[test]
     fn a_token_of_another_secret_is_of_an_unknown_key() {
         let token = keys(1).token(SESSION, Generation::FIRST);
-        assert_eq!(keys(2).open(&token), Err(Refusal::UnknownKey));
+        assert_eq!(keys(2).open(&token, NOW), Err(Refusal::UnknownKey));
     }
 
     #[test]
-    fn a_previous_secret_verifies_and_does_not_sign() {
-        let (old, new) = (
-            MasterSecret::from_bytes(&[1; 32]).unwrap(),
-            MasterSecret::from_bytes(&[2; 32]).unwrap(),
-        );
-        let both = RefreshKeys::new(&new, std::slice::from_ref(&old));
-        let token = RefreshKeys::new(&old, &[]).token(SESSION, Generation::FIRST);
-        assert!(both.open(&token).is_ok());
+    fn a_retired_secret_verifies_for_its_time_and_never_signs() {
+        let until = NOW + Duration::from_secs(60);
+        let secrets = SecretSet::new(secret(2)).retire(secret(1), until);
+        let both = RefreshKeys::new(&secrets).unwrap();
+        let token = keys(1).token(SESSION, Generation::FIRST);
+        assert!(both.open(&token, NOW).is_ok());
+        assert_eq!(both.open(&token, until), Err(Refusal::UnknownKey));
         assert_eq!(
             both.token(SESSION, Generation::FIRST),
             keys(2).token(SESSION, Generation::FIRST)
@@ -190,9 +207,18 @@ mod tests {
     }
 
     #[test]
+    fn an_announced_secret_verifies_for_good() {
+        let secrets = SecretSet::new(secret(1)).announce(secret(2));
+        let both = RefreshKeys::new(&secrets).unwrap();
+        let token = keys(2).token(SESSION, Generation::FIRST);
+        let later = NOW + Duration::from_secs(1_000_000_000);
+        assert!(both.open(&token, later).is_ok());
+    }
+
+    #[test]
     fn other_tokens_are_of_the_wrong_type() {
-        assert_eq!(keys(1).open("aaa.bbb.ccc"), Err(Refusal::WrongType));
-        assert_eq!(keys(1).open("gpr_"), Err(Refusal::Malformed));
-        assert_eq!(keys(1).open(""), Err(Refusal::Malformed));
+        assert_eq!(keys(1).open("aaa.bbb.ccc", NOW), Err(Refusal::WrongType));
+        assert_eq!(keys(1).open("gpr_", NOW), Err(Refusal::Malformed));
+        assert_eq!(keys(1).open("", NOW), Err(Refusal::Malformed));
     }
 }

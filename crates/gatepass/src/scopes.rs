@@ -69,6 +69,13 @@ impl Scopes {
         required.iter().all(|scope| self.contains(scope))
     }
 
+    /// The scopes that are in both sets.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        let both: Vec<_> = self.iter().filter(|own| other.contains(own)).collect();
+        Self(both.join(" "))
+    }
+
     /// Whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -161,6 +161,23 @@ pub struct NewSession {
     pub max_sessions: Option<NonZeroU32>,
 }
 
+/// Why a session advances, which decides how strictly it must be alive and what else changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a store must be able to do all that is asked"
+)]
+pub enum AdvanceCause {
+    /// Its current refresh token was presented. The session must be refreshable.
+    Refresh,
+    /// Its current refresh token was presented together with a valid access token of the session, which
+    /// speaks for it even if it was idle for too long.
+    Resume,
+    /// The user has just proved again who they are, with a valid access token of the session:
+    /// [`authenticated_at`](Session::authenticated_at) becomes now. It may have been idle for too long.
+    Reauthenticate,
+}
+
 /// A compare-and-advance: the refresh itself.
 #[derive(Clone, Debug)]
 #[expect(
@@ -176,6 +193,8 @@ pub struct Advance {
     pub from: Generation,
     /// The generation that it gets. Further than the next one only where the store lost writes.
     pub to: Generation,
+    /// Why.
+    pub cause: AdvanceCause,
     /// What the login allows from now on, where that has changed.
     pub grant: Option<Grant>,
     /// How long the session may stay unused from now on.
@@ -197,6 +216,23 @@ pub struct Recover {
     pub client: ClientId,
     /// The generation that the session must have, and whose first answer was lost.
     pub generation: Generation,
+    /// What the login allows from now on, where that has changed.
+    pub grant: Option<Grant>,
+    /// The lifetime of an access token whose grant does not say.
+    pub access_ttl: Duration,
+}
+
+/// Lets an access token that replaces another live, without a refresh.
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "store tests outside this crate build it"
+)]
+pub struct Renew {
+    /// The session.
+    pub id: SessionId,
+    /// The client that asks; it must be the session's.
+    pub client: ClientId,
     /// What the login allows from now on, where that has changed.
     pub grant: Option<Grant>,
     /// The lifetime of an access token whose grant does not say.
@@ -261,13 +297,15 @@ impl Session {
         *self.spent.get(age)?
     }
 
-    /// Refreshes the session if it is refreshable, the client's own, and of the generation
-    /// `advance.from`; says whether it was.
+    /// Refreshes the session if it is alive enough for `advance.cause`, the client's own, and of the
+    /// generation `advance.from`; says whether it was.
     #[must_use]
     pub fn advance(&mut self, advance: Advance, now: Timestamp) -> bool {
-        let fits = self.is_refreshable(now)
-            && self.client == advance.client
-            && self.generation == advance.from;
+        let alive = match advance.cause {
+            AdvanceCause::Refresh => self.is_refreshable(now),
+            AdvanceCause::Resume | AdvanceCause::Reauthenticate => self.is_live(now),
+        };
+        let fits = alive && self.client == advance.client && self.generation == advance.from;
         if !fits {
             return false;
         }
@@ -283,6 +321,9 @@ impl Session {
             .for_each(|slot| *slot = Some(now));
         self.generation = advance.to;
         self.last_seen_at = now;
+        if advance.cause == AdvanceCause::Reauthenticate {
+            self.authenticated_at = now;
+        }
         self.idle_expires_at = (now + advance.idle_ttl).min(self.absolute_expires_at);
         if let Some(grant) = advance.grant {
             self.grant = grant;
@@ -306,6 +347,20 @@ impl Session {
             self.grant = grant;
         }
         self.allow_access(recover.access_ttl, self.time(now));
+        true
+    }
+
+    /// Lets a new access token live if the session is live and the client's own; says whether it was.
+    /// Neither its generation nor its idle expiry changes: no refresh token was shown.
+    #[must_use]
+    pub fn renew(&mut self, renew: Renew, now: Timestamp) -> bool {
+        if !self.is_live(now) || self.client != renew.client {
+            return false;
+        }
+        if let Some(grant) = renew.grant {
+            self.grant = grant;
+        }
+        self.allow_access(renew.access_ttl, self.time(now));
         true
     }
 

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 
 pub use self::memory::MemoryStore;
 use crate::{
-    Advance, EndReason, NewSession, Recover, Session, SessionId, StoreError, Subject, Timestamp,
-    TokenId,
+    Advance, EndReason, NewSession, Recover, Renew, Session, SessionId, StoreError, Subject,
+    Timestamp, TokenId,
 };
 
 /// A revocation: no token that it concerns is valid any more.
@@ -218,6 +218,13 @@ pub trait SessionStore: RevocationLog {
     /// [`StoreError`] if it is not known to be stored.
     async fn recover(&self, recover: Recover) -> Result<Option<Session>, StoreError>;
 
+    /// Applies [`Session::renew`] to the session and returns it; `None` if it is unknown or did not fit.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it is not known to be stored.
+    async fn renew(&self, renew: Renew) -> Result<Option<Session>, StoreError>;
+
     /// The session, and the store's time.
     ///
     /// # Errors
@@ -303,6 +310,10 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
 
     async fn recover(&self, recover: Recover) -> Result<Option<Session>, StoreError> {
         (**self).recover(recover).await
+    }
+
+    async fn renew(&self, renew: Renew) -> Result<Option<Session>, StoreError> {
+        (**self).renew(renew).await
     }
 
     async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError> {

@@ -204,7 +204,7 @@ impl Verifier {
         self.require(pass, demand).map_err(Error::from)
     }
 
-    fn check_time(&self, pass: &Pass) -> Result<(), Refusal> {
+    pub(crate) fn check_time(&self, pass: &Pass) -> Result<(), Refusal> {
         let Inner { policy, clock, .. } = &*self.inner;
         let now = clock.now();
         if now >= pass.expires_at() + policy.leeway {

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use gatepass::{
     Advance, Authority, AuthorityBuilder, Begun, Cursor, Demand, Device, EndReason, EndTarget,
     Error, Grant, Issued, MasterSecret, MemoryStore, NewSession, Pass, Pull, Recover, Refusal,
-    Revocation, RevocationLog, RevokeToken, Session, SessionId, SessionStore, Staleness, Status,
-    StoreError, Subject, Timestamp, TokenId, async_trait,
+    Renew, Revocation, RevocationLog, RevokeToken, Session, SessionId, SessionStore, Staleness,
+    Status, StoreError, Subject, Timestamp, TokenId, async_trait,
 };
 use gatepass_sqlite::SqliteStore;
 use gatepass_testkit::ManualClock;
@@ -168,6 +168,10 @@ impl SessionStore for Durable {
 
     async fn recover(&self, recover: Recover) -> Result<Option<Session>, StoreError> {
         self.0.recover(recover).await
+    }
+
+    async fn renew(&self, renew: Renew) -> Result<Option<Session>, StoreError> {
+        self.0.renew(renew).await
     }
 
     async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError> {

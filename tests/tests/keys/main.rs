@@ -19,7 +19,8 @@ use forge::{
 use gatepass::{
     Authority, AuthorityBuilder, Clock, Demand, Device, Error, Grant, GrantError, InternalError,
     Issued, KeyError, KeySet, MasterSecret, MemoryStore, Pass, Pull, Random, Refusal, ReusePolicy,
-    RevocationLog, Revoked, Scopes, SessionStore, SigningKey, Subject, Verifier, VerifyingKey,
+    RevocationLog, Revoked, Scopes, SecretSet, SessionStore, SigningKey, Subject, Verifier,
+    VerifyingKey,
 };
 
 use gatepass_sqlite::SqliteStore;
@@ -226,12 +227,16 @@ async fn a_bad_key_set_is_refused_and_the_old_one_stays() {
 async fn tokens_of_a_previous_master_secret_go_on() {
     let clock = ManualClock::new();
     let store = MemoryStore::with_clock(clock.clone());
-    let with = |byte| {
-        Authority::builder(ISSUER, AUDIENCE, master(byte), store.clone()).clock(clock.clone())
+    let with_all = |secrets: SecretSet| {
+        Authority::builder(ISSUER, AUDIENCE, secrets, store.clone()).clock(clock.clone())
     };
+    let with = |byte| with_all(master(byte).into());
     let before = with(1).build().await.unwrap();
     let issued = login(&before).await;
-    let changed = with(2).previous_secret(master(1)).build().await.unwrap();
+    let changed = with_all(SecretSet::new(master(2)).announce(master(1)))
+        .build()
+        .await
+        .unwrap();
     let (access, refresh) = (issued.access_token.as_str(), issued.refresh_token.as_str());
     assert_eq!(refusal(changed.verifier(), access).await, None);
     let next = changed.refresh(refresh).await.unwrap();
@@ -256,8 +261,86 @@ async fn tokens_of_a_previous_master_secret_go_on() {
             "{refused:?}"
         );
     }
-    let twice = with(1).previous_secret(master(1)).build().await;
-    assert!(twice.is_err(), "the same secret as its own predecessor");
+    let twice = with_all(SecretSet::new(master(1)).announce(master(1)));
+    assert!(
+        twice.build().await.is_err(),
+        "the same secret as its own predecessor"
+    );
+}
+
+/// Announced on every node, then active with the old one retired, then alone: as signing keys do.
+#[tokio::test]
+async fn master_secrets_are_exchanged_while_running_and_nobody_notices() {
+    let clock = ManualClock::new();
+    let store = MemoryStore::with_clock(clock.clone());
+    let with = |secrets: SecretSet| {
+        Authority::builder(ISSUER, AUDIENCE, secrets, store.clone())
+            .clock(clock.clone())
+            .build()
+    };
+    let ahead = with(master(1).into()).await.unwrap();
+    let behind = with(master(1).into()).await.unwrap();
+    let old = login(&ahead).await;
+    let announced = SecretSet::new(master(1)).announce(master(2));
+    ahead.replace_secrets(&announced).unwrap();
+    behind.replace_secrets(&announced).unwrap();
+
+    let until = clock.now() + 14 * DAY;
+    let retiring = SecretSet::new(master(2)).retire(master(1), until);
+    ahead.replace_secrets(&retiring).unwrap();
+    let new = login(&ahead).await;
+    // The node that has not changed yet knows both already, and so does the one that has.
+    for (node, issued) in [(&behind, &new), (&ahead, &old)] {
+        let verified = refusal(node.verifier(), issued.access_token.as_str()).await;
+        assert_eq!(verified, None);
+        node.refresh(issued.refresh_token.as_str()).await.unwrap();
+    }
+
+    clock.advance(14 * DAY);
+    let late = ahead.refresh(old.refresh_token.as_str()).await;
+    assert!(
+        matches!(late, Err(Error::Refused(Refusal::UnknownKey))),
+        "{late:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_master_secret_that_became_known_is_removed_at_once() {
+    let clock = ManualClock::new();
+    let store = MemoryStore::with_clock(clock.clone());
+    let node = Authority::builder(ISSUER, AUDIENCE, master(1), store)
+        .clock(clock.clone())
+        .build()
+        .await
+        .unwrap();
+    let issued = login(&node).await;
+    node.replace_secrets(&master(2).into()).unwrap();
+    let verified = refusal(node.verifier(), issued.access_token.as_str()).await;
+    assert_eq!(verified, Some(Refusal::UnknownKey));
+    let refreshed = node.refresh(issued.refresh_token.as_str()).await;
+    assert!(
+        matches!(refreshed, Err(Error::Refused(Refusal::UnknownKey))),
+        "{refreshed:?}"
+    );
+
+    let twice = SecretSet::new(master(3)).announce(master(3));
+    assert_eq!(node.replace_secrets(&twice), Err(KeyError::DuplicateSecret));
+    login(&node).await;
+}
+
+#[tokio::test]
+async fn secrets_are_exchanged_without_touching_keys_that_were_configured() {
+    let clock = ManualClock::new();
+    let store = MemoryStore::with_clock(clock.clone());
+    let node = builder(&store, &clock)
+        .keys(KeySet::signing(new()))
+        .build()
+        .await
+        .unwrap();
+    let issued = login(&node).await;
+    node.replace_secrets(&master(4).into()).unwrap();
+    let verified = refusal(node.verifier(), issued.access_token.as_str()).await;
+    assert_eq!(verified, None);
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ fn rows() -> Vec<Row> {
             400,
             "invalid_request",
             Some(
-                r#", error="invalid_request", error_description="the credentials are not exactly one well-formed bearer token""#,
+                r#", error="invalid_request", error_description="the credentials are ambiguous or not well-formed""#,
             ),
             None,
         ),

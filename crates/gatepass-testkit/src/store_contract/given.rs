@@ -3,9 +3,9 @@
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use gatepass::{
-    Advance, ClientId, Cursor, Device, EndReason, EndTarget, Grant, NewSession, Pull, Random,
-    Recover, Revocation, RevokeToken, Revoked, Scopes, Session, SessionId, SessionStore, Subject,
-    SystemRandom, Timestamp, TokenId,
+    Advance, AdvanceCause, ClientId, Cursor, Device, EndReason, EndTarget, Grant, NewSession, Pull,
+    Random, Recover, Revocation, RevokeToken, Revoked, Scopes, Session, SessionId, SessionStore,
+    Subject, SystemRandom, Timestamp, TokenId,
 };
 
 use crate::ManualClock;
@@ -175,6 +175,7 @@ pub(super) fn advance_of(session: &Session) -> Advance {
         client: session.client.clone(),
         from: session.generation,
         to: session.generation.next(),
+        cause: AdvanceCause::Refresh,
         grant: None,
         idle_ttl: IDLE_TTL,
         access_ttl: ACCESS_TTL,

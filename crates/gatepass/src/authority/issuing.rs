@@ -77,11 +77,61 @@ pub struct Issued {
     pub scopes: Scopes,
     /// The session.
     pub session_id: SessionId,
+    /// When the refresh token expires, unless it is used before.
+    pub refresh_expires_at: Timestamp,
+}
+
+/// What [`Authority::renew`] gives to the client: an access token, and never a refresh token.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Renewed {
+    /// For every request.
+    pub access_token: AccessToken,
+    /// When the access token expires, in whole seconds.
+    pub expires_at: Timestamp,
+    /// When the client should renew it: before the expiry, at a time that differs from client to client.
+    pub refresh_at: Timestamp,
+    /// The time here, for clients whose clock is wrong.
+    pub server_time: Timestamp,
+    /// What the access token allows.
+    pub scopes: Scopes,
+    /// The session.
+    pub session_id: SessionId,
+    /// The token's own id, for the log.
+    pub(super) token_id: TokenId,
 }
 
 impl Authority {
-    /// A fresh access token of the session, and the refresh token of its current generation.
-    pub(super) fn answer(&self, session: &Session) -> Result<(Issued, TokenId), Error> {
+    /// A fresh access token of the session with these scopes or else all it has, and the refresh token
+    /// of its current generation.
+    pub(super) fn answer(
+        &self,
+        session: &Session,
+        scopes: Option<&Scopes>,
+    ) -> Result<(Issued, TokenId), Error> {
+        let renewed =
+            self.access_token(session, scopes.unwrap_or(session.grant.granted_scopes()))?;
+        let refresh_keys = self.inner.refresh_keys.load();
+        let refresh_token = refresh_keys.token(session.id, session.generation);
+        let issued = Issued {
+            access_token: renewed.access_token,
+            refresh_token: RefreshToken::new(refresh_token),
+            expires_at: renewed.expires_at,
+            refresh_at: renewed.refresh_at,
+            server_time: renewed.server_time,
+            scopes: renewed.scopes,
+            session_id: renewed.session_id,
+            refresh_expires_at: session.idle_expires_at,
+        };
+        Ok((issued, renewed.token_id))
+    }
+
+    /// A fresh access token of the session with these scopes.
+    pub(super) fn access_token(
+        &self,
+        session: &Session,
+        scopes: &Scopes,
+    ) -> Result<Renewed, Error> {
         let settings = &self.inner.settings;
         // In whole seconds, as tokens say it, so that a lifetime of 900 s is one of 900 s.
         let now = settings.clock.now().truncated_to_secs();
@@ -103,28 +153,26 @@ impl Authority {
             sid: session.id.to_string(),
             auth_time: session.authenticated_at.unix_secs(),
             client_id: session.client.as_str(),
-            scope: session.grant.granted_scopes().as_str(),
+            scope: scopes.as_str(),
             custom: session.grant.raw_claims(),
         };
         let keys = self.inner.verifier.keys();
         let key = keys.active().ok_or(InternalError::new("no signing key"))?;
         let access_token = codec::sign(key, &claims)?;
-        let refresh_token = settings.refresh_keys.token(session.id, session.generation);
-        let issued = Issued {
+        Ok(Renewed {
             access_token: AccessToken::new(access_token),
-            refresh_token: RefreshToken::new(refresh_token),
             expires_at,
             refresh_at: now + self.refresh_after(expires_at.since(now))?,
             server_time: now,
-            scopes: session.grant.granted_scopes().clone(),
+            scopes: scopes.clone(),
             session_id: session.id,
-        };
-        Ok((issued, token))
+            token_id: token,
+        })
     }
 
     /// After 75 to 90 % of the token's life: early enough for a retry, and spread so that clients
     /// that logged in together do not come back together.
-    fn refresh_after(&self, life: Duration) -> Result<Duration, InternalError> {
+    pub(crate) fn refresh_after(&self, life: Duration) -> Result<Duration, InternalError> {
         let [jitter] = random::bytes(&*self.inner.settings.random)?;
         Ok(life.mul_f64(0.75 + 0.15 * f64::from(jitter) / 255.0))
     }

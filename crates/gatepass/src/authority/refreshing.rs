@@ -6,14 +6,14 @@ use tracing::{error, info, warn};
 
 use super::{Authority, Settings};
 use crate::{
-    Advance, Decision, EndReason, EndTarget, Error, Generation, Grant, GrantError, InternalError,
-    Issued, OnReuse, Recover, Refusal, Reread, Session, SessionId, StoreError, StoreErrorKind,
-    Timestamp, decide, refresh::Presented,
+    Advance, AdvanceCause, ClientId, Decision, EndReason, EndTarget, Error, Generation, Grant,
+    GrantError, InternalError, Issued, OnReuse, Recover, Refusal, Reread, Scopes, Session,
+    SessionId, StoreError, StoreErrorKind, Timestamp, decide, refresh::Presented,
 };
 
 /// How often a refresh that loses against others is decided anew. Each loss means that another one
 /// won, after which this one is answered as a replay; more than a few show a store that is broken.
-const MAX_LOST_RACES: usize = 8;
+pub(super) const MAX_LOST_RACES: usize = 8;
 
 impl Authority {
     /// Refreshes the session of a refresh token (RFC 6749 §6) for the application's own client.
@@ -26,11 +26,33 @@ impl Authority {
     /// [`Error::Refused`] with the reason, [`Error::Store`] if store or users do not answer: the
     /// client should try again with the same token.
     pub async fn refresh(&self, refresh_token: &str) -> Result<Issued, Error> {
-        let opened = self.inner.settings.refresh_keys.open(refresh_token);
+        self.refresh_as(&self.inner.settings.client, refresh_token, None)
+            .await
+    }
+
+    /// Refreshes the session of a refresh token for `client`, to which it must have been issued. The
+    /// access token gets `scopes`, which the session must have, or else all that it has (RFC 6749 §6).
+    ///
+    /// # Errors
+    ///
+    /// As [`refresh`](Self::refresh), and [`Refusal::ScopeNotGranted`], which spends nothing.
+    pub async fn refresh_as(
+        &self,
+        client: &ClientId,
+        refresh_token: &str,
+        scopes: Option<&Scopes>,
+    ) -> Result<Issued, Error> {
+        let opened = self.open_refresh_token(refresh_token);
         let presented = opened.inspect_err(|refusal| {
             info!(target: "gatepass", reason = refusal.reason(), "refresh.refused");
         })?;
-        let refreshed = self.refresh_presented(presented).await;
+        let mut refreshing = Refreshing {
+            presented,
+            client,
+            scopes,
+            arrived: None,
+        };
+        let refreshed = self.refresh_presented(&mut refreshing).await;
         if let Err(Error::Refused(refusal)) = &refreshed {
             info!(
                 target: "gatepass", session = %presented.session, reason = refusal.reason(),
@@ -40,21 +62,29 @@ impl Authority {
         refreshed
     }
 
-    async fn refresh_presented(&self, presented: Presented) -> Result<Issued, Error> {
-        let settings = &self.inner.settings;
-        if settings.authenticator.is_none() {
+    async fn refresh_presented(&self, refreshing: &mut Refreshing<'_>) -> Result<Issued, Error> {
+        if self.inner.settings.authenticator.is_none() && refreshing.scopes.is_none() {
             // The common case is one round trip: advance at once, and look only if that did not fit.
-            let to = presented.generation.next();
-            if let Some(session) = self
-                .advance(presented.session, presented.generation, to, None)
-                .await?
-            {
-                return self.refreshed(&session);
+            let Presented {
+                session,
+                generation,
+            } = refreshing.presented;
+            let advance =
+                self.advance_of(session, refreshing.client, generation, generation.next());
+            if let Some(session) = self.advance(advance).await? {
+                return self.refreshed(&session, None);
             }
         }
-        let mut arrived = None;
+        self.settle_refresh(refreshing).await
+    }
+
+    /// Reads the session, decides, and does what was decided, until no other is faster.
+    pub(super) async fn settle_refresh(
+        &self,
+        refreshing: &mut Refreshing<'_>,
+    ) -> Result<Issued, Error> {
         for _ in 0..MAX_LOST_RACES {
-            if let Some(issued) = self.decide_and_act(presented, &mut arrived).await? {
+            if let Some(issued) = self.decide_and_act(refreshing).await? {
                 return Ok(issued);
             }
         }
@@ -62,15 +92,17 @@ impl Authority {
     }
 
     /// Reads the session, decides, and does what was decided; `None` if another was faster.
-    ///
-    /// Decides by the time of the first look, kept in `arrived`: whoever then takes long to read the
-    /// user again, and loses a race meanwhile, has not presented a token that was spent long ago.
     async fn decide_and_act(
         &self,
-        presented: Presented,
-        arrived: &mut Option<Timestamp>,
+        refreshing: &mut Refreshing<'_>,
     ) -> Result<Option<Issued>, Error> {
         let settings = &self.inner.settings;
+        let Refreshing {
+            presented,
+            client,
+            scopes,
+            ref mut arrived,
+        } = *refreshing;
         let (session, now) = self
             .ask("load", self.inner.store.load(presented.session))
             .await?;
@@ -78,7 +110,7 @@ impl Authority {
         let decision = decide(
             session.as_ref(),
             generation,
-            &settings.client,
+            client,
             &settings.reuse,
             *arrived.get_or_insert(now),
         );
@@ -86,8 +118,10 @@ impl Authority {
             (Decision::Refuse(refusal), _) => return Err(refusal.into()),
             (_, None) => return Err(InternalError::new("a decision about no session").into()),
             (Decision::Advance { from, to }, Some(session)) => {
-                let grant = self.reread(&session).await?;
-                let Some(session) = self.advance(session.id, from, to, grant).await? else {
+                let grant = self.reread(&session, scopes).await?;
+                let mut advance = self.advance_of(session.id, client, from, to);
+                advance.grant = grant;
+                let Some(session) = self.advance(advance).await? else {
                     return Ok(None);
                 };
                 if from != generation {
@@ -96,13 +130,13 @@ impl Authority {
                         gap = generation.gap(from), "store.behind"
                     );
                 }
-                return self.refreshed(&session).map(Some);
+                return self.refreshed(&session, scopes).map(Some);
             }
             (Decision::Recover, Some(session)) => {
-                let grant = self.reread(&session).await?;
+                let grant = self.reread(&session, scopes).await?;
                 let recover = Recover {
                     id: session.id,
-                    client: settings.client.clone(),
+                    client: client.clone(),
                     generation: session.generation,
                     grant,
                     access_ttl: settings.access_ttl,
@@ -119,12 +153,15 @@ impl Authority {
                 );
                 session
             }
-            (Decision::Replay, Some(session)) => session,
+            (Decision::Replay, Some(session)) => {
+                check_scopes(&session.grant, scopes)?;
+                session
+            }
             (Decision::Reuse { gap, age }, Some(session)) => {
                 return self.reused(&session, gap, age).await.map(Some);
             }
         };
-        let (issued, token) = self.answer(&session)?;
+        let (issued, token) = self.answer(&session, scopes)?;
         info!(
             target: "gatepass", subject = %session.subject(), session = %session.id, jti = %token,
             "session.replayed"
@@ -149,20 +186,24 @@ impl Authority {
         Err(Refusal::Reused.into())
     }
 
-    /// What the user may have become; `None` if it is as it was.
-    async fn reread(&self, session: &Session) -> Result<Option<Grant>, Error> {
+    /// What the user may have become, and whether it may still have `scopes`; `None` if it is as it was.
+    pub(super) async fn reread(
+        &self,
+        session: &Session,
+        scopes: Option<&Scopes>,
+    ) -> Result<Option<Grant>, Error> {
+        let grant = self.reread_user(session).await?;
+        check_scopes(grant.as_ref().unwrap_or(&session.grant), scopes)?;
+        Ok(grant)
+    }
+
+    async fn reread_user(&self, session: &Session) -> Result<Option<Grant>, Error> {
         let Some(authenticator) = &self.inner.settings.authenticator else {
             return Ok(None);
         };
         match self.consult(authenticator.reread(session)).await? {
             Reread::Unchanged => Ok(None),
-            Reread::Changed(grant) if grant.subject() != session.subject() => {
-                Err(GrantError::SubjectChanged.into())
-            }
-            Reread::Changed(grant) => {
-                self.check_grant(&grant)?;
-                Ok(Some(grant))
-            }
+            Reread::Changed(grant) => Ok(Some(self.succeeding(grant, session)?)),
             Reread::Gone => {
                 self.end(own(session), EndReason::UserGone).await?;
                 Err(Refusal::SessionEnded.into())
@@ -170,39 +211,73 @@ impl Authority {
         }
     }
 
-    async fn advance(
+    /// `grant` as the next one of `session`.
+    pub(super) fn succeeding(&self, grant: Grant, session: &Session) -> Result<Grant, GrantError> {
+        if grant.subject() != session.subject() {
+            return Err(GrantError::SubjectChanged);
+        }
+        let grant = grant.succeeding(&session.grant);
+        self.check_grant(&grant)?;
+        Ok(grant)
+    }
+
+    /// An ordinary advance.
+    pub(super) fn advance_of(
         &self,
         id: SessionId,
+        client: &ClientId,
         from: Generation,
         to: Generation,
-        grant: Option<Grant>,
-    ) -> Result<Option<Session>, Error> {
+    ) -> Advance {
         let Settings {
-            client,
             idle_ttl,
             access_ttl,
             ..
-        } = &self.inner.settings;
-        let client = client.clone();
-        let advance = Advance {
+        } = self.inner.settings;
+        Advance {
             id,
-            client,
+            client: client.clone(),
             from,
             to,
-            grant,
-            idle_ttl: *idle_ttl,
-            access_ttl: *access_ttl,
-        };
+            cause: AdvanceCause::Refresh,
+            grant: None,
+            idle_ttl,
+            access_ttl,
+        }
+    }
+
+    pub(super) async fn advance(&self, advance: Advance) -> Result<Option<Session>, Error> {
         self.ask("advance", self.inner.store.advance(advance)).await
     }
 
-    fn refreshed(&self, session: &Session) -> Result<Issued, Error> {
-        let (issued, token) = self.answer(session)?;
+    pub(super) fn refreshed(
+        &self,
+        session: &Session,
+        scopes: Option<&Scopes>,
+    ) -> Result<Issued, Error> {
+        let (issued, token) = self.answer(session, scopes)?;
         info!(
             target: "gatepass", subject = %session.subject(), session = %session.id, jti = %token,
             generation = session.generation.get(), "session.refreshed"
         );
         Ok(issued)
+    }
+}
+
+/// A refresh token that was presented, by whom and for what.
+pub(super) struct Refreshing<'a> {
+    pub(super) presented: Presented,
+    pub(super) client: &'a ClientId,
+    pub(super) scopes: Option<&'a Scopes>,
+    /// The store's time at the first look. Whoever then takes long to read the user again, and loses a
+    /// race meanwhile, has not presented a token that was spent long ago.
+    pub(super) arrived: Option<Timestamp>,
+}
+
+fn check_scopes(grant: &Grant, asked: Option<&Scopes>) -> Result<(), Refusal> {
+    match asked {
+        Some(asked) if !grant.granted_scopes().contains_all(asked) => Err(Refusal::ScopeNotGranted),
+        _ => Ok(()),
     }
 }
 

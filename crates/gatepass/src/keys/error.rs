@@ -88,6 +88,9 @@ pub enum KeyError {
     /// Two keys have the same `kid`, so that a token could not name one of them.
     #[error("two keys have the id {0:?}")]
     DuplicateKeyId(String),
+    /// A master secret is in a set of them twice.
+    #[error("a master secret is in the set twice")]
+    DuplicateSecret,
     /// Nothing to sign with.
     #[error("the key set has no active signing key")]
     NoSigningKey,

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::{Begun, Cursor, EndTarget, Pull, RevocationLog, RevokeToken, SessionStore, Status};
 use crate::{
-    Advance, Clock, EndReason, NewSession, Recover, Revocation, Revoked, Session, SessionId,
+    Advance, Clock, EndReason, NewSession, Recover, Renew, Revocation, Revoked, Session, SessionId,
     StoreError, Subject, SystemClock, Timestamp, TokenId, random, random::SystemRandom,
 };
 
@@ -219,6 +219,13 @@ impl SessionStore for MemoryStore {
         let now = self.inner.clock.now();
         let session = state.sessions.get_mut(&recover.id);
         Ok(session.and_then(|session| session.recover(recover, now).then(|| session.clone())))
+    }
+
+    async fn renew(&self, renew: Renew) -> Result<Option<Session>, StoreError> {
+        let mut state = self.state();
+        let now = self.inner.clock.now();
+        let session = state.sessions.get_mut(&renew.id);
+        Ok(session.and_then(|session| session.renew(renew, now).then(|| session.clone())))
     }
 
     async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError> {

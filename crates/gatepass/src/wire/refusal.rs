@@ -58,6 +58,7 @@ fn refused(refusal: &Refusal, realm: &str, surface: Surface) -> Reply {
         _ if surface == Surface::Grant => {
             reply(401, "invalid_grant").header("www-authenticate", bare_challenge())
         }
+        Refusal::CrossSite => reply(403, "cross_site_request"),
         Refusal::Missing => {
             reply(401, "missing_token").header("www-authenticate", bare_challenge())
         }
@@ -88,7 +89,9 @@ fn refused(refusal: &Refusal, realm: &str, surface: Surface) -> Reply {
         | Refusal::RefreshExpired
         | Refusal::Reused
         | Refusal::WrongClient
-        | Refusal::BadCredentials => reply(401, "invalid_token").header(
+        | Refusal::BadCredentials
+        | Refusal::ScopeNotGranted
+        | Refusal::InvalidClient => reply(401, "invalid_token").header(
             "www-authenticate",
             challenge("invalid_token", String::new()),
         ),

@@ -1,0 +1,109 @@
+//! What OAuth clients and resource servers ask about single tokens: to revoke one, and whether one is good.
+
+use tracing::info;
+
+use super::Authority;
+use crate::{
+    ClientId, Decision, Demand, EndReason, EndTarget, Error, Pass, Refusal, Session, Staleness,
+    decide, refresh,
+};
+
+/// What [`Authority::introspect`] knows of a token (RFC 7662 §2.2).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Introspection {
+    /// It is no token of ours, or it is not good any more; which of the two is not told.
+    Inactive,
+    /// An access token that is good.
+    AccessToken(Pass),
+    /// A refresh token that would be answered with new tokens, and its session.
+    RefreshToken(Box<Session>),
+}
+
+impl Authority {
+    /// Revokes a token for `client`, to which it must have been issued (RFC 7009): of an access token
+    /// only itself, of a refresh token its session. What is no token of ours, or is dead, stays so.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::WrongClient`] if it is another client's, [`Error::Store`] if the revocation is not
+    /// known to be stored.
+    pub async fn revoke(&self, client: &ClientId, token: &str) -> Result<(), Error> {
+        let revoked = if token.starts_with(refresh::PREFIX) {
+            self.revoke_refresh_token(client, token).await
+        } else {
+            self.revoke_access_token(client, token).await
+        };
+        revoked.inspect_err(|error| {
+            if let Error::Refused(refusal) = error {
+                info!(target: "gatepass", reason = refusal.reason(), "revocation.refused");
+            }
+        })
+    }
+
+    async fn revoke_refresh_token(&self, client: &ClientId, token: &str) -> Result<(), Error> {
+        let Ok(presented) = self.open_refresh_token(token) else {
+            return Ok(());
+        };
+        let loaded = self.ask("load", self.inner.store.load(presented.session));
+        match loaded.await?.0 {
+            None => Ok(()),
+            Some(session) if session.client != *client => Err(Refusal::WrongClient.into()),
+            Some(session) => {
+                let target = EndTarget::Session(session.id);
+                self.end(target, EndReason::Logout).await.map(drop)
+            }
+        }
+    }
+
+    async fn revoke_access_token(&self, client: &ClientId, token: &str) -> Result<(), Error> {
+        let Ok(pass) = self.inner.verifier.open(token) else {
+            return Ok(());
+        };
+        if pass.client_id() != client {
+            return Err(Refusal::WrongClient.into());
+        }
+        if self.inner.verifier.check_time(&pass) == Err(Refusal::Expired) {
+            return Ok(());
+        }
+        self.revoke_token(&pass).await
+    }
+
+    /// Finds out what a token is good for, for a caller that was authorized to know (RFC 7662).
+    ///
+    /// The store is asked, so that the answer is not older than the question. Nothing changes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if it does not answer. A token that is refused is no error, but inactive.
+    pub async fn introspect(&self, token: &str) -> Result<Introspection, Error> {
+        if token.starts_with(refresh::PREFIX) {
+            return self.introspect_refresh_token(token).await;
+        }
+        let demand = Demand::new().staleness(Staleness::Strict);
+        match self.inner.verifier.verify(token, &demand).await {
+            Ok(pass) => Ok(Introspection::AccessToken(pass)),
+            Err(Error::Refused(_)) => Ok(Introspection::Inactive),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn introspect_refresh_token(&self, token: &str) -> Result<Introspection, Error> {
+        let Ok(presented) = self.open_refresh_token(token) else {
+            return Ok(Introspection::Inactive);
+        };
+        let (session, now) = self
+            .ask("load", self.inner.store.load(presented.session))
+            .await?;
+        let Some(session) = session else {
+            return Ok(Introspection::Inactive);
+        };
+        let (generation, reuse) = (presented.generation, &self.inner.settings.reuse);
+        match decide(Some(&session), generation, &session.client, reuse, now) {
+            Decision::Advance { .. } | Decision::Replay | Decision::Recover => {
+                Ok(Introspection::RefreshToken(Box::new(session)))
+            }
+            Decision::Refuse(_) | Decision::Reuse { .. } => Ok(Introspection::Inactive),
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Going on with a session by its access token: resumed, renewed, or with the user authenticated again.
+
+use tracing::info;
+
+use super::{
+    Authority,
+    issuing::Renewed,
+    refreshing::{MAX_LOST_RACES, Refreshing},
+};
+use crate::{
+    AdvanceCause, Credentials, Demand, Device, Error, Grant, InternalError, Issued, Pass, Refusal,
+    Renew, Session, Staleness, StoreError, StoreErrorKind, Timestamp,
+};
+
+/// What became of the two tokens that [`Authority::resume`] was shown.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "there is nothing between the two")]
+pub enum Resumed {
+    /// The access token is good, and nothing new was issued.
+    Valid(Pass),
+    /// They were exchanged for new ones.
+    Issued(Issued),
+}
+
+impl Authority {
+    /// Goes on with a session from both of its tokens: the automatic login of a client that comes back.
+    ///
+    /// | access token | refresh token | answer |
+    /// |---|---|---|
+    /// | good | whatever it is, but for the next row | the access token's pass, and nothing new |
+    /// | good | the session's current one, idle for too long | new tokens |
+    /// | expired | a good one of the same session | new tokens, as [`refresh`](Self::refresh) |
+    /// | expired | any other | refused |
+    /// | not good in any other way | | refused |
+    ///
+    /// The store is asked each time. An access token alone never yields a refresh token.
+    ///
+    /// ```
+    /// use gatepass::{Authority, Device, Grant, MasterSecret, MemoryStore, Resumed, Subject};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let authority =
+    /// #     Authority::builder("https://shop.example", "shop-api", MasterSecret::generate()?, MemoryStore::new())
+    /// #         .build()
+    /// #         .await?;
+    /// let issued = authority.issue(Grant::new(Subject::new("alice")?), Device::default()).await?;
+    /// let (access, refresh) = (issued.access_token.as_str(), issued.refresh_token.as_str());
+    /// let Resumed::Valid(pass) = authority.resume(access, refresh).await? else {
+    ///     unreachable!("the access token has just been issued");
+    /// };
+    /// assert_eq!(pass.subject().as_str(), "alice");
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] with what is wrong, [`Refusal::Ambiguous`] where the two are of different
+    /// sessions; [`Error::Store`] if store or users do not answer, and nothing is spent.
+    pub async fn resume(&self, access_token: &str, refresh_token: &str) -> Result<Resumed, Error> {
+        let verifier = &self.inner.verifier;
+        let demand = Demand::new().staleness(Staleness::Strict);
+        let pass = match verifier.verify(access_token, &demand).await {
+            Ok(pass) => pass,
+            Err(Error::Refused(Refusal::Expired)) => {
+                let expired = verifier.open(access_token)?;
+                let presented = self.open_refresh_token(refresh_token)?;
+                if presented.session != expired.session_id() {
+                    return Err(Refusal::Ambiguous.into());
+                }
+                return self.refresh(refresh_token).await.map(Resumed::Issued);
+            }
+            Err(error) => return Err(error),
+        };
+        let revived = self.revive(&pass, refresh_token).await?;
+        Ok(revived.map_or(Resumed::Valid(pass), Resumed::Issued))
+    }
+
+    /// New tokens, if `refresh_token` is the current one of the pass's session and only idle for too long.
+    async fn revive(&self, pass: &Pass, refresh_token: &str) -> Result<Option<Issued>, Error> {
+        let presented = match self.open_refresh_token(refresh_token) {
+            Ok(presented) if presented.session == pass.session_id() => presented,
+            // The access token is good, and speaks for itself.
+            _ => return Ok(None),
+        };
+        let client = &self.inner.settings.client;
+        let (session, now) = self.live_session(pass).await?;
+        if session.client != *client {
+            return Err(Refusal::WrongClient.into());
+        }
+        if session.generation != presented.generation || session.is_refreshable(now) {
+            return Ok(None);
+        }
+        let generation = presented.generation;
+        let mut advance = self.advance_of(session.id, client, generation, generation.next());
+        advance.cause = AdvanceCause::Resume;
+        advance.grant = self.reread(&session, None).await?;
+        if let Some(session) = self.advance(advance).await? {
+            return self.refreshed(&session, None).map(Some);
+        }
+        // Another was faster, so that the session is not idle any more.
+        let mut refreshing = Refreshing {
+            presented,
+            client,
+            scopes: None,
+            arrived: Some(now),
+        };
+        self.settle_refresh(&mut refreshing).await.map(Some)
+    }
+
+    /// Exchanges a good access token of the application's own client for a fresh one of the same
+    /// session, with the same scopes at most.
+    ///
+    /// The store is asked, and the user read again. The session's absolute end stays where it is, and so
+    /// does its idle expiry: whoever sees an access token can use the session until its absolute end, but
+    /// never gets a refresh token. Only for clients that cannot keep one: the endpoint is mounted where
+    /// that is [configured](crate::wire::EndpointsBuilder::renew).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] if the access token is not good, [`Error::Store`] if store or users do not answer.
+    pub async fn renew(&self, access_token: &str) -> Result<Renewed, Error> {
+        let demand = Demand::new().staleness(Staleness::Strict);
+        let pass = self.inner.verifier.verify(access_token, &demand).await?;
+        self.renew_pass(&pass).await
+    }
+
+    /// Renews the access token of `pass`, of which the store has just said that it is not revoked.
+    pub(crate) async fn renew_pass(&self, pass: &Pass) -> Result<Renewed, Error> {
+        let settings = &self.inner.settings;
+        if *pass.client_id() != settings.client {
+            return Err(Refusal::WrongClient.into());
+        }
+        let grant = match settings.authenticator {
+            Some(_) => self.reread(&self.live_session(pass).await?.0, None).await?,
+            None => None,
+        };
+        let renew = Renew {
+            id: pass.session_id(),
+            client: settings.client.clone(),
+            grant,
+            access_ttl: settings.access_ttl,
+        };
+        let renewed = self.ask("renew", self.inner.store.renew(renew)).await?;
+        let session = renewed.ok_or(Refusal::Revoked)?;
+        // A token that was narrowed when it was issued does not become wider.
+        let scopes = session.grant.granted_scopes().intersection(pass.scopes());
+        let renewed = self.access_token(&session, &scopes)?;
+        info!(
+            target: "gatepass", subject = %session.subject(), session = %session.id,
+            jti = %renewed.token_id, "session.renewed"
+        );
+        Ok(renewed)
+    }
+
+    /// Authenticates the user of `pass` again, by the application's [`Authenticator`](crate::Authenticator):
+    /// the session's time of authentication becomes now, for guards that demand a recent one (RFC 9470).
+    ///
+    /// The session is refreshed along with it, and what the application grants now replaces its grant.
+    /// Whose password it is, the pass says, and never the client.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::BadCredentials`] or [`Refusal::TooManyAttempts`], which change nothing;
+    /// [`Refusal::Revoked`] if the session has ended; [`Error::Store`] if store or users do not answer.
+    pub async fn reauthenticate(
+        &self,
+        pass: &Pass,
+        credentials: &Credentials,
+        device: &Device,
+    ) -> Result<Issued, Error> {
+        let authenticator = self.inner.settings.authenticator.as_ref();
+        let authenticator =
+            authenticator.ok_or(InternalError::new("login without an authenticator"))?;
+        let (mut session, _) = self.live_session(pass).await?;
+        if session.client != self.inner.settings.client {
+            return Err(Refusal::WrongClient.into());
+        }
+        let authenticated = authenticator.reauthenticate(&session, credentials, device);
+        let grant = self.consult(authenticated).await.inspect_err(|error| {
+            if let Error::Refused(refusal) = error {
+                info!(
+                    target: "gatepass", subject = %pass.subject(), session = %pass.session_id(),
+                    reason = refusal.reason(), "reauthentication.refused"
+                );
+            }
+        })?;
+        let grant = self.succeeding(grant, &session)?;
+        for _ in 0..MAX_LOST_RACES {
+            if let Some(authenticated) = self.advance_authenticated(&session, &grant).await? {
+                info!(
+                    target: "gatepass", subject = %session.subject(), session = %session.id,
+                    "session.reauthenticated"
+                );
+                return self.refreshed(&authenticated, None);
+            }
+            (session, _) = self.live_session(pass).await?;
+        }
+        Err(StoreError::new(StoreErrorKind::Busy).into())
+    }
+
+    async fn advance_authenticated(
+        &self,
+        session: &Session,
+        grant: &Grant,
+    ) -> Result<Option<Session>, Error> {
+        let generation = session.generation;
+        let mut advance =
+            self.advance_of(session.id, &session.client, generation, generation.next());
+        advance.cause = AdvanceCause::Reauthenticate;
+        advance.grant = Some(grant.clone());
+        self.advance(advance).await
+    }
+
+    /// The session of `pass` if it is live, and the store's time.
+    async fn live_session(&self, pass: &Pass) -> Result<(Session, Timestamp), Error> {
+        let (session, now) = self
+            .ask("load", self.inner.store.load(pass.session_id()))
+            .await?;
+        let session = session.filter(|session| session.is_live(now));
+        Ok((session.ok_or(Refusal::Revoked)?, now))
+    }
+}
