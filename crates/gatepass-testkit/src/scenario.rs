@@ -16,7 +16,9 @@
 //! | `GET /unguarded` | its handler wants to know who is logged in, and nobody has put a guard before it | 500 |
 //!
 //! Its issuer and realm are `https://issuer.test`, its lifetimes and windows the defaults, and its
-//! time the [`ManualClock`](crate::ManualClock)'s.
+//! time the [`ManualClock`](crate::ManualClock)'s. How it carries tokens, [`Setup`] says. Its endpoints
+//! include `resume`, `renew` and `introspect`, and know the OAuth clients of [`CLIENTS`]; these and its
+//! own client may use the password grant. It is sent requests as `https://service.test`.
 
 mod guarding;
 mod login;
@@ -29,6 +31,8 @@ mod wording;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use gatepass::Transport;
 use serde_json::Value;
 
 pub use self::{
@@ -46,6 +50,21 @@ pub const USERS: [(&str, &str, &str); 3] = [
     ("bob", "bob's password", "profile"),
     ("root", "root's password", "profile admin"),
 ];
+
+/// The OAuth clients of the application: id, and secret where it has one.
+pub const CLIENTS: [(&str, Option<&str>); 3] = [
+    ("gateway", Some("the gateway's secret: 100% random")),
+    ("backend", Some("the-backend's-secret")),
+    ("desktop", None),
+];
+
+/// How the application of a scenario is configured.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Setup {
+    /// How it carries tokens.
+    pub transport: Transport,
+}
 
 /// Drives one application in one framework.
 #[async_trait]
@@ -103,6 +122,7 @@ pub struct Response {
 #[derive(Clone, Debug)]
 pub struct Scenario {
     name: &'static str,
+    setup: Setup,
     steps: Vec<Step>,
 }
 
@@ -120,6 +140,7 @@ struct Exchange {
     status: u16,
     expected: Vec<Expected>,
     kept: Vec<(&'static str, &'static str)>,
+    kept_cookies: Vec<(&'static str, &'static str)>,
 }
 
 #[derive(Clone, Debug)]
@@ -136,6 +157,12 @@ enum Expected {
     OtherThan(&'static str, &'static str),
     /// The body is empty.
     Empty,
+    /// The JSON body has nothing at the pointer.
+    NoJson(&'static str),
+    /// The cookies of these names, and no others, are set.
+    SetCookies(&'static [&'static str]),
+    /// Both cookies are cleared.
+    ClearCookies,
 }
 
 impl Request {
@@ -188,6 +215,34 @@ impl Request {
             .body(body.to_string())
     }
 
+    /// Sends a form.
+    #[must_use]
+    pub fn form(self, parameters: &[(&str, &str)]) -> Self {
+        let mut body = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in parameters {
+            body.append_pair(name, value);
+        }
+        // What was kept is filled in later, and needs its braces for that.
+        let body = body.finish().replace("%7B", "{").replace("%7D", "}");
+        self.header("content-type", "application/x-www-form-urlencoded")
+            .body(body)
+    }
+
+    /// Authenticates an OAuth client by HTTP Basic (RFC 6749 §2.3.1).
+    #[must_use]
+    pub fn basic(self, id: &str, secret: &str) -> Self {
+        let encoded =
+            |text: &str| -> String { form_urlencoded::byte_serialize(text.as_bytes()).collect() };
+        let pair = format!("{}:{}", encoded(id), encoded(secret));
+        self.header("authorization", format!("Basic {}", STANDARD.encode(pair)))
+    }
+
+    /// Sends cookies, as a browser does: `name=value; name=value`.
+    #[must_use]
+    pub fn cookies(self, cookies: &str) -> Self {
+        self.header("cookie", cookies)
+    }
+
     /// Sends a body of no declared type.
     #[must_use]
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
@@ -202,8 +257,22 @@ impl Scenario {
     pub fn new(name: &'static str) -> Self {
         Self {
             name,
+            setup: Setup::default(),
             steps: Vec::new(),
         }
+    }
+
+    /// Plays it on an application that carries tokens like this, instead of as bearers.
+    #[must_use]
+    pub fn over(mut self, transport: Transport) -> Self {
+        self.setup.transport = transport;
+        self
+    }
+
+    /// How its application is configured.
+    #[must_use]
+    pub fn setup(&self) -> Setup {
+        self.setup
     }
 
     /// Its name.
@@ -220,6 +289,7 @@ impl Scenario {
             status,
             expected: Vec::new(),
             kept: Vec::new(),
+            kept_cookies: Vec::new(),
         };
         self.steps.push(Step::Exchange(exchange));
         self
@@ -233,6 +303,7 @@ impl Scenario {
             status,
             expected: Vec::new(),
             kept: Vec::new(),
+            kept_cookies: Vec::new(),
         };
         self.steps.push(Step::Parallel(times, exchange));
         self
@@ -297,6 +368,34 @@ impl Scenario {
         self
     }
 
+    /// The response's JSON body has nothing at `pointer`.
+    #[must_use]
+    pub fn no_json(self, pointer: &'static str) -> Self {
+        self.expecting(Expected::NoJson(pointer))
+    }
+
+    /// The response sets the cookies of these names, with the attributes that they must have, and no others.
+    /// A response of which nothing is said about cookies must set none.
+    #[must_use]
+    pub fn sets_cookies(self, names: &'static [&'static str]) -> Self {
+        self.expecting(Expected::SetCookies(names))
+    }
+
+    /// The response clears both cookies.
+    #[must_use]
+    pub fn clears_cookies(self) -> Self {
+        self.expecting(Expected::ClearCookies)
+    }
+
+    /// Keeps the value that the response gives to the cookie as `name`.
+    #[must_use]
+    pub fn keep_cookie(mut self, cookie: &'static str, name: &'static str) -> Self {
+        if let Some(Step::Exchange(exchange)) = self.steps.last_mut() {
+            exchange.kept_cookies.push((cookie, name));
+        }
+        self
+    }
+
     fn expecting(mut self, expected: Expected) -> Self {
         if let Some(Step::Exchange(exchange) | Step::Parallel(_, exchange)) = self.steps.last_mut()
         {
@@ -308,8 +407,9 @@ impl Scenario {
 
 /// Expands to one test for each scenario, for a [`Driver`] that the given function starts.
 ///
-/// The function is called once per test with a [`ManualClock`](crate::ManualClock), and must return a
-/// driver of a fresh application that takes its time from it. The crate that mounts the scenarios
+/// The function is called once per test with a [`ManualClock`](crate::ManualClock) and a
+/// [`Setup`](crate::scenario::Setup), and must return a driver of a fresh application that is set up so and
+/// takes its time from that clock. The crate that mounts the scenarios
 /// needs `tokio` with the features `macros` and `rt-multi-thread`.
 #[macro_export]
 macro_rules! conformance {
@@ -383,8 +483,9 @@ macro_rules! conformance {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                let driver = ($start)($crate::ManualClock::new()).await;
-                if let Err(mismatch) = $crate::scenario::run(&$crate::scenario::$name(), &driver).await {
+                let scenario = $crate::scenario::$name();
+                let driver = ($start)($crate::ManualClock::new(), scenario.setup()).await;
+                if let Err(mismatch) = $crate::scenario::run(&scenario, &driver).await {
                     panic!("{mismatch}");
                 }
             }

@@ -1,7 +1,7 @@
 //! Between the http crate's types and the core's plain ones.
 
 use gatepass::wire::{Reply, RequestHead};
-use http::{HeaderValue, Response, StatusCode, request::Parts};
+use http::{HeaderValue, Response, StatusCode, header::SET_COOKIE, request::Parts, uri::Authority};
 
 /// The parts of a request's head that the core looks at.
 #[must_use]
@@ -13,6 +13,7 @@ pub fn head(parts: &Parts) -> RequestHead<'_> {
             .iter()
             .map(HeaderValue::as_bytes)
     })
+    .authority(parts.uri.authority().map(Authority::as_str))
 }
 
 /// The core's reply as a response, with the body as bytes.
@@ -23,7 +24,9 @@ pub fn response(reply: Reply) -> Response<Vec<u8>> {
     *response.status_mut() =
         StatusCode::from_u16(reply.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in reply.headers() {
-        if let Ok(value) = HeaderValue::from_str(value) {
+        if let Ok(mut value) = HeaderValue::from_str(value) {
+            // It holds tokens, and must not be in a log of the response's headers.
+            value.set_sensitive(name == SET_COOKIE);
             response.headers_mut().append(name, value);
         }
     }

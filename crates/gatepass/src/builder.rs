@@ -10,7 +10,9 @@ use crate::{
     authority::Settings,
     denylist::{Replica, ReplicaSettings},
     refresh::RefreshKeys,
+    transport::{BrowserPolicy, Transport},
     verifier::Policy,
+    wire::is_origin,
 };
 
 /// A configuration that cannot work, or a store that cannot be read when it must be.
@@ -49,6 +51,15 @@ pub enum BuildError {
     /// The revocations could not be loaded, so that no request could be judged.
     #[error("the revocations could not be loaded from the store")]
     Store(#[source] StoreError),
+    /// A trusted origin that no browser sends.
+    #[error("{0:?} is no origin; write it as browsers do: https://app.example, without a path")]
+    Origin(String),
+    /// Two OAuth clients have the same id, or one has that of the application's own client.
+    #[error("there is more than one client with the id {0:?}")]
+    DuplicateClient(ClientId),
+    /// The address under which clients reach the endpoints is none.
+    #[error("the base URL must be like https://shop.example, without query and fragment")]
+    BaseUrl,
     /// The endpoints must be mounted under an absolute path.
     #[error("the mount point must be a path such as /auth: with a slash before and none after")]
     Mount,
@@ -92,6 +103,7 @@ struct VerifierSettings {
     poll_interval: Option<Duration>,
     store_timeout: Duration,
     clock: Arc<dyn Clock>,
+    browser: BrowserPolicy,
 }
 
 impl VerifierSettings {
@@ -105,6 +117,7 @@ impl VerifierSettings {
             poll_interval: None,
             store_timeout: Duration::from_secs(3),
             clock: Arc::new(SystemClock),
+            browser: BrowserPolicy::default(),
         }
     }
 
@@ -125,6 +138,9 @@ impl VerifierSettings {
         let quotable = |c: char| matches!(c, ' '..='~') && c != '"' && c != '\\';
         if realm.is_empty() || !realm.chars().all(quotable) {
             return Err(BuildError::Realm);
+        }
+        if let Some(origin) = (self.browser.trusted_origins.iter()).find(|one| !is_origin(one)) {
+            return Err(BuildError::Origin(origin.clone()));
         }
         // Above five minutes a log entry could be dropped before the last token that it concerns.
         let most = Duration::from_secs(300);
@@ -173,6 +189,7 @@ impl VerifierSettings {
             audience: self.audience,
             leeway: self.leeway,
             realm: realm.into(),
+            browser: self.browser,
         };
         Ok(Verifier::start(
             policy,
@@ -214,6 +231,30 @@ macro_rules! verifier_setters {
         /// How long a store may take to answer before it counts as failed. Default 3 s.
         pub fn store_timeout(mut self, store_timeout: Duration) -> Self {
             self.settings.store_timeout = store_timeout;
+            self
+        }
+
+        /// How clients carry their tokens. Default [`Transport::Bearer`].
+        pub fn transport(mut self, transport: Transport) -> Self {
+            self.settings.browser.transport = transport;
+            self
+        }
+
+        /// Lets pages of another origin, such as `https://app.example`, use the cookies that a browser
+        /// has of this service. Only for origins that are the service's own in all but name.
+        pub fn trusted_origin(mut self, origin: impl Into<String>) -> Self {
+            self.settings.browser.trusted_origins.push(origin.into());
+            self
+        }
+
+        /// Sets cookies over plain HTTP, for development: without `Secure`, and therefore without the
+        /// prefix `__Host-`. Requests that were sent to any host but this machine's own names
+        /// (`localhost`, 127.0.0.1, ::1) are refused their cookies then.
+        ///
+        /// Right on a developer's machine, with a browser that keeps no `Secure` cookies of
+        /// `http://localhost`. Never right behind a proxy that makes `Host` say `localhost`.
+        pub fn danger_insecure_cookies_on_localhost(mut self) -> Self {
+            self.settings.browser.insecure_localhost = true;
             self
         }
 

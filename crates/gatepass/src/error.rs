@@ -94,8 +94,8 @@ pub enum Refusal {
     /// The refresh token was already spent: a theft, unless a client is broken.
     #[error("the refresh token was used before")]
     Reused,
-    /// The refresh token belongs to another client's session.
-    #[error("the refresh token belongs to another client")]
+    /// The token belongs to another client's session.
+    #[error("the token belongs to another client")]
     WrongClient,
     /// More scopes were asked for than the session has (RFC 6749 §5.2).
     #[error("more scopes were asked for than were granted")]
@@ -238,6 +238,9 @@ pub enum GrantError {
     /// Subject, scopes and custom claims do not fit into an access token of 8 KiB.
     #[error("subject, scopes and custom claims make the access token longer than 8 KiB")]
     TooLarge,
+    /// The access token is longer than the cookies that browsers keep (4096 bytes with the name).
+    #[error("subject, scopes and custom claims make the access token longer than a cookie may be")]
+    TooLargeForCookie,
     /// The access-token lifetime is shorter than the overlap or longer than the session.
     #[error(
         "the access-token lifetime of the grant must be between the overlap and the absolute lifetime"

@@ -28,6 +28,7 @@ mod scopes;
 mod secret;
 mod session;
 mod store;
+mod transport;
 mod verifier;
 pub mod wire;
 
@@ -65,5 +66,6 @@ pub use self::{
         Begun, Cursor, EndTarget, MemoryStore, Pull, Revocation, RevocationLog, RevokeToken,
         Revoked, SessionStore, Status,
     },
+    transport::Transport,
     verifier::{Demand, Verifier},
 };

@@ -90,6 +90,10 @@ impl Pass {
         T::deserialize(&self.0.custom)
     }
 
+    pub(crate) fn custom(&self) -> &Map<String, Value> {
+        &self.0.custom
+    }
+
     pub(crate) fn not_before(&self) -> Option<Timestamp> {
         self.0.not_before
     }

@@ -7,10 +7,11 @@ use tracing::{debug, info};
 
 use crate::{
     Clock, Error, KeyError, KeySet, Pass, Refusal, Revocation, RevocationLog, Scopes, Staleness,
-    StoreError,
+    StoreError, Timestamp,
     builder::VerifierBuilder,
     codec,
     denylist::{Follower, Replica, Verdict},
+    transport::BrowserPolicy,
 };
 
 /// Verifies access tokens: signature, claims, time, revocation, and what a route demands.
@@ -51,6 +52,7 @@ pub(crate) struct Policy {
     pub(crate) audience: String,
     pub(crate) leeway: Duration,
     pub(crate) realm: Arc<str>,
+    pub(crate) browser: BrowserPolicy,
 }
 
 /// What a route demands of a request beyond a valid access token.
@@ -256,6 +258,21 @@ impl Verifier {
     #[must_use]
     pub fn realm(&self) -> &Arc<str> {
         &self.inner.policy.realm
+    }
+
+    /// The public keys that verify now, as a JSON Web Key Set (RFC 7517 §5), for other services. Empty
+    /// if all keys are secrets.
+    #[must_use]
+    pub fn jwks(&self) -> String {
+        self.inner.keys.load().jwks(self.inner.clock.now())
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    pub(crate) fn browser_policy(&self) -> &BrowserPolicy {
+        &self.inner.policy.browser
     }
 
     pub(crate) fn policy(&self) -> &Policy {

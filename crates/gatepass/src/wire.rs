@@ -5,15 +5,20 @@
 //! this module, and the scenarios of `gatepass-testkit` to see that it is right.
 
 mod body;
+mod client;
+mod cookie;
 mod credentials;
+mod csrf;
 mod endpoints;
 mod head;
 mod refusal;
 mod reply;
 
+pub(crate) use self::csrf::is_origin;
 pub use self::{
     body::RequestBody,
-    endpoints::{Endpoints, EndpointsBuilder},
+    client::Client,
+    endpoints::{Delivery, Endpoints, EndpointsBuilder},
     head::{Admission, Field, RequestHead},
     refusal::{Surface, refuse},
     reply::Reply,

@@ -71,7 +71,7 @@ impl App {
             recovery: settings.recovery,
             ..ReusePolicy::default()
         };
-        let authority = Authority::builder(&settings.issuer, &settings.audience, secret, store)
+        let mut builder = Authority::builder(&settings.issuer, &settings.audience, secret, store)
             .keys(keys)
             .access_ttl(settings.access_ttl)
             .idle_ttl(settings.idle_ttl)
@@ -79,10 +79,17 @@ impl App {
             .reuse(reuse)
             .max_staleness(settings.max_staleness)
             .leeway(settings.leeway)
+            .transport(settings.transport)
             .authenticator(users.clone())
-            .clock(clock)
-            .build()
-            .await?;
+            .clock(clock);
+        for origin in &settings.trusted_origins {
+            builder = builder.trusted_origin(origin);
+        }
+        if settings.insecure_localhost_cookies {
+            builder = builder.danger_insecure_cookies_on_localhost();
+        }
+        let authority = builder.build().await?;
+        let endpoints = endpoints(settings, &authority)?;
         // Last, so that a start that fails has changed nothing.
         match configured {
             Some(configured) => users.replace_all(&configured)?,
@@ -91,7 +98,7 @@ impl App {
         let page = pages::home(settings.listen, &users.demo_names()?);
         Ok(Self {
             page: page.into(),
-            endpoints: Endpoints::builder(authority.clone()).build()?,
+            endpoints,
             authority,
             users,
         })
@@ -119,12 +126,32 @@ impl App {
     }
 }
 
+fn endpoints(settings: &Settings, authority: &Authority) -> anyhow::Result<Endpoints> {
+    // The clients of the example are its own, so that they may see its users' passwords.
+    let mut endpoints = Endpoints::builder(authority.clone())
+        .password_grant()
+        .resume()
+        .renew();
+    for client in &settings.clients {
+        endpoints = endpoints.client(client.client()?);
+    }
+    if !settings.clients.is_empty() {
+        endpoints = endpoints.introspection();
+    }
+    Ok(endpoints.build()?)
+}
+
 /// Everybody knows the passwords of the demo users.
 fn check_demo(settings: &Settings) -> anyhow::Result<()> {
     ensure!(
         settings.users.is_some() || settings.listen.ip().is_loopback(),
         "the passwords of the demo users are public, so they are not served on {}; name users of \
          your own with --users FILE.json, or listen on a loopback address",
+        settings.listen
+    );
+    ensure!(
+        !settings.insecure_localhost_cookies || settings.listen.ip().is_loopback(),
+        "--insecure-localhost-cookies is for development on this machine, and {} is not on it",
         settings.listen
     );
     Ok(())

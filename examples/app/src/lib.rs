@@ -16,7 +16,7 @@ pub use self::{
     app::App,
     pages::{maybe, me},
     secrets::MasterSecretFile,
-    settings::{Settings, StoreLocation},
+    settings::{ClientSetting, Settings, StoreLocation},
     start::{drained, exit_code, shutdown, start},
     users::{NewUser, Users},
 };

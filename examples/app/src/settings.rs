@@ -1,7 +1,8 @@
 //! What can be chosen, by flag or by environment.
 
 use std::{
-    io,
+    convert::Infallible,
+    fmt, io,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     str::FromStr,
@@ -10,6 +11,7 @@ use std::{
 
 use anyhow::Context;
 use clap::Parser;
+use gatepass::{ClientId, Transport, wire::Client};
 
 /// The example application of gatepass: login sessions that can be revoked.
 ///
@@ -86,6 +88,33 @@ pub struct Settings {
     #[arg(long, env = "GATEPASS_LEEWAY", value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     pub leeway: Duration,
 
+    /// How clients carry their tokens: in headers and bodies, in cookies, or as they ask at login
+    #[arg(long, env = "GATEPASS_TRANSPORT", value_name = "bearer|cookie|both", default_value = "bearer", value_parser = transport)]
+    pub transport: Transport,
+
+    /// Sets cookies over plain HTTP, for browsers that keep no Secure cookies of localhost. For development
+    #[arg(long, env = "GATEPASS_INSECURE_LOCALHOST_COOKIES")]
+    pub insecure_localhost_cookies: bool,
+
+    /// An origin besides the service's own whose pages may use its cookies, such as https://app.example
+    #[arg(
+        long = "trusted-origin",
+        env = "GATEPASS_TRUSTED_ORIGIN",
+        value_name = "ORIGIN",
+        value_delimiter = ','
+    )]
+    pub trusted_origins: Vec<String>,
+
+    /// An OAuth client: ID:SECRET for a confidential one, which may introspect tokens, or ID for a public one
+    // Not shown by --help: it holds a secret.
+    #[arg(
+        long = "client",
+        env = "GATEPASS_CLIENT",
+        value_name = "ID:SECRET",
+        hide_env_values = true
+    )]
+    pub clients: Vec<ClientSetting>,
+
     /// The users, instead of the demo users: [{"username","password","scope"}]. Whoever is not in it is deleted
     #[arg(long, env = "GATEPASS_USERS", value_name = "FILE.json")]
     pub users: Option<PathBuf>,
@@ -146,6 +175,58 @@ impl FromStr for StoreLocation {
             Some(("memory", "")) => Ok(Self::Memory),
             _ => Err("the known stores are sqlite:FILE and memory:".into()),
         }
+    }
+}
+
+fn transport(name: &str) -> Result<Transport, String> {
+    match name {
+        "bearer" => Ok(Transport::Bearer),
+        "cookie" => Ok(Transport::Cookie),
+        "both" => Ok(Transport::Both),
+        _ => Err("the known transports are bearer, cookie and both".into()),
+    }
+}
+
+/// An OAuth client as it is written on a command line. `Debug` shows nothing of it.
+#[derive(Clone)]
+pub struct ClientSetting(String);
+
+impl ClientSetting {
+    /// The client.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it; nothing of it is in the text.
+    pub fn client(&self) -> anyhow::Result<Client> {
+        let (id, secret) = match self.0.split_once(':') {
+            Some((id, secret)) => (id, Some(secret)),
+            None => (self.0.as_str(), None),
+        };
+        let id =
+            ClientId::new(id).context("--client needs ID:SECRET, or ID for a public client")?;
+        let client = match secret {
+            None => Client::public(id),
+            Some("") => anyhow::bail!(
+                "the client {id} has an empty secret; make one with: openssl rand -hex 32"
+            ),
+            Some(secret) => Client::confidential(id, secret),
+        };
+        // All of them are this service's own: nobody else learns its users' passwords.
+        Ok(client.password_grant())
+    }
+}
+
+impl FromStr for ClientSetting {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for ClientSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientSetting([redacted])")
     }
 }
 

@@ -7,7 +7,7 @@ use axum::{
     extract::Request,
     http::{
         HeaderName, Method, StatusCode,
-        header::{AUTHORIZATION, CONTENT_TYPE},
+        header::{AUTHORIZATION, CONTENT_TYPE, COOKIE},
     },
     response::Html,
     routing::{get, post},
@@ -86,7 +86,8 @@ fn with_middleware(routes: Router) -> Router {
         let id = id.and_then(|id| id.to_str().ok()).unwrap_or_default();
         info_span!("request", method = %request.method(), path = request.uri().path(), id)
     };
-    // Any page of any origin may call: without cookies there is nothing that it could misuse.
+    // Any page of any origin may call: without credentials being allowed there are no cookies that it
+    // could misuse.
     let cors = CorsLayer::new()
         .allow_origin(Any)
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
@@ -95,7 +96,10 @@ fn with_middleware(routes: Router) -> Router {
         ServiceBuilder::new()
             .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
             // Before all that could log headers.
-            .layer(SetSensitiveRequestHeadersLayer::new([AUTHORIZATION]))
+            .layer(SetSensitiveRequestHeadersLayer::new([
+                AUTHORIZATION,
+                COOKIE,
+            ]))
             .layer(
                 TraceLayer::new_for_http()
                     .make_span_with(span)

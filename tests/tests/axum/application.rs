@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::{Router, routing::get};
 use clap::Parser;
 use example_app::{App, NewUser, Settings};
-use gatepass::{MasterSecret, Scopes};
+use gatepass::{MasterSecret, Scopes, Transport};
 use gatepass_axum::Auth;
 use gatepass_sqlite::SqliteStore;
 use gatepass_testkit::{
     ManualClock,
-    scenario::{USERS, UserChange},
+    scenario::{CLIENTS, Setup, USERS, UserChange},
 };
 use tempfile::TempDir;
 
@@ -22,7 +22,7 @@ pub(crate) struct Application {
 }
 
 impl Application {
-    pub(crate) async fn start(clock: ManualClock) -> Self {
+    pub(crate) async fn start(clock: ManualClock, setup: Setup) -> Self {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("gatepass.db");
         let store = SqliteStore::builder(&path)
@@ -30,13 +30,18 @@ impl Application {
             .open()
             .unwrap();
         let location = format!("sqlite:{}", path.display());
-        let args = [
-            "example",
-            "--store",
-            &location,
-            "--issuer",
-            "https://issuer.test",
-        ];
+        let transport = match setup.transport {
+            Transport::Bearer => "bearer",
+            Transport::Cookie => "cookie",
+            Transport::Both => "both",
+        };
+        let mut args = vec!["example", "--store", &location, "--transport", transport];
+        args.extend(["--issuer", "https://issuer.test"]);
+        let clients = CLIENTS.map(|(id, secret)| match secret {
+            Some(secret) => format!("{id}:{secret}"),
+            None => id.to_owned(),
+        });
+        args.extend(clients.iter().flat_map(|client| ["--client", client]));
         let settings = Settings::parse_from(args);
         let secret = MasterSecret::generate().unwrap();
         let app = App::with_store(&settings, secret, Arc::new(store), clock.clone())

@@ -9,7 +9,7 @@ mod in_process {
     use axum::{Router, body::Body, http};
     use gatepass_testkit::{
         ManualClock, conformance,
-        scenario::{Driver, Request, Response, UserChange},
+        scenario::{Driver, Request, Response, Setup, UserChange},
     };
     use http_body_util::BodyExt;
     use tower::ServiceExt;
@@ -21,8 +21,8 @@ mod in_process {
         router: Router,
     }
 
-    async fn start(clock: ManualClock) -> InProcess {
-        let application = Application::start(clock).await;
+    async fn start(clock: ManualClock, setup: Setup) -> InProcess {
+        let application = Application::start(clock, setup).await;
         InProcess {
             router: application.router(),
             application,
@@ -69,7 +69,7 @@ mod over_sockets {
     use async_trait::async_trait;
     use gatepass_testkit::{
         ManualClock, conformance,
-        scenario::{Driver, Request, Response, UserChange},
+        scenario::{Driver, Request, Response, Setup, UserChange},
     };
     use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -82,8 +82,8 @@ mod over_sockets {
         server: JoinHandle<()>,
     }
 
-    async fn start(clock: ManualClock) -> OverSockets {
-        let application = Application::start(clock).await;
+    async fn start(clock: ManualClock, setup: Setup) -> OverSockets {
+        let application = Application::start(clock, setup).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = application.router();

@@ -222,11 +222,16 @@ async fn a_path_is_an_endpoint_exactly_or_not_at_all() {
         paths,
         [
             "/auth/login",
+            "/auth/reauthenticate",
             "/auth/refresh",
             "/auth/logout",
             "/auth/logout-all",
             "/auth/sessions",
-            "/auth/sessions/{id}"
+            "/auth/sessions/{id}",
+            "/auth/token",
+            "/auth/revoke",
+            "/.well-known/jwks.json",
+            "/.well-known/oauth-authorization-server",
         ]
     );
 }

@@ -78,7 +78,7 @@ fn rows() -> Vec<Row> {
         ),
         invalid(
             Refusal::WrongClient,
-            r#", error="invalid_token", error_description="the refresh token belongs to another client""#,
+            r#", error="invalid_token", error_description="the token belongs to another client""#,
         ),
         invalid(
             Refusal::BadCredentials,
@@ -106,6 +106,15 @@ fn rows() -> Vec<Row> {
             ),
             None,
         ),
+        (Refusal::ScopeNotGranted, 400, "invalid_scope", None, None),
+        (Refusal::CrossSite, 403, "cross_site_request", None, None),
+        (
+            Refusal::InvalidClient,
+            401,
+            "invalid_client",
+            Some(r#"Basic realm="https://shop.example", charset="UTF-8""#),
+            None,
+        ),
         (
             Refusal::TooManyAttempts {
                 retry_after: Duration::from_millis(1001),
@@ -126,8 +135,10 @@ fn each_refusal_has_its_status_name_and_challenge() {
         let reply = refuse(&refusal.clone().into(), REALM, Surface::Resource);
         assert_well_formed(case, &reply);
         assert_eq!(reply.status(), status, "{case}");
-        let challenge =
-            challenge.map(|rest| format!(r#"Bearer realm="https://shop.example"{rest}"#));
+        let challenge = challenge.map(|rest| match rest {
+            basic if basic.starts_with("Basic") => basic.to_owned(),
+            rest => format!(r#"Bearer realm="https://shop.example"{rest}"#),
+        });
         assert_eq!(
             header(&reply, "www-authenticate"),
             challenge.as_deref(),
@@ -137,25 +148,43 @@ fn each_refusal_has_its_status_name_and_challenge() {
         let expected = json!({ "error": error, "error_description": description, "reason": case });
         assert_eq!(body(&reply), expected, "{case}");
 
-        // Where tokens are granted, all is one error: only the reason differs.
-        let reply = refuse(&refusal.into(), REALM, Surface::Grant);
-        assert_well_formed(case, &reply);
-        let slow = status == 429;
-        let (status, error) = if slow {
-            (429, "slow_down")
-        } else {
-            (401, "invalid_grant")
-        };
-        assert_eq!(reply.status(), status, "{case}, grant");
-        let challenge = (!slow).then_some(r#"Bearer realm="https://shop.example""#);
-        assert_eq!(
-            header(&reply, "www-authenticate"),
-            challenge,
-            "{case}, grant"
+        // Where tokens are granted, what is wrong with a token is one error: only the reason differs.
+        let about_the_request = matches!(
+            refusal,
+            Refusal::Missing
+                | Refusal::Ambiguous
+                | Refusal::CrossSite
+                | Refusal::ScopeNotGranted
+                | Refusal::InvalidClient
+                | Refusal::TooManyAttempts { .. }
         );
-        assert_eq!(header(&reply, "retry-after"), retry_after, "{case}, grant");
-        let expected = json!({ "error": error, "error_description": description, "reason": case });
-        assert_eq!(body(&reply), expected, "{case}, grant");
+        let bare = r#"Bearer realm="https://shop.example""#.to_owned();
+        let (grant, oauth) = if about_the_request {
+            let usual = (status, error, challenge);
+            let oauth = match refusal {
+                // There, no token is expected in a header.
+                Refusal::Missing => (400, "invalid_grant", None),
+                Refusal::Ambiguous => (400, "invalid_request", None),
+                _ => usual.clone(),
+            };
+            (usual, oauth)
+        } else {
+            let grant = (401, "invalid_grant", Some(bare));
+            (grant, (400, "invalid_grant", None))
+        };
+        for (surface, (status, error, challenge)) in
+            [(Surface::Grant, grant), (Surface::OAuth, oauth)]
+        {
+            let reply = refuse(&refusal.clone().into(), REALM, surface);
+            let case = format!("{case}, {surface:?}");
+            assert_well_formed(&case, &reply);
+            assert_eq!(reply.status(), status, "{case}");
+            let shown = header(&reply, "www-authenticate");
+            assert_eq!(shown, challenge.as_deref(), "{case}");
+            assert_eq!(header(&reply, "retry-after"), retry_after, "{case}");
+            let expected = json!({ "error": error, "error_description": description, "reason": refusal.reason() });
+            assert_eq!(body(&reply), expected, "{case}");
+        }
     }
 }
 
@@ -211,8 +240,8 @@ fn no_variant_is_without_a_row() {
         "see the failures below"
     );
     let surfaces = include_str!("../../../crates/gatepass/src/wire/refusal.rs");
-    let both: BTreeSet<_> = ["Resource", "Grant"].into();
-    assert_eq!(variants(surfaces, "Surface"), both);
+    let all: BTreeSet<_> = ["Resource", "Grant", "OAuth"].into();
+    assert_eq!(variants(surfaces, "Surface"), all);
 }
 
 #[test]
@@ -280,7 +309,7 @@ fn our_own_failures_reveal_nothing() {
         ),
     ];
     for (case, error, status, expected) in cases {
-        for surface in [Surface::Resource, Surface::Grant] {
+        for surface in [Surface::Resource, Surface::Grant, Surface::OAuth] {
             let reply = refuse(&error, REALM, surface);
             assert_well_formed(case, &reply);
             assert_eq!(reply.status(), status, "{case}");
@@ -307,7 +336,9 @@ fn our_own_failures_reveal_nothing() {
 
 /// The parameters of a challenge, or nothing if it breaks the grammar (RFC 9110 §11.6.1).
 fn parameters(challenge: &str) -> Option<Vec<(String, String)>> {
-    let mut rest = challenge.strip_prefix("Bearer ")?;
+    let mut rest = challenge
+        .strip_prefix("Bearer ")
+        .or_else(|| challenge.strip_prefix("Basic "))?;
     let mut all = Vec::new();
     loop {
         let (name, quoted) = rest.split_once("=\"")?;
@@ -341,7 +372,7 @@ fn nothing_breaks_out_of_a_quoted_string() {
     ];
     for (case, realm, expected) in realms {
         for (refusal, ..) in rows() {
-            for surface in [Surface::Resource, Surface::Grant] {
+            for surface in [Surface::Resource, Surface::Grant, Surface::OAuth] {
                 let reply = refuse(&refusal.clone().into(), realm, surface);
                 assert_well_formed(case, &reply);
                 let Some(challenge) = header(&reply, "www-authenticate") else {

@@ -23,8 +23,8 @@ type Kept = HashMap<&'static str, String>;
 
 /// Plays `scenario` on an application.
 ///
-/// Beside what the scenario says, it holds for every response that it sets no cookie, that one of
-/// 4xx or 5xx from gatepass has exactly the members `error`, `error_description` and `reason`, and that
+/// Beside what the scenario says, it holds for every response that it sets no cookie that the scenario
+/// does not speak of, that one of 4xx or 5xx from gatepass has exactly the members `error`, `error_description` and `reason`, and that
 /// one of 5xx reveals nothing.
 ///
 /// # Errors
@@ -112,7 +112,11 @@ fn check(exchange: &Exchange, response: &Response, kept: &Kept) -> Result<(), St
 }
 
 fn check_always(exchange: &Exchange, response: &Response) -> Result<(), String> {
-    if header(response, "set-cookie").is_some() {
+    let spoken_of = exchange
+        .expected
+        .iter()
+        .any(|expected| matches!(expected, Expected::SetCookies(_) | Expected::ClearCookies));
+    if !spoken_of && header(response, "set-cookie").is_some() {
         return Err("a cookie is set".to_owned());
     }
     if response.status < 400 || exchange.request.method == "HEAD" {
@@ -175,6 +179,32 @@ fn check_one(expected: &Expected, response: &Response, kept: &Kept) -> Result<()
             }
             _ => Ok(()),
         },
+        Expected::NoJson(pointer) => match json(pointer) {
+            Err(_) => Ok(()),
+            Ok(_) => Err(format!("there is something at {pointer}")),
+        },
+        Expected::SetCookies(names) => {
+            let mut set: Vec<_> = cookies(response)
+                .map(|cookie| cookie.and_then(|cookie| cookie.checked(true)))
+                .collect::<Result<_, _>>()?;
+            set.sort_unstable();
+            if set == *names {
+                Ok(())
+            } else {
+                Err(format!("the cookies {set:?} are set instead of {names:?}"))
+            }
+        }
+        Expected::ClearCookies => {
+            let mut cleared: Vec<_> = cookies(response)
+                .map(|cookie| cookie.and_then(|cookie| cookie.checked(false)))
+                .collect::<Result<_, _>>()?;
+            cleared.sort_unstable();
+            if cleared == ["__Host-gatepass", "__Host-gatepass-refresh"] {
+                Ok(())
+            } else {
+                Err(format!("the cookies {cleared:?} are cleared"))
+            }
+        }
         Expected::Empty if response.body.is_empty() => Ok(()),
         Expected::Empty => Err("there is a body".to_owned()),
     }
@@ -189,7 +219,64 @@ fn keep(exchange: &Exchange, response: &Response, kept: &mut Kept) -> Result<(),
             .ok_or_else(|| format!("nothing at {pointer}"))?;
         kept.insert(name, text(value));
     }
+    for (cookie, name) in &exchange.kept_cookies {
+        let found = cookies(response)
+            .filter_map(Result::ok)
+            .find(|own| own.name == *cookie)
+            .ok_or_else(|| format!("no cookie {cookie}"))?;
+        kept.insert(name, found.value.to_owned());
+    }
     Ok(())
+}
+
+/// A `Set-Cookie`, taken apart.
+struct SetCookie<'a> {
+    name: &'a str,
+    value: &'a str,
+    attributes: Vec<&'a str>,
+}
+
+impl<'a> SetCookie<'a> {
+    /// Its name, if its attributes are right for a cookie that is set, or else cleared.
+    fn checked(self, set: bool) -> Result<&'a str, String> {
+        let (max_age, mut attributes): (Vec<&str>, Vec<&str>) = self
+            .attributes
+            .iter()
+            .copied()
+            .partition(|attribute| attribute.starts_with("Max-Age="));
+        attributes.sort_unstable();
+        let lives = matches!(max_age[..], [life] if life != "Max-Age=0");
+        let right = attributes == ["HttpOnly", "Path=/", "SameSite=Lax", "Secure"]
+            && max_age.len() == 1
+            && lives == set
+            && self.value.is_empty() != set;
+        if right {
+            Ok(self.name)
+        } else {
+            Err(format!(
+                "the cookie {} has {:?}",
+                self.name, self.attributes
+            ))
+        }
+    }
+}
+
+fn cookies(response: &Response) -> impl Iterator<Item = Result<SetCookie<'_>, String>> {
+    let set = response
+        .headers
+        .iter()
+        .filter(|(name, _)| name == "set-cookie");
+    set.map(|(_, line)| {
+        let mut parts = line.split("; ");
+        let pair = parts.next().and_then(|pair| pair.split_once('='));
+        let (name, value) = pair.ok_or_else(|| "a cookie without a name".to_owned())?;
+        let attributes = parts.collect();
+        Ok(SetCookie {
+            name,
+            value,
+            attributes,
+        })
+    })
 }
 
 fn text(value: &Value) -> String {

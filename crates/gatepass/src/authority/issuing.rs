@@ -99,6 +99,8 @@ pub struct Renewed {
     pub session_id: SessionId,
     /// The token's own id, for the log.
     pub(super) token_id: TokenId,
+    /// Until when a browser has use for the token, even if it is only to say that it has expired.
+    pub(crate) useful_until: Timestamp,
 }
 
 impl Authority {
@@ -167,6 +169,7 @@ impl Authority {
             scopes: scopes.clone(),
             session_id: session.id,
             token_id: token,
+            useful_until: session.idle_expires_at.max(expires_at),
         })
     }
 

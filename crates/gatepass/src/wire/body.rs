@@ -1,5 +1,7 @@
 //! Bodies of requests to the endpoints.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use super::{Field, Reply, RequestHead};
@@ -38,9 +40,12 @@ impl std::fmt::Debug for RequestBody<'_> {
 pub(super) enum BadRequest {
     TooLarge,
     Stalled,
-    Unparseable,
-    MediaType,
+    NotJson,
+    NotAForm,
+    MediaType(&'static str),
+    Member(&'static str),
     Parameter(&'static str),
+    RepeatedParameter,
 }
 
 impl From<BadRequest> for Reply {
@@ -52,20 +57,35 @@ impl From<BadRequest> for Reply {
                 "the body did not arrive in time".to_owned(),
                 "body_stalled",
             ),
-            BadRequest::Unparseable => (
+            BadRequest::NotJson => (
                 400,
                 "the body is not one JSON object".to_owned(),
                 "body_unparseable",
             ),
-            BadRequest::MediaType => (
+            BadRequest::NotAForm => (
+                400,
+                "the body is not a form in UTF-8".to_owned(),
+                "body_unparseable",
+            ),
+            BadRequest::MediaType(expected) => (
                 415,
-                "the body must be application/json".to_owned(),
+                format!("the body must be {expected}"),
                 "unsupported_media_type",
             ),
-            BadRequest::Parameter(name) => (
+            BadRequest::Member(name) => (
                 400,
                 format!("the member {name} is missing or not a string"),
                 "missing_parameter",
+            ),
+            BadRequest::Parameter(name) => (
+                400,
+                format!("the parameter {name} is missing"),
+                "missing_parameter",
+            ),
+            BadRequest::RepeatedParameter => (
+                400,
+                "a parameter is there more than once".to_owned(),
+                "repeated_parameter",
             ),
         };
         Self::error(status, "invalid_request", &description, reason)
@@ -80,30 +100,91 @@ impl<'a> RequestBody<'a> {
 
     /// The JSON object that it is.
     pub(super) fn json_object(self, head: &RequestHead<'_>) -> Result<Members, BadRequest> {
-        let bytes = match self {
-            Self::Complete(bytes) => bytes,
-            Self::TooLarge => return Err(BadRequest::TooLarge),
-            Self::Stalled => return Err(BadRequest::Stalled),
-            Self::Broken => return Err(BadRequest::Unparseable),
-        };
-        if !is_json(head.content_type) {
-            return Err(BadRequest::MediaType);
-        }
+        // JSON between systems is UTF-8, whatever a parameter says (RFC 8259 §8.1).
+        let bytes = self.of_type("application/json", head, BadRequest::NotJson)?;
         codec::strict_object(bytes)
             .map(Members)
-            .ok_or(BadRequest::Unparseable)
+            .ok_or(BadRequest::NotJson)
+    }
+
+    /// The form that it is (RFC 6749 appendix B).
+    pub(super) fn form(self, head: &RequestHead<'_>) -> Result<Form, BadRequest> {
+        let media_type = "application/x-www-form-urlencoded";
+        Form::parse(self.of_type(media_type, head, BadRequest::NotAForm)?)
+    }
+
+    fn of_type(
+        self,
+        media_type: &'static str,
+        head: &RequestHead<'_>,
+        broken: BadRequest,
+    ) -> Result<&'a [u8], BadRequest> {
+        match self {
+            Self::Complete(bytes) if is_of_type(head.content_type, media_type) => Ok(bytes),
+            Self::Complete(_) => Err(BadRequest::MediaType(media_type)),
+            Self::TooLarge => Err(BadRequest::TooLarge),
+            Self::Stalled => Err(BadRequest::Stalled),
+            Self::Broken => Err(broken),
+        }
     }
 }
 
-/// `application/json`, whatever its parameters: JSON between systems is UTF-8 (RFC 8259 §8.1).
-fn is_json(content_type: Field<'_>) -> bool {
+/// Whether the body is of `media_type`, whatever its parameters.
+fn is_of_type(content_type: Field<'_>, media_type: &str) -> bool {
     let Field::Once(value) = content_type else {
         return false;
     };
     let essence = value.split(|byte| *byte == b';').next().unwrap_or_default();
     essence
         .trim_ascii()
-        .eq_ignore_ascii_case(b"application/json")
+        .eq_ignore_ascii_case(media_type.as_bytes())
+}
+
+/// The parameters of a form, each there once and with a value.
+pub(super) struct Form(BTreeMap<String, String>);
+
+impl Form {
+    fn parse(bytes: &[u8]) -> Result<Self, BadRequest> {
+        let text = str::from_utf8(bytes).map_err(|_| BadRequest::NotAForm)?;
+        let mut parameters = BTreeMap::new();
+        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let name = url_decoded(name).ok_or(BadRequest::NotAForm)?;
+            let value = url_decoded(value).ok_or(BadRequest::NotAForm)?;
+            if parameters.insert(name, value).is_some() {
+                return Err(BadRequest::RepeatedParameter);
+            }
+        }
+        // One without a value counts as left out (RFC 6749 §3.2).
+        parameters.retain(|_, value| !value.is_empty());
+        Ok(Self(parameters))
+    }
+
+    /// The parameter `name`, if it is there.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// The parameter `name`, which must be there.
+    pub(super) fn required(&self, name: &'static str) -> Result<&str, BadRequest> {
+        self.get(name).ok_or(BadRequest::Parameter(name))
+    }
+
+    /// The parameters but for `known`, as members of a JSON object.
+    pub(super) fn others(&self, known: &[&str]) -> Map<String, Value> {
+        let others = self.0.iter();
+        others
+            .filter(|(name, _)| !known.contains(&name.as_str()))
+            .map(|(name, value)| (name.clone(), value.as_str().into()))
+            .collect()
+    }
+}
+
+/// `text` as forms have it: `%2D` is `-`, `+` is a space; nothing if that is not UTF-8.
+pub(super) fn url_decoded(text: &str) -> Option<String> {
+    let spaced = text.replace('+', " ");
+    let decoded = percent_encoding::percent_decode_str(&spaced).decode_utf8();
+    Some(decoded.ok()?.into_owned())
 }
 
 /// The members of a JSON object.
@@ -114,12 +195,60 @@ impl Members {
     pub(super) fn take_text(&mut self, name: &'static str) -> Result<String, BadRequest> {
         match self.0.remove(name) {
             Some(Value::String(text)) => Ok(text),
-            _ => Err(BadRequest::Parameter(name)),
+            _ => Err(BadRequest::Member(name)),
+        }
+    }
+
+    /// Takes the string `name` out, if it is there.
+    pub(super) fn take_optional_text(
+        &mut self,
+        name: &'static str,
+    ) -> Result<Option<String>, BadRequest> {
+        if self.0.contains_key(name) {
+            self.take_text(name).map(Some)
+        } else {
+            Ok(None)
         }
     }
 
     /// What is left.
     pub(super) fn rest(self) -> Map<String, Value> {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form(text: &[u8]) -> Result<Vec<(String, String)>, BadRequest> {
+        Form::parse(text).map(|form| form.0.into_iter().collect())
+    }
+
+    #[test]
+    fn a_form_is_decoded() {
+        let pairs = |of: &[(&str, &str)]| {
+            Ok(of
+                .iter()
+                .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
+                .collect())
+        };
+        assert_eq!(
+            form(b"a=b+c%2Dd&e=%C3%A4%26"),
+            pairs(&[("a", "b c-d"), ("e", "ä&")])
+        );
+        assert_eq!(form(b"&a=&b&=c&"), pairs(&[("", "c")]));
+        assert_eq!(form(b"a=b=c%zz"), pairs(&[("a", "b=c%zz")]));
+        assert_eq!(form(b""), pairs(&[]));
+    }
+
+    #[test]
+    fn a_parameter_twice_or_not_in_utf_8_is_refused() {
+        for text in [&b"a=1&a=1"[..], b"a=1&%61=2", b"a=&a=1", b"x=1&y&y="] {
+            assert_eq!(form(text), Err(BadRequest::RepeatedParameter), "{text:?}");
+        }
+        for text in [&b"a=%ff"[..], b"\xff=a", b"%C3=a"] {
+            assert_eq!(form(text), Err(BadRequest::NotAForm), "{text:?}");
+        }
     }
 }

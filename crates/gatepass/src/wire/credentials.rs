@@ -1,7 +1,41 @@
-//! Where an access token may be in a request.
+//! Where tokens may be in a request.
 
-use super::{Field, RequestHead};
-use crate::Refusal;
+use super::{
+    Field, RequestHead,
+    cookie::{self, Kind},
+};
+use crate::{Refusal, transport::BrowserPolicy};
+
+/// Where a token was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// Where only a client that knows it can have put it.
+    Bearer,
+    /// In a cookie, where a browser puts it by itself.
+    Cookie,
+}
+
+/// The access token of a request. Where it is authorized by `Authorization: Bearer`, that decides alone.
+pub(super) fn access_token<'a>(
+    head: &RequestHead<'a>,
+    policy: &BrowserPolicy,
+) -> (Source, Result<Option<&'a str>, Refusal>) {
+    match bearer(head) {
+        Ok(None) => (Source::Cookie, cookie::token(Kind::Access, head, policy)),
+        found => (Source::Bearer, found),
+    }
+}
+
+/// The refresh token in a cookie, unless the request is authorized by `Authorization: Bearer`.
+pub(super) fn refresh_cookie<'a>(
+    head: &RequestHead<'a>,
+    policy: &BrowserPolicy,
+) -> Result<Option<&'a str>, Refusal> {
+    match bearer(head)? {
+        Some(_) => Ok(None),
+        None => cookie::token(Kind::Refresh, head, policy),
+    }
+}
 
 /// The token of `Authorization: Bearer` (RFC 6750 §2.1), if that is how the request is authorized.
 ///

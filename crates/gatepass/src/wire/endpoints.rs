@@ -1,30 +1,50 @@
-//! The endpoints: login, refresh, logout, and the list of sessions.
+//! The endpoints: login, refresh, logout and the list of sessions; what OAuth clients use; keys and metadata.
+
+mod config;
+mod delivery;
+mod discovery;
+mod login;
+mod oauth;
+mod sessions;
 
 use std::{sync::Arc, time::Duration};
 
-use serde_json::{Value, json};
+pub use self::{config::EndpointsBuilder, delivery::Delivery};
 
-use super::{Reply, RequestBody, RequestHead, Surface, body::BadRequest, credentials, refuse};
-use crate::{
-    Authority, BuildError, Credentials, Demand, Error, Grant, Issued, Pass, Refusal, Session,
-    SessionId, Staleness,
-};
+use super::{Client, Reply, RequestBody, RequestHead, Surface, credentials::Source, refuse};
+use crate::{Authority, Demand, Error, Pass, Scopes, Staleness, transport::BrowserPolicy};
 
 /// Answers the requests to the endpoints, whatever framework they came through.
 ///
+/// The application's own, which take and answer JSON:
+///
 /// | method, path | asks for | answers |
 /// |---|---|---|
-/// | `POST /auth/login` | JSON `username`, `password`, whatever else the authenticator wants | 200, tokens |
-/// | `POST /auth/refresh` | JSON `refresh_token` | 200, tokens |
-/// | `POST /auth/logout` | an access token, or JSON `refresh_token` | 204, also if it was ended before |
+/// | `POST /auth/login` | `username`, `password`, whatever else the authenticator wants | 200, tokens |
+/// | `POST /auth/reauthenticate` | an access token, `password` | 200, tokens; the authentication is recent again |
+/// | `POST /auth/refresh` | `refresh_token` | 200, tokens |
+/// | `POST /auth/resume` | an access token, `refresh_token`; only if [configured](EndpointsBuilder::resume) | 200, tokens if there are new ones |
+/// | `POST /auth/renew` | an access token; only if [configured](EndpointsBuilder::renew) | 200, an access token |
+/// | `POST /auth/logout` | an access token, or `refresh_token` | 204, also if it was ended before |
 /// | `POST /auth/logout-all` | an access token | 204, every session of the subject ended |
 /// | `GET /auth/sessions` | an access token | 200, the subject's sessions |
 /// | `DELETE /auth/sessions` | an access token | 204, every session but this one ended |
 /// | `DELETE /auth/sessions/{id}` | an access token | 204; 404 if it is not the subject's own |
 ///
-/// Without an [`Authenticator`](crate::Authenticator) there is no login endpoint: the application does
-/// its logins itself, and answers them with [`issued`](Endpoints::issued). Authentication is judged
-/// before the body. Cheap to clone.
+/// Those of OAuth, which take forms:
+///
+/// | method, path | is |
+/// |---|---|
+/// | `POST /auth/token` | the token endpoint (RFC 6749 §3.2): `refresh_token`, and `password` where [allowed](EndpointsBuilder::password_grant) |
+/// | `POST /auth/revoke` | revocation (RFC 7009) |
+/// | `POST /auth/introspect` | introspection (RFC 7662), only if [configured](EndpointsBuilder::introspection) |
+/// | `GET /.well-known/jwks.json` | the public keys (RFC 7517 §5) |
+/// | `GET /.well-known/oauth-authorization-server` | what of all this there is (RFC 8414), if the issuer or the [base URL](EndpointsBuilder::base_url) is a URL |
+///
+/// Where the [transport](crate::Transport) has cookies, tokens may be in those; what came by cookie is
+/// answered by cookie alone. Without an [`Authenticator`](crate::Authenticator) there is no login by
+/// password: the application does its logins itself, and answers them with [`issued`](Endpoints::issued).
+/// Authentication is judged before the body. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Endpoints {
     inner: Arc<Inner>,
@@ -34,67 +54,83 @@ pub struct Endpoints {
 struct Inner {
     authority: Authority,
     mount: String,
-}
-
-/// Configures [`Endpoints`]. Made by [`Endpoints::builder`].
-#[derive(Debug)]
-#[must_use]
-pub struct EndpointsBuilder {
-    authority: Authority,
-    mount: String,
-}
-
-impl EndpointsBuilder {
-    /// Where the endpoints are mounted. Default `/auth`.
-    pub fn mount(mut self, path: impl Into<String>) -> Self {
-        self.mount = path.into();
-        self
-    }
-
-    /// The endpoints.
-    ///
-    /// # Errors
-    ///
-    /// [`BuildError::Mount`] if they cannot be mounted there.
-    pub fn build(self) -> Result<Endpoints, BuildError> {
-        let segments = self.mount.strip_prefix('/').unwrap_or_default().split('/');
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
-        if !segments
-            .clone()
-            .all(|segment| !segment.is_empty() && segment.chars().all(plain))
-        {
-            return Err(BuildError::Mount);
-        }
-        Ok(Endpoints {
-            inner: Arc::new(Inner {
-                authority: self.authority,
-                mount: self.mount,
-            }),
-        })
-    }
+    /// Where clients reach the service, without a slash at the end, if that is known.
+    base_url: Option<String>,
+    /// The application's own client first.
+    clients: Vec<Client>,
+    resume: bool,
+    renew: bool,
+    introspection: bool,
+    introspection_scopes: Option<Scopes>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Endpoint<'a> {
+enum Endpoint {
     Login,
+    Reauthenticate,
     Refresh,
+    Resume,
+    Renew,
     Logout,
     LogoutAll,
     Sessions,
-    Session(&'a str),
+    Session,
+    Token,
+    Revoke,
+    Introspect,
+    Jwks,
+    Metadata,
 }
 
-const LOGIN: &str = "/login";
+impl Endpoint {
+    const ALL: [Self; 14] = [
+        Self::Login,
+        Self::Reauthenticate,
+        Self::Refresh,
+        Self::Resume,
+        Self::Renew,
+        Self::Logout,
+        Self::LogoutAll,
+        Self::Sessions,
+        Self::Session,
+        Self::Token,
+        Self::Revoke,
+        Self::Introspect,
+        Self::Jwks,
+        Self::Metadata,
+    ];
 
-/// The paths under the mount point. `{id}` stands for one segment.
-const PATHS: [&str; 6] = [
-    LOGIN,
-    "/refresh",
-    "/logout",
-    "/logout-all",
-    "/sessions",
-    "/sessions/{id}",
-];
+    /// The path: under the mount point, or from the root if it is a well-known one (RFC 8615). `{id}`
+    /// stands for one segment.
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Login => "/login",
+            Self::Reauthenticate => "/reauthenticate",
+            Self::Refresh => "/refresh",
+            Self::Resume => "/resume",
+            Self::Renew => "/renew",
+            Self::Logout => "/logout",
+            Self::LogoutAll => "/logout-all",
+            Self::Sessions => "/sessions",
+            Self::Session => "/sessions/{id}",
+            Self::Token => "/token",
+            Self::Revoke => "/revoke",
+            Self::Introspect => "/introspect",
+            Self::Jwks => "/.well-known/jwks.json",
+            Self::Metadata => "/.well-known/oauth-authorization-server",
+        }
+    }
+
+    /// The methods, as `Allow` names them (RFC 9110 §10.2.1).
+    const fn allowed(self) -> &'static str {
+        match self {
+            Self::Sessions => "GET, HEAD, DELETE",
+            Self::Session => "DELETE",
+            Self::Jwks | Self::Metadata => "GET, HEAD",
+            _ => "POST",
+        }
+    }
+}
 
 impl Endpoints {
     /// Longest body in bytes that is read. Far more than credentials need, far less than would hurt.
@@ -104,24 +140,18 @@ impl Endpoints {
 
     /// Starts to configure the endpoints of `authority`.
     pub fn builder(authority: Authority) -> EndpointsBuilder {
-        EndpointsBuilder {
-            authority,
-            mount: "/auth".to_owned(),
-        }
+        EndpointsBuilder::new(authority)
     }
 
     /// The paths of the endpoints, for a framework's router. A segment `{id}` stands for any. All
     /// methods are to be sent here: which are allowed, [`handle`](Self::handle) knows.
     pub fn paths(&self) -> impl Iterator<Item = String> {
-        let mounted = PATHS
-            .iter()
-            .filter(|path| **path != LOGIN || self.has_login());
-        mounted.map(|path| format!("{}{path}", self.inner.mount))
+        self.mounted().map(|endpoint| self.path(endpoint))
     }
 
     /// Answers one request.
     pub async fn handle(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
-        let reply = match self.endpoint(head.path()) {
+        let reply = match self.find(head.path()) {
             None => Reply::error(404, "not_found", "there is nothing here", "not_found"),
             Some(endpoint) => self.answer(endpoint, head, body).await,
         };
@@ -132,172 +162,82 @@ impl Endpoints {
         }
     }
 
-    /// The reply to a login that the application has done itself, by OpenID Connect or a passkey:
-    /// the same as that of the login endpoint.
-    pub async fn issued(&self, grant: Grant, head: &RequestHead<'_>) -> Reply {
-        let issued = self.inner.authority.issue(grant, head.device()).await;
-        self.tokens(issued)
+    async fn answer(
+        &self,
+        endpoint: Endpoint,
+        head: &RequestHead<'_>,
+        body: RequestBody<'_>,
+    ) -> Reply {
+        match (endpoint, head.method()) {
+            (Endpoint::Login, "POST") => self.login(head, body).await,
+            (Endpoint::Reauthenticate, "POST") => self.reauthenticate(head, body).await,
+            (Endpoint::Refresh, "POST") => self.refresh(head, body).await,
+            (Endpoint::Resume, "POST") => self.resume(head, body).await,
+            (Endpoint::Renew, "POST") => self.renew(head).await,
+            (Endpoint::Logout, "POST") => self.logout(head, body).await,
+            (Endpoint::LogoutAll, "POST") => self.logout_all(head).await,
+            (Endpoint::Sessions, "GET" | "HEAD") => self.sessions(head).await,
+            (Endpoint::Sessions, "DELETE") => self.end_others(head).await,
+            (Endpoint::Session, "DELETE") => self.end_one(head).await,
+            (Endpoint::Token, "POST") => self.token(head, body).await,
+            (Endpoint::Revoke, "POST") => self.revoke(head, body).await,
+            (Endpoint::Introspect, "POST") => self.introspect(head, body).await,
+            (Endpoint::Jwks, "GET" | "HEAD") => self.jwks(head),
+            (Endpoint::Metadata, "GET" | "HEAD") => self.metadata(head),
+            (endpoint, _) => {
+                let description = "this method is not allowed here";
+                Reply::error(405, "invalid_request", description, "method_not_allowed")
+                    .header("allow", endpoint.allowed())
+            }
+        }
+    }
+
+    fn mounted(&self) -> impl Iterator<Item = Endpoint> {
+        let all = Endpoint::ALL.into_iter();
+        all.filter(|endpoint| self.is_mounted(*endpoint))
+    }
+
+    fn is_mounted(&self, endpoint: Endpoint) -> bool {
+        match endpoint {
+            Endpoint::Login | Endpoint::Reauthenticate => self.has_login(),
+            Endpoint::Resume => self.inner.resume,
+            Endpoint::Renew => self.inner.renew,
+            Endpoint::Introspect => self.inner.introspection,
+            Endpoint::Metadata => self.inner.base_url.is_some(),
+            _ => true,
+        }
+    }
+
+    fn path(&self, endpoint: Endpoint) -> String {
+        match endpoint {
+            Endpoint::Jwks | Endpoint::Metadata => endpoint.path().to_owned(),
+            _ => format!("{}{}", self.inner.mount, endpoint.path()),
+        }
+    }
+
+    fn find(&self, path: &str) -> Option<Endpoint> {
+        let below = path.strip_prefix(&self.inner.mount);
+        self.mounted().find(|endpoint| match endpoint {
+            Endpoint::Jwks | Endpoint::Metadata => path == endpoint.path(),
+            Endpoint::Session => below.is_some_and(|below| session_id(below).is_some()),
+            _ => below == Some(endpoint.path()),
+        })
     }
 
     fn has_login(&self) -> bool {
         self.inner.authority.can_authenticate()
     }
 
-    fn endpoint<'p>(&self, path: &'p str) -> Option<Endpoint<'p>> {
-        Some(match path.strip_prefix(&self.inner.mount)? {
-            LOGIN if self.has_login() => Endpoint::Login,
-            "/refresh" => Endpoint::Refresh,
-            "/logout" => Endpoint::Logout,
-            "/logout-all" => Endpoint::LogoutAll,
-            "/sessions" => Endpoint::Sessions,
-            other => {
-                let id = other.strip_prefix("/sessions/")?;
-                (!id.is_empty() && !id.contains('/')).then_some(Endpoint::Session(id))?
-            }
-        })
+    fn browser_policy(&self) -> &BrowserPolicy {
+        self.inner.authority.verifier().browser_policy()
     }
 
-    async fn answer(
-        &self,
-        endpoint: Endpoint<'_>,
-        head: &RequestHead<'_>,
-        body: RequestBody<'_>,
-    ) -> Reply {
-        match (endpoint, head.method()) {
-            (Endpoint::Login, "POST") => self.login(head, body).await,
-            (Endpoint::Refresh, "POST") => self.refresh(head, body).await,
-            (Endpoint::Logout, "POST") => self.logout(head, body).await,
-            (Endpoint::LogoutAll, "POST") => self.logout_all(head).await,
-            (Endpoint::Sessions, "GET" | "HEAD") => self.sessions(head).await,
-            (Endpoint::Sessions, "DELETE") => self.end_others(head).await,
-            (Endpoint::Session(id), "DELETE") => self.end_one(head, id).await,
-            (Endpoint::Sessions, _) => not_allowed("GET, HEAD, DELETE"),
-            (Endpoint::Session(_), _) => not_allowed("DELETE"),
-            (Endpoint::Login | Endpoint::Refresh | Endpoint::Logout | Endpoint::LogoutAll, _) => {
-                not_allowed("POST")
-            }
-        }
-    }
-
-    async fn login(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
-        let credentials = || -> Result<Credentials, BadRequest> {
-            let mut members = body.json_object(head)?;
-            let (username, password) = (
-                members.take_text("username")?,
-                members.take_text("password")?,
-            );
-            Ok(Credentials::new(username, password).with_extra(members.rest()))
-        };
-        match credentials() {
-            Ok(credentials) => self.tokens(
-                self.inner
-                    .authority
-                    .login(&credentials, head.device())
-                    .await,
-            ),
-            Err(bad) => bad.into(),
-        }
-    }
-
-    async fn refresh(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
-        let token = body
-            .json_object(head)
-            .and_then(|mut members| members.take_text("refresh_token"));
-        match token {
-            Ok(token) => self.tokens(self.inner.authority.refresh(&token).await),
-            Err(bad) => bad.into(),
-        }
-    }
-
-    async fn logout(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
-        let ended = match credentials::bearer(head) {
-            Err(refusal) => Err(refusal.into()),
-            Ok(Some(token)) => self.inner.authority.logout(token).await,
-            Ok(None) if body.is_empty() => Err(Refusal::Missing.into()),
-            Ok(None) => match body
-                .json_object(head)
-                .and_then(|mut body| body.take_text("refresh_token"))
-            {
-                Ok(token) => self.inner.authority.logout(&token).await,
-                Err(bad) => return bad.into(),
-            },
-        };
-        self.done(ended)
-    }
-
-    async fn logout_all(&self, head: &RequestHead<'_>) -> Reply {
-        let ended = async {
-            let pass = self.owner(head).await?;
-            self.inner
-                .authority
-                .logout_all(pass.subject())
-                .await
-                .map(drop)
-        };
-        self.done(ended.await)
-    }
-
-    async fn sessions(&self, head: &RequestHead<'_>) -> Reply {
-        let listed = async {
-            let pass = self.owner(head).await?;
-            let sessions = self.inner.authority.sessions(pass.subject()).await?;
-            Ok(sessions
-                .iter()
-                .map(|session| listed(session, &pass))
-                .collect::<Vec<_>>())
-        };
-        match listed.await {
-            Ok(sessions) => Reply::json(200, &json!({ "sessions": sessions })),
-            Err(error) => self.refuse(&error, Surface::Resource),
-        }
-    }
-
-    async fn end_others(&self, head: &RequestHead<'_>) -> Reply {
-        let ended = async {
-            let pass = self.owner(head).await?;
-            self.inner.authority.logout_others(&pass).await.map(drop)
-        };
-        self.done(ended.await)
-    }
-
-    async fn end_one(&self, head: &RequestHead<'_>, id: &str) -> Reply {
-        let ended = async {
-            let pass = self.owner(head).await?;
-            // What is no session id is nobody's session.
-            let Ok(id) = id.parse::<SessionId>() else {
-                return Ok(false);
-            };
-            self.inner
-                .authority
-                .end_session_of(pass.subject(), id)
-                .await
-        };
-        match ended.await {
-            Ok(true) => Reply::empty(204),
-            Ok(false) => Reply::error(404, "not_found", "you have no such session", "not_found"),
-            Err(error) => self.refuse(&error, Surface::Resource),
-        }
-    }
-
-    /// Whoever manages sessions. Strictly: the store is asked anyway, and a session that was ended a
-    /// moment ago must not end others.
-    async fn owner(&self, head: &RequestHead<'_>) -> Result<Pass, Error> {
+    /// Whoever acts on sessions, and where the token was. Strictly: the store is asked anyway, and a
+    /// session that was ended a moment ago must not end others.
+    async fn owner(&self, head: &RequestHead<'_>) -> (Source, Result<Pass, Error>) {
         let demand = Demand::new().staleness(Staleness::Strict);
-        self.inner.authority.verifier().admit(head, &demand).await
-    }
-
-    fn tokens(&self, issued: Result<Issued, Error>) -> Reply {
-        match issued {
-            Ok(issued) => Reply::json(200, &token_body(&issued)),
-            Err(error) => self.refuse(&error, Surface::Grant),
-        }
-    }
-
-    fn done(&self, ended: Result<(), Error>) -> Reply {
-        match ended {
-            Ok(()) => Reply::empty(204),
-            Err(error) => self.refuse(&error, Surface::Resource),
-        }
+        let verifier = self.inner.authority.verifier();
+        verifier.admitted(head, &demand).await
     }
 
     fn refuse(&self, error: &Error, surface: Surface) -> Reply {
@@ -305,34 +245,8 @@ impl Endpoints {
     }
 }
 
-fn not_allowed(allowed: &str) -> Reply {
-    let description = "this method is not allowed here";
-    Reply::error(405, "invalid_request", description, "method_not_allowed").header("allow", allowed)
-}
-
-/// RFC 6749 §5.1, with what a client needs to refresh in time whatever its clock says.
-fn token_body(issued: &Issued) -> Value {
-    json!({
-        "access_token": issued.access_token.as_str(),
-        "token_type": "Bearer",
-        "expires_in": issued.expires_at.since(issued.server_time).as_secs(),
-        "refresh_token": issued.refresh_token.as_str(),
-        "scope": issued.scopes.as_str(),
-        "session_id": issued.session_id.to_string(),
-        "refresh_at": issued.refresh_at.unix_secs(),
-        "server_time": issued.server_time.unix_secs(),
-    })
-}
-
-fn listed(session: &Session, pass: &Pass) -> Value {
-    json!({
-        "id": session.id.to_string(),
-        "created_at": session.created_at.to_string(),
-        "last_seen_at": session.last_seen_at.to_string(),
-        "expires_at": session.idle_expires_at.to_string(),
-        "device": session.grant.device_label(),
-        "user_agent": session.device.user_agent,
-        "address": session.device.address,
-        "current": session.id == pass.session_id(),
-    })
+/// The id in a path below the mount point that names a session.
+fn session_id(below: &str) -> Option<&str> {
+    let id = below.strip_prefix("/sessions/")?;
+    (!id.is_empty() && !id.contains('/')).then_some(id)
 }

@@ -4,7 +4,11 @@ use std::{net::IpAddr, sync::Arc};
 
 use tracing::info;
 
-use super::{Reply, Surface, credentials, refuse};
+use super::{
+    Reply, Surface,
+    credentials::{self, Source},
+    refuse,
+};
 use crate::{Demand, Device, Error, Pass, Refusal, RequiredScopes, Scopes, Verifier, scopes};
 
 /// The parts of a request's head that gatepass looks at, borrowed from the framework's own.
@@ -12,8 +16,14 @@ use crate::{Demand, Device, Error, Pass, Refusal, RequiredScopes, Scopes, Verifi
 pub struct RequestHead<'a> {
     method: &'a str,
     path: &'a str,
+    authority: Option<&'a str>,
     pub(super) authorization: Field<'a>,
     pub(super) content_type: Field<'a>,
+    pub(super) origin: Field<'a>,
+    pub(super) sec_fetch_site: Field<'a>,
+    pub(super) if_none_match: Field<'a>,
+    host: Field<'a>,
+    cookies: Vec<&'a [u8]>,
     user_agent: Field<'a>,
     address: Option<IpAddr>,
 }
@@ -70,11 +80,24 @@ impl<'a> RequestHead<'a> {
         Self {
             method,
             path,
+            authority: None,
             authorization: Field::collect(values("authorization")),
             content_type: Field::collect(values("content-type")),
+            origin: Field::collect(values("origin")),
+            sec_fetch_site: Field::collect(values("sec-fetch-site")),
+            if_none_match: Field::collect(values("if-none-match")),
+            host: Field::collect(values("host")),
+            cookies: values("cookie").collect(),
             user_agent: Field::collect(values("user-agent")),
             address: None,
         }
+    }
+
+    /// Adds the authority of the request's target, where it has one: HTTP/2 sends that instead of `Host`.
+    #[must_use]
+    pub fn authority(mut self, authority: Option<&'a str>) -> Self {
+        self.authority = authority;
+        self
     }
 
     /// Adds the address of the peer, as the application trusts it.
@@ -94,6 +117,29 @@ impl<'a> RequestHead<'a> {
     #[must_use]
     pub fn path(&self) -> &str {
         self.path
+    }
+
+    /// The host, with its port if it has one, that the request was sent to (RFC 9110 §7.2).
+    pub(super) fn host(&self) -> Option<&'a [u8]> {
+        match (self.authority, self.host) {
+            (Some(authority), _) => Some(authority.as_bytes()),
+            (None, Field::Once(host)) => Some(host),
+            (None, Field::Absent | Field::Repeated) => None,
+        }
+    }
+
+    /// The names and values of the cookies (RFC 6265 §4.2.1), also where they came in several headers, as
+    /// HTTP/2 may send them.
+    pub(super) fn cookies(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        let pairs = self
+            .cookies
+            .iter()
+            .flat_map(|cookie| cookie.split(|byte| *byte == b';'));
+        pairs.filter_map(|pair| {
+            let at = pair.iter().position(|byte| *byte == b'=')?;
+            let (name, value) = pair.split_at(at);
+            Some((name.trim_ascii(), value.get(1..)?.trim_ascii()))
+        })
     }
 
     /// What is known of the device, for [`Authority::issue`](crate::Authority::issue).
@@ -123,32 +169,48 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// Like [`verify`](Self::verify), and [`Refusal::Missing`] or [`Refusal::Ambiguous`] where there
-    /// is not exactly one token.
+    /// Like [`verify`](Self::verify), and [`Refusal::Missing`], [`Refusal::Ambiguous`] or
+    /// [`Refusal::CrossSite`] where there is not exactly one token that the request may use.
     pub async fn admit(&self, head: &RequestHead<'_>, demand: &Demand) -> Result<Pass, Error> {
-        match credentials::bearer(head) {
+        self.admitted(head, demand).await.1
+    }
+
+    /// Where the token was, as far as that is known, and what became of it.
+    pub(super) async fn admitted(
+        &self,
+        head: &RequestHead<'_>,
+        demand: &Demand,
+    ) -> (Source, Result<Pass, Error>) {
+        let (source, token) = credentials::access_token(head, self.browser_policy());
+        let judged = match token {
             Ok(Some(token)) => self.verify(token, demand).await,
             Ok(None) => Err(Refusal::Missing.into()),
             Err(refusal) => {
                 info!(target: "gatepass", reason = refusal.reason(), "token.refused");
                 Err(refusal.into())
             }
-        }
+        };
+        (source, judged)
     }
 
     /// Judges a request on behalf of a guard: what goes on to the handler, or what answers instead.
     ///
     /// A guard with an [`optional`](Demand::optional) demand lets a request without credentials
-    /// through, as an [`Admission`] without a pass.
+    /// through, as an [`Admission`] without a pass; so it does one with a bad cookie, which a browser
+    /// sends without being asked. A bad bearer is refused.
     ///
     /// # Errors
     ///
     /// What to refuse with; [`Verifier::refusal`] makes the reply of it.
     pub async fn guard(&self, head: &RequestHead<'_>, demand: &Demand) -> Result<Admission, Error> {
-        let outcome = match self.admit(head, demand).await {
-            Ok(pass) => Ok(pass),
-            Err(Error::Refused(Refusal::Missing)) if demand.is_optional() => Err(Refusal::Missing),
-            Err(error) => return Err(error),
+        let outcome = match self.admitted(head, demand).await {
+            (_, Ok(pass)) => Ok(pass),
+            (source, Err(Error::Refused(refusal)))
+                if demand.is_optional() && is_anonymous(source, &refusal) =>
+            {
+                Err(refusal)
+            }
+            (_, Err(error)) => return Err(error),
         };
         Ok(Admission {
             outcome,
@@ -160,6 +222,18 @@ impl Verifier {
     #[must_use]
     pub fn refusal(&self, error: &Error) -> Reply {
         refuse(error, self.realm(), Surface::Resource)
+    }
+}
+
+/// Whether a request that was refused counts as one without credentials.
+fn is_anonymous(source: Source, refusal: &Refusal) -> bool {
+    match refusal {
+        Refusal::Missing => true,
+        // The cookie is good: it is the request that asks for too much, or comes from elsewhere.
+        Refusal::CrossSite
+        | Refusal::InsufficientScope { .. }
+        | Refusal::AuthenticationTooOld { .. } => false,
+        _ => source == Source::Cookie,
     }
 }
 
@@ -178,7 +252,8 @@ impl Admission {
     ///
     /// # Errors
     ///
-    /// Why there is none: [`Refusal::Missing`], behind a guard that is optional.
+    /// Why there is none, behind a guard that is optional: [`Refusal::Missing`], or what is wrong with the
+    /// cookie.
     pub fn pass(&self) -> Result<&Pass, Refusal> {
         self.outcome.as_ref().map_err(Clone::clone)
     }

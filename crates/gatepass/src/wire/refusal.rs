@@ -10,8 +10,10 @@ use crate::{Error, Refusal};
 pub enum Surface {
     /// A guard, or an endpoint that takes an access token: RFC 6750 §3.
     Resource,
-    /// An endpoint that exchanges credentials or a refresh token for tokens: RFC 6749 §5.2.
+    /// One of the application's own endpoints that exchange credentials or a refresh token for tokens.
     Grant,
+    /// An endpoint of OAuth: RFC 6749 §5.2.
+    OAuth,
 }
 
 /// How long a client waits before it tries again what we failed to do, in seconds: about as long as
@@ -55,17 +57,24 @@ fn refused(refusal: &Refusal, realm: &str, surface: Surface) -> Reply {
         Refusal::TooManyAttempts { retry_after } => {
             reply(429, "slow_down").header("retry-after", whole_seconds(*retry_after))
         }
-        _ if surface == Surface::Grant => {
-            reply(401, "invalid_grant").header("www-authenticate", bare_challenge())
-        }
         Refusal::CrossSite => reply(403, "cross_site_request"),
-        Refusal::Missing => {
-            reply(401, "missing_token").header("www-authenticate", bare_challenge())
+        Refusal::InvalidClient => {
+            let challenge = format!(r#"Basic realm="{realm}", charset="UTF-8""#);
+            reply(401, "invalid_client").header("www-authenticate", challenge)
         }
+        Refusal::ScopeNotGranted => reply(400, "invalid_scope"),
+        Refusal::Ambiguous if surface == Surface::OAuth => reply(400, "invalid_request"),
         Refusal::Ambiguous => reply(400, "invalid_request").header(
             "www-authenticate",
             challenge("invalid_request", String::new()),
         ),
+        _ if surface == Surface::OAuth => reply(400, "invalid_grant"),
+        Refusal::Missing => {
+            reply(401, "missing_token").header("www-authenticate", bare_challenge())
+        }
+        _ if surface == Surface::Grant => {
+            reply(401, "invalid_grant").header("www-authenticate", bare_challenge())
+        }
         Refusal::InsufficientScope { required } => reply(403, "insufficient_scope").header(
             "www-authenticate",
             challenge("insufficient_scope", format!(r#", scope="{required}""#)),
@@ -89,9 +98,7 @@ fn refused(refusal: &Refusal, realm: &str, surface: Surface) -> Reply {
         | Refusal::RefreshExpired
         | Refusal::Reused
         | Refusal::WrongClient
-        | Refusal::BadCredentials
-        | Refusal::ScopeNotGranted
-        | Refusal::InvalidClient => reply(401, "invalid_token").header(
+        | Refusal::BadCredentials => reply(401, "invalid_token").header(
             "www-authenticate",
             challenge("invalid_token", String::new()),
         ),

@@ -1,22 +1,31 @@
 //! An HTTP response as plain data.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::Field;
 
 /// A response: status, headers, body. Header values are visible ASCII by construction.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Reply {
     status: u16,
     headers: Vec<(&'static str, String)>,
-    /// Not shown by `Debug`, since it may hold tokens.
-    body: Body,
+    body: Vec<u8>,
 }
 
-#[derive(Clone, Default)]
-struct Body(Vec<u8>);
-
-impl std::fmt::Debug for Body {
+/// Shows neither the body nor cookies, since they may hold tokens.
+impl std::fmt::Debug for Reply {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "[{} bytes]", self.0.len())
+        let shown = self.headers().map(|(name, value)| match name {
+            "set-cookie" => (name, "[redacted]"),
+            _ => (name, value),
+        });
+        f.debug_struct("Reply")
+            .field("status", &self.status)
+            .field("headers", &Vec::from_iter(shown))
+            .field("body", &format_args!("[{} bytes]", self.body.len()))
+            .finish()
     }
 }
 
@@ -26,15 +35,33 @@ impl Reply {
         Self {
             status,
             headers: vec![("cache-control", "no-store".to_owned())],
-            body: Body::default(),
+            body: Vec::new(),
         }
     }
 
     /// A reply with a JSON body, and nothing that may be kept of it.
     pub(super) fn json(status: u16, body: &Value) -> Self {
         let mut reply = Self::empty(status).header("content-type", "application/json");
-        reply.body = Body(body.to_string().into_bytes());
+        reply.body = body.to_string().into_bytes();
         reply
+    }
+
+    /// A public document that may be kept for `max_age` seconds, and is not sent again to whoever shows
+    /// by `If-None-Match` that it has it (RFC 9111, RFC 9110 §13.1.2).
+    pub(super) fn document(json: String, max_age: u32, if_none_match: Field<'_>) -> Self {
+        let hash = Sha256::digest(&json);
+        let tag = format!(r#""{}""#, URL_SAFE_NO_PAD.encode(hash));
+        let known = matches!(if_none_match, Field::Once(tags) if has_tag(tags, &tag));
+        let mut reply = Self {
+            status: if known { 304 } else { 200 },
+            headers: vec![("cache-control", format!("public, max-age={max_age}"))],
+            body: Vec::new(),
+        };
+        if !known {
+            reply = reply.header("content-type", "application/json");
+            reply.body = json.into_bytes();
+        }
+        reply.header("etag", tag)
     }
 
     /// A reply that says what is wrong.
@@ -54,7 +81,7 @@ impl Reply {
 
     /// The same head without the body, as `HEAD` wants it.
     pub(super) fn without_body(mut self) -> Self {
-        self.body = Body::default();
+        self.body = Vec::new();
         self
     }
 
@@ -101,12 +128,21 @@ impl Reply {
     /// The body.
     #[must_use]
     pub fn body(&self) -> &[u8] {
-        &self.body.0
+        &self.body
     }
 
     /// The body, without copying it.
     #[must_use]
     pub fn into_body(self) -> Vec<u8> {
-        self.body.0
+        self.body
     }
+}
+
+/// Whether a list of entity tags has `tag`, compared weakly, or is `*`.
+fn has_tag(list: &[u8], tag: &str) -> bool {
+    list.split(|byte| *byte == b',').any(|one| {
+        let one = one.trim_ascii();
+        let one = one.strip_prefix(b"W/").unwrap_or(one);
+        one == tag.as_bytes() || one == b"*"
+    })
 }

@@ -1,0 +1,225 @@
+//! OAuth clients, and how they prove who they are (RFC 6749 §2).
+
+use std::fmt;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use super::{Field, RequestHead, body::url_decoded};
+use crate::{ClientId, Refusal};
+
+/// An OAuth client that the endpoints know.
+///
+/// The application's own client, which needs no registration, is public: it sends no `client_id`. Register
+/// those that are to have sessions of their own, and the resource servers that introspect tokens.
+///
+/// ```
+/// use gatepass::{ClientId, wire::Client};
+///
+/// // Generated, like a password that nobody has to remember: `gatepass keygen secret` makes one.
+/// let gateway = Client::confidential(ClientId::new("gateway")?, "cmFuZG9tIGJ5dGVzIGZyb20gYSBmaWxl");
+/// let desktop = Client::public(ClientId::new("desktop")?).password_grant();
+/// assert!(!format!("{gateway:?}").contains("cmFu"));
+/// # Ok::<(), gatepass::InvalidName>(())
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    id: ClientId,
+    secret: Option<SecretHash>,
+    password_grant: bool,
+}
+
+/// The SHA-256 of a client secret. A plain hash, since client secrets are random: there is nothing that
+/// a slow one would keep from being guessed.
+#[derive(Clone)]
+struct SecretHash([u8; 32]);
+
+impl SecretHash {
+    fn of(secret: &str) -> Self {
+        Self(Sha256::digest(secret).into())
+    }
+
+    fn is_of(&self, secret: &str) -> bool {
+        Self::of(secret).0.ct_eq(&self.0).into()
+    }
+}
+
+impl Client {
+    /// A client that cannot keep a secret, such as an app on somebody's phone (RFC 6749 §2.1).
+    #[must_use]
+    pub fn public(id: ClientId) -> Self {
+        Self {
+            id,
+            secret: None,
+            password_grant: false,
+        }
+    }
+
+    /// A client with a secret: random, and as long as a key (32 bytes or more). Only its hash is kept.
+    #[must_use]
+    pub fn confidential(id: ClientId, secret: &str) -> Self {
+        Self::confidential_hashed(id, Sha256::digest(secret).into())
+    }
+
+    /// A client with a secret of which only the SHA-256 is known here.
+    #[must_use]
+    pub fn confidential_hashed(id: ClientId, sha256: [u8; 32]) -> Self {
+        Self {
+            secret: Some(SecretHash(sha256)),
+            ..Self::public(id)
+        }
+    }
+
+    /// Lets the client log users in with the passwords that they tell it (RFC 6749 §4.3). Only for the
+    /// service's own apps: RFC 9700 §2.4 forbids it to all others, who would learn the passwords.
+    #[must_use]
+    pub fn password_grant(mut self) -> Self {
+        self.password_grant = true;
+        self
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &ClientId {
+        &self.id
+    }
+
+    /// Whether it has a secret.
+    #[must_use]
+    pub fn is_confidential(&self) -> bool {
+        self.secret.is_some()
+    }
+
+    pub(super) fn may_use_passwords(&self) -> bool {
+        self.password_grant
+    }
+
+    /// Whether what was presented proves that it is this client. A public one presents nothing.
+    pub(super) fn is_proved_by(&self, presented: &Presented) -> bool {
+        match &self.secret {
+            None => presented.secrets.is_empty(),
+            Some(hash) => presented.secrets.iter().any(|secret| hash.is_of(secret)),
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("id", &self.id)
+            .field("confidential", &self.is_confidential())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A client id and the texts that may be its secret.
+pub(super) struct Presented {
+    /// The ids that may be meant.
+    ids: Vec<String>,
+    secrets: Vec<Zeroizing<String>>,
+}
+
+impl Presented {
+    /// What was in a form's parameters.
+    pub(super) fn in_body(id: String, secret: Option<String>) -> Self {
+        Self {
+            ids: vec![id],
+            secrets: secret.into_iter().map(Zeroizing::new).collect(),
+        }
+    }
+
+    /// Whether it is `client` that is named.
+    pub(super) fn names(&self, client: &Client) -> bool {
+        self.ids.iter().any(|id| id == client.id.as_str())
+    }
+
+    /// What HTTP Basic says (RFC 6749 §2.3.1), if the request is authorized by it.
+    ///
+    /// Id and secret are form-urlencoded there; clients that send them as they are, as many do, are
+    /// understood, too.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::InvalidClient`] if it is another scheme or does not parse, [`Refusal::Ambiguous`] if
+    /// there are two.
+    pub(super) fn basic(head: &RequestHead<'_>) -> Result<Option<Self>, Refusal> {
+        let value = match head.authorization {
+            Field::Absent => return Ok(None),
+            Field::Once(value) => value,
+            Field::Repeated => return Err(Refusal::Ambiguous),
+        };
+        Self::parse_basic(value)
+            .map(Some)
+            .ok_or(Refusal::InvalidClient)
+    }
+
+    fn parse_basic(value: &[u8]) -> Option<Self> {
+        let (scheme, encoded) = str::from_utf8(value).ok()?.trim().split_once(' ')?;
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return None;
+        }
+        let decoded = Zeroizing::new(STANDARD.decode(encoded.trim_start()).ok()?);
+        let (id, secret) = str::from_utf8(&decoded).ok()?.split_once(':')?;
+        let mut secrets = Vec::new();
+        if !secret.is_empty() {
+            secrets.extend(url_decoded(secret).map(Zeroizing::new));
+            secrets.push(Zeroizing::new(secret.to_owned()));
+        }
+        let ids = url_decoded(id).into_iter().chain([id.to_owned()]);
+        Some(Self {
+            ids: ids.collect(),
+            secrets,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn basic(value: &str) -> Option<Presented> {
+        Presented::parse_basic(value.as_bytes())
+    }
+
+    fn encoded(pair: &str) -> String {
+        format!("Basic {}", STANDARD.encode(pair))
+    }
+
+    #[test]
+    fn a_secret_is_understood_encoded_and_as_it_is() {
+        let client = Client::confidential(ClientId::new("a").unwrap(), "se-cr:e t+%");
+        for pair in ["a:se%2Dcr%3Ae+t%2B%25", "a:se-cr:e t+%"] {
+            let presented = basic(&encoded(pair)).unwrap();
+            assert!(client.is_proved_by(&presented), "{pair}");
+        }
+        for pair in ["a:", "a:se-cr", "a:SE-CR:E T+%"] {
+            let presented = basic(&encoded(pair)).unwrap();
+            assert!(!client.is_proved_by(&presented), "{pair}");
+        }
+    }
+
+    #[test]
+    fn a_public_client_presents_no_secret() {
+        let client = Client::public(ClientId::new("a").unwrap());
+        assert!(client.is_proved_by(&basic(&encoded("a:")).unwrap()));
+        assert!(!client.is_proved_by(&basic(&encoded("a:guess")).unwrap()));
+    }
+
+    #[test]
+    fn what_is_not_basic_is_nothing() {
+        for value in [
+            "",
+            "Basic",
+            "Basic ",
+            "Basic !",
+            "Bearer abc",
+            "Basic YQ",
+            "Basic YTpi=",
+        ] {
+            assert!(basic(value).is_none(), "{value}");
+        }
+        assert!(basic("bAsIc   YTpi").is_some());
+    }
+}

@@ -1,0 +1,216 @@
+//! The cookies that carry tokens to and from browsers (RFC 6265bis).
+
+use std::{net::IpAddr, time::Duration};
+
+use super::{RequestHead, csrf};
+use crate::{Refusal, transport::BrowserPolicy};
+
+/// Longest name and value of a cookie in bytes that browsers keep; a longer one they drop silently.
+const MAX_PAIR: usize = 4096;
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Access,
+    Refresh,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 2] = [Self::Access, Self::Refresh];
+
+    /// With `__Host-` a browser takes the cookie only from this very host, over TLS and for all paths, so
+    /// that no other host of the domain can plant one. It needs `Secure`.
+    fn name(self, policy: &BrowserPolicy) -> &'static str {
+        match (self, policy.insecure_localhost) {
+            (Self::Access, false) => "__Host-gatepass",
+            (Self::Refresh, false) => "__Host-gatepass-refresh",
+            (Self::Access, true) => "gatepass",
+            (Self::Refresh, true) => "gatepass-refresh",
+        }
+    }
+}
+
+/// A cookie longer than browsers keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TooLong;
+
+/// The token in a request's cookie, after it was made sure that the request may use it.
+///
+/// # Errors
+///
+/// [`Refusal::Ambiguous`] if the cookie is there more than once, [`Refusal::Malformed`] if it is no
+/// token's text, [`Refusal::CrossSite`] as [`check`] says.
+pub(super) fn token<'a>(
+    kind: Kind,
+    head: &RequestHead<'a>,
+    policy: &BrowserPolicy,
+) -> Result<Option<&'a str>, Refusal> {
+    if !policy.transport.has_cookies() {
+        return Ok(None);
+    }
+    let name = kind.name(policy).as_bytes();
+    let mut values = head.cookies().filter(|(own, _)| *own == name);
+    let value = match (values.next(), values.next()) {
+        (None, _) | (Some((_, b"")), None) => return Ok(None),
+        (Some((_, value)), None) => value,
+        (Some(_), Some(_)) => return Err(Refusal::Ambiguous),
+    };
+    check(head, policy)?;
+    str::from_utf8(value)
+        .map(Some)
+        .map_err(|_| Refusal::Malformed)
+}
+
+/// Whether a request may use cookies, or be answered with some: whether it comes from the service's own
+/// pages, and where cookies are not `Secure`, to this very machine.
+pub(super) fn check(head: &RequestHead<'_>, policy: &BrowserPolicy) -> Result<(), Refusal> {
+    if policy.insecure_localhost && !head.host().is_some_and(is_this_machine) {
+        return Err(Refusal::CrossSite);
+    }
+    csrf::check(head, &policy.trusted_origins)
+}
+
+/// The value of a `Set-Cookie` that makes a browser keep `token` for `life`.
+pub(super) fn set(
+    kind: Kind,
+    token: &str,
+    life: Duration,
+    policy: &BrowserPolicy,
+) -> Result<String, TooLong> {
+    let name = kind.name(policy);
+    if name.len() + token.len() > MAX_PAIR {
+        return Err(TooLong);
+    }
+    Ok(format!(
+        "{name}={token}; {}; Max-Age={}",
+        attributes(policy),
+        life.as_secs()
+    ))
+}
+
+/// The value of a `Set-Cookie` that makes a browser forget the token.
+pub(super) fn clear(kind: Kind, policy: &BrowserPolicy) -> String {
+    format!("{}=; {}; Max-Age=0", kind.name(policy), attributes(policy))
+}
+
+/// No `Domain`: the cookie is for this host alone. `Lax` lets a link from elsewhere arrive logged in, and
+/// holds cookies back from what else other sites send.
+fn attributes(policy: &BrowserPolicy) -> &'static str {
+    if policy.insecure_localhost {
+        "HttpOnly; SameSite=Lax; Path=/"
+    } else {
+        "HttpOnly; Secure; SameSite=Lax; Path=/"
+    }
+}
+
+/// Whether a host, with its port if it has one, can only be this machine (RFC 6761 §6.3).
+fn is_this_machine(host: &[u8]) -> bool {
+    let Ok(host) = str::from_utf8(host) else {
+        return false;
+    };
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next(),
+        None => host.split(':').next(),
+    };
+    let name = name.unwrap_or_default();
+    name.parse::<IpAddr>().map_or_else(
+        |_| name == "localhost" || name.ends_with(".localhost"),
+        |address| address.is_loopback(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Transport;
+
+    fn policy() -> BrowserPolicy {
+        BrowserPolicy {
+            transport: Transport::Cookie,
+            ..BrowserPolicy::default()
+        }
+    }
+
+    fn found(headers: &[&[u8]], policy: &BrowserPolicy) -> Result<Option<String>, Refusal> {
+        let head = RequestHead::collect("GET", "/", |name| {
+            headers.iter().copied().filter(move |_| name == "cookie")
+        });
+        token(Kind::Access, &head, policy).map(|token| token.map(str::to_owned))
+    }
+
+    #[test]
+    fn the_cookie_is_found_among_others() {
+        let cases: [&[&[u8]]; 5] = [
+            &[b"__Host-gatepass=abc"],
+            &[b"theme=dark; __Host-gatepass=abc; x"],
+            &[b"a=b;__Host-gatepass=abc"],
+            &[b"a=b", b"__Host-gatepass=abc"],
+            &[b"__Host-gatepass-refresh=no; gatepass=no; __host-gatepass=no; __Host-gatepass = abc "],
+        ];
+        for headers in cases {
+            assert_eq!(
+                found(headers, &policy()),
+                Ok(Some("abc".into())),
+                "{headers:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn none_is_found_where_there_is_none_or_cookies_do_not_count() {
+        for headers in [&[] as &[&[u8]], &[b"a=b"], &[b"__Host-gatepass="]] {
+            assert_eq!(found(headers, &policy()), Ok(None), "{headers:?}");
+        }
+        let bearer = BrowserPolicy::default();
+        assert_eq!(found(&[b"__Host-gatepass=abc"], &bearer), Ok(None));
+    }
+
+    #[test]
+    fn two_of_them_are_ambiguous_and_bytes_are_malformed() {
+        let twice: [&[&[u8]]; 2] = [
+            &[b"__Host-gatepass=a; __Host-gatepass=a"],
+            &[b"__Host-gatepass=a", b"__Host-gatepass=b"],
+        ];
+        for headers in twice {
+            assert_eq!(found(headers, &policy()), Err(Refusal::Ambiguous));
+        }
+        let bytes = found(&[b"__Host-gatepass=\xff"], &policy());
+        assert_eq!(bytes, Err(Refusal::Malformed));
+    }
+
+    #[test]
+    fn a_cookie_that_browsers_would_drop_is_not_set() {
+        let life = Duration::from_secs(60);
+        let most = "x".repeat(MAX_PAIR - "__Host-gatepass".len());
+        assert!(set(Kind::Access, &most, life, &policy()).is_ok());
+        let longer = format!("{most}x");
+        assert_eq!(set(Kind::Access, &longer, life, &policy()), Err(TooLong));
+    }
+
+    #[test]
+    fn insecure_cookies_are_for_this_machine_only() {
+        for host in [
+            "localhost",
+            "localhost:3000",
+            "app.localhost:1",
+            "127.0.0.1",
+            "127.1.2.3:80",
+            "[::1]:80",
+            "[::1]",
+        ] {
+            assert!(is_this_machine(host.as_bytes()), "{host}");
+        }
+        for host in [
+            "",
+            "example.com",
+            "localhost.example.com",
+            "notlocalhost",
+            "10.0.0.1",
+            "[::2]:80",
+            "127.0.0.1.example",
+            "0.0.0.0",
+        ] {
+            assert!(!is_this_machine(host.as_bytes()), "{host}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! What can be chosen about the endpoints.
+
+use std::{collections::HashSet, sync::Arc};
+
+use super::{Endpoints, Inner};
+use crate::{
+    Authority, BuildError, Scopes,
+    wire::{Client, is_origin},
+};
+
+/// Configures [`Endpoints`]. Made by [`Endpoints::builder`].
+///
+/// ```
+/// use gatepass::{Authority, wire::{Client, Endpoints}};
+///
+/// # fn example(authority: Authority, secret: &str) -> Result<(), Box<dyn std::error::Error>> {
+/// let gateway = Client::confidential("gateway".try_into()?, secret);
+/// let endpoints = Endpoints::builder(authority)
+///     .mount("/account")
+///     .client(gateway)
+///     .introspection()
+///     .build()?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+#[must_use]
+pub struct EndpointsBuilder {
+    authority: Authority,
+    mount: String,
+    base_url: Option<String>,
+    own_client: Client,
+    clients: Vec<Client>,
+    resume: bool,
+    renew: bool,
+    introspection: bool,
+    introspection_scopes: Option<Scopes>,
+}
+
+impl EndpointsBuilder {
+    pub(super) fn new(authority: Authority) -> Self {
+        Self {
+            mount: "/auth".to_owned(),
+            base_url: None,
+            own_client: Client::public(authority.client_id().clone()),
+            clients: Vec::new(),
+            resume: false,
+            renew: false,
+            introspection: false,
+            introspection_scopes: None,
+            authority,
+        }
+    }
+
+    /// Where the endpoints are mounted. Default `/auth`.
+    pub fn mount(mut self, path: impl Into<String>) -> Self {
+        self.mount = path.into();
+        self
+    }
+
+    /// Where clients reach the service, for the metadata (RFC 8414): `https://shop.example`, or with the
+    /// path under which a proxy has it. Default: the issuer's scheme and host, where the issuer is a URL;
+    /// without either there is no metadata.
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = Some(url.into());
+        self
+    }
+
+    /// Registers an OAuth client besides the application's own.
+    pub fn client(mut self, client: Client) -> Self {
+        self.clients.push(client);
+        self
+    }
+
+    /// Lets the application's own client, which has no secret, log users in at the token endpoint with
+    /// their passwords (RFC 6749 §4.3). For other clients see [`Client::password_grant`]. Off unless
+    /// configured: RFC 9700 §2.4 allows it to nobody who could redirect users instead.
+    pub fn password_grant(mut self) -> Self {
+        self.own_client = self.own_client.password_grant();
+        self
+    }
+
+    /// Mounts `POST /auth/resume`, the automatic login: see [`Authority::resume`].
+    pub fn resume(mut self) -> Self {
+        self.resume = true;
+        self
+    }
+
+    /// Mounts `POST /auth/renew`, for clients that keep no refresh token: see [`Authority::renew`].
+    pub fn renew(mut self) -> Self {
+        self.renew = true;
+        self
+    }
+
+    /// Mounts `POST /auth/introspect` (RFC 7662) for the confidential clients.
+    pub fn introspection(mut self) -> Self {
+        self.introspection = true;
+        self
+    }
+
+    /// Mounts `POST /auth/introspect` (RFC 7662) for the confidential clients and for bearers of access
+    /// tokens that have these scopes.
+    pub fn introspection_with(mut self, scopes: Scopes) -> Self {
+        self.introspection_scopes = Some(scopes);
+        self.introspection()
+    }
+
+    /// The endpoints.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::Mount`] if they cannot be mounted there, [`BuildError::BaseUrl`], and
+    /// [`BuildError::DuplicateClient`].
+    pub fn build(self) -> Result<Endpoints, BuildError> {
+        if !is_mount(&self.mount) {
+            return Err(BuildError::Mount);
+        }
+        let base_url = match self.base_url {
+            Some(url) => Some(checked_base_url(url).ok_or(BuildError::BaseUrl)?),
+            None => origin(&self.authority.verifier().policy().issuer),
+        };
+        let clients = Vec::from_iter([self.own_client].into_iter().chain(self.clients));
+        let mut seen = HashSet::new();
+        if let Some(twice) = clients.iter().find(|client| !seen.insert(client.id())) {
+            return Err(BuildError::DuplicateClient(twice.id().clone()));
+        }
+        Ok(Endpoints {
+            inner: Arc::new(Inner {
+                authority: self.authority,
+                mount: self.mount,
+                base_url,
+                clients,
+                resume: self.resume,
+                renew: self.renew,
+                introspection: self.introspection,
+                introspection_scopes: self.introspection_scopes,
+            }),
+        })
+    }
+}
+
+fn is_mount(path: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+    let mut segments = path.strip_prefix('/').unwrap_or_default().split('/');
+    segments.all(|segment| !segment.is_empty() && segment.chars().all(plain))
+}
+
+/// `url` without a slash at its end.
+fn checked_base_url(url: String) -> Option<String> {
+    let url = url.trim_end_matches('/');
+    let path = url.strip_prefix(&origin(url)?)?;
+    (path.is_empty() || is_mount(path)).then(|| url.to_owned())
+}
+
+/// Scheme and host of `url`, if it is one of HTTP.
+fn origin(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let origin = format!("{scheme}://{authority}");
+    is_origin(&origin).then_some(origin)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_url_is_scheme_host_and_maybe_a_path() {
+        for (url, checked) in [
+            ("https://shop.example", Some("https://shop.example")),
+            ("https://shop.example/", Some("https://shop.example")),
+            (
+                "https://shop.example/api/v1/",
+                Some("https://shop.example/api/v1"),
+            ),
+            ("http://127.0.0.1:3000", Some("http://127.0.0.1:3000")),
+            ("shop.example", None),
+            ("https://", None),
+            ("ftp://shop.example", None),
+            ("https://shop.example?a", None),
+            ("https://shop.example/a?b", None),
+            ("https://shop.example/a#b", None),
+            ("https://user@shop.example", None),
+            ("https://shop.example//a", None),
+        ] {
+            assert_eq!(
+                checked_base_url(url.to_owned()).as_deref(),
+                checked,
+                "{url}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_issuer_that_is_no_url_has_no_origin() {
+        assert_eq!(
+            origin("https://shop.example/tenant").as_deref(),
+            Some("https://shop.example")
+        );
+        for issuer in ["shop", "urn:shop", "https:shop", "mailto:a@b"] {
+            assert_eq!(origin(issuer), None, "{issuer}");
+        }
+    }
+}

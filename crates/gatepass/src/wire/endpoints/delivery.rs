@@ -1,0 +1,133 @@
+//! How new tokens get to the client: in the body, or in cookies.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::Endpoints;
+use crate::{
+    Error, GrantError, Issued, Renewed, Transport,
+    wire::{
+        Reply, Surface,
+        cookie::{self, Kind},
+        credentials::Source,
+    },
+};
+
+/// How a client wants its tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "one or the other")]
+pub enum Delivery {
+    /// In the body, for clients that keep them themselves.
+    Body,
+    /// In cookies, for browsers; the body has no tokens then.
+    Cookies,
+}
+
+impl Delivery {
+    /// What came by cookie is answered by cookie alone: a script that cannot read the one must not get
+    /// the other.
+    pub(super) fn as_it_came(source: Source) -> Self {
+        match source {
+            Source::Bearer => Self::Body,
+            Source::Cookie => Self::Cookies,
+        }
+    }
+}
+
+impl Endpoints {
+    /// How logins are answered where the request does not say.
+    pub(super) fn usual_delivery(&self) -> Delivery {
+        match self.browser_policy().transport {
+            Transport::Bearer | Transport::Both => Delivery::Body,
+            Transport::Cookie => Delivery::Cookies,
+        }
+    }
+
+    /// The answer with new tokens, or why there are none.
+    pub(super) fn tokens(
+        &self,
+        issued: Result<Issued, Error>,
+        delivery: Delivery,
+        surface: Surface,
+    ) -> Reply {
+        let delivered = issued.and_then(|issued| match delivery {
+            Delivery::Body => Ok(tokens_in_body(&issued)),
+            Delivery::Cookies => self.tokens_in_cookies(&issued),
+        });
+        delivered.unwrap_or_else(|error| self.refuse(&error, surface))
+    }
+
+    fn tokens_in_cookies(&self, issued: &Issued) -> Result<Reply, Error> {
+        // The access cookie is kept as long as the other: that it has expired, it says itself.
+        let life = issued.refresh_expires_at.since(issued.server_time);
+        let reply = Reply::json(200, &without_tokens(issued));
+        let reply = self.with_cookie(reply, Kind::Access, issued.access_token.as_str(), life)?;
+        self.with_cookie(reply, Kind::Refresh, issued.refresh_token.as_str(), life)
+    }
+
+    /// The answer with a renewed access token.
+    pub(super) fn renewed(&self, renewed: &Renewed, source: Source) -> Result<Reply, Error> {
+        let body = json!({
+            "expires_in": renewed.expires_at.since(renewed.server_time).as_secs(),
+            "scope": renewed.scopes.as_str(),
+            "session_id": renewed.session_id.to_string(),
+            "refresh_at": renewed.refresh_at.unix_secs(),
+            "server_time": renewed.server_time.unix_secs(),
+        });
+        let token = renewed.access_token.as_str();
+        match source {
+            Source::Bearer => Ok(with_tokens(body, token, None)),
+            Source::Cookie => {
+                let life = renewed.useful_until.since(renewed.server_time);
+                self.with_cookie(Reply::json(200, &body), Kind::Access, token, life)
+            }
+        }
+    }
+
+    fn with_cookie(
+        &self,
+        reply: Reply,
+        kind: Kind,
+        token: &str,
+        life: Duration,
+    ) -> Result<Reply, Error> {
+        let cookie = cookie::set(kind, token, life, self.browser_policy());
+        let cookie = cookie.map_err(|_| GrantError::TooLargeForCookie)?;
+        Ok(reply.header("set-cookie", cookie))
+    }
+
+    /// `reply`, with which a browser forgets its cookies.
+    pub(super) fn clearing(&self, reply: Reply) -> Reply {
+        Kind::ALL.into_iter().fold(reply, |reply, kind| {
+            reply.header("set-cookie", cookie::clear(kind, self.browser_policy()))
+        })
+    }
+}
+
+/// RFC 6749 §5.1, with what a client needs to refresh in time whatever its clock says.
+fn tokens_in_body(issued: &Issued) -> Reply {
+    let (access, refresh) = (issued.access_token.as_str(), issued.refresh_token.as_str());
+    with_tokens(without_tokens(issued), access, Some(refresh))
+}
+
+fn with_tokens(mut body: Value, access: &str, refresh: Option<&str>) -> Reply {
+    if let Value::Object(members) = &mut body {
+        members.insert("access_token".into(), access.into());
+        members.insert("token_type".into(), "Bearer".into());
+        if let Some(refresh) = refresh {
+            members.insert("refresh_token".into(), refresh.into());
+        }
+    }
+    Reply::json(200, &body).header("pragma", "no-cache")
+}
+
+fn without_tokens(issued: &Issued) -> Value {
+    json!({
+        "expires_in": issued.expires_at.since(issued.server_time).as_secs(),
+        "scope": issued.scopes.as_str(),
+        "session_id": issued.session_id.to_string(),
+        "refresh_at": issued.refresh_at.unix_secs(),
+        "server_time": issued.server_time.unix_secs(),
+    })
+}

@@ -1,0 +1,61 @@
+//! What others need to know: the public keys, and which endpoints there are.
+
+use serde_json::{Map, Value, json};
+
+use super::{Endpoint, Endpoints};
+use crate::wire::{Client, Reply, RequestHead};
+
+/// How long the public documents may be kept, in seconds. A key that is announced for longer than this is
+/// known to whoever verifies before the first token is signed with it.
+const MAX_AGE: u32 = 300;
+
+impl Endpoints {
+    pub(super) fn jwks(&self, head: &RequestHead<'_>) -> Reply {
+        let jwks = self.inner.authority.verifier().jwks();
+        Reply::document(jwks, MAX_AGE, head.if_none_match)
+    }
+
+    pub(super) fn metadata(&self, head: &RequestHead<'_>) -> Reply {
+        let base = self.inner.base_url.as_deref().unwrap_or_default();
+        let document = Value::from(self.described(base)).to_string();
+        Reply::document(document, MAX_AGE, head.if_none_match)
+    }
+
+    /// RFC 8414 §2: exactly what is mounted.
+    fn described(&self, base: &str) -> Map<String, Value> {
+        let url = |endpoint| format!("{base}{}", self.path(endpoint));
+        let mut grant_types = vec!["refresh_token"];
+        if self.offers_passwords() {
+            grant_types.push("password");
+        }
+        let with_secret = ["client_secret_basic", "client_secret_post"];
+        let mut methods = vec!["none"];
+        if self.inner.clients.iter().any(Client::is_confidential) {
+            methods.extend(with_secret);
+        }
+        let mut members = Map::new();
+        let mut put = |name: &str, value: Value| {
+            members.insert(name.to_owned(), value);
+        };
+        put(
+            "issuer",
+            json!(self.inner.authority.verifier().policy().issuer),
+        );
+        put("token_endpoint", json!(url(Endpoint::Token)));
+        put("token_endpoint_auth_methods_supported", json!(methods));
+        put("revocation_endpoint", json!(url(Endpoint::Revoke)));
+        put("revocation_endpoint_auth_methods_supported", json!(methods));
+        if self.is_mounted(Endpoint::Introspect) {
+            put("introspection_endpoint", json!(url(Endpoint::Introspect)));
+            put(
+                "introspection_endpoint_auth_methods_supported",
+                json!(with_secret),
+            );
+        }
+        put("jwks_uri", json!(url(Endpoint::Jwks)));
+        put("grant_types_supported", json!(grant_types));
+        // There is no authorization endpoint.
+        put("response_types_supported", json!([]));
+        members
+    }
+}

@@ -1,0 +1,174 @@
+//! Login, and all that keeps a session going.
+
+use serde_json::json;
+
+use super::{Delivery, Endpoints};
+use crate::{
+    Credentials, Error, Grant, InternalError, Refusal, Resumed, Transport,
+    wire::{
+        Reply, RequestBody, RequestHead, Surface,
+        body::{BadRequest, Members},
+        cookie, credentials,
+        credentials::Source,
+    },
+};
+
+impl Endpoints {
+    /// The reply to a login that the application has done itself, by OpenID Connect or a passkey: the
+    /// same as that of the login endpoint. Whether the request was the user's own wish (CSRF), whoever did
+    /// the login has found out.
+    ///
+    /// [`Delivery::Cookies`] where the transport has none is a mistake, answered by 500 and a line in the log.
+    pub async fn issued(&self, grant: Grant, head: &RequestHead<'_>, delivery: Delivery) -> Reply {
+        if delivery == Delivery::Cookies && !self.browser_policy().transport.has_cookies() {
+            let error = InternalError::new("tokens for cookies where the transport has none");
+            return self.refuse(&error.into(), Surface::Grant);
+        }
+        let issued = self.inner.authority.issue(grant, head.device()).await;
+        self.tokens(issued, delivery, Surface::Grant)
+    }
+
+    pub(super) async fn login(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
+        // A page elsewhere must not log a browser in as somebody else. Where cookies are what every login
+        // gets, that is found out before the body is looked at.
+        let usual = self.usual_delivery();
+        if let Err(refusal) = self.may_get(usual, head) {
+            return self.refuse(&refusal.into(), Surface::Grant);
+        }
+        let asked = body
+            .json_object(head)
+            .and_then(|members| self.asked(members));
+        let (credentials, delivery) = match asked {
+            Ok(asked) => asked,
+            Err(bad) => return bad.into(),
+        };
+        if let Err(refusal) = self.may_get(delivery, head) {
+            return self.refuse(&refusal.into(), Surface::Grant);
+        }
+        let login = self.inner.authority.login(&credentials, head.device());
+        self.tokens(login.await, delivery, Surface::Grant)
+    }
+
+    /// Who wants to log in, and how it wants its tokens.
+    fn asked(&self, mut members: Members) -> Result<(Credentials, Delivery), BadRequest> {
+        let username = members.take_text("username")?;
+        let password = members.take_text("password")?;
+        let delivery = match self.browser_policy().transport {
+            Transport::Both => match members.take_optional_text("transport")?.as_deref() {
+                Some("cookie") => Delivery::Cookies,
+                Some("bearer") | None => Delivery::Body,
+                Some(_) => return Err(BadRequest::Member("transport")),
+            },
+            Transport::Bearer | Transport::Cookie => self.usual_delivery(),
+        };
+        let credentials = Credentials::new(username, password).with_extra(members.rest());
+        Ok((credentials, delivery))
+    }
+
+    fn may_get(&self, delivery: Delivery, head: &RequestHead<'_>) -> Result<(), Refusal> {
+        match delivery {
+            Delivery::Body => Ok(()),
+            Delivery::Cookies => cookie::check(head, self.browser_policy()),
+        }
+    }
+
+    pub(super) async fn reauthenticate(
+        &self,
+        head: &RequestHead<'_>,
+        body: RequestBody<'_>,
+    ) -> Reply {
+        let (source, owner) = self.owner(head).await;
+        let pass = match owner {
+            Ok(pass) => pass,
+            Err(error) => return self.refuse(&error, Surface::Resource),
+        };
+        let credentials = body.json_object(head).and_then(|mut members| {
+            let password = members.take_text("password")?;
+            // Whose password it is, the token says.
+            Ok(Credentials::new(pass.subject().as_str(), password).with_extra(members.rest()))
+        });
+        let credentials = match credentials {
+            Ok(credentials) => credentials,
+            Err(bad) => return bad.into(),
+        };
+        let authority = &self.inner.authority;
+        let device = head.device();
+        let issued = authority.reauthenticate(&pass, &credentials, &device).await;
+        self.tokens(issued, Delivery::as_it_came(source), Surface::Grant)
+    }
+
+    pub(super) async fn refresh(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
+        let (source, token) = match self.refresh_token(head, body) {
+            Ok(Ok(found)) => found,
+            Ok(Err(bad)) => return bad.into(),
+            Err(refusal) => return self.refuse(&refusal.into(), Surface::Grant),
+        };
+        let issued = self.inner.authority.refresh(&token).await;
+        self.tokens(issued, Delivery::as_it_came(source), Surface::Grant)
+    }
+
+    pub(super) async fn resume(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
+        let (source, access) = credentials::access_token(head, self.browser_policy());
+        let access = match access {
+            Ok(Some(access)) => access,
+            Ok(None) => return self.refuse(&Refusal::Missing.into(), Surface::Grant),
+            Err(refusal) => return self.refuse(&refusal.into(), Surface::Grant),
+        };
+        let refresh = match self.refresh_token(head, body) {
+            Ok(Ok((_, refresh))) => refresh,
+            Ok(Err(bad)) => return bad.into(),
+            Err(refusal) => return self.refuse(&refusal.into(), Surface::Grant),
+        };
+        match self.inner.authority.resume(access, &refresh).await {
+            Ok(Resumed::Valid(pass)) => {
+                let now = self.inner.authority.verifier().now();
+                let body = json!({
+                    "expires_in": pass.expires_at().since(now).as_secs(),
+                    "scope": pass.scopes().as_str(),
+                    "session_id": pass.session_id().to_string(),
+                    "server_time": now.unix_secs(),
+                });
+                Reply::json(200, &body)
+            }
+            Ok(Resumed::Issued(issued)) => {
+                self.tokens(Ok(issued), Delivery::as_it_came(source), Surface::Grant)
+            }
+            Err(error) => self.refuse(&error, Surface::Grant),
+        }
+    }
+
+    pub(super) async fn renew(&self, head: &RequestHead<'_>) -> Reply {
+        let (source, owner) = self.owner(head).await;
+        let renewed = async {
+            let renewed = self.inner.authority.renew_pass(&owner?).await?;
+            self.renewed(&renewed, source)
+        };
+        let renewed: Result<_, Error> = renewed.await;
+        renewed.unwrap_or_else(|error| self.refuse(&error, Surface::Resource))
+    }
+
+    /// The refresh token, and where it was: the member of the body decides, and where there is none, the
+    /// cookie.
+    fn refresh_token(
+        &self,
+        head: &RequestHead<'_>,
+        body: RequestBody<'_>,
+    ) -> Result<Result<(Source, String), BadRequest>, Refusal> {
+        let policy = self.browser_policy();
+        let in_body = if body.is_empty() && policy.transport.has_cookies() {
+            Ok(None)
+        } else {
+            body.json_object(head)
+                .and_then(|mut members| members.take_optional_text("refresh_token"))
+        };
+        match in_body {
+            Ok(Some(token)) => Ok(Ok((Source::Bearer, token))),
+            Ok(None) => match credentials::refresh_cookie(head, policy)? {
+                Some(token) => Ok(Ok((Source::Cookie, token.to_owned()))),
+                None if body.is_empty() => Err(Refusal::Missing),
+                None => Ok(Err(BadRequest::Member("refresh_token"))),
+            },
+            Err(bad) => Ok(Err(bad)),
+        }
+    }
+}

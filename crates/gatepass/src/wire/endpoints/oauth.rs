@@ -1,0 +1,244 @@
+//! The endpoints that OAuth clients and resource servers use.
+
+use serde_json::{Map, Value, json};
+
+use super::{Delivery, Endpoints};
+use crate::{
+    Credentials, Demand, Error, Introspection, Pass, Refusal, Scopes, Session,
+    wire::{
+        Client, Reply, RequestBody, RequestHead, Surface,
+        body::{BadRequest, Form},
+        client::Presented,
+        credentials,
+    },
+};
+
+/// Parameters of the token endpoint that are not the authenticator's business.
+const TOKEN_PARAMETERS: [&str; 7] = [
+    "grant_type",
+    "username",
+    "password",
+    "scope",
+    "client_id",
+    "client_secret",
+    "refresh_token",
+];
+
+/// Why a request of an OAuth client is not served.
+enum Denied {
+    Refused(Error),
+    Bad(BadRequest),
+    Other(Reply),
+}
+
+impl From<Error> for Denied {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<Refusal> for Denied {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal.into())
+    }
+}
+
+impl From<BadRequest> for Denied {
+    fn from(bad: BadRequest) -> Self {
+        Self::Bad(bad)
+    }
+}
+
+impl Endpoints {
+    pub(super) async fn token(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
+        self.served(self.granted(head, body).await)
+    }
+
+    /// RFC 6749 §4.3.2 and §6. Never touches cookies.
+    async fn granted(
+        &self,
+        head: &RequestHead<'_>,
+        body: RequestBody<'_>,
+    ) -> Result<Reply, Denied> {
+        let (client, form) = self.authenticated(head, body)?;
+        let authority = &self.inner.authority;
+        let grant_type = form.required("grant_type")?;
+        let scopes = scopes(&form)?;
+        let issued = match grant_type {
+            "refresh_token" => {
+                let token = form.required("refresh_token")?;
+                authority
+                    .refresh_as(client.id(), token, scopes.as_ref())
+                    .await
+            }
+            "password" if self.offers_passwords() => {
+                if !client.may_use_passwords() {
+                    let description = "this client may not use this grant type";
+                    let error = "unauthorized_client";
+                    return Err(Denied::Other(Reply::error(400, error, description, error)));
+                }
+                let (username, password) = (form.required("username")?, form.required("password")?);
+                let credentials =
+                    Credentials::new(username, password).with_extra(form.others(&TOKEN_PARAMETERS));
+                authority
+                    .login_as(client.id(), &credentials, head.device(), scopes.as_ref())
+                    .await
+            }
+            _ => {
+                let description = "this grant type is not offered here";
+                let error = "unsupported_grant_type";
+                return Err(Denied::Other(Reply::error(400, error, description, error)));
+            }
+        };
+        Ok(self.tokens(issued, Delivery::Body, Surface::OAuth))
+    }
+
+    pub(super) async fn revoke(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
+        let revoked = async {
+            let (client, form) = self.authenticated(head, body)?;
+            // What kind of token it is, it says itself: the hint is not needed.
+            let token = form.required("token")?;
+            self.inner.authority.revoke(client.id(), token).await?;
+            Ok(Reply::empty(200))
+        };
+        self.served(revoked.await)
+    }
+
+    pub(super) async fn introspect(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
+        if let (Ok(Some(bearer)), Some(scopes)) =
+            (credentials::bearer(head), &self.inner.introspection_scopes)
+        {
+            let demand = Demand::new().scopes(scopes.clone());
+            let verifier = self.inner.authority.verifier();
+            if let Err(error) = verifier.verify(bearer, &demand).await {
+                return self.refuse(&error, Surface::Resource);
+            }
+            let introspected = async {
+                let form = body.form(head)?;
+                self.introspected(&form).await
+            };
+            return self.served(introspected.await);
+        }
+        let introspected = async {
+            let (client, form) = self.authenticated(head, body)?;
+            if !client.is_confidential() {
+                return Err(Refusal::InvalidClient.into());
+            }
+            self.introspected(&form).await
+        };
+        self.served(introspected.await)
+    }
+
+    async fn introspected(&self, form: &Form) -> Result<Reply, Denied> {
+        let token = form.required("token")?;
+        let body = match self.inner.authority.introspect(token).await? {
+            Introspection::Inactive => json!({ "active": false }),
+            Introspection::AccessToken(pass) => self.active_access_token(&pass),
+            Introspection::RefreshToken(session) => self.active_refresh_token(&session),
+        };
+        Ok(Reply::json(200, &body))
+    }
+
+    /// RFC 7662 §2.2.
+    fn active_access_token(&self, pass: &Pass) -> Value {
+        let policy = self.inner.authority.verifier().policy();
+        let standard = json!({
+            "active": true,
+            "token_type": "Bearer",
+            "iss": policy.issuer,
+            "aud": policy.audience,
+            "sub": pass.subject().as_str(),
+            "client_id": pass.client_id().as_str(),
+            "scope": pass.scopes().as_str(),
+            "iat": pass.issued_at().unix_secs(),
+            "exp": pass.expires_at().unix_secs(),
+            "jti": pass.token_id().to_string(),
+            "sid": pass.session_id().to_string(),
+            "auth_time": pass.authenticated_at().unix_secs(),
+        });
+        let mut members: Map<String, Value> = pass.custom().clone();
+        if let Value::Object(standard) = standard {
+            members.extend(standard);
+        }
+        members.into()
+    }
+
+    fn active_refresh_token(&self, session: &Session) -> Value {
+        json!({
+            "active": true,
+            "iss": self.inner.authority.verifier().policy().issuer,
+            "sub": session.subject().as_str(),
+            "client_id": session.client.as_str(),
+            "scope": session.grant.granted_scopes().as_str(),
+            "iat": session.created_at.unix_secs(),
+            "exp": session.idle_expires_at.unix_secs(),
+            "sid": session.id.to_string(),
+            "auth_time": session.authenticated_at.unix_secs(),
+        })
+    }
+
+    /// Who asks, and what: the client authenticated by HTTP Basic or in the form, and the form (RFC 6749
+    /// §2.3.1). One that says nothing of itself is the application's own.
+    fn authenticated(
+        &self,
+        head: &RequestHead<'_>,
+        body: RequestBody<'_>,
+    ) -> Result<(&Client, Form), Denied> {
+        let by_header = match Presented::basic(head)? {
+            Some(presented) => Some(self.client_of(&presented)?),
+            None => None,
+        };
+        let form = body.form(head)?;
+        let (id, secret) = (form.get("client_id"), form.get("client_secret"));
+        let client = match (by_header, id) {
+            // More than one way at a time, or two clients, leaves open who it is.
+            (Some(_), _) if secret.is_some() => return Err(Refusal::Ambiguous.into()),
+            (Some(client), Some(id)) if client.id().as_str() != id => {
+                return Err(Refusal::Ambiguous.into());
+            }
+            (Some(client), _) => client,
+            (None, Some(id)) => {
+                let presented = Presented::in_body(id.to_owned(), secret.map(str::to_owned));
+                self.client_of(&presented)?
+            }
+            (None, None) if secret.is_some() => return Err(Refusal::InvalidClient.into()),
+            (None, None) => self.own_client().ok_or(Refusal::InvalidClient)?,
+        };
+        Ok((client, form))
+    }
+
+    fn client_of(&self, presented: &Presented) -> Result<&Client, Refusal> {
+        let mut clients = self.inner.clients.iter();
+        let named = clients.find(|client| presented.names(client));
+        named
+            .filter(|client| client.is_proved_by(presented))
+            .ok_or_else(|| {
+                tracing::info!(
+                    target: "gatepass", reason = Refusal::InvalidClient.reason(), "client.refused"
+                );
+                Refusal::InvalidClient
+            })
+    }
+
+    fn own_client(&self) -> Option<&Client> {
+        self.inner.clients.first()
+    }
+
+    pub(super) fn offers_passwords(&self) -> bool {
+        self.has_login() && self.inner.clients.iter().any(Client::may_use_passwords)
+    }
+
+    fn served(&self, served: Result<Reply, Denied>) -> Reply {
+        match served {
+            Ok(reply) | Err(Denied::Other(reply)) => reply,
+            Err(Denied::Bad(bad)) => bad.into(),
+            Err(Denied::Refused(error)) => self.refuse(&error, Surface::OAuth),
+        }
+    }
+}
+
+/// The scopes that are asked for, if any are. None that could not be a scope was ever granted.
+fn scopes(form: &Form) -> Result<Option<Scopes>, Refusal> {
+    let asked = form.get("scope").map(Scopes::parse).transpose();
+    asked.map_err(|_| Refusal::ScopeNotGranted)
+}

@@ -1,0 +1,135 @@
+//! Logout, and the list of sessions.
+
+use serde_json::{Value, json};
+
+use super::{Endpoints, session_id};
+use crate::{
+    Error, Pass, Refusal, Session, SessionId,
+    wire::{
+        Reply, RequestBody, RequestHead, Surface,
+        cookie::{self, Kind},
+        credentials::{self, Source},
+    },
+};
+
+impl Endpoints {
+    pub(super) async fn logout(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
+        let (source, ended) = match credentials::bearer(head) {
+            Err(refusal) => (Source::Bearer, Err(refusal.into())),
+            Ok(Some(token)) => (Source::Bearer, self.inner.authority.logout(token).await),
+            Ok(None) if body.is_empty() => (Source::Cookie, self.logout_by_cookie(head).await),
+            Ok(None) => {
+                let token = body
+                    .json_object(head)
+                    .and_then(|mut members| members.take_optional_text("refresh_token"));
+                match token {
+                    Ok(Some(token)) => (Source::Bearer, self.inner.authority.logout(&token).await),
+                    Ok(None) => (Source::Cookie, self.logout_by_cookie(head).await),
+                    Err(bad) => return bad.into(),
+                }
+            }
+        };
+        self.ended(source, ended)
+    }
+
+    /// Ends the session of the cookies. Either will do, so that one which a browser has lost or garbled
+    /// keeps nobody logged in.
+    async fn logout_by_cookie(&self, head: &RequestHead<'_>) -> Result<(), Error> {
+        let policy = self.browser_policy();
+        let mut refused = Refusal::Missing;
+        for kind in [Kind::Refresh, Kind::Access] {
+            match cookie::token(kind, head, policy) {
+                Ok(None) => {}
+                Ok(Some(token)) => match self.inner.authority.logout(token).await {
+                    Err(Error::Refused(refusal)) => refused = refusal,
+                    ended => return ended,
+                },
+                Err(Refusal::CrossSite) => return Err(Refusal::CrossSite.into()),
+                Err(refusal) => refused = refusal,
+            }
+        }
+        Err(refused.into())
+    }
+
+    pub(super) async fn logout_all(&self, head: &RequestHead<'_>) -> Reply {
+        let (source, owner) = self.owner(head).await;
+        let ended = async {
+            self.inner
+                .authority
+                .logout_all(owner?.subject())
+                .await
+                .map(drop)
+        };
+        self.ended(source, ended.await)
+    }
+
+    pub(super) async fn sessions(&self, head: &RequestHead<'_>) -> Reply {
+        let (_, owner) = self.owner(head).await;
+        let listed = async {
+            let pass = owner?;
+            let sessions = self.inner.authority.sessions(pass.subject()).await?;
+            let listed: Vec<_> = sessions
+                .iter()
+                .map(|session| listed(session, &pass))
+                .collect();
+            Ok(listed)
+        };
+        match listed.await {
+            Ok(sessions) => Reply::json(200, &json!({ "sessions": sessions })),
+            Err(error) => self.refuse(&error, Surface::Resource),
+        }
+    }
+
+    pub(super) async fn end_others(&self, head: &RequestHead<'_>) -> Reply {
+        let (_, owner) = self.owner(head).await;
+        let ended = async { self.inner.authority.logout_others(&owner?).await.map(drop) };
+        match ended.await {
+            Ok(()) => Reply::empty(204),
+            Err(error) => self.refuse(&error, Surface::Resource),
+        }
+    }
+
+    pub(super) async fn end_one(&self, head: &RequestHead<'_>) -> Reply {
+        let (_, owner) = self.owner(head).await;
+        let below = head.path().strip_prefix(&self.inner.mount);
+        let id = below.and_then(session_id).unwrap_or_default();
+        let ended = async {
+            let pass = owner?;
+            // What is no session id is nobody's session.
+            let Ok(id) = id.parse::<SessionId>() else {
+                return Ok(false);
+            };
+            self.inner
+                .authority
+                .end_session_of(pass.subject(), id)
+                .await
+        };
+        match ended.await {
+            Ok(true) => Reply::empty(204),
+            Ok(false) => Reply::error(404, "not_found", "you have no such session", "not_found"),
+            Err(error) => self.refuse(&error, Surface::Resource),
+        }
+    }
+
+    /// The answer to a logout: alone what ends the browser's own session makes it forget its cookies.
+    fn ended(&self, source: Source, ended: Result<(), Error>) -> Reply {
+        match (ended, source) {
+            (Ok(()), Source::Bearer) => Reply::empty(204),
+            (Ok(()), Source::Cookie) => self.clearing(Reply::empty(204)),
+            (Err(error), _) => self.refuse(&error, Surface::Resource),
+        }
+    }
+}
+
+fn listed(session: &Session, pass: &Pass) -> Value {
+    json!({
+        "id": session.id.to_string(),
+        "created_at": session.created_at.to_string(),
+        "last_seen_at": session.last_seen_at.to_string(),
+        "expires_at": session.idle_expires_at.to_string(),
+        "device": session.grant.device_label(),
+        "user_agent": session.device.user_agent,
+        "address": session.device.address,
+        "current": session.id == pass.session_id(),
+    })
+}
