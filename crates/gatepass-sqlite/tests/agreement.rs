@@ -11,8 +11,8 @@ use std::{num::NonZeroU32, time::Duration};
 
 use gatepass::{
     Advance, AdvanceCause, Begun, ClientId, Clock, Cursor, Device, EndReason, EndTarget,
-    Generation, Grant, MemoryStore, NewSession, Pull, Recover, Revocation, RevokeToken, Revoked,
-    Scopes, Session, SessionId, SessionStore, Subject, Timestamp, TokenId,
+    Generation, Grant, MemoryStore, NewSession, Pull, Recover, Renew, Revocation, RevokeToken,
+    Revoked, Scopes, Session, SessionId, SessionStore, Subject, Timestamp, TokenId,
 };
 use gatepass_sqlite::SqliteStore;
 use gatepass_testkit::ManualClock;
@@ -22,8 +22,9 @@ use proptest::{collection::vec, option, prelude::*};
 #[derive(Clone, Debug)]
 enum Step {
     Begin(u8, u8, Option<NonZeroU32>),
-    Advance(u8, u8, u32, u32, Option<u8>, u16),
+    Advance(u8, u8, u32, u32, AdvanceCause, Option<u8>, u16),
     Recover(u8, u8, u32, Option<u8>, u16),
+    Renew(u8, u8, Option<u8>, u16),
     Load(u8),
     End(u8, u8, u8),
     Revoke(u8, u8, u16),
@@ -36,16 +37,28 @@ enum Step {
     SetBack(u16),
 }
 
+fn cause() -> impl Strategy<Value = AdvanceCause> {
+    prop_oneof![
+        3 => Just(AdvanceCause::Refresh),
+        1 => Just(AdvanceCause::Resume),
+        1 => Just(AdvanceCause::Reauthenticate),
+    ]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let session = || 0..6_u8;
     let ttl = || 1..2000_u16;
     prop_oneof![
         6 => (session(), 0..2_u8, option::of((1..4_u32).prop_map(|n| NonZeroU32::new(n).unwrap())))
             .prop_map(|(s, c, max)| Step::Begin(s, c, max)),
-        12 => (session(), 0..2_u8, 0..4_u32, 1..3_u32, option::of(0..3_u8), ttl())
-            .prop_map(|(s, c, from, by, grant, ttl)| Step::Advance(s, c, from, by, grant, ttl)),
+        12 => (session(), 0..2_u8, 0..4_u32, 1..3_u32, cause(), option::of(0..3_u8), ttl())
+            .prop_map(|(s, c, from, by, cause, grant, ttl)| {
+                Step::Advance(s, c, from, by, cause, grant, ttl)
+            }),
         4 => (session(), 0..2_u8, 0..4_u32, option::of(0..3_u8), ttl())
             .prop_map(|(s, c, of, grant, ttl)| Step::Recover(s, c, of, grant, ttl)),
+        4 => (session(), 0..2_u8, option::of(0..3_u8), ttl())
+            .prop_map(|(s, c, grant, ttl)| Step::Renew(s, c, grant, ttl)),
         2 => session().prop_map(Step::Load),
         3 => (session(), 0..4_u8, 0..8_u8).prop_map(|(s, how, why)| Step::End(s, how, why)),
         4 => (session(), any::<u8>(), ttl()).prop_map(|(s, t, ttl)| Step::Revoke(s, t, ttl)),
@@ -134,14 +147,14 @@ impl<S: SessionStore> World<'_, S> {
                 let Begun { session, ended } = self.store.begin(new).await.unwrap();
                 Answer::Begun(session, ended)
             }
-            Step::Advance(number, by, behind, by_generations, new, ttl) => {
+            Step::Advance(number, by, behind, by_generations, cause, new, ttl) => {
                 let from = self.generation(number, behind).await;
                 let advance = Advance {
                     id: session_id(number),
                     client: client(by),
                     from,
                     to: Generation::new(from.get() + by_generations),
-                    cause: AdvanceCause::Refresh,
+                    cause,
                     grant: new.map(|new| grant(subject(number), new)),
                     idle_ttl: secs(ttl),
                     access_ttl: secs(ttl / 2),
@@ -157,6 +170,15 @@ impl<S: SessionStore> World<'_, S> {
                     access_ttl: secs(ttl),
                 };
                 Answer::Session(self.store.recover(recover).await.unwrap())
+            }
+            Step::Renew(number, by, new, ttl) => {
+                let renew = Renew {
+                    id: session_id(number),
+                    client: client(by),
+                    grant: new.map(|new| grant(subject(number), new)),
+                    access_ttl: secs(ttl),
+                };
+                Answer::Session(self.store.renew(renew).await.unwrap())
             }
             Step::Load(number) => {
                 let (session, time) = self.store.load(session_id(number)).await.unwrap();

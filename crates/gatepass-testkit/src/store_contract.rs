@@ -12,6 +12,7 @@
 )]
 
 mod beginning;
+mod continuing;
 mod ending;
 mod given;
 mod logging;
@@ -20,7 +21,7 @@ mod refreshing;
 
 #[cfg(test)]
 pub(crate) use self::given::{begin_one, ended};
-pub use self::{beginning::*, ending::*, logging::*, purging::*, refreshing::*};
+pub use self::{beginning::*, continuing::*, ending::*, logging::*, purging::*, refreshing::*};
 
 /// Expands to one test for each claim of the contract, for a store that the given function makes.
 ///
@@ -67,6 +68,14 @@ macro_rules! store_contract {
             a_recovery_is_idempotent
             a_recovery_that_does_not_fit_changes_nothing
             a_recovery_writes_a_changed_grant
+
+            a_session_that_idled_too_long_is_resumed
+            a_new_authentication_is_remembered
+            nothing_goes_on_with_a_session_that_is_over
+            a_renewal_changes_access_and_nothing_else
+            a_renewal_writes_a_changed_grant
+            a_renewal_postpones_the_purge
+            no_renewal_succeeds_after_an_end_returned
 
             an_end_is_logged_in_the_same_act
             every_reason_is_kept
@@ -120,6 +129,7 @@ mod tests {
         let mounted = include_str!("store_contract.rs");
         let sources = [
             include_str!("store_contract/beginning.rs"),
+            include_str!("store_contract/continuing.rs"),
             include_str!("store_contract/ending.rs"),
             include_str!("store_contract/logging.rs"),
             include_str!("store_contract/purging.rs"),

@@ -4,8 +4,8 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use gatepass::{
     Advance, AdvanceCause, ClientId, Cursor, Device, EndReason, EndTarget, Grant, NewSession, Pull,
-    Random, Recover, Revocation, RevokeToken, Revoked, Scopes, Session, SessionId, SessionStore,
-    Subject, SystemRandom, Timestamp, TokenId,
+    Random, Recover, Renew, Revocation, RevokeToken, Revoked, Scopes, Session, SessionId,
+    SessionStore, Subject, SystemRandom, Timestamp, TokenId,
 };
 
 use crate::ManualClock;
@@ -188,6 +188,16 @@ pub(super) fn recovery_of(session: &Session) -> Recover {
         id: session.id,
         client: session.client.clone(),
         generation: session.generation,
+        grant: None,
+        access_ttl: ACCESS_TTL,
+    }
+}
+
+/// The renewal of an access token of `session`.
+pub(super) fn renewal_of(session: &Session) -> Renew {
+    Renew {
+        id: session.id,
+        client: session.client.clone(),
         grant: None,
         access_ttl: ACCESS_TTL,
     }

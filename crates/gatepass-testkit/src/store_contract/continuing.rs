@@ -1,0 +1,214 @@
+//! Going on with a session by other means than its refresh token alone.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use gatepass::{Advance, AdvanceCause, Clock, Renew, Session, SessionStore};
+
+use super::given::{
+    ABSOLUTE_TTL, ACCESS_TTL, DAY, Given, HOUR, IDLE_TTL, MILLISECOND, MINUTE, advance_of,
+    changed_grant, client, new_session, renewal_of, session_id, subject,
+};
+use crate::ManualClock;
+
+fn caused_by(cause: AdvanceCause, session: &Session) -> Advance {
+    Advance {
+        cause,
+        ..advance_of(session)
+    }
+}
+
+/// A session that only idled too long goes on where its access token speaks for it, as one that was
+/// refreshed, and otherwise does not.
+pub async fn a_session_that_idled_too_long_is_resumed<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let session = given.begin("alice").await;
+    given.clock.advance(IDLE_TTL + HOUR);
+    let refused = given.store.advance(advance_of(&session)).await.unwrap();
+    assert_eq!(refused, None);
+
+    let now = given.clock.now();
+    let resume = caused_by(AdvanceCause::Resume, &session);
+    let resumed = given.store.advance(resume).await.unwrap().unwrap();
+    let expected = Session {
+        generation: session.generation.next(),
+        spent: [Some(now), None, None, None],
+        last_seen_at: now,
+        idle_expires_at: now + IDLE_TTL,
+        access_until: now + ACCESS_TTL,
+        ..session
+    };
+    assert_eq!(resumed, expected);
+    assert_eq!(given.load(&resumed).await, expected);
+}
+
+/// A user who has proved again who it is, has done so now, for every later token of the session.
+pub async fn a_new_authentication_is_remembered<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let session = given.begin("alice").await;
+    for idled in [HOUR, IDLE_TTL + HOUR] {
+        let before = given.load(&session).await;
+        given.clock.advance(idled);
+        let now = given.clock.now();
+        let cause = AdvanceCause::Reauthenticate;
+        let advanced = given.store.advance(caused_by(cause, &before)).await;
+        let advanced = advanced.unwrap().unwrap();
+        assert_eq!(advanced.authenticated_at, now);
+        assert_eq!(advanced.generation, before.generation.next());
+        assert_eq!(given.load(&session).await, advanced);
+
+        given.clock.advance(MINUTE);
+        let refreshed = given.store.advance(advance_of(&advanced)).await;
+        assert_eq!(refreshed.unwrap().unwrap().authenticated_at, now);
+        assert_eq!(given.load(&session).await.authenticated_at, now);
+    }
+}
+
+/// Neither brings back a session that has ended, or is past its absolute end.
+pub async fn nothing_goes_on_with_a_session_that_is_over<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let (ended, _) = given.ended("alice").await;
+    let old = given.begin("alice").await;
+    let foreign = given.begin("bob").await;
+    let refuse = async |session: &Session, why: &str| {
+        let before = given.find(session.id).await;
+        for cause in [AdvanceCause::Resume, AdvanceCause::Reauthenticate] {
+            let advanced = given.store.advance(caused_by(cause, session)).await;
+            assert_eq!(advanced.unwrap(), None, "{cause:?}: {why}");
+        }
+        let renewed = given.store.renew(renewal_of(session)).await.unwrap();
+        assert_eq!(renewed, None, "a renewal: {why}");
+        assert_eq!(given.find(session.id).await, before, "{why}");
+    };
+    refuse(&ended, "it has ended").await;
+    let mut never = foreign.clone();
+    never.id = session_id(&subject("bob"));
+    refuse(&never, "it was never begun").await;
+    let mut others = foreign;
+    others.client = client("another");
+    refuse(&others, "it is another client's").await;
+    given.clock.advance(ABSOLUTE_TTL);
+    refuse(&old, "it is past its absolute end").await;
+}
+
+/// A renewal lets a later access token live, and changes nothing else: it is no refresh.
+pub async fn a_renewal_changes_access_and_nothing_else<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let session = given.begin("alice").await;
+    for passed in [MINUTE, IDLE_TTL] {
+        given.clock.advance(passed);
+        let renewed = given.store.renew(renewal_of(&session)).await;
+        let expected = Session {
+            access_until: given.clock.now() + ACCESS_TTL,
+            ..session.clone()
+        };
+        assert_eq!(renewed.unwrap().as_ref(), Some(&expected));
+        assert_eq!(given.load(&session).await, expected);
+    }
+    // It goes no further than the session does, and takes nothing back.
+    given
+        .clock
+        .advance(ABSOLUTE_TTL - IDLE_TTL - MINUTE - MILLISECOND);
+    let renewed = given.store.renew(renewal_of(&session)).await;
+    assert_eq!(
+        renewed.unwrap().unwrap().access_until,
+        session.absolute_expires_at
+    );
+    given.clock.step_wall_back(DAY);
+    let renewed = given.store.renew(renewal_of(&session)).await;
+    assert_eq!(
+        renewed.unwrap().unwrap().access_until,
+        session.absolute_expires_at
+    );
+}
+
+/// A grant that was read anew at a renewal replaces the old one.
+pub async fn a_renewal_writes_a_changed_grant<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let session = given.begin("alice").await;
+    let grant = changed_grant(session.subject());
+    let renew = Renew {
+        grant: Some(grant.clone()),
+        ..renewal_of(&session)
+    };
+    let renewed = given.store.renew(renew).await.unwrap().unwrap();
+    assert_eq!(renewed.grant, grant);
+    assert_eq!(renewed.access_until, given.clock.now() + HOUR);
+    assert_eq!(given.load(&session).await, renewed);
+}
+
+/// A session whose access token was renewed is kept as long as that could be good, however long it idled.
+pub async fn a_renewal_postpones_the_purge<S: SessionStore>(fresh: impl AsyncFn(ManualClock) -> S) {
+    let given = Given::fresh(fresh).await;
+    let session = given.begin("alice").await;
+    given.clock.advance(IDLE_TTL);
+    let renewed = given.store.renew(renewal_of(&session)).await;
+    let renewed = renewed.unwrap().unwrap();
+    given.advance_to(session.purge_at());
+    assert_eq!(given.purge().await, 0);
+    given.advance_to(renewed.purge_at());
+    assert_eq!(given.purge().await, 1);
+}
+
+/// Whatever a renewal that raced with the end of its session was acknowledged, the revocation covers it.
+pub async fn no_renewal_succeeds_after_an_end_returned<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    for _ in 0..4 {
+        let session = given
+            .store
+            .begin(new_session("alice"))
+            .await
+            .unwrap()
+            .session;
+        let ended = Arc::new(AtomicBool::new(false));
+        let renewed = Arc::new(AtomicBool::new(false));
+        let renewing = (0..64).map(|_| {
+            let (store, clock) = (Arc::clone(&given.store), given.clock.clone());
+            let (ended, renewed) = (Arc::clone(&ended), Arc::clone(&renewed));
+            let session = session.clone();
+            tokio::spawn(async move {
+                let mut acknowledged = session.access_until;
+                loop {
+                    clock.advance(MILLISECOND);
+                    let late = ended.load(Ordering::SeqCst);
+                    let answer = store.renew(renewal_of(&session)).await.unwrap();
+                    if let Some(session) = answer {
+                        assert!(!late, "renewed after its end had returned");
+                        acknowledged = session.access_until;
+                        renewed.store(true, Ordering::SeqCst);
+                    } else if late {
+                        return acknowledged;
+                    }
+                }
+            })
+        });
+        let renewing = Vec::from_iter(renewing);
+        while !renewed.load(Ordering::SeqCst) {
+            tokio::task::yield_now().await;
+        }
+        let revocations = given.end(&session).await;
+        ended.store(true, Ordering::SeqCst);
+        for task in renewing {
+            let acknowledged = task.await.unwrap();
+            assert!(acknowledged <= revocations[0].until);
+        }
+        assert_eq!(
+            given.load(&session).await.access_until,
+            revocations[0].until
+        );
+    }
+}
