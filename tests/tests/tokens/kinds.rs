@@ -6,9 +6,8 @@ use super::*;
 async fn each_kind_of_token_is_refused_as_the_other() {
     for rig in Rig::both().await {
         let refresh = rig.issued.refresh_token.as_str();
-        rig.refuses("a refresh token", refresh, Refusal::WrongType)
+        rig.refuses("a refresh token", refresh, &Refusal::WrongType)
             .await;
-        rig.refuses("its prefix", "gpr_", Refusal::WrongType).await;
         for token in [rig.good().to_owned(), format!("gpr_{}", rig.good())] {
             let refused = rig.authority.refresh(&token).await;
             let expected = if token.starts_with("gpr_") {
@@ -27,32 +26,10 @@ async fn each_kind_of_token_is_refused_as_the_other() {
 }
 
 #[tokio::test]
-async fn a_forged_token_logs_nobody_out() {
-    for rig in Rig::both().await {
-        let stranger = rig.forge.stranger();
-        let claims = rig.claims().to_string();
-        let forged = [
-            stranger.token(rig.header().to_string(), &claims),
-            stranger.token(stranger.header().to_string(), &claims),
-            rig.with_claims(&rig.claims().with("iss", r#""https://evil.example""#)),
-            rig.with_claims(&rig.claims().with("aud", r#""other""#)),
-            rig.with_header(&rig.header().with("typ", r#""JWT""#)),
-        ];
-        for token in forged {
-            rig.counts.reset();
-            let refused = rig.authority.logout(&token).await;
-            assert!(matches!(refused, Err(Error::Refused(_))), "{refused:?}");
-            assert_eq!(rig.counts.total(), 0, "the store was asked about {token}");
-        }
-        rig.accepts("afterwards", rig.good()).await;
-    }
-}
-
-#[tokio::test]
 async fn a_refresh_token_of_another_installation_is_of_an_unknown_key() {
     let store = CountingStore::new(MemoryStore::with_clock(ManualClock::new()));
     let counts = store.counts();
-    let theirs = Authority::builder(forge::ISSUER, forge::AUDIENCE, master(2), store)
+    let theirs = Authority::builder(ISSUER, AUDIENCE, master(2), store)
         .build()
         .await
         .unwrap();
