@@ -1,7 +1,7 @@
 //! Keys for RustCrypto, which jsonwebtoken prepares for every call: what it makes of one cannot be
 //! kept, since it is not `Send`.
 
-use jsonwebtoken::{Algorithm as Jwa, DecodingKey, EncodingKey};
+use jsonwebtoken::{Algorithm as Jwa, DecodingKey, DecodingKeyKind, EncodingKey};
 
 pub(super) use jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER;
 
@@ -65,6 +65,13 @@ impl Verifier {
 
     /// Whether `signature` is one of `message`.
     pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        // RFC 8017 §5.2.2. Under PSS the crate `rsa` would take a number beyond the modulus for what
+        // is left of it.
+        if let DecodingKeyKind::RsaModulusExponent { n, .. } = self.key.kind()
+            && (signature.len() != n.len() || signature >= n.as_slice())
+        {
+            return false;
+        }
         (DEFAULT_PROVIDER.verifier_factory)(&self.algorithm, &self.key)
             .is_ok_and(|verifier| verifier.verify(message, &signature.to_vec()).is_ok())
     }
