@@ -62,7 +62,7 @@ pub(crate) struct Forge {
 }
 
 enum Signer {
-    Hmac(hmac::Key),
+    Hmac(Box<hmac::Key>),
     Rsa(RsaKeyPair, &'static dyn RsaEncoding),
     Ec(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
@@ -101,7 +101,7 @@ impl Forge {
         };
         let of_ec =
             |signing| Signer::Ec(EcdsaKeyPair::from_pkcs8(signing, &der_of(material)).unwrap());
-        let of_hmac = |hash| Signer::Hmac(hmac::Key::new(hash, material));
+        let of_hmac = |hash| Signer::Hmac(Box::new(hmac::Key::new(hash, material)));
         let signer = match algorithm.name() {
             "HS256" => of_hmac(hmac::HMAC_SHA256),
             "HS384" => of_hmac(hmac::HMAC_SHA384),

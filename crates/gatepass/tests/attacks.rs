@@ -1,0 +1,45 @@
+//! The attack tokens of `tests/`, against whichever backend is built in.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../../../tests/tests/forge/mod.rs"]
+mod forge;
+
+#[path = "../../../tests/tests/tokens/attacks/mod.rs"]
+mod attacks;
+
+use attacks::{Table, Victim};
+use forge::{AUDIENCE, ISSUER, master};
+use gatepass::{Algorithm, Authority, Demand, Device, Error, Grant, MemoryStore, Subject};
+
+#[tokio::test]
+async fn every_attack_is_refused_with_this_backend_too() {
+    for algorithm in Algorithm::ALL {
+        let authority = Authority::builder(ISSUER, AUDIENCE, master(1), MemoryStore::new());
+        let authority = authority.keys(Victim::keys(algorithm));
+        let authority = authority.build().await.unwrap();
+        let grant = Grant::new(Subject::new("alice").unwrap());
+        let issued = authority.issue(grant, Device::default()).await.unwrap();
+        let (verifier, demand) = (authority.verifier(), Demand::new());
+        let table = Table::of(&Victim::new(algorithm, &issued));
+        for control in table.controls {
+            let verified = verifier.verify(&control.token, &demand).await;
+            assert!(
+                verified.is_ok(),
+                "{algorithm}, {}: {verified:?}",
+                control.name
+            );
+        }
+        for attack in table.attacks {
+            let name = format!("{algorithm}, {}", attack.name);
+            match verifier.verify(&attack.token, &demand).await {
+                Err(Error::Refused(refusal)) => assert_eq!(refusal, attack.reason, "{name}"),
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+    }
+}
