@@ -2,7 +2,7 @@
 //!
 //! A table is made for one victim, whose key is of one algorithm; what differs from kind to kind of
 //! keys is in [`signature`].
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 
 mod algorithm;
 mod brought;
