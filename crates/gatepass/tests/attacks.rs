@@ -1,4 +1,5 @@
-//! The attack tokens of `tests/`, against whichever backend is built in.
+//! The attack tokens of `tests/`, which are tried there with AWS-LC, against the other backend.
+#![cfg(not(feature = "aws_lc_rs"))]
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
