@@ -519,7 +519,7 @@ async fn no_debug_and_no_display_shows_a_secret() {
     }
     shown.debug(&[&MasterSecret::from_bytes(PASSWORD.as_bytes()).unwrap_err()]);
     shown.debug(&[&SigningKey::hs256(PASSWORD.as_bytes()).unwrap_err()]);
-    shown.debug(&[&SigningKey::ed25519_pem(SECRET).unwrap_err()]);
+    shown.debug(&[&SigningKey::from_any_pem(SECRET).unwrap_err()]);
 
     // The wire: heads, bodies and replies.
     let endpoints = Endpoints::builder(node.clone()).build().unwrap();

@@ -20,7 +20,7 @@
 //! use gatepass_sqlite::SqliteStore;
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let key = VerifyingKey::ed25519_pem(&std::fs::read("public.pem")?)?;
+//! let key = VerifyingKey::from_any_pem(&std::fs::read("public.pem")?)?;
 //! let log = SqliteStore::open("/var/lib/shop/sessions.db")?;
 //! let keys = KeySet::verifying([key]);
 //! let verifier = Verifier::builder("https://shop.example", "shop-api", keys, log).build().await?;

@@ -53,8 +53,33 @@ impl VerifyingKey {
     /// [`KeyError::Pem`] if it is not exactly one key, [`KeyError::PrivateKey`] if it is a private one,
     /// [`KeyError::WrongKind`] if `algorithm` does not go with it, and what else is wrong with it.
     pub fn from_pem(algorithm: Algorithm, pem: &[u8]) -> Result<Self, KeyError> {
-        let material = Material::from_pem(pem, "a public key")?;
-        Self::asymmetric(algorithm, material.public()?, None)
+        Self::asymmetric(algorithm, Self::public_of_pem(pem)?, None)
+    }
+
+    /// The public key in this PEM text, of whichever kind, used with the algorithm that is usual for
+    /// it, as for a JWK without `alg`: EdDSA for Ed25519, ES256 for P-256, ES384 for P-384, and RS256
+    /// for RSA. Its id is its RFC 7638 thumbprint.
+    ///
+    /// ```
+    /// use gatepass::{Algorithm, VerifyingKey};
+    ///
+    /// let key = VerifyingKey::from_any_pem(b"-----BEGIN PUBLIC KEY-----
+    /// MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
+    /// -----END PUBLIC KEY-----")?;
+    /// assert_eq!(key.algorithm(), Algorithm::EdDsa);
+    /// # Ok::<(), gatepass::KeyError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`from_pem`](Self::from_pem), but for [`KeyError::WrongKind`].
+    pub fn from_any_pem(pem: &[u8]) -> Result<Self, KeyError> {
+        let public = Self::public_of_pem(pem)?;
+        Self::asymmetric(public.kind().usual_algorithm(), public, None)
+    }
+
+    fn public_of_pem(pem: &[u8]) -> Result<Public, KeyError> {
+        Material::from_pem(pem, "a public key")?.public()
     }
 
     /// The public key in this DER document (SPKI; PKCS #1 for RSA), used with `algorithm`.
@@ -97,15 +122,6 @@ impl VerifyingKey {
     fn of_jwk(algorithm: Algorithm, jwk: &Jwk) -> Result<Self, KeyError> {
         jwk.check_algorithm(algorithm)?;
         Self::asymmetric(algorithm, jwk.public()?, jwk.id()?)
-    }
-
-    /// The Ed25519 public key in this PEM text (`openssl pkey -pubout`). Its id is its RFC 7638 thumbprint.
-    ///
-    /// # Errors
-    ///
-    /// [`KeyError::Pem`] if it is something else.
-    pub fn ed25519_pem(pem: &[u8]) -> Result<Self, KeyError> {
-        Self::from_pem(Algorithm::EdDsa, pem).map_err(|_| KeyError::Pem("an Ed25519 public key"))
     }
 
     fn asymmetric(
@@ -261,8 +277,23 @@ impl SigningKey {
     /// [`KeyError::Pem`] if it is not exactly one key, [`KeyError::PublicKey`] if it is a public one,
     /// [`KeyError::WrongKind`] if `algorithm` does not go with it, and what else is wrong with it.
     pub fn from_pem(algorithm: Algorithm, pem: &[u8]) -> Result<Self, KeyError> {
-        let material = Material::from_pem(pem, "a private key (PKCS #8, or PKCS #1 for RSA)")?;
-        Self::asymmetric(algorithm, &material.private()?, None)
+        Self::asymmetric(algorithm, &Self::private_of_pem(pem)?, None)
+    }
+
+    /// The private key in this PEM text, of whichever kind, used with the algorithm that is usual for
+    /// it, as for a JWK without `alg`: EdDSA for Ed25519, ES256 for P-256, ES384 for P-384, and RS256
+    /// for RSA. Its id is the RFC 7638 thumbprint of its public key.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_pem`](Self::from_pem), but for [`KeyError::WrongKind`].
+    pub fn from_any_pem(pem: &[u8]) -> Result<Self, KeyError> {
+        let private = Self::private_of_pem(pem)?;
+        Self::asymmetric(private.kind.usual_algorithm(), &private, None)
+    }
+
+    fn private_of_pem(pem: &[u8]) -> Result<Private, KeyError> {
+        Material::from_pem(pem, "a private key (PKCS #8, or PKCS #1 for RSA)")?.private()
     }
 
     /// The private key in this DER document (PKCS #8; PKCS #1 for RSA), used with `algorithm`. Its id is
@@ -290,17 +321,6 @@ impl SigningKey {
             Some(secret) => Self::hmac(algorithm, &secret, jwk.id()?),
             None => Self::asymmetric(algorithm, &jwk.private()?, jwk.id()?),
         }
-    }
-
-    /// The Ed25519 private key in this PEM text (`openssl genpkey -algorithm ed25519`). Its id is
-    /// the RFC 7638 thumbprint of its public key.
-    ///
-    /// # Errors
-    ///
-    /// [`KeyError::Pem`] if it is something else.
-    pub fn ed25519_pem(pem: &[u8]) -> Result<Self, KeyError> {
-        Self::from_pem(Algorithm::EdDsa, pem)
-            .map_err(|_| KeyError::Pem("an Ed25519 private key (PKCS #8)"))
     }
 
     fn asymmetric(

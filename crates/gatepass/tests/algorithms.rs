@@ -5,7 +5,9 @@
 mod common;
 
 use common::{authority, base64url, key, pair, token, unbase64url};
-use gatepass::{Algorithm, Demand, Error, KeyError, KeySet, Refusal, SigningKey, VerifyingKey};
+use gatepass::{
+    Algorithm, Demand, Error, KeyError, KeySet, Refusal, SigningKey, Timestamp, VerifyingKey,
+};
 
 #[tokio::test]
 async fn every_algorithm_signs_what_its_public_key_verifies() {
@@ -296,6 +298,37 @@ fn an_algorithm_goes_with_its_kind_of_key_only() {
         }
         let secret = SigningKey::from_secret(algorithm, common::SECRET);
         assert_eq!(secret.is_ok(), algorithm.is_symmetric(), "{algorithm}");
+    }
+}
+
+#[test]
+fn a_key_of_any_kind_is_used_as_is_usual_for_it() {
+    for algorithm in Algorithm::ALL {
+        let Some((private, public)) = pair(algorithm) else {
+            continue;
+        };
+        let usual = match algorithm.name() {
+            "ES256" | "ES384" | "EdDSA" => algorithm,
+            _ => Algorithm::Rs256,
+        };
+        let signing = SigningKey::from_any_pem(private).unwrap();
+        let verifying = VerifyingKey::from_any_pem(public).unwrap();
+        for key in [signing.verifying_key(), &verifying] {
+            assert_eq!(key.algorithm(), usual);
+            assert_eq!(key.id(), common::key(usual).verifying_key().id());
+        }
+        // A set of keys that do not say theirs agrees.
+        let says = format!(r#","alg":"{usual}""#);
+        let jwk = verifying.to_jwk().unwrap().replace(&says, "");
+        let (set, _) = KeySet::from_jwks(&format!(r#"{{"keys":[{jwk}]}}"#)).unwrap();
+        assert!(!jwk.contains("alg"), "{jwk}");
+        let read = set.jwks(Timestamp::EPOCH);
+        assert!(read.contains(&says), "{read}");
+
+        let refused = SigningKey::from_any_pem(public).map(drop);
+        assert_eq!(refused, Err(KeyError::PublicKey));
+        let refused = VerifyingKey::from_any_pem(private).map(drop);
+        assert_eq!(refused, Err(KeyError::PrivateKey));
     }
 }
 

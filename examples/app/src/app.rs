@@ -3,14 +3,14 @@
 use std::{
     io::{self, Write},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
 use anyhow::{Context, ensure};
 use gatepass::{
-    Authority, Clock, KeySet, MasterSecret, MemoryStore, ReusePolicy, SessionStore, SigningKey,
-    SystemClock, wire::Endpoints,
+    Algorithm, Authority, Clock, KeySet, MasterSecret, MemoryStore, ReusePolicy, SessionStore,
+    SigningKey, SystemClock, wire::Endpoints,
 };
 use gatepass_sqlite::SqliteStore;
 
@@ -164,24 +164,38 @@ fn keys(settings: &Settings, master: &MasterSecret) -> anyhow::Result<KeySet> {
             key.with_context(|| format!("cannot use {path:?}"))?,
         ));
     }
-    let ed25519 = |path: &PathBuf| {
-        SigningKey::ed25519_pem(&secrets::read(path)?).with_context(|| {
-            format!("cannot use {path:?}; make one with: openssl genpkey -algorithm ed25519")
+    let read = |named: &PathBuf| {
+        // `PS256:FILE`. A file whose own name begins so is written `./PS256:FILE`.
+        let explicit = named.to_str().and_then(|text| {
+            let (name, path) = text.split_once(':')?;
+            Some((name.parse::<Algorithm>().ok()?, Path::new(path)))
+        });
+        let path = explicit.map_or(named.as_path(), |(_, path)| path);
+        let content = secrets::read(path)?;
+        let key = match explicit {
+            None => SigningKey::from_any_pem(&content),
+            Some((algorithm, _)) if algorithm.is_symmetric() => {
+                SigningKey::from_secret(algorithm, &content)
+            }
+            Some((algorithm, _)) => SigningKey::from_pem(algorithm, &content),
+        };
+        key.with_context(|| {
+            format!("cannot use {path:?}; make a key with: openssl genpkey -algorithm ed25519")
         })
     };
     let Some((first, others)) = settings.keys.split_first() else {
         return Ok(KeySet::signing(SigningKey::derived(master)));
     };
-    let mut keys = KeySet::signing(ed25519(first)?);
+    let mut keys = KeySet::signing(read(first)?);
     for other in others {
-        keys = keys.announce(ed25519(other)?.verifying_key().clone());
+        keys = keys.announce(read(other)?.verifying_key().clone());
     }
     Ok(keys)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::Path, time::Duration};
+    use std::{fs, time::Duration};
 
     use clap::Parser;
     use gatepass::{Authenticator, Credentials, Device, Error, Issued, Refusal, Reread, Scopes};
@@ -328,6 +342,43 @@ mod tests {
             let error = format!("{:#}", App::start(&settings).await.unwrap_err());
             assert!(error.contains(said), "{error}");
         }
+    }
+
+    #[test]
+    fn a_key_of_any_kind_signs_as_its_name_says_or_as_is_usual() {
+        let keys = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../crates/gatepass/tests/keys"
+        );
+        for (given, signs) in [
+            ("ed25519.pem", "EdDSA"),
+            ("p256.pem", "ES256"),
+            ("p384.pem", "ES384"),
+            ("rsa.pem", "RS256"),
+            ("PS256:rsa.pem", "PS256"),
+            ("ES256:p256.pem", "ES256"),
+            ("HS512:rsa.pem", "HS512"),
+        ] {
+            let given = match given.split_once(':') {
+                Some((algorithm, file)) => format!("{algorithm}:{keys}/{file}"),
+                None => format!("{keys}/{given}"),
+            };
+            let secret = MasterSecret::generate().unwrap();
+            let set = super::keys(&settings(&["--key", &given]), &secret).unwrap();
+            let shown = format!("{set:?}");
+            assert!(
+                shown.to_uppercase().contains(&signs.to_uppercase()),
+                "{shown}"
+            );
+        }
+        let secret = MasterSecret::generate().unwrap();
+        let wrong = format!("ES256:{keys}/rsa.pem");
+        let error = super::keys(&settings(&["--key", &wrong]), &secret).unwrap_err();
+        let error = format!("{error:#}");
+        assert!(
+            error.contains("ES256 needs a key on the curve P-256"),
+            "{error}"
+        );
     }
 
     #[tokio::test]

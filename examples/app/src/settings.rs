@@ -41,7 +41,7 @@ pub struct Settings {
     #[arg(long, env = "GATEPASS_JWT_SECRET_FILE", value_name = "FILE")]
     pub jwt_secret_file: Option<PathBuf>,
 
-    /// An Ed25519 private key (PKCS #8, PEM) to sign with instead. Several: the first signs, all verify
+    /// A private key (PEM) to sign with instead: FILE, or PS256:FILE for an algorithm other than the usual one. Several: the first signs, all verify
     #[arg(
         long = "key",
         env = "GATEPASS_KEY",

@@ -51,7 +51,7 @@ async fn a_refresh_token_of_another_installation_is_of_an_unknown_key() {
 
 #[test]
 fn public_and_private_half_have_one_id() {
-    let private = SigningKey::ed25519_pem(ED25519).unwrap();
-    let public = VerifyingKey::ed25519_pem(ED25519_PUBLIC).unwrap();
+    let private = SigningKey::from_any_pem(ED25519).unwrap();
+    let public = VerifyingKey::from_any_pem(ED25519_PUBLIC).unwrap();
     assert_eq!(private.verifying_key().id(), public.id());
 }

@@ -54,6 +54,17 @@ impl Kind {
             Self::Ed25519 => "an Ed25519 key",
         }
     }
+
+    /// The algorithm of a key that does not say for which one it is.
+    pub(super) const fn usual_algorithm(self) -> Algorithm {
+        match self {
+            Self::Secret => Algorithm::Hs256,
+            Self::Rsa => Algorithm::Rs256,
+            Self::P256 => Algorithm::Es256,
+            Self::P384 => Algorithm::Es384,
+            Self::Ed25519 => Algorithm::EdDsa,
+        }
+    }
 }
 
 impl Algorithm {

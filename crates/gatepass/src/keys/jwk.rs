@@ -96,13 +96,9 @@ impl Jwk {
 
     /// The algorithm that the key is for: the one that it names, or the usual one of its kind.
     pub(super) fn algorithm(&self) -> Result<Algorithm, KeyError> {
-        match (self.text("alg")?, self.kind) {
-            (Some(name), _) => name.parse(),
-            (None, Kind::Secret) => Ok(Algorithm::Hs256),
-            (None, Kind::Rsa) => Ok(Algorithm::Rs256),
-            (None, Kind::P256) => Ok(Algorithm::Es256),
-            (None, Kind::P384) => Ok(Algorithm::Es384),
-            (None, Kind::Ed25519) => Ok(Algorithm::EdDsa),
+        match self.text("alg")? {
+            Some(name) => name.parse(),
+            None => Ok(self.kind.usual_algorithm()),
         }
     }
 

@@ -129,7 +129,7 @@ impl Public {
         }
     }
 
-    fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> Kind {
         match self {
             Self::Rsa { .. } => Kind::Rsa,
             Self::P256(_) => Kind::P256,
