@@ -14,8 +14,8 @@ use serde::{
 use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
-    ClientId, InternalError, KeySet, Pass, Refusal, Scopes, SessionId, SigningKey, Subject,
-    Timestamp, TokenId, VerifyingKey, pass::PassClaims, refresh,
+    Algorithm, ClientId, InternalError, KeySet, Pass, Refusal, Scopes, SessionId, SigningKey,
+    Subject, Timestamp, TokenId, VerifyingKey, pass::PassClaims, refresh,
 };
 
 /// Longest access token in bytes: what a request header may have on common servers.
@@ -98,6 +98,23 @@ pub(crate) fn open_jws(jws: &str, key: &VerifyingKey) -> Result<Vec<u8>, Refusal
     let header = decode(jws.header)?;
     parse::<Header<'_>>(&header)?.check_algorithm(key)?;
     jws.authenticated(key)
+}
+
+/// Whether `token` has the form of an access token that some key could have signed. None is asked for.
+pub(crate) fn check_form(token: &str) -> Result<(), Refusal> {
+    let jws = Jws::split(token)?;
+    let header = decode(jws.header)?;
+    let header: Header<'_> = parse(&header)?;
+    decode(jws.signature)?;
+    let payload = decode(jws.payload)?;
+    if header.kid.is_none() || header.alg.0.parse::<Algorithm>().is_err() {
+        return Err(Refusal::UnknownKey);
+    }
+    if !header.typ.is_some_and(|typ| is_access_token_type(&typ.0)) {
+        return Err(Refusal::WrongType);
+    }
+    let claims: Claims<'_> = parse(&payload)?;
+    claims.into_pass().map(drop).ok_or(Refusal::Malformed)
 }
 
 /// The parts of a JWS in compact serialization (RFC 7515 §7.1), none of which has been believed yet.

@@ -18,6 +18,7 @@ mod error;
 mod grant;
 mod horizon;
 mod ids;
+mod inspect;
 mod keys;
 mod pass;
 mod purge;
@@ -52,6 +53,7 @@ pub use self::{
     error::{Error, GrantError, InternalError, Refusal, StoreError, StoreErrorKind},
     grant::Grant,
     ids::{ClientId, Generation, InvalidId, InvalidName, SessionId, Subject, TokenId},
+    inspect::TokenForm,
     keys::{Algorithm, KeyError, KeySet, SigningKey, SkippedKey, VerifyingKey},
     pass::Pass,
     random::{Random, SystemRandom},

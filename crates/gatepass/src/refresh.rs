@@ -73,27 +73,9 @@ impl RefreshKeys {
 
     /// What `token` says, if it is authentic by a key that is good at `now`.
     pub(crate) fn open(&self, token: &str, now: Timestamp) -> Result<Presented, Refusal> {
-        let Some(encoded) = token.strip_prefix(PREFIX) else {
-            // Three segments: an access token, or another JWT, in the wrong place.
-            let jwt = token.split('.').count() == 3;
-            return Err(if jwt {
-                Refusal::WrongType
-            } else {
-                Refusal::Malformed
-            });
-        };
-        let mut bytes = [0; TOKEN];
-        if URL_SAFE_NO_PAD.decode_slice(encoded, &mut bytes) != Ok(TOKEN) {
-            return Err(Refusal::Malformed);
-        }
+        let bytes = decode(token)?;
         let (body, tag) = bytes.split_at(BODY);
-        let (version, rest) = split::<1>(body)?;
-        let (id, rest) = split::<4>(rest)?;
-        let (session, rest) = split::<18>(rest)?;
-        let (generation, _) = split::<4>(rest)?;
-        if version != [VERSION] {
-            return Err(Refusal::Malformed);
-        }
+        let (id, presented) = read(body)?;
         let key = self
             .0
             .iter()
@@ -102,11 +84,48 @@ impl RefreshKeys {
         key.mac(body)
             .verify_slice(tag)
             .map_err(|_| Refusal::BadSignature)?;
-        Ok(Presented {
-            session: SessionId::from_bytes(session),
-            generation: Generation::new(u32::from_be_bytes(generation)),
-        })
+        Ok(presented)
     }
+}
+
+/// What `token` says, whoever wrote it.
+pub(crate) fn unverified(token: &str) -> Result<Presented, Refusal> {
+    let bytes = decode(token)?;
+    let (body, _) = bytes.split_at(BODY);
+    read(body).map(|(_, presented)| presented)
+}
+
+fn decode(token: &str) -> Result<[u8; TOKEN], Refusal> {
+    let Some(encoded) = token.strip_prefix(PREFIX) else {
+        // Three segments: an access token, or another JWT, in the wrong place.
+        let jwt = token.split('.').count() == 3;
+        return Err(if jwt {
+            Refusal::WrongType
+        } else {
+            Refusal::Malformed
+        });
+    };
+    let mut bytes = [0; TOKEN];
+    if URL_SAFE_NO_PAD.decode_slice(encoded, &mut bytes) != Ok(TOKEN) {
+        return Err(Refusal::Malformed);
+    }
+    Ok(bytes)
+}
+
+/// The id of the key, and what a token with this body refreshes.
+fn read(body: &[u8]) -> Result<([u8; 4], Presented), Refusal> {
+    let (version, rest) = split::<1>(body)?;
+    let (id, rest) = split::<4>(rest)?;
+    let (session, rest) = split::<18>(rest)?;
+    let (generation, _) = split::<4>(rest)?;
+    if version != [VERSION] {
+        return Err(Refusal::Malformed);
+    }
+    let presented = Presented {
+        session: SessionId::from_bytes(session),
+        generation: Generation::new(u32::from_be_bytes(generation)),
+    };
+    Ok((id, presented))
 }
 
 impl RefreshKey {

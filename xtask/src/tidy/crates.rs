@@ -6,6 +6,7 @@ use crate::metadata::{Metadata, Package};
 const CORE: &str = "gatepass";
 const TOWER: &str = "gatepass-tower";
 const TEST_KIT: &str = "gatepass-testkit";
+const CLI: &str = "gatepass-cli";
 
 /// Neither in the core nor in anything that it pulls in; a `*` stands for any ending.
 const NOT_IN_THE_CORE: &[&str] = &[
@@ -80,7 +81,7 @@ fn directions(metadata: &Metadata) -> Vec<Finding> {
     for package in metadata.published() {
         let allowed: &[&str] = match package.name.as_str() {
             CORE => &[],
-            TOWER | TEST_KIT => &[CORE],
+            TOWER | TEST_KIT | CLI => &[CORE],
             _ => &[CORE, TOWER],
         };
         for name in package.built_with() {
@@ -230,6 +231,7 @@ mod tests {
                 &[("gatepass", None), ("gatepass-tower", None)],
             ),
             ("gatepass-testkit", true, &[("gatepass", None)]),
+            ("gatepass-cli", true, &[("gatepass", None)]),
         ]);
         assert_eq!(whats(directions(&good)), [""; 0]);
 
@@ -242,6 +244,7 @@ mod tests {
                 &[("gatepass-testkit", None), ("xtask", None)],
             ),
             ("gatepass-testkit", true, &[("gatepass-tower", None)]),
+            ("gatepass-cli", true, &[("gatepass-tower", None)]),
             ("xtask", false, &[]),
         ]);
         assert_eq!(
@@ -252,6 +255,7 @@ mod tests {
                 "gatepass-axum depends on gatepass-testkit",
                 "gatepass-axum depends on xtask",
                 "gatepass-testkit depends on gatepass-tower",
+                "gatepass-cli depends on gatepass-tower",
             ]
         );
     }

@@ -62,9 +62,14 @@ impl KeySet {
         self
     }
 
+    /// The keys, the active one first; also the retired ones that verify no more.
+    pub fn keys(&self) -> impl Iterator<Item = &VerifyingKey> {
+        self.verifying.iter().map(|(key, _)| key)
+    }
+
     /// The ids of the keys, the active one first.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
-        self.verifying.iter().map(|(key, _)| key.id())
+        self.keys().map(VerifyingKey::id)
     }
 
     /// The public keys as a JSON Web Key Set (RFC 7517 §5), for those who verify: the active one and

@@ -1,0 +1,180 @@
+//! The command line, and who does what it says.
+
+use std::{
+    io::{self, IsTerminal, Read, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use anyhow::{Context, ensure};
+use clap::{Parser, Subcommand, builder::TypedValueParser};
+use gatepass::{Clock, SystemClock};
+
+use crate::{
+    inspect, jwks,
+    key_file::{KeyFile, TokenKeys},
+    keygen::{self, KeyKind, RsaBits},
+};
+
+/// Makes keys and secrets for gatepass, shows what is in a token, prints key sets
+///
+/// Exits with 0 if all is well, with 1 if not, and with 2 if it was called wrongly.
+#[derive(Debug, Parser)]
+#[command(name = "gatepass", version)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a secret or a private key, in a new file that only its owner may read
+    ///
+    /// Prints what may be known of it: the key's id (of a secret the one that it has as an HS256 key),
+    /// and of a key pair, in a second line, the public JWK. A file that exists is never overwritten.
+    #[command(subcommand)]
+    Keygen(Keygen),
+
+    /// Show what is in an access or refresh token, and all that is wrong with it
+    ///
+    /// Nothing that it shows is verified, but for the signature, where --key is given. Neither the
+    /// revocation of a token is checked, nor whether issuer and audience are those that a service
+    /// accepts. Exits with 1 if anything is wrong with the token.
+    Inspect {
+        /// The token, or - for standard input, which is the default: arguments show up in the list of processes
+        #[arg(
+            default_value = "-",
+            hide_default_value = true,
+            allow_hyphen_values = true
+        )]
+        token: String,
+
+        /// The file of the key to check the signature with: PEM, JWK, JWKS, or a secret, as FILE or as ALG:FILE
+        #[arg(long, value_name = "[ALG:]FILE", value_parser = key_file())]
+        key: Option<KeyFile>,
+    },
+
+    /// Print the JSON Web Key Set of public keys, for those who verify
+    Jwks {
+        /// Private or public keys in PEM, as FILE or as ALG:FILE where the algorithm is not the usual one (PS256:rsa.pem)
+        #[arg(required = true, value_name = "[ALG:]FILE", value_parser = key_file())]
+        keys: Vec<KeyFile>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Keygen {
+    /// 64 random bytes in hex: a master secret, or a key for HS256, HS384 or HS512
+    Secret {
+        /// The new file
+        #[arg(long, value_name = "FILE", default_value = "gatepass.secret")]
+        out: PathBuf,
+    },
+    /// An Ed25519 key, for EdDSA: small, fast, and the one to take unless something else is asked for
+    Ed25519 {
+        /// The new file
+        #[arg(long, value_name = "FILE", default_value = "ed25519.pem")]
+        out: PathBuf,
+    },
+    /// A key on the curve P-256, for ES256
+    Es256 {
+        /// The new file
+        #[arg(long, value_name = "FILE", default_value = "es256.pem")]
+        out: PathBuf,
+    },
+    /// A key on the curve P-384, for ES384
+    Es384 {
+        /// The new file
+        #[arg(long, value_name = "FILE", default_value = "es384.pem")]
+        out: PathBuf,
+    },
+    /// An RSA key, for RS256 or, where all that verify have it, PS256
+    Rsa {
+        /// How long the modulus is
+        #[arg(long, value_enum, default_value = "3072")]
+        bits: RsaBits,
+        /// The new file
+        #[arg(long, value_name = "FILE", default_value = "rsa.pem")]
+        out: PathBuf,
+    },
+}
+
+/// Of any path, also one that is not UTF-8.
+fn key_file() -> impl TypedValueParser<Value = KeyFile> {
+    clap::builder::OsStringValueParser::new().map(KeyFile::from)
+}
+
+/// Does what `args` say, and writes to `out` what is asked for.
+pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let now = SystemClock.now();
+    match &args.command {
+        Command::Keygen(keygen) => make(keygen, out)?,
+        Command::Jwks { keys } => writeln!(out, "{}", jwks::of(keys, now)?)?,
+        Command::Inspect { token, key } => {
+            let keys = key.as_ref().map(TokenKeys::read).transpose()?;
+            let token = match token.as_str() {
+                "-" => read_token()?,
+                token => token.to_owned(),
+            };
+            let report = inspect::inspect(&token, keys.as_ref(), now);
+            write!(out, "{report}")?;
+            out.flush()?;
+            return Ok(ExitCode::from(u8::from(!report.is_good())));
+        }
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn make(keygen: &Keygen, out: &mut dyn Write) -> anyhow::Result<()> {
+    let (path, made) = match keygen {
+        Keygen::Secret { out } => (out, keygen::secret()?),
+        Keygen::Ed25519 { out } => (out, keygen::key_pair(KeyKind::Ed25519)?),
+        Keygen::Es256 { out } => (out, keygen::key_pair(KeyKind::Es256)?),
+        Keygen::Es384 { out } => (out, keygen::key_pair(KeyKind::Es384)?),
+        Keygen::Rsa { bits, out } => (out, keygen::key_pair(KeyKind::Rsa(*bits))?),
+    };
+    made.write_to(path)?;
+    // Standard output is for what programs read.
+    let kept = if cfg!(unix) {
+        "only its owner may read it"
+    } else {
+        "who may read it is for you to restrict: this system has no file modes"
+    };
+    let _ = writeln!(io::stderr(), "made {path:?}; {kept}");
+    write!(out, "{}", made.public())?;
+    Ok(())
+}
+
+/// The token on standard input.
+fn read_token() -> anyhow::Result<String> {
+    // Far more than any token has, and far less than any memory.
+    const MOST: u64 = 1 << 20;
+    let input = io::stdin();
+    if input.is_terminal() {
+        let _ = writeln!(
+            io::stderr(),
+            "reading a token; end it with Enter and Ctrl-D"
+        );
+    }
+    let mut text = Vec::new();
+    let read = input.lock().take(MOST + 1).read_to_end(&mut text);
+    read.context("cannot read a token from standard input")?;
+    ensure!(
+        text.len() as u64 <= MOST,
+        "standard input holds more than a token: over {MOST} bytes"
+    );
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,147 @@
+//! What is in a token, and everything that is wrong with it.
+//!
+//! Guards stop at the first thing that is wrong and say little; people who look for a fault want all of
+//! it. What is malformed is decided by the core ([`TokenForm`]): whatever it refuses is a finding here,
+//! also where this module has no better words for it.
+
+mod access;
+mod signature;
+mod text;
+
+use std::fmt;
+
+use gatepass::{Generation, Refusal, SessionId, Timestamp, TokenForm};
+
+use crate::key_file::TokenKeys;
+
+use self::text::printable;
+
+/// What is shown of a token.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    /// Whether a key was given, and its signature is good.
+    signed: bool,
+    shown: Vec<String>,
+    /// Why no guard takes it whenever it is shown.
+    malformed: Vec<String>,
+    /// What else is wrong with it.
+    wrong: Vec<String>,
+}
+
+impl Report {
+    /// Whether nothing wrong was found. That does not make the token one to be trusted.
+    pub(crate) fn is_good(&self) -> bool {
+        self.malformed.is_empty() && self.wrong.is_empty()
+    }
+
+    fn show(&mut self, line: impl Into<String>) {
+        self.shown.push(line.into());
+    }
+
+    fn malformed(&mut self, what: impl Into<String>) {
+        self.malformed.push(what.into());
+    }
+
+    fn wrong(&mut self, what: impl Into<String>) {
+        self.wrong.push(what.into());
+    }
+}
+
+/// Looks at `token`, which may be anything. White space around it, and `Bearer` before it, are not
+/// part of it.
+pub(crate) fn inspect(token: &str, keys: Option<&TokenKeys>, now: Timestamp) -> Report {
+    let mut report = Report::default();
+    let token = bare(token);
+    if token.is_empty() {
+        report.malformed("no token: give one on standard input, or as an argument");
+        return report;
+    }
+    match TokenForm::of(token) {
+        Ok(TokenForm::Refresh {
+            session,
+            generation,
+            ..
+        }) => refresh(&mut report, token, session, generation, keys),
+        Err(refusal) if token.starts_with("gpr_") => {
+            report.show("a refresh token, by its first letters");
+            report.malformed(format!("{refusal}: it was cut off, or changed"));
+        }
+        form => {
+            access::look(&mut report, token, keys, now);
+            if let Err(refusal) = form
+                && report.malformed.is_empty()
+            {
+                report.malformed(unexplained(&refusal));
+            }
+        }
+    }
+    report
+}
+
+fn bare(token: &str) -> &str {
+    let token = token.trim();
+    match token.split_once(char::is_whitespace) {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("bearer") => rest.trim_start(),
+        _ => token,
+    }
+}
+
+fn refresh(
+    report: &mut Report,
+    token: &str,
+    session: SessionId,
+    generation: Generation,
+    keys: Option<&TokenKeys>,
+) {
+    report.show("a refresh token");
+    report.show(format!("  session     {session}"));
+    report.show(format!("  generation  {generation}"));
+    report.show("Whether the session lives, and the token is not spent, only its store knows.");
+    let Some(keys) = keys else {
+        report.show(
+            "Not verified: without the master secret nobody can tell who made it. Give its file with --key.",
+        );
+        return;
+    };
+    let TokenKeys::Secret {
+        master: Some(master),
+        ..
+    } = keys
+    else {
+        report.wrong("not verified: only the master secret verifies a refresh token, and --key names another key");
+        return;
+    };
+    match master.verify_refresh_token(token) {
+        Ok(_) => report.signed = true,
+        Err(Refusal::UnknownKey) => report.wrong("it was made with another master secret"),
+        Err(refusal) => report.wrong(format!("{refusal}: it was changed, or forged")),
+    }
+}
+
+/// For what only the strict reader of the core sees, such as a member twice deep in a claim.
+fn unexplained(refusal: &Refusal) -> String {
+    let likely = "too long, a member twice, or a value that is out of range";
+    format!("gatepass refuses it: {refusal} ({likely})")
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.signed {
+            "NOT TO BE TRUSTED for that alone: signed with the given key, but neither its revocation nor for whom it is was checked\n"
+        } else {
+            "NOT TO BE TRUSTED: what a token says of itself, which anybody can write\n"
+        })?;
+        for line in &self.shown {
+            writeln!(f, "{}", printable(line))?;
+        }
+        let wrong = || self.malformed.iter().chain(&self.wrong);
+        if self.is_good() {
+            return writeln!(f, "nothing found wrong");
+        }
+        writeln!(f, "wrong")?;
+        wrong().try_for_each(|wrong| writeln!(f, "  - {}", printable(wrong)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,33 @@
+//! The command line tool of gatepass: `gatepass --help` says what it does.
+
+mod cli;
+mod inspect;
+mod jwks;
+mod key_file;
+mod keygen;
+mod private_file;
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    // Whoever closes the pipe early, as `head` does, has read what they wanted.
+    let ended = |error: &anyhow::Error| {
+        error
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    };
+    match cli::run(&cli::Args::parse(), &mut io::stdout().lock()) {
+        Ok(code) => code,
+        Err(error) if ended(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // There is nowhere to report a failure of this to.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What a token is by its form: for tools that show tokens to people.
+
+use crate::{Generation, MasterSecret, Refusal, SessionId, codec, refresh};
+
+/// What a token is by its form alone. Nothing of it is verified: anybody can write such a text.
+///
+/// For tools that show tokens to people. It reads with the code that guards and endpoints read with,
+/// so that what a tool calls malformed is what they refuse as such. Guards use
+/// [`Verifier`](crate::Verifier).
+///
+/// ```
+/// use gatepass::{Refusal, TokenForm};
+///
+/// assert_eq!(TokenForm::of("eyJhbGciOiJub25lIn0.e30."), Err(Refusal::UnknownKey));
+/// assert_eq!(TokenForm::of("hunter2"), Err(Refusal::Malformed));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenForm {
+    /// An access token: a signed JWT (RFC 9068) with every claim that gatepass demands.
+    Access,
+    /// A refresh token.
+    #[non_exhaustive]
+    Refresh {
+        /// The session that it says it refreshes.
+        session: SessionId,
+        /// The generation of it.
+        generation: Generation,
+    },
+}
+
+impl TokenForm {
+    /// The form of `token`.
+    ///
+    /// # Errors
+    ///
+    /// What it would be refused for whatever keys there are: [`Refusal::Malformed`],
+    /// [`Refusal::WrongType`] if it is a JWT of another kind, [`Refusal::UnknownKey`] if it names no
+    /// key, or an algorithm that gatepass does not have.
+    pub fn of(token: &str) -> Result<Self, Refusal> {
+        if token.starts_with(refresh::PREFIX) {
+            let said = refresh::unverified(token)?;
+            return Ok(Self::Refresh {
+                session: said.session,
+                generation: said.generation,
+            });
+        }
+        codec::check_form(token).map(|()| Self::Access)
+    }
+}
+
+impl MasterSecret {
+    /// The session and the generation that a refresh token is for, if this secret authenticates it.
+    ///
+    /// For tests and tools. Whether the session is still there, and the token not yet spent, is the
+    /// store's to say: [`Authority::refresh`](crate::Authority::refresh).
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Malformed`] or [`Refusal::WrongType`] if it is no refresh token,
+    /// [`Refusal::UnknownKey`] if it is one of another secret, [`Refusal::BadSignature`].
+    pub fn verify_refresh_token(&self, token: &str) -> Result<(SessionId, Generation), Refusal> {
+        let presented = refresh::RefreshKeys::new(self, &[]).open(token)?;
+        Ok((presented.session, presented.generation))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_form_of_a_refresh_token_says_what_is_authenticated_in_it() {
+        let secret = MasterSecret::from_bytes(&[1; 32]).unwrap();
+        let (session, generation) = (SessionId::from_bytes([9; 18]), Generation::new(7));
+        let token = refresh::RefreshKeys::new(&secret, &[]).token(session, generation);
+        let form = TokenForm::Refresh {
+            session,
+            generation,
+        };
+        assert_eq!(TokenForm::of(&token), Ok(form));
+        assert_eq!(
+            secret.verify_refresh_token(&token),
+            Ok((session, generation))
+        );
+
+        let other = MasterSecret::from_bytes(&[2; 32]).unwrap();
+        let refused = other.verify_refresh_token(&token);
+        assert_eq!(refused, Err(Refusal::UnknownKey));
+        assert_eq!(TokenForm::of(&token[1..]), Err(Refusal::Malformed));
+        assert_eq!(TokenForm::of(&format!("{token}A")), Err(Refusal::Malformed));
+    }
+}
