@@ -71,7 +71,7 @@ pub(crate) fn inspect(token: &str, keys: Option<&TokenKeys>, now: Timestamp) -> 
             if let Err(refusal) = form
                 && report.malformed.is_empty()
             {
-                report.malformed(unexplained(&refusal));
+                report.wrong(unexplained(&refusal));
             }
         }
     }

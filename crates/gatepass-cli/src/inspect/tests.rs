@@ -137,7 +137,7 @@ fn whoever_wrote_the_token_does_not_write_to_the_terminal() {
     }
 }
 
-/// Values of which some are right for some claims.
+/// Values of which some are right for some claims. None has a member twice: that is the core's alone to find.
 fn value() -> impl Strategy<Value = String> {
     prop_oneof![
         prop::sample::select(vec![
@@ -158,7 +158,6 @@ fn value() -> impl Strategy<Value = String> {
             r#"["a",1]"#,
             "[]",
             "{}",
-            r#"{"a":{"b":1,"b":2}}"#,
             r#""AAAAAAAAAAAAAAAAAAAAAA""#,
             r#""AAAAAAAAAAAAAAAAAAAAAAAA""#,
             r#""at+jwt""#,
