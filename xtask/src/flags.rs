@@ -3,15 +3,15 @@
 use std::ffi::OsString;
 
 /// Every command there is, for the check that the docs name no other.
-pub(crate) const COMMANDS: &[&str] = &["setup", "test", "demo", "lint", "tidy", "ci"];
+pub(crate) const COMMANDS: &[&str] = &["setup", "test", "demo", "interop", "lint", "tidy", "ci"];
 
 xflags::xflags! {
     /// The project's own commands.
     cmd xtask {
-        /// Check for what the other commands need, or say exactly what to install.
+        /// Install what the other commands need, or say exactly what to install.
         cmd setup {}
 
-        /// Run every test: doc tests, then all others.
+        /// Run every test: doc tests, other libraries, then all others.
         cmd test {
             /// Passed on to the test runner, which then runs alone, without the doc tests.
             repeated args: OsString
@@ -19,6 +19,9 @@ xflags::xflags! {
 
         /// Build the axum example and play logins, theft and restarts against it.
         cmd demo {}
+
+        /// Exchange tokens and key sets with PyJWT and jose, both ways, with every algorithm.
+        cmd interop {}
 
         /// Check format, clippy for each set of features, the docs, and tidy.
         cmd lint {}
@@ -50,6 +53,7 @@ mod tests {
             XtaskCmd::Setup(_) => "setup",
             XtaskCmd::Test(_) => "test",
             XtaskCmd::Demo(_) => "demo",
+            XtaskCmd::Interop(_) => "interop",
             XtaskCmd::Lint(_) => "lint",
             XtaskCmd::Tidy(_) => "tidy",
             XtaskCmd::Ci(_) => "ci",
@@ -58,7 +62,7 @@ mod tests {
             let parsed = Xtask::from_vec(vec![OsString::from(command)]).unwrap();
             assert_eq!(name(&parsed.subcommand), *command);
         }
-        assert_eq!(COMMANDS.len(), 6);
+        assert_eq!(COMMANDS.len(), 7);
     }
 
     #[test]

@@ -6,9 +6,11 @@
     reason = "a command line tool says what it does, and what went wrong"
 )]
 
+mod built;
 mod ci;
 mod demo;
 mod flags;
+mod interop;
 mod lint;
 mod metadata;
 mod progress;
@@ -38,9 +40,10 @@ fn run(flags: Xtask) -> anyhow::Result<()> {
     sh.change_dir(metadata::workspace_root());
 
     match flags.subcommand {
-        XtaskCmd::Setup(_) => setup::run(&sh),
+        XtaskCmd::Setup(_) => setup::install(&sh),
         XtaskCmd::Test(flags) => test::run(&sh, &flags.args),
         XtaskCmd::Demo(_) => demo::run(&sh),
+        XtaskCmd::Interop(_) => interop::run(&sh),
         XtaskCmd::Lint(_) => lint::run(&sh),
         XtaskCmd::Tidy(_) => tidy::run(&sh),
         XtaskCmd::Ci(_) => ci::run(&sh),

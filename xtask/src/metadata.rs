@@ -150,6 +150,18 @@ impl Metadata {
     }
 }
 
+/// Where cargo puts what it builds.
+pub(crate) fn target_directory(sh: &Shell) -> anyhow::Result<PathBuf> {
+    let json = cmd!(sh, "cargo metadata --format-version 1 --no-deps")
+        .quiet()
+        .read()?;
+    let metadata: serde_json::Value = serde_json::from_str(&json)?;
+    let directory = metadata.get("target_directory").and_then(|it| it.as_str());
+    directory
+        .map(PathBuf::from)
+        .context("cargo does not say where it builds")
+}
+
 /// The root of the work tree.
 pub(crate) fn workspace_root() -> PathBuf {
     let xtask = PathBuf::from(env!("CARGO_MANIFEST_DIR"));

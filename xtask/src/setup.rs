@@ -2,7 +2,7 @@
 
 use xshell::{Shell, cmd};
 
-use crate::progress::step;
+use crate::{interop, progress::step};
 
 /// What must be there, how to ask for it, and how to get it.
 const NEEDED: &[(&str, &[&str], &str)] = &[
@@ -23,6 +23,12 @@ const NEEDED: &[(&str, &[&str], &str)] = &[
     ),
 ];
 
+/// Checks, and installs what the project needs of its own.
+pub(crate) fn install(sh: &Shell) -> anyhow::Result<()> {
+    run(sh)?;
+    interop::install(sh).map(drop)
+}
+
 /// Fails with one line for each thing that is missing.
 pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
     step("setup", "rustfmt, clippy, git");
@@ -40,7 +46,8 @@ pub(crate) fn has_nextest(sh: &Shell) -> bool {
     answers(sh, &["cargo", "nextest", "--version"])
 }
 
-fn answers(sh: &Shell, command: &[&str]) -> bool {
+/// Whether `command` is there and succeeds.
+pub(crate) fn answers(sh: &Shell, command: &[&str]) -> bool {
     let Some((program, args)) = command.split_first() else {
         return false;
     };

@@ -4,9 +4,9 @@ use std::ffi::OsString;
 
 use xshell::{Shell, cmd};
 
-use crate::{progress::step, setup};
+use crate::{interop, progress::step, setup};
 
-/// Runs the doc tests, the core's tests with its other backend, then all others, so that the runner's
+/// Runs the doc tests, the core's tests with its other backend, other libraries, then all others, so that the runner's
 /// summary is what ends the output.
 pub(crate) fn run(sh: &Shell, args: &[OsString]) -> anyhow::Result<()> {
     setup::run(sh)?;
@@ -21,6 +21,7 @@ pub(crate) fn run(sh: &Shell, args: &[OsString]) -> anyhow::Result<()> {
         )
         .quiet()
         .run()?;
+        interop::run(sh)?;
     } else {
         step("test", "no doc tests: the arguments are the test runner's");
     }

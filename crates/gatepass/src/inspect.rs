@@ -60,7 +60,7 @@ impl MasterSecret {
     /// [`Refusal::Malformed`] or [`Refusal::WrongType`] if it is no refresh token,
     /// [`Refusal::UnknownKey`] if it is one of another secret, [`Refusal::BadSignature`].
     pub fn verify_refresh_token(&self, token: &str) -> Result<(SessionId, Generation), Refusal> {
-        let presented = refresh::RefreshKeys::new(self, &[]).open(token)?;
+        let presented = refresh::open_with(self, token)?;
         Ok((presented.session, presented.generation))
     }
 }

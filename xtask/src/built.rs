@@ -1,0 +1,27 @@
+//! Programs of the workspace, built.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use serde_json::Value;
+use xshell::{Shell, cmd};
+
+/// Builds the program `name` of `package`, and asks cargo where it put it.
+pub(crate) fn executable(sh: &Shell, package: &str, name: &str) -> anyhow::Result<PathBuf> {
+    let messages = cmd!(
+        sh,
+        "cargo build --quiet --package {package} --bin {name} --message-format json-render-diagnostics"
+    )
+    .quiet()
+    .read()?;
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| {
+            message
+                .pointer("/target/name")
+                .is_some_and(|built| built == name)
+        })
+        .find_map(|message| message.get("executable")?.as_str().map(PathBuf::from))
+        .with_context(|| format!("cargo built no executable {name} of {package}"))
+}

@@ -1,0 +1,188 @@
+//! The other libraries, in pinned versions, below the target directory and nowhere else.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use xshell::{Shell, cmd};
+
+use crate::{metadata, progress::step, setup::answers};
+
+/// As `tests/interop/jose.mjs` is written for.
+const LEAST_NODE: u32 = 18;
+
+const PACKAGES: &[&str] = &["python3-venv", "nodejs", "npm"];
+
+/// Where it is.
+pub(crate) struct Installed {
+    pub(super) python: PathBuf,
+    pub(super) node: PathBuf,
+    /// The script, beside the modules that it imports: Node looks for them there alone.
+    pub(super) jose: PathBuf,
+}
+
+/// Installs what is not there yet, or not in the versions that the tree names.
+pub(crate) fn install(sh: &Shell) -> anyhow::Result<Installed> {
+    interpreters(sh)?;
+    let root = metadata::target_directory(sh)?.join("interop");
+    Ok(Installed {
+        python: python(sh, &root.join("python"))?,
+        node: "node".into(),
+        jose: node(sh, &root.join("node"))?,
+    })
+}
+
+fn interpreters(sh: &Shell) -> anyhow::Result<()> {
+    if missing(sh).is_some() && may_install(sh) {
+        step("setup", "python3-venv, nodejs and npm, with apt-get");
+        cmd!(sh, "apt-get update --quiet=2").quiet().run()?;
+        cmd!(sh, "apt-get install --yes --quiet=2 {PACKAGES...}")
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .quiet()
+            .run()?;
+    }
+    match missing(sh) {
+        None => Ok(()),
+        Some(what) => anyhow::bail!(
+            "{what}: install it, on Debian with `apt-get install {}`",
+            PACKAGES.join(" ")
+        ),
+    }
+}
+
+/// The first thing that is not there.
+fn missing(sh: &Shell) -> Option<String> {
+    // Debian has the two modules in packages of their own.
+    if !answers(sh, &["python3", "-c", "import ensurepip, venv"]) {
+        return Some("python3 with its module venv is missing".to_owned());
+    }
+    let version = cmd!(sh, "node --version").quiet().ignore_stderr().read();
+    let Some(major) = version.ok().as_deref().and_then(major) else {
+        return Some("node is missing".to_owned());
+    };
+    if major < LEAST_NODE {
+        return Some(format!("node is {major} and must be {LEAST_NODE} or newer"));
+    }
+    (!answers(sh, &["npm", "--version"])).then(|| "npm is missing".to_owned())
+}
+
+fn major(version: &str) -> Option<u32> {
+    let version = version.trim().strip_prefix('v')?;
+    version.split('.').next()?.parse().ok()
+}
+
+/// Whether this is root on a system of Debian's kind: such as a container that is there for this.
+fn may_install(sh: &Shell) -> bool {
+    let user = cmd!(sh, "id -u").quiet().ignore_stderr().read();
+    user.is_ok_and(|user| user == "0") && answers(sh, &["apt-get", "--version"])
+}
+
+/// The interpreter of a virtual environment with what `requirements.txt` names.
+fn python(sh: &Shell, directory: &Path) -> anyhow::Result<PathBuf> {
+    let requirements = "tests/interop/requirements.txt";
+    let bin = if cfg!(windows) { "Scripts" } else { "bin" };
+    let python = directory.join(bin).join("python");
+    once(sh, directory, &[requirements], || {
+        step("setup", requirements);
+        cmd!(sh, "python3 -m venv {directory}").quiet().run()?;
+        cmd!(
+            sh,
+            "{python} -m pip install --quiet --disable-pip-version-check --requirement {requirements}"
+        )
+        .quiet()
+        .run()
+        .context("cannot install from PyPI; is the network there?")
+    })?;
+    Ok(python)
+}
+
+/// The script, beside the modules that `package-lock.json` names.
+fn node(sh: &Shell, directory: &Path) -> anyhow::Result<PathBuf> {
+    let files = [
+        "tests/interop/package.json",
+        "tests/interop/package-lock.json",
+    ];
+    once(sh, directory, &files, || {
+        let [package, lock] = files;
+        step("setup", lock);
+        sh.create_dir(directory)?;
+        for file in [package, lock] {
+            sh.copy_file(file, directory)?;
+        }
+        cmd!(
+            sh,
+            "npm ci --prefix {directory} --ignore-scripts --no-audit --no-fund --loglevel error"
+        )
+        .quiet()
+        .ignore_stdout()
+        .run()
+        .context("cannot install from the npm registry; is the network there?")
+    })?;
+    sh.copy_file("tests/interop/jose.mjs", directory)?;
+    Ok(directory.join("jose.mjs"))
+}
+
+/// Does `install` unless it has succeeded in `directory` with the same `files`.
+fn once(
+    sh: &Shell,
+    directory: &Path,
+    files: &[&str],
+    install: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut wanted = String::new();
+    for file in files {
+        wanted.push_str(&sh.read_file(file)?);
+    }
+    let done = directory.join("installed");
+    if fs::read_to_string(&done).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    // Of another version, or half an installation.
+    sh.remove_path(directory)?;
+    install()?;
+    sh.write_file(&done, wanted)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_of_node_is_read() {
+        for (version, expected) in [
+            ("v20.20.2\n", Some(20)),
+            ("v18.20.8", Some(18)),
+            ("", None),
+            ("20.1", None),
+        ] {
+            assert_eq!(major(version), expected, "{version:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_installed_is_installed_again_only_when_its_list_changes() {
+        let sh = Shell::new().unwrap();
+        let root = sh.create_temp_dir().unwrap();
+        let (list, directory) = (root.path().join("list"), root.path().join("installed"));
+        let list = list.to_str().unwrap();
+        let installs = |fails: bool| {
+            let mut called = false;
+            let done = once(&sh, &directory, &[list], || {
+                called = true;
+                anyhow::ensure!(!fails, "no network");
+                Ok(())
+            });
+            assert_eq!(done.is_err(), fails);
+            called
+        };
+        sh.write_file(list, "a==1").unwrap();
+        assert!(installs(true));
+        assert!(installs(false), "one that failed is no installation");
+        assert!(!installs(false));
+        sh.write_file(list, "a==2").unwrap();
+        assert!(installs(false));
+    }
+}
