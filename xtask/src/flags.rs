@@ -23,7 +23,7 @@ xflags::xflags! {
         /// Exchange tokens and key sets with PyJWT and jose, both ways, with every algorithm.
         cmd interop {}
 
-        /// Check format, clippy for each set of features, the docs, and tidy.
+        /// Check format, clippy for each set of features, the docs, tidy, and dependencies.
         cmd lint {}
 
         /// Check the architecture: what the prose says, in code.

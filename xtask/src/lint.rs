@@ -1,13 +1,13 @@
 //! `cargo xtask lint`: format, clippy, docs, architecture.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use xshell::{Shell, cmd};
 
 use crate::{
     metadata::{Metadata, Package},
     progress::step,
-    setup, tidy,
+    setup, tidy, tools,
 };
 
 /// Crates that by design don't compile without one of these features, and must say so.
@@ -36,39 +36,90 @@ pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
         .quiet()
         .run()?;
 
+    dependencies(sh)?;
+
+    let hack = tools::CARGO_HACK.install(sh)?;
     for package in Metadata::read(sh)?.published() {
-        each_feature_set(sh, package)?;
+        each_feature_set(sh, &hack, package)?;
     }
+    Ok(())
+}
+
+/// `deny.toml`. What cannot be checked here is said, and the rest is checked.
+fn dependencies(sh: &Shell) -> anyhow::Result<()> {
+    let Some(deny) = tools::CARGO_DENY.installed(sh)? else {
+        step(
+            "lint",
+            "NOT CHECKED: advisories, licences, duplicates and sources of dependencies, since cargo-deny is not there; outside of CI `cargo xtask setup` installs it",
+        );
+        return Ok(());
+    };
+    let fetched = cmd!(sh, "{deny} --log-level off fetch db")
+        .quiet()
+        .ignore_stdout()
+        .ignore_stderr()
+        .run();
+    let mut checks = vec!["licenses", "bans", "sources"];
+    if fetched.is_ok() {
+        checks.push("advisories");
+    } else {
+        step(
+            "lint",
+            "NOT CHECKED: advisories, since the database of RustSec on github.com cannot be fetched",
+        );
+    }
+    step("lint", &format!("dependencies: {}", checks.join(", ")));
+    cmd!(
+        sh,
+        "{deny} --log-level warn check --hide-inclusion-graph {checks...}"
+    )
+    .quiet()
+    .run()?;
     Ok(())
 }
 
 /// A feature that only compiles beside another is a trap for the user who wants it alone, and in a
 /// build of the whole workspace it does not show, since cargo unifies features.
-fn each_feature_set(sh: &Shell, package: &Package) -> anyhow::Result<()> {
+fn each_feature_set(sh: &Shell, hack: &Path, package: &Package) -> anyhow::Result<()> {
     let name = package.name.as_str();
     let backends = backends_of(package);
+    // No feature, each alone, and all. `default` is the name of a set, not one of its own.
+    let mut sets = vec!["--each-feature", "--exclude-features", "default"];
+    let one_of = backends.join(",");
     if !backends.is_empty() {
         step(
             "lint",
             &format!("{name} refuses to be built without a backend"),
         );
         refuses_without_backend(sh, name, &backends)?;
-    }
-    for features in feature_sets(&package.features, &backends) {
-        let features = features.into_iter().collect::<Vec<_>>().join(",");
-        let shown = if features.is_empty() {
-            "no features"
-        } else {
-            &features
-        };
-        step("lint", &format!("clippy {name}, {shown}"));
+        step("lint", &format!("clippy {name}, with all features"));
         cmd!(
             sh,
-            "cargo clippy --quiet --package {name} --no-default-features --features {features} -- -D warnings"
+            "cargo clippy --quiet --package {name} --all-features -- -D warnings"
         )
         .quiet()
         .run()?;
+        // Each backend alone, two together, and each other feature with each backend.
+        sets = vec![
+            "--feature-powerset",
+            "--depth",
+            "2",
+            "--exclude-features",
+            "default",
+        ];
+        sets.extend(["--at-least-one-of", &one_of]);
     }
+    step("lint", &format!("clippy {name}, with each set of features"));
+    // A package without the feature `default` has nothing to exclude, and cargo-hack says so.
+    if !package.features.contains_key("default") {
+        sets.retain(|arg| !["--exclude-features", "default"].contains(arg));
+    }
+    cmd!(
+        sh,
+        "{hack} hack clippy --quiet --package {name} {sets...} -- -D warnings"
+    )
+    .quiet()
+    .run()?;
     Ok(())
 }
 
@@ -111,93 +162,9 @@ fn backends_of(package: &Package) -> Vec<&'static str> {
         .collect()
 }
 
-/// No feature, each alone (with the first backend, where one is needed), and all, less what comes to
-/// the same thing.
-fn feature_sets<'a>(
-    features: &'a BTreeMap<String, Vec<String>>,
-    backends: &[&'a str],
-) -> Vec<BTreeSet<&'a str>> {
-    let all: BTreeSet<&str> = features.keys().map(String::as_str).collect();
-    let alone = all.iter().map(|feature| BTreeSet::from([*feature]));
-    let mut sets = Vec::new();
-    for mut wanted in [BTreeSet::new()]
-        .into_iter()
-        .chain(alone)
-        .chain([all.clone()])
-    {
-        let mut effective = closure(features, &wanted);
-        if let Some(first) = backends.first()
-            && !backends.iter().any(|backend| effective.contains(backend))
-        {
-            wanted.insert(first);
-            effective = closure(features, &wanted);
-        }
-        effective.remove("default");
-        if !sets.contains(&effective) {
-            sets.push(effective);
-        }
-    }
-    sets
-}
-
-/// The features that these switch on, themselves included.
-fn closure<'a>(
-    features: &'a BTreeMap<String, Vec<String>>,
-    wanted: &BTreeSet<&'a str>,
-) -> BTreeSet<&'a str> {
-    let mut on = BTreeSet::new();
-    let mut open: Vec<&str> = wanted.iter().copied().collect();
-    while let Some(feature) = open.pop() {
-        if let Some((name, implied)) = features.get_key_value(feature)
-            && on.insert(name.as_str())
-        {
-            open.extend(implied.iter().map(String::as_str));
-        }
-    }
-    on
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn features(given: &[(&str, &[&str])]) -> BTreeMap<String, Vec<String>> {
-        given
-            .iter()
-            .map(|(name, implied)| {
-                let implied = implied.iter().map(ToString::to_string).collect();
-                (name.to_string(), implied)
-            })
-            .collect()
-    }
-
-    #[test]
-    fn a_crate_without_features_is_checked_once() {
-        assert_eq!(feature_sets(&features(&[]), &[]), [BTreeSet::new()]);
-    }
-
-    #[test]
-    fn sets_that_come_to_the_same_are_checked_once() {
-        let features = features(&[("default", &["json"]), ("json", &["dep:serde_json"])]);
-        assert_eq!(
-            feature_sets(&features, &[]),
-            [BTreeSet::new(), BTreeSet::from(["json"])]
-        );
-    }
-
-    #[test]
-    fn a_feature_that_needs_a_backend_gets_the_first_one() {
-        let features = features(&[("aws", &[]), ("metrics", &[]), ("pure", &[])]);
-        assert_eq!(
-            feature_sets(&features, &["aws", "pure"]),
-            [
-                BTreeSet::from(["aws"]),
-                BTreeSet::from(["aws", "metrics"]),
-                BTreeSet::from(["pure"]),
-                BTreeSet::from(["aws", "metrics", "pure"]),
-            ]
-        );
-    }
 
     #[test]
     fn only_a_compile_error_that_names_the_backends_is_the_expected_one() {

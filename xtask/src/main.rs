@@ -17,6 +17,7 @@ mod progress;
 mod setup;
 mod test;
 mod tidy;
+mod tools;
 
 use std::process::ExitCode;
 

@@ -2,7 +2,7 @@
 
 use xshell::{Shell, cmd};
 
-use crate::{interop, progress::step};
+use crate::{interop, progress::step, test, tools};
 
 /// What must be there, how to ask for it, and how to get it.
 const NEEDED: &[(&str, &[&str], &str)] = &[
@@ -26,7 +26,14 @@ const NEEDED: &[(&str, &[&str], &str)] = &[
 /// Checks, and installs what the project needs of its own.
 pub(crate) fn install(sh: &Shell) -> anyhow::Result<()> {
     run(sh)?;
-    interop::install(sh).map(drop)
+    interop::install(sh)?;
+    tools::CARGO_HACK.install(sh)?;
+    // It takes minutes to compile, more than all of its checks are worth to every run of a machine
+    // that keeps nothing.
+    if !test::ci() {
+        tools::CARGO_DENY.install(sh)?;
+    }
+    Ok(())
 }
 
 /// Fails with one line for each thing that is missing.

@@ -49,6 +49,7 @@ pub(crate) fn run(sh: &Shell, args: &[OsString]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn ci() -> bool {
+/// Whether this is a machine that runs it unattended.
+pub(crate) fn ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| value == "true")
 }

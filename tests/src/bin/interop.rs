@@ -193,7 +193,7 @@ impl Party {
 
         let verifier = self.authority.verifier();
         let pass = verifier.verify(&answered.good, &Demand::new()).await;
-        let pass = pass.with_context(|| format!("its token: {}", answered.good))?;
+        let pass = pass.context("its token is refused")?;
         ensure!(
             pass.subject().as_str() == SUBJECT,
             "its token is of {}",
