@@ -15,7 +15,7 @@ use gatepass::{
 use tempfile::TempDir;
 
 /// Runs the program in `directory`, with `input` as standard input.
-fn gatepass(directory: &Path, args: &[&str], input: &str) -> Output {
+fn gatepass(directory: &Path, args: &[&str], input: impl AsRef<[u8]>) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_gatepass"))
         .args(args)
         .current_dir(directory)
@@ -25,7 +25,7 @@ fn gatepass(directory: &Path, args: &[&str], input: &str) -> Output {
         .spawn()
         .unwrap();
     // A program that does not read it may be gone already.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let _ = child.stdin.take().unwrap().write_all(input.as_ref());
     child.wait_with_output().unwrap()
 }
 
@@ -173,8 +173,10 @@ fn a_token_is_inspected_with_whatever_its_key_is_in() {
         // What is shown cannot be used in its place.
         assert!(!shown.contains(token) && !shown.contains(token.rsplit('.').next().unwrap()));
     }
-    let output = gatepass(path, &["inspect", "-"], "hunter2");
-    assert_eq!(output.status.code(), Some(1));
+    for input in [&b"hunter2"[..], b"", &[0xff; 3000], &vec![b'.'; 1 << 21]] {
+        let output = gatepass(path, &["inspect", "-"], input);
+        assert_eq!(output.status.code(), Some(1));
+    }
 }
 
 #[test]

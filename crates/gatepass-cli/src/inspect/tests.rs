@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use proptest::prelude::*;
 
@@ -191,21 +193,45 @@ fn name() -> impl Strategy<Value = &'static str> {
     ])
 }
 
+/// A key of each form that one can be given in.
+static EACH_KIND_OF_KEYS: LazyLock<Vec<TokenKeys>> = LazyLock::new(|| {
+    let directory = tempfile::tempdir().unwrap();
+    let pem = include_bytes!("../../../gatepass/tests/keys/rsa.pem");
+    let jwk = gatepass::SigningKey::from_any_pem(pem).unwrap();
+    let jwk = jwk.verifying_key().clone().with_id("a").unwrap();
+    let jwk = jwk.to_jwk().unwrap();
+    [&pem[..], jwk.as_bytes(), &[b'x'; 64]]
+        .map(|content| {
+            let path = directory.path().join("key");
+            std::fs::write(&path, content).unwrap();
+            TokenKeys::read(&path.into_os_string().into()).unwrap()
+        })
+        .into()
+});
+
 proptest! {
     #[test]
     fn no_text_makes_it_panic_or_be_trusted(text in any::<String>(), dots in "[A-Za-z0-9_.-]{0,200}") {
-        for text in [text, dots.clone(), format!("gpr_{dots}")] {
-            let report = inspect(&text, None, NOW);
-            prop_assert!(!report.is_good());
-            prop_assert!(report.to_string().starts_with("NOT TO BE TRUSTED"));
+        let keys = &*EACH_KIND_OF_KEYS;
+        for text in [text, dots.clone(), format!("gpr_{dots}"), format!("{}.{dots}", token(HEADER, "{}"))] {
+            for keys in [None].into_iter().chain(keys.iter().map(Some)) {
+                let report = inspect(&text, keys, NOW);
+                prop_assert!(!report.is_good());
+                prop_assert!(report.to_string().starts_with("NOT TO BE TRUSTED:"));
+            }
         }
     }
 
     #[test]
     fn no_segments_make_it_panic(header in any::<Vec<u8>>(), claims in any::<Vec<u8>>()) {
         let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-        let token = format!("{}.{}.", encode(&header), encode(&claims));
-        prop_assert!(!inspect(&token, None, NOW).is_good());
+        let keys = &*EACH_KIND_OF_KEYS;
+        for keys in [None].into_iter().chain(keys.iter().map(Some)) {
+            let token = format!("{}.{}.", encode(&header), encode(&claims));
+            prop_assert!(!inspect(&token, keys, NOW).is_good());
+            let token = format!("{}.{}.{}", encode(HEADER.as_bytes()), encode(&claims), encode(&header));
+            prop_assert!(!inspect(&token, keys, NOW).is_good());
+        }
     }
 
     /// One reads for guards and one for people; they must not disagree about what is malformed.
