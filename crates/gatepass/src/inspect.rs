@@ -73,7 +73,8 @@ mod tests {
     fn the_form_of_a_refresh_token_says_what_is_authenticated_in_it() {
         let secret = MasterSecret::from_bytes(&[1; 32]).unwrap();
         let (session, generation) = (SessionId::from_bytes([9; 18]), Generation::new(7));
-        let token = refresh::RefreshKeys::new(&secret, &[]).token(session, generation);
+        let keys = refresh::RefreshKeys::new(&secret.clone().into()).unwrap();
+        let token = keys.token(session, generation);
         let form = TokenForm::Refresh {
             session,
             generation,

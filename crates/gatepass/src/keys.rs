@@ -240,8 +240,8 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// [`KeyError::ShortSecret`] if it is shorter than the hash (RFC 7518 §3.2), and
-    /// [`KeyError::WrongKind`] if `algorithm` needs a key pair.
+    /// [`KeyError::ShortSecret`] if it is shorter than the hash (RFC 7518 §3.2), [`KeyError::NotASecret`] if
+    /// it is the PEM text of a key, and [`KeyError::WrongKind`] if `algorithm` needs a key pair.
     pub fn from_secret(algorithm: Algorithm, secret: &[u8]) -> Result<Self, KeyError> {
         Self::hmac(algorithm, secret::trimmed(secret), None)
     }
@@ -260,6 +260,9 @@ impl SigningKey {
 
     fn hmac(algorithm: Algorithm, secret: &[u8], id: Option<&str>) -> Result<Self, KeyError> {
         algorithm.check_kind(Kind::Secret)?;
+        if secret.starts_with(b"-----BEGIN ") {
+            return Err(KeyError::NotASecret);
+        }
         let (bytes, least) = (secret.len(), algorithm.least_secret());
         if bytes < least {
             return Err(KeyError::ShortSecret { bytes, least });

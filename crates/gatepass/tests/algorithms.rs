@@ -59,21 +59,19 @@ async fn no_token_of_one_algorithm_passes_under_a_key_of_another() {
             .with_id("same")
             .unwrap();
         keys.push((algorithm.to_string(), own));
-        // The public key in the place of a secret, as text and as bytes.
+        // The public key in the place of a secret, as bytes; as text it is refused.
         if let Some((_, pem)) = pair(algorithm) {
             let der = der_of(pem);
             for hmac in [Algorithm::Hs256, Algorithm::Hs384, Algorithm::Hs512] {
-                for (how, bytes) in [("PEM", pem), ("DER", &der)] {
-                    let Ok(key) = SigningKey::from_secret(hmac, bytes) else {
-                        assert!(bytes.len() < 64, "{algorithm} {how} for {hmac}");
-                        continue;
-                    };
-                    let key = key.with_id("same").unwrap();
-                    keys.push((
-                        format!("{hmac} of {algorithm} {how}"),
-                        key.verifying_key().clone(),
-                    ));
-                }
+                let text = SigningKey::from_secret(hmac, pem).map(drop);
+                assert_eq!(text, Err(KeyError::NotASecret), "{algorithm} for {hmac}");
+                let Ok(key) = SigningKey::from_secret(hmac, &der) else {
+                    assert!(der.len() < 64, "{algorithm} for {hmac}");
+                    continue;
+                };
+                let key = key.with_id("same").unwrap();
+                let name = format!("{hmac} of {algorithm} in DER");
+                keys.push((name, key.verifying_key().clone()));
             }
         }
     }
@@ -329,6 +327,17 @@ fn a_key_of_any_kind_is_used_as_is_usual_for_it() {
         assert_eq!(refused, Err(KeyError::PublicKey));
         let refused = VerifyingKey::from_any_pem(private).map(drop);
         assert_eq!(refused, Err(KeyError::PrivateKey));
+    }
+}
+
+#[test]
+fn the_pem_of_a_key_is_no_secret() {
+    for pem in [
+        "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n",
+        "\n-----BEGIN RSA PRIVATE KEY-----\nMIIEogIBAAKCAQEA and so on, long enough to be a secret by its length\n",
+    ] {
+        let refused = SigningKey::from_secret(Algorithm::Hs256, pem.as_bytes()).map(drop);
+        assert_eq!(refused, Err(KeyError::NotASecret), "{pem}");
     }
 }
 

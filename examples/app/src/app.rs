@@ -357,7 +357,8 @@ mod tests {
             ("rsa.pem", "RS256"),
             ("PS256:rsa.pem", "PS256"),
             ("ES256:p256.pem", "ES256"),
-            ("HS512:rsa.pem", "HS512"),
+            // Not one of its lines, but longer than a secret must be.
+            ("HS512:openssl.jws", "HS512"),
         ] {
             let given = match given.split_once(':') {
                 Some((algorithm, file)) => format!("{algorithm}:{keys}/{file}"),

@@ -76,6 +76,10 @@ pub enum KeyError {
     /// A public key where a private one is due.
     #[error("this is a public key, and a private one is due")]
     PublicKey,
+    /// A key pair's half where a secret is due. As a secret it would be one that others know: a public key
+    /// is the classic one (RFC 8725 §2.1).
+    #[error("this is a key in PEM, and a secret is due; read it with from_any_pem()")]
+    NotASecret,
     /// A secret among public keys. Whoever has read it there can sign.
     #[error("this is a secret, and a public key is due")]
     Secret,

@@ -25,14 +25,15 @@ use crate::{KeyError, SigningKey, Timestamp, VerifyingKey};
 #[derive(Clone)]
 pub struct KeySet {
     active: Option<SigningKey>,
-    verifying: Vec<(VerifyingKey, Timestamp)>,
+    /// Each with its end, if it has one.
+    verifying: Vec<(VerifyingKey, Option<Timestamp>)>,
 }
 
 impl KeySet {
     /// A set whose tokens are signed by `active`.
     #[must_use]
     pub fn signing(active: SigningKey) -> Self {
-        let verifying = vec![(active.verifying_key().clone(), Timestamp::MAX)];
+        let verifying = vec![(active.verifying_key().clone(), None)];
         Self {
             active: Some(active),
             verifying,
@@ -44,21 +45,22 @@ impl KeySet {
     pub fn verifying(keys: impl IntoIterator<Item = VerifyingKey>) -> Self {
         Self {
             active: None,
-            verifying: keys.into_iter().map(|key| (key, Timestamp::MAX)).collect(),
+            verifying: keys.into_iter().map(|key| (key, None)).collect(),
         }
     }
 
     /// Accepts tokens of a key that other nodes may already sign with.
     #[must_use]
-    pub fn announce(self, key: VerifyingKey) -> Self {
-        self.retire(key, Timestamp::MAX)
+    pub fn announce(mut self, key: VerifyingKey) -> Self {
+        self.verifying.push((key, None));
+        self
     }
 
     /// Accepts tokens of a key that no longer signs until the instant `until`: when the last one that
     /// it signed has expired, and the leeway is over.
     #[must_use]
     pub fn retire(mut self, key: VerifyingKey, until: Timestamp) -> Self {
-        self.verifying.push((key, until));
+        self.verifying.push((key, Some(until)));
         self
     }
 
@@ -76,7 +78,10 @@ impl KeySet {
     /// the announced ones, and the retired ones as long as they verify. Secrets are never in it.
     #[must_use]
     pub fn jwks(&self, now: Timestamp) -> String {
-        let live = self.verifying.iter().filter(|(_, until)| now < *until);
+        let live = self
+            .verifying
+            .iter()
+            .filter(|(_, until)| is_good(*until, now));
         let keys: Vec<String> = live.filter_map(|(key, _)| key.to_jwk()).collect();
         format!(r#"{{"keys":[{}]}}"#, keys.join(","))
     }
@@ -126,7 +131,7 @@ impl KeySet {
 
     pub(crate) fn find(&self, id: &str, now: Timestamp) -> Option<&VerifyingKey> {
         let (key, until) = self.verifying.iter().find(|(key, _)| key.id() == id)?;
-        (now < *until).then_some(key)
+        is_good(*until, now).then_some(key)
     }
 
     /// The key that wrote this header segment, if it is, letter for letter, what one of the keys writes.
@@ -134,7 +139,7 @@ impl KeySet {
     pub(crate) fn find_by_header(&self, segment: &str, now: Timestamp) -> Option<&VerifyingKey> {
         let mut keys = self.verifying.iter();
         let (key, until) = keys.find(|(key, _)| key.header() == segment)?;
-        (now < *until).then_some(key)
+        is_good(*until, now).then_some(key)
     }
 
     pub(crate) fn check(&self) -> Result<(), KeyError> {
@@ -151,6 +156,11 @@ impl KeySet {
             .map(|_| ())
             .ok_or(KeyError::NoSigningKey)
     }
+}
+
+/// Whether a key that ends at `until`, if it does, is good at `now`.
+fn is_good(until: Option<Timestamp>, now: Timestamp) -> bool {
+    until.is_none_or(|until| now < until)
 }
 
 /// A key of a JSON Web Key Set that is not used.
