@@ -1,11 +1,15 @@
-//! The example's own program, as a process that can be killed.
+//! The example's own program, as processes that share a directory and can be killed.
+
+mod api;
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     path::Path,
     process::{Child, Command, Stdio},
 };
+
+pub(crate) use self::api::{Api, Died, random};
 
 /// A server on a port of its own. Killed when dropped.
 pub(crate) struct Server {
@@ -16,45 +20,86 @@ pub(crate) struct Server {
 impl Server {
     /// Starts the server on the files in `directory`, with the user `alice`, and waits until it listens.
     pub(crate) async fn start(directory: &Path) -> Self {
-        let users = directory.join("users.json");
-        fs::write(
-            &users,
-            r#"[{"username":"alice","password":"a password","scope":"profile"}]"#,
-        )
-        .unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_example-axum-under-test"))
+        let mut command = Command::new(program());
+        command.args(arguments(directory));
+        let started = Self::run(command, directory).await;
+        started.unwrap_or_else(|said| panic!("it does not start: {said}"))
+    }
+
+    /// Runs `command`, which must come to be the [`program`] with these [`arguments`]. An error is what
+    /// the process said before it ended.
+    pub(crate) async fn run(mut command: Command, directory: &Path) -> Result<Self, String> {
+        let child = command
             .current_dir(directory)
-            .args(["--listen", "127.0.0.1:0", "--users"])
-            .arg(users)
             .env("RUST_LOG", "error")
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn();
         let mut child = child.unwrap();
         let stdout = child.stdout.take().unwrap();
-        let first = tokio::task::spawn_blocking(move || {
+        let mut stderr = child.stderr.take().unwrap();
+        let said = tokio::task::spawn_blocking(move || {
             let mut line = String::new();
-            BufReader::new(stdout).read_line(&mut line).map(|_| line)
+            BufReader::new(stdout).read_line(&mut line).unwrap();
+            match line.trim().strip_prefix("Listening on ") {
+                Some(url) => {
+                    // Whatever it says later must not stop it.
+                    std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+                    Ok(url.to_owned())
+                }
+                None => {
+                    let mut text = String::new();
+                    stderr.read_to_string(&mut text).unwrap();
+                    Err(text)
+                }
+            }
         });
-        let line = first.await.unwrap().unwrap();
-        let url = line
-            .trim()
-            .strip_prefix("Listening on ")
-            .expect("the line of a server that listens");
-        Self {
+        let mut server = Self {
             child,
-            url: url.to_owned(),
+            url: String::new(),
+        };
+        match said.await.unwrap() {
+            Ok(url) => {
+                server.url = url;
+                Ok(server)
+            }
+            Err(text) => {
+                assert!(!server.child.wait().unwrap().success(), "{text}");
+                Err(text)
+            }
         }
     }
 
-    pub(crate) fn url(&self) -> String {
-        self.url.clone()
+    pub(crate) fn api(&self) -> Api {
+        Api::new(&self.url)
+    }
+
+    #[allow(dead_code, reason = "each file of tests needs its own part of it")]
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
     }
 
     /// Kills the server as `kill -9` does, and waits until it is gone.
+    #[allow(dead_code, reason = "each file of tests needs its own part of it")]
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
+}
+
+/// The program that is run.
+pub(crate) fn program() -> &'static str {
+    env!("CARGO_BIN_EXE_example-axum-under-test")
+}
+
+/// Its arguments. Makes the file of the users in `directory`, which must be the working directory.
+pub(crate) fn arguments(directory: &Path) -> Vec<&'static str> {
+    let users = directory.join("users.json");
+    if !users.exists() {
+        let alice = r#"[{"username":"alice","password":"a password","scope":"profile"}]"#;
+        fs::write(users, alice).unwrap();
+    }
+    ["--listen", "127.0.0.1:0", "--users", "users.json"].into()
 }
 
 impl Drop for Server {
