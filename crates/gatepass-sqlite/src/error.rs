@@ -127,12 +127,20 @@ impl From<Failure> for StoreError {
             Failure::Gone(gone) => return Self::unavailable(gone),
             Failure::Sqlite(error) => error,
         };
+        if is_busy(&error) {
+            return Self::new(StoreErrorKind::Busy);
+        }
         match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                Self::new(StoreErrorKind::Busy)
-            }
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::corrupt(error),
             _ => Self::unavailable(error),
         }
     }
+}
+
+/// Whether another connection holds a lock that this one needs.
+pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
 }

@@ -10,14 +10,24 @@ use std::{
 
 use crossbeam_channel::Receiver;
 use gatepass::{Clock, StoreError, StoreErrorKind, Timestamp};
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{oneshot, watch};
 
-use crate::{error::Failure, log, opened::Opened, queue::Queue};
+use crate::{
+    error::{self, Failure},
+    log,
+    opened::Opened,
+    queue::Queue,
+};
 
 /// Changes that one transaction makes at most. Enough that the `fsync` no longer matters, and few
 /// enough that the first caller does not wait for long.
 const GROUP: usize = 256;
+
+/// How long to wait before another try to get the lock of another process. SQLite itself would soon
+/// wait for a tenth of a second each time: among processes that all have much to write, the lock is
+/// free for moments only, and whoever looks that rarely may meet none for seconds.
+const RETRY: Duration = Duration::from_micros(500);
 
 /// The transaction that a change is made in.
 pub(crate) struct Write<'a> {
@@ -41,6 +51,8 @@ impl Writer {
         busy_timeout: Duration,
         last_seq: i64,
     ) -> io::Result<Self> {
+        // The thread waits itself. A connection that could not be told so would wait for longer.
+        let _ = conn.busy_timeout(Duration::ZERO);
         let (mut queue, jobs) = Queue::new();
         let (committed, last_seq) = watch::channel(last_seq);
         #[cfg(test)]
@@ -49,6 +61,7 @@ impl Writer {
             conn,
             opened,
             clock,
+            busy_timeout,
             patience: busy_timeout.max(Duration::from_secs(1)),
             committed,
             #[cfg(test)]
@@ -144,6 +157,7 @@ struct Thread {
     conn: Connection,
     opened: Opened,
     clock: Arc<dyn Clock>,
+    busy_timeout: Duration,
     patience: Duration,
     committed: watch::Sender<i64>,
     #[cfg(test)]
@@ -151,7 +165,7 @@ struct Thread {
 }
 
 impl Thread {
-    fn run(mut self, jobs: &Receiver<Box<dyn Job>>) {
+    fn run(self, jobs: &Receiver<Box<dyn Job>>) {
         let mut group = Vec::with_capacity(GROUP);
         while let Ok(first) = jobs.recv() {
             let others = jobs.try_iter().take(GROUP - 1);
@@ -175,7 +189,7 @@ impl Thread {
     }
 
     /// Makes the changes of `group` and answers their callers, leaving it empty.
-    fn serve(&mut self, group: &mut Vec<Box<dyn Job>>) {
+    fn serve(&self, group: &mut Vec<Box<dyn Job>>) {
         let mut failed = match self.commit(group) {
             Ok(()) => {
                 group.drain(..).for_each(|job| job.answer(Ok(())));
@@ -201,15 +215,27 @@ impl Thread {
         }
     }
 
+    /// Begins a transaction that holds the lock, and waits for the lock where another process has it.
+    fn begin(&self) -> rusqlite::Result<Transaction<'_>> {
+        let start = Instant::now();
+        loop {
+            match Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate) {
+                Err(error) if error::is_busy(&error) && start.elapsed() < self.busy_timeout => {
+                    thread::sleep(RETRY);
+                }
+                begun => return begun,
+            }
+        }
+    }
+
     /// Makes all changes of `group` in one transaction, or none.
-    fn commit(&mut self, group: &mut [Box<dyn Job>]) -> Result<(), Failed> {
+    fn commit(&self, group: &mut [Box<dyn Job>]) -> Result<(), Failed> {
         if group.is_empty() {
             return Ok(());
         }
         // Dropped without a commit, it is rolled back.
         let tx = self
-            .conn
-            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .begin()
             .map_err(|error| Failed::ToBegin(Failure::from(error).into()))?;
         let within = |failure: Failure| Failed::Within(failure.into());
         for job in group {

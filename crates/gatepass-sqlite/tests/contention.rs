@@ -1,0 +1,68 @@
+//! Writers that contend for one file. A test binary of its own: it takes the whole machine for a while.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::time::{Duration, Instant};
+
+use gatepass::{
+    Advance, ClientId, Device, Grant, NewSession, Session, SessionId, SessionStore, Subject,
+};
+use gatepass_sqlite::SqliteStore;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+
+const STORES: u8 = 3;
+const CALLERS: u8 = 16;
+/// Longer than a store waits for the lock, so that one that never got it would be found out.
+const WORK: Duration = Duration::from_secs(4);
+const DAY: Duration = Duration::from_secs(86_400);
+const ACCESS_TTL: Duration = Duration::from_secs(900);
+
+async fn begin(store: &SqliteStore, number: u8) -> Session {
+    let new = NewSession {
+        id: SessionId::from_bytes([number; 18]),
+        client: ClientId::new("web").unwrap(),
+        grant: Grant::new(Subject::new("alice").unwrap()),
+        device: Device::default(),
+        idle_ttl: DAY,
+        absolute_ttl: DAY * 30,
+        access_ttl: ACCESS_TTL,
+        max_sessions: None,
+    };
+    store.begin(new).await.unwrap().session
+}
+
+async fn advance(store: &SqliteStore, session: Session) -> Session {
+    let advance = Advance {
+        id: session.id,
+        client: session.client,
+        from: session.generation,
+        to: session.generation.next(),
+        grant: None,
+        idle_ttl: DAY,
+        access_ttl: ACCESS_TTL,
+    };
+    store.advance(advance).await.unwrap().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_gets_its_turn_however_much_others_write() {
+    let directory = TempDir::new().unwrap();
+    let began = Instant::now();
+    let mut callers = JoinSet::new();
+    for number in 0..STORES {
+        let store = SqliteStore::open(directory.path().join("sessions.db")).unwrap();
+        for caller in 0..CALLERS {
+            let store = store.clone();
+            callers.spawn(async move {
+                let mut session = begin(&store, number * CALLERS + caller).await;
+                while began.elapsed() < WORK {
+                    session = advance(&store, session).await;
+                }
+                let (stored, _) = store.load(session.id).await.unwrap();
+                assert_eq!(stored, Some(session), "nothing is lost");
+            });
+        }
+    }
+    callers.join_all().await;
+}
