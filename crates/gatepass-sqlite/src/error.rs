@@ -22,13 +22,31 @@ pub enum OpenError {
         /// What SQLite said.
         source: rusqlite::Error,
     },
-    /// The file is something else, or damaged.
+    /// The file is something else, or damaged at its very start.
     #[error("{path:?} is not an SQLite database: give another path, or restore a backup")]
     NotADatabase {
         /// The file.
         path: PathBuf,
     },
-    /// The file was gone again right after it was opened.
+    /// The file is a database, and damaged.
+    #[error(
+        "{path:?} is damaged: restore a backup, or save what can be read with `sqlite3 {path:?} .recover`"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file cannot be read or written, though it is there and may be.
+    #[error(
+        "cannot read or write {path:?}: the disk is full, at a quota or limit of this process, or broken"
+    )]
+    Disk {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// The file, or what SQLite keeps beside it, was gone again right after it was opened.
     #[error("{path:?} disappeared while it was opened: see who deletes or moves it")]
     Gone {
         /// The file.
@@ -86,10 +104,10 @@ impl OpenError {
             Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
                 Self::CannotOpen { path, source }
             }
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-                Self::NotADatabase { path }
-            }
+            Some(ErrorCode::NotADatabase) => Self::NotADatabase { path },
+            Some(ErrorCode::DatabaseCorrupt) => Self::Damaged { path },
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked { path },
+            Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => Self::Disk { path, source },
             _ => Self::Sqlite { path, source },
         }
     }

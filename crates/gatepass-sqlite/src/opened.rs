@@ -1,23 +1,30 @@
-//! Whether the file at a path is still the one that was opened.
+//! Whether the file at a path is still the one that was opened, and what belongs to it.
 
 use std::{
+    ffi::OsString,
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use crate::error::Failure;
 
-/// The file was moved, deleted or replaced while it was open. What is written to it now, no other
-/// process will ever see.
+/// One of the files was moved, deleted or replaced while it was open. What is written to it now, no
+/// other process will ever see.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the database file was moved, deleted or replaced: put it back, or restart this process")]
+#[error(
+    "the database file, or the -wal or -shm beside it, was moved, deleted or replaced: put it back, or \
+     stop this process in good order and start it again"
+)]
 pub(crate) struct Gone;
 
-/// A file that was opened, and where.
+/// The files of a database that was opened, and where they are.
+///
+/// As long as it is open, all three stay what they are. Without the `-wal` the latest commits are lost
+/// once the process dies; without the `-shm` processes do not see each other's locks, and destroy the file.
 #[derive(Clone)]
 pub(crate) struct Opened {
-    path: PathBuf,
-    identity: Identity,
+    files: Arc<[(PathBuf, Identity); 3]>,
 }
 
 /// What tells a file from all others: device and inode.
@@ -28,19 +35,32 @@ type Identity = (u64, u64);
 type Identity = ();
 
 impl Opened {
-    /// The file at `path`, which has just been opened.
+    /// The database at `path`, which has just been opened and read.
     pub(crate) fn new(path: &Path) -> io::Result<Self> {
         // A relative path must not come to mean another file.
         let path = path.canonicalize()?;
-        let identity = identity(&path)?;
-        Ok(Self { path, identity })
+        let file = |suffix: &str| {
+            let mut name = OsString::from(&path);
+            name.push(suffix);
+            let file = PathBuf::from(name);
+            let identity = identity(&file)?;
+            io::Result::Ok((file, identity))
+        };
+        let files = [file("")?, file("-wal")?, file("-shm")?];
+        Ok(Self {
+            files: Arc::new(files),
+        })
     }
 
-    /// Fails unless the file is still there.
+    /// Fails unless all files are still there.
     pub(crate) fn check(&self) -> Result<(), Failure> {
-        match identity(&self.path) {
-            Ok(identity) if identity == self.identity => Ok(()),
-            _ => Err(Failure::Gone(Gone)),
+        let there = |(file, opened): &(PathBuf, Identity)| {
+            identity(file).is_ok_and(|identity| identity == *opened)
+        };
+        if self.files.iter().all(there) {
+            Ok(())
+        } else {
+            Err(Failure::Gone(Gone))
         }
     }
 }

@@ -109,7 +109,7 @@ impl SqliteStoreBuilder {
         let (writer, incarnation) = schema::open_writer(&self.path, self.busy_timeout)?;
         let last_seq = log::last_seq(&writer).map_err(|failure| match failure {
             Failure::Sqlite(error) => OpenError::new(self.path.clone(), error),
-            Failure::Unreadable(_) | Failure::Gone(_) => OpenError::NotADatabase {
+            Failure::Unreadable(_) | Failure::Gone(_) => OpenError::Damaged {
                 path: self.path.clone(),
             },
         })?;
@@ -226,10 +226,12 @@ impl SessionStore for SqliteStore {
 
     async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError> {
         let clock = Arc::clone(&self.inner.clock);
+        let opened = self.inner.opened.clone();
         self.inner
             .readers
             .run(move |conn| {
                 let session = sessions::find(conn, id)?.map(|stored| stored.session);
+                opened.check()?;
                 Ok((session, clock.now()))
             })
             .await
@@ -256,9 +258,14 @@ impl SessionStore for SqliteStore {
     async fn sessions(&self, subject: &Subject) -> Result<Vec<Session>, StoreError> {
         let clock = Arc::clone(&self.inner.clock);
         let subject = subject.clone();
+        let opened = self.inner.opened.clone();
         self.inner
             .readers
-            .run(move |conn| sessions::refreshable(conn, &subject, clock.now()))
+            .run(move |conn| {
+                let sessions = sessions::refreshable(conn, &subject, clock.now())?;
+                opened.check()?;
+                Ok(sessions)
+            })
             .await
     }
 

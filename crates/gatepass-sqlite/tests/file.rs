@@ -426,28 +426,50 @@ async fn debugging_a_store_shows_nothing_of_its_content() {
     assert_eq!(format!("{store:?}"), "SqliteStore { .. }");
 }
 
-/// Whoever deletes or replaces the file of a running process must not be told that all is well.
+/// Whoever deletes or replaces a file of a running process must not be told that all is well.
 #[cfg(unix)]
 #[tokio::test]
-async fn a_file_that_is_gone_acknowledges_nothing() {
-    let place = Place::new();
-    let store = place.open();
-    let session = begin(&store, 1).await;
-    let elsewhere = place.directory.path().join("elsewhere.db");
-    fs::rename(place.path(), &elsewhere).unwrap();
-    let end = || store.end(EndTarget::Session(session.id), EndReason::Logout);
-    assert_eq!(end().await.unwrap_err().kind(), StoreErrorKind::Unavailable);
-    assert!(store.pull(None).await.is_err());
-    assert!(
-        store
-            .status(session.id, TokenId::from_bytes([1; 16]))
-            .await
-            .is_err()
-    );
+async fn a_file_that_is_gone_acknowledges_nothing_until_it_is_back() {
+    for suffix in ["", "-wal", "-shm"] {
+        let place = Place::new();
+        let store = place.open();
+        let session = begin(&store, 1).await;
+        let file = place.directory.path().join(format!("sessions.db{suffix}"));
+        let elsewhere = place.directory.path().join("elsewhere");
+        fs::rename(&file, &elsewhere).unwrap();
+        let end = || store.end(EndTarget::Session(session.id), EndReason::Logout);
+        let error = end().await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{suffix}");
+        assert!(whole_text(&error).contains("put it back"), "{error:?}");
+        assert!(store.pull(None).await.is_err());
+        assert!(store.load(session.id).await.is_err());
+        assert!(store.sessions(&subject()).await.is_err());
+        let token = TokenId::from_bytes([1; 16]);
+        assert!(store.status(session.id, token).await.is_err());
 
-    fs::write(place.path(), "").unwrap();
-    assert!(end().await.is_err());
+        fs::write(&file, "").unwrap();
+        assert!(end().await.is_err(), "{suffix}: another one");
 
-    fs::rename(&elsewhere, place.path()).unwrap();
-    assert_eq!(end().await.unwrap().len(), 1);
+        fs::rename(&elsewhere, &file).unwrap();
+        assert_eq!(end().await.unwrap().len(), 1, "{suffix}");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_was_acknowledged_before_a_wal_was_deleted_is_saved_by_closing() {
+    for suffix in ["-wal", "-shm"] {
+        let place = Place::new();
+        let store = place.open();
+        let session = begin(&store, 1).await;
+        let session = store.advance(advance_of(&session)).await.unwrap().unwrap();
+        let file = place.directory.path().join(format!("sessions.db{suffix}"));
+        fs::remove_file(file).unwrap();
+        store.advance(advance_of(&session)).await.unwrap_err();
+        drop(store);
+
+        let store = place.open();
+        let (loaded, _) = store.load(session.id).await.unwrap();
+        assert_eq!(loaded, Some(session), "{suffix}");
+    }
 }
