@@ -85,7 +85,7 @@ pub(crate) fn open_writer(
     // on macOS that takes `fullfsync` too.
     conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA fullfsync = ON")
         .map_err(sqlite)?;
-    migrate(&mut conn, path)?;
+    migrate(&mut conn, path, &STEPS)?;
     let incarnation = conn.query_row(
         "SELECT value FROM gatepass_meta WHERE key = 'incarnation'",
         (),
@@ -163,7 +163,8 @@ pub(crate) fn last_horizon(conn: &Connection) -> Result<Option<Timestamp>, Failu
     Ok(last.map(Timestamp::from_unix_millis))
 }
 
-fn migrate(conn: &mut Connection, path: &Path) -> Result<(), OpenError> {
+/// Brings the file to the schema that `steps` lead to.
+fn migrate(conn: &mut Connection, path: &Path, steps: &[&str]) -> Result<(), OpenError> {
     let sqlite = |error| OpenError::new(path.to_owned(), error);
     // The lock is taken before the version is read, so that of several processes one migrates and
     // the others find it done.
@@ -181,13 +182,13 @@ fn migrate(conn: &mut Connection, path: &Path) -> Result<(), OpenError> {
         .optional()
         .map_err(sqlite)?;
     let found = version.unwrap_or(0);
-    let known = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
+    let known = u32::try_from(steps.len()).unwrap_or(u32::MAX);
     if found > known {
         let path = path.to_owned();
         return Err(OpenError::NewerSchema { path, found, known });
     }
     let done = usize::try_from(found).unwrap_or(usize::MAX);
-    for step in STEPS.iter().skip(done) {
+    for step in steps.iter().skip(done) {
         tx.execute_batch(step).map_err(sqlite)?;
     }
     if found < known {
@@ -202,18 +203,73 @@ fn migrate(conn: &mut Connection, path: &Path) -> Result<(), OpenError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Barrier};
+
     use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
 
     /// That a crash of the process loses nothing would not show it.
     #[test]
     fn a_commit_is_on_the_disk() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("sessions.db");
-        let (conn, _) = open_writer(&path, Duration::from_secs(60)).unwrap();
-        let synchronous: i64 = conn
-            .query_row("PRAGMA synchronous", (), |row| row.get(0))
-            .unwrap();
-        let full = 2;
-        assert_eq!(synchronous, full);
+        // On a file that is made, and on one that is there.
+        for _ in 0..2 {
+            let (conn, _) = open_writer(&path, PATIENCE).unwrap();
+            let number = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+            let full = 2;
+            assert_eq!(number("synchronous").unwrap(), full);
+            assert_eq!(number("fullfsync").unwrap(), 1);
+            let mode = conn.pragma_query_value(None, "journal_mode", |row| row.get(0));
+            assert_eq!(mode, Ok("wal".to_owned()));
+        }
+    }
+
+    #[test]
+    fn of_many_that_find_an_older_schema_one_migrates_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sessions.db");
+        let (_, incarnation) = open_writer(&path, PATIENCE).unwrap();
+        // Twice, it would fail.
+        let newer = [
+            &STEPS[..],
+            &["ALTER TABLE gatepass_sessions ADD COLUMN later"],
+        ]
+        .concat();
+        let start = Arc::new(Barrier::new(6));
+        let openers = (0..6).map(|_| {
+            let (path, start, newer) = (path.clone(), Arc::clone(&start), newer.clone());
+            thread::spawn(move || {
+                let mut conn = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE, PATIENCE).unwrap();
+                start.wait();
+                migrate(&mut conn, &path, &newer).unwrap();
+            })
+        });
+        for opener in Vec::from_iter(openers) {
+            opener.join().unwrap();
+        }
+        let conn = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE, PATIENCE).unwrap();
+        let meta = |key: &str| {
+            let select = "SELECT CAST(value AS TEXT) FROM gatepass_meta WHERE key = ?1";
+            conn.query_row(select, [key], |row| row.get::<_, String>(0))
+        };
+        assert_eq!(meta("incarnation").unwrap(), incarnation);
+        assert_eq!(meta("schema_version").unwrap(), newer.len().to_string());
+        let found = open_writer(&path, PATIENCE).unwrap_err();
+        assert!(matches!(found, OpenError::NewerSchema { .. }), "{found:?}");
+    }
+
+    #[test]
+    fn a_migration_that_fails_leaves_the_file_as_it_was() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sessions.db");
+        let (mut conn, incarnation) = open_writer(&path, PATIENCE).unwrap();
+        let newer = [&STEPS[..], &["CREATE TABLE gatepass_new (n)", "a mistake"]].concat();
+        migrate(&mut conn, &path, &newer).unwrap_err();
+        drop(conn);
+        let (conn, again) = open_writer(&path, PATIENCE).unwrap();
+        assert_eq!(again, incarnation);
+        assert!(!conn.table_exists(None, "gatepass_new").unwrap());
     }
 }
