@@ -21,7 +21,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use crate::server::{Api, Server};
+use crate::server::{Server, api::Api};
 
 /// The bound that a server has without `--max-staleness`.
 const MAX_STALENESS: Duration = Duration::from_secs(2);

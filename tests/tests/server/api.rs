@@ -1,6 +1,5 @@
 //! What a client asks of a server that may die, or whose store may fail.
 
-use gatepass::{Random, SystemRandom};
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 
@@ -47,7 +46,6 @@ impl Api {
     }
 
     /// As [`me`](Self::me), on a route where the store is asked each time.
-    #[allow(dead_code, reason = "each file of tests needs its own part of it")]
     pub(crate) async fn strict(&self, access: &str) -> Answer {
         let request = self.client.get(format!("{}/strict", self.url));
         answer(request.bearer_auth(access)).await
@@ -63,11 +61,4 @@ async fn answer(request: RequestBuilder) -> Answer {
     let status = response.status().as_u16();
     let body = response.bytes().await.map_err(|_| Died)?;
     Ok((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
-}
-
-/// A number below `bound`.
-pub(crate) fn random(bound: u32) -> u32 {
-    let mut bytes = [0; 4];
-    SystemRandom.fill(&mut bytes).unwrap();
-    u32::from_be_bytes(bytes) % bound
 }

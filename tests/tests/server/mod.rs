@@ -1,6 +1,7 @@
 //! The example's own program, as processes that share a directory and can be killed.
 
-mod api;
+#[allow(dead_code, reason = "each file of tests needs its own part of it")]
+pub(crate) mod api;
 
 use std::{
     fs,
@@ -9,7 +10,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-pub(crate) use self::api::{Api, Died, random};
+use self::api::Api;
 
 /// A server on a port of its own. Killed when dropped.
 pub(crate) struct Server {
