@@ -80,6 +80,12 @@ impl Server {
         self.child.id()
     }
 
+    /// Waits until a server that was told to stop has done so.
+    #[allow(dead_code, reason = "each file of tests needs its own part of it")]
+    pub(crate) fn wait(mut self) {
+        self.child.wait().unwrap();
+    }
+
     /// Kills the server as `kill -9` does, and waits until it is gone.
     #[allow(dead_code, reason = "each file of tests needs its own part of it")]
     pub(crate) fn kill(mut self) {
