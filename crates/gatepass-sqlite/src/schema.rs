@@ -8,7 +8,9 @@ use std::{
 };
 
 use gatepass::Timestamp;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
+use rusqlite::{
+    Connection, ErrorCode, MAIN_DB, OpenFlags, OptionalExtension, TransactionBehavior, ffi,
+};
 
 use crate::{
     error::{Failure, OpenError},
@@ -76,6 +78,11 @@ pub(crate) fn open_writer(
     create_private(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
     let mut conn = connect(path, flags, busy_timeout).map_err(sqlite)?;
+    // SQLite opens a file that it may only read all the same, and would fail at the first change.
+    if conn.is_readonly(MAIN_DB).map_err(sqlite)? {
+        let readonly = ffi::Error::new(ffi::SQLITE_READONLY);
+        return Err(sqlite(rusqlite::Error::SqliteFailure(readonly, None)));
+    }
     let mode = enter_wal(&conn, busy_timeout).map_err(sqlite)?;
     if mode != "wal" {
         let path = path.to_owned();
