@@ -6,7 +6,6 @@
 #![cfg(target_os = "linux")]
 #![expect(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
     clippy::panic,
     reason = "a test fails by panicking"
 )]
@@ -434,6 +433,9 @@ mod taken_away {
 mod unusable {
     use super::*;
 
+    /// Puts something at a path.
+    type Prepare = fn(&Path);
+
     fn database(path: &Path) -> Connection {
         let database = Connection::open(path).unwrap();
         database
@@ -450,7 +452,7 @@ mod unusable {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_file_that_cannot_be_used_is_refused_with_what_to_do() {
-        let cases: [(&str, fn(&Path)); 4] = [
+        let cases: [(&str, Prepare); 4] = [
             ("not an SQLite database", |path| {
                 fs::write(path, "no database at all\n".repeat(1000)).unwrap();
             }),
