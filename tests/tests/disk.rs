@@ -93,7 +93,8 @@ fn command(directory: &Path) -> Command {
 /// Stops a server in good order, and waits until it is gone.
 fn terminate(server: Server) {
     let process = server.process().to_string();
-    let told = Command::new("kill").args(["-TERM", &process]).status();
+    let kill = ["-c", "kill -TERM \"$0\"", &process];
+    let told = Command::new("sh").args(kill).status();
     assert!(told.unwrap().success());
     server.wait();
 }
