@@ -42,7 +42,8 @@
 //! file is whole then, without the `-wal` beside it. A file that is created is for its owner alone.
 //!
 //! The lock of another process is looked for each half millisecond, since among processes that all
-//! write much it is free for moments only. What an application writes to the same file itself has only
+//! write much it is free for moments only, and a store that has written without a break for 50 ms leaves
+//! it to others for one. What an application writes to the same file itself has only
 //! SQLite's own `busy_timeout`, which looks more rarely: keep those transactions short, and try again.
 //!
 //! # What survives what

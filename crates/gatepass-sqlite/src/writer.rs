@@ -28,6 +28,11 @@ const GROUP: usize = 256;
 /// wait for a tenth of a second each time: among processes that all have much to write, the lock is
 /// free for moments only, and whoever looks that rarely may meet none for seconds.
 const RETRY: Duration = Duration::from_micros(500);
+/// How long a store with much to write may take the lock again and again, and how long it then leaves it
+/// to others: long enough that whoever tries meets it. Where the processors are busy too, the lock would
+/// otherwise be taken again before another process had its turn to look.
+const TURN: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// The transaction that a change is made in.
 pub(crate) struct Write<'a> {
@@ -167,7 +172,14 @@ struct Thread {
 impl Thread {
     fn run(self, jobs: &Receiver<Box<dyn Job>>) {
         let mut group = Vec::with_capacity(GROUP);
+        let (mut turn_began, mut released) = (Instant::now(), Instant::now());
         while let Ok(first) = jobs.recv() {
+            if turn_began.elapsed() > TURN && released.elapsed() < PAUSE {
+                thread::sleep(PAUSE);
+            }
+            if released.elapsed() >= PAUSE {
+                turn_began = Instant::now();
+            }
             let others = jobs.try_iter().take(GROUP - 1);
             for job in std::iter::once(first).chain(others) {
                 if job.is_abandoned() {
@@ -185,6 +197,7 @@ impl Thread {
             // thread that died would leave those in the queue waiting for ever.
             let _ = catch_unwind(AssertUnwindSafe(|| self.serve(&mut group)));
             group.clear();
+            released = Instant::now();
         }
     }
 
