@@ -5,7 +5,8 @@
 use std::time::{Duration, Instant};
 
 use gatepass::{
-    Advance, ClientId, Device, Grant, NewSession, Session, SessionId, SessionStore, Subject,
+    Advance, AdvanceCause, ClientId, Device, Grant, NewSession, Session, SessionId, SessionStore,
+    Subject,
 };
 use gatepass_sqlite::SqliteStore;
 use tempfile::TempDir;
@@ -38,6 +39,7 @@ async fn advance(store: &SqliteStore, session: Session) -> Session {
         client: session.client,
         from: session.generation,
         to: session.generation.next(),
+        cause: AdvanceCause::Refresh,
         grant: None,
         idle_ttl: DAY,
         access_ttl: ACCESS_TTL,
