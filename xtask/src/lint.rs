@@ -50,7 +50,7 @@ fn dependencies(sh: &Shell) -> anyhow::Result<()> {
     let Some(deny) = tools::CARGO_DENY.installed(sh)? else {
         step(
             "lint",
-            "NOT CHECKED: advisories, licences, duplicates and sources of dependencies, since cargo-deny is not there; outside of CI `cargo xtask setup` installs it",
+            "NOT CHECKED: advisories, licences, duplicates and sources of dependencies, since cargo-deny is not there; `cargo xtask setup` installs it",
         );
         return Ok(());
     };

@@ -2,7 +2,7 @@
 
 use xshell::{Shell, cmd};
 
-use crate::{interop, progress::step, test, tools};
+use crate::{interop, progress::step, tools};
 
 /// What must be there, how to ask for it, and how to get it.
 const NEEDED: &[(&str, &[&str], &str)] = &[
@@ -28,11 +28,7 @@ pub(crate) fn install(sh: &Shell) -> anyhow::Result<()> {
     run(sh)?;
     interop::install(sh)?;
     tools::CARGO_HACK.install(sh)?;
-    // It takes minutes to compile, more than all of its checks are worth to every run of a machine
-    // that keeps nothing.
-    if !test::ci() {
-        tools::CARGO_DENY.install(sh)?;
-    }
+    tools::CARGO_DENY.install(sh)?;
     Ok(())
 }
 

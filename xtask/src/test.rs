@@ -50,6 +50,6 @@ pub(crate) fn run(sh: &Shell, args: &[OsString]) -> anyhow::Result<()> {
 }
 
 /// Whether this is a machine that runs it unattended.
-pub(crate) fn ci() -> bool {
+fn ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| value == "true")
 }
