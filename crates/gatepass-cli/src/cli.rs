@@ -70,6 +70,15 @@ enum Keygen {
         #[arg(long, value_name = "FILE", default_value = "gatepass.secret")]
         out: PathBuf,
     },
+    /// The HS256 key that is derived from a master secret, as a JWK, for services that verify with a shared secret
+    Hs256 {
+        /// The file of the master secret
+        #[arg(long, value_name = "FILE")]
+        from: PathBuf,
+        /// The new file
+        #[arg(long, value_name = "FILE", default_value = "hs256.jwk")]
+        out: PathBuf,
+    },
     /// An Ed25519 key, for EdDSA: small, fast, and the one to take unless something else is asked for
     Ed25519 {
         /// The new file
@@ -129,6 +138,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> 
 fn make(keygen: &Keygen, out: &mut dyn Write) -> anyhow::Result<()> {
     let (path, made) = match keygen {
         Keygen::Secret { out } => (out, keygen::secret()?),
+        Keygen::Hs256 { from, out } => (out, keygen::derived(from)?),
         Keygen::Ed25519 { out } => (out, keygen::key_pair(KeyKind::Ed25519)?),
         Keygen::Es256 { out } => (out, keygen::key_pair(KeyKind::Es256)?),
         Keygen::Es384 { out } => (out, keygen::key_pair(KeyKind::Es384)?),

@@ -104,11 +104,33 @@ impl TokenKeys {
     fn of_json(json: &[u8]) -> Result<Self, KeyError> {
         let json = str::from_utf8(json).map_err(|_| KeyError::Jwks)?;
         let set = match KeySet::from_jwks(json) {
-            // Perhaps it is one key alone.
-            Err(KeyError::Jwks) => KeySet::from_jwks(&format!(r#"{{"keys":[{json}]}}"#)),
+            // Perhaps it is one key alone, and then it may be a secret.
+            Err(KeyError::Jwks) => match KeySet::from_jwks(&format!(r#"{{"keys":[{json}]}}"#)) {
+                Err(KeyError::NoKey) => return Self::of_secret_jwk(json),
+                read => read,
+            },
             read => read,
         };
         set.map(|(set, _)| Self::Set(set.keys().cloned().collect()))
+    }
+
+    fn of_secret_jwk(jwk: &str) -> Result<Self, KeyError> {
+        let symmetric = Algorithm::ALL
+            .into_iter()
+            .filter(|each| each.is_symmetric());
+        // What is wrong with it, if anything is, the shortest hash says.
+        let mut refused = None;
+        let mut keys = Vec::new();
+        for algorithm in symmetric {
+            match SigningKey::from_jwk(algorithm, jwk) {
+                Ok(key) => keys.push(key.verifying_key().clone()),
+                Err(error) => refused = refused.or(Some(error)),
+            }
+        }
+        match refused {
+            Some(error) if keys.is_empty() => Err(error),
+            _ => Ok(Self::Secret { keys, master: None }),
+        }
     }
 
     fn of_pem(algorithm: Option<Algorithm>, pem: &[u8]) -> Result<Self, KeyError> {

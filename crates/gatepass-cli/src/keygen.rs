@@ -1,8 +1,8 @@
 //! New keys and secrets.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use aws_lc_rs::{
     encoding::{AsDer, Pkcs8V1Der},
     error::Unspecified,
@@ -12,7 +12,7 @@ use aws_lc_rs::{
         Ed25519KeyPair, RsaKeyPair,
     },
 };
-use gatepass::{Algorithm, Random, SigningKey, SystemRandom};
+use gatepass::{Algorithm, MasterSecret, Random, SigningKey, SystemRandom};
 use pkcs8::{LineEnding, SecretDocument};
 use zeroize::Zeroizing;
 
@@ -72,6 +72,16 @@ pub(crate) fn secret() -> anyhow::Result<Made> {
     secret.push('\n');
     let key = SigningKey::from_secret(Algorithm::Hs256, secret.as_bytes())?;
     let public = format!("{}\n", key.verifying_key().id());
+    Ok(Made { secret, public })
+}
+
+/// The HS256 key that belongs to the master secret in a file.
+pub(crate) fn derived(from: &Path) -> anyhow::Result<Made> {
+    let bytes = fs::read(from).with_context(|| format!("cannot read {from:?}"))?;
+    let master = MasterSecret::from_bytes(&Zeroizing::new(bytes));
+    let master = master.with_context(|| format!("cannot use {from:?}"))?;
+    let secret = master.hs256_jwk();
+    let public = format!("{}\n", SigningKey::derived(&master).verifying_key().id());
     Ok(Made { secret, public })
 }
 

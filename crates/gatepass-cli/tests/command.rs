@@ -123,6 +123,37 @@ fn a_made_secret_is_never_printed_and_never_overwritten() {
     assert_eq!(now, secret);
 }
 
+#[test]
+fn the_derived_key_verifies_what_the_master_secret_signs_and_says_no_more() {
+    let directory = directory();
+    let path = directory.path();
+    succeeds(path, &["keygen", "secret"], "");
+    let made = succeeds(path, &["keygen", "hs256", "--from", "gatepass.secret"], "");
+    let secret = fs::read(path.join("gatepass.secret")).unwrap();
+    let master = MasterSecret::from_bytes(&secret).unwrap();
+    let jwk = fs::read_to_string(path.join("hs256.jwk")).unwrap();
+    let key = SigningKey::from_jwk(Algorithm::Hs256, &jwk).unwrap();
+    assert_eq!(made.trim_end(), key.verifying_key().id());
+
+    let token = issued(KeySet::signing(SigningKey::derived(&master)), master);
+    let token = token.access_token.as_str();
+    assert!(key.verifying_key().verify_jws(token).is_ok());
+    let shown = succeeds(path, &["inspect", "--key", "hs256.jwk"], token);
+    assert!(!shown.contains(&jwk[15..40]), "{shown}");
+
+    fs::write(path.join("short"), "hunter2").unwrap();
+    let said = fails(
+        path,
+        &["keygen", "hs256", "--from", "short", "--out", "new"],
+        "",
+    );
+    assert!(
+        said.contains("openssl rand") && !said.contains("hunter2"),
+        "{said}"
+    );
+    assert!(!path.join("new").exists());
+}
+
 #[cfg(unix)]
 #[test]
 fn only_the_owner_may_read_what_was_made() {

@@ -249,7 +249,7 @@ impl SigningKey {
     /// The HS256 key that belongs to a master secret.
     #[must_use]
     pub fn derived(master: &MasterSecret) -> Self {
-        let secret = master.derive::<32>("gatepass access token HS256 v1");
+        let secret = master.derive::<32>(secret::HS256_LABEL);
         let id = secret_id(Algorithm::Hs256, &*secret);
         let verifier = crypto::Verifier::hs256(&*secret);
         Self {

@@ -2,11 +2,15 @@
 
 use std::fmt;
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::{KeyError, KeySet, Random, SigningKey, SystemRandom, Timestamp};
+
+/// Names the purpose of the key that signs access tokens where no other is configured.
+pub(crate) const HS256_LABEL: &str = "gatepass access token HS256 v1";
 
 /// What every key of an [`Authority`](crate::Authority) can be derived from: 32 random bytes or more,
 /// never handed out.
@@ -59,6 +63,30 @@ impl MasterSecret {
             .fill(&mut secret)
             .map_err(|_| KeyError::Random)?;
         Ok(Self(secret))
+    }
+
+    /// The HS256 key that is derived from it, as a JSON Web Key (RFC 7518 §6.4), for a service that verifies
+    /// access tokens with a shared secret. Whoever has it can sign them, and nothing more: it leads
+    /// neither to refresh tokens nor back to this secret.
+    ///
+    /// ```
+    /// use gatepass::{Algorithm, MasterSecret, SigningKey};
+    ///
+    /// let master = MasterSecret::generate()?;
+    /// let elsewhere = SigningKey::from_jwk(Algorithm::Hs256, &master.hs256_jwk())?;
+    /// assert_eq!(elsewhere.verifying_key().id(), SigningKey::derived(&master).verifying_key().id());
+    /// # Ok::<(), gatepass::KeyError>(())
+    /// ```
+    #[must_use]
+    pub fn hs256_jwk(&self) -> Zeroizing<String> {
+        let secret = self.derive::<32>(HS256_LABEL);
+        let k = Zeroizing::new(URL_SAFE_NO_PAD.encode(&*secret));
+        let key = SigningKey::derived(self);
+        let id = key.verifying_key().id();
+        Zeroizing::new(format!(
+            r#"{{"kty":"oct","k":"{}","use":"sig","alg":"HS256","kid":"{id}"}}"#,
+            *k
+        ))
     }
 
     /// The key for the purpose that `label` names.

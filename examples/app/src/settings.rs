@@ -96,7 +96,7 @@ pub struct Settings {
     #[arg(long, env = "GATEPASS_INSECURE_LOCALHOST_COOKIES")]
     pub insecure_localhost_cookies: bool,
 
-    /// An origin besides the service's own whose pages may use its cookies, such as https://app.example
+    /// An origin (scheme and host) besides the service's own whose pages may use its cookies
     #[arg(
         long = "trusted-origin",
         env = "GATEPASS_TRUSTED_ORIGIN",
