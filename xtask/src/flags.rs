@@ -3,7 +3,9 @@
 use std::ffi::OsString;
 
 /// Every command there is, for the check that the docs name no other.
-pub(crate) const COMMANDS: &[&str] = &["setup", "test", "demo", "interop", "lint", "tidy", "ci"];
+pub(crate) const COMMANDS: &[&str] = &[
+    "setup", "test", "demo", "interop", "bench", "lint", "tidy", "ci",
+];
 
 xflags::xflags! {
     /// The project's own commands.
@@ -22,6 +24,12 @@ xflags::xflags! {
 
         /// Exchange tokens and key sets with PyJWT and jose, both ways, with every algorithm.
         cmd interop {}
+
+        /// Measure how fast it is against what it must not be slower than.
+        cmd bench {
+            /// Only the benchmarks whose names contain this.
+            optional filter: String
+        }
 
         /// Check format, clippy for each set of features, the docs, tidy, and dependencies.
         cmd lint {}
@@ -54,6 +62,7 @@ mod tests {
             XtaskCmd::Test(_) => "test",
             XtaskCmd::Demo(_) => "demo",
             XtaskCmd::Interop(_) => "interop",
+            XtaskCmd::Bench(_) => "bench",
             XtaskCmd::Lint(_) => "lint",
             XtaskCmd::Tidy(_) => "tidy",
             XtaskCmd::Ci(_) => "ci",

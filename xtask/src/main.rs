@@ -6,6 +6,7 @@
     reason = "a command line tool says what it does, and what went wrong"
 )]
 
+mod bench;
 mod built;
 mod ci;
 mod demo;
@@ -45,6 +46,7 @@ fn run(flags: Xtask) -> anyhow::Result<()> {
         XtaskCmd::Test(flags) => test::run(&sh, &flags.args),
         XtaskCmd::Demo(_) => demo::run(&sh),
         XtaskCmd::Interop(_) => interop::run(&sh),
+        XtaskCmd::Bench(flags) => bench::run(&sh, flags.filter.as_deref()),
         XtaskCmd::Lint(_) => lint::run(&sh),
         XtaskCmd::Tidy(_) => tidy::run(&sh),
         XtaskCmd::Ci(_) => ci::run(&sh),

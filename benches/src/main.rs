@@ -1,0 +1,45 @@
+//! How fast gatepass is: each row of the table compares two things, measured side by side in one run.
+//!
+//! `cargo xtask bench` runs all, `cargo xtask bench sqlite` those whose name contains that. Nothing here
+//! fails because it is slow: how loaded the machine was, no test can know.
+
+#![expect(
+    clippy::print_stdout,
+    reason = "a command line tool says what it measured"
+)]
+
+mod measure;
+mod purge;
+mod refresh;
+mod revocations;
+mod route;
+mod signing;
+mod table;
+mod token;
+mod verifying;
+
+use crate::table::Table;
+
+/// Measures what it is called, and puts it into the table.
+type Bench = fn(&mut Table) -> anyhow::Result<()>;
+
+/// Quick ones first. Repeated tokens will have their rows after `verify`, once there is a cache for them.
+const BENCHES: &[(&str, Bench)] = &[
+    ("verify", verifying::run),
+    ("sign", signing::run),
+    ("revocations", revocations::run),
+    ("route", route::run),
+    ("sqlite-refresh", refresh::run),
+    ("sqlite-purge", purge::run),
+];
+
+fn main() -> anyhow::Result<()> {
+    let filter = std::env::args().nth(1).unwrap_or_default();
+    let mut table = Table::default();
+    for (name, bench) in BENCHES.iter().filter(|(name, _)| name.contains(&filter)) {
+        println!("== bench: {name}");
+        bench(&mut table)?;
+    }
+    println!("\n{table}");
+    Ok(())
+}

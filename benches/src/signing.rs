@@ -1,0 +1,105 @@
+//! Signing an access token against `jsonwebtoken::encode`.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use gatepass::{
+    Authority, Device, Error, InternalError, KeySet, MasterSecret, MemoryStore, Random,
+};
+use jsonwebtoken::{decode, encode};
+
+use crate::{
+    measure::{Quartiles, at_once, each, rounds},
+    table::{Goal, Table},
+    token::{AUDIENCE, Claims, ISSUER, Key, grant},
+};
+
+pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let _entered = runtime.enter();
+    for (key, goal) in [
+        (Key::hs256()?, 0.65),
+        (Key::eddsa()?, 0.60),
+        (Key::rs256()?, 0.45),
+    ] {
+        let ratio = against_encode(&runtime, &key)?;
+        table.ratio(
+            &format!("sign {}", key.algorithm),
+            ratio,
+            Goal::AtMost(goal),
+        );
+    }
+    Ok(())
+}
+
+/// Nobody can call the signing alone. So it is what an answer to a refresh costs between its two draws
+/// of randomness: the id of the access token before it, the client's share of jitter after it. The
+/// refresh token is made in between, too; refusing a forged one takes the same MAC, and is subtracted.
+fn against_encode(runtime: &tokio::runtime::Runtime, key: &Key) -> anyhow::Result<Quartiles> {
+    const TOKEN_ID: usize = 16;
+    const JITTER: usize = 1;
+
+    let random = EndsAt::default();
+    let builder = Authority::builder(
+        ISSUER,
+        AUDIENCE,
+        MasterSecret::generate()?,
+        MemoryStore::new(),
+    )
+    .keys(KeySet::signing(key.ours.clone()))
+    .random(random.clone());
+    let authority = runtime.block_on(builder.build())?;
+    let issued = runtime.block_on(authority.issue(grant(0)?, Device::default()))?;
+    let refresh_token = issued.refresh_token.as_str();
+    let forged = forged(refresh_token);
+
+    let answer = |until| {
+        random.0.store(until, Ordering::Relaxed);
+        match at_once(authority.refresh(refresh_token))? {
+            Err(Error::Internal(_)) => Ok(()),
+            _ => anyhow::bail!("an answer without randomness"),
+        }
+    };
+    let refuse = || match at_once(authority.refresh(&forged))? {
+        Err(Error::Refused(_)) => Ok(()),
+        _ => anyhow::bail!("a forged refresh token was not refused"),
+    };
+    let token = issued.access_token.as_str();
+    let claims = decode::<Claims>(token, &key.decoding, &key.validation()?)?.claims;
+    let header = key.header()?;
+    let measured = rounds([
+        each(|| answer(JITTER)),
+        each(|| answer(TOKEN_ID)),
+        each(refuse),
+        each(|| Ok(encode(&header, &claims, &key.encoding)?)),
+    ])?;
+    Ok(Quartiles::of(
+        &measured,
+        |[after, before, refresh_token, encode]| (after - before - refresh_token) / encode,
+    ))
+}
+
+/// The same token with another MAC.
+fn forged(refresh_token: &str) -> String {
+    let mut forged = refresh_token.to_owned();
+    let last = forged.pop();
+    forged.push(if last == Some('A') { 'Q' } else { 'A' });
+    forged
+}
+
+/// A source that runs dry when it is asked for so many bytes.
+#[derive(Clone, Default)]
+struct EndsAt(Arc<AtomicUsize>);
+
+impl Random for EndsAt {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), InternalError> {
+        if buffer.len() == self.0.load(Ordering::Relaxed) {
+            return Err(InternalError::new("as asked"));
+        }
+        // The system's would be counted to the signing.
+        buffer.fill(7);
+        Ok(())
+    }
+}

@@ -1,0 +1,213 @@
+//! Keys and tokens, the same ones for both sides.
+
+use std::{sync::Mutex, time::Duration};
+
+use gatepass::{
+    Algorithm, Authority, Clock, Cursor, Device, Grant, KeySet, MasterSecret, MemoryStore, Pull,
+    Revocation, RevocationLog, Scopes, SessionId, SigningKey, Status, StoreError, Subject,
+    SystemClock, Timestamp, TokenId, Verifier, async_trait,
+};
+use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+
+pub(crate) const ISSUER: &str = "https://shop.example";
+pub(crate) const AUDIENCE: &str = "shop-api";
+const LEEWAY: u64 = 30;
+
+const SECRET: &[u8] = b"a secret of the benchmarks, of 32 bytes and more";
+
+/// A key as both sides hold it.
+pub(crate) struct Key {
+    pub(crate) algorithm: Algorithm,
+    pub(crate) ours: SigningKey,
+    pub(crate) encoding: EncodingKey,
+    pub(crate) decoding: DecodingKey,
+}
+
+impl Key {
+    pub(crate) fn hs256() -> anyhow::Result<Self> {
+        Ok(Self {
+            algorithm: Algorithm::Hs256,
+            ours: SigningKey::hs256(SECRET)?,
+            encoding: EncodingKey::from_secret(SECRET),
+            decoding: DecodingKey::from_secret(SECRET),
+        })
+    }
+
+    pub(crate) fn rs256() -> anyhow::Result<Self> {
+        let private = include_bytes!("../../crates/gatepass/tests/keys/rsa.pem");
+        let public = include_bytes!("../../crates/gatepass/tests/keys/rsa.pub.pem");
+        Ok(Self {
+            algorithm: Algorithm::Rs256,
+            ours: SigningKey::from_pem(Algorithm::Rs256, private)?,
+            encoding: EncodingKey::from_rsa_pem(private)?,
+            decoding: DecodingKey::from_rsa_pem(public)?,
+        })
+    }
+
+    pub(crate) fn es256() -> anyhow::Result<Self> {
+        let private = include_bytes!("../../crates/gatepass/tests/keys/p256.pem");
+        let public = include_bytes!("../../crates/gatepass/tests/keys/p256.pub.pem");
+        Ok(Self {
+            algorithm: Algorithm::Es256,
+            ours: SigningKey::from_pem(Algorithm::Es256, private)?,
+            encoding: EncodingKey::from_ec_pem(private)?,
+            decoding: DecodingKey::from_ec_pem(public)?,
+        })
+    }
+
+    pub(crate) fn eddsa() -> anyhow::Result<Self> {
+        let private = include_bytes!("../../crates/gatepass/tests/keys/ed25519.pem");
+        let public = include_bytes!("../../crates/gatepass/tests/keys/ed25519.pub.pem");
+        Ok(Self {
+            algorithm: Algorithm::EdDsa,
+            ours: SigningKey::from_pem(Algorithm::EdDsa, private)?,
+            encoding: EncodingKey::from_ed_pem(private)?,
+            decoding: DecodingKey::from_ed_pem(public)?,
+        })
+    }
+
+    fn jwa(&self) -> anyhow::Result<jsonwebtoken::Algorithm> {
+        Ok(self.algorithm.name().parse()?)
+    }
+
+    /// The header that our tokens have.
+    pub(crate) fn header(&self) -> anyhow::Result<Header> {
+        let mut header = Header::new(self.jwa()?);
+        header.typ = Some("at+jwt".to_owned());
+        header.kid = Some(self.ours.verifying_key().id().to_owned());
+        Ok(header)
+    }
+
+    /// What jsonwebtoken can check of what we do.
+    pub(crate) fn validation(&self) -> anyhow::Result<Validation> {
+        let mut validation = Validation::new(self.jwa()?);
+        validation.set_issuer(&[ISSUER]);
+        validation.set_audience(&[AUDIENCE]);
+        validation.set_required_spec_claims(&["iss", "aud", "exp"]);
+        validation.leeway = LEEWAY;
+        Ok(validation)
+    }
+
+    /// An authority that signs with the key. It is asked for tokens, and for nothing else.
+    pub(crate) async fn authority(&self, clock: impl Clock) -> anyhow::Result<Authority> {
+        let store = MemoryStore::new();
+        let authority = Authority::builder(ISSUER, AUDIENCE, MasterSecret::generate()?, store)
+            .keys(KeySet::signing(self.ours.clone()))
+            .clock(clock);
+        Ok(authority.build().await?)
+    }
+
+    /// A verifier that knows the key's public half and `revocations`.
+    pub(crate) async fn verifier(&self, revocations: Vec<Revocation>) -> anyhow::Result<Verifier> {
+        let keys = KeySet::verifying([self.ours.verifying_key().clone()]);
+        let hour = Duration::from_secs(3600);
+        let log = Log(Mutex::new(revocations));
+        // No pull is to come between: the log does not change.
+        let verifier = Verifier::builder(ISSUER, AUDIENCE, keys, log)
+            .leeway(Duration::from_secs(LEEWAY))
+            .max_staleness(hour);
+        Ok(verifier.build().await?)
+    }
+
+    /// Access tokens of as many logins.
+    pub(crate) async fn tokens(
+        &self,
+        count: usize,
+        clock: impl Clock,
+    ) -> anyhow::Result<Vec<String>> {
+        self.tokens_of(count, clock, Ok).await
+    }
+
+    /// The same, of a grant that `change` has completed.
+    pub(crate) async fn tokens_of(
+        &self,
+        count: usize,
+        clock: impl Clock,
+        change: impl Fn(Grant) -> anyhow::Result<Grant>,
+    ) -> anyhow::Result<Vec<String>> {
+        let authority = self.authority(clock).await?;
+        let mut tokens = Vec::with_capacity(count);
+        for number in 0..count {
+            let issued = authority
+                .issue(change(grant(number)?)?, Device::default())
+                .await?;
+            tokens.push(issued.access_token.as_str().to_owned());
+        }
+        Ok(tokens)
+    }
+}
+
+/// A usual grant.
+pub(crate) fn grant(number: usize) -> anyhow::Result<Grant> {
+    let subject = Subject::new(format!("user-{number:012}"))?;
+    Ok(Grant::new(subject).scopes(Scopes::parse("orders profile")?))
+}
+
+/// The claims as an application declares them to jsonwebtoken.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Claims {
+    iss: String,
+    sub: String,
+    aud: String,
+    exp: i64,
+    iat: i64,
+    jti: String,
+    sid: String,
+    auth_time: i64,
+    client_id: String,
+    scope: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<Tenant>,
+}
+
+/// A custom claim.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Tenant {
+    pub(crate) id: u32,
+    pub(crate) name: String,
+}
+
+/// One after the other, and again from the start: as good as none of what they look up is in a cache
+/// of the processor's.
+pub(crate) fn in_turn<'a>(tokens: &'a [String]) -> impl FnMut() -> &'a str {
+    let mut turns = tokens.iter().cycle();
+    move || turns.next().map_or("", String::as_str)
+}
+
+/// The clock of a process that ran yesterday.
+pub(crate) struct Yesterday;
+
+impl Clock for Yesterday {
+    fn now(&self) -> Timestamp {
+        let now = SystemClock.now().unix_secs();
+        Timestamp::from_unix_secs(now - 86_400)
+    }
+
+    fn monotonic(&self) -> Duration {
+        SystemClock.monotonic()
+    }
+}
+
+/// A log that is pulled once.
+struct Log(Mutex<Vec<Revocation>>);
+
+#[async_trait]
+impl RevocationLog for Log {
+    async fn pull(&self, _: Option<&Cursor>) -> Result<Pull, StoreError> {
+        let entries = self.0.lock().map(|mut log| std::mem::take(&mut *log));
+        Ok(Pull::Entries {
+            entries: entries.unwrap_or_default(),
+            next: Cursor::new("end"),
+            more: false,
+        })
+    }
+
+    async fn changed(&self, _: &Cursor) {
+        std::future::pending().await
+    }
+
+    async fn status(&self, _: SessionId, _: TokenId) -> Result<Status, StoreError> {
+        Ok(Status::Live)
+    }
+}
