@@ -6,7 +6,6 @@
 
 use std::{borrow::Cow, collections::HashSet, fmt};
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor},
@@ -15,7 +14,7 @@ use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
     Algorithm, ClientId, InternalError, KeySet, Pass, Refusal, Scopes, SessionId, SigningKey,
-    Subject, Timestamp, TokenId, VerifyingKey, pass::PassClaims, refresh,
+    Subject, Timestamp, TokenId, VerifyingKey, base64url, pass::PassClaims, refresh,
 };
 
 /// Longest access token in bytes: what a request header may have on common servers.
@@ -41,18 +40,19 @@ pub(crate) struct NewClaims<'a> {
 
 /// Signs `claims` with `key`.
 pub(crate) fn sign(key: &SigningKey, claims: &NewClaims<'_>) -> Result<String, InternalError> {
-    let payload =
-        serde_json::to_vec(claims).map_err(|_| InternalError::new("claims without a JSON form"))?;
+    let mut payload = Vec::with_capacity(512);
+    serde_json::to_writer(&mut payload, claims)
+        .map_err(|_| InternalError::new("claims without a JSON form"))?;
     let header = key.verifying_key().header();
     let mut token = String::with_capacity(header.len() + payload.len() * 4 / 3 + 100);
     token.push_str(header);
     token.push('.');
-    URL_SAFE_NO_PAD.encode_string(payload, &mut token);
+    base64url::encode(payload, &mut token);
     let signature = key
         .sign(token.as_bytes())
         .ok_or(InternalError::new("a token could not be signed"))?;
     token.push('.');
-    URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+    base64url::encode(signature, &mut token);
     Ok(token)
 }
 
@@ -69,7 +69,8 @@ pub(crate) fn open(
     let (key, is_access_token) = match keys.find_by_header(jws.header, now) {
         Some(key) => (key, true),
         None => {
-            let header = decode(jws.header)?;
+            let mut header = Vec::new();
+            base64url::decode(jws.header, &mut header)?;
             let header: Header<'_> = parse(&header)?;
             let key = header.kid.as_ref().and_then(|kid| keys.find(&kid.0, now));
             let key = key.ok_or(Refusal::UnknownKey)?;
@@ -95,7 +96,8 @@ pub(crate) fn open(
 /// The payload of a JWS that `key` signed, whatever it is and whatever its header says besides `alg`.
 pub(crate) fn open_jws(jws: &str, key: &VerifyingKey) -> Result<Vec<u8>, Refusal> {
     let jws = Jws::split(jws)?;
-    let header = decode(jws.header)?;
+    let mut header = Vec::new();
+    base64url::decode(jws.header, &mut header)?;
     parse::<Header<'_>>(&header)?.check_algorithm(key)?;
     jws.authenticated(key)
 }
@@ -103,10 +105,11 @@ pub(crate) fn open_jws(jws: &str, key: &VerifyingKey) -> Result<Vec<u8>, Refusal
 /// Whether `token` has the form of an access token that some key could have signed. None is asked for.
 pub(crate) fn check_form(token: &str) -> Result<(), Refusal> {
     let jws = Jws::split(token)?;
-    let header = decode(jws.header)?;
+    let (mut header, mut signature, mut payload) = (Vec::new(), Vec::new(), Vec::new());
+    base64url::decode(jws.header, &mut header)?;
     let header: Header<'_> = parse(&header)?;
-    decode(jws.signature)?;
-    let payload = decode(jws.payload)?;
+    base64url::decode(jws.signature, &mut signature)?;
+    base64url::decode(jws.payload, &mut payload)?;
     if header.kid.is_none() || header.alg.0.parse::<Algorithm>().is_err() {
         return Err(Refusal::UnknownKey);
     }
@@ -149,18 +152,15 @@ impl<'a> Jws<'a> {
 
     /// The payload, if `key` signed it.
     fn authenticated(&self, key: &VerifyingKey) -> Result<Vec<u8>, Refusal> {
-        if !key.verify(self.message.as_bytes(), &decode(self.signature)?) {
+        // For both, one after the other.
+        let mut bytes = Vec::with_capacity(self.payload.len().max(self.signature.len()));
+        base64url::decode(self.signature, &mut bytes)?;
+        if !key.verify(self.message.as_bytes(), &bytes) {
             return Err(Refusal::BadSignature);
         }
-        decode(self.payload)
+        base64url::decode(self.payload, &mut bytes)?;
+        Ok(bytes)
     }
-}
-
-fn decode(segment: &str) -> Result<Vec<u8>, Refusal> {
-    // Strict: no padding, no white space, and the unused bits of the last character are zero.
-    URL_SAFE_NO_PAD
-        .decode(segment)
-        .map_err(|_| Refusal::Malformed)
 }
 
 fn parse<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, Refusal> {

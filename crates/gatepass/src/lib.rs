@@ -9,6 +9,7 @@ compile_error!(
 
 mod authenticator;
 mod authority;
+mod base64url;
 mod builder;
 mod clock;
 mod codec;
