@@ -18,8 +18,19 @@ use crate::{
 };
 
 const CALLERS: usize = 16;
-/// Sessions of each caller, refreshed in turn. All of them make a file of some megabytes.
+/// Sessions of each caller. All of them make a file of some megabytes.
 const SESSIONS: usize = 1000;
+
+/// Which of its sessions a caller refreshes after the one at `turn`: not its neighbour in the file, and not
+/// the one next to what the other callers refresh meanwhile.
+fn after(turn: usize) -> usize {
+    (turn + 617) % SESSIONS
+}
+
+/// Where a caller begins.
+fn first(caller: usize) -> usize {
+    caller * SESSIONS / CALLERS
+}
 
 pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
@@ -34,9 +45,7 @@ pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
         &directory.path().join("raw.db"),
         CALLERS * SESSIONS,
     )?);
-    let mut theirs: Vec<_> = (0..CALLERS)
-        .map(|caller| raw.caller(caller * SESSIONS, SESSIONS))
-        .collect();
+    let mut theirs: Vec<_> = (0..CALLERS).map(|caller| raw.caller(caller)).collect();
 
     let ours: Contender<'_> = Box::new(|times| runtime.block_on(all(&mut ours, times)));
     let theirs: Contender<'_> = Box::new(|times| runtime.block_on(all(&mut theirs, times)));
@@ -80,14 +89,14 @@ async fn all<C: Caller>(callers: &mut Vec<C>, times: u32) -> anyhow::Result<()> 
 struct Client {
     authority: Authority,
     refresh_tokens: Vec<String>,
-    next: usize,
+    turn: usize,
 }
 
 impl Caller for Client {
     async fn refresh(&mut self) -> anyhow::Result<()> {
-        let turn = self.next % self.refresh_tokens.len();
-        self.next += 1;
-        let token = self.refresh_tokens.get_mut(turn).context("no session")?;
+        let token = self.refresh_tokens.get_mut(self.turn);
+        let token = token.context("no session")?;
+        self.turn = after(self.turn);
         let issued = self.authority.refresh(token).await?;
         issued.refresh_token.as_str().clone_into(token);
         Ok(())
@@ -108,7 +117,7 @@ async fn log_in(authority: &Authority) -> anyhow::Result<Vec<Client>> {
             anyhow::Ok(Client {
                 authority,
                 refresh_tokens,
-                next: 0,
+                turn: first(caller),
             })
         });
     }

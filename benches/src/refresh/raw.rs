@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, Sender};
 use rusqlite::{Connection, params};
 use tokio::sync::oneshot;
 
-use super::Caller;
+use super::{Caller, SESSIONS, after, first};
 
 const GROUP: usize = 256;
 const QUEUE: usize = 4096;
@@ -41,13 +41,12 @@ impl Raw {
         Ok(Self(jobs))
     }
 
-    pub(super) fn caller(&self, first: usize, sessions: usize) -> Session {
+    pub(super) fn caller(&self, caller: usize) -> Session {
+        let numbers = caller * SESSIONS..(caller + 1) * SESSIONS;
         Session {
             jobs: self.0.clone(),
-            sessions: (first..first + sessions)
-                .map(|number| (id(number), 0))
-                .collect(),
-            next: 0,
+            sessions: numbers.map(|number| (id(number), 0)).collect(),
+            turn: first(caller),
         }
     }
 }
@@ -87,14 +86,14 @@ fn id(number: usize) -> [u8; 18] {
 pub(super) struct Session {
     jobs: Sender<Job>,
     sessions: Vec<([u8; 18], i64)>,
-    next: usize,
+    turn: usize,
 }
 
 impl Caller for Session {
     async fn refresh(&mut self) -> anyhow::Result<()> {
-        let turn = self.next % self.sessions.len();
-        self.next += 1;
-        let (id, generation) = self.sessions.get_mut(turn).context("no session")?;
+        let session = self.sessions.get_mut(self.turn);
+        let (id, generation) = session.context("no session")?;
+        self.turn = after(self.turn);
         let (reply, answer) = oneshot::channel();
         let job = Job {
             id: *id,
