@@ -5,6 +5,8 @@
 //! applied *began* at most `max_staleness` ago. So a revocation committed at time c is enforced from
 //! c + `max_staleness` on, or the node stops answering.
 
+mod filter;
+
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
@@ -18,6 +20,7 @@ use moka::{Expiry, sync::Cache};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
+use self::filter::Filter;
 use crate::{
     Clock, Cursor, Pull, Revocation, RevocationLog, Revoked, SessionId, Status, StoreError,
     StoreErrorKind, Timestamp, TokenId, horizon::Horizon,
@@ -82,9 +85,34 @@ struct Reading {
     monotonic: Duration,
 }
 
-/// A session or token, and for how long the entry is kept. Without a bound on their number: a full
-/// bounded cache would evict the freshest revocations first.
-type Entries = Cache<Revoked, Duration>;
+/// The revocations, shared by all clones.
+#[derive(Clone)]
+struct Entries {
+    /// A session or token, and for how long the entry is kept. Without a bound on their number: a full
+    /// bounded cache would evict the freshest revocations first.
+    cache: Cache<Revoked, Duration>,
+    /// What spares most tokens the cache.
+    filter: Arc<Filter>,
+}
+
+impl Entries {
+    fn new() -> Self {
+        Self {
+            cache: Cache::builder().expire_after(KeptFor).build(),
+            filter: Arc::new(Filter::new()),
+        }
+    }
+
+    fn insert(&self, target: Revoked, kept: Duration) {
+        // First, so that nothing is in the cache that the filter knows nothing of.
+        self.filter.insert(&target, kept);
+        self.cache.insert(target, kept);
+    }
+
+    fn contains(&self, target: &Revoked) -> bool {
+        self.filter.may_contain(target) && self.cache.contains_key(target)
+    }
+}
 
 /// Shortest time that an entry is kept. The wall clock may have been ahead from the start, and be set
 /// right later; the entry must still be there then.
@@ -117,10 +145,6 @@ impl Expiry<Revoked, Duration> for KeptFor {
     }
 }
 
-fn no_entries() -> Entries {
-    Cache::builder().expire_after(KeptFor).build()
-}
-
 impl Replica {
     /// Loads the whole live log.
     pub(crate) async fn load(
@@ -139,7 +163,7 @@ impl Replica {
             clock,
             settings,
             current: ArcSwap::from_pointee(Snapshot {
-                entries: no_entries(),
+                entries: Entries::new(),
                 pulled_at,
             }),
             reload: Mutex::default(),
@@ -177,8 +201,8 @@ impl Replica {
             })?;
         }
         let snapshot = self.current.load();
-        let revoked = snapshot.entries.contains_key(&Revoked::Session(session))
-            || snapshot.entries.contains_key(&Revoked::Token(token));
+        let revoked = snapshot.entries.contains(&Revoked::Session(session))
+            || snapshot.entries.contains(&Revoked::Token(token));
         Ok(if revoked {
             Verdict::Revoked
         } else {
@@ -331,7 +355,7 @@ impl Replica {
     }
 
     fn begin_reload(&self) -> Entries {
-        let entries = no_entries();
+        let entries = Entries::new();
         *self.reload.lock().unwrap_or_else(PoisonError::into_inner) = Some(entries.clone());
         entries
     }
