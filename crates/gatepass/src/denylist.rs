@@ -179,6 +179,18 @@ impl Replica {
         Ok(Arc::new(replica))
     }
 
+    /// Looks a token up without waiting: by the replica, if it is fresh enough and to be believed.
+    pub(crate) fn check_at_once(
+        &self,
+        session: SessionId,
+        token: TokenId,
+        staleness: Staleness,
+    ) -> Option<Verdict> {
+        let bound = self.bound(staleness)?;
+        self.lease_holds(bound)
+            .then(|| self.look_up(session, token))
+    }
+
     /// Looks a token up, by a replica that is fresh enough or by the store itself.
     pub(crate) async fn check(
         &self,
@@ -186,28 +198,37 @@ impl Replica {
         token: TokenId,
         staleness: Staleness,
     ) -> Result<Verdict, StoreError> {
-        let bound = match staleness {
-            Staleness::Bounded => self.settings.max_staleness,
-            Staleness::Within(bound) => bound.min(self.settings.max_staleness),
-            Staleness::Strict => return self.ask(session, token).await,
-        };
-        if self.log.is_volatile() {
+        let Some(bound) = self.bound(staleness) else {
             return self.ask(session, token).await;
-        }
+        };
         if !self.lease_holds(bound) {
             let pulled = self.wait_for_pull(Some(bound)).await;
             pulled.inspect_err(|error| {
                 warn!(target: "gatepass", error = %error, "denylist.stale");
             })?;
         }
+        Ok(self.look_up(session, token))
+    }
+
+    /// How old the replica may be; `None` where the store is to be asked instead.
+    fn bound(&self, staleness: Staleness) -> Option<Duration> {
+        let bound = match staleness {
+            Staleness::Bounded => self.settings.max_staleness,
+            Staleness::Within(bound) => bound.min(self.settings.max_staleness),
+            Staleness::Strict => return None,
+        };
+        (!self.log.is_volatile()).then_some(bound)
+    }
+
+    fn look_up(&self, session: SessionId, token: TokenId) -> Verdict {
         let snapshot = self.current.load();
         let revoked = snapshot.entries.contains(&Revoked::Session(session))
             || snapshot.entries.contains(&Revoked::Token(token));
-        Ok(if revoked {
+        if revoked {
             Verdict::Revoked
         } else {
             Verdict::Live
-        })
+        }
     }
 
     /// Takes over a revocation that this node has just committed, without waiting for the follower.

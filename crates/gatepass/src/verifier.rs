@@ -156,10 +156,11 @@ impl Verifier {
     /// [`Error::Refused`] with the first thing that is wrong with it, [`Error::Store`] if it could
     /// not be found out in time whether it was revoked.
     pub async fn verify(&self, token: &str, demand: &Demand) -> Result<Pass, Error> {
-        let pass = self.open(token).inspect_err(|refusal| {
+        let now = self.inner.clock.now();
+        let pass = self.open_at(token, now).inspect_err(|refusal| {
             info!(target: "gatepass", reason = refusal.reason(), "token.refused");
         })?;
-        let judged = self.judge(&pass, demand).await;
+        let judged = self.judge(&pass, demand, now).await;
         match &judged {
             Ok(()) => debug!(
                 target: "gatepass", subject = %pass.subject(), session = %pass.session_id(),
@@ -177,38 +178,37 @@ impl Verifier {
 
     /// All that can be said of a token without a clock and the denylist: that it is ours.
     pub(crate) fn open(&self, token: &str) -> Result<Pass, Refusal> {
-        let Inner {
-            policy,
-            keys,
-            clock,
-            ..
-        } = &*self.inner;
-        codec::open(
-            token,
-            &keys.load(),
-            &policy.issuer,
-            &policy.audience,
-            clock.now(),
-        )
+        self.open_at(token, self.inner.clock.now())
     }
 
-    async fn judge(&self, pass: &Pass, demand: &Demand) -> Result<(), Error> {
-        self.check_time(pass)?;
+    fn open_at(&self, token: &str, now: Timestamp) -> Result<Pass, Refusal> {
+        let Inner { policy, keys, .. } = &*self.inner;
+        codec::open(token, &keys.load(), &policy.issuer, &policy.audience, now)
+    }
+
+    async fn judge(&self, pass: &Pass, demand: &Demand, now: Timestamp) -> Result<(), Error> {
+        self.check_time(pass, now)?;
         let replica = &self.inner.replica;
-        let asked = replica.check(pass.session_id(), pass.token_id(), demand.staleness);
-        match asked.await? {
+        let (session, token) = (pass.session_id(), pass.token_id());
+        let known = replica.check_at_once(session, token, demand.staleness);
+        let verdict = match known {
+            Some(verdict) => verdict,
+            None => replica.check(session, token, demand.staleness).await?,
+        };
+        match verdict {
             Verdict::Live => {}
             Verdict::Revoked => return Err(Refusal::Revoked.into()),
             Verdict::Unknown => return Err(Refusal::UnknownSession.into()),
         }
-        // Once more: it may have expired while the store was waited for.
-        self.check_time(pass)?;
+        if known.is_none() {
+            // Once more: it may have expired while the store was waited for.
+            self.check_time(pass, self.inner.clock.now())?;
+        }
         self.require(pass, demand).map_err(Error::from)
     }
 
-    pub(crate) fn check_time(&self, pass: &Pass) -> Result<(), Refusal> {
-        let Inner { policy, clock, .. } = &*self.inner;
-        let now = clock.now();
+    pub(crate) fn check_time(&self, pass: &Pass, now: Timestamp) -> Result<(), Refusal> {
+        let policy = &self.inner.policy;
         if now >= pass.expires_at() + policy.leeway {
             return Err(Refusal::Expired);
         }

@@ -63,7 +63,12 @@ impl Authority {
         if pass.client_id() != client {
             return Err(Refusal::WrongClient.into());
         }
-        if self.inner.verifier.check_time(&pass) == Err(Refusal::Expired) {
+        if self
+            .inner
+            .verifier
+            .check_time(&pass, self.inner.settings.clock.now())
+            == Err(Refusal::Expired)
+        {
             return Ok(());
         }
         self.revoke_token(&pass).await
