@@ -38,7 +38,10 @@ fn main() -> anyhow::Result<()> {
     let mut table = Table::default();
     for (name, bench) in BENCHES.iter().filter(|(name, _)| name.contains(&filter)) {
         println!("== bench: {name}");
-        bench(&mut table)?;
+        // What the others have measured is not to be lost with it.
+        if let Err(error) = bench(&mut table) {
+            println!("{name} could not be measured: {error}");
+        }
     }
     println!("\n{table}");
     Ok(())
