@@ -71,7 +71,7 @@ mod tests {
             let parsed = Xtask::from_vec(vec![OsString::from(command)]).unwrap();
             assert_eq!(name(&parsed.subcommand), *command);
         }
-        assert_eq!(COMMANDS.len(), 7);
+        assert_eq!(COMMANDS.len(), 8);
     }
 
     #[test]
