@@ -138,7 +138,8 @@ impl Presented {
     /// What HTTP Basic says (RFC 6749 §2.3.1), if the request is authorized by it.
     ///
     /// Id and secret are form-urlencoded there; clients that send them as they are, as many do, are
-    /// understood, too.
+    /// understood, too. Both may be empty, as Swagger UI has them where nobody has filled them in: that
+    /// says no more than no header.
     ///
     /// # Errors
     ///
@@ -150,9 +151,12 @@ impl Presented {
             Field::Once(value) => value,
             Field::Repeated => return Err(Refusal::Ambiguous),
         };
-        Self::parse_basic(value)
-            .map(Some)
-            .ok_or(Refusal::InvalidClient)
+        let presented = Self::parse_basic(value).ok_or(Refusal::InvalidClient)?;
+        Ok(Some(presented).filter(|presented| !presented.is_blank()))
+    }
+
+    fn is_blank(&self) -> bool {
+        self.secrets.is_empty() && self.ids.iter().all(String::is_empty)
     }
 
     fn parse_basic(value: &[u8]) -> Option<Self> {
