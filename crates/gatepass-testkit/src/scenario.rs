@@ -20,9 +20,14 @@
 //! include `resume`, `renew` and `introspect`, and know the OAuth clients of [`CLIENTS`]; these and its
 //! own client may use the password grant. It is sent requests as `https://service.test`.
 
+mod clients;
+mod discovery;
 mod guarding;
+mod introspection;
 mod login;
+mod oauth;
 mod refreshing;
+mod revocation;
 mod run;
 mod seeds;
 mod sessions;
@@ -36,9 +41,14 @@ use gatepass::Transport;
 use serde_json::Value;
 
 pub use self::{
+    clients::*,
+    discovery::*,
     guarding::*,
+    introspection::*,
     login::*,
+    oauth::*,
     refreshing::*,
+    revocation::*,
     run::{Mismatch, run},
     seeds::*,
     sessions::*,
@@ -141,6 +151,7 @@ struct Exchange {
     expected: Vec<Expected>,
     kept: Vec<(&'static str, &'static str)>,
     kept_cookies: Vec<(&'static str, &'static str)>,
+    kept_headers: Vec<(&'static str, &'static str)>,
 }
 
 #[derive(Clone, Debug)]
@@ -290,6 +301,7 @@ impl Scenario {
             expected: Vec::new(),
             kept: Vec::new(),
             kept_cookies: Vec::new(),
+            kept_headers: Vec::new(),
         };
         self.steps.push(Step::Exchange(exchange));
         self
@@ -304,6 +316,7 @@ impl Scenario {
             expected: Vec::new(),
             kept: Vec::new(),
             kept_cookies: Vec::new(),
+            kept_headers: Vec::new(),
         };
         self.steps.push(Step::Parallel(times, exchange));
         self
@@ -364,6 +377,15 @@ impl Scenario {
     pub fn keep(mut self, pointer: &'static str, name: &'static str) -> Self {
         if let Some(Step::Exchange(exchange)) = self.steps.last_mut() {
             exchange.kept.push((pointer, name));
+        }
+        self
+    }
+
+    /// Keeps the value of the response's header field as `name`.
+    #[must_use]
+    pub fn keep_header(mut self, header: &'static str, name: &'static str) -> Self {
+        if let Some(Step::Exchange(exchange)) = self.steps.last_mut() {
+            exchange.kept_headers.push((header, name));
         }
         self
     }
@@ -475,7 +497,48 @@ macro_rules! conformance {
             authentication_is_judged_before_the_body
             answers_with_tokens_or_sessions_are_not_kept
 
+            a_password_grant_gives_tokens_that_work
+            a_refresh_at_the_token_endpoint_gives_a_new_pair
+            a_refused_refresh_is_400_at_the_token_endpoint
+            bad_credentials_are_400_at_the_token_endpoint
+            too_many_attempts_are_429_at_the_token_endpoint
+            a_grant_type_that_is_not_offered_is_unsupported
+            scopes_that_were_not_granted_spend_and_begin_nothing
+            a_narrowed_refresh_narrows_that_access_token_alone
+            a_renewed_token_is_no_wider_than_the_one_it_replaces
+            a_password_grant_with_scopes_limits_its_session_for_good
+            parameters_are_there_once_and_not_empty
+            parameters_are_read_from_the_form_alone
+            a_form_has_its_media_type_and_size
+            oauth_endpoints_tell_the_right_methods
+            oauth_endpoints_never_touch_cookies
+
+            a_public_client_names_itself
+            a_client_that_names_nobody_is_the_applications_own
+            a_confidential_client_shows_its_secret_by_basic_or_in_the_body
+            a_client_that_does_not_prove_itself_is_refused
+            an_authorization_that_is_no_clients_is_refused
+            a_client_that_authenticates_twice_is_refused
+            tokens_of_a_client_are_refused_to_others
+            tokens_of_a_client_are_refused_by_the_applications_own_endpoints
+
+            revoking_an_access_token_leaves_its_session_alone
+            revoking_a_refresh_token_ends_its_session
+            revoking_a_spent_refresh_token_ends_its_session
+            what_is_unknown_or_dead_is_revoked_already
+
+            introspection_says_what_an_access_token_is
+            introspection_says_what_a_refresh_token_is
+            introspection_of_what_is_no_good_says_nothing_more
+            introspection_changes_nothing
+            introspection_is_for_confidential_clients
+
+            secret_keys_are_not_published
+            the_metadata_lists_what_there_is
+            public_documents_are_kept_and_asked_for_again
+
             seed_expiry_and_logging
+            seed_token_endpoint
             seed_logout_allow_list
         }
     };

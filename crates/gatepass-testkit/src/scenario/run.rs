@@ -226,6 +226,10 @@ fn keep(exchange: &Exchange, response: &Response, kept: &mut Kept) -> Result<(),
             .ok_or_else(|| format!("no cookie {cookie}"))?;
         kept.insert(name, found.value.to_owned());
     }
+    for (name, kept_as) in &exchange.kept_headers {
+        let value = header(response, name).ok_or_else(|| format!("no header {name}"))?;
+        kept.insert(kept_as, value.to_owned());
+    }
     Ok(())
 }
 

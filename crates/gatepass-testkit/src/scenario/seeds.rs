@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Request, Scenario, UserChange,
-    wording::{logout, me, refresh},
+    wording::{logout, me, password, refresh, refreshing, revoke, token},
 };
 
 /// A service that issues tokens for some minutes, tells expired from invalid, and logs each outcome
@@ -20,6 +20,36 @@ pub fn seed_expiry_and_logging() -> Scenario {
         .send_bad_token(me("not-a-token"), "the token is malformed", "malformed")
         .pass(Duration::from_secs(1800))
         .send_bad_token(me("{access}"), "the token has expired", "expired")
+}
+
+/// A token endpoint that takes a user name and a password, as generic OAuth clients send them. There, the
+/// password could be in the query, and nothing could be refreshed or ended.
+#[must_use]
+pub fn seed_token_endpoint() -> Scenario {
+    let query = "/auth/token?grant_type=password&username=alice&password=alice%27s%20password";
+    Scenario::new("seed_token_endpoint")
+        .send(token(&password("alice", "alice's password")), 200)
+        .json("/token_type", "Bearer")
+        .json("/expires_in", 900)
+        .keep("/access_token", "access")
+        .keep("/refresh_token", "refresh")
+        .send(me("{access}"), 200)
+        .json("/subject", "alice")
+        .send_refused(
+            token(&password("alice", "a guess")),
+            "invalid_grant",
+            "bad_credentials",
+        )
+        .send_refused(
+            Request::post(query).form(&[]),
+            "invalid_request",
+            "missing_parameter",
+        )
+        .send(token(&refreshing("{refresh}")), 200)
+        .keep("/access_token", "access")
+        .keep("/refresh_token", "refresh")
+        .send(revoke("{refresh}"), 200)
+        .has_ended("{access}", "{refresh}")
 }
 
 /// A table of tokens that are in force, asked at every request, from which a logout removes one. There,

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Request, Scenario};
+use super::{CLIENTS, Request, Scenario};
 
 /// The realm of every challenge.
 pub(super) const REALM: &str = r#"Bearer realm="https://issuer.test""#;
@@ -23,7 +23,87 @@ pub(super) fn logout(token: &str) -> Request {
     Request::post("/auth/logout").bearer(token)
 }
 
+/// What OAuth clients call where they find their tokens.
+pub(super) const OAUTH: [&str; 3] = ["/auth/token", "/auth/revoke", "/auth/introspect"];
+
+/// A form to the token endpoint. What is filled into it has a name of letters and underscores.
+pub(super) fn token(parameters: &[(&str, &str)]) -> Request {
+    Request::post("/auth/token").form(parameters)
+}
+
+pub(super) fn revoke(token: &str) -> Request {
+    Request::post("/auth/revoke").form(&[("token", token)])
+}
+
+/// Asks as a confidential client what a token is.
+pub(super) fn introspect(token: &str) -> Request {
+    let asked = Request::post("/auth/introspect").form(&[("token", token)]);
+    asked.by_gateway()
+}
+
+/// The parameters of a refresh.
+pub(super) fn refreshing(token: &str) -> [(&str, &str); 2] {
+    [("grant_type", "refresh_token"), ("refresh_token", token)]
+}
+
+/// The parameters of a login.
+pub(super) fn password<'a>(username: &'a str, password: &'a str) -> [(&'a str, &'a str); 3] {
+    [
+        ("grant_type", "password"),
+        ("username", username),
+        ("password", password),
+    ]
+}
+
+impl Request {
+    /// Authenticates as the confidential client `gateway`.
+    pub(super) fn by_gateway(self) -> Self {
+        let [(id, secret), ..] = CLIENTS;
+        self.basic(id, secret.unwrap_or_default())
+    }
+
+    /// Authenticates as the confidential client `backend`.
+    pub(super) fn by_backend(self) -> Self {
+        let [_, (id, secret), _] = CLIENTS;
+        self.basic(id, secret.unwrap_or_default())
+    }
+}
+
 impl Scenario {
+    /// Logs `alice` in for the client `gateway`; the tokens are kept under these names.
+    pub(super) fn logged_in_by_gateway(self, access: &'static str, refresh: &'static str) -> Self {
+        let login = token(&password("alice", "alice's password"));
+        self.send(login.by_gateway(), 200)
+            .keep("/access_token", access)
+            .keep("/refresh_token", refresh)
+    }
+
+    /// Sends `request`, which must be refused as RFC 6749 §5.2 says, without a challenge.
+    pub(super) fn send_refused(
+        self,
+        request: Request,
+        error: &'static str,
+        reason: &'static str,
+    ) -> Self {
+        self.send(request, 400)
+            .no_header("www-authenticate")
+            .header("cache-control", "no-store")
+            .json("/error", error)
+            .json("/reason", reason)
+    }
+
+    /// Sends `request`, which must be refused because its client is not who it says.
+    pub(super) fn send_bad_client(self, request: Request) -> Self {
+        self.send(request, 401)
+            .header(
+                "www-authenticate",
+                r#"Basic realm="https://issuer.test", charset="UTF-8""#,
+            )
+            .header("cache-control", "no-store")
+            .json("/error", "invalid_client")
+            .json("/reason", "invalid_client")
+    }
+
     /// Logs `name` in with its own password; its tokens are kept as `access` and `refresh`.
     pub(super) fn logged_in(self, name: &'static str) -> Self {
         self.logged_in_as(name, "access", "refresh")
