@@ -209,15 +209,15 @@ impl Endpoints {
 
     fn client_of(&self, presented: &Presented) -> Result<&Client, Refusal> {
         let mut clients = self.inner.clients.iter();
-        let named = clients.find(|client| presented.names(client));
-        named
-            .filter(|client| client.is_proved_by(presented))
-            .ok_or_else(|| {
-                tracing::info!(
-                    target: "gatepass", reason = Refusal::InvalidClient.reason(), "client.refused"
-                );
-                Refusal::InvalidClient
-            })
+        // An id that is read in two ways may name two clients, one of which it is.
+        let found =
+            clients.find(|client| presented.names(client) && client.is_proved_by(presented));
+        found.ok_or_else(|| {
+            tracing::info!(
+                target: "gatepass", reason = Refusal::InvalidClient.reason(), "client.refused"
+            );
+            Refusal::InvalidClient
+        })
     }
 
     fn own_client(&self) -> Option<&Client> {
