@@ -28,11 +28,11 @@ impl Endpoints {
         if self.offers_passwords() {
             grant_types.push("password");
         }
-        let with_secret = ["client_secret_basic", "client_secret_post"];
-        let mut methods = vec!["none"];
+        let mut with_secret = Vec::new();
         if self.inner.clients.iter().any(Client::is_confidential) {
-            methods.extend(with_secret);
+            with_secret = vec!["client_secret_basic", "client_secret_post"];
         }
+        let methods = [&["none"], &with_secret[..]].concat();
         let mut members = Map::new();
         let mut put = |name: &str, value: Value| {
             members.insert(name.to_owned(), value);
@@ -47,6 +47,9 @@ impl Endpoints {
         put("revocation_endpoint_auth_methods_supported", json!(methods));
         if self.is_mounted(Endpoint::Introspect) {
             put("introspection_endpoint", json!(url(Endpoint::Introspect)));
+            // Types of access tokens count as methods here.
+            let bearer = self.inner.introspection_scopes.as_ref().map(|_| "Bearer");
+            with_secret.extend(bearer);
             put(
                 "introspection_endpoint_auth_methods_supported",
                 json!(with_secret),
