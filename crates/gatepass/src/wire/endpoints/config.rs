@@ -98,9 +98,10 @@ impl EndpointsBuilder {
     }
 
     /// Mounts `POST /auth/introspect` (RFC 7662) for the confidential clients and for bearers of access
-    /// tokens that have these scopes.
+    /// tokens that have these scopes. Without any scope it is for the clients alone: everybody who is
+    /// logged in has a token that lacks none.
     pub fn introspection_with(mut self, scopes: Scopes) -> Self {
-        self.introspection_scopes = Some(scopes);
+        self.introspection_scopes = Some(scopes).filter(|scopes| !scopes.is_empty());
         self.introspection()
     }
 
