@@ -7,7 +7,7 @@ use gatepass::{
     AuthenticationError, Authenticator, Authority, AuthorityBuilder, BuildError, Credentials,
     Grant, KeyError, KeySet, MasterSecret, MemoryStore, Reread, ReusePolicy, SecretSet, Session,
     SigningKey, StoreErrorKind, Verifier, async_trait,
-    wire::{Endpoints, RequestBody, RequestHead},
+    wire::{Client, Endpoints, RequestBody, RequestHead},
 };
 use gatepass_testkit::{Fault, FaultyStore, Op};
 
@@ -480,6 +480,10 @@ async fn endpoints_are_mounted_at_a_plain_path_over_an_authenticator() {
         "/a%2Fb",
         "/ä",
         "/a\n",
+        "/.",
+        "/..",
+        "/auth/..",
+        "/./auth",
         "https://shop.example/auth",
     ];
     for mount in bad {
@@ -502,6 +506,62 @@ async fn endpoints_are_mounted_at_a_plain_path_over_an_authenticator() {
                 .is_ok(),
             "{mount:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn mistakes_about_clients_and_urls_are_found_when_the_endpoints_are_built() {
+    let authority = authority().build().await.unwrap();
+    let builder = || Endpoints::builder(authority.clone());
+    let public = |id: &str| Client::public(id.try_into().unwrap());
+    let confidential = |id: &str| Client::confidential(id.try_into().unwrap(), "a secret");
+    let twice = [
+        (builder().client(public("default")), "default"),
+        (builder().client(confidential("default")), "default"),
+        (
+            builder()
+                .client(public("desktop"))
+                .client(confidential("desktop")),
+            "desktop",
+        ),
+    ];
+    for (builder, twice) in twice {
+        let error = builder.build().map(drop).unwrap_err();
+        assert!(
+            matches!(&error, BuildError::DuplicateClient(id) if id.as_str() == twice),
+            "{error}"
+        );
+        assert!(error.to_string().contains(twice), "{error}");
+        assert!(!error.to_string().contains("a secret"), "{error}");
+    }
+    let others = builder()
+        .client(public("Default"))
+        .client(confidential("desktop"));
+    assert!(others.build().is_ok());
+
+    let bad = [
+        "",
+        "shop.example",
+        "https://",
+        "ftp://shop.example",
+        "https://shop.example?a",
+        "https://shop.example/#a",
+        "https://user@shop.example",
+        "https://shop.example/a b",
+        "https://shop.example/{x}",
+        "https://shop.example/../a",
+    ];
+    for url in bad {
+        let error = builder().base_url(url).build().map(drop).unwrap_err();
+        assert!(matches!(error, BuildError::BaseUrl), "{url:?}");
+        assert!(error.to_string().contains("base URL"), "{url:?}: {error}");
+    }
+    for url in [
+        "https://shop.example",
+        "http://127.0.0.1:3000/",
+        "https://shop.example/api/v1",
+    ] {
+        assert!(builder().base_url(url).build().is_ok(), "{url:?}");
     }
 }
 

@@ -141,8 +141,10 @@ impl EndpointsBuilder {
 
 fn is_mount(path: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+    // Clients resolve these two (RFC 3986 §5.2.4), so that no request for them would ever arrive.
+    let goes = |segment: &str| !matches!(segment, "" | "." | "..");
     let mut segments = path.strip_prefix('/').unwrap_or_default().split('/');
-    segments.all(|segment| !segment.is_empty() && segment.chars().all(plain))
+    segments.all(|segment| goes(segment) && segment.chars().all(plain))
 }
 
 /// `url` without a slash at its end.
@@ -182,6 +184,7 @@ mod tests {
             ("https://shop.example/a#b", None),
             ("https://user@shop.example", None),
             ("https://shop.example//a", None),
+            ("https://shop.example/a/../b", None),
         ] {
             assert_eq!(
                 checked_base_url(url.to_owned()).as_deref(),
