@@ -39,6 +39,9 @@ use world::{
 #[allow(dead_code, reason = "each file of tests needs its own part of it")]
 mod world;
 
+#[path = "events/oauth.rs"]
+mod oauth;
+
 const PASSWORD: &str = "correct horse battery staple";
 const USERNAME: &str = "alice-as-she-typed-it";
 
