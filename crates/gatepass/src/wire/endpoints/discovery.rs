@@ -50,10 +50,13 @@ impl Endpoints {
             // Types of access tokens count as methods here.
             let bearer = self.inner.introspection_scopes.as_ref().map(|_| "Bearer");
             with_secret.extend(bearer);
-            put(
-                "introspection_endpoint_auth_methods_supported",
-                json!(with_secret),
-            );
+            // What has no elements is left out (RFC 8414 §3.2).
+            if !with_secret.is_empty() {
+                put(
+                    "introspection_endpoint_auth_methods_supported",
+                    json!(with_secret),
+                );
+            }
         }
         put("jwks_uri", json!(url(Endpoint::Jwks)));
         put("grant_types_supported", json!(grant_types));
