@@ -63,7 +63,7 @@ pub const USERS: [(&str, &str, &str); 3] = [
 
 /// The OAuth clients of the application: id, and secret where it has one.
 pub const CLIENTS: [(&str, Option<&str>); 3] = [
-    ("gateway", Some("the gateway's secret: 100% random")),
+    ("gateway", Some("the gateway's secret: 100%2D+random")),
     ("backend", Some("the-backend's-secret")),
     ("desktop", None),
 ];

@@ -140,6 +140,10 @@ pub fn a_grant_type_that_is_not_offered_is_unsupported() -> Scenario {
 /// Neither the refresh token is spent, nor is a session begun (RFC 6749 §5.2).
 #[must_use]
 pub fn scopes_that_were_not_granted_spend_and_begin_nothing() -> Scenario {
+    let more = || {
+        let [a, b] = refreshing("{refresh}");
+        token(&[a, b, ("scope", "admin")])
+    };
     let asked = ["admin", "profile admin", "profile more", "\"", "ä"];
     asked
         .into_iter()
@@ -160,7 +164,10 @@ pub fn scopes_that_were_not_granted_spend_and_begin_nothing() -> Scenario {
         .pass(2 * MINUTE)
         .send(token(&refreshing("{refresh}")), 200)
         .keep("/refresh_token", "second")
+        // Nor is one that is sent again, or whose answer was lost, answered with more.
+        .send_refused(more(), "invalid_scope", "invalid_scope")
         .pass(2 * MINUTE)
+        .send_refused(more(), "invalid_scope", "invalid_scope")
         .send(token(&refreshing("{second}")), 200)
 }
 

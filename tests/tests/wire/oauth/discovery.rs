@@ -74,7 +74,7 @@ async fn the_metadata_lists_exactly_what_is_mounted() {
     let by_secret: Members = &["client_secret_basic", "client_secret_post"];
     let refresh: Members = &["refresh_token"];
     let password: Members = &["refresh_token", "password"];
-    let cases: [(&str, EndpointsBuilder, Members, Members, Option<Members>); 9] = [
+    let cases: [(&str, EndpointsBuilder, Members, Members, Option<Members>); 10] = [
         ("nothing", builder(&with_users), refresh, none, None),
         (
             "passwords",
@@ -126,6 +126,13 @@ async fn the_metadata_lists_exactly_what_is_mounted() {
             refresh,
             any,
             Some(&["client_secret_basic", "client_secret_post", "Bearer"]),
+        ),
+        (
+            "introspection by nobody",
+            builder(&with_users).introspection(),
+            refresh,
+            none,
+            None,
         ),
         (
             "introspection by bearer alone",

@@ -1,7 +1,10 @@
 //! A store that fails at any step: 503, and nothing has happened.
 
 use super::*;
+use gatepass::{EndReason, EndTarget, SessionStore};
+use gatepass_sqlite::SqliteStore;
 use gatepass_testkit::Op;
+use std::sync::Arc;
 
 fn assert_unavailable(case: &str, reply: &Reply) {
     assert_eq!(said(reply), (503, json!("store_unavailable")), "{case}");
@@ -134,5 +137,34 @@ async fn what_needs_no_store_is_answered_without_one() {
     for (path, authorization, form, status) in answers {
         let reply = service.post(path, authorization, &form).await;
         assert_eq!(reply.status(), status, "{path} {form}");
+    }
+}
+
+#[tokio::test]
+async fn introspection_knows_of_an_end_that_has_not_reached_this_node() {
+    let clock = ManualClock::new();
+    let directory = tempfile::TempDir::new().unwrap();
+    let store = SqliteStore::builder(directory.path().join("sessions.db")).clock(clock.clone());
+    let store = Arc::new(store.open().unwrap());
+    let cut_off = FaultyStore::new(Arc::clone(&store));
+    let faults = cut_off.handle();
+    let secret = MasterSecret::from_bytes(&[1; 32]).unwrap();
+    let builder = Authority::builder(REALM, "shop-api", secret, cut_off).clock(clock);
+    let authority = builder.build().await.unwrap();
+    let endpoints = Endpoints::builder(authority.clone())
+        .client(gateway())
+        .introspection();
+    let endpoints = endpoints.build().unwrap();
+    let grant = Grant::new(Subject::new("alice").unwrap());
+    let issued = authority.issue(grant, Device::default()).await.unwrap();
+
+    faults.inject(Op::Pull, Fault::Fail(StoreErrorKind::Unavailable));
+    let elsewhere = EndTarget::Session(issued.session_id);
+    store.end(elsewhere, EndReason::Logout).await.unwrap();
+    for token in [issued.access_token.as_str(), issued.refresh_token.as_str()] {
+        let form = format!("token={token}");
+        let sent = RequestBody::Complete(form.as_bytes());
+        let reply = send(&endpoints, "POST", "/auth/introspect", BASIC, sent).await;
+        assert_eq!(body(&reply), json!({ "active": false }));
     }
 }
