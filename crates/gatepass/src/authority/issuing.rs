@@ -111,8 +111,10 @@ impl Authority {
         session: &Session,
         scopes: Option<&Scopes>,
     ) -> Result<(Issued, TokenId), Error> {
-        let renewed =
-            self.access_token(session, scopes.unwrap_or(session.grant.granted_scopes()))?;
+        let granted = session.grant.granted_scopes();
+        // Checked before, but by the session as it was read: another node may have written fewer since.
+        let asked = scopes.map(|asked| granted.intersection(asked));
+        let renewed = self.access_token(session, asked.as_ref().unwrap_or(granted))?;
         let refresh_keys = self.inner.refresh_keys.load();
         let refresh_token = refresh_keys.token(session.id, session.generation);
         let issued = Issued {
