@@ -14,13 +14,15 @@ use crate::error::{Failure, Unreadable};
 /// A session and where it stands.
 pub(crate) struct Stored {
     pub(crate) rowid: i64,
+    /// When the purge looks at the row; not later than `Session::purge_at`.
+    pub(crate) purge_at: Timestamp,
     pub(crate) session: Session,
 }
 
 /// The columns that [`Stored::read`] reads, by name.
 macro_rules! columns {
     () => {
-        "rowid, id, client, grant_json, device_json, generation, spent_1, spent_2, spent_3, spent_4, \
+        "rowid, purge_at, id, client, grant_json, device_json, generation, spent_1, spent_2, spent_3, spent_4, \
          recovered, created_at, authenticated_at, last_seen_at, idle_expires_at, \
          absolute_expires_at, access_until, ended_at, ended_reason"
     };
@@ -31,6 +33,7 @@ impl Stored {
     pub(crate) fn read(row: &Row<'_>) -> Result<Self, Failure> {
         let mut cells = Cells { row, next: 0 };
         let rowid = cells.take("rowid")?;
+        let purge_at = cells.time("purge_at")?;
         let id: Vec<u8> = cells.take("id")?;
         let id = SessionId::try_from(id.as_slice()).map_err(|_| Unreadable("id"))?;
         let client: String = cells.take("client")?;
@@ -72,7 +75,11 @@ impl Stored {
                 }
             },
         };
-        Ok(Self { rowid, session })
+        Ok(Self {
+            rowid,
+            purge_at,
+            session,
+        })
     }
 }
 

@@ -20,8 +20,9 @@ use crate::{
 /// One step per schema version, in order. A step that was released never changes.
 ///
 /// `gatepass_sessions` has a rowid although it has a key of its own: its rows carry a grant of up to
-/// some kilobytes, which without a rowid would sit in the inner nodes of the tree as well. Its index
-/// for the purge holds `Session::purge_at`.
+/// some kilobytes, which without a rowid would sit in the inner nodes of the tree as well. Its
+/// `purge_at` is `Session::purge_at` or earlier: a refresh, which moves that on, would otherwise have to
+/// write the index, too, and the purge finds out in time.
 ///
 /// `gatepass_revocations` needs `AUTOINCREMENT`: without it SQLite gives the number of a purged last
 /// entry to the next one, which then stands behind the cursors that have passed it.

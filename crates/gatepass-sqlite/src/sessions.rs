@@ -147,15 +147,62 @@ pub(crate) fn find(conn: &Connection, id: SessionId) -> Result<Option<Stored>, F
     .transpose()
 }
 
-/// Removes at most `limit` sessions that nothing needs any more at `horizon`.
+/// How many times as many rows as it may remove a purge looks at, at most.
+const ROUNDS: usize = 4;
+
+/// Removes at most `limit` sessions that nothing needs any more at `horizon`, and moves on those that
+/// were refreshed since their `purge_at` was written.
 pub(crate) fn purge(conn: &Connection, horizon: Timestamp, limit: usize) -> Result<usize, Failure> {
-    let removed = conn
-        .prepare_cached(
-            "DELETE FROM gatepass_sessions WHERE rowid IN
-                 (SELECT rowid FROM gatepass_sessions WHERE purge_at <= ?1 LIMIT ?2)",
-        )?
-        .execute(params![Millis(horizon), log::as_limit(limit)])?;
+    let mut removed = 0;
+    for _ in 0..ROUNDS {
+        let asked = limit - removed;
+        let candidates = due(conn, horizon, asked)?;
+        let looked_at = candidates.len();
+        for (rowid, purge_at) in candidates {
+            if purge_at <= horizon {
+                update(
+                    conn,
+                    "DELETE FROM gatepass_sessions WHERE rowid = ?1",
+                    [rowid],
+                )?;
+                removed += 1;
+            } else {
+                set_purge_at(conn, rowid, purge_at)?;
+            }
+        }
+        if removed >= limit || looked_at < asked {
+            break;
+        }
+    }
     Ok(removed)
+}
+
+/// The rows that the purge is to look at by `horizon`, each with its `Session::purge_at` as it is now: said
+/// here once more, since a row that cannot be read must still go.
+fn due(
+    conn: &Connection,
+    horizon: Timestamp,
+    limit: usize,
+) -> Result<Vec<(i64, Timestamp)>, Failure> {
+    let margin = i64::try_from(Revocation::RETENTION_MARGIN.as_millis()).unwrap_or(i64::MAX);
+    let mut query = conn.prepare_cached(
+        "SELECT rowid, CAST(?2 + CASE WHEN ended_at IS NULL THEN max(access_until, idle_expires_at)
+                                 ELSE access_until END AS INTEGER)
+         FROM gatepass_sessions WHERE purge_at <= ?1 LIMIT ?3",
+    )?;
+    let rows = query.query_map(
+        params![Millis(horizon), margin, log::as_limit(limit)],
+        |row| Ok((row.get(0)?, Timestamp::from_unix_millis(row.get(1)?))),
+    )?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn set_purge_at(conn: &Connection, rowid: i64, purge_at: Timestamp) -> Result<(), Failure> {
+    update(
+        conn,
+        "UPDATE gatepass_sessions SET purge_at = ?2 WHERE rowid = ?1",
+        params![rowid, Millis(purge_at)],
+    )
 }
 
 fn not_ended(conn: &Connection, subject: &Subject) -> Result<Vec<Stored>, Failure> {
@@ -209,17 +256,20 @@ fn write_refresh(conn: &Connection, stored: &Stored, new_grant: bool) -> Result<
         Millis(session.last_seen_at),
         Millis(session.idle_expires_at),
         Millis(session.access_until),
-        Millis(session.purge_at()),
         Millis(session.authenticated_at),
     ];
     update(
         conn,
         "UPDATE gatepass_sessions SET generation = ?2, spent_1 = ?3, spent_2 = ?4, spent_3 = ?5,
              spent_4 = ?6, recovered = ?7, last_seen_at = ?8, idle_expires_at = ?9,
-             access_until = ?10, purge_at = ?11, authenticated_at = ?12
+             access_until = ?10, authenticated_at = ?11
          WHERE rowid = ?1",
         changed,
     )?;
+    // Where lifetimes were shortened. Usually it moves on, and the purge finds out.
+    if session.purge_at() < stored.purge_at {
+        set_purge_at(conn, stored.rowid, session.purge_at())?;
+    }
     if new_grant {
         update(
             conn,

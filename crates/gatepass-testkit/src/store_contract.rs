@@ -103,6 +103,7 @@ macro_rules! store_contract {
 
             a_session_is_purged_once_nothing_needs_it
             an_advance_postpones_the_purge
+            sessions_in_use_do_not_hold_up_the_purge_of_others
             an_ended_session_and_its_entry_are_kept_for_the_retention
             a_revoked_token_is_kept_for_the_retention
             a_purge_stops_at_its_limit

@@ -43,6 +43,40 @@ pub async fn an_advance_postpones_the_purge<S: SessionStore>(
     assert_eq!(given.purge().await, 1);
 }
 
+/// However many sessions were refreshed since they could have been purged, those that were not are found.
+pub async fn sessions_in_use_do_not_hold_up_the_purge_of_others<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let mut used = Vec::new();
+    let mut idle = Vec::new();
+    for number in 0..60 {
+        let session = given.begin("alice").await;
+        if number % 12 == 11 {
+            idle.push(session);
+        } else {
+            used.push(session);
+        }
+    }
+    given.clock.advance(IDLE_TTL / 2);
+    for session in &mut used {
+        let advanced = given.store.advance(advance_of(session)).await;
+        *session = advanced.unwrap().unwrap();
+    }
+    given.advance_to(idle[0].purge_at());
+    let mut removed = 0;
+    for _ in 0..60 {
+        removed += given.store.purge(given.clock.now(), 2).await.unwrap();
+    }
+    assert_eq!(removed, idle.len());
+    for session in used {
+        assert_eq!(given.find(session.id).await, Some(session));
+    }
+    for session in idle {
+        assert_eq!(given.find(session.id).await, None);
+    }
+}
+
 /// An ended session and its log entry stay for exactly the retention: as long as a token of it could
 /// be good on a clock that is wrong by as much as is tolerated.
 pub async fn an_ended_session_and_its_entry_are_kept_for_the_retention<S: SessionStore>(
