@@ -80,7 +80,7 @@ impl MasterSecret {
     #[must_use]
     pub fn hs256_jwk(&self) -> Zeroizing<String> {
         let secret = self.derive::<32>(HS256_LABEL);
-        let k = Zeroizing::new(URL_SAFE_NO_PAD.encode(&*secret));
+        let k = Zeroizing::new(URL_SAFE_NO_PAD.encode(secret.as_slice()));
         let key = SigningKey::derived(self);
         let id = key.verifying_key().id();
         Zeroizing::new(format!(
