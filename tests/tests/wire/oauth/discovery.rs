@@ -216,7 +216,7 @@ async fn urls_are_where_clients_reach_the_service() {
 async fn the_keys_are_the_public_ones_of_now_announced_ones_included() {
     let [one, two] = KEYS.map(|der| {
         let pem = format!("-----BEGIN PRIVATE KEY-----\n{der}\n-----END PRIVATE KEY-----\n");
-        SigningKey::ed25519_pem(pem.as_bytes()).unwrap()
+        SigningKey::from_any_pem(pem.as_bytes()).unwrap()
     });
     let authority = authority(REALM, true).await;
     let endpoints = Endpoints::builder(authority.clone()).build().unwrap();
