@@ -12,7 +12,7 @@ use crate::{
     refresh::RefreshKeys,
     transport::{BrowserPolicy, Transport},
     verifier::Policy,
-    wire::is_origin,
+    wire::is_sent_origin,
 };
 
 /// A configuration that cannot work, or a store that cannot be read when it must be.
@@ -139,7 +139,8 @@ impl VerifierSettings {
         if realm.is_empty() || !realm.chars().all(quotable) {
             return Err(BuildError::Realm);
         }
-        if let Some(origin) = (self.browser.trusted_origins.iter()).find(|one| !is_origin(one)) {
+        if let Some(origin) = (self.browser.trusted_origins.iter()).find(|one| !is_sent_origin(one))
+        {
             return Err(BuildError::Origin(origin.clone()));
         }
         // Above five minutes a log entry could be dropped before the last token that it concerns.

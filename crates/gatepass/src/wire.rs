@@ -14,7 +14,7 @@ mod head;
 mod refusal;
 mod reply;
 
-pub(crate) use self::csrf::is_origin;
+pub(crate) use self::csrf::{is_origin, is_sent_origin};
 pub use self::{
     body::RequestBody,
     client::Client,
