@@ -259,17 +259,33 @@ impl Authority {
     /// [`Error::Refused`] if the token is not one of ours, [`Error::Store`] if the end is not known
     /// to be stored.
     pub async fn logout(&self, token: &str) -> Result<(), Error> {
+        self.logout_unless(token, &[]).await.map(drop)
+    }
+
+    /// Ends the session of a token as [`logout`](Self::logout) does, unless it is one of `ended`, and
+    /// says which it is.
+    pub(crate) async fn logout_unless(
+        &self,
+        token: &str,
+        ended: &[SessionId],
+    ) -> Result<SessionId, Error> {
         let opened = if token.starts_with(refresh::PREFIX) {
             let presented = self.open_refresh_token(token);
-            presented.map(|presented| EndTarget::Session(presented.session))
+            presented.map(|own| (own.session, EndTarget::Session(own.session)))
         } else {
             let pass = self.inner.verifier.open(token);
-            pass.map(|pass| EndTarget::SessionOf(pass.session_id(), pass.subject().clone()))
+            pass.map(|pass| {
+                let target = EndTarget::SessionOf(pass.session_id(), pass.subject().clone());
+                (pass.session_id(), target)
+            })
         };
-        let target = opened.inspect_err(|refusal| {
+        let (session, target) = opened.inspect_err(|refusal| {
             info!(target: "gatepass", reason = refusal.reason(), "token.refused");
         })?;
-        self.end(target, EndReason::Logout).await.map(drop)
+        if !ended.contains(&session) {
+            self.end(target, EndReason::Logout).await?;
+        }
+        Ok(session)
     }
 
     /// Ends every session of `subject`; returns how many there were.

@@ -33,22 +33,28 @@ impl Endpoints {
     }
 
     /// Ends the session of the cookies. Either will do, so that one which a browser has lost or garbled
-    /// keeps nobody logged in.
+    /// keeps nobody logged in; and where they are of two sessions, since a late answer has put one over
+    /// another, both end, so that nothing which the browser held goes on.
     async fn logout_by_cookie(&self, head: &RequestHead<'_>) -> Result<(), Error> {
         let policy = self.browser_policy();
         let mut refused = Refusal::Missing;
+        let mut ended = Vec::new();
         for kind in [Kind::Refresh, Kind::Access] {
             match cookie::token(kind, head, policy) {
                 Ok(None) => {}
-                Ok(Some(token)) => match self.inner.authority.logout(token).await {
+                Ok(Some(token)) => match self.inner.authority.logout_unless(token, &ended).await {
+                    Ok(session) => ended.push(session),
                     Err(Error::Refused(refusal)) => refused = refusal,
-                    ended => return ended,
+                    Err(error) => return Err(error),
                 },
                 Err(Refusal::CrossSite) => return Err(Refusal::CrossSite.into()),
                 Err(refusal) => refused = refusal,
             }
         }
-        Err(refused.into())
+        if ended.is_empty() {
+            return Err(refused.into());
+        }
+        Ok(())
     }
 
     pub(super) async fn logout_all(&self, head: &RequestHead<'_>) -> Reply {
