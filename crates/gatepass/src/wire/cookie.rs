@@ -81,10 +81,11 @@ pub(super) fn set(
     if name.len() + token.len() > MAX_PAIR {
         return Err(TooLong);
     }
+    // Zero would make the browser forget what it is given.
+    let max_age = life.as_secs().max(1);
     Ok(format!(
-        "{name}={token}; {}; Max-Age={}",
-        attributes(policy),
-        life.as_secs()
+        "{name}={token}; {}; Max-Age={max_age}",
+        attributes(policy)
     ))
 }
 
