@@ -22,6 +22,14 @@ pub enum Resumed {
     Issued(Issued),
 }
 
+/// An access token with which a session may be gone on with.
+pub(crate) enum Resumable {
+    /// It gives access.
+    Good(Pass),
+    /// It did, and is one of ours.
+    Expired(Pass),
+}
+
 impl Authority {
     /// Goes on with a session from both of its tokens: the automatic login of a client that comes back.
     ///
@@ -57,22 +65,42 @@ impl Authority {
     /// [`Error::Refused`] with what is wrong, [`Refusal::Ambiguous`] where the two are of different
     /// sessions; [`Error::Store`] if store or users do not answer, and nothing is spent.
     pub async fn resume(&self, access_token: &str, refresh_token: &str) -> Result<Resumed, Error> {
+        let judged = self.judge_for_resuming(access_token).await?;
+        self.resume_judged(judged, refresh_token).await
+    }
+
+    /// The half of [`resume`](Self::resume) that needs the access token alone.
+    pub(crate) async fn judge_for_resuming(&self, access_token: &str) -> Result<Resumable, Error> {
         let verifier = &self.inner.verifier;
         let demand = Demand::new().staleness(Staleness::Strict);
-        let pass = match verifier.verify(access_token, &demand).await {
-            Ok(pass) => pass,
+        match verifier.verify(access_token, &demand).await {
+            Ok(pass) => Ok(Resumable::Good(pass)),
             Err(Error::Refused(Refusal::Expired)) => {
-                let expired = verifier.open(access_token)?;
+                Ok(Resumable::Expired(verifier.open(access_token)?))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The other half.
+    pub(crate) async fn resume_judged(
+        &self,
+        access_token: Resumable,
+        refresh_token: &str,
+    ) -> Result<Resumed, Error> {
+        match access_token {
+            Resumable::Good(pass) => {
+                let revived = self.revive(&pass, refresh_token).await?;
+                Ok(revived.map_or(Resumed::Valid(pass), Resumed::Issued))
+            }
+            Resumable::Expired(expired) => {
                 let presented = self.open_refresh_token(refresh_token)?;
                 if presented.session != expired.session_id() {
                     return Err(Refusal::Ambiguous.into());
                 }
-                return self.refresh(refresh_token).await.map(Resumed::Issued);
+                self.refresh(refresh_token).await.map(Resumed::Issued)
             }
-            Err(error) => return Err(error),
-        };
-        let revived = self.revive(&pass, refresh_token).await?;
-        Ok(revived.map_or(Resumed::Valid(pass), Resumed::Issued))
+        }
     }
 
     /// New tokens, if `refresh_token` is the current one of the pass's session and only idle for too long.

@@ -114,12 +114,17 @@ impl Endpoints {
             Ok(None) => return self.refuse(&Refusal::Missing.into(), Surface::Grant),
             Err(refusal) => return self.refuse(&refusal.into(), Surface::Grant),
         };
+        let authority = &self.inner.authority;
+        let judged = match authority.judge_for_resuming(access).await {
+            Ok(judged) => judged,
+            Err(error) => return self.refuse(&error, Surface::Grant),
+        };
         let refresh = match self.refresh_token(head, body) {
             Ok(Ok((_, refresh))) => refresh,
             Ok(Err(bad)) => return bad.into(),
             Err(refusal) => return self.refuse(&refusal.into(), Surface::Grant),
         };
-        match self.inner.authority.resume(access, &refresh).await {
+        match authority.resume_judged(judged, &refresh).await {
             Ok(Resumed::Valid(pass)) => {
                 let now = self.inner.authority.verifier().now();
                 let body = json!({
