@@ -64,10 +64,16 @@ pub(super) fn token<'a>(
 /// Whether a request may use cookies, or be answered with some: whether it comes from the service's own
 /// pages, and where cookies are not `Secure`, to this very machine.
 pub(super) fn check(head: &RequestHead<'_>, policy: &BrowserPolicy) -> Result<(), Refusal> {
+    check_host(head, policy)?;
+    csrf::check(head, &policy.trusted_origins)
+}
+
+/// Whether cookies may travel between a browser and the host that it sent the request to.
+pub(super) fn check_host(head: &RequestHead<'_>, policy: &BrowserPolicy) -> Result<(), Refusal> {
     if policy.insecure_localhost && !head.host().is_some_and(is_this_machine) {
         return Err(Refusal::CrossSite);
     }
-    csrf::check(head, &policy.trusted_origins)
+    Ok(())
 }
 
 /// The value of a `Set-Cookie` that makes a browser keep `token` for `life`.

@@ -20,9 +20,15 @@ impl Endpoints {
     ///
     /// [`Delivery::Cookies`] where the transport has none is a mistake, answered by 500 and a line in the log.
     pub async fn issued(&self, grant: Grant, head: &RequestHead<'_>, delivery: Delivery) -> Reply {
-        if delivery == Delivery::Cookies && !self.browser_policy().transport.has_cookies() {
-            let error = InternalError::new("tokens for cookies where the transport has none");
-            return self.refuse(&error.into(), Surface::Grant);
+        if delivery == Delivery::Cookies {
+            let policy = self.browser_policy();
+            if !policy.transport.has_cookies() {
+                let error = InternalError::new("tokens for cookies where the transport has none");
+                return self.refuse(&error.into(), Surface::Grant);
+            }
+            if let Err(refusal) = cookie::check_host(head, policy) {
+                return self.refuse(&refusal.into(), Surface::Grant);
+            }
         }
         let issued = self.inner.authority.issue(grant, head.device()).await;
         self.tokens(issued, delivery, Surface::Grant)
