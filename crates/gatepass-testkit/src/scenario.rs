@@ -21,16 +21,20 @@
 //! own client may use the password grant. It is sent requests as `https://service.test`.
 
 mod clients;
+mod cookies;
+mod cross_site;
 mod discovery;
 mod guarding;
 mod introspection;
 mod login;
 mod oauth;
 mod refreshing;
+mod resuming;
 mod revocation;
 mod run;
 mod seeds;
 mod sessions;
+mod stepping_up;
 mod wording;
 
 use std::time::Duration;
@@ -42,16 +46,20 @@ use serde_json::Value;
 
 pub use self::{
     clients::*,
+    cookies::*,
+    cross_site::*,
     discovery::*,
     guarding::*,
     introspection::*,
     login::*,
     oauth::*,
     refreshing::*,
+    resuming::*,
     revocation::*,
     run::{Mismatch, run},
     seeds::*,
     sessions::*,
+    stepping_up::*,
 };
 
 /// The users of the application: name, password, scopes.
@@ -74,6 +82,9 @@ pub const CLIENTS: [(&str, Option<&str>); 3] = [
 pub struct Setup {
     /// How it carries tokens.
     pub transport: Transport,
+    /// How long a session may stay unused, and how long its last spent refresh token is recovered from,
+    /// where that is not the default.
+    pub idle_ttl: Option<Duration>,
 }
 
 /// Drives one application in one framework.
@@ -174,6 +185,10 @@ enum Expected {
     SetCookies(&'static [&'static str]),
     /// Both cookies are cleared.
     ClearCookies,
+    /// The cookie is given the value that was kept under the name.
+    SameCookie(&'static str, &'static str),
+    /// The cookie is given another value than what was kept under the name.
+    OtherCookie(&'static str, &'static str),
 }
 
 impl Request {
@@ -277,6 +292,13 @@ impl Scenario {
     #[must_use]
     pub fn over(mut self, transport: Transport) -> Self {
         self.setup.transport = transport;
+        self
+    }
+
+    /// Plays it on an application whose sessions end when they stay unused for so long.
+    #[must_use]
+    pub fn idle_for(mut self, time: Duration) -> Self {
+        self.setup.idle_ttl = Some(time);
         self
     }
 
@@ -409,6 +431,18 @@ impl Scenario {
         self.expecting(Expected::ClearCookies)
     }
 
+    /// The response gives the cookie the value that was kept as `name`.
+    #[must_use]
+    pub fn same_cookie(self, cookie: &'static str, name: &'static str) -> Self {
+        self.expecting(Expected::SameCookie(cookie, name))
+    }
+
+    /// The response gives the cookie another value than what was kept as `name`.
+    #[must_use]
+    pub fn other_cookie(self, cookie: &'static str, name: &'static str) -> Self {
+        self.expecting(Expected::OtherCookie(cookie, name))
+    }
+
     /// Keeps the value that the response gives to the cookie as `name`.
     #[must_use]
     pub fn keep_cookie(mut self, cookie: &'static str, name: &'static str) -> Self {
@@ -537,7 +571,57 @@ macro_rules! conformance {
             the_metadata_lists_what_there_is
             public_documents_are_kept_and_asked_for_again
 
+            a_login_by_cookie_gives_no_tokens_to_scripts
+            where_both_are_on_a_login_gets_what_it_asks_for
+            where_cookies_are_off_none_is_read_or_set
+            every_endpoint_takes_cookies
+            what_came_by_cookie_is_answered_by_cookie_alone
+            a_bearer_outranks_cookies
+            other_credentials_do_not_disturb_cookies
+            a_cookie_is_found_among_others
+            a_cookie_that_is_no_good_is_refused
+            an_optional_guard_takes_a_bad_cookie_for_none
+            tabs_that_refresh_at_once_get_the_same_cookie
+            a_refresh_by_cookie_recovers_once_and_finds_a_thief
+            a_logout_by_cookie_ends_the_session_and_clears
+            a_logout_by_expired_or_ended_cookies_clears
+            a_logout_by_forged_cookies_clears_nothing
+            one_good_cookie_is_enough_to_log_out
+            cookies_of_two_sessions_are_both_logged_out
+            a_logout_by_a_token_leaves_cookies_alone
+            nothing_but_a_logout_clears_cookies
+
+            a_cross_site_login_is_refused
+            a_cross_site_refresh_is_refused
+            a_cross_site_logout_is_refused
+            a_cross_site_call_is_refused
+            a_request_that_changes_nothing_may_come_from_anywhere
+            bearer_requests_may_come_from_anywhere
+
+            an_old_authentication_is_renewed_by_the_password
+            a_wrong_password_renews_nothing
+            reauthentication_counts_attempts
+            nobody_reauthenticates_as_somebody_else
+            an_ended_session_is_not_reauthenticated
+            a_reauthentication_spends_the_refresh_token_as_a_refresh_does
+            a_reauthentication_reads_the_user_again
+
+            a_good_access_token_is_resumed_with_nothing_new
+            an_expired_access_token_is_resumed_by_the_refresh_token
+            an_idle_session_is_resumed_by_both_of_its_tokens
+            tokens_of_two_sessions_do_not_resume
+            forged_tokens_do_not_resume
+            an_ended_session_is_not_resumed
+            sixty_four_resumes_at_once_get_the_same_successor
+            a_bad_access_token_outranks_a_bad_body_at_a_resume
+            a_renewed_token_is_of_the_same_session_and_brings_no_refresh_token
+            a_renewal_does_not_keep_an_unused_session
+            only_a_good_access_token_is_renewed
+            a_renewal_reads_the_user_again
+
             seed_expiry_and_logging
+            seed_session_renewal
+            seed_auto_login
             seed_token_endpoint
             seed_logout_allow_list
         }

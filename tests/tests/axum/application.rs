@@ -42,6 +42,10 @@ impl Application {
             None => id.to_owned(),
         });
         args.extend(clients.iter().flat_map(|client| ["--client", client]));
+        let idle_ttl = setup.idle_ttl.map(|ttl| format!("{}s", ttl.as_secs()));
+        if let Some(idle_ttl) = &idle_ttl {
+            args.extend(["--idle-ttl", idle_ttl, "--recovery", idle_ttl]);
+        }
         let settings = Settings::parse_from(args);
         let secret = MasterSecret::generate().unwrap();
         let app = App::with_store(&settings, secret, Arc::new(store), clock.clone())

@@ -37,7 +37,7 @@ pub fn the_scheme_of_an_authorization_knows_no_case() -> Scenario {
 }
 
 impl Scenario {
-    fn send_ambiguous(self, request: Request) -> Self {
+    pub(super) fn send_ambiguous(self, request: Request) -> Self {
         let told = "the credentials are ambiguous or not well-formed";
         self.send(request, 400)
             .json("/error", "invalid_request")

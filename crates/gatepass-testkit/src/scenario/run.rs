@@ -205,6 +205,16 @@ fn check_one(expected: &Expected, response: &Response, kept: &Kept) -> Result<()
                 Err(format!("the cookies {cleared:?} are cleared"))
             }
         }
+        Expected::SameCookie(cookie, name) => match value(response, cookie)? {
+            own if kept.get(name).is_some_and(|kept| kept == own) => Ok(()),
+            _ => Err(format!("the cookie {cookie} is not the {name} of before")),
+        },
+        Expected::OtherCookie(cookie, name) => match value(response, cookie)? {
+            own if kept.get(name).is_some_and(|kept| kept == own) => {
+                Err(format!("the cookie {cookie} is still the {name} of before"))
+            }
+            _ => Ok(()),
+        },
         Expected::Empty if response.body.is_empty() => Ok(()),
         Expected::Empty => Err("there is a body".to_owned()),
     }
@@ -220,11 +230,7 @@ fn keep(exchange: &Exchange, response: &Response, kept: &mut Kept) -> Result<(),
         kept.insert(name, text(value));
     }
     for (cookie, name) in &exchange.kept_cookies {
-        let found = cookies(response)
-            .filter_map(Result::ok)
-            .find(|own| own.name == *cookie)
-            .ok_or_else(|| format!("no cookie {cookie}"))?;
-        kept.insert(name, found.value.to_owned());
+        kept.insert(name, value(response, cookie)?.to_owned());
     }
     for (name, kept_as) in &exchange.kept_headers {
         let value = header(response, name).ok_or_else(|| format!("no header {name}"))?;
@@ -281,6 +287,15 @@ fn cookies(response: &Response) -> impl Iterator<Item = Result<SetCookie<'_>, St
             attributes,
         })
     })
+}
+
+/// The value that the response gives to the cookie.
+fn value<'a>(response: &'a Response, cookie: &str) -> Result<&'a str, String> {
+    let found = cookies(response)
+        .filter_map(Result::ok)
+        .find(|own| own.name == cookie);
+    let found = found.ok_or_else(|| format!("no cookie {cookie}"))?;
+    Ok(found.value)
 }
 
 fn text(value: &Value) -> String {

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::{
     Request, Scenario, UserChange,
     wording::{logout, me, password, refresh, refreshing, revoke, token},
 };
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// A service that issues tokens for some minutes, tells expired from invalid, and logs each outcome
 /// with its user. There, expiry was checked twice, once in local time.
@@ -50,6 +54,100 @@ pub fn seed_token_endpoint() -> Scenario {
         .keep("/refresh_token", "refresh")
         .send(revoke("{refresh}"), 200)
         .has_ended("{access}", "{refresh}")
+}
+
+/// Sessions that consist of a token: it is verified at each request, and a good one is exchanged for one
+/// that lasts longer. There, the new one lacked an expiry, and was good for ever.
+#[must_use]
+pub fn seed_session_renewal() -> Scenario {
+    let renew = |token: &str| Request::post("/auth/renew").bearer(token);
+    Scenario::new("seed_session_renewal")
+        .logged_in("alice")
+        .send(me("{access}"), 200)
+        .json("/subject", "alice")
+        .keep("/session_id", "session")
+        .pass(10 * MINUTE)
+        .send(renew("{access}"), 200)
+        .json("/expires_in", 900)
+        .json("/scope", "profile")
+        .same_as("/session_id", "session")
+        .no_json("/refresh_token")
+        .keep("/access_token", "renewed")
+        .send(me("{renewed}"), 200)
+        .json("/subject", "alice")
+        .json("/scope", "profile")
+        .send_bad_token(
+            renew("{renewed}AAAA"),
+            "the signature of the token is not valid",
+            "bad_signature",
+        )
+        .send_bad_token(renew("renewed"), "the token is malformed", "malformed")
+        .pass(16 * MINUTE)
+        .send_bad_token(me("{renewed}"), "the token has expired", "expired")
+        .send_bad_token(renew("{renewed}"), "the token has expired", "expired")
+        .send_bad_token(renew("{access}"), "the token has expired", "expired")
+}
+
+/// A client that comes back with both of its tokens is logged in again, whichever of the two has
+/// expired. There, both were one object in memory, an expired token was "not found", and a refresh
+/// token could be used for ever.
+#[must_use]
+pub fn seed_auto_login() -> Scenario {
+    let resume = |access: &str, refresh: &str| {
+        Request::post("/auth/resume")
+            .bearer(access)
+            .json(&json!({ "refresh_token": refresh }))
+    };
+    let renew = |token: &str| Request::post("/auth/renew").bearer(token);
+    Scenario::new("seed_auto_login")
+        .idle_for(20 * MINUTE)
+        .logged_in("alice")
+        // Both are good: nothing is new.
+        .send(resume("{access}", "{refresh}"), 200)
+        .no_json("/access_token")
+        .no_json("/refresh_token")
+        // The access token has expired, and the refresh token has not.
+        .pass(16 * MINUTE)
+        .send_bad_token(me("{access}"), "the token has expired", "expired")
+        .send(resume("{access}", "{refresh}"), 200)
+        .keep("/access_token", "second access")
+        .keep("/refresh_token", "second refresh")
+        .send(me("{second access}"), 200)
+        // The refresh token has expired, and the access token has not.
+        .pass(14 * MINUTE)
+        .send(renew("{second access}"), 200)
+        .keep("/access_token", "renewed")
+        .pass(7 * MINUTE)
+        .send_bad_grant(refresh("{second refresh}"), "refresh_expired")
+        .send(resume("{renewed}", "{second refresh}"), 200)
+        .keep("/access_token", "third access")
+        .keep("/refresh_token", "third refresh")
+        .send(me("{third access}"), 200)
+        // Both have expired.
+        .pass(21 * MINUTE)
+        .send_bad_grant(
+            resume("{third access}", "{third refresh}"),
+            "refresh_expired",
+        )
+        // An invalid one is another error than an expired one.
+        .send_bad_grant(resume("{third access}", "gpr_nonsense"), "malformed")
+        // A token that was replaced is no token: whoever comes with it is a thief, or has met one.
+        .logged_in("alice")
+        .send(refresh("{refresh}"), 200)
+        .keep("/refresh_token", "next refresh")
+        .send(refresh("{next refresh}"), 200)
+        .keep("/access_token", "last access")
+        .keep("/refresh_token", "last refresh")
+        .pass(2 * MINUTE)
+        .send_bad_grant(refresh("{refresh}"), "reused")
+        .has_ended("{last access}", "{last refresh}")
+        // A logout makes both useless at once.
+        .logged_in("alice")
+        .send(Request::get("/auth/sessions").bearer("{access}"), 200)
+        .keep("/sessions/0/expires_at", "expiry for people")
+        .send(logout("{access}"), 204)
+        .has_ended("{access}", "{refresh}")
+        .send_bad_grant(resume("{access}", "{refresh}"), "revoked")
 }
 
 /// A table of tokens that are in force, asked at every request, from which a logout removes one. There,

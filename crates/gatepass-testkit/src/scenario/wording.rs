@@ -7,6 +7,14 @@ use super::{CLIENTS, Request, Scenario};
 /// The realm of every challenge.
 pub(super) const REALM: &str = r#"Bearer realm="https://issuer.test""#;
 
+/// The names of the cookies.
+pub(super) const ACCESS: &str = "__Host-gatepass";
+pub(super) const REFRESH: &str = "__Host-gatepass-refresh";
+pub(super) const BOTH: &[&str] = &[ACCESS, REFRESH];
+
+/// What a browser sends that has the cookies kept as `access` and `refresh`.
+pub(super) const COOKIES: &str = "__Host-gatepass={access}; __Host-gatepass-refresh={refresh}";
+
 pub(super) fn login(username: &str, password: &str) -> Request {
     Request::post("/auth/login").json(&json!({ "username": username, "password": password }))
 }
@@ -119,6 +127,42 @@ impl Scenario {
         self.send(login(name, &format!("{name}'s password")), 200)
             .keep("/access_token", access)
             .keep("/refresh_token", refresh)
+    }
+
+    /// Logs `name` in where cookies are what a login gets; their values are kept as `access` and `refresh`.
+    pub(super) fn logged_in_by_cookie(self, name: &'static str) -> Self {
+        self.send(login(name, &format!("{name}'s password")), 200)
+            .gets_cookies()
+            .keep_cookie(ACCESS, "access")
+            .keep_cookie(REFRESH, "refresh")
+    }
+
+    /// The response sets both cookies, and gives no tokens to scripts.
+    pub(super) fn gets_cookies(self) -> Self {
+        self.sets_cookies(BOTH).tells_no_tokens()
+    }
+
+    /// The response's body has no tokens.
+    pub(super) fn tells_no_tokens(self) -> Self {
+        self.no_json("/access_token")
+            .no_json("/refresh_token")
+            .no_json("/token_type")
+            .header("cache-control", "no-store")
+    }
+
+    /// The response's body has both tokens, and sets no cookie.
+    pub(super) fn gets_tokens(self) -> Self {
+        self.json("/token_type", "Bearer")
+            .keep("/access_token", "access")
+            .keep("/refresh_token", "refresh")
+    }
+
+    /// Sends a request that must be refused because a page of another site caused it.
+    pub(super) fn send_cross_site(self, request: Request) -> Self {
+        self.send(request, 403)
+            .json("/error", "cross_site_request")
+            .json("/reason", "cross_site")
+            .no_header("www-authenticate")
     }
 
     /// Sends `request`, which must be refused as RFC 6750 §3.1 says for a token that is no good.

@@ -1,0 +1,206 @@
+//! Scenarios of users who show again who they are (RFC 9470).
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{
+    Request, Scenario, UserChange,
+    wording::{REALM, login, logout, me, refresh},
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn reauthenticate(token: &str, password: &str) -> Request {
+    Request::post("/auth/reauthenticate")
+        .bearer(token)
+        .json(&json!({ "password": password }))
+}
+
+fn transfer(token: &str) -> Request {
+    Request::post("/transfer").bearer(token)
+}
+
+impl Scenario {
+    /// A transfer with the token must be refused, because the authentication is too old.
+    fn is_too_old(self, token: &str) -> Self {
+        let told = "a more recent authentication is required";
+        let challenge = format!(
+            r#"{REALM}, error="insufficient_user_authentication", error_description="{told}", max_age="300""#
+        );
+        self.send(transfer(token), 401)
+            .json("/error", "insufficient_user_authentication")
+            .json("/reason", "authentication_too_old")
+            .header("www-authenticate", challenge)
+    }
+}
+
+/// A refresh does not do it; the tokens of before stay as old as they are.
+#[must_use]
+pub fn an_old_authentication_is_renewed_by_the_password() -> Scenario {
+    Scenario::new("an_old_authentication_is_renewed_by_the_password")
+        .logged_in("alice")
+        .send(me("{access}"), 200)
+        .keep("/session_id", "session")
+        .send(transfer("{access}"), 200)
+        .pass(Duration::from_secs(301))
+        .is_too_old("{access}")
+        .send(refresh("{refresh}"), 200)
+        .gets_tokens()
+        .is_too_old("{access}")
+        .send(reauthenticate("{access}", "alice's password"), 200)
+        .header("cache-control", "no-store")
+        .json("/token_type", "Bearer")
+        .json("/expires_in", 900)
+        .json("/scope", "profile")
+        .same_as("/session_id", "session")
+        .other_than("/refresh_token", "refresh")
+        .keep("/access_token", "recent")
+        .keep("/refresh_token", "next")
+        .send(transfer("{recent}"), 200)
+        .is_too_old("{access}")
+        .send(me("{access}"), 200)
+        // A refresh keeps what the password has shown.
+        .send(refresh("{next}"), 200)
+        .keep("/access_token", "recent")
+        .send(transfer("{recent}"), 200)
+        .pass(Duration::from_secs(301))
+        .is_too_old("{recent}")
+}
+
+/// Nor is anything else changed by it.
+#[must_use]
+pub fn a_wrong_password_renews_nothing() -> Scenario {
+    let broken = |body: serde_json::Value| {
+        Request::post("/auth/reauthenticate")
+            .bearer("{access}")
+            .json(&body)
+    };
+    Scenario::new("a_wrong_password_renews_nothing")
+        .logged_in("alice")
+        .pass(Duration::from_secs(301))
+        .send_bad_grant(
+            reauthenticate("{access}", "bob's password"),
+            "bad_credentials",
+        )
+        .send_bad_grant(reauthenticate("{access}", ""), "bad_credentials")
+        .send_bad_request(broken(json!({})), 400, "missing_parameter")
+        .send_bad_request(broken(json!({ "password": 1 })), 400, "missing_parameter")
+        .send_bad_request(
+            Request::post("/auth/reauthenticate").bearer("{access}"),
+            415,
+            "unsupported_media_type",
+        )
+        .is_too_old("{access}")
+        .lives("{access}", "{refresh}")
+}
+
+/// Together with logins: a stolen access token is no way round the limit.
+#[must_use]
+pub fn reauthentication_counts_attempts() -> Scenario {
+    let guess = || reauthenticate("{access}", "a guess");
+    (0..10)
+        .fold(
+            Scenario::new("reauthentication_counts_attempts").logged_in("bob"),
+            |scenario, _| scenario.send_bad_grant(guess(), "bad_credentials"),
+        )
+        .send(guess(), 429)
+        .json("/error", "slow_down")
+        .json("/reason", "too_many_attempts")
+        .header("retry-after", "60")
+        .send(reauthenticate("{access}", "bob's password"), 429)
+        .send(login("bob", "bob's password"), 429)
+        .send(me("{access}"), 200)
+        .pass(Duration::from_secs(61))
+        .send(reauthenticate("{access}", "bob's password"), 200)
+}
+
+/// Whose password it is, the token says, and not the body.
+#[must_use]
+pub fn nobody_reauthenticates_as_somebody_else() -> Scenario {
+    let as_root = Request::post("/auth/reauthenticate")
+        .bearer("{access}")
+        .json(&json!({ "username": "root", "password": "root's password" }));
+    let own = Request::post("/auth/reauthenticate")
+        .bearer("{access}")
+        .json(&json!({ "username": "root", "password": "alice's password" }));
+    Scenario::new("nobody_reauthenticates_as_somebody_else")
+        .logged_in("alice")
+        .send_bad_grant(as_root, "bad_credentials")
+        .send(own, 200)
+        .json("/scope", "profile")
+        .keep("/access_token", "access")
+        .send(me("{access}"), 200)
+        .json("/subject", "alice")
+}
+
+/// Nor is one of which there is only a refresh token, or none at all.
+#[must_use]
+pub fn an_ended_session_is_not_reauthenticated() -> Scenario {
+    let password = "alice's password";
+    Scenario::new("an_ended_session_is_not_reauthenticated")
+        .logged_in("alice")
+        .send_anonymous(
+            Request::post("/auth/reauthenticate").json(&json!({ "password": password })),
+        )
+        .send(reauthenticate("{refresh}", password), 401)
+        .json("/error", "invalid_token")
+        .send(logout("{access}"), 204)
+        .send_bad_token(
+            reauthenticate("{access}", password),
+            "the token has been revoked",
+            "revoked",
+        )
+        .has_ended("{access}", "{refresh}")
+        .logged_in("alice")
+        .pass(20 * MINUTE)
+        .send_bad_token(
+            reauthenticate("{access}", password),
+            "the token has expired",
+            "expired",
+        )
+}
+
+/// Another tab may still be about to use the old one.
+#[must_use]
+pub fn a_reauthentication_spends_the_refresh_token_as_a_refresh_does() -> Scenario {
+    Scenario::new("a_reauthentication_spends_the_refresh_token_as_a_refresh_does")
+        .logged_in("alice")
+        .send(reauthenticate("{access}", "alice's password"), 200)
+        .other_than("/refresh_token", "refresh")
+        .keep("/refresh_token", "successor")
+        .pass(Duration::from_secs(20))
+        .send(refresh("{refresh}"), 200)
+        .same_as("/refresh_token", "successor")
+        .keep("/access_token", "access")
+        .send(transfer("{access}"), 200)
+        .send(refresh("{successor}"), 200)
+        .keep("/refresh_token", "third")
+        .keep("/access_token", "access")
+        .pass(2 * MINUTE)
+        .send_bad_grant(refresh("{refresh}"), "reused")
+        .has_ended("{access}", "{third}")
+}
+
+/// What it may do is what it may do now, and who is gone, is gone.
+#[must_use]
+pub fn a_reauthentication_reads_the_user_again() -> Scenario {
+    Scenario::new("a_reauthentication_reads_the_user_again")
+        .logged_in("root")
+        .change_user("root", UserChange::Scope("profile"))
+        .send(reauthenticate("{access}", "root's password"), 200)
+        .json("/scope", "profile")
+        .gets_tokens()
+        .send(Request::get("/admin").bearer("{access}"), 403)
+        .change_user("root", UserChange::Deleted)
+        .send_bad_grant(
+            reauthenticate("{access}", "root's password"),
+            "bad_credentials",
+        )
+        .send_bad_grant(refresh("{refresh}"), "session_ended")
+        .send_bad_token(
+            reauthenticate("{access}", "root's password"),
+            "the token has been revoked",
+            "revoked",
+        )
+}
