@@ -1,6 +1,8 @@
 //! What each refusal and each failure is on the wire, and what the endpoints make of odd requests.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod browser;
+mod csrf;
 mod endpoints;
 mod oauth;
 mod refusals;
