@@ -124,6 +124,38 @@ fn names() -> Vec<Case> {
             &["client id", "255"],
         ),
         (
+            "an origin with a path",
+            authority().trusted_origin("https://app.example/"),
+            &["https://app.example/", "without a path"],
+        ),
+        (
+            "an origin without a scheme",
+            authority().trusted_origin("app.example"),
+            &["\"app.example\"", "origin"],
+        ),
+        (
+            "every origin",
+            authority().trusted_origin("*"),
+            &["\"*\"", "origin"],
+        ),
+        (
+            "an opaque origin",
+            authority().trusted_origin("null"),
+            &["\"null\"", "origin"],
+        ),
+        (
+            "a second origin that browsers write without its port",
+            authority()
+                .trusted_origin("https://app.example")
+                .trusted_origin("https://app.example:443"),
+            &["https://app.example:443", "origin"],
+        ),
+        (
+            "an origin in capitals",
+            authority().trusted_origin("https://App.example"),
+            &["App.example", "origin"],
+        ),
+        (
             "a line in the client",
             authority().client_id("a\nb"),
             &["client id", "control"],

@@ -19,13 +19,18 @@ use base64::{
 use gatepass::{
     AuthenticationError, Authenticator, Authority, Credentials, Demand, Device, Error, Grant,
     Issued, KeySet, MasterSecret, MemoryStore, Reread, SecretSet, Session, SigningKey, Staleness,
-    Verifier, async_trait,
-    wire::{Endpoints, RequestBody, RequestHead, Surface, refuse},
+    Transport, Verifier, async_trait,
+    wire::{Delivery, Endpoints, Reply, RequestBody, RequestHead, Surface, refuse},
 };
 use gatepass_testkit::{Fault, FaultyStore, ManualClock, Op};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
-use tracing::{Event, Level, Subscriber, field::Field, subscriber::DefaultGuard};
+use tracing::{
+    Event, Level, Subscriber,
+    field::Field,
+    span::{Attributes, Id},
+    subscriber::DefaultGuard,
+};
 use tracing_subscriber::{
     Layer,
     layer::{Context, SubscriberExt},
@@ -75,6 +80,16 @@ impl tracing::field::Visit for Logged {
 }
 
 impl<S: Subscriber> Layer<S> for Log {
+    fn on_new_span(&self, span: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
+        let mut logged = Logged {
+            level: *span.metadata().level(),
+            target: span.metadata().target().to_owned(),
+            fields: BTreeMap::new(),
+        };
+        span.record(&mut logged);
+        self.0.lock().unwrap().push(logged);
+    }
+
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut logged = Logged {
             level: *event.metadata().level(),
@@ -418,6 +433,86 @@ async fn ahead_by_three(issued: &Issued) -> Issued {
         ahead = refresh(&node, &ahead).await.unwrap();
     }
     ahead
+}
+
+#[tokio::test]
+async fn whatever_a_browser_does_no_token_is_logged() {
+    let (log, _listening) = Log::listen();
+    let mut secrets = Secrets::standing();
+    let world = World::memory();
+    let node = builder(world.store.clone(), &world.clock)
+        .transport(Transport::Cookie)
+        .authenticator(OneUser);
+    let node = node.build().await.unwrap();
+    let endpoints = Endpoints::builder(node.clone()).resume().renew();
+    let endpoints = endpoints.build().unwrap();
+    let send = async |path: &str, cookies: &str, origin: &str, body: &str| {
+        let head = RequestHead::collect("POST", path, |name| {
+            let value = match name {
+                "content-type" => "application/json",
+                "cookie" => cookies,
+                "origin" => origin,
+                _ => "",
+            };
+            (!value.is_empty()).then_some(value.as_bytes()).into_iter()
+        });
+        endpoints
+            .handle(&head, RequestBody::Complete(body.as_bytes()))
+            .await
+    };
+    let with = |password: &str| format!(r#"{{"username":"alice","password":"{password}"}}"#);
+    let reply = send("/auth/login", "", "", &with(PASSWORD)).await;
+    let mut cookies = String::new();
+    let mut keep = |reply: &Reply| {
+        let set = reply.headers().filter(|(name, _)| *name == "set-cookie");
+        let set: Vec<_> = set
+            .map(|(_, line)| line.split(';').next().unwrap())
+            .collect();
+        for cookie in &set {
+            let (_, token) = cookie.split_once('=').unwrap();
+            secrets.add("cookie", token);
+            token
+                .split('.')
+                .for_each(|part| secrets.add("segment", part));
+        }
+        set.join("; ")
+    };
+    cookies.push_str(&keep(&reply));
+
+    send("/auth/renew", &cookies, "https://evil.example", "").await;
+    log.has(Level::INFO, "token.refused", &[("reason", "cross_site")]);
+    keep(&send("/auth/renew", &cookies, "", "").await);
+    let of_alice = [("subject", "alice"), ("session", "*"), ("jti", "*")];
+    log.has(Level::INFO, "session.renewed", &of_alice);
+    send("/auth/reauthenticate", &cookies, "", &with("wrong")).await;
+    let refused = [&of_alice[..2], &[("reason", "bad_credentials")]].concat();
+    log.has(Level::INFO, "reauthentication.refused", &refused);
+    keep(&send("/auth/reauthenticate", &cookies, "", &with(PASSWORD)).await);
+    log.has(Level::INFO, "session.reauthenticated", &of_alice[..2]);
+    world.clock.advance(20 * MINUTE);
+    keep(&send("/auth/resume", &cookies, "", "").await);
+    send("/auth/resume", &cookies.repeat(2), "", "").await;
+    send("/auth/logout", &cookies.replace("gpr_", "gpr_A"), "", "").await;
+    let reply = send("/auth/logout", &cookies, "", "").await;
+    assert_eq!(reply.status(), 204);
+    secrets.assert_absent(&log.text());
+}
+
+#[tokio::test]
+async fn a_token_too_long_for_a_cookie_is_logged_as_the_mistake_that_it_is() {
+    let (log, _listening) = Log::listen();
+    let world = World::memory();
+    let node = builder(world.store.clone(), &world.clock).transport(Transport::Cookie);
+    let node = node.build().await.unwrap();
+    let endpoints = Endpoints::builder(node).build().unwrap();
+    let long = BTreeMap::from([("long", "x".repeat(3500))]);
+    let grant = Grant::new(subject("alice")).claims(&long).unwrap();
+    let head = RequestHead::collect("GET", "/callback", |_| std::iter::empty());
+    let reply = endpoints.issued(grant, &head, Delivery::Cookies).await;
+    assert_eq!(reply.status(), 500);
+    let told =
+        "subject, scopes and custom claims make the access token longer than a cookie may be";
+    log.has(Level::ERROR, "internal", &[("error", told)]);
 }
 
 #[tokio::test(start_paused = true)]
