@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, ensure};
 use gatepass::{
     Algorithm, Authority, Clock, KeySet, MasterSecret, MemoryStore, ReusePolicy, SessionStore,
-    SigningKey, SystemClock, wire::Endpoints,
+    SigningKey, SystemClock, Transport, wire::Endpoints,
 };
 use gatepass_sqlite::SqliteStore;
 
@@ -26,6 +26,7 @@ pub struct App {
     pub endpoints: Endpoints,
     /// Who may log in.
     pub users: Users,
+    transport: Transport,
     page: Arc<str>,
 }
 
@@ -95,8 +96,9 @@ impl App {
             Some(configured) => users.replace_all(&configured)?,
             None => users.add_demo_users()?,
         }
-        let page = pages::home(settings.listen, &users.demo_names()?);
+        let page = pages::home(settings.listen, &users.demo_names()?, settings.transport);
         Ok(Self {
+            transport: settings.transport,
             page: page.into(),
             endpoints,
             authority,
@@ -112,8 +114,8 @@ impl App {
     /// That the users cannot be read.
     pub fn announce(&mut self, address: SocketAddr) -> anyhow::Result<()> {
         let demo = self.users.demo_names()?;
-        self.page = pages::home(address, &demo).into();
-        let banner = pages::banner(address, &demo);
+        self.page = pages::home(address, &demo, self.transport).into();
+        let banner = pages::banner(address, &demo, self.transport);
         // Nobody may be listening at the other end; the service runs all the same.
         let _ = writeln!(io::stdout(), "{banner}");
         Ok(())

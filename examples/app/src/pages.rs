@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use gatepass::Pass;
+use gatepass::{Pass, Transport};
 use serde_json::{Value, json};
 
 use crate::users::DEMO;
@@ -25,7 +25,7 @@ pub fn maybe(pass: Option<&Pass>) -> Value {
 }
 
 /// The page of `GET /`.
-pub(crate) fn home(listen: SocketAddr, demo_names: &[String]) -> String {
+pub(crate) fn home(listen: SocketAddr, demo_names: &[String], transport: Transport) -> String {
     let users: String = demo_users(demo_names)
         .map(|(name, password, scope)| {
             format!("<tr><td>{name}<td><code>{password}</code><td>{scope}\n")
@@ -36,13 +36,19 @@ pub(crate) fn home(listen: SocketAddr, demo_names: &[String]) -> String {
     } else {
         include_str!("demo.html")
             .replace("{users}", &users)
-            .replace("{transcript}", &escaped(&transcript(listen)))
+            .replace("{transcript}", &escaped(&transcript(listen, transport)))
     };
-    include_str!("home.html").replace("{demo}", &demo)
+    let browser = match transport {
+        Transport::Bearer => include_str!("bearer.html"),
+        Transport::Cookie | Transport::Both => include_str!("cookies.html"),
+    };
+    include_str!("home.html")
+        .replace("{browser}", browser)
+        .replace("{demo}", &demo)
 }
 
 /// What is printed at the start.
-pub(crate) fn banner(address: SocketAddr, demo_names: &[String]) -> String {
+pub(crate) fn banner(address: SocketAddr, demo_names: &[String], transport: Transport) -> String {
     let mut banner = format!("Listening on http://{address}\n");
     let users: String = demo_users(demo_names)
         .map(|(name, password, scope)| {
@@ -53,7 +59,7 @@ pub(crate) fn banner(address: SocketAddr, demo_names: &[String]) -> String {
         banner.push_str("\nDemo users:\n");
         banner.push_str(&users);
         banner.push_str("\nTo try it, paste this into another terminal:\n\n");
-        banner.push_str(&transcript(address));
+        banner.push_str(&transcript(address, transport));
     }
     banner
 }
@@ -64,9 +70,13 @@ fn demo_users(names: &[String]) -> impl Iterator<Item = (&str, &str, &str)> {
 }
 
 /// Lines for any POSIX shell with curl and sed: a login, a refresh, and the two ways to log out.
-fn transcript(address: SocketAddr) -> String {
+fn transcript(address: SocketAddr, transport: Transport) -> String {
     let [(name, password, _), ..] = DEMO;
-    include_str!("transcript.sh")
+    let lines = match transport {
+        Transport::Bearer | Transport::Both => include_str!("transcript.sh"),
+        Transport::Cookie => include_str!("transcript-cookies.sh"),
+    };
+    lines
         .replace("{address}", &address.to_string())
         .replace("{name}", name)
         .replace("{password}", password)
@@ -85,15 +95,28 @@ mod tests {
     #[test]
     fn only_demo_users_that_there_are_have_their_passwords_shown() {
         let address: SocketAddr = "127.0.0.1:3000".parse().unwrap();
-        for show in [home, banner] {
-            let text = show(address, &["alice".to_owned()]);
+        for (show, transport) in [home, banner]
+            .iter()
+            .flat_map(|show| TRANSPORTS.map(|t| (show, t)))
+        {
+            let text = show(address, &["alice".to_owned()], transport);
             assert!(text.contains("alice-in-wonderland") && !text.contains("bob-the-builder"));
             assert!(text.contains("http://127.0.0.1:3000"), "{text}");
-            assert!(
-                !text.contains("{name}") && !text.contains("{demo}"),
-                "{text}"
-            );
-            assert!(!show(address, &[]).contains("alice-in-wonderland"));
+            for left in ["{name}", "{demo}", "{browser}", "{transcript}", "{address}"] {
+                assert!(!text.contains(left), "{left} in {text}");
+            }
+            assert!(!show(address, &[], transport).contains("alice-in-wonderland"));
         }
     }
+
+    #[test]
+    fn there_is_a_form_to_log_in_where_a_browser_can() {
+        let address: SocketAddr = "127.0.0.1:3000".parse().unwrap();
+        for transport in TRANSPORTS {
+            let form = home(address, &[], transport).contains(r#"<form id="login">"#);
+            assert_eq!(form, transport != Transport::Bearer, "{transport:?}");
+        }
+    }
+
+    const TRANSPORTS: [Transport; 3] = [Transport::Bearer, Transport::Cookie, Transport::Both];
 }
