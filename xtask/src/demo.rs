@@ -2,6 +2,7 @@
 
 mod client;
 mod scenarios;
+mod seeds;
 mod server;
 
 use xshell::Shell;
@@ -23,7 +24,8 @@ pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
 
     let played = server
         .start(&client)
-        .and_then(|()| scenarios::play(&mut server, &mut client));
+        .and_then(|()| scenarios::play(&mut server, &mut client))
+        .and_then(|()| seeds::play(&mut server, &mut client));
     server.kill();
 
     let failed = client.failed();

@@ -14,6 +14,7 @@ const SHOWN: &[&str] = &[
     "expires_in",
     "access_token",
     "refresh_token",
+    "sessions",
     "error",
     "reason",
 ];
@@ -30,6 +31,8 @@ pub(super) struct Request<'a> {
 pub(super) enum Method {
     Get,
     Post,
+    /// With the members of the body as the fields of a form.
+    PostForm,
 }
 
 /// What must come back: the status, and of a refusal its reason.
@@ -126,6 +129,12 @@ impl Client {
                 }
                 get.call()
             }
+            Method::PostForm => {
+                let fields = request.body.as_ref().and_then(Value::as_object);
+                let fields = fields.into_iter().flatten();
+                let texts = fields.filter_map(|(name, value)| Some((name, value.as_str()?)));
+                self.agent.post(url).send_form(texts)
+            }
             Method::Post => {
                 let mut post = self.agent.post(url);
                 if let Some(bearer) = bearer {
@@ -148,7 +157,7 @@ impl Request<'_> {
     fn shown(&self) -> String {
         let method = match self.method {
             Method::Get => "GET",
-            Method::Post => "POST",
+            Method::Post | Method::PostForm => "POST",
         };
         format!("{method} {}", self.path)
     }
@@ -186,6 +195,11 @@ impl Answer {
             match self.body.get(name) {
                 Some(Value::String(token)) if name.ends_with("_token") => {
                     shown += &format!(" {name}={}", shortened(token));
+                }
+                Some(Value::Array(sessions)) => {
+                    let expiries = sessions.iter().filter_map(|one| one.get("expires_at"));
+                    let expiries: Vec<_> = expiries.map(Value::to_string).collect();
+                    shown += &format!(" expires_at={}", expiries.join(","));
                 }
                 Some(Value::String(text)) => shown += &format!(" {name}={text:?}"),
                 Some(other) => shown += &format!(" {name}={other}"),

@@ -10,16 +10,20 @@ use super::{
 };
 use crate::progress::step;
 
-const ALICE: (&str, &str) = ("alice", "a demo password for alice");
-const BOB: (&str, &str) = ("bob", "a demo password for bob");
+pub(super) const ALICE: (&str, &str) = ("alice", "a demo password for alice");
+pub(super) const BOB: (&str, &str) = ("bob", "a demo password for bob");
 
-const OK: Expected = answered(200);
+pub(super) const OK: Expected = answered(200);
 const DONE: Expected = answered(204);
 
 /// The users that the server is given.
 pub(super) fn users() -> Value {
-    let user = |(username, password): (&str, &str)| json!({"username": username, "password": password, "scope": "profile"});
     json!([user(ALICE), user(BOB)])
+}
+
+/// One user, as the file of users has it.
+pub(super) fn user((username, password): (&str, &str)) -> Value {
+    json!({"username": username, "password": password, "scope": "profile"})
 }
 
 /// Plays everything; an error means that the rest could not be played.
@@ -135,13 +139,13 @@ fn survives(client: &mut Client, ended: &Tokens, live: &Tokens) -> anyhow::Resul
     Ok(next)
 }
 
-struct Tokens {
-    access: String,
-    refresh: String,
+pub(super) struct Tokens {
+    pub(super) access: String,
+    pub(super) refresh: String,
 }
 
 impl Tokens {
-    fn of(answer: &Answer) -> anyhow::Result<Self> {
+    pub(super) fn of(answer: &Answer) -> anyhow::Result<Self> {
         Ok(Self {
             access: answer.token("access_token")?,
             refresh: answer.token("refresh_token")?,
@@ -149,12 +153,12 @@ impl Tokens {
     }
 }
 
-fn login(client: &mut Client, user: (&str, &str)) -> anyhow::Result<Tokens> {
+pub(super) fn login(client: &mut Client, user: (&str, &str)) -> anyhow::Result<Tokens> {
     let answer = credentials(client, &format!("{} logs in", user.0), user, OK)?;
     Tokens::of(&answer)
 }
 
-fn refresh(client: &mut Client, what: &str, tokens: &Tokens) -> anyhow::Result<Tokens> {
+pub(super) fn refresh(client: &mut Client, what: &str, tokens: &Tokens) -> anyhow::Result<Tokens> {
     let next = Tokens::of(&spend(client, what, tokens, OK)?)?;
     let other = next.access != tokens.access && next.refresh != tokens.refresh;
     let got = if other { "both new" } else { "an old one" };
@@ -163,7 +167,7 @@ fn refresh(client: &mut Client, what: &str, tokens: &Tokens) -> anyhow::Result<T
 }
 
 /// Ended: neither token gets anything any more.
-fn is_over(client: &mut Client, what: &str, tokens: &Tokens) -> anyhow::Result<()> {
+pub(super) fn is_over(client: &mut Client, what: &str, tokens: &Tokens) -> anyhow::Result<()> {
     me(
         client,
         &format!("{what}, no access"),
@@ -189,7 +193,7 @@ fn credentials(
     post(client, what, "/auth/login", None, Some(body), expected)
 }
 
-fn spend(
+pub(super) fn spend(
     client: &mut Client,
     what: &str,
     tokens: &Tokens,
@@ -199,11 +203,11 @@ fn spend(
     post(client, what, "/auth/refresh", None, Some(body), expected)
 }
 
-fn logout(client: &mut Client, path: &str, tokens: &Tokens) -> anyhow::Result<Answer> {
+pub(super) fn logout(client: &mut Client, path: &str, tokens: &Tokens) -> anyhow::Result<Answer> {
     post(client, "logout", path, Some(&tokens.access), None, DONE)
 }
 
-fn me(
+pub(super) fn me(
     client: &mut Client,
     what: &str,
     tokens: &Tokens,
@@ -212,7 +216,7 @@ fn me(
     get(client, what, "/me", Some(&tokens.access), expected)
 }
 
-fn get(
+pub(super) fn get(
     client: &mut Client,
     what: &str,
     path: &str,
@@ -228,7 +232,7 @@ fn get(
     client.expect(what, &request, expected)
 }
 
-fn post(
+pub(super) fn post(
     client: &mut Client,
     what: &str,
     path: &str,
@@ -252,7 +256,7 @@ const fn answered(status: u16) -> Expected {
     }
 }
 
-const fn refused(reason: &'static str) -> Expected {
+pub(super) const fn refused(reason: &'static str) -> Expected {
     Expected {
         status: 401,
         reason: Some(reason),

@@ -29,6 +29,7 @@ pub(super) struct Server {
     directory: PathBuf,
     address: SocketAddr,
     child: Option<Child>,
+    more: Vec<String>,
 }
 
 impl Server {
@@ -38,12 +39,7 @@ impl Server {
         directory: &Path,
         users: &Value,
     ) -> anyhow::Result<Self> {
-        let mut file = File::options()
-            .create_new(true)
-            .write(true)
-            .mode(0o600)
-            .open(directory.join("users.json"))?;
-        file.write_all(users.to_string().as_bytes())?;
+        write_users(directory, users)?;
         // The system names a free port; in the moment until the server takes it, none other is likely to.
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         Ok(Self {
@@ -51,7 +47,14 @@ impl Server {
             directory: directory.to_owned(),
             address: free.local_addr()?,
             child: None,
+            more: Vec::new(),
         })
+    }
+
+    /// Has the next start take these further flags and these users, whoever is not among them being gone.
+    pub(super) fn configure(&mut self, flags: &[&str], users: &Value) -> anyhow::Result<()> {
+        self.more = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        write_users(&self.directory, users)
     }
 
     pub(super) fn url(&self) -> String {
@@ -78,6 +81,7 @@ impl Server {
             .args(["--store", "sqlite:gatepass.db"])
             .args(["--users", "users.json"])
             .args(["--overlap", &overlap, "--recovery", "0s"])
+            .args(&self.more)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -129,6 +133,17 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+fn write_users(directory: &Path, users: &Value) -> anyhow::Result<()> {
+    let mut file = File::options()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(directory.join("users.json"))?;
+    file.write_all(users.to_string().as_bytes())?;
+    Ok(())
 }
 
 fn terminate(child: &mut Child) -> anyhow::Result<ExitStatus> {
