@@ -1,5 +1,9 @@
 //! What each refusal and each failure is on the wire, and what the endpoints make of odd requests.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod browser;
 mod csrf;

@@ -23,7 +23,7 @@ fn transfer(token: &str) -> Request {
 
 impl Scenario {
     /// A transfer with the token must be refused, because the authentication is too old.
-    fn is_too_old(self, token: &str) -> Self {
+    fn needs_the_password(self, token: &str) -> Self {
         let told = "a more recent authentication is required";
         let challenge = format!(
             r#"{REALM}, error="insufficient_user_authentication", error_description="{told}", max_age="300""#
@@ -44,10 +44,10 @@ pub fn an_old_authentication_is_renewed_by_the_password() -> Scenario {
         .keep("/session_id", "session")
         .send(transfer("{access}"), 200)
         .pass(Duration::from_secs(301))
-        .is_too_old("{access}")
+        .needs_the_password("{access}")
         .send(refresh("{refresh}"), 200)
         .gets_tokens()
-        .is_too_old("{access}")
+        .needs_the_password("{access}")
         .send(reauthenticate("{access}", "alice's password"), 200)
         .header("cache-control", "no-store")
         .json("/token_type", "Bearer")
@@ -58,14 +58,14 @@ pub fn an_old_authentication_is_renewed_by_the_password() -> Scenario {
         .keep("/access_token", "recent")
         .keep("/refresh_token", "next")
         .send(transfer("{recent}"), 200)
-        .is_too_old("{access}")
+        .needs_the_password("{access}")
         .send(me("{access}"), 200)
         // A refresh keeps what the password has shown.
         .send(refresh("{next}"), 200)
         .keep("/access_token", "recent")
         .send(transfer("{recent}"), 200)
         .pass(Duration::from_secs(301))
-        .is_too_old("{recent}")
+        .needs_the_password("{recent}")
 }
 
 /// Nor is anything else changed by it.
@@ -91,7 +91,7 @@ pub fn a_wrong_password_renews_nothing() -> Scenario {
             415,
             "unsupported_media_type",
         )
-        .is_too_old("{access}")
+        .needs_the_password("{access}")
         .lives("{access}", "{refresh}")
 }
 
