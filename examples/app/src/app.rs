@@ -26,6 +26,8 @@ pub struct App {
     pub endpoints: Endpoints,
     /// Who may log in.
     pub users: Users,
+    /// Origins besides its own whose pages may use its cookies, and need CORS for it.
+    pub trusted_origins: Vec<String>,
     transport: Transport,
     page: Arc<str>,
 }
@@ -98,6 +100,7 @@ impl App {
         }
         let page = pages::home(settings.listen, &users.demo_names()?, settings.transport);
         Ok(Self {
+            trusted_origins: settings.trusted_origins.clone(),
             transport: settings.transport,
             page: page.into(),
             endpoints,

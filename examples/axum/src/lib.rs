@@ -6,7 +6,7 @@ use axum::{
     Json, Router,
     extract::Request,
     http::{
-        HeaderName, Method, StatusCode,
+        HeaderName, HeaderValue, Method, StatusCode,
         header::{AUTHORIZATION, CONTENT_TYPE, COOKIE},
     },
     response::Html,
@@ -18,7 +18,7 @@ use gatepass_axum::{Auth, GateLayer, Scoped};
 use serde_json::Value;
 use tower::ServiceBuilder;
 use tower_http::{
-    cors::{Any, CorsLayer},
+    cors::{AllowOrigin, Any, CorsLayer},
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
     sensitive_headers::SetSensitiveRequestHeadersLayer,
     timeout::TimeoutLayer,
@@ -63,7 +63,7 @@ pub fn router(app: &App) -> Router {
         .route("/maybe", get(maybe).route_layer(gate.optional()))
         .merge(logged_in)
         .merge(gatepass_axum::routes(app.endpoints.clone()));
-    with_middleware(routes)
+    with_middleware(app, routes)
 }
 
 async fn me(Auth(pass): Auth) -> Json<Value> {
@@ -79,19 +79,26 @@ async fn maybe(auth: Option<Auth>) -> Json<Value> {
 }
 
 /// What any service wants around its routes, the outermost first.
-fn with_middleware(routes: Router) -> Router {
+fn with_middleware(app: &App, routes: Router) -> Router {
     // The path without its query, which may hold what belongs in no log.
     let span = |request: &Request| -> Span {
         let id = request.headers().get(REQUEST_ID);
         let id = id.and_then(|id| id.to_str().ok()).unwrap_or_default();
         info_span!("request", method = %request.method(), path = request.uri().path(), id)
     };
-    // Any page of any origin may call: without credentials being allowed there are no cookies that it
-    // could misuse.
     let cors = CorsLayer::new()
-        .allow_origin(Any)
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
         .allow_headers([AUTHORIZATION, CONTENT_TYPE]);
+    let cors = if app.trusted_origins.is_empty() {
+        // Any page of any origin may call: without credentials being allowed there are no cookies that
+        // it could misuse.
+        cors.allow_origin(Any)
+    } else {
+        let trusted = app.trusted_origins.iter();
+        let trusted = trusted.filter_map(|origin| HeaderValue::from_str(origin).ok());
+        cors.allow_origin(AllowOrigin::list(trusted))
+            .allow_credentials(true)
+    };
     routes.layer(
         ServiceBuilder::new()
             .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
