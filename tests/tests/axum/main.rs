@@ -2,7 +2,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../application/mod.rs"]
 mod application;
+
+use axum::{Router, routing::get};
+use example_app::App;
+use gatepass_axum::Auth;
+
+/// The example's router, with a route whose guard was forgotten.
+fn router(app: &App) -> Router {
+    async fn unguarded(_: Auth) -> &'static str {
+        "this handler must never run"
+    }
+
+    example_axum::router(app).route("/unguarded", get(unguarded))
+}
 
 mod in_process {
     use async_trait::async_trait;
@@ -14,7 +28,7 @@ mod in_process {
     use http_body_util::BodyExt;
     use tower::ServiceExt;
 
-    use crate::application::Application;
+    use crate::{application::Application, router};
 
     struct InProcess {
         application: Application,
@@ -24,7 +38,7 @@ mod in_process {
     async fn start(clock: ManualClock, setup: Setup) -> InProcess {
         let application = Application::start(clock, setup).await;
         InProcess {
-            router: application.router(),
+            router: router(&application.app),
             application,
         }
     }
@@ -66,77 +80,23 @@ mod in_process {
 mod over_sockets {
     use std::net::SocketAddr;
 
-    use async_trait::async_trait;
-    use gatepass_testkit::{
-        ManualClock, conformance,
-        scenario::{Driver, Request, Response, Setup, UserChange},
+    use gatepass_testkit::{ManualClock, conformance, scenario::Setup};
+    use tokio::{net::TcpListener, task::JoinSet};
+
+    use crate::{
+        application::{Application, OverSockets},
+        router,
     };
-    use tokio::{net::TcpListener, task::JoinHandle};
-
-    use crate::application::Application;
-
-    struct OverSockets {
-        application: Application,
-        client: reqwest::Client,
-        address: SocketAddr,
-        server: JoinHandle<()>,
-    }
 
     async fn start(clock: ManualClock, setup: Setup) -> OverSockets {
         let application = Application::start(clock, setup).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = application.router();
-        let server = tokio::spawn(async move {
-            axum::serve(
-                listener,
-                router.into_make_service_with_connect_info::<SocketAddr>(),
-            )
-            .await
-            .unwrap();
-        });
-        OverSockets {
-            application,
-            client: reqwest::Client::new(),
-            address,
-            server,
-        }
-    }
-
-    impl Drop for OverSockets {
-        fn drop(&mut self) {
-            self.server.abort();
-        }
-    }
-
-    #[async_trait]
-    impl Driver for OverSockets {
-        async fn send(&self, request: Request) -> Response {
-            let method = request.method.parse().unwrap();
-            let url = format!("http://{}{}", self.address, request.path);
-            let mut builder = self.client.request(method, url).body(request.body);
-            for (name, value) in request.headers {
-                builder = builder.header(name, value);
-            }
-            let response = builder.send().await.unwrap();
-            let header =
-                |(name, value): (&reqwest::header::HeaderName, &reqwest::header::HeaderValue)| {
-                    (name.to_string(), value.to_str().unwrap().to_owned())
-                };
-            Response {
-                status: response.status().as_u16(),
-                headers: response.headers().iter().map(header).collect(),
-                body: response.bytes().await.unwrap().into(),
-            }
-        }
-
-        async fn pass_time(&self, time: std::time::Duration) {
-            self.application.clock.advance(time);
-        }
-
-        async fn change_user(&self, name: &str, change: UserChange) {
-            self.application.change_user(name, change).await;
-        }
+        let service = router(&application.app).into_make_service_with_connect_info::<SocketAddr>();
+        // It is aborted when it is dropped.
+        let mut server = JoinSet::new();
+        server.spawn(async move { axum::serve(listener, service).await.unwrap() });
+        OverSockets::new(application, address, server)
     }
 
     conformance!(start);

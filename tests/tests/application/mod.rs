@@ -1,18 +1,20 @@
-//! The example application, as the scenarios want it.
+//! The example application but for its framework, as the scenarios want it.
+
+mod sockets;
 
 use std::sync::Arc;
 
-use axum::{Router, routing::get};
 use clap::Parser;
 use example_app::{App, NewUser, Settings};
 use gatepass::{MasterSecret, Scopes, Transport};
-use gatepass_axum::Auth;
 use gatepass_sqlite::SqliteStore;
 use gatepass_testkit::{
     ManualClock,
     scenario::{CLIENTS, Setup, USERS, UserChange},
 };
 use tempfile::TempDir;
+
+pub(crate) use self::sockets::OverSockets;
 
 /// The example application over a SQLite file of its own, with the scenarios' users and clock.
 pub(crate) struct Application {
@@ -59,15 +61,6 @@ impl Application {
             clock,
             _directory: directory,
         }
-    }
-
-    /// The example's router, with a route whose guard was forgotten.
-    pub(crate) fn router(&self) -> Router {
-        async fn unguarded(_: Auth) -> &'static str {
-            "this handler must never run"
-        }
-
-        example_axum::router(&self.app).route("/unguarded", get(unguarded))
     }
 
     pub(crate) async fn change_user(&self, name: &str, change: UserChange) {
