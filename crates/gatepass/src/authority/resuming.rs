@@ -111,12 +111,19 @@ impl Authority {
             _ => return Ok(None),
         };
         let client = &self.inner.settings.client;
-        let (session, now) = self.live_session(pass).await?;
+        let (session, now) = self
+            .ask("load", self.inner.store.load(presented.session))
+            .await?;
+        let current_but_idle = session.filter(|session| {
+            session.generation == presented.generation
+                && session.is_live(now)
+                && !session.is_refreshable(now)
+        });
+        let Some(session) = current_but_idle else {
+            return Ok(None);
+        };
         if session.client != *client {
             return Err(Refusal::WrongClient.into());
-        }
-        if session.generation != presented.generation || session.is_refreshable(now) {
-            return Ok(None);
         }
         let generation = presented.generation;
         let mut advance = self.advance_of(session.id, client, generation, generation.next());
