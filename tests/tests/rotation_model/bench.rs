@@ -1,0 +1,201 @@
+//! The nodes under test, the users that they know, and what their refresh tokens must look like.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use gatepass::{
+    AuthenticationError, Authenticator, Authority, ClientId, Credentials, Device, Grant,
+    MasterSecret, MemoryStore, NewSession, Reread, SecretSet, Session, SessionId, SessionStore,
+    Subject, Timestamp, async_trait,
+};
+use gatepass_testkit::ManualClock;
+
+use crate::{
+    model::{self, Granted, NEVER, Reached, SECRETS, Secrets, User, UserState},
+    world::{DAY, MINUTE, SECRET, World, builder},
+};
+
+pub(crate) const CLIENTS: [&str; 2] = ["default", "mobile"];
+pub(crate) const PASSWORD: &str = "wonderland";
+
+/// Four nodes over the store under test: one for each client that reads users again, and one that does
+/// not. Their number is [`node_of`].
+pub(crate) struct Bench {
+    pub(crate) world: World,
+    pub(crate) nodes: Vec<Authority>,
+    pub(crate) users: Users,
+    pub(crate) mints: Vec<Mint>,
+    pub(crate) reached: Mutex<Reached>,
+}
+
+pub(crate) fn node_of(client: usize, plain: bool) -> usize {
+    client + if plain { CLIENTS.len() } else { 0 }
+}
+
+pub(crate) fn reads_users(node: usize) -> bool {
+    node < CLIENTS.len()
+}
+
+impl Bench {
+    pub(crate) async fn new(world: World) -> Self {
+        let users = Users::default();
+        let mut nodes = Vec::new();
+        for plain in [false, true] {
+            for client in CLIENTS {
+                let node = builder(world.store.clone(), &world.clock)
+                    .client_id(client)
+                    .access_ttl(millis(model::ACCESS))
+                    .idle_ttl(millis(model::IDLE))
+                    .absolute_ttl(millis(model::ABSOLUTE))
+                    .reuse(gatepass::ReusePolicy {
+                        overlap: millis(model::OVERLAP),
+                        recovery: millis(model::RECOVERY),
+                        ..Default::default()
+                    });
+                let node = if plain {
+                    node
+                } else {
+                    node.authenticator(users.clone())
+                };
+                nodes.push(node.build().await.unwrap());
+            }
+        }
+        let mut mints = Vec::new();
+        for secret in 0..SECRETS {
+            mints.push(Mint::new(secret).await);
+        }
+        Self {
+            world,
+            nodes,
+            users,
+            mints,
+            reached: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn replace_secrets(&self, secrets: &Secrets) {
+        let mut set = SecretSet::new(secret(secrets.active));
+        for other in (0..SECRETS).filter(|other| *other != secrets.active) {
+            let until = secrets.until[other];
+            if until != NEVER {
+                set = set.retire(secret(other), Timestamp::from_unix_millis(until));
+            }
+        }
+        for node in &self.nodes {
+            node.replace_secrets(&set).unwrap();
+        }
+    }
+}
+
+fn secret(number: usize) -> MasterSecret {
+    let bytes = [SECRET, &[b'0'; 9][..number]].concat();
+    MasterSecret::from_bytes(&bytes).unwrap()
+}
+
+pub(crate) fn client(number: usize) -> ClientId {
+    ClientId::new(CLIENTS[number]).unwrap()
+}
+
+pub(crate) fn scopes(scopes: model::Scopes) -> gatepass::Scopes {
+    let named = ["a", "b", "c", "d"].into_iter().enumerate();
+    let held = named.filter(|(bit, _)| scopes & (1 << bit) != 0);
+    gatepass::Scopes::new(held.map(|(_, name)| name)).unwrap()
+}
+
+pub(crate) fn grant(subject: Subject, granted: Granted) -> Grant {
+    let grant = Grant::new(subject).scopes(scopes(granted.scopes));
+    match granted.ttl {
+        Some(ttl) => grant.access_ttl(millis(ttl)),
+        None => grant,
+    }
+}
+
+/// The users of the application, by name.
+#[derive(Clone, Default)]
+pub(crate) struct Users(Arc<Mutex<HashMap<String, User>>>);
+
+impl Users {
+    pub(crate) fn set(&self, subject: &Subject, user: User) {
+        let name = subject.as_str().to_owned();
+        self.0.lock().unwrap().insert(name, user);
+    }
+
+    fn of(&self, name: &str) -> User {
+        self.0.lock().unwrap()[name]
+    }
+}
+
+#[async_trait]
+impl Authenticator for Users {
+    async fn authenticate(
+        &self,
+        credentials: &Credentials,
+        _: &Device,
+    ) -> Result<Grant, AuthenticationError> {
+        let user = self.of(credentials.username());
+        if user.state == UserState::Gone || credentials.password() != PASSWORD {
+            return Err(AuthenticationError::BadCredentials);
+        }
+        let subject = Subject::new(credentials.username())?;
+        Ok(grant(subject, user.granted))
+    }
+
+    async fn reread(&self, session: &Session) -> Result<Reread, AuthenticationError> {
+        let user = self.of(session.subject().as_str());
+        Ok(match user.state {
+            UserState::Unchanged => Reread::Unchanged,
+            UserState::Changed => Reread::Changed(grant(session.subject().clone(), user.granted)),
+            UserState::Gone => Reread::Gone,
+        })
+    }
+}
+
+/// A node that makes the refresh tokens of one secret, of any session and generation: those that the
+/// store under test has not come to, too.
+pub(crate) struct Mint {
+    node: Authority,
+    store: MemoryStore,
+}
+
+impl Mint {
+    async fn new(active: usize) -> Self {
+        let clock = ManualClock::new();
+        let store = MemoryStore::with_clock(clock.clone());
+        let node = builder(store.clone(), &clock).build().await.unwrap();
+        let others = (0..SECRETS).filter(|other| *other != active);
+        let secrets = others.fold(SecretSet::new(secret(active)), |secrets, other| {
+            secrets.announce(secret(other))
+        });
+        node.replace_secrets(&secrets).unwrap();
+        Self { node, store }
+    }
+
+    /// Lets the mint know of a session.
+    pub(crate) async fn begin(&self, id: SessionId, subject: &Subject, number: usize) {
+        let new = NewSession {
+            id,
+            client: client(number),
+            grant: Grant::new(subject.clone()),
+            device: Device::default(),
+            idle_ttl: DAY,
+            absolute_ttl: DAY,
+            access_ttl: MINUTE,
+            max_sessions: None,
+        };
+        self.store.begin(new).await.unwrap();
+    }
+
+    /// The token that follows `token`.
+    pub(crate) async fn after(&self, token: &str, number: usize) -> String {
+        let client = client(number);
+        let issued = self.node.refresh_as(&client, token, None).await.unwrap();
+        issued.refresh_token.as_str().to_owned()
+    }
+}
+
+fn millis(millis: i64) -> Duration {
+    Duration::from_millis(millis.try_into().unwrap())
+}
