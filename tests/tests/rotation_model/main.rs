@@ -26,6 +26,7 @@ use crate::{
 };
 
 mod bench;
+mod checking;
 mod model;
 mod run;
 mod steps;

@@ -6,7 +6,7 @@ use gatepass::{Refusal, SessionId};
 
 pub(crate) const ACCESS: i64 = 15 * 60_000;
 pub(crate) const IDLE: i64 = 3_600_000;
-pub(crate) const ABSOLUTE: i64 = 6 * 3_600_000;
+pub(crate) const ABSOLUTE: i64 = 5 * IDLE / 2;
 pub(crate) const OVERLAP: i64 = 30_000;
 pub(crate) const RECOVERY: i64 = 10 * 60_000;
 pub(crate) const LEEWAY: i64 = 30_000;

@@ -3,8 +3,7 @@
 use std::{collections::HashSet, ops::Range, time::Duration};
 
 use gatepass::{
-    AccessToken, Clock, Credentials, Demand, Device, Error, Issued, Pass, Refusal, Renewed,
-    Resumed, Staleness, Subject, Timestamp, TokenId,
+    Clock, Credentials, Device, Error, Issued, Pass, Refusal, Renewed, Resumed, Subject, TokenId,
 };
 
 use crate::{
@@ -18,33 +17,33 @@ use crate::{
 };
 
 pub(crate) struct Run<'a> {
-    bench: &'a Bench,
-    subject: Subject,
+    pub(crate) bench: &'a Bench,
+    pub(crate) subject: Subject,
     user: User,
-    secrets: Secrets,
-    sessions: Vec<Held>,
-    access: Vec<Access>,
-    ids: HashSet<TokenId>,
+    pub(crate) secrets: Secrets,
+    pub(crate) sessions: Vec<Held>,
+    pub(crate) access: Vec<Access>,
+    pub(crate) ids: HashSet<TokenId>,
 }
 
 /// A session, and its refresh tokens.
-struct Held {
-    model: Modelled,
+pub(crate) struct Held {
+    pub(crate) model: Modelled,
     /// Of each generation, the secret that its token was last made with, if there was one.
-    made_with: Vec<Option<usize>>,
+    pub(crate) made_with: Vec<Option<usize>>,
     /// Of each secret, the tokens of the first generations.
     tokens: [Vec<String>; SECRETS],
 }
 
-struct Access {
-    text: String,
-    pass: Pass,
-    session: usize,
-    secret: usize,
-    scopes: Scopes,
-    expires_at: i64,
-    issued_at: i64,
-    revoked: bool,
+pub(crate) struct Access {
+    pub(crate) text: String,
+    pub(crate) pass: Pass,
+    pub(crate) session: usize,
+    pub(crate) secret: usize,
+    pub(crate) scopes: Scopes,
+    pub(crate) expires_at: i64,
+    pub(crate) issued_at: i64,
+    pub(crate) revoked: bool,
 }
 
 /// A refresh token, or what is shown instead of one.
@@ -59,7 +58,7 @@ enum Presented {
 }
 
 /// What a node gave.
-enum Answer {
+pub(crate) enum Answer {
     Pair(Issued),
     Renewed(Renewed),
     Valid(Pass),
@@ -88,7 +87,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn now(&self) -> i64 {
+    pub(crate) fn now(&self) -> i64 {
         self.bench.world.clock.now().unix_millis()
     }
 
@@ -236,7 +235,12 @@ impl<'a> Run<'a> {
         let asks = self.sessions[which].model.client ^ usize::from(by.foreign);
         let node = node_of(asks ^ usize::from(by.elsewhere), by.plain);
         let asking = self.asking(node, asks);
-        let outcome = self.refreshed(which, generation, secret, asked, asking);
+        let outcome = if self.secrets.accept(secret, asking.now) {
+            let model = &mut self.sessions[which].model;
+            model.refresh(generation, asked, asking)
+        } else {
+            Outcome::Refused(Refusal::UnknownKey)
+        };
         let authority = &self.bench.nodes[node];
         let answer = if by.elsewhere || asked.is_some() {
             let scopes = asked.map(scopes);
@@ -248,21 +252,6 @@ impl<'a> Run<'a> {
         let answer = answer.map(Answer::Pair);
         self.check("refresh", &outcome, answer, which, asked, node)
             .await;
-    }
-
-    fn refreshed(
-        &mut self,
-        session: usize,
-        generation: usize,
-        secret: usize,
-        asked: Option<Scopes>,
-        by: Asking,
-    ) -> Outcome {
-        if !self.secrets.accept(secret, by.now) {
-            return Outcome::Refused(Refusal::UnknownKey);
-        }
-        let session = &mut self.sessions[session].model;
-        session.refresh(generation, asked, by)
     }
 
     async fn resume(&mut self, which: usize, beside: Beside, by: By) {
@@ -280,43 +269,28 @@ impl<'a> Run<'a> {
         };
         let (node, asking) = self.asked_by_application(session, by);
         let refusal = self.refusal_of(&self.access[which]);
-        let outcome = match (refusal, &presented) {
-            (Some(Refusal::Expired), Presented::Other(_, refusal)) => {
-                Outcome::Refused(refusal.clone())
+        let opened = match &presented {
+            Presented::Other(_, refusal) => Err(refusal.clone()),
+            Presented::Token { secret, .. } if !self.secrets.accept(*secret, asking.now) => {
+                Err(Refusal::UnknownKey)
             }
-            (Some(Refusal::Expired), &Presented::Token { secret, .. })
-                if !self.secrets.accept(secret, asking.now) =>
-            {
-                Outcome::Refused(Refusal::UnknownKey)
+            Presented::Token {
+                session,
+                generation,
+                ..
+            } => Ok((*session, *generation)),
+        };
+        let model = &mut self.sessions[session].model;
+        let outcome = match (refusal, opened) {
+            (Some(Refusal::Expired), Err(refusal)) => Outcome::Refused(refusal),
+            (Some(Refusal::Expired), Ok((of, _))) if of != session => {
+                Outcome::Refused(Refusal::Ambiguous)
             }
-            (
-                Some(Refusal::Expired),
-                &Presented::Token {
-                    session: of,
-                    generation,
-                    secret,
-                    ..
-                },
-            ) => {
-                if of == session {
-                    self.refreshed(session, generation, secret, None, asking)
-                } else {
-                    Outcome::Refused(Refusal::Ambiguous)
-                }
+            (Some(Refusal::Expired), Ok((_, generation))) => {
+                model.refresh(generation, None, asking)
             }
             (Some(refusal), _) => Outcome::Refused(refusal),
-            (
-                None,
-                &Presented::Token {
-                    session: of,
-                    generation,
-                    secret,
-                    ..
-                },
-            ) if of == session && self.secrets.accept(secret, asking.now) => {
-                let session = &mut self.sessions[session].model;
-                session.resume(generation, asking)
-            }
+            (None, Ok((of, generation))) if of == session => model.resume(generation, asking),
             (None, _) => Outcome::Valid,
         };
         let (Presented::Token { text, .. } | Presented::Other(text, _)) = &presented;
@@ -409,162 +383,6 @@ impl<'a> Run<'a> {
         self.bench.replace_secrets(&self.secrets);
     }
 
-    /// Holds what a node answered to what the model says.
-    async fn check(
-        &mut self,
-        step: &str,
-        outcome: &Outcome,
-        answer: Result<Answer, Error>,
-        session: usize,
-        asked: Option<Scopes>,
-        node: usize,
-    ) {
-        self.bench.reached.lock().unwrap().note(step, outcome);
-        match (outcome, answer) {
-            (Outcome::Refused(expected), Err(Error::Refused(refusal))) => {
-                assert_eq!(refusal, *expected, "{step}");
-            }
-            (Outcome::Valid, Ok(Answer::Valid(pass))) => {
-                assert_eq!(pass.session_id(), self.sessions[session].model.id);
-            }
-            (Outcome::Renewed, Ok(Answer::Renewed(renewed))) => {
-                assert!(renewed.refresh_at >= renewed.server_time);
-                let (access, expires_at) = (&renewed.access_token, renewed.expires_at);
-                self.note(access, expires_at, &renewed.scopes, session, asked, node)
-                    .await;
-            }
-            (
-                Outcome::Advanced | Outcome::Jumped | Outcome::Replayed | Outcome::Recovered,
-                Ok(Answer::Pair(issued)),
-            ) => {
-                let generation = self.sessions[session].model.current();
-                let active = self.secrets.active;
-                let current = self.token_of(session, generation, active).await;
-                assert_eq!(
-                    issued.refresh_token.as_str(),
-                    current,
-                    "{step}: {outcome:?}"
-                );
-                let held = &mut self.sessions[session];
-                held.made_with.resize(generation + 1, None);
-                held.made_with[generation] = Some(active);
-                assert_eq!(issued.session_id, held.model.id);
-                let idle_until = Timestamp::from_unix_millis(held.model.idle_until);
-                assert_eq!(issued.refresh_expires_at, idle_until);
-                assert!(issued.refresh_at >= issued.server_time);
-                let (access, expires_at) = (&issued.access_token, issued.expires_at);
-                self.note(access, expires_at, &issued.scopes, session, asked, node)
-                    .await;
-            }
-            (_, Ok(_)) => panic!("{step}: something else was issued than {outcome:?}"),
-            (_, Err(error)) => panic!("{step}: {error:?} instead of {outcome:?}"),
-        }
-    }
-
-    /// Notes an access token and checks what can be said of it by itself.
-    async fn note(
-        &mut self,
-        access: &AccessToken,
-        expires_at: Timestamp,
-        issued_scopes: &gatepass::Scopes,
-        session: usize,
-        asked: Option<Scopes>,
-        node: usize,
-    ) {
-        let now = self.now();
-        let modelled = &self.sessions[session].model;
-        assert!(modelled.live(now), "a session that is over yields nothing");
-        let until = (now - now % 1000 + modelled.ttl()).min(modelled.access_until);
-        let until = until - until % 1000;
-        assert_eq!(expires_at.unix_millis(), until);
-
-        let strict = Demand::new().staleness(Staleness::Strict);
-        let verifier = self.bench.nodes[node].verifier();
-        let pass = verifier.verify(access.as_str(), &strict).await.unwrap();
-        let expected = asked.unwrap_or(modelled.granted.scopes);
-        assert_eq!(*issued_scopes, scopes(expected));
-        assert_eq!(*pass.scopes(), scopes(expected));
-        assert_eq!(*pass.subject(), self.subject);
-        assert_eq!(pass.session_id(), modelled.id);
-        assert_eq!(*pass.client_id(), client(modelled.client));
-        assert_eq!(pass.expires_at(), expires_at);
-        assert!(pass.expires_at() >= pass.issued_at());
-        let authenticated_at = modelled.authenticated_at - modelled.authenticated_at % 1000;
-        assert_eq!(pass.authenticated_at().unix_millis(), authenticated_at);
-        assert!(self.ids.insert(pass.token_id()), "an id twice");
-        self.access.push(Access {
-            text: access.as_str().to_owned(),
-            pass,
-            session,
-            secret: self.secrets.active,
-            scopes: expected,
-            expires_at: until,
-            issued_at: now - now % 1000,
-            revoked: false,
-        });
-    }
-
-    /// What the stores and the nodes say is what the model says.
-    pub(crate) async fn compare(&self, newest: usize) {
-        let now = self.now();
-        let listed = self.bench.nodes[0].sessions(&self.subject).await.unwrap();
-        let listed: Vec<_> = listed.iter().map(|session| session.id).collect();
-        let sessions = self.sessions.iter().map(|held| &held.model);
-        let mut expected: Vec<_> = sessions.clone().filter(|s| s.refreshable(now)).collect();
-        expected.sort_by_key(|session| (session.created_at, session.id));
-        let expected: Vec<_> = expected.iter().rev().map(|session| session.id).collect();
-        assert_eq!(listed, expected);
-
-        for modelled in sessions {
-            let (session, _) = self.bench.world.store.load(modelled.id).await.unwrap();
-            let session = session.unwrap();
-            assert_eq!(session.ended.is_some(), modelled.ended);
-            assert_eq!(session.generation.get() as usize, modelled.current());
-            let granted = session.grant.granted_scopes();
-            assert_eq!(*granted, scopes(modelled.granted.scopes));
-            let times = [
-                session.authenticated_at,
-                session.idle_expires_at,
-                session.access_until,
-            ];
-            let expected = [
-                modelled.authenticated_at,
-                modelled.idle_until,
-                modelled.access_until,
-            ];
-            assert_eq!(times.map(Timestamp::unix_millis), expected);
-        }
-        for token in self.access.iter().rev().take(newest) {
-            self.compare_token(token).await;
-        }
-    }
-
-    async fn compare_token(&self, token: &Access) {
-        let session = &self.sessions[token.session].model;
-        assert!(token.expires_at <= session.access_until);
-        let expected = self.refusal_of(token);
-        let verifier = self.bench.nodes[0].verifier();
-        let verdict = async |demand| {
-            let verified = verifier.verify(&token.text, &demand).await;
-            match verified {
-                Ok(_) => None,
-                Err(Error::Refused(refusal)) => Some(refusal),
-                Err(error) => panic!("{error:?}"),
-            }
-        };
-        let strict = verdict(Demand::new().staleness(Staleness::Strict)).await;
-        assert_eq!(strict, expected);
-
-        // Another node's ends may arrive a little later, but nothing else may differ.
-        let bounded = verdict(Demand::new()).await;
-        let elsewhere = session.ended_by.is_some_and(|node| node != 0);
-        let late = elsewhere && expected == Some(Refusal::Revoked) && bounded.is_none();
-        assert!(
-            bounded == expected || (late && !token.revoked),
-            "{bounded:?} instead of {expected:?}"
-        );
-    }
-
     /// By now every node knows of every end.
     pub(crate) fn all_know(&mut self) {
         for held in &mut self.sessions {
@@ -573,7 +391,7 @@ impl<'a> Run<'a> {
     }
 
     /// Why an access token is refused, if it is.
-    fn refusal_of(&self, token: &Access) -> Option<Refusal> {
+    pub(crate) fn refusal_of(&self, token: &Access) -> Option<Refusal> {
         let now = self.now();
         if !self.secrets.accept(token.secret, now) {
             Some(Refusal::UnknownKey)
@@ -604,7 +422,12 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn token_of(&mut self, session: usize, generation: usize, secret: usize) -> String {
+    pub(crate) async fn token_of(
+        &mut self,
+        session: usize,
+        generation: usize,
+        secret: usize,
+    ) -> String {
         let mint = &self.bench.mints[secret];
         let held = &mut self.sessions[session];
         let tokens = &mut held.tokens[secret];

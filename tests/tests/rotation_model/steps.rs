@@ -166,7 +166,7 @@ fn by() -> impl Strategy<Value = By> {
 
 fn granted() -> impl Strategy<Value = Granted> {
     let scopes = select(vec![0b0000, 0b0001, 0b0011, 0b0111, 0b1110]);
-    let ttl = select(vec![None, Some(30_000), Some(4 * 3_600_000)]);
+    let ttl = select(vec![None, Some(30_000), Some(2 * 3_600_000)]);
     (scopes, ttl).prop_map(|(scopes, ttl)| Granted { scopes, ttl })
 }
 

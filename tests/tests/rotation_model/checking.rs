@@ -1,0 +1,167 @@
+//! What the nodes and the store say, held to what the model says.
+
+use gatepass::{AccessToken, Demand, Error, Refusal, Staleness, Timestamp};
+
+use crate::{
+    bench::{client, scopes},
+    model::{Outcome, Scopes},
+    run::{Access, Answer, Run},
+};
+
+impl Run<'_> {
+    /// Holds what a node answered to what the model says.
+    pub(crate) async fn check(
+        &mut self,
+        step: &str,
+        outcome: &Outcome,
+        answer: Result<Answer, Error>,
+        session: usize,
+        asked: Option<Scopes>,
+        node: usize,
+    ) {
+        self.bench.reached.lock().unwrap().note(step, outcome);
+        match (outcome, answer) {
+            (Outcome::Refused(expected), Err(Error::Refused(refusal))) => {
+                assert_eq!(refusal, *expected, "{step}");
+            }
+            (Outcome::Valid, Ok(Answer::Valid(pass))) => {
+                assert_eq!(pass.session_id(), self.sessions[session].model.id);
+            }
+            (Outcome::Renewed, Ok(Answer::Renewed(renewed))) => {
+                assert!(renewed.refresh_at >= renewed.server_time);
+                let (access, expires_at) = (&renewed.access_token, renewed.expires_at);
+                self.note(access, expires_at, &renewed.scopes, session, asked, node)
+                    .await;
+            }
+            (
+                Outcome::Advanced | Outcome::Jumped | Outcome::Replayed | Outcome::Recovered,
+                Ok(Answer::Pair(issued)),
+            ) => {
+                let generation = self.sessions[session].model.current();
+                let active = self.secrets.active;
+                let current = self.token_of(session, generation, active).await;
+                assert_eq!(
+                    issued.refresh_token.as_str(),
+                    current,
+                    "{step}: {outcome:?}"
+                );
+                let held = &mut self.sessions[session];
+                held.made_with.resize(generation + 1, None);
+                held.made_with[generation] = Some(active);
+                assert_eq!(issued.session_id, held.model.id);
+                let idle_until = Timestamp::from_unix_millis(held.model.idle_until);
+                assert_eq!(issued.refresh_expires_at, idle_until);
+                assert!(issued.refresh_at >= issued.server_time);
+                let (access, expires_at) = (&issued.access_token, issued.expires_at);
+                self.note(access, expires_at, &issued.scopes, session, asked, node)
+                    .await;
+            }
+            (_, Ok(_)) => panic!("{step}: something else was issued than {outcome:?}"),
+            (_, Err(error)) => panic!("{step}: {error:?} instead of {outcome:?}"),
+        }
+    }
+
+    /// Notes an access token and checks what can be said of it by itself.
+    async fn note(
+        &mut self,
+        access: &AccessToken,
+        expires_at: Timestamp,
+        issued_scopes: &gatepass::Scopes,
+        session: usize,
+        asked: Option<Scopes>,
+        node: usize,
+    ) {
+        let now = self.now();
+        let modelled = &self.sessions[session].model;
+        assert!(modelled.live(now), "a session that is over yields nothing");
+        let until = (now - now % 1000 + modelled.ttl()).min(modelled.access_until);
+        let until = until - until % 1000;
+        assert_eq!(expires_at.unix_millis(), until);
+
+        let strict = Demand::new().staleness(Staleness::Strict);
+        let verifier = self.bench.nodes[node].verifier();
+        let pass = verifier.verify(access.as_str(), &strict).await.unwrap();
+        let expected = asked.unwrap_or(modelled.granted.scopes);
+        assert_eq!(*issued_scopes, scopes(expected));
+        assert_eq!(*pass.scopes(), scopes(expected));
+        assert_eq!(*pass.subject(), self.subject);
+        assert_eq!(pass.session_id(), modelled.id);
+        assert_eq!(*pass.client_id(), client(modelled.client));
+        assert_eq!(pass.expires_at(), expires_at);
+        assert!(pass.expires_at() >= pass.issued_at());
+        let authenticated_at = modelled.authenticated_at - modelled.authenticated_at % 1000;
+        assert_eq!(pass.authenticated_at().unix_millis(), authenticated_at);
+        assert!(self.ids.insert(pass.token_id()), "an id twice");
+        self.access.push(Access {
+            text: access.as_str().to_owned(),
+            pass,
+            session,
+            secret: self.secrets.active,
+            scopes: expected,
+            expires_at: until,
+            issued_at: now - now % 1000,
+            revoked: false,
+        });
+    }
+
+    /// What the stores and the nodes say is what the model says.
+    pub(crate) async fn compare(&self, newest: usize) {
+        let now = self.now();
+        let listed = self.bench.nodes[0].sessions(&self.subject).await.unwrap();
+        let listed: Vec<_> = listed.iter().map(|session| session.id).collect();
+        let sessions = self.sessions.iter().map(|held| &held.model);
+        let mut expected: Vec<_> = sessions.clone().filter(|s| s.refreshable(now)).collect();
+        expected.sort_by_key(|session| (session.created_at, session.id));
+        let expected: Vec<_> = expected.iter().rev().map(|session| session.id).collect();
+        assert_eq!(listed, expected);
+
+        for modelled in sessions {
+            let (session, _) = self.bench.world.store.load(modelled.id).await.unwrap();
+            let session = session.unwrap();
+            assert_eq!(session.ended.is_some(), modelled.ended);
+            assert_eq!(session.generation.get() as usize, modelled.current());
+            let granted = session.grant.granted_scopes();
+            assert_eq!(*granted, scopes(modelled.granted.scopes));
+            let times = [
+                session.authenticated_at,
+                session.idle_expires_at,
+                session.access_until,
+            ];
+            let expected = [
+                modelled.authenticated_at,
+                modelled.idle_until,
+                modelled.access_until,
+            ];
+            assert_eq!(times.map(Timestamp::unix_millis), expected);
+        }
+        for token in self.access.iter().rev().take(newest) {
+            self.compare_token(token).await;
+        }
+    }
+
+    async fn compare_token(&self, token: &Access) {
+        let session = &self.sessions[token.session].model;
+        assert!(token.expires_at <= session.access_until);
+        let expected = self.refusal_of(token);
+        let verifier = self.bench.nodes[0].verifier();
+        let verdict = async |demand| {
+            let verified = verifier.verify(&token.text, &demand).await;
+            match verified {
+                Ok(_) => None,
+                Err(Error::Refused(refusal)) => Some(refusal),
+                Err(error) => panic!("{error:?}"),
+            }
+        };
+        let strict = verdict(Demand::new().staleness(Staleness::Strict)).await;
+        assert_eq!(strict, expected);
+
+        // Another node's ends may arrive a little later, but nothing else may differ.
+        let bounded = verdict(Demand::new()).await;
+        let elsewhere = session.ended_by.is_some_and(|node| node != 0);
+        let late = elsewhere && expected == Some(Refusal::Revoked) && bounded.is_none();
+        assert!(
+            bounded == expected || (late && !token.revoked),
+            "{bounded:?} instead of {expected:?}"
+        );
+    }
+}
