@@ -23,6 +23,9 @@ use world::{MINUTE, World, login, refresh, refusal, subject, verify};
 mod world;
 
 const LOOPS: usize = 10_000;
+/// A login and a logout each minute: the log has been filled and emptied forty times by then. Each is a
+/// commit of its own, on the disk.
+const LOGINS: usize = 1000;
 /// For how long an entry is kept: the lifetime of an access token, and the margin.
 const KEPT: Duration = Duration::from_secs(15 * 60 + 10 * 60);
 /// What one session may have in the log at a time: 32 tokens, and itself.
@@ -133,7 +136,7 @@ async fn logging_in_and_out_keeps_one_entry_for_each_login(world: World) {
     let node = world.node().await;
     let mut most = 0;
     let mut last = None;
-    for number in 0..LOOPS {
+    for number in 0..LOGINS {
         let issued = login(&node, "alice").await;
         node.logout(issued.refresh_token.as_str()).await.unwrap();
         last = Some(issued);
