@@ -46,7 +46,7 @@ enum After {
     Ahead,
 }
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     Step {
         name: "nothing",
         step: |_| {},
@@ -60,6 +60,11 @@ const STEPS: [Step; 12] = [
     Step {
         name: "15 minutes back",
         step: |clock| clock.step_wall_back(QUARTER),
+        after: After::Behind,
+    },
+    Step {
+        name: "a day back",
+        step: |clock| clock.step_wall_back(DAY),
         after: After::Behind,
     },
     Step {
@@ -130,6 +135,8 @@ struct Sessions {
     ended: Vec<Issued>,
     /// Access tokens that were revoked one by one. Their sessions go on.
     revoked: Vec<Issued>,
+    /// Begun before the step, and logged out or revoked after it.
+    dying: [Issued; 2],
     idle: Issued,
     absolute: Issued,
     rotated: [Rotated; 2],
@@ -192,6 +199,7 @@ impl Sessions {
             used: login(node, "alice").await,
             ended: Vec::new(),
             revoked: Vec::new(),
+            dying: [login(node, "alice").await, login(node, "alice").await],
             idle,
             absolute,
             rotated,
@@ -214,6 +222,20 @@ impl Sessions {
             // At the very end of time even a new token is past its time.
             Err(error) => assert!(clock.now() == Timestamp::MAX, "{error:?}"),
         }
+        // From now on it must be enforced everywhere.
+        clock.advance(3 * SECOND);
+    }
+
+    /// Once the clock is right, what ended while it was wrong is known to have been ended.
+    async fn assert_dead(&self, node: &Authority, name: &str) {
+        for issued in &self.dying {
+            for staleness in [Staleness::Bounded, Staleness::Strict] {
+                let verified = verify_with(node, issued, staleness).await;
+                assert_eq!(refusal(verified), Refusal::Revoked, "{name}: {staleness:?}");
+            }
+        }
+        let refreshed = refresh(node, &self.dying[0]).await;
+        assert_eq!(refusal(refreshed), Refusal::SessionEnded, "{name}");
     }
 
     async fn assert_nothing_lives_again(&self, node: &Authority, after: After, name: &str) {
@@ -287,8 +309,14 @@ async fn knock(world: World, case: &Step) {
     // A process that starts with a wrong clock knows it by the purge of another.
     node.purged().await;
     let (wall, monotonic) = (clock.now(), clock.monotonic());
+    let [by_logout, by_token] = &sessions.dying;
+    let pass = verify(&node.authority, by_token).await.unwrap();
     step(clock);
     let restarted = Node::start(&world).await;
+    let logout = node.authority.logout(by_logout.refresh_token.as_str());
+    logout.await.unwrap();
+    node.authority.revoke_token(&pass).await.unwrap();
+    let begun_meanwhile = login(&node.authority, "alice").await;
     sessions.end_some(&node.authority, clock).await;
     let used = refresh(&other.authority, &sessions.used).await;
     assert!(
@@ -311,6 +339,9 @@ async fn knock(world: World, case: &Step) {
     if after != After::Right {
         clock.set_wall(wall + clock.monotonic().checked_sub(monotonic).unwrap());
     }
+    let logout = begun_meanwhile.refresh_token.as_str();
+    node.authority.logout(logout).await.unwrap();
+    sessions.ended.push(begun_meanwhile);
     sessions.end_some(&node.authority, clock).await;
     let again = Node::start(&world).await;
     for _ in 0..2 {
@@ -319,6 +350,7 @@ async fn knock(world: World, case: &Step) {
             sessions
                 .assert_nothing_lives_again(node, After::Right, name)
                 .await;
+            sessions.assert_dead(node, name).await;
         }
         tokio::join!(node.purged(), again.purged());
     }

@@ -12,17 +12,17 @@ use std::{
 };
 
 use gatepass::{
-    Advance, Authority, Begun, Clock, Cursor, Demand, EndReason, EndTarget, Error, KeySet,
-    MasterSecret, MemoryStore, NewSession, Pull, Recover, Refusal, Renew, Revocation,
-    RevocationLog, RevokeToken, Session, SessionId, SessionStore, SigningKey, Staleness, Status,
-    StoreError, StoreErrorKind, Subject, Timestamp, TokenId, Verifier, async_trait,
+    Advance, Authority, Begun, Cursor, Demand, EndReason, EndTarget, Error, KeySet, MasterSecret,
+    NewSession, Pull, Recover, Refusal, Renew, Revocation, RevocationLog, RevokeToken, Session,
+    SessionId, SessionStore, SigningKey, Staleness, Status, StoreError, StoreErrorKind, Subject,
+    Timestamp, TokenId, Verifier, async_trait,
 };
 use gatepass_testkit::{CountingStore, Counts, Fault, FaultHandle, FaultyStore, ManualClock, Op};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use world::{
-    DAY, Durable, HOUR, MINUTE, SECOND, SECRET, Store, World, builder, login, refresh, refusal,
-    sqlite, verify, verify_with,
+    HOUR, SECOND, SECRET, Store, World, builder, login, refresh, refusal, sqlite, verify,
+    verify_with,
 };
 
 #[path = "common/world.rs"]
@@ -399,19 +399,50 @@ impl SessionStore for Switch {
     }
 }
 
+/// A node whose store is about to be replaced by another one.
+struct FailingOver {
+    node: Node,
+    clock: ManualClock,
+    switch: Arc<Switch>,
+    new: Store,
+    /// Goes after the stores.
+    _directory: TempDir,
+}
+
+impl FailingOver {
+    async fn begin() -> Self {
+        let (directory, clock) = (TempDir::new().unwrap(), ManualClock::new());
+        let old: Store = Arc::new(sqlite(&directory, "old.db", &clock));
+        let new: Store = Arc::new(sqlite(&directory, "new.db", &clock));
+        let switch = Arc::new(Switch(Mutex::new(old)));
+        let node = Node::new(&(Arc::clone(&switch) as Store), &clock).await;
+        Self {
+            node,
+            clock,
+            switch,
+            new,
+            _directory: directory,
+        }
+    }
+
+    fn fail_over(&self) {
+        *self.switch.0.lock().unwrap() = Arc::clone(&self.new);
+    }
+}
+
 #[tokio::test]
 async fn a_reset_reloads_the_log_and_keeps_what_is_revoked_here_meanwhile() {
-    let (directory, clock) = (TempDir::new().unwrap(), ManualClock::new());
-    let old: Store = Arc::new(sqlite(&directory, "old.db", &clock));
-    let new: Store = Arc::new(sqlite(&directory, "new.db", &clock));
-    let switch = Arc::new(Switch(Mutex::new(old)));
-    let node = Node::new(&(Arc::clone(&switch) as Store), &clock).await;
+    let stores = FailingOver::begin().await;
+    let FailingOver { node, clock, .. } = &stores;
     let authority = &node.authority;
     let lost = login(authority, "alice").await;
     authority.logout(lost.access_token.as_str()).await.unwrap();
 
-    *switch.0.lock().unwrap() = Arc::clone(&new);
-    let other = builder(Arc::clone(&new), &clock).build().await.unwrap();
+    stores.fail_over();
+    let other = builder(Arc::clone(&stores.new), clock)
+        .build()
+        .await
+        .unwrap();
     let revoked_there = login(&other, "alice").await;
     other
         .logout(revoked_there.access_token.as_str())
@@ -464,15 +495,12 @@ async fn a_reset_reloads_the_log_and_keeps_what_is_revoked_here_meanwhile() {
 
 #[tokio::test]
 async fn a_reload_that_fails_leaves_what_was_known_and_starts_anew() {
-    let (directory, clock) = (TempDir::new().unwrap(), ManualClock::new());
-    let old: Store = Arc::new(sqlite(&directory, "old.db", &clock));
-    let new: Store = Arc::new(sqlite(&directory, "new.db", &clock));
-    let switch = Arc::new(Switch(Mutex::new(old)));
-    let node = Node::new(&(Arc::clone(&switch) as Store), &clock).await;
+    let stores = FailingOver::begin().await;
+    let FailingOver { node, clock, .. } = &stores;
     let authority = &node.authority;
     let known = login(authority, "alice").await;
     authority.logout(known.access_token.as_str()).await.unwrap();
-    *switch.0.lock().unwrap() = Arc::clone(&new);
+    stores.fail_over();
     let live = login(authority, "alice").await;
     clock.advance(SECOND);
 
@@ -494,81 +522,4 @@ async fn a_reload_that_fails_leaves_what_was_known_and_starts_anew() {
     verify(authority, &next).await.unwrap();
     clock.step_wall_back(BOUND + SECOND);
     assert_eq!(refusal(verify(authority, &live).await), Refusal::Revoked);
-}
-
-#[tokio::test(start_paused = true)]
-async fn nothing_that_ended_lives_again_whatever_the_clock_does() {
-    let moves: [(&str, Move); 7] = [
-        ("a quarter of an hour ahead", |clock| {
-            clock.suspend(15 * MINUTE)
-        }),
-        ("a quarter of an hour back", |clock| {
-            clock.step_wall_back(15 * MINUTE)
-        }),
-        ("a day back", |clock| clock.step_wall_back(DAY)),
-        ("1970", |clock| clock.set_wall(Timestamp::EPOCH)),
-        ("before 1970", |clock| clock.step_wall_back(Duration::MAX)),
-        ("past every expiry", |clock| clock.suspend(400 * DAY)),
-        ("the end of time", |clock| clock.set_wall(Timestamp::MAX)),
-    ];
-    for (name, moved) in moves {
-        let clock = ManualClock::new();
-        let store: Store = Arc::new(Durable(MemoryStore::with_clock(clock.clone())));
-        let node = builder(Arc::clone(&store), &clock).purge_interval(SECOND);
-        let node = node.build().await.unwrap();
-        let other = builder(Arc::clone(&store), &clock).build().await.unwrap();
-        let live = login(&node, "alice").await;
-        let mut ended = Vec::new();
-        let mut end = async |issued: gatepass::Issued| {
-            node.logout(issued.refresh_token.as_str()).await.unwrap();
-            ended.push(issued);
-        };
-        end(login(&node, "alice").await).await;
-        let during = login(&node, "alice").await;
-        let after = login(&node, "alice").await;
-        let single = login(&node, "alice").await;
-        let pass = verify(&node, &single).await.unwrap();
-
-        let right = clock.now();
-        moved(&clock);
-        end(during).await;
-        end(login(&node, "alice").await).await;
-        node.revoke_token(&pass).await.unwrap();
-        let wrong = login(&node, "alice").await;
-        // Whatever it answers, it answers.
-        let _ = verify(&node, &live).await;
-        let _ = refresh(&node, &wrong).await;
-        // As long as it takes the purge to come by a few times.
-        clock.advance(5 * SECOND);
-        tokio::time::sleep(5 * SECOND).await;
-        clock.set_wall(right + 5 * SECOND);
-        tokio::time::sleep(5 * SECOND).await;
-        end(after).await;
-        end(wrong).await;
-        // From now on it must be enforced everywhere.
-        clock.advance(3 * SECOND);
-
-        let restarted = builder(Arc::clone(&store), &clock).build().await.unwrap();
-        for node in [&node, &other, &restarted] {
-            for staleness in [Staleness::Bounded, Staleness::Strict] {
-                for (number, issued) in ended.iter().enumerate() {
-                    let verified = verify_with(node, issued, staleness).await;
-                    assert!(verified.is_err(), "{name}: {number} {staleness:?}");
-                }
-                for issued in [&ended[0], &ended[1], &ended[3]] {
-                    let verified = verify_with(node, issued, staleness).await;
-                    assert_eq!(refusal(verified), Refusal::Revoked, "{name}");
-                }
-                let verified = verify_with(node, &single, staleness).await;
-                assert_eq!(refusal(verified), Refusal::Revoked, "{name}");
-            }
-            for issued in &ended {
-                let refreshed = refresh(node, issued).await;
-                assert_eq!(refusal(refreshed), Refusal::SessionEnded, "{name}");
-            }
-        }
-        // Those who did nothing are still logged in.
-        verify(&node, &live).await.unwrap();
-        refresh(&node, &live).await.unwrap();
-    }
 }
