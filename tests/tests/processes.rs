@@ -15,6 +15,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use gatepass::{Demand, Error, KeySet, Pass, Refusal, Staleness, Verifier};
+use gatepass_sqlite::SqliteStore;
 use rusqlite::Connection;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -182,6 +184,58 @@ async fn a_revocation_is_enforced_in_every_process_within_its_bound() {
             assert_dead_by(api, &access, acknowledged + MAX_STALENESS).await;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revocation_reaches_a_resource_server_that_has_only_public_keys_and_the_file() {
+    const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/forge/keys/ed25519.pem");
+    let directory = TempDir::new().unwrap();
+    let issuer = Server::start_with(directory.path(), &["--key", KEY]).await;
+    let api = issuer.api();
+    // The process of the test is the resource server.
+    let (status, document) = api.jwks().await.unwrap();
+    assert_eq!(status, 200);
+    let (keys, skipped) = KeySet::from_jwks(&document.to_string()).unwrap();
+    assert_eq!(skipped, []);
+    let log = SqliteStore::open(directory.path().join("gatepass.db")).unwrap();
+    let resource = Verifier::builder("http://127.0.0.1:3000", "gatepass-example", keys, log)
+        .max_staleness(MAX_STALENESS)
+        .build();
+    let resource = resource.await.unwrap();
+
+    let (live, live_access) = login(&api).await;
+    for _ in 0..3 {
+        let (token, access) = login(&api).await;
+        let (status, body) = api.refresh(&token).await.unwrap();
+        assert_eq!(status, 200, "{body}");
+        let dying = [access, text(&body, "access_token")];
+        for access in &dying {
+            let pass = resource.verify(access, &Demand::new()).await.unwrap();
+            assert_eq!(pass.subject().as_str(), "alice");
+        }
+        assert_eq!(api.logout(&token).await.unwrap().0, 204);
+        let deadline = Instant::now() + MAX_STALENESS;
+        for access in &dying {
+            let strict = Demand::new().staleness(Staleness::Strict);
+            assert!(is_revoked(resource.verify(access, &strict).await));
+            loop {
+                let asked = Instant::now();
+                match resource.verify(access, &Demand::new()).await {
+                    Ok(_) => assert!(asked <= deadline, "an ended session lives"),
+                    // Nobody is judged by knowledge that is too old.
+                    Err(Error::Store(_)) => {}
+                    refused => break assert!(is_revoked(refused)),
+                }
+            }
+        }
+    }
+    // The others go on.
+    resource.verify(&live_access, &Demand::new()).await.unwrap();
+    assert_eq!(api.refresh(&live).await.unwrap().0, 200);
+}
+
+fn is_revoked(verified: Result<Pass, Error>) -> bool {
+    matches!(verified, Err(Error::Refused(Refusal::Revoked)))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -51,6 +51,11 @@ impl Api {
         answer(request.bearer_auth(access)).await
     }
 
+    pub(crate) async fn jwks(&self) -> Answer {
+        let url = format!("{}/.well-known/jwks.json", self.url);
+        answer(self.client.get(url)).await
+    }
+
     async fn post(&self, path: &str, body: &Value) -> Answer {
         answer(self.client.post(format!("{}{path}", self.url)).json(body)).await
     }

@@ -21,8 +21,13 @@ pub(crate) struct Server {
 impl Server {
     /// Starts the server on the files in `directory`, with the user `alice`, and waits until it listens.
     pub(crate) async fn start(directory: &Path) -> Self {
+        Self::start_with(directory, &[]).await
+    }
+
+    /// As [`start`](Self::start), with these further arguments.
+    pub(crate) async fn start_with(directory: &Path, further: &[&str]) -> Self {
         let mut command = Command::new(program());
-        command.args(arguments(directory));
+        command.args(arguments(directory)).args(further);
         let started = Self::run(command, directory).await;
         started.unwrap_or_else(|said| panic!("it does not start: {said}"))
     }
