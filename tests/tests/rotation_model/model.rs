@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use gatepass::{Refusal, SessionId};
 
+use crate::steps::Edge;
+
 pub(crate) const ACCESS: i64 = 15 * 60_000;
 pub(crate) const IDLE: i64 = 3_600_000;
 pub(crate) const ABSOLUTE: i64 = 5 * IDLE / 2;
@@ -270,6 +272,17 @@ impl Modelled {
         Granted {
             scopes: granted.scopes & self.limit.unwrap_or(Scopes::MAX),
             ..granted
+        }
+    }
+
+    pub(crate) fn edge(&self, edge: Edge) -> i64 {
+        let spent_at = self.spent_at.last().copied().unwrap_or(self.created_at);
+        match edge {
+            Edge::Overlap => spent_at + OVERLAP,
+            Edge::Recovery => spent_at + RECOVERY,
+            Edge::Access => self.access_until + LEEWAY,
+            Edge::Idle => self.idle_until,
+            Edge::Absolute => self.absolute_until,
         }
     }
 

@@ -169,6 +169,13 @@ impl<'a> Run<'a> {
             }
             Step::ReplaceSecrets(active, kept) => self.replace_secrets(active, kept),
             Step::Pass(millis) => bench.world.clock.advance(Duration::from_millis(millis)),
+            Step::PassTo(which, edge, after) => {
+                let session = &self.sessions[self.recent(which)].model;
+                // It may have passed.
+                let left = u64::try_from(session.edge(edge) + after - self.now());
+                let left = Duration::from_millis(left.unwrap_or(0));
+                bench.world.clock.advance(left);
+            }
             Step::SetBack(millis) => {
                 let back = Duration::from_millis(millis);
                 bench.world.clock.step_wall_back(back);

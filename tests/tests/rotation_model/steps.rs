@@ -33,7 +33,19 @@ pub(crate) enum Step {
     /// The secret that becomes the active one, and for how long the others are accepted.
     ReplaceSecrets(usize, Option<i64>),
     Pass(u64),
+    /// Until so many milliseconds after an instant of a session.
+    PassTo(usize, Edge, i64),
     SetBack(u64),
+}
+
+/// An instant at which something changes by itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Edge {
+    Overlap,
+    Recovery,
+    Access,
+    Idle,
+    Absolute,
 }
 
 /// A refresh token of a session: how many generations before the current one, and of which secret if it
@@ -103,7 +115,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn going_on() -> impl Strategy<Value = Step> {
     prop_oneof![
-        2 => (0..2_usize, any::<bool>(), granted(), limit())
+        3 => (0..2_usize, any::<bool>(), granted(), limit())
             .prop_map(|(client, plain, granted, limit)| Step::Login { client, plain, granted, limit }),
         12 => (number(), which(), by(), limit())
             .prop_map(|(which, token, by, asked)| Step::Refresh { which, token, by, asked }),
@@ -131,8 +143,19 @@ fn time() -> impl Strategy<Value = Step> {
         8 => select(vec![1, 999, 29_999, 30_000, 30_001, 61_000, 300_000]).prop_map(Step::Pass),
         2 => select(vec![570_000, 600_000, 600_001, 899_000, 930_000]).prop_map(Step::Pass),
         2 => select(vec![HOUR - 40_000, HOUR, HOUR + 1, 3 * HOUR]).prop_map(Step::Pass),
+        3 => (number(), edge(), -1..=1_i64).prop_map(|(which, edge, by)| Step::PassTo(which, edge, by)),
         1 => select(vec![1, 5000, 900_000, 48 * HOUR]).prop_map(Step::SetBack),
     ]
+}
+
+fn edge() -> impl Strategy<Value = Edge> {
+    select(vec![
+        Edge::Overlap,
+        Edge::Recovery,
+        Edge::Access,
+        Edge::Idle,
+        Edge::Absolute,
+    ])
 }
 
 fn which() -> impl Strategy<Value = Which> {
