@@ -78,7 +78,8 @@ pub(crate) struct By {
 
 /// A sequence.
 pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let some = prop_oneof![12 => step().prop_map(|step| vec![step]), 1 => lost_answer()];
+    let one = step().prop_map(|step| vec![step]);
+    let some = prop_oneof![24 => one, 2 => lost_answer(), 1 => last_moment()];
     vec(some, 1..50).prop_map(|steps| steps.concat())
 }
 
@@ -97,6 +98,48 @@ fn lost_answer() -> impl Strategy<Value = Vec<Step>> {
         };
         let resume = Step::Resume(ONE_BEFORE, Beside::Own(which(1)), again);
         vec![Step::Pass(idle), refresh, Step::Pass(later), resume]
+    })
+}
+
+/// A client that comes back when its session is about to end, or has just ended, by itself, with an
+/// access token that would live for longer.
+fn last_moment() -> impl Strategy<Value = Vec<Step>> {
+    let granted = Granted {
+        scopes: 0b0011,
+        ttl: Some(2 * 3_600_000),
+    };
+    let current = Which {
+        back: 0,
+        secret: None,
+    };
+    let by = By {
+        foreign: false,
+        elsewhere: false,
+        plain: true,
+    };
+    let login = Step::Login {
+        client: 0,
+        plain: true,
+        granted,
+        limit: None,
+    };
+    let refresh = Step::Refresh {
+        which: 1,
+        token: current,
+        by,
+        asked: None,
+    };
+    // The last token, or the one before it.
+    let token = select(vec![0_usize, 3]);
+    let edge = select(vec![Edge::Idle, Edge::Absolute]);
+    (edge, -1..=1_i64, token).prop_map(move |(edge, after, token)| {
+        vec![
+            login.clone(),
+            Step::Pass(3_540_000),
+            refresh.clone(),
+            Step::PassTo(1, edge, after),
+            Step::Resume(token, Beside::Own(current), by),
+        ]
     })
 }
 
