@@ -91,8 +91,13 @@ pub(crate) fn open_writer(
     }
     // FULL makes an acknowledged commit survive a loss of power, not only a crash of the process;
     // on macOS that takes `fullfsync` too.
-    conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA fullfsync = ON")
-        .map_err(sqlite)?;
+    // 16 MiB each: of pages, so that those of many thousand sessions are not read again and again; and of
+    // write-ahead log, so that a page which many refreshes change is copied back into the file once.
+    conn.execute_batch(
+        "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;
+         PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 4000",
+    )
+    .map_err(sqlite)?;
     migrate(&mut conn, path, &STEPS)?;
     let incarnation = conn.query_row(
         "SELECT value FROM gatepass_meta WHERE key = 'incarnation'",
