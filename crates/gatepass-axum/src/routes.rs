@@ -23,6 +23,12 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 /// The address in the list of sessions is that of the connection, where the server is run with
 /// [`into_make_service_with_connect_info`](Router::into_make_service_with_connect_info).
 ///
+/// Merge it beside the guarded routes, and not below their gate: a login needs no token.
+///
+/// # Panics
+///
+/// [`Router::merge`] does, where the application has routes of the same paths.
+///
 /// ```
 /// # fn example(endpoints: gatepass::wire::Endpoints) {
 /// let app: axum::Router = axum::Router::new().merge(gatepass_axum::routes(endpoints));

@@ -55,7 +55,9 @@ pub enum BuildError {
     #[error("{0:?} is no origin; write it as browsers do: https://app.example, without a path")]
     Origin(String),
     /// Two OAuth clients have the same id, or one has that of the application's own client.
-    #[error("there is more than one client with the id {0:?}")]
+    #[error(
+        "there is more than one client with the id {0:?}, or it is that of the application itself, which client_id() sets"
+    )]
     DuplicateClient(ClientId),
     /// The address under which clients reach the endpoints is none.
     #[error("the base URL must be like https://shop.example, without query and fragment")]

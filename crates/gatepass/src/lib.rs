@@ -41,6 +41,9 @@ pub mod docs {
 
     #[doc = include_str!("../docs/threats.md")]
     pub mod threats {}
+
+    #[doc = include_str!("../docs/wire.md")]
+    pub mod wire {}
 }
 
 pub use async_trait::async_trait;

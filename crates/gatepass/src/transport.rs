@@ -1,6 +1,7 @@
 //! Where tokens travel between a browser or another client and the service.
 
-/// How clients carry their tokens.
+/// How clients carry their tokens, chosen by [`transport`](crate::AuthorityBuilder::transport) at the
+/// builder of the authority, or of a verifier alone.
 ///
 /// `Authorization: Bearer` is understood in each case, and where it is there, it decides alone. What is
 /// chosen here is whether cookies count, too, and what the endpoints answer with.
@@ -12,8 +13,8 @@ pub enum Transport {
     /// defence against requests from other sites.
     #[default]
     Bearer,
-    /// Logins are answered with cookies that scripts cannot read, and never with tokens in a body. For
-    /// web pages of the service's own site.
+    /// Logins are answered with cookies that scripts cannot read, and not with tokens in a body. For web
+    /// pages of the service's own site. OAuth clients get theirs from the token endpoint as ever.
     Cookie,
     /// Both: a login that asks for cookies (`"transport":"cookie"`) gets them, any other gets tokens.
     Both,

@@ -233,6 +233,12 @@ fn no_variant_is_without_a_row() {
         );
     }
 
+    let documented = include_str!("../../../crates/gatepass/docs/wire.md");
+    for (refusal, ..) in rows() {
+        let name = format!("`{}`", refusal.reason());
+        assert!(documented.contains(&name), "{name} is not documented");
+    }
+
     let failures: BTreeSet<_> = ["Refused", "Store", "Grant", "Internal"].into();
     assert_eq!(
         variants(errors, "Error"),

@@ -57,9 +57,16 @@ impl Client {
         }
     }
 
-    /// A client with a secret: random, and as long as a key (32 bytes or more). Only its hash is kept.
+    /// A client with a secret: random, and as long as a key (32 bytes or more; a shorter one is warned of in
+    /// the log). Only its hash is kept.
     #[must_use]
     pub fn confidential(id: ClientId, secret: &str) -> Self {
+        if secret.len() < 32 {
+            tracing::warn!(
+                target: "gatepass", client = %id, bytes = secret.len(),
+                "client.weak_secret: a client's secret is so short that it may have been chosen; make one with: openssl rand -hex 32"
+            );
+        }
         Self::confidential_hashed(id, Sha256::digest(secret).into())
     }
 
