@@ -9,6 +9,7 @@ mod browser;
 mod csrf;
 mod endpoints;
 mod oauth;
+mod openapi;
 mod refusals;
 
 use gatepass::{

@@ -5,6 +5,7 @@ mod delivery;
 mod discovery;
 mod login;
 mod oauth;
+mod openapi;
 mod sessions;
 
 use std::{sync::Arc, time::Duration};

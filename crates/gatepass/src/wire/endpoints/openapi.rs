@@ -1,0 +1,86 @@
+//! The endpoints as OpenAPI describes them.
+
+use serde_json::{Map, Value, json};
+
+use super::{Endpoint, Endpoints};
+
+/// All of it, by paths below the mount point. Kept by hand rather than made from types: the bodies are few,
+/// their reasons for being as they are stand in RFCs, and a test holds it against the endpoints.
+const DOCUMENT: &str = include_str!("openapi.json");
+
+impl Endpoints {
+    /// What is mounted, as an OpenAPI 3.1 document in JSON: for Swagger UI, whose password flow logs in where
+    /// the [password grant](super::EndpointsBuilder::password_grant) is on, and for generators of clients.
+    ///
+    /// An application serves it where it likes, on its own or merged into the one of its own routes.
+    ///
+    /// ```
+    /// # fn example(endpoints: gatepass::wire::Endpoints) {
+    /// let document: serde_json::Value = serde_json::from_str(&endpoints.openapi()).unwrap_or_default();
+    /// assert_eq!(document["openapi"], "3.1.0");
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn openapi(&self) -> String {
+        // It is JSON: a test reads it.
+        let mut document: Value = serde_json::from_str(DOCUMENT).unwrap_or_default();
+        if let Some(base) = &self.inner.base_url
+            && let Some(members) = document.as_object_mut()
+        {
+            members.insert("servers".into(), json!([{ "url": base }]));
+        }
+        if let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) {
+            self.keep_mounted(paths);
+        }
+        self.keep_offered(&mut document);
+        document.to_string()
+    }
+
+    fn keep_mounted(&self, paths: &mut Map<String, Value>) {
+        let mounted = self.mounted().filter_map(|endpoint| {
+            let described = paths.remove(endpoint.path())?;
+            Some((self.path(endpoint), described))
+        });
+        *paths = mounted.collect();
+    }
+
+    /// Leaves out the ways to authenticate that there are not, wherever they are named.
+    fn keep_offered(&self, document: &mut Value) {
+        let cookies = self.browser_policy().transport.has_cookies();
+        let offered = |scheme: &str| match scheme {
+            "accessCookie" | "refreshCookie" => cookies,
+            "password" => self.offers_passwords(),
+            _ => true,
+        };
+        let token_url = self.path(Endpoint::Token);
+        if let Some(Value::Object(schemes)) = document.pointer_mut("/components/securitySchemes") {
+            schemes.retain(|scheme, _| offered(scheme));
+            if let Some(flow) = schemes
+                .get_mut("password")
+                .and_then(|scheme| scheme.pointer_mut("/flows/password"))
+            {
+                *flow = json!({ "tokenUrl": token_url, "refreshUrl": token_url, "scopes": {} });
+            }
+        }
+        let keep = |security: &mut Value| {
+            if let Value::Array(ways) = security {
+                ways.retain(|way| {
+                    let schemes = way.as_object();
+                    schemes.is_none_or(|schemes| schemes.keys().all(|scheme| offered(scheme)))
+                });
+            }
+        };
+        if let Some(security) = document.get_mut("security") {
+            keep(security);
+        }
+        let paths = document.get_mut("paths").and_then(Value::as_object_mut);
+        let operations = paths
+            .into_iter()
+            .flat_map(Map::values_mut)
+            .filter_map(Value::as_object_mut)
+            .flat_map(Map::values_mut);
+        operations
+            .filter_map(|operation| operation.get_mut("security"))
+            .for_each(keep);
+    }
+}
