@@ -21,8 +21,8 @@ use crate::Revoked;
 
 /// Entries of the smallest part. One of that size takes 32 KiB.
 const LEAST: usize = 16 * 1024;
-/// How many times as many entries as there are the next part has room for: few parts are looked into,
-/// however fast the number of revocations grows.
+/// How many times as many entries as are still needed the next part has room for: few parts are looked
+/// into, however fast the number of revocations grows.
 const GROWTH: usize = 8;
 /// Entries to a word of 64 bits.
 const PER_WORD: usize = 4;
@@ -38,11 +38,12 @@ pub(super) struct Filter {
 
 struct Part(Box<[AtomicU64]>);
 
-/// A part, how many entries it has and can have, and until when one of them is needed.
+/// A part, how many entries it has and can have, since when, and until when one of them is needed.
 struct Filled {
     part: Arc<Part>,
     entries: usize,
     capacity: usize,
+    since: Instant,
     until: Instant,
 }
 
@@ -72,8 +73,8 @@ impl Filter {
         let mut changed = filled.len() != before;
         let until = now + kept + MARGIN;
         if filled.last().is_none_or(Filled::is_full) {
-            let entries: usize = filled.iter().map(|part| part.entries).sum();
-            filled.push(Filled::new((GROWTH * entries).max(LEAST), until));
+            let needed: usize = filled.iter().map(|part| part.needed(now)).sum();
+            filled.push(Filled::new((GROWTH * needed).max(LEAST), now, until));
             changed = true;
         }
         if let Some(last) = filled.last_mut() {
@@ -89,13 +90,26 @@ impl Filter {
 }
 
 impl Filled {
-    fn new(capacity: usize, until: Instant) -> Self {
+    fn new(capacity: usize, since: Instant, until: Instant) -> Self {
         Self {
             part: Arc::new(Part::new(capacity)),
             entries: 0,
             capacity,
+            since,
             until,
         }
+    }
+
+    /// About how many of the entries have not expired, if they came evenly. To count all that ever came
+    /// would make each part larger than the last, and the process with every revocation.
+    fn needed(&self, now: Instant) -> usize {
+        let left = self.until.saturating_duration_since(now).as_nanos();
+        let age = now.saturating_duration_since(self.since).as_nanos();
+        if left >= age {
+            return self.entries;
+        }
+        let needed = u128::try_from(self.entries).unwrap_or(u128::MAX) * left / age;
+        usize::try_from(needed).unwrap_or(self.entries)
     }
 
     fn is_full(&self) -> bool {
@@ -206,5 +220,22 @@ mod tests {
         assert!(!filter.may_contain(&long));
         filter.insert_at(&random(), HOUR, start + 100 * HOUR);
         assert_eq!(number_of_parts(&filter), 1);
+    }
+
+    #[test]
+    fn a_steady_stream_takes_no_more_room_with_time() {
+        let filter = Filter::new();
+        let (start, pause) = (Instant::now(), HOUR / u32::try_from(LEAST).unwrap());
+        let room = || {
+            let parts = filter.parts.load();
+            parts.iter().map(|part| part.0.len()).sum::<usize>() * PER_WORD
+        };
+        let mut now = start;
+        while now < start + 100 * HOUR {
+            filter.insert_at(&Revoked::Token(TokenId::from_bytes([1; 16])), HOUR, now);
+            now += pause;
+        }
+        assert!(room() <= 4 * GROWTH * LEAST, "room for {}", room());
+        assert!(number_of_parts(&filter) <= 3);
     }
 }
