@@ -114,14 +114,17 @@ impl Authority {
         let (session, now) = self
             .ask("load", self.inner.store.load(presented.session))
             .await?;
-        let current_but_idle = session.filter(|session| {
-            session.generation == presented.generation
-                && session.is_live(now)
-                && !session.is_refreshable(now)
-        });
-        let Some(session) = current_but_idle else {
+        let session = session.ok_or(Refusal::UnknownSession)?;
+        if session.ended.is_some() {
+            // Since the store was asked about the access token.
+            return Err(Refusal::Revoked.into());
+        }
+        let current_but_idle = session.generation == presented.generation
+            && session.is_live(now)
+            && !session.is_refreshable(now);
+        if !current_but_idle {
             return Ok(None);
-        };
+        }
         if session.client != *client {
             return Err(Refusal::WrongClient.into());
         }
