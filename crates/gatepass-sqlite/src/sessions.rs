@@ -121,8 +121,8 @@ pub(crate) fn revoke_token(
     Ok(Some(revocation))
 }
 
-/// The refreshable sessions of `subject`, newest first.
-pub(crate) fn refreshable(
+/// The sessions of `subject` that anybody can still use, newest first.
+pub(crate) fn usable(
     conn: &Connection,
     subject: &Subject,
     now: Timestamp,
@@ -130,7 +130,7 @@ pub(crate) fn refreshable(
     let stored = not_ended(conn, subject)?.into_iter();
     let mut sessions: Vec<_> = stored
         .map(|stored| stored.session)
-        .filter(|session| session.is_refreshable(now))
+        .filter(|session| session.is_usable(now))
         .collect();
     sessions.sort_by_key(newest_first);
     Ok(sessions)

@@ -262,7 +262,7 @@ impl SessionStore for SqliteStore {
         self.inner
             .readers
             .run(move |conn| {
-                let sessions = sessions::refreshable(conn, &subject, clock.now())?;
+                let sessions = sessions::usable(conn, &subject, clock.now())?;
                 opened.check()?;
                 Ok(sessions)
             })

@@ -52,7 +52,7 @@ macro_rules! store_contract {
             a_session_that_nobody_can_use_does_not_count_against_the_maximum
             simultaneous_logins_do_not_exceed_the_maximum
             sessions_are_listed_newest_first
-            only_refreshable_sessions_of_the_subject_are_listed
+            only_usable_sessions_of_the_subject_are_listed
 
             an_advance_changes_what_it_should_and_nothing_else
             of_many_advances_from_one_generation_one_succeeds

@@ -376,7 +376,7 @@ impl Authority {
         Ok(())
     }
 
-    /// The sessions of `subject` that can still be refreshed, newest first.
+    /// The sessions of `subject` that anybody can still use, be it by an access token alone, newest first.
     ///
     /// # Errors
     ///

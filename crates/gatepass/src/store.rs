@@ -253,7 +253,7 @@ pub trait SessionStore: RevocationLog {
     /// [`StoreError`] if it is not known to be stored.
     async fn revoke_token(&self, token: RevokeToken) -> Result<Option<Revocation>, StoreError>;
 
-    /// The refreshable sessions of `subject`, newest first.
+    /// The sessions of `subject` that anybody can still use ([`Session::is_usable`]), newest first.
     ///
     /// # Errors
     ///

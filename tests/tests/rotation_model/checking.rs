@@ -110,7 +110,7 @@ impl Run<'_> {
         let listed = self.bench.nodes[0].sessions(&self.subject).await.unwrap();
         let listed: Vec<_> = listed.iter().map(|session| session.id).collect();
         let sessions = self.sessions.iter().map(|held| &held.model);
-        let mut expected: Vec<_> = sessions.clone().filter(|s| s.refreshable(now)).collect();
+        let mut expected: Vec<_> = sessions.clone().filter(|s| s.usable(now)).collect();
         expected.sort_by_key(|session| (session.created_at, session.id));
         let expected: Vec<_> = expected.iter().rev().map(|session| session.id).collect();
         assert_eq!(listed, expected);

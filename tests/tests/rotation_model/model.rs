@@ -126,6 +126,11 @@ impl Modelled {
         !self.ended && now.max(self.last_seen) < self.absolute_until
     }
 
+    pub(crate) fn usable(&self, now: i64) -> bool {
+        let until = self.idle_until.max(self.access_until);
+        self.live(now) && now.max(self.last_seen) < until
+    }
+
     pub(crate) fn refreshable(&self, now: i64) -> bool {
         self.live(now) && now.max(self.last_seen) < self.idle_until
     }

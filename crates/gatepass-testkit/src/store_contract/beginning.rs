@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::given::{
     ABSOLUTE_TTL, Given, HOUR, IDLE_TTL, MINUTE, SECOND, advance_of, client, new_session,
-    new_session_of_at_most, session_id, subject, targets, token_id,
+    new_session_of_at_most, renewal_of, session_id, subject, targets, token_id,
 };
 use crate::ManualClock;
 
@@ -194,8 +194,9 @@ pub async fn sessions_are_listed_newest_first<S: SessionStore>(
     assert_eq!(listed, expected);
 }
 
-/// Ended and expired sessions, and those of others, are not on the list.
-pub async fn only_refreshable_sessions_of_the_subject_are_listed<S: SessionStore>(
+/// Ended and expired sessions, and those of others, are not on the list. One that an access token alone
+/// keeps going is: its owner could not end what is not there.
+pub async fn only_usable_sessions_of_the_subject_are_listed<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
     let given = Given::fresh(fresh).await;
@@ -211,7 +212,13 @@ pub async fn only_refreshable_sessions_of_the_subject_are_listed<S: SessionStore
 
     given.clock.advance(IDLE_TTL / 2);
     let listed = given.store.sessions(&subject("alice")).await.unwrap();
-    assert_eq!(listed, [kept]);
+    assert_eq!(listed, [kept.clone()]);
+
+    given.clock.advance(IDLE_TTL / 2);
+    assert_eq!(given.store.sessions(&subject("alice")).await.unwrap(), []);
+    let renewed = given.store.renew(renewal_of(&kept)).await.unwrap().unwrap();
+    let listed = given.store.sessions(&subject("alice")).await.unwrap();
+    assert_eq!(listed, [renewed]);
 
     given.clock.advance(ABSOLUTE_TTL);
     assert_eq!(given.store.sessions(&subject("alice")).await.unwrap(), []);

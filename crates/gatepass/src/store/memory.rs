@@ -303,7 +303,7 @@ impl SessionStore for MemoryStore {
         let state = self.state();
         let live = state.live_of(subject, now).into_iter();
         Ok(live
-            .filter(|session| session.is_refreshable(now))
+            .filter(|session| session.is_usable(now))
             .cloned()
             .collect())
     }

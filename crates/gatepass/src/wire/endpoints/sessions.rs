@@ -132,7 +132,7 @@ fn listed(session: &Session, pass: &Pass) -> Value {
         "id": session.id.to_string(),
         "created_at": session.created_at.to_string(),
         "last_seen_at": session.last_seen_at.to_string(),
-        "expires_at": session.idle_expires_at.to_string(),
+        "expires_at": session.idle_expires_at.max(session.access_until).to_string(),
         "device": session.grant.device_label(),
         "user_agent": session.device.user_agent,
         "address": session.device.address,
