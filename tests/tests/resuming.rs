@@ -34,6 +34,8 @@ on_both_stores! {
     a_resume_in_an_idle_race_is_decided_by_when_it_began
     renewals_end_with_the_session
     a_renewed_token_keeps_claims_and_scopes
+    a_renewed_token_does_not_profit_from_a_later_authentication
+    a_session_that_lives_by_renewals_is_listed
     each_client_has_its_own_sessions
     a_token_that_was_revoked_is_not_gone_on_with
 }
@@ -501,6 +503,45 @@ async fn a_renewed_token_keeps_claims_and_scopes(world: World) {
     let session = session.unwrap();
     assert_eq!(session.generation, Generation::new(1));
     assert_eq!(session.last_seen_at, session.created_at);
+}
+
+/// Whoever has stolen an access token waits in vain for its owner's password.
+async fn a_renewed_token_does_not_profit_from_a_later_authentication(world: World) {
+    let node = node(&world).await;
+    let first = login(&node, "alice").await;
+    let before = verify(&node, &first).await.unwrap();
+    world.clock.advance(10 * MINUTE);
+    let authenticated = reauthenticate(&node, &before).await.unwrap();
+    let after = verify(&node, &authenticated).await.unwrap();
+    assert!(after.authenticated_at() > before.authenticated_at());
+    for (token, pass) in [(&first, before), (&authenticated, after)] {
+        let renewed = node.renew(token.access_token.as_str()).await.unwrap();
+        let renewed = verify_text(&node, &renewed).await;
+        assert_eq!(renewed.authenticated_at(), pass.authenticated_at());
+    }
+}
+
+/// What its owner does not see, nobody ends.
+async fn a_session_that_lives_by_renewals_is_listed(world: World) {
+    let node = builder(world.store.clone(), &world.clock).idle_ttl(HOUR);
+    let node = node.build().await.unwrap();
+    let first = login(&node, "alice").await;
+    let mut access = first.access_token.as_str().to_owned();
+    for _ in 0..12 {
+        world.clock.advance(10 * MINUTE);
+        let renewed = node.renew(&access).await.unwrap();
+        access = renewed.access_token.as_str().to_owned();
+    }
+    let listed = node.sessions(&subject("alice")).await.unwrap();
+    let listed: Vec<_> = listed.iter().map(|session| session.id).collect();
+    assert_eq!(listed, [first.session_id]);
+    world.clock.advance(15 * MINUTE);
+    assert_eq!(node.sessions(&subject("alice")).await.unwrap(), []);
+}
+
+async fn verify_text(node: &Authority, renewed: &Renewed) -> Pass {
+    let token = renewed.access_token.as_str();
+    node.verifier().verify(token, &Demand::new()).await.unwrap()
 }
 
 /// What another client was given is not for the application's own endpoints.

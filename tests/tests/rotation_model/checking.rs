@@ -8,6 +8,14 @@ use crate::{
     run::{Access, Answer, Run},
 };
 
+/// What an access token is held to, where that is not all that its session has.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Within {
+    pub(crate) scopes: Option<Scopes>,
+    /// In whole seconds.
+    pub(crate) authenticated_at: Option<i64>,
+}
+
 impl Run<'_> {
     /// Holds what a node answered to what the model says.
     pub(crate) async fn check(
@@ -16,7 +24,7 @@ impl Run<'_> {
         outcome: &Outcome,
         answer: Result<Answer, Error>,
         session: usize,
-        asked: Option<Scopes>,
+        within: Within,
         node: usize,
     ) {
         self.bench.reached.lock().unwrap().note(step, outcome);
@@ -30,7 +38,7 @@ impl Run<'_> {
             (Outcome::Renewed, Ok(Answer::Renewed(renewed))) => {
                 assert!(renewed.refresh_at >= renewed.server_time);
                 let (access, expires_at) = (&renewed.access_token, renewed.expires_at);
-                self.note(access, expires_at, &renewed.scopes, session, asked, node)
+                self.note(access, expires_at, &renewed.scopes, session, within, node)
                     .await;
             }
             (
@@ -53,7 +61,7 @@ impl Run<'_> {
                 assert_eq!(issued.refresh_expires_at, idle_until);
                 assert!(issued.refresh_at >= issued.server_time);
                 let (access, expires_at) = (&issued.access_token, issued.expires_at);
-                self.note(access, expires_at, &issued.scopes, session, asked, node)
+                self.note(access, expires_at, &issued.scopes, session, within, node)
                     .await;
             }
             (_, Ok(_)) => panic!("{step}: something else was issued than {outcome:?}"),
@@ -68,7 +76,7 @@ impl Run<'_> {
         expires_at: Timestamp,
         issued_scopes: &gatepass::Scopes,
         session: usize,
-        asked: Option<Scopes>,
+        within: Within,
         node: usize,
     ) {
         let now = self.now();
@@ -81,7 +89,7 @@ impl Run<'_> {
         let strict = Demand::new().staleness(Staleness::Strict);
         let verifier = self.bench.nodes[node].verifier();
         let pass = verifier.verify(access.as_str(), &strict).await.unwrap();
-        let expected = asked.unwrap_or(modelled.granted.scopes);
+        let expected = within.scopes.unwrap_or(modelled.granted.scopes);
         assert_eq!(*issued_scopes, scopes(expected));
         assert_eq!(*pass.scopes(), scopes(expected));
         assert_eq!(*pass.subject(), self.subject);
@@ -90,6 +98,7 @@ impl Run<'_> {
         assert_eq!(pass.expires_at(), expires_at);
         assert!(pass.expires_at() >= pass.issued_at());
         let authenticated_at = modelled.authenticated_at - modelled.authenticated_at % 1000;
+        let authenticated_at = within.authenticated_at.unwrap_or(authenticated_at);
         assert_eq!(pass.authenticated_at().unix_millis(), authenticated_at);
         assert!(self.ids.insert(pass.token_id()), "an id twice");
         self.access.push(Access {

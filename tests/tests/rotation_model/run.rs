@@ -8,6 +8,7 @@ use gatepass::{
 
 use crate::{
     bench::{Bench, PASSWORD, client, grant, node_of, reads_users, scopes},
+    checking::Within,
     model::{
         Asking, FOR_EVER, Granted, LEEWAY, Modelled, NEVER, Outcome, SECRETS, Scopes, Secrets,
         User, UserState,
@@ -225,7 +226,7 @@ impl<'a> Run<'a> {
         }
         let session = self.sessions.len().saturating_sub(1);
         let answer = answer.map(Answer::Pair);
-        self.check("login", &outcome, answer, session, None, node)
+        self.check("login", &outcome, answer, session, Within::default(), node)
             .await;
     }
 
@@ -257,7 +258,11 @@ impl<'a> Run<'a> {
             authority.refresh(&text).await
         };
         let answer = answer.map(Answer::Pair);
-        self.check("refresh", &outcome, answer, which, asked, node)
+        let within = Within {
+            scopes: asked,
+            ..Within::default()
+        };
+        self.check("refresh", &outcome, answer, which, within, node)
             .await;
     }
 
@@ -306,22 +311,27 @@ impl<'a> Run<'a> {
             Resumed::Issued(issued) => Answer::Pair(issued),
             Resumed::Valid(pass) => Answer::Valid(pass),
         });
-        self.check("resume", &outcome, answer, session, None, node)
+        self.check("resume", &outcome, answer, session, Within::default(), node)
             .await;
     }
 
     async fn renew(&mut self, which: usize, by: By) {
         let token = &self.access[which];
         let (session, former) = (token.session, token.scopes);
+        let authenticated_at = Some(token.pass.authenticated_at().unix_millis());
         let (node, asking) = self.asked_by_application(session, by);
         let outcome = match self.refusal_of(token) {
             Some(refusal) => Outcome::Refused(refusal),
             None => self.sessions[session].model.renew(asking),
         };
         let answer = self.bench.nodes[node].renew(&self.access[which].text).await;
-        let asked = self.sessions[session].model.granted.scopes & former;
+        let scopes = Some(self.sessions[session].model.granted.scopes & former);
+        let within = Within {
+            scopes,
+            authenticated_at,
+        };
         let answer = answer.map(Answer::Renewed);
-        self.check("renew", &outcome, answer, session, Some(asked), node)
+        self.check("renew", &outcome, answer, session, within, node)
             .await;
     }
 
@@ -343,8 +353,15 @@ impl<'a> Run<'a> {
         let authority = &self.bench.nodes[node];
         let answer = authority.reauthenticate(&pass, &credentials, &device);
         let answer = answer.await.map(Answer::Pair);
-        self.check("reauthenticate", &outcome, answer, session, None, node)
-            .await;
+        self.check(
+            "reauthenticate",
+            &outcome,
+            answer,
+            session,
+            Within::default(),
+            node,
+        )
+        .await;
     }
 
     fn logged_out(

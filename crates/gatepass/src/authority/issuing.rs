@@ -114,7 +114,8 @@ impl Authority {
         let granted = session.grant.granted_scopes();
         // Checked before, but by the session as it was read: another node may have written fewer since.
         let asked = scopes.map(|asked| granted.intersection(asked));
-        let renewed = self.access_token(session, asked.as_ref().unwrap_or(granted))?;
+        let scopes = asked.as_ref().unwrap_or(granted);
+        let renewed = self.access_token(session, scopes, session.authenticated_at)?;
         let refresh_keys = self.inner.refresh_keys.load();
         let refresh_token = refresh_keys.token(session.id, session.generation);
         let issued = Issued {
@@ -130,11 +131,12 @@ impl Authority {
         Ok((issued, renewed.token_id))
     }
 
-    /// A fresh access token of the session with these scopes.
+    /// A fresh access token of the session with these scopes and this time of authentication.
     pub(super) fn access_token(
         &self,
         session: &Session,
         scopes: &Scopes,
+        authenticated_at: Timestamp,
     ) -> Result<Renewed, Error> {
         let settings = &self.inner.settings;
         // In whole seconds, as tokens say it, so that a lifetime of 900 s is one of 900 s.
@@ -155,7 +157,7 @@ impl Authority {
             iat: now.unix_secs(),
             jti: token.to_string(),
             sid: session.id.to_string(),
-            auth_time: session.authenticated_at.unix_secs(),
+            auth_time: authenticated_at.unix_secs(),
             client_id: session.client.as_str(),
             scope: scopes.as_str(),
             custom: session.grant.raw_claims(),

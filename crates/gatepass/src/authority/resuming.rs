@@ -146,7 +146,7 @@ impl Authority {
     }
 
     /// Exchanges a good access token of the application's own client for a fresh one of the same
-    /// session, with the same scopes at most.
+    /// session, with the same scopes at most and the same time of authentication.
     ///
     /// The store is asked, and the user read again. The session's absolute end stays where it is, and so
     /// does its idle expiry: whoever sees an access token can use the session until its absolute end, but
@@ -182,7 +182,9 @@ impl Authority {
         let session = renewed.ok_or(Refusal::Revoked)?;
         // A token that was narrowed when it was issued does not become wider.
         let scopes = session.grant.granted_scopes().intersection(pass.scopes());
-        let renewed = self.access_token(&session, &scopes)?;
+        // Nor does one that was seen by a thief profit from the password that its owner types later.
+        let authenticated_at = session.authenticated_at.min(pass.authenticated_at());
+        let renewed = self.access_token(&session, &scopes, authenticated_at)?;
         info!(
             target: "gatepass", subject = %session.subject(), session = %session.id,
             jti = %renewed.token_id, "session.renewed"
