@@ -212,7 +212,7 @@ pub async fn only_usable_sessions_of_the_subject_are_listed<S: SessionStore>(
 
     given.clock.advance(IDLE_TTL / 2);
     let listed = given.store.sessions(&subject("alice")).await.unwrap();
-    assert_eq!(listed, [kept.clone()]);
+    assert_eq!(listed, std::slice::from_ref(&kept));
 
     given.clock.advance(IDLE_TTL / 2);
     assert_eq!(given.store.sessions(&subject("alice")).await.unwrap(), []);
