@@ -294,6 +294,9 @@ impl<'a> Run<'a> {
         };
         let model = &mut self.sessions[session].model;
         let outcome = match (refusal, opened) {
+            (None | Some(Refusal::Expired), _) if model.client != asking.client => {
+                Outcome::Refused(Refusal::WrongClient)
+            }
             (Some(Refusal::Expired), Err(refusal)) => Outcome::Refused(refusal),
             (Some(Refusal::Expired), Ok((of, _))) if of != session => {
                 Outcome::Refused(Refusal::Ambiguous)

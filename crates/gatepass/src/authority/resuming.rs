@@ -39,7 +39,7 @@ impl Authority {
     /// | good | the session's current one, idle for too long | new tokens |
     /// | expired | a good one of the same session | new tokens, as [`refresh`](Self::refresh) |
     /// | expired | any other | refused |
-    /// | not good in any other way | | refused |
+    /// | not good in any other way, or another client's | | refused |
     ///
     /// The store is asked each time. An access token alone never yields a refresh token.
     ///
@@ -73,13 +73,18 @@ impl Authority {
     pub(crate) async fn judge_for_resuming(&self, access_token: &str) -> Result<Resumable, Error> {
         let verifier = &self.inner.verifier;
         let demand = Demand::new().staleness(Staleness::Strict);
-        match verifier.verify(access_token, &demand).await {
-            Ok(pass) => Ok(Resumable::Good(pass)),
+        let judged = match verifier.verify(access_token, &demand).await {
+            Ok(pass) => Resumable::Good(pass),
             Err(Error::Refused(Refusal::Expired)) => {
-                Ok(Resumable::Expired(verifier.open(access_token)?))
+                Resumable::Expired(verifier.open(access_token)?)
             }
-            Err(error) => Err(error),
+            Err(error) => return Err(error),
+        };
+        let (Resumable::Good(pass) | Resumable::Expired(pass)) = &judged;
+        if *pass.client_id() != self.inner.settings.client {
+            return Err(Refusal::WrongClient.into());
         }
+        Ok(judged)
     }
 
     /// The other half.
