@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use gatepass::{
     AuthenticationError, Authenticator, Authority, ClientId, Credentials, Demand, Device, Error,
-    Generation, Grant, Issued, Pass, Refusal, Renewed, Reread, Resumed, Scopes, Session, Staleness,
-    async_trait,
+    Generation, Grant, Issued, MasterSecret, Pass, Refusal, Renewed, Reread, Resumed, Scopes,
+    Session, Staleness, async_trait,
 };
 use gatepass_testkit::{FaultyStore, Op};
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,7 @@ on_both_stores! {
     a_session_that_lives_by_renewals_is_listed
     each_client_has_its_own_sessions
     a_token_that_was_revoked_is_not_gone_on_with
+    nothing_in_flight_outlives_its_secret
 }
 
 /// Lets everybody in by one password.
@@ -586,4 +587,26 @@ async fn a_token_that_was_revoked_is_not_gone_on_with(world: World) {
     assert_eq!(refusal(strict), Refusal::Revoked);
     // Its session goes on, by the refresh token.
     assert!(refresh(&node, &first).await.is_ok());
+}
+
+/// Whoever knows a secret that is taken away keeps nothing by refreshing all the time.
+async fn nothing_in_flight_outlives_its_secret(world: World) {
+    for way in [Way::Resume, Way::Revive] {
+        let store = FaultyStore::new(world.store.clone());
+        let handle = store.handle();
+        let node = builder(store, &world.clock).authenticator(Anyone);
+        let node = node.build().await.unwrap();
+        let (first, pass) = way.begin(&node, &world).await;
+        let gate = handle.hold_before(Op::Advance);
+        let in_flight = tokio::spawn({
+            let (node, first, pass) = (node.clone(), first.clone(), pass.clone());
+            async move { way.go_on(&node, &first, &pass).await }
+        });
+        gate.reached().await;
+        let secret = MasterSecret::generate().unwrap();
+        node.replace_secrets(&secret.into()).unwrap();
+        gate.release();
+        let refused = refusal(in_flight.await.unwrap());
+        assert_eq!(refused, Refusal::UnknownKey, "{way:?}");
+    }
 }

@@ -22,7 +22,7 @@ use crate::{
     AuthenticationError, Authenticator, ClientId, Clock, Credentials, Device, EndReason, EndTarget,
     Error, Grant, GrantError, InternalError, KeyError, KeySet, NewSession, Pass, Random, Refusal,
     ReusePolicy, Revocation, RevokeToken, Revoked, Scopes, SecretSet, Session, SessionId,
-    SessionStore, StoreError, StoreErrorKind, Subject, Verifier,
+    SessionStore, StoreError, StoreErrorKind, Subject, Timestamp, Verifier,
     builder::AuthorityBuilder,
     denylist,
     purge::{Purge, Purger},
@@ -388,7 +388,10 @@ impl Authority {
 
     /// What a refresh token says, if it is authentic.
     fn open_refresh_token(&self, token: &str) -> Result<Presented, Refusal> {
-        let now = self.inner.settings.clock.now();
+        self.open_refresh_token_at(token, self.inner.settings.clock.now())
+    }
+
+    fn open_refresh_token_at(&self, token: &str, now: Timestamp) -> Result<Presented, Refusal> {
         self.inner.refresh_keys.load().open(token, now)
     }
 

@@ -42,7 +42,8 @@ impl Authority {
         refresh_token: &str,
         scopes: Option<&Scopes>,
     ) -> Result<Issued, Error> {
-        let opened = self.open_refresh_token(refresh_token);
+        let now = self.inner.settings.clock.now();
+        let opened = self.open_refresh_token_at(refresh_token, now);
         let presented = opened.inspect_err(|refusal| {
             info!(target: "gatepass", reason = refusal.reason(), "refresh.refused");
         })?;
@@ -52,7 +53,14 @@ impl Authority {
             scopes,
             arrived: None,
         };
-        let refreshed = self.refresh_presented(&mut refreshing).await;
+        let refreshed = self
+            .refresh_presented(&mut refreshing)
+            .await
+            .and_then(|issued| {
+                // Its secret may have been taken away meanwhile, and what was issued is of the next one.
+                self.open_refresh_token_at(refresh_token, now)?;
+                Ok(issued)
+            });
         if let Err(Error::Refused(refusal)) = &refreshed {
             info!(
                 target: "gatepass", session = %presented.session, reason = refusal.reason(),

@@ -95,7 +95,12 @@ impl Authority {
     ) -> Result<Resumed, Error> {
         match access_token {
             Resumable::Good(pass) => {
-                let revived = self.revive(&pass, refresh_token).await?;
+                let now = self.inner.settings.clock.now();
+                let revived = self.revive(&pass, refresh_token, now).await?;
+                if revived.is_some() {
+                    // As in a refresh: its secret may have been taken away meanwhile.
+                    self.open_refresh_token_at(refresh_token, now)?;
+                }
                 Ok(revived.map_or(Resumed::Valid(pass), Resumed::Issued))
             }
             Resumable::Expired(expired) => {
@@ -109,8 +114,13 @@ impl Authority {
     }
 
     /// New tokens, if `refresh_token` is the current one of the pass's session and only idle for too long.
-    async fn revive(&self, pass: &Pass, refresh_token: &str) -> Result<Option<Issued>, Error> {
-        let presented = match self.open_refresh_token(refresh_token) {
+    async fn revive(
+        &self,
+        pass: &Pass,
+        refresh_token: &str,
+        arrived: Timestamp,
+    ) -> Result<Option<Issued>, Error> {
+        let presented = match self.open_refresh_token_at(refresh_token, arrived) {
             Ok(presented) if presented.session == pass.session_id() => presented,
             // The access token is good, and speaks for itself.
             _ => return Ok(None),
