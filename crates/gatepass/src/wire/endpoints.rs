@@ -150,6 +150,12 @@ impl Endpoints {
         self.mounted().map(|endpoint| self.path(endpoint))
     }
 
+    /// Whether `path` is that of an endpoint, for frameworks whose routes are asked one after another.
+    #[must_use]
+    pub fn serves(&self, path: &str) -> bool {
+        self.find(path).is_some()
+    }
+
     /// Answers one request.
     pub async fn handle(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
         let reply = match self.find(head.path()) {

@@ -108,6 +108,17 @@ impl Reply {
         Self::internal()
     }
 
+    /// What an adapter answers where the application has read the body of a request to an endpoint before
+    /// the request came there: 500, since it cannot be read twice.
+    #[must_use]
+    pub fn taken_body() -> Self {
+        tracing::error!(
+            target: "gatepass",
+            "body.taken: the body of a request to an endpoint was read before the request came there"
+        );
+        Self::internal()
+    }
+
     pub(super) fn internal() -> Self {
         Self::error(500, "server_error", "the server failed", "internal")
     }
