@@ -1,0 +1,184 @@
+//! Who is logged in, in a handler's signature.
+
+use std::{fmt, marker::PhantomData};
+
+use gatepass::{
+    Pass, RequiredScopes,
+    wire::{Admission, Reply},
+};
+use serde::de::DeserializeOwned;
+
+use crate::Denied;
+
+/// What a gate can extract. Which of these it is, the handler's signature says.
+#[diagnostic::on_unimplemented(
+    message = "a gate cannot extract `{Self}`",
+    label = "not something that is known of whoever is logged in",
+    note = "gates extract `Auth`, `Option<Auth>`, `Scoped<R>`, `Claims<T>`, and pairs of these"
+)]
+pub trait FromAdmission: Sized + Send + 'static {
+    /// What of it there is in what a guard has found.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`] where the handler wants more than its guard.
+    fn from_admission(admission: &Admission) -> Result<Self, Denied>;
+}
+
+/// Who is logged in. Behind a gate that is optional, take `Option<Auth>`.
+///
+/// ```
+/// use gatepass::Demand;
+/// use gatepass_warp::{Auth, gate, gate_with, guarded};
+/// use warp::Filter;
+///
+/// async fn me(Auth(pass): Auth) -> String {
+///     pass.subject().to_string()
+/// }
+///
+/// async fn greeting(auth: Option<Auth>) -> String {
+///     auth.map_or("hello, stranger".to_owned(), |Auth(pass)| format!("hello, {}", pass.subject()))
+/// }
+///
+/// # fn example(verifier: gatepass::Verifier) {
+/// let optional = gate_with(verifier.clone(), Demand::new().optional());
+/// let routes = guarded(warp::path!("me"), gate(verifier), me)
+///     .or(guarded(warp::path!("greeting"), optional, greeting));
+/// # let _ = routes;
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "handlers take it apart in their signatures"
+)]
+pub struct Auth(pub Pass);
+
+/// Who is logged in, with all the scopes that `R` stands for; anybody else is refused with 403.
+///
+/// ```
+/// use gatepass::RequiredScopes;
+/// use gatepass_warp::{Scoped, gate, guarded};
+/// use warp::Filter;
+///
+/// struct Admin;
+///
+/// impl RequiredScopes for Admin {
+///     const SCOPES: &'static [&'static str] = &["admin"];
+/// }
+///
+/// async fn dashboard(admin: Scoped<Admin>) -> String {
+///     format!("welcome, {}", admin.pass().subject())
+/// }
+/// # fn example(verifier: gatepass::Verifier) {
+/// # let _ =
+/// guarded(warp::path!("dashboard").and(warp::get()), gate(verifier), dashboard);
+/// # }
+/// ```
+///
+/// A type that is no set of scopes does not compile, and the compiler says what to write:
+///
+/// ```compile_fail,E0277
+/// async fn dashboard(admin: gatepass_warp::Scoped<String>) {}
+/// ```
+pub struct Scoped<R: RequiredScopes> {
+    pass: Pass,
+    required: PhantomData<fn() -> R>,
+}
+
+impl<R: RequiredScopes> Scoped<R> {
+    /// Who is logged in.
+    #[must_use]
+    pub fn pass(&self) -> &Pass {
+        &self.pass
+    }
+
+    /// Who is logged in, owned.
+    #[must_use]
+    pub fn into_pass(self) -> Pass {
+        self.pass
+    }
+}
+
+impl<R: RequiredScopes> Clone for Scoped<R> {
+    fn clone(&self) -> Self {
+        Self {
+            pass: self.pass.clone(),
+            required: PhantomData,
+        }
+    }
+}
+
+impl<R: RequiredScopes> fmt::Debug for Scoped<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Scoped").field(&self.pass).finish()
+    }
+}
+
+/// The custom claims of whoever is logged in, as a type of the application's. With [`Auth`] in a pair.
+///
+/// ```
+/// use gatepass_warp::{Auth, Claims, gate, guarded};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Tenant { tenant: u32 }
+///
+/// async fn tenant((Auth(pass), Claims(claims)): (Auth, Claims<Tenant>)) -> String {
+///     format!("{} of {}", pass.subject(), claims.tenant)
+/// }
+/// # fn example(verifier: gatepass::Verifier) {
+/// # let _ =
+/// guarded(warp::path!("tenant"), gate(verifier), tenant);
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "handlers take it apart in their signatures"
+)]
+pub struct Claims<T>(pub T);
+
+fn pass(admission: &Admission) -> Result<&Pass, Denied> {
+    admission
+        .pass()
+        .map_err(|refusal| Denied::refused(admission, refusal))
+}
+
+impl FromAdmission for Auth {
+    fn from_admission(admission: &Admission) -> Result<Self, Denied> {
+        pass(admission).map(|pass| Self(pass.clone()))
+    }
+}
+
+impl FromAdmission for Option<Auth> {
+    fn from_admission(admission: &Admission) -> Result<Self, Denied> {
+        Ok(admission.pass().ok().map(|pass| Auth(pass.clone())))
+    }
+}
+
+impl<R: RequiredScopes> FromAdmission for Scoped<R> {
+    fn from_admission(admission: &Admission) -> Result<Self, Denied> {
+        match admission.pass_with::<R>() {
+            Ok(pass) => Ok(Self {
+                pass: pass.clone(),
+                required: PhantomData,
+            }),
+            Err(refusal) => Err(Denied::refused(admission, refusal)),
+        }
+    }
+}
+
+impl<T: DeserializeOwned + Send + 'static> FromAdmission for Claims<T> {
+    fn from_admission(admission: &Admission) -> Result<Self, Denied> {
+        let claims = pass(admission)?.claims();
+        claims
+            .map(Self)
+            .map_err(|error| Denied::ours(Reply::unfit_claims(&error)))
+    }
+}
+
+impl<A: FromAdmission, B: FromAdmission> FromAdmission for (A, B) {
+    fn from_admission(admission: &Admission) -> Result<Self, Denied> {
+        Ok((A::from_admission(admission)?, B::from_admission(admission)?))
+    }
+}

@@ -1,0 +1,100 @@
+//! Routes that answer refusals by themselves.
+
+use warp::{Filter, Rejection, Reply, filters::BoxedFilter, reply::Response};
+
+use crate::Denied;
+
+/// A route behind a gate: what `route` matches is judged by `gate`, and what that lets through is answered
+/// by `handler`. What it does not let through is answered as RFC 6750 §3 says, without asking anybody
+/// else.
+///
+/// `handler` is an async function of what `route` extracts, followed by what `gate` does:
+///
+/// ```
+/// use gatepass_warp::{Auth, gate, guarded};
+/// use warp::{Filter, Reply, reply};
+///
+/// async fn rename(id: u64, name: String, Auth(pass): Auth) -> impl Reply {
+///     reply::json(&format!("{} calls {id} {name}", pass.subject()))
+/// }
+///
+/// # fn example(verifier: gatepass::Verifier) {
+/// let path = warp::path!("documents" / u64 / "rename" / String).and(warp::post());
+/// let route = guarded(path, gate(verifier), rename);
+/// # let _ = route;
+/// # }
+/// ```
+///
+/// Filters that read the body belong behind the gate: see [`before`](crate::before).
+pub fn guarded<F, G, H, M, A>(
+    route: F,
+    gate: G,
+    handler: H,
+) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static
+where
+    F: Filter<Extract = M, Error: Into<Rejection>> + Send + Sync + 'static,
+    G: Filter<Extract = (Result<A, Denied>,), Error: Into<Rejection>> + Send + Sync + 'static,
+    H: Handler<M, A>,
+    A: Send + 'static,
+{
+    handler.mount(route, gate.boxed())
+}
+
+/// Answers a request by what its route has matched, `M`, and what its gate has found, `A`. Implemented by
+/// async functions.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not fit what its route and gate extract",
+    label = "not a handler for `{M}` and `{A}`",
+    note = "write an async function of all that the route extracts, in order, and then of what the gate \
+            extracts, that returns an `impl Reply`"
+)]
+pub trait Handler<M, A>: Sized {
+    /// The route that this handler makes of what is before it.
+    fn mount<F>(
+        self,
+        route: F,
+        gate: BoxedFilter<(Result<A, Denied>,)>,
+    ) -> BoxedFilter<(Response,)>
+    where
+        F: Filter<Extract = M, Error: Into<Rejection>> + Send + Sync + 'static;
+}
+
+macro_rules! handlers {
+    ($($arg:ident: $Extracted:ident),*) => {
+        impl<H, Answer, A, $($Extracted),*> Handler<($($Extracted,)*), A> for H
+        where
+            H: Fn($($Extracted,)* A) -> Answer + Clone + Send + Sync + 'static,
+            Answer: Future<Output: Reply> + Send + 'static,
+            A: Send + 'static,
+            $($Extracted: Send + 'static,)*
+        {
+            fn mount<F>(
+                self,
+                route: F,
+                gate: BoxedFilter<(Result<A, Denied>,)>,
+            ) -> BoxedFilter<(Response,)>
+            where
+                F: Filter<Extract = ($($Extracted,)*), Error: Into<Rejection>> + Send + Sync + 'static,
+            {
+                let handle = move |$($arg: $Extracted,)* admitted: Result<A, Denied>| {
+                    let answer = admitted.map(|admitted| self($($arg,)* admitted));
+                    async move {
+                        match answer {
+                            Ok(answer) => answer.await.into_response(),
+                            Err(denied) => denied.into_response(),
+                        }
+                    }
+                };
+                route.boxed().and(gate).then(handle).boxed()
+            }
+        }
+    };
+}
+
+handlers!();
+handlers!(a: T1);
+handlers!(a: T1, b: T2);
+handlers!(a: T1, b: T2, c: T3);
+handlers!(a: T1, b: T2, c: T3, d: T4);
+handlers!(a: T1, b: T2, c: T3, d: T4, e: T5);
+handlers!(a: T1, b: T2, c: T3, d: T4, e: T5, f: T6);

@@ -1,0 +1,97 @@
+//! What the core looks at in a request's head.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    future::ready,
+    net::{IpAddr, SocketAddr},
+};
+
+use gatepass::wire::RequestHead;
+use http::{HeaderMap, HeaderValue, Method, header::HOST};
+use warp::{Filter, Rejection, host::Authority, path::FullPath};
+
+/// The head of a request, as far as [`issued`](crate::issued) looks at it. From [`head`].
+#[derive(Clone)]
+pub struct Head {
+    method: Method,
+    path: String,
+    headers: HeaderMap,
+    authority: Option<String>,
+    address: Option<IpAddr>,
+}
+
+/// Where a request came from, for servers other than `warp::serve`: put into a request's extensions. Of
+/// its own server, warp knows by itself.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "servers make it")]
+pub struct Peer(pub SocketAddr);
+
+/// Extracts a request's head.
+pub fn head() -> impl Filter<Extract = (Head,), Error = Infallible> + Copy + Send + Sync + 'static {
+    warp::method()
+        .and(warp::path::full())
+        .and(warp::header::headers_cloned())
+        .and(named())
+        .and(address())
+        .map(
+            |method, path: FullPath, headers: HeaderMap, named, address| Head {
+                method,
+                path: path.as_str().to_owned(),
+                authority: authority(&headers, named),
+                headers,
+                address,
+            },
+        )
+}
+
+impl Head {
+    pub(crate) fn view(&self) -> RequestHead<'_> {
+        RequestHead::collect(self.method.as_str(), &self.path, |name| {
+            self.headers.get_all(name).iter().map(HeaderValue::as_bytes)
+        })
+        .authority(self.authority.as_deref())
+        .address(self.address)
+    }
+}
+
+/// Headers hold credentials.
+impl fmt::Debug for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Head")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+fn address()
+-> impl Filter<Extract = (Option<IpAddr>,), Error = Infallible> + Copy + Send + Sync + 'static {
+    warp::addr::remote().and(warp::ext::optional::<Peer>()).map(
+        |remote: Option<SocketAddr>, peer: Option<Peer>| {
+            let other = || peer.map(|Peer(address)| address);
+            remote.or_else(other).map(|address| address.ip())
+        },
+    )
+}
+
+/// The host by the request's target or its `Host`, in warp's reading: an error where they disagree, or
+/// where `Host` is none.
+type Named = Result<Option<Authority>, ()>;
+
+fn named() -> impl Filter<Extract = (Named,), Error = Infallible> + Copy + Send + Sync + 'static {
+    warp::host::optional()
+        .map(Named::Ok)
+        .or_else(|_: Rejection| ready(Ok::<_, Infallible>((Err(()),))))
+}
+
+/// The authority of the request's target, which warp does not show by itself.
+fn authority(headers: &HeaderMap, named: Named) -> Option<String> {
+    match named {
+        // The target has none, or the same: the core reads the header.
+        Ok(_) if headers.contains_key(HOST) => None,
+        Ok(target) => target.map(|target| target.to_string()),
+        // Which of the two a proxy has looked at nobody knows. No origin is that of no host.
+        Err(()) => Some(String::new()),
+    }
+}

@@ -1,0 +1,124 @@
+//! Revocable login sessions for [warp]: guard filters, and the routes of gatepass.
+//!
+//! * [`gate`] is a filter that judges a request. It extracts a `Result` and never rejects.
+//! * [`guarded`] makes a route of what it matches, a gate and a handler, and answers refusals itself;
+//!   [`before`] puts a gate before a filter that may reject, such as one that reads the body.
+//! * [`Auth`] in a handler's signature is who is logged in; `Option<Auth>` behind a gate that is
+//!   [`optional`](gatepass::Demand::optional). [`Scoped`] requires scopes, [`Claims`] is the custom claims.
+//! * [`routes`] are login, refresh, logout and the list of sessions; [`issued`] answers a login that the
+//!   application has done itself.
+//!
+//! # Nothing falls through
+//!
+//! In warp, a filter that rejects says that the request is for somebody else: in `guarded.or(open)`
+//! the open route would be asked next, and a rejection that nobody recovers is a 500 that prints
+//! itself. So a refusal is no rejection here. It is a value, [`Denied`], and a reply; it cannot be made a
+//! rejection:
+//!
+//! ```compile_fail,E0277
+//! fn reject(denied: gatepass_warp::Denied) -> warp::Rejection {
+//!     warp::reject::custom(denied)
+//! }
+//! ```
+//!
+//! What a route matches, its path and method, comes before the gate, so that unknown paths are still
+//! 404; what reads the body comes after it, so that a stranger's bad body is 401 and not 400.
+//!
+//! # Example
+//!
+//! ```
+//! use gatepass::{
+//!     AuthenticationError, Authenticator, Authority, Credentials, Device, Grant, MasterSecret, MemoryStore,
+//!     Reread, Session, Subject, async_trait, wire::Endpoints,
+//! };
+//! use gatepass_warp::{Auth, gate, guarded, routes};
+//! use warp::{Filter, Rejection, Reply};
+//!
+//! struct Users;
+//!
+//! #[async_trait]
+//! impl Authenticator for Users {
+//!     async fn authenticate(&self, login: &Credentials, _: &Device) -> Result<Grant, AuthenticationError> {
+//!         match (login.username(), login.password()) {
+//!             ("alice", "wonderland") => Ok(Grant::new(Subject::new("alice")?)),
+//!             _ => Err(AuthenticationError::BadCredentials),
+//!         }
+//!     }
+//!
+//!     async fn reread(&self, _: &Session) -> Result<Reread, AuthenticationError> {
+//!         Ok(Reread::Unchanged)
+//!     }
+//! }
+//!
+//! async fn me(Auth(pass): Auth) -> String {
+//!     format!("you are {}", pass.subject())
+//! }
+//!
+//! fn app(
+//!     authority: Authority,
+//! ) -> Result<impl Filter<Extract = (impl Reply,), Error = Rejection> + Clone, Box<dyn std::error::Error>> {
+//!     let gate = gate(authority.verifier().clone());
+//!     Ok(guarded(warp::path!("me").and(warp::get()), gate, me)
+//!         .or(routes(Endpoints::builder(authority).build()?))) // POST /auth/login, /auth/refresh, …
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let authority =
+//!     Authority::builder("https://shop.example", "shop-api", MasterSecret::generate()?, MemoryStore::new())
+//!         .authenticator(Users)
+//!         .build()
+//!         .await?;
+//! let app = app(authority)?;
+//!
+//! let login = warp::test::request()
+//!     .method("POST")
+//!     .path("/auth/login")
+//!     .header("content-type", "application/json")
+//!     .body(r#"{"username":"alice","password":"wonderland"}"#);
+//! assert_eq!(login.reply(&app).await.status(), 200);
+//! assert_eq!(warp::test::request().path("/me").reply(&app).await.status(), 401);
+//! assert_eq!(warp::test::request().path("/nowhere").reply(&app).await.status(), 404);
+//! # Ok(()) }
+//! ```
+//!
+//! # As a tower service
+//!
+//! Where the routes run as a [`warp::service`] among tower's layers, [`GateLayer`] can stand around all of
+//! them, and [`admitted`] takes the place of a gate. It guards unknown paths, too: a stranger is told 401
+//! of whatever there is. Such a server says by [`Peer`] where a request came from.
+//!
+//! ```
+//! use gatepass_warp::{Auth, GateLayer, admitted, guarded};
+//! use tower::Layer;
+//! use warp::Filter;
+//!
+//! async fn me(Auth(pass): Auth) -> String {
+//!     pass.subject().to_string()
+//! }
+//!
+//! # fn example(verifier: gatepass::Verifier) {
+//! let routes = guarded(warp::path!("me").and(warp::get()), admitted(), me);
+//! let service = GateLayer::new(verifier).layer(warp::service(routes));
+//! # let _ = service;
+//! # }
+//! ```
+//!
+//! [warp]: https://docs.rs/warp
+
+mod denied;
+mod extract;
+mod gate;
+mod guarded;
+mod head;
+mod routes;
+
+pub use gatepass_tower::{Admission, Gate, GateLayer, JsonRefusal, Refuse};
+
+pub use self::{
+    denied::Denied,
+    extract::{Auth, Claims, FromAdmission, Scoped},
+    gate::{admitted, before, gate, gate_with},
+    guarded::{Handler, guarded},
+    head::{Head, Peer, head},
+    routes::{issued, routes},
+};

@@ -1,0 +1,110 @@
+//! The endpoints as routes.
+
+use std::{convert::Infallible, future::ready, pin::pin};
+
+use bytes::{Buf, BufMut};
+use futures_util::{Stream, TryStreamExt};
+use gatepass::{
+    Grant,
+    wire::{Delivery, Endpoints, Reply, RequestBody},
+};
+use gatepass_tower::response;
+use warp::{Filter, Rejection, Reply as _, path::FullPath, reply::Response};
+
+use crate::{Head, head};
+
+/// Login, refresh, logout and the list of sessions, to be put beside the application's own routes with
+/// `or`. It rejects what is for none of its paths, and nothing else.
+///
+/// It looks at the whole path: `warp::path` before it does not move it, which is what
+/// [`mount`](gatepass::wire::EndpointsBuilder::mount) is for. The address in the list of sessions
+/// is that of the connection, or of [`Peer`](crate::Peer).
+///
+/// ```
+/// use warp::Filter;
+///
+/// # fn example(endpoints: gatepass::wire::Endpoints) {
+/// let health = warp::path!("health").map(warp::reply);
+/// let app = health.or(gatepass_warp::routes(endpoints));
+/// # let _ = app;
+/// # }
+/// ```
+pub fn routes(
+    endpoints: Endpoints,
+) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
+    let paths = endpoints.clone();
+    let ours = warp::path::full().and_then(move |path: FullPath| {
+        let served = paths.serves(path.as_str());
+        ready(served.then_some(()).ok_or_else(warp::reject::not_found))
+    });
+    // Where somebody has read the body already, the route is still ours, and must not reject.
+    let body = warp::body::stream()
+        .map(Some)
+        .or_else(|_: Rejection| ready(Ok::<_, Infallible>((None,))));
+    ours.untuple_one()
+        .and(head())
+        .and(body)
+        .then(move |head, body| answer(endpoints.clone(), head, body))
+}
+
+/// The response to a login that the application has done itself, by OpenID Connect or a passkey: the
+/// same as that of the login endpoint.
+///
+/// ```
+/// use gatepass::{Grant, Subject, wire::{Delivery, Endpoints}};
+/// use gatepass_warp::{Head, head, issued};
+/// use warp::{Filter, Reply, reply::Response};
+///
+/// async fn callback(endpoints: Endpoints, head: Head) -> Response {
+///     // After the identity provider has said who this is:
+///     let Ok(subject) = Subject::new("alice") else { return warp::reply().into_response() };
+///     issued(&endpoints, Grant::new(subject), &head, Delivery::Cookies).await
+/// }
+///
+/// # fn example(endpoints: Endpoints) {
+/// let endpoints = warp::any().map(move || endpoints.clone());
+/// let route = warp::path!("callback").and(endpoints).and(head()).then(callback);
+/// # let _ = route;
+/// # }
+/// ```
+pub async fn issued(
+    endpoints: &Endpoints,
+    grant: Grant,
+    head: &Head,
+    delivery: Delivery,
+) -> Response {
+    response(endpoints.issued(grant, &head.view(), delivery).await).into_response()
+}
+
+async fn answer<B: Buf>(
+    endpoints: Endpoints,
+    head: Head,
+    body: Option<impl Stream<Item = Result<B, warp::Error>>>,
+) -> Response {
+    let Some(body) = body else {
+        return response(Reply::taken_body()).into_response();
+    };
+    let read = tokio::time::timeout(Endpoints::BODY_TIMEOUT, read(body)).await;
+    let body = match &read {
+        Ok(Ok(Some(bytes))) => RequestBody::Complete(bytes),
+        Ok(Ok(None)) => RequestBody::TooLarge,
+        Ok(Err(_)) => RequestBody::Broken,
+        Err(_) => RequestBody::Stalled,
+    };
+    response(endpoints.handle(&head.view(), body).await).into_response()
+}
+
+/// All of a body, unless it is too long.
+async fn read<B: Buf>(
+    body: impl Stream<Item = Result<B, warp::Error>>,
+) -> Result<Option<Vec<u8>>, warp::Error> {
+    let mut body = pin!(body);
+    let mut bytes = Vec::new();
+    while let Some(part) = body.try_next().await? {
+        if part.remaining() > Endpoints::BODY_LIMIT - bytes.len() {
+            return Ok(None);
+        }
+        bytes.put(part);
+    }
+    Ok(Some(bytes))
+}
