@@ -1,0 +1,80 @@
+//! The example application in [warp]: what an application of your own would write.
+
+mod middleware;
+mod serve;
+
+use std::time::Duration;
+
+use example_app::App;
+use gatepass::{Demand, RequiredScopes, Staleness};
+use gatepass_warp::{Auth, Scoped, gate, gate_with, guarded};
+use warp::{Filter, Rejection, Reply, http::StatusCode, reply};
+
+pub use self::{middleware::service, serve::serve};
+
+/// How long ago a login may be for a transfer.
+const RECENT: Duration = Duration::from_secs(300);
+
+/// What an administrator's token allows.
+struct Admin;
+
+impl RequiredScopes for Admin {
+    const SCOPES: &'static [&'static str] = &["admin"];
+}
+
+/// All routes.
+pub fn routes(
+    app: &App,
+) -> impl Filter<Extract = (impl Reply + use<>,), Error = Rejection>
++ Clone
++ Send
++ Sync
++ 'static
++ use<> {
+    let verifier = || app.authority.verifier().clone();
+    let page = app.page().to_owned();
+    let home = warp::path::end()
+        .and(get())
+        .map(move || reply::html(page.clone()));
+    let health = warp::path!("health").and(get()).map(|| StatusCode::OK);
+
+    // Paths and methods come before the gate: unknown ones are still 404 and 405.
+    let logged_in = gate(verifier());
+    let me_route = guarded(warp::path!("me").and(get()), logged_in.clone(), me);
+    let profile = guarded(warp::path!("profile").and(warp::post()), logged_in, me);
+    let admin_route = guarded(warp::path!("admin").and(get()), gate(verifier()), admin);
+
+    // A gate of its own for each route that demands more, or less.
+    let recently = gate_with(verifier(), Demand::new().max_age(RECENT));
+    let transfer = guarded(warp::path!("transfer").and(warp::post()), recently, me);
+    let strictly = gate_with(verifier(), Demand::new().staleness(Staleness::Strict));
+    let strict = guarded(warp::path!("strict").and(get()), strictly, me);
+    let anybody = gate_with(verifier(), Demand::new().optional());
+    let maybe_route = guarded(warp::path!("maybe").and(get()), anybody, maybe);
+
+    home.or(health)
+        .or(me_route)
+        .or(profile)
+        .or(admin_route)
+        .or(transfer)
+        .or(strict)
+        .or(maybe_route)
+        .or(gatepass_warp::routes(app.endpoints.clone()))
+}
+
+/// To warp, `HEAD` is a method like any other.
+fn get() -> impl Filter<Extract = (), Error = Rejection> + Copy + Send + Sync + 'static {
+    warp::get().or(warp::head()).unify()
+}
+
+async fn me(Auth(pass): Auth) -> impl Reply {
+    reply::json(&example_app::me(&pass))
+}
+
+async fn admin(admin: Scoped<Admin>) -> impl Reply {
+    reply::json(&example_app::me(admin.pass()))
+}
+
+async fn maybe(auth: Option<Auth>) -> impl Reply {
+    reply::json(&example_app::maybe(auth.as_ref().map(|Auth(pass)| pass)))
+}

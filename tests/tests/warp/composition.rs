@@ -1,0 +1,145 @@
+//! Beside warp's own wrappers, and in the example's middleware.
+
+use clap::Parser;
+use example_app::{App, Settings};
+use gatepass::{Grant, Subject, Transport, wire::Delivery};
+use gatepass_testkit::{ManualClock, scenario::Setup};
+use gatepass_warp::{Head, head, issued};
+use tower::ServiceExt;
+use warp::{
+    Filter, Rejection, Reply,
+    http::{HeaderMap, Request, StatusCode},
+};
+
+use crate::application::Application;
+
+#[tokio::test]
+async fn refusals_pass_through_warps_own_wrappers() {
+    let application = Application::start(ManualClock::new(), Setup::default()).await;
+    let cors = warp::cors()
+        .allow_any_origin()
+        .allow_methods(["GET", "POST"])
+        .allow_header("authorization");
+    let app = example_warp::routes(&application.app)
+        // The usual end of a chain, which must have nothing to do with us.
+        .recover(async |rejection: Rejection| {
+            if rejection.is_not_found() {
+                Ok(StatusCode::NOT_FOUND)
+            } else {
+                Err(rejection)
+            }
+        })
+        .with(warp::compression::gzip())
+        .with(cors)
+        .with(warp::log("requests"))
+        .with(warp::trace::request());
+    for (method, path, status) in [
+        ("GET", "/me", 401),
+        ("POST", "/profile", 401),
+        ("POST", "/auth/logout-all", 401),
+        ("PUT", "/auth/login", 405),
+        ("POST", "/auth/login", 415),
+        ("GET", "/nowhere", 404),
+    ] {
+        let request = warp::test::request().method(method).path(path);
+        let request = request.header("origin", "https://page.example");
+        let response = request.header("accept-encoding", "gzip").reply(&app).await;
+        assert_eq!(response.status(), status, "{path}");
+        let headers = response.headers();
+        assert_eq!(
+            headers["access-control-allow-origin"],
+            "https://page.example"
+        );
+        assert_eq!(
+            headers.contains_key("www-authenticate"),
+            status == 401,
+            "{path}"
+        );
+        assert_eq!(headers.contains_key("allow"), status == 405, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn both_cookies_of_a_login_are_set_and_in_no_log() {
+    async fn callback(app: App, head: Head) -> impl Reply {
+        let grant = Grant::new(Subject::new("alice").unwrap());
+        issued(&app.endpoints, grant, &head, Delivery::Cookies).await
+    }
+
+    let mut setup = Setup::default();
+    setup.transport = Transport::Cookie;
+    let application = Application::start(ManualClock::new(), setup).await;
+    let app = application.app.clone();
+    let with_app = warp::any().map(move || app.clone());
+    let callback = warp::path!("callback")
+        .and(with_app)
+        .and(head())
+        .then(callback);
+    let response = warp::test::request()
+        .path("/callback")
+        .reply(&callback)
+        .await;
+    assert_eq!(response.status(), 200);
+    let cookies = response.headers().get_all("set-cookie");
+    let names: Vec<&str> = cookies
+        .iter()
+        .map(|cookie| cookie.to_str().unwrap().split('=').next().unwrap())
+        .collect();
+    assert_eq!(names, ["__Host-gatepass", "__Host-gatepass-refresh"]);
+    assert!(cookies.iter().all(|cookie| cookie.is_sensitive()));
+}
+
+#[tokio::test]
+async fn a_request_is_shown_without_its_credentials() {
+    let request = warp::test::request()
+        .path("/me?token=secret")
+        .header("cookie", "secret");
+    let head = request
+        .header("authorization", "Bearer secret")
+        .filter(&head())
+        .await;
+    assert!(!format!("{head:?}").contains("secret"));
+}
+
+/// What the example answers to a request of a page of `origin`.
+async fn answered(trusted: &[&str], request: Request<String>) -> (StatusCode, HeaderMap) {
+    let mut args = vec!["example", "--store", "memory:", "--transport", "cookie"];
+    args.extend(trusted.iter().flat_map(|own| ["--trusted-origin", own]));
+    let app = App::start(&Settings::parse_from(args)).await.unwrap();
+    let service = example_warp::service(&app, example_warp::routes(&app));
+    let response = service.oneshot(request).await.unwrap();
+    (response.status(), response.headers().clone())
+}
+
+#[tokio::test]
+async fn pages_of_trusted_origins_and_no_others_may_use_cookies() {
+    let trusted = "https://app.example";
+    for (listed, origin, allowed, cookies) in [
+        (&[trusted][..], trusted, Some(trusted), true),
+        (&[trusted], "https://evil.example", None, true),
+        (&[], trusted, Some("*"), false),
+    ] {
+        let request = Request::options("/auth/login")
+            .header("origin", origin)
+            .header("access-control-request-method", "POST")
+            .body(String::new());
+        let (_, headers) = answered(listed, request.unwrap()).await;
+        let value = |name: &str| headers.get(name).map(|value| value.to_str().unwrap());
+        let answer = value("access-control-allow-origin");
+        assert_eq!(answer, allowed, "{origin}");
+        let with_cookies = value("access-control-allow-credentials").is_some();
+        assert_eq!(with_cookies, cookies, "{origin}");
+    }
+}
+
+#[tokio::test]
+async fn the_examples_own_pages_need_not_be_listed() {
+    let request = Request::post("/auth/login")
+        .header("host", "own.example")
+        .header("origin", "https://own.example")
+        .header("content-type", "application/json")
+        .body(r#"{"username":"alice","password":"alice-in-wonderland"}"#.to_owned());
+    let (status, headers) = answered(&["https://app.example"], request.unwrap()).await;
+    assert_eq!(status, 200);
+    assert!(headers.contains_key("x-request-id"));
+}
