@@ -1,0 +1,42 @@
+//! Between actix-web's types and the core's plain ones.
+
+use actix_web::{
+    HttpResponse,
+    body::BoxBody,
+    dev,
+    http::{
+        StatusCode,
+        header::{HeaderName, HeaderValue, SET_COOKIE},
+        uri::Authority,
+    },
+};
+use gatepass::wire::{Reply, RequestHead};
+
+/// The parts of a request's head that the core looks at.
+///
+/// The path is the one that was sent, and not what actix-web has decoded for its router. The address
+/// is that of the connection: what `Forwarded` says, anybody can say.
+pub(crate) fn head(head: &dev::RequestHead) -> RequestHead<'_> {
+    RequestHead::collect(head.method.as_str(), head.uri.path(), |name| {
+        head.headers.get_all(name).map(HeaderValue::as_bytes)
+    })
+    .authority(head.uri.authority().map(Authority::as_str))
+    .address(head.peer_addr.map(|peer| peer.ip()))
+}
+
+/// The core's reply as a response.
+pub(crate) fn response(reply: Reply) -> HttpResponse {
+    // The core makes neither an impossible status nor a header that is not visible ASCII.
+    let status = StatusCode::from_u16(reply.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = HttpResponse::new(status);
+    for (name, value) in reply.headers() {
+        if let (Ok(name), Ok(mut value)) =
+            (HeaderName::try_from(name), HeaderValue::from_str(value))
+        {
+            // It holds tokens, and must not be in a log of the response's headers.
+            value.set_sensitive(name == SET_COOKIE);
+            response.headers_mut().append(name, value);
+        }
+    }
+    response.set_body(BoxBody::new(reply.into_body()))
+}

@@ -1,0 +1,204 @@
+//! Who is logged in, in a handler's signature.
+
+use std::{
+    fmt,
+    future::{Ready, ready},
+    marker::PhantomData,
+};
+
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
+use gatepass::{
+    Pass, RequiredScopes,
+    wire::{Admission, Reply},
+};
+use serde::de::DeserializeOwned;
+
+use crate::AuthRejection;
+
+/// Who is logged in. Behind a gate that is optional, take [`MaybeAuth`].
+///
+/// ```
+/// use gatepass_actix::Auth;
+///
+/// async fn me(Auth(pass): Auth) -> String {
+///     pass.subject().to_string()
+/// }
+/// # let _ = actix_web::App::new().route("/me", actix_web::web::get().to(me));
+/// ```
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "handlers take it apart in their signatures"
+)]
+pub struct Auth(pub Pass);
+
+/// Who is logged in, if anybody is, behind a gate that is [`optional`](crate::Gate::optional).
+///
+/// Not `Option<Auth>`: actix-web makes `None` of whatever error is inside of an `Option`, so that a
+/// handler whose gate was forgotten would take everybody for a stranger. This answers 500 there, as the
+/// other extractors do. (`Option<Auth>` compiles all the same, since every extractor in an `Option` is
+/// one; where the gate is missing each request is then logged as an error.)
+///
+/// ```
+/// use gatepass_actix::MaybeAuth;
+///
+/// async fn greeting(MaybeAuth(pass): MaybeAuth) -> String {
+///     pass.map_or("hello, stranger".to_owned(), |pass| format!("hello, {}", pass.subject()))
+/// }
+/// # let _ = actix_web::App::new().route("/", actix_web::web::get().to(greeting));
+/// ```
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "handlers take it apart in their signatures"
+)]
+pub struct MaybeAuth(pub Option<Pass>);
+
+/// Who is logged in, with all the scopes that `R` stands for; anybody else is refused with 403.
+///
+/// ```
+/// use gatepass::RequiredScopes;
+/// use gatepass_actix::Scoped;
+///
+/// struct Admin;
+///
+/// impl RequiredScopes for Admin {
+///     const SCOPES: &'static [&'static str] = &["admin"];
+/// }
+///
+/// async fn dashboard(admin: Scoped<Admin>) -> String {
+///     format!("welcome, {}", admin.pass().subject())
+/// }
+/// # let _ = actix_web::App::new().route("/", actix_web::web::get().to(dashboard));
+/// ```
+///
+/// A type that is no set of scopes does not compile, and the compiler says what to write:
+///
+/// ```compile_fail,E0277
+/// async fn dashboard(admin: gatepass_actix::Scoped<String>) {}
+/// # let _ = actix_web::App::new().route("/", actix_web::web::get().to(dashboard));
+/// ```
+pub struct Scoped<R: RequiredScopes> {
+    pass: Pass,
+    required: PhantomData<fn() -> R>,
+}
+
+impl<R: RequiredScopes> Scoped<R> {
+    /// Who is logged in.
+    #[must_use]
+    pub fn pass(&self) -> &Pass {
+        &self.pass
+    }
+
+    /// Who is logged in, owned.
+    #[must_use]
+    pub fn into_pass(self) -> Pass {
+        self.pass
+    }
+}
+
+impl<R: RequiredScopes> Clone for Scoped<R> {
+    fn clone(&self) -> Self {
+        Self {
+            pass: self.pass.clone(),
+            required: PhantomData,
+        }
+    }
+}
+
+impl<R: RequiredScopes> fmt::Debug for Scoped<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Scoped").field(&self.pass).finish()
+    }
+}
+
+/// The custom claims of whoever is logged in, as a type of the application's.
+///
+/// ```
+/// use gatepass_actix::Claims;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Tenant { tenant: u32 }
+///
+/// async fn tenant(Claims(claims): Claims<Tenant>) -> String {
+///     claims.tenant.to_string()
+/// }
+/// # let _ = actix_web::App::new().route("/", actix_web::web::get().to(tenant));
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "handlers take it apart in their signatures"
+)]
+pub struct Claims<T>(pub T);
+
+impl FromRequest for Auth {
+    type Error = AuthRejection;
+    type Future = Ready<Result<Self, AuthRejection>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(admitted(request, |admission| {
+            pass(admission).map(|pass| Self(pass.clone()))
+        }))
+    }
+}
+
+impl FromRequest for MaybeAuth {
+    type Error = AuthRejection;
+    type Future = Ready<Result<Self, AuthRejection>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(admitted(request, |admission| {
+            Ok(Self(admission.pass().ok().cloned()))
+        }))
+    }
+}
+
+impl<R: RequiredScopes> FromRequest for Scoped<R> {
+    type Error = AuthRejection;
+    type Future = Ready<Result<Self, AuthRejection>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(admitted(request, |admission| {
+            match admission.pass_with::<R>() {
+                Ok(pass) => Ok(Self {
+                    pass: pass.clone(),
+                    required: PhantomData,
+                }),
+                Err(refusal) => Err(AuthRejection::refused(admission, refusal)),
+            }
+        }))
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest for Claims<T> {
+    type Error = AuthRejection;
+    type Future = Ready<Result<Self, AuthRejection>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(admitted(request, |admission| {
+            let claims = pass(admission)?.claims();
+            claims
+                .map(Self)
+                .map_err(|error| AuthRejection::ours(Reply::unfit_claims(&error)))
+        }))
+    }
+}
+
+fn admitted<T>(
+    request: &HttpRequest,
+    extract: impl FnOnce(&Admission) -> Result<T, AuthRejection>,
+) -> Result<T, AuthRejection> {
+    match request.extensions().get::<Admission>() {
+        Some(admission) => extract(admission),
+        None => Err(AuthRejection::ours(Reply::missing_guard(
+            "gatepass_actix::Gate",
+        ))),
+    }
+}
+
+fn pass(admission: &Admission) -> Result<&Pass, AuthRejection> {
+    admission
+        .pass()
+        .map_err(|refusal| AuthRejection::refused(admission, refusal))
+}

@@ -1,0 +1,170 @@
+//! The guard.
+
+use std::{
+    fmt,
+    future::{Ready, ready},
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use actix_web::{
+    Error, HttpMessage,
+    body::{EitherBody, MessageBody},
+    dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
+};
+use gatepass::{Demand, Scopes, Staleness, Verifier};
+
+use crate::convert::{head, response};
+
+/// Middleware that lets only admitted requests through, for `wrap` of a
+/// [`Route`](actix_web::Route::wrap), a [`Resource`](actix_web::Resource::wrap), a
+/// [`Scope`](actix_web::Scope::wrap) or an [`App`](actix_web::App::wrap).
+///
+/// For each request
+///
+/// 1. the one access token is found and verified, and what the route demands of it;
+/// 2. a request that passes goes on, with the [`Admission`](gatepass::wire::Admission) in its extensions,
+///    where the extractors find it;
+/// 3. any other is answered by the gate, as RFC 6750 §3 says, and never reaches the handler. So is one
+///    that cannot be judged because the revocations are not known freshly enough: by a 503.
+///
+/// A refusal is a response, and no [`Error`]: middleware further out, such as CORS headers and logging,
+/// treats it as any other, and [`ErrorHandlers`](actix_web::middleware::ErrorHandlers) can put a page
+/// in its place. Cheap to clone.
+///
+/// # Deployment caveat
+///
+/// Middleware guards what it is put around: that of an app or a scope also guards the paths below it
+/// that do not exist, so that strangers get 401 there and not 404. That of a resource also guards the
+/// methods that it does not have.
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use actix_web::{App, web};
+/// use gatepass_actix::{Auth, Gate};
+///
+/// async fn me(Auth(pass): Auth) -> String {
+///     pass.subject().to_string()
+/// }
+///
+/// # fn example(verifier: gatepass::Verifier) {
+/// let gate = Gate::new(verifier);
+/// let recently = gate.clone().max_age(Duration::from_secs(300));
+/// let app = App::new()
+///     .service(web::resource("/me").wrap(gate).get(me))
+///     .service(web::resource("/transfer").wrap(recently).post(me));
+/// # let _ = app;
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Gate {
+    verifier: Verifier,
+    demand: Arc<Demand>,
+}
+
+impl Gate {
+    /// Lets through what `verifier` verifies.
+    pub fn new(verifier: Verifier) -> Self {
+        Self {
+            verifier,
+            demand: Arc::default(),
+        }
+    }
+
+    /// Lets a request without credentials through, too. One with a bad token is still refused. Handlers
+    /// take [`MaybeAuth`](crate::MaybeAuth).
+    pub fn optional(self) -> Self {
+        self.demand(Demand::optional)
+    }
+
+    /// Demands all of these scopes. A token without them is refused with 403 (RFC 6750 §3.1).
+    pub fn scopes(self, scopes: Scopes) -> Self {
+        self.demand(|demand| demand.scopes(scopes))
+    }
+
+    /// Demands an authentication at most this long ago (RFC 9470).
+    pub fn max_age(self, max_age: Duration) -> Self {
+        self.demand(|demand| demand.max_age(max_age))
+    }
+
+    /// Demands knowledge of revocations that is this fresh.
+    pub fn staleness(self, staleness: Staleness) -> Self {
+        self.demand(|demand| demand.staleness(staleness))
+    }
+
+    fn demand(mut self, change: impl FnOnce(Demand) -> Demand) -> Self {
+        self.demand = Arc::new(change(Demand::clone(&self.demand)));
+        self
+    }
+}
+
+impl<S, B> Transform<S, ServiceRequest> for Gate
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Transform = GateMiddleware<S>;
+    type InitError = ();
+    type Future = Ready<Result<Self::Transform, ()>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        ready(Ok(GateMiddleware {
+            service: Rc::new(service),
+            gate: self.clone(),
+        }))
+    }
+}
+
+/// A service behind a [`Gate`]. actix-web makes it where a gate is put on.
+pub struct GateMiddleware<S> {
+    service: Rc<S>,
+    gate: Gate,
+}
+
+impl<S, B> Service<ServiceRequest> for GateMiddleware<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Error>>>>;
+
+    forward_ready!(service);
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let service = Rc::clone(&self.service);
+        let Gate { verifier, demand } = self.gate.clone();
+        Box::pin(async move {
+            let admitted = verifier.guard(&head(request.head()), &demand).await;
+            match admitted {
+                Ok(admission) => {
+                    request.extensions_mut().insert(admission);
+                    service
+                        .call(request)
+                        .await
+                        .map(ServiceResponse::map_into_left_body)
+                }
+                Err(error) => Ok(request
+                    .into_response(response(verifier.refusal(&error)))
+                    .map_into_right_body()),
+            }
+        })
+    }
+}
+
+impl<S> fmt::Debug for GateMiddleware<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GateMiddleware")
+            .field("gate", &self.gate)
+            .finish_non_exhaustive()
+    }
+}

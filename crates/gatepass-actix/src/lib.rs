@@ -1,0 +1,83 @@
+//! Revocable login sessions for [actix-web]: guard middleware, extractors, and the routes of gatepass.
+//!
+//! * [`Gate`] guards what it is put on with `wrap`: a route, a resource, a scope or the app.
+//! * [`Auth`] in a handler's signature is who is logged in; [`MaybeAuth`] behind a gate that is
+//!   [`optional`](Gate::optional). [`Scoped`] requires scopes, [`Claims`] is the custom claims.
+//! * [`configure`] mounts login, refresh, logout and the list of sessions; [`issued`] answers a login that
+//!   the application has done itself.
+//!
+//! A handler that asks who is logged in, without a gate before it, answers 500 and never runs.
+//!
+//! # Example
+//!
+//! ```
+//! use actix_web::{App, test, web};
+//! use gatepass::{
+//!     AuthenticationError, Authenticator, Authority, Credentials, Device, Grant, MasterSecret, MemoryStore,
+//!     Reread, Session, Subject, async_trait, wire::Endpoints,
+//! };
+//! use gatepass_actix::{Auth, Gate, configure};
+//!
+//! struct Users;
+//!
+//! #[async_trait]
+//! impl Authenticator for Users {
+//!     async fn authenticate(&self, credentials: &Credentials, _: &Device) -> Result<Grant, AuthenticationError> {
+//!         match (credentials.username(), credentials.password()) {
+//!             ("alice", "wonderland") => {
+//!                 Ok(Grant::new(Subject::new("alice")?))
+//!             }
+//!             _ => Err(AuthenticationError::BadCredentials),
+//!         }
+//!     }
+//!
+//!     async fn reread(&self, _: &Session) -> Result<Reread, AuthenticationError> {
+//!         Ok(Reread::Unchanged)
+//!     }
+//! }
+//!
+//! async fn me(Auth(pass): Auth) -> String {
+//!     format!("you are {}", pass.subject())
+//! }
+//!
+//! # #[actix_web::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // Once, outside of the closure that `HttpServer` makes an app with for each of its workers.
+//! let authority =
+//!     Authority::builder("https://shop.example", "shop-api", MasterSecret::generate()?, MemoryStore::new())
+//!         .authenticator(Users)
+//!         .build()
+//!         .await?;
+//! let gate = Gate::new(authority.verifier().clone());
+//! let endpoints = Endpoints::builder(authority).build()?;
+//! let app = App::new()
+//!     .service(web::resource("/me").wrap(gate).get(me))
+//!     .configure(configure(endpoints));
+//!
+//! let app = test::init_service(app).await;
+//! let login = test::TestRequest::post()
+//!     .uri("/auth/login")
+//!     .insert_header(("content-type", "application/json"))
+//!     .set_payload(r#"{"username":"alice","password":"wonderland"}"#);
+//! assert_eq!(test::call_service(&app, login.to_request()).await.status(), 200);
+//!
+//! let anonymous = test::TestRequest::get().uri("/me");
+//! assert_eq!(test::call_service(&app, anonymous.to_request()).await.status(), 401);
+//! # Ok(()) }
+//! ```
+//!
+//! [actix-web]: https://docs.rs/actix-web
+
+mod convert;
+mod extract;
+mod gate;
+mod rejection;
+mod routes;
+
+pub use gatepass::wire::Admission;
+
+pub use self::{
+    extract::{Auth, Claims, MaybeAuth, Scoped},
+    gate::{Gate, GateMiddleware},
+    rejection::AuthRejection,
+    routes::{configure, issued},
+};
