@@ -1,0 +1,172 @@
+//! The example application in [actix-web](actix_web): what an application of your own would write.
+
+use std::{future::ready, time::Duration};
+
+use actix_cors::Cors;
+use actix_web::{
+    App, Error, HttpMessage, HttpResponse,
+    body::MessageBody,
+    dev::{ServiceFactory, ServiceRequest, ServiceResponse},
+    error::ErrorServiceUnavailable,
+    http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderName, HeaderValue},
+    middleware::{Next, from_fn},
+    rt::time::timeout,
+    web::{Html, Json, ServiceConfig, resource},
+};
+use gatepass::{RequiredScopes, Staleness};
+use gatepass_actix::{Auth, Gate, MaybeAuth, Scoped};
+use serde_json::Value;
+use tracing::{Span, info, info_span};
+use tracing_actix_web::{RequestId, RootSpanBuilder, TracingLogger};
+
+/// How long ago a login may be for a transfer.
+const RECENT: Duration = Duration::from_secs(300);
+/// How long a request may take: longer than gatepass waits for a body or for the users, so that it can
+/// say what was wrong.
+const TIMEOUT: Duration = Duration::from_secs(15);
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What an administrator's token allows.
+struct Admin;
+
+impl RequiredScopes for Admin {
+    const SCOPES: &'static [&'static str] = &["admin"];
+}
+
+/// The whole application: what each worker of a server makes for itself.
+pub fn application(
+    app: &example_app::App,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody + use<>>,
+        Error = Error,
+        InitError = (),
+    > + use<>,
+> {
+    // Each wraps those before it.
+    App::new()
+        .configure(|config| routes(app, config))
+        .wrap(cors(&app.trusted_origins))
+        .wrap(from_fn(cut_off))
+        .wrap(from_fn(identified))
+        .wrap(TracingLogger::<Logged>::new())
+        // Before all that could log headers.
+        .wrap(from_fn(sensitive))
+}
+
+fn routes(app: &example_app::App, config: &mut ServiceConfig) {
+    let page = app.page().to_owned();
+    // A gate of its own for each resource, so that unknown paths are still 404.
+    let gate = Gate::new(app.authority.verifier().clone());
+    let recently = gate.clone().max_age(RECENT);
+    let strictly = gate.clone().staleness(Staleness::Strict);
+    let optional = gate.clone().optional();
+    config
+        .service(resource("/").get(move || ready(Html::new(page.clone()))))
+        .service(resource("/health").get(HttpResponse::Ok))
+        .service(resource("/me").wrap(gate.clone()).get(me))
+        .service(resource("/profile").wrap(gate.clone()).post(me))
+        .service(resource("/admin").wrap(gate).get(admin))
+        .service(resource("/transfer").wrap(recently).post(me))
+        .service(resource("/strict").wrap(strictly).get(me))
+        .service(resource("/maybe").wrap(optional).get(maybe))
+        .configure(gatepass_actix::configure(app.endpoints.clone()));
+}
+
+async fn me(Auth(pass): Auth) -> Json<Value> {
+    Json(example_app::me(&pass))
+}
+
+async fn admin(admin: Scoped<Admin>) -> Json<Value> {
+    Json(example_app::me(admin.pass()))
+}
+
+async fn maybe(MaybeAuth(pass): MaybeAuth) -> Json<Value> {
+    Json(example_app::maybe(pass.as_ref()))
+}
+
+fn cors(trusted: &[String]) -> Cors {
+    let cors = Cors::default()
+        .allowed_methods(["GET", "POST", "DELETE"])
+        .allowed_headers([AUTHORIZATION, CONTENT_TYPE]);
+    if trusted.is_empty() {
+        // Any page of any origin may call: without credentials being allowed there are no cookies that
+        // it could misuse.
+        return cors.allow_any_origin().send_wildcard();
+    }
+    let cors = cors.supports_credentials();
+    trusted
+        .iter()
+        .fold(cors, |cors, origin| cors.allowed_origin(origin))
+}
+
+/// Answers 503 to a request that takes too long. By an error, since the request is gone by then; actix-cors
+/// gives that its headers, too.
+async fn cut_off(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let answer = timeout(TIMEOUT, next.call(request)).await;
+    answer.unwrap_or_else(|_| Err(ErrorServiceUnavailable("")))
+}
+
+/// Tells the client under which id its request is in the log.
+async fn identified(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let id = HeaderValue::from_str(&id(&request));
+    let mut response = next.call(request).await?;
+    if let Ok(id) = id {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    Ok(response)
+}
+
+/// The id that the request brought, or the one that it was given here.
+fn id(request: &ServiceRequest) -> String {
+    let brought = request.headers().get(REQUEST_ID);
+    match brought.and_then(|id| id.to_str().ok()) {
+        Some(id) => id.to_owned(),
+        None => {
+            let given = request.extensions().get::<RequestId>().copied();
+            given.map(|id| id.to_string()).unwrap_or_default()
+        }
+    }
+}
+
+/// Marks what must not be in a log.
+async fn sensitive(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    for name in [AUTHORIZATION, COOKIE] {
+        let values: Vec<_> = request.headers_mut().remove(&name).collect();
+        for mut value in values {
+            value.set_sensitive(true);
+            request.headers_mut().append(name.clone(), value);
+        }
+    }
+    next.call(request).await
+}
+
+/// What the log says of a request.
+struct Logged;
+
+impl RootSpanBuilder for Logged {
+    fn on_request_start(request: &ServiceRequest) -> Span {
+        // The path without its query, which may hold what belongs in no log.
+        let (method, path) = (request.method(), request.uri().path());
+        info_span!("request", %method, path, id = id(request))
+    }
+
+    fn on_request_end<B: MessageBody>(_: Span, outcome: &Result<ServiceResponse<B>, Error>) {
+        let status = match outcome {
+            Ok(response) => response.status(),
+            Err(error) => error.as_response_error().status_code(),
+        };
+        info!(status = status.as_u16(), "finished processing request");
+    }
+}

@@ -1,1 +1,25 @@
-fn main(){}
+//! Runs the example application in actix-web: `cargo run -p example-actix`, with `--help` for its settings.
+
+use std::process::ExitCode;
+
+use actix_web::{HttpServer, rt};
+
+#[actix_web::main]
+async fn main() -> ExitCode {
+    example_app::exit_code(run().await)
+}
+
+async fn run() -> anyhow::Result<()> {
+    let (mut app, listener) = example_app::start().await?;
+    app.announce(listener.local_addr()?)?;
+    let server = HttpServer::new(move || example_actix::application(&app))
+        .listen(listener)?
+        .disable_signals()
+        .run();
+    let handle = server.handle();
+    rt::spawn(async move {
+        example_app::shutdown().await;
+        handle.stop(true).await;
+    });
+    example_app::drained(server).await
+}

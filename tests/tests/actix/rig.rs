@@ -1,0 +1,104 @@
+//! What the tests have in common.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use actix_web::{
+    dev::{Server, ServerHandle},
+    rt::System,
+    test::TestRequest,
+};
+use gatepass::{
+    Authority, Device, Grant, MasterSecret, MemoryStore, Scopes, Subject, wire::Endpoints,
+};
+use gatepass_actix::Gate;
+
+/// A server on a thread of its own, until it is dropped.
+pub(crate) struct Served {
+    handle: ServerHandle,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Served {
+    pub(crate) fn new(server: Server) -> Self {
+        let handle = server.handle();
+        let thread = thread::spawn(move || System::new().block_on(server).unwrap());
+        Self {
+            handle,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // The command is sent at once; the thread that is joined is what acknowledges it.
+        drop(self.handle.stop(false));
+        let ended = self.thread.take().map(thread::JoinHandle::join);
+        assert!(thread::panicking() || matches!(ended, Some(Ok(()))));
+    }
+}
+
+/// A port of our own.
+pub(crate) fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// An authority over a store that forgets.
+pub(crate) async fn authority() -> Authority {
+    let secret = MasterSecret::generate().unwrap();
+    let builder = Authority::builder("https://issuer.test", "api", secret, MemoryStore::new());
+    builder.build().await.unwrap()
+}
+
+/// Its gate.
+pub(crate) fn gate(authority: &Authority) -> Gate {
+    Gate::new(authority.verifier().clone())
+}
+
+/// Its endpoints.
+pub(crate) fn endpoints(authority: &Authority) -> Endpoints {
+    Endpoints::builder(authority.clone()).build().unwrap()
+}
+
+/// An access token of alice, who has the scope `profile`, as a header field.
+pub(crate) async fn bearer(authority: &Authority) -> (&'static str, String) {
+    let grant = Grant::new(Subject::new("alice").unwrap());
+    let grant = grant.scopes(Scopes::parse("profile").unwrap());
+    let issued = authority.issue(grant, Device::default()).await.unwrap();
+    (
+        "authorization",
+        format!("Bearer {}", issued.access_token.as_str()),
+    )
+}
+
+/// A `GET` with this access token, if there is one.
+pub(crate) fn get(path: &str, bearer: Option<&(&'static str, String)>) -> TestRequest {
+    let request = TestRequest::with_uri(path);
+    match bearer {
+        Some((name, value)) => request.insert_header((*name, value.as_str())),
+        None => request,
+    }
+}
+
+/// How often handlers ran.
+#[derive(Clone, Default)]
+pub(crate) struct Runs(Arc<AtomicUsize>);
+
+impl Runs {
+    pub(crate) fn count(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn so_far(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
