@@ -18,6 +18,9 @@ use crate::convert::{head, response};
 /// [`EndpointsBuilder::mount`](gatepass::wire::EndpointsBuilder::mount) and no scope, below which they
 /// are 404. Bodies are read by the endpoints' own limits; configurations of extractors do not apply.
 ///
+/// Configure the app with them beside what is guarded, and not below its gate: a login needs no token. Of
+/// two resources with one path, actix-web asks the one that it was told of first.
+///
 /// The address in the list of sessions is that of the connection. Behind a proxy, set
 /// `ServiceRequest::head_mut().peer_addr` in a middleware, from what the proxy says and clients cannot.
 ///

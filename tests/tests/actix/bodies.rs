@@ -39,7 +39,7 @@ async fn refresh(
     let response = call_service(&app, request).await;
     let status = response.status().as_u16();
     let body: serde_json::Value = serde_json::from_slice(&read_body(response).await).unwrap();
-    let reason = body["reason"].as_str().unwrap().to_owned();
+    let reason = body.get("reason").unwrap().as_str().unwrap().to_owned();
     (status, reason, began.elapsed())
 }
 
