@@ -7,6 +7,7 @@ mod application;
 mod around;
 mod bodies;
 mod gate;
+mod head;
 mod keep_alive;
 mod rig;
 
