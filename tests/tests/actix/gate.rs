@@ -7,11 +7,11 @@ use actix_web::{
     test::{TestRequest, call_and_read_body, call_service, init_service, read_body},
     web::{self, Data, resource, scope},
 };
-use gatepass::{Refusal, RequiredScopes, Scopes, Staleness};
+use gatepass::{Refusal, RequiredScopes, Scopes, Staleness, Transport};
 use gatepass_actix::{Auth, AuthRejection, Claims, MaybeAuth, Scoped};
 use serde::Deserialize;
 
-use crate::rig::{Runs, authority, bearer, endpoints, gate, get};
+use crate::rig::{Runs, authority, authority_over, bearer, endpoints, gate, get};
 
 async fn counted(runs: Data<Runs>) -> &'static str {
     runs.count();
@@ -235,6 +235,22 @@ async fn of_gates_in_one_another_each_refuses_and_the_innermost_admits() {
         let response = call_service(&app, get(path, bearer).to_request()).await;
         assert_eq!(response.status(), status, "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_handler_sees_what_the_gate_next_to_it_admits() {
+    let (outer, inner) = (authority().await, authority_over(Transport::Cookie).await);
+    let app = App::new()
+        .wrap(gate(&outer).optional())
+        .service(resource("/").wrap(gate(&inner)).get(name));
+    let app = init_service(app).await;
+    let (_, bearer) = bearer(&inner).await;
+    let cookie = bearer.replace("Bearer ", "__Host-gatepass=");
+    let request = get("/", Some(&("cookie", cookie)));
+    assert_eq!(
+        call_and_read_body(&app, request.to_request()).await,
+        "alice"
+    );
 }
 
 #[tokio::test]

@@ -6,21 +6,15 @@ use actix_web::{
     web::{self, Data, resource},
 };
 use gatepass::{
-    Authority, Device, Grant, MasterSecret, MemoryStore, Subject, Transport,
+    Device, Grant, Subject, Transport,
     wire::{Delivery, Endpoints},
 };
 use gatepass_actix::Auth;
 
-use crate::rig::{endpoints, gate};
+use crate::rig::{authority_over, endpoints, gate};
 
 async fn name(Auth(pass): Auth) -> String {
     pass.subject().to_string()
-}
-
-async fn authority() -> Authority {
-    let secret = MasterSecret::generate().unwrap();
-    let builder = Authority::builder("https://issuer.test", "api", secret, MemoryStore::new());
-    builder.transport(Transport::Cookie).build().await.unwrap()
 }
 
 fn alice() -> Grant {
@@ -30,7 +24,7 @@ fn alice() -> Grant {
 /// HTTP/2 sends it there alone.
 #[tokio::test]
 async fn the_host_is_that_of_the_target_where_it_has_one() {
-    let authority = authority().await;
+    let authority = authority_over(Transport::Cookie).await;
     let app = App::new().service(resource("/").wrap(gate(&authority)).post(name));
     let app = init_service(app).await;
     let issued = authority.issue(alice(), Device::default()).await.unwrap();
@@ -62,7 +56,7 @@ async fn a_login_of_the_applications_own_is_answered_with_both_cookies_and_knows
         gatepass_actix::issued(&endpoints, alice(), &request, Delivery::Cookies).await
     }
 
-    let authority = authority().await;
+    let authority = authority_over(Transport::Cookie).await;
     let app = App::new()
         .app_data(Data::new(endpoints(&authority)))
         .route("/callback", web::get().to(callback));

@@ -15,7 +15,8 @@ use actix_web::{
     test::TestRequest,
 };
 use gatepass::{
-    Authority, Device, Grant, MasterSecret, MemoryStore, Scopes, Subject, wire::Endpoints,
+    Authority, Device, Grant, MasterSecret, MemoryStore, Scopes, Subject, Transport,
+    wire::Endpoints,
 };
 use gatepass_actix::Gate;
 
@@ -52,11 +53,16 @@ pub(crate) fn listener() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// An authority over a store that forgets.
+/// An authority over a store that forgets, of bearer tokens.
 pub(crate) async fn authority() -> Authority {
+    authority_over(Transport::Bearer).await
+}
+
+/// An authority whose tokens travel like this.
+pub(crate) async fn authority_over(transport: Transport) -> Authority {
     let secret = MasterSecret::generate().unwrap();
     let builder = Authority::builder("https://issuer.test", "api", secret, MemoryStore::new());
-    builder.build().await.unwrap()
+    builder.transport(transport).build().await.unwrap()
 }
 
 /// Its gate.
