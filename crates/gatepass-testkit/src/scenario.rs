@@ -467,11 +467,50 @@ impl Scenario {
 /// [`Setup`](crate::scenario::Setup), and must return a driver of a fresh application that is set up so and
 /// takes its time from that clock. The crate that mounts the scenarios
 /// needs `tokio` with the features `macros` and `rt-multi-thread`.
+///
+/// A scenario that a framework cannot play is declared, with the reason, and has no test; all others have one.
+///
+/// ```no_run
+/// # mod tests { use gatepass_testkit::{*, scenario::*}; async fn start(_: ManualClock, _: Setup) -> Never { Never }
+/// # struct Never;
+/// # #[async_trait::async_trait] impl Driver for Never {
+/// #     async fn send(&self, _: Request) -> Response { unreachable!() }
+/// #     async fn pass_time(&self, _: std::time::Duration) {}
+/// #     async fn change_user(&self, _: &str, _: UserChange) {}
+/// # }
+/// gatepass_testkit::conformance!(start, except: {
+///     a_head_request_gets_the_head_of_a_get: "the framework knows no HEAD",
+/// });
+/// # }
+/// ```
+///
+/// A name that no scenario has does not compile, nor does an empty reason:
+///
+/// ```compile_fail,E0425
+/// # mod tests { use gatepass_testkit::{*, scenario::*}; async fn start(_: ManualClock, _: Setup) -> Never { Never }
+/// # struct Never;
+/// # #[async_trait::async_trait] impl Driver for Never {
+/// #     async fn send(&self, _: Request) -> Response { unreachable!() }
+/// #     async fn pass_time(&self, _: std::time::Duration) {}
+/// #     async fn change_user(&self, _: &str, _: UserChange) {}
+/// # }
+/// gatepass_testkit::conformance!(start, except: {
+///     a_scenario_that_there_is_not: "the framework knows no HEAD",
+/// });
+/// # }
+/// ```
 #[macro_export]
 macro_rules! conformance {
     ($start:expr) => {
+        $crate::conformance!($start, except: {});
+    };
+    ($start:expr, except: { $($except:ident: $reason:literal),* $(,)? }) => {
+        $(
+            const _: fn() -> $crate::scenario::Scenario = $crate::scenario::$except;
+            const _: () = assert!(!$reason.is_empty(), "an exception has a reason");
+        )*
         $crate::conformance! {
-            @tests $start =>
+            @tests [$] $start, [$($except)*] =>
 
             a_login_gives_tokens_that_work
             a_wrong_password_and_an_unknown_user_get_the_same_answer
@@ -626,16 +665,22 @@ macro_rules! conformance {
             seed_logout_allow_list
         }
     };
-    (@tests $start:expr => $($name:ident)*) => {
-        $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                let scenario = $crate::scenario::$name();
-                let driver = ($start)($crate::ManualClock::new(), scenario.setup()).await;
-                if let Err(mismatch) = $crate::scenario::run(&scenario, &driver).await {
-                    panic!("{mismatch}");
+    // The names of exceptions are patterns of a macro of their own, since only patterns compare names. `$d` is a
+    // dollar for that macro.
+    (@tests [$d:tt] $start:expr, [$($except:ident)*] => $($name:ident)*) => {
+        macro_rules! scenario {
+            $( ($except) => {}; )*
+            ($d name:ident) => {
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $d name() {
+                    let scenario = $crate::scenario::$d name();
+                    let driver = ($start)($crate::ManualClock::new(), scenario.setup()).await;
+                    if let Err(mismatch) = $crate::scenario::run(&scenario, &driver).await {
+                        panic!("{mismatch}");
+                    }
                 }
-            }
-        )*
+            };
+        }
+        $( scenario!($name); )*
     };
 }
