@@ -1,6 +1,6 @@
 //! What can go wrong, and whose fault it is.
 
-use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 use crate::{InvalidName, InvalidScope, Scopes};
 
@@ -24,6 +24,28 @@ pub enum Error {
     /// Something that does not happen while the machine and its clock are sound.
     #[error(transparent)]
     Internal(#[from] InternalError),
+}
+
+impl Error {
+    /// The stable name of this error, as clients see it: [`Refusal::reason`], or that we failed, and no more.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.reason(),
+            Self::Store(_) => "store_unavailable",
+            Self::Grant(_) | Self::Internal(_) => "internal",
+        }
+    }
+
+    /// What clients are told of this error. Its `Display` is for the operator, and may say more.
+    #[must_use]
+    pub fn description(&self) -> Cow<'static, str> {
+        match self {
+            Self::Refused(refusal) => refusal.to_string().into(),
+            Self::Store(_) => "the service is temporarily unavailable, try again".into(),
+            Self::Grant(_) | Self::Internal(_) => "the server failed".into(),
+        }
+    }
 }
 
 impl From<Refusal> for Error {

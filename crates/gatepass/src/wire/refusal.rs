@@ -25,16 +25,13 @@ const RETRY_AFTER: &str = "2";
 pub fn refuse(error: &Error, realm: &str, surface: Surface) -> Reply {
     match error {
         Error::Refused(refusal) => refused(refusal, realm, surface),
-        Error::Store(_) => {
-            let description = "the service is temporarily unavailable, try again";
-            Reply::error(
-                503,
-                "temporarily_unavailable",
-                description,
-                "store_unavailable",
-            )
-            .header("retry-after", RETRY_AFTER)
-        }
+        Error::Store(_) => Reply::error(
+            503,
+            "temporarily_unavailable",
+            &error.description(),
+            error.reason(),
+        )
+        .header("retry-after", RETRY_AFTER),
         Error::Grant(_) | Error::Internal(_) => {
             tracing::error!(target: "gatepass", error = %error, "internal");
             Reply::internal()
