@@ -1,0 +1,36 @@
+//! The guard, with refusals that gRPC clients understand.
+
+use gatepass::Verifier;
+
+use crate::GrpcRefusal;
+
+/// [`gatepass_tower::GateLayer`], refusing by gRPC statuses. Made by [`gate`].
+pub type GateLayer = gatepass_tower::GateLayer<GrpcRefusal>;
+
+/// A layer that lets through what `verifier` verifies, and refuses all other calls by a gRPC status.
+///
+/// What it demands applies to all that it is put around: a service, or, as a route of its own, a method.
+///
+/// ```
+/// use gatepass_tonic::gate;
+/// use tonic::{server::NamedService, service::{LayerExt, Routes}};
+/// # use tonic::{body::Body, codegen::{Service, http}};
+/// # fn example<S>(verifier: gatepass::Verifier, accounts: S, payments: S, news: S) -> Routes
+/// # where
+/// #     S: Service<http::Request<Body>, Response = http::Response<Body>, Error = std::convert::Infallible>,
+/// #     S: NamedService + Clone + Send + Sync + 'static,
+/// #     S::Future: Send,
+/// # {
+/// use std::time::Duration;
+///
+/// let gate = gate(verifier);
+/// let recently = gate.clone().max_age(Duration::from_secs(300));
+///
+/// Routes::new(gate.named_layer(accounts))
+///     .add_service(recently.named_layer(payments))
+///     .add_service(gate.optional().named_layer(news))
+/// # }
+/// ```
+pub fn gate(verifier: Verifier) -> GateLayer {
+    gatepass_tower::GateLayer::new(verifier).refusal(GrpcRefusal)
+}

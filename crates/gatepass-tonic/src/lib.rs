@@ -1,0 +1,143 @@
+//! Revocable login sessions for [tonic]: the guard of gatepass with gRPC refusals, and who is logged in.
+//!
+//! * [`gate`] makes the layer that guards a service; what else it can demand is that of [`GateLayer`].
+//! * [`RequestAuth`] asks a call's request who is logged in, with which scopes and which custom claims.
+//! * [`status`] tells of an error that a method met when it asked the [`Authority`](gatepass::Authority) itself.
+//!
+//! Clients send `authorization: Bearer …` as metadata. Login, refresh and logout are the HTTP endpoints: tonic's
+//! `Routes` is an axum router, so that `gatepass_axum::routes` serves them on the same port. A method that asks who
+//! is logged in, with no gate before it, answers `INTERNAL`.
+//!
+//! # Refusals
+//!
+//! A refused call never reaches its service. Its status has what the reply over HTTP has:
+//!
+//! | over HTTP | gRPC |
+//! |---|---|
+//! | 400, credentials ambiguous or not well-formed | `INVALID_ARGUMENT` |
+//! | 401 | `UNAUTHENTICATED` |
+//! | 403 | `PERMISSION_DENIED` |
+//! | 429 | `RESOURCE_EXHAUSTED` |
+//! | 500 | `INTERNAL` |
+//! | 503 | `UNAVAILABLE` |
+//! | `reason` | metadata [`gatepass-reason`](REASON) |
+//! | `WWW-Authenticate`, `Retry-After` | metadata of the same names |
+//! | `error_description` | the status's message |
+//!
+//! The reason is a metadata entry of its own, and not in a `google.rpc.ErrorInfo`, so that a client needs no
+//! further protobuf to read one word.
+//!
+//! # Streams
+//!
+//! A call is judged when it begins. A stream that is under way when its session ends, or its access token
+//! expires, goes on until one side closes it; the next call is refused. A service with streams that last should
+//! limit them itself: close them at [`Pass::expires_at`](gatepass::Pass::expires_at) at the latest, and let the
+//! client begin again with a newer token.
+//!
+//! # Interceptors
+//!
+//! An `Interceptor` cannot be this guard, since it is synchronous, and a strict demand, or revocations that are not
+//! known freshly enough, must wait. One that runs behind the gate finds the [`Admission`] in the extensions.
+//!
+//! # Example
+//!
+//! ```
+//! # // What tonic-prost-build would make of a .proto, in short.
+//! # mod greeter {
+//! #     use std::{convert::Infallible, future::Ready, pin::Pin, sync::Arc, task::{Context, Poll}};
+//! #     use tonic::{Request, Response, Status, body::Body, codegen::http};
+//! #     use tonic_prost::ProstCodec;
+//! #     #[tonic::async_trait]
+//! #     pub trait Greeter: Send + Sync + 'static {
+//! #         async fn hello(&self, request: Request<()>) -> Result<Response<String>, Status>;
+//! #     }
+//! #     pub struct GreeterServer<T>(Arc<T>);
+//! #     impl<T> GreeterServer<T> {
+//! #         pub fn new(greeter: T) -> Self { Self(Arc::new(greeter)) }
+//! #     }
+//! #     impl<T> Clone for GreeterServer<T> {
+//! #         fn clone(&self) -> Self { Self(Arc::clone(&self.0)) }
+//! #     }
+//! #     impl<T> tonic::server::NamedService for GreeterServer<T> {
+//! #         const NAME: &'static str = "Greeter";
+//! #     }
+//! #     struct Hello<T>(Arc<T>);
+//! #     impl<T: Greeter> tonic::server::UnaryService<()> for Hello<T> {
+//! #         type Response = String;
+//! #         type Future = Pin<Box<dyn Future<Output = Result<Response<String>, Status>> + Send>>;
+//! #         fn call(&mut self, request: Request<()>) -> Self::Future {
+//! #             let greeter = Arc::clone(&self.0);
+//! #             Box::pin(async move { greeter.hello(request).await })
+//! #         }
+//! #     }
+//! #     impl<T: Greeter> tower::Service<http::Request<Body>> for GreeterServer<T> {
+//! #         type Response = http::Response<Body>;
+//! #         type Error = Infallible;
+//! #         type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+//! #         fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> { Poll::Ready(Ok(())) }
+//! #         fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+//! #             let hello = Hello(Arc::clone(&self.0));
+//! #             let codec = ProstCodec::<String, ()>::default();
+//! #             Box::pin(async move { Ok(tonic::server::Grpc::new(codec).unary(hello, request).await) })
+//! #         }
+//! #     }
+//! #     pub async fn hello(routes: tonic::service::Routes, bearer: Option<String>) -> Result<String, Status> {
+//! #         let mut request = Request::new(());
+//! #         if let Some(bearer) = bearer {
+//! #             request.metadata_mut().insert("authorization", bearer.parse().unwrap());
+//! #         }
+//! #         let path = http::uri::PathAndQuery::from_static("/Greeter/Hello");
+//! #         let codec = ProstCodec::<(), String>::default();
+//! #         Ok(tonic::client::Grpc::new(routes).unary(request, path, codec).await?.into_inner())
+//! #     }
+//! # }
+//! use gatepass::{Authority, Device, Grant, MasterSecret, MemoryStore, Subject, wire::Endpoints};
+//! use gatepass_tonic::{RequestAuth, gate};
+//! use greeter::{Greeter, GreeterServer};
+//! use tonic::{Code, Request, Response, Status, service::{LayerExt, Routes}, transport::Server};
+//!
+//! struct Shop;
+//!
+//! #[tonic::async_trait]
+//! impl Greeter for Shop {
+//!     async fn hello(&self, request: Request<()>) -> Result<Response<String>, Status> {
+//!         let pass = request.pass()?;
+//!         Ok(Response::new(format!("hello, {}", pass.subject())))
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let authority =
+//!     Authority::builder("https://shop.example", "shop-api", MasterSecret::generate()?, MemoryStore::new())
+//!         .build()
+//!         .await?;
+//! let guarded = gate(authority.verifier().clone()).named_layer(GreeterServer::new(Shop));
+//! let endpoints = Endpoints::builder(authority.clone()).build()?;
+//! let routes = Routes::from(gatepass_axum::routes(endpoints)).add_service(guarded);
+//! // HTTP/1.1 for those who log in; gRPC itself is HTTP/2.
+//! let server = Server::builder().accept_http1(true).add_routes(routes.clone());
+//! # let _ = server;
+//!
+//! let refused = greeter::hello(routes.clone(), None).await.unwrap_err();
+//! assert_eq!(refused.code(), Code::Unauthenticated);
+//! assert_eq!(refused.metadata().get(gatepass_tonic::REASON).unwrap(), "missing");
+//!
+//! let issued = authority.issue(Grant::new(Subject::new("alice")?), Device::default()).await?;
+//! let bearer = format!("Bearer {}", issued.access_token.as_str());
+//! assert_eq!(greeter::hello(routes, Some(bearer)).await?, "hello, alice");
+//! # Ok(()) }
+//! ```
+//!
+//! [tonic]: https://docs.rs/tonic
+
+mod gate;
+mod refusal;
+mod request;
+
+pub use gatepass_tower::{Admission, Gate, Refuse};
+
+pub use self::{
+    gate::{GateLayer, gate},
+    refusal::{GrpcRefusal, REASON, status},
+    request::RequestAuth,
+};

@@ -1,0 +1,71 @@
+//! From errors to gRPC's statuses.
+
+use gatepass::{Error, Verifier};
+use gatepass_tower::{Refuse, response};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
+    header::{RETRY_AFTER, WWW_AUTHENTICATE},
+};
+use tonic::{Code, Status, metadata::MetadataMap};
+
+/// The metadata key of the reason of a refusal, [`Error::reason`]: what a client decides by.
+pub const REASON: &str = "gatepass-reason";
+
+/// Answers refused calls with a gRPC status. What [`gate`](crate::gate) makes its refusals with.
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a unit struct without state to grow"
+)]
+pub struct GrpcRefusal;
+
+impl<B: Default> Refuse<B> for GrpcRefusal {
+    fn refuse(&self, error: &Error, usual: Response<Vec<u8>>) -> Response<B> {
+        told(error, &usual).into_http()
+    }
+}
+
+/// The status that tells a client of `error`, as the [crate's documentation](crate#refusals) has it: for
+/// methods that ask an [`Authority`](gatepass::Authority) themselves.
+///
+/// ```
+/// use gatepass::{Authority, Pass};
+/// use tonic::Status;
+///
+/// async fn count(authority: &Authority, pass: &Pass) -> Result<usize, Status> {
+///     let sessions = authority.sessions(pass.subject()).await;
+///     let sessions = sessions.map_err(|error| gatepass_tonic::status(authority.verifier(), &error))?;
+///     Ok(sessions.len())
+/// }
+/// ```
+#[must_use]
+pub fn status(verifier: &Verifier, error: &Error) -> Status {
+    told(error, &response(verifier.refusal(error)))
+}
+
+/// The only mapping from replies to statuses. `usual` is what tells of `error` over HTTP.
+pub(crate) fn told<B>(error: &Error, usual: &Response<B>) -> Status {
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        HeaderName::from_static(REASON),
+        HeaderValue::from_static(error.reason()),
+    );
+    for name in [WWW_AUTHENTICATE, RETRY_AFTER] {
+        if let Some(value) = usual.headers().get(&name) {
+            headers.insert(name, value.clone());
+        }
+    }
+    let metadata = MetadataMap::from_headers(headers);
+    Status::with_metadata(code(usual.status()), error.description(), metadata)
+}
+
+fn code(status: StatusCode) -> Code {
+    match status {
+        StatusCode::BAD_REQUEST => Code::InvalidArgument,
+        StatusCode::UNAUTHORIZED => Code::Unauthenticated,
+        StatusCode::FORBIDDEN => Code::PermissionDenied,
+        StatusCode::TOO_MANY_REQUESTS => Code::ResourceExhausted,
+        StatusCode::SERVICE_UNAVAILABLE => Code::Unavailable,
+        _ => Code::Internal,
+    }
+}

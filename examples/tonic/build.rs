@@ -1,0 +1,9 @@
+//! Makes the service's code of its `.proto`, as an application of your own would.
+
+/// With protox for a compiler of `.proto` files, so that nobody needs to install `protoc`.
+fn main() -> anyhow::Result<()> {
+    println!("cargo::rerun-if-changed=proto");
+    let files = protox::compile(["account.proto"], ["proto"])?;
+    tonic_prost_build::configure().compile_fds(files)?;
+    Ok(())
+}

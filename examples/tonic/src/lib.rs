@@ -1,0 +1,92 @@
+//! The example application in [tonic]: what an application of your own would write.
+//!
+//! The routes of the other examples are the methods of one gRPC service; login, refresh and logout are the same HTTP
+//! endpoints, on the same port.
+
+mod middleware;
+mod service;
+
+use std::time::Duration;
+
+use axum::Router;
+use example_app::App;
+use gatepass::Staleness;
+use gatepass_tonic::gate;
+use tokio::net::TcpListener;
+use tonic::{
+    service::Routes,
+    transport::{Server, server::TcpIncoming},
+};
+use tower::Layer;
+
+use self::{
+    proto::account_server::{AccountServer, SERVICE_NAME},
+    service::Service,
+};
+
+/// What the `.proto` says, as Rust.
+#[expect(
+    missing_docs,
+    unused_qualifications,
+    clippy::allow_attributes_without_reason,
+    clippy::exhaustive_structs,
+    reason = "generated"
+)]
+pub mod proto {
+    tonic::include_proto!("gatepass.example.v1");
+}
+
+/// How long ago a login may be for a transfer.
+const RECENT: Duration = Duration::from_secs(300);
+/// How long a call may take until its answer begins, unless the client wants it sooner: longer than the
+/// HTTP endpoints may, which have an answer of their own for that.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a connection may be silent before it is asked whether anybody is there.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
+
+/// The whole application.
+pub fn router(app: &App) -> Router {
+    let gate = gate(app.authority.verifier().clone());
+    let account = AccountServer::new(Service::new(app));
+    let path = |method: &str| format!("/{SERVICE_NAME}/{method}");
+
+    // One gate for all methods, those to come included; one of its own for each that demands more, or less. A
+    // service whose methods all demand the same needs no paths: `Routes::new(gate.named_layer(account))`.
+    let recently = gate.clone().max_age(RECENT);
+    let strictly = gate.clone().staleness(Staleness::Strict);
+    let optionally = gate.clone().optional();
+    let methods = Router::new()
+        .route_service(&path("Transfer"), recently.layer(account.clone()))
+        .route_service(&path("Strict"), strictly.layer(account.clone()))
+        .route_service(&path("Maybe"), optionally.layer(account.clone()))
+        .route_service(&path("Health"), account.clone())
+        .route_service(&path("{*method}"), gate.layer(account));
+    let endpoints = gatepass_axum::routes(app.endpoints.clone());
+    middleware::around(
+        app,
+        middleware::of_methods(methods).merge(middleware::of_endpoints(endpoints)),
+    )
+}
+
+/// Serves `router` to those who connect to `listener`, until `shutdown` resolves and all calls are answered.
+///
+/// # Errors
+///
+/// What the server ended with.
+pub async fn serve(
+    router: Router,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), tonic::transport::Error> {
+    Server::builder()
+        // Those who log in need not speak HTTP/2.
+        .accept_http1(true)
+        .timeout(TIMEOUT)
+        .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .add_routes(Routes::from(router))
+        .serve_with_incoming_shutdown(
+            TcpIncoming::from(listener).with_nodelay(Some(true)),
+            shutdown,
+        )
+        .await
+}

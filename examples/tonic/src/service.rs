@@ -1,0 +1,90 @@
+//! The methods.
+
+use example_app::App;
+use futures_util::stream::{self, Iter};
+use gatepass::{Authority, Pass, RequiredScopes};
+use gatepass_tonic::{RequestAuth, status};
+use tonic::{Request, Response, Status};
+
+use crate::proto::{Identity, Session, Visitor, account_server::Account};
+
+/// What an administrator's token allows.
+struct Admin;
+
+impl RequiredScopes for Admin {
+    const SCOPES: &'static [&'static str] = &["admin"];
+}
+
+pub(crate) struct Service {
+    authority: Authority,
+}
+
+impl Service {
+    pub(crate) fn new(app: &App) -> Self {
+        Self {
+            authority: app.authority.clone(),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Account for Service {
+    async fn me(&self, request: Request<()>) -> Result<Response<Identity>, Status> {
+        Ok(Response::new(identity(request.pass()?)))
+    }
+
+    async fn profile(&self, request: Request<()>) -> Result<Response<Identity>, Status> {
+        Ok(Response::new(identity(request.pass()?)))
+    }
+
+    async fn admin(&self, request: Request<()>) -> Result<Response<Identity>, Status> {
+        Ok(Response::new(identity(request.pass_with::<Admin>()?)))
+    }
+
+    async fn transfer(&self, request: Request<()>) -> Result<Response<Identity>, Status> {
+        Ok(Response::new(identity(request.pass()?)))
+    }
+
+    async fn strict(&self, request: Request<()>) -> Result<Response<Identity>, Status> {
+        Ok(Response::new(identity(request.pass()?)))
+    }
+
+    async fn maybe(&self, request: Request<()>) -> Result<Response<Visitor>, Status> {
+        let pass = request.optional_pass()?;
+        let subject = pass.map(|pass| pass.subject().to_string());
+        Ok(Response::new(Visitor { subject }))
+    }
+
+    async fn health(&self, _: Request<()>) -> Result<Response<()>, Status> {
+        Ok(Response::new(()))
+    }
+
+    type SessionsStream = Iter<std::vec::IntoIter<Result<Session, Status>>>;
+
+    async fn sessions(
+        &self,
+        request: Request<()>,
+    ) -> Result<Response<Self::SessionsStream>, Status> {
+        let pass = request.pass()?;
+        let sessions = self.authority.sessions(pass.subject()).await;
+        let sessions = sessions.map_err(|error| status(self.authority.verifier(), &error))?;
+        let messages = sessions.into_iter().map(|session| {
+            Ok(Session {
+                id: session.id.to_string(),
+                device: session.grant.device_label().map(str::to_owned),
+                created_at: session.created_at.to_string(),
+                current: session.id == pass.session_id(),
+            })
+        });
+        Ok(Response::new(stream::iter(Vec::from_iter(messages))))
+    }
+}
+
+fn identity(pass: &Pass) -> Identity {
+    Identity {
+        subject: pass.subject().to_string(),
+        session_id: pass.session_id().to_string(),
+        scope: pass.scopes().as_str().to_owned(),
+        expires_at: pass.expires_at().to_string(),
+    }
+}

@@ -1,0 +1,50 @@
+//! Calls by a client that knows no more than paths and message types, so that it can send what no generated one does.
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, uri::PathAndQuery};
+use prost::Message;
+use tonic::{
+    Request, Response, Status,
+    body::Body,
+    client::{Grpc, GrpcService},
+    codegen::{Body as HttpBody, Bytes, StdError},
+    metadata::MetadataMap,
+};
+use tonic_prost::ProstCodec;
+
+/// Calls the method at `path`, which takes nothing, with `metadata`.
+pub(crate) async fn unary<S, M>(
+    service: S,
+    path: &str,
+    metadata: HeaderMap,
+) -> Result<Response<M>, Status>
+where
+    S: GrpcService<Body>,
+    S::Error: Into<StdError>,
+    S::ResponseBody: HttpBody<Data = Bytes> + Send + 'static,
+    <S::ResponseBody as HttpBody>::Error: Into<StdError> + Send,
+    M: Message + Default + Send + 'static,
+{
+    let mut client = Grpc::new(service);
+    client
+        .ready()
+        .await
+        .map_err(|_| Status::unknown("not ready"))?;
+    let mut request = Request::new(());
+    *request.metadata_mut() = MetadataMap::from_headers(metadata);
+    let path: PathAndQuery = path.parse().unwrap();
+    client
+        .unary(request, path, ProstCodec::<(), M>::default())
+        .await
+}
+
+/// The metadata of whoever has this access token.
+pub(crate) fn bearer(token: &str) -> HeaderMap {
+    let value = HeaderValue::try_from(format!("Bearer {token}")).unwrap();
+    HeaderMap::from_iter([(HeaderName::from_static("authorization"), value)])
+}
+
+/// What a client decides by.
+pub(crate) fn reason(status: &Status) -> Option<&str> {
+    let reason = status.metadata().get(gatepass_tonic::REASON)?;
+    Some(reason.to_str().unwrap())
+}

@@ -1,0 +1,139 @@
+//! Plays the scenarios on the example: their guarded routes as methods of its service, all else over HTTP.
+//!
+//! What a method answers is turned back into what the route of a scenario answers: the status by the code, the
+//! body and the header fields by message and metadata. So a scenario holds if a gRPC client learns the same.
+
+use axum::{
+    Router,
+    http::{HeaderMap, HeaderName, HeaderValue},
+};
+use example_app::App;
+use example_tonic::proto::{Identity, Visitor};
+use gatepass_testkit::scenario::{Request, Response};
+use serde_json::{Value, json};
+use tonic::{
+    Code, Status,
+    body::Body,
+    client::GrpcService,
+    codegen::{Body as HttpBody, Bytes, StdError},
+    metadata::MetadataMap,
+    server::NamedService,
+};
+
+use crate::{
+    calls::{reason, unary},
+    probe::Probe,
+};
+
+/// The example's router, with a service whose guard was forgotten.
+pub(crate) fn router(app: &App) -> Router {
+    let path = format!("/{}/{{*method}}", Probe::NAME);
+    let probe = tower::ServiceExt::map_request(
+        Probe::default(),
+        |request: axum::http::Request<axum::body::Body>| request.map(Body::new),
+    );
+    example_tonic::router(app).route_service(&path, probe)
+}
+
+/// The path of the method that is the route's counterpart, if the request is to a guarded route.
+pub(crate) fn method(request: &Request) -> Option<String> {
+    let (path, query) = match request.path.split_once('?') {
+        Some((path, query)) => (path, format!("?{query}")),
+        None => (&*request.path, String::new()),
+    };
+    let method = match (request.method, path) {
+        ("GET", "/me") => "gatepass.example.v1.Account/Me",
+        ("POST", "/profile") => "gatepass.example.v1.Account/Profile",
+        ("GET", "/admin") => "gatepass.example.v1.Account/Admin",
+        ("POST", "/transfer") => "gatepass.example.v1.Account/Transfer",
+        ("GET", "/strict") => "gatepass.example.v1.Account/Strict",
+        ("GET", "/maybe") => "gatepass.example.v1.Account/Maybe",
+        ("GET", "/unguarded") => "Probe/Unary",
+        _ => return None,
+    };
+    Some(format!("/{method}{query}"))
+}
+
+/// Calls the method at `path` as `request` calls its route.
+pub(crate) async fn call<S>(service: S, path: &str, request: &Request) -> Response
+where
+    S: GrpcService<Body>,
+    S::Error: Into<StdError>,
+    S::ResponseBody: HttpBody<Data = Bytes> + Send + 'static,
+    <S::ResponseBody as HttpBody>::Error: Into<StdError> + Send,
+{
+    let mut metadata = HeaderMap::new();
+    for (name, value) in &request.headers {
+        let name = HeaderName::from_static(name);
+        metadata.append(name, HeaderValue::from_bytes(value).unwrap());
+    }
+    let answer = if request.path.starts_with("/maybe") {
+        let answer = unary(service, path, metadata).await;
+        answer.map(|answer| answer.map(|Visitor { subject }| json!({ "subject": subject })))
+    } else {
+        unary(service, path, metadata)
+            .await
+            .map(|answer| answer.map(identity))
+    };
+    match answer {
+        Ok(answer) => Response {
+            status: 200,
+            headers: headers(answer.metadata()),
+            body: answer.into_inner().to_string().into_bytes(),
+        },
+        Err(status) => refused(&status),
+    }
+}
+
+fn identity(identity: Identity) -> Value {
+    json!({
+        "subject": identity.subject,
+        "session_id": identity.session_id,
+        "scope": identity.scope,
+        "expires_at": identity.expires_at,
+    })
+}
+
+fn refused(status: &Status) -> Response {
+    let http = match status.code() {
+        Code::InvalidArgument => 400,
+        Code::Unauthenticated => 401,
+        Code::PermissionDenied => 403,
+        Code::ResourceExhausted => 429,
+        Code::Internal => 500,
+        Code::Unavailable => 503,
+        other => panic!("{other:?} is none of the guard's: {status:?}"),
+    };
+    let reason = reason(status).unwrap();
+    let body = json!({
+        "error": error(status, reason), "error_description": status.message(), "reason": reason,
+    });
+    Response {
+        status: http,
+        headers: headers(status.metadata()),
+        body: body.to_string().into_bytes(),
+    }
+}
+
+/// The name that OAuth has for it, which the challenge says where it has one.
+fn error(status: &Status, reason: &str) -> String {
+    let challenge = status.metadata().get("www-authenticate");
+    let challenge = challenge.map_or("", |challenge| challenge.to_str().unwrap());
+    let named = challenge.split_once(r#"error=""#);
+    match (named.and_then(|(_, rest)| rest.split_once('"')), reason) {
+        (Some((error, _)), _) => error.to_owned(),
+        (None, "missing") => "missing_token".to_owned(),
+        (None, "cross_site") => "cross_site_request".to_owned(),
+        (None, "internal") => "server_error".to_owned(),
+        (None, "store_unavailable") => "temporarily_unavailable".to_owned(),
+        (None, other) => panic!("{other} has a challenge that names it"),
+    }
+}
+
+fn headers(metadata: &MetadataMap) -> Vec<(String, String)> {
+    let headers = metadata.clone().into_headers();
+    let text = |(name, value): (&HeaderName, &HeaderValue)| {
+        (name.to_string(), value.to_str().unwrap().to_owned())
+    };
+    headers.iter().map(text).collect()
+}

@@ -1,0 +1,169 @@
+//! A service with a method of each kind of stream, which says how often it was reached.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use axum::http;
+use futures_util::{Stream, StreamExt, stream};
+use gatepass_tonic::RequestAuth;
+use tonic::{
+    Code, Request, Response, Status, Streaming,
+    body::Body,
+    codegen::Service,
+    server::{
+        ClientStreamingService, Grpc, NamedService, ServerStreamingService, StreamingService,
+        UnaryService,
+    },
+};
+use tonic_prost::ProstCodec;
+
+type Boxed<T> = Pin<Box<dyn Future<Output = Result<Response<T>, Status>> + Send>>;
+type Messages = Pin<Box<dyn Stream<Item = Result<String, Status>> + Send>>;
+
+/// `/Probe/Unary`, `/Probe/Gather`, `/Probe/Scatter` and `/Probe/Echo` want to know who is logged in, and answer with
+/// that; `/Probe/Tenant` wants custom claims; `/Probe/Never` never answers.
+#[derive(Clone, Default)]
+pub(crate) struct Probe {
+    reached: Arc<AtomicUsize>,
+}
+
+impl Probe {
+    /// How many calls have come to one of its methods.
+    pub(crate) fn reached(&self) -> usize {
+        self.reached.load(Ordering::SeqCst)
+    }
+
+    fn who<M>(&self, request: &Request<M>) -> Result<String, Status> {
+        self.reached.fetch_add(1, Ordering::SeqCst);
+        Ok(request.pass()?.subject().to_string())
+    }
+}
+
+impl NamedService for Probe {
+    const NAME: &'static str = "Probe";
+}
+
+impl Service<http::Request<Body>> for Probe {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let probe = self.clone();
+        Box::pin(async move {
+            let mut grpc = Grpc::new(ProstCodec::<String, String>::default());
+            Ok(match request.uri().path() {
+                "/Probe/Unary" => grpc.unary(Unary(probe), request).await,
+                "/Probe/Tenant" => grpc.unary(Tenant, request).await,
+                "/Probe/Never" => grpc.unary(Never, request).await,
+                "/Probe/Gather" => grpc.client_streaming(Gather(probe), request).await,
+                "/Probe/Scatter" => grpc.server_streaming(Scatter(probe), request).await,
+                "/Probe/Echo" => grpc.streaming(Echo(probe), request).await,
+                _ => Status::new(Code::Unimplemented, "").into_http(),
+            })
+        })
+    }
+}
+
+struct Unary(Probe);
+
+impl UnaryService<String> for Unary {
+    type Response = String;
+    type Future = Boxed<String>;
+
+    fn call(&mut self, request: Request<String>) -> Self::Future {
+        let who = self.0.who(&request);
+        Box::pin(async move { Ok(Response::new(who?)) })
+    }
+}
+
+struct Tenant;
+
+impl UnaryService<String> for Tenant {
+    type Response = String;
+    type Future = Boxed<String>;
+
+    fn call(&mut self, request: Request<String>) -> Self::Future {
+        let tenant = request.claims().map(|(tenant,): (u32,)| tenant);
+        Box::pin(async move { Ok(Response::new(tenant?.to_string())) })
+    }
+}
+
+struct Never;
+
+impl UnaryService<String> for Never {
+    type Response = String;
+    type Future = Boxed<String>;
+
+    fn call(&mut self, _: Request<String>) -> Self::Future {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// Who sent how many.
+struct Gather(Probe);
+
+impl ClientStreamingService<String> for Gather {
+    type Response = String;
+    type Future = Boxed<String>;
+
+    fn call(&mut self, request: Request<Streaming<String>>) -> Self::Future {
+        let who = self.0.who(&request);
+        Box::pin(async move {
+            let who = who?;
+            let mut messages = request.into_inner();
+            let mut count = 0;
+            while messages.message().await?.is_some() {
+                count += 1;
+            }
+            Ok(Response::new(format!("{who}: {count}")))
+        })
+    }
+}
+
+/// The name thrice.
+struct Scatter(Probe);
+
+impl ServerStreamingService<String> for Scatter {
+    type Response = String;
+    type ResponseStream = Messages;
+    type Future = Boxed<Messages>;
+
+    fn call(&mut self, request: Request<String>) -> Self::Future {
+        let who = self.0.who(&request);
+        Box::pin(async move {
+            let names = vec![Ok(who?); 3];
+            Ok(Response::new(stream::iter(names).boxed()))
+        })
+    }
+}
+
+/// Each message as it comes, with the name.
+struct Echo(Probe);
+
+impl StreamingService<String> for Echo {
+    type Response = String;
+    type ResponseStream = Messages;
+    type Future = Boxed<Messages>;
+
+    fn call(&mut self, request: Request<Streaming<String>>) -> Self::Future {
+        let who = self.0.who(&request);
+        Box::pin(async move {
+            let who = who?;
+            let messages = request.into_inner();
+            let echo = messages.map(move |message| Ok(format!("{who}: {}", message?)));
+            Ok(Response::new(echo.boxed()))
+        })
+    }
+}
