@@ -21,7 +21,7 @@
 //! | 500 | `INTERNAL` |
 //! | 503 | `UNAVAILABLE` |
 //! | `reason` | metadata [`gatepass-reason`](REASON) |
-//! | `WWW-Authenticate`, `Retry-After` | metadata of the same names |
+//! | `WWW-Authenticate`, `Retry-After`, `Cache-Control` | metadata of the same names |
 //! | `error_description` | the status's message |
 //!
 //! The reason is a metadata entry of its own, and not in a `google.rpc.ErrorInfo`, so that a client needs no

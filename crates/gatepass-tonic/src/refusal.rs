@@ -2,10 +2,7 @@
 
 use gatepass::{Error, Verifier};
 use gatepass_tower::{Refuse, response};
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
-    header::{RETRY_AFTER, WWW_AUTHENTICATE},
-};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
 use tonic::{Code, Status, metadata::MetadataMap};
 
 /// The metadata key of the reason of a refusal, [`Error::reason`]: what a client decides by.
@@ -45,16 +42,13 @@ pub fn status(verifier: &Verifier, error: &Error) -> Status {
 
 /// The only mapping from replies to statuses. `usual` is what tells of `error` over HTTP.
 pub(crate) fn told<B>(error: &Error, usual: &Response<B>) -> Status {
-    let mut headers = HeaderMap::new();
+    let mut headers = usual.headers().clone();
+    // Of the body, which a status has no use for: its message and its reason say the same.
+    headers.remove(CONTENT_TYPE);
     headers.insert(
         HeaderName::from_static(REASON),
         HeaderValue::from_static(error.reason()),
     );
-    for name in [WWW_AUTHENTICATE, RETRY_AFTER] {
-        if let Some(value) = usual.headers().get(&name) {
-            headers.insert(name, value.clone());
-        }
-    }
     let metadata = MetadataMap::from_headers(headers);
     Status::with_metadata(code(usual.status()), error.description(), metadata)
 }

@@ -1,7 +1,7 @@
 //! Plays the scenarios on the example: their guarded routes as methods of its service, all else over HTTP.
 //!
 //! What a method answers is turned back into what the route of a scenario answers: the status by the code, the
-//! body and the header fields by message and metadata. So a scenario holds if a gRPC client learns the same.
+//! JSON body by message and reason, the header fields by metadata. So a scenario holds if a gRPC client learns the same.
 
 use axum::{
     Router,
@@ -131,7 +131,9 @@ fn error(status: &Status, reason: &str) -> String {
 }
 
 fn headers(metadata: &MetadataMap) -> Vec<(String, String)> {
-    let headers = metadata.clone().into_headers();
+    let mut headers = metadata.clone().into_headers();
+    // That of the body which it is turned back into.
+    headers.insert("content-type", HeaderValue::from_static("application/json"));
     let text = |(name, value): (&HeaderName, &HeaderValue)| {
         (name.to_string(), value.to_str().unwrap().to_owned())
     };

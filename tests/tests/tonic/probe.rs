@@ -1,6 +1,7 @@
 //! A service with a method of each kind of stream, which says how often it was reached.
 
 use std::{
+    collections::HashMap,
     convert::Infallible,
     pin::Pin,
     sync::{
@@ -95,8 +96,8 @@ impl UnaryService<String> for Tenant {
     type Future = Boxed<String>;
 
     fn call(&mut self, request: Request<String>) -> Self::Future {
-        let tenant = request.claims().map(|(tenant,): (u32,)| tenant);
-        Box::pin(async move { Ok(Response::new(tenant?.to_string())) })
+        let claims = request.claims::<HashMap<String, u32>>();
+        Box::pin(async move { Ok(Response::new(claims?["tenant"].to_string())) })
     }
 }
 
