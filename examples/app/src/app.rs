@@ -124,6 +124,19 @@ impl App {
         Ok(())
     }
 
+    /// Tells the terminal the same as [`announce`](Self::announce), with lines of shell of the caller's, which
+    /// have `{address}`, `{name}` and `{password}` filled in: where the routes are others than those of most examples.
+    ///
+    /// # Errors
+    ///
+    /// That the users cannot be read.
+    pub fn announce_with(&self, address: SocketAddr, lines: &str) -> anyhow::Result<()> {
+        let banner = pages::banner_with(address, &self.users.demo_names()?, lines);
+        // As above.
+        let _ = writeln!(io::stdout(), "{banner}");
+        Ok(())
+    }
+
     /// The page for browsers, in HTML.
     #[must_use]
     pub fn page(&self) -> &str {

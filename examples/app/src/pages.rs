@@ -36,7 +36,10 @@ pub(crate) fn home(listen: SocketAddr, demo_names: &[String], transport: Transpo
     } else {
         include_str!("demo.html")
             .replace("{users}", &users)
-            .replace("{transcript}", &escaped(&transcript(listen, transport)))
+            .replace(
+                "{transcript}",
+                &escaped(&transcript(listen, lines(transport))),
+            )
     };
     let browser = match transport {
         Transport::Bearer => include_str!("bearer.html"),
@@ -49,6 +52,11 @@ pub(crate) fn home(listen: SocketAddr, demo_names: &[String], transport: Transpo
 
 /// What is printed at the start.
 pub(crate) fn banner(address: SocketAddr, demo_names: &[String], transport: Transport) -> String {
+    banner_with(address, demo_names, lines(transport))
+}
+
+/// What is printed at the start, with lines of shell for other routes than those of most examples.
+pub(crate) fn banner_with(address: SocketAddr, demo_names: &[String], lines: &str) -> String {
     let mut banner = format!("Listening on http://{address}\n");
     let users: String = demo_users(demo_names)
         .map(|(name, password, scope)| {
@@ -59,7 +67,7 @@ pub(crate) fn banner(address: SocketAddr, demo_names: &[String], transport: Tran
         banner.push_str("\nDemo users:\n");
         banner.push_str(&users);
         banner.push_str("\nTo try it, paste this into another terminal:\n\n");
-        banner.push_str(&transcript(address, transport));
+        banner.push_str(&transcript(address, lines));
     }
     banner
 }
@@ -70,12 +78,15 @@ fn demo_users(names: &[String]) -> impl Iterator<Item = (&str, &str, &str)> {
 }
 
 /// Lines for any POSIX shell with curl and sed: a login, a refresh, and the two ways to log out.
-fn transcript(address: SocketAddr, transport: Transport) -> String {
-    let [(name, password, _), ..] = DEMO;
-    let lines = match transport {
+fn lines(transport: Transport) -> &'static str {
+    match transport {
         Transport::Bearer | Transport::Both => include_str!("transcript.sh"),
         Transport::Cookie => include_str!("transcript-cookies.sh"),
-    };
+    }
+}
+
+fn transcript(address: SocketAddr, lines: &str) -> String {
+    let [(name, password, _), ..] = DEMO;
     lines
         .replace("{address}", &address.to_string())
         .replace("{name}", name)

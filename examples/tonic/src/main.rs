@@ -10,9 +10,9 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> anyhow::Result<()> {
-    let (mut app, listener) = example_app::start().await?;
+    let (app, listener) = example_app::start().await?;
     let listener = TcpListener::from_std(listener)?;
-    app.announce(listener.local_addr()?)?;
+    app.announce_with(listener.local_addr()?, include_str!("transcript.sh"))?;
     let server = example_tonic::serve(
         example_tonic::router(&app),
         listener,
