@@ -15,6 +15,7 @@ use example_app::App;
 use tonic::transport::server::TcpConnectInfo;
 use tower::ServiceBuilder;
 use tower_http::{
+    classify::{GrpcCode, GrpcErrorsAsFailures, SharedClassifier},
     cors::{AllowOrigin, Any, CorsLayer},
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
     sensitive_headers::SetSensitiveRequestHeadersLayer,
@@ -59,8 +60,15 @@ pub(crate) fn around(app: &App, routes: Router) -> Router {
 
 /// Around the methods of gRPC, whose outcome is not in the HTTP status.
 pub(crate) fn of_methods(routes: Router) -> Router {
+    // What is the client's fault is no failure of ours.
+    let failures = GrpcErrorsAsFailures::new()
+        .with_success(GrpcCode::InvalidArgument)
+        .with_success(GrpcCode::PermissionDenied)
+        .with_success(GrpcCode::ResourceExhausted)
+        .with_success(GrpcCode::Unauthenticated)
+        .with_success(GrpcCode::Unimplemented);
     routes.layer(
-        TraceLayer::new_for_grpc()
+        TraceLayer::new(SharedClassifier::new(failures))
             .make_span_with(span)
             .on_response(DefaultOnResponse::new().level(Level::INFO)),
     )

@@ -11,4 +11,4 @@ tokens=$(curl -sS "$url/auth/refresh" -H "$json" -d '{"refresh_token":"'$refresh
 call Me
 
 curl -sS -w "$show" -X POST "$url/auth/logout" -H "Authorization: Bearer $access"
-call Me
+curl -sS -w "$show" "$url/auth/sessions" -H "Authorization: Bearer $access"
