@@ -5,7 +5,10 @@ use std::{collections::HashMap, fmt};
 use futures_util::future::join_all;
 use serde_json::Value;
 
-use super::{Driver, Exchange, Expected, Request, Response, Scenario, Step};
+use super::{
+    Driver, Request, Response, Scenario, Transcript,
+    script::{Exchange, Expected, Step},
+};
 
 /// Where an application differs from a scenario.
 #[derive(Debug)]
@@ -21,7 +24,7 @@ impl std::error::Error for Mismatch {}
 
 type Kept = HashMap<&'static str, String>;
 
-/// Plays `scenario` on an application.
+/// Plays `scenario` on an application, and returns what it answered.
 ///
 /// Beside what the scenario says, it holds for every response that it sets no cookie that the scenario
 /// does not speak of, that one of 4xx or 5xx from gatepass has exactly the members `error`, `error_description` and `reason`, and that
@@ -30,8 +33,9 @@ type Kept = HashMap<&'static str, String>;
 /// # Errors
 ///
 /// [`Mismatch`] at the first response that is not as it must be.
-pub async fn run(scenario: &Scenario, driver: &impl Driver) -> Result<(), Mismatch> {
+pub async fn run(scenario: &Scenario, driver: &impl Driver) -> Result<Transcript, Mismatch> {
     let mut kept = Kept::new();
+    let mut transcript = Transcript::default();
     for (number, step) in scenario.steps.iter().enumerate() {
         let done = match step {
             Step::PassTime(time) => {
@@ -42,18 +46,26 @@ pub async fn run(scenario: &Scenario, driver: &impl Driver) -> Result<(), Mismat
                 driver.change_user(name, *change).await;
                 Ok(())
             }
-            Step::Exchange(exchange) => one(exchange, driver, &mut kept).await,
-            Step::Parallel(times, exchange) => many(*times, exchange, driver, &mut kept).await,
+            Step::Exchange(exchange) => one(exchange, driver, &mut kept, &mut transcript).await,
+            Step::Parallel(times, exchange) => {
+                many(*times, exchange, driver, &kept, &mut transcript).await
+            }
         };
         done.map_err(|what| Mismatch(format!("{}, step {}: {what}", scenario.name, number + 1)))?;
     }
-    Ok(())
+    Ok(transcript)
 }
 
-async fn one(exchange: &Exchange, driver: &impl Driver, kept: &mut Kept) -> Result<(), String> {
+async fn one(
+    exchange: &Exchange,
+    driver: &impl Driver,
+    kept: &mut Kept,
+    transcript: &mut Transcript,
+) -> Result<(), String> {
     let request = filled(&exchange.request, kept);
     let asked = format!("{} {}", request.method, request.path);
     let response = driver.send(request).await;
+    transcript.add(&exchange.request, &response);
     let checked = check(exchange, &response, kept).and_then(|()| keep(exchange, &response, kept));
     checked.map_err(|what| format!("{asked}: {what}\n{}", shown(&response)))
 }
@@ -62,11 +74,13 @@ async fn many(
     times: usize,
     exchange: &Exchange,
     driver: &impl Driver,
-    kept: &mut Kept,
+    kept: &Kept,
+    transcript: &mut Transcript,
 ) -> Result<(), String> {
     let request = filled(&exchange.request, kept);
     let sent = (0..times).map(|_| driver.send(request.clone()));
     for response in join_all(sent).await {
+        transcript.add(&exchange.request, &response);
         check(exchange, &response, kept).map_err(|what| format!("{what}\n{}", shown(&response)))?;
     }
     Ok(())

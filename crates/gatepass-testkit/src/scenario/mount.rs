@@ -1,0 +1,255 @@
+//! All scenarios, and one test for each.
+
+use super::Scenario;
+
+/// All scenarios.
+#[must_use]
+pub fn all() -> Vec<Scenario> {
+    macro_rules! made {
+        ($($name:ident)*) => { vec![$( super::$name() ),*] };
+    }
+    crate::with_scenarios!([made])
+}
+
+/// Calls the macro in brackets with what follows it, and with the names of all scenarios behind that.
+///
+/// Each is the name of a function in [`scenario`](crate::scenario). For those whom
+/// [`conformance!`](crate::conformance!) does not suit.
+///
+/// ```
+/// macro_rules! count {
+///     ($($name:ident)*) => { [$( stringify!($name) ),*].len() };
+/// }
+///
+/// assert_eq!(gatepass_testkit::with_scenarios!([count]), gatepass_testkit::scenario::all().len());
+/// ```
+#[macro_export]
+macro_rules! with_scenarios {
+    ([$($callback:tt)*] $($before:tt)*) => {
+        $($callback)*! {
+            $($before)*
+
+        a_login_gives_tokens_that_work
+        a_wrong_password_and_an_unknown_user_get_the_same_answer
+        too_many_attempts_are_told_when_to_try_again
+        a_login_that_is_not_understood_changes_nothing
+        a_password_is_not_accepted_from_anywhere_but_the_body
+
+        a_refresh_gives_a_new_pair
+        a_refresh_sent_twice_gets_the_same_successor
+        sixty_four_refreshes_at_once_get_the_same_successor
+        a_lost_answer_is_recovered_from_once
+        a_stolen_refresh_token_ends_the_session_for_both
+        a_refresh_token_expires_when_it_is_not_used
+        a_session_ends_at_its_absolute_end
+        a_deleted_user_is_refused_at_the_next_refresh
+        changed_scopes_take_effect_at_the_next_refresh
+        an_access_token_does_not_refresh
+        a_forged_refresh_token_changes_nothing
+        a_refresh_that_is_not_understood_spends_nothing
+
+        a_logout_by_access_token_ends_the_session
+        a_logout_by_refresh_token_ends_the_session
+        a_logout_by_a_spent_refresh_token_ends_the_session
+        a_logout_by_an_expired_access_token_ends_the_session
+        a_logout_can_be_repeated
+        a_logout_needs_a_token_of_ours
+        a_logout_leaves_other_devices_alone
+        a_logout_everywhere_ends_every_session_and_later_logins_live
+        sessions_are_listed_with_the_current_one_marked
+        a_session_is_ended_from_another_device
+        a_foreign_session_is_not_found
+        all_sessions_but_the_current_one_are_ended
+        an_ended_session_cannot_end_others
+
+        a_guard_wants_a_token
+        the_scheme_of_an_authorization_knows_no_case
+        two_authorizations_are_refused
+        an_authorization_that_is_not_one_token_is_refused
+        a_token_in_the_query_is_not_read
+        a_token_in_a_cookie_is_not_read
+        an_expired_token_is_refused
+        a_token_that_is_no_token_is_refused
+        a_refresh_token_gives_no_access
+        a_scope_that_is_missing_is_named
+        an_old_authentication_does_not_transfer
+        a_strict_route_works_and_refuses_ended_sessions
+        an_optional_guard_refuses_bad_tokens
+        a_missing_guard_is_a_loud_500
+        a_refused_connection_can_be_used_again
+
+        wrong_methods_are_told_the_right_ones
+        an_unknown_endpoint_is_not_found
+        a_head_request_gets_the_head_of_a_get
+        media_types_are_checked
+        bodies_that_are_not_one_json_object_are_refused
+        bodies_that_are_too_long_are_refused
+        authentication_is_judged_before_the_body
+        answers_with_tokens_or_sessions_are_not_kept
+
+        a_password_grant_gives_tokens_that_work
+        a_refresh_at_the_token_endpoint_gives_a_new_pair
+        a_refused_refresh_is_400_at_the_token_endpoint
+        bad_credentials_are_400_at_the_token_endpoint
+        too_many_attempts_are_429_at_the_token_endpoint
+        a_grant_type_that_is_not_offered_is_unsupported
+        scopes_that_were_not_granted_spend_and_begin_nothing
+        a_narrowed_refresh_narrows_that_access_token_alone
+        a_renewed_token_is_no_wider_than_the_one_it_replaces
+        a_password_grant_with_scopes_limits_its_session_for_good
+        parameters_are_there_once_and_not_empty
+        parameters_are_read_from_the_form_alone
+        a_form_has_its_media_type_and_size
+        oauth_endpoints_tell_the_right_methods
+        oauth_endpoints_never_touch_cookies
+
+        a_public_client_names_itself
+        a_client_that_names_nobody_is_the_applications_own
+        a_confidential_client_shows_its_secret_by_basic_or_in_the_body
+        a_client_that_does_not_prove_itself_is_refused
+        an_authorization_that_is_no_clients_is_refused
+        a_client_that_authenticates_twice_is_refused
+        tokens_of_a_client_are_refused_to_others
+        tokens_of_a_client_are_refused_by_the_applications_own_endpoints
+
+        revoking_an_access_token_leaves_its_session_alone
+        revoking_a_refresh_token_ends_its_session
+        revoking_a_spent_refresh_token_ends_its_session
+        what_is_unknown_or_dead_is_revoked_already
+
+        introspection_says_what_an_access_token_is
+        introspection_says_what_a_refresh_token_is
+        introspection_of_what_is_no_good_says_nothing_more
+        introspection_changes_nothing
+        introspection_is_for_confidential_clients
+
+        secret_keys_are_not_published
+        the_metadata_lists_what_there_is
+        public_documents_are_kept_and_asked_for_again
+
+        a_login_by_cookie_gives_no_tokens_to_scripts
+        where_both_are_on_a_login_gets_what_it_asks_for
+        where_cookies_are_off_none_is_read_or_set
+        every_endpoint_takes_cookies
+        what_came_by_cookie_is_answered_by_cookie_alone
+        a_bearer_outranks_cookies
+        other_credentials_do_not_disturb_cookies
+        a_cookie_is_found_among_others
+        a_cookie_that_is_no_good_is_refused
+        an_optional_guard_takes_a_bad_cookie_for_none
+        tabs_that_refresh_at_once_get_the_same_cookie
+        a_refresh_by_cookie_recovers_once_and_finds_a_thief
+        a_logout_by_cookie_ends_the_session_and_clears
+        a_logout_by_expired_or_ended_cookies_clears
+        a_logout_by_forged_cookies_clears_nothing
+        one_good_cookie_is_enough_to_log_out
+        cookies_of_two_sessions_are_both_logged_out
+        a_logout_by_a_token_leaves_cookies_alone
+        nothing_but_a_logout_clears_cookies
+
+        a_cross_site_login_is_refused
+        a_cross_site_refresh_is_refused
+        a_cross_site_logout_is_refused
+        a_cross_site_call_is_refused
+        a_request_that_changes_nothing_may_come_from_anywhere
+        bearer_requests_may_come_from_anywhere
+
+        an_old_authentication_is_renewed_by_the_password
+        a_wrong_password_renews_nothing
+        reauthentication_counts_attempts
+        nobody_reauthenticates_as_somebody_else
+        an_ended_session_is_not_reauthenticated
+        a_reauthentication_spends_the_refresh_token_as_a_refresh_does
+        a_reauthentication_reads_the_user_again
+
+        a_good_access_token_is_resumed_with_nothing_new
+        an_expired_access_token_is_resumed_by_the_refresh_token
+        an_idle_session_is_resumed_by_both_of_its_tokens
+        tokens_of_two_sessions_do_not_resume
+        forged_tokens_do_not_resume
+        an_ended_session_is_not_resumed
+        sixty_four_resumes_at_once_get_the_same_successor
+        a_bad_access_token_outranks_a_bad_body_at_a_resume
+        a_renewed_token_is_of_the_same_session_and_brings_no_refresh_token
+        a_renewal_does_not_keep_an_unused_session
+        only_a_good_access_token_is_renewed
+        a_renewal_reads_the_user_again
+
+        seed_expiry_and_logging
+        seed_session_renewal
+        seed_auto_login
+        seed_token_endpoint
+        seed_logout_allow_list
+        }
+    };
+}
+
+/// Expands to one test for each scenario, for a [`Driver`] that the given function starts.
+///
+/// The function is called once per test with a [`ManualClock`](crate::ManualClock) and a
+/// [`Setup`](crate::scenario::Setup), and must return a driver of a fresh application that is set up so and
+/// takes its time from that clock. The crate that mounts the scenarios
+/// needs `tokio` with the features `macros` and `rt-multi-thread`.
+///
+/// A scenario that a framework cannot play is declared, with the reason, and has no test; all others have one.
+///
+/// ```no_run
+/// # mod tests { use gatepass_testkit::{*, scenario::*}; async fn start(_: ManualClock, _: Setup) -> Never { Never }
+/// # struct Never;
+/// # #[async_trait::async_trait] impl Driver for Never {
+/// #     async fn send(&self, _: Request) -> Response { unreachable!() }
+/// #     async fn pass_time(&self, _: std::time::Duration) {}
+/// #     async fn change_user(&self, _: &str, _: UserChange) {}
+/// # }
+/// gatepass_testkit::conformance!(start, except: {
+///     a_head_request_gets_the_head_of_a_get: "the framework knows no HEAD",
+/// });
+/// # }
+/// ```
+///
+/// A name that no scenario has does not compile, nor does an empty reason:
+///
+/// ```compile_fail,E0425
+/// # mod tests { use gatepass_testkit::{*, scenario::*}; async fn start(_: ManualClock, _: Setup) -> Never { Never }
+/// # struct Never;
+/// # #[async_trait::async_trait] impl Driver for Never {
+/// #     async fn send(&self, _: Request) -> Response { unreachable!() }
+/// #     async fn pass_time(&self, _: std::time::Duration) {}
+/// #     async fn change_user(&self, _: &str, _: UserChange) {}
+/// # }
+/// gatepass_testkit::conformance!(start, except: {
+///     a_scenario_that_there_is_not: "the framework knows no HEAD",
+/// });
+/// # }
+/// ```
+#[macro_export]
+macro_rules! conformance {
+    ($start:expr) => {
+        $crate::conformance!($start, except: {});
+    };
+    ($start:expr, except: { $($except:ident: $reason:literal),* $(,)? }) => {
+        $(
+            const _: fn() -> $crate::scenario::Scenario = $crate::scenario::$except;
+            const _: () = assert!(!$reason.is_empty(), "an exception has a reason");
+        )*
+        $crate::with_scenarios!([$crate::conformance] @tests [$] $start, [$($except)*] =>);
+    };
+    // The names of exceptions are patterns of a macro of their own, since only patterns compare names. `$d` is a
+    // dollar for that macro.
+    (@tests [$d:tt] $start:expr, [$($except:ident)*] => $($name:ident)*) => {
+        macro_rules! scenario {
+            $( ($except) => {}; )*
+            ($d name:ident) => {
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $d name() {
+                    let scenario = $crate::scenario::$d name();
+                    let driver = ($start)($crate::ManualClock::new(), scenario.setup()).await;
+                    if let Err(mismatch) = $crate::scenario::run(&scenario, &driver).await {
+                        panic!("{mismatch}");
+                    }
+                }
+            };
+        }
+        $( scenario!($name); )*
+    };
+}

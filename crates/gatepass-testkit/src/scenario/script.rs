@@ -1,0 +1,244 @@
+//! A conversation: what is sent, what must come back, what passes in between.
+
+use std::time::Duration;
+
+use gatepass::Transport;
+use serde_json::Value;
+
+use super::{Request, Setup, UserChange};
+
+/// A conversation.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    pub(super) name: &'static str,
+    pub(super) setup: Setup,
+    pub(super) steps: Vec<Step>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    Exchange(Exchange),
+    Parallel(usize, Exchange),
+    PassTime(Duration),
+    ChangeUser(&'static str, UserChange),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Exchange {
+    pub(super) request: Request,
+    pub(super) status: u16,
+    pub(super) expected: Vec<Expected>,
+    pub(super) kept: Vec<(&'static str, &'static str)>,
+    pub(super) kept_cookies: Vec<(&'static str, &'static str)>,
+    pub(super) kept_headers: Vec<(&'static str, &'static str)>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Expected {
+    /// The header field has this value.
+    Header(&'static str, String),
+    /// The header field is not there.
+    NoHeader(&'static str),
+    /// The JSON body has this at the pointer.
+    Json(&'static str, Value),
+    /// The JSON body has at the pointer what was kept under the name.
+    SameAs(&'static str, &'static str),
+    /// The JSON body has at the pointer something else than what was kept under the name.
+    OtherThan(&'static str, &'static str),
+    /// The body is empty.
+    Empty,
+    /// The JSON body has nothing at the pointer.
+    NoJson(&'static str),
+    /// The cookies of these names, and no others, are set.
+    SetCookies(&'static [&'static str]),
+    /// Both cookies are cleared.
+    ClearCookies,
+    /// The cookie is given the value that was kept under the name.
+    SameCookie(&'static str, &'static str),
+    /// The cookie is given another value than what was kept under the name.
+    OtherCookie(&'static str, &'static str),
+}
+
+impl Scenario {
+    /// A scenario of this name, which nothing happens in yet.
+    #[must_use]
+    pub fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            setup: Setup::default(),
+            steps: Vec::new(),
+        }
+    }
+
+    /// Plays it on an application that carries tokens like this, instead of as bearers.
+    #[must_use]
+    pub fn over(mut self, transport: Transport) -> Self {
+        self.setup.transport = transport;
+        self
+    }
+
+    /// Plays it on an application whose sessions end when they stay unused for so long.
+    #[must_use]
+    pub fn idle_for(mut self, time: Duration) -> Self {
+        self.setup.idle_ttl = Some(time);
+        self
+    }
+
+    /// How its application is configured.
+    #[must_use]
+    pub fn setup(&self) -> Setup {
+        self.setup
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Sends `request` and expects a response of this status. What follows says more about it.
+    #[must_use]
+    pub fn send(mut self, request: Request, status: u16) -> Self {
+        let exchange = Exchange {
+            request,
+            status,
+            expected: Vec::new(),
+            kept: Vec::new(),
+            kept_cookies: Vec::new(),
+            kept_headers: Vec::new(),
+        };
+        self.steps.push(Step::Exchange(exchange));
+        self
+    }
+
+    /// Sends `request` so many times at once, and expects the same of each response.
+    #[must_use]
+    pub fn send_at_once(mut self, times: usize, request: Request, status: u16) -> Self {
+        let exchange = Exchange {
+            request,
+            status,
+            expected: Vec::new(),
+            kept: Vec::new(),
+            kept_cookies: Vec::new(),
+            kept_headers: Vec::new(),
+        };
+        self.steps.push(Step::Parallel(times, exchange));
+        self
+    }
+
+    /// Lets time pass.
+    #[must_use]
+    pub fn pass(mut self, time: Duration) -> Self {
+        self.steps.push(Step::PassTime(time));
+        self
+    }
+
+    /// Changes a user of the application.
+    #[must_use]
+    pub fn change_user(mut self, name: &'static str, change: UserChange) -> Self {
+        self.steps.push(Step::ChangeUser(name, change));
+        self
+    }
+
+    /// The response has this header field.
+    #[must_use]
+    pub fn header(self, name: &'static str, value: impl Into<String>) -> Self {
+        self.expecting(Expected::Header(name, value.into()))
+    }
+
+    /// The response does not have this header field.
+    #[must_use]
+    pub fn no_header(self, name: &'static str) -> Self {
+        self.expecting(Expected::NoHeader(name))
+    }
+
+    /// The response's JSON body has `value` at `pointer`.
+    #[must_use]
+    pub fn json(self, pointer: &'static str, value: impl Into<Value>) -> Self {
+        self.expecting(Expected::Json(pointer, value.into()))
+    }
+
+    /// The response's JSON body has at `pointer` what was kept as `name`.
+    #[must_use]
+    pub fn same_as(self, pointer: &'static str, name: &'static str) -> Self {
+        self.expecting(Expected::SameAs(pointer, name))
+    }
+
+    /// The response's JSON body has at `pointer` something else than what was kept as `name`.
+    #[must_use]
+    pub fn other_than(self, pointer: &'static str, name: &'static str) -> Self {
+        self.expecting(Expected::OtherThan(pointer, name))
+    }
+
+    /// The response has no body.
+    #[must_use]
+    pub fn empty(self) -> Self {
+        self.expecting(Expected::Empty)
+    }
+
+    /// Keeps what the response's JSON body has at `pointer` as `name`.
+    #[must_use]
+    pub fn keep(mut self, pointer: &'static str, name: &'static str) -> Self {
+        if let Some(Step::Exchange(exchange)) = self.steps.last_mut() {
+            exchange.kept.push((pointer, name));
+        }
+        self
+    }
+
+    /// Keeps the value of the response's header field as `name`.
+    #[must_use]
+    pub fn keep_header(mut self, header: &'static str, name: &'static str) -> Self {
+        if let Some(Step::Exchange(exchange)) = self.steps.last_mut() {
+            exchange.kept_headers.push((header, name));
+        }
+        self
+    }
+
+    /// The response's JSON body has nothing at `pointer`.
+    #[must_use]
+    pub fn no_json(self, pointer: &'static str) -> Self {
+        self.expecting(Expected::NoJson(pointer))
+    }
+
+    /// The response sets the cookies of these names, with the attributes that they must have, and no others.
+    /// A response of which nothing is said about cookies must set none.
+    #[must_use]
+    pub fn sets_cookies(self, names: &'static [&'static str]) -> Self {
+        self.expecting(Expected::SetCookies(names))
+    }
+
+    /// The response clears both cookies.
+    #[must_use]
+    pub fn clears_cookies(self) -> Self {
+        self.expecting(Expected::ClearCookies)
+    }
+
+    /// The response gives the cookie the value that was kept as `name`.
+    #[must_use]
+    pub fn same_cookie(self, cookie: &'static str, name: &'static str) -> Self {
+        self.expecting(Expected::SameCookie(cookie, name))
+    }
+
+    /// The response gives the cookie another value than what was kept as `name`.
+    #[must_use]
+    pub fn other_cookie(self, cookie: &'static str, name: &'static str) -> Self {
+        self.expecting(Expected::OtherCookie(cookie, name))
+    }
+
+    /// Keeps the value that the response gives to the cookie as `name`.
+    #[must_use]
+    pub fn keep_cookie(mut self, cookie: &'static str, name: &'static str) -> Self {
+        if let Some(Step::Exchange(exchange)) = self.steps.last_mut() {
+            exchange.kept_cookies.push((cookie, name));
+        }
+        self
+    }
+
+    fn expecting(mut self, expected: Expected) -> Self {
+        if let Some(Step::Exchange(exchange) | Step::Parallel(_, exchange)) = self.steps.last_mut()
+        {
+            exchange.expected.push(expected);
+        }
+        self
+    }
+}
