@@ -1,5 +1,23 @@
-//! The tests of gatepass that need more than one crate. They stand in `tests/`; the README's code is
-//! compiled here.
+//! What the tests of gatepass share: the example application as the scenarios want it, in each framework, in
+//! process and as a program of its own. The tests stand in `tests/`; the README's code is compiled here.
+
+#![expect(
+    clippy::exhaustive_enums,
+    clippy::exhaustive_structs,
+    reason = "for the tests of this workspace alone"
+)]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+pub mod application;
+pub mod conformance;
+pub mod frameworks;
+pub mod program;
+pub mod sockets;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

@@ -4,7 +4,15 @@ use std::ffi::OsString;
 
 /// Every command there is, for the check that the docs name no other.
 pub(crate) const COMMANDS: &[&str] = &[
-    "setup", "test", "demo", "interop", "bench", "lint", "tidy", "ci",
+    "setup",
+    "test",
+    "demo",
+    "conformance",
+    "interop",
+    "bench",
+    "lint",
+    "tidy",
+    "ci",
 ];
 
 xflags::xflags! {
@@ -21,6 +29,12 @@ xflags::xflags! {
 
         /// Build the axum example and play logins, theft and restarts against it.
         cmd demo {}
+
+        /// Play every scenario in every framework, and compare what they answer.
+        cmd conformance {
+            /// Only the scenarios whose names contain this.
+            optional filter: String
+        }
 
         /// Exchange tokens and key sets with PyJWT and jose, both ways, with every algorithm.
         cmd interop {}
@@ -61,6 +75,7 @@ mod tests {
             XtaskCmd::Setup(_) => "setup",
             XtaskCmd::Test(_) => "test",
             XtaskCmd::Demo(_) => "demo",
+            XtaskCmd::Conformance(_) => "conformance",
             XtaskCmd::Interop(_) => "interop",
             XtaskCmd::Bench(_) => "bench",
             XtaskCmd::Lint(_) => "lint",
@@ -71,7 +86,7 @@ mod tests {
             let parsed = Xtask::from_vec(vec![OsString::from(command)]).unwrap();
             assert_eq!(name(&parsed.subcommand), *command);
         }
-        assert_eq!(COMMANDS.len(), 8);
+        assert_eq!(COMMANDS.len(), 9);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 mod bench;
 mod built;
 mod ci;
+mod conformance;
 mod demo;
 mod flags;
 mod interop;
@@ -45,6 +46,7 @@ fn run(flags: Xtask) -> anyhow::Result<()> {
         XtaskCmd::Setup(_) => setup::install(&sh),
         XtaskCmd::Test(flags) => test::run(&sh, &flags.args),
         XtaskCmd::Demo(_) => demo::run(&sh),
+        XtaskCmd::Conformance(flags) => conformance::run(&sh, flags.filter.as_deref()),
         XtaskCmd::Interop(_) => interop::run(&sh),
         XtaskCmd::Bench(flags) => bench::run(&sh, flags.filter.as_deref()),
         XtaskCmd::Lint(_) => lint::run(&sh),

@@ -30,6 +30,7 @@ mod login;
 mod message;
 mod mount;
 mod oauth;
+mod pages;
 mod refreshing;
 mod resuming;
 mod revocation;
@@ -57,6 +58,7 @@ pub use self::{
     message::{Request, Response},
     mount::all,
     oauth::*,
+    pages::*,
     refreshing::*,
     resuming::*,
     revocation::*,

@@ -94,7 +94,10 @@ fn cors(trusted: &[String]) -> Cors {
     if trusted.is_empty() {
         // Any page of any origin may call: without credentials being allowed there are no cookies that
         // it could misuse.
-        return cors.allow_any_origin().send_wildcard();
+        return cors
+            .allow_any_origin()
+            .send_wildcard()
+            .disable_vary_header();
     }
     let cors = cors.supports_credentials();
     trusted

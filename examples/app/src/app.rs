@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, ensure};
 use gatepass::{
     Algorithm, Authority, Clock, KeySet, MasterSecret, MemoryStore, ReusePolicy, SessionStore,
-    SigningKey, SystemClock, Transport, wire::Endpoints,
+    SigningKey, Transport, wire::Endpoints,
 };
 use gatepass_sqlite::SqliteStore;
 
@@ -40,9 +40,12 @@ impl App {
     /// What is wrong with the settings or the files that they name, and what to do.
     pub async fn start(settings: &Settings) -> anyhow::Result<Self> {
         check_demo(settings)?;
+        let clock = clock()?;
         let store: Arc<dyn SessionStore> = match &settings.store {
-            StoreLocation::Sqlite(path) => Arc::new(SqliteStore::open(path)?),
-            StoreLocation::Memory => Arc::new(MemoryStore::new()),
+            StoreLocation::Sqlite(path) => {
+                Arc::new(SqliteStore::builder(path).clock(clock.clone()).open()?)
+            }
+            StoreLocation::Memory => Arc::new(MemoryStore::with_clock(clock.clone())),
         };
         let secret = match (&settings.secret_file, settings.store.directory()) {
             (Some(path), _) => secrets::master(path)?,
@@ -50,7 +53,7 @@ impl App {
             // Without sessions that outlive the process there is nothing to keep a secret for.
             (None, None) => MasterSecret::generate()?,
         };
-        Self::with_store(settings, secret, store, SystemClock).await
+        Self::with_store(settings, secret, store, clock).await
     }
 
     /// Starts with a master secret, a store and a clock of the caller's. The users are where
@@ -142,6 +145,16 @@ impl App {
     pub fn page(&self) -> &str {
         &self.page
     }
+}
+
+#[cfg(not(feature = "clock-file"))]
+fn clock() -> anyhow::Result<impl Clock + Clone> {
+    Ok(gatepass::SystemClock)
+}
+
+#[cfg(feature = "clock-file")]
+fn clock() -> anyhow::Result<impl Clock + Clone> {
+    crate::clock_file::ClockFile::from_env()
 }
 
 fn endpoints(settings: &Settings, authority: &Authority) -> anyhow::Result<Endpoints> {
@@ -421,7 +434,13 @@ mod tests {
         let store = Arc::new(MemoryStore::new());
         let secret = MasterSecret::generate().unwrap();
         let start = async |args: &[&str]| {
-            App::with_store(&settings(args), secret.clone(), store.clone(), SystemClock).await
+            App::with_store(
+                &settings(args),
+                secret.clone(),
+                store.clone(),
+                gatepass::SystemClock,
+            )
+            .await
         };
         let before = start(&["--key", &old]).await.unwrap();
         let token = log_in(&before).await.unwrap().access_token;

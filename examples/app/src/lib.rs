@@ -6,6 +6,8 @@
 
 mod app;
 mod attempts;
+#[cfg(feature = "clock-file")]
+mod clock_file;
 mod pages;
 mod secrets;
 mod settings;

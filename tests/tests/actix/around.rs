@@ -16,10 +16,7 @@ use clap::Parser;
 use example_app::Settings;
 use gatepass_actix::Auth;
 
-use crate::{
-    rig::{Runs, authority, bearer, endpoints, gate, get},
-    unguarded,
-};
+use crate::rig::{Runs, authority, bearer, endpoints, gate, get, unguarded};
 
 async fn name(Auth(pass): Auth) -> String {
     pass.subject().to_string()

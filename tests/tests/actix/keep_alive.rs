@@ -8,7 +8,9 @@ use std::{
 use actix_web::{App, HttpServer, web};
 use gatepass_actix::MaybeAuth;
 
-use crate::rig::{Served, authority, bearer, endpoints, gate, listener};
+use gatepass_tests::frameworks::actix::{Served, listener};
+
+use crate::rig::{authority, bearer, endpoints, gate};
 
 async fn name(MaybeAuth(pass): MaybeAuth) -> String {
     pass.map_or("nobody".to_owned(), |pass| pass.subject().to_string())

@@ -1,57 +1,16 @@
 //! What the tests have in common.
 
-use std::{
-    net::{SocketAddr, TcpListener},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
-use actix_web::{
-    dev::{Server, ServerHandle},
-    rt::System,
-    test::TestRequest,
-};
+use actix_web::test::TestRequest;
 use gatepass::{
     Authority, Device, Grant, MasterSecret, MemoryStore, Scopes, Subject, Transport,
     wire::Endpoints,
 };
-use gatepass_actix::Gate;
-
-/// A server on a thread of its own, until it is dropped.
-pub(crate) struct Served {
-    handle: ServerHandle,
-    thread: Option<thread::JoinHandle<()>>,
-}
-
-impl Served {
-    pub(crate) fn new(server: Server) -> Self {
-        let handle = server.handle();
-        let thread = thread::spawn(move || System::new().block_on(server).unwrap());
-        Self {
-            handle,
-            thread: Some(thread),
-        }
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        // The command is sent at once; the thread that is joined is what acknowledges it.
-        drop(self.handle.stop(false));
-        let ended = self.thread.take().map(thread::JoinHandle::join);
-        assert!(thread::panicking() || matches!(ended, Some(Ok(()))));
-    }
-}
-
-/// A port of our own.
-pub(crate) fn listener() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    (listener, address)
-}
+use gatepass_actix::{Auth, Gate};
 
 /// An authority over a store that forgets, of bearer tokens.
 pub(crate) async fn authority() -> Authority {
@@ -107,4 +66,9 @@ impl Runs {
     pub(crate) fn so_far(&self) -> usize {
         self.0.load(Ordering::SeqCst)
     }
+}
+
+/// Of a route whose guard was forgotten.
+pub(crate) async fn unguarded(_: Auth) -> &'static str {
+    "this handler must never run"
 }

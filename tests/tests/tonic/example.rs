@@ -7,13 +7,11 @@ use gatepass_testkit::{
     ManualClock,
     scenario::{Driver, Request as HttpRequest, Setup},
 };
+use gatepass_tests::frameworks::tonic::{OverBoth, over_sockets};
 use serde_json::{Value, json};
 use tonic::{Code, Request, metadata::MetadataMap};
 
-use crate::{
-    calls::{bearer, reason, unary},
-    scenarios::OverBoth,
-};
+use crate::calls::{bearer, reason, unary};
 
 async fn log_in(example: &OverBoth, device: &str) -> String {
     let body = json!({ "username": "alice", "password": "alice's password", "device": device });
@@ -32,7 +30,7 @@ fn with(token: &str) -> Request<()> {
 
 #[tokio::test]
 async fn a_login_over_http_opens_the_methods_of_the_same_port() {
-    let example = OverBoth::start(ManualClock::new(), Setup::default()).await;
+    let example = over_sockets(ManualClock::new(), Setup::default()).await;
     let mut client = AccountClient::new(example.channel.clone());
     client.health(()).await.unwrap();
     assert_eq!(client.maybe(()).await.unwrap().into_inner().subject, None);
@@ -58,7 +56,7 @@ async fn a_login_over_http_opens_the_methods_of_the_same_port() {
 
 #[tokio::test]
 async fn the_list_of_sessions_has_the_address_of_the_connection() {
-    let example = OverBoth::start(ManualClock::new(), Setup::default()).await;
+    let example = over_sockets(ManualClock::new(), Setup::default()).await;
     let token = log_in(&example, "phone").await;
     let request = HttpRequest::get("/auth/sessions").bearer(&token);
     let answer = example.send(request).await;
@@ -68,7 +66,7 @@ async fn the_list_of_sessions_has_the_address_of_the_connection() {
 
 #[tokio::test]
 async fn a_method_that_is_not_named_is_guarded() {
-    let example = OverBoth::start(ManualClock::new(), Setup::default()).await;
+    let example = over_sockets(ManualClock::new(), Setup::default()).await;
     let path = "/gatepass.example.v1.Account/ToCome";
     let call = async |metadata| {
         let answer = unary::<_, ()>(example.channel.clone(), path, metadata).await;

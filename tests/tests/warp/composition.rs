@@ -11,7 +11,7 @@ use warp::{
     http::{HeaderMap, Request, StatusCode},
 };
 
-use crate::application::Application;
+use gatepass_tests::application::Application;
 
 #[tokio::test]
 async fn refusals_pass_through_warps_own_wrappers() {

@@ -10,7 +10,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tower::ServiceExt;
 use warp::http::Request;
 
-use crate::application::Application;
+use gatepass_tests::application::Application;
 
 fn credentials() -> Value {
     json!({ "username": "alice", "password": "alice's password" })

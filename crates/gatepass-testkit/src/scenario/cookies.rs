@@ -108,6 +108,7 @@ pub fn every_endpoint_takes_cookies() -> Scenario {
         .send(login("alice", "alice's password"), 200)
         .gets_cookies()
         .keep("/session_id", "phone")
+        .pass(MINUTE)
         .send(login("alice", "alice's password"), 200)
         .gets_cookies()
         .pass(MINUTE)
@@ -531,7 +532,6 @@ pub fn nothing_but_a_logout_clears_cookies() -> Scenario {
                 post("/auth/logout").header("sec-fetch-site", "cross-site"),
                 403,
             )
-            .send(get("/unguarded"), 500)
     };
     let scenario = Scenario::new("nothing_but_a_logout_clears_cookies")
         .over(Transport::Cookie)

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gatepass::Transport;
 use serde_json::json;
 
 use super::{
@@ -233,12 +234,22 @@ pub fn an_optional_guard_refuses_bad_tokens() -> Scenario {
 #[must_use]
 pub fn a_missing_guard_is_a_loud_500() -> Scenario {
     Scenario::new("a_missing_guard_is_a_loud_500")
+        .over(Transport::Both)
         .logged_in("alice")
         .send(Request::get("/unguarded"), 500)
         .json("/error", "server_error")
         .json("/reason", "internal")
         .no_header("www-authenticate")
         .send(Request::get("/unguarded").bearer("{access}"), 500)
+        // No cookie is cleared by it either.
+        .send(
+            Request::get("/unguarded").cookies("__Host-gatepass={access}"),
+            500,
+        )
+        .send(
+            Request::get("/unguarded").cookies("__Host-gatepass=forged"),
+            500,
+        )
 }
 
 /// Refusals in between do no harm to what follows.

@@ -154,6 +154,9 @@ macro_rules! with_scenarios {
         a_request_that_changes_nothing_may_come_from_anywhere
         bearer_requests_may_come_from_anywhere
 
+        a_page_of_another_origin_can_read_refusals
+        a_browser_may_ask_before_it_sends_credentials
+
         an_old_authentication_is_renewed_by_the_password
         a_wrong_password_renews_nothing
         reauthentication_counts_attempts

@@ -23,8 +23,9 @@ const LISTS: [&str; 5] = [
 /// What an application answered in a scenario, to the byte but for what no two runs have in common.
 ///
 /// Tokens and ids stand as numbers in the order of their first appearance, so that the same token in two places is
-/// still seen to be the same. The field `Date` and the number `refresh_at`, which has jitter, are left out; header fields
-/// are sorted, and so are those that are lists.
+/// still seen to be the same. The field `Date` and the number `refresh_at`, which has jitter, are left out, and so are what CORS
+/// says to a request without `Origin`, which it does not concern, and an `Allow` outside of a 405; header fields are sorted,
+/// and so are those that are lists.
 ///
 /// ```no_run
 /// # use gatepass_testkit::scenario::{Driver, Mismatch, Scenario, run};
@@ -88,12 +89,16 @@ impl Transcript {
         if let Ok(json) = serde_json::from_slice(&response.body) {
             find(&json, &mut random, &mut jitter);
         }
+        let from_a_page = request.headers.iter().any(|(name, _)| *name == "origin");
         let mut headers: Vec<(String, String)> = Vec::new();
         for (name, value) in &response.headers {
             if IDS.contains(&name.as_str()) {
                 random.insert(value.clone());
             }
-            if name != "date" {
+            let left_out = name == "date"
+                || (name == "allow" && response.status != 405)
+                || (name.starts_with("access-control-") && !from_a_page);
+            if !left_out {
                 headers.push((name.clone(), sorted(name, value)));
             }
         }

@@ -11,10 +11,8 @@ use std::{
     task::{Context, Poll},
 };
 
-use axum::http;
-use futures_util::{Stream, StreamExt, stream};
-use gatepass_tonic::RequestAuth;
-use tonic::{
+use ::axum::http;
+use ::tonic::{
     Code, Request, Response, Status, Streaming,
     body::Body,
     codegen::Service,
@@ -23,21 +21,23 @@ use tonic::{
         UnaryService,
     },
 };
-use tonic_prost::ProstCodec;
+use ::tonic_prost::ProstCodec;
+use futures_util::{Stream, StreamExt, stream};
+use gatepass_tonic::RequestAuth;
 
 type Boxed<T> = Pin<Box<dyn Future<Output = Result<Response<T>, Status>> + Send>>;
 type Messages = Pin<Box<dyn Stream<Item = Result<String, Status>> + Send>>;
 
 /// `/Probe/Unary`, `/Probe/Gather`, `/Probe/Scatter` and `/Probe/Echo` want to know who is logged in, and answer with
 /// that; `/Probe/Tenant` wants custom claims; `/Probe/Never` never answers.
-#[derive(Clone, Default)]
-pub(crate) struct Probe {
+#[derive(Clone, Debug, Default)]
+pub struct Probe {
     reached: Arc<AtomicUsize>,
 }
 
 impl Probe {
     /// How many calls have come to one of its methods.
-    pub(crate) fn reached(&self) -> usize {
+    pub fn reached(&self) -> usize {
         self.reached.load(Ordering::SeqCst)
     }
 

@@ -1,22 +1,18 @@
 //! Calls by a client that knows no more than paths and message types, so that it can send what no generated one does.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, uri::PathAndQuery};
-use prost::Message;
-use tonic::{
+use ::axum::http::{HeaderMap, HeaderName, HeaderValue, uri::PathAndQuery};
+use ::tonic::{
     Request, Response, Status,
     body::Body,
     client::{Grpc, GrpcService},
     codegen::{Body as HttpBody, Bytes, StdError},
     metadata::MetadataMap,
 };
-use tonic_prost::ProstCodec;
+use ::tonic_prost::ProstCodec;
+use prost::Message;
 
 /// Calls the method at `path`, which takes nothing, with `metadata`.
-pub(crate) async fn unary<S, M>(
-    service: S,
-    path: &str,
-    metadata: HeaderMap,
-) -> Result<Response<M>, Status>
+pub async fn unary<S, M>(service: S, path: &str, metadata: HeaderMap) -> Result<Response<M>, Status>
 where
     S: GrpcService<Body>,
     S::Error: Into<StdError>,
@@ -38,13 +34,13 @@ where
 }
 
 /// The metadata of whoever has this access token.
-pub(crate) fn bearer(token: &str) -> HeaderMap {
+pub fn bearer(token: &str) -> HeaderMap {
     let value = HeaderValue::try_from(format!("Bearer {token}")).unwrap();
     HeaderMap::from_iter([(HeaderName::from_static("authorization"), value)])
 }
 
 /// What a client decides by.
-pub(crate) fn reason(status: &Status) -> Option<&str> {
+pub fn reason(status: &Status) -> Option<&str> {
     let reason = status.metadata().get(gatepass_tonic::REASON)?;
     Some(reason.to_str().unwrap())
 }

@@ -3,15 +3,11 @@
 //! What a method answers is turned back into what the route of a scenario answers: the status by the code, the
 //! JSON body by message and reason, the header fields by metadata. So a scenario holds if a gRPC client learns the same.
 
-use axum::{
+use ::axum::{
     Router,
     http::{HeaderMap, HeaderName, HeaderValue},
 };
-use example_app::App;
-use example_tonic::proto::{Identity, Visitor};
-use gatepass_testkit::scenario::{Request, Response};
-use serde_json::{Value, json};
-use tonic::{
+use ::tonic::{
     Code, Status,
     body::Body,
     client::GrpcService,
@@ -19,14 +15,18 @@ use tonic::{
     metadata::MetadataMap,
     server::NamedService,
 };
+use example_app::App;
+use example_tonic::proto::{Identity, Visitor};
+use gatepass_testkit::scenario::{Request, Response};
+use serde_json::{Value, json};
 
-use crate::{
+use super::{
     calls::{reason, unary},
     probe::Probe,
 };
 
 /// The example's router, with a service whose guard was forgotten.
-pub(crate) fn router(app: &App) -> Router {
+pub fn router(app: &App) -> Router {
     let path = format!("/{}/{{*method}}", Probe::NAME);
     let probe = tower::ServiceExt::map_request(
         Probe::default(),
@@ -36,7 +36,7 @@ pub(crate) fn router(app: &App) -> Router {
 }
 
 /// The path of the method that is the route's counterpart, if the request is to a guarded route.
-pub(crate) fn method(request: &Request) -> Option<String> {
+pub(super) fn method(request: &Request) -> Option<String> {
     let (path, query) = match request.path.split_once('?') {
         Some((path, query)) => (path, format!("?{query}")),
         None => (&*request.path, String::new()),
@@ -55,7 +55,7 @@ pub(crate) fn method(request: &Request) -> Option<String> {
 }
 
 /// Calls the method at `path` as `request` calls its route.
-pub(crate) async fn call<S>(service: S, path: &str, request: &Request) -> Response
+pub(super) async fn call<S>(service: S, path: &str, request: &Request) -> Response
 where
     S: GrpcService<Body>,
     S::Error: Into<StdError>,
@@ -76,11 +76,10 @@ where
             .map(|answer| answer.map(identity))
     };
     match answer {
-        Ok(answer) => Response {
-            status: 200,
-            headers: headers(answer.metadata()),
-            body: answer.into_inner().to_string().into_bytes(),
-        },
+        Ok(answer) => {
+            let metadata = answer.metadata().clone();
+            response(200, &metadata, &answer.into_inner())
+        }
         Err(status) => refused(&status),
     }
 }
@@ -108,11 +107,7 @@ fn refused(status: &Status) -> Response {
     let body = json!({
         "error": error(status, reason), "error_description": status.message(), "reason": reason,
     });
-    Response {
-        status: http,
-        headers: headers(status.metadata()),
-        body: body.to_string().into_bytes(),
-    }
+    response(http, status.metadata(), &body)
 }
 
 /// The name that OAuth has for it, which the challenge says where it has one.
@@ -130,12 +125,22 @@ fn error(status: &Status, reason: &str) -> String {
     }
 }
 
-fn headers(metadata: &MetadataMap) -> Vec<(String, String)> {
+fn response(status: u16, metadata: &MetadataMap, body: &Value) -> Response {
+    let body = body.to_string();
     let mut headers = metadata.clone().into_headers();
-    // That of the body which it is turned back into.
+    // What the status and the body are made of.
+    for name in ["grpc-status", "grpc-message", gatepass_tonic::REASON] {
+        headers.remove(name);
+    }
+    // Those of the body which it is turned back into.
     headers.insert("content-type", HeaderValue::from_static("application/json"));
+    headers.insert("content-length", HeaderValue::from(body.len()));
     let text = |(name, value): (&HeaderName, &HeaderValue)| {
         (name.to_string(), value.to_str().unwrap().to_owned())
     };
-    headers.iter().map(text).collect()
+    Response {
+        status,
+        headers: headers.iter().map(text).collect(),
+        body: body.into_bytes(),
+    }
 }

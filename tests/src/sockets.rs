@@ -1,34 +1,38 @@
 //! Driving an application over sockets, whatever framework listens.
 
-use std::{any::Any, net::SocketAddr, time::Duration};
+use std::{any::Any, fmt, net::SocketAddr, time::Duration};
 
 use async_trait::async_trait;
 use gatepass_testkit::scenario::{Driver, Request, Response, UserChange};
 use reqwest::header::{HeaderName, HeaderValue};
 
-use super::Application;
+use crate::application::World;
 
 /// An application, and the server that carries it until this is dropped.
-pub(crate) struct OverSockets {
-    application: Application,
+pub struct OverSockets {
+    world: Box<dyn World>,
     client: reqwest::Client,
     address: SocketAddr,
     _server: Box<dyn Any + Send + Sync>,
 }
 
 impl OverSockets {
-    /// `server` serves `application` at `address`, and stops when it is dropped.
-    pub(crate) fn new(
-        application: Application,
-        address: SocketAddr,
-        server: impl Any + Send + Sync,
-    ) -> Self {
+    /// `server` serves an application at `address`, and stops when it is dropped.
+    pub fn new(world: impl World, address: SocketAddr, server: impl Any + Send + Sync) -> Self {
         Self {
-            application,
+            world: Box::new(world),
             client: reqwest::Client::new(),
             address,
             _server: Box::new(server),
         }
+    }
+}
+
+impl fmt::Debug for OverSockets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OverSockets")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 
@@ -53,10 +57,10 @@ impl Driver for OverSockets {
     }
 
     async fn pass_time(&self, time: Duration) {
-        self.application.clock.advance(time);
+        self.world.pass_time(time).await;
     }
 
     async fn change_user(&self, name: &str, change: UserChange) {
-        self.application.change_user(name, change).await;
+        self.world.change_user(name, change).await;
     }
 }

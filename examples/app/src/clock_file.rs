@@ -1,0 +1,68 @@
+//! Time out of a file, for tests that let it pass in a process of its own.
+
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use gatepass::{Clock, SystemClock, Timestamp};
+
+/// The time in the file that `EXAMPLE_CLOCK_FILE` names, in milliseconds since 1970; the machine's where it names none.
+#[derive(Clone, Debug)]
+pub(crate) struct ClockFile(Option<Arc<File>>);
+
+#[derive(Debug)]
+struct File {
+    path: PathBuf,
+    first: i64,
+    latest: AtomicI64,
+}
+
+impl ClockFile {
+    pub(crate) fn from_env() -> anyhow::Result<Self> {
+        let Some(path) = std::env::var_os("EXAMPLE_CLOCK_FILE") else {
+            return Ok(Self(None));
+        };
+        let first = fs::read_to_string(&path)?.parse()?;
+        Ok(Self(Some(Arc::new(File {
+            path: path.into(),
+            first,
+            latest: AtomicI64::new(first),
+        }))))
+    }
+}
+
+impl File {
+    fn now(&self) -> i64 {
+        let read = fs::read_to_string(&self.path).ok();
+        match read.and_then(|text| text.parse().ok()) {
+            Some(now) => self.latest.fetch_max(now, Ordering::SeqCst).max(now),
+            None => self.latest.load(Ordering::SeqCst),
+        }
+    }
+}
+
+impl Clock for ClockFile {
+    fn now(&self) -> Timestamp {
+        match &self.0 {
+            Some(file) => Timestamp::from_unix_millis(file.now()),
+            None => SystemClock.now(),
+        }
+    }
+
+    fn monotonic(&self) -> Duration {
+        match &self.0 {
+            // Never at its beginning, so that durations can be taken off it.
+            Some(file) => {
+                let passed = u64::try_from(file.now() - file.first).unwrap_or(0);
+                Duration::from_hours(1) + Duration::from_millis(passed)
+            }
+            None => SystemClock.monotonic(),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The example application but for its framework, as the scenarios want it.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use clap::Parser;
+use example_app::{App, NewUser, Settings, Users};
+use gatepass::{MasterSecret, Scopes, Transport};
+use gatepass_sqlite::SqliteStore;
+use gatepass_testkit::{
+    ManualClock,
+    scenario::{CLIENTS, Setup, USERS, UserChange},
+};
+use tempfile::TempDir;
+
+/// What a scenario does to an application beside sending it requests.
+#[async_trait]
+pub trait World: Send + Sync + 'static {
+    /// Lets time pass for it.
+    async fn pass_time(&self, time: Duration);
+
+    /// Changes one of its users.
+    async fn change_user(&self, name: &str, change: UserChange);
+}
+
+/// The example application over a SQLite file of its own, with the scenarios' users and clock.
+#[derive(Debug)]
+pub struct Application {
+    /// What routes are made of.
+    pub app: App,
+    clock: ManualClock,
+    _directory: TempDir,
+}
+
+impl Application {
+    /// Starts one.
+    pub async fn start(clock: ManualClock, setup: Setup) -> Self {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("gatepass.db");
+        let store = SqliteStore::builder(&path)
+            .clock(clock.clone())
+            .open()
+            .unwrap();
+        let location = format!("sqlite:{}", path.display());
+        let own = ["example", "--store", &location].map(str::to_owned);
+        let settings = Settings::parse_from(own.into_iter().chain(flags(setup)));
+        let secret = MasterSecret::generate().unwrap();
+        let app = App::with_store(&settings, secret, Arc::new(store), clock.clone())
+            .await
+            .unwrap();
+        let users =
+            USERS.map(|(name, password, scope)| NewUser::new(name, password, scope).unwrap());
+        app.users.replace_all(&users).unwrap();
+        Self {
+            app,
+            clock,
+            _directory: directory,
+        }
+    }
+}
+
+#[async_trait]
+impl World for Application {
+    async fn pass_time(&self, time: Duration) {
+        self.clock.advance(time);
+    }
+
+    async fn change_user(&self, name: &str, change: UserChange) {
+        change_user(&self.app.users, name, change).await;
+    }
+}
+
+/// The flags of an application that is set up like this.
+pub(crate) fn flags(setup: Setup) -> Vec<String> {
+    let transport = match setup.transport {
+        Transport::Bearer => "bearer",
+        Transport::Cookie => "cookie",
+        Transport::Both => "both",
+    };
+    let mut flags: Vec<String> = ["--issuer", "https://issuer.test", "--transport", transport]
+        .map(str::to_owned)
+        .into();
+    for (id, secret) in CLIENTS {
+        let client = secret.map_or(id.to_owned(), |secret| format!("{id}:{secret}"));
+        flags.extend(["--client".to_owned(), client]);
+    }
+    if let Some(ttl) = setup.idle_ttl {
+        let ttl = format!("{}s", ttl.as_secs());
+        for flag in ["--idle-ttl", "--recovery"] {
+            flags.extend([flag.to_owned(), ttl.clone()]);
+        }
+    }
+    flags
+}
+
+/// Changes a user, who must exist.
+pub(crate) async fn change_user(users: &Users, name: &str, change: UserChange) {
+    let changed = match change {
+        UserChange::Scope(scope) => users.set_scope(name, Scopes::parse(scope).unwrap()).await,
+        UserChange::Deleted => users.delete(name).await,
+    };
+    assert!(changed.unwrap(), "there is a user {name}");
+}

@@ -1,0 +1,227 @@
+//! Every scenario in every framework, in process and against the example's own program, reply by reply the same.
+
+use std::{fmt, future::Future, path::PathBuf};
+
+use gatepass_testkit::{
+    ManualClock,
+    scenario::{Driver, Scenario, Setup, Transcript, run},
+};
+
+use crate::{
+    frameworks::{actix, axum, tonic, warp},
+    program::Program,
+    sockets::OverSockets,
+};
+
+/// A framework that the example application is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "their names say it")]
+pub enum Framework {
+    Axum,
+    Actix,
+    Warp,
+    Tonic,
+}
+
+/// How an application is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Its service is called.
+    InProcess,
+    /// Its program runs, and is sent requests over sockets.
+    Program,
+}
+
+/// A scenario that is not played.
+#[derive(Clone, Copy, Debug)]
+pub struct Exception {
+    /// Its name.
+    pub scenario: &'static str,
+    /// Where it is not played.
+    pub frameworks: &'static [Framework],
+    /// How it is not played.
+    pub ways: &'static [Way],
+    /// Why.
+    pub reason: &'static str,
+}
+
+/// All scenarios that are not played everywhere.
+pub const EXCEPTIONS: &[Exception] = &[
+    Exception {
+        scenario: "a_missing_guard_is_a_loud_500",
+        frameworks: &Framework::ALL,
+        ways: &[Way::Program],
+        reason: "no route of the program lacks a guard",
+    },
+    // `refusals::a_call_by_cookie_may_change_something` of the tests of tonic is its counterpart.
+    Exception {
+        scenario: "a_request_that_changes_nothing_may_come_from_anywhere",
+        frameworks: &[Framework::Tonic],
+        ways: &Way::ALL,
+        reason: "every call is a POST, so that none is known to change nothing",
+    },
+];
+
+/// Header fields that are not compared, and why not.
+pub const NOT_COMPARED: &[(&str, &str)] = &[(
+    "connection",
+    "a server ends a connection when it likes: actix-web's after each refusal of a body that it has not read",
+)];
+
+/// What came of a scenario in one framework.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// So many replies were the same as in axum, and as the scenario wants them.
+    Same(usize),
+    /// It was not played, for this reason.
+    Excepted(&'static str),
+    /// They were not.
+    Differs(String),
+}
+
+/// What came of a scenario.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The name of the scenario.
+    pub scenario: &'static str,
+    /// By framework and way, each of them.
+    pub outcomes: Vec<(Framework, Way, Outcome)>,
+}
+
+impl Framework {
+    /// All of them, axum first, which the others are compared with.
+    pub const ALL: [Self; 4] = [Self::Axum, Self::Actix, Self::Warp, Self::Tonic];
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Axum => "axum",
+            Self::Actix => "actix",
+            Self::Warp => "warp",
+            Self::Tonic => "tonic",
+        }
+    }
+
+    /// The program that this one's example is, beside the one that runs.
+    fn program(self) -> PathBuf {
+        let own = std::env::current_exe().unwrap();
+        let mut directory = own.parent().unwrap();
+        // Where cargo puts tests.
+        if directory.ends_with("deps") {
+            directory = directory.parent().unwrap();
+        }
+        let name = format!("example-{}-under-test", self.name());
+        directory
+            .join(name)
+            .with_extension(std::env::consts::EXE_EXTENSION)
+    }
+
+    async fn play(self, way: Way, scenario: &Scenario) -> Result<Transcript, String> {
+        let setup = scenario.setup();
+        match way {
+            Way::InProcess => match self {
+                Self::Axum => in_process(axum::in_process, scenario).await,
+                Self::Actix => in_process(actix::in_process, scenario).await,
+                Self::Warp => in_process(warp::in_process, scenario).await,
+                Self::Tonic => in_process(tonic::in_process, scenario).await,
+            },
+            Way::Program => {
+                let program = Program::start(self.program(), setup).await;
+                let address = program.address();
+                if self == Self::Tonic {
+                    let driver = tonic::OverBoth::connect(program, address, ()).await;
+                    transcript(scenario, &driver).await
+                } else {
+                    transcript(scenario, &OverSockets::new(program, address, ())).await
+                }
+            }
+        }
+    }
+}
+
+impl Way {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::InProcess, Self::Program];
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InProcess => "in process",
+            Self::Program => "program",
+        })
+    }
+}
+
+/// Plays a scenario everywhere.
+pub async fn play(scenario: &Scenario) -> Row {
+    let mut outcomes = Vec::new();
+    for way in Way::ALL {
+        let mut expected: Option<Transcript> = None;
+        for framework in Framework::ALL {
+            let outcome = match exception(scenario, framework, way) {
+                Some(exception) => Outcome::Excepted(exception.reason),
+                None => match framework.play(way, scenario).await {
+                    Err(mismatch) => Outcome::Differs(mismatch),
+                    Ok(own) => {
+                        let expected = expected.get_or_insert_with(|| own.clone());
+                        match own.difference(expected) {
+                            Some(difference) => Outcome::Differs(difference),
+                            None => Outcome::Same(own.replies()),
+                        }
+                    }
+                },
+            };
+            outcomes.push((framework, way, outcome));
+        }
+    }
+    Row {
+        scenario: scenario.name(),
+        outcomes,
+    }
+}
+
+/// Plays a scenario everywhere.
+///
+/// # Panics
+///
+/// If it does not hold somewhere, or a reply is not the same as in axum.
+pub async fn hold(scenario: &Scenario) {
+    let mut wrong = String::new();
+    for (framework, way, outcome) in play(scenario).await.outcomes {
+        if let Outcome::Differs(difference) = outcome {
+            wrong.push_str(&format!("{}, {way}: {difference}\n\n", framework.name()));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+async fn in_process<D, F>(
+    start: impl FnOnce(ManualClock, Setup) -> F,
+    scenario: &Scenario,
+) -> Result<Transcript, String>
+where
+    D: Driver,
+    F: Future<Output = D>,
+{
+    let driver = start(ManualClock::new(), scenario.setup()).await;
+    let transcript = transcript(scenario, &driver).await?;
+    // How long a body is, is said by the server, and there is none.
+    Ok(transcript.without_headers(&["content-length"]))
+}
+
+async fn transcript(scenario: &Scenario, driver: &impl Driver) -> Result<Transcript, String> {
+    let played = run(scenario, driver).await;
+    let transcript = played.map_err(|mismatch| mismatch.to_string())?;
+    let names: Vec<_> = NOT_COMPARED.iter().map(|(name, _)| *name).collect();
+    Ok(transcript.without_headers(&names))
+}
+
+fn exception(scenario: &Scenario, framework: Framework, way: Way) -> Option<&'static Exception> {
+    EXCEPTIONS.iter().find(|exception| {
+        exception.scenario == scenario.name()
+            && exception.frameworks.contains(&framework)
+            && exception.ways.contains(&way)
+    })
+}

@@ -1,0 +1,139 @@
+//! The example in actix-web.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    rc::Rc,
+    thread,
+    time::Duration,
+};
+
+use actix_web::{
+    body::MessageBody,
+    dev::{Server, ServerHandle, ServiceResponse},
+    http::{Method, header::HeaderValue},
+    rt::{self, System},
+    test::{self, TestRequest},
+    web,
+};
+use async_trait::async_trait;
+use gatepass_actix::Auth;
+use gatepass_testkit::{
+    ManualClock,
+    scenario::{Driver, Request, Response, Setup, UserChange},
+};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::application::{Application, World};
+
+/// Of a route whose guard was forgotten.
+async fn unguarded(_: Auth) -> &'static str {
+    "this handler must never run"
+}
+
+/// The application, called. actix-web's services stay on the thread that made them, so they have one, and are sent to.
+#[derive(Debug)]
+pub struct InProcess {
+    application: Application,
+    requests: mpsc::UnboundedSender<(Request, oneshot::Sender<Response>)>,
+}
+
+/// Starts it in process.
+pub async fn in_process(clock: ManualClock, setup: Setup) -> InProcess {
+    let application = Application::start(clock, setup).await;
+    let (requests, received) = mpsc::unbounded_channel();
+    let app = application.app.clone();
+    // It ends when nobody can send any more.
+    thread::spawn(move || System::new().block_on(serve(app, received)));
+    InProcess {
+        application,
+        requests,
+    }
+}
+
+async fn serve(
+    app: example_app::App,
+    mut received: mpsc::UnboundedReceiver<(Request, oneshot::Sender<Response>)>,
+) {
+    let app = example_actix::application(&app).route("/unguarded", web::get().to(unguarded));
+    let service = Rc::new(test::init_service(app).await);
+    while let Some((request, answer)) = received.recv().await {
+        let service = Rc::clone(&service);
+        rt::spawn(async move {
+            let response = test::call_service(&*service, made(request).to_request()).await;
+            answer.send(read(response).await).unwrap();
+        });
+    }
+}
+
+fn made(request: Request) -> TestRequest {
+    let mut made = TestRequest::with_uri(&request.path)
+        .method(Method::from_bytes(request.method.as_bytes()).unwrap())
+        .set_payload(request.body);
+    for (name, value) in request.headers {
+        made = made.append_header((name, HeaderValue::from_bytes(&value).unwrap()));
+    }
+    made
+}
+
+async fn read(response: ServiceResponse<impl MessageBody>) -> Response {
+    let headers = response.headers().iter();
+    let headers =
+        headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+    Response {
+        status: response.status().as_u16(),
+        headers: headers.collect(),
+        body: test::read_body(response).await.into(),
+    }
+}
+
+#[async_trait]
+impl Driver for InProcess {
+    async fn send(&self, request: Request) -> Response {
+        let (answer, response) = oneshot::channel();
+        self.requests.send((request, answer)).unwrap();
+        response.await.unwrap()
+    }
+
+    async fn pass_time(&self, time: Duration) {
+        self.application.pass_time(time).await;
+    }
+
+    async fn change_user(&self, name: &str, change: UserChange) {
+        self.application.change_user(name, change).await;
+    }
+}
+
+/// A port of our own.
+pub fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// A server on a thread of its own, until it is dropped.
+#[derive(Debug)]
+pub struct Served {
+    handle: ServerHandle,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Served {
+    /// Runs it.
+    pub fn new(server: Server) -> Self {
+        let handle = server.handle();
+        let thread = thread::spawn(move || System::new().block_on(server).unwrap());
+        Self {
+            handle,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // The command is sent at once; the thread that is joined is what acknowledges it.
+        drop(self.handle.stop(false));
+        let ended = self.thread.take().map(thread::JoinHandle::join);
+        assert!(thread::panicking() || matches!(ended, Some(Ok(()))));
+    }
+}

@@ -1,0 +1,123 @@
+//! The example in tonic: its guarded routes as methods of its service, all else over HTTP.
+
+pub mod calls;
+mod driver;
+pub mod probe;
+
+use std::{any::Any, fmt, net::SocketAddr, time::Duration};
+
+use ::axum::{Router, body::Body};
+use ::tonic::transport::{Channel, Endpoint};
+use async_trait::async_trait;
+use gatepass_testkit::{
+    ManualClock,
+    scenario::{Driver, Request, Response, Setup, UserChange},
+};
+use tokio::{net::TcpListener, task::JoinSet};
+
+pub use self::driver::router;
+use super::call;
+use crate::{
+    application::{Application, World},
+    sockets::OverSockets,
+};
+
+/// The router, called.
+#[derive(Debug)]
+pub struct InProcess {
+    application: Application,
+    router: Router,
+}
+
+/// Starts it in process.
+pub async fn in_process(clock: ManualClock, setup: Setup) -> InProcess {
+    let application = Application::start(clock, setup).await;
+    InProcess {
+        router: router(&application.app),
+        application,
+    }
+}
+
+#[async_trait]
+impl Driver for InProcess {
+    async fn send(&self, request: Request) -> Response {
+        match driver::method(&request) {
+            Some(method) => driver::call(self.router.clone(), &method, &request).await,
+            None => call::<_, Body, _>(self.router.clone(), request).await,
+        }
+    }
+
+    async fn pass_time(&self, time: Duration) {
+        self.application.pass_time(time).await;
+    }
+
+    async fn change_user(&self, name: &str, change: UserChange) {
+        self.application.change_user(name, change).await;
+    }
+}
+
+/// HTTP/1.1 for the endpoints, and one connection of HTTP/2 for all calls.
+pub struct OverBoth {
+    http: OverSockets,
+    /// The connection for calls.
+    pub channel: Channel,
+}
+
+impl OverBoth {
+    /// `server` serves an application at `address`, and stops when it is dropped.
+    pub async fn connect(
+        world: impl World,
+        address: SocketAddr,
+        server: impl Any + Send + Sync,
+    ) -> Self {
+        // HTTP/2 names the host that is asked in the target, and this wins over any field `Host`.
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))
+            .unwrap()
+            .origin("https://service.test".parse().unwrap());
+        Self {
+            http: OverSockets::new(world, address, server),
+            channel: endpoint.connect().await.unwrap(),
+        }
+    }
+}
+
+impl fmt::Debug for OverBoth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("OverBoth").field(&self.http).finish()
+    }
+}
+
+/// Starts it on a socket of this process.
+pub async fn over_sockets(clock: ManualClock, setup: Setup) -> OverBoth {
+    let application = Application::start(clock, setup).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = router(&application.app);
+    // It is aborted when it is dropped.
+    let mut server = JoinSet::new();
+    server.spawn(async move {
+        let for_ever = std::future::pending();
+        example_tonic::serve(router, listener, for_ever)
+            .await
+            .unwrap();
+    });
+    OverBoth::connect(application, address, server).await
+}
+
+#[async_trait]
+impl Driver for OverBoth {
+    async fn send(&self, request: Request) -> Response {
+        match driver::method(&request) {
+            Some(method) => driver::call(self.channel.clone(), &method, &request).await,
+            None => self.http.send(request).await,
+        }
+    }
+
+    async fn pass_time(&self, time: Duration) {
+        self.http.pass_time(time).await;
+    }
+
+    async fn change_user(&self, name: &str, change: UserChange) {
+        self.http.change_user(name, change).await;
+    }
+}

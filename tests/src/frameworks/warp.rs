@@ -1,0 +1,81 @@
+//! The example in warp.
+
+use std::time::Duration;
+
+use ::axum::body::Bytes;
+use ::warp::{Filter, Rejection, Reply};
+use async_trait::async_trait;
+use example_app::App;
+use gatepass_testkit::{
+    ManualClock,
+    scenario::{Driver, Request, Response, Setup, UserChange},
+};
+use gatepass_warp::{Auth, admitted, guarded};
+use http_body_util::Full;
+use tokio::{net::TcpListener, task::JoinSet};
+
+use super::call;
+use crate::{
+    application::{Application, World},
+    sockets::OverSockets,
+};
+
+/// The example's routes, with one whose guard was forgotten.
+pub fn routes(
+    app: &App,
+) -> impl Filter<Extract = (impl Reply + use<>,), Error = Rejection>
++ Clone
++ Send
++ Sync
++ 'static
++ use<> {
+    async fn unguarded(_: Auth) -> &'static str {
+        "this handler must never run"
+    }
+
+    let unguarded = guarded(
+        ::warp::path!("unguarded").and(::warp::get()),
+        admitted(),
+        unguarded,
+    );
+    example_warp::routes(app).or(unguarded)
+}
+
+/// The routes as a service, called.
+#[derive(Debug)]
+pub struct InProcess {
+    application: Application,
+}
+
+/// Starts it in process.
+pub async fn in_process(clock: ManualClock, setup: Setup) -> InProcess {
+    let application = Application::start(clock, setup).await;
+    InProcess { application }
+}
+
+#[async_trait]
+impl Driver for InProcess {
+    async fn send(&self, request: Request) -> Response {
+        let app = &self.application.app;
+        call::<_, Full<Bytes>, _>(example_warp::service(app, routes(app)), request).await
+    }
+
+    async fn pass_time(&self, time: Duration) {
+        self.application.pass_time(time).await;
+    }
+
+    async fn change_user(&self, name: &str, change: UserChange) {
+        self.application.change_user(name, change).await;
+    }
+}
+
+/// Starts its routes alone, by warp's own server.
+pub async fn by_warps_own_server(clock: ManualClock, setup: Setup) -> OverSockets {
+    let application = Application::start(clock, setup).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut server = JoinSet::new();
+    let routes = routes(&application.app);
+    server.spawn(::warp::serve(routes).incoming(listener).run());
+    OverSockets::new(application, address, server)
+}

@@ -1,0 +1,122 @@
+//! The examples' own programs, as processes that take their time from a file.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use example_app::{StoreLocation, Users};
+use gatepass::SystemClock;
+use gatepass_testkit::{
+    ManualClock,
+    scenario::{Setup, USERS, UserChange},
+};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::application::{World, change_user, flags};
+
+/// A program that runs, on files of its own. Killed when dropped.
+#[derive(Debug)]
+pub struct Program {
+    child: Child,
+    address: SocketAddr,
+    time: AtomicI64,
+    directory: TempDir,
+}
+
+impl Program {
+    /// Starts the program and waits until it listens.
+    pub async fn start(program: PathBuf, setup: Setup) -> Self {
+        let started = tokio::task::spawn_blocking(move || Self::run(&program, setup));
+        started.await.unwrap()
+    }
+
+    fn run(program: &Path, setup: Setup) -> Self {
+        let directory = TempDir::new().unwrap();
+        let users = USERS.map(|(username, password, scope)| json!({ "username": username, "password": password, "scope": scope }));
+        let users = serde_json::to_vec(&users).unwrap();
+        fs::write(directory.path().join("users.json"), users).unwrap();
+        let start = ManualClock::START.unix_millis();
+        write_time(directory.path(), start);
+
+        let mut command = Command::new(program);
+        // Settings of the developer's own are not on trial.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("GATEPASS_") {
+                command.env_remove(name);
+            }
+        }
+        let child = command
+            .current_dir(directory.path())
+            .env("EXAMPLE_CLOCK_FILE", CLOCK)
+            .env("RUST_LOG", "error")
+            .args(["--listen", "127.0.0.1:0", "--users", "users.json"])
+            .args(flags(setup))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut child = child.unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+        let mut said = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        stdout.read_line(&mut said).unwrap();
+        let mut stderr = child.stderr.take().unwrap();
+        let Some(address) = said.trim().strip_prefix("Listening on http://") else {
+            stderr.read_to_string(&mut said).unwrap();
+            panic!("{} does not start: {said}", program.display());
+        };
+        let address = address.parse().unwrap();
+        // Whatever it says later must not stop it.
+        std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
+        std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+        Self {
+            child,
+            address,
+            time: AtomicI64::new(start),
+            directory,
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+#[async_trait]
+impl World for Program {
+    async fn pass_time(&self, time: Duration) {
+        let time = i64::try_from(time.as_millis()).unwrap();
+        let now = self.time.fetch_add(time, Ordering::SeqCst) + time;
+        write_time(self.directory.path(), now);
+    }
+
+    async fn change_user(&self, name: &str, change: UserChange) {
+        let store = StoreLocation::Sqlite(self.directory.path().join("gatepass.db"));
+        let users = Users::open(&store, SystemClock).unwrap();
+        change_user(&users, name, change).await;
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may be dead already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const CLOCK: &str = "clock";
+
+/// At once: the program must never read half a number.
+fn write_time(directory: &Path, millis: i64) {
+    let new = directory.join("clock.new");
+    fs::write(&new, millis.to_string()).unwrap();
+    fs::rename(new, directory.join(CLOCK)).unwrap();
+}
