@@ -9,7 +9,7 @@ use std::{
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
 use gatepass::{
     Pass, RequiredScopes,
-    wire::{Admission, Reply},
+    wire::{Inquiry, Rejection},
 };
 use serde::de::DeserializeOwned;
 
@@ -137,9 +137,7 @@ impl FromRequest for Auth {
     type Future = Ready<Result<Self, AuthRejection>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(admitted(request, |admission| {
-            pass(admission).map(|pass| Self(pass.clone()))
-        }))
+        ask(request, |inquiry| Ok(Self(inquiry.pass()?.clone())))
     }
 }
 
@@ -148,9 +146,9 @@ impl FromRequest for MaybeAuth {
     type Future = Ready<Result<Self, AuthRejection>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(admitted(request, |admission| {
-            Ok(Self(admission.pass().ok().cloned()))
-        }))
+        ask(request, |inquiry| {
+            Ok(Self(inquiry.optional_pass()?.cloned()))
+        })
     }
 }
 
@@ -159,15 +157,12 @@ impl<R: RequiredScopes> FromRequest for Scoped<R> {
     type Future = Ready<Result<Self, AuthRejection>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(admitted(request, |admission| {
-            match admission.pass_with::<R>() {
-                Ok(pass) => Ok(Self {
-                    pass: pass.clone(),
-                    required: PhantomData,
-                }),
-                Err(refusal) => Err(AuthRejection::refused(admission, refusal)),
-            }
-        }))
+        ask(request, |inquiry| {
+            Ok(Self {
+                pass: inquiry.pass_with::<R>()?.clone(),
+                required: PhantomData,
+            })
+        })
     }
 }
 
@@ -176,29 +171,16 @@ impl<T: DeserializeOwned> FromRequest for Claims<T> {
     type Future = Ready<Result<Self, AuthRejection>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(admitted(request, |admission| {
-            let claims = pass(admission)?.claims();
-            claims
-                .map(Self)
-                .map_err(|error| AuthRejection::ours(Reply::unfit_claims(&error)))
-        }))
+        ask(request, |inquiry| Ok(Self(inquiry.claims()?)))
     }
 }
 
-fn admitted<T>(
+fn ask<T>(
     request: &HttpRequest,
-    extract: impl FnOnce(&Admission) -> Result<T, AuthRejection>,
-) -> Result<T, AuthRejection> {
-    match request.extensions().get::<Admission>() {
-        Some(admission) => extract(admission),
-        None => Err(AuthRejection::ours(Reply::missing_guard(
-            "gatepass_actix::Gate",
-        ))),
-    }
-}
-
-fn pass(admission: &Admission) -> Result<&Pass, AuthRejection> {
-    admission
-        .pass()
-        .map_err(|refusal| AuthRejection::refused(admission, refusal))
+    question: impl FnOnce(Inquiry<'_>) -> Result<T, Rejection>,
+) -> Ready<Result<T, AuthRejection>> {
+    let extensions = request.extensions();
+    let inquiry = Inquiry::new(extensions.get(), "gatepass_actix::Gate")
+        .at(request.method().as_str(), request.uri().path());
+    ready(question(inquiry).map_err(AuthRejection::from))
 }

@@ -3,48 +3,32 @@
 use std::{error, fmt};
 
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
-use gatepass::{
-    Refusal,
-    wire::{Admission, Reply},
-};
+use gatepass::{Refusal, wire::Rejection};
 
 use crate::convert::response;
 
 /// Why an extractor did not let the handler run. Its response is complete.
 #[derive(Clone, Debug)]
-pub struct AuthRejection {
-    reply: Reply,
-    refusal: Option<Refusal>,
-}
+pub struct AuthRejection(Rejection);
 
 impl AuthRejection {
     /// The refusal, unless it is the application's own mistake: no gate, or claims that do not fit.
     #[must_use]
     pub fn refusal(&self) -> Option<&Refusal> {
-        self.refusal.as_ref()
+        self.0.refusal()
     }
+}
 
-    pub(crate) fn refused(admission: &Admission, refusal: Refusal) -> Self {
-        Self {
-            reply: admission.refusal(&refusal),
-            refusal: Some(refusal),
-        }
-    }
-
-    pub(crate) fn ours(reply: Reply) -> Self {
-        Self {
-            reply,
-            refusal: None,
-        }
+/// For extractors of the application's own.
+impl From<Rejection> for AuthRejection {
+    fn from(rejection: Rejection) -> Self {
+        Self(rejection)
     }
 }
 
 impl fmt::Display for AuthRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.refusal {
-            Some(refusal) => refusal.fmt(f),
-            None => f.write_str("the application cannot tell who is logged in"),
-        }
+        self.0.fmt(f)
     }
 }
 
@@ -56,6 +40,6 @@ impl ResponseError for AuthRejection {
     }
 
     fn error_response(&self) -> HttpResponse {
-        response(self.reply.clone())
+        response(self.0.reply().clone())
     }
 }

@@ -10,7 +10,7 @@ use axum::{
 };
 use gatepass::{
     Pass, Refusal, RequiredScopes,
-    wire::{Admission, Reply},
+    wire::{Inquiry, Rejection},
 };
 use gatepass_tower::response;
 use serde::de::DeserializeOwned;
@@ -116,56 +116,39 @@ pub struct Claims<T>(pub T);
 
 /// Why an extractor did not let the handler run. Its response is complete.
 #[derive(Clone, Debug)]
-pub struct AuthRejection {
-    reply: Reply,
-    refusal: Option<Refusal>,
-}
+pub struct AuthRejection(Rejection);
 
 impl AuthRejection {
     /// The refusal, unless it is the application's own mistake: no gate, or claims that do not fit.
     #[must_use]
     pub fn refusal(&self) -> Option<&Refusal> {
-        self.refusal.as_ref()
+        self.0.refusal()
     }
+}
 
-    fn refused(admission: &Admission, refusal: &Refusal) -> Self {
-        Self {
-            reply: admission.refusal(refusal),
-            refusal: Some(refusal.clone()),
-        }
-    }
-
-    fn ours(reply: Reply) -> Self {
-        Self {
-            reply,
-            refusal: None,
-        }
+/// For extractors of the application's own.
+impl From<Rejection> for AuthRejection {
+    fn from(rejection: Rejection) -> Self {
+        Self(rejection)
     }
 }
 
 impl IntoResponse for AuthRejection {
     fn into_response(self) -> Response {
-        response(self.reply).map(Body::from)
+        response(self.0.into_reply()).map(Body::from)
     }
 }
 
-fn admission(parts: &Parts) -> Result<&Admission, AuthRejection> {
-    let admission = parts.extensions.get::<Admission>();
-    admission.ok_or_else(|| AuthRejection::ours(Reply::missing_guard("gatepass_axum::GateLayer")))
-}
-
-fn pass(parts: &Parts) -> Result<&Pass, AuthRejection> {
-    let admission = admission(parts)?;
-    admission
-        .pass()
-        .map_err(|refusal| AuthRejection::refused(admission, &refusal))
+fn inquiry(parts: &Parts) -> Inquiry<'_> {
+    Inquiry::new(parts.extensions.get(), "gatepass_axum::GateLayer")
+        .at(parts.method.as_str(), parts.uri.path())
 }
 
 impl<S: Sync> FromRequestParts<S> for Auth {
     type Rejection = AuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthRejection> {
-        pass(parts).map(|pass| Self(pass.clone()))
+        Ok(Self(inquiry(parts).pass()?.clone()))
     }
 }
 
@@ -173,7 +156,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for Auth {
     type Rejection = AuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, AuthRejection> {
-        Ok(admission(parts)?.pass().ok().map(|pass| Self(pass.clone())))
+        Ok(inquiry(parts).optional_pass()?.cloned().map(Self))
     }
 }
 
@@ -181,14 +164,10 @@ impl<S: Sync, R: RequiredScopes> FromRequestParts<S> for Scoped<R> {
     type Rejection = AuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthRejection> {
-        let admission = admission(parts)?;
-        match admission.pass_with::<R>() {
-            Ok(pass) => Ok(Self {
-                pass: pass.clone(),
-                required: PhantomData,
-            }),
-            Err(refusal) => Err(AuthRejection::refused(admission, &refusal)),
-        }
+        Ok(Self {
+            pass: inquiry(parts).pass_with::<R>()?.clone(),
+            required: PhantomData,
+        })
     }
 }
 
@@ -196,9 +175,6 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Claims<T> {
     type Rejection = AuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthRejection> {
-        let claims = pass(parts)?.claims();
-        claims
-            .map(Self)
-            .map_err(|error| AuthRejection::ours(Reply::unfit_claims(&error)))
+        Ok(Self(inquiry(parts).claims()?))
     }
 }

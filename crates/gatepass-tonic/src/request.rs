@@ -1,8 +1,8 @@
 //! Who is logged in, from a call's request.
 
 use gatepass::{
-    Error, InternalError, Pass, Refusal, RequiredScopes,
-    wire::{Admission, Reply},
+    Pass, RequiredScopes,
+    wire::{Inquiry, Rejection},
 };
 use gatepass_tower::response;
 use serde::de::DeserializeOwned;
@@ -92,47 +92,28 @@ pub trait RequestAuth: sealed::Sealed {
 
 impl<M> RequestAuth for Request<M> {
     fn pass(&self) -> Result<&Pass, Status> {
-        let admission = admission(self)?;
-        admission
-            .pass()
-            .map_err(|refusal| refused(admission, refusal))
+        inquiry(self).pass().map_err(status)
     }
 
     fn optional_pass(&self) -> Result<Option<&Pass>, Status> {
-        Ok(admission(self)?.pass().ok())
+        inquiry(self).optional_pass().map_err(status)
     }
 
     fn pass_with<R: RequiredScopes>(&self) -> Result<&Pass, Status> {
-        let admission = admission(self)?;
-        admission
-            .pass_with::<R>()
-            .map_err(|refusal| refused(admission, refusal))
+        inquiry(self).pass_with::<R>().map_err(status)
     }
 
     fn claims<T: DeserializeOwned>(&self) -> Result<T, Status> {
-        let claims = self.pass()?.claims();
-        claims.map_err(|error| {
-            let what = InternalError::new("custom claims that do not fit");
-            ours(what, Reply::unfit_claims(&error))
-        })
+        inquiry(self).claims().map_err(status)
     }
 }
 
-fn admission<M>(request: &Request<M>) -> Result<&Admission, Status> {
-    let admission = request.extensions().get::<Admission>();
-    admission.ok_or_else(|| {
-        let reply = Reply::missing_guard("gatepass_tonic::gate");
-        ours(InternalError::new("no guard"), reply)
-    })
+fn inquiry<M>(request: &Request<M>) -> Inquiry<'_> {
+    Inquiry::new(request.extensions().get(), "gatepass_tonic::gate")
 }
 
-fn refused(admission: &Admission, refusal: Refusal) -> Status {
-    let usual = response(admission.refusal(&refusal));
-    told(&Error::Refused(refusal), &usual)
-}
-
-fn ours(error: InternalError, reply: Reply) -> Status {
-    told(&Error::Internal(error), &response(reply))
+fn status(rejection: Rejection) -> Status {
+    told(rejection.error(), &response(rejection.reply().clone()))
 }
 
 mod sealed {

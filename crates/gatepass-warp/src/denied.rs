@@ -1,9 +1,6 @@
 //! Why a request was not let through.
 
-use gatepass::{
-    Error, Refusal, Verifier,
-    wire::{Admission, Reply},
-};
+use gatepass::{Refusal, wire::Rejection};
 use gatepass_tower::response;
 use warp::reply::Response;
 
@@ -24,45 +21,19 @@ use warp::reply::Response;
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a request that was denied must be answered with this"]
-pub struct Denied {
-    reply: Reply,
-    refusal: Option<Refusal>,
-}
+pub struct Denied(pub(crate) Rejection);
 
 impl Denied {
     /// The refusal. None where nobody was refused: we failed to judge, there is no gate, or the claims do
     /// not fit.
     #[must_use]
     pub fn refusal(&self) -> Option<&Refusal> {
-        self.refusal.as_ref()
-    }
-
-    pub(crate) fn by_gate(verifier: &Verifier, error: Error) -> Self {
-        let reply = verifier.refusal(&error);
-        let refusal = match error {
-            Error::Refused(refusal) => Some(refusal),
-            _ => None,
-        };
-        Self { reply, refusal }
-    }
-
-    pub(crate) fn refused(admission: &Admission, refusal: Refusal) -> Self {
-        Self {
-            reply: admission.refusal(&refusal),
-            refusal: Some(refusal),
-        }
-    }
-
-    pub(crate) fn ours(reply: Reply) -> Self {
-        Self {
-            reply,
-            refusal: None,
-        }
+        self.0.refusal()
     }
 }
 
 impl warp::Reply for Denied {
     fn into_response(self) -> Response {
-        response(self.reply).into_response()
+        response(self.0.into_reply()).into_response()
     }
 }

@@ -4,11 +4,9 @@ use std::{fmt, marker::PhantomData};
 
 use gatepass::{
     Pass, RequiredScopes,
-    wire::{Admission, Reply},
+    wire::{Inquiry, Rejection},
 };
 use serde::de::DeserializeOwned;
-
-use crate::Denied;
 
 /// What a gate can extract. Which of these it is, the handler's signature says.
 #[diagnostic::on_unimplemented(
@@ -21,8 +19,8 @@ pub trait FromAdmission: Sized + Send + 'static {
     ///
     /// # Errors
     ///
-    /// [`Denied`] where the handler wants more than its guard.
-    fn from_admission(admission: &Admission) -> Result<Self, Denied>;
+    /// That the handler wants more than its guard.
+    fn from_admission(inquiry: Inquiry<'_>) -> Result<Self, Rejection>;
 }
 
 /// Who is logged in. Behind a gate that is optional, take `Option<Auth>`.
@@ -138,47 +136,35 @@ impl<R: RequiredScopes> fmt::Debug for Scoped<R> {
 )]
 pub struct Claims<T>(pub T);
 
-fn pass(admission: &Admission) -> Result<&Pass, Denied> {
-    admission
-        .pass()
-        .map_err(|refusal| Denied::refused(admission, refusal))
-}
-
 impl FromAdmission for Auth {
-    fn from_admission(admission: &Admission) -> Result<Self, Denied> {
-        pass(admission).map(|pass| Self(pass.clone()))
+    fn from_admission(inquiry: Inquiry<'_>) -> Result<Self, Rejection> {
+        Ok(Self(inquiry.pass()?.clone()))
     }
 }
 
 impl FromAdmission for Option<Auth> {
-    fn from_admission(admission: &Admission) -> Result<Self, Denied> {
-        Ok(admission.pass().ok().map(|pass| Auth(pass.clone())))
+    fn from_admission(inquiry: Inquiry<'_>) -> Result<Self, Rejection> {
+        Ok(inquiry.optional_pass()?.cloned().map(Auth))
     }
 }
 
 impl<R: RequiredScopes> FromAdmission for Scoped<R> {
-    fn from_admission(admission: &Admission) -> Result<Self, Denied> {
-        match admission.pass_with::<R>() {
-            Ok(pass) => Ok(Self {
-                pass: pass.clone(),
-                required: PhantomData,
-            }),
-            Err(refusal) => Err(Denied::refused(admission, refusal)),
-        }
+    fn from_admission(inquiry: Inquiry<'_>) -> Result<Self, Rejection> {
+        Ok(Self {
+            pass: inquiry.pass_with::<R>()?.clone(),
+            required: PhantomData,
+        })
     }
 }
 
 impl<T: DeserializeOwned + Send + 'static> FromAdmission for Claims<T> {
-    fn from_admission(admission: &Admission) -> Result<Self, Denied> {
-        let claims = pass(admission)?.claims();
-        claims
-            .map(Self)
-            .map_err(|error| Denied::ours(Reply::unfit_claims(&error)))
+    fn from_admission(inquiry: Inquiry<'_>) -> Result<Self, Rejection> {
+        Ok(Self(inquiry.claims()?))
     }
 }
 
 impl<A: FromAdmission, B: FromAdmission> FromAdmission for (A, B) {
-    fn from_admission(admission: &Admission) -> Result<Self, Denied> {
-        Ok((A::from_admission(admission)?, B::from_admission(admission)?))
+    fn from_admission(inquiry: Inquiry<'_>) -> Result<Self, Rejection> {
+        Ok((A::from_admission(inquiry)?, B::from_admission(inquiry)?))
     }
 }

@@ -4,7 +4,7 @@ use std::{convert::Infallible, future::ready, sync::Arc};
 
 use gatepass::{
     Demand, Verifier,
-    wire::{Admission, Reply},
+    wire::{Admission, Inquiry},
 };
 use warp::{Filter, Rejection, filters::BoxedFilter, reject::Reject};
 
@@ -67,10 +67,9 @@ pub fn gate_with<A: FromAdmission>(
         let gate = Arc::clone(&gate);
         async move {
             let (verifier, demand) = &*gate;
-            match verifier.guard(&head.view(), demand).await {
-                Ok(admission) => A::from_admission(&admission),
-                Err(error) => Err(Denied::by_gate(verifier, error)),
-            }
+            let admitted = verifier.guard(&head.view(), demand).await;
+            let admission = admitted.map_err(|error| Denied(verifier.rejection(error)))?;
+            extract(Some(&admission), &head)
         }
     })
 }
@@ -79,12 +78,16 @@ pub fn gate_with<A: FromAdmission>(
 /// answer is 500, and the log says why.
 pub fn admitted<A: FromAdmission>()
 -> impl Filter<Extract = (Result<A, Denied>,), Error = Infallible> + Copy + Send + Sync + 'static {
-    warp::ext::optional::<Admission>().map(|admission: Option<Admission>| match admission {
-        Some(admission) => A::from_admission(&admission),
-        None => Err(Denied::ours(Reply::missing_guard(
-            "gatepass_warp::GateLayer",
-        ))),
-    })
+    warp::ext::optional::<Admission>()
+        .and(head())
+        .map(|admission: Option<Admission>, head: Head| extract(admission.as_ref(), &head))
+}
+
+fn extract<A: FromAdmission>(admission: Option<&Admission>, head: &Head) -> Result<A, Denied> {
+    let view = head.view();
+    let inquiry =
+        Inquiry::new(admission, "gatepass_warp::GateLayer").at(view.method(), view.path());
+    A::from_admission(inquiry).map_err(Denied)
 }
 
 /// A gate before a filter that may reject, such as one that reads the body: only where the gate lets the

@@ -11,6 +11,7 @@ mod credentials;
 mod csrf;
 mod endpoints;
 mod head;
+mod inquiry;
 mod refusal;
 mod reply;
 
@@ -20,6 +21,7 @@ pub use self::{
     client::Client,
     endpoints::{Delivery, Endpoints, EndpointsBuilder},
     head::{Admission, Field, RequestHead},
+    inquiry::{Inquiry, Rejection},
     refusal::{Surface, refuse},
     reply::Reply,
 };

@@ -250,8 +250,8 @@ fn is_anonymous(source: Source, refusal: &Refusal) -> bool {
 
 /// What a guard puts into a request's extensions: the pass, or why there is none.
 ///
-/// An extractor that finds no admission at all has no guard before it, and must answer with
-/// [`Reply::missing_guard`].
+/// Extractors ask it by an [`Inquiry`](super::Inquiry), since one that finds no admission at all has no guard
+/// before it.
 #[derive(Clone, Debug)]
 pub struct Admission {
     outcome: Result<Pass, Refusal>,

@@ -85,29 +85,6 @@ impl Reply {
         self
     }
 
-    /// What an extractor answers that finds no guard before it: 500, never the handler. The log
-    /// names the mistake, the client learns nothing of it.
-    #[must_use]
-    pub fn missing_guard(guard: &'static str) -> Self {
-        tracing::error!(
-            target: "gatepass", guard,
-            "guard.missing: a handler asks who is logged in, but no gatepass guard is in front of it"
-        );
-        Self::internal()
-    }
-
-    /// What an extractor answers where a pass's custom claims do not fit the type that the handler
-    /// wants: 500, since the application wrote both.
-    #[must_use]
-    pub fn unfit_claims(error: &serde_json::Error) -> Self {
-        // The category and the place, and not the text, which may quote a claim.
-        tracing::error!(
-            target: "gatepass", category = ?error.classify(),
-            "claims.unfit: the custom claims of a token do not fit the type that a handler wants"
-        );
-        Self::internal()
-    }
-
     /// What an adapter answers where the application has read the body of a request to an endpoint before
     /// the request came there: 500, since it cannot be read twice.
     #[must_use]
