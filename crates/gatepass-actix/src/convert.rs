@@ -1,14 +1,21 @@
 //! Between actix-web's types and the core's plain ones.
 
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
 use actix_web::{
     HttpResponse,
-    body::BoxBody,
+    body::{BodySize, BoxBody, MessageBody},
     dev,
     http::{
         StatusCode,
-        header::{HeaderName, HeaderValue, SET_COOKIE},
+        header::{CONTENT_LENGTH, HeaderName, HeaderValue, SET_COOKIE},
         uri::Authority,
     },
+    web::Bytes,
 };
 use gatepass::wire::{Reply, RequestHead};
 
@@ -38,5 +45,29 @@ pub(crate) fn response(reply: Reply) -> HttpResponse {
             response.headers_mut().append(name, value);
         }
     }
-    response.set_body(BoxBody::new(reply.into_body()))
+    // The length of a body that is left out, which actix-web takes from the body alone.
+    let length = response.headers_mut().remove(CONTENT_LENGTH).next();
+    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    response.set_body(match length {
+        Some(length) => BoxBody::new(LeftOut(length)),
+        None => BoxBody::new(reply.into_body()),
+    })
+}
+
+/// A body of this length that is not sent, since it answers a `HEAD`.
+struct LeftOut(u64);
+
+impl MessageBody for LeftOut {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.0)
+    }
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Infallible>>> {
+        Poll::Ready(None)
+    }
 }

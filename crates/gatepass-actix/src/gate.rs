@@ -36,9 +36,9 @@ use crate::convert::{head, response};
 ///
 /// # Deployment caveat
 ///
-/// Middleware guards what it is put around: that of an app or a scope also guards the paths below it
-/// that do not exist, so that strangers get 401 there and not 404. That of a resource also guards the
-/// methods that it does not have.
+/// Middleware guards what it is put around. That of a route guards what the route answers, so that strangers
+/// get 404 and 405 where there is nothing, as anybody does. That of a resource also guards the methods
+/// that it does not have, and that of an app or a scope the paths below it that do not exist: 401 there.
 ///
 /// # Example
 ///
@@ -56,8 +56,8 @@ use crate::convert::{head, response};
 /// let gate = Gate::new(verifier);
 /// let recently = gate.clone().max_age(Duration::from_secs(300));
 /// let app = App::new()
-///     .service(web::resource("/me").wrap(gate).get(me))
-///     .service(web::resource("/transfer").wrap(recently).post(me));
+///     .route("/me", web::get().to(me).wrap(gate))
+///     .route("/transfer", web::post().to(me).wrap(recently));
 /// # let _ = app;
 /// # }
 /// ```

@@ -50,7 +50,7 @@
 //! let gate = Gate::new(authority.verifier().clone());
 //! let endpoints = Endpoints::builder(authority).build()?;
 //! let app = App::new()
-//!     .service(web::resource("/me").wrap(gate).get(me))
+//!     .route("/me", web::get().to(me).wrap(gate))
 //!     .configure(configure(endpoints));
 //!
 //! let app = test::init_service(app).await;

@@ -1,6 +1,8 @@
 //! Revocable login sessions for [axum]: a guard layer, extractors, and the routes of gatepass.
 //!
-//! * [`GateLayer`] guards routes. Put it on with `route_layer`, so that unknown paths are still 404.
+//! * [`GateLayer`] guards routes. Put it on with `route_layer`, so that unknown paths are still 404: that of a
+//!   `Router`, around all its routes and the methods that they do not have, or that of one `get(…)` or `post(…)`,
+//!   which leaves other methods 405.
 //! * [`Auth`] in a handler's signature is who is logged in; `Option<Auth>` behind a gate that is
 //!   [`optional`](GateLayer::optional). [`Scoped`] requires scopes, [`Claims`] is the custom claims.
 //! * [`routes`] are login, refresh, logout and the list of sessions; [`issued`] answers a login that the

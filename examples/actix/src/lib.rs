@@ -4,14 +4,15 @@ use std::{future::ready, time::Duration};
 
 use actix_cors::Cors;
 use actix_web::{
-    App, Error, HttpMessage, HttpResponse,
+    App, Error, HttpMessage, HttpResponse, Route,
     body::MessageBody,
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
     error::ErrorServiceUnavailable,
+    guard::{Any, Get, Head},
     http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderName, HeaderValue},
     middleware::{Next, from_fn},
     rt::time::timeout,
-    web::{Html, Json, ServiceConfig, resource},
+    web::{Html, Json, ServiceConfig, post, resource, route},
 };
 use gatepass::{RequiredScopes, Staleness};
 use gatepass_actix::{Auth, Gate, MaybeAuth, Scoped};
@@ -58,21 +59,27 @@ pub fn application(
 
 fn routes(app: &example_app::App, config: &mut ServiceConfig) {
     let page = app.page().to_owned();
-    // A gate of its own for each resource, so that unknown paths are still 404.
+    // A gate for each route, which may demand more, or less. It comes after path and method: unknown ones
+    // are 404 and 405 to strangers, too.
     let gate = Gate::new(app.authority.verifier().clone());
     let recently = gate.clone().max_age(RECENT);
     let strictly = gate.clone().staleness(Staleness::Strict);
-    let optional = gate.clone().optional();
+    let optionally = gate.clone().optional();
     config
-        .service(resource("/").get(move || ready(Html::new(page.clone()))))
-        .service(resource("/health").get(HttpResponse::Ok))
-        .service(resource("/me").wrap(gate.clone()).get(me))
-        .service(resource("/profile").wrap(gate.clone()).post(me))
-        .service(resource("/admin").wrap(gate).get(admin))
-        .service(resource("/transfer").wrap(recently).post(me))
-        .service(resource("/strict").wrap(strictly).get(me))
-        .service(resource("/maybe").wrap(optional).get(maybe))
+        .service(resource("/").route(get().to(move || ready(Html::new(page.clone())))))
+        .service(resource("/health").route(get().to(HttpResponse::Ok)))
+        .service(resource("/me").route(get().to(me).wrap(gate.clone())))
+        .service(resource("/profile").route(post().to(me).wrap(gate.clone())))
+        .service(resource("/admin").route(get().to(admin).wrap(gate)))
+        .service(resource("/transfer").route(post().to(me).wrap(recently)))
+        .service(resource("/strict").route(get().to(me).wrap(strictly)))
+        .service(resource("/maybe").route(get().to(maybe).wrap(optionally)))
         .configure(gatepass_actix::configure(app.endpoints.clone()));
+}
+
+/// To actix-web, `HEAD` is a method like any other.
+fn get() -> Route {
+    route().guard(Any(Get()).or(Head()))
 }
 
 async fn me(Auth(pass): Auth) -> Json<Value> {

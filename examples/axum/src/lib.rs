@@ -42,26 +42,22 @@ impl RequiredScopes for Admin {
 
 /// The whole application.
 pub fn router(app: &App) -> Router {
+    // A gate for each route, which may demand more, or less. It comes after path and method: unknown ones
+    // are 404 and 405 to strangers, too.
     let gate = GateLayer::new(app.authority.verifier().clone());
-
-    // One gate for a group. With `route_layer`, unknown paths are still 404.
-    let logged_in = Router::new()
-        .route("/me", get(me))
-        .route("/profile", post(me))
-        .route("/admin", get(admin))
-        .route_layer(gate.clone());
-
-    // A gate of its own for each route that demands more, or less.
     let recently = gate.clone().max_age(RECENT);
     let strictly = gate.clone().staleness(Staleness::Strict);
+    let optionally = gate.clone().optional();
     let page = app.page().to_owned();
     let routes = Router::new()
         .route("/", get(async || Html(page)))
         .route("/health", get(StatusCode::OK))
+        .route("/me", get(me).route_layer(gate.clone()))
+        .route("/profile", post(me).route_layer(gate.clone()))
+        .route("/admin", get(admin).route_layer(gate))
         .route("/transfer", post(me).route_layer(recently))
         .route("/strict", get(me).route_layer(strictly))
-        .route("/maybe", get(maybe).route_layer(gate.optional()))
-        .merge(logged_in)
+        .route("/maybe", get(maybe).route_layer(optionally))
         .merge(gatepass_axum::routes(app.endpoints.clone()));
     with_middleware(app, routes)
 }

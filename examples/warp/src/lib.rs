@@ -3,12 +3,12 @@
 mod middleware;
 mod serve;
 
-use std::time::Duration;
+use std::{future::ready, time::Duration};
 
 use example_app::App;
 use gatepass::{Demand, RequiredScopes, Staleness};
 use gatepass_warp::{Auth, Scoped, gate, gate_with, guarded};
-use warp::{Filter, Rejection, Reply, http::StatusCode, reply};
+use warp::{Filter, Rejection, Reply, http::StatusCode, path::FullPath, reject, reply};
 
 pub use self::{middleware::service, serve::serve};
 
@@ -52,14 +52,46 @@ pub fn routes(
     let anybody = gate_with(verifier(), Demand::new().optional());
     let maybe_route = guarded(warp::path!("maybe").and(get()), anybody, maybe);
 
-    home.or(health)
+    let own = home
+        .or(health)
         .or(me_route)
         .or(profile)
         .or(admin_route)
         .or(transfer)
         .or(strict)
         .or(maybe_route)
+        .or(wrong_method());
+    to_the_letter()
+        .and(own)
         .or(gatepass_warp::routes(app.endpoints.clone()))
+}
+
+/// Not `/me/`, which `path!("me")` matches, too.
+fn to_the_letter() -> impl Filter<Extract = (), Error = Rejection> + Copy + Send + Sync + 'static {
+    warp::path::full()
+        .and_then(|path: FullPath| {
+            let slash = path.as_str().len() > 1 && path.as_str().ends_with('/');
+            ready(if slash {
+                Err(reject::not_found())
+            } else {
+                Ok(())
+            })
+        })
+        .untuple_one()
+}
+
+/// The answer with the right methods where all else has refused the request's: warp's own has none.
+fn wrong_method()
+-> impl Filter<Extract = (impl Reply,), Error = Rejection> + Copy + Send + Sync + 'static {
+    warp::path::full().and_then(|path: FullPath| {
+        let allowed = match path.as_str() {
+            "/" | "/health" | "/me" | "/admin" | "/strict" | "/maybe" => Ok("GET, HEAD"),
+            "/profile" | "/transfer" => Ok("POST"),
+            _ => Err(reject::not_found()),
+        };
+        let status = StatusCode::METHOD_NOT_ALLOWED;
+        ready(allowed.map(|methods| reply::with_header(status, "allow", methods)))
+    })
 }
 
 /// To warp, `HEAD` is a method like any other.

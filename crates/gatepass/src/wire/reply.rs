@@ -79,10 +79,13 @@ impl Reply {
         self
     }
 
-    /// The same head without the body, as `HEAD` wants it.
+    /// The same head without the body, as `HEAD` wants it: a length that is said is that of the body
+    /// which a `GET` would get (RFC 9110 §8.6).
     pub(super) fn without_body(mut self) -> Self {
-        self.body = Vec::new();
-        self
+        match std::mem::take(&mut self.body).len() {
+            0 => self,
+            length => self.header("content-length", length.to_string()),
+        }
     }
 
     /// What an adapter answers where the application has read the body of a request to an endpoint before
