@@ -12,6 +12,8 @@ mod pages;
 mod secrets;
 mod settings;
 mod start;
+#[cfg(feature = "tower")]
+pub mod tower;
 mod users;
 
 pub use self::{
