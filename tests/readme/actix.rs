@@ -1,0 +1,20 @@
+use std::net::TcpListener;
+
+use actix_web::{App, HttpServer, web};
+use gatepass::{Authority, wire::Endpoints};
+use gatepass_actix::{Auth, Gate, configure};
+
+async fn me(Auth(pass): Auth) -> String {
+    format!("you are {}", pass.subject())
+}
+
+async fn serve(listener: TcpListener, authority: Authority) -> Result<(), Box<dyn std::error::Error>> {
+    let gate = Gate::new(authority.verifier().clone());
+    let endpoints = Endpoints::builder(authority).build()?;
+    let server = HttpServer::new(move || {
+        App::new()
+            .route("/me", web::get().to(me).wrap(gate.clone()))
+            .configure(configure(endpoints.clone()))
+    });
+    Ok(server.listen(listener)?.run().await?)
+}

@@ -1,0 +1,34 @@
+use gatepass::{
+    AuthenticationError, Authenticator, Authority, Credentials, Device, Grant, MasterSecret, Reread,
+    Session, Subject, async_trait,
+};
+use gatepass_sqlite::SqliteStore;
+
+struct Users; // yours: a table with argon2id hashes, see examples/app/src/users.rs
+
+#[async_trait]
+impl Authenticator for Users {
+    async fn authenticate(
+        &self,
+        login: &Credentials,
+        _: &Device,
+    ) -> Result<Grant, AuthenticationError> {
+        match (login.username(), login.password()) {
+            ("alice", "wonderland") => Ok(Grant::new(Subject::new("alice")?)),
+            _ => Err(AuthenticationError::BadCredentials),
+        }
+    }
+
+    async fn reread(&self, _: &Session) -> Result<Reread, AuthenticationError> {
+        Ok(Reread::Unchanged) // or Changed(grant), or Gone: asked before each refresh
+    }
+}
+
+async fn authority(secret: &[u8], file: &str) -> Result<Authority, Box<dyn std::error::Error>> {
+    let secret = MasterSecret::from_bytes(secret)?; // openssl rand -hex 64
+    let store = SqliteStore::open(file)?;
+    Ok(Authority::builder("https://shop.example", "shop-api", secret, store)
+        .authenticator(Users)
+        .build()
+        .await?)
+}

@@ -1,0 +1,158 @@
+//! The code on the README's page is what stands in `tests/readme`, and it logs in and knows who is there.
+
+#![expect(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::allow_attributes_without_reason,
+    reason = "a test fails by panicking; generated code is public and gives no reasons"
+)]
+
+use std::{net::SocketAddr, thread};
+
+use gatepass::Authority;
+use reqwest::Client;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, task::JoinSet};
+use tonic::{client::Grpc, codegen::http::uri::PathAndQuery, transport::Endpoint};
+use tonic_prost::ProstCodec;
+
+mod authority {
+    include!("../readme/authority.rs");
+
+    pub(crate) async fn start(file: &str) -> Authority {
+        let secret = [7; 64];
+        authority(&secret, file).await.unwrap()
+    }
+}
+
+/// A file's `serve`, which is private there, as it is on the page.
+macro_rules! served {
+    ($module:ident, $file:literal) => {
+        mod $module {
+            include!($file);
+
+            pub(crate) async fn start(listener: TcpListener, authority: Authority) {
+                serve(listener, authority).await.unwrap();
+            }
+        }
+    };
+}
+
+served!(in_axum, "../readme/axum.rs");
+served!(in_actix, "../readme/actix.rs");
+served!(in_warp, "../readme/warp.rs");
+served!(in_tonic, "../readme/tonic.rs");
+
+#[test]
+fn the_page_shows_the_code_that_is_run() {
+    let page = include_str!("../../README.md");
+    let files = [
+        include_str!("../readme/authority.rs"),
+        include_str!("../readme/axum.rs"),
+        include_str!("../readme/actix.rs"),
+        include_str!("../readme/warp.rs"),
+        include_str!("../readme/tonic.rs"),
+    ];
+    for file in files {
+        let block = format!("```rust\n{file}```\n");
+        assert!(page.contains(&block), "not on the page:\n{block}");
+    }
+    assert_eq!(page.matches("```rust\n").count(), files.len());
+}
+
+#[tokio::test]
+async fn the_code_for_axum_knows_who_has_logged_in() {
+    let service = Service::start().await;
+    let (listener, address) = listener().await;
+    let mut server = JoinSet::new();
+    server.spawn(in_axum::start(listener, service.authority.clone()));
+    service.knows_alice(address).await;
+}
+
+#[tokio::test]
+async fn the_code_for_actix_web_knows_who_has_logged_in() {
+    let service = Service::start().await;
+    let (listener, address) = listener().await;
+    let listener = listener.into_std().unwrap();
+    let authority = service.authority.clone();
+    // It ends with the test.
+    thread::spawn(|| actix_web::rt::System::new().block_on(in_actix::start(listener, authority)));
+    service.knows_alice(address).await;
+}
+
+#[tokio::test]
+async fn the_code_for_warp_knows_who_has_logged_in() {
+    let service = Service::start().await;
+    let (listener, address) = listener().await;
+    let mut server = JoinSet::new();
+    server.spawn(in_warp::start(listener, service.authority.clone()));
+    service.knows_alice(address).await;
+}
+
+#[tokio::test]
+async fn the_code_for_tonic_knows_who_has_logged_in() {
+    let service = Service::start().await;
+    let (listener, address) = listener().await;
+    let mut server = JoinSet::new();
+    server.spawn(in_tonic::start(listener, service.authority.clone()));
+    let bearer = service.log_in(address).await;
+    let endpoint: Endpoint = format!("http://{address}").parse().unwrap();
+    let mut client = Grpc::new(endpoint.connect().await.unwrap());
+    let mut me = async |bearer: Option<&str>| {
+        let mut request = tonic::Request::new(());
+        if let Some(bearer) = bearer {
+            let metadata = request.metadata_mut();
+            metadata.insert("authorization", bearer.parse().unwrap());
+        }
+        client.ready().await.unwrap();
+        let path = PathAndQuery::from_static("/shop.Shop/Me");
+        client
+            .unary(request, path, ProstCodec::<(), String>::default())
+            .await
+    };
+    let answer = me(Some(&bearer)).await.unwrap();
+    assert_eq!(answer.into_inner(), "you are alice");
+    let refused = me(None).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::Unauthenticated);
+}
+
+/// The authority on the page, and a client.
+struct Service {
+    authority: Authority,
+    client: Client,
+    _directory: TempDir,
+}
+
+impl Service {
+    async fn start() -> Self {
+        let directory = TempDir::new().unwrap();
+        let file = directory.path().join("gatepass.db");
+        Self {
+            authority: authority::start(file.to_str().unwrap()).await,
+            client: Client::new(),
+            _directory: directory,
+        }
+    }
+
+    async fn knows_alice(&self, address: SocketAddr) {
+        let bearer = self.log_in(address).await;
+        let me = || self.client.get(format!("http://{address}/me"));
+        let answer = me().header("authorization", bearer).send().await.unwrap();
+        assert_eq!(answer.text().await.unwrap(), "you are alice");
+        assert_eq!(me().send().await.unwrap().status(), 401);
+    }
+
+    async fn log_in(&self, address: SocketAddr) -> String {
+        let request = self.client.post(format!("http://{address}/auth/login"));
+        let request = request.json(&json!({ "username": "alice", "password": "wonderland" }));
+        let answer: Value = request.send().await.unwrap().json().await.unwrap();
+        format!("Bearer {}", answer["access_token"].as_str().unwrap())
+    }
+}
+
+async fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
