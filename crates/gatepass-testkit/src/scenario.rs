@@ -13,6 +13,7 @@
 //! | `POST /transfer` | an authentication at most 300 s old | 200 |
 //! | `GET /strict` | an access token, the store asked | 200 |
 //! | `GET /maybe` | nothing | 200, `{"subject": … or null}` |
+//! | `GET /openapi.json` | nothing | 200, its [endpoints described](gatepass::wire::Endpoints::openapi) |
 //! | `GET /unguarded` | its handler wants to know who is logged in, and nobody has put a guard before it | 500 |
 //!
 //! Its issuer and realm are `https://issuer.test`, its lifetimes and windows the defaults, and its
@@ -23,6 +24,7 @@
 mod clients;
 mod cookies;
 mod cross_site;
+mod describing;
 mod discovery;
 mod guarding;
 mod introspection;
@@ -51,6 +53,7 @@ pub use self::{
     clients::*,
     cookies::*,
     cross_site::*,
+    describing::*,
     discovery::*,
     guarding::*,
     introspection::*,

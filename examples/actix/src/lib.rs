@@ -59,6 +59,11 @@ pub fn application(
 
 fn routes(app: &example_app::App, config: &mut ServiceConfig) {
     let page = app.page().to_owned();
+    let openapi = app.openapi().to_owned();
+    let openapi = move || {
+        let mut json = HttpResponse::Ok();
+        ready(json.content_type("application/json").body(openapi.clone()))
+    };
     // A gate for each route, which may demand more, or less. It comes after path and method: unknown ones
     // are 404 and 405 to strangers, too.
     let gate = Gate::new(app.authority.verifier().clone());
@@ -67,6 +72,7 @@ fn routes(app: &example_app::App, config: &mut ServiceConfig) {
     let optionally = gate.clone().optional();
     config
         .service(resource("/").route(get().to(move || ready(Html::new(page.clone())))))
+        .service(resource("/openapi.json").route(get().to(openapi)))
         .service(resource("/health").route(get().to(HttpResponse::Ok)))
         .service(resource("/me").route(get().to(me).wrap(gate.clone())))
         .service(resource("/profile").route(post().to(me).wrap(gate.clone())))

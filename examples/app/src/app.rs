@@ -30,6 +30,7 @@ pub struct App {
     pub trusted_origins: Vec<String>,
     transport: Transport,
     page: Arc<str>,
+    openapi: Arc<str>,
 }
 
 impl App {
@@ -106,6 +107,7 @@ impl App {
             trusted_origins: settings.trusted_origins.clone(),
             transport: settings.transport,
             page: page.into(),
+            openapi: endpoints.openapi().into(),
             endpoints,
             authority,
             users,
@@ -144,6 +146,13 @@ impl App {
     #[must_use]
     pub fn page(&self) -> &str {
         &self.page
+    }
+
+    /// What `GET /openapi.json` answers: the endpoints as OpenAPI describes them, in JSON. Of routes of its own an
+    /// application would say here, too, what they are.
+    #[must_use]
+    pub fn openapi(&self) -> &str {
+        &self.openapi
     }
 }
 

@@ -34,8 +34,11 @@ pub fn router(app: &App) -> Router {
     let strictly = gate.clone().staleness(Staleness::Strict);
     let optionally = gate.clone().optional();
     let page = app.page().to_owned();
+    let openapi = app.openapi().to_owned();
+    let json = [(CONTENT_TYPE, "application/json")];
     let routes = Router::new()
         .route("/", get(async || Html(page)))
+        .route("/openapi.json", get(async move || (json, openapi)))
         .route("/health", get(StatusCode::OK))
         .route("/me", get(me).route_layer(gate.clone()))
         .route("/profile", post(me).route_layer(gate.clone()))

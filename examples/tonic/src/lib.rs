@@ -1,14 +1,14 @@
 //! The example application in [tonic]: what an application of your own would write.
 //!
 //! The routes of the other examples are the methods of one gRPC service; login, refresh and logout are the same HTTP
-//! endpoints, on the same port.
+//! endpoints, on the same port, with the description of them.
 
 mod middleware;
 mod service;
 
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Router, http::header::CONTENT_TYPE, routing::get};
 use example_app::App;
 use gatepass::Staleness;
 use gatepass_tonic::gate;
@@ -61,7 +61,10 @@ pub fn router(app: &App) -> Router {
         .route_service(&path("Maybe"), optionally.layer(account.clone()))
         .route_service(&path("Health"), account.clone())
         .route_service(&path("{*method}"), gate.layer(account));
-    let endpoints = gatepass_axum::routes(app.endpoints.clone());
+    let openapi = app.openapi().to_owned();
+    let json = [(CONTENT_TYPE, "application/json")];
+    let endpoints = gatepass_axum::routes(app.endpoints.clone())
+        .route("/openapi.json", get(async move || (json, openapi)));
     middleware::around(
         app,
         middleware::of_methods(methods).merge(middleware::of_endpoints(endpoints)),

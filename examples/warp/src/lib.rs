@@ -8,7 +8,12 @@ use std::{future::ready, time::Duration};
 use example_app::App;
 use gatepass::{Demand, RequiredScopes, Staleness};
 use gatepass_warp::{Auth, Scoped, gate, gate_with, guarded};
-use warp::{Filter, Rejection, Reply, http::StatusCode, path::FullPath, reject, reply};
+use warp::{
+    Filter, Rejection, Reply,
+    http::{StatusCode, header::CONTENT_TYPE},
+    path::FullPath,
+    reject, reply,
+};
 
 pub use self::{middleware::service, serve::serve};
 
@@ -36,6 +41,10 @@ pub fn routes(
     let home = warp::path::end()
         .and(get())
         .map(move || reply::html(page.clone()));
+    let openapi = app.openapi().to_owned();
+    let openapi = warp::path!("openapi.json")
+        .and(get())
+        .map(move || reply::with_header(openapi.clone(), CONTENT_TYPE, "application/json"));
     let health = warp::path!("health").and(get()).map(|| StatusCode::OK);
 
     // Paths and methods come before the gate: unknown ones are still 404 and 405.
@@ -53,6 +62,7 @@ pub fn routes(
     let maybe_route = guarded(warp::path!("maybe").and(get()), anybody, maybe);
 
     let own = home
+        .or(openapi)
         .or(health)
         .or(me_route)
         .or(profile)

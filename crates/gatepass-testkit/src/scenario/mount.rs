@@ -183,6 +183,8 @@ macro_rules! with_scenarios {
         seed_auto_login
         seed_token_endpoint
         seed_logout_allow_list
+
+        the_endpoints_are_described
         }
     };
 }
