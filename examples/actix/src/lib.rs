@@ -26,6 +26,8 @@ const RECENT: Duration = Duration::from_secs(300);
 /// say what was wrong.
 const TIMEOUT: Duration = Duration::from_secs(15);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What Swagger UI sends along with its logins.
+const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
 /// What an administrator's token allows.
 struct Admin;
@@ -103,7 +105,7 @@ async fn maybe(MaybeAuth(pass): MaybeAuth) -> Json<Value> {
 fn cors(trusted: &[String]) -> Cors {
     let cors = Cors::default()
         .allowed_methods(["GET", "POST", "DELETE"])
-        .allowed_headers([AUTHORIZATION, CONTENT_TYPE]);
+        .allowed_headers([AUTHORIZATION, CONTENT_TYPE, X_REQUESTED_WITH]);
     if trusted.is_empty() {
         // Any page of any origin may call: without credentials being allowed there are no cookies that
         // it could misuse.

@@ -22,6 +22,8 @@ use crate::App;
 /// say what was wrong.
 const TIMEOUT: Duration = Duration::from_secs(15);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What Swagger UI sends along with its logins.
+const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
 /// Gives an id to each request that brings none.
 pub fn identify() -> SetRequestIdLayer<MakeRequestUuid> {
@@ -55,7 +57,7 @@ pub fn log_response() -> DefaultOnResponse {
 pub fn cors(app: &App) -> CorsLayer {
     let cors = CorsLayer::new()
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE]);
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE, X_REQUESTED_WITH]);
     if app.trusted_origins.is_empty() {
         // Any page of any origin may call: without credentials being allowed there are no cookies that
         // it could misuse.
