@@ -3,12 +3,11 @@
 mod client;
 mod scenarios;
 mod seeds;
-mod server;
 
 use xshell::Shell;
 
-use self::{client::Client, server::Server};
-use crate::{built, progress::step};
+use self::client::Client;
+use crate::{built, progress::step, server::Server};
 
 const EXAMPLE: &str = "example-axum";
 
@@ -19,11 +18,13 @@ pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
 
     // Removed when dropped, the server's files included.
     let directory = sh.create_temp_dir()?;
-    let mut server = Server::prepare(binary, directory.path(), &scenarios::users())?;
+    let overlap = format!("{}s", scenarios::OVERLAP.as_secs());
+    let flags = ["--overlap", &overlap, "--recovery", "0s"];
+    let mut server = Server::prepare(binary, directory.path(), &scenarios::users(), &flags)?;
     let mut client = Client::new(server.url());
 
     let played = server
-        .start(&client)
+        .start(|| client.is_healthy())
         .and_then(|()| scenarios::play(&mut server, &mut client))
         .and_then(|()| seeds::play(&mut server, &mut client));
     server.kill();

@@ -4,11 +4,11 @@ use std::{thread, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::{
-    client::{Answer, Client, Expected, Method, Request},
-    server::{OVERLAP, Server},
-};
-use crate::progress::step;
+use super::client::{Answer, Client, Expected, Method, Request};
+use crate::{progress::step, server::Server};
+
+/// How long after its use a refresh token still gets the same answer.
+pub(super) const OVERLAP: Duration = Duration::from_secs(1);
 
 pub(super) const ALICE: (&str, &str) = ("alice", "a demo password for alice");
 pub(super) const BOB: (&str, &str) = ("bob", "a demo password for bob");
@@ -117,14 +117,14 @@ fn restarts(server: &mut Server, client: &mut Client) -> anyhow::Result<()> {
         &status.to_string(),
         "exit status: 0",
     );
-    server.start(client)?;
+    server.start(|| client.is_healthy())?;
     live = survives(client, &ended, &live)?;
 
     let late = login(client, ALICE)?;
     logout(client, "/auth/logout", &late)?;
     step("demo", "SIGKILL right after a logout");
     server.kill();
-    server.start(client)?;
+    server.start(|| client.is_healthy())?;
     is_over(client, "the last logout was kept", &late)?;
     survives(client, &ended, &live)?;
     Ok(())

@@ -12,9 +12,8 @@ use super::{
         ALICE, BOB, OK, Tokens, get, is_over, login, logout, me, post, refresh, refused, spend,
         user,
     },
-    server::Server,
 };
-use crate::progress::step;
+use crate::{progress::step, server::Server};
 
 /// Lifetimes that a demo can wait for: an access token's, and an unused session's. The waits below leave
 /// more than half a second on either side of each.
@@ -26,7 +25,7 @@ pub(super) fn play(server: &mut Server, client: &mut Client) -> anyhow::Result<(
     let deleted = allow_list(client)?;
     server.terminate()?;
     server.configure(&SHORT, &json!([user(ALICE)]))?;
-    server.start(client)?;
+    server.start(|| client.is_healthy())?;
     user_is_gone(client, &deleted)?;
     expiry_and_logging(server, client)?;
     session_renewal(client)?;

@@ -1,0 +1,131 @@
+//! The process of an example: started, stopped in two ways, and never left behind.
+
+use std::{
+    fs::File,
+    io::Write,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use anyhow::Context;
+use serde_json::Value;
+
+use crate::process::Process;
+
+/// How long a start or a stop may take, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// One server over one set of files, whether it runs or not.
+pub(crate) struct Server {
+    binary: PathBuf,
+    directory: PathBuf,
+    address: SocketAddr,
+    process: Option<Process>,
+    flags: Vec<String>,
+    more: Vec<String>,
+}
+
+impl Server {
+    /// Writes the users' file and chooses a port. Every start takes these flags.
+    pub(crate) fn prepare(
+        binary: PathBuf,
+        directory: &Path,
+        users: &Value,
+        flags: &[&str],
+    ) -> anyhow::Result<Self> {
+        write_users(directory, users)?;
+        // The system names a free port; in the moment until the server takes it, none other is likely to.
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        Ok(Self {
+            binary,
+            directory: directory.to_owned(),
+            address: free.local_addr()?,
+            process: None,
+            flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+            more: Vec::new(),
+        })
+    }
+
+    /// Has the next start take these further flags and these users, whoever is not among them being gone.
+    pub(crate) fn configure(&mut self, flags: &[&str], users: &Value) -> anyhow::Result<()> {
+        self.more = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        write_users(&self.directory, users)
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Starts on the same files as before, and waits until it `answers`.
+    pub(crate) fn start(&mut self, answers: impl Fn() -> bool) -> anyhow::Result<()> {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_path())?;
+        let mut command = Command::new(&self.binary);
+        // Settings of the developer's own are not on trial.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("GATEPASS_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .current_dir(&self.directory)
+            .args(["--listen", &self.address.to_string()])
+            .args(["--store", "sqlite:gatepass.db"])
+            .args(["--users", "users.json"])
+            .args(&self.flags)
+            .args(&self.more)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        let process = self.process.insert(Process::start(&mut command)?);
+        match process.wait(PATIENCE, answers) {
+            Ok(None) => Ok(()),
+            Ok(Some(status)) => anyhow::bail!("the server ended as it started: {status}"),
+            Err(error) => Err(error.context("the server does not answer")),
+        }
+    }
+
+    /// Asks it to stop (SIGTERM), and waits until it has.
+    pub(crate) fn terminate(&mut self) -> anyhow::Result<ExitStatus> {
+        let mut process = self.process.take().context("no server runs")?;
+        // The shell's own `kill`, since a small machine may have no other.
+        let sent = Command::new("sh")
+            .args(["-c", "kill -TERM \"$0\"", &process.id().to_string()])
+            .status()?;
+        anyhow::ensure!(sent.success(), "SIGTERM could not be sent: {sent}");
+        let ended = process.wait(PATIENCE, || false);
+        ended
+            .context("the server still runs after SIGTERM")?
+            .context("the server was not waited for")
+    }
+
+    /// Stops it without asking (SIGKILL), as a power failure would.
+    pub(crate) fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// All that it printed, over every start.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.directory.join("server.log")
+    }
+}
+
+fn write_users(directory: &Path, users: &Value) -> anyhow::Result<()> {
+    let mut file = File::options()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(directory.join("users.json"))?;
+    file.write_all(users.to_string().as_bytes())?;
+    Ok(())
+}
