@@ -10,17 +10,35 @@ use xshell::{Shell, cmd};
 
 use crate::{metadata, progress::step, setup::answers};
 
-/// As `tests/interop/jose.mjs` is written for.
+/// As the scripts are written for.
 const LEAST_NODE: u32 = 18;
+
+/// As the libraries want it.
+const LEAST_PYTHON: &str = "3.11";
+
+/// Where the scripts are.
+const SCRIPTS: &str = "tests/interop";
 
 const PACKAGES: &[&str] = &["python3-venv", "nodejs", "npm"];
 
 /// Where it is.
 pub(crate) struct Installed {
-    pub(super) python: PathBuf,
-    pub(super) node: PathBuf,
-    /// The script, beside the modules that it imports: Node looks for them there alone.
-    pub(super) jose: PathBuf,
+    /// The interpreter of the virtual environment.
+    python: PathBuf,
+    /// Where the modules are, and beside them the scripts that import them: Node looks for them there alone.
+    node: PathBuf,
+}
+
+impl Installed {
+    /// What runs the script of this name below `tests/interop`, and where that is.
+    pub(super) fn script(&self, name: &str) -> (PathBuf, PathBuf) {
+        let path = Path::new(name);
+        if path.extension().is_some_and(|extension| extension == "py") {
+            (self.python.clone(), Path::new(SCRIPTS).join(path))
+        } else {
+            ("node".into(), self.node.join(path))
+        }
+    }
 }
 
 /// Installs what is not there yet, or not in the versions that the tree names.
@@ -29,8 +47,7 @@ pub(crate) fn install(sh: &Shell) -> anyhow::Result<Installed> {
     let root = metadata::target_directory(sh)?.join("interop");
     Ok(Installed {
         python: python(sh, &root.join("python"))?,
-        node: "node".into(),
-        jose: node(sh, &root.join("node"))?,
+        node: node(sh, &root.join("node"))?,
     })
 }
 
@@ -57,6 +74,11 @@ fn missing(sh: &Shell) -> Option<String> {
     // Debian has the two modules in packages of their own.
     if !answers(sh, &["python3", "-c", "import ensurepip, venv"]) {
         return Some("python3 with its module venv is missing".to_owned());
+    }
+    let recent = LEAST_PYTHON.replace('.', ", ");
+    let recent = format!("import sys; sys.exit(sys.version_info < ({recent}))");
+    if !answers(sh, &["python3", "-c", &recent]) {
+        return Some(format!("python3 is older than {LEAST_PYTHON}"));
     }
     let version = cmd!(sh, "node --version").quiet().ignore_stderr().read();
     let Some(major) = version.ok().as_deref().and_then(major) else {
@@ -98,7 +120,7 @@ fn python(sh: &Shell, directory: &Path) -> anyhow::Result<PathBuf> {
     Ok(python)
 }
 
-/// The script, beside the modules that `package-lock.json` names.
+/// The scripts, beside the modules that `package-lock.json` names.
 fn node(sh: &Shell, directory: &Path) -> anyhow::Result<PathBuf> {
     let files = [
         "tests/interop/package.json",
@@ -120,8 +142,19 @@ fn node(sh: &Shell, directory: &Path) -> anyhow::Result<PathBuf> {
         .run()
         .context("cannot install from the npm registry; is the network there?")
     })?;
-    sh.copy_file("tests/interop/jose.mjs", directory)?;
-    Ok(directory.join("jose.mjs"))
+    for below in ["", "clients"] {
+        let copies = directory.join(below);
+        sh.create_dir(&copies)?;
+        for script in sh.read_dir(Path::new(SCRIPTS).join(below))? {
+            if script
+                .extension()
+                .is_some_and(|extension| extension == "mjs")
+            {
+                sh.copy_file(&script, &copies)?;
+            }
+        }
+    }
+    Ok(directory.to_owned())
 }
 
 /// Does `install` unless it has succeeded in `directory` with the same `files`.
