@@ -64,7 +64,8 @@ def admitted(server, response):
 
 def turned_away(what, response):
     """The response of a guarded route to a token that is no good (RFC 6750, section 3.1)."""
-    same(what, (response.status_code, response.json()["error"]), (401, "invalid_token"))
+    same(f"{what}, answered with", response.status_code, 401)
+    same(f"{what}, refused with", response.json()["error"], "invalid_token")
     challenge = response.headers["WWW-Authenticate"]
     check(f"{what}: the challenge says so", 'error="invalid_token"' in challenge)
 
