@@ -78,8 +78,12 @@ mod tests {
     #[test]
     fn a_process_that_is_dropped_is_no_more() {
         let endless = shell("exec sleep 60");
-        let id = endless.id();
+        let (id, begun) = (endless.id(), Instant::now());
         drop(endless);
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "it was waited for"
+        );
         let asked = Command::new("sh")
             .args(["-c", "kill -0 \"$0\" 2>&-", &id.to_string()])
             .status();
