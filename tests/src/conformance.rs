@@ -53,6 +53,18 @@ pub const EXCEPTIONS: &[Exception] = &[
         ways: &[Way::Program],
         reason: "no route of the program lacks a guard",
     },
+    Exception {
+        scenario: "a_path_and_a_method_come_before_the_guard",
+        frameworks: &[Framework::Tonic],
+        ways: &Way::ALL,
+        reason: "a call is a POST, and all paths of a service are its methods",
+    },
+    Exception {
+        scenario: "a_guarded_route_answers_head_as_get",
+        frameworks: &[Framework::Tonic],
+        ways: &Way::ALL,
+        reason: "a call is a POST",
+    },
     // `refusals::a_call_by_cookie_may_change_something` of the tests of tonic is its counterpart.
     Exception {
         scenario: "a_request_that_changes_nothing_may_come_from_anywhere",

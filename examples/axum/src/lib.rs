@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{
     Json, Router,
-    http::StatusCode,
+    http::{StatusCode, header::CONTENT_TYPE},
     response::Html,
     routing::{get, post},
 };
@@ -27,6 +27,11 @@ impl RequiredScopes for Admin {
 
 /// The whole application.
 pub fn router(app: &App) -> Router {
+    around(app, routes(app))
+}
+
+/// All routes.
+pub fn routes(app: &App) -> Router {
     // A gate for each route, which may demand more, or less. It comes after path and method: unknown ones
     // are 404 and 405 to strangers, too.
     let gate = GateLayer::new(app.authority.verifier().clone());
@@ -36,7 +41,7 @@ pub fn router(app: &App) -> Router {
     let page = app.page().to_owned();
     let openapi = app.openapi().to_owned();
     let json = [(CONTENT_TYPE, "application/json")];
-    let routes = Router::new()
+    Router::new()
         .route("/", get(async || Html(page)))
         .route("/openapi.json", get(async move || (json, openapi)))
         .route("/health", get(StatusCode::OK))
@@ -46,8 +51,7 @@ pub fn router(app: &App) -> Router {
         .route("/transfer", post(me).route_layer(recently))
         .route("/strict", get(me).route_layer(strictly))
         .route("/maybe", get(maybe).route_layer(optionally))
-        .merge(gatepass_axum::routes(app.endpoints.clone()));
-    with_middleware(app, routes)
+        .merge(gatepass_axum::routes(app.endpoints.clone()))
 }
 
 async fn me(Auth(pass): Auth) -> Json<Value> {
@@ -63,7 +67,7 @@ async fn maybe(auth: Option<Auth>) -> Json<Value> {
 }
 
 /// What any service wants around its routes, the outermost first.
-fn with_middleware(app: &App, routes: Router) -> Router {
+pub fn around(app: &App, routes: Router) -> Router {
     let log = TraceLayer::new_for_http()
         .make_span_with(middleware::span)
         .on_response(middleware::log_response());

@@ -19,6 +19,7 @@ use tonic::{
 };
 use tower::Layer;
 
+pub use self::middleware::around;
 use self::{
     proto::account_server::{AccountServer, SERVICE_NAME},
     service::Service,
@@ -46,6 +47,11 @@ const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 /// The whole application.
 pub fn router(app: &App) -> Router {
+    around(app, routes(app))
+}
+
+/// All methods and endpoints.
+pub fn routes(app: &App) -> Router {
     let gate = gate(app.authority.verifier().clone());
     let account = AccountServer::new(Service::new(app));
     let path = |method: &str| format!("/{SERVICE_NAME}/{method}");
@@ -65,10 +71,7 @@ pub fn router(app: &App) -> Router {
     let json = [(CONTENT_TYPE, "application/json")];
     let endpoints = gatepass_axum::routes(app.endpoints.clone())
         .route("/openapi.json", get(async move || (json, openapi)));
-    middleware::around(
-        app,
-        middleware::of_methods(methods).merge(middleware::of_endpoints(endpoints)),
-    )
+    middleware::of_methods(methods).merge(middleware::of_endpoints(endpoints))
 }
 
 /// Serves `router` to those who connect to `listener`, until `shutdown` resolves and all calls are answered.

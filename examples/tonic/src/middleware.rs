@@ -14,7 +14,7 @@ use tower_http::{
 };
 
 /// Around all, the outermost first.
-pub(crate) fn around(app: &App, routes: Router) -> Router {
+pub fn around(app: &App, routes: Router) -> Router {
     routes.layer(
         ServiceBuilder::new()
             .layer(middleware::identify())

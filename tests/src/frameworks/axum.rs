@@ -20,7 +20,8 @@ pub fn router(app: &App) -> Router {
         "this handler must never run"
     }
 
-    example_axum::router(app).route("/unguarded", get(unguarded))
+    let routes = example_axum::routes(app).route("/unguarded", get(unguarded));
+    example_axum::around(app, routes)
 }
 
 /// The router, called.

@@ -252,6 +252,56 @@ pub fn a_missing_guard_is_a_loud_500() -> Scenario {
         )
 }
 
+/// To strangers as to others: what there is is no secret, and one who errs in the method learns that first.
+#[must_use]
+pub fn a_path_and_a_method_come_before_the_guard() -> Scenario {
+    let scenario = Scenario::new("a_path_and_a_method_come_before_the_guard").logged_in("alice");
+    let scenario = [Request::get("/me/more"), Request::get("/nobody")]
+        .into_iter()
+        .fold(scenario, |scenario, request| {
+            let stranger = scenario
+                .send(request.clone(), 404)
+                .no_header("www-authenticate");
+            stranger.send(request.bearer("{access}"), 404)
+        });
+    [
+        ("PUT", "/me", "GET, HEAD"),
+        ("POST", "/strict", "GET, HEAD"),
+        ("GET", "/profile", "POST"),
+        ("DELETE", "/transfer", "POST"),
+        ("POST", "/maybe", "GET, HEAD"),
+    ]
+    .into_iter()
+    .fold(scenario, |scenario, (method, path, allowed)| {
+        let request = || Request::method(method, path);
+        scenario
+            .send(request(), 405)
+            .no_header("www-authenticate")
+            .allows(allowed)
+            .send(request().bearer("{access}"), 405)
+            .allows(allowed)
+            .send(request().bearer("forged"), 405)
+            .allows(allowed)
+    })
+}
+
+/// RFC 9110 §9.3.2.
+#[must_use]
+pub fn a_guarded_route_answers_head_as_get() -> Scenario {
+    Scenario::new("a_guarded_route_answers_head_as_get")
+        .logged_in("alice")
+        .send(Request::method("HEAD", "/me").bearer("{access}"), 200)
+        .header("content-type", "application/json")
+        .empty()
+        .send(Request::method("HEAD", "/me"), 401)
+        .header("www-authenticate", REALM)
+        .empty()
+        .send(Request::method("HEAD", "/admin").bearer("{access}"), 403)
+        .empty()
+        .send(Request::method("HEAD", "/maybe"), 200)
+        .empty()
+}
+
 /// Refusals in between do no harm to what follows.
 #[must_use]
 pub fn a_refused_connection_can_be_used_again() -> Scenario {

@@ -76,6 +76,8 @@ macro_rules! with_scenarios {
         a_strict_route_works_and_refuses_ended_sessions
         an_optional_guard_refuses_bad_tokens
         a_missing_guard_is_a_loud_500
+        a_path_and_a_method_come_before_the_guard
+        a_guarded_route_answers_head_as_get
         a_refused_connection_can_be_used_again
 
         wrong_methods_are_told_the_right_ones

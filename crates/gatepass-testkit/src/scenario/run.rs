@@ -175,6 +175,17 @@ fn check_one(expected: &Expected, response: &Response, kept: &Kept) -> Result<()
             Some(own) if own == value => Ok(()),
             own => Err(format!("{name} is {own:?} instead of {value:?}")),
         },
+        Expected::Allow(methods) => {
+            let listed = |list: &str| {
+                let mut list: Vec<_> = list.split(',').map(|one| one.trim().to_owned()).collect();
+                list.sort_unstable();
+                list
+            };
+            match header(response, "allow") {
+                Some(own) if listed(own) == listed(methods) => Ok(()),
+                own => Err(format!("allow is {own:?} instead of {methods:?}")),
+            }
+        }
         Expected::NoHeader(name) => match header(response, name) {
             None => Ok(()),
             Some(own) => Err(format!("{name} is {own:?} and should not be there")),

@@ -37,6 +37,8 @@ pub(super) struct Exchange {
 pub(super) enum Expected {
     /// The header field has this value.
     Header(&'static str, String),
+    /// The field `Allow` lists these, in any order.
+    Allow(&'static str),
     /// The header field is not there.
     NoHeader(&'static str),
     /// The JSON body has this at the pointer.
@@ -144,6 +146,12 @@ impl Scenario {
     #[must_use]
     pub fn header(self, name: &'static str, value: impl Into<String>) -> Self {
         self.expecting(Expected::Header(name, value.into()))
+    }
+
+    /// The response says that these methods are allowed, in any order.
+    #[must_use]
+    pub fn allows(self, methods: &'static str) -> Self {
+        self.expecting(Expected::Allow(methods))
     }
 
     /// The response does not have this header field.

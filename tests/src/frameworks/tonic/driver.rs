@@ -32,7 +32,8 @@ pub fn router(app: &App) -> Router {
         Probe::default(),
         |request: axum::http::Request<axum::body::Body>| request.map(Body::new),
     );
-    example_tonic::router(app).route_service(&path, probe)
+    let routes = example_tonic::routes(app).route_service(&path, probe);
+    example_tonic::around(app, routes)
 }
 
 /// The path of the method that is the route's counterpart, if the request is to a guarded route.
