@@ -1,4 +1,4 @@
-"""Authlib: discovers, logs in, refreshes, introspects and revokes, with requests and with httpx; guards by its validators."""
+"""Authlib: discovers, logs in, refreshes, introspects and revokes, with requests and with httpx2; guards by its validators."""
 
 import asyncio
 import os
@@ -36,10 +36,10 @@ def converse(server):
     metadata = discovered(server)
     for client in server["clients"]:
         converse_as(server, metadata, client)
-        asyncio.run(converse_with_httpx(server, metadata, client))
+        asyncio.run(converse_with_httpx2(server, metadata, client))
     guard(server, metadata)
     issued = issue(server, metadata)
-    return f"discovers, logs in, refreshes, introspects, revokes (requests, httpx), guards{issued}"
+    return f"discovers, logs in, refreshes, introspects, revokes (requests, httpx2), guards{issued}"
 
 
 def discovered(server):
@@ -117,7 +117,7 @@ def introspect(session, metadata, tokens, client):
         same("what is said of a garbled token", garbled.json(), {"active": False})
 
 
-async def converse_with_httpx(server, metadata, client):
+async def converse_with_httpx2(server, metadata, client):
     user, guarded = server["user"], server["guarded"]
     async with session_of(AsyncOAuth2Client, client, metadata, timeout=PATIENCE) as session:
         try:

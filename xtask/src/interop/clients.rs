@@ -125,12 +125,12 @@ fn start(binary: &Path, home: &Path, keys: &[&str]) -> anyhow::Result<Server> {
         PUBLIC_CLIENT,
     ];
     server.configure(&[&more, keys].concat(), &users)?;
-    server.start(|| get(&server_url(&url)).is_ok())?;
+    server.start(|| get(&metadata_url(&url)).is_ok())?;
     Ok(server)
 }
 
-/// Where what its clients have to know of a server is (RFC 8414).
-fn server_url(url: &str) -> String {
+/// Where a server says which endpoints it has (RFC 8414).
+fn metadata_url(url: &str) -> String {
     format!("{url}/.well-known/oauth-authorization-server")
 }
 
@@ -142,7 +142,7 @@ fn describe(server: &Server, name: &str, guarded: &str) -> anyhow::Result<Value>
         "issuer": url,
         "audience": AUDIENCE,
         "guarded": format!("{url}{guarded}"),
-        "metadata": get(&server_url(&url))?,
+        "metadata": get(&metadata_url(&url))?,
         "user": {"username": USER.0, "password": USER.1},
         "clients": [
             confidential("client_secret_basic"),
