@@ -6,17 +6,20 @@ use std::{
     time::Duration,
 };
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request};
 use gatepass::{
     Authority, Error, Grant, GrantError, InternalError, MasterSecret, MemoryStore, Refusal, Scopes,
     Staleness, StoreError, StoreErrorKind,
 };
 use gatepass_testkit::{Fault, FaultyStore, ManualClock};
 use gatepass_tonic::{GateLayer, gate};
-use tonic::{Code, Status};
+use tonic::{Code, Status, body::Body};
+use tower::{Layer, ServiceExt};
+use tower_http::cors::CorsLayer;
 
 use crate::{
     calls::{bearer, reason, unary},
+    probe::Probe,
     served::{Served, login, subject},
 };
 
@@ -276,6 +279,35 @@ async fn a_call_by_cookie_may_change_something() {
     let status = served.unary(cookie("cross-site")).await.unwrap_err();
     assert_eq!(status.code(), Code::PermissionDenied);
     assert_eq!(reason(&status), Some("cross_site"));
+}
+
+/// A page that calls by gRPC-Web reads of a refusal what CORS shows it.
+#[tokio::test]
+async fn a_refusal_has_the_headers_of_cors_around_the_gate() {
+    let (authority, _) = authority().await;
+    let probe = Probe::default();
+    let exposed = ["grpc-status", "grpc-message", gatepass_tonic::REASON];
+    let cors = CorsLayer::new()
+        .allow_origin(HeaderValue::from_static("https://shop.example"))
+        .expose_headers(exposed.map(HeaderName::from_static));
+    let guarded = cors.layer(gate(authority.verifier().clone()).layer(probe.clone()));
+    let call = Request::post("/Probe/Unary")
+        .header("content-type", "application/grpc")
+        .header("origin", "https://shop.example")
+        .body(Body::empty())
+        .unwrap();
+    let refused = guarded.oneshot(call).await.unwrap();
+    let expected = [
+        ("access-control-allow-origin", "https://shop.example"),
+        ("access-control-expose-headers", &exposed.join(",")),
+        ("grpc-status", "16"),
+        (gatepass_tonic::REASON, "missing"),
+        ("www-authenticate", REALM),
+    ];
+    for (name, value) in expected {
+        assert_eq!(refused.headers().get(name).unwrap(), value, "{name}");
+    }
+    assert_eq!(probe.reached(), 0);
 }
 
 #[tokio::test]
