@@ -8,11 +8,7 @@ struct Users; // yours: a table with argon2id hashes, see examples/app/src/users
 
 #[async_trait]
 impl Authenticator for Users {
-    async fn authenticate(
-        &self,
-        login: &Credentials,
-        _: &Device,
-    ) -> Result<Grant, AuthenticationError> {
+    async fn authenticate(&self, login: &Credentials, _: &Device) -> Result<Grant, AuthenticationError> {
         match (login.username(), login.password()) {
             ("alice", "wonderland") => Ok(Grant::new(Subject::new("alice")?)),
             _ => Err(AuthenticationError::BadCredentials),
