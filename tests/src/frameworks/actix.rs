@@ -59,8 +59,14 @@ async fn serve(
     while let Some((request, answer)) = received.recv().await {
         let service = Rc::clone(&service);
         rt::spawn(async move {
+            let is_head = request.method == "HEAD";
             let response = test::call_service(&*service, made(request).to_request()).await;
-            answer.send(read(response).await).unwrap();
+            let mut response = read(response).await;
+            if is_head {
+                // A server leaves it out.
+                response.body.clear();
+            }
+            answer.send(response).unwrap();
         });
     }
 }

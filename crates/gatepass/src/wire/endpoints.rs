@@ -165,7 +165,7 @@ impl Endpoints {
         if head.method() == "HEAD" {
             reply.without_body()
         } else {
-            reply
+            reply.without_forbidden_body()
         }
     }
 

@@ -47,7 +47,8 @@ impl Reply {
     }
 
     /// A public document that may be kept for `max_age` seconds, and is not sent again to whoever shows
-    /// by `If-None-Match` that it has it (RFC 9111, RFC 9110 §13.1.2).
+    /// by `If-None-Match` that it has it (RFC 9111, RFC 9110 §13.1.2). What answers 304 still has the body, whose
+    /// length `HEAD` may say.
     pub(super) fn document(json: String, max_age: u32, if_none_match: Field<'_>) -> Self {
         let hash = Sha256::digest(&json);
         let tag = format!(r#""{}""#, URL_SAFE_NO_PAD.encode(hash));
@@ -55,11 +56,10 @@ impl Reply {
         let mut reply = Self {
             status: if known { 304 } else { 200 },
             headers: vec![("cache-control", format!("public, max-age={max_age}"))],
-            body: Vec::new(),
+            body: json.into_bytes(),
         };
         if !known {
             reply = reply.header("content-type", "application/json");
-            reply.body = json.into_bytes();
         }
         reply.header("etag", tag)
     }
@@ -86,6 +86,14 @@ impl Reply {
             0 => self,
             length => self.header("content-length", length.to_string()),
         }
+    }
+
+    /// The same without the body, if its status is one that has none.
+    pub(super) fn without_forbidden_body(mut self) -> Self {
+        if self.status == 304 {
+            self.body.clear();
+        }
+        self
     }
 
     /// What an adapter answers where the application has read the body of a request to an endpoint before
