@@ -191,7 +191,7 @@ macro_rules! with_scenarios {
     };
 }
 
-/// Expands to one test for each scenario, for a [`Driver`] that the given function starts.
+/// Expands to one test for each scenario, for a [`Driver`](crate::scenario::Driver) that the given function starts.
 ///
 /// The function is called once per test with a [`ManualClock`](crate::ManualClock) and a
 /// [`Setup`](crate::scenario::Setup), and must return a driver of a fresh application that is set up so and
