@@ -61,6 +61,7 @@ macro_rules! with_scenarios {
         a_foreign_session_is_not_found
         all_sessions_but_the_current_one_are_ended
         an_ended_session_cannot_end_others
+        a_logout_among_refreshes_ends_the_session
 
         a_guard_wants_a_token
         the_scheme_of_an_authorization_knows_no_case

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     Driver, Request, Response, Scenario, Transcript,
-    script::{Exchange, Expected, Step},
+    script::{Exchange, Expected, Race, Step},
 };
 
 /// Where an application differs from a scenario.
@@ -50,6 +50,7 @@ pub async fn run(scenario: &Scenario, driver: &impl Driver) -> Result<Transcript
             Step::Parallel(times, exchange) => {
                 many(*times, exchange, driver, &kept, &mut transcript).await
             }
+            Step::Race(of) => race(of, driver, &mut kept).await,
         };
         done.map_err(|what| Mismatch(format!("{}, step {}: {what}", scenario.name, number + 1)))?;
     }
@@ -82,6 +83,27 @@ async fn many(
     for response in join_all(sent).await {
         transcript.add(&exchange.request, &response);
         check(exchange, &response, kept).map_err(|what| format!("{what}\n{}", shown(&response)))?;
+    }
+    Ok(())
+}
+
+async fn race(race: &Race, driver: &impl Driver, kept: &mut Kept) -> Result<(), String> {
+    let requests: Vec<_> = race.requests.iter().collect();
+    let sent = requests
+        .iter()
+        .map(|(request, _)| driver.send(filled(request, kept)));
+    let responses = join_all(sent).await;
+    for ((request, statuses), response) in requests.into_iter().zip(responses) {
+        if !statuses.contains(&response.status) {
+            let (method, path) = (request.method, &request.path);
+            let what = format!("{method} {path}: none of the statuses {statuses:?}");
+            return Err(format!("{what}\n{}", shown(&response)));
+        }
+        let (pointer, name) = race.kept;
+        let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+        if let Some(value) = body.pointer(pointer) {
+            kept.insert(name, text(value));
+        }
     }
     Ok(())
 }

@@ -19,8 +19,18 @@ pub struct Scenario {
 pub(super) enum Step {
     Exchange(Exchange),
     Parallel(usize, Exchange),
+    Race(Race),
     PassTime(Duration),
     ChangeUser(&'static str, UserChange),
+}
+
+/// Requests at once, of which nobody knows which is first.
+#[derive(Clone, Debug)]
+pub(super) struct Race {
+    /// Each with the statuses that may come of it.
+    pub(super) requests: Vec<(Request, &'static [u16])>,
+    /// What the last response that has it has at a pointer is kept under a name.
+    pub(super) kept: (&'static str, &'static str),
 }
 
 #[derive(Clone, Debug)]
@@ -125,6 +135,20 @@ impl Scenario {
             kept_headers: Vec::new(),
         };
         self.steps.push(Step::Parallel(times, exchange));
+        self
+    }
+
+    /// Sends all requests at once, and expects of each response one of its statuses. If any response has something
+    /// at `pointer` of its JSON body, it is kept as `name`. What comes of a race is in no [`Transcript`](super::Transcript).
+    #[must_use]
+    pub fn race(
+        mut self,
+        requests: Vec<(Request, &'static [u16])>,
+        pointer: &'static str,
+        name: &'static str,
+    ) -> Self {
+        let kept = (pointer, name);
+        self.steps.push(Step::Race(Race { requests, kept }));
         self
     }
 

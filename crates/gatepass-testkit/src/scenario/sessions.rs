@@ -246,3 +246,18 @@ pub fn an_ended_session_cannot_end_others() -> Scenario {
         .send_bad_token(sessions("{access}"), told, "revoked")
         .lives("{phone access}", "{phone refresh}")
 }
+
+/// Whichever comes first: what a refresh in flight brings is dead by the time that the logout is answered.
+#[must_use]
+pub fn a_logout_among_refreshes_ends_the_session() -> Scenario {
+    let refreshed: (Request, &[u16]) = (refresh("{refresh}"), &[200, 401]);
+    let mut requests = vec![refreshed; 16];
+    requests.insert(8, (logout("{access}"), &[204]));
+    Scenario::new("a_logout_among_refreshes_ends_the_session")
+        .logged_in("alice")
+        .race(requests, "/access_token", "access")
+        .has_ended("{access}", "{refresh}")
+        .logged_in("alice")
+        .send(sessions("{access}"), 200)
+        .no_json("/sessions/1")
+}
