@@ -6,6 +6,7 @@ use std::ffi::OsString;
 pub(crate) const COMMANDS: &[&str] = &[
     "setup",
     "test",
+    "servers",
     "demo",
     "conformance",
     "interop",
@@ -26,6 +27,9 @@ xflags::xflags! {
             /// Passed on to the test runner, which then runs alone, without the doc tests.
             repeated args: OsString
         }
+
+        /// Start the servers that tests need, for a test runner in another terminal, until interrupted.
+        cmd servers {}
 
         /// Build the axum example and play logins, theft and restarts against it.
         cmd demo {}
@@ -74,6 +78,7 @@ mod tests {
         let name = |command: &XtaskCmd| match command {
             XtaskCmd::Setup(_) => "setup",
             XtaskCmd::Test(_) => "test",
+            XtaskCmd::Servers(_) => "servers",
             XtaskCmd::Demo(_) => "demo",
             XtaskCmd::Conformance(_) => "conformance",
             XtaskCmd::Interop(_) => "interop",
@@ -86,7 +91,7 @@ mod tests {
             let parsed = Xtask::from_vec(vec![OsString::from(command)]).unwrap();
             assert_eq!(name(&parsed.subcommand), *command);
         }
-        assert_eq!(COMMANDS.len(), 9);
+        assert_eq!(COMMANDS.len(), 10);
     }
 
     #[test]

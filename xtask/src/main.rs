@@ -6,6 +6,7 @@
     reason = "a command line tool says what it does, and what went wrong"
 )]
 
+mod apt;
 mod bench;
 mod built;
 mod ci;
@@ -18,6 +19,7 @@ mod metadata;
 mod process;
 mod progress;
 mod server;
+mod servers;
 mod setup;
 mod test;
 mod tidy;
@@ -47,6 +49,7 @@ fn run(flags: Xtask) -> anyhow::Result<()> {
     match flags.subcommand {
         XtaskCmd::Setup(_) => setup::install(&sh),
         XtaskCmd::Test(flags) => test::run(&sh, &flags.args),
+        XtaskCmd::Servers(_) => servers::run(&sh),
         XtaskCmd::Demo(_) => demo::run(&sh),
         XtaskCmd::Conformance(flags) => conformance::run(&sh, flags.filter.as_deref()),
         XtaskCmd::Interop(_) => interop::run(&sh),

@@ -2,7 +2,7 @@
 
 use xshell::{Shell, cmd};
 
-use crate::{interop, progress::step, tools};
+use crate::{interop, progress::step, servers, tools};
 
 /// What must be there, how to ask for it, and how to get it.
 const NEEDED: &[(&str, &[&str], &str)] = &[
@@ -27,6 +27,7 @@ const NEEDED: &[(&str, &[&str], &str)] = &[
 pub(crate) fn install(sh: &Shell) -> anyhow::Result<()> {
     run(sh)?;
     interop::install(sh)?;
+    servers::install(sh)?;
     tools::CARGO_HACK.install(sh)?;
     tools::CARGO_DENY.install(sh)?;
     Ok(())

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use xshell::{Shell, cmd};
 
-use crate::{interop, progress::step, setup};
+use crate::{interop, progress::step, servers::Servers, setup};
 
 /// Runs the doc tests, the core's tests with its other backend, other libraries, then all others, so that the runner's
 /// summary is what ends the output.
@@ -26,6 +26,8 @@ pub(crate) fn run(sh: &Shell, args: &[OsString]) -> anyhow::Result<()> {
         step("test", "no doc tests: the arguments are the test runner's");
     }
 
+    let servers = Servers::start(sh)?;
+    let environment = servers.environment();
     if setup::has_nextest(sh) {
         step("test", "all others, with cargo-nextest");
         let profile = if ci() { "ci" } else { "default" };
@@ -33,6 +35,7 @@ pub(crate) fn run(sh: &Shell, args: &[OsString]) -> anyhow::Result<()> {
             sh,
             "cargo nextest run --workspace --profile {profile} {args...}"
         )
+        .envs(environment)
         .quiet()
         .run()?;
     } else {
@@ -43,6 +46,7 @@ pub(crate) fn run(sh: &Shell, args: &[OsString]) -> anyhow::Result<()> {
             sh,
             "cargo test --workspace --all-targets {go_on...} {args...}"
         )
+        .envs(environment)
         .quiet()
         .run()?;
     }

@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 use xshell::{Shell, cmd};
 
-use crate::{metadata, progress::step, setup::answers};
+use crate::{apt, metadata, progress::step, setup::answers};
 
 /// As the scripts are written for.
 const LEAST_NODE: u32 = 18;
@@ -52,13 +52,8 @@ pub(crate) fn install(sh: &Shell) -> anyhow::Result<Installed> {
 }
 
 fn interpreters(sh: &Shell) -> anyhow::Result<()> {
-    if missing(sh).is_some() && may_install(sh) {
-        step("setup", "python3-venv, nodejs and npm, with apt-get");
-        cmd!(sh, "apt-get update --quiet=2").quiet().run()?;
-        cmd!(sh, "apt-get install --yes --quiet=2 {PACKAGES...}")
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .quiet()
-            .run()?;
+    if missing(sh).is_some() {
+        apt::try_install(sh, PACKAGES)?;
     }
     match missing(sh) {
         None => Ok(()),
@@ -93,12 +88,6 @@ fn missing(sh: &Shell) -> Option<String> {
 fn major(version: &str) -> Option<u32> {
     let version = version.trim().strip_prefix('v')?;
     version.split('.').next()?.parse().ok()
-}
-
-/// Whether this is root on a system of Debian's kind: such as a container that is there for this.
-fn may_install(sh: &Shell) -> bool {
-    let user = cmd!(sh, "id -u").quiet().ignore_stderr().read();
-    user.is_ok_and(|user| user == "0") && answers(sh, &["apt-get", "--version"])
 }
 
 /// The interpreter of a virtual environment with what `requirements.txt` names.

@@ -1,0 +1,356 @@
+//! What can go wrong, in PostgreSQL's terms and in gatepass's.
+
+use std::time::Duration;
+
+use gatepass::{StoreError, StoreErrorKind};
+use sqlx::{error::DatabaseError, postgres::PgConnectOptions};
+
+/// Why a store was not opened. Each is for the operator, and says what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The URL is none of PostgreSQL's.
+    #[error(
+        "not a URL of PostgreSQL: it must look like postgres://user:password@host:5432/database"
+    )]
+    Url,
+    /// The name of the schema cannot be used.
+    #[error(
+        "{0:?} cannot be the name of the schema: use at most 40 of the characters a-z, 0-9 and _, \
+         none of the digits first, and neither public nor a name that begins with pg_"
+    )]
+    SchemaName(String),
+    /// Nothing answers there.
+    #[error(
+        "cannot reach PostgreSQL at {server}: see that it runs, that host and port are right, and that \
+         no firewall is between"
+    )]
+    Unreachable {
+        /// Where it was looked for.
+        server: String,
+        /// What went wrong.
+        source: Cause,
+    },
+    /// The connection cannot be encrypted as it should be, or not at all.
+    #[error(
+        "cannot agree with {server} on encryption: see its certificate and the `sslmode`, and that one \
+         of sqlx's features for TLS is on"
+    )]
+    Tls {
+        /// The server.
+        server: String,
+        /// What went wrong.
+        source: Cause,
+    },
+    /// The server does not let the role in.
+    #[error(
+        "{server} does not let the role {role:?} in: see its password, and the server's pg_hba.conf"
+    )]
+    Credentials {
+        /// The server.
+        server: String,
+        /// As whom it was tried.
+        role: String,
+        /// What the server said.
+        source: Cause,
+    },
+    /// There is no such database.
+    #[error("{server} has no such database: create it with `createdb`, or name another")]
+    NoDatabase {
+        /// The server, and the database.
+        server: String,
+        /// What the server said.
+        source: Cause,
+    },
+    /// A proxy does not know a setting with which the connection begins.
+    #[error(
+        "the proxy at {server} refuses a setting of the connection: make the pool with \
+         `PgConnectOptions::extra_float_digits(None)`, or list the setting in the proxy's \
+         ignore_startup_parameters"
+    )]
+    ProxySetting {
+        /// The proxy, and the database.
+        server: String,
+        /// What it said.
+        source: Cause,
+    },
+    /// The server has no connection left.
+    #[error(
+        "{server} has no connection left: raise its max_connections, or lower the sizes of the pools \
+         that use it"
+    )]
+    TooManyConnections {
+        /// The server.
+        server: String,
+        /// What the server said.
+        source: Cause,
+    },
+    /// Nothing can be written there.
+    #[error(
+        "{server} only reads: give the address of the primary instead of a replica's, and a role whose \
+         transactions may write (default_transaction_read_only)"
+    )]
+    ReadOnly {
+        /// The server.
+        server: String,
+    },
+    /// The server is too old.
+    #[error("{server} is PostgreSQL {found}, and must be {least} or newer")]
+    ServerVersion {
+        /// The server.
+        server: String,
+        /// Its major version.
+        found: i32,
+        /// The oldest that is supported.
+        least: i32,
+    },
+    /// The database cannot hold every character.
+    #[error(
+        "the database at {server} is encoded as {found}: create one with `createdb --encoding UTF8`"
+    )]
+    Encoding {
+        /// The server, and the database.
+        server: String,
+        /// Its encoding.
+        found: String,
+    },
+    /// A newer release has used the schema already.
+    #[error(
+        "schema {schema} at {server} has version {found}, and this release knows versions up to {known}: \
+         upgrade gatepass-postgres in every process that uses it"
+    )]
+    NewerSchema {
+        /// The server, and the database.
+        server: String,
+        /// The schema.
+        schema: String,
+        /// The version that it has.
+        found: u32,
+        /// The newest version that this release knows.
+        known: u32,
+    },
+    /// The role may not do what has to be done.
+    #[error(
+        "the role {role:?} may not create or use the schema {schema} at {server}: run `CREATE SCHEMA \
+         {schema} AUTHORIZATION {role}` there as an administrator"
+    )]
+    NotAllowed {
+        /// The server, and the database.
+        server: String,
+        /// The schema.
+        schema: String,
+        /// The role.
+        role: String,
+        /// What the server said.
+        source: Cause,
+    },
+    /// The schema holds tables of somebody else's.
+    #[error("the schema {schema} at {server} is in use for something else: give the store another")]
+    ForeignSchema {
+        /// The server, and the database.
+        server: String,
+        /// The schema.
+        schema: String,
+        /// What the server said.
+        source: Cause,
+    },
+    /// It was not done in time: another node migrates, or the server is overloaded.
+    #[error("opening {server} was not done after {after:?}: see what it waits for, and try again")]
+    TimedOut {
+        /// The server.
+        server: String,
+        /// How long it was tried.
+        after: Duration,
+    },
+    /// PostgreSQL failed in another way.
+    #[error("PostgreSQL failed while opening {server}")]
+    Postgres {
+        /// The server.
+        server: String,
+        /// What it said.
+        source: Cause,
+    },
+}
+
+/// What sqlx or the server said, without what the server adds of the rows that were concerned.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Cause(String);
+
+impl Cause {
+    fn new(error: &sqlx::Error) -> Self {
+        Self(match error.as_database_error() {
+            Some(said) => {
+                let code = said.code().unwrap_or_default();
+                format!("{} (SQLSTATE {code})", said.message())
+            }
+            None => error.to_string(),
+        })
+    }
+}
+
+/// Whom and what the errors of a start are about.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) server: String,
+    pub(crate) role: String,
+    pub(crate) schema: String,
+    pub(crate) patience: Duration,
+}
+
+impl Place {
+    pub(crate) fn new(options: &PgConnectOptions, schema: &str, patience: Duration) -> Self {
+        let database = options.get_database().unwrap_or(options.get_username());
+        let server = match options.get_socket() {
+            Some(socket) => format!("{} ({database})", socket.display()),
+            None => format!("{}:{}/{database}", options.get_host(), options.get_port()),
+        };
+        Self {
+            server,
+            role: options.get_username().to_owned(),
+            schema: schema.to_owned(),
+            patience,
+        }
+    }
+
+    pub(crate) fn timed_out(self) -> OpenError {
+        OpenError::TimedOut {
+            server: self.server,
+            after: self.patience,
+        }
+    }
+
+    pub(crate) fn error(self, failure: &Failure) -> OpenError {
+        if let Failure::Sqlx(sqlx::Error::PoolTimedOut) = failure {
+            return self.timed_out();
+        }
+        let Self {
+            server,
+            role,
+            schema,
+            ..
+        } = self;
+        let error = match failure {
+            Failure::Sqlx(error) => error,
+            Failure::Standby => return OpenError::ReadOnly { server },
+            Failure::Unreadable(unreadable) => {
+                let source = Cause(unreadable.to_string());
+                return OpenError::ForeignSchema {
+                    server,
+                    schema,
+                    source,
+                };
+            }
+        };
+        let source = Cause::new(error);
+        match error {
+            sqlx::Error::Io(_) => return OpenError::Unreachable { server, source },
+            sqlx::Error::Tls(_) => return OpenError::Tls { server, source },
+            _ => {}
+        }
+        match code(error).as_deref().unwrap_or_default() {
+            // Of a role that is not let in, and of a host that is not.
+            "28000" | "28P01" => OpenError::Credentials {
+                server,
+                role,
+                source,
+            },
+            // Of PgBouncer, which has one code for all that is wrong with the beginning of a connection.
+            "08P01" if source.0.contains("startup parameter") => {
+                OpenError::ProxySetting { server, source }
+            }
+            "3D000" => OpenError::NoDatabase { server, source },
+            "53300" => OpenError::TooManyConnections { server, source },
+            "25006" => OpenError::ReadOnly { server },
+            "42501" => OpenError::NotAllowed {
+                server,
+                schema,
+                role,
+                source,
+            },
+            // A table or a column of that name is there already, or not there.
+            "42P07" | "42P01" | "42703" | "42710" => OpenError::ForeignSchema {
+                server,
+                schema,
+                source,
+            },
+            _ => OpenError::Postgres { server, source },
+        }
+    }
+}
+
+/// Why a statement, or the reading of its rows, failed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Sqlx(sqlx::Error),
+    Unreadable(Unreadable),
+    /// The server is a replica, or has become one.
+    Standby,
+}
+
+/// A column that does not hold what gatepass writes there. Its content is not told: it may be personal.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("column {0} is unreadable")]
+pub(crate) struct Unreadable(pub(crate) &'static str);
+
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the server is a replica: only the primary knows what is revoked")]
+struct Standby;
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Sqlx(error)
+    }
+}
+
+impl From<Unreadable> for Failure {
+    fn from(unreadable: Unreadable) -> Self {
+        Self::Unreadable(unreadable)
+    }
+}
+
+impl Failure {
+    /// Whether another transaction was in the way, and this one is to be tried again.
+    pub(crate) fn is_conflict(&self) -> bool {
+        // Serialisation failures come of a default isolation above READ COMMITTED, deadlocks of
+        // transactions that are not ours.
+        matches!(self.code().as_deref(), Some("40001" | "40P01"))
+    }
+
+    /// Whether a prepared statement was not there, or another one was: a proxy, and nothing was executed.
+    pub(crate) fn is_of_a_proxy(&self) -> bool {
+        matches!(self.code().as_deref(), Some("26000" | "42P05"))
+    }
+
+    fn code(&self) -> Option<String> {
+        match self {
+            Self::Sqlx(error) => code(error),
+            Self::Unreadable(_) | Self::Standby => None,
+        }
+    }
+}
+
+fn code(error: &sqlx::Error) -> Option<String> {
+    let code = error.as_database_error().and_then(DatabaseError::code)?;
+    Some(code.into_owned())
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        let error = match failure {
+            Failure::Unreadable(unreadable) => return Self::corrupt(unreadable),
+            Failure::Standby => return Self::unavailable(Standby),
+            Failure::Sqlx(error) => error,
+        };
+        if matches!(error, sqlx::Error::PoolTimedOut) {
+            return Self::new(StoreErrorKind::Busy);
+        }
+        match code(&error).as_deref() {
+            // Cancelled by the server's own time-out.
+            Some("57014") => Self::new(StoreErrorKind::TimedOut),
+            Some("55P03" | "40001" | "40P01") => Self::new(StoreErrorKind::Busy),
+            Some("XX001" | "XX002") => Self::corrupt(Cause::new(&error)),
+            _ => Self::unavailable(Cause::new(&error)),
+        }
+    }
+}

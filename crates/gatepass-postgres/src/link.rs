@@ -1,0 +1,216 @@
+//! A connection while something is done over it: within bounded time, and again where another transaction
+//! was in the way.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use gatepass::{Clock, StoreError, StoreErrorKind, Timestamp};
+use sqlx::{
+    AssertSqlSafe, Connection, PgPool, Postgres, Transaction,
+    postgres::{PgConnection, PgRow},
+};
+use tokio::time::{Instant, timeout_at};
+
+use crate::{error::Failure, protocol::Protocol, row::millis, sql::Statement};
+
+/// How often something is tried before the database is said to be busy.
+const ATTEMPTS: usize = 8;
+
+/// What something that is done over a connection comes to.
+pub(crate) type Answer<'c, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'c>>;
+
+/// The connections, and what is said over all of them alike.
+pub(crate) struct Links {
+    pub(crate) pool: PgPool,
+    pub(crate) dialect: Dialect,
+    pub(crate) timeout: Duration,
+}
+
+/// How this store speaks to its database.
+pub(crate) struct Dialect {
+    pub(crate) schema: String,
+    /// None is the database's own.
+    pub(crate) clock: Option<Arc<dyn Clock>>,
+    simple: AtomicBool,
+    /// What begins a transaction.
+    begin: String,
+}
+
+/// One connection.
+pub(crate) struct Link<'c> {
+    conn: &'c mut PgConnection,
+    dialect: &'c Dialect,
+}
+
+/// A transaction, which is rolled back unless it is committed.
+pub(crate) struct Tx<'c> {
+    tx: Transaction<'c, Postgres>,
+    dialect: &'c Dialect,
+}
+
+impl Links {
+    /// Does `work` over a connection, and returns what it came to once that is committed. It may be
+    /// done more than once, each time on the state before it.
+    pub(crate) async fn call<T>(
+        &self,
+        work: impl for<'c> Fn(Link<'c>) -> Answer<'c, T> + Send + Sync,
+    ) -> Result<T, StoreError> {
+        let deadline = Instant::now() + self.timeout;
+        let late = |_| StoreError::new(StoreErrorKind::TimedOut);
+        let mut attempt = 1;
+        loop {
+            let acquired = timeout_at(deadline, self.pool.acquire()).await;
+            let mut conn = acquired.map_err(late)?.map_err(Failure::from)?;
+            let link = Link {
+                conn: &mut conn,
+                dialect: &self.dialect,
+            };
+            let answer = match timeout_at(deadline, work(link)).await {
+                Ok(answer) => answer,
+                Err(elapsed) => {
+                    // It would stay out of the pool for as long as the server does not answer, which
+                    // after a network failure can be a quarter of an hour.
+                    drop(conn.detach());
+                    return Err(late(elapsed));
+                }
+            };
+            match answer {
+                Ok(done) => return Ok(done),
+                Err(failure) if attempt == ATTEMPTS => return Err(failure.into()),
+                Err(failure) if failure.is_conflict() => {}
+                Err(failure) if failure.is_of_a_proxy() => self.dialect.speak_simply(),
+                Err(failure) => return Err(failure.into()),
+            }
+            attempt += 1;
+        }
+    }
+}
+
+impl Dialect {
+    pub(crate) fn new(
+        schema: String,
+        clock: Option<Arc<dyn Clock>>,
+        protocol: Protocol,
+        timeout: Duration,
+    ) -> Self {
+        let millis = timeout.as_millis().clamp(1, 3_600_000);
+        Self {
+            schema,
+            clock,
+            simple: AtomicBool::new(protocol == Protocol::Simple),
+            // Whatever the role's or the database's defaults are. The limits are the server's part of
+            // the time-out: without them, what we have given up would go on waiting, and hold its locks.
+            begin: format!(
+                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
+                 SET LOCAL statement_timeout = {millis}; \
+                 SET LOCAL idle_in_transaction_session_timeout = {millis}"
+            ),
+        }
+    }
+
+    pub(crate) fn protocol(&self) -> Protocol {
+        match self.simple.load(Ordering::Relaxed) {
+            true => Protocol::Simple,
+            false => Protocol::Extended,
+        }
+    }
+
+    fn speak_simply(&self) {
+        if !self.simple.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                target: "gatepass",
+                "prepared statements get lost, as behind a proxy that pools transactions: sending simple ones from now on"
+            );
+        }
+    }
+
+    /// The time as an argument: null where the database is to take its own.
+    pub(crate) fn time(&self) -> Option<i64> {
+        Some(self.clock.as_ref()?.now().unix_millis())
+    }
+}
+
+impl<'c> Link<'c> {
+    pub(crate) fn new(conn: &'c mut PgConnection, dialect: &'c Dialect) -> Self {
+        Self { conn, dialect }
+    }
+
+    /// The same connection, for something that takes one and gives it back.
+    pub(crate) fn again(&mut self) -> Link<'_> {
+        Link::new(self.conn, self.dialect)
+    }
+
+    pub(crate) fn dialect(&self) -> &'c Dialect {
+        self.dialect
+    }
+
+    pub(crate) async fn rows(&mut self, statement: Statement) -> Result<Vec<PgRow>, Failure> {
+        let Dialect { schema, .. } = self.dialect;
+        statement
+            .rows(self.conn, schema, self.dialect.protocol())
+            .await
+    }
+
+    pub(crate) async fn row(&mut self, statement: Statement) -> Result<Option<PgRow>, Failure> {
+        Ok(self.rows(statement).await?.into_iter().next())
+    }
+
+    /// The one row that `statement` always has.
+    pub(crate) async fn one(&mut self, statement: Statement) -> Result<PgRow, Failure> {
+        let row = self.row(statement).await?;
+        row.ok_or(Failure::Sqlx(sqlx::Error::RowNotFound))
+    }
+
+    /// The store's time.
+    pub(crate) async fn now(&mut self) -> Result<Timestamp, Failure> {
+        if let Some(clock) = &self.dialect.clock {
+            return Ok(clock.now());
+        }
+        let now = Statement::new(concat!("SELECT ", now!("1"), " AS now")).int(None);
+        millis(&self.one(now).await?, "now")
+    }
+
+    pub(crate) async fn begin(self) -> Result<Tx<'c>, Failure> {
+        let begin = AssertSqlSafe(self.dialect.begin.clone());
+        Ok(Tx {
+            tx: self.conn.begin_with(begin).await?,
+            dialect: self.dialect,
+        })
+    }
+
+    /// Executes a text of several statements, without arguments.
+    pub(crate) async fn execute(&mut self, text: String) -> Result<(), Failure> {
+        sqlx::raw_sql(AssertSqlSafe(text))
+            .execute(&mut *self.conn)
+            .await?;
+        Ok(())
+    }
+}
+
+impl Tx<'_> {
+    pub(crate) fn link(&mut self) -> Link<'_> {
+        Link::new(&mut self.tx, self.dialect)
+    }
+
+    pub(crate) async fn commit(self) -> Result<(), Failure> {
+        Ok(self.tx.commit().await?)
+    }
+}
+
+/// The time of a statement in milliseconds: the argument of this number, or the database's own.
+macro_rules! now {
+    ($argument:literal) => {
+        concat!(
+            "coalesce($",
+            $argument,
+            "::bigint, floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint)"
+        )
+    };
+}
+pub(crate) use now;

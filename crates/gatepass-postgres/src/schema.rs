@@ -1,0 +1,235 @@
+//! The tables, and how an older schema gets to them.
+
+use gatepass::{Revocation, Timestamp};
+
+use crate::{
+    error::{Failure, OpenError, Place},
+    link::{Link, now},
+    row::{cell, millis},
+    sql::Statement,
+};
+
+/// One step per schema version, in order. A step that was released never changes. `@` is the schema.
+///
+/// `sessions` leaves room in its pages: a refresh changes no column that is in an index, so that its new
+/// row goes beside the old one and no index is written. For the same reason `purge_at` is
+/// `Session::purge_at` or earlier, and the purge finds out in time.
+///
+/// `revocations` carries the transaction that wrote a row: what a reader has seen is a set of
+/// transactions, never a number up to which it has read, since numbers are not given in the order of
+/// commits. Text is compared byte by byte, whatever the database's locale thinks equal.
+const STEPS: [&str; 1] = [r#"
+    CREATE TABLE @.sessions (
+        id bytea PRIMARY KEY,
+        subject text COLLATE "C" NOT NULL,
+        client text COLLATE "C" NOT NULL,
+        grant_json text NOT NULL,
+        own_access_ttl bigint,
+        device_json text NOT NULL,
+        generation bigint NOT NULL,
+        spent bigint[] NOT NULL,
+        recovered bigint,
+        created_at bigint NOT NULL,
+        authenticated_at bigint NOT NULL,
+        last_seen_at bigint NOT NULL,
+        idle_expires_at bigint NOT NULL,
+        absolute_expires_at bigint NOT NULL,
+        access_until bigint NOT NULL,
+        ended_at bigint,
+        ended_reason text,
+        purge_at bigint NOT NULL
+    ) WITH (fillfactor = 80);
+    CREATE INDEX sessions_subject ON @.sessions (subject) WHERE ended_at IS NULL;
+    CREATE INDEX sessions_purge ON @.sessions (purge_at);
+
+    CREATE TABLE @.revocations (
+        xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+        seq bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+        session bytea NOT NULL,
+        token bytea,
+        until bigint NOT NULL,
+        PRIMARY KEY (xid, seq)
+    );
+    CREATE UNIQUE INDEX revocations_token ON @.revocations (token) WHERE token IS NOT NULL;
+    CREATE INDEX revocations_session ON @.revocations (session, until);
+    CREATE INDEX revocations_purge ON @.revocations (until);
+
+    INSERT INTO @.meta (key, value)
+        VALUES ('incarnation', replace(gen_random_uuid()::text, '-', ''));
+"#];
+
+/// The oldest release that has all that is used here: `xid8` and the functions of snapshots.
+const LEAST_SERVER: i32 = 13;
+
+/// Longest name of a schema, so that the channel that is named after it is no longer than a name may be.
+const MAX_NAME: usize = 40;
+
+/// How long past its `until` an entry is kept, in milliseconds, as SQL.
+macro_rules! margin {
+    () => {
+        "600000"
+    };
+}
+pub(crate) use margin;
+
+const _: () = assert!(Revocation::RETENTION_MARGIN.as_millis() == 600_000);
+
+/// Whether `name` can be spliced into statements as it is.
+pub(crate) fn is_name(name: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    !name.is_empty()
+        && name.len() <= MAX_NAME
+        && name.chars().all(is_part)
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && !name.starts_with("pg_")
+        && name != "public"
+}
+
+/// Checks that the server can be used at all.
+pub(crate) async fn check_server(link: &mut Link<'_>, place: &Place) -> Result<(), OpenError> {
+    let asked = link
+        .one(Statement::new(
+            "SELECT current_setting('server_version_num')::bigint AS version,
+                 current_setting('server_encoding') AS encoding,
+                 current_setting('transaction_read_only') = 'on' OR pg_is_in_recovery() AS only_reads,
+                 current_setting('synchronous_commit') = 'off' AS forgets",
+        ))
+        .await;
+    let read = asked.and_then(|row| {
+        let version: i64 = cell(&row, "version")?;
+        let encoding: String = cell(&row, "encoding")?;
+        let only_reads: bool = cell(&row, "only_reads")?;
+        let forgets: bool = cell(&row, "forgets")?;
+        Ok((version, encoding, only_reads, forgets))
+    });
+    let (version, encoding, only_reads, forgets) =
+        read.map_err(|failure| place.clone().error(&failure))?;
+    let server = place.server.clone();
+    let found = i32::try_from(version / 10_000).unwrap_or(i32::MAX);
+    if found < LEAST_SERVER {
+        let least = LEAST_SERVER;
+        return Err(OpenError::ServerVersion {
+            server,
+            found,
+            least,
+        });
+    }
+    if encoding != "UTF8" {
+        let found = encoding;
+        return Err(OpenError::Encoding { server, found });
+    }
+    if only_reads {
+        return Err(OpenError::ReadOnly { server });
+    }
+    if forgets {
+        tracing::warn!(
+            target: "gatepass",
+            "synchronous_commit is off: a crash of the server can undo logouts and refreshes that were acknowledged"
+        );
+    }
+    Ok(())
+}
+
+/// Brings the schema to the newest version. One that is there already needs no right to create anything.
+pub(crate) async fn migrate(link: Link<'_>, place: &Place) -> Result<(), OpenError> {
+    migrate_by(link, place, &STEPS).await
+}
+
+async fn migrate_by(mut link: Link<'_>, place: &Place, steps: &[&str]) -> Result<(), OpenError> {
+    let known = u32::try_from(steps.len()).unwrap_or(u32::MAX);
+    let wrong = |failure: Failure| place.clone().error(&failure);
+    let newer = |found| OpenError::NewerSchema {
+        server: place.server.clone(),
+        schema: place.schema.clone(),
+        found,
+        known,
+    };
+    match version(&mut link).await.map_err(wrong)? {
+        Some(found) if found > known => return Err(newer(found)),
+        Some(found) if found == known => return Ok(()),
+        _ => {}
+    }
+    let mut tx = link.begin().await.map_err(wrong)?;
+    let mut link = tx.link();
+    let schema = link.dialect().schema.as_str();
+    // Of several nodes one migrates, and the others find it done. It ends with the transaction, which
+    // any proxy keeps on one connection.
+    let lock = Statement::new("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))::text");
+    let lock = lock.text(format!("gatepass migrates {schema}"));
+    link.rows(lock).await.map_err(wrong)?;
+    let found = version(&mut link).await.map_err(wrong)?;
+    if let Some(found) = found.filter(|found| *found > known) {
+        return Err(newer(found));
+    }
+    if found.is_none() {
+        create(&mut link).await.map_err(wrong)?;
+    }
+    let done = usize::try_from(found.unwrap_or(0)).unwrap_or(usize::MAX);
+    for step in steps.iter().skip(done) {
+        let step = step.replace('@', schema);
+        link.execute(step).await.map_err(wrong)?;
+    }
+    let remember = Statement::new(
+        "INSERT INTO @meta (key, value) VALUES ('schema_version', $1)
+         ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+    );
+    let remember = remember.text(known.to_string());
+    link.rows(remember).await.map_err(wrong)?;
+    tx.commit().await.map_err(wrong)
+}
+
+/// The schema's version, if it is there.
+async fn version(link: &mut Link<'_>) -> Result<Option<u32>, Failure> {
+    let there = Statement::new("SELECT to_regclass($1) IS NOT NULL AS there")
+        .text(format!("{}.meta", link.dialect().schema));
+    let there: bool = cell(&link.one(there).await?, "there")?;
+    if !there {
+        return Ok(None);
+    }
+    let version =
+        Statement::new("SELECT value::bigint AS version FROM @meta WHERE key = 'schema_version'");
+    let Some(row) = link.row(version).await? else {
+        return Ok(None);
+    };
+    let version: i64 = cell(&row, "version")?;
+    Ok(Some(u32::try_from(version).unwrap_or(u32::MAX)))
+}
+
+/// Creates the schema, where an administrator has not done so, and the table that says how far it is.
+async fn create(link: &mut Link<'_>) -> Result<(), Failure> {
+    let schema = &link.dialect().schema;
+    let there = Statement::new("SELECT to_regnamespace($1) IS NOT NULL AS there").text(schema);
+    let there: bool = cell(&link.one(there).await?, "there")?;
+    if !there {
+        link.execute(format!("CREATE SCHEMA {schema}")).await?;
+    }
+    let meta = format!("CREATE TABLE {schema}.meta (key text PRIMARY KEY, value text NOT NULL)");
+    link.execute(meta).await
+}
+
+/// Keeps the horizon of a purge for the processes to come, no later than the store's time. Returns what it
+/// has become.
+pub(crate) async fn remember_horizon(
+    mut link: Link<'_>,
+    horizon: Timestamp,
+) -> Result<Timestamp, Failure> {
+    let remember = Statement::new(concat!(
+        "INSERT INTO @meta (key, value) VALUES ('purged_until', least($1, ",
+        now!("2"),
+        ")::text)
+         ON CONFLICT (key) DO UPDATE SET value = excluded.value
+         RETURNING value::bigint AS horizon"
+    ));
+    let remember = remember
+        .int(horizon.unix_millis())
+        .int(link.dialect().time());
+    millis(&link.one(remember).await?, "horizon")
+}
+
+/// The horizon of the last purge.
+pub(crate) async fn last_horizon(mut link: Link<'_>) -> Result<Option<Timestamp>, Failure> {
+    let last =
+        Statement::new("SELECT value::bigint AS horizon FROM @meta WHERE key = 'purged_until'");
+    let row = link.row(last).await?;
+    row.map(|row| millis(&row, "horizon")).transpose()
+}

@@ -1,0 +1,78 @@
+//! The servers that `cargo xtask test` starts, and a schema in them for each store.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::{
+    env, process,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use gatepass_postgres::{PostgresStore, PostgresStoreBuilder};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, postgres::PgPoolOptions};
+
+/// The contract says nothing of how fast a machine is that has other tests to run.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A database of a server of this run's own, as a superuser.
+pub(crate) fn postgres() -> String {
+    server("GATEPASS_TEST_POSTGRES")
+}
+
+/// The same through PgBouncer, which pools transactions.
+pub(crate) fn pgbouncer() -> String {
+    server("GATEPASS_TEST_PGBOUNCER")
+}
+
+fn server(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| {
+        panic!(
+            "{name} is not set: run `cargo xtask test`, or run `cargo xtask servers` in another \
+             terminal and set what it prints"
+        )
+    })
+}
+
+/// A name that no other test of this run gives to anything.
+pub(crate) fn unique(what: &str) -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    format!("{what}_{}_{number}", process::id())
+}
+
+/// A pool as an application has it.
+pub(crate) fn pool(url: &str) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(8)
+        .acquire_timeout(PATIENCE)
+        .connect_lazy(url)
+        .unwrap()
+}
+
+/// A store in a schema of its own, with all the time that it needs.
+pub(crate) fn patient(builder: PostgresStoreBuilder) -> PostgresStoreBuilder {
+    builder
+        .schema(unique("test"))
+        .timeout(PATIENCE)
+        .open_timeout(PATIENCE)
+}
+
+/// Such a store over `pool`.
+pub(crate) fn over(pool: PgPool) -> PostgresStoreBuilder {
+    patient(PostgresStore::builder(pool))
+}
+
+/// Such a store at `url`, over a pool of its own.
+pub(crate) fn at(url: String) -> PostgresStoreBuilder {
+    patient(PostgresStore::at(url))
+}
+
+/// Executes `sql` over a connection of its own.
+pub(crate) async fn execute(sql: String) {
+    let mut conn = PgConnection::connect(&postgres()).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(sql))
+        .execute(&mut conn)
+        .await
+        .unwrap();
+    conn.close().await.unwrap();
+}
