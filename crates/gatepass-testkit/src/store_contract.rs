@@ -11,6 +11,7 @@
     reason = "a claim that does not hold is a test that panics"
 )]
 
+mod agreeing;
 mod beginning;
 mod continuing;
 mod ending;
@@ -21,7 +22,9 @@ mod refreshing;
 
 #[cfg(test)]
 pub(crate) use self::given::{begin_one, ended};
-pub use self::{beginning::*, continuing::*, ending::*, logging::*, purging::*, refreshing::*};
+pub use self::{
+    agreeing::*, beginning::*, continuing::*, ending::*, logging::*, purging::*, refreshing::*,
+};
 
 /// Expands to one test for each claim of the contract, for a store that the given function makes.
 ///
@@ -111,6 +114,8 @@ macro_rules! store_contract {
             a_purge_goes_no_further_than_the_time_of_the_store
             a_cursor_survives_a_purge
             a_purge_is_remembered
+
+            it_answers_as_the_store_in_memory_does
         }
     };
     (@tests $fresh:expr => $($claim:ident)*) => {
@@ -129,6 +134,7 @@ mod tests {
     fn every_claim_is_mounted() {
         let mounted = include_str!("store_contract.rs");
         let sources = [
+            include_str!("store_contract/agreeing.rs"),
             include_str!("store_contract/beginning.rs"),
             include_str!("store_contract/continuing.rs"),
             include_str!("store_contract/ending.rs"),
