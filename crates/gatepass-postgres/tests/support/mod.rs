@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod given;
+pub(crate) mod proxy;
+
 use std::{
     env, process,
     sync::atomic::{AtomicU32, Ordering},

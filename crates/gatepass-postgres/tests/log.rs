@@ -1,0 +1,162 @@
+//! Nothing in the log is missed: not what commits late, and not by a listener that has died.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what a test does not expect is a panic"
+)]
+
+mod support;
+
+use std::{str::FromStr, time::Duration};
+
+use gatepass::{Cursor, Pull, Revocation, RevocationLog, Revoked, SessionId, TokenId};
+use gatepass_postgres::PostgresStore;
+use sqlx::{
+    AssertSqlSafe, Connection, PgConnection,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use tokio::time::timeout;
+
+use crate::support::{
+    PATIENCE,
+    given::{begin, end},
+    proxy::Proxy,
+};
+
+async fn pull(store: &PostgresStore, after: Option<&Cursor>) -> (Vec<Revocation>, Cursor) {
+    let pulled = store.pull(after).await.unwrap();
+    let Pull::Entries {
+        entries,
+        next,
+        more: false,
+    } = pulled
+    else {
+        panic!("{pulled:?}")
+    };
+    (entries, next)
+}
+
+/// A connection that has begun a transaction, and written an entry of its own in `schema`.
+async fn writer(schema: &str, token: u8) -> PgConnection {
+    let mut conn = PgConnection::connect(&support::postgres()).await.unwrap();
+    let write = format!(
+        "BEGIN; INSERT INTO {schema}.revocations (session, token, until)
+         VALUES (decode(repeat('00', 18), 'hex'), decode(repeat('{token:02x}', 16), 'hex'), 9e12)"
+    );
+    sqlx::raw_sql(AssertSqlSafe(write))
+        .execute(&mut conn)
+        .await
+        .unwrap();
+    conn
+}
+
+async fn finish(mut conn: PgConnection, how: &'static str) {
+    sqlx::raw_sql(how).execute(&mut conn).await.unwrap();
+    conn.close().await.unwrap();
+}
+
+fn token(number: u8) -> Revoked {
+    Revoked::Token(TokenId::from_bytes([number; 16]))
+}
+
+fn targets(entries: &[Revocation]) -> Vec<Revoked> {
+    entries.iter().map(|entry| entry.target).collect()
+}
+
+#[tokio::test]
+async fn an_entry_that_was_numbered_early_and_committed_late_is_not_missed() {
+    let schema = support::unique("late");
+    let pool = support::pool(&support::postgres());
+    let store = support::over(pool).schema(&schema).open().await.unwrap();
+    let early = writer(&schema, 1).await;
+    let never = writer(&schema, 2).await;
+    let session = begin(&store, "alice").await;
+    let later = end(&store, &session).await;
+
+    let (entries, cursor) = pull(&store, None).await;
+    assert_eq!(
+        entries, later,
+        "the later one is there, the earlier not yet"
+    );
+    let (entries, unchanged) = pull(&store, Some(&cursor)).await;
+    assert_eq!(entries, [], "what was seen does not come again meanwhile");
+
+    finish(early, "COMMIT").await;
+    finish(never, "ROLLBACK").await;
+    for cursor in [cursor, unchanged] {
+        let changed = store.changed(&cursor);
+        timeout(PATIENCE, changed).await.unwrap();
+        let (entries, next) = pull(&store, Some(&cursor)).await;
+        assert_eq!(targets(&entries), [token(1)]);
+        let (entries, _) = pull(&store, Some(&next)).await;
+        assert_eq!(entries, []);
+    }
+}
+
+/// As many as come in one pull, and some.
+const MANY: usize = 5_000 + 700;
+
+#[tokio::test]
+async fn an_entry_that_commits_between_two_parts_of_a_pull_is_not_missed() {
+    let schema = support::unique("parts");
+    let pool = support::pool(&support::postgres());
+    let store = support::over(pool).schema(&schema).open().await.unwrap();
+    let early = writer(&schema, 1).await;
+    support::execute(format!(
+        "INSERT INTO {schema}.revocations (session, until)
+         SELECT decode(lpad(to_hex(n), 36, '0'), 'hex'), 9e12 FROM generate_series(1, {MANY}) n"
+    ))
+    .await;
+    let Pull::Entries {
+        entries: first,
+        next,
+        more,
+    } = store.pull(None).await.unwrap()
+    else {
+        panic!("the log is new")
+    };
+    assert!(more);
+    let meanwhile = writer(&schema, 2).await;
+    finish(early, "COMMIT").await;
+    finish(meanwhile, "COMMIT").await;
+    let (second, next) = pull(&store, Some(&next)).await;
+    let all = targets(&[first, second].concat());
+    let session = |number: usize| {
+        let mut id = [0; 18];
+        id[10..].copy_from_slice(&number.to_be_bytes());
+        Revoked::Session(SessionId::from_bytes(id))
+    };
+    let mut expected: Vec<_> = (1..=MANY).map(session).collect();
+    expected.extend([token(1), token(2)]);
+    assert_eq!(all.len(), expected.len(), "each once");
+    assert!(expected.iter().all(|target| all.contains(target)));
+    assert_eq!(pull(&store, Some(&next)).await.0, []);
+}
+
+#[tokio::test]
+async fn who_waits_is_told_although_the_listener_died_without_a_word() {
+    let schema = support::unique("silent");
+    let direct = PgConnectOptions::from_str(&support::postgres()).unwrap();
+    let proxy = Proxy::before(&direct).await;
+    let pool = PgPoolOptions::new()
+        .acquire_timeout(PATIENCE)
+        .connect_lazy_with(proxy.through(direct));
+    // Its connections fall silent too, and it has to notice.
+    let waiting = support::over(pool)
+        .schema(&schema)
+        .timeout(Duration::from_secs(1));
+    let waiting = waiting.open().await.unwrap();
+    let pool = support::pool(&support::postgres());
+    let other = support::over(pool).schema(&schema).open().await.unwrap();
+    let session = begin(&other, "alice").await;
+    let (_, cursor) = pull(&other, None).await;
+
+    // Resolves although nothing has happened: from now on it listens.
+    timeout(PATIENCE, waiting.changed(&cursor)).await.unwrap();
+    proxy.fall_silent();
+    proxy.heal();
+    end(&other, &session).await;
+    timeout(PATIENCE, waiting.changed(&cursor)).await.unwrap();
+}
