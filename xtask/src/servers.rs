@@ -15,6 +15,7 @@ use crate::progress::step;
 pub(crate) struct Servers {
     // Dropped in this order: what asks another server ends before it, and the directory last.
     pgbouncer: PgBouncer,
+    replica: Postgres,
     postgres: Postgres,
     _directory: Directory,
 }
@@ -29,21 +30,27 @@ impl Servers {
     /// Starts them on free ports, and waits until they answer.
     pub(crate) fn start(sh: &Shell) -> anyhow::Result<Self> {
         install(sh)?;
-        step("servers", "PostgreSQL, and PgBouncer before it");
+        step(
+            "servers",
+            "PostgreSQL, a replica of it, and PgBouncer before it",
+        );
         let directory = Directory::make(sh)?;
         let postgres = Postgres::start(sh, &directory)?;
+        let replica = postgres.replica(sh, &directory)?;
         let pgbouncer = PgBouncer::start(sh, &directory, &postgres)?;
         Ok(Self {
             pgbouncer,
+            replica,
             postgres,
             _directory: directory,
         })
     }
 
     /// How the tests find them: names and values of environment variables.
-    pub(crate) fn environment(&self) -> [(&'static str, String); 2] {
+    pub(crate) fn environment(&self) -> [(&'static str, String); 3] {
         [
             ("GATEPASS_TEST_POSTGRES", self.postgres.url()),
+            ("GATEPASS_TEST_POSTGRES_REPLICA", self.replica.url()),
             (
                 "GATEPASS_TEST_PGBOUNCER",
                 self.pgbouncer.url(&self.postgres),

@@ -180,8 +180,15 @@ async fn migrate_by(mut link: Link<'_>, place: &Place, steps: &[&str]) -> Result
 
 /// The schema's version, if it is there.
 async fn version(link: &mut Link<'_>) -> Result<Option<u32>, Failure> {
-    let there = Statement::new("SELECT to_regclass($1) IS NOT NULL AS there")
-        .text(format!("{}.meta", link.dialect().schema));
+    // Looked up as rows: `to_regclass` may still answer as before another node's migration, for which
+    // this one has just waited.
+    let there = Statement::new(
+        "SELECT EXISTS (
+             SELECT FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace n ON n.oid = relnamespace
+             WHERE nspname = $1 AND relname = 'meta'
+         ) AS there",
+    );
+    let there = there.text(&link.dialect().schema);
     let there: bool = cell(&link.one(there).await?, "there")?;
     if !there {
         return Ok(None);
@@ -198,7 +205,10 @@ async fn version(link: &mut Link<'_>) -> Result<Option<u32>, Failure> {
 /// Creates the schema, where an administrator has not done so, and the table that says how far it is.
 async fn create(link: &mut Link<'_>) -> Result<(), Failure> {
     let schema = &link.dialect().schema;
-    let there = Statement::new("SELECT to_regnamespace($1) IS NOT NULL AS there").text(schema);
+    let there = Statement::new(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1) AS there",
+    );
+    let there = there.text(schema);
     let there: bool = cell(&link.one(there).await?, "there")?;
     if !there {
         link.execute(format!("CREATE SCHEMA {schema}")).await?;

@@ -195,6 +195,13 @@ impl PostgresStoreBuilder {
             Connections::Pool(pool) => return Ok(pool.clone()),
             Connections::Url(url, size) => (url, size.get()),
         };
+        // sqlx would take that of any database.
+        if !["postgres://", "postgresql://"]
+            .iter()
+            .any(|scheme| url.starts_with(scheme))
+        {
+            return Err(OpenError::Url);
+        }
         let mut options = PgConnectOptions::from_str(url)
             .map_err(|_| OpenError::Url)?
             // Nothing here is a float, and proxies refuse settings that they do not know.

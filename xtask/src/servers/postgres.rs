@@ -4,7 +4,7 @@ use std::{
     fs,
     io::Read,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Command, Stdio},
 };
 
 use anyhow::Context;
@@ -20,6 +20,7 @@ use crate::{apt, setup::answers};
 const SETTINGS: &[&str] = &[
     "fsync=off",
     "full_page_writes=off",
+    "hot_standby=on",
     "max_connections=300",
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
@@ -70,27 +71,32 @@ impl Postgres {
         let password = password()?;
         let data = directory.path().join("postgres");
         initdb(sh, &bin, directory, &data, &password)?;
-
-        let port = free_port()?;
-        let mut command = directory.account.command(&bin.join("postgres"));
-        command.arg("-D").arg(&data).args(["-p", &port.to_string()]);
-        for setting in SETTINGS {
-            command.args(["-c", setting]);
-        }
-        let log = directory.path().join("postgres.log");
-        let mut process = Process::start("PostgreSQL", command, &log)?;
-        // It listens before it is ready, and says here when it is.
-        let status = data.join("postmaster.pid");
-        process.wait_until(|| {
-            let status = fs::read_to_string(&status)?;
-            let last = status.lines().last().unwrap_or_default().trim();
-            anyhow::ensure!(last == "ready", "it is {last:?}");
-            Ok(())
-        })?;
+        let (process, port) = serve(&bin, directory, &data)?;
         Ok(Self {
             process,
             port,
             password,
+        })
+    }
+
+    /// Starts a replica of this one, which takes reading transactions alone.
+    pub(super) fn replica(&self, sh: &Shell, directory: &Directory) -> anyhow::Result<Self> {
+        let bin = binaries(sh).context("PostgreSQL is gone")?;
+        let data = directory.path().join("replica");
+        let mut command = directory.account.command(&bin.join("pg_basebackup"));
+        command
+            .args(["--host", "127.0.0.1", "--port", &self.port.to_string()])
+            .args(["--username", SUPERUSER, "--checkpoint", "fast"])
+            // Arguments can be seen by everybody.
+            .env("PGPASSWORD", &self.password)
+            .args(["--no-sync", "--write-recovery-conf", "--pgdata"])
+            .arg(&data);
+        succeeds("pg_basebackup", &mut command)?;
+        let (process, port) = serve(&bin, directory, &data)?;
+        Ok(Self {
+            process,
+            port,
+            password: self.password.clone(),
         })
     }
 
@@ -118,26 +124,51 @@ fn initdb(
     password: &str,
 ) -> anyhow::Result<()> {
     let file = directory.write(sh, "password", password)?;
-    let output = directory
-        .account
-        .command(&bin.join("initdb"))
+    let mut command = directory.account.command(&bin.join("initdb"));
+    command
         .arg("-D")
         .arg(data)
         .args(["--username", SUPERUSER, "--auth", "scram-sha-256"])
         .args(["--encoding", "UTF8", "--locale", "C", "--no-sync"])
         .arg("--pwfile")
-        .arg(&file)
+        .arg(&file);
+    succeeds("initdb", &mut command)?;
+    cmd!(sh, "rm {file}").quiet().run()?;
+    Ok(())
+}
+
+fn succeeds(name: &str, command: &mut Command) -> anyhow::Result<()> {
+    let output = command
         .stdin(Stdio::null())
         .output()
-        .context("cannot run initdb")?;
+        .with_context(|| format!("cannot run {name}"))?;
     anyhow::ensure!(
         output.status.success(),
-        "initdb: {}{}",
+        "{name}: {}{}",
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
-    cmd!(sh, "rm {file}").quiet().run()?;
     Ok(())
+}
+
+/// Starts a server on what is in `data`, and waits until it answers.
+fn serve(bin: &Path, directory: &Directory, data: &Path) -> anyhow::Result<(Process, u16)> {
+    let port = free_port()?;
+    let mut command = directory.account.command(&bin.join("postgres"));
+    command.arg("-D").arg(data).args(["-p", &port.to_string()]);
+    for setting in SETTINGS {
+        command.args(["-c", setting]);
+    }
+    let mut process = Process::start("PostgreSQL", command, &data.with_extension("log"))?;
+    // It listens before it is ready, and says here when it is.
+    let status = data.join("postmaster.pid");
+    process.wait_until(|| {
+        let status = fs::read_to_string(&status)?;
+        let last = status.lines().last().unwrap_or_default().trim();
+        anyhow::ensure!(last == "ready", "it is {last:?}");
+        Ok(())
+    })?;
+    Ok((process, port))
 }
 
 /// Other users of the machine can reach the port.

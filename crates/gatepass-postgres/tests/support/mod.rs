@@ -12,7 +12,7 @@ use std::{
 };
 
 use gatepass_postgres::{PostgresStore, PostgresStoreBuilder};
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, postgres::PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row, postgres::PgPoolOptions};
 
 /// The contract says nothing of how fast a machine is that has other tests to run.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -20,6 +20,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// A database of a server of this run's own, as a superuser.
 pub(crate) fn postgres() -> String {
     server("GATEPASS_TEST_POSTGRES")
+}
+
+/// A replica of it.
+pub(crate) fn replica() -> String {
+    server("GATEPASS_TEST_POSTGRES_REPLICA")
 }
 
 /// The same through PgBouncer, which pools transactions.
@@ -78,4 +83,13 @@ pub(crate) async fn execute(sql: String) {
         .await
         .unwrap();
     conn.close().await.unwrap();
+}
+
+/// The one answer to `sql`.
+pub(crate) async fn ask(sql: String) -> String {
+    let mut conn = PgConnection::connect(&postgres()).await.unwrap();
+    let answer = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_one(&mut conn);
+    let answer: String = answer.await.unwrap().get(0);
+    conn.close().await.unwrap();
+    answer
 }

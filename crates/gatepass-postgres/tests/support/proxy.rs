@@ -3,10 +3,7 @@
 use std::{
     net::SocketAddr,
     pin::pin,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex},
 };
 
 use sqlx::postgres::PgConnectOptions;
@@ -25,11 +22,14 @@ pub(crate) struct Proxy {
 }
 
 struct Shared {
-    server: String,
+    server: Mutex<String>,
     state: watch::Sender<State>,
-    connections: AtomicUsize,
     /// The kinds of all messages that clients sent once their connection was made.
     sent: Mutex<Vec<u8>>,
+}
+
+fn address_of(options: &PgConnectOptions) -> String {
+    format!("{}:{}", options.get_host(), options.get_port())
 }
 
 #[derive(Clone, Copy)]
@@ -38,6 +38,8 @@ struct State {
     open: bool,
     /// How often it fell silent.
     silences: usize,
+    /// How often all connections were closed.
+    cuts: usize,
 }
 
 impl Proxy {
@@ -46,19 +48,18 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
-            server: format!("{}:{}", options.get_host(), options.get_port()),
+            server: Mutex::new(address_of(options)),
             state: watch::Sender::new(State {
                 open: true,
                 silences: 0,
+                cuts: 0,
             }),
-            connections: AtomicUsize::new(0),
             sent: Mutex::default(),
         });
         tokio::spawn({
             let shared = Arc::clone(&shared);
             async move {
                 while let Ok((client, _)) = listener.accept().await {
-                    shared.connections.fetch_add(1, Ordering::SeqCst);
                     tokio::spawn(serve(client, Arc::clone(&shared)));
                 }
             }
@@ -84,9 +85,10 @@ impl Proxy {
         self.shared.state.send_modify(|state| state.open = true);
     }
 
-    /// How many connections there have been.
-    pub(crate) fn connections(&self) -> usize {
-        self.shared.connections.load(Ordering::SeqCst)
+    /// Leads to the server of `options` instead, and closes what led to the other.
+    pub(crate) fn redirect(&self, options: &PgConnectOptions) {
+        *self.shared.server.lock().unwrap() = address_of(options);
+        self.shared.state.send_modify(|state| state.cuts += 1);
     }
 
     /// The kinds of the messages that were sent since this was asked before, as the protocol names them.
@@ -103,21 +105,26 @@ async fn serve(client: TcpStream, shared: Arc<Shared>) {
         Ok(state) => *state,
         Err(_) => return,
     };
-    let Ok(server) = TcpStream::connect(&shared.server).await else {
+    let server = shared.server.lock().unwrap().clone();
+    let Ok(server) = TcpStream::connect(server).await else {
         return;
     };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let mut there = pin!(frames(from_client, to_server, &shared));
     let mut back = pin!(bytes(from_server, to_client));
+    let mut cuts = state.clone();
     let silence = async {
-        let _ = state
-            .wait_for(|state| state.silences > begun.silences)
-            .await;
+        let changed = state.wait_for(|state| state.silences > begun.silences);
+        let _ = changed.await;
+    };
+    let cut = async {
+        let _ = cuts.wait_for(|state| state.cuts > begun.cuts).await;
     };
     tokio::select! {
         () = &mut there => {}
         () = &mut back => {}
+        () = cut => {}
         () = silence => {
             // The sockets are still held, so that neither side notices.
             std::future::pending::<()>().await;

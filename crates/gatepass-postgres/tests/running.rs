@@ -1,0 +1,336 @@
+//! What the store does while it runs: in how many messages, for how long, and among what others do.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what a test does not expect is a panic"
+)]
+
+mod support;
+
+use std::{error::Error, num::NonZeroU32, str::FromStr, time::Duration};
+
+use gatepass::{
+    EndReason, EndTarget, Revocation, RevocationLog, RevokeToken, SessionStore, StoreErrorKind,
+    Timestamp, TokenId,
+};
+
+use gatepass_testkit::{ManualClock, store_contract::*};
+use sqlx::{
+    AssertSqlSafe, Connection, PgConnection,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use crate::support::{
+    PATIENCE, ask, execute,
+    given::{IDLE_TTL, advance_of, begin, end, new_session, subject},
+    postgres,
+    proxy::Proxy,
+    unique,
+};
+
+fn options() -> PgConnectOptions {
+    PgConnectOptions::from_str(&postgres()).unwrap()
+}
+
+/// A URL that leads through `proxy`.
+fn url_through(proxy: &Proxy) -> String {
+    let options = proxy.through(options());
+    let old = format!(
+        "{}:{}",
+        self::options().get_host(),
+        self::options().get_port()
+    );
+    postgres().replace(
+        &old,
+        &format!("{}:{}", options.get_host(), options.get_port()),
+    )
+}
+
+/// A transaction that holds `rows` of a table.
+async fn holding(rows: &str) -> PgConnection {
+    let mut conn = PgConnection::connect(&postgres()).await.unwrap();
+    let hold = format!("BEGIN; SELECT 1 FROM {rows} FOR UPDATE");
+    sqlx::raw_sql(AssertSqlSafe(hold))
+        .execute(&mut conn)
+        .await
+        .unwrap();
+    conn
+}
+
+#[tokio::test]
+async fn a_refresh_is_one_statement_and_one_round_trip() {
+    const REFRESHES: usize = 5;
+    let proxy = Proxy::before(&options()).await;
+    let store = support::at(url_through(&proxy)).transaction_pooling(false);
+    let store = store.max_connections(NonZeroU32::MIN).open().await.unwrap();
+    let mut session = begin(&store, "alice").await;
+    let mut refresh = async || {
+        let advanced = store.advance(advance_of(&session)).await;
+        session = advanced.unwrap().unwrap();
+    };
+    // The first one prepares the statement.
+    refresh().await;
+    proxy.take_sent();
+    for _ in 0..REFRESHES {
+        refresh().await;
+    }
+    // Bind, Execute, Close of the portal, Sync; sqlx adds one Sync, for whose answer nobody waits, when
+    // a connection goes back to the pool.
+    let sent = proxy.take_sent();
+    let count = |kind| sent.matches(kind).count();
+    assert_eq!(count("BECS"), REFRESHES, "{sent}");
+    assert!(count("S") <= 2 * REFRESHES + 1, "{sent}");
+    assert_eq!(sent.replace(['B', 'E', 'C', 'S'], ""), "");
+}
+
+#[tokio::test]
+async fn a_call_that_waits_for_a_lock_ends_in_time_and_gives_its_connection_back() {
+    let schema = unique("held");
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(PATIENCE)
+        .connect_lazy_with(options());
+    let patient = support::over(pool.clone()).schema(&schema);
+    let patient = patient.open().await.unwrap();
+    let hasty = support::over(pool)
+        .schema(&schema)
+        .timeout(Duration::from_millis(100));
+    let hasty = hasty.open().await.unwrap();
+    let session = begin(&patient, "alice").await;
+
+    let holder = holding(&format!("{schema}.sessions")).await;
+    for _ in 0..3 {
+        let advanced = hasty.advance(advance_of(&session)).await;
+        assert_eq!(advanced.unwrap_err().kind(), StoreErrorKind::TimedOut);
+        let target = EndTarget::Session(session.id);
+        let ended = hasty.end(target, EndReason::Logout).await;
+        assert_eq!(ended.unwrap_err().kind(), StoreErrorKind::TimedOut);
+        let token = RevokeToken {
+            token: TokenId::from_bytes([7; 16]),
+            session: session.id,
+            until: session.access_until,
+        };
+        let revoked = hasty.revoke_token(token).await;
+        assert_eq!(revoked.unwrap_err().kind(), StoreErrorKind::TimedOut);
+    }
+    // Reading waits for nobody, and there is a connection left for it.
+    let (loaded, _) = patient.load(session.id).await.unwrap();
+    assert_eq!(loaded, Some(session));
+    holder.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_falls_silent_is_an_error_in_time_and_forgotten_once_it_is_back() {
+    let proxy = Proxy::before(&options()).await;
+    let store = support::at(url_through(&proxy)).timeout(Duration::from_millis(300));
+    let store = store
+        .max_connections(NonZeroU32::MIN.saturating_add(1))
+        .open()
+        .await
+        .unwrap();
+    let id = new_session("alice").id;
+    // The machine may be busy with other tests.
+    while store.load(id).await.is_err() {}
+    proxy.fall_silent();
+    for _ in 0..4 {
+        let kind = store.load(id).await.unwrap_err().kind();
+        assert!(
+            matches!(kind, StoreErrorKind::TimedOut | StoreErrorKind::Busy),
+            "{kind:?}"
+        );
+    }
+    proxy.heal();
+    // None of the connections that hang was kept.
+    while store.load(id).await.is_err() {}
+}
+
+#[tokio::test]
+async fn who_has_been_led_to_a_replica_answers_nothing() {
+    let schema = unique("led");
+    let proxy = Proxy::before(&options()).await;
+    // As an application has it by default: each connection is tried before it is used.
+    let pool = PgPoolOptions::new()
+        .acquire_timeout(PATIENCE)
+        .connect_lazy_with(proxy.through(options()));
+    let store = support::over(pool).schema(&schema).open().await.unwrap();
+    let session = begin(&store, "alice").await;
+    let replica = PgConnectOptions::from_str(&support::replica()).unwrap();
+    let there = format!("SELECT 1 FROM {schema}.sessions");
+    let mut reader = PgConnection::connect_with(&replica).await.unwrap();
+    // It follows, if a moment later.
+    loop {
+        let row = sqlx::raw_sql(AssertSqlSafe(there.clone()));
+        if row.fetch_one(&mut reader).await.is_ok() {
+            break;
+        }
+    }
+    proxy.redirect(&replica);
+    let token = TokenId::from_bytes([1; 16]);
+    for (error, why) in [
+        (store.pull(None).await.map(drop), "recovery is in progress"),
+        (
+            store.status(session.id, token).await.map(drop),
+            "is a replica",
+        ),
+        (store.load(session.id).await.map(drop), "is a replica"),
+        (
+            store.advance(advance_of(&session)).await.map(drop),
+            "read-only",
+        ),
+    ] {
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+        let said = error.source().unwrap().to_string();
+        assert!(said.contains(why), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_purge_waits_for_nobody() {
+    let schema = unique("purged");
+    let clock = ManualClock::new();
+    let store = support::at(postgres()).schema(&schema).clock(clock.clone());
+    let store = store.open().await.unwrap();
+    for _ in 0..10 {
+        let session = begin(&store, "alice").await;
+        end(&store, &session).await;
+    }
+    clock.advance(IDLE_TTL);
+    let sessions = holding(&format!(
+        "(SELECT * FROM {schema}.sessions LIMIT 3) AS held"
+    ))
+    .await;
+    let entries = format!("(SELECT * FROM {schema}.revocations LIMIT 4) AS held");
+    let entries = holding(&entries).await;
+    let purged = store.purge(Timestamp::MAX, usize::MAX).await;
+    assert_eq!(purged.unwrap(), 7 + 6);
+    sessions.close().await.unwrap();
+    entries.close().await.unwrap();
+    while store.purge(Timestamp::MAX, 4).await.unwrap() > 0 {}
+    let left = format!(
+        "SELECT ((SELECT count(*) FROM {schema}.sessions)
+                 + (SELECT count(*) FROM {schema}.revocations))::text"
+    );
+    assert_eq!(ask(left).await, "0");
+}
+
+#[tokio::test]
+async fn what_has_expired_goes_and_what_lives_stays() {
+    let schema = unique("grown");
+    let clock = ManualClock::new();
+    let store = support::at(postgres()).schema(&schema).clock(clock.clone());
+    let store = store.open().await.unwrap();
+    let rows = async || {
+        let count = format!(
+            "SELECT (SELECT count(*) FROM {schema}.sessions) || ' '
+                 || (SELECT count(*) FROM {schema}.revocations)"
+        );
+        ask(count).await
+    };
+    let mut live = Vec::new();
+    for day in 0..20 {
+        let mut kept = Vec::new();
+        for number in 0..10 {
+            let session = begin(&store, &format!("user {number}")).await;
+            if number == 0 {
+                kept.push(session);
+            } else if number % 2 == 0 {
+                end(&store, &session).await;
+            }
+        }
+        for session in &mut live {
+            *session = store.advance(advance_of(session)).await.unwrap().unwrap();
+        }
+        live.extend(kept);
+        clock.advance(IDLE_TTL / 2);
+        if day % 5 == 4 {
+            while store.purge(Timestamp::MAX, 100).await.unwrap() == 100 {}
+        }
+    }
+    clock.advance(Revocation::RETENTION_MARGIN);
+    for session in &mut live {
+        *session = store.advance(advance_of(session)).await.unwrap().unwrap();
+    }
+    // Those of the last day have not idled out yet.
+    clock.advance(IDLE_TTL - Duration::from_secs(1));
+    while store.purge(Timestamp::MAX, 100).await.unwrap() == 100 {}
+    assert_eq!(rows().await, format!("{} 0", live.len()));
+    for session in live {
+        let (stored, _) = store.load(session.id).await.unwrap();
+        assert_eq!(stored, Some(session));
+    }
+}
+
+#[tokio::test]
+async fn the_time_is_the_servers() {
+    let store = support::at(postgres()).open().await.unwrap();
+    let now = async || {
+        let now = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::text";
+        let now: i64 = ask(now.to_owned()).await.parse().unwrap();
+        Timestamp::from_unix_millis(now)
+    };
+    let before = now().await;
+    let begun = begin(&store, "alice").await;
+    let capped = gatepass::NewSession {
+        max_sessions: NonZeroU32::new(5),
+        ..new_session("alice")
+    };
+    let capped = store.begin(capped).await.unwrap().session;
+    let advanced = store.advance(advance_of(&begun)).await.unwrap().unwrap();
+    end(&store, &begun).await;
+    let (ended, loaded_at) = store.load(begun.id).await.unwrap();
+    let listed = store.sessions(&subject("alice")).await.unwrap();
+    assert_eq!(listed, std::slice::from_ref(&capped));
+    store.purge(Timestamp::MAX, 10).await.unwrap();
+    let purged = store.purged_until().await.unwrap().unwrap();
+    let after = now().await;
+    let instants = [
+        before,
+        begun.created_at,
+        capped.created_at,
+        advanced.last_seen_at,
+        ended.unwrap().ended.unwrap().at,
+        loaded_at,
+        purged,
+        after,
+    ];
+    assert!(instants.is_sorted(), "{instants:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stricter_default_isolation_of_the_application_changes_nothing() {
+    for level in ["repeatable read", "serializable"] {
+        let fresh = async |clock| {
+            let options = options().options([("default_transaction_isolation", level)]);
+            let pool = PgPoolOptions::new()
+                .acquire_timeout(PATIENCE)
+                .connect_lazy_with(options);
+            support::over(pool).clock(clock).open().await.unwrap()
+        };
+        of_many_advances_from_one_generation_one_succeeds(fresh).await;
+        of_many_ends_of_one_session_one_reports_it(fresh).await;
+        simultaneous_logins_do_not_exceed_the_maximum(fresh).await;
+        no_advance_succeeds_after_an_end_returned(fresh).await;
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_was_not_noticed_is_noticed_by_what_it_loses() {
+    // One of its own, so that the proxy has connections for it alone.
+    let database = unique("unnoticed");
+    execute(format!("CREATE DATABASE {database}")).await;
+    let url = support::pgbouncer().replace("/postgres", &format!("/{database}"));
+    let store = support::at(url.clone().replace("postgres://", "postgresql://"));
+    let store = store.transaction_pooling(false).open().await.unwrap();
+    let session = begin(&store, "alice").await;
+    let session = store.advance(advance_of(&session)).await.unwrap().unwrap();
+    // Takes the proxy's connection on which the statement was prepared, so that there is another.
+    let options = PgConnectOptions::from_str(&url).unwrap();
+    let mut other = PgConnection::connect_with(&options.extra_float_digits(None))
+        .await
+        .unwrap();
+    sqlx::raw_sql("BEGIN").execute(&mut other).await.unwrap();
+    let advanced = store.advance(advance_of(&session)).await.unwrap();
+    assert_eq!(advanced.unwrap().generation, session.generation.next());
+}
