@@ -319,7 +319,14 @@ impl Failure {
 
     /// Whether a prepared statement was not there, or another one was: a proxy, and nothing was executed.
     pub(crate) fn is_of_a_proxy(&self) -> bool {
-        matches!(self.code().as_deref(), Some("26000" | "42P05"))
+        match self.code().as_deref() {
+            Some("26000" | "42P05") => true,
+            // Of a statement with another number of arguments.
+            Some("08P01") => {
+                matches!(self, Self::Sqlx(error) if error.to_string().contains("bind message"))
+            }
+            _ => false,
+        }
     }
 
     fn code(&self) -> Option<String> {

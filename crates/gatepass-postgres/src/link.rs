@@ -99,7 +99,7 @@ impl Dialect {
         protocol: Protocol,
         timeout: Duration,
     ) -> Self {
-        let millis = timeout.as_millis().clamp(1, 3_600_000);
+        let millis = millis_of(timeout);
         Self {
             schema,
             clock,
@@ -201,6 +201,16 @@ impl Tx<'_> {
     pub(crate) async fn commit(self) -> Result<(), Failure> {
         Ok(self.tx.commit().await?)
     }
+
+    /// Undoes it now. Merely dropped, it would hold its locks until somebody has cleaned up the connection.
+    pub(crate) async fn rollback(self) -> Result<(), Failure> {
+        Ok(self.tx.rollback().await?)
+    }
+}
+
+/// A time-out as the server takes it; nought would be none.
+pub(crate) fn millis_of(timeout: Duration) -> u128 {
+    timeout.as_millis().clamp(1, 3_600_000)
 }
 
 /// The time of a statement in milliseconds: the argument of this number, or the database's own.

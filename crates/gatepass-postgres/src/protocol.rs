@@ -5,13 +5,10 @@
 //! and executes in another even what it does not keep. What holds together anywhere is a simple query: one
 //! message, one transaction.
 
-use std::time::Duration;
-
 use sqlx::{
-    PgPool, Row,
+    Row,
     postgres::{PgConnection, PgRow},
 };
-use tokio::time::timeout;
 
 use crate::error::Failure;
 
@@ -28,29 +25,13 @@ pub(crate) enum Protocol {
 /// server would.
 const ROUNDS: usize = 4;
 
-/// How long it waits for a second connection.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// Finds out whether the pool's connections are to one server process each. Two that are held at the same
-/// time are served by two processes, and each always by its own; where that is not so, there is a proxy.
-pub(crate) async fn detect(pool: &PgPool) -> Result<Protocol, Failure> {
-    let mut conn = pool.acquire().await?;
-    let mut second = if pool.options().get_max_connections() > 1 {
-        // Without one, because all are busy, the first alone has to tell.
-        timeout(PATIENCE, pool.acquire()).await.ok().transpose()?
-    } else {
-        None
-    };
-    let mut own = None;
+/// Finds out whether two connections are to one server process each. Two that are held at the same time are
+/// served by two processes, and each always by its own; where that is not so, there is a proxy.
+pub(crate) async fn detect(connections: [&mut PgConnection; 2]) -> Result<Protocol, Failure> {
+    let [first, second] = connections;
+    let own = process_of(first).await?;
     for _ in 0..ROUNDS {
-        let process = process_of(&mut conn).await?;
-        if own.is_some_and(|own| own != process) {
-            return Ok(Protocol::Simple);
-        }
-        own = Some(process);
-        if let Some(second) = &mut second
-            && process_of(second).await? == process
-        {
+        if process_of(second).await? == own || process_of(first).await? != own {
             return Ok(Protocol::Simple);
         }
     }

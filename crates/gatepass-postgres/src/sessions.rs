@@ -179,13 +179,13 @@ async fn changed(
 ) -> Result<Option<Session>, Failure> {
     let mut tx = link.begin().await?;
     let mut link = tx.link();
-    let Some(mut session) = lock(&mut link, id).await? else {
+    let found = lock(&mut link, id).await?;
+    let now = link.now().await?;
+    let Some(session) = found.and_then(|mut session| change(&mut session, now).then_some(session))
+    else {
+        tx.rollback().await?;
         return Ok(None);
     };
-    let now = link.now().await?;
-    if !change(&mut session, now) {
-        return Ok(None);
-    }
     let grant = new_grant.then(|| json(&session.grant, "grant_json"));
     let write = Statement::new(
         "UPDATE @sessions SET recovered = $2, access_until = $3, purge_at = least(purge_at, $4),
@@ -284,6 +284,7 @@ pub(crate) async fn revoke_token(
         .as_ref()
         .is_some_and(|session| session.ended.is_some())
     {
+        tx.rollback().await?;
         return Ok(None);
     }
     let revocation = match log::room(&mut tx, token).await? {

@@ -9,7 +9,7 @@ use gatepass::{
     Subject, Timestamp, TokenId,
 };
 use sqlx::{
-    ConnectOptions, Connection, PgPool,
+    AssertSqlSafe, ConnectOptions, Connection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::{
@@ -20,7 +20,7 @@ use tokio::{
 use crate::{
     cursor,
     error::{Failure, OpenError, Place},
-    link::{Dialect, Link, Links},
+    link::{self, Dialect, Link, Links},
     listener::Listener,
     log,
     protocol::{self, Protocol},
@@ -157,7 +157,7 @@ impl PostgresStoreBuilder {
     }
 
     /// Says whether the connections are to a proxy that pools transactions (PgBouncer and the like).
-    /// Default: found out when the store is opened, which takes a pool of at least two connections.
+    /// Default: found out when the store is opened.
     #[must_use]
     pub fn transaction_pooling(mut self, pooling: bool) -> Self {
         self.transaction_pooling = Some(pooling);
@@ -173,16 +173,20 @@ impl PostgresStoreBuilder {
         if !schema::is_name(&self.schema) {
             return Err(OpenError::SchemaName(self.schema));
         }
-        let pool = self.pool()?;
-        let place = Place::new(&pool.connect_options(), &self.schema, self.open_timeout);
-        let opened = timeout(self.open_timeout, self.prepare(&pool, &place)).await;
-        let dialect = opened.map_err(|_| place.timed_out())??;
-        let inner = Inner {
-            links: Links {
-                pool,
-                dialect,
-                timeout: self.timeout,
+        let options = self.options()?;
+        let place = Place::new(&options, &self.schema, self.open_timeout);
+        let opened = timeout(self.open_timeout, self.prepare(&options, &place)).await;
+        let protocol = opened.map_err(|_| place.timed_out())??;
+        let links = Links {
+            dialect: Dialect::new(self.schema, self.clock, protocol, self.timeout),
+            timeout: self.timeout,
+            pool: match self.connections {
+                Connections::Pool(pool) => pool,
+                Connections::Url(_, size) => pool(options, size.get(), protocol, self.timeout),
             },
+        };
+        let inner = Inner {
+            links,
             listener: OnceCell::new(),
         };
         Ok(PostgresStore {
@@ -190,10 +194,10 @@ impl PostgresStoreBuilder {
         })
     }
 
-    fn pool(&self) -> Result<PgPool, OpenError> {
-        let (url, size) = match &self.connections {
-            Connections::Pool(pool) => return Ok(pool.clone()),
-            Connections::Url(url, size) => (url, size.get()),
+    fn options(&self) -> Result<PgConnectOptions, OpenError> {
+        let url = match &self.connections {
+            Connections::Pool(pool) => return Ok(pool.connect_options().as_ref().clone()),
+            Connections::Url(url, _) => url,
         };
         // sqlx would take that of any database.
         if !["postgres://", "postgresql://"]
@@ -202,39 +206,28 @@ impl PostgresStoreBuilder {
         {
             return Err(OpenError::Url);
         }
-        let mut options = PgConnectOptions::from_str(url)
+        let options = PgConnectOptions::from_str(url)
             .map_err(|_| OpenError::Url)?
             // Nothing here is a float, and proxies refuse settings that they do not know.
             .extra_float_digits(None)
             // What is in a session is nobody's who reads logs.
             .disable_statement_logging();
-        if options.get_application_name().is_none() {
-            options = options.application_name("gatepass");
-        }
-        Ok(PgPoolOptions::new()
-            .max_connections(size)
-            .acquire_timeout(self.timeout)
-            // A question before each statement would double the round trips.
-            .test_before_acquire(false)
-            .before_acquire(|conn, about| {
-                Box::pin(async move {
-                    if about.idle_for > TRUSTED {
-                        conn.ping().await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .connect_lazy_with(options))
+        Ok(match options.get_application_name() {
+            Some(_) => options,
+            None => options.application_name("gatepass"),
+        })
     }
 
-    async fn prepare(&self, pool: &PgPool, place: &Place) -> Result<Dialect, OpenError> {
+    /// Checks the server, brings the schema to the newest version, and finds out how to speak.
+    async fn prepare(
+        &self,
+        options: &PgConnectOptions,
+        place: &Place,
+    ) -> Result<Protocol, OpenError> {
         let wrong = |failure: Failure| place.clone().error(&failure);
         // Not the pool's: that tries again and again until its time is over, and then has forgotten why.
-        let options = pool.connect_options();
-        let mut first = options
-            .connect()
-            .await
-            .map_err(|error| wrong(error.into()))?;
+        let connect = || options.connect();
+        let mut first = connect().await.map_err(|error| wrong(error.into()))?;
         // Until it is known who answers.
         let simple = Dialect::new(
             self.schema.clone(),
@@ -244,20 +237,47 @@ impl PostgresStoreBuilder {
         );
         schema::check_server(&mut Link::new(&mut first, &simple), place).await?;
         schema::migrate(Link::new(&mut first, &simple), place).await?;
-        let _ = first.close().await;
-
         let protocol = match self.transaction_pooling {
             Some(true) => Protocol::Simple,
             Some(false) => Protocol::Extended,
-            None => protocol::detect(pool).await.map_err(wrong)?,
+            None => {
+                let mut second = connect().await.map_err(|error| wrong(error.into()))?;
+                let detected = protocol::detect([&mut first, &mut second]).await;
+                let _ = second.close().await;
+                detected.map_err(wrong)?
+            }
         };
-        Ok(Dialect::new(
-            self.schema.clone(),
-            self.clock.clone(),
-            protocol,
-            self.timeout,
-        ))
+        let _ = first.close().await;
+        Ok(protocol)
     }
+}
+
+/// A pool of the store's own.
+fn pool(options: PgConnectOptions, size: u32, protocol: Protocol, patience: Duration) -> PgPool {
+    let mut pool = PgPoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(patience)
+        // A question before each statement would double the round trips.
+        .test_before_acquire(false)
+        .before_acquire(|conn, about| {
+            Box::pin(async move {
+                if about.idle_for > TRUSTED {
+                    conn.ping().await?;
+                }
+                Ok(true)
+            })
+        });
+    // Behind a proxy it would be set for whoever gets the server's connection next.
+    if protocol == Protocol::Extended {
+        pool = pool.after_connect(move |conn, _| {
+            Box::pin(async move {
+                let limit = format!("SET statement_timeout = {}", link::millis_of(patience));
+                sqlx::raw_sql(AssertSqlSafe(limit)).execute(conn).await?;
+                Ok(())
+            })
+        });
+    }
+    pool.connect_lazy_with(options)
 }
 
 impl Inner {

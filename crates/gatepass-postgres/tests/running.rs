@@ -11,8 +11,8 @@ mod support;
 use std::{error::Error, num::NonZeroU32, str::FromStr, time::Duration};
 
 use gatepass::{
-    EndReason, EndTarget, Revocation, RevocationLog, RevokeToken, SessionStore, StoreErrorKind,
-    Timestamp, TokenId,
+    ClientId, EndReason, EndTarget, Renew, Revocation, RevocationLog, RevokeToken, SessionStore,
+    StoreErrorKind, Timestamp, TokenId,
 };
 
 use gatepass_testkit::{ManualClock, store_contract::*};
@@ -56,6 +56,14 @@ async fn holding(rows: &str) -> PgConnection {
         .await
         .unwrap();
     conn
+}
+
+async fn release(mut holder: PgConnection) {
+    sqlx::raw_sql("ROLLBACK")
+        .execute(&mut holder)
+        .await
+        .unwrap();
+    holder.close().await.unwrap();
 }
 
 #[tokio::test]
@@ -117,7 +125,60 @@ async fn a_call_that_waits_for_a_lock_ends_in_time_and_gives_its_connection_back
     // Reading waits for nobody, and there is a connection left for it.
     let (loaded, _) = patient.load(session.id).await.unwrap();
     assert_eq!(loaded, Some(session));
-    holder.close().await.unwrap();
+    release(holder).await;
+}
+
+#[tokio::test]
+async fn what_did_not_fit_holds_no_lock_once_it_is_answered() {
+    let schema = unique("unfit");
+    let store = support::at(postgres()).schema(&schema);
+    let store = store.open().await.unwrap();
+    let session = begin(&store, "alice").await;
+    let mut other = PgConnection::connect(&postgres()).await.unwrap();
+    for _ in 0..30 {
+        let foreign = Renew {
+            id: session.id,
+            client: ClientId::new("another").unwrap(),
+            grant: None,
+            access_ttl: IDLE_TTL,
+        };
+        assert_eq!(store.renew(foreign).await.unwrap(), None);
+        let lock = format!("SELECT 1 FROM {schema}.sessions FOR UPDATE NOWAIT");
+        sqlx::raw_sql(AssertSqlSafe(lock))
+            .execute(&mut other)
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_was_given_up_does_not_go_on_waiting_at_the_server() {
+    let schema = unique("given_up");
+    let url = format!("{}?application_name={schema}", postgres());
+    let patient = support::at(postgres()).schema(&schema);
+    let patient = patient.open().await.unwrap();
+    let hasty = support::at(url).schema(&schema);
+    let hasty = hasty.timeout(Duration::from_millis(200));
+    let hasty = hasty.open().await.unwrap();
+    let session = begin(&patient, "alice").await;
+
+    let holder = holding(&format!("{schema}.sessions")).await;
+    hasty.advance(advance_of(&session)).await.unwrap_err();
+    // Of a transaction it is the transaction's own limit, whoever's the pool is.
+    let renew = Renew {
+        id: session.id,
+        client: session.client.clone(),
+        grant: None,
+        access_ttl: IDLE_TTL,
+    };
+    hasty.renew(renew).await.unwrap_err();
+    let waiting = format!(
+        "SELECT count(*)::text FROM pg_stat_activity
+         WHERE application_name = '{schema}' AND wait_event_type = 'Lock'"
+    );
+    while ask(waiting.clone()).await != "0" {}
+    release(holder).await;
+    assert_eq!(patient.load(session.id).await.unwrap().0, Some(session));
 }
 
 #[tokio::test]
@@ -205,8 +266,8 @@ async fn a_purge_waits_for_nobody() {
     let entries = holding(&entries).await;
     let purged = store.purge(Timestamp::MAX, usize::MAX).await;
     assert_eq!(purged.unwrap(), 7 + 6);
-    sessions.close().await.unwrap();
-    entries.close().await.unwrap();
+    release(sessions).await;
+    release(entries).await;
     while store.purge(Timestamp::MAX, 4).await.unwrap() > 0 {}
     let left = format!(
         "SELECT ((SELECT count(*) FROM {schema}.sessions)
@@ -321,7 +382,7 @@ async fn a_proxy_that_was_not_noticed_is_noticed_by_what_it_loses() {
     let database = unique("unnoticed");
     execute(format!("CREATE DATABASE {database}")).await;
     let url = support::pgbouncer().replace("/postgres", &format!("/{database}"));
-    let store = support::at(url.clone().replace("postgres://", "postgresql://"));
+    let store = support::at(url.clone()).max_connections(NonZeroU32::MIN);
     let store = store.transaction_pooling(false).open().await.unwrap();
     let session = begin(&store, "alice").await;
     let session = store.advance(advance_of(&session)).await.unwrap().unwrap();
