@@ -21,6 +21,8 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
+use tokio::time::timeout;
+
 use crate::support::{
     PATIENCE, ask, execute,
     given::{IDLE_TTL, advance_of, begin, end, new_session, subject},
@@ -154,29 +156,40 @@ async fn what_did_not_fit_holds_no_lock_once_it_is_answered() {
 #[tokio::test]
 async fn what_was_given_up_does_not_go_on_waiting_at_the_server() {
     let schema = unique("given_up");
-    let url = format!("{}?application_name={schema}", postgres());
     let patient = support::at(postgres()).schema(&schema);
     let patient = patient.open().await.unwrap();
-    let hasty = support::at(url).schema(&schema);
-    let hasty = hasty.timeout(Duration::from_millis(200));
-    let hasty = hasty.open().await.unwrap();
     let session = begin(&patient, "alice").await;
+    let name = |pool| format!("{schema} {pool}");
+    let url = format!("{}?application_name={schema}%20own", postgres());
+    let theirs = PgPoolOptions::new()
+        .acquire_timeout(PATIENCE)
+        .connect_lazy_with(options().application_name(&name("theirs")));
+    let hasty = Duration::from_millis(200);
+    let own = support::at(url).schema(&schema).timeout(hasty);
+    let own = own.open().await.unwrap();
+    let theirs = support::over(theirs).schema(&schema).timeout(hasty);
+    let theirs = theirs.open().await.unwrap();
 
     let holder = holding(&format!("{schema}.sessions")).await;
-    hasty.advance(advance_of(&session)).await.unwrap_err();
-    // Of a transaction it is the transaction's own limit, whoever's the pool is.
+    // One statement, over connections of the store's own.
+    own.advance(advance_of(&session)).await.unwrap_err();
+    // A transaction, over anybody's.
     let renew = Renew {
         id: session.id,
         client: session.client.clone(),
         grant: None,
         access_ttl: IDLE_TTL,
     };
-    hasty.renew(renew).await.unwrap_err();
-    let waiting = format!(
-        "SELECT count(*)::text FROM pg_stat_activity
-         WHERE application_name = '{schema}' AND wait_event_type = 'Lock'"
-    );
-    while ask(waiting.clone()).await != "0" {}
+    theirs.renew(renew).await.unwrap_err();
+    for pool in ["own", "theirs"] {
+        let waiting = format!(
+            "SELECT count(*)::text FROM pg_stat_activity
+             WHERE application_name = '{}' AND wait_event_type = 'Lock'",
+            name(pool)
+        );
+        let given_up = async { while ask(waiting.clone()).await != "0" {} };
+        timeout(PATIENCE, given_up).await.unwrap();
+    }
     release(holder).await;
     assert_eq!(patient.load(session.id).await.unwrap().0, Some(session));
 }
@@ -184,9 +197,9 @@ async fn what_was_given_up_does_not_go_on_waiting_at_the_server() {
 #[tokio::test]
 async fn a_server_that_falls_silent_is_an_error_in_time_and_forgotten_once_it_is_back() {
     let proxy = Proxy::before(&options()).await;
-    let store = support::at(url_through(&proxy)).timeout(Duration::from_millis(300));
+    let store = support::at(url_through(&proxy)).max_connections(NonZeroU32::MIN);
     let store = store
-        .max_connections(NonZeroU32::MIN.saturating_add(1))
+        .timeout(Duration::from_millis(300))
         .open()
         .await
         .unwrap();
