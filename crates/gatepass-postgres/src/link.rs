@@ -13,9 +13,13 @@ use std::{
 use gatepass::{Clock, StoreError, StoreErrorKind, Timestamp};
 use sqlx::{
     AssertSqlSafe, Connection, PgPool, Postgres, Transaction,
+    pool::PoolConnection,
     postgres::{PgConnection, PgRow},
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, timeout, timeout_at},
+};
 
 use crate::{error::Failure, protocol::Protocol, row::millis, sql::Statement};
 
@@ -66,20 +70,22 @@ impl Links {
         let mut attempt = 1;
         loop {
             let acquired = timeout_at(deadline, self.pool.acquire()).await;
-            let mut conn = acquired.map_err(late)?.map_err(Failure::from)?;
+            let mut held = Held {
+                conn: Some(acquired.map_err(late)?.map_err(Failure::from)?),
+                patience: self.timeout,
+            };
             let link = Link {
-                conn: &mut conn,
+                conn: held.conn()?,
                 dialect: &self.dialect,
             };
             let answer = match timeout_at(deadline, work(link)).await {
                 Ok(answer) => answer,
                 Err(elapsed) => {
-                    // It would stay out of the pool for as long as the server does not answer, which
-                    // after a network failure can be a quarter of an hour.
-                    drop(conn.detach());
+                    held.close();
                     return Err(late(elapsed));
                 }
             };
+            drop(held);
             match answer {
                 Ok(done) => return Ok(done),
                 Err(failure) if attempt == ATTEMPTS => return Err(failure.into()),
@@ -88,6 +94,38 @@ impl Links {
                 Err(failure) => return Err(failure.into()),
             }
             attempt += 1;
+        }
+    }
+}
+
+/// A connection of the pool's, which goes back in bounded time or is closed.
+///
+/// Left to itself, sqlx waits for a last answer before it takes a connection back, for as long as that takes:
+/// after a network failure a quarter of an hour, in which the connection is missing.
+struct Held {
+    conn: Option<PoolConnection<Postgres>>,
+    patience: Duration,
+}
+
+impl Held {
+    fn conn(&mut self) -> Result<&mut PgConnection, Failure> {
+        let conn = self.conn.as_deref_mut();
+        conn.ok_or(Failure::Sqlx(sqlx::Error::PoolClosed))
+    }
+
+    fn close(mut self) {
+        drop(self.conn.take().map(PoolConnection::detach));
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(mut conn) = self.conn.take()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            // As sqlx itself would do it, but for the limit.
+            let back = timeout(self.patience, conn.return_to_pool());
+            runtime.spawn(back);
         }
     }
 }
