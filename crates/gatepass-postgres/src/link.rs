@@ -78,13 +78,7 @@ impl Links {
                 conn: held.conn()?,
                 dialect: &self.dialect,
             };
-            let answer = match timeout_at(deadline, work(link)).await {
-                Ok(answer) => answer,
-                Err(elapsed) => {
-                    held.close();
-                    return Err(late(elapsed));
-                }
-            };
+            let answer = timeout_at(deadline, work(link)).await.map_err(late)?;
             drop(held);
             match answer {
                 Ok(done) => return Ok(done),
@@ -112,20 +106,17 @@ impl Held {
         let conn = self.conn.as_deref_mut();
         conn.ok_or(Failure::Sqlx(sqlx::Error::PoolClosed))
     }
-
-    fn close(mut self) {
-        drop(self.conn.take().map(PoolConnection::detach));
-    }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if let Some(mut conn) = self.conn.take()
-            && let Ok(runtime) = Handle::try_current()
-        {
+        let Some(mut conn) = self.conn.take() else {
+            return;
+        };
+        match Handle::try_current() {
             // As sqlx itself would do it, but for the limit.
-            let back = timeout(self.patience, conn.return_to_pool());
-            runtime.spawn(back);
+            Ok(runtime) => drop(runtime.spawn(timeout(self.patience, conn.return_to_pool()))),
+            Err(_) => drop(conn.detach()),
         }
     }
 }
