@@ -5,12 +5,9 @@
 pub(crate) mod given;
 pub(crate) mod proxy;
 
-use std::{
-    env, process,
-    sync::atomic::{AtomicU32, Ordering},
-    time::Duration,
-};
+use std::{env, time::Duration};
 
+use gatepass::{Random, SystemRandom};
 use gatepass_postgres::{PostgresStore, PostgresStoreBuilder};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row, postgres::PgPoolOptions};
 
@@ -41,11 +38,11 @@ fn server(name: &str) -> String {
     })
 }
 
-/// A name that no other test of this run gives to anything.
+/// A name that no other test gives to anything. Numbers of processes would come again while the servers stay.
 pub(crate) fn unique(what: &str) -> String {
-    static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    format!("{what}_{}_{number}", process::id())
+    let mut random = [0; 8];
+    SystemRandom.fill(&mut random).unwrap();
+    format!("{what}_{:016x}", u64::from_be_bytes(random))
 }
 
 /// A pool as an application has it.
