@@ -1,8 +1,20 @@
 //! What is logged and shown of OAuth clients, and of what they ask.
 
-use gatepass::{ClientId, wire::Client};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use gatepass::{
+    ClientId,
+    wire::{Client, Endpoints, RequestBody, RequestHead},
+};
+use sha2::Sha256;
+use tracing::Level;
 
-use super::*;
+use crate::{
+    OneUser, PASSWORD, USERNAME,
+    log::Log,
+    secrets::Secrets,
+    shown::Shown,
+    world::{World, builder},
+};
 
 const CLIENT_SECRET: &str = "the gateway's own secret: 100%";
 const GUESS: &str = "a guess at the gateway's secret";

@@ -1,0 +1,50 @@
+//! What is logged: every event by its stable name, with what an operator needs, and no secret.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../common/world.rs"]
+#[allow(dead_code, reason = "each file of tests needs its own part of it")]
+mod world;
+
+mod browser;
+mod log;
+mod named;
+mod oauth;
+mod secrets;
+mod shown;
+
+use gatepass::{
+    AuthenticationError, Authenticator, Credentials, Device, Grant, Reread, Session, async_trait,
+};
+use world::{MINUTE, subject};
+
+const PASSWORD: &str = "correct horse battery staple";
+const USERNAME: &str = "alice-as-she-typed-it";
+
+/// Knows one user, and does with the user's name what an application may do.
+struct OneUser;
+
+#[async_trait]
+impl Authenticator for OneUser {
+    async fn authenticate(
+        &self,
+        credentials: &Credentials,
+        _: &Device,
+    ) -> Result<Grant, AuthenticationError> {
+        match credentials.password() {
+            PASSWORD => Ok(Grant::new(subject("alice"))),
+            "again" => Err(AuthenticationError::TooManyAttempts {
+                retry_after: MINUTE,
+            }),
+            _ => Err(AuthenticationError::BadCredentials),
+        }
+    }
+
+    async fn reread(&self, _: &Session) -> Result<Reread, AuthenticationError> {
+        Ok(Reread::Unchanged)
+    }
+}
