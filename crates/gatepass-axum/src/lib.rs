@@ -10,6 +10,16 @@
 //!
 //! A handler that asks who is logged in, without a gate before it, answers 500 and never runs.
 //!
+//! # Gates among other layers
+//!
+//! * CORS belongs around the gate: browsers send their preflights without credentials, and pages cannot read a
+//!   refusal without its headers. So do request ids, compression and the log, which take refusals for responses.
+//! * Of gates in one another, by `nest` say, each can refuse, the outer one first. Extractors find what the innermost
+//!   one admitted. A gate that is optional does not open what one around it or inside of it keeps closed.
+//! * `layer` also guards fallbacks, `route_layer` does not.
+//! * Of time-outs, the shorter one answers: gatepass waits for its store as long as
+//!   [`store_timeout`](gatepass::AuthorityBuilder::store_timeout) and then says 503 by itself.
+//!
 //! # Example
 //!
 //! ```
