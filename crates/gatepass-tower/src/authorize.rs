@@ -72,7 +72,10 @@ where
                     parts.extensions.insert(admission);
                     Ok(Request::from_parts(parts, body))
                 }
-                Err(error) => Err(response(verifier.refusal(&error)).map(ResBody::from)),
+                Err(error) => {
+                    let reply = verifier.refusal(&error);
+                    Err(response(reply.for_method(parts.method.as_str())).map(ResBody::from))
+                }
             }
         })
     }

@@ -16,6 +16,12 @@ pub trait Refuse<B> {
     /// The response to a request that was refused with `error`. `usual` is complete: status,
     /// challenge, JSON body.
     fn refuse(&self, error: &Error, usual: Response<Vec<u8>>) -> Response<B>;
+
+    /// Whether [`refuse`](Self::refuse) keeps the body of the usual response as it is. Then that which answers a `HEAD` has
+    /// none, but its length. Any other body is left in for the server to leave out, which hyper does in HTTP/1 alone.
+    fn keeps_body(&self) -> bool {
+        false
+    }
 }
 
 /// Answers with the usual response: the JSON body that all endpoints have.
@@ -29,6 +35,10 @@ pub struct JsonRefusal;
 impl<B: From<Vec<u8>>> Refuse<B> for JsonRefusal {
     fn refuse(&self, _: &Error, usual: Response<Vec<u8>>) -> Response<B> {
         usual.map(B::from)
+    }
+
+    fn keeps_body(&self) -> bool {
+        true
     }
 }
 

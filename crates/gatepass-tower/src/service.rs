@@ -62,7 +62,13 @@ where
                     parts.extensions.insert(admission);
                     inner.call(Request::from_parts(parts, body)).await
                 }
-                Err(error) => Ok(refusal.refuse(&error, response(verifier.refusal(&error)))),
+                Err(error) => {
+                    let mut reply = verifier.refusal(&error);
+                    if refusal.keeps_body() {
+                        reply = reply.for_method(parts.method.as_str());
+                    }
+                    Ok(refusal.refuse(&error, response(reply)))
+                }
             }
         })
     }

@@ -4,7 +4,7 @@ use std::{convert::Infallible, future::ready, sync::Arc};
 
 use gatepass::{
     Demand, Verifier,
-    wire::{Admission, Inquiry},
+    wire::{self, Admission, Inquiry},
 };
 use warp::{Filter, Rejection, filters::BoxedFilter, reject::Reject};
 
@@ -68,7 +68,7 @@ pub fn gate_with<A: FromAdmission>(
         async move {
             let (verifier, demand) = &*gate;
             let admitted = verifier.guard(&head.view(), demand).await;
-            let admission = admitted.map_err(|error| Denied(verifier.rejection(error)))?;
+            let admission = admitted.map_err(|error| denied(verifier.rejection(error), &head))?;
             extract(Some(&admission), &head)
         }
     })
@@ -87,7 +87,12 @@ fn extract<A: FromAdmission>(admission: Option<&Admission>, head: &Head) -> Resu
     let view = head.view();
     let inquiry =
         Inquiry::new(admission, "gatepass_warp::GateLayer").at(view.method(), view.path());
-    A::from_admission(inquiry).map_err(Denied)
+    A::from_admission(inquiry).map_err(|rejection| denied(rejection, head))
+}
+
+/// warp leaves the body in what answers a `HEAD`.
+fn denied(rejection: wire::Rejection, head: &Head) -> Denied {
+    Denied(rejection.for_method(head.view().method()))
 }
 
 /// A gate before a filter that may reject, such as one that reads the body: only where the gate lets the

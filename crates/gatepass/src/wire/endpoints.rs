@@ -162,11 +162,7 @@ impl Endpoints {
             None => Reply::error(404, "not_found", "there is nothing here", "not_found"),
             Some(endpoint) => self.answer(endpoint, head, body).await,
         };
-        if head.method() == "HEAD" {
-            reply.without_body()
-        } else {
-            reply.without_forbidden_body()
-        }
+        reply.for_method(head.method())
     }
 
     async fn answer(

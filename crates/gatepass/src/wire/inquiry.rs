@@ -151,6 +151,14 @@ impl Rejection {
         self.reply
     }
 
+    /// The same with what of its reply is sent to a request by `method`: [`Reply::for_method`].
+    pub fn for_method(self, method: &str) -> Self {
+        Self {
+            reply: self.reply.for_method(method),
+            error: self.error,
+        }
+    }
+
     fn ours(what: &'static str) -> Self {
         Self {
             error: InternalError::new(what).into(),

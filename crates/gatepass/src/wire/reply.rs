@@ -79,9 +79,22 @@ impl Reply {
         self
     }
 
+    /// What of it is sent in answer to a request by `method`: to a `HEAD` no body, but its length (RFC 9110 §9.3.2).
+    ///
+    /// Adapters send replies to requests that they have guarded through this, where their framework does not leave bodies
+    /// out by itself. hyper does not in HTTP/2, where clients take such an answer for a broken one (RFC 9113 §8.1.1).
+    /// [`Endpoints::handle`](super::Endpoints::handle) has done it.
+    #[must_use]
+    pub fn for_method(self, method: &str) -> Self {
+        match method {
+            "HEAD" => self.without_body(),
+            _ => self.without_forbidden_body(),
+        }
+    }
+
     /// The same head without the body, as `HEAD` wants it: a length that is said is that of the body
     /// which a `GET` would get (RFC 9110 §8.6).
-    pub(super) fn without_body(mut self) -> Self {
+    fn without_body(mut self) -> Self {
         match std::mem::take(&mut self.body).len() {
             0 => self,
             length => self.header("content-length", length.to_string()),
@@ -89,7 +102,7 @@ impl Reply {
     }
 
     /// The same without the body, if its status is one that has none.
-    pub(super) fn without_forbidden_body(mut self) -> Self {
+    fn without_forbidden_body(mut self) -> Self {
         if self.status == 304 {
             self.body.clear();
         }
