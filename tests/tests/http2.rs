@@ -1,10 +1,6 @@
 //! The examples over HTTP/2, by prior knowledge, and a gate before a service that is no framework's.
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{any::Any, net::SocketAddr};
 

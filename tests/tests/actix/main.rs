@@ -8,3 +8,4 @@ mod gate;
 mod head;
 mod keep_alive;
 mod rig;
+mod stalled;
