@@ -10,7 +10,7 @@ use actix_web::{
         Compress, ErrorHandlerResponse, ErrorHandlers, Logger, Next, NormalizePath, from_fn,
     },
     test::{TestRequest, call_service, init_service, read_body, try_call_service},
-    web::{Data, resource},
+    web::{Data, resource, scope},
 };
 use clap::Parser;
 use example_app::Settings;
@@ -51,6 +51,42 @@ async fn refusals_have_the_headers_of_cors() {
         assert_eq!(response.status(), status, "{path}");
         let allowed = response.headers().get(header::ACCESS_CONTROL_ALLOW_ORIGIN);
         assert_eq!(allowed.unwrap(), "https://app.example", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_preflight_is_not_asked_for_a_token_where_cors_is_around_the_gate() {
+    let authority = authority().await;
+    let cors = || {
+        Cors::default()
+            .allowed_origin("https://app.example")
+            .allowed_methods(["GET"])
+    };
+    let (around, inside) = (scope("/around"), scope("/inside"));
+    let app = App::new()
+        .service(
+            around
+                .service(resource("/guarded").get(unguarded))
+                .wrap(gate(&authority))
+                .wrap(cors()),
+        )
+        .service(
+            inside
+                .service(resource("/guarded").get(unguarded))
+                .wrap(cors())
+                .wrap(gate(&authority)),
+        );
+    let app = init_service(app).await;
+    // Inside of it, browsers are refused: they send no credentials along.
+    for (path, status) in [("/around/guarded", 200), ("/inside/guarded", 401)] {
+        let request = get(path, None)
+            .method(Method::OPTIONS)
+            .insert_header(("origin", "https://app.example"))
+            .insert_header(("access-control-request-method", "GET"));
+        let response = call_service(&app, request.to_request()).await;
+        assert_eq!(response.status(), status, "{path}");
+        let allowed = response.headers().get(header::ACCESS_CONTROL_ALLOW_METHODS);
+        assert_eq!(allowed.is_some(), status == 200, "{path}");
     }
 }
 

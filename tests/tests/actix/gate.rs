@@ -281,3 +281,40 @@ async fn a_gate_guards_what_it_is_put_around_and_nothing_else() {
     let post = TestRequest::post().uri("/resource").to_request();
     assert_eq!(call_service(&app, post).await.status(), 401);
 }
+
+#[tokio::test]
+async fn what_answers_where_there_is_nothing_is_guarded_as_the_rest_of_its_scope() {
+    async fn counted(runs: Data<Runs>, Auth(pass): Auth) -> String {
+        runs.count();
+        pass.subject().to_string()
+    }
+
+    let authority = authority().await;
+    let runs = Data::new(Runs::default());
+    let nested = scope("/nested").default_service(web::to(counted));
+    let app = App::new()
+        .app_data(runs.clone())
+        .service(
+            scope("/scope")
+                .wrap(gate(&authority))
+                .service(nested)
+                .default_service(web::to(counted)),
+        )
+        .default_service(web::to(counted));
+    let app = init_service(app).await;
+    let bearer = bearer(&authority).await;
+    for (path, bearer, status) in [
+        ("/scope/nowhere", None, 401),
+        ("/scope/nested/nowhere", None, 401),
+        ("/scope/nowhere", Some(&bearer), 200),
+        ("/scope/nested/nowhere", Some(&bearer), 200),
+        // It asks who is logged in, and no gate is before it.
+        ("/nowhere", None, 500),
+        ("/nowhere", Some(&bearer), 500),
+    ] {
+        let before = runs.so_far();
+        let response = call_service(&app, get(path, bearer).to_request()).await;
+        assert_eq!(response.status(), status, "{path}");
+        assert_eq!(runs.so_far() - before, usize::from(status == 200), "{path}");
+    }
+}

@@ -1,10 +1,18 @@
 //! Beside warp's own wrappers, and in the example's middleware.
 
+use std::{
+    future::ready,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
 use clap::Parser;
 use example_app::{App, Settings};
-use gatepass::{Grant, Subject, Transport, wire::Delivery};
+use gatepass::{Device, Grant, Subject, Transport, wire::Delivery};
 use gatepass_testkit::{ManualClock, scenario::Setup};
-use gatepass_warp::{Head, head, issued};
+use gatepass_warp::{Auth, Head, admitted, gate, guarded, head, issued};
 use tower::ServiceExt;
 use warp::{
     Filter, Rejection, Reply,
@@ -56,6 +64,62 @@ async fn refusals_pass_through_warps_own_wrappers() {
             "{path}"
         );
         assert_eq!(headers.contains_key("allow"), status == 405, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_log_sees_each_answer_once_and_the_handler_only_what_was_admitted() {
+    let application = Application::start(ManualClock::new(), Setup::default()).await;
+    let verifier = application.app.authority.verifier().clone();
+    let (runs, seen) = (Arc::new(AtomicUsize::new(0)), Arc::default());
+    let counter = Arc::clone(&runs);
+    let handler = move |Auth(pass): Auth| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        ready(pass.subject().to_string())
+    };
+    let statuses: Arc<Mutex<Vec<u16>>> = Arc::clone(&seen);
+    let log = warp::log::custom(move |info| statuses.lock().unwrap().push(info.status().as_u16()));
+    let cors = warp::cors()
+        .allow_origin("https://page.example")
+        .allow_method("GET");
+    let me = warp::path!("me").and(warp::get());
+    let forgotten = warp::path!("forgotten").and(warp::get());
+    let app = guarded(me, gate(verifier), handler.clone())
+        .or(guarded(forgotten, admitted(), handler))
+        .with(warp::compression::gzip())
+        .with(cors)
+        .with(log);
+    let grant = Grant::new(Subject::new("alice").unwrap());
+    let issued = application.app.authority.issue(grant, Device::default());
+    let bearer = format!("Bearer {}", issued.await.unwrap().access_token.as_str());
+    for (method, path, bearer, status, ran) in [
+        ("GET", "/me", None, 401, 0),
+        ("GET", "/me", Some("Bearer a.b.c"), 401, 0),
+        ("GET", "/forgotten", Some(&*bearer), 500, 0),
+        ("GET", "/me", Some(&*bearer), 200, 1),
+        // Browsers ask without credentials.
+        ("OPTIONS", "/me", None, 200, 0),
+    ] {
+        let request = warp::test::request().method(method).path(path);
+        let mut request = request
+            .header("origin", "https://page.example")
+            .header("access-control-request-method", "GET");
+        if let Some(bearer) = bearer {
+            request = request.header("authorization", bearer);
+        }
+        let response = request.reply(&app).await;
+        assert_eq!(response.status(), status, "{method} {path}");
+        assert_eq!(std::mem::take(&mut *seen.lock().unwrap()), [status]);
+        assert_eq!(runs.swap(0, Ordering::SeqCst), ran, "{method} {path}");
+        let headers = response.headers();
+        assert_eq!(
+            headers["access-control-allow-origin"],
+            "https://page.example"
+        );
+        let no_store = headers
+            .get("cache-control")
+            .map(|value| value == "no-store");
+        assert_eq!(no_store, (status >= 400).then_some(true), "{method} {path}");
     }
 }
 
