@@ -7,7 +7,7 @@ mod seeds;
 use xshell::Shell;
 
 use self::client::Client;
-use crate::{built, progress::step, server::Server};
+use crate::{built, example::Server, progress::step};
 
 const EXAMPLE: &str = "example-axum";
 

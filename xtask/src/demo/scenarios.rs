@@ -5,7 +5,7 @@ use std::{thread, time::Duration};
 use serde_json::{Value, json};
 
 use super::client::{Answer, Client, Expected, Method, Request};
-use crate::{progress::step, server::Server};
+use crate::{example::Server, progress::step};
 
 /// How long after its use a refresh token still gets the same answer.
 pub(super) const OVERLAP: Duration = Duration::from_secs(1);

@@ -13,7 +13,7 @@ use super::{
         user,
     },
 };
-use crate::{progress::step, server::Server};
+use crate::{example::Server, progress::step};
 
 /// Lifetimes that a demo can wait for: an access token's, and an unused session's. The waits below leave
 /// more than half a second on either side of each.

@@ -13,7 +13,7 @@ use ureq::Agent;
 use xshell::Shell;
 
 use super::{install::Installed, keygen};
-use crate::{built, process::Process, progress::step, server::Server};
+use crate::{built, example::Server, process::Process, progress::step};
 
 /// How long one client may take with all servers, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(180);
