@@ -5,10 +5,55 @@ pub mod axum;
 pub mod tonic;
 pub mod warp;
 
+use std::{fmt, time::Duration};
+
 use ::axum::http;
 use ::tower::{Service, ServiceExt};
-use gatepass_testkit::scenario::{Request, Response};
+use async_trait::async_trait;
+use futures_util::future::{BoxFuture, FutureExt};
+use gatepass_testkit::scenario::{Driver, Request, Response, UserChange};
 use http_body_util::BodyExt;
+
+use crate::application::{Application, World};
+
+/// An application whose service is called.
+pub struct InProcess {
+    application: Application,
+    send: Box<dyn Fn(Request) -> BoxFuture<'static, Response> + Send + Sync>,
+}
+
+impl InProcess {
+    fn new<F>(application: Application, send: impl Fn(Request) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Response> + Send + 'static,
+    {
+        Self {
+            application,
+            send: Box::new(move |request| send(request).boxed()),
+        }
+    }
+}
+
+impl fmt::Debug for InProcess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("InProcess").field(&self.application).finish()
+    }
+}
+
+#[async_trait]
+impl Driver for InProcess {
+    async fn send(&self, request: Request) -> Response {
+        (self.send)(request).await
+    }
+
+    async fn pass_time(&self, time: Duration) {
+        self.application.pass_time(time).await;
+    }
+
+    async fn change_user(&self, name: &str, change: UserChange) {
+        self.application.change_user(name, change).await;
+    }
+}
 
 /// Calls a service in process, as tower has them.
 async fn call<S, I, O>(service: S, request: Request) -> Response

@@ -6,7 +6,7 @@ pub mod probe;
 
 use std::{any::Any, fmt, net::SocketAddr, time::Duration};
 
-use ::axum::{Router, body::Body};
+use ::axum::body::Body;
 use ::tonic::transport::{Channel, Endpoint};
 use async_trait::async_trait;
 use gatepass_testkit::{
@@ -16,44 +16,25 @@ use gatepass_testkit::{
 use tokio::{net::TcpListener, task::JoinSet};
 
 pub use self::driver::router;
-use super::call;
+use super::{InProcess, call};
 use crate::{
     application::{Application, World},
     sockets::OverSockets,
 };
 
-/// The router, called.
-#[derive(Debug)]
-pub struct InProcess {
-    application: Application,
-    router: Router,
-}
-
 /// Starts it in process.
 pub async fn in_process(clock: ManualClock, setup: Setup) -> InProcess {
     let application = Application::start(clock, setup).await;
-    InProcess {
-        router: router(&application.app),
-        application,
-    }
-}
-
-#[async_trait]
-impl Driver for InProcess {
-    async fn send(&self, request: Request) -> Response {
-        match driver::method(&request) {
-            Some(method) => driver::call(self.router.clone(), &method, &request).await,
-            None => call::<_, Body, _>(self.router.clone(), request).await,
+    let router = router(&application.app);
+    InProcess::new(application, move |request| {
+        let router = router.clone();
+        async move {
+            match driver::method(&request) {
+                Some(method) => driver::call(router, &method, &request).await,
+                None => call::<_, Body, _>(router, request).await,
+            }
         }
-    }
-
-    async fn pass_time(&self, time: Duration) {
-        self.application.pass_time(time).await;
-    }
-
-    async fn change_user(&self, name: &str, change: UserChange) {
-        self.application.change_user(name, change).await;
-    }
+    })
 }
 
 /// HTTP/1.1 for the endpoints, and one connection of HTTP/2 for all calls.

@@ -1,24 +1,15 @@
 //! The example in warp.
 
-use std::time::Duration;
-
 use ::axum::body::Bytes;
 use ::warp::{Filter, Rejection, Reply};
-use async_trait::async_trait;
 use example_app::App;
-use gatepass_testkit::{
-    ManualClock,
-    scenario::{Driver, Request, Response, Setup, UserChange},
-};
+use gatepass_testkit::{ManualClock, scenario::Setup};
 use gatepass_warp::{Auth, admitted, guarded};
 use http_body_util::Full;
 use tokio::{net::TcpListener, task::JoinSet};
 
-use super::call;
-use crate::{
-    application::{Application, World},
-    sockets::OverSockets,
-};
+use super::{InProcess, call};
+use crate::{application::Application, sockets::OverSockets};
 
 /// The example's routes, with one whose guard was forgotten.
 pub fn routes(
@@ -41,32 +32,13 @@ pub fn routes(
     example_warp::routes(app).or(unguarded)
 }
 
-/// The routes as a service, called.
-#[derive(Debug)]
-pub struct InProcess {
-    application: Application,
-}
-
 /// Starts it in process.
 pub async fn in_process(clock: ManualClock, setup: Setup) -> InProcess {
     let application = Application::start(clock, setup).await;
-    InProcess { application }
-}
-
-#[async_trait]
-impl Driver for InProcess {
-    async fn send(&self, request: Request) -> Response {
-        let app = &self.application.app;
-        call::<_, Full<Bytes>, _>(example_warp::service(app, routes(app)), request).await
-    }
-
-    async fn pass_time(&self, time: Duration) {
-        self.application.pass_time(time).await;
-    }
-
-    async fn change_user(&self, name: &str, change: UserChange) {
-        self.application.change_user(name, change).await;
-    }
+    let app = application.app.clone();
+    InProcess::new(application, move |request| {
+        call::<_, Full<Bytes>, _>(example_warp::service(&app, routes(&app)), request)
+    })
 }
 
 /// Starts its routes alone, by warp's own server.

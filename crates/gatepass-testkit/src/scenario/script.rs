@@ -71,6 +71,19 @@ pub(super) enum Expected {
     OtherCookie(&'static str, &'static str),
 }
 
+impl Exchange {
+    fn new(request: Request, status: u16) -> Self {
+        Self {
+            request,
+            status,
+            expected: Vec::new(),
+            kept: Vec::new(),
+            kept_cookies: Vec::new(),
+            kept_headers: Vec::new(),
+        }
+    }
+}
+
 impl Scenario {
     /// A scenario of this name, which nothing happens in yet.
     #[must_use]
@@ -111,29 +124,15 @@ impl Scenario {
     /// Sends `request` and expects a response of this status. What follows says more about it.
     #[must_use]
     pub fn send(mut self, request: Request, status: u16) -> Self {
-        let exchange = Exchange {
-            request,
-            status,
-            expected: Vec::new(),
-            kept: Vec::new(),
-            kept_cookies: Vec::new(),
-            kept_headers: Vec::new(),
-        };
-        self.steps.push(Step::Exchange(exchange));
+        self.steps
+            .push(Step::Exchange(Exchange::new(request, status)));
         self
     }
 
     /// Sends `request` so many times at once, and expects the same of each response.
     #[must_use]
     pub fn send_at_once(mut self, times: usize, request: Request, status: u16) -> Self {
-        let exchange = Exchange {
-            request,
-            status,
-            expected: Vec::new(),
-            kept: Vec::new(),
-            kept_cookies: Vec::new(),
-            kept_headers: Vec::new(),
-        };
+        let exchange = Exchange::new(request, status);
         self.steps.push(Step::Parallel(times, exchange));
         self
     }
