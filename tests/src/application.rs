@@ -1,6 +1,6 @@
 //! The example application but for its framework, as the scenarios want it.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use clap::Parser;
@@ -11,6 +11,7 @@ use gatepass_testkit::{
     ManualClock,
     scenario::{CLIENTS, Setup, USERS, UserChange},
 };
+use rusqlite::Connection;
 use tempfile::TempDir;
 
 /// What a scenario does to an application beside sending it requests.
@@ -21,6 +22,9 @@ pub trait World: Send + Sync + 'static {
 
     /// Changes one of its users.
     async fn change_user(&self, name: &str, change: UserChange);
+
+    /// Makes its store lose all sessions.
+    async fn lose_sessions(&self);
 }
 
 /// The example application over a SQLite file of its own, with the scenarios' users and clock.
@@ -29,14 +33,14 @@ pub struct Application {
     /// What routes are made of.
     pub app: App,
     clock: ManualClock,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Application {
     /// Starts one.
     pub async fn start(clock: ManualClock, setup: Setup) -> Self {
         let directory = TempDir::new().unwrap();
-        let path = directory.path().join("gatepass.db");
+        let path = directory.path().join(STORE);
         let store = SqliteStore::builder(&path)
             .clock(clock.clone())
             .open()
@@ -54,7 +58,7 @@ impl Application {
         Self {
             app,
             clock,
-            _directory: directory,
+            directory,
         }
     }
 }
@@ -68,7 +72,14 @@ impl World for Application {
     async fn change_user(&self, name: &str, change: UserChange) {
         change_user(&self.app.users, name, change).await;
     }
+
+    async fn lose_sessions(&self) {
+        lose_sessions(self.directory.path());
+    }
 }
+
+/// The file of the store, in the directory of an application.
+pub(crate) const STORE: &str = "gatepass.db";
 
 /// The flags of an application that is set up like this.
 pub(crate) fn flags(setup: Setup) -> Vec<String> {
@@ -100,4 +111,13 @@ pub(crate) async fn change_user(users: &Users, name: &str, change: UserChange) {
         UserChange::Deleted => users.delete(name).await,
     };
     assert!(changed.unwrap(), "there is a user {name}");
+}
+
+/// Deletes the sessions in a directory behind everybody's back.
+pub(crate) fn lose_sessions(directory: &Path) {
+    let store = Connection::open(directory.join(STORE)).unwrap();
+    // A writer may be at work.
+    store.busy_timeout(Duration::from_secs(10)).unwrap();
+    let lost = store.execute("DELETE FROM gatepass_sessions", ()).unwrap();
+    assert!(lost > 0, "there is a session");
 }

@@ -1,7 +1,8 @@
 //! Every scenario in every framework, in process and against the example's own program, reply by reply the same.
 
-use std::{fmt, future::Future, path::PathBuf};
+use std::{any::Any, fmt, future::Future, panic::AssertUnwindSafe, path::PathBuf, time::Duration};
 
+use futures_util::FutureExt;
 use gatepass_testkit::{
     ManualClock,
     scenario::{Driver, Scenario, Setup, Transcript, run},
@@ -79,6 +80,9 @@ pub const NOT_COMPARED: &[(&str, &str)] = &[(
     "connection",
     "a server ends a connection when it likes: actix-web's after each refusal of a body that it has not read",
 )];
+
+/// How long a scenario may take in one framework: it waits for nothing, so that one that takes longer hangs.
+const PATIENCE: Duration = Duration::from_secs(100);
 
 /// What came of a scenario in one framework.
 #[derive(Clone, Debug)]
@@ -174,11 +178,14 @@ pub async fn play(scenario: &Scenario) -> Row {
         for framework in Framework::ALL {
             let outcome = match exception(scenario, framework, way) {
                 Some(exception) => Outcome::Excepted(exception.reason),
-                None => match framework.play(way, scenario).await {
+                None => match played(framework, way, scenario).await {
                     Err(mismatch) => Outcome::Differs(mismatch),
                     Ok(own) => {
                         let expected = expected.get_or_insert_with(|| own.clone());
                         match own.difference(expected) {
+                            None if own.replies() == 0 => {
+                                Outcome::Differs("nothing was asked".to_owned())
+                            }
                             Some(difference) => Outcome::Differs(difference),
                             None => Outcome::Same(own.replies()),
                         }
@@ -207,6 +214,22 @@ pub async fn hold(scenario: &Scenario) {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// One framework that panics, or hangs, says nothing of the others.
+async fn played(framework: Framework, way: Way, scenario: &Scenario) -> Result<Transcript, String> {
+    let playing = AssertUnwindSafe(framework.play(way, scenario)).catch_unwind();
+    match tokio::time::timeout(PATIENCE, playing).await {
+        Ok(Ok(played)) => played,
+        Ok(Err(panic)) => Err(format!("panicked: {}", said(&*panic))),
+        Err(_) => Err(format!("still at it after {PATIENCE:?}")),
+    }
+}
+
+fn said(panic: &(dyn Any + Send)) -> &str {
+    let said = panic.downcast_ref().map(String::as_str);
+    said.or_else(|| panic.downcast_ref().copied())
+        .unwrap_or_default()
 }
 
 async fn in_process<D, F>(

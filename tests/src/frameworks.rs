@@ -53,6 +53,10 @@ impl Driver for InProcess {
     async fn change_user(&self, name: &str, change: UserChange) {
         self.application.change_user(name, change).await;
     }
+
+    async fn lose_sessions(&self) {
+        self.application.lose_sessions().await;
+    }
 }
 
 /// Calls a service in process, as tower has them.

@@ -20,9 +20,9 @@ use gatepass_testkit::{
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::application::{World, change_user, flags};
+use crate::application::{STORE, World, change_user, flags, lose_sessions};
 
-/// A program that runs, on files of its own. Killed when dropped.
+/// A program that runs, on files of its own. Killed when dropped, which panics if it has ended before.
 #[derive(Debug)]
 pub struct Program {
     child: Child,
@@ -59,6 +59,8 @@ impl Program {
             .env("RUST_LOG", "error")
             .args(["--listen", "127.0.0.1:0", "--users", "users.json"])
             .args(flags(setup))
+            // It ends with this process, however this one ends.
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn();
@@ -98,17 +100,24 @@ impl World for Program {
     }
 
     async fn change_user(&self, name: &str, change: UserChange) {
-        let store = StoreLocation::Sqlite(self.directory.path().join("gatepass.db"));
+        let store = StoreLocation::Sqlite(self.directory.path().join(STORE));
         let users = Users::open(&store, SystemClock).unwrap();
         change_user(&users, name, change).await;
+    }
+
+    async fn lose_sessions(&self) {
+        lose_sessions(self.directory.path());
     }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It may be dead already.
+        let ended = self.child.try_wait();
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if !std::thread::panicking() {
+            assert!(matches!(ended, Ok(None)), "it ended by itself: {ended:?}");
+        }
     }
 }
 

@@ -63,4 +63,8 @@ impl Driver for OverSockets {
     async fn change_user(&self, name: &str, change: UserChange) {
         self.world.change_user(name, change).await;
     }
+
+    async fn lose_sessions(&self) {
+        self.world.lose_sessions().await;
+    }
 }

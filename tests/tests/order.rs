@@ -20,6 +20,7 @@ const ROWS: &[(&str, &str, u16, &str, &str)] = &[
     ("GET", "/auth/nowhere", 404, "", ""),
     ("POST", "/", 405, "GET HEAD", ""),
     ("DELETE", "/health", 405, "GET HEAD", ""),
+    ("POST", "/openapi.json", 405, "GET HEAD", ""),
     ("POST", "/me", 405, "GET HEAD", ""),
     ("PUT", "/admin", 405, "GET HEAD", ""),
     ("POST", "/strict", 405, "GET HEAD", ""),
@@ -40,6 +41,7 @@ const ROWS: &[(&str, &str, u16, &str, &str)] = &[
 const HEADS: &[(&str, u16)] = &[
     ("/", 200),
     ("/health", 200),
+    ("/openapi.json", 200),
     ("/maybe", 200),
     ("/me", 401),
     ("/admin", 401),

@@ -109,6 +109,9 @@ pub trait Driver: Send + Sync {
 
     /// Changes the scopes of a user, or deletes it.
     async fn change_user(&self, name: &str, change: UserChange);
+
+    /// Makes the store lose all sessions without a word in its log, as one does that is restored from a backup.
+    async fn lose_sessions(&self);
 }
 
 /// What happens to a user of the application while it is logged in.

@@ -1,8 +1,9 @@
 //! Time out of a file, for tests that let it pass in a process of its own.
 
 use std::{
-    fs,
+    fs, io,
     path::PathBuf,
+    process,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -29,12 +30,19 @@ impl ClockFile {
             return Ok(Self(None));
         };
         let first = fs::read_to_string(&path)?.parse()?;
+        std::thread::spawn(end_with_stdin);
         Ok(Self(Some(Arc::new(File {
             path: path.into(),
             first,
             latest: AtomicI64::new(first),
         }))))
     }
+}
+
+/// Whoever named the file holds the other end of stdin, and may be killed before it can end this process.
+fn end_with_stdin() {
+    let _ = io::copy(&mut io::stdin(), &mut io::sink());
+    process::exit(1);
 }
 
 impl File {

@@ -95,7 +95,9 @@ fn wrong_method()
 -> impl Filter<Extract = (impl Reply,), Error = Rejection> + Copy + Send + Sync + 'static {
     warp::path::full().and_then(|path: FullPath| {
         let allowed = match path.as_str() {
-            "/" | "/health" | "/me" | "/admin" | "/strict" | "/maybe" => Ok("GET, HEAD"),
+            "/" | "/openapi.json" | "/health" | "/me" | "/admin" | "/strict" | "/maybe" => {
+                Ok("GET, HEAD")
+            }
             "/profile" | "/transfer" => Ok("POST"),
             _ => Err(reject::not_found()),
         };

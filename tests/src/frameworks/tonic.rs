@@ -101,4 +101,8 @@ impl Driver for OverBoth {
     async fn change_user(&self, name: &str, change: UserChange) {
         self.http.change_user(name, change).await;
     }
+
+    async fn lose_sessions(&self) {
+        self.http.lose_sessions().await;
+    }
 }

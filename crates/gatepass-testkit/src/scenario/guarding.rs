@@ -206,6 +206,18 @@ pub fn a_strict_route_works_and_refuses_ended_sessions() -> Scenario {
         .send_bad_token(strict("{access}"), "the token has been revoked", "revoked")
 }
 
+/// What no log has told this node, the store alone knows: a guard that is not strict still lets the token through.
+#[must_use]
+pub fn a_strict_route_asks_the_store() -> Scenario {
+    let strict = || Request::get("/strict").bearer("{access}");
+    Scenario::new("a_strict_route_asks_the_store")
+        .logged_in("alice")
+        .send(strict(), 200)
+        .lose_sessions()
+        .send_bad_token(strict(), "the session is not known", "unknown_session")
+        .send(me("{access}"), 200)
+}
+
 /// Strangers are welcome, impostors are not.
 #[must_use]
 pub fn an_optional_guard_refuses_bad_tokens() -> Scenario {

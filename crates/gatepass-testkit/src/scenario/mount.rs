@@ -75,6 +75,7 @@ macro_rules! with_scenarios {
         a_scope_that_is_missing_is_named
         an_old_authentication_does_not_transfer
         a_strict_route_works_and_refuses_ended_sessions
+        a_strict_route_asks_the_store
         an_optional_guard_refuses_bad_tokens
         a_missing_guard_is_a_loud_500
         a_path_and_a_method_come_before_the_guard
@@ -208,6 +209,7 @@ macro_rules! with_scenarios {
 /// #     async fn send(&self, _: Request) -> Response { unreachable!() }
 /// #     async fn pass_time(&self, _: std::time::Duration) {}
 /// #     async fn change_user(&self, _: &str, _: UserChange) {}
+/// #     async fn lose_sessions(&self) {}
 /// # }
 /// gatepass_testkit::conformance!(start, except: {
 ///     a_head_request_gets_the_head_of_a_get: "the framework knows no HEAD",
@@ -224,6 +226,7 @@ macro_rules! with_scenarios {
 /// #     async fn send(&self, _: Request) -> Response { unreachable!() }
 /// #     async fn pass_time(&self, _: std::time::Duration) {}
 /// #     async fn change_user(&self, _: &str, _: UserChange) {}
+/// #     async fn lose_sessions(&self) {}
 /// # }
 /// gatepass_testkit::conformance!(start, except: {
 ///     a_scenario_that_there_is_not: "the framework knows no HEAD",
@@ -260,4 +263,33 @@ macro_rules! conformance {
         }
         $( scenario!($name); )*
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    use super::all;
+
+    #[test]
+    fn no_scenario_is_forgotten_or_goes_by_another_name() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/scenario");
+        let sources = fs::read_dir(folder).unwrap();
+        let sources = sources.map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
+        let written: BTreeSet<_> = sources
+            .flat_map(|source| {
+                let functions = source.lines().filter_map(|line| {
+                    let line = line.strip_prefix("pub fn ")?;
+                    line.strip_suffix("() -> Scenario {").map(str::to_owned)
+                });
+                functions.collect::<Vec<_>>()
+            })
+            .collect();
+        let mounted: Vec<_> = all()
+            .iter()
+            .map(|scenario| scenario.name().to_owned())
+            .collect();
+        assert_eq!(written, mounted.iter().cloned().collect());
+        assert_eq!(written.len(), mounted.len());
+    }
 }

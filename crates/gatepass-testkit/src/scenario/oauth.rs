@@ -459,8 +459,8 @@ impl Scenario {
             .header("pragma", "no-cache")
             .json("/token_type", "Bearer")
             .json("/expires_in", 900);
-        members.into_iter().fold(answer, |answer, member| {
-            answer.other_than(member, "nothing")
-        })
+        members
+            .into_iter()
+            .fold(answer, |answer, member| answer.some_json(member))
     }
 }

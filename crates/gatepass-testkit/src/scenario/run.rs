@@ -46,6 +46,13 @@ pub async fn run(scenario: &Scenario, driver: &impl Driver) -> Result<Transcript
                 driver.change_user(name, *change).await;
                 Ok(())
             }
+            Step::LoseSessions => {
+                driver.lose_sessions().await;
+                Ok(())
+            }
+            Step::Misplaced => {
+                Err("the scenario speaks of a response where there is none".to_owned())
+            }
             Step::Exchange(exchange) => one(exchange, driver, &mut kept, &mut transcript).await,
             Step::Parallel(times, exchange) => {
                 many(*times, exchange, driver, &kept, &mut transcript).await
@@ -63,7 +70,7 @@ async fn one(
     kept: &mut Kept,
     transcript: &mut Transcript,
 ) -> Result<(), String> {
-    let request = filled(&exchange.request, kept);
+    let request = filled(&exchange.request, kept)?;
     let asked = format!("{} {}", request.method, request.path);
     let response = driver.send(request).await;
     transcript.add(&exchange.request, &response);
@@ -78,7 +85,7 @@ async fn many(
     kept: &Kept,
     transcript: &mut Transcript,
 ) -> Result<(), String> {
-    let request = filled(&exchange.request, kept);
+    let request = filled(&exchange.request, kept)?;
     let sent = (0..times).map(|_| driver.send(request.clone()));
     for response in join_all(sent).await {
         transcript.add(&exchange.request, &response);
@@ -88,12 +95,12 @@ async fn many(
 }
 
 async fn race(race: &Race, driver: &impl Driver, kept: &mut Kept) -> Result<(), String> {
-    let requests: Vec<_> = race.requests.iter().collect();
-    let sent = requests
-        .iter()
-        .map(|(request, _)| driver.send(filled(request, kept)));
-    let responses = join_all(sent).await;
-    for ((request, statuses), response) in requests.into_iter().zip(responses) {
+    let requests = race.requests.iter();
+    let sent: Vec<_> = requests
+        .map(|(request, _)| filled(request, kept))
+        .collect::<Result<_, _>>()?;
+    let responses = join_all(sent.into_iter().map(|request| driver.send(request))).await;
+    for ((request, statuses), response) in race.requests.iter().zip(responses) {
         if !statuses.contains(&response.status) {
             let (method, path) = (request.method, &request.path);
             let what = format!("{method} {path}: none of the statuses {statuses:?}");
@@ -109,28 +116,42 @@ async fn race(race: &Race, driver: &impl Driver, kept: &mut Kept) -> Result<(), 
 }
 
 /// The request with what was kept filled in.
-fn filled(request: &Request, kept: &Kept) -> Request {
-    let fill = |bytes: &[u8]| match str::from_utf8(bytes) {
-        Ok(text) => kept
-            .iter()
-            .fold(text.to_owned(), |text, (name, value)| {
-                text.replace(&format!("{{{name}}}"), value)
-            })
-            .into_bytes(),
-        Err(_) => bytes.to_vec(),
+fn filled(request: &Request, kept: &Kept) -> Result<Request, String> {
+    let fill = |bytes: &[u8]| -> Result<Vec<u8>, String> {
+        let Ok(text) = str::from_utf8(bytes) else {
+            return Ok(bytes.to_vec());
+        };
+        let filled = kept.iter().fold(text.to_owned(), |text, (name, value)| {
+            text.replace(&format!("{{{name}}}"), value)
+        });
+        // It would be refused as any nonsense is, and a scenario that wants that would hold.
+        match left_open(&filled) {
+            Some(name) => Err(format!("nothing was kept as {name}")),
+            None => Ok(filled.into_bytes()),
+        }
     };
     let headers = request
         .headers
         .iter()
-        .map(|(name, value)| (*name, fill(value)))
-        .collect();
-    let path = String::from_utf8_lossy(&fill(request.path.as_bytes())).into_owned();
-    Request {
+        .map(|(name, value)| Ok((*name, fill(value)?)))
+        .collect::<Result<_, String>>()?;
+    let path = String::from_utf8_lossy(&fill(request.path.as_bytes())?).into_owned();
+    Ok(Request {
         method: request.method,
         path,
         headers,
-        body: fill(&request.body),
-    }
+        body: fill(&request.body)?,
+    })
+}
+
+/// A name in braces, which JSON has not.
+fn left_open(text: &str) -> Option<&str> {
+    text.split('{').skip(1).find_map(|rest| {
+        let (name, _) = rest.split_once('}')?;
+        let in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '_' | '\'');
+        (name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(in_name))
+            .then_some(name)
+    })
 }
 
 fn check(exchange: &Exchange, response: &Response, kept: &Kept) -> Result<(), String> {
@@ -220,12 +241,18 @@ fn check_one(expected: &Expected, response: &Response, kept: &Kept) -> Result<()
             own if kept.get(name) == Some(&own) => Ok(()),
             _ => Err(format!("{pointer} is not the {name} of before")),
         },
+        Expected::OtherThan(_, name) | Expected::OtherCookie(_, name)
+            if !kept.contains_key(name) =>
+        {
+            Err(format!("nothing was kept as {name}"))
+        }
         Expected::OtherThan(pointer, name) => match text(&json(pointer)?) {
             own if kept.get(name) == Some(&own) => {
                 Err(format!("{pointer} is still the {name} of before"))
             }
             _ => Ok(()),
         },
+        Expected::SomeJson(pointer) => json(pointer).map(|_| ()),
         Expected::NoJson(pointer) => match json(pointer) {
             Err(_) => Ok(()),
             Ok(_) => Err(format!("there is something at {pointer}")),
@@ -370,4 +397,73 @@ fn shown(response: &Response) -> String {
         response.status,
         String::from_utf8_lossy(&response.body)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::scenario::UserChange;
+
+    /// Answers everything with the same.
+    struct Same;
+
+    #[async_trait]
+    impl Driver for Same {
+        async fn send(&self, _: Request) -> Response {
+            Response {
+                status: 200,
+                headers: Vec::new(),
+                body: br#"{"a":"b"}"#.to_vec(),
+            }
+        }
+
+        async fn pass_time(&self, _: Duration) {}
+
+        async fn change_user(&self, _: &str, _: UserChange) {}
+
+        async fn lose_sessions(&self) {}
+    }
+
+    #[tokio::test]
+    async fn a_scenario_with_a_mistake_in_it_does_not_hold() {
+        let sent = || Scenario::new("test").send(Request::get("/"), 200);
+        let minute = Duration::from_secs(60);
+        for (scenario, mistake) in [
+            (
+                sent().send(Request::get("/").bearer("{acess}"), 200),
+                "acess",
+            ),
+            (sent().send(Request::get("/?{acess}"), 200), "acess"),
+            (
+                sent().send(Request::get("/").body("x={the acess}"), 200),
+                "the acess",
+            ),
+            (sent().other_than("/a", "acess"), "acess"),
+            (sent().other_cookie("a", "acess"), "acess"),
+            (sent().pass(minute).json("/a", "b"), "there is none"),
+            (sent().pass(minute).keep("/a", "access"), "there is none"),
+            (
+                Scenario::new("test")
+                    .send_at_once(2, Request::get("/"), 200)
+                    .keep("/a", "access"),
+                "there is none",
+            ),
+        ] {
+            let mismatch = run(&scenario, &Same).await.unwrap_err().to_string();
+
+            assert!(mismatch.contains(mistake), "{mismatch}");
+        }
+        let right = sent()
+            .keep("/a", "access")
+            .send(Request::get("/").bearer("{access}"), 200);
+        let json = Request::post("/").body(r#"{"a":{"b":"{}"}}"#);
+        assert_eq!(
+            run(&right.send(json, 200), &Same).await.unwrap().replies(),
+            3
+        );
+    }
 }

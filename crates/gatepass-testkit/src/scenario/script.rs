@@ -22,6 +22,9 @@ pub(super) enum Step {
     Race(Race),
     PassTime(Duration),
     ChangeUser(&'static str, UserChange),
+    LoseSessions,
+    /// What the scenario says of a response where there is none.
+    Misplaced,
 }
 
 /// Requests at once, of which nobody knows which is first.
@@ -57,6 +60,8 @@ pub(super) enum Expected {
     SameAs(&'static str, &'static str),
     /// The JSON body has at the pointer something else than what was kept under the name.
     OtherThan(&'static str, &'static str),
+    /// The JSON body has something at the pointer.
+    SomeJson(&'static str),
     /// The body is empty.
     Empty,
     /// The JSON body has nothing at the pointer.
@@ -165,6 +170,13 @@ impl Scenario {
         self
     }
 
+    /// Makes the store lose all sessions.
+    #[must_use]
+    pub fn lose_sessions(mut self) -> Self {
+        self.steps.push(Step::LoseSessions);
+        self
+    }
+
     /// The response has this header field.
     #[must_use]
     pub fn header(self, name: &'static str, value: impl Into<String>) -> Self {
@@ -209,20 +221,20 @@ impl Scenario {
 
     /// Keeps what the response's JSON body has at `pointer` as `name`.
     #[must_use]
-    pub fn keep(mut self, pointer: &'static str, name: &'static str) -> Self {
-        if let Some(Step::Exchange(exchange)) = self.steps.last_mut() {
-            exchange.kept.push((pointer, name));
-        }
-        self
+    pub fn keep(self, pointer: &'static str, name: &'static str) -> Self {
+        self.keeping(|exchange| exchange.kept.push((pointer, name)))
     }
 
     /// Keeps the value of the response's header field as `name`.
     #[must_use]
-    pub fn keep_header(mut self, header: &'static str, name: &'static str) -> Self {
-        if let Some(Step::Exchange(exchange)) = self.steps.last_mut() {
-            exchange.kept_headers.push((header, name));
-        }
-        self
+    pub fn keep_header(self, header: &'static str, name: &'static str) -> Self {
+        self.keeping(|exchange| exchange.kept_headers.push((header, name)))
+    }
+
+    /// The response's JSON body has something at `pointer`.
+    #[must_use]
+    pub fn some_json(self, pointer: &'static str) -> Self {
+        self.expecting(Expected::SomeJson(pointer))
     }
 
     /// The response's JSON body has nothing at `pointer`.
@@ -258,17 +270,25 @@ impl Scenario {
 
     /// Keeps the value that the response gives to the cookie as `name`.
     #[must_use]
-    pub fn keep_cookie(mut self, cookie: &'static str, name: &'static str) -> Self {
-        if let Some(Step::Exchange(exchange)) = self.steps.last_mut() {
-            exchange.kept_cookies.push((cookie, name));
+    pub fn keep_cookie(self, cookie: &'static str, name: &'static str) -> Self {
+        self.keeping(|exchange| exchange.kept_cookies.push((cookie, name)))
+    }
+
+    fn expecting(mut self, expected: Expected) -> Self {
+        match self.steps.last_mut() {
+            Some(Step::Exchange(exchange) | Step::Parallel(_, exchange)) => {
+                exchange.expected.push(expected);
+            }
+            _ => self.steps.push(Step::Misplaced),
         }
         self
     }
 
-    fn expecting(mut self, expected: Expected) -> Self {
-        if let Some(Step::Exchange(exchange) | Step::Parallel(_, exchange)) = self.steps.last_mut()
-        {
-            exchange.expected.push(expected);
+    /// Of one response: of many at once, which would it be?
+    fn keeping(mut self, keep: impl FnOnce(&mut Exchange)) -> Self {
+        match self.steps.last_mut() {
+            Some(Step::Exchange(exchange)) => keep(exchange),
+            _ => self.steps.push(Step::Misplaced),
         }
         self
     }
