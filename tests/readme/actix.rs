@@ -1,14 +1,17 @@
 use std::net::TcpListener;
 
 use actix_web::{App, HttpServer, web};
-use gatepass::{Authority, wire::Endpoints};
+use gatepass::wire::Endpoints;
 use gatepass_actix::{Auth, Gate, configure};
 
 async fn me(Auth(pass): Auth) -> String {
     format!("you are {}", pass.subject())
 }
 
-async fn serve(listener: TcpListener, authority: Authority) -> Result<(), Box<dyn std::error::Error>> {
+async fn serve(
+    listener: TcpListener,
+    authority: gatepass::Authority,
+) -> Result<(), Box<dyn std::error::Error>> {
     let gate = Gate::new(authority.verifier().clone());
     let endpoints = Endpoints::builder(authority).build()?;
     let server = HttpServer::new(move || {

@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 
 use axum::{Router, routing::get};
-use gatepass::{Authority, wire::Endpoints};
+use gatepass::wire::Endpoints;
 use gatepass_axum::{Auth, GateLayer, routes};
 use tokio::net::TcpListener;
 
@@ -9,7 +9,10 @@ async fn me(Auth(pass): Auth) -> String {
     format!("you are {}", pass.subject())
 }
 
-async fn serve(listener: TcpListener, authority: Authority) -> Result<(), Box<dyn std::error::Error>> {
+async fn serve(
+    listener: TcpListener,
+    authority: gatepass::Authority,
+) -> Result<(), Box<dyn std::error::Error>> {
     let app = Router::new()
         .route("/me", get(me))
         .route_layer(GateLayer::new(authority.verifier().clone())) // guards the routes above it

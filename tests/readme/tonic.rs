@@ -1,4 +1,4 @@
-use gatepass::{Authority, wire::Endpoints};
+use gatepass::wire::Endpoints;
 use gatepass_tonic::{RequestAuth, gate};
 use shop::shop_server::{Shop, ShopServer};
 use tokio::net::TcpListener;
@@ -21,7 +21,10 @@ impl Shop for Methods {
     }
 }
 
-async fn serve(listener: TcpListener, authority: Authority) -> Result<(), Box<dyn std::error::Error>> {
+async fn serve(
+    listener: TcpListener,
+    authority: gatepass::Authority,
+) -> Result<(), Box<dyn std::error::Error>> {
     let shop = gate(authority.verifier().clone()).named_layer(ShopServer::new(Methods));
     let logins = gatepass_axum::routes(Endpoints::builder(authority).build()?);
     let server = Server::builder()

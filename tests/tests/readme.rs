@@ -11,7 +11,6 @@
 
 use std::{net::SocketAddr, thread};
 
-use gatepass::Authority;
 use reqwest::Client;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -19,22 +18,15 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tonic::{client::Grpc, codegen::http::uri::PathAndQuery, transport::Endpoint};
 use tonic_prost::ProstCodec;
 
-mod authority {
-    include!("../readme/authority.rs");
-
-    pub(crate) async fn start(file: &str) -> Authority {
-        let secret = [7; 64];
-        authority(&secret, file).await.unwrap()
-    }
-}
-
-/// A file's `serve`, which is private there, as it is on the page.
+/// A file's `serve`, over the authority of the first file, with both pasted into one place, as readers do.
 macro_rules! served {
     ($module:ident, $file:literal) => {
         mod $module {
+            include!("../readme/authority.rs");
             include!($file);
 
-            pub(crate) async fn start(listener: TcpListener, authority: Authority) {
+            pub(crate) async fn start(listener: TcpListener, file: String) {
+                let authority = authority(&[7; 64], &file).await.unwrap();
                 serve(listener, authority).await.unwrap();
             }
         }
@@ -47,7 +39,7 @@ served!(in_warp, "../readme/warp.rs");
 served!(in_tonic, "../readme/tonic.rs");
 
 #[test]
-fn the_page_shows_the_code_that_is_run() {
+fn readme_shows_the_code_that_is_run() {
     let page = include_str!("../../README.md");
     let files = [
         include_str!("../readme/authority.rs"),
@@ -64,40 +56,40 @@ fn the_page_shows_the_code_that_is_run() {
 }
 
 #[tokio::test]
-async fn the_code_for_axum_knows_who_has_logged_in() {
-    let service = Service::start().await;
+async fn readme_code_for_axum_knows_who_has_logged_in() {
+    let service = Service::new();
     let (listener, address) = listener().await;
     let mut server = JoinSet::new();
-    server.spawn(in_axum::start(listener, service.authority.clone()));
+    server.spawn(in_axum::start(listener, service.file()));
     service.knows_alice(address).await;
 }
 
 #[tokio::test]
-async fn the_code_for_actix_web_knows_who_has_logged_in() {
-    let service = Service::start().await;
+async fn readme_code_for_actix_web_knows_who_has_logged_in() {
+    let service = Service::new();
     let (listener, address) = listener().await;
     let listener = listener.into_std().unwrap();
-    let authority = service.authority.clone();
+    let file = service.file();
     // It ends with the test.
-    thread::spawn(|| actix_web::rt::System::new().block_on(in_actix::start(listener, authority)));
+    thread::spawn(|| actix_web::rt::System::new().block_on(in_actix::start(listener, file)));
     service.knows_alice(address).await;
 }
 
 #[tokio::test]
-async fn the_code_for_warp_knows_who_has_logged_in() {
-    let service = Service::start().await;
+async fn readme_code_for_warp_knows_who_has_logged_in() {
+    let service = Service::new();
     let (listener, address) = listener().await;
     let mut server = JoinSet::new();
-    server.spawn(in_warp::start(listener, service.authority.clone()));
+    server.spawn(in_warp::start(listener, service.file()));
     service.knows_alice(address).await;
 }
 
 #[tokio::test]
-async fn the_code_for_tonic_knows_who_has_logged_in() {
-    let service = Service::start().await;
+async fn readme_code_for_tonic_knows_who_has_logged_in() {
+    let service = Service::new();
     let (listener, address) = listener().await;
     let mut server = JoinSet::new();
-    server.spawn(in_tonic::start(listener, service.authority.clone()));
+    server.spawn(in_tonic::start(listener, service.file()));
     let bearer = service.log_in(address).await;
     let endpoint: Endpoint = format!("http://{address}").parse().unwrap();
     let mut client = Grpc::new(endpoint.connect().await.unwrap());
@@ -119,22 +111,23 @@ async fn the_code_for_tonic_knows_who_has_logged_in() {
     assert_eq!(refused.code(), tonic::Code::Unauthenticated);
 }
 
-/// The authority on the page, and a client.
+/// A place for the database, and a client.
 struct Service {
-    authority: Authority,
     client: Client,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Service {
-    async fn start() -> Self {
-        let directory = TempDir::new().unwrap();
-        let file = directory.path().join("gatepass.db");
+    fn new() -> Self {
         Self {
-            authority: authority::start(file.to_str().unwrap()).await,
             client: Client::new(),
-            _directory: directory,
+            directory: TempDir::new().unwrap(),
         }
+    }
+
+    fn file(&self) -> String {
+        let file = self.directory.path().join("gatepass.db");
+        file.to_str().unwrap().to_owned()
     }
 
     async fn knows_alice(&self, address: SocketAddr) {

@@ -23,7 +23,7 @@ pub struct Settings {
     #[arg(long, env = "GATEPASS_LISTEN", default_value = "127.0.0.1:3000")]
     pub listen: SocketAddr,
 
-    /// Where sessions and users are kept: sqlite:FILE, or memory: to forget them at the end
+    /// Where sessions and users are kept: sqlite:FILE, or `memory`, to forget them at the end
     // Not shown by --help: the address of a database may hold its password.
     #[arg(
         long,
@@ -173,7 +173,8 @@ impl FromStr for StoreLocation {
             Some(("sqlite", "")) => Err("sqlite: needs a file, as in sqlite:gatepass.db".into()),
             Some(("sqlite", path)) => Ok(Self::Sqlite(path.into())),
             Some(("memory", "")) => Ok(Self::Memory),
-            _ => Err("the known stores are sqlite:FILE and memory:".into()),
+            None if text == "memory" => Ok(Self::Memory),
+            _ => Err("the known stores are sqlite:FILE and memory".into()),
         }
     }
 }
@@ -253,11 +254,11 @@ mod tests {
             (&["--listen", "localhost"], "--listen"),
             (
                 &["--store", "mysql://db"],
-                "known stores are sqlite:FILE and memory:",
+                "known stores are sqlite:FILE and memory",
             ),
             (
                 &["--store", "gatepass.db"],
-                "known stores are sqlite:FILE and memory:",
+                "known stores are sqlite:FILE and memory",
             ),
             (&["--store", "sqlite:"], "needs a file"),
             (&["--access-ttl", "15"], "--access-ttl"),
@@ -295,6 +296,7 @@ mod tests {
             ("sqlite:gatepass.db", Some(".")),
             ("sqlite:/var/lib/a.db", Some("/var/lib")),
             ("memory:", None),
+            ("memory", None),
         ] {
             let store: StoreLocation = store.parse().unwrap();
             assert_eq!(store.directory(), directory.map(Path::new));

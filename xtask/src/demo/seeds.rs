@@ -21,6 +21,9 @@ const SHORT: [&str; 6] = ["--access-ttl", "5s", "--idle-ttl", "7s", "--leeway", 
 
 /// Plays all five. The server runs with its usual lifetimes at first, and is restarted with short ones.
 pub(super) fn play(server: &mut Server, client: &mut Client) -> anyhow::Result<()> {
+    println!(
+        "\nFive systems that services build by hand: what they did (there), and what is done here."
+    );
     token_endpoint(client)?;
     let deleted = allow_list(client)?;
     server.terminate()?;
@@ -139,7 +142,7 @@ fn expiry_and_logging(server: &Server, client: &mut Client) -> anyhow::Result<()
         access: "garbage".to_owned(),
         ..forged(&alice)
     };
-    me(client, "no token at all", &garbage, refused("malformed"))?;
+    me(client, "what is no token", &garbage, refused("malformed"))?;
     thread::sleep(Duration::from_millis(5500));
     me(
         client,
