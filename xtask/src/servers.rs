@@ -1,19 +1,17 @@
 //! The servers that the tests talk to: real ones, private to one run, and gone with it.
 
-mod account;
-mod directory;
-mod pgbouncer;
-mod postgres;
-mod process;
-
+use gatepass_servers::{
+    Directory, Durability, PgBouncer, Postgres, REQUIREMENTS, Redis, RedisCluster,
+};
 use xshell::Shell;
 
-use self::{directory::Directory, pgbouncer::PgBouncer, postgres::Postgres};
-use crate::progress::step;
+use crate::{apt, metadata, progress::step};
 
 /// All of them, until this is dropped.
 pub(crate) struct Servers {
     // Dropped in this order: what asks another server ends before it, and the directory last.
+    cluster: RedisCluster,
+    redis: Redis,
     pgbouncer: PgBouncer,
     replica: Postgres,
     postgres: Postgres,
@@ -22,8 +20,20 @@ pub(crate) struct Servers {
 
 /// Makes sure that there is something to start, installing it where it can.
 pub(crate) fn install(sh: &Shell) -> anyhow::Result<()> {
-    postgres::install(sh)?;
-    pgbouncer::install(sh)
+    let missing = || REQUIREMENTS.iter().filter(|one| !(one.is_there)());
+    let packages: Vec<_> = missing().map(|one| one.package).collect();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    apt::try_install(sh, &packages)?;
+    let missing: Vec<_> = missing()
+        .map(|one| {
+            let (name, package) = (one.name, one.package);
+            format!("{name} is missing: install it, on Debian with `apt-get install {package}`")
+        })
+        .collect();
+    anyhow::ensure!(missing.is_empty(), "{}", missing.join("\n"));
+    Ok(())
 }
 
 impl Servers {
@@ -32,13 +42,17 @@ impl Servers {
         install(sh)?;
         step(
             "servers",
-            "PostgreSQL, a replica of it, and PgBouncer before it",
+            "PostgreSQL, a replica of it, PgBouncer before it, Redis, a Redis Cluster",
         );
-        let directory = Directory::make(sh)?;
-        let postgres = Postgres::start(sh, &directory)?;
-        let replica = postgres.replica(sh, &directory)?;
-        let pgbouncer = PgBouncer::start(sh, &directory, &postgres)?;
+        let directory = Directory::make(metadata::target_directory(sh)?.join("servers"))?;
+        let postgres = Postgres::start(&directory, Durability::None)?;
+        let replica = postgres.replica(&directory)?;
+        let pgbouncer = PgBouncer::start(&directory, &postgres)?;
+        let redis = Redis::start(&directory, Durability::None)?;
+        let cluster = RedisCluster::start(&directory, Durability::None, 0)?;
         Ok(Self {
+            cluster,
+            redis,
             pgbouncer,
             replica,
             postgres,
@@ -46,16 +60,18 @@ impl Servers {
         })
     }
 
-    /// How the tests find them: names and values of environment variables.
-    pub(crate) fn environment(&self) -> [(&'static str, String); 3] {
-        [
+    /// How the tests find them: names and values of environment variables. One that is set already stays, and
+    /// points to a server of somebody else's.
+    pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
+        let own = [
             ("GATEPASS_TEST_POSTGRES", self.postgres.url()),
             ("GATEPASS_TEST_POSTGRES_REPLICA", self.replica.url()),
-            (
-                "GATEPASS_TEST_PGBOUNCER",
-                self.pgbouncer.url(&self.postgres),
-            ),
-        ]
+            ("GATEPASS_TEST_PGBOUNCER", self.pgbouncer.url().to_owned()),
+            ("GATEPASS_TEST_REDIS", self.redis.url()),
+            ("GATEPASS_TEST_REDIS_CLUSTER", self.cluster.url()),
+        ];
+        let set = |(name, own): (&'static str, String)| (name, std::env::var(name).unwrap_or(own));
+        own.map(set).into()
     }
 }
 

@@ -1,7 +1,7 @@
 //! A server's process: started, waited for, and never left behind.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -15,21 +15,23 @@ use anyhow::Context;
 const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 
-pub(super) struct Process {
+/// Must be started by a thread that lives as long as it: the server is told to end with that.
+#[derive(Debug)]
+pub(crate) struct Process {
     name: &'static str,
     child: Child,
     log: PathBuf,
 }
 
 /// A port that nobody listens on. In the moment until the server takes it, none other is likely to.
-pub(super) fn free_port() -> anyhow::Result<u16> {
+pub(crate) fn free_port() -> anyhow::Result<u16> {
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     Ok(free.local_addr()?.port())
 }
 
 impl Process {
     /// Starts `command`, whose output goes to `log`.
-    pub(super) fn start(
+    pub(crate) fn start(
         name: &'static str,
         mut command: Command,
         log: &Path,
@@ -49,7 +51,7 @@ impl Process {
     }
 
     /// Waits until `answers`, which says why not yet.
-    pub(super) fn wait_until(
+    pub(crate) fn wait_until(
         &mut self,
         mut answers: impl FnMut() -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
@@ -57,7 +59,7 @@ impl Process {
         loop {
             let Err(error) = answers() else { return Ok(()) };
             let name = self.name;
-            let log = || std::fs::read_to_string(&self.log).unwrap_or_default();
+            let log = || fs::read_to_string(&self.log).unwrap_or_default();
             if let Some(status) = self.child.try_wait()? {
                 anyhow::bail!("{name} ended as it started ({status}):\n{}", log());
             }
@@ -70,7 +72,7 @@ impl Process {
     }
 
     /// Waits until something listens on `port`.
-    pub(super) fn wait_for_port(&mut self, port: u16) -> anyhow::Result<()> {
+    pub(crate) fn wait_for_port(&mut self, port: u16) -> anyhow::Result<()> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         self.wait_until(|| {
             TcpStream::connect_timeout(&address, POLL)?;
@@ -79,22 +81,71 @@ impl Process {
     }
 
     /// Waits until it ends.
-    pub(super) fn wait(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn wait(&mut self) -> anyhow::Result<()> {
         self.child.wait()?;
+        Ok(())
+    }
+
+    /// Ends it as a crash does, with all that it has started.
+    pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
+        self.signal("KILL")?;
+        self.wait()
+    }
+
+    /// Stops it where it is: connections stay, and nothing is answered.
+    pub(crate) fn pause(&self) -> anyhow::Result<()> {
+        self.signal("STOP")
+    }
+
+    /// Lets it go on.
+    pub(crate) fn resume(&self) -> anyhow::Result<()> {
+        self.signal("CONT")
+    }
+
+    /// To it and all that it has started: PostgreSQL has a process for each connection.
+    fn signal(&self, signal: &str) -> anyhow::Result<()> {
+        let own = self.child.id();
+        send(signal, own)?;
+        for child in children(own)? {
+            // It may have ended meanwhile.
+            drop(send(signal, child));
+        }
         Ok(())
     }
 }
 
+/// By the shell's own `kill`, since a small machine may have no other.
+fn send(signal: &str, process: u32) -> anyhow::Result<()> {
+    let script = format!("kill -{signal} {process} 2>&-");
+    let status = Command::new("sh").args(["-c", &script]).status()?;
+    anyhow::ensure!(status.success(), "process {process} cannot be signalled");
+    Ok(())
+}
+
+/// As Linux lists them.
+fn children(of: u32) -> anyhow::Result<Vec<u32>> {
+    let mut children = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(process) = name.to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        // Name in parentheses, state, parent.
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        let after_name = stat.rsplit(')').next().unwrap_or_default();
+        let parent = after_name.split_whitespace().nth(1);
+        if parent.and_then(|parent| parent.parse().ok()) == Some(of) {
+            children.push(process);
+        }
+    }
+    Ok(children)
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
-        // The shell's own `kill`, since a small machine may have no other. Both servers take the signal
-        // for: end now, in good order.
-        let id = self.child.id().to_string();
-        drop(
-            Command::new("sh")
-                .args(["-c", "kill -INT \"$0\"", &id])
-                .status(),
-        );
+        // One that is paused would not hear the other signal. All servers take that for: end now, in good order.
+        drop(self.resume());
+        drop(send("INT", self.child.id()));
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
             if !matches!(self.child.try_wait(), Ok(None)) {

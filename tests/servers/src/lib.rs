@@ -1,0 +1,102 @@
+//! The servers that the tests talk to: real ones, on ports and in directories of their own, and gone with whoever
+//! started them.
+//!
+//! `cargo xtask test` starts one of each for all tests. A test that kills or stops a server starts its own:
+//!
+//! ```no_run
+//! use gatepass_servers::{Directory, Durability, Postgres};
+//!
+//! # fn main() -> anyhow::Result<()> {
+//! let directory = Directory::make(std::env::temp_dir().join("gatepass-servers"))?;
+//! let mut postgres = Postgres::start(&directory, Durability::Crash)?;
+//! // ... write to postgres.url() ...
+//! postgres.kill()?;
+//! postgres.restart()?;
+//! # Ok(()) }
+//! ```
+
+mod account;
+mod directory;
+mod pgbouncer;
+mod postgres;
+mod process;
+mod redis;
+mod redis_cluster;
+
+use std::{
+    io::Read,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use anyhow::Context;
+
+pub use self::{
+    directory::Directory, pgbouncer::PgBouncer, postgres::Postgres, redis::Redis,
+    redis_cluster::RedisCluster,
+};
+
+/// What a server's data survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "for the tests of this workspace alone"
+)]
+pub enum Durability {
+    /// Nothing that tests do to it: the fastest.
+    None,
+    /// A crash, and as far as its settings go, a loss of power: what is acknowledged is written before.
+    Crash,
+    /// A crash but for the last second: Redis's `appendfsync everysec`. PostgreSQL's `synchronous_commit = off`.
+    AllButTheLastSecond,
+}
+
+/// A program that must be there.
+#[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "for the tests of this workspace alone"
+)]
+pub struct Requirement {
+    /// Its name, for those who have to install it.
+    pub name: &'static str,
+    /// Debian's package.
+    pub package: &'static str,
+    /// Whether it is there.
+    pub is_there: fn() -> bool,
+}
+
+/// All programs that are needed.
+pub const REQUIREMENTS: &[Requirement] = &[
+    postgres::REQUIREMENT,
+    pgbouncer::REQUIREMENT,
+    redis::REQUIREMENT,
+];
+
+/// Whether `command` is there and succeeds.
+fn answers(program: impl AsRef<std::ffi::OsStr>, argument: &str) -> bool {
+    let mut command = Command::new(program);
+    command.arg(argument).stdin(Stdio::null());
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// Runs `command` to its end and returns what it printed.
+fn succeeds(name: &str, command: &mut Command) -> anyhow::Result<String> {
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.with_context(|| format!("cannot run {name}"))?;
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    anyhow::ensure!(
+        output.status.success(),
+        "{name}: {printed}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(printed)
+}
+
+/// Other users of the machine can reach the port.
+fn password() -> anyhow::Result<String> {
+    let mut bytes = [0; 16];
+    std::fs::File::open(Path::new("/dev/urandom"))?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

@@ -1,0 +1,76 @@
+//! PgBouncer in transaction mode: the proxy that a store must work through.
+
+use std::path::PathBuf;
+
+use crate::{
+    Directory, Postgres, Requirement, answers,
+    process::{Process, free_port},
+};
+
+/// Fewer connections than callers, so that one connection serves many.
+const CONNECTIONS: u8 = 4;
+
+pub(crate) const REQUIREMENT: Requirement = Requirement {
+    name: "PgBouncer",
+    package: "pgbouncer",
+    is_there: || binary().is_some(),
+};
+
+/// A proxy before a [`Postgres`], until it is dropped.
+#[derive(Debug)]
+pub struct PgBouncer {
+    _process: Process,
+    url: String,
+}
+
+fn binary() -> Option<PathBuf> {
+    ["pgbouncer", "/usr/sbin/pgbouncer"]
+        .into_iter()
+        .find(|program| answers(program, "--version"))
+        .map(PathBuf::from)
+}
+
+impl PgBouncer {
+    /// Starts one and waits until it answers.
+    ///
+    /// # Errors
+    ///
+    /// That it does not start, with what it printed.
+    pub fn start(directory: &Directory, postgres: &Postgres) -> anyhow::Result<Self> {
+        let (port, place) = (free_port()?, directory.place("pgbouncer"));
+        let (user, password) = postgres.credentials();
+        let users = place.with_extension("users");
+        directory.write(&users, &format!("\"{user}\" \"{password}\"\n"))?;
+        let settings = format!(
+            "[databases]\n\
+             * = host=127.0.0.1 port={}\n\
+             [pgbouncer]\n\
+             listen_addr = 127.0.0.1\n\
+             listen_port = {port}\n\
+             unix_socket_dir =\n\
+             auth_type = plain\n\
+             auth_file = {}\n\
+             pool_mode = transaction\n\
+             default_pool_size = {CONNECTIONS}\n\
+             max_client_conn = 1000\n",
+            postgres.port(),
+            users.display()
+        );
+        let file = place.with_extension("ini");
+        directory.write(&file, &settings)?;
+        let mut command = directory.account.command(&binary().unwrap_or_default());
+        command.arg(&file);
+        let mut process = Process::start("PgBouncer", command, &place.with_extension("log"))?;
+        process.wait_for_port(port)?;
+        Ok(Self {
+            _process: process,
+            url: format!("postgres://{user}:{password}@127.0.0.1:{port}/postgres"),
+        })
+    }
+
+    /// How to connect to PostgreSQL through it.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}

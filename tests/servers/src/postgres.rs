@@ -1,0 +1,250 @@
+//! PostgreSQL, as Debian has it or as it is on the path.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+
+use crate::{
+    Directory, Durability, Requirement, answers, password,
+    process::{Process, free_port},
+    succeeds,
+};
+
+/// What each test may take for granted.
+const SETTINGS: &[&str] = &[
+    "hot_standby=on",
+    "max_connections=300",
+    "listen_addresses=127.0.0.1",
+    "unix_socket_directories=",
+    "timezone=UTC",
+];
+
+const SUPERUSER: &str = "gatepass";
+
+pub(crate) const REQUIREMENT: Requirement = Requirement {
+    name: "PostgreSQL (initdb and postgres, 13 or newer)",
+    package: "postgresql",
+    is_there: || binaries().is_some(),
+};
+
+/// A server, until it is dropped.
+#[derive(Debug)]
+pub struct Postgres {
+    process: Process,
+    bin: PathBuf,
+    data: PathBuf,
+    durability: Durability,
+    account: crate::account::Account,
+    port: u16,
+    password: String,
+}
+
+/// The directory of the newest release, or that on the path.
+fn binaries() -> Option<PathBuf> {
+    if answers("initdb", "--version") && answers("postgres", "--version") {
+        return Some(PathBuf::new());
+    }
+    // Where Debian has those that the administrator alone calls.
+    let releases = fs::read_dir("/usr/lib/postgresql").ok()?;
+    releases
+        .filter_map(|release| {
+            let release = release.ok()?;
+            let version: u32 = release.file_name().to_str()?.parse().ok()?;
+            let bin = release.path().join("bin");
+            bin.join("initdb").exists().then_some((version, bin))
+        })
+        .max()
+        .map(|(_, bin)| bin)
+}
+
+impl Postgres {
+    /// Makes a database cluster, starts a server on it and waits until it answers.
+    ///
+    /// # Errors
+    ///
+    /// That it does not start, with what it printed.
+    pub fn start(directory: &Directory, durability: Durability) -> anyhow::Result<Self> {
+        let bin = binaries().context("PostgreSQL is not installed: `cargo xtask setup`")?;
+        let (data, password) = (directory.place("postgres"), password()?);
+        let file = data.with_extension("password");
+        directory.write(&file, &password)?;
+        let mut command = directory.account.command(&bin.join("initdb"));
+        command
+            .arg("-D")
+            .arg(&data)
+            .args(["--username", SUPERUSER, "--auth", "scram-sha-256"])
+            .args(["--encoding", "UTF8", "--locale", "C", "--no-sync"])
+            .arg("--pwfile")
+            .arg(&file);
+        succeeds("initdb", &mut command)?;
+        fs::remove_file(&file)?;
+        Self::serve(directory, bin, data, durability, password)
+    }
+
+    /// Starts a replica of this one, which takes reading transactions alone.
+    ///
+    /// # Errors
+    ///
+    /// That it does not start, with what it printed.
+    pub fn replica(&self, directory: &Directory) -> anyhow::Result<Self> {
+        let (bin, data) = (self.bin.clone(), directory.place("replica"));
+        let mut command = directory.account.command(&bin.join("pg_basebackup"));
+        command
+            .args(["--host", "127.0.0.1", "--port", &self.port.to_string()])
+            .args(["--username", SUPERUSER, "--checkpoint", "fast"])
+            // Arguments can be seen by everybody.
+            .env("PGPASSWORD", &self.password)
+            .args(["--no-sync", "--write-recovery-conf", "--pgdata"])
+            .arg(&data);
+        succeeds("pg_basebackup", &mut command)?;
+        Self::serve(directory, bin, data, self.durability, self.password.clone())
+    }
+
+    fn serve(
+        directory: &Directory,
+        bin: PathBuf,
+        data: PathBuf,
+        durability: Durability,
+        password: String,
+    ) -> anyhow::Result<Self> {
+        let (account, port) = (directory.account.clone(), free_port()?);
+        Ok(Self {
+            process: serve(&account, &bin, &data, durability, port)?,
+            bin,
+            data,
+            durability,
+            account,
+            port,
+            password,
+        })
+    }
+
+    /// How to connect to it as a superuser.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let (user, password) = self.credentials();
+        let port = self.port;
+        format!("postgres://{user}:{password}@127.0.0.1:{port}/postgres")
+    }
+
+    /// Its port on 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn credentials(&self) -> (&'static str, &str) {
+        (SUPERUSER, &self.password)
+    }
+
+    /// Kills all its processes (SIGKILL).
+    ///
+    /// # Errors
+    ///
+    /// That they cannot be signalled.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.process.kill()
+    }
+
+    /// Stops all its processes where they are (SIGSTOP): connections stay, and nothing is answered.
+    ///
+    /// # Errors
+    ///
+    /// That they cannot be signalled.
+    pub fn pause(&self) -> anyhow::Result<()> {
+        self.process.pause()
+    }
+
+    /// Lets its processes go on (SIGCONT).
+    ///
+    /// # Errors
+    ///
+    /// That they cannot be signalled.
+    pub fn resume(&self) -> anyhow::Result<()> {
+        self.process.resume()
+    }
+
+    /// Starts it again, on what was written and on the same port, after it was killed.
+    ///
+    /// # Errors
+    ///
+    /// That it does not start, with what it printed.
+    pub fn restart(&mut self) -> anyhow::Result<()> {
+        let (account, port) = (&self.account, self.port);
+        self.process = serve(account, &self.bin, &self.data, self.durability, port)?;
+        Ok(())
+    }
+
+    /// Makes a replica the primary, and waits until it is.
+    ///
+    /// # Errors
+    ///
+    /// That it does not become one, with what was printed.
+    pub fn promote(&mut self) -> anyhow::Result<()> {
+        let mut command = self.account.command(&self.bin.join("pg_ctl"));
+        command.args(["promote", "--wait", "--silent", "-D"]);
+        succeeds("pg_ctl promote", command.arg(&self.data))?;
+        Ok(())
+    }
+
+    /// Waits until it ends.
+    ///
+    /// # Errors
+    ///
+    /// That it cannot be waited for.
+    pub fn wait(&mut self) -> anyhow::Result<()> {
+        self.process.wait()
+    }
+}
+
+/// Starts a server on what is in `data`, and waits until it answers.
+fn serve(
+    account: &crate::account::Account,
+    bin: &Path,
+    data: &Path,
+    durability: Durability,
+    port: u16,
+) -> anyhow::Result<Process> {
+    let mut command = account.command(&bin.join("postgres"));
+    command.arg("-D").arg(data).args(["-p", &port.to_string()]);
+    let durability: &[&str] = match durability {
+        Durability::None => &["fsync=off", "full_page_writes=off"],
+        Durability::Crash => &[],
+        Durability::AllButTheLastSecond => &["synchronous_commit=off"],
+    };
+    for setting in SETTINGS.iter().chain(durability) {
+        command.args(["-c", setting]);
+    }
+    // It listens before it is ready, and says here when it is. One that was killed has left its own.
+    let status = data.join("postmaster.pid");
+    drop(fs::remove_file(&status));
+    let mut process = Process::start("PostgreSQL", command, &data.with_extension("log"))?;
+    process.wait_until(|| {
+        let status = fs::read_to_string(&status)?;
+        let last = status.lines().last().unwrap_or_default().trim();
+        anyhow::ensure!(last == "ready", "it is {last:?}");
+        Ok(())
+    })?;
+    Ok(process)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_was_killed_comes_back_and_its_replica_takes_its_place() {
+        let directory = Directory::make(std::env::temp_dir().join("gatepass-servers")).unwrap();
+        let mut postgres = Postgres::start(&directory, Durability::Crash).unwrap();
+        postgres.pause().unwrap();
+        postgres.resume().unwrap();
+        let mut replica = postgres.replica(&directory).unwrap();
+        postgres.kill().unwrap();
+        replica.promote().unwrap();
+        assert!(!replica.data.join("standby.signal").exists());
+        postgres.restart().unwrap();
+    }
+}

@@ -1,0 +1,243 @@
+//! Redis, or Valkey under Redis's name.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{
+    Directory, Durability, Requirement,
+    account::Account,
+    answers, password,
+    process::{Process, free_port},
+    succeeds,
+};
+
+pub(crate) const REQUIREMENT: Requirement = Requirement {
+    name: "Redis (redis-server and redis-cli, 7 or newer)",
+    package: "redis-server",
+    is_there: || answers("redis-server", "--version") && answers("redis-cli", "--version"),
+};
+
+/// A server, until it is dropped.
+#[derive(Debug)]
+pub struct Redis {
+    process: Process,
+    account: Account,
+    settings: PathBuf,
+    data: PathBuf,
+    port: u16,
+    password: String,
+}
+
+impl Redis {
+    /// Starts one and waits until it answers.
+    ///
+    /// # Errors
+    ///
+    /// That it does not start, with what it printed.
+    pub fn start(directory: &Directory, durability: Durability) -> anyhow::Result<Self> {
+        Self::with_settings(directory, durability, &[])
+    }
+
+    /// Starts one with lines of a configuration file besides.
+    ///
+    /// # Errors
+    ///
+    /// That it does not start, with what it printed.
+    pub fn with_settings(
+        directory: &Directory,
+        durability: Durability,
+        settings: &[&str],
+    ) -> anyhow::Result<Self> {
+        Self::with_password(directory, durability, settings, password()?)
+    }
+
+    /// Starts a replica of this one.
+    ///
+    /// # Errors
+    ///
+    /// That it does not start, with what it printed; that it does not reach the primary.
+    pub fn replica(&self, directory: &Directory, durability: Durability) -> anyhow::Result<Self> {
+        let of = format!("replicaof 127.0.0.1 {}", self.port);
+        let settings = [of.as_str(), "repl-diskless-sync-delay 0"];
+        let mut replica =
+            Self::with_password(directory, durability, &settings, self.password.clone())?;
+        let (port, password) = (replica.port, replica.password.clone());
+        replica.process.wait_until(|| {
+            let state = ask(port, &password, &["info", "replication"])?;
+            anyhow::ensure!(state.contains("master_link_status:up"), "{state}");
+            Ok(())
+        })?;
+        Ok(replica)
+    }
+
+    pub(crate) fn with_password(
+        directory: &Directory,
+        durability: Durability,
+        settings: &[&str],
+        password: String,
+    ) -> anyhow::Result<Self> {
+        let (data, port) = (directory.place("redis"), free_port()?);
+        directory.make_place(&data)?;
+        let mut lines = format!(
+            "bind 127.0.0.1\n\
+             port {port}\n\
+             dir {}\n\
+             save \"\"\n\
+             daemonize no\n\
+             requirepass {password}\n\
+             masterauth {password}\n",
+            data.display()
+        );
+        lines.push_str(match durability {
+            Durability::None => "appendonly no\n",
+            Durability::Crash => "appendonly yes\nappendfsync always\n",
+            Durability::AllButTheLastSecond => "appendonly yes\nappendfsync everysec\n",
+        });
+        for setting in settings {
+            lines.push_str(setting);
+            lines.push('\n');
+        }
+        let file = data.with_extension("conf");
+        directory.write(&file, &lines)?;
+        let account = directory.account.clone();
+        Ok(Self {
+            process: serve(&account, &file, &data, port, &password)?,
+            account,
+            settings: file,
+            data,
+            port,
+            password,
+        })
+    }
+
+    /// How to connect to it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://:{}@127.0.0.1:{}", self.password, self.port)
+    }
+
+    /// Its port on 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Sends it a command with redis-cli and returns the answer.
+    ///
+    /// # Errors
+    ///
+    /// That it does not answer.
+    pub fn ask(&self, command: &[&str]) -> anyhow::Result<String> {
+        ask(self.port, &self.password, command)
+    }
+
+    pub(crate) fn password(&self) -> &str {
+        &self.password
+    }
+
+    pub(crate) fn wait_until(
+        &mut self,
+        answers: impl FnMut() -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.process.wait_until(answers)
+    }
+
+    /// Kills it (SIGKILL).
+    ///
+    /// # Errors
+    ///
+    /// That it cannot be signalled.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.process.kill()
+    }
+
+    /// Stops it where it is (SIGSTOP): connections stay, and nothing is answered.
+    ///
+    /// # Errors
+    ///
+    /// That it cannot be signalled.
+    pub fn pause(&self) -> anyhow::Result<()> {
+        self.process.pause()
+    }
+
+    /// Lets it go on (SIGCONT).
+    ///
+    /// # Errors
+    ///
+    /// That it cannot be signalled.
+    pub fn resume(&self) -> anyhow::Result<()> {
+        self.process.resume()
+    }
+
+    /// Starts it again, on what was written and on the same port, after it was killed.
+    ///
+    /// # Errors
+    ///
+    /// That it does not start, with what it printed.
+    pub fn restart(&mut self) -> anyhow::Result<()> {
+        self.process = serve(
+            &self.account,
+            &self.settings,
+            &self.data,
+            self.port,
+            &self.password,
+        )?;
+        Ok(())
+    }
+
+    /// Makes a replica a primary.
+    ///
+    /// # Errors
+    ///
+    /// That it does not answer.
+    pub fn promote(&self) -> anyhow::Result<()> {
+        self.ask(&["replicaof", "no", "one"])?;
+        Ok(())
+    }
+}
+
+fn serve(
+    account: &Account,
+    settings: &Path,
+    data: &Path,
+    port: u16,
+    password: &str,
+) -> anyhow::Result<Process> {
+    let mut command = account.command(Path::new("redis-server"));
+    command.arg(settings);
+    let mut process = Process::start("Redis", command, &data.with_extension("log"))?;
+    // While it loads, it answers with an error.
+    process.wait_until(|| {
+        let pong = ask(port, password, &["ping"])?;
+        anyhow::ensure!(pong.trim() == "PONG", "{pong}");
+        Ok(())
+    })?;
+    Ok(process)
+}
+
+pub(crate) fn ask(port: u16, password: &str, command: &[&str]) -> anyhow::Result<String> {
+    let mut cli = Command::new("redis-cli");
+    cli.args(["-e", "-h", "127.0.0.1", "-p", &port.to_string()])
+        // Arguments can be seen by everybody.
+        .env("REDISCLI_AUTH", password)
+        .args(command);
+    succeeds("redis-cli", &mut cli)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_was_killed_comes_back_with_what_was_acknowledged() {
+        let directory = Directory::make(std::env::temp_dir().join("gatepass-servers")).unwrap();
+        let mut redis = Redis::start(&directory, Durability::Crash).unwrap();
+        redis.ask(&["set", "key", "value"]).unwrap();
+        redis.kill().unwrap();
+        assert!(redis.ask(&["get", "key"]).is_err());
+        redis.restart().unwrap();
+        assert_eq!(redis.ask(&["get", "key"]).unwrap().trim(), "value");
+    }
+}

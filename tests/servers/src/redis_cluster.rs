@@ -1,0 +1,95 @@
+//! A Redis Cluster.
+
+use std::process::Command;
+
+use crate::{Directory, Durability, Redis, process::free_port, redis::ask, succeeds};
+
+/// Masters and, where asked for, a replica of each, until it is dropped.
+#[derive(Debug)]
+pub struct RedisCluster {
+    nodes: Vec<Redis>,
+}
+
+impl RedisCluster {
+    /// The fewest that Redis makes a cluster of.
+    const MASTERS: usize = 3;
+
+    /// Starts three masters with `replicas` each, and waits until all serve all slots.
+    ///
+    /// # Errors
+    ///
+    /// That they do not start, with what they printed.
+    pub fn start(
+        directory: &Directory,
+        durability: Durability,
+        replicas: usize,
+    ) -> anyhow::Result<Self> {
+        let password = crate::password()?;
+        let mut nodes = Vec::new();
+        for _ in 0..Self::MASTERS * (1 + replicas) {
+            // By default it is the port plus 10,000, which may be none.
+            let bus = format!("cluster-port {}", free_port()?);
+            let settings = [
+                "cluster-enabled yes",
+                bus.as_str(),
+                // How long a node may be silent until the others elect another for it.
+                "cluster-node-timeout 2000",
+                "repl-diskless-sync-delay 0",
+            ];
+            let node = Redis::with_password(directory, durability, &settings, password.clone())?;
+            nodes.push(node);
+        }
+        let mut create = Command::new("redis-cli");
+        create.env("REDISCLI_AUTH", &password);
+        create.args(["--cluster", "create"]);
+        create.args(
+            nodes
+                .iter()
+                .map(|node| format!("127.0.0.1:{}", node.port())),
+        );
+        create.args(["--cluster-replicas", &replicas.to_string(), "--cluster-yes"]);
+        succeeds("redis-cli --cluster create", &mut create)?;
+        let cluster = Self { nodes };
+        cluster.settled(replicas)
+    }
+
+    fn settled(mut self, replicas: usize) -> anyhow::Result<Self> {
+        let nodes = self.nodes.len();
+        for node in &mut self.nodes {
+            let (port, password) = (node.port(), node.password().to_owned());
+            node.wait_until(|| {
+                let state = ask(port, &password, &["cluster", "info"])?;
+                anyhow::ensure!(state.contains("cluster_state:ok"), "{state}");
+                let known = format!("cluster_known_nodes:{nodes}\r");
+                anyhow::ensure!(state.contains(&known), "{state}");
+                let replication = ask(port, &password, &["info", "replication"])?;
+                let ready = match replication.contains("role:master") {
+                    true => replication.contains(&format!("connected_slaves:{replicas}\r")),
+                    false => replication.contains("master_link_status:up"),
+                };
+                anyhow::ensure!(ready, "{replication}");
+                Ok(())
+            })?;
+        }
+        Ok(self)
+    }
+
+    /// How to connect to it: all its nodes, separated by commas.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let urls: Vec<_> = self.nodes.iter().map(Redis::url).collect();
+        urls.join(",")
+    }
+
+    /// Its nodes.
+    #[must_use]
+    pub fn nodes(&self) -> &[Redis] {
+        &self.nodes
+    }
+
+    /// Its nodes, to be killed.
+    #[must_use]
+    pub fn nodes_mut(&mut self) -> &mut [Redis] {
+        &mut self.nodes
+    }
+}
