@@ -341,24 +341,47 @@ async fn a_node_catches_up_by_itself_once_the_store_is_back() {
     assert_unavailable("verify", verify(authority, &live)).await;
 
     node.handle.heal();
-    tokio::time::sleep(SECOND).await;
+    tokio::time::sleep(LONGEST_PAUSE).await;
     // Requests cannot have brought it about themselves.
     node.handle.inject_everywhere(DOWN);
     verify(authority, &live).await.unwrap();
     assert_eq!(refusal(verify(authority, &ended).await), Refusal::Revoked);
 }
 
+/// The longest that a follower waits between two pulls of a store that fails.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
 #[tokio::test(start_paused = true)]
-async fn a_store_that_fails_is_not_asked_more_often_than_it_is_polled() {
+async fn a_store_that_fails_is_asked_as_often_as_ever_while_that_helps_and_rarely_after() {
     let node = ticking().await;
     node.handle.inject_everywhere(DOWN);
     node.counts.reset();
-    tokio::time::sleep(10 * SECOND).await;
-    assert!(
-        (15..=21).contains(&node.counts.of(Op::Pull)),
-        "{:?}",
-        node.counts
-    );
+    tokio::time::sleep(2 * SECOND).await;
+    // Every half a second or a little sooner, for the next one may still renew the lease.
+    let while_leased = node.counts.of(Op::Pull);
+    assert!((4..=8).contains(&while_leased), "{while_leased}");
+    tokio::time::sleep(20 * SECOND).await;
+    node.counts.reset();
+    tokio::time::sleep(HOUR).await;
+    let pulls = node.counts.of(Op::Pull);
+    assert!((720..=1440).contains(&pulls), "{pulls}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_brings_a_node_back_at_once_and_wakes_its_follower() {
+    let node = ticking().await;
+    let authority = &node.authority;
+    for _ in 0..10 {
+        node.handle.inject_everywhere(DOWN);
+        tokio::time::sleep(60 * SECOND).await;
+        node.handle.heal();
+        let live = login(authority, "alice").await;
+        verify(authority, &live).await.unwrap();
+        // It polls again as in good times, however long it was about to wait.
+        node.counts.reset();
+        tokio::time::sleep(SECOND + SECOND / 10).await;
+        assert!(node.counts.of(Op::Pull) >= 2, "{:?}", node.counts);
+    }
 }
 
 /// What becomes of the user, as the test says.

@@ -104,7 +104,9 @@ pub enum Status {
 #[async_trait]
 pub trait RevocationLog: Send + Sync + 'static {
     /// Returns every entry committed before the call began that `after` has not seen; from the
-    /// start without a cursor. Seen twice is fine, missed is not. Asks a primary only.
+    /// start without a cursor. Seen twice is fine, missed is not. Asks a primary only. The answer is held to be
+    /// as old as the call's beginning: a log of several partitions asks all of them in each call, also in
+    /// the last one of several parts.
     ///
     /// # Errors
     ///

@@ -136,7 +136,7 @@ impl Verifier {
         replica: Arc<Replica>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let _follower = replica.follow();
+        let _follower = Follower::start(Arc::clone(&replica));
         let keys = ArcSwap::from_pointee(keys);
         Self {
             inner: Arc::new(Inner {

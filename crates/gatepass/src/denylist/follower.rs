@@ -1,0 +1,153 @@
+//! The task that keeps a replica current.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::task::JoinHandle;
+
+use super::Replica;
+
+/// The task that follows a log. Ends when dropped.
+pub(crate) struct Follower(JoinHandle<()>);
+
+impl Follower {
+    /// Keeps `replica` current until this is dropped.
+    pub(crate) fn start(replica: Arc<Replica>) -> Self {
+        Self(tokio::spawn(async move { follow(&replica).await }))
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn follow(replica: &Replica) {
+    let mut pace = Pace::new(replica.poll_interval(), seed());
+    loop {
+        if replica.is_failing() {
+            // Whether there is news is not asked: a store that fails may claim so at once, and for ever.
+            let pause = pace.after_failure(replica.is_leased());
+            if replica.wait_for_success(pause).await {
+                continue;
+            }
+        } else {
+            replica.wait_for_more(pace.after_success()).await;
+        }
+        replica.pull_in_turn().await;
+    }
+}
+
+/// How long to wait between two pulls that nobody has asked for.
+///
+/// All pauses are a little shorter than they might be, by chance, so that nodes that were started together,
+/// or lost their store together, do not ask it together.
+struct Pace {
+    poll: Duration,
+    /// The longest that the next pause after a failure may be.
+    next: Duration,
+    chance: u64,
+}
+
+/// The longest pause. A node without requests is back this long after its store; one that has any is
+/// back with the first of them.
+const LONGEST: Duration = Duration::from_secs(5);
+
+impl Pace {
+    fn new(poll: Duration, seed: u64) -> Self {
+        Self {
+            poll,
+            next: poll,
+            chance: seed,
+        }
+    }
+
+    fn after_success(&mut self) -> Duration {
+        self.next = self.poll;
+        self.between(self.poll / 4 * 3, self.poll)
+    }
+
+    /// The poll interval for as long as the lease holds, since a pull may still come in time to renew it;
+    /// from then on twice as long each time.
+    fn after_failure(&mut self, leased: bool) -> Duration {
+        if leased {
+            self.next = self.poll;
+        }
+        let pause = self.next;
+        self.next = (pause * 2).min(LONGEST.max(self.poll));
+        self.between(pause / 2, pause)
+    }
+
+    fn between(&mut self, least: Duration, most: Duration) -> Duration {
+        // SplitMix64.
+        self.chance = self.chance.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = self.chance;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bits ^= bits >> 31;
+        let share = u32::try_from(bits >> 48).unwrap_or(0);
+        least + (most - least) * share / (1 << 16)
+    }
+}
+
+/// Not from [`Random`](crate::Random), which is for what nobody may guess: whoever injects one wants the same
+/// bytes for the same calls, however often a task has polled meanwhile.
+fn seed() -> u64 {
+    RandomState::new().hash_one(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLL: Duration = Duration::from_millis(500);
+
+    #[test]
+    fn pauses_double_up_to_the_longest_once_the_lease_is_over() {
+        for seed in 0..1000 {
+            let mut pace = Pace::new(POLL, seed);
+            let mut check = |leased, longest: Duration| {
+                let pause = pace.after_failure(leased);
+                assert!((longest / 2..=longest).contains(&pause), "{pause:?}");
+            };
+            for _ in 0..4 {
+                check(true, POLL);
+            }
+            for longest in [2, 4, 8].map(|times| POLL * times) {
+                check(false, longest);
+            }
+            for _ in 0..100 {
+                check(false, LONGEST);
+            }
+            pace.after_success();
+            assert!(pace.after_failure(false) <= POLL);
+        }
+    }
+
+    #[test]
+    fn a_poll_that_is_rarer_than_the_longest_pause_stays_as_rare() {
+        let mut pace = Pace::new(10 * LONGEST, 1);
+        for _ in 0..10 {
+            assert!(pace.after_failure(false) >= 5 * LONGEST);
+        }
+    }
+
+    #[test]
+    fn nodes_do_not_ask_in_step() {
+        let pauses = |seed| {
+            let mut pace = Pace::new(POLL, seed);
+            let healthy = [pace.after_success(), pace.after_success()];
+            let failing = [pace.after_failure(false), pace.after_failure(false)];
+            [healthy, failing].concat()
+        };
+        let (one, other) = (pauses(seed()), pauses(seed()));
+        assert_ne!(one, other);
+        for polled in one.iter().chain(&other).take(2) {
+            assert!((POLL / 4 * 3..=POLL).contains(polled), "{polled:?}");
+        }
+    }
+}

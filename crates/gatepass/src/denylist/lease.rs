@@ -1,0 +1,54 @@
+//! How old knowledge is, by clocks that can be moved.
+
+use std::time::Duration;
+
+use crate::{Clock, Timestamp};
+
+/// An instant by both clocks.
+#[derive(Clone, Copy)]
+pub(super) struct Reading {
+    pub(super) wall: Timestamp,
+    monotonic: Duration,
+}
+
+impl Reading {
+    pub(super) fn of(clock: &dyn Clock) -> Self {
+        Self {
+            wall: clock.now(),
+            monotonic: clock.monotonic(),
+        }
+    }
+
+    /// How long ago this was at `now`, by the larger of the two ages: the wall clock runs on while a
+    /// machine is suspended, the monotonic one while somebody sets the wall clock back. `None` where an
+    /// age is negative: a clock was moved, and nobody knows.
+    pub(super) fn age(self, now: Self) -> Option<Duration> {
+        let monotonic = now.monotonic.checked_sub(self.monotonic)?;
+        (now.wall >= self.wall).then(|| monotonic.max(now.wall.since(self.wall)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_larger_age_counts_and_a_negative_one_is_none() {
+        let at = |wall, monotonic| Reading {
+            wall: Timestamp::from_unix_secs(wall),
+            monotonic: Duration::from_secs(monotonic),
+        };
+        let table = [
+            ("at once", at(100, 100), Some(0)),
+            ("both", at(102, 102), Some(2)),
+            ("suspended", at(107, 100), Some(7)),
+            ("set back, but not by as much", at(101, 105), Some(5)),
+            ("set back", at(99, 105), None),
+            ("another boot", at(105, 99), None),
+        ];
+        for (name, now, age) in table {
+            let expected = age.map(Duration::from_secs);
+            assert_eq!(at(100, 100).age(now), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! The copy of the log, and the lease on it.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use super::{Staleness, Verdict, entries::Entries, lease::Reading, unavailable};
+use crate::{
+    Clock, Cursor, Pull, Revocation, RevocationLog, Revoked, SessionId, Status, StoreError,
+    StoreErrorKind, Timestamp, TokenId, horizon::Horizon,
+};
+
+pub(crate) struct ReplicaSettings {
+    pub(crate) max_staleness: Duration,
+    pub(crate) poll_interval: Duration,
+    pub(crate) timeout: Duration,
+}
+
+/// A copy of a [`RevocationLog`], and the lease on it.
+pub(crate) struct Replica {
+    log: Arc<dyn RevocationLog>,
+    clock: Arc<dyn Clock>,
+    settings: ReplicaSettings,
+    current: ArcSwap<Snapshot>,
+    /// The entries of a reload that is under way, so that local revocations reach both.
+    reload: Mutex<Option<Entries>>,
+    /// Where the next pull goes on. Whoever holds it is the one who pulls.
+    cursor: tokio::sync::Mutex<Option<Cursor>>,
+    /// By which it is reckoned how long entries are kept.
+    horizon: Mutex<Horizon>,
+    /// How many pulls have begun, and which of them was the last to succeed, so that those who wait
+    /// share one that began after they came.
+    begun: AtomicU64,
+    succeeded: AtomicU64,
+    /// How many pulls have failed, so that those who waited for one share its failure.
+    failures: AtomicU64,
+    /// The failures since the last pull that succeeded.
+    failing: watch::Sender<Option<Failing>>,
+}
+
+/// Pulls that fail, one after the other.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Failing {
+    pub(super) since: Timestamp,
+    pub(super) pulls: u64,
+}
+
+/// The entries, and when the pull began that brought the last of them.
+struct Snapshot {
+    entries: Entries,
+    pulled_at: Reading,
+}
+
+/// How far a wall clock goes back when it is merely kept right.
+const CLOCK_SLEWED: Duration = Duration::from_secs(1);
+/// After how long the replica believes a wall clock that is ahead. Access tokens that live longer than
+/// this are rare.
+const DOUBT: Duration = Duration::from_secs(86_400);
+
+impl Replica {
+    /// Loads the whole live log.
+    pub(crate) async fn load(
+        log: Arc<dyn RevocationLog>,
+        clock: Arc<dyn Clock>,
+        settings: ReplicaSettings,
+    ) -> Result<Arc<Self>, StoreError> {
+        // Nothing was pulled yet; the snapshot is replaced before anybody sees it.
+        let pulled_at = Reading::of(&*clock);
+        let horizon = Horizon::new(&*clock, DOUBT);
+        let replica = Self {
+            log,
+            clock,
+            settings,
+            current: ArcSwap::from_pointee(Snapshot {
+                entries: Entries::new(),
+                pulled_at,
+            }),
+            reload: Mutex::default(),
+            cursor: tokio::sync::Mutex::default(),
+            horizon: Mutex::new(horizon),
+            begun: AtomicU64::default(),
+            succeeded: AtomicU64::default(),
+            failures: AtomicU64::default(),
+            failing: watch::Sender::default(),
+        };
+        let mut cursor = replica.cursor.lock().await;
+        replica.pull(&mut cursor).await?;
+        drop(cursor);
+        Ok(Arc::new(replica))
+    }
+
+    /// Looks a token up without waiting: by the replica, if it is fresh enough and to be believed.
+    pub(crate) fn check_at_once(
+        &self,
+        session: SessionId,
+        token: TokenId,
+        staleness: Staleness,
+    ) -> Option<Verdict> {
+        let bound = self.bound(staleness)?;
+        self.lease_holds(bound)
+            .then(|| self.look_up(session, token))
+    }
+
+    /// Looks a token up, by a replica that is fresh enough or by the store itself.
+    pub(crate) async fn check(
+        &self,
+        session: SessionId,
+        token: TokenId,
+        staleness: Staleness,
+    ) -> Result<Verdict, StoreError> {
+        let Some(bound) = self.bound(staleness) else {
+            return self.ask(session, token).await;
+        };
+        if !self.lease_holds(bound) {
+            let pulled = self.wait_for_pull(Some(bound)).await;
+            pulled.inspect_err(|error| {
+                warn!(target: "gatepass", error = %error, "denylist.stale");
+            })?;
+        }
+        Ok(self.look_up(session, token))
+    }
+
+    /// How old the replica may be; `None` where the store is to be asked instead.
+    fn bound(&self, staleness: Staleness) -> Option<Duration> {
+        let bound = match staleness {
+            Staleness::Bounded => self.settings.max_staleness,
+            Staleness::Within(bound) => bound.min(self.settings.max_staleness),
+            Staleness::Strict => return None,
+        };
+        (!self.log.is_volatile()).then_some(bound)
+    }
+
+    fn look_up(&self, session: SessionId, token: TokenId) -> Verdict {
+        let snapshot = self.current.load();
+        let revoked = snapshot.entries.contains(&Revoked::Session(session))
+            || snapshot.entries.contains(&Revoked::Token(token));
+        if revoked {
+            Verdict::Revoked
+        } else {
+            Verdict::Live
+        }
+    }
+
+    /// Takes over a revocation that this node has just committed, without waiting for the follower.
+    pub(crate) fn apply(&self, revocations: &[Revocation]) {
+        let reload = self.reload.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = self.current.load();
+        for revocation in revocations {
+            self.insert(&current.entries, revocation);
+            if let Some(entries) = &*reload {
+                self.insert(entries, revocation);
+            }
+        }
+    }
+
+    async fn ask(&self, session: SessionId, token: TokenId) -> Result<Verdict, StoreError> {
+        let asked =
+            tokio::time::timeout(self.settings.timeout, self.log.status(session, token)).await;
+        let status = asked.unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::TimedOut)));
+        let status = status.inspect_err(|error| unavailable("status", error))?;
+        Ok(match status {
+            Status::Live => Verdict::Live,
+            Status::Revoked => Verdict::Revoked,
+            Status::Unknown => Verdict::Unknown,
+        })
+    }
+
+    /// How long ago the last pull that counts began; `None` where nobody knows.
+    fn lag(&self) -> Option<Duration> {
+        let pulled = self.current.load().pulled_at;
+        pulled.age(Reading::of(&*self.clock))
+    }
+
+    fn lease_holds(&self, bound: Duration) -> bool {
+        self.lag().is_some_and(|lag| lag <= bound)
+    }
+
+    /// Knows by the time it returns of every revocation that was committed before it was called.
+    pub(crate) async fn catch_up(&self) -> Result<(), StoreError> {
+        self.wait_for_pull(None).await
+    }
+
+    /// Waits for a pull that satisfies `bound` (without one: that began after the call), its own or
+    /// somebody else's. For as long as two pulls may take, one that is under way and one that is
+    /// shared; only where a reload of many parts is under way, up to one more.
+    async fn wait_for_pull(&self, bound: Option<Duration>) -> Result<(), StoreError> {
+        let begun = self.begun.load(Ordering::Acquire);
+        let failures = self.failures.load(Ordering::Acquire);
+        let late = || StoreError::new(StoreErrorKind::TimedOut);
+        let turn = tokio::time::timeout(2 * self.settings.timeout, self.cursor.lock()).await;
+        let mut cursor = turn.map_err(|_| late())?;
+        // A pull that began since then satisfies every bound, however long it took. Otherwise those
+        // who wait would pull one after the other wherever a pull takes longer than the bound.
+        let pulled_since = self.succeeded.load(Ordering::Acquire) > begun;
+        if pulled_since || bound.is_some_and(|bound| self.lease_holds(bound)) {
+            return Ok(());
+        }
+        if self.failures.load(Ordering::Acquire) != failures {
+            // One that began before or while this request waited has failed: no use in asking again.
+            return Err(StoreError::new(StoreErrorKind::Unavailable));
+        }
+        let pulled = tokio::time::timeout(self.settings.timeout, self.pull(&mut cursor)).await;
+        pulled.unwrap_or_else(|_| {
+            // A reload that is longer than this is the follower's to finish.
+            self.failed();
+            Err(late())
+        })
+    }
+
+    /// Pulls until there is no more, applies it, and counts from before the last part began.
+    async fn pull(&self, cursor: &mut Option<Cursor>) -> Result<(), StoreError> {
+        let number = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
+        let pulled = self.pull_all(cursor).await;
+        match &pulled {
+            Ok(()) => {
+                self.succeeded.store(number, Ordering::Release);
+                if self.failing.send_replace(None).is_some() {
+                    info!(target: "gatepass", "store.available");
+                }
+            }
+            Err(error) => {
+                self.failed();
+                self.fails(error);
+            }
+        }
+        pulled
+    }
+
+    /// Counts a failure, and tells of the first.
+    fn fails(&self, error: &StoreError) {
+        let since = self.clock.now();
+        let mut first = false;
+        self.failing.send_modify(|failing| {
+            first = failing.is_none();
+            failing.get_or_insert(Failing { since, pulls: 0 }).pulls += 1;
+        });
+        if first {
+            unavailable("pull", error);
+        }
+    }
+
+    fn failed(&self) {
+        // An abandoned reload starts anew.
+        *self.reload.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.failures.fetch_add(1, Ordering::AcqRel);
+    }
+
+    async fn pull_all(&self, cursor: &mut Option<Cursor>) -> Result<(), StoreError> {
+        // A wall clock that has gone back was wrong when it was reckoned how long to keep entries.
+        if self.clock.now() + CLOCK_SLEWED < self.current.load().pulled_at.wall {
+            *cursor = None;
+        }
+        // Without a cursor the log is read from its start, into entries of their own, beside those
+        // that requests are judged by meanwhile.
+        let mut fresh = cursor.is_none().then(|| self.begin_reload());
+        let mut place = cursor.clone();
+        loop {
+            let began = Reading::of(&*self.clock);
+            // Each part has the whole time: a log must load however long it is.
+            let part = tokio::time::timeout(self.settings.timeout, self.log.pull(place.as_ref()));
+            let part = part
+                .await
+                .unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::TimedOut)));
+            match part? {
+                Pull::Entries {
+                    entries,
+                    next,
+                    more,
+                } => {
+                    let current = self.current.load_full();
+                    let into = fresh.as_ref().unwrap_or(&current.entries);
+                    for revocation in &entries {
+                        self.insert(into, revocation);
+                    }
+                    place = Some(next);
+                    if more {
+                        // What has arrived need not be fetched again should the rest be late. The
+                        // lease waits for the last part all the same.
+                        if fresh.is_none() {
+                            cursor.clone_from(&place);
+                        }
+                        continue;
+                    }
+                    self.finish(fresh.unwrap_or_else(|| current.entries.clone()), began);
+                    *cursor = place;
+                    return Ok(());
+                }
+                Pull::Reset if place.is_some() => {
+                    info!(target: "gatepass", "denylist.reset");
+                    place = None;
+                    *cursor = None;
+                    fresh = Some(self.begin_reload());
+                }
+                // There is no cursor that the log could object to.
+                Pull::Reset => return Err(StoreError::new(StoreErrorKind::Corrupt)),
+            }
+        }
+    }
+
+    fn begin_reload(&self) -> Entries {
+        let entries = Entries::new();
+        *self.reload.lock().unwrap_or_else(PoisonError::into_inner) = Some(entries.clone());
+        entries
+    }
+
+    fn finish(&self, entries: Entries, pulled_at: Reading) {
+        let mut reload = self.reload.lock().unwrap_or_else(PoisonError::into_inner);
+        self.current
+            .store(Arc::new(Snapshot { entries, pulled_at }));
+        *reload = None;
+    }
+
+    fn insert(&self, entries: &Entries, revocation: &Revocation) {
+        let mut horizon = self.horizon.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = horizon.now(&*self.clock);
+        let kept = (revocation.until + Revocation::RETENTION_MARGIN).since(now);
+        entries.insert(revocation.target, kept);
+    }
+
+    /// Waits until there may be more, for as long as `at_most`.
+    pub(super) async fn wait_for_more(&self, at_most: Duration) {
+        let place = self.cursor.lock().await.clone();
+        let changed = async {
+            match &place {
+                Some(cursor) => self.log.changed(cursor).await,
+                None => std::future::pending().await,
+            }
+        };
+        let _ = tokio::time::timeout(at_most, changed).await;
+    }
+
+    /// Waits until somebody's pull succeeds, for as long as `at_most`; says whether one has.
+    pub(super) async fn wait_for_success(&self, at_most: Duration) -> bool {
+        let mut failing = self.failing.subscribe();
+        let success = failing.wait_for(Option::is_none);
+        tokio::time::timeout(at_most, success).await.is_ok()
+    }
+
+    /// Pulls, after those whose turn it is. The failure has been told.
+    pub(super) async fn pull_in_turn(&self) {
+        let mut cursor = self.cursor.lock().await;
+        let _ = self.pull(&mut cursor).await;
+    }
+
+    /// Whether the last pull failed.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failing.borrow().is_some()
+    }
+
+    /// Whether requests are judged without a pull of their own.
+    pub(super) fn is_leased(&self) -> bool {
+        self.lease_holds(self.settings.max_staleness)
+    }
+
+    pub(super) fn poll_interval(&self) -> Duration {
+        self.settings.poll_interval
+    }
+}
