@@ -328,6 +328,74 @@ async fn a_node_does_not_start_where_the_log_cannot_be_read() {
     assert!(builder(store, &world.clock).build().await.is_err());
 }
 
+#[tokio::test]
+async fn health_says_without_asking_whether_requests_are_judged_and_since_when_not() {
+    let world = World::sqlite();
+    let node = Node::new(&world.store, &world.clock).await;
+    let authority = &node.authority;
+    let live = login(authority, "alice").await;
+    let ended = login(authority, "alice").await;
+    let other = world.node().await;
+    other.logout(ended.access_token.as_str()).await.unwrap();
+    let health = || {
+        node.counts.reset();
+        let health = authority.health();
+        assert_eq!(node.counts.total(), 0);
+        assert_eq!(health, authority.verifier().health());
+        health
+    };
+    let fresh = health();
+    assert!(fresh.is_ready() && fresh.lease_holds);
+    assert_eq!((fresh.lag, fresh.entries), (Some(Duration::ZERO), 0));
+    assert_eq!((fresh.failing_since, fresh.failed_pulls), (None, 0));
+
+    // A pull that fails takes nothing away while the lease holds.
+    world.clock.advance(SECOND);
+    node.handle.inject(Op::Pull, DOWN);
+    let pull = || verify_with(authority, &live, Staleness::Within(Duration::ZERO));
+    let since = Some(ManualClock::START + SECOND);
+    for pulls in 1..=2 {
+        pull().await.unwrap_err();
+        let failing = health();
+        assert!(failing.is_ready());
+        assert_eq!(
+            (failing.failing_since, failing.failed_pulls),
+            (since, pulls)
+        );
+        world.clock.advance(SECOND);
+    }
+    world.clock.advance(BOUND - 3 * SECOND);
+    assert_eq!(health().lag, Some(BOUND));
+    assert!(health().is_ready());
+    world.clock.advance(Duration::from_millis(1));
+    let stale = health();
+    assert!(!stale.is_ready() && !stale.lease_holds);
+    assert_eq!(stale.lag, Some(BOUND + Duration::from_millis(1)));
+    assert_eq!(stale.failing_since, since);
+
+    node.handle.heal();
+    let live = login(authority, "alice").await;
+    verify(authority, &live).await.unwrap();
+    let back = health();
+    assert!(back.is_ready());
+    assert_eq!((back.lag, back.entries), (Some(Duration::ZERO), 1));
+    assert_eq!((back.failing_since, back.failed_pulls), (None, 0));
+    world.clock.suspend(SECOND);
+    assert_eq!(health().lag, Some(SECOND));
+    world.clock.step_wall_back(2 * SECOND);
+    assert_eq!((health().lag, health().is_ready()), (None, false));
+}
+
+#[tokio::test]
+async fn a_store_that_is_asked_each_time_needs_no_lease_to_be_ready() {
+    let world = World::memory();
+    let node = world.node().await;
+    world.clock.step_wall_back(HOUR);
+    assert!(node.health().is_ready() && !node.health().lease_holds);
+    let issued = login(&node, "alice").await;
+    verify(&node, &issued).await.unwrap();
+}
+
 /// A store that another one can take the place of, as in a failover or a restore.
 struct Switch(Mutex<Store>);
 

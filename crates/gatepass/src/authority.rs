@@ -20,8 +20,8 @@ pub use self::{
 };
 use crate::{
     AuthenticationError, Authenticator, ClientId, Clock, Credentials, Device, EndReason, EndTarget,
-    Error, Grant, GrantError, InternalError, KeyError, KeySet, NewSession, Pass, Random, Refusal,
-    ReusePolicy, Revocation, RevokeToken, Revoked, Scopes, SecretSet, Session, SessionId,
+    Error, Grant, GrantError, Health, InternalError, KeyError, KeySet, NewSession, Pass, Random,
+    Refusal, ReusePolicy, Revocation, RevokeToken, Revoked, Scopes, SecretSet, Session, SessionId,
     SessionStore, StoreError, StoreErrorKind, Subject, Timestamp, Verifier,
     builder::AuthorityBuilder,
     denylist,
@@ -126,6 +126,12 @@ impl Authority {
     #[must_use]
     pub fn verifier(&self) -> &Verifier {
         &self.inner.verifier
+    }
+
+    /// How this node stands with the revocations it judges by, as [`Verifier::health`] says.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.inner.verifier.health()
     }
 
     /// Whether the application can authenticate users by credentials.

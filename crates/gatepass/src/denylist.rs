@@ -8,6 +8,7 @@
 mod entries;
 mod filter;
 mod follower;
+mod health;
 mod lease;
 mod replica;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use tracing::error;
 
+pub use self::health::Health;
 pub(crate) use self::{
     follower::Follower,
     replica::{Replica, ReplicaSettings},

@@ -53,7 +53,7 @@ pub use self::{
     authority::{AccessToken, Authority, Introspection, Issued, RefreshToken, Renewed, Resumed},
     builder::{AuthorityBuilder, BuildError, VerifierBuilder},
     clock::{Clock, SystemClock, Timestamp},
-    denylist::Staleness,
+    denylist::{Health, Staleness},
     error::{Error, GrantError, InternalError, Refusal, StoreError, StoreErrorKind},
     grant::Grant,
     ids::{ClientId, Generation, InvalidId, InvalidName, SessionId, Subject, TokenId},

@@ -6,8 +6,8 @@ use arc_swap::ArcSwap;
 use tracing::{debug, info};
 
 use crate::{
-    Clock, Error, KeyError, KeySet, Pass, Refusal, Revocation, RevocationLog, Scopes, Staleness,
-    StoreError, Timestamp,
+    Clock, Error, Health, KeyError, KeySet, Pass, Refusal, Revocation, RevocationLog, Scopes,
+    Staleness, StoreError, Timestamp,
     builder::VerifierBuilder,
     codec,
     denylist::{Follower, Replica, Verdict},
@@ -252,6 +252,12 @@ impl Verifier {
         keys.check()?;
         self.inner.keys.store(Arc::new(keys));
         Ok(())
+    }
+
+    /// How this node stands with the revocations it judges by. Cheap, and asks nobody; see [`Health`].
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.inner.replica.health()
     }
 
     /// The protection space that challenges name (RFC 9110 §11.5).

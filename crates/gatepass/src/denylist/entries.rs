@@ -35,6 +35,16 @@ impl Entries {
         self.cache.insert(target, kept);
     }
 
+    /// About how many there are.
+    pub(super) fn len(&self) -> u64 {
+        self.cache.entry_count()
+    }
+
+    /// Takes what has been inserted and what has expired into account. What is looked up needs no such thing.
+    pub(super) fn settle(&self) {
+        self.cache.run_pending_tasks();
+    }
+
     pub(super) fn contains(&self, target: &Revoked) -> bool {
         self.filter.may_contain(target) && self.cache.contains_key(target)
     }

@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use super::{Staleness, Verdict, entries::Entries, lease::Reading, unavailable};
+use super::{Health, Staleness, Verdict, entries::Entries, lease::Reading, unavailable};
 use crate::{
     Clock, Cursor, Pull, Revocation, RevocationLog, Revoked, SessionId, Status, StoreError,
     StoreErrorKind, Timestamp, TokenId, horizon::Horizon,
@@ -183,6 +183,21 @@ impl Replica {
         self.lag().is_some_and(|lag| lag <= bound)
     }
 
+    pub(crate) fn health(&self) -> Health {
+        let failing = *self.failing.borrow();
+        let lag = self.lag();
+        let lease_holds = lag.is_some_and(|lag| lag <= self.settings.max_staleness);
+        Health {
+            lease_holds,
+            // A store that forgets is asked about each token.
+            judges_requests: lease_holds || self.log.is_volatile(),
+            lag,
+            entries: self.current.load().entries.len(),
+            failing_since: failing.map(|failing| failing.since),
+            failed_pulls: failing.map_or(0, |failing| failing.pulls),
+        }
+    }
+
     /// Knows by the time it returns of every revocation that was committed before it was called.
     pub(crate) async fn catch_up(&self) -> Result<(), StoreError> {
         self.wait_for_pull(None).await
@@ -312,6 +327,7 @@ impl Replica {
     }
 
     fn finish(&self, entries: Entries, pulled_at: Reading) {
+        entries.settle();
         let mut reload = self.reload.lock().unwrap_or_else(PoisonError::into_inner);
         self.current
             .store(Arc::new(Snapshot { entries, pulled_at }));
