@@ -8,10 +8,7 @@ mod resuming;
 use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use tracing::{
-    info,
-    instrument::{Instrument, WithSubscriber},
-};
+use tracing::instrument::{Instrument, WithSubscriber};
 
 pub use self::{
     issuing::{AccessToken, Issued, RefreshToken, Renewed},
@@ -24,7 +21,7 @@ use crate::{
     Refusal, ReusePolicy, Revocation, RevokeToken, Revoked, Scopes, SecretSet, Session, SessionId,
     SessionStore, StoreError, StoreErrorKind, Subject, Timestamp, Verifier,
     builder::AuthorityBuilder,
-    denylist,
+    observe,
     purge::{Purge, Purger},
     refresh::{self, Presented, RefreshKeys},
 };
@@ -205,8 +202,7 @@ impl Authority {
         });
         let grant = granted.inspect_err(|error| {
             if let Error::Refused(refusal) = error {
-                // The name as typed: it may be a password in the wrong field, so it is not logged.
-                info!(target: "gatepass", reason = refusal.reason(), "login.refused");
+                observe::login_refused(refusal);
             }
         })?;
         self.issue_as(client, grant, device).await
@@ -249,10 +245,7 @@ impl Authority {
         let subject = begun.session.subject();
         self.enforce(&begun.ended, Some(subject), EndReason::TooManySessions);
         let (issued, token) = self.answer(&begun.session, None)?;
-        info!(
-            target: "gatepass", subject = %begun.session.subject(), session = %begun.session.id,
-            jti = %token, "session.issued"
-        );
+        observe::session_issued(&begun.session, token);
         Ok(issued)
     }
 
@@ -286,7 +279,7 @@ impl Authority {
             })
         };
         let (session, target) = opened.inspect_err(|refusal| {
-            info!(target: "gatepass", reason = refusal.reason(), "token.refused");
+            observe::token_refused(None, refusal);
         })?;
         if !ended.contains(&session) {
             self.end(target, EndReason::Logout).await?;
@@ -371,10 +364,7 @@ impl Authority {
             }
             Some(revocation) => {
                 self.inner.verifier.apply(&[revocation]);
-                info!(
-                    target: "gatepass", subject = %pass.subject(), session = %pass.session_id(),
-                    jti = %pass.token_id(), "token.revoked"
-                );
+                observe::token_revoked(pass);
             }
             // It was revoked before, maybe by a call whose answer was lost; the revocation is durable.
             None => drop(self.inner.verifier.catch_up().await),
@@ -430,10 +420,7 @@ impl Authority {
         self.inner.verifier.apply(ended);
         for revocation in ended {
             if let Revoked::Session(session) = revocation.target {
-                info!(
-                    target: "gatepass", subject = subject.map(display), session = %session,
-                    reason = reason.as_str(), "session.ended"
-                );
+                observe::session_ended(session, subject, reason);
             }
         }
     }
@@ -447,7 +434,7 @@ impl Authority {
         let answer = tokio::time::timeout(self.inner.settings.store_timeout, answer).await;
         let answer = answer.unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::TimedOut)));
         answer
-            .inspect_err(|error| denylist::unavailable(operation, error))
+            .inspect_err(|error| observe::store_unavailable(operation, error))
             .map_err(Error::from)
     }
 
@@ -501,7 +488,7 @@ fn not_authenticated(error: AuthenticationError) -> Error {
         }
         AuthenticationError::Grant(error) => error.into(),
         AuthenticationError::Unavailable(error) => {
-            denylist::unavailable("authenticator", &error);
+            observe::store_unavailable("authenticator", &error);
             error.into()
         }
     }

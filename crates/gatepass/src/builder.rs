@@ -2,13 +2,12 @@
 
 use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
-use tracing::warn;
-
 use crate::{
     Authenticator, Authority, ClientId, Clock, InvalidName, KeyError, KeySet, Random, ReusePolicy,
     RevocationLog, SecretSet, SessionStore, StoreError, SystemClock, SystemRandom, Verifier,
     authority::Settings,
     denylist::{Replica, ReplicaSettings},
+    observe,
     refresh::RefreshKeys,
     transport::{BrowserPolicy, Transport},
     verifier::Policy,
@@ -506,10 +505,7 @@ impl AuthorityBuilder {
             authenticator: self.authenticator,
         };
         if self.store.is_volatile() {
-            warn!(
-                target: "gatepass",
-                "store.volatile: sessions are kept in memory only, and all are lost when this process ends"
-            );
+            observe::store_volatile();
         }
         let verifier = self
             .settings

@@ -14,14 +14,11 @@ mod replica;
 
 use std::time::Duration;
 
-use tracing::error;
-
 pub use self::health::Health;
 pub(crate) use self::{
     follower::Follower,
     replica::{Replica, ReplicaSettings},
 };
-use crate::StoreError;
 
 /// How fresh the knowledge of revocations must be that a token is judged by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,12 +39,4 @@ pub(crate) enum Verdict {
     Live,
     Revoked,
     Unknown,
-}
-
-/// Tells the operator what the client is not told.
-pub(crate) fn unavailable(operation: &'static str, failure: &StoreError) {
-    let source = std::error::Error::source(failure)
-        .map(ToString::to_string)
-        .unwrap_or_default();
-    error!(target: "gatepass", operation, error = %failure, source, "store.unavailable");
 }

@@ -21,6 +21,7 @@ mod horizon;
 mod ids;
 mod inspect;
 mod keys;
+mod observe;
 mod pass;
 mod purge;
 mod random;
@@ -38,6 +39,9 @@ pub mod wire;
 pub mod docs {
     #[doc = include_str!("../docs/defaults.md")]
     pub mod defaults {}
+
+    #[doc = include_str!("../docs/events.md")]
+    pub mod events {}
 
     #[doc = include_str!("../docs/threats.md")]
     pub mod threats {}

@@ -3,9 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::task::JoinHandle;
-use tracing::debug;
 
-use crate::{Clock, SessionStore, StoreError, StoreErrorKind, denylist, horizon::Horizon};
+use crate::{Clock, SessionStore, StoreError, StoreErrorKind, horizon::Horizon, observe};
 
 /// How many rows one step removes at most, and how long the store then has for others. Expired sessions lie
 /// all over a file: each of them costs some pages, and a step is over before a person notices.
@@ -50,7 +49,7 @@ impl Purge {
         loop {
             let until = horizon.now(&*self.clock);
             while let Some(removed) = self.ask(self.store.purge(until, STEP)).await {
-                debug!(target: "gatepass", removed, "store.purged");
+                observe::store_purged(removed);
                 if removed < STEP {
                     break;
                 }
@@ -65,7 +64,7 @@ impl Purge {
         let answer = tokio::time::timeout(self.timeout, answer).await;
         let answer = answer.unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::TimedOut)));
         answer
-            .inspect_err(|error| denylist::unavailable("purge", error))
+            .inspect_err(|error| observe::store_unavailable("purge", error))
             .ok()
     }
 }

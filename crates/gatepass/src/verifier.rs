@@ -3,7 +3,6 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use tracing::{debug, info};
 
 use crate::{
     Clock, Error, Health, KeyError, KeySet, Pass, Refusal, Revocation, RevocationLog, Scopes,
@@ -11,6 +10,7 @@ use crate::{
     builder::VerifierBuilder,
     codec,
     denylist::{Follower, Replica, Verdict},
+    observe,
     transport::BrowserPolicy,
 };
 
@@ -158,18 +158,12 @@ impl Verifier {
     pub async fn verify(&self, token: &str, demand: &Demand) -> Result<Pass, Error> {
         let now = self.inner.clock.now();
         let pass = self.open_at(token, now).inspect_err(|refusal| {
-            info!(target: "gatepass", reason = refusal.reason(), "token.refused");
+            observe::token_refused(None, refusal);
         })?;
         let judged = self.judge(&pass, demand, now).await;
         match &judged {
-            Ok(()) => debug!(
-                target: "gatepass", subject = %pass.subject(), session = %pass.session_id(),
-                jti = %pass.token_id(), "token.verified"
-            ),
-            Err(Error::Refused(refusal)) => info!(
-                target: "gatepass", subject = %pass.subject(), session = %pass.session_id(),
-                jti = %pass.token_id(), reason = refusal.reason(), "token.refused"
-            ),
+            Ok(()) => observe::token_verified(&pass),
+            Err(Error::Refused(refusal)) => observe::token_refused(Some(&pass), refusal),
             // The store has been reported where it failed.
             Err(_) => {}
         }

@@ -1,11 +1,9 @@
 //! What OAuth clients and resource servers ask about single tokens: to revoke one, and whether one is good.
 
-use tracing::info;
-
 use super::Authority;
 use crate::{
     ClientId, Decision, Demand, EndReason, EndTarget, Error, Pass, Refusal, Session, Staleness,
-    decide, refresh,
+    decide, observe, refresh,
 };
 
 /// What [`Authority::introspect`] knows of a token (RFC 7662 §2.2).
@@ -36,7 +34,7 @@ impl Authority {
         };
         revoked.inspect_err(|error| {
             if let Error::Refused(refusal) = error {
-                info!(target: "gatepass", reason = refusal.reason(), "revocation.refused");
+                observe::revocation_refused(refusal);
             }
         })
     }

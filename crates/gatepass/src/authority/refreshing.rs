@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use tracing::{error, info, warn};
-
 use super::{Authority, Settings};
 use crate::{
     Advance, AdvanceCause, ClientId, Decision, EndReason, EndTarget, Error, Generation, Grant,
     GrantError, InternalError, Issued, OnReuse, Recover, Refusal, Reread, Scopes, Session,
-    SessionId, StoreError, StoreErrorKind, Timestamp, decide, refresh::Presented,
+    SessionId, StoreError, StoreErrorKind, Timestamp, decide, observe, refresh::Presented,
 };
 
 /// How often a refresh that loses against others is decided anew. Each loss means that another one
@@ -45,7 +43,7 @@ impl Authority {
         let now = self.inner.settings.clock.now();
         let opened = self.open_refresh_token_at(refresh_token, now);
         let presented = opened.inspect_err(|refusal| {
-            info!(target: "gatepass", reason = refusal.reason(), "refresh.refused");
+            observe::refresh_refused(None, refusal);
         })?;
         let mut refreshing = Refreshing {
             presented,
@@ -62,10 +60,7 @@ impl Authority {
                 Ok(issued)
             });
         if let Err(Error::Refused(refusal)) = &refreshed {
-            info!(
-                target: "gatepass", session = %presented.session, reason = refusal.reason(),
-                "refresh.refused"
-            );
+            observe::refresh_refused(Some(presented.session), refusal);
         }
         refreshed
     }
@@ -133,10 +128,7 @@ impl Authority {
                     return Ok(None);
                 };
                 if from != generation {
-                    error!(
-                        target: "gatepass", subject = %session.subject(), session = %session.id,
-                        gap = generation.gap(from), "store.behind"
-                    );
+                    observe::store_behind(&session, generation.gap(from));
                 }
                 return self.refreshed(&session, scopes).map(Some);
             }
@@ -155,10 +147,7 @@ impl Authority {
                 let Some(session) = recovered else {
                     return Ok(None);
                 };
-                warn!(
-                    target: "gatepass", subject = %session.subject(), session = %session.id,
-                    generation = generation.get(), "session.recovered"
-                );
+                observe::session_recovered(&session, generation);
                 session
             }
             (Decision::Replay, Some(session)) => {
@@ -170,10 +159,7 @@ impl Authority {
             }
         };
         let (issued, token) = self.answer(&session, scopes)?;
-        info!(
-            target: "gatepass", subject = %session.subject(), session = %session.id, jti = %token,
-            "session.replayed"
-        );
+        observe::session_replayed(&session, token);
         Ok(Some(issued))
     }
 
@@ -183,11 +169,7 @@ impl Authority {
         gap: u32,
         age: Option<Duration>,
     ) -> Result<Issued, Error> {
-        warn!(
-            target: "gatepass", subject = %session.subject(), session = %session.id, gap,
-            age_ms = age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
-            "session.reuse_detected"
-        );
+        observe::reuse_detected(session, gap, age);
         if self.inner.settings.reuse.on_reuse == OnReuse::EndSession {
             self.end(own(session), EndReason::Reuse).await?;
         }
@@ -264,10 +246,7 @@ impl Authority {
         scopes: Option<&Scopes>,
     ) -> Result<Issued, Error> {
         let (issued, token) = self.answer(session, scopes)?;
-        info!(
-            target: "gatepass", subject = %session.subject(), session = %session.id, jti = %token,
-            generation = session.generation.get(), "session.refreshed"
-        );
+        observe::session_refreshed(session, token);
         Ok(issued)
     }
 }

@@ -1,7 +1,5 @@
 //! Going on with a session by its access token: resumed, renewed, or with the user authenticated again.
 
-use tracing::info;
-
 use super::{
     Authority,
     issuing::Renewed,
@@ -9,7 +7,7 @@ use super::{
 };
 use crate::{
     AdvanceCause, Credentials, Demand, Device, Error, Grant, InternalError, Issued, Pass, Refusal,
-    Renew, Session, Staleness, StoreError, StoreErrorKind, Timestamp,
+    Renew, Session, Staleness, StoreError, StoreErrorKind, Timestamp, observe,
 };
 
 /// What became of the two tokens that [`Authority::resume`] was shown.
@@ -200,10 +198,7 @@ impl Authority {
         // Nor does one that was seen by a thief profit from the password that its owner types later.
         let authenticated_at = session.authenticated_at.min(pass.authenticated_at());
         let renewed = self.access_token(&session, &scopes, authenticated_at)?;
-        info!(
-            target: "gatepass", subject = %session.subject(), session = %session.id,
-            jti = %renewed.token_id, "session.renewed"
-        );
+        observe::session_renewed(&session, renewed.token_id);
         Ok(renewed)
     }
 
@@ -233,19 +228,13 @@ impl Authority {
         let authenticated = authenticator.reauthenticate(&session, credentials, device);
         let grant = self.consult(authenticated).await.inspect_err(|error| {
             if let Error::Refused(refusal) = error {
-                info!(
-                    target: "gatepass", subject = %pass.subject(), session = %pass.session_id(),
-                    reason = refusal.reason(), "reauthentication.refused"
-                );
+                observe::reauthentication_refused(pass, refusal);
             }
         })?;
         let grant = self.succeeding(grant, &session)?;
         for _ in 0..MAX_LOST_RACES {
             if let Some(authenticated) = self.advance_authenticated(&session, &grant).await? {
-                info!(
-                    target: "gatepass", subject = %session.subject(), session = %session.id,
-                    "session.reauthenticated"
-                );
+                observe::session_reauthenticated(&session);
                 return self.refreshed(&authenticated, None);
             }
             (session, _) = self.live_session(pass).await?;

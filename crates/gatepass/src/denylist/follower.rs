@@ -9,6 +9,8 @@ use std::{
 use tokio::task::JoinHandle;
 
 use super::Replica;
+#[cfg(feature = "metrics")]
+use crate::observe;
 
 /// The task that follows a log. Ends when dropped.
 pub(crate) struct Follower(JoinHandle<()>);
@@ -16,7 +18,11 @@ pub(crate) struct Follower(JoinHandle<()>);
 impl Follower {
     /// Keeps `replica` current until this is dropped.
     pub(crate) fn start(replica: Arc<Replica>) -> Self {
-        Self(tokio::spawn(async move { follow(&replica).await }))
+        #[cfg(feature = "metrics")]
+        observe::describe();
+        Self(tokio::spawn(async move {
+            tokio::join!(follow(&replica), report(&replica));
+        }))
     }
 }
 
@@ -41,6 +47,21 @@ async fn follow(replica: &Replica) {
         replica.pull_in_turn().await;
     }
 }
+
+/// Shows how old the replica is, also while a pull takes its time.
+async fn report(replica: &Replica) {
+    #[cfg(feature = "metrics")]
+    loop {
+        observe::replica(&replica.health());
+        tokio::time::sleep(REPORTED_EVERY).await;
+    }
+    #[cfg(not(feature = "metrics"))]
+    let _ = replica;
+}
+
+/// Finer than anybody collects metrics.
+#[cfg(feature = "metrics")]
+const REPORTED_EVERY: Duration = Duration::from_secs(1);
 
 /// How long to wait between two pulls that nobody has asked for.
 ///

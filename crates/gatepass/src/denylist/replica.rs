@@ -10,12 +10,11 @@ use std::{
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
-use tracing::{info, warn};
 
-use super::{Health, Staleness, Verdict, entries::Entries, lease::Reading, unavailable};
+use super::{Health, Staleness, Verdict, entries::Entries, lease::Reading};
 use crate::{
     Clock, Cursor, Pull, Revocation, RevocationLog, Revoked, SessionId, Status, StoreError,
-    StoreErrorKind, Timestamp, TokenId, horizon::Horizon,
+    StoreErrorKind, Timestamp, TokenId, horizon::Horizon, observe,
 };
 
 pub(crate) struct ReplicaSettings {
@@ -122,7 +121,7 @@ impl Replica {
         if !self.lease_holds(bound) {
             let pulled = self.wait_for_pull(Some(bound)).await;
             pulled.inspect_err(|error| {
-                warn!(target: "gatepass", error = %error, "denylist.stale");
+                observe::denylist_stale(error);
             })?;
         }
         Ok(self.look_up(session, token))
@@ -165,7 +164,7 @@ impl Replica {
         let asked =
             tokio::time::timeout(self.settings.timeout, self.log.status(session, token)).await;
         let status = asked.unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::TimedOut)));
-        let status = status.inspect_err(|error| unavailable("status", error))?;
+        let status = status.inspect_err(|error| observe::store_unavailable("status", error))?;
         Ok(match status {
             Status::Live => Verdict::Live,
             Status::Revoked => Verdict::Revoked,
@@ -238,7 +237,7 @@ impl Replica {
             Ok(()) => {
                 self.succeeded.store(number, Ordering::Release);
                 if self.failing.send_replace(None).is_some() {
-                    info!(target: "gatepass", "store.available");
+                    observe::store_available();
                 }
             }
             Err(error) => {
@@ -246,10 +245,12 @@ impl Replica {
                 self.fails(error);
             }
         }
+        #[cfg(feature = "metrics")]
+        observe::replica(&self.health());
         pulled
     }
 
-    /// Counts a failure, and tells of the first.
+    /// Counts a failure.
     fn fails(&self, error: &StoreError) {
         let since = self.clock.now();
         let mut first = false;
@@ -257,9 +258,7 @@ impl Replica {
             first = failing.is_none();
             failing.get_or_insert(Failing { since, pulls: 0 }).pulls += 1;
         });
-        if first {
-            unavailable("pull", error);
-        }
+        observe::pull_failed(error, first);
     }
 
     fn failed(&self) {
@@ -309,7 +308,7 @@ impl Replica {
                     return Ok(());
                 }
                 Pull::Reset if place.is_some() => {
-                    info!(target: "gatepass", "denylist.reset");
+                    observe::denylist_reset();
                     place = None;
                     *cursor = None;
                     fresh = Some(self.begin_reload());

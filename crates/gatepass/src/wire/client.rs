@@ -8,7 +8,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::{Field, RequestHead, body::url_decoded};
-use crate::{ClientId, Refusal};
+use crate::{ClientId, Refusal, observe};
 
 /// An OAuth client that the endpoints know.
 ///
@@ -62,10 +62,7 @@ impl Client {
     #[must_use]
     pub fn confidential(id: ClientId, secret: &str) -> Self {
         if secret.len() < 32 {
-            tracing::warn!(
-                target: "gatepass", client = %id, bytes = secret.len(),
-                "client.weak_secret: a client's secret is so short that it may have been chosen; make one with: openssl rand -hex 32"
-            );
+            observe::weak_secret(&id, secret.len());
         }
         Self::confidential_hashed(id, Sha256::digest(secret).into())
     }

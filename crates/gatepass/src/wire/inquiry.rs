@@ -5,7 +5,7 @@ use std::{error, fmt};
 use serde::de::DeserializeOwned;
 
 use super::{Admission, Reply};
-use crate::{Error, InternalError, Pass, Refusal, RequiredScopes, Verifier};
+use crate::{Error, InternalError, Pass, Refusal, RequiredScopes, Verifier, observe};
 
 /// Asks who is logged in, in the name of a handler: what an adapter's extractors are made of.
 ///
@@ -95,21 +95,19 @@ impl<'a> Inquiry<'a> {
 
     fn admission(&self) -> Result<&'a Admission, Rejection> {
         self.admission.ok_or_else(|| {
-            let Self { guard, method, path, .. } = self;
-            tracing::error!(
-                target: "gatepass", guard, method, path,
-                "guard.missing: a handler asks who is logged in, but no gatepass guard is in front of it"
-            );
+            let Self {
+                guard,
+                method,
+                path,
+                ..
+            } = self;
+            observe::guard_missing(guard, *method, *path);
             Rejection::ours("no guard")
         })
     }
 
     fn unfit(&self, error: &serde_json::Error) -> Rejection {
-        // The category, and not the text, which may quote a claim.
-        tracing::error!(
-            target: "gatepass", category = ?error.classify(), method = self.method, path = self.path,
-            "claims.unfit: the custom claims of a token do not fit the type that a handler wants"
-        );
+        observe::claims_unfit(error, self.method, self.path);
         Rejection::ours("custom claims that do not fit")
     }
 }

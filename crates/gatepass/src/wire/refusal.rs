@@ -1,7 +1,7 @@
 //! The one mapping from errors to replies.
 
 use super::Reply;
-use crate::{Error, Refusal};
+use crate::{Error, Refusal, observe};
 
 /// What refuses: the same refusal has another status or name where it is about a token that gives
 /// access and where it is about a grant of new tokens.
@@ -33,7 +33,7 @@ pub fn refuse(error: &Error, realm: &str, surface: Surface) -> Reply {
         )
         .header("retry-after", RETRY_AFTER),
         Error::Grant(_) | Error::Internal(_) => {
-            tracing::error!(target: "gatepass", error = %error, "internal");
+            observe::internal(error);
             Reply::internal()
         }
     }

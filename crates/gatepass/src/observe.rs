@@ -1,0 +1,281 @@
+//! What is told to operators: every event in one place, where it is traced, and counted with the feature
+//! `metrics`.
+//!
+//! Names, fields and units are stable, and stand in `docs/events.md`. No token, key or password is among them, and no
+//! label of a metric says who somebody is.
+
+use std::{fmt, time::Duration};
+
+use tracing::{debug, error, info, warn};
+
+use crate::{
+    EndReason, Error, Generation, Pass, Refusal, Session, SessionId, StoreError, Subject, TokenId,
+};
+
+/// Counts an event, where anybody wants to know.
+macro_rules! count {
+    ($name:literal $(, $label:literal => $value:expr)?) => {
+        #[cfg(feature = "metrics")]
+        metrics::counter!($name $(, $label => $value)?).increment(1);
+    };
+}
+
+pub(crate) fn session_issued(session: &Session, token: TokenId) {
+    info!(
+        target: "gatepass", subject = %session.subject(), session = %session.id, jti = %token,
+        "session.issued"
+    );
+    count!("gatepass_sessions_issued_total");
+}
+
+pub(crate) fn session_refreshed(session: &Session, token: TokenId) {
+    info!(
+        target: "gatepass", subject = %session.subject(), session = %session.id, jti = %token,
+        generation = session.generation.get(), "session.refreshed"
+    );
+    count!("gatepass_sessions_refreshed_total");
+}
+
+pub(crate) fn session_replayed(session: &Session, token: TokenId) {
+    info!(
+        target: "gatepass", subject = %session.subject(), session = %session.id, jti = %token,
+        "session.replayed"
+    );
+    count!("gatepass_sessions_replayed_total");
+}
+
+pub(crate) fn session_recovered(session: &Session, presented: Generation) {
+    warn!(
+        target: "gatepass", subject = %session.subject(), session = %session.id,
+        generation = presented.get(), "session.recovered"
+    );
+    count!("gatepass_sessions_recovered_total");
+}
+
+/// A [`Decision::Reuse`](crate::Decision::Reuse).
+pub(crate) fn reuse_detected(session: &Session, gap: u32, age: Option<Duration>) {
+    warn!(
+        target: "gatepass", subject = %session.subject(), session = %session.id, gap,
+        age_ms = age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
+        "session.reuse_detected"
+    );
+    count!("gatepass_sessions_reuse_detected_total");
+}
+
+pub(crate) fn session_renewed(session: &Session, token: TokenId) {
+    info!(
+        target: "gatepass", subject = %session.subject(), session = %session.id, jti = %token,
+        "session.renewed"
+    );
+    count!("gatepass_sessions_renewed_total");
+}
+
+pub(crate) fn session_reauthenticated(session: &Session) {
+    info!(
+        target: "gatepass", subject = %session.subject(), session = %session.id,
+        "session.reauthenticated"
+    );
+    count!("gatepass_sessions_reauthenticated_total");
+}
+
+pub(crate) fn session_ended(session: SessionId, subject: Option<&Subject>, reason: EndReason) {
+    info!(
+        target: "gatepass", subject = subject.map(display), session = %session,
+        reason = reason.as_str(), "session.ended"
+    );
+    count!("gatepass_sessions_ended_total", "reason" => reason.as_str());
+}
+
+pub(crate) fn token_verified(pass: &Pass) {
+    // Not counted: it happens at every request, and whoever serves requests counts them.
+    debug!(
+        target: "gatepass", subject = %pass.subject(), session = %pass.session_id(),
+        jti = %pass.token_id(), "token.verified"
+    );
+}
+
+/// Of a token whose signature is not good nobody knows whose it is.
+pub(crate) fn token_refused(pass: Option<&Pass>, refusal: &Refusal) {
+    match pass {
+        Some(pass) => info!(
+            target: "gatepass", subject = %pass.subject(), session = %pass.session_id(),
+            jti = %pass.token_id(), reason = refusal.reason(), "token.refused"
+        ),
+        None => info!(target: "gatepass", reason = refusal.reason(), "token.refused"),
+    }
+    count!("gatepass_tokens_refused_total", "reason" => refusal.reason());
+}
+
+pub(crate) fn token_revoked(pass: &Pass) {
+    info!(
+        target: "gatepass", subject = %pass.subject(), session = %pass.session_id(),
+        jti = %pass.token_id(), "token.revoked"
+    );
+    count!("gatepass_tokens_revoked_total");
+}
+
+pub(crate) fn login_refused(refusal: &Refusal) {
+    // The name as typed may be a password in the wrong field, so it is not told.
+    info!(target: "gatepass", reason = refusal.reason(), "login.refused");
+    count!("gatepass_logins_refused_total", "reason" => refusal.reason());
+}
+
+pub(crate) fn refresh_refused(session: Option<SessionId>, refusal: &Refusal) {
+    match session {
+        Some(session) => info!(
+            target: "gatepass", session = %session, reason = refusal.reason(), "refresh.refused"
+        ),
+        None => info!(target: "gatepass", reason = refusal.reason(), "refresh.refused"),
+    }
+    count!("gatepass_refreshes_refused_total", "reason" => refusal.reason());
+}
+
+pub(crate) fn reauthentication_refused(pass: &Pass, refusal: &Refusal) {
+    info!(
+        target: "gatepass", subject = %pass.subject(), session = %pass.session_id(),
+        reason = refusal.reason(), "reauthentication.refused"
+    );
+    count!("gatepass_reauthentications_refused_total", "reason" => refusal.reason());
+}
+
+pub(crate) fn revocation_refused(refusal: &Refusal) {
+    info!(target: "gatepass", reason = refusal.reason(), "revocation.refused");
+    count!("gatepass_revocations_refused_total", "reason" => refusal.reason());
+}
+
+/// Tells the operator what the client is not told.
+pub(crate) fn store_unavailable(operation: &'static str, failure: &StoreError) {
+    let source = std::error::Error::source(failure)
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    error!(target: "gatepass", operation, error = %failure, source, "store.unavailable");
+    count!("gatepass_store_unavailable_total", "operation" => operation);
+}
+
+/// Every pull that fails; of several in a row the first alone is told.
+pub(crate) fn pull_failed(failure: &StoreError, first: bool) {
+    if first {
+        store_unavailable("pull", failure);
+    }
+    count!("gatepass_pulls_failed_total");
+}
+
+pub(crate) fn store_available() {
+    info!(target: "gatepass", "store.available");
+}
+
+/// The store knew a session at an earlier generation than its owner: a [`Decision::Advance`](crate::Decision::Advance) over a gap.
+pub(crate) fn store_behind(session: &Session, gap: u32) {
+    error!(
+        target: "gatepass", subject = %session.subject(), session = %session.id, gap, "store.behind"
+    );
+    count!("gatepass_store_behind_total");
+}
+
+pub(crate) fn store_volatile() {
+    warn!(
+        target: "gatepass",
+        "store.volatile: sessions are kept in memory only, and all are lost when this process ends"
+    );
+}
+
+pub(crate) fn store_purged(removed: usize) {
+    debug!(target: "gatepass", removed, "store.purged");
+}
+
+pub(crate) fn denylist_stale(error: &StoreError) {
+    warn!(target: "gatepass", error = %error, "denylist.stale");
+    count!("gatepass_denylist_stale_total");
+}
+
+pub(crate) fn denylist_reset() {
+    info!(target: "gatepass", "denylist.reset");
+    count!("gatepass_denylist_reset_total");
+}
+
+pub(crate) fn internal(error: &Error) {
+    error!(target: "gatepass", error = %error, "internal");
+    count!("gatepass_internal_errors_total");
+}
+
+pub(crate) fn guard_missing(guard: &str, method: Option<&str>, path: Option<&str>) {
+    error!(
+        target: "gatepass", guard, method, path,
+        "guard.missing: a handler asks who is logged in, but no gatepass guard is in front of it"
+    );
+}
+
+pub(crate) fn claims_unfit(error: &serde_json::Error, method: Option<&str>, path: Option<&str>) {
+    // The category, and not the text, which may quote a claim.
+    error!(
+        target: "gatepass", category = ?error.classify(), method, path,
+        "claims.unfit: the custom claims of a token do not fit the type that a handler wants"
+    );
+}
+
+pub(crate) fn weak_secret(client: &dyn fmt::Display, bytes: usize) {
+    warn!(
+        target: "gatepass", client = %client, bytes,
+        "client.weak_secret: a client's secret is so short that it may have been chosen; make one with: openssl rand -hex 32"
+    );
+}
+
+/// Shows how a replica stands now.
+#[cfg(feature = "metrics")]
+pub(crate) fn replica(health: &crate::Health) {
+    // What nobody knows is too much.
+    let lag = health.lag.map_or(f64::INFINITY, |lag| lag.as_secs_f64());
+    metrics::gauge!("gatepass_replica_lag_seconds").set(lag);
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "2^53 entries fit into no memory"
+    )]
+    metrics::gauge!("gatepass_replica_entries").set(health.entries as f64);
+}
+
+/// Says what the numbers are of which a name does not say all.
+#[cfg(feature = "metrics")]
+pub(crate) fn describe() {
+    use metrics::Unit;
+    metrics::describe_gauge!(
+        "gatepass_replica_lag_seconds",
+        Unit::Seconds,
+        "How long ago the last pull of revocations that counts began"
+    );
+    metrics::describe_gauge!(
+        "gatepass_replica_entries",
+        Unit::Count,
+        "Revocations that this node knows"
+    );
+    metrics::describe_counter!(
+        "gatepass_pulls_failed_total",
+        Unit::Count,
+        "Pulls of revocations that failed"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_name_stands_in_the_docs() {
+        let (source, docs) = (
+            include_str!("observe.rs"),
+            include_str!("../docs/events.md"),
+        );
+        let (source, _) = source.split_once("#[cfg(test)]").unwrap();
+        let is_name = |text: &&str| {
+            let of_event = text.contains('.')
+                && text
+                    .bytes()
+                    .all(|b| b == b'.' || b == b'_' || b.is_ascii_lowercase());
+            text.starts_with("gatepass_") || of_event
+        };
+        let quoted = source.split('"').skip(1).step_by(2);
+        let names = quoted.map(|text| text.split(':').next().unwrap_or_default());
+        let names: Vec<_> = names.filter(is_name).collect();
+        assert!(names.len() > 40, "{names:?}");
+        for name in names {
+            assert!(docs.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+}
