@@ -1,6 +1,10 @@
 //! What is counted: each event once, under its stable name, and how old the replica is.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use std::{
     collections::BTreeMap,
@@ -206,4 +210,30 @@ async fn the_lag_is_shown_while_pulls_fail_or_hang_and_after() {
         tokio::time::sleep(5 * MINUTE).await;
         assert!(recorded.gauge(LAG).abs() < f64::EPSILON, "{fault:?}");
     }
+}
+
+#[tokio::test]
+async fn going_on_without_the_store_is_told_each_time_that_it_begins() {
+    let recorded = Recorded::default();
+    let _recording = metrics::set_default_local_recorder(&recorded);
+    let world = World::sqlite();
+    let store = FaultyStore::new(world.store.clone());
+    let handle = store.handle();
+    let node = builder(store, &world.clock).danger_judge_by_stale_revocations(60 * MINUTE);
+    let node = node.max_staleness(MINUTE).build().await.unwrap();
+    for times in 1..=2 {
+        let issued = login(&node, "alice").await;
+        handle.inject_everywhere(DOWN);
+        world.clock.advance(2 * MINUTE);
+        for _ in 0..3 {
+            verify(&node, &issued).await.unwrap();
+        }
+        let told = recorded.count("gatepass_denylist_judging_stale_total");
+        assert_eq!(told, times);
+        handle.heal();
+        verify_with(&node, &issued, Staleness::Within(Duration::ZERO))
+            .await
+            .unwrap();
+    }
+    assert_eq!(recorded.count("gatepass_denylist_stale_total"), 0);
 }

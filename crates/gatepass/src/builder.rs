@@ -103,6 +103,7 @@ struct VerifierSettings {
     max_staleness: Duration,
     poll_interval: Option<Duration>,
     store_timeout: Duration,
+    danger_stale: Option<Duration>,
     clock: Arc<dyn Clock>,
     browser: BrowserPolicy,
 }
@@ -117,6 +118,7 @@ impl VerifierSettings {
             max_staleness: Duration::from_secs(2),
             poll_interval: None,
             store_timeout: Duration::from_secs(3),
+            danger_stale: None,
             clock: Arc::new(SystemClock),
             browser: BrowserPolicy::default(),
         }
@@ -178,12 +180,22 @@ impl VerifierSettings {
             most,
             "at most half of max_staleness",
         )?;
+        if let Some(at_most) = self.danger_stale {
+            check_duration(
+                "age of stale revocations",
+                at_most,
+                self.max_staleness,
+                Duration::from_secs(86_400),
+                "at least max_staleness and at most 1 day",
+            )?;
+        }
         keys.check()?;
 
         let settings = ReplicaSettings {
             max_staleness: self.max_staleness,
             poll_interval,
             timeout: self.store_timeout,
+            danger_stale: self.danger_stale,
         };
         let replica = Replica::load(log, Arc::clone(&self.clock), settings).await;
         let policy = Policy {
@@ -257,6 +269,27 @@ macro_rules! verifier_setters {
         /// `http://localhost`. Never right behind a proxy that makes `Host` say `localhost`.
         pub fn danger_insecure_cookies_on_localhost(mut self) -> Self {
             self.settings.browser.insecure_localhost = true;
+            self
+        }
+
+        /// Goes on judging requests by the revocations that were known when the store went, for as long as
+        /// that was `at_most` ago, instead of answering 503 once `max_staleness` is over. Default: 503.
+        ///
+        /// Right where an outage of the store must not become one of the service, and where it may take until an
+        /// access token expires before a logout is enforced: what services get that verify tokens without
+        /// asking anybody. It costs the bound on staleness whenever it is needed most: who can cut a node off
+        /// from its store can use there what was revoked elsewhere. Sessions can neither begin nor be refreshed
+        /// meanwhile, so that a value above `access_ttl` helps only nodes that are cut off while others are not.
+        ///
+        /// Never right for what cannot be undone. Routes that ask for [`Staleness::Strict`](crate::Staleness::Strict),
+        /// or for a bound of their own, keep answering 503, and so does a node whose clock was set back: it
+        /// does not know how old its knowledge is. Each time it begins, `denylist.judging_stale` is logged as a warning;
+        /// [`Health`](crate::Health) says that the lease is over, and how long ago the last pull was.
+        ///
+        /// There is no setting without a bound: a node that is cut off for good, and that nobody looks after, must
+        /// end at some time. At least `max_staleness`, at most 1 day.
+        pub fn danger_judge_by_stale_revocations(mut self, at_most: Duration) -> Self {
+            self.settings.danger_stale = Some(at_most);
             self
         }
 

@@ -188,6 +188,12 @@ pub(crate) fn denylist_stale(error: &StoreError) {
     count!("gatepass_denylist_stale_total");
 }
 
+pub(crate) fn denylist_judging_stale(lag: Duration) {
+    let lag_ms = u64::try_from(lag.as_millis()).unwrap_or(u64::MAX);
+    warn!(target: "gatepass", lag_ms, "denylist.judging_stale");
+    count!("gatepass_denylist_judging_stale_total");
+}
+
 pub(crate) fn denylist_reset() {
     info!(target: "gatepass", "denylist.reset");
     count!("gatepass_denylist_reset_total");

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -21,6 +21,9 @@ pub(crate) struct ReplicaSettings {
     pub(crate) max_staleness: Duration,
     pub(crate) poll_interval: Duration,
     pub(crate) timeout: Duration,
+    /// How old knowledge may be that requests are judged by while no pull succeeds; `None`: no older
+    /// than ever.
+    pub(crate) danger_stale: Option<Duration>,
 }
 
 /// A copy of a [`RevocationLog`], and the lease on it.
@@ -43,6 +46,8 @@ pub(crate) struct Replica {
     failures: AtomicU64,
     /// The failures since the last pull that succeeded.
     failing: watch::Sender<Option<Failing>>,
+    /// Whether requests have been judged without the lease since then.
+    judging_stale: AtomicBool,
 }
 
 /// Pulls that fail, one after the other.
@@ -89,6 +94,7 @@ impl Replica {
             succeeded: AtomicU64::default(),
             failures: AtomicU64::default(),
             failing: watch::Sender::default(),
+            judging_stale: AtomicBool::default(),
         };
         let mut cursor = replica.cursor.lock().await;
         replica.pull(&mut cursor).await?;
@@ -118,11 +124,24 @@ impl Replica {
         let Some(bound) = self.bound(staleness) else {
             return self.ask(session, token).await;
         };
-        if !self.lease_holds(bound) {
-            let pulled = self.wait_for_pull(Some(bound)).await;
-            pulled.inspect_err(|error| {
-                observe::denylist_stale(error);
-            })?;
+        if self.lease_holds(bound) {
+            return Ok(self.look_up(session, token));
+        }
+        // A route that asks for its own bound cannot afford older knowledge, whoever else can.
+        let may_be_stale = || staleness == Staleness::Bounded && self.may_be_stale();
+        // The follower looks for the store; a request need not wait for it to fail once more.
+        if !(self.is_failing() && may_be_stale()) {
+            match self.wait_for_pull(Some(bound)).await {
+                Ok(()) => return Ok(self.look_up(session, token)),
+                Err(_) if may_be_stale() => {}
+                Err(error) => {
+                    observe::denylist_stale(&error);
+                    return Err(error);
+                }
+            }
+        }
+        if !self.judging_stale.swap(true, Ordering::Relaxed) {
+            observe::denylist_judging_stale(self.lag().unwrap_or_default());
         }
         Ok(self.look_up(session, token))
     }
@@ -178,6 +197,11 @@ impl Replica {
         pulled.age(Reading::of(&*self.clock))
     }
 
+    /// Whether knowledge as old as this one is to be judged by where there is no newer.
+    fn may_be_stale(&self) -> bool {
+        (self.settings.danger_stale).is_some_and(|at_most| self.lease_holds(at_most))
+    }
+
     fn lease_holds(&self, bound: Duration) -> bool {
         self.lag().is_some_and(|lag| lag <= bound)
     }
@@ -189,7 +213,7 @@ impl Replica {
         Health {
             lease_holds,
             // A store that forgets is asked about each token.
-            judges_requests: lease_holds || self.log.is_volatile(),
+            judges_requests: lease_holds || self.log.is_volatile() || self.may_be_stale(),
             lag,
             entries: self.current.load().entries.len(),
             failing_since: failing.map(|failing| failing.since),
@@ -236,6 +260,7 @@ impl Replica {
         match &pulled {
             Ok(()) => {
                 self.succeeded.store(number, Ordering::Release);
+                self.judging_stale.store(false, Ordering::Relaxed);
                 if self.failing.send_replace(None).is_some() {
                     observe::store_available();
                 }
