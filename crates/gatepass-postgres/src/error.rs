@@ -129,6 +129,63 @@ pub enum OpenError {
         /// The newest version that this release knows.
         known: u32,
     },
+    /// The schema is of an older release, or not there yet, and is to be read only.
+    #[error(
+        "schema {schema} at {server} {}, and this release reads version {known}: first start a process \
+         that opens a `PostgresStore` of this release in it, which creates and migrates it",
+        in_words(*.found)
+    )]
+    OlderSchema {
+        /// The server, and the database.
+        server: String,
+        /// The schema.
+        schema: String,
+        /// The version that it has, if it is there.
+        found: Option<u32>,
+        /// The version that this release reads.
+        known: u32,
+    },
+    /// The role may not read what has to be read.
+    #[error(
+        "the role {role:?} may not read the schema {schema} at {server}: run `GRANT USAGE ON SCHEMA \
+         {schema} TO {role}; GRANT SELECT ON {schema}.meta, {schema}.revocations TO {role}; GRANT SELECT \
+         (id, ended_at) ON {schema}.sessions TO {role}` there as its owner"
+    )]
+    MayNotRead {
+        /// The server, and the database.
+        server: String,
+        /// The schema.
+        schema: String,
+        /// The role.
+        role: String,
+        /// What the server said.
+        source: Cause,
+    },
+    /// The role may not write, and sessions are to be kept.
+    #[error(
+        "the role {role:?} may not write in the schema {schema} at {server}: run `GRANT SELECT, INSERT, \
+         UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role}` there as its owner; or open a \
+         `PostgresLog`, which only reads, if this service only verifies tokens"
+    )]
+    MayNotWrite {
+        /// The server, and the database.
+        server: String,
+        /// The schema.
+        schema: String,
+        /// The role.
+        role: String,
+    },
+    /// It was to be listened over a connection to another database.
+    #[error(
+        "{listener} is not the database at {server}, or is a replica of it: listen over a direct \
+         connection to the same database of the same primary"
+    )]
+    ListensElsewhere {
+        /// The server, and the database.
+        server: String,
+        /// Where it was to be listened.
+        listener: String,
+    },
     /// The role may not do what has to be done.
     #[error(
         "the role {role:?} may not create or use the schema {schema} at {server}: run `CREATE SCHEMA \
@@ -170,6 +227,12 @@ pub enum OpenError {
         /// What it said.
         source: Cause,
     },
+}
+
+fn in_words(version: Option<u32>) -> String {
+    version.map_or("is not there".to_owned(), |version| {
+        format!("has version {version}")
+    })
 }
 
 /// What sqlx or the server said, without what the server adds of the rows that were concerned.
@@ -217,6 +280,19 @@ impl Place {
         OpenError::TimedOut {
             server: self.server,
             after: self.patience,
+        }
+    }
+
+    /// What is wrong where something was to be read that others have made.
+    pub(crate) fn reading(self, failure: &Failure) -> OpenError {
+        match (failure, failure.code().as_deref()) {
+            (Failure::Sqlx(error), Some("42501")) => OpenError::MayNotRead {
+                server: self.server,
+                schema: self.schema,
+                role: self.role,
+                source: Cause::new(error),
+            },
+            _ => self.error(failure),
         }
     }
 

@@ -18,6 +18,8 @@
 //! can open what is there. To encrypt connections, turn on one of sqlx's features for TLS in the application's own
 //! dependency on it.
 //!
+//! A service that only verifies access tokens opens a [`PostgresLog`] instead, with a role that can read and nothing else.
+//!
 //! # How it works
 //!
 //! A refresh is one statement, prepared once for each connection, and one round trip. So is the end of a
@@ -43,7 +45,8 @@
 //!
 //! It works through them, and finds out by itself that there is one: statements are then sent as simple queries, with
 //! their arguments as digits in the text, because what is prepared gets lost or mixed up on the way; and nobody listens,
-//! so that news of a revocation come with the next poll. A pool of the application's own needs
+//! so that news of a revocation come with the next poll, unless [`listen_over`](PostgresStoreBuilder::listen_over) says where the
+//! server itself is. A pool of the application's own needs
 //! `PgConnectOptions::extra_float_digits(None)` to connect at all, unless the proxy has
 //! `ignore_startup_parameters = extra_float_digits`.
 //!
@@ -75,12 +78,14 @@
 //! skip what others hold. Autovacuum does the rest; a refresh writes no index, so that most of its old rows go
 //! without it.
 
+mod connecting;
 mod cursor;
 mod error;
 mod link;
 mod listener;
 mod log;
 mod protocol;
+mod reader;
 mod row;
 mod schema;
 mod sessions;
@@ -89,5 +94,6 @@ mod store;
 
 pub use self::{
     error::{Cause, OpenError},
+    reader::{PostgresLog, PostgresLogBuilder},
     store::{PostgresStore, PostgresStoreBuilder},
 };

@@ -3,6 +3,7 @@
 use gatepass::{Revocation, Timestamp};
 
 use crate::{
+    connecting::Purpose,
     error::{Failure, OpenError, Place},
     link::{Link, now},
     row::{cell, millis},
@@ -86,12 +87,17 @@ pub(crate) fn is_name(name: &str) -> bool {
 }
 
 /// Checks that the server can be used at all.
-pub(crate) async fn check_server(link: &mut Link<'_>, place: &Place) -> Result<(), OpenError> {
+pub(crate) async fn check_server(
+    link: &mut Link<'_>,
+    place: &Place,
+    purpose: Purpose,
+) -> Result<(), OpenError> {
     let asked = link
         .one(Statement::new(
             "SELECT current_setting('server_version_num')::bigint AS version,
                  current_setting('server_encoding') AS encoding,
-                 current_setting('transaction_read_only') = 'on' OR pg_is_in_recovery() AS only_reads,
+                 current_setting('transaction_read_only') = 'on' AS only_reads,
+                 pg_is_in_recovery() AS standby,
                  current_setting('synchronous_commit') = 'off' AS forgets",
         ))
         .await;
@@ -99,10 +105,14 @@ pub(crate) async fn check_server(link: &mut Link<'_>, place: &Place) -> Result<(
         let version: i64 = cell(&row, "version")?;
         let encoding: String = cell(&row, "encoding")?;
         let only_reads: bool = cell(&row, "only_reads")?;
+        let standby: bool = cell(&row, "standby")?;
         let forgets: bool = cell(&row, "forgets")?;
-        Ok((version, encoding, only_reads, forgets))
+        let writes = purpose == Purpose::Write;
+        // What a replica does not know yet, nobody can tell who reads there.
+        let unfit = standby || (writes && only_reads);
+        Ok((version, encoding, unfit, writes && forgets))
     });
-    let (version, encoding, only_reads, forgets) =
+    let (version, encoding, unfit, forgets) =
         read.map_err(|failure| place.clone().error(&failure))?;
     let server = place.server.clone();
     let found = i32::try_from(version / 10_000).unwrap_or(i32::MAX);
@@ -118,7 +128,7 @@ pub(crate) async fn check_server(link: &mut Link<'_>, place: &Place) -> Result<(
         let found = encoding;
         return Err(OpenError::Encoding { server, found });
     }
-    if only_reads {
+    if unfit {
         return Err(OpenError::ReadOnly { server });
     }
     if forgets {
@@ -145,7 +155,7 @@ async fn migrate_by(mut link: Link<'_>, place: &Place, steps: &[&str]) -> Result
         known,
     };
     if version(&mut link).await.map_err(wrong)? == Some(known) {
-        return Ok(());
+        return check_writable(link, place).await;
     }
     let mut tx = link.begin().await.map_err(wrong)?;
     let mut link = tx.link();
@@ -174,6 +184,57 @@ async fn migrate_by(mut link: Link<'_>, place: &Place, steps: &[&str]) -> Result
     let remember = remember.text(known.to_string());
     link.rows(remember).await.map_err(wrong)?;
     tx.commit().await.map_err(wrong)
+}
+
+/// Sees that the role may do all that is done with the tables.
+async fn check_writable(mut link: Link<'_>, place: &Place) -> Result<(), OpenError> {
+    let asked = Statement::new(
+        "SELECT bool_and(has_table_privilege(name, 'SELECT') AND has_table_privilege(name, 'INSERT')
+                 AND has_table_privilege(name, 'UPDATE') AND has_table_privilege(name, 'DELETE')) AS may
+         FROM unnest(ARRAY['@sessions', '@revocations', '@meta']) AS name",
+    );
+    let may = link.one(asked).await.and_then(|row| Ok(cell(&row, "may")?));
+    match may.map_err(|failure| place.clone().error(&failure))? {
+        true => Ok(()),
+        false => Err(OpenError::MayNotWrite {
+            server: place.server.clone(),
+            schema: place.schema.clone(),
+            role: place.role.clone(),
+        }),
+    }
+}
+
+/// Sees that the schema is of this release, and that what a reader of the log needs can be read. Changes nothing.
+pub(crate) async fn check_readable(mut link: Link<'_>, place: &Place) -> Result<(), OpenError> {
+    let known = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
+    let wrong = |failure: Failure| place.clone().reading(&failure);
+    let found = version(&mut link).await.map_err(wrong)?;
+    let (server, schema) = (place.server.clone(), place.schema.clone());
+    match found {
+        Some(found) if found > known => {
+            return Err(OpenError::NewerSchema {
+                server,
+                schema,
+                found,
+                known,
+            });
+        }
+        Some(found) if found == known => {}
+        _ => {
+            return Err(OpenError::OlderSchema {
+                server,
+                schema,
+                found,
+                known,
+            });
+        }
+    }
+    let read = Statement::new(
+        "SELECT (SELECT count(*) FROM (SELECT xid, seq, session, token, until FROM @revocations LIMIT 0) AS log)
+             + (SELECT count(*) FROM (SELECT id, ended_at FROM @sessions LIMIT 0) AS sessions)",
+    );
+    link.rows(read).await.map_err(wrong)?;
+    Ok(())
 }
 
 /// The schema's version, if it is there.

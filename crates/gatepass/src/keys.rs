@@ -3,6 +3,7 @@
 mod algorithm;
 mod der;
 mod error;
+mod file;
 mod jwk;
 mod material;
 mod set;
@@ -15,6 +16,7 @@ use jsonwebtoken::{DecodingKey, EncodingKey};
 pub use self::{
     algorithm::Algorithm,
     error::KeyError,
+    file::KeyFileError,
     set::{KeySet, SkippedKey},
 };
 

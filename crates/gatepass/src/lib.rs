@@ -62,7 +62,7 @@ pub use self::{
     grant::Grant,
     ids::{ClientId, Generation, InvalidId, InvalidName, SessionId, Subject, TokenId},
     inspect::TokenForm,
-    keys::{Algorithm, KeyError, KeySet, SigningKey, SkippedKey, VerifyingKey},
+    keys::{Algorithm, KeyError, KeyFileError, KeySet, SigningKey, SkippedKey, VerifyingKey},
     pass::Pass,
     random::{Random, SystemRandom},
     rotation::{Decision, OnReuse, ReusePolicy, decide},

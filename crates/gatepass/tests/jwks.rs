@@ -189,3 +189,44 @@ fn a_jwk_is_taken_only_for_what_it_says() {
     let other_half = format!("{{{ED},{}}}", seed.replace("nWG", "nWH"));
     assert_eq!(signing(&other_half), Err(KeyError::Inconsistent));
 }
+
+#[test]
+fn a_file_that_is_no_key_set_is_named_and_told_why() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("jwks.json");
+    let name = path.display().to_string();
+    let secret = r#"{"keys":[{"kty":"oct","k":"c2VjcmV0"},{"kty":"EC"}]}"#;
+    let twice = format!(r#"{{"keys":[{{{ED}}},{{{ED}}}]}}"#);
+    for (content, says) in [
+        ("", "no"),
+        ("-----BEGIN PUBLIC KEY-----", "not a JSON Web Key Set"),
+        ("<html>404</html>", "its jwks_uri"),
+        (r#"{"keys":[]}"#, "no usable key"),
+        (secret, "none of the 2 keys"),
+        (secret, "the first: this is a secret"),
+        (&twice, "two keys have the id"),
+    ] {
+        std::fs::write(&path, content).unwrap();
+        let error = KeySet::from_jwks_file(&path).unwrap_err().to_string();
+        assert!(error.contains(&name) && error.contains(says), "{error}");
+        assert!(!error.contains("c2VjcmV0"), "{error}");
+    }
+    for (content, says) in [(None, "No such file"), (Some([0xff, 0xfe]), "UTF-8")] {
+        std::fs::remove_file(&path).unwrap();
+        if let Some(bytes) = content {
+            std::fs::write(&path, bytes).unwrap();
+        }
+        let error = KeySet::from_jwks_file(&path).unwrap_err().to_string();
+        assert!(error.contains(&name) && error.contains(says), "{error}");
+        std::fs::write(&path, "").unwrap();
+    }
+    for begin in ["", "\u{feff}", "\n "] {
+        std::fs::write(
+            &path,
+            format!(r#"{begin}{{"keys":[{{{ED}}},{{"kty":"oct"}}]}}"#),
+        )
+        .unwrap();
+        let (keys, skipped) = KeySet::from_jwks_file(&path).unwrap();
+        assert_eq!((keys.ids().count(), skipped.len()), (1, 1));
+    }
+}

@@ -109,6 +109,12 @@ impl KeySet {
     /// [`KeyError::Jwks`] if it is none, [`KeyError::DuplicateKeyId`] if two keys that would be used
     /// have the same id, [`KeyError::NoKey`] if there is none to be used.
     pub fn from_jwks(json: &str) -> Result<(Self, Vec<SkippedKey>), KeyError> {
+        let (keys, skipped) = Self::read_jwks(json)?;
+        Ok((Self::of_jwks(keys)?, skipped))
+    }
+
+    /// The keys of a document, and those that cannot be used.
+    pub(super) fn read_jwks(json: &str) -> Result<(Vec<VerifyingKey>, Vec<SkippedKey>), KeyError> {
         let document: Document<'_> = serde_json::from_str(json).map_err(|_| KeyError::Jwks)?;
         let (mut keys, mut skipped) = (Vec::new(), Vec::new());
         for (position, jwk) in document.keys.iter().enumerate() {
@@ -117,12 +123,16 @@ impl KeySet {
                 Err(error) => skipped.push(SkippedKey { position, error }),
             }
         }
+        Ok((keys, skipped))
+    }
+
+    pub(super) fn of_jwks(keys: Vec<VerifyingKey>) -> Result<Self, KeyError> {
         if keys.is_empty() {
             return Err(KeyError::NoKey);
         }
         let set = Self::verifying(keys);
         set.check()?;
-        Ok((set, skipped))
+        Ok(set)
     }
 
     pub(crate) fn active(&self) -> Option<&SigningKey> {

@@ -1,0 +1,309 @@
+//! How the database is reached, and what is looked at before it is used.
+
+use std::{fmt, num::NonZeroU32, str::FromStr, sync::Arc, time::Duration};
+
+use gatepass::Clock;
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, PgPool,
+    postgres::{PgConnectOptions, PgConnection, PgPoolOptions},
+};
+use tokio::time::timeout;
+
+use crate::{
+    error::{Failure, OpenError, Place},
+    link::{self, Dialect, Link, Links},
+    protocol::{self, Protocol},
+    row::cell,
+    schema,
+    sql::Statement,
+};
+
+/// What a builder collects.
+#[derive(Clone)]
+pub(crate) struct Connecting {
+    connections: Connections,
+    pub(crate) schema: String,
+    pub(crate) timeout: Duration,
+    pub(crate) open_timeout: Duration,
+    pub(crate) transaction_pooling: Option<bool>,
+    pub(crate) listen_over: Option<PgConnectOptions>,
+}
+
+#[derive(Clone)]
+enum Connections {
+    Pool(PgPool),
+    Url(String, NonZeroU32),
+}
+
+/// What the database is opened for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To keep sessions in it.
+    Write,
+    /// To follow the log.
+    Read,
+}
+
+/// The database, and over what to listen there, if at all.
+pub(crate) struct Connected {
+    pub(crate) links: Links,
+    pub(crate) listen_over: Option<PgConnectOptions>,
+}
+
+/// Connections of a pool that is made here, as sqlx would make.
+const POOL_SIZE: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
+/// How long a connection may have been idle and still be taken for alive. A shorter pause than that
+/// between two requests is busy enough for the failure of one to be told.
+const TRUSTED: Duration = Duration::from_secs(5);
+
+/// The setters of both builders, which have a field `connecting`.
+macro_rules! connecting_setters {
+    () => {
+        /// Finds everything in this schema. Default `gatepass`. Two applications that share a database and
+        /// not their sessions each need one of their own.
+        #[must_use]
+        pub fn schema(mut self, name: impl Into<String>) -> Self {
+            self.connecting.schema = name.into();
+            self
+        }
+
+        /// Gives up on a call after this long, waiting for a connection included. Default 2 s: shorter than the
+        /// [`store_timeout`](gatepass::AuthorityBuilder::store_timeout), so that a connection that hangs is
+        /// closed, and not returned to the pool.
+        #[must_use]
+        pub fn timeout(mut self, timeout: Duration) -> Self {
+            self.connecting.timeout = timeout;
+            self
+        }
+
+        /// Gives up on opening after this long. Default 10 s: a migration may have to wait for that of
+        /// another node.
+        #[must_use]
+        pub fn open_timeout(mut self, timeout: Duration) -> Self {
+            self.connecting.open_timeout = timeout;
+            self
+        }
+
+        /// Makes at most this many connections. Default 10. Without effect on the application's own pool.
+        #[must_use]
+        pub fn max_connections(mut self, max: NonZeroU32) -> Self {
+            self.connecting.max_connections(max);
+            self
+        }
+
+        /// Says whether the connections are to a proxy that pools transactions (PgBouncer and the like).
+        /// Default: found out when the database is opened.
+        #[must_use]
+        pub fn transaction_pooling(mut self, pooling: bool) -> Self {
+            self.connecting.transaction_pooling = Some(pooling);
+            self
+        }
+
+        /// Listens over a connection of its own to `direct`, which must lead to the same database past any
+        /// proxy that pools transactions: such a proxy loses notifications. Default: to where the pool
+        /// leads, or not at all where that is a proxy.
+        #[must_use]
+        pub fn listen_over(mut self, direct: PgConnectOptions) -> Self {
+            self.connecting.listen_over = Some(direct);
+            self
+        }
+    };
+}
+pub(crate) use connecting_setters;
+
+impl Connecting {
+    pub(crate) fn over(pool: PgPool) -> Self {
+        Self::new(Connections::Pool(pool))
+    }
+
+    pub(crate) fn at(url: String) -> Self {
+        Self::new(Connections::Url(url, POOL_SIZE))
+    }
+
+    fn new(connections: Connections) -> Self {
+        Self {
+            connections,
+            schema: "gatepass".to_owned(),
+            timeout: Duration::from_secs(2),
+            open_timeout: Duration::from_secs(10),
+            transaction_pooling: None,
+            listen_over: None,
+        }
+    }
+
+    pub(crate) fn max_connections(&mut self, max: NonZeroU32) {
+        if let Connections::Url(_, size) = &mut self.connections {
+            *size = max;
+        }
+    }
+
+    /// Shows all but the connections: a URL has a password in it.
+    pub(crate) fn describe(&self, debug: &mut fmt::DebugStruct<'_, '_>) -> fmt::Result {
+        debug
+            .field("schema", &self.schema)
+            .field("timeout", &self.timeout)
+            .field("open_timeout", &self.open_timeout)
+            .field("transaction_pooling", &self.transaction_pooling)
+            .finish_non_exhaustive()
+    }
+
+    /// Connects, checks what it is connected to, and makes the schema ready or sees that it is.
+    pub(crate) async fn open(
+        self,
+        purpose: Purpose,
+        clock: Option<Arc<dyn Clock>>,
+    ) -> Result<Connected, OpenError> {
+        if !schema::is_name(&self.schema) {
+            return Err(OpenError::SchemaName(self.schema));
+        }
+        let options = self.options()?;
+        let place = Place::new(&options, &self.schema, self.open_timeout);
+        let prepared = self.prepare(&options, &place, purpose, clock.clone());
+        let opened = timeout(self.open_timeout, prepared).await;
+        let protocol = opened.map_err(|_| place.timed_out())??;
+        let direct = (protocol == Protocol::Extended).then(|| options.clone());
+        let links = Links {
+            dialect: Dialect::new(self.schema, clock, protocol, self.timeout),
+            timeout: self.timeout,
+            pool: match self.connections {
+                Connections::Pool(pool) => pool,
+                Connections::Url(_, size) => pool(options, size.get(), protocol, self.timeout),
+            },
+        };
+        Ok(Connected {
+            links,
+            listen_over: self.listen_over.or(direct),
+        })
+    }
+
+    fn options(&self) -> Result<PgConnectOptions, OpenError> {
+        let url = match &self.connections {
+            Connections::Pool(pool) => return Ok(pool.connect_options().as_ref().clone()),
+            Connections::Url(url, _) => url,
+        };
+        // sqlx would take that of any database.
+        if !["postgres://", "postgresql://"]
+            .iter()
+            .any(|scheme| url.starts_with(scheme))
+        {
+            return Err(OpenError::Url);
+        }
+        let options = PgConnectOptions::from_str(url)
+            .map_err(|_| OpenError::Url)?
+            // Nothing here is a float, and proxies refuse settings that they do not know.
+            .extra_float_digits(None)
+            // What is in a session is nobody's who reads logs.
+            .disable_statement_logging();
+        Ok(match options.get_application_name() {
+            Some(_) => options,
+            None => options.application_name("gatepass"),
+        })
+    }
+
+    /// Checks the server and the schema, and finds out how to speak.
+    async fn prepare(
+        &self,
+        options: &PgConnectOptions,
+        place: &Place,
+        purpose: Purpose,
+        clock: Option<Arc<dyn Clock>>,
+    ) -> Result<Protocol, OpenError> {
+        let wrong = |failure: Failure| place.clone().error(&failure);
+        // Not the pool's: that tries again and again until its time is over, and then has forgotten why.
+        let connect = || options.connect();
+        let mut first = connect().await.map_err(|error| wrong(error.into()))?;
+        // Until it is known who answers.
+        let simple = Dialect::new(
+            self.schema.clone(),
+            clock,
+            Protocol::Simple,
+            self.open_timeout,
+        );
+        let mut link = Link::new(&mut first, &simple);
+        schema::check_server(&mut link, place, purpose).await?;
+        match purpose {
+            Purpose::Write => schema::migrate(link, place).await?,
+            Purpose::Read => schema::check_readable(link, place).await?,
+        }
+        if let Some(direct) = &self.listen_over {
+            self.check_listener(direct, &mut first, place, &simple)
+                .await?;
+        }
+        let protocol = match self.transaction_pooling {
+            Some(true) => Protocol::Simple,
+            Some(false) => Protocol::Extended,
+            None => {
+                let mut second = connect().await.map_err(|error| wrong(error.into()))?;
+                let detected = protocol::detect([&mut first, &mut second]).await;
+                let _ = second.close().await;
+                detected.map_err(wrong)?
+            }
+        };
+        let _ = first.close().await;
+        Ok(protocol)
+    }
+
+    /// Sees that notifications can be heard over `direct`: they do not leave their database.
+    async fn check_listener(
+        &self,
+        direct: &PgConnectOptions,
+        first: &mut PgConnection,
+        place: &Place,
+        simple: &Dialect,
+    ) -> Result<(), OpenError> {
+        let there = Place::new(direct, &self.schema, self.open_timeout);
+        let wrong = |failure: Failure| there.clone().error(&failure);
+        let connected = direct.connect().await;
+        let mut listener = connected.map_err(|error| wrong(error.into()))?;
+        let own = database(first, simple).await;
+        let own = own.map_err(|failure| place.clone().error(&failure))?;
+        let other = database(&mut listener, simple).await.map_err(wrong)?;
+        let _ = listener.close().await;
+        if own == other {
+            Ok(())
+        } else {
+            Err(OpenError::ListensElsewhere {
+                server: place.server.clone(),
+                listener: there.server,
+            })
+        }
+    }
+}
+
+/// Which database of which server it is, and whether that is a replica, where nobody is notified.
+async fn database(conn: &mut PgConnection, dialect: &Dialect) -> Result<String, Failure> {
+    let asked = Statement::new(
+        "SELECT system_identifier || ' ' || pg_is_in_recovery() || ' ' || current_database() AS name
+         FROM pg_control_system()",
+    );
+    let row = Link::new(conn, dialect).one(asked).await?;
+    Ok(cell(&row, "name")?)
+}
+
+/// A pool of the store's own.
+fn pool(options: PgConnectOptions, size: u32, protocol: Protocol, patience: Duration) -> PgPool {
+    let mut pool = PgPoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(patience)
+        // A question before each statement would double the round trips.
+        .test_before_acquire(false)
+        .before_acquire(|conn, about| {
+            Box::pin(async move {
+                if about.idle_for > TRUSTED {
+                    conn.ping().await?;
+                }
+                Ok(true)
+            })
+        });
+    // Behind a proxy it would be set for whoever gets the server's connection next.
+    if protocol == Protocol::Extended {
+        pool = pool.after_connect(move |conn, _| {
+            Box::pin(async move {
+                let limit = format!("SET statement_timeout = {}", link::millis_of(patience));
+                sqlx::raw_sql(AssertSqlSafe(limit)).execute(conn).await?;
+                Ok(())
+            })
+        });
+    }
+    pool.connect_lazy_with(options)
+}

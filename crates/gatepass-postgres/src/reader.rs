@@ -1,0 +1,207 @@
+//! The half of the store that reads.
+
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use gatepass::{Cursor, Pull, RevocationLog, SessionId, Status, StoreError, TokenId};
+use sqlx::{PgPool, postgres::PgConnectOptions};
+use tokio::{sync::OnceCell, time::sleep};
+
+use crate::{
+    connecting::{Connected, Connecting, Purpose, connecting_setters},
+    cursor,
+    error::OpenError,
+    link::Links,
+    listener::Listener,
+    log,
+};
+
+/// The log of revocations in a PostgreSQL database, for a resource server: a service that verifies access tokens and
+/// must neither mint any nor touch sessions.
+///
+/// It needs a role that can read, and nothing is changed by it, the schema included: that is the business of
+/// whoever opens a [`PostgresStore`](crate::PostgresStore). The owner of the schema (`gatepass` here) makes such a role by
+///
+/// ```sql
+/// CREATE ROLE api LOGIN PASSWORD '…';
+/// GRANT USAGE ON SCHEMA gatepass TO api;
+/// GRANT SELECT ON gatepass.meta, gatepass.revocations TO api;
+/// GRANT SELECT (id, ended_at) ON gatepass.sessions TO api;
+/// ```
+///
+/// It then sees that there are sessions and whether they have ended, and neither whose nor what they allow. To listen
+/// for notifications takes no right. The primary is asked, and never a replica.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use gatepass::{KeySet, Verifier};
+/// use gatepass_postgres::PostgresLog;
+///
+/// // What the issuer serves at its jwks_uri. A file of another kind is an error that says so.
+/// let (keys, _skipped) = KeySet::from_jwks_file("jwks.json")?;
+/// let log = PostgresLog::connect("postgres://api:password@db.example/shop").await?;
+/// let verifier = Verifier::builder("https://shop.example", "shop-api", keys, log).build().await?;
+/// # Ok(()) }
+/// ```
+///
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct PostgresLog {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    connected: Connected,
+    /// Begun by whoever waits for changes first. None where a proxy would swallow them.
+    listener: OnceCell<Option<Listener>>,
+}
+
+/// How a [`PostgresLog`] is to be opened.
+#[derive(Clone)]
+pub struct PostgresLogBuilder {
+    connecting: Connecting,
+}
+
+/// How long whoever waits for changes waits before they look for themselves.
+const POLL: Duration = Duration::from_secs(1);
+
+impl PostgresLog {
+    /// Opens the log over the application's own pool, with the defaults of [`builder`](Self::builder).
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], which says what to do.
+    pub async fn open(pool: PgPool) -> Result<Self, OpenError> {
+        Self::builder(pool).open().await
+    }
+
+    /// Opens the log in the database at `url`, over a pool of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], which says what to do.
+    pub async fn connect(url: impl Into<String>) -> Result<Self, OpenError> {
+        Self::at(url).open().await
+    }
+
+    /// Starts to describe how the log is to be opened over the application's own pool.
+    #[must_use]
+    pub fn builder(pool: PgPool) -> PostgresLogBuilder {
+        PostgresLogBuilder {
+            connecting: Connecting::over(pool),
+        }
+    }
+
+    /// Starts to describe how the log is to be opened at `url`, over a pool of its own:
+    /// `postgres://user:password@host:5432/database`, with sqlx's own parameters behind a `?`.
+    #[must_use]
+    pub fn at(url: impl Into<String>) -> PostgresLogBuilder {
+        PostgresLogBuilder {
+            connecting: Connecting::at(url.into()),
+        }
+    }
+
+    pub(crate) fn new(connected: Connected) -> Self {
+        let listener = OnceCell::new();
+        Self {
+            inner: Arc::new(Inner {
+                connected,
+                listener,
+            }),
+        }
+    }
+
+    pub(crate) fn links(&self) -> &Links {
+        &self.inner.connected.links
+    }
+
+    async fn listener(&self) -> Option<&Listener> {
+        let Connected { links, listen_over } = &self.inner.connected;
+        let start = async || {
+            let options = listen_over.clone()?;
+            Some(Listener::start(
+                options,
+                log::channel(&links.dialect.schema),
+            ))
+        };
+        self.inner.listener.get_or_init(start).await.as_ref()
+    }
+}
+
+impl PostgresLogBuilder {
+    connecting_setters!();
+
+    /// Opens the log: connects, and checks what it is connected to, that the schema is of this release, and
+    /// that it can be read.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], which says what to do.
+    pub async fn open(self) -> Result<PostgresLog, OpenError> {
+        let connected = self.connecting.open(Purpose::Read, None).await?;
+        Ok(PostgresLog::new(connected))
+    }
+}
+
+impl fmt::Debug for PostgresLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresLog")
+            .field("schema", &self.links().dialect.schema)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for PostgresLogBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.connecting
+            .describe(&mut f.debug_struct("PostgresLogBuilder"))
+    }
+}
+
+#[async_trait]
+impl RevocationLog for PostgresLog {
+    async fn pull(&self, after: Option<&Cursor>) -> Result<Pull, StoreError> {
+        let after = after.cloned();
+        self.links()
+            .call(|link| Box::pin(log::pull(link, after.clone())))
+            .await
+    }
+
+    async fn changed(&self, after: &Cursor) {
+        // What is no place in this log is answered with a reset.
+        let Some(place) = cursor::Place::parse(after) else {
+            return;
+        };
+        let links = self.links();
+        loop {
+            let listener = self.listener().await;
+            let told = async {
+                match listener {
+                    Some(listener) => listener.heard().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let looked = links.call(|link| Box::pin(log::has_more(link, place.clone())));
+            tokio::pin!(told);
+            // Whoever is told while they look must not wait for the next one.
+            let look = tokio::select! {
+                biased;
+                () = &mut told => return,
+                more = looked => more,
+            };
+            if look.unwrap_or(false) {
+                return;
+            }
+            tokio::select! {
+                () = told => return,
+                () = sleep(POLL) => {}
+            }
+        }
+    }
+
+    async fn status(&self, session: SessionId, token: TokenId) -> Result<Status, StoreError> {
+        self.links()
+            .call(|link| Box::pin(log::status(link, session, token)))
+            .await
+    }
+}
