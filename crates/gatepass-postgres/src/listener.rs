@@ -4,7 +4,10 @@
 //! without a word, a proxy that swallows notifications and a queue that was lost in a failover all cost
 //! time, and no entry.
 
-use std::time::Duration;
+use std::{
+    hash::{BuildHasher, RandomState},
+    time::Duration,
+};
 
 use sqlx::{
     ConnectOptions,
@@ -17,11 +20,9 @@ use tokio::{
 };
 
 /// How long it may be silent before it is asked whether it still lives.
-const SILENCE: Duration = Duration::from_secs(15);
+const SILENCE: Duration = Duration::from_secs(5);
 /// How long it has to connect, or to answer that.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How long after a failure it is tried again.
-const PAUSE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A connection of its own that listens, and the task that keeps it. Ends when dropped.
 pub(crate) struct Listener {
@@ -35,10 +36,11 @@ impl Listener {
     pub(crate) fn start(options: PgConnectOptions, channel: String) -> Self {
         let (tell, heard) = watch::channel(0);
         let task = tokio::spawn(async move {
+            let mut pauses = Pauses::default();
             loop {
                 // What went wrong is not told: pulling finds out itself when the database is away.
-                let _ = listen(&options, &channel, &tell).await;
-                sleep(PAUSE).await;
+                let _ = listen(&options, &channel, &tell, &mut pauses).await;
+                sleep(pauses.next()).await;
             }
         });
         Self { heard, task }
@@ -64,6 +66,7 @@ async fn listen(
     options: &PgConnectOptions,
     channel: &str,
     tell: &watch::Sender<u64>,
+    pauses: &mut Pauses,
 ) -> Result<(), sqlx::Error> {
     let pool = PgPoolOptions::new()
         .max_connections(1)
@@ -74,6 +77,7 @@ async fn listen(
     let mut listener = PgListener::connect_with(&pool).await?;
     listener.eager_reconnect(false);
     listener.listen(channel).await?;
+    *pauses = Pauses::default();
     loop {
         // What was committed before it listened, or while nobody asked, is looked for now.
         tell.send_modify(|heard| *heard += 1);
@@ -87,5 +91,51 @@ async fn listen(
                 timeout(PATIENCE, alive).await.map_err(late)??;
             }
         }
+    }
+}
+
+/// How long to wait before it is tried again: twice as long after each failure, and shorter by chance, so that all
+/// nodes that lost one server do not come back to it at once.
+struct Pauses {
+    longest: Duration,
+}
+
+/// The first, after a connection that did listen.
+const SHORTEST: Duration = Duration::from_millis(250);
+/// Meanwhile who waits looks for themselves.
+const LONGEST: Duration = Duration::from_secs(30);
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self { longest: SHORTEST }
+    }
+}
+
+impl Pauses {
+    fn next(&mut self) -> Duration {
+        let longest = self.longest;
+        self.longest = (longest * 2).min(LONGEST);
+        let share = u32::try_from(RandomState::new().hash_one(()) >> 48).unwrap_or(0);
+        longest / 2 + longest / 2 * share / (1 << 16)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_and_differ() {
+        let mut pauses = Pauses::default();
+        let mut longest = SHORTEST;
+        let mut seen = Vec::new();
+        for _ in 0..20 {
+            let pause = pauses.next();
+            assert!((longest / 2..=longest).contains(&pause), "{pause:?}");
+            longest = (longest * 2).min(LONGEST);
+            seen.push(pause);
+        }
+        seen.dedup();
+        assert!(seen.len() > 15, "{seen:?}");
     }
 }

@@ -160,3 +160,58 @@ async fn who_waits_is_told_although_the_listener_died_without_a_word() {
     end(&other, &session).await;
     timeout(PATIENCE, waiting.changed(&cursor)).await.unwrap();
 }
+
+/// A store that listens through a proxy of its own, and nothing else goes there; and that it listens.
+async fn listening() -> (PostgresStore, PostgresStore, Cursor, Proxy) {
+    let schema = support::unique("listening");
+    let direct = PgConnectOptions::from_str(&support::postgres()).unwrap();
+    let proxy = Proxy::before(&direct).await;
+    let store = |options| {
+        support::at(support::postgres())
+            .schema(&schema)
+            .listen_over(options)
+    };
+    let waiting = store(proxy.through(direct.clone().application_name(&schema)));
+    let waiting = waiting.open().await.unwrap();
+    let other = store(direct).open().await.unwrap();
+    let (_, cursor) = pull(&other, None).await;
+    proxy.take_sent();
+    timeout(PATIENCE, waiting.changed(&cursor)).await.unwrap();
+    assert!(!proxy.take_sent().is_empty());
+    (waiting, other, cursor, proxy)
+}
+
+#[tokio::test]
+async fn a_listener_that_died_without_a_word_is_found_out_and_replaced() {
+    let (waiting, other, cursor, proxy) = listening().await;
+    proxy.fall_silent();
+    proxy.heal();
+    // Nothing gets through but over a new connection.
+    let replaced = async {
+        while proxy.take_sent().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, replaced).await.unwrap();
+    let session = begin(&other, "alice").await;
+    end(&other, &session).await;
+    timeout(PATIENCE, waiting.changed(&cursor)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_listener_that_is_thrown_out_comes_back() {
+    let (waiting, other, cursor, proxy) = listening().await;
+    for _ in 0..3 {
+        let direct = PgConnectOptions::from_str(&support::postgres()).unwrap();
+        // Cuts all connections, and lets the next one through.
+        proxy.redirect(&direct);
+        timeout(PATIENCE, waiting.changed(&cursor)).await.unwrap();
+        assert!(
+            !proxy.take_sent().is_empty(),
+            "who was told was told by a new listener"
+        );
+    }
+    let session = begin(&other, "alice").await;
+    end(&other, &session).await;
+    timeout(PATIENCE, waiting.changed(&cursor)).await.unwrap();
+}
