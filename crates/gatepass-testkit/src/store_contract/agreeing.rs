@@ -168,11 +168,17 @@ fn grant(subject: Subject, number: u8) -> Grant {
 
 /// The `number`th session to be begun, which decides its subject.
 fn session_id(number: u8) -> SessionId {
-    SessionId::from_bytes([number; 18])
+    let mut id = [number; 18];
+    let [first, second] = SessionId::subject_prefix(&subject(number));
+    (id[0], id[1]) = (first, second);
+    SessionId::from_bytes(id)
 }
 
-fn token_id(number: u8) -> TokenId {
-    TokenId::from_bytes([number; 16])
+/// The `number`th token of the session: no two sessions have one in common.
+fn token_id(session: u8, number: u8) -> TokenId {
+    let mut id = [number; 16];
+    id[0] = session;
+    TokenId::from_bytes(id)
 }
 
 fn secs(secs: impl Into<u64>) -> Duration {
@@ -267,7 +273,7 @@ impl<S: SessionStore> World<'_, S> {
                 Answer::Sessions(self.store.sessions(&subject(number)).await.unwrap())
             }
             Step::Status(number, token) => {
-                let status = self.store.status(session_id(number), token_id(token)).await;
+                let status = self.store.status(session_id(number), token_id(number, token)).await;
                 Answer::Other(format!("{:?}", status.unwrap()))
             }
             Step::Pull => in_order(self.pull().await),
@@ -296,7 +302,7 @@ impl<S: SessionStore> World<'_, S> {
 
     async fn revoke(&self, number: u8, token: u8, ttl: u16) -> Answer {
         let token = RevokeToken {
-            token: token_id(token),
+            token: token_id(number, token),
             session: session_id(number),
             until: self.clock.now() + secs(ttl),
         };

@@ -1,0 +1,92 @@
+//! A place in the log: one in each partition's.
+
+use gatepass::Cursor;
+
+use crate::partition::{PARTITIONS, Partition};
+
+/// What a reader has seen.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Place {
+    marks: Vec<Mark>,
+}
+
+/// What a reader has seen of a partition.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Mark {
+    /// Which log it is: the name that it was given when it began, and the history of the server's writes. What a server has
+    /// lost, it may number again, and then its history has another id.
+    pub(crate) log: String,
+    /// The last entry that was seen.
+    pub(crate) number: u64,
+}
+
+impl Place {
+    /// The place with these marks, one for each partition.
+    pub(crate) fn new(marks: Vec<Mark>) -> Self {
+        Self { marks }
+    }
+
+    pub(crate) fn mark(&self, partition: Partition) -> Option<&Mark> {
+        self.marks.get(partition.index())
+    }
+
+    /// The place that `cursor` is, if it is one.
+    pub(crate) fn parse(cursor: &Cursor) -> Option<Self> {
+        let marks = cursor.as_str().split(' ').map(|mark| {
+            let (log, number) = mark.split_once('.')?;
+            let named = log
+                .bytes()
+                .all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+            let digits = number.bytes().all(|byte| byte.is_ascii_digit());
+            Some(Mark {
+                log: Some(log).filter(|log| named && !log.is_empty())?.to_owned(),
+                number: Some(number).filter(|_| digits)?.parse().ok()?,
+            })
+        });
+        let marks: Vec<_> = marks.collect::<Option<_>>()?;
+        (marks.len() == PARTITIONS).then_some(Self { marks })
+    }
+}
+
+impl From<&Place> for Cursor {
+    fn from(place: &Place) -> Self {
+        let marks = place.marks.iter();
+        let marks: Vec<_> = marks.map(|mark| format!("{}.{}", mark.log, mark.number)).collect();
+        Self::new(marks.join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_read_as_it_was_written() {
+        let marks = (0..16).map(|number| Mark {
+            log: format!("0123456789abcdef-{number:040x}"),
+            number,
+        });
+        let place = Place::new(marks.collect());
+        assert_eq!(Place::parse(&Cursor::from(&place)), Some(place));
+    }
+
+    #[test]
+    fn what_is_no_place_is_not_read_as_one() {
+        let all = |mark: &str| [mark; 16].join(" ");
+        for bad in [
+            String::new(),
+            "nonsense".to_owned(),
+            ["a-b.1"; 15].join(" "),
+            ["a-b.1"; 17].join(" "),
+            all("a-b"),
+            all(".1"),
+            all("a-b.-1"),
+            all("a-b.+1"),
+            all("a-b.1e3"),
+            all("x.1"),
+            all("a-b.99999999999999999999"),
+        ] {
+            assert_eq!(Place::parse(&Cursor::new(bad.clone())), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+-- Removes sessions and entries that nothing needs any more. ARGV[2]: the horizon, and how many it looks at. A refresh does not move its session in the index; whoever finds it there too early does.
+local horizon = math.min(tonumber(ARGV[2]), now)
+local most = tonumber(ARGV[3])
+local removed, looked = 0, 0
+local index = prefix .. 'purge'
+for _, id in ipairs(redis.call('ZRANGE', index, '-inf', horizon, 'BYSCORE', 'LIMIT', 0, most)) do
+  looked = looked + 1
+  local session = prefix .. 'session:' .. id
+  local row = redis.call('HMGET', session, 'subject', 'idle_expires_at', 'access_until', 'ended_at')
+  if not row[1] then
+    redis.call('ZREM', index, id)
+  else
+    local needed = tonumber(row[3])
+    if not row[4] then
+      needed = math.max(needed, tonumber(row[2]))
+    end
+    if after(needed, MARGIN) > horizon then
+      redis.call('ZADD', index, after(needed, MARGIN), id)
+    else
+      redis.call('ZREM', index, id)
+      redis.call('ZREM', prefix .. 'subject:' .. row[1], id)
+      redis.call('DEL', session)
+      removed = removed + 1
+    end
+  end
+end
+local log, forgotten = prefix .. 'log', prefix .. 'log:purge'
+local numbers = redis.call('ZRANGE', forgotten, '-inf', horizon, 'BYSCORE', 'LIMIT', 0, most - looked)
+for _, number in ipairs(numbers) do
+  looked = looked + 1
+  local place = number .. '-0'
+  local entry = redis.call('XRANGE', log, place, place)[1]
+  if entry then
+    local fields = entry[2]
+    if fields[6] then
+      redis.call('ZREM', prefix .. 'tokens:' .. fields[2], fields[6])
+    end
+    redis.call('XDEL', log, place)
+    removed = removed + 1
+  end
+  redis.call('ZREM', forgotten, number)
+end
+return { removed, looked }

@@ -1,0 +1,284 @@
+//! What a start looks at: whether the servers can be trusted with sessions.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use gatepass::Clock;
+use redis::{Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Value};
+use tokio::time::{Instant, timeout};
+
+use crate::{
+    LAYOUT,
+    error::{Failure, OpenError, Place, Unreadable},
+    log,
+    node::{Node, Request},
+    partition::{Keys, Partition, is_namespace},
+    route::{Servers, Usage},
+    row::text,
+    script::OPEN,
+    sessions,
+};
+
+/// The oldest server that has what the scripts declare.
+const LEAST: (u32, &str) = (7, "7.0");
+
+/// How something is to be opened.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) urls: String,
+    pub(crate) namespace: String,
+    pub(crate) clock: Option<Arc<dyn Clock>>,
+    pub(crate) timeout: Duration,
+    pub(crate) open_timeout: Duration,
+    pub(crate) replicas: Option<(u32, Duration)>,
+}
+
+/// What is opened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    Log,
+    Store,
+}
+
+impl Settings {
+    pub(crate) fn new(urls: String) -> Self {
+        Self {
+            urls,
+            namespace: "gatepass".to_owned(),
+            clock: None,
+            timeout: Duration::from_secs(2),
+            open_timeout: Duration::from_secs(10),
+            replicas: None,
+        }
+    }
+
+    pub(crate) async fn open(self, access: Access) -> Result<Arc<Servers>, OpenError> {
+        if !is_namespace(&self.namespace) {
+            return Err(OpenError::Namespace(self.namespace));
+        }
+        let infos = parse(&self.urls)?;
+        let first = infos.first().ok_or(OpenError::Url)?;
+        let place = Place {
+            server: first.addr().to_string(),
+            user: first.redis_settings().username().unwrap_or("default").to_owned(),
+            patience: self.open_timeout,
+        };
+        let opened = timeout(self.open_timeout, self.look(&infos, access, &place)).await;
+        opened.map_err(|_| place.timed_out())?
+    }
+
+    async fn look(
+        &self,
+        infos: &[ConnectionInfo],
+        access: Access,
+        place: &Place,
+    ) -> Result<Arc<Servers>, OpenError> {
+        let (info, about) = self.first_that_answers(infos, place).await?;
+        let answering = place.clone().at(info.addr());
+        let usage = Usage {
+            keys: Keys::new(&self.namespace),
+            clock: self.clock.clone(),
+            timeout: self.timeout,
+            replicas: self.replicas,
+        };
+        let servers = match about.is("cluster_enabled", "1") {
+            true if info.redis_settings().db() != 0 => {
+                let server = answering.server;
+                return Err(OpenError::Database { server });
+            }
+            true => Servers::cluster(infos, usage).await,
+            false if infos.len() > 1 => {
+                let server = answering.server;
+                return Err(OpenError::NotACluster { server });
+            }
+            false => Servers::single(info.clone(), usage)
+                .map(Arc::new)
+                .map_err(Failure::Redis),
+        };
+        let servers = servers.map_err(|failure| answering.error(failure))?;
+        let mut persists = true;
+        for owner in servers.owners() {
+            let place = place.clone().named(owner.address());
+            let wrong = |failure| place.clone().error(failure);
+            let about = self.ask(&owner).await.map_err(wrong)?;
+            about.check(&place)?;
+            persists &= self.persists(&owner, &about).await;
+        }
+        if access == Access::Store && !persists {
+            tracing::warn!(
+                target: "gatepass",
+                "Redis writes nothing to disk (appendonly no, and no save points): when it restarts, everybody is logged \
+                 out, and revoked tokens are valid again until they expire. Set `appendonly yes`"
+            );
+        }
+        for partition in Partition::all() {
+            let (_, owner) = servers
+                .owner(partition)
+                .map_err(|failure| place.clone().error(failure))?;
+            let place = place.clone().named(owner.address());
+            let version = self.version(&servers, partition, access).await;
+            let version = version.map_err(|failure| place.clone().error(failure))?;
+            if version.as_ref().is_some_and(|version| *version != LAYOUT.to_string()) {
+                return Err(OpenError::OtherLayout {
+                    server: place.server,
+                    namespace: self.namespace.clone(),
+                    found: version.unwrap_or_default(),
+                    known: LAYOUT,
+                });
+            }
+        }
+        Ok(servers)
+    }
+
+    /// The first of the servers that answers, and what it says of itself.
+    async fn first_that_answers<'i>(
+        &self,
+        infos: &'i [ConnectionInfo],
+        place: &Place,
+    ) -> Result<(&'i ConnectionInfo, About), OpenError> {
+        let mut first = None;
+        for info in infos {
+            let place = place.clone().at(info.addr());
+            // The others can only be tried if there is time left.
+            let patience = self.open_timeout / u32::try_from(infos.len()).unwrap_or(u32::MAX);
+            let node = Node::new(info.clone(), 1, patience)
+                .map_err(|error| place.clone().error(Failure::Redis(error)))?;
+            match about(&Arc::new(node), Instant::now() + patience).await {
+                Ok(about) => return Ok((info, about)),
+                Err(failure) => first = first.or(Some(place.error(failure))),
+            }
+        }
+        Err(first.unwrap_or(OpenError::Url))
+    }
+
+    async fn ask(&self, node: &Arc<Node>) -> Result<About, Failure> {
+        about(node, Instant::now() + self.open_timeout).await
+    }
+
+    /// Whether the server writes anything to disk. One that does not let the user ask is believed to.
+    async fn persists(&self, node: &Arc<Node>, about: &About) -> bool {
+        let mut command = Cmd::new();
+        command.arg("CONFIG").arg("GET").arg("save");
+        let deadline = Instant::now() + self.open_timeout;
+        let said = match about.is("aof_enabled", "1") {
+            true => return true,
+            false => node.send(&Request::One(command), deadline).await,
+        };
+        match said.map(|said| said.answer) {
+            Ok(Value::Array(setting)) => setting
+                .get(1)
+                .is_none_or(|points| text(points, "save").is_ok_and(|points| !points.is_empty())),
+            _ => true,
+        }
+    }
+
+    /// The version of the layout of what is there, which is this release's where there was nothing and may be something.
+    async fn version(
+        &self,
+        servers: &Arc<Servers>,
+        partition: Partition,
+        access: Access,
+    ) -> Result<Option<String>, Failure> {
+        let deadline = Instant::now() + self.open_timeout;
+        if access == Access::Log {
+            let read = log::read(servers, partition, None, 0, deadline).await?;
+            return Ok(read.version);
+        }
+        let name = sessions::incarnation().map_err(|_| Unreadable("randomness"))?;
+        let call = OPEN
+            .on(servers.keys.meta(partition))
+            .text(name)
+            .int(LAYOUT.into());
+        let version = servers.call_by(partition, &call, deadline).await?;
+        Ok(Some(text(&version, "version")?.to_owned()))
+    }
+}
+
+impl Place {
+    fn at(self, addr: &ConnectionAddr) -> Self {
+        self.named(addr.to_string())
+    }
+
+    fn named(mut self, server: String) -> Self {
+        self.server = server;
+        self
+    }
+}
+
+/// What a server says of itself.
+struct About(HashMap<String, String>);
+
+async fn about(node: &Arc<Node>, deadline: Instant) -> Result<About, Failure> {
+    let mut command = Cmd::new();
+    command.arg("INFO");
+    let said = node.send(&Request::One(command), deadline).await?;
+    let lines = text(&said.answer, "INFO")?.lines();
+    let fields = lines.filter_map(|line| line.split_once(':'));
+    let about = fields.map(|(name, value)| (name.to_owned(), value.trim().to_owned()));
+    let about = About(about.collect());
+    match about.get("redis_version") {
+        Some(_) => Ok(about),
+        None => Err(Unreadable("INFO").into()),
+    }
+}
+
+impl About {
+    fn get(&self, field: &str) -> Option<&str> {
+        self.0.get(field).map(String::as_str)
+    }
+
+    fn is(&self, field: &str, value: &str) -> bool {
+        self.get(field) == Some(value)
+    }
+
+    fn check(&self, place: &Place) -> Result<(), OpenError> {
+        let server = place.server.clone();
+        let found = self.get("redis_version").unwrap_or_default().to_owned();
+        let major = found.split('.').next().and_then(|major| major.parse().ok());
+        let (least, named) = LEAST;
+        if major.is_none_or(|major: u32| major < least) {
+            return Err(OpenError::ServerVersion {
+                server,
+                found,
+                least: named,
+            });
+        }
+        if !self.is("role", "master") {
+            return Err(OpenError::Replica { server });
+        }
+        match self.get("maxmemory_policy") {
+            None | Some("noeviction") => Ok(()),
+            Some(policy) => Err(OpenError::Evicting {
+                server,
+                policy: policy.to_owned(),
+            }),
+        }
+    }
+}
+
+fn parse(urls: &str) -> Result<Vec<ConnectionInfo>, OpenError> {
+    let infos: Result<Vec<_>, _> = urls
+        .split(',')
+        .map(|url| {
+            let url = url.trim();
+            let schemes = ["redis://", "rediss://", "valkey://", "valkeys://"];
+            if !schemes.iter().any(|scheme| url.starts_with(scheme)) {
+                return Err(OpenError::Url);
+            }
+            prepare_encryption(url);
+            url.into_connection_info().map_err(|_| OpenError::Url)
+        })
+        .collect();
+    infos
+}
+
+/// Encryption needs to know by which means, where several are compiled in. Whoever has chosen already is not overruled.
+#[cfg(feature = "tls")]
+fn prepare_encryption(url: &str) {
+    let is_encrypted = ["rediss://", "valkeys://"];
+    if is_encrypted.iter().any(|scheme| url.starts_with(scheme)) {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+fn prepare_encryption(_: &str) {}

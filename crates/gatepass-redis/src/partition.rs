@@ -1,0 +1,169 @@
+//! The partitions: what lies together in a cluster, and under which keys.
+
+use std::fmt::Write as _;
+
+use gatepass::{SessionId, Subject};
+
+/// How many partitions there are, for ever: which one a session is in follows from it.
+pub(crate) const PARTITIONS: usize = 16;
+
+const SLOTS: u16 = 16_384;
+/// What a partition has of them.
+const SHARE: u16 = SLOTS / 16;
+
+/// A part of the sessions, with a log of its own. All sessions of a subject are in one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Partition(usize);
+
+impl Partition {
+    pub(crate) fn all() -> impl Iterator<Item = Self> + Clone {
+        (0..PARTITIONS).map(Self)
+    }
+
+    /// The one that keeps what is kept once.
+    pub(crate) fn first() -> Self {
+        Self(0)
+    }
+
+    pub(crate) fn of_session(id: SessionId) -> Self {
+        let [first, ..] = *id.as_bytes();
+        Self(usize::from(first) % PARTITIONS)
+    }
+
+    pub(crate) fn of_subject(subject: &Subject) -> Self {
+        let [first, _] = SessionId::subject_prefix(subject);
+        Self(usize::from(first) % PARTITIONS)
+    }
+
+    pub(crate) fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// The names of all keys of a namespace.
+#[derive(Clone, Debug)]
+pub(crate) struct Keys {
+    places: Vec<Place>,
+}
+
+#[derive(Clone, Debug)]
+struct Place {
+    /// What all keys of the partition begin with: the part of them that decides on the slot, in braces.
+    prefix: String,
+    slot: u16,
+}
+
+impl Keys {
+    /// Those of `namespace`, whose partitions are spread evenly over the slots, and so over the nodes of a cluster.
+    pub(crate) fn new(namespace: &str) -> Self {
+        let place = |share: u16| {
+            // One in sixteen fits; that none of so many does cannot happen.
+            let tags = (0..u16::MAX).map(|try_| format!("{namespace}:{share}.{try_}"));
+            let mut tags = tags.map(|tag| (slot(tag.as_bytes()), tag));
+            let (slot, tag) = tags.find(|(slot, _)| slot / SHARE == share).unwrap_or_default();
+            Place {
+                prefix: format!("{{{tag}}}"),
+                slot,
+            }
+        };
+        Self {
+            places: (0..SLOTS / SHARE).map(place).collect(),
+        }
+    }
+
+    fn place(&self, partition: Partition) -> (&str, u16) {
+        let place = self.places.get(partition.0);
+        place.map_or(("", 0), |place| (&place.prefix, place.slot))
+    }
+
+    pub(crate) fn slot(&self, partition: Partition) -> u16 {
+        self.place(partition).1
+    }
+
+    pub(crate) fn meta(&self, partition: Partition) -> String {
+        format!("{}meta", self.place(partition).0)
+    }
+
+    pub(crate) fn log(&self, partition: Partition) -> String {
+        format!("{}log", self.place(partition).0)
+    }
+
+    pub(crate) fn session(&self, id: SessionId) -> String {
+        let (prefix, _) = self.place(Partition::of_session(id));
+        format!("{prefix}session:{}", hex(id.as_bytes()))
+    }
+
+    pub(crate) fn tokens(&self, id: SessionId) -> String {
+        let (prefix, _) = self.place(Partition::of_session(id));
+        format!("{prefix}tokens:{}", hex(id.as_bytes()))
+    }
+}
+
+/// Whether keys can be named after it, and patterns of an access list be made of it.
+pub(crate) fn is_namespace(name: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+    (1..=40).contains(&name.len()) && name.chars().all(is_part)
+}
+
+/// Identifiers as keys and members have them: in the order of their bytes.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The bytes that `text` stands for.
+pub(crate) fn unhex(text: &[u8]) -> Option<Vec<u8>> {
+    let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let pairs = text.chunks(2).map(|pair| match pair {
+        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+        _ => None,
+    });
+    pairs.collect()
+}
+
+/// In which slot of a cluster the keys with this tag are: CRC-16/XMODEM.
+fn slot(tag: &[u8]) -> u16 {
+    let crc = tag.iter().fold(0_u16, |crc, byte| {
+        (0..8).fold(crc ^ u16::from(*byte) << 8, |crc, _| match crc & 0x8000 {
+            0 => crc << 1,
+            _ => crc << 1 ^ 0x1021,
+        })
+    });
+    crc % SLOTS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_those_of_the_specification_of_the_cluster() {
+        // The check value of the algorithm, and an example of the specification.
+        assert_eq!(slot(b"123456789"), 0x31c3);
+        assert_eq!(slot(b"foo"), 12182);
+    }
+
+    #[test]
+    fn the_partitions_of_any_namespace_are_spread_evenly() {
+        for namespace in ["gatepass", "a", "shop_2", &"x".repeat(40)] {
+            let keys = Keys::new(namespace);
+            let shares: Vec<_> = Partition::all().map(|part| keys.slot(part) / SHARE).collect();
+            assert_eq!(shares, (0..16).collect::<Vec<_>>());
+            for partition in Partition::all() {
+                assert!(keys.meta(partition).starts_with(&format!("{{{namespace}:")));
+            }
+        }
+    }
+
+    #[test]
+    fn hexadecimal_digits_are_read_as_they_were_written() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        assert_eq!(unhex(hex(&bytes).as_bytes()), Some(bytes));
+        for bad in ["0", "zz", "0g", "+1"] {
+            assert_eq!(unhex(bad.as_bytes()), None, "{bad}");
+        }
+    }
+}

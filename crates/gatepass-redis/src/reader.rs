@@ -1,0 +1,141 @@
+//! The log alone, for those who only verify tokens.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use gatepass::{Cursor, Pull, RevocationLog, SessionId, Status, StoreError, TokenId};
+use tokio::sync::OnceCell;
+
+use crate::{
+    cursor::Place,
+    error::OpenError,
+    listener::Listener,
+    log,
+    opening::{Access, Settings},
+    route::Servers,
+};
+
+/// The revocations in Redis, to be followed and not to be changed: all that a
+/// [`Verifier`](gatepass::Verifier) needs.
+///
+/// A user that may only read is enough; see [the crate](crate#users) for its rights. Cheap to clone.
+#[derive(Clone)]
+pub struct RedisLog {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    servers: Arc<Servers>,
+    /// Begun by whoever waits for changes first.
+    listener: OnceCell<Listener>,
+}
+
+/// How a [`RedisLog`] is to be opened.
+#[derive(Clone)]
+pub struct RedisLogBuilder {
+    settings: Settings,
+}
+
+impl RedisLog {
+    /// Opens the log at `urls`, with the defaults of [`at`](Self::at).
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], which says what to do.
+    pub async fn connect(urls: impl Into<String>) -> Result<Self, OpenError> {
+        Self::at(urls).open().await
+    }
+
+    /// Starts to describe how the log is to be opened at `urls`, which are those of
+    /// [`RedisStore::at`](crate::RedisStore::at).
+    #[must_use]
+    pub fn at(urls: impl Into<String>) -> RedisLogBuilder {
+        RedisLogBuilder {
+            settings: Settings::new(urls.into()),
+        }
+    }
+
+    pub(crate) fn new(servers: Arc<Servers>) -> Self {
+        let inner = Inner {
+            servers,
+            listener: OnceCell::new(),
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    pub(crate) fn servers(&self) -> &Arc<Servers> {
+        &self.inner.servers
+    }
+}
+
+impl RedisLogBuilder {
+    /// Reads what the store keeps under this name. Default `gatepass`.
+    #[must_use]
+    pub fn namespace(mut self, name: impl Into<String>) -> Self {
+        self.settings.namespace = name.into();
+        self
+    }
+
+    /// Gives up on a call after this long. Default 2 s.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.settings.timeout = timeout;
+        self
+    }
+
+    /// Gives up on opening after this long. Default 10 s.
+    #[must_use]
+    pub fn open_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.open_timeout = timeout;
+        self
+    }
+
+    /// Opens the log: connects, and checks what it is connected to.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], which says what to do.
+    pub async fn open(self) -> Result<RedisLog, OpenError> {
+        Ok(RedisLog::new(self.settings.open(Access::Log).await?))
+    }
+}
+
+impl fmt::Debug for RedisLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisLog").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RedisLogBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the URLs: there are passwords in them.
+        f.debug_struct("RedisLogBuilder")
+            .field("namespace", &self.settings.namespace)
+            .field("timeout", &self.settings.timeout)
+            .field("open_timeout", &self.settings.open_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl RevocationLog for RedisLog {
+    async fn pull(&self, after: Option<&Cursor>) -> Result<Pull, StoreError> {
+        Ok(log::pull(self.servers(), after).await?)
+    }
+
+    async fn changed(&self, after: &Cursor) {
+        // What is no place in this log is answered with a reset.
+        let Some(place) = Place::parse(after) else {
+            return;
+        };
+        let start = async || Listener::start(self.servers());
+        let listener = self.inner.listener.get_or_init(start).await;
+        listener.beyond(&place).await;
+    }
+
+    async fn status(&self, session: SessionId, token: TokenId) -> Result<Status, StoreError> {
+        Ok(log::status(self.servers(), session, token).await?)
+    }
+}

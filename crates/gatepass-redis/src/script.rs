@@ -1,0 +1,141 @@
+//! The scripts. Each is what one call does to one partition, as one act.
+
+use std::sync::OnceLock;
+
+use redis::Cmd;
+
+/// A script, which servers know by its hash.
+pub(crate) struct Script {
+    text: &'static str,
+    hash: OnceLock<String>,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Reads,
+    ReadsOnPrimary,
+    /// Does what a caller is told, so that replicas may have to acknowledge it first.
+    Changes,
+    Maintains,
+}
+
+/// A script with its keys and arguments.
+pub(crate) struct Call {
+    script: &'static Script,
+    keys: Vec<String>,
+    arguments: Vec<Vec<u8>>,
+}
+
+/// Declares a script: who may run it how, and the files that it is made of.
+macro_rules! script {
+    ($name:ident, $kind:expr, $shebang:literal, $($part:literal)+) => {
+        pub(crate) static $name: Script = Script {
+            text: concat!(
+                $shebang, "\n",
+                $(include_str!(concat!("lua/", $part, ".lua")), "\n"),+
+            ),
+            hash: OnceLock::new(),
+            kind: $kind,
+        };
+    };
+}
+
+// Run with the right to read and nothing else, also by replicas: these look whether they are one.
+script!(PULL, Kind::Reads, "#!lua flags=no-writes", "primary" "pull");
+script!(STATUS, Kind::Reads, "#!lua flags=no-writes", "primary" "status");
+// Read as well, and do not declare it, so that replicas refuse them. On a full server they must work.
+script!(LOAD, Kind::ReadsOnPrimary, "#!lua flags=allow-oom", "common" "load");
+script!(LIST, Kind::ReadsOnPrimary, "#!lua flags=allow-oom", "common" "list");
+script!(REMEMBERED, Kind::ReadsOnPrimary, "#!lua flags=allow-oom", "remembered");
+// Logging out and removing must work on a full server.
+script!(END, Kind::Changes, "#!lua flags=allow-oom", "common" "append" "end");
+script!(REVOKE, Kind::Changes, "#!lua flags=allow-oom", "common" "append" "revoke");
+script!(PURGE, Kind::Maintains, "#!lua flags=allow-oom", "common" "purge");
+script!(REMEMBER, Kind::Maintains, "#!lua flags=allow-oom", "common" "remember");
+script!(OPEN, Kind::Maintains, "#!lua flags=allow-oom", "open");
+script!(BEGIN, Kind::Changes, "#!lua", "common" "append" "begin");
+script!(ADVANCE, Kind::Changes, "#!lua", "advance");
+script!(ALLOW, Kind::Changes, "#!lua", "common" "allow");
+
+impl Script {
+    /// A call of it with the key that says where it is to be run.
+    pub(crate) fn on(&'static self, key: String) -> Call {
+        Call {
+            script: self,
+            keys: vec![key],
+            arguments: Vec::new(),
+        }
+    }
+
+    fn hash(&self) -> &str {
+        self.hash
+            .get_or_init(|| redis::Script::new(self.text).get_hash().to_owned())
+    }
+
+    fn command(&self, known: bool) -> &'static str {
+        match (known, self.kind == Kind::Reads) {
+            (true, true) => "EVALSHA_RO",
+            (true, false) => "EVALSHA",
+            (false, true) => "EVAL_RO",
+            (false, false) => "EVAL",
+        }
+    }
+}
+
+impl Call {
+    pub(crate) fn key(mut self, key: String) -> Self {
+        self.keys.push(key);
+        self
+    }
+
+    pub(crate) fn text(mut self, argument: impl Into<Vec<u8>>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    pub(crate) fn int(self, argument: i64) -> Self {
+        self.text(argument.to_string())
+    }
+
+    /// An argument that may be missing.
+    pub(crate) fn int_or_none(self, argument: Option<i64>) -> Self {
+        match argument {
+            Some(argument) => self.int(argument),
+            None => self.text(Vec::new()),
+        }
+    }
+
+    /// Whether doing it twice is the same as doing it once.
+    pub(crate) fn only_reads(&self) -> bool {
+        matches!(self.script.kind, Kind::Reads | Kind::ReadsOnPrimary)
+    }
+
+    /// Whether it changes what callers are told.
+    pub(crate) fn changes(&self) -> bool {
+        self.script.kind == Kind::Changes
+    }
+
+    /// As it is sent to a server that knows the script.
+    pub(crate) fn by_hash(&self) -> Cmd {
+        self.packed(true, self.script.hash())
+    }
+
+    /// As it is sent to one that does not, which knows it from then on.
+    pub(crate) fn by_text(&self) -> Cmd {
+        self.packed(false, self.script.text)
+    }
+
+    fn packed(&self, known: bool, script: &str) -> Cmd {
+        let mut command = Cmd::new();
+        command
+            .arg(self.script.command(known))
+            .arg(script)
+            .arg(self.keys.len())
+            .arg(&self.keys);
+        for argument in &self.arguments {
+            command.arg(argument.as_slice());
+        }
+        command
+    }
+}

@@ -1,0 +1,217 @@
+//! The store itself.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use gatepass::{
+    Advance, Begun, Clock, Cursor, EndReason, EndTarget, NewSession, Pull, Recover, Renew,
+    Revocation, RevocationLog, RevokeToken, Session, SessionId, SessionStore, Status, StoreError,
+    Subject, Timestamp, TokenId,
+};
+
+use crate::{
+    error::OpenError,
+    opening::{Access, Settings},
+    partition::Partition,
+    reader::RedisLog,
+    route::Servers,
+    sessions,
+};
+
+/// Sessions and their revocations in Redis: on a single server, or in a cluster.
+///
+/// Cheap to clone. See the [crate](crate) for what it does with the servers.
+#[derive(Clone)]
+pub struct RedisStore {
+    namespace: String,
+    log: RedisLog,
+}
+
+/// How a [`RedisStore`] is to be opened.
+#[derive(Clone)]
+pub struct RedisStoreBuilder {
+    settings: Settings,
+}
+
+/// Sessions and entries that a purge looks at in one act, in which the server does nothing else.
+const PURGED_AT_ONCE: usize = 100;
+/// How many times as many as it may remove a purge looks at, at most.
+const ROUNDS: usize = 4;
+
+impl RedisStore {
+    /// Opens the store at `urls`, with the defaults of [`at`](Self::at).
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], which says what to do.
+    pub async fn connect(urls: impl Into<String>) -> Result<Self, OpenError> {
+        Self::at(urls).open().await
+    }
+
+    /// Starts to describe how the store is to be opened at `urls`: `redis://user:password@host:6379`, or `rediss://` for
+    /// encrypted connections, with the number of a database behind a `/` on a single server. Whether it is part of a
+    /// cluster is found out. Of a cluster one node is enough, and several, separated by commas, are safer: one that
+    /// answers is needed. They have user, password and encryption in common.
+    #[must_use]
+    pub fn at(urls: impl Into<String>) -> RedisStoreBuilder {
+        RedisStoreBuilder {
+            settings: Settings::new(urls.into()),
+        }
+    }
+
+    fn servers(&self) -> &Arc<Servers> {
+        self.log.servers()
+    }
+}
+
+impl RedisStoreBuilder {
+    /// Keeps everything under keys that begin with this name. Default `gatepass`. Two applications that share a server
+    /// and not their sessions each need one of their own.
+    #[must_use]
+    pub fn namespace(mut self, name: impl Into<String>) -> Self {
+        self.settings.namespace = name.into();
+        self
+    }
+
+    /// Takes the time from `clock`. Default the server's, on which all nodes agree.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.settings.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// Gives up on a call after this long, connecting included. Default 2 s: shorter than the
+    /// [`store_timeout`](gatepass::AuthorityBuilder::store_timeout), so that a connection that hangs is given up and not
+    /// kept.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.settings.timeout = timeout;
+        self
+    }
+
+    /// Gives up on opening after this long. Default 10 s.
+    #[must_use]
+    pub fn open_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.open_timeout = timeout;
+        self
+    }
+
+    /// Acknowledges a change once so many replicas have it (`WAIT`), and fails if that takes longer than `patience`,
+    /// which should be shorter than [`timeout`](Self::timeout). Default none: a failover loses what the new primary had
+    /// not received.
+    #[must_use]
+    pub fn replicas(mut self, replicas: u32, patience: Duration) -> Self {
+        self.settings.replicas = Some((replicas, patience)).filter(|_| replicas > 0);
+        self
+    }
+
+    /// Opens the store: connects, and checks what it is connected to.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], which says what to do.
+    pub async fn open(self) -> Result<RedisStore, OpenError> {
+        let namespace = self.settings.namespace.clone();
+        let servers = self.settings.open(Access::Store).await?;
+        Ok(RedisStore {
+            namespace,
+            log: RedisLog::new(servers),
+        })
+    }
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore")
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RedisStoreBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the URLs: there are passwords in them.
+        f.debug_struct("RedisStoreBuilder")
+            .field("namespace", &self.settings.namespace)
+            .field("timeout", &self.settings.timeout)
+            .field("open_timeout", &self.settings.open_timeout)
+            .field("replicas", &self.settings.replicas)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl RevocationLog for RedisStore {
+    async fn pull(&self, after: Option<&Cursor>) -> Result<Pull, StoreError> {
+        self.log.pull(after).await
+    }
+
+    async fn changed(&self, after: &Cursor) {
+        self.log.changed(after).await;
+    }
+
+    async fn status(&self, session: SessionId, token: TokenId) -> Result<Status, StoreError> {
+        self.log.status(session, token).await
+    }
+}
+
+#[async_trait]
+impl SessionStore for RedisStore {
+    async fn begin(&self, new: NewSession) -> Result<Begun, StoreError> {
+        sessions::begin(self.servers(), new).await
+    }
+
+    async fn advance(&self, advance: Advance) -> Result<Option<Session>, StoreError> {
+        sessions::advance(self.servers(), advance).await
+    }
+
+    async fn recover(&self, recover: Recover) -> Result<Option<Session>, StoreError> {
+        sessions::recover(self.servers(), recover).await
+    }
+
+    async fn renew(&self, renew: Renew) -> Result<Option<Session>, StoreError> {
+        sessions::renew(self.servers(), renew).await
+    }
+
+    async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError> {
+        sessions::load(self.servers(), id).await
+    }
+
+    async fn end(
+        &self,
+        target: EndTarget,
+        reason: EndReason,
+    ) -> Result<Vec<Revocation>, StoreError> {
+        sessions::end(self.servers(), target, reason).await
+    }
+
+    async fn revoke_token(&self, token: RevokeToken) -> Result<Option<Revocation>, StoreError> {
+        sessions::revoke_token(self.servers(), token).await
+    }
+
+    async fn sessions(&self, subject: &Subject) -> Result<Vec<Session>, StoreError> {
+        sessions::usable(self.servers(), subject).await
+    }
+
+    async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        let horizon = sessions::remember_horizon(self.servers(), horizon).await?;
+        let (mut removed, mut looked_at) = (0, 0_usize);
+        for partition in Partition::all() {
+            // Each batch is an act of its own.
+            while removed < limit && looked_at < limit.saturating_mul(ROUNDS) {
+                let asked = (limit - removed).min(PURGED_AT_ONCE);
+                let purged = sessions::purge(self.servers(), partition, horizon, asked).await?;
+                removed += purged.removed;
+                looked_at = looked_at.saturating_add(purged.looked_at);
+                if purged.looked_at < asked {
+                    break;
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    async fn purged_until(&self) -> Result<Option<Timestamp>, StoreError> {
+        sessions::last_horizon(self.servers()).await
+    }
+}
