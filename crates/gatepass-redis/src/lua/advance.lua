@@ -22,6 +22,7 @@ local spent = row[5]
 for _ = 1, tonumber(ARGV[5]) do
   spent = instant .. ',' .. spent
 end
+local purged = math.max(tonumber(row[10]), tonumber(row[12]))
 row[4] = ARGV[4]
 row[5] = string.match(spent, '^[^,]*,?[^,]*,?[^,]*,?[^,]*')
 row[9] = now
@@ -37,5 +38,11 @@ end
 row[12] = math.max(tonumber(row[12]), math.min(now + (tonumber(row[15]) or ARGV[9]), absolute))
 redis.call('HSET', key, 'generation', row[4], 'spent', row[5], 'last_seen_at', now, 'idle_expires_at', row[10],
   'access_until', row[12])
-redis.call('PEXPIRE', key, math.max(row[10], row[12]) - now + 87000000, 'GT')
+local needed = math.max(row[10], row[12])
+redis.call('PEXPIRE', key, needed - now + 87000000, 'GT')
+-- The index of the purge is corrected by whoever finds the session there too early, which nobody does too late.
+if needed < purged then
+  local prefix, id = string.match(key, '^(.*)session:(.*)$')
+  redis.call('ZADD', prefix .. 'purge', 'LT', math.min(needed + 600000, 253402300799000), id)
+end
 return row
