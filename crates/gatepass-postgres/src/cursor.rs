@@ -3,6 +3,10 @@
 //! A number up to which it has read would not do. Numbers are given when a row is written, and rows are
 //! seen when their transactions commit: a reader that has seen 8 may get 7 later. So a place is a snapshot,
 //! in PostgreSQL's own sense: all transactions that it says were over have been seen, and no other.
+//!
+//! It ends with the last transaction of which there is a row. Those after it have no row to be seen, and their numbers
+//! may come again: what was rolled back waits for no disk, and a server that crashes before it got there gives
+//! the number to somebody else, whose row must not count as seen.
 
 use gatepass::Cursor;
 
@@ -33,6 +37,7 @@ pub(crate) struct Part {
 pub(crate) struct Snapshot {
     text: String,
     pub(crate) xmin: u64,
+    xmax: u64,
 }
 
 impl Snapshot {
@@ -41,6 +46,7 @@ impl Snapshot {
         Self {
             text: "1:1:".to_owned(),
             xmin: 1,
+            xmax: 1,
         }
     }
 
@@ -64,7 +70,28 @@ impl Snapshot {
         Some(Self {
             text: text.to_owned(),
             xmin,
+            xmax,
         })
+    }
+
+    /// The part of this that nothing can undo: what `before` has seen, which was cut off in the same way, and the
+    /// transactions up to `last`, which has left a row and is therefore on disk.
+    pub(crate) fn certain(&self, before: &Self, last: Option<u64>) -> Self {
+        let end = last.map_or(before.xmax, |last| before.xmax.max(last.saturating_add(1)));
+        if end >= self.xmax {
+            return self.clone();
+        }
+        let xmin = self.xmin.min(end);
+        let running = self.text.rsplit(':').next().unwrap_or_default();
+        let running = running
+            .split(',')
+            .filter(|xid| number(xid).is_some_and(|xid| xid < end));
+        let running = running.collect::<Vec<_>>().join(",");
+        Self {
+            text: format!("{xmin}:{end}:{running}"),
+            xmin,
+            xmax: end,
+        }
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -144,6 +171,25 @@ mod tests {
         };
         for place in [whole, part] {
             assert_eq!(Place::parse(&Cursor::from(&place)), Some(place));
+        }
+    }
+
+    #[test]
+    fn what_may_come_again_does_not_count_as_seen() {
+        for (now, before, last, certain) in [
+            ("5:5:", "1:1:", None, "1:1:"),
+            ("5:5:", "1:1:", Some(3), "4:4:"),
+            ("5:5:", "1:1:", Some(4), "5:5:"),
+            ("5:9:6,8", "1:1:", Some(7), "5:8:6"),
+            ("5:9:6,8", "1:1:", Some(5), "5:6:"),
+            ("5:9:5,8", "1:1:", Some(3), "4:4:"),
+            // The last row has been purged since.
+            ("9:9:", "4:8:6", Some(3), "8:8:"),
+            ("9:9:", "4:8:6", None, "8:8:"),
+        ] {
+            let read = |text| Snapshot::parse(text).unwrap();
+            let is = read(now).certain(&read(before), last);
+            assert_eq!(is, read(certain), "{now} {before} {last:?}");
         }
     }
 

@@ -34,7 +34,8 @@
 //!
 //! Transactions become visible in another order than the one in which they took their numbers. So a reader's
 //! place in the log is a snapshot, the set of transactions that were over when it read, and it gets next what
-//! was not in that set: nothing that commits late is missed, and nothing is delayed by it.
+//! was not in that set: nothing that commits late is missed, and nothing is delayed by it. Numbers that a crash may
+//! have given out in vain are not in that set either, since they come again.
 //! A place also names the log, the database cluster and its timeline: after a failover or a restore the reader starts
 //! again.
 //!

@@ -68,11 +68,12 @@ pub(crate) async fn pull(mut link: Link<'_>, after: Option<Cursor>) -> Result<Pu
     });
     // One statement has one snapshot, so that the rows are exactly those that it says were over.
     let asked = Statement::new(concat!(
-        "SELECT log.incarnation, log.snapshot,
+        "SELECT log.incarnation, log.snapshot, log.last,
              entry.xid::text AS xid, entry.seq, entry.session, entry.token, entry.until
          FROM (SELECT ",
         incarnation!(),
-        " AS incarnation, pg_current_snapshot()::text AS snapshot) AS log
+        " AS incarnation, pg_current_snapshot()::text AS snapshot,
+             (SELECT xid::text FROM @revocations ORDER BY revocations.xid DESC, seq DESC LIMIT 1) AS last) AS log
          LEFT JOIN (SELECT * FROM @revocations WHERE ",
         unseen!(),
         " ORDER BY xid, seq LIMIT $6) AS entry ON true
@@ -88,6 +89,9 @@ pub(crate) async fn pull(mut link: Link<'_>, after: Option<Cursor>) -> Result<Pu
     }
     let snapshot: String = cell(first, "snapshot")?;
     let now = Snapshot::parse(&snapshot).ok_or(Unreadable("snapshot"))?;
+    let newest: Option<String> = cell(first, "last")?;
+    let newest = newest.map(|xid| xid.parse().map_err(|_| Unreadable("last")));
+    let newest = newest.transpose()?;
     let mut entries = Vec::with_capacity(rows.len());
     let mut last = None;
     for row in rows.iter().take(BATCH) {
@@ -107,7 +111,7 @@ pub(crate) async fn pull(mut link: Link<'_>, after: Option<Cursor>) -> Result<Pu
         },
         _ => Place {
             incarnation,
-            seen: now,
+            seen: now.certain(&place.seen, newest),
             part: None,
         },
     };
