@@ -173,7 +173,7 @@ fn url_of(options: &PgConnectOptions) -> String {
     )
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_resource_server_refuses_what_its_issuer_has_revoked() {
     const BOUND: Duration = Duration::from_secs(2);
     let given = Given::new().await;

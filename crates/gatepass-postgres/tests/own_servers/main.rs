@@ -7,6 +7,7 @@
 )]
 
 mod crash;
+mod failover;
 mod hot;
 #[path = "../support/mod.rs"]
 mod support;
