@@ -43,6 +43,9 @@ pub mod docs {
     #[doc = include_str!("../docs/events.md")]
     pub mod events {}
 
+    #[doc = include_str!("../docs/nodes.md")]
+    pub mod nodes {}
+
     #[doc = include_str!("../docs/threats.md")]
     pub mod threats {}
 
