@@ -265,7 +265,10 @@ fn parse(urls: &str) -> Result<Vec<ConnectionInfo>, OpenError> {
                 return Err(OpenError::Url);
             }
             prepare_encryption(url);
-            url.into_connection_info().map_err(|_| OpenError::Url)
+            let info = url.into_connection_info().map_err(|_| OpenError::Url)?;
+            // Older servers do not know how to be told, and users with few rights may not.
+            let settings = info.redis_settings().clone().set_skip_set_lib_name();
+            Ok(info.set_redis_settings(settings))
         })
         .collect();
     infos

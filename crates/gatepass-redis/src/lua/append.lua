@@ -15,6 +15,15 @@ local function append(id, token, till)
   keep(forgotten, after(till, MARGIN))
 end
 
+-- Sees that all is there that the ends of these sessions of a subject change.
+local function together_with(subject, ids)
+  local keys = { prefix .. 'log', prefix .. 'log:purge', prefix .. 'purge', prefix .. 'subject:' .. subject }
+  for _, id in ipairs(ids) do
+    keys[#keys + 1] = prefix .. 'session:' .. id
+  end
+  together(keys)
+end
+
 -- `Session::end`, and its entry in the log. Returns until when the session's tokens may live, or nothing if it was
 -- not this that ended it.
 local function finish(id, reason)

@@ -4,8 +4,10 @@ local id, subject = ARGV[4], ARGV[6]
 local session, index = prefix .. 'session:' .. id, prefix .. 'subject:' .. subject
 local answer = { now }
 local kept = tonumber(ARGV[13])
+local others = kept and redis.call('ZREVRANGE', index, 0, -1) or {}
+together_with(subject, others)
 if kept then
-  for _, other in ipairs(redis.call('ZREVRANGE', index, 0, -1)) do
+  for _, other in ipairs(others) do
     local row = redis.call('HMGET', prefix .. 'session:' .. other, 'last_seen_at', 'idle_expires_at',
       'absolute_expires_at', 'access_until')
     if not row[1] then

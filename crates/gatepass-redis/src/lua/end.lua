@@ -2,24 +2,27 @@
 -- Returns pairs: an id, and until when the session's tokens may live.
 local reason, how, id, subject = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local answer = {}
-local function one(named)
-  local till = finish(named, reason)
-  if till then
-    answer[#answer + 1] = named
-    answer[#answer + 1] = till
-  end
-end
-if how == 'session' then
-  one(id)
-elseif how == 'session_of' then
-  if redis.call('HGET', prefix .. 'session:' .. id, 'subject') == subject then
-    one(id)
+local named = { id }
+if how == 'all' then
+  named = {}
+  for _, other in ipairs(redis.call('ZRANGE', prefix .. 'subject:' .. subject, 0, -1)) do
+    if other ~= id then
+      named[#named + 1] = other
+    end
   end
 else
-  for _, named in ipairs(redis.call('ZRANGE', prefix .. 'subject:' .. subject, 0, -1)) do
-    if named ~= id then
-      one(named)
-    end
+  local owner = redis.call('HGET', prefix .. 'session:' .. id, 'subject')
+  if not owner or (how == 'session_of' and owner ~= subject) then
+    return answer
+  end
+  subject = owner
+end
+together_with(subject, named)
+for _, one in ipairs(named) do
+  local till = finish(one, reason)
+  if till then
+    answer[#answer + 1] = one
+    answer[#answer + 1] = till
   end
 end
 return answer

@@ -1,6 +1,12 @@
 -- The sessions of a subject that have not ended, each behind its id, and the time before them. ARGV[2]: the subject.
 local answer = { now }
-for _, id in ipairs(redis.call('ZRANGE', prefix .. 'subject:' .. ARGV[2], 0, -1)) do
+local ids = redis.call('ZRANGE', prefix .. 'subject:' .. ARGV[2], 0, -1)
+local keys = { prefix .. 'subject:' .. ARGV[2] }
+for _, id in ipairs(ids) do
+  keys[#keys + 1] = prefix .. 'session:' .. id
+end
+together(keys)
+for _, id in ipairs(ids) do
   answer[#answer + 1] = id
   answer[#answer + 1] = redis.call('HMGET', prefix .. 'session:' .. id, 'client', 'grant', 'device', 'generation',
     'spent', 'recovered', 'created_at', 'authenticated_at', 'last_seen_at', 'idle_expires_at', 'absolute_expires_at',

@@ -2,6 +2,7 @@
 local horizon = math.min(tonumber(ARGV[2]), now)
 local most = tonumber(ARGV[3])
 local removed, looked = 0, 0
+together({ prefix .. 'purge', prefix .. 'log', prefix .. 'log:purge' })
 local index = prefix .. 'purge'
 for _, id in ipairs(redis.call('ZRANGE', index, '-inf', horizon, 'BYSCORE', 'LIMIT', 0, most)) do
   looked = looked + 1
@@ -17,6 +18,7 @@ for _, id in ipairs(redis.call('ZRANGE', index, '-inf', horizon, 'BYSCORE', 'LIM
     if after(needed, MARGIN) > horizon then
       redis.call('ZADD', index, after(needed, MARGIN), id)
     else
+      together({ session, prefix .. 'subject:' .. row[1] })
       redis.call('ZREM', index, id)
       redis.call('ZREM', prefix .. 'subject:' .. row[1], id)
       redis.call('DEL', session)
