@@ -266,6 +266,9 @@ impl Place {
                 source,
             },
             (_, "READONLY") => OpenError::Replica { server },
+            (_, "ERR") if source.0.contains("SELECT is not allowed in cluster mode") => {
+                OpenError::Database { server }
+            }
             (_, "CLUSTERDOWN") => OpenError::ClusterDown { server, source },
             _ => OpenError::Redis { server, source },
         }

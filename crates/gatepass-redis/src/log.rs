@@ -41,8 +41,7 @@ pub(crate) async fn read(
 ) -> Result<Read, Failure> {
     let number = after.map_or(0, |mark| mark.number);
     let call = PULL
-        .on(servers.keys.meta(partition))
-        .key(servers.keys.log(partition))
+        .on([servers.keys.meta(partition), servers.keys.log(partition)])
         .text(after.map_or("", |mark| mark.log.as_str()))
         .text(number.to_string())
         .int(limit.into());
@@ -142,8 +141,7 @@ pub(crate) async fn status(
     token: TokenId,
 ) -> Result<Status, Failure> {
     let call = STATUS
-        .on(servers.keys.session(session))
-        .key(servers.keys.tokens(session))
+        .on([servers.keys.session(session), servers.keys.tokens(session)])
         .text(hex(token.as_bytes()));
     let partition = Partition::of_session(session);
     let deadline = Instant::now() + servers.timeout;

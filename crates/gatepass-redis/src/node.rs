@@ -12,7 +12,7 @@ use std::{
 use futures_util::{FutureExt, future::BoxFuture, future::Shared};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionInfo, Pipeline, RedisError, RedisResult, Value,
-    aio::{ConnectionLike, MultiplexedConnection},
+    aio::MultiplexedConnection,
 };
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -40,48 +40,52 @@ enum Link {
     Made(MultiplexedConnection),
 }
 
-type Making = Shared<BoxFuture<'static, RedisResult<MultiplexedConnection>>>;
+type Making = Shared<BoxFuture<'static, RedisResult<(u64, MultiplexedConnection)>>>;
 
 /// What is sent to a server as one.
-pub(crate) enum Request {
-    One(Cmd),
+pub(crate) enum Request<'c> {
+    One(&'c Cmd),
     /// Several commands, and which of the answers counts.
     Many(Pipeline, usize),
 }
 
-impl Request {
-    /// Of keys that are just being moved to the server.
-    pub(crate) fn asking(command: Cmd) -> Self {
-        let mut pipeline = Pipeline::new();
-        pipeline.cmd("ASKING").add_command(command);
-        Self::Many(pipeline, 1)
-    }
+/// What a command is sent together with.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Around {
+    /// Its keys are just being moved to the server.
+    pub(crate) asking: bool,
+    /// How many replicas have to have what it did, and how long they are waited for.
+    pub(crate) replicas: Option<(u32, Duration)>,
+}
 
-    /// The same, and then how many replicas have it.
-    pub(crate) fn and_wait(self, replicas: u32, patience: Duration) -> Self {
-        let (mut pipeline, main) = match self {
-            Self::One(command) => {
-                let mut pipeline = Pipeline::new();
-                pipeline.add_command(command);
-                (pipeline, 0)
-            }
-            Self::Many(pipeline, main) => (pipeline, main),
+impl<'c> Request<'c> {
+    pub(crate) fn new(command: &'c Cmd, around: Around) -> Self {
+        let mut pipeline = Pipeline::new();
+        match around {
+            Around {
+                asking: false,
+                replicas: None,
+            } => return Self::One(command),
+            Around { asking: true, .. } => pipeline.cmd("ASKING").add_command(command.clone()),
+            Around { .. } => pipeline.add_command(command.clone()),
         };
-        // Nought would be for ever.
-        let millis = patience.as_millis().max(1);
-        let millis = u64::try_from(millis).unwrap_or(u64::MAX);
-        pipeline.cmd("WAIT").arg(replicas).arg(millis);
-        Self::Many(pipeline, main)
+        if let Some((replicas, patience)) = around.replicas {
+            // Nought would be for ever.
+            let millis = patience.as_millis().max(1);
+            let millis = u64::try_from(millis).unwrap_or(u64::MAX);
+            pipeline.cmd("WAIT").arg(replicas).arg(millis);
+        }
+        Self::Many(pipeline, around.asking.into())
     }
 
     async fn send(&self, connection: &mut MultiplexedConnection) -> RedisResult<Said> {
         match self {
             Self::One(command) => Ok(Said {
-                answer: connection.req_packed_command(command).await?.extract_error()?,
+                answer: connection.send_packed_command(command).await?.extract_error()?,
                 replicas: None,
             }),
             Self::Many(pipeline, main) => {
-                let answers = connection.req_packed_commands(pipeline, 0, pipeline.len());
+                let answers = connection.send_packed_commands(pipeline, 0, pipeline.len());
                 extract(answers.await?, *main)
             }
         }
@@ -116,13 +120,17 @@ impl Node {
     /// Sends it, once, and returns what is answered by `deadline`.
     pub(crate) async fn send(
         self: &Arc<Self>,
-        request: &Request,
+        request: &Request<'_>,
         deadline: Instant,
     ) -> Result<Said, Failure> {
-        let connected = timeout_at(deadline, self.connection()).await;
-        // Nothing was sent, also where time is over.
-        let connected = connected.map_err(|_| Failure::Unconnected(late()))?;
-        let (epoch, mut connection) = connected.map_err(Failure::Unconnected)?;
+        let (epoch, mut connection) = match self.connection() {
+            Ok(connected) => connected,
+            Err(making) => {
+                // Nothing was sent, also where time is over.
+                let made = timeout_at(deadline, making).await;
+                made.unwrap_or_else(|_| Err(late())).map_err(Failure::Unconnected)?
+            }
+        };
         let Ok(answered) = timeout_at(deadline, request.send(&mut connection)).await else {
             // It may never answer, and nor would it whoever comes next.
             self.give_up(epoch);
@@ -141,27 +149,24 @@ impl Node {
         connect(&self.client, self.patience).await
     }
 
-    async fn connection(self: &Arc<Self>) -> RedisResult<(u64, MultiplexedConnection)> {
-        let index = self.next.fetch_add(1, Ordering::Relaxed);
-        let (epoch, making) = {
-            let mut state = self.state();
-            let epoch = state.epoch;
-            let index = index % state.links.len().max(1);
-            let Some(link) = state.links.get_mut(index) else {
-                return Err(late());
-            };
-            let making = match link {
-                Link::Made(connection) => return Ok((epoch, connection.clone())),
-                Link::Making(making) => making.clone(),
-                Link::None => {
-                    let making = self.make(epoch, index);
-                    *link = Link::Making(making.clone());
-                    making
-                }
-            };
-            (epoch, making)
+    /// A connection that is there, or one that is being made.
+    fn connection(self: &Arc<Self>) -> Result<(u64, MultiplexedConnection), Making> {
+        let mut state = self.state();
+        let epoch = state.epoch;
+        let index = match state.links.len() {
+            0 | 1 => 0,
+            links => self.next.fetch_add(1, Ordering::Relaxed) % links,
         };
-        Ok((epoch, making.await?))
+        match state.links.get_mut(index) {
+            Some(Link::Made(connection)) => Ok((epoch, connection.clone())),
+            Some(Link::Making(making)) => Err(making.clone()),
+            Some(link) => {
+                let making = self.make(epoch, index);
+                *link = Link::Making(making.clone());
+                Err(making)
+            }
+            None => Err(async { Err(late()) }.boxed().shared()),
+        }
     }
 
     /// Makes a connection in a task of its own: whoever wants it first may have left by then.
@@ -178,7 +183,10 @@ impl Node {
             drop(state);
             made
         });
-        let made = async move { made.await.unwrap_or_else(|_| Err(late())) };
+        let made = async move {
+            let made = made.await.unwrap_or_else(|_| Err(late()));
+            made.map(|made| (epoch, made))
+        };
         made.boxed().shared()
     }
 

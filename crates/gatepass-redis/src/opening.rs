@@ -161,7 +161,7 @@ impl Settings {
         let deadline = Instant::now() + self.open_timeout;
         let said = match about.is("aof_enabled", "1") {
             true => return true,
-            false => node.send(&Request::One(command), deadline).await,
+            false => node.send(&Request::One(&command), deadline).await,
         };
         match said.map(|said| said.answer) {
             Ok(Value::Array(setting)) => setting
@@ -185,7 +185,7 @@ impl Settings {
         }
         let name = sessions::incarnation().map_err(|_| Unreadable("randomness"))?;
         let call = OPEN
-            .on(servers.keys.meta(partition))
+            .on([servers.keys.meta(partition)])
             .text(name)
             .int(LAYOUT.into());
         let version = servers.call_by(partition, &call, deadline).await?;
@@ -210,7 +210,7 @@ struct About(HashMap<String, String>);
 async fn about(node: &Arc<Node>, deadline: Instant) -> Result<About, Failure> {
     let mut command = Cmd::new();
     command.arg("INFO");
-    let said = node.send(&Request::One(command), deadline).await?;
+    let said = node.send(&Request::One(&command), deadline).await?;
     let lines = text(&said.answer, "INFO")?.lines();
     let fields = lines.filter_map(|line| line.split_once(':'));
     let about = fields.map(|(name, value)| (name.to_owned(), value.trim().to_owned()));

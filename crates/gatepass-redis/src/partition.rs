@@ -1,7 +1,5 @@
 //! The partitions: what lies together in a cluster, and under which keys.
 
-use std::fmt::Write as _;
-
 use gatepass::{SessionId, Subject};
 
 /// How many partitions there are, for ever: which one a session is in follows from it.
@@ -107,11 +105,9 @@ pub(crate) fn is_namespace(name: &str) -> bool {
 
 /// Identifiers as keys and members have them: in the order of their bytes.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
+    let digits = bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+    digits.collect()
 }
 
 /// The bytes that `text` stands for.

@@ -19,7 +19,7 @@ use tokio::{
 
 use crate::{
     error::Failure,
-    node::{Node, Request, Said},
+    node::{Around, Node, Request, Said},
     partition::{Keys, PARTITIONS, Partition},
     script::Call,
 };
@@ -146,7 +146,7 @@ impl Servers {
         let mut attempt = 1;
         loop {
             let (version, owner) = self.owner(partition)?;
-            let failure = match self.ask(&owner, call, Request::One, deadline).await {
+            let failure = match self.ask(&owner, call, false, deadline).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
@@ -160,7 +160,7 @@ impl Servers {
                 }
                 Failure::Redis(error) if error.code() == Some("ASK") => {
                     let there = self.redirected(error, &owner)?;
-                    match self.ask(&there, call, Request::asking, deadline).await {
+                    match self.ask(&there, call, true, deadline).await {
                         Err(Failure::Redis(error)) if error.code() == Some("TRYAGAIN") => {
                             pause(deadline).await;
                         }
@@ -195,17 +195,16 @@ impl Servers {
         &self,
         node: &Arc<Node>,
         call: &Call,
-        request: impl Fn(Cmd) -> Request,
+        asking: bool,
         deadline: Instant,
     ) -> Result<Value, Failure> {
         let replicas = self.replicas.filter(|_| call.changes());
-        let request = |command| match replicas {
-            Some((replicas, patience)) => request(command).and_wait(replicas, patience),
-            None => request(command),
-        };
-        let said = match node.send(&request(call.by_hash()), deadline).await {
+        let around = Around { asking, replicas };
+        let by_hash = Request::new(call.by_hash(), around);
+        let said = match node.send(&by_hash, deadline).await {
             Err(Failure::Redis(error)) if error.code() == Some("NOSCRIPT") => {
-                node.send(&request(call.by_text()), deadline).await?
+                let by_text = call.by_text();
+                node.send(&Request::new(&by_text, around), deadline).await?
             }
             said => said?,
         };
@@ -318,7 +317,7 @@ struct Range {
 async fn slots(node: Arc<Node>, deadline: Instant) -> Result<Vec<Range>, Failure> {
     let mut command = Cmd::new();
     command.arg("CLUSTER").arg("SLOTS");
-    let said = node.send(&Request::One(command), deadline).await?;
+    let said = node.send(&Request::One(&command), deadline).await?;
     let Value::Array(ranges) = said.answer else {
         return Err(Failure::NoSlots);
     };

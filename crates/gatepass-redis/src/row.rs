@@ -2,26 +2,46 @@
 
 use std::time::Duration;
 
-use gatepass::{
-    ClientId, Device, EndReason, Ended, Generation, Grant, SPENT_REMEMBERED, Session, SessionId,
-    Timestamp,
-};
+use gatepass::{ClientId, EndReason, Ended, Generation, Session, SessionId, Timestamp};
 use redis::Value;
 
 use crate::{error::Unreadable, partition::unhex};
 
-/// What the scripts return of a session: its fields in one order. None if it is unknown.
+/// Doubles that a session begins with.
+const STATE: usize = 14;
+
+/// What a script returns of a session that it has changed: what that begins with now, and the whole as it was. None if it
+/// did not fit.
+pub(crate) fn changed(id: SessionId, answer: &Value) -> Result<Option<Session>, Unreadable> {
+    match answer {
+        Value::Nil => Ok(None),
+        Value::Array(answer) => match answer.as_slice() {
+            [state, row] => parse(id, bytes(state, "state")?, bytes(row, "session")?).map(Some),
+            _ => Err(Unreadable("session")),
+        },
+        _ => Err(Unreadable("session")),
+    }
+}
+
+/// A session as it is stored. None if it is unknown.
 pub(crate) fn session(id: SessionId, row: &Value) -> Result<Option<Session>, Unreadable> {
-    let Value::Array(row) = row else {
-        return Ok(None);
-    };
+    match row {
+        Value::Nil => Ok(None),
+        row => {
+            let row = bytes(row, "session")?;
+            parse(id, row, row).map(Some)
+        }
+    }
+}
+
+fn parse(id: SessionId, state: &[u8], row: &[u8]) -> Result<Session, Unreadable> {
     let [
-        client,
-        grant,
-        device,
         generation,
-        spent,
         recovered,
+        s1,
+        s2,
+        s3,
+        s4,
         created_at,
         authenticated_at,
         last_seen_at,
@@ -29,56 +49,64 @@ pub(crate) fn session(id: SessionId, row: &Value) -> Result<Option<Session>, Unr
         absolute_expires_at,
         access_until,
         ended_at,
-        ended_reason,
-        ..,
-    ] = row.as_slice()
-    else {
-        return Err(Unreadable("session"));
-    };
-    if matches!(client, Value::Nil) {
-        return Ok(None);
-    }
-    let client = ClientId::new(text(client, "client")?).map_err(|_| Unreadable("client"))?;
-    let grant: Grant =
-        serde_json::from_str(text(grant, "grant")?).map_err(|_| Unreadable("grant"))?;
-    let device: Device =
-        serde_json::from_str(text(device, "device")?).map_err(|_| Unreadable("device"))?;
-    Ok(Some(Session {
+        _own_access_ttl,
+    ] = doubles(state)?;
+    let lines = row.get(STATE * size_of::<f64>()..);
+    let lines = lines.and_then(|lines| std::str::from_utf8(lines).ok());
+    let mut lines = lines.ok_or(Unreadable("session"))?.split('\n');
+    let mut line = |name| lines.next().ok_or(Unreadable(name));
+    let client = line("client")?;
+    let _subject = line("subject")?;
+    let (reason, device, grant) = (line("reason")?, line("device")?, line("grant")?);
+    Ok(Session {
         id,
-        client,
-        grant,
-        device,
-        generation: number_of(generation, "generation")?,
-        spent: instants(text(spent, "spent")?)?,
-        recovered: match recovered {
-            Value::Nil => None,
-            recovered => Some(number_of(recovered, "recovered")?),
-        },
-        created_at: instant(created_at, "created_at")?,
-        authenticated_at: instant(authenticated_at, "authenticated_at")?,
-        last_seen_at: instant(last_seen_at, "last_seen_at")?,
-        idle_expires_at: instant(idle_expires_at, "idle_expires_at")?,
-        absolute_expires_at: instant(absolute_expires_at, "absolute_expires_at")?,
-        access_until: instant(access_until, "access_until")?,
-        ended: match ended_at {
-            Value::Nil => None,
-            at => Some(Ended {
-                at: instant(at, "ended_at")?,
-                reason: EndReason::from_name(text(ended_reason, "ended_reason")?)
-                    .ok_or(Unreadable("ended_reason"))?,
+        client: ClientId::new(client).map_err(|_| Unreadable("client"))?,
+        grant: serde_json::from_str(grant).map_err(|_| Unreadable("grant"))?,
+        device: serde_json::from_str(device).map_err(|_| Unreadable("device"))?,
+        generation: generation_of(generation).ok_or(Unreadable("generation"))?,
+        spent: [s1, s2, s3, s4].map(instant_of),
+        recovered: generation_of(recovered),
+        created_at: Timestamp::from_unix_millis(created_at),
+        authenticated_at: Timestamp::from_unix_millis(authenticated_at),
+        last_seen_at: Timestamp::from_unix_millis(last_seen_at),
+        idle_expires_at: Timestamp::from_unix_millis(idle_expires_at),
+        absolute_expires_at: Timestamp::from_unix_millis(absolute_expires_at),
+        access_until: Timestamp::from_unix_millis(access_until),
+        ended: match instant_of(ended_at) {
+            Some(at) => Some(Ended {
+                at,
+                reason: EndReason::from_name(reason).ok_or(Unreadable("reason"))?,
             }),
+            None => None,
         },
-    }))
+    })
 }
 
-fn instants(text: &str) -> Result<[Option<Timestamp>; SPENT_REMEMBERED], Unreadable> {
-    let mut spent = [None; SPENT_REMEMBERED];
-    let instants = text.split(',').filter(|instant| !instant.is_empty());
-    for (slot, instant) in spent.iter_mut().zip(instants) {
-        let millis = instant.parse().map_err(|_| Unreadable("spent"))?;
-        *slot = Some(Timestamp::from_unix_millis(millis));
+/// The numbers that a session begins with, each a whole one below 2^53.
+fn doubles(state: &[u8]) -> Result<[i64; STATE], Unreadable> {
+    let (chunks, _) = state.as_chunks();
+    let chunks: &[[u8; 8]; STATE] = chunks.first_chunk().ok_or(Unreadable("state"))?;
+    Ok(chunks.map(|chunk| f64::from_le_bytes(chunk) as i64))
+}
+
+/// Numbers as scripts unpack them.
+pub(crate) fn packed<const N: usize>(numbers: [i64; N]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| (*number as f64).to_le_bytes()).collect()
+}
+
+fn instant_of(millis: i64) -> Option<Timestamp> {
+    (millis >= 0).then(|| Timestamp::from_unix_millis(millis))
+}
+
+fn generation_of(number: i64) -> Option<Generation> {
+    u32::try_from(number).ok().map(Generation::new)
+}
+
+fn bytes<'v>(value: &'v Value, name: &'static str) -> Result<&'v [u8], Unreadable> {
+    match value {
+        Value::BulkString(bytes) => Ok(bytes),
+        _ => Err(Unreadable(name)),
     }
-    Ok(spent)
 }
 
 pub(crate) fn text<'v>(value: &'v Value, name: &'static str) -> Result<&'v str, Unreadable> {
@@ -111,11 +139,6 @@ pub(crate) fn array<'v>(value: &'v Value, name: &'static str) -> Result<&'v [Val
         Value::Array(values) => Ok(values),
         _ => Err(Unreadable(name)),
     }
-}
-
-fn number_of(value: &Value, name: &'static str) -> Result<Generation, Unreadable> {
-    let number = u32::try_from(int(value, name)?).map_err(|_| Unreadable(name))?;
-    Ok(Generation::new(number))
 }
 
 /// A grant or a device as a field holds it.

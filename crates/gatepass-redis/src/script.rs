@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use redis::Cmd;
+use redis::{Arg, Cmd};
 
 /// A script, which servers know by its hash.
 pub(crate) struct Script {
@@ -20,11 +20,10 @@ enum Kind {
     Maintains,
 }
 
-/// A script with its keys and arguments.
+/// A script with its keys and arguments, as it is sent to a server that knows it.
 pub(crate) struct Call {
     script: &'static Script,
-    keys: Vec<String>,
-    arguments: Vec<Vec<u8>>,
+    command: Cmd,
 }
 
 /// Declares a script: who may run it how, and the files that it is made of.
@@ -59,12 +58,17 @@ script!(ADVANCE, Kind::Changes, "#!lua", "advance");
 script!(ALLOW, Kind::Changes, "#!lua", "common" "allow");
 
 impl Script {
-    /// A call of it with the key that says where it is to be run.
-    pub(crate) fn on(&'static self, key: String) -> Call {
+    /// A call of it with its keys, of which the first says where it is to be run.
+    pub(crate) fn on<const KEYS: usize>(&'static self, keys: [String; KEYS]) -> Call {
+        // Made to measure: this is done for each request.
+        let mut command = Cmd::with_capacity(12, 512);
+        command.arg(self.command(true)).arg(self.hash()).arg(KEYS);
+        for key in keys {
+            command.arg(key);
+        }
         Call {
             script: self,
-            keys: vec![key],
-            arguments: Vec::new(),
+            command,
         }
     }
 
@@ -84,25 +88,21 @@ impl Script {
 }
 
 impl Call {
-    pub(crate) fn key(mut self, key: String) -> Self {
-        self.keys.push(key);
+    pub(crate) fn text(mut self, argument: impl AsRef<[u8]>) -> Self {
+        self.command.arg(argument.as_ref());
         self
     }
 
-    pub(crate) fn text(mut self, argument: impl Into<Vec<u8>>) -> Self {
-        self.arguments.push(argument.into());
+    pub(crate) fn int(mut self, argument: i64) -> Self {
+        self.command.arg(argument);
         self
-    }
-
-    pub(crate) fn int(self, argument: i64) -> Self {
-        self.text(argument.to_string())
     }
 
     /// An argument that may be missing.
     pub(crate) fn int_or_none(self, argument: Option<i64>) -> Self {
         match argument {
             Some(argument) => self.int(argument),
-            None => self.text(Vec::new()),
+            None => self.text(""),
         }
     }
 
@@ -117,24 +117,18 @@ impl Call {
     }
 
     /// As it is sent to a server that knows the script.
-    pub(crate) fn by_hash(&self) -> Cmd {
-        self.packed(true, self.script.hash())
+    pub(crate) fn by_hash(&self) -> &Cmd {
+        &self.command
     }
 
     /// As it is sent to one that does not, which knows it from then on.
     pub(crate) fn by_text(&self) -> Cmd {
-        self.packed(false, self.script.text)
-    }
-
-    fn packed(&self, known: bool, script: &str) -> Cmd {
         let mut command = Cmd::new();
-        command
-            .arg(self.script.command(known))
-            .arg(script)
-            .arg(self.keys.len())
-            .arg(&self.keys);
-        for argument in &self.arguments {
-            command.arg(argument.as_slice());
+        command.arg(self.script.command(false)).arg(self.script.text);
+        for argument in self.command.args_iter().skip(2) {
+            if let Arg::Simple(argument) = argument {
+                command.arg(argument);
+            }
         }
         command
     }

@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, sync::Arc};
 
 use gatepass::{
-    Advance, AdvanceCause, Begun, EndReason, EndTarget, Grant, NewSession, Random, Recover, Renew,
+    Advance, AdvanceCause, Begun, ClientId, EndReason, EndTarget, Grant, NewSession, Random, Recover, Renew,
     Revocation, RevokeToken, Revoked, SPENT_REMEMBERED, Session, SessionId, StoreError, Subject,
     SystemRandom, Timestamp, TokenId,
 };
@@ -14,13 +14,13 @@ use crate::{
     error::{Failure, Unreadable},
     partition::{Partition, hex},
     route::Servers,
-    row::{array, instant, int, json, millis, session, session_id, text},
+    row::{self, array, instant, int, json, millis, packed, session, session_id, text},
     script::{
         ADVANCE, ALLOW, BEGIN, Call, END, LIST, LOAD, PURGE, REMEMBER, REMEMBERED, REVOKE, Script,
     },
 };
 
-const _: () = assert!(SPENT_REMEMBERED == 4, "as advance.lua has it");
+const _: () = assert!(SPENT_REMEMBERED == 4, "as the state of a session has it");
 const _: () = assert!(
     Revocation::RETENTION_MARGIN.as_millis() == 600_000,
     "as common.lua has it"
@@ -62,18 +62,26 @@ pub(crate) async fn advance(
 ) -> Result<Option<Session>, StoreError> {
     let spent = usize::try_from(advance.to.gap(advance.from)).unwrap_or(usize::MAX);
     let spent = i64::try_from(spent.min(SPENT_REMEMBERED)).unwrap_or(0);
+    let own_ttl = advance.grant.as_ref().and_then(Grant::own_access_ttl);
+    let numbers = packed([
+        servers.time().unwrap_or(-1),
+        advance.from.get().into(),
+        advance.to.get().into(),
+        spent,
+        (advance.cause != AdvanceCause::Refresh).into(),
+        (advance.cause == AdvanceCause::Reauthenticate).into(),
+        millis(advance.idle_ttl),
+        millis(advance.access_ttl),
+        own_ttl.map_or(-1, millis),
+    ]);
     let call = ADVANCE
-        .on(servers.keys.session(advance.id))
-        .int_or_none(servers.time())
-        .text(advance.client.as_str())
-        .int(advance.from.get().into())
-        .int(advance.to.get().into())
-        .int(spent)
-        .int((advance.cause != AdvanceCause::Refresh).into())
-        .int((advance.cause == AdvanceCause::Reauthenticate).into())
-        .int(millis(advance.idle_ttl))
-        .int(millis(advance.access_ttl));
-    let call = with_grant(call, advance.grant.as_ref())?;
+        .on([servers.keys.session(advance.id)])
+        .text(line(&advance.client))
+        .text(numbers);
+    let call = match &advance.grant {
+        Some(grant) => call.text(json(grant, "grant").map_err(Failure::from)?),
+        None => call,
+    };
     changed(servers, advance.id, call).await
 }
 
@@ -83,7 +91,7 @@ pub(crate) async fn recover(
 ) -> Result<Option<Session>, StoreError> {
     let partition = Partition::of_session(recover.id);
     let call = timed(servers, &ALLOW, partition, Some(recover.id))
-        .text(recover.client.as_str())
+        .text(line(&recover.client))
         .int(recover.generation.get().into())
         .int(millis(recover.access_ttl));
     let call = with_grant(call, recover.grant.as_ref())?;
@@ -96,7 +104,7 @@ pub(crate) async fn renew(
 ) -> Result<Option<Session>, StoreError> {
     let partition = Partition::of_session(renew.id);
     let call = timed(servers, &ALLOW, partition, Some(renew.id))
-        .text(renew.client.as_str())
+        .text(line(&renew.client))
         .text("")
         .int(millis(renew.access_ttl));
     let call = with_grant(call, renew.grant.as_ref())?;
@@ -108,8 +116,8 @@ async fn changed(
     id: SessionId,
     call: Call,
 ) -> Result<Option<Session>, StoreError> {
-    let row = servers.call(Partition::of_session(id), call).await?;
-    Ok(session(id, &row).map_err(Failure::from)?)
+    let answer = servers.call(Partition::of_session(id), call).await?;
+    Ok(row::changed(id, &answer).map_err(Failure::from)?)
 }
 
 pub(crate) async fn load(
@@ -250,7 +258,7 @@ pub(crate) async fn remember_horizon(
 
 pub(crate) async fn last_horizon(servers: &Arc<Servers>) -> Result<Option<Timestamp>, StoreError> {
     let partition = Partition::first();
-    let call = REMEMBERED.on(servers.keys.meta(partition));
+    let call = REMEMBERED.on([servers.keys.meta(partition)]);
     match servers.call(partition, call).await? {
         Value::Nil => Ok(None),
         at => Ok(Some(instant(&at, "purged_until").map_err(Failure::from)?)),
@@ -264,10 +272,10 @@ fn timed(
     partition: Partition,
     session: Option<SessionId>,
 ) -> Call {
-    let call = script.on(servers.keys.meta(partition));
+    let meta = servers.keys.meta(partition);
     let call = match session {
-        Some(id) => call.key(servers.keys.session(id)),
-        None => call,
+        Some(id) => script.on([meta, servers.keys.session(id)]),
+        None => script.on([meta]),
     };
     call.int_or_none(servers.time())
 }
@@ -289,6 +297,11 @@ pub(crate) fn incarnation() -> Result<String, StoreError> {
     let random = SystemRandom.fill(&mut name);
     random.map_err(StoreError::unavailable)?;
     Ok(hex(TokenId::from_bytes(name).as_bytes()))
+}
+
+/// The client as a session has it: no other client's line begins with it.
+fn line(client: &ClientId) -> String {
+    format!("{client}\n")
 }
 
 fn with_grant(call: Call, grant: Option<&Grant>) -> Result<Call, StoreError> {

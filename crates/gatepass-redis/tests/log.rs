@@ -269,7 +269,7 @@ async fn a_user_who_may_only_read_follows_the_log_and_changes_nothing() {
                     .await;
                 let error = answer.unwrap_err().to_string();
                 assert!(
-                    error.contains("NOPERM") || error.contains("permission") || error.contains("read-only script"),
+                    error.contains("NOPERM") || error.contains("permission") || error.contains("can't run this command"),
                     "{write:?}: {error}"
                 );
             }

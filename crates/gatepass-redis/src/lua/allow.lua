@@ -1,29 +1,30 @@
--- `Session::recover` and `Session::renew`. KEYS: the partition's `meta`, the session. ARGV: time, client, the generation
+-- `Session::recover` and `Session::renew`. KEYS: the partition's `meta`, the session. ARGV: time, the line of the client, the generation
 -- that is recovered or nothing, access lifetime, the grant if it changed and its own lifetime.
 local key = KEYS[2]
-local row = redis.call('HMGET', key, 'client', 'grant', 'device', 'generation', 'spent', 'recovered', 'created_at',
-  'authenticated_at', 'last_seen_at', 'idle_expires_at', 'absolute_expires_at', 'access_until', 'ended_at',
-  'ended_reason', 'own_access_ttl')
-if row[13] or row[1] ~= ARGV[2] then
+local row = redis.call('GET', key)
+if not row or string.find(row, ARGV[2], STATE_LENGTH + 1, true) ~= STATE_LENGTH + 1 then
   return false
 end
-local time = math.max(now, tonumber(row[9]))
-local absolute = tonumber(row[11])
-if time >= absolute then
+local generation, recovered, s1, s2, s3, s4, created, authenticated, seen, idle, absolute, access, ended, ttl =
+  struct.unpack(STATE, row)
+local time = math.max(now, seen)
+if ended >= 0 or time >= absolute then
   return false
 end
 if ARGV[3] ~= '' then
-  if row[4] ~= ARGV[3] or time >= tonumber(row[10]) then
+  if generation ~= tonumber(ARGV[3]) or time >= idle then
     return false
   end
-  row[6] = ARGV[3]
-  redis.call('HSET', key, 'recovered', row[6])
+  recovered = generation
 end
 if ARGV[5] ~= '' then
-  row[2], row[15] = ARGV[5], ARGV[6]
-  redis.call('HSET', key, 'grant', row[2], 'own_access_ttl', row[15])
+  ttl = tonumber(ARGV[6]) or -1
+  row = string.sub(row, 1, STATE_LENGTH)
+    .. string.match(row, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n', STATE_LENGTH + 1) .. ARGV[5]
+  redis.call('SET', key, row, 'KEEPTTL')
 end
-row[12] = math.max(tonumber(row[12]), math.min(time + (tonumber(row[15]) or ARGV[4]), absolute))
-redis.call('HSET', key, 'access_until', row[12])
-keep(key, after(math.max(tonumber(row[10]), row[12]), MARGIN))
-return row
+access = math.max(access, math.min(time + (ttl >= 0 and ttl or ARGV[4]), absolute))
+local state = struct.pack(STATE, generation, recovered, s1, s2, s3, s4, created, authenticated, seen, idle, absolute, access,
+  ended, ttl)
+redis.call('SETRANGE', key, 0, state)
+return { state, row }

@@ -15,6 +15,12 @@ local function append(id, token, till)
   keep(forgotten, after(till, MARGIN))
 end
 
+-- Whose session it is, or nothing if it is unknown.
+local function subject_of(id)
+  local row = redis.call('GET', prefix .. 'session:' .. id)
+  return row and string.match(row, '^[^\n]*\n([^\n]*)\n', STATE_LENGTH + 1), row
+end
+
 -- Sees that all is there that the ends of these sessions of a subject change.
 local function together_with(subject, ids)
   local keys = { prefix .. 'log', prefix .. 'log:purge', prefix .. 'purge', prefix .. 'subject:' .. subject }
@@ -28,14 +34,21 @@ end
 -- not this that ended it.
 local function finish(id, reason)
   local session = prefix .. 'session:' .. id
-  local row = redis.call('HMGET', session, 'subject', 'last_seen_at', 'access_until', 'ended_at')
-  if not row[1] or row[4] then
+  local row = redis.call('GET', session)
+  if not row then
     return nil
   end
-  local till = tonumber(row[3])
-  redis.call('HSET', session, 'ended_at', math.max(now, tonumber(row[2])), 'ended_reason', reason)
-  redis.call('ZADD', prefix .. 'purge', after(till, MARGIN), id)
-  redis.call('ZREM', prefix .. 'subject:' .. row[1], id)
-  append(id, nil, till)
-  return till
+  local generation, recovered, s1, s2, s3, s4, created, authenticated, seen, idle, absolute, access, ended, ttl =
+    struct.unpack(STATE, row)
+  if ended >= 0 then
+    return nil
+  end
+  local client, subject, rest = string.match(row, '^([^\n]*)\n([^\n]*)\n[^\n]*\n(.*)$', STATE_LENGTH + 1)
+  local state = struct.pack(STATE, generation, recovered, s1, s2, s3, s4, created, authenticated, seen, idle, absolute,
+    access, math.max(now, seen), ttl)
+  redis.call('SET', session, state .. table.concat({ client, subject, reason, rest }, '\n'), 'KEEPTTL')
+  redis.call('ZADD', prefix .. 'purge', after(access, MARGIN), id)
+  redis.call('ZREM', prefix .. 'subject:' .. subject, id)
+  append(id, nil, access)
+  return access
 end

@@ -6,38 +6,33 @@ local answer = { now }
 local kept = tonumber(ARGV[13])
 local others = kept and redis.call('ZREVRANGE', index, 0, -1) or {}
 together_with(subject, others)
-if kept then
-  for _, other in ipairs(others) do
-    local row = redis.call('HMGET', prefix .. 'session:' .. other, 'last_seen_at', 'idle_expires_at',
-      'absolute_expires_at', 'access_until')
-    if not row[1] then
-      redis.call('ZREM', index, other)
-    else
-      local time = math.max(now, tonumber(row[1]))
-      if time < tonumber(row[3]) and (time < tonumber(row[2]) or time < tonumber(row[4])) then
-        kept = kept - 1
-        if kept < 0 then
-          local till = finish(other, 'too_many_sessions')
-          if till then
-            answer[#answer + 1] = other
-            answer[#answer + 1] = till
-          end
-        end
+for _, other in ipairs(others) do
+  local state = redis.call('GET', prefix .. 'session:' .. other)
+  if not state then
+    redis.call('ZREM', index, other)
+  else
+    local _, _, _, _, _, _, _, _, seen, idle, absolute, access = struct.unpack(STATE, state)
+    local time = math.max(now, seen)
+    if time < absolute and (time < idle or time < access) then
+      kept = kept - 1
+      local till = kept < 0 and finish(other, 'too_many_sessions')
+      if till then
+        answer[#answer + 1] = other
+        answer[#answer + 1] = till
       end
     end
   end
 end
+local ttl = tonumber(ARGV[8]) or -1
 local absolute = after(now, ARGV[11])
 local idle = math.min(now + ARGV[10], absolute)
-local access = math.min(now + (tonumber(ARGV[8]) or ARGV[12]), absolute)
-redis.call('HSET', session, 'subject', subject, 'client', ARGV[5], 'grant', ARGV[7], 'own_access_ttl', ARGV[8],
-  'device', ARGV[9], 'generation', 0, 'spent', '', 'created_at', now, 'authenticated_at', now, 'last_seen_at', now,
-  'idle_expires_at', idle, 'absolute_expires_at', absolute, 'access_until', access)
-local purged = after(math.max(idle, access), MARGIN)
-redis.call('ZADD', prefix .. 'purge', purged, id)
+local access = math.min(now + (ttl >= 0 and ttl or ARGV[12]), absolute)
+local state = struct.pack(STATE, 0, -1, -1, -1, -1, -1, now, now, now, idle, absolute, access, -1, ttl)
+redis.call('SET', session, state .. table.concat({ ARGV[5], subject, '', ARGV[9], ARGV[7] }, '\n'))
+redis.call('ZADD', prefix .. 'purge', after(math.max(idle, access), MARGIN), id)
 redis.call('ZADD', index, now, id)
-keep(session, purged)
--- These are not touched by a refresh, which can let the session live until then.
+-- A refresh touches none of these, and cannot let the session live any longer.
+keep(session, after(absolute, MARGIN))
 keep(prefix .. 'purge', after(absolute, MARGIN))
 keep(index, after(absolute, MARGIN))
 return answer

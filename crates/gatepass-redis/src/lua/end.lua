@@ -11,7 +11,7 @@ if how == 'all' then
     end
   end
 else
-  local owner = redis.call('HGET', prefix .. 'session:' .. id, 'subject')
+  local owner = subject_of(id)
   if not owner or (how == 'session_of' and owner ~= subject) then
     return answer
   end

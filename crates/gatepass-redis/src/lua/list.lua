@@ -8,8 +8,6 @@ end
 together(keys)
 for _, id in ipairs(ids) do
   answer[#answer + 1] = id
-  answer[#answer + 1] = redis.call('HMGET', prefix .. 'session:' .. id, 'client', 'grant', 'device', 'generation',
-    'spent', 'recovered', 'created_at', 'authenticated_at', 'last_seen_at', 'idle_expires_at', 'absolute_expires_at',
-    'access_until', 'ended_at', 'ended_reason')
+  answer[#answer + 1] = redis.call('GET', prefix .. 'session:' .. id)
 end
 return answer

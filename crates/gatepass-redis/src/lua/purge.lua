@@ -7,20 +7,19 @@ local index = prefix .. 'purge'
 for _, id in ipairs(redis.call('ZRANGE', index, '-inf', horizon, 'BYSCORE', 'LIMIT', 0, most)) do
   looked = looked + 1
   local session = prefix .. 'session:' .. id
-  local row = redis.call('HMGET', session, 'subject', 'idle_expires_at', 'access_until', 'ended_at')
-  if not row[1] then
+  local row = redis.call('GET', session)
+  if not row then
     redis.call('ZREM', index, id)
   else
-    local needed = tonumber(row[3])
-    if not row[4] then
-      needed = math.max(needed, tonumber(row[2]))
-    end
+    local _, _, _, _, _, _, _, _, _, idle, _, access, ended = struct.unpack(STATE, row)
+    local needed = ended >= 0 and access or math.max(idle, access)
     if after(needed, MARGIN) > horizon then
       redis.call('ZADD', index, after(needed, MARGIN), id)
     else
-      together({ session, prefix .. 'subject:' .. row[1] })
+      local subject = prefix .. 'subject:' .. string.match(row, '^[^\n]*\n([^\n]*)\n', STATE_LENGTH + 1)
+      together({ session, subject })
       redis.call('ZREM', index, id)
-      redis.call('ZREM', prefix .. 'subject:' .. row[1], id)
+      redis.call('ZREM', subject, id)
       redis.call('DEL', session)
       removed = removed + 1
     end

@@ -2,10 +2,10 @@
 -- many are too many. Returns what was revoked and until when it is.
 local id, token, till = ARGV[4], ARGV[5], tonumber(ARGV[6])
 local tokens = prefix .. 'tokens:' .. id
-local row = redis.call('HMGET', prefix .. 'session:' .. id, 'ended_at', 'subject')
+local subject, row = subject_of(id)
 together({ tokens })
-together_with(row[2] or '', { id })
-if row[1] or redis.call('ZSCORE', tokens, token) then
+together_with(subject or '', { id })
+if (row and struct.unpack('<d', row, 97) >= 0) or redis.call('ZSCORE', tokens, token) then
   return false
 end
 if redis.call('ZCOUNT', tokens, string.format('(%.0f', now - MARGIN), '+inf') >= tonumber(ARGV[7]) then
