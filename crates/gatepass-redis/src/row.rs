@@ -10,7 +10,7 @@ use crate::{error::Unreadable, partition::unhex};
 /// Doubles that a session begins with.
 const STATE: usize = 14;
 
-/// What a script returns of a session that it has changed: what that begins with now, and the whole as it was. None if it
+/// What a script returns of a session that it has changed: what that begins with now, and the whole but for that. None if it
 /// did not fit.
 pub(crate) fn changed(id: SessionId, answer: &Value) -> Result<Option<Session>, Unreadable> {
     match answer {
@@ -37,20 +37,23 @@ pub(crate) fn session(id: SessionId, row: &Value) -> Result<Option<Session>, Unr
 fn parse(id: SessionId, state: &[u8], row: &[u8]) -> Result<Session, Unreadable> {
     let [
         generation,
-        recovered,
         s1,
         s2,
         s3,
         s4,
-        created_at,
-        authenticated_at,
         last_seen_at,
         idle_expires_at,
-        absolute_expires_at,
         access_until,
+    ] = doubles(state)?;
+    let rest = row.get(8 * size_of::<f64>()..).unwrap_or_default();
+    let [
+        absolute_expires_at,
         ended_at,
         _own_access_ttl,
-    ] = doubles(state)?;
+        authenticated_at,
+        recovered,
+        created_at,
+    ] = doubles(rest)?;
     let lines = row.get(STATE * size_of::<f64>()..);
     let lines = lines.and_then(|lines| std::str::from_utf8(lines).ok());
     let mut lines = lines.ok_or(Unreadable("session"))?.split('\n');
@@ -83,9 +86,9 @@ fn parse(id: SessionId, state: &[u8], row: &[u8]) -> Result<Session, Unreadable>
 }
 
 /// The numbers that a session begins with, each a whole one below 2^53.
-fn doubles(state: &[u8]) -> Result<[i64; STATE], Unreadable> {
+fn doubles<const N: usize>(state: &[u8]) -> Result<[i64; N], Unreadable> {
     let (chunks, _) = state.as_chunks();
-    let chunks: &[[u8; 8]; STATE] = chunks.first_chunk().ok_or(Unreadable("state"))?;
+    let chunks: &[[u8; 8]; N] = chunks.first_chunk().ok_or(Unreadable("state"))?;
     Ok(chunks.map(|chunk| f64::from_le_bytes(chunk) as i64))
 }
 

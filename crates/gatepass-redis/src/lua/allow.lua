@@ -5,7 +5,7 @@ local row = redis.call('GET', key)
 if not row or string.find(row, ARGV[2], STATE_LENGTH + 1, true) ~= STATE_LENGTH + 1 then
   return false
 end
-local generation, recovered, s1, s2, s3, s4, created, authenticated, seen, idle, absolute, access, ended, ttl =
+local generation, s1, s2, s3, s4, seen, idle, access, absolute, ended, ttl, authenticated, recovered, created =
   struct.unpack(STATE, row)
 local time = math.max(now, seen)
 if ended >= 0 or time >= absolute then
@@ -17,14 +17,13 @@ if ARGV[3] ~= '' then
   end
   recovered = generation
 end
+local lines = string.sub(row, STATE_LENGTH + 1)
 if ARGV[5] ~= '' then
   ttl = tonumber(ARGV[6]) or -1
-  row = string.sub(row, 1, STATE_LENGTH)
-    .. string.match(row, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n', STATE_LENGTH + 1) .. ARGV[5]
-  redis.call('SET', key, row, 'KEEPTTL')
+  lines = string.match(lines, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n') .. ARGV[5]
 end
 access = math.max(access, math.min(time + (ttl >= 0 and ttl or ARGV[4]), absolute))
-local state = struct.pack(STATE, generation, recovered, s1, s2, s3, s4, created, authenticated, seen, idle, absolute, access,
-  ended, ttl)
-redis.call('SETRANGE', key, 0, state)
-return { state, row }
+local state = struct.pack(STATE, generation, s1, s2, s3, s4, seen, idle, access, absolute, ended, ttl, authenticated,
+  recovered, created)
+redis.call('SET', key, state .. lines, 'KEEPTTL')
+return { state, state .. lines }

@@ -38,14 +38,14 @@ local function finish(id, reason)
   if not row then
     return nil
   end
-  local generation, recovered, s1, s2, s3, s4, created, authenticated, seen, idle, absolute, access, ended, ttl =
+  local generation, s1, s2, s3, s4, seen, idle, access, absolute, ended, ttl, authenticated, recovered, created =
     struct.unpack(STATE, row)
   if ended >= 0 then
     return nil
   end
   local client, subject, rest = string.match(row, '^([^\n]*)\n([^\n]*)\n[^\n]*\n(.*)$', STATE_LENGTH + 1)
-  local state = struct.pack(STATE, generation, recovered, s1, s2, s3, s4, created, authenticated, seen, idle, absolute,
-    access, math.max(now, seen), ttl)
+  local state = struct.pack(STATE, generation, s1, s2, s3, s4, seen, idle, access, absolute, math.max(now, seen), ttl,
+    authenticated, recovered, created)
   redis.call('SET', session, state .. table.concat({ client, subject, reason, rest }, '\n'), 'KEEPTTL')
   redis.call('ZADD', prefix .. 'purge', after(access, MARGIN), id)
   redis.call('ZREM', prefix .. 'subject:' .. subject, id)

@@ -11,7 +11,7 @@ for _, other in ipairs(others) do
   if not state then
     redis.call('ZREM', index, other)
   else
-    local _, _, _, _, _, _, _, _, seen, idle, absolute, access = struct.unpack(STATE, state)
+    local _, _, _, _, _, seen, idle, access, absolute = struct.unpack(STATE, state)
     local time = math.max(now, seen)
     if time < absolute and (time < idle or time < access) then
       kept = kept - 1
@@ -27,7 +27,7 @@ local ttl = tonumber(ARGV[8]) or -1
 local absolute = after(now, ARGV[11])
 local idle = math.min(now + ARGV[10], absolute)
 local access = math.min(now + (ttl >= 0 and ttl or ARGV[12]), absolute)
-local state = struct.pack(STATE, 0, -1, -1, -1, -1, -1, now, now, now, idle, absolute, access, -1, ttl)
+local state = struct.pack(STATE, 0, -1, -1, -1, -1, now, idle, access, absolute, -1, ttl, now, -1, now)
 redis.call('SET', session, state .. table.concat({ ARGV[5], subject, '', ARGV[9], ARGV[7] }, '\n'))
 redis.call('ZADD', prefix .. 'purge', after(math.max(idle, access), MARGIN), id)
 redis.call('ZADD', index, now, id)

@@ -1,7 +1,7 @@
 -- What most scripts begin with. KEYS[1] is the partition's `meta`, ARGV[1] the time, or nothing for the server's.
 --
 -- A session is one string, so that a refresh reads one value and writes a part of it: first, as doubles, all that is
--- reckoned with, where -1 is none; then in lines the client, the subject, why it has ended, the device and the grant.
+-- reckoned with, where -1 is none, and of that first what a refresh changes; then in lines the client, the subject, why it has ended, the device and the grant.
 local STATE, STATE_LENGTH = '<dddddddddddddd', 112
 local MARGIN, DAY, MAX = 600000, 86400000, 253402300799000
 local prefix = string.sub(KEYS[1], 1, -5)

@@ -11,7 +11,7 @@ for _, id in ipairs(redis.call('ZRANGE', index, '-inf', horizon, 'BYSCORE', 'LIM
   if not row then
     redis.call('ZREM', index, id)
   else
-    local _, _, _, _, _, _, _, _, _, idle, _, access, ended = struct.unpack(STATE, row)
+    local _, _, _, _, _, _, idle, access, _, ended = struct.unpack(STATE, row)
     local needed = ended >= 0 and access or math.max(idle, access)
     if after(needed, MARGIN) > horizon then
       redis.call('ZADD', index, after(needed, MARGIN), id)

@@ -79,6 +79,7 @@ pub(crate) async fn keys(urls: &str, namespace: &str) -> Vec<(String, String)> {
         let keys: Vec<String> = ask(url, &["KEYS", &pattern]).await.unwrap();
         all.extend(keys.into_iter().map(|key| (url.to_owned(), key)));
     }
+    all.sort();
     all
 }
 
