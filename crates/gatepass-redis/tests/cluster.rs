@@ -1,0 +1,142 @@
+//! A cluster whose masters die and whose slots move.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what a test does not expect is a panic"
+)]
+
+mod support;
+
+use std::time::Duration;
+
+use gatepass::{Pull, RevocationLog, Session, SessionStore};
+use gatepass_redis::RedisStore;
+use gatepass_servers::{Durability, RedisCluster};
+use tokio::time::timeout;
+
+use crate::support::{
+    PATIENCE, ask, directory,
+    given::{advance_of, begin, end},
+    keys, pull_all, unique,
+};
+
+const USERS: usize = 40;
+
+/// Sessions of so many subjects that every partition has some.
+async fn sessions(store: &RedisStore) -> Vec<Session> {
+    let mut sessions = Vec::new();
+    for number in 0..USERS {
+        sessions.push(begin(store, &format!("user {number}")).await);
+    }
+    sessions
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_master_died_its_replica_goes_on() {
+    let directory = directory();
+    let mut cluster = RedisCluster::start(&directory, Durability::None, 1).unwrap();
+    let store = support::at(cluster.url()).timeout(Duration::from_secs(1));
+    let store = store.replicas(1, Duration::from_millis(900));
+    let store = store.open().await.unwrap();
+    let mut sessions = sessions(&store).await;
+    let ended = end(&store, &sessions.pop().unwrap()).await;
+    let (entries, cursor) = pull_all(&store, None).await;
+    assert_eq!(entries, ended);
+    let master = cluster
+        .nodes()
+        .iter()
+        .position(|node| node.ask(&["role"]).unwrap().starts_with("master"))
+        .unwrap();
+    cluster.nodes_mut()[master].kill().unwrap();
+
+    // Never a refusal, and in the end an answer. The new masters have no replica to acknowledge.
+    let back = async {
+        while !matches!(store.pull(Some(&cursor)).await, Ok(Pull::Reset)) {}
+    };
+    timeout(PATIENCE, back).await.unwrap();
+    assert_eq!(pull_all(&store, None).await.0, ended);
+    for session in sessions {
+        let (loaded, _) = store.load(session.id).await.unwrap();
+        assert_eq!(loaded, Some(session));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_that_move_are_found() {
+    let directory = directory();
+    let cluster = RedisCluster::start(&directory, Durability::None, 0).unwrap();
+    let urls = cluster.url();
+    let namespace = unique("moved");
+    let store = support::at(&urls).namespace(&namespace).open().await.unwrap();
+    let mut sessions = sessions(&store).await;
+    let waiting = tokio::spawn({
+        let store = store.clone();
+        let (_, cursor) = pull_all(&store, None).await;
+        async move { store.changed(&cursor).await }
+    });
+    let nodes: Vec<&str> = urls.split(',').collect();
+    let (from, to) = (nodes[0], nodes[1]);
+    let ids: Vec<String> = [
+        ask(from, &["CLUSTER", "MYID"]).await.unwrap(),
+        ask(to, &["CLUSTER", "MYID"]).await.unwrap(),
+    ]
+    .into();
+    let (host, password) = {
+        let (before, host) = to.rsplit_once('@').unwrap();
+        (host.to_owned(), before.rsplit_once(':').unwrap().1.to_owned())
+    };
+    let (ip, port) = host.split_once(':').unwrap();
+
+    let all = keys(from, &namespace).await;
+    let meta = all.iter().find(|(_, key)| key.ends_with("}meta")).unwrap();
+    let tag = meta.1.strip_suffix("meta").unwrap();
+    let slot: i64 = ask(from, &["CLUSTER", "KEYSLOT", &meta.1]).await.unwrap();
+    let slot = slot.to_string();
+    let set = |state: &'static str, node: String| {
+        let slot = slot.clone();
+        async move |url: &str| {
+            let command = ["CLUSTER", "SETSLOT", &slot, state, &node];
+            let (): () = ask(url, &command).await.unwrap();
+        }
+    };
+    set("IMPORTING", ids[0].clone())(to).await;
+    set("MIGRATING", ids[1].clone())(from).await;
+    let refresh = async |sessions: &mut Vec<Session>| {
+        let mut failed = 0;
+        for session in sessions {
+            match store.advance(advance_of(session)).await {
+                Ok(advanced) => *session = advanced.unwrap(),
+                Err(_) => failed += 1,
+            }
+            // Never a wrong answer: that it cannot be said, at most.
+            if let Ok((loaded, _)) = store.load(session.id).await {
+                assert_eq!(loaded.as_ref(), Some(&*session));
+            }
+            let listed = store.sessions(session.subject()).await;
+            assert!(listed.is_err() || listed.is_ok_and(|all| all == [session.clone()]));
+        }
+        failed
+    };
+    let mine: Vec<_> = all.iter().filter(|(_, key)| key.starts_with(tag)).collect();
+    for (_, key) in &mine {
+        let auth = ["MIGRATE", ip, port, key, "0", "5000", "AUTH", &password];
+        let (): () = ask(from, &auth).await.unwrap();
+        // A session is one key, and is refreshed wherever it is.
+        assert_eq!(refresh(&mut sessions).await, 0, "with {key} moved");
+    }
+    set("NODE", ids[1].clone())(to).await;
+    set("NODE", ids[1].clone())(from).await;
+    assert_eq!(refresh(&mut sessions).await, 0);
+    let moved = keys(to, &namespace).await;
+    assert!(moved.contains(&(to.to_owned(), meta.1.clone())));
+
+    let mut ended = Vec::new();
+    for session in &sessions {
+        ended.extend(end(&store, session).await);
+    }
+    assert_eq!(ended.len(), USERS);
+    assert_eq!(pull_all(&store, None).await.0.len(), USERS);
+    timeout(PATIENCE, waiting).await.unwrap().unwrap();
+}

@@ -1,0 +1,436 @@
+//! How the store behaves on servers that forget, hang, are full, or lead elsewhere.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what a test does not expect is a panic"
+)]
+
+mod support;
+
+use std::{
+    num::NonZeroU32,
+    time::{Duration, Instant},
+};
+
+use gatepass::{
+    EndReason, EndTarget, NewSession, Recover, Renew, Revocation, RevocationLog, RevokeToken,
+    SessionStore, StoreErrorKind, Timestamp, TokenId,
+};
+use gatepass_redis::RedisStore;
+use gatepass_servers::{Durability, Redis};
+use gatepass_testkit::ManualClock;
+use tokio::{task::JoinSet, time::timeout};
+
+use crate::support::{
+    PATIENCE, ask, directory,
+    given::{ACCESS_TTL, IDLE_TTL, advance_of, begin, end, new_session, subject},
+    proxy::Proxy,
+    pull_all, unique,
+};
+
+/// What a hasty store waits for.
+const HASTE: Duration = Duration::from_millis(300);
+/// What it may take besides, on a machine that has other tests to run.
+const SLACK: Duration = Duration::from_secs(10);
+
+async fn hasty(url: String) -> RedisStore {
+    let store = support::at(url).timeout(HASTE);
+    store.open().await.unwrap()
+}
+
+fn token_of(session: &gatepass::Session, number: u8) -> RevokeToken {
+    RevokeToken {
+        token: TokenId::from_bytes([number; 16]),
+        session: session.id,
+        until: session.access_until,
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_is_one_script_and_one_round_trip() {
+    const REFRESHES: usize = 5;
+    let proxy = Proxy::before(&support::redis()).await;
+    let store = support::at(proxy.url()).open().await.unwrap();
+    let mut session = begin(&store, "alice").await;
+    let mut refresh = async || {
+        let advanced = store.advance(advance_of(&session)).await;
+        session = advanced.unwrap().unwrap();
+    };
+    // Another test may have had the scripts forgotten.
+    while {
+        proxy.take_sent();
+        refresh().await;
+        proxy.take_sent().contains("EVAL\r\n")
+    } {}
+    for _ in 0..REFRESHES {
+        refresh().await;
+    }
+    let sent = proxy.take_sent();
+    let commands = sent.lines().filter(|line| line.starts_with('*')).count();
+    assert_eq!(commands, sent.matches("EVALSHA\r\n").count(), "{sent}");
+    // Of a script that was forgotten meanwhile there is one more.
+    assert!((REFRESHES..=REFRESHES + 2).contains(&commands), "{sent}");
+}
+
+#[tokio::test]
+async fn scripts_that_the_server_forgot_are_sent_again() {
+    for urls in [support::redis(), support::cluster()] {
+        let store = support::at(&urls).open().await.unwrap();
+        let forget = async || {
+            for url in urls.split(',') {
+                let (): () = ask(url, &["SCRIPT", "FLUSH"]).await.unwrap();
+            }
+        };
+        forget().await;
+        let session = begin(&store, "alice").await;
+        forget().await;
+        let session = store.advance(advance_of(&session)).await.unwrap().unwrap();
+        forget().await;
+        let recover = Recover {
+            id: session.id,
+            client: session.client.clone(),
+            generation: session.generation,
+            grant: None,
+            access_ttl: ACCESS_TTL,
+        };
+        assert!(store.recover(recover).await.unwrap().is_some());
+        forget().await;
+        let renew = Renew {
+            id: session.id,
+            client: session.client.clone(),
+            grant: None,
+            access_ttl: ACCESS_TTL,
+        };
+        assert!(store.renew(renew).await.unwrap().is_some());
+        forget().await;
+        assert!(store.load(session.id).await.unwrap().0.is_some());
+        forget().await;
+        let revoke = token_of(&session, 1);
+        assert!(store.revoke_token(revoke).await.unwrap().is_some());
+        forget().await;
+        assert_eq!(store.sessions(&subject("alice")).await.unwrap().len(), 1);
+        forget().await;
+        assert_eq!(end(&store, &session).await.len(), 1);
+        forget().await;
+        assert_eq!(pull_all(&store, None).await.0.len(), 2);
+        forget().await;
+        store.status(session.id, revoke.token).await.unwrap();
+        forget().await;
+        store.purge(Timestamp::MAX, 10).await.unwrap();
+        forget().await;
+        assert!(store.purged_until().await.unwrap().is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_falls_silent_is_an_error_in_time_and_forgotten_once_it_is_back() {
+    let proxy = Proxy::before(&support::redis()).await;
+    let store = hasty(proxy.url()).await;
+    let id = new_session("alice").id;
+    // The machine may be busy with other tests.
+    let back = async || while store.load(id).await.is_err() {};
+    timeout(PATIENCE, back()).await.unwrap();
+    proxy.fall_silent();
+    for _ in 0..4 {
+        let began = Instant::now();
+        let kind = store.load(id).await.unwrap_err().kind();
+        assert_eq!(kind, StoreErrorKind::TimedOut);
+        assert!(began.elapsed() < HASTE + SLACK);
+    }
+    proxy.heal();
+    timeout(PATIENCE, back()).await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_that_were_closed_are_made_again() {
+    let proxy = Proxy::before(&support::redis()).await;
+    let store = support::at(proxy.url()).open().await.unwrap();
+    let mut session = begin(&store, "alice").await;
+    for fail in [Proxy::cut, Proxy::half_close] {
+        for _ in 0..3 {
+            fail(&proxy);
+            // Whoever only reads does not notice.
+            let (loaded, _) = store.load(session.id).await.unwrap();
+            assert_eq!(loaded, Some(session.clone()));
+            session = store.advance(advance_of(&session)).await.unwrap().unwrap();
+            // Whoever changes something is told that it is not known to be done, once.
+            fail(&proxy);
+            let advanced = match store.advance(advance_of(&session)).await {
+                Ok(advanced) => advanced.unwrap(),
+                Err(error) => {
+                    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+                    let (loaded, _) = store.load(session.id).await.unwrap();
+                    loaded.unwrap()
+                }
+            };
+            session = advanced;
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_that_changes_a_session_is_sent_twice() {
+    let proxy = Proxy::before(&support::redis()).await;
+    let store = support::at(proxy.url()).open().await.unwrap();
+    for fail in [Proxy::cut, Proxy::half_close] {
+        for number in 0..20 {
+            let name = format!("user {number}");
+            let session = begin(&store, &name).await;
+            proxy.take_sent();
+            let capped = NewSession {
+                max_sessions: NonZeroU32::new(2),
+                ..new_session(&name)
+            };
+            let (begun, ()) = tokio::join!(store.begin(capped.clone()), async { fail(&proxy) });
+            let sent = proxy.take_sent();
+            if begun.is_err() {
+                assert!(sent.matches("EVALSHA\r\n").count() <= 1, "{sent}");
+            }
+            // None had to make room, so that one that was begun twice would show.
+            let (loaded, _) = store.load(session.id).await.unwrap();
+            assert_eq!(loaded.unwrap().ended, None);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_stopped_holds_up_nobody_for_longer_than_their_timeout() {
+    let directory = directory();
+    let redis = Redis::start(&directory, Durability::None).unwrap();
+    let store = hasty(redis.url()).await;
+    let mut sessions = Vec::new();
+    for number in 0..64 {
+        sessions.push(begin(&store, &format!("user {number}")).await);
+    }
+    redis.pause().unwrap();
+    let mut callers = JoinSet::new();
+    for session in sessions.clone() {
+        let store = store.clone();
+        callers.spawn(async move {
+            for _ in 0..2 {
+                let began = Instant::now();
+                let error = store.advance(advance_of(&session)).await.unwrap_err();
+                assert_eq!(error.kind(), StoreErrorKind::TimedOut);
+                assert!(began.elapsed() < HASTE + SLACK);
+            }
+        });
+    }
+    callers.join_all().await;
+    redis.resume().unwrap();
+    for session in sessions {
+        let back = async {
+            loop {
+                if let Ok((session, _)) = store.load(session.id).await {
+                    break session.unwrap();
+                }
+            }
+        };
+        // What was given up may have been done since, once.
+        let now = timeout(PATIENCE, back).await.unwrap();
+        assert!(now.generation <= session.generation.next());
+        while store.load(session.id).await.is_err() {}
+        let advanced = store.advance(advance_of(&now)).await;
+        if let Ok(Some(advanced)) = advanced {
+            assert_eq!(advanced.generation, now.generation.next());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_too_few_replicas_have_is_not_acknowledged() {
+    let directory = directory();
+    let primary = Redis::start(&directory, Durability::None).unwrap();
+    let namespace = unique("waited");
+    let store = support::at(primary.url()).namespace(&namespace);
+    let plain = store.clone().open().await.unwrap();
+    let store = store.replicas(1, HASTE).open().await.unwrap();
+    let session = begin(&plain, "alice").await;
+    let refused = async |session: &gatepass::Session| {
+        for answer in [
+            store.begin(new_session("bob")).await.map(drop),
+            store.advance(advance_of(session)).await.map(drop),
+            store.revoke_token(token_of(session, 1)).await.map(drop),
+            store
+                .end(EndTarget::Session(session.id), EndReason::Logout)
+                .await
+                .map(drop),
+        ] {
+            let error = answer.unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+            let said = std::error::Error::source(&error).unwrap().to_string();
+            assert!(said.contains("fewer replicas"), "{said}");
+        }
+    };
+    refused(&session).await;
+    // What only reads does not wait.
+    store.load(session.id).await.unwrap();
+    store.pull(None).await.unwrap();
+
+    let replica = primary.replica(&directory, Durability::None).unwrap();
+    let patient = support::at(primary.url()).namespace(&namespace);
+    let patient = patient.replicas(1, PATIENCE).open().await.unwrap();
+    let session = begin(&patient, "alice").await;
+    let session = patient.advance(advance_of(&session)).await.unwrap().unwrap();
+    let ended = end(&patient, &session).await;
+    // The replica has it by now.
+    drop(primary);
+    replica.promote().unwrap();
+    let promoted = support::at(replica.url()).namespace(&namespace);
+    let promoted = promoted.open().await.unwrap();
+    let (entries, _) = pull_all(&promoted, None).await;
+    assert!(ended.iter().all(|entry| entries.contains(entry)));
+    let (loaded, _) = promoted.load(session.id).await.unwrap();
+    assert_eq!(loaded.unwrap().generation, session.generation);
+}
+
+#[tokio::test]
+async fn logging_out_works_on_a_server_that_is_full() {
+    let directory = directory();
+    let redis = Redis::start(&directory, Durability::None).unwrap();
+    let clock = ManualClock::new();
+    let store = support::at(redis.url()).clock(clock.clone());
+    let store = store.open().await.unwrap();
+    let (one, two) = (begin(&store, "alice").await, begin(&store, "alice").await);
+    redis.ask(&["config", "set", "maxmemory", "1"]).unwrap();
+    let error = store.begin(new_session("bob")).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Busy);
+    let error = store.advance(advance_of(&one)).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Busy);
+    assert_eq!(store.load(one.id).await.unwrap().0, Some(one.clone()));
+    assert_eq!(store.sessions(&subject("alice")).await.unwrap().len(), 2);
+    let token = token_of(&two, 1);
+    let revoked = store.revoke_token(token).await.unwrap().unwrap();
+    let ended = end(&store, &one).await;
+    assert_eq!(pull_all(&store, None).await.0, [vec![revoked], ended].concat());
+    store.status(two.id, token.token).await.unwrap();
+    clock.advance(IDLE_TTL * 2);
+    assert_eq!(store.purge(Timestamp::MAX, 10).await.unwrap(), 4);
+}
+
+#[tokio::test]
+async fn what_has_expired_goes_and_what_lives_stays() {
+    for urls in [support::redis(), support::cluster()] {
+        let namespace = unique("grown");
+        let clock = ManualClock::new();
+        let store = support::at(&urls).namespace(&namespace).clock(clock.clone());
+        let store = store.open().await.unwrap();
+        let mut live = Vec::new();
+        for day in 0..10 {
+            for number in 0..10_u8 {
+                let session = begin(&store, &format!("user {number}")).await;
+                store.revoke_token(token_of(&session, number)).await.unwrap();
+                if number == 0 {
+                    live.push(session);
+                } else if number % 2 == 0 {
+                    end(&store, &session).await;
+                }
+            }
+            clock.advance(IDLE_TTL / 2);
+            for session in &mut live {
+                *session = store.advance(advance_of(session)).await.unwrap().unwrap();
+            }
+            if day % 5 == 4 {
+                while store.purge(Timestamp::MAX, 100).await.unwrap() == 100 {}
+            }
+        }
+        clock.advance(IDLE_TTL - Duration::from_secs(1));
+        while store.purge(Timestamp::MAX, 100).await.unwrap() == 100 {}
+        for session in &mut live {
+            let (stored, _) = store.load(session.id).await.unwrap();
+            assert_eq!(stored.as_ref(), Some(&*session));
+        }
+        assert_eq!(pull_all(&store, None).await.0, []);
+        clock.advance(IDLE_TTL * 2);
+        let purged = store.purge(Timestamp::MAX, 100).await.unwrap();
+        assert!(purged >= live.len());
+        // An empty stream remembers how far it went.
+        let mut left = support::keys(&urls, &namespace).await;
+        left.retain(|(_, key)| !key.ends_with("}meta") && !key.ends_with("}log"));
+        assert_eq!(left, []);
+    }
+}
+
+#[tokio::test]
+async fn everything_expires_by_itself_and_nothing_before_its_time() {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let namespace = unique("expiring");
+    let clock = ManualClock::new();
+    let store = support::at(support::redis()).namespace(&namespace);
+    let store = store.clock(clock.clone()).open().await.unwrap();
+    let session = begin(&store, "alice").await;
+    store.revoke_token(token_of(&session, 1)).await.unwrap();
+    let other = begin(&store, "alice").await;
+    end(&store, &other).await;
+    let expiries = async || {
+        let mut expiries = Vec::new();
+        for (url, key) in support::keys(&support::redis(), &namespace).await {
+            if key.ends_with("}meta") {
+                continue;
+            }
+            let expiry: i64 = ask(&url, &["PEXPIRETIME", &key]).await.unwrap();
+            assert!(expiry > 0, "{key} does not expire");
+            expiries.push((key, expiry));
+        }
+        expiries
+    };
+    let before = expiries().await;
+    // The sessions, their index, that of the purge, the tokens, the log, and that of its purge.
+    assert_eq!(before.len(), 7);
+    for (key, _) in &before {
+        let lives: i64 = ask(&support::redis(), &["PTTL", key]).await.unwrap();
+        let least = ACCESS_TTL + Revocation::RETENTION_MARGIN + DAY - Duration::from_secs(60);
+        assert!(Duration::from_millis(u64::try_from(lives).unwrap()) > least, "{key}");
+    }
+    // A clock that steps ahead and back shortens nothing.
+    clock.advance(DAY);
+    let third = begin(&store, "alice").await;
+    end(&store, &third).await;
+    clock.step_wall_back(DAY * 2);
+    let fourth = begin(&store, "alice").await;
+    store.revoke_token(token_of(&session, 2)).await.unwrap();
+    end(&store, &fourth).await;
+    let after = expiries().await;
+    for (key, expiry) in before {
+        let (_, now) = after.iter().find(|(other, _)| *other == key).unwrap();
+        assert!(*now >= expiry, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn the_time_is_the_servers() {
+    let store = support::at(support::redis()).open().await.unwrap();
+    let now = async || {
+        let time: (i64, i64) = ask(&support::redis(), &["TIME"]).await.unwrap();
+        Timestamp::from_unix_millis(time.0 * 1000 + time.1 / 1000)
+    };
+    let before = now().await;
+    let begun = begin(&store, "alice").await;
+    let advanced = store.advance(advance_of(&begun)).await.unwrap().unwrap();
+    end(&store, &begun).await;
+    let (ended, loaded_at) = store.load(begun.id).await.unwrap();
+    store.purge(Timestamp::MAX, 10).await.unwrap();
+    let purged = store.purged_until().await.unwrap().unwrap();
+    let after = now().await;
+    let instants = [
+        before,
+        begun.created_at,
+        advanced.last_seen_at,
+        ended.unwrap().ended.unwrap().at,
+        loaded_at,
+        purged,
+        after,
+    ];
+    assert!(instants.is_sorted(), "{instants:?}");
+}
+
+#[tokio::test]
+async fn a_session_whose_id_is_not_its_subjects_is_not_begun() {
+    let store = support::at(support::redis()).open().await.unwrap();
+    let foreign = NewSession {
+        id: new_session("somebody else").id,
+        ..new_session("alice")
+    };
+    store.begin(foreign).await.unwrap_err();
+}
