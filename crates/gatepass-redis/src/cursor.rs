@@ -51,7 +51,9 @@ impl Place {
 impl From<&Place> for Cursor {
     fn from(place: &Place) -> Self {
         let marks = place.marks.iter();
-        let marks: Vec<_> = marks.map(|mark| format!("{}.{}", mark.log, mark.number)).collect();
+        let marks: Vec<_> = marks
+            .map(|mark| format!("{}.{}", mark.log, mark.number))
+            .collect();
         Self::new(marks.join(" "))
     }
 }

@@ -31,7 +31,9 @@ pub enum OpenError {
         source: Cause,
     },
     /// The server does not let the user in.
-    #[error("{server} does not let the user {user:?} in: see the password, and `ACL LIST` on the server")]
+    #[error(
+        "{server} does not let the user {user:?} in: see the password, and `ACL LIST` on the server"
+    )]
     Credentials {
         /// The server.
         server: String,
@@ -102,7 +104,9 @@ pub enum OpenError {
         known: u32,
     },
     /// A cluster has no numbered databases.
-    #[error("{server} is part of a cluster, which has no database but 0: leave the number out of the URL")]
+    #[error(
+        "{server} is part of a cluster, which has no database but 0: leave the number out of the URL"
+    )]
     Database {
         /// The server.
         server: String,
@@ -125,7 +129,9 @@ pub enum OpenError {
         source: Cause,
     },
     /// It was not done in time.
-    #[error("opening {server} was not done after {after:?}: see whether it is overloaded, and try again")]
+    #[error(
+        "opening {server} was not done after {after:?}: see whether it is overloaded, and try again"
+    )]
     TimedOut {
         /// The server.
         server: String,
@@ -193,7 +199,9 @@ impl From<Failure> for StoreError {
                 Some("LOADING" | "BUSY" | "TRYAGAIN" | "OOM") => Self::new(StoreErrorKind::Busy),
                 _ => Self::unavailable(Cause::new(error)),
             },
-            Failure::Unconnected(error) if error.is_timeout() => Self::new(StoreErrorKind::TimedOut),
+            Failure::Unconnected(error) if error.is_timeout() => {
+                Self::new(StoreErrorKind::TimedOut)
+            }
             Failure::Unconnected(error) => Self::unavailable(Cause::new(error)),
             Failure::TimedOut => Self::new(StoreErrorKind::TimedOut),
             Failure::NotReplicated => Self::unavailable(NotReplicated),

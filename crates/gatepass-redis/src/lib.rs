@@ -1,4 +1,89 @@
 //! Gatepass sessions in Redis or Valkey, on a single server or in a cluster.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), gatepass_redis::OpenError> {
+//! use gatepass_redis::{RedisLog, RedisStore};
+//!
+//! // Whether it is a cluster is found out. Of one, several nodes are safer: one that answers is needed.
+//! let store = RedisStore::connect("redis://shop:password@redis.example").await?;
+//! // For a service that only verifies tokens: the log alone, as a user who may only read.
+//! let log = RedisLog::connect("redis://reader:password@redis.example").await?;
+//! # Ok(()) }
+//! ```
+//!
+//! Redis 7.0 or newer, or Valkey. Everything is under keys that begin with the
+//! [`namespace`](RedisStoreBuilder::namespace) in braces, so that other data on the same server are not touched. A
+//! server that removes keys when its memory is full (any `maxmemory-policy` but `noeviction`) is refused: it
+//! would forget revocations. For encrypted connections (`rediss://`) turn on the feature `tls`, which trusts the certificates of
+//! the machine, or those that `SSL_CERT_FILE` names.
+//!
+//! The client is the crate `redis`, the most used one, over one connection for each server that all callers share. Of it
+//! neither the cluster client nor the connection manager is used, since both may send again what has been done already: which
+//! server has which keys is kept track of here, and only what a server has refused to do, and what only reads, is sent
+//! twice.
+//!
+//! # How it works
+//!
+//! All that a call changes, it changes in one script, which Redis runs as one act. A refresh is one such script and one round
+//! trip, and writes a part of one value and no index. Servers know the scripts by their hashes; one that has forgotten them is
+//! told again.
+//!
+//! Sessions are kept in sixteen partitions, each with its own log of revocations, and all sessions of a subject in one of them.
+//! The keys of a partition share a hash slot, and the slots of the partitions are spread evenly over all there are, so
+//! that in a cluster of two to sixteen masters each has some.
+//!
+//! Time is the server's, so that nodes need not agree on theirs. Only a primary is asked: a replica, also one that was a primary
+//! before, answers with an error and never with what it does not know yet.
+//!
+//! # The log
+//!
+//! A reader's place in the log has a part for each partition: the number of the last entry that it has seen, the name that
+//! the log was given when it began, and the id of the server's history of writes, its `master_replid`. That changes whenever a
+//! replica is promoted and whenever a server starts, which are the occasions on which the last entries may have been lost,
+//! and their numbers given again. The reader then starts again.
+//!
+//! Whoever waits for entries is told by the streams themselves (`XREAD BLOCK`), over one more connection; in a cluster over
+//! sixteen, since a command can only wait for streams in one slot. It is a hint: if such a connection dies without a word, that is
+//! noticed after some seconds, and the news come with the next poll.
+//!
+//! # Users
+//!
+//! A store needs these rights, and a [`RedisLog`] those below. In a cluster give them on every node. With another
+//! namespace it stands in place of `gatepass`.
+//!
+//! ```text
+#![doc = concat!("ACL SETUSER shop ", include_str!("writer.acl"))]
+#![doc = concat!("ACL SETUSER reader ", include_str!("reader.acl"))]
+//! ```
+//!
+//! # Clusters
+//!
+//! The nodes are found by `CLUSTER SLOTS`, and followed when a replica is promoted or a slot moves. While a slot of a partition is
+//! being moved, calls about it fail that need keys of which some have moved and some have not; refreshing needs one key, and
+//! goes on. Clients must be able to reach the nodes at the addresses that these announce.
+//!
+//! # Time-outs
+//!
+//! A call ends after [`timeout`](RedisStoreBuilder::timeout) at the latest. A connection on which that happens is given up, and who
+//! comes next makes a new one. Whether what was given up has been done is not known: a refresh that is repeated finds out.
+//!
+//! # What survives what
+//!
+//! * **The process is killed:** what was acknowledged is there. What was under way is there whole or not at all.
+//! * **The server crashes:** with `appendonly yes` and `appendfsync always` the same. With `everysec`, Redis's default once
+//!   `appendonly` is on, a loss of power may cost the last second or two. Of what is lost, a refresh does no harm, since a session
+//!   goes on from what its owner holds; a session that was begun is unknown, and one that had ended may live again. A store that
+//!   finds nothing written to disk at all says so in the log, as a warning.
+//! * **A failover to a replica that is behind** loses the same way what that had not received.
+//!   [`replicas`](RedisStoreBuilder::replicas) narrows it: a change is acknowledged once so many have it. A primary that is cut off
+//!   goes on acknowledging until it notices; `min-replicas-to-write` ends that.
+//! * **The server is away or full:** calls fail as [`StoreError`](gatepass::StoreError), which is a 503 and never a refusal. Logging out
+//!   works on a server that is full. All goes on without a restart.
+//!
+//! # Growth
+//!
+//! Expired sessions and revocations are removed in batches of at most 100, in each of which the server does nothing else. Beneath that
+//! everything but sixteen small keys expires by itself, a day after nothing can need it any more.
 
 mod cursor;
 mod error;

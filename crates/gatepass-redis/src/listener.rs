@@ -125,13 +125,16 @@ async fn listen(
     let (version, owner) = servers.owner(first)?;
     let connection = owner.own_connection().await;
     let mut connection = connection.map_err(Failure::Unconnected)?;
-    while servers.owner(first).is_ok_and(|(_, now)| Arc::ptr_eq(&now, &owner)) {
+    while servers
+        .owner(first)
+        .is_ok_and(|(_, now)| Arc::ptr_eq(&now, &owner))
+    {
         let command = wait_for_more(servers, partitions, &known);
         let answer = command.query_async::<Value>(&mut connection);
         let answer = timeout(SILENCE + servers.timeout, answer).await;
-        let answer = answer.map_err(|_| Failure::TimedOut).and_then(|answer| {
-            answer.map_err(Failure::Redis)
-        });
+        let answer = answer
+            .map_err(|_| Failure::TimedOut)
+            .and_then(|answer| answer.map_err(Failure::Redis));
         *failures = 0;
         match answer.inspect_err(|_| servers.look_around(version))? {
             // Somebody may have emptied the server, so that numbers begin anew.
@@ -201,7 +204,9 @@ fn heard(
 
 /// Twice as long after each failure, and none of those who failed together tries again together.
 fn pause(failures: u32) -> Duration {
-    let longest = PAUSE.saturating_mul(2_u32.saturating_pow(failures)).min(LONGEST_PAUSE);
+    let longest = PAUSE
+        .saturating_mul(2_u32.saturating_pow(failures))
+        .min(LONGEST_PAUSE);
     let mut random = [0; 2];
     // Without randomness they meet, which does no harm.
     let _ = SystemRandom.fill(&mut random);
@@ -217,7 +222,11 @@ mod tests {
         for (failures, longest) in [(0, 50), (1, 100), (4, 800), (10, 5000), (u32::MAX, 5000)] {
             let longest = Duration::from_millis(longest);
             let pauses: Vec<_> = (0..64).map(|_| pause(failures)).collect();
-            assert!(pauses.iter().all(|pause| (longest / 2..=longest).contains(pause)));
+            assert!(
+                pauses
+                    .iter()
+                    .all(|pause| (longest / 2..=longest).contains(pause))
+            );
             assert!(pauses.iter().any(|pause| Some(pause) != pauses.first()));
         }
     }

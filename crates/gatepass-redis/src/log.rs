@@ -118,7 +118,10 @@ pub(crate) async fn pull(servers: &Arc<Servers>, after: Option<&Cursor>) -> Resu
     let mut entries = Vec::new();
     let (mut marks, mut more) = (Vec::new(), false);
     for read in reads {
-        if read.version.is_some_and(|version| version != LAYOUT.to_string()) {
+        if read
+            .version
+            .is_some_and(|version| version != LAYOUT.to_string())
+        {
             return Err(Unreadable("the layout of this namespace").into());
         }
         if !read.fits {

@@ -81,7 +81,10 @@ impl<'c> Request<'c> {
     async fn send(&self, connection: &mut MultiplexedConnection) -> RedisResult<Said> {
         match self {
             Self::One(command) => Ok(Said {
-                answer: connection.send_packed_command(command).await?.extract_error()?,
+                answer: connection
+                    .send_packed_command(command)
+                    .await?
+                    .extract_error()?,
                 replicas: None,
             }),
             Self::Many(pipeline, main) => {
@@ -128,7 +131,8 @@ impl Node {
             Err(making) => {
                 // Nothing was sent, also where time is over.
                 let made = timeout_at(deadline, making).await;
-                made.unwrap_or_else(|_| Err(late())).map_err(Failure::Unconnected)?
+                made.unwrap_or_else(|_| Err(late()))
+                    .map_err(Failure::Unconnected)?
             }
         };
         let Ok(answered) = timeout_at(deadline, request.send(&mut connection)).await else {

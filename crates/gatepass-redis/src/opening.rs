@@ -59,7 +59,11 @@ impl Settings {
         let first = infos.first().ok_or(OpenError::Url)?;
         let place = Place {
             server: first.addr().to_string(),
-            user: first.redis_settings().username().unwrap_or("default").to_owned(),
+            user: first
+                .redis_settings()
+                .username()
+                .unwrap_or("default")
+                .to_owned(),
             patience: self.open_timeout,
         };
         let opened = timeout(self.open_timeout, self.look(&infos, access, &place)).await;
@@ -117,7 +121,10 @@ impl Settings {
             let place = place.clone().named(owner.address());
             let version = self.version(&servers, partition, access).await;
             let version = version.map_err(|failure| place.clone().error(failure))?;
-            if version.as_ref().is_some_and(|version| *version != LAYOUT.to_string()) {
+            if version
+                .as_ref()
+                .is_some_and(|version| *version != LAYOUT.to_string())
+            {
                 return Err(OpenError::OtherLayout {
                     server: place.server,
                     namespace: self.namespace.clone(),

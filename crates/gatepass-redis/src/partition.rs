@@ -58,7 +58,9 @@ impl Keys {
             // One in sixteen fits; that none of so many does cannot happen.
             let tags = (0..u16::MAX).map(|try_| format!("{namespace}:{share}.{try_}"));
             let mut tags = tags.map(|tag| (slot(tag.as_bytes()), tag));
-            let (slot, tag) = tags.find(|(slot, _)| slot / SHARE == share).unwrap_or_default();
+            let (slot, tag) = tags
+                .find(|(slot, _)| slot / SHARE == share)
+                .unwrap_or_default();
             Place {
                 prefix: format!("{{{tag}}}"),
                 slot,
@@ -106,13 +108,19 @@ pub(crate) fn is_namespace(name: &str) -> bool {
 /// Identifiers as keys and members have them: in the order of their bytes.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
-    let digits = bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+    let digits = bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
     digits.collect()
 }
 
 /// The bytes that `text` stands for.
 pub(crate) fn unhex(text: &[u8]) -> Option<Vec<u8>> {
-    let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let digit = |digit: u8| {
+        char::from(digit)
+            .to_digit(16)
+            .and_then(|d| u8::try_from(d).ok())
+    };
     let pairs = text.chunks(2).map(|pair| match pair {
         [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
         _ => None,
@@ -146,7 +154,9 @@ mod tests {
     fn the_partitions_of_any_namespace_are_spread_evenly() {
         for namespace in ["gatepass", "a", "shop_2", &"x".repeat(40)] {
             let keys = Keys::new(namespace);
-            let shares: Vec<_> = Partition::all().map(|part| keys.slot(part) / SHARE).collect();
+            let shares: Vec<_> = Partition::all()
+                .map(|part| keys.slot(part) / SHARE)
+                .collect();
             assert_eq!(shares, (0..16).collect::<Vec<_>>());
             for partition in Partition::all() {
                 assert!(keys.meta(partition).starts_with(&format!("{{{namespace}:")));

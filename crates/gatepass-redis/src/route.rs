@@ -208,7 +208,10 @@ impl Servers {
             }
             said => said?,
         };
-        let Said { answer, replicas: have } = said;
+        let Said {
+            answer,
+            replicas: have,
+        } = said;
         match replicas {
             Some((needed, _)) if have.unwrap_or(0) < i64::from(needed) => {
                 Err(Failure::NotReplicated)
@@ -228,7 +231,9 @@ impl Servers {
             nodes.push(self.node(seed).map_err(Failure::Redis)?);
         }
         let deadline = Instant::now() + self.timeout;
-        let asked = nodes.into_iter().map(|node| Box::pin(slots(node, deadline)));
+        let asked = nodes
+            .into_iter()
+            .map(|node| Box::pin(slots(node, deadline)));
         let (slots, _) = select_ok(asked).await?;
         let owners: Result<Vec<_>, Failure> = Partition::all()
             .map(|partition| {
@@ -244,7 +249,9 @@ impl Servers {
         let named = |address: &str| self.seeds.iter().any(|seed| seed == address);
         let owns = |node: &Arc<Node>| owners.iter().any(|owner| Arc::ptr_eq(owner, node));
         // Those that have left the cluster do not come back under their addresses.
-        routes.nodes.retain(|address, node| named(address) || owns(node));
+        routes
+            .nodes
+            .retain(|address, node| named(address) || owns(node));
         routes.owners = owners;
         Ok(())
     }

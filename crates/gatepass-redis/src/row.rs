@@ -94,7 +94,10 @@ fn doubles<const N: usize>(state: &[u8]) -> Result<[i64; N], Unreadable> {
 
 /// Numbers as scripts unpack them.
 pub(crate) fn packed<const N: usize>(numbers: [i64; N]) -> Vec<u8> {
-    numbers.iter().flat_map(|number| (*number as f64).to_le_bytes()).collect()
+    numbers
+        .iter()
+        .flat_map(|number| (*number as f64).to_le_bytes())
+        .collect()
 }
 
 fn instant_of(millis: i64) -> Option<Timestamp> {
@@ -155,5 +158,7 @@ pub(crate) fn json(
 /// A lifetime in milliseconds. Longer ones than there is time end with it.
 pub(crate) fn millis(length: Duration) -> i64 {
     let longest = Timestamp::MAX.unix_millis();
-    i64::try_from(length.as_millis()).unwrap_or(longest).min(longest)
+    i64::try_from(length.as_millis())
+        .unwrap_or(longest)
+        .min(longest)
 }

@@ -46,7 +46,12 @@ script!(STATUS, Kind::Reads, "#!lua flags=no-writes", "primary" "status");
 // Read as well, and do not declare it, so that replicas refuse them. On a full server they must work.
 script!(LOAD, Kind::ReadsOnPrimary, "#!lua flags=allow-oom", "common" "load");
 script!(LIST, Kind::ReadsOnPrimary, "#!lua flags=allow-oom", "common" "list");
-script!(REMEMBERED, Kind::ReadsOnPrimary, "#!lua flags=allow-oom", "remembered");
+script!(
+    REMEMBERED,
+    Kind::ReadsOnPrimary,
+    "#!lua flags=allow-oom",
+    "remembered"
+);
 // Logging out and removing must work on a full server.
 script!(END, Kind::Changes, "#!lua flags=allow-oom", "common" "append" "end");
 script!(REVOKE, Kind::Changes, "#!lua flags=allow-oom", "common" "append" "revoke");
@@ -124,7 +129,9 @@ impl Call {
     /// As it is sent to one that does not, which knows it from then on.
     pub(crate) fn by_text(&self) -> Cmd {
         let mut command = Cmd::new();
-        command.arg(self.script.command(false)).arg(self.script.text);
+        command
+            .arg(self.script.command(false))
+            .arg(self.script.text);
         for argument in self.command.args_iter().skip(2) {
             if let Arg::Simple(argument) = argument {
                 command.arg(argument);

@@ -3,9 +3,9 @@
 use std::{cmp::Reverse, sync::Arc};
 
 use gatepass::{
-    Advance, AdvanceCause, Begun, ClientId, EndReason, EndTarget, Grant, NewSession, Random, Recover, Renew,
-    Revocation, RevokeToken, Revoked, SPENT_REMEMBERED, Session, SessionId, StoreError, Subject,
-    SystemRandom, Timestamp, TokenId,
+    Advance, AdvanceCause, Begun, ClientId, EndReason, EndTarget, Grant, NewSession, Random,
+    Recover, Renew, Revocation, RevokeToken, Revoked, SPENT_REMEMBERED, Session, SessionId,
+    StoreError, Subject, SystemRandom, Timestamp, TokenId,
 };
 use redis::Value;
 
@@ -30,7 +30,9 @@ pub(crate) async fn begin(servers: &Arc<Servers>, new: NewSession) -> Result<Beg
     let subject = new.grant.subject();
     let partition = Partition::of_subject(subject);
     if Partition::of_session(new.id) != partition {
-        return Err(StoreError::unavailable(Unreadable("the subject in a session's id")));
+        return Err(StoreError::unavailable(Unreadable(
+            "the subject in a session's id",
+        )));
     }
     let kept = new.max_sessions.map(|max| i64::from(max.get()) - 1);
     let call = appending(servers, &BEGIN, partition)?

@@ -52,9 +52,7 @@ async fn after_a_master_died_its_replica_goes_on() {
     cluster.nodes_mut()[master].kill().unwrap();
 
     // Never a refusal, and in the end an answer. The new masters have no replica to acknowledge.
-    let back = async {
-        while !matches!(store.pull(Some(&cursor)).await, Ok(Pull::Reset)) {}
-    };
+    let back = async { while !matches!(store.pull(Some(&cursor)).await, Ok(Pull::Reset)) {} };
     timeout(PATIENCE, back).await.unwrap();
     assert_eq!(pull_all(&store, None).await.0, ended);
     for session in sessions {
@@ -69,7 +67,11 @@ async fn partitions_that_move_are_found() {
     let cluster = RedisCluster::start(&directory, Durability::None, 0).unwrap();
     let urls = cluster.url();
     let namespace = unique("moved");
-    let store = support::at(&urls).namespace(&namespace).open().await.unwrap();
+    let store = support::at(&urls)
+        .namespace(&namespace)
+        .open()
+        .await
+        .unwrap();
     let mut sessions = sessions(&store).await;
     let waiting = tokio::spawn({
         let store = store.clone();
@@ -85,7 +87,10 @@ async fn partitions_that_move_are_found() {
     .into();
     let (host, password) = {
         let (before, host) = to.rsplit_once('@').unwrap();
-        (host.to_owned(), before.rsplit_once(':').unwrap().1.to_owned())
+        (
+            host.to_owned(),
+            before.rsplit_once(':').unwrap().1.to_owned(),
+        )
     };
     let (ip, port) = host.split_once(':').unwrap();
 

@@ -89,16 +89,21 @@ async fn after_a_restart_that_lost_writes_the_log_is_read_from_the_start() {
 #[tokio::test]
 async fn a_restart_that_lost_nothing_has_the_whole_log() {
     let directory = directory();
-    let mut redis = Redis::start(&directory, Durability::Crash).unwrap();
-    let store = at(&redis).await;
-    let session = begin(&store, "alice").await;
-    let ended = end(&store, &session).await;
-    redis.kill().unwrap();
-    redis.restart().unwrap();
-    assert_eq!(pull_all(&store, None).await.0, ended);
-    let token = TokenId::from_bytes([1; 16]);
-    let status = store.status(session.id, token).await.unwrap();
-    assert_eq!(status, Status::Revoked);
+    for durability in [Durability::Crash, Durability::AllButTheLastSecond] {
+        let mut redis = Redis::start(&directory, durability).unwrap();
+        let store = at(&redis).await;
+        let session = begin(&store, "alice").await;
+        let ended = end(&store, &session).await;
+        let (_, cursor) = pull_all(&store, None).await;
+        redis.kill().unwrap();
+        redis.restart().unwrap();
+        // It cannot be told that nothing was lost.
+        assert!(is_reset(&store, &cursor).await);
+        assert_eq!(pull_all(&store, None).await.0, ended);
+        let token = TokenId::from_bytes([1; 16]);
+        let status = store.status(session.id, token).await.unwrap();
+        assert_eq!(status, Status::Revoked);
+    }
 }
 
 #[tokio::test]
@@ -155,7 +160,10 @@ async fn a_replica_and_a_demoted_primary_answer_nothing() {
     proxy.redirect(&replica.url());
     refuses().await;
     proxy.redirect(&primary.url());
-    assert_eq!(store.load(session.id).await.unwrap().0, Some(session.clone()));
+    assert_eq!(
+        store.load(session.id).await.unwrap().0,
+        Some(session.clone())
+    );
     // Over the connections that it had as a primary.
     let of = replica.port().to_string();
     primary.ask(&["replicaof", "127.0.0.1", &of]).unwrap();
@@ -211,7 +219,11 @@ const READER: &str = include_str!("../src/reader.acl");
 async fn a_user_who_may_only_read_follows_the_log_and_changes_nothing() {
     for urls in [support::redis(), support::cluster()] {
         let (namespace, user) = (unique("read"), unique("reader"));
-        let store = support::at(&urls).namespace(&namespace).open().await.unwrap();
+        let store = support::at(&urls)
+            .namespace(&namespace)
+            .open()
+            .await
+            .unwrap();
         let rights = READER.replace("gatepass", &namespace);
         let rights = rights.replace("PASSWORD", "open-sesame");
         let mut as_reader = Vec::new();
@@ -236,7 +248,10 @@ async fn a_user_who_may_only_read_follows_the_log_and_changes_nothing() {
         assert_eq!(pull_all(&log, Some(&cursor)).await.0, ended);
         let token = TokenId::from_bytes([9; 16]);
         assert_eq!(log.status(live.id, token).await.unwrap(), Status::Live);
-        assert_eq!(log.status(session.id, token).await.unwrap(), Status::Revoked);
+        assert_eq!(
+            log.status(session.id, token).await.unwrap(),
+            Status::Revoked
+        );
         let revoked = RevokeToken {
             token,
             session: live.id,
@@ -269,7 +284,9 @@ async fn a_user_who_may_only_read_follows_the_log_and_changes_nothing() {
                     .await;
                 let error = answer.unwrap_err().to_string();
                 assert!(
-                    error.contains("NOPERM") || error.contains("permission") || error.contains("can't run this command"),
+                    error.contains("NOPERM")
+                        || error.contains("permission")
+                        || error.contains("can't run this command"),
                     "{write:?}: {error}"
                 );
             }
@@ -281,8 +298,16 @@ async fn a_user_who_may_only_read_follows_the_log_and_changes_nothing() {
 #[tokio::test]
 async fn what_is_revoked_of_others_on_the_same_server_is_not_seen() {
     let (one, two) = (unique("shop"), unique("shop"));
-    let one = support::at(support::redis()).namespace(one).open().await.unwrap();
-    let two = support::at(support::redis()).namespace(two).open().await.unwrap();
+    let one = support::at(support::redis())
+        .namespace(one)
+        .open()
+        .await
+        .unwrap();
+    let two = support::at(support::redis())
+        .namespace(two)
+        .open()
+        .await
+        .unwrap();
     let session = begin(&one, "alice").await;
     end(&one, &session).await;
     assert_eq!(pull_all(&two, None).await.0, []);

@@ -89,7 +89,10 @@ async fn what_is_not_redis_is_told() {
 
 #[tokio::test]
 async fn wrong_credentials_are_told_and_not_shown() {
-    let (_, host) = support::redis().rsplit_once('@').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    let (_, host) = support::redis()
+        .rsplit_once('@')
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .unwrap();
     for (url, user) in [
         (format!("redis://:sesame@{host}"), "default"),
         (format!("redis://{host}"), "default"),
@@ -163,9 +166,17 @@ async fn a_replica_is_refused() {
     let primary = Redis::start(&directory, Durability::None).unwrap();
     let replica = primary.replica(&directory, Durability::None).unwrap();
     let error = refused(replica.url()).await;
-    assert_error!(error, OpenError::Replica { .. }, "the address of the primary");
+    assert_error!(
+        error,
+        OpenError::Replica { .. },
+        "the address of the primary"
+    );
     let error = RedisLog::connect(replica.url()).await.unwrap_err();
-    assert_error!(error, OpenError::Replica { .. }, "the address of the primary");
+    assert_error!(
+        error,
+        OpenError::Replica { .. },
+        "the address of the primary"
+    );
 }
 
 #[tokio::test]
@@ -185,7 +196,8 @@ async fn one_node_of_a_cluster_that_evicts_is_found() {
     let directory = directory();
     let cluster = RedisCluster::start(&directory, Durability::None, 0).unwrap();
     let last = cluster.nodes().last().unwrap();
-    last.ask(&["config", "set", "maxmemory-policy", "allkeys-lfu"]).unwrap();
+    last.ask(&["config", "set", "maxmemory-policy", "allkeys-lfu"])
+        .unwrap();
     let error = refused(cluster.url()).await;
     let says = format!("127.0.0.1:{} removes keys", last.port());
     assert_error!(error, OpenError::Evicting { .. }, &says);
@@ -198,7 +210,9 @@ async fn a_cluster_without_all_of_its_slots_is_refused() {
     let redis = Redis::with_settings(&directory, Durability::None, &alone).unwrap();
     let error = refused(redis.url()).await;
     assert_error!(error, OpenError::ClusterDown { .. }, "CLUSTER INFO");
-    redis.ask(&["cluster", "addslotsrange", "0", "16382"]).unwrap();
+    redis
+        .ask(&["cluster", "addslotsrange", "0", "16382"])
+        .unwrap();
     let error = refused(redis.url()).await;
     assert_error!(error, OpenError::ClusterDown { .. }, "CLUSTER INFO");
 }
@@ -226,7 +240,11 @@ async fn databases_of_a_single_server_are_kept_apart() {
 async fn several_servers_that_are_no_cluster_are_refused() {
     let redis = support::redis();
     let error = refused(format!("{redis},{redis}")).await;
-    assert_error!(error, OpenError::NotACluster { .. }, "is not part of a cluster");
+    assert_error!(
+        error,
+        OpenError::NotACluster { .. },
+        "is not part of a cluster"
+    );
 }
 
 #[tokio::test]
@@ -237,7 +255,10 @@ async fn one_node_that_answers_is_enough_to_find_a_cluster() {
     held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let (before, _) = last.rsplit_once('@').unwrap();
     let nobody = format!("{before}@{}", held.local_addr().unwrap());
-    let store = support::at(format!("{nobody}, {last}")).open().await.unwrap();
+    let store = support::at(format!("{nobody}, {last}"))
+        .open()
+        .await
+        .unwrap();
     for number in 0..40 {
         begin(&store, &format!("user {number}")).await;
     }
@@ -245,7 +266,12 @@ async fn one_node_that_answers_is_enough_to_find_a_cluster() {
 
 #[tokio::test]
 async fn what_is_no_url_or_no_namespace_is_refused() {
-    for url in ["mysql://root:hunter2@localhost/db", "", "localhost:6379", "redis://x,http://y"] {
+    for url in [
+        "mysql://root:hunter2@localhost/db",
+        "",
+        "localhost:6379",
+        "redis://x,http://y",
+    ] {
         let error = RedisStore::connect(url).await.unwrap_err();
         assert!(!format!("{error:?}").contains("hunter2"));
         assert_error!(error, OpenError::Url, "redis://");
@@ -271,7 +297,11 @@ async fn another_layout_is_refused() {
         let (url, key) = keys.last().unwrap();
         let _: i64 = ask(url, &["HSET", key, "version", "7"]).await.unwrap();
         let says = "has version 7 of the layout, and this release knows version 1";
-        assert_error!(open().await.unwrap_err(), OpenError::OtherLayout { .. }, says);
+        assert_error!(
+            open().await.unwrap_err(),
+            OpenError::OtherLayout { .. },
+            says
+        );
         let log = RedisLog::at(&urls).namespace(&namespace).open().await;
         assert_error!(log.unwrap_err(), OpenError::OtherLayout { .. }, says);
         // Nor does one who was there before go on reading.
@@ -290,7 +320,10 @@ async fn of_many_nodes_that_start_at_once_one_names_the_log() {
     let stores = stores.unwrap();
     let (_, cursor) = pull_all(stores.first().unwrap(), None).await;
     for store in &stores {
-        assert_eq!(pull_all(store, Some(&cursor)).await, (vec![], cursor.clone()));
+        assert_eq!(
+            pull_all(store, Some(&cursor)).await,
+            (vec![], cursor.clone())
+        );
     }
 }
 
@@ -320,12 +353,22 @@ async fn a_server_that_writes_nothing_to_disk_is_warned_of_once() {
         let redis = Redis::with_settings(&directory, durability, &[points]).unwrap();
         let log = Log::default();
         let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .finish();
         let logging = tracing::subscriber::set_default(subscriber);
-        support::at(redis.url()).open_timeout(PATIENCE).open().await.unwrap();
+        support::at(redis.url())
+            .open_timeout(PATIENCE)
+            .open()
+            .await
+            .unwrap();
         RedisLog::connect(redis.url()).await.unwrap();
         drop(logging);
         let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-        assert_eq!(logged.matches("appendonly yes").count(), warnings, "{logged}");
+        assert_eq!(
+            logged.matches("appendonly yes").count(),
+            warnings,
+            "{logged}"
+        );
     }
 }

@@ -272,7 +272,11 @@ async fn a_change_that_too_few_replicas_have_is_not_acknowledged() {
     let patient = support::at(primary.url()).namespace(&namespace);
     let patient = patient.replicas(1, PATIENCE).open().await.unwrap();
     let session = begin(&patient, "alice").await;
-    let session = patient.advance(advance_of(&session)).await.unwrap().unwrap();
+    let session = patient
+        .advance(advance_of(&session))
+        .await
+        .unwrap()
+        .unwrap();
     let ended = end(&patient, &session).await;
     // The replica has it by now.
     drop(primary);
@@ -303,7 +307,10 @@ async fn logging_out_works_on_a_server_that_is_full() {
     let token = token_of(&two, 1);
     let revoked = store.revoke_token(token).await.unwrap().unwrap();
     let ended = end(&store, &one).await;
-    assert_eq!(pull_all(&store, None).await.0, [vec![revoked], ended].concat());
+    assert_eq!(
+        pull_all(&store, None).await.0,
+        [vec![revoked], ended].concat()
+    );
     store.status(two.id, token.token).await.unwrap();
     clock.advance(IDLE_TTL * 2);
     assert_eq!(store.purge(Timestamp::MAX, 10).await.unwrap(), 4);
@@ -314,13 +321,18 @@ async fn what_has_expired_goes_and_what_lives_stays() {
     for urls in [support::redis(), support::cluster()] {
         let namespace = unique("grown");
         let clock = ManualClock::new();
-        let store = support::at(&urls).namespace(&namespace).clock(clock.clone());
+        let store = support::at(&urls)
+            .namespace(&namespace)
+            .clock(clock.clone());
         let store = store.open().await.unwrap();
         let mut live = Vec::new();
         for day in 0..10 {
             for number in 0..10_u8 {
                 let session = begin(&store, &format!("user {number}")).await;
-                store.revoke_token(token_of(&session, number)).await.unwrap();
+                store
+                    .revoke_token(token_of(&session, number))
+                    .await
+                    .unwrap();
                 if number == 0 {
                     live.push(session);
                 } else if number % 2 == 0 {
@@ -381,7 +393,10 @@ async fn everything_expires_by_itself_and_nothing_before_its_time() {
     for (key, _) in &before {
         let lives: i64 = ask(&support::redis(), &["PTTL", key]).await.unwrap();
         let least = ACCESS_TTL + Revocation::RETENTION_MARGIN + DAY - Duration::from_secs(60);
-        assert!(Duration::from_millis(u64::try_from(lives).unwrap()) > least, "{key}");
+        assert!(
+            Duration::from_millis(u64::try_from(lives).unwrap()) > least,
+            "{key}"
+        );
     }
     // A clock that steps ahead and back shortens nothing.
     clock.advance(DAY);

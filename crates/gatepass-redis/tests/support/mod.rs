@@ -68,7 +68,10 @@ pub(crate) async fn ask<T: FromRedisValue>(url: &str, command: &[&str]) -> redis
         panic!("a command has a name")
     };
     let mut connection = connection(url).await;
-    redis::cmd(name).arg(arguments).query_async(&mut connection).await
+    redis::cmd(name)
+        .arg(arguments)
+        .query_async(&mut connection)
+        .await
 }
 
 /// All keys of a namespace at the servers of `urls`. The store itself never looks for keys.

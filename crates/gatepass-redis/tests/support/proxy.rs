@@ -162,10 +162,11 @@ async fn serve(client: TcpStream, shared: Arc<Shared>) {
 async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, note: Option<&Shared>) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        let read = buffer.get(..read).unwrap();
         if let Some(shared) = note {
-            shared.sent.lock().unwrap().extend(&buffer[..read]);
+            shared.sent.lock().unwrap().extend(read);
         }
-        if to.write_all(&buffer[..read]).await.is_err() {
+        if to.write_all(read).await.is_err() {
             return;
         }
     }

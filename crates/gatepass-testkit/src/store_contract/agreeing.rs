@@ -273,7 +273,10 @@ impl<S: SessionStore> World<'_, S> {
                 Answer::Sessions(self.store.sessions(&subject(number)).await.unwrap())
             }
             Step::Status(number, token) => {
-                let status = self.store.status(session_id(number), token_id(number, token)).await;
+                let status = self
+                    .store
+                    .status(session_id(number), token_id(number, token))
+                    .await;
                 Answer::Other(format!("{:?}", status.unwrap()))
             }
             Step::Pull => in_order(self.pull().await),
