@@ -399,18 +399,32 @@ async fn everything_expires_by_itself_and_nothing_before_its_time() {
         );
     }
     // A clock that steps ahead and back shortens nothing.
-    clock.advance(DAY);
-    let third = begin(&store, "alice").await;
-    end(&store, &third).await;
-    clock.step_wall_back(DAY * 2);
-    let fourth = begin(&store, "alice").await;
+    clock.advance(DAY * 7);
     store.revoke_token(token_of(&session, 2)).await.unwrap();
-    end(&store, &fourth).await;
+    end(&store, &session).await;
+    clock.step_wall_back(DAY * 7);
     let after = expiries().await;
     for (key, expiry) in before {
         let (_, now) = after.iter().find(|(other, _)| *other == key).unwrap();
         assert!(*now >= expiry, "{key}");
     }
+}
+
+#[tokio::test]
+async fn a_session_whose_idle_lifetime_was_shortened_is_purged_earlier() {
+    let clock = ManualClock::new();
+    let store = support::at(support::redis()).clock(clock.clone());
+    let store = store.open().await.unwrap();
+    let session = begin(&store, "alice").await;
+    clock.advance(Duration::from_secs(1));
+    let shorter = gatepass::Advance {
+        idle_ttl: Duration::from_secs(60),
+        ..advance_of(&session)
+    };
+    let advanced = store.advance(shorter).await.unwrap().unwrap();
+    assert!(advanced.purge_at() < session.purge_at());
+    clock.advance(ACCESS_TTL + Revocation::RETENTION_MARGIN);
+    assert_eq!(store.purge(Timestamp::MAX, 10).await.unwrap(), 1);
 }
 
 #[tokio::test]
