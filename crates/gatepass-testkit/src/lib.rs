@@ -7,6 +7,7 @@
 //! * [`FaultyStore`]: a store that fails, hangs, or waits at a gate on command, so that a test decides
 //!   in which order things happen.
 //! * [`CountingStore`]: a store that counts what it is asked.
+//! * `Proxy` (feature `proxy`): a network before a real server that cuts, hangs, delays and half-closes on command.
 //!
 //! A test of an application that must answer 503, and log nobody out, while its store is down:
 //!
@@ -32,9 +33,13 @@ mod clock;
 mod counting;
 mod faulty;
 mod op;
+#[cfg(feature = "proxy")]
+mod proxy;
 pub mod scenario;
 pub mod store_contract;
 
+#[cfg(feature = "proxy")]
+pub use self::proxy::Proxy;
 pub use self::{
     clock::ManualClock,
     counting::{CountingStore, Counts},
