@@ -34,15 +34,9 @@ pub(crate) async fn begin(mut link: Link<'_>, new: NewSession) -> Result<Begun, 
     };
     let mut tx = link.begin().await?;
     let mut link = tx.link();
-    // The rows that are not there yet cannot be locked, so that two logins would not see each other.
-    let lock = Statement::new("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))::text");
     let subject = new.grant.subject().clone();
-    let lock = lock.text(format!(
-        "gatepass {} {}",
-        link.dialect().schema,
-        subject.as_str()
-    ));
-    link.rows(lock).await?;
+    // Two logins would not see each other.
+    lock_subject(&mut link, &subject).await?;
     let now = link.now().await?;
     let session = Session::begin(new, now);
     let kept = usize::try_from(max.get() - 1).unwrap_or(usize::MAX);
@@ -242,6 +236,35 @@ macro_rules! end {
 }
 
 pub(crate) async fn end(
+    link: Link<'_>,
+    target: EndTarget,
+    reason: EndReason,
+) -> Result<Vec<Revocation>, Failure> {
+    let (EndTarget::AllOf(subject) | EndTarget::AllOfBut(subject, _)) = &target else {
+        return end_now(link, target, reason).await;
+    };
+    let mut tx = link.begin().await?;
+    lock_subject(&mut tx.link(), subject).await?;
+    let ended = end_now(tx.link(), target, reason).await?;
+    tx.commit().await?;
+    Ok(ended)
+}
+
+/// Waits until no session of `subject` is being begun, and has others wait until the transaction is over.
+///
+/// Rows that are not there yet cannot be locked. A statement that ends all sessions and waits for the lock of one
+/// would otherwise spare those that were begun meanwhile, when others have seen them beside those that it ends.
+async fn lock_subject(link: &mut Link<'_>, subject: &Subject) -> Result<(), Failure> {
+    let lock = Statement::new("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))::text");
+    link.rows(lock.text(lock_name(link, subject))).await?;
+    Ok(())
+}
+
+fn lock_name(link: &Link<'_>, subject: &Subject) -> String {
+    format!("gatepass {} {}", link.dialect().schema, subject.as_str())
+}
+
+async fn end_now(
     mut link: Link<'_>,
     target: EndTarget,
     reason: EndReason,
@@ -413,13 +436,14 @@ pub(crate) async fn purge(
 }
 
 async fn insert(link: &mut Link<'_>, session: &Session) -> Result<(), Failure> {
-    // A session that was just begun has no spent, recovered or ended.
+    // A session that was just begun has no spent, recovered or ended. The lock is held until it is committed.
     let insert = Statement::new(
         "INSERT INTO @sessions (
              id, subject, client, grant_json, own_access_ttl, device_json, generation, spent,
              created_at, authenticated_at, last_seen_at, idle_expires_at, absolute_expires_at,
              access_until, purge_at
-         ) VALUES ($1, $2, $3, $4, $5, $6, $7, '{}', $8, $9, $10, $11, $12, $13, $14)",
+         ) VALUES ($1, $2, $3, $4, $5, $6, $7, '{}', $8, $9, $10, $11, $12, $13, $14)
+         RETURNING pg_advisory_xact_lock_shared(hashtextextended($15, 0))::text",
     );
     let insert = insert
         .bytes(session.id.as_bytes())
@@ -435,7 +459,8 @@ async fn insert(link: &mut Link<'_>, session: &Session) -> Result<(), Failure> {
         .int(session.idle_expires_at.unix_millis())
         .int(session.absolute_expires_at.unix_millis())
         .int(session.access_until.unix_millis())
-        .int(session.purge_at().unix_millis());
+        .int(session.purge_at().unix_millis())
+        .text(lock_name(link, session.subject()));
     link.rows(insert).await?;
     Ok(())
 }
