@@ -16,6 +16,7 @@
 pub mod application;
 pub mod conformance;
 pub mod frameworks;
+pub mod nodes;
 pub mod program;
 pub mod sockets;
 

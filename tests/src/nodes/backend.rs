@@ -1,0 +1,201 @@
+//! The stores that nodes can share.
+
+use std::{
+    env,
+    net::{SocketAddr, ToSocketAddrs},
+    num::NonZeroU32,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use gatepass::{Random, SessionStore, SystemRandom};
+use gatepass_postgres::PostgresStore;
+use gatepass_redis::RedisStore;
+use gatepass_sqlite::SqliteStore;
+use gatepass_testkit::{ManualClock, Proxy};
+use tempfile::TempDir;
+
+use super::PATIENCE;
+
+/// What the sessions are kept in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// One file, opened by each node.
+    Sqlite,
+    /// PostgreSQL.
+    Postgres,
+    /// PostgreSQL behind a proxy that pools transactions.
+    PgBouncer,
+    /// A single Redis.
+    Redis,
+    /// Three masters, between which the sessions are divided. No proxy can stand before them: they tell clients of
+    /// each other.
+    RedisCluster,
+}
+
+/// Sessions of one test alone: a file, a schema or a name space, to be opened by each of its nodes.
+#[expect(missing_debug_implementations, reason = "a URL has a password in it")]
+pub struct Site {
+    backend: Backend,
+    url: String,
+    name: String,
+    clock: Option<ManualClock>,
+    timeout: Duration,
+    directory: Option<TempDir>,
+}
+
+/// Where the server is that this environment variable names.
+#[must_use]
+pub fn server(variable: &str) -> String {
+    env::var(variable).unwrap_or_else(|_| {
+        panic!(
+            "{variable} is not set: run `cargo xtask test`, or run `cargo xtask servers` in another \
+             terminal and set what it prints"
+        )
+    })
+}
+
+impl Backend {
+    /// A place in the server that all tests share.
+    #[must_use]
+    pub fn site(self) -> Site {
+        match self {
+            Self::Sqlite => Site {
+                directory: Some(TempDir::new().unwrap()),
+                ..Site::at(self, String::new())
+            },
+            Self::Postgres => Site::at(self, server("GATEPASS_TEST_POSTGRES")),
+            Self::PgBouncer => Site::at(self, server("GATEPASS_TEST_PGBOUNCER")),
+            Self::Redis => Site::at(self, server("GATEPASS_TEST_REDIS")),
+            Self::RedisCluster => Site::at(self, server("GATEPASS_TEST_REDIS_CLUSTER")),
+        }
+    }
+}
+
+impl Site {
+    /// A place in the server at `url`.
+    #[must_use]
+    pub fn at(backend: Backend, url: String) -> Self {
+        let mut random = [0; 8];
+        SystemRandom.fill(&mut random).unwrap();
+        Self {
+            backend,
+            url,
+            name: format!("nodes_{:016x}", u64::from_be_bytes(random)),
+            clock: None,
+            timeout: PATIENCE,
+            directory: None,
+        }
+    }
+
+    /// Takes the time from `clock`, in all nodes. Default: the store's own.
+    #[must_use]
+    pub fn clock(mut self, clock: &ManualClock) -> Self {
+        self.clock = Some(clock.clone());
+        self
+    }
+
+    /// Has the stores give up after this long. Default: as long as a busy machine may take.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// What it is in.
+    #[must_use]
+    pub fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    /// Where it is, but for a file.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The name of its schema or name space.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The file that it is.
+    #[must_use]
+    pub fn file(&self) -> PathBuf {
+        let directory = self.directory.as_ref().unwrap();
+        directory.path().join("sessions.db")
+    }
+
+    /// Where a proxy must stand before.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        address_of(&self.url)
+    }
+
+    /// Opens it with connections of its own.
+    pub async fn open(&self, through: Option<&Proxy>) -> Arc<dyn SessionStore> {
+        self.try_open(through).await.unwrap()
+    }
+
+    /// Opens it as soon as servers that are just starting let it, and panics if they do not in time.
+    pub async fn reopen(&self, patience: Duration) -> Arc<dyn SessionStore> {
+        let begun = Instant::now();
+        loop {
+            match self.try_open(None).await {
+                Ok(store) => return store,
+                Err(error) => assert!(begun.elapsed() < patience, "{error:#}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn try_open(&self, through: Option<&Proxy>) -> anyhow::Result<Arc<dyn SessionStore>> {
+        let url = match through {
+            Some(proxy) => self
+                .url
+                .replace(&self.address().to_string(), &proxy.address().to_string()),
+            None => self.url.clone(),
+        };
+        Ok(match self.backend {
+            Backend::Sqlite => {
+                let mut builder = SqliteStore::builder(self.file());
+                if let Some(clock) = &self.clock {
+                    builder = builder.clock(clock.clone());
+                }
+                Arc::new(builder.busy_timeout(self.timeout).open()?)
+            }
+            Backend::Postgres | Backend::PgBouncer => {
+                let mut builder = PostgresStore::at(url)
+                    .schema(&self.name)
+                    .max_connections(NonZeroU32::new(8).unwrap())
+                    .open_timeout(PATIENCE)
+                    .timeout(self.timeout);
+                if let Some(clock) = &self.clock {
+                    builder = builder.clock(clock.clone());
+                }
+                Arc::new(builder.open().await?)
+            }
+            Backend::Redis | Backend::RedisCluster => {
+                let mut builder = RedisStore::at(url)
+                    .namespace(&self.name)
+                    .open_timeout(PATIENCE)
+                    .timeout(self.timeout);
+                if let Some(clock) = &self.clock {
+                    builder = builder.clock(clock.clone());
+                }
+                Arc::new(builder.open().await?)
+            }
+        })
+    }
+}
+
+/// The address in a URL.
+fn address_of(url: &str) -> SocketAddr {
+    let (_, rest) = url.split_once("://").unwrap();
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    let address = rest.split(['/', '?']).next().unwrap();
+    let mut addresses = address.to_socket_addrs().unwrap();
+    addresses.next().unwrap()
+}

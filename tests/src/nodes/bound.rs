@@ -1,0 +1,264 @@
+//! How long after its end a session is still honoured elsewhere.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use gatepass::{Error, Issued, Refusal};
+use gatepass_testkit::{Fault, FaultyStore, Op};
+use tokio::task::JoinSet;
+
+use super::{Node, Site, Timing};
+
+/// What there is to be measured, over how many nodes and under which load.
+#[derive(Clone, Copy, Debug)]
+pub struct Measurement {
+    /// How many nodes there are.
+    pub nodes: usize,
+    /// How many sessions are ended, in turn on each node.
+    pub revocations: usize,
+    /// How long is waited between two of them.
+    pub pause: Duration,
+    /// How many clients do nothing but refresh.
+    pub clients: usize,
+    /// Whether the store may tell nodes that there is more. Otherwise they find out by looking.
+    pub push: bool,
+    /// The bound, and how often nodes look.
+    pub timing: Timing,
+}
+
+/// What was seen.
+#[derive(Debug, Default)]
+pub struct Bound {
+    /// How long after the end had returned each other node was still honouring a token, each once for each revocation.
+    pub delays: Delays,
+    /// What must not be: verifications that began later than the bound, or than the return on the same node, and
+    /// honoured the token.
+    pub violations: Vec<String>,
+    /// How many verifications there were.
+    pub verifications: u64,
+    /// How many of them were answered 503.
+    pub unavailable: u64,
+    /// How many refreshes there were meanwhile.
+    pub refreshes: u64,
+}
+
+/// Durations, in order.
+#[derive(Debug, Default)]
+pub struct Delays(Vec<Duration>);
+
+impl Delays {
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The one below which so many of a hundred are.
+    #[must_use]
+    pub fn percentile(&self, percent: usize) -> Duration {
+        let last = self.0.len().saturating_sub(1);
+        self.0
+            .get(last * percent / 100)
+            .copied()
+            .unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [median, late, last] = [50, 99, 100].map(|percent| {
+            let micros = self.delays.percentile(percent).as_micros();
+            format!("{}.{} ms", micros / 1000, micros % 1000 / 100)
+        });
+        write!(
+            f,
+            "{} delays: p50 {median}, p99 {late}, max {last}; {} verifications ({} answered 503), {} refreshes",
+            self.delays.count(),
+            self.verifications,
+            self.unavailable,
+            self.refreshes
+        )
+    }
+}
+
+/// A session that was ended, as one node knows it.
+struct Ended {
+    issued: Arc<Issued>,
+    returned: Instant,
+    /// From when on the node must not honour it.
+    bound: Instant,
+    elsewhere: bool,
+}
+
+/// The node's part of what was seen.
+#[derive(Default)]
+struct Seen {
+    delays: Vec<Duration>,
+    violations: Vec<String>,
+    verifications: u64,
+    unavailable: u64,
+}
+
+/// Ends sessions in turn on each node while all are busy, and watches how long the others honour their tokens.
+pub async fn measure(site: &Site, asked: Measurement) -> Bound {
+    let mut nodes = Vec::new();
+    for _ in 0..asked.nodes {
+        let store = FaultyStore::new(site.open(None).await);
+        if !asked.push {
+            store.handle().inject(Op::Changed, Fault::Hang);
+        }
+        nodes.push(Arc::new(
+            Node::over(Arc::new(store), None, asked.timing).await,
+        ));
+    }
+    let sessions = log_in(&nodes, asked.revocations).await;
+
+    let done = Arc::new(AtomicBool::new(false));
+    let refreshes = Arc::new(AtomicU64::new(0));
+    let mut load = JoinSet::new();
+    for client in 0..asked.clients {
+        let node = Arc::clone(&nodes[client % nodes.len()]);
+        load.spawn(refresh_until(
+            Arc::clone(&done),
+            node,
+            Arc::clone(&refreshes),
+        ));
+    }
+    let queues: Vec<Arc<Mutex<VecDeque<Ended>>>> = nodes.iter().map(|_| Arc::default()).collect();
+    let mut watching = JoinSet::new();
+    for (node, queue) in nodes.iter().zip(&queues) {
+        let (node, queue) = (Arc::clone(node), Arc::clone(queue));
+        watching.spawn(watch(node, queue, Arc::clone(&done)));
+    }
+
+    let mut pace = tokio::time::interval(asked.pause);
+    for (number, issued) in sessions.iter().enumerate() {
+        pace.tick().await;
+        let own = number % nodes.len();
+        let ended = nodes[own].authority.end_session(issued.session_id).await;
+        ended.unwrap();
+        let returned = Instant::now();
+        for (node, queue) in queues.iter().enumerate() {
+            let elsewhere = node != own;
+            let bound = match elsewhere {
+                true => returned + asked.timing.max_staleness,
+                false => returned,
+            };
+            queue.lock().unwrap().push_back(Ended {
+                issued: Arc::clone(issued),
+                returned,
+                bound,
+                elsewhere,
+            });
+        }
+    }
+    done.store(true, Ordering::Relaxed);
+    load.join_all().await;
+    let mut bound = Bound::default();
+    for seen in watching.join_all().await {
+        bound.delays.0.extend(seen.delays);
+        bound.violations.extend(seen.violations);
+        bound.verifications += seen.verifications;
+        bound.unavailable += seen.unavailable;
+    }
+    bound.delays.0.sort_unstable();
+    bound.refreshes = refreshes.load(Ordering::Relaxed);
+    bound
+}
+
+async fn log_in(nodes: &[Arc<Node>], number: usize) -> Vec<Arc<Issued>> {
+    let mut logins = JoinSet::new();
+    for node in nodes {
+        let (node, share) = (Arc::clone(node), number.div_ceil(nodes.len()));
+        logins.spawn(async move {
+            let mut sessions = Vec::new();
+            for number in 0..share {
+                let issued = node.login(&format!("user {number}")).await;
+                sessions.push(Arc::new(issued.unwrap()));
+            }
+            sessions
+        });
+    }
+    let mut sessions = logins.join_all().await.concat();
+    sessions.truncate(number);
+    sessions
+}
+
+async fn refresh_until(done: Arc<AtomicBool>, node: Arc<Node>, refreshes: Arc<AtomicU64>) {
+    let mut issued = node.login("busy").await.unwrap();
+    while !done.load(Ordering::Relaxed) {
+        // Too much load for the store is no matter of the bound: the same token is presented again.
+        if let Ok(next) = node.refresh(&issued).await {
+            issued = next;
+            refreshes.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Verifies the tokens of all that has ended, again and again, until the node knows of each.
+async fn watch(node: Arc<Node>, queue: Arc<Mutex<VecDeque<Ended>>>, done: Arc<AtomicBool>) -> Seen {
+    let mut seen = Seen::default();
+    let (mut open, mut known) = (VecDeque::new(), Vec::new());
+    loop {
+        // First, since nothing comes after it.
+        let last = done.load(Ordering::Relaxed);
+        open.append(&mut queue.lock().unwrap());
+        for _ in 0..open.len() {
+            let Some(ended) = open.pop_front() else { break };
+            match verify(&node, &ended, &mut seen).await {
+                Some(delay) => {
+                    if ended.elsewhere {
+                        seen.delays.push(delay);
+                    }
+                    known.push(ended);
+                }
+                None => open.push_back(ended),
+            }
+        }
+        if last && open.is_empty() {
+            break;
+        }
+        // Not faster than a machine that has other nodes to serve.
+        tokio::time::sleep(Duration::from_micros(500)).await;
+    }
+    // What a node knows it does not forget.
+    for ended in &known {
+        if verify(&node, ended, &mut seen).await.is_none() {
+            let violation = format!("forgotten: {}", ended.issued.session_id);
+            seen.violations.push(violation);
+        }
+    }
+    seen
+}
+
+/// For how long the token of an ended session had been honoured, if it is no longer.
+async fn verify(node: &Node, ended: &Ended, seen: &mut Seen) -> Option<Duration> {
+    let began = Instant::now();
+    let verified = node.verify(&ended.issued).await;
+    seen.verifications += 1;
+    match verified {
+        Err(Error::Refused(Refusal::Revoked)) => {
+            return Some(began.saturating_duration_since(ended.returned));
+        }
+        Ok(_) if began >= ended.bound => {
+            let late = began - ended.bound;
+            let place = if ended.elsewhere { "elsewhere" } else { "here" };
+            let session = ended.issued.session_id;
+            let violation = format!("{session}: honoured {place} {late:?} after the bound");
+            seen.violations.push(violation);
+            // Nobody waits for it any more.
+            return Some(began.saturating_duration_since(ended.returned));
+        }
+        Ok(_) => {}
+        Err(Error::Store(_)) => seen.unavailable += 1,
+        Err(error) => seen.violations.push(format!("{error:?}")),
+    }
+    None
+}
