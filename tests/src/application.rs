@@ -54,7 +54,7 @@ impl Application {
             .unwrap();
         let users =
             USERS.map(|(name, password, scope)| NewUser::new(name, password, scope).unwrap());
-        app.users.replace_all(&users).unwrap();
+        app.users.replace_all(users.into()).await.unwrap();
         Self {
             app,
             clock,

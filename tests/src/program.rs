@@ -11,7 +11,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use example_app::{StoreLocation, Users};
+use example_app::{Database, Users};
 use gatepass::SystemClock;
 use gatepass_testkit::{
     ManualClock,
@@ -100,8 +100,8 @@ impl World for Program {
     }
 
     async fn change_user(&self, name: &str, change: UserChange) {
-        let store = StoreLocation::Sqlite(self.directory.path().join(STORE));
-        let users = Users::open(&store, SystemClock).unwrap();
+        let database = Database::Sqlite(self.directory.path().join(STORE));
+        let users = Users::open(&database, SystemClock).await.unwrap();
         change_user(&users, name, change).await;
     }
 

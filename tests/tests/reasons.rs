@@ -60,7 +60,7 @@ impl Service {
         let app = app.await.unwrap();
         let users =
             USERS.map(|(name, password, scope)| NewUser::new(name, password, scope).unwrap());
-        app.users.replace_all(&users).unwrap();
+        app.users.replace_all(users.into()).await.unwrap();
 
         let unguarded = async |_: Auth| "this handler must never run";
         let router = example_axum::router(&app).route("/unguarded", get(unguarded));

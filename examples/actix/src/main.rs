@@ -11,7 +11,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> anyhow::Result<()> {
     let (mut app, listener) = example_app::start().await?;
-    app.announce(listener.local_addr()?)?;
+    app.announce(listener.local_addr()?);
     let server = HttpServer::new(move || example_actix::application(&app))
         .listen(listener)?
         .disable_signals()

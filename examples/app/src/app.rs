@@ -9,12 +9,11 @@ use std::{
 
 use anyhow::{Context, ensure};
 use gatepass::{
-    Algorithm, Authority, Clock, KeySet, MasterSecret, MemoryStore, ReusePolicy, SessionStore,
-    SigningKey, Transport, wire::Endpoints,
+    Algorithm, Authority, Clock, KeySet, MasterSecret, ReusePolicy, SessionStore, SigningKey,
+    SystemClock, Transport, wire::Endpoints,
 };
-use gatepass_sqlite::SqliteStore;
 
-use crate::{MasterSecretFile, Settings, StoreLocation, Users, pages, secrets, users::NewUser};
+use crate::{MasterSecretFile, Settings, Users, pages, secrets, store, users::NewUser};
 
 /// The application: all that a framework's routes need. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -29,6 +28,7 @@ pub struct App {
     /// Origins besides its own whose pages may use its cookies, and need CORS for it.
     pub trusted_origins: Vec<String>,
     transport: Transport,
+    demo_names: Arc<[String]>,
     page: Arc<str>,
     openapi: Arc<str>,
 }
@@ -41,24 +41,22 @@ impl App {
     /// What is wrong with the settings or the files that they name, and what to do.
     pub async fn start(settings: &Settings) -> anyhow::Result<Self> {
         check_demo(settings)?;
-        let clock = clock()?;
-        let store: Arc<dyn SessionStore> = match &settings.store {
-            StoreLocation::Sqlite(path) => {
-                Arc::new(SqliteStore::builder(path).clock(clock.clone()).open()?)
-            }
-            StoreLocation::Memory => Arc::new(MemoryStore::with_clock(clock.clone())),
-        };
+        check_secret(settings)?;
+        let clock = given_clock()?;
+        let store = store::open(&settings.store, clock.as_ref()).await?;
         let secret = match (&settings.secret_file, settings.store.directory()) {
             (Some(path), _) => secrets::master(path)?,
             (None, Some(directory)) => MasterSecretFile::beside(directory).read_or_make()?,
             // Without sessions that outlive the process there is nothing to keep a secret for.
             (None, None) => MasterSecret::generate()?,
         };
-        Self::with_store(settings, secret, store, clock).await
+        match clock {
+            Some(clock) => Self::with_store(settings, secret, store, clock).await,
+            None => Self::with_store(settings, secret, store, SystemClock).await,
+        }
     }
 
-    /// Starts with a master secret, a store and a clock of the caller's. The users are where
-    /// `settings.store` says.
+    /// Starts with a master secret, a store and a clock of the caller's. The users are where the settings say.
     ///
     /// # Errors
     ///
@@ -71,7 +69,7 @@ impl App {
     ) -> anyhow::Result<Self> {
         check_demo(settings)?;
         let keys = keys(settings, &secret)?;
-        let users = Users::open(&settings.store, clock.clone())?;
+        let users = Users::open(&settings.users_in(), clock.clone()).await?;
         let configured = settings.users.as_deref().map(NewUser::read).transpose()?;
         let reuse = ReusePolicy {
             overlap: settings.overlap,
@@ -99,11 +97,13 @@ impl App {
         let endpoints = endpoints(settings, &authority)?;
         // Last, so that a start that fails has changed nothing.
         match configured {
-            Some(configured) => users.replace_all(&configured)?,
-            None => users.add_demo_users()?,
+            Some(configured) => users.replace_all(configured).await?,
+            None => users.add_demo_users().await?,
         }
-        let page = pages::home(settings.listen, &users.demo_names()?, settings.transport);
+        let demo_names = users.demo_names().await?;
+        let page = pages::home(settings.listen, &demo_names, settings.transport);
         Ok(Self {
+            demo_names: demo_names.into(),
             trusted_origins: settings.trusted_origins.clone(),
             transport: settings.transport,
             page: page.into(),
@@ -116,30 +116,19 @@ impl App {
 
     /// Tells the terminal that the application listens on `address`, who the demo users are, and
     /// lines of shell to try it with.
-    ///
-    /// # Errors
-    ///
-    /// That the users cannot be read.
-    pub fn announce(&mut self, address: SocketAddr) -> anyhow::Result<()> {
-        let demo = self.users.demo_names()?;
-        self.page = pages::home(address, &demo, self.transport).into();
-        let banner = pages::banner(address, &demo, self.transport);
+    pub fn announce(&mut self, address: SocketAddr) {
+        self.page = pages::home(address, &self.demo_names, self.transport).into();
+        let banner = pages::banner(address, &self.demo_names, self.transport);
         // Nobody may be listening at the other end; the service runs all the same.
         let _ = writeln!(io::stdout(), "{banner}");
-        Ok(())
     }
 
     /// Tells the terminal the same as [`announce`](Self::announce), with lines of shell of the caller's, which
     /// have `{address}`, `{name}` and `{password}` filled in: where the routes are others than those of most examples.
-    ///
-    /// # Errors
-    ///
-    /// That the users cannot be read.
-    pub fn announce_with(&self, address: SocketAddr, lines: &str) -> anyhow::Result<()> {
-        let banner = pages::banner_with(address, &self.users.demo_names()?, lines);
+    pub fn announce_with(&self, address: SocketAddr, lines: &str) {
+        let banner = pages::banner_with(address, &self.demo_names, lines);
         // As above.
         let _ = writeln!(io::stdout(), "{banner}");
-        Ok(())
     }
 
     /// The page for browsers, in HTML.
@@ -156,13 +145,14 @@ impl App {
     }
 }
 
+/// A clock that is not that of wherever it is asked.
 #[cfg(not(feature = "clock-file"))]
-fn clock() -> anyhow::Result<impl Clock + Clone> {
-    Ok(gatepass::SystemClock)
+fn given_clock() -> anyhow::Result<Option<SystemClock>> {
+    Ok(None)
 }
 
 #[cfg(feature = "clock-file")]
-fn clock() -> anyhow::Result<impl Clock + Clone> {
+fn given_clock() -> anyhow::Result<Option<crate::clock_file::ClockFile>> {
     crate::clock_file::ClockFile::from_env()
 }
 
@@ -193,6 +183,16 @@ fn check_demo(settings: &Settings) -> anyhow::Result<()> {
         !settings.insecure_localhost_cookies || settings.listen.ip().is_loopback(),
         "--insecure-localhost-cookies is for development on this machine, and {} is not on it",
         settings.listen
+    );
+    Ok(())
+}
+
+/// A secret that each node made for itself would have each refuse what the others have issued.
+fn check_secret(settings: &Settings) -> anyhow::Result<()> {
+    ensure!(
+        settings.secret_file.is_some() || !settings.store.is_shared(),
+        "nodes that share a server need the same master secret: name its file with --secret-file, a \
+         copy of which each node has; make one with: (umask 077; openssl rand -hex 64 > gatepass.secret)"
     );
     Ok(())
 }
@@ -238,13 +238,27 @@ mod tests {
     use std::{fs, time::Duration};
 
     use clap::Parser;
-    use gatepass::{Authenticator, Credentials, Device, Error, Issued, Refusal, Reread, Scopes};
+    use gatepass::{
+        Authenticator, Credentials, Demand, Device, Error, Issued, MemoryStore, Refusal, Reread,
+        Scopes,
+    };
     use gatepass_testkit::ManualClock;
 
     use super::*;
+    use crate::{Database, StoreLocation};
+
+    fn sqlite(path: PathBuf) -> StoreLocation {
+        StoreLocation::Database(Database::Sqlite(path))
+    }
 
     fn settings(args: &[&str]) -> Settings {
-        Settings::parse_from(["example", "--store", "memory:"].iter().chain(args))
+        let elsewhere = args.contains(&"--store");
+        let memory: &[&str] = if elsewhere {
+            &[]
+        } else {
+            &["--store", "memory"]
+        };
+        Settings::parse_from(["example"].iter().chain(memory).chain(args))
     }
 
     async fn app() -> (App, ManualClock) {
@@ -295,7 +309,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let database = directory.path().join("app.db");
         let mut settings = settings(&[]);
-        settings.store = StoreLocation::Sqlite(database);
+        settings.store = sqlite(database);
         let issued = log_in(&App::start(&settings).await.unwrap()).await.unwrap();
 
         let again = App::start(&settings).await.unwrap();
@@ -317,7 +331,7 @@ mod tests {
 
         let directory = tempfile::tempdir().unwrap();
         let mut settings = settings(&[]);
-        settings.store = StoreLocation::Sqlite(directory.path().join("app.db"));
+        settings.store = sqlite(directory.path().join("app.db"));
         let _app = App::start(&settings).await.unwrap();
         for file in fs::read_dir(directory.path()).unwrap() {
             let file = file.unwrap();
@@ -331,7 +345,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("users.json");
         let mut settings = settings(&[]);
-        settings.store = StoreLocation::Sqlite(directory.path().join("app.db"));
+        settings.store = sqlite(directory.path().join("app.db"));
         settings.users = Some(file.clone());
         for (present, absent) in [("carol", "dave"), ("dave", "carol")] {
             let users = format!(r#"[{{"username":"{present}","password":"p","scope":"profile"}}]"#);
@@ -368,6 +382,22 @@ mod tests {
             (&["--key", &path("short")], "openssl genpkey"),
             (&["--access-ttl", "100d"], "idle lifetime"),
             (&["--issuer", ""], "issuer"),
+            (
+                &["--store", "postgres://u:hunter2@127.0.0.1:1/d"],
+                "cannot reach PostgreSQL at 127.0.0.1:1/d",
+            ),
+            (
+                &["--store", "postgres://u:hunter2@nowhere:port/d"],
+                "not a URL of PostgreSQL",
+            ),
+            (
+                &["--user-store", "postgres://u:hunter2@127.0.0.1:1/d"],
+                "cannot reach the users' database at 127.0.0.1:1",
+            ),
+            (
+                &["--user-store", "postgres://u:hunter2@nowhere:port/d"],
+                "the users' database must be such as",
+            ),
         ] {
             let error = start(args).await;
             assert!(error.contains(said), "{args:?}: {error}");
@@ -378,7 +408,7 @@ mod tests {
             ("missing/app.db", "directory that exists"),
         ] {
             let mut settings = settings(&[]);
-            settings.store = StoreLocation::Sqlite(directory.path().join(Path::new(database)));
+            settings.store = sqlite(directory.path().join(Path::new(database)));
             let error = format!("{:#}", App::start(&settings).await.unwrap_err());
             assert!(error.contains(said), "{error}");
         }
@@ -443,19 +473,13 @@ mod tests {
         let store = Arc::new(MemoryStore::new());
         let secret = MasterSecret::generate().unwrap();
         let start = async |args: &[&str]| {
-            App::with_store(
-                &settings(args),
-                secret.clone(),
-                store.clone(),
-                gatepass::SystemClock,
-            )
-            .await
+            App::with_store(&settings(args), secret.clone(), store.clone(), SystemClock).await
         };
         let before = start(&["--key", &old]).await.unwrap();
         let token = log_in(&before).await.unwrap().access_token;
 
         let after = start(&["--key", &new, "--key", &old]).await.unwrap();
-        let demand = gatepass::Demand::new();
+        let demand = Demand::new();
         after
             .authority
             .verifier()

@@ -11,11 +11,11 @@ use std::{
     time::Duration,
 };
 
-use gatepass::{Clock, SystemClock, Timestamp};
+use gatepass::{Clock, Timestamp};
 
-/// The time in the file that `EXAMPLE_CLOCK_FILE` names, in milliseconds since 1970; the machine's where it names none.
+/// The time in a file, in milliseconds since 1970.
 #[derive(Clone, Debug)]
-pub(crate) struct ClockFile(Option<Arc<File>>);
+pub(crate) struct ClockFile(Arc<File>);
 
 #[derive(Debug)]
 struct File {
@@ -25,13 +25,14 @@ struct File {
 }
 
 impl ClockFile {
-    pub(crate) fn from_env() -> anyhow::Result<Self> {
+    /// That in the file that `EXAMPLE_CLOCK_FILE` names, if it names one.
+    pub(crate) fn from_env() -> anyhow::Result<Option<Self>> {
         let Some(path) = std::env::var_os("EXAMPLE_CLOCK_FILE") else {
-            return Ok(Self(None));
+            return Ok(None);
         };
         let first = fs::read_to_string(&path)?.parse()?;
         std::thread::spawn(end_with_stdin);
-        Ok(Self(Some(Arc::new(File {
+        Ok(Some(Self(Arc::new(File {
             path: path.into(),
             first,
             latest: AtomicI64::new(first),
@@ -57,20 +58,12 @@ impl File {
 
 impl Clock for ClockFile {
     fn now(&self) -> Timestamp {
-        match &self.0 {
-            Some(file) => Timestamp::from_unix_millis(file.now()),
-            None => SystemClock.now(),
-        }
+        Timestamp::from_unix_millis(self.0.now())
     }
 
     fn monotonic(&self) -> Duration {
-        match &self.0 {
-            // Never at its beginning, so that durations can be taken off it.
-            Some(file) => {
-                let passed = u64::try_from(file.now() - file.first).unwrap_or(0);
-                Duration::from_hours(1) + Duration::from_millis(passed)
-            }
-            None => SystemClock.monotonic(),
-        }
+        let passed = u64::try_from(self.0.now() - self.0.first).unwrap_or(0);
+        // Never at its beginning, so that durations can be taken off it.
+        Duration::from_hours(1) + Duration::from_millis(passed)
     }
 }

@@ -8,19 +8,24 @@ mod app;
 mod attempts;
 #[cfg(feature = "clock-file")]
 mod clock_file;
+mod location;
 mod pages;
 mod secrets;
 mod settings;
 mod start;
+mod store;
+#[cfg(test)]
+mod testing;
 #[cfg(feature = "tower")]
 pub mod tower;
 mod users;
 
 pub use self::{
     app::App,
+    location::{Database, StoreLocation, Unechoed, Url},
     pages::{maybe, me},
     secrets::MasterSecretFile,
-    settings::{ClientSetting, Settings, StoreLocation},
+    settings::{ClientSetting, Settings},
     start::{drained, exit_code, shutdown, start},
     users::{NewUser, Users},
 };

@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     fmt, io,
     net::{SocketAddr, TcpListener},
-    path::{Path, PathBuf},
+    path::PathBuf,
     str::FromStr,
     time::Duration,
 };
@@ -12,6 +12,8 @@ use std::{
 use anyhow::Context;
 use clap::Parser;
 use gatepass::{ClientId, Transport, wire::Client};
+
+use crate::location::{Database, StoreLocation};
 
 /// The example application of gatepass: login sessions that can be revoked.
 ///
@@ -23,7 +25,7 @@ pub struct Settings {
     #[arg(long, env = "GATEPASS_LISTEN", default_value = "127.0.0.1:3000")]
     pub listen: SocketAddr,
 
-    /// Where sessions and users are kept: sqlite:FILE, or `memory`, to forget them at the end
+    /// Where sessions are kept: sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE, or `memory`, to forget them at the end. Nodes that share a server must share --secret-file and --issuer, too
     // Not shown by --help: the address of a database may hold its password.
     #[arg(
         long,
@@ -33,7 +35,12 @@ pub struct Settings {
     )]
     pub store: StoreLocation,
 
-    /// The file of the master secret. Default: one that is made at the first start beside the database
+    /// Where users are kept, in the same notation. Default: in the same database as the sessions
+    // As above.
+    #[arg(long, env = "GATEPASS_USER_STORE", hide_env_values = true)]
+    pub user_store: Option<Database>,
+
+    /// The file of the master secret. Default: one that is made at the first start beside the SQLite file; for a server that nodes share there is none
     #[arg(long, env = "GATEPASS_SECRET_FILE", value_name = "FILE")]
     pub secret_file: Option<PathBuf>,
 
@@ -121,6 +128,14 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Where the users are kept.
+    #[must_use]
+    pub fn users_in(&self) -> Database {
+        self.user_store
+            .clone()
+            .unwrap_or_else(|| self.store.users())
+    }
+
     /// Listens on the configured address, without blocking as async runtimes want it.
     ///
     /// # Errors
@@ -138,44 +153,6 @@ impl Settings {
                 self.listen
             )
         })
-    }
-}
-
-/// Where sessions and users are kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StoreLocation {
-    /// In one SQLite file.
-    Sqlite(PathBuf),
-    /// Nowhere: they end with the process.
-    Memory,
-}
-
-impl StoreLocation {
-    /// The directory that belongs to the store, if it has one.
-    pub(crate) fn directory(&self) -> Option<&Path> {
-        let Self::Sqlite(path) = self else {
-            return None;
-        };
-        // The parent of a bare file name is the empty path, which no file system call takes.
-        let parent = path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty());
-        Some(parent.unwrap_or(Path::new(".")))
-    }
-}
-
-impl FromStr for StoreLocation {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once(':') {
-            Some(("sqlite", "")) => Err("sqlite: needs a file, as in sqlite:gatepass.db".into()),
-            Some(("sqlite", path)) => Ok(Self::Sqlite(path.into())),
-            Some(("memory", "")) => Ok(Self::Memory),
-            None if text == "memory" => Ok(Self::Memory),
-            _ => Err("the known stores are sqlite:FILE and memory".into()),
-        }
     }
 }
 
@@ -242,7 +219,9 @@ mod tests {
     #[test]
     fn the_defaults_are_a_configuration() {
         let settings = parse(&[]).unwrap();
-        assert_eq!(settings.store, StoreLocation::Sqlite("gatepass.db".into()));
+        let file = Database::Sqlite("gatepass.db".into());
+        assert_eq!(settings.users_in(), file);
+        assert_eq!(settings.store, StoreLocation::Database(file));
         assert_eq!(settings.access_ttl, Duration::from_secs(900));
         assert!(settings.listen.ip().is_loopback());
     }
@@ -252,15 +231,13 @@ mod tests {
         for (args, said) in [
             (&["--port", "1"][..], "unexpected argument '--port'"),
             (&["--listen", "localhost"], "--listen"),
-            (
-                &["--store", "mysql://db"],
-                "known stores are sqlite:FILE and memory",
-            ),
-            (
-                &["--store", "gatepass.db"],
-                "known stores are sqlite:FILE and memory",
-            ),
+            (&["--store", "mysql://db"], "--store: known are sqlite:FILE"),
+            (&["--store", "gatepass.db"], "known are sqlite:FILE"),
             (&["--store", "sqlite:"], "needs a file"),
+            (
+                &["--user-store", "mysql://db"],
+                "--user-store: known are sqlite:FILE",
+            ),
             (&["--access-ttl", "15"], "--access-ttl"),
             (
                 &["--key", "a.pem", "--jwt-secret-file", "b"],
@@ -270,6 +247,24 @@ mod tests {
             let error = parse(args).unwrap_err();
             assert!(error.contains(said), "{args:?}: {error}");
         }
+    }
+
+    #[test]
+    fn no_password_of_a_server_is_shown() {
+        for flag in ["--store", "--user-store"] {
+            let error = parse(&[flag, "postgers://shop:hunter2@db/shop"]).unwrap_err();
+            assert!(!error.contains("hunter2"), "{error}");
+            let settings = parse(&[flag, "postgres://shop:hunter2@db/shop"]).unwrap();
+            assert!(!format!("{settings:?}").contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn users_are_where_it_is_said() {
+        let settings = parse(&["--store", "postgres://db/shop"]).unwrap();
+        assert_eq!(settings.users_in(), "postgres://db/shop".parse().unwrap());
+        let settings = parse(&["--store", "postgres://db/shop", "--user-store", "memory"]);
+        assert_eq!(settings.unwrap().users_in(), Database::Memory);
     }
 
     #[test]
@@ -288,18 +283,5 @@ mod tests {
     fn keys_may_be_given_more_than_once_and_keep_their_order() {
         let settings = parse(&["--key", "new.pem", "--key", "old.pem"]).unwrap();
         assert_eq!(settings.keys, ["new.pem", "old.pem"].map(PathBuf::from));
-    }
-
-    #[test]
-    fn the_directory_of_a_bare_file_name_is_the_current_one() {
-        for (store, directory) in [
-            ("sqlite:gatepass.db", Some(".")),
-            ("sqlite:/var/lib/a.db", Some("/var/lib")),
-            ("memory:", None),
-            ("memory", None),
-        ] {
-            let store: StoreLocation = store.parse().unwrap();
-            assert_eq!(store.directory(), directory.map(Path::new));
-        }
     }
 }

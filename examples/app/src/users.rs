@@ -1,12 +1,10 @@
 //! The users: a table of the application's own, and the answers that gatepass wants of it.
 
-use std::{
-    collections::HashSet,
-    path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    thread,
-    time::Duration,
-};
+mod postgres;
+mod sqlite;
+mod table;
+
+use std::{collections::HashSet, path::Path, sync::Arc, thread};
 
 use anyhow::{Context, ensure};
 use argon2::{
@@ -17,16 +15,16 @@ use gatepass::{
     AuthenticationError, Authenticator, Clock, Credentials, Device, Grant, Random, Reread, Scopes,
     Session, StoreError, Subject, SystemRandom, async_trait,
 };
-use rusqlite::{Connection, OptionalExtension, named_params};
 use tokio::{sync::Semaphore, task};
 use zeroize::Zeroizing;
 
-use crate::{attempts::Attempts, settings::StoreLocation};
+use self::table::{Row, Table};
+use crate::{attempts::Attempts, location::Database};
 
-/// The users of the application, in its own table `app_users`. Cheap to clone.
+/// The users of the application, in a table of its own. Cheap to clone.
 ///
-/// In SQLite the table is in the same file as the sessions: both get along, since all tables of
-/// gatepass begin with `gatepass_`.
+/// The table gets along with the sessions in one database: in SQLite it is `app_users`, while all tables of gatepass
+/// begin with `gatepass_`, in PostgreSQL `app.users`, while those are in a schema of their own.
 ///
 /// Passwords are kept as argon2id hashes in PHC text, with the defaults of the `argon2` crate, which
 /// are OWASP's: 19 MiB, 2 passes, 1 lane. As that much memory is used by each login at a time, no
@@ -41,7 +39,8 @@ pub struct Users {
 }
 
 struct Inner {
-    connection: Mutex<Connection>,
+    table: Box<dyn Table>,
+    /// Of this process: each of several nodes counts its own.
     attempts: Attempts,
     hashers: Arc<Semaphore>,
     /// What the password of a user that does not exist is compared with, so that it takes as long.
@@ -68,11 +67,6 @@ pub(crate) const DEMO: [(&str, &str, &str); 3] = [
 
 /// Longest password in bytes. More than any password manager makes.
 const MAX_PASSWORD: usize = 1024;
-
-struct Row {
-    hash: String,
-    scope: String,
-}
 
 impl NewUser {
     /// A user to be put into the table.
@@ -127,32 +121,15 @@ impl NewUser {
 }
 
 impl Users {
-    /// Opens the table and makes it if it is missing. Blocks while it does.
+    /// Opens the table and makes it if it is missing.
     ///
     /// # Errors
     ///
-    /// That the file cannot be opened or written.
-    pub fn open(store: &StoreLocation, clock: impl Clock) -> anyhow::Result<Self> {
-        let connection = match store {
-            StoreLocation::Sqlite(path) => Connection::open(path)
-                .with_context(|| format!("cannot open {path:?} for the users"))?,
-            StoreLocation::Memory => Connection::open_in_memory()?,
-        };
-        // The sessions' writer holds the same file's lock for moments at a time.
-        connection.busy_timeout(Duration::from_secs(2))?;
-        connection
-            .execute_batch(
-                "CREATE TABLE IF NOT EXISTS app_users (
-                     name  TEXT PRIMARY KEY NOT NULL,
-                     hash  TEXT NOT NULL,
-                     scope TEXT NOT NULL,
-                     demo  INTEGER NOT NULL
-                 ) STRICT, WITHOUT ROWID",
-            )
-            .context("cannot make the table of users")?;
+    /// That the database cannot be opened or written, and what to do.
+    pub async fn open(database: &Database, clock: impl Clock) -> anyhow::Result<Self> {
         let hashers = thread::available_parallelism().map_or(1, usize::from);
         let inner = Inner {
-            connection: Mutex::new(connection),
+            table: table::open(database).await?,
             attempts: Attempts::new(Arc::new(clock)),
             hashers: Arc::new(Semaphore::new(hashers)),
             dummy: hash("nobody's password")?,
@@ -162,60 +139,33 @@ impl Users {
         })
     }
 
-    /// Puts the demo users into a table that is empty. Blocks while it hashes.
+    /// Puts the demo users into a table that is empty.
     ///
     /// # Errors
     ///
     /// That the table cannot be written.
-    pub fn add_demo_users(&self) -> anyhow::Result<()> {
-        let empty = "SELECT NOT EXISTS (SELECT 1 FROM app_users)";
-        if self
-            .inner
-            .connection()
-            .query_one(empty, (), |row| row.get(0))?
-        {
-            self.write(&NewUser::demo()?, true)?;
+    pub async fn add_demo_users(&self) -> anyhow::Result<()> {
+        if self.inner.table.is_empty().await? {
+            let rows = rows(NewUser::demo()?, true).await?;
+            // Another node may have been here meanwhile.
+            self.inner.table.fill(rows, true).await?;
         }
         Ok(())
     }
 
-    /// Makes these the users, and deletes all others. Blocks while it hashes.
+    /// Makes these the users, and deletes all others.
     ///
     /// # Errors
     ///
     /// That the table cannot be written; it is unchanged then.
-    pub fn replace_all(&self, users: &[NewUser]) -> anyhow::Result<()> {
-        self.write(users, false)
-    }
-
-    fn write(&self, users: &[NewUser], demo: bool) -> anyhow::Result<()> {
-        // Before the transaction: nobody should wait for a lock while passwords are hashed.
-        let hashes: Vec<String> = users
-            .iter()
-            .map(|user| hash(&user.password))
-            .collect::<Result<_, _>>()?;
-        let mut connection = self.inner.connection();
-        let transaction = connection.transaction()?;
-        transaction.execute("DELETE FROM app_users", ())?;
-        for (user, hash) in users.iter().zip(hashes) {
-            transaction.execute(
-                "INSERT INTO app_users (name, hash, scope, demo) VALUES (:name, :hash, :scope, :demo)",
-                named_params! {
-                    ":name": user.username.as_str(), ":hash": hash,
-                    ":scope": user.scope.as_str(), ":demo": demo,
-                },
-            )?;
-        }
-        transaction.commit()?;
-        Ok(())
+    pub async fn replace_all(&self, users: Vec<NewUser>) -> anyhow::Result<()> {
+        let rows = rows(users, false).await?;
+        Ok(self.inner.table.fill(rows, false).await?)
     }
 
     /// The names of the demo users that there are.
-    pub(crate) fn demo_names(&self) -> rusqlite::Result<Vec<String>> {
-        let connection = self.inner.connection();
-        let mut names =
-            connection.prepare("SELECT name FROM app_users WHERE demo ORDER BY name")?;
-        names.query_map((), |row| row.get(0))?.collect()
+    pub(crate) async fn demo_names(&self) -> anyhow::Result<Vec<String>> {
+        Ok(self.inner.table.demo_names().await?)
     }
 
     /// Gives a user other scopes. Its sessions have them from their next refresh on. Says whether
@@ -225,18 +175,7 @@ impl Users {
     ///
     /// That the table cannot be written.
     pub async fn set_scope(&self, name: &str, scope: Scopes) -> anyhow::Result<bool> {
-        let name = name.to_owned();
-        let update = "UPDATE app_users SET scope = :scope WHERE name = :name";
-        let changed = self
-            .inner
-            .query(move |connection| {
-                connection.execute(
-                    update,
-                    named_params! { ":name": name, ":scope": scope.as_str() },
-                )
-            })
-            .await?;
-        Ok(changed > 0)
+        Ok(self.inner.table.set_scope(name, &scope).await?)
     }
 
     /// Deletes a user. Its sessions end at their next refresh; to end them at once, call
@@ -247,14 +186,21 @@ impl Users {
     ///
     /// That the table cannot be written.
     pub async fn delete(&self, name: &str) -> anyhow::Result<bool> {
-        let name = name.to_owned();
-        let delete = "DELETE FROM app_users WHERE name = :name";
-        let deleted = self
-            .inner
-            .query(move |connection| connection.execute(delete, named_params! { ":name": name }))
-            .await?;
-        Ok(deleted > 0)
+        Ok(self.inner.table.delete(name).await?)
     }
+}
+
+/// What is written of new users. Hashed before there is a transaction: nobody should wait for its lock meanwhile.
+async fn rows(users: Vec<NewUser>, demo: bool) -> anyhow::Result<Vec<Row>> {
+    let row = move |user: NewUser| {
+        Ok(Row {
+            name: user.username.as_str().to_owned(),
+            hash: hash(&user.password)?,
+            scope: user.scope.as_str().to_owned(),
+            demo,
+        })
+    };
+    task::spawn_blocking(move || users.into_iter().map(row).collect()).await?
 }
 
 #[async_trait]
@@ -272,11 +218,13 @@ impl Authenticator for Users {
             .acquire_owned()
             .await
             .map_err(AuthenticationError::unavailable)?;
+        let user = self.inner.table.find(&name).await;
+        let user = user.map_err(AuthenticationError::Unavailable)?;
         let inner = Arc::clone(&self.inner);
         // The permit goes along, and the attempt is counted there: a client that hangs up stops neither.
         let granted = task::spawn_blocking(move || {
             let _permit = permit;
-            inner.authenticate(&name, &password)
+            inner.authenticate(&name, &password, user.as_ref())
         })
         .await
         .map_err(AuthenticationError::unavailable)??;
@@ -287,13 +235,8 @@ impl Authenticator for Users {
     }
 
     async fn reread(&self, session: &Session) -> Result<Reread, AuthenticationError> {
-        let name = session.subject().as_str().to_owned();
-        let row = self
-            .inner
-            .query(move |connection| find(connection, &name))
-            .await
-            .map_err(AuthenticationError::Unavailable)?;
-        let Some(row) = row else {
+        let found = self.inner.table.find(session.subject().as_str()).await;
+        let Some(row) = found.map_err(AuthenticationError::Unavailable)? else {
             return Ok(Reread::Gone);
         };
         let scopes = scopes(&row)?;
@@ -308,20 +251,24 @@ impl Authenticator for Users {
 
 impl Inner {
     /// Blocks for as long as it takes to hash one password, whatever the answer.
-    fn authenticate(&self, name: &str, password: &str) -> Result<Grant, AuthenticationError> {
+    fn authenticate(
+        &self,
+        name: &str,
+        password: &str,
+        user: Option<&Row>,
+    ) -> Result<Grant, AuthenticationError> {
         // Again: attempts that waited for their turn must see the failures of those before them.
         self.check_attempts(name)?;
-        let row = find(&self.connection(), name).map_err(AuthenticationError::unavailable)?;
         let too_long = password.len() > MAX_PASSWORD;
         let tried = if too_long { "" } else { password };
-        let hash = row.as_ref().map_or(&self.dummy, |row| &row.hash);
+        let hash = user.map_or(&self.dummy, |user| &user.hash);
         let right = verify(tried, hash)
             .map_err(|error| AuthenticationError::Unavailable(StoreError::corrupt(error)))?;
-        match row {
-            Some(row) if right && !too_long => {
+        match user {
+            Some(user) if right && !too_long => {
                 self.attempts.succeeded(name);
-                let subject = Subject::new(name).map_err(corrupt)?;
-                Ok(Grant::new(subject).scopes(scopes(&row)?))
+                let subject = Subject::new(&user.name).map_err(corrupt)?;
+                Ok(Grant::new(subject).scopes(scopes(user)?))
             }
             _ => {
                 self.attempts.failed(name);
@@ -335,36 +282,6 @@ impl Inner {
             .check(name)
             .map_err(|retry_after| AuthenticationError::TooManyAttempts { retry_after })
     }
-
-    /// Asks the database off the async threads.
-    async fn query<T: Send + 'static>(
-        self: &Arc<Self>,
-        query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let inner = Arc::clone(self);
-        task::spawn_blocking(move || query(&inner.connection()))
-            .await
-            .map_err(StoreError::unavailable)?
-            .map_err(StoreError::unavailable)
-    }
-
-    fn connection(&self) -> MutexGuard<'_, Connection> {
-        self.connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn find(connection: &Connection, name: &str) -> rusqlite::Result<Option<Row>> {
-    connection
-        .prepare_cached("SELECT hash, scope FROM app_users WHERE name = :name")?
-        .query_one(named_params! { ":name": name }, |row| {
-            Ok(Row {
-                hash: row.get("hash")?,
-                scope: row.get("scope")?,
-            })
-        })
-        .optional()
 }
 
 fn scopes(row: &Row) -> Result<Scopes, AuthenticationError> {
@@ -416,11 +333,11 @@ mod tests {
 
     use super::*;
 
-    fn users() -> (Users, ManualClock) {
+    async fn users() -> (Users, ManualClock) {
         let clock = ManualClock::new();
-        let users = Users::open(&StoreLocation::Memory, clock.clone()).unwrap();
+        let users = Users::open(&Database::Memory, clock.clone()).await.unwrap();
         let alice = NewUser::new("alice", "correct horse", "profile").unwrap();
-        users.replace_all(&[alice]).unwrap();
+        users.replace_all(vec![alice]).await.unwrap();
         (users, clock)
     }
 
@@ -436,7 +353,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_right_password_gets_the_scopes_of_its_user() {
-        let (users, _) = users();
+        let (users, _) = users().await;
         let grant = log_in(&users, "alice", "correct horse").await.unwrap();
         assert_eq!(grant.subject().as_str(), "alice");
         assert_eq!(grant.granted_scopes().as_str(), "profile");
@@ -444,7 +361,7 @@ mod tests {
 
     #[tokio::test]
     async fn whatever_is_wrong_the_answer_is_the_same() {
-        let (users, _) = users();
+        let (users, _) = users().await;
         let long = format!("correct horse{}", " ".repeat(MAX_PASSWORD));
         for (name, password) in [
             ("alice", "wrong"),
@@ -465,10 +382,10 @@ mod tests {
         }
     }
 
-    #[test]
-    fn nobody_costs_what_a_user_costs() {
-        let (users, _) = users();
-        let alice = find(&users.inner.connection(), "alice").unwrap().unwrap();
+    #[tokio::test]
+    async fn nobody_costs_what_a_user_costs() {
+        let (users, _) = users().await;
+        let alice = users.inner.table.find("alice").await.unwrap().unwrap();
         let parameters = |hash: &str| {
             let hash = PasswordHash::new(hash).unwrap();
             (hash.algorithm.to_string(), hash.version, hash.params)
@@ -479,7 +396,7 @@ mod tests {
     #[tokio::test]
     async fn a_name_is_locked_after_too_many_failures_whether_or_not_it_exists() {
         for name in ["alice", "nobody"] {
-            let (users, clock) = users();
+            let (users, clock) = users().await;
             for _ in 0..10 {
                 let refused = log_in(&users, name, "wrong").await;
                 assert!(matches!(refused, Err(AuthenticationError::BadCredentials)));
@@ -496,7 +413,7 @@ mod tests {
 
     #[tokio::test]
     async fn guesses_in_parallel_are_counted_like_guesses_in_turn() {
-        let (users, _) = users();
+        let (users, _) = users().await;
         // One at a time: a single permit shows that those who waited are judged again.
         let processors = users.inner.hashers.available_permits();
         users.inner.hashers.forget_permits(processors - 1);
@@ -516,18 +433,6 @@ mod tests {
             }
         }
         assert_eq!(tried, 10);
-    }
-
-    #[test]
-    fn the_demo_users_go_only_into_an_empty_table() {
-        let users = Users::open(&StoreLocation::Memory, ManualClock::new()).unwrap();
-        users.add_demo_users().unwrap();
-        assert_eq!(users.demo_names().unwrap(), ["alice", "bob", "root"]);
-
-        let carol = NewUser::new("carol", "secret", "").unwrap();
-        users.replace_all(&[carol]).unwrap();
-        users.add_demo_users().unwrap();
-        assert!(users.demo_names().unwrap().is_empty());
     }
 
     #[test]
@@ -558,9 +463,9 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_debug_shows_no_password() {
+    #[tokio::test]
+    async fn a_debug_shows_no_password() {
         let user = NewUser::new("alice", "hunter2", "profile").unwrap();
-        assert!(!format!("{user:?} {:?}", users().0).contains("hunter2"));
+        assert!(!format!("{user:?} {:?}", users().await.0).contains("hunter2"));
     }
 }

@@ -12,7 +12,7 @@ async fn main() -> ExitCode {
 async fn run() -> anyhow::Result<()> {
     let (mut app, listener) = example_app::start().await?;
     let listener = TcpListener::from_std(listener)?;
-    app.announce(listener.local_addr()?)?;
+    app.announce(listener.local_addr()?);
     // With the address of the connection, which the list of sessions shows.
     let service = example_axum::router(&app).into_make_service_with_connect_info::<SocketAddr>();
     let server = axum::serve(listener, service).with_graceful_shutdown(example_app::shutdown());

@@ -12,7 +12,7 @@ async fn main() -> ExitCode {
 async fn run() -> anyhow::Result<()> {
     let (app, listener) = example_app::start().await?;
     let listener = TcpListener::from_std(listener)?;
-    app.announce_with(listener.local_addr()?, include_str!("transcript.sh"))?;
+    app.announce_with(listener.local_addr()?, include_str!("transcript.sh"));
     let server = example_tonic::serve(
         example_tonic::router(&app),
         listener,

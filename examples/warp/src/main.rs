@@ -12,7 +12,7 @@ async fn main() -> ExitCode {
 async fn run() -> anyhow::Result<()> {
     let (mut app, listener) = example_app::start().await?;
     let listener = TcpListener::from_std(listener)?;
-    app.announce(listener.local_addr()?)?;
+    app.announce(listener.local_addr()?);
     let service = example_warp::service(&app, example_warp::routes(&app));
     let server = example_warp::serve(listener, service, example_app::shutdown());
     example_app::drained(server).await

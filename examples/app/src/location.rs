@@ -1,0 +1,198 @@
+//! Where data are kept, as it is written on a command line.
+
+use std::{
+    fmt,
+    marker::PhantomData,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use clap::{
+    Arg, Command,
+    builder::{TypedValueParser, ValueParserFactory},
+    error::ErrorKind,
+};
+
+/// Where sessions are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreLocation {
+    /// In a database, which may hold the users as well.
+    Database(Database),
+}
+
+/// A database that keeps users, and may keep sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Database {
+    /// One SQLite file.
+    Sqlite(PathBuf),
+    /// A database of a PostgreSQL server, which other nodes may use, too.
+    Postgres(Url),
+    /// None: all ends with the process.
+    Memory,
+}
+
+/// The address of a server, with what it lets in by. `Debug` shows nothing of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Url(String);
+
+impl StoreLocation {
+    /// The directory that belongs to the store, if it has one.
+    pub(crate) fn directory(&self) -> Option<&Path> {
+        let Self::Database(Database::Sqlite(path)) = self else {
+            return None;
+        };
+        // The parent of a bare file name is the empty path, which no file system call takes.
+        let parent = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
+        Some(parent.unwrap_or(Path::new(".")))
+    }
+
+    /// Whether programs on other machines may keep their sessions there, too.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self, Self::Database(Database::Postgres(_)))
+    }
+
+    /// Where the users are unless something else is said.
+    pub(crate) fn users(&self) -> Database {
+        match self {
+            Self::Database(database) => database.clone(),
+        }
+    }
+}
+
+impl Url {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for StoreLocation {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        text.parse().map(Self::Database)
+    }
+}
+
+impl FromStr for Database {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        match text.split_once(':') {
+            Some(("sqlite", "")) => Err("sqlite: needs a file, as in sqlite:gatepass.db"),
+            Some(("sqlite", path)) => Ok(Self::Sqlite(path.into())),
+            Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => {
+                Ok(Self::Postgres(Url(text.to_owned())))
+            }
+            Some(("memory", "")) => Ok(Self::Memory),
+            None if text == "memory" => Ok(Self::Memory),
+            _ => Err("known are sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE and memory"),
+        }
+    }
+}
+
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Url([redacted])")
+    }
+}
+
+impl ValueParserFactory for StoreLocation {
+    type Parser = Unechoed<Self>;
+
+    fn value_parser() -> Self::Parser {
+        Unechoed(PhantomData)
+    }
+}
+
+impl ValueParserFactory for Database {
+    type Parser = Unechoed<Self>;
+
+    fn value_parser() -> Self::Parser {
+        Unechoed(PhantomData)
+    }
+}
+
+/// Parses what may hold a password, which clap's own error would repeat.
+pub struct Unechoed<T>(PhantomData<fn() -> T>);
+
+impl<T> TypedValueParser for Unechoed<T>
+where
+    T: FromStr<Err = &'static str> + Clone + Send + Sync + 'static,
+{
+    type Value = T;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        arg: Option<&Arg>,
+        value: &std::ffi::OsStr,
+    ) -> Result<T, clap::Error> {
+        let parsed = value
+            .to_str()
+            .ok_or("it must be UTF-8")
+            .and_then(str::parse);
+        parsed.map_err(|wrong| {
+            let flag = arg.and_then(Arg::get_long).unwrap_or_default();
+            let said = format!("cannot use the value of --{flag}: {wrong}\n");
+            clap::Error::raw(ErrorKind::ValueValidation, said).with_cmd(command)
+        })
+    }
+}
+
+impl<T> Clone for Unechoed<T> {
+    fn clone(&self) -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T> fmt::Debug for Unechoed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Unechoed")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn location(text: &str) -> StoreLocation {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_directory_of_a_bare_file_name_is_the_current_one() {
+        for (store, directory) in [
+            ("sqlite:gatepass.db", Some(".")),
+            ("sqlite:/var/lib/a.db", Some("/var/lib")),
+            ("memory:", None),
+            ("memory", None),
+            ("postgres://db.example/shop", None),
+        ] {
+            assert_eq!(location(store).directory(), directory.map(Path::new));
+        }
+    }
+
+    #[test]
+    fn the_users_are_where_the_sessions_are_if_that_is_a_database() {
+        for (store, users) in [
+            ("sqlite:a.db", Database::Sqlite("a.db".into())),
+            ("memory", Database::Memory),
+            (
+                "postgresql://u:p@h/d",
+                Database::Postgres(Url("postgresql://u:p@h/d".to_owned())),
+            ),
+        ] {
+            assert_eq!(location(store).users(), users);
+        }
+    }
+
+    #[test]
+    fn a_debug_shows_no_password() {
+        let shown = format!("{:?}", location("postgres://shop:hunter2@db/shop"));
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}

@@ -1,0 +1,135 @@
+//! The sessions' store, opened where the settings say.
+
+use std::sync::Arc;
+
+use gatepass::{Clock, MemoryStore, SessionStore};
+use gatepass_postgres::PostgresStore;
+use gatepass_sqlite::SqliteStore;
+
+use crate::location::{Database, StoreLocation};
+
+/// Opens the store. A server that several nodes share tells the time as well, so that they need not agree on
+/// theirs; `instead` is another clock, for tests.
+///
+/// # Errors
+///
+/// What is wrong, and what to do.
+pub(crate) async fn open(
+    location: &StoreLocation,
+    instead: Option<&(impl Clock + Clone)>,
+) -> anyhow::Result<Arc<dyn SessionStore>> {
+    Ok(match location {
+        StoreLocation::Database(Database::Sqlite(path)) => {
+            let mut store = SqliteStore::builder(path);
+            if let Some(clock) = instead {
+                store = store.clock(clock.clone());
+            }
+            Arc::new(store.open()?)
+        }
+        StoreLocation::Database(Database::Postgres(url)) => {
+            let mut store = PostgresStore::at(url.as_str());
+            if let Some(clock) = instead {
+                store = store.clock(clock.clone());
+            }
+            Arc::new(store.open().await?)
+        }
+        StoreLocation::Database(Database::Memory) => Arc::new(match instead {
+            Some(clock) => MemoryStore::with_clock(clock.clone()),
+            None => MemoryStore::new(),
+        }),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use clap::Parser;
+    use gatepass::{Credentials, Demand, Device, Error, Refusal, Scopes, Staleness};
+    use sqlx::{ConnectOptions, postgres::PgConnectOptions};
+
+    use crate::{App, Settings, testing};
+
+    fn settings(args: &[&str]) -> Settings {
+        Settings::parse_from(["example"].iter().chain(args))
+    }
+
+    /// A node over the store at `url`, with a master secret that all have.
+    async fn node(directory: &Path, url: &str) -> anyhow::Result<App> {
+        let secret = directory.join("secret");
+        fs::write(&secret, "0123456789abcdef".repeat(8)).unwrap();
+        let secret = secret.display().to_string();
+        App::start(&settings(&["--store", url, "--secret-file", &secret])).await
+    }
+
+    #[tokio::test]
+    async fn nodes_share_sessions_and_users_in_one_database() {
+        let (directory, database) = (tempfile::tempdir().unwrap(), testing::postgres().await);
+        let one = node(directory.path(), &database).await.unwrap();
+        let other = node(directory.path(), &database).await.unwrap();
+
+        let alice = Credentials::new("alice", "alice-in-wonderland");
+        let issued = one
+            .authority
+            .login(&alice, Device::default())
+            .await
+            .unwrap();
+        let verifier = other.authority.verifier();
+        let pass = verifier
+            .verify(issued.access_token.as_str(), &Demand::new())
+            .await;
+        assert_eq!(pass.unwrap().session_id(), issued.session_id);
+        one.users
+            .set_scope("alice", Scopes::default())
+            .await
+            .unwrap();
+        let refreshed = other
+            .authority
+            .refresh(issued.refresh_token.as_str())
+            .await
+            .unwrap();
+        assert!(refreshed.scopes.is_empty());
+
+        one.authority
+            .logout(refreshed.refresh_token.as_str())
+            .await
+            .unwrap();
+        let strict = Demand::new().staleness(Staleness::Strict);
+        let refused = verifier
+            .verify(refreshed.access_token.as_str(), &strict)
+            .await;
+        assert!(
+            matches!(refused, Err(Error::Refused(Refusal::Revoked))),
+            "{refused:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_server_that_will_not_do_is_named_without_its_password() {
+        let (directory, database) = (tempfile::tempdir().unwrap(), testing::postgres().await);
+        let replica = std::env::var("GATEPASS_TEST_POSTGRES_REPLICA").unwrap();
+        let right: PgConnectOptions = database.parse().unwrap();
+        let url = |options: PgConnectOptions| options.to_url_lossy().to_string();
+        for (url, said) in [
+            (url(right.clone().password("hunter2")), "see its password"),
+            (url(right.database("missing")), "createdb"),
+            (replica, "primary"),
+        ] {
+            let error = format!("{:#}", node(directory.path(), &url).await.unwrap_err());
+            assert!(error.contains(said), "{error}");
+            let password = url.split([':', '@']).nth(2).unwrap();
+            assert!(
+                !error.contains(password) && !error.contains('\n'),
+                "{error}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn nodes_that_share_a_server_do_not_each_make_a_secret() {
+        // Not even asked: nothing listens there.
+        let settings = settings(&["--store", "postgres://u:p@127.0.0.1:1/d"]);
+        let error = format!("{:#}", App::start(&settings).await.unwrap_err());
+        assert!(error.contains("--secret-file"), "{error}");
+    }
+}

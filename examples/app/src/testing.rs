@@ -1,0 +1,35 @@
+//! A database for each test.
+
+use std::env;
+
+use gatepass::{Random, SystemRandom};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
+use tempfile::TempDir;
+
+/// An empty database of the server that `cargo xtask test` starts, by its URL.
+pub(crate) async fn postgres() -> String {
+    let server = env::var("GATEPASS_TEST_POSTGRES").unwrap_or_else(|_| {
+        panic!(
+            "GATEPASS_TEST_POSTGRES is not set: run `cargo xtask test`, or run `cargo xtask servers` \
+             in another terminal and set what it prints"
+        )
+    });
+    let mut random = [0; 8];
+    SystemRandom.fill(&mut random).unwrap();
+    let name = format!("test_{:016x}", u64::from_be_bytes(random));
+    let mut connection = PgConnection::connect(&server).await.unwrap();
+    let create = format!("CREATE DATABASE {name} TEMPLATE template0");
+    let create = sqlx::raw_sql(AssertSqlSafe(create));
+    create.execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    let options: PgConnectOptions = server.parse().unwrap();
+    options.database(&name).to_url_lossy().to_string()
+}
+
+/// A SQLite file and a database of PostgreSQL's, as they are written on a command line. Both are empty.
+pub(crate) async fn databases() -> (TempDir, [String; 2]) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("app.db");
+    let databases = [format!("sqlite:{}", file.display()), postgres().await];
+    (directory, databases)
+}

@@ -1,0 +1,153 @@
+//! The users in PostgreSQL, where all nodes share them.
+
+use std::{str::FromStr, time::Duration};
+
+use anyhow::Context;
+use gatepass::{Scopes, StoreError, async_trait};
+use sqlx::{
+    ConnectOptions, Connection, PgConnection, PgPool, Row as _,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use super::table::{Row, Table};
+use crate::location::Url;
+
+/// The schema is the application's own; that of gatepass is called `gatepass`. Of nodes that start together one makes
+/// it, since two that make what is missing would get in each other's way.
+const MAKE: &str = "
+    BEGIN;
+    SELECT pg_advisory_xact_lock(hashtext('app.users'));
+    CREATE SCHEMA IF NOT EXISTS app;
+    CREATE TABLE IF NOT EXISTS app.users (
+        name  text PRIMARY KEY,
+        hash  text NOT NULL,
+        scope text NOT NULL,
+        demo  boolean NOT NULL
+    );
+    COMMIT";
+const IS_EMPTY: &str = "SELECT NOT EXISTS (SELECT FROM app.users)";
+/// Users are read at logins and refreshes, quickly.
+const CONNECTIONS: u32 = 5;
+/// How long a request waits for a connection.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+pub(super) struct PostgresTable(PgPool);
+
+impl PostgresTable {
+    pub(super) async fn open(url: &Url) -> anyhow::Result<Self> {
+        let options = PgConnectOptions::from_str(url.as_str());
+        let options = options
+            .ok()
+            .context("the users' database must be such as postgres://user:password@host/database")?
+            .application_name("gatepass-example");
+        let place = format!("{}:{}", options.get_host(), options.get_port());
+        // A pool would try again and again, and then not know why in vain.
+        let connection = options.connect().await.with_context(|| {
+            format!("cannot reach the users' database at {place}; see that it runs, and what the URL says")
+        })?;
+        make(connection).await.with_context(|| {
+            format!(
+                "cannot make the table of users at {place}; as an administrator, run there once: \
+                 CREATE SCHEMA app AUTHORIZATION {}",
+                options.get_username()
+            )
+        })?;
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(PATIENCE);
+        Ok(Self(pool.connect_lazy_with(options)))
+    }
+}
+
+async fn make(mut connection: PgConnection) -> sqlx::Result<()> {
+    // A role that may only use what is there is not asked for more.
+    let made = sqlx::query_scalar("SELECT to_regclass('app.users') IS NOT NULL");
+    let made: bool = made.fetch_one(&mut connection).await?;
+    if !made {
+        sqlx::raw_sql(MAKE).execute(&mut connection).await?;
+    }
+    connection.close().await
+}
+
+#[async_trait]
+impl Table for PostgresTable {
+    async fn find(&self, name: &str) -> Result<Option<Row>, StoreError> {
+        // PostgreSQL has no text with this character, and so no such user.
+        if name.contains('\0') {
+            return Ok(None);
+        }
+        let find = "SELECT name, hash, scope, demo FROM app.users WHERE name = $1";
+        let found = sqlx::query(find).bind(name).fetch_optional(&self.0).await;
+        let row = |row: sqlx::postgres::PgRow| {
+            Ok(Row {
+                name: row.try_get("name")?,
+                hash: row.try_get("hash")?,
+                scope: row.try_get("scope")?,
+                demo: row.try_get("demo")?,
+            })
+        };
+        found
+            .and_then(|found| found.map(row).transpose())
+            .map_err(StoreError::unavailable)
+    }
+
+    async fn is_empty(&self) -> Result<bool, StoreError> {
+        let empty = sqlx::query_scalar(IS_EMPTY).fetch_one(&self.0).await;
+        empty.map_err(StoreError::unavailable)
+    }
+
+    async fn fill(&self, rows: Vec<Row>, if_empty: bool) -> Result<(), StoreError> {
+        let fill = async || {
+            let mut transaction = self.0.begin().await?;
+            // Nobody else writes from here on, and everybody may read.
+            let lock = sqlx::query("LOCK TABLE app.users IN EXCLUSIVE MODE");
+            lock.execute(&mut *transaction).await?;
+            if if_empty {
+                let empty = sqlx::query_scalar(IS_EMPTY).fetch_one(&mut *transaction);
+                if !empty.await? {
+                    return Ok(());
+                }
+            }
+            let delete = sqlx::query("DELETE FROM app.users");
+            delete.execute(&mut *transaction).await?;
+            for Row {
+                name,
+                hash,
+                scope,
+                demo,
+            } in &rows
+            {
+                let insert =
+                    "INSERT INTO app.users (name, hash, scope, demo) VALUES ($1, $2, $3, $4)";
+                let insert = sqlx::query(insert)
+                    .bind(name)
+                    .bind(hash)
+                    .bind(scope)
+                    .bind(demo);
+                insert.execute(&mut *transaction).await?;
+            }
+            transaction.commit().await
+        };
+        fill().await.map_err(StoreError::unavailable)
+    }
+
+    async fn demo_names(&self) -> Result<Vec<String>, StoreError> {
+        // As SQLite sorts, whatever the database's language is.
+        let names = r#"SELECT name FROM app.users WHERE demo ORDER BY name COLLATE "C""#;
+        let names = sqlx::query_scalar(names).fetch_all(&self.0).await;
+        names.map_err(StoreError::unavailable)
+    }
+
+    async fn set_scope(&self, name: &str, scope: &Scopes) -> Result<bool, StoreError> {
+        let update = sqlx::query("UPDATE app.users SET scope = $2 WHERE name = $1");
+        let update = update.bind(name).bind(scope.as_str());
+        let updated = update.execute(&self.0).await;
+        Ok(updated.map_err(StoreError::unavailable)?.rows_affected() > 0)
+    }
+
+    async fn delete(&self, name: &str) -> Result<bool, StoreError> {
+        let delete = sqlx::query("DELETE FROM app.users WHERE name = $1").bind(name);
+        let deleted = delete.execute(&self.0).await;
+        Ok(deleted.map_err(StoreError::unavailable)?.rows_affected() > 0)
+    }
+}
