@@ -151,3 +151,35 @@ impl Table for PostgresTable {
         Ok(deleted.map_err(StoreError::unavailable)?.rows_affected() > 0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::task;
+
+    use super::*;
+    use crate::{location::Database, testing};
+
+    #[tokio::test]
+    async fn a_table_that_another_node_is_making_is_waited_for() {
+        let url = testing::postgres().await;
+        let mut other = PgConnection::connect(&url).await.unwrap();
+        let unfinished = MAKE.strip_suffix("COMMIT").unwrap();
+        sqlx::raw_sql(unfinished).execute(&mut other).await.unwrap();
+
+        let Database::Postgres(database) = url.parse().unwrap() else {
+            panic!("{url}");
+        };
+        let opening = tokio::spawn(async move { PostgresTable::open(&database).await });
+        let waiting = "SELECT EXISTS (SELECT FROM pg_locks
+            WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))";
+        while !sqlx::query_scalar::<_, bool>(waiting)
+            .fetch_one(&mut other)
+            .await
+            .unwrap()
+        {
+            task::yield_now().await;
+        }
+        sqlx::raw_sql("COMMIT").execute(&mut other).await.unwrap();
+        assert!(opening.await.unwrap().unwrap().is_empty().await.unwrap());
+    }
+}

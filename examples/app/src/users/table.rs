@@ -156,6 +156,7 @@ mod tests {
                     together.wait().await;
                     let table = open(&database).await.unwrap();
                     let rows = vec![row(&format!("of {node}"), true), row("shared", false)];
+                    together.wait().await;
                     table.fill(rows, if_empty).await.unwrap();
                     table.demo_names().await.unwrap()
                 });
