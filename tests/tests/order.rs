@@ -2,14 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, thread};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, thread, time::Duration};
 
 use actix_web::{HttpServer, rt::System};
 use clap::Parser;
 use example_app::{App, Settings};
-use gatepass::{MasterSecret, MemoryStore};
-use gatepass_testkit::ManualClock;
+use gatepass::{MasterSecret, StoreErrorKind};
+use gatepass_sqlite::SqliteStore;
+use gatepass_testkit::{Fault, FaultHandle, FaultyStore, ManualClock};
 use reqwest::{Client, Method};
+use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinSet};
 
 /// Method, path, status, methods in `Allow`, reason. To strangers.
@@ -20,6 +22,7 @@ const ROWS: &[(&str, &str, u16, &str, &str)] = &[
     ("GET", "/auth/nowhere", 404, "", ""),
     ("POST", "/", 405, "GET HEAD", ""),
     ("DELETE", "/health", 405, "GET HEAD", ""),
+    ("POST", "/ready", 405, "GET HEAD", ""),
     ("POST", "/openapi.json", 405, "GET HEAD", ""),
     ("POST", "/me", 405, "GET HEAD", ""),
     ("PUT", "/admin", 405, "GET HEAD", ""),
@@ -41,6 +44,7 @@ const ROWS: &[(&str, &str, u16, &str, &str)] = &[
 const HEADS: &[(&str, u16)] = &[
     ("/", 200),
     ("/health", 200),
+    ("/ready", 200),
     ("/openapi.json", 200),
     ("/maybe", 200),
     ("/me", 401),
@@ -99,6 +103,20 @@ async fn a_head_is_that_of_the_get_in_every_framework() {
     }
 }
 
+#[tokio::test]
+async fn a_node_that_cannot_judge_says_so_to_probes_in_every_framework() {
+    let servers = Servers::start().await;
+    servers
+        .faults
+        .inject_everywhere(Fault::Fail(StoreErrorKind::Unavailable));
+    servers.clock.advance(Duration::from_secs(60));
+    for (path, status) in [("/ready", 503), ("/health", 200), ("/maybe", 200)] {
+        for (name, answer) in servers.answers(&Method::GET, path).await {
+            assert_eq!(answer.status, status, "{name} {path}");
+        }
+    }
+}
+
 /// The headers but for the list of methods, which one framework writes with blanks, and the length of what a
 /// `HEAD` leaves out, which not each says where it is none.
 fn alike(answer: &Answer) -> BTreeMap<&str, &str> {
@@ -124,6 +142,9 @@ struct Answer {
 struct Servers {
     addresses: [(&'static str, SocketAddr); 3],
     client: Client,
+    clock: ManualClock,
+    faults: FaultHandle,
+    _directory: TempDir,
     _tasks: JoinSet<()>,
 }
 
@@ -131,8 +152,13 @@ impl Servers {
     async fn start() -> Self {
         let settings = Settings::parse_from(["example", "--store", "memory:"]);
         let secret = MasterSecret::generate().unwrap();
-        let store = Arc::new(MemoryStore::new());
-        let app = App::with_store(&settings, secret, store, ManualClock::new());
+        let clock = ManualClock::new();
+        let directory = TempDir::new().unwrap();
+        // One that forgets would be asked about each token, and so would always be ready.
+        let store = SqliteStore::builder(directory.path().join("sessions.db"));
+        let store = FaultyStore::new(store.clock(clock.clone()).open().unwrap());
+        let faults = store.handle();
+        let app = App::with_store(&settings, secret, Arc::new(store), clock.clone());
         let app = app.await.unwrap();
         let mut tasks = JoinSet::new();
 
@@ -159,6 +185,9 @@ impl Servers {
                 ("actix-web", actix_at),
             ],
             client: Client::new(),
+            clock,
+            faults,
+            _directory: directory,
             _tasks: tasks,
         }
     }

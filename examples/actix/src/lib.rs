@@ -66,6 +66,13 @@ fn routes(app: &example_app::App, config: &mut ServiceConfig) {
         let mut json = HttpResponse::Ok();
         ready(json.content_type("application/json").body(openapi.clone()))
     };
+    let asked = app.clone();
+    let readiness = move || {
+        ready(match asked.is_ready() {
+            true => HttpResponse::Ok(),
+            false => HttpResponse::ServiceUnavailable(),
+        })
+    };
     // A gate for each route, which may demand more, or less. It comes after path and method: unknown ones
     // are 404 and 405 to strangers, too.
     let gate = Gate::new(app.authority.verifier().clone());
@@ -76,6 +83,7 @@ fn routes(app: &example_app::App, config: &mut ServiceConfig) {
         .service(resource("/").route(get().to(move || ready(Html::new(page.clone())))))
         .service(resource("/openapi.json").route(get().to(openapi)))
         .service(resource("/health").route(get().to(HttpResponse::Ok)))
+        .service(resource("/ready").route(get().to(readiness)))
         .service(resource("/me").route(get().to(me).wrap(gate.clone())))
         .service(resource("/profile").route(post().to(me).wrap(gate.clone())))
         .service(resource("/admin").route(get().to(admin).wrap(gate)))

@@ -131,6 +131,13 @@ impl App {
         let _ = writeln!(io::stdout(), "{banner}");
     }
 
+    /// Whether requests with tokens would be judged now, for `GET /ready`: a load balancer sends them elsewhere while
+    /// they would not. `GET /health` says that the process lives.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.authority.health().is_ready()
+    }
+
     /// The page for browsers, in HTML.
     #[must_use]
     pub fn page(&self) -> &str {

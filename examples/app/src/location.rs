@@ -19,6 +19,8 @@ use clap::{
 pub enum StoreLocation {
     /// In a database, which may hold the users as well.
     Database(Database),
+    /// In Redis or Valkey, on a server or in a cluster, which other nodes may use, too.
+    Redis(Url),
 }
 
 /// A database that keeps users, and may keep sessions.
@@ -32,6 +34,10 @@ pub enum Database {
     /// None: all ends with the process.
     Memory,
 }
+
+const DATABASES: &str = "known are sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE and memory";
+const STORES: &str = "known are sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE, \
+     redis://USER:PASSWORD@HOST, rediss:// and memory";
 
 /// The address of a server, with what it lets in by. `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq)]
@@ -52,13 +58,15 @@ impl StoreLocation {
 
     /// Whether programs on other machines may keep their sessions there, too.
     pub(crate) fn is_shared(&self) -> bool {
-        matches!(self, Self::Database(Database::Postgres(_)))
+        matches!(self, Self::Database(Database::Postgres(_)) | Self::Redis(_))
     }
 
     /// Where the users are unless something else is said.
     pub(crate) fn users(&self) -> Database {
         match self {
             Self::Database(database) => database.clone(),
+            // Who may log in does not expire.
+            Self::Redis(_) => Database::Sqlite("gatepass-users.db".into()),
         }
     }
 }
@@ -73,7 +81,13 @@ impl FromStr for StoreLocation {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, &'static str> {
-        text.parse().map(Self::Database)
+        match text.split_once("://") {
+            Some(("redis" | "rediss", _)) => Ok(Self::Redis(Url(text.to_owned()))),
+            _ => text
+                .parse()
+                .map(Self::Database)
+                .map_err(|wrong| if wrong == DATABASES { STORES } else { wrong }),
+        }
     }
 }
 
@@ -89,7 +103,10 @@ impl FromStr for Database {
             }
             Some(("memory", "")) => Ok(Self::Memory),
             None if text == "memory" => Ok(Self::Memory),
-            _ => Err("known are sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE and memory"),
+            Some(("redis" | "rediss", _)) => Err(
+                "users are kept in a database: sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE",
+            ),
+            _ => Err(DATABASES),
         }
     }
 }
@@ -171,6 +188,7 @@ mod tests {
             ("memory:", None),
             ("memory", None),
             ("postgres://db.example/shop", None),
+            ("redis://cache.example", None),
         ] {
             assert_eq!(location(store).directory(), directory.map(Path::new));
         }
@@ -182,6 +200,11 @@ mod tests {
             ("sqlite:a.db", Database::Sqlite("a.db".into())),
             ("memory", Database::Memory),
             (
+                "redis://a:6379,redis://b:6379",
+                Database::Sqlite("gatepass-users.db".into()),
+            ),
+            ("rediss://h", Database::Sqlite("gatepass-users.db".into())),
+            (
                 "postgresql://u:p@h/d",
                 Database::Postgres(Url("postgresql://u:p@h/d".to_owned())),
             ),
@@ -192,7 +215,9 @@ mod tests {
 
     #[test]
     fn a_debug_shows_no_password() {
-        let shown = format!("{:?}", location("postgres://shop:hunter2@db/shop"));
-        assert!(!shown.contains("hunter2"), "{shown}");
+        for scheme in ["postgres", "redis"] {
+            let shown = format!("{:?}", location(&format!("{scheme}://shop:hunter2@db/0")));
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
     }
 }

@@ -25,7 +25,7 @@ pub struct Settings {
     #[arg(long, env = "GATEPASS_LISTEN", default_value = "127.0.0.1:3000")]
     pub listen: SocketAddr,
 
-    /// Where sessions are kept: sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE, or `memory`, to forget them at the end. Nodes that share a server must share --secret-file and --issuer, too
+    /// Where sessions are kept: sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE, redis://USER:PASSWORD@HOST (rediss:// to encrypt, separated by commas for a cluster), or `memory`, to forget them at the end. Nodes that share a server must share --secret-file and --issuer, too
     // Not shown by --help: the address of a database may hold its password.
     #[arg(
         long,
@@ -35,7 +35,7 @@ pub struct Settings {
     )]
     pub store: StoreLocation,
 
-    /// Where users are kept, in the same notation. Default: in the same database as the sessions
+    /// Where users are kept: sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE, or `memory`. Default: in the same database as the sessions, and for those in Redis sqlite:gatepass-users.db
     // As above.
     #[arg(long, env = "GATEPASS_USER_STORE", hide_env_values = true)]
     pub user_store: Option<Database>,
@@ -237,6 +237,10 @@ mod tests {
             (
                 &["--user-store", "mysql://db"],
                 "--user-store: known are sqlite:FILE",
+            ),
+            (
+                &["--user-store", "redis://h"],
+                "users are kept in a database",
             ),
             (&["--access-ttl", "15"], "--access-ttl"),
             (

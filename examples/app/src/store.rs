@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use gatepass::{Clock, MemoryStore, SessionStore};
 use gatepass_postgres::PostgresStore;
+use gatepass_redis::RedisStore;
 use gatepass_sqlite::SqliteStore;
 
 use crate::location::{Database, StoreLocation};
@@ -28,6 +29,13 @@ pub(crate) async fn open(
         }
         StoreLocation::Database(Database::Postgres(url)) => {
             let mut store = PostgresStore::at(url.as_str());
+            if let Some(clock) = instead {
+                store = store.clock(clock.clone());
+            }
+            Arc::new(store.open().await?)
+        }
+        StoreLocation::Redis(urls) => {
+            let mut store = RedisStore::at(urls.as_str());
             if let Some(clock) = instead {
                 store = store.clock(clock.clone());
             }
@@ -59,15 +67,26 @@ mod tests {
         let secret = directory.join("secret");
         fs::write(&secret, "0123456789abcdef".repeat(8)).unwrap();
         let secret = secret.display().to_string();
-        App::start(&settings(&["--store", url, "--secret-file", &secret])).await
+        let mut args = vec!["--store", url, "--secret-file", &secret];
+        let users = format!("sqlite:{}", directory.join("users.db").display());
+        if url.starts_with("redis") {
+            args.extend(["--user-store", &users]);
+        }
+        App::start(&settings(&args)).await
     }
 
     #[tokio::test]
-    async fn nodes_share_sessions_and_users_in_one_database() {
-        let (directory, database) = (tempfile::tempdir().unwrap(), testing::postgres().await);
-        let one = node(directory.path(), &database).await.unwrap();
-        let other = node(directory.path(), &database).await.unwrap();
+    async fn nodes_share_sessions_and_users() {
+        let directory = tempfile::tempdir().unwrap();
+        let redis = ["GATEPASS_TEST_REDIS", "GATEPASS_TEST_REDIS_CLUSTER"].map(testing::server);
+        for store in [testing::postgres().await].iter().chain(&redis) {
+            share(directory.path(), store).await;
+        }
+    }
 
+    async fn share(directory: &Path, store: &str) {
+        let one = node(directory, store).await.unwrap();
+        let other = node(directory, store).await.unwrap();
         let alice = Credentials::new("alice", "alice-in-wonderland");
         let issued = one
             .authority
@@ -107,13 +126,21 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_will_not_do_is_named_without_its_password() {
         let (directory, database) = (tempfile::tempdir().unwrap(), testing::postgres().await);
-        let replica = std::env::var("GATEPASS_TEST_POSTGRES_REPLICA").unwrap();
+        let replica = testing::server("GATEPASS_TEST_POSTGRES_REPLICA");
+        let redis = testing::server("GATEPASS_TEST_REDIS");
+        let (_, redis) = redis.split_once('@').unwrap();
         let right: PgConnectOptions = database.parse().unwrap();
         let url = |options: PgConnectOptions| options.to_url_lossy().to_string();
         for (url, said) in [
             (url(right.clone().password("hunter2")), "see its password"),
             (url(right.database("missing")), "createdb"),
             (replica, "primary"),
+            (format!("redis://:hunter2@{redis}"), "see the password"),
+            (
+                "redis://u:hunter2@127.0.0.1:1".to_owned(),
+                "cannot reach Redis at 127.0.0.1:1",
+            ),
+            ("redis://u:hunter2@h:port".to_owned(), "not a URL of Redis"),
         ] {
             let error = format!("{:#}", node(directory.path(), &url).await.unwrap_err());
             assert!(error.contains(said), "{error}");
@@ -128,8 +155,10 @@ mod tests {
     #[tokio::test]
     async fn nodes_that_share_a_server_do_not_each_make_a_secret() {
         // Not even asked: nothing listens there.
-        let settings = settings(&["--store", "postgres://u:p@127.0.0.1:1/d"]);
-        let error = format!("{:#}", App::start(&settings).await.unwrap_err());
-        assert!(error.contains("--secret-file"), "{error}");
+        for url in ["postgres://u:p@127.0.0.1:1/d", "redis://127.0.0.1:1"] {
+            let settings = settings(&["--store", url]);
+            let error = format!("{:#}", App::start(&settings).await.unwrap_err());
+            assert!(error.contains("--secret-file"), "{error}");
+        }
     }
 }

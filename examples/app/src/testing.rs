@@ -6,14 +6,19 @@ use gatepass::{Random, SystemRandom};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 use tempfile::TempDir;
 
+/// The URL of a server that `cargo xtask test` starts.
+pub(crate) fn server(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| {
+        panic!(
+            "{name} is not set: run `cargo xtask test`, or run `cargo xtask servers` in another \
+             terminal and set what it prints"
+        )
+    })
+}
+
 /// An empty database of the server that `cargo xtask test` starts, by its URL.
 pub(crate) async fn postgres() -> String {
-    let server = env::var("GATEPASS_TEST_POSTGRES").unwrap_or_else(|_| {
-        panic!(
-            "GATEPASS_TEST_POSTGRES is not set: run `cargo xtask test`, or run `cargo xtask servers` \
-             in another terminal and set what it prints"
-        )
-    });
+    let server = server("GATEPASS_TEST_POSTGRES");
     let mut random = [0; 8];
     SystemRandom.fill(&mut random).unwrap();
     let name = format!("test_{:016x}", u64::from_be_bytes(random));

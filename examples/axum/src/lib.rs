@@ -40,11 +40,13 @@ pub fn routes(app: &App) -> Router {
     let optionally = gate.clone().optional();
     let page = app.page().to_owned();
     let openapi = app.openapi().to_owned();
+    let ready = app.clone();
     let json = [(CONTENT_TYPE, "application/json")];
     Router::new()
         .route("/", get(async || Html(page)))
         .route("/openapi.json", get(async move || (json, openapi)))
         .route("/health", get(StatusCode::OK))
+        .route("/ready", get(async move || readiness(&ready)))
         .route("/me", get(me).route_layer(gate.clone()))
         .route("/profile", post(me).route_layer(gate.clone()))
         .route("/admin", get(admin).route_layer(gate))
@@ -52,6 +54,13 @@ pub fn routes(app: &App) -> Router {
         .route("/strict", get(me).route_layer(strictly))
         .route("/maybe", get(maybe).route_layer(optionally))
         .merge(gatepass_axum::routes(app.endpoints.clone()))
+}
+
+fn readiness(app: &App) -> StatusCode {
+    match app.is_ready() {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    }
 }
 
 async fn me(Auth(pass): Auth) -> Json<Value> {

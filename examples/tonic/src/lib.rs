@@ -8,7 +8,11 @@ mod service;
 
 use std::time::Duration;
 
-use axum::{Router, http::header::CONTENT_TYPE, routing::get};
+use axum::{
+    Router,
+    http::{StatusCode, header::CONTENT_TYPE},
+    routing::get,
+};
 use example_app::App;
 use gatepass::Staleness;
 use gatepass_tonic::gate;
@@ -68,10 +72,20 @@ pub fn routes(app: &App) -> Router {
         .route_service(&path("Health"), account.clone())
         .route_service(&path("{*method}"), gate.layer(account));
     let openapi = app.openapi().to_owned();
+    let ready = app.clone();
     let json = [(CONTENT_TYPE, "application/json")];
     let endpoints = gatepass_axum::routes(app.endpoints.clone())
-        .route("/openapi.json", get(async move || (json, openapi)));
+        .route("/openapi.json", get(async move || (json, openapi)))
+        // Of whoever probes, since most speak HTTP alone.
+        .route("/ready", get(async move || readiness(&ready)));
     middleware::of_methods(methods).merge(middleware::of_endpoints(endpoints))
+}
+
+fn readiness(app: &App) -> StatusCode {
+    match app.is_ready() {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    }
 }
 
 /// Serves `router` to those who connect to `listener`, until `shutdown` resolves and all calls are answered.

@@ -46,6 +46,13 @@ pub fn routes(
         .and(get())
         .map(move || reply::with_header(openapi.clone(), CONTENT_TYPE, "application/json"));
     let health = warp::path!("health").and(get()).map(|| StatusCode::OK);
+    let app_to_ask = app.clone();
+    let ready = warp::path!("ready")
+        .and(get())
+        .map(move || match app_to_ask.is_ready() {
+            true => StatusCode::OK,
+            false => StatusCode::SERVICE_UNAVAILABLE,
+        });
 
     // Paths and methods come before the gate: unknown ones are still 404 and 405.
     let logged_in = gate(verifier());
@@ -64,6 +71,7 @@ pub fn routes(
     let own = home
         .or(openapi)
         .or(health)
+        .or(ready)
         .or(me_route)
         .or(profile)
         .or(admin_route)
@@ -95,9 +103,8 @@ fn wrong_method()
 -> impl Filter<Extract = (impl Reply,), Error = Rejection> + Copy + Send + Sync + 'static {
     warp::path::full().and_then(|path: FullPath| {
         let allowed = match path.as_str() {
-            "/" | "/openapi.json" | "/health" | "/me" | "/admin" | "/strict" | "/maybe" => {
-                Ok("GET, HEAD")
-            }
+            "/" | "/openapi.json" | "/health" | "/ready" | "/me" | "/admin" | "/strict"
+            | "/maybe" => Ok("GET, HEAD"),
             "/profile" | "/transfer" => Ok("POST"),
             _ => Err(reject::not_found()),
         };
