@@ -1,13 +1,11 @@
 //! `cargo xtask demo`: the axum example as its users meet it, over real sockets, through real restarts.
 
-mod client;
 mod scenarios;
 mod seeds;
 
 use xshell::Shell;
 
-use self::client::Client;
-use crate::{built, example::Server, progress::step};
+use crate::{built, client::Client, example::Server, progress::step};
 
 const EXAMPLE: &str = "example-axum";
 
@@ -24,7 +22,7 @@ pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
     let mut client = Client::new(server.url());
 
     let played = server
-        .start(|| client.is_healthy())
+        .start(|| client.is_ready())
         .and_then(|()| scenarios::play(&mut server, &mut client))
         .and_then(|()| seeds::play(&mut server, &mut client));
     server.kill();

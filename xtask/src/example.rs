@@ -24,6 +24,7 @@ pub(crate) struct Server {
     directory: PathBuf,
     address: SocketAddr,
     process: Option<Process>,
+    store: String,
     flags: Vec<String>,
     more: Vec<String>,
 }
@@ -44,9 +45,16 @@ impl Server {
             directory: directory.to_owned(),
             address: free.local_addr()?,
             process: None,
+            store: "sqlite:gatepass.db".to_owned(),
             flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
             more: Vec::new(),
         })
+    }
+
+    /// Has it keep its sessions elsewhere than in a file of its own.
+    pub(crate) fn over(mut self, store: &str) -> Self {
+        self.store = store.to_owned();
+        self
     }
 
     /// Has the next start take these further flags and these users, whoever is not among them being gone.
@@ -75,7 +83,8 @@ impl Server {
         command
             .current_dir(&self.directory)
             .args(["--listen", &self.address.to_string()])
-            .args(["--store", "sqlite:gatepass.db"])
+            // Arguments can be seen by everybody.
+            .env("GATEPASS_STORE", &self.store)
             .args(["--users", "users.json"])
             .args(&self.flags)
             .args(&self.more)

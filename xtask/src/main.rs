@@ -10,6 +10,8 @@ mod apt;
 mod bench;
 mod built;
 mod ci;
+mod client;
+mod cluster;
 mod conformance;
 mod demo;
 mod example;
@@ -51,6 +53,7 @@ fn run(flags: Xtask) -> anyhow::Result<()> {
         XtaskCmd::Test(flags) => test::run(&sh, &flags.args),
         XtaskCmd::Servers(_) => servers::run(&sh),
         XtaskCmd::Demo(_) => demo::run(&sh),
+        XtaskCmd::Cluster(flags) => cluster::run(&sh, flags.store.as_deref()),
         XtaskCmd::Conformance(flags) => conformance::run(&sh, flags.filter.as_deref()),
         XtaskCmd::Interop(_) => interop::run(&sh),
         XtaskCmd::Bench(flags) => bench::run(&sh, flags.filter.as_deref()),

@@ -4,8 +4,11 @@ use std::{thread, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::client::{Answer, Client, Expected, Method, Request};
-use crate::{example::Server, progress::step};
+use crate::{
+    client::{Answer, Client, Expected, Method, Request},
+    example::Server,
+    progress::step,
+};
 
 /// How long after its use a refresh token still gets the same answer.
 pub(super) const OVERLAP: Duration = Duration::from_secs(1);
@@ -117,14 +120,14 @@ fn restarts(server: &mut Server, client: &mut Client) -> anyhow::Result<()> {
         &status.to_string(),
         "exit status: 0",
     );
-    server.start(|| client.is_healthy())?;
+    server.start(|| client.is_ready())?;
     live = survives(client, &ended, &live)?;
 
     let late = login(client, ALICE)?;
     logout(client, "/auth/logout", &late)?;
     step("demo", "SIGKILL right after a logout");
     server.kill();
-    server.start(|| client.is_healthy())?;
+    server.start(|| client.is_ready())?;
     is_over(client, "the last logout was kept", &late)?;
     survives(client, &ended, &live)?;
     Ok(())

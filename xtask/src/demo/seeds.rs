@@ -6,14 +6,14 @@ use std::{thread, time::Duration};
 
 use serde_json::json;
 
-use super::{
-    client::{Client, Expected, Method, Request},
-    scenarios::{
-        ALICE, BOB, OK, Tokens, get, is_over, login, logout, me, post, refresh, refused, spend,
-        user,
-    },
+use super::scenarios::{
+    ALICE, BOB, OK, Tokens, get, is_over, login, logout, me, post, refresh, refused, spend, user,
 };
-use crate::{example::Server, progress::step};
+use crate::{
+    client::{Answer, Client, Expected, Method, Request},
+    example::Server,
+    progress::step,
+};
 
 /// Lifetimes that a demo can wait for: an access token's, and an unused session's. The waits below leave
 /// more than half a second on either side of each.
@@ -28,7 +28,7 @@ pub(super) fn play(server: &mut Server, client: &mut Client) -> anyhow::Result<(
     let deleted = allow_list(client)?;
     server.terminate()?;
     server.configure(&SHORT, &json!([user(ALICE)]))?;
-    server.start(|| client.is_healthy())?;
+    server.start(|| client.is_ready())?;
     user_is_gone(client, &deleted)?;
     expiry_and_logging(server, client)?;
     session_renewal(client)?;
@@ -308,7 +308,7 @@ fn form(
     path: &str,
     parameters: &[(&str, &str)],
     expected: Expected,
-) -> anyhow::Result<super::client::Answer> {
+) -> anyhow::Result<Answer> {
     let request = Request {
         method: Method::PostForm,
         path,

@@ -1,6 +1,6 @@
 //! A client that says what it sends, what it got, and whether that was right.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use serde_json::Value;
@@ -20,15 +20,15 @@ const SHOWN: &[&str] = &[
 ];
 
 /// One request.
-pub(super) struct Request<'a> {
-    pub(super) method: Method,
-    pub(super) path: &'a str,
-    pub(super) access: Option<&'a str>,
-    pub(super) body: Option<Value>,
+pub(crate) struct Request<'a> {
+    pub(crate) method: Method,
+    pub(crate) path: &'a str,
+    pub(crate) access: Option<&'a str>,
+    pub(crate) body: Option<Value>,
 }
 
 #[derive(Clone, Copy)]
-pub(super) enum Method {
+pub(crate) enum Method {
     Get,
     Post,
     /// With the members of the body as the fields of a form.
@@ -37,19 +37,21 @@ pub(super) enum Method {
 
 /// What must come back: the status, and of a refusal its reason.
 #[derive(Clone, Copy)]
-pub(super) struct Expected {
-    pub(super) status: u16,
-    pub(super) reason: Option<&'static str>,
+pub(crate) struct Expected {
+    pub(crate) status: u16,
+    pub(crate) reason: Option<&'static str>,
 }
 
 /// What came back.
-pub(super) struct Answer {
+pub(crate) struct Answer {
     status: u16,
     body: Value,
+    /// When it was there.
+    pub(crate) at: Instant,
 }
 
 /// Counts what it played, and what of that went wrong.
-pub(super) struct Client {
+pub(crate) struct Client {
     agent: Agent,
     url: String,
     played: usize,
@@ -57,7 +59,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(url: String) -> Self {
+    pub(crate) fn new(url: String) -> Self {
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(20)))
@@ -75,21 +77,22 @@ impl Client {
         }
     }
 
-    pub(super) fn played(&self) -> usize {
+    pub(crate) fn played(&self) -> usize {
         self.played
     }
 
-    pub(super) fn failed(&self) -> usize {
+    pub(crate) fn failed(&self) -> usize {
         self.failed
     }
 
-    pub(super) fn is_healthy(&self) -> bool {
-        let answer = self.agent.get(format!("{}/health", self.url)).call();
+    /// Whether it serves requests, those with tokens included.
+    pub(crate) fn is_ready(&self) -> bool {
+        let answer = self.agent.get(format!("{}/ready", self.url)).call();
         answer.is_ok_and(|answer| answer.status() == 200)
     }
 
     /// Sends, prints and judges one exchange.
-    pub(super) fn expect(
+    pub(crate) fn expect(
         &mut self,
         what: &str,
         request: &Request<'_>,
@@ -108,7 +111,7 @@ impl Client {
     }
 
     /// Prints and counts one step.
-    pub(super) fn judge(&mut self, what: &str, right: bool, got: &str, wanted: &str) {
+    pub(crate) fn judge(&mut self, what: &str, right: bool, got: &str, wanted: &str) {
         self.played += 1;
         if right {
             println!("  ok      {what}: {got}");
@@ -169,23 +172,27 @@ impl Answer {
         let text = answer.into_body().read_to_string()?;
         // Not every answer has a body, and not every body is ours.
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Ok(Self { status, body })
+        Ok(Self {
+            status,
+            body,
+            at: Instant::now(),
+        })
     }
 
     /// A text member of the body.
-    pub(super) fn member(&self, name: &str) -> Option<&str> {
+    pub(crate) fn member(&self, name: &str) -> Option<&str> {
         self.body.get(name)?.as_str()
     }
 
     /// A token, which an answer that was right has.
-    pub(super) fn token(&self, name: &str) -> anyhow::Result<String> {
+    pub(crate) fn token(&self, name: &str) -> anyhow::Result<String> {
         self.member(name)
             .map(str::to_owned)
             .with_context(|| format!("an answer without {name}, so this cannot go on"))
     }
 
     /// Whether two clients could tell the answers apart.
-    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         self.status == other.status && self.body == other.body
     }
 
@@ -239,7 +246,11 @@ mod tests {
             assert!(short.is_empty() || !shortened(short).contains(short));
         }
         let body = json!({"access_token": token, "refresh_token": token, "expires_in": 900});
-        let answer = Answer { status: 200, body };
+        let answer = Answer {
+            status: 200,
+            body,
+            at: Instant::now(),
+        };
         assert_eq!(
             answer.shown(),
             "200 expires_in=900 access_token=gpr_...xyz9 refresh_token=gpr_...xyz9"
@@ -249,7 +260,11 @@ mod tests {
     #[test]
     fn a_refusal_is_shown_with_its_reason() {
         let body = json!({"error": "invalid_token", "reason": "revoked", "error_description": "x"});
-        let answer = Answer { status: 401, body };
+        let answer = Answer {
+            status: 401,
+            body,
+            at: Instant::now(),
+        };
         assert_eq!(
             answer.shown(),
             "401 error=\"invalid_token\" reason=\"revoked\""
