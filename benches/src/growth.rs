@@ -1,122 +1,212 @@
-//! Requests while a million expired sessions are purged.
+//! A million sessions that have expired or were ended, and what is left of them; and how requests fare meanwhile.
+
+mod postgres;
+mod redis;
+mod sqlite;
 
 use std::{
-    path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use gatepass::{Authority, Clock, Device, MasterSecret, SystemClock, Timestamp};
-use gatepass_sqlite::SqliteStore;
-use rusqlite::Connection;
-use tokio::task::JoinSet;
+use gatepass::{
+    Authority, Clock, Device, EndReason, EndTarget, MasterSecret, SessionId, SessionStore,
+    SystemClock, Timestamp, async_trait,
+};
+use tokio::{runtime::Runtime, task::JoinSet};
 
+pub(crate) use self::{postgres::run as postgres, redis::run as redis, sqlite::run as sqlite};
 use crate::{
     measure::quantile,
-    refresh::directory,
     table::{Goal, Table},
     token::{AUDIENCE, ISSUER, grant},
 };
 
+/// Sessions that nobody needs any more.
 const EXPIRED: usize = 1_000_000;
-const LOGINS: usize = 1000;
+/// Those of them that were ended by their users, each with its entry in the log.
+const ENDED: usize = 20_000;
 /// Clients, and the pause that each makes between two requests: some hundred requests a second.
 const CLIENTS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Who asks at once while the sessions are made.
+const MAKERS: usize = 64;
 
-pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Runtime::new()?;
-    let directory = directory()?;
-    let path = directory.path().join("sessions.db");
-    runtime.block_on(fill(&path))?;
-    let mut waits = runtime.block_on(measure(&path))?;
+/// A store that can be looked into.
+#[async_trait]
+trait Inside: Send + Sync {
+    /// What it is called in the table.
+    fn name(&self) -> &'static str;
+
+    /// Opens it; with `clock` instead of its own.
+    async fn open(&self, clock: Option<LongAgo>) -> anyhow::Result<Arc<dyn SessionStore>>;
+
+    /// Makes [`EXPIRED`] sessions in `store`, whose clock is [`LongAgo`], and returns the ids of [`ENDED`] of them.
+    async fn fill(&self, store: Arc<dyn SessionStore>) -> anyhow::Result<Vec<SessionId>>;
+
+    /// Whether there is something left to purge besides what is `live`.
+    async fn is_clean(&self, live: &Contents) -> anyhow::Result<bool>;
+
+    async fn contents(&self) -> anyhow::Result<Contents>;
+}
+
+/// What is in a store.
+#[derive(Clone, Copy, Debug)]
+struct Contents {
+    sessions: u64,
+    /// Entries of the log of revocations.
+    entries: u64,
+    bytes: u64,
+}
+
+fn run(table: &mut Table, runtime: &Runtime, store: &dyn Inside) -> anyhow::Result<()> {
+    let name = store.name();
+    runtime.block_on(fill(store))?;
+    let before = runtime.block_on(store.contents())?;
+    let (mut waits, live) = runtime.block_on(measure(store))?;
+    let after = runtime.block_on(store.contents())?;
+
     waits.sort_by(f64::total_cmp);
     for (what, part, goal) in [
         ("median", 0.5, Goal::Known),
         ("p99", 0.99, Goal::AtMost(50.0)),
         ("longest", 1.0, Goal::Known),
     ] {
-        let what = format!("wait of a request while 1,000,000 sessions are purged, {what}");
+        let what = format!("wait of a request while 1,000,000 sessions are purged, {name}, {what}");
         table.figure(&what, quantile(&waits, part), " ms", goal);
     }
+    for (what, before, after, live) in [
+        ("sessions", before.sessions, after.sessions, live.sessions),
+        (
+            "entries of the log",
+            before.entries,
+            after.entries,
+            live.entries,
+        ),
+    ] {
+        let left = after.abs_diff(live) as f64;
+        let what =
+            format!("{what} after the purge but for {live} live ones, {name}, before {before}");
+        table.figure(&what, left, "", Goal::AtMost(0.0));
+    }
+    let megabytes = |bytes: u64| bytes as f64 / 1e6;
+    let what = format!(
+        "size after the purge, {name}, before {:.0} MB",
+        megabytes(before.bytes)
+    );
+    table.figure(&what, megabytes(after.bytes), " MB", Goal::Known);
     Ok(())
 }
 
-/// Some sessions that began long ago, and copies of them under other ids.
-async fn fill(path: &Path) -> anyhow::Result<()> {
-    let store = SqliteStore::builder(path).clock(LongAgo).open()?;
-    let builder = Authority::builder(ISSUER, AUDIENCE, MasterSecret::generate()?, store);
-    let authority = builder.clock(LongAgo).build().await?;
-    for number in 0..LOGINS {
-        authority.issue(grant(number)?, Device::default()).await?;
-    }
-    let conn = Connection::open(path)?;
-    conn.execute_batch("BEGIN; CREATE TEMP TABLE copy AS SELECT * FROM main.gatepass_sessions")?;
-    for _ in 1..EXPIRED / LOGINS {
-        conn.execute_batch(
-            "UPDATE copy SET id = randomblob(18), subject = 'user-' || hex(randomblob(6));
-             INSERT INTO gatepass_sessions SELECT * FROM copy",
-        )?;
-    }
-    conn.execute_batch("COMMIT")?;
-    Ok(())
+async fn fill(inside: &dyn Inside) -> anyhow::Result<()> {
+    let store = inside.open(Some(LongAgo)).await?;
+    let ended = inside.fill(Arc::clone(&store)).await?;
+    anyhow::ensure!(ended.len() == ENDED, "{} sessions to end", ended.len());
+    at_once(ended, move |id| {
+        let store = Arc::clone(&store);
+        async move {
+            let revoked = store.end(EndTarget::Session(id), EndReason::Logout).await?;
+            anyhow::ensure!(revoked.len() == 1, "a session that had ended");
+            Ok(())
+        }
+    })
+    .await
 }
 
-/// The milliseconds that each request took until the last expired session was gone.
-async fn measure(path: &Path) -> anyhow::Result<Vec<f64>> {
-    // A request that waits for long is to be measured, not to be refused.
-    let store = SqliteStore::builder(path).busy_timeout(PATIENCE).open()?;
+/// Does something with all of `what`, some at once.
+async fn at_once<T, F>(
+    what: Vec<T>,
+    act: impl Fn(T) -> F + Clone + Send + 'static,
+) -> anyhow::Result<()>
+where
+    T: Clone + Send + 'static,
+    F: Future<Output = anyhow::Result<()>> + Send,
+{
+    let mut makers = JoinSet::new();
+    for part in what.chunks(what.len().div_ceil(MAKERS).max(1)) {
+        let (part, act) = (part.to_vec(), act.clone());
+        makers.spawn(async move {
+            for one in part {
+                act(one).await?;
+            }
+            anyhow::Ok(())
+        });
+    }
+    makers.join_all().await.into_iter().collect()
+}
+
+/// The milliseconds that each request took until there was nothing left to purge, and what the requests have made.
+async fn measure(inside: &dyn Inside) -> anyhow::Result<(Vec<f64>, Contents)> {
+    let store = inside.open(None).await?;
     let builder = Authority::builder(ISSUER, AUDIENCE, MasterSecret::generate()?, store);
     let authority = builder
         .purge_interval(Duration::from_secs(1))
+        // A request that waits for long is to be measured, not to be refused.
         .store_timeout(PATIENCE)
         .build()
         .await?;
-    let purged = Arc::new(AtomicBool::new(false));
+    let work = Arc::new(Work::default());
     let mut clients = JoinSet::new();
     for client in 0..CLIENTS {
-        let (authority, purged) = (authority.clone(), Arc::clone(&purged));
-        clients.spawn(async move { requests(&authority, client, &purged).await });
+        let (authority, work) = (authority.clone(), Arc::clone(&work));
+        clients.spawn(async move { requests(&authority, client, &work).await });
     }
-    let conn = Connection::open(path)?;
-    conn.busy_timeout(Duration::from_secs(10))?;
-    let mut left = true;
-    while left {
+    while !inside.is_clean(&work.live()).await? {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        left = conn.query_row(
-            "SELECT EXISTS (SELECT 1 FROM gatepass_sessions WHERE purge_at <= ?1)",
-            [SystemClock.now().unix_millis()],
-            |row| row.get(0),
-        )?;
     }
-    purged.store(true, Ordering::Relaxed);
+    work.over.store(true, Ordering::Relaxed);
     let mut waits = Vec::new();
     for client in clients.join_all().await {
         waits.extend(client?);
     }
-    Ok(waits)
+    Ok((waits, work.live()))
 }
 
-/// Logs in, and refreshes nine times, until all is purged.
-async fn requests(
-    authority: &Authority,
-    client: usize,
-    purged: &AtomicBool,
-) -> anyhow::Result<Vec<f64>> {
+/// What clients have done.
+#[derive(Default)]
+struct Work {
+    over: AtomicBool,
+    logins: AtomicU64,
+    logouts: AtomicU64,
+}
+
+impl Work {
+    fn live(&self) -> Contents {
+        Contents {
+            sessions: self.logins.load(Ordering::Relaxed),
+            entries: self.logouts.load(Ordering::Relaxed),
+            bytes: 0,
+        }
+    }
+}
+
+/// Logs in, refreshes eight times, and logs out every other time, until all is purged.
+async fn requests(authority: &Authority, client: usize, work: &Work) -> anyhow::Result<Vec<f64>> {
     let mut waits = Vec::new();
     let mut timed = |start: Instant| waits.push(start.elapsed().as_secs_f64() * 1000.0);
-    while !purged.load(Ordering::Relaxed) {
+    for number in 0_u32.. {
+        if work.over.load(Ordering::Relaxed) {
+            break;
+        }
+        // Counted before: whoever looks meanwhile may find less, and never more.
+        work.logins.fetch_add(1, Ordering::Relaxed);
         let start = Instant::now();
         let mut issued = authority.issue(grant(client)?, Device::default()).await?;
         timed(start);
-        for _ in 0..9 {
+        for _ in 0..8 {
             tokio::time::sleep(PAUSE).await;
             let start = Instant::now();
             issued = authority.refresh(issued.refresh_token.as_str()).await?;
+            timed(start);
+        }
+        if number.is_multiple_of(2) {
+            work.logouts.fetch_add(1, Ordering::Relaxed);
+            let start = Instant::now();
+            authority.logout(issued.refresh_token.as_str()).await?;
             timed(start);
         }
     }
@@ -124,6 +214,7 @@ async fn requests(
 }
 
 /// The clock of a process that ran a year ago.
+#[derive(Clone, Copy)]
 struct LongAgo;
 
 impl Clock for LongAgo {
@@ -135,4 +226,26 @@ impl Clock for LongAgo {
     fn monotonic(&self) -> Duration {
         SystemClock.monotonic()
     }
+}
+
+/// A session of a user of its own.
+fn new_session(number: usize) -> anyhow::Result<gatepass::NewSession> {
+    let grant = grant(number)?;
+    let mut id = [0; 18];
+    gatepass::Random::fill(&gatepass::SystemRandom, &mut id)?;
+    let subject = SessionId::subject_prefix(grant.subject());
+    for (byte, prefix) in id.iter_mut().zip(subject) {
+        *byte = prefix;
+    }
+    const DAY: Duration = Duration::from_secs(86_400);
+    Ok(gatepass::NewSession {
+        id: SessionId::from_bytes(id),
+        client: gatepass::ClientId::new("web")?,
+        grant,
+        device: Device::default(),
+        idle_ttl: DAY * 14,
+        absolute_ttl: DAY * 90,
+        access_ttl: Duration::from_secs(900),
+        max_sessions: None,
+    })
 }

@@ -1,6 +1,6 @@
 //! How fast gatepass is: each row of the table compares two things, measured side by side in one run.
 //!
-//! `cargo xtask bench` runs all, `cargo xtask bench sqlite` those whose name contains that. Nothing here
+//! `cargo xtask bench` runs all, `cargo xtask bench stores` those whose name contains that. Nothing here
 //! fails because it is slow: how loaded the machine was, no test can know.
 
 #![expect(
@@ -8,12 +8,13 @@
     reason = "a command line tool says what it measured"
 )]
 
+mod growth;
 mod measure;
-mod purge;
-mod refresh;
 mod revocations;
 mod route;
+mod servers;
 mod signing;
+mod stores;
 mod table;
 mod token;
 mod verifying;
@@ -29,8 +30,13 @@ const BENCHES: &[(&str, Bench)] = &[
     ("sign", signing::run),
     ("revocations", revocations::run),
     ("route", route::run),
-    ("sqlite-refresh", refresh::run),
-    ("sqlite-purge", purge::run),
+    ("stores-sqlite", stores::sqlite),
+    ("stores-postgres", stores::postgres),
+    ("stores-redis", stores::redis),
+    ("stores-redis-cluster", stores::redis_cluster),
+    ("growth-sqlite", growth::sqlite),
+    ("growth-postgres", growth::postgres),
+    ("growth-redis", growth::redis),
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -40,7 +46,7 @@ fn main() -> anyhow::Result<()> {
         println!("== bench: {name}");
         // What the others have measured is not to be lost with it.
         if let Err(error) = bench(&mut table) {
-            println!("{name} could not be measured: {error}");
+            println!("{name} could not be measured: {error:#}");
         }
     }
     println!("\n{table}");

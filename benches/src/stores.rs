@@ -1,71 +1,154 @@
-//! Durable refreshes in a SQLite file, against the least that can be called one.
+//! Durable refreshes in every store, against the least that can be called one, through the same client.
 
-mod raw;
+mod postgres;
+mod redis;
+mod sqlite;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::time::Duration;
 
-use anyhow::Context;
-use gatepass::{Authority, Device, MasterSecret};
-use gatepass_sqlite::SqliteStore;
-use tempfile::TempDir;
-use tokio::task::JoinSet;
+use gatepass::{Authority, Device, MasterSecret, SessionStore};
+use tokio::{runtime::Runtime, task::JoinSet};
 
-use self::raw::Raw;
+pub(crate) use self::{
+    postgres::run as postgres,
+    redis::{run as redis, run_cluster as redis_cluster},
+    sqlite::run as sqlite,
+};
 use crate::{
     measure::{Contender, Quartiles, rounds_of},
     table::{Goal, Table},
     token::{AUDIENCE, ISSUER, grant},
 };
 
-const CALLERS: usize = 16;
-/// Sessions of each caller. All of them make a file of some megabytes.
-const SESSIONS: usize = 1000;
+/// Sessions of all callers together. They make some megabytes.
+const SESSIONS: usize = 16_000;
+/// How many refresh at once.
+const CALLERS: [usize; 3] = [1, 16, 64];
+/// For how many there is a goal.
+const JUDGED: usize = 16;
+/// Who logs in at once, before anything is measured.
+const LOGINS: usize = 64;
 
-/// Which of its sessions a caller refreshes after the one at `turn`: not its neighbour in the file, and not
-/// the one next to what the other callers refresh meanwhile.
-fn after(turn: usize) -> usize {
-    (turn + 617) % SESSIONS
+const BATCH: Duration = Duration::from_millis(40);
+const ROUNDS: usize = 75;
+
+/// A store as little as it can be: rows of ids and generations, and a compare-and-advance that is as durable as that
+/// of the store that it is compared with.
+trait Bare: Clone + Send + Sync + 'static {
+    /// What a caller knows of a row.
+    type Row: Send + 'static;
+
+    /// Advances the row, which nobody else does meanwhile.
+    fn advance(&self, row: &mut Self::Row) -> impl Future<Output = anyhow::Result<()>> + Send;
 }
 
-/// Where a caller begins.
-fn first(caller: usize) -> usize {
-    caller * SESSIONS / CALLERS
-}
-
-pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Runtime::new()?;
-    let directory = directory()?;
-
-    let store = SqliteStore::open(directory.path().join("sessions.db"))?;
+/// Measures `store` against `bare` and its `rows`.
+fn compare<B: Bare>(
+    table: &mut Table,
+    runtime: &Runtime,
+    (name, goal): (&str, f64),
+    store: impl SessionStore,
+    bare: &B,
+    mut rows: Vec<B::Row>,
+) -> anyhow::Result<()> {
     let builder = Authority::builder(ISSUER, AUDIENCE, MasterSecret::generate()?, store);
     let authority = runtime.block_on(builder.build())?;
-    let mut ours = runtime.block_on(log_in(&authority))?;
-
-    let raw = Arc::new(Raw::open(
-        &directory.path().join("raw.db"),
-        CALLERS * SESSIONS,
-    )?);
-    let mut theirs: Vec<_> = (0..CALLERS).map(|caller| raw.caller(caller)).collect();
-
-    let ours: Contender<'_> = Box::new(|times| runtime.block_on(all(&mut ours, times)));
-    let theirs: Contender<'_> = Box::new(|times| runtime.block_on(all(&mut theirs, times)));
-    let measured = rounds_of(Duration::from_millis(40), 150, [ours, theirs])?;
-    let ratio = Quartiles::of(&measured, |[ours, theirs]| theirs / ours);
-    let what = "durable refreshes/s, SQLite, 16 callers, of raw compare-and-advances";
-    table.ratio(what, ratio, Goal::AtLeast(0.7));
+    let mut tokens = runtime.block_on(log_in(&authority))?;
+    for callers in CALLERS {
+        let mut ours = among(callers, tokens, |tokens| Ours {
+            authority: authority.clone(),
+            tokens,
+        });
+        let mut theirs = among(callers, rows, |rows| Theirs {
+            bare: bare.clone(),
+            rows,
+        });
+        let measured = rounds_of(
+            BATCH,
+            ROUNDS,
+            [
+                Box::new(|times| runtime.block_on(all(&mut ours, times))) as Contender<'_>,
+                Box::new(|times| runtime.block_on(all(&mut theirs, times))),
+            ],
+        )?;
+        let ratio = Quartiles::of(&measured, |[ours, theirs]| theirs / ours);
+        let what = format!("refreshes/s, {name}, {callers} callers, of bare compare-and-advances");
+        let goal = if callers == JUDGED {
+            Goal::AtLeast(goal)
+        } else {
+            Goal::Known
+        };
+        table.ratio(&what, ratio, goal);
+        let rate = Quartiles::of(&measured, |[ours, _]| callers as f64 / ours);
+        let what = format!("refreshes/s, {name}, {callers} callers");
+        table.figure(&what, rate.median, "", Goal::Known);
+        tokens = ours
+            .into_iter()
+            .flat_map(|caller| caller.tokens.all)
+            .collect();
+        rows = theirs
+            .into_iter()
+            .flat_map(|caller| caller.rows.all)
+            .collect();
+    }
     Ok(())
 }
 
-/// On the disk that the build is on: in a directory for temporary files there might be none under it.
-pub(crate) fn directory() -> anyhow::Result<TempDir> {
-    let program: PathBuf = std::env::current_exe()?;
-    let build = program.parent().context("a program without a directory")?;
-    Ok(TempDir::new_in(build)?)
+/// One who refreshes.
+trait Caller: Send + 'static {
+    fn refresh(&mut self) -> impl Future<Output = anyhow::Result<()>> + Send;
 }
 
-/// One who refreshes.
-pub(crate) trait Caller: Send + 'static {
-    fn refresh(&mut self) -> impl Future<Output = anyhow::Result<()>> + Send;
+/// The whole of it: token in, pair of tokens out.
+struct Ours {
+    authority: Authority,
+    tokens: InTurn<String>,
+}
+
+impl Caller for Ours {
+    async fn refresh(&mut self) -> anyhow::Result<()> {
+        let token = self.tokens.next()?;
+        let issued = self.authority.refresh(token).await?;
+        issued.refresh_token.as_str().clone_into(token);
+        Ok(())
+    }
+}
+
+struct Theirs<B: Bare> {
+    bare: B,
+    rows: InTurn<B::Row>,
+}
+
+impl<B: Bare> Caller for Theirs<B> {
+    async fn refresh(&mut self) -> anyhow::Result<()> {
+        self.bare.advance(self.rows.next()?).await
+    }
+}
+
+/// What a caller takes one after the other: not neighbours, and not what the other callers take meanwhile.
+struct InTurn<T> {
+    all: Vec<T>,
+    turn: usize,
+}
+
+impl<T> InTurn<T> {
+    fn next(&mut self) -> anyhow::Result<&mut T> {
+        // Without a divisor in common with any number of sessions that a caller has.
+        self.turn = (self.turn + 617) % self.all.len().max(1);
+        let next = self.all.get_mut(self.turn);
+        next.ok_or_else(|| anyhow::anyhow!("a caller without sessions"))
+    }
+}
+
+/// As many callers, each with its part of `all`.
+fn among<T, C>(callers: usize, all: Vec<T>, caller: impl Fn(InTurn<T>) -> C) -> Vec<C> {
+    let each = all.len() / callers;
+    let mut all = all.into_iter();
+    let part = |number| InTurn {
+        all: all.by_ref().take(each).collect(),
+        turn: number * each / callers,
+    };
+    (0..callers).map(part).map(caller).collect()
 }
 
 /// Has each caller refresh `times` times, all of them at once.
@@ -85,41 +168,32 @@ async fn all<C: Caller>(callers: &mut Vec<C>, times: u32) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// The whole of it: token in, pair of tokens out.
-struct Client {
-    authority: Authority,
-    refresh_tokens: Vec<String>,
-    turn: usize,
-}
-
-impl Caller for Client {
-    async fn refresh(&mut self) -> anyhow::Result<()> {
-        let token = self.refresh_tokens.get_mut(self.turn);
-        let token = token.context("no session")?;
-        self.turn = after(self.turn);
-        let issued = self.authority.refresh(token).await?;
-        issued.refresh_token.as_str().clone_into(token);
-        Ok(())
-    }
-}
-
-async fn log_in(authority: &Authority) -> anyhow::Result<Vec<Client>> {
-    let mut clients = JoinSet::new();
-    for caller in 0..CALLERS {
+async fn log_in(authority: &Authority) -> anyhow::Result<Vec<String>> {
+    let mut logins = JoinSet::new();
+    for login in 0..LOGINS {
         let authority = authority.clone();
-        clients.spawn(async move {
-            let mut refresh_tokens = Vec::with_capacity(SESSIONS);
-            for number in 0..SESSIONS {
-                let grant = grant(caller * SESSIONS + number)?;
-                let issued = authority.issue(grant, Device::default()).await?;
-                refresh_tokens.push(issued.refresh_token.as_str().to_owned());
+        logins.spawn(async move {
+            let mut tokens = Vec::new();
+            for number in (login..SESSIONS).step_by(LOGINS) {
+                let issued = authority.issue(grant(number)?, Device::default()).await?;
+                tokens.push(issued.refresh_token.as_str().to_owned());
             }
-            anyhow::Ok(Client {
-                authority,
-                refresh_tokens,
-                turn: first(caller),
-            })
+            anyhow::Ok(tokens)
         });
     }
-    clients.join_all().await.into_iter().collect()
+    let mut tokens = Vec::new();
+    for some in logins.join_all().await {
+        tokens.extend(some?);
+    }
+    Ok(tokens)
+}
+
+/// As random as ids are, so that rows lie as theirs do.
+fn id(number: usize) -> [u8; 18] {
+    let mut id = [0; 18];
+    let mixed = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    for (byte, mixed) in id.iter_mut().zip(mixed.to_be_bytes()) {
+        *byte = mixed;
+    }
+    id
 }

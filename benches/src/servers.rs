@@ -1,0 +1,100 @@
+//! What stores need: a directory, or a server that keeps what it has acknowledged.
+
+use std::{env, path::PathBuf};
+
+use anyhow::Context;
+use gatepass::{Random, SystemRandom};
+use gatepass_servers::{Directory, Durability, Postgres, Redis, RedisCluster};
+use tempfile::TempDir;
+
+/// A server that was started, until this is dropped, or one that is given.
+pub(crate) struct Server {
+    url: String,
+    _own: Option<Own>,
+}
+
+/// Dropped with its directory.
+#[expect(dead_code, reason = "held until it is dropped")]
+enum Own {
+    Postgres(Postgres, Directory),
+    Redis(Redis, Directory),
+    Cluster(RedisCluster, Directory),
+}
+
+impl Server {
+    /// How to connect to it.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn given(variable: &str) -> Option<Self> {
+        let url = env::var(variable).ok()?;
+        Some(Self { url, _own: None })
+    }
+}
+
+/// That of `GATEPASS_TEST_POSTGRES`, or one of its own.
+pub(crate) fn postgres() -> anyhow::Result<Server> {
+    Server::given("GATEPASS_TEST_POSTGRES").map_or_else(own_postgres, Ok)
+}
+
+/// That of `GATEPASS_TEST_REDIS`, or one of its own.
+pub(crate) fn redis() -> anyhow::Result<Server> {
+    Server::given("GATEPASS_TEST_REDIS").map_or_else(own_redis, Ok)
+}
+
+/// That of `GATEPASS_TEST_REDIS_CLUSTER`, or one of its own.
+pub(crate) fn redis_cluster() -> anyhow::Result<Server> {
+    let own = || {
+        let directory = servers()?;
+        let cluster = RedisCluster::start(&directory, Durability::Crash, 0)?;
+        Ok(Server {
+            url: cluster.url(),
+            _own: Some(Own::Cluster(cluster, directory)),
+        })
+    };
+    Server::given("GATEPASS_TEST_REDIS_CLUSTER").map_or_else(own, Ok)
+}
+
+/// One that nobody else uses.
+pub(crate) fn own_postgres() -> anyhow::Result<Server> {
+    let directory = servers()?;
+    let postgres = Postgres::start(&directory, Durability::Crash)?;
+    Ok(Server {
+        url: postgres.url(),
+        _own: Some(Own::Postgres(postgres, directory)),
+    })
+}
+
+/// One that nobody else uses.
+pub(crate) fn own_redis() -> anyhow::Result<Server> {
+    let directory = servers()?;
+    let redis = Redis::start(&directory, Durability::Crash)?;
+    Ok(Server {
+        url: redis.url(),
+        _own: Some(Own::Redis(redis, directory)),
+    })
+}
+
+/// For the files of a store.
+pub(crate) fn directory() -> anyhow::Result<TempDir> {
+    Ok(TempDir::new_in(build()?)?)
+}
+
+/// A name that nothing else has.
+pub(crate) fn unique(what: &str) -> anyhow::Result<String> {
+    let mut random = [0; 8];
+    SystemRandom.fill(&mut random)?;
+    Ok(format!("{what}_{:016x}", u64::from_be_bytes(random)))
+}
+
+fn servers() -> anyhow::Result<Directory> {
+    Directory::make(build()?.join("servers"))
+}
+
+/// On the disk that the build is on: in a directory for temporary files there might be none under it.
+fn build() -> anyhow::Result<PathBuf> {
+    let program: PathBuf = env::current_exe()?;
+    let build = program.parent().context("a program without a directory")?;
+    Ok(build.to_owned())
+}
