@@ -67,7 +67,9 @@ impl Inside for Sqlite {
         }
         conn.execute_batch("COMMIT")?;
         let mut ids = conn.prepare("SELECT id FROM gatepass_sessions LIMIT ?1")?;
-        let ids = ids.query_map([i64::try_from(ENDED)?], |row| row.get(0).map(SessionId::from_bytes))?;
+        let ids = ids.query_map([i64::try_from(ENDED)?], |row| {
+            row.get(0).map(SessionId::from_bytes)
+        })?;
         Ok(ids.collect::<Result<_, _>>()?)
     }
 
