@@ -16,7 +16,7 @@ use std::{
 
 use gatepass::{
     EndReason, EndTarget, NewSession, Recover, Renew, Revocation, RevocationLog, RevokeToken,
-    SessionStore, StoreErrorKind, Timestamp, TokenId,
+    SessionId, SessionStore, StoreErrorKind, Timestamp, TokenId,
 };
 use gatepass_redis::RedisStore;
 use gatepass_servers::{Durability, Redis};
@@ -453,6 +453,20 @@ async fn the_time_is_the_servers() {
         after,
     ];
     assert!(instants.is_sorted(), "{instants:?}");
+}
+
+#[tokio::test]
+async fn a_session_of_another_subject_in_the_same_partition_is_not_ended() {
+    let store = support::at(support::redis()).open().await.unwrap();
+    let session = begin(&store, "alice").await;
+    let partition = |name: &str| SessionId::subject_prefix(&subject(name))[0] % 16;
+    let names = (0..).map(|number| format!("user {number}"));
+    let near = { names }.find(|name| partition(name) == partition("alice"));
+    let target = EndTarget::SessionOf(session.id, subject(&near.unwrap()));
+    assert_eq!(store.end(target, EndReason::EndedByUser).await.unwrap(), []);
+    let target = EndTarget::SessionOf(session.id, subject("alice"));
+    let ended = store.end(target, EndReason::EndedByUser).await.unwrap();
+    assert_eq!(ended.len(), 1);
 }
 
 #[tokio::test]
