@@ -9,8 +9,13 @@
     reason = "a test fails by panicking; generated code has its own ways"
 )]
 
-use std::{net::SocketAddr, thread};
+use std::{net::SocketAddr, thread, time::Duration};
 
+use gatepass::{
+    Authority, Demand, Device, Error, Grant, KeySet, MasterSecret, Refusal, SigningKey, Staleness,
+    Subject,
+};
+use gatepass_postgres::PostgresStore;
 use reqwest::Client;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -47,6 +52,7 @@ fn readme_shows_the_code_that_is_run() {
         include_str!("../readme/actix.rs"),
         include_str!("../readme/warp.rs"),
         include_str!("../readme/tonic.rs"),
+        include_str!("../readme/verifier.rs"),
     ];
     for file in files {
         let block = format!("```rust\n{file}```\n");
@@ -109,6 +115,44 @@ async fn readme_code_for_tonic_knows_who_has_logged_in() {
     assert_eq!(answer.into_inner(), "you are alice");
     let refused = me(None).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::Unauthenticated);
+}
+
+mod verifying {
+    include!("../readme/verifier.rs");
+
+    pub(crate) async fn start(jwks: &str, database: &str) -> Verifier {
+        verifier(jwks, database).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn readme_code_for_services_that_only_verify_learns_of_a_logout() {
+    let database = std::env::var("GATEPASS_TEST_POSTGRES");
+    let database = database.expect("run `cargo xtask servers`, and do what it prints");
+    let store = PostgresStore::connect(database.as_str()).await.unwrap();
+    let secret = MasterSecret::from_bytes(&[7; 64]).unwrap();
+    let key = SigningKey::from_any_pem(include_bytes!("forge/keys/ed25519.pem")).unwrap();
+    let authority = Authority::builder("https://shop.example", "shop-api", secret, store)
+        .keys(KeySet::signing(key))
+        .build();
+    let authority = authority.await.unwrap();
+    let directory = TempDir::new().unwrap();
+    let jwks = directory.path().join("jwks.json");
+    std::fs::write(&jwks, authority.verifier().jwks()).unwrap();
+
+    let verifier = verifying::start(jwks.to_str().unwrap(), &database).await;
+    let alice = Grant::new(Subject::new("alice").unwrap());
+    let issued = authority.issue(alice, Device::default()).await.unwrap();
+    let token = issued.access_token.as_str();
+    let pass = verifier.verify(token, &Demand::new()).await.unwrap();
+    assert_eq!(pass.subject().as_str(), "alice");
+    authority.logout(token).await.unwrap();
+    let strict = Demand::new().staleness(Staleness::Within(Duration::ZERO));
+    let refused = verifier.verify(token, &strict).await.unwrap_err();
+    assert!(
+        matches!(refused, Error::Refused(Refusal::Revoked)),
+        "{refused}"
+    );
 }
 
 /// A place for the database, and a client.
