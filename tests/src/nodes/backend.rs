@@ -89,6 +89,13 @@ impl Site {
         }
     }
 
+    /// In the schema or name space of this name, which is somebody else's, too.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
     /// Takes the time from `clock`, in all nodes. Default: the store's own.
     #[must_use]
     pub fn clock(mut self, clock: &ManualClock) -> Self {

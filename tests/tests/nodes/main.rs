@@ -21,6 +21,9 @@ mod log;
 mod own;
 mod random;
 mod restart;
+#[path = "../server/mod.rs"]
+#[allow(dead_code, reason = "the tests of processes need more of it")]
+mod server;
 
 /// Mounts claims about any store on these, each as a test of its name.
 macro_rules! on {

@@ -1,6 +1,7 @@
 //! A node that starts, among others that are busy, judges nothing before it knows of every revocation.
 
 mod filling;
+mod program;
 
 use std::{sync::Arc, time::Duration};
 
