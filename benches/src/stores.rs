@@ -72,7 +72,11 @@ fn compare<B: Bare>(
             ],
         )?;
         let ratio = Quartiles::of(&measured, |[ours, theirs]| theirs / ours);
-        let what = format!("refreshes/s, {name}, {callers} callers, of bare compare-and-advances");
+        let who = match callers {
+            1 => "1 caller".to_owned(),
+            _ => format!("{callers} callers"),
+        };
+        let what = format!("refreshes/s, {name}, {who}, of bare compare-and-advances");
         let goal = if callers == JUDGED {
             Goal::AtLeast(goal)
         } else {
@@ -80,7 +84,7 @@ fn compare<B: Bare>(
         };
         table.ratio(&what, ratio, goal);
         let rate = Quartiles::of(&measured, |[ours, _]| callers as f64 / ours);
-        let what = format!("refreshes/s, {name}, {callers} callers");
+        let what = format!("refreshes/s, {name}, {who}");
         table.figure(&what, rate.median, "", Goal::Known);
         tokens = ours
             .into_iter()
