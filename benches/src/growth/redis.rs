@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use gatepass::{SessionId, SessionStore, async_trait};
 use gatepass_redis::RedisStore;
-use redis::{Client, FromRedisValue, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Client, FromRedisValue, aio::MultiplexedConnection};
 use tokio::runtime::Runtime;
 
 use super::{Contents, ENDED, EXPIRED, Inside, LongAgo, PATIENCE, at_once, new_session};
@@ -21,7 +21,10 @@ pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
     let runtime = Runtime::new()?;
     let server = servers::own_redis()?;
     let client = Client::open(server.url())?;
-    let connection = runtime.block_on(client.get_multiplexed_async_connection())?;
+    // To look through a million keys takes longer than a client waits by default.
+    let patient = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+    let connection = client.get_multiplexed_async_connection_with_config(&patient);
+    let connection = runtime.block_on(connection)?;
     super::run(table, &runtime, &Redis { connection, server })
 }
 
