@@ -94,8 +94,9 @@ fn run(table: &mut Table, runtime: &Runtime, store: &dyn Inside) -> anyhow::Resu
         table.figure(&what, left, "", Goal::AtMost(0.0));
     }
     let megabytes = |bytes: u64| bytes as f64 / 1e6;
+    // Databases keep their files, and fill them again.
     let what = format!(
-        "size after the purge, {name}, before {:.0} MB",
+        "size after the purge, free space in files included, {name}, before {:.0} MB",
         megabytes(before.bytes)
     );
     table.figure(&what, megabytes(after.bytes), " MB", Goal::Known);
