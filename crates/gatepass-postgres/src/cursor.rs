@@ -128,6 +128,13 @@ impl Place {
         })
     }
 
+    /// Whether it has seen what has not happened when all of `now` has: the database was put back to an earlier state,
+    /// and gives the numbers of its transactions again.
+    pub(crate) fn is_ahead_of(&self, now: &Snapshot) -> bool {
+        let part = self.part.as_ref().map(|part| part.of.xmax);
+        self.seen.xmax.max(part.unwrap_or(0)) > now.xmax
+    }
+
     /// The transaction before which there is nothing new.
     pub(crate) fn lowest(&self) -> u64 {
         match &self.part {
@@ -216,6 +223,21 @@ mod tests {
             "a/1:1:'); --",
         ] {
             assert_eq!(Place::parse(&Cursor::new(text)), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_ahead_of_what_is_older_than_it_or_than_its_part() {
+        let now = Snapshot::parse("8:9:").unwrap();
+        for (cursor, ahead) in [
+            ("a/5:8:7", false),
+            ("a/9:9:", false),
+            ("a/5:10:7", true),
+            ("a/5:8:/9:9:/7/1", false),
+            ("a/5:8:/10:10:/7/1", true),
+        ] {
+            let place = Place::parse(&Cursor::new(cursor)).unwrap();
+            assert_eq!(place.is_ahead_of(&now), ahead, "{cursor}");
         }
     }
 

@@ -89,6 +89,9 @@ pub(crate) async fn pull(mut link: Link<'_>, after: Option<Cursor>) -> Result<Pu
     }
     let snapshot: String = cell(first, "snapshot")?;
     let now = Snapshot::parse(&snapshot).ok_or(Unreadable("snapshot"))?;
+    if place.is_ahead_of(&now) {
+        return Ok(Pull::Reset);
+    }
     let newest: Option<String> = cell(first, "last")?;
     let newest = newest.map(|xid| xid.parse().map_err(|_| Unreadable("last")));
     let newest = newest.transpose()?;

@@ -136,6 +136,25 @@ async fn an_entry_that_commits_between_two_parts_of_a_pull_is_not_missed() {
 }
 
 #[tokio::test]
+async fn a_place_that_the_database_has_not_reached_is_none() {
+    let pool = support::pool(&support::postgres());
+    let store = support::over(pool).open().await.unwrap();
+    let (_, cursor) = pull(&store, None).await;
+    let (log, _) = cursor.as_str().split_once('/').unwrap();
+    // A database that was put back to an earlier state, as from a snapshot of its disk.
+    let later = 9_000_000_000_000_000_i64;
+    for place in [
+        format!("{log}/{later}:{later}:"),
+        format!("{cursor}/{later}:{later}:/7/1", cursor = cursor.as_str()),
+    ] {
+        let pulled = store.pull(Some(&Cursor::new(place))).await.unwrap();
+        assert!(matches!(pulled, Pull::Reset), "{pulled:?}");
+    }
+    let pulled = store.pull(Some(&cursor)).await.unwrap();
+    assert!(matches!(pulled, Pull::Entries { .. }), "{pulled:?}");
+}
+
+#[tokio::test]
 async fn who_waits_is_told_although_the_listener_died_without_a_word() {
     let schema = support::unique("silent");
     let direct = PgConnectOptions::from_str(&support::postgres()).unwrap();
