@@ -78,6 +78,14 @@ impl<'c> Request<'c> {
         Self::Many(pipeline, around.asking.into())
     }
 
+    /// Whether its connection answers nobody else until replicas have answered.
+    fn waits(&self) -> bool {
+        match self {
+            Self::One(_) => false,
+            Self::Many(pipeline, main) => pipeline.len() > main + 1,
+        }
+    }
+
     async fn send(&self, connection: &mut MultiplexedConnection) -> RedisResult<Said> {
         match self {
             Self::One(command) => Ok(Said {
@@ -126,7 +134,7 @@ impl Node {
         request: &Request<'_>,
         deadline: Instant,
     ) -> Result<Said, Failure> {
-        let (epoch, mut connection) = match self.connection() {
+        let (epoch, mut connection) = match self.connection(request.waits()) {
             Ok(connected) => connected,
             Err(making) => {
                 // Nothing was sent, also where time is over.
@@ -153,13 +161,14 @@ impl Node {
         connect(&self.client, self.patience).await
     }
 
-    /// A connection that is there, or one that is being made.
-    fn connection(self: &Arc<Self>) -> Result<(u64, MultiplexedConnection), Making> {
+    /// A connection that is there, or one that is being made. The first is for those who do not wait for replicas: nobody
+    /// is to be told late what is revoked because others wait.
+    fn connection(self: &Arc<Self>, waits: bool) -> Result<(u64, MultiplexedConnection), Making> {
         let mut state = self.state();
         let epoch = state.epoch;
         let index = match state.links.len() {
-            0 | 1 => 0,
-            links => self.next.fetch_add(1, Ordering::Relaxed) % links,
+            links @ 2.. if waits => 1 + self.next.fetch_add(1, Ordering::Relaxed) % (links - 1),
+            _ => 0,
         };
         match state.links.get_mut(index) {
             Some(Link::Made(connection)) => Ok((epoch, connection.clone())),

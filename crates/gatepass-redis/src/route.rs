@@ -28,7 +28,7 @@ use crate::{
 const ATTEMPTS: u32 = 8;
 /// How long a slot that is being moved is left alone.
 const PAUSE: Duration = Duration::from_millis(10);
-/// Connections to each server where replicas have to acknowledge: until they have, the one in question answers nobody else.
+/// Connections to each server for what replicas have to acknowledge: until they have, the one in question answers nobody else.
 const ACKNOWLEDGING: usize = 8;
 
 /// The servers.
@@ -296,7 +296,7 @@ impl Servers {
         if let Some(node) = self.read().nodes.get(address) {
             return Ok(Arc::clone(node));
         }
-        let links = self.replicas.map_or(1, |_| ACKNOWLEDGING);
+        let links = self.replicas.map_or(1, |_| 1 + ACKNOWLEDGING);
         let info = self.template.clone();
         let addr = addressed(info.addr(), address);
         let node = Arc::new(Node::new(info.set_addr(addr), links, self.timeout)?);

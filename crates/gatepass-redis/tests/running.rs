@@ -289,6 +289,27 @@ async fn a_change_that_too_few_replicas_have_is_not_acknowledged() {
     assert_eq!(loaded.unwrap().generation, session.generation);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_reads_is_not_held_up_by_those_who_wait_for_replicas() {
+    let directory = directory();
+    let primary = Redis::start(&directory, Durability::None).unwrap();
+    let store = support::at(primary.url()).replicas(1, PATIENCE);
+    let store = store.open().await.unwrap();
+    let mut logins = JoinSet::new();
+    for number in 0..64 {
+        let store = store.clone();
+        logins.spawn(async move { store.begin(new_session(&format!("user {number}"))).await });
+    }
+    let blocked = async || {
+        let clients: String = ask(&primary.url(), &["INFO", "clients"]).await.unwrap();
+        clients.contains("blocked_clients:8")
+    };
+    while !blocked().await {}
+    for _ in 0..16 {
+        timeout(SLACK, store.pull(None)).await.unwrap().unwrap();
+    }
+}
+
 #[tokio::test]
 async fn logging_out_works_on_a_server_that_is_full() {
     let directory = directory();
