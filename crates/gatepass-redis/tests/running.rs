@@ -311,6 +311,35 @@ async fn what_only_reads_is_not_held_up_by_those_who_wait_for_replicas() {
 }
 
 #[tokio::test]
+async fn a_change_that_was_made_before_is_written_and_waited_for_again() {
+    let directory = directory();
+    let redis = Redis::start(&directory, Durability::None).unwrap();
+    let store = support::at(redis.url()).open().await.unwrap();
+    let changes = async || {
+        let about: String = ask(&redis.url(), &["INFO", "persistence"]).await.unwrap();
+        let line = about.lines().find(|line| line.starts_with("rdb_changes"));
+        line.unwrap().to_owned()
+    };
+    let session = begin(&store, "alice").await;
+    let token = token_of(&session, 1);
+    assert!(store.revoke_token(token).await.unwrap().is_some());
+    let before = changes().await;
+    assert_eq!(store.revoke_token(token).await.unwrap(), None);
+    assert_ne!(changes().await, before);
+    end(&store, &session).await;
+    for again in [
+        EndTarget::Session(session.id),
+        EndTarget::SessionOf(session.id, subject("alice")),
+        EndTarget::AllOf(subject("alice")),
+    ] {
+        let before = changes().await;
+        let ended = store.end(again, EndReason::Logout).await.unwrap();
+        assert_eq!(ended, []);
+        assert_ne!(changes().await, before);
+    }
+}
+
+#[tokio::test]
 async fn logging_out_works_on_a_server_that_is_full() {
     let directory = directory();
     let redis = Redis::start(&directory, Durability::None).unwrap();

@@ -15,6 +15,12 @@ local function append(id, token, till)
   keep(forgotten, after(till, MARGIN))
 end
 
+-- Has a change that was made before be waited for like one that is made now: `WAIT` is about what its own connection has
+-- written, in newer servers about nothing else.
+local function written_again()
+  redis.call('HSET', KEYS[1], 'repeated', now)
+end
+
 -- Whose session it is, or nothing if it is unknown.
 local function subject_of(id)
   local row = redis.call('GET', prefix .. 'session:' .. id)

@@ -13,6 +13,7 @@ if how == 'all' then
 else
   local owner = subject_of(id)
   if not owner or (how == 'session_of' and owner ~= subject) then
+    written_again()
     return answer
   end
   subject = owner
@@ -24,5 +25,8 @@ for _, one in ipairs(named) do
     answer[#answer + 1] = one
     answer[#answer + 1] = till
   end
+end
+if #answer == 0 then
+  written_again()
 end
 return answer

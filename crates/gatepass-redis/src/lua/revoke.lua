@@ -6,6 +6,7 @@ local subject, row = subject_of(id)
 together({ tokens })
 together_with(subject or '', { id })
 if (row and struct.unpack('<d', row, 73) >= 0) or redis.call('ZSCORE', tokens, token) then
+  written_again()
   return false
 end
 if redis.call('ZCOUNT', tokens, string.format('(%.0f', now - MARGIN), '+inf') >= tonumber(ARGV[7]) then
