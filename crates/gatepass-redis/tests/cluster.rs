@@ -9,16 +9,16 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
-use gatepass::{Pull, RevocationLog, Session, SessionStore};
+use gatepass::{NewSession, Pull, RevocationLog, Session, SessionStore};
 use gatepass_redis::RedisStore;
 use gatepass_servers::{Durability, RedisCluster};
 use tokio::time::timeout;
 
 use crate::support::{
     PATIENCE, ask, directory,
-    given::{advance_of, begin, end},
+    given::{advance_of, begin, end, new_session},
     keys, pull_all, unique,
 };
 
@@ -144,4 +144,40 @@ async fn partitions_that_move_are_found() {
     assert_eq!(ended.len(), USERS);
     assert_eq!(pull_all(&store, None).await.0.len(), USERS);
     timeout(PATIENCE, waiting).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_login_that_fails_while_its_partition_moves_ends_no_session() {
+    let directory = directory();
+    let cluster = RedisCluster::start(&directory, Durability::None, 0).unwrap();
+    let urls = cluster.url();
+    let namespace = unique("limited");
+    let store = support::at(&urls).namespace(&namespace);
+    let store = store.open().await.unwrap();
+    // All is there but what is new.
+    let before = begin(&store, "alice").await;
+    let ended = end(&store, &before).await;
+    let session = begin(&store, "alice").await;
+    let id: String = session
+        .id
+        .as_bytes()
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
+    let all = keys(&urls, &namespace).await;
+    let (from, key) = all.iter().find(|(_, key)| key.ends_with(&id)).unwrap();
+    let to = urls.split(',').find(|url| url != from).unwrap();
+    let slot: i64 = ask(from, &["CLUSTER", "KEYSLOT", key]).await.unwrap();
+    let there: String = ask(to, &["CLUSTER", "MYID"]).await.unwrap();
+    let migrating = ["CLUSTER", "SETSLOT", &slot.to_string(), "MIGRATING", &there];
+    let (): () = ask(from, &migrating).await.unwrap();
+
+    let new = NewSession {
+        max_sessions: NonZeroU32::new(1),
+        ..new_session("alice")
+    };
+    let _ = store.begin(new).await.unwrap_err();
+    let (loaded, _) = store.load(session.id).await.unwrap();
+    assert_eq!(loaded, Some(session));
+    assert_eq!(pull_all(&store, None).await.0, ended);
 }

@@ -5,6 +5,7 @@ local session, index = prefix .. 'session:' .. id, prefix .. 'subject:' .. subje
 local answer = { now }
 local kept = tonumber(ARGV[13])
 local others = kept and redis.call('ZREVRANGE', index, 0, -1) or {}
+together({ session })
 together_with(subject, others)
 for _, other in ipairs(others) do
   local state = redis.call('GET', prefix .. 'session:' .. other)
