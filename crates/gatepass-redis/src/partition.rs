@@ -18,6 +18,11 @@ impl Partition {
         (0..PARTITIONS).map(Self)
     }
 
+    /// All of them, from that of this number on, as if they were counted again and again.
+    pub(crate) fn all_from(start: usize) -> impl Iterator<Item = Self> + Clone {
+        Self::all().map(move |Self(index)| Self((start % PARTITIONS + index) % PARTITIONS))
+    }
+
     /// The one that keeps what is kept once.
     pub(crate) fn first() -> Self {
         Self(0)

@@ -1,6 +1,13 @@
 //! The store itself.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use gatepass::{
@@ -25,6 +32,8 @@ use crate::{
 pub struct RedisStore {
     namespace: String,
     log: RedisLog,
+    /// How many purges there were.
+    purges: Arc<AtomicUsize>,
 }
 
 /// How a [`RedisStore`] is to be opened.
@@ -33,7 +42,7 @@ pub struct RedisStoreBuilder {
     settings: Settings,
 }
 
-/// Sessions and entries that a purge looks at in one act, in which the server does nothing else.
+/// Sessions and entries that a purge removes in one act, and of each how many it looks at, in which the server does nothing else.
 const PURGED_AT_ONCE: usize = 100;
 /// How many times as many as it may remove a purge looks at, at most.
 const ROUNDS: usize = 4;
@@ -116,6 +125,7 @@ impl RedisStoreBuilder {
         Ok(RedisStore {
             namespace,
             log: RedisLog::new(servers),
+            purges: Arc::default(),
         })
     }
 }
@@ -196,7 +206,9 @@ impl SessionStore for RedisStore {
     async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<usize, StoreError> {
         let horizon = sessions::remember_horizon(self.servers(), horizon).await?;
         let (mut removed, mut looked_at) = (0, 0_usize);
-        for partition in Partition::all() {
+        // Each time another is the first, which may have enough to look at for all others to have to wait.
+        let start = self.purges.fetch_add(1, Ordering::Relaxed);
+        for partition in Partition::all_from(start) {
             // Each batch is an act of its own.
             while removed < limit && looked_at < limit.saturating_mul(ROUNDS) {
                 let asked = (limit - removed).min(PURGED_AT_ONCE);

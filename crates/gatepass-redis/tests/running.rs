@@ -478,6 +478,53 @@ async fn a_session_whose_idle_lifetime_was_shortened_is_purged_earlier() {
     assert_eq!(store.purge(Timestamp::MAX, 10).await.unwrap(), 1);
 }
 
+/// Refreshes sessions of `name` so that `number` are due for the purge and none can go.
+async fn look_at_in_vain(store: &RedisStore, clock: &ManualClock, name: &str, number: usize) {
+    let mut sessions = Vec::new();
+    for _ in 0..number {
+        sessions.push(begin(store, name).await);
+    }
+    clock.advance(IDLE_TTL / 2);
+    for session in sessions {
+        store.advance(advance_of(&session)).await.unwrap().unwrap();
+    }
+    clock.advance(IDLE_TTL / 2 + Revocation::RETENTION_MARGIN);
+}
+
+#[tokio::test]
+async fn the_log_is_purged_although_there_are_sessions_to_look_at() {
+    let clock = ManualClock::new();
+    let store = support::at(support::redis()).clock(clock.clone());
+    let store = store.open().await.unwrap();
+    let session = begin(&store, "alice").await;
+    end(&store, &session).await;
+    look_at_in_vain(&store, &clock, "alice", 8).await;
+    // First the session, then its entry.
+    assert_eq!(store.purge(Timestamp::MAX, 1).await.unwrap(), 1);
+    assert_eq!(store.purge(Timestamp::MAX, 1).await.unwrap(), 1);
+    assert_eq!(pull_all(&store, None).await.0, []);
+}
+
+#[tokio::test]
+async fn no_partition_is_purged_after_all_others_for_ever() {
+    const PARTITIONS: u8 = 16;
+    let clock = ManualClock::new();
+    let store = support::at(support::redis()).clock(clock.clone());
+    let store = store.open().await.unwrap();
+    let partition = |name: &str| SessionId::subject_prefix(&subject(name))[0] % PARTITIONS;
+    let of = |wanted| {
+        let mut names = (0..).map(|number| format!("user {number}"));
+        names.find(|name| partition(name) == wanted).unwrap()
+    };
+    begin(&store, &of(PARTITIONS - 1)).await;
+    look_at_in_vain(&store, &clock, &of(0), 8 * usize::from(PARTITIONS)).await;
+    let mut removed = 0;
+    for _ in 0..PARTITIONS {
+        removed += store.purge(Timestamp::MAX, 1).await.unwrap();
+    }
+    assert_eq!(removed, 1);
+}
+
 #[tokio::test]
 async fn the_time_is_the_servers() {
     let store = support::at(support::redis()).open().await.unwrap();

@@ -1,4 +1,5 @@
--- Removes sessions and entries that nothing needs any more. ARGV[2]: the horizon, and how many it looks at. A refresh does not move its session in the index; whoever finds it there too early does.
+-- Removes sessions and entries that nothing needs any more. ARGV[2]: the horizon, and how many it removes at most; of each it looks
+-- at no more. A refresh does not move its session in the index; whoever finds it there too early does, and has the log not wait for it.
 local horizon = math.min(tonumber(ARGV[2]), now)
 local most = tonumber(ARGV[3])
 local removed, looked = 0, 0
@@ -26,7 +27,7 @@ for _, id in ipairs(redis.call('ZRANGE', index, '-inf', horizon, 'BYSCORE', 'LIM
   end
 end
 local log, forgotten = prefix .. 'log', prefix .. 'log:purge'
-local numbers = redis.call('ZRANGE', forgotten, '-inf', horizon, 'BYSCORE', 'LIMIT', 0, most - looked)
+local numbers = redis.call('ZRANGE', forgotten, '-inf', horizon, 'BYSCORE', 'LIMIT', 0, most - removed)
 for _, number in ipairs(numbers) do
   looked = looked + 1
   local place = number .. '-0'
