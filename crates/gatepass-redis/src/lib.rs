@@ -56,6 +56,11 @@
 #![doc = concat!("ACL SETUSER reader ", include_str!("reader.acl"))]
 //! ```
 //!
+//! A store that is also given `+config|get` can tell a server with save points from one that writes nothing to disk, and warn of the
+//! latter. It is not among the rights above since it shows the server's own passwords (`requirepass`, `masterauth`).
+//!
+//! A reader can read the sessions as well, whose they are and what they allow, but for refresh tokens, which are not kept.
+//!
 //! # Clusters
 //!
 //! The nodes are found by `CLUSTER SLOTS`, and followed when a replica is promoted or a slot moves. While a slot of a partition is
@@ -76,7 +81,9 @@
 //!   finds nothing written to disk at all says so in the log, as a warning.
 //! * **A failover to a replica that is behind** loses the same way what that had not received.
 //!   [`replicas`](RedisStoreBuilder::replicas) narrows it: a change is acknowledged once so many have it. A primary that is cut off
-//!   goes on acknowledging until it notices; `min-replicas-to-write` ends that.
+//!   goes on acknowledging until it notices; `min-replicas-to-write` ends that. It also goes on saying what is revoked, with that setting,
+//!   too: nodes that are cut off with it learn nothing of what the new primary is told until they or it find out. In a cluster that is
+//!   over after `cluster-node-timeout`, unless `cluster-allow-reads-when-down` is on: leave it off.
 //! * **The server is away or full:** calls fail as [`StoreError`](gatepass::StoreError), which is a 503 and never a refusal. Logging out
 //!   works on a server that is full. All goes on without a restart.
 //!

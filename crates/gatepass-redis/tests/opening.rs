@@ -134,6 +134,9 @@ async fn the_rights_that_are_documented_are_enough() {
             let (_, host) = url.rsplit_once('@').unwrap();
             as_writer.push(format!("redis://{user}:pw@{host}"));
         }
+        // Of the server's own passwords it learns nothing.
+        let asked = ask::<String>(&as_writer[0], &["CONFIG", "GET", "requirepass"]).await;
+        assert_eq!(asked.unwrap_err().code(), Some("NOPERM"));
         let store = support::at(as_writer.join(",")).namespace(&namespace);
         let store = store.open().await.unwrap();
         let session = begin(&store, "alice").await;
