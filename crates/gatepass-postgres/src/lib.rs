@@ -67,7 +67,8 @@
 //!
 //! * **The process is killed:** what was acknowledged is there. What was under way is there whole or not at all.
 //! * **The server crashes:** the same, as long as `synchronous_commit` is not `off` and `fsync` is on, which are PostgreSQL's
-//!   defaults. A store that finds `synchronous_commit` off says so in the log, as a warning.
+//!   defaults. A store that finds `synchronous_commit` off says so in the log, as a warning; revocations are
+//!   written to disk before they are acknowledged all the same.
 //! * **A failover to a replica that is behind** loses what it had not received: of refreshes, a session goes on from
 //!   what its owner holds; one that had ended may live again. Synchronous replication prevents that.
 //! * **The server is away, or a lock is held for too long:** calls fail as [`StoreError`](gatepass::StoreError), which is a 503

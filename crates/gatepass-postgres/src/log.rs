@@ -39,6 +39,16 @@ macro_rules! incarnation {
     };
 }
 
+/// Has the transaction be on disk before anybody sees what it appends, also where `synchronous_commit` is off. What a crash
+/// undid after a reader had seen it would leave its number to another entry, which that reader would take for seen.
+macro_rules! durable {
+    () => {
+        "CASE WHEN current_setting('synchronous_commit') = 'off'
+              THEN set_config('synchronous_commit', 'local', true) END"
+    };
+}
+pub(crate) use durable;
+
 fn with_place(statement: Statement, place: &Place) -> Statement {
     let nothing = Part {
         of: Snapshot::empty(),
@@ -214,14 +224,16 @@ pub(crate) async fn append(
     tx: &mut Tx<'_>,
     token: RevokeToken,
 ) -> Result<Option<Revocation>, Failure> {
-    let append = Statement::new(
+    let append = Statement::new(concat!(
         "WITH logged AS (
              INSERT INTO @revocations (session, token, until) VALUES ($1, $2, $3)
              ON CONFLICT (token) WHERE token IS NOT NULL DO NOTHING
              RETURNING 1
          )
-         SELECT pg_notify($4, '')::text FROM logged",
-    );
+         SELECT pg_notify($4, '')::text, ",
+        durable!(),
+        " FROM logged"
+    ));
     let mut link = tx.link();
     let append = append
         .bytes(token.session.as_bytes())

@@ -134,7 +134,7 @@ pub(crate) async fn check_server(
     if forgets {
         tracing::warn!(
             target: "gatepass",
-            "synchronous_commit is off: a crash of the server can undo logouts and refreshes that were acknowledged"
+            "synchronous_commit is off: a crash of the server can undo logins and refreshes that were acknowledged"
         );
     }
     Ok(())

@@ -14,7 +14,7 @@ use gatepass::{
 use crate::{
     error::Failure,
     link::{Link, Tx, now},
-    log::{self, Room},
+    log::{self, Room, durable},
     row::{cell, columns, json, millis, session, session_id},
     schema::margin,
     sql::Statement,
@@ -230,7 +230,9 @@ macro_rules! end {
              ), logged AS (
                  INSERT INTO @revocations (session, until) SELECT id, access_until FROM ended
              )
-             SELECT id, access_until, pg_notify($4, '')::text FROM ended"
+             SELECT id, access_until, pg_notify($4, '')::text, ",
+            durable!(),
+            " FROM ended"
         )
     };
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use gatepass::{Generation, Revoked, SessionId, SessionStore};
+use gatepass::{Generation, Revocation, RevokeToken, Revoked, SessionId, SessionStore, TokenId};
 use gatepass_postgres::PostgresStore;
 use sqlx::{Connection, PgConnection};
 use tokio::{sync::watch, task::JoinSet};
@@ -136,4 +136,47 @@ async fn a_number_that_is_given_again_after_a_crash_hides_no_entry() {
     );
     let (entries, _) = pull_all(&store, Some(cursor)).await.expect("the same log");
     assert_eq!(targets(&entries), targets(&ended));
+}
+
+#[tokio::test]
+async fn what_was_revoked_is_there_after_a_crash_also_with_synchronous_commit_off() {
+    let directory = directory();
+    let mut server = start(&directory, Durability::Crash);
+    // Nothing is written before somebody waits for it.
+    at(&server, "ALTER SYSTEM SET wal_writer_delay = '10s'").await;
+    at(&server, "ALTER SYSTEM SET synchronous_commit = off").await;
+    at(&server, "SELECT pg_reload_conf()::text").await;
+    let mut store = open(server.url()).await;
+    let session = begin(&store, "alice").await;
+    let other = begin(&store, "alice").await;
+    let later = begin(&store, "alice").await;
+    let token = RevokeToken {
+        token: TokenId::from_bytes([1; 16]),
+        session: other.id,
+        until: other.access_until,
+    };
+    at(&server, "CHECKPOINT").await;
+    let (_, mut cursor) = pull_all(&store, None).await.unwrap();
+    for number in 0..2 {
+        let known: Vec<Revocation> = match number {
+            0 => store
+                .revoke_token(token)
+                .await
+                .unwrap()
+                .into_iter()
+                .collect(),
+            _ => end(&store, &session).await,
+        };
+        let (entries, next) = pull_all(&store, Some(cursor)).await.unwrap();
+        assert_eq!(entries, known);
+        cursor = next;
+        server.kill().unwrap();
+        server.restart().unwrap();
+        store = open(server.url()).await;
+        let (whole, _) = pull_all(&store, None).await.unwrap();
+        assert!(whole.contains(&known[0]), "{whole:?}");
+    }
+    let ended = end(&store, &later).await;
+    let (entries, _) = pull_all(&store, Some(cursor)).await.expect("the same log");
+    assert_eq!(entries, ended);
 }
