@@ -181,11 +181,12 @@ impl Connecting {
             Connections::Pool(pool) => return Ok(pool.connect_options().as_ref().clone()),
             Connections::Url(url, _) => url,
         };
+        let (scheme, rest) = url.split_once("://").ok_or(OpenError::Url)?;
         // sqlx would take that of any database.
-        if !["postgres://", "postgresql://"]
-            .iter()
-            .any(|scheme| url.starts_with(scheme))
-        {
+        let is_ours = ["postgres", "postgresql"].contains(&scheme);
+        // A password with one of these ends the address too early, and the rest of it would be shown as the database.
+        let (_, behind) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        if !is_ours || behind.contains('@') {
             return Err(OpenError::Url);
         }
         let options = PgConnectOptions::from_str(url)

@@ -11,7 +11,8 @@ use sqlx::{error::DatabaseError, postgres::PgConnectOptions};
 pub enum OpenError {
     /// The URL is none of PostgreSQL's.
     #[error(
-        "not a URL of PostgreSQL: it must look like postgres://user:password@host:5432/database"
+        "not a URL of PostgreSQL: it must look like postgres://user:password@host:5432/database, with / ? # @ % in user and \
+         password as %2F %3F %23 %40 %25"
     )]
     Url,
     /// The name of the schema cannot be used.
@@ -212,7 +213,9 @@ pub enum OpenError {
         source: Cause,
     },
     /// It was not done in time: another node migrates, or the server is overloaded.
-    #[error("opening {server} was not done after {after:?}: see what it waits for, and try again")]
+    #[error(
+        "opening {server} was not done after {after:?}: see that it is PostgreSQL, and what it waits for, and try again"
+    )]
     TimedOut {
         /// The server.
         server: String,

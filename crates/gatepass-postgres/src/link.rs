@@ -154,7 +154,7 @@ impl Dialect {
         if !self.simple.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 target: "gatepass",
-                "prepared statements get lost, as behind a proxy that pools transactions: sending simple ones from now on"
+                "store.proxied: prepared statements get lost, as behind a proxy that pools transactions: sending simple ones from now on"
             );
         }
     }

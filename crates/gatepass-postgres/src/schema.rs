@@ -134,7 +134,7 @@ pub(crate) async fn check_server(
     if forgets {
         tracing::warn!(
             target: "gatepass",
-            "synchronous_commit is off: a crash of the server can undo logins and refreshes that were acknowledged"
+            "store.not_durable: synchronous_commit is off: a crash of the server can undo logins and refreshes that were acknowledged"
         );
     }
     Ok(())

@@ -131,10 +131,16 @@ async fn a_database_that_cannot_hold_every_character_is_refused() {
 
 #[tokio::test]
 async fn what_is_no_url_or_no_name_is_refused() {
-    let error = PostgresStore::connect("mysql://root:hunter2@localhost/db");
-    let error = error.await.unwrap_err();
-    assert!(!format!("{error:?}").contains("hunter2"));
-    assert_error!(error, OpenError::Url, "postgres://");
+    for url in [
+        "mysql://root:hunter2@localhost/db",
+        "postgres://root:12/hunter2@localhost/db",
+        "postgres://root:12#hunter2@localhost/db",
+        "postgresql://root:12?hunter2@localhost/db",
+    ] {
+        let error = PostgresStore::connect(url).await.unwrap_err();
+        assert!(!format!("{error:?} {error}").contains("hunter2"), "{url}");
+        assert_error!(error, OpenError::Url, "postgres://");
+    }
     for name in [
         "",
         "public",

@@ -13,7 +13,7 @@ pub enum OpenError {
     #[error(
         "not a URL of Redis: it must look like redis://user:password@host:6379, or rediss:// for an encrypted \
          connection, which needs the feature `tls`; the nodes of a cluster are separated by commas, and have user, password \
-         and encryption in common"
+         and encryption in common. Write / ? # @ % in user and password as %2F %3F %23 %40 %25"
     )]
     Url,
     /// The namespace cannot be used.
@@ -103,6 +103,17 @@ pub enum OpenError {
         /// The version that this release knows.
         known: u32,
     },
+    /// There is no log to follow: no store was ever opened there.
+    #[error(
+        "there are no sessions under the namespace {namespace} at {server}: first start a process that opens a RedisStore \
+         there; if there is one, the namespace or the number of the database is another"
+    )]
+    NoStore {
+        /// The server.
+        server: String,
+        /// The namespace.
+        namespace: String,
+    },
     /// A cluster has no numbered databases.
     #[error(
         "{server} is part of a cluster, which has no database but 0: leave the number out of the URL"
@@ -130,7 +141,8 @@ pub enum OpenError {
     },
     /// It was not done in time.
     #[error(
-        "opening {server} was not done after {after:?}: see whether it is overloaded, and try again"
+        "opening {server} was not done after {after:?}: see that it is Redis, whether its connections are encrypted (redis:// or rediss://), and \
+         whether it is overloaded"
     )]
     TimedOut {
         /// The server.

@@ -110,7 +110,7 @@ impl Settings {
         if access == Access::Store && !persists {
             tracing::warn!(
                 target: "gatepass",
-                "Redis writes nothing to disk (appendonly no, and no save points): when it restarts, everybody is logged \
+                "store.not_durable: Redis writes nothing to disk (appendonly no, and no save points): when it restarts, everybody is logged \
                  out, and revoked tokens are valid again until they expire. Set `appendonly yes`"
             );
         }
@@ -121,14 +121,16 @@ impl Settings {
             let place = place.clone().named(owner.address());
             let version = self.version(&servers, partition, access).await;
             let version = version.map_err(|failure| place.clone().error(failure))?;
-            if version
-                .as_ref()
-                .is_some_and(|version| *version != LAYOUT.to_string())
-            {
+            let (server, namespace) = (place.server, self.namespace.clone());
+            // Who follows a log that nobody writes to takes every token for good.
+            let Some(found) = version else {
+                return Err(OpenError::NoStore { server, namespace });
+            };
+            if found != LAYOUT.to_string() {
                 return Err(OpenError::OtherLayout {
-                    server: place.server,
-                    namespace: self.namespace.clone(),
-                    found: version.unwrap_or_default(),
+                    server,
+                    namespace,
+                    found,
                     known: LAYOUT,
                 });
             }
@@ -178,7 +180,7 @@ impl Settings {
         }
     }
 
-    /// The version of the layout of what is there, which is this release's where there was nothing and may be something.
+    /// The version of the layout of what is there: that of this release where a store is opened and there was nothing.
     async fn version(
         &self,
         servers: &Arc<Servers>,

@@ -24,7 +24,7 @@ use tokio::{
 };
 
 use crate::support::{
-    PATIENCE, ask, directory,
+    ask, directory,
     given::{advance_of, begin, end},
     pull_all, unique,
 };
@@ -313,6 +313,20 @@ async fn another_layout_is_refused() {
 }
 
 #[tokio::test]
+async fn a_log_that_no_store_writes_to_is_not_followed() {
+    for urls in [support::redis(), support::cluster()] {
+        let namespace = unique("nobody");
+        let log = RedisLog::at(&urls).namespace(&namespace).open().await;
+        let says = "first start a process that opens a RedisStore";
+        assert_error!(log.unwrap_err(), OpenError::NoStore { .. }, says);
+        let store = support::at(&urls).namespace(&namespace).open().await;
+        store.unwrap();
+        let log = RedisLog::at(&urls).namespace(&namespace).open().await;
+        log.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn of_many_nodes_that_start_at_once_one_names_the_log() {
     let namespace = unique("many");
     let mut nodes = JoinSet::new();
@@ -360,12 +374,11 @@ async fn a_server_that_writes_nothing_to_disk_is_warned_of_once() {
             .with_writer(move || writer.clone())
             .finish();
         let logging = tracing::subscriber::set_default(subscriber);
-        support::at(redis.url())
-            .open_timeout(PATIENCE)
-            .open()
-            .await
-            .unwrap();
-        RedisLog::connect(redis.url()).await.unwrap();
+        let namespace = unique("written");
+        let store = support::at(redis.url()).namespace(&namespace).open().await;
+        store.unwrap();
+        let reader = RedisLog::at(redis.url()).namespace(&namespace).open();
+        reader.await.unwrap();
         drop(logging);
         let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
         assert_eq!(

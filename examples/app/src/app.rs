@@ -402,6 +402,14 @@ mod tests {
                 "cannot reach the users' database at 127.0.0.1:1",
             ),
             (
+                &["--store", "postgres://u:12/hunter2@127.0.0.1:1/d"],
+                "not a URL of PostgreSQL",
+            ),
+            (
+                &["--user-store", "postgres://u:12/hunter2@127.0.0.1:1/d"],
+                "the users' database must be such as",
+            ),
+            (
                 &["--user-store", "postgres://u:hunter2@nowhere:port/d"],
                 "the users' database must be such as",
             ),

@@ -75,6 +75,14 @@ impl Url {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether no `/`, `?` or `#` in the password ends the address too early, so that the rest would be shown as
+    /// something else.
+    pub(crate) fn is_well_formed(&self) -> bool {
+        let (_, rest) = self.0.split_once("://").unwrap_or_default();
+        let (_, behind) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        !behind.contains('@')
+    }
 }
 
 impl FromStr for StoreLocation {
@@ -83,6 +91,7 @@ impl FromStr for StoreLocation {
     fn from_str(text: &str) -> Result<Self, &'static str> {
         match text.split_once("://") {
             Some(("redis" | "rediss", _)) => Ok(Self::Redis(Url(text.to_owned()))),
+            _ if text.starts_with("redis") => Err(STORES),
             _ => text
                 .parse()
                 .map(Self::Database)

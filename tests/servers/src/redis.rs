@@ -115,7 +115,7 @@ impl Redis {
     /// How to connect to it.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("redis://:{}@127.0.0.1:{}", self.password, self.port)
+        format!("redis://default:{}@127.0.0.1:{}", self.password, self.port)
     }
 
     /// Its port on 127.0.0.1.

@@ -165,7 +165,7 @@ impl Nodes {
             .post(&said, path, Some(&tokens.access), body, DONE)?
             .at;
         let outcome = watch.end(
-            format!("login on {}, {what} on {on}", watched.framework),
+            format!("token from {}, {what} on {on}", watched.framework),
             ended,
         );
         for (node, seen) in self.nodes.iter_mut().zip(&outcome.nodes) {

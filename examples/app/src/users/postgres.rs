@@ -35,10 +35,14 @@ pub(super) struct PostgresTable(PgPool);
 
 impl PostgresTable {
     pub(super) async fn open(url: &Url) -> anyhow::Result<Self> {
-        let options = PgConnectOptions::from_str(url.as_str());
+        let options = url
+            .is_well_formed()
+            .then(|| PgConnectOptions::from_str(url.as_str()));
         let options = options
-            .ok()
+            .and_then(Result::ok)
             .context("the users' database must be such as postgres://user:password@host/database")?
+            // Proxies refuse settings that they do not know.
+            .extra_float_digits(None)
             .application_name("gatepass-example");
         let place = format!("{}:{}", options.get_host(), options.get_port());
         // A pool would try again and again, and then not know why in vain.
