@@ -19,7 +19,7 @@ use std::{
 
 use gatepass::{
     AuthenticationError, Authenticator, Authority, Credentials, Error, Generation, Grant, Issued,
-    Refusal, Reread, Session, SessionId, Staleness, async_trait,
+    Refusal, Reread, Scopes, Session, SessionId, Staleness, async_trait,
 };
 use gatepass_testkit::{CountingStore, FaultHandle, FaultyStore, Gate, ManualClock, Op};
 use tokio::task::JoinSet;
@@ -45,6 +45,7 @@ on_both_stores! {
     a_race_between_nodes_of_different_clocks_is_no_theft
     a_reuse_ends_exactly_its_session
     the_33rd_revoked_token_ends_the_session
+    scopes_that_another_node_takes_away_during_a_refresh_are_not_in_its_token
 }
 
 /// Finds every user as it was.
@@ -452,6 +453,59 @@ async fn the_33rd_revoked_token_ends_the_session(world: World) {
     }
     assert_eq!(counts.of(Op::RevokeToken), 65);
     assert_dead([&node, &world.node().await], &current, "33").await;
+}
+
+/// Finds that each user may only read by now.
+struct Reader;
+
+#[async_trait]
+impl Authenticator for Reader {
+    async fn authenticate(
+        &self,
+        _: &Credentials,
+        _: &gatepass::Device,
+    ) -> Result<Grant, AuthenticationError> {
+        Err(AuthenticationError::BadCredentials)
+    }
+
+    async fn reread(&self, session: &Session) -> Result<Reread, AuthenticationError> {
+        let scopes = Scopes::parse("read").unwrap();
+        let grant = Grant::new(session.subject().clone()).scopes(scopes);
+        Ok(Reread::Changed(grant))
+    }
+}
+
+async fn scopes_that_another_node_takes_away_during_a_refresh_are_not_in_its_token(world: World) {
+    let (node, handle) = gated(&world).await;
+    let reader = builder(world.store.clone(), &world.clock).authenticator(Reader);
+    let reader = reader.build().await.unwrap();
+    let all = Scopes::parse("read write").unwrap();
+    for recovery in [false, true] {
+        let grant = Grant::new(subject("alice")).scopes(all.clone());
+        let first = node.issue(grant, gatepass::Device::default());
+        let first = first.await.unwrap();
+        if recovery {
+            refresh(&node, &first).await.unwrap();
+            world.clock.advance(31 * SECOND);
+        }
+        let read = handle.hold_after(Op::Load);
+        let refreshing = tokio::spawn({
+            let (node, first, all) = (node.clone(), first.clone(), all.clone());
+            async move {
+                let token = first.refresh_token.as_str();
+                node.refresh_as(node.client_id(), token, Some(&all)).await
+            }
+        });
+        read.reached().await;
+        // A renewal changes the grant and leaves the generation as it is.
+        let renewed = reader.renew(first.access_token.as_str()).await.unwrap();
+        assert_eq!(renewed.scopes.as_str(), "read");
+        read.release();
+        let refreshed = refreshing.await.unwrap().unwrap();
+        assert_eq!(refreshed.scopes.as_str(), "read", "recovery: {recovery}");
+        let pass = verify(&node, &refreshed).await.unwrap();
+        assert_eq!(pass.scopes().as_str(), "read", "recovery: {recovery}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
