@@ -10,6 +10,7 @@
 
 mod growth;
 mod measure;
+mod news;
 mod revocations;
 mod route;
 mod servers;
@@ -30,6 +31,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("sign", signing::run),
     ("revocations", revocations::run),
     ("route", route::run),
+    ("news-sqlite", news::sqlite),
     ("stores-sqlite", stores::sqlite),
     ("stores-postgres", stores::postgres),
     ("stores-redis", stores::redis),

@@ -15,12 +15,13 @@ use std::{
 use gatepass::{
     AuthenticationError, Authenticator, Authority, Clock, Credentials, Device, EndReason, Error,
     Generation, Grant, GrantError, Issued, MemoryStore, Refusal, Reread, Scopes, Session,
-    SessionStore, Staleness, StoreError, StoreErrorKind, Timestamp, async_trait,
+    SessionStore, Staleness, StoreError, StoreErrorKind, async_trait,
 };
 use gatepass_testkit::{CountingStore, Counts, Fault, FaultHandle, FaultyStore, ManualClock, Op};
 use tokio::{task::JoinSet, time::Instant};
 use world::{
-    Durable, HOUR, SECOND, World, builder, login, refresh, refusal, subject, verify, verify_with,
+    Durable, HOUR, SECOND, Ticking, World, builder, login, refresh, refusal, subject, verify,
+    verify_with,
 };
 
 #[path = "common/world.rs"]
@@ -261,26 +262,8 @@ async fn many_requests_out_of_lease_share_one_pull_and_its_failure() {
     }
 }
 
-/// Runs with tokio's own clock, which a paused runtime moves.
-#[derive(Clone)]
-struct Ticking {
-    start: Instant,
-}
-
-impl Clock for Ticking {
-    fn now(&self) -> Timestamp {
-        ManualClock::START + self.monotonic()
-    }
-
-    fn monotonic(&self) -> Duration {
-        self.start.elapsed()
-    }
-}
-
 async fn ticking() -> Node {
-    let clock = Ticking {
-        start: Instant::now(),
-    };
+    let clock = Ticking::new();
     Node::new(Durable(MemoryStore::with_clock(clock.clone())), clock).await
 }
 

@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use gatepass::{
-    Advance, Authority, AuthorityBuilder, Begun, Cursor, Demand, Device, EndReason, EndTarget,
-    Error, Grant, Issued, MasterSecret, MemoryStore, NewSession, Pass, Pull, Recover, Refusal,
-    Renew, Revocation, RevocationLog, RevokeToken, Session, SessionId, SessionStore, Staleness,
-    Status, StoreError, Subject, Timestamp, TokenId, async_trait,
+    Advance, Authority, AuthorityBuilder, Begun, Clock, Cursor, Demand, Device, EndReason,
+    EndTarget, Error, Grant, Issued, MasterSecret, MemoryStore, NewSession, Pass, Pull, Recover,
+    Refusal, Renew, Revocation, RevocationLog, RevokeToken, Session, SessionId, SessionStore,
+    Staleness, Status, StoreError, Subject, Timestamp, TokenId, async_trait,
 };
 use gatepass_sqlite::SqliteStore;
 use gatepass_testkit::ManualClock;
@@ -200,5 +200,29 @@ impl SessionStore for Durable {
 
     async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<usize, StoreError> {
         self.0.purge(horizon, limit).await
+    }
+}
+
+/// A clock that goes with tokio's, which a paused runtime moves.
+#[derive(Clone)]
+pub(crate) struct Ticking {
+    start: tokio::time::Instant,
+}
+
+impl Ticking {
+    pub(crate) fn new() -> Self {
+        Self {
+            start: tokio::time::Instant::now(),
+        }
+    }
+}
+
+impl Clock for Ticking {
+    fn now(&self) -> Timestamp {
+        ManualClock::START + self.monotonic()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.start.elapsed()
     }
 }

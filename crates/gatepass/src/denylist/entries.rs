@@ -63,14 +63,15 @@ impl Expiry<Revoked, Duration> for KeptFor {
         Some(*kept)
     }
 
-    // By default an updated entry keeps its old deadline.
+    // By default an updated entry keeps its old deadline, and the new one may be sooner: a log that was
+    // restored can have an earlier end of the same session.
     fn expire_after_update(
         &self,
         _: &Revoked,
         kept: &Duration,
         _: Instant,
-        _: Option<Duration>,
+        left: Option<Duration>,
     ) -> Option<Duration> {
-        Some(*kept)
+        Some((*kept).max(left.unwrap_or_default()))
     }
 }

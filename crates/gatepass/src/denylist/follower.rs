@@ -8,7 +8,7 @@ use std::{
 
 use tokio::task::JoinHandle;
 
-use super::Replica;
+use super::{Replica, ReplicaSettings, replica::OnReset};
 #[cfg(feature = "metrics")]
 use crate::observe;
 
@@ -33,7 +33,7 @@ impl Drop for Follower {
 }
 
 async fn follow(replica: &Replica) {
-    let mut pace = Pace::new(replica.poll_interval(), seed());
+    let mut pace = Pace::new(replica.settings(), seed());
     loop {
         if replica.is_failing() {
             // Whether there is news is not asked: a store that fails may claim so at once, and for ever.
@@ -42,9 +42,14 @@ async fn follow(replica: &Replica) {
                 continue;
             }
         } else {
-            replica.wait_for_more(pace.after_success()).await;
+            let gather = pace.before_news();
+            replica.wait_for_more(gather, pace.after_success()).await;
         }
-        replica.pull_in_turn().await;
+        if replica.pull_in_turn(OnReset::Return).await {
+            // A request that cannot wait for it reloads meanwhile.
+            tokio::time::sleep(pace.before_reload(replica.lease_left())).await;
+            replica.pull_in_turn(OnReset::Reload).await;
+        }
     }
 }
 
@@ -63,12 +68,13 @@ async fn report(replica: &Replica) {
 #[cfg(feature = "metrics")]
 const REPORTED_EVERY: Duration = Duration::from_secs(1);
 
-/// How long to wait between two pulls that nobody has asked for.
+/// How long the follower waits before a pull that no request asked for.
 ///
 /// All pauses are a little shorter than they might be, by chance, so that nodes that were started together,
 /// or lost their store together, do not ask it together.
 struct Pace {
     poll: Duration,
+    gather: Duration,
     /// The longest that the next pause after a failure may be.
     next: Duration,
     chance: u64,
@@ -77,14 +83,31 @@ struct Pace {
 /// The longest pause. A node without requests is back this long after its store; one that has any is
 /// back with the first of them.
 const LONGEST: Duration = Duration::from_secs(5);
+/// The longest pause after the store has said that there is more. Without a pause, each of a hundred
+/// revocations a second is a pull of each node.
+const GATHER: Duration = Duration::from_millis(100);
+/// That pause is at most this part of `max_staleness`, so that one of 10 ms is kept too.
+const GATHER_PART: u32 = 20;
 
 impl Pace {
-    fn new(poll: Duration, seed: u64) -> Self {
+    fn new(settings: &ReplicaSettings, seed: u64) -> Self {
         Self {
-            poll,
-            next: poll,
+            poll: settings.poll_interval,
+            gather: GATHER.min(settings.max_staleness / GATHER_PART),
+            next: settings.poll_interval,
             chance: seed,
         }
+    }
+
+    /// The store says of the first revocation of a burst that it is there. One pull brings them all.
+    fn before_news(&mut self) -> Duration {
+        self.between(self.gather / 2, self.gather)
+    }
+
+    /// All nodes hear of a reset at about the same time, and should not all read the whole log at once.
+    /// Most of what is left of the lease is for the reload itself.
+    fn before_reload(&mut self, lease_left: Duration) -> Duration {
+        self.between(Duration::ZERO, (lease_left / 4).min(LONGEST))
     }
 
     fn after_success(&mut self) -> Duration {
@@ -127,10 +150,20 @@ mod tests {
 
     const POLL: Duration = Duration::from_millis(500);
 
+    fn pace(poll: Duration, seed: u64) -> Pace {
+        let settings = ReplicaSettings {
+            max_staleness: 4 * poll,
+            poll_interval: poll,
+            timeout: poll,
+            danger_stale: None,
+        };
+        Pace::new(&settings, seed)
+    }
+
     #[test]
     fn pauses_double_up_to_the_longest_once_the_lease_is_over() {
         for seed in 0..1000 {
-            let mut pace = Pace::new(POLL, seed);
+            let mut pace = pace(POLL, seed);
             let mut check = |leased, longest: Duration| {
                 let pause = pace.after_failure(leased);
                 assert!((longest / 2..=longest).contains(&pause), "{pause:?}");
@@ -151,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_poll_that_is_rarer_than_the_longest_pause_stays_as_rare() {
-        let mut pace = Pace::new(10 * LONGEST, 1);
+        let mut pace = pace(10 * LONGEST, 1);
         for _ in 0..10 {
             assert!(pace.after_failure(false) >= 5 * LONGEST);
         }
@@ -160,7 +193,7 @@ mod tests {
     #[test]
     fn nodes_do_not_ask_in_step() {
         let pauses = |seed| {
-            let mut pace = Pace::new(POLL, seed);
+            let mut pace = pace(POLL, seed);
             let healthy = [pace.after_success(), pace.after_success()];
             let failing = [pace.after_failure(false), pace.after_failure(false)];
             [healthy, failing].concat()

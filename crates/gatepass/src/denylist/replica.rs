@@ -31,11 +31,14 @@ pub(crate) struct Replica {
     log: Arc<dyn RevocationLog>,
     clock: Arc<dyn Clock>,
     settings: ReplicaSettings,
-    current: ArcSwap<Snapshot>,
-    /// The entries of a reload that is under way, so that local revocations reach both.
-    reload: Mutex<Option<Entries>>,
-    /// Where the next pull goes on. Whoever holds it is the one who pulls.
-    cursor: tokio::sync::Mutex<Option<Cursor>>,
+    /// The revocations that requests are judged by. The replica never drops one before its time, not
+    /// even when the log is read again: an entry too many refuses a token that was revoked once, an
+    /// entry too few lets a revoked token in.
+    entries: Entries,
+    /// When the last pull began that counts.
+    pulled_at: ArcSwap<Reading>,
+    /// How far the log has been read. The task that holds it is the one that pulls.
+    place: tokio::sync::Mutex<Place>,
     /// By which it is reckoned how long entries are kept.
     horizon: Mutex<Horizon>,
     /// How many pulls have begun, and which of them was the last to succeed, so that those who wait
@@ -57,10 +60,29 @@ pub(super) struct Failing {
     pub(super) pulls: u64,
 }
 
-/// The entries, and when the pull began that brought the last of them.
-struct Snapshot {
-    entries: Entries,
-    pulled_at: Reading,
+/// How far the log has been read.
+struct Place {
+    /// Where the next pull goes on. Without a cursor it reads the log from its start.
+    cursor: Option<Cursor>,
+    /// The wall-clock time of the last pull, by which the replica reckoned how long to keep entries.
+    reckoned: Timestamp,
+}
+
+/// What a pull does when the log answers that the cursor is not a place in it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum OnReset {
+    /// It reads the log from its start.
+    Reload,
+    /// It leaves that to the next pull.
+    Return,
+}
+
+/// How a pull that did not fail ended.
+enum Pulled {
+    /// With the end of the log.
+    All,
+    /// With a reset.
+    Reset,
 }
 
 /// How far a wall clock goes back when it is merely kept right.
@@ -76,19 +98,19 @@ impl Replica {
         clock: Arc<dyn Clock>,
         settings: ReplicaSettings,
     ) -> Result<Arc<Self>, StoreError> {
-        // Nothing was pulled yet; the snapshot is replaced before anybody sees it.
+        // The first pull replaces it before a request sees it.
         let pulled_at = Reading::of(&*clock);
         let horizon = Horizon::new(&*clock, DOUBT);
         let replica = Self {
             log,
             clock,
             settings,
-            current: ArcSwap::from_pointee(Snapshot {
-                entries: Entries::new(),
-                pulled_at,
+            entries: Entries::new(),
+            pulled_at: ArcSwap::from_pointee(pulled_at),
+            place: tokio::sync::Mutex::new(Place {
+                cursor: None,
+                reckoned: pulled_at.wall,
             }),
-            reload: Mutex::default(),
-            cursor: tokio::sync::Mutex::default(),
             horizon: Mutex::new(horizon),
             begun: AtomicU64::default(),
             succeeded: AtomicU64::default(),
@@ -96,9 +118,9 @@ impl Replica {
             failing: watch::Sender::default(),
             judging_stale: AtomicBool::default(),
         };
-        let mut cursor = replica.cursor.lock().await;
-        replica.pull(&mut cursor).await?;
-        drop(cursor);
+        let mut place = replica.place.lock().await;
+        replica.pull(&mut place, OnReset::Reload).await?;
+        drop(place);
         Ok(Arc::new(replica))
     }
 
@@ -157,9 +179,8 @@ impl Replica {
     }
 
     fn look_up(&self, session: SessionId, token: TokenId) -> Verdict {
-        let snapshot = self.current.load();
-        let revoked = snapshot.entries.contains(&Revoked::Session(session))
-            || snapshot.entries.contains(&Revoked::Token(token));
+        let revoked = self.entries.contains(&Revoked::Session(session))
+            || self.entries.contains(&Revoked::Token(token));
         if revoked {
             Verdict::Revoked
         } else {
@@ -169,13 +190,12 @@ impl Replica {
 
     /// Takes over a revocation that this node has just committed, without waiting for the follower.
     pub(crate) fn apply(&self, revocations: &[Revocation]) {
-        let reload = self.reload.lock().unwrap_or_else(PoisonError::into_inner);
-        let current = self.current.load();
+        let mut horizon = self.horizon.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = horizon.now(&*self.clock);
+        drop(horizon);
         for revocation in revocations {
-            self.insert(&current.entries, revocation);
-            if let Some(entries) = &*reload {
-                self.insert(entries, revocation);
-            }
+            let kept = (revocation.until + Revocation::RETENTION_MARGIN).since(now);
+            self.entries.insert(revocation.target, kept);
         }
     }
 
@@ -193,8 +213,8 @@ impl Replica {
 
     /// How long ago the last pull that counts began; `None` where nobody knows.
     fn lag(&self) -> Option<Duration> {
-        let pulled = self.current.load().pulled_at;
-        pulled.age(Reading::of(&*self.clock))
+        let pulled_at = **self.pulled_at.load();
+        pulled_at.age(Reading::of(&*self.clock))
     }
 
     /// Whether knowledge as old as this one is to be judged by where there is no newer.
@@ -215,7 +235,7 @@ impl Replica {
             // A store that forgets is asked about each token.
             judges_requests: lease_holds || self.log.is_volatile() || self.may_be_stale(),
             lag,
-            entries: self.current.load().entries.len(),
+            entries: self.entries.len(),
             failing_since: failing.map(|failing| failing.since),
             failed_pulls: failing.map_or(0, |failing| failing.pulls),
         }
@@ -233,8 +253,8 @@ impl Replica {
         let begun = self.begun.load(Ordering::Acquire);
         let failures = self.failures.load(Ordering::Acquire);
         let late = || StoreError::new(StoreErrorKind::TimedOut);
-        let turn = tokio::time::timeout(2 * self.settings.timeout, self.cursor.lock()).await;
-        let mut cursor = turn.map_err(|_| late())?;
+        let turn = tokio::time::timeout(2 * self.settings.timeout, self.place.lock()).await;
+        let mut place = turn.map_err(|_| late())?;
         // A pull that began since then satisfies every bound, however long it took. Otherwise those
         // who wait would pull one after the other wherever a pull takes longer than the bound.
         let pulled_since = self.succeeded.load(Ordering::Acquire) > begun;
@@ -245,28 +265,32 @@ impl Replica {
             // One that began before or while this request waited has failed: no use in asking again.
             return Err(StoreError::new(StoreErrorKind::Unavailable));
         }
-        let pulled = tokio::time::timeout(self.settings.timeout, self.pull(&mut cursor)).await;
-        pulled.unwrap_or_else(|_| {
-            // A reload that is longer than this is the follower's to finish.
-            self.failed();
-            Err(late())
-        })
+        let pull = self.pull(&mut place, OnReset::Reload);
+        match tokio::time::timeout(self.settings.timeout, pull).await {
+            Ok(pulled) => pulled.map(|_| ()),
+            Err(_) => {
+                // The follower finishes a reload that takes longer than this.
+                self.failures.fetch_add(1, Ordering::AcqRel);
+                Err(late())
+            }
+        }
     }
 
     /// Pulls until there is no more, applies it, and counts from before the last part began.
-    async fn pull(&self, cursor: &mut Option<Cursor>) -> Result<(), StoreError> {
+    async fn pull(&self, place: &mut Place, on_reset: OnReset) -> Result<Pulled, StoreError> {
         let number = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
-        let pulled = self.pull_all(cursor).await;
+        let pulled = self.pull_all(place, on_reset).await;
         match &pulled {
-            Ok(()) => {
+            Ok(Pulled::All) => {
                 self.succeeded.store(number, Ordering::Release);
                 self.judging_stale.store(false, Ordering::Relaxed);
                 if self.failing.send_replace(None).is_some() {
                     observe::store_available();
                 }
             }
+            Ok(Pulled::Reset) => {}
             Err(error) => {
-                self.failed();
+                self.failures.fetch_add(1, Ordering::AcqRel);
                 self.fails(error);
             }
         }
@@ -286,95 +310,63 @@ impl Replica {
         observe::pull_failed(error, first);
     }
 
-    fn failed(&self) {
-        // An abandoned reload starts anew.
-        *self.reload.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        self.failures.fetch_add(1, Ordering::AcqRel);
-    }
-
-    async fn pull_all(&self, cursor: &mut Option<Cursor>) -> Result<(), StoreError> {
-        // A wall clock that has gone back was wrong when it was reckoned how long to keep entries.
-        if self.clock.now() + CLOCK_SLEWED < self.current.load().pulled_at.wall {
-            *cursor = None;
-        }
-        // Without a cursor the log is read from its start, into entries of their own, beside those
-        // that requests are judged by meanwhile.
-        let mut fresh = cursor.is_none().then(|| self.begin_reload());
-        let mut place = cursor.clone();
+    async fn pull_all(&self, place: &mut Place, on_reset: OnReset) -> Result<Pulled, StoreError> {
+        let mut was_reset = false;
         loop {
             let began = Reading::of(&*self.clock);
+            // A wall clock that has gone back was wrong when it was reckoned how long to keep entries.
+            if began.wall + CLOCK_SLEWED < place.reckoned {
+                place.cursor = None;
+            }
+            place.reckoned = began.wall;
             // Each part has the whole time: a log must load however long it is.
-            let part = tokio::time::timeout(self.settings.timeout, self.log.pull(place.as_ref()));
-            let part = part
-                .await
-                .unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::TimedOut)));
-            match part? {
+            let part = self.log.pull(place.cursor.as_ref());
+            let part = tokio::time::timeout(self.settings.timeout, part).await;
+            match part.unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::TimedOut)))? {
                 Pull::Entries {
                     entries,
                     next,
                     more,
                 } => {
-                    let current = self.current.load_full();
-                    let into = fresh.as_ref().unwrap_or(&current.entries);
-                    for revocation in &entries {
-                        self.insert(into, revocation);
+                    self.apply(&entries);
+                    // If a later part fails, the next pull need not fetch this one again. The lease
+                    // waits for the last part all the same.
+                    place.cursor = Some(next);
+                    if !more {
+                        self.entries.settle();
+                        self.pulled_at.store(Arc::new(began));
+                        return Ok(Pulled::All);
                     }
-                    place = Some(next);
-                    if more {
-                        // What has arrived need not be fetched again should the rest be late. The
-                        // lease waits for the last part all the same.
-                        if fresh.is_none() {
-                            cursor.clone_from(&place);
-                        }
-                        continue;
-                    }
-                    self.finish(fresh.unwrap_or_else(|| current.entries.clone()), began);
-                    *cursor = place;
-                    return Ok(());
                 }
-                Pull::Reset if place.is_some() => {
+                // The log objects to its own cursor, or to none.
+                Pull::Reset if was_reset || place.cursor.is_none() => {
+                    place.cursor = None;
+                    return Err(StoreError::new(StoreErrorKind::Corrupt));
+                }
+                Pull::Reset => {
                     observe::denylist_reset();
-                    place = None;
-                    *cursor = None;
-                    fresh = Some(self.begin_reload());
+                    place.cursor = None;
+                    was_reset = true;
+                    if on_reset == OnReset::Return {
+                        return Ok(Pulled::Reset);
+                    }
                 }
-                // There is no cursor that the log could object to.
-                Pull::Reset => return Err(StoreError::new(StoreErrorKind::Corrupt)),
             }
         }
     }
 
-    fn begin_reload(&self) -> Entries {
-        let entries = Entries::new();
-        *self.reload.lock().unwrap_or_else(PoisonError::into_inner) = Some(entries.clone());
-        entries
-    }
-
-    fn finish(&self, entries: Entries, pulled_at: Reading) {
-        entries.settle();
-        let mut reload = self.reload.lock().unwrap_or_else(PoisonError::into_inner);
-        self.current
-            .store(Arc::new(Snapshot { entries, pulled_at }));
-        *reload = None;
-    }
-
-    fn insert(&self, entries: &Entries, revocation: &Revocation) {
-        let mut horizon = self.horizon.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = horizon.now(&*self.clock);
-        let kept = (revocation.until + Revocation::RETENTION_MARGIN).since(now);
-        entries.insert(revocation.target, kept);
-    }
-
-    /// Waits until there may be more, for as long as `at_most`.
-    pub(super) async fn wait_for_more(&self, at_most: Duration) {
-        let place = self.cursor.lock().await.clone();
-        let changed = async {
-            match &place {
+    /// Waits until the store says that there may be more and then for `gather`, but in all for no
+    /// longer than `at_most`.
+    pub(super) async fn wait_for_more(&self, gather: Duration, at_most: Duration) {
+        let cursor = self.place.lock().await.cursor.clone();
+        let gathered = async {
+            match &cursor {
                 Some(cursor) => self.log.changed(cursor).await,
                 None => std::future::pending().await,
             }
+            tokio::time::sleep(gather).await;
         };
-        let _ = tokio::time::timeout(at_most, changed).await;
+        let _ = tokio::time::timeout(at_most, gathered).await;
     }
 
     /// Waits until somebody's pull succeeds, for as long as `at_most`; says whether one has.
@@ -384,10 +376,11 @@ impl Replica {
         tokio::time::timeout(at_most, success).await.is_ok()
     }
 
-    /// Pulls, after those whose turn it is. The failure has been told.
-    pub(super) async fn pull_in_turn(&self) {
-        let mut cursor = self.cursor.lock().await;
-        let _ = self.pull(&mut cursor).await;
+    /// Pulls, after the tasks whose turn it is, and says whether the log was reset. The pull has
+    /// reported its failure.
+    pub(super) async fn pull_in_turn(&self, on_reset: OnReset) -> bool {
+        let mut place = self.place.lock().await;
+        matches!(self.pull(&mut place, on_reset).await, Ok(Pulled::Reset))
     }
 
     /// Whether the last pull failed.
@@ -400,7 +393,13 @@ impl Replica {
         self.lease_holds(self.settings.max_staleness)
     }
 
-    pub(super) fn poll_interval(&self) -> Duration {
-        self.settings.poll_interval
+    /// For how much longer requests are judged without a pull of their own.
+    pub(super) fn lease_left(&self) -> Duration {
+        let lag = self.lag().unwrap_or(Duration::MAX);
+        self.settings.max_staleness.saturating_sub(lag)
+    }
+
+    pub(super) fn settings(&self) -> &ReplicaSettings {
+        &self.settings
     }
 }

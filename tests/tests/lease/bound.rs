@@ -1,72 +1,18 @@
-//! The replica of the revocations and its lease: what is asked when, and what a clock can do to it.
+//! The lease: what is asked when, and what a clock can do to it.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use gatepass::{
-    Advance, Authority, Begun, Cursor, Demand, EndReason, EndTarget, Error, KeySet, MasterSecret,
-    NewSession, Pull, Recover, Refusal, Renew, Revocation, RevocationLog, RevokeToken, Session,
-    SessionId, SessionStore, SigningKey, Staleness, Status, StoreError, StoreErrorKind, Subject,
-    Timestamp, TokenId, Verifier, async_trait,
+    Clock, Demand, Error, KeySet, MasterSecret, Refusal, RevokeToken, SessionId, SigningKey,
+    Staleness, StoreErrorKind, Timestamp, TokenId, Verifier,
 };
-use gatepass_testkit::{CountingStore, Counts, Fault, FaultHandle, FaultyStore, ManualClock, Op};
-use tempfile::TempDir;
+use gatepass_testkit::{CountingStore, Fault, FaultyStore, ManualClock, Op};
 use tokio::task::JoinSet;
-use world::{
-    HOUR, SECOND, SECRET, Store, World, builder, login, refresh, refusal, sqlite, verify,
-    verify_with,
+
+use crate::{
+    BOUND, DOWN, Node,
+    world::{HOUR, SECOND, SECRET, World, builder, login, refresh, refusal, verify, verify_with},
 };
-
-#[path = "common/world.rs"]
-#[allow(dead_code, reason = "each file of tests needs its own part of it")]
-mod world;
-
-const DOWN: Fault = Fault::Fail(StoreErrorKind::Unavailable);
-
-/// A node that polls so rarely that every call is one that was asked for.
-struct Node {
-    authority: Authority,
-    counts: Counts,
-    handle: FaultHandle,
-}
-
-/// How old knowledge may be on such a node.
-const BOUND: Duration = HOUR;
-
-impl Node {
-    async fn new(store: &Store, clock: &ManualClock) -> Self {
-        let faulty = FaultyStore::new(Arc::clone(store));
-        let handle = faulty.handle();
-        let counting = CountingStore::new(faulty);
-        let counts = counting.counts();
-        // No news either: what a request is judged by, it has brought about itself.
-        handle.inject(Op::Changed, Fault::Hang);
-        let authority = builder(counting, clock)
-            .max_staleness(BOUND)
-            .poll_interval(BOUND / 2);
-        let authority = authority.build().await.unwrap();
-        Self {
-            authority,
-            counts,
-            handle,
-        }
-    }
-
-    /// The answer, and how many calls of the store it took.
-    async fn calls<T>(&self, asking: impl Future<Output = T>) -> (T, u64) {
-        self.counts.reset();
-        let answer = asking.await;
-        (answer, self.counts.total())
-    }
-}
 
 #[tokio::test]
 async fn while_the_lease_holds_no_request_asks_the_store() {
@@ -396,198 +342,68 @@ async fn a_store_that_is_asked_each_time_needs_no_lease_to_be_ready() {
     verify(&node, &issued).await.unwrap();
 }
 
-/// A store that another one can take the place of, as in a failover or a restore.
-struct Switch(Mutex<Store>);
+#[tokio::test]
+async fn a_pull_counts_from_the_instant_before_it_began() {
+    let bound = 60 * SECOND;
+    for revoked_after in [Duration::ZERO, SECOND, 10 * SECOND] {
+        let world = World::sqlite();
+        let node = Node::bounded(&world.store, &world.clock, bound).await;
+        let other = world.node().await;
+        let revoked = login(&other, "alice").await;
+        world.clock.advance(SECOND);
 
-impl Switch {
-    fn now(&self) -> Store {
-        Arc::clone(&self.0.lock().unwrap())
+        // The store has read its log, and its answer takes its time.
+        let pull = node.handle.hold_after(Op::Pull);
+        let asking = tokio::spawn({
+            let (authority, revoked) = (node.authority.clone(), revoked.clone());
+            let demand = Staleness::Within(Duration::ZERO);
+            async move { verify_with(&authority, &revoked, demand).await }
+        });
+        pull.reached().await;
+        world.clock.advance(revoked_after);
+        other.logout(revoked.access_token.as_str()).await.unwrap();
+        world.clock.advance(10 * SECOND);
+        pull.release();
+        asking.await.unwrap().unwrap();
+
+        let lag = revoked_after + 10 * SECOND;
+        assert_eq!(node.authority.health().lag, Some(lag));
+        world.clock.advance(bound - lag);
+        let (verified, calls) = node.calls(verify(&node.authority, &revoked)).await;
+        assert!(verified.is_ok() && calls == 0, "{verified:?} {calls}");
+        world.clock.advance(Duration::from_millis(1));
+        let (verified, calls) = node.calls(verify(&node.authority, &revoked)).await;
+        assert_eq!((refusal(verified), calls), (Refusal::Revoked, 1));
     }
 }
 
-#[async_trait]
-impl RevocationLog for Switch {
-    async fn pull(&self, after: Option<&Cursor>) -> Result<Pull, StoreError> {
-        self.now().pull(after).await
-    }
-
-    async fn changed(&self, after: &Cursor) {
-        self.now().changed(after).await;
-    }
-
-    async fn status(&self, session: SessionId, token: TokenId) -> Result<Status, StoreError> {
-        self.now().status(session, token).await
-    }
-}
-
-#[async_trait]
-impl SessionStore for Switch {
-    async fn begin(&self, new: NewSession) -> Result<Begun, StoreError> {
-        self.now().begin(new).await
-    }
-
-    async fn advance(&self, advance: Advance) -> Result<Option<Session>, StoreError> {
-        self.now().advance(advance).await
-    }
-
-    async fn recover(&self, recover: Recover) -> Result<Option<Session>, StoreError> {
-        self.now().recover(recover).await
-    }
-
-    async fn renew(&self, renew: Renew) -> Result<Option<Session>, StoreError> {
-        self.now().renew(renew).await
-    }
-
-    async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError> {
-        self.now().load(id).await
-    }
-
-    async fn end(
-        &self,
-        target: EndTarget,
-        reason: EndReason,
-    ) -> Result<Vec<Revocation>, StoreError> {
-        self.now().end(target, reason).await
-    }
-
-    async fn revoke_token(&self, token: RevokeToken) -> Result<Option<Revocation>, StoreError> {
-        self.now().revoke_token(token).await
-    }
-
-    async fn sessions(&self, subject: &Subject) -> Result<Vec<Session>, StoreError> {
-        self.now().sessions(subject).await
-    }
-
-    async fn purged_until(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.now().purged_until().await
-    }
-
-    async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        self.now().purge(horizon, limit).await
-    }
-}
-
-/// A node whose store is about to be replaced by another one.
-struct FailingOver {
-    node: Node,
-    clock: ManualClock,
-    switch: Arc<Switch>,
-    new: Store,
-    /// Goes after the stores.
-    _directory: TempDir,
-}
-
-impl FailingOver {
-    async fn begin() -> Self {
-        let (directory, clock) = (TempDir::new().unwrap(), ManualClock::new());
-        let old: Store = Arc::new(sqlite(&directory, "old.db", &clock));
-        let new: Store = Arc::new(sqlite(&directory, "new.db", &clock));
-        let switch = Arc::new(Switch(Mutex::new(old)));
-        let node = Node::new(&(Arc::clone(&switch) as Store), &clock).await;
-        Self {
-            node,
-            clock,
-            switch,
-            new,
-            _directory: directory,
+#[tokio::test]
+async fn a_token_that_expires_while_the_store_is_asked_is_refused() {
+    let world = World::sqlite();
+    let node = Node::new(&world.store, &world.clock).await;
+    let leeway = 30 * SECOND;
+    for (op, staleness) in [
+        (Op::Status, Staleness::Strict),
+        (Op::Pull, Staleness::Within(Duration::ZERO)),
+    ] {
+        for (left, good) in [(Duration::from_millis(1), true), (Duration::ZERO, false)] {
+            let issued = login(&node.authority, "alice").await;
+            let asking = node.handle.hold_after(op);
+            world.clock.advance(SECOND);
+            let verified = tokio::spawn({
+                let (authority, issued) = (node.authority.clone(), issued.clone());
+                async move { verify_with(&authority, &issued, staleness).await }
+            });
+            asking.reached().await;
+            let dead = issued.expires_at + leeway;
+            world.clock.advance(dead.since(world.clock.now()) - left);
+            asking.release();
+            let verified = verified.await.unwrap();
+            if good {
+                verified.unwrap();
+            } else {
+                assert_eq!(refusal(verified), Refusal::Expired, "{staleness:?}");
+            }
         }
     }
-
-    fn fail_over(&self) {
-        *self.switch.0.lock().unwrap() = Arc::clone(&self.new);
-    }
-}
-
-#[tokio::test]
-async fn a_reset_reloads_the_log_and_keeps_what_is_revoked_here_meanwhile() {
-    let stores = FailingOver::begin().await;
-    let FailingOver { node, clock, .. } = &stores;
-    let authority = &node.authority;
-    let lost = login(authority, "alice").await;
-    authority.logout(lost.access_token.as_str()).await.unwrap();
-
-    stores.fail_over();
-    let other = builder(Arc::clone(&stores.new), clock)
-        .build()
-        .await
-        .unwrap();
-    let revoked_there = login(&other, "alice").await;
-    other
-        .logout(revoked_there.access_token.as_str())
-        .await
-        .unwrap();
-    let [before, during, within, live] = [
-        login(authority, "alice").await,
-        login(authority, "alice").await,
-        login(authority, "alice").await,
-        login(authority, "alice").await,
-    ];
-    let logout = |issued: &gatepass::Issued| {
-        let token = issued.access_token.as_str().to_owned();
-        async move { authority.logout(&token).await.unwrap() }
-    };
-    let demand = Staleness::Within(Duration::ZERO);
-    clock.advance(SECOND);
-
-    // First comes the answer that this is another log, then that log.
-    let reset = node.handle.hold_after(Op::Pull);
-    let renewal = tokio::spawn({
-        let (authority, live) = (authority.clone(), live.clone());
-        async move { verify_with(&authority, &live, demand).await }
-    });
-    reset.reached().await;
-    logout(&before).await;
-    let read = node.handle.hold_after(Op::Pull);
-    reset.release();
-    read.reached().await;
-    // The log was read, and this is not in what was read.
-    logout(&during).await;
-    let pass = verify(authority, &within).await.unwrap();
-    authority.revoke_token(&pass).await.unwrap();
-    // Until the reload is done, requests are judged by what was known before.
-    assert_eq!(refusal(verify(authority, &lost).await), Refusal::Revoked);
-    node.handle.inject(Op::Pull, DOWN);
-    read.release();
-    renewal.await.unwrap().unwrap();
-
-    let (_, calls) = node
-        .calls(async {
-            for issued in [&revoked_there, &before, &during, &within] {
-                assert_eq!(refusal(verify(authority, issued).await), Refusal::Revoked);
-            }
-            verify(authority, &live).await.unwrap();
-        })
-        .await;
-    assert_eq!(calls, 0);
-}
-
-#[tokio::test]
-async fn a_reload_that_fails_leaves_what_was_known_and_starts_anew() {
-    let stores = FailingOver::begin().await;
-    let FailingOver { node, clock, .. } = &stores;
-    let authority = &node.authority;
-    let known = login(authority, "alice").await;
-    authority.logout(known.access_token.as_str()).await.unwrap();
-    stores.fail_over();
-    let live = login(authority, "alice").await;
-    clock.advance(SECOND);
-
-    let reset = node.handle.hold_after(Op::Pull);
-    let renewal = tokio::spawn({
-        let (authority, live) = (authority.clone(), live.clone());
-        let demand = Staleness::Within(Duration::ZERO);
-        async move { verify_with(&authority, &live, demand).await }
-    });
-    reset.reached().await;
-    node.handle.inject(Op::Pull, DOWN);
-    reset.release();
-    assert!(matches!(renewal.await.unwrap(), Err(Error::Store(_))));
-    assert_eq!(refusal(verify(authority, &known).await), Refusal::Revoked);
-    authority.logout(live.access_token.as_str()).await.unwrap();
-    node.handle.heal();
-    clock.advance(BOUND + SECOND);
-    let next = login(authority, "alice").await;
-    verify(authority, &next).await.unwrap();
-    clock.step_wall_back(BOUND + SECOND);
-    assert_eq!(refusal(verify(authority, &live).await), Refusal::Revoked);
 }
