@@ -230,7 +230,7 @@ impl Clock for LongAgo {
 }
 
 /// A session of a user of its own.
-fn new_session(number: usize) -> anyhow::Result<gatepass::NewSession> {
+pub(crate) fn new_session(number: usize) -> anyhow::Result<gatepass::NewSession> {
     let grant = grant(number)?;
     let mut id = [0; 18];
     gatepass::Random::fill(&gatepass::SystemRandom, &mut id)?;

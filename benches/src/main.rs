@@ -8,6 +8,7 @@
     reason = "a command line tool says what it measured"
 )]
 
+mod following;
 mod growth;
 mod measure;
 mod news;
@@ -36,6 +37,8 @@ const BENCHES: &[(&str, Bench)] = &[
     ("stores-postgres", stores::postgres),
     ("stores-redis", stores::redis),
     ("stores-redis-cluster", stores::redis_cluster),
+    ("following-redis", following::redis),
+    ("following-redis-cluster", following::redis_cluster),
     ("growth-sqlite", growth::sqlite),
     ("growth-postgres", growth::postgres),
     ("growth-redis", growth::redis),

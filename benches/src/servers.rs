@@ -45,15 +45,7 @@ pub(crate) fn redis() -> anyhow::Result<Server> {
 
 /// That of `GATEPASS_TEST_REDIS_CLUSTER`, or one of its own.
 pub(crate) fn redis_cluster() -> anyhow::Result<Server> {
-    let own = || {
-        let directory = servers()?;
-        let cluster = RedisCluster::start(&directory, Durability::Crash, 0)?;
-        Ok(Server {
-            url: cluster.url(),
-            _own: Some(Own::Cluster(cluster, directory)),
-        })
-    };
-    Server::given("GATEPASS_TEST_REDIS_CLUSTER").map_or_else(own, Ok)
+    Server::given("GATEPASS_TEST_REDIS_CLUSTER").map_or_else(own_redis_cluster, Ok)
 }
 
 /// One that nobody else uses.
@@ -73,6 +65,16 @@ pub(crate) fn own_redis() -> anyhow::Result<Server> {
     Ok(Server {
         url: redis.url(),
         _own: Some(Own::Redis(redis, directory)),
+    })
+}
+
+/// One that nobody else uses.
+pub(crate) fn own_redis_cluster() -> anyhow::Result<Server> {
+    let directory = servers()?;
+    let cluster = RedisCluster::start(&directory, Durability::Crash, 0)?;
+    Ok(Server {
+        url: cluster.url(),
+        _own: Some(Own::Cluster(cluster, directory)),
     })
 }
 
