@@ -103,6 +103,21 @@ pub enum OpenError {
         /// The version that this release knows.
         known: u32,
     },
+    /// The namespace is divided into another number of partitions.
+    #[error(
+        "namespace {namespace} at {server} has {found} partitions, and this release knows {known}: use the same release of \
+         gatepass-redis in every process, or another namespace"
+    )]
+    OtherPartitions {
+        /// The server.
+        server: String,
+        /// The namespace.
+        namespace: String,
+        /// The number that it has.
+        found: String,
+        /// The number that this release knows.
+        known: usize,
+    },
     /// There is no log to follow: no store was ever opened there.
     #[error(
         "there are no sessions under the namespace {namespace} at {server}: first start a process that opens a RedisStore \
@@ -183,6 +198,8 @@ pub(crate) enum Failure {
     /// Nobody is known to have the slots that are needed.
     NoSlots,
     Unreadable(Unreadable),
+    /// The server removes keys when its memory is full, by this policy.
+    Evicting(String),
 }
 
 /// A field that does not hold what gatepass writes there. Its content is not told: it may be personal.
@@ -197,6 +214,12 @@ struct NotReplicated;
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("no node of the cluster is known to have the slot")]
 struct NoSlots;
+
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(
+    "Redis removes keys when its memory is full (maxmemory-policy {0}): set `maxmemory-policy noeviction`"
+)]
+struct Evicting(String);
 
 impl From<Unreadable> for Failure {
     fn from(unreadable: Unreadable) -> Self {
@@ -219,6 +242,7 @@ impl From<Failure> for StoreError {
             Failure::NotReplicated => Self::unavailable(NotReplicated),
             Failure::NoSlots => Self::unavailable(NoSlots),
             Failure::Unreadable(unreadable) => Self::corrupt(unreadable),
+            Failure::Evicting(policy) => Self::unavailable(Evicting(policy)),
         }
     }
 }
@@ -268,6 +292,7 @@ impl Place {
                 return OpenError::ClusterDown { server, source };
             }
             Failure::Unreadable(_) => return OpenError::NotRedis { server },
+            Failure::Evicting(policy) => return OpenError::Evicting { server, policy },
         };
         let source = Cause::new(&error);
         match (error.kind(), error.code().unwrap_or_default()) {

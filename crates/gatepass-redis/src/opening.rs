@@ -9,12 +9,11 @@ use tokio::time::{Instant, timeout};
 use crate::{
     LAYOUT,
     error::{Failure, OpenError, Place, Unreadable},
-    log,
     node::{Node, Request},
-    partition::{Keys, Partition, is_namespace},
+    partition::{Keys, PARTITIONS, Partition, is_namespace},
     route::{Servers, Usage},
-    row::text,
-    script::OPEN,
+    row::{array, text},
+    script::{OPEN, OPENED},
     sessions,
 };
 
@@ -119,19 +118,29 @@ impl Settings {
                 .owner(partition)
                 .map_err(|failure| place.clone().error(failure))?;
             let place = place.clone().named(owner.address());
-            let version = self.version(&servers, partition, access).await;
-            let version = version.map_err(|failure| place.clone().error(failure))?;
+            let found = self.layout(&servers, partition, access).await;
+            let found = found.map_err(|failure| place.clone().error(failure))?;
             let (server, namespace) = (place.server, self.namespace.clone());
-            // Who follows a log that nobody writes to takes every token for good.
-            let Some(found) = version else {
+            // A verifier that follows a log without a writer would accept every revoked token.
+            let Some(found) = found else {
                 return Err(OpenError::NoStore { server, namespace });
             };
-            if found != LAYOUT.to_string() {
+            if found.version != LAYOUT.to_string() {
                 return Err(OpenError::OtherLayout {
                     server,
                     namespace,
-                    found,
+                    found: found.version,
                     known: LAYOUT,
+                });
+            }
+            if let Some(found) = found.partitions
+                && found != PARTITIONS.to_string()
+            {
+                return Err(OpenError::OtherPartitions {
+                    server,
+                    namespace,
+                    found,
+                    known: PARTITIONS,
                 });
             }
         }
@@ -180,26 +189,63 @@ impl Settings {
         }
     }
 
-    /// The version of the layout of what is there: that of this release where a store is opened and there was nothing.
-    async fn version(
+    /// How what is there is laid out: as this release does it where a store is opened and there was nothing.
+    async fn layout(
         &self,
         servers: &Arc<Servers>,
         partition: Partition,
         access: Access,
-    ) -> Result<Option<String>, Failure> {
+    ) -> Result<Option<Layout>, Failure> {
         let deadline = Instant::now() + self.open_timeout;
-        if access == Access::Log {
-            let read = log::read(servers, partition, None, 0, deadline).await?;
-            return Ok(read.version);
-        }
-        let name = sessions::incarnation().map_err(|_| Unreadable("randomness"))?;
-        let call = OPEN
-            .on([servers.keys.meta(partition)])
-            .text(name)
-            .int(LAYOUT.into());
-        let version = servers.call_by(partition, &call, deadline).await?;
-        Ok(Some(text(&version, "version")?.to_owned()))
+        let keys = [servers.keys.meta(partition)];
+        let call = match access {
+            Access::Log => OPENED.on(keys),
+            Access::Store => {
+                let name = sessions::incarnation().map_err(|_| Unreadable("randomness"))?;
+                let partitions = PARTITIONS.to_string();
+                OPEN.on(keys).text(name).int(LAYOUT.into()).text(partitions)
+            }
+        };
+        let answer = servers.call_by(partition, &call, deadline).await?;
+        let [version, partitions] = array(&answer, "layout")? else {
+            return Err(Unreadable("layout").into());
+        };
+        let field = |value: &Value| match value {
+            Value::Nil => Ok(None),
+            value => text(value, "layout").map(|text| Some(text.to_owned())),
+        };
+        let partitions = field(partitions)?;
+        Ok(field(version)?.map(|version| Layout {
+            version,
+            partitions,
+        }))
     }
+}
+
+/// How a namespace is laid out.
+struct Layout {
+    version: String,
+    /// None where no store was opened since there was nothing.
+    partitions: Option<String>,
+}
+
+/// Fails if a server would remove keys to make room: its settings can be changed while it runs.
+pub(crate) async fn refuse_evicting(servers: &Arc<Servers>) -> Result<(), Failure> {
+    let deadline = Instant::now() + servers.timeout;
+    for owner in servers.owners() {
+        let mut command = Cmd::new();
+        command.arg("INFO").arg("memory");
+        let said = owner.send(&Request::One(&command), deadline).await?;
+        if let Some(policy) = About::parse(&said.answer)?.evicts() {
+            tracing::error!(
+                target: "gatepass", server = owner.address(), policy,
+                "store.evicting: Redis removes keys when its memory is full, revocations among them: revoked tokens \
+                 become valid again. Set `maxmemory-policy noeviction`"
+            );
+            return Err(Failure::Evicting(policy.to_owned()));
+        }
+    }
+    Ok(())
 }
 
 impl Place {
@@ -220,10 +266,7 @@ async fn about(node: &Arc<Node>, deadline: Instant) -> Result<About, Failure> {
     let mut command = Cmd::new();
     command.arg("INFO");
     let said = node.send(&Request::One(&command), deadline).await?;
-    let lines = text(&said.answer, "INFO")?.lines();
-    let fields = lines.filter_map(|line| line.split_once(':'));
-    let about = fields.map(|(name, value)| (name.to_owned(), value.trim().to_owned()));
-    let about = About(about.collect());
+    let about = About::parse(&said.answer)?;
     match about.get("redis_version") {
         Some(_) => Ok(about),
         None => Err(Unreadable("INFO").into()),
@@ -231,6 +274,13 @@ async fn about(node: &Arc<Node>, deadline: Instant) -> Result<About, Failure> {
 }
 
 impl About {
+    fn parse(answer: &Value) -> Result<Self, Unreadable> {
+        let lines = text(answer, "INFO")?.lines();
+        let fields = lines.filter_map(|line| line.split_once(':'));
+        let about = fields.map(|(name, value)| (name.to_owned(), value.trim().to_owned()));
+        Ok(Self(about.collect()))
+    }
+
     fn get(&self, field: &str) -> Option<&str> {
         self.0.get(field).map(String::as_str)
     }
@@ -254,13 +304,19 @@ impl About {
         if !self.is("role", "master") {
             return Err(OpenError::Replica { server });
         }
-        match self.get("maxmemory_policy") {
-            None | Some("noeviction") => Ok(()),
+        match self.evicts() {
+            None => Ok(()),
             Some(policy) => Err(OpenError::Evicting {
                 server,
                 policy: policy.to_owned(),
             }),
         }
+    }
+
+    /// By which policy the server removes keys when its memory is full, if it does.
+    fn evicts(&self) -> Option<&str> {
+        self.get("maxmemory_policy")
+            .filter(|policy| *policy != "noeviction")
     }
 }
 

@@ -2,7 +2,9 @@
 
 use gatepass::{SessionId, Subject};
 
-/// How many partitions there are, for ever: which one a session is in follows from it.
+/// How many partitions there are. It decides which one a session is in, so that nodes must agree on it: the `meta` of each has it,
+/// and a node with another number is refused. A release with another number has to name the first partition's keys as this
+/// one does, or it would not find it there.
 pub(crate) const PARTITIONS: usize = 16;
 
 const SLOTS: u16 = 16_384;

@@ -18,7 +18,7 @@ use gatepass::{
 
 use crate::{
     error::OpenError,
-    opening::{Access, Settings},
+    opening::{self, Access, Settings},
     partition::Partition,
     reader::RedisLog,
     route::Servers,
@@ -204,6 +204,9 @@ impl SessionStore for RedisStore {
     }
 
     async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        opening::refuse_evicting(self.servers())
+            .await
+            .map_err(StoreError::from)?;
         let horizon = sessions::remember_horizon(self.servers(), horizon).await?;
         let (mut removed, mut looked_at) = (0, 0_usize);
         // Each time another is the first, which may have enough to look at for all others to have to wait.

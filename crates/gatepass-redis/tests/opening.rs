@@ -14,9 +14,10 @@ use std::{
     time::Duration,
 };
 
-use gatepass::{RevocationLog, SessionStore, Timestamp};
+use gatepass::{RevocationLog, SessionStore, StoreErrorKind, Timestamp};
 use gatepass_redis::{OpenError, RedisLog, RedisStore};
 use gatepass_servers::{Durability, Redis, RedisCluster};
+use gatepass_testkit::ManualClock;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpSocket},
@@ -313,6 +314,25 @@ async fn another_layout_is_refused() {
 }
 
 #[tokio::test]
+async fn another_number_of_partitions_is_refused() {
+    for urls in [support::redis(), support::cluster()] {
+        let namespace = unique("partitions");
+        let open = || support::at(&urls).namespace(&namespace).open();
+        open().await.unwrap();
+        open().await.unwrap();
+        let keys = support::keys(&urls, &namespace).await;
+        let first = keys.iter().find(|(_, key)| key.contains(":0."));
+        let (url, key) = first.unwrap();
+        let _: i64 = ask(url, &["HSET", key, "partitions", "32"]).await.unwrap();
+        let says = "has 32 partitions, and this release knows 16";
+        let error = open().await.unwrap_err();
+        assert_error!(error, OpenError::OtherPartitions { .. }, says);
+        let log = RedisLog::at(&urls).namespace(&namespace).open().await;
+        assert_error!(log.unwrap_err(), OpenError::OtherPartitions { .. }, says);
+    }
+}
+
+#[tokio::test]
 async fn a_log_that_no_store_writes_to_is_not_followed() {
     for urls in [support::redis(), support::cluster()] {
         let namespace = unique("nobody");
@@ -348,6 +368,20 @@ async fn of_many_nodes_that_start_at_once_one_names_the_log() {
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
+impl Log {
+    /// Takes what this thread logs until the guard is dropped.
+    fn record(&self) -> tracing::subscriber::DefaultGuard {
+        let writer = self.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false);
+        let subscriber = subscriber.with_writer(move || writer.clone()).finish();
+        tracing::subscriber::set_default(subscriber)
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.lock().unwrap().extend(bytes);
@@ -369,22 +403,49 @@ async fn a_server_that_writes_nothing_to_disk_is_warned_of_once() {
     ] {
         let redis = Redis::with_settings(&directory, durability, &[points]).unwrap();
         let log = Log::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_writer(move || writer.clone())
-            .finish();
-        let logging = tracing::subscriber::set_default(subscriber);
+        let logging = log.record();
         let namespace = unique("written");
         let store = support::at(redis.url()).namespace(&namespace).open().await;
         store.unwrap();
         let reader = RedisLog::at(redis.url()).namespace(&namespace).open();
         reader.await.unwrap();
         drop(logging);
-        let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let logged = log.text();
         assert_eq!(
             logged.matches("appendonly yes").count(),
             warnings,
             "{logged}"
         );
     }
+}
+
+#[tokio::test]
+async fn nothing_is_purged_from_a_server_that_has_begun_to_evict() {
+    const YEAR: Duration = Duration::from_secs(366 * 86_400);
+    let directory = directory();
+    let redis = Redis::start(&directory, Durability::None).unwrap();
+    let clock = ManualClock::new();
+    let store = support::at(redis.url()).clock(clock.clone());
+    let store = store.open().await.unwrap();
+    begin(&store, "alice").await;
+    clock.advance(YEAR);
+    let policy = |policy| redis.ask(&["config", "set", "maxmemory-policy", policy]);
+    policy("volatile-lru").unwrap();
+    let log = Log::default();
+    let logging = log.record();
+    let error = store.purge(Timestamp::MAX, 10).await.unwrap_err();
+    drop(logging);
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    let said = std::error::Error::source(&error).unwrap().to_string();
+    assert!(said.contains("maxmemory-policy volatile-lru"), "{said}");
+    let logged = log.text();
+    assert!(
+        logged.contains("ERROR gatepass: store.evicting"),
+        "{logged}"
+    );
+    // Everything else goes on.
+    store.pull(None).await.unwrap();
+    begin(&store, "bob").await;
+    policy("noeviction").unwrap();
+    assert_eq!(store.purge(Timestamp::MAX, 10).await.unwrap(), 1);
 }
