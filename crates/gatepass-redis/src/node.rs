@@ -23,14 +23,25 @@ pub(crate) struct Node {
     client: Client,
     /// How long making a connection may take.
     patience: Duration,
-    state: Mutex<State>,
+    slots: Mutex<Vec<Slot>>,
     next: AtomicUsize,
 }
 
-struct State {
-    /// Counts how often all connections were given up.
+/// A place for a connection.
+#[derive(Clone)]
+struct Slot {
+    /// Counts the connections that were given up here.
     epoch: u64,
-    links: Vec<Link>,
+    /// When something was answered last.
+    heard: Instant,
+    link: Link,
+}
+
+/// Which connection it is that something was sent over.
+#[derive(Clone, Copy)]
+struct Used {
+    index: usize,
+    epoch: u64,
 }
 
 #[derive(Clone)]
@@ -40,7 +51,7 @@ enum Link {
     Made(MultiplexedConnection),
 }
 
-type Making = Shared<BoxFuture<'static, RedisResult<(u64, MultiplexedConnection)>>>;
+type Making = Shared<BoxFuture<'static, RedisResult<(Used, MultiplexedConnection)>>>;
 
 /// What is sent to a server as one.
 pub(crate) enum Request<'c> {
@@ -112,13 +123,15 @@ pub(crate) struct Said {
 impl Node {
     /// One at the address of `info`, over so many connections.
     pub(crate) fn new(info: ConnectionInfo, links: usize, patience: Duration) -> RedisResult<Self> {
+        let empty = Slot {
+            epoch: 0,
+            heard: Instant::now(),
+            link: Link::None,
+        };
         Ok(Self {
             client: Client::open(info)?,
             patience,
-            state: Mutex::new(State {
-                epoch: 0,
-                links: vec![Link::None; links],
-            }),
+            slots: Mutex::new(vec![empty; links]),
             next: AtomicUsize::new(0),
         })
     }
@@ -134,7 +147,35 @@ impl Node {
         request: &Request<'_>,
         deadline: Instant,
     ) -> Result<Said, Failure> {
-        let (epoch, mut connection) = match self.connection(request.waits()) {
+        let send = async |connection: &mut MultiplexedConnection| request.send(connection).await;
+        self.over_a_connection(request.waits(), deadline, send)
+            .await
+    }
+
+    /// Sends several commands that only read, once, and returns what each of them is answered by `deadline`.
+    pub(crate) async fn send_all(
+        self: &Arc<Self>,
+        commands: &Pipeline,
+        deadline: Instant,
+    ) -> Result<Vec<RedisResult<Value>>, Failure> {
+        let send = async |connection: &mut MultiplexedConnection| {
+            let answers = connection.send_packed_commands(commands, 0, commands.len());
+            Ok(answers
+                .await?
+                .into_iter()
+                .map(Value::extract_error)
+                .collect())
+        };
+        self.over_a_connection(false, deadline, send).await
+    }
+
+    async fn over_a_connection<T>(
+        self: &Arc<Self>,
+        waits: bool,
+        deadline: Instant,
+        send: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>,
+    ) -> Result<T, Failure> {
+        let (used, mut connection) = match self.connection(waits) {
             Ok(connected) => connected,
             Err(making) => {
                 // Nothing was sent, also where time is over.
@@ -143,17 +184,16 @@ impl Node {
                     .map_err(Failure::Unconnected)?
             }
         };
-        let Ok(answered) = timeout_at(deadline, request.send(&mut connection)).await else {
-            // It may never answer, and nor would it whoever comes next.
-            self.give_up(epoch);
+        let sent = Instant::now();
+        let Ok(answered) = timeout_at(deadline, send(&mut connection)).await else {
+            self.timed_out(used, sent);
             return Err(Failure::TimedOut);
         };
-        answered.map_err(|error| {
-            if error.is_io_error() || is_demoted(&error) {
-                self.give_up(epoch);
-            }
-            Failure::Redis(error)
-        })
+        match &answered {
+            Err(error) if error.is_io_error() || is_demoted(error) => self.give_up_all(used),
+            _ => self.heard(used),
+        }
+        answered.map_err(Failure::Redis)
     }
 
     /// A connection that is nobody else's.
@@ -163,59 +203,100 @@ impl Node {
 
     /// A connection that is there, or one that is being made. The first is for those who do not wait for replicas: nobody
     /// is to be told late what is revoked because others wait.
-    fn connection(self: &Arc<Self>, waits: bool) -> Result<(u64, MultiplexedConnection), Making> {
-        let mut state = self.state();
-        let epoch = state.epoch;
-        let index = match state.links.len() {
+    fn connection(self: &Arc<Self>, waits: bool) -> Result<(Used, MultiplexedConnection), Making> {
+        let mut slots = self.slots();
+        let index = match slots.len() {
             links @ 2.. if waits => 1 + self.next.fetch_add(1, Ordering::Relaxed) % (links - 1),
             _ => 0,
         };
-        match state.links.get_mut(index) {
-            Some(Link::Made(connection)) => Ok((epoch, connection.clone())),
-            Some(Link::Making(making)) => Err(making.clone()),
-            Some(link) => {
-                let making = self.make(epoch, index);
-                *link = Link::Making(making.clone());
+        let Some(slot) = slots.get_mut(index) else {
+            return Err(async { Err(late()) }.boxed().shared());
+        };
+        let used = Used {
+            index,
+            epoch: slot.epoch,
+        };
+        match &slot.link {
+            Link::Made(connection) => Ok((used, connection.clone())),
+            Link::Making(making) => Err(making.clone()),
+            Link::None => {
+                let making = self.make(used);
+                slot.link = Link::Making(making.clone());
                 Err(making)
             }
-            None => Err(async { Err(late()) }.boxed().shared()),
         }
     }
 
     /// Makes a connection in a task of its own: whoever wants it first may have left by then.
-    fn make(self: &Arc<Self>, epoch: u64, index: usize) -> Making {
+    fn make(self: &Arc<Self>, used: Used) -> Making {
         let node = Arc::clone(self);
         let made = tokio::spawn(async move {
             let made = connect(&node.client, node.patience).await;
-            let mut state = node.state();
-            if state.epoch == epoch
-                && let Some(link) = state.links.get_mut(index)
-            {
-                *link = made.clone().map_or(Link::None, Link::Made);
-            }
-            drop(state);
+            node.change(used, |slot| {
+                slot.link = made.clone().map_or(Link::None, Link::Made);
+            });
             made
         });
         let made = async move {
             let made = made.await.unwrap_or_else(|_| Err(late()));
-            made.map(|made| (epoch, made))
+            made.map(|made| (used, made))
         };
         made.boxed().shared()
     }
 
-    /// Makes new connections for whoever comes next, unless somebody has since `epoch`.
-    fn give_up(&self, epoch: u64) {
-        let mut state = self.state();
-        if state.epoch == epoch {
-            state.epoch += 1;
-            state.links.fill(Link::None);
+    fn heard(&self, used: Used) {
+        self.change(used, |slot| slot.heard = Instant::now());
+    }
+
+    /// Gives up the connection if nothing was answered over it since `sent`. The others may well be alive.
+    fn timed_out(&self, used: Used, sent: Instant) {
+        self.change(used, |slot| {
+            if is_dead(sent, slot.heard, Instant::now(), self.patience) {
+                slot.give_up();
+            }
+        });
+    }
+
+    /// Makes new connections for those who come next, unless that was done since this one was used. A server that closes one
+    /// or has been demoted closes or refuses the others as well.
+    fn give_up_all(&self, used: Used) {
+        let mut slots = self.slots();
+        if slots
+            .get(used.index)
+            .is_some_and(|slot| slot.epoch == used.epoch)
+        {
+            slots.iter_mut().for_each(Slot::give_up);
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing leaves it half changed.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Changes the slot of a connection, unless it has another connection by now.
+    fn change(&self, used: Used, change: impl FnOnce(&mut Slot)) {
+        if let Some(slot) = self.slots().get_mut(used.index)
+            && slot.epoch == used.epoch
+        {
+            change(slot);
+        }
     }
+
+    fn slots(&self) -> MutexGuard<'_, Vec<Slot>> {
+        // Nothing leaves it half changed.
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slot {
+    fn give_up(&mut self) {
+        self.epoch += 1;
+        self.link = Link::None;
+    }
+}
+
+/// Whether a connection is dead over which something was sent that was not answered in time.
+///
+/// A server answers in order. An answer that came since then shows that it is merely busy. So does a wait that was
+/// short, as it is for a call that has spent its time elsewhere: it shows nothing.
+fn is_dead(sent: Instant, heard: Instant, now: Instant, patience: Duration) -> bool {
+    heard < sent && now.duration_since(sent) >= patience / 2
 }
 
 /// Connects in bounded time. What is sent over the connection is bounded by whoever sends it.
@@ -247,4 +328,26 @@ fn is_demoted(error: &RedisError) -> bool {
 
 fn late() -> RedisError {
     std::io::Error::from(std::io::ErrorKind::TimedOut).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_dead_once_it_was_silent_for_long() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let patience = Duration::from_secs(2);
+        for (name, sent, heard, now, dead) in [
+            ("silent for all of the time", 100, 50, 2100, true),
+            ("silent for half of it", 100, 50, 1100, true),
+            ("a call that had little time left", 100, 50, 1099, false),
+            ("others were answered meanwhile", 100, 101, 2100, false),
+            ("an answer at the same instant", 100, 100, 2100, false),
+        ] {
+            let found = is_dead(at(sent), at(heard), at(now), patience);
+            assert_eq!(found, dead, "{name}");
+        }
+    }
 }

@@ -310,6 +310,35 @@ async fn what_only_reads_is_not_held_up_by_those_who_wait_for_replicas() {
     }
 }
 
+/// The connections of others that a server has.
+fn connections(redis: &Redis) -> Vec<String> {
+    let list = redis.ask(&["client", "list", "type", "normal"]).unwrap();
+    let others = list.lines().filter(|line| !line.contains("cmd=client"));
+    let ids = others.filter_map(|line| line.split(' ').next());
+    ids.map(ToOwned::to_owned).collect()
+}
+
+#[tokio::test]
+async fn a_call_that_takes_too_long_leaves_the_others_their_connections() {
+    let directory = directory();
+    let primary = Redis::start(&directory, Durability::None).unwrap();
+    // No replica acknowledges anything, and for longer than a call may take.
+    let store = support::at(primary.url()).replicas(1, PATIENCE);
+    let store = store.timeout(HASTE).open().await.unwrap();
+    let id = new_session("alice").id;
+    let load = async || while store.load(id).await.is_err() {};
+    timeout(PATIENCE, load()).await.unwrap();
+    let before = connections(&primary);
+    let error = store.begin(new_session("alice")).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::TimedOut);
+    timeout(PATIENCE, load()).await.unwrap();
+    let after = connections(&primary);
+    assert!(
+        before.iter().all(|id| after.contains(id)),
+        "{before:?} {after:?}"
+    );
+}
+
 #[tokio::test]
 async fn a_change_that_was_made_before_is_written_and_waited_for_again() {
     let directory = directory();
