@@ -30,6 +30,11 @@ impl Place {
         self.marks.get(partition.index())
     }
 
+    /// The marks, in the order of the partitions.
+    pub(crate) fn marks(&self) -> impl Iterator<Item = &Mark> {
+        self.marks.iter()
+    }
+
     /// The place that `cursor` is, if it is one.
     pub(crate) fn parse(cursor: &Cursor) -> Option<Self> {
         let marks = cursor.as_str().split(' ').map(|mark| {

@@ -12,10 +12,15 @@
 //! ```
 //!
 //! Redis 7.0 or newer, or Valkey. Everything is under keys that begin with the
-//! [`namespace`](RedisStoreBuilder::namespace) in braces, so that other data on the same server are not touched. A
-//! server that removes keys when its memory is full (any `maxmemory-policy` but `noeviction`) is refused: it
-//! would forget revocations. For encrypted connections (`rediss://`) turn on the feature `tls`, which trusts the certificates of
-//! the machine, or those that `SSL_CERT_FILE` names.
+//! [`namespace`](RedisStoreBuilder::namespace) in braces, so that other data on the same server are
+//! not touched. For encrypted connections (`rediss://`) turn on the feature `tls`. It trusts the
+//! certificates of the machine, or those that `SSL_CERT_FILE` names.
+//!
+//! A server that removes keys when its memory is full (any `maxmemory-policy` but `noeviction`)
+//! would forget revocations. Opening refuses it. Each purge looks again: if the policy has been
+//! changed, it logs `store.evicting` as an error, removes nothing and fails. All other calls go on:
+//! the policy does no harm until the memory is full. Set `noeviction` at once. If `INFO stats`
+//! shows `evicted_keys` by then, revocations may be lost.
 //!
 //! The client is the crate `redis`, the most used one, over one connection for each server that all callers share. Of it
 //! neither the cluster client nor the connection manager is used, since both may send again what has been done already: which
@@ -37,14 +42,22 @@
 //!
 //! # The log
 //!
-//! A reader's place in the log has a part for each partition: the number of the last entry that it has seen, the name that
-//! the log was given when it began, and the id of the server's history of writes, its `master_replid`. That changes whenever a
-//! replica is promoted and whenever a server starts, which are the occasions on which the last entries may have been lost,
-//! and their numbers given again. The reader then starts again.
+//! A reader's place in the log has a part for each partition: the number of the last entry that it
+//! has seen, the name that the log was given when it began, and the id of the server's history of
+//! writes, its `master_replid`. That id changes whenever a replica is promoted and whenever a
+//! server starts. On these occasions the last entries may have been lost, and their numbers given
+//! again. The reader then reads that partition from its start and goes on with the others. For
+//! example, when one of three masters fails over, a third of the log is read again.
 //!
-//! Whoever waits for entries is told by the streams themselves (`XREAD BLOCK`), over one more connection; in a cluster over
-//! sixteen, since a command can only wait for streams in one slot. It is a hint: if such a connection dies without a word, that is
-//! noticed after some seconds, and the news come with the next poll.
+//! A pull sends each server one pipeline: `INFO replication`, which tells whether it is a primary,
+//! and one `HMGET` for the number of the last entry of each of its partitions. It reads the entries
+//! of those partitions only whose number has moved.
+//!
+//! The streams themselves tell a reader that waits for entries (`XREAD BLOCK`), over one more
+//! connection. In a cluster this takes sixteen connections, since a command can only wait for
+//! streams in one slot. After each such answer the reader waits 50 ms before it listens again, so
+//! that a hundred revocations per second wake it twenty times. The answer is a hint: if such a
+//! connection dies without a word, the reader notices after some seconds, and polls meanwhile.
 //!
 //! # Users
 //!
@@ -69,8 +82,10 @@
 //!
 //! # Time-outs
 //!
-//! A call ends after [`timeout`](RedisStoreBuilder::timeout) at the latest. A connection on which that happens is given up, and who
-//! comes next makes a new one. Whether what was given up has been done is not known: a refresh that is repeated finds out.
+//! A call ends after [`timeout`](RedisStoreBuilder::timeout) at the latest. If nothing was answered
+//! over its connection meanwhile, that connection is given up, and the next call makes a new one.
+//! Other connections stay. Whether the server has done what was given up is not known. For example,
+//! a refresh that the client repeats finds out.
 //!
 //! # What survives what
 //!

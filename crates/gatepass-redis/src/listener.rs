@@ -10,7 +10,7 @@ use redis::{Cmd, Value};
 use tokio::{
     sync::watch,
     task::JoinSet,
-    time::{Instant, sleep, timeout},
+    time::{sleep, timeout},
 };
 
 use crate::{
@@ -22,17 +22,17 @@ use crate::{
     row::{array, text},
 };
 
-/// How long a server lets a connection wait. What it has not told by then and some time, it never will.
+/// How long a server lets a connection wait. If nothing was heard by then and some time, the connection is dead.
 const SILENCE: Duration = Duration::from_secs(5);
-/// Entries that one answer brings of each partition at most; only the last is looked at.
-const BATCH: u32 = 100;
+/// How long more entries may come before they are waited for again, so that many revocations do not make many wakings.
+const GATHERING: Duration = Duration::from_millis(50);
 /// How long after a first failure it is tried again, and after many in a row.
 const PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Connections that wait, and the tasks that keep them. End when dropped.
 pub(crate) struct Listener {
-    heads: watch::Receiver<Heads>,
+    heads: watch::Sender<Heads>,
     _tasks: JoinSet<()>,
 }
 
@@ -40,18 +40,18 @@ pub(crate) struct Listener {
 struct Heads {
     /// Counts what was learned.
     learned: u64,
-    marks: Vec<Option<(u64, Mark)>>,
+    marks: Vec<(u64, Mark)>,
 }
 
 impl Listener {
-    /// Starts to listen.
+    /// Starts to listen for what is behind `place`.
     ///
     /// A command reads several streams only if they are in one slot, and a connection that waits does nothing else. So a
     /// cluster takes a connection for each partition, and a single server one.
-    pub(crate) fn start(servers: &Arc<Servers>) -> Self {
-        let (tell, heads) = watch::channel(Heads {
+    pub(crate) fn start(servers: &Arc<Servers>, place: &Place) -> Self {
+        let heads = watch::Sender::new(Heads {
             learned: 0,
-            marks: Partition::all().map(|_| None).collect(),
+            marks: place.marks().map(|mark| (0, mark.clone())).collect(),
         });
         let groups: Vec<Vec<Partition>> = match servers.is_cluster() {
             true => Partition::all().map(|partition| vec![partition]).collect(),
@@ -59,7 +59,7 @@ impl Listener {
         };
         let mut tasks = JoinSet::new();
         for group in groups {
-            tasks.spawn(keep_listening(Arc::clone(servers), group, tell.clone()));
+            tasks.spawn(keep_listening(Arc::clone(servers), group, heads.clone()));
         }
         Self {
             heads,
@@ -69,45 +69,67 @@ impl Listener {
 
     /// Resolves when a log goes further than `place`, or is found to be another one from now on.
     pub(crate) async fn beyond(&self, place: &Place) {
-        let mut heads = self.heads.clone();
+        let mut heads = self.heads.subscribe();
         // What was learned before may be older than the place.
         let since = heads.borrow().learned;
-        // The tasks live as long as this.
+        // The sender lives as long as this.
         let _ = heads.wait_for(|heads| heads.beyond(place, since)).await;
     }
+
+    /// Whether the partition's log is known to go further than `seen`.
+    pub(crate) fn knows_more(&self, partition: Partition, seen: &Mark) -> bool {
+        let heads = self.heads.borrow();
+        let head = heads.marks.get(partition.index());
+        head.is_some_and(|(_, head)| head.log == seen.log && head.number > seen.number)
+    }
+
+    /// Takes over what a pull has found: there is no need to be told of it.
+    pub(crate) fn learn(&self, place: &Place) {
+        for (partition, mark) in Partition::all().zip(place.marks()) {
+            learn(&self.heads, partition, mark);
+        }
+    }
+}
+
+fn learn(heads: &watch::Sender<Heads>, partition: Partition, mark: &Mark) {
+    heads.send_if_modified(|heads| heads.learn(partition, mark));
 }
 
 impl Heads {
     fn beyond(&self, place: &Place, since: u64) -> bool {
-        Partition::all().any(|partition| {
-            let head = self.marks.get(partition.index());
-            match (head, place.mark(partition)) {
-                (Some(Some((learned, head))), Some(seen)) => match head.log == seen.log {
-                    true => head.number > seen.number,
-                    false => *learned > since,
-                },
-                _ => false,
-            }
-        })
+        let heads = self.marks.iter().zip(place.marks());
+        heads
+            .into_iter()
+            .any(|((learned, head), seen)| match head.log == seen.log {
+                true => head.number > seen.number,
+                false => *learned > since,
+            })
     }
 
-    fn learn(&mut self, partition: Partition, mark: Mark) {
-        self.learned += 1;
-        if let Some(head) = self.marks.get_mut(partition.index()) {
-            *head = Some((self.learned, mark));
+    /// Says whether that is news.
+    fn learn(&mut self, partition: Partition, mark: &Mark) -> bool {
+        let Some((learned, head)) = self.marks.get_mut(partition.index()) else {
+            return false;
+        };
+        // A reader that lags behind knows less.
+        if head.log == mark.log && head.number >= mark.number {
+            return false;
         }
+        self.learned += 1;
+        (*learned, *head) = (self.learned, mark.clone());
+        true
     }
 }
 
 async fn keep_listening(
     servers: Arc<Servers>,
     partitions: Vec<Partition>,
-    tell: watch::Sender<Heads>,
+    heads: watch::Sender<Heads>,
 ) {
     let mut failures = 0;
     loop {
-        // What went wrong is not told: pulling finds out itself when a server is away.
-        let _ = listen(&servers, &partitions, &tell, &mut failures).await;
+        // The error is not told: pulling finds out itself when a server is away.
+        let _ = listen(&servers, &partitions, &heads, &mut failures).await;
         sleep(pause(failures)).await;
         failures += 1;
     }
@@ -117,11 +139,10 @@ async fn keep_listening(
 async fn listen(
     servers: &Arc<Servers>,
     partitions: &[Partition],
-    tell: &watch::Sender<Heads>,
+    heads: &watch::Sender<Heads>,
     failures: &mut u32,
 ) -> Result<(), Failure> {
     let first = *partitions.first().ok_or(Failure::NoSlots)?;
-    let mut known = look(servers, partitions, tell).await?;
     let (version, owner) = servers.owner(first)?;
     let connection = owner.own_connection().await;
     let mut connection = connection.map_err(Failure::Unconnected)?;
@@ -129,6 +150,7 @@ async fn listen(
         .owner(first)
         .is_ok_and(|(_, now)| Arc::ptr_eq(&now, &owner))
     {
+        let known = known(partitions, heads);
         let command = wait_for_more(servers, partitions, &known);
         let answer = command.query_async::<Value>(&mut connection);
         let answer = timeout(SILENCE + servers.timeout, answer).await;
@@ -137,33 +159,28 @@ async fn listen(
             .and_then(|answer| answer.map_err(Failure::Redis));
         *failures = 0;
         match answer.inspect_err(|_| servers.look_around(version))? {
-            // Somebody may have emptied the server, so that numbers begin anew.
-            Value::Nil => known = look(servers, partitions, tell).await?,
-            streams => heard(servers, partitions, &streams, &mut known, tell)?,
+            Value::Nil => {}
+            streams => {
+                heard(servers, partitions, &streams, &known, heads)?;
+                sleep(GATHERING).await;
+            }
         }
     }
     Ok(())
 }
 
-/// Looks how far the logs go.
-async fn look(
-    servers: &Arc<Servers>,
-    partitions: &[Partition],
-    tell: &watch::Sender<Heads>,
-) -> Result<Vec<Mark>, Failure> {
-    let mut known = Vec::new();
-    for partition in partitions {
-        let deadline = Instant::now() + servers.timeout;
-        let read = log::read(servers, *partition, None, 0, deadline).await?;
-        tell.send_modify(|heads| heads.learn(*partition, read.mark.clone()));
-        known.push(read.mark);
-    }
-    Ok(known)
+/// How far the logs of these partitions are known to go by now.
+fn known(partitions: &[Partition], heads: &watch::Sender<Heads>) -> Vec<Mark> {
+    let heads = heads.borrow();
+    let mark = |partition: &Partition| heads.marks.get(partition.index());
+    let marks = partitions.iter().filter_map(mark);
+    marks.map(|(_, mark)| mark.clone()).collect()
 }
 
 fn wait_for_more(servers: &Servers, partitions: &[Partition], known: &[Mark]) -> Cmd {
     let mut command = Cmd::new();
-    command.arg("XREAD").arg("COUNT").arg(BATCH);
+    // One entry says that there are more. The pull that follows brings all of them.
+    command.arg("XREAD").arg("COUNT").arg(1);
     let millis = u64::try_from(SILENCE.as_millis()).unwrap_or(0);
     command.arg("BLOCK").arg(millis).arg("STREAMS");
     for partition in partitions {
@@ -179,8 +196,8 @@ fn heard(
     servers: &Servers,
     partitions: &[Partition],
     streams: &Value,
-    known: &mut [Mark],
-    tell: &watch::Sender<Heads>,
+    known: &[Mark],
+    heads: &watch::Sender<Heads>,
 ) -> Result<(), Failure> {
     let unreadable = Unreadable("entry");
     for stream in array(streams, "streams")? {
@@ -192,10 +209,10 @@ fn heard(
             return Err(unreadable.into());
         };
         let number = last.first().and_then(log::number).ok_or(unreadable)?;
-        for (partition, mark) in partitions.iter().zip(known.iter_mut()) {
+        for (partition, mark) in partitions.iter().zip(known) {
             if servers.keys.log(*partition) == key {
-                mark.number = number;
-                tell.send_modify(|heads| heads.learn(*partition, mark.clone()));
+                let log = mark.log.clone();
+                learn(heads, *partition, &Mark { log, number });
             }
         }
     }

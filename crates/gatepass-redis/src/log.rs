@@ -1,79 +1,301 @@
 //! The revocation log, read.
+//!
+//! A pull asks each server once, in one pipeline: whether it is a primary, and how far the log of each of its partitions
+//! goes. These heads are what makes a pull as old as its beginning: a partition whose head has not moved has no entry that
+//! the reader lacks, and no other command is sent for it.
+//!
+//! The role is asked first. A server that is a primary then has everything that was committed before the pull began. One
+//! that stops being a primary while it answers may bring heads of another history. Its `master_replid`, which is a part of
+//! the reader's place, no primary ever has again, so that the next pull reads those logs anew.
 
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
-use gatepass::{Cursor, Pull, Revocation, Revoked, SessionId, Status, TokenId};
-use redis::Value;
+use gatepass::{Revocation, Revoked, SessionId, Status, TokenId};
+use redis::{Pipeline, RedisResult, Value};
 use tokio::time::Instant;
 
 use crate::{
     LAYOUT,
     cursor::{Mark, Place},
     error::{Failure, Unreadable},
+    node::Node,
     partition::{Partition, hex, unhex},
     route::Servers,
-    row::{array, instant, int, session_id, text},
+    row::{array, instant, session_id, text},
     script::{PULL, STATUS},
 };
 
 /// Entries that one pull brings of each partition at most.
-const BATCH: u32 = 1000;
+const BATCH: usize = 1000;
+
+/// What a pull brought.
+pub(crate) enum Pulled {
+    Entries {
+        entries: Vec<Revocation>,
+        place: Place,
+        more: bool,
+    },
+    /// The place is in no log that is there.
+    Reset,
+}
+
+/// What is asked about one partition.
+struct Question {
+    partition: Partition,
+    /// What the reader has seen. None of what is there, where it starts.
+    after: Option<Mark>,
+    /// Whether the entries behind that are asked for as well, and not the head alone.
+    entries: bool,
+}
 
 /// What one partition's log has.
-pub(crate) struct Read {
-    pub(crate) mark: Mark,
-    /// Whether the place that was asked about is one in this log.
+struct Read {
+    partition: Partition,
+    /// The log, and the entry up to which it has been read.
+    mark: Mark,
+    /// The last entry that there is.
+    head: u64,
+    /// Whether what the reader has seen is a place in this log.
     fits: bool,
     entries: Vec<Revocation>,
-    more: bool,
     /// The version of its layout. None where nothing was ever written.
-    pub(crate) version: Option<String>,
+    version: Option<String>,
 }
 
-/// Reads at most `limit` entries of `partition`, behind `after` or from the start.
-pub(crate) async fn read(
+impl Read {
+    fn has_more(&self) -> bool {
+        self.mark.number < self.head
+    }
+}
+
+/// Reads behind `place`, or from the start. `likely` says which partitions probably have more: their entries are
+/// asked for together with the heads.
+pub(crate) async fn pull(
     servers: &Arc<Servers>,
-    partition: Partition,
-    after: Option<&Mark>,
-    limit: u32,
-    deadline: Instant,
-) -> Result<Read, Failure> {
-    let number = after.map_or(0, |mark| mark.number);
-    let call = PULL
-        .on([servers.keys.meta(partition), servers.keys.log(partition)])
-        .text(after.map_or("", |mark| mark.log.as_str()))
-        .text(number.to_string())
-        .int(limit.into());
-    let answer = servers.call_by(partition, &call, deadline).await?;
-    let [version, log, last, fits, entries] = array(&answer, "log")? else {
-        return Err(Unreadable("log").into());
-    };
-    let mut read = Read {
-        mark: Mark {
-            log: text(log, "log")?.to_owned(),
-            number: u64::try_from(int(last, "number")?).map_err(|_| Unreadable("number"))?,
-        },
-        fits: int(fits, "place")? == 1,
-        entries: Vec::new(),
-        more: false,
-        version: match version {
-            Value::Nil => None,
-            version => Some(text(version, "version")?.to_owned()),
-        },
-    };
-    let entries = array(entries, "entries")?;
-    for entry in entries {
-        let (number, revocation) = parse(entry)?;
-        read.entries.push(revocation);
-        read.more = entries.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
-        if read.more {
-            read.mark.number = number;
+    place: Option<&Place>,
+    likely: impl Fn(Partition, &Mark) -> bool,
+) -> Result<Pulled, Failure> {
+    let deadline = Instant::now() + servers.timeout;
+    let questions = Partition::all().map(|partition| {
+        let after = place.and_then(|place| place.mark(partition)).cloned();
+        Question {
+            partition,
+            entries: after.as_ref().is_none_or(|mark| likely(partition, mark)),
+            after,
+        }
+    });
+    let questions: Vec<_> = questions.collect();
+    let mut reads = read(servers, &questions, deadline).await?;
+    let known = LAYOUT.to_string();
+    if reads.iter().any(|read| {
+        read.version
+            .as_ref()
+            .is_some_and(|version| *version != known)
+    }) {
+        return Err(Unreadable("the layout of this namespace").into());
+    }
+    let others = reads.iter().filter(|read| !read.fits).count();
+    if others == reads.len() {
+        return Ok(Pulled::Reset);
+    }
+    if others > 0 {
+        tracing::info!(target: "gatepass", partitions = others, "denylist.reset");
+    }
+    let moved = reads.iter().zip(&questions);
+    let moved = moved.filter(|(read, asked)| read.has_more() && !(asked.entries && read.fits));
+    let moved = moved.map(|(read, _)| Question {
+        partition: read.partition,
+        after: Some(read.mark.clone()),
+        entries: true,
+    });
+    let moved: Vec<_> = moved.collect();
+    for found in read(servers, &moved, deadline).await? {
+        if let Some(read) = reads.get_mut(found.partition.index()) {
+            *read = found;
         }
     }
-    Ok(read)
+    let more = reads.iter().any(Read::has_more);
+    let mut entries = Vec::new();
+    let marks = reads.into_iter().map(|read| {
+        entries.extend(read.entries);
+        read.mark
+    });
+    Ok(Pulled::Entries {
+        place: Place::new(marks.collect()),
+        entries,
+        more,
+    })
 }
 
+/// Asks each server once about all its partitions. The answers are in the order of the partitions.
+async fn read(
+    servers: &Arc<Servers>,
+    questions: &[Question],
+    deadline: Instant,
+) -> Result<Vec<Read>, Failure> {
+    let mut groups: Vec<(Arc<Node>, Vec<&Question>)> = Vec::new();
+    for question in questions {
+        let (_, owner) = servers.owner(question.partition)?;
+        match groups
+            .iter_mut()
+            .find(|(node, _)| Arc::ptr_eq(node, &owner))
+        {
+            Some((_, group)) => group.push(question),
+            None => groups.push((owner, vec![question])),
+        }
+    }
+    let groups = groups
+        .iter()
+        .map(|(node, group)| read_together(servers, node, group, deadline));
+    let mut reads: Vec<_> = try_join_all(groups).await?.into_iter().flatten().collect();
+    reads.sort_by_key(|read| read.partition.index());
+    Ok(reads)
+}
+
+/// Asks `node` about several of its partitions. Those for which that fails are asked about one by one, as a slot
+/// that is being moved has to be.
+async fn read_together(
+    servers: &Arc<Servers>,
+    node: &Arc<Node>,
+    questions: &[&Question],
+    deadline: Instant,
+) -> Result<Vec<Read>, Failure> {
+    let mut commands = Pipeline::new();
+    commands.cmd("INFO").arg("replication");
+    for question in questions {
+        let meta = servers.keys.meta(question.partition);
+        let head = commands.cmd("HMGET").arg(meta);
+        head.arg("version").arg("incarnation").arg("number");
+        if question.entries {
+            let from = question.after.as_ref().map_or(0, |mark| mark.number);
+            let entries = commands
+                .cmd("XRANGE")
+                .arg(servers.keys.log(question.partition));
+            entries.arg(format!("({from}-0")).arg("+");
+            entries.arg("COUNT").arg(BATCH);
+        }
+    }
+    let answers = match node.send_all(&commands, deadline).await {
+        Ok(answers) => answers,
+        Err(Failure::TimedOut) => return Err(Failure::TimedOut),
+        Err(failure @ Failure::Unconnected(_)) if !servers.is_cluster() => return Err(failure),
+        Err(_) => Vec::new(),
+    };
+    let mut answers = answers.into_iter();
+    let history = answers.next().and_then(Result::ok);
+    let history = history.and_then(|replication| history_of(&replication));
+    let reads = questions.iter().map(|question| {
+        let meta = answers.next();
+        let entries = question.entries.then(|| answers.next()).flatten();
+        let read = answered(question, history.as_deref(), meta, entries);
+        async move {
+            match read {
+                Some(read) => read,
+                None => read_alone(servers, question, deadline).await,
+            }
+        }
+    });
+    try_join_all(reads).await
+}
+
+/// What one server has answered about one partition, if it has.
+fn answered(
+    question: &Question,
+    history: Option<&str>,
+    meta: Option<RedisResult<Value>>,
+    entries: Option<RedisResult<Value>>,
+) -> Option<Result<Read, Failure>> {
+    let meta = meta?.ok()?;
+    let entries = entries.transpose().ok()?;
+    Some(Read::of(question, history?, &meta, entries.as_ref()).map_err(Failure::from))
+}
+
+/// Asks about one partition, wherever it is by now.
+async fn read_alone(
+    servers: &Arc<Servers>,
+    question: &Question,
+    deadline: Instant,
+) -> Result<Read, Failure> {
+    let partition = question.partition;
+    let number = question.after.as_ref().map_or(0, |mark| mark.number);
+    let limit = if question.entries { BATCH } else { 0 };
+    let call = PULL
+        .on([servers.keys.meta(partition), servers.keys.log(partition)])
+        .text(number.to_string())
+        .text(limit.to_string());
+    let answer = servers.call_by(partition, &call, deadline).await?;
+    let [replication, meta, entries] = array(&answer, "log")? else {
+        return Err(Unreadable("log").into());
+    };
+    let history = history_of(replication).ok_or(Unreadable("role"))?;
+    let entries = question.entries.then_some(entries);
+    Ok(Read::of(question, &history, meta, entries)?)
+}
+
+/// The id of the history of writes of a server that says this of its replication. None if it is no primary.
+fn history_of(replication: &Value) -> Option<String> {
+    let mut lines = text(replication, "replication").ok()?.lines();
+    let is_primary = lines.any(|line| line == "role:master");
+    let id = lines.find_map(|line| line.strip_prefix("master_replid:"));
+    id.filter(|_| is_primary).map(ToOwned::to_owned)
+}
+
+impl Read {
+    /// Reads what a server has answered: the fields of a partition's `meta`, and the entries if they were asked for.
+    fn of(
+        question: &Question,
+        history: &str,
+        meta: &Value,
+        entries: Option<&Value>,
+    ) -> Result<Self, Unreadable> {
+        let [version, incarnation, number] = array(meta, "meta")? else {
+            return Err(Unreadable("meta"));
+        };
+        let optional = |value, name| match value {
+            &Value::Nil => Ok(None),
+            value => text(value, name).map(Some),
+        };
+        let incarnation = optional(incarnation, "incarnation")?.unwrap_or_default();
+        let number = optional(number, "number")?.unwrap_or("0");
+        let log = format!("{incarnation}-{history}");
+        let head = number.parse().map_err(|_| Unreadable("number"))?;
+        // What a server has lost it may number again: a place beyond the end is in another log.
+        let fits = |mark: &Mark| mark.log == log && mark.number <= head;
+        let fits = question.after.as_ref().is_none_or(fits);
+        let mut read = Self {
+            partition: question.partition,
+            mark: Mark { log, number: 0 },
+            head,
+            fits,
+            entries: Vec::new(),
+            version: optional(version, "version")?.map(ToOwned::to_owned),
+        };
+        if !fits {
+            return Ok(read);
+        }
+        read.mark.number = question.after.as_ref().map_or(0, |mark| mark.number);
+        if let Some(entries) = entries {
+            read.take(array(entries, "entries")?)?;
+        }
+        Ok(read)
+    }
+
+    fn take(&mut self, entries: &[Value]) -> Result<(), Unreadable> {
+        for entry in entries {
+            let (number, revocation) = parse(entry)?;
+            self.entries.push(revocation);
+            self.mark.number = number;
+        }
+        if entries.len() < BATCH {
+            // The last ones may have been purged; others may have come since the head was read.
+            self.mark.number = self.mark.number.max(self.head);
+        }
+        Ok(())
+    }
+}
+
+/// The number and the revocation of an entry.
 fn parse(entry: &Value) -> Result<(u64, Revocation), Unreadable> {
     let unreadable = Unreadable("entry");
     let [id, fields] = array(entry, "entry")? else {
@@ -101,41 +323,6 @@ fn parse(entry: &Value) -> Result<(u64, Revocation), Unreadable> {
 pub(crate) fn number(id: &Value) -> Option<u64> {
     let (number, _) = text(id, "entry").ok()?.split_once('-')?;
     number.parse().ok()
-}
-
-pub(crate) async fn pull(servers: &Arc<Servers>, after: Option<&Cursor>) -> Result<Pull, Failure> {
-    let place = match after.map(Place::parse) {
-        None => None,
-        Some(Some(place)) => Some(place),
-        Some(None) => return Ok(Pull::Reset),
-    };
-    let deadline = Instant::now() + servers.timeout;
-    let reads = Partition::all().map(|partition| {
-        let after = place.as_ref().and_then(|place| place.mark(partition));
-        read(servers, partition, after, BATCH, deadline)
-    });
-    let reads = try_join_all(reads).await?;
-    let mut entries = Vec::new();
-    let (mut marks, mut more) = (Vec::new(), false);
-    for read in reads {
-        if read
-            .version
-            .is_some_and(|version| version != LAYOUT.to_string())
-        {
-            return Err(Unreadable("the layout of this namespace").into());
-        }
-        if !read.fits {
-            return Ok(Pull::Reset);
-        }
-        entries.extend(read.entries);
-        marks.push(read.mark);
-        more |= read.more;
-    }
-    Ok(Pull::Entries {
-        entries,
-        next: Cursor::from(&Place::new(marks)),
-        more,
-    })
 }
 
 pub(crate) async fn status(

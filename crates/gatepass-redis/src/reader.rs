@@ -10,7 +10,7 @@ use crate::{
     cursor::Place,
     error::OpenError,
     listener::Listener,
-    log,
+    log::{self, Pulled},
     opening::{Access, Settings},
     route::Servers,
 };
@@ -122,7 +122,33 @@ impl fmt::Debug for RedisLogBuilder {
 #[async_trait]
 impl RevocationLog for RedisLog {
     async fn pull(&self, after: Option<&Cursor>) -> Result<Pull, StoreError> {
-        Ok(log::pull(self.servers(), after).await?)
+        let place = match after.map(Place::parse) {
+            None => None,
+            Some(Some(place)) => Some(place),
+            Some(None) => return Ok(Pull::Reset),
+        };
+        let listener = self.inner.listener.get();
+        let likely = |partition, mark: &_| {
+            listener.is_some_and(|listener| listener.knows_more(partition, mark))
+        };
+        let pulled = log::pull(self.servers(), place.as_ref(), likely).await?;
+        Ok(match pulled {
+            Pulled::Reset => Pull::Reset,
+            Pulled::Entries {
+                entries,
+                place,
+                more,
+            } => {
+                if let Some(listener) = self.inner.listener.get() {
+                    listener.learn(&place);
+                }
+                Pull::Entries {
+                    entries,
+                    next: Cursor::from(&place),
+                    more,
+                }
+            }
+        })
     }
 
     async fn changed(&self, after: &Cursor) {
@@ -130,7 +156,7 @@ impl RevocationLog for RedisLog {
         let Some(place) = Place::parse(after) else {
             return;
         };
-        let start = async || Listener::start(self.servers());
+        let start = async || Listener::start(self.servers(), &place);
         let listener = self.inner.listener.get_or_init(start).await;
         listener.beyond(&place).await;
     }

@@ -42,6 +42,7 @@ macro_rules! script {
 
 // Run with the right to read and nothing else, also by replicas: these look whether they are one.
 script!(PULL, Kind::Reads, "#!lua flags=no-writes", "primary" "pull");
+script!(OPENED, Kind::Reads, "#!lua flags=no-writes", "primary" "opened");
 script!(STATUS, Kind::Reads, "#!lua flags=no-writes", "primary" "status");
 // Read as well, and do not declare it, so that replicas refuse them. On a full server they must work.
 script!(LOAD, Kind::ReadsOnPrimary, "#!lua flags=allow-oom", "common" "load");

@@ -121,8 +121,143 @@ async fn the_log_of_a_server_that_was_emptied_is_another_one() {
     let session = begin(&store, "alice").await;
     let ended = end(&store, &session).await;
     assert!(is_reset(&store, &cursor).await);
-    assert!(is_reset(&store, &empty).await);
+    assert_eq!(pull_all(&store, Some(&empty)).await.0, ended);
     assert_eq!(pull_all(&store, None).await.0, ended);
+}
+
+/// How often each of these commands has been sent.
+fn counted<const N: usize>(sent: &str, commands: [&str; N]) -> [usize; N] {
+    commands.map(|command| sent.matches(&format!("\r\n{command}\r\n")).count())
+}
+
+#[tokio::test]
+async fn a_pull_asks_a_server_once_and_reads_only_the_logs_that_have_moved() {
+    const COMMANDS: [&str; 4] = ["INFO", "HMGET", "XRANGE", "EVALSHA_RO"];
+    let namespace = unique("moved");
+    let proxy = Proxy::before(&support::redis()).await;
+    let log = support::at(proxy.url()).namespace(&namespace);
+    let log = log.open().await.unwrap();
+    let other = support::at(support::redis()).namespace(&namespace);
+    let other = other.open().await.unwrap();
+    let session = begin(&other, "alice").await;
+    let (_, cursor) = pull_all(&log, None).await;
+    proxy.take_sent();
+    assert_eq!(pull_all(&log, Some(&cursor)).await.0, []);
+    assert_eq!(counted(&proxy.take_sent(), COMMANDS), [1, 16, 0, 0]);
+
+    // A pull that does not know which log has moved finds out first.
+    let ended = end(&other, &session).await;
+    let (entries, cursor) = pull_all(&log, Some(&cursor)).await;
+    assert_eq!(entries, ended);
+    assert_eq!(counted(&proxy.take_sent(), COMMANDS), [2, 17, 1, 0]);
+
+    // One that follows a push knows.
+    let session = begin(&other, "bob").await;
+    let (told, ended) = tokio::join!(
+        timeout(PATIENCE, log.changed(&cursor)),
+        end(&other, &session)
+    );
+    told.unwrap();
+    proxy.take_sent();
+    assert_eq!(pull_all(&log, Some(&cursor)).await.0, ended);
+    assert_eq!(counted(&proxy.take_sent(), COMMANDS), [1, 16, 1, 0]);
+}
+
+#[tokio::test]
+async fn a_log_that_was_replaced_is_read_anew_and_the_others_go_on() {
+    let namespace = unique("replaced");
+    let store = support::at(support::redis()).namespace(&namespace);
+    let store = store.open().await.unwrap();
+    let mut ended = Vec::new();
+    for number in 0..40 {
+        let session = begin(&store, &format!("user {number}")).await;
+        ended.extend(end(&store, &session).await);
+    }
+    let (_, cursor) = pull_all(&store, None).await;
+    let keys = support::keys(&support::redis(), &namespace).await;
+    let logs = keys.iter().filter(|(_, key)| key.ends_with("}log"));
+    for (url, log) in logs {
+        let length: usize = ask(url, &["XLEN", log]).await.unwrap();
+        assert!((1..40).contains(&length));
+        let meta = log.replace("}log", "}meta");
+        let _: i64 = ask(url, &["HSET", &meta, "incarnation", "ab"])
+            .await
+            .unwrap();
+        let (entries, next) = pull_all(&store, Some(&cursor)).await;
+        assert_eq!(entries.len(), length, "only its own");
+        assert!(entries.iter().all(|entry| ended.contains(entry)));
+        assert_eq!(pull_all(&store, Some(&next)).await.0, []);
+        let before = meta_of(&cursor, &next);
+        let _: i64 = ask(url, &["HSET", &meta, "incarnation", &before])
+            .await
+            .unwrap();
+    }
+}
+
+/// The name that the one log had of which the two places tell different things.
+fn meta_of(before: &gatepass::Cursor, after: &gatepass::Cursor) -> String {
+    let marks = before.as_str().split(' ').zip(after.as_str().split(' '));
+    let mut changed = marks.filter(|(before, after)| before != after);
+    let (before, _) = changed.next().unwrap();
+    assert!(changed.next().is_none(), "the other places stay");
+    before.split_once('-').unwrap().0.to_owned()
+}
+
+#[tokio::test]
+async fn a_log_that_ends_before_the_place_in_it_is_read_anew() {
+    let namespace = unique("shorter");
+    let store = support::at(support::redis()).namespace(&namespace);
+    let store = store.open().await.unwrap();
+    let (one, two) = (begin(&store, "alice").await, begin(&store, "alice").await);
+    let kept = end(&store, &one).await;
+    end(&store, &two).await;
+    let (_, cursor) = pull_all(&store, None).await;
+    // As if the last write had been lost, and neither the log nor the server had another name by that.
+    let keys = support::keys(&support::redis(), &namespace).await;
+    let (url, log) = keys.iter().find(|(_, key)| key.ends_with("}log")).unwrap();
+    let _: i64 = ask(url, &["XDEL", log, "2-0"]).await.unwrap();
+    let meta = log.replace("}log", "}meta");
+    let _: i64 = ask(url, &["HSET", &meta, "number", "1"]).await.unwrap();
+    let (entries, next) = pull_all(&store, Some(&cursor)).await;
+    assert_eq!(entries, kept);
+    assert_eq!(pull_all(&store, Some(&next)).await.0, []);
+    assert!(next.as_str().contains(".1 ") || next.as_str().ends_with(".1"));
+}
+
+#[tokio::test]
+async fn many_revocations_wake_a_reader_a_few_times() {
+    let namespace = unique("gathered");
+    let proxy = Proxy::before(&support::redis()).await;
+    let log = support::at(proxy.url()).namespace(&namespace);
+    let log = log.open().await.unwrap();
+    let other = support::at(support::redis()).namespace(&namespace);
+    let other = other.open().await.unwrap();
+    let mut sessions = Vec::new();
+    for number in 0..200 {
+        sessions.push(begin(&other, &format!("user {number}")).await);
+    }
+    let (_, mut cursor) = pull_all(&log, None).await;
+    proxy.take_sent();
+    let start = std::time::Instant::now();
+    let (mut seen, following) = (Vec::new(), async {
+        for session in &sessions {
+            end(&other, session).await;
+        }
+    });
+    let following = async {
+        let ((), ()) = tokio::join!(following, async {
+            while seen.len() < sessions.len() {
+                timeout(PATIENCE, log.changed(&cursor)).await.unwrap();
+                let (entries, next) = pull_all(&log, Some(&cursor)).await;
+                seen.extend(entries);
+                cursor = next;
+            }
+        });
+    };
+    following.await;
+    let [waits] = counted(&proxy.take_sent(), ["XREAD"]);
+    let most = 2 + start.elapsed().as_millis() / 50;
+    assert!(waits <= usize::try_from(most).unwrap(), "{waits} of {most}");
 }
 
 #[tokio::test]
