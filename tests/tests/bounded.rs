@@ -62,8 +62,8 @@ async fn purge(world: &World) -> usize {
     let mut removed = 0;
     loop {
         let step = world.store.purge(world.clock.now(), 500).await.unwrap();
-        removed += step;
-        if step < 500 {
+        removed += step.removed;
+        if !step.more {
             return removed;
         }
     }

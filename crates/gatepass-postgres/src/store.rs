@@ -4,7 +4,7 @@ use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use gatepass::{
-    Advance, Begun, Clock, Cursor, EndReason, EndTarget, NewSession, Pull, Recover, Renew,
+    Advance, Begun, Clock, Cursor, EndReason, EndTarget, NewSession, Pull, Purged, Recover, Renew,
     Revocation, RevocationLog, RevokeToken, Session, SessionId, SessionStore, Status, StoreError,
     Subject, Timestamp, TokenId,
 };
@@ -190,7 +190,7 @@ impl SessionStore for PostgresStore {
             .await
     }
 
-    async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<usize, StoreError> {
+    async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<Purged, StoreError> {
         let links = self.log.links();
         let horizon = links
             .call(|link| Box::pin(schema::remember_horizon(link, horizon)))
@@ -220,7 +220,9 @@ impl SessionStore for PostgresStore {
                 break;
             }
         }
-        Ok(removed)
+        // Otherwise both loops ended because there was less left than they asked for.
+        let more = removed >= limit || looked_at >= limit.saturating_mul(ROUNDS);
+        Ok(Purged { removed, more })
     }
 
     async fn purged_until(&self) -> Result<Option<Timestamp>, StoreError> {

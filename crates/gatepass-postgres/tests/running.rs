@@ -279,10 +279,10 @@ async fn a_purge_waits_for_nobody() {
     let entries = format!("(SELECT * FROM {schema}.revocations LIMIT 4) AS held");
     let entries = holding(&entries).await;
     let purged = store.purge(Timestamp::MAX, usize::MAX).await;
-    assert_eq!(purged.unwrap(), 7 + 6);
+    assert_eq!(purged.unwrap().removed, 7 + 6);
     release(sessions).await;
     release(entries).await;
-    while store.purge(Timestamp::MAX, 4).await.unwrap() > 0 {}
+    while store.purge(Timestamp::MAX, 4).await.unwrap().more {}
     let left = format!(
         "SELECT ((SELECT count(*) FROM {schema}.sessions)
                  + (SELECT count(*) FROM {schema}.revocations))::text"
@@ -320,7 +320,7 @@ async fn what_has_expired_goes_and_what_lives_stays() {
         live.extend(kept);
         clock.advance(IDLE_TTL / 2);
         if day % 5 == 4 {
-            while store.purge(Timestamp::MAX, 100).await.unwrap() == 100 {}
+            while store.purge(Timestamp::MAX, 100).await.unwrap().more {}
         }
     }
     clock.advance(Revocation::RETENTION_MARGIN);
@@ -329,7 +329,7 @@ async fn what_has_expired_goes_and_what_lives_stays() {
     }
     // Those of the last day have not idled out yet.
     clock.advance(IDLE_TTL - Duration::from_secs(1));
-    while store.purge(Timestamp::MAX, 100).await.unwrap() == 100 {}
+    while store.purge(Timestamp::MAX, 100).await.unwrap().more {}
     assert_eq!(rows().await, format!("{} 0", live.len()));
     for session in live {
         let (stored, _) = store.load(session.id).await.unwrap();

@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use gatepass::{
-    Advance, Begun, Clock, Cursor, EndReason, EndTarget, NewSession, Pull, Recover, Renew,
+    Advance, Begun, Clock, Cursor, EndReason, EndTarget, NewSession, Pull, Purged, Recover, Renew,
     Revocation, RevocationLog, RevokeToken, Session, SessionId, SessionStore, Status, StoreError,
     Subject, Timestamp, TokenId,
 };
@@ -203,7 +203,7 @@ impl SessionStore for RedisStore {
         sessions::usable(self.servers(), subject).await
     }
 
-    async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<usize, StoreError> {
+    async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<Purged, StoreError> {
         opening::refuse_evicting(self.servers())
             .await
             .map_err(StoreError::from)?;
@@ -223,7 +223,9 @@ impl SessionStore for RedisStore {
                 }
             }
         }
-        Ok(removed)
+        // Otherwise each partition had less to look at than it was asked for.
+        let more = removed >= limit || looked_at >= limit.saturating_mul(ROUNDS);
+        Ok(Purged { removed, more })
     }
 
     async fn purged_until(&self) -> Result<Option<Timestamp>, StoreError> {

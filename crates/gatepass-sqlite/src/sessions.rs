@@ -4,8 +4,8 @@
 use std::cmp::Reverse;
 
 use gatepass::{
-    Advance, Begun, EndReason, EndTarget, NewSession, Recover, Renew, Revocation, RevokeToken,
-    Revoked, Session, SessionId, Subject, Timestamp,
+    Advance, Begun, EndReason, EndTarget, NewSession, Purged, Recover, Renew, Revocation,
+    RevokeToken, Revoked, Session, SessionId, Subject, Timestamp,
 };
 use rusqlite::{Connection, Params, params};
 
@@ -152,8 +152,13 @@ const ROUNDS: usize = 4;
 
 /// Removes at most `limit` sessions that nothing needs any more at `horizon`, and moves on those that
 /// were refreshed since their `purge_at` was written.
-pub(crate) fn purge(conn: &Connection, horizon: Timestamp, limit: usize) -> Result<usize, Failure> {
+pub(crate) fn purge(
+    conn: &Connection,
+    horizon: Timestamp,
+    limit: usize,
+) -> Result<Purged, Failure> {
     let mut removed = 0;
+    let mut more = true;
     for _ in 0..ROUNDS {
         let asked = limit - removed;
         let candidates = due(conn, horizon, asked)?;
@@ -170,11 +175,12 @@ pub(crate) fn purge(conn: &Connection, horizon: Timestamp, limit: usize) -> Resu
                 set_purge_at(conn, rowid, purge_at)?;
             }
         }
-        if removed >= limit || looked_at < asked {
+        more = looked_at >= asked;
+        if removed >= limit || !more {
             break;
         }
     }
-    Ok(removed)
+    Ok(Purged { removed, more })
 }
 
 /// The rows that the purge is to look at by `horizon`, each with its `Session::purge_at` as it is now: said

@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use gatepass::{
-    Advance, Begun, Clock, Cursor, EndReason, EndTarget, NewSession, Pull, Recover, Renew,
+    Advance, Begun, Clock, Cursor, EndReason, EndTarget, NewSession, Pull, Purged, Recover, Renew,
     Revocation, RevocationLog, RevokeToken, Session, SessionId, SessionStore, Status, StoreError,
     Subject, SystemClock, Timestamp, TokenId,
 };
@@ -269,15 +269,19 @@ impl SessionStore for SqliteStore {
             .await
     }
 
-    async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<usize, StoreError> {
+    async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<Purged, StoreError> {
         self.inner
             .writer
             .run(move |write| {
                 let horizon = horizon.min(write.now);
                 schema::remember_horizon(write.conn, horizon)?;
                 let sessions = sessions::purge(write.conn, horizon, limit)?;
-                let left = limit.saturating_sub(sessions);
-                Ok(sessions + log::purge(write.conn, horizon, left)?)
+                let left = limit.saturating_sub(sessions.removed);
+                let entries = log::purge(write.conn, horizon, left)?;
+                Ok(Purged {
+                    removed: sessions.removed + entries,
+                    more: sessions.more || entries >= left,
+                })
             })
             .await
     }

@@ -164,7 +164,8 @@ async fn a_cursor_stays_right_through_a_purge_and_a_reopening() {
     end(&store, &session).await;
     let (_, cursor) = pull(&store, None).await;
     place.clock.advance(DAY);
-    assert_eq!(store.purge(place.clock.now(), 100).await.unwrap(), 2);
+    let purged = store.purge(place.clock.now(), 100).await.unwrap();
+    assert_eq!(purged.removed, 2);
     drop(store);
 
     let store = place.open();

@@ -7,9 +7,9 @@ use std::{
 
 use async_trait::async_trait;
 use gatepass::{
-    Advance, Begun, Cursor, EndReason, EndTarget, NewSession, Pull, Recover, Renew, Revocation,
-    RevocationLog, RevokeToken, Session, SessionId, SessionStore, Status, StoreError, Subject,
-    Timestamp, TokenId,
+    Advance, Begun, Cursor, EndReason, EndTarget, NewSession, Pull, Purged, Recover, Renew,
+    Revocation, RevocationLog, RevokeToken, Session, SessionId, SessionStore, Status, StoreError,
+    Subject, Timestamp, TokenId,
 };
 
 use crate::Op;
@@ -145,7 +145,7 @@ impl<S: SessionStore> SessionStore for CountingStore<S> {
         self.inner.purged_until().await
     }
 
-    async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<usize, StoreError> {
+    async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<Purged, StoreError> {
         self.counts.add(Op::Purge);
         self.inner.purge(horizon, limit).await
     }

@@ -9,8 +9,8 @@ use std::{
 
 use async_trait::async_trait;
 use gatepass::{
-    Advance, Begun, Cursor, EndReason, EndTarget, NewSession, Pull, Recover, Renew, Revocation,
-    RevocationLog, RevokeToken, Session, SessionId, SessionStore, Status, StoreError,
+    Advance, Begun, Cursor, EndReason, EndTarget, NewSession, Pull, Purged, Recover, Renew,
+    Revocation, RevocationLog, RevokeToken, Session, SessionId, SessionStore, Status, StoreError,
     StoreErrorKind, Subject, Timestamp, TokenId,
 };
 use tokio::sync::{oneshot, watch};
@@ -294,7 +294,7 @@ impl<S: SessionStore> SessionStore for FaultyStore<S> {
         self.handle.run(Op::PurgedUntil, call).await
     }
 
-    async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<usize, StoreError> {
+    async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<Purged, StoreError> {
         let call = self.inner.purge(horizon, limit);
         self.handle.run(Op::Purge, call).await
     }

@@ -76,8 +76,8 @@ pub use self::{
         SPENT_REMEMBERED, Session,
     },
     store::{
-        Begun, Cursor, EndTarget, MemoryStore, Pull, Revocation, RevocationLog, RevokeToken,
-        Revoked, SessionStore, Status,
+        Begun, Cursor, EndTarget, MemoryStore, Pull, Purged, Revocation, RevocationLog,
+        RevokeToken, Revoked, SessionStore, Status,
     },
     transport::Transport,
     verifier::{Demand, Verifier},

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::task::JoinHandle;
 
-use crate::{Clock, SessionStore, StoreError, StoreErrorKind, horizon::Horizon, observe};
+use crate::{Clock, Purged, SessionStore, StoreError, StoreErrorKind, horizon::Horizon, observe};
 
 /// How many rows one step removes at most, and how long the store then has for others. Expired sessions lie
 /// all over a file: each of them costs some pages, and a step is over before a person notices.
@@ -48,13 +48,7 @@ impl Purge {
         }
         loop {
             let until = horizon.now(&*self.clock);
-            while let Some(removed) = self.ask(self.store.purge(until, STEP)).await {
-                observe::store_purged(removed);
-                if removed < STEP {
-                    break;
-                }
-                tokio::time::sleep(PAUSE).await;
-            }
+            round(|| self.ask(self.store.purge(until, STEP))).await;
             tokio::time::sleep(self.interval).await;
         }
     }
@@ -69,8 +63,46 @@ impl Purge {
     }
 }
 
+/// Takes one step after the other until one fails or says that there is no more. How much a step removed
+/// says nothing: for example, a step that found only sessions in use removes none.
+async fn round<F: Future<Output = Option<Purged>>>(mut step: impl FnMut() -> F) {
+    while let Some(done) = step().await {
+        observe::store_purged(done.removed);
+        if !done.more {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
 impl Drop for Purger {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn steps_of(answers: &[Option<Purged>]) -> usize {
+        let mut taken = 0;
+        round(|| {
+            taken += 1;
+            std::future::ready(answers.get(taken - 1).copied().flatten())
+        })
+        .await;
+        taken
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_round_goes_on_while_a_step_says_more_and_however_little_it_removed() {
+        let step = |removed, more| Some(Purged { removed, more });
+        let busy = [step(0, true), step(3, true), step(STEP, true)];
+        let done = [&busy[..], &[step(7, false), step(1, true)]].concat();
+        assert_eq!(steps_of(&done).await, 4);
+        let fails = [&busy[..], &[None, step(1, true)]].concat();
+        assert_eq!(steps_of(&fails).await, 4);
+        assert_eq!(steps_of(&[step(STEP, false), step(1, true)]).await, 1);
     }
 }

@@ -183,6 +183,20 @@ impl RevokeToken {
     pub const MAX_PER_SESSION: usize = 32;
 }
 
+/// The result of one step of a purge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "stores outside this crate build it"
+)]
+pub struct Purged {
+    /// How many rows and entries the step removed.
+    pub removed: usize,
+    /// Whether the step stopped at its limit, so that there may be more to remove. For example, a step
+    /// that found many sessions in use removes little, and the sessions behind them still wait.
+    pub more: bool,
+}
+
 /// Sessions, and the log of their ends: what whoever writes a store implements.
 ///
 /// Decisions are not a store's business: those about refresh tokens stand in [`decide`](crate::decide),
@@ -264,12 +278,14 @@ pub trait SessionStore: RevocationLog {
 
     /// Removes at most `limit` rows and entries that nothing needs any more at `horizon` nor at the
     /// store's own time: sessions past [`Session::purge_at`], log entries past their retention.
-    /// Returns how many it removed.
+    ///
+    /// The purge calls this again while [`more`](Purged::more) is true. So a step that says `more` must
+    /// have made progress, whether it removed rows or only found out that they are still in use.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the store cannot be written.
-    async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<usize, StoreError>;
+    async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<Purged, StoreError>;
 
     /// The horizon of the last [`purge`](Self::purge) by any process, if the store outlives processes
     /// and has been purged. A process that starts with a clock that is ahead is found out by it.
@@ -338,7 +354,7 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
         (**self).sessions(subject).await
     }
 
-    async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<usize, StoreError> {
+    async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<Purged, StoreError> {
         (**self).purge(horizon, limit).await
     }
 

@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use gatepass::{
     Advance, Authority, AuthorityBuilder, Begun, Clock, Cursor, Demand, Device, EndReason,
-    EndTarget, Error, Grant, Issued, MasterSecret, MemoryStore, NewSession, Pass, Pull, Recover,
-    Refusal, Renew, Revocation, RevocationLog, RevokeToken, Session, SessionId, SessionStore,
-    Staleness, Status, StoreError, Subject, Timestamp, TokenId, async_trait,
+    EndTarget, Error, Grant, Issued, MasterSecret, MemoryStore, NewSession, Pass, Pull, Purged,
+    Recover, Refusal, Renew, Revocation, RevocationLog, RevokeToken, Session, SessionId,
+    SessionStore, Staleness, Status, StoreError, Subject, Timestamp, TokenId, async_trait,
 };
 use gatepass_sqlite::SqliteStore;
 use gatepass_testkit::ManualClock;
@@ -198,7 +198,7 @@ impl SessionStore for Durable {
         self.0.purged_until().await
     }
 
-    async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<usize, StoreError> {
+    async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<Purged, StoreError> {
         self.0.purge(horizon, limit).await
     }
 }

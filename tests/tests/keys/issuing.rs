@@ -316,7 +316,7 @@ async fn a_lowered_lifetime_does_not_let_a_revocation_be_forgotten_early() {
 
     // The last minute in which the older token would be good.
     clock.advance(9 * HOUR - MINUTE);
-    while store.purge(clock.now(), 100).await.unwrap() > 0 {}
+    while store.purge(clock.now(), 100).await.unwrap().more {}
     let restarted = with(MINUTE).await.unwrap();
     assert_eq!(
         refusal(restarted.verifier(), issued.access_token.as_str()).await,

@@ -9,7 +9,7 @@ use std::{
 
 use gatepass::{
     Advance, Authority, Begun, Clock, Cursor, Demand, EndReason, EndTarget, Error, Issued, KeySet,
-    MasterSecret, MemoryStore, NewSession, Pull, Recover, Refusal, Renew, Revocation,
+    MasterSecret, MemoryStore, NewSession, Pull, Purged, Recover, Refusal, Renew, Revocation,
     RevocationLog, RevokeToken, Revoked, Session, SessionId, SessionStore, SigningKey, Staleness,
     Status, StoreError, StoreErrorKind, Subject, Timestamp, TokenId, Verifier, async_trait,
 };
@@ -90,7 +90,7 @@ impl SessionStore for Switch {
         self.now().purged_until().await
     }
 
-    async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<usize, StoreError> {
+    async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<Purged, StoreError> {
         self.now().purge(horizon, limit).await
     }
 }

@@ -284,7 +284,7 @@ impl<S: SessionStore> World<'_, S> {
                 let behind = self.clock.now().unix_millis() - 1_000_000;
                 let horizon = Timestamp::from_unix_millis(behind) + secs(ahead);
                 let purged = self.store.purge(horizon, usize::MAX).await.unwrap();
-                Answer::Other(purged.to_string())
+                Answer::Other(purged.removed.to_string())
             }
             // The clock is shared, and moved once for both.
             Step::Pass(_) | Step::SetBack(_) => Answer::Other(String::new()),

@@ -89,6 +89,7 @@ impl<S: SessionStore> Given<S> {
             .purge(self.clock.now(), usize::MAX)
             .await
             .unwrap()
+            .removed
     }
 
     /// Moves the clock on to `instant`.

@@ -10,7 +10,9 @@ use std::{
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use super::{Begun, Cursor, EndTarget, Pull, RevocationLog, RevokeToken, SessionStore, Status};
+use super::{
+    Begun, Cursor, EndTarget, Pull, Purged, RevocationLog, RevokeToken, SessionStore, Status,
+};
 use crate::{
     Advance, Clock, EndReason, NewSession, Recover, Renew, Revocation, Revoked, Session, SessionId,
     StoreError, Subject, SystemClock, Timestamp, TokenId, random, random::SystemRandom,
@@ -312,7 +314,7 @@ impl SessionStore for MemoryStore {
         Ok(self.state().purged_until)
     }
 
-    async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<usize, StoreError> {
+    async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<Purged, StoreError> {
         let mut state = self.state();
         let horizon = horizon.min(self.inner.clock.now());
         state.purged_until = Some(horizon);
@@ -348,6 +350,10 @@ impl SessionStore for MemoryStore {
                 state.tokens.remove(&token);
             }
         }
-        Ok(sessions.len() + entries.len())
+        let removed = sessions.len() + entries.len();
+        Ok(Purged {
+            removed,
+            more: removed >= limit,
+        })
     }
 }
