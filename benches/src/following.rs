@@ -1,4 +1,6 @@
-//! What it costs a server that many nodes follow its log of revocations.
+//! The cost of nodes that follow the log of revocations, for the servers and for those who revoke.
+
+mod postgres;
 
 use std::time::{Duration, Instant};
 
@@ -10,6 +12,7 @@ use gatepass_redis::RedisStore;
 use redis::{Client, aio::MultiplexedConnection};
 use tokio::runtime::Runtime;
 
+pub(crate) use self::postgres::run as postgres;
 use crate::{
     growth::new_session,
     servers,

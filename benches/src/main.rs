@@ -37,6 +37,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("stores-postgres", stores::postgres),
     ("stores-redis", stores::redis),
     ("stores-redis-cluster", stores::redis_cluster),
+    ("following-postgres", following::postgres),
     ("following-redis", following::redis),
     ("following-redis-cluster", following::redis_cluster),
     ("growth-sqlite", growth::sqlite),

@@ -90,7 +90,8 @@ pub(crate) fn unique(what: &str) -> anyhow::Result<String> {
     Ok(format!("{what}_{:016x}", u64::from_be_bytes(random)))
 }
 
-fn servers() -> anyhow::Result<Directory> {
+/// For servers that a benchmark starts itself.
+pub(crate) fn servers() -> anyhow::Result<Directory> {
     Directory::make(build()?.join("servers"))
 }
 

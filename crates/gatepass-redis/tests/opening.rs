@@ -447,5 +447,5 @@ async fn nothing_is_purged_from_a_server_that_has_begun_to_evict() {
     store.pull(None).await.unwrap();
     begin(&store, "bob").await;
     policy("noeviction").unwrap();
-    assert_eq!(store.purge(Timestamp::MAX, 10).await.unwrap(), 1);
+    assert_eq!(store.purge(Timestamp::MAX, 10).await.unwrap().removed, 1);
 }

@@ -190,6 +190,43 @@ impl Postgres {
         Ok(())
     }
 
+    /// Makes it a replica that follows no primary: kills it and starts it again in standby mode.
+    ///
+    /// # Errors
+    ///
+    /// That it does not start, with what it printed.
+    pub fn demote(&mut self) -> anyhow::Result<()> {
+        self.kill()?;
+        let mut command = self.account.command(Path::new("touch"));
+        succeeds("touch", command.arg(self.data.join("standby.signal")))?;
+        self.restart()
+    }
+
+    /// Copies its database to `other`, as `pg_dump | psql` does.
+    ///
+    /// # Errors
+    ///
+    /// That it cannot be copied, with what was printed.
+    pub fn dump_into(&self, other: &Self, directory: &Directory) -> anyhow::Result<()> {
+        let file = directory.place("dump");
+        let client = |server: &Self, program: &str, option: &str| {
+            let mut command = server.account.command(&server.bin.join(program));
+            command
+                .args(["--host", "127.0.0.1", "--port", &server.port.to_string()])
+                .args(["--username", SUPERUSER, "--dbname", "postgres"])
+                // All users of the machine can see arguments.
+                .env("PGPASSWORD", &server.password)
+                .arg(option)
+                .arg(&file);
+            command
+        };
+        succeeds("pg_dump", &mut client(self, "pg_dump", "--file"))?;
+        let mut restore = client(other, "psql", "--file");
+        succeeds("psql", restore.args(["--set", "ON_ERROR_STOP=1"]))?;
+        fs::remove_file(&file)?;
+        Ok(())
+    }
+
     /// Waits until it ends.
     ///
     /// # Errors
@@ -246,5 +283,7 @@ mod tests {
         replica.promote().unwrap();
         assert!(!replica.data.join("standby.signal").exists());
         postgres.restart().unwrap();
+        replica.dump_into(&postgres, &directory).unwrap();
+        replica.demote().unwrap();
     }
 }
