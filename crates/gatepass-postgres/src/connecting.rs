@@ -274,8 +274,10 @@ impl Connecting {
 /// Which database of which server it is, and whether that is a replica, where nobody is notified.
 async fn database(conn: &mut PgConnection, dialect: &Dialect) -> Result<String, Failure> {
     let asked = Statement::new(
-        "SELECT system_identifier || ' ' || pg_is_in_recovery() || ' ' || current_database() AS name
-         FROM pg_control_system()",
+        "SELECT system_identifier::pg_catalog.text {||} ' '::pg_catalog.text
+             {||} pg_catalog.pg_is_in_recovery()::pg_catalog.text {||} ' '::pg_catalog.text
+             {||} pg_catalog.current_database()::pg_catalog.text AS name
+         FROM pg_catalog.pg_control_system()",
     );
     let row = Link::new(conn, dialect).one(asked).await?;
     Ok(cell(&row, "name")?)
@@ -296,12 +298,15 @@ fn pool(options: PgConnectOptions, size: u32, protocol: Protocol, patience: Dura
                 Ok(true)
             })
         });
-    // Behind a proxy it would be set for whoever gets the server's connection next.
+    // Behind a proxy they would be set for the client that gets the server's connection next.
     if protocol == Protocol::Extended {
         pool = pool.after_connect(move |conn, _| {
             Box::pin(async move {
-                let limit = format!("SET statement_timeout = {}", link::millis_of(patience));
-                sqlx::raw_sql(AssertSqlSafe(limit)).execute(conn).await?;
+                let own = format!(
+                    "SET search_path = pg_catalog, pg_temp; SET statement_timeout = {}",
+                    link::millis_of(patience)
+                );
+                sqlx::raw_sql(AssertSqlSafe(own)).execute(conn).await?;
                 Ok(())
             })
         });

@@ -1,12 +1,23 @@
-//! A place in the log: which transactions a reader has seen.
+//! A place in the log: the transactions that a reader has seen.
 //!
-//! A number up to which it has read would not do. Numbers are given when a row is written, and rows are
-//! seen when their transactions commit: a reader that has seen 8 may get 7 later. So a place is a snapshot,
-//! in PostgreSQL's own sense: all transactions that it says were over have been seen, and no other.
+//! A number up to which it has read would not do. PostgreSQL numbers a transaction when it writes a row,
+//! and shows the row when the transaction commits: a reader that has seen 8 may get 7 later. So a place
+//! is a snapshot in PostgreSQL's own sense. The reader has seen all transactions that were over in it,
+//! and no others.
 //!
-//! It ends with the last transaction of which there is a row. Those after it have no row to be seen, and their numbers
-//! may come again: what was rolled back waits for no disk, and a server that crashes before it got there gives
-//! the number to somebody else, whose row must not count as seen.
+//! The snapshot ends with the last transaction of which there is a row. Later transactions have no row to
+//! be seen, and their numbers may come again. For example, a transaction that was rolled back waits for
+//! no disk. A server that crashes then gives its number to another one, whose row must not count as seen.
+//!
+//! # Restored rows
+//!
+//! A dump and logical replication copy the numbers of another cluster's transactions. In the new cluster
+//! such a number can lie in the future, or belong to a transaction that still runs. No snapshot of the
+//! new cluster has seen such a row. So a reader gets restored rows once, when it loads the log from the
+//! start, and in the order of their numbers. The next store that opens the schema for writing gives them
+//! a number of this cluster, and every reader gets them then like any other row.
+
+use std::fmt;
 
 use gatepass::Cursor;
 
@@ -15,38 +26,63 @@ use gatepass::Cursor;
 pub(crate) struct Place {
     /// Which log: its own id, the cluster's, and the cluster's timeline.
     pub(crate) incarnation: String,
-    /// What was seen whole.
+    /// The transactions that were seen whole.
     pub(crate) seen: Snapshot,
     /// And the first part of a further pull.
     pub(crate) part: Option<Part>,
+    /// The last restored row that was seen, while the log is loaded from the start.
+    pub(crate) restored: Option<Row>,
 }
 
-/// What a pull that brought only a part has seen.
+/// The rows that were seen by a pull that brought only a part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Part {
-    /// Of what was over then...
+    /// The transactions that were over then.
     pub(crate) of: Snapshot,
-    /// ...all rows up to this one, by transaction and number.
+    /// All of their rows up to this one were seen.
+    pub(crate) last: Row,
+}
+
+/// A row by its transaction and its number, in the order in which pulls bring them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Row {
     pub(crate) xid: u64,
     pub(crate) seq: i64,
 }
 
-/// A snapshot as PostgreSQL writes it: `xmin:xmax:xip,xip`. All transactions below `xmin` are over, none from
-/// `xmax` on is, and of those between them the listed ones are not.
+/// The rows that a place has not seen, as conditions on an index: those behind one row, and all of some
+/// transactions.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Unseen {
+    /// All rows behind this one...
+    pub(crate) after: Row,
+    /// ...and the rows of these transactions, which have lower numbers and were still running...
+    pub(crate) late: Vec<u64>,
+    /// ...but for the rows of this one's transaction up to it.
+    pub(crate) but: Row,
+}
+
+/// A snapshot, which PostgreSQL writes as `xmin:xmax:xip,xip`. All transactions below `xmin` are over, none
+/// from `xmax` on is, and of those between them the listed ones are not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Snapshot {
-    text: String,
-    pub(crate) xmin: u64,
+    xmin: u64,
     xmax: u64,
+    running: Vec<u64>,
+}
+
+impl Row {
+    /// The one before all others: no transaction has this number.
+    pub(crate) const FIRST: Self = Self { xid: 0, seq: 0 };
 }
 
 impl Snapshot {
     /// The one in which nothing has happened yet.
     pub(crate) fn empty() -> Self {
         Self {
-            text: "1:1:".to_owned(),
             xmin: 1,
             xmax: 1,
+            running: Vec::new(),
         }
     }
 
@@ -58,45 +94,46 @@ impl Snapshot {
         if parts.next().is_some() || xmin == 0 || xmin > xmax {
             return None;
         }
-        let mut last = xmin;
-        let running = Some(running).filter(|running| !running.is_empty());
-        for (place, xid) in running.iter().flat_map(|xids| xids.split(',')).enumerate() {
-            let xid = number(xid)?;
-            if xid < last || (place > 0 && xid == last) || xid >= xmax {
-                return None;
-            }
-            last = xid;
-        }
-        Some(Self {
-            text: text.to_owned(),
+        let listed = Some(running).filter(|running| !running.is_empty());
+        let listed = listed.iter().flat_map(|xids| xids.split(','));
+        let running: Vec<u64> = listed.map(number).collect::<Option<_>>()?;
+        let inside = running.iter().all(|xid| (xmin..xmax).contains(xid));
+        let ascends = running.is_sorted_by(|one, next| one < next);
+        (inside && ascends).then_some(Self {
             xmin,
             xmax,
+            running,
         })
+    }
+
+    /// Whether the transaction was over.
+    fn has(&self, xid: u64) -> bool {
+        xid < self.xmax && self.running.binary_search(&xid).is_err()
     }
 
     /// The part of this that nothing can undo: what `before` has seen, which was cut off in the same way, and the
     /// transactions up to `last`, which has left a row and is therefore on disk.
-    pub(crate) fn certain(&self, before: &Self, last: Option<u64>) -> Self {
+    pub(crate) fn certain(mut self, before: &Self, last: Option<u64>) -> Self {
         let end = last.map_or(before.xmax, |last| before.xmax.max(last.saturating_add(1)));
-        if end >= self.xmax {
-            return self.clone();
+        if end < self.xmax {
+            self.xmin = self.xmin.min(end);
+            self.xmax = end;
+            self.running.retain(|xid| *xid < end);
         }
-        let xmin = self.xmin.min(end);
-        let running = self.text.rsplit(':').next().unwrap_or_default();
-        let running = running
-            .split(',')
-            .filter(|xid| number(xid).is_some_and(|xid| xid < end));
-        let running = running.collect::<Vec<_>>().join(",");
-        Self {
-            text: format!("{xmin}:{end}:{running}"),
-            xmin,
-            xmax: end,
-        }
+        self
     }
+}
 
-    pub(crate) fn as_str(&self) -> &str {
-        &self.text
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.xmin, self.xmax, listed(&self.running))
     }
+}
+
+/// Numbers as PostgreSQL lists them, in snapshots and within the braces of an array.
+pub(crate) fn listed(xids: &[u64]) -> String {
+    let digits: Vec<_> = xids.iter().map(u64::to_string).collect();
+    digits.join(",")
 }
 
 /// Digits alone: `parse` would take a sign, too.
@@ -108,23 +145,37 @@ fn number(digits: &str) -> Option<u64> {
 }
 
 impl Place {
+    /// The one before all rows, from which the log is loaded.
+    pub(crate) fn start() -> Self {
+        Self {
+            incarnation: String::new(),
+            seen: Snapshot::empty(),
+            part: None,
+            restored: Some(Row::FIRST),
+        }
+    }
+
     /// The place that `cursor` names, if it names one.
     pub(crate) fn parse(cursor: &Cursor) -> Option<Self> {
-        let mut parts = cursor.as_str().split('/');
+        let mut parts = cursor.as_str().split('/').peekable();
         let incarnation = parts.next().filter(|name| !name.is_empty())?.to_owned();
         let seen = Snapshot::parse(parts.next()?)?;
-        let part = match parts.next() {
+        let part = match parts.next_if(|part| *part != RESTORED) {
             None => None,
             Some(of) => Some(Part {
                 of: Snapshot::parse(of)?,
-                xid: number(parts.next()?)?,
-                seq: number(parts.next()?)?.try_into().ok()?,
+                last: Row::parse(&mut parts)?,
             }),
+        };
+        let restored = match parts.next_if_eq(&RESTORED) {
+            None => None,
+            Some(_) => Some(Row::parse(&mut parts)?),
         };
         parts.next().is_none().then_some(Self {
             incarnation,
             seen,
             part,
+            restored,
         })
     }
 
@@ -135,25 +186,64 @@ impl Place {
         self.seen.xmax.max(part.unwrap_or(0)) > now.xmax
     }
 
-    /// The transaction before which there is nothing new.
-    pub(crate) fn lowest(&self) -> u64 {
-        match &self.part {
-            // What the part has not seen either comes after its last row, or was not over then.
-            Some(part) => self.seen.xmin.max(part.xid.min(part.of.xmin)),
-            None => self.seen.xmin,
+    /// Whether a pull has brought `row`, which no transaction of this cluster has restored.
+    pub(crate) fn has_seen(&self, row: Row) -> bool {
+        let part = self.part.as_ref();
+        self.seen.has(row.xid) || part.is_some_and(|part| part.of.has(row.xid) && row <= part.last)
+    }
+
+    /// The rows to ask for next.
+    pub(crate) fn unseen(&self) -> Unseen {
+        let after = Row {
+            xid: self.seen.xmax - 1,
+            seq: i64::MAX,
+        };
+        let Some(Part { of, last }) = &self.part else {
+            return Unseen {
+                after,
+                late: self.seen.running.clone(),
+                but: Row::FIRST,
+            };
+        };
+        let (after, last) = (after.max(*last), *last);
+        // Its own transaction may have more rows than one pull brings.
+        let is_whole = |xid: u64| xid != last.xid && self.has_seen(Row { xid, seq: 0 });
+        let mut late: Vec<u64> = [&self.seen.running[..], &of.running].concat();
+        let is_before = |xid: u64| (Row { xid, seq: i64::MAX }) <= after;
+        late.retain(|xid| is_before(*xid) && !self.seen.has(*xid) && !is_whole(*xid));
+        late.sort_unstable();
+        late.dedup();
+        Unseen {
+            after,
+            late,
+            but: last,
         }
+    }
+}
+
+/// The mark before the last restored row in a cursor.
+const RESTORED: &str = "+";
+
+impl Row {
+    fn parse<'a>(parts: &mut impl Iterator<Item = &'a str>) -> Option<Self> {
+        Some(Self {
+            xid: number(parts.next()?)?,
+            seq: number(parts.next()?)?.try_into().ok()?,
+        })
     }
 }
 
 impl From<&Place> for Cursor {
     fn from(place: &Place) -> Self {
-        let (incarnation, seen) = (&place.incarnation, place.seen.as_str());
-        Self::new(match &place.part {
-            None => format!("{incarnation}/{seen}"),
-            Some(Part { of, xid, seq }) => {
-                format!("{incarnation}/{seen}/{}/{xid}/{seq}", of.as_str())
-            }
-        })
+        let (incarnation, seen) = (&place.incarnation, &place.seen);
+        let mut text = format!("{incarnation}/{seen}");
+        if let Some(Part { of, last }) = &place.part {
+            text += &format!("/{of}/{}/{}", last.xid, last.seq);
+        }
+        if let Some(last) = &place.restored {
+            text += &format!("/{RESTORED}/{}/{}", last.xid, last.seq);
+        }
+        Self::new(text)
     }
 }
 
@@ -167,16 +257,21 @@ mod tests {
             incarnation: "a".to_owned(),
             seen: Snapshot::parse("100:104:100,102").unwrap(),
             part: None,
+            restored: None,
         };
         let part = Place {
             part: Some(Part {
                 of: Snapshot::parse("103:110:").unwrap(),
-                xid: 102,
-                seq: 7,
+                last: Row { xid: 102, seq: 7 },
             }),
             ..whole.clone()
         };
-        for place in [whole, part] {
+        let restored = Some(Row { xid: 900, seq: 8 });
+        let loading = [&whole, &part].map(|place| Place {
+            restored,
+            ..place.clone()
+        });
+        for place in [vec![whole, part], loading.into()].concat() {
             assert_eq!(Place::parse(&Cursor::from(&place)), Some(place));
         }
     }
@@ -220,6 +315,11 @@ mod tests {
             "a/1:1:/1:1:/1",
             "a/1:1:/1:1:/1/-1",
             "a/1:1:/1:1:/1/1/1",
+            "a/1:1:/+",
+            "a/1:1:/+/1",
+            "a/1:1:/+/1/1/1",
+            "a/1:1:/+/1/1/+/1/1",
+            "a/+/1/1",
             "a/1:1:'); --",
         ] {
             assert_eq!(Place::parse(&Cursor::new(text)), None, "{text:?}");
@@ -242,17 +342,66 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_again_begins_no_later_than_what_was_not_seen() {
-        for (cursor, lowest) in [
-            ("a/5:9:7", 5),
+    fn what_is_asked_for_is_what_was_not_seen() {
+        const END: i64 = i64::MAX;
+        for (cursor, after, late, but) in [
+            ("a/5:9:7", (8, END), &[7][..], (0, 0)),
+            ("a/5:9:8", (8, END), &[8], (0, 0)),
+            ("a/1:1:", (0, END), &[], (0, 0)),
             // All up to row (20, 3) was seen, and nothing below 30 was still under way.
-            ("a/5:9:7/30:31:/20/3", 20),
-            // One transaction was under way before that row.
-            ("a/5:9:7/12:31:12/20/3", 12),
-            ("a/15:16:/12:31:12/20/3", 15),
+            ("a/5:9:7/30:31:/20/3", (20, 3), &[], (20, 3)),
+            // Transactions were under way before that row, and after it.
+            ("a/5:9:7/12:31:12,25/20/3", (20, 3), &[12], (20, 3)),
+            ("a/15:16:/12:31:12/20/3", (20, 3), &[], (20, 3)),
+            // The part ended among the rows of a transaction that was late itself.
+            ("a/5:9:5,6,7,8/5:31:5/6/3", (8, END), &[5, 6, 7, 8], (6, 3)),
+            ("a/5:9:5,6,7,8/12:31:/7/3", (8, END), &[7, 8], (7, 3)),
         ] {
             let place = Place::parse(&Cursor::new(cursor)).unwrap();
-            assert_eq!(place.lowest(), lowest, "{cursor}");
+            let row = |(xid, seq)| Row { xid, seq };
+            let expected = Unseen {
+                after: row(after),
+                late: late.to_vec(),
+                but: row(but),
+            };
+            assert_eq!(place.unseen(), expected, "{cursor}");
         }
+    }
+
+    /// However transactions run and pulls end: each row is asked for until it was seen, and then no more.
+    #[test]
+    fn what_is_asked_for_and_what_has_been_seen_are_each_others_opposite() {
+        let snapshots = ["5:9:", "5:9:5", "5:9:6,8", "7:7:", "9:9:", "5:12:5,8,10"];
+        let rows = || (4..14).flat_map(|xid| (1..4).map(move |seq| Row { xid, seq }));
+        let mut places = 0;
+        for (seen, of) in snapshots
+            .iter()
+            .flat_map(|seen| snapshots.map(|of| (seen, of)))
+        {
+            for last in rows() {
+                let (seen, of) = (Snapshot::parse(seen), Snapshot::parse(of));
+                let (seen, of) = (seen.unwrap(), of.unwrap());
+                // A pull brings only what was over when it read, and what it has brought stays over.
+                let later =
+                    seen.xmax <= of.xmax && (1..14).all(|xid| of.has(xid) || !seen.has(xid));
+                if !later || !of.has(last.xid) || seen.has(last.xid) {
+                    continue;
+                }
+                places += 1;
+                let place = Place {
+                    incarnation: "a".to_owned(),
+                    seen,
+                    part: Some(Part { of, last }),
+                    restored: None,
+                };
+                let Unseen { after, late, but } = place.unseen();
+                for row in rows() {
+                    let is_late = late.contains(&row.xid) && (row.xid != but.xid || row > but);
+                    let asked = row > after || is_late;
+                    assert_ne!(asked, place.has_seen(row), "{row:?} {place:?}");
+                }
+            }
+        }
+        assert!(places >= 30, "{places}");
     }
 }

@@ -213,8 +213,15 @@ impl<'c> Link<'c> {
         })
     }
 
-    /// Executes a text of several statements, without arguments.
-    pub(crate) async fn execute(&mut self, text: String) -> Result<(), Failure> {
+    /// Executes a text of several statements, as [`Statement`] has them but without arguments.
+    pub(crate) async fn execute(&mut self, text: &'static str) -> Result<(), Failure> {
+        let Dialect { schema, .. } = self.dialect;
+        let text = Statement::new(text).render(schema, Protocol::Simple);
+        self.raw(text).await
+    }
+
+    /// Executes a text as it is.
+    pub(crate) async fn raw(&mut self, text: String) -> Result<(), Failure> {
         sqlx::raw_sql(AssertSqlSafe(text))
             .execute(&mut *self.conn)
             .await?;
@@ -248,7 +255,7 @@ macro_rules! now {
         concat!(
             "coalesce($",
             $argument,
-            "::bigint, floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint)"
+            "::bigint, pg_catalog.floor(extract(epoch FROM pg_catalog.statement_timestamp()) {*} 1000)::bigint)"
         )
     };
 }

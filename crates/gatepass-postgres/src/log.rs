@@ -6,7 +6,7 @@ use gatepass::{
 use sqlx::postgres::PgRow;
 
 use crate::{
-    cursor::{Part, Place, Snapshot},
+    cursor::{self, Part, Place, Row, Snapshot, Unseen},
     error::{Failure, Unreadable},
     link::{Link, Tx, now},
     row::{cell, millis, session_id},
@@ -17,13 +17,90 @@ use crate::{
 /// Entries that one pull brings at most: some hundred kilobytes.
 const BATCH: usize = 5000;
 
-/// What `$1` to `$5` (a place: what was seen, a part of it, its last row, and where to begin) have not seen.
-macro_rules! unseen {
+/// Rows that a statement asks for of each kind: one more tells whether there is more.
+macro_rules! limit {
     () => {
-        "xid >= $5::text::xid8
-         AND NOT pg_visible_in_snapshot(xid, (SELECT $1::text::pg_snapshot))
-         AND NOT (pg_visible_in_snapshot(xid, (SELECT $2::text::pg_snapshot))
-                  AND (xid, seq) <= ($3::text::xid8, $4))"
+        "5001"
+    };
+}
+
+const _: () = assert!(BATCH + 1 == 5001, "as the statement of a pull has it");
+
+/// The snapshot of the statement.
+macro_rules! now_seen {
+    () => {
+        "pg_catalog.pg_current_snapshot()"
+    };
+}
+
+/// The end of the transactions that the statement can see.
+macro_rules! now_end {
+    () => {
+        concat!("pg_catalog.pg_snapshot_xmax(", now_seen!(), ")")
+    };
+}
+
+/// The transactions before that end that still run.
+macro_rules! now_running {
+    () => {
+        concat!(
+            "ARRAY(SELECT pg_catalog.pg_snapshot_xip(",
+            now_seen!(),
+            "))"
+        )
+    };
+}
+
+/// The rows that [`Unseen`] names, as `$1` to `$5`, but for restored ones. Two kinds, each of them one range or
+/// some points of the index: a condition on the snapshot alone would look at all rows since the oldest
+/// transaction of the whole cluster that is still open.
+macro_rules! after {
+    ($columns:literal, $limit:expr) => {
+        concat!(
+            "(SELECT ",
+            $columns,
+            " FROM @revocations
+              WHERE ROW(xid, seq) {>} ROW($1::pg_catalog.text::pg_catalog.xid8, $2)
+                  AND xid {<} ",
+            now_end!(),
+            " AND pg_catalog.pg_visible_in_snapshot(xid, ",
+            now_seen!(),
+            ") ORDER BY xid, seq LIMIT ",
+            $limit,
+            ")"
+        )
+    };
+}
+
+macro_rules! late {
+    ($columns:literal, $limit:expr) => {
+        concat!(
+            "(SELECT ",
+            $columns,
+            " FROM @revocations
+              WHERE xid {=} ANY ($3::pg_catalog.text::pg_catalog.xid8[])
+                  AND (xid {<>} $4::pg_catalog.text::pg_catalog.xid8 OR seq {>} $5)
+                  AND pg_catalog.pg_visible_in_snapshot(xid, ",
+            now_seen!(),
+            ") ORDER BY xid, seq LIMIT ",
+            $limit,
+            ")"
+        )
+    };
+}
+
+/// Restored rows behind `$6` and `$7`, where `$8` says so: those of `$condition`.
+macro_rules! restored {
+    ($condition:expr) => {
+        concat!(
+            "(SELECT true AS restored, xid, seq, session, token, until FROM @revocations
+              WHERE $8 AND ",
+            $condition,
+            " AND ROW(xid, seq) {>} ROW($6::pg_catalog.text::pg_catalog.xid8, $7)
+              ORDER BY xid, seq LIMIT ",
+            limit!(),
+            ")"
+        )
     };
 }
 
@@ -33,9 +110,11 @@ macro_rules! unseen {
 /// log of writes ends, the server fails.
 macro_rules! incarnation {
     () => {
-        "(SELECT value FROM @meta WHERE key = 'incarnation')
-         || '-' || (SELECT system_identifier FROM pg_control_system())
-         || '-' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)"
+        "(SELECT value FROM @meta WHERE key {=} 'incarnation'::pg_catalog.text)
+         {||} '-'::pg_catalog.text
+         {||} (SELECT system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system())
+         {||} '-'::pg_catalog.text
+         {||} pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8)"
     };
 }
 
@@ -43,58 +122,69 @@ macro_rules! incarnation {
 /// undid after a reader had seen it would leave its number to another entry, which that reader would take for seen.
 macro_rules! durable {
     () => {
-        "CASE WHEN current_setting('synchronous_commit') = 'off'
-              THEN set_config('synchronous_commit', 'local', true) END"
+        "CASE WHEN pg_catalog.current_setting('synchronous_commit') {=} 'off'::pg_catalog.text
+              THEN pg_catalog.set_config('synchronous_commit', 'local', true) END"
     };
 }
 pub(crate) use durable;
 
-fn with_place(statement: Statement, place: &Place) -> Statement {
-    let nothing = Part {
-        of: Snapshot::empty(),
-        xid: 0,
-        seq: 0,
-    };
-    let part = place.part.as_ref().unwrap_or(&nothing);
+/// Adds `$1` to `$5`.
+fn with_unseen(statement: Statement, place: &Place) -> Statement {
+    let Unseen { after, late, but } = place.unseen();
     statement
-        .text(place.seen.as_str())
-        .text(part.of.as_str())
-        .text(part.xid.to_string())
-        .int(part.seq)
-        .text(place.lowest().to_string())
+        .text(after.xid.to_string())
+        .int(after.seq)
+        .text(format!("{{{}}}", cursor::listed(&late)))
+        .text(but.xid.to_string())
+        .int(but.seq)
 }
 
 pub(crate) async fn pull(mut link: Link<'_>, after: Option<Cursor>) -> Result<Pull, Failure> {
     let place = match after.as_ref().map(Place::parse) {
-        None => None,
-        Some(Some(place)) => Some(place),
+        None => Place::start(),
+        Some(Some(place)) => place,
         Some(None) => return Ok(Pull::Reset),
     };
-    let known = place.as_ref().map(|place| place.incarnation.clone());
-    let place = place.unwrap_or(Place {
-        incarnation: String::new(),
-        seen: Snapshot::empty(),
-        part: None,
-    });
     // One statement has one snapshot, so that the rows are exactly those that it says were over.
     let asked = Statement::new(concat!(
-        "SELECT log.incarnation, log.snapshot, log.last,
-             entry.xid::text AS xid, entry.seq, entry.session, entry.token, entry.until
+        "SELECT log.incarnation, log.snapshot, log.last, entry.restored,
+             entry.xid::pg_catalog.text AS xid, entry.seq, entry.session, entry.token, entry.until
          FROM (SELECT ",
         incarnation!(),
-        " AS incarnation, pg_current_snapshot()::text AS snapshot,
-             (SELECT xid::text FROM @revocations ORDER BY revocations.xid DESC, seq DESC LIMIT 1) AS last) AS log
-         LEFT JOIN (SELECT * FROM @revocations WHERE ",
-        unseen!(),
-        " ORDER BY xid, seq LIMIT $6) AS entry ON true
-         ORDER BY entry.xid, entry.seq"
+        " AS incarnation, ",
+        now_seen!(),
+        "::pg_catalog.text AS snapshot,
+             (SELECT xid::pg_catalog.text FROM @revocations WHERE xid {<} ",
+        now_end!(),
+        " ORDER BY revocations.xid DESC, seq DESC LIMIT 1) AS last) AS log
+         LEFT JOIN (",
+        after!(
+            "false AS restored, xid, seq, session, token, until",
+            limit!()
+        ),
+        " UNION ALL ",
+        late!(
+            "false AS restored, xid, seq, session, token, until",
+            limit!()
+        ),
+        " UNION ALL ",
+        restored!(concat!("xid {>=} ", now_end!())),
+        " UNION ALL ",
+        restored!(concat!("xid {=} ANY (", now_running!(), ")")),
+        " ORDER BY restored, xid, seq LIMIT ",
+        limit!(),
+        ") AS entry ON true
+         ORDER BY entry.restored, entry.xid, entry.seq"
     ));
-    // One more tells whether there is more.
-    let limit = i64::try_from(BATCH + 1).unwrap_or(i64::MAX);
-    let rows = link.rows(with_place(asked, &place).int(limit)).await?;
+    let restored = place.restored.unwrap_or(Row::FIRST);
+    let asked = with_unseen(asked, &place)
+        .text(restored.xid.to_string())
+        .int(restored.seq)
+        .bool(place.restored.is_some());
+    let rows = link.rows(asked).await?;
     let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
     let incarnation: String = cell(first, "incarnation")?;
-    if known.is_some_and(|known| known != incarnation) {
+    if after.is_some() && place.incarnation != incarnation {
         return Ok(Pull::Reset);
     }
     let snapshot: String = cell(first, "snapshot")?;
@@ -104,7 +194,12 @@ pub(crate) async fn pull(mut link: Link<'_>, after: Option<Cursor>) -> Result<Pu
     }
     let newest: Option<String> = cell(first, "last")?;
     let newest = newest.map(|xid| xid.parse().map_err(|_| Unreadable("last")));
-    let newest = newest.transpose()?;
+    let page = Page {
+        incarnation,
+        now,
+        newest: newest.transpose()?,
+        more: rows.len() > BATCH,
+    };
     let mut entries = Vec::with_capacity(rows.len());
     let mut last = None;
     for row in rows.iter().take(BATCH) {
@@ -113,21 +208,11 @@ pub(crate) async fn pull(mut link: Link<'_>, after: Option<Cursor>) -> Result<Pu
         };
         entries.push(read(row)?);
         let xid = xid.parse().map_err(|_| Unreadable("xid"))?;
-        last = Some((xid, cell(row, "seq")?));
+        let seq = cell(row, "seq")?;
+        last = Some((cell(row, "restored")?, Row { xid, seq }));
     }
-    let more = rows.len() > BATCH;
-    let next = match last {
-        Some((xid, seq)) if more => Place {
-            incarnation,
-            seen: place.seen,
-            part: Some(Part { of: now, xid, seq }),
-        },
-        _ => Place {
-            incarnation,
-            seen: now.certain(&place.seen, newest),
-            part: None,
-        },
-    };
+    let more = page.more;
+    let next = page.after(place, last)?;
     Ok(Pull::Entries {
         entries,
         next: Cursor::from(&next),
@@ -135,16 +220,100 @@ pub(crate) async fn pull(mut link: Link<'_>, after: Option<Cursor>) -> Result<Pu
     })
 }
 
-/// Whether there is anything after `place`, of whichever log it is one.
+/// The answer to a pull, besides its entries.
+struct Page {
+    incarnation: String,
+    /// The transactions that were over.
+    now: Snapshot,
+    /// The last transaction of which there is a row.
+    newest: Option<u64>,
+    /// Whether this is only a part.
+    more: bool,
+}
+
+impl Page {
+    /// The place behind the page, which began at `place` and ended with the row `last`, which may be a
+    /// restored one.
+    ///
+    /// A page that is only a part must have brought something new. Otherwise a reader that pulls until
+    /// there is no more would pull for ever.
+    fn after(self, place: Place, last: Option<(bool, Row)>) -> Result<Place, Unreadable> {
+        let (incarnation, now) = (self.incarnation, self.now);
+        let (seen, part, restored) = match last {
+            Some((false, last)) if self.more => {
+                let next = Part { of: now, last };
+                let next = Place {
+                    incarnation,
+                    part: Some(next),
+                    ..place.clone()
+                };
+                let progresses = next.has_seen(last) && !place.has_seen(last);
+                return progresses.then_some(next).ok_or(Unreadable("xid"));
+            }
+            Some((true, last)) if self.more => {
+                let before = place.restored.unwrap_or(last);
+                if last <= before {
+                    return Err(Unreadable("xid"));
+                }
+                // All others came before it.
+                (now.certain(&place.seen, self.newest), None, Some(last))
+            }
+            _ => (now.certain(&place.seen, self.newest), None, None),
+        };
+        Ok(Place {
+            incarnation,
+            seen,
+            part,
+            restored,
+        })
+    }
+}
+
+/// Whether there are entries whose transaction this cluster has yet to begin, or to end.
+pub(crate) async fn has_restored(mut link: Link<'_>) -> Result<bool, Failure> {
+    let asked = Statement::new(concat!(
+        "SELECT coalesce(
+             (SELECT true FROM @revocations WHERE xid {>=} ",
+        now_end!(),
+        " ORDER BY xid, seq LIMIT 1),
+             (SELECT true FROM @revocations WHERE xid {=} ANY (",
+        now_running!(),
+        ") ORDER BY xid, seq LIMIT 1), false) AS restored"
+    ));
+    Ok(cell(&link.one(asked).await?, "restored")?)
+}
+
+/// Gives the number of this transaction to some of them, before it does anything else that gives it one.
+pub(crate) async fn restamp(mut link: Link<'_>) -> Result<(), Failure> {
+    let restamp = Statement::new(concat!(
+        "UPDATE @revocations SET xid = pg_catalog.pg_current_xact_id() WHERE ctid {=} ANY (ARRAY(
+             (SELECT ctid FROM @revocations WHERE xid {>=} ",
+        now_end!(),
+        " ORDER BY xid, seq LIMIT ",
+        limit!(),
+        ") UNION ALL
+             (SELECT ctid FROM @revocations WHERE xid {=} ANY (",
+        now_running!(),
+        ") ORDER BY xid, seq LIMIT ",
+        limit!(),
+        ")))"
+    ));
+    link.rows(restamp).await?;
+    Ok(())
+}
+
+/// Whether there is anything after `place`, or it is a place in another log.
 pub(crate) async fn has_more(mut link: Link<'_>, place: Place) -> Result<bool, Failure> {
     let asked = Statement::new(concat!(
-        "SELECT EXISTS (SELECT 1 FROM @revocations WHERE ",
-        unseen!(),
-        ") OR $6 <> ",
+        "SELECT coalesce(",
+        after!("true", "1"),
+        ", ",
+        late!("true", "1"),
+        ", false) OR $6 {<>} (",
         incarnation!(),
-        " AS more"
+        ") AS more"
     ));
-    let asked = with_place(asked, &place).text(place.incarnation);
+    let asked = with_unseen(asked, &place).text(place.incarnation);
     Ok(cell(&link.one(asked).await?, "more")?)
 }
 
@@ -166,9 +335,9 @@ pub(crate) async fn status(
     token: TokenId,
 ) -> Result<Status, Failure> {
     let asked = Statement::new(
-        "SELECT pg_is_in_recovery() AS standby,
-             (SELECT ended_at IS NOT NULL FROM @sessions WHERE id = $1) AS ended,
-             EXISTS (SELECT 1 FROM @revocations WHERE token = $2) AS revoked",
+        "SELECT pg_catalog.pg_is_in_recovery() AS standby,
+             (SELECT ended_at IS NOT NULL FROM @sessions WHERE id {=} $1) AS ended,
+             EXISTS (SELECT 1 FROM @revocations WHERE token {=} $2) AS revoked",
     );
     let asked = asked.bytes(session.as_bytes()).bytes(token.as_bytes());
     let row = link.one(asked).await?;
@@ -196,13 +365,13 @@ pub(crate) enum Room {
 /// Looks whether `token` can be revoked. Whoever asks holds the session's row, so that the answer stays true.
 pub(crate) async fn room(tx: &mut Tx<'_>, token: RevokeToken) -> Result<Room, Failure> {
     let asked = Statement::new(concat!(
-        "SELECT EXISTS (SELECT 1 FROM @revocations WHERE token = $1) AS revoked,
-             (SELECT count(*) FROM @revocations
-              WHERE session = $2 AND until > ",
+        "SELECT EXISTS (SELECT 1 FROM @revocations WHERE token {=} $1) AS revoked,
+             (SELECT pg_catalog.count(*) FROM @revocations
+              WHERE session {=} $2 AND until {>} (",
         now!("3"),
-        " - ",
+        " {-} ",
         margin!(),
-        ") AS live"
+        ")) AS live"
     ));
     let mut link = tx.link();
     let asked = asked
@@ -230,7 +399,7 @@ pub(crate) async fn append(
              ON CONFLICT (token) WHERE token IS NOT NULL DO NOTHING
              RETURNING 1
          )
-         SELECT pg_notify($4, '')::text, ",
+         SELECT ",
         durable!(),
         " FROM logged"
     ));
@@ -238,8 +407,7 @@ pub(crate) async fn append(
     let append = append
         .bytes(token.session.as_bytes())
         .bytes(token.token.as_bytes())
-        .int(token.until.unix_millis())
-        .text(channel(&link.dialect().schema));
+        .int(token.until.unix_millis());
     let appended = link.row(append).await?;
     Ok(appended.map(|_| Revocation {
         target: Revoked::Token(token.token),
@@ -262,13 +430,13 @@ pub(crate) async fn purge(
     // Nothing changes an entry once it is there, so that its place stays its own.
     let purge = Statement::new(concat!(
         "WITH gone AS (
-             DELETE FROM @revocations WHERE ctid = ANY (ARRAY(
-                 SELECT ctid FROM @revocations WHERE until <= $1 - ",
+             DELETE FROM @revocations WHERE ctid {=} ANY (ARRAY(
+                 SELECT ctid FROM @revocations WHERE until {<=} ($1 {-} ",
         margin!(),
-        " ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED))
+        ") ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED))
              RETURNING 1
          )
-         SELECT count(*) AS gone FROM gone"
+         SELECT pg_catalog.count(*) AS gone FROM gone"
     ));
     let purge = purge.int(horizon.unix_millis()).int(limit);
     let gone: i64 = cell(&link.one(purge).await?, "gone")?;

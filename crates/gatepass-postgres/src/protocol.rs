@@ -39,7 +39,7 @@ pub(crate) async fn detect(connections: [&mut PgConnection; 2]) -> Result<Protoc
 }
 
 async fn process_of(conn: &mut PgConnection) -> Result<i32, Failure> {
-    let row: PgRow = sqlx::raw_sql("SELECT pg_backend_pid()")
+    let row: PgRow = sqlx::raw_sql("SELECT pg_catalog.pg_backend_pid()")
         .fetch_one(conn)
         .await?;
     Ok(row.try_get(0)?)

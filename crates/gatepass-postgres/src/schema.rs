@@ -6,6 +6,7 @@ use crate::{
     connecting::Purpose,
     error::{Failure, OpenError, Place},
     link::{Link, now},
+    log,
     row::{cell, millis},
     sql::Statement,
 };
@@ -18,15 +19,15 @@ use crate::{
 ///
 /// `revocations` carries the transaction that wrote a row: what a reader has seen is a set of
 /// transactions, never a number up to which it has read, since numbers are not given in the order of
-/// commits. Text is compared byte by byte, whatever the database's locale thinks equal.
+/// commits. The primary key is the index that pulls read. Text is compared byte by byte, whatever the database's locale thinks equal.
 const STEPS: [&str; 1] = [r#"
-    CREATE TABLE @.sessions (
-        id bytea PRIMARY KEY,
-        subject text COLLATE "C" NOT NULL,
-        client text COLLATE "C" NOT NULL,
-        grant_json text NOT NULL,
+    CREATE TABLE @sessions (
+        id pg_catalog.bytea PRIMARY KEY,
+        subject pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
+        client pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
+        grant_json pg_catalog.text NOT NULL,
         own_access_ttl bigint,
-        device_json text NOT NULL,
+        device_json pg_catalog.text NOT NULL,
         generation bigint NOT NULL,
         spent bigint[] NOT NULL,
         recovered bigint,
@@ -37,26 +38,26 @@ const STEPS: [&str; 1] = [r#"
         absolute_expires_at bigint NOT NULL,
         access_until bigint NOT NULL,
         ended_at bigint,
-        ended_reason text,
+        ended_reason pg_catalog.text,
         purge_at bigint NOT NULL
     ) WITH (fillfactor = 80);
-    CREATE INDEX sessions_subject ON @.sessions (subject) WHERE ended_at IS NULL;
-    CREATE INDEX sessions_purge ON @.sessions (purge_at);
+    CREATE INDEX sessions_subject ON @sessions (subject) WHERE ended_at IS NULL;
+    CREATE INDEX sessions_purge ON @sessions (purge_at);
 
-    CREATE TABLE @.revocations (
-        xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    CREATE TABLE @revocations (
+        xid pg_catalog.xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
         seq bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
-        session bytea NOT NULL,
-        token bytea,
+        session pg_catalog.bytea NOT NULL,
+        token pg_catalog.bytea,
         until bigint NOT NULL,
         PRIMARY KEY (xid, seq)
     );
-    CREATE UNIQUE INDEX revocations_token ON @.revocations (token) WHERE token IS NOT NULL;
-    CREATE INDEX revocations_session ON @.revocations (session, until);
-    CREATE INDEX revocations_purge ON @.revocations (until);
+    CREATE UNIQUE INDEX revocations_token ON @revocations (token) WHERE token IS NOT NULL;
+    CREATE INDEX revocations_session ON @revocations (session, until);
+    CREATE INDEX revocations_purge ON @revocations (until);
 
-    INSERT INTO @.meta (key, value)
-        VALUES ('incarnation', replace(gen_random_uuid()::text, '-', ''));
+    INSERT INTO @meta (key, value)
+        VALUES ('incarnation', pg_catalog.replace(pg_catalog.gen_random_uuid()::pg_catalog.text, '-', ''));
 "#];
 
 /// The oldest release that has all that is used here: `xid8` and the functions of snapshots.
@@ -94,11 +95,11 @@ pub(crate) async fn check_server(
 ) -> Result<(), OpenError> {
     let asked = link
         .one(Statement::new(
-            "SELECT current_setting('server_version_num')::bigint AS version,
-                 current_setting('server_encoding') AS encoding,
-                 current_setting('transaction_read_only') = 'on' AS only_reads,
-                 pg_is_in_recovery() AS standby,
-                 current_setting('synchronous_commit') = 'off' AS forgets",
+            "SELECT pg_catalog.current_setting('server_version_num')::bigint AS version,
+                 pg_catalog.current_setting('server_encoding') AS encoding,
+                 pg_catalog.current_setting('transaction_read_only') {=} 'on'::pg_catalog.text AS only_reads,
+                 pg_catalog.pg_is_in_recovery() AS standby,
+                 pg_catalog.current_setting('synchronous_commit') {=} 'off'::pg_catalog.text AS forgets",
         ))
         .await;
     let read = asked.and_then(|row| {
@@ -145,7 +146,11 @@ pub(crate) async fn migrate(link: Link<'_>, place: &Place) -> Result<(), OpenErr
     migrate_by(link, place, &STEPS).await
 }
 
-async fn migrate_by(mut link: Link<'_>, place: &Place, steps: &[&str]) -> Result<(), OpenError> {
+async fn migrate_by(
+    mut link: Link<'_>,
+    place: &Place,
+    steps: &[&'static str],
+) -> Result<(), OpenError> {
     let known = u32::try_from(steps.len()).unwrap_or(u32::MAX);
     let wrong = |failure: Failure| place.clone().error(&failure);
     let newer = |found| OpenError::NewerSchema {
@@ -155,43 +160,64 @@ async fn migrate_by(mut link: Link<'_>, place: &Place, steps: &[&str]) -> Result
         known,
     };
     if version(&mut link).await.map_err(wrong)? == Some(known) {
-        return check_writable(link, place).await;
+        check_writable(link.again(), place).await?;
+        return restamp(link).await.map_err(wrong);
     }
-    let mut tx = link.begin().await.map_err(wrong)?;
-    let mut link = tx.link();
-    let schema = link.dialect().schema.as_str();
-    // Of several nodes one migrates, and the others find it done. It ends with the transaction, which
-    // any proxy keeps on one connection.
-    let lock = Statement::new("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))::text");
-    let lock = lock.text(format!("gatepass migrates {schema}"));
-    link.rows(lock).await.map_err(wrong)?;
-    let found = version(&mut link).await.map_err(wrong)?;
+    let mut tx = link.again().begin().await.map_err(wrong)?;
+    let mut locked = tx.link();
+    lock(&mut locked).await.map_err(wrong)?;
+    let found = version(&mut locked).await.map_err(wrong)?;
     if let Some(found) = found.filter(|found| *found > known) {
         return Err(newer(found));
     }
     if found.is_none() {
-        create(&mut link).await.map_err(wrong)?;
+        create(&mut locked).await.map_err(wrong)?;
     }
     let done = usize::try_from(found.unwrap_or(0)).unwrap_or(usize::MAX);
     for step in steps.iter().skip(done) {
-        let step = step.replace('@', schema);
-        link.execute(step).await.map_err(wrong)?;
+        locked.execute(step).await.map_err(wrong)?;
     }
     let remember = Statement::new(
         "INSERT INTO @meta (key, value) VALUES ('schema_version', $1)
          ON CONFLICT (key) DO UPDATE SET value = excluded.value",
     );
     let remember = remember.text(known.to_string());
-    link.rows(remember).await.map_err(wrong)?;
-    tx.commit().await.map_err(wrong)
+    locked.rows(remember).await.map_err(wrong)?;
+    tx.commit().await.map_err(wrong)?;
+    restamp(link).await.map_err(wrong)
+}
+
+/// Waits until no other node migrates, and has others wait until the transaction is over. Of several nodes
+/// one migrates, and the others find it done. Any proxy keeps a transaction on one connection.
+async fn lock(link: &mut Link<'_>) -> Result<(), Failure> {
+    let lock = Statement::new(
+        "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 0))::pg_catalog.text",
+    );
+    let lock = lock.text(format!("gatepass migrates {}", link.dialect().schema));
+    link.rows(lock).await?;
+    Ok(())
+}
+
+/// Gives a number of this cluster to entries that a dump or logical replication has brought from another
+/// one. Each batch is a transaction of its own, so that one that ends early has not worked in vain.
+async fn restamp(mut link: Link<'_>) -> Result<(), Failure> {
+    while log::has_restored(link.again()).await? {
+        let mut tx = link.again().begin().await?;
+        lock(&mut tx.link()).await?;
+        log::restamp(tx.link()).await?;
+        tx.commit().await?;
+    }
+    Ok(())
 }
 
 /// Sees that the role may do all that is done with the tables.
 async fn check_writable(mut link: Link<'_>, place: &Place) -> Result<(), OpenError> {
     let asked = Statement::new(
-        "SELECT bool_and(has_table_privilege(name, 'SELECT') AND has_table_privilege(name, 'INSERT')
-                 AND has_table_privilege(name, 'UPDATE') AND has_table_privilege(name, 'DELETE')) AS may
-         FROM unnest(ARRAY['@sessions', '@revocations', '@meta']) AS name",
+        "SELECT pg_catalog.bool_and(pg_catalog.has_table_privilege(name, 'SELECT')
+                 AND pg_catalog.has_table_privilege(name, 'INSERT')
+                 AND pg_catalog.has_table_privilege(name, 'UPDATE')
+                 AND pg_catalog.has_table_privilege(name, 'DELETE')) AS may
+         FROM pg_catalog.unnest(ARRAY['@sessions', '@revocations', '@meta']::pg_catalog.text[]) AS name",
     );
     let may = link.one(asked).await.and_then(|row| Ok(cell(&row, "may")?));
     match may.map_err(|failure| place.clone().error(&failure))? {
@@ -230,8 +256,8 @@ pub(crate) async fn check_readable(mut link: Link<'_>, place: &Place) -> Result<
         }
     }
     let read = Statement::new(
-        "SELECT (SELECT count(*) FROM (SELECT xid, seq, session, token, until FROM @revocations LIMIT 0) AS log)
-             + (SELECT count(*) FROM (SELECT id, ended_at FROM @sessions LIMIT 0) AS sessions)",
+        "SELECT EXISTS (SELECT xid, seq, session, token, until FROM @revocations LIMIT 0)
+             OR EXISTS (SELECT id, ended_at FROM @sessions LIMIT 0)",
     );
     link.rows(read).await.map_err(wrong)?;
     Ok(())
@@ -243,8 +269,8 @@ async fn version(link: &mut Link<'_>) -> Result<Option<u32>, Failure> {
     // this one has just waited.
     let there = Statement::new(
         "SELECT EXISTS (
-             SELECT FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace n ON n.oid = relnamespace
-             WHERE nspname = $1 AND relname = 'meta'
+             SELECT FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace n ON n.oid {=} relnamespace
+             WHERE nspname {=} $1::pg_catalog.name AND relname {=} 'meta'::pg_catalog.name
          ) AS there",
     );
     let there = there.text(&link.dialect().schema);
@@ -252,8 +278,9 @@ async fn version(link: &mut Link<'_>) -> Result<Option<u32>, Failure> {
     if !there {
         return Ok(None);
     }
-    let version =
-        Statement::new("SELECT value::bigint AS version FROM @meta WHERE key = 'schema_version'");
+    let version = Statement::new(
+        "SELECT value::bigint AS version FROM @meta WHERE key {=} 'schema_version'::pg_catalog.text",
+    );
     let Some(row) = link.row(version).await? else {
         return Ok(None);
     };
@@ -265,15 +292,19 @@ async fn version(link: &mut Link<'_>) -> Result<Option<u32>, Failure> {
 async fn create(link: &mut Link<'_>) -> Result<(), Failure> {
     let schema = &link.dialect().schema;
     let there = Statement::new(
-        "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1) AS there",
+        "SELECT EXISTS (
+             SELECT FROM pg_catalog.pg_namespace WHERE nspname {=} $1::pg_catalog.name
+         ) AS there",
     );
     let there = there.text(schema);
     let there: bool = cell(&link.one(there).await?, "there")?;
     if !there {
-        link.execute(format!("CREATE SCHEMA {schema}")).await?;
+        link.raw(format!("CREATE SCHEMA {schema}")).await?;
     }
-    let meta = format!("CREATE TABLE {schema}.meta (key text PRIMARY KEY, value text NOT NULL)");
-    link.execute(meta).await
+    link.execute(
+        "CREATE TABLE @meta (key pg_catalog.text PRIMARY KEY, value pg_catalog.text NOT NULL)",
+    )
+    .await
 }
 
 /// Keeps the horizon of a purge for the processes to come, no later than the store's time. Returns what it
@@ -285,7 +316,7 @@ pub(crate) async fn remember_horizon(
     let remember = Statement::new(concat!(
         "INSERT INTO @meta (key, value) VALUES ('purged_until', least($1, ",
         now!("2"),
-        ")::text)
+        ")::pg_catalog.text)
          ON CONFLICT (key) DO UPDATE SET value = excluded.value
          RETURNING value::bigint AS horizon"
     ));
@@ -297,8 +328,9 @@ pub(crate) async fn remember_horizon(
 
 /// The horizon of the last purge.
 pub(crate) async fn last_horizon(mut link: Link<'_>) -> Result<Option<Timestamp>, Failure> {
-    let last =
-        Statement::new("SELECT value::bigint AS horizon FROM @meta WHERE key = 'purged_until'");
+    let last = Statement::new(
+        "SELECT value::bigint AS horizon FROM @meta WHERE key {=} 'purged_until'::pg_catalog.text",
+    );
     let row = link.row(last).await?;
     row.map(|row| millis(&row, "horizon")).transpose()
 }

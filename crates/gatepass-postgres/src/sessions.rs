@@ -63,7 +63,7 @@ macro_rules! at {
 
 macro_rules! idle_expires_at {
     () => {
-        concat!("least(", at!(), " + $7, absolute_expires_at)")
+        concat!("least(", at!(), " {+} $7, absolute_expires_at)")
     };
 }
 
@@ -73,7 +73,7 @@ macro_rules! access_until {
         concat!(
             "greatest(access_until, least(",
             at!(),
-            " + coalesce(",
+            " {+} coalesce(",
             own_access_ttl!(),
             ", $8), absolute_expires_at))"
         )
@@ -91,9 +91,9 @@ macro_rules! own_access_ttl {
 const ADVANCE: &str = concat!(
     "UPDATE @sessions SET
          generation = $5,
-         spent = (array_fill(",
+         spent = (pg_catalog.array_fill(",
     at!(),
-    ", ARRAY[$6::int]) || spent)[1:4],
+    ", ARRAY[$6::int]) {||} spent)[1:4],
          last_seen_at = ",
     at!(),
     ",
@@ -110,19 +110,19 @@ const ADVANCE: &str = concat!(
     idle_expires_at!(),
     ", ",
     access_until!(),
-    ") + ",
+    ") {+} ",
     margin!(),
     "),
          grant_json = coalesce($9, grant_json),
          own_access_ttl = ",
     own_access_ttl!(),
     "
-     WHERE id = $1 AND client = $3 AND generation = $4 AND ended_at IS NULL
+     WHERE id {=} $1 AND client {=} $3 AND generation {=} $4 AND ended_at IS NULL
          AND ",
     at!(),
-    " < absolute_expires_at AND ($11 OR ",
+    " {<} absolute_expires_at AND ($11 OR ",
     at!(),
-    " < idle_expires_at)
+    " {<} idle_expires_at)
      RETURNING ",
     columns!()
 );
@@ -184,7 +184,7 @@ async fn changed(
     let write = Statement::new(
         "UPDATE @sessions SET recovered = $2, access_until = $3, purge_at = least(purge_at, $4),
              grant_json = coalesce($5, grant_json), own_access_ttl = $6
-         WHERE id = $1",
+         WHERE id {=} $1",
     );
     let write = write
         .bytes(id.as_bytes())
@@ -207,7 +207,7 @@ async fn lock(link: &mut Link<'_>, id: SessionId) -> Result<Option<Session>, Fai
     let locked = Statement::new(concat!(
         "SELECT ",
         columns!(),
-        " FROM @sessions WHERE id = $1 FOR UPDATE"
+        " FROM @sessions WHERE id {=} $1 FOR UPDATE"
     ));
     let row = link.row(locked.bytes(id.as_bytes())).await?;
     row.map(|row| session(&row)).transpose()
@@ -221,16 +221,16 @@ macro_rules! end {
             "WITH ended AS (
                  UPDATE @sessions SET ended_at = ",
             at!(),
-            ", ended_reason = $3, purge_at = access_until + ",
+            ", ended_reason = $3, purge_at = access_until {+} ",
             margin!(),
-            " WHERE id IN (SELECT id FROM @sessions WHERE ",
+            " WHERE id {=} ANY (SELECT id FROM @sessions WHERE ",
             $condition,
             " AND ended_at IS NULL ORDER BY id FOR UPDATE)
                  RETURNING id, access_until
              ), logged AS (
                  INSERT INTO @revocations (session, until) SELECT id, access_until FROM ended
              )
-             SELECT id, access_until, pg_notify($4, '')::text, ",
+             SELECT id, access_until, ",
             durable!(),
             " FROM ended"
         )
@@ -257,7 +257,9 @@ pub(crate) async fn end(
 /// Rows that are not there yet cannot be locked. A statement that ends all sessions and waits for the lock of one
 /// would otherwise spare those that were begun meanwhile, when others have seen them beside those that it ends.
 async fn lock_subject(link: &mut Link<'_>, subject: &Subject) -> Result<(), Failure> {
-    let lock = Statement::new("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))::text");
+    let lock = Statement::new(
+        "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 0))::pg_catalog.text",
+    );
     link.rows(lock.text(lock_name(link, subject))).await?;
     Ok(())
 }
@@ -272,20 +274,27 @@ async fn end_now(
     reason: EndReason,
 ) -> Result<Vec<Revocation>, Failure> {
     let (text, id, subject) = match target {
-        EndTarget::Session(id) => (end!("id = $1"), Some(id), None),
-        EndTarget::SessionOf(id, subject) => {
-            (end!("id = $1 AND subject = $5"), Some(id), Some(subject))
-        }
-        EndTarget::AllOf(subject) => (end!("$1 = $1 AND subject = $5"), None, Some(subject)),
-        EndTarget::AllOfBut(subject, kept) => {
-            (end!("id <> $1 AND subject = $5"), Some(kept), Some(subject))
-        }
+        EndTarget::Session(id) => (end!("id {=} $1"), Some(id), None),
+        EndTarget::SessionOf(id, subject) => (
+            end!("id {=} $1 AND subject {=} $4"),
+            Some(id),
+            Some(subject),
+        ),
+        EndTarget::AllOf(subject) => (
+            end!("$1 IS NOT NULL AND subject {=} $4"),
+            None,
+            Some(subject),
+        ),
+        EndTarget::AllOfBut(subject, kept) => (
+            end!("id {<>} $1 AND subject {=} $4"),
+            Some(kept),
+            Some(subject),
+        ),
     };
     let mut end = Statement::new(text)
         .bytes(id.as_ref().map_or(&[], |id| id.as_bytes()))
         .int(link.dialect().time())
-        .text(reason.as_str())
-        .text(log::channel(&link.dialect().schema));
+        .text(reason.as_str());
     if let Some(subject) = subject {
         end = end.text(subject.as_str());
     }
@@ -343,9 +352,9 @@ pub(crate) async fn find(
     let asked = Statement::new(concat!(
         "SELECT ",
         now!("2"),
-        " AS now, pg_is_in_recovery() AS standby, id IS NOT NULL AS found, ",
+        " AS now, pg_catalog.pg_is_in_recovery() AS standby, id IS NOT NULL AS found, ",
         columns!(),
-        " FROM (SELECT) AS always LEFT JOIN @sessions ON id = $1"
+        " FROM (SELECT) AS always LEFT JOIN @sessions ON id {=} $1"
     ));
     let asked = asked.bytes(id.as_bytes()).int(link.dialect().time());
     let row = link.one(asked).await?;
@@ -371,7 +380,7 @@ async fn of_subject(
                 columns!(),
                 ", ",
                 now!("2"),
-                " AS now FROM @sessions WHERE subject = $1 AND ended_at IS NULL",
+                " AS now FROM @sessions WHERE subject {=} $1 AND ended_at IS NULL",
                 $lock
             )
         };
@@ -416,17 +425,18 @@ pub(crate) async fn purge(
     let purge = Statement::new(concat!(
         "WITH due AS MATERIALIZED (
              SELECT id, CASE WHEN ended_at IS NULL THEN greatest(access_until, idle_expires_at)
-                             ELSE access_until END + ",
+                             ELSE access_until END {+} ",
         margin!(),
         " AS at
-             FROM @sessions WHERE purge_at <= $1 ORDER BY purge_at LIMIT $2 FOR UPDATE SKIP LOCKED
+             FROM @sessions WHERE purge_at {<=} $1 ORDER BY purge_at LIMIT $2 FOR UPDATE SKIP LOCKED
          ), moved AS (
              UPDATE @sessions SET purge_at = due.at FROM due
-             WHERE sessions.id = due.id AND due.at > $1
+             WHERE sessions.id {=} due.id AND due.at {>} $1
          ), gone AS (
-             DELETE FROM @sessions USING due WHERE sessions.id = due.id AND due.at <= $1 RETURNING 1
+             DELETE FROM @sessions USING due WHERE sessions.id {=} due.id AND due.at {<=} $1 RETURNING 1
          )
-         SELECT (SELECT count(*) FROM due) AS looked_at, (SELECT count(*) FROM gone) AS removed"
+         SELECT (SELECT pg_catalog.count(*) FROM due) AS looked_at,
+             (SELECT pg_catalog.count(*) FROM gone) AS removed"
     ));
     let purge = purge.int(horizon.unix_millis()).int(limit);
     let row = link.one(purge).await?;
@@ -444,8 +454,8 @@ async fn insert(link: &mut Link<'_>, session: &Session) -> Result<(), Failure> {
              id, subject, client, grant_json, own_access_ttl, device_json, generation, spent,
              created_at, authenticated_at, last_seen_at, idle_expires_at, absolute_expires_at,
              access_until, purge_at
-         ) VALUES ($1, $2, $3, $4, $5, $6, $7, '{}', $8, $9, $10, $11, $12, $13, $14)
-         RETURNING pg_advisory_xact_lock_shared(hashtextextended($15, 0))::text",
+         ) VALUES ($1, $2, $3, $4, $5, $6, $7, ARRAY[]::bigint[], $8, $9, $10, $11, $12, $13, $14)
+         RETURNING pg_catalog.pg_advisory_xact_lock_shared(pg_catalog.hashtextextended($15, 0))::pg_catalog.text",
     );
     let insert = insert
         .bytes(session.id.as_bytes())

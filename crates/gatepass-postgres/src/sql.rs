@@ -8,7 +8,15 @@ use sqlx::{
 
 use crate::{error::Failure, protocol::Protocol};
 
-/// A statement. In its text `@` stands for our schema, and `$1` for the first argument.
+/// A statement. In its text `@` stands for our schema, and `$1` for the first argument. `{=}` is the operator
+/// `=` of PostgreSQL itself.
+///
+/// The pool is the application's, and so is its `search_path`. Another role may be able to create functions,
+/// operators and types in a schema of that path, and PostgreSQL prefers one that fits its arguments better
+/// (CVE-2018-1058). So every statement names the schema of all that it uses: `pg_catalog.count(*)`,
+/// `a {=} b`, `$1::pg_catalog.text`. Names from the grammar need none: `coalesce`, `greatest`,
+/// `extract`, `bigint`, `boolean`. `IN`, `BETWEEN`, `LIKE`, `CASE a WHEN` and `IS DISTINCT FROM` look for an
+/// operator in the path, so statements don't use them.
 #[derive(Clone, Debug)]
 pub(crate) struct Statement {
     text: &'static str,
@@ -75,16 +83,24 @@ impl Statement {
     }
 
     /// The text as it is sent.
-    fn render(&self, schema: &str, protocol: Protocol) -> String {
+    pub(crate) fn render(&self, schema: &str, protocol: Protocol) -> String {
         let mut sent = String::with_capacity(self.text.len() + 64);
         let mut rest = self.text;
-        while let Some(at) = rest.find(['@', '$']) {
+        while let Some(at) = rest.find(['@', '$', '{']) {
             let (before, found) = rest.split_at(at);
             sent.push_str(before);
             if let Some(after) = found.strip_prefix('@') {
                 // Checked when the store was built: an identifier that needs no quotes.
                 sent.push_str(schema);
                 sent.push('.');
+                rest = after;
+                continue;
+            }
+            if let Some(operator) = found.strip_prefix('{') {
+                let (operator, after) = operator.split_once('}').unwrap_or((operator, ""));
+                sent.push_str("OPERATOR(pg_catalog.");
+                sent.push_str(operator);
+                sent.push(')');
                 rest = after;
                 continue;
             }
@@ -133,12 +149,12 @@ impl Argument {
             Self::Bool(value) => value.to_string(),
             Self::Text(Some(value)) => {
                 format!(
-                    "convert_from(decode('{}', 'hex'), 'UTF8')",
+                    "pg_catalog.convert_from(pg_catalog.decode('{}', 'hex'), 'UTF8')",
                     hex(value.as_bytes())
                 )
             }
-            Self::Text(None) => "NULL::text".to_owned(),
-            Self::Bytes(value) => format!("decode('{}', 'hex')", hex(value)),
+            Self::Text(None) => "NULL::pg_catalog.text".to_owned(),
+            Self::Bytes(value) => format!("pg_catalog.decode('{}', 'hex')", hex(value)),
         }
     }
 }
@@ -153,17 +169,17 @@ mod tests {
 
     #[test]
     fn the_schema_and_the_places_of_arguments_are_filled_in() {
-        let statement = Statement::new("SELECT $2, $1 FROM @sessions, @meta WHERE a = $1")
+        let statement = Statement::new("SELECT $2, $1 FROM @sessions, @meta WHERE a {=} $1")
             .int(-7)
             .text("';--");
         assert_eq!(
             statement.render("shop", Protocol::Extended),
-            "SELECT $2, $1 FROM shop.sessions, shop.meta WHERE a = $1"
+            "SELECT $2, $1 FROM shop.sessions, shop.meta WHERE a OPERATOR(pg_catalog.=) $1"
         );
         assert_eq!(
             statement.render("shop", Protocol::Simple),
-            "SELECT convert_from(decode('273b2d2d', 'hex'), 'UTF8'), (-7)::bigint \
-             FROM shop.sessions, shop.meta WHERE a = (-7)::bigint"
+            "SELECT pg_catalog.convert_from(pg_catalog.decode('273b2d2d', 'hex'), 'UTF8'), \
+             (-7)::bigint FROM shop.sessions, shop.meta WHERE a OPERATOR(pg_catalog.=) (-7)::bigint"
         );
     }
 
@@ -173,7 +189,7 @@ mod tests {
             let statement = Statement::new("SELECT $1").text(content);
             let sent = statement.render("shop", Protocol::Simple);
             let inner = sent
-                .strip_prefix("SELECT convert_from(decode('")
+                .strip_prefix("SELECT pg_catalog.convert_from(pg_catalog.decode('")
                 .and_then(|rest| rest.strip_suffix("', 'hex'), 'UTF8')"))
                 .unwrap();
             assert!(inner.chars().all(|c| c.is_ascii_hexdigit()), "{sent}");

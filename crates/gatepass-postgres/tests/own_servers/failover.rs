@@ -1,10 +1,10 @@
 //! A replica takes the place of a primary that is killed.
 
-use std::{str::FromStr, time::Duration};
+use std::{error::Error as _, str::FromStr, time::Duration};
 
 use gatepass::{
     Authority, Demand, Device, Error, Grant, Issued, MasterSecret, Refusal, RevocationLog, Revoked,
-    SessionStore,
+    SessionStore, Status, StoreError, TokenId,
 };
 use gatepass_postgres::PostgresStore;
 use gatepass_servers::Postgres;
@@ -156,4 +156,27 @@ async fn a_node_outlives_a_failover_and_refuses_what_was_and_what_is_revoked() {
         matches!(refused, Error::Refused(Refusal::Revoked)),
         "{refused:?}"
     );
+}
+
+#[tokio::test]
+async fn a_server_that_was_made_a_replica_after_it_was_opened_answers_nothing() {
+    let directory = directory();
+    let mut server = start(&directory, Durability::Crash);
+    let store = open(server.url()).await;
+    let live = begin(&store, "alice").await;
+    let token = TokenId::from_bytes([1; 16]);
+    let status = store.status(live.id, token).await.unwrap();
+    assert_eq!(status, Status::Live);
+    server.demote().unwrap();
+    // Its old connections fail first, and they say something else.
+    let says = |failed: Result<(), StoreError>| {
+        let error = failed.expect_err("a replica has answered");
+        let source = error.source().map(ToString::to_string);
+        source.is_some_and(|said| said.contains("is a replica"))
+    };
+    let refused = async {
+        while !says(store.load(live.id).await.map(drop)) {}
+        while !says(store.status(live.id, token).await.map(drop)) {}
+    };
+    timeout(PATIENCE, refused).await.unwrap();
 }

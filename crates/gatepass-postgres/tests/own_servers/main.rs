@@ -9,6 +9,8 @@
 mod crash;
 mod failover;
 mod hot;
+mod reading;
+mod restore;
 #[path = "../support/mod.rs"]
 mod support;
 
