@@ -39,8 +39,29 @@
 //! A place also names the log, the database cluster and its timeline: after a failover or a restore the reader starts
 //! again.
 //!
-//! Whoever waits for entries is notified (`LISTEN`, over one more connection for each node), and looks for
-//! themselves once a second besides, since a notification can get lost without a word.
+//! A pull reads only rows that the reader has not seen. A transaction that stays open anywhere in the
+//! cluster, for example a backup, does not change that.
+//!
+//! Each node listens for notifications (`LISTEN`) over one more connection. After a node has committed
+//! revocations, it notifies in a transaction of its own, at most once in 30 ms. A notification is a hint: it
+//! delays no revocation and fails none, and when it gets lost, the next poll finds the entry.
+//!
+//! # Restoring a database
+//!
+//! A dump or logical replication copies the numbers of the old cluster's transactions. In the new cluster
+//! they mean other transactions, or none yet. The next [`PostgresStore`] that opens the schema gives such
+//! entries numbers of the new cluster. A [`PostgresLog`] gets them when it loads the log, and once more when
+//! they have their new numbers.
+//!
+//! Stop the nodes, restore, and start them again. If nodes must go on running (for example, you lead them to
+//! the new cluster by a proxy), then let replication catch up first: a running reader does not look for
+//! entries that are copied into the log behind its back.
+//!
+//! # Other roles in the same database
+//!
+//! The statements name the schema of every function, operator and type that they use. So a role that may
+//! create such things in a schema of your `search_path` cannot have its code run as your role
+//! (CVE-2018-1058). A pool that the store makes also sets `search_path` to `pg_catalog`.
 //!
 //! # Behind PgBouncer, and other proxies that pool transactions
 //!
@@ -93,6 +114,7 @@ mod schema;
 mod sessions;
 mod sql;
 mod store;
+mod teller;
 
 pub use self::{
     error::{Cause, OpenError},

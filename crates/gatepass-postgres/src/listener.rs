@@ -1,8 +1,7 @@
 //! Being told that there may be more in the log, where the server can tell.
 //!
-//! It is a hint and nothing else: who waits for it looks for themselves, too. A connection that died
-//! without a word, a proxy that swallows notifications and a queue that was lost in a failover all cost
-//! time, and no entry.
+//! It is a hint and nothing else: followers poll as well. A connection that died without a word, a proxy that
+//! swallows notifications and a queue that was lost in a failover all cost time, and no entry.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -26,32 +25,52 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A connection of its own that listens, and the task that keeps it. Ends when dropped.
 pub(crate) struct Listener {
-    heard: watch::Receiver<u64>,
+    heard: watch::Receiver<Heard>,
     task: JoinHandle<()>,
+}
+
+/// The knowledge of a listener.
+#[derive(Clone, Copy, Default)]
+struct Heard {
+    /// How often there may have been something new.
+    times: u64,
+    /// Whether it listens, as far as it can tell.
+    listens: bool,
 }
 
 impl Listener {
     /// Starts to listen on `channel`, over a connection that is not one of the pool's: it would be
     /// missing there.
     pub(crate) fn start(options: PgConnectOptions, channel: String) -> Self {
-        let (tell, heard) = watch::channel(0);
+        let (tell, heard) = watch::channel(Heard::default());
         let task = tokio::spawn(async move {
             let mut pauses = Pauses::default();
             loop {
                 // What went wrong is not told: pulling finds out itself when the database is away.
                 let _ = listen(&options, &channel, &tell, &mut pauses).await;
+                tell.send_modify(|heard| heard.listens = false);
                 sleep(pauses.next()).await;
             }
         });
         Self { heard, task }
     }
 
-    /// Resolves with the next notification.
-    pub(crate) async fn heard(&self) {
+    /// How often it has heard something.
+    pub(crate) fn times(&self) -> u64 {
+        self.heard.borrow().times
+    }
+
+    /// Whether it listens. A connection that died without a word is found out within [`SILENCE`] and
+    /// [`PATIENCE`].
+    pub(crate) fn listens(&self) -> bool {
+        self.heard.borrow().listens
+    }
+
+    /// Resolves once it has heard something more often than `times`.
+    pub(crate) async fn heard_since(&self, times: u64) {
         let mut heard = self.heard.clone();
-        heard.mark_unchanged();
-        // Whoever is told lives as long as whoever tells.
-        let _ = heard.changed().await;
+        // The task that tells lives as long as this.
+        let _ = heard.wait_for(|heard| heard.times > times).await;
     }
 }
 
@@ -65,7 +84,7 @@ impl Drop for Listener {
 async fn listen(
     options: &PgConnectOptions,
     channel: &str,
-    tell: &watch::Sender<u64>,
+    tell: &watch::Sender<Heard>,
     pauses: &mut Pauses,
 ) -> Result<(), sqlx::Error> {
     let pool = PgPoolOptions::new()
@@ -79,8 +98,11 @@ async fn listen(
     listener.listen(channel).await?;
     *pauses = Pauses::default();
     loop {
-        // What was committed before it listened, or while nobody asked, is looked for now.
-        tell.send_modify(|heard| *heard += 1);
+        // The first time for what was committed before it listened.
+        tell.send_modify(|heard| {
+            heard.times += 1;
+            heard.listens = true;
+        });
         match timeout(SILENCE, listener.try_recv()).await {
             Ok(Ok(Some(_))) => {}
             Ok(Ok(None)) => return Ok(()),

@@ -1,6 +1,11 @@
 //! The half of the store that reads.
 
-use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    num::NonZeroU32,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use gatepass::{Cursor, Pull, RevocationLog, SessionId, Status, StoreError, TokenId};
@@ -54,6 +59,8 @@ struct Inner {
     connected: Connected,
     /// Begun by whoever waits for changes first. None where a proxy would swallow them.
     listener: OnceCell<Option<Listener>>,
+    /// The place behind the last pull, and how often the listener had heard something when it began.
+    pulled: Mutex<Option<(Cursor, u64)>>,
 }
 
 /// How a [`PostgresLog`] is to be opened.
@@ -62,7 +69,7 @@ pub struct PostgresLogBuilder {
     connecting: Connecting,
 }
 
-/// How long whoever waits for changes waits before they look for themselves.
+/// How long `changed` waits before it asks the database itself, where no listener does.
 const POLL: Duration = Duration::from_secs(1);
 
 impl PostgresLog {
@@ -107,6 +114,7 @@ impl PostgresLog {
             inner: Arc::new(Inner {
                 connected,
                 listener,
+                pulled: Mutex::default(),
             }),
         }
     }
@@ -125,6 +133,20 @@ impl PostgresLog {
             ))
         };
         self.inner.listener.get_or_init(start).await.as_ref()
+    }
+
+    /// How often the listener, if there is one by now, has heard something.
+    fn heard(&self) -> u64 {
+        let listener = self.inner.listener.get();
+        listener.and_then(Option::as_ref).map_or(0, Listener::times)
+    }
+
+    /// How often it had when the pull began that ended at `place`, if that was the last one.
+    fn heard_before(&self, place: &Cursor) -> Option<u64> {
+        let pulled = self.inner.pulled.lock();
+        let pulled = pulled.unwrap_or_else(PoisonError::into_inner);
+        let (last, heard) = pulled.as_ref()?;
+        (last == place).then_some(*heard)
     }
 }
 
@@ -161,10 +183,17 @@ impl fmt::Debug for PostgresLogBuilder {
 #[async_trait]
 impl RevocationLog for PostgresLog {
     async fn pull(&self, after: Option<&Cursor>) -> Result<Pull, StoreError> {
+        let heard = self.heard();
         let after = after.cloned();
-        self.links()
+        let pulled = self.links();
+        let pulled = pulled
             .call(|link| Box::pin(log::pull(link, after.clone())))
-            .await
+            .await?;
+        if let Pull::Entries { next, .. } = &pulled {
+            let last = self.inner.pulled.lock();
+            *last.unwrap_or_else(PoisonError::into_inner) = Some((next.clone(), heard));
+        }
+        Ok(pulled)
     }
 
     async fn changed(&self, after: &Cursor) {
@@ -173,28 +202,36 @@ impl RevocationLog for PostgresLog {
             return;
         };
         let links = self.links();
+        let has_more = async || {
+            let looked = links.call(|link| Box::pin(log::has_more(link, place.clone())));
+            looked.await.unwrap_or(false)
+        };
+        let listener = self.listener().await;
+        let heard = match self.heard_before(after) {
+            // Of all that was committed since the pull began, the listener hears.
+            Some(heard) => heard,
+            None => {
+                let heard = self.heard();
+                if has_more().await {
+                    return;
+                }
+                heard
+            }
+        };
         loop {
-            let listener = self.listener().await;
             let told = async {
                 match listener {
-                    Some(listener) => listener.heard().await,
+                    Some(listener) => listener.heard_since(heard).await,
                     None => std::future::pending().await,
                 }
             };
-            let looked = links.call(|link| Box::pin(log::has_more(link, place.clone())));
-            tokio::pin!(told);
-            // Whoever is told while they look must not wait for the next one.
-            let look = tokio::select! {
-                biased;
-                () = &mut told => return,
-                more = looked => more,
-            };
-            if look.unwrap_or(false) {
-                return;
-            }
             tokio::select! {
                 () = told => return,
                 () = sleep(POLL) => {}
+            }
+            // A node that listens need not ask.
+            if !listener.is_some_and(Listener::listens) && has_more().await {
+                return;
             }
         }
     }

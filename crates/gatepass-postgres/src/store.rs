@@ -16,6 +16,7 @@ use crate::{
     log,
     reader::PostgresLog,
     schema, sessions,
+    teller::Teller,
 };
 
 /// Sessions and their revocations in a PostgreSQL database.
@@ -25,6 +26,7 @@ use crate::{
 pub struct PostgresStore {
     /// Which reads, over the same connections.
     log: PostgresLog,
+    teller: Arc<Teller>,
 }
 
 /// How a [`PostgresStore`] is to be opened.
@@ -95,7 +97,8 @@ impl PostgresStoreBuilder {
     pub async fn open(self) -> Result<PostgresStore, OpenError> {
         let connected = self.connecting.open(Purpose::Write, self.clock).await?;
         let log = PostgresLog::new(connected);
-        Ok(PostgresStore { log })
+        let teller = Arc::new(Teller::start(log.clone()));
+        Ok(PostgresStore { log, teller })
     }
 }
 
@@ -133,9 +136,13 @@ impl RevocationLog for PostgresStore {
 impl SessionStore for PostgresStore {
     async fn begin(&self, new: NewSession) -> Result<Begun, StoreError> {
         let links = self.log.links();
-        links
+        let begun = links
             .call(|link| Box::pin(sessions::begin(link, new.clone())))
-            .await
+            .await?;
+        if !begun.ended.is_empty() {
+            self.teller.tell();
+        }
+        Ok(begun)
     }
 
     async fn advance(&self, advance: Advance) -> Result<Option<Session>, StoreError> {
@@ -170,16 +177,24 @@ impl SessionStore for PostgresStore {
         reason: EndReason,
     ) -> Result<Vec<Revocation>, StoreError> {
         let links = self.log.links();
-        links
+        let ended = links
             .call(|link| Box::pin(sessions::end(link, target.clone(), reason)))
-            .await
+            .await?;
+        if !ended.is_empty() {
+            self.teller.tell();
+        }
+        Ok(ended)
     }
 
     async fn revoke_token(&self, token: RevokeToken) -> Result<Option<Revocation>, StoreError> {
         let links = self.log.links();
-        links
+        let revoked = links
             .call(|link| Box::pin(sessions::revoke_token(link, token)))
-            .await
+            .await?;
+        if revoked.is_some() {
+            self.teller.tell();
+        }
+        Ok(revoked)
     }
 
     async fn sessions(&self, subject: &Subject) -> Result<Vec<Session>, StoreError> {

@@ -136,6 +136,41 @@ async fn an_entry_that_commits_between_two_parts_of_a_pull_is_not_missed() {
 }
 
 #[tokio::test]
+async fn entries_with_the_number_of_a_transaction_that_still_runs_are_each_brought_once() {
+    let schema = support::unique("borrowed");
+    let pool = support::pool(&support::postgres());
+    let store = support::over(pool).schema(&schema).open().await.unwrap();
+    let mut running = writer(&schema, 1).await;
+    let number = "SELECT pg_current_xact_id()::text";
+    let number: String = sqlx::query_scalar(number)
+        .fetch_one(&mut running)
+        .await
+        .unwrap();
+    // As a dump brings them from a cluster in which the number belonged to another transaction.
+    support::execute(format!(
+        "INSERT INTO {schema}.revocations (xid, session, until)
+         SELECT '{number}', decode(lpad(to_hex(n), 36, '0'), 'hex'), 9e12 FROM generate_series(1, {MANY}) n"
+    ))
+    .await;
+    let Pull::Entries { entries, next, .. } = store.pull(None).await.unwrap() else {
+        panic!("the log is new")
+    };
+    let (rest, cursor) = pull(&store, Some(&next)).await;
+    assert_eq!(entries.len() + rest.len(), MANY);
+    let first = targets(&entries);
+    assert!(targets(&rest).iter().all(|target| !first.contains(target)));
+    let (entries, cursor) = pull(&store, Some(&cursor)).await;
+    assert_eq!(entries, [], "what was restored does not come again");
+    finish(running, "COMMIT").await;
+    let Pull::Entries { entries, next, .. } = store.pull(Some(&cursor)).await.unwrap() else {
+        panic!("it is the same log")
+    };
+    let (rest, cursor) = pull(&store, Some(&next)).await;
+    assert!(targets(&[entries, rest].concat()).contains(&token(1)));
+    assert_eq!(pull(&store, Some(&cursor)).await.0, []);
+}
+
+#[tokio::test]
 async fn a_place_that_the_database_has_not_reached_is_none() {
     let pool = support::pool(&support::postgres());
     let store = support::over(pool).open().await.unwrap();
@@ -233,4 +268,36 @@ async fn a_listener_that_is_thrown_out_comes_back() {
     let session = begin(&other, "alice").await;
     end(&other, &session).await;
     timeout(PATIENCE, waiting.changed(&cursor)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_node_that_listens_asks_nothing_between_its_pulls() {
+    let schema = support::unique("quiet");
+    let direct = PgConnectOptions::from_str(&support::postgres()).unwrap();
+    let proxy = Proxy::before(&direct).await;
+    let pool = PgPoolOptions::new()
+        .acquire_timeout(PATIENCE)
+        .connect_lazy_with(proxy.through(direct.clone()));
+    let waiting = support::over(pool).schema(&schema).listen_over(direct);
+    let waiting = waiting.open().await.unwrap();
+    let pool = support::pool(&support::postgres());
+    let other = support::over(pool).schema(&schema).open().await.unwrap();
+    let session = begin(&other, "alice").await;
+    let (_, cursor) = pull(&waiting, None).await;
+    // Resolves although nothing has happened: from now on it listens.
+    timeout(PATIENCE, waiting.changed(&cursor)).await.unwrap();
+    let (_, cursor) = pull(&waiting, Some(&cursor)).await;
+    proxy.take_sent();
+    let told = tokio::spawn({
+        let (waiting, cursor) = (waiting.clone(), cursor.clone());
+        async move { waiting.changed(&cursor).await }
+    });
+    end(&other, &session).await;
+    timeout(PATIENCE, told).await.unwrap().unwrap();
+    // It was told after its last pull, and so it need not wait for another time.
+    timeout(PATIENCE, waiting.changed(&cursor)).await.unwrap();
+    let sent = proxy.take_sent();
+    // A connection that goes back to the pool sends an S.
+    assert_eq!(sent.replace('S', ""), "");
+    assert_eq!(pull(&waiting, Some(&cursor)).await.0.len(), 1);
 }

@@ -11,14 +11,14 @@ mod support;
 use std::{error::Error, num::NonZeroU32, str::FromStr, time::Duration};
 
 use gatepass::{
-    ClientId, EndReason, EndTarget, Renew, Revocation, RevocationLog, RevokeToken, SessionStore,
-    StoreErrorKind, Timestamp, TokenId,
+    ClientId, EndReason, EndTarget, Pull, Renew, Revocation, RevocationLog, RevokeToken,
+    SessionStore, StoreErrorKind, Timestamp, TokenId,
 };
 
 use gatepass_testkit::{ManualClock, store_contract::*};
 use sqlx::{
     AssertSqlSafe, Connection, PgConnection,
-    postgres::{PgConnectOptions, PgPoolOptions},
+    postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
 
 use tokio::time::timeout;
@@ -408,4 +408,85 @@ async fn a_proxy_that_was_not_noticed_is_noticed_by_what_it_loses() {
     sqlx::raw_sql("BEGIN").execute(&mut other).await.unwrap();
     let advanced = store.advance(advance_of(&session)).await.unwrap();
     assert_eq!(advanced.unwrap().generation, session.generation.next());
+}
+
+/// Counts the notifications of `schema` while `work` is done.
+async fn notifications(schema: &str, work: impl Future<Output = ()>) -> u32 {
+    let mut listener = PgListener::connect(&postgres()).await.unwrap();
+    let channel = format!("{schema}_revocations");
+    listener.listen(&channel).await.unwrap();
+    work.await;
+    let mut count = 0;
+    let told = async {
+        execute(format!("NOTIFY {channel}, 'over'")).await;
+        let mut is_over = false;
+        while !is_over || count == 0 {
+            match listener.recv().await.unwrap().payload() {
+                "over" => is_over = true,
+                _ => count += 1,
+            }
+        }
+    };
+    timeout(PATIENCE, told).await.unwrap();
+    count
+}
+
+#[tokio::test]
+async fn revocations_that_come_together_share_a_notification() {
+    const SESSIONS: u32 = 200;
+    for url in [postgres(), support::pgbouncer()] {
+        let schema = unique("told");
+        let store = support::at(url).schema(&schema).open().await.unwrap();
+        let mut sessions = Vec::new();
+        for _ in 0..SESSIONS {
+            sessions.push(begin(&store, "alice").await);
+        }
+        let begun = tokio::time::Instant::now();
+        let count = notifications(&schema, async {
+            let mut ending = tokio::task::JoinSet::new();
+            for session in sessions {
+                let store = store.clone();
+                ending.spawn(async move { end(&store, &session).await.len() });
+            }
+            let ended = ending.join_all().await;
+            assert!(ended.iter().all(|ended| *ended == 1));
+        });
+        let count = count.await;
+        let most = begun.elapsed().as_millis() / 30 + 2;
+        assert!(
+            u128::from(count) <= most,
+            "{count} of {SESSIONS}, at most {most}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_revocation_that_nobody_can_be_told_of_is_committed_all_the_same() {
+    let (database, role, schema) = (unique("mute"), unique("mute"), unique("mute"));
+    execute(format!("CREATE DATABASE {database}")).await;
+    execute(format!("CREATE ROLE {role} LOGIN PASSWORD 'pw'")).await;
+    execute(format!("GRANT CREATE ON DATABASE {database} TO {role}")).await;
+    let own = options().database(&database);
+    let mut conn = PgConnection::connect_with(&own).await.unwrap();
+    sqlx::raw_sql("REVOKE EXECUTE ON FUNCTION pg_notify FROM PUBLIC")
+        .execute(&mut conn)
+        .await
+        .unwrap();
+    let pool = PgPoolOptions::new()
+        .acquire_timeout(PATIENCE)
+        .connect_lazy_with(own.username(&role).password("pw"));
+    let store = support::over(pool).schema(&schema).open().await.unwrap();
+    let (one, other) = (begin(&store, "alice").await, begin(&store, "alice").await);
+    let ended = end(&store, &one).await;
+    let token = RevokeToken {
+        token: TokenId::from_bytes([7; 16]),
+        session: other.id,
+        until: other.access_until,
+    };
+    let revoked = store.revoke_token(token).await.unwrap().unwrap();
+    // And each poll finds them.
+    let Pull::Entries { entries, .. } = store.pull(None).await.unwrap() else {
+        panic!("the log is new")
+    };
+    assert_eq!(entries, [ended, vec![revoked]].concat());
 }
