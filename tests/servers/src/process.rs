@@ -88,29 +88,40 @@ impl Process {
 
     /// Ends it as a crash does, with all that it has started.
     pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
-        self.signal("KILL")?;
-        self.wait()
+        let children = self.signal("KILL")?;
+        self.wait()?;
+        // PostgreSQL refuses to start again while one of them still holds its memory.
+        let begun = Instant::now();
+        while children.iter().any(|child| runs(*child)) {
+            let name = self.name;
+            anyhow::ensure!(begun.elapsed() < PATIENCE, "{name} is not to be killed");
+            thread::sleep(POLL);
+        }
+        Ok(())
     }
 
     /// Stops it where it is: connections stay, and nothing is answered.
     pub(crate) fn pause(&self) -> anyhow::Result<()> {
-        self.signal("STOP")
+        self.signal("STOP").map(drop)
     }
 
     /// Lets it go on.
     pub(crate) fn resume(&self) -> anyhow::Result<()> {
-        self.signal("CONT")
+        self.signal("CONT").map(drop)
     }
 
-    /// To it and all that it has started: PostgreSQL has a process for each connection.
-    fn signal(&self, signal: &str) -> anyhow::Result<()> {
+    /// Signals it and all that it has started, and returns the latter: PostgreSQL has a process for each
+    /// connection.
+    fn signal(&self, signal: &str) -> anyhow::Result<Vec<u32>> {
         let own = self.child.id();
+        // Looked for before: once it has ended, they are no longer its children.
+        let children = children(own)?;
         send(signal, own)?;
-        for child in children(own)? {
+        for child in &children {
             // It may have ended meanwhile.
-            drop(send(signal, child));
+            drop(send(signal, *child));
         }
-        Ok(())
+        Ok(children)
     }
 }
 
@@ -120,6 +131,13 @@ fn send(signal: &str, process: u32) -> anyhow::Result<()> {
     let status = Command::new("sh").args(["-c", &script]).status()?;
     anyhow::ensure!(status.success(), "process {process} cannot be signalled");
     Ok(())
+}
+
+/// Whether the process has not ended.
+fn runs(process: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let state = stat.rsplit(')').next().unwrap_or_default().trim_start();
+    !state.is_empty() && !state.starts_with(['Z', 'X'])
 }
 
 /// As Linux lists them.
