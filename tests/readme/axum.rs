@@ -1,22 +1,34 @@
-use std::net::SocketAddr;
+use std::time::Duration;
 
-use axum::{Router, routing::get};
+use axum::{Extension, Router, extract::ConnectInfo, routing::get, serve::Listener};
 use gatepass::wire::Endpoints;
 use gatepass_axum::{Auth, GateLayer, routes};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
 use tokio::net::TcpListener;
+use tower::Layer;
 
 async fn me(Auth(pass): Auth) -> String {
     format!("you are {}", pass.subject())
 }
 
 async fn serve(
-    listener: TcpListener,
+    mut listener: TcpListener,
     authority: gatepass::Authority,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let app = Router::new()
         .route("/me", get(me))
         .route_layer(GateLayer::new(authority.verifier().clone())) // guards the routes above it
         .merge(routes(Endpoints::builder(authority).build()?)); // POST /auth/login, /auth/refresh, …
-    let app = app.into_make_service_with_connect_info::<SocketAddr>(); // for the list of sessions
-    Ok(axum::serve(listener, app).await?)
+    loop {
+        let (stream, address) = Listener::accept(&mut listener).await;
+        let app = Extension(ConnectInfo(address)).layer(app.clone()); // for the list of sessions
+        let mut server = http1::Builder::new();
+        server.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(30));
+        let connection = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
+        tokio::spawn(connection.with_upgrades());
+    }
 }

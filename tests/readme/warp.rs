@@ -1,6 +1,14 @@
+use std::time::Duration;
+
 use gatepass::wire::Endpoints;
-use gatepass_warp::{Auth, gate, guarded, routes};
-use tokio::net::TcpListener;
+use gatepass_warp::{Auth, Peer, gate, guarded, routes};
+use hyper::{Request, body::Incoming, server::conn::http1};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{net::TcpListener, time::sleep};
+use tower::ServiceExt;
 use warp::Filter;
 
 async fn me(Auth(pass): Auth) -> String {
@@ -13,7 +21,19 @@ async fn serve(
 ) -> Result<(), Box<dyn std::error::Error>> {
     let gate = gate(authority.verifier().clone());
     let me = guarded(warp::path!("me").and(warp::get()), gate, me); // refuses, and never rejects
-    let app = me.or(routes(Endpoints::builder(authority).build()?));
-    warp::serve(app).incoming(listener).run().await;
-    Ok(())
+    let app = warp::service(me.or(routes(Endpoints::builder(authority).build()?)));
+    loop {
+        let Ok((stream, address)) = listener.accept().await else {
+            sleep(Duration::from_secs(1)).await; // too many connections: wait until some are closed
+            continue;
+        };
+        let app = app.clone().map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Peer(address)); // for the list of sessions
+            request
+        });
+        let mut server = http1::Builder::new();
+        server.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(30));
+        let connection = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
+        tokio::spawn(connection.with_upgrades());
+    }
 }

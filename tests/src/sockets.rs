@@ -1,10 +1,15 @@
 //! Driving an application over sockets, whatever framework listens.
 
-use std::{any::Any, fmt, net::SocketAddr, time::Duration};
+use std::{any::Any, fmt, io, net::SocketAddr, time::Duration};
 
 use async_trait::async_trait;
 use gatepass_testkit::scenario::{Driver, Request, Response, UserChange};
 use reqwest::header::{HeaderName, HeaderValue};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::Instant,
+};
 
 use crate::application::World;
 
@@ -67,4 +72,52 @@ impl Driver for OverSockets {
     async fn lose_sessions(&self) {
         self.world.lose_sessions().await;
     }
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+/// How long a server may take to answer, before a test takes it for one that never will.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Sends these bytes on a connection of their own, and returns all that the server sends until it
+/// closes the connection: nothing if it closes without an answer.
+///
+/// # Panics
+///
+/// If the server keeps the connection open.
+pub async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
+    let answer = async {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(bytes).await?;
+        let mut answer = Vec::new();
+        match stream.read_to_end(&mut answer).await {
+            // A server that closes while there are bytes that it has not read.
+            Err(error) if error.kind() != io::ErrorKind::ConnectionReset => return Err(error),
+            _ => Ok(answer),
+        }
+    };
+    let answer = tokio::time::timeout(PATIENCE, answer).await;
+    let answer = answer
+        .unwrap_or_else(|_| panic!("the server keeps the connection open"))
+        .unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Sends these bytes on a connection of their own, and says after how many seconds the server closes it.
+///
+/// The server runs on the same runtime, of one thread: time jumps to the next moment that it waits for.
+///
+/// # Panics
+///
+/// If the server waits for longer than an hour.
+pub async fn cut_off_after(address: SocketAddr, bytes: &[u8]) -> Duration {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    tokio::time::pause();
+    let began = Instant::now();
+    let mut answer = Vec::new();
+    let closed = tokio::time::timeout(HOUR, stream.read_to_end(&mut answer)).await;
+    let took = began.elapsed();
+    tokio::time::resume();
+    assert!(closed.is_ok(), "the server keeps the connection open");
+    Duration::from_secs(took.as_secs_f64().round() as u64)
 }

@@ -100,7 +100,8 @@ impl Servers {
 
         let (axum, axum_at) = listener().await;
         let router = example_axum::router(&app);
-        tasks.spawn(async move { axum::serve(axum, router).await.unwrap() });
+        let served = example_axum::serve(router, axum, std::future::pending());
+        tasks.spawn(async move { served.await.unwrap() });
 
         let (warp, warp_at) = listener().await;
         let service = example_warp::service(&app, example_warp::routes(&app));

@@ -16,6 +16,7 @@ use gatepass::{
     Subject,
 };
 use gatepass_postgres::PostgresStore;
+use gatepass_tests::sockets::cut_off_after;
 use reqwest::Client;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -68,6 +69,8 @@ async fn readme_code_for_axum_knows_who_has_logged_in() {
     let mut server = JoinSet::new();
     server.spawn(in_axum::start(listener, service.file()));
     service.knows_alice(address).await;
+    service.lists_the_address(address).await;
+    assert_eq!(cut_off_after(address, HALF_A_HEAD).await, LIMIT);
 }
 
 #[tokio::test]
@@ -88,6 +91,8 @@ async fn readme_code_for_warp_knows_who_has_logged_in() {
     let mut server = JoinSet::new();
     server.spawn(in_warp::start(listener, service.file()));
     service.knows_alice(address).await;
+    service.lists_the_address(address).await;
+    assert_eq!(cut_off_after(address, HALF_A_HEAD).await, LIMIT);
 }
 
 #[tokio::test]
@@ -115,6 +120,7 @@ async fn readme_code_for_tonic_knows_who_has_logged_in() {
     assert_eq!(answer.into_inner(), "you are alice");
     let refused = me(None).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::Unauthenticated);
+    assert_eq!(cut_off_after(address, HALF_A_HEAD).await, LIMIT);
 }
 
 mod verifying {
@@ -155,6 +161,10 @@ async fn readme_code_for_services_that_only_verify_learns_of_a_logout() {
     );
 }
 
+/// How long a client may take for the head of a request, as the page has it.
+const LIMIT: Duration = Duration::from_secs(30);
+const HALF_A_HEAD: &[u8] = b"GET /me HTTP/1.1\r\nhost: loc";
+
 /// A place for the database, and a client.
 struct Service {
     client: Client,
@@ -180,6 +190,14 @@ impl Service {
         let answer = me().header("authorization", bearer).send().await.unwrap();
         assert_eq!(answer.text().await.unwrap(), "you are alice");
         assert_eq!(me().send().await.unwrap().status(), 401);
+    }
+
+    async fn lists_the_address(&self, address: SocketAddr) {
+        let bearer = self.log_in(address).await;
+        let sessions = self.client.get(format!("http://{address}/auth/sessions"));
+        let sessions = sessions.header("authorization", bearer).send();
+        let sessions: Value = sessions.await.unwrap().json().await.unwrap();
+        assert_eq!(sessions["sessions"][0]["address"], "127.0.0.1");
     }
 
     async fn log_in(&self, address: SocketAddr) -> String {

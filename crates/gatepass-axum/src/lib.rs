@@ -20,6 +20,36 @@
 //! * Of time-outs, the shorter one answers: gatepass waits for its store as long as
 //!   [`store_timeout`](gatepass::AuthorityBuilder::store_timeout) and then says 503 by itself.
 //!
+//! # Clients that send half a request
+//!
+//! `axum::serve` waits without end for the rest of a request's head. A client that opens thousands of connections,
+//! and sends half a head on each, exhausts the server's file descriptors. Serve through hyper, with a timeout:
+//!
+//! ```no_run
+//! use std::{convert::Infallible, time::Duration};
+//!
+//! use axum::{Extension, Router, extract::ConnectInfo, serve::Listener};
+//! use hyper::server::conn::http1;
+//! use hyper_util::{rt::{TokioIo, TokioTimer}, service::TowerToHyperService};
+//! use tokio::net::TcpListener;
+//! use tower::Layer;
+//!
+//! async fn serve(mut listener: TcpListener, app: Router) -> Infallible {
+//!     loop {
+//!         let (stream, address) = Listener::accept(&mut listener).await;
+//!         // What `into_make_service_with_connect_info` does: the list of sessions shows the address.
+//!         let app = Extension(ConnectInfo(address)).layer(app.clone());
+//!         let mut server = http1::Builder::new();
+//!         server.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(30));
+//!         let connection = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
+//!         tokio::spawn(connection.with_upgrades());
+//!     }
+//! }
+//! ```
+//!
+//! The time counts from the last answer on, so an idle connection ends as well. Bodies have time-outs of their own:
+//! [`Endpoints::BODY_TIMEOUT`](gatepass::wire::Endpoints::BODY_TIMEOUT) for those of the endpoints.
+//!
 //! # Example
 //!
 //! ```

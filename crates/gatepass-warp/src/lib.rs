@@ -103,6 +103,46 @@
 //! # }
 //! ```
 //!
+//! # Clients that send half a request
+//!
+//! `warp::serve` waits without end for the rest of a request's head. A client that opens thousands of connections,
+//! and sends half a head on each, exhausts the server's file descriptors. Serve through hyper, with a timeout:
+//!
+//! ```no_run
+//! use std::{convert::Infallible, time::Duration};
+//!
+//! use gatepass_warp::Peer;
+//! use hyper::{Request, body::Incoming, server::conn::http1};
+//! use hyper_util::{rt::{TokioIo, TokioTimer}, service::TowerToHyperService};
+//! use tokio::{net::TcpListener, time::sleep};
+//! use tower::ServiceExt;
+//! use warp::{Filter, Rejection, Reply};
+//!
+//! async fn serve<F>(listener: TcpListener, routes: F) -> Infallible
+//! where
+//!     F: Filter<Extract: Reply, Error = Rejection> + Clone + Send + Sync + 'static,
+//! {
+//!     let app = warp::service(routes);
+//!     loop {
+//!         let Ok((stream, address)) = listener.accept().await else {
+//!             sleep(Duration::from_secs(1)).await; // too many connections: wait until some are closed
+//!             continue;
+//!         };
+//!         let app = app.clone().map_request(move |mut request: Request<Incoming>| {
+//!             request.extensions_mut().insert(Peer(address)); // for the list of sessions
+//!             request
+//!         });
+//!         let mut server = http1::Builder::new();
+//!         server.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(30));
+//!         let connection = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
+//!         tokio::spawn(connection.with_upgrades());
+//!     }
+//! }
+//! ```
+//!
+//! The time counts from the last answer on, so an idle connection ends as well. Bodies have time-outs of their own:
+//! [`Endpoints::BODY_TIMEOUT`](gatepass::wire::Endpoints::BODY_TIMEOUT) for those of the endpoints.
+//!
 //! [warp]: https://docs.rs/warp
 
 mod denied;

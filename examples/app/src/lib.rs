@@ -11,6 +11,8 @@ mod clock_file;
 mod location;
 mod pages;
 mod secrets;
+#[cfg(feature = "tower")]
+mod serve;
 mod settings;
 mod start;
 mod store;
@@ -20,6 +22,8 @@ mod testing;
 pub mod tower;
 mod users;
 
+#[cfg(feature = "tower")]
+pub use self::serve::{HEAD_TIMEOUT, serve};
 pub use self::{
     app::App,
     location::{Database, StoreLocation, Unechoed, Url},

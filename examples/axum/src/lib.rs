@@ -1,9 +1,10 @@
 //! The example application in [axum]: what an application of your own would write.
 
-use std::time::Duration;
+use std::{io, net::SocketAddr, time::Duration};
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
+    extract::ConnectInfo,
     http::{StatusCode, header::CONTENT_TYPE},
     response::Html,
     routing::{get, post},
@@ -12,7 +13,8 @@ use example_app::{App, tower as middleware};
 use gatepass::{RequiredScopes, Staleness};
 use gatepass_axum::{Auth, GateLayer, Scoped};
 use serde_json::Value;
-use tower::ServiceBuilder;
+use tokio::net::TcpListener;
+use tower::{Layer, ServiceBuilder};
 use tower_http::trace::TraceLayer;
 
 /// How long ago a login may be for a transfer.
@@ -89,4 +91,19 @@ pub fn around(app: &App, routes: Router) -> Router {
             .layer(middleware::cors(app))
             .layer(middleware::cut_off()),
     )
+}
+
+/// Serves `router` until `shutdown`, and then finishes the requests that are under way.
+///
+/// # Errors
+///
+/// None: the result is that of the other servers.
+pub async fn serve(
+    router: Router,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    // With the address of the connection, which the list of sessions shows.
+    let with_peer = |address: SocketAddr| Extension(ConnectInfo(address)).layer(router.clone());
+    example_app::serve(listener, with_peer, shutdown).await
 }

@@ -1,6 +1,6 @@
 //! Runs the example application in axum: `cargo run -p example-axum`, with `--help` for its settings.
 
-use std::{net::SocketAddr, process::ExitCode};
+use std::process::ExitCode;
 
 use tokio::net::TcpListener;
 
@@ -13,8 +13,11 @@ async fn run() -> anyhow::Result<()> {
     let (mut app, listener) = example_app::start().await?;
     let listener = TcpListener::from_std(listener)?;
     app.announce(listener.local_addr()?);
-    // With the address of the connection, which the list of sessions shows.
-    let service = example_axum::router(&app).into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(listener, service).with_graceful_shutdown(example_app::shutdown());
-    example_app::drained(server.into_future()).await
+    let router = example_axum::router(&app);
+    example_app::drained(example_axum::serve(
+        router,
+        listener,
+        example_app::shutdown(),
+    ))
+    .await
 }
