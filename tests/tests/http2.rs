@@ -60,6 +60,22 @@ async fn logins_guarded_calls_and_refusals_share_one_connection() {
     }
 }
 
+/// HTTP/2 has the authority form for `CONNECT` alone (RFC 9113 §8.5).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_target_without_a_path_is_answered_and_the_connection_goes_on() {
+    let servers = Servers::start().await;
+    for (name, address) in &servers.addresses {
+        let Client(mut sender) = Client::connect(*address).await;
+        for (method, uri) in [("CONNECT", "a:1"), ("GET", "http://service.test/me")] {
+            let request = Request::builder().method(method).uri(uri);
+            let request = request.body(Full::new(Bytes::new())).unwrap();
+            let response = sender.send_request(request).await.unwrap();
+            let status = response.status();
+            assert!(status.is_client_error(), "{name}: {method} {uri} {status}");
+        }
+    }
+}
+
 /// hyper sends whatever body there is, and clients end the stream for it (RFC 9113 §8.1.1).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_of_a_head_has_the_head_of_that_of_a_get_and_no_body() {

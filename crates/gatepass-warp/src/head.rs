@@ -9,7 +9,9 @@ use std::{
 
 use gatepass::wire::RequestHead;
 use http::{HeaderMap, HeaderValue, Method, header::HOST};
-use warp::{Filter, Rejection, host::Authority, path::FullPath};
+use warp::{Filter, Rejection, host::Authority};
+
+use crate::full_path;
 
 /// The head of a request, as far as [`issued`](crate::issued) looks at it. From [`head`].
 #[derive(Clone)]
@@ -30,19 +32,17 @@ pub struct Peer(pub SocketAddr);
 /// Extracts a request's head.
 pub fn head() -> impl Filter<Extract = (Head,), Error = Infallible> + Copy + Send + Sync + 'static {
     warp::method()
-        .and(warp::path::full())
+        .and(full_path())
         .and(warp::header::headers_cloned())
         .and(named())
         .and(address())
-        .map(
-            |method, path: FullPath, headers: HeaderMap, named, address| Head {
-                method,
-                path: path.as_str().to_owned(),
-                authority: authority(&headers, named),
-                headers,
-                address,
-            },
-        )
+        .map(|method, path, headers: HeaderMap, named, address| Head {
+            method,
+            path,
+            authority: authority(&headers, named),
+            headers,
+            address,
+        })
 }
 
 impl Head {

@@ -7,6 +7,8 @@
 //!   [`optional`](gatepass::Demand::optional). [`Scoped`] requires scopes, [`Claims`] is the custom claims.
 //! * [`routes`] are login, refresh, logout and the list of sessions; [`issued`] answers a login that the
 //!   application has done itself.
+//! * [`full_path`] is the path of a request, in place of [`warp::path::full`], by which a client can make a
+//!   filter panic.
 //!
 //! # Nothing falls through
 //!
@@ -147,6 +149,7 @@
 
 mod denied;
 mod extract;
+mod full_path;
 mod gate;
 mod guarded;
 mod head;
@@ -157,6 +160,7 @@ pub use gatepass_tower::{Admission, Gate, GateLayer, JsonRefusal, Refuse};
 pub use self::{
     denied::Denied,
     extract::{Auth, Claims, FromAdmission, Scoped},
+    full_path::full_path,
     gate::{admitted, before, gate, gate_with},
     guarded::{Handler, guarded},
     head::{Head, Peer, head},

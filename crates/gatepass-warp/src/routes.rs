@@ -9,9 +9,9 @@ use gatepass::{
     wire::{Delivery, Endpoints, Reply, RequestBody},
 };
 use gatepass_tower::response;
-use warp::{Filter, Rejection, Reply as _, path::FullPath, reply::Response};
+use warp::{Filter, Rejection, Reply as _, reply::Response};
 
-use crate::{Head, head};
+use crate::{Head, full_path, head};
 
 /// Login, refresh, logout and the list of sessions, to be put beside the application's own routes with
 /// `or`. It rejects what is for none of its paths, and nothing else.
@@ -33,8 +33,8 @@ pub fn routes(
     endpoints: Endpoints,
 ) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
     let paths = endpoints.clone();
-    let ours = warp::path::full().and_then(move |path: FullPath| {
-        let served = paths.serves(path.as_str());
+    let ours = full_path().and_then(move |path: String| {
+        let served = paths.serves(&path);
         ready(served.then_some(()).ok_or_else(warp::reject::not_found))
     });
     // Where somebody has read the body already, the route is still ours, and must not reject.

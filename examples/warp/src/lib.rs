@@ -7,11 +7,10 @@ use std::{future::ready, time::Duration};
 
 use example_app::App;
 use gatepass::{Demand, RequiredScopes, Staleness};
-use gatepass_warp::{Auth, Scoped, gate, gate_with, guarded};
+use gatepass_warp::{Auth, Scoped, full_path, gate, gate_with, guarded};
 use warp::{
     Filter, Rejection, Reply,
     http::{StatusCode, header::CONTENT_TYPE},
-    path::FullPath,
     reject, reply,
 };
 
@@ -86,13 +85,14 @@ pub fn routes(
 
 /// Not `/me/`, which `path!("me")` matches, too.
 fn to_the_letter() -> impl Filter<Extract = (), Error = Rejection> + Copy + Send + Sync + 'static {
-    warp::path::full()
-        .and_then(|path: FullPath| {
-            let slash = path.as_str().len() > 1 && path.as_str().ends_with('/');
-            ready(if slash {
-                Err(reject::not_found())
-            } else {
+    full_path()
+        .and_then(|path: String| {
+            // A target without a path is not the home page, which `path::end` takes it for.
+            let exact = path == "/" || !(path.is_empty() || path.ends_with('/'));
+            ready(if exact {
                 Ok(())
+            } else {
+                Err(reject::not_found())
             })
         })
         .untuple_one()
@@ -101,8 +101,8 @@ fn to_the_letter() -> impl Filter<Extract = (), Error = Rejection> + Copy + Send
 /// The answer with the right methods where all else has refused the request's: warp's own has none.
 fn wrong_method()
 -> impl Filter<Extract = (impl Reply,), Error = Rejection> + Copy + Send + Sync + 'static {
-    warp::path::full().and_then(|path: FullPath| {
-        let allowed = match path.as_str() {
+    full_path().and_then(|path: String| {
+        let allowed = match &*path {
             "/" | "/openapi.json" | "/health" | "/ready" | "/me" | "/admin" | "/strict"
             | "/maybe" => Ok("GET, HEAD"),
             "/profile" | "/transfer" => Ok("POST"),
