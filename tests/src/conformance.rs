@@ -66,6 +66,12 @@ pub const EXCEPTIONS: &[Exception] = &[
         ways: &Way::ALL,
         reason: "a call is a POST",
     },
+    Exception {
+        scenario: "a_guarded_route_answers_options_as_a_method_that_it_does_not_have",
+        frameworks: &[Framework::Tonic],
+        ways: &Way::ALL,
+        reason: "a call is a POST",
+    },
     // `refusals::a_call_by_cookie_may_change_something` of the tests of tonic is its counterpart.
     Exception {
         scenario: "a_request_that_changes_nothing_may_come_from_anywhere",

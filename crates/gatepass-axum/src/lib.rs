@@ -14,6 +14,8 @@
 //!
 //! * CORS belongs around the gate: browsers send their preflights without credentials, and pages cannot read a
 //!   refusal without its headers. So do request ids, compression and the log, which take refusals for responses.
+//! * tower-http's `CorsLayer` takes each `OPTIONS` for a preflight, and answers 200. Without that layer axum answers
+//!   an `OPTIONS` with 405 and `Allow`, as it answers each method that a route doesn't have.
 //! * Of gates in one another, by `nest` say, each can refuse, the outer one first. Extractors find what the innermost
 //!   one admitted. A gate that is optional does not open what one around it or inside of it keeps closed.
 //! * `layer` also guards fallbacks, `route_layer` does not.

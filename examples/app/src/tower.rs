@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use http::{
     HeaderName, HeaderValue, Method, Request, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE, COOKIE},
+    header::{ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONTENT_TYPE, COOKIE},
 };
+use tower::{layer::util::Stack, util::MapRequestLayer};
 use tower_http::{
     cors::{AllowOrigin, Any, CorsLayer},
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
@@ -52,9 +53,44 @@ pub fn log_response() -> DefaultOnResponse {
     DefaultOnResponse::new().level(Level::INFO)
 }
 
-/// Lets the pages of trusted origins call with cookies, or any page without. To be put outside of the
-/// timeout, so that pages can read its answer, too.
-pub fn cors(app: &App) -> CorsLayer {
+/// A layer that changes requests whose body is a `B`.
+type Change<B> = MapRequestLayer<fn(Request<B>) -> Request<B>>;
+
+/// Lets the pages of trusted origins call with cookies, or any page without. Put it outside of the
+/// timeout, so that pages can read the timeout's answer as well.
+///
+/// tower-http's layer takes each `OPTIONS` for the preflight of a browser, and answers 200. Here it
+/// answers preflights alone, as actix-cors does. The route answers any other `OPTIONS` like each method
+/// that it doesn't have: 405, with `Allow`.
+pub fn cors<B>(app: &App) -> Stack<Change<B>, Stack<CorsLayer, Change<B>>> {
+    let hide = MapRequestLayer::new(hide_options as fn(Request<B>) -> Request<B>);
+    let show = MapRequestLayer::new(show_options as fn(Request<B>) -> Request<B>);
+    // The innermost first.
+    Stack::new(show, Stack::new(cors_layer(app), hide))
+}
+
+/// Marks a request whose method is `OPTIONS`, and looks like `GET` to the layer in between.
+#[derive(Clone, Copy)]
+struct PlainOptions;
+
+fn hide_options<B>(mut request: Request<B>) -> Request<B> {
+    let asked = request.headers().get(ACCESS_CONTROL_REQUEST_METHOD);
+    let is_preflight = asked.is_some_and(|asked| Method::from_bytes(asked.as_bytes()).is_ok());
+    if request.method() == Method::OPTIONS && !is_preflight {
+        *request.method_mut() = Method::GET;
+        request.extensions_mut().insert(PlainOptions);
+    }
+    request
+}
+
+fn show_options<B>(mut request: Request<B>) -> Request<B> {
+    if request.extensions_mut().remove::<PlainOptions>().is_some() {
+        *request.method_mut() = Method::OPTIONS;
+    }
+    request
+}
+
+fn cors_layer(app: &App) -> CorsLayer {
     let cors = CorsLayer::new()
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
         .allow_headers([AUTHORIZATION, CONTENT_TYPE, X_REQUESTED_WITH]);

@@ -297,6 +297,62 @@ pub fn a_path_and_a_method_come_before_the_guard() -> Scenario {
     })
 }
 
+/// `OPTIONS` without the headers of a browser's preflight is a method that no route has.
+#[must_use]
+pub fn a_guarded_route_answers_options_as_a_method_that_it_does_not_have() -> Scenario {
+    let options = |path: &str| Request::method("OPTIONS", path);
+    let name = "a_guarded_route_answers_options_as_a_method_that_it_does_not_have";
+    let scenario = Scenario::new(name).logged_in("alice");
+    let scenario = [
+        ("/me", "GET, HEAD"),
+        ("/profile", "POST"),
+        ("/admin", "GET, HEAD"),
+        ("/maybe", "GET, HEAD"),
+    ]
+    .into_iter()
+    .fold(scenario, |scenario, (path, allowed)| {
+        let senders = [
+            options(path),
+            options(path).bearer("{access}"),
+            options(path).bearer("forged"),
+            // Not a method, so that no browser asks for it.
+            options(path).header("access-control-request-method", "G T"),
+        ];
+        senders.into_iter().fold(scenario, |scenario, request| {
+            scenario
+                .send(request, 405)
+                .no_header("www-authenticate")
+                .allows(allowed)
+        })
+    });
+    scenario.send(options("/nobody"), 404)
+}
+
+/// As the routes do.
+#[must_use]
+pub fn an_endpoint_answers_options_as_a_method_that_it_does_not_have() -> Scenario {
+    let options = |path: &str| Request::method("OPTIONS", path);
+    let name = "an_endpoint_answers_options_as_a_method_that_it_does_not_have";
+    let scenario = Scenario::new(name).logged_in("alice");
+    let scenario = [
+        ("/auth/login", "POST"),
+        ("/auth/logout", "POST"),
+        ("/auth/sessions", "GET, HEAD, DELETE"),
+        ("/auth/sessions/AAAAAAAAAAAAAAAAAAAAAAAA", "DELETE"),
+        ("/auth/token", "POST"),
+        ("/.well-known/jwks.json", "GET, HEAD"),
+    ]
+    .into_iter()
+    .fold(scenario, |scenario, (path, allowed)| {
+        scenario
+            .send_bad_request(options(path), 405, "method_not_allowed")
+            .header("allow", allowed)
+            .send(options(path).bearer("{access}"), 405)
+            .header("allow", allowed)
+    });
+    scenario.send(options("/auth/unknown"), 404)
+}
+
 /// RFC 9110 §9.3.2.
 #[must_use]
 pub fn a_guarded_route_answers_head_as_get() -> Scenario {

@@ -80,6 +80,8 @@ macro_rules! with_scenarios {
         a_missing_guard_is_a_loud_500
         a_path_and_a_method_come_before_the_guard
         a_guarded_route_answers_head_as_get
+        a_guarded_route_answers_options_as_a_method_that_it_does_not_have
+        an_endpoint_answers_options_as_a_method_that_it_does_not_have
         a_refused_connection_can_be_used_again
 
         wrong_methods_are_told_the_right_ones

@@ -34,6 +34,9 @@ pub fn a_page_of_another_origin_can_read_refusals() -> Scenario {
         (Request::get("/auth/sessions"), 401),
         (Request::post("/auth/token"), 415),
         (Request::get("/nowhere"), 404),
+        // No preflight, so that it is refused as any other method.
+        (Request::method("OPTIONS", "/auth/login"), 405),
+        (Request::method("OPTIONS", "/nowhere"), 404),
     ]
     .into_iter()
     .fold(scenario, |scenario, (request, status)| {
