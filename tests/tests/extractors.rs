@@ -280,23 +280,23 @@ async fn through_actix(verifier: &Verifier, path: &str, token: Option<&str>) -> 
 }
 
 async fn through_warp(verifier: &Verifier, path: &str, token: Option<&str>) -> Answer {
-    use gatepass_warp::{Auth, Claims, Denied, Scoped};
+    use gatepass_warp::{Admitted, Auth, Claims, Denied, Scoped};
 
     trait Gates {
-        fn gate<A: FromAdmission>(&self) -> BoxedFilter<(Result<A, Denied>,)>;
+        fn gate<A: FromAdmission>(&self) -> BoxedFilter<(Result<Admitted<A>, Denied>,)>;
     }
 
     struct Judging(Verifier, Demand);
     struct Forgotten;
 
     impl Gates for Judging {
-        fn gate<A: FromAdmission>(&self) -> BoxedFilter<(Result<A, Denied>,)> {
+        fn gate<A: FromAdmission>(&self) -> BoxedFilter<(Result<Admitted<A>, Denied>,)> {
             gate_with(self.0.clone(), self.1.clone()).boxed()
         }
     }
 
     impl Gates for Forgotten {
-        fn gate<A: FromAdmission>(&self) -> BoxedFilter<(Result<A, Denied>,)> {
+        fn gate<A: FromAdmission>(&self) -> BoxedFilter<(Result<Admitted<A>, Denied>,)> {
             admitted().boxed()
         }
     }

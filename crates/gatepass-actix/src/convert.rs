@@ -12,7 +12,7 @@ use actix_web::{
     dev,
     http::{
         StatusCode,
-        header::{CONTENT_LENGTH, HeaderName, HeaderValue, SET_COOKIE},
+        header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, SET_COOKIE},
         uri::Authority,
     },
     web::Bytes,
@@ -52,6 +52,17 @@ pub(crate) fn response(reply: Reply) -> HttpResponse {
         Some(length) => BoxBody::new(LeftOut(length)),
         None => BoxBody::new(reply.into_body()),
     })
+}
+
+/// Adds the `Cache-Control` of an [`Admission`](gatepass::wire::Admission::cache_control) to the headers of a
+/// guarded response, unless they have one.
+pub(crate) fn set_cache_control(headers: &mut HeaderMap, value: Option<&'static str>) {
+    match value {
+        Some(value) if !headers.contains_key(CACHE_CONTROL) => {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static(value));
+        }
+        _ => {}
+    }
 }
 
 /// A body of this length that is not sent, since it answers a `HEAD`.

@@ -16,7 +16,7 @@ use actix_web::{
 };
 use gatepass::{Demand, Scopes, Staleness, Verifier};
 
-use crate::convert::{head, response};
+use crate::convert::{head, response, set_cache_control};
 
 /// Middleware that lets only admitted requests through, for `wrap` of a
 /// [`Route`](actix_web::Route::wrap), a [`Resource`](actix_web::Resource::wrap), a
@@ -29,6 +29,9 @@ use crate::convert::{head, response};
 ///    where the extractors find it;
 /// 3. any other is answered by the gate, as RFC 6750 §3 says, and never reaches the handler. So is one
 ///    that cannot be judged because the revocations are not known freshly enough: by a 503.
+///
+/// If tokens travel in cookies, the gate adds `Cache-Control: private` to a response that has no
+/// `Cache-Control` of its own.
 ///
 /// A refusal is a response, and no [`Error`]: middleware further out, such as CORS headers and logging,
 /// treats it as any other, and [`ErrorHandlers`](actix_web::middleware::ErrorHandlers) can put a page
@@ -147,11 +150,21 @@ where
             let admitted = verifier.guard(&head(request.head()), &demand).await;
             match admitted {
                 Ok(admission) => {
+                    let cache_control = admission.cache_control();
                     request.extensions_mut().insert(admission);
-                    service
-                        .call(request)
-                        .await
-                        .map(ServiceResponse::map_into_left_body)
+                    match service.call(request).await {
+                        Ok(mut response) => {
+                            set_cache_control(response.headers_mut(), cache_control);
+                            Ok(response.map_into_left_body())
+                        }
+                        Err(mut error) => {
+                            error.add_response_mapper(move |mut response| {
+                                set_cache_control(response.headers_mut(), cache_control);
+                                response
+                            });
+                            Err(error)
+                        }
+                    }
                 }
                 Err(error) => Ok(request
                     .into_response(response(verifier.refusal(&error)))

@@ -19,6 +19,8 @@
 //! * Of gates in one another, by `nest` say, each can refuse, the outer one first. Extractors find what the innermost
 //!   one admitted. A gate that is optional does not open what one around it or inside of it keeps closed.
 //! * `layer` also guards fallbacks, `route_layer` does not.
+//! * If tokens travel in cookies, the gate adds `Cache-Control: private` to a response that has no
+//!   `Cache-Control` of its own.
 //! * Of time-outs, the shorter one answers: gatepass waits for its store as long as
 //!   [`store_timeout`](gatepass::AuthorityBuilder::store_timeout) and then says 503 by itself.
 //!

@@ -11,7 +11,7 @@
 //! | `POST /profile` | an access token | 200 |
 //! | `GET /admin` | scope `admin` | 200 |
 //! | `POST /transfer` | an authentication at most 300 s old | 200 |
-//! | `GET /strict` | an access token, the store asked | 200 |
+//! | `GET /strict` | an access token, the store asked | 200, with `Cache-Control: no-store` of its own |
 //! | `GET /maybe` | nothing | 200, `{"subject": … or null}` |
 //! | `GET /openapi.json` | nothing | 200, its [endpoints described](gatepass::wire::Endpoints::openapi) |
 //! | `GET /unguarded` | its handler wants to know who is logged in, and nobody has put a guard before it | 500 |

@@ -12,6 +12,9 @@ use crate::{head, response};
 /// [`AsyncRequireAuthorizationLayer`](tower_http::auth::AsyncRequireAuthorizationLayer), exactly as
 /// [`GateLayer`](crate::GateLayer) does.
 ///
+/// tower-http's layer doesn't show it the responses of the service. So it can't add `Cache-Control: private`
+/// where tokens travel in cookies, as `GateLayer` does: your service says itself who may keep a response.
+///
 /// ```
 /// use axum::body::Body;
 /// use gatepass::Demand;

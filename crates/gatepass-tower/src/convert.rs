@@ -1,7 +1,12 @@
 //! Between the http crate's types and the core's plain ones.
 
 use gatepass::wire::{Reply, RequestHead};
-use http::{HeaderValue, Response, StatusCode, header::SET_COOKIE, request::Parts, uri::Authority};
+use http::{
+    HeaderMap, HeaderValue, Response, StatusCode,
+    header::{CACHE_CONTROL, SET_COOKIE},
+    request::Parts,
+    uri::Authority,
+};
 
 /// The parts of a request's head that the core looks at.
 #[must_use]
@@ -32,4 +37,13 @@ pub fn response(reply: Reply) -> Response<Vec<u8>> {
     }
     *response.body_mut() = reply.into_body();
     response
+}
+
+/// Adds the `Cache-Control` of an [`Admission`](gatepass::wire::Admission::cache_control) to the headers of a
+/// guarded response, unless they have one.
+pub fn set_cache_control(headers: &mut HeaderMap, value: Option<&'static str>) {
+    if let Some(value) = value {
+        let entry = headers.entry(CACHE_CONTROL);
+        entry.or_insert(HeaderValue::from_static(value));
+    }
 }

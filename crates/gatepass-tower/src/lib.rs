@@ -8,6 +8,9 @@
 //! 3. any other is answered by the gate, as RFC 6750 §3 says, and never reaches the service. So is
 //!    one that cannot be judged because the revocations are not known freshly enough: by a 503.
 //!
+//! If tokens travel in cookies, the gate adds `Cache-Control: private` to a response that has no
+//! `Cache-Control` of its own.
+//!
 //! # Deployment caveat
 //!
 //! A layer guards what it is put around, and nothing else. In axum, `Router::layer` also wraps the
@@ -61,7 +64,7 @@ pub use gatepass::wire::Admission;
 #[cfg(feature = "tower-http")]
 pub use self::authorize::Authorize;
 pub use self::{
-    convert::{head, response},
+    convert::{head, response, set_cache_control},
     layer::GateLayer,
     refuse::{JsonRefusal, Refuse},
     service::Gate,

@@ -11,7 +11,7 @@ use gatepass::{Demand, Verifier};
 use http::{Request, Response};
 use tower_service::Service;
 
-use crate::{JsonRefusal, Refuse, head, response};
+use crate::{JsonRefusal, Refuse, head, response, set_cache_control};
 
 /// A service that lets only admitted requests through to another. Made by [`GateLayer`](crate::GateLayer).
 #[derive(Clone)]
@@ -59,8 +59,11 @@ where
             let admitted = verifier.guard(&head(&parts), &demand).await;
             match admitted {
                 Ok(admission) => {
+                    let cache_control = admission.cache_control();
                     parts.extensions.insert(admission);
-                    inner.call(Request::from_parts(parts, body)).await
+                    let mut response = inner.call(Request::from_parts(parts, body)).await?;
+                    set_cache_control(response.headers_mut(), cache_control);
+                    Ok(response)
                 }
                 Err(error) => {
                     let mut reply = verifier.refusal(&error);

@@ -8,14 +8,15 @@ use warp::reply::Response;
 ///
 /// ```
 /// use gatepass::Refusal;
-/// use gatepass_warp::{Auth, Denied};
-/// use warp::Reply;
+/// use gatepass_warp::{Admitted, Auth, Denied};
+/// use warp::{Reply, reply::Response};
 ///
 /// // Behind a `gate`, for those who want to answer refusals in their own way.
-/// async fn page(auth: Result<Auth, Denied>) -> Result<impl Reply, Denied> {
+/// async fn page(auth: Result<Admitted<Auth>, Denied>) -> Response {
 ///     match auth {
-///         Err(denied) if denied.refusal() == Some(&Refusal::Missing) => Ok("please log in".to_owned()),
-///         auth => Ok(format!("hello, {}", auth?.0.subject())),
+///         Ok(admitted) => admitted.reply(format!("hello, {}", admitted.extracted().0.subject())),
+///         Err(denied) if denied.refusal() == Some(&Refusal::Missing) => "please log in".into_response(),
+///         Err(denied) => denied.into_response(),
 ///     }
 /// }
 /// ```

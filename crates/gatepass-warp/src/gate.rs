@@ -8,7 +8,7 @@ use gatepass::{
 };
 use warp::{Filter, Rejection, filters::BoxedFilter, reject::Reject};
 
-use crate::{Denied, FromAdmission, Head, head};
+use crate::{Admitted, Denied, FromAdmission, Head, head};
 
 /// Judges requests by what `verifier` verifies.
 ///
@@ -17,12 +17,13 @@ use crate::{Denied, FromAdmission, Head, head};
 /// for handlers that do so themselves:
 ///
 /// ```
-/// use gatepass_warp::{Auth, Denied, gate};
+/// use gatepass_warp::{Admitted, Auth, Denied, gate};
 /// use warp::{Filter, Reply};
 ///
-/// async fn me(auth: Result<Auth, Denied>) -> Result<impl Reply, Denied> {
-///     let Auth(pass) = auth?;
-///     Ok(pass.subject().to_string())
+/// async fn me(auth: Result<Admitted<Auth>, Denied>) -> Result<impl Reply, Denied> {
+///     let admitted = auth?;
+///     let Auth(pass) = admitted.extracted();
+///     Ok(admitted.reply(pass.subject().to_string()))
 /// }
 ///
 /// # fn example(verifier: gatepass::Verifier) {
@@ -32,8 +33,11 @@ use crate::{Denied, FromAdmission, Head, head};
 /// ```
 pub fn gate<A: FromAdmission>(
     verifier: Verifier,
-) -> impl Filter<Extract = (Result<A, Denied>,), Error = Infallible> + Clone + Send + Sync + 'static
-{
+) -> impl Filter<Extract = (Result<Admitted<A>, Denied>,), Error = Infallible>
++ Clone
++ Send
++ Sync
++ 'static {
     gate_with(verifier, Demand::new())
 }
 
@@ -60,8 +64,11 @@ pub fn gate<A: FromAdmission>(
 pub fn gate_with<A: FromAdmission>(
     verifier: Verifier,
     demand: Demand,
-) -> impl Filter<Extract = (Result<A, Denied>,), Error = Infallible> + Clone + Send + Sync + 'static
-{
+) -> impl Filter<Extract = (Result<Admitted<A>, Denied>,), Error = Infallible>
++ Clone
++ Send
++ Sync
++ 'static {
     let gate = Arc::new((verifier, demand));
     head().then(move |head: Head| {
         let gate = Arc::clone(&gate);
@@ -77,17 +84,26 @@ pub fn gate_with<A: FromAdmission>(
 /// What a [`GateLayer`](crate::GateLayer) around the [`warp::service`] has found. Without that layer, the
 /// answer is 500, and the log says why.
 pub fn admitted<A: FromAdmission>()
--> impl Filter<Extract = (Result<A, Denied>,), Error = Infallible> + Copy + Send + Sync + 'static {
+-> impl Filter<Extract = (Result<Admitted<A>, Denied>,), Error = Infallible>
++ Copy
++ Send
++ Sync
++ 'static {
     warp::ext::optional::<Admission>()
         .and(head())
         .map(|admission: Option<Admission>, head: Head| extract(admission.as_ref(), &head))
 }
 
-fn extract<A: FromAdmission>(admission: Option<&Admission>, head: &Head) -> Result<A, Denied> {
+fn extract<A: FromAdmission>(
+    admission: Option<&Admission>,
+    head: &Head,
+) -> Result<Admitted<A>, Denied> {
     let view = head.view();
     let inquiry =
         Inquiry::new(admission, "gatepass_warp::GateLayer").at(view.method(), view.path());
-    A::from_admission(inquiry).map_err(|rejection| denied(rejection, head))
+    let extracted = A::from_admission(inquiry).map_err(|rejection| denied(rejection, head))?;
+    let cache_control = admission.and_then(Admission::cache_control);
+    Ok(Admitted::new(extracted, cache_control))
 }
 
 /// warp leaves the body in what answers a `HEAD`.
@@ -118,19 +134,22 @@ fn denied(rejection: wire::Rejection, head: &Head) -> Denied {
 /// # let _ = route;
 /// # }
 /// ```
-pub fn before<G, F, A, T>(gate: G, rest: F) -> BoxedFilter<(Result<(A, T), Denied>,)>
+pub fn before<G, F, A, T>(gate: G, rest: F) -> BoxedFilter<(Result<Admitted<(A, T)>, Denied>,)>
 where
-    G: Filter<Extract = (Result<A, Denied>,), Error: Into<Rejection>> + Send + Sync + 'static,
+    G: Filter<Extract = (Result<Admitted<A>, Denied>,), Error: Into<Rejection>>
+        + Send
+        + Sync
+        + 'static,
     F: Filter<Extract = (T,), Error: Into<Rejection>> + Send + Sync + 'static,
     A: Send + 'static,
     T: Send + 'static,
 {
     gate.boxed()
-        .and_then(|admitted: Result<A, Denied>| {
+        .and_then(|admitted: Result<Admitted<A>, Denied>| {
             ready(admitted.map_err(|denied| warp::reject::custom(Passing(denied))))
         })
         .and(rest.boxed())
-        .map(|admitted, extracted| Ok((admitted, extracted)))
+        .map(|admitted: Admitted<A>, extracted| Ok(admitted.with(extracted)))
         .or_else(|rejection: Rejection| {
             ready(match rejection.find::<Passing>() {
                 Some(Passing(denied)) => Ok((Err(denied.clone()),)),

@@ -2,7 +2,7 @@
 
 use warp::{Filter, Rejection, Reply, filters::BoxedFilter, reply::Response};
 
-use crate::Denied;
+use crate::{Admitted, Denied};
 
 /// A route behind a gate: what `route` matches is judged by `gate`, and what that lets through is answered
 /// by `handler`. What it does not let through is answered as RFC 6750 §3 says, without asking anybody
@@ -25,6 +25,9 @@ use crate::Denied;
 /// # }
 /// ```
 ///
+/// If tokens travel in cookies, a reply that has no `Cache-Control` of its own gets
+/// `Cache-Control: private`.
+///
 /// Filters that read the body belong behind the gate: see [`before`](crate::before).
 pub fn guarded<F, G, H, M, A>(
     route: F,
@@ -33,7 +36,10 @@ pub fn guarded<F, G, H, M, A>(
 ) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static
 where
     F: Filter<Extract = M, Error: Into<Rejection>> + Send + Sync + 'static,
-    G: Filter<Extract = (Result<A, Denied>,), Error: Into<Rejection>> + Send + Sync + 'static,
+    G: Filter<Extract = (Result<Admitted<A>, Denied>,), Error: Into<Rejection>>
+        + Send
+        + Sync
+        + 'static,
     H: Handler<M, A>,
     A: Send + 'static,
 {
@@ -53,7 +59,7 @@ pub trait Handler<M, A>: Sized {
     fn mount<F>(
         self,
         route: F,
-        gate: BoxedFilter<(Result<A, Denied>,)>,
+        gate: BoxedFilter<(Result<Admitted<A>, Denied>,)>,
     ) -> BoxedFilter<(Response,)>
     where
         F: Filter<Extract = M, Error: Into<Rejection>> + Send + Sync + 'static;
@@ -71,16 +77,19 @@ macro_rules! handlers {
             fn mount<F>(
                 self,
                 route: F,
-                gate: BoxedFilter<(Result<A, Denied>,)>,
+                gate: BoxedFilter<(Result<Admitted<A>, Denied>,)>,
             ) -> BoxedFilter<(Response,)>
             where
                 F: Filter<Extract = ($($Extracted,)*), Error: Into<Rejection>> + Send + Sync + 'static,
             {
-                let handle = move |$($arg: $Extracted,)* admitted: Result<A, Denied>| {
-                    let answer = admitted.map(|admitted| self($($arg,)* admitted));
+                let handle = move |$($arg: $Extracted,)* admitted: Result<Admitted<A>, Denied>| {
+                    let answer = admitted.map(|admitted| {
+                        let (extracted, admitted) = admitted.split();
+                        (self($($arg,)* extracted), admitted)
+                    });
                     async move {
                         match answer {
-                            Ok(answer) => answer.await.into_response(),
+                            Ok((answer, admitted)) => admitted.reply(answer.await),
                             Err(denied) => denied.into_response(),
                         }
                     }

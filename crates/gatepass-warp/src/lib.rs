@@ -147,6 +147,7 @@
 //!
 //! [warp]: https://docs.rs/warp
 
+mod admitted;
 mod denied;
 mod extract;
 mod full_path;
@@ -158,6 +159,7 @@ mod routes;
 pub use gatepass_tower::{Admission, Gate, GateLayer, JsonRefusal, Refuse};
 
 pub use self::{
+    admitted::Admitted,
     denied::Denied,
     extract::{Auth, Claims, FromAdmission, Scoped},
     full_path::full_path,

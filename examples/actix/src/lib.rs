@@ -4,12 +4,12 @@ use std::{future::ready, time::Duration};
 
 use actix_cors::Cors;
 use actix_web::{
-    App, Error, HttpMessage, HttpResponse, Route,
+    App, Error, HttpMessage, HttpResponse, Responder, Route,
     body::MessageBody,
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
     error::ErrorServiceUnavailable,
     guard::{Any, Get, Head},
-    http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderName, HeaderValue},
+    http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE, HeaderName, HeaderValue},
     middleware::{Next, from_fn},
     rt::time::timeout,
     web::{Html, Json, ServiceConfig, post, resource, route},
@@ -88,7 +88,7 @@ fn routes(app: &example_app::App, config: &mut ServiceConfig) {
         .service(resource("/profile").route(post().to(me).wrap(gate.clone())))
         .service(resource("/admin").route(get().to(admin).wrap(gate)))
         .service(resource("/transfer").route(post().to(me).wrap(recently)))
-        .service(resource("/strict").route(get().to(me).wrap(strictly)))
+        .service(resource("/strict").route(get().to(strict).wrap(strictly)))
         .service(resource("/maybe").route(get().to(maybe).wrap(optionally)))
         .configure(gatepass_actix::configure(app.endpoints.clone()));
 }
@@ -104,6 +104,12 @@ async fn me(Auth(pass): Auth) -> Json<Value> {
 
 async fn admin(admin: Scoped<Admin>) -> Json<Value> {
     Json(example_app::me(admin.pass()))
+}
+
+/// Says itself who may keep its answer, so that the gate doesn't.
+async fn strict(Auth(pass): Auth) -> impl Responder {
+    let answer = Json(example_app::me(&pass)).customize();
+    answer.insert_header((CACHE_CONTROL, "no-store"))
 }
 
 async fn maybe(MaybeAuth(pass): MaybeAuth) -> Json<Value> {

@@ -5,8 +5,11 @@ use std::{io, net::SocketAddr, time::Duration};
 use axum::{
     Extension, Json, Router,
     extract::ConnectInfo,
-    http::{StatusCode, header::CONTENT_TYPE},
-    response::Html,
+    http::{
+        StatusCode,
+        header::{CACHE_CONTROL, CONTENT_TYPE},
+    },
+    response::{Html, IntoResponse},
     routing::{get, post},
 };
 use example_app::{App, tower as middleware};
@@ -53,7 +56,7 @@ pub fn routes(app: &App) -> Router {
         .route("/profile", post(me).route_layer(gate.clone()))
         .route("/admin", get(admin).route_layer(gate))
         .route("/transfer", post(me).route_layer(recently))
-        .route("/strict", get(me).route_layer(strictly))
+        .route("/strict", get(strict).route_layer(strictly))
         .route("/maybe", get(maybe).route_layer(optionally))
         .merge(gatepass_axum::routes(app.endpoints.clone()))
 }
@@ -71,6 +74,11 @@ async fn me(Auth(pass): Auth) -> Json<Value> {
 
 async fn admin(admin: Scoped<Admin>) -> Json<Value> {
     Json(example_app::me(admin.pass()))
+}
+
+/// Says itself who may keep its answer, so that the gate doesn't.
+async fn strict(Auth(pass): Auth) -> impl IntoResponse {
+    ([(CACHE_CONTROL, "no-store")], Json(example_app::me(&pass)))
 }
 
 async fn maybe(auth: Option<Auth>) -> Json<Value> {

@@ -4,7 +4,7 @@ use example_app::App;
 use futures_util::stream::{self, Iter};
 use gatepass::{Authority, Pass, RequiredScopes};
 use gatepass_tonic::{RequestAuth, status};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, metadata::MetadataValue};
 
 use crate::proto::{Identity, Session, Visitor, account_server::Account};
 
@@ -45,8 +45,12 @@ impl Account for Service {
         Ok(Response::new(identity(request.pass()?)))
     }
 
+    /// Says itself who may keep its answer, so that the gate doesn't.
     async fn strict(&self, request: Request<()>) -> Result<Response<Identity>, Status> {
-        Ok(Response::new(identity(request.pass()?)))
+        let mut answer = Response::new(identity(request.pass()?));
+        let no_store = MetadataValue::from_static("no-store");
+        answer.metadata_mut().insert("cache-control", no_store);
+        Ok(answer)
     }
 
     async fn maybe(&self, request: Request<()>) -> Result<Response<Visitor>, Status> {

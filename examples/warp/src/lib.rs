@@ -10,7 +10,10 @@ use gatepass::{Demand, RequiredScopes, Staleness};
 use gatepass_warp::{Auth, Scoped, full_path, gate, gate_with, guarded};
 use warp::{
     Filter, Rejection, Reply,
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{
+        StatusCode,
+        header::{CACHE_CONTROL, CONTENT_TYPE},
+    },
     reject, reply,
 };
 
@@ -63,7 +66,7 @@ pub fn routes(
     let recently = gate_with(verifier(), Demand::new().max_age(RECENT));
     let transfer = guarded(warp::path!("transfer").and(warp::post()), recently, me);
     let strictly = gate_with(verifier(), Demand::new().staleness(Staleness::Strict));
-    let strict = guarded(warp::path!("strict").and(get()), strictly, me);
+    let strict_route = guarded(warp::path!("strict").and(get()), strictly, strict);
     let anybody = gate_with(verifier(), Demand::new().optional());
     let maybe_route = guarded(warp::path!("maybe").and(get()), anybody, maybe);
 
@@ -75,7 +78,7 @@ pub fn routes(
         .or(profile)
         .or(admin_route)
         .or(transfer)
-        .or(strict)
+        .or(strict_route)
         .or(maybe_route)
         .or(wrong_method());
     to_the_letter()
@@ -124,6 +127,12 @@ async fn me(Auth(pass): Auth) -> impl Reply {
 
 async fn admin(admin: Scoped<Admin>) -> impl Reply {
     reply::json(&example_app::me(admin.pass()))
+}
+
+/// Says itself who may keep its answer, so that the gate doesn't.
+async fn strict(Auth(pass): Auth) -> impl Reply {
+    let answer = reply::json(&example_app::me(&pass));
+    reply::with_header(answer, CACHE_CONTROL, "no-store")
 }
 
 async fn maybe(auth: Option<Auth>) -> impl Reply {

@@ -3,8 +3,15 @@
 use std::time::Duration;
 
 use actix_web::{
-    App, FromRequest, Handler, HttpResponse,
-    test::{TestRequest, call_and_read_body, call_service, init_service, read_body},
+    App, Error, FromRequest, Handler, HttpResponse,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    error::ErrorNotFound,
+    http::header::{CACHE_CONTROL, HeaderValue},
+    middleware::{Next, from_fn},
+    test::{
+        TestRequest, call_and_read_body, call_service, init_service, read_body, try_call_service,
+    },
     web::{self, Data, resource, scope},
 };
 use gatepass::{Refusal, RequiredScopes, Scopes, Staleness, Transport};
@@ -316,5 +323,42 @@ async fn what_answers_where_there_is_nothing_is_guarded_as_the_rest_of_its_scope
         let response = call_service(&app, get(path, bearer).to_request()).await;
         assert_eq!(response.status(), status, "{path}");
         assert_eq!(runs.so_far() - before, usize::from(status == 200), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_of_a_middleware_behind_the_gate_is_private_unless_it_says_otherwise() {
+    async fn failing(
+        request: ServiceRequest,
+        _: Next<impl MessageBody>,
+    ) -> Result<ServiceResponse<String>, Error> {
+        let mut error = ErrorNotFound("no such document of yours");
+        if request.path() == "/own" {
+            error.add_response_mapper(|mut response| {
+                let own = HeaderValue::from_static("no-cache");
+                response.headers_mut().insert(CACHE_CONTROL, own);
+                response
+            });
+        }
+        Err(error)
+    }
+
+    for (transport, path, expected) in [
+        (Transport::Cookie, "/document", Some("private")),
+        (Transport::Both, "/document", Some("private")),
+        (Transport::Cookie, "/own", Some("no-cache")),
+        (Transport::Bearer, "/document", None),
+    ] {
+        let authority = authority_over(transport).await;
+        let document = resource(path).get(counted).wrap(from_fn(failing));
+        let app = App::new().service(document.wrap(gate(&authority)));
+        let app = init_service(app).await;
+        let bearer = bearer(&authority).await;
+        let answer = try_call_service(&app, get(path, Some(&bearer)).to_request()).await;
+        let response = answer.unwrap_err().error_response();
+        assert_eq!(response.status(), 404);
+        let cache_control = response.headers().get(CACHE_CONTROL);
+        let cache_control = cache_control.map(|value| value.to_str().unwrap());
+        assert_eq!(cache_control, expected, "{transport:?} {path}");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    future::ready,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -11,17 +12,17 @@ use std::{
 
 use gatepass::{
     Authority, Demand, Device, Grant, MasterSecret, MemoryStore, Pass, Refusal, RequiredScopes,
-    Scopes, Staleness, StoreErrorKind, Subject,
+    Scopes, Staleness, StoreErrorKind, Subject, Transport,
 };
 use gatepass_testkit::{Fault, FaultHandle, FaultyStore, ManualClock};
 use gatepass_warp::{
-    Auth, Claims, Denied, FromAdmission, GateLayer, Scoped, admitted, before, gate, gate_with,
-    guarded,
+    Admitted, Auth, Claims, Denied, FromAdmission, GateLayer, Scoped, admitted, before, gate,
+    gate_with, guarded,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt};
-use warp::{Filter, Rejection, Reply, http::Response, test::RequestBuilder};
+use warp::{Filter, Rejection, Reply, http::Response, reply, test::RequestBuilder};
 
 struct Admin;
 
@@ -44,11 +45,16 @@ struct Service {
 
 impl Service {
     async fn start() -> Self {
+        Self::over(Transport::Bearer).await
+    }
+
+    async fn over(transport: Transport) -> Self {
         let secret = MasterSecret::generate().unwrap();
         let clock = ManualClock::new();
         let faulty = FaultyStore::new(MemoryStore::with_clock(clock.clone()));
         let store = faulty.handle();
         let builder = Authority::builder("https://issuer.test", "api", secret, faulty);
+        let builder = builder.transport(transport);
         Self {
             authority: builder.clock(clock.clone()).build().await.unwrap(),
             clock,
@@ -59,8 +65,11 @@ impl Service {
 
     fn gate<A: FromAdmission>(
         &self,
-    ) -> impl Filter<Extract = (Result<A, Denied>,), Error = Infallible> + Clone + Send + Sync + 'static
-    {
+    ) -> impl Filter<Extract = (Result<Admitted<A>, Denied>,), Error = Infallible>
+    + Clone
+    + Send
+    + Sync
+    + 'static {
         gate(self.authority.verifier().clone())
     }
 
@@ -83,7 +92,7 @@ impl Service {
         let calls = Arc::clone(&self.calls);
         move |_| {
             calls.fetch_add(1, Ordering::SeqCst);
-            std::future::ready("handled")
+            ready("handled")
         }
     }
 
@@ -203,10 +212,10 @@ async fn a_body_is_read_only_of_whom_the_gate_lets_through() {
 
 #[tokio::test]
 async fn a_gate_by_itself_tells_its_handler_why() {
-    async fn page(auth: Result<Auth, Denied>) -> Result<impl Reply, Denied> {
+    async fn page(auth: Result<Admitted<Auth>, Denied>) -> Result<impl Reply, Denied> {
         match auth {
             Err(denied) if denied.refusal() == Some(&Refusal::Missing) => Ok("log in".to_owned()),
-            auth => Ok(auth?.0.subject().to_string()),
+            auth => Ok(auth?.into_extracted().0.subject().to_string()),
         }
     }
 
@@ -286,7 +295,7 @@ async fn demands_are_those_of_the_core() {
 
 #[tokio::test]
 async fn where_nobody_can_be_judged_nobody_is_refused_or_let_through() {
-    async fn told(auth: Result<Auth, Denied>) -> Response<String> {
+    async fn told(auth: Result<Admitted<Auth>, Denied>) -> Response<String> {
         let Err(denied) = auth else {
             return Response::new("let through".to_owned());
         };
@@ -413,4 +422,47 @@ async fn a_rejection_of_somebody_elses_is_left_alone() {
     let request = get("/").header("authorization", service.bearer("").await);
     assert_eq!(request.reply(&app).await.status(), 418);
     assert_eq!(get("/").reply(&app).await.status(), 401);
+}
+
+#[tokio::test]
+async fn what_is_admitted_answers_privately_where_tokens_travel_in_cookies() {
+    async fn alone(auth: Result<Admitted<Auth>, Denied>) -> Result<impl Reply, Denied> {
+        let admitted = auth?;
+        Ok(admitted.reply(admitted.extracted().0.subject().to_string()))
+    }
+
+    async fn read((Auth(pass), _): (Auth, Value)) -> String {
+        pass.subject().to_string()
+    }
+
+    for (transport, expected) in [
+        (Transport::Cookie, Some("private")),
+        (Transport::Both, Some("private")),
+        (Transport::Bearer, None),
+    ] {
+        let service = Service::over(transport).await;
+        let body = before(service.gate::<Auth>(), warp::body::json());
+        let own = |_: Auth| ready(reply::with_header("own", "cache-control", "public"));
+        let app = guarded(
+            warp::path!("guarded"),
+            service.gate(),
+            service.handler::<Auth>(),
+        )
+        .or(guarded(warp::path!("read"), body, read))
+        .or(guarded(warp::path!("own"), service.gate(), own))
+        .or(warp::path!("alone").and(service.gate()).then(alone));
+        for (path, expected) in [
+            ("/guarded", expected),
+            ("/read", expected),
+            ("/alone", expected),
+            ("/own", Some("public")),
+        ] {
+            let request = get(path).header("authorization", service.bearer("").await);
+            let response = request.body("{}").reply(&app).await;
+            assert_eq!(response.status(), 200, "{path}");
+            let cache_control = response.headers().get("cache-control");
+            let cache_control = cache_control.map(|value| value.to_str().unwrap());
+            assert_eq!(cache_control, expected, "{transport:?} {path}");
+        }
+    }
 }

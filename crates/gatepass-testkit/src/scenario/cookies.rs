@@ -506,6 +506,42 @@ pub fn a_logout_by_a_token_leaves_cookies_alone() -> Scenario {
         .clears_cookies()
 }
 
+/// Nobody but the browser keeps what may be somebody's own, unless its handler says otherwise.
+#[must_use]
+pub fn shared_caches_keep_no_guarded_answer() -> Scenario {
+    let private = |scenario: Scenario| scenario.header("cache-control", "private");
+    let scenario = Scenario::new("shared_caches_keep_no_guarded_answer")
+        .over(Transport::Cookie)
+        .logged_in_by_cookie("alice");
+    let scenario = private(scenario.send(get("/me"), 200));
+    let scenario = private(scenario.send(post("/profile"), 200));
+    let scenario = private(scenario.send(get("/maybe"), 200));
+    // It may greet the next visitor by name.
+    let scenario = private(scenario.send(Request::get("/maybe"), 200));
+    scenario
+        .send(get("/strict"), 200)
+        .header("cache-control", "no-store")
+        .send(get("/admin"), 403)
+        .header("cache-control", "no-store")
+        .send(Request::get("/me"), 401)
+        .header("cache-control", "no-store")
+        .send(Request::get("/openapi.json"), 200)
+        .no_header("cache-control")
+}
+
+/// Caches know for themselves what `Authorization` means (RFC 9111 §3.5).
+#[must_use]
+pub fn an_answer_to_a_bearer_says_nothing_of_caches() -> Scenario {
+    Scenario::new("an_answer_to_a_bearer_says_nothing_of_caches")
+        .logged_in("alice")
+        .send(me("{access}"), 200)
+        .no_header("cache-control")
+        .send(Request::get("/maybe"), 200)
+        .no_header("cache-control")
+        .send(Request::get("/strict").bearer("{access}"), 200)
+        .header("cache-control", "no-store")
+}
+
 /// No refusal does, since it may lose a race against the answer that set them.
 #[must_use]
 pub fn nothing_but_a_logout_clears_cookies() -> Scenario {

@@ -152,6 +152,8 @@ macro_rules! with_scenarios {
         cookies_of_two_sessions_are_both_logged_out
         a_logout_by_a_token_leaves_cookies_alone
         nothing_but_a_logout_clears_cookies
+        shared_caches_keep_no_guarded_answer
+        an_answer_to_a_bearer_says_nothing_of_caches
 
         a_cross_site_login_is_refused
         a_cross_site_refresh_is_refused

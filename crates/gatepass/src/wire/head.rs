@@ -226,6 +226,7 @@ impl Verifier {
         Ok(Admission {
             outcome,
             realm: Arc::clone(self.realm()),
+            cookies: self.browser_policy().transport.has_cookies(),
         })
     }
 
@@ -256,6 +257,8 @@ fn is_anonymous(source: Source, refusal: &Refusal) -> bool {
 pub struct Admission {
     outcome: Result<Pass, Refusal>,
     realm: Arc<str>,
+    /// Whether a cookie may have authenticated the request.
+    cookies: bool,
 }
 
 impl Admission {
@@ -281,6 +284,16 @@ impl Admission {
         }
         let required = Scopes::new(scopes::required::<R>()).unwrap_or_default();
         Err(Refusal::InsufficientScope { required })
+    }
+
+    /// The `Cache-Control` that a guard adds to its handler's response, if the response has none of its own.
+    ///
+    /// It is `private` if tokens travel in cookies, so that no shared cache answers other users with the response.
+    /// For example, a CDN may otherwise keep one user's `GET /me` for minutes (RFC 9111 §4.2.2). Bearers need
+    /// nothing: a shared cache doesn't keep responses to requests with `Authorization` (RFC 9111 §3.5).
+    #[must_use]
+    pub fn cache_control(&self) -> Option<&'static str> {
+        self.cookies.then_some("private")
     }
 
     /// The reply that refuses the request after all, where the handler wants more than its guard.

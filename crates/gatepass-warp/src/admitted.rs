@@ -1,0 +1,63 @@
+//! Requests that a gate has let through.
+
+use gatepass_tower::set_cache_control;
+use warp::{Reply, reply::Response};
+
+/// A request that a gate has let through, as the value that the handler asks for.
+///
+/// [`guarded`](crate::guarded) takes it apart. Behind a [`gate`](crate::gate) alone, your handler does:
+///
+/// ```
+/// use gatepass_warp::{Admitted, Auth, Denied};
+/// use warp::Reply;
+///
+/// async fn me(auth: Result<Admitted<Auth>, Denied>) -> Result<impl Reply, Denied> {
+///     let admitted = auth?;
+///     let Auth(pass) = admitted.extracted();
+///     Ok(admitted.reply(pass.subject().to_string()))
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Admitted<A> {
+    extracted: A,
+    cache_control: Option<&'static str>,
+}
+
+impl<A> Admitted<A> {
+    pub(crate) fn new(extracted: A, cache_control: Option<&'static str>) -> Self {
+        Self {
+            extracted,
+            cache_control,
+        }
+    }
+
+    /// The extracted value, for example [`Auth`](crate::Auth).
+    #[must_use]
+    pub fn extracted(&self) -> &A {
+        &self.extracted
+    }
+
+    /// The extracted value, owned.
+    #[must_use]
+    pub fn into_extracted(self) -> A {
+        self.extracted
+    }
+
+    /// The handler's reply. It gets `Cache-Control: private` if tokens travel in cookies and it has no
+    /// `Cache-Control` of its own.
+    pub fn reply(&self, reply: impl Reply) -> Response {
+        let mut response = reply.into_response();
+        set_cache_control(response.headers_mut(), self.cache_control);
+        response
+    }
+
+    /// The extracted value, and the rest.
+    pub(crate) fn split(self) -> (A, Admitted<()>) {
+        (self.extracted, Admitted::new((), self.cache_control))
+    }
+
+    /// Adds a value.
+    pub(crate) fn with<T>(self, more: T) -> Admitted<(A, T)> {
+        Admitted::new((self.extracted, more), self.cache_control)
+    }
+}
