@@ -441,9 +441,9 @@ async fn users_that_cannot_be_read_spend_no_refresh_token_and_refuse_no_login() 
     assert_eq!(session.unwrap().generation, Generation::FIRST);
     users.become_(User::AsBefore);
     refresh(&authority, &first).await.unwrap();
-    // A retry of what was spent needs no user; a recovery does.
+    // So does a retry of what was spent, and a recovery.
     users.become_(User::Unreachable);
-    refresh(&authority, &first).await.unwrap();
+    assert_unavailable("replay", refresh(&authority, &first)).await;
     world.clock.advance(31 * SECOND);
     assert_unavailable("recovery", refresh(&authority, &first)).await;
 }
@@ -482,9 +482,106 @@ async fn changed_scopes_take_effect_at_the_next_refresh() {
     assert!(pass.scopes().is_empty());
 
     let fewer = becomes("read");
-    // A retry gives what the refresh gave, and a recovery what the user has now.
-    assert_eq!(refresh(&authority, &first).await.unwrap().scopes, scopes);
+    // A retry gives what the user has now, and so does a recovery.
+    assert_eq!(refresh(&authority, &first).await.unwrap().scopes, fewer);
     world.clock.advance(31 * SECOND);
     assert_eq!(refresh(&authority, &first).await.unwrap().scopes, fewer);
     assert_eq!(refresh(&authority, &second).await.unwrap().scopes, fewer);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_gives_a_user_who_is_gone_nothing() {
+    let (world, authority, users) = with_users().await;
+    let first = login(&authority, "alice").await;
+    let second = refresh(&authority, &first).await.unwrap();
+    users.become_(User::Gone);
+    let replayed = refresh(&authority, &first).await;
+    assert_eq!(refusal(replayed), Refusal::SessionEnded);
+    assert_eq!(refusal(verify(&authority, &second).await), Refusal::Revoked);
+    let (session, _) = world.store.load(first.session_id).await.unwrap();
+    let ended = session.unwrap().ended.unwrap();
+    assert_eq!(ended.reason, EndReason::UserGone);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_gives_a_demoted_user_what_is_left_and_writes_nothing() {
+    let (world, authority, users) = with_users().await;
+    let of = |list: &str| Grant::new(subject("alice")).scopes(Scopes::parse(list).unwrap());
+    let first = authority.issue(of("admin read"), Device::default()).await;
+    let first = first.unwrap();
+    let second = refresh(&authority, &first).await.unwrap();
+    let (before, _) = world.store.load(first.session_id).await.unwrap();
+    users.become_(User::Now(of("read").access_ttl(HOUR)));
+    let replayed = refresh(&authority, &first).await.unwrap();
+    assert_eq!(replayed.scopes, Scopes::parse("read").unwrap());
+    assert_eq!(replayed.refresh_token, second.refresh_token);
+    let pass = verify(&authority, &replayed).await.unwrap();
+    assert_eq!(*pass.scopes(), replayed.scopes);
+    // No longer than the row allows, whatever the grant says now.
+    assert_eq!(pass.expires_at(), second.expires_at);
+    // Asked for what the user has lost, it is refused.
+    let client = authority.client_id();
+    let token = first.refresh_token.as_str();
+    let admin = Scopes::parse("admin").unwrap();
+    let asked = authority.refresh_as(client, token, Some(&admin)).await;
+    assert_eq!(refusal(asked), Refusal::ScopeNotGranted);
+    let (after, _) = world.store.load(first.session_id).await.unwrap();
+    assert_eq!(after, before);
+}
+
+/// An application that logs the user out of the session while it reads the user again, or refreshes
+/// it from another tab.
+struct Meddler(Arc<Mutex<Option<Meddling>>>);
+
+type Meddling = Box<dyn FnOnce() -> tokio::task::JoinHandle<()> + Send>;
+
+#[async_trait]
+impl Authenticator for Meddler {
+    async fn authenticate(
+        &self,
+        _: &Credentials,
+        _: &Device,
+    ) -> Result<Grant, AuthenticationError> {
+        Err(AuthenticationError::BadCredentials)
+    }
+
+    async fn reread(&self, _: &Session) -> Result<Reread, AuthenticationError> {
+        let meddling = self.0.lock().unwrap().take();
+        if let Some(meddling) = meddling {
+            meddling().await.unwrap();
+        }
+        Ok(Reread::Unchanged)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_that_takes_long_hands_out_no_token_that_was_spent_meanwhile() {
+    let world = World::sqlite();
+    let meddling: Arc<Mutex<Option<Meddling>>> = Arc::default();
+    let meddler = Meddler(Arc::clone(&meddling));
+    let authority = builder(world.store.clone(), &world.clock).authenticator(meddler);
+    let authority = authority.build().await.unwrap();
+    let first = login(&authority, "alice").await;
+    let second = refresh(&authority, &first).await.unwrap();
+    world.clock.advance(30 * SECOND);
+    let (tab, clock, of_tab) = (authority.clone(), world.clock.clone(), second.clone());
+    let third: Arc<Mutex<Option<Issued>>> = Arc::default();
+    let kept = Arc::clone(&third);
+    *meddling.lock().unwrap() = Some(Box::new(move || {
+        tokio::spawn(async move {
+            clock.advance(SECOND);
+            *kept.lock().unwrap() = Some(refresh(&tab, &of_tab).await.unwrap());
+        })
+    }));
+    let replayed = refresh(&authority, &first).await.unwrap();
+    let third = third.lock().unwrap().take().unwrap();
+    assert_ne!(third.refresh_token, second.refresh_token);
+    assert_eq!(replayed.refresh_token, third.refresh_token);
+
+    let (tab, of_tab) = (authority.clone(), third.clone());
+    *meddling.lock().unwrap() = Some(Box::new(move || {
+        tokio::spawn(async move { tab.logout(of_tab.refresh_token.as_str()).await.unwrap() })
+    }));
+    let replayed = refresh(&authority, &second).await;
+    assert_eq!(refusal(replayed), Refusal::SessionEnded);
 }

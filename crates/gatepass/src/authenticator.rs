@@ -71,7 +71,8 @@ pub trait Authenticator: Send + Sync + 'static {
         self.authenticate(credentials, device).await
     }
 
-    /// Looks at the user again before `session` is refreshed, and before anything is spent.
+    /// Looks at the user again before `session` is refreshed, and before anything is spent. gatepass
+    /// also asks before it answers a spent token again: for example, a retry, or a second tab.
     ///
     /// # Errors
     ///
@@ -79,7 +80,8 @@ pub trait Authenticator: Send + Sync + 'static {
     async fn reread(&self, session: &Session) -> Result<Reread, AuthenticationError>;
 }
 
-/// What became of a user since the last refresh.
+/// What became of a user since the last refresh. For a token that is answered again,
+/// [`Changed`](Self::Changed) decides what that answer allows, and isn't stored.
 #[derive(Clone, Debug)]
 #[expect(
     clippy::exhaustive_enums,

@@ -16,8 +16,9 @@ pub(super) const MAX_LOST_RACES: usize = 8;
 impl Authority {
     /// Refreshes the session of a refresh token (RFC 6749 §6) for the application's own client.
     ///
-    /// See [`decide`] for what becomes of which token. An [`Authenticator`](crate::Authenticator) is asked about the user
-    /// first, so that its failure spends nothing.
+    /// See [`decide`] for what becomes of which token. An [`Authenticator`](crate::Authenticator) reads the
+    /// user again first, so that its failure spends nothing. It also does so for a token that is
+    /// answered again: for example, a retry gets no access token for a user that was just deleted.
     ///
     /// # Errors
     ///
@@ -150,10 +151,7 @@ impl Authority {
                 observe::session_recovered(&session, generation);
                 session
             }
-            (Decision::Replay, Some(session)) => {
-                check_scopes(&session.grant, scopes)?;
-                session
-            }
+            (Decision::Replay, Some(session)) => self.replayed(session, scopes).await?,
             (Decision::Reuse { gap, age }, Some(session)) => {
                 return self.reused(&session, gap, age).await.map(Some);
             }
@@ -161,6 +159,25 @@ impl Authority {
         let (issued, token) = self.answer(&session, scopes)?;
         observe::session_replayed(&session, token);
         Ok(Some(issued))
+    }
+
+    /// The session that a replay is answered from, with the grant that the user has now.
+    ///
+    /// Nothing is written: the next advance reads the user again and writes what it finds.
+    async fn replayed(&self, session: Session, scopes: Option<&Scopes>) -> Result<Session, Error> {
+        let grant = self.reread(&session, scopes).await?;
+        if self.inner.settings.authenticator.is_none() {
+            return Ok(session);
+        }
+        // The application may have taken seconds. If another tab has refreshed meanwhile, the
+        // refresh token of the generation that was read is spent and must not be handed out.
+        let (session, now) = self.ask("load", self.inner.store.load(session.id)).await?;
+        let session = session.filter(|session| session.is_refreshable(now));
+        let mut session = session.ok_or(Refusal::SessionEnded)?;
+        if let Some(grant) = grant {
+            session.grant = grant;
+        }
+        Ok(session)
     }
 
     async fn reused(
