@@ -72,6 +72,16 @@ fn names() -> Vec<Case> {
             &["issuer", "control"],
         ),
         (
+            "a directional override in the issuer",
+            named("https://\u{202e}elpmaxe.pohs", "api"),
+            &["issuer", "directional marks"],
+        ),
+        (
+            "a line separator in the audience",
+            named("https://shop.example", "api\u{2028}"),
+            &["audience", "line separators"],
+        ),
+        (
             "C1 in the issuer",
             named("a\u{85}b", "api"),
             &["issuer", "control"],

@@ -9,6 +9,7 @@ use crate::{
     denylist::{Replica, ReplicaSettings},
     observe,
     refresh::RefreshKeys,
+    text::is_deceptive,
     transport::{BrowserPolicy, Transport},
     verifier::Policy,
     wire::is_sent_origin,
@@ -20,7 +21,7 @@ use crate::{
 pub enum BuildError {
     /// The issuer or the audience is no usable name.
     #[error(
-        "the {what} must be 1 to 255 bytes of text without control characters; name this service in it"
+        "the {what} must be 1 to 255 bytes of text without control characters, line separators and directional marks; name this service in it"
     )]
     Name {
         /// Which of the two.
@@ -129,8 +130,7 @@ impl VerifierSettings {
         keys: KeySet,
         log: Arc<dyn RevocationLog>,
     ) -> Result<Verifier, BuildError> {
-        let name =
-            |text: &str| (1..=255).contains(&text.len()) && !text.chars().any(char::is_control);
+        let name = |text: &str| (1..=255).contains(&text.len()) && !text.chars().any(is_deceptive);
         if !name(&self.issuer) {
             return Err(BuildError::Name { what: "issuer" });
         }

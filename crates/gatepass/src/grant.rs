@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use crate::{GrantError, Refusal, Scopes, Subject};
+use crate::{GrantError, Refusal, Scopes, Subject, text::is_deceptive};
 
 /// Claims that gatepass sets or reads itself (RFC 7519 §4.1, RFC 9068 §2.2, RFC 8693 §4.3, OIDC Core §2).
 const RESERVED: [&str; 11] = [
@@ -96,11 +96,14 @@ impl Grant {
         Ok(self)
     }
 
-    /// Names the device, for the user's list of sessions. Cut after 100 bytes.
+    /// Names the device, for the user's list of sessions.
+    ///
+    /// Cut after 100 bytes. Control characters, line separators and directional marks (for example,
+    /// U+202E) are left out: they would make one label look like another.
     #[must_use]
     pub fn device(mut self, label: impl Into<String>) -> Self {
         let mut label: String = label.into();
-        label.retain(|c| !c.is_control());
+        label.retain(|c| !is_deceptive(c));
         label.truncate(label.floor_char_boundary(Self::MAX_DEVICE));
         self.device = Some(label);
         self
@@ -201,5 +204,12 @@ mod tests {
     fn a_device_label_is_cut_between_characters() {
         let grant = Grant::new(Subject::new("alice").unwrap()).device("ä".repeat(80));
         assert_eq!(grant.device_label().unwrap().len(), 100);
+    }
+
+    #[test]
+    fn a_device_label_is_shown_as_it_is_written() {
+        let label = "Bob's\u{202e} \u{2066}lap\u{200f}top\u{2028}\u{61c}\n";
+        let grant = Grant::new(Subject::new("alice").unwrap()).device(label);
+        assert_eq!(grant.device_label(), Some("Bob's laptop"));
     }
 }

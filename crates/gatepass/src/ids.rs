@@ -9,11 +9,14 @@ use sha2::{Digest, Sha256};
 use crate::{
     error::InternalError,
     random::{self, Random},
+    text::is_deceptive,
 };
 
 /// A name that the application gave cannot be used as one here.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a {what} is 1 to {MAX_NAME} bytes of text without control characters")]
+#[error(
+    "a {what} is 1 to {MAX_NAME} bytes of text without control characters, line separators and directional marks"
+)]
 #[non_exhaustive]
 pub struct InvalidName {
     what: &'static str,
@@ -24,8 +27,8 @@ pub struct InvalidName {
 const MAX_NAME: usize = 255;
 
 fn checked_name(name: String, what: &'static str) -> Result<String, InvalidName> {
-    // Control characters are refused for the sake of logs and of PostgreSQL, whose text has no U+0000.
-    let fits = (1..=MAX_NAME).contains(&name.len()) && !name.chars().any(char::is_control);
+    // A log and a list of users show names. PostgreSQL also refuses U+0000 in text.
+    let fits = (1..=MAX_NAME).contains(&name.len()) && !name.chars().any(is_deceptive);
     if fits {
         Ok(name)
     } else {
@@ -45,7 +48,9 @@ macro_rules! name {
             ///
             /// # Errors
             ///
-            /// [`InvalidName`] if it is empty, longer than 255 bytes or contains a control character.
+            /// [`InvalidName`] if it is empty, longer than 255 bytes, or contains a character that
+            /// makes it look like another name: a control character, U+2028 or U+2029, or a
+            /// directional mark, override or isolate such as U+202E.
             pub fn new(name: impl Into<String>) -> Result<Self, InvalidName> {
                 checked_name(name.into(), $what).map(Self)
             }
@@ -280,5 +285,18 @@ mod tests {
             assert!(ClientId::new(bad).is_err(), "{bad:?}");
         }
         assert!(Subject::new("jürgen@example.org").is_ok());
+    }
+
+    #[test]
+    fn names_that_would_look_like_others_are_refused() {
+        let directional = ('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}');
+        let marks = ['\u{61c}', '\u{200e}', '\u{200f}', '\u{2028}', '\u{2029}'];
+        for bad in directional.chain(marks) {
+            let name = format!("ad{bad}min");
+            assert!(Subject::new(&*name).is_err(), "{bad:?}");
+            assert!(ClientId::new(&*name).is_err(), "{bad:?}");
+        }
+        // Text that is written from right to left needs none of them.
+        assert!(Subject::new("محمد").is_ok() && Subject::new("משה").is_ok());
     }
 }

@@ -31,6 +31,7 @@ mod scopes;
 mod secret;
 mod session;
 mod store;
+mod text;
 mod transport;
 mod verifier;
 pub mod wire;

@@ -19,7 +19,7 @@ pub async fn a_session_is_loaded_as_it_was_begun<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
     let given = Given::fresh(fresh).await;
-    let owner = subject("jürgen '; -- 🦀 \u{202e}@例え.jp");
+    let owner = subject("jürgen '; -- 🦀 \u{200b}@例え.jp");
     let rich = NewSession {
         id: session_id(&owner),
         client: client("app \"ß\" %00"),

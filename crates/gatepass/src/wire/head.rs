@@ -9,7 +9,7 @@ use super::{
     credentials::{self, Source},
     refuse,
 };
-use crate::{Demand, Device, Error, Pass, Refusal, RequiredScopes, Scopes, Verifier, scopes};
+use crate::{Demand, Device, Error, Pass, Refusal, RequiredScopes, Scopes, Verifier, scopes, text};
 
 /// The parts of a request's head that gatepass looks at, borrowed from the framework's own.
 #[derive(Clone, Debug)]
@@ -156,20 +156,12 @@ impl<'a> RequestHead<'a> {
     /// What is known of the device, for [`Authority::issue`](crate::Authority::issue).
     #[must_use]
     pub fn device(&self) -> Device {
-        const MAX_USER_AGENT: usize = 256;
-        let Field::Once(user_agent) = self.user_agent else {
-            return Device {
-                user_agent: None,
-                address: self.address,
-            };
+        let user_agent = match self.user_agent {
+            Field::Once(sent) => Some(text::user_agent(sent)),
+            Field::Absent | Field::Repeated => None,
         };
-        let printable = user_agent.iter().filter(|byte| matches!(byte, b' '..=b'~'));
-        let user_agent = printable
-            .take(MAX_USER_AGENT)
-            .map(|byte| char::from(*byte))
-            .collect();
         Device {
-            user_agent: Some(user_agent),
+            user_agent,
             address: self.address,
         }
     }

@@ -1,0 +1,30 @@
+//! Text that people read in lists and logs, and the characters that must not be in it.
+
+/// Longest `User-Agent` in bytes that a session keeps.
+const MAX_USER_AGENT: usize = 256;
+
+/// Whether a character makes text look like other text.
+///
+/// Control characters and the two Unicode separators start a new line in a log. Directional marks,
+/// overrides and isolates change the order in which the characters around them are shown: for
+/// example, `ad\u{202e}nim` is shown like `admin` in most lists of users.
+pub(crate) fn is_deceptive(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{61c}'
+                | '\u{200e}'
+                | '\u{200f}'
+                | '\u{2028}'
+                | '\u{2029}'
+                | '\u{202a}'..='\u{202e}'
+                | '\u{2066}'..='\u{2069}'
+        )
+}
+
+/// A `User-Agent` as a session keeps it: printable ASCII, cut to 256 bytes.
+pub(crate) fn user_agent(sent: &[u8]) -> String {
+    let printable = sent.iter().filter(|byte| matches!(byte, b' '..=b'~'));
+    let kept = printable.take(MAX_USER_AGENT);
+    kept.map(|byte| char::from(*byte)).collect()
+}
