@@ -204,9 +204,9 @@ impl Answer {
                     shown += &format!(" {name}={}", shortened(token));
                 }
                 Some(Value::Array(sessions)) => {
-                    let expiries = sessions.iter().filter_map(|one| one.get("expires_at"));
-                    let expiries: Vec<_> = expiries.map(Value::to_string).collect();
-                    shown += &format!(" expires_at={}", expiries.join(","));
+                    let logins = sessions.iter().filter_map(|one| one.get("created_at"));
+                    let logins: Vec<_> = logins.map(Value::to_string).collect();
+                    shown += &format!(" created_at={}", logins.join(","));
                 }
                 Some(Value::String(text)) => shown += &format!(" {name}={text:?}"),
                 Some(other) => shown += &format!(" {name}={other}"),

@@ -24,6 +24,7 @@ use crate::{
     observe,
     purge::{Purge, Purger},
     refresh::{self, Presented, RefreshKeys},
+    text,
 };
 
 /// Begins sessions, refreshes and ends them: a [`Verifier`] plus the keys that sign and a [`SessionStore`].
@@ -131,6 +132,11 @@ impl Authority {
         self.inner.verifier.health()
     }
 
+    /// The lifetime of an access token whose grant doesn't set its own.
+    pub(crate) fn access_ttl(&self) -> Duration {
+        self.inner.settings.access_ttl
+    }
+
     /// Whether the application can authenticate users by credentials.
     #[must_use]
     pub fn can_authenticate(&self) -> bool {
@@ -227,10 +233,14 @@ impl Authority {
         &self,
         client: &ClientId,
         grant: Grant,
-        device: Device,
+        mut device: Device,
     ) -> Result<Issued, Error> {
         let settings = &self.inner.settings;
         self.check_grant(&grant)?;
+        // The application may have made it itself, from a header as it was sent.
+        device.user_agent = device
+            .user_agent
+            .map(|sent| text::user_agent(sent.as_bytes()));
         let new = NewSession {
             id: SessionId::random(grant.subject(), &*settings.random)?,
             client: client.clone(),
@@ -268,16 +278,7 @@ impl Authority {
         token: &str,
         ended: &[SessionId],
     ) -> Result<SessionId, Error> {
-        let opened = if token.starts_with(refresh::PREFIX) {
-            let presented = self.open_refresh_token(token);
-            presented.map(|own| (own.session, EndTarget::Session(own.session)))
-        } else {
-            let pass = self.inner.verifier.open(token);
-            pass.map(|pass| {
-                let target = EndTarget::SessionOf(pass.session_id(), pass.subject().clone());
-                (pass.session_id(), target)
-            })
-        };
+        let opened = self.session_of_token(token);
         let (session, target) = opened.inspect_err(|refusal| {
             observe::token_refused(None, refusal);
         })?;
@@ -285,6 +286,34 @@ impl Authority {
             self.end(target, EndReason::Logout).await?;
         }
         Ok(session)
+    }
+
+    /// Ends the session of a token that a browser has sent with a login, since it loses the token by
+    /// the answer. Returns that session; `None` if the token is not one of ours.
+    pub(crate) async fn end_replaced(
+        &self,
+        token: &str,
+        ended: Option<SessionId>,
+    ) -> Result<Option<SessionId>, Error> {
+        let Ok((session, target)) = self.session_of_token(token) else {
+            return Ok(None);
+        };
+        if ended != Some(session) {
+            self.end(target, EndReason::Replaced).await?;
+        }
+        Ok(Some(session))
+    }
+
+    /// The session of an authentic token of any kind and age, and how to end it.
+    fn session_of_token(&self, token: &str) -> Result<(SessionId, EndTarget), Refusal> {
+        if token.starts_with(refresh::PREFIX) {
+            let presented = self.open_refresh_token(token)?;
+            Ok((presented.session, EndTarget::Session(presented.session)))
+        } else {
+            let pass = self.inner.verifier.open(token)?;
+            let target = EndTarget::SessionOf(pass.session_id(), pass.subject().clone());
+            Ok((pass.session_id(), target))
+        }
     }
 
     /// Ends every session of `subject`; returns how many there were.
@@ -372,7 +401,13 @@ impl Authority {
         Ok(())
     }
 
-    /// The sessions of `subject` that anybody can still use, be it by an access token alone, newest first.
+    /// The sessions of `subject` that a client can still use, newest first. A session whose refresh
+    /// token has expired is among them while an access token of it may be valid.
+    ///
+    /// The times are exact, for the application's own use. Don't show them to a client: a thief who
+    /// has copied a refresh token learns from `last_seen_at` or `idle_expires_at` when to replay it.
+    /// The endpoint `GET /auth/sessions` rounds them to the hour, and leaves them out of the
+    /// current session.
     ///
     /// # Errors
     ///

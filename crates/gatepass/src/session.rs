@@ -88,6 +88,8 @@ pub enum EndReason {
     Logout,
     /// The user logged out everywhere, or everywhere else.
     LogoutAll,
+    /// The same browser logged in again, and the new session's cookies replaced this one's.
+    Replaced,
     /// The user ended it from their list of sessions.
     EndedByUser,
     /// The application ended it.
@@ -103,9 +105,10 @@ pub enum EndReason {
 }
 
 impl EndReason {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Logout,
         Self::LogoutAll,
+        Self::Replaced,
         Self::EndedByUser,
         Self::EndedByApplication,
         Self::Reuse,
@@ -120,6 +123,7 @@ impl EndReason {
         match self {
             Self::Logout => "logout",
             Self::LogoutAll => "logout_all",
+            Self::Replaced => "replaced",
             Self::EndedByUser => "ended_by_user",
             Self::EndedByApplication => "ended_by_application",
             Self::Reuse => "reuse",

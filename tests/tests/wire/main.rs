@@ -11,6 +11,7 @@ mod endpoints;
 mod oauth;
 mod openapi;
 mod refusals;
+mod sessions;
 
 use gatepass::{
     AuthenticationError, Authenticator, Authority, Credentials, Demand, Device, Error, Grant,

@@ -144,7 +144,7 @@ pub fn seed_auto_login() -> Scenario {
         // A logout makes both useless at once.
         .logged_in("alice")
         .send(Request::get("/auth/sessions").bearer("{access}"), 200)
-        .keep("/sessions/0/expires_at", "expiry for people")
+        .keep("/sessions/0/created_at", "time for people")
         .send(logout("{access}"), 204)
         .has_ended("{access}", "{refresh}")
         .send_bad_grant(resume("{access}", "{refresh}"), "revoked")

@@ -7,13 +7,15 @@ mod login;
 mod oauth;
 mod openapi;
 mod sessions;
+mod times;
 
 use std::{sync::Arc, time::Duration};
 
 pub use self::{config::EndpointsBuilder, delivery::Delivery};
 
+use self::times::Times;
 use super::{Client, Reply, RequestBody, RequestHead, Surface, credentials::Source, refuse};
-use crate::{Authority, Demand, Error, Pass, Scopes, Staleness, transport::BrowserPolicy};
+use crate::{Authority, Demand, Error, Pass, Scopes, Session, Staleness, transport::BrowserPolicy};
 
 /// Answers the requests to the endpoints, whatever framework they came through.
 ///
@@ -229,6 +231,12 @@ impl Endpoints {
 
     fn has_login(&self) -> bool {
         self.inner.authority.can_authenticate()
+    }
+
+    /// The times of a session as clients may see them now.
+    fn times_of(&self, session: &Session) -> Times {
+        let authority = &self.inner.authority;
+        Times::of(session, authority.access_ttl(), authority.verifier().now())
     }
 
     fn browser_policy(&self) -> &BrowserPolicy {

@@ -51,11 +51,16 @@ impl Endpoints {
         delivery: Delivery,
         surface: Surface,
     ) -> Reply {
-        let delivered = issued.and_then(|issued| match delivery {
-            Delivery::Body => Ok(tokens_in_body(&issued)),
-            Delivery::Cookies => self.tokens_in_cookies(&issued),
-        });
+        let delivered = issued.and_then(|issued| self.delivered(&issued, delivery));
         delivered.unwrap_or_else(|error| self.refuse(&error, surface))
+    }
+
+    /// The answer with new tokens.
+    pub(super) fn delivered(&self, issued: &Issued, delivery: Delivery) -> Result<Reply, Error> {
+        match delivery {
+            Delivery::Body => Ok(tokens_in_body(issued)),
+            Delivery::Cookies => self.tokens_in_cookies(issued),
+        }
     }
 
     fn tokens_in_cookies(&self, issued: &Issued) -> Result<Reply, Error> {

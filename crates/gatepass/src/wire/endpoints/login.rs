@@ -4,19 +4,22 @@ use serde_json::json;
 
 use super::{Delivery, Endpoints};
 use crate::{
-    Credentials, Error, Grant, InternalError, Refusal, Resumed, Transport,
+    Credentials, Error, Grant, InternalError, Issued, Refusal, Resumed, Transport,
     wire::{
         Reply, RequestBody, RequestHead, Surface,
         body::{BadRequest, Members},
-        cookie, credentials,
-        credentials::Source,
+        cookie::{self, Kind},
+        credentials::{self, Source},
     },
 };
 
 impl Endpoints {
     /// The reply to a login that the application has done itself, by OpenID Connect or a passkey: the
-    /// same as that of the login endpoint. Whether the request was the user's own wish (CSRF), whoever did
-    /// the login has found out.
+    /// same as that of the login endpoint. Your code must make sure before that the user wished to log in
+    /// (CSRF): for example, it compares the `state` of OpenID Connect.
+    ///
+    /// With [`Delivery::Cookies`] the session ends of which the request has cookies: the new ones
+    /// replace them.
     ///
     /// [`Delivery::Cookies`] where the transport has none is a mistake, answered by 500 and a line in the log.
     pub async fn issued(&self, grant: Grant, head: &RequestHead<'_>, delivery: Delivery) -> Reply {
@@ -31,7 +34,7 @@ impl Endpoints {
             }
         }
         let issued = self.inner.authority.issue(grant, head.device()).await;
-        self.tokens(issued, delivery, Surface::Grant)
+        self.begun(issued, delivery, head).await
     }
 
     pub(super) async fn login(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
@@ -52,7 +55,43 @@ impl Endpoints {
             return self.refuse(&refusal.into(), Surface::Grant);
         }
         let login = self.inner.authority.login(&credentials, head.device());
-        self.tokens(login.await, delivery, Surface::Grant)
+        self.begun(login.await, delivery, head).await
+    }
+
+    /// The answer to a login. Where it replaces cookies, it also ends the session that those are of:
+    /// otherwise that session would go on without any browser that can log out of it.
+    async fn begun(
+        &self,
+        issued: Result<Issued, Error>,
+        delivery: Delivery,
+        head: &RequestHead<'_>,
+    ) -> Reply {
+        match issued.and_then(|issued| self.delivered(&issued, delivery)) {
+            Ok(reply) => {
+                if delivery == Delivery::Cookies {
+                    self.end_replaced(head).await;
+                }
+                reply
+            }
+            Err(error) => self.refuse(&error, Surface::Grant),
+        }
+    }
+
+    /// Ends the sessions whose cookies come with a login, each if it is authentic and the request
+    /// may use it. The rules are those of a logout by cookie: for example, the session may be of
+    /// another user, and the tokens may have expired.
+    ///
+    /// The login has succeeded by now. If the store fails to end a session, the login stays good and
+    /// the log tells the failure.
+    async fn end_replaced(&self, head: &RequestHead<'_>) {
+        let mut ended = None;
+        for kind in Kind::ALL {
+            if let Ok(Some(token)) = cookie::token(kind, head, self.browser_policy())
+                && let Ok(session) = self.inner.authority.end_replaced(token, ended).await
+            {
+                ended = ended.or(session);
+            }
+        }
     }
 
     /// Who wants to log in, and how it wants its tokens.

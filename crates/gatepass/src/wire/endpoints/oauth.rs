@@ -171,7 +171,8 @@ impl Endpoints {
             "client_id": session.client.as_str(),
             "scope": session.grant.granted_scopes().as_str(),
             "iat": session.created_at.unix_secs(),
-            "exp": session.idle_expires_at.unix_secs(),
+            // To the second it would say when the token was last refreshed.
+            "exp": self.times_of(session).expires.unix_secs(),
             "sid": session.id.to_string(),
             "auth_time": session.authenticated_at.unix_secs(),
         })

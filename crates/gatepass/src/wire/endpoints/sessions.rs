@@ -76,7 +76,7 @@ impl Endpoints {
             let sessions = self.inner.authority.sessions(pass.subject()).await?;
             let listed: Vec<_> = sessions
                 .iter()
-                .map(|session| listed(session, &pass))
+                .map(|session| self.listed(session, &pass))
                 .collect();
             Ok(listed)
         };
@@ -125,17 +125,24 @@ impl Endpoints {
             (Err(error), _) => self.refuse(&error, Surface::Resource),
         }
     }
-}
 
-fn listed(session: &Session, pass: &Pass) -> Value {
-    json!({
-        "id": session.id.to_string(),
-        "created_at": session.created_at.to_string(),
-        "last_seen_at": session.last_seen_at.to_string(),
-        "expires_at": session.idle_expires_at.max(session.access_until).to_string(),
-        "device": session.grant.device_label(),
-        "user_agent": session.device.user_agent,
-        "address": session.device.address,
-        "current": session.id == pass.session_id(),
-    })
+    fn listed(&self, session: &Session, pass: &Pass) -> Value {
+        let current = session.id == pass.session_id();
+        let mut listed = json!({
+            "id": session.id.to_string(),
+            "created_at": session.created_at.to_string(),
+            "device": session.grant.device_label(),
+            "user_agent": session.device.user_agent,
+            "address": session.device.address,
+            "current": current,
+        });
+        // A thief with a copy of the tokens is in the current session, and must not learn when the
+        // owner refreshes it. The owner is using it now, and needs neither of the two.
+        if !current && let Some(members) = listed.as_object_mut() {
+            let times = self.times_of(session);
+            members.insert("last_seen_at".into(), times.last_seen.to_string().into());
+            members.insert("expires_at".into(), times.expires.to_string().into());
+        }
+        listed
+    }
 }

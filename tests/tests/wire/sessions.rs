@@ -1,0 +1,221 @@
+//! What the list of sessions and introspection tell of a session's times, and what they keep.
+
+use gatepass::{Clock, Timestamp, wire::Client};
+
+use super::*;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+struct Listing {
+    clock: ManualClock,
+    authority: Authority,
+    endpoints: Endpoints,
+}
+
+impl Listing {
+    async fn open() -> Self {
+        let clock = ManualClock::new();
+        let store = MemoryStore::with_clock(clock.clone());
+        let secret = MasterSecret::from_bytes(&[1; 32]).unwrap();
+        let authority = Authority::builder(REALM, "shop-api", secret, store)
+            .clock(clock.clone())
+            .build()
+            .await
+            .unwrap();
+        let gateway = Client::confidential("gateway".try_into().unwrap(), &"s".repeat(32));
+        let endpoints = Endpoints::builder(authority.clone())
+            .client(gateway)
+            .introspection()
+            .build()
+            .unwrap();
+        Self {
+            clock,
+            authority,
+            endpoints,
+        }
+    }
+
+    async fn login(&self) -> Issued {
+        self.login_with(Grant::new(Subject::new("alice").unwrap()))
+            .await
+    }
+
+    async fn login_with(&self, grant: Grant) -> Issued {
+        self.authority
+            .issue(grant, Device::default())
+            .await
+            .unwrap()
+    }
+
+    async fn refresh(&self, issued: &Issued) -> Issued {
+        let token = issued.refresh_token.as_str();
+        self.authority.refresh(token).await.unwrap()
+    }
+
+    async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], form: &str) -> Value {
+        let values = |name| {
+            headers
+                .iter()
+                .filter(move |(own, _)| *own == name)
+                .map(|(_, value)| value.as_bytes())
+        };
+        let head = RequestHead::collect(method, path, values);
+        let sent = RequestBody::Complete(form.as_bytes());
+        let reply = self.endpoints.handle(&head, sent).await;
+        assert_eq!(reply.status(), 200, "{path}");
+        body(&reply)
+    }
+
+    /// What the list of `asking` says of the session of `other`.
+    async fn listed(&self, asking: &Issued, other: &Issued) -> Value {
+        let bearer = format!("Bearer {}", asking.access_token.as_str());
+        let headers = [("authorization", bearer.as_str())];
+        let list = self.send("GET", "/auth/sessions", &headers, "").await;
+        let id = other.session_id.to_string();
+        let sessions = list["sessions"].as_array().unwrap();
+        let mut found = sessions.iter().filter(|one| one["id"] == *id);
+        found.next().unwrap().clone()
+    }
+
+    async fn introspected(&self, issued: &Issued) -> Value {
+        let form = format!(
+            "client_id=gateway&client_secret={}&token={}",
+            "s".repeat(32),
+            issued.refresh_token.as_str()
+        );
+        let headers = [("content-type", "application/x-www-form-urlencoded")];
+        self.send("POST", "/auth/introspect", &headers, &form).await
+    }
+}
+
+/// An instant on the first day of 2030, when the clock starts.
+fn at(hours: u64, minutes: u64) -> Timestamp {
+    ManualClock::START + Duration::from_secs(3600 * hours + 60 * minutes)
+}
+
+#[tokio::test]
+async fn a_list_tells_a_thief_nothing_of_when_the_current_session_is_refreshed() {
+    let listing = Listing::open().await;
+    let issued = listing.login().await;
+    listing.clock.advance(11 * MINUTE);
+    let before = listing.listed(&issued, &issued).await;
+    assert_eq!(before["current"], true);
+    for member in ["last_seen_at", "expires_at"] {
+        assert!(before.get(member).is_none(), "{member}");
+    }
+    listing.refresh(&issued).await;
+    assert_eq!(listing.listed(&issued, &issued).await, before);
+}
+
+#[tokio::test]
+async fn a_refresh_changes_nothing_that_a_list_or_introspection_shows() {
+    let listing = Listing::open().await;
+    let mut owner = listing.login().await;
+    // A day of refreshes at odd instants, each looked at just before and just after.
+    let mut told = BTreeSet::new();
+    for _ in 0..110 {
+        listing
+            .clock
+            .advance(13 * MINUTE + Duration::from_millis(1_117));
+        // The thief has its own session, which the owner's list of sessions would show.
+        let thief = listing.login().await;
+        let before = listing.listed(&thief, &owner).await;
+        let introspected = listing.introspected(&owner).await;
+        let next = listing.refresh(&owner).await;
+        assert_eq!(listing.listed(&thief, &owner).await, before);
+        assert_eq!(
+            listing.introspected(&owner).await["exp"],
+            introspected["exp"]
+        );
+        assert_eq!(
+            listing.introspected(&next).await["exp"],
+            introspected["exp"]
+        );
+        owner = next;
+        told.insert(before["last_seen_at"].as_str().unwrap().to_owned());
+        listing
+            .authority
+            .logout(thief.access_token.as_str())
+            .await
+            .unwrap();
+    }
+    // It goes on from hour to hour all the same.
+    assert!(told.len() > 20, "{told:?}");
+    assert!(
+        told.iter().all(|time| time.ends_with(":00:00Z")),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_list_shows_about_when_a_session_was_used_and_when_it_has_surely_expired() {
+    let listing = Listing::open().await;
+    listing
+        .clock
+        .advance(10 * HOUR + 5 * MINUTE + Duration::from_millis(7));
+    let phone = listing.login().await;
+    let shown = async |now: Timestamp| {
+        let laptop = listing.login().await;
+        assert_eq!(listing.clock.now().truncated_to_secs(), now);
+        let listed = listing.listed(&laptop, &phone).await;
+        let time = |name: &str| listed[name].as_str().unwrap().to_owned();
+        (time("last_seen_at"), time("expires_at"))
+    };
+    // Not before it began, and not in the hour that it is.
+    let (seen, expires) = shown(at(10, 5)).await;
+    assert_eq!(seen, at(10, 0).to_string());
+    assert_eq!(expires, (at(11, 0) + 14 * DAY).to_string());
+    listing.clock.advance(10 * HOUR);
+    let (seen, expires) = shown(at(20, 5)).await;
+    assert_eq!(seen, at(10, 0).to_string());
+    assert_eq!(expires, (at(12, 0) + 14 * DAY).to_string());
+    let phone = listing.refresh(&phone).await;
+    let laptop = listing.login().await;
+    let listed = listing.listed(&laptop, &phone).await;
+    assert_eq!(listed["last_seen_at"], at(19, 0).to_string());
+    assert_eq!(listed["expires_at"], (at(21, 0) + 14 * DAY).to_string());
+    // The application gets the exact times.
+    let subject = Subject::new("alice").unwrap();
+    let exact = listing.authority.sessions(&subject).await.unwrap();
+    let exact = exact.iter().find(|one| one.id == phone.session_id).unwrap();
+    assert_eq!(exact.last_seen_at, listing.clock.now());
+    let introspected = listing.introspected(&phone).await;
+    assert_eq!(introspected["exp"], (at(21, 0) + 14 * DAY).unix_secs());
+}
+
+#[tokio::test]
+async fn near_its_absolute_end_a_session_shows_that_end_and_no_refresh() {
+    let listing = Listing::open().await;
+    listing.clock.advance(7 * MINUTE);
+    let mut owner = listing.login().await;
+    let end = listing.clock.now() + 90 * DAY;
+    for _ in 0..7 {
+        listing.clock.advance(12 * DAY);
+        owner = listing.refresh(&owner).await;
+    }
+    // 84 days after the login.
+    let thief = listing.login().await;
+    let listed = listing.listed(&thief, &owner).await;
+    assert_eq!(listed["expires_at"], end.to_string());
+    let exp = listing.introspected(&owner).await["exp"].clone();
+    assert_eq!(exp, end.unix_secs());
+}
+
+#[tokio::test]
+async fn where_access_tokens_live_for_hours_the_times_are_as_coarse() {
+    let listing = Listing::open().await;
+    let grant = Grant::new(Subject::new("alice").unwrap()).access_ttl(150 * MINUTE);
+    let mut owner = listing.login_with(grant).await;
+    let mut told = BTreeSet::new();
+    for _ in 0..40 {
+        listing.clock.advance(134 * MINUTE + Duration::from_secs(7));
+        let thief = listing.login().await;
+        let before = listing.listed(&thief, &owner).await;
+        owner = listing.refresh(&owner).await;
+        assert_eq!(listing.listed(&thief, &owner).await, before);
+        told.insert(before["last_seen_at"].as_str().unwrap().to_owned());
+    }
+    assert!(told.len() > 20, "{told:?}");
+}
