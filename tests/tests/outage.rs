@@ -523,7 +523,9 @@ async fn a_replay_gives_a_demoted_user_what_is_left_and_writes_nothing() {
     let client = authority.client_id();
     let token = first.refresh_token.as_str();
     let admin = Scopes::parse("admin").unwrap();
-    let asked = authority.refresh_as(client, token, Some(&admin)).await;
+    let asked = authority
+        .refresh_as(client, token, Some(&admin), None)
+        .await;
     assert_eq!(refusal(asked), Refusal::ScopeNotGranted);
     let (after, _) = world.store.load(first.session_id).await.unwrap();
     assert_eq!(after, before);

@@ -481,6 +481,7 @@ async fn a_renewed_token_keeps_claims_and_scopes(world: World) {
         node.client_id(),
         first.refresh_token.as_str(),
         Some(&narrow),
+        None,
     );
     let narrowed = narrowed.await.unwrap();
     for (token, scopes) in [(&first, "read write"), (&narrowed, "read")] {

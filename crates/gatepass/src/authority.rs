@@ -21,6 +21,7 @@ use crate::{
     Refusal, ReusePolicy, Revocation, RevokeToken, Revoked, Scopes, SecretSet, Session, SessionId,
     SessionStore, StoreError, StoreErrorKind, Subject, Timestamp, Verifier,
     builder::AuthorityBuilder,
+    names::NameKey,
     observe,
     purge::{Purge, Purger},
     refresh::{self, Presented, RefreshKeys},
@@ -60,6 +61,7 @@ struct Inner {
     store: Arc<dyn SessionStore>,
     settings: Settings,
     refresh_keys: ArcSwap<RefreshKeys>,
+    names: ArcSwap<NameKey>,
     _purger: Purger,
 }
 
@@ -100,6 +102,7 @@ impl Authority {
         verifier: Verifier,
         store: Arc<dyn SessionStore>,
         refresh_keys: RefreshKeys,
+        names: NameKey,
         settings: Settings,
     ) -> Self {
         let purger = Purger::start(Purge {
@@ -115,6 +118,7 @@ impl Authority {
                 store,
                 settings,
                 refresh_keys: ArcSwap::from_pointee(refresh_keys),
+                names: ArcSwap::from_pointee(names),
                 _purger: purger,
             }),
         }
@@ -164,6 +168,7 @@ impl Authority {
             self.inner.verifier.replace_keys(secrets.derived_keys())?;
         }
         self.inner.refresh_keys.store(Arc::new(refresh_keys));
+        self.inner.names.store(Arc::new(NameKey::new(secrets)));
         Ok(())
     }
 
@@ -201,6 +206,7 @@ impl Authority {
         let authenticator = self.inner.settings.authenticator.as_ref();
         let authenticator =
             authenticator.ok_or(InternalError::new("login without an authenticator"))?;
+        let device = cleaned(device);
         let authenticated = self.consult(authenticator.authenticate(credentials, &device));
         let granted = authenticated.await.and_then(|grant| match scopes {
             Some(scopes) => grant.limited_to(scopes).map_err(Error::from),
@@ -208,7 +214,9 @@ impl Authority {
         });
         let grant = granted.inspect_err(|error| {
             if let Error::Refused(refusal) = error {
-                observe::login_refused(refusal);
+                let name_hash = self.name_hash(credentials.username());
+                let refusals = self.inner.verifier.refusals();
+                refusals.login(&device, Some(&name_hash), refusal);
             }
         })?;
         self.issue_as(client, grant, device).await
@@ -233,19 +241,15 @@ impl Authority {
         &self,
         client: &ClientId,
         grant: Grant,
-        mut device: Device,
+        device: Device,
     ) -> Result<Issued, Error> {
         let settings = &self.inner.settings;
         self.check_grant(&grant)?;
-        // The application may have made it itself, from a header as it was sent.
-        device.user_agent = device
-            .user_agent
-            .map(|sent| text::user_agent(sent.as_bytes()));
         let new = NewSession {
             id: SessionId::random(grant.subject(), &*settings.random)?,
             client: client.clone(),
             grant,
-            device,
+            device: cleaned(device),
             idle_ttl: settings.idle_ttl,
             absolute_ttl: settings.absolute_ttl,
             access_ttl: settings.access_ttl,
@@ -280,7 +284,7 @@ impl Authority {
     ) -> Result<SessionId, Error> {
         let opened = self.session_of_token(token);
         let (session, target) = opened.inspect_err(|refusal| {
-            observe::token_refused(None, refusal);
+            self.inner.verifier.refusals().token(None, refusal);
         })?;
         if !ended.contains(&session) {
             self.end(target, EndReason::Logout).await?;
@@ -417,6 +421,11 @@ impl Authority {
             .await
     }
 
+    /// The hash of a user name, as the log has it.
+    fn name_hash(&self, name: &str) -> String {
+        self.inner.names.load().hash(name)
+    }
+
     /// What a refresh token says, if it is authentic.
     fn open_refresh_token(&self, token: &str) -> Result<Presented, Refusal> {
         self.open_refresh_token_at(token, self.inner.settings.clock.now())
@@ -513,6 +522,14 @@ async fn to_the_end<T: Send + 'static>(
 ) -> Result<T, Error> {
     let done = tokio::spawn(work.in_current_span().with_current_subscriber()).await;
     done.unwrap_or_else(|_| Err(InternalError::new("a revocation panicked").into()))
+}
+
+/// The application may have made `device` itself, from a header as it was sent.
+fn cleaned(mut device: Device) -> Device {
+    device.user_agent = device
+        .user_agent
+        .map(|sent| text::user_agent(sent.as_bytes()));
+    device
 }
 
 fn not_authenticated(error: AuthenticationError) -> Error {

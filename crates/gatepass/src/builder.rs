@@ -7,6 +7,7 @@ use crate::{
     RevocationLog, SecretSet, SessionStore, StoreError, SystemClock, SystemRandom, Verifier,
     authority::Settings,
     denylist::{Replica, ReplicaSettings},
+    names::NameKey,
     observe,
     refresh::RefreshKeys,
     text::is_deceptive,
@@ -519,6 +520,7 @@ impl AuthorityBuilder {
         )?;
 
         let refresh_keys = RefreshKeys::new(&self.secrets)?;
+        let names = NameKey::new(&self.secrets);
         let derived_keys = self.keys.is_none();
         let keys = self.keys.unwrap_or_else(|| self.secrets.derived_keys());
         keys.check_signing()?;
@@ -548,6 +550,7 @@ impl AuthorityBuilder {
             verifier,
             self.store,
             refresh_keys,
+            names,
             settings,
         ))
     }

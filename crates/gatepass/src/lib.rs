@@ -21,6 +21,7 @@ mod horizon;
 mod ids;
 mod inspect;
 mod keys;
+mod names;
 mod observe;
 mod pass;
 mod purge;

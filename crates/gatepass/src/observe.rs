@@ -1,23 +1,141 @@
-//! What is told to operators: every event in one place, where it is traced, and counted with the feature
-//! `metrics`.
+//! Everything that operators are told: each event in one place, where it is traced, and counted with the
+//! feature `metrics`. No other module of this crate traces or counts.
 //!
-//! Names, fields and units are stable, and stand in `docs/events.md`. No token, key or password is among them, and no
-//! label of a metric says who somebody is.
+//! Names, fields and units are stable, and are documented in `docs/events.md`. No token, key or password is among them, and no
+//! label of a metric says who a user is.
 
-use std::{fmt, time::Duration};
+mod sampling;
+
+use std::{fmt, sync::Arc, time::Duration};
 
 use tracing::{debug, error, info, warn};
 
+use self::sampling::{Sampling, Traced};
 use crate::{
-    EndReason, Error, Generation, Pass, Refusal, Session, SessionId, StoreError, Subject, TokenId,
+    Clock, Device, EndReason, Error, Generation, Pass, Refusal, Session, SessionId, StoreError,
+    Subject, TokenId,
 };
 
-/// Counts an event, where anybody wants to know.
+/// Counts an event, if the application has the feature `metrics`.
 macro_rules! count {
     ($name:literal $(, $label:literal => $value:expr)?) => {
         #[cfg(feature = "metrics")]
         metrics::counter!($name $(, $label => $value)?).increment(1);
     };
+}
+
+/// Tells operators of refusals. Each is counted, and [sampled](Sampling) before it is traced.
+pub(crate) struct Refusals {
+    clock: Arc<dyn Clock>,
+    sampling: Sampling,
+}
+
+impl Refusals {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        let sampling = Sampling::default();
+        Self { clock, sampling }
+    }
+
+    /// An access token, with its pass if it is authentic.
+    pub(crate) fn token(&self, pass: Option<&Pass>, refusal: &Refusal) {
+        let reason = refusal.reason();
+        count!("gatepass_tokens_refused_total", "reason" => reason);
+        let Some(Traced { suppressed }) = self.sample("token.refused", reason) else {
+            return;
+        };
+        let (subject, session) = (pass.map(Pass::subject), pass.map(Pass::session_id));
+        info!(
+            target: "gatepass", subject = subject.map(display), session = session.map(display),
+            jti = pass.map(Pass::token_id).map(display), reason, suppressed, "token.refused"
+        );
+    }
+
+    /// A login, with the hash of the user name if the request was read that far.
+    pub(crate) fn login(&self, device: &Device, name_hash: Option<&str>, refusal: &Refusal) {
+        let reason = refusal.reason();
+        count!("gatepass_logins_refused_total", "reason" => reason);
+        let Some(Traced { suppressed }) = self.sample("login.refused", reason) else {
+            return;
+        };
+        // The name as typed may be a password in the wrong field, so it is not told.
+        info!(
+            target: "gatepass", reason, name_hash, address = device.address.map(display),
+            user_agent = device.user_agent.as_deref(), suppressed, "login.refused"
+        );
+    }
+
+    /// A refresh, with the session and its owner as far as they are known.
+    pub(crate) fn refresh(&self, attempt: &Attempt<'_>, refusal: &Refusal) {
+        let reason = refusal.reason();
+        count!("gatepass_refreshes_refused_total", "reason" => reason);
+        let Some(Traced { suppressed }) = self.sample("refresh.refused", reason) else {
+            return;
+        };
+        info!(
+            target: "gatepass", subject = attempt.subject.map(display),
+            session = attempt.session.map(display), reason, name_hash = attempt.name_hash,
+            address = attempt.address().map(display), user_agent = attempt.user_agent(), suppressed,
+            "refresh.refused"
+        );
+    }
+
+    pub(crate) fn reauthentication(&self, pass: &Pass, device: &Device, refusal: &Refusal) {
+        let reason = refusal.reason();
+        count!("gatepass_reauthentications_refused_total", "reason" => reason);
+        let Some(Traced { suppressed }) = self.sample("reauthentication.refused", reason) else {
+            return;
+        };
+        info!(
+            target: "gatepass", subject = %pass.subject(), session = %pass.session_id(), reason,
+            address = device.address.map(display), user_agent = device.user_agent.as_deref(),
+            suppressed, "reauthentication.refused"
+        );
+    }
+
+    /// A client that wants to revoke a token that is not its own.
+    pub(crate) fn revocation(&self, refusal: &Refusal) {
+        let reason = refusal.reason();
+        count!("gatepass_revocations_refused_total", "reason" => reason);
+        if let Some(Traced { suppressed }) = self.sample("revocation.refused", reason) {
+            info!(target: "gatepass", reason, suppressed, "revocation.refused");
+        }
+    }
+
+    /// A client that has not proved which one it is.
+    pub(crate) fn client(&self, device: &Device, refusal: &Refusal) {
+        let reason = refusal.reason();
+        count!("gatepass_clients_refused_total", "reason" => reason);
+        if let Some(Traced { suppressed }) = self.sample("client.refused", reason) {
+            info!(
+                target: "gatepass", reason, address = device.address.map(display),
+                user_agent = device.user_agent.as_deref(), suppressed, "client.refused"
+            );
+        }
+    }
+
+    fn sample(&self, event: &'static str, reason: &'static str) -> Option<Traced> {
+        self.sampling.admit(event, reason, self.clock.now())
+    }
+}
+
+/// A refresh as far as it is known: of which session and subject, and where it came from.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Attempt<'a> {
+    pub(crate) session: Option<SessionId>,
+    pub(crate) subject: Option<&'a Subject>,
+    /// The hash of the subject, to be compared with those of user names.
+    pub(crate) name_hash: Option<&'a str>,
+    pub(crate) device: Option<&'a Device>,
+}
+
+impl Attempt<'_> {
+    fn address(&self) -> Option<std::net::IpAddr> {
+        self.device?.address
+    }
+
+    fn user_agent(&self) -> Option<&str> {
+        self.device?.user_agent.as_deref()
+    }
 }
 
 pub(crate) fn session_issued(session: &Session, token: TokenId) {
@@ -52,12 +170,19 @@ pub(crate) fn session_recovered(session: &Session, presented: Generation) {
     count!("gatepass_sessions_recovered_total");
 }
 
-/// A [`Decision::Reuse`](crate::Decision::Reuse).
-pub(crate) fn reuse_detected(session: &Session, gap: u32, age: Option<Duration>) {
+/// A [`Decision::Reuse`](crate::Decision::Reuse). Never sampled: a thief must not be able to hide the
+/// alarm of one session behind those of others.
+pub(crate) fn reuse_detected(
+    session: &Session,
+    gap: u32,
+    age: Option<Duration>,
+    attempt: &Attempt<'_>,
+) {
     warn!(
         target: "gatepass", subject = %session.subject(), session = %session.id, gap,
         age_ms = age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
-        "session.reuse_detected"
+        name_hash = attempt.name_hash, address = attempt.address().map(display),
+        user_agent = attempt.user_agent(), "session.reuse_detected"
     );
     count!("gatepass_sessions_reuse_detected_total");
 }
@@ -94,53 +219,12 @@ pub(crate) fn token_verified(pass: &Pass) {
     );
 }
 
-/// Of a token whose signature is not good nobody knows whose it is.
-pub(crate) fn token_refused(pass: Option<&Pass>, refusal: &Refusal) {
-    match pass {
-        Some(pass) => info!(
-            target: "gatepass", subject = %pass.subject(), session = %pass.session_id(),
-            jti = %pass.token_id(), reason = refusal.reason(), "token.refused"
-        ),
-        None => info!(target: "gatepass", reason = refusal.reason(), "token.refused"),
-    }
-    count!("gatepass_tokens_refused_total", "reason" => refusal.reason());
-}
-
 pub(crate) fn token_revoked(pass: &Pass) {
     info!(
         target: "gatepass", subject = %pass.subject(), session = %pass.session_id(),
         jti = %pass.token_id(), "token.revoked"
     );
     count!("gatepass_tokens_revoked_total");
-}
-
-pub(crate) fn login_refused(refusal: &Refusal) {
-    // The name as typed may be a password in the wrong field, so it is not told.
-    info!(target: "gatepass", reason = refusal.reason(), "login.refused");
-    count!("gatepass_logins_refused_total", "reason" => refusal.reason());
-}
-
-pub(crate) fn refresh_refused(session: Option<SessionId>, refusal: &Refusal) {
-    match session {
-        Some(session) => info!(
-            target: "gatepass", session = %session, reason = refusal.reason(), "refresh.refused"
-        ),
-        None => info!(target: "gatepass", reason = refusal.reason(), "refresh.refused"),
-    }
-    count!("gatepass_refreshes_refused_total", "reason" => refusal.reason());
-}
-
-pub(crate) fn reauthentication_refused(pass: &Pass, refusal: &Refusal) {
-    info!(
-        target: "gatepass", subject = %pass.subject(), session = %pass.session_id(),
-        reason = refusal.reason(), "reauthentication.refused"
-    );
-    count!("gatepass_reauthentications_refused_total", "reason" => refusal.reason());
-}
-
-pub(crate) fn revocation_refused(refusal: &Refusal) {
-    info!(target: "gatepass", reason = refusal.reason(), "revocation.refused");
-    count!("gatepass_revocations_refused_total", "reason" => refusal.reason());
 }
 
 /// Tells the operator what the client is not told.
@@ -202,6 +286,14 @@ pub(crate) fn denylist_reset() {
 pub(crate) fn internal(error: &Error) {
     error!(target: "gatepass", error = %error, "internal");
     count!("gatepass_internal_errors_total");
+}
+
+/// The application has read the body of a request before the endpoint could.
+pub(crate) fn body_taken() {
+    error!(
+        target: "gatepass",
+        "body.taken: the body of a request to an endpoint was read before the request came there"
+    );
 }
 
 pub(crate) fn guard_missing(guard: &str, method: Option<&str>, path: Option<&str>) {

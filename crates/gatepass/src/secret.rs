@@ -16,7 +16,8 @@ pub(crate) const HS256_LABEL: &str = "gatepass access token HS256 v1";
 /// never handed out.
 ///
 /// HKDF (RFC 5869) with one label for each purpose derives the key that authenticates refresh
-/// tokens and, where no other signing key is configured, the HS256 key. All nodes need the same
+/// tokens, the key that hashes user names for the log and, where no other signing key is configured,
+/// the HS256 key. All nodes need the same
 /// one. Changing it ends every session that was begun with it, unless the old one goes on in a
 /// [`SecretSet`] as a retired one.
 ///
@@ -140,6 +141,11 @@ impl SecretSet {
     pub fn retire(mut self, secret: MasterSecret, until: Timestamp) -> Self {
         self.others.push((secret, Some(until)));
         self
+    }
+
+    /// The secret that makes refresh tokens.
+    pub(crate) fn active(&self) -> &MasterSecret {
+        &self.active
     }
 
     /// Each secret with the instant until which it is good, if it has an end; the active one first.

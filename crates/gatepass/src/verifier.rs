@@ -10,7 +10,7 @@ use crate::{
     builder::VerifierBuilder,
     codec,
     denylist::{Follower, Replica, Verdict},
-    observe,
+    observe::{self, Refusals},
     transport::BrowserPolicy,
 };
 
@@ -43,6 +43,7 @@ struct Inner {
     keys: ArcSwap<KeySet>,
     replica: Arc<Replica>,
     clock: Arc<dyn Clock>,
+    refusals: Refusals,
     _follower: Follower,
 }
 
@@ -143,6 +144,7 @@ impl Verifier {
                 policy,
                 keys,
                 replica,
+                refusals: Refusals::new(Arc::clone(&clock)),
                 clock,
                 _follower,
             }),
@@ -158,12 +160,12 @@ impl Verifier {
     pub async fn verify(&self, token: &str, demand: &Demand) -> Result<Pass, Error> {
         let now = self.inner.clock.now();
         let pass = self.open_at(token, now).inspect_err(|refusal| {
-            observe::token_refused(None, refusal);
+            self.refusals().token(None, refusal);
         })?;
         let judged = self.judge(&pass, demand, now).await;
         match &judged {
             Ok(()) => observe::token_verified(&pass),
-            Err(Error::Refused(refusal)) => observe::token_refused(Some(&pass), refusal),
+            Err(Error::Refused(refusal)) => self.refusals().token(Some(&pass), refusal),
             // The store has been reported where it failed.
             Err(_) => {}
         }
@@ -269,6 +271,11 @@ impl Verifier {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.inner.clock.now()
+    }
+
+    /// Where refusals are counted and traced.
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.inner.refusals
     }
 
     pub(crate) fn browser_policy(&self) -> &BrowserPolicy {

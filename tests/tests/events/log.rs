@@ -1,7 +1,7 @@
 //! All that is logged, to be looked at.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::{Debug, Write},
     sync::{Arc, Mutex},
 };
@@ -106,6 +106,20 @@ impl Log {
         let mut expected: Vec<_> = fields.iter().map(|(key, _)| *key).collect();
         expected.sort_unstable();
         assert_eq!(keys, expected, "{name}");
+    }
+
+    /// How many events have this name.
+    pub(crate) fn count(&self, name: &str) -> usize {
+        let log = self.0.lock().unwrap();
+        log.iter().filter(|logged| logged.name() == name).count()
+    }
+
+    /// What a field of the events of this name has held.
+    pub(crate) fn values(&self, name: &str, field: &str) -> BTreeSet<String> {
+        let log = self.0.lock().unwrap();
+        let named = log.iter().filter(|logged| logged.name() == name);
+        let values = named.filter_map(|logged| logged.fields.get(field));
+        values.cloned().collect()
     }
 
     pub(crate) fn text(&self) -> String {

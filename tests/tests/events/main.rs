@@ -14,6 +14,7 @@ mod browser;
 mod log;
 mod named;
 mod oauth;
+mod refusals;
 mod secrets;
 mod shown;
 

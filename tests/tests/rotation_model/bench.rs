@@ -191,7 +191,11 @@ impl Mint {
     /// The token that follows `token`.
     pub(crate) async fn after(&self, token: &str, number: usize) -> String {
         let client = client(number);
-        let issued = self.node.refresh_as(&client, token, None).await.unwrap();
+        let issued = self
+            .node
+            .refresh_as(&client, token, None, None)
+            .await
+            .unwrap();
         issued.refresh_token.as_str().to_owned()
     }
 }

@@ -253,7 +253,9 @@ impl<'a> Run<'a> {
         let answer = if by.elsewhere || asked.is_some() {
             let scopes = asked.map(scopes);
             let client = client(asks);
-            authority.refresh_as(&client, &text, scopes.as_ref()).await
+            authority
+                .refresh_as(&client, &text, scopes.as_ref(), None)
+                .await
         } else {
             authority.refresh(&text).await
         };

@@ -20,6 +20,7 @@ const TOO_LONG: &str = "A source file is one concept, and at most 700 lines.";
 const NO_REASON: &str =
     "Every `allow` and `expect` says why, for the reader who wonders whether it still holds.";
 const MAY_PANIC: &str = "No panic that input can reach: outside tests an error is returned, and an invariant is a type.";
+const ONE_OBSERVER: &str = "The core tells operators of events in `observe.rs` alone, so that each is counted and documented.";
 const ONE_PATH: &str = "Every item has one public path: `lib.rs` has private modules and one explicit list of `pub use`.";
 
 pub(super) fn check(metadata: &Metadata, files: &[File]) -> Vec<Finding> {
@@ -38,6 +39,9 @@ pub(super) fn check(metadata: &Metadata, files: &[File]) -> Vec<Finding> {
         {
             findings.extend(panics(file));
         }
+    }
+    for file in rust().filter(|file| is_core_but_observe(&file.path)) {
+        findings.extend(traces(file));
     }
     for package in metadata.published() {
         let path = format!("{}/src/lib.rs", metadata.directory(package));
@@ -112,6 +116,22 @@ fn reasons(file: &File) -> Vec<Finding> {
         }
     }
     findings
+}
+
+fn is_core_but_observe(path: &str) -> bool {
+    path.starts_with("crates/gatepass/src/") && path != "crates/gatepass/src/observe.rs"
+}
+
+/// Macros of `tracing` and `metrics`. That a task goes on in the span of its caller is no event.
+fn traces(file: &File) -> Vec<Finding> {
+    let code = mask(&file.text).code;
+    let paths = ["tracing", "metrics"].into_iter().flat_map(|name| {
+        words(&code, name).filter_map(move |at| Some((at, name, code.get(at + name.len()..)?)))
+    });
+    paths
+        .filter(|(_, _, rest)| rest.starts_with("::") && !rest.starts_with("::instrument::"))
+        .map(|(at, name, _)| file.finding(at, format!("`{name}::`"), ONE_OBSERVER))
+        .collect()
 }
 
 fn panics(file: &File) -> Vec<Finding> {
@@ -337,6 +357,22 @@ mod tests {
             "#[cfg(test)]\nuse a;\nx.unwrap();\n#[cfg(test)] mod t { }\n#[cfg(not(test))] fn f() {\nx.expect(\"\"); }",
         );
         check(panics, &good, &bad, &["a.rs:3", "a.rs:6"]);
+    }
+
+    #[test]
+    fn an_event_outside_of_observe_is_refused() {
+        let good = file(
+            "a.rs",
+            "use tracing::instrument::Instrument; // tracing::info\nlet tracing = \"tracing::info!\";",
+        );
+        let bad = file(
+            "a.rs",
+            "use tracing::info;\ntracing::warn!(x);\nmetrics::counter!(x);",
+        );
+        check(traces, &good, &bad, &["a.rs:1", "a.rs:2", "a.rs:3"]);
+        assert!(is_core_but_observe("crates/gatepass/src/wire/head.rs"));
+        assert!(!is_core_but_observe("crates/gatepass/src/observe.rs"));
+        assert!(!is_core_but_observe("crates/gatepass-axum/src/head.rs"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::Authority;
 use crate::{
     ClientId, Decision, Demand, EndReason, EndTarget, Error, Pass, Refusal, Session, Staleness,
-    decide, observe, refresh,
+    decide, refresh,
 };
 
 /// What [`Authority::introspect`] knows of a token (RFC 7662 §2.2).
@@ -34,7 +34,7 @@ impl Authority {
         };
         revoked.inspect_err(|error| {
             if let Error::Refused(refusal) = error {
-                observe::revocation_refused(refusal);
+                self.inner.verifier.refusals().revocation(refusal);
             }
         })
     }

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use super::{Authority, Settings};
 use crate::{
-    Advance, AdvanceCause, ClientId, Decision, EndReason, EndTarget, Error, Generation, Grant,
-    GrantError, InternalError, Issued, OnReuse, Recover, Refusal, Reread, Scopes, Session,
-    SessionId, StoreError, StoreErrorKind, Timestamp, decide, observe, refresh::Presented,
+    Advance, AdvanceCause, ClientId, Decision, Device, EndReason, EndTarget, Error, Generation,
+    Grant, GrantError, InternalError, Issued, OnReuse, Recover, Refusal, Reread, Scopes, Session,
+    SessionId, StoreError, StoreErrorKind, Subject, Timestamp, decide,
+    observe::{self, Attempt},
+    refresh::Presented,
 };
 
 /// How often a refresh that loses against others is decided anew. Each loss means that another one
@@ -25,12 +27,15 @@ impl Authority {
     /// [`Error::Refused`] with the reason, [`Error::Store`] if store or users do not answer: the
     /// client should try again with the same token.
     pub async fn refresh(&self, refresh_token: &str) -> Result<Issued, Error> {
-        self.refresh_as(&self.inner.settings.client, refresh_token, None)
+        self.refresh_as(&self.inner.settings.client, refresh_token, None, None)
             .await
     }
 
     /// Refreshes the session of a refresh token for `client`, to which it must have been issued. The
     /// access token gets `scopes`, which the session must have, or else all that it has (RFC 6749 §6).
+    ///
+    /// `device` is where the request came from, if you know it. The log tells it of a refusal and of a
+    /// reuse: for example, the address of a thief.
     ///
     /// # Errors
     ///
@@ -40,17 +45,25 @@ impl Authority {
         client: &ClientId,
         refresh_token: &str,
         scopes: Option<&Scopes>,
+        device: Option<&Device>,
     ) -> Result<Issued, Error> {
         let now = self.inner.settings.clock.now();
+        let refusals = self.inner.verifier.refusals();
         let opened = self.open_refresh_token_at(refresh_token, now);
         let presented = opened.inspect_err(|refusal| {
-            observe::refresh_refused(None, refusal);
+            let attempt = Attempt {
+                device,
+                ..Attempt::default()
+            };
+            refusals.refresh(&attempt, refusal);
         })?;
         let mut refreshing = Refreshing {
             presented,
             client,
             scopes,
+            device,
             arrived: None,
+            owner: None,
         };
         let refreshed = self
             .refresh_presented(&mut refreshing)
@@ -61,7 +74,15 @@ impl Authority {
                 Ok(issued)
             });
         if let Err(Error::Refused(refusal)) = &refreshed {
-            observe::refresh_refused(Some(presented.session), refusal);
+            let owner = refreshing.owner.as_ref();
+            let name_hash = owner.map(|owner| self.name_hash(owner.as_str()));
+            let attempt = Attempt {
+                session: Some(presented.session),
+                subject: owner,
+                name_hash: name_hash.as_deref(),
+                device,
+            };
+            refusals.refresh(&attempt, refusal);
         }
         refreshed
     }
@@ -105,11 +126,14 @@ impl Authority {
             presented,
             client,
             scopes,
+            device,
             ref mut arrived,
+            ref mut owner,
         } = *refreshing;
         let (session, now) = self
             .ask("load", self.inner.store.load(presented.session))
             .await?;
+        *owner = session.as_ref().map(|session| session.subject().clone());
         let generation = presented.generation;
         let decision = decide(
             session.as_ref(),
@@ -153,7 +177,7 @@ impl Authority {
             }
             (Decision::Replay, Some(session)) => self.replayed(session, scopes).await?,
             (Decision::Reuse { gap, age }, Some(session)) => {
-                return self.reused(&session, gap, age).await.map(Some);
+                return self.reused(&session, gap, age, device).await.map(Some);
             }
         };
         let (issued, token) = self.answer(&session, scopes)?;
@@ -185,8 +209,16 @@ impl Authority {
         session: &Session,
         gap: u32,
         age: Option<Duration>,
+        device: Option<&Device>,
     ) -> Result<Issued, Error> {
-        observe::reuse_detected(session, gap, age);
+        let name_hash = self.name_hash(session.subject().as_str());
+        let attempt = Attempt {
+            session: Some(session.id),
+            subject: Some(session.subject()),
+            name_hash: Some(&name_hash),
+            device,
+        };
+        observe::reuse_detected(session, gap, age, &attempt);
         if self.inner.settings.reuse.on_reuse == OnReuse::EndSession {
             self.end(own(session), EndReason::Reuse).await?;
         }
@@ -273,9 +305,13 @@ pub(super) struct Refreshing<'a> {
     pub(super) presented: Presented,
     pub(super) client: &'a ClientId,
     pub(super) scopes: Option<&'a Scopes>,
+    /// Where the request came from, for the log.
+    pub(super) device: Option<&'a Device>,
     /// The store's time at the first look. Whoever then takes long to read the user again, and loses a
     /// race meanwhile, has not presented a token that was spent long ago.
     pub(super) arrived: Option<Timestamp>,
+    /// The subject of the session, once that has been read, for the log.
+    pub(super) owner: Option<Subject>,
 }
 
 fn check_scopes(grant: &Grant, asked: Option<&Scopes>) -> Result<(), Refusal> {

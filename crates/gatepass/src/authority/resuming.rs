@@ -64,7 +64,7 @@ impl Authority {
     /// sessions; [`Error::Store`] if store or users do not answer, and nothing is spent.
     pub async fn resume(&self, access_token: &str, refresh_token: &str) -> Result<Resumed, Error> {
         let judged = self.judge_for_resuming(access_token).await?;
-        self.resume_judged(judged, refresh_token).await
+        self.resume_judged(judged, refresh_token, None).await
     }
 
     /// The half of [`resume`](Self::resume) that needs the access token alone.
@@ -90,11 +90,12 @@ impl Authority {
         &self,
         access_token: Resumable,
         refresh_token: &str,
+        device: Option<&Device>,
     ) -> Result<Resumed, Error> {
         match access_token {
             Resumable::Good(pass) => {
                 let now = self.inner.settings.clock.now();
-                let revived = self.revive(&pass, refresh_token, now).await?;
+                let revived = self.revive(&pass, refresh_token, now, device).await?;
                 if revived.is_some() {
                     // As in a refresh: its secret may have been taken away meanwhile.
                     self.open_refresh_token_at(refresh_token, now)?;
@@ -106,7 +107,9 @@ impl Authority {
                 if presented.session != expired.session_id() {
                     return Err(Refusal::Ambiguous.into());
                 }
-                self.refresh(refresh_token).await.map(Resumed::Issued)
+                let client = &self.inner.settings.client;
+                let refreshed = self.refresh_as(client, refresh_token, None, device);
+                refreshed.await.map(Resumed::Issued)
             }
         }
     }
@@ -117,6 +120,7 @@ impl Authority {
         pass: &Pass,
         refresh_token: &str,
         arrived: Timestamp,
+        device: Option<&Device>,
     ) -> Result<Option<Issued>, Error> {
         let presented = match self.open_refresh_token_at(refresh_token, arrived) {
             Ok(presented) if presented.session == pass.session_id() => presented,
@@ -153,7 +157,9 @@ impl Authority {
             presented,
             client,
             scopes: None,
+            device,
             arrived: Some(now),
+            owner: None,
         };
         self.settle_refresh(&mut refreshing).await.map(Some)
     }
@@ -228,7 +234,8 @@ impl Authority {
         let authenticated = authenticator.reauthenticate(&session, credentials, device);
         let grant = self.consult(authenticated).await.inspect_err(|error| {
             if let Error::Refused(refusal) = error {
-                observe::reauthentication_refused(pass, refusal);
+                let refusals = self.inner.verifier.refusals();
+                refusals.reauthentication(pass, device, refusal);
             }
         })?;
         let grant = self.succeeding(grant, &session)?;

@@ -15,7 +15,10 @@ pub use self::{config::EndpointsBuilder, delivery::Delivery};
 
 use self::times::Times;
 use super::{Client, Reply, RequestBody, RequestHead, Surface, credentials::Source, refuse};
-use crate::{Authority, Demand, Error, Pass, Scopes, Session, Staleness, transport::BrowserPolicy};
+use crate::{
+    Authority, Demand, Error, Pass, Scopes, Session, Staleness, observe::Refusals,
+    transport::BrowserPolicy,
+};
 
 /// Answers the requests to the endpoints, whatever framework they came through.
 ///
@@ -237,6 +240,10 @@ impl Endpoints {
     fn times_of(&self, session: &Session) -> Times {
         let authority = &self.inner.authority;
         Times::of(session, authority.access_ttl(), authority.verifier().now())
+    }
+
+    fn refusals(&self) -> &Refusals {
+        self.inner.authority.verifier().refusals()
     }
 
     fn browser_policy(&self) -> &BrowserPolicy {

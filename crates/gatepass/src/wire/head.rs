@@ -2,8 +2,6 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use tracing::info;
-
 use super::{
     Reply, Surface,
     credentials::{self, Source},
@@ -189,7 +187,7 @@ impl Verifier {
             Ok(Some(token)) => self.verify(token, demand).await,
             Ok(None) => Err(Refusal::Missing.into()),
             Err(refusal) => {
-                info!(target: "gatepass", reason = refusal.reason(), "token.refused");
+                self.refusals().token(None, &refusal);
                 Err(refusal.into())
             }
         };

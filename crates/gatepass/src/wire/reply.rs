@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::Field;
+use crate::observe;
 
 /// A response: status, headers, body. Header values are visible ASCII by construction.
 #[derive(Clone)]
@@ -113,10 +114,7 @@ impl Reply {
     /// the request came there: 500, since it cannot be read twice.
     #[must_use]
     pub fn taken_body() -> Self {
-        tracing::error!(
-            target: "gatepass",
-            "body.taken: the body of a request to an endpoint was read before the request came there"
-        );
+        observe::body_taken();
         Self::internal()
     }
 

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{Delivery, Endpoints};
 use crate::{
     Credentials, Error, Grant, InternalError, Issued, Refusal, Resumed, Transport,
+    observe::Attempt,
     wire::{
         Reply, RequestBody, RequestHead, Surface,
         body::{BadRequest, Members},
@@ -30,7 +31,7 @@ impl Endpoints {
                 return self.refuse(&error.into(), Surface::Grant);
             }
             if let Err(refusal) = cookie::check_host(head, policy) {
-                return self.refuse(&refusal.into(), Surface::Grant);
+                return self.login_refused(&refusal, head);
             }
         }
         let issued = self.inner.authority.issue(grant, head.device()).await;
@@ -42,7 +43,7 @@ impl Endpoints {
         // gets, that is found out before the body is looked at.
         let usual = self.usual_delivery();
         if let Err(refusal) = self.may_get(usual, head) {
-            return self.refuse(&refusal.into(), Surface::Grant);
+            return self.login_refused(&refusal, head);
         }
         let asked = body
             .json_object(head)
@@ -52,14 +53,20 @@ impl Endpoints {
             Err(bad) => return bad.into(),
         };
         if let Err(refusal) = self.may_get(delivery, head) {
-            return self.refuse(&refusal.into(), Surface::Grant);
+            return self.login_refused(&refusal, head);
         }
         let login = self.inner.authority.login(&credentials, head.device());
         self.begun(login.await, delivery, head).await
     }
 
-    /// The answer to a login. Where it replaces cookies, it also ends the session that those are of:
-    /// otherwise that session would go on without any browser that can log out of it.
+    /// The answer to a login whose credentials were not looked at.
+    fn login_refused(&self, refusal: &Refusal, head: &RequestHead<'_>) -> Reply {
+        self.refusals().login(&head.device(), None, refusal);
+        self.refuse(&Error::Refused(refusal.clone()), Surface::Grant)
+    }
+
+    /// The answer to a login. If it replaces cookies, their session ends: otherwise it would go on
+    /// without a browser that can log out of it.
     async fn begun(
         &self,
         issued: Result<Issued, Error>,
@@ -146,10 +153,30 @@ impl Endpoints {
         let (source, token) = match self.refresh_token(head, body) {
             Ok(Ok(found)) => found,
             Ok(Err(bad)) => return bad.into(),
-            Err(refusal) => return self.refuse(&refusal.into(), Surface::Grant),
+            Err(refusal) => return self.refresh_refused(&refusal, head),
         };
-        let issued = self.inner.authority.refresh(&token).await;
-        self.tokens(issued, Delivery::as_it_came(source), Surface::Grant)
+        let (authority, device) = (&self.inner.authority, head.device());
+        let client = authority.client_id();
+        let refreshed = authority.refresh_as(client, &token, None, Some(&device));
+        self.tokens(
+            refreshed.await,
+            Delivery::as_it_came(source),
+            Surface::Grant,
+        )
+    }
+
+    /// The answer to a refresh that has not exactly one token that it may use. A client that sends
+    /// none at all is only told so, as at a gate.
+    fn refresh_refused(&self, refusal: &Refusal, head: &RequestHead<'_>) -> Reply {
+        if *refusal != Refusal::Missing {
+            let device = head.device();
+            let attempt = Attempt {
+                device: Some(&device),
+                ..Attempt::default()
+            };
+            self.refusals().refresh(&attempt, refusal);
+        }
+        self.refuse(&Error::Refused(refusal.clone()), Surface::Grant)
     }
 
     pub(super) async fn resume(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
@@ -157,7 +184,10 @@ impl Endpoints {
         let access = match access {
             Ok(Some(access)) => access,
             Ok(None) => return self.refuse(&Refusal::Missing.into(), Surface::Grant),
-            Err(refusal) => return self.refuse(&refusal.into(), Surface::Grant),
+            Err(refusal) => {
+                self.refusals().token(None, &refusal);
+                return self.refuse(&refusal.into(), Surface::Grant);
+            }
         };
         let authority = &self.inner.authority;
         let judged = match authority.judge_for_resuming(access).await {
@@ -167,9 +197,13 @@ impl Endpoints {
         let refresh = match self.refresh_token(head, body) {
             Ok(Ok((_, refresh))) => refresh,
             Ok(Err(bad)) => return bad.into(),
-            Err(refusal) => return self.refuse(&refusal.into(), Surface::Grant),
+            Err(refusal) => return self.refresh_refused(&refusal, head),
         };
-        match authority.resume_judged(judged, &refresh).await {
+        let device = head.device();
+        match authority
+            .resume_judged(judged, &refresh, Some(&device))
+            .await
+        {
             Ok(Resumed::Valid(pass)) => {
                 let now = self.inner.authority.verifier().now();
                 let body = json!({

@@ -67,8 +67,9 @@ impl Endpoints {
         let issued = match grant_type {
             "refresh_token" => {
                 let token = form.required("refresh_token")?;
+                let device = head.device();
                 authority
-                    .refresh_as(client.id(), token, scopes.as_ref())
+                    .refresh_as(client.id(), token, scopes.as_ref(), Some(&device))
                     .await
             }
             "password" if self.offers_passwords() => {
@@ -122,7 +123,9 @@ impl Endpoints {
         let introspected = async {
             let (client, form) = self.authenticated(head, body)?;
             if !client.is_confidential() {
-                return Err(Refusal::InvalidClient.into());
+                let refusal = Refusal::InvalidClient;
+                self.refusals().client(&head.device(), &refusal);
+                return Err(refusal.into());
             }
             self.introspected(&form).await
         };
@@ -185,6 +188,18 @@ impl Endpoints {
         head: &RequestHead<'_>,
         body: RequestBody<'_>,
     ) -> Result<(&Client, Form), Denied> {
+        let authenticated = self.authenticate(head, body);
+        if let Err(Denied::Refused(Error::Refused(refusal))) = &authenticated {
+            self.refusals().client(&head.device(), refusal);
+        }
+        authenticated
+    }
+
+    fn authenticate(
+        &self,
+        head: &RequestHead<'_>,
+        body: RequestBody<'_>,
+    ) -> Result<(&Client, Form), Denied> {
         let by_header = match Presented::basic(head)? {
             Some(presented) => Some(self.client_of(&presented)?),
             None => None,
@@ -213,12 +228,7 @@ impl Endpoints {
         // An id that is read in two ways may name two clients, one of which it is.
         let found =
             clients.find(|client| presented.names(client) && client.is_proved_by(presented));
-        found.ok_or_else(|| {
-            tracing::info!(
-                target: "gatepass", reason = Refusal::InvalidClient.reason(), "client.refused"
-            );
-            Refusal::InvalidClient
-        })
+        found.ok_or(Refusal::InvalidClient)
     }
 
     fn own_client(&self) -> Option<&Client> {

@@ -15,7 +15,10 @@ use crate::{
 impl Endpoints {
     pub(super) async fn logout(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
         let (source, ended) = match credentials::bearer(head) {
-            Err(refusal) => (Source::Bearer, Err(refusal.into())),
+            Err(refusal) => {
+                self.refusals().token(None, &refusal);
+                (Source::Bearer, Err(refusal.into()))
+            }
             Ok(Some(token)) => (Source::Bearer, self.inner.authority.logout(token).await),
             Ok(None) if body.is_empty() => (Source::Cookie, self.logout_by_cookie(head).await),
             Ok(None) => {
@@ -47,8 +50,13 @@ impl Endpoints {
                     Err(Error::Refused(refusal)) => refused = refusal,
                     Err(error) => return Err(error),
                 },
-                Err(Refusal::CrossSite) => return Err(Refusal::CrossSite.into()),
-                Err(refusal) => refused = refusal,
+                Err(refusal) => {
+                    self.refusals().token(None, &refusal);
+                    if refusal == Refusal::CrossSite {
+                        return Err(refusal.into());
+                    }
+                    refused = refusal;
+                }
             }
         }
         if ended.is_empty() {
