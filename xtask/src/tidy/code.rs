@@ -124,9 +124,10 @@ fn is_core_but_observe(path: &str) -> bool {
 
 /// Macros of `tracing` and `metrics`. That a task goes on in the span of its caller is no event.
 fn traces(file: &File) -> Vec<Finding> {
-    let code = mask(&file.text).code;
+    let masked = mask(&file.text);
+    let code = masked.code.as_str();
     let paths = ["tracing", "metrics"].into_iter().flat_map(|name| {
-        words(&code, name).filter_map(move |at| Some((at, name, code.get(at + name.len()..)?)))
+        words(code, name).filter_map(move |at| Some((at, name, code.get(at + name.len()..)?)))
     });
     paths
         .filter(|(_, _, rest)| rest.starts_with("::") && !rest.starts_with("::instrument::"))
