@@ -62,44 +62,45 @@ pub(crate) fn ec_public_key(algorithm: Algorithm, key: &EncodingKey) -> Option<V
 #[cfg(all(feature = "aws_lc_rs", feature = "rust_crypto"))]
 mod tests {
     use jsonwebtoken::{DecodingKey, EncodingKey};
+    use pkcs8::PrivateKeyInfoRef;
 
     use super::{Signer, Verifier, rust_crypto};
-    use crate::Algorithm;
+    use crate::{Algorithm, VerifyingKey};
 
     /// The private and the public key that go with an algorithm, as both backends read them.
     fn keys(algorithm: Algorithm) -> (EncodingKey, DecodingKey) {
         macro_rules! pair {
-            ($private:ident, $public:ident, $name:literal) => {
-                (
-                    EncodingKey::$private(include_bytes!(concat!("../tests/keys/", $name, ".pem")))
-                        .unwrap(),
-                    DecodingKey::$public(include_bytes!(concat!(
-                        "../tests/keys/",
-                        $name,
-                        ".pub.pem"
-                    )))
-                    .unwrap(),
-                )
-            };
+            ($private:ident, $name:literal) => {{
+                let private = include_bytes!(concat!("../tests/keys/", $name, ".pem"));
+                let public = include_bytes!(concat!("../tests/keys/", $name, ".pub.pem"));
+                let public = VerifyingKey::from_pem(algorithm, public).unwrap();
+                let der = pem::parse(private).unwrap().into_contents();
+                let info = PrivateKeyInfoRef::try_from(der.as_slice()).unwrap();
+                ($private(&info, &der), public.decoding_key().unwrap())
+            }};
         }
         match algorithm.name() {
-            "ES256" => pair!(from_ec_pem, from_ec_pem, "p256"),
-            "ES384" => pair!(from_ec_pem, from_ec_pem, "p384"),
-            "EdDSA" => pair!(from_ed_pem, from_ed_pem, "ed25519"),
+            "ES256" => pair!(ec, "p256"),
+            "ES384" => pair!(ec, "p384"),
+            "EdDSA" => pair!(ed25519, "ed25519"),
             name if name.starts_with("HS") => (
-                EncodingKey::from_secret(&[7; 64]),
-                DecodingKey::from_secret(&[7; 64]),
+                EncodingKey::from_secret(&[7; 64]).unwrap(),
+                DecodingKey::from_secret(&[7; 64]).unwrap(),
             ),
-            _ => {
-                let pem = include_bytes!("../tests/keys/rsa.pem");
-                let public = crate::VerifyingKey::from_pem(
-                    algorithm,
-                    include_bytes!("../tests/keys/rsa.pub.pem"),
-                );
-                let key = EncodingKey::from_rsa_pem(pem).unwrap();
-                (key, public.unwrap().decoding_key().unwrap())
-            }
+            _ => pair!(rsa, "rsa"),
         }
+    }
+
+    fn ec(_: &PrivateKeyInfoRef<'_>, pkcs8: &[u8]) -> EncodingKey {
+        EncodingKey::from_ec_der(pkcs8)
+    }
+
+    fn ed25519(_: &PrivateKeyInfoRef<'_>, pkcs8: &[u8]) -> EncodingKey {
+        EncodingKey::from_ed_der(pkcs8)
+    }
+
+    fn rsa(info: &PrivateKeyInfoRef<'_>, _: &[u8]) -> EncodingKey {
+        EncodingKey::from_rsa_der(info.private_key.as_bytes())
     }
 
     #[test]

@@ -270,8 +270,11 @@ impl SigningKey {
             return Err(KeyError::ShortSecret { bytes, least });
         }
         let id = id.map_or_else(|| Ok(secret_id(algorithm, secret)), checked_id)?;
-        let verifying = VerifyingKey::new(algorithm, &DecodingKey::from_secret(secret), id, None)?;
-        Self::new(&EncodingKey::from_secret(secret), verifying)
+        // jsonwebtoken refuses an empty secret alone.
+        let decoding = DecodingKey::from_secret(secret).map_err(|_| KeyError::Inconsistent)?;
+        let encoding = EncodingKey::from_secret(secret).map_err(|_| KeyError::Inconsistent)?;
+        let verifying = VerifyingKey::new(algorithm, &decoding, id, None)?;
+        Self::new(&encoding, verifying)
     }
 
     /// The private key in this PEM text (PKCS #8, as `openssl genpkey` writes it; PKCS #1 for RSA),

@@ -7,7 +7,7 @@
 use std::{collections::HashSet, fmt, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -145,7 +145,7 @@ impl RefreshKey {
     }
 
     fn mac(&self, body: &[u8]) -> Hmac<Sha256> {
-        let mut mac = <Hmac<Sha256> as Mac>::new((&*self.mac).into());
+        let mut mac = Hmac::<Sha256>::new((&*self.mac).into());
         mac.update(body);
         mac
     }

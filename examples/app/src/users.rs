@@ -7,10 +7,7 @@ mod table;
 use std::{collections::HashSet, path::Path, sync::Arc, thread};
 
 use anyhow::{Context, ensure};
-use argon2::{
-    Argon2, PasswordHash, PasswordHasher, PasswordVerifier,
-    password_hash::{self, SaltString},
-};
+use argon2::{Argon2, PasswordHasher, PasswordVerifier, password_hash};
 use gatepass::{
     AuthenticationError, Authenticator, Clock, Credentials, Device, Grant, Random, Reread, Scopes,
     Session, StoreError, Subject, SystemRandom, async_trait,
@@ -295,19 +292,14 @@ fn corrupt(error: impl std::error::Error + Send + Sync + 'static) -> Authenticat
 fn hash(password: &str) -> anyhow::Result<String> {
     let mut salt = [0; 16];
     SystemRandom.fill(&mut salt)?;
-    let hash = SaltString::encode_b64(&salt).and_then(|salt| {
-        Ok(Argon2::default()
-            .hash_password(password.as_bytes(), &salt)?
-            .to_string())
-    });
-    hash.context("cannot hash a password")
+    let hash = Argon2::default().hash_password_with_salt(password.as_bytes(), &salt);
+    Ok(hash.context("cannot hash a password")?.to_string())
 }
 
 fn verify(password: &str, hash: &str) -> Result<bool, password_hash::Error> {
-    let hash = PasswordHash::new(hash)?;
-    match Argon2::default().verify_password(password.as_bytes(), &hash) {
+    match Argon2::default().verify_password(password.as_bytes(), hash) {
         Ok(()) => Ok(true),
-        Err(password_hash::Error::Password) => Ok(false),
+        Err(password_hash::Error::PasswordInvalid) => Ok(false),
         Err(error) => Err(error),
     }
 }

@@ -5,7 +5,7 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use gatepass::Issued;
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::{PASSWORD, world::SECRET};
@@ -72,7 +72,7 @@ impl Secrets {
 /// HKDF-SHA256 without a salt, as far as `bytes` (RFC 5869).
 fn derived(label: &str, bytes: usize) -> Vec<u8> {
     let hmac = |key: &[u8], parts: &[&[u8]]| {
-        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(key).unwrap();
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
         parts.iter().for_each(|part| mac.update(part));
         mac.finalize().into_bytes()
     };

@@ -75,8 +75,8 @@ fn scheme(algorithm: Algorithm) -> Scheme {
 }
 
 impl Signer {
-    /// An HS256 secret, which is always taken.
-    pub(crate) fn hs256(secret: &[u8]) -> Self {
+    /// The HS256 key with this secret.
+    pub(crate) fn hs256(secret: &[u8; 32]) -> Self {
         Self::Hmac(hmac::Key::new(hmac::HMAC_SHA256, secret))
     }
 
@@ -109,8 +109,8 @@ impl Signer {
 }
 
 impl Verifier {
-    /// An HS256 secret, which is always taken.
-    pub(crate) fn hs256(secret: &[u8]) -> Self {
+    /// The HS256 key with this secret.
+    pub(crate) fn hs256(secret: &[u8; 32]) -> Self {
         Self::Hmac(hmac::Key::new(hmac::HMAC_SHA256, secret))
     }
 

@@ -1,8 +1,8 @@
 //! What keys in DER are for, and a private JWK as the backends read it.
 
-use pkcs1::{RsaPrivateKey, UintRef};
+use pkcs1::{RsaPrivateKeyRef, UintRef};
 use pkcs8::{
-    AlgorithmIdentifierRef, ObjectIdentifier, PrivateKeyInfo,
+    AlgorithmIdentifierRef, ObjectIdentifier, PrivateKeyInfoRef,
     der::{self, Encode, asn1::OctetStringRef},
 };
 use sec1::EcPrivateKey;
@@ -34,7 +34,7 @@ pub(super) fn kind(algorithm: AlgorithmIdentifierRef<'_>) -> Result<Kind, KeyErr
 /// The PKCS #1 private key of these numbers: n, e, d, p, q, dp, dq, qi.
 pub(super) fn rsa_private(numbers: [&[u8]; 8]) -> der::Result<Zeroizing<Vec<u8>>> {
     let [n, e, d, p, q, dp, dq, qi] = numbers.map(UintRef::new);
-    encode(&RsaPrivateKey {
+    encode(&RsaPrivateKeyRef {
         modulus: n?,
         public_exponent: e?,
         private_exponent: d?,
@@ -72,9 +72,9 @@ fn pkcs8(
     key: &[u8],
 ) -> der::Result<Zeroizing<Vec<u8>>> {
     let parameters = curve.map(Into::into);
-    encode(&PrivateKeyInfo::new(
+    encode(&PrivateKeyInfoRef::new(
         AlgorithmIdentifierRef { oid, parameters },
-        key,
+        OctetStringRef::new(key)?,
     ))
 }
 

@@ -2,8 +2,8 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{DecodingKey, EncodingKey};
-use pkcs1::{RsaPrivateKey, RsaPublicKey};
-use pkcs8::{PrivateKeyInfo, SubjectPublicKeyInfoRef};
+use pkcs1::{RsaPrivateKeyRef, RsaPublicKeyRef};
+use pkcs8::{PrivateKeyInfoRef, SubjectPublicKeyInfoRef};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -72,9 +72,9 @@ impl Material {
     pub(super) fn from_der(der: &[u8]) -> Result<Self, KeyError> {
         if let Ok(info) = SubjectPublicKeyInfoRef::try_from(der) {
             Public::from_spki(&info).map(Self::Public)
-        } else if let Ok(info) = PrivateKeyInfo::try_from(der) {
+        } else if let Ok(info) = PrivateKeyInfoRef::try_from(der) {
             Private::from_pkcs8(&info, der).map(Self::Private)
-        } else if let Ok(rsa) = RsaPublicKey::try_from(der) {
+        } else if let Ok(rsa) = RsaPublicKeyRef::try_from(der) {
             Ok(Self::Public(rsa.into()))
         } else {
             Private::from_pkcs1(der).map(Self::Private)
@@ -96,8 +96,8 @@ impl Material {
     }
 }
 
-impl From<RsaPublicKey<'_>> for Public {
-    fn from(rsa: RsaPublicKey<'_>) -> Self {
+impl From<RsaPublicKeyRef<'_>> for Public {
+    fn from(rsa: RsaPublicKeyRef<'_>) -> Self {
         Self::Rsa {
             n: rsa.modulus.as_bytes().to_vec(),
             e: rsa.public_exponent.as_bytes().to_vec(),
@@ -110,7 +110,7 @@ impl Public {
         let kind = der::kind(info.algorithm)?;
         let key = info.subject_public_key.as_bytes().ok_or(KeyError::Der)?;
         let public = match kind {
-            Kind::Rsa => RsaPublicKey::try_from(key).ok().map(Self::from),
+            Kind::Rsa => RsaPublicKeyRef::try_from(key).ok().map(Self::from),
             Kind::Ed25519 => key.try_into().ok().map(Self::Ed25519),
             kind => Self::point(kind, key),
         };
@@ -198,10 +198,10 @@ impl Public {
 
 impl Private {
     /// The key in the document `der`, of which `info` tells.
-    fn from_pkcs8(info: &PrivateKeyInfo<'_>, der: &[u8]) -> Result<Self, KeyError> {
+    fn from_pkcs8(info: &PrivateKeyInfoRef<'_>, der: &[u8]) -> Result<Self, KeyError> {
         let kind = der::kind(info.algorithm)?;
         let key = match kind {
-            Kind::Rsa => return Self::from_pkcs1(info.private_key),
+            Kind::Rsa => return Self::from_pkcs1(info.private_key.as_bytes()),
             Kind::Ed25519 => EncodingKey::from_ed_der(der),
             _ => EncodingKey::from_ec_der(der),
         };
@@ -210,7 +210,7 @@ impl Private {
     }
 
     fn from_pkcs1(der: &[u8]) -> Result<Self, KeyError> {
-        let rsa = RsaPrivateKey::try_from(der).map_err(|_| KeyError::Der)?;
+        let rsa = RsaPrivateKeyRef::try_from(der).map_err(|_| KeyError::Der)?;
         // Of two primes, whether or not the library is built to read more.
         if rsa.other_prime_infos.is_some() {
             return Err(KeyError::Der);

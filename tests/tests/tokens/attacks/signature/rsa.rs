@@ -3,8 +3,8 @@
 use aws_lc_rs::digest::{self, Algorithm as Hash, digest};
 use gatepass::Algorithm;
 use num_bigint::BigUint;
-use pkcs1::{RsaPrivateKey, der::Decode};
-use pkcs8::PrivateKeyInfo;
+use pkcs1::{RsaPrivateKeyRef, der::Decode};
+use pkcs8::PrivateKeyInfoRef;
 
 use super::{Signed, Table, Victim};
 use crate::forge::{Forge, der_of};
@@ -28,8 +28,8 @@ struct Bare {
 impl Bare {
     fn of(forge: &Forge) -> Self {
         let der = der_of(&forge.material);
-        let info = PrivateKeyInfo::try_from(der.as_slice()).unwrap();
-        let key = RsaPrivateKey::from_der(info.private_key).unwrap();
+        let info = PrivateKeyInfoRef::try_from(der.as_slice()).unwrap();
+        let key = RsaPrivateKeyRef::from_der(info.private_key.as_bytes()).unwrap();
         let number = |of: pkcs1::UintRef<'_>| BigUint::from_bytes_be(of.as_bytes());
         Self {
             n: number(key.modulus),
