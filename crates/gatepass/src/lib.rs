@@ -45,6 +45,9 @@ pub mod docs {
     #[doc = include_str!("../docs/events.md")]
     pub mod events {}
 
+    #[doc = include_str!("../docs/leaks.md")]
+    pub mod leaks {}
+
     #[doc = include_str!("../docs/nodes.md")]
     pub mod nodes {}
 
