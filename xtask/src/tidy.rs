@@ -69,10 +69,11 @@ pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
     let files = tracked(sh)?;
     step("tidy", &format!("{} tracked files", files.len()));
 
-    let findings: Vec<Finding> = [crates::check, code::check, text::check]
+    let mut findings: Vec<Finding> = [crates::check, code::check, text::check]
         .iter()
         .flat_map(|check| check(&metadata, &files))
         .collect();
+    findings.extend(crates::sizes(sh)?);
     for finding in &findings {
         println!("{finding}");
     }

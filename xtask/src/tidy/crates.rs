@@ -1,5 +1,9 @@
 //! Checks of manifests and of who depends on whom.
 
+use std::collections::BTreeSet;
+
+use xshell::{Shell, cmd};
+
 use super::{File, Finding};
 use crate::metadata::{Metadata, Package};
 
@@ -28,6 +32,14 @@ const NOT_IN_THE_CORE: &[&str] = &[
 /// What each manifest takes from `[workspace.package]`.
 const INHERITED: &[&str] = &["version", "edition", "rust-version", "license"];
 
+/// How many crates a build of these has at most: with their default features, for this platform, and with
+/// themselves.
+const SIZES: &[(&[&str], usize)] = &[
+    (&["gatepass"], 70),
+    (&["gatepass-axum", "gatepass-sqlite"], 105),
+];
+
+const SMALL: &str = "Users compile, trust and update each crate that we pull in: have less instead, or raise the limit on purpose.";
 const PURE_CORE: &str = "The core knows no HTTP framework, no HTTP crate and no database: adapters and stores depend on it.";
 const ONE_DIRECTION: &str = "One direction: core, then gatepass-tower, then adapters and stores; what two of them share belongs in the core.";
 const ONLY_PUBLISHED: &str =
@@ -50,6 +62,30 @@ pub(super) fn check(metadata: &Metadata, files: &[File]) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Asks cargo again: a build for users has neither every feature nor every platform's crates.
+pub(super) fn sizes(sh: &Shell) -> anyhow::Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    for (roots, most) in SIZES {
+        let packages = roots.iter().flat_map(|root| ["--package", root]);
+        let tree = cmd!(sh, "cargo tree --edges normal --prefix none {packages...}");
+        let count = count(&tree.quiet().read()?);
+        if count > *most {
+            let what = format!("{count} crates in a build, {most} at most");
+            findings.push(finding(&roots.join(" and "), what, SMALL));
+        }
+    }
+    Ok(findings)
+}
+
+/// The packages in what `cargo tree` prints without indentation.
+fn count(tree: &str) -> usize {
+    let packages = tree.lines().filter_map(|line| {
+        let mut words = line.split(' ');
+        Some((words.next()?, words.next()?))
+    });
+    packages.collect::<BTreeSet<_>>().len()
 }
 
 fn pure_core(metadata: &Metadata) -> Vec<Finding> {
@@ -196,6 +232,13 @@ mod tests {
 
     fn whats(findings: Vec<Finding>) -> Vec<String> {
         findings.into_iter().map(|finding| finding.what).collect()
+    }
+
+    #[test]
+    fn a_crate_counts_once_for_each_version_of_it() {
+        let tree = "gatepass v0.1.0 (/w/crates/gatepass)\nsyn v2.0.1\nserde v1.0.0\nsyn v3.0.0 (*)\n\n\
+                    gatepass-sqlite v0.1.0 (/w/crates/gatepass-sqlite)\nserde v1.0.0 (*)\n";
+        assert_eq!(count(tree), 5);
     }
 
     #[test]
