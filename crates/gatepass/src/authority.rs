@@ -185,7 +185,7 @@ impl Authority {
     /// [`Refusal::BadCredentials`] or [`Refusal::TooManyAttempts`]; [`Error::Store`] if users or
     /// sessions cannot be reached; [`Error::Grant`] if the application granted what cannot be issued.
     pub async fn login(&self, credentials: &Credentials, device: Device) -> Result<Issued, Error> {
-        self.login_as(&self.inner.settings.client, credentials, device, None)
+        self.login_fitting(&self.inner.settings.client, credentials, device, None, None)
             .await
     }
 
@@ -203,6 +203,20 @@ impl Authority {
         device: Device,
         scopes: Option<&Scopes>,
     ) -> Result<Issued, Error> {
+        self.login_fitting(client, credentials, device, scopes, None)
+            .await
+    }
+
+    /// Logs in as [`login_as`](Self::login_as) does, and refuses an access token of more than `longest`
+    /// bytes before the session is stored.
+    pub(crate) async fn login_fitting(
+        &self,
+        client: &ClientId,
+        credentials: &Credentials,
+        device: Device,
+        scopes: Option<&Scopes>,
+        longest: Option<usize>,
+    ) -> Result<Issued, Error> {
         let authenticator = self.inner.settings.authenticator.as_ref();
         let authenticator =
             authenticator.ok_or(InternalError::new("login without an authenticator"))?;
@@ -219,7 +233,7 @@ impl Authority {
                 refusals.login(&device, Some(&name_hash), refusal);
             }
         })?;
-        self.issue_as(client, grant, device).await
+        self.issue_fitting(client, grant, device, longest).await
     }
 
     /// Begins a session for a login that the application has done itself.
@@ -243,6 +257,18 @@ impl Authority {
         grant: Grant,
         device: Device,
     ) -> Result<Issued, Error> {
+        self.issue_fitting(client, grant, device, None).await
+    }
+
+    /// Begins a session as [`issue_as`](Self::issue_as) does, and refuses an access token of more than
+    /// `longest` bytes before the session is stored.
+    pub(crate) async fn issue_fitting(
+        &self,
+        client: &ClientId,
+        grant: Grant,
+        device: Device,
+        longest: Option<usize>,
+    ) -> Result<Issued, Error> {
         let settings = &self.inner.settings;
         self.check_grant(&grant)?;
         let new = NewSession {
@@ -255,6 +281,9 @@ impl Authority {
             access_ttl: settings.access_ttl,
             max_sessions: settings.max_sessions,
         };
+        if let Some(longest) = longest {
+            self.check_length(&new, longest)?;
+        }
         let begun = self.ask("begin", self.inner.store.begin(new)).await?;
         let subject = begun.session.subject();
         self.enforce(&begun.ended, Some(subject), EndReason::TooManySessions);
@@ -492,6 +521,18 @@ impl Authority {
         answer
             .unwrap_or_else(|_| Err(late()))
             .map_err(not_authenticated)
+    }
+
+    /// Signs a token of the session that `new` would begin, to see how long it is: neither its times
+    /// nor its id change the length.
+    fn check_length(&self, new: &NewSession, longest: usize) -> Result<(), Error> {
+        let session = Session::begin(new.clone(), self.inner.settings.clock.now());
+        let scopes = session.grant.granted_scopes();
+        let signed = self.access_token(&session, scopes, session.authenticated_at)?;
+        if signed.access_token.as_str().len() > longest {
+            return Err(GrantError::TooLargeForCookie.into());
+        }
+        Ok(())
     }
 
     fn check_grant(&self, grant: &Grant) -> Result<(), GrantError> {

@@ -260,7 +260,8 @@ pub enum GrantError {
     /// Subject, scopes and custom claims do not fit into an access token of 8 KiB.
     #[error("subject, scopes and custom claims make the access token longer than 8 KiB")]
     TooLarge,
-    /// The access token is longer than the cookies that browsers keep (4096 bytes with the name).
+    /// The access token is longer than the cookies that browsers keep (4096 bytes with the name and the
+    /// attributes). A login is refused with this before its session is stored.
     #[error("subject, scopes and custom claims make the access token longer than a cookie may be")]
     TooLargeForCookie,
     /// The access-token lifetime is shorter than the overlap or longer than the session.

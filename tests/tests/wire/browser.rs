@@ -357,6 +357,16 @@ async fn a_token_too_long_for_a_cookie_is_a_500_that_sets_nothing() {
     let login = r#"{"username":"alice","password":"wonderland","transport":"cookie"}"#;
     let reply = shop.send("POST", "/auth/login", &[JSON], login).await;
     assert_refused("login", &reply, 500, "internal");
+    // Nothing was begun that the browser does not get.
+    assert_eq!(number_of_sessions(&shop).await, 0);
+    let grant = Grant::new(Subject::new("alice").unwrap());
+    let grant = grant
+        .claims(&json!({ "padding": "x".repeat(3500) }))
+        .unwrap();
+    let head = head("GET", "/callback", &[]);
+    let reply = shop.endpoints.issued(grant, &head, Delivery::Cookies).await;
+    assert_refused("a login done elsewhere", &reply, 500, "internal");
+    assert_eq!(number_of_sessions(&shop).await, 0);
     // As a bearer it does.
     let reply = shop.send("POST", "/auth/login", &[JSON], LOGIN).await;
     assert_eq!(reply.status(), 200);
@@ -671,4 +681,39 @@ async fn an_old_session_that_cannot_be_ended_costs_nobody_the_login() {
     shop.faults.heal();
     assert_eq!(shop.post("/auth/refresh", &jar(&reply)).await.status(), 200);
     assert_eq!(number_of_sessions(&shop).await, 2);
+}
+
+#[tokio::test]
+async fn the_longest_token_that_fits_into_a_cookie_is_issued_and_the_next_one_begins_nothing() {
+    let login = |padding| async move {
+        let one = |builder: AuthorityBuilder| builder.max_sessions(1.try_into().unwrap());
+        let shop = Shop::build(Transport::Cookie, padding, one).await;
+        let old = shop.authority.issue(
+            Grant::new(Subject::new("alice").unwrap()),
+            Device::default(),
+        );
+        let old = old.await.unwrap();
+        let reply = shop.send("POST", "/auth/login", &[JSON], LOGIN).await;
+        let token = old.refresh_token.as_str();
+        let lives = shop.authority.refresh(token).await.is_ok();
+        (reply, lives)
+    };
+    let (mut fits, mut too_long) = (0, 4000);
+    while too_long - fits > 1 {
+        let padding = usize::midpoint(fits, too_long);
+        let (reply, old_lives) = login(padding).await;
+        // The old session makes room for one that is begun, and for no other.
+        assert_eq!(reply.status() == 200, !old_lives, "{padding}");
+        match reply.status() {
+            200 => fits = padding,
+            500 => too_long = padding,
+            other => panic!("{other}"),
+        }
+    }
+    let (reply, _) = login(fits).await;
+    let longest = set_cookies(&reply).iter().map(|line| line.len()).max();
+    assert!(
+        longest.is_some_and(|length| (4070..=4096).contains(&length)),
+        "{longest:?}"
+    );
 }

@@ -5,8 +5,12 @@ use std::{net::IpAddr, time::Duration};
 use super::{RequestHead, csrf};
 use crate::{Refusal, transport::BrowserPolicy};
 
-/// Longest name and value of a cookie in bytes that browsers keep; a longer one they drop silently.
-const MAX_PAIR: usize = 4096;
+/// Longest cookie in bytes, with its name and attributes, that every browser keeps (RFC 6265 §6.1).
+/// Browsers drop a longer one without a word. Some count the name and the value alone, and keep more.
+const MAX_COOKIE: usize = 4096;
+
+/// Digits of the longest lifetime in seconds.
+const MAX_AGE_DIGITS: usize = 20;
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +88,7 @@ pub(super) fn set(
     policy: &BrowserPolicy,
 ) -> Result<String, TooLong> {
     let name = kind.name(policy);
-    if name.len() + token.len() > MAX_PAIR {
+    if token.len() > longest_token(kind, policy) {
         return Err(TooLong);
     }
     // Zero would make the browser forget what it is given.
@@ -93,6 +97,12 @@ pub(super) fn set(
         "{name}={token}; {}; Max-Age={max_age}",
         attributes(policy)
     ))
+}
+
+/// Longest token in bytes for which a cookie can be set, whatever its lifetime.
+pub(super) fn longest_token(kind: Kind, policy: &BrowserPolicy) -> usize {
+    let around = kind.name(policy).len() + attributes(policy).len();
+    MAX_COOKIE - around - "=; ; Max-Age=".len() - MAX_AGE_DIGITS
 }
 
 /// The value of a `Set-Cookie` that makes a browser forget the token.
@@ -187,11 +197,14 @@ mod tests {
 
     #[test]
     fn a_cookie_that_browsers_would_drop_is_not_set() {
-        let life = Duration::from_secs(60);
-        let most = "x".repeat(MAX_PAIR - "__Host-gatepass".len());
-        assert!(set(Kind::Access, &most, life, &policy()).is_ok());
-        let longer = format!("{most}x");
-        assert_eq!(set(Kind::Access, &longer, life, &policy()), Err(TooLong));
+        for kind in Kind::ALL {
+            let most = "x".repeat(longest_token(kind, &policy()));
+            let longest = set(kind, &most, Duration::MAX, &policy()).unwrap();
+            assert_eq!(longest.len(), 4096, "{longest}");
+            let longer = format!("{most}x");
+            let short = Duration::from_secs(60);
+            assert_eq!(set(kind, &longer, short, &policy()), Err(TooLong));
+        }
     }
 
     #[test]

@@ -55,6 +55,14 @@ impl Endpoints {
         delivered.unwrap_or_else(|error| self.refuse(&error, surface))
     }
 
+    /// Longest access token in bytes that can be delivered so, if cookies bound it.
+    pub(super) fn longest_token(&self, delivery: Delivery) -> Option<usize> {
+        match delivery {
+            Delivery::Body => None,
+            Delivery::Cookies => Some(cookie::longest_token(Kind::Access, self.browser_policy())),
+        }
+    }
+
     /// The answer with new tokens.
     pub(super) fn delivered(&self, issued: &Issued, delivery: Delivery) -> Result<Reply, Error> {
         match delivery {

@@ -34,8 +34,10 @@ impl Endpoints {
                 return self.login_refused(&refusal, head);
             }
         }
-        let issued = self.inner.authority.issue(grant, head.device()).await;
-        self.begun(issued, delivery, head).await
+        let (authority, longest) = (&self.inner.authority, self.longest_token(delivery));
+        let client = authority.client_id();
+        let issued = authority.issue_fitting(client, grant, head.device(), longest);
+        self.begun(issued.await, delivery, head).await
     }
 
     pub(super) async fn login(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
@@ -55,7 +57,9 @@ impl Endpoints {
         if let Err(refusal) = self.may_get(delivery, head) {
             return self.login_refused(&refusal, head);
         }
-        let login = self.inner.authority.login(&credentials, head.device());
+        let (authority, longest) = (&self.inner.authority, self.longest_token(delivery));
+        let client = authority.client_id();
+        let login = authority.login_fitting(client, &credentials, head.device(), None, longest);
         self.begun(login.await, delivery, head).await
     }
 
