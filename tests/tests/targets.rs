@@ -16,6 +16,7 @@ use gatepass_tests::{
     frameworks::{actix, tonic, warp},
     sockets::exchange,
 };
+use gatepass_warp::{Auth, gate, guarded};
 use tokio::{net::TcpListener, task::JoinSet};
 
 /// The forms of RFC 9112 §3.2, well-formed and not, as method and target.
@@ -85,9 +86,9 @@ async fn each_target_is_answered_and_the_server_goes_on() {
     }
 }
 
-/// The example in each framework, with warp by its own server as well.
+/// The example in each framework, with warp by its own server as well; and a gate of warp's before all there is.
 struct Servers {
-    addresses: [(&'static str, SocketAddr); 5],
+    addresses: [(&'static str, SocketAddr); 6],
     _running: (JoinSet<()>, Box<dyn Any>, Application),
 }
 
@@ -107,6 +108,11 @@ impl Servers {
         let (own, own_at) = listener().await;
         tasks.spawn(::warp::serve(warp::routes(&app)).incoming(own).run());
 
+        let (gated, gated_at) = listener().await;
+        let gate = gate(app.authority.verifier().clone());
+        let all = guarded(::warp::any(), gate, async |_: Auth| "let through");
+        tasks.spawn(::warp::serve(all).incoming(gated).run());
+
         let (warp, warp_at) = listener().await;
         let service = example_warp::service(&app, example_warp::routes(&app));
         let served = example_warp::serve(warp, service, pending());
@@ -124,6 +130,7 @@ impl Servers {
             addresses: [
                 ("axum", axum_at),
                 ("warp alone", own_at),
+                ("a gate of warp's", gated_at),
                 ("warp", warp_at),
                 ("tonic", tonic_at),
                 ("actix-web", actix_at),
