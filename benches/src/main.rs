@@ -48,7 +48,15 @@ const BENCHES: &[(&str, Bench)] = &[
 fn main() -> anyhow::Result<()> {
     let filter = std::env::args().nth(1).unwrap_or_default();
     let mut table = Table::default();
-    for (name, bench) in BENCHES.iter().filter(|(name, _)| name.contains(&filter)) {
+    let chosen: Vec<_> = BENCHES
+        .iter()
+        .filter(|(name, _)| name.contains(&filter))
+        .collect();
+    if chosen.is_empty() {
+        let names = BENCHES.map(|(name, _)| name).join(", ");
+        anyhow::bail!("no benchmark has {filter:?} in its name; there are: {names}");
+    }
+    for (name, bench) in chosen {
         println!("== bench: {name}");
         // What the others have measured is not to be lost with it.
         if let Err(error) = bench(&mut table) {

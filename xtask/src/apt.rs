@@ -1,16 +1,17 @@
-//! Debian's packages, where this is a machine that is there for nothing else.
+//! Debian's packages, for the commands that may install them.
 
 use xshell::{Shell, cmd};
 
 use crate::{progress::step, setup::answers};
 
-/// Installs `packages` with apt-get where this is root on a system of Debian's kind, such as a container;
-/// does nothing elsewhere.
+/// Says which packages it installs, and installs them with apt-get. It does nothing unless this is
+/// root on a system of Debian's kind, such as a container.
 pub(crate) fn try_install(sh: &Shell, packages: &[&str]) -> anyhow::Result<()> {
     if !is_root(sh) || !answers(sh, &["apt-get", "--version"]) {
         return Ok(());
     }
-    step("setup", &format!("{}, with apt-get", packages.join(", ")));
+    let packages_named = packages.join(", ");
+    step("setup", &format!("install with apt-get: {packages_named}"));
     cmd!(sh, "apt-get update --quiet=2").quiet().run()?;
     cmd!(sh, "apt-get install --yes --quiet=2 {packages...}")
         .env("DEBIAN_FRONTEND", "noninteractive")

@@ -2,10 +2,12 @@
 
 use xshell::Shell;
 
-use crate::{demo, lint, test};
+use crate::{demo, lint, setup, test};
 
-/// Checks first, since they need no built test; the demo last, since it waits for real time.
+/// The checks come before the tests, since they need no built test, and the demo comes last, since
+/// it waits for real time. The tool that the checks need is installed before them.
 pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
+    setup::install(sh)?;
     lint::run(sh)?;
     test::run(sh, &[])?;
     demo::run(sh)

@@ -18,13 +18,14 @@ const BOUND: Duration = Duration::from_secs(2);
 
 /// Plays sessions over three nodes, and fails if one did not answer as it must.
 pub(crate) fn run(sh: &Shell, store: Option<&str>) -> anyhow::Result<()> {
+    // Removed when dropped.
+    let directory = sh.create_temp_dir()?;
+    // First, since it fails at once where its server is not installed.
+    let store = Store::choose(sh, store.unwrap_or("postgres"), directory.path())?;
     step("cluster", "build the examples");
     let programs = FRAMEWORKS.map(|framework| format!("example-{framework}"));
     let programs = programs.each_ref().map(String::as_str);
     let binaries = built::executables(sh, &programs, &programs)?;
-    // Removed when dropped.
-    let directory = sh.create_temp_dir()?;
-    let store = Store::choose(sh, store.unwrap_or("postgres"), directory.path())?;
     let mut nodes = Nodes::prepare(binaries, directory.path(), &store)?;
     step("cluster", &format!("start three nodes over {}", store.name));
     let outcomes = nodes.start().and_then(|()| play(&mut nodes));

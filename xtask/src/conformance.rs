@@ -25,5 +25,5 @@ pub(crate) fn run(sh: &Shell, filter: Option<&str>) -> anyhow::Result<()> {
     cmd!(sh, "cargo {run...} -- {filter...}")
         .quiet()
         .run()
-        .context("the frameworks differ: see above")
+        .context("the frameworks differ, or nothing was compared: see above")
 }

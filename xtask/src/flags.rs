@@ -20,7 +20,7 @@ pub(crate) const COMMANDS: &[&str] = &[
 xflags::xflags! {
     /// The project's own commands.
     cmd xtask {
-        /// Install what the other commands need, or say exactly what to install.
+        /// Install what the other commands need, or say exactly what to install. Beside it only `test` and `ci` install.
         cmd setup {}
 
         /// Run every test: doc tests, other libraries, then all others.

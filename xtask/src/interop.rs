@@ -11,13 +11,13 @@ use std::path::Path;
 
 use xshell::{Shell, cmd};
 
-use crate::{built, progress::step};
+use crate::{built, progress::step, setup::Missing};
 
-pub(crate) use self::install::install;
+pub(crate) use self::install::ready;
 
 /// Has each library do its part, and fails at the first thing that went wrong.
-pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
-    let installed = install(sh)?;
+pub(crate) fn run(sh: &Shell, missing: Missing) -> anyhow::Result<()> {
+    let installed = ready(sh, missing)?;
     step("interop", "build our side");
     let tool = built::executable(sh, "gatepass-cli", "gatepass")?;
     tokens::run(sh, &installed, &tool)?;

@@ -7,7 +7,8 @@ use xshell::{Shell, cmd};
 use crate::{
     metadata::{Metadata, Package},
     progress::step,
-    setup, tidy, tools,
+    setup::{self, Missing},
+    tidy, tools,
 };
 
 /// Crates that by design don't compile without one of these features, and must say so.
@@ -16,6 +17,8 @@ const NEEDS_ONE_OF: &[(&str, &[&str])] = &[("gatepass", &["aws_lc_rs", "rust_cry
 /// Runs every check, the cheap ones first.
 pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
     setup::run(sh)?;
+    // Asked for first, since the checks that need it come last.
+    let hack = tools::CARGO_HACK.ready(sh, Missing::Reported)?;
 
     step("lint", "format");
     cmd!(sh, "cargo fmt --all --check").quiet().run()?;
@@ -38,7 +41,6 @@ pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
 
     dependencies(sh)?;
 
-    let hack = tools::CARGO_HACK.install(sh)?;
     for package in Metadata::read(sh)?.published() {
         each_feature_set(sh, &hack, package)?;
     }

@@ -31,7 +31,10 @@ use std::process::ExitCode;
 
 use xshell::Shell;
 
-use crate::flags::{Xtask, XtaskCmd};
+use crate::{
+    flags::{Xtask, XtaskCmd},
+    setup::Missing,
+};
 
 fn main() -> ExitCode {
     match run(Xtask::from_env_or_exit()) {
@@ -55,7 +58,7 @@ fn run(flags: Xtask) -> anyhow::Result<()> {
         XtaskCmd::Demo(_) => demo::run(&sh),
         XtaskCmd::Cluster(flags) => cluster::run(&sh, flags.store.as_deref()),
         XtaskCmd::Conformance(flags) => conformance::run(&sh, flags.filter.as_deref()),
-        XtaskCmd::Interop(_) => interop::run(&sh),
+        XtaskCmd::Interop(_) => interop::run(&sh, Missing::Reported),
         XtaskCmd::Bench(flags) => bench::run(&sh, flags.filter.as_deref()),
         XtaskCmd::Lint(_) => lint::run(&sh),
         XtaskCmd::Tidy(_) => tidy::run(&sh),

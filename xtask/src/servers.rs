@@ -5,7 +5,7 @@ use gatepass_servers::{
 };
 use xshell::Shell;
 
-use crate::{apt, metadata, progress::step};
+use crate::{apt, metadata, progress::step, setup::Missing};
 
 /// All of them, until this is dropped.
 pub(crate) struct Servers {
@@ -18,28 +18,22 @@ pub(crate) struct Servers {
     _directory: Directory,
 }
 
-/// Makes sure that there is something to start, installing it where it can.
-pub(crate) fn install(sh: &Shell) -> anyhow::Result<()> {
-    let missing = || REQUIREMENTS.iter().filter(|one| !(one.is_there)());
-    let packages: Vec<_> = missing().map(|one| one.package).collect();
-    if packages.is_empty() {
-        return Ok(());
+/// Makes sure that the servers' programs are there.
+pub(crate) fn ready(sh: &Shell, missing: Missing) -> anyhow::Result<()> {
+    let absent = || REQUIREMENTS.iter().filter(|one| !(one.is_there)());
+    let packages: Vec<_> = absent().map(|one| one.package).collect();
+    if missing == Missing::Installed && !packages.is_empty() {
+        apt::try_install(sh, &packages)?;
     }
-    apt::try_install(sh, &packages)?;
-    let missing: Vec<_> = missing()
-        .map(|one| {
-            let (name, package) = (one.name, one.package);
-            format!("{name} is missing: install it, on Debian with `apt-get install {package}`")
-        })
-        .collect();
-    anyhow::ensure!(missing.is_empty(), "{}", missing.join("\n"));
+    let lines: Vec<_> = absent().map(|one| one.missing().to_string()).collect();
+    anyhow::ensure!(lines.is_empty(), "{}", lines.join("\n"));
     Ok(())
 }
 
 impl Servers {
     /// Starts them on free ports, and waits until they answer.
-    pub(crate) fn start(sh: &Shell) -> anyhow::Result<Self> {
-        install(sh)?;
+    pub(crate) fn start(sh: &Shell, missing: Missing) -> anyhow::Result<Self> {
+        ready(sh, missing)?;
         step(
             "servers",
             "PostgreSQL, a replica of it, PgBouncer before it, Redis, a Redis Cluster",
@@ -77,7 +71,7 @@ impl Servers {
 
 /// `cargo xtask servers`: starts them, says how to use them, and waits until it is interrupted.
 pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
-    let mut servers = Servers::start(sh)?;
+    let mut servers = Servers::start(sh, Missing::Reported)?;
     for (name, value) in servers.environment() {
         println!("export {name}='{value}'");
     }

@@ -4,7 +4,16 @@ use xshell::{Shell, cmd};
 
 use crate::{interop, progress::step, servers, tools};
 
-/// What must be there, how to ask for it, and how to get it.
+/// How a command treats a program or library that it needs, and that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// It says what it installs, and does so. For `setup` and `test` alone.
+    Installed,
+    /// It fails, and says how to get it.
+    Reported,
+}
+
+/// The programs that must be there, how to ask for each, and how to get it.
 const NEEDED: &[(&str, &[&str], &str)] = &[
     (
         "rustfmt",
@@ -26,10 +35,10 @@ const NEEDED: &[(&str, &[&str], &str)] = &[
 /// Checks, and installs what the project needs of its own.
 pub(crate) fn install(sh: &Shell) -> anyhow::Result<()> {
     run(sh)?;
-    interop::install(sh)?;
-    servers::install(sh)?;
-    tools::CARGO_HACK.install(sh)?;
-    tools::CARGO_DENY.install(sh)?;
+    interop::ready(sh, Missing::Installed)?;
+    servers::ready(sh, Missing::Installed)?;
+    tools::CARGO_HACK.ready(sh, Missing::Installed)?;
+    tools::CARGO_DENY.ready(sh, Missing::Installed)?;
     Ok(())
 }
 

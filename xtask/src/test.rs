@@ -4,7 +4,12 @@ use std::ffi::OsString;
 
 use xshell::{Shell, cmd};
 
-use crate::{interop, progress::step, servers::Servers, setup};
+use crate::{
+    interop,
+    progress::step,
+    servers::Servers,
+    setup::{self, Missing},
+};
 
 /// Runs the doc tests, the core's tests with its other backend, other libraries, then all others, so that the runner's
 /// summary is what ends the output.
@@ -21,12 +26,12 @@ pub(crate) fn run(sh: &Shell, args: &[OsString]) -> anyhow::Result<()> {
         )
         .quiet()
         .run()?;
-        interop::run(sh)?;
+        interop::run(sh, Missing::Installed)?;
     } else {
         step("test", "no doc tests: the arguments are the test runner's");
     }
 
-    let servers = Servers::start(sh)?;
+    let servers = Servers::start(sh, Missing::Installed)?;
     let environment = servers.environment();
     if setup::has_nextest(sh) {
         step("test", "all others, with cargo-nextest");

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use xshell::{Shell, cmd};
 
-use crate::{metadata, progress::step};
+use crate::{metadata, progress::step, setup::Missing};
 
 /// A subcommand, by the name of its crate, which is also the program's.
 pub(crate) struct Tool {
@@ -43,14 +43,23 @@ impl Tool {
         Ok(there.then_some(program))
     }
 
-    /// The program, which is compiled first if it is not there.
-    pub(crate) fn install(&self, sh: &Shell) -> anyhow::Result<PathBuf> {
+    /// The program, which is compiled first if it is not there and may be.
+    pub(crate) fn ready(&self, sh: &Shell, missing: Missing) -> anyhow::Result<PathBuf> {
         if let Some(program) = self.installed(sh)? {
             return Ok(program);
         }
         let (name, root) = (self.name, directory(sh)?);
         let named = format!("{name}@{}", self.version);
-        step("setup", &format!("compile {named}, once"));
+        anyhow::ensure!(
+            missing == Missing::Installed,
+            "{named} is missing: run `cargo xtask setup`, which compiles it below {}",
+            root.display()
+        );
+        let shown = root.display();
+        step(
+            "setup",
+            &format!("install from crates.io, into {shown}: {named}, which is compiled once"),
+        );
         cmd!(sh, "cargo install --quiet --locked --root {root} {named}")
             .quiet()
             .run()

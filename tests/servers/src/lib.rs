@@ -66,6 +66,18 @@ pub struct Requirement {
     pub is_there: fn() -> bool,
 }
 
+impl Requirement {
+    /// That it is missing, and how to get it.
+    #[must_use]
+    pub fn missing(&self) -> anyhow::Error {
+        let Self { name, package, .. } = self;
+        anyhow::anyhow!(
+            "{name} is missing: install it, on Debian with `apt-get install {package}`, or have \
+             `cargo xtask setup` do so where you are root"
+        )
+    }
+}
+
 /// All programs that are needed.
 pub const REQUIREMENTS: &[Requirement] = &[
     postgres::REQUIREMENT,

@@ -37,6 +37,7 @@ impl PgBouncer {
     ///
     /// That it does not start, with what it printed.
     pub fn start(directory: &Directory, postgres: &Postgres) -> anyhow::Result<Self> {
+        let binary = binary().ok_or_else(|| REQUIREMENT.missing())?;
         let (port, place) = (free_port()?, directory.place("pgbouncer"));
         let (user, password) = postgres.credentials();
         let users = place.with_extension("users");
@@ -58,7 +59,7 @@ impl PgBouncer {
         );
         let file = place.with_extension("ini");
         directory.write(&file, &settings)?;
-        let mut command = directory.account.command(&binary().unwrap_or_default());
+        let mut command = directory.account.command(&binary);
         command.arg(&file);
         let mut process = Process::start("PgBouncer", command, &place.with_extension("log"))?;
         process.wait_for_port(port)?;

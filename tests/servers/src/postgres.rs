@@ -5,8 +5,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Context;
-
 use crate::{
     Directory, Durability, Requirement, answers, password,
     process::{Process, free_port},
@@ -67,7 +65,7 @@ impl Postgres {
     ///
     /// That it does not start, with what it printed.
     pub fn start(directory: &Directory, durability: Durability) -> anyhow::Result<Self> {
-        let bin = binaries().context("PostgreSQL is not installed: `cargo xtask setup`")?;
+        let bin = binaries().ok_or_else(|| REQUIREMENT.missing())?;
         let (data, password) = (directory.place("postgres"), password()?);
         let file = data.with_extension("password");
         directory.write(&file, &password)?;

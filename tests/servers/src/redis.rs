@@ -78,6 +78,7 @@ impl Redis {
         settings: &[&str],
         password: String,
     ) -> anyhow::Result<Self> {
+        anyhow::ensure!((REQUIREMENT.is_there)(), REQUIREMENT.missing());
         let (data, port) = (directory.place("redis"), free_port()?);
         directory.make_place(&data)?;
         let mut lines = format!(

@@ -16,6 +16,11 @@ async fn main() -> ExitCode {
     let filter = std::env::args().nth(1).unwrap_or_default();
     let scenarios = scenario::all().into_iter();
     let scenarios = scenarios.filter(|scenario| scenario.name().contains(&filter));
+    let scenarios: Vec<_> = scenarios.collect();
+    if scenarios.is_empty() {
+        line(&format!("no scenario has {filter:?} in its name"));
+        return ExitCode::FAILURE;
+    }
     let mut rows = stream::iter(scenarios)
         .map(|scenario| async move {
             let name = scenario.name();

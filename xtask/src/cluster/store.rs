@@ -5,7 +5,7 @@ use std::path::Path;
 use gatepass_servers::{Directory, Durability, Postgres, Redis, RedisCluster};
 use xshell::Shell;
 
-use crate::{metadata, servers};
+use crate::metadata;
 
 /// A store, and the server that was started for it, until this is dropped.
 pub(super) struct Store {
@@ -29,10 +29,7 @@ enum Server {
 impl Store {
     /// That of `words`, or one that is started by its name.
     pub(super) fn choose(sh: &Shell, words: &str, files: &Path) -> anyhow::Result<Self> {
-        let directory = || {
-            servers::install(sh)?;
-            Directory::make(metadata::target_directory(sh)?.join("servers"))
-        };
+        let directory = || Directory::make(metadata::target_directory(sh)?.join("servers"));
         let own = |location, server| {
             Ok(Self {
                 name: words.to_owned(),

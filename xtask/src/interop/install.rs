@@ -8,7 +8,11 @@ use std::{
 use anyhow::Context;
 use xshell::{Shell, cmd};
 
-use crate::{apt, metadata, progress::step, setup::answers};
+use crate::{
+    apt, metadata,
+    progress::step,
+    setup::{Missing, answers},
+};
 
 /// As the scripts are written for.
 const LEAST_NODE: u32 = 18;
@@ -41,24 +45,25 @@ impl Installed {
     }
 }
 
-/// Installs what is not there yet, or not in the versions that the tree names.
-pub(crate) fn install(sh: &Shell) -> anyhow::Result<Installed> {
-    interpreters(sh)?;
+/// Makes sure that the libraries are there, in the versions that the tree names.
+pub(crate) fn ready(sh: &Shell, missing: Missing) -> anyhow::Result<Installed> {
+    interpreters(sh, missing)?;
     let root = metadata::target_directory(sh)?.join("interop");
     Ok(Installed {
-        python: python(sh, &root.join("python"))?,
-        node: node(sh, &root.join("node"))?,
+        python: python(sh, &root.join("python"), missing)?,
+        node: node(sh, &root.join("node"), missing)?,
     })
 }
 
-fn interpreters(sh: &Shell) -> anyhow::Result<()> {
-    if missing(sh).is_some() {
+fn interpreters(sh: &Shell, if_missing: Missing) -> anyhow::Result<()> {
+    if if_missing == Missing::Installed && missing(sh).is_some() {
         apt::try_install(sh, PACKAGES)?;
     }
     match missing(sh) {
         None => Ok(()),
         Some(what) => anyhow::bail!(
-            "{what}: install it, on Debian with `apt-get install {}`",
+            "{what}: install it, on Debian with `apt-get install {}`, or have `cargo xtask setup` do \
+             so where it runs as root",
             PACKAGES.join(" ")
         ),
     }
@@ -91,12 +96,16 @@ fn major(version: &str) -> Option<u32> {
 }
 
 /// The interpreter of a virtual environment with what `requirements.txt` names.
-fn python(sh: &Shell, directory: &Path) -> anyhow::Result<PathBuf> {
+fn python(sh: &Shell, directory: &Path, missing: Missing) -> anyhow::Result<PathBuf> {
     let requirements = "tests/interop/requirements.txt";
     let bin = if cfg!(windows) { "Scripts" } else { "bin" };
     let python = directory.join(bin).join("python");
-    once(sh, directory, &[requirements], || {
-        step("setup", requirements);
+    once(sh, directory, &[requirements], missing, || {
+        let shown = directory.display();
+        step(
+            "setup",
+            &format!("install from PyPI, into {shown}: what {requirements} lists"),
+        );
         cmd!(sh, "python3 -m venv {directory}").quiet().run()?;
         cmd!(
             sh,
@@ -110,14 +119,18 @@ fn python(sh: &Shell, directory: &Path) -> anyhow::Result<PathBuf> {
 }
 
 /// The scripts, beside the modules that `package-lock.json` names.
-fn node(sh: &Shell, directory: &Path) -> anyhow::Result<PathBuf> {
+fn node(sh: &Shell, directory: &Path, missing: Missing) -> anyhow::Result<PathBuf> {
     let files = [
         "tests/interop/package.json",
         "tests/interop/package-lock.json",
     ];
-    once(sh, directory, &files, || {
+    once(sh, directory, &files, missing, || {
         let [package, lock] = files;
-        step("setup", lock);
+        let shown = directory.display();
+        step(
+            "setup",
+            &format!("install from the npm registry, into {shown}: what {lock} lists"),
+        );
         sh.create_dir(directory)?;
         for file in [package, lock] {
             sh.copy_file(file, directory)?;
@@ -151,6 +164,7 @@ fn once(
     sh: &Shell,
     directory: &Path,
     files: &[&str],
+    missing: Missing,
     install: impl FnOnce() -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let mut wanted = String::new();
@@ -161,6 +175,11 @@ fn once(
     if fs::read_to_string(&done).is_ok_and(|installed| installed == wanted) {
         return Ok(());
     }
+    anyhow::ensure!(
+        missing == Missing::Installed,
+        "the libraries of {} are missing, or are others: run `cargo xtask setup`",
+        files.join(" and ")
+    );
     // Of another version, or half an installation.
     sh.remove_path(directory)?;
     install()?;
@@ -192,7 +211,7 @@ mod tests {
         let list = list.to_str().unwrap();
         let installs = |fails: bool| {
             let mut called = false;
-            let done = once(&sh, &directory, &[list], || {
+            let done = once(&sh, &directory, &[list], Missing::Installed, || {
                 called = true;
                 anyhow::ensure!(!fails, "no network");
                 Ok(())
@@ -206,5 +225,25 @@ mod tests {
         assert!(!installs(false));
         sh.write_file(list, "a==2").unwrap();
         assert!(installs(false));
+    }
+
+    #[test]
+    fn libraries_that_are_missing_are_reported_and_not_installed_unasked() {
+        let sh = Shell::new().unwrap();
+        let root = sh.create_temp_dir().unwrap();
+        let (list, directory) = (root.path().join("list"), root.path().join("installed"));
+        sh.write_file(&list, "a==1").unwrap();
+        let files = [list.to_str().unwrap()];
+        let unasked = || {
+            once(&sh, &directory, &files, Missing::Reported, || {
+                panic!("it installs")
+            })
+        };
+        let error = unasked().unwrap_err().to_string();
+        assert!(error.contains("cargo xtask setup"), "{error}");
+        assert!(!directory.exists());
+
+        once(&sh, &directory, &files, Missing::Installed, || Ok(())).unwrap();
+        unasked().unwrap();
     }
 }

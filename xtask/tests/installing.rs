@@ -1,0 +1,126 @@
+//! Which commands install anything, seen from outside: with a `PATH` of our own.
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+/// A machine with cargo, git, chown and `apt-get`, on whose `PATH` there is nothing else.
+struct Machine(tempfile::TempDir);
+
+struct Outcome {
+    succeeded: bool,
+    /// With a line for each call of `apt-get`.
+    out: String,
+    err: String,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let machine = Self(tempfile::tempdir().unwrap());
+        // Root may install.
+        machine.program("id", "echo 0");
+        machine.program("git", "exit 0");
+        machine.program("chown", "exit 0");
+        machine.program("apt-get", r#"echo "apt-get $@""#);
+        let cargo = format!(
+            r#"[ "$1" = metadata ] && exec '{}' "$@"; exit 0"#,
+            env!("CARGO")
+        );
+        machine.program("cargo", &cargo);
+        machine
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn program(&self, name: &str, script: &str) {
+        let path = self.path().join(name);
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn xtask(&self, args: &[&str]) -> Outcome {
+        let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+            .args(args)
+            .env("PATH", self.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        Outcome {
+            succeeded: output.status.success(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+#[test]
+fn a_command_that_lacks_something_says_how_to_get_it_and_installs_nothing() {
+    let machine = Machine::new();
+    for (args, said) in [
+        (&["servers"][..], "apt-get install redis-server"),
+        (
+            &["cluster", "--store", "redis"],
+            "apt-get install redis-server",
+        ),
+        (
+            &["cluster", "--store", "redis-cluster"],
+            "apt-get install redis-server",
+        ),
+        (&["interop"], "apt-get install python3-venv nodejs npm"),
+    ] {
+        let Outcome {
+            succeeded,
+            out,
+            err,
+        } = machine.xtask(args);
+        assert!(!succeeded && !out.contains("apt-get"), "{args:?}: {out}");
+        assert!(
+            err.contains(said) && err.contains("cargo xtask setup"),
+            "{args:?}: {out}{err}"
+        );
+    }
+}
+
+#[test]
+fn setup_and_test_say_what_they_install_before_they_do() {
+    let machine = Machine::new();
+    for command in ["setup", "test"] {
+        let Outcome { out, err, .. } = machine.xtask(&[command]);
+        let said = out.find("install with apt-get: python3-venv, nodejs, npm\n");
+        let done = out.find("apt-get install --yes --quiet=2 python3-venv nodejs npm\n");
+        assert!(said.is_some() && said < done, "{command}: {out}{err}");
+    }
+}
+
+#[test]
+fn a_flag_that_there_is_not_is_reported_by_its_name() {
+    let machine = Machine::new();
+    for (args, said) in [
+        (&["--nonsense"][..], "--nonsense"),
+        (&["setup", "--nonsense"], "--nonsense"),
+        (&["test", "--nonsense"], "--nonsense"),
+        (&["bench", "--nonsense"], "--nonsense"),
+        (&["cluster", "--sotre", "redis"], "--sotre"),
+        (&["cluster", "--store"], "expected a value for `--store`"),
+        (&["cluster", "--store", "--nonsense"], "--store takes"),
+        (&["cluster", "--store=redis"], "--store=redis"),
+        (&["cluster", "redis"], "redis"),
+        (&["deploy"], "deploy"),
+    ] {
+        let Outcome {
+            succeeded,
+            out,
+            err,
+            ..
+        } = machine.xtask(args);
+        assert!(!succeeded, "{args:?}: {out}");
+        assert!(err.contains(said), "{args:?}: {out}{err}");
+    }
+}
