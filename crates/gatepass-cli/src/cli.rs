@@ -42,11 +42,7 @@ enum Command {
     /// accepts. Exits with 1 if anything is wrong with the token.
     Inspect {
         /// The token, or - for standard input, which is the default: arguments show up in the list of processes
-        #[arg(
-            default_value = "-",
-            hide_default_value = true,
-            allow_hyphen_values = true
-        )]
+        #[arg(default_value = "-", hide_default_value = true)]
         token: String,
 
         /// The file of the key to check the signature with: PEM, JWK, JWKS, or a secret, as FILE or as ALG:FILE

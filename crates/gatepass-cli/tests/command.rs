@@ -279,12 +279,42 @@ fn a_mistake_is_an_error_that_names_the_file_and_the_way_out() {
         );
         assert!(!error.contains("hunter2"), "{error}");
     }
-    for args in [
-        &["keygen"][..],
-        &["keygen", "ed25519", "--bits", "2048"],
-        &["jwks"],
-        &["sign"],
+}
+
+#[test]
+fn a_flag_that_there_is_not_is_reported_by_its_name() {
+    let directory = directory();
+    for (args, said) in [
+        (&["--nonsense"][..], "'--nonsense'"),
+        (&["keygen", "--nonsense"], "'--nonsense'"),
+        (&["keygen", "secret", "--ouT", "new"], "'--ouT'"),
+        (&["keygen", "ed25519", "--bits", "2048"], "'--bits'"),
+        (&["jwks", "--nonsense"], "'--nonsense'"),
+        (&["inspect", "--nonsense"], "'--nonsense'"),
+        (&["inspect", "--kye", "a.pem"], "'--kye'"),
+        (&["inspect", "-k", "a.pem"], "'-k'"),
+        (&["inspect", "--key"], "a value is required for '--key"),
+        (
+            &["inspect", "--key", "--key"],
+            "a value is required for '--key",
+        ),
+        (
+            &["keygen", "secret", "--out"],
+            "a value is required for '--out",
+        ),
+        (&["jwks"], "[ALG:]FILE"),
+        (&["keygen"], "Usage"),
+        (&["sign"], "'sign'"),
+        (&["inspect", "a.b.c", "d.e.f"], "'d.e.f'"),
     ] {
-        assert_eq!(gatepass(path, args, "").status.code(), Some(2), "{args:?}");
+        let output = gatepass(directory.path(), args, "a.b.c");
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {error}");
+        assert!(error.contains(said), "{args:?}: {error}");
     }
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    // A token that looks like a flag is none behind two dashes.
+    let output = gatepass(directory.path(), &["inspect", "--", "--nonsense"], "");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).starts_with("NOT TO BE TRUSTED"));
 }
