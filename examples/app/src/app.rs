@@ -9,11 +9,16 @@ use std::{
 
 use anyhow::{Context, ensure};
 use gatepass::{
-    Algorithm, Authority, Clock, KeySet, MasterSecret, ReusePolicy, SessionStore, SigningKey,
-    SystemClock, Transport, wire::Endpoints,
+    Algorithm, Authority, AuthorityBuilder, Clock, KeySet, MasterSecret, MemoryStore, ReusePolicy,
+    SessionStore, SigningKey, SystemClock, Transport,
+    wire::{Client, Endpoints},
 };
+use tracing::{instrument::WithSubscriber, subscriber::NoSubscriber};
 
-use crate::{MasterSecretFile, Settings, Users, pages, secrets, store, users::NewUser};
+use crate::{
+    Database, MasterSecretFile, Settings, StoreLocation, Users, pages, secrets, store,
+    users::NewUser,
+};
 
 /// The application: all that a framework's routes need. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -28,6 +33,7 @@ pub struct App {
     /// Origins besides its own whose pages may use its cookies, and need CORS for it.
     pub trusted_origins: Vec<String>,
     transport: Transport,
+    issuer: Arc<str>,
     demo_names: Arc<[String]>,
     page: Arc<str>,
     openapi: Arc<str>,
@@ -36,65 +42,84 @@ pub struct App {
 impl App {
     /// Opens the store, reads or makes the keys, and starts.
     ///
+    /// Settings that are refused leave no file behind: all of them are tried before the first file
+    /// is made.
+    ///
     /// # Errors
     ///
-    /// What is wrong with the settings or the files that they name, and what to do.
+    /// An error names the setting or file that is wrong, and says what to do.
     pub async fn start(settings: &Settings) -> anyhow::Result<Self> {
-        check_demo(settings)?;
-        check_secret(settings)?;
-        let clock = given_clock()?;
-        let store = store::open(&settings.store, clock.as_ref()).await?;
-        let secret = match (&settings.secret_file, settings.store.directory()) {
-            (Some(path), _) => secrets::master(path)?,
-            (None, Some(directory)) => MasterSecretFile::beside(directory).read_or_make()?,
-            // Without sessions that outlive the process there is nothing to keep a secret for.
-            (None, None) => MasterSecret::generate()?,
-        };
-        match clock {
-            Some(clock) => Self::with_store(settings, secret, store, clock).await,
-            None => Self::with_store(settings, secret, store, SystemClock).await,
+        match given_clock()? {
+            Some(clock) => Self::start_with(settings, Some(&clock), clock.clone()).await,
+            None => Self::start_with(settings, None::<&SystemClock>, SystemClock).await,
         }
+    }
+
+    async fn start_with(
+        settings: &Settings,
+        stores: Option<&(impl Clock + Clone)>,
+        clock: impl Clock + Clone,
+    ) -> anyhow::Result<Self> {
+        check_secret(settings)?;
+        let file = match (&settings.secret_file, settings.store.directory()) {
+            (Some(path), _) => Some(MasterSecretFile::at(path)),
+            (None, Some(directory)) => Some(MasterSecretFile::beside(directory)),
+            // Without sessions that outlive the process there is nothing to keep a secret for.
+            (None, None) => None,
+        };
+        let may_be_made = settings.secret_file.is_none();
+        let secret = match &file {
+            Some(file) if !may_be_made || file.exists()? => file.read()?,
+            _ => MasterSecret::generate()?,
+        };
+        let inputs = Inputs::read(settings)?;
+        inputs.try_out(settings, &secret).await?;
+
+        let (store, users) = open(settings, stores, &clock).await?;
+        let secret = match &file {
+            Some(file) if may_be_made => file.read_or_make()?,
+            _ => secret,
+        };
+        Self::assemble(settings, inputs, secret, store, users, clock).await
     }
 
     /// Starts with a master secret, a store and a clock of the caller's. The users are where the settings say.
     ///
     /// # Errors
     ///
-    /// What is wrong with the settings or the files that they name, and what to do.
+    /// An error names the setting or file that is wrong, and says what to do.
     pub async fn with_store(
         settings: &Settings,
         secret: MasterSecret,
         store: Arc<dyn SessionStore>,
         clock: impl Clock + Clone,
     ) -> anyhow::Result<Self> {
-        check_demo(settings)?;
-        let keys = keys(settings, &secret)?;
+        let inputs = Inputs::read(settings)?;
         let users = Users::open(&settings.users_in(), clock.clone()).await?;
-        let configured = settings.users.as_deref().map(NewUser::read).transpose()?;
-        let reuse = ReusePolicy {
-            overlap: settings.overlap,
-            recovery: settings.recovery,
-            ..ReusePolicy::default()
+        Self::assemble(settings, inputs, secret, store, users, clock).await
+    }
+
+    async fn assemble(
+        settings: &Settings,
+        inputs: Inputs,
+        secret: MasterSecret,
+        store: Arc<dyn SessionStore>,
+        users: Users,
+        clock: impl Clock,
+    ) -> anyhow::Result<Self> {
+        let Inputs {
+            keys,
+            clients,
+            users: configured,
+        } = inputs;
+        let keys = match keys {
+            Some(keys) => keys,
+            None => KeySet::signing(SigningKey::derived(&secret)),
         };
-        let mut builder = Authority::builder(&settings.issuer, &settings.audience, secret, store)
-            .keys(keys)
-            .access_ttl(settings.access_ttl)
-            .idle_ttl(settings.idle_ttl)
-            .absolute_ttl(settings.absolute_ttl)
-            .reuse(reuse)
-            .max_staleness(settings.max_staleness)
-            .leeway(settings.leeway)
-            .transport(settings.transport)
-            .authenticator(users.clone())
-            .clock(clock);
-        for origin in &settings.trusted_origins {
-            builder = builder.trusted_origin(origin);
-        }
-        if settings.insecure_localhost_cookies {
-            builder = builder.danger_insecure_cookies_on_localhost();
-        }
+        let builder = authority(settings, secret, keys, store);
+        let builder = builder.authenticator(users.clone()).clock(clock);
         let authority = builder.build().await?;
-        let endpoints = endpoints(settings, &authority)?;
+        let endpoints = endpoints(&authority, clients)?;
         // Last, so that a start that fails has changed nothing.
         match configured {
             Some(configured) => users.replace_all(configured).await?,
@@ -106,6 +131,7 @@ impl App {
             demo_names: demo_names.into(),
             trusted_origins: settings.trusted_origins.clone(),
             transport: settings.transport,
+            issuer: settings.issuer.as_str().into(),
             page: page.into(),
             openapi: endpoints.openapi().into(),
             endpoints,
@@ -118,7 +144,7 @@ impl App {
     /// lines of shell to try it with.
     pub fn announce(&mut self, address: SocketAddr) {
         self.page = pages::home(address, &self.demo_names, self.transport).into();
-        let banner = pages::banner(address, &self.demo_names, self.transport);
+        let banner = pages::banner(address, &self.issuer, &self.demo_names, self.transport);
         // Nobody may be listening at the other end; the service runs all the same.
         let _ = writeln!(io::stdout(), "{banner}");
     }
@@ -126,7 +152,7 @@ impl App {
     /// Tells the terminal the same as [`announce`](Self::announce), with lines of shell of the caller's, which
     /// have `{address}`, `{name}` and `{password}` filled in: where the routes are others than those of most examples.
     pub fn announce_with(&self, address: SocketAddr, lines: &str) {
-        let banner = pages::banner_with(address, &self.demo_names, lines);
+        let banner = pages::banner_with(address, &self.issuer, &self.demo_names, lines);
         // As above.
         let _ = writeln!(io::stdout(), "{banner}");
     }
@@ -163,22 +189,117 @@ fn given_clock() -> anyhow::Result<Option<crate::clock_file::ClockFile>> {
     crate::clock_file::ClockFile::from_env()
 }
 
-fn endpoints(settings: &Settings, authority: &Authority) -> anyhow::Result<Endpoints> {
+/// The content of the files that settings name.
+struct Inputs {
+    /// `None` where the key is derived from the master secret, which may not be made yet.
+    keys: Option<KeySet>,
+    clients: Vec<Client>,
+    /// `None` where the demo users are served.
+    users: Option<Vec<NewUser>>,
+}
+
+impl Inputs {
+    fn read(settings: &Settings) -> anyhow::Result<Self> {
+        check_demo(settings)?;
+        Ok(Self {
+            keys: keys(settings)?,
+            clients: settings.clients()?,
+            users: settings.users.as_deref().map(NewUser::read).transpose()?,
+        })
+    }
+
+    /// Builds all that is built of the settings, over a store that forgets it.
+    async fn try_out(&self, settings: &Settings, secret: &MasterSecret) -> anyhow::Result<()> {
+        for location in [
+            &settings.store,
+            &StoreLocation::Database(settings.users_in()),
+        ] {
+            if let Some(directory) = location.directory() {
+                ensure!(
+                    directory.is_dir(),
+                    "{directory:?} is not there; name a file in a directory that exists"
+                );
+            }
+        }
+        let keys = self.keys.clone();
+        let keys = keys.unwrap_or_else(|| KeySet::signing(SigningKey::derived(secret)));
+        let builder = authority(settings, secret.clone(), keys, MemoryStore::new());
+        // Its log would be about that store.
+        let built = builder.build().with_subscriber(NoSubscriber::new()).await?;
+        endpoints(&built, self.clients.clone())?;
+        Ok(())
+    }
+}
+
+/// Opens the store and the users. A place that is there already comes first: if it is refused, no
+/// file was made for the other.
+async fn open(
+    settings: &Settings,
+    instead: Option<&(impl Clock + Clone)>,
+    clock: &(impl Clock + Clone),
+) -> anyhow::Result<(Arc<dyn SessionStore>, Users)> {
+    let users_in = settings.users_in();
+    let is_new = |database: &Database| match database {
+        Database::Sqlite(path) => !path.exists(),
+        Database::Postgres(_) | Database::Memory => false,
+    };
+    let store_is_new =
+        matches!(&settings.store, StoreLocation::Database(database) if is_new(database));
+    if store_is_new && !is_new(&users_in) {
+        let users = Users::open(&users_in, clock.clone()).await?;
+        return Ok((store::open(&settings.store, instead).await?, users));
+    }
+    let store = store::open(&settings.store, instead).await?;
+    Ok((store, Users::open(&users_in, clock.clone()).await?))
+}
+
+/// An authority as the settings want it, but for its users and its clock.
+fn authority(
+    settings: &Settings,
+    secret: MasterSecret,
+    keys: KeySet,
+    store: impl SessionStore,
+) -> AuthorityBuilder {
+    let reuse = ReusePolicy {
+        overlap: settings.overlap,
+        recovery: settings.recovery,
+        ..ReusePolicy::default()
+    };
+    let mut builder = Authority::builder(&settings.issuer, &settings.audience, secret, store)
+        .keys(keys)
+        .access_ttl(settings.access_ttl)
+        .idle_ttl(settings.idle_ttl)
+        .absolute_ttl(settings.absolute_ttl)
+        .reuse(reuse)
+        .max_staleness(settings.max_staleness)
+        .leeway(settings.leeway)
+        .transport(settings.transport);
+    for origin in &settings.trusted_origins {
+        builder = builder.trusted_origin(origin);
+    }
+    if settings.insecure_localhost_cookies {
+        builder = builder.danger_insecure_cookies_on_localhost();
+    }
+    builder
+}
+
+fn endpoints(authority: &Authority, clients: Vec<Client>) -> anyhow::Result<Endpoints> {
+    let has_clients = !clients.is_empty();
     // The clients of the example are its own, so that they may see its users' passwords.
     let mut endpoints = Endpoints::builder(authority.clone())
         .password_grant()
         .resume()
         .renew();
-    for client in &settings.clients {
-        endpoints = endpoints.client(client.client()?);
+    for client in clients {
+        endpoints = endpoints.client(client);
     }
-    if !settings.clients.is_empty() {
+    if has_clients {
         endpoints = endpoints.introspection();
     }
     Ok(endpoints.build()?)
 }
 
-/// Everybody knows the passwords of the demo users.
+/// The passwords of the demo users are public, so they are served to this machine alone.
 fn check_demo(settings: &Settings) -> anyhow::Result<()> {
     ensure!(
         settings.users.is_some() || settings.listen.ip().is_loopback(),
@@ -204,12 +325,12 @@ fn check_secret(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn keys(settings: &Settings, master: &MasterSecret) -> anyhow::Result<KeySet> {
+/// The keys in the files that the settings name, if they name any.
+fn keys(settings: &Settings) -> anyhow::Result<Option<KeySet>> {
     if let Some(path) = &settings.jwt_secret_file {
         let key = SigningKey::hs256(&secrets::read(path)?);
-        return Ok(KeySet::signing(
-            key.with_context(|| format!("cannot use {path:?}"))?,
-        ));
+        let key = key.with_context(|| format!("cannot use {path:?}"))?;
+        return Ok(Some(KeySet::signing(key)));
     }
     let read = |named: &PathBuf| {
         // `PS256:FILE`. A file whose own name begins so is written `./PS256:FILE`.
@@ -231,13 +352,13 @@ fn keys(settings: &Settings, master: &MasterSecret) -> anyhow::Result<KeySet> {
         })
     };
     let Some((first, others)) = settings.keys.split_first() else {
-        return Ok(KeySet::signing(SigningKey::derived(master)));
+        return Ok(None);
     };
     let mut keys = KeySet::signing(read(first)?);
     for other in others {
         keys = keys.announce(read(other)?.verifying_key().clone());
     }
-    Ok(keys)
+    Ok(Some(keys))
 }
 
 #[cfg(test)]
@@ -246,13 +367,11 @@ mod tests {
 
     use clap::Parser;
     use gatepass::{
-        Authenticator, Credentials, Demand, Device, Error, Issued, MemoryStore, Refusal, Reread,
-        Scopes,
+        Authenticator, Credentials, Demand, Device, Error, Issued, Refusal, Reread, Scopes,
     };
     use gatepass_testkit::ManualClock;
 
     use super::*;
-    use crate::{Database, StoreLocation};
 
     fn sqlite(path: PathBuf) -> StoreLocation {
         StoreLocation::Database(Database::Sqlite(path))
@@ -429,6 +548,78 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn settings_that_are_refused_leave_no_file_behind() {
+        let (files, own) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for (name, content) in [
+            ("short", "hunter2"),
+            ("text.db", &"this is no database ".repeat(100)),
+            ("users.json", r#"[{"username":"a"}]"#),
+            ("clients", "spa\nshop:a-secret\nspa\n"),
+        ] {
+            fs::write(files.path().join(name), content).unwrap();
+        }
+        let path = |name: &str| files.path().join(name).display().to_string();
+        let in_own = |name: &str| format!("sqlite:{}", own.path().join(name).display());
+        let file = |name: &str| format!("sqlite:{}", path(name));
+        for args in [
+            &["--listen", "0.0.0.0:3000"][..],
+            &[
+                "--listen",
+                "0.0.0.0:3000",
+                "--users",
+                &path("users.json"),
+                "--insecure-localhost-cookies",
+            ],
+            &["--users", &path("missing")],
+            &["--users", &path("users.json")],
+            &["--secret-file", &path("missing")],
+            &["--secret-file", &path("short")],
+            &["--jwt-secret-file", &path("short")],
+            &["--key", &path("missing")],
+            &["--access-ttl", "100d"],
+            &["--overlap", "1h"],
+            &["--max-staleness", "0s"],
+            &["--issuer", ""],
+            &["--transport", "cookie", "--trusted-origin", "not an origin"],
+            &["--client", "shop:"],
+            &["--client", "spa", "--client", "spa"],
+            &["--client-file", &path("clients")],
+            &["--client-file", &path("missing")],
+            &["--user-store", "postgres://u:hunter2@127.0.0.1:1/d"],
+            &["--user-store", &file("text.db")],
+            &["--user-store", &file("missing/users.db")],
+            &[
+                "--store",
+                "redis://127.0.0.1:1",
+                "--user-store",
+                &in_own("users.db"),
+            ],
+            &[
+                "--store",
+                &file("text.db"),
+                "--user-store",
+                &in_own("users.db"),
+            ],
+            &[
+                "--store",
+                &file("missing/app.db"),
+                "--user-store",
+                &in_own("users.db"),
+            ],
+        ] {
+            let store = in_own("app.db");
+            let elsewhere = args.contains(&"--store");
+            let own_store: &[&str] = if elsewhere { &[] } else { &["--store", &store] };
+            let settings = settings(&[own_store, args].concat());
+            let started = App::start(&settings).await;
+            assert!(started.is_err(), "{args:?}");
+            let left: Vec<_> = fs::read_dir(own.path()).unwrap().collect();
+            assert!(left.is_empty(), "{args:?}: {left:?}");
+        }
+        assert_eq!(fs::read_dir(files.path()).unwrap().count(), 4);
+    }
+
     #[test]
     fn a_key_of_any_kind_signs_as_its_name_says_or_as_is_usual() {
         let keys = concat!(
@@ -449,17 +640,15 @@ mod tests {
                 Some((algorithm, file)) => format!("{algorithm}:{keys}/{file}"),
                 None => format!("{keys}/{given}"),
             };
-            let secret = MasterSecret::generate().unwrap();
-            let set = super::keys(&settings(&["--key", &given]), &secret).unwrap();
+            let set = super::keys(&settings(&["--key", &given])).unwrap().unwrap();
             let shown = format!("{set:?}");
             assert!(
                 shown.to_uppercase().contains(&signs.to_uppercase()),
                 "{shown}"
             );
         }
-        let secret = MasterSecret::generate().unwrap();
         let wrong = format!("ES256:{keys}/rsa.pem");
-        let error = super::keys(&settings(&["--key", &wrong]), &secret).unwrap_err();
+        let error = super::keys(&settings(&["--key", &wrong])).unwrap_err();
         let error = format!("{error:#}");
         assert!(
             error.contains("ES256 needs a key on the curve P-256"),

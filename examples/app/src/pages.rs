@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use gatepass::{Pass, Transport};
 use serde_json::{Value, json};
 
-use crate::users::DEMO;
+use crate::{Settings, users::DEMO};
 
 /// What `GET /me` answers: who asked, and by what session.
 #[must_use]
@@ -51,13 +51,32 @@ pub(crate) fn home(listen: SocketAddr, demo_names: &[String], transport: Transpo
 }
 
 /// What is printed at the start.
-pub(crate) fn banner(address: SocketAddr, demo_names: &[String], transport: Transport) -> String {
-    banner_with(address, demo_names, lines(transport))
+pub(crate) fn banner(
+    address: SocketAddr,
+    issuer: &str,
+    demo_names: &[String],
+    transport: Transport,
+) -> String {
+    banner_with(address, issuer, demo_names, lines(transport))
 }
 
 /// What is printed at the start, with lines of shell for other routes than those of most examples.
-pub(crate) fn banner_with(address: SocketAddr, demo_names: &[String], lines: &str) -> String {
+pub(crate) fn banner_with(
+    address: SocketAddr,
+    issuer: &str,
+    demo_names: &[String],
+    lines: &str,
+) -> String {
     let mut banner = format!("Listening on http://{address}\n");
+    let here = format!("http://{address}");
+    // An issuer that was chosen has its reasons, such as a proxy in front.
+    if issuer == Settings::ISSUER && issuer != here {
+        banner.push_str(&format!(
+            "The tokens name the issuer {issuer}, whatever --listen says: a restart on another\n\
+             port logs nobody out. For OAuth clients that look for this server's endpoints, start\n\
+             with --issuer {here} and a store of its own.\n"
+        ));
+    }
     let users: String = demo_users(demo_names)
         .map(|(name, password, scope)| {
             format!("  {name:<6} password {password:<20} scope {scope}\n")
@@ -106,7 +125,10 @@ mod tests {
     #[test]
     fn only_demo_users_that_there_are_have_their_passwords_shown() {
         let address: SocketAddr = "127.0.0.1:3000".parse().unwrap();
-        for (show, transport) in [home, banner]
+        let banner: Show = |address, demo_names, transport| {
+            banner(address, "https://issuer.test", demo_names, transport)
+        };
+        for (show, transport) in [home as Show, banner]
             .iter()
             .flat_map(|show| TRANSPORTS.map(|t| (show, t)))
         {
@@ -128,6 +150,31 @@ mod tests {
             assert_eq!(form, transport != Transport::Bearer, "{transport:?}");
         }
     }
+
+    #[test]
+    fn a_server_whose_issuer_is_another_address_says_so_when_it_starts() {
+        let said = |address: &str, issuer: &str| {
+            banner(address.parse().unwrap(), issuer, &[], Transport::Bearer)
+        };
+        for (address, issuer, says_so) in [
+            ("127.0.0.1:3000", Settings::ISSUER, false),
+            ("127.0.0.1:4000", Settings::ISSUER, true),
+            ("0.0.0.0:3000", Settings::ISSUER, true),
+            ("127.0.0.1:4000", "http://127.0.0.1:4000", false),
+            ("127.0.0.1:4000", "https://shop.example", false),
+        ] {
+            let said = said(address, issuer);
+            assert!(said.starts_with(&format!("Listening on http://{address}\n")));
+            assert_eq!(said.contains("--issuer http://"), says_so, "{said}");
+            assert_eq!(
+                said.contains(issuer),
+                says_so || issuer.contains(address),
+                "{said}"
+            );
+        }
+    }
+
+    type Show = fn(SocketAddr, &[String], Transport) -> String;
 
     const TRANSPORTS: [Transport; 3] = [Transport::Bearer, Transport::Cookie, Transport::Both];
 }

@@ -26,6 +26,23 @@ impl MasterSecretFile {
         Self(directory.join(Self::NAME))
     }
 
+    /// The file at `path`.
+    #[must_use]
+    pub fn at(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// Whether it is there.
+    pub(crate) fn exists(&self) -> anyhow::Result<bool> {
+        fs::exists(&self.0).with_context(|| format!("cannot look for {:?}", self.0))
+    }
+
+    /// Reads the secret.
+    pub(crate) fn read(&self) -> anyhow::Result<MasterSecret> {
+        MasterSecret::from_bytes(&read(&self.0)?)
+            .with_context(|| format!("cannot use {:?}", self.0))
+    }
+
     /// Reads the secret, and makes one first if there is none. Of several processes that start at
     /// once all get the same.
     ///
@@ -33,12 +50,12 @@ impl MasterSecretFile {
     ///
     /// That the file cannot be read or made, or is too short, with what to do.
     pub fn read_or_make(&self) -> anyhow::Result<MasterSecret> {
-        if !fs::exists(&self.0).with_context(|| format!("cannot look for {:?}", self.0))? {
+        if !self.exists()? {
             self.make().with_context(|| {
                 format!("cannot make {:?}; name one with --secret-file", self.0)
             })?;
         }
-        master(&self.0)
+        self.read()
     }
 
     /// Puts a whole secret in place at once, unless there is one by then: another process must never
@@ -74,11 +91,6 @@ impl MasterSecretFile {
             Err(failed) => Err(failed.error.into()),
         }
     }
-}
-
-/// The master secret in the file at `path`.
-pub(crate) fn master(path: &Path) -> anyhow::Result<MasterSecret> {
-    MasterSecret::from_bytes(&read(path)?).with_context(|| format!("cannot use {path:?}"))
 }
 
 /// The content of a file that nobody else should be able to read.
@@ -177,7 +189,7 @@ mod tests {
             (&missing, "cannot read"),
             (&directory.path().to_owned(), "cannot read"),
         ] {
-            let error = format!("{:#}", master(path).unwrap_err());
+            let error = format!("{:#}", MasterSecretFile::at(path).read().unwrap_err());
             assert!(error.contains(said), "{error}");
             assert!(error.contains(&format!("{path:?}")), "{error}");
             assert!(!error.contains("hunter2"), "{error}");

@@ -4,16 +4,20 @@ use std::{
     convert::Infallible,
     fmt, io,
     net::{SocketAddr, TcpListener},
-    path::PathBuf,
+    path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Parser;
 use gatepass::{ClientId, Transport, wire::Client};
+use zeroize::Zeroizing;
 
-use crate::location::{Database, StoreLocation};
+use crate::{
+    location::{Database, StoreLocation},
+    secrets,
+};
 
 /// The example application of gatepass: login sessions that can be revoked.
 ///
@@ -58,9 +62,8 @@ pub struct Settings {
     )]
     pub keys: Vec<PathBuf>,
 
-    /// Who issues the tokens (iss)
-    // Fixed rather than made of --listen: a restart on another port must not log anybody out.
-    #[arg(long, env = "GATEPASS_ISSUER", default_value = "http://127.0.0.1:3000")]
+    /// Who issues the tokens (iss): the URL that clients know the service by. It does not follow --listen, so that a restart on another port logs nobody out
+    #[arg(long, env = "GATEPASS_ISSUER", default_value = Settings::ISSUER)]
     pub issuer: String,
 
     /// For whom the tokens are (aud)
@@ -112,8 +115,12 @@ pub struct Settings {
     )]
     pub trusted_origins: Vec<String>,
 
-    /// An OAuth client: ID:SECRET for a confidential one, which may introspect tokens, or ID for a public one
-    // Not shown by --help: it holds a secret.
+    /// A file of OAuth clients, one a line: ID:SECRET for a confidential one, which may introspect tokens, or ID for a public one
+    #[arg(long, env = "GATEPASS_CLIENT_FILE", value_name = "FILE")]
+    pub client_file: Option<PathBuf>,
+
+    /// An OAuth client, as in --client-file. All users of the machine can read a command line: a client with a secret belongs in the file
+    // Not shown by --help: it may hold a secret.
     #[arg(
         long = "client",
         env = "GATEPASS_CLIENT",
@@ -128,6 +135,21 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The issuer unless another is named.
+    pub(crate) const ISSUER: &str = "http://127.0.0.1:3000";
+
+    /// The OAuth clients of the file and of the command line.
+    pub(crate) fn clients(&self) -> anyhow::Result<Vec<Client>> {
+        let mut clients = Vec::new();
+        if let Some(path) = &self.client_file {
+            clients = ClientSetting::read(path)?;
+        }
+        for client in &self.clients {
+            clients.push(client.client().context("cannot use a --client")?);
+        }
+        Ok(clients)
+    }
+
     /// Where the users are kept.
     #[must_use]
     pub fn users_in(&self) -> Database {
@@ -165,9 +187,9 @@ fn transport(name: &str) -> Result<Transport, String> {
     }
 }
 
-/// An OAuth client as it is written on a command line. `Debug` shows nothing of it.
+/// An OAuth client as it is written on a command line or in a file. `Debug` shows nothing of it.
 #[derive(Clone)]
-pub struct ClientSetting(String);
+pub struct ClientSetting(Zeroizing<String>);
 
 impl ClientSetting {
     /// The client.
@@ -180,8 +202,8 @@ impl ClientSetting {
             Some((id, secret)) => (id, Some(secret)),
             None => (self.0.as_str(), None),
         };
-        let id =
-            ClientId::new(id).context("--client needs ID:SECRET, or ID for a public client")?;
+        let id = ClientId::new(id)
+            .context("a client is written ID:SECRET, or ID if it is a public one")?;
         let client = match secret {
             None => Client::public(id),
             Some("") => anyhow::bail!(
@@ -192,13 +214,31 @@ impl ClientSetting {
         // All of them are this service's own: nobody else learns its users' passwords.
         Ok(client.password_grant())
     }
+
+    /// The clients in a file, one a line. Empty lines are none.
+    fn read(path: &Path) -> anyhow::Result<Vec<Client>> {
+        let content = secrets::read(path)?;
+        let content = str::from_utf8(&content).with_context(|| format!("{path:?} is not UTF-8"))?;
+        let lines = (1..).zip(content.lines().map(str::trim));
+        let clients = lines.filter(|(_, line)| !line.is_empty());
+        let clients = clients.map(|(number, line)| {
+            let client = Self(Zeroizing::new(line.to_owned())).client();
+            client.with_context(|| format!("cannot use line {number} of {path:?}"))
+        });
+        let clients: Vec<_> = clients.collect::<anyhow::Result<_>>()?;
+        ensure!(
+            !clients.is_empty(),
+            "{path:?} names no client; write ID:SECRET into it"
+        );
+        Ok(clients)
+    }
 }
 
 impl FromStr for ClientSetting {
     type Err = Infallible;
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(Self(text.to_owned()))
+        Ok(Self(Zeroizing::new(text.to_owned())))
     }
 }
 
@@ -281,6 +321,34 @@ mod tests {
             error.contains(&address) && error.contains("--listen"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn clients_of_a_file_are_those_of_its_lines() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("clients");
+        let clients = |content: &str| {
+            std::fs::write(&file, content).unwrap();
+            let file = file.to_str().unwrap();
+            let settings = parse(&["--client-file", file, "--client", "cli"]).unwrap();
+            settings.clients()
+        };
+        for content in ["shop:a:secret\nspa", "\n shop:a:secret \r\n\nspa\r\n\n"] {
+            let clients = clients(content).unwrap();
+            let ids: Vec<_> = clients.iter().map(|client| client.id().as_str()).collect();
+            assert_eq!(ids, ["shop", "spa", "cli"]);
+        }
+        for (content, said) in [
+            ("", "names no client"),
+            ("\n\n", "names no client"),
+            ("spa\n:hunter2\n", "line 2"),
+            ("spa\n\nshop:\n", "line 3"),
+            ("a\tb:hunter2", "line 1"),
+        ] {
+            let error = format!("{:#}", clients(content).err().unwrap());
+            assert!(error.contains(said) && error.contains("clients"), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
     }
 
     #[test]
