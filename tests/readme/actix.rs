@@ -19,5 +19,6 @@ async fn serve(
             .route("/me", web::get().to(me).wrap(gate.clone()))
             .configure(configure(endpoints.clone()))
     });
+    let server = server.h1_allow_half_closed(false); // ends the requests of clients that hang up
     Ok(server.listen(listener)?.run().await?)
 }

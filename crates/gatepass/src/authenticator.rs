@@ -16,6 +16,19 @@ use crate::{Device, Grant, GrantError, InvalidName, InvalidScope, Session, Store
 /// even where there is no user to compare it with. Hash off the async threads
 /// (`tokio::task::spawn_blocking`): a good password hash takes tens of milliseconds.
 ///
+/// Three bounds keep a flood of logins from taking your memory and your processors:
+///
+/// * Bound how many passwords are hashed at once, for example by a `tokio::sync::Semaphore`. An
+///   argon2id hash takes 19 MiB.
+/// * Use the memory again (`Argon2::hash_password_into_with_memory`). Many threads that each free
+///   19 MiB leave a gigabyte in the arenas of glibc.
+/// * Bound how many logins wait, first for each address and then for all: answer the others at once
+///   with [`AuthenticationError::TooManyAttempts`].
+///
+/// A client that hangs up should give its place to others. axum, warp and tonic then drop this
+/// trait's future. actix-web goes on with it, unless the server has `h1_allow_half_closed(false)`.
+/// The example application does all of this in `examples/app/src/users.rs`.
+///
 /// ```
 /// use gatepass::{
 ///     AuthenticationError, Authenticator, Credentials, Device, Grant, Reread, Session, Subject, async_trait,

@@ -1,12 +1,12 @@
 //! The example application in [actix-web](actix_web): what an application of your own would write.
 
-use std::{future::ready, time::Duration};
+use std::{future::ready, io, net::TcpListener, time::Duration};
 
 use actix_cors::Cors;
 use actix_web::{
-    App, Error, HttpMessage, HttpResponse, Responder, Route,
+    App, Error, HttpMessage, HttpResponse, HttpServer, Responder, Route,
     body::MessageBody,
-    dev::{ServiceFactory, ServiceRequest, ServiceResponse},
+    dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse},
     error::ErrorServiceUnavailable,
     guard::{Any, Get, Head},
     http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE, HeaderName, HeaderValue},
@@ -57,6 +57,33 @@ pub fn application(
         .wrap(TracingLogger::<Logged>::new())
         // Before all that could log headers.
         .wrap(from_fn(sensitive))
+}
+
+/// A server on `listener`, whose workers serve what `application` makes.
+///
+/// # Errors
+///
+/// That the system does not let it listen.
+pub fn server<F, T, B>(listener: TcpListener, application: F) -> io::Result<Server>
+where
+    F: Fn() -> App<T> + Clone + Send + 'static,
+    T: ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<B>,
+            Error = Error,
+            InitError = (),
+        > + 'static,
+    B: MessageBody + 'static,
+{
+    let server = HttpServer::new(application)
+        // By default actix-web goes on with the request of a client that has closed its connection:
+        // it may have closed only one half, and still read. Logins of clients that are gone would
+        // then hold their places, and be hashed before those of clients that wait.
+        .h1_allow_half_closed(false)
+        .listen(listener)?
+        .disable_signals();
+    Ok(server.run())
 }
 
 fn routes(app: &example_app::App, config: &mut ServiceConfig) {

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use actix_web::{HttpServer, rt};
+use actix_web::rt;
 
 #[actix_web::main]
 async fn main() -> ExitCode {
@@ -12,10 +12,7 @@ async fn main() -> ExitCode {
 async fn run() -> anyhow::Result<()> {
     let (mut app, listener) = example_app::start().await?;
     app.announce(listener.local_addr()?);
-    let server = HttpServer::new(move || example_actix::application(&app))
-        .listen(listener)?
-        .disable_signals()
-        .run();
+    let server = example_actix::server(listener, move || example_actix::application(&app))?;
     let handle = server.handle();
     rt::spawn(async move {
         example_app::shutdown().await;

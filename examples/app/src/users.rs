@@ -1,21 +1,26 @@
 //! The users: a table of the application's own, and the answers that gatepass wants of it.
 
+mod passwords;
+mod places;
 mod postgres;
 mod sqlite;
 mod table;
 
-use std::{collections::HashSet, path::Path, sync::Arc, thread};
+use std::{collections::HashSet, path::Path, sync::Arc, thread, time::Duration};
 
-use anyhow::{Context, ensure};
-use argon2::{Argon2, PasswordHasher, PasswordVerifier, password_hash};
+use anyhow::ensure;
 use gatepass::{
-    AuthenticationError, Authenticator, Clock, Credentials, Device, Grant, Random, Reread, Scopes,
-    Session, StoreError, Subject, SystemRandom, async_trait,
+    AuthenticationError, Authenticator, Clock, Credentials, Device, Grant, Reread, Scopes, Session,
+    StoreError, StoreErrorKind, Subject, async_trait,
 };
-use tokio::{sync::Semaphore, task};
+use tokio::task;
 use zeroize::Zeroizing;
 
-use self::table::{Row, Table};
+use self::{
+    passwords::{Passwords, Turn},
+    places::{Full, Place, Places},
+    table::{Row, Table},
+};
 use crate::{attempts::Attempts, location::Database};
 
 /// The users of the application, in a table of its own. Cheap to clone.
@@ -24,8 +29,13 @@ use crate::{attempts::Attempts, location::Database};
 /// begin with `gatepass_`, in PostgreSQL `app.users`, while those are in a schema of their own.
 ///
 /// Passwords are kept as argon2id hashes in PHC text, with the defaults of the `argon2` crate, which
-/// are OWASP's: 19 MiB, 2 passes, 1 lane. As that much memory is used by each login at a time, no
-/// more are hashed at once than there are processors.
+/// are OWASP's: 19 MiB, 2 passes, 1 lane. At most 8 are hashed at once, and no more than there are
+/// processors, so that logins take at most 152 MiB, and leave processors for other requests.
+///
+/// The other logins wait, 64 at most. The 65th gets a 503 at once, and the 17th from one address
+/// a 429. A client that hangs up gives its place to another one, as long as the server drops
+/// the request: actix-web needs `h1_allow_half_closed(false)` for it. Behind a proxy, pass on the
+/// client's address, or all clients share the 16 places of the proxy's.
 ///
 /// The user's name is the subject, so that the example reads well. An application of your own takes
 /// an id that it never gives to anybody else: sessions of a deleted user would otherwise go on as
@@ -39,8 +49,9 @@ struct Inner {
     table: Box<dyn Table>,
     /// Of this process: each of several nodes counts its own.
     attempts: Attempts,
-    hashers: Arc<Semaphore>,
-    /// What the password of a user that does not exist is compared with, so that it takes as long.
+    places: Places,
+    passwords: Passwords,
+    /// The hash for logins without a user, so that they take as long as the others.
     dummy: String,
 }
 
@@ -64,6 +75,15 @@ pub(crate) const DEMO: [(&str, &str, &str); 3] = [
 
 /// Longest password in bytes. More than any password manager makes.
 const MAX_PASSWORD: usize = 1024;
+
+/// The most passwords that are hashed at once: two hundred logins a second, and 152 MiB.
+const AT_ONCE: usize = 8;
+/// The most logins that wait or are hashed. On two processors the last one waits for a second or two.
+const PLACES: usize = 64;
+/// The most of them from one address, so that it takes more than a handful to lock all others out.
+const PLACES_EACH: usize = 16;
+/// When a client whose address has too many logins waiting may come again: some have ended by then.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl NewUser {
     /// A user to be put into the table.
@@ -124,15 +144,27 @@ impl Users {
     ///
     /// That the database cannot be opened or written, and what to do.
     pub async fn open(database: &Database, clock: impl Clock) -> anyhow::Result<Self> {
-        let hashers = thread::available_parallelism().map_or(1, usize::from);
-        let inner = Inner {
-            table: table::open(database).await?,
-            attempts: Attempts::new(Arc::new(clock)),
-            hashers: Arc::new(Semaphore::new(hashers)),
-            dummy: hash("nobody's password")?,
-        };
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        Self::open_with(database, clock, processors.min(AT_ONCE)).await
+    }
+
+    async fn open_with(
+        database: &Database,
+        clock: impl Clock,
+        at_once: usize,
+    ) -> anyhow::Result<Self> {
+        let table = table::open(database).await?;
+        let passwords = Passwords::new(at_once);
+        let mut turn = passwords.turn().await?;
+        let dummy = task::spawn_blocking(move || turn.hash("nobody's password")).await??;
         Ok(Self {
-            inner: Arc::new(inner),
+            inner: Arc::new(Inner {
+                table,
+                attempts: Attempts::new(Arc::new(clock)),
+                places: Places::new(PLACES, PLACES_EACH),
+                passwords,
+                dummy,
+            }),
         })
     }
 
@@ -143,7 +175,7 @@ impl Users {
     /// That the table cannot be written.
     pub async fn add_demo_users(&self) -> anyhow::Result<()> {
         if self.inner.table.is_empty().await? {
-            let rows = rows(NewUser::demo()?, true).await?;
+            let rows = self.rows(NewUser::demo()?, true).await?;
             // Another node may have been here meanwhile.
             self.inner.table.fill(rows, true).await?;
         }
@@ -156,8 +188,23 @@ impl Users {
     ///
     /// That the table cannot be written; it is unchanged then.
     pub async fn replace_all(&self, users: Vec<NewUser>) -> anyhow::Result<()> {
-        let rows = rows(users, false).await?;
+        let rows = self.rows(users, false).await?;
         Ok(self.inner.table.fill(rows, false).await?)
+    }
+
+    /// The rows of new users. Their passwords are hashed before there is a transaction, so that no
+    /// other node waits for its lock meanwhile.
+    async fn rows(&self, users: Vec<NewUser>, demo: bool) -> anyhow::Result<Vec<Row>> {
+        let mut turn = self.inner.passwords.turn().await?;
+        let row = move |user: NewUser| {
+            Ok(Row {
+                name: user.username.as_str().to_owned(),
+                hash: turn.hash(&user.password)?,
+                scope: user.scope.as_str().to_owned(),
+                demo,
+            })
+        };
+        task::spawn_blocking(move || users.into_iter().map(row).collect()).await?
     }
 
     /// The names of the demo users that there are.
@@ -187,41 +234,27 @@ impl Users {
     }
 }
 
-/// What is written of new users. Hashed before there is a transaction: nobody should wait for its lock meanwhile.
-async fn rows(users: Vec<NewUser>, demo: bool) -> anyhow::Result<Vec<Row>> {
-    let row = move |user: NewUser| {
-        Ok(Row {
-            name: user.username.as_str().to_owned(),
-            hash: hash(&user.password)?,
-            scope: user.scope.as_str().to_owned(),
-            demo,
-        })
-    };
-    task::spawn_blocking(move || users.into_iter().map(row).collect()).await?
-}
-
 #[async_trait]
 impl Authenticator for Users {
     async fn authenticate(
         &self,
         credentials: &Credentials,
-        _: &Device,
+        device: &Device,
     ) -> Result<Grant, AuthenticationError> {
         let name = credentials.username().to_owned();
         let password = Zeroizing::new(credentials.password().to_owned());
         self.inner.check_attempts(&name)?;
-        let hashers = Arc::clone(&self.inner.hashers);
-        let permit = hashers
-            .acquire_owned()
-            .await
-            .map_err(AuthenticationError::unavailable)?;
+        let place = self.inner.places.take(device.address).map_err(no_place)?;
+        // A client that hangs up here has this future dropped, and its place is free.
+        let turn = self.inner.passwords.turn().await;
+        let turn = turn.map_err(AuthenticationError::unavailable)?;
         let user = self.inner.table.find(&name).await;
         let user = user.map_err(AuthenticationError::Unavailable)?;
         let inner = Arc::clone(&self.inner);
-        // The permit goes along, and the attempt is counted there: a client that hangs up stops neither.
+        // From here on a client that hangs up stops nothing: the attempt is counted, and the
+        // place is taken until the processor is free.
         let granted = task::spawn_blocking(move || {
-            let _permit = permit;
-            inner.authenticate(&name, &password, user.as_ref())
+            inner.authenticate(&name, &password, user.as_ref(), turn, place)
         })
         .await
         .map_err(AuthenticationError::unavailable)??;
@@ -247,19 +280,22 @@ impl Authenticator for Users {
 }
 
 impl Inner {
-    /// Blocks for as long as it takes to hash one password, whatever the answer.
+    /// Blocks for as long as it takes to hash one password, with or without such a user.
     fn authenticate(
         &self,
         name: &str,
         password: &str,
         user: Option<&Row>,
+        mut turn: Turn,
+        _place: Place,
     ) -> Result<Grant, AuthenticationError> {
         // Again: attempts that waited for their turn must see the failures of those before them.
         self.check_attempts(name)?;
         let too_long = password.len() > MAX_PASSWORD;
         let tried = if too_long { "" } else { password };
         let hash = user.map_or(&self.dummy, |user| &user.hash);
-        let right = verify(tried, hash)
+        let right = turn
+            .verify(tried, hash)
             .map_err(|error| AuthenticationError::Unavailable(StoreError::corrupt(error)))?;
         match user {
             Some(user) if right && !too_long => {
@@ -289,18 +325,13 @@ fn corrupt(error: impl std::error::Error + Send + Sync + 'static) -> Authenticat
     AuthenticationError::Unavailable(StoreError::corrupt(error))
 }
 
-fn hash(password: &str) -> anyhow::Result<String> {
-    let mut salt = [0; 16];
-    SystemRandom.fill(&mut salt)?;
-    let hash = Argon2::default().hash_password_with_salt(password.as_bytes(), &salt);
-    Ok(hash.context("cannot hash a password")?.to_string())
-}
-
-fn verify(password: &str, hash: &str) -> Result<bool, password_hash::Error> {
-    match Argon2::default().verify_password(password.as_bytes(), hash) {
-        Ok(()) => Ok(true),
-        Err(password_hash::Error::PasswordInvalid) => Ok(false),
-        Err(error) => Err(error),
+fn no_place(full: Full) -> AuthenticationError {
+    match full {
+        Full::ForAddress => AuthenticationError::TooManyAttempts {
+            retry_after: RETRY_AFTER,
+        },
+        // Not this client's fault, so that it is a 503, which has a Retry-After as well.
+        Full::ForAll => AuthenticationError::Unavailable(StoreError::new(StoreErrorKind::Busy)),
     }
 }
 
@@ -321,13 +352,21 @@ impl std::fmt::Debug for NewUser {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        pin::Pin,
+        task::{Context, Poll, Waker},
+    };
+
+    use argon2::PasswordHash;
     use gatepass_testkit::ManualClock;
 
     use super::*;
 
     async fn users() -> (Users, ManualClock) {
         let clock = ManualClock::new();
-        let users = Users::open(&Database::Memory, clock.clone()).await.unwrap();
+        // One password at a time, so that a test which takes the turn has all logins wait.
+        let users = Users::open_with(&Database::Memory, clock.clone(), 1);
+        let users = users.await.unwrap();
         let alice = NewUser::new("alice", "correct horse", "profile").unwrap();
         users.replace_all(vec![alice]).await.unwrap();
         (users, clock)
@@ -406,9 +445,6 @@ mod tests {
     #[tokio::test]
     async fn guesses_in_parallel_are_counted_like_guesses_in_turn() {
         let (users, _) = users().await;
-        // One at a time: a single permit shows that those who waited are judged again.
-        let processors = users.inner.hashers.available_permits();
-        users.inner.hashers.forget_permits(processors - 1);
         let guesses: Vec<_> = (0..30)
             .map(|_| {
                 let users = users.clone();
@@ -425,6 +461,81 @@ mod tests {
             }
         }
         assert_eq!(tried, 10);
+    }
+
+    fn from(address: &str) -> Device {
+        let mut device = Device::default();
+        device.address = Some(address.parse().unwrap());
+        device
+    }
+
+    type Login<'a> = Pin<Box<dyn Future<Output = Result<Grant, AuthenticationError>> + Send + 'a>>;
+
+    /// The outcome of a login that was looked at once, if it has one by then.
+    fn at_once(login: &mut Login<'_>) -> Option<Result<Grant, AuthenticationError>> {
+        match login.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(outcome) => Some(outcome),
+            Poll::Pending => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_login_that_finds_no_place_is_refused_at_once() {
+        let (users, _) = users().await;
+        let alice = Credentials::new("alice", "correct horse");
+        let (one, unknown) = (from("192.0.2.1"), Device::default());
+        let held = users.inner.passwords.turn().await.unwrap();
+        let begin = |device| {
+            let mut login: Login<'_> = users.authenticate(&alice, device);
+            let outcome = at_once(&mut login);
+            (login, outcome)
+        };
+        let mut waiting = Vec::new();
+        for device in [&one; PLACES_EACH] {
+            let (login, outcome) = begin(device);
+            assert!(outcome.is_none(), "{outcome:?}");
+            waiting.push(login);
+        }
+        let (_, outcome) = begin(&one);
+        assert!(
+            matches!(
+                outcome,
+                Some(Err(AuthenticationError::TooManyAttempts { retry_after })) if retry_after == RETRY_AFTER
+            ),
+            "{outcome:?}"
+        );
+        for _ in PLACES_EACH..PLACES {
+            let (login, outcome) = begin(&unknown);
+            assert!(outcome.is_none(), "{outcome:?}");
+            waiting.push(login);
+        }
+        let (_, outcome) = begin(&unknown);
+        let Some(Err(AuthenticationError::Unavailable(busy))) = outcome else {
+            panic!("{outcome:?}");
+        };
+        assert_eq!(busy.kind(), StoreErrorKind::Busy);
+
+        drop(held);
+        for login in waiting {
+            login.await.unwrap();
+        }
+        log_in(&users, "alice", "correct horse").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn clients_that_hang_up_leave_their_places_and_their_turns_to_others() {
+        let (users, _) = users().await;
+        let alice = Credentials::new("alice", "correct horse");
+        let one = from("192.0.2.1");
+        let held = users.inner.passwords.turn().await.unwrap();
+        for _ in 0..10 * PLACES {
+            let mut hung_up: Login<'_> = users.authenticate(&alice, &one);
+            assert!(at_once(&mut hung_up).is_none());
+        }
+        let mut next: Login<'_> = users.authenticate(&alice, &one);
+        assert!(at_once(&mut next).is_none());
+        drop(held);
+        next.await.unwrap();
     }
 
     #[test]
