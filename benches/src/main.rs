@@ -10,6 +10,7 @@
 
 mod following;
 mod growth;
+mod logout_all;
 mod measure;
 mod news;
 mod revocations;
@@ -40,6 +41,9 @@ const BENCHES: &[(&str, Bench)] = &[
     ("following-postgres", following::postgres),
     ("following-redis", following::redis),
     ("following-redis-cluster", following::redis_cluster),
+    ("logout-all-sqlite", logout_all::sqlite),
+    ("logout-all-postgres", logout_all::postgres),
+    ("logout-all-redis", logout_all::redis),
     ("growth-sqlite", growth::sqlite),
     ("growth-postgres", growth::postgres),
     ("growth-redis", growth::redis),
@@ -53,7 +57,8 @@ fn main() -> anyhow::Result<()> {
         .filter(|(name, _)| name.contains(&filter))
         .collect();
     if chosen.is_empty() {
-        let names = BENCHES.map(|(name, _)| name).join(", ");
+        let names: Vec<_> = BENCHES.iter().map(|(name, _)| *name).collect();
+        let names = names.join(", ");
         anyhow::bail!("no benchmark has {filter:?} in its name; there are: {names}");
     }
     for (name, bench) in chosen {

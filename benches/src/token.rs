@@ -29,8 +29,8 @@ impl Key {
         Ok(Self {
             algorithm: Algorithm::Hs256,
             ours: SigningKey::hs256(SECRET)?,
-            encoding: EncodingKey::from_secret(SECRET),
-            decoding: DecodingKey::from_secret(SECRET),
+            encoding: EncodingKey::from_secret(SECRET)?,
+            decoding: DecodingKey::from_secret(SECRET)?,
         })
     }
 

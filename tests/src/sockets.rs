@@ -91,7 +91,7 @@ pub async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
         let mut answer = Vec::new();
         match stream.read_to_end(&mut answer).await {
             // A server that closes while there are bytes that it has not read.
-            Err(error) if error.kind() != io::ErrorKind::ConnectionReset => return Err(error),
+            Err(error) if error.kind() != io::ErrorKind::ConnectionReset => Err(error),
             _ => Ok(answer),
         }
     };

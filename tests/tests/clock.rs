@@ -151,9 +151,10 @@ struct Rotated {
 }
 
 impl Rotated {
-    async fn begin(node: &Authority) -> Self {
+    async fn begin(node: &Authority, clock: &ManualClock) -> Self {
         let first = login(node, "alice").await;
         let second = refresh(node, &first).await.unwrap();
+        clock.advance(31 * SECOND);
         let last = refresh(node, &second).await.unwrap();
         let known = [&first, &second, &last].map(|issued| issued.refresh_token.as_str().to_owned());
         Self {
@@ -192,7 +193,10 @@ impl Sessions {
         clock.step_wall_back(HOUR);
         let idle = login(node, "alice").await;
         clock.advance(4 * HOUR);
-        let rotated = [Rotated::begin(node).await, Rotated::begin(node).await];
+        let rotated = [
+            Rotated::begin(node, clock).await,
+            Rotated::begin(node, clock).await,
+        ];
         clock.advance(31 * SECOND);
         let mut sessions = Self {
             live: login(node, "alice").await,

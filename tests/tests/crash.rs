@@ -30,6 +30,8 @@ const KILLS: usize = 50;
 const CLIENTS: usize = 8;
 /// How many servers share the file.
 const SERVERS: usize = 2;
+/// Each refresh writes, and no login ends another session.
+const SETTINGS: [&str; 4] = ["--overlap", "0s", "--max-sessions", "0"];
 
 /// A login on one device, as its client knows it.
 #[derive(Clone, Debug)]
@@ -172,7 +174,7 @@ async fn what_was_acknowledged_survives_being_killed() {
     let mut kills = 0;
     loop {
         while servers.len() < SERVERS {
-            servers.push(Server::start(directory.path()).await);
+            servers.push(Server::start_with(directory.path(), &SETTINGS).await);
         }
         let apis = Vec::from_iter(servers.iter().map(Server::api));
         check(&apis, &devices, kills >= KILLS).await;

@@ -1,5 +1,11 @@
 //! Clients that hang up while their login waits.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 use std::{
     io::Write,
     net::{SocketAddr, TcpStream},
@@ -88,7 +94,11 @@ async fn axum_drops_the_login_of_a_client_that_hangs_up() {
     let address = listener.local_addr().unwrap();
     let mut server = JoinSet::new();
     let router: axum::Router = gatepass_axum::routes(endpoints);
-    server.spawn(async move { axum::serve(listener, router).await });
+    server.spawn(example_axum::serve(
+        router,
+        listener,
+        std::future::pending(),
+    ));
     hang_up(address, said).await;
 }
 

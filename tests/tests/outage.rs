@@ -94,7 +94,12 @@ async fn whatever_fails_or_hangs_is_told_as_that_and_has_done_nothing() {
         let first = login(authority, "alice").await;
         let other = login(authority, "alice").await;
         let pass = verify(authority, &first).await.unwrap();
-        let sessions = authority.sessions(&alice).await.unwrap().len();
+        let sessions = authority
+            .sessions(&alice, None)
+            .await
+            .unwrap()
+            .sessions
+            .len();
 
         node.handle.inject_everywhere(fault);
         let issue = authority.issue(Grant::new(alice.clone()), Device::default());
@@ -109,7 +114,7 @@ async fn whatever_fails_or_hangs_is_told_as_that_and_has_done_nothing() {
         let end = authority.end_session_of(&alice, first.session_id);
         assert_unavailable("end_session_of", end).await;
         assert_unavailable("revoke_token", authority.revoke_token(&pass)).await;
-        assert_unavailable("sessions", authority.sessions(&alice)).await;
+        assert_unavailable("sessions", authority.sessions(&alice, None)).await;
         let strict = verify_with(authority, &first, Staleness::Strict);
         assert_unavailable("strict", strict).await;
 
@@ -118,7 +123,15 @@ async fn whatever_fails_or_hangs_is_told_as_that_and_has_done_nothing() {
         assert_eq!(refusal(garbage), Refusal::Malformed);
 
         node.handle.heal();
-        assert_eq!(authority.sessions(&alice).await.unwrap().len(), sessions);
+        assert_eq!(
+            authority
+                .sessions(&alice, None)
+                .await
+                .unwrap()
+                .sessions
+                .len(),
+            sessions
+        );
         assert_eq!(node.generation(&first).await, Generation::FIRST);
         for issued in [&first, &other] {
             verify(authority, issued).await.unwrap();
@@ -133,6 +146,7 @@ async fn a_spent_token_that_cannot_be_looked_up_ends_nothing() {
     let authority = &node.authority;
     let first = login(authority, "alice").await;
     let second = refresh(authority, &first).await.unwrap();
+    world.clock.advance(31 * SECOND);
     refresh(authority, &second).await.unwrap();
     world.clock.advance(31 * SECOND);
     for fault in [DOWN, Fault::Hang] {
@@ -319,7 +333,7 @@ async fn a_node_catches_up_by_itself_once_the_store_is_back() {
     // Another node reaches the store.
     let target = gatepass::EndTarget::Session(ended.session_id);
     let end = node.store.end(target, EndReason::Logout);
-    assert_eq!(end.await.unwrap().len(), 1);
+    assert!(end.await.unwrap().is_some());
     assert_unavailable("verify", verify(authority, &ended)).await;
     assert_unavailable("verify", verify(authority, &live)).await;
 

@@ -29,12 +29,21 @@ const MAX_STALENESS: Duration = Duration::from_secs(2);
 
 /// So many servers on the files in `directory`, started at once.
 async fn start(directory: &Path, number: usize) -> Vec<Server> {
+    start_with(directory, number, &[]).await
+}
+
+/// As [`start`], with these further arguments.
+async fn start_with(
+    directory: &Path,
+    number: usize,
+    further: &'static [&'static str],
+) -> Vec<Server> {
     // Written once, not by each.
     server::arguments(directory);
     let mut starting = JoinSet::new();
     for _ in 0..number {
         let directory = directory.to_owned();
-        starting.spawn(async move { Server::start(&directory).await });
+        starting.spawn(async move { Server::start_with(&directory, further).await });
     }
     starting.join_all().await
 }
@@ -96,9 +105,8 @@ async fn of_many_that_start_at_once_one_migrates_and_all_serve() {
 async fn of_64_refreshes_over_three_processes_one_advances_and_all_get_its_successor() {
     let directory = TempDir::new().unwrap();
     let servers = start(directory.path(), 3).await;
-    let (first, _) = login(&servers[0].api()).await;
-    let mut token = first;
-    for round in 1..=3 {
+    for _ in 0..3 {
+        let (token, _) = login(&servers[0].api()).await;
         let mut refreshing = JoinSet::new();
         for number in 0..64 {
             let (api, token) = (servers[number % 3].api(), token.clone());
@@ -110,13 +118,12 @@ async fn of_64_refreshes_over_three_processes_one_advances_and_all_get_its_succe
             successors.insert(text(&body, "refresh_token"));
         }
         assert_eq!(successors.len(), 1, "{successors:?}");
-        token = successors.into_iter().next().unwrap();
         let generation: i64 = connect(directory.path())
-            .query_row("SELECT generation FROM gatepass_sessions", (), |row| {
+            .query_row("SELECT max(generation) FROM gatepass_sessions", (), |row| {
                 row.get(0)
             })
             .unwrap();
-        assert_eq!(generation, round);
+        assert_eq!(generation, 1);
     }
 }
 
@@ -243,7 +250,8 @@ async fn nobody_is_turned_away_because_processes_contend_for_the_lock() {
     const CLIENTS: usize = 24;
     const REFRESHES: usize = 60;
     let directory = TempDir::new().unwrap();
-    let servers = start(directory.path(), 3).await;
+    // Each refresh writes.
+    let servers = start_with(directory.path(), 3, &["--overlap", "0s"]).await;
     let mut working = JoinSet::new();
     for number in 0..CLIENTS {
         let apis = Vec::from_iter(servers.iter().map(Server::api));

@@ -259,6 +259,7 @@ async fn about_refresh_tokens(service: &Service, reached: &mut Reached) {
     reached.expect("wrong_client", 400, by_another).await;
 
     let second = json_of(refresh(first), 200).await;
+    service.clock.advance(Duration::from_secs(31));
     let third = json_of(refresh(&second["refresh_token"]), 200).await;
     service.clock.advance(Duration::from_secs(31));
     reached.expect("reused", 401, refresh(first)).await;

@@ -1,10 +1,6 @@
 //! Request targets of every form, over raw sockets: each is answered, in every framework.
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{any::Any, future::pending, net::SocketAddr};
 

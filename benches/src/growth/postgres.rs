@@ -53,14 +53,15 @@ impl Inside for Postgres {
         for number in 0..BEGUN {
             store.begin(new_session(number)?).await?;
         }
-        let columns = "subject, client, grant_json, own_access_ttl, device_json, generation, spent, recovered, \
-            created_at, authenticated_at, last_seen_at, idle_expires_at, absolute_expires_at, access_until, \
-            ended_at, ended_reason, purge_at";
+        let columns = "account, issuer, audience, client, grant_json, own_access_ttl, device_json, generation, \
+            rotated_from, rotated_at, recovered, created_at, authenticated_at, last_seen_at, seen_from, \
+            idle_expires_at, absolute_expires_at, access_until, ended_at, ended_reason, purge_at";
         // Eighteen random bytes: one of two, and of a second number the rest.
         let copy = format!(
-            "INSERT INTO gatepass.sessions (id, {columns})
-             SELECT uuid_send(gen_random_uuid()) || substr(uuid_send(gen_random_uuid()), 1, 2), {columns}
-             FROM gatepass.sessions, generate_series(2, {})",
+            "INSERT INTO gatepass.sessions (id, number, {columns})
+             SELECT uuid_send(gen_random_uuid()) || substr(uuid_send(gen_random_uuid()), 1, 2), number - n,
+                 {columns}
+             FROM gatepass.sessions, generate_series(2, {}) n",
             EXPIRED / BEGUN
         );
         sqlx::raw_sql(sqlx::AssertSqlSafe(copy))

@@ -27,6 +27,7 @@ pub(crate) fn head(head: &dev::RequestHead) -> RequestHead<'_> {
     RequestHead::collect(head.method.as_str(), head.uri.path(), |name| {
         head.headers.get_all(name).map(HeaderValue::as_bytes)
     })
+    .query(head.uri.query())
     .authority(head.uri.authority().map(Authority::as_str))
     .address(head.peer_addr.map(|peer| peer.ip()))
 }

@@ -22,8 +22,8 @@ use crate::convert::{head, response};
 /// two resources with one path, actix-web asks the one that it was told of first.
 ///
 /// Set [`HttpServer::h1_allow_half_closed`](actix_web::HttpServer::h1_allow_half_closed) to `false`.
-/// By default actix-web goes on with the request of a client that has hung up, so that, for example,
-/// 150 logins that nobody waits for delay the next one.
+/// By default actix-web goes on with the request of a client that has hung up. For example, 150
+/// abandoned logins delay the next one.
 ///
 /// The address in the list of sessions is that of the connection. Behind a proxy, set
 /// `ServiceRequest::head_mut().peer_addr` in a middleware, from what the proxy says and clients cannot.

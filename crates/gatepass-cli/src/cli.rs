@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand, builder::TypedValueParser};
-use gatepass::{Clock, SystemClock};
+use gatepass::{Audience, Clock, Issuer, SystemClock};
 
 use crate::{
     inspect, jwks,
@@ -48,6 +48,14 @@ enum Command {
         /// The file of the key to check the signature with: PEM, JWK, JWKS, or a secret, as FILE or as ALG:FILE
         #[arg(long, value_name = "[ALG:]FILE", value_parser = key_file())]
         key: Option<KeyFile>,
+
+        /// The issuer (iss) of the service, to check a refresh token with its master secret
+        #[arg(long, requires = "audience")]
+        issuer: Option<String>,
+
+        /// The audience (aud) of the service
+        #[arg(long, requires = "issuer")]
+        audience: Option<String>,
     },
 
     /// Print the JSON Web Key Set of public keys, for those who verify
@@ -115,13 +123,25 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> 
     match &args.command {
         Command::Keygen(keygen) => make(keygen, out)?,
         Command::Jwks { keys } => writeln!(out, "{}", jwks::of(keys, now)?)?,
-        Command::Inspect { token, key } => {
+        Command::Inspect {
+            token,
+            key,
+            issuer,
+            audience,
+        } => {
+            let service = match (issuer, audience) {
+                (Some(issuer), Some(audience)) => Some((
+                    Issuer::new(issuer.as_str())?,
+                    Audience::new(audience.as_str())?,
+                )),
+                _ => None,
+            };
             let keys = key.as_ref().map(TokenKeys::read).transpose()?;
             let token = match token.as_str() {
                 "-" => read_token()?,
                 token => token.to_owned(),
             };
-            let report = inspect::inspect(&token, keys.as_ref(), now);
+            let report = inspect::inspect(&token, keys.as_ref(), service.as_ref(), now);
             write!(out, "{report}")?;
             out.flush()?;
             return Ok(ExitCode::from(u8::from(!report.is_good())));

@@ -10,7 +10,7 @@ mod text;
 
 use std::fmt;
 
-use gatepass::{Generation, Refusal, SessionId, Timestamp, TokenForm};
+use gatepass::{Audience, Issuer, Refusal, Timestamp, TokenForm};
 
 use crate::key_file::TokenKeys;
 
@@ -49,7 +49,14 @@ impl Report {
 
 /// Looks at `token`, which may be anything. White space around it, and `Bearer` before it, are not
 /// part of it.
-pub(crate) fn inspect(token: &str, keys: Option<&TokenKeys>, now: Timestamp) -> Report {
+///
+/// A refresh token is bound to issuer and audience, which `service` names.
+pub(crate) fn inspect(
+    token: &str,
+    keys: Option<&TokenKeys>,
+    service: Option<&(Issuer, Audience)>,
+    now: Timestamp,
+) -> Report {
     let mut report = Report::default();
     let token = bare(token);
     if token.is_empty() {
@@ -61,7 +68,12 @@ pub(crate) fn inspect(token: &str, keys: Option<&TokenKeys>, now: Timestamp) -> 
             session,
             generation,
             ..
-        }) => refresh(&mut report, token, session, generation, keys),
+        }) => {
+            report.show("a refresh token");
+            report.show(format!("  session     {session}"));
+            report.show(format!("  generation  {generation}"));
+            refresh(&mut report, token, keys, service);
+        }
         Err(refusal) if token.starts_with("gpr_") => {
             report.show("a refresh token, by its first letters");
             report.malformed(format!("{refusal}: it was cut off, or changed"));
@@ -89,13 +101,9 @@ fn bare(token: &str) -> &str {
 fn refresh(
     report: &mut Report,
     token: &str,
-    session: SessionId,
-    generation: Generation,
     keys: Option<&TokenKeys>,
+    service: Option<&(Issuer, Audience)>,
 ) {
-    report.show("a refresh token");
-    report.show(format!("  session     {session}"));
-    report.show(format!("  generation  {generation}"));
     report.show("Whether the session lives, and the token is not spent, only its store knows.");
     let Some(keys) = keys else {
         report.show(
@@ -111,9 +119,16 @@ fn refresh(
         report.wrong("not verified: only the master secret verifies a refresh token, and --key names another key");
         return;
     };
-    match master.verify_refresh_token(token) {
+    let Some((issuer, audience)) = service else {
+        report.wrong("not verified: a refresh token is bound to issuer and audience; give --issuer and --audience");
+        return;
+    };
+    match master.verify_refresh_token(issuer, audience, token) {
         Ok(_) => report.signed = true,
-        Err(Refusal::UnknownKey) => report.wrong("it was made with another master secret"),
+        Err(Refusal::UnknownKey) => {
+            report
+                .wrong("it was made with another master secret, or for another issuer or audience");
+        }
         Err(refusal) => report.wrong(format!("{refusal}: it was changed, or forged")),
     }
 }

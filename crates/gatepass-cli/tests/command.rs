@@ -189,7 +189,9 @@ fn a_token_is_inspected_with_whatever_its_key_is_in() {
             shown.contains("--key") && shown.contains(&issued.session_id.to_string()),
             "{shown}"
         );
-        let shown = succeeds(path, &["inspect", "--key", "gatepass.secret", token], "");
+        let service = ["--issuer", "https://shop.example", "--audience", "shop-api"];
+        let key = ["inspect", "--key", "gatepass.secret"];
+        let shown = succeeds(path, &[&key[..], &service, &[token]].concat(), "");
         assert!(
             shown.starts_with("NOT TO BE TRUSTED for that alone"),
             "{shown}"
@@ -204,6 +206,20 @@ fn a_token_is_inspected_with_whatever_its_key_is_in() {
         // What is shown cannot be used in its place.
         assert!(!shown.contains(token) && !shown.contains(token.rsplit('.').next().unwrap()));
     }
+    // Refresh tokens are bound to issuer and audience.
+    let key = ["inspect", "--key", "gatepass.secret"];
+    let output = gatepass(path, &key, refresh);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("give --issuer and --audience"));
+    let other = [
+        "--issuer",
+        "https://shop.example",
+        "--audience",
+        "admin-api",
+    ];
+    let output = gatepass(path, &[&key[..], &other].concat(), refresh);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("another issuer or audience"));
     for input in [&b"hunter2"[..], b"", &[0xff; 3000], &vec![b'.'; 1 << 21]] {
         let output = gatepass(path, &["inspect", "-"], input);
         assert_eq!(output.status.code(), Some(1));

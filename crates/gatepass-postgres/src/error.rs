@@ -150,7 +150,8 @@ pub enum OpenError {
     #[error(
         "the role {role:?} may not read the schema {schema} at {server}: run `GRANT USAGE ON SCHEMA \
          {schema} TO {role}; GRANT SELECT ON {schema}.meta, {schema}.revocations TO {role}; GRANT SELECT \
-         (id, ended_at) ON {schema}.sessions TO {role}` there as its owner"
+         (id, account, number, ended_at) ON {schema}.sessions TO {role}; GRANT SELECT (id, up_to, \
+         except_number) ON {schema}.accounts TO {role}` there as its owner"
     )]
     MayNotRead {
         /// The server, and the database.

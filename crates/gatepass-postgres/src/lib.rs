@@ -24,7 +24,9 @@
 //!
 //! A refresh is one statement, prepared once for each connection, and one round trip. So is the end of a
 //! session, which appends to the log of revocations in the same statement. All else that changes a session locks
-//! its row, and lets the core change it. Transactions are READ COMMITTED, whatever the application's default is;
+//! its row, and lets the core change it. The end of all sessions of an account is a mark in the account's row and
+//! one entry in the log, however many sessions there are. The purge removes their rows later, in small
+//! steps. Transactions are READ COMMITTED, whatever the application's default is;
 //! a single statement that a stricter default lets fail is tried again.
 //!
 //! Time is the database server's, so that nodes need not agree on theirs. Only a primary is asked: a replica, also one
@@ -97,10 +99,11 @@
 //!
 //! # Growth
 //!
-//! Expired sessions and revocations are removed in batches of at most 500 rows, each a transaction of its own, that
-//! skip what others hold. Autovacuum does the rest; a refresh writes no index, so that most of its old rows go
+//! Expired sessions and revocations are removed in small batches. Each is a transaction of its own, and
+//! skips rows that other transactions hold. Autovacuum does the rest; a refresh writes no index, so that most of its old rows go
 //! without it.
 
+mod accounts;
 mod connecting;
 mod cursor;
 mod error;

@@ -1,7 +1,8 @@
 //! The revocation log.
 
 use gatepass::{
-    Cursor, Pull, Revocation, RevokeToken, Revoked, SessionId, Status, Timestamp, TokenId,
+    Cursor, Pull, Revocation, RevokeToken, Revoked, SessionId, SessionNumber, Status, Timestamp,
+    TokenId,
 };
 use sqlx::postgres::PgRow;
 
@@ -9,7 +10,7 @@ use crate::{
     cursor::{self, Part, Place, Row, Snapshot, Unseen},
     error::{Failure, Unreadable},
     link::{Link, Tx, now},
-    row::{cell, millis, session_id},
+    row::{account_id, cell, covered, cutoff, millis, session_id},
     schema::margin,
     sql::Statement,
 };
@@ -93,7 +94,7 @@ macro_rules! late {
 macro_rules! restored {
     ($condition:expr) => {
         concat!(
-            "(SELECT true AS restored, xid, seq, session, token, until FROM @revocations
+            "(SELECT true AS restored, xid, seq, account, session, token, up_to, except_number, until FROM @revocations
               WHERE $8 AND ",
             $condition,
             " AND ROW(xid, seq) {>} ROW($6::pg_catalog.text::pg_catalog.xid8, $7)
@@ -148,7 +149,8 @@ pub(crate) async fn pull(mut link: Link<'_>, after: Option<Cursor>) -> Result<Pu
     // One statement has one snapshot, so that the rows are exactly those that it says were over.
     let asked = Statement::new(concat!(
         "SELECT log.incarnation, log.snapshot, log.last, entry.restored,
-             entry.xid::pg_catalog.text AS xid, entry.seq, entry.session, entry.token, entry.until
+             entry.xid::pg_catalog.text AS xid, entry.seq, entry.account, entry.session, entry.token,
+             entry.up_to, entry.except_number, entry.until
          FROM (SELECT ",
         incarnation!(),
         " AS incarnation, ",
@@ -159,12 +161,12 @@ pub(crate) async fn pull(mut link: Link<'_>, after: Option<Cursor>) -> Result<Pu
         " ORDER BY revocations.xid DESC, seq DESC LIMIT 1) AS last) AS log
          LEFT JOIN (",
         after!(
-            "false AS restored, xid, seq, session, token, until",
+            "false AS restored, xid, seq, account, session, token, up_to, except_number, until",
             limit!()
         ),
         " UNION ALL ",
         late!(
-            "false AS restored, xid, seq, session, token, until",
+            "false AS restored, xid, seq, account, session, token, up_to, except_number, until",
             limit!()
         ),
         " UNION ALL ",
@@ -220,7 +222,7 @@ pub(crate) async fn pull(mut link: Link<'_>, after: Option<Cursor>) -> Result<Pu
     })
 }
 
-/// The answer to a pull, besides its entries.
+/// The answer to a pull, without its entries.
 struct Page {
     incarnation: String,
     /// The transactions that were over.
@@ -286,7 +288,7 @@ pub(crate) async fn has_restored(mut link: Link<'_>) -> Result<bool, Failure> {
 /// Gives the number of this transaction to some of them, before it does anything else that gives it one.
 pub(crate) async fn restamp(mut link: Link<'_>) -> Result<(), Failure> {
     let restamp = Statement::new(concat!(
-        "UPDATE @revocations SET xid = pg_catalog.pg_current_xact_id() WHERE ctid {=} ANY (ARRAY(
+        "UPDATE @revocations SET xid = pg_catalog.pg_current_xact_id(), seq = DEFAULT WHERE ctid {=} ANY (ARRAY(
              (SELECT ctid FROM @revocations WHERE xid {>=} ",
         now_end!(),
         " ORDER BY xid, seq LIMIT ",
@@ -318,12 +320,16 @@ pub(crate) async fn has_more(mut link: Link<'_>, place: Place) -> Result<bool, F
 }
 
 fn read(row: &PgRow) -> Result<Revocation, Failure> {
+    let is_there = |name| Ok::<_, Unreadable>(cell::<Option<Vec<u8>>>(row, name)?.is_some());
+    let (account, session) = (is_there("account")?, is_there("session")?);
     let token: Option<Vec<u8>> = cell(row, "token")?;
-    let target = match token {
-        None => Revoked::Session(session_id(row, "session")?),
-        Some(token) => TokenId::try_from(token.as_slice())
+    let target = match (account, session, token, cutoff(row)?) {
+        (true, false, None, Some(cutoff)) => Revoked::Sessions(account_id(row, "account")?, cutoff),
+        (_, true, Some(token), None) => TokenId::try_from(token.as_slice())
             .map(Revoked::Token)
             .map_err(|_| Unreadable("token"))?,
+        (false, true, None, None) => Revoked::Session(session_id(row, "session")?),
+        _ => return Err(Unreadable("revocation").into()),
     };
     let until = millis(row, "until")?;
     Ok(Revocation { target, until })
@@ -334,11 +340,13 @@ pub(crate) async fn status(
     session: SessionId,
     token: TokenId,
 ) -> Result<Status, Failure> {
-    let asked = Statement::new(
+    let asked = Statement::new(concat!(
         "SELECT pg_catalog.pg_is_in_recovery() AS standby,
-             (SELECT ended_at IS NOT NULL FROM @sessions WHERE id {=} $1) AS ended,
-             EXISTS (SELECT 1 FROM @revocations WHERE token {=} $2) AS revoked",
-    );
+             (SELECT s.ended_at IS NOT NULL OR ",
+        covered!(),
+        " FROM @sessions AS s LEFT JOIN @accounts AS a ON a.id {=} s.account WHERE s.id {=} $1) AS ended,
+             EXISTS (SELECT 1 FROM @revocations WHERE token {=} $2) AS revoked"
+    ));
     let asked = asked.bytes(session.as_bytes()).bytes(token.as_bytes());
     let row = link.one(asked).await?;
     if cell(&row, "standby")? {
@@ -356,36 +364,77 @@ pub(crate) async fn status(
 pub(crate) enum Room {
     /// It is revoked already.
     Revoked,
-    /// Its session has as many entries as it may have.
+    /// Its session or its account has as many entries as it may have.
     Full,
     /// It can be.
     Free,
 }
 
-/// Looks whether `token` can be revoked. Whoever asks holds the session's row, so that the answer stays true.
-pub(crate) async fn room(tx: &mut Tx<'_>, token: RevokeToken) -> Result<Room, Failure> {
+/// Looks whether `token` can be revoked. If the caller holds the account's row, the answer stays true.
+pub(crate) async fn room(link: &mut Link<'_>, token: RevokeToken) -> Result<Room, Failure> {
+    macro_rules! live {
+        ($of:literal) => {
+            concat!(
+                "(SELECT pg_catalog.count(*) FROM @revocations WHERE ",
+                $of,
+                " AND token IS NOT NULL AND until {>} (",
+                now!("2"),
+                " {-} ",
+                margin!(),
+                "))"
+            )
+        };
+    }
     let asked = Statement::new(concat!(
-        "SELECT EXISTS (SELECT 1 FROM @revocations WHERE token {=} $1) AS revoked,
-             (SELECT pg_catalog.count(*) FROM @revocations
-              WHERE session {=} $2 AND until {>} (",
-        now!("3"),
-        " {-} ",
-        margin!(),
-        ")) AS live"
+        "SELECT EXISTS (SELECT 1 FROM @revocations WHERE token {=} $1) AS revoked, ",
+        live!("session {=} $3"),
+        " AS of_session, ",
+        live!("account {=} $4"),
+        " AS of_account"
     ));
-    let mut link = tx.link();
     let asked = asked
         .bytes(token.token.as_bytes())
+        .int(link.dialect().time())
         .bytes(token.session.as_bytes())
-        .int(link.dialect().time());
+        .bytes(token.account.as_bytes());
     let row = link.one(asked).await?;
-    let live: i64 = cell(&row, "live")?;
-    let full = usize::try_from(live).is_ok_and(|live| live >= RevokeToken::MAX_PER_SESSION);
+    let is_full = |name, most| {
+        let live: i64 = cell(&row, name)?;
+        Ok::<_, Failure>(usize::try_from(live).is_ok_and(|live| live >= most))
+    };
+    let full = is_full("of_session", RevokeToken::MAX_PER_SESSION)?
+        || is_full("of_account", RevokeToken::MAX_PER_ACCOUNT)?;
     Ok(match cell(&row, "revoked")? {
         true => Room::Revoked,
         false if full => Room::Full,
         false => Room::Free,
     })
+}
+
+/// Appends the end of an account's sessions, in the place of the account's last one. Readers that are behind get the
+/// new one alone, which says all that the older one said.
+pub(crate) async fn append_cutoff(
+    link: &mut Link<'_>,
+    revocation: Revocation,
+) -> Result<(), Failure> {
+    let Revoked::Sessions(account, cutoff) = revocation.target else {
+        return Ok(());
+    };
+    let append = Statement::new(concat!(
+        "INSERT INTO @revocations (account, up_to, except_number, until) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (account) WHERE up_to IS NOT NULL DO UPDATE SET
+             xid = pg_catalog.pg_current_xact_id(), up_to = excluded.up_to,
+             except_number = excluded.except_number, until = excluded.until
+         RETURNING ",
+        durable!()
+    ));
+    let append = append
+        .bytes(account.as_bytes())
+        .int(cutoff.up_to.get())
+        .int(cutoff.except.map(SessionNumber::get))
+        .int(revocation.until.unix_millis());
+    link.rows(append).await?;
+    Ok(())
 }
 
 /// Appends the revocation of `token`, unless another has.
@@ -395,7 +444,7 @@ pub(crate) async fn append(
 ) -> Result<Option<Revocation>, Failure> {
     let append = Statement::new(concat!(
         "WITH logged AS (
-             INSERT INTO @revocations (session, token, until) VALUES ($1, $2, $3)
+             INSERT INTO @revocations (session, token, until, account) VALUES ($1, $2, $3, $4)
              ON CONFLICT (token) WHERE token IS NOT NULL DO NOTHING
              RETURNING 1
          )
@@ -407,7 +456,8 @@ pub(crate) async fn append(
     let append = append
         .bytes(token.session.as_bytes())
         .bytes(token.token.as_bytes())
-        .int(token.until.unix_millis());
+        .int(token.until.unix_millis())
+        .bytes(token.account.as_bytes());
     let appended = link.row(append).await?;
     Ok(appended.map(|_| Revocation {
         target: Revoked::Token(token.token),
@@ -427,7 +477,8 @@ pub(crate) async fn purge(
     horizon: Timestamp,
     limit: i64,
 ) -> Result<usize, Failure> {
-    // Nothing changes an entry once it is there, so that its place stays its own.
+    // A restamp or a newer cutoff may move an entry meanwhile. Then this step doesn't find it, and the
+    // next one does.
     let purge = Statement::new(concat!(
         "WITH gone AS (
              DELETE FROM @revocations WHERE ctid {=} ANY (ARRAY(

@@ -31,11 +31,14 @@ use crate::{
 /// CREATE ROLE api LOGIN PASSWORD '…';
 /// GRANT USAGE ON SCHEMA gatepass TO api;
 /// GRANT SELECT ON gatepass.meta, gatepass.revocations TO api;
-/// GRANT SELECT (id, ended_at) ON gatepass.sessions TO api;
+/// GRANT SELECT (id, account, number, ended_at) ON gatepass.sessions TO api;
+/// GRANT SELECT (id, up_to, except_number) ON gatepass.accounts TO api;
 /// ```
 ///
-/// It then sees that there are sessions and whether they have ended, and neither whose nor what they allow. To listen
-/// for notifications takes no right. The primary is asked, and never a replica.
+/// The role sees the ids of sessions and accounts, and whether they have ended. It doesn't see subjects
+/// or grants. The id of an account is a hash of issuer and subject without a key, so the role can check
+/// whether a subject that it guesses is logged in. To listen for notifications takes no right. The
+/// reader asks the primary, and never a replica.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -208,7 +211,7 @@ impl RevocationLog for PostgresLog {
         };
         let listener = self.listener().await;
         let heard = match self.heard_before(after) {
-            // Of all that was committed since the pull began, the listener hears.
+            // The listener hears of all that was committed since the pull began.
             Some(heard) => heard,
             None => {
                 let heard = self.heard();

@@ -1,10 +1,10 @@
 //! The tables, and how an older schema gets to them.
 
-use gatepass::{Revocation, Timestamp};
+use gatepass::{Identity, Revocation, Timestamp};
 
 use crate::{
     connecting::Purpose,
-    error::{Failure, OpenError, Place},
+    error::{Failure, OpenError, Place, Unreadable},
     link::{Link, now},
     log,
     row::{cell, millis},
@@ -20,7 +20,12 @@ use crate::{
 /// `revocations` carries the transaction that wrote a row: what a reader has seen is a set of
 /// transactions, never a number up to which it has read, since numbers are not given in the order of
 /// commits. The primary key is the index that pulls read. Text is compared byte by byte, whatever the database's locale thinks equal.
-const STEPS: [&str; 1] = [r#"
+///
+/// The second step removes all sessions and revocations. Refresh tokens are bound to issuer and audience since
+/// then, and access tokens carry the number of their session, so no token from before is good any more: the
+/// users log in again. It changes the tables instead of making others, so that roles keep their rights.
+const STEPS: [&str; 2] = [
+    r#"
     CREATE TABLE @sessions (
         id pg_catalog.bytea PRIMARY KEY,
         subject pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
@@ -58,7 +63,51 @@ const STEPS: [&str; 1] = [r#"
 
     INSERT INTO @meta (key, value)
         VALUES ('incarnation', pg_catalog.replace(pg_catalog.gen_random_uuid()::pg_catalog.text, '-', ''));
-"#];
+"#,
+    r#"
+    TRUNCATE @sessions, @revocations;
+
+    DROP INDEX @sessions_subject;
+    ALTER TABLE @sessions
+        DROP COLUMN subject,
+        DROP COLUMN spent,
+        ADD COLUMN account pg_catalog.bytea NOT NULL,
+        ADD COLUMN number bigint NOT NULL,
+        ADD COLUMN issuer pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
+        ADD COLUMN audience pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
+        ADD COLUMN rotated_from bigint,
+        ADD COLUMN rotated_at bigint,
+        ADD COLUMN seen_from bigint NOT NULL;
+    CREATE UNIQUE INDEX sessions_account ON @sessions (account, number);
+    CREATE INDEX sessions_live ON @sessions (account, number) WHERE ended_at IS NULL;
+
+    CREATE TABLE @accounts (
+        id pg_catalog.bytea PRIMARY KEY,
+        last bigint NOT NULL,
+        until bigint NOT NULL,
+        up_to bigint,
+        except_number bigint,
+        ended_at bigint,
+        ended_reason pg_catalog.text,
+        purge_at bigint NOT NULL
+    ) WITH (fillfactor = 80);
+    CREATE INDEX accounts_purge ON @accounts (purge_at);
+
+    DROP INDEX @revocations_session;
+    ALTER TABLE @revocations
+        ALTER COLUMN session DROP NOT NULL,
+        ADD COLUMN account pg_catalog.bytea,
+        ADD COLUMN up_to bigint,
+        ADD COLUMN except_number bigint;
+    CREATE UNIQUE INDEX revocations_cutoff ON @revocations (account) WHERE up_to IS NOT NULL;
+    CREATE INDEX revocations_session ON @revocations (session, until) WHERE token IS NOT NULL;
+    CREATE INDEX revocations_account ON @revocations (account, until) WHERE token IS NOT NULL;
+
+    UPDATE @meta
+        SET value = pg_catalog.replace(pg_catalog.gen_random_uuid()::pg_catalog.text, '-', '')
+        WHERE key {=} 'incarnation'::pg_catalog.text;
+"#,
+];
 
 /// The oldest release that has all that is used here: `xid8` and the functions of snapshots.
 const LEAST_SERVER: i32 = 13;
@@ -187,6 +236,40 @@ async fn migrate_by(
     restamp(link).await.map_err(wrong)
 }
 
+/// Remembers `identities` if none are known yet, or if `join`; returns those that were known before.
+pub(crate) async fn introduce(
+    link: Link<'_>,
+    identities: Vec<Identity>,
+    join: bool,
+) -> Result<Vec<Identity>, Failure> {
+    let mut tx = link.begin().await?;
+    let mut link = tx.link();
+    // If two nodes find none, one of them is the first.
+    lock(&mut link).await?;
+    let asked = Statement::new(
+        r#"SELECT value FROM @meta WHERE pg_catalog.starts_with(key, 'identity ')
+           ORDER BY key COLLATE pg_catalog."C""#,
+    );
+    let rows = link.rows(asked).await?;
+    let known = rows.iter().map(|row| {
+        let text: String = cell(row, "value")?;
+        Identity::from_text(&text).ok_or(Unreadable("identity"))
+    });
+    let known = known.collect::<Result<Vec<_>, _>>()?;
+    if known.is_empty() || join {
+        let new = identities.iter().filter(|one| !known.contains(one));
+        for (number, identity) in (known.len()..).zip(new) {
+            let insert = Statement::new("INSERT INTO @meta (key, value) VALUES ($1, $2)");
+            let insert = insert
+                .text(format!("identity {number:04}"))
+                .text(identity.to_text());
+            link.rows(insert).await?;
+        }
+    }
+    tx.commit().await?;
+    Ok(known)
+}
+
 /// Waits until no other node migrates, and has others wait until the transaction is over. Of several nodes
 /// one migrates, and the others find it done. Any proxy keeps a transaction on one connection.
 async fn lock(link: &mut Link<'_>) -> Result<(), Failure> {
@@ -217,7 +300,7 @@ async fn check_writable(mut link: Link<'_>, place: &Place) -> Result<(), OpenErr
                  AND pg_catalog.has_table_privilege(name, 'INSERT')
                  AND pg_catalog.has_table_privilege(name, 'UPDATE')
                  AND pg_catalog.has_table_privilege(name, 'DELETE')) AS may
-         FROM pg_catalog.unnest(ARRAY['@sessions', '@revocations', '@meta']::pg_catalog.text[]) AS name",
+         FROM pg_catalog.unnest(ARRAY['@sessions', '@accounts', '@revocations', '@meta']::pg_catalog.text[]) AS name",
     );
     let may = link.one(asked).await.and_then(|row| Ok(cell(&row, "may")?));
     match may.map_err(|failure| place.clone().error(&failure))? {
@@ -256,8 +339,10 @@ pub(crate) async fn check_readable(mut link: Link<'_>, place: &Place) -> Result<
         }
     }
     let read = Statement::new(
-        "SELECT EXISTS (SELECT xid, seq, session, token, until FROM @revocations LIMIT 0)
-             OR EXISTS (SELECT id, ended_at FROM @sessions LIMIT 0)",
+        "SELECT EXISTS (SELECT xid, seq, account, session, token, up_to, except_number, until
+                        FROM @revocations LIMIT 0)
+             OR EXISTS (SELECT id, account, number, ended_at FROM @sessions LIMIT 0)
+             OR EXISTS (SELECT id, up_to, except_number FROM @accounts LIMIT 0)",
     );
     link.rows(read).await.map_err(wrong)?;
     Ok(())
@@ -333,4 +418,71 @@ pub(crate) async fn last_horizon(mut link: Link<'_>) -> Result<Option<Timestamp>
     );
     let row = link.row(last).await?;
     row.map(|row| millis(&row, "horizon")).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, str::FromStr, time::Duration};
+
+    use gatepass::{Random, SystemRandom};
+    use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, postgres::PgConnectOptions};
+
+    use super::*;
+    use crate::{link::Dialect, protocol::Protocol};
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// A database that a release with the first schema alone has made.
+    #[tokio::test]
+    async fn a_schema_of_the_first_version_begins_anew_and_roles_keep_their_rights() {
+        let url = env::var("GATEPASS_TEST_POSTGRES").expect("see `cargo xtask servers`");
+        let options = PgConnectOptions::from_str(&url).unwrap();
+        let mut random = [0; 8];
+        SystemRandom.fill(&mut random).unwrap();
+        let schema = format!("first_{:016x}", u64::from_be_bytes(random));
+        let place = Place::new(&options, &schema, PATIENCE);
+        let dialect = Dialect::new(schema.clone(), None, Protocol::Simple, PATIENCE);
+        let mut conn = PgConnection::connect_with(&options).await.unwrap();
+        migrate_by(Link::new(&mut conn, &dialect), &place, &STEPS[..1])
+            .await
+            .unwrap();
+        let fill = format!(
+            "INSERT INTO {schema}.sessions VALUES ('a', 'alice', 'web', '{{}}', NULL, '{{}}', 0, '{{}}',
+                 NULL, 0, 0, 0, 0, 0, 0, NULL, NULL, 0);
+             INSERT INTO {schema}.revocations (session, until) VALUES ('a', 0);
+             CREATE ROLE {schema}; GRANT SELECT, UPDATE ON ALL TABLES IN SCHEMA {schema} TO {schema}"
+        );
+        sqlx::raw_sql(AssertSqlSafe(fill))
+            .execute(&mut conn)
+            .await
+            .unwrap();
+        let incarnation = format!("SELECT value FROM {schema}.meta WHERE key = 'incarnation'");
+        let before = ask(&mut conn, incarnation.clone()).await;
+
+        for _ in 0..2 {
+            migrate(Link::new(&mut conn, &dialect), &place)
+                .await
+                .unwrap();
+        }
+        assert_ne!(
+            ask(&mut conn, incarnation).await,
+            before,
+            "no place in the old log is one in the new"
+        );
+        for table in ["sessions", "accounts", "revocations"] {
+            let count = format!("SELECT count(*)::text FROM {schema}.{table}");
+            assert_eq!(ask(&mut conn, count).await, "0", "{table}");
+        }
+        for table in ["sessions", "revocations", "meta"] {
+            let may = format!(
+                "SELECT has_table_privilege('{schema}', '{schema}.{table}', 'SELECT, UPDATE')::text"
+            );
+            assert_eq!(ask(&mut conn, may).await, "true", "{table}");
+        }
+    }
+
+    async fn ask(conn: &mut PgConnection, sql: String) -> String {
+        let row = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_one(conn);
+        row.await.unwrap().get(0)
+    }
 }

@@ -1,69 +1,102 @@
 //! The sessions.
 //!
-//! A refresh and an end are one statement each, which says in SQL what `Session::advance` and
+//! A refresh and the end of one session are one statement each, which says in SQL what `Session::advance` and
 //! `Session::end` say: the row is locked, looked at as it is by then, and changed, and a statement is a
-//! transaction. All else is rarer, reads the row under a lock, and lets the core change it.
+//! transaction. All else is rarer, reads the rows under a lock, and lets the core change them.
 
-use std::cmp::Reverse;
+use std::num::NonZeroU32;
 
 use gatepass::{
-    Advance, AdvanceCause, Begun, EndReason, EndTarget, NewSession, Recover, Renew, Revocation,
-    RevokeToken, Revoked, SPENT_REMEMBERED, Session, SessionId, Subject, Timestamp,
+    AccountId, Advance, AdvanceCause, Begun, EndReason, EndTarget, NewSession, Recover, Renew,
+    Revocation, RevokeToken, Revoked, Session, SessionId, SessionNumber, Timestamp,
 };
 
 use crate::{
+    accounts,
     error::Failure,
-    link::{Link, Tx, now},
+    link::{Link, now},
     log::{self, Room, durable},
-    row::{cell, columns, json, millis, session, session_id},
+    row::{cell, columns, covered, json, millis, session, session_id},
     schema::margin,
     sql::Statement,
 };
 
-const _: () = assert!(
-    SPENT_REMEMBERED == 4,
-    "as the statement of a refresh has it"
-);
-
-pub(crate) async fn begin(mut link: Link<'_>, new: NewSession) -> Result<Begun, Failure> {
-    let Some(max) = new.max_sessions else {
-        let session = Session::begin(new, link.now().await?);
-        insert(&mut link, &session).await?;
-        let ended = Vec::new();
-        return Ok(Begun { session, ended });
+/// The store's time as a session has it (`Session::time`): a clock that is a little behind does not make it run
+/// backwards. `$1` is the id everywhere, `$2` the time.
+macro_rules! at {
+    () => {
+        concat!(
+            "(CASE WHEN (last_seen_at {-} ",
+            now!("2"),
+            ") {>} 10000 THEN ",
+            now!("2"),
+            " ELSE greatest(",
+            now!("2"),
+            ", last_seen_at) END)"
+        )
     };
+}
+const _: () = assert!(Session::CLOCK_JITTER.as_millis() == 10_000);
+
+pub(crate) async fn begin(link: Link<'_>, new: NewSession) -> Result<Begun, Failure> {
     let mut tx = link.begin().await?;
     let mut link = tx.link();
-    let subject = new.grant.subject().clone();
-    // Two logins would not see each other.
-    lock_subject(&mut link, &subject).await?;
-    let now = link.now().await?;
-    let session = Session::begin(new, now);
-    let kept = usize::try_from(max.get() - 1).unwrap_or(usize::MAX);
-    let mut usable = of_subject(&mut link, &subject, true).await?.0;
-    usable.retain(|session| session.is_usable(now));
-    usable.sort_by_key(newest_first);
-    let mut ended = Vec::new();
-    for oldest in usable.into_iter().skip(kept) {
-        let target = EndTarget::Session(oldest.id);
-        ended.extend(end(link.again(), target, EndReason::TooManySessions).await?);
+    let (id, max) = (new.account(), new.max_sessions);
+    // Locks the account: two logins at once would not see each other's session.
+    let (mut account, now) = accounts::begin(&mut link, id, length(new.absolute_ttl)).await?;
+    let bounds = Bounds::of(&account);
+    let session = Session::begin(new, account.last, now);
+    let too_many = insert(&mut link, &session, id, bounds, max).await?;
+    let ended =
+        too_many.and_then(|number| account.end_up_to(number, EndReason::TooManySessions, now));
+    if let Some(revocation) = ended {
+        // The lock of a login doesn't stop single sessions from ending. This one does.
+        accounts::lock(&mut link, id).await?;
+        accounts::end(&mut link, &account, revocation).await?;
     }
-    insert(&mut link, &session).await?;
     tx.commit().await?;
     Ok(Begun { session, ended })
 }
 
-/// The instant of a change by the session's own time, which never runs backwards. `$1` is the id
-/// everywhere, `$2` the time.
-macro_rules! at {
+/// A cutoff as statements have it.
+#[derive(Clone, Copy)]
+struct Bounds {
+    up_to: i64,
+    except: Option<i64>,
+}
+
+impl Bounds {
+    fn of(account: &gatepass::Account) -> Self {
+        let cutoff = account.cutoff;
+        Self {
+            up_to: cutoff.map_or(-1, |cutoff| cutoff.up_to.get()),
+            except: cutoff
+                .and_then(|cutoff| cutoff.except)
+                .map(SessionNumber::get),
+        }
+    }
+}
+
+/// `Session::is_usable` of a session that has not ended by itself.
+macro_rules! usable {
     () => {
-        concat!("greatest(", now!("2"), ", last_seen_at)")
+        concat!(
+            at!(),
+            " {<} least(absolute_expires_at, greatest(idle_expires_at, access_until))"
+        )
     };
 }
 
+/// Not lowered where the clock has gone back.
 macro_rules! idle_expires_at {
     () => {
-        concat!("least(", at!(), " {+} $7, absolute_expires_at)")
+        concat!(
+            "least(greatest(",
+            at!(),
+            " {+} $8, CASE WHEN last_seen_at {>} ",
+            at!(),
+            " THEN idle_expires_at END), absolute_expires_at)"
+        )
     };
 }
 
@@ -75,29 +108,44 @@ macro_rules! access_until {
             at!(),
             " {+} coalesce(",
             own_access_ttl!(),
-            ", $8), absolute_expires_at))"
+            ", $9), absolute_expires_at))"
         )
     };
 }
 
 macro_rules! own_access_ttl {
     () => {
-        "CASE WHEN $9 IS NULL THEN own_access_ttl ELSE $10 END"
+        "CASE WHEN $10 IS NULL THEN own_access_ttl ELSE $11 END"
+    };
+}
+
+/// `SeenFrom::or`: each half of `$7` that is unknown stays as it was.
+macro_rules! seen_from {
+    () => {
+        "((CASE WHEN ($7 {>>} 24) {=} 0 THEN seen_from ELSE $7 END {&} 281474959933440)
+          {|} (CASE WHEN ($7 {&} 16777215) {=} 0 THEN seen_from ELSE $7 END {&} 16777215))"
     };
 }
 
 /// `Session::advance`, in one statement. Of two that wait for the same row, the second finds the
 /// generation that the first has made of it.
+///
+/// The account is read and not locked. So an advance that overlaps with the end of all sessions may still change
+/// the row: as if it had come before, and the cutoff covers what it issues.
 const ADVANCE: &str = concat!(
-    "UPDATE @sessions SET
+    "UPDATE @sessions AS s SET
          generation = $5,
-         spent = (pg_catalog.array_fill(",
+         rotated_from = CASE WHEN $5 {<>} $4 THEN $4 ELSE rotated_from END,
+         rotated_at = CASE WHEN $5 {<>} $4 THEN ",
     at!(),
-    ", ARRAY[$6::int]) {||} spent)[1:4],
+    " ELSE rotated_at END,
          last_seen_at = ",
     at!(),
     ",
-         authenticated_at = CASE WHEN $12 THEN ",
+         seen_from = ",
+    seen_from!(),
+    ",
+         authenticated_at = CASE WHEN $13 THEN ",
     at!(),
     " ELSE authenticated_at END,
          idle_expires_at = ",
@@ -106,21 +154,29 @@ const ADVANCE: &str = concat!(
          access_until = ",
     access_until!(),
     ",
-         purge_at = least(purge_at, greatest(",
+         purge_at = least(s.purge_at, greatest(",
     idle_expires_at!(),
     ", ",
     access_until!(),
     ") {+} ",
     margin!(),
     "),
-         grant_json = coalesce($9, grant_json),
+         grant_json = coalesce($10, grant_json),
          own_access_ttl = ",
     own_access_ttl!(),
     "
-     WHERE id {=} $1 AND client {=} $3 AND generation {=} $4 AND ended_at IS NULL
+     FROM @accounts AS a
+     WHERE s.id {=} $1 AND a.id {=} s.account AND client {=} $3 AND generation {=} $4
+         AND s.ended_at IS NULL AND NOT ",
+    covered!(),
+    " AND ($6 IS NULL OR rotated_at IS NULL OR rotated_at {>} ",
+    at!(),
+    " OR (",
+    at!(),
+    " {-} rotated_at) {>} $6)
          AND ",
     at!(),
-    " {<} absolute_expires_at AND ($11 OR ",
+    " {<} absolute_expires_at AND ($12 OR ",
     at!(),
     " {<} idle_expires_at)
      RETURNING ",
@@ -132,15 +188,15 @@ pub(crate) async fn advance(
     advance: Advance,
 ) -> Result<Option<Session>, Failure> {
     let grant = advance.grant.as_ref();
-    let spent = usize::try_from(advance.to.gap(advance.from)).unwrap_or(usize::MAX);
-    let spent = spent.min(SPENT_REMEMBERED);
+    let rotates = advance.to == advance.from.next() && !advance.overlap.is_zero();
     let statement = Statement::new(ADVANCE)
         .bytes(advance.id.as_bytes())
         .int(link.dialect().time())
         .text(advance.client.as_str())
         .int(i64::from(advance.from.get()))
         .int(i64::from(advance.to.get()))
-        .int(i64::try_from(spent).ok())
+        .int(rotates.then(|| length(advance.overlap)))
+        .int(advance.seen_from.bits())
         .int(length(advance.idle_ttl))
         .int(length(advance.access_ttl))
         .text_or_null(grant.map(|grant| json(grant, "grant_json")).transpose()?)
@@ -207,25 +263,31 @@ async fn lock(link: &mut Link<'_>, id: SessionId) -> Result<Option<Session>, Fai
     let locked = Statement::new(concat!(
         "SELECT ",
         columns!(),
-        " FROM @sessions WHERE id {=} $1 FOR UPDATE"
+        " FROM @sessions AS s LEFT JOIN @accounts AS a ON a.id {=} s.account
+         WHERE s.id {=} $1 FOR UPDATE OF s"
     ));
     let row = link.row(locked.bytes(id.as_bytes())).await?;
     row.map(|row| session(&row)).transpose()
 }
 
-/// `Session::end` for all that the condition names, and their entries in the log, in one statement. The
-/// rows are locked in one order, so that two of these cannot wait for each other.
+/// `Session::end` and its entry in the log, in one statement. It waits for the end of all sessions of the account,
+/// and sees then whether there is one left to end.
 macro_rules! end {
     ($condition:literal) => {
         concat!(
-            "WITH ended AS (
+            "WITH held AS MATERIALIZED (
+                 SELECT s.id FROM @sessions AS s JOIN @accounts AS a ON a.id {=} s.account
+                 WHERE s.id {=} $1",
+            $condition,
+            " AND s.ended_at IS NULL AND NOT ",
+            covered!(),
+            " FOR KEY SHARE OF a
+             ), ended AS (
                  UPDATE @sessions SET ended_at = ",
             at!(),
             ", ended_reason = $3, purge_at = access_until {+} ",
             margin!(),
-            " WHERE id {=} ANY (SELECT id FROM @sessions WHERE ",
-            $condition,
-            " AND ended_at IS NULL ORDER BY id FOR UPDATE)
+            " WHERE id {=} ANY (SELECT held.id FROM held) AND ended_at IS NULL
                  RETURNING id, access_until
              ), logged AS (
                  INSERT INTO @revocations (session, until) SELECT id, access_until FROM ended
@@ -241,107 +303,138 @@ pub(crate) async fn end(
     link: Link<'_>,
     target: EndTarget,
     reason: EndReason,
-) -> Result<Vec<Revocation>, Failure> {
-    let (EndTarget::AllOf(subject) | EndTarget::AllOfBut(subject, _)) = &target else {
-        return end_now(link, target, reason).await;
-    };
-    let mut tx = link.begin().await?;
-    lock_subject(&mut tx.link(), subject).await?;
-    let ended = end_now(tx.link(), target, reason).await?;
-    tx.commit().await?;
-    Ok(ended)
+) -> Result<Option<Revocation>, Failure> {
+    match target {
+        EndTarget::Session(id) => end_one(link, id, None, reason).await,
+        EndTarget::SessionOf(id, account) => end_one(link, id, Some(account), reason).await,
+        EndTarget::AllOf(account) => end_all(link, account, None, reason).await,
+        EndTarget::AllOfBut(account, kept) => end_all(link, account, Some(kept), reason).await,
+    }
 }
 
-/// Waits until no session of `subject` is being begun, and has others wait until the transaction is over.
-///
-/// Rows that are not there yet cannot be locked. A statement that ends all sessions and waits for the lock of one
-/// would otherwise spare those that were begun meanwhile, when others have seen them beside those that it ends.
-async fn lock_subject(link: &mut Link<'_>, subject: &Subject) -> Result<(), Failure> {
-    let lock = Statement::new(
-        "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 0))::pg_catalog.text",
-    );
-    link.rows(lock.text(lock_name(link, subject))).await?;
-    Ok(())
-}
-
-fn lock_name(link: &Link<'_>, subject: &Subject) -> String {
-    format!("gatepass {} {}", link.dialect().schema, subject.as_str())
-}
-
-async fn end_now(
+async fn end_one(
     mut link: Link<'_>,
-    target: EndTarget,
+    id: SessionId,
+    account: Option<AccountId>,
     reason: EndReason,
-) -> Result<Vec<Revocation>, Failure> {
-    let (text, id, subject) = match target {
-        EndTarget::Session(id) => (end!("id {=} $1"), Some(id), None),
-        EndTarget::SessionOf(id, subject) => (
-            end!("id {=} $1 AND subject {=} $4"),
-            Some(id),
-            Some(subject),
-        ),
-        EndTarget::AllOf(subject) => (
-            end!("$1 IS NOT NULL AND subject {=} $4"),
-            None,
-            Some(subject),
-        ),
-        EndTarget::AllOfBut(subject, kept) => (
-            end!("id {<>} $1 AND subject {=} $4"),
-            Some(kept),
-            Some(subject),
-        ),
+) -> Result<Option<Revocation>, Failure> {
+    let text = match account {
+        None => end!(""),
+        Some(_) => end!(" AND s.account {=} $4"),
     };
     let mut end = Statement::new(text)
-        .bytes(id.as_ref().map_or(&[], |id| id.as_bytes()))
+        .bytes(id.as_bytes())
         .int(link.dialect().time())
         .text(reason.as_str());
-    if let Some(subject) = subject {
-        end = end.text(subject.as_str());
+    if let Some(account) = account {
+        end = end.bytes(account.as_bytes());
     }
-    let ended = link.rows(end).await?;
-    let revocation = |row| {
-        Ok(Revocation {
-            target: Revoked::Session(session_id(row, "id")?),
-            until: millis(row, "access_until")?,
-        })
+    let Some(row) = link.row(end).await? else {
+        return Ok(None);
     };
-    ended.iter().map(revocation).collect()
+    Ok(Some(Revocation {
+        target: Revoked::Session(session_id(&row, "id")?),
+        until: millis(&row, "access_until")?,
+    }))
+}
+
+/// `Account::end_all` and its entry in the log: one row each, however many sessions there are.
+async fn end_all(
+    link: Link<'_>,
+    id: AccountId,
+    kept: Option<SessionId>,
+    reason: EndReason,
+) -> Result<Option<Revocation>, Failure> {
+    let mut tx = link.begin().await?;
+    let mut link = tx.link();
+    let Some((mut account, now)) = accounts::lock(&mut link, id).await? else {
+        tx.rollback().await?;
+        return Ok(None);
+    };
+    let kept = match kept {
+        Some(kept) => find(link.again(), kept).await?.0,
+        None => None,
+    };
+    let kept = kept.filter(|kept| kept.account() == id && kept.ended.is_none());
+    let Some(revocation) = account.end_all(kept.map(|kept| kept.number), reason, now) else {
+        tx.rollback().await?;
+        return Ok(None);
+    };
+    accounts::end(&mut link, &account, revocation).await?;
+    tx.commit().await?;
+    Ok(Some(revocation))
 }
 
 pub(crate) async fn revoke_token(
-    link: Link<'_>,
+    mut link: Link<'_>,
     token: RevokeToken,
 ) -> Result<Option<Revocation>, Failure> {
+    // Looks without a lock first: a client that revokes one token all the time holds up nobody.
+    if is_over(link.again(), token).await? {
+        return Ok(None);
+    }
     let mut tx = link.begin().await?;
-    let session = lock(&mut tx.link(), token.session).await?;
-    if session
-        .as_ref()
-        .is_some_and(|session| session.ended.is_some())
-    {
+    // Two revocations at once would each see room for one. And no session of the account ends meanwhile.
+    accounts::lock(&mut tx.link(), token.account).await?;
+    let (session, _) = find(tx.link(), token.session).await?;
+    if session.is_some_and(|session| session.ended.is_some()) {
         tx.rollback().await?;
         return Ok(None);
     }
-    let revocation = match log::room(&mut tx, token).await? {
+    let revocation = match log::room(&mut tx.link(), token).await? {
         Room::Revoked => None,
         Room::Free => log::append(&mut tx, token).await?,
-        Room::Full => end_one(&mut tx, token.session).await?,
+        Room::Full => {
+            let reason = EndReason::TooManyRevocations;
+            end_one(tx.link(), token.session, None, reason).await?
+        }
     };
     tx.commit().await?;
     Ok(revocation)
 }
 
-async fn end_one(tx: &mut Tx<'_>, id: SessionId) -> Result<Option<Revocation>, Failure> {
-    let target = EndTarget::Session(id);
-    let ended = end(tx.link(), target, EndReason::TooManyRevocations).await?;
-    Ok(ended.into_iter().next())
+/// Whether the token is revoked, or its session has ended.
+async fn is_over(mut link: Link<'_>, token: RevokeToken) -> Result<bool, Failure> {
+    let (session, _) = find(link.again(), token.session).await?;
+    let ended = session.is_some_and(|session| session.ended.is_some());
+    Ok(ended || matches!(log::room(&mut link, token).await?, Room::Revoked))
 }
 
-/// The sessions of `subject` that anybody can still use, newest first.
-pub(crate) async fn usable(mut link: Link<'_>, subject: Subject) -> Result<Vec<Session>, Failure> {
-    let (mut sessions, now) = of_subject(&mut link, &subject, false).await?;
-    sessions.retain(|session| session.is_usable(now));
-    sessions.sort_by_key(newest_first);
-    Ok(sessions)
+/// The newest usable sessions of an account, with numbers below `before`.
+pub(crate) async fn usable(
+    mut link: Link<'_>,
+    account: AccountId,
+    before: Option<SessionNumber>,
+    limit: usize,
+) -> Result<Vec<Session>, Failure> {
+    macro_rules! part {
+        ($condition:literal) => {
+            concat!(
+                "(SELECT ",
+                columns!(),
+                " FROM @sessions AS s JOIN @accounts AS a ON a.id {=} s.account
+                  WHERE s.account {=} $1 AND s.ended_at IS NULL AND s.number {<} $3 AND s.number ",
+                $condition,
+                " AND ",
+                usable!(),
+                " ORDER BY s.number DESC LIMIT $4)"
+            )
+        };
+    }
+    // Each part follows the index.
+    let asked = Statement::new(concat!(
+        part!("{>} coalesce((SELECT up_to FROM @accounts WHERE id {=} $1), -1)"),
+        " UNION ALL ",
+        part!("{=} (SELECT except_number FROM @accounts WHERE id {=} $1)"),
+        " ORDER BY number DESC LIMIT $4"
+    ));
+    let asked = asked
+        .bytes(account.as_bytes())
+        .int(link.dialect().time())
+        .int(before.map_or(i64::MAX, SessionNumber::get))
+        .int(i64::try_from(limit).unwrap_or(i64::MAX));
+    let rows = link.rows(asked).await?;
+    rows.iter().map(session).collect()
 }
 
 /// The session, and the store's time.
@@ -352,9 +445,10 @@ pub(crate) async fn find(
     let asked = Statement::new(concat!(
         "SELECT ",
         now!("2"),
-        " AS now, pg_catalog.pg_is_in_recovery() AS standby, id IS NOT NULL AS found, ",
+        " AS now, pg_catalog.pg_is_in_recovery() AS standby, s.id IS NOT NULL AS found, ",
         columns!(),
-        " FROM (SELECT) AS always LEFT JOIN @sessions ON id {=} $1"
+        " FROM (SELECT) AS always LEFT JOIN @sessions AS s ON s.id {=} $1
+          LEFT JOIN @accounts AS a ON a.id {=} s.account"
     ));
     let asked = asked.bytes(id.as_bytes()).int(link.dialect().time());
     let row = link.one(asked).await?;
@@ -367,45 +461,7 @@ pub(crate) async fn find(
     Ok((session, millis(&row, "now")?))
 }
 
-/// The sessions of `subject` that have not ended, and the store's time.
-async fn of_subject(
-    link: &mut Link<'_>,
-    subject: &Subject,
-    lock: bool,
-) -> Result<(Vec<Session>, Timestamp), Failure> {
-    macro_rules! select {
-        ($lock:literal) => {
-            concat!(
-                "SELECT ",
-                columns!(),
-                ", ",
-                now!("2"),
-                " AS now FROM @sessions WHERE subject {=} $1 AND ended_at IS NULL",
-                $lock
-            )
-        };
-    }
-    let text = match lock {
-        true => select!(" ORDER BY id FOR UPDATE"),
-        false => select!(""),
-    };
-    let asked = Statement::new(text)
-        .text(subject.as_str())
-        .int(link.dialect().time());
-    let rows = link.rows(asked).await?;
-    let now = match rows.first() {
-        Some(row) => millis(row, "now")?,
-        None => Timestamp::EPOCH,
-    };
-    let sessions = rows.iter().map(session).collect::<Result<_, _>>()?;
-    Ok((sessions, now))
-}
-
-fn newest_first(session: &Session) -> Reverse<(Timestamp, SessionId)> {
-    Reverse((session.created_at, session.id))
-}
-
-/// What one step of a purge did.
+/// The result of one step of a purge.
 pub(crate) struct Purged {
     /// Rows that were due by their `purge_at`, whether they went or not.
     pub(crate) looked_at: usize,
@@ -447,19 +503,50 @@ pub(crate) async fn purge(
     })
 }
 
-async fn insert(link: &mut Link<'_>, session: &Session) -> Result<(), Failure> {
-    // A session that was just begun has no spent, recovered or ended. The lock is held until it is committed.
-    let insert = Statement::new(
-        "INSERT INTO @sessions (
-             id, subject, client, grant_json, own_access_ttl, device_json, generation, spent,
-             created_at, authenticated_at, last_seen_at, idle_expires_at, absolute_expires_at,
-             access_until, purge_at
-         ) VALUES ($1, $2, $3, $4, $5, $6, $7, ARRAY[]::bigint[], $8, $9, $10, $11, $12, $13, $14)
-         RETURNING pg_catalog.pg_advisory_xact_lock_shared(pg_catalog.hashtextextended($15, 0))::pg_catalog.text",
-    );
+/// Writes a session that begins, and returns the number of the newest one that must go so that there are `max`. The
+/// account is locked, so that this sees all others that have begun.
+async fn insert(
+    link: &mut Link<'_>,
+    session: &Session,
+    account: AccountId,
+    bounds: Bounds,
+    max: Option<NonZeroU32>,
+) -> Result<Option<SessionNumber>, Failure> {
+    // A session that was just begun has no rotation, recovery or end. One that is written by a statement is not
+    // yet there for the rest of it.
+    let insert = Statement::new(concat!(
+        "WITH begun AS (
+             INSERT INTO @sessions (
+                 account, id, number, issuer, audience, client, grant_json, own_access_ttl, device_json,
+                 generation, created_at, authenticated_at, last_seen_at, seen_from, idle_expires_at,
+                 absolute_expires_at, access_until, purge_at
+             ) VALUES (
+                 $1, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23
+             )
+         )
+         SELECT number FROM (
+             (SELECT number FROM @sessions
+              WHERE account {=} $1 AND ended_at IS NULL AND number {>} $3 AND ",
+        usable!(),
+        " ORDER BY number DESC LIMIT $5)
+             UNION ALL
+             (SELECT number FROM @sessions
+              WHERE account {=} $1 AND ended_at IS NULL AND number {=} $4 AND ",
+        usable!(),
+        ")) AS usable ORDER BY number DESC OFFSET $6 LIMIT 1"
+    ));
+    let max = max.map(|max| i64::from(max.get()));
     let insert = insert
+        .bytes(account.as_bytes())
+        .int(link.dialect().time())
+        .int(bounds.up_to)
+        .int(bounds.except)
+        .int(max.unwrap_or(0))
+        .int(max.map_or(i64::MAX, |max| max - 1))
         .bytes(session.id.as_bytes())
-        .text(session.subject().as_str())
+        .int(session.number.get())
+        .text(session.issuer.as_str())
+        .text(session.audience.as_str())
         .text(session.client.as_str())
         .text(json(&session.grant, "grant_json")?)
         .int(session.grant.own_access_ttl().map(length))
@@ -468,13 +555,14 @@ async fn insert(link: &mut Link<'_>, session: &Session) -> Result<(), Failure> {
         .int(session.created_at.unix_millis())
         .int(session.authenticated_at.unix_millis())
         .int(session.last_seen_at.unix_millis())
+        .int(session.seen_from.bits())
         .int(session.idle_expires_at.unix_millis())
         .int(session.absolute_expires_at.unix_millis())
         .int(session.access_until.unix_millis())
-        .int(session.purge_at().unix_millis())
-        .text(lock_name(link, session.subject()));
-    link.rows(insert).await?;
-    Ok(())
+        .int(session.purge_at().unix_millis());
+    let row = link.row(insert).await?;
+    let number = row.map(|row| cell(&row, "number")).transpose()?;
+    Ok(number.map(SessionNumber::new))
 }
 
 /// A lifetime in milliseconds, small enough to be added to any instant.

@@ -4,13 +4,14 @@ use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use gatepass::{
-    Advance, Begun, Clock, Cursor, EndReason, EndTarget, NewSession, Pull, Purged, Recover, Renew,
-    Revocation, RevocationLog, RevokeToken, Session, SessionId, SessionStore, Status, StoreError,
-    Subject, Timestamp, TokenId,
+    AccountId, Advance, Begun, Clock, Cursor, EndReason, EndTarget, Identity, NewSession, Pull,
+    Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken, Session, SessionId,
+    SessionNumber, SessionStore, Status, StoreError, Timestamp, TokenId,
 };
 use sqlx::{PgPool, postgres::PgConnectOptions};
 
 use crate::{
+    accounts,
     connecting::{Connecting, Purpose, connecting_setters},
     error::OpenError,
     log,
@@ -40,6 +41,8 @@ pub struct PostgresStoreBuilder {
 const PURGED_AT_ONCE: usize = 500;
 /// How many times as many rows as it may remove a purge looks at, at most.
 const ROUNDS: usize = 4;
+/// How many accounts whose sessions have ended together a purge looks at, at most.
+const ACCOUNTS: usize = 100;
 
 impl PostgresStore {
     /// Opens the store over the application's own pool, with the defaults of [`builder`](Self::builder).
@@ -139,7 +142,7 @@ impl SessionStore for PostgresStore {
         let begun = links
             .call(|link| Box::pin(sessions::begin(link, new.clone())))
             .await?;
-        if !begun.ended.is_empty() {
+        if begun.ended.is_some() {
             self.teller.tell();
         }
         Ok(begun)
@@ -175,12 +178,12 @@ impl SessionStore for PostgresStore {
         &self,
         target: EndTarget,
         reason: EndReason,
-    ) -> Result<Vec<Revocation>, StoreError> {
+    ) -> Result<Option<Revocation>, StoreError> {
         let links = self.log.links();
         let ended = links
             .call(|link| Box::pin(sessions::end(link, target.clone(), reason)))
             .await?;
-        if !ended.is_empty() {
+        if ended.is_some() {
             self.teller.tell();
         }
         Ok(ended)
@@ -197,11 +200,26 @@ impl SessionStore for PostgresStore {
         Ok(revoked)
     }
 
-    async fn sessions(&self, subject: &Subject) -> Result<Vec<Session>, StoreError> {
+    async fn sessions(
+        &self,
+        account: AccountId,
+        before: Option<SessionNumber>,
+        limit: usize,
+    ) -> Result<Vec<Session>, StoreError> {
         let links = self.log.links();
-        let subject = subject.clone();
         links
-            .call(|link| Box::pin(sessions::usable(link, subject.clone())))
+            .call(|link| Box::pin(sessions::usable(link, account, before, limit)))
+            .await
+    }
+
+    async fn introduce(
+        &self,
+        identities: &[Identity],
+        join: bool,
+    ) -> Result<Vec<Identity>, StoreError> {
+        let links = self.log.links();
+        links
+            .call(|link| Box::pin(schema::introduce(link, identities.to_vec(), join)))
             .await
     }
 
@@ -224,6 +242,32 @@ impl SessionStore for PostgresStore {
                 break;
             }
         }
+        let mut accounts = 0_usize;
+        while removed < limit && accounts < limit.saturating_mul(ROUNDS) {
+            let asked = (limit - removed).min(PURGED_AT_ONCE);
+            let batch = i64::try_from(asked).unwrap_or(i64::MAX);
+            let idle = links
+                .call(|link| Box::pin(accounts::purge_idle(link, horizon, batch)))
+                .await?;
+            removed += idle.removed;
+            accounts = accounts.saturating_add(asked);
+            if !idle.looked {
+                break;
+            }
+        }
+        let mut ended = 0_usize;
+        while removed < limit && ended < ACCOUNTS {
+            let asked = (limit - removed).min(PURGED_AT_ONCE);
+            let batch = i64::try_from(asked).unwrap_or(i64::MAX);
+            let purged = links
+                .call(|link| Box::pin(accounts::purge_ended(link, horizon, batch)))
+                .await?;
+            removed += purged.removed;
+            if !purged.looked {
+                break;
+            }
+            ended += 1;
+        }
         while removed < limit {
             let asked = (limit - removed).min(PURGED_AT_ONCE);
             let batch = i64::try_from(asked).unwrap_or(i64::MAX);
@@ -235,8 +279,9 @@ impl SessionStore for PostgresStore {
                 break;
             }
         }
-        // Otherwise both loops ended because there was less left than they asked for.
-        let more = removed >= limit || looked_at >= limit.saturating_mul(ROUNDS);
+        // Otherwise all loops ended because there was less left than they asked for.
+        let most = limit.saturating_mul(ROUNDS);
+        let more = removed >= limit || looked_at >= most || accounts >= most || ended >= ACCOUNTS;
         Ok(Purged { removed, more })
     }
 

@@ -274,7 +274,7 @@ async fn nothing_is_left_outside_of_the_schema() {
     .fetch_all(&pool)
     .await
     .unwrap();
-    assert_eq!(schemas, [("gatepass".into(), 3), ("public".into(), 3)]);
+    assert_eq!(schemas, [("gatepass".into(), 4), ("public".into(), 3)]);
 }
 
 #[tokio::test]

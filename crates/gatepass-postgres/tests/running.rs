@@ -11,8 +11,8 @@ mod support;
 use std::{error::Error, num::NonZeroU32, str::FromStr, time::Duration};
 
 use gatepass::{
-    ClientId, EndReason, EndTarget, Pull, Renew, Revocation, RevocationLog, RevokeToken,
-    SessionStore, StoreErrorKind, Timestamp, TokenId,
+    ClientId, EndReason, EndTarget, Pull, Random, Renew, Revocation, RevocationLog, RevokeToken,
+    Revoked, SessionStore, StoreErrorKind, SystemRandom, Timestamp, TokenId,
 };
 
 use gatepass_testkit::{ManualClock, store_contract::*};
@@ -25,7 +25,7 @@ use tokio::time::timeout;
 
 use crate::support::{
     PATIENCE, ask, execute,
-    given::{IDLE_TTL, advance_of, begin, end, new_session, subject},
+    given::{ACCESS_TTL, IDLE_TTL, account, advance_of, begin, end, new_session, token_of},
     postgres,
     proxy::Proxy,
     unique,
@@ -110,24 +110,26 @@ async fn a_call_that_waits_for_a_lock_ends_in_time_and_gives_its_connection_back
     let session = begin(&patient, "alice").await;
 
     let holder = holding(&format!("{schema}.sessions")).await;
+    let account = holding(&format!("{schema}.accounts")).await;
     for _ in 0..3 {
+        let revoked = hasty.revoke_token(token_of(&session, 7)).await;
+        assert_eq!(revoked.unwrap_err().kind(), StoreErrorKind::TimedOut);
+        let begun = hasty.begin(new_session("alice")).await;
+        assert_eq!(begun.unwrap_err().kind(), StoreErrorKind::TimedOut);
+        let target = EndTarget::AllOf(session.account());
+        let ended = hasty.end(target, EndReason::LogoutAll).await;
+        assert_eq!(ended.unwrap_err().kind(), StoreErrorKind::TimedOut);
         let advanced = hasty.advance(advance_of(&session)).await;
         assert_eq!(advanced.unwrap_err().kind(), StoreErrorKind::TimedOut);
         let target = EndTarget::Session(session.id);
         let ended = hasty.end(target, EndReason::Logout).await;
         assert_eq!(ended.unwrap_err().kind(), StoreErrorKind::TimedOut);
-        let token = RevokeToken {
-            token: TokenId::from_bytes([7; 16]),
-            session: session.id,
-            until: session.access_until,
-        };
-        let revoked = hasty.revoke_token(token).await;
-        assert_eq!(revoked.unwrap_err().kind(), StoreErrorKind::TimedOut);
     }
     // Reading waits for nobody, and there is a connection left for it.
     let (loaded, _) = patient.load(session.id).await.unwrap();
     assert_eq!(loaded, Some(session));
     release(holder).await;
+    release(account).await;
 }
 
 #[tokio::test]
@@ -290,6 +292,143 @@ async fn a_purge_waits_for_nobody() {
     assert_eq!(ask(left).await, "0");
 }
 
+/// Rows of a table of `schema`.
+async fn count(schema: &str, table: &str) -> String {
+    ask(format!("SELECT count(*)::text FROM {schema}.{table}")).await
+}
+
+#[tokio::test]
+async fn sessions_that_ended_together_cost_one_row_and_go_in_small_steps() {
+    const SESSIONS: usize = 250;
+    const STEP: usize = 100;
+    let schema = unique("together");
+    let clock = ManualClock::new();
+    let store = support::at(postgres()).schema(&schema).clock(clock.clone());
+    let store = store.open().await.unwrap();
+    for _ in 0..SESSIONS {
+        begin(&store, "alice").await;
+    }
+    let kept = begin(&store, "alice").await;
+    let others = EndTarget::AllOfBut(kept.account(), kept.id);
+    let ended = store.end(others.clone(), EndReason::LogoutAll).await;
+    assert!(ended.unwrap().is_some());
+    assert_eq!(count(&schema, "revocations").await, "1");
+    let ended = format!("SELECT count(*)::text FROM {schema}.sessions WHERE ended_at IS NOT NULL");
+    assert_eq!(ask(ended).await, "0");
+    assert_eq!(
+        store.end(others, EndReason::LogoutAll).await.unwrap(),
+        None,
+        "all of them are over"
+    );
+
+    clock.advance(ACCESS_TTL + Revocation::RETENTION_MARGIN);
+    let held = holding(&format!(
+        "(SELECT * FROM {schema}.sessions WHERE number < {} LIMIT 3) AS held",
+        kept.number.get()
+    ))
+    .await;
+    let mut removed = 0;
+    loop {
+        let step = store.purge(Timestamp::MAX, STEP).await.unwrap();
+        assert!(step.removed <= STEP, "{step:?}");
+        removed += step.removed;
+        if !step.more {
+            break;
+        }
+    }
+    assert_eq!(removed, SESSIONS - 3, "the entry stays as long as they do");
+    assert_eq!(count(&schema, "revocations").await, "1");
+    release(held).await;
+    clock.advance(Duration::from_secs(1));
+    let step = store.purge(Timestamp::MAX, STEP).await.unwrap();
+    assert_eq!((step.removed, step.more), (3 + 1, false));
+    assert_eq!(count(&schema, "sessions").await, "1");
+    assert_eq!(count(&schema, "accounts").await, "1");
+    assert_eq!(store.load(kept.id).await.unwrap().0, Some(kept));
+}
+
+/// Without it the one who lists might see a session that ended between two looks.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_never_shows_a_session_that_has_ended() {
+    let store = support::at(postgres()).open().await.unwrap();
+    let ending = tokio::spawn({
+        let store = store.clone();
+        async move {
+            for _ in 0..100 {
+                begin(&store, "alice").await;
+                let all = EndTarget::AllOf(account("alice"));
+                store.end(all, EndReason::LogoutAll).await.unwrap().unwrap();
+            }
+        }
+    });
+    while !ending.is_finished() {
+        let listed = store.sessions(account("alice"), None, 10).await.unwrap();
+        assert!(listed.len() <= 1, "{listed:?}");
+        assert!(listed.iter().all(|session| session.ended.is_none()));
+    }
+    ending.await.unwrap();
+}
+
+/// The first end counts, also where the end of one session meets the end of all.
+#[tokio::test(flavor = "multi_thread")]
+async fn why_a_session_ended_never_changes() {
+    let store = support::at(postgres()).open().await.unwrap();
+    for round in 0..60 {
+        let session = begin(&store, "alice").await;
+        let mut ends = tokio::task::JoinSet::new();
+        for one in [true, false] {
+            let (store, id, account) = (store.clone(), session.id, session.account());
+            ends.spawn(async move {
+                let (target, reason) = match one {
+                    true => (EndTarget::Session(id), EndReason::Logout),
+                    false => (EndTarget::AllOf(account), EndReason::LogoutAll),
+                };
+                store.end(target, reason).await.unwrap();
+                let (loaded, _) = store.load(id).await.unwrap();
+                loaded.unwrap().ended.unwrap()
+            });
+        }
+        let seen = ends.join_all().await;
+        let (last, _) = store.load(session.id).await.unwrap();
+        let last = last.unwrap().ended.unwrap();
+        assert!(
+            seen.iter().all(|ended| *ended == last),
+            "{round}: {seen:?}, {last:?}"
+        );
+    }
+}
+
+/// Two sessions of an account together stay within what the account may have.
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_that_are_revoked_at_once_stay_within_the_bound_of_their_account() {
+    let store = support::at(postgres()).open().await.unwrap();
+    let most = RevokeToken::MAX_PER_ACCOUNT;
+    let sessions = most / RevokeToken::MAX_PER_SESSION + 4;
+    let mut revoking = tokio::task::JoinSet::new();
+    for _ in 0..sessions {
+        let session = begin(&store, "alice").await;
+        let store = store.clone();
+        revoking.spawn(async move {
+            for number in 0..RevokeToken::MAX_PER_SESSION {
+                let mut token = token_of(&session, 0);
+                let mut id = [0; 16];
+                SystemRandom.fill(&mut id).unwrap();
+                token.token = TokenId::from_bytes(id);
+                if store.revoke_token(token).await.unwrap().is_none() {
+                    assert!(number > 0);
+                    break;
+                }
+            }
+        });
+    }
+    revoking.join_all().await;
+    let Pull::Entries { entries, .. } = store.pull(None).await.unwrap() else {
+        panic!("the log is new")
+    };
+    let is_token = |entry: &&Revocation| matches!(entry.target, Revoked::Token(_));
+    assert_eq!(entries.iter().filter(is_token).count(), most);
+}
+
 #[tokio::test]
 async fn what_has_expired_goes_and_what_lives_stays() {
     let schema = unique("grown");
@@ -355,7 +494,7 @@ async fn the_time_is_the_servers() {
     let advanced = store.advance(advance_of(&begun)).await.unwrap().unwrap();
     end(&store, &begun).await;
     let (ended, loaded_at) = store.load(begun.id).await.unwrap();
-    let listed = store.sessions(&subject("alice")).await.unwrap();
+    let listed = store.sessions(account("alice"), None, 10).await.unwrap();
     assert_eq!(listed, std::slice::from_ref(&capped));
     store.purge(Timestamp::MAX, 10).await.unwrap();
     let purged = store.purged_until().await.unwrap().unwrap();
@@ -478,12 +617,11 @@ async fn a_revocation_that_nobody_can_be_told_of_is_committed_all_the_same() {
     let store = support::over(pool).schema(&schema).open().await.unwrap();
     let (one, other) = (begin(&store, "alice").await, begin(&store, "alice").await);
     let ended = end(&store, &one).await;
-    let token = RevokeToken {
-        token: TokenId::from_bytes([7; 16]),
-        session: other.id,
-        until: other.access_until,
-    };
-    let revoked = store.revoke_token(token).await.unwrap().unwrap();
+    let revoked = store
+        .revoke_token(token_of(&other, 7))
+        .await
+        .unwrap()
+        .unwrap();
     // And each poll finds them.
     let Pull::Entries { entries, .. } = store.pull(None).await.unwrap() else {
         panic!("the log is new")

@@ -29,16 +29,26 @@
 //!
 //! # How it works
 //!
-//! All that a call changes, it changes in one script, which Redis runs as one act. A refresh is one such script and one round
-//! trip, and writes a part of one value and no index. Servers know the scripts by their hashes; one that has forgotten them is
-//! told again.
+//! Each call that changes something is one script, which Redis runs as one act. A refresh is one
+//! such script and one round trip. It reads the session and its account, writes a part of one
+//! value, and touches no index. Servers know the scripts by their hashes; the store sends a script
+//! again to a server that has forgotten it.
 //!
-//! Sessions are kept in sixteen partitions, each with its own log of revocations, and all sessions of a subject in one of them.
-//! The keys of a partition share a hash slot, and the slots of the partitions are spread evenly over all there are, so
-//! that in a cluster of two to sixteen masters each has some.
+//! An account is one small value, however many sessions it has: the number of its last session, and
+//! which of its sessions are over by their numbers. A logout everywhere writes that value and one
+//! entry in the log, and replaces the account's last such entry. A login that makes room for itself
+//! does the same. For example, 100,000 sessions end as fast as one. The purge marks and removes the
+//! sessions later, in small steps.
 //!
-//! Time is the server's, so that nodes need not agree on theirs. Only a primary is asked: a replica, also one that was a primary
-//! before, answers with an error and never with what it does not know yet.
+//! The store keeps sessions in sixteen partitions, each with its own log of revocations. All
+//! sessions of an account are in one of them. The keys of a partition share a hash slot, and the
+//! slots of the partitions are spread evenly over all there are, so that in a cluster of two to
+//! sixteen masters each has some. A namespace remembers how many partitions it has, and a release
+//! that divides it otherwise is refused.
+//!
+//! Time is the server's, so that nodes need not agree on theirs. The store only asks primaries. A
+//! replica answers with an error, also one that was a primary before, and never with what it does
+//! not know yet.
 //!
 //! # The log
 //!
@@ -72,13 +82,16 @@
 //! A store that is also given `+config|get` can tell a server with save points from one that writes nothing to disk, and warn of the
 //! latter. It is not among the rights above since it shows the server's own passwords (`requirepass`, `masterauth`).
 //!
-//! A reader can read the sessions as well, whose they are and what they allow, but for refresh tokens, which are not kept.
+//! A reader can also read the sessions: who is logged in, and what the login allows. It finds no refresh
+//! tokens, since the store does not keep them.
 //!
 //! # Clusters
 //!
-//! The nodes are found by `CLUSTER SLOTS`, and followed when a replica is promoted or a slot moves. While a slot of a partition is
-//! being moved, calls about it fail that need keys of which some have moved and some have not; refreshing needs one key, and
-//! goes on. Clients must be able to reach the nodes at the addresses that these announce.
+//! The store finds the nodes by `CLUSTER SLOTS`, and follows when a replica is promoted or a slot
+//! moves. While a slot of a partition is being moved, calls fail that need keys of which some have
+//! moved and some have not. Refreshing goes on: if the session has moved and its account has not,
+//! the store asks for the account first and then refreshes. Clients must be able to reach the nodes
+//! at the addresses that these announce.
 //!
 //! # Time-outs
 //!
@@ -104,8 +117,13 @@
 //!
 //! # Growth
 //!
-//! Expired sessions and revocations are removed in batches of at most 100, in each of which the server does nothing else. Beneath that
-//! everything but sixteen small keys expires by itself, a day after nothing can need it any more.
+//! The purge removes expired sessions, revocations and accounts in batches of at most 100, and the
+//! server does nothing else during a batch. It removes a session that ended with others once its
+//! access tokens are dead, and the account's entry in the log with the last of them. The account
+//! itself goes once the last of its sessions must have ended.
+//!
+//! Beneath that everything but sixteen small keys expires by itself, a day after nothing can need
+//! it any more.
 
 mod cursor;
 mod error;
@@ -128,4 +146,4 @@ pub use self::{
 };
 
 /// The version of the keys and of what is in them.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;

@@ -1,6 +1,6 @@
 //! Being told that there is more in the log.
 //!
-//! It is a hint and nothing else: whoever follows the log polls besides. A connection that died without a word costs
+//! It is a hint and nothing else: followers of the log also poll. A connection that died without a word costs
 //! time, and no entry.
 
 use std::{sync::Arc, time::Duration};

@@ -22,14 +22,14 @@ use crate::{
     node::Node,
     partition::{Partition, hex, unhex},
     route::Servers,
-    row::{array, instant, session_id, text},
+    row::{account_id, array, cutoff, instant, session_id, text},
     script::{PULL, STATUS},
 };
 
 /// Entries that one pull brings of each partition at most.
 const BATCH: usize = 1000;
 
-/// What a pull brought.
+/// The answer to a pull.
 pub(crate) enum Pulled {
     Entries {
         entries: Vec<Revocation>,
@@ -40,23 +40,23 @@ pub(crate) enum Pulled {
     Reset,
 }
 
-/// What is asked about one partition.
+/// A question about one partition.
 struct Question {
     partition: Partition,
-    /// What the reader has seen. None of what is there, where it starts.
+    /// The place up to which the reader has seen everything. None where it starts.
     after: Option<Mark>,
     /// Whether the entries behind that are asked for as well, and not the head alone.
     entries: bool,
 }
 
-/// What one partition's log has.
+/// The part of one partition's log that a server has answered with.
 struct Read {
     partition: Partition,
     /// The log, and the entry up to which it has been read.
     mark: Mark,
     /// The last entry that there is.
     head: u64,
-    /// Whether what the reader has seen is a place in this log.
+    /// Whether the reader's place is in this log.
     fits: bool,
     entries: Vec<Revocation>,
     /// The version of its layout. None where nothing was ever written.
@@ -199,7 +199,7 @@ async fn read_together(
     try_join_all(reads).await
 }
 
-/// What one server has answered about one partition, if it has.
+/// Reads a server's answer about one partition. None if it lacks a part, or if the server is no primary.
 fn answered(
     question: &Question,
     history: Option<&str>,
@@ -260,7 +260,7 @@ impl Read {
         let number = optional(number, "number")?.unwrap_or("0");
         let log = format!("{incarnation}-{history}");
         let head = number.parse().map_err(|_| Unreadable("number"))?;
-        // What a server has lost it may number again: a place beyond the end is in another log.
+        // A server may give lost numbers again, so a place beyond the end is in another log.
         let fits = |mark: &Mark| mark.log == log && mark.number <= head;
         let fits = question.after.as_ref().is_none_or(fits);
         let mut read = Self {
@@ -302,18 +302,20 @@ fn parse(entry: &Value) -> Result<(u64, Revocation), Unreadable> {
         return Err(unreadable);
     };
     let number = number(id).ok_or(unreadable)?;
-    // As they are written: session, until, and token where it is one.
-    let (session, until, token) = match array(fields, "entry")? {
-        [_, session, _, until] => (session, until, None),
-        [_, session, _, until, _, token] => (session, until, Some(token)),
-        _ => return Err(unreadable),
+    // As append.lua writes them.
+    let [_, until, kind, of, rest @ ..] = array(fields, "entry")? else {
+        return Err(unreadable);
     };
-    let target = match token {
-        None => Revoked::Session(session_id(session)?),
-        Some(token) => {
+    let target = match (text(kind, "entry")?, rest) {
+        ("session", []) => Revoked::Session(session_id(of)?),
+        ("session", [_, token, ..]) => {
             let token = unhex(text(token, "token")?.as_bytes()).ok_or(unreadable)?;
             Revoked::Token(TokenId::try_from(token.as_slice()).map_err(|_| unreadable)?)
         }
+        ("account", [_, up_to, _, except]) => {
+            Revoked::Sessions(account_id(of)?, cutoff(up_to, except)?)
+        }
+        _ => return Err(unreadable),
     };
     let until = instant(until, "until")?;
     Ok((number, Revocation { target, until }))

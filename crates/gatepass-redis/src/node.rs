@@ -37,7 +37,7 @@ struct Slot {
     link: Link,
 }
 
-/// Which connection it is that something was sent over.
+/// The connection that a command was sent over.
 #[derive(Clone, Copy)]
 struct Used {
     index: usize,
@@ -196,13 +196,13 @@ impl Node {
         answered.map_err(Failure::Redis)
     }
 
-    /// A connection that is nobody else's.
+    /// A connection of the caller's own.
     pub(crate) async fn own_connection(&self) -> RedisResult<MultiplexedConnection> {
         connect(&self.client, self.patience).await
     }
 
-    /// A connection that is there, or one that is being made. The first is for those who do not wait for replicas: nobody
-    /// is to be told late what is revoked because others wait.
+    /// A connection that is there, or one that is being made. The first is for callers who do not wait for replicas: they
+    /// must not learn late what is revoked because others wait.
     fn connection(self: &Arc<Self>, waits: bool) -> Result<(Used, MultiplexedConnection), Making> {
         let mut slots = self.slots();
         let index = match slots.len() {
@@ -227,7 +227,7 @@ impl Node {
         }
     }
 
-    /// Makes a connection in a task of its own: whoever wants it first may have left by then.
+    /// Makes a connection in a task of its own: the first caller who wants it may have left by then.
     fn make(self: &Arc<Self>, used: Used) -> Making {
         let node = Arc::clone(self);
         let made = tokio::spawn(async move {
@@ -293,8 +293,8 @@ impl Slot {
 
 /// Whether a connection is dead over which something was sent that was not answered in time.
 ///
-/// A server answers in order. An answer that came since then shows that it is merely busy. So does a wait that was
-/// short, as it is for a call that has spent its time elsewhere: it shows nothing.
+/// A server answers in order. An answer that came since then shows that it is merely busy. A short wait shows nothing,
+/// for example that of a call that has spent its time elsewhere.
 fn is_dead(sent: Instant, heard: Instant, now: Instant, patience: Duration) -> bool {
     heard < sent && now.duration_since(sent) >= patience / 2
 }

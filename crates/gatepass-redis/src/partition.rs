@@ -1,6 +1,6 @@
 //! The partitions: what lies together in a cluster, and under which keys.
 
-use gatepass::{SessionId, Subject};
+use gatepass::{AccountId, SessionId};
 
 /// How many partitions there are. It decides which one a session is in, so that nodes must agree on it: the `meta` of each has it,
 /// and a node with another number is refused. A release with another number has to name the first partition's keys as this
@@ -11,7 +11,7 @@ const SLOTS: u16 = 16_384;
 /// What a partition has of them.
 const SHARE: u16 = SLOTS / 16;
 
-/// A part of the sessions, with a log of its own. All sessions of a subject are in one.
+/// A part of the sessions, with a log of its own. All sessions of an account are in one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Partition(usize);
 
@@ -31,12 +31,14 @@ impl Partition {
     }
 
     pub(crate) fn of_session(id: SessionId) -> Self {
-        let [first, ..] = *id.as_bytes();
-        Self(usize::from(first) % PARTITIONS)
+        Self::of_prefix(id.prefix())
     }
 
-    pub(crate) fn of_subject(subject: &Subject) -> Self {
-        let [first, _] = SessionId::subject_prefix(subject);
+    pub(crate) fn of_account(id: AccountId) -> Self {
+        Self::of_prefix(id.prefix())
+    }
+
+    fn of_prefix([first, _]: [u8; 2]) -> Self {
         Self(usize::from(first) % PARTITIONS)
     }
 
@@ -98,6 +100,11 @@ impl Keys {
     pub(crate) fn session(&self, id: SessionId) -> String {
         let (prefix, _) = self.place(Partition::of_session(id));
         format!("{prefix}session:{}", hex(id.as_bytes()))
+    }
+
+    pub(crate) fn account(&self, id: AccountId) -> String {
+        let (prefix, _) = self.place(Partition::of_account(id));
+        format!("{prefix}account:{}", hex(id.as_bytes()))
     }
 
     pub(crate) fn tokens(&self, id: SessionId) -> String {

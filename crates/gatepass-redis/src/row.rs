@@ -2,13 +2,20 @@
 
 use std::time::Duration;
 
-use gatepass::{ClientId, EndReason, Ended, Generation, Session, SessionId, Timestamp};
+use gatepass::{
+    AccountId, Audience, ClientId, Cutoff, EndReason, Ended, Generation, Issuer, Rotation,
+    SeenFrom, Session, SessionId, SessionNumber, Timestamp,
+};
 use redis::Value;
 
 use crate::{error::Unreadable, partition::unhex};
 
 /// Doubles that a session begins with.
 const STATE: usize = 14;
+/// Digits of its account's id, which follow.
+const OWNER: usize = 32;
+/// Doubles that an account begins with.
+const ACCOUNT: usize = 6;
 
 /// What a script returns of a session that it has changed: what that begins with now, and the whole but for that. None if it
 /// did not fit.
@@ -23,29 +30,58 @@ pub(crate) fn changed(id: SessionId, answer: &Value) -> Result<Option<Session>, 
     }
 }
 
-/// A session as it is stored. None if it is unknown.
-pub(crate) fn session(id: SessionId, row: &Value) -> Result<Option<Session>, Unreadable> {
-    match row {
-        Value::Nil => Ok(None),
-        row => {
-            let row = bytes(row, "session")?;
-            parse(id, row, row).map(Some)
-        }
+/// A session as it is stored, with the row of its account. None if it is unknown.
+pub(crate) fn session(
+    id: SessionId,
+    row: &Value,
+    account: &Value,
+) -> Result<Option<Session>, Unreadable> {
+    let row = match row {
+        Value::Nil => return Ok(None),
+        row => bytes(row, "session")?,
+    };
+    let mut session = parse(id, row, row)?;
+    if session.ended.is_none() {
+        session.ended = end_of(session.number, account)?;
     }
+    Ok(Some(session))
+}
+
+/// When and why the session of this number ended with others of its account, if it did.
+fn end_of(number: SessionNumber, account: &Value) -> Result<Option<Ended>, Unreadable> {
+    let account = match account {
+        Value::Nil => return Ok(None),
+        account => bytes(account, "account")?,
+    };
+    let [_last, _until, up_to, except, at, _entry] = doubles(account)?;
+    let Some(up_to) = number_of(up_to) else {
+        return Ok(None);
+    };
+    let except = number_of(except);
+    if !(Cutoff { up_to, except }).covers(number) {
+        return Ok(None);
+    }
+    let reason = account.get(ACCOUNT * size_of::<f64>()..);
+    let reason = reason.and_then(|reason| std::str::from_utf8(reason).ok());
+    Ok(Some(Ended {
+        at: Timestamp::from_unix_millis(at),
+        reason: reason
+            .and_then(EndReason::from_name)
+            .ok_or(Unreadable("reason"))?,
+    }))
 }
 
 fn parse(id: SessionId, state: &[u8], row: &[u8]) -> Result<Session, Unreadable> {
     let [
         generation,
-        s1,
-        s2,
-        s3,
-        s4,
+        rotated_from,
+        rotated_at,
         last_seen_at,
+        seen_from,
         idle_expires_at,
         access_until,
     ] = doubles(state)?;
-    let rest = row.get(8 * size_of::<f64>()..).unwrap_or_default();
+    let rest = row.get(7 * size_of::<f64>()..).unwrap_or_default();
     let [
         absolute_expires_at,
         ended_at,
@@ -53,25 +89,30 @@ fn parse(id: SessionId, state: &[u8], row: &[u8]) -> Result<Session, Unreadable>
         authenticated_at,
         recovered,
         created_at,
+        number,
     ] = doubles(rest)?;
-    let lines = row.get(STATE * size_of::<f64>()..);
+    let lines = row.get(STATE * size_of::<f64>() + OWNER..);
     let lines = lines.and_then(|lines| std::str::from_utf8(lines).ok());
     let mut lines = lines.ok_or(Unreadable("session"))?.split('\n');
     let mut line = |name| lines.next().ok_or(Unreadable(name));
-    let client = line("client")?;
-    let _subject = line("subject")?;
+    let (client, issuer, audience) = (line("client")?, line("issuer")?, line("audience")?);
     let (reason, device, grant) = (line("reason")?, line("device")?, line("grant")?);
+    let rotation = generation_of(rotated_from).zip(instant_of(rotated_at));
     Ok(Session {
         id,
+        number: number_of(number).ok_or(Unreadable("number"))?,
+        issuer: Issuer::new(issuer).map_err(|_| Unreadable("issuer"))?,
+        audience: Audience::new(audience).map_err(|_| Unreadable("audience"))?,
         client: ClientId::new(client).map_err(|_| Unreadable("client"))?,
         grant: serde_json::from_str(grant).map_err(|_| Unreadable("grant"))?,
         device: serde_json::from_str(device).map_err(|_| Unreadable("device"))?,
         generation: generation_of(generation).ok_or(Unreadable("generation"))?,
-        spent: [s1, s2, s3, s4].map(instant_of),
+        rotated: rotation.map(|(from, at)| Rotation { from, at }),
         recovered: generation_of(recovered),
         created_at: Timestamp::from_unix_millis(created_at),
         authenticated_at: Timestamp::from_unix_millis(authenticated_at),
         last_seen_at: Timestamp::from_unix_millis(last_seen_at),
+        seen_from: SeenFrom::from_bits(seen_from),
         idle_expires_at: Timestamp::from_unix_millis(idle_expires_at),
         absolute_expires_at: Timestamp::from_unix_millis(absolute_expires_at),
         access_until: Timestamp::from_unix_millis(access_until),
@@ -85,7 +126,7 @@ fn parse(id: SessionId, state: &[u8], row: &[u8]) -> Result<Session, Unreadable>
     })
 }
 
-/// The numbers that a session begins with, each a whole one below 2^53.
+/// The numbers that a session or an account begins with, each a whole one below 2^53.
 fn doubles<const N: usize>(state: &[u8]) -> Result<[i64; N], Unreadable> {
     let (chunks, _) = state.as_chunks();
     let chunks: &[[u8; 8]; N] = chunks.first_chunk().ok_or(Unreadable("state"))?;
@@ -108,7 +149,24 @@ fn generation_of(number: i64) -> Option<Generation> {
     u32::try_from(number).ok().map(Generation::new)
 }
 
-fn bytes<'v>(value: &'v Value, name: &'static str) -> Result<&'v [u8], Unreadable> {
+fn number_of(number: i64) -> Option<SessionNumber> {
+    (number >= 0).then(|| SessionNumber::new(number))
+}
+
+/// The number of a session, as scripts return it.
+pub(crate) fn session_number(value: &Value) -> Result<SessionNumber, Unreadable> {
+    number_of(int(value, "number")?).ok_or(Unreadable("number"))
+}
+
+/// A cutoff, of which -1 as the exception is none.
+pub(crate) fn cutoff(up_to: &Value, except: &Value) -> Result<Cutoff, Unreadable> {
+    Ok(Cutoff {
+        up_to: session_number(up_to)?,
+        except: number_of(int(except, "number")?),
+    })
+}
+
+pub(crate) fn bytes<'v>(value: &'v Value, name: &'static str) -> Result<&'v [u8], Unreadable> {
     match value {
         Value::BulkString(bytes) => Ok(bytes),
         _ => Err(Unreadable(name)),
@@ -138,6 +196,11 @@ pub(crate) fn instant(value: &Value, name: &'static str) -> Result<Timestamp, Un
 pub(crate) fn session_id(value: &Value) -> Result<SessionId, Unreadable> {
     let id = unhex(text(value, "session id")?.as_bytes()).ok_or(Unreadable("session id"))?;
     SessionId::try_from(id.as_slice()).map_err(|_| Unreadable("session id"))
+}
+
+pub(crate) fn account_id(value: &Value) -> Result<AccountId, Unreadable> {
+    let id = unhex(text(value, "account")?.as_bytes()).ok_or(Unreadable("account"))?;
+    AccountId::try_from(id.as_slice()).map_err(|_| Unreadable("account"))
 }
 
 pub(crate) fn array<'v>(value: &'v Value, name: &'static str) -> Result<&'v [Value], Unreadable> {

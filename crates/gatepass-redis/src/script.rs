@@ -48,6 +48,12 @@ script!(STATUS, Kind::Reads, "#!lua flags=no-writes", "primary" "status");
 script!(LOAD, Kind::ReadsOnPrimary, "#!lua flags=allow-oom", "common" "load");
 script!(LIST, Kind::ReadsOnPrimary, "#!lua flags=allow-oom", "common" "list");
 script!(
+    CUTOFF,
+    Kind::ReadsOnPrimary,
+    "#!lua flags=allow-oom",
+    "cutoff"
+);
+script!(
     REMEMBERED,
     Kind::ReadsOnPrimary,
     "#!lua flags=allow-oom",
@@ -56,6 +62,12 @@ script!(
 // Logging out and removing must work on a full server.
 script!(END, Kind::Changes, "#!lua flags=allow-oom", "common" "append" "end");
 script!(REVOKE, Kind::Changes, "#!lua flags=allow-oom", "common" "append" "revoke");
+script!(
+    INTRODUCE,
+    Kind::Changes,
+    "#!lua flags=allow-oom",
+    "introduce"
+);
 script!(PURGE, Kind::Maintains, "#!lua flags=allow-oom", "common" "purge");
 script!(REMEMBER, Kind::Maintains, "#!lua flags=allow-oom", "common" "remember");
 script!(OPEN, Kind::Maintains, "#!lua flags=allow-oom", "open");

@@ -1,11 +1,11 @@
 //! The sessions: what each call asks of the scripts, and what it makes of their answers.
 
-use std::{cmp::Reverse, sync::Arc};
+use std::{sync::Arc, time::Duration};
 
 use gatepass::{
-    Advance, AdvanceCause, Begun, ClientId, EndReason, EndTarget, Grant, NewSession, Random,
-    Recover, Renew, Revocation, RevokeToken, Revoked, SPENT_REMEMBERED, Session, SessionId,
-    StoreError, Subject, SystemRandom, Timestamp, TokenId,
+    AccountId, Advance, AdvanceCause, Begun, ClientId, EndReason, EndTarget, Grant, Identity,
+    NewSession, Random, Recover, Renew, Revocation, RevokeToken, Revoked, SeenFrom, Session,
+    SessionId, SessionNumber, StoreError, StoreErrorKind, SystemRandom, Timestamp, TokenId,
 };
 use redis::Value;
 
@@ -14,77 +14,121 @@ use crate::{
     error::{Failure, Unreadable},
     partition::{Partition, hex},
     route::Servers,
-    row::{self, array, instant, int, json, millis, packed, session, session_id, text},
+    row::{
+        self, array, bytes, cutoff, instant, int, json, millis, packed, session, session_id,
+        session_number, text,
+    },
     script::{
-        ADVANCE, ALLOW, BEGIN, Call, END, LIST, LOAD, PURGE, REMEMBER, REMEMBERED, REVOKE, Script,
+        ADVANCE, ALLOW, BEGIN, CUTOFF, Call, END, INTRODUCE, LIST, LOAD, PURGE, REMEMBER,
+        REMEMBERED, REVOKE, Script,
     },
 };
 
-const _: () = assert!(SPENT_REMEMBERED == 4, "as the state of a session has it");
 const _: () = assert!(
-    Revocation::RETENTION_MARGIN.as_millis() == 600_000,
-    "as common.lua has it"
+    Revocation::RETENTION_MARGIN.as_millis() == 600_000
+        && Session::CLOCK_JITTER.as_millis() == 10_000
+        && SessionNumber::MAX.get() == 9_007_199_254_740_991,
+    "as common.lua, advance.lua and begin.lua have it"
 );
 
+/// Sessions of an account that one call reads at most.
+const PAGE: usize = 500;
+
 pub(crate) async fn begin(servers: &Arc<Servers>, new: NewSession) -> Result<Begun, StoreError> {
-    let subject = new.grant.subject();
-    let partition = Partition::of_subject(subject);
-    if Partition::of_session(new.id) != partition {
+    let account = new.account();
+    if new.id.prefix() != account.prefix() {
         return Err(StoreError::unavailable(Unreadable(
-            "the subject in a session's id",
+            "the account in a session's id",
         )));
     }
+    let partition = Partition::of_account(account);
     let kept = new.max_sessions.map(|max| i64::from(max.get()) - 1);
+    let grant = json(&new.grant, "grant").map_err(Failure::from)?;
+    let device = json(&new.device, "device").map_err(Failure::from)?;
+    let lines = [
+        new.client.as_str(),
+        new.issuer.as_str(),
+        new.audience.as_str(),
+        "",
+        &device,
+        &grant,
+    ];
     let call = appending(servers, &BEGIN, partition)?
         .text(hex(new.id.as_bytes()))
-        .text(new.client.as_str())
-        .text(subject.as_str());
-    let call = with_grant(call, Some(&new.grant))?
-        .text(json(&new.device, "device").map_err(Failure::from)?)
+        .text(hex(account.as_bytes()))
+        .text(lines.join("\n"))
+        .int_or_none(new.grant.own_access_ttl().map(millis))
         .int(millis(new.idle_ttl))
         .int(millis(new.absolute_ttl))
         .int(millis(new.access_ttl))
+        .int(SeenFrom::of(&new.device).bits())
         .int_or_none(kept);
     let answer = servers.call(partition, call).await?;
-    let (now, ended) = begun(&answer).map_err(Failure::from)?;
-    let session = Session::begin(new, now);
-    Ok(Begun { session, ended })
+    let begun = || match array(&answer, "answer")? {
+        [now, number, ended @ ..] => {
+            let ended = ended.first().map(|ended| revocation(ended, account));
+            Ok(Begun {
+                session: Session::begin(new, session_number(number)?, instant(now, "time")?),
+                ended: ended.transpose()?,
+            })
+        }
+        _ => Err(Unreadable("answer")),
+    };
+    Ok(begun().map_err(Failure::from)?)
 }
 
-fn begun(answer: &Value) -> Result<(Timestamp, Vec<Revocation>), Unreadable> {
-    let [now, ended @ ..] = array(answer, "answer")? else {
-        return Err(Unreadable("answer"));
-    };
-    Ok((instant(now, "time")?, revocations(ended)?))
+/// Reads which sessions of `account` a script has revoked.
+fn revocation(answer: &Value, account: AccountId) -> Result<Revocation, Unreadable> {
+    match array(answer, "answer")? {
+        [_, up_to, except, until] => Ok(Revocation {
+            target: Revoked::Sessions(account, cutoff(up_to, except)?),
+            until: instant(until, "until")?,
+        }),
+        _ => Err(Unreadable("answer")),
+    }
 }
 
 pub(crate) async fn advance(
     servers: &Arc<Servers>,
     advance: Advance,
 ) -> Result<Option<Session>, StoreError> {
-    let spent = usize::try_from(advance.to.gap(advance.from)).unwrap_or(usize::MAX);
-    let spent = i64::try_from(spent.min(SPENT_REMEMBERED)).unwrap_or(0);
     let own_ttl = advance.grant.as_ref().and_then(Grant::own_access_ttl);
+    let overlap = Some(advance.overlap).filter(|overlap| *overlap > Duration::ZERO);
     let numbers = packed([
         servers.time().unwrap_or(-1),
         advance.from.get().into(),
         advance.to.get().into(),
-        spent,
         (advance.cause != AdvanceCause::Refresh).into(),
         (advance.cause == AdvanceCause::Reauthenticate).into(),
+        overlap.map_or(-1, millis),
+        advance.seen_from.bits(),
         millis(advance.idle_ttl),
         millis(advance.access_ttl),
         own_ttl.map_or(-1, millis),
     ]);
-    let call = ADVANCE
-        .on([servers.keys.session(advance.id)])
-        .text(line(&advance.client))
-        .text(numbers);
-    let call = match &advance.grant {
-        Some(grant) => call.text(json(grant, "grant").map_err(Failure::from)?),
-        None => call,
+    let grant = match &advance.grant {
+        Some(grant) => json(grant, "grant").map_err(Failure::from)?,
+        None => String::new(),
     };
-    changed(servers, advance.id, call).await
+    let call = || {
+        ADVANCE
+            .on([servers.keys.session(advance.id)])
+            .text(line(&advance.client))
+            .text(&numbers)
+            .text(&grant)
+    };
+    let partition = Partition::of_session(advance.id);
+    let mut answer = servers.call(partition, call()).await?;
+    if let Value::BulkString(_) = answer {
+        // The slot is being moved. An end of all sessions that comes after this look overlaps with the refresh, and covers
+        // the tokens that it issues.
+        let account = row::account_id(&answer).map_err(Failure::from)?;
+        let call_for_cutoff = CUTOFF.on([servers.keys.account(account)]);
+        let cutoff = servers.call(partition, call_for_cutoff).await?;
+        let cutoff = bytes(&cutoff, "cutoff").map_err(Failure::from)?;
+        answer = servers.call(partition, call().text(cutoff)).await?;
+    }
+    Ok(row::changed(advance.id, &answer).map_err(Failure::from)?)
 }
 
 pub(crate) async fn recover(
@@ -130,8 +174,9 @@ pub(crate) async fn load(
     let call = timed(servers, &LOAD, partition, Some(id));
     let answer = servers.call(partition, call).await?;
     let loaded = || match array(&answer, "answer")? {
-        [now, row] => Ok((session(id, row)?, instant(now, "time")?)),
-        _ => Err(Unreadable("answer")),
+        [now, row, account] => Ok((session(id, row, account)?, instant(now, "time")?)),
+        [now, ..] => Ok((None, instant(now, "time")?)),
+        [] => Err(Unreadable("answer")),
     };
     Ok(loaded().map_err(Failure::from)?)
 }
@@ -140,26 +185,43 @@ pub(crate) async fn end(
     servers: &Arc<Servers>,
     target: EndTarget,
     reason: EndReason,
-) -> Result<Vec<Revocation>, StoreError> {
-    let (how, id, subject) = match target {
+) -> Result<Option<Revocation>, StoreError> {
+    let (how, id, account) = match target {
         EndTarget::Session(id) => ("session", Some(id), None),
-        EndTarget::SessionOf(id, subject) => ("session_of", Some(id), Some(subject)),
-        EndTarget::AllOf(subject) => ("all", None, Some(subject)),
-        EndTarget::AllOfBut(subject, id) => ("all", Some(id), Some(subject)),
+        EndTarget::SessionOf(id, account) => ("session_of", Some(id), Some(account)),
+        EndTarget::AllOf(account) => ("all", None, Some(account)),
+        EndTarget::AllOfBut(account, id) => ("all", Some(id), Some(account)),
     };
-    let partition = match (&subject, id) {
-        (Some(subject), _) => Partition::of_subject(subject),
+    let partition = match (account, id) {
+        (Some(account), _) => Partition::of_account(account),
         (None, Some(id)) => Partition::of_session(id),
-        (None, None) => return Ok(Vec::new()),
+        (None, None) => return Ok(None),
     };
+    // A session of another partition is another account's, and is neither ended nor kept.
+    let id = id.filter(|id| Partition::of_session(*id) == partition);
     let call = appending(servers, &END, partition)?
         .text(reason.as_str())
         .text(how)
         .text(id.map(|id| hex(id.as_bytes())).unwrap_or_default())
-        .text(subject.as_ref().map_or("", Subject::as_str));
+        .text(
+            account
+                .map(|account| hex(account.as_bytes()))
+                .unwrap_or_default(),
+        );
     let answer = servers.call(partition, call).await?;
-    let ended = array(&answer, "answer").and_then(revocations);
-    Ok(ended.map_err(Failure::from)?)
+    let ended = || match (&answer, id, account) {
+        (Value::Array(ended), Some(id), _) if how != "all" => match ended.as_slice() {
+            [_, until] => Ok(Some(Revocation {
+                target: Revoked::Session(id),
+                until: instant(until, "until")?,
+            })),
+            _ => Err(Unreadable("answer")),
+        },
+        (Value::Array(_), _, Some(account)) => revocation(&answer, account).map(Some),
+        (Value::Nil, ..) => Ok(None),
+        _ => Err(Unreadable("answer")),
+    };
+    Ok(ended().map_err(Failure::from)?)
 }
 
 pub(crate) async fn revoke_token(
@@ -167,12 +229,14 @@ pub(crate) async fn revoke_token(
     token: RevokeToken,
 ) -> Result<Option<Revocation>, StoreError> {
     let partition = Partition::of_session(token.session);
-    let most = i64::try_from(RevokeToken::MAX_PER_SESSION).unwrap_or(i64::MAX);
+    let most = |most: usize| i64::try_from(most).unwrap_or(i64::MAX);
     let call = appending(servers, &REVOKE, partition)?
         .text(hex(token.session.as_bytes()))
         .text(hex(token.token.as_bytes()))
         .int(token.until.unix_millis())
-        .int(most);
+        .text(hex(token.account.as_bytes()))
+        .int(most(RevokeToken::MAX_PER_SESSION))
+        .int(most(RevokeToken::MAX_PER_ACCOUNT));
     let answer = servers.call(partition, call).await?;
     let revoked = || {
         let Value::Array(revoked) = &answer else {
@@ -191,38 +255,118 @@ pub(crate) async fn revoke_token(
     Ok(revoked().map_err(Failure::from)?)
 }
 
+/// How often a list is begun anew because sessions ended while it was read.
+const LIST_ATTEMPTS: usize = 3;
+
+/// The usable sessions of `account`, read in pages of bounded size.
 pub(crate) async fn usable(
     servers: &Arc<Servers>,
-    subject: &Subject,
+    account: AccountId,
+    before: Option<SessionNumber>,
+    limit: usize,
 ) -> Result<Vec<Session>, StoreError> {
-    let partition = Partition::of_subject(subject);
-    let call = timed(servers, &LIST, partition, None).text(subject.as_str());
-    let answer = servers.call(partition, call).await?;
-    let (now, mut sessions) = listed(&answer).map_err(Failure::from)?;
-    sessions.retain(|session| session.is_usable(now));
-    sessions.sort_by_key(|session| Reverse((session.created_at, session.id)));
-    Ok(sessions)
+    for _ in 0..LIST_ATTEMPTS {
+        if let Some(sessions) = pages(servers, account, before, limit).await? {
+            return Ok(sessions);
+        }
+    }
+    Err(StoreError::new(StoreErrorKind::Busy))
 }
 
-fn listed(answer: &Value) -> Result<(Timestamp, Vec<Session>), Unreadable> {
-    let [now, rows @ ..] = array(answer, "answer")? else {
+/// `None` if the account changed from one page to the next: sessions of different moments could never
+/// have been usable together.
+async fn pages(
+    servers: &Arc<Servers>,
+    account: AccountId,
+    mut before: Option<SessionNumber>,
+    limit: usize,
+) -> Result<Option<Vec<Session>>, StoreError> {
+    let (mut sessions, mut cutoff) = (Vec::new(), None);
+    while sessions.len() < limit {
+        // Some of those that are read have expired.
+        let most = (limit - sessions.len()).clamp(10, PAGE);
+        let partition = Partition::of_account(account);
+        let call = timed(servers, &LIST, partition, None)
+            .text(hex(account.as_bytes()))
+            .int_or_none(before.map(SessionNumber::get))
+            .int(i64::try_from(most).unwrap_or(i64::MAX));
+        let answer = servers.call(partition, call).await?;
+        let page = listed(&answer).map_err(Failure::from)?;
+        if *cutoff.get_or_insert(page.cutoff) != page.cutoff {
+            return Ok(None);
+        }
+        sessions.extend(page.usable);
+        match page.last {
+            Some(last) => before = Some(last),
+            None => break,
+        }
+    }
+    sessions.truncate(limit);
+    Ok(Some(sessions))
+}
+
+struct Page {
+    usable: Vec<Session>,
+    /// The cutoff of the account, as its row has it.
+    cutoff: Option<[u8; 16]>,
+    /// The number of the last one that was read, if there may be more.
+    last: Option<SessionNumber>,
+}
+
+fn listed(answer: &Value) -> Result<Page, Unreadable> {
+    let [now, account, last, rows @ ..] = array(answer, "answer")? else {
         return Err(Unreadable("answer"));
     };
-    let mut sessions = Vec::new();
+    let now = instant(now, "time")?;
+    let mut usable = Vec::new();
     for pair in rows.chunks(2) {
         let [id, row] = pair else {
             return Err(Unreadable("answer"));
         };
-        sessions.extend(session(session_id(id)?, row)?);
+        let session = session(session_id(id)?, row, account)?;
+        usable.extend(session.filter(|session| session.is_usable(now)));
     }
-    Ok((instant(now, "time")?, sessions))
+    let last = match last {
+        Value::Nil => None,
+        last => Some(session_number(last)?),
+    };
+    let cutoff = match account {
+        Value::Nil => None,
+        row => bytes(row, "account")?
+            .get(16..)
+            .and_then(<[u8]>::first_chunk)
+            .copied(),
+    };
+    Ok(Page {
+        usable,
+        cutoff,
+        last,
+    })
 }
 
-/// How many a batch has removed, and how many it has looked at.
+/// Remembers who uses the store, and returns those before.
+pub(crate) async fn introduce(
+    servers: &Arc<Servers>,
+    identities: &[Identity],
+    join: bool,
+) -> Result<Vec<Identity>, StoreError> {
+    let partition = Partition::first();
+    let call = timed(servers, &INTRODUCE, partition, None).int(join.into());
+    let call = identities
+        .iter()
+        .fold(call, |call, identity| call.text(identity.to_text()));
+    let answer = servers.call(partition, call).await?;
+    let known = text(&answer, "identities").map_err(Failure::from)?.lines();
+    let known = known.map(|line| Identity::from_text(line).ok_or(Unreadable("identities")));
+    Ok(known.collect::<Result<_, _>>().map_err(Failure::from)?)
+}
+
+/// How many a batch has removed, how many it has looked at, and whether there may be more.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Purged {
     pub(crate) removed: usize,
     pub(crate) looked_at: usize,
+    pub(crate) more: bool,
 }
 
 pub(crate) async fn purge(
@@ -238,9 +382,10 @@ pub(crate) async fn purge(
     let answer = servers.call(partition, call).await?;
     let count = |value| usize::try_from(int(value, "count")?).map_err(|_| Unreadable("count"));
     let purged = || match array(&answer, "answer")? {
-        [removed, looked_at] => Ok(Purged {
+        [removed, looked_at, more] => Ok(Purged {
             removed: count(removed)?,
             looked_at: count(looked_at)?,
+            more: int(more, "more")? == 1,
         }),
         _ => Err(Unreadable("answer")),
     };
@@ -282,7 +427,7 @@ fn timed(
     call.int_or_none(servers.time())
 }
 
-/// A call that appends to the log, which gets a name if it has none: somebody may have emptied the server.
+/// A call that appends to the log. The log gets a name if it has none, for example after a `FLUSHALL`.
 fn appending(
     servers: &Servers,
     script: &'static Script,
@@ -313,16 +458,4 @@ fn with_grant(call: Call, grant: Option<&Grant>) -> Result<Call, StoreError> {
     let own_ttl = grant.own_access_ttl().map(millis);
     let grant = json(grant, "grant").map_err(Failure::from)?;
     Ok(call.text(grant).int_or_none(own_ttl))
-}
-
-/// Pairs of a session's id and until when its tokens may live.
-fn revocations(pairs: &[Value]) -> Result<Vec<Revocation>, Unreadable> {
-    let pairs = pairs.chunks(2).map(|pair| match pair {
-        [id, until] => Ok(Revocation {
-            target: Revoked::Session(session_id(id)?),
-            until: instant(until, "until")?,
-        }),
-        _ => Err(Unreadable("answer")),
-    });
-    pairs.collect()
 }

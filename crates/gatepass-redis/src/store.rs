@@ -11,9 +11,9 @@ use std::{
 
 use async_trait::async_trait;
 use gatepass::{
-    Advance, Begun, Clock, Cursor, EndReason, EndTarget, NewSession, Pull, Purged, Recover, Renew,
-    Revocation, RevocationLog, RevokeToken, Session, SessionId, SessionStore, Status, StoreError,
-    Subject, Timestamp, TokenId,
+    AccountId, Advance, Begun, Clock, Cursor, EndReason, EndTarget, Identity, NewSession, Pull,
+    Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken, Session, SessionId,
+    SessionNumber, SessionStore, Status, StoreError, Timestamp, TokenId,
 };
 
 use crate::{
@@ -191,7 +191,7 @@ impl SessionStore for RedisStore {
         &self,
         target: EndTarget,
         reason: EndReason,
-    ) -> Result<Vec<Revocation>, StoreError> {
+    ) -> Result<Option<Revocation>, StoreError> {
         sessions::end(self.servers(), target, reason).await
     }
 
@@ -199,8 +199,21 @@ impl SessionStore for RedisStore {
         sessions::revoke_token(self.servers(), token).await
     }
 
-    async fn sessions(&self, subject: &Subject) -> Result<Vec<Session>, StoreError> {
-        sessions::usable(self.servers(), subject).await
+    async fn sessions(
+        &self,
+        account: AccountId,
+        before: Option<SessionNumber>,
+        limit: usize,
+    ) -> Result<Vec<Session>, StoreError> {
+        sessions::usable(self.servers(), account, before, limit).await
+    }
+
+    async fn introduce(
+        &self,
+        identities: &[Identity],
+        join: bool,
+    ) -> Result<Vec<Identity>, StoreError> {
+        sessions::introduce(self.servers(), identities, join).await
     }
 
     async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<Purged, StoreError> {
@@ -218,12 +231,12 @@ impl SessionStore for RedisStore {
                 let purged = sessions::purge(self.servers(), partition, horizon, asked).await?;
                 removed += purged.removed;
                 looked_at = looked_at.saturating_add(purged.looked_at);
-                if purged.looked_at < asked {
+                if !purged.more {
                     break;
                 }
             }
         }
-        // Otherwise each partition had less to look at than it was asked for.
+        // Otherwise each partition has said that there is no more.
         let more = removed >= limit || looked_at >= limit.saturating_mul(ROUNDS);
         Ok(Purged { removed, more })
     }

@@ -277,12 +277,12 @@ async fn a_replica_and_a_demoted_primary_answer_nothing() {
     let refuses = async || {
         let token = TokenId::from_bytes([1; 16]);
         let advance = support::given::advance_of(&session);
-        let subject = support::given::subject("alice");
+        let account = support::given::account("alice");
         for answer in [
             log.pull(None).await.map(drop),
             log.status(session.id, token).await.map(drop),
             store.load(session.id).await.map(drop),
-            store.sessions(&subject).await.map(drop),
+            store.sessions(account, None, 10).await.map(drop),
             store.advance(advance).await.map(drop),
             store.purged_until().await.map(drop),
         ] {
@@ -390,6 +390,7 @@ async fn a_user_who_may_only_read_follows_the_log_and_changes_nothing() {
         let revoked = RevokeToken {
             token,
             session: live.id,
+            account: live.account(),
             until: live.access_until,
         };
         store.revoke_token(revoked).await.unwrap();

@@ -152,13 +152,18 @@ async fn the_rights_that_are_documented_are_enough() {
         let revoke = gatepass::RevokeToken {
             token: gatepass::TokenId::from_bytes([1; 16]),
             session: session.id,
+            account: session.account(),
             until: session.access_until,
         };
         assert!(store.revoke_token(revoke).await.unwrap().is_some());
-        let subject = support::given::subject("alice");
-        assert_eq!(store.sessions(&subject).await.unwrap().len(), 1);
+        let account = session.account();
+        assert_eq!(store.sessions(account, None, 10).await.unwrap().len(), 1);
+        assert_eq!(store.introduce(&[], true).await.unwrap(), []);
         assert_eq!(end(&store, &session).await.len(), 1);
-        assert_eq!(pull_all(&store, None).await.0.len(), 2);
+        let all = gatepass::EndTarget::AllOf(account);
+        let all = store.end(all, gatepass::EndReason::LogoutAll).await;
+        assert!(all.unwrap().is_some());
+        assert_eq!(pull_all(&store, None).await.0.len(), 3);
         store.purge(Timestamp::MAX, 10).await.unwrap();
         assert!(store.purged_until().await.unwrap().is_some());
     }
@@ -300,7 +305,7 @@ async fn another_layout_is_refused() {
         let keys = support::keys(&urls, &namespace).await;
         let (url, key) = keys.last().unwrap();
         let _: i64 = ask(url, &["HSET", key, "version", "7"]).await.unwrap();
-        let says = "has version 7 of the layout, and this release knows version 1";
+        let says = "has version 7 of the layout, and this release knows version 2";
         assert_error!(
             open().await.unwrap_err(),
             OpenError::OtherLayout { .. },
@@ -447,5 +452,6 @@ async fn nothing_is_purged_from_a_server_that_has_begun_to_evict() {
     store.pull(None).await.unwrap();
     begin(&store, "bob").await;
     policy("noeviction").unwrap();
-    assert_eq!(store.purge(Timestamp::MAX, 10).await.unwrap().removed, 1);
+    let purged = store.purge(Timestamp::MAX, 10).await.unwrap();
+    assert_eq!(purged.removed, 2, "the session and its account");
 }

@@ -16,7 +16,7 @@ use std::{
 
 use gatepass::{
     EndReason, EndTarget, NewSession, Recover, Renew, Revocation, RevocationLog, RevokeToken,
-    SessionId, SessionStore, StoreErrorKind, Timestamp, TokenId,
+    SessionStore, StoreErrorKind, Timestamp, TokenId,
 };
 use gatepass_redis::RedisStore;
 use gatepass_servers::{Durability, Redis};
@@ -25,7 +25,7 @@ use tokio::{task::JoinSet, time::timeout};
 
 use crate::support::{
     PATIENCE, ask, directory,
-    given::{ACCESS_TTL, IDLE_TTL, advance_of, begin, end, new_session, subject},
+    given::{ABSOLUTE_TTL, ACCESS_TTL, IDLE_TTL, account, advance_of, begin, end, new_session},
     proxy::Proxy,
     pull_all, unique,
 };
@@ -44,8 +44,13 @@ fn token_of(session: &gatepass::Session, number: u8) -> RevokeToken {
     RevokeToken {
         token: TokenId::from_bytes([number; 16]),
         session: session.id,
+        account: session.account(),
         until: session.access_until,
     }
+}
+
+async fn list(store: &RedisStore, name: &str) -> Vec<gatepass::Session> {
+    store.sessions(account(name), None, 1000).await.unwrap()
 }
 
 #[tokio::test]
@@ -110,13 +115,15 @@ async fn scripts_that_the_server_forgot_are_sent_again() {
         let revoke = token_of(&session, 1);
         assert!(store.revoke_token(revoke).await.unwrap().is_some());
         forget().await;
-        assert_eq!(store.sessions(&subject("alice")).await.unwrap().len(), 1);
+        assert_eq!(list(&store, "alice").await.len(), 1);
         forget().await;
         assert_eq!(end(&store, &session).await.len(), 1);
         forget().await;
         assert_eq!(pull_all(&store, None).await.0.len(), 2);
         forget().await;
         store.status(session.id, revoke.token).await.unwrap();
+        forget().await;
+        assert_eq!(store.introduce(&[], true).await.unwrap(), []);
         forget().await;
         store.purge(Timestamp::MAX, 10).await.unwrap();
         forget().await;
@@ -356,14 +363,18 @@ async fn a_change_that_was_made_before_is_written_and_waited_for_again() {
     assert_eq!(store.revoke_token(token).await.unwrap(), None);
     assert_ne!(changes().await, before);
     end(&store, &session).await;
+    let all = EndTarget::AllOf(account("alice"));
+    let ended = store.end(all, EndReason::LogoutAll).await.unwrap();
+    assert!(ended.is_some());
     for again in [
         EndTarget::Session(session.id),
-        EndTarget::SessionOf(session.id, subject("alice")),
-        EndTarget::AllOf(subject("alice")),
+        EndTarget::SessionOf(session.id, account("alice")),
+        EndTarget::AllOf(account("alice")),
+        EndTarget::AllOf(account("nobody")),
     ] {
         let before = changes().await;
         let ended = store.end(again, EndReason::Logout).await.unwrap();
-        assert_eq!(ended, []);
+        assert_eq!(ended, None);
         assert_ne!(changes().await, before);
     }
 }
@@ -382,7 +393,7 @@ async fn logging_out_works_on_a_server_that_is_full() {
     let error = store.advance(advance_of(&one)).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Busy);
     assert_eq!(store.load(one.id).await.unwrap().0, Some(one.clone()));
-    assert_eq!(store.sessions(&subject("alice")).await.unwrap().len(), 2);
+    assert_eq!(list(&store, "alice").await.len(), 2);
     let token = token_of(&two, 1);
     let revoked = store.revoke_token(token).await.unwrap().unwrap();
     let ended = end(&store, &one).await;
@@ -433,7 +444,8 @@ async fn what_has_expired_goes_and_what_lives_stays() {
             assert_eq!(stored.as_ref(), Some(&*session));
         }
         assert_eq!(pull_all(&store, None).await.0, []);
-        clock.advance(IDLE_TTL * 2);
+        // Accounts go once their sessions must have ended, whatever happened to them.
+        clock.advance(ABSOLUTE_TTL + Revocation::RETENTION_MARGIN);
         let purged = store.purge(Timestamp::MAX, 100).await.unwrap();
         assert!(purged.removed >= live.len());
         // An empty stream remembers how far it went.
@@ -468,8 +480,9 @@ async fn everything_expires_by_itself_and_nothing_before_its_time() {
         expiries
     };
     let before = expiries().await;
-    // The sessions, their index, that of the purge, the tokens, the log, and that of its purge.
-    assert_eq!(before.len(), 8);
+    // The sessions, that of the purge, the account, what lives of it and what has ended, which accounts there are, the tokens
+    // of the session and of the account, the log, and that of its purge.
+    assert_eq!(before.len(), 12, "{before:?}");
     for (key, _) in &before {
         let lives: i64 = ask(&support::redis(), &["PTTL", key]).await.unwrap();
         let least = ACCESS_TTL + Revocation::RETENTION_MARGIN + DAY - Duration::from_secs(60);
@@ -507,6 +520,102 @@ async fn a_session_whose_idle_lifetime_was_shortened_is_purged_earlier() {
     assert_eq!(store.purge(Timestamp::MAX, 10).await.unwrap().removed, 1);
 }
 
+/// How many commands the server has run, those in scripts included, but for those that the question takes.
+async fn commands(redis: &Redis) -> u64 {
+    let stats: String = ask(&redis.url(), &["INFO", "commandstats"]).await.unwrap();
+    let calls = stats.lines().filter(|line| {
+        let own = [
+            "info", "auth", "hello", "client", "select", "ping", "config",
+        ];
+        let name = line.strip_prefix("cmdstat_").unwrap_or_default();
+        !own.iter().any(|own| name.starts_with(own)) && !name.is_empty()
+    });
+    let calls = calls.map(|line| {
+        let (_, calls) = line.split_once("calls=").unwrap();
+        calls.split(',').next().unwrap().parse::<u64>().unwrap()
+    });
+    calls.sum()
+}
+
+#[tokio::test]
+async fn the_end_of_all_sessions_costs_the_same_however_many_there_are() {
+    let directory = directory();
+    let redis = Redis::start(&directory, Durability::None).unwrap();
+    let store = support::at(redis.url()).open().await.unwrap();
+    let mut costs = Vec::new();
+    for (name, sessions) in [("alice", 1), ("bob", 400), ("carol", 3)] {
+        let mut last = None;
+        for _ in 0..sessions {
+            last = Some(begin(&store, name).await);
+        }
+        // The second time an entry is replaced.
+        for _ in 0..2 {
+            let kept = begin(&store, name).await;
+            let before = commands(&redis).await;
+            let target = EndTarget::AllOfBut(account(name), kept.id);
+            let ended = store.end(target, EndReason::LogoutAll).await.unwrap();
+            costs.push((name, commands(&redis).await - before));
+            assert!(ended.is_some());
+        }
+        let (over, _) = store.load(last.unwrap().id).await.unwrap();
+        assert!(over.unwrap().ended.is_some());
+    }
+    // The very first one tells the server the script.
+    let (first, second) = (costs[2].1, costs[3].1);
+    assert!(first <= 30, "{costs:?}");
+    assert_eq!([costs[4].1, costs[5].1], [first, second], "{costs:?}");
+}
+
+#[tokio::test]
+async fn room_for_a_session_costs_the_same_however_many_there_are() {
+    const MAX: u32 = 5;
+    let directory = directory();
+    let redis = Redis::start(&directory, Durability::None).unwrap();
+    let clock = ManualClock::new();
+    let store = support::at(redis.url()).clock(clock.clone());
+    let store = store.open().await.unwrap();
+    let limited = |name| NewSession {
+        max_sessions: NonZeroU32::new(MAX),
+        ..new_session(name)
+    };
+    store.begin(limited("carol")).await.unwrap();
+    for (name, sessions) in [("alice", 10), ("bob", 1000)] {
+        for _ in 0..sessions {
+            begin(&store, name).await;
+        }
+        let before = commands(&redis).await;
+        let begun = store.begin(limited(name)).await.unwrap();
+        let cost = commands(&redis).await - before;
+        assert!(cost <= 40, "{cost} for {sessions}");
+        assert!(begun.ended.is_some());
+        assert_eq!(list(&store, name).await.len(), 5);
+    }
+    // Sessions that have expired, and that no purge has removed yet, are not looked at one by one either.
+    for _ in 0..1000 {
+        begin(&store, "dave").await;
+    }
+    clock.advance(IDLE_TTL);
+    let before = commands(&redis).await;
+    let begun = store.begin(limited("dave")).await.unwrap();
+    let cost = commands(&redis).await - before;
+    assert!(cost <= 200, "{cost}");
+    assert_eq!(begun.ended, None);
+}
+
+#[tokio::test]
+async fn each_account_has_one_entry_in_the_log_for_all_its_ends() {
+    let store = support::at(support::redis()).open().await.unwrap();
+    let mut last = None;
+    for _ in 0..5 {
+        for _ in 0..3 {
+            begin(&store, "alice").await;
+        }
+        let target = EndTarget::AllOf(account("alice"));
+        last = store.end(target, EndReason::LogoutAll).await.unwrap();
+    }
+    assert_eq!(pull_all(&store, None).await.0, [last.unwrap()]);
+}
+
 /// Refreshes sessions of `name` so that `number` are due for the purge and none can go.
 async fn look_at_in_vain(store: &RedisStore, clock: &ManualClock, name: &str, number: usize) {
     let mut sessions = Vec::new();
@@ -540,7 +649,7 @@ async fn no_partition_is_purged_after_all_others_for_ever() {
     let clock = ManualClock::new();
     let store = support::at(support::redis()).clock(clock.clone());
     let store = store.open().await.unwrap();
-    let partition = |name: &str| SessionId::subject_prefix(&subject(name))[0] % PARTITIONS;
+    let partition = |name: &str| account(name).prefix()[0] % PARTITIONS;
     let of = |wanted| {
         let mut names = (0..).map(|number| format!("user {number}"));
         names.find(|name| partition(name) == wanted).unwrap()
@@ -585,18 +694,19 @@ async fn the_time_is_the_servers() {
 async fn a_session_of_another_subject_in_the_same_partition_is_not_ended() {
     let store = support::at(support::redis()).open().await.unwrap();
     let session = begin(&store, "alice").await;
-    let partition = |name: &str| SessionId::subject_prefix(&subject(name))[0] % 16;
+    let partition = |name: &str| account(name).prefix()[0] % 16;
     let names = (0..).map(|number| format!("user {number}"));
     let near = { names }.find(|name| partition(name) == partition("alice"));
-    let target = EndTarget::SessionOf(session.id, subject(&near.unwrap()));
-    assert_eq!(store.end(target, EndReason::EndedByUser).await.unwrap(), []);
-    let target = EndTarget::SessionOf(session.id, subject("alice"));
+    let target = EndTarget::SessionOf(session.id, account(&near.unwrap()));
     let ended = store.end(target, EndReason::EndedByUser).await.unwrap();
-    assert_eq!(ended.len(), 1);
+    assert_eq!(ended, None);
+    let target = EndTarget::SessionOf(session.id, account("alice"));
+    let ended = store.end(target, EndReason::EndedByUser).await.unwrap();
+    assert!(ended.is_some());
 }
 
 #[tokio::test]
-async fn a_session_whose_id_is_not_its_subjects_is_not_begun() {
+async fn a_session_whose_id_is_not_its_accounts_is_not_begun() {
     let store = support::at(support::redis()).open().await.unwrap();
     let foreign = NewSession {
         id: new_session("somebody else").id,

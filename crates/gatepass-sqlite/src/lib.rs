@@ -73,6 +73,7 @@
 //! in the `-wal`. Restore only while no process has the file open, and remove the `-wal` and `-shm` of the
 //! file that is replaced.
 
+mod accounts;
 mod error;
 mod log;
 mod opened;

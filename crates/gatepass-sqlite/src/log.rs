@@ -1,35 +1,70 @@
 //! The revocation log.
 
-use gatepass::{Cursor, Pull, Revocation, Revoked, SessionId, Status, Timestamp, TokenId};
+use gatepass::{
+    AccountId, Cursor, Pull, Revocation, RevokeToken, Revoked, SessionId, SessionNumber, Status,
+    Timestamp, TokenId,
+};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::{
     error::{Failure, Unreadable},
-    row::Millis,
+    row::{Millis, cutoff},
 };
 
 /// Entries that one pull brings at most: some hundred kilobytes.
 const BATCH: usize = 5000;
 
-/// Appends a revocation of `session` itself or of one of its tokens.
-pub(crate) fn append(
-    conn: &Connection,
-    session: SessionId,
-    revocation: Revocation,
-) -> Result<(), Failure> {
-    let token = match &revocation.target {
-        Revoked::Session(_) => None,
-        Revoked::Token(token) => Some(token.as_bytes().as_slice()),
-    };
+/// Appends the revocation of a session, or of an account's sessions instead of the account's last.
+pub(crate) fn append(conn: &Connection, revocation: Revocation) -> Result<(), Failure> {
+    let until = Millis(revocation.until);
+    match &revocation.target {
+        Revoked::Session(session) => {
+            conn.prepare_cached(
+                "INSERT INTO gatepass_revocations (session, until) VALUES (?1, ?2)",
+            )?
+            .execute(params![session.as_bytes().as_slice(), until])?;
+        }
+        Revoked::Sessions(account, cutoff) => {
+            let account = account.as_bytes().as_slice();
+            forget_cutoff(conn, account)?;
+            conn.prepare_cached(
+                "INSERT INTO gatepass_revocations (account, up_to, except_number, until)
+                 VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![
+                account,
+                cutoff.up_to.get(),
+                cutoff.except.map(SessionNumber::get),
+                until
+            ])?;
+        }
+        // Only `append_token` knows whose it is.
+        Revoked::Token(_) => {}
+    }
+    Ok(())
+}
+
+/// Appends the revocation of one access token.
+pub(crate) fn append_token(conn: &Connection, token: &RevokeToken) -> Result<Revocation, Failure> {
     conn.prepare_cached(
-        "INSERT INTO gatepass_revocations (session, token, until) VALUES (?1, ?2, ?3)",
+        "INSERT INTO gatepass_revocations (account, session, token, until) VALUES (?1, ?2, ?3, ?4)",
     )?
     .execute(params![
-        session.as_bytes().as_slice(),
-        token,
-        Millis(revocation.until)
+        token.account.as_bytes().as_slice(),
+        token.session.as_bytes().as_slice(),
+        token.token.as_bytes().as_slice(),
+        Millis(token.until)
     ])?;
-    Ok(())
+    Ok(Revocation {
+        target: Revoked::Token(token.token),
+        until: token.until,
+    })
+}
+
+/// Removes the entry of the account's cutoff; says how many there were.
+pub(crate) fn forget_cutoff(conn: &Connection, account: &[u8]) -> Result<usize, Failure> {
+    let forget = "DELETE FROM gatepass_revocations WHERE account = ?1 AND up_to IS NOT NULL";
+    Ok(conn.prepare_cached(forget)?.execute([account])?)
 }
 
 /// The number of the last entry there ever was, purged or not. Writers exclude each other, so that
@@ -69,7 +104,7 @@ pub(crate) fn pull(
     let mut entries = Vec::new();
     let mut reached = after;
     let mut select = tx.prepare_cached(
-        "SELECT seq, session, token, until FROM gatepass_revocations
+        "SELECT seq, account, session, token, up_to, except_number, until FROM gatepass_revocations
          WHERE seq > ?1 ORDER BY seq LIMIT ?2",
     )?;
     for entry in select.query_and_then(params![after, as_limit(BATCH)], read)? {
@@ -90,17 +125,24 @@ pub(crate) fn pull(
 
 fn read(row: &Row<'_>) -> Result<(i64, Revocation), Failure> {
     let seq = row.get(0)?;
-    let session: Vec<u8> = row.get(1)?;
-    let token: Option<Vec<u8>> = row.get(2)?;
-    let target = match token {
-        None => SessionId::try_from(session.as_slice())
-            .map(Revoked::Session)
-            .map_err(|_| Unreadable("session"))?,
-        Some(token) => TokenId::try_from(token.as_slice())
-            .map(Revoked::Token)
-            .map_err(|_| Unreadable("token"))?,
+    let bytes = |column| row.get::<_, Option<Vec<u8>>>(column);
+    let target = match (bytes(1)?, bytes(2)?, bytes(3)?, cutoff(row, 4)?) {
+        (Some(account), None, None, Some(cutoff)) => {
+            let account = AccountId::try_from(account.as_slice());
+            let account = account.map_err(|_| Unreadable("account"))?;
+            Revoked::Sessions(account, cutoff)
+        }
+        (_, Some(_), Some(token), None) => {
+            let token = TokenId::try_from(token.as_slice());
+            Revoked::Token(token.map_err(|_| Unreadable("token"))?)
+        }
+        (None, Some(session), None, None) => {
+            let session = SessionId::try_from(session.as_slice());
+            Revoked::Session(session.map_err(|_| Unreadable("session"))?)
+        }
+        _ => return Err(Unreadable("revocation").into()),
     };
-    let until = Timestamp::from_unix_millis(row.get(3)?);
+    let until = Timestamp::from_unix_millis(row.get(6)?);
     Ok((seq, Revocation { target, until }))
 }
 
@@ -111,9 +153,11 @@ pub(crate) fn status(
 ) -> Result<Status, Failure> {
     let revoked = conn
         .prepare_cached(
-            "SELECT ended_at IS NOT NULL
+            "SELECT s.ended_at IS NOT NULL
+                 OR coalesce(s.number <= a.up_to AND s.number IS NOT a.except_number, false)
                  OR EXISTS (SELECT 1 FROM gatepass_revocations WHERE token = ?2)
-             FROM gatepass_sessions WHERE id = ?1",
+             FROM gatepass_sessions s LEFT JOIN gatepass_accounts a ON a.id = s.account
+             WHERE s.id = ?1",
         )?
         .query_row(
             params![session.as_bytes().as_slice(), token.as_bytes().as_slice()],
@@ -134,21 +178,30 @@ pub(crate) fn is_revoked(conn: &Connection, token: TokenId) -> Result<bool, Fail
     Ok(revoked)
 }
 
-/// How many entries `session` has that are still kept for a reason.
-pub(crate) fn live_of(
+/// Whether there is no room for another entry of a single token: the session or its account has as
+/// many as it may have.
+pub(crate) fn is_full(
     conn: &Connection,
-    session: SessionId,
+    token: &RevokeToken,
     now: Timestamp,
-) -> Result<usize, Failure> {
-    let count: i64 = conn
-        .prepare_cached(
-            "SELECT count(*) FROM gatepass_revocations WHERE session = ?1 AND until > ?2",
-        )?
-        .query_row(
-            params![session.as_bytes().as_slice(), retained_from(now)],
-            |row| row.get(0),
-        )?;
-    Ok(usize::try_from(count).unwrap_or(usize::MAX))
+) -> Result<bool, Failure> {
+    let mut full = conn.prepare_cached(
+        "SELECT (SELECT count(*) FROM gatepass_revocations
+                 WHERE session = ?1 AND token IS NOT NULL AND until > ?3) >= ?4
+             OR (SELECT count(*) FROM gatepass_revocations
+                 WHERE account = ?2 AND token IS NOT NULL AND until > ?3) >= ?5",
+    )?;
+    let full = full.query_row(
+        params![
+            token.session.as_bytes().as_slice(),
+            token.account.as_bytes().as_slice(),
+            retained_from(now),
+            as_limit(RevokeToken::MAX_PER_SESSION),
+            as_limit(RevokeToken::MAX_PER_ACCOUNT),
+        ],
+        |row| row.get(0),
+    )?;
+    Ok(full)
 }
 
 /// Removes at most `limit` entries that are past their retention at `horizon`.

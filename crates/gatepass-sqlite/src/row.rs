@@ -1,8 +1,8 @@
 //! A session as a row and back.
 
 use gatepass::{
-    ClientId, Device, EndReason, Ended, Generation, Grant, SPENT_REMEMBERED, Session, SessionId,
-    Timestamp,
+    Account, AccountId, Audience, ClientId, Cutoff, Device, EndReason, Ended, Generation, Grant,
+    Issuer, Rotation, SeenFrom, Session, SessionId, SessionNumber, Timestamp,
 };
 use rusqlite::{
     Row,
@@ -19,23 +19,35 @@ pub(crate) struct Stored {
     pub(crate) session: Session,
 }
 
-/// The columns that [`Stored::read`] reads, by name.
+/// The columns that [`Stored::read`] reads, of a session `s` and its account `a`.
 macro_rules! columns {
     () => {
-        "rowid, purge_at, id, client, grant_json, device_json, generation, spent_1, spent_2, spent_3, spent_4, \
-         recovered, created_at, authenticated_at, last_seen_at, idle_expires_at, \
-         absolute_expires_at, access_until, ended_at, ended_reason"
+        "s.rowid, s.purge_at, s.id, s.number, s.issuer, s.audience, s.client, s.grant_json, s.device_json,
+         s.generation, s.rotated_from, s.rotated_at, s.recovered, s.created_at, s.authenticated_at,
+         s.last_seen_at, s.seen_from, s.idle_expires_at, s.absolute_expires_at, s.access_until,
+         s.ended_at, s.ended_reason,
+         iif(s.number <= a.up_to AND s.number IS NOT a.except_number, a.ended_at, NULL), a.ended_reason"
     };
 }
 pub(crate) use columns;
 
 impl Stored {
     pub(crate) fn read(row: &Row<'_>) -> Result<Self, Failure> {
-        let mut cells = Cells { row, next: 0 };
+        Self::read_from(row, 0)
+    }
+
+    /// The session in the columns from `first` on.
+    pub(crate) fn read_from(row: &Row<'_>, first: usize) -> Result<Self, Failure> {
+        let mut cells = Cells { row, next: first };
         let rowid = cells.take("rowid")?;
         let purge_at = cells.time("purge_at")?;
         let id: Vec<u8> = cells.take("id")?;
         let id = SessionId::try_from(id.as_slice()).map_err(|_| Unreadable("id"))?;
+        let number = cells.number("number")?;
+        let issuer: String = cells.take("issuer")?;
+        let issuer = Issuer::new(issuer).map_err(|_| Unreadable("issuer"))?;
+        let audience: String = cells.take("audience")?;
+        let audience = Audience::new(audience).map_err(|_| Unreadable("audience"))?;
         let client: String = cells.take("client")?;
         let client = ClientId::new(client).map_err(|_| Unreadable("client"))?;
         let grant: String = cells.take("grant_json")?;
@@ -44,35 +56,35 @@ impl Stored {
         let device: Device =
             serde_json::from_str(&device).map_err(|_| Unreadable("device_json"))?;
         let generation = Generation::new(cells.take("generation")?);
-        let mut spent = [None; SPENT_REMEMBERED];
-        for (slot, name) in spent
-            .iter_mut()
-            .zip(["spent_1", "spent_2", "spent_3", "spent_4"])
-        {
-            *slot = cells.optional_time(name)?;
-        }
+        let from: Option<u32> = cells.take("rotated_from")?;
+        let at = cells.optional_time("rotated_at")?;
+        let rotated = from.zip(at).map(|(from, at)| Rotation {
+            from: Generation::new(from),
+            at,
+        });
         let recovered: Option<u32> = cells.take("recovered")?;
         let session = Session {
             id,
+            number,
+            issuer,
+            audience,
             client,
             grant,
             device,
             generation,
-            spent,
+            rotated,
             recovered: recovered.map(Generation::new),
             created_at: cells.time("created_at")?,
             authenticated_at: cells.time("authenticated_at")?,
             last_seen_at: cells.time("last_seen_at")?,
+            seen_from: SeenFrom::from_bits(cells.take("seen_from")?),
             idle_expires_at: cells.time("idle_expires_at")?,
             absolute_expires_at: cells.time("absolute_expires_at")?,
             access_until: cells.time("access_until")?,
-            ended: match cells.optional_time("ended_at")? {
-                None => None,
-                Some(at) => {
-                    let reason: String = cells.take("ended_reason")?;
-                    let reason = EndReason::from_name(&reason).ok_or(Unreadable("ended_reason"))?;
-                    Some(Ended { at, reason })
-                }
+            ended: {
+                let own = cells.ended()?;
+                let with_others = cells.ended()?;
+                own.or(with_others)
             },
         };
         Ok(Self {
@@ -81,6 +93,34 @@ impl Stored {
             session,
         })
     }
+}
+
+/// The columns that [`account`] reads.
+macro_rules! account_columns {
+    () => {
+        "id, last, until, up_to, except_number, ended_at, ended_reason"
+    };
+}
+pub(crate) use account_columns;
+
+/// An account as its row says.
+pub(crate) fn account(row: &Row<'_>) -> Result<Account, Failure> {
+    let mut cells = Cells { row, next: 0 };
+    let id: Vec<u8> = cells.take("id")?;
+    let id = AccountId::try_from(id.as_slice()).map_err(|_| Unreadable("id"))?;
+    let (last, until) = (cells.number("last")?, cells.time("until")?);
+    Ok(Account {
+        id,
+        last,
+        until,
+        cutoff: cells.cutoff()?,
+        ended: cells.ended()?,
+    })
+}
+
+/// A cutoff as two columns say from `first` on.
+pub(crate) fn cutoff(row: &Row<'_>, first: usize) -> Result<Option<Cutoff>, Failure> {
+    Ok(Cells { row, next: first }.cutoff()?)
 }
 
 /// The cells of a row, one after the other.
@@ -98,6 +138,30 @@ impl Cells<'_> {
 
     fn time(&mut self, name: &'static str) -> Result<Timestamp, Unreadable> {
         self.take(name).map(Timestamp::from_unix_millis)
+    }
+
+    fn number(&mut self, name: &'static str) -> Result<SessionNumber, Unreadable> {
+        self.take(name).map(SessionNumber::new)
+    }
+
+    fn cutoff(&mut self) -> Result<Option<Cutoff>, Unreadable> {
+        let up_to: Option<i64> = self.take("up_to")?;
+        let except: Option<i64> = self.take("except_number")?;
+        Ok(up_to.map(|up_to| Cutoff {
+            up_to: SessionNumber::new(up_to),
+            except: except.map(SessionNumber::new),
+        }))
+    }
+
+    fn ended(&mut self) -> Result<Option<Ended>, Unreadable> {
+        let at = self.optional_time("ended_at")?;
+        let reason: Option<String> = self.take("ended_reason")?;
+        let Some(at) = at else {
+            return Ok(None);
+        };
+        let reason = reason.as_deref().and_then(EndReason::from_name);
+        let reason = reason.ok_or(Unreadable("ended_reason"))?;
+        Ok(Some(Ended { at, reason }))
     }
 
     fn optional_time(&mut self, name: &'static str) -> Result<Option<Timestamp>, Unreadable> {

@@ -7,13 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gatepass::Timestamp;
+use gatepass::{Identity, Timestamp};
 use rusqlite::{
     Connection, ErrorCode, MAIN_DB, OpenFlags, OptionalExtension, TransactionBehavior, ffi,
 };
 
 use crate::{
-    error::{Failure, OpenError},
+    error::{Failure, OpenError, Unreadable},
     row::Millis,
 };
 
@@ -26,7 +26,12 @@ use crate::{
 ///
 /// `gatepass_revocations` needs `AUTOINCREMENT`: without it SQLite gives the number of a purged last
 /// entry to the next one, which then stands behind the cursors that have passed it.
-const STEPS: [&str; 1] = ["
+///
+/// The second step begins with empty tables. Refresh tokens are bound to issuer and audience since
+/// then, and access tokens carry the number of their session, so no token from before is good any
+/// more: the users log in again.
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE gatepass_sessions (
         id BLOB NOT NULL UNIQUE,
         subject TEXT NOT NULL,
@@ -64,7 +69,74 @@ const STEPS: [&str; 1] = ["
     CREATE INDEX gatepass_revocations_purge ON gatepass_revocations (until);
 
     INSERT INTO gatepass_meta (key, value) VALUES ('incarnation', lower(hex(randomblob(16))));
-"];
+",
+    "
+    DROP TABLE gatepass_sessions;
+    DROP TABLE gatepass_revocations;
+
+    CREATE TABLE gatepass_sessions (
+        id BLOB NOT NULL UNIQUE,
+        account BLOB NOT NULL,
+        number INTEGER NOT NULL,
+        issuer TEXT NOT NULL,
+        audience TEXT NOT NULL,
+        client TEXT NOT NULL,
+        grant_json TEXT NOT NULL,
+        device_json TEXT NOT NULL,
+        generation INTEGER NOT NULL,
+        rotated_from INTEGER,
+        rotated_at INTEGER,
+        recovered INTEGER,
+        created_at INTEGER NOT NULL,
+        authenticated_at INTEGER NOT NULL,
+        last_seen_at INTEGER NOT NULL,
+        seen_from INTEGER NOT NULL,
+        idle_expires_at INTEGER NOT NULL,
+        absolute_expires_at INTEGER NOT NULL,
+        access_until INTEGER NOT NULL,
+        ended_at INTEGER,
+        ended_reason TEXT,
+        purge_at INTEGER NOT NULL
+    );
+    CREATE UNIQUE INDEX gatepass_sessions_account ON gatepass_sessions (account, number);
+    CREATE INDEX gatepass_sessions_live ON gatepass_sessions (account, number)
+        WHERE ended_at IS NULL;
+    CREATE INDEX gatepass_sessions_purge ON gatepass_sessions (purge_at);
+
+    CREATE TABLE gatepass_accounts (
+        id BLOB PRIMARY KEY,
+        last INTEGER NOT NULL,
+        until INTEGER NOT NULL,
+        up_to INTEGER,
+        except_number INTEGER,
+        ended_at INTEGER,
+        ended_reason TEXT,
+        purge_at INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX gatepass_accounts_purge ON gatepass_accounts (purge_at);
+
+    CREATE TABLE gatepass_revocations (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        account BLOB,
+        session BLOB,
+        token BLOB,
+        up_to INTEGER,
+        except_number INTEGER,
+        until INTEGER NOT NULL
+    );
+    CREATE UNIQUE INDEX gatepass_revocations_token
+        ON gatepass_revocations (token) WHERE token IS NOT NULL;
+    CREATE UNIQUE INDEX gatepass_revocations_cutoff
+        ON gatepass_revocations (account) WHERE up_to IS NOT NULL;
+    CREATE INDEX gatepass_revocations_session
+        ON gatepass_revocations (session, until) WHERE token IS NOT NULL;
+    CREATE INDEX gatepass_revocations_account
+        ON gatepass_revocations (account, until) WHERE token IS NOT NULL;
+    CREATE INDEX gatepass_revocations_purge ON gatepass_revocations (until);
+
+    UPDATE gatepass_meta SET value = lower(hex(randomblob(16))) WHERE key = 'incarnation';
+",
+];
 
 /// More than there are different statements, so that none is prepared twice.
 const STATEMENTS: usize = 64;
@@ -167,6 +239,29 @@ pub(crate) fn remember_horizon(conn: &Connection, horizon: Timestamp) -> Result<
     Ok(())
 }
 
+/// Remembers `identities` if none are known yet, or if `join`; returns those that were known before.
+pub(crate) fn introduce(
+    conn: &Connection,
+    identities: &[Identity],
+    join: bool,
+) -> Result<Vec<Identity>, Failure> {
+    let known = conn
+        .prepare_cached("SELECT value FROM gatepass_meta WHERE key >= 'identity ' AND key < 'identity!' ORDER BY key")?
+        .query_and_then((), |row| {
+            let text: String = row.get(0)?;
+            Identity::from_text(&text).ok_or(Failure::from(Unreadable("identity")))
+        })?
+        .collect::<Result<Vec<_>, Failure>>()?;
+    if known.is_empty() || join {
+        let new = identities.iter().filter(|one| !known.contains(one));
+        for (number, identity) in (known.len()..).zip(new) {
+            conn.prepare_cached("INSERT INTO gatepass_meta (key, value) VALUES (?1, ?2)")?
+                .execute((format!("identity {number:04}"), identity.to_text()))?;
+        }
+    }
+    Ok(known)
+}
+
 /// The horizon of the last purge.
 pub(crate) fn last_horizon(conn: &Connection) -> Result<Option<Timestamp>, Failure> {
     let last = conn
@@ -237,6 +332,40 @@ mod tests {
             let mode = conn.pragma_query_value(None, "journal_mode", |row| row.get(0));
             assert_eq!(mode, Ok("wal".to_owned()));
         }
+    }
+
+    /// Sessions of the first schema had no number, and their tokens are good no more.
+    #[test]
+    fn a_file_of_the_first_schema_begins_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sessions.db");
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        let mut conn = connect(&path, flags, PATIENCE).unwrap();
+        migrate(&mut conn, &path, &STEPS[..1]).unwrap();
+        conn.execute_batch(
+            "INSERT INTO gatepass_sessions VALUES (x'01', 'alice', 'web', '{}', '{}', 0, NULL, NULL,
+                 NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, NULL, NULL, 0);
+             INSERT INTO gatepass_revocations (session, until) VALUES (x'01', 0);
+             CREATE TABLE of_the_application (n); INSERT INTO of_the_application VALUES (1)",
+        )
+        .unwrap();
+        let meta = "SELECT value FROM gatepass_meta WHERE key = 'incarnation'";
+        let before: String = conn.query_row(meta, (), |row| row.get(0)).unwrap();
+        drop(conn);
+
+        let (conn, incarnation) = open_writer(&path, PATIENCE).unwrap();
+        assert_ne!(
+            incarnation, before,
+            "no place in the old log is one in the new"
+        );
+        let count = |table: &str| {
+            let count = format!("SELECT count(*) FROM {table}");
+            conn.query_row(&count, (), |row| row.get::<_, i64>(0))
+                .unwrap()
+        };
+        assert_eq!(count("gatepass_sessions"), 0);
+        assert_eq!(count("gatepass_revocations"), 0);
+        assert_eq!(count("of_the_application"), 1);
     }
 
     #[test]

@@ -1,15 +1,14 @@
 //! The sessions: each change reads the row, lets the core change the session, and writes it back,
 //! within one write transaction.
 
-use std::cmp::Reverse;
-
 use gatepass::{
-    Advance, Begun, EndReason, EndTarget, NewSession, Purged, Recover, Renew, Revocation,
-    RevokeToken, Revoked, Session, SessionId, Subject, Timestamp,
+    Account, AccountId, Advance, Begun, EndReason, EndTarget, NewSession, Purged, Recover, Renew,
+    Revocation, RevokeToken, Session, SessionId, SessionNumber, Timestamp,
 };
-use rusqlite::{Connection, Params, params};
+use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use crate::{
+    accounts,
     error::Failure,
     log,
     row::{Millis, Stored, columns, json},
@@ -17,20 +16,88 @@ use crate::{
 };
 
 pub(crate) fn begin(write: &Write<'_>, new: NewSession) -> Result<Begun, Failure> {
-    let max = new.max_sessions;
-    let session = Session::begin(new, write.now);
-    let mut ended = Vec::new();
+    let (id, max) = (new.account(), new.max_sessions);
+    let account = accounts::find(write.conn, id)?;
+    let mut account = account.unwrap_or(Account::new(id));
+    let session = account.begin(new, write.now);
+    let mut ended = None;
     if let Some(max) = max {
-        let kept = usize::try_from(max.get() - 1).unwrap_or(usize::MAX);
-        let mut live = not_ended(write.conn, session.subject())?;
-        live.retain(|stored| stored.session.is_usable(write.now));
-        live.sort_by_key(|stored| newest_first(&stored.session));
-        for oldest in live.into_iter().skip(kept) {
-            ended.extend(end_one(write, oldest, EndReason::TooManySessions)?);
-        }
+        let number = newest_too_many(write.conn, &account, max.get(), write.now)?;
+        ended = number
+            .and_then(|number| account.end_up_to(number, EndReason::TooManySessions, write.now));
     }
-    insert(write.conn, &session)?;
+    accounts::put(write.conn, &account, ended)?;
+    insert(write.conn, &session, id)?;
     Ok(Begun { session, ended })
+}
+
+/// `Session::is_usable` of a session `s` at the time `?1`.
+macro_rules! usable {
+    () => {
+        "s.ended_at IS NULL AND CASE WHEN s.last_seen_at - ?1 > 10000 THEN ?1
+             ELSE max(?1, s.last_seen_at) END
+             < min(s.absolute_expires_at, max(s.idle_expires_at, s.access_until))"
+    };
+}
+
+const _: () = assert!(Session::CLOCK_JITTER.as_millis() == 10_000);
+
+/// `$columns` of the usable sessions of the account `?2`, newest first. `?3` is the last
+/// number that its cutoff covers, and `?4` the exception. Each half follows the index of those that have
+/// not ended: a user who logs in and out all the time leaves many that have.
+macro_rules! usable_sessions {
+    ($columns:expr, $more:literal, $end:literal) => {
+        concat!(
+            "SELECT s.number AS place, ",
+            $columns,
+            " FROM gatepass_sessions s INDEXED BY gatepass_sessions_live
+              LEFT JOIN gatepass_accounts a ON a.id = s.account
+              WHERE s.account = ?2 AND s.number > ?3 AND ",
+            usable!(),
+            $more,
+            " UNION ALL SELECT s.number AS place, ",
+            $columns,
+            " FROM gatepass_sessions s INDEXED BY gatepass_sessions_live
+              LEFT JOIN gatepass_accounts a ON a.id = s.account
+              WHERE s.account = ?2 AND s.number = ?4 AND ",
+            usable!(),
+            $more,
+            " ORDER BY place DESC ",
+            $end
+        )
+    };
+}
+
+/// The number of the newest session that must go so that with one that begins there are `max`.
+fn newest_too_many(
+    conn: &Connection,
+    account: &Account,
+    max: u32,
+    now: Timestamp,
+) -> Result<Option<SessionNumber>, Failure> {
+    let select = usable_sessions!("NULL", "", "LIMIT 1 OFFSET ?5");
+    let (up_to, except) = bounds(account);
+    let number = conn
+        .prepare_cached(select)?
+        .query_row(
+            params![
+                Millis(now),
+                account.id.as_bytes().as_slice(),
+                up_to,
+                except,
+                max - 1
+            ],
+            |row| row.get(0),
+        )
+        .optional()?;
+    Ok(number.map(SessionNumber::new))
+}
+
+/// The last number that the account's cutoff covers, and the exception, as statements have them.
+fn bounds(account: &Account) -> (i64, Option<i64>) {
+    let up_to = account.cutoff.map(|cutoff| cutoff.up_to.get());
+    let except = account.cutoff.and_then(|cutoff| cutoff.except);
+    (up_to.unwrap_or(-1), except.map(SessionNumber::get))
 }
 
 pub(crate) fn advance(write: &Write<'_>, advance: Advance) -> Result<Option<Session>, Failure> {
@@ -73,25 +140,37 @@ pub(crate) fn end(
     write: &Write<'_>,
     target: &EndTarget,
     reason: EndReason,
-) -> Result<Vec<Revocation>, Failure> {
-    let mut named = match target {
-        EndTarget::Session(id) | EndTarget::SessionOf(id, _) => {
-            Vec::from_iter(find(write.conn, *id)?)
-        }
-        EndTarget::AllOf(subject) | EndTarget::AllOfBut(subject, _) => {
-            not_ended(write.conn, subject)?
-        }
-    };
+) -> Result<Option<Revocation>, Failure> {
     match target {
-        EndTarget::SessionOf(_, subject) => {
-            named.retain(|stored| stored.session.subject() == subject);
+        EndTarget::Session(id) => match find(write.conn, *id)? {
+            Some(stored) => end_one(write, stored, reason),
+            None => Ok(None),
+        },
+        EndTarget::SessionOf(id, account) => match find(write.conn, *id)? {
+            Some(stored) if stored.session.account() == *account => end_one(write, stored, reason),
+            _ => Ok(None),
+        },
+        EndTarget::AllOf(account) => end_all(write, *account, None, reason),
+        EndTarget::AllOfBut(account, kept) => {
+            let kept = find(write.conn, *kept)?.map(|stored| stored.session);
+            let live = |kept: &Session| kept.account() == *account && kept.ended.is_none();
+            end_all(write, *account, kept.filter(live), reason)
         }
-        EndTarget::AllOfBut(_, kept) => named.retain(|stored| stored.session.id != *kept),
-        EndTarget::Session(_) | EndTarget::AllOf(_) => {}
     }
-    let mut ended = Vec::with_capacity(named.len());
-    for stored in named {
-        ended.extend(end_one(write, stored, reason)?);
+}
+
+fn end_all(
+    write: &Write<'_>,
+    account: AccountId,
+    kept: Option<Session>,
+    reason: EndReason,
+) -> Result<Option<Revocation>, Failure> {
+    let Some(mut account) = accounts::find(write.conn, account)? else {
+        return Ok(None);
+    };
+    let ended = account.end_all(kept.map(|kept| kept.number), reason, write.now);
+    if ended.is_some() {
+        accounts::put(write.conn, &account, ended)?;
     }
     Ok(ended)
 }
@@ -107,40 +186,47 @@ pub(crate) fn revoke_token(
     if ended || log::is_revoked(write.conn, token.token)? {
         return Ok(None);
     }
-    if log::live_of(write.conn, token.session, write.now)? >= RevokeToken::MAX_PER_SESSION {
+    if log::is_full(write.conn, &token, write.now)? {
         return match stored {
             Some(stored) => end_one(write, stored, EndReason::TooManyRevocations),
             None => Ok(None),
         };
     }
-    let revocation = Revocation {
-        target: Revoked::Token(token.token),
-        until: token.until,
-    };
-    log::append(write.conn, token.session, revocation)?;
-    Ok(Some(revocation))
+    log::append_token(write.conn, &token).map(Some)
 }
 
-/// The sessions of `subject` that anybody can still use, newest first.
+/// The newest usable sessions of `account`, with numbers below `before`.
 pub(crate) fn usable(
-    conn: &Connection,
-    subject: &Subject,
+    conn: &mut Connection,
+    account: AccountId,
+    before: Option<SessionNumber>,
+    limit: usize,
     now: Timestamp,
 ) -> Result<Vec<Session>, Failure> {
-    let stored = not_ended(conn, subject)?.into_iter();
-    let mut sessions: Vec<_> = stored
-        .map(|stored| stored.session)
-        .filter(|session| session.is_usable(now))
-        .collect();
-    sessions.sort_by_key(newest_first);
-    Ok(sessions)
+    // In one transaction. Otherwise the list could show a session together with one that began only
+    // after the first had ended.
+    let tx = conn.transaction()?;
+    let Some(account) = accounts::find(&tx, account)? else {
+        return Ok(Vec::new());
+    };
+    let select = usable_sessions!(columns!(), " AND s.number < ?5", "LIMIT ?6");
+    let before = before.map_or(i64::MAX, SessionNumber::get);
+    let (up_to, except) = bounds(&account);
+    let id = account.id.as_bytes().as_slice();
+    let limit = log::as_limit(limit);
+    tx.prepare_cached(select)?
+        .query_and_then(
+            params![Millis(now), id, up_to, except, before, limit],
+            |row| Ok(Stored::read_from(row, 1)?.session),
+        )?
+        .collect()
 }
 
 pub(crate) fn find(conn: &Connection, id: SessionId) -> Result<Option<Stored>, Failure> {
     conn.prepare_cached(concat!(
         "SELECT ",
         columns!(),
-        " FROM gatepass_sessions WHERE id = ?1"
+        " FROM gatepass_sessions s LEFT JOIN gatepass_accounts a ON a.id = s.account WHERE s.id = ?1"
     ))?
     .query_and_then([id.as_bytes().as_slice()], Stored::read)?
     .next()
@@ -211,20 +297,6 @@ fn set_purge_at(conn: &Connection, rowid: i64, purge_at: Timestamp) -> Result<()
     )
 }
 
-fn not_ended(conn: &Connection, subject: &Subject) -> Result<Vec<Stored>, Failure> {
-    conn.prepare_cached(concat!(
-        "SELECT ",
-        columns!(),
-        " FROM gatepass_sessions WHERE subject = ?1 AND ended_at IS NULL"
-    ))?
-    .query_and_then([subject.as_str()], Stored::read)?
-    .collect()
-}
-
-fn newest_first(session: &Session) -> Reverse<(Timestamp, SessionId)> {
-    Reverse((session.created_at, session.id))
-}
-
 fn end_one(
     write: &Write<'_>,
     mut stored: Stored,
@@ -242,7 +314,7 @@ fn end_one(
              WHERE rowid = ?1",
         )?
         .execute(params![stored.rowid, ended_at, reason.as_str(), purge_at])?;
-    log::append(write.conn, stored.session.id, revocation)?;
+    log::append(write.conn, revocation)?;
     Ok(Some(revocation))
 }
 
@@ -250,25 +322,23 @@ fn end_one(
 /// if it did.
 fn write_refresh(conn: &Connection, stored: &Stored, new_grant: bool) -> Result<(), Failure> {
     let session = &stored.session;
-    let [spent_1, spent_2, spent_3, spent_4] = session.spent.map(|spent| spent.map(Millis));
     let changed = params![
         stored.rowid,
         session.generation.get(),
-        spent_1,
-        spent_2,
-        spent_3,
-        spent_4,
+        session.rotated.map(|rotation| rotation.from.get()),
+        session.rotated.map(|rotation| Millis(rotation.at)),
         session.recovered.map(|generation| generation.get()),
         Millis(session.last_seen_at),
+        session.seen_from.bits(),
         Millis(session.idle_expires_at),
         Millis(session.access_until),
         Millis(session.authenticated_at),
     ];
     update(
         conn,
-        "UPDATE gatepass_sessions SET generation = ?2, spent_1 = ?3, spent_2 = ?4, spent_3 = ?5,
-             spent_4 = ?6, recovered = ?7, last_seen_at = ?8, idle_expires_at = ?9,
-             access_until = ?10, authenticated_at = ?11
+        "UPDATE gatepass_sessions SET generation = ?2, rotated_from = ?3, rotated_at = ?4,
+             recovered = ?5, last_seen_at = ?6, seen_from = ?7, idle_expires_at = ?8,
+             access_until = ?9, authenticated_at = ?10
          WHERE rowid = ?1",
         changed,
     )?;
@@ -291,18 +361,21 @@ fn update(conn: &Connection, sql: &str, params: impl Params) -> Result<(), Failu
     Ok(())
 }
 
-fn insert(conn: &Connection, session: &Session) -> Result<(), Failure> {
+fn insert(conn: &Connection, session: &Session, account: AccountId) -> Result<(), Failure> {
     update(
         conn,
-        // A session that was just begun has no spent, recovered or ended.
+        // A session that was just begun has no rotation, recovery or end.
         "INSERT INTO gatepass_sessions (
-             id, subject, client, grant_json, device_json, generation, created_at,
-             authenticated_at, last_seen_at, idle_expires_at, absolute_expires_at, access_until,
-             purge_at
-         ) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+             id, account, number, issuer, audience, client, grant_json, device_json, generation,
+             created_at, authenticated_at, last_seen_at, seen_from, idle_expires_at,
+             absolute_expires_at, access_until, purge_at
+         ) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         params![
             session.id.as_bytes().as_slice(),
-            session.subject().as_str(),
+            account.as_bytes().as_slice(),
+            session.number.get(),
+            session.issuer.as_str(),
+            session.audience.as_str(),
             session.client.as_str(),
             json(&session.grant, "grant_json")?,
             json(&session.device, "device_json")?,
@@ -310,6 +383,7 @@ fn insert(conn: &Connection, session: &Session) -> Result<(), Failure> {
             Millis(session.created_at),
             Millis(session.authenticated_at),
             Millis(session.last_seen_at),
+            session.seen_from.bits(),
             Millis(session.idle_expires_at),
             Millis(session.absolute_expires_at),
             Millis(session.access_until),

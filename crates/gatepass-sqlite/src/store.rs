@@ -10,12 +10,13 @@ use std::{
 
 use async_trait::async_trait;
 use gatepass::{
-    Advance, Begun, Clock, Cursor, EndReason, EndTarget, NewSession, Pull, Purged, Recover, Renew,
-    Revocation, RevocationLog, RevokeToken, Session, SessionId, SessionStore, Status, StoreError,
-    Subject, SystemClock, Timestamp, TokenId,
+    AccountId, Advance, Begun, Clock, Cursor, EndReason, EndTarget, Identity, NewSession, Pull,
+    Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken, Session, SessionId,
+    SessionNumber, SessionStore, Status, StoreError, SystemClock, Timestamp, TokenId,
 };
 
 use crate::{
+    accounts,
     error::{Failure, OpenError},
     log,
     opened::Opened,
@@ -241,7 +242,7 @@ impl SessionStore for SqliteStore {
         &self,
         target: EndTarget,
         reason: EndReason,
-    ) -> Result<Vec<Revocation>, StoreError> {
+    ) -> Result<Option<Revocation>, StoreError> {
         self.inner
             .writer
             .run(move |write| sessions::end(write, &target, reason))
@@ -255,17 +256,33 @@ impl SessionStore for SqliteStore {
             .await
     }
 
-    async fn sessions(&self, subject: &Subject) -> Result<Vec<Session>, StoreError> {
+    async fn sessions(
+        &self,
+        account: AccountId,
+        before: Option<SessionNumber>,
+        limit: usize,
+    ) -> Result<Vec<Session>, StoreError> {
         let clock = Arc::clone(&self.inner.clock);
-        let subject = subject.clone();
         let opened = self.inner.opened.clone();
         self.inner
             .readers
             .run(move |conn| {
-                let sessions = sessions::usable(conn, &subject, clock.now())?;
+                let sessions = sessions::usable(conn, account, before, limit, clock.now())?;
                 opened.check()?;
                 Ok(sessions)
             })
+            .await
+    }
+
+    async fn introduce(
+        &self,
+        identities: &[Identity],
+        join: bool,
+    ) -> Result<Vec<Identity>, StoreError> {
+        let identities = identities.to_vec();
+        self.inner
+            .writer
+            .run(move |write| schema::introduce(write.conn, &identities, join))
             .await
     }
 
@@ -277,10 +294,12 @@ impl SessionStore for SqliteStore {
                 schema::remember_horizon(write.conn, horizon)?;
                 let sessions = sessions::purge(write.conn, horizon, limit)?;
                 let left = limit.saturating_sub(sessions.removed);
+                let accounts = accounts::purge(write.conn, horizon, left)?;
+                let left = left.saturating_sub(accounts.removed);
                 let entries = log::purge(write.conn, horizon, left)?;
                 Ok(Purged {
-                    removed: sessions.removed + entries,
-                    more: sessions.more || entries >= left,
+                    removed: sessions.removed + accounts.removed + entries,
+                    more: sessions.more || accounts.more || entries >= left,
                 })
             })
             .await

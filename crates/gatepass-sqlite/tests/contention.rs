@@ -5,8 +5,8 @@
 use std::time::{Duration, Instant};
 
 use gatepass::{
-    Advance, AdvanceCause, ClientId, Device, Grant, NewSession, Session, SessionId, SessionStore,
-    Subject,
+    Advance, AdvanceCause, Audience, ClientId, Device, Grant, Issuer, NewSession, SeenFrom,
+    Session, SessionId, SessionStore, Subject,
 };
 use gatepass_sqlite::SqliteStore;
 use tempfile::TempDir;
@@ -22,6 +22,8 @@ const ACCESS_TTL: Duration = Duration::from_secs(900);
 async fn begin(store: &SqliteStore, number: u8) -> Session {
     let new = NewSession {
         id: SessionId::from_bytes([number; 18]),
+        issuer: Issuer::new("https://shop.example").unwrap(),
+        audience: Audience::new("shop-api").unwrap(),
         client: ClientId::new("web").unwrap(),
         grant: Grant::new(Subject::new("alice").unwrap()),
         device: Device::default(),
@@ -40,6 +42,8 @@ async fn advance(store: &SqliteStore, session: Session) -> Session {
         from: session.generation,
         to: session.generation.next(),
         cause: AdvanceCause::Refresh,
+        overlap: Duration::ZERO,
+        seen_from: SeenFrom::default(),
         grant: None,
         idle_ttl: DAY,
         access_ttl: ACCESS_TTL,

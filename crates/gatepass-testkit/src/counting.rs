@@ -7,9 +7,9 @@ use std::{
 
 use async_trait::async_trait;
 use gatepass::{
-    Advance, Begun, Cursor, EndReason, EndTarget, NewSession, Pull, Purged, Recover, Renew,
-    Revocation, RevocationLog, RevokeToken, Session, SessionId, SessionStore, Status, StoreError,
-    Subject, Timestamp, TokenId,
+    AccountId, Advance, Begun, Cursor, EndReason, EndTarget, Identity, NewSession, Pull, Purged,
+    Recover, Renew, Revocation, RevocationLog, RevokeToken, Session, SessionId, SessionNumber,
+    SessionStore, Status, StoreError, Timestamp, TokenId,
 };
 
 use crate::Op;
@@ -125,7 +125,7 @@ impl<S: SessionStore> SessionStore for CountingStore<S> {
         &self,
         target: EndTarget,
         reason: EndReason,
-    ) -> Result<Vec<Revocation>, StoreError> {
+    ) -> Result<Option<Revocation>, StoreError> {
         self.counts.add(Op::End);
         self.inner.end(target, reason).await
     }
@@ -135,9 +135,23 @@ impl<S: SessionStore> SessionStore for CountingStore<S> {
         self.inner.revoke_token(token).await
     }
 
-    async fn sessions(&self, subject: &Subject) -> Result<Vec<Session>, StoreError> {
+    async fn sessions(
+        &self,
+        account: AccountId,
+        before: Option<SessionNumber>,
+        limit: usize,
+    ) -> Result<Vec<Session>, StoreError> {
         self.counts.add(Op::Sessions);
-        self.inner.sessions(subject).await
+        self.inner.sessions(account, before, limit).await
+    }
+
+    async fn introduce(
+        &self,
+        identities: &[Identity],
+        join: bool,
+    ) -> Result<Vec<Identity>, StoreError> {
+        self.counts.add(Op::Introduce);
+        self.inner.introduce(identities, join).await
     }
 
     async fn purged_until(&self) -> Result<Option<Timestamp>, StoreError> {

@@ -9,9 +9,9 @@ use std::{
 
 use async_trait::async_trait;
 use gatepass::{
-    Advance, Begun, Cursor, EndReason, EndTarget, NewSession, Pull, Purged, Recover, Renew,
-    Revocation, RevocationLog, RevokeToken, Session, SessionId, SessionStore, Status, StoreError,
-    StoreErrorKind, Subject, Timestamp, TokenId,
+    AccountId, Advance, Begun, Cursor, EndReason, EndTarget, Identity, NewSession, Pull, Purged,
+    Recover, Renew, Revocation, RevocationLog, RevokeToken, Session, SessionId, SessionNumber,
+    SessionStore, Status, StoreError, StoreErrorKind, Timestamp, TokenId,
 };
 use tokio::sync::{oneshot, watch};
 
@@ -274,7 +274,7 @@ impl<S: SessionStore> SessionStore for FaultyStore<S> {
         &self,
         target: EndTarget,
         reason: EndReason,
-    ) -> Result<Vec<Revocation>, StoreError> {
+    ) -> Result<Option<Revocation>, StoreError> {
         let call = self.inner.end(target, reason);
         self.handle.run(Op::End, call).await
     }
@@ -284,9 +284,23 @@ impl<S: SessionStore> SessionStore for FaultyStore<S> {
         self.handle.run(Op::RevokeToken, call).await
     }
 
-    async fn sessions(&self, subject: &Subject) -> Result<Vec<Session>, StoreError> {
-        let call = self.inner.sessions(subject);
+    async fn sessions(
+        &self,
+        account: AccountId,
+        before: Option<SessionNumber>,
+        limit: usize,
+    ) -> Result<Vec<Session>, StoreError> {
+        let call = self.inner.sessions(account, before, limit);
         self.handle.run(Op::Sessions, call).await
+    }
+
+    async fn introduce(
+        &self,
+        identities: &[Identity],
+        join: bool,
+    ) -> Result<Vec<Identity>, StoreError> {
+        let call = self.inner.introduce(identities, join);
+        self.handle.run(Op::Introduce, call).await
     }
 
     async fn purged_until(&self) -> Result<Option<Timestamp>, StoreError> {

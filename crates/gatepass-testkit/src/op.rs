@@ -21,6 +21,8 @@ pub enum Op {
     RevokeToken,
     /// [`SessionStore::sessions`](gatepass::SessionStore::sessions).
     Sessions,
+    /// [`SessionStore::introduce`](gatepass::SessionStore::introduce).
+    Introduce,
     /// [`SessionStore::purge`](gatepass::SessionStore::purge).
     Purge,
     /// [`SessionStore::purged_until`](gatepass::SessionStore::purged_until).
@@ -35,7 +37,7 @@ pub enum Op {
 
 impl Op {
     /// Every operation.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Begin,
         Self::Advance,
         Self::Recover,
@@ -44,6 +46,7 @@ impl Op {
         Self::End,
         Self::RevokeToken,
         Self::Sessions,
+        Self::Introduce,
         Self::Purge,
         Self::PurgedUntil,
         Self::Pull,

@@ -54,8 +54,12 @@ macro_rules! store_contract {
             only_live_sessions_count_against_the_maximum
             a_session_that_nobody_can_use_does_not_count_against_the_maximum
             simultaneous_logins_do_not_exceed_the_maximum
+            a_spared_session_counts_against_the_maximum
+            sessions_are_numbered_in_the_order_in_which_they_begin
             sessions_are_listed_newest_first
+            sessions_are_listed_in_pages
             only_usable_sessions_of_the_subject_are_listed
+            identities_are_remembered
 
             an_advance_changes_what_it_should_and_nothing_else
             of_many_advances_from_one_generation_one_succeeds
@@ -63,10 +67,14 @@ macro_rules! store_contract {
             a_session_can_be_refreshed_until_the_instant_it_expires
             an_advance_writes_a_changed_grant
             an_advance_may_jump_over_lost_generations
-            the_last_four_spent_instants_are_remembered
+            the_last_rotation_is_remembered
+            an_advance_too_soon_after_the_last_changes_nothing
+            an_authentication_need_not_rotate
+            an_advance_remembers_from_where_it_came
             access_until_never_decreases
             nothing_outlives_the_absolute_end
-            a_clock_set_back_makes_no_session_younger
+            a_clock_that_jitters_makes_no_session_younger
+            a_clock_that_was_ahead_is_believed_no_more
             a_recovery_is_remembered_until_the_next_advance_and_after
             a_recovery_is_idempotent
             a_recovery_that_does_not_fit_changes_nothing
@@ -86,14 +94,17 @@ macro_rules! store_contract {
             of_many_ends_of_one_session_one_reports_it
             nothing_refreshes_an_ended_session
             a_session_of_another_subject_is_not_ended
-            all_sessions_of_a_subject_end_together
-            all_sessions_of_a_subject_but_one_end_together
+            all_sessions_of_an_account_end_together
+            all_sessions_of_an_account_but_one_end_together
+            the_same_subject_of_another_issuer_is_not_concerned
+            logins_come_before_or_after_the_end_of_all
             the_end_of_an_unknown_session_changes_nothing
             no_advance_succeeds_after_an_end_returned
 
             a_revoked_token_is_logged_once
             a_token_of_an_ended_session_is_not_logged
             one_token_too_many_ends_the_session
+            one_token_too_many_of_an_account_ends_a_session
             forgotten_tokens_do_not_count_against_the_session
             a_status_is_live_revoked_or_unknown
             a_pull_without_a_cursor_brings_everything
@@ -109,6 +120,8 @@ macro_rules! store_contract {
             sessions_in_use_do_not_hold_up_the_purge_of_others
             an_ended_session_and_its_entry_are_kept_for_the_retention
             a_revoked_token_is_kept_for_the_retention
+            sessions_that_ended_together_are_purged_once_their_tokens_are_dead
+            an_account_is_forgotten_with_the_last_of_its_sessions
             a_purge_stops_at_its_limit
             a_purge_goes_no_further_than_its_horizon
             a_purge_goes_no_further_than_the_time_of_the_store

@@ -18,6 +18,7 @@ pub fn head(parts: &Parts) -> RequestHead<'_> {
             .iter()
             .map(HeaderValue::as_bytes)
     })
+    .query(parts.uri.query())
     .authority(parts.uri.authority().map(Authority::as_str))
 }
 

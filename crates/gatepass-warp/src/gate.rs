@@ -134,6 +134,10 @@ fn denied(rejection: wire::Rejection, head: &Head) -> Denied {
 /// # let _ = route;
 /// # }
 /// ```
+#[expect(
+    clippy::type_complexity,
+    reason = "it is that of a gate, for one more value"
+)]
 pub fn before<G, F, A, T>(gate: G, rest: F) -> BoxedFilter<(Result<Admitted<(A, T)>, Denied>,)>
 where
     G: Filter<Extract = (Result<Admitted<A>, Denied>,), Error: Into<Rejection>>

@@ -18,6 +18,7 @@ use crate::full_path;
 pub struct Head {
     method: Method,
     path: String,
+    query: Option<String>,
     headers: HeaderMap,
     authority: Option<String>,
     address: Option<IpAddr>,
@@ -33,16 +34,20 @@ pub struct Peer(pub SocketAddr);
 pub fn head() -> impl Filter<Extract = (Head,), Error = Infallible> + Copy + Send + Sync + 'static {
     warp::method()
         .and(full_path())
+        .and(query())
         .and(warp::header::headers_cloned())
         .and(named())
         .and(address())
-        .map(|method, path, headers: HeaderMap, named, address| Head {
-            method,
-            path,
-            authority: authority(&headers, named),
-            headers,
-            address,
-        })
+        .map(
+            |method, path, query, headers: HeaderMap, named, address| Head {
+                method,
+                path,
+                query,
+                authority: authority(&headers, named),
+                headers,
+                address,
+            },
+        )
 }
 
 impl Head {
@@ -50,6 +55,7 @@ impl Head {
         RequestHead::collect(self.method.as_str(), &self.path, |name| {
             self.headers.get_all(name).iter().map(HeaderValue::as_bytes)
         })
+        .query(self.query.as_deref())
         .authority(self.authority.as_deref())
         .address(self.address)
     }
@@ -63,6 +69,13 @@ impl fmt::Debug for Head {
             .field("path", &self.path)
             .finish_non_exhaustive()
     }
+}
+
+fn query()
+-> impl Filter<Extract = (Option<String>,), Error = Infallible> + Copy + Send + Sync + 'static {
+    // warp rejects a request without a query.
+    let none = |_: Rejection| ready(Ok::<_, Infallible>((None,)));
+    warp::query::raw().map(Some).or_else(none)
 }
 
 fn address()

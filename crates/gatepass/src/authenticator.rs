@@ -85,7 +85,7 @@ pub trait Authenticator: Send + Sync + 'static {
     }
 
     /// Looks at the user again before `session` is refreshed, and before anything is spent. gatepass
-    /// also asks before it answers a spent token again: for example, a retry, or a second tab.
+    /// also asks before each answer without a rotation: for example, to a retry or a second tab.
     ///
     /// # Errors
     ///
@@ -93,8 +93,8 @@ pub trait Authenticator: Send + Sync + 'static {
     async fn reread(&self, session: &Session) -> Result<Reread, AuthenticationError>;
 }
 
-/// What became of a user since the last refresh. For a token that is answered again,
-/// [`Changed`](Self::Changed) decides what that answer allows, and isn't stored.
+/// The state of a user since the last refresh. If gatepass answers without a rotation, it uses
+/// [`Changed`](Self::Changed) for that answer and doesn't store it.
 #[derive(Clone, Debug)]
 #[expect(
     clippy::exhaustive_enums,

@@ -1,14 +1,19 @@
 //! The half that issues, refreshes and ends.
 
+mod ending;
 mod issuing;
 mod oauth;
 mod refreshing;
 mod resuming;
 
-use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    num::NonZeroU32,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
-use tracing::instrument::{Instrument, WithSubscriber};
 
 pub use self::{
     issuing::{AccessToken, Issued, RefreshToken, Renewed},
@@ -16,16 +21,17 @@ pub use self::{
     resuming::Resumed,
 };
 use crate::{
-    AuthenticationError, Authenticator, ClientId, Clock, Credentials, Device, EndReason, EndTarget,
-    Error, Grant, GrantError, Health, InternalError, KeyError, KeySet, NewSession, Pass, Random,
-    Refusal, ReusePolicy, Revocation, RevokeToken, Revoked, Scopes, SecretSet, Session, SessionId,
+    AccountId, AuthenticationError, Authenticator, ClientId, Clock, Credentials, Device, EndReason,
+    Error, Grant, GrantError, Health, Identity, InternalError, KeyError, KeySet, NewSession,
+    Presenter, Random, Refusal, ReusePolicy, Scopes, SecretSet, Session, SessionId, SessionNumber,
     SessionStore, StoreError, StoreErrorKind, Subject, Timestamp, Verifier,
     builder::AuthorityBuilder,
     names::NameKey,
     observe,
     purge::{Purge, Purger},
-    refresh::{self, Presented, RefreshKeys},
+    refresh::{Presented, RefreshKeys},
     text,
+    verifier::Policy,
 };
 
 /// Begins sessions, refreshes and ends them: a [`Verifier`] plus the keys that sign and a [`SessionStore`].
@@ -62,6 +68,7 @@ struct Inner {
     settings: Settings,
     refresh_keys: ArcSwap<RefreshKeys>,
     names: ArcSwap<NameKey>,
+    identities: Arc<Identities>,
     _purger: Purger,
 }
 
@@ -80,6 +87,56 @@ pub(crate) struct Settings {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) authenticator: Option<Arc<dyn Authenticator>>,
+}
+
+/// Sessions that a list brings at once.
+const PAGE: usize = 100;
+
+/// A part of the list of a subject's sessions, newest first.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SessionPage {
+    /// The sessions.
+    pub sessions: Vec<Session>,
+    /// The place to go on from, if there are more.
+    pub next: Option<SessionNumber>,
+}
+
+/// The identities of an authority, and whether its store knows them.
+pub(crate) struct Identities(Mutex<Introduction>);
+
+struct Introduction {
+    identities: Vec<Identity>,
+    /// Whether the store knows them.
+    done: bool,
+}
+
+impl Identities {
+    fn known(identities: Vec<Identity>) -> Self {
+        Self(Mutex::new(Introduction {
+            identities,
+            done: true,
+        }))
+    }
+
+    fn replace(&self, identities: Vec<Identity>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Introduction {
+            identities,
+            done: false,
+        };
+    }
+
+    /// Those that the store has yet to learn of.
+    pub(crate) fn unknown(&self) -> Option<Vec<Identity>> {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (!state.done).then(|| state.identities.clone())
+    }
+
+    /// Notes that the store knows `identities`.
+    pub(crate) fn introduced(&self, identities: &[Identity]) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.done |= state.identities == identities;
+    }
 }
 
 /// Longest grant in bytes of JSON, so that any access token fits into 8 KiB.
@@ -103,14 +160,17 @@ impl Authority {
         store: Arc<dyn SessionStore>,
         refresh_keys: RefreshKeys,
         names: NameKey,
+        identities: Vec<Identity>,
         settings: Settings,
     ) -> Self {
+        let identities = Arc::new(Identities::known(identities));
         let purger = Purger::start(Purge {
             store: Arc::clone(&store),
             clock: Arc::clone(&settings.clock),
             interval: settings.purge_interval,
             timeout: settings.store_timeout,
             access_ttl: settings.access_ttl,
+            identities: Arc::clone(&identities),
         });
         Self {
             inner: Arc::new(Inner {
@@ -119,6 +179,7 @@ impl Authority {
                 settings,
                 refresh_keys: ArcSwap::from_pointee(refresh_keys),
                 names: ArcSwap::from_pointee(names),
+                identities,
                 _purger: purger,
             }),
         }
@@ -159,16 +220,25 @@ impl Authority {
     /// Swaps the master secrets for others, at once and for all clones, and with them the keys of access
     /// tokens where those are derived from them.
     ///
+    /// The store learns of the new ones with the next purge, so that a node that has only those can
+    /// start later on.
+    ///
     /// # Errors
     ///
     /// [`KeyError::DuplicateSecret`]; the old ones stay then.
     pub fn replace_secrets(&self, secrets: &SecretSet) -> Result<(), KeyError> {
-        let refresh_keys = RefreshKeys::new(secrets)?;
+        let Policy {
+            issuer, audience, ..
+        } = self.inner.verifier.policy();
+        let refresh_keys = RefreshKeys::new(secrets, issuer, audience)?;
         if self.inner.settings.derived_keys {
             self.inner.verifier.replace_keys(secrets.derived_keys())?;
         }
         self.inner.refresh_keys.store(Arc::new(refresh_keys));
         self.inner.names.store(Arc::new(NameKey::new(secrets)));
+        self.inner
+            .identities
+            .replace(secrets.identities(issuer, audience));
         Ok(())
     }
 
@@ -271,8 +341,12 @@ impl Authority {
     ) -> Result<Issued, Error> {
         let settings = &self.inner.settings;
         self.check_grant(&grant)?;
+        let account = self.account(grant.subject());
+        let policy = self.inner.verifier.policy();
         let new = NewSession {
-            id: SessionId::random(grant.subject(), &*settings.random)?,
+            id: SessionId::random(account, &*settings.random)?,
+            issuer: policy.issuer.clone(),
+            audience: policy.audience.clone(),
             client: client.clone(),
             grant,
             device: cleaned(device),
@@ -285,169 +359,78 @@ impl Authority {
             self.check_length(&new, longest)?;
         }
         let begun = self.ask("begin", self.inner.store.begin(new)).await?;
-        let subject = begun.session.subject();
-        self.enforce(&begun.ended, Some(subject), EndReason::TooManySessions);
+        if let Some(revocation) = begun.ended {
+            let subject = begun.session.subject();
+            self.enforce(revocation, Some(subject), EndReason::TooManySessions);
+        }
         let (issued, token) = self.answer(&begun.session, None)?;
         observe::session_issued(&begun.session, token);
         Ok(issued)
     }
 
-    /// Ends the session of an access or refresh token. Of the refresh tokens any generation will do,
-    /// and of the access tokens an expired one, too: whoever holds one may always end its session.
-    /// A session that has ended already stays so.
+    /// The usable sessions of `subject` at this issuer, newest first, 100 to a page: the newest, or those
+    /// after the page that said `next`.
     ///
-    /// # Errors
-    ///
-    /// [`Error::Refused`] if the token is not one of ours, [`Error::Store`] if the end is not known
-    /// to be stored.
-    pub async fn logout(&self, token: &str) -> Result<(), Error> {
-        self.logout_unless(token, &[]).await.map(drop)
-    }
-
-    /// Ends the session of a token as [`logout`](Self::logout) does, unless it is one of `ended`, and
-    /// says which it is.
-    pub(crate) async fn logout_unless(
-        &self,
-        token: &str,
-        ended: &[SessionId],
-    ) -> Result<SessionId, Error> {
-        let opened = self.session_of_token(token);
-        let (session, target) = opened.inspect_err(|refusal| {
-            self.inner.verifier.refusals().token(None, refusal);
-        })?;
-        if !ended.contains(&session) {
-            self.end(target, EndReason::Logout).await?;
-        }
-        Ok(session)
-    }
-
-    /// Ends the session of a token that a browser has sent with a login, since it loses the token by
-    /// the answer. Returns that session; `None` if the token is not one of ours.
-    pub(crate) async fn end_replaced(
-        &self,
-        token: &str,
-        ended: Option<SessionId>,
-    ) -> Result<Option<SessionId>, Error> {
-        let Ok((session, target)) = self.session_of_token(token) else {
-            return Ok(None);
-        };
-        if ended != Some(session) {
-            self.end(target, EndReason::Replaced).await?;
-        }
-        Ok(Some(session))
-    }
-
-    /// The session of an authentic token of any kind and age, and how to end it.
-    fn session_of_token(&self, token: &str) -> Result<(SessionId, EndTarget), Refusal> {
-        if token.starts_with(refresh::PREFIX) {
-            let presented = self.open_refresh_token(token)?;
-            Ok((presented.session, EndTarget::Session(presented.session)))
-        } else {
-            let pass = self.inner.verifier.open(token)?;
-            let target = EndTarget::SessionOf(pass.session_id(), pass.subject().clone());
-            Ok((pass.session_id(), target))
-        }
-    }
-
-    /// Ends every session of `subject`; returns how many there were.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Store`] if the end is not known to be stored.
-    pub async fn logout_all(&self, subject: &Subject) -> Result<usize, Error> {
-        self.end(EndTarget::AllOf(subject.clone()), EndReason::LogoutAll)
-            .await
-    }
-
-    /// Ends every session of the pass's subject but the pass's own; returns how many there were.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Store`] if the end is not known to be stored.
-    pub async fn logout_others(&self, pass: &Pass) -> Result<usize, Error> {
-        let target = EndTarget::AllOfBut(pass.subject().clone(), pass.session_id());
-        self.end(target, EndReason::LogoutAll).await
-    }
-
-    /// Ends a session of `subject`, as its owner wishes; says whether the subject has or had it.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Store`] if the end is not known to be stored.
-    pub async fn end_session_of(&self, subject: &Subject, id: SessionId) -> Result<bool, Error> {
-        let target = EndTarget::SessionOf(id, subject.clone());
-        if self.end(target, EndReason::EndedByUser).await? > 0 {
-            return Ok(true);
-        }
-        let (session, _) = self.ask("load", self.inner.store.load(id)).await?;
-        Ok(session.is_some_and(|session| session.subject() == subject))
-    }
-
-    /// Ends a session, as the application wishes. One that is unknown or has ended stays so.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Store`] if the end is not known to be stored.
-    pub async fn end_session(&self, id: SessionId) -> Result<(), Error> {
-        self.end(EndTarget::Session(id), EndReason::EndedByApplication)
-            .await
-            .map(drop)
-    }
-
-    /// Revokes one access token, and leaves its session alone. A session of which more than 32 are
-    /// revoked at a time is ended instead.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Store`] if the revocation is not known to be stored.
-    pub async fn revoke_token(&self, pass: &Pass) -> Result<(), Error> {
-        let (authority, pass) = (self.clone(), pass.clone());
-        to_the_end(async move { authority.revoke_token_now(&pass).await }).await
-    }
-
-    async fn revoke_token_now(&self, pass: &Pass) -> Result<(), Error> {
-        let token = RevokeToken {
-            token: pass.token_id(),
-            session: pass.session_id(),
-            until: pass.expires_at(),
-        };
-        let revoked = self
-            .ask("revoke_token", self.inner.store.revoke_token(token))
-            .await?;
-        match revoked {
-            Some(
-                revocation @ Revocation {
-                    target: Revoked::Session(_),
-                    ..
-                },
-            ) => {
-                let subject = Some(pass.subject());
-                self.enforce(&[revocation], subject, EndReason::TooManyRevocations);
-            }
-            Some(revocation) => {
-                self.inner.verifier.apply(&[revocation]);
-                observe::token_revoked(pass);
-            }
-            // It was revoked before, maybe by a call whose answer was lost; the revocation is durable.
-            None => drop(self.inner.verifier.catch_up().await),
-        }
-        Ok(())
-    }
-
-    /// The sessions of `subject` that a client can still use, newest first. A session whose refresh
-    /// token has expired is among them while an access token of it may be valid.
+    /// A session is usable if it can be refreshed, or if an access token of it may still be valid.
     ///
     /// The times are exact, for the application's own use. Don't show them to a client: a thief who
     /// has copied a refresh token learns from `last_seen_at` or `idle_expires_at` when to replay it.
-    /// The endpoint `GET /auth/sessions` rounds them to the hour, and leaves them out of the
-    /// current session.
+    /// The endpoint `GET /auth/sessions` rounds them to whole hours, or to the lifetime of access
+    /// tokens if that is longer, and leaves them out of the current session.
+    ///
+    /// ```
+    /// use gatepass::{Authority, Device, Grant, MasterSecret, MemoryStore, Subject};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let secret = MasterSecret::generate()?;
+    /// # let authority = Authority::builder("https://shop.example", "shop-api", secret, MemoryStore::new())
+    /// #     .build()
+    /// #     .await?;
+    /// let alice = Subject::new("alice")?;
+    /// authority.issue(Grant::new(alice.clone()), Device::default()).await?;
+    ///
+    /// let mut next = None;
+    /// loop {
+    ///     let page = authority.sessions(&alice, next).await?;
+    ///     page.sessions.iter().for_each(|session| println!("{}", session.id));
+    ///     next = page.next;
+    ///     if next.is_none() {
+    ///         break;
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     ///
     /// [`Error::Store`] if the store cannot be read.
-    pub async fn sessions(&self, subject: &Subject) -> Result<Vec<Session>, Error> {
-        self.ask("sessions", self.inner.store.sessions(subject))
-            .await
+    pub async fn sessions(
+        &self,
+        subject: &Subject,
+        after: Option<SessionNumber>,
+    ) -> Result<SessionPage, Error> {
+        let listed = (self.inner.store).sessions(self.account(subject), after, PAGE + 1);
+        let mut sessions = self.ask("sessions", listed).await?;
+        let more = sessions.len() > PAGE;
+        sessions.truncate(PAGE);
+        let next = sessions.last().filter(|_| more);
+        let next = next.map(|session| session.number);
+        Ok(SessionPage { sessions, next })
+    }
+
+    /// The account of `subject` at this issuer.
+    fn account(&self, subject: &Subject) -> AccountId {
+        AccountId::of(&self.inner.verifier.policy().issuer, subject)
+    }
+
+    /// This authority, as the one that `client` presents a refresh token to.
+    fn presenter<'a>(&'a self, client: &'a ClientId) -> Presenter<'a> {
+        let policy = self.inner.verifier.policy();
+        Presenter {
+            issuer: &policy.issuer,
+            audience: &policy.audience,
+            client,
+        }
     }
 
     /// The hash of a user name, as the log has it.
@@ -462,40 +445,6 @@ impl Authority {
 
     fn open_refresh_token_at(&self, token: &str, now: Timestamp) -> Result<Presented, Refusal> {
         self.inner.refresh_keys.load().open(token, now)
-    }
-
-    async fn end(&self, target: EndTarget, reason: EndReason) -> Result<usize, Error> {
-        let authority = self.clone();
-        to_the_end(async move { authority.end_now(target, reason).await }).await
-    }
-
-    async fn end_now(&self, target: EndTarget, reason: EndReason) -> Result<usize, Error> {
-        let subject = match &target {
-            EndTarget::Session(_) => None,
-            EndTarget::SessionOf(_, subject)
-            | EndTarget::AllOf(subject)
-            | EndTarget::AllOfBut(subject, _) => Some(subject.clone()),
-        };
-        let ended = self
-            .ask("end", self.inner.store.end(target, reason))
-            .await?;
-        self.enforce(&ended, subject.as_ref(), reason);
-        if ended.is_empty() {
-            // It was ended before, maybe by a call whose answer was lost. The end is durable, and if
-            // this fails it is enforced within the bound all the same.
-            let _ = self.inner.verifier.catch_up().await;
-        }
-        Ok(ended.len())
-    }
-
-    /// Enforces here and now the ends that have just been committed; the other nodes follow the log.
-    fn enforce(&self, ended: &[Revocation], subject: Option<&Subject>, reason: EndReason) {
-        self.inner.verifier.apply(ended);
-        for revocation in ended {
-            if let Revoked::Session(session) = revocation.target {
-                observe::session_ended(session, subject, reason);
-            }
-        }
     }
 
     /// Waits for the store, but not for ever.
@@ -523,10 +472,14 @@ impl Authority {
             .map_err(not_authenticated)
     }
 
-    /// Signs a token of the session that `new` would begin, to see how long it is: neither its times
-    /// nor its id change the length.
+    /// Signs a token of the session that `new` would begin, to see how long it is at most: neither its
+    /// times nor its id change the length.
     fn check_length(&self, new: &NewSession, longest: usize) -> Result<(), Error> {
-        let session = Session::begin(new.clone(), self.inner.settings.clock.now());
+        let session = Session::begin(
+            new.clone(),
+            SessionNumber::MAX,
+            self.inner.settings.clock.now(),
+        );
         let scopes = session.grant.granted_scopes();
         let signed = self.access_token(&session, scopes, session.authenticated_at)?;
         if signed.access_token.as_str().len() > longest {
@@ -554,15 +507,6 @@ impl Authority {
             _ => Err(GrantError::TooLarge),
         }
     }
-}
-
-/// Does `work` to its end, even if whoever asked for it hangs up meanwhile: a logout that has arrived
-/// must not be undone by a client that does not wait, nor the end of a session by a thief who does not.
-async fn to_the_end<T: Send + 'static>(
-    work: impl Future<Output = Result<T, Error>> + Send + 'static,
-) -> Result<T, Error> {
-    let done = tokio::spawn(work.in_current_span().with_current_subscriber()).await;
-    done.unwrap_or_else(|_| Err(InternalError::new("a revocation panicked").into()))
 }
 
 /// The application may have made `device` itself, from a header as it was sent.

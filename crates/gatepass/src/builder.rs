@@ -3,14 +3,14 @@
 use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use crate::{
-    Authenticator, Authority, ClientId, Clock, InvalidName, KeyError, KeySet, Random, ReusePolicy,
-    RevocationLog, SecretSet, SessionStore, StoreError, SystemClock, SystemRandom, Verifier,
+    Audience, Authenticator, Authority, ClientId, Clock, Identity, InvalidName, Issuer, KeyError,
+    KeySet, Random, ReusePolicy, RevocationLog, SecretSet, SessionStore, StoreError,
+    StoreErrorKind, SystemClock, SystemRandom, Verifier,
     authority::Settings,
     denylist::{Replica, ReplicaSettings},
     names::NameKey,
     observe,
     refresh::RefreshKeys,
-    text::is_deceptive,
     transport::{BrowserPolicy, Transport},
     verifier::Policy,
     wire::is_sent_origin,
@@ -52,6 +52,24 @@ pub enum BuildError {
     /// The revocations could not be loaded, so that no request could be judged.
     #[error("the revocations could not be loaded from the store")]
     Store(#[source] StoreError),
+    /// The store already serves another issuer or audience.
+    ///
+    /// The configuration is at fault if this node was to be one of theirs.
+    #[error(
+        "the store already serves the issuer {issuer} and the audience {audience}. If this is a node of the same service, give it the same ones; if two services share the store on purpose, call share_store() once"
+    )]
+    SharedStore {
+        /// The issuer that used the store first.
+        issuer: Issuer,
+        /// Its audience.
+        audience: Audience,
+    },
+    /// The store already serves this issuer and audience with another master secret, whose sessions this
+    /// node could neither refresh nor end.
+    #[error(
+        "the store already serves this issuer and audience with another master secret. Give this node the secret that the other nodes have; if you replace the secret on purpose, keep the old one with SecretSet::retire(), or call share_store() once to log everyone out"
+    )]
+    OtherSecret,
     /// A trusted origin that no browser sends.
     #[error("{0:?} is no origin; write it as browsers do: https://app.example, without a path")]
     Origin(String),
@@ -126,19 +144,27 @@ impl VerifierSettings {
         }
     }
 
-    async fn build(
-        self,
-        keys: KeySet,
-        log: Arc<dyn RevocationLog>,
-    ) -> Result<Verifier, BuildError> {
-        let name = |text: &str| (1..=255).contains(&text.len()) && !text.chars().any(is_deceptive);
-        if !name(&self.issuer) {
-            return Err(BuildError::Name { what: "issuer" });
-        }
-        if !name(&self.audience) {
-            return Err(BuildError::Name { what: "audience" });
-        }
-        let realm = self.realm.unwrap_or_else(|| self.issuer.clone());
+    fn names(&self) -> Result<(Issuer, Audience), BuildError> {
+        let issuer = Issuer::new(self.issuer.as_str());
+        let audience = Audience::new(self.audience.as_str());
+        Ok((
+            issuer.map_err(|_| BuildError::Name { what: "issuer" })?,
+            audience.map_err(|_| BuildError::Name { what: "audience" })?,
+        ))
+    }
+
+    fn realm(&self) -> &str {
+        self.realm.as_deref().unwrap_or(&self.issuer)
+    }
+
+    fn poll_interval(&self) -> Duration {
+        self.poll_interval.unwrap_or(self.max_staleness / 4)
+    }
+
+    /// Checks all that can be checked without the store.
+    fn check(&self) -> Result<(), BuildError> {
+        self.names()?;
+        let realm = self.realm();
         let quotable = |c: char| matches!(c, ' '..='~') && c != '"' && c != '\\';
         if realm.is_empty() || !realm.chars().all(quotable) {
             return Err(BuildError::Realm);
@@ -171,12 +197,11 @@ impl VerifierSettings {
             most,
             "between 10 ms and 1 hour",
         )?;
-        let poll_interval = self.poll_interval.unwrap_or(self.max_staleness / 4);
         let most = self.max_staleness / 2;
         let least = Duration::from_millis(1);
         check_duration(
             "poll interval",
-            poll_interval,
+            self.poll_interval(),
             least,
             most,
             "at most half of max_staleness",
@@ -190,9 +215,21 @@ impl VerifierSettings {
                 "at least max_staleness and at most 1 day",
             )?;
         }
+        Ok(())
+    }
+
+    async fn build(
+        self,
+        keys: KeySet,
+        log: Arc<dyn RevocationLog>,
+    ) -> Result<Verifier, BuildError> {
+        self.check()?;
         keys.check()?;
+        let (issuer, audience) = self.names()?;
+        let (realm, poll_interval) = (self.realm().to_owned(), self.poll_interval());
 
         let settings = ReplicaSettings {
+            issuer: issuer.clone(),
             max_staleness: self.max_staleness,
             poll_interval,
             timeout: self.store_timeout,
@@ -200,8 +237,8 @@ impl VerifierSettings {
         };
         let replica = Replica::load(log, Arc::clone(&self.clock), settings).await;
         let policy = Policy {
-            issuer: self.issuer,
-            audience: self.audience,
+            issuer,
+            audience,
             leeway: self.leeway,
             realm: realm.into(),
             browser: self.browser,
@@ -353,6 +390,7 @@ pub struct AuthorityBuilder {
     absolute_ttl: Duration,
     reuse: ReusePolicy,
     max_sessions: Option<NonZeroU32>,
+    shares_store: bool,
     purge_interval: Duration,
     authenticator: Option<Arc<dyn Authenticator>>,
     authenticator_timeout: Duration,
@@ -378,7 +416,8 @@ impl AuthorityBuilder {
             idle_ttl: 14 * DAY,
             absolute_ttl: 90 * DAY,
             reuse: ReusePolicy::default(),
-            max_sessions: None,
+            max_sessions: NonZeroU32::new(100),
+            shares_store: false,
             purge_interval: MINUTE,
             authenticator: None,
             authenticator_timeout: Duration::from_secs(10),
@@ -424,9 +463,25 @@ impl AuthorityBuilder {
         self
     }
 
-    /// How many live sessions a subject may have; a login too many ends the oldest. Default: any number.
-    pub fn max_sessions(mut self, max_sessions: NonZeroU32) -> Self {
-        self.max_sessions = Some(max_sessions);
+    /// How many usable sessions a subject may have. A login too many ends the oldest. Default 100;
+    /// `None` for any number, for example where all customers of a kiosk are one subject.
+    pub fn max_sessions(mut self, max_sessions: impl Into<Option<NonZeroU32>>) -> Self {
+        self.max_sessions = max_sessions.into();
+        self
+    }
+
+    /// Uses a store that other issuers, audiences or master secrets use as well, on purpose.
+    ///
+    /// The store remembers each of them, so that a node that is configured by mistake unlike the others
+    /// fails at start with [`BuildError::SharedStore`]. Call this once, for the second service, or
+    /// when you put a new master secret in place without keeping the old one. The store remembers all of
+    /// them for good, so it doesn't stop a node that still has an old secret.
+    ///
+    /// Services with different issuers don't see each other's sessions: `logout_all` of one ends none
+    /// of the other. Services with one issuer and different audiences share their users: `logout_all`
+    /// ends the sessions of both, while a refresh token works only where it was issued.
+    pub fn share_store(mut self) -> Self {
+        self.shares_store = true;
         self
     }
 
@@ -519,11 +574,15 @@ impl AuthorityBuilder {
             must,
         )?;
 
-        let refresh_keys = RefreshKeys::new(&self.secrets)?;
+        let (issuer, audience) = self.settings.names()?;
+        let refresh_keys = RefreshKeys::new(&self.secrets, &issuer, &audience)?;
         let names = NameKey::new(&self.secrets);
         let derived_keys = self.keys.is_none();
         let keys = self.keys.unwrap_or_else(|| self.secrets.derived_keys());
         keys.check_signing()?;
+        // Before the store remembers names that are perhaps a mistake.
+        self.settings.check()?;
+        keys.check()?;
         let settings = Settings {
             derived_keys,
             client: ClientId::new(self.client)?,
@@ -542,6 +601,14 @@ impl AuthorityBuilder {
         if self.store.is_volatile() {
             observe::store_volatile();
         }
+        let identities = self.secrets.identities(&issuer, &audience);
+        introduce(
+            &*self.store,
+            &identities,
+            self.shares_store,
+            settings.store_timeout,
+        )
+        .await?;
         let verifier = self
             .settings
             .build(keys, Arc::clone(&self.store) as _)
@@ -551,9 +618,48 @@ impl AuthorityBuilder {
             self.store,
             refresh_keys,
             names,
+            identities,
             settings,
         ))
     }
+}
+
+/// Has the store remember who uses it, and fails if that are others only.
+async fn introduce(
+    store: &dyn SessionStore,
+    own: &[Identity],
+    shares: bool,
+    timeout: Duration,
+) -> Result<(), BuildError> {
+    let ask = async |join| {
+        let answer = tokio::time::timeout(timeout, store.introduce(own, join)).await;
+        let answer = answer.unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::TimedOut)));
+        answer.map_err(BuildError::Store)
+    };
+    let known = ask(shares).await?;
+    let Some(other) = known.first() else {
+        return Ok(());
+    };
+    let is_known = |identity: &&Identity| known.contains(identity);
+    let matching = own.iter().filter(is_known).count();
+    if matching == 0 && !shares {
+        let same_name = |one: &&Identity| {
+            own.iter()
+                .any(|own| own.issuer == one.issuer && own.audience == one.audience)
+        };
+        return Err(match known.iter().find(same_name) {
+            Some(_) => BuildError::OtherSecret,
+            None => BuildError::SharedStore {
+                issuer: other.issuer.clone(),
+                audience: other.audience.clone(),
+            },
+        });
+    }
+    if matching < own.len() && !shares {
+        // A secret that is announced or has just become active: other nodes may soon have it alone.
+        ask(true).await?;
+    }
+    Ok(())
 }
 
 impl fmt::Debug for VerifierBuilder {

@@ -13,8 +13,8 @@ use serde::{
 use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
-    Algorithm, ClientId, InternalError, KeySet, Pass, Refusal, Scopes, SessionId, SigningKey,
-    Subject, Timestamp, TokenId, VerifyingKey, base64url, pass::PassClaims, refresh,
+    Algorithm, ClientId, InternalError, KeySet, Pass, Refusal, Scopes, SessionId, SessionNumber,
+    SigningKey, Subject, Timestamp, TokenId, VerifyingKey, base64url, pass::PassClaims, refresh,
 };
 
 /// Longest access token in bytes: what a request header may have on common servers.
@@ -30,6 +30,7 @@ pub(crate) struct NewClaims<'a> {
     pub(crate) iat: i64,
     pub(crate) jti: String,
     pub(crate) sid: String,
+    pub(crate) sn: i64,
     pub(crate) auth_time: i64,
     pub(crate) client_id: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -202,6 +203,7 @@ struct Claims<'a> {
     iat: Timestamp,
     jti: Text<'a>,
     sid: Text<'a>,
+    sn: SessionNumber,
     auth_time: Timestamp,
     client_id: Text<'a>,
     scope: Option<Text<'a>>,
@@ -213,6 +215,7 @@ impl Claims<'_> {
         Some(Pass::new(PassClaims {
             subject: Subject::new(self.sub.0).ok()?,
             session: self.sid.0.parse::<SessionId>().ok()?,
+            number: self.sn,
             token: self.jti.0.parse::<TokenId>().ok()?,
             client: ClientId::new(self.client_id.0).ok()?,
             scopes: self.scope.map_or(Some(Scopes::default()), |scope| {
@@ -315,6 +318,19 @@ impl<'de> Deserialize<'de> for NumericDate {
     }
 }
 
+/// The number of a session: a whole number that every JSON parser reads exactly.
+struct Number(SessionNumber);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = u64::deserialize(deserializer)?;
+        let number = i64::try_from(number).ok();
+        let number = number.filter(|number| *number <= SessionNumber::MAX.get());
+        let number = number.ok_or_else(|| de::Error::custom("a number of a session above 2^53"))?;
+        Ok(Self(SessionNumber::new(number)))
+    }
+}
+
 /// Fills `slot` with the next value of `map`, which must be its first.
 fn once<'de, A: MapAccess<'de>, T: Deserialize<'de>>(
     slot: &mut Option<T>,
@@ -385,6 +401,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Claims<'a> {
                 let (mut iss, mut sub, mut aud, mut jti, mut sid) = (None, None, None, None, None);
                 let (mut client_id, mut scope) = (None, None);
                 let (mut exp, mut nbf, mut iat, mut auth_time) = (None, None, None, None);
+                let mut sn = None;
                 let mut custom = Map::new();
                 while let Some(name) = map.next_key::<Text<'de>>()? {
                     match &*name.0 {
@@ -396,6 +413,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Claims<'a> {
                         "iat" => once(&mut iat, &mut map)?,
                         "jti" => once(&mut jti, &mut map)?,
                         "sid" => once(&mut sid, &mut map)?,
+                        "sn" => once(&mut sn, &mut map)?,
                         "auth_time" => once(&mut auth_time, &mut map)?,
                         "client_id" => once(&mut client_id, &mut map)?,
                         "scope" => once(&mut scope, &mut map)?,
@@ -412,6 +430,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Claims<'a> {
                     iat: required(iat.map(date))?,
                     jti: required(jti)?,
                     sid: required(sid)?,
+                    sn: required(sn.map(|Number(number)| number))?,
                     auth_time: required(auth_time.map(date))?,
                     client_id: required(client_id)?,
                     scope,

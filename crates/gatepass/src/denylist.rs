@@ -13,6 +13,7 @@ mod filter;
 mod follower;
 mod health;
 mod lease;
+mod prefixes;
 mod replica;
 
 use std::time::Duration;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::{GrantError, Refusal, Scopes, Subject, text::is_deceptive};
 
 /// Claims that gatepass sets or reads itself (RFC 7519 §4.1, RFC 9068 §2.2, RFC 8693 §4.3, OIDC Core §2).
-const RESERVED: [&str; 11] = [
+const RESERVED: [&str; 12] = [
     "iss",
     "sub",
     "aud",
@@ -17,6 +17,7 @@ const RESERVED: [&str; 11] = [
     "iat",
     "jti",
     "sid",
+    "sn",
     "auth_time",
     "client_id",
     "scope",
@@ -99,7 +100,7 @@ impl Grant {
     /// Names the device, for the user's list of sessions.
     ///
     /// Cut after 100 bytes. Control characters, line separators and directional marks (for example,
-    /// U+202E) are left out: they would make one label look like another.
+    /// U+202E) are left out, since they would make one label look like another.
     #[must_use]
     pub fn device(mut self, label: impl Into<String>) -> Self {
         let mut label: String = label.into();

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    clock::Timestamp,
     error::InternalError,
     random::{self, Random},
     text::is_deceptive,
@@ -22,7 +23,7 @@ pub struct InvalidName {
     what: &'static str,
 }
 
-/// Longest subject or client id in bytes. Long enough for e-mail addresses and URIs, short enough
+/// Longest subject, client id, issuer or audience in bytes. Long enough for e-mail addresses and URIs, short enough
 /// that tokens stay far from the limits of HTTP headers.
 const MAX_NAME: usize = 255;
 
@@ -168,11 +169,40 @@ macro_rules! random_id {
     };
 }
 
+name! {
+    /// The service that issues tokens, the claim `iss` (RFC 7519 §4.1.1).
+    Issuer, "issuer"
+}
+
+name! {
+    /// The service that tokens are meant for, the claim `aud` (RFC 7519 §4.1.3).
+    Audience, "audience"
+}
+
 random_id! {
-    /// One login on one device, the claim `sid`: two bytes of the subject's hash, then 128 random bits.
+    /// One login on one device, the claim `sid`: the first two bytes of the [`AccountId`], then 128
+    /// random bits.
     ///
-    /// The two bytes let a clustered store keep the sessions of a subject together.
+    /// The two bytes let a clustered store keep the sessions of an account together.
     SessionId, 18
+}
+
+random_id! {
+    /// A subject of one issuer, as stores and the revocation log name it: 128 bits of a hash of both.
+    ///
+    /// OpenID Connect Core §5.7 calls issuer and subject together the only stable name of a user. The
+    /// user `alice` of one issuer is therefore not the user `alice` of another, also where both keep
+    /// their sessions in one store.
+    ///
+    /// ```
+    /// use gatepass::{AccountId, Issuer, Subject};
+    ///
+    /// let alice = Subject::new("alice")?;
+    /// let (shop, bank) = (Issuer::new("https://shop.example")?, Issuer::new("https://bank.example")?);
+    /// assert_ne!(AccountId::of(&shop, &alice), AccountId::of(&bank, &alice));
+    /// # Ok::<(), gatepass::InvalidName>(())
+    /// ```
+    AccountId, 16
 }
 
 random_id! {
@@ -180,20 +210,43 @@ random_id! {
     TokenId, 16
 }
 
+impl AccountId {
+    /// The account of `subject` at `issuer`.
+    #[must_use]
+    pub fn of(issuer: &Issuer, subject: &Subject) -> Self {
+        let mut hash = Sha256::new();
+        // The length keeps apart what would read the same when joined, such as "ab" "c" and "a" "bc".
+        hash.update((issuer.0.len() as u64).to_be_bytes());
+        hash.update(&issuer.0);
+        hash.update(&subject.0);
+        let hash = <[u8; 32]>::from(hash.finalize());
+        let mut id = [0; 16];
+        id.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
+        Self(id)
+    }
+
+    /// The first two bytes of every session id of this account.
+    #[must_use]
+    pub const fn prefix(&self) -> [u8; 2] {
+        let [first, second, ..] = self.0;
+        [first, second]
+    }
+}
+
 impl SessionId {
-    /// A new id for a session of `subject`.
-    pub(crate) fn random(subject: &Subject, random: &dyn Random) -> Result<Self, InternalError> {
+    /// A new id for a session of `account`.
+    pub(crate) fn random(account: AccountId, random: &dyn Random) -> Result<Self, InternalError> {
         let mut bytes: [u8; 18] = random::bytes(random)?;
-        for (byte, hashed) in bytes.iter_mut().zip(Self::subject_prefix(subject)) {
+        for (byte, hashed) in bytes.iter_mut().zip(account.prefix()) {
             *byte = hashed;
         }
         Ok(Self(bytes))
     }
 
-    /// The first two bytes that every session id of `subject` has.
+    /// The first two bytes, which it shares with its [`AccountId`].
     #[must_use]
-    pub fn subject_prefix(subject: &Subject) -> [u8; 2] {
-        let [first, second, ..] = <[u8; 32]>::from(Sha256::digest(subject.as_str()));
+    pub const fn prefix(&self) -> [u8; 2] {
+        let [first, second, ..] = self.0;
         [first, second]
     }
 }
@@ -202,6 +255,63 @@ impl TokenId {
     /// A new id.
     pub(crate) fn random(random: &dyn Random) -> Result<Self, InternalError> {
         random::bytes(random).map(Self)
+    }
+}
+
+/// The place of a session in the order in which the sessions of its account began, the claim `sn`.
+///
+/// The store hands it out while no other session of the account can begin, so it grows within an
+/// account however fast sessions follow each other. It is at least the store's time in
+/// milliseconds since 1970, so that it still grows after a store has forgotten the last one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionNumber(i64);
+
+impl SessionNumber {
+    /// The largest number: the largest integer that JSON and Lua read exactly (RFC 8259 §6).
+    pub const MAX: Self = Self((1 << 53) - 1);
+
+    /// The session with this number, moved into the range from zero to [`MAX`](Self::MAX).
+    #[must_use]
+    pub const fn new(number: i64) -> Self {
+        if number > Self::MAX.0 {
+            Self::MAX
+        } else if number < 0 {
+            Self(0)
+        } else {
+            Self(number)
+        }
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+
+    /// The number of the session that begins after this one, at the store's time `now`.
+    #[must_use]
+    pub fn next(self, now: Timestamp) -> Self {
+        Self::new(now.unix_millis().max(self.0.saturating_add(1)))
+    }
+}
+
+impl fmt::Display for SessionNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for SessionNumber {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        // `parse` alone would accept a sign.
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text
+            .parse()
+            .ok()
+            .filter(|number| digits && *number <= Self::MAX.0);
+        number.map(Self).ok_or(InvalidId)
     }
 }
 
@@ -250,9 +360,41 @@ mod tests {
     use super::*;
     use crate::SystemRandom;
 
+    fn account(subject: &str) -> AccountId {
+        let issuer = Issuer::new("https://shop.example").unwrap();
+        AccountId::of(&issuer, &Subject::new(subject).unwrap())
+    }
+
+    #[test]
+    fn an_account_is_the_pair_of_issuer_and_subject() {
+        let of = |issuer: &str, subject: &str| {
+            AccountId::of(
+                &Issuer::new(issuer).unwrap(),
+                &Subject::new(subject).unwrap(),
+            )
+        };
+        assert_eq!(of("ab", "c"), of("ab", "c"));
+        assert_ne!(of("ab", "c"), of("a", "bc"));
+        assert_ne!(of("ab", "c"), of("ab", "C"));
+    }
+
+    #[test]
+    fn numbers_of_sessions_grow_whatever_the_clock_does() {
+        let noon = Timestamp::from_unix_millis(1_000_000);
+        let first = SessionNumber::default().next(noon);
+        assert_eq!(first.get(), 1_000_000);
+        assert_eq!(first.next(noon).get(), 1_000_001, "in the same millisecond");
+        assert_eq!(first.next(Timestamp::EPOCH).get(), 1_000_001, "set back");
+        assert_eq!(SessionNumber::MAX.next(noon), SessionNumber::MAX);
+        assert_eq!("1000000".parse(), Ok(first));
+        for bad in ["", "+1", "-1", "1.0", " 1", "9007199254740992"] {
+            assert_eq!(bad.parse::<SessionNumber>(), Err(InvalidId), "{bad:?}");
+        }
+    }
+
     #[test]
     fn an_id_has_exactly_one_text() {
-        let id = SessionId::random(&Subject::new("alice").unwrap(), &SystemRandom).unwrap();
+        let id = SessionId::random(account("alice"), &SystemRandom).unwrap();
         let text = id.to_string();
         assert_eq!(text.len(), 24);
         assert_eq!(text.parse(), Ok(id));
@@ -270,10 +412,9 @@ mod tests {
     }
 
     #[test]
-    fn sessions_of_one_subject_share_a_prefix_and_nothing_else() {
-        let alice = Subject::new("alice").unwrap();
-        let one = SessionId::random(&alice, &SystemRandom).unwrap();
-        let two = SessionId::random(&alice, &SystemRandom).unwrap();
+    fn sessions_of_one_account_share_a_prefix_and_nothing_else() {
+        let one = SessionId::random(account("alice"), &SystemRandom).unwrap();
+        let two = SessionId::random(account("alice"), &SystemRandom).unwrap();
         assert_eq!(one.0[..2], two.0[..2]);
         assert_ne!(one.0[2..], two.0[2..]);
     }

@@ -1,6 +1,6 @@
 //! What a token is by its form: for tools that show tokens to people.
 
-use crate::{Generation, MasterSecret, Refusal, SessionId, codec, refresh};
+use crate::{Audience, Generation, Issuer, MasterSecret, Refusal, SessionId, codec, refresh};
 
 /// What a token is by its form alone. Nothing of it is verified: anybody can write such a text.
 ///
@@ -50,7 +50,8 @@ impl TokenForm {
 }
 
 impl MasterSecret {
-    /// The session and the generation that a refresh token is for, if this secret authenticates it.
+    /// The session and the generation that a refresh token is for, if this secret authenticates it as
+    /// one of `issuer` for `audience`.
     ///
     /// For tests and tools. Whether the session is still there, and the token not yet spent, is the
     /// store's to say: [`Authority::refresh`](crate::Authority::refresh).
@@ -58,9 +59,15 @@ impl MasterSecret {
     /// # Errors
     ///
     /// [`Refusal::Malformed`] or [`Refusal::WrongType`] if it is no refresh token,
-    /// [`Refusal::UnknownKey`] if it is one of another secret, [`Refusal::BadSignature`].
-    pub fn verify_refresh_token(&self, token: &str) -> Result<(SessionId, Generation), Refusal> {
-        let presented = refresh::open_with(self, token)?;
+    /// [`Refusal::UnknownKey`] if it is one of another secret, issuer or audience,
+    /// [`Refusal::BadSignature`].
+    pub fn verify_refresh_token(
+        &self,
+        issuer: &Issuer,
+        audience: &Audience,
+        token: &str,
+    ) -> Result<(SessionId, Generation), Refusal> {
+        let presented = refresh::open_with(self, issuer, audience, token)?;
         Ok((presented.session, presented.generation))
     }
 }
@@ -73,7 +80,9 @@ mod tests {
     fn the_form_of_a_refresh_token_says_what_is_authenticated_in_it() {
         let secret = MasterSecret::from_bytes(&[1; 32]).unwrap();
         let (session, generation) = (SessionId::from_bytes([9; 18]), Generation::new(7));
-        let keys = refresh::RefreshKeys::new(&secret.clone().into()).unwrap();
+        let (issuer, audience) = (Issuer::new("shop").unwrap(), Audience::new("api").unwrap());
+        let secrets = secret.clone().into();
+        let keys = refresh::RefreshKeys::new(&secrets, &issuer, &audience).unwrap();
         let token = keys.token(session, generation);
         let form = TokenForm::Refresh {
             session,
@@ -81,12 +90,12 @@ mod tests {
         };
         assert_eq!(TokenForm::of(&token), Ok(form));
         assert_eq!(
-            secret.verify_refresh_token(&token),
+            secret.verify_refresh_token(&issuer, &audience, &token),
             Ok((session, generation))
         );
 
         let other = MasterSecret::from_bytes(&[2; 32]).unwrap();
-        let refused = other.verify_refresh_token(&token);
+        let refused = other.verify_refresh_token(&issuer, &audience, &token);
         assert_eq!(refused, Err(Refusal::UnknownKey));
         assert_eq!(TokenForm::of(&token[1..]), Err(Refusal::Malformed));
         assert_eq!(TokenForm::of(&format!("{token}A")), Err(Refusal::Malformed));

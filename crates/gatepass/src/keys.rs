@@ -253,9 +253,9 @@ impl SigningKey {
     pub fn derived(master: &MasterSecret) -> Self {
         let secret = master.derive::<32>(secret::HS256_LABEL);
         let id = secret_id(Algorithm::Hs256, &*secret);
-        let verifier = crypto::Verifier::hs256(&*secret);
+        let verifier = crypto::Verifier::hs256(&secret);
         Self {
-            signer: Arc::new(crypto::Signer::hs256(&*secret)),
+            signer: Arc::new(crypto::Signer::hs256(&secret)),
             verifying: VerifyingKey::with(Algorithm::Hs256, verifier, id, None),
         }
     }
@@ -390,7 +390,7 @@ fn header(algorithm: Algorithm, id: &str) -> String {
 /// both.
 fn secret_id(algorithm: Algorithm, secret: &[u8]) -> String {
     let label = format!("gatepass {algorithm} key id v1");
-    URL_SAFE_NO_PAD.encode(*secret::derive::<9>(secret, &label))
+    URL_SAFE_NO_PAD.encode(*secret::derive::<9>(secret, label.as_bytes()))
 }
 
 fn checked_id(id: &str) -> Result<String, KeyError> {

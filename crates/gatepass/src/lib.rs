@@ -7,6 +7,7 @@ compile_error!(
     "gatepass needs a crypto backend: enable its feature `aws_lc_rs`, which is on by default, or `rust_crypto`"
 );
 
+mod account;
 mod authenticator;
 mod authority;
 mod base64url;
@@ -18,6 +19,7 @@ mod denylist;
 mod error;
 mod grant;
 mod horizon;
+mod identity;
 mod ids;
 mod inspect;
 mod keys;
@@ -61,24 +63,31 @@ pub mod docs {
 pub use async_trait::async_trait;
 
 pub use self::{
+    account::{Account, Cutoff},
     authenticator::{AuthenticationError, Authenticator, Credentials, Reread},
-    authority::{AccessToken, Authority, Introspection, Issued, RefreshToken, Renewed, Resumed},
+    authority::{
+        AccessToken, Authority, Introspection, Issued, RefreshToken, Renewed, Resumed, SessionPage,
+    },
     builder::{AuthorityBuilder, BuildError, VerifierBuilder},
     clock::{Clock, SystemClock, Timestamp},
     denylist::{Health, Staleness},
     error::{Error, GrantError, InternalError, Refusal, StoreError, StoreErrorKind},
     grant::Grant,
-    ids::{ClientId, Generation, InvalidId, InvalidName, SessionId, Subject, TokenId},
+    identity::Identity,
+    ids::{
+        AccountId, Audience, ClientId, Generation, InvalidId, InvalidName, Issuer, SessionId,
+        SessionNumber, Subject, TokenId,
+    },
     inspect::TokenForm,
     keys::{Algorithm, KeyError, KeyFileError, KeySet, SigningKey, SkippedKey, VerifyingKey},
     pass::Pass,
     random::{Random, SystemRandom},
-    rotation::{Decision, OnReuse, ReusePolicy, decide},
+    rotation::{Decision, OnReuse, Presenter, ReusePolicy, decide},
     scopes::{InvalidScope, RequiredScopes, Scopes},
     secret::{MasterSecret, SecretSet},
     session::{
-        Advance, AdvanceCause, Device, EndReason, Ended, NewSession, Recover, Renew,
-        SPENT_REMEMBERED, Session,
+        Advance, AdvanceCause, Device, EndReason, Ended, NewSession, Recover, Renew, Rotation,
+        SeenFrom, Session,
     },
     store::{
         Begun, Cursor, EndTarget, MemoryStore, Pull, Purged, Revocation, RevocationLog,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -31,7 +31,7 @@ impl NameKey {
 
     /// The hash of a name as it was typed: 12 characters of base64url.
     pub(crate) fn hash(&self, name: &str) -> String {
-        let mut mac = <Hmac<Sha256> as Mac>::new((&*self.0).into());
+        let mut mac = Hmac::<Sha256>::new((&*self.0).into());
         mac.update(name.as_bytes());
         let tag: [u8; 32] = mac.finalize().into_bytes().into();
         URL_SAFE_NO_PAD.encode(tag.get(..SHOWN).unwrap_or(&tag))
@@ -71,7 +71,7 @@ mod tests {
     fn the_hash_leads_to_no_other_key() {
         // Tokens are made with other labels: the same text gives another tag.
         let secret = secret(1);
-        let refresh = secret.derive::<64>("gatepass refresh token HMAC-SHA256 v1");
+        let refresh = secret.derive::<64>("gatepass refresh token HMAC-SHA256 v2");
         assert_ne!(*NameKey::new(&secret.into()).0, *refresh);
     }
 }

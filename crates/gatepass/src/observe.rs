@@ -1,8 +1,8 @@
 //! Everything that operators are told: each event in one place, where it is traced, and counted with the
 //! feature `metrics`. No other module of this crate traces or counts.
 //!
-//! Names, fields and units are stable, and are documented in `docs/events.md`. No token, key or password is among them, and no
-//! label of a metric says who a user is.
+//! Names, fields and units are stable, and `docs/events.md` documents them. No token, key or password is
+//! among them, and no label of a metric says who a user is.
 
 mod sampling;
 
@@ -12,8 +12,8 @@ use tracing::{debug, error, info, warn};
 
 use self::sampling::{Sampling, Traced};
 use crate::{
-    Clock, Device, EndReason, Error, Generation, Pass, Refusal, Session, SessionId, StoreError,
-    Subject, TokenId,
+    Clock, Cutoff, Device, EndReason, Error, Generation, Pass, Refusal, Session, SessionId,
+    SessionNumber, StoreError, Subject, TokenId,
 };
 
 /// Counts an event, if the application has the feature `metrics`.
@@ -154,18 +154,36 @@ pub(crate) fn session_refreshed(session: &Session, token: TokenId) {
     count!("gatepass_sessions_refreshed_total");
 }
 
-pub(crate) fn session_replayed(session: &Session, token: TokenId) {
-    info!(
-        target: "gatepass", subject = %session.subject(), session = %session.id, jti = %token,
-        "session.replayed"
-    );
+/// `elsewhere` is where the request came from, if the last refresh came from another place.
+pub(crate) fn session_replayed(session: &Session, token: TokenId, elsewhere: Option<&Device>) {
+    match elsewhere {
+        None => info!(
+            target: "gatepass", subject = %session.subject(), session = %session.id, jti = %token,
+            "session.replayed"
+        ),
+        Some(device) => warn!(
+            target: "gatepass", subject = %session.subject(), session = %session.id, jti = %token,
+            elsewhere = true, address = device.address.map(display),
+            user_agent = device.user_agent.as_deref(), "session.replayed"
+        ),
+    }
     count!("gatepass_sessions_replayed_total");
 }
 
-pub(crate) fn session_recovered(session: &Session, presented: Generation) {
+/// `elsewhere` is where the request came from, if the last refresh came from another place.
+pub(crate) fn session_recovered(
+    session: &Session,
+    presented: Generation,
+    elsewhere: Option<&Device>,
+) {
+    let address = elsewhere
+        .and_then(|device| device.address)
+        .map(tracing::field::display);
+    let user_agent = elsewhere.and_then(|device| device.user_agent.as_deref());
     warn!(
         target: "gatepass", subject = %session.subject(), session = %session.id,
-        generation = presented.get(), "session.recovered"
+        generation = presented.get(), elsewhere = elsewhere.map(|_| true), address, user_agent,
+        "session.recovered"
     );
     count!("gatepass_sessions_recovered_total");
 }
@@ -209,6 +227,15 @@ pub(crate) fn session_ended(session: SessionId, subject: Option<&Subject>, reaso
         reason = reason.as_str(), "session.ended"
     );
     count!("gatepass_sessions_ended_total", "reason" => reason.as_str());
+}
+
+/// All sessions of a subject up to a number, except perhaps one.
+pub(crate) fn sessions_ended(cutoff: Cutoff, subject: Option<&Subject>, reason: EndReason) {
+    info!(
+        target: "gatepass", subject = subject.map(display), up_to = cutoff.up_to.get(),
+        except = cutoff.except.map(SessionNumber::get), reason = reason.as_str(), "sessions.ended"
+    );
+    count!("gatepass_cutoffs_total", "reason" => reason.as_str());
 }
 
 pub(crate) fn token_verified(pass: &Pass) {

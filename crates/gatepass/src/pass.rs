@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::{ClientId, Scopes, SessionId, Subject, Timestamp, TokenId};
+use crate::{ClientId, Scopes, SessionId, SessionNumber, Subject, Timestamp, TokenId};
 
 /// An access token that has been verified: the only thing that a handler ever sees of one.
 ///
@@ -18,6 +18,7 @@ pub struct Pass(Arc<PassClaims>);
 pub(crate) struct PassClaims {
     pub(crate) subject: Subject,
     pub(crate) session: SessionId,
+    pub(crate) number: SessionNumber,
     pub(crate) token: TokenId,
     pub(crate) client: ClientId,
     pub(crate) scopes: Scopes,
@@ -43,6 +44,12 @@ impl Pass {
     #[must_use]
     pub fn session_id(&self) -> SessionId {
         self.0.session
+    }
+
+    /// The place of the session among those of its account (`sn`).
+    #[must_use]
+    pub fn session_number(&self) -> SessionNumber {
+        self.0.number
     }
 
     /// The token's own id (`jti`).

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::task::JoinHandle;
 
-use crate::{Clock, Purged, SessionStore, StoreError, StoreErrorKind, horizon::Horizon, observe};
+use crate::{
+    Clock, Purged, SessionStore, StoreError, StoreErrorKind, authority::Identities,
+    horizon::Horizon, observe,
+};
 
 /// How many rows one step removes at most, and how long the store then has for others. Expired sessions lie
 /// all over a file: each of them costs some pages, and a step is over before a person notices.
@@ -25,6 +28,8 @@ pub(crate) struct Purge {
     pub(crate) timeout: Duration,
     /// How long the access tokens live that no grant gives a lifetime of its own.
     pub(crate) access_ttl: Duration,
+    /// The identities to tell the store, when `replace_secrets` has changed them.
+    pub(crate) identities: Arc<Identities>,
 }
 
 impl Purger {
@@ -47,9 +52,19 @@ impl Purge {
             horizon.resume(last);
         }
         loop {
+            self.introduce().await;
             let until = horizon.now(&*self.clock);
             round(|| self.ask(self.store.purge(until, STEP))).await;
             tokio::time::sleep(self.interval).await;
+        }
+    }
+
+    /// Tells the store of secrets that have been replaced since.
+    async fn introduce(&self) {
+        if let Some(identities) = self.identities.unknown()
+            && let Some(_) = self.ask(self.store.introduce(&identities, true)).await
+        {
+            self.identities.introduced(&identities);
         }
     }
 

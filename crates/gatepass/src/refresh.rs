@@ -11,7 +11,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::{Generation, KeyError, MasterSecret, Refusal, SecretSet, SessionId, Timestamp};
+use crate::{
+    Audience, Generation, Issuer, KeyError, MasterSecret, Refusal, SecretSet, SessionId, Timestamp,
+};
 
 /// What every refresh token begins with, so that people, and scanners for leaked secrets, know it.
 pub(crate) const PREFIX: &str = "gpr_";
@@ -40,10 +42,14 @@ struct RefreshKey {
 
 impl RefreshKeys {
     /// The keys of these secrets, the first of which signs.
-    pub(crate) fn new(secrets: &SecretSet) -> Result<Self, KeyError> {
+    pub(crate) fn new(
+        secrets: &SecretSet,
+        issuer: &Issuer,
+        audience: &Audience,
+    ) -> Result<Self, KeyError> {
         let keys = secrets.iter();
         let keys: Arc<[_]> = keys
-            .map(|(secret, until)| RefreshKey::derived(secret, until))
+            .map(|(secret, until)| RefreshKey::derived(secret, issuer, audience, until))
             .collect();
         let mut seen = HashSet::new();
         if keys.iter().all(|key| seen.insert(key.id)) {
@@ -89,8 +95,13 @@ impl RefreshKeys {
 }
 
 /// What `token` says, if it is authentic by the key of this one secret.
-pub(crate) fn open_with(secret: &MasterSecret, token: &str) -> Result<Presented, Refusal> {
-    let key = RefreshKey::derived(secret, None);
+pub(crate) fn open_with(
+    secret: &MasterSecret,
+    issuer: &Issuer,
+    audience: &Audience,
+    token: &str,
+) -> Result<Presented, Refusal> {
+    let key = RefreshKey::derived(secret, issuer, audience, None);
     // A key without an end is good at any time.
     RefreshKeys(Arc::new([key])).open(token, Timestamp::EPOCH)
 }
@@ -136,11 +147,17 @@ fn read(body: &[u8]) -> Result<([u8; 4], Presented), Refusal> {
 }
 
 impl RefreshKey {
-    fn derived(secret: &MasterSecret, until: Option<Timestamp>) -> Self {
+    /// Bound to issuer and audience: services that share a secret must not take each other's tokens.
+    fn derived(
+        secret: &MasterSecret,
+        issuer: &Issuer,
+        audience: &Audience,
+        until: Option<Timestamp>,
+    ) -> Self {
         Self {
             until,
-            id: *secret.derive("gatepass refresh token key id v1"),
-            mac: secret.derive("gatepass refresh token HMAC-SHA256 v1"),
+            id: *secret.derive_for("gatepass refresh token key id v2", issuer, audience),
+            mac: secret.derive_for("gatepass refresh token HMAC-SHA256 v2", issuer, audience),
         }
     }
 
@@ -177,7 +194,12 @@ mod tests {
     }
 
     fn keys(byte: u8) -> RefreshKeys {
-        RefreshKeys::new(&secret(byte).into()).unwrap()
+        keys_of(&secret(byte).into(), "shop-api")
+    }
+
+    fn keys_of(secrets: &SecretSet, audience: &str) -> RefreshKeys {
+        let issuer = Issuer::new("https://shop.example").unwrap();
+        RefreshKeys::new(secrets, &issuer, &Audience::new(audience).unwrap()).unwrap()
     }
 
     const SESSION: SessionId = SessionId::from_bytes([9; 18]);
@@ -219,10 +241,17 @@ mod tests {
     }
 
     #[test]
+    fn a_token_of_another_audience_is_of_an_unknown_key() {
+        let token = keys(1).token(SESSION, Generation::FIRST);
+        let admin = keys_of(&secret(1).into(), "admin-api");
+        assert_eq!(admin.open(&token, NOW), Err(Refusal::UnknownKey));
+    }
+
+    #[test]
     fn a_retired_secret_verifies_for_its_time_and_never_signs() {
         let until = NOW + Duration::from_secs(60);
         let secrets = SecretSet::new(secret(2)).retire(secret(1), until);
-        let both = RefreshKeys::new(&secrets).unwrap();
+        let both = keys_of(&secrets, "shop-api");
         let token = keys(1).token(SESSION, Generation::FIRST);
         assert!(both.open(&token, NOW).is_ok());
         assert_eq!(both.open(&token, until), Err(Refusal::UnknownKey));
@@ -235,7 +264,7 @@ mod tests {
     #[test]
     fn an_announced_secret_verifies_for_good() {
         let secrets = SecretSet::new(secret(1)).announce(secret(2));
-        let both = RefreshKeys::new(&secrets).unwrap();
+        let both = keys_of(&secrets, "shop-api");
         let token = keys(2).token(SESSION, Generation::FIRST);
         let later = NOW + Duration::from_secs(1_000_000_000);
         assert!(both.open(&token, later).is_ok());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{ClientId, Generation, Refusal, Session, Timestamp};
+use crate::{Audience, ClientId, Generation, Issuer, Refusal, Session, Timestamp};
 
 /// How spent refresh tokens are treated. Each default's reason stands in [`docs::defaults`](crate::docs::defaults).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,8 +11,10 @@ use crate::{ClientId, Generation, Refusal, Session, Timestamp};
     reason = "its three knobs are the whole of what can be chosen"
 )]
 pub struct ReusePolicy {
-    /// How long after it was spent a refresh token is answered as if it just had been: with its
-    /// successor. Covers concurrent tabs and retries. At most the access-token lifetime. Default 30 s.
+    /// How long after it was spent a refresh token is answered as if it just had been: with the
+    /// session's current one. For example, a second tab and a retry send a token that the first
+    /// request has just spent. A session rotates at most once in this time. At most the access-token
+    /// lifetime. Default 30 s.
     pub overlap: Duration,
     /// How long after it was spent the last refresh token is taken for one whose answer was lost on
     /// the way. Zero to take none for that. Default 1 h.
@@ -70,54 +72,86 @@ pub enum Decision {
     },
 }
 
+/// The one that presents a refresh token, as far as it must be the same as at the login.
+#[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "the three names are all that a refresh token is bound to"
+)]
+pub struct Presenter<'a> {
+    /// The issuer that is asked.
+    pub issuer: &'a Issuer,
+    /// The audience that the access token would be for.
+    pub audience: &'a Audience,
+    /// The OAuth client that asks.
+    pub client: &'a ClientId,
+}
+
 /// Decides what becomes of the refresh token of generation `presented`, whose authenticity has been
-/// verified, presented by `client` at the store's time `now`.
+/// verified, presented by `presenter` at the store's time `now`.
 ///
 /// The first row that fits:
 ///
 /// | the session | decision |
 /// |---|---|
 /// | is unknown, ended or past its absolute end | refuse [`SessionEnded`](Refusal::SessionEnded) |
-/// | belongs to another client | refuse [`WrongClient`](Refusal::WrongClient) |
+/// | belongs to another issuer, audience or client | refuse [`WrongIssuer`](Refusal::WrongIssuer), [`WrongAudience`](Refusal::WrongAudience) or [`WrongClient`](Refusal::WrongClient) |
 /// | was not refreshed for too long | refuse [`RefreshExpired`](Refusal::RefreshExpired) |
+/// | has this generation, and rotated at most `overlap` ago | replay |
 /// | has this generation | advance |
 /// | is ahead, and this generation was spent at most `overlap` ago | replay |
 /// | is one ahead, this generation was spent at most `recovery` ago and was not itself recovered | recover |
 /// | is ahead | reuse |
 /// | is behind: the store lost writes, since we did issue the token | advance past it |
+///
+/// The fourth row keeps the last rotation the only one within `overlap`. For example, five tabs refresh
+/// one after the other: the second to fifth get the token that the first one got, and a request
+/// that was on its way with the oldest token is still answered.
+///
+/// A generation that was spent in the future, by a store whose clock was ahead for a moment, isn't
+/// replayed, since the overlap would last until the clock gets there. It can be recovered.
 #[must_use]
 pub fn decide(
     session: Option<&Session>,
     presented: Generation,
-    client: &ClientId,
+    presenter: Presenter<'_>,
     policy: &ReusePolicy,
     now: Timestamp,
 ) -> Decision {
     let Some(session) = session.filter(|session| session.is_live(now)) else {
         return Decision::Refuse(Refusal::SessionEnded);
     };
-    if session.client != *client {
+    if session.issuer != *presenter.issuer {
+        return Decision::Refuse(Refusal::WrongIssuer);
+    }
+    if session.audience != *presenter.audience {
+        return Decision::Refuse(Refusal::WrongAudience);
+    }
+    if session.client != *presenter.client {
         return Decision::Refuse(Refusal::WrongClient);
     }
     if !session.is_refreshable(now) {
         return Decision::Refuse(Refusal::RefreshExpired);
     }
     let current = session.generation;
+    if presented == current && session.has_just_rotated(policy.overlap, now) {
+        return Decision::Replay;
+    }
     if presented >= current {
         return Decision::Advance {
             from: current,
             to: presented.next(),
         };
     }
-    let age = session
-        .spent_at(presented)
-        .map(|spent| session.time(now).since(spent));
+    let spent = session.spent_by(presented);
+    let age = spent.and_then(|rotation| session.age_of(rotation, now));
     if age.is_some_and(|age| age <= policy.overlap) {
         return Decision::Replay;
     }
     let recoverable = presented.next() == current
         && policy.recovery > Duration::ZERO
-        && age.is_some_and(|age| age <= policy.recovery)
+        && spent.is_some()
+        && age.is_none_or(|age| age <= policy.recovery)
         && session.recovered != Some(presented);
     if recoverable {
         return Decision::Recover;

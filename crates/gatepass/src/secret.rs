@@ -7,7 +7,9 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::{KeyError, KeySet, Random, SigningKey, SystemRandom, Timestamp};
+use crate::{
+    Audience, Identity, Issuer, KeyError, KeySet, Random, SigningKey, SystemRandom, Timestamp,
+};
 
 /// Names the purpose of the key that signs access tokens where no other is configured.
 pub(crate) const HS256_LABEL: &str = "gatepass access token HS256 v1";
@@ -17,9 +19,8 @@ pub(crate) const HS256_LABEL: &str = "gatepass access token HS256 v1";
 ///
 /// HKDF (RFC 5869) with one label for each purpose derives the key that authenticates refresh
 /// tokens, the key that hashes user names for the log and, where no other signing key is configured,
-/// the HS256 key. All nodes need the same
-/// one. Changing it ends every session that was begun with it, unless the old one goes on in a
-/// [`SecretSet`] as a retired one.
+/// the HS256 key. All nodes need the same one. Changing it ends every session that was begun with it,
+/// unless the old one goes on in a [`SecretSet`] as a retired one.
 ///
 /// ```
 /// use gatepass::MasterSecret;
@@ -92,7 +93,27 @@ impl MasterSecret {
 
     /// The key for the purpose that `label` names.
     pub(crate) fn derive<const N: usize>(&self, label: &str) -> Zeroizing<[u8; N]> {
-        derive(&self.0, label)
+        derive(&self.0, label.as_bytes())
+    }
+
+    /// The key for the purpose that `label` names, of this issuer and audience alone.
+    pub(crate) fn derive_for<const N: usize>(
+        &self,
+        label: &str,
+        issuer: &Issuer,
+        audience: &Audience,
+    ) -> Zeroizing<[u8; N]> {
+        let (issuer, audience) = (issuer.as_str(), audience.as_str());
+        // The length keeps apart pairs that read the same when joined. No label has a zero byte.
+        let length = (issuer.len() as u64).to_be_bytes();
+        let info = [
+            label.as_bytes(),
+            &[0],
+            &length,
+            issuer.as_bytes(),
+            audience.as_bytes(),
+        ];
+        derive(&self.0, &info.concat())
     }
 }
 
@@ -154,6 +175,14 @@ impl SecretSet {
         std::iter::once((&self.active, None)).chain(others)
     }
 
+    /// The identities that a store knows an authority with these secrets by, the active one first.
+    pub(crate) fn identities(&self, issuer: &Issuer, audience: &Audience) -> Vec<Identity> {
+        let secrets = self.iter().map(|(secret, _)| secret);
+        secrets
+            .map(|secret| Identity::new(issuer, audience, secret))
+            .collect()
+    }
+
     /// The HS256 keys that are derived from the secrets, each with the life of its secret.
     pub(crate) fn derived_keys(&self) -> KeySet {
         let active = KeySet::signing(SigningKey::derived(&self.active));
@@ -189,8 +218,8 @@ pub(crate) fn trimmed(secret: &[u8]) -> &[u8] {
     }
 }
 
-/// `N` bytes that `label` names, derived from `secret` by HKDF-SHA256 without a salt.
-pub(crate) fn derive<const N: usize>(secret: &[u8], label: &str) -> Zeroizing<[u8; N]> {
+/// `N` bytes that `info` names, derived from `secret` by HKDF-SHA256 without a salt.
+pub(crate) fn derive<const N: usize>(secret: &[u8], info: &[u8]) -> Zeroizing<[u8; N]> {
     const {
         assert!(
             N <= 255 * 32,
@@ -198,7 +227,7 @@ pub(crate) fn derive<const N: usize>(secret: &[u8], label: &str) -> Zeroizing<[u
         )
     };
     let mut key = Zeroizing::new([0; N]);
-    let expanded = Hkdf::<Sha256>::new(None, secret).expand(label.as_bytes(), &mut *key);
+    let expanded = Hkdf::<Sha256>::new(None, secret).expand(info, &mut *key);
     // The only failure is too long an output, which the assertion above rules out.
     debug_assert!(expanded.is_ok());
     key
@@ -213,6 +242,23 @@ mod tests {
         let secret = MasterSecret::from_bytes(&[7; 32]).unwrap();
         assert_eq!(*secret.derive::<32>("a"), *secret.derive::<32>("a"));
         assert_ne!(*secret.derive::<32>("a"), *secret.derive::<32>("b"));
+    }
+
+    #[test]
+    fn each_issuer_and_audience_gives_another_key() {
+        let secret = MasterSecret::from_bytes(&[7; 32]).unwrap();
+        let of = |issuer: &str, audience: &str| {
+            let (issuer, audience) = (
+                Issuer::new(issuer).unwrap(),
+                Audience::new(audience).unwrap(),
+            );
+            *secret.derive_for::<32>("a", &issuer, &audience)
+        };
+        assert_eq!(of("shop", "api"), of("shop", "api"));
+        assert_ne!(of("shop", "api"), of("shop", "admin"));
+        assert_ne!(of("shop", "api"), of("bank", "api"));
+        assert_ne!(of("shop", "api"), of("shopa", "pi"));
+        assert_ne!(of("shop", "api"), *secret.derive::<32>("a"));
     }
 
     #[test]
@@ -234,7 +280,7 @@ mod tests {
     #[test]
     fn the_derivation_is_the_published_one() {
         // RFC 5869, A.3: SHA-256 with neither salt nor info.
-        let okm = derive::<42>(&[0x0b; 22], "");
+        let okm = derive::<42>(&[0x0b; 22], b"");
         let hex: String = okm.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(
             hex,

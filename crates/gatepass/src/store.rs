@@ -1,5 +1,4 @@
 //! What a store must do: two small contracts, and nothing clever.
-//!
 
 mod memory;
 
@@ -9,8 +8,8 @@ use async_trait::async_trait;
 
 pub use self::memory::MemoryStore;
 use crate::{
-    Advance, EndReason, NewSession, Recover, Renew, Session, SessionId, StoreError, Subject,
-    Timestamp, TokenId,
+    AccountId, Advance, Cutoff, EndReason, Identity, NewSession, Recover, Renew, Session,
+    SessionId, SessionNumber, StoreError, Timestamp, TokenId,
 };
 
 /// A revocation: no token that it concerns is valid any more.
@@ -20,7 +19,7 @@ use crate::{
     reason = "stores outside this crate build it from their rows"
 )]
 pub struct Revocation {
-    /// Whom it concerns.
+    /// The tokens that it concerns.
     pub target: Revoked,
     /// The instant after which no token that it concerns can be valid by a right clock.
     pub until: Timestamp,
@@ -32,7 +31,7 @@ impl Revocation {
     pub const RETENTION_MARGIN: Duration = Duration::from_secs(600);
 }
 
-/// Whom a revocation concerns.
+/// The tokens that a revocation concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(
     clippy::exhaustive_enums,
@@ -43,6 +42,11 @@ pub enum Revoked {
     Session(SessionId),
     /// This access token.
     Token(TokenId),
+    /// All access tokens of the sessions of this account that the cutoff covers: a logout everywhere,
+    /// however many sessions there were.
+    ///
+    /// A newer entry of an account says all that an older one said, so a store keeps only the last.
+    Sessions(AccountId, Cutoff),
 }
 
 /// A place in a revocation log, in the store's own terms. It names the incarnation of the log it is
@@ -141,8 +145,8 @@ pub trait RevocationLog: Send + Sync + 'static {
 pub struct Begun {
     /// The session.
     pub session: Session,
-    /// The revocations of the sessions that were ended to make room.
-    pub ended: Vec<Revocation>,
+    /// The revocation of the sessions that were ended to make room, if any were.
+    pub ended: Option<Revocation>,
 }
 
 /// Which sessions to end.
@@ -154,12 +158,12 @@ pub struct Begun {
 pub enum EndTarget {
     /// This one.
     Session(SessionId),
-    /// This one, if it is the subject's own.
-    SessionOf(SessionId, Subject),
-    /// All of the subject.
-    AllOf(Subject),
-    /// All of the subject but this one.
-    AllOfBut(Subject, SessionId),
+    /// This one, if it is the account's own.
+    SessionOf(SessionId, AccountId),
+    /// All of the account that have begun.
+    AllOf(AccountId),
+    /// All of the account that have begun, except this one, if it is live.
+    AllOfBut(AccountId, SessionId),
 }
 
 /// One access token to revoke.
@@ -173,14 +177,20 @@ pub struct RevokeToken {
     pub token: TokenId,
     /// Its session.
     pub session: SessionId,
+    /// The account of the session.
+    pub account: AccountId,
     /// When it expires.
     pub until: Timestamp,
 }
 
 impl RevokeToken {
     /// How many entries for single tokens a session may have in the log at once. One more ends the
-    /// session instead, so that nobody can fill the replicas of all nodes.
-    pub const MAX_PER_SESSION: usize = 32;
+    /// session instead, so that a client can't fill the replicas of all nodes.
+    pub const MAX_PER_SESSION: usize = 8;
+    /// How many entries for single tokens the sessions of an account may have in the log at once. One
+    /// more ends its session instead. For example, a client can't get around
+    /// [`MAX_PER_SESSION`](Self::MAX_PER_SESSION) by logging in again and again.
+    pub const MAX_PER_ACCOUNT: usize = 100;
 }
 
 /// The result of one step of a purge.
@@ -197,11 +207,11 @@ pub struct Purged {
     pub more: bool,
 }
 
-/// Sessions, and the log of their ends: what whoever writes a store implements.
+/// Sessions, and the log of their ends: the contract of a store.
 ///
-/// Decisions are not a store's business: those about refresh tokens stand in [`decide`](crate::decide),
-/// the changes of a row in [`Session`]. The rules, each checked by `store_contract!` of
-/// `gatepass-testkit`:
+/// A store decides nothing: [`decide`](crate::decide) judges refresh tokens, [`Session`] and
+/// [`Account`](crate::Account) have the changes of a row. The rules, each checked by
+/// `store_contract!` of `gatepass-testkit`:
 ///
 /// 1. What a call acknowledged is durable and seen by every later call, on every node.
 /// 2. Each call is atomic. Ending a session and appending to the log is one act.
@@ -209,9 +219,19 @@ pub struct Purged {
 /// 4. Time is the store's own: the database's where there is one. Callers pass durations.
 /// 5. An entry of the log stays until [`Revocation::RETENTION_MARGIN`] past its `until`.
 /// 6. A call that fails, fails with a [`StoreError`], within bounded time, without panicking.
+/// 7. Sessions of one account begin one after the other, and the end of them all waits its turn among
+///    them. Each gets [`SessionNumber::next`] of the account's last number.
+/// 8. A session that its account's [`Cutoff`] covers has ended, in every answer, and can't be changed.
+///    Its row need not say so, and is removed by the purge. A refresh that overlaps with the end of
+///    all sessions may still change a row: the cutoff covers what it issued.
+/// 9. The end of all sessions, and room for a new one, cost the same however many sessions there are.
 #[async_trait]
 pub trait SessionStore: RevocationLog {
-    /// Begins a session, ending the oldest of the subject's live ones where it has too many.
+    /// Begins a session by [`Account::begin`](crate::Account::begin).
+    ///
+    /// If the account then has more than `max_sessions` usable ones ([`Session::is_usable`]), ends all
+    /// up to the newest that is too many, by [`Account::end_up_to`](crate::Account::end_up_to), with
+    /// [`EndReason::TooManySessions`].
     ///
     /// # Errors
     ///
@@ -248,8 +268,9 @@ pub trait SessionStore: RevocationLog {
     /// [`StoreError`] if the store cannot be read.
     async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError>;
 
-    /// Applies [`Session::end`] to all that `target` names, and appends their revocations to the log
-    /// in the same act. Returns those of the sessions that this call ended.
+    /// Ends what `target` names and appends the revocation to the log in the same act: one session by
+    /// [`Session::end`], all of an account by [`Account::end_all`](crate::Account::end_all). Returns
+    /// what was appended; `None` if all that it names was over before, or is unknown.
     ///
     /// # Errors
     ///
@@ -258,23 +279,41 @@ pub trait SessionStore: RevocationLog {
         &self,
         target: EndTarget,
         reason: EndReason,
-    ) -> Result<Vec<Revocation>, StoreError>;
+    ) -> Result<Option<Revocation>, StoreError>;
 
-    /// Appends the revocation of one access token to the log, unless its session is ended already;
-    /// the session is ended instead if it has [`RevokeToken::MAX_PER_SESSION`] live ones. Returns
-    /// what was appended.
+    /// Appends the revocation of one access token to the log, unless its session is ended already.
+    /// The session is ended instead if it has [`RevokeToken::MAX_PER_SESSION`] live ones, or its
+    /// account [`RevokeToken::MAX_PER_ACCOUNT`]. Returns what was appended.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if it is not known to be stored.
     async fn revoke_token(&self, token: RevokeToken) -> Result<Option<Revocation>, StoreError>;
 
-    /// The sessions of `subject` that anybody can still use ([`Session::is_usable`]), newest first.
+    /// The usable sessions ([`Session::is_usable`]) of `account`, newest first, `limit` of them at
+    /// most: the newest, or the newest with numbers below `before`.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the store cannot be read.
-    async fn sessions(&self, subject: &Subject) -> Result<Vec<Session>, StoreError>;
+    async fn sessions(
+        &self,
+        account: AccountId,
+        before: Option<SessionNumber>,
+        limit: usize,
+    ) -> Result<Vec<Session>, StoreError>;
+
+    /// Remembers `identities` if the store knows none yet. With `join`, adds them to the known ones.
+    /// Returns those that were known before, in the same act.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it is not known to be stored.
+    async fn introduce(
+        &self,
+        identities: &[Identity],
+        join: bool,
+    ) -> Result<Vec<Identity>, StoreError>;
 
     /// Removes at most `limit` rows and entries that nothing needs any more at `horizon` nor at the
     /// store's own time: sessions past [`Session::purge_at`], log entries past their retention.
@@ -342,7 +381,7 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
         &self,
         target: EndTarget,
         reason: EndReason,
-    ) -> Result<Vec<Revocation>, StoreError> {
+    ) -> Result<Option<Revocation>, StoreError> {
         (**self).end(target, reason).await
     }
 
@@ -350,8 +389,21 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
         (**self).revoke_token(token).await
     }
 
-    async fn sessions(&self, subject: &Subject) -> Result<Vec<Session>, StoreError> {
-        (**self).sessions(subject).await
+    async fn sessions(
+        &self,
+        account: AccountId,
+        before: Option<SessionNumber>,
+        limit: usize,
+    ) -> Result<Vec<Session>, StoreError> {
+        (**self).sessions(account, before, limit).await
+    }
+
+    async fn introduce(
+        &self,
+        identities: &[Identity],
+        join: bool,
+    ) -> Result<Vec<Identity>, StoreError> {
+        (**self).introduce(identities, join).await
     }
 
     async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<Purged, StoreError> {

@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 
 use crate::{
-    Clock, Error, Health, KeyError, KeySet, Pass, Refusal, Revocation, RevocationLog, Scopes,
-    Staleness, StoreError, Timestamp,
+    Audience, Clock, Error, Health, Issuer, KeyError, KeySet, Pass, Refusal, Revocation,
+    RevocationLog, Scopes, Staleness, StoreError, Timestamp,
     builder::VerifierBuilder,
     codec,
     denylist::{Follower, Replica, Verdict},
@@ -49,8 +49,8 @@ struct Inner {
 
 /// What is fixed about the tokens that are accepted.
 pub(crate) struct Policy {
-    pub(crate) issuer: String,
-    pub(crate) audience: String,
+    pub(crate) issuer: Issuer,
+    pub(crate) audience: Audience,
     pub(crate) leeway: Duration,
     pub(crate) realm: Arc<str>,
     pub(crate) browser: BrowserPolicy,
@@ -179,17 +179,17 @@ impl Verifier {
 
     fn open_at(&self, token: &str, now: Timestamp) -> Result<Pass, Refusal> {
         let Inner { policy, keys, .. } = &*self.inner;
-        codec::open(token, &keys.load(), &policy.issuer, &policy.audience, now)
+        let (issuer, audience) = (policy.issuer.as_str(), policy.audience.as_str());
+        codec::open(token, &keys.load(), issuer, audience, now)
     }
 
     async fn judge(&self, pass: &Pass, demand: &Demand, now: Timestamp) -> Result<(), Error> {
         self.check_time(pass, now)?;
         let replica = &self.inner.replica;
-        let (session, token) = (pass.session_id(), pass.token_id());
-        let known = replica.check_at_once(session, token, demand.staleness);
+        let known = replica.check_at_once(pass, demand.staleness);
         let verdict = match known {
             Some(verdict) => verdict,
-            None => replica.check(session, token, demand.staleness).await?,
+            None => replica.check(pass, demand.staleness).await?,
         };
         match verdict {
             Verdict::Live => {}
@@ -273,7 +273,7 @@ impl Verifier {
         self.inner.clock.now()
     }
 
-    /// Where refusals are counted and traced.
+    /// The counters and the log of refusals.
     pub(crate) fn refusals(&self) -> &Refusals {
         &self.inner.refusals
     }

@@ -3,6 +3,7 @@
 use std::{
     io::{self, Write},
     net::SocketAddr,
+    num::NonZeroU32,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -270,12 +271,16 @@ fn authority(
         .access_ttl(settings.access_ttl)
         .idle_ttl(settings.idle_ttl)
         .absolute_ttl(settings.absolute_ttl)
+        .max_sessions(NonZeroU32::new(settings.max_sessions))
         .reuse(reuse)
         .max_staleness(settings.max_staleness)
         .leeway(settings.leeway)
         .transport(settings.transport);
     for origin in &settings.trusted_origins {
         builder = builder.trusted_origin(origin);
+    }
+    if settings.share_store {
+        builder = builder.share_store();
     }
     if settings.insecure_localhost_cookies {
         builder = builder.danger_insecure_cookies_on_localhost();
@@ -715,14 +720,14 @@ mod tests {
             .await;
         let bob = gatepass::Subject::new("bob").unwrap();
         let label = async || {
-            let sessions = app.authority.sessions(&bob).await.unwrap();
+            let sessions = app.authority.sessions(&bob, None).await.unwrap().sessions;
             sessions[0].grant.device_label().map(str::to_owned)
         };
         assert_eq!(label().await.as_deref(), Some("Bob's phone"));
 
         app.users.set_scope("bob", Scopes::default()).await.unwrap();
         clock.advance(Duration::from_secs(60));
-        let sessions = app.authority.sessions(&bob).await.unwrap();
+        let sessions = app.authority.sessions(&bob, None).await.unwrap().sessions;
         let Reread::Changed(grant) = app.users.reread(&sessions[0]).await.unwrap() else {
             panic!("the scopes have changed");
         };

@@ -29,7 +29,7 @@ pub struct Settings {
     #[arg(long, env = "GATEPASS_LISTEN", default_value = "127.0.0.1:3000")]
     pub listen: SocketAddr,
 
-    /// Where sessions are kept: sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE, redis://USER:PASSWORD@HOST (rediss:// to encrypt, separated by commas for a cluster), or `memory`, to forget them at the end. Nodes that share a server must share --secret-file and --issuer, too
+    /// Where sessions are kept: sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE, redis://USER:PASSWORD@HOST (rediss:// to encrypt, separated by commas for a cluster), or `memory`, to forget them at the end. Nodes of one store need the same --secret-file, --issuer and --audience
     // Not shown by --help: the address of a database may hold its password.
     #[arg(
         long,
@@ -38,6 +38,10 @@ pub struct Settings {
         hide_env_values = true
     )]
     pub store: StoreLocation,
+
+    /// Uses a store that another issuer, audience or secret uses as well. Needed once, for a second service, or after the secret was replaced
+    #[arg(long, env = "GATEPASS_SHARE_STORE")]
+    pub share_store: bool,
 
     /// Where users are kept: sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE, or `memory`. Default: in the same database as the sessions, and for those in Redis sqlite:gatepass-users.db
     // As above.
@@ -82,13 +86,22 @@ pub struct Settings {
     #[arg(long, env = "GATEPASS_ABSOLUTE_TTL", value_name = "DURATION", default_value = "90d", value_parser = humantime::parse_duration)]
     pub absolute_ttl: Duration,
 
-    /// How long a spent refresh token is still answered with its successor
+    /// How long a spent refresh token is still answered. A session gets another one at most once in this time
     #[arg(long, env = "GATEPASS_OVERLAP", value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     pub overlap: Duration,
 
     /// How long the last spent refresh token is taken for one whose answer was lost
     #[arg(long, env = "GATEPASS_RECOVERY", value_name = "DURATION", default_value = "1h", value_parser = humantime::parse_duration)]
     pub recovery: Duration,
+
+    /// How many sessions a user may have. A login too many ends the oldest; 0 is for any number
+    #[arg(
+        long,
+        env = "GATEPASS_MAX_SESSIONS",
+        value_name = "NUMBER",
+        default_value_t = 100
+    )]
+    pub max_sessions: u32,
 
     /// How long a revocation made elsewhere may take to be enforced here
     #[arg(long, env = "GATEPASS_MAX_STALENESS", value_name = "DURATION", default_value = "2s", value_parser = humantime::parse_duration)]

@@ -464,9 +464,10 @@ mod tests {
     }
 
     fn from(address: &str) -> Device {
-        let mut device = Device::default();
-        device.address = Some(address.parse().unwrap());
-        device
+        Device {
+            address: Some(address.parse().unwrap()),
+            ..Device::default()
+        }
     }
 
     type Login<'a> = Pin<Box<dyn Future<Output = Result<Grant, AuthenticationError>> + Send + 'a>>;

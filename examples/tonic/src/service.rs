@@ -70,9 +70,9 @@ impl Account for Service {
         request: Request<()>,
     ) -> Result<Response<Self::SessionsStream>, Status> {
         let pass = request.pass()?;
-        let sessions = self.authority.sessions(pass.subject()).await;
-        let sessions = sessions.map_err(|error| status(self.authority.verifier(), &error))?;
-        let messages = sessions.into_iter().map(|session| {
+        let sessions = self.authority.sessions(pass.subject(), None).await;
+        let page = sessions.map_err(|error| status(self.authority.verifier(), &error))?;
+        let messages = page.sessions.into_iter().map(|session| {
             Ok(Session {
                 id: session.id.to_string(),
                 device: session.grant.device_label().map(str::to_owned),

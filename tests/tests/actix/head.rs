@@ -73,8 +73,9 @@ async fn a_login_of_the_applications_own_is_answered_with_both_cookies_and_knows
     assert!(cookies.iter().all(|cookie| cookie.is_sensitive()));
 
     let alice = Subject::new("alice").unwrap();
-    let sessions = authority.sessions(&alice).await.unwrap();
+    let sessions = authority.sessions(&alice, None).await.unwrap();
     let addresses: Vec<_> = sessions
+        .sessions
         .iter()
         .map(|session| session.device.address)
         .collect();

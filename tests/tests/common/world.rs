@@ -3,10 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use gatepass::{
-    Advance, Authority, AuthorityBuilder, Begun, Clock, Cursor, Demand, Device, EndReason,
-    EndTarget, Error, Grant, Issued, MasterSecret, MemoryStore, NewSession, Pass, Pull, Purged,
-    Recover, Refusal, Renew, Revocation, RevocationLog, RevokeToken, Session, SessionId,
-    SessionStore, Staleness, Status, StoreError, Subject, Timestamp, TokenId, async_trait,
+    AccountId, Advance, Authority, AuthorityBuilder, Begun, Clock, Cursor, Demand, Device,
+    EndReason, EndTarget, Error, Grant, Identity, Issued, MasterSecret, MemoryStore, NewSession,
+    Pass, Pull, Purged, Recover, Refusal, Renew, Revocation, RevocationLog, RevokeToken, Session,
+    SessionId, SessionNumber, SessionStore, Staleness, Status, StoreError, Subject, Timestamp,
+    TokenId, async_trait,
 };
 use gatepass_sqlite::SqliteStore;
 use gatepass_testkit::ManualClock;
@@ -182,7 +183,7 @@ impl SessionStore for Durable {
         &self,
         target: EndTarget,
         reason: EndReason,
-    ) -> Result<Vec<Revocation>, StoreError> {
+    ) -> Result<Option<Revocation>, StoreError> {
         self.0.end(target, reason).await
     }
 
@@ -190,8 +191,21 @@ impl SessionStore for Durable {
         self.0.revoke_token(token).await
     }
 
-    async fn sessions(&self, subject: &Subject) -> Result<Vec<Session>, StoreError> {
-        self.0.sessions(subject).await
+    async fn sessions(
+        &self,
+        account: AccountId,
+        before: Option<SessionNumber>,
+        limit: usize,
+    ) -> Result<Vec<Session>, StoreError> {
+        self.0.sessions(account, before, limit).await
+    }
+
+    async fn introduce(
+        &self,
+        identities: &[Identity],
+        join: bool,
+    ) -> Result<Vec<Identity>, StoreError> {
+        self.0.introduce(identities, join).await
     }
 
     async fn purged_until(&self) -> Result<Option<Timestamp>, StoreError> {

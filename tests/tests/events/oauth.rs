@@ -165,7 +165,11 @@ async fn nothing_that_a_client_proves_itself_by_is_seen() {
     let revoked = [("subject", "alice"), ("session", &session), ("jti", "*")];
     log.has(Level::INFO, "token.revoked", &revoked);
     watch.post("/auth/revoke", Some(&good), &presented).await;
-    let ended = [("session", session.as_str()), ("reason", "logout")];
+    let ended = [
+        ("subject", "alice"),
+        ("session", session.as_str()),
+        ("reason", "logout"),
+    ];
     log.has(Level::INFO, "session.ended", &ended);
 
     watch.secrets.assert_absent(&watch.shown.0);

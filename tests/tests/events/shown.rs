@@ -54,7 +54,7 @@ async fn no_debug_and_no_display_shows_a_secret() {
     let issued = node.login(&credentials, Device::default()).await.unwrap();
     secrets.add_issued(&issued);
     let pass = verify(&node, &issued).await.unwrap();
-    let session = node.sessions(&subject("alice")).await.unwrap();
+    let session = node.sessions(&subject("alice"), None).await.unwrap();
     let (access, token) = (&issued.access_token, &issued.refresh_token);
     shown.debug(&[
         &node,

@@ -136,6 +136,7 @@ fn the_names_of_our_own_claims_are_reserved() {
             "iat",
             "jti",
             "sid",
+            "sn",
             "auth_time",
             "client_id",
             "scope",

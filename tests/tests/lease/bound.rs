@@ -3,15 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use gatepass::{
-    Clock, Demand, Error, KeySet, MasterSecret, Refusal, RevokeToken, SessionId, SigningKey,
-    Staleness, StoreErrorKind, Timestamp, TokenId, Verifier,
+    AccountId, Clock, Demand, Error, KeySet, MasterSecret, MemoryStore, Refusal, RevokeToken,
+    SessionId, SessionStore, SigningKey, Staleness, StoreErrorKind, Timestamp, TokenId, Verifier,
 };
 use gatepass_testkit::{CountingStore, Fault, FaultyStore, ManualClock, Op};
 use tokio::task::JoinSet;
 
 use crate::{
     BOUND, DOWN, Node,
-    world::{HOUR, SECOND, SECRET, World, builder, login, refresh, refusal, verify, verify_with},
+    world::{
+        Durable, HOUR, SECOND, SECRET, World, builder, login, refresh, refusal, verify, verify_with,
+    },
 };
 
 #[tokio::test]
@@ -172,6 +174,7 @@ async fn what_a_node_revokes_itself_it_enforces_at_once() {
         .unwrap();
     authority.revoke_token(&pass).await.unwrap();
     let second = refresh(authority, &by_reuse).await.unwrap();
+    world.clock.advance(31 * SECOND);
     refresh(authority, &second).await.unwrap();
     world.clock.advance(31 * SECOND);
     assert_eq!(
@@ -231,6 +234,7 @@ async fn the_whole_log_is_loaded_before_the_first_request_is_judged() {
             let token = RevokeToken {
                 token: TokenId::from_bytes(token),
                 session: SessionId::from_bytes(id),
+                account: AccountId::from_bytes(token),
                 until: ManualClock::START + HOUR,
             };
             store.revoke_token(token).await.unwrap().unwrap();
@@ -405,5 +409,37 @@ async fn a_token_that_expires_while_the_store_is_asked_is_refused() {
                 assert_eq!(refusal(verified), Refusal::Expired, "{staleness:?}");
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn requests_that_wait_for_a_pull_share_it_and_its_failure() {
+    let clock = ManualClock::new();
+    let store: Arc<dyn SessionStore> = Arc::new(Durable(MemoryStore::with_clock(clock.clone())));
+    let node = Node::new(&store, &clock).await;
+    for lost in [false, true] {
+        clock.advance(BOUND + SECOND);
+        let live = login(&node.authority, "alice").await;
+        if lost {
+            let lost = Fault::LoseAnswer(StoreErrorKind::Unavailable);
+            node.handle.inject(Op::Pull, lost);
+        }
+        node.counts.reset();
+        let pull = node.handle.hold_after(Op::Pull);
+        let mut requests = JoinSet::new();
+        for _ in 0..50 {
+            let (authority, live) = (node.authority.clone(), live.clone());
+            requests.spawn(async move { verify(&authority, &live).await });
+        }
+        pull.reached().await;
+        // By then all the others wait.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        pull.release();
+        for answer in requests.join_all().await {
+            assert_eq!(answer.is_err(), lost, "{answer:?}");
+        }
+        assert_eq!(node.counts.of(Op::Pull), 1, "lost: {lost}");
     }
 }

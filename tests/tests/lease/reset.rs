@@ -8,10 +8,11 @@ use std::{
 };
 
 use gatepass::{
-    Advance, Authority, Begun, Clock, Cursor, Demand, EndReason, EndTarget, Error, Issued, KeySet,
-    MasterSecret, MemoryStore, NewSession, Pull, Purged, Recover, Refusal, Renew, Revocation,
-    RevocationLog, RevokeToken, Revoked, Session, SessionId, SessionStore, SigningKey, Staleness,
-    Status, StoreError, StoreErrorKind, Subject, Timestamp, TokenId, Verifier, async_trait,
+    AccountId, Advance, Authority, Begun, Clock, Cursor, Demand, EndReason, EndTarget, Error,
+    Identity, Issued, KeySet, MasterSecret, MemoryStore, NewSession, Pull, Purged, Recover,
+    Refusal, Renew, Revocation, RevocationLog, RevokeToken, Revoked, Session, SessionId,
+    SessionNumber, SessionStore, SigningKey, Staleness, Status, StoreError, StoreErrorKind,
+    Timestamp, TokenId, Verifier, async_trait,
 };
 use gatepass_testkit::{ManualClock, Op};
 use tempfile::TempDir;
@@ -74,7 +75,7 @@ impl SessionStore for Switch {
         &self,
         target: EndTarget,
         reason: EndReason,
-    ) -> Result<Vec<Revocation>, StoreError> {
+    ) -> Result<Option<Revocation>, StoreError> {
         self.now().end(target, reason).await
     }
 
@@ -82,8 +83,21 @@ impl SessionStore for Switch {
         self.now().revoke_token(token).await
     }
 
-    async fn sessions(&self, subject: &Subject) -> Result<Vec<Session>, StoreError> {
-        self.now().sessions(subject).await
+    async fn sessions(
+        &self,
+        account: AccountId,
+        before: Option<SessionNumber>,
+        limit: usize,
+    ) -> Result<Vec<Session>, StoreError> {
+        self.now().sessions(account, before, limit).await
+    }
+
+    async fn introduce(
+        &self,
+        identities: &[Identity],
+        join: bool,
+    ) -> Result<Vec<Identity>, StoreError> {
+        self.now().introduce(identities, join).await
     }
 
     async fn purged_until(&self) -> Result<Option<Timestamp>, StoreError> {

@@ -105,7 +105,7 @@ async fn what_was_acknowledged_survives_the_death_of_the_server(backend: Backend
         let store = site.reopen(PATIENCE).await;
         let fresh = Node::over(Arc::clone(&store), None, patient()).await;
         assert!(acknowledged.iter().any(|one| one.logout == Logout::Done));
-        assert!(acknowledged.iter().any(|one| one.refreshes > 0));
+        assert!(acknowledged.iter().any(|one| one.rotations > 0));
         for one in &acknowledged {
             survived(&fresh, &*store, one).await;
         }
@@ -130,7 +130,7 @@ async fn survived(node: &Node, store: &dyn gatepass::SessionStore, one: &Acknowl
     // The last refresh may be done without an answer.
     let generation = session.generation.get();
     assert!(
-        (one.refreshes..=one.refreshes + 1).contains(&generation),
+        (one.rotations..=one.rotations + 1).contains(&generation),
         "{generation}: {one:?}"
     );
     let verified = verify(&node.authority, &one.issued, Staleness::Bounded).await;

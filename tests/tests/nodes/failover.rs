@@ -1,12 +1,12 @@
 //! The server is lost, and a replica takes its place that lacks the last of what was acknowledged. What is lost is
 //! lost; nothing else is: whose session survived is not logged out, no session is forked, and the operator is told.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use gatepass::{Error, Generation, Issued, Refusal, StoreErrorKind};
+use gatepass::{Authority, Error, Generation, Issued, Refusal, ReusePolicy, StoreErrorKind};
 use gatepass_servers::Durability;
 use gatepass_testkit::{Fault, FaultHandle, FaultyStore, Op, Proxy};
-use gatepass_tests::nodes::{Backend, Node, Site, Timing};
+use gatepass_tests::nodes::{Backend, Node, Site, Timing, builder};
 use tracing::Level;
 
 use crate::{faults::insist, log::Log, own::Own};
@@ -30,6 +30,17 @@ mod redis {
     }
 }
 
+/// A node that rotates at each refresh, however soon.
+async fn hasty(site: &Site) -> Authority {
+    let every = ReusePolicy {
+        overlap: Duration::ZERO,
+        ..ReusePolicy::default()
+    };
+    let store = site.open(None).await;
+    let node = builder(store, Timing::SHORT).reuse(every);
+    node.build().await.unwrap()
+}
+
 /// Revocations that the replica has not got, besides one.
 const LOST: usize = 5;
 
@@ -41,12 +52,17 @@ async fn a_failover_that_loses_writes_logs_nobody_out_and_is_told(backend: Backe
     let [node, other] = &nodes;
     let login = async |name: &str| insist(async || node.login(name).await).await;
     let refresh = async |issued: &Issued| insist(async || node.refresh(issued).await).await;
+    // One that rotates at each refresh, to get several generations ahead of the replica.
+    let hasty = hasty(&site).await;
+    let rotate = async |issued: &Issued| {
+        insist(async || hasty.refresh(issued.refresh_token.as_str()).await).await
+    };
 
     // What the replica has.
     let refreshed_before = login("alice").await;
     let ended_before = login("alice").await;
     let mut rotated = vec![login("alice").await];
-    rotated.push(refresh(&rotated[0]).await);
+    rotated.push(rotate(&rotated[0]).await);
     let ended_later = login("alice").await;
     let ended_after = login("alice").await;
     logout(node, &ended_before).await;
@@ -55,7 +71,7 @@ async fn a_failover_that_loses_writes_logs_nobody_out_and_is_told(backend: Backe
     // What it lacks.
     let next = refresh(&refreshed_before).await;
     for _ in 0..3 {
-        rotated.push(refresh(rotated.last().unwrap()).await);
+        rotated.push(rotate(rotated.last().unwrap()).await);
     }
     let begun_later = login("alice").await;
     for _ in 0..LOST {

@@ -1,4 +1,10 @@
-//! What nodes do at the same time looks as if one had done it after the other.
+//! Linearizability: operations that three nodes do at the same time look as if one had done them
+//! after the other.
+//!
+//! Clients log in, refresh, log out, log out everywhere and everywhere else, list and check, all
+//! with the same few sessions. Meanwhile the clock ticks. For example, a logout everywhere ends all
+//! sessions that began before it in one act: no refresh, list or check on any node may see some of
+//! them end earlier than others.
 
 mod model;
 mod record;
@@ -9,7 +15,7 @@ use std::{env, sync::Arc, time::Duration};
 use gatepass_servers::Durability;
 use gatepass_tests::nodes::{Backend, Node};
 
-use self::record::World;
+use self::{model::Rules, record::World, search::Seen};
 use crate::{faults::PATIENCE, on, own::Own};
 
 /// Operations in a run of one seed.
@@ -48,33 +54,46 @@ fn seeds(usual: u64) -> std::ops::Range<u64> {
 
 async fn whatever_happens_at_once_happens_in_an_order(backend: Backend) {
     for seed in seeds(2) {
-        let world = World::new(backend.site(), PATIENCE);
+        let rules = match seed % 2 {
+            0 => Rules::Overlap,
+            _ => Rules::NoOverlap,
+        };
+        let world = World::new(backend.site(), PATIENCE, rules);
         let mut nodes = Vec::new();
         for number in 0..3 {
             nodes.push(world.node(number, false).await);
         }
-        check(seed, nodes, 0).await;
+        let seen = check(seed, world, nodes, 0).await;
+        // Without these the claim would be empty.
+        assert!(seen.advanced >= 100, "{seen:?}");
+        assert!(seen.replayed >= 50, "{seen:?}");
+        assert!(seen.reused >= 20, "{seen:?}");
+        assert!(seen.ended_meanwhile >= 50, "{seen:?}");
+        match rules {
+            Rules::Overlap => assert!(seen.kept >= 100, "{seen:?}"),
+            Rules::NoOverlap => assert_eq!(seen.kept, 0, "{seen:?}"),
+        }
     }
 }
 
 async fn so_it_does_while_connections_are_reset(backend: Backend) {
     for seed in seeds(1) {
-        let world = World::new(backend.site(), PATIENCE);
+        let world = World::new(backend.site(), PATIENCE, Rules::Overlap);
         let mut nodes = Vec::new();
         for number in 0..3 {
             let node = world.node(number, true).await;
-            node.proxy().reset_at_random(seed + number, BYTES);
+            node.proxy().reset_at_random(seed + number as u64, BYTES);
             nodes.push(node);
         }
-        check(seed, nodes, 20).await;
+        check(seed, world, nodes, 20).await;
     }
 }
 
-/// Before the nodes of a cluster there can be no proxies.
+/// A proxy can't stand before the nodes of a cluster, so the servers close their connections.
 async fn so_it_does_while_servers_close_connections(backend: Backend) {
     let own = Arc::new(Own::start(backend, Durability::None));
     for seed in seeds(1) {
-        let world = World::new(own.site(), PATIENCE);
+        let world = World::new(own.site(), PATIENCE, Rules::Overlap);
         let mut nodes = Vec::new();
         for number in 0..3 {
             nodes.push(world.node(number, false).await);
@@ -90,20 +109,21 @@ async fn so_it_does_while_servers_close_connections(backend: Backend) {
                 }
             }
         });
-        check(seed, nodes, 20).await;
+        check(seed, world, nodes, 20).await;
         closing.abort();
     }
 }
 
-async fn check(seed: u64, nodes: Vec<Node>, least_lost: usize) {
-    let histories = record::run(seed, nodes, OPERATIONS, CLIENTS).await;
-    let mut lost = 0;
+async fn check(seed: u64, world: World, nodes: Vec<Node>, least_lost: usize) -> Seen {
+    let histories = world.run(seed, nodes, OPERATIONS, CLIENTS).await;
+    let mut seen = Seen::default();
     for history in &histories {
         if let Err(wrong) = history.check() {
             panic!("seed {seed}: no order of these has these outcomes:\n{wrong}");
         }
-        lost += history.lost();
+        seen.add(history);
     }
     // Without failures the claim about them would be empty.
-    assert!(lost >= least_lost, "only {lost} operations were lost");
+    assert!(seen.lost >= least_lost, "too few were lost: {seen:?}");
+    seen
 }

@@ -40,8 +40,8 @@ pub(crate) struct Seen {
 pub(crate) struct Acknowledged {
     /// The last tokens that were received.
     pub(crate) issued: Issued,
-    /// How often it was refreshed, and answered.
-    pub(crate) refreshes: u32,
+    /// How often it got another refresh token: once per overlap, however often it was refreshed.
+    pub(crate) rotations: u32,
     /// Whether it was logged out of: no, asked for, or done.
     pub(crate) logout: Logout,
 }
@@ -140,18 +140,22 @@ impl Client {
                 }
                 if round == 3 {
                     let name = subject(&self.name);
-                    if let Some(listed) = self.once("list", authority.sessions(&name)).await {
-                        let own = listed.iter().any(|session| session.id == issued.session_id);
+                    if let Some(listed) = self.once("list", authority.sessions(&name, None)).await {
+                        let own = listed
+                            .sessions
+                            .iter()
+                            .any(|session| session.id == issued.session_id);
                         self.expect(own, "a live session is not listed");
                     }
                 }
                 let refreshed = self.insist("refresh", || self.node.refresh(&issued)).await;
                 let Some(next) = refreshed else { return };
                 self.expect(next.session_id == issued.session_id, "another session");
+                let rotated = next.refresh_token != issued.refresh_token;
                 issued = next;
                 self.change(place, |one| {
                     one.issued = issued.clone();
-                    one.refreshes += 1;
+                    one.rotations += u32::from(rotated);
                 });
             }
             self.change(place, |one| one.logout = Logout::Asked);
@@ -230,7 +234,7 @@ impl Client {
         let mut acknowledged = self.seen.acknowledged.lock().unwrap();
         acknowledged.push(Acknowledged {
             issued,
-            refreshes: 0,
+            rotations: 0,
             logout: Logout::Not,
         });
         acknowledged.len() - 1

@@ -1,28 +1,29 @@
-//! The nodes under test, the users that they know, and what their refresh tokens must look like.
+//! The nodes under test, the users that they know, and a mint of the refresh tokens to expect.
 
 use std::{
     collections::HashMap,
+    num::NonZeroU32,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use gatepass::{
-    AuthenticationError, Authenticator, Authority, ClientId, Credentials, Device, Grant,
-    MasterSecret, MemoryStore, NewSession, Reread, SecretSet, Session, SessionId, SessionStore,
-    Subject, Timestamp, async_trait,
+    Audience, AuthenticationError, Authenticator, Authority, ClientId, Credentials, Device, Grant,
+    Issuer, MasterSecret, MemoryStore, NewSession, Reread, ReusePolicy, SecretSet, Session,
+    SessionId, SessionStore, Subject, Timestamp, async_trait,
 };
 use gatepass_testkit::ManualClock;
 
 use crate::{
-    model::{self, Granted, NEVER, Reached, SECRETS, Secrets, User, UserState},
+    model::{self, Granted, MAX_SESSIONS, NEVER, Reached, SECRETS, Secrets, User, UserState},
     world::{DAY, MINUTE, SECRET, World, builder},
 };
 
 pub(crate) const CLIENTS: [&str; 2] = ["default", "mobile"];
 pub(crate) const PASSWORD: &str = "wonderland";
 
-/// Four nodes over the store under test: one for each client that reads users again, and one that does
-/// not. Their number is [`node_of`].
+/// Four nodes over the store under test: one for each client that reads users again, and one that
+/// does not. Their number is [`node_of`].
 pub(crate) struct Bench {
     pub(crate) world: World,
     pub(crate) nodes: Vec<Authority>,
@@ -50,7 +51,8 @@ impl Bench {
                     .access_ttl(millis(model::ACCESS))
                     .idle_ttl(millis(model::IDLE))
                     .absolute_ttl(millis(model::ABSOLUTE))
-                    .reuse(gatepass::ReusePolicy {
+                    .max_sessions(max_sessions())
+                    .reuse(ReusePolicy {
                         overlap: millis(model::OVERLAP),
                         recovery: millis(model::RECOVERY),
                         ..Default::default()
@@ -153,8 +155,8 @@ impl Authenticator for Users {
     }
 }
 
-/// A node that makes the refresh tokens of one secret, of any session and generation: those that the
-/// store under test has not come to, too.
+/// A node that makes the refresh tokens of one secret, of any session and generation: also those
+/// that the store under test has not come to.
 pub(crate) struct Mint {
     node: Authority,
     store: MemoryStore,
@@ -164,7 +166,12 @@ impl Mint {
     async fn new(active: usize) -> Self {
         let clock = ManualClock::new();
         let store = MemoryStore::with_clock(clock.clone());
-        let node = builder(store.clone(), &clock).build().await.unwrap();
+        // With an overlap it would make the next token only once that is over.
+        let node = builder(store.clone(), &clock).reuse(ReusePolicy {
+            overlap: Duration::ZERO,
+            ..Default::default()
+        });
+        let node = node.build().await.unwrap();
         let others = (0..SECRETS).filter(|other| *other != active);
         let secrets = others.fold(SecretSet::new(secret(active)), |secrets, other| {
             secrets.announce(secret(other))
@@ -177,6 +184,8 @@ impl Mint {
     pub(crate) async fn begin(&self, id: SessionId, subject: &Subject, number: usize) {
         let new = NewSession {
             id,
+            issuer: Issuer::new("https://shop.example").unwrap(),
+            audience: Audience::new("shop-api").unwrap(),
             client: client(number),
             grant: Grant::new(subject.clone()),
             device: Device::default(),
@@ -198,6 +207,10 @@ impl Mint {
             .unwrap();
         issued.refresh_token.as_str().to_owned()
     }
+}
+
+fn max_sessions() -> NonZeroU32 {
+    NonZeroU32::new(MAX_SESSIONS as u32).unwrap()
 }
 
 fn millis(millis: i64) -> Duration {

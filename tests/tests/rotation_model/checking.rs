@@ -1,23 +1,25 @@
-//! What the nodes and the store say, held to what the model says.
+//! Comparison of the nodes and the store with the model.
 
-use gatepass::{AccessToken, Demand, Error, Refusal, Staleness, Timestamp};
+use gatepass::{AccessToken, Demand, Error, Refusal, Session, Staleness, Timestamp};
 
 use crate::{
     bench::{client, scopes},
-    model::{Outcome, Scopes},
+    model::{End, Granted, Outcome, Scopes},
     run::{Access, Answer, Run},
 };
 
-/// What an access token is held to, where that is not all that its session has.
+/// The limits of an access token that has less than its session.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Within {
     pub(crate) scopes: Option<Scopes>,
     /// In whole seconds.
     pub(crate) authenticated_at: Option<i64>,
+    /// The rights by which it was issued, if they are not the session's.
+    pub(crate) granted: Option<Granted>,
 }
 
 impl Run<'_> {
-    /// Holds what a node answered to what the model says.
+    /// Compares the answer of a node with that of the model.
     pub(crate) async fn check(
         &mut self,
         step: &str,
@@ -42,7 +44,12 @@ impl Run<'_> {
                     .await;
             }
             (
-                Outcome::Advanced | Outcome::Jumped | Outcome::Replayed | Outcome::Recovered,
+                Outcome::Advanced
+                | Outcome::MadeRoom
+                | Outcome::Jumped
+                | Outcome::Kept(_)
+                | Outcome::Replayed(_)
+                | Outcome::Recovered,
                 Ok(Answer::Pair(issued)),
             ) => {
                 let generation = self.sessions[session].model.current();
@@ -61,6 +68,11 @@ impl Run<'_> {
                 assert_eq!(issued.refresh_expires_at, idle_until);
                 assert!(issued.refresh_at >= issued.server_time);
                 let (access, expires_at) = (&issued.access_token, issued.expires_at);
+                let granted = match outcome {
+                    Outcome::Kept(granted) | Outcome::Replayed(granted) => Some(*granted),
+                    _ => None,
+                };
+                let within = Within { granted, ..within };
                 self.note(access, expires_at, &issued.scopes, session, within, node)
                     .await;
             }
@@ -69,7 +81,7 @@ impl Run<'_> {
         }
     }
 
-    /// Notes an access token and checks what can be said of it by itself.
+    /// Notes an access token, and checks it by itself.
     async fn note(
         &mut self,
         access: &AccessToken,
@@ -82,14 +94,15 @@ impl Run<'_> {
         let now = self.now();
         let modelled = &self.sessions[session].model;
         assert!(modelled.live(now), "a session that is over yields nothing");
-        let until = (now - now % 1000 + modelled.ttl()).min(modelled.access_until);
+        let granted = within.granted.unwrap_or(modelled.granted);
+        let until = (now - now % 1000 + granted.ttl()).min(modelled.access_until);
         let until = until - until % 1000;
         assert_eq!(expires_at.unix_millis(), until);
 
         let strict = Demand::new().staleness(Staleness::Strict);
         let verifier = self.bench.nodes[node].verifier();
         let pass = verifier.verify(access.as_str(), &strict).await.unwrap();
-        let expected = within.scopes.unwrap_or(modelled.granted.scopes);
+        let expected = within.scopes.unwrap_or(granted.scopes);
         assert_eq!(*issued_scopes, scopes(expected));
         assert_eq!(*pass.scopes(), scopes(expected));
         assert_eq!(*pass.subject(), self.subject);
@@ -110,42 +123,63 @@ impl Run<'_> {
             expires_at: until,
             issued_at: now - now % 1000,
             revoked: false,
+            logged: false,
         });
     }
 
-    /// What the stores and the nodes say is what the model says.
+    /// Asserts that the store and the nodes say the same as the model, also of the newest access
+    /// tokens.
     pub(crate) async fn compare(&self, newest: usize) {
         let now = self.now();
-        let listed = self.bench.nodes[0].sessions(&self.subject).await.unwrap();
-        let listed: Vec<_> = listed.iter().map(|session| session.id).collect();
-        let sessions = self.sessions.iter().map(|held| &held.model);
-        let mut expected: Vec<_> = sessions.clone().filter(|s| s.usable(now)).collect();
-        expected.sort_by_key(|session| (session.created_at, session.id));
-        let expected: Vec<_> = expected.iter().rev().map(|session| session.id).collect();
+        let listed = self.bench.nodes[0].sessions(&self.subject, None).await;
+        let listed = listed.unwrap();
+        assert_eq!(listed.next, None);
+        let listed: Vec<_> = listed.sessions.iter().map(|session| session.id).collect();
+        let newest_first = self.sessions.iter().rev().map(|held| &held.model);
+        let usable = newest_first.filter(|session| session.usable(now));
+        let expected: Vec<_> = usable.map(|session| session.id).collect();
         assert_eq!(listed, expected);
 
-        for modelled in sessions {
-            let (session, _) = self.bench.world.store.load(modelled.id).await.unwrap();
+        let mut last = None;
+        for number in 0..self.sessions.len() {
+            let id = self.sessions[number].model.id;
+            let (session, _) = self.bench.world.store.load(id).await.unwrap();
             let session = session.unwrap();
-            assert_eq!(session.ended.is_some(), modelled.ended);
-            assert_eq!(session.generation.get() as usize, modelled.current());
-            let granted = session.grant.granted_scopes();
-            assert_eq!(*granted, scopes(modelled.granted.scopes));
-            let times = [
-                session.authenticated_at,
-                session.idle_expires_at,
-                session.access_until,
-            ];
-            let expected = [
-                modelled.authenticated_at,
-                modelled.idle_until,
-                modelled.access_until,
-            ];
-            assert_eq!(times.map(Timestamp::unix_millis), expected);
+            assert!(
+                last < Some(session.number),
+                "numbers grow, whatever the clock does"
+            );
+            last = Some(session.number);
+            self.compare_session(&session, number);
         }
         for token in self.access.iter().rev().take(newest) {
             self.compare_token(token).await;
         }
+    }
+
+    fn compare_session(&self, session: &Session, number: usize) {
+        let modelled = &self.sessions[number].model;
+        let ended = session.ended.map(|ended| End {
+            at: ended.at.unix_millis(),
+            reason: ended.reason,
+        });
+        assert_eq!(ended, self.end_of(number));
+        assert_eq!(session.generation.get() as usize, modelled.current());
+        let granted = session.grant.granted_scopes();
+        assert_eq!(*granted, scopes(modelled.granted.scopes));
+        let times = [
+            session.authenticated_at,
+            session.last_seen_at,
+            session.idle_expires_at,
+            session.access_until,
+        ];
+        let expected = [
+            modelled.authenticated_at,
+            modelled.last_seen,
+            modelled.idle_until,
+            modelled.access_until,
+        ];
+        assert_eq!(times.map(Timestamp::unix_millis), expected);
     }
 
     async fn compare_token(&self, token: &Access) {
@@ -164,7 +198,8 @@ impl Run<'_> {
         let strict = verdict(Demand::new().staleness(Staleness::Strict)).await;
         assert_eq!(strict, expected);
 
-        // Another node's ends may arrive a little later, but nothing else may differ.
+        // Node 0 may learn a little later that another node ended a session. Nothing else may
+        // differ.
         let bounded = verdict(Demand::new()).await;
         let elsewhere = session.ended_by.is_some_and(|node| node != 0);
         let late = elsewhere && expected == Some(Refusal::Revoked) && bounded.is_none();

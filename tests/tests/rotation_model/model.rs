@@ -1,8 +1,8 @@
-//! What becomes of a session, in a few lines that keep every generation of it.
+//! The life of a session, in a few lines that keep every generation of it.
 
 use std::collections::BTreeMap;
 
-use gatepass::{Refusal, SessionId};
+use gatepass::{EndReason, Refusal, SessionId};
 
 use crate::steps::Edge;
 
@@ -12,11 +12,15 @@ pub(crate) const ABSOLUTE: i64 = 5 * IDLE / 2;
 pub(crate) const OVERLAP: i64 = 30_000;
 pub(crate) const RECOVERY: i64 = 10 * 60_000;
 pub(crate) const LEEWAY: i64 = 30_000;
+/// How far the store's clock may go back without being believed.
+const JITTER: i64 = 10_000;
+/// How many usable sessions a user may have.
+pub(crate) const MAX_SESSIONS: usize = 4;
 
 /// A set of scopes, one bit for each.
 pub(crate) type Scopes = u8;
 
-/// What the application allows a user.
+/// The rights that the application gives a user.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Granted {
     pub(crate) scopes: Scopes,
@@ -33,7 +37,7 @@ pub(crate) struct User {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum UserState {
-    /// Whoever reads it again learns nothing new.
+    /// A node that reads it again learns nothing new.
     Unchanged,
     Changed,
     Gone,
@@ -47,43 +51,79 @@ pub(crate) struct Modelled {
     /// The scopes that the client asked for at login, which it never exceeds.
     limit: Option<Scopes>,
     /// When each generation before the current one was spent.
-    spent_at: Vec<i64>,
+    spent: Vec<Spent>,
+    /// The first generation that the last rotation spent.
+    rotated_from: usize,
+    /// The first generation that the session promises to replay within the overlap. Earlier ones
+    /// were spent before the store lost a write, or before its clock was set back.
+    promised_from: usize,
     /// Of every generation, the current one too, whether it was handed out again.
     recovered: Vec<bool>,
-    pub(crate) created_at: i64,
+    created_at: i64,
     pub(crate) authenticated_at: i64,
-    last_seen: i64,
+    pub(crate) last_seen: i64,
     pub(crate) idle_until: i64,
     absolute_until: i64,
     pub(crate) access_until: i64,
-    pub(crate) ended: bool,
+    /// Its own end. It may also have ended with others.
+    pub(crate) own_end: Option<End>,
+    pub(crate) ended_with_others: bool,
     /// The node that ended it, which must enforce that at once.
     pub(crate) ended_by: Option<usize>,
 }
 
-/// Who asks for something: at which node, for which client, and what that node learns of the user if it
-/// reads it again.
+/// When a refresh token was spent.
+#[derive(Clone, Copy)]
+struct Spent {
+    /// By the store's clock.
+    at: i64,
+    /// By a clock that is never set back.
+    steady: i64,
+}
+
+/// When and why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct End {
+    pub(crate) at: i64,
+    pub(crate) reason: EndReason,
+}
+
+/// A request: its node, its client, and the user as the node finds it if it reads users again.
 #[derive(Clone, Copy)]
 pub(crate) struct Asking {
     pub(crate) node: usize,
     pub(crate) client: usize,
     pub(crate) user: Option<User>,
     pub(crate) now: i64,
+    /// The time by a clock that is never set back.
+    pub(crate) steady: i64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Outcome {
     /// The current refresh token was spent for its successor.
     Advanced,
+    /// As [`Advanced`](Self::Advanced), for a login that ended older sessions.
+    MadeRoom,
     /// As [`Advanced`](Self::Advanced), for a token that the store says was never issued.
     Jumped,
-    Replayed,
+    /// The current refresh token stayed, since the session had just been rotated. The access token has
+    /// these rights.
+    Kept(Granted),
+    /// A spent refresh token was answered with the current one, and an access token with these rights.
+    Replayed(Granted),
     Recovered,
     /// The access token is good, and nothing was issued.
     Valid,
     /// An access token, and no refresh token.
     Renewed,
     Refused(Refusal),
+}
+
+impl Granted {
+    pub(crate) fn ttl(&self) -> i64 {
+        self.ttl.unwrap_or(ACCESS)
+    }
 }
 
 impl Modelled {
@@ -99,7 +139,9 @@ impl Modelled {
             client,
             granted,
             limit,
-            spent_at: Vec::new(),
+            spent: Vec::new(),
+            rotated_from: 0,
+            promised_from: 0,
             recovered: vec![false],
             created_at: now,
             authenticated_at: now,
@@ -107,7 +149,8 @@ impl Modelled {
             idle_until: now + IDLE,
             absolute_until: now + ABSOLUTE,
             access_until: now,
-            ended: false,
+            own_end: None,
+            ended_with_others: false,
             ended_by: None,
         };
         session.allow_access(now);
@@ -115,43 +158,68 @@ impl Modelled {
     }
 
     pub(crate) fn current(&self) -> usize {
-        self.spent_at.len()
+        self.spent.len()
     }
 
-    pub(crate) fn ttl(&self) -> i64 {
-        self.granted.ttl.unwrap_or(ACCESS)
+    /// The store's time as the session has it: a little jitter doesn't make it run backwards.
+    fn time(&self, now: i64) -> i64 {
+        match self.last_seen - now <= JITTER {
+            true => now.max(self.last_seen),
+            false => now,
+        }
+    }
+
+    /// Notes that the store's clock was set back to `now`.
+    pub(crate) fn set_back(&mut self, now: i64) {
+        if self.time(now) < self.last_seen {
+            self.promised_from = self.current();
+        }
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.own_end.is_some() || self.ended_with_others
     }
 
     pub(crate) fn live(&self, now: i64) -> bool {
-        !self.ended && now.max(self.last_seen) < self.absolute_until
+        !self.has_ended() && self.time(now) < self.absolute_until
     }
 
     pub(crate) fn usable(&self, now: i64) -> bool {
         let until = self.idle_until.max(self.access_until);
-        self.live(now) && now.max(self.last_seen) < until
+        self.live(now) && self.time(now) < until
     }
 
     pub(crate) fn refreshable(&self, now: i64) -> bool {
-        self.live(now) && now.max(self.last_seen) < self.idle_until
+        self.live(now) && self.time(now) < self.idle_until
     }
 
-    pub(crate) fn end(&mut self, node: usize) -> bool {
-        if self.ended {
-            return false;
+    /// Ends it alone, at a node.
+    pub(crate) fn end(&mut self, node: usize, reason: EndReason, now: i64) {
+        if self.has_ended() {
+            return;
         }
-        self.ended = true;
+        let at = self.time(now);
+        self.own_end = Some(End { at, reason });
         self.ended_by = Some(node);
-        true
     }
 
-    /// The refresh token of generation `presented`, for an access token with `asked` or all there is.
+    /// Ends it with others, at a node. That node then also enforces an end that came earlier.
+    pub(crate) fn end_with_others(&mut self, node: usize) {
+        if !self.has_ended() || node == 0 {
+            self.ended_by = Some(node);
+        }
+        self.ended_with_others = true;
+    }
+
+    /// The refresh token of generation `presented`, for an access token with `asked` or all there
+    /// is.
     pub(crate) fn refresh(
         &mut self,
         presented: usize,
         asked: Option<Scopes>,
         by: Asking,
     ) -> Outcome {
-        let now = by.now.max(self.last_seen);
+        let now = self.time(by.now);
         if !self.live(now) {
             return Outcome::Refused(Refusal::SessionEnded);
         }
@@ -162,10 +230,14 @@ impl Modelled {
             return Outcome::Refused(Refusal::RefreshExpired);
         }
         let current = self.current();
+        if presented == current && self.has_just_rotated(now) {
+            return self.answered_again(Outcome::Kept, asked, by);
+        }
         if presented >= current {
             return match self.reread(asked, by) {
                 Ok(granted) => {
-                    self.advance(presented + 1, granted, now);
+                    self.rotate(presented + 1, now, by.steady);
+                    self.refreshed(granted, now);
                     match presented == current {
                         true => Outcome::Advanced,
                         false => Outcome::Jumped,
@@ -174,15 +246,12 @@ impl Modelled {
                 Err(refusal) => Outcome::Refused(refusal),
             };
         }
-        let gap = current - presented;
-        let age = now - self.spent_at[presented];
-        if gap <= 4 && age <= OVERLAP {
-            return match exceeds(asked, self.granted) {
-                true => Outcome::Refused(Refusal::ScopeNotGranted),
-                false => Outcome::Replayed,
-            };
+        let age = self.age(presented, now);
+        if age.is_some_and(|age| age <= OVERLAP) {
+            return self.answered_again(Outcome::Replayed, asked, by);
         }
-        if gap == 1 && age <= RECOVERY && !self.recovered[presented] {
+        let may_be_lost = presented + 1 == current && age.is_none_or(|age| age <= RECOVERY);
+        if may_be_lost && !self.recovered[presented] {
             return match self.reread(asked, by) {
                 Ok(granted) => {
                     self.recovered[current] = true;
@@ -193,19 +262,53 @@ impl Modelled {
                 Err(refusal) => Outcome::Refused(refusal),
             };
         }
-        self.end(by.node);
+        let ago = by.steady - self.spent[presented].steady;
+        assert!(
+            ago > OVERLAP || presented < self.promised_from,
+            "a false alarm: generation {presented} of {current} was spent {ago} ms ago"
+        );
+        self.end(by.node, EndReason::Reuse, by.now);
         Outcome::Refused(Refusal::Reused)
     }
 
-    /// A good access token of this session, together with its refresh token of generation `presented`.
+    /// An answer of which the session keeps nothing, by what the user may have now.
+    fn answered_again(
+        &mut self,
+        outcome: fn(Granted) -> Outcome,
+        asked: Option<Scopes>,
+        by: Asking,
+    ) -> Outcome {
+        match self.reread(asked, by) {
+            Ok(granted) => outcome(granted),
+            Err(refusal) => Outcome::Refused(refusal),
+        }
+    }
+
+    /// How long ago a generation was spent, if the last rotation spent it and the store's clock has
+    /// not been set back to before that.
+    fn age(&self, generation: usize, now: i64) -> Option<i64> {
+        let spent = self.spent.get(generation)?;
+        let last = generation >= self.rotated_from;
+        (last && spent.at <= now).then_some(now - spent.at)
+    }
+
+    fn has_just_rotated(&self, now: i64) -> bool {
+        let last = self.current().checked_sub(1);
+        let age = last.and_then(|last| self.age(last, now));
+        age.is_some_and(|age| age <= OVERLAP)
+    }
+
+    /// A good access token of this session, together with its refresh token of generation
+    /// `presented`.
     pub(crate) fn resume(&mut self, presented: usize, by: Asking) -> Outcome {
-        let now = by.now.max(self.last_seen);
+        let now = self.time(by.now);
         if presented != self.current() || !self.live(now) || self.refreshable(now) {
             return Outcome::Valid;
         }
         match self.reread(None, by) {
             Ok(granted) => {
-                self.advance(presented + 1, granted, now);
+                self.rotate(presented + 1, now, by.steady);
+                self.refreshed(granted, now);
                 Outcome::Advanced
             }
             Err(refusal) => Outcome::Refused(refusal),
@@ -214,7 +317,7 @@ impl Modelled {
 
     /// A good access token of this session, to be exchanged for another one.
     pub(crate) fn renew(&mut self, by: Asking) -> Outcome {
-        let now = by.now.max(self.last_seen);
+        let now = self.time(by.now);
         if self.client != by.client {
             return Outcome::Refused(Refusal::WrongClient);
         }
@@ -231,9 +334,9 @@ impl Modelled {
         }
     }
 
-    /// Somebody with a good access token of this session proves who they are, or does not.
+    /// A client with a good access token of this session proves who its user is, or fails to.
     pub(crate) fn reauthenticate(&mut self, right: bool, user: User, by: Asking) -> Outcome {
-        let now = by.now.max(self.last_seen);
+        let now = self.time(by.now);
         if !self.live(now) {
             return Outcome::Refused(Refusal::Revoked);
         }
@@ -243,19 +346,28 @@ impl Modelled {
         if !right || user.state == UserState::Gone {
             return Outcome::Refused(Refusal::BadCredentials);
         }
-        self.advance(self.current() + 1, self.limited(user.granted), now);
+        let granted = self.limited(user.granted);
+        let outcome = match self.has_just_rotated(now) {
+            true => Outcome::Kept(granted),
+            false => {
+                self.rotate(self.current() + 1, now, by.steady);
+                Outcome::Advanced
+            }
+        };
+        self.refreshed(granted, now);
         self.authenticated_at = now;
-        Outcome::Advanced
+        outcome
     }
 
-    /// What the session allows once the user has been read again. Nothing of it is kept yet.
+    /// The rights of the session once the node has read the user again. The session keeps none of
+    /// it yet.
     fn reread(&mut self, asked: Option<Scopes>, by: Asking) -> Result<Granted, Refusal> {
         let granted = match by.user {
             Some(User {
                 state: UserState::Gone,
                 ..
             }) => {
-                self.end(by.node);
+                self.end(by.node, EndReason::UserGone, by.now);
                 return Err(Refusal::SessionEnded);
             }
             Some(User {
@@ -278,7 +390,7 @@ impl Modelled {
     }
 
     pub(crate) fn edge(&self, edge: Edge) -> i64 {
-        let spent_at = self.spent_at.last().copied().unwrap_or(self.created_at);
+        let spent_at = self.spent.last().map_or(self.created_at, |last| last.at);
         match edge {
             Edge::Overlap => spent_at + OVERLAP,
             Edge::Recovery => spent_at + RECOVERY,
@@ -288,17 +400,34 @@ impl Modelled {
         }
     }
 
-    fn advance(&mut self, to: usize, granted: Granted, now: i64) {
-        self.spent_at.resize(to, now);
+    /// Spends the current refresh token, and those up to `to` whose writes the store has lost.
+    fn rotate(&mut self, to: usize, now: i64, steady: i64) {
+        let from = self.current();
+        if to > from + 1 {
+            self.promised_from = from;
+        } else if let Some(last) = self.spent.get(self.promised_from..).and_then(<[_]>::last) {
+            let ago = steady - last.steady;
+            assert!(ago > OVERLAP, "rotated twice within {ago} ms");
+        }
+        self.spent.resize(to, Spent { at: now, steady });
+        self.rotated_from = from;
         self.recovered.resize(to + 1, false);
+    }
+
+    fn refreshed(&mut self, granted: Granted, now: i64) {
+        let idle_until = (now + IDLE).min(self.absolute_until);
+        self.idle_until = match self.last_seen > now {
+            // The store's clock was set back, and the session lives as long as was said.
+            true => idle_until.max(self.idle_until),
+            false => idle_until,
+        };
         self.last_seen = now;
-        self.idle_until = (now + IDLE).min(self.absolute_until);
         self.granted = granted;
         self.allow_access(now);
     }
 
     fn allow_access(&mut self, now: i64) {
-        let until = (now + self.ttl()).min(self.absolute_until);
+        let until = (now + self.granted.ttl()).min(self.absolute_until);
         self.access_until = self.access_until.max(until);
     }
 }
@@ -339,6 +468,9 @@ impl Reached {
     pub(crate) fn note(&mut self, step: &str, outcome: &Outcome) {
         let outcome = match outcome {
             Outcome::Refused(refusal) => refusal.reason().to_owned(),
+            Outcome::MadeRoom => "made_room".to_owned(),
+            Outcome::Kept(_) => "kept".to_owned(),
+            Outcome::Replayed(_) => "replayed".to_owned(),
             other => format!("{other:?}").to_lowercase(),
         };
         *self.0.entry(format!("{step}: {outcome}")).or_default() += 1;

@@ -3,15 +3,16 @@
 use std::{collections::HashSet, ops::Range, time::Duration};
 
 use gatepass::{
-    Clock, Credentials, Device, Error, Issued, Pass, Refusal, Renewed, Resumed, Subject, TokenId,
+    Clock, Credentials, Device, EndReason, Error, Issued, Pass, Refusal, Renewed, Resumed,
+    Revocation, RevokeToken, Subject, TokenId,
 };
 
 use crate::{
     bench::{Bench, PASSWORD, client, grant, node_of, reads_users, scopes},
     checking::Within,
     model::{
-        Asking, FOR_EVER, Granted, LEEWAY, Modelled, NEVER, Outcome, SECRETS, Scopes, Secrets,
-        User, UserState,
+        Asking, End, FOR_EVER, Granted, LEEWAY, MAX_SESSIONS, Modelled, NEVER, Outcome, SECRETS,
+        Scopes, Secrets, User, UserState,
     },
     steps::{Beside, By, Step, Which},
     world::subject,
@@ -22,9 +23,20 @@ pub(crate) struct Run<'a> {
     pub(crate) subject: Subject,
     user: User,
     pub(crate) secrets: Secrets,
+    /// The user's sessions, in the order in which they began.
     pub(crate) sessions: Vec<Held>,
+    together: Option<Together>,
     pub(crate) access: Vec<Access>,
     pub(crate) ids: HashSet<TokenId>,
+}
+
+/// Sessions that ended together, and the last time that this was said.
+struct Together {
+    /// The first so many.
+    first: usize,
+    /// The one of them that goes on.
+    except: Option<usize>,
+    end: End,
 }
 
 /// A session, and its refresh tokens.
@@ -45,9 +57,11 @@ pub(crate) struct Access {
     pub(crate) expires_at: i64,
     pub(crate) issued_at: i64,
     pub(crate) revoked: bool,
+    /// Whether the log has an entry of it alone.
+    pub(crate) logged: bool,
 }
 
-/// A refresh token, or what is shown instead of one.
+/// A refresh token, or something else that is shown instead of one.
 enum Presented {
     Token {
         session: usize,
@@ -58,7 +72,7 @@ enum Presented {
     Other(String, Refusal),
 }
 
-/// What a node gave.
+/// The answer of a node.
 pub(crate) enum Answer {
     Pair(Issued),
     Renewed(Renewed),
@@ -83,6 +97,7 @@ impl<'a> Run<'a> {
             user,
             secrets: Secrets::FIRST,
             sessions: Vec::new(),
+            together: None,
             access: Vec::new(),
             ids: HashSet::new(),
         }
@@ -90,6 +105,11 @@ impl<'a> Run<'a> {
 
     pub(crate) fn now(&self) -> i64 {
         self.bench.world.clock.now().unix_millis()
+    }
+
+    fn steady(&self) -> i64 {
+        let monotonic = self.bench.world.clock.monotonic();
+        monotonic.as_millis().try_into().unwrap()
     }
 
     /// Whether a session of the user's does.
@@ -139,30 +159,31 @@ impl<'a> Run<'a> {
                 self.logged_out(answer, token.session, token.secret, 0);
             }
             Step::LogoutAll => {
-                let ended = bench.nodes[0].logout_all(&self.subject).await.unwrap();
-                assert_eq!(ended, self.end_all_but(None));
+                bench.nodes[0].logout_all(&self.subject).await.unwrap();
+                self.end_together(self.sessions.len(), None, EndReason::LogoutAll, 0);
             }
             Step::LogoutOthers(which) => {
                 let kept = &self.access[self.recent_access(which)];
-                let ended = bench.nodes[0].logout_others(&kept.pass).await.unwrap();
-                assert_eq!(ended, self.end_all_but(Some(kept.session)));
+                bench.nodes[0].logout_others(&kept.pass).await.unwrap();
+                let kept = Some(kept.session);
+                self.end_together(self.sessions.len(), kept, EndReason::LogoutAll, 0);
             }
             Step::EndSessionOf(which, own) => {
-                let session = self.recent(which);
+                let (session, now) = (self.recent(which), self.now());
                 let session = &mut self.sessions[session].model;
                 let stranger = subject("a stranger");
                 let owner = if own { &self.subject } else { &stranger };
                 let found = bench.nodes[0].end_session_of(owner, session.id);
                 assert_eq!(found.await.unwrap(), own);
                 if own {
-                    session.end(0);
+                    session.end(0, EndReason::EndedByUser, now);
                 }
             }
             Step::RevokeToken(which) => {
                 let which = self.recent_access(which);
-                let token = &mut self.access[which];
-                bench.nodes[0].revoke_token(&token.pass).await.unwrap();
-                token.revoked = true;
+                let pass = &self.access[which].pass;
+                bench.nodes[0].revoke_token(pass).await.unwrap();
+                self.revoked(which);
             }
             Step::ChangeUser(granted, state) => {
                 self.user = User { granted, state };
@@ -180,11 +201,16 @@ impl<'a> Run<'a> {
             Step::SetBack(millis) => {
                 let back = Duration::from_millis(millis);
                 bench.world.clock.step_wall_back(back);
+                let now = self.now();
+                for held in &mut self.sessions {
+                    held.model.set_back(now);
+                }
             }
         }
     }
 
-    /// A login that the application has done itself, or at a node that reads users, one with a password.
+    /// A login that the application has done itself, or at a node that reads users, one with a
+    /// password.
     async fn login(&mut self, number: usize, plain: bool, granted: Granted, limit: Option<Scopes>) {
         let node = node_of(0, plain);
         let authority = &self.bench.nodes[node];
@@ -203,6 +229,8 @@ impl<'a> Run<'a> {
             Outcome::Refused(Refusal::BadCredentials)
         } else if limit.is_some_and(|limit| limit & !granted.scopes != 0) {
             Outcome::Refused(Refusal::ScopeNotGranted)
+        } else if self.make_room(node) {
+            Outcome::MadeRoom
         } else {
             Outcome::Advanced
         };
@@ -323,7 +351,10 @@ impl<'a> Run<'a> {
     async fn renew(&mut self, which: usize, by: By) {
         let token = &self.access[which];
         let (session, former) = (token.session, token.scopes);
-        let authenticated_at = Some(token.pass.authenticated_at().unix_millis());
+        // The user may have authenticated again since, while the clock was set back.
+        let of_session = self.sessions[session].model.authenticated_at;
+        let of_token = token.pass.authenticated_at().unix_millis();
+        let authenticated_at = Some(of_token.min(of_session - of_session % 1000));
         let (node, asking) = self.asked_by_application(session, by);
         let outcome = match self.refusal_of(token) {
             Some(refusal) => Outcome::Refused(refusal),
@@ -334,6 +365,7 @@ impl<'a> Run<'a> {
         let within = Within {
             scopes,
             authenticated_at,
+            ..Within::default()
         };
         let answer = answer.map(Answer::Renewed);
         self.check("renew", &outcome, answer, session, within, node)
@@ -348,8 +380,10 @@ impl<'a> Run<'a> {
         let pass = match self.refusal_of(token) {
             None => token.pass.clone(),
             // It was verified right before the session ended.
-            Some(Refusal::Revoked) if self.sessions[session].model.ended => token.pass.clone(),
-            // Nobody has a pass.
+            Some(Refusal::Revoked) if self.sessions[session].model.has_ended() => {
+                token.pass.clone()
+            }
+            // There is no pass for it.
             Some(_) => return,
         };
         let session_now = &mut self.sessions[session].model;
@@ -378,8 +412,10 @@ impl<'a> Run<'a> {
     ) {
         match answer {
             Ok(()) => {
-                assert!(self.secrets.accept(secret, self.now()));
-                self.sessions[session].model.end(node);
+                let now = self.now();
+                assert!(self.secrets.accept(secret, now));
+                let session = &mut self.sessions[session].model;
+                session.end(node, EndReason::Logout, now);
             }
             Err(Error::Refused(Refusal::UnknownKey)) => {
                 assert!(!self.secrets.accept(secret, self.now()));
@@ -388,12 +424,70 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// How many there were to be ended.
-    fn end_all_but(&mut self, kept: Option<usize>) -> usize {
-        let sessions = self.sessions.iter_mut().enumerate();
-        let ended = sessions.filter(|(number, _)| Some(*number) != kept);
-        let ended = ended.map(|(_, session)| session.model.end(0));
-        ended.filter(|ended| *ended).count()
+    /// Makes room for one more session, at a node. Says whether others ended for it.
+    fn make_room(&mut self, node: usize) -> bool {
+        let now = self.now();
+        let usable = (0..self.sessions.len()).rev();
+        let mut usable = usable.filter(|number| self.sessions[*number].model.usable(now));
+        let newest_too_many = usable.nth(MAX_SESSIONS - 1);
+        if let Some(number) = newest_too_many {
+            self.end_together(number + 1, None, EndReason::TooManySessions, node);
+        }
+        newest_too_many.is_some()
+    }
+
+    /// Ends the first so many sessions, except one if that goes on, at a node.
+    fn end_together(&mut self, first: usize, kept: Option<usize>, reason: EndReason, node: usize) {
+        let kept = kept.filter(|kept| !self.sessions[*kept].model.has_ended());
+        let before = self
+            .together
+            .as_ref()
+            .map(|before| (before.first, before.except));
+        let covered = |number: usize| {
+            let before =
+                before.is_some_and(|(first, except)| number < first && except != Some(number));
+            before || (number < first && kept != Some(number))
+        };
+        let first = before.map_or(first, |before| before.0.max(first));
+        let except = (0..first).find(|number| !covered(*number));
+        if before == Some((first, except)) {
+            return;
+        }
+        let sessions = self.sessions.iter_mut().take(first).enumerate();
+        for (_, held) in sessions.filter(|(number, _)| Some(*number) != except) {
+            held.model.end_with_others(node);
+        }
+        let end = End {
+            at: self.now(),
+            reason,
+        };
+        self.together = Some(Together { first, except, end });
+    }
+
+    /// When and why a session ended, if it did.
+    pub(crate) fn end_of(&self, number: usize) -> Option<End> {
+        let model = &self.sessions[number].model;
+        let together = self.together.as_ref().filter(|_| model.ended_with_others);
+        model.own_end.or(together.map(|together| together.end))
+    }
+
+    /// Notes that an access token was revoked: alone, or with its session where too many were.
+    fn revoked(&mut self, which: usize) {
+        let now = self.now();
+        let margin = Revocation::RETENTION_MARGIN.as_millis() as i64;
+        let session = self.access[which].session;
+        let live = self.access.iter().filter(|token| {
+            token.session == session && token.logged && token.expires_at + margin > now
+        });
+        let too_many = live.count() >= RevokeToken::MAX_PER_SESSION;
+        let token = &mut self.access[which];
+        let before = token.revoked || self.sessions[session].model.has_ended();
+        token.revoked = true;
+        token.logged |= !before && !too_many;
+        if !before && too_many {
+            let session = &mut self.sessions[session].model;
+            session.end(0, EndReason::TooManyRevocations, now);
+        }
     }
 
     fn replace_secrets(&mut self, active: usize, kept: Option<i64>) {
@@ -429,7 +523,7 @@ impl<'a> Run<'a> {
         } else if now + LEEWAY < token.issued_at {
             Some(Refusal::NotYetValid)
         } else {
-            let dead = self.sessions[token.session].model.ended || token.revoked;
+            let dead = self.sessions[token.session].model.has_ended() || token.revoked;
             dead.then_some(Refusal::Revoked)
         }
     }
@@ -480,6 +574,7 @@ impl<'a> Run<'a> {
             client,
             user: reads_users(node).then_some(self.user),
             now: self.now(),
+            steady: self.steady(),
         }
     }
 

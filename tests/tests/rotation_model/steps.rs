@@ -1,4 +1,4 @@
-//! What happens to sessions, in random sequences.
+//! Random sequences of steps in the lives of sessions.
 
 use proptest::{collection::vec, prelude::*, sample::select};
 
@@ -18,7 +18,7 @@ pub(crate) enum Step {
         by: By,
         asked: Option<Scopes>,
     },
-    /// The number of an access token, and what is shown along with it.
+    /// The number of an access token, and the token that is shown along with it.
     Resume(usize, Beside, By),
     Renew(usize, By),
     /// Whether the password is right.
@@ -48,15 +48,15 @@ pub(crate) enum Edge {
     Absolute,
 }
 
-/// A refresh token of a session: how many generations before the current one, and of which secret if it
-/// is not the one that it was last made with.
+/// A refresh token of a session: how many generations before the current one, and of which secret
+/// if it is not the one that it was last made with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Which {
     pub(crate) back: isize,
     pub(crate) secret: Option<usize>,
 }
 
-/// What is shown beside an access token.
+/// A token that is shown beside an access token.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Beside {
     Own(Which),
@@ -79,7 +79,7 @@ pub(crate) struct By {
 /// A sequence.
 pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let one = step().prop_map(|step| vec![step]);
-    let some = prop_oneof![24 => one, 2 => lost_answer(), 1 => last_moment()];
+    let some = prop_oneof![24 => one, 2 => lost_answer(), 1 => last_moment(), 2 => in_a_hurry()];
     vec(some, 1..50).prop_map(|steps| steps.concat())
 }
 
@@ -98,6 +98,33 @@ fn lost_answer() -> impl Strategy<Value = Vec<Step>> {
         };
         let resume = Step::Resume(ONE_BEFORE, Beside::Own(which(1)), again);
         vec![Step::Pass(idle), refresh, Step::Pass(later), resume]
+    })
+}
+
+/// Tabs that refresh one right after the other, and a step-up between them. Then a request arrives
+/// that was on its way with an older token.
+fn in_a_hurry() -> impl Strategy<Value = Vec<Step>> {
+    const NEWEST: usize = 1;
+    let refresh = |back| {
+        by().prop_map(move |by| Step::Refresh {
+            which: NEWEST,
+            token: Which { back, secret: None },
+            by: By {
+                foreign: false,
+                ..by
+            },
+            asked: None,
+        })
+    };
+    let step_up = by().prop_map(|by| Step::Reauthenticate(NEWEST, true, by));
+    let quick = prop_oneof![4 => refresh(0), 1 => step_up];
+    let quick =
+        (quick, select(vec![1, 999, 5000])).prop_map(|(act, wait)| vec![act, Step::Pass(wait)]);
+    let late = (1..=6_isize).prop_flat_map(refresh);
+    (vec(quick, 1..6), late).prop_map(|(quick, late)| {
+        let mut steps = quick.concat();
+        steps.push(late);
+        steps
     })
 }
 

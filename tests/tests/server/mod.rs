@@ -20,6 +20,7 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts the server on the files in `directory`, with the user `alice`, and waits until it listens.
+    #[allow(dead_code, reason = "each file of tests needs its own part of it")]
     pub(crate) async fn start(directory: &Path) -> Self {
         Self::start_with(directory, &[]).await
     }

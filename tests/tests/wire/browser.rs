@@ -1,5 +1,7 @@
 //! What the endpoints and guards make of browsers: cookies to the letter, and when none may be set.
 
+use std::num::NonZeroU32;
+
 use gatepass::{AuthorityBuilder, Transport, Verifier, wire::Delivery};
 use gatepass_testkit::Op;
 
@@ -541,14 +543,22 @@ async fn no_answer_both_sets_and_clears() {
 async fn session_of(shop: &Shop, reply: &Reply) -> Session {
     let id = body(reply)["session_id"].as_str().unwrap().to_owned();
     let alice = Subject::new("alice").unwrap();
-    let sessions = shop.authority.sessions(&alice).await.unwrap();
-    let mut found = sessions.into_iter().filter(|one| one.id.to_string() == id);
+    let sessions = shop.authority.sessions(&alice, None).await.unwrap();
+    let mut found = sessions
+        .sessions
+        .into_iter()
+        .filter(|one| one.id.to_string() == id);
     found.next().unwrap()
 }
 
 async fn number_of_sessions(shop: &Shop) -> usize {
     let alice = Subject::new("alice").unwrap();
-    shop.authority.sessions(&alice).await.unwrap().len()
+    shop.authority
+        .sessions(&alice, None)
+        .await
+        .unwrap()
+        .sessions
+        .len()
 }
 
 #[tokio::test]
@@ -686,7 +696,7 @@ async fn an_old_session_that_cannot_be_ended_costs_nobody_the_login() {
 #[tokio::test]
 async fn the_longest_token_that_fits_into_a_cookie_is_issued_and_the_next_one_begins_nothing() {
     let login = |padding| async move {
-        let one = |builder: AuthorityBuilder| builder.max_sessions(1.try_into().unwrap());
+        let one = |builder: AuthorityBuilder| builder.max_sessions(NonZeroU32::MIN);
         let shop = Shop::build(Transport::Cookie, padding, one).await;
         let old = shop.authority.issue(
             Grant::new(Subject::new("alice").unwrap()),

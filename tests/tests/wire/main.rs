@@ -1,6 +1,7 @@
 //! What each refusal and each failure is on the wire, and what the endpoints make of odd requests.
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::panic,
     reason = "a test fails by panicking"
 )]

@@ -102,7 +102,12 @@ impl Service {
 
     async fn sessions(&self) -> usize {
         let alice = Subject::new("alice").unwrap();
-        self.authority.sessions(&alice).await.unwrap().len()
+        self.authority
+            .sessions(&alice, None)
+            .await
+            .unwrap()
+            .sessions
+            .len()
     }
 }
 

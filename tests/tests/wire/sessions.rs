@@ -178,8 +178,12 @@ async fn a_list_shows_about_when_a_session_was_used_and_when_it_has_surely_expir
     assert_eq!(listed["expires_at"], (at(21, 0) + 14 * DAY).to_string());
     // The application gets the exact times.
     let subject = Subject::new("alice").unwrap();
-    let exact = listing.authority.sessions(&subject).await.unwrap();
-    let exact = exact.iter().find(|one| one.id == phone.session_id).unwrap();
+    let exact = listing.authority.sessions(&subject, None).await.unwrap();
+    let exact = exact
+        .sessions
+        .iter()
+        .find(|one| one.id == phone.session_id)
+        .unwrap();
     assert_eq!(exact.last_seen_at, listing.clock.now());
     let introspected = listing.introspected(&phone).await;
     assert_eq!(introspected["exp"], (at(21, 0) + 14 * DAY).unix_secs());

@@ -94,8 +94,7 @@ fn theft(client: &mut Client) -> anyhow::Result<()> {
     let stolen = login(client, BOB)?;
     let owner = refresh(client, "the owner refreshes", &stolen)?;
 
-    // What is on trial is real time in a real process; that a slower machine waits longer changes nothing.
-    thread::sleep(OVERLAP + Duration::from_millis(500));
+    outlast_overlap();
     spend(
         client,
         "the thief comes with the old one",
@@ -136,10 +135,18 @@ fn restarts(server: &mut Server, client: &mut Client) -> anyhow::Result<()> {
 /// A restart gives no ended session back, and takes no live one away.
 fn survives(client: &mut Client, ended: &Tokens, live: &Tokens) -> anyhow::Result<Tokens> {
     me(client, "an access token from before is good", live, OK)?;
+    outlast_overlap();
     let next = refresh(client, "a session from before refreshes", live)?;
     me(client, "and goes on", &next, OK)?;
     is_over(client, "a session ended before stays so", ended)?;
     Ok(next)
+}
+
+/// Waits until a session that has just rotated can do so again, and its spent token is one of a thief.
+///
+/// This is real time in a real process. A slower machine may wait longer, which changes nothing.
+pub(super) fn outlast_overlap() {
+    thread::sleep(OVERLAP + Duration::from_millis(500));
 }
 
 pub(super) struct Tokens {

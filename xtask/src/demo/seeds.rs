@@ -7,7 +7,8 @@ use std::{thread, time::Duration};
 use serde_json::json;
 
 use super::scenarios::{
-    ALICE, BOB, OK, Tokens, get, is_over, login, logout, me, post, refresh, refused, spend, user,
+    ALICE, BOB, OK, Tokens, get, is_over, login, logout, me, outlast_overlap, post, refresh,
+    refused, spend, user,
 };
 use crate::{
     client::{Answer, Client, Expected, Method, Request},
@@ -271,6 +272,7 @@ fn auto_login(client: &mut Client) -> anyhow::Result<()> {
         &third,
         OK,
     )?)?;
+    outlast_overlap();
     let last = refresh(client, "and refresh", &third)?;
     get(
         client,

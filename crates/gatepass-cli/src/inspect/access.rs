@@ -3,7 +3,9 @@
 use std::fmt;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use gatepass::{Algorithm, ClientId, Scopes, SessionId, Subject, Timestamp, TokenId};
+use gatepass::{
+    Algorithm, ClientId, Scopes, SessionId, SessionNumber, Subject, Timestamp, TokenId,
+};
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
@@ -13,8 +15,9 @@ use serde_json::Value;
 use super::{Report, signature, text};
 use crate::key_file::TokenKeys;
 
-/// What every access token must say, each as text, as an instant, or (`aud`) as one or several texts.
-const REQUIRED: [&str; 9] = [
+/// The claims of every access token, each as text, as an instant, as a number (`sn`), or as one or
+/// several texts (`aud`).
+const REQUIRED: [&str; 10] = [
     "iss",
     "sub",
     "aud",
@@ -22,6 +25,7 @@ const REQUIRED: [&str; 9] = [
     "iat",
     "jti",
     "sid",
+    "sn",
     "auth_time",
     "client_id",
 ];
@@ -169,6 +173,10 @@ fn check_claims(report: &mut Report, claims: &Object) {
             ("scope", Value::String(text)) => Scopes::parse(text).err().map(|e| e.to_string()),
             ("jti", Value::String(text)) => text.parse::<TokenId>().err().map(|e| e.to_string()),
             ("sid", Value::String(text)) => text.parse::<SessionId>().err().map(|e| e.to_string()),
+            ("sn", number) => match number.as_u64() {
+                Some(number) if number <= SessionNumber::MAX.get().unsigned_abs() => None,
+                _ => Some("not a whole number from 0 to 2^53 - 1".to_owned()),
+            },
             ("iss" | "sub" | "client_id" | "scope" | "jti" | "sid", _) => {
                 Some("not a string".to_owned())
             }

@@ -9,7 +9,7 @@ const NOW: Timestamp = Timestamp::from_unix_secs(1_795_000_000);
 
 const HEADER: &str = r#"{"typ":"at+jwt","alg":"HS256","kid":"a"}"#;
 
-const CLAIMS: [(&str, &str); 11] = [
+const CLAIMS: [(&str, &str); 12] = [
     ("iss", r#""https://shop.example""#),
     ("sub", r#""alice""#),
     ("aud", r#""shop-api""#),
@@ -17,6 +17,7 @@ const CLAIMS: [(&str, &str); 11] = [
     ("iat", "1795000000"),
     ("jti", r#""AAAAAAAAAAAAAAAAAAAAAA""#),
     ("sid", r#""AAAAAAAAAAAAAAAAAAAAAAAA""#),
+    ("sn", "1795000000123"),
     ("auth_time", "1794999000"),
     ("client_id", r#""web""#),
     ("scope", r#""read write""#),
@@ -41,7 +42,7 @@ fn token(header: &str, claims: &str) -> String {
 }
 
 fn shown(token: &str) -> String {
-    inspect(token, None, NOW).to_string()
+    inspect(token, None, None, NOW).to_string()
 }
 
 #[test]
@@ -52,7 +53,7 @@ fn a_good_token_is_shown_with_readable_times_and_never_as_trusted() {
         format!("Bearer {token}\n"),
         format!("  {token} "),
     ] {
-        let report = inspect(&given, None, NOW);
+        let report = inspect(&given, None, None, NOW);
         assert!(report.is_good(), "{report}");
         let shown = report.to_string();
         assert!(shown.starts_with("NOT TO BE TRUSTED"), "{shown}");
@@ -78,6 +79,7 @@ fn everything_that_is_wrong_is_found_at_once() {
         ("iat", Some("1795000001.5")),
         ("nbf", Some("1795000001")),
         ("sid", Some("\"short\"")),
+        ("sn", Some("9007199254740992")),
         ("sub", None),
         ("aud", Some("[1]")),
     ];
@@ -91,6 +93,7 @@ fn everything_that_is_wrong_is_found_at_once() {
         "iat: not a whole number",
         "not valid yet (nbf)",
         "sid: not an identifier",
+        "sn: not a whole number",
         "sub is missing",
         "aud: neither",
     ] {
@@ -119,7 +122,7 @@ fn what_is_no_token_is_told_apart() {
             "a member twice",
         ),
     ] {
-        let report = inspect(text, None, NOW);
+        let report = inspect(text, None, None, NOW);
         assert!(!report.is_good());
         let shown = report.to_string();
         assert!(shown.starts_with("NOT TO BE TRUSTED"), "{shown}");
@@ -186,6 +189,7 @@ fn name() -> impl Strategy<Value = &'static str> {
         "iat",
         "jti",
         "sid",
+        "sn",
         "auth_time",
         "client_id",
         "scope",
@@ -215,7 +219,7 @@ proptest! {
         let keys = &*EACH_KIND_OF_KEYS;
         for text in [text, dots.clone(), format!("gpr_{dots}"), format!("{}.{dots}", token(HEADER, "{}"))] {
             for keys in [None].into_iter().chain(keys.iter().map(Some)) {
-                let report = inspect(&text, keys, NOW);
+                let report = inspect(&text, keys, None, NOW);
                 prop_assert!(!report.is_good());
                 prop_assert!(report.to_string().starts_with("NOT TO BE TRUSTED:"));
             }
@@ -228,9 +232,9 @@ proptest! {
         let keys = &*EACH_KIND_OF_KEYS;
         for keys in [None].into_iter().chain(keys.iter().map(Some)) {
             let token = format!("{}.{}.", encode(&header), encode(&claims));
-            prop_assert!(!inspect(&token, keys, NOW).is_good());
+            prop_assert!(!inspect(&token, keys, None, NOW).is_good());
             let token = format!("{}.{}.{}", encode(HEADER.as_bytes()), encode(&claims), encode(&header));
-            prop_assert!(!inspect(&token, keys, NOW).is_good());
+            prop_assert!(!inspect(&token, keys, None, NOW).is_good());
         }
     }
 
@@ -250,7 +254,7 @@ proptest! {
         let changed: Vec<_> = changed.iter().map(|(name, value)| (*name, value.as_deref())).collect();
         let token = token(&format!("{{{}}}", members.join(",")), &claims(&changed));
 
-        let report = inspect(&token, None, NOW);
+        let report = inspect(&token, None, None, NOW);
         prop_assert_eq!(report.malformed.is_empty(), TokenForm::of(&token).is_ok(), "{}", report);
     }
 }

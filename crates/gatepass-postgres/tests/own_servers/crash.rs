@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use gatepass::{Generation, Revocation, RevokeToken, Revoked, SessionId, SessionStore, TokenId};
+use gatepass::{Generation, Revocation, Revoked, SessionId, SessionStore};
 use gatepass_postgres::PostgresStore;
 use sqlx::{Connection, PgConnection};
 use tokio::{sync::watch, task::JoinSet};
@@ -15,7 +15,7 @@ use crate::{
     Durability, again, at, directory, open, pull_all, start,
     support::{
         self,
-        given::{advance_of, begin, end, new_session},
+        given::{advance_of, begin, end, new_session, token_of},
     },
     targets,
 };
@@ -41,7 +41,7 @@ async fn load(store: PostgresStore, acknowledged: Acknowledged, done: watch::Sen
         }
         let target = gatepass::EndTarget::Session(session.id);
         match store.end(target, gatepass::EndReason::Logout).await {
-            Ok(ended) => assert_eq!(ended.len(), 1),
+            Ok(ended) => assert!(ended.is_some()),
             Err(_) => return,
         }
         note(session.id, session.generation, true);
@@ -150,11 +150,7 @@ async fn what_was_revoked_is_there_after_a_crash_also_with_synchronous_commit_of
     let session = begin(&store, "alice").await;
     let other = begin(&store, "alice").await;
     let later = begin(&store, "alice").await;
-    let token = RevokeToken {
-        token: TokenId::from_bytes([1; 16]),
-        session: other.id,
-        until: other.access_until,
-    };
+    let token = token_of(&other, 1);
     at(&server, "CHECKPOINT").await;
     let (_, mut cursor) = pull_all(&store, None).await.unwrap();
     for number in 0..2 {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use gatepass::{
-    Advance, AdvanceCause, ClientId, Device, EndReason, EndTarget, Grant, NewSession, Random,
-    Revocation, Session, SessionId, SessionStore, Subject, SystemRandom,
+    AccountId, Advance, AdvanceCause, Audience, ClientId, Device, EndReason, EndTarget, Grant,
+    Issuer, NewSession, Random, Revocation, RevokeToken, SeenFrom, Session, SessionId,
+    SessionStore, Subject, SystemRandom, TokenId,
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -15,11 +16,31 @@ pub(crate) fn subject(name: &str) -> Subject {
     Subject::new(name).unwrap()
 }
 
+fn issuer() -> Issuer {
+    Issuer::new("https://shop.example").unwrap()
+}
+
+pub(crate) fn account(name: &str) -> AccountId {
+    AccountId::of(&issuer(), &subject(name))
+}
+
+/// A revocation of a token of `session`.
+pub(crate) fn token_of(session: &Session, number: u8) -> RevokeToken {
+    RevokeToken {
+        token: TokenId::from_bytes([number; 16]),
+        session: session.id,
+        account: session.account(),
+        until: session.access_until,
+    }
+}
+
 pub(crate) fn new_session(name: &str) -> NewSession {
     let mut id = [0; 18];
     SystemRandom.fill(&mut id).unwrap();
     NewSession {
         id: SessionId::from_bytes(id),
+        issuer: issuer(),
+        audience: Audience::new("shop-api").unwrap(),
         client: ClientId::new("web").unwrap(),
         grant: Grant::new(subject(name)),
         device: Device::default(),
@@ -41,6 +62,9 @@ pub(crate) fn advance_of(session: &Session) -> Advance {
         from: session.generation,
         to: session.generation.next(),
         cause: AdvanceCause::Refresh,
+        // So that a test need not wait between two.
+        overlap: Duration::ZERO,
+        seen_from: SeenFrom::default(),
         grant: None,
         idle_ttl: IDLE_TTL,
         access_ttl: ACCESS_TTL,
@@ -49,5 +73,6 @@ pub(crate) fn advance_of(session: &Session) -> Advance {
 
 pub(crate) async fn end(store: &impl SessionStore, session: &Session) -> Vec<Revocation> {
     let target = EndTarget::Session(session.id);
-    store.end(target, EndReason::Logout).await.unwrap()
+    let ended = store.end(target, EndReason::Logout).await.unwrap();
+    ended.into_iter().collect()
 }

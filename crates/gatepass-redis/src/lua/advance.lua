@@ -1,42 +1,67 @@
--- `Session::advance`, kept lean, since it is what is done most. KEYS: the session. ARGV: the line of the client; as doubles
--- the time or -1, from and to which generation and how many these are, whether the session may have idled, whether the user
--- authenticated, idle and access lifetime, and that of a changed grant or -1; the grant if it changed.
+-- `Session::advance`, kept lean, since it is what is done most. KEYS: the session. ARGV: the line of the client; as doubles the time or -1,
+-- from and to which generation, whether the session may have idled, whether the user authenticated, how long ago the last rotation must be
+-- or -1, from where the session is seen, idle and access lifetime, and that of a changed grant or -1; the grant if it changed; as doubles
+-- the account's cutoff, if the caller had to read it elsewhere.
 local key = KEYS[1]
 local row = redis.call('GET', key)
-if not row or string.find(row, ARGV[1], 113, true) ~= 113 then
+if not row or string.find(row, ARGV[1], 145, true) ~= 145 then
   return false
 end
-local generation, s1, s2, s3, s4, seen, idle, access, absolute, ended, ttl = struct.unpack('<ddddddddddd', row)
-local now, from, to, spent, idled, again, idle_ttl, access_ttl, own_ttl = struct.unpack('<ddddddddd', ARGV[2])
+local generation, rotated_from, rotated, seen, seen_from, idle, access, absolute, ended, ttl =
+  struct.unpack('<dddddddddd', row)
+local now, from, to, idled, again, overlap, here, idle_ttl, access_ttl, own_ttl =
+  struct.unpack('<dddddddddd', ARGV[2])
 if generation ~= from or ended >= 0 then
   return false
+end
+local account = ARGV[4] or redis.pcall('GET', string.sub(key, 1, -45) .. 'account:' .. string.sub(row, 113, 144))
+if account then
+  if type(account) == 'table' then
+    -- The slot is being moved, and the account is not where the session is. The caller looks it up by its id.
+    return string.sub(row, 113, 144)
+  end
+  local up_to, except = struct.unpack('<dd', account, ARGV[4] and 1 or 17)
+  local number = struct.unpack('<d', row, 105)
+  if number <= up_to and number ~= except then
+    return false
+  end
 end
 if now < 0 then
   local time = redis.call('TIME')
   now = time[1] * 1000 + (time[2] - time[2] % 1000) / 1000
 end
-if now < seen then
+if now < seen and seen - now <= 10000 then
   now = seen
 end
 if now >= absolute or (idled == 0 and now >= idle) then
   return false
 end
-for _ = 1, spent do
-  s1, s2, s3, s4 = now, s1, s2, s3
+if to == from + 1 and rotated >= 0 and rotated <= now and now - rotated <= overlap then
+  return false
 end
-if ARGV[3] then
+if to ~= from then
+  rotated_from, rotated = from, now
+end
+if here ~= seen_from then
+  -- The halves that are not known now are as they were.
+  local address, address_then = here % 16777216, seen_from % 16777216
+  local agent, agent_then = here - address, seen_from - address_then
+  seen_from = (agent > 0 and agent or agent_then) + (address > 0 and address or address_then)
+end
+if ARGV[3] ~= '' then
   ttl = own_ttl
-  row = string.sub(row, 1, 80) .. struct.pack('<d', ttl) .. string.sub(row, 89, 112)
-    .. string.match(row, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n', 113) .. ARGV[3]
+  row = string.sub(row, 1, 72) .. struct.pack('<d', ttl) .. string.sub(row, 81, 144)
+    .. string.match(row, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n', 145) .. ARGV[3]
 end
 if again == 1 then
-  row = string.sub(row, 1, 88) .. struct.pack('<d', now) .. string.sub(row, 97)
+  row = string.sub(row, 1, 80) .. struct.pack('<d', now) .. string.sub(row, 89)
 end
-if ARGV[3] or again == 1 then
+if ARGV[3] ~= '' or again == 1 then
   redis.call('SET', key, row, 'KEEPTTL')
 end
 local purged = idle > access and idle or access
-idle = now + idle_ttl
+-- Not lowered where the clock has gone back.
+idle = seen > now and math.max(idle, now + idle_ttl) or now + idle_ttl
 if idle > absolute then
   idle = absolute
 end
@@ -47,9 +72,9 @@ end
 if lives > access then
   access = lives
 end
-local state = struct.pack('<dddddddd', to, s1, s2, s3, s4, now, idle, access)
+local state = struct.pack('<ddddddd', to, rotated_from, rotated, now, seen_from, idle, access)
 redis.call('SETRANGE', key, 0, state)
--- The index of the purge is corrected by whoever finds the session there too early, and nobody finds it there too late.
+-- The purge corrects its index where it finds the session there too early. It must never find it there too late.
 if idle < purged and access < purged then
   local prefix, id = string.match(key, '^(.*)session:(.*)$')
   redis.call('ZADD', prefix .. 'purge', 'LT', math.min(math.max(idle, access) + 600000, 253402300799000), id)

@@ -1,18 +1,15 @@
--- Appends to the log: the end of the session `id`, or the revocation of its token `token`. Numbers are the
--- partition's own, so that no clock has a say in their order.
-local function append(id, token, till)
+-- Appends an entry to the log and returns its number. Numbers are the partition's own, so that no clock has a say in
+-- their order.
+local function append(fields, till)
   redis.call('HSETNX', KEYS[1], 'incarnation', ARGV[2])
   redis.call('HSETNX', KEYS[1], 'version', ARGV[3])
   local number = redis.call('HINCRBY', KEYS[1], 'number', 1)
   local log, forgotten = prefix .. 'log', prefix .. 'log:purge'
-  local entry = { log, string.format('%.0f-0', number), 'session', id, 'until', till }
-  if token then
-    entry[7], entry[8] = 'token', token
-  end
-  redis.call('XADD', unpack(entry))
-  redis.call('ZADD', forgotten, after(till, MARGIN), string.format('%.0f', number))
+  redis.call('XADD', log, digits(number) .. '-0', 'until', till, unpack(fields))
+  redis.call('ZADD', forgotten, after(till, MARGIN), digits(number))
   keep(log, after(till, MARGIN))
   keep(forgotten, after(till, MARGIN))
+  return number
 end
 
 -- Has a change that was made before be waited for like one that is made now: `WAIT` is about what its own connection has
@@ -21,19 +18,11 @@ local function written_again()
   redis.call('HSET', KEYS[1], 'repeated', now)
 end
 
--- Whose session it is, or nothing if it is unknown.
-local function subject_of(id)
-  local row = redis.call('GET', prefix .. 'session:' .. id)
-  return row and string.match(row, '^[^\n]*\n([^\n]*)\n', STATE_LENGTH + 1), row
-end
-
--- Sees that all is there that the ends of these sessions of a subject change.
-local function together_with(subject, ids)
-  local keys = { prefix .. 'log', prefix .. 'log:purge', prefix .. 'purge', prefix .. 'subject:' .. subject }
-  for _, id in ipairs(ids) do
-    keys[#keys + 1] = prefix .. 'session:' .. id
-  end
-  together(keys)
+-- Sees that all is there that the end of a session or of all sessions of an account changes.
+local function together_with(account, id)
+  together({ prefix .. 'log', prefix .. 'log:purge', prefix .. 'purge', prefix .. 'covered', prefix .. 'accounts',
+    prefix .. 'account:' .. account, prefix .. 'sessions:' .. account, prefix .. 'ended:' .. account,
+    prefix .. 'revoked:' .. account, prefix .. 'session:' .. id })
 end
 
 -- `Session::end`, and its entry in the log. Returns until when the session's tokens may live, or nothing if it was
@@ -44,17 +33,35 @@ local function finish(id, reason)
   if not row then
     return nil
   end
-  local generation, s1, s2, s3, s4, seen, idle, access, absolute, ended, ttl, authenticated, recovered, created =
-    struct.unpack(STATE, row)
-  if ended >= 0 then
+  local generation, from, rotated, seen, seen_from, idle, access, absolute, ended, ttl, authenticated, recovered, created,
+    number = struct.unpack(STATE, row)
+  if ended >= 0 or is_covered(row) then
     return nil
   end
-  local client, subject, rest = string.match(row, '^([^\n]*)\n([^\n]*)\n[^\n]*\n(.*)$', STATE_LENGTH + 1)
-  local state = struct.pack(STATE, generation, s1, s2, s3, s4, seen, idle, access, absolute, math.max(now, seen), ttl,
-    authenticated, recovered, created)
-  redis.call('SET', session, state .. table.concat({ client, subject, reason, rest }, '\n'), 'KEEPTTL')
+  local account = string.sub(row, OWNER, LINES - 1)
+  local before, rest = string.match(row, '^([^\n]*\n[^\n]*\n[^\n]*\n)[^\n]*\n(.*)$', LINES)
+  local state = struct.pack(STATE, generation, from, rotated, seen, seen_from, idle, access, absolute, time_of(seen), ttl,
+    authenticated, recovered, created, number)
+  redis.call('SET', session, state .. account .. before .. reason .. '\n' .. rest, 'KEEPTTL')
   redis.call('ZADD', prefix .. 'purge', after(access, MARGIN), id)
-  redis.call('ZREM', prefix .. 'subject:' .. subject, id)
-  append(id, nil, access)
+  redis.call('ZREM', prefix .. 'sessions:' .. account, id)
+  redis.call('ZADD', prefix .. 'ended:' .. account, number, id)
+  keep(prefix .. 'ended:' .. account, after(access, MARGIN))
+  append({ 'session', id }, access)
   return access
+end
+
+-- Has sessions of an account be over by their numbers: writes the account, and the entry in the log instead of its last one.
+-- The next purge looks at the sessions themselves. Returns what is revoked.
+local function cut_off(account, last, till, up_to, except, entry, reason)
+  if entry > 0 then
+    redis.call('XDEL', prefix .. 'log', digits(entry) .. '-0')
+    redis.call('ZREM', prefix .. 'log:purge', digits(entry))
+  end
+  entry = append({ 'account', account, 'up_to', digits(up_to), 'except', digits(except) }, till)
+  redis.call('SET', prefix .. 'account:' .. account,
+    struct.pack(ACCOUNT, last, till, up_to, except, now, entry) .. reason, 'KEEPTTL')
+  redis.call('ZADD', prefix .. 'covered', 0, account)
+  keep(prefix .. 'covered', after(till, MARGIN))
+  return { 'all', up_to, except, till }
 end

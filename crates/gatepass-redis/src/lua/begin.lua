@@ -1,39 +1,65 @@
--- `Session::begin`, after ending the oldest of the subject's usable sessions where it has too many. ARGV[4]: the id, client,
--- subject, grant and its own lifetime, device, idle, absolute and access lifetime, how many others are kept or nothing.
-local id, subject = ARGV[4], ARGV[6]
-local session, index = prefix .. 'session:' .. id, prefix .. 'subject:' .. subject
-local answer = { now }
-local kept = tonumber(ARGV[13])
-local others = kept and redis.call('ZREVRANGE', index, 0, -1) or {}
-together({ session })
-together_with(subject, others)
-for _, other in ipairs(others) do
-  local state = redis.call('GET', prefix .. 'session:' .. other)
-  if not state then
-    redis.call('ZREM', index, other)
-  else
-    local _, _, _, _, _, seen, idle, access, absolute = struct.unpack(STATE, state)
-    local time = math.max(now, seen)
-    if time < absolute and (time < idle or time < access) then
-      kept = kept - 1
-      local till = kept < 0 and finish(other, 'too_many_sessions')
-      if till then
-        answer[#answer + 1] = other
-        answer[#answer + 1] = till
+-- `Account::begin`, and `Account::end_up_to` where the account has too many sessions then. ARGV[4]: the id, the account, the lines of the
+-- session, the grant's own lifetime, idle, absolute and access lifetime, from where it is seen, how many others are kept or nothing.
+local id, account = ARGV[4], ARGV[5]
+local session, index = prefix .. 'session:' .. id, prefix .. 'sessions:' .. account
+
+local function is_usable(row)
+  local _, _, _, seen, _, idle, access, absolute = struct.unpack(STATE, row)
+  local time = time_of(seen)
+  return time < absolute and (time < idle or time < access)
+end
+
+-- The number of the newest usable session behind the `kept` newest ones. It looks at no more sessions than that and some that
+-- have expired, however many there are.
+local function newest_too_many(up_to, except, kept)
+  local behind = '(' .. digits(up_to)
+  local spared = except >= 0 and redis.call('ZRANGE', index, digits(except), digits(except), 'BYSCORE')[1]
+  if redis.call('ZCOUNT', index, behind, '+inf') + (spared and 1 or 0) <= kept then
+    return nil
+  end
+  local most = 2 * kept + 100
+  local ids = redis.call('ZRANGE', index, '+inf', behind, 'BYSCORE', 'REV', 'LIMIT', 0, most)
+  if spared and #ids < most then
+    ids[#ids + 1] = spared
+  end
+  local usable = 0
+  for _, other in ipairs(ids) do
+    local row = redis.call('GET', prefix .. 'session:' .. other)
+    if row and is_usable(row) then
+      if usable == kept then
+        return (struct.unpack('<d', row, 105))
       end
+      usable = usable + 1
     end
   end
 end
-local ttl = tonumber(ARGV[8]) or -1
-local absolute = after(now, ARGV[11])
-local idle = math.min(now + ARGV[10], absolute)
-local access = math.min(now + (ttl >= 0 and ttl or ARGV[12]), absolute)
-local state = struct.pack(STATE, 0, -1, -1, -1, -1, now, idle, access, absolute, -1, ttl, now, -1, now)
-redis.call('SET', session, state .. table.concat({ ARGV[5], subject, '', ARGV[9], ARGV[7] }, '\n'))
+
+together_with(account, id)
+local row, last, till, up_to, except, since, entry = account_of(account)
+local number = math.min(math.max(now, last + 1), 9007199254740991)
+local ttl = tonumber(ARGV[7]) or -1
+local absolute = after(now, ARGV[9])
+local idle = math.min(now + ARGV[8], absolute)
+local access = math.min(now + (ttl >= 0 and ttl or ARGV[10]), absolute)
+till = math.max(till, absolute)
+local answer = { now, number }
+local kept = tonumber(ARGV[12])
+local cut = kept and newest_too_many(up_to, except, kept)
+if cut then
+  answer[3] = cut_off(account, number, till, math.max(up_to, cut), except > cut and except or -1, entry, 'too_many_sessions')
+else
+  redis.call('SET', prefix .. 'account:' .. account,
+    struct.pack(ACCOUNT, number, till, up_to, except, since, entry) .. (row and string.sub(row, REASON) or ''), 'KEEPTTL')
+end
+local state = struct.pack(STATE, 0, -1, -1, now, ARGV[11], idle, access, absolute, -1, ttl, now, -1, now, number)
+redis.call('SET', session, state .. account .. ARGV[6])
 redis.call('ZADD', prefix .. 'purge', after(math.max(idle, access), MARGIN), id)
-redis.call('ZADD', index, now, id)
+redis.call('ZADD', index, number, id)
+redis.call('ZADD', prefix .. 'accounts', 'NX', after(till, MARGIN), account)
 -- A refresh touches none of these, and cannot let the session live any longer.
 keep(session, after(absolute, MARGIN))
-keep(prefix .. 'purge', after(absolute, MARGIN))
 keep(index, after(absolute, MARGIN))
+keep(prefix .. 'purge', after(absolute, MARGIN))
+keep(prefix .. 'account:' .. account, after(till, MARGIN))
+keep(prefix .. 'accounts', after(till, MARGIN))
 return answer

@@ -1,15 +1,29 @@
 -- What most scripts begin with. KEYS[1] is the partition's `meta`, ARGV[1] the time, or nothing for the server's.
 --
--- A session is one string, so that a refresh reads one value and writes a part of it: first, as doubles, all that is
--- reckoned with, where -1 is none, and of that first what a refresh changes; then in lines the client, the subject, why it has ended, the device and the grant.
-local STATE, STATE_LENGTH = '<dddddddddddddd', 112
-local MARGIN, DAY, MAX = 600000, 86400000, 253402300799000
+-- A session is one string, so that a refresh reads one value and writes a part of it. It begins with doubles, where -1 is
+-- none, and of these with those that a refresh changes. The id of its account follows, and in lines the client, the issuer,
+-- the audience, the reason of its end, the device and the grant.
+--
+-- An account is one string as well: as doubles the number of its last session, the latest absolute end of all of them,
+-- up to which number sessions are over, except which one, since when, and the number of the entry in the log that says so;
+-- and the reason.
+local STATE, OWNER, LINES = '<dddddddddddddd', 113, 145
+local ACCOUNT, REASON = '<dddddd', 49
+local MARGIN, DAY, JITTER, MAX = 600000, 86400000, 10000, 253402300799000
 local prefix = string.sub(KEYS[1], 1, -5)
 
 local now = tonumber(ARGV[1])
 if not now then
   local time = redis.call('TIME')
   now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- The time of a session that was seen at `seen`: its clock does not go back by a little.
+local function time_of(seen)
+  if now < seen and seen - now <= JITTER then
+    return seen
+  end
+  return now
 end
 
 -- `instant` and some time, which ends with the year 9999.
@@ -32,4 +46,25 @@ local function together(keys)
   for first = 1, #keys, 1000 do
     redis.call('EXISTS', KEYS[1], unpack(keys, first, math.min(first + 999, #keys)))
   end
+end
+
+-- A number as it is written in ranges and in the log.
+local function digits(number)
+  return string.format('%.0f', number)
+end
+
+-- The account with this id: its row, or nothing, and the numbers in it.
+local function account_of(id)
+  local row = redis.call('GET', prefix .. 'account:' .. id)
+  if row then
+    return row, struct.unpack(ACCOUNT, row)
+  end
+  return nil, 0, 0, -1, -1, -1, 0
+end
+
+-- `Account::covers`, of a session by its row.
+local function is_covered(row)
+  local _, _, _, up_to, except = account_of(string.sub(row, OWNER, LINES - 1))
+  local number = struct.unpack('<d', row, 105)
+  return number <= up_to and number ~= except
 end

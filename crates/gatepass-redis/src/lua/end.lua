@@ -1,32 +1,30 @@
--- Ends what is named. ARGV[4]: the reason, how it is named, the session's id or nothing, the subject or nothing.
--- Returns pairs: an id, and until when the session's tokens may live.
-local reason, how, id, subject = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-local answer = {}
-local named = { id }
-if how == 'all' then
-  named = {}
-  for _, other in ipairs(redis.call('ZRANGE', prefix .. 'subject:' .. subject, 0, -1)) do
-    if other ~= id then
-      named[#named + 1] = other
-    end
-  end
-else
-  local owner = subject_of(id)
-  if not owner or (how == 'session_of' and owner ~= subject) then
+-- Ends what is named. ARGV[4]: the reason, how it is named, the session's id or nothing, the account or nothing.
+-- Returns what is revoked, or nothing.
+local reason, how, id, account = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local session = id ~= '' and redis.call('GET', prefix .. 'session:' .. id)
+local owner = session and string.sub(session, OWNER, LINES - 1)
+if how ~= 'all' then
+  if not owner or (how == 'session_of' and owner ~= account) then
     written_again()
-    return answer
+    return false
   end
-  subject = owner
-end
-together_with(subject, named)
-for _, one in ipairs(named) do
-  local till = finish(one, reason)
-  if till then
-    answer[#answer + 1] = one
-    answer[#answer + 1] = till
+  together_with(owner, id)
+  local access = finish(id, reason)
+  if not access then
+    written_again()
   end
+  return access and { 'session', access }
 end
-if #answer == 0 then
+
+-- `Account::end_all`. The session that is to go on does so if it is the account's own and not over.
+together_with(account, id)
+local row, last, till, up_to, except, _, entry = account_of(account)
+local kept = -1
+if owner == account and struct.unpack('<d', session, 65) < 0 and not is_covered(session) then
+  kept = struct.unpack('<d', session, 105)
+end
+if not row or (up_to == last and except == kept) then
   written_again()
+  return false
 end
-return answer
+return cut_off(account, last, till, last, kept, entry, reason)

@@ -1,13 +1,22 @@
--- The sessions of a subject that have not ended, each behind its id, and the time before them. ARGV[2]: the subject.
-local answer = { now }
-local ids = redis.call('ZRANGE', prefix .. 'subject:' .. ARGV[2], 0, -1)
-local keys = { prefix .. 'subject:' .. ARGV[2] }
-for _, id in ipairs(ids) do
-  keys[#keys + 1] = prefix .. 'session:' .. id
+-- Some of the sessions of an account that have not ended by themselves, newest first: the time, the account, the number of the last one if
+-- there may be more, and each session behind its id. ARGV[2]: the account, the number that theirs are below or nothing, how many at most.
+local account, before, most = ARGV[2], ARGV[3], tonumber(ARGV[4])
+local index = prefix .. 'sessions:' .. account
+together({ index, prefix .. 'account:' .. account })
+local row, _, _, up_to, except = account_of(account)
+local newest = before == '' and '+inf' or '(' .. before
+local ids = redis.call('ZRANGE', index, newest, '(' .. digits(up_to), 'BYSCORE', 'REV', 'LIMIT', 0, most)
+local answer = { now, row or false, #ids == most and redis.call('ZSCORE', index, ids[most]) }
+if #ids < most and except >= 0 and (before == '' or except < tonumber(before)) then
+  ids[#ids + 1] = redis.call('ZRANGE', index, digits(except), digits(except), 'BYSCORE')[1]
+end
+local keys = {}
+for at, id in ipairs(ids) do
+  keys[at] = prefix .. 'session:' .. id
 end
 together(keys)
-for _, id in ipairs(ids) do
+for at, id in ipairs(ids) do
   answer[#answer + 1] = id
-  answer[#answer + 1] = redis.call('GET', prefix .. 'session:' .. id)
+  answer[#answer + 1] = redis.call('GET', keys[at])
 end
 return answer

@@ -1,2 +1,3 @@
--- The session, and the time. KEYS[2]: the session.
-return { now, redis.call('GET', KEYS[2]) }
+-- The time, the session and its account. KEYS[2]: the session.
+local row = redis.call('GET', KEYS[2])
+return { now, row, row and (account_of(string.sub(row, OWNER, LINES - 1))) or false }

@@ -1,19 +1,24 @@
--- Revokes one token, or ends its session if it has too many revoked ones. ARGV[4]: the session's id, the token, its end, how
--- many are too many. Returns what was revoked and until when it is.
-local id, token, till = ARGV[4], ARGV[5], tonumber(ARGV[6])
-local tokens = prefix .. 'tokens:' .. id
-local subject, row = subject_of(id)
+-- Revokes one token, or ends its session if it or its account has too many revoked ones. ARGV[4]: the session's id, the token, its
+-- end, the account, how many are too many of the session and of the account. Returns what was revoked and until when it is.
+local id, token, till, account = ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7]
+local tokens, revoked = prefix .. 'tokens:' .. id, prefix .. 'revoked:' .. account
+local row = redis.call('GET', prefix .. 'session:' .. id)
 together({ tokens })
-together_with(subject or '', { id })
-if (row and struct.unpack('<d', row, 73) >= 0) or redis.call('ZSCORE', tokens, token) then
+together_with(row and string.sub(row, OWNER, LINES - 1) or account, id)
+together_with(account, id)
+if (row and (struct.unpack('<d', row, 65) >= 0 or is_covered(row))) or redis.call('ZSCORE', tokens, token) then
   written_again()
   return false
 end
-if redis.call('ZCOUNT', tokens, string.format('(%.0f', now - MARGIN), '+inf') >= tonumber(ARGV[7]) then
+local live = '(' .. digits(now - MARGIN)
+if redis.call('ZCOUNT', tokens, live, '+inf') >= tonumber(ARGV[8])
+  or redis.call('ZCOUNT', revoked, live, '+inf') >= tonumber(ARGV[9]) then
   local access = finish(id, 'too_many_revocations')
   return access and { 'session', access }
 end
 redis.call('ZADD', tokens, till, token)
+redis.call('ZADD', revoked, till, token)
 keep(tokens, after(till, MARGIN))
-append(id, token, till)
+keep(revoked, after(till, MARGIN))
+append({ 'session', id, 'token', token, 'account', account }, till)
 return { 'token', till }

@@ -3,29 +3,41 @@
 use std::time::Duration;
 
 use gatepass::{
-    Advance, AdvanceCause, ClientId, Device, EndReason, EndTarget, Grant, NewSession, Random,
-    Revocation, Session, SessionId, SessionStore, Subject, SystemRandom,
+    AccountId, Advance, AdvanceCause, Audience, ClientId, Device, EndReason, EndTarget, Grant,
+    Issuer, NewSession, Random, Revocation, SeenFrom, Session, SessionId, SessionStore, Subject,
+    SystemRandom,
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
 pub(crate) const ACCESS_TTL: Duration = Duration::from_secs(900);
 pub(crate) const IDLE_TTL: Duration = DAY;
+pub(crate) const ABSOLUTE_TTL: Duration = DAY.saturating_mul(30);
 
 pub(crate) fn subject(name: &str) -> Subject {
     Subject::new(name).unwrap()
 }
 
+fn issuer() -> Issuer {
+    Issuer::new("https://shop.example").unwrap()
+}
+
+pub(crate) fn account(name: &str) -> AccountId {
+    AccountId::of(&issuer(), &subject(name))
+}
+
 pub(crate) fn new_session(name: &str) -> NewSession {
     let mut id = [0; 18];
     SystemRandom.fill(&mut id).unwrap();
-    id[..2].copy_from_slice(&SessionId::subject_prefix(&subject(name)));
+    id[..2].copy_from_slice(&account(name).prefix());
     NewSession {
         id: SessionId::from_bytes(id),
+        issuer: issuer(),
+        audience: Audience::new("shop-api").unwrap(),
         client: ClientId::new("web").unwrap(),
         grant: Grant::new(subject(name)),
         device: Device::default(),
         idle_ttl: IDLE_TTL,
-        absolute_ttl: DAY * 30,
+        absolute_ttl: ABSOLUTE_TTL,
         access_ttl: ACCESS_TTL,
         max_sessions: None,
     }
@@ -42,6 +54,8 @@ pub(crate) fn advance_of(session: &Session) -> Advance {
         from: session.generation,
         to: session.generation.next(),
         cause: AdvanceCause::Refresh,
+        overlap: Duration::ZERO,
+        seen_from: SeenFrom::default(),
         grant: None,
         idle_ttl: IDLE_TTL,
         access_ttl: ACCESS_TTL,
@@ -50,5 +64,6 @@ pub(crate) fn advance_of(session: &Session) -> Advance {
 
 pub(crate) async fn end(store: &impl SessionStore, session: &Session) -> Vec<Revocation> {
     let target = EndTarget::Session(session.id);
-    store.end(target, EndReason::Logout).await.unwrap()
+    let ended = store.end(target, EndReason::Logout).await.unwrap();
+    ended.into_iter().collect()
 }

@@ -132,6 +132,7 @@ pub fn every_endpoint_takes_cookies() -> Scenario {
         .other_cookie(REFRESH, "refresh")
         .keep_cookie(ACCESS, "access")
         .keep_cookie(REFRESH, "refresh")
+        .pass(MINUTE)
         .send(post("/auth/refresh"), 200)
         .gets_cookies()
         .other_cookie(ACCESS, "access")
@@ -342,6 +343,7 @@ pub fn tabs_that_refresh_at_once_get_the_same_cookie() -> Scenario {
         .send_at_once(64, post("/auth/refresh"), 200)
         .gets_cookies()
         .same_cookie(REFRESH, "successor")
+        .pass(MINUTE)
         .send(
             Request::post("/auth/refresh").cookies("__Host-gatepass-refresh={successor}"),
             200,
@@ -506,7 +508,7 @@ pub fn a_logout_by_a_token_leaves_cookies_alone() -> Scenario {
         .clears_cookies()
 }
 
-/// Nobody but the browser keeps what may be somebody's own, unless its handler says otherwise.
+/// Only the browser keeps a response that may be personal, unless its handler says otherwise.
 #[must_use]
 pub fn shared_caches_keep_no_guarded_answer() -> Scenario {
     let private = |scenario: Scenario| scenario.header("cache-control", "private");

@@ -87,6 +87,7 @@ pub fn introspection_of_what_is_no_good_says_nothing_more() -> Scenario {
         .logged_in_as("alice", "revoked_access", "idle")
         .send(refresh("{refresh}"), 200)
         .keep("/refresh_token", "second")
+        .pass(MINUTE)
         .send(refresh("{second}"), 200)
         .pass(2 * MINUTE)
         .send(revoke("{ended}"), 200)

@@ -37,6 +37,7 @@ macro_rules! with_scenarios {
 
         a_refresh_gives_a_new_pair
         a_refresh_sent_twice_gets_the_same_successor
+        quick_refreshes_raise_no_false_alarm
         sixty_four_refreshes_at_once_get_the_same_successor
         a_lost_answer_is_recovered_from_once
         a_stolen_refresh_token_ends_the_session_for_both

@@ -61,6 +61,7 @@ pub fn a_refused_refresh_is_400_at_the_token_endpoint() -> Scenario {
         .send(revoke("{ended}"), 200)
         .send(token(&refreshing("{reused}")), 200)
         .keep("/refresh_token", "second")
+        .pass(MINUTE)
         .send(token(&refreshing("{second}")), 200)
         .keep("/refresh_token", "third")
         .pass(2 * MINUTE);

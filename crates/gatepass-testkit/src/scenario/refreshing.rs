@@ -44,6 +44,11 @@ pub fn a_refresh_sent_twice_gets_the_same_successor() -> Scenario {
         .other_than("/access_token", "second access")
         // Computed for this answer, not copied from the first one.
         .json("/expires_in", 880)
+        // A session rotates at most once per overlap.
+        .send(refresh("{successor}"), 200)
+        .same_as("/refresh_token", "successor")
+        .other_than("/access_token", "second access")
+        .pass(MINUTE)
         .send(refresh("{successor}"), 200)
         .other_than("/refresh_token", "successor")
 }
@@ -55,7 +60,9 @@ pub fn sixty_four_refreshes_at_once_get_the_same_successor() -> Scenario {
         .logged_in("alice")
         .send(refresh("{refresh}"), 200)
         .keep("/refresh_token", "second")
+        .pass(MINUTE)
         .send(refresh("{second}"), 200)
+        .other_than("/refresh_token", "second")
         .keep("/refresh_token", "third")
         .pass(2 * MINUTE)
         .send_at_once(64, refresh("{third}"), 200)
@@ -87,6 +94,26 @@ pub fn a_lost_answer_is_recovered_from_once() -> Scenario {
         .has_ended("{last access}", "{last}")
 }
 
+/// Five tabs that wake up one after the other, and a request that was on its way with the first token.
+#[must_use]
+pub fn quick_refreshes_raise_no_false_alarm() -> Scenario {
+    let scenario = Scenario::new("quick_refreshes_raise_no_false_alarm")
+        .logged_in_as("alice", "access", "first")
+        .send(refresh("{first}"), 200)
+        .keep("/refresh_token", "refresh");
+    let quick = (0..5).fold(scenario, |scenario, _| {
+        scenario
+            .send(refresh("{refresh}"), 200)
+            .keep("/refresh_token", "refresh")
+            .keep("/access_token", "access")
+    });
+    quick
+        .pass(Duration::from_secs(20))
+        .send(refresh("{first}"), 200)
+        .same_as("/refresh_token", "refresh")
+        .lives("{access}", "{refresh}")
+}
+
 /// The thief uses the token first, the owner comes back with it later; nobody keeps the session.
 #[must_use]
 pub fn a_stolen_refresh_token_ends_the_session_for_both() -> Scenario {
@@ -95,6 +122,7 @@ pub fn a_stolen_refresh_token_ends_the_session_for_both() -> Scenario {
         .logged_in_as("alice", "other access", "other refresh")
         .send(refresh("{refresh}"), 200)
         .keep("/refresh_token", "thief's")
+        .pass(MINUTE)
         .send(refresh("{thief's}"), 200)
         .keep("/access_token", "thief's access")
         .keep("/refresh_token", "thief's second")

@@ -205,6 +205,7 @@ pub fn sixty_four_resumes_at_once_get_the_same_successor() -> Scenario {
         .send_at_once(64, resume_by_cookie(), 200)
         .gets_cookies()
         .same_cookie(REFRESH, "successor")
+        .pass(MINUTE)
         .send(refresh("{successor}"), 200)
         .other_than("/refresh_token", "successor")
 }

@@ -135,6 +135,7 @@ pub fn seed_auto_login() -> Scenario {
         .logged_in("alice")
         .send(refresh("{refresh}"), 200)
         .keep("/refresh_token", "next refresh")
+        .pass(MINUTE)
         .send(refresh("{next refresh}"), 200)
         .keep("/access_token", "last access")
         .keep("/refresh_token", "last refresh")

@@ -6,11 +6,13 @@ use std::sync::{
 };
 
 use gatepass::{
-    Clock, EndReason, EndTarget, Ended, Revocation, Revoked, Session, SessionStore, Status,
+    AccountId, Clock, EndReason, EndTarget, Ended, Issuer, NewSession, Revocation, Revoked,
+    Session, SessionStore, Status,
 };
 
 use super::given::{
-    Given, MINUTE, advance_of, recovery_of, session_id, sorted, subject, targets, token_id,
+    Given, MINUTE, account, advance_of, new_session, recovery_of, renewal_of, revocation_of_all,
+    session_id, sorted, subject, targets, token_id,
 };
 use crate::ManualClock;
 
@@ -31,7 +33,7 @@ pub async fn an_end_is_logged_in_the_same_act<S: SessionStore>(
         target: Revoked::Session(session.id),
         until: session.access_until,
     };
-    assert_eq!(ended, [revocation]);
+    assert_eq!(ended, Some(revocation));
     assert_eq!(given.log().await.0, [revocation]);
     let expected = Session {
         ended: Some(Ended {
@@ -72,15 +74,18 @@ pub async fn the_first_end_counts<S: SessionStore>(fresh: impl AsyncFn(ManualClo
     given.clock.advance(MINUTE);
     for target in [
         EndTarget::Session(ended.id),
-        EndTarget::SessionOf(ended.id, subject("alice")),
-        EndTarget::AllOf(subject("alice")),
-        EndTarget::AllOfBut(subject("alice"), session_id(&subject("alice"))),
+        EndTarget::SessionOf(ended.id, account("alice")),
     ] {
         let again = given.store.end(target, EndReason::Reuse).await.unwrap();
-        assert_eq!(again, []);
+        assert_eq!(again, None);
     }
-    assert_eq!(given.load(&ended).await, ended);
     assert_eq!(given.log().await.0, [revocation]);
+    // The end of all concerns it as well, and changes nothing about it.
+    let all = given.end_all("alice", None).await.unwrap();
+    assert_eq!(given.end_all("alice", None).await, None);
+    assert_eq!(given.end_all("alice", Some(&ended)).await, None);
+    assert_eq!(given.load(&ended).await, ended);
+    assert_eq!(sorted(given.log().await.0), sorted(vec![revocation, all]));
 }
 
 /// However many end a session at once, one of them reports it and the log has one entry.
@@ -93,7 +98,7 @@ pub async fn of_many_ends_of_one_session_one_reports_it<S: SessionStore>(
         let store = Arc::clone(&given.store);
         let target = match number % 2 {
             0 => EndTarget::Session(session.id),
-            _ => EndTarget::AllOf(subject("alice")),
+            _ => EndTarget::SessionOf(session.id, account("alice")),
         };
         tokio::spawn(async move { store.end(target, EndReason::Logout).await })
     });
@@ -124,48 +129,73 @@ pub async fn a_session_of_another_subject_is_not_ended<S: SessionStore>(
 ) {
     let given = Given::fresh(fresh).await;
     let session = given.begin("alice").await;
-    let foreign = EndTarget::SessionOf(session.id, subject("bob"));
+    let foreign = EndTarget::SessionOf(session.id, account("bob"));
     let ended = given.store.end(foreign, EndReason::EndedByUser).await;
-    assert_eq!(ended.unwrap(), []);
+    assert_eq!(ended.unwrap(), None);
     assert_eq!(given.load(&session).await, session);
     assert_eq!(given.log().await.0, []);
 
-    let own = EndTarget::SessionOf(session.id, subject("alice"));
+    let own = EndTarget::SessionOf(session.id, account("alice"));
     let ended = given.store.end(own, EndReason::EndedByUser).await.unwrap();
-    assert_eq!(targets(&ended), [Revoked::Session(session.id)]);
+    assert_eq!(ended.unwrap().target, Revoked::Session(session.id));
     assert!(given.load(&session).await.ended.is_some());
 }
 
-/// All sessions of a subject end and are logged, whatever their age; others do not notice.
-pub async fn all_sessions_of_a_subject_end_together<S: SessionStore>(
+/// All sessions of an account end by one entry in the log, whatever their age. Others don't notice, and
+/// one that begins afterwards isn't concerned, not even in the same millisecond.
+pub async fn all_sessions_of_an_account_end_together<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
     let given = Given::fresh(fresh).await;
-    let (_, earlier) = given.ended("alice").await;
-    let mut expected = Vec::new();
+    let (ended_before, earlier) = given.ended("alice").await;
+    let mut sessions = Vec::new();
     for _ in 0..5 {
-        expected.push(given.begin("alice").await);
+        sessions.push(given.begin("alice").await);
         given.clock.advance(MINUTE);
     }
+    // Refreshed, so that it is seen later than it began.
+    let refreshed = given.store.advance(advance_of(&sessions[4])).await;
+    sessions[4] = refreshed.unwrap().unwrap();
     let bystander = given.begin("bob").await;
 
-    let target = EndTarget::AllOf(subject("alice"));
-    let ended = given.store.end(target, EndReason::LogoutAll).await.unwrap();
+    let ended = given.end_all("alice", None).await.unwrap();
+    let later = given.begin("alice").await;
 
-    let revocation = |session: &Session| Revocation {
-        target: Revoked::Session(session.id),
-        until: session.access_until,
-    };
-    let expected = Vec::from_iter(expected.iter().map(revocation));
-    assert_eq!(sorted(ended), sorted(expected.clone()));
+    let last = &sessions[4];
+    assert_eq!(
+        ended,
+        revocation_of_all(last, None, last.absolute_expires_at)
+    );
     let logged = given.log().await.0;
-    assert_eq!(sorted(logged), sorted([expected, vec![earlier]].concat()));
-    assert_eq!(given.store.sessions(&subject("alice")).await.unwrap(), []);
+    assert_eq!(sorted(logged), sorted(vec![earlier, ended]));
+    assert_eq!(given.sessions("alice").await, std::slice::from_ref(&later));
     assert_eq!(given.load(&bystander).await, bystander);
+    assert_eq!(given.load(&ended_before).await, ended_before);
+    assert_eq!(given.load(&later).await, later);
+    for session in sessions {
+        let expected = Session {
+            ended: Some(Ended {
+                at: given.clock.now(),
+                reason: EndReason::LogoutAll,
+            }),
+            ..session.clone()
+        };
+        assert_eq!(given.load(&session).await, expected);
+        let status = given.store.status(session.id, token_id()).await.unwrap();
+        assert_eq!(status, Status::Revoked);
+        let advanced = given.store.advance(advance_of(&session)).await.unwrap();
+        assert_eq!(advanced, None);
+        let recovered = given.store.recover(recovery_of(&session)).await.unwrap();
+        assert_eq!(recovered, None);
+        let renewed = given.store.renew(renewal_of(&session)).await.unwrap();
+        assert_eq!(renewed, None);
+        assert_eq!(given.end(&session).await, None, "it has ended before");
+        assert_eq!(given.revoke_one(&session).await.1, None);
+    }
 }
 
-/// All other sessions of a subject end, and the one that is named goes on.
-pub async fn all_sessions_of_a_subject_but_one_end_together<S: SessionStore>(
+/// All other sessions of an account end, and the one that is named goes on.
+pub async fn all_sessions_of_an_account_but_one_end_together<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
     let given = Given::fresh(fresh).await;
@@ -174,21 +204,104 @@ pub async fn all_sessions_of_a_subject_but_one_end_together<S: SessionStore>(
     let two = given.begin("alice").await;
     let bystander = given.begin("bob").await;
 
-    let target = EndTarget::AllOfBut(subject("alice"), kept.id);
-    let ended = given.store.end(target, EndReason::LogoutAll).await.unwrap();
+    let ended = given.end_all("alice", Some(&kept)).await.unwrap();
 
-    let ended = targets(&sorted(ended));
-    let mut expected = [one.id, two.id];
-    expected.sort();
-    assert_eq!(ended, expected.map(Revoked::Session));
+    let longest = two.absolute_expires_at;
+    assert_eq!(ended, revocation_of_all(&two, Some(&kept), longest));
     assert_eq!(given.load(&kept).await, kept);
+    let refreshed = given.store.advance(advance_of(&kept)).await.unwrap();
+    let kept = refreshed.unwrap();
+    assert!(given.load(&one).await.ended.is_some());
+    assert!(given.load(&two).await.ended.is_some());
     assert_eq!(given.load(&bystander).await, bystander);
+    assert_eq!(given.sessions("alice").await, std::slice::from_ref(&kept));
 
-    // A foreign session that is named as the one to keep keeps nothing.
-    let target = EndTarget::AllOfBut(subject("alice"), bystander.id);
-    let ended = given.store.end(target, EndReason::LogoutAll).await.unwrap();
-    assert_eq!(targets(&ended), [Revoked::Session(kept.id)]);
+    // The one that goes on begins again to be one of many.
+    let three = given.begin("alice").await;
+    assert_eq!(given.sessions("alice").await, [three.clone(), kept.clone()]);
+    let ended = given.end_all("alice", Some(&three)).await.unwrap();
+    assert_eq!(ended, revocation_of_all(&three, Some(&three), longest));
+    assert_eq!(
+        given.log().await.0,
+        [ended],
+        "it says what the first one said"
+    );
+
+    // A session that is over by now is not brought back, and a foreign one keeps nothing.
+    for named in [&kept, &bystander] {
+        let four = given.begin("alice").await;
+        let ended = given.end_all("alice", Some(named)).await.unwrap();
+        assert_eq!(ended, revocation_of_all(&four, None, longest));
+        assert_eq!(given.sessions("alice").await, []);
+        assert!(given.load(&kept).await.ended.is_some());
+    }
     assert_eq!(given.load(&bystander).await, bystander);
+}
+
+/// The user of another issuer is another user, also where the name is the same.
+pub async fn the_same_subject_of_another_issuer_is_not_concerned<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let own = given.begin("alice").await;
+    let bank = Issuer::new("https://bank.example").unwrap();
+    let theirs = AccountId::of(&bank, &subject("alice"));
+    let new = NewSession {
+        id: session_id(theirs),
+        issuer: bank,
+        ..new_session("alice")
+    };
+    let foreign = given.store.begin(new).await.unwrap().session;
+    assert_eq!(foreign.account(), theirs);
+
+    given.end_all("alice", None).await.unwrap();
+
+    assert!(given.load(&own).await.ended.is_some());
+    assert_eq!(given.load(&foreign).await, foreign);
+    let listed = given.store.sessions(theirs, None, 10).await.unwrap();
+    assert_eq!(listed, [foreign]);
+}
+
+/// Among logins under way, the end of all sessions takes its place: each session that began before it
+/// is over, and each that began after it goes on.
+pub async fn logins_come_before_or_after_the_end_of_all<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    for _ in 0..4 {
+        let ended = Arc::new(AtomicBool::new(false));
+        let logins = (0..16).map(|_| {
+            let (store, ended) = (Arc::clone(&given.store), Arc::clone(&ended));
+            tokio::spawn(async move {
+                let mut begun = Vec::new();
+                while begun.len() < 4 {
+                    let late = ended.load(Ordering::SeqCst);
+                    let session = store.begin(new_session("alice")).await.unwrap().session;
+                    begun.push((session, late));
+                }
+                begun
+            })
+        });
+        let logins = Vec::from_iter(logins);
+        tokio::task::yield_now().await;
+        let mut up_to = None;
+        if let Some(revocation) = given.end_all("alice", None).await {
+            let Revoked::Sessions(_, cutoff) = revocation.target else {
+                panic!("{revocation:?} is not of all sessions")
+            };
+            up_to = Some(cutoff.up_to);
+        }
+        ended.store(true, Ordering::SeqCst);
+        for login in logins {
+            for (session, late) in login.await.unwrap() {
+                let over = given.load(&session).await.ended.is_some();
+                assert_eq!(over, up_to.is_some_and(|up_to| session.number <= up_to));
+                assert!(!(late && over), "it began after the end had returned");
+            }
+        }
+        given.end_all("alice", None).await;
+        assert_eq!(given.sessions("alice").await, []);
+    }
 }
 
 /// There is nothing to end, and nothing is logged.
@@ -196,14 +309,15 @@ pub async fn the_end_of_an_unknown_session_changes_nothing<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
     let given = Given::fresh(fresh).await;
-    let id = session_id(&subject("alice"));
+    let id = session_id(account("alice"));
     for target in [
         EndTarget::Session(id),
-        EndTarget::SessionOf(id, subject("alice")),
-        EndTarget::AllOf(subject("alice")),
+        EndTarget::SessionOf(id, account("alice")),
+        EndTarget::AllOf(account("alice")),
+        EndTarget::AllOfBut(account("alice"), id),
     ] {
         let ended = given.store.end(target, EndReason::Logout).await.unwrap();
-        assert_eq!(ended, []);
+        assert_eq!(ended, None);
     }
     assert_eq!(given.log().await.0, []);
 }
@@ -244,16 +358,16 @@ pub async fn no_advance_succeeds_after_an_end_returned<S: SessionStore>(
         while given.load(&session).await.generation.get() < 3 {
             tokio::task::yield_now().await;
         }
-        let revocations = given.end(&session).await;
+        let revocation = given.end(&session).await.unwrap();
         ended.store(true, Ordering::SeqCst);
 
         let at_the_end = given.load(&session).await;
         for task in refreshing {
             let acknowledged = task.await.unwrap();
-            assert!(acknowledged <= revocations[0].until);
+            assert!(acknowledged <= revocation.until);
         }
         assert!(at_the_end.ended.is_some());
         assert_eq!(given.load(&session).await, at_the_end);
-        assert_eq!(revocations[0].until, at_the_end.access_until);
+        assert_eq!(revocation.until, at_the_end.access_until);
     }
 }

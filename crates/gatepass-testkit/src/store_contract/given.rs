@@ -3,9 +3,10 @@
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use gatepass::{
-    Advance, AdvanceCause, ClientId, Cursor, Device, EndReason, EndTarget, Grant, NewSession, Pull,
-    Random, Recover, Renew, Revocation, RevokeToken, Revoked, Scopes, Session, SessionId,
-    SessionStore, Subject, SystemRandom, Timestamp, TokenId,
+    AccountId, Advance, AdvanceCause, Audience, ClientId, Cursor, Cutoff, Device, EndReason,
+    EndTarget, Grant, Issuer, NewSession, Pull, Random, Recover, Renew, Revocation, RevokeToken,
+    Revoked, Scopes, SeenFrom, Session, SessionId, SessionStore, Subject, SystemRandom, Timestamp,
+    TokenId,
 };
 
 use crate::ManualClock;
@@ -37,7 +38,7 @@ impl<S: SessionStore> Given<S> {
 
     pub(super) async fn begin(&self, subject: &str) -> Session {
         let begun = self.store.begin(new_session(subject)).await.unwrap();
-        assert_eq!(begun.ended, [], "nothing had to make room");
+        assert_eq!(begun.ended, None, "nothing had to make room");
         begun.session
     }
 
@@ -49,7 +50,7 @@ impl<S: SessionStore> Given<S> {
         self.store.load(id).await.unwrap().0
     }
 
-    pub(super) async fn end(&self, session: &Session) -> Vec<Revocation> {
+    pub(super) async fn end(&self, session: &Session) -> Option<Revocation> {
         let target = EndTarget::Session(session.id);
         self.store.end(target, EndReason::Logout).await.unwrap()
     }
@@ -57,10 +58,7 @@ impl<S: SessionStore> Given<S> {
     /// A session of `subject` that has ended, and its revocation.
     pub(super) async fn ended(&self, subject: &str) -> (Session, Revocation) {
         let session = self.begin(subject).await;
-        let ended = self.end(&session).await;
-        let [revocation] = ended[..] else {
-            panic!("one session was ended, not {ended:?}")
-        };
+        let revocation = self.end(&session).await.unwrap();
         (self.load(&session).await, revocation)
     }
 
@@ -69,9 +67,30 @@ impl<S: SessionStore> Given<S> {
         let token = RevokeToken {
             token: token_id(),
             session: session.id,
+            account: session.account(),
             until: session.access_until,
         };
         (token, self.store.revoke_token(token).await.unwrap())
+    }
+
+    /// Ends all sessions of `subject`, except `kept`.
+    pub(super) async fn end_all(
+        &self,
+        subject: &str,
+        kept: Option<&Session>,
+    ) -> Option<Revocation> {
+        let account = account(subject);
+        let target = match kept {
+            Some(kept) => EndTarget::AllOfBut(account, kept.id),
+            None => EndTarget::AllOf(account),
+        };
+        self.store.end(target, EndReason::LogoutAll).await.unwrap()
+    }
+
+    /// The first page of the sessions of `subject`.
+    pub(super) async fn sessions(&self, subject: &str) -> Vec<Session> {
+        let listed = self.store.sessions(account(subject), None, 1000).await;
+        listed.unwrap()
     }
 
     /// All that the log holds, and the cursor behind it.
@@ -135,10 +154,39 @@ pub(super) fn token_id() -> TokenId {
     TokenId::from_bytes(random())
 }
 
-pub(super) fn session_id(of: &Subject) -> SessionId {
+pub(super) fn issuer() -> Issuer {
+    Issuer::new("https://shop.example").unwrap()
+}
+
+pub(super) fn audience() -> Audience {
+    Audience::new("shop-api").unwrap()
+}
+
+/// The account of the subject `name` at [`issuer`].
+pub(super) fn account(name: &str) -> AccountId {
+    AccountId::of(&issuer(), &subject(name))
+}
+
+pub(super) fn session_id(of: AccountId) -> SessionId {
     let mut id: [u8; 18] = random();
-    id[..2].copy_from_slice(&SessionId::subject_prefix(of));
+    id[..2].copy_from_slice(&of.prefix());
     SessionId::from_bytes(id)
+}
+
+/// The revocation of all sessions up to `last`, except `kept`, when `longest` is the latest absolute end.
+pub(super) fn revocation_of_all(
+    last: &Session,
+    kept: Option<&Session>,
+    longest: Timestamp,
+) -> Revocation {
+    let cutoff = Cutoff {
+        up_to: last.number,
+        except: kept.map(|kept| kept.number),
+    };
+    Revocation {
+        target: Revoked::Sessions(last.account(), cutoff),
+        until: longest,
+    }
 }
 
 fn random<const N: usize>() -> [u8; N] {
@@ -151,7 +199,9 @@ fn random<const N: usize>() -> [u8; N] {
 pub(super) fn new_session(name: &str) -> NewSession {
     let subject = subject(name);
     NewSession {
-        id: session_id(&subject),
+        id: session_id(account(name)),
+        issuer: issuer(),
+        audience: audience(),
         client: client("web"),
         grant: Grant::new(subject).scopes(Scopes::parse("profile").unwrap()),
         device: Device::default(),
@@ -177,6 +227,9 @@ pub(super) fn advance_of(session: &Session) -> Advance {
         from: session.generation,
         to: session.generation.next(),
         cause: AdvanceCause::Refresh,
+        // So that claims about other things need no pauses.
+        overlap: Duration::ZERO,
+        seen_from: SeenFrom::default(),
         grant: None,
         idle_ttl: IDLE_TTL,
         access_ttl: ACCESS_TTL,
@@ -238,6 +291,7 @@ pub(super) fn sorted(mut revocations: Vec<Revocation>) -> Vec<Revocation> {
     revocations.sort_by_key(|revocation| match revocation.target {
         Revoked::Session(id) => (id.as_bytes().to_vec(), revocation.until),
         Revoked::Token(id) => (id.as_bytes().to_vec(), revocation.until),
+        Revoked::Sessions(id, _) => (id.as_bytes().to_vec(), revocation.until),
     });
     revocations
 }

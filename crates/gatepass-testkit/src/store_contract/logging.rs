@@ -8,7 +8,7 @@ use gatepass::{
 use tokio::task::JoinSet;
 
 use super::given::{
-    Given, MINUTE, new_session, pull_all, session_id, sorted, subject, targets, token_id,
+    Given, MINUTE, account, new_session, pull_all, session_id, sorted, targets, token_id,
 };
 use crate::ManualClock;
 
@@ -61,6 +61,7 @@ pub async fn one_token_too_many_ends_the_session<S: SessionStore>(
     let again = RevokeToken {
         token: first,
         session: session.id,
+        account: session.account(),
         until: session.access_until,
     };
     assert_eq!(given.store.revoke_token(again).await.unwrap(), None);
@@ -81,6 +82,31 @@ pub async fn one_token_too_many_ends_the_session<S: SessionStore>(
     assert_eq!(given.load(&other).await, other);
 }
 
+/// All sessions of an account together may have so many revoked tokens; the next one ends its session
+/// instead. Those of others don't count.
+pub async fn one_token_too_many_of_an_account_ends_a_session<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let bystander = given.begin("bob").await;
+    for _ in 0..RevokeToken::MAX_PER_SESSION {
+        given.revoke_one(&bystander).await.1.unwrap();
+    }
+    for number in 0..RevokeToken::MAX_PER_ACCOUNT {
+        let session = match number % RevokeToken::MAX_PER_SESSION {
+            0 => given.begin("alice").await,
+            _ => given.sessions("alice").await.remove(0),
+        };
+        let (token, revocation) = given.revoke_one(&session).await;
+        assert_eq!(revocation.unwrap().target, Revoked::Token(token.token));
+    }
+    let session = given.begin("alice").await;
+    let (_, revocation) = given.revoke_one(&session).await;
+    assert_eq!(revocation.unwrap().target, Revoked::Session(session.id));
+    let reason = given.load(&session).await.ended.unwrap().reason;
+    assert_eq!(reason, EndReason::TooManyRevocations);
+}
+
 /// Entries past their retention weigh nothing, whether they were purged or not.
 pub async fn forgotten_tokens_do_not_count_against_the_session<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
@@ -94,6 +120,7 @@ pub async fn forgotten_tokens_do_not_count_against_the_session<S: SessionStore>(
     let token = RevokeToken {
         token: token_id(),
         session: session.id,
+        account: session.account(),
         until: session.access_until + MINUTE,
     };
     let revocation = given.store.revoke_token(token).await.unwrap();
@@ -109,7 +136,7 @@ pub async fn a_status_is_live_revoked_or_unknown<S: SessionStore>(
     let live = given.begin("alice").await;
     let (ended, _) = given.ended("alice").await;
     let (revoked, _) = given.revoke_one(&live).await;
-    let unknown = session_id(&subject("alice"));
+    let unknown = session_id(account("alice"));
     for (session, token, expected) in [
         (live.id, token_id(), Status::Live),
         (live.id, revoked.token, Status::Revoked),
@@ -172,14 +199,16 @@ pub async fn a_long_log_is_pulled_in_parts<S: SessionStore>(fresh: impl AsyncFn(
     for _ in 0..WRITERS {
         let store = Arc::clone(&given.store);
         writers.spawn(async move {
+            let mut ended = Vec::new();
             for _ in 0..EACH {
-                store.begin(new_session("alice")).await.unwrap();
+                let session = store.begin(new_session("alice")).await.unwrap().session;
+                let target = EndTarget::Session(session.id);
+                ended.extend(store.end(target, EndReason::Logout).await.unwrap());
             }
+            ended
         });
     }
-    writers.join_all().await;
-    let target = EndTarget::AllOf(subject("alice"));
-    let ended = given.store.end(target, EndReason::LogoutAll).await.unwrap();
+    let ended = writers.join_all().await.concat();
     assert_eq!(ended.len(), WRITERS * EACH);
 
     let expected = sorted(ended);

@@ -131,6 +131,73 @@ pub async fn a_revoked_token_is_kept_for_the_retention<S: SessionStore>(
     assert_eq!(given.log().await.0, [revocation.unwrap()]);
 }
 
+/// Sessions that ended with others are removed as soon as none of their tokens can be valid, and the one
+/// entry of them all with the last.
+pub async fn sessions_that_ended_together_are_purged_once_their_tokens_are_dead<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    for _ in 0..250 {
+        given.begin("alice").await;
+    }
+    given.clock.advance(ACCESS_TTL / 2);
+    let spared = given.begin("alice").await;
+    let last = given.begin("alice").await;
+    let ended = given.end_all("alice", Some(&spared)).await.unwrap();
+    let (first, second) = (
+        ACCESS_TTL / 2 + Revocation::RETENTION_MARGIN,
+        ACCESS_TTL / 2,
+    );
+    given.clock.advance(first.checked_sub(MILLISECOND).unwrap());
+    assert_eq!(purge_in_steps(&given).await, 0);
+    given.clock.advance(MILLISECOND);
+    assert_eq!(purge_in_steps(&given).await, 250);
+    assert_eq!(given.log().await.0, [ended]);
+    given
+        .clock
+        .advance(second.checked_sub(MILLISECOND).unwrap());
+    assert_eq!(purge_in_steps(&given).await, 0);
+    given.clock.advance(MILLISECOND);
+    assert_eq!(
+        purge_in_steps(&given).await,
+        2,
+        "the last of them, and their entry"
+    );
+    assert_eq!(given.log().await.0, []);
+    assert_eq!(given.find(last.id).await, None);
+    assert_eq!(given.load(&spared).await, spared);
+    assert!(given.begin("alice").await.number > last.number);
+}
+
+async fn purge_in_steps<S: SessionStore>(given: &Given<S>) -> usize {
+    let mut removed = 0;
+    for _ in 0..40 {
+        let purged = given.store.purge(given.clock.now(), 10).await.unwrap();
+        assert!(purged.removed <= 10);
+        removed += purged.removed;
+    }
+    removed
+}
+
+/// Nothing of a user is left who does not come back, once a replica can't hold anything about the
+/// account any more.
+pub async fn an_account_is_forgotten_with_the_last_of_its_sessions<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let session = given.begin("alice").await;
+    given.end_all("alice", None).await.unwrap();
+    given.advance_to(session.absolute_expires_at + Revocation::RETENTION_MARGIN);
+    given.clock.step_wall_back(MILLISECOND);
+    assert_eq!(given.purge().await, 2, "the session, and its entry");
+    given.clock.advance(MILLISECOND);
+    assert_eq!(given.purge().await, 1, "the account");
+    assert_eq!(given.purge().await, 0);
+    let later = given.begin("alice").await;
+    assert!(later.number > session.number);
+    assert_eq!(given.load(&later).await, later);
+}
+
 /// A purge removes as much as it was asked for, so that it can be done in small steps.
 pub async fn a_purge_stops_at_its_limit<S: SessionStore>(fresh: impl AsyncFn(ManualClock) -> S) {
     let given = Given::fresh(fresh).await;
@@ -161,7 +228,11 @@ pub async fn a_purge_goes_no_further_than_its_horizon<S: SessionStore>(
     given.clock.advance(DAY * 365);
     let purged = given.store.purge(horizon, usize::MAX).await.unwrap();
     assert_eq!(purged.removed, 0);
-    assert_eq!(given.purge().await, 3);
+    assert_eq!(
+        given.purge().await,
+        4,
+        "two sessions, an entry, and the account"
+    );
 }
 
 /// Who is ahead of the store's time does not make it forget early.

@@ -2,11 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gatepass::{Advance, Clock, Generation, NewSession, Recover, Session, SessionStore};
+use gatepass::{
+    Advance, AdvanceCause, Clock, Device, Generation, NewSession, Recover, Rotation, SeenFrom,
+    Session, SessionStore,
+};
 
 use super::given::{
-    ABSOLUTE_TTL, ACCESS_TTL, DAY, Given, HOUR, IDLE_TTL, MILLISECOND, MINUTE, SECOND, advance_of,
-    changed_grant, client, new_session, recovery_of, session_id, subject,
+    ABSOLUTE_TTL, ACCESS_TTL, DAY, Given, HOUR, IDLE_TTL, MILLISECOND, MINUTE, SECOND, account,
+    advance_of, changed_grant, client, new_session, recovery_of, session_id,
 };
 use crate::ManualClock;
 
@@ -67,7 +70,7 @@ pub async fn an_advance_that_does_not_fit_changes_nothing<S: SessionStore>(
     };
     let over = given.store.begin(short).await.unwrap().session;
     let unknown = Session {
-        id: session_id(&subject("alice")),
+        id: session_id(account("alice")),
         ..session.clone()
     };
     let refuse = async |stored: &Session, advance: Advance, why: &str| {
@@ -141,7 +144,6 @@ pub async fn an_advance_may_jump_over_lost_generations<S: SessionStore>(
 ) {
     let given = Given::fresh(fresh).await;
     let session = given.begin("alice").await;
-    let begun_at = given.clock.now();
     let session = given.store.advance(advance_of(&session)).await;
     let session = session.unwrap().unwrap();
     given.clock.advance(MINUTE);
@@ -154,10 +156,8 @@ pub async fn an_advance_may_jump_over_lost_generations<S: SessionStore>(
     };
     let session = given.store.advance(advance).await.unwrap().unwrap();
     assert_eq!(session.generation, to);
-    assert_eq!(
-        session.spent,
-        [Some(now), Some(now), Some(now), Some(begun_at)]
-    );
+    let from = Generation::new(1);
+    assert_eq!(session.rotated, Some(Rotation { from, at: now }));
 
     let to = Generation::new(u32::MAX);
     let advance = Advance {
@@ -166,24 +166,111 @@ pub async fn an_advance_may_jump_over_lost_generations<S: SessionStore>(
     };
     let session = given.store.advance(advance).await.unwrap().unwrap();
     assert_eq!(session.generation, to);
-    assert_eq!(session.spent, [Some(now); 4]);
+    let from = Generation::new(4);
+    assert_eq!(session.rotated, Some(Rotation { from, at: now }));
     assert_eq!(given.load(&session).await, session);
 }
 
-/// The instants at which the last four generations were spent stand in order, newest first.
-pub async fn the_last_four_spent_instants_are_remembered<S: SessionStore>(
+/// The last rotation is remembered: from which generation, and when.
+pub async fn the_last_rotation_is_remembered<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
     let given = Given::fresh(fresh).await;
     let mut session = given.begin("alice").await;
-    let mut spent = vec![None; 4];
-    for _ in 0..6 {
+    assert_eq!(session.rotated, None);
+    for _ in 0..3 {
         given.clock.advance(MINUTE + MILLISECOND);
-        spent.insert(0, Some(given.clock.now()));
+        let rotation = Rotation {
+            from: session.generation,
+            at: given.clock.now(),
+        };
         let advanced = given.store.advance(advance_of(&session)).await;
         session = advanced.unwrap().unwrap();
-        assert_eq!(session.spent, spent[..4]);
-        assert_eq!(given.load(&session).await.spent, spent[..4]);
+        assert_eq!(session.rotated, Some(rotation));
+        assert_eq!(given.load(&session).await.rotated, Some(rotation));
+    }
+}
+
+/// A session rotates at most once per overlap, however many refresh it at once.
+pub async fn an_advance_too_soon_after_the_last_changes_nothing<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let session = given.begin("alice").await;
+    let advance = |session: &Session| Advance {
+        overlap: MINUTE,
+        ..advance_of(session)
+    };
+    // The first rotation waits for nothing.
+    let session = given.store.advance(advance(&session)).await;
+    let session = session.unwrap().unwrap();
+
+    given.clock.advance(MINUTE);
+    let refused = given.store.advance(advance(&session)).await.unwrap();
+    assert_eq!(refused, None);
+    let mut resume = advance(&session);
+    resume.cause = AdvanceCause::Resume;
+    assert_eq!(given.store.advance(resume).await.unwrap(), None);
+    assert_eq!(given.load(&session).await, session);
+
+    given.clock.advance(MILLISECOND);
+    let session = given.store.advance(advance(&session)).await;
+    let session = session.unwrap().unwrap();
+    // A jump over generations that the store lost doesn't wait.
+    let mut jump = advance(&session);
+    jump.to = session.generation.next().next();
+    let jumped = given.store.advance(jump).await.unwrap().unwrap();
+    assert_eq!(jumped.generation.get(), 4);
+}
+
+/// An authentication just after a rotation changes all that it should, and not the generation.
+pub async fn an_authentication_need_not_rotate<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let session = given.begin("alice").await;
+    let session = given.store.advance(advance_of(&session)).await;
+    let mut expected = session.unwrap().unwrap();
+    given.clock.advance(SECOND);
+    let mut advance = advance_of(&expected);
+    advance.to = advance.from;
+    advance.overlap = MINUTE;
+    advance.cause = AdvanceCause::Reauthenticate;
+    advance.grant = Some(changed_grant(expected.subject()));
+    assert!(expected.advance(advance.clone(), given.clock.now()));
+    let advanced = given.store.advance(advance).await.unwrap();
+    assert_eq!(advanced.as_ref(), Some(&expected));
+    assert_eq!(expected.authenticated_at, given.clock.now());
+    assert_eq!(expected.generation.get(), 1);
+    assert_eq!(given.load(&expected).await, expected);
+}
+
+/// From where a session was last refreshed is remembered, as far as it is known.
+pub async fn an_advance_remembers_from_where_it_came<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let mut expected = given.begin("alice").await;
+    assert_eq!(expected.seen_from, SeenFrom::default());
+    for device in [
+        Device {
+            user_agent: Some("Mozilla/5.0".into()),
+            address: Some("192.0.2.1".parse().unwrap()),
+        },
+        Device {
+            user_agent: None,
+            address: Some("2001:db8::7".parse().unwrap()),
+        },
+        Device::default(),
+    ] {
+        let advance = Advance {
+            seen_from: SeenFrom::of(&device),
+            ..advance_of(&expected)
+        };
+        assert!(expected.advance(advance.clone(), given.clock.now()));
+        given.store.advance(advance).await.unwrap().unwrap();
+        assert_eq!(given.load(&expected).await.seen_from, expected.seen_from);
+        assert_ne!(expected.seen_from, SeenFrom::default());
     }
 }
 
@@ -247,8 +334,8 @@ pub async fn nothing_outlives_the_absolute_end<S: SessionStore>(
     assert_eq!(given.load(&endless).await, endless);
 }
 
-/// A clock that is set back neither moves a session's times back nor lets it live longer.
-pub async fn a_clock_set_back_makes_no_session_younger<S: SessionStore>(
+/// A clock that goes back by a jitter neither moves a session's times back nor lets it live longer.
+pub async fn a_clock_that_jitters_makes_no_session_younger<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
     let given = Given::fresh(fresh).await;
@@ -258,17 +345,47 @@ pub async fn a_clock_set_back_makes_no_session_younger<S: SessionStore>(
     let session = session.unwrap().unwrap();
     let seen_at = given.clock.now();
 
-    given.clock.step_wall_back(DAY / 4);
+    given.clock.step_wall_back(Session::CLOCK_JITTER);
     let again = given.store.advance(advance_of(&session)).await;
     let again = again.unwrap().unwrap();
     assert_eq!(again.last_seen_at, seen_at);
-    assert_eq!(again.spent[..2], [Some(seen_at); 2]);
+    assert_eq!(again.rotated.unwrap().at, seen_at);
     assert_eq!(again.idle_expires_at, seen_at + IDLE_TTL);
     assert_eq!(again.access_until, seen_at + ACCESS_TTL);
     assert_eq!(given.load(&session).await, again);
 
     given.end(&session).await;
     assert_eq!(given.load(&session).await.ended.unwrap().at, seen_at);
+}
+
+/// A clock that was ahead for a moment, by more than a jitter, holds nothing open once it is right.
+pub async fn a_clock_that_was_ahead_is_believed_no_more<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let session = given.begin("alice").await;
+    given.clock.advance(DAY / 2);
+    let session = given.store.advance(advance_of(&session)).await;
+    let mut expected = session.unwrap().unwrap();
+    let ahead = given.clock.now();
+
+    given.clock.step_wall_back(DAY / 4);
+    let now = given.clock.now();
+    // The rotation in the future doesn't hold up the next one.
+    let advance = Advance {
+        overlap: HOUR,
+        ..advance_of(&expected)
+    };
+    assert!(expected.advance(advance.clone(), now));
+    let advanced = given.store.advance(advance).await.unwrap();
+    assert_eq!(advanced.as_ref(), Some(&expected));
+    assert_eq!(expected.last_seen_at, now);
+    assert_eq!(expected.rotated.unwrap().at, now);
+    // Nothing ends sooner than was said.
+    assert_eq!(expected.idle_expires_at, ahead + IDLE_TTL);
+    // What was issued by the wrong clock stays covered.
+    assert_eq!(expected.access_until, ahead + ACCESS_TTL);
+    assert_eq!(given.load(&expected).await, expected);
 }
 
 /// Which generation was recovered is kept, so that it is not recovered a second time.
@@ -327,7 +444,7 @@ pub async fn a_recovery_that_does_not_fit_changes_nothing<S: SessionStore>(
     let session = session.unwrap().unwrap();
     let (ended, _) = given.ended("alice").await;
     let unknown = Session {
-        id: session_id(&subject("alice")),
+        id: session_id(account("alice")),
         ..session.clone()
     };
     let refuse = async |stored: &Session, recover: Recover, why: &str| {

@@ -150,13 +150,14 @@ impl Authority {
         let expires_at = (now + ttl).min(session.access_until).truncated_to_secs();
         let policy = self.inner.verifier.policy();
         let claims = NewClaims {
-            iss: &policy.issuer,
+            iss: policy.issuer.as_str(),
             sub: session.subject().as_str(),
-            aud: &policy.audience,
+            aud: policy.audience.as_str(),
             exp: expires_at.unix_secs(),
             iat: now.unix_secs(),
             jti: token.to_string(),
             sid: session.id.to_string(),
+            sn: session.number.get(),
             auth_time: authenticated_at.unix_secs(),
             client_id: session.client.as_str(),
             scope: scopes.as_str(),

@@ -48,8 +48,10 @@ impl Authority {
             None => Ok(()),
             Some(session) if session.client != *client => Err(Refusal::WrongClient.into()),
             Some(session) => {
-                let target = EndTarget::Session(session.id);
-                self.end(target, EndReason::Logout).await.map(drop)
+                let target = EndTarget::SessionOf(session.id, session.account());
+                self.end(target, Some(session.subject()), EndReason::Logout)
+                    .await
+                    .map(drop)
             }
         }
     }
@@ -102,7 +104,8 @@ impl Authority {
             return Ok(Introspection::Inactive);
         };
         let (generation, reuse) = (presented.generation, &self.inner.settings.reuse);
-        match decide(Some(&session), generation, &session.client, reuse, now) {
+        let presenter = self.presenter(&session.client);
+        match decide(Some(&session), generation, presenter, reuse, now) {
             Decision::Advance { .. } | Decision::Replay | Decision::Recover => {
                 Ok(Introspection::RefreshToken(Box::new(session)))
             }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Authority, Settings};
+use super::{Authority, Settings, cleaned};
 use crate::{
     Advance, AdvanceCause, ClientId, Decision, Device, EndReason, EndTarget, Error, Generation,
-    Grant, GrantError, InternalError, Issued, OnReuse, Recover, Refusal, Reread, Scopes, Session,
-    SessionId, StoreError, StoreErrorKind, Subject, Timestamp, decide,
+    Grant, GrantError, InternalError, Issued, OnReuse, Recover, Refusal, Reread, Scopes, SeenFrom,
+    Session, SessionId, StoreError, StoreErrorKind, Subject, Timestamp, decide,
     observe::{self, Attempt},
     refresh::Presented,
 };
@@ -19,8 +19,8 @@ impl Authority {
     /// Refreshes the session of a refresh token (RFC 6749 §6) for the application's own client.
     ///
     /// See [`decide`] for what becomes of which token. An [`Authenticator`](crate::Authenticator) reads the
-    /// user again first, so that its failure spends nothing. It also does so for a token that is
-    /// answered again: for example, a retry gets no access token for a user that was just deleted.
+    /// user again first, so that its failure spends nothing. It also does so where the session doesn't
+    /// rotate: for example, a retry gets no access token for a user that was just deleted.
     ///
     /// # Errors
     ///
@@ -47,6 +47,8 @@ impl Authority {
         scopes: Option<&Scopes>,
         device: Option<&Device>,
     ) -> Result<Issued, Error> {
+        let device = device.cloned().map(cleaned);
+        let device = device.as_ref();
         let now = self.inner.settings.clock.now();
         let refusals = self.inner.verifier.refusals();
         let opened = self.open_refresh_token_at(refresh_token, now);
@@ -94,8 +96,9 @@ impl Authority {
                 session,
                 generation,
             } = refreshing.presented;
-            let advance =
+            let mut advance =
                 self.advance_of(session, refreshing.client, generation, generation.next());
+            advance.seen_from = seen_from(refreshing.device);
             if let Some(session) = self.advance(advance).await? {
                 return self.refreshed(&session, None);
             }
@@ -135,12 +138,18 @@ impl Authority {
             .await?;
         *owner = session.as_ref().map(|session| session.subject().clone());
         let generation = presented.generation;
+        let arrived = *arrived.get_or_insert(now);
+        // A rotation since then is no sign of a clock that was ahead.
+        let rotated = session
+            .as_ref()
+            .map(|session| session.last_seen_at.min(now));
+        let time = rotated.map_or(arrived, |rotated| arrived.max(rotated));
         let decision = decide(
             session.as_ref(),
             generation,
-            client,
+            self.presenter(client),
             &settings.reuse,
-            *arrived.get_or_insert(now),
+            time,
         );
         let session = match (decision, session) {
             (Decision::Refuse(refusal), _) => return Err(refusal.into()),
@@ -148,6 +157,7 @@ impl Authority {
             (Decision::Advance { from, to }, Some(session)) => {
                 let grant = self.reread(&session, scopes).await?;
                 let mut advance = self.advance_of(session.id, client, from, to);
+                advance.seen_from = seen_from(device);
                 advance.grant = grant;
                 let Some(session) = self.advance(advance).await? else {
                     return Ok(None);
@@ -172,7 +182,7 @@ impl Authority {
                 let Some(session) = recovered else {
                     return Ok(None);
                 };
-                observe::session_recovered(&session, generation);
+                observe::session_recovered(&session, generation, elsewhere(&session, device));
                 session
             }
             (Decision::Replay, Some(session)) => self.replayed(session, scopes).await?,
@@ -181,7 +191,7 @@ impl Authority {
             }
         };
         let (issued, token) = self.answer(&session, scopes)?;
-        observe::session_replayed(&session, token);
+        observe::session_replayed(&session, token, elsewhere(&session, device));
         Ok(Some(issued))
     }
 
@@ -220,7 +230,8 @@ impl Authority {
         };
         observe::reuse_detected(session, gap, age, &attempt);
         if self.inner.settings.reuse.on_reuse == OnReuse::EndSession {
-            self.end(own(session), EndReason::Reuse).await?;
+            self.end(own(session), Some(session.subject()), EndReason::Reuse)
+                .await?;
         }
         Err(Refusal::Reused.into())
     }
@@ -244,7 +255,8 @@ impl Authority {
             Reread::Unchanged => Ok(None),
             Reread::Changed(grant) => Ok(Some(self.succeeding(grant, session)?)),
             Reread::Gone => {
-                self.end(own(session), EndReason::UserGone).await?;
+                self.end(own(session), Some(session.subject()), EndReason::UserGone)
+                    .await?;
                 Err(Refusal::SessionEnded.into())
             }
         }
@@ -260,7 +272,7 @@ impl Authority {
         Ok(grant)
     }
 
-    /// An ordinary advance.
+    /// An ordinary advance, by a request of which nothing is known.
     pub(super) fn advance_of(
         &self,
         id: SessionId,
@@ -279,6 +291,8 @@ impl Authority {
             from,
             to,
             cause: AdvanceCause::Refresh,
+            overlap: self.inner.settings.reuse.overlap,
+            seen_from: SeenFrom::default(),
             grant: None,
             idle_ttl,
             access_ttl,
@@ -305,13 +319,24 @@ pub(super) struct Refreshing<'a> {
     pub(super) presented: Presented,
     pub(super) client: &'a ClientId,
     pub(super) scopes: Option<&'a Scopes>,
-    /// Where the request came from, for the log.
+    /// The device of the request.
     pub(super) device: Option<&'a Device>,
-    /// The store's time at the first look. Whoever then takes long to read the user again, and loses a
-    /// race meanwhile, has not presented a token that was spent long ago.
+    /// The store's time at the first look. A request that waits long for the authenticator, and loses a
+    /// race meanwhile, counts as having arrived then.
     pub(super) arrived: Option<Timestamp>,
     /// The subject of the session, once that has been read, for the log.
     pub(super) owner: Option<Subject>,
+}
+
+/// A hint at the request's origin, as far as it is known.
+pub(super) fn seen_from(device: Option<&Device>) -> SeenFrom {
+    device.map(SeenFrom::of).unwrap_or_default()
+}
+
+/// `device`, if the session was last refreshed from another one: by a thief, or by a phone that has
+/// changed its network.
+fn elsewhere<'d>(session: &Session, device: Option<&'d Device>) -> Option<&'d Device> {
+    device.filter(|device| session.seen_from.differs_from(SeenFrom::of(device)))
 }
 
 fn check_scopes(grant: &Grant, asked: Option<&Scopes>) -> Result<(), Refusal> {
@@ -322,5 +347,5 @@ fn check_scopes(grant: &Grant, asked: Option<&Scopes>) -> Result<(), Refusal> {
 }
 
 fn own(session: &Session) -> EndTarget {
-    EndTarget::SessionOf(session.id, session.subject().clone())
+    EndTarget::SessionOf(session.id, session.account())
 }

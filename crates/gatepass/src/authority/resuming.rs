@@ -1,13 +1,13 @@
 //! Going on with a session by its access token: resumed, renewed, or with the user authenticated again.
 
 use super::{
-    Authority,
+    Authority, cleaned,
     issuing::Renewed,
-    refreshing::{MAX_LOST_RACES, Refreshing},
+    refreshing::{MAX_LOST_RACES, Refreshing, seen_from},
 };
 use crate::{
     AdvanceCause, Credentials, Demand, Device, Error, Grant, InternalError, Issued, Pass, Refusal,
-    Renew, Session, Staleness, StoreError, StoreErrorKind, Timestamp, observe,
+    Renew, SeenFrom, Session, Staleness, StoreError, StoreErrorKind, Timestamp, observe,
 };
 
 /// What became of the two tokens that [`Authority::resume`] was shown.
@@ -20,7 +20,7 @@ pub enum Resumed {
     Issued(Issued),
 }
 
-/// An access token with which a session may be gone on with.
+/// An access token that can resume its session.
 pub(crate) enum Resumable {
     /// It gives access.
     Good(Pass),
@@ -147,6 +147,7 @@ impl Authority {
         }
         let generation = presented.generation;
         let mut advance = self.advance_of(session.id, client, generation, generation.next());
+        advance.seen_from = seen_from(device);
         advance.cause = AdvanceCause::Resume;
         advance.grant = self.reread(&session, None).await?;
         if let Some(session) = self.advance(advance).await? {
@@ -224,10 +225,11 @@ impl Authority {
         credentials: &Credentials,
         device: &Device,
     ) -> Result<Issued, Error> {
+        let device = &cleaned(device.clone());
         let authenticator = self.inner.settings.authenticator.as_ref();
         let authenticator =
             authenticator.ok_or(InternalError::new("login without an authenticator"))?;
-        let (mut session, _) = self.live_session(pass).await?;
+        let (mut session, mut now) = self.live_session(pass).await?;
         if session.client != self.inner.settings.client {
             return Err(Refusal::WrongClient.into());
         }
@@ -240,11 +242,14 @@ impl Authority {
         })?;
         let grant = self.succeeding(grant, &session)?;
         for _ in 0..MAX_LOST_RACES {
-            if let Some(authenticated) = self.advance_authenticated(&session, &grant).await? {
+            if let Some(authenticated) = self
+                .advance_authenticated(&session, &grant, device, now)
+                .await?
+            {
                 observe::session_reauthenticated(&session);
                 return self.refreshed(&authenticated, None);
             }
-            (session, _) = self.live_session(pass).await?;
+            (session, now) = self.live_session(pass).await?;
         }
         Err(StoreError::new(StoreErrorKind::Busy).into())
     }
@@ -253,10 +258,15 @@ impl Authority {
         &self,
         session: &Session,
         grant: &Grant,
+        device: &Device,
+        now: Timestamp,
     ) -> Result<Option<Session>, Error> {
-        let generation = session.generation;
-        let mut advance =
-            self.advance_of(session.id, &session.client, generation, generation.next());
+        let from = session.generation;
+        // A second rotation within the overlap would have an honest tab's token forgotten too early.
+        let just_rotated = session.has_just_rotated(self.inner.settings.reuse.overlap, now);
+        let to = if just_rotated { from } else { from.next() };
+        let mut advance = self.advance_of(session.id, &session.client, from, to);
+        advance.seen_from = SeenFrom::of(device);
         advance.cause = AdvanceCause::Reauthenticate;
         advance.grant = Some(grant.clone());
         self.advance(advance).await

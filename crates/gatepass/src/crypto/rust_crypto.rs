@@ -18,13 +18,13 @@ pub(crate) const MAX_RSA_BITS: usize = 8192;
 
 /// A key that signs.
 pub(crate) enum Signer {
-    Secret(Secret),
+    Secret(Box<Secret>),
     Pair(Jwa, EncodingKey),
 }
 
 /// A key that verifies.
 pub(crate) enum Verifier {
-    Secret(Secret),
+    Secret(Box<Secret>),
     Public(Jwa, DecodingKey),
 }
 
@@ -39,13 +39,13 @@ impl Signer {
     /// The HS256 key with this secret.
     #[cfg(not(feature = "aws_lc_rs"))]
     pub(crate) fn hs256(secret: &[u8; 32]) -> Self {
-        Self::Secret(Secret::hs256(secret))
+        Self::Secret(Box::new(Secret::hs256(secret)))
     }
 
     /// `None` if RustCrypto does not take the key.
     pub(crate) fn new(algorithm: Algorithm, key: &EncodingKey) -> Option<Self> {
         if let Some(secret) = Secret::new(algorithm, key.as_bytes()) {
-            return Some(Self::Secret(secret));
+            return Some(Self::Secret(Box::new(secret)));
         }
         let algorithm = jwa(algorithm);
         (DEFAULT_PROVIDER.signer_factory)(&algorithm, key).ok()?;
@@ -68,7 +68,7 @@ impl Verifier {
     /// The HS256 key with this secret.
     #[cfg(not(feature = "aws_lc_rs"))]
     pub(crate) fn hs256(secret: &[u8; 32]) -> Self {
-        Self::Secret(Secret::hs256(secret))
+        Self::Secret(Box::new(Secret::hs256(secret)))
     }
 
     /// `None` if RustCrypto does not take the key.
@@ -76,7 +76,7 @@ impl Verifier {
         if let DecodingKeyKind::SecretOrDer(bytes) = key.kind()
             && let Some(secret) = Secret::new(algorithm, bytes)
         {
-            return Some(Self::Secret(secret));
+            return Some(Self::Secret(Box::new(secret)));
         }
         let algorithm = jwa(algorithm);
         (DEFAULT_PROVIDER.verifier_factory)(&algorithm, key).ok()?;

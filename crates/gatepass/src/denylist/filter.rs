@@ -55,7 +55,7 @@ impl Filter {
         }
     }
 
-    /// Whether `target` may be among what was inserted and has not expired.
+    /// Whether the session or the token may be among what was inserted and has not expired.
     pub(super) fn may_contain(&self, target: &Revoked) -> bool {
         let print = fingerprint(target);
         self.parts.load().iter().any(|part| part.may_contain(print))
@@ -153,9 +153,11 @@ fn bits(print: u64) -> u64 {
 /// Eight bytes of an id that are random, which is as good as a hash.
 fn fingerprint(target: &Revoked) -> u64 {
     let random = match target {
-        // Two bytes of the subject's hash come first.
+        // Two bytes of the account come first.
         Revoked::Session(id) => id.as_bytes().get(2..),
         Revoked::Token(id) => id.as_bytes().get(..),
+        // A cutoff has its place elsewhere: in `Prefixes`.
+        Revoked::Sessions(..) => None,
     };
     let print = random.and_then(|random| random.first_chunk());
     print.copied().map_or(0, u64::from_le_bytes)

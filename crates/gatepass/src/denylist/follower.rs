@@ -152,6 +152,7 @@ mod tests {
 
     fn pace(poll: Duration, seed: u64) -> Pace {
         let settings = ReplicaSettings {
+            issuer: crate::Issuer::new("https://shop.example").unwrap(),
             max_staleness: 4 * poll,
             poll_interval: poll,
             timeout: poll,

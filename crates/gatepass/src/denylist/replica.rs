@@ -13,11 +13,13 @@ use tokio::sync::watch;
 
 use super::{Health, Staleness, Verdict, entries::Entries, lease::Reading};
 use crate::{
-    Clock, Cursor, Pull, Revocation, RevocationLog, Revoked, SessionId, Status, StoreError,
-    StoreErrorKind, Timestamp, TokenId, horizon::Horizon, observe,
+    Clock, Cursor, Issuer, Pass, Pull, Revocation, RevocationLog, Status, StoreError,
+    StoreErrorKind, Timestamp, horizon::Horizon, observe,
 };
 
 pub(crate) struct ReplicaSettings {
+    /// Whose access tokens are looked up. Another's accounts have other ids in the log.
+    pub(crate) issuer: Issuer,
     pub(crate) max_staleness: Duration,
     pub(crate) poll_interval: Duration,
     pub(crate) timeout: Duration,
@@ -62,13 +64,13 @@ pub(super) struct Failing {
 
 /// How far the log has been read.
 struct Place {
-    /// Where the next pull goes on. Without a cursor it reads the log from its start.
+    /// The cursor of the next pull; `None` reads the log from its start.
     cursor: Option<Cursor>,
     /// The wall-clock time of the last pull, by which the replica reckoned how long to keep entries.
     reckoned: Timestamp,
 }
 
-/// What a pull does when the log answers that the cursor is not a place in it.
+/// The reaction to a log that says that the cursor isn't a place in it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum OnReset {
     /// It reads the log from its start.
@@ -125,36 +127,29 @@ impl Replica {
     }
 
     /// Looks a token up without waiting: by the replica, if it is fresh enough and to be believed.
-    pub(crate) fn check_at_once(
-        &self,
-        session: SessionId,
-        token: TokenId,
-        staleness: Staleness,
-    ) -> Option<Verdict> {
+    pub(crate) fn check_at_once(&self, pass: &Pass, staleness: Staleness) -> Option<Verdict> {
         let bound = self.bound(staleness)?;
-        self.lease_holds(bound)
-            .then(|| self.look_up(session, token))
+        self.lease_holds(bound).then(|| self.look_up(pass))
     }
 
     /// Looks a token up, by a replica that is fresh enough or by the store itself.
     pub(crate) async fn check(
         &self,
-        session: SessionId,
-        token: TokenId,
+        pass: &Pass,
         staleness: Staleness,
     ) -> Result<Verdict, StoreError> {
         let Some(bound) = self.bound(staleness) else {
-            return self.ask(session, token).await;
+            return self.ask(pass).await;
         };
         if self.lease_holds(bound) {
-            return Ok(self.look_up(session, token));
+            return Ok(self.look_up(pass));
         }
         // A route that asks for its own bound cannot afford older knowledge, whoever else can.
         let may_be_stale = || staleness == Staleness::Bounded && self.may_be_stale();
         // The follower looks for the store; a request need not wait for it to fail once more.
         if !(self.is_failing() && may_be_stale()) {
             match self.wait_for_pull(Some(bound)).await {
-                Ok(()) => return Ok(self.look_up(session, token)),
+                Ok(()) => return Ok(self.look_up(pass)),
                 Err(_) if may_be_stale() => {}
                 Err(error) => {
                     observe::denylist_stale(&error);
@@ -165,7 +160,7 @@ impl Replica {
         if !self.judging_stale.swap(true, Ordering::Relaxed) {
             observe::denylist_judging_stale(self.lag().unwrap_or_default());
         }
-        Ok(self.look_up(session, token))
+        Ok(self.look_up(pass))
     }
 
     /// How old the replica may be; `None` where the store is to be asked instead.
@@ -178,13 +173,10 @@ impl Replica {
         (!self.log.is_volatile()).then_some(bound)
     }
 
-    fn look_up(&self, session: SessionId, token: TokenId) -> Verdict {
-        let revoked = self.entries.contains(&Revoked::Session(session))
-            || self.entries.contains(&Revoked::Token(token));
-        if revoked {
-            Verdict::Revoked
-        } else {
-            Verdict::Live
+    fn look_up(&self, pass: &Pass) -> Verdict {
+        match self.entries.revoke(pass, &self.settings.issuer) {
+            true => Verdict::Revoked,
+            false => Verdict::Live,
         }
     }
 
@@ -199,9 +191,9 @@ impl Replica {
         }
     }
 
-    async fn ask(&self, session: SessionId, token: TokenId) -> Result<Verdict, StoreError> {
-        let asked =
-            tokio::time::timeout(self.settings.timeout, self.log.status(session, token)).await;
+    async fn ask(&self, pass: &Pass) -> Result<Verdict, StoreError> {
+        let status = self.log.status(pass.session_id(), pass.token_id());
+        let asked = tokio::time::timeout(self.settings.timeout, status).await;
         let status = asked.unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::TimedOut)));
         let status = status.inspect_err(|error| observe::store_unavailable("status", error))?;
         Ok(match status {

@@ -14,8 +14,9 @@ use super::{
     Begun, Cursor, EndTarget, Pull, Purged, RevocationLog, RevokeToken, SessionStore, Status,
 };
 use crate::{
-    Advance, Clock, EndReason, NewSession, Recover, Renew, Revocation, Revoked, Session, SessionId,
-    StoreError, Subject, SystemClock, Timestamp, TokenId, random, random::SystemRandom,
+    Account, AccountId, Advance, Clock, EndReason, Identity, NewSession, Recover, Renew,
+    Revocation, Revoked, Session, SessionId, SessionNumber, StoreError, SystemClock, Timestamp,
+    TokenId, random, random::SystemRandom,
 };
 
 /// Sessions in memory: for tests, and for a service that may log everybody out when it restarts.
@@ -49,13 +50,20 @@ struct Inner {
 #[derive(Default)]
 struct State {
     sessions: HashMap<SessionId, Session>,
+    accounts: HashMap<AccountId, Account>,
+    /// The sessions of each account in the order in which they began.
+    order: BTreeMap<(AccountId, SessionNumber), SessionId>,
     log: BTreeMap<u64, Entry>,
     tokens: HashMap<TokenId, u64>,
+    /// The entry of each account's cutoff.
+    cutoffs: HashMap<AccountId, u64>,
+    identities: Vec<Identity>,
     purged_until: Option<Timestamp>,
 }
 
 struct Entry {
-    session: SessionId,
+    /// The session and the account that it belongs to, where it revokes one token.
+    token_of: Option<(SessionId, AccountId)>,
     revocation: Revocation,
 }
 
@@ -90,27 +98,53 @@ impl MemoryStore {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn append(&self, state: &mut State, session: SessionId, revocation: Revocation) {
+    fn append(
+        &self,
+        state: &mut State,
+        revocation: Revocation,
+        token_of: Option<(SessionId, AccountId)>,
+    ) {
         let number = *self.inner.last_entry.borrow() + 1;
-        if let Revoked::Token(token) = revocation.target {
-            state.tokens.insert(token, number);
+        match revocation.target {
+            Revoked::Session(_) => {}
+            Revoked::Token(token) => drop(state.tokens.insert(token, number)),
+            Revoked::Sessions(account, _) => {
+                if let Some(older) = state.cutoffs.insert(account, number) {
+                    state.log.remove(&older);
+                }
+            }
         }
-        state.log.insert(
-            number,
-            Entry {
-                session,
-                revocation,
-            },
-        );
+        let entry = Entry {
+            token_of,
+            revocation,
+        };
+        state.log.insert(number, entry);
         self.inner.last_entry.send_replace(number);
     }
 
     fn end_one(&self, state: &mut State, id: SessionId, reason: EndReason) -> Option<Revocation> {
-        let revocation = state
-            .sessions
-            .get_mut(&id)?
-            .end(reason, self.inner.clock.now())?;
-        self.append(state, id, revocation);
+        if state.get(id)?.ended.is_some() {
+            return None;
+        }
+        let session = state.sessions.get_mut(&id)?;
+        let revocation = session.end(reason, self.inner.clock.now())?;
+        self.append(state, revocation, None);
+        Some(revocation)
+    }
+
+    fn end_all(
+        &self,
+        state: &mut State,
+        account: AccountId,
+        kept: Option<SessionId>,
+        reason: EndReason,
+    ) -> Option<Revocation> {
+        let own = |session: &Session| session.account() == account && session.ended.is_none();
+        let kept = kept.and_then(|id| state.get(id)).filter(own);
+        let kept = kept.map(|session| session.number);
+        let account = state.accounts.get_mut(&account)?;
+        let revocation = account.end_all(kept, reason, self.inner.clock.now())?;
+        self.append(state, revocation, None);
         Some(revocation)
     }
 
@@ -124,11 +158,72 @@ impl MemoryStore {
 }
 
 impl State {
-    fn live_of(&self, subject: &Subject, now: Timestamp) -> Vec<&Session> {
-        let own = |session: &&Session| session.subject() == subject && session.is_live(now);
-        let mut sessions: Vec<_> = self.sessions.values().filter(own).collect();
-        sessions.sort_by_key(|session| std::cmp::Reverse((session.created_at, session.id)));
-        sessions
+    /// The session, with its end where it ended with others.
+    fn get(&self, id: SessionId) -> Option<Session> {
+        self.sessions.get(&id).map(|session| self.seen(session))
+    }
+
+    fn seen(&self, session: &Session) -> Session {
+        let account = self.accounts.get(&session.account());
+        let ended = account.and_then(|account| account.end_of(session.number));
+        Session {
+            ended: session.ended.or(ended),
+            ..session.clone()
+        }
+    }
+
+    /// Whether no session is left that the revocation concerns.
+    fn covers_nothing(&self, revocation: &Revocation) -> bool {
+        match revocation.target {
+            Revoked::Session(_) | Revoked::Token(_) => false,
+            Revoked::Sessions(account, cutoff) => !self
+                .numbers(account, cutoff.up_to)
+                .any(|number| cutoff.covers(number)),
+        }
+    }
+
+    fn has_sessions(&self, account: AccountId, up_to: SessionNumber) -> bool {
+        self.numbers(account, up_to).next().is_some()
+    }
+
+    /// The numbers of the account's sessions up to one.
+    fn numbers(
+        &self,
+        account: AccountId,
+        up_to: SessionNumber,
+    ) -> impl Iterator<Item = SessionNumber> {
+        let own = (account, SessionNumber::new(0))..=(account, up_to);
+        self.order.range(own).map(|((_, number), _)| *number)
+    }
+
+    /// Applies `change` to the session, if it has not ended with others.
+    fn change(
+        &mut self,
+        id: SessionId,
+        change: impl FnOnce(&mut Session) -> bool,
+    ) -> Option<Session> {
+        if self.get(id)?.ended.is_some() {
+            return None;
+        }
+        let session = self.sessions.get_mut(&id)?;
+        change(session).then(|| session.clone())
+    }
+
+    /// The usable sessions of an account that began before the one with the number `before`, newest
+    /// first.
+    fn usable(
+        &self,
+        account: AccountId,
+        before: Option<SessionNumber>,
+        now: Timestamp,
+    ) -> impl Iterator<Item = Session> {
+        let first = (account, SessionNumber::new(0));
+        let end = before.map_or(Bound::Included(SessionNumber::MAX), Bound::Excluded);
+        let own = (Bound::Included(first), end.map(|number| (account, number)));
+        let newest_first = self.order.range(own).rev();
+        newest_first
+            .filter_map(|(_, id)| self.get(*id))
+            .filter(move |session| session.is_usable(now))
     }
 }
 
@@ -175,7 +270,7 @@ impl RevocationLog for MemoryStore {
 
     async fn status(&self, session: SessionId, token: TokenId) -> Result<Status, StoreError> {
         let state = self.state();
-        Ok(match state.sessions.get(&session) {
+        Ok(match state.get(session) {
             None => Status::Unknown,
             Some(session) if session.ended.is_some() => Status::Revoked,
             Some(_) if state.tokens.contains_key(&token) => Status::Revoked,
@@ -193,121 +288,123 @@ impl SessionStore for MemoryStore {
     async fn begin(&self, new: NewSession) -> Result<Begun, StoreError> {
         let mut state = self.state();
         let now = self.inner.clock.now();
-        let max = new.max_sessions;
-        let session = Session::begin(new, now);
-        let mut ended = Vec::new();
+        let (id, max) = (new.account(), new.max_sessions);
+        let account = state.accounts.entry(id);
+        let account = account.or_insert_with(|| Account::new(id));
+        let session = account.begin(new, now);
+        let mut ended = None;
         if let Some(max) = max {
             let kept = usize::try_from(max.get() - 1).unwrap_or(usize::MAX);
-            let live = state.live_of(session.subject(), now).into_iter();
-            let usable = live.filter(|session| session.is_usable(now));
-            let oldest: Vec<_> = usable.skip(kept).map(|session| session.id).collect();
-            for id in oldest {
-                ended.extend(self.end_one(&mut state, id, EndReason::TooManySessions));
+            let newest_too_many = state.usable(id, None, now).nth(kept);
+            let number = newest_too_many.map(|session| session.number);
+            if let (Some(number), Some(account)) = (number, state.accounts.get_mut(&id)) {
+                ended = account.end_up_to(number, EndReason::TooManySessions, now);
             }
         }
+        if let Some(revocation) = ended {
+            self.append(&mut state, revocation, None);
+        }
+        state.order.insert((id, session.number), session.id);
         state.sessions.insert(session.id, session.clone());
         Ok(Begun { session, ended })
     }
 
     async fn advance(&self, advance: Advance) -> Result<Option<Session>, StoreError> {
-        let mut state = self.state();
         let now = self.inner.clock.now();
-        let session = state.sessions.get_mut(&advance.id);
-        Ok(session.and_then(|session| session.advance(advance, now).then(|| session.clone())))
+        Ok(self
+            .state()
+            .change(advance.id, |session| session.advance(advance, now)))
     }
 
     async fn recover(&self, recover: Recover) -> Result<Option<Session>, StoreError> {
-        let mut state = self.state();
         let now = self.inner.clock.now();
-        let session = state.sessions.get_mut(&recover.id);
-        Ok(session.and_then(|session| session.recover(recover, now).then(|| session.clone())))
+        Ok(self
+            .state()
+            .change(recover.id, |session| session.recover(recover, now)))
     }
 
     async fn renew(&self, renew: Renew) -> Result<Option<Session>, StoreError> {
-        let mut state = self.state();
         let now = self.inner.clock.now();
-        let session = state.sessions.get_mut(&renew.id);
-        Ok(session.and_then(|session| session.renew(renew, now).then(|| session.clone())))
+        Ok(self
+            .state()
+            .change(renew.id, |session| session.renew(renew, now)))
     }
 
     async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError> {
-        Ok((
-            self.state().sessions.get(&id).cloned(),
-            self.inner.clock.now(),
-        ))
+        Ok((self.state().get(id), self.inner.clock.now()))
     }
 
     async fn end(
         &self,
         target: EndTarget,
         reason: EndReason,
-    ) -> Result<Vec<Revocation>, StoreError> {
+    ) -> Result<Option<Revocation>, StoreError> {
         let mut state = self.state();
-        let named: Vec<_> = match target {
-            EndTarget::Session(id) => vec![id],
-            EndTarget::SessionOf(id, subject) => {
-                let own = state
-                    .sessions
-                    .get(&id)
-                    .filter(|session| *session.subject() == subject);
-                own.map(|session| session.id).into_iter().collect()
+        Ok(match target {
+            EndTarget::Session(id) => self.end_one(&mut state, id, reason),
+            EndTarget::SessionOf(id, account) => {
+                let owner = state.sessions.get(&id).map(Session::account);
+                match owner == Some(account) {
+                    true => self.end_one(&mut state, id, reason),
+                    false => None,
+                }
             }
-            EndTarget::AllOf(subject) => {
-                let own = state
-                    .sessions
-                    .values()
-                    .filter(|session| *session.subject() == subject);
-                own.map(|session| session.id).collect()
+            EndTarget::AllOf(account) => self.end_all(&mut state, account, None, reason),
+            EndTarget::AllOfBut(account, kept) => {
+                self.end_all(&mut state, account, Some(kept), reason)
             }
-            EndTarget::AllOfBut(subject, kept) => {
-                let own = state
-                    .sessions
-                    .values()
-                    .filter(|session| *session.subject() == subject);
-                own.map(|session| session.id)
-                    .filter(|id| *id != kept)
-                    .collect()
-            }
-        };
-        Ok(named
-            .into_iter()
-            .filter_map(|id| self.end_one(&mut state, id, reason))
-            .collect())
+        })
     }
 
     async fn revoke_token(&self, token: RevokeToken) -> Result<Option<Revocation>, StoreError> {
         let mut state = self.state();
         let now = self.inner.clock.now();
-        let ended = state
-            .sessions
-            .get(&token.session)
-            .is_some_and(|session| session.ended.is_some());
+        let session = state.get(token.session);
+        let ended = session.is_some_and(|session| session.ended.is_some());
         if ended || state.tokens.contains_key(&token.token) {
             return Ok(None);
         }
-        let live = state.log.values().filter(|entry| {
-            entry.session == token.session
-                && entry.revocation.until + Revocation::RETENTION_MARGIN > now
-        });
-        if live.count() >= RevokeToken::MAX_PER_SESSION {
+        let kept = |entry: &&Entry| entry.revocation.until + Revocation::RETENTION_MARGIN > now;
+        let live = state.log.values().filter(kept);
+        let live = Vec::from_iter(live.filter_map(|entry| entry.token_of));
+        let of_session = live.iter().filter(|(of, _)| *of == token.session);
+        let of_account = live.iter().filter(|(_, of)| *of == token.account);
+        if of_session.count() >= RevokeToken::MAX_PER_SESSION
+            || of_account.count() >= RevokeToken::MAX_PER_ACCOUNT
+        {
             return Ok(self.end_one(&mut state, token.session, EndReason::TooManyRevocations));
         }
         let revocation = Revocation {
             target: Revoked::Token(token.token),
             until: token.until,
         };
-        self.append(&mut state, token.session, revocation);
+        self.append(&mut state, revocation, Some((token.session, token.account)));
         Ok(Some(revocation))
     }
 
-    async fn sessions(&self, subject: &Subject) -> Result<Vec<Session>, StoreError> {
+    async fn sessions(
+        &self,
+        account: AccountId,
+        before: Option<SessionNumber>,
+        limit: usize,
+    ) -> Result<Vec<Session>, StoreError> {
         let now = self.inner.clock.now();
         let state = self.state();
-        let live = state.live_of(subject, now).into_iter();
-        Ok(live
-            .filter(|session| session.is_usable(now))
-            .cloned()
-            .collect())
+        Ok(state.usable(account, before, now).take(limit).collect())
+    }
+
+    async fn introduce(
+        &self,
+        identities: &[Identity],
+        join: bool,
+    ) -> Result<Vec<Identity>, StoreError> {
+        let mut state = self.state();
+        let before = state.identities.clone();
+        if before.is_empty() || join {
+            let new = identities.iter().filter(|one| !before.contains(one));
+            state.identities.extend(new.cloned());
+        }
+        Ok(before)
     }
 
     async fn purged_until(&self) -> Result<Option<Timestamp>, StoreError> {
@@ -318,39 +415,37 @@ impl SessionStore for MemoryStore {
         let mut state = self.state();
         let horizon = horizon.min(self.inner.clock.now());
         state.purged_until = Some(horizon);
-        let past = |session: &&Session| session.purge_at() <= horizon;
-        let sessions: Vec<_> = state
-            .sessions
-            .values()
-            .filter(past)
-            .take(limit)
-            .map(|session| session.id)
-            .collect();
-        for id in &sessions {
+        let past = |session: &&Session| state.seen(session).purge_at() <= horizon;
+        let sessions = state.sessions.values().filter(past).take(limit);
+        let sessions = Vec::from_iter(sessions.map(|one| (one.account(), one.number, one.id)));
+        for (account, number, id) in &sessions {
             state.sessions.remove(id);
+            state.order.remove(&(*account, *number));
         }
-        let past = |entry: &Entry| entry.revocation.until + Revocation::RETENTION_MARGIN <= horizon;
-        let entries = state
-            .log
-            .iter()
-            .filter(|(_, entry)| past(entry))
-            .map(|(number, _)| *number);
-        let entries: Vec<_> = entries.take(limit - sessions.len()).collect();
+        let past = |(_, entry): &(&u64, &Entry)| {
+            entry.revocation.until + Revocation::RETENTION_MARGIN <= horizon
+                || state.covers_nothing(&entry.revocation)
+        };
+        let entries = state.log.iter().filter(past).map(|(number, _)| *number);
+        let entries = Vec::from_iter(entries.take(limit - sessions.len()));
         for number in &entries {
             let removed = state.log.remove(number);
-            if let Some(Entry {
-                revocation:
-                    Revocation {
-                        target: Revoked::Token(token),
-                        ..
-                    },
-                ..
-            }) = removed
-            {
-                state.tokens.remove(&token);
+            match removed.map(|entry| entry.revocation.target) {
+                Some(Revoked::Token(token)) => drop(state.tokens.remove(&token)),
+                Some(Revoked::Sessions(account, _)) => drop(state.cutoffs.remove(&account)),
+                Some(Revoked::Session(_)) | None => {}
             }
         }
-        let removed = sessions.len() + entries.len();
+        let past = |account: &&Account| {
+            account.purge_at() <= horizon && !state.has_sessions(account.id, SessionNumber::MAX)
+        };
+        let left = limit - sessions.len() - entries.len();
+        let accounts = state.accounts.values().filter(past).take(left);
+        let accounts = Vec::from_iter(accounts.map(|account| account.id));
+        for id in &accounts {
+            state.accounts.remove(id);
+        }
+        let removed = sessions.len() + entries.len() + accounts.len();
         Ok(Purged {
             removed,
             more: removed >= limit,

@@ -45,6 +45,7 @@ pub(super) enum BadRequest {
     MediaType(&'static str),
     Member(&'static str),
     Parameter(&'static str),
+    UnknownPlace(&'static str),
     RepeatedParameter,
 }
 
@@ -81,6 +82,11 @@ impl From<BadRequest> for Reply {
                 400,
                 format!("the parameter {name} is missing"),
                 "missing_parameter",
+            ),
+            BadRequest::UnknownPlace(name) => (
+                400,
+                format!("the parameter {name} is not a place that this service has given out"),
+                "bad_parameter",
             ),
             BadRequest::RepeatedParameter => (
                 400,
@@ -144,7 +150,7 @@ fn is_of_type(content_type: Field<'_>, media_type: &str) -> bool {
 pub(super) struct Form(BTreeMap<String, String>);
 
 impl Form {
-    fn parse(bytes: &[u8]) -> Result<Self, BadRequest> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, BadRequest> {
         let text = str::from_utf8(bytes).map_err(|_| BadRequest::NotAForm)?;
         let mut parameters = BTreeMap::new();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {

@@ -14,6 +14,7 @@ use crate::{Demand, Device, Error, Pass, Refusal, RequiredScopes, Scopes, Verifi
 pub struct RequestHead<'a> {
     method: &'a str,
     path: &'a str,
+    query: Option<&'a str>,
     authority: Option<&'a str>,
     pub(super) authorization: Field<'a>,
     pub(super) content_type: Field<'a>,
@@ -88,6 +89,7 @@ impl<'a> RequestHead<'a> {
         Self {
             method,
             path,
+            query: None,
             authority: None,
             authorization: Field::collect(values("authorization")),
             content_type: Field::collect(values("content-type")),
@@ -99,6 +101,14 @@ impl<'a> RequestHead<'a> {
             user_agent: Field::collect(values("user-agent")),
             address: None,
         }
+    }
+
+    /// Adds the query of the request's target, without its question mark, for the pages of the list of
+    /// sessions. A token in a query is never read.
+    #[must_use]
+    pub fn query(mut self, query: Option<&'a str>) -> Self {
+        self.query = query;
+        self
     }
 
     /// Adds the authority of the request's target, where it has one: HTTP/2 sends that instead of `Host`.
@@ -121,10 +131,15 @@ impl<'a> RequestHead<'a> {
         self.method
     }
 
-    /// The path, without the query: a token in a query is never read.
+    /// The path, without the query.
     #[must_use]
     pub fn path(&self) -> &str {
         self.path
+    }
+
+    /// The query as it was sent.
+    pub(super) fn raw_query(&self) -> &'a str {
+        self.query.unwrap_or_default()
     }
 
     /// The host, with its port if it has one, that the request was sent to (RFC 9110 §7.2).

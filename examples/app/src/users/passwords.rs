@@ -175,10 +175,7 @@ mod tests {
     #[tokio::test]
     async fn a_hash_says_itself_what_it_costs_to_verify() {
         let mut turn = Passwords::new(1).turn().await.unwrap();
-        let (more, salt) = (
-            Params::DEFAULT_M_COST + 1024,
-            b"somesalt",
-        );
+        let (more, salt) = (Params::DEFAULT_M_COST + 1024, b"somesalt");
         for (algorithm, version, params) in [
             (
                 Algorithm::Argon2id,
@@ -197,7 +194,9 @@ mod tests {
             ),
         ] {
             let argon2 = Argon2::new(algorithm, version, params.unwrap());
-            let hash = argon2.hash_password_with_salt(b"correct horse", salt).unwrap();
+            let hash = argon2
+                .hash_password_with_salt(b"correct horse", salt)
+                .unwrap();
             let hash = hash.to_string();
             assert!(turn.verify("correct horse", &hash).unwrap(), "{hash}");
             assert!(!turn.verify("battery", &hash).unwrap(), "{hash}");

@@ -1,26 +1,59 @@
-//! What sessions of one subject are, one operation after the other: the store that the real ones must look like.
+//! The sessions of one subject, one operation after the other: the store that the real ones must
+//! look like.
 //!
-//! No time passes. A spent refresh token is therefore answered with the current one for as long as the session
-//! remembers it, and is a theft afterwards.
+//! Time passes in ticks, between operations and during them. A store reads the clock at some
+//! instant of an operation, so the model tries each time that the clock showed meanwhile. A session
+//! that rotated at most one [`OVERLAP`] ago keeps its refresh token, and the token before it is
+//! answered with the current one. After that the token before the current one is recovered, once.
+//! Every other spent token is a reuse. No session lives long enough to expire, nor a spent token
+//! until its recovery is over.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
-use gatepass::SPENT_REMEMBERED;
-
-/// A session of the subject's, by the order in which it was first heard of.
+/// A session of the subject's, counted by the numbers that the store gives.
 pub(crate) type Which = usize;
+
+/// How far the clock moves at once.
+pub(crate) const TICK: Duration = Duration::from_secs(1);
+/// As long as a tick: two ticks after a rotation the session can rotate again.
+pub(crate) const OVERLAP: Duration = TICK;
+/// How many ticks the store's time may go back without being believed. A slow operation brings an
+/// old time.
+const JITTER: i64 = 10;
+
+/// The policy of the nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Rules {
+    /// A session rotates at most once per overlap, and a reuse ends it.
+    #[default]
+    Overlap,
+    /// Every refresh rotates, so that clients compete for each generation. A reuse is refused, and
+    /// the session goes on.
+    NoOverlap,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
     Login,
-    Refresh { session: Which, generation: u32 },
-    Logout { session: Which },
+    Refresh {
+        session: Which,
+        generation: u32,
+    },
+    Logout {
+        session: Which,
+    },
     LogoutAll,
+    /// Ends all sessions but this one, which stays as it is.
+    LogoutOthers {
+        session: Which,
+    },
     List,
-    Check { session: Which },
+    Check {
+        session: Which,
+    },
 }
 
-/// What somebody was told of an operation.
+/// The answer to an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Began(Which),
@@ -29,89 +62,244 @@ pub(crate) enum Outcome {
     SessionEnded,
     Reused,
     LoggedOut,
-    /// How many sessions that ended, where it matters.
-    LoggedOutAll(Option<usize>),
-    Listed(BTreeSet<Which>),
+    /// The live sessions, newest first.
+    Listed(Vec<Which>),
     Live,
     Revoked,
     /// The store failed: it may be done now, later or never.
     Lost,
 }
 
-/// A step of the model. An operation is one, but for one that ends a session because a spent token came back: it
-/// looks first and ends then, and others may act between.
+/// A step of the model. An operation is one step, with two exceptions in which a node looks first and
+/// others may act before it goes on: a reuse that ends its session, and a replay for which the node
+/// reads the user again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Whole(Op, Outcome),
-    SeeReuse { session: Which, generation: u32 },
-    EndReused { session: Which },
+    SeeReplay {
+        session: Which,
+        generation: u32,
+    },
+    /// Answers with the refresh token that is current by now.
+    Answer {
+        session: Which,
+        generation: u32,
+    },
+    SeeReuse {
+        session: Which,
+        generation: u32,
+    },
+    EndReused {
+        session: Which,
+    },
 }
 
+/// Whether the node of this number reads the user again at each refresh.
+pub(crate) const fn rereads(node: usize) -> bool {
+    node % 2 == 1
+}
+
+/// The ticks that the clock showed during an operation: from the first to the last.
+pub(crate) type Ticks = (i64, i64);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Life {
+enum Life {
+    /// The login has not happened yet.
+    Unborn,
+    Live(Session),
+    Ended,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Session {
     generation: u32,
-    ended: bool,
+    /// The tick of the last rotation.
+    rotated: Option<i64>,
+    /// The newest generation that was handed out again.
+    recovered: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Decision {
+    Advance,
+    /// Answers with the current refresh token and changes nothing.
+    Replay,
+    Recover,
+    Reuse,
 }
 
 /// All sessions of the subject.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Model {
-    /// Those that somebody has heard of, once they have begun.
-    known: Vec<Option<Life>>,
-    /// How many live ones there are whose login was lost and that nobody will ever hear of.
+    /// Those that a client has heard of.
+    known: Vec<Life>,
+    /// Those of them that are live, in the order in which they began.
+    live: Vec<Which>,
+    /// How many more live ones there are: their logins were lost, and no client will ever hear of
+    /// them.
     unheard: usize,
 }
 
 impl Op {
-    /// The steps of this operation, if it came to `outcome`.
-    pub(crate) fn steps(self, outcome: &Outcome) -> Vec<Step> {
+    /// The steps of this operation, if it came to `outcome` at a node that `rereads` users or doesn't.
+    pub(crate) fn steps(self, outcome: &Outcome, rereads: bool, rules: Rules) -> Vec<Step> {
         match (self, outcome) {
+            // A token that was rotated twice is no replay any more. It was one when the node looked.
+            (
+                Self::Refresh {
+                    session,
+                    generation: presented,
+                },
+                Outcome::Refreshed(generation),
+            ) if rereads && *generation > presented + 1 => vec![
+                Step::SeeReplay {
+                    session,
+                    generation: presented,
+                },
+                Step::Answer {
+                    session,
+                    generation: *generation,
+                },
+            ],
             (
                 Self::Refresh {
                     session,
                     generation,
                 },
                 Outcome::Reused,
-            ) => vec![
-                Step::SeeReuse {
+            ) => {
+                let see = Step::SeeReuse {
                     session,
                     generation,
-                },
-                Step::EndReused { session },
-            ],
-            // Nobody was told, and it changes nothing.
+                };
+                match rules {
+                    Rules::Overlap => vec![see, Step::EndReused { session }],
+                    Rules::NoOverlap => vec![see],
+                }
+            }
+            // No client was told anything, and it changes nothing.
             (Self::List | Self::Check { .. }, Outcome::Lost) => vec![],
             _ => vec![Step::Whole(self, outcome.clone())],
         }
     }
 }
 
+impl Step {
+    /// Whether it changes no session, wherever it comes.
+    pub(crate) fn only_looks(&self) -> bool {
+        match self {
+            Self::Whole(Op::Refresh { generation, .. }, Outcome::Refreshed(to)) => generation == to,
+            Self::Whole(_, outcome) => matches!(
+                outcome,
+                Outcome::SessionEnded | Outcome::Listed(_) | Outcome::Live | Outcome::Revoked
+            ),
+            Self::SeeReplay { .. } | Self::Answer { .. } | Self::SeeReuse { .. } => true,
+            Self::EndReused { .. } => false,
+        }
+    }
+
+    /// The session for which it matters when the session was rotated.
+    pub(crate) const fn refreshes(&self) -> Option<Which> {
+        match self {
+            Self::Whole(Op::Refresh { session, .. }, _)
+            | Self::SeeReplay { session, .. }
+            | Self::SeeReuse { session, .. } => Some(*session),
+            Self::Whole(..) | Self::Answer { .. } | Self::EndReused { .. } => None,
+        }
+    }
+}
+
+impl Session {
+    /// The time as the session has it: a little jitter doesn't make it run backwards.
+    fn time(&self, now: i64) -> i64 {
+        match self.rotated {
+            Some(at) if at - now <= JITTER => now.max(at),
+            _ => now,
+        }
+    }
+
+    fn has_just_rotated(&self, now: i64, rules: Rules) -> bool {
+        let overlap = match rules {
+            Rules::Overlap => 1,
+            Rules::NoOverlap => 0,
+        };
+        let now = self.time(now);
+        (self.rotated).is_some_and(|at| at <= now && now - at <= overlap)
+    }
+
+    /// The decision about a refresh token. There is none about a token that was never issued.
+    fn decide(&self, presented: u32, now: i64, rules: Rules) -> Option<Decision> {
+        let just_rotated = self.has_just_rotated(now, rules);
+        Some(match self.generation.checked_sub(presented)? {
+            0 if just_rotated && rules == Rules::Overlap => Decision::Replay,
+            0 => Decision::Advance,
+            1 if just_rotated => Decision::Replay,
+            1 if self.recovered != Some(presented) => Decision::Recover,
+            _ => Decision::Reuse,
+        })
+    }
+
+    fn advanced(self, now: i64) -> Self {
+        Self {
+            generation: self.generation + 1,
+            rotated: Some(self.time(now)),
+            ..self
+        }
+    }
+
+    fn recovered(self) -> Self {
+        Self {
+            recovered: Some(self.generation),
+            ..self
+        }
+    }
+}
+
 impl Model {
-    /// The model of a subject of whom `sessions` are heard in all.
+    /// The model of a subject of whom clients hear of `sessions` in all.
     pub(crate) fn new(sessions: usize) -> Self {
         Self {
-            known: vec![None; sessions],
+            known: vec![Life::Unborn; sessions],
+            live: Vec::new(),
             unheard: 0,
         }
     }
 
-    /// What the step leads to: several models where the outcome leaves that open, none if it cannot be.
+    /// The models that the step leads to: several if the outcome leaves that open, none if the step
+    /// is impossible here.
     ///
-    /// A lost operation that does nothing is never done: none, too. `announced` are the sessions whose login somebody
-    /// was told of; another can only be of a lost login.
-    pub(crate) fn after(&self, step: &Step, announced: &BTreeSet<Which>) -> Vec<Self> {
+    /// A lost operation that does nothing never happens, which is none as well. `announced` are the
+    /// sessions whose login was answered. Every other session is that of a lost login.
+    pub(crate) fn after(
+        &self,
+        step: &Step,
+        ticks: Ticks,
+        announced: &BTreeSet<Which>,
+        rules: Rules,
+    ) -> Vec<Self> {
         match step {
             Step::SeeReuse {
                 session,
                 generation,
-            } => self.when(self.is_reuse(*session, *generation)),
+            } => self.when(self.may_decide(Decision::Reuse, *session, *generation, ticks, rules)),
+            Step::SeeReplay {
+                session,
+                generation,
+            } => self.when(self.may_decide(Decision::Replay, *session, *generation, ticks, rules)),
+            Step::Answer {
+                session,
+                generation,
+            } => {
+                let session = self.session(*session);
+                self.when(session.is_some_and(|session| session.generation == *generation))
+            }
             Step::EndReused { session } => vec![self.with_end_of(*session)],
-            Step::Whole(op, Outcome::Lost) => self.after_lost(*op, announced),
-            Step::Whole(op, outcome) => self.after_told(*op, outcome),
+            Step::Whole(op, Outcome::Lost) => self.after_lost(*op, ticks, announced, rules),
+            Step::Whole(op, outcome) => self.after_told(*op, outcome, ticks, rules),
         }
     }
 
-    fn after_told(&self, op: Op, outcome: &Outcome) -> Vec<Self> {
+    fn after_told(&self, op: Op, outcome: &Outcome, ticks: Ticks, rules: Rules) -> Vec<Self> {
         match (op, outcome) {
             (Op::Login, Outcome::Began(session)) => Vec::from_iter(self.with_begun(*session)),
             (
@@ -120,37 +308,45 @@ impl Model {
                     generation,
                 },
                 Outcome::Refreshed(to),
-            ) => match self.live(session) {
-                Some(life) if generation == life.generation && *to == generation + 1 => {
-                    vec![self.with_generation(session, *to)]
-                }
-                Some(life) => {
-                    let gap = life.generation.checked_sub(generation);
-                    let remembered = gap.is_some_and(|gap| (1..=remembered()).contains(&gap));
-                    self.when(remembered && *to == life.generation)
-                }
-                None => vec![],
-            },
+            ) => {
+                let decisions = self.decisions(session, generation, ticks, rules);
+                let after = decisions.into_iter().filter_map(|(now, decision)| {
+                    let before = self.session(session)?;
+                    let after = match decision {
+                        Decision::Advance => before.advanced(now),
+                        Decision::Replay => before,
+                        Decision::Recover => before.recovered(),
+                        Decision::Reuse => return None,
+                    };
+                    (after.generation == *to).then(|| self.with(session, after))
+                });
+                after.collect()
+            }
             (Op::Refresh { session, .. }, Outcome::SessionEnded)
-            | (Op::Check { session }, Outcome::Revoked) => self.when(self.is_ended(session)),
+            | (Op::Check { session }, Outcome::Revoked) => {
+                self.when(self.known[session] == Life::Ended)
+            }
             (Op::Logout { session }, Outcome::LoggedOut) => vec![self.with_end_of(session)],
-            (Op::LogoutAll, Outcome::LoggedOutAll(count)) => {
-                let live = self.live_ones().len() + self.unheard;
-                match count.is_none_or(|count| count == live) {
-                    true => vec![self.with_end_of_all()],
-                    false => vec![],
-                }
+            (Op::LogoutAll, Outcome::LoggedOut) => vec![self.with_end_of_all_but(None)],
+            (Op::LogoutOthers { session }, Outcome::LoggedOut) => {
+                vec![self.with_end_of_all_but(Some(session))]
             }
             (Op::List, Outcome::Listed(listed)) => {
-                self.when(self.unheard == 0 && self.live_ones() == *listed)
+                self.when(self.unheard == 0 && self.live.iter().rev().eq(listed))
             }
-            (Op::Check { session }, Outcome::Live) => self.when(self.live(session).is_some()),
+            (Op::Check { session }, Outcome::Live) => self.when(self.session(session).is_some()),
             _ => vec![],
         }
     }
 
-    fn after_lost(&self, op: Op, announced: &BTreeSet<Which>) -> Vec<Self> {
-        match op {
+    fn after_lost(
+        &self,
+        op: Op,
+        ticks: Ticks,
+        announced: &BTreeSet<Which>,
+        rules: Rules,
+    ) -> Vec<Self> {
+        let after = match op {
             Op::Login => {
                 let heard_of = (0..self.known.len()).filter(|one| !announced.contains(one));
                 let mut after = Vec::from_iter(heard_of.filter_map(|one| self.with_begun(one)));
@@ -158,27 +354,44 @@ impl Model {
                     unheard: self.unheard + 1,
                     ..self.clone()
                 });
-                after
+                return after;
             }
             Op::Refresh {
                 session,
                 generation,
-            } => match self.live(session) {
-                Some(life) if life.generation == generation => {
-                    vec![self.with_generation(session, generation + 1)]
-                }
-                Some(_) if self.is_reuse(session, generation) => vec![self.with_end_of(session)],
-                _ => vec![],
-            },
-            Op::Logout { session } => match self.live(session) {
-                Some(_) => vec![self.with_end_of(session)],
-                None => vec![],
-            },
-            Op::LogoutAll => match self.live_ones().len() + self.unheard {
-                0 => vec![],
-                _ => vec![self.with_end_of_all()],
-            },
+            } => {
+                let decisions = self.decisions(session, generation, ticks, rules);
+                let after = decisions.into_iter().filter_map(|(now, decision)| {
+                    let before = self.session(session)?;
+                    match decision {
+                        Decision::Advance => Some(self.with(session, before.advanced(now))),
+                        Decision::Recover => Some(self.with(session, before.recovered())),
+                        Decision::Reuse if rules == Rules::Overlap => {
+                            Some(self.with_end_of(session))
+                        }
+                        Decision::Reuse | Decision::Replay => None,
+                    }
+                });
+                after.collect()
+            }
+            Op::Logout { session } => vec![self.with_end_of(session)],
+            Op::LogoutAll => vec![self.with_end_of_all_but(None)],
+            Op::LogoutOthers { session } => vec![self.with_end_of_all_but(Some(session))],
             Op::List | Op::Check { .. } => vec![],
+        };
+        after.into_iter().filter(|after| after != self).collect()
+    }
+
+    /// Forgets rotations that are too long ago for every refresh to come, of which `earliest` knows the
+    /// first tick. That makes equal what can't be told apart.
+    pub(crate) fn forget_rotations(&mut self, earliest: impl Fn(Which) -> Option<i64>) {
+        for (number, life) in self.known.iter_mut().enumerate() {
+            if let Life::Live(session) = life
+                && let Some(at) = session.rotated
+                && earliest(number).is_none_or(|earliest| earliest > at + 1)
+            {
+                session.rotated = None;
+            }
         }
     }
 
@@ -189,66 +402,74 @@ impl Model {
         }
     }
 
-    fn live(&self, session: Which) -> Option<Life> {
-        self.known[session].filter(|life| !life.ended)
+    /// The session, if it is live.
+    fn session(&self, session: Which) -> Option<Session> {
+        match self.known[session] {
+            Life::Live(session) => Some(session),
+            Life::Unborn | Life::Ended => None,
+        }
     }
 
-    fn is_ended(&self, session: Which) -> bool {
-        self.known[session].is_some_and(|life| life.ended)
+    /// The decisions about a refresh token at each of these ticks.
+    fn decisions(
+        &self,
+        session: Which,
+        presented: u32,
+        (from, to): Ticks,
+        rules: Rules,
+    ) -> Vec<(i64, Decision)> {
+        let Some(session) = self.session(session) else {
+            return vec![];
+        };
+        let decide = |now| Some((now, session.decide(presented, now, rules)?));
+        (from..=to).filter_map(decide).collect()
     }
 
-    fn is_reuse(&self, session: Which, generation: u32) -> bool {
-        self.live(session)
-            .is_some_and(|life| life.generation > generation + remembered())
+    fn may_decide(
+        &self,
+        decision: Decision,
+        session: Which,
+        presented: u32,
+        ticks: Ticks,
+        rules: Rules,
+    ) -> bool {
+        let decisions = self.decisions(session, presented, ticks, rules);
+        decisions.iter().any(|(_, decided)| *decided == decision)
     }
 
-    fn live_ones(&self) -> BTreeSet<Which> {
-        (0..self.known.len())
-            .filter(|session| self.live(*session).is_some())
-            .collect()
-    }
-
+    /// The store numbers sessions in the order in which they begin.
     fn with_begun(&self, session: Which) -> Option<Self> {
-        let mut after = self.clone();
-        let place = &mut after.known[session];
-        if place.is_some() {
+        let later = &self.known[session..];
+        if later.iter().any(|life| *life != Life::Unborn) {
             return None;
         }
-        *place = Some(Life {
-            generation: 0,
-            ended: false,
-        });
+        let mut after = self.with(session, Session::default());
+        after.live.push(session);
         Some(after)
     }
 
-    fn with_generation(&self, session: Which, generation: u32) -> Self {
+    fn with(&self, session: Which, life: Session) -> Self {
         let mut after = self.clone();
-        if let Some(life) = &mut after.known[session] {
-            life.generation = generation;
-        }
+        after.known[session] = Life::Live(life);
         after
     }
 
     fn with_end_of(&self, session: Which) -> Self {
         let mut after = self.clone();
-        if let Some(life) = &mut after.known[session] {
-            life.ended = true;
+        if after.known[session] != Life::Unborn {
+            after.known[session] = Life::Ended;
         }
+        after.live.retain(|live| *live != session);
         after
     }
 
-    fn with_end_of_all(&self) -> Self {
-        let mut after = self.clone();
-        for life in after.known.iter_mut().flatten() {
-            life.ended = true;
-        }
+    /// All that have begun end at once. `kept` goes on, unless it is over.
+    fn with_end_of_all_but(&self, kept: Option<Which>) -> Self {
+        let others = self.live.iter().filter(|session| Some(**session) != kept);
+        let mut after = others.fold(self.clone(), |after, other| after.with_end_of(*other));
         after.unheard = 0;
         after
     }
-}
-
-fn remembered() -> u32 {
-    u32::try_from(SPENT_REMEMBERED).unwrap()
 }
 
 impl fmt::Display for Op {
@@ -261,6 +482,7 @@ impl fmt::Display for Op {
             } => write!(f, "refresh {session} with generation {generation}"),
             Self::Logout { session } => write!(f, "logout of {session}"),
             Self::LogoutAll => write!(f, "logout everywhere"),
+            Self::LogoutOthers { session } => write!(f, "logout everywhere but {session}"),
             Self::List => write!(f, "list"),
             Self::Check { session } => write!(f, "check {session}"),
         }
@@ -275,8 +497,6 @@ impl fmt::Display for Outcome {
             Self::SessionEnded => write!(f, "refused: it has ended"),
             Self::Reused => write!(f, "refused: reused"),
             Self::LoggedOut => write!(f, "done"),
-            Self::LoggedOutAll(Some(count)) => write!(f, "{count} ended"),
-            Self::LoggedOutAll(None) => write!(f, "done"),
             Self::Listed(sessions) => write!(f, "{sessions:?}"),
             Self::Live => write!(f, "live"),
             Self::Revoked => write!(f, "revoked"),

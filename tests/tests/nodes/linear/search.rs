@@ -1,36 +1,59 @@
-//! Whether there is an order of what was done at the same time in which each answer is right.
+//! The search for an order of simultaneous operations in which each answer is right.
 //!
-//! The search is that of Wing and Gong (1993): take one of the operations that may have been first, apply it to the
-//! model, go on with the rest, and step back where an answer does not fit. What was tried is remembered by the
-//! operations that are done and the model they led to, as Lowe (2017) proposes, which keeps it short.
+//! The search is that of Wing and Gong (1993). It takes one of the operations that may have been
+//! first, applies it to the model, and goes on with the rest. It steps back if an answer doesn't
+//! fit. It remembers each state that it has tried, which is the set of operations that are done and
+//! the model, as Lowe (2017) proposes. That keeps it short.
 
 use std::{
     collections::{BTreeSet, HashSet},
     fmt,
 };
 
-use super::model::{Model, Op, Outcome, Step, Which};
+use super::model::{Model, Op, Outcome, Rules, Step, Ticks, Which, rereads};
 
-/// One operation, from before it was called until after it returned, by a clock that all share.
+/// One operation, from before it was called until after it returned, in an order that all share.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) node: usize,
     pub(crate) op: Op,
     pub(crate) outcome: Outcome,
+    pub(crate) ticks: Ticks,
     pub(crate) called: u64,
     pub(crate) returned: u64,
 }
 
-/// All that was done to the sessions of one subject.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct History(pub(crate) Vec<Call>);
+/// All operations on the sessions of one subject.
+#[derive(Clone, Debug)]
+pub(crate) struct History {
+    pub(crate) calls: Vec<Call>,
+    pub(crate) rules: Rules,
+}
+
+/// How often the histories of a run have come to the answers that make it worth something.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Seen {
+    /// Refreshes that rotated a session.
+    pub(crate) advanced: usize,
+    /// Those that were answered with the token of another one.
+    pub(crate) replayed: usize,
+    /// Those that were answered with the token that they presented.
+    pub(crate) kept: usize,
+    pub(crate) reused: usize,
+    /// Logouts everywhere and everywhere else during which a login or a refresh succeeded.
+    pub(crate) ended_meanwhile: usize,
+    pub(crate) lost: usize,
+}
 
 /// A step that has to be put in order.
 struct Pending {
     step: Step,
+    ticks: Ticks,
     called: u64,
     /// Until when it has happened; never, if it was lost.
     returned: Option<u64>,
+    /// Whether it comes after the step before it in the list: both are of one call.
+    continues: bool,
 }
 
 /// Sets of steps, as bits.
@@ -48,25 +71,28 @@ impl History {
         }
     }
 
-    /// How many operations failed.
-    pub(crate) fn lost(&self) -> usize {
-        let lost = |call: &&Call| call.outcome == Outcome::Lost;
-        self.0.iter().filter(lost).count()
-    }
-
     fn has_order(&self) -> bool {
         let mut steps = Vec::new();
-        for call in &self.0 {
-            for step in call.op.steps(&call.outcome) {
+        let mut calls = Vec::from_iter(&self.calls);
+        calls.sort_by_key(|call| call.called);
+        for call in calls {
+            for (number, step) in self.steps(call).into_iter().enumerate() {
                 steps.push(Pending {
                     step,
+                    ticks: call.ticks,
                     called: call.called,
                     returned: (call.outcome != Outcome::Lost).then_some(call.returned),
+                    continues: number > 0,
                 });
             }
         }
-        steps.sort_by_key(|step| step.called);
-        let begun = self.0.iter().filter_map(|call| match call.outcome {
+        let mut refreshes = vec![Vec::new(); self.sessions()];
+        for (number, pending) in steps.iter().enumerate() {
+            if let Some(session) = pending.step.refreshes() {
+                refreshes[session].push(number);
+            }
+        }
+        let begun = self.calls.iter().filter_map(|call| match call.outcome {
             Outcome::Began(session) => Some(session),
             _ => None,
         });
@@ -79,17 +105,45 @@ impl History {
         while let Some((done, model)) = stack.pop() {
             let open = || (0..steps.len()).filter(|step| !done.contains(*step));
             let Some(first_return) = open().filter_map(|step| steps[step].returned).min() else {
-                // What is left was lost, and may never happen.
+                // The other operations were lost, and may never happen.
                 return true;
             };
             let mut candidates: Vec<usize> = open()
                 .take_while(|step| steps[*step].called < first_return)
+                .filter(|step| !steps[*step].continues || done.contains(*step - 1))
                 .collect();
-            // The last of the stack is tried first: of what has returned what did so first, then what was lost.
+            // The search tries the last of the stack first. So it begins with the operation that
+            // returned first, and ends with those that were lost.
             candidates
                 .sort_by_key(|step| std::cmp::Reverse(steps[*step].returned.unwrap_or(u64::MAX)));
-            for step in candidates {
-                for after in model.after(&steps[step].step, &announced) {
+            let after = |step: usize| {
+                let Pending {
+                    step: doing, ticks, ..
+                } = &steps[step];
+                let mut after = model.after(doing, *ticks, &announced, self.rules);
+                let open = |other: &usize| *other != step && !done.contains(*other);
+                for after in &mut after {
+                    after.forget_rotations(|session| {
+                        let next = refreshes[session].iter().find(|other| open(other));
+                        next.map(|next| steps[*next].ticks.0)
+                    });
+                }
+                after
+            };
+            let mut next: Vec<_> = candidates
+                .iter()
+                .map(|step| (*step, after(*step)))
+                .collect();
+            // One that only looks, and is right here, can be next in every order that there is. Then no
+            // other need be tried.
+            let looks = |(step, after): &(usize, Vec<Model>)| {
+                steps[*step].step.only_looks() && !after.is_empty()
+            };
+            if let Some(at) = next.iter().position(looks) {
+                next = vec![next.swap_remove(at)];
+            }
+            for (step, after) in next {
+                for after in after {
                     let next = (done.with(step), after);
                     if !tried.contains(&next) {
                         tried.insert(next.clone());
@@ -101,27 +155,32 @@ impl History {
         false
     }
 
+    fn steps(&self, call: &Call) -> Vec<Step> {
+        call.op.steps(&call.outcome, rereads(call.node), self.rules)
+    }
+
     /// One more than the greatest session that is mentioned.
     fn sessions(&self) -> usize {
         let of_call = |call: &Call| {
             let asked = match call.op {
-                Op::Refresh { session, .. } | Op::Logout { session } | Op::Check { session } => {
-                    Some(session)
-                }
-                _ => None,
+                Op::Refresh { session, .. }
+                | Op::Logout { session }
+                | Op::LogoutOthers { session }
+                | Op::Check { session } => Some(session),
+                Op::Login | Op::LogoutAll | Op::List => None,
             };
             let told = match &call.outcome {
                 Outcome::Began(session) => Some(*session),
-                Outcome::Listed(sessions) => sessions.last().copied(),
+                Outcome::Listed(sessions) => sessions.iter().max().copied(),
                 _ => None,
             };
             asked.max(told).map_or(0, |session| session + 1)
         };
-        self.0.iter().map(of_call).max().unwrap_or(0)
+        self.calls.iter().map(of_call).max().unwrap_or(0)
     }
 
-    /// The shortest beginning that is wrong, of one session if that is wrong by itself, and nothing in it that is
-    /// not needed.
+    /// The shortest beginning that is wrong, without calls that it doesn't need. It is that of one
+    /// session if one is wrong by itself.
     fn smallest_wrong(&self) -> Self {
         let mut wrong = self.clone();
         for session in 0..self.sessions() {
@@ -131,19 +190,17 @@ impl History {
                 break;
             }
         }
-        let mut ends = Vec::from_iter(wrong.0.iter().map(|call| call.returned));
+        let mut ends = Vec::from_iter(wrong.calls.iter().map(|call| call.returned));
         ends.sort_unstable();
-        // What is wrong stays so, whatever follows.
+        // A beginning that is wrong stays so, whatever follows.
         let first = ends.partition_point(|end| wrong.until(*end).has_order());
         wrong = wrong.until(ends[first]);
-        // Of these nobody was told anything, and they change nothing.
-        wrong
-            .0
-            .retain(|call| !call.op.steps(&call.outcome).is_empty());
+        // No client was told anything of the others, and they change nothing.
+        wrong.calls.retain(|call| !self.steps(call).is_empty());
         let mut at = 0;
-        while at < wrong.0.len() {
+        while at < wrong.calls.len() {
             let mut without = wrong.clone();
-            let call = without.0.remove(at);
+            let call = without.calls.remove(at);
             // Without something that changes a session, others would be wrong for its lack.
             let looks_only = matches!(
                 call.outcome,
@@ -157,21 +214,29 @@ impl History {
         wrong
     }
 
-    /// What was known at this instant: what had not returned may not have happened.
+    /// The history up to this instant. Operations that had not returned may not have happened.
     fn until(&self, end: u64) -> Self {
-        let calls = self.0.iter().filter(|call| call.called <= end);
-        Self(Vec::from_iter(calls.map(|call| {
+        let calls = self.calls.iter().filter(|call| call.called <= end);
+        let calls = calls.map(|call| {
             let mut call = call.clone();
             if call.returned > end {
                 call.outcome = Outcome::Lost;
             }
             call
-        })))
+        });
+        self.of(calls)
     }
 
-    /// What concerns one session. It has an order if the whole has one.
+    fn of(&self, calls: impl Iterator<Item = Call>) -> Self {
+        Self {
+            calls: calls.collect(),
+            rules: self.rules,
+        }
+    }
+
+    /// The part that concerns one session. It has an order if the whole has one.
     fn only(&self, session: Which) -> Self {
-        let calls = self.0.iter().filter_map(|call| {
+        let calls = self.calls.iter().filter_map(|call| {
             let mut call = call.clone();
             let concerned = match (call.op, &mut call.outcome) {
                 (_, Outcome::Began(began)) => *began == session,
@@ -179,11 +244,7 @@ impl History {
                     listed.retain(|one| *one == session);
                     true
                 }
-                (_, Outcome::LoggedOutAll(count)) => {
-                    *count = None;
-                    true
-                }
-                // It may be of this session; if the session's own was answered, it is not.
+                // It may be of this session, unless the session's own was answered.
                 (Op::Login, Outcome::Lost) => !self.announces(session),
                 (
                     Op::Refresh { session: of, .. }
@@ -197,12 +258,49 @@ impl History {
         });
         // One that was begun unheard would be in no list of this session alone.
         let calls = calls.filter(|call| call.op != Op::List || self.announces(session));
-        Self(calls.collect())
+        self.of(calls)
     }
 
     fn announces(&self, session: Which) -> bool {
-        let mut calls = self.0.iter();
+        let mut calls = self.calls.iter();
         calls.any(|call| call.outcome == Outcome::Began(session))
+    }
+}
+
+impl Seen {
+    pub(crate) fn add(&mut self, history: &History) {
+        let mut rotations = HashSet::new();
+        for call in &history.calls {
+            match (call.op, &call.outcome) {
+                (
+                    Op::Refresh {
+                        session,
+                        generation,
+                    },
+                    Outcome::Refreshed(to),
+                ) => {
+                    if generation == *to {
+                        self.kept += 1;
+                    } else if rotations.insert((session, *to)) {
+                        self.advanced += 1;
+                    } else {
+                        self.replayed += 1;
+                    }
+                }
+                (_, Outcome::Reused) => self.reused += 1,
+                (_, Outcome::Lost) => self.lost += 1,
+                (Op::LogoutAll | Op::LogoutOthers { .. }, Outcome::LoggedOut) => {
+                    let mut others = history.calls.iter().filter(|other| {
+                        other.called < call.returned && call.called < other.returned
+                    });
+                    let meanwhile = others.any(|other| {
+                        matches!(other.outcome, Outcome::Began(_) | Outcome::Refreshed(_))
+                    });
+                    self.ended_meanwhile += usize::from(meanwhile);
+                }
+                _ => {}
+            }
+        }
     }
 }
 
@@ -220,19 +318,20 @@ impl Done {
 
 impl fmt::Display for History {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut calls = Vec::from_iter(&self.0);
+        let mut calls = Vec::from_iter(&self.calls);
         calls.sort_by_key(|call| call.called);
         for call in calls {
             let Call {
                 node,
                 op,
                 outcome,
+                ticks: (from, to),
                 called,
                 returned,
             } = call;
             writeln!(
                 f,
-                "{called:>6}..{returned:<6} node {node}: {op} -> {outcome}"
+                "{called:>6}..{returned:<6} {from:>4}..{to:<4} node {node}: {op} -> {outcome}"
             )?;
         }
         Ok(())
@@ -240,218 +339,4 @@ impl fmt::Display for History {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Each call: from, to, what, outcome.
-    fn history(calls: &[(u64, u64, Op, Outcome)]) -> History {
-        let call = |(called, returned, op, outcome): &(u64, u64, Op, Outcome)| Call {
-            node: 0,
-            op: *op,
-            outcome: outcome.clone(),
-            called: *called,
-            returned: *returned,
-        };
-        History(calls.iter().map(call).collect())
-    }
-
-    const fn refresh(generation: u32) -> Op {
-        Op::Refresh {
-            session: 0,
-            generation,
-        }
-    }
-
-    const OUT: Op = Op::Logout { session: 0 };
-    const CHECK: Op = Op::Check { session: 0 };
-
-    fn listed(sessions: &[Which]) -> Outcome {
-        Outcome::Listed(sessions.iter().copied().collect())
-    }
-
-    #[test]
-    fn histories_that_one_store_could_have_had_have_an_order() {
-        use Outcome::*;
-        let began = (0, 1, Op::Login, Began(0));
-        for (name, calls) in [
-            (
-                "two refreshes of one token, and its replay",
-                vec![
-                    (2, 5, refresh(0), Refreshed(1)),
-                    (3, 4, refresh(0), Refreshed(1)),
-                    (6, 7, refresh(0), Refreshed(1)),
-                ],
-            ),
-            (
-                "an end during a refresh, before or after it",
-                vec![
-                    (2, 9, OUT, LoggedOut),
-                    (3, 4, refresh(0), Refreshed(1)),
-                    (5, 6, refresh(1), SessionEnded),
-                    (7, 8, Op::List, listed(&[])),
-                ],
-            ),
-            (
-                "a lost refresh that was done, much later",
-                vec![
-                    (2, 3, refresh(0), Lost),
-                    (4, 5, CHECK, Live),
-                    (6, 9, refresh(0), Refreshed(1)),
-                    (10, 11, refresh(1), Refreshed(2)),
-                ],
-            ),
-            (
-                "a lost logout that was never done, and one that was",
-                vec![
-                    (2, 3, OUT, Lost),
-                    (4, 5, CHECK, Live),
-                    (6, 7, Op::LogoutAll, Lost),
-                    (8, 9, Op::List, listed(&[0])),
-                    (10, 11, Op::List, listed(&[])),
-                ],
-            ),
-            (
-                "lost logins, of which one is heard of and one counted",
-                vec![
-                    (2, 3, Op::Login, Lost),
-                    (4, 5, Op::Login, Lost),
-                    (6, 7, Op::List, listed(&[0, 1])),
-                    (8, 9, Op::LogoutAll, LoggedOutAll(Some(3))),
-                ],
-            ),
-            (
-                "a reuse during which the session is refreshed once more",
-                vec![
-                    (2, 3, refresh(0), Refreshed(1)),
-                    (4, 5, refresh(1), Refreshed(2)),
-                    (6, 7, refresh(2), Refreshed(3)),
-                    (8, 9, refresh(3), Refreshed(4)),
-                    (10, 11, refresh(4), Refreshed(5)),
-                    (12, 17, refresh(0), Reused),
-                    (13, 14, refresh(5), Refreshed(6)),
-                    (15, 16, OUT, LoggedOut),
-                    (18, 19, refresh(6), SessionEnded),
-                ],
-            ),
-        ] {
-            let calls = [vec![began.clone()], calls].concat();
-            assert!(history(&calls).check().is_ok(), "{name}");
-        }
-    }
-
-    #[test]
-    fn histories_that_no_store_could_have_had_have_none_and_are_shown_small() {
-        use Outcome::*;
-        let began = (0, 1, Op::Login, Began(0));
-        for (name, least, calls) in [
-            (
-                "a forked session: two tokens are current",
-                4,
-                vec![
-                    (2, 5, refresh(0), Refreshed(1)),
-                    (6, 9, refresh(1), Refreshed(2)),
-                    (10, 11, refresh(0), Refreshed(1)),
-                    (12, 13, refresh(2), Refreshed(3)),
-                ],
-            ),
-            (
-                "a session that is resurrected by a refresh",
-                3,
-                vec![
-                    (2, 3, OUT, LoggedOut),
-                    (4, 5, Op::List, listed(&[])),
-                    (6, 7, refresh(0), Refreshed(1)),
-                ],
-            ),
-            (
-                "one that is resurrected after somebody has seen its end",
-                4,
-                vec![
-                    (2, 9, OUT, LoggedOut),
-                    (3, 4, CHECK, Revoked),
-                    (5, 6, CHECK, Live),
-                ],
-            ),
-            (
-                "a list that shows what had ended when it began",
-                3,
-                vec![
-                    (2, 3, Op::LogoutAll, LoggedOutAll(Some(1))),
-                    (4, 5, Op::List, listed(&[0])),
-                ],
-            ),
-            (
-                "a list that lacks what had begun when it began",
-                2,
-                vec![(2, 3, Op::List, listed(&[]))],
-            ),
-            (
-                "a generation that is skipped",
-                2,
-                vec![(2, 3, refresh(0), Refreshed(2))],
-            ),
-            (
-                "a session that ended of itself",
-                2,
-                vec![(2, 3, refresh(0), SessionEnded), (4, 5, CHECK, Live)],
-            ),
-            (
-                "a theft that is none",
-                3,
-                vec![(2, 3, refresh(0), Refreshed(1)), (4, 5, refresh(0), Reused)],
-            ),
-            (
-                "a logout that ended more than there was",
-                2,
-                vec![(2, 3, Op::LogoutAll, LoggedOutAll(Some(2)))],
-            ),
-            (
-                "a session that is heard of without a login",
-                2,
-                vec![(2, 3, Op::List, listed(&[0, 1]))],
-            ),
-            (
-                "a lost logout that was done and undone",
-                4,
-                vec![
-                    (2, 3, OUT, Lost),
-                    (4, 5, CHECK, Revoked),
-                    (6, 7, CHECK, Live),
-                ],
-            ),
-        ] {
-            let calls = [vec![began.clone()], calls].concat();
-            let smallest = history(&calls).check().unwrap_err();
-            assert!(smallest.check().is_err(), "{name}");
-            assert_eq!(smallest.0.len(), least, "{name}:\n{smallest}");
-        }
-    }
-
-    #[test]
-    fn what_is_wrong_in_a_long_history_is_shown_in_a_few_lines() {
-        let mut calls = Vec::new();
-        for session in 0..6 {
-            let at = session as u64;
-            calls.push((at, 10 + at, Op::Login, Outcome::Began(session)));
-        }
-        for generation in 0..60 {
-            let at = 20 + 4 * u64::from(generation);
-            let session = generation as usize % 6;
-            let op = Op::Refresh {
-                session,
-                generation: generation / 6,
-            };
-            let outcome = Outcome::Refreshed(generation / 6 + 1);
-            calls.push((at, at + 6, op, outcome));
-            calls.push((at + 1, at + 2, Op::List, listed(&[0, 1, 2, 3, 4, 5])));
-        }
-        assert!(history(&calls).check().is_ok());
-        // Twice the same advance.
-        calls.insert(
-            40,
-            (130, 131, Op::Logout { session: 3 }, Outcome::LoggedOut),
-        );
-        let smallest = history(&calls).check().unwrap_err();
-        assert!(smallest.0.len() < 12, "{smallest}");
-    }
-}
+mod tests;

@@ -43,7 +43,7 @@ pub(crate) async fn fill(site: &Site, own: Option<&Own>, number: usize) {
             let fill = "local last = redis.call('HINCRBY', KEYS[1], 'number', ARGV[1])
                  for number = last - ARGV[1] + 1, last do
                      local session = redis.sha1hex(number):sub(1, 36)
-                     redis.call('XADD', KEYS[2], number .. '-0', 'session', session, 'until', ARGV[2])
+                     redis.call('XADD', KEYS[2], number .. '-0', 'until', ARGV[2], 'session', session)
                  end";
             let meta = log.strip_suffix("log").unwrap().to_owned() + "meta";
             let (number, until) = (number.to_string(), until.to_string());

@@ -8,6 +8,7 @@ pub(super) fn attacks(table: &mut Table, victim: &Victim) {
     texts(table, victim);
     issuer_and_audience(table, victim);
     ids(table, victim);
+    session_number(table, victim);
     scopes(table, victim);
 }
 
@@ -174,6 +175,45 @@ fn ids(table: &mut Table, victim: &Victim) {
             let token = victim.with_claims(&victim.claims().with(name, quoted(text)));
             table.refused(Malformed, format!("{name} {how}"), token);
         }
+    }
+}
+
+/// A number that JSON parsers read exactly, or the token could name another session to each of them.
+fn session_number(table: &mut Table, victim: &Victim) {
+    let claims = victim.claims();
+    table.refused(
+        Malformed,
+        "no sn",
+        victim.with_claims(&claims.without("sn")),
+    );
+    let capitals = claims.without("sn").and("SN", claims.raw("sn"));
+    table.refused(Malformed, "sn in capitals", victim.with_claims(&capitals));
+    for raw in [
+        "null",
+        "-1",
+        "-0",
+        "1.5",
+        "1.0",
+        "1e3",
+        "true",
+        "{}",
+        "[1]",
+        r#""1""#,
+        r#""""#,
+        "",
+        "9007199254740992",
+        "18446744073709551615",
+        "18446744073709551616",
+        "01",
+        "+1",
+        "0x1",
+    ] {
+        let token = victim.with_claims(&claims.with("sn", raw));
+        table.refused(Malformed, format!("sn: {raw}"), token);
+    }
+    for raw in ["0", "1", "9007199254740991"] {
+        let token = victim.with_claims(&claims.with("sn", raw));
+        table.accepted(format!("sn: {raw}"), token);
     }
 }
 

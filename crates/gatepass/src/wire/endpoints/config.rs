@@ -117,7 +117,7 @@ impl EndpointsBuilder {
         }
         let base_url = match self.base_url {
             Some(url) => Some(checked_base_url(url).ok_or(BuildError::BaseUrl)?),
-            None => origin(&self.authority.verifier().policy().issuer),
+            None => origin(self.authority.verifier().policy().issuer.as_str()),
         };
         let clients = Vec::from_iter([self.own_client].into_iter().chain(self.clients));
         let mut seen = HashSet::new();

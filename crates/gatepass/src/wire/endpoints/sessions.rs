@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use super::{Endpoints, session_id};
 use crate::{
-    Error, Pass, Refusal, Session, SessionId,
+    Error, Pass, Refusal, Session, SessionId, SessionNumber,
     wire::{
         Reply, RequestBody, RequestHead, Surface,
+        body::{BadRequest, Form},
         cookie::{self, Kind},
         credentials::{self, Source},
     },
@@ -67,36 +68,33 @@ impl Endpoints {
 
     pub(super) async fn logout_all(&self, head: &RequestHead<'_>) -> Reply {
         let (source, owner) = self.owner(head).await;
-        let ended = async {
-            self.inner
-                .authority
-                .logout_all(owner?.subject())
-                .await
-                .map(drop)
-        };
+        let ended = async { self.inner.authority.logout_all(owner?.subject()).await };
         self.ended(source, ended.await)
     }
 
     pub(super) async fn sessions(&self, head: &RequestHead<'_>) -> Reply {
         let (_, owner) = self.owner(head).await;
+        let after = match after(head) {
+            Ok(after) => after,
+            Err(bad) => return bad.into(),
+        };
         let listed = async {
             let pass = owner?;
-            let sessions = self.inner.authority.sessions(pass.subject()).await?;
-            let listed: Vec<_> = sessions
-                .iter()
-                .map(|session| self.listed(session, &pass))
-                .collect();
-            Ok(listed)
+            let page = self.inner.authority.sessions(pass.subject(), after).await?;
+            let sessions = page.sessions.iter();
+            let sessions = Vec::from_iter(sessions.map(|session| self.listed(session, &pass)));
+            let next = page.next.map(|number| number.to_string());
+            Ok(json!({ "sessions": sessions, "next": next }))
         };
         match listed.await {
-            Ok(sessions) => Reply::json(200, &json!({ "sessions": sessions })),
+            Ok(listed) => Reply::json(200, &listed),
             Err(error) => self.refuse(&error, Surface::Resource),
         }
     }
 
     pub(super) async fn end_others(&self, head: &RequestHead<'_>) -> Reply {
         let (_, owner) = self.owner(head).await;
-        let ended = async { self.inner.authority.logout_others(&owner?).await.map(drop) };
+        let ended = async { self.inner.authority.logout_others(&owner?).await };
         match ended.await {
             Ok(()) => Reply::empty(204),
             Err(error) => self.refuse(&error, Surface::Resource),
@@ -153,4 +151,14 @@ impl Endpoints {
         }
         listed
     }
+}
+
+/// The page of the list that is asked for: the first, or the one after the place in the query.
+fn after(head: &RequestHead<'_>) -> Result<Option<SessionNumber>, BadRequest> {
+    let query = Form::parse(head.raw_query().as_bytes())?;
+    let after = query.get("after");
+    let after = after.map(str::parse);
+    after
+        .transpose()
+        .map_err(|_| BadRequest::UnknownPlace("after"))
 }

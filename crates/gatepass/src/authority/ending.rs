@@ -1,0 +1,229 @@
+//! Ends: of one session, of all of a user's, and of single access tokens.
+
+use tracing::instrument::{Instrument, WithSubscriber};
+
+use super::Authority;
+use crate::{
+    EndReason, EndTarget, Error, InternalError, Pass, Refusal, Revocation, RevokeToken, Revoked,
+    SessionId, Subject, observe, refresh,
+};
+
+impl Authority {
+    /// Ends the session of an access or refresh token. Of the refresh tokens any generation will do,
+    /// and of the access tokens an expired one, too: whoever holds one may always end its session.
+    /// A session that has ended already stays so.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] if the token is not one of ours, [`Error::Store`] if the end is not known
+    /// to be stored.
+    pub async fn logout(&self, token: &str) -> Result<(), Error> {
+        self.logout_unless(token, &[]).await.map(drop)
+    }
+
+    /// Ends the session of a token as [`logout`](Self::logout) does, unless it is one of `ended`, and
+    /// says which it is.
+    pub(crate) async fn logout_unless(
+        &self,
+        token: &str,
+        ended: &[SessionId],
+    ) -> Result<SessionId, Error> {
+        let opened = self.session_of_token(token);
+        let (session, target, subject) = opened.inspect_err(|refusal| {
+            self.inner.verifier.refusals().token(None, refusal);
+        })?;
+        if !ended.contains(&session) {
+            self.end(target, subject.as_ref(), EndReason::Logout)
+                .await?;
+        }
+        Ok(session)
+    }
+
+    /// Ends the session of a token that a browser has sent with a login, since it loses the token by
+    /// the answer. Returns that session; `None` if the token is not one of ours.
+    pub(crate) async fn end_replaced(
+        &self,
+        token: &str,
+        ended: Option<SessionId>,
+    ) -> Result<Option<SessionId>, Error> {
+        let Ok((session, target, subject)) = self.session_of_token(token) else {
+            return Ok(None);
+        };
+        if ended != Some(session) {
+            self.end(target, subject.as_ref(), EndReason::Replaced)
+                .await?;
+        }
+        Ok(Some(session))
+    }
+
+    /// The session of an authentic token of any kind and age, how to end it, and its user if the token
+    /// says so.
+    fn session_of_token(
+        &self,
+        token: &str,
+    ) -> Result<(SessionId, EndTarget, Option<Subject>), Refusal> {
+        if token.starts_with(refresh::PREFIX) {
+            let session = self.open_refresh_token(token)?.session;
+            Ok((session, EndTarget::Session(session), None))
+        } else {
+            let pass = self.inner.verifier.open(token)?;
+            let (session, subject) = (pass.session_id(), pass.subject().clone());
+            let target = EndTarget::SessionOf(session, self.account(&subject));
+            Ok((session, target, Some(subject)))
+        }
+    }
+
+    /// Ends every session of `subject` at this issuer, for all audiences.
+    ///
+    /// One act of constant size, however many sessions there are. A login that begins after it has
+    /// returned is not affected, not even one in the same millisecond.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if the end is not known to be stored.
+    pub async fn logout_all(&self, subject: &Subject) -> Result<(), Error> {
+        let target = EndTarget::AllOf(self.account(subject));
+        self.end(target, Some(subject), EndReason::LogoutAll)
+            .await
+            .map(drop)
+    }
+
+    /// Ends every session of the pass's subject except the pass's own, as [`logout_all`](Self::logout_all)
+    /// does. If the pass's own session has ended meanwhile, it stays so.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if the end is not known to be stored.
+    pub async fn logout_others(&self, pass: &Pass) -> Result<(), Error> {
+        let target = EndTarget::AllOfBut(self.account(pass.subject()), pass.session_id());
+        self.end(target, Some(pass.subject()), EndReason::LogoutAll)
+            .await
+            .map(drop)
+    }
+
+    /// Ends a session of `subject`, as its owner wishes; says whether the subject has or had it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if the end is not known to be stored.
+    pub async fn end_session_of(&self, subject: &Subject, id: SessionId) -> Result<bool, Error> {
+        let account = self.account(subject);
+        let target = EndTarget::SessionOf(id, account);
+        if self
+            .end(target, Some(subject), EndReason::EndedByUser)
+            .await?
+        {
+            return Ok(true);
+        }
+        let (session, _) = self.ask("load", self.inner.store.load(id)).await?;
+        Ok(session.is_some_and(|session| session.account() == account))
+    }
+
+    /// Ends a session of this issuer, as the application wishes. One that is unknown or has ended stays
+    /// so.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if the end is not known to be stored.
+    pub async fn end_session(&self, id: SessionId) -> Result<(), Error> {
+        let (session, _) = self.ask("load", self.inner.store.load(id)).await?;
+        let issuer = &self.inner.verifier.policy().issuer;
+        let Some(session) = session.filter(|session| session.issuer == *issuer) else {
+            return Ok(());
+        };
+        let target = EndTarget::SessionOf(id, session.account());
+        let reason = EndReason::EndedByApplication;
+        self.end(target, Some(session.subject()), reason)
+            .await
+            .map(drop)
+    }
+
+    /// Revokes one access token, and leaves its session alone. A session has at most 8 revoked tokens at
+    /// a time, and its subject at most 100; one more ends the session instead.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if the revocation is not known to be stored.
+    pub async fn revoke_token(&self, pass: &Pass) -> Result<(), Error> {
+        let (authority, pass) = (self.clone(), pass.clone());
+        to_the_end(async move { authority.revoke_token_now(&pass).await }).await
+    }
+
+    async fn revoke_token_now(&self, pass: &Pass) -> Result<(), Error> {
+        let token = RevokeToken {
+            token: pass.token_id(),
+            session: pass.session_id(),
+            account: self.account(pass.subject()),
+            until: pass.expires_at(),
+        };
+        let revoked = self
+            .ask("revoke_token", self.inner.store.revoke_token(token))
+            .await?;
+        match revoked {
+            Some(
+                revocation @ Revocation {
+                    target: Revoked::Session(_),
+                    ..
+                },
+            ) => {
+                let subject = Some(pass.subject());
+                self.enforce(revocation, subject, EndReason::TooManyRevocations);
+            }
+            Some(revocation) => {
+                self.inner.verifier.apply(&[revocation]);
+                observe::token_revoked(pass);
+            }
+            // It was revoked before, maybe by a call whose answer was lost; the revocation is durable.
+            None => drop(self.inner.verifier.catch_up().await),
+        }
+        Ok(())
+    }
+
+    /// Ends what `target` names; says whether anything ended.
+    pub(super) async fn end(
+        &self,
+        target: EndTarget,
+        subject: Option<&Subject>,
+        reason: EndReason,
+    ) -> Result<bool, Error> {
+        let (authority, subject) = (self.clone(), subject.cloned());
+        to_the_end(async move { authority.end_now(target, subject.as_ref(), reason).await }).await
+    }
+
+    async fn end_now(
+        &self,
+        target: EndTarget,
+        subject: Option<&Subject>,
+        reason: EndReason,
+    ) -> Result<bool, Error> {
+        let ended = self
+            .ask("end", self.inner.store.end(target, reason))
+            .await?;
+        match ended {
+            Some(revocation) => self.enforce(revocation, subject, reason),
+            // It was ended before, maybe by a call whose answer was lost. The end is durable, and if
+            // this fails it is enforced within the bound all the same.
+            None => drop(self.inner.verifier.catch_up().await),
+        }
+        Ok(ended.is_some())
+    }
+
+    /// Enforces here and now the end that has just been committed; the other nodes follow the log.
+    pub(super) fn enforce(&self, ended: Revocation, subject: Option<&Subject>, reason: EndReason) {
+        self.inner.verifier.apply(&[ended]);
+        match ended.target {
+            Revoked::Session(session) => observe::session_ended(session, subject, reason),
+            Revoked::Sessions(_, cutoff) => observe::sessions_ended(cutoff, subject, reason),
+            Revoked::Token(_) => {}
+        }
+    }
+}
+
+/// Does `work` to its end, even if whoever asked for it hangs up meanwhile: a logout that has arrived
+/// must not be undone by a client that does not wait, nor the end of a session by a thief who does not.
+async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    let done = tokio::spawn(work.in_current_span().with_current_subscriber()).await;
+    done.unwrap_or_else(|_| Err(InternalError::new("a revocation panicked").into()))
+}

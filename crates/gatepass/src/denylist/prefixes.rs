@@ -1,0 +1,107 @@
+//! The accounts that may have a cutoff, by the first two bytes of their ids.
+//!
+//! A session id starts with these bytes, so a look at this table spares most tokens the hash of issuer
+//! and subject. A cutoff is kept for as long as a session may live, which is months. The table therefore
+//! has a fixed size: 256 KiB, however many cutoffs there are.
+
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
+};
+
+/// How much longer than its entry a trace of it stays, so that nothing depends on who reads the time
+/// first.
+const MARGIN: Duration = Duration::from_secs(60);
+/// How often places are freed whose cutoffs have all expired.
+const SWEEP: u32 = 3600;
+
+pub(super) struct Prefixes {
+    since: Instant,
+    /// Until when a cutoff of such an account is needed, in seconds since `since`; 0 for none.
+    until: Box<[AtomicU32]>,
+    swept: AtomicU32,
+}
+
+impl Prefixes {
+    pub(super) fn new() -> Self {
+        Self {
+            since: Instant::now(),
+            until: (0..=u16::MAX).map(|_| AtomicU32::new(0)).collect(),
+            swept: AtomicU32::new(0),
+        }
+    }
+
+    pub(super) fn may_contain(&self, prefix: [u8; 2]) -> bool {
+        self.place(prefix)
+            .is_none_or(|until| until.load(Ordering::Acquire) != 0)
+    }
+
+    /// Notes a cutoff of such an account, for as long as `kept` and somewhat longer.
+    pub(super) fn insert(&self, prefix: [u8; 2], kept: Duration) {
+        self.insert_at(prefix, kept, Instant::now());
+    }
+
+    fn insert_at(&self, prefix: [u8; 2], kept: Duration, now: Instant) {
+        let until = self.seconds(now + kept + MARGIN).max(1);
+        if let Some(place) = self.place(prefix) {
+            place.fetch_max(until, Ordering::AcqRel);
+        }
+    }
+
+    /// Frees what has expired, if that was not done a short time ago.
+    pub(super) fn sweep(&self) {
+        self.sweep_at(Instant::now());
+    }
+
+    fn sweep_at(&self, now: Instant) {
+        let now = self.seconds(now);
+        let swept = self.swept.load(Ordering::Relaxed);
+        if now.saturating_sub(swept) < SWEEP {
+            return;
+        }
+        self.swept.store(now, Ordering::Relaxed);
+        for place in &self.until {
+            let until = place.load(Ordering::Acquire);
+            if until < now {
+                // A cutoff that comes in between stays.
+                let _ = place.compare_exchange(until, 0, Ordering::AcqRel, Ordering::Acquire);
+            }
+        }
+    }
+
+    fn place(&self, prefix: [u8; 2]) -> Option<&AtomicU32> {
+        self.until.get(usize::from(u16::from_le_bytes(prefix)))
+    }
+
+    fn seconds(&self, time: Instant) -> u32 {
+        let seconds = time.saturating_duration_since(self.since).as_secs();
+        u32::try_from(seconds).unwrap_or(u32::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn a_place_is_taken_until_its_last_cutoff_has_expired() {
+        let prefixes = Prefixes::new();
+        let start = prefixes.since;
+        assert!(!prefixes.may_contain([7, 7]));
+        prefixes.insert_at([7, 7], 9 * HOUR, start);
+        prefixes.insert_at([7, 7], HOUR, start);
+        for hours in 1..=9 {
+            prefixes.sweep_at(start + hours * HOUR);
+            assert!(prefixes.may_contain([7, 7]), "after {hours} hours");
+        }
+        let others = (0..=u16::MAX).map(u16::to_le_bytes);
+        let taken = others.filter(|prefix| prefixes.may_contain(*prefix));
+        assert_eq!(taken.count(), 1);
+        prefixes.sweep_at(start + 10 * HOUR + 2 * MARGIN);
+        assert!(!prefixes.may_contain([7, 7]));
+        prefixes.insert_at([7, 7], HOUR, start + 10 * HOUR);
+        assert!(prefixes.may_contain([7, 7]));
+    }
+}
