@@ -205,6 +205,26 @@ mod tests {
     const SESSION: SessionId = SessionId::from_bytes([9; 18]);
 
     #[test]
+    fn neither_half_of_a_key_is_that_of_another_issuer_or_audience() {
+        let secret = secret(1);
+        let key = |issuer: &str, audience: &str| {
+            let issuer = Issuer::new(issuer).unwrap();
+            RefreshKey::derived(&secret, &issuer, &Audience::new(audience).unwrap(), None)
+        };
+        let own = key("https://shop.example", "shop");
+        for (issuer, audience) in [
+            ("https://shop.example", "admin"),
+            ("https://admin.example", "shop"),
+            // The same text, divided elsewhere.
+            ("https://shop.exampl", "eshop"),
+        ] {
+            let other = key(issuer, audience);
+            assert_ne!(own.id, other.id, "{issuer} {audience}");
+            assert_ne!(*own.mac, *other.mac, "{issuer} {audience}");
+        }
+    }
+
+    #[test]
     fn a_token_says_its_session_and_generation() {
         let keys = keys(1);
         let token = keys.token(SESSION, Generation::new(7));
