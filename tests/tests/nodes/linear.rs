@@ -70,7 +70,7 @@ async fn whatever_happens_at_once_happens_in_an_order(backend: Backend) {
         assert!(seen.reused >= 20, "{seen:?}");
         assert!(seen.ended_meanwhile >= 50, "{seen:?}");
         match rules {
-            Rules::Overlap => assert!(seen.kept >= 100, "{seen:?}"),
+            Rules::Overlap => assert!(seen.kept >= 50, "{seen:?}"),
             Rules::NoOverlap => assert_eq!(seen.kept, 0, "{seen:?}"),
         }
     }
