@@ -11,10 +11,30 @@ use crate::{
     error::Failure,
     link::{Link, now},
     log,
-    row::{account, account_columns, cell, millis},
+    row::{account, account_columns, cell, millis, on_the_primary},
     schema::margin,
     sql::Statement,
 };
+
+/// The account, if there is one, and the store's time. It is not locked.
+pub(crate) async fn find(
+    link: &mut Link<'_>,
+    id: AccountId,
+) -> Result<Option<(Account, Timestamp)>, Failure> {
+    let asked = Statement::new(concat!(
+        "SELECT pg_catalog.pg_is_in_recovery() AS standby, id IS NOT NULL AS found, ",
+        account_columns!(),
+        ", ",
+        now!("2"),
+        " AS now FROM (SELECT) AS always LEFT JOIN @accounts ON id {=} $1"
+    ));
+    let row = link.one(asked.bytes(id.as_bytes()).int(link.dialect().time()));
+    let row = on_the_primary(row.await?)?;
+    if !cell::<bool>(&row, "found")? {
+        return Ok(None);
+    }
+    Ok(Some((account(&row)?, millis(&row, "now")?)))
+}
 
 /// Locks the account until the transaction ends. Returns it, and the store's time.
 pub(crate) async fn lock(

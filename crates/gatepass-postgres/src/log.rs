@@ -10,7 +10,7 @@ use crate::{
     cursor::{self, Part, Place, Row, Snapshot, Unseen},
     error::{Failure, Unreadable},
     link::{Link, Tx, now},
-    row::{account_id, cell, covered, cutoff, millis, session_id},
+    row::{account_id, cell, covered, cutoff, millis, on_the_primary, session_id},
     schema::margin,
     sql::Statement,
 };
@@ -348,10 +348,7 @@ pub(crate) async fn status(
              EXISTS (SELECT 1 FROM @revocations WHERE token {=} $2) AS revoked"
     ));
     let asked = asked.bytes(session.as_bytes()).bytes(token.as_bytes());
-    let row = link.one(asked).await?;
-    if cell(&row, "standby")? {
-        return Err(Failure::Standby);
-    }
+    let row = on_the_primary(link.one(asked).await?)?;
     let revoked: bool = cell(&row, "revoked")?;
     Ok(match cell::<Option<bool>>(&row, "ended")? {
         None => Status::Unknown,

@@ -16,7 +16,7 @@ use crate::{
     error::Failure,
     link::{Link, now},
     log::{self, Room, durable},
-    row::{cell, columns, covered, json, millis, session, session_id},
+    row::{cell, columns, covered, json, millis, on_the_primary, session, session_id},
     schema::margin,
     sql::Statement,
 };
@@ -340,29 +340,47 @@ async fn end_one(
 
 /// `Account::end_all` and its entry in the log: one row each, however many sessions there are.
 async fn end_all(
-    link: Link<'_>,
+    mut link: Link<'_>,
     id: AccountId,
     kept: Option<SessionId>,
     reason: EndReason,
 ) -> Result<Option<Revocation>, Failure> {
+    // Looks without a lock first: a client that ends its sessions all the time does not hold up its logins.
+    let Some((mut account, now)) = accounts::find(&mut link, id).await? else {
+        return Ok(None);
+    };
+    let number = live_number(&mut link, id, kept).await?;
+    if account.end_all(number, reason, now).is_none() {
+        return Ok(None);
+    }
     let mut tx = link.begin().await?;
     let mut link = tx.link();
     let Some((mut account, now)) = accounts::lock(&mut link, id).await? else {
         tx.rollback().await?;
         return Ok(None);
     };
-    let kept = match kept {
-        Some(kept) => find(link.again(), kept).await?.0,
-        None => None,
-    };
-    let kept = kept.filter(|kept| kept.account() == id && kept.ended.is_none());
-    let Some(revocation) = account.end_all(kept.map(|kept| kept.number), reason, now) else {
+    let number = live_number(&mut link, id, kept).await?;
+    let Some(revocation) = account.end_all(number, reason, now) else {
         tx.rollback().await?;
         return Ok(None);
     };
     accounts::end(&mut link, &account, revocation).await?;
     tx.commit().await?;
     Ok(Some(revocation))
+}
+
+/// The number of a session of this account that has not been ended by itself.
+async fn live_number(
+    link: &mut Link<'_>,
+    account: AccountId,
+    id: Option<SessionId>,
+) -> Result<Option<SessionNumber>, Failure> {
+    let Some(id) = id else {
+        return Ok(None);
+    };
+    let (session, _) = find(link.again(), id).await?;
+    let session = session.filter(|one| one.account() == account && one.ended.is_none());
+    Ok(session.map(|session| session.number))
 }
 
 pub(crate) async fn revoke_token(
@@ -377,17 +395,20 @@ pub(crate) async fn revoke_token(
     // Two revocations at once would each see room for one. And no session of the account ends meanwhile.
     accounts::lock(&mut tx.link(), token.account).await?;
     let (session, _) = find(tx.link(), token.session).await?;
-    if session.is_some_and(|session| session.ended.is_some()) {
+    if session
+        .as_ref()
+        .is_some_and(|session| session.ended.is_some())
+    {
         tx.rollback().await?;
         return Ok(None);
     }
     let revocation = match log::room(&mut tx.link(), token).await? {
         Room::Revoked => None,
-        Room::Free => log::append(&mut tx, token).await?,
-        Room::Full => {
+        Room::Full if session.is_some() => {
             let reason = EndReason::TooManyRevocations;
             end_one(tx.link(), token.session, None, reason).await?
         }
+        Room::Free | Room::Full => log::append(&mut tx, token).await?,
     };
     tx.commit().await?;
     Ok(revocation)
@@ -423,18 +444,26 @@ pub(crate) async fn usable(
     }
     // Each part follows the index.
     let asked = Statement::new(concat!(
+        "SELECT pg_catalog.pg_is_in_recovery() AS standby, listed.id IS NOT NULL AS found, listed.*
+         FROM (SELECT) AS always LEFT JOIN (",
         part!("{>} coalesce((SELECT up_to FROM @accounts WHERE id {=} $1), -1)"),
         " UNION ALL ",
         part!("{=} (SELECT except_number FROM @accounts WHERE id {=} $1)"),
-        " ORDER BY number DESC LIMIT $4"
+        " ORDER BY number DESC LIMIT $4) AS listed ON true ORDER BY listed.number DESC"
     ));
     let asked = asked
         .bytes(account.as_bytes())
         .int(link.dialect().time())
         .int(before.map_or(i64::MAX, SessionNumber::get))
         .int(i64::try_from(limit).unwrap_or(i64::MAX));
-    let rows = link.rows(asked).await?;
-    rows.iter().map(session).collect()
+    let mut sessions = Vec::new();
+    for row in link.rows(asked).await? {
+        let row = on_the_primary(row)?;
+        if cell(&row, "found")? {
+            sessions.push(session(&row)?);
+        }
+    }
+    Ok(sessions)
 }
 
 /// The session, and the store's time.
@@ -451,11 +480,7 @@ pub(crate) async fn find(
           LEFT JOIN @accounts AS a ON a.id {=} s.account"
     ));
     let asked = asked.bytes(id.as_bytes()).int(link.dialect().time());
-    let row = link.one(asked).await?;
-    // What a replica does not know yet would be decided on as if it had not happened.
-    if cell(&row, "standby")? {
-        return Err(Failure::Standby);
-    }
+    let row = on_the_primary(link.one(asked).await?)?;
     let found: bool = cell(&row, "found")?;
     let session = found.then(|| session(&row)).transpose()?;
     Ok((session, millis(&row, "now")?))

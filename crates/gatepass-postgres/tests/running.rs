@@ -12,7 +12,7 @@ use std::{error::Error, num::NonZeroU32, str::FromStr, time::Duration};
 
 use gatepass::{
     ClientId, EndReason, EndTarget, Pull, Random, Renew, Revocation, RevocationLog, RevokeToken,
-    Revoked, SessionStore, StoreErrorKind, SystemRandom, Timestamp, TokenId,
+    Revoked, Session, SessionStore, StoreErrorKind, SystemRandom, Timestamp, TokenId,
 };
 
 use gatepass_testkit::{ManualClock, store_contract::*};
@@ -130,6 +130,34 @@ async fn a_call_that_waits_for_a_lock_ends_in_time_and_gives_its_connection_back
     assert_eq!(loaded, Some(session));
     release(holder).await;
     release(account).await;
+}
+
+/// A client that repeats one of these all the time does not hold up the logins of its account.
+#[tokio::test]
+async fn a_revocation_that_changes_nothing_waits_for_no_lock() {
+    let schema = unique("again");
+    let store = support::at(postgres()).schema(&schema);
+    let store = store.open().await.unwrap();
+    let ended = begin(&store, "alice").await;
+    let kept = begin(&store, "alice").await;
+    let all_but = |kept: &Session| EndTarget::AllOfBut(kept.account(), kept.id);
+    let others = store.end(all_but(&kept), EndReason::EndedByUser).await;
+    others.unwrap().unwrap();
+    let revoked = store.revoke_token(token_of(&kept, 7)).await;
+    revoked.unwrap().unwrap();
+
+    let account = holding(&format!("{schema}.accounts")).await;
+    for token in [token_of(&kept, 7), token_of(&ended, 8)] {
+        assert_eq!(store.revoke_token(token).await.unwrap(), None);
+    }
+    let others = store.end(all_but(&kept), EndReason::EndedByUser).await;
+    assert_eq!(others.unwrap(), None);
+    release(account).await;
+
+    // The session that was kept is not kept from an end of all.
+    let target = EndTarget::AllOf(kept.account());
+    let all = store.end(target, EndReason::LogoutAll).await.unwrap();
+    assert!(all.is_some());
 }
 
 #[tokio::test]

@@ -186,13 +186,12 @@ pub(crate) fn revoke_token(
     if ended || log::is_revoked(write.conn, token.token)? {
         return Ok(None);
     }
-    if log::is_full(write.conn, &token, write.now)? {
-        return match stored {
-            Some(stored) => end_one(write, stored, EndReason::TooManyRevocations),
-            None => Ok(None),
-        };
+    match stored {
+        Some(stored) if log::is_full(write.conn, &token, write.now)? => {
+            end_one(write, stored, EndReason::TooManyRevocations)
+        }
+        _ => log::append_token(write.conn, &token).map(Some),
     }
-    log::append_token(write.conn, &token).map(Some)
 }
 
 /// The newest usable sessions of `account`, with numbers below `before`.

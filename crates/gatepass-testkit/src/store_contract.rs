@@ -105,6 +105,7 @@ macro_rules! store_contract {
             a_token_of_an_ended_session_is_not_logged
             one_token_too_many_ends_the_session
             one_token_too_many_of_an_account_ends_a_session
+            a_token_of_an_unknown_session_is_revoked_beyond_the_limits
             forgotten_tokens_do_not_count_against_the_session
             a_status_is_live_revoked_or_unknown
             a_pull_without_a_cursor_brings_everything

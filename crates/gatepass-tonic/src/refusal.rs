@@ -29,10 +29,10 @@ impl<B: Default> Refuse<B> for GrpcRefusal {
 /// use gatepass::{Authority, Pass};
 /// use tonic::Status;
 ///
-/// async fn count(authority: &Authority, pass: &Pass) -> Result<usize, Status> {
-///     let sessions = authority.sessions(pass.subject()).await;
-///     let sessions = sessions.map_err(|error| gatepass_tonic::status(authority.verifier(), &error))?;
-///     Ok(sessions.len())
+/// async fn logout(authority: &Authority, pass: &Pass) -> Result<(), Status> {
+///     let ended = authority.logout(pass.session_id()).await;
+///     ended.map_err(|error| gatepass_tonic::status(authority.verifier(), &error))?;
+///     Ok(())
 /// }
 /// ```
 #[must_use]

@@ -285,6 +285,9 @@ pub trait SessionStore: RevocationLog {
     /// The session is ended instead if it has [`RevokeToken::MAX_PER_SESSION`] live ones, or its
     /// account [`RevokeToken::MAX_PER_ACCOUNT`]. Returns what was appended.
     ///
+    /// The store appends the revocation of a token whose session it doesn't know, whatever the numbers
+    /// are: such a session can't be refreshed, so a client can't get more of its tokens.
+    ///
     /// # Errors
     ///
     /// [`StoreError`] if it is not known to be stored.

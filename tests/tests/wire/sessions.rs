@@ -21,6 +21,8 @@ impl Listing {
         let secret = MasterSecret::from_bytes(&[1; 32]).unwrap();
         let authority = Authority::builder(REALM, "shop-api", secret, store)
             .clock(clock.clone())
+            // One test lists more sessions than one user may keep by default.
+            .max_sessions(None)
             .build()
             .await
             .unwrap();
@@ -55,17 +57,24 @@ impl Listing {
     }
 
     async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], form: &str) -> Value {
+        let reply = self.reply(method, path, headers, form).await;
+        assert_eq!(reply.status(), 200, "{path}");
+        body(&reply)
+    }
+
+    async fn reply(&self, method: &str, path: &str, headers: &[(&str, &str)], form: &str) -> Reply {
         let values = |name| {
             headers
                 .iter()
                 .filter(move |(own, _)| *own == name)
                 .map(|(_, value)| value.as_bytes())
         };
-        let head = RequestHead::collect(method, path, values);
+        let (path, query) = path
+            .split_once('?')
+            .map_or((path, None), |(path, query)| (path, Some(query)));
+        let head = RequestHead::collect(method, path, values).query(query);
         let sent = RequestBody::Complete(form.as_bytes());
-        let reply = self.endpoints.handle(&head, sent).await;
-        assert_eq!(reply.status(), 200, "{path}");
-        body(&reply)
+        self.endpoints.handle(&head, sent).await
     }
 
     /// What the list of `asking` says of the session of `other`.
@@ -222,4 +231,52 @@ async fn where_access_tokens_live_for_hours_the_times_are_as_coarse() {
         told.insert(before["last_seen_at"].as_str().unwrap().to_owned());
     }
     assert!(told.len() > 20, "{told:?}");
+}
+
+#[tokio::test]
+async fn a_long_list_comes_in_pages_of_a_hundred_newest_first() {
+    let listing = Listing::open().await;
+    let mut expected = Vec::new();
+    for _ in 0..205 {
+        expected.insert(0, listing.login().await.session_id.to_string());
+    }
+    let asking = listing.login().await;
+    expected.insert(0, asking.session_id.to_string());
+    let bearer = format!("Bearer {}", asking.access_token.as_str());
+    let headers = [("authorization", bearer.as_str())];
+    let (mut listed, mut sizes) = (Vec::new(), Vec::new());
+    let mut path = "/auth/sessions".to_owned();
+    loop {
+        let page = listing.send("GET", &path, &headers, "").await;
+        let sessions = page["sessions"].as_array().unwrap();
+        sizes.push(sessions.len());
+        listed.extend(
+            sessions
+                .iter()
+                .map(|one| one["id"].as_str().unwrap().to_owned()),
+        );
+        let Some(next) = page["next"].as_str() else {
+            assert!(page["next"].is_null(), "{page}");
+            break;
+        };
+        path = format!("/auth/sessions?after={next}");
+    }
+    assert_eq!(sizes, [100, 100, 6]);
+    assert_eq!(listed, expected);
+}
+
+#[tokio::test]
+async fn a_place_that_was_not_given_out_is_refused_after_the_token() {
+    let listing = Listing::open().await;
+    let issued = listing.login().await;
+    let bearer = format!("Bearer {}", issued.access_token.as_str());
+    let headers = [("authorization", bearer.as_str())];
+    for place in ["x", "-1", "0x10", "9007199254740993"] {
+        let path = format!("/auth/sessions?after={place}");
+        let refused = listing.reply("GET", &path, &headers, "").await;
+        assert_eq!(refused.status(), 400, "{place}");
+        assert_eq!(body(&refused)["reason"], "bad_parameter", "{place}");
+        let anonymous = listing.reply("GET", &path, &[], "").await;
+        assert_eq!(anonymous.status(), 401, "{place}");
+    }
 }

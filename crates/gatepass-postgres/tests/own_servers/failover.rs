@@ -3,8 +3,8 @@
 use std::{error::Error as _, str::FromStr, time::Duration};
 
 use gatepass::{
-    Authority, Demand, Device, Error, Grant, Issued, MasterSecret, Refusal, RevocationLog, Revoked,
-    SessionStore, Status, StoreError, TokenId,
+    Authority, Demand, Device, EndReason, EndTarget, Error, Grant, Issued, MasterSecret, Refusal,
+    RevocationLog, Revoked, SessionStore, Status, StoreError, TokenId,
 };
 use gatepass_postgres::PostgresStore;
 use gatepass_servers::Postgres;
@@ -15,7 +15,7 @@ use crate::{
     Durability, again, at, directory, open, pull_all, start,
     support::{
         self, PATIENCE,
-        given::{begin, end, subject},
+        given::{account, begin, end, subject},
         proxy::Proxy,
     },
     targets,
@@ -139,11 +139,8 @@ async fn a_node_outlives_a_failover_and_refuses_what_was_and_what_is_revoked() {
     node.refresh(live.refresh_token.as_str()).await.unwrap();
     // Another node ends a session there.
     let other = open(replica.url()).await;
-    let target = gatepass::EndTarget::Session(later.session_id);
-    other
-        .end(target, gatepass::EndReason::Logout)
-        .await
-        .unwrap();
+    let target = EndTarget::Session(later.session_id);
+    other.end(target, EndReason::Logout).await.unwrap();
     let committed = tokio::time::Instant::now();
     let refused = loop {
         let asked = tokio::time::Instant::now();
@@ -177,6 +174,10 @@ async fn a_server_that_was_made_a_replica_after_it_was_opened_answers_nothing() 
     let refused = async {
         while !says(store.load(live.id).await.map(drop)) {}
         while !says(store.status(live.id, token).await.map(drop)) {}
+        while !says(store.sessions(live.account(), None, 10).await.map(drop)) {}
+        // Such a server may not know the account yet, and must not say that there is nothing to end.
+        let all = EndTarget::AllOf(account("mallory"));
+        while !says(store.end(all.clone(), EndReason::LogoutAll).await.map(drop)) {}
     };
     timeout(PATIENCE, refused).await.unwrap();
 }

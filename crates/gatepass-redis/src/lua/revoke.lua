@@ -11,8 +11,8 @@ if (row and (struct.unpack('<d', row, 65) >= 0 or is_covered(row))) or redis.cal
   return false
 end
 local live = '(' .. digits(now - MARGIN)
-if redis.call('ZCOUNT', tokens, live, '+inf') >= tonumber(ARGV[8])
-  or redis.call('ZCOUNT', revoked, live, '+inf') >= tonumber(ARGV[9]) then
+if row and (redis.call('ZCOUNT', tokens, live, '+inf') >= tonumber(ARGV[8])
+  or redis.call('ZCOUNT', revoked, live, '+inf') >= tonumber(ARGV[9])) then
   local access = finish(id, 'too_many_revocations')
   return access and { 'session', access }
 end

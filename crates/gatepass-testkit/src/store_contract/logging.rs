@@ -3,7 +3,8 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use gatepass::{
-    Cursor, EndReason, EndTarget, Pull, Revocation, RevokeToken, Revoked, SessionStore, Status,
+    Clock, Cursor, EndReason, EndTarget, Pull, Revocation, RevokeToken, Revoked, SessionStore,
+    Status,
 };
 use tokio::task::JoinSet;
 
@@ -105,6 +106,26 @@ pub async fn one_token_too_many_of_an_account_ends_a_session<S: SessionStore>(
     assert_eq!(revocation.unwrap().target, Revoked::Session(session.id));
     let reason = given.load(&session).await.ended.unwrap().reason;
     assert_eq!(reason, EndReason::TooManyRevocations);
+}
+
+/// A store that has lost a session, such as one restored from a backup, can't end it, and revokes its
+/// token all the same.
+pub async fn a_token_of_an_unknown_session_is_revoked_beyond_the_limits<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let lost = session_id(account("alice"));
+    for _ in 0..=RevokeToken::MAX_PER_SESSION {
+        let token = RevokeToken {
+            token: token_id(),
+            session: lost,
+            account: account("alice"),
+            until: Clock::now(&given.clock) + MINUTE,
+        };
+        let revocation = given.store.revoke_token(token).await.unwrap().unwrap();
+        assert_eq!(revocation.target, Revoked::Token(token.token));
+        assert!(given.log().await.0.contains(&revocation));
+    }
 }
 
 /// Entries past their retention weigh nothing, whether they were purged or not.

@@ -360,6 +360,7 @@ impl SessionStore for MemoryStore {
         let mut state = self.state();
         let now = self.inner.clock.now();
         let session = state.get(token.session);
+        let known = session.is_some();
         let ended = session.is_some_and(|session| session.ended.is_some());
         if ended || state.tokens.contains_key(&token.token) {
             return Ok(None);
@@ -369,9 +370,9 @@ impl SessionStore for MemoryStore {
         let live = Vec::from_iter(live.filter_map(|entry| entry.token_of));
         let of_session = live.iter().filter(|(of, _)| *of == token.session);
         let of_account = live.iter().filter(|(_, of)| *of == token.account);
-        if of_session.count() >= RevokeToken::MAX_PER_SESSION
-            || of_account.count() >= RevokeToken::MAX_PER_ACCOUNT
-        {
+        let full = of_session.count() >= RevokeToken::MAX_PER_SESSION
+            || of_account.count() >= RevokeToken::MAX_PER_ACCOUNT;
+        if full && known {
             return Ok(self.end_one(&mut state, token.session, EndReason::TooManyRevocations));
         }
         let revocation = Revocation {

@@ -73,13 +73,15 @@ impl Endpoints {
     }
 
     pub(super) async fn sessions(&self, head: &RequestHead<'_>) -> Reply {
-        let (_, owner) = self.owner(head).await;
+        let pass = match self.owner(head).await {
+            (_, Ok(pass)) => pass,
+            (_, Err(error)) => return self.refuse(&error, Surface::Resource),
+        };
         let after = match after(head) {
             Ok(after) => after,
             Err(bad) => return bad.into(),
         };
         let listed = async {
-            let pass = owner?;
             let page = self.inner.authority.sessions(pass.subject(), after).await?;
             let sessions = page.sessions.iter();
             let sessions = Vec::from_iter(sessions.map(|session| self.listed(session, &pass)));
