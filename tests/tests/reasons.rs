@@ -143,7 +143,7 @@ async fn every_reason_is_reached_over_a_socket() {
     about_refresh_tokens(&service, &mut reached).await;
     about_ourselves(&service, &mut reached).await;
 
-    let source = include_str!("../../crates/gatepass/src/error.rs");
+    let source = include_str!("../../crates/gatepass/src/model/refusal.rs");
     let (_, refusal) = source.split_once("impl Refusal {").unwrap();
     let (_, names) = refusal.split_once("pub const fn reason").unwrap();
     let (names, _) = names.split_once("\n    }\n").unwrap();

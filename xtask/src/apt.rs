@@ -2,7 +2,7 @@
 
 use xshell::{Shell, cmd};
 
-use crate::{progress::step, setup::answers};
+use crate::{program::answers, progress::step};
 
 /// Says which packages it installs, and installs them with apt-get. It does nothing unless this is
 /// root on a system of Debian's kind, such as a container.

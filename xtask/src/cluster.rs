@@ -4,17 +4,14 @@ mod nodes;
 mod store;
 mod watch;
 
-use std::time::Duration;
-
 use xshell::Shell;
 
-use self::{nodes::Nodes, store::Store, watch::Outcome};
+use self::{
+    nodes::{FRAMEWORKS, Nodes},
+    store::Store,
+    watch::{BOUND, Outcome},
+};
 use crate::{built, progress::step};
-
-/// The frameworks of the nodes.
-const FRAMEWORKS: [&str; 3] = ["axum", "actix", "warp"];
-/// How long after a logout was answered no node may accept a token of it any more.
-const BOUND: Duration = Duration::from_secs(2);
 
 /// Plays sessions over three nodes, and fails if one did not answer as it must.
 pub(crate) fn run(sh: &Shell, store: Option<&str>) -> anyhow::Result<()> {

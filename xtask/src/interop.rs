@@ -11,7 +11,7 @@ use std::path::Path;
 
 use xshell::{Shell, cmd};
 
-use crate::{built, progress::step, setup::Missing};
+use crate::{built, program::Missing, progress::step};
 
 pub(crate) use self::install::ready;
 

@@ -6,9 +6,9 @@ use xshell::{Shell, cmd};
 
 use crate::{
     metadata::{Metadata, Package},
+    program::Missing,
     progress::step,
-    setup::{self, Missing},
-    tidy, tools,
+    setup, tidy, tools,
 };
 
 /// Crates that by design don't compile without one of these features, and must say so.

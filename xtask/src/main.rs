@@ -20,6 +20,7 @@ mod interop;
 mod lint;
 mod metadata;
 mod process;
+mod program;
 mod progress;
 mod servers;
 mod setup;
@@ -33,7 +34,7 @@ use xshell::Shell;
 
 use crate::{
     flags::{Xtask, XtaskCmd},
-    setup::Missing,
+    program::Missing,
 };
 
 fn main() -> ExitCode {

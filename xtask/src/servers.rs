@@ -5,7 +5,7 @@ use gatepass_servers::{
 };
 use xshell::Shell;
 
-use crate::{apt, metadata, progress::step, setup::Missing};
+use crate::{apt, metadata, program::Missing, progress::step};
 
 /// All of them, until this is dropped.
 pub(crate) struct Servers {

@@ -1,17 +1,13 @@
 //! `cargo xtask setup`: what the other commands need.
 
-use xshell::{Shell, cmd};
+use xshell::Shell;
 
-use crate::{interop, progress::step, servers, tools};
-
-/// How a command treats a program or library that it needs, and that is not there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Missing {
-    /// It says what it installs, and does so. For `setup` and `test` alone.
-    Installed,
-    /// It fails, and says how to get it.
-    Reported,
-}
+use crate::{
+    interop,
+    program::{Missing, answers},
+    progress::step,
+    servers, tools,
+};
 
 /// The programs that must be there, how to ask for each, and how to get it.
 const NEEDED: &[(&str, &[&str], &str)] = &[
@@ -57,17 +53,4 @@ pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
 /// cargo-nextest is a comfort: without it `cargo test` runs the same tests.
 pub(crate) fn has_nextest(sh: &Shell) -> bool {
     answers(sh, &["cargo", "nextest", "--version"])
-}
-
-/// Whether `command` is there and succeeds.
-pub(crate) fn answers(sh: &Shell, command: &[&str]) -> bool {
-    let Some((program, args)) = command.split_first() else {
-        return false;
-    };
-    cmd!(sh, "{program} {args...}")
-        .quiet()
-        .ignore_stdout()
-        .ignore_stderr()
-        .run()
-        .is_ok()
 }

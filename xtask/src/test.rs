@@ -4,12 +4,7 @@ use std::ffi::OsString;
 
 use xshell::{Shell, cmd};
 
-use crate::{
-    interop,
-    progress::step,
-    servers::Servers,
-    setup::{self, Missing},
-};
+use crate::{interop, program::Missing, progress::step, servers::Servers, setup};
 
 /// Runs the doc tests, the core's tests with its other backend, other libraries, then all others, so that the runner's
 /// summary is what ends the output.

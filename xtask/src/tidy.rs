@@ -5,8 +5,9 @@
 
 mod code;
 mod crates;
-mod mask;
+mod modules;
 mod text;
+mod tokens;
 
 use std::fmt;
 
@@ -69,7 +70,7 @@ pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
     let files = tracked(sh)?;
     step("tidy", &format!("{} tracked files", files.len()));
 
-    let mut findings: Vec<Finding> = [crates::check, code::check, text::check]
+    let mut findings: Vec<Finding> = [crates::check, code::check, modules::check, text::check]
         .iter()
         .flat_map(|check| check(&metadata, &files))
         .collect();

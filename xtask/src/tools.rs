@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use xshell::{Shell, cmd};
 
-use crate::{metadata, progress::step, setup::Missing};
+use crate::{metadata, program::Missing, progress::step};
 
 /// A subcommand, by the name of its crate, which is also the program's.
 pub(crate) struct Tool {

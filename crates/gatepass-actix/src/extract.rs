@@ -13,7 +13,7 @@ use gatepass::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::AuthRejection;
+use crate::rejection::AuthRejection;
 
 /// Who is logged in. Behind a gate that is optional, take [`MaybeAuth`].
 ///

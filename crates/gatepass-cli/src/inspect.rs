@@ -10,7 +10,10 @@ mod text;
 
 use std::fmt;
 
-use gatepass::{Audience, Issuer, Refusal, Timestamp, TokenForm};
+use gatepass::{
+    Audience, Issuer, Refusal, Timestamp,
+    inspect::{TokenForm, verify_refresh_token},
+};
 
 use crate::key_file::TokenKeys;
 
@@ -123,7 +126,7 @@ fn refresh(
         report.wrong("not verified: a refresh token is bound to issuer and audience; give --issuer and --audience");
         return;
     };
-    match master.verify_refresh_token(issuer, audience, token) {
+    match verify_refresh_token(master, issuer, audience, token) {
         Ok(_) => report.signed = true,
         Err(Refusal::UnknownKey) => {
             report

@@ -11,8 +11,7 @@ use crate::{
     error::Failure,
     link::{Link, now},
     log,
-    row::{account, account_columns, cell, millis, on_the_primary},
-    schema::margin,
+    row::{account, account_columns, cell, margin, millis, on_the_primary},
     sql::Statement,
 };
 

@@ -14,7 +14,7 @@ use crate::{
     link::{self, Dialect, Link, Links},
     protocol::{self, Protocol},
     row::cell,
-    schema,
+    schema::{self, Purpose},
     sql::Statement,
 };
 
@@ -33,15 +33,6 @@ pub(crate) struct Connecting {
 enum Connections {
     Pool(PgPool),
     Url(String, NonZeroU32),
-}
-
-/// What the database is opened for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// To keep sessions in it.
-    Write,
-    /// To follow the log.
-    Read,
 }
 
 /// The database, and over what to listen there, if at all.

@@ -10,8 +10,7 @@ use crate::{
     cursor::{self, Part, Place, Row, Snapshot, Unseen},
     error::{Failure, Unreadable},
     link::{Link, Tx, now},
-    row::{account_id, cell, covered, cutoff, millis, on_the_primary, session_id},
-    schema::margin,
+    row::{account_id, cell, covered, cutoff, margin, millis, on_the_primary, session_id},
     sql::Statement,
 };
 

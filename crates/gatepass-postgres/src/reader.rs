@@ -13,12 +13,13 @@ use sqlx::{PgPool, postgres::PgConnectOptions};
 use tokio::{sync::OnceCell, time::sleep};
 
 use crate::{
-    connecting::{Connected, Connecting, Purpose, connecting_setters},
+    connecting::{Connected, Connecting, connecting_setters},
     cursor,
     error::OpenError,
     link::Links,
     listener::Listener,
     log,
+    schema::Purpose,
 };
 
 /// The log of revocations in a PostgreSQL database, for a resource server: a service that verifies access tokens and

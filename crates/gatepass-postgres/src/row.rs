@@ -2,7 +2,7 @@
 
 use gatepass::{
     Account, AccountId, Audience, ClientId, Cutoff, Device, EndReason, Ended, Generation, Grant,
-    Issuer, Rotation, SeenFrom, Session, SessionId, SessionNumber, Timestamp,
+    Issuer, Revocation, Rotation, SeenFrom, Session, SessionId, SessionNumber, Timestamp,
 };
 use sqlx::{Decode, Postgres, Row, Type, postgres::PgRow};
 
@@ -15,6 +15,16 @@ macro_rules! covered {
     };
 }
 pub(crate) use covered;
+
+/// How long past its `until` an entry is kept, in milliseconds, as SQL.
+macro_rules! margin {
+    () => {
+        "600000"
+    };
+}
+pub(crate) use margin;
+
+const _: () = assert!(Revocation::RETENTION_MARGIN.as_millis() == 600_000);
 
 /// The columns that [`session`] reads, of a session `s` and its account `a`.
 macro_rules! columns {

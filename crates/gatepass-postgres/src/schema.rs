@@ -1,15 +1,23 @@
 //! The tables, and how an older schema gets to them.
 
-use gatepass::{Identity, Revocation, Timestamp};
+use gatepass::{Identity, Timestamp};
 
 use crate::{
-    connecting::Purpose,
     error::{Failure, OpenError, Place, Unreadable},
     link::{Link, now},
     log,
     row::{cell, millis},
     sql::Statement,
 };
+
+/// What the database is opened for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To keep sessions in it.
+    Write,
+    /// To follow the log.
+    Read,
+}
 
 /// One step per schema version, in order. A step that was released never changes. `@` is the schema.
 ///
@@ -114,16 +122,6 @@ const LEAST_SERVER: i32 = 13;
 
 /// Longest name of a schema, so that the channel that is named after it is no longer than a name may be.
 const MAX_NAME: usize = 40;
-
-/// How long past its `until` an entry is kept, in milliseconds, as SQL.
-macro_rules! margin {
-    () => {
-        "600000"
-    };
-}
-pub(crate) use margin;
-
-const _: () = assert!(Revocation::RETENTION_MARGIN.as_millis() == 600_000);
 
 /// Whether `name` can be spliced into statements as it is.
 pub(crate) fn is_name(name: &str) -> bool {

@@ -16,8 +16,7 @@ use crate::{
     error::Failure,
     link::{Link, now},
     log::{self, Room, durable},
-    row::{cell, columns, covered, json, millis, on_the_primary, session, session_id},
-    schema::margin,
+    row::{cell, columns, covered, json, margin, millis, on_the_primary, session, session_id},
     sql::Statement,
 };
 

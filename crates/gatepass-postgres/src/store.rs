@@ -12,11 +12,13 @@ use sqlx::{PgPool, postgres::PgConnectOptions};
 
 use crate::{
     accounts,
-    connecting::{Connecting, Purpose, connecting_setters},
+    connecting::{Connecting, connecting_setters},
     error::OpenError,
     log,
     reader::PostgresLog,
-    schema, sessions,
+    schema,
+    schema::Purpose,
+    sessions,
     teller::Teller,
 };
 

@@ -144,6 +144,3 @@ pub use self::{
     reader::{RedisLog, RedisLogBuilder},
     store::{RedisStore, RedisStoreBuilder},
 };
-
-/// The version of the keys and of what is in them.
-const LAYOUT: u32 = 2;

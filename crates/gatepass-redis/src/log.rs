@@ -16,11 +16,10 @@ use redis::{Pipeline, RedisResult, Value};
 use tokio::time::Instant;
 
 use crate::{
-    LAYOUT,
     cursor::{Mark, Place},
     error::{Failure, Unreadable},
     node::Node,
-    partition::{Partition, hex, unhex},
+    partition::{LAYOUT, Partition, hex, unhex},
     route::Servers,
     row::{account_id, array, cutoff, instant, session_id, text},
     script::{PULL, STATUS},

@@ -7,10 +7,9 @@ use redis::{Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Value};
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    LAYOUT,
     error::{Failure, OpenError, Place, Unreadable},
     node::{Node, Request},
-    partition::{Keys, PARTITIONS, Partition, is_namespace},
+    partition::{Keys, LAYOUT, PARTITIONS, Partition, is_namespace},
     route::{Servers, Usage},
     row::{array, text},
     script::{OPEN, OPENED},

@@ -2,6 +2,9 @@
 
 use gatepass::{AccountId, SessionId};
 
+/// The version of the keys and of what is in them.
+pub(crate) const LAYOUT: u32 = 2;
+
 /// How many partitions there are. It decides which one a session is in, so that nodes must agree on it: the `meta` of each has it,
 /// and a node with another number is refused. A release with another number has to name the first partition's keys as this
 /// one does, or it would not find it there.

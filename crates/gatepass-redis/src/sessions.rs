@@ -10,9 +10,8 @@ use gatepass::{
 use redis::Value;
 
 use crate::{
-    LAYOUT,
     error::{Failure, Unreadable},
-    partition::{Partition, hex},
+    partition::{LAYOUT, Partition, hex},
     route::Servers,
     row::{
         self, array, bytes, cutoff, instant, int, json, millis, packed, session, session_id,

@@ -5,8 +5,6 @@ use std::{io, path::PathBuf};
 use gatepass::{StoreError, StoreErrorKind};
 use rusqlite::ErrorCode;
 
-use crate::opened::Gone;
-
 /// Why a store was not opened. Each is for the operator, and says what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -162,3 +160,12 @@ pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
     )
 }
+
+/// One of the files was moved, deleted or replaced while it was open. What is written to it now, no
+/// other process will ever see.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error(
+    "the database file, or the -wal or -shm beside it, was moved, deleted or replaced: put it back, or \
+     stop this process in good order and start it again"
+)]
+pub(crate) struct Gone;

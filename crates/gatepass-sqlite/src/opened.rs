@@ -7,16 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::error::Failure;
-
-/// One of the files was moved, deleted or replaced while it was open. What is written to it now, no
-/// other process will ever see.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error(
-    "the database file, or the -wal or -shm beside it, was moved, deleted or replaced: put it back, or \
-     stop this process in good order and start it again"
-)]
-pub(crate) struct Gone;
+use crate::error::{Failure, Gone};
 
 /// The files of a database that was opened, and where they are.
 ///

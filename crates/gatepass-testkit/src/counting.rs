@@ -12,7 +12,7 @@ use gatepass::{
     SessionStore, Status, StoreError, Timestamp, TokenId,
 };
 
-use crate::Op;
+use crate::op::Op;
 
 /// A store that counts its calls, for tests that claim how many round trips something costs.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use gatepass::{
 };
 use tokio::sync::{oneshot, watch};
 
-use crate::Op;
+use crate::op::Op;
 
 /// A store that misbehaves on command, for tests of what happens then.
 ///

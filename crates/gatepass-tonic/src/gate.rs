@@ -2,7 +2,7 @@
 
 use gatepass::Verifier;
 
-use crate::GrpcRefusal;
+use crate::refusal::GrpcRefusal;
 
 /// [`gatepass_tower::GateLayer`], refusing by gRPC statuses. Made by [`gate`].
 pub type GateLayer = gatepass_tower::GateLayer<GrpcRefusal>;

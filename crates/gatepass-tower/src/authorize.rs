@@ -6,7 +6,7 @@ use gatepass::{Demand, Verifier};
 use http::{Request, Response};
 use tower_http::auth::AsyncAuthorizeRequest;
 
-use crate::{head, response};
+use crate::convert::{head, response};
 
 /// Admits requests for tower-http's
 /// [`AsyncRequireAuthorizationLayer`](tower_http::auth::AsyncRequireAuthorizationLayer), exactly as

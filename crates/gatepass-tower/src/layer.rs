@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use gatepass::{Demand, Scopes, Staleness, Verifier};
 use tower_layer::Layer;
 
-use crate::{Gate, JsonRefusal};
+use crate::{refuse::JsonRefusal, service::Gate};
 
 /// Puts a [`Gate`] before a service. See the [crate's documentation](crate).
 #[derive(Clone, Debug)]

@@ -11,7 +11,10 @@ use gatepass::{Demand, Verifier};
 use http::{Request, Response};
 use tower_service::Service;
 
-use crate::{JsonRefusal, Refuse, head, response, set_cache_control};
+use crate::{
+    convert::{head, response, set_cache_control},
+    refuse::{JsonRefusal, Refuse},
+};
 
 /// A service that lets only admitted requests through to another. Made by [`GateLayer`](crate::GateLayer).
 #[derive(Clone)]

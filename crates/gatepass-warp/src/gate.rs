@@ -8,7 +8,12 @@ use gatepass::{
 };
 use warp::{Filter, Rejection, filters::BoxedFilter, reject::Reject};
 
-use crate::{Admitted, Denied, FromAdmission, Head, head};
+use crate::{
+    admitted::Admitted,
+    denied::Denied,
+    extract::FromAdmission,
+    head::{Head, head},
+};
 
 /// Judges requests by what `verifier` verifies.
 ///

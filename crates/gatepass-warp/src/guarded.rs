@@ -2,7 +2,7 @@
 
 use warp::{Filter, Rejection, Reply, filters::BoxedFilter, reply::Response};
 
-use crate::{Admitted, Denied};
+use crate::{admitted::Admitted, denied::Denied};
 
 /// A route behind a gate: what `route` matches is judged by `gate`, and what that lets through is answered
 /// by `handler`. What it does not let through is answered as RFC 6750 §3 says, without asking anybody

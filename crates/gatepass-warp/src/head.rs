@@ -11,7 +11,7 @@ use gatepass::wire::RequestHead;
 use http::{HeaderMap, HeaderValue, Method, header::HOST};
 use warp::{Filter, Rejection, host::Authority};
 
-use crate::full_path;
+use crate::full_path::full_path;
 
 /// The head of a request, as far as [`issued`](crate::issued) looks at it. From [`head`].
 #[derive(Clone)]

@@ -11,7 +11,10 @@ use gatepass::{
 use gatepass_tower::response;
 use warp::{Filter, Rejection, Reply as _, reply::Response};
 
-use crate::{Head, full_path, head};
+use crate::{
+    full_path::full_path,
+    head::{Head, head},
+};
 
 /// Login, refresh, logout and the list of sessions, to be put beside the application's own routes with
 /// `or`. It rejects what is for none of its paths, and nothing else.

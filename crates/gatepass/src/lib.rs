@@ -7,37 +7,24 @@ compile_error!(
     "gatepass needs a crypto backend: enable its feature `aws_lc_rs`, which is on by default, or `rust_crypto`"
 );
 
-mod account;
-mod authenticator;
 mod authority;
-mod base64url;
-mod builder;
-mod clock;
-mod codec;
-mod crypto;
+mod config;
 mod denylist;
+mod env;
 mod error;
-mod grant;
-mod horizon;
-mod identity;
-mod ids;
-mod inspect;
 mod keys;
-mod names;
+mod model;
 mod observe;
-mod pass;
-mod purge;
-mod random;
-mod refresh;
-mod rotation;
-mod scopes;
-mod secret;
-mod session;
 mod store;
-mod text;
-mod transport;
+mod token;
 mod verifier;
 pub mod wire;
+
+pub mod inspect {
+    //! Tools that show tokens to people. Gates and endpoints need none of this.
+
+    pub use crate::token::inspect::{TokenForm, verify_jws, verify_refresh_token};
+}
 
 /// Longer texts.
 pub mod docs {
@@ -63,36 +50,56 @@ pub mod docs {
 pub use async_trait::async_trait;
 
 pub use self::{
-    account::{Account, Cutoff},
-    authenticator::{AuthenticationError, Authenticator, Credentials, Reread},
     authority::{
-        AccessToken, Authority, Introspection, Issued, RefreshToken, Renewed, Resumed, SessionPage,
+        authenticator::{AuthenticationError, Authenticator, Credentials, Reread},
+        authority::{Authority, SessionPage},
+        builder::AuthorityBuilder,
+        issued::{AccessToken, Issued, RefreshToken, Renewed},
+        oauth::Introspection,
+        resuming::Resumed,
+        rotation::{Decision, OnReuse, Presenter, ReusePolicy, decide},
     },
-    builder::{AuthorityBuilder, BuildError, VerifierBuilder},
-    clock::{Clock, SystemClock, Timestamp},
-    denylist::{Health, Staleness},
-    error::{Error, GrantError, InternalError, Refusal, StoreError, StoreErrorKind},
-    grant::Grant,
-    identity::Identity,
-    ids::{
-        AccountId, Audience, ClientId, Generation, InvalidId, InvalidName, Issuer, SessionId,
-        SessionNumber, Subject, TokenId,
+    config::BuildError,
+    denylist::staleness::Staleness,
+    env::{
+        clock::{Clock, SystemClock, Timestamp},
+        internal_error::InternalError,
+        random::{Random, SystemRandom},
     },
-    inspect::TokenForm,
-    keys::{Algorithm, KeyError, KeyFileError, KeySet, SigningKey, SkippedKey, VerifyingKey},
-    pass::Pass,
-    random::{Random, SystemRandom},
-    rotation::{Decision, OnReuse, Presenter, ReusePolicy, decide},
-    scopes::{InvalidScope, RequiredScopes, Scopes},
-    secret::{MasterSecret, SecretSet},
-    session::{
-        Advance, AdvanceCause, Device, EndReason, Ended, NewSession, Recover, Renew, Rotation,
-        SeenFrom, Session,
+    error::Error,
+    keys::{
+        algorithm::Algorithm,
+        error::KeyError,
+        file::KeyFileError,
+        secret::MasterSecret,
+        secret_set::SecretSet,
+        set::{KeySet, SkippedKey},
+        signing::SigningKey,
+        verifying::VerifyingKey,
+    },
+    model::{
+        account::Account,
+        grant::{Grant, GrantError},
+        health::Health,
+        ids::{
+            AccountId, Audience, ClientId, Generation, InvalidId, InvalidName, Issuer, SessionId,
+            SessionNumber, Subject, TokenId,
+        },
+        refusal::Refusal,
+        revocation::{Cutoff, Revocation, Revoked},
+        scopes::{InvalidScope, RequiredScopes, Scopes},
+        session::{
+            Advance, AdvanceCause, Device, EndReason, Ended, NewSession, Recover, Renew, Rotation,
+            SeenFrom, Session,
+        },
+        transport::Transport,
     },
     store::{
-        Begun, Cursor, EndTarget, MemoryStore, Pull, Purged, Revocation, RevocationLog,
-        RevokeToken, Revoked, SessionStore, Status,
+        Begun, Cursor, EndTarget, Pull, Purged, RevocationLog, RevokeToken, SessionStore, Status,
+        error::{StoreError, StoreErrorKind},
+        memory::MemoryStore,
+        service::Identity,
     },
-    transport::Transport,
-    verifier::{Demand, Verifier},
+    token::pass::Pass,
+    verifier::{builder::VerifierBuilder, requirements::Demand, verifier::Verifier},
 };

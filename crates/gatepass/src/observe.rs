@@ -10,10 +10,20 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tracing::{debug, error, info, warn};
 
-use self::sampling::{Sampling, Traced};
+#[cfg(feature = "metrics")]
+use crate::model::health::Health;
 use crate::{
-    Clock, Cutoff, Device, EndReason, Error, Generation, Pass, Refusal, Session, SessionId,
-    SessionNumber, StoreError, Subject, TokenId,
+    env::clock::Clock,
+    error::Error,
+    model::{
+        ids::{Generation, SessionId, SessionNumber, Subject, TokenId},
+        refusal::Refusal,
+        revocation::Cutoff,
+        session::{Device, EndReason, Session},
+    },
+    observe::sampling::{Sampling, Traced},
+    store::error::StoreError,
+    token::pass::Pass,
 };
 
 /// Counts an event, if the application has the feature `metrics`.
@@ -347,7 +357,7 @@ pub(crate) fn weak_secret(client: &dyn fmt::Display, bytes: usize) {
 
 /// Shows how a replica stands now.
 #[cfg(feature = "metrics")]
-pub(crate) fn replica(health: &crate::Health) {
+pub(crate) fn replica(health: &Health) {
     // What nobody knows is too much.
     let lag = health.lag.map_or(f64::INFINITY, |lag| lag.as_secs_f64());
     metrics::gauge!("gatepass_replica_lag_seconds").set(lag);

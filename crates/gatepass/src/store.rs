@@ -1,53 +1,22 @@
 //! What a store must do: two small contracts, and nothing clever.
 
-mod memory;
+pub(crate) mod error;
+pub(crate) mod memory;
+pub(crate) mod service;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
-pub use self::memory::MemoryStore;
 use crate::{
-    AccountId, Advance, Cutoff, EndReason, Identity, NewSession, Recover, Renew, Session,
-    SessionId, SessionNumber, StoreError, Timestamp, TokenId,
+    env::clock::Timestamp,
+    model::{
+        ids::{AccountId, SessionId, SessionNumber, TokenId},
+        revocation::Revocation,
+        session::{Advance, EndReason, NewSession, Recover, Renew, Session},
+    },
+    store::{error::StoreError, service::Identity},
 };
-
-/// A revocation: no token that it concerns is valid any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "stores outside this crate build it from their rows"
-)]
-pub struct Revocation {
-    /// The tokens that it concerns.
-    pub target: Revoked,
-    /// The instant after which no token that it concerns can be valid by a right clock.
-    pub until: Timestamp,
-}
-
-impl Revocation {
-    /// How long past its `until` an entry is kept: the greatest leeway that can be configured
-    /// (5 min) and the greatest error of a clock that is tolerated (5 min).
-    pub const RETENTION_MARGIN: Duration = Duration::from_secs(600);
-}
-
-/// The tokens that a revocation concerns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "a store must be able to keep every kind there is"
-)]
-pub enum Revoked {
-    /// All access tokens of this session.
-    Session(SessionId),
-    /// This access token.
-    Token(TokenId),
-    /// All access tokens of the sessions of this account that the cutoff covers: a logout everywhere,
-    /// however many sessions there were.
-    ///
-    /// A newer entry of an account says all that an older one said, so a store keeps only the last.
-    Sessions(AccountId, Cutoff),
-}
 
 /// A place in a revocation log, in the store's own terms. It names the incarnation of the log it is
 /// a place in.

@@ -10,17 +10,18 @@ mod cookie;
 mod credentials;
 mod csrf;
 mod endpoints;
+mod guard;
 mod head;
 mod inquiry;
 mod refusal;
 mod reply;
 
-pub(crate) use self::csrf::{is_origin, is_sent_origin};
 pub use self::{
     body::RequestBody,
     client::Client,
     endpoints::{Delivery, Endpoints, EndpointsBuilder},
-    head::{Admission, Field, RequestHead},
+    guard::Admission,
+    head::{Field, RequestHead},
     inquiry::{Inquiry, Rejection},
     refusal::{Surface, refuse},
     reply::Reply,

@@ -17,8 +17,12 @@ use gatepass::{
 use tracing::{instrument::WithSubscriber, subscriber::NoSubscriber};
 
 use crate::{
-    Database, MasterSecretFile, Settings, StoreLocation, Users, pages, secrets, store,
-    users::NewUser,
+    location::{Database, StoreLocation},
+    pages,
+    secrets::{self, MasterSecretFile},
+    settings::Settings,
+    store,
+    users::{NewUser, Users},
 };
 
 /// The application: all that a framework's routes need. Cheap to clone.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use gatepass::{Pass, Transport};
 use serde_json::{Value, json};
 
-use crate::{Settings, users::DEMO};
+use crate::{settings::Settings, users::DEMO};
 
 /// What `GET /me` answers: who asked, and by what session.
 #[must_use]

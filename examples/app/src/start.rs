@@ -12,7 +12,7 @@ use clap::Parser;
 use tracing::{info, warn};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-use crate::{App, Settings};
+use crate::{app::App, settings::Settings};
 
 /// Reads the settings, starts to log, listens, and starts the application. Mistakes in the command
 /// line end the process here.

@@ -56,7 +56,7 @@ mod tests {
     use gatepass::{Credentials, Demand, Device, Error, Refusal, Scopes, Staleness};
     use sqlx::{ConnectOptions, postgres::PgConnectOptions};
 
-    use crate::{App, Settings, testing};
+    use crate::{app::App, settings::Settings, testing};
 
     fn settings(args: &[&str]) -> Settings {
         Settings::parse_from(["example"].iter().chain(args))

@@ -17,7 +17,7 @@ use tower_http::{
 };
 use tracing::{Level, Span, info_span};
 
-use crate::App;
+use crate::app::App;
 
 /// How long a request may take: longer than gatepass waits for a body or for the users, so that it can
 /// say what was wrong.

@@ -5,6 +5,7 @@ mod places;
 mod postgres;
 mod sqlite;
 mod table;
+mod tables;
 
 use std::{collections::HashSet, path::Path, sync::Arc, thread, time::Duration};
 
@@ -153,7 +154,7 @@ impl Users {
         clock: impl Clock,
         at_once: usize,
     ) -> anyhow::Result<Self> {
-        let table = table::open(database).await?;
+        let table = tables::open(database).await?;
         let passwords = Passwords::new(at_once);
         let mut turn = passwords.turn().await?;
         let dummy = task::spawn_blocking(move || turn.hash("nobody's password")).await??;

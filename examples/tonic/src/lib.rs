@@ -4,6 +4,14 @@
 //! endpoints, on the same port, with the description of them.
 
 mod middleware;
+#[expect(
+    missing_docs,
+    unused_qualifications,
+    clippy::allow_attributes_without_reason,
+    clippy::exhaustive_structs,
+    reason = "generated"
+)]
+pub mod proto;
 mod service;
 
 use std::time::Duration;
@@ -28,18 +36,6 @@ use self::{
     proto::account_server::{AccountServer, SERVICE_NAME},
     service::Service,
 };
-
-/// What the `.proto` says, as Rust.
-#[expect(
-    missing_docs,
-    unused_qualifications,
-    clippy::allow_attributes_without_reason,
-    clippy::exhaustive_structs,
-    reason = "generated"
-)]
-pub mod proto {
-    tonic::include_proto!("gatepass.example.v1");
-}
 
 /// How long ago a login may be for a transfer.
 const RECENT: Duration = Duration::from_secs(300);

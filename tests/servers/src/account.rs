@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::{answers, succeeds};
+use crate::program::{answers, succeeds};
 
 /// The user that a server runs as, and how to switch them.
 #[derive(Clone, Debug)]

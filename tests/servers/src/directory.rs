@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context;
 
-use crate::{account::Account, succeeds};
+use crate::{account::Account, program::succeeds};
 
 /// A directory of this process, removed when dropped. What was started in it must have been dropped before.
 #[derive(Debug)]

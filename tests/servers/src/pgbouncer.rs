@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use crate::{
-    Directory, Postgres, Requirement, answers,
+    directory::Directory,
+    postgres::Postgres,
     process::{Process, free_port},
+    program::{Requirement, answers},
 };
 
 /// Fewer connections than callers, so that one connection serves many.

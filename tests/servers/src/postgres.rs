@@ -6,9 +6,9 @@ use std::{
 };
 
 use crate::{
-    Directory, Durability, Requirement, answers, password,
+    directory::Directory,
     process::{Process, free_port},
-    succeeds,
+    program::{Durability, Requirement, answers, password, succeeds},
 };
 
 /// What each test may take for granted.

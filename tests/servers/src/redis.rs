@@ -6,11 +6,10 @@ use std::{
 };
 
 use crate::{
-    Directory, Durability, Requirement,
     account::Account,
-    answers, password,
+    directory::Directory,
     process::{Process, free_port},
-    succeeds,
+    program::{Durability, Requirement, answers, password, succeeds},
 };
 
 pub(crate) const REQUIREMENT: Requirement = Requirement {

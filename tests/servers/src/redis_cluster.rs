@@ -2,7 +2,12 @@
 
 use std::process::Command;
 
-use crate::{Directory, Durability, Redis, process::free_port, redis::ask, succeeds};
+use crate::{
+    directory::Directory,
+    process::free_port,
+    program::{Durability, succeeds},
+    redis::{Redis, ask},
+};
 
 /// Masters and, where asked for, a replica of each, until it is dropped.
 #[derive(Debug)]
@@ -24,7 +29,7 @@ impl RedisCluster {
         durability: Durability,
         replicas: usize,
     ) -> anyhow::Result<Self> {
-        let password = crate::password()?;
+        let password = crate::program::password()?;
         let mut nodes = Vec::new();
         for _ in 0..Self::MASTERS * (1 + replicas) {
             // By default it is the port plus 10,000, which may be none.

@@ -16,7 +16,7 @@ use anyhow::{Context, bail, ensure};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatepass::{
     Algorithm, Authority, Demand, Device, Error, Grant, KeySet, MasterSecret, MemoryStore, Refusal,
-    Scopes, SessionId, SigningKey, Subject, Timestamp, VerifyingKey,
+    Scopes, SessionId, SigningKey, Subject, Timestamp, VerifyingKey, inspect::verify_jws,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -223,7 +223,7 @@ impl Party {
             Some(jwk) => {
                 let read = VerifyingKey::from_jwk(self.algorithm, &jwk.to_string())?;
                 ensure!(
-                    read.verify_jws(&self.case.good).is_ok(),
+                    verify_jws(&read, &self.case.good).is_ok(),
                     "its JWK is another key: {jwk}"
                 );
             }

@@ -11,15 +11,16 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::{
-    BOUND, FRAMEWORKS,
     store::Store,
-    watch::{Outcome, Watch},
+    watch::{BOUND, Outcome, Watch},
 };
 use crate::{
     client::{Answer, Client, Expected, Method, Request},
     example::Server,
 };
 
+/// The frameworks of the nodes.
+pub(super) const FRAMEWORKS: [&str; 3] = ["axum", "actix", "warp"];
 /// All nodes.
 pub(super) struct Nodes {
     nodes: Vec<Node>,

@@ -11,7 +11,8 @@ use std::{
 
 use ureq::Agent;
 
-use super::BOUND;
+/// How long after a logout was answered no node may accept a token of it any more.
+pub(super) const BOUND: Duration = Duration::from_secs(2);
 
 /// Between two questions: the nodes have each other's processor, and PostgreSQL's.
 const PAUSE: Duration = Duration::from_millis(1);

@@ -10,8 +10,8 @@ use xshell::{Shell, cmd};
 
 use crate::{
     apt, metadata,
+    program::{Missing, answers},
     progress::step,
-    setup::{Missing, answers},
 };
 
 /// As the scripts are written for.

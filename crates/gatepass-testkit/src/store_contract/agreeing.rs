@@ -10,7 +10,7 @@ use gatepass::{
 };
 use proptest::{collection::vec, option, prelude::*, strategy::ValueTree, test_runner::TestRunner};
 
-use crate::ManualClock;
+use crate::clock::ManualClock;
 
 /// How many lists of operations are played.
 const CASES: usize = 32;

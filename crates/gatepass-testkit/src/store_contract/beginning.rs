@@ -13,7 +13,7 @@ use super::given::{
     new_session, new_session_of_at_most, renewal_of, revocation_of_all, session_id, subject,
     token_id,
 };
-use crate::ManualClock;
+use crate::clock::ManualClock;
 
 /// All that a session is begun with comes back from the store, in `begin` and in `load`.
 pub async fn a_session_is_loaded_as_it_was_begun<S: SessionStore>(

@@ -11,7 +11,7 @@ use super::given::{
     ABSOLUTE_TTL, ACCESS_TTL, DAY, Given, HOUR, IDLE_TTL, MILLISECOND, MINUTE, account, advance_of,
     changed_grant, client, new_session, renewal_of, session_id,
 };
-use crate::ManualClock;
+use crate::clock::ManualClock;
 
 fn caused_by(cause: AdvanceCause, session: &Session) -> Advance {
     Advance {

@@ -14,7 +14,7 @@ use super::given::{
     Given, MINUTE, account, advance_of, new_session, recovery_of, renewal_of, revocation_of_all,
     session_id, sorted, subject, targets, token_id,
 };
-use crate::ManualClock;
+use crate::clock::ManualClock;
 
 /// Once an end has returned, the session is ended, its entry is in the log, and its status is
 /// revoked.

@@ -9,7 +9,7 @@ use gatepass::{
     TokenId,
 };
 
-use crate::ManualClock;
+use crate::clock::ManualClock;
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const MINUTE: Duration = Duration::from_secs(60);

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use super::given::{
     Given, MINUTE, account, new_session, pull_all, session_id, sorted, targets, token_id,
 };
-use crate::ManualClock;
+use crate::clock::ManualClock;
 
 /// Revoking a token logs it, once; its session and the other tokens live on.
 pub async fn a_revoked_token_is_logged_once<S: SessionStore>(

@@ -3,7 +3,7 @@
 use gatepass::{Clock, Revocation, RevokeToken, SessionStore, Status};
 
 use super::given::{ACCESS_TTL, DAY, Given, IDLE_TTL, MILLISECOND, advance_of, targets, token_id};
-use crate::ManualClock;
+use crate::clock::ManualClock;
 
 /// A session that nobody refreshes is kept until none of its tokens can be good on any clock, and no
 /// longer.

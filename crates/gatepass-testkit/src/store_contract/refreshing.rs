@@ -11,7 +11,7 @@ use super::given::{
     ABSOLUTE_TTL, ACCESS_TTL, DAY, Given, HOUR, IDLE_TTL, MILLISECOND, MINUTE, SECOND, account,
     advance_of, changed_grant, client, new_session, recovery_of, session_id,
 };
-use crate::ManualClock;
+use crate::clock::ManualClock;
 
 /// What the store keeps and returns is what the core makes of the session.
 pub async fn an_advance_changes_what_it_should_and_nothing_else<S: SessionStore>(

@@ -2,10 +2,19 @@
 
 use tracing::instrument::{Instrument, WithSubscriber};
 
-use super::Authority;
 use crate::{
-    EndReason, EndTarget, Error, InternalError, Pass, Refusal, Revocation, RevokeToken, Revoked,
-    SessionId, Subject, observe, refresh,
+    authority::authority::Authority,
+    env::internal_error::InternalError,
+    error::Error,
+    model::{
+        ids::{SessionId, Subject},
+        refusal::Refusal,
+        revocation::{Revocation, Revoked},
+        session::EndReason,
+    },
+    observe,
+    store::{EndTarget, RevokeToken},
+    token::{pass::Pass, refresh},
 };
 
 impl Authority {

@@ -1,108 +1,14 @@
-//! Issuing: what a client gets for its login or its refresh.
+//! Issuing: tokens of a session, signed.
 
-use std::{fmt, time::Duration};
-
-use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
-
-use super::Authority;
+use crate::authority::issued::{AccessToken, Issued, RefreshToken, Renewed};
 use crate::{
-    Error, InternalError, Scopes, Session, SessionId, Timestamp, TokenId,
-    codec::{self, NewClaims},
-    random,
+    authority::authority::Authority,
+    env::{clock::Timestamp, internal_error::InternalError, random},
+    error::Error,
+    model::{ids::TokenId, scopes::Scopes, session::Session},
+    token::access::{self, NewClaims},
 };
-
-macro_rules! token {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        ///
-        /// `Debug` does not show it, it is compared in constant time, and its memory is overwritten
-        /// when it is dropped.
-        #[derive(Clone)]
-        pub struct $name(Zeroizing<String>);
-
-        impl $name {
-            fn new(token: String) -> Self {
-                Self(Zeroizing::new(token))
-            }
-
-            /// The text that the client gets.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl PartialEq for $name {
-            fn eq(&self, other: &Self) -> bool {
-                self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
-            }
-        }
-
-        impl Eq for $name {}
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(concat!(stringify!($name), "([redacted])"))
-            }
-        }
-    };
-}
-
-token! {
-    /// An access token (RFC 9068).
-    AccessToken
-}
-
-token! {
-    /// A refresh token (RFC 6749 §1.5), opaque to clients.
-    RefreshToken
-}
-
-/// What a login or a refresh gives to the client.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Issued {
-    /// For every request.
-    pub access_token: AccessToken,
-    /// For the next refresh.
-    pub refresh_token: RefreshToken,
-    /// When the access token expires, in whole seconds.
-    pub expires_at: Timestamp,
-    /// When the client should refresh: before the expiry, at a time that differs from client to client.
-    pub refresh_at: Timestamp,
-    /// The time here, for clients whose clock is wrong.
-    pub server_time: Timestamp,
-    /// What the access token allows.
-    pub scopes: Scopes,
-    /// The session.
-    pub session_id: SessionId,
-    /// When the refresh token expires, unless it is used before.
-    pub refresh_expires_at: Timestamp,
-}
-
-/// What [`Authority::renew`] gives to the client: an access token, and never a refresh token.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Renewed {
-    /// For every request.
-    pub access_token: AccessToken,
-    /// When the access token expires, in whole seconds.
-    pub expires_at: Timestamp,
-    /// When the client should renew it: before the expiry, at a time that differs from client to client.
-    pub refresh_at: Timestamp,
-    /// The time here, for clients whose clock is wrong.
-    pub server_time: Timestamp,
-    /// What the access token allows.
-    pub scopes: Scopes,
-    /// The session.
-    pub session_id: SessionId,
-    /// The token's own id, for the log.
-    pub(super) token_id: TokenId,
-    /// Until when a browser has use for the token, even if it is only to say that it has expired.
-    pub(crate) useful_until: Timestamp,
-}
-
+use std::time::Duration;
 impl Authority {
     /// A fresh access token of the session with these scopes or else all it has, and the refresh token
     /// of its current generation.
@@ -165,7 +71,7 @@ impl Authority {
         };
         let keys = self.inner.verifier.keys();
         let key = keys.active().ok_or(InternalError::new("no signing key"))?;
-        let access_token = codec::sign(key, &claims)?;
+        let access_token = access::sign(key, &claims)?;
         Ok(Renewed {
             access_token: AccessToken::new(access_token),
             expires_at,

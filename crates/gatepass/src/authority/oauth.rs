@@ -1,9 +1,20 @@
 //! What OAuth clients and resource servers ask about single tokens: to revoke one, and whether one is good.
 
-use super::Authority;
 use crate::{
-    ClientId, Decision, Demand, EndReason, EndTarget, Error, Pass, Refusal, Session, Staleness,
-    decide, refresh,
+    authority::{
+        authority::Authority,
+        rotation::{Decision, decide},
+    },
+    denylist::staleness::Staleness,
+    error::Error,
+    model::{
+        ids::ClientId,
+        refusal::Refusal,
+        session::{EndReason, Session},
+    },
+    store::EndTarget,
+    token::{pass::Pass, refresh},
+    verifier::requirements::Demand,
 };
 
 /// What [`Authority::introspect`] knows of a token (RFC 7662 §2.2).

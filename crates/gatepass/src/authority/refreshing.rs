@@ -2,13 +2,28 @@
 
 use std::time::Duration;
 
-use super::{Authority, Settings, cleaned};
 use crate::{
-    Advance, AdvanceCause, ClientId, Decision, Device, EndReason, EndTarget, Error, Generation,
-    Grant, GrantError, InternalError, Issued, OnReuse, Recover, Refusal, Reread, Scopes, SeenFrom,
-    Session, SessionId, StoreError, StoreErrorKind, Subject, Timestamp, decide,
+    authority::{
+        authenticator::Reread,
+        authority::{Authority, Settings, cleaned},
+        issued::Issued,
+        rotation::{Decision, OnReuse, decide},
+    },
+    env::{clock::Timestamp, internal_error::InternalError},
+    error::Error,
+    model::{
+        grant::{Grant, GrantError},
+        ids::{ClientId, Generation, SessionId, Subject},
+        refusal::Refusal,
+        scopes::Scopes,
+        session::{Advance, AdvanceCause, Device, EndReason, Recover, SeenFrom, Session},
+    },
     observe::{self, Attempt},
-    refresh::Presented,
+    store::{
+        EndTarget,
+        error::{StoreError, StoreErrorKind},
+    },
+    token::refresh::Presented,
 };
 
 /// How often a refresh that loses against others is decided anew. Each loss means that another one

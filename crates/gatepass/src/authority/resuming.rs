@@ -1,13 +1,24 @@
 //! Going on with a session by its access token: resumed, renewed, or with the user authenticated again.
 
-use super::{
-    Authority, cleaned,
-    issuing::Renewed,
-    refreshing::{MAX_LOST_RACES, Refreshing, seen_from},
-};
 use crate::{
-    AdvanceCause, Credentials, Demand, Device, Error, Grant, InternalError, Issued, Pass, Refusal,
-    Renew, SeenFrom, Session, Staleness, StoreError, StoreErrorKind, Timestamp, observe,
+    authority::{
+        authenticator::Credentials,
+        authority::{Authority, cleaned},
+        issued::{Issued, Renewed},
+        refreshing::{MAX_LOST_RACES, Refreshing, seen_from},
+    },
+    denylist::staleness::Staleness,
+    env::{clock::Timestamp, internal_error::InternalError},
+    error::Error,
+    model::{
+        grant::Grant,
+        refusal::Refusal,
+        session::{AdvanceCause, Device, Renew, SeenFrom, Session},
+    },
+    observe,
+    store::error::{StoreError, StoreErrorKind},
+    token::pass::Pass,
+    verifier::requirements::Demand,
 };
 
 /// What became of the two tokens that [`Authority::resume`] was shown.

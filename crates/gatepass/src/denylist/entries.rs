@@ -7,8 +7,14 @@ use std::{
 
 use moka::{Expiry, sync::Cache};
 
-use super::{filter::Filter, prefixes::Prefixes};
-use crate::{AccountId, Cutoff, Issuer, Pass, Revoked};
+use crate::{
+    denylist::{filter::Filter, prefixes::Prefixes},
+    model::{
+        ids::{AccountId, Issuer},
+        revocation::{Cutoff, Revoked},
+    },
+    token::pass::Pass,
+};
 
 /// The revocations, shared by all clones.
 #[derive(Clone)]
@@ -133,7 +139,7 @@ impl<K, V: Kept> Expiry<K, V> for KeptFor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::SessionNumber;
+    use crate::model::ids::SessionNumber;
 
     #[test]
     fn an_older_cutoff_that_comes_later_brings_nothing_back() {

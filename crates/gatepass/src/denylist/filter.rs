@@ -17,7 +17,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 
-use crate::Revoked;
+use crate::model::revocation::Revoked;
 
 /// Entries of the smallest part. One of that size takes 32 KiB.
 const LEAST: usize = 16 * 1024;
@@ -166,7 +166,10 @@ fn fingerprint(target: &Revoked) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Random, SessionId, SystemRandom, TokenId};
+    use crate::{
+        env::random::{Random, SystemRandom},
+        model::ids::{SessionId, TokenId},
+    };
 
     const HOUR: Duration = Duration::from_secs(3600);
 

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::task::JoinHandle;
 
-use super::{Replica, ReplicaSettings, replica::OnReset};
+use crate::denylist::replica::{OnReset, Replica, ReplicaSettings};
 #[cfg(feature = "metrics")]
 use crate::observe;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Clock, Timestamp};
+use crate::env::clock::{Clock, Timestamp};
 
 /// An instant by both clocks.
 #[derive(Clone, Copy)]

@@ -11,10 +11,21 @@ use std::{
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use super::{Health, Staleness, Verdict, entries::Entries, lease::Reading};
 use crate::{
-    Clock, Cursor, Issuer, Pass, Pull, Revocation, RevocationLog, Status, StoreError,
-    StoreErrorKind, Timestamp, horizon::Horizon, observe,
+    denylist::{
+        entries::Entries,
+        horizon::Horizon,
+        lease::Reading,
+        staleness::{Staleness, Verdict},
+    },
+    env::clock::{Clock, Timestamp},
+    model::{health::Health, ids::Issuer, revocation::Revocation},
+    observe,
+    store::{
+        Cursor, Pull, RevocationLog, Status,
+        error::{StoreError, StoreErrorKind},
+    },
+    token::pass::Pass,
 };
 
 pub(crate) struct ReplicaSettings {

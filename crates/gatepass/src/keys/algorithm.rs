@@ -1,8 +1,6 @@
 //! How a key signs.
 
-use std::{fmt, str::FromStr};
-
-use crate::KeyError;
+use std::fmt;
 
 /// How a key signs (RFC 7518 §3.1, RFC 8037 §3.1). It belongs to the key; a token only repeats it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -128,32 +126,10 @@ impl Algorithm {
             Self::EdDsa => Kind::Ed25519,
         }
     }
-
-    pub(super) fn check_kind(self, is: Kind) -> Result<(), KeyError> {
-        if self.kind() == is {
-            Ok(())
-        } else {
-            Err(KeyError::WrongKind {
-                algorithm: self,
-                needs: self.kind().name(),
-                is: is.name(),
-            })
-        }
-    }
 }
 
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-impl FromStr for Algorithm {
-    type Err = KeyError;
-
-    /// By its exact name: `ES256`, not `es256`.
-    fn from_str(name: &str) -> Result<Self, KeyError> {
-        let known = Self::ALL.into_iter().find(|known| known.name() == name);
-        known.ok_or_else(|| KeyError::Unsupported(name.to_owned()))
     }
 }

@@ -8,8 +8,7 @@ use pkcs8::{
 use sec1::EcPrivateKey;
 use zeroize::Zeroizing;
 
-use super::algorithm::Kind;
-use crate::KeyError;
+use crate::keys::{algorithm::Kind, error::KeyError};
 
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");

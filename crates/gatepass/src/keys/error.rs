@@ -1,6 +1,6 @@
 //! What can be wrong with a key.
 
-use crate::Algorithm;
+use crate::keys::algorithm::Algorithm;
 
 /// A key, or a set of keys, that cannot be used.
 ///

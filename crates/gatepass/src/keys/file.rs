@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path};
 
-use crate::{KeyError, KeySet, SkippedKey};
+use crate::keys::{
+    error::KeyError,
+    set::{KeySet, SkippedKey},
+};
 
 /// A file that is no set of keys to verify with. Each message names the file, and says what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -4,23 +4,38 @@
 //! coordinate as long as its field, no member twice. What a key says about itself (`use`, `key_ops`,
 //! `alg`) must agree with what it is taken for. Certificates and URLs in it are not looked at.
 
+use std::str::FromStr;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::EncodingKey;
 use serde_json::{Map, Value};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{
-    algorithm::Kind,
-    der,
-    material::{Private, Public},
+use crate::{
+    keys::{
+        algorithm::{Algorithm, Kind},
+        der,
+        error::KeyError,
+        material::{Private, Public},
+    },
+    model::json::strict_object,
 };
-use crate::{Algorithm, KeyError, codec};
 
 /// What a key is taken for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     Sign,
     Verify,
+}
+
+impl FromStr for Algorithm {
+    type Err = KeyError;
+
+    /// By its exact name: `ES256`, not `es256`.
+    fn from_str(name: &str) -> Result<Self, KeyError> {
+        let known = Self::ALL.into_iter().find(|known| known.name() == name);
+        known.ok_or_else(|| KeyError::Unsupported(name.to_owned()))
+    }
 }
 
 /// A JWK whose members have not all been looked at yet.
@@ -32,7 +47,7 @@ pub(super) struct Jwk {
 impl Jwk {
     /// The key in this text, if it is one that gatepass could use for `purpose`.
     pub(super) fn parse(json: &str, purpose: Purpose) -> Result<Self, KeyError> {
-        let members = codec::strict_object(json.as_bytes()).ok_or(KeyError::Jwk("{…}"))?;
+        let members = strict_object(json.as_bytes()).ok_or(KeyError::Jwk("{…}"))?;
         // From here on it is wiped when dropped, also on the way out of here.
         let kind = Kind::Secret;
         let mut jwk = Self { members, kind };

@@ -7,8 +7,11 @@ use pkcs8::{PrivateKeyInfoRef, SubjectPublicKeyInfoRef};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::{algorithm::Kind, der};
-use crate::{Algorithm, KeyError, crypto};
+use crate::keys::{
+    algorithm::{Algorithm, Kind},
+    crypto, der,
+    error::KeyError,
+};
 
 /// Shortest RSA modulus (RFC 7518 §3.3).
 const MIN_RSA_BITS: usize = 2048;
@@ -25,6 +28,20 @@ pub(super) enum Public {
     /// The same.
     P384([u8; 97]),
     Ed25519([u8; 32]),
+}
+
+impl Algorithm {
+    pub(super) fn check_kind(self, is: Kind) -> Result<(), KeyError> {
+        if self.kind() == is {
+            Ok(())
+        } else {
+            Err(KeyError::WrongKind {
+                algorithm: self,
+                needs: self.kind().name(),
+                is: is.name(),
+            })
+        }
+    }
 }
 
 /// A private key as the backends read it: RSA in PKCS #1, others in PKCS #8.

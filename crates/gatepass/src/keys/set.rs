@@ -5,7 +5,10 @@ use std::{collections::HashSet, fmt};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::{KeyError, SigningKey, Timestamp, VerifyingKey};
+use crate::{
+    env::clock::Timestamp,
+    keys::{error::KeyError, signing::SigningKey, verifying::VerifyingKey},
+};
 
 /// The keys of an issuer at one time: at most one signs, each verifies.
 ///

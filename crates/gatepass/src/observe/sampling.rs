@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use crate::Timestamp;
+use crate::env::clock::Timestamp;
 
 /// How many refusals of one event and one reason are traced in a second. More of the same tell an
 /// operator nothing, and a client must not be able to fill the disk of the log.

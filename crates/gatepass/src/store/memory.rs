@@ -10,13 +10,21 @@ use std::{
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use super::{
-    Begun, Cursor, EndTarget, Pull, Purged, RevocationLog, RevokeToken, SessionStore, Status,
-};
 use crate::{
-    Account, AccountId, Advance, Clock, EndReason, Identity, NewSession, Recover, Renew,
-    Revocation, Revoked, Session, SessionId, SessionNumber, StoreError, SystemClock, Timestamp,
-    TokenId, random, random::SystemRandom,
+    env::{
+        clock::{Clock, SystemClock, Timestamp},
+        random::{self, SystemRandom},
+    },
+    model::{
+        account::Account,
+        ids::{AccountId, SessionId, SessionNumber, TokenId},
+        revocation::{Revocation, Revoked},
+        session::{Advance, EndReason, NewSession, Recover, Renew, Session},
+    },
+    store::{
+        Begun, Cursor, EndTarget, Pull, Purged, RevocationLog, RevokeToken, SessionStore, Status,
+        error::StoreError, service::Identity,
+    },
 };
 
 /// Sessions in memory: for tests, and for a service that may log everybody out when it restarts.

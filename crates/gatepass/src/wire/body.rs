@@ -4,8 +4,13 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{Field, Reply, RequestHead};
-use crate::codec;
+use crate::{
+    model::json::strict_object,
+    wire::{
+        head::{Field, RequestHead},
+        reply::Reply,
+    },
+};
 
 /// A request's body as far as the adapter could, or would, read it.
 #[derive(Clone, Copy)]
@@ -108,9 +113,7 @@ impl<'a> RequestBody<'a> {
     pub(super) fn json_object(self, head: &RequestHead<'_>) -> Result<Members, BadRequest> {
         // JSON between systems is UTF-8, whatever a parameter says (RFC 8259 §8.1).
         let bytes = self.of_type("application/json", head, BadRequest::NotJson)?;
-        codec::strict_object(bytes)
-            .map(Members)
-            .ok_or(BadRequest::NotJson)
+        strict_object(bytes).map(Members).ok_or(BadRequest::NotJson)
     }
 
     /// The form that it is (RFC 6749 appendix B).

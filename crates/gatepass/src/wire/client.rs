@@ -7,8 +7,14 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::{Field, RequestHead, body::url_decoded};
-use crate::{ClientId, Refusal, observe};
+use crate::{
+    model::{ids::ClientId, refusal::Refusal},
+    observe,
+    wire::{
+        body::url_decoded,
+        head::{Field, RequestHead},
+    },
+};
 
 /// An OAuth client that the endpoints know.
 ///

@@ -2,8 +2,10 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use super::{RequestHead, csrf};
-use crate::{Refusal, transport::BrowserPolicy};
+use crate::{
+    model::{refusal::Refusal, transport::BrowserPolicy},
+    wire::{csrf, head::RequestHead},
+};
 
 /// Longest cookie in bytes, with its name and attributes, that every browser keeps (RFC 6265 §6.1).
 /// Browsers drop a longer one without a word. Some count the name and the value alone, and keep more.
@@ -139,7 +141,7 @@ fn is_this_machine(host: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Transport;
+    use crate::model::transport::Transport;
 
     fn policy() -> BrowserPolicy {
         BrowserPolicy {

@@ -1,10 +1,12 @@
 //! Where tokens may be in a request.
 
-use super::{
-    Field, RequestHead,
-    cookie::{self, Kind},
+use crate::{
+    model::{refusal::Refusal, transport::BrowserPolicy},
+    wire::{
+        cookie::{self, Kind},
+        head::{Field, RequestHead},
+    },
 };
-use crate::{Refusal, transport::BrowserPolicy};
 
 /// Where a token was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

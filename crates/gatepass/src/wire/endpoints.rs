@@ -11,14 +11,25 @@ mod times;
 
 use std::{sync::Arc, time::Duration};
 
-pub use self::{config::EndpointsBuilder, delivery::Delivery};
-
-use self::times::Times;
-use super::{Client, Reply, RequestBody, RequestHead, Surface, credentials::Source, refuse};
 use crate::{
-    Authority, Demand, Error, Pass, Scopes, Session, Staleness, observe::Refusals,
-    transport::BrowserPolicy,
+    authority::authority::Authority,
+    denylist::staleness::Staleness,
+    error::Error,
+    model::{scopes::Scopes, transport::BrowserPolicy},
+    observe::Refusals,
+    token::pass::Pass,
+    verifier::requirements::Demand,
+    wire::{
+        body::RequestBody,
+        client::Client,
+        credentials::Source,
+        head::RequestHead,
+        refusal::{Surface, refuse},
+        reply::Reply,
+    },
 };
+
+pub use self::{config::EndpointsBuilder, delivery::Delivery};
 
 /// Answers the requests to the endpoints, whatever framework they came through.
 ///
@@ -144,11 +155,6 @@ impl Endpoints {
     /// How long a body may take to arrive.
     pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-    /// Starts to configure the endpoints of `authority`.
-    pub fn builder(authority: Authority) -> EndpointsBuilder {
-        EndpointsBuilder::new(authority)
-    }
-
     /// The paths of the endpoints, for a framework's router. A segment `{id}` stands for any. All
     /// methods are to be sent here: which are allowed, [`handle`](Self::handle) knows.
     pub fn paths(&self) -> impl Iterator<Item = String> {
@@ -234,12 +240,6 @@ impl Endpoints {
 
     fn has_login(&self) -> bool {
         self.inner.authority.can_authenticate()
-    }
-
-    /// The times of a session as clients may see them now.
-    fn times_of(&self, session: &Session) -> Times {
-        let authority = &self.inner.authority;
-        Times::of(session, authority.access_ttl(), authority.verifier().now())
     }
 
     fn refusals(&self) -> &Refusals {

@@ -4,8 +4,15 @@ use std::{error, fmt};
 
 use serde::de::DeserializeOwned;
 
-use super::{Admission, Reply};
-use crate::{Error, InternalError, Pass, Refusal, RequiredScopes, Verifier, observe};
+use crate::{
+    env::internal_error::InternalError,
+    error::Error,
+    model::{refusal::Refusal, scopes::RequiredScopes},
+    observe,
+    token::pass::Pass,
+    verifier::verifier::Verifier,
+    wire::{guard::Admission, reply::Reply},
+};
 
 /// Asks who is logged in, in the name of a handler: what an adapter's extractors are made of.
 ///

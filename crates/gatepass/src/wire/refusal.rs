@@ -1,7 +1,6 @@
 //! The one mapping from errors to replies.
 
-use super::Reply;
-use crate::{Error, Refusal, observe};
+use crate::{error::Error, model::refusal::Refusal, observe, wire::reply::Reply};
 
 /// What refuses: the same refusal has another status or name where it is about a token that gives
 /// access and where it is about a grant of new tokens.

@@ -4,8 +4,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::Field;
-use crate::observe;
+use crate::{observe, wire::head::Field};
 
 /// A response: status, headers, body. Header values are visible ASCII by construction.
 #[derive(Clone)]

@@ -2,10 +2,14 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{Endpoints, Inner};
 use crate::{
-    Authority, BuildError, Scopes,
-    wire::{Client, is_origin},
+    authority::authority::Authority,
+    config::BuildError,
+    model::{origin::is_origin, scopes::Scopes},
+    wire::{
+        client::Client,
+        endpoints::{Endpoints, Inner},
+    },
 };
 
 /// Configures [`Endpoints`]. Made by [`Endpoints::builder`].
@@ -34,6 +38,13 @@ pub struct EndpointsBuilder {
     renew: bool,
     introspection: bool,
     introspection_scopes: Option<Scopes>,
+}
+
+impl Endpoints {
+    /// Starts to configure the endpoints of `authority`.
+    pub fn builder(authority: Authority) -> EndpointsBuilder {
+        EndpointsBuilder::new(authority)
+    }
 }
 
 impl EndpointsBuilder {

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::Endpoints;
 use crate::{
-    Error, GrantError, Issued, Renewed, Transport,
+    authority::issued::{Issued, Renewed},
+    error::Error,
+    model::{grant::GrantError, transport::Transport},
     wire::{
-        Reply, Surface,
         cookie::{self, Kind},
         credentials::Source,
+        endpoints::Endpoints,
+        refusal::Surface,
+        reply::Reply,
     },
 };
 

@@ -2,8 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Endpoint, Endpoints};
-use crate::wire::{Client, Reply, RequestHead};
+use crate::wire::{
+    client::Client,
+    endpoints::{Endpoint, Endpoints},
+    head::RequestHead,
+    reply::Reply,
+};
 
 /// How long the public documents may be kept, in seconds. A key that is announced for longer than this is
 /// known to whoever verifies before the first token is signed with it.

@@ -2,15 +2,20 @@
 
 use serde_json::json;
 
-use super::{Delivery, Endpoints};
 use crate::{
-    Credentials, Error, Grant, InternalError, Issued, Refusal, Resumed, Transport,
+    authority::{authenticator::Credentials, issued::Issued, resuming::Resumed},
+    env::internal_error::InternalError,
+    error::Error,
+    model::{grant::Grant, refusal::Refusal, transport::Transport},
     observe::Attempt,
     wire::{
-        Reply, RequestBody, RequestHead, Surface,
-        body::{BadRequest, Members},
+        body::{BadRequest, Members, RequestBody},
         cookie::{self, Kind},
         credentials::{self, Source},
+        endpoints::{Endpoints, delivery::Delivery},
+        head::RequestHead,
+        refusal::Surface,
+        reply::Reply,
     },
 };
 

@@ -2,14 +2,20 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Delivery, Endpoints};
 use crate::{
-    Credentials, Demand, Error, Introspection, Pass, Refusal, Scopes, Session,
+    authority::{authenticator::Credentials, oauth::Introspection},
+    error::Error,
+    model::{refusal::Refusal, scopes::Scopes, session::Session},
+    token::pass::Pass,
+    verifier::requirements::Demand,
     wire::{
-        Client, Reply, RequestBody, RequestHead, Surface,
-        body::{BadRequest, Form},
-        client::Presented,
+        body::{BadRequest, Form, RequestBody},
+        client::{Client, Presented},
         credentials,
+        endpoints::{Endpoints, delivery::Delivery},
+        head::RequestHead,
+        refusal::Surface,
+        reply::Reply,
     },
 };
 

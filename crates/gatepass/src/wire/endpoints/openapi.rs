@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Endpoint, Endpoints};
+use crate::wire::endpoints::{Endpoint, Endpoints};
 
 /// All of it, by paths below the mount point. Kept by hand rather than made from types: the bodies are few,
 /// their reasons for being as they are stand in RFCs, and a test holds it against the endpoints.

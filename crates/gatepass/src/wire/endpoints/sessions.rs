@@ -2,14 +2,22 @@
 
 use serde_json::{Value, json};
 
-use super::{Endpoints, session_id};
 use crate::{
-    Error, Pass, Refusal, Session, SessionId, SessionNumber,
+    error::Error,
+    model::{
+        ids::{SessionId, SessionNumber},
+        refusal::Refusal,
+        session::Session,
+    },
+    token::pass::Pass,
     wire::{
-        Reply, RequestBody, RequestHead, Surface,
-        body::{BadRequest, Form},
+        body::{BadRequest, Form, RequestBody},
         cookie::{self, Kind},
         credentials::{self, Source},
+        endpoints::{Endpoints, session_id},
+        head::RequestHead,
+        refusal::Surface,
+        reply::Reply,
     },
 };
 

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::{Session, Timestamp};
+use crate::{env::clock::Timestamp, model::session::Session, wire::endpoints::Endpoints};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -19,6 +19,14 @@ pub(super) struct Times {
     pub(super) last_seen: Timestamp,
     /// The instant by which the session has expired, unless it is refreshed before.
     pub(super) expires: Timestamp,
+}
+
+impl Endpoints {
+    /// The times of a session as clients may see them now.
+    pub(super) fn times_of(&self, session: &Session) -> Times {
+        let authority = &self.inner.authority;
+        Times::of(session, authority.access_ttl(), authority.verifier().now())
+    }
 }
 
 impl Times {

@@ -1,0 +1,209 @@
+//! The application's part: who may log in, and as what.
+
+use std::{error::Error as StdError, fmt, time::Duration};
+
+use async_trait::async_trait;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use crate::{
+    model::{
+        grant::{Grant, GrantError},
+        ids::InvalidName,
+        scopes::InvalidScope,
+        session::{Device, Session},
+    },
+    store::error::StoreError,
+};
+
+/// The application's knowledge of its users.
+///
+/// Two rules keep user names secret. Unknown users and wrong passwords get the same answer,
+/// [`AuthenticationError::BadCredentials`], and they must take the same time: hash the password
+/// even where there is no user to compare it with. Hash off the async threads
+/// (`tokio::task::spawn_blocking`): a good password hash takes tens of milliseconds.
+///
+/// Three bounds keep a flood of logins from taking your memory and your processors:
+///
+/// * Bound how many passwords are hashed at once, for example by a `tokio::sync::Semaphore`. An
+///   argon2id hash takes 19 MiB.
+/// * Use the memory again (`Argon2::hash_password_into_with_memory`). Many threads that each free
+///   19 MiB leave a gigabyte in the arenas of glibc.
+/// * Bound how many logins wait, first for each address and then for all: answer the others at once
+///   with [`AuthenticationError::TooManyAttempts`].
+///
+/// A client that hangs up should give its place to others. axum, warp and tonic then drop this
+/// trait's future. actix-web goes on with it, unless the server has `h1_allow_half_closed(false)`.
+/// The example application does all of this in `examples/app/src/users.rs`.
+///
+/// ```
+/// use gatepass::{
+///     AuthenticationError, Authenticator, Credentials, Device, Grant, Reread, Session, Subject, async_trait,
+/// };
+///
+/// struct OneUser;
+///
+/// #[async_trait]
+/// impl Authenticator for OneUser {
+///     async fn authenticate(&self, credentials: &Credentials, _: &Device) -> Result<Grant, AuthenticationError> {
+///         // A real one compares with a hash, such as argon2id.
+///         if credentials.username() == "alice" && credentials.password() == "wonderland" {
+///             return Ok(Grant::new(Subject::new("alice")?));
+///         }
+///         Err(AuthenticationError::BadCredentials)
+///     }
+///
+///     async fn reread(&self, session: &Session) -> Result<Reread, AuthenticationError> {
+///         Ok(if session.subject().as_str() == "alice" { Reread::Unchanged } else { Reread::Gone })
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait Authenticator: Send + Sync + 'static {
+    /// Decides whether `credentials` are right and what they allow. `device` is who asks, as far as
+    /// it is known: count attempts by its address, too, or anybody can lock anybody out.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthenticationError`]. Take care to tell a refusal from a database that is down.
+    async fn authenticate(
+        &self,
+        credentials: &Credentials,
+        device: &Device,
+    ) -> Result<Grant, AuthenticationError>;
+
+    /// Decides whether `credentials` prove that the user of `session` is there, and what that allows now.
+    /// The grant must be of the same subject.
+    ///
+    /// As it is, this is [`authenticate`](Self::authenticate) with the session's subject for a user
+    /// name. Where users log in with another name than their subject, look that up and say it here.
+    ///
+    /// # Errors
+    ///
+    /// As [`authenticate`](Self::authenticate).
+    async fn reauthenticate(
+        &self,
+        session: &Session,
+        credentials: &Credentials,
+        device: &Device,
+    ) -> Result<Grant, AuthenticationError> {
+        let _ = session;
+        self.authenticate(credentials, device).await
+    }
+
+    /// Looks at the user again before `session` is refreshed, and before anything is spent. gatepass
+    /// also asks before each answer without a rotation: for example, to a retry or a second tab.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthenticationError::Unavailable`]; the refresh can then be tried again.
+    async fn reread(&self, session: &Session) -> Result<Reread, AuthenticationError>;
+}
+
+/// The state of a user since the last refresh. If gatepass answers without a rotation, it uses
+/// [`Changed`](Self::Changed) for that answer and doesn't store it.
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "made by applications, and there is no fourth case"
+)]
+pub enum Reread {
+    /// The session goes on as it is.
+    Unchanged,
+    /// The session goes on with this grant, of the same subject.
+    Changed(Grant),
+    /// There is no such user any more, or it may not be logged in: the session ends.
+    Gone,
+}
+
+/// Why nobody was authenticated.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuthenticationError {
+    /// Unknown user or wrong password.
+    #[error("the user name or the password is wrong")]
+    BadCredentials,
+    /// Too many attempts for this user or from this address.
+    #[error("too many attempts")]
+    TooManyAttempts {
+        /// When to try again, in whole seconds on the wire.
+        retry_after: Duration,
+    },
+    /// The application granted what cannot be issued. A mistake in its code: the client gets a 500.
+    #[error(transparent)]
+    Grant(#[from] GrantError),
+    /// It could not be found out. The client is told to try again.
+    #[error("the users could not be read")]
+    Unavailable(#[source] StoreError),
+}
+
+impl From<InvalidName> for AuthenticationError {
+    fn from(invalid: InvalidName) -> Self {
+        GrantError::from(invalid).into()
+    }
+}
+
+impl From<InvalidScope> for AuthenticationError {
+    fn from(invalid: InvalidScope) -> Self {
+        GrantError::from(invalid).into()
+    }
+}
+
+impl AuthenticationError {
+    /// The users could not be read because of `source`, whose text must hold no secret.
+    pub fn unavailable(source: impl StdError + Send + Sync + 'static) -> Self {
+        Self::Unavailable(StoreError::unavailable(source))
+    }
+}
+
+/// What somebody logs in with. `Debug` shows the user name at most, and the memory of the password
+/// is overwritten when it is dropped.
+pub struct Credentials {
+    username: String,
+    password: Zeroizing<String>,
+    extra: Map<String, Value>,
+}
+
+impl Credentials {
+    /// A user name and a password.
+    pub fn new(username: impl Into<String>, password: impl Into<String>) -> Self {
+        Self {
+            username: username.into(),
+            password: Zeroizing::new(password.into()),
+            extra: Map::new(),
+        }
+    }
+
+    pub(crate) fn with_extra(mut self, extra: Map<String, Value>) -> Self {
+        self.extra = extra;
+        self
+    }
+
+    /// The user name, as it was typed.
+    #[must_use]
+    pub fn username(&self) -> &str {
+        &self.username
+    }
+
+    /// The password, as it was typed.
+    #[must_use]
+    pub fn password(&self) -> &str {
+        &self.password
+    }
+
+    /// The further member `name` of the login request, such as a one-time code, if it is there and
+    /// of this type.
+    #[must_use]
+    pub fn extra<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        T::deserialize(self.extra.get(name)?).ok()
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,457 @@
+//! The half that issues, refreshes and ends.
+
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+
+use crate::{
+    authority::{
+        authenticator::{Authenticator, Credentials},
+        introduction::Identities,
+        issued::Issued,
+        names::NameKey,
+        purge::{Purge, Purger},
+        rotation::{Presenter, ReusePolicy},
+    },
+    env::{
+        clock::{Clock, Timestamp},
+        internal_error::InternalError,
+        random::Random,
+    },
+    error::Error,
+    keys::{error::KeyError, secret_set::SecretSet, set::KeySet},
+    model::{
+        grant::{Grant, GrantError},
+        health::Health,
+        ids::{AccountId, ClientId, SessionId, SessionNumber, Subject},
+        refusal::Refusal,
+        scopes::Scopes,
+        session::{Device, EndReason, NewSession, Session},
+        text,
+    },
+    observe,
+    store::{SessionStore, service::Identity},
+    token::refresh::{Presented, RefreshKeys},
+    verifier::verifier::{Policy, Verifier},
+};
+
+/// Begins sessions, refreshes and ends them: a [`Verifier`] plus the keys that sign and a [`SessionStore`].
+///
+/// Endpoints take one. Cheap to clone.
+///
+/// ```
+/// use gatepass::{Authority, Demand, Device, Error, Grant, MasterSecret, MemoryStore, Refusal, Subject};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let secret = MasterSecret::generate()?;
+/// let authority = Authority::builder("https://shop.example", "shop-api", secret, MemoryStore::new())
+///     .build()
+///     .await?;
+///
+/// // The application has found out by itself who this is:
+/// let issued = authority.issue(Grant::new(Subject::new("alice")?), Device::default()).await?;
+/// let pass = authority.verifier().verify(issued.access_token.as_str(), &Demand::new()).await?;
+/// assert_eq!(pass.subject().as_str(), "alice");
+///
+/// authority.logout(issued.refresh_token.as_str()).await?;
+/// let refused = authority.verifier().verify(issued.access_token.as_str(), &Demand::new()).await;
+/// assert!(matches!(refused, Err(Error::Refused(Refusal::Revoked))));
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Authority {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) verifier: Verifier,
+    pub(super) store: Arc<dyn SessionStore>,
+    pub(super) settings: Settings,
+    pub(super) refresh_keys: ArcSwap<RefreshKeys>,
+    pub(super) names: ArcSwap<NameKey>,
+    pub(super) identities: Arc<Identities>,
+    _purger: Purger,
+}
+
+pub(crate) struct Settings {
+    /// Whether the keys of access tokens are derived from the master secrets.
+    pub(crate) derived_keys: bool,
+    pub(crate) client: ClientId,
+    pub(crate) access_ttl: Duration,
+    pub(crate) idle_ttl: Duration,
+    pub(crate) absolute_ttl: Duration,
+    pub(crate) reuse: ReusePolicy,
+    pub(crate) max_sessions: Option<NonZeroU32>,
+    pub(crate) store_timeout: Duration,
+    pub(crate) authenticator_timeout: Duration,
+    pub(crate) purge_interval: Duration,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) authenticator: Option<Arc<dyn Authenticator>>,
+}
+
+/// Sessions that a list brings at once.
+const PAGE: usize = 100;
+
+/// A part of the list of a subject's sessions, newest first.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SessionPage {
+    /// The sessions.
+    pub sessions: Vec<Session>,
+    /// The place to go on from, if there are more.
+    pub next: Option<SessionNumber>,
+}
+
+/// Longest grant in bytes of JSON, so that any access token fits into 8 KiB.
+const MAX_GRANT: usize = 4096;
+
+impl Authority {
+    pub(crate) fn start(
+        verifier: Verifier,
+        store: Arc<dyn SessionStore>,
+        refresh_keys: RefreshKeys,
+        names: NameKey,
+        identities: Vec<Identity>,
+        settings: Settings,
+    ) -> Self {
+        let identities = Arc::new(Identities::known(identities));
+        let purger = Purger::start(Purge {
+            store: Arc::clone(&store),
+            clock: Arc::clone(&settings.clock),
+            interval: settings.purge_interval,
+            timeout: settings.store_timeout,
+            access_ttl: settings.access_ttl,
+            identities: Arc::clone(&identities),
+        });
+        Self {
+            inner: Arc::new(Inner {
+                verifier,
+                store,
+                settings,
+                refresh_keys: ArcSwap::from_pointee(refresh_keys),
+                names: ArcSwap::from_pointee(names),
+                identities,
+                _purger: purger,
+            }),
+        }
+    }
+
+    /// The half that verifies, for guards.
+    #[must_use]
+    pub fn verifier(&self) -> &Verifier {
+        &self.inner.verifier
+    }
+
+    /// How this node stands with the revocations it judges by, as [`Verifier::health`] says.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.inner.verifier.health()
+    }
+
+    /// The lifetime of an access token whose grant doesn't set its own.
+    pub(crate) fn access_ttl(&self) -> Duration {
+        self.inner.settings.access_ttl
+    }
+
+    /// Whether the application can authenticate users by credentials.
+    #[must_use]
+    pub fn can_authenticate(&self) -> bool {
+        self.inner.settings.authenticator.is_some()
+    }
+
+    /// Swaps the keys of access tokens for others, at once and for all clones.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::NoSigningKey`] or [`KeyError::DuplicateKeyId`]; the old keys stay then.
+    pub fn replace_keys(&self, keys: KeySet) -> Result<(), KeyError> {
+        self.inner.verifier.replace_keys(keys)
+    }
+
+    /// Swaps the master secrets for others, at once and for all clones, and with them the keys of access
+    /// tokens where those are derived from them.
+    ///
+    /// The store learns of the new ones with the next purge, so that a node that has only those can
+    /// start later on.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::DuplicateSecret`]; the old ones stay then.
+    pub fn replace_secrets(&self, secrets: &SecretSet) -> Result<(), KeyError> {
+        let Policy {
+            issuer, audience, ..
+        } = self.inner.verifier.policy();
+        let refresh_keys = RefreshKeys::new(secrets, issuer, audience)?;
+        if self.inner.settings.derived_keys {
+            self.inner.verifier.replace_keys(secrets.derived_keys())?;
+        }
+        self.inner.refresh_keys.store(Arc::new(refresh_keys));
+        self.inner.names.store(Arc::new(NameKey::new(secrets)));
+        self.inner
+            .identities
+            .replace(Identity::all(secrets, issuer, audience));
+        Ok(())
+    }
+
+    /// The OAuth client that logins of the application itself belong to.
+    #[must_use]
+    pub fn client_id(&self) -> &ClientId {
+        &self.inner.settings.client
+    }
+
+    /// Logs in with credentials, by the application's [`Authenticator`].
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::BadCredentials`] or [`Refusal::TooManyAttempts`]; [`Error::Store`] if users or
+    /// sessions cannot be reached; [`Error::Grant`] if the application granted what cannot be issued.
+    pub async fn login(&self, credentials: &Credentials, device: Device) -> Result<Issued, Error> {
+        self.login_fitting(&self.inner.settings.client, credentials, device, None, None)
+            .await
+    }
+
+    /// Logs in with credentials for `client`, with `scopes`, which the user must have, or else all that
+    /// it has: the password grant (RFC 6749 §4.3), for first-party clients (RFC 9700 §2.4 forbids it to
+    /// others). The session stays within the scopes that were asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`login`](Self::login), and [`Refusal::ScopeNotGranted`].
+    pub async fn login_as(
+        &self,
+        client: &ClientId,
+        credentials: &Credentials,
+        device: Device,
+        scopes: Option<&Scopes>,
+    ) -> Result<Issued, Error> {
+        self.login_fitting(client, credentials, device, scopes, None)
+            .await
+    }
+
+    /// Logs in as [`login_as`](Self::login_as) does, and refuses an access token of more than `longest`
+    /// bytes before the session is stored.
+    pub(crate) async fn login_fitting(
+        &self,
+        client: &ClientId,
+        credentials: &Credentials,
+        device: Device,
+        scopes: Option<&Scopes>,
+        longest: Option<usize>,
+    ) -> Result<Issued, Error> {
+        let authenticator = self.inner.settings.authenticator.as_ref();
+        let authenticator =
+            authenticator.ok_or(InternalError::new("login without an authenticator"))?;
+        let device = cleaned(device);
+        let authenticated = self.consult(authenticator.authenticate(credentials, &device));
+        let granted = authenticated.await.and_then(|grant| match scopes {
+            Some(scopes) => grant.limited_to(scopes).map_err(Error::from),
+            None => Ok(grant),
+        });
+        let grant = granted.inspect_err(|error| {
+            if let Error::Refused(refusal) = error {
+                let name_hash = self.name_hash(credentials.username());
+                let refusals = self.inner.verifier.refusals();
+                refusals.login(&device, Some(&name_hash), refusal);
+            }
+        })?;
+        self.issue_fitting(client, grant, device, longest).await
+    }
+
+    /// Begins a session for a login that the application has done itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Grant`] if the grant cannot be issued, [`Error::Store`] if the session cannot be stored.
+    pub async fn issue(&self, grant: Grant, device: Device) -> Result<Issued, Error> {
+        self.issue_as(&self.inner.settings.client, grant, device)
+            .await
+    }
+
+    /// Begins a session that belongs to `client`, which alone can refresh it.
+    ///
+    /// # Errors
+    ///
+    /// As [`issue`](Self::issue).
+    pub async fn issue_as(
+        &self,
+        client: &ClientId,
+        grant: Grant,
+        device: Device,
+    ) -> Result<Issued, Error> {
+        self.issue_fitting(client, grant, device, None).await
+    }
+
+    /// Begins a session as [`issue_as`](Self::issue_as) does, and refuses an access token of more than
+    /// `longest` bytes before the session is stored.
+    pub(crate) async fn issue_fitting(
+        &self,
+        client: &ClientId,
+        grant: Grant,
+        device: Device,
+        longest: Option<usize>,
+    ) -> Result<Issued, Error> {
+        let settings = &self.inner.settings;
+        self.check_grant(&grant)?;
+        let account = self.account(grant.subject());
+        let policy = self.inner.verifier.policy();
+        let new = NewSession {
+            id: SessionId::random(account, &*settings.random)?,
+            issuer: policy.issuer.clone(),
+            audience: policy.audience.clone(),
+            client: client.clone(),
+            grant,
+            device: cleaned(device),
+            idle_ttl: settings.idle_ttl,
+            absolute_ttl: settings.absolute_ttl,
+            access_ttl: settings.access_ttl,
+            max_sessions: settings.max_sessions,
+        };
+        if let Some(longest) = longest {
+            self.check_length(&new, longest)?;
+        }
+        let begun = self.ask("begin", self.inner.store.begin(new)).await?;
+        if let Some(revocation) = begun.ended {
+            let subject = begun.session.subject();
+            self.enforce(revocation, Some(subject), EndReason::TooManySessions);
+        }
+        let (issued, token) = self.answer(&begun.session, None)?;
+        observe::session_issued(&begun.session, token);
+        Ok(issued)
+    }
+
+    /// The usable sessions of `subject` at this issuer, newest first, 100 to a page: the newest, or those
+    /// after the page that said `next`.
+    ///
+    /// A session is usable if it can be refreshed, or if an access token of it may still be valid.
+    ///
+    /// The times are exact, for the application's own use. Don't show them to a client: a thief who
+    /// has copied a refresh token learns from `last_seen_at` or `idle_expires_at` when to replay it.
+    /// The endpoint `GET /auth/sessions` rounds them to whole hours, or to the lifetime of access
+    /// tokens if that is longer, and leaves them out of the current session.
+    ///
+    /// ```
+    /// use gatepass::{Authority, Device, Grant, MasterSecret, MemoryStore, Subject};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let secret = MasterSecret::generate()?;
+    /// # let authority = Authority::builder("https://shop.example", "shop-api", secret, MemoryStore::new())
+    /// #     .build()
+    /// #     .await?;
+    /// let alice = Subject::new("alice")?;
+    /// authority.issue(Grant::new(alice.clone()), Device::default()).await?;
+    ///
+    /// let mut next = None;
+    /// loop {
+    ///     let page = authority.sessions(&alice, next).await?;
+    ///     page.sessions.iter().for_each(|session| println!("{}", session.id));
+    ///     next = page.next;
+    ///     if next.is_none() {
+    ///         break;
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if the store cannot be read.
+    pub async fn sessions(
+        &self,
+        subject: &Subject,
+        after: Option<SessionNumber>,
+    ) -> Result<SessionPage, Error> {
+        let listed = (self.inner.store).sessions(self.account(subject), after, PAGE + 1);
+        let mut sessions = self.ask("sessions", listed).await?;
+        let more = sessions.len() > PAGE;
+        sessions.truncate(PAGE);
+        let next = sessions.last().filter(|_| more);
+        let next = next.map(|session| session.number);
+        Ok(SessionPage { sessions, next })
+    }
+
+    /// The account of `subject` at this issuer.
+    pub(super) fn account(&self, subject: &Subject) -> AccountId {
+        AccountId::of(&self.inner.verifier.policy().issuer, subject)
+    }
+
+    /// This authority, as the one that `client` presents a refresh token to.
+    pub(super) fn presenter<'a>(&'a self, client: &'a ClientId) -> Presenter<'a> {
+        let policy = self.inner.verifier.policy();
+        Presenter {
+            issuer: &policy.issuer,
+            audience: &policy.audience,
+            client,
+        }
+    }
+
+    /// The hash of a user name, as the log has it.
+    pub(super) fn name_hash(&self, name: &str) -> String {
+        self.inner.names.load().hash(name)
+    }
+
+    /// What a refresh token says, if it is authentic.
+    pub(super) fn open_refresh_token(&self, token: &str) -> Result<Presented, Refusal> {
+        self.open_refresh_token_at(token, self.inner.settings.clock.now())
+    }
+
+    pub(super) fn open_refresh_token_at(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Presented, Refusal> {
+        self.inner.refresh_keys.load().open(token, now)
+    }
+
+    /// Signs a token of the session that `new` would begin, to see how long it is at most: neither its
+    /// times nor its id change the length.
+    pub(super) fn check_length(&self, new: &NewSession, longest: usize) -> Result<(), Error> {
+        let session = Session::begin(
+            new.clone(),
+            SessionNumber::MAX,
+            self.inner.settings.clock.now(),
+        );
+        let scopes = session.grant.granted_scopes();
+        let signed = self.access_token(&session, scopes, session.authenticated_at)?;
+        if signed.access_token.as_str().len() > longest {
+            return Err(GrantError::TooLargeForCookie.into());
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_grant(&self, grant: &Grant) -> Result<(), GrantError> {
+        let Settings {
+            reuse,
+            absolute_ttl,
+            ..
+        } = &self.inner.settings;
+        let least = reuse.overlap.max(Duration::from_secs(1));
+        if grant
+            .own_access_ttl()
+            .is_some_and(|ttl| !(least..=*absolute_ttl).contains(&ttl))
+        {
+            return Err(GrantError::AccessTtl);
+        }
+        // A grant that cannot be written as JSON cannot be written as a token either.
+        match serde_json::to_vec(grant) {
+            Ok(json) if json.len() <= MAX_GRANT => Ok(()),
+            _ => Err(GrantError::TooLarge),
+        }
+    }
+}
+
+/// The application may have made `device` itself, from a header as it was sent.
+pub(crate) fn cleaned(mut device: Device) -> Device {
+    device.user_agent = device
+        .user_agent
+        .map(|sent| text::user_agent(sent.as_bytes()));
+    device
+}
+
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authority")
+            .field("verifier", &self.inner.verifier)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,290 @@
+//! The configuration of an authority.
+
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
+
+use crate::{
+    authority::{
+        authenticator::Authenticator,
+        authority::{Authority, Settings},
+        introduction::introduce,
+        names::NameKey,
+        rotation::ReusePolicy,
+    },
+    config::{BuildError, MAX_DURATION, check_duration},
+    env::random::{Random, SystemRandom},
+    keys::{secret_set::SecretSet, set::KeySet},
+    model::ids::ClientId,
+    observe,
+    store::{SessionStore, service::Identity},
+    token::refresh::RefreshKeys,
+    verifier::builder::{VerifierSettings, verifier_setters},
+};
+
+/// Configures an [`Authority`]. Made by [`Authority::builder`].
+#[must_use]
+pub struct AuthorityBuilder {
+    settings: VerifierSettings,
+    secrets: SecretSet,
+    store: Arc<dyn SessionStore>,
+    keys: Option<KeySet>,
+    client: String,
+    access_ttl: Duration,
+    idle_ttl: Duration,
+    absolute_ttl: Duration,
+    reuse: ReusePolicy,
+    max_sessions: Option<NonZeroU32>,
+    shares_store: bool,
+    purge_interval: Duration,
+    authenticator: Option<Arc<dyn Authenticator>>,
+    authenticator_timeout: Duration,
+    random: Arc<dyn Random>,
+}
+
+impl Authority {
+    /// Starts to configure an authority that issues as `issuer` (`iss`) for `audience` (`aud`), with one
+    /// [`MasterSecret`](crate::MasterSecret) or a [`SecretSet`].
+    pub fn builder(
+        issuer: impl Into<String>,
+        audience: impl Into<String>,
+        secrets: impl Into<SecretSet>,
+        store: impl SessionStore,
+    ) -> AuthorityBuilder {
+        let (issuer, audience) = (issuer.into(), audience.into());
+        AuthorityBuilder::new(issuer, audience, secrets.into(), Arc::new(store))
+    }
+}
+
+impl AuthorityBuilder {
+    pub(crate) fn new(
+        issuer: String,
+        audience: String,
+        secrets: SecretSet,
+        store: Arc<dyn SessionStore>,
+    ) -> Self {
+        const MINUTE: Duration = Duration::from_secs(60);
+        const DAY: Duration = Duration::from_secs(86_400);
+        Self {
+            settings: VerifierSettings::new(issuer, audience),
+            secrets,
+            store,
+            keys: None,
+            client: "default".to_owned(),
+            access_ttl: 15 * MINUTE,
+            idle_ttl: 14 * DAY,
+            absolute_ttl: 90 * DAY,
+            reuse: ReusePolicy::default(),
+            max_sessions: NonZeroU32::new(100),
+            shares_store: false,
+            purge_interval: MINUTE,
+            authenticator: None,
+            authenticator_timeout: Duration::from_secs(10),
+            random: Arc::new(SystemRandom),
+        }
+    }
+
+    verifier_setters!();
+
+    /// The keys that sign and verify access tokens. Default: an HS256 key derived from the master secret.
+    pub fn keys(mut self, keys: KeySet) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
+    /// The OAuth client that logins of the application itself belong to. Default `default`.
+    pub fn client_id(mut self, client: impl Into<String>) -> Self {
+        self.client = client.into();
+        self
+    }
+
+    /// How long an access token lives, where its grant does not say. Default 15 min.
+    pub fn access_ttl(mut self, ttl: Duration) -> Self {
+        self.access_ttl = ttl;
+        self
+    }
+
+    /// How long a session may stay unused before it can no longer be refreshed. Default 14 days.
+    pub fn idle_ttl(mut self, ttl: Duration) -> Self {
+        self.idle_ttl = ttl;
+        self
+    }
+
+    /// How long a session lasts at most, however much it is used. Default 90 days.
+    pub fn absolute_ttl(mut self, ttl: Duration) -> Self {
+        self.absolute_ttl = ttl;
+        self
+    }
+
+    /// How spent refresh tokens are treated.
+    pub fn reuse(mut self, reuse: ReusePolicy) -> Self {
+        self.reuse = reuse;
+        self
+    }
+
+    /// How many usable sessions a subject may have. A login too many ends the oldest. Default 100;
+    /// `None` for any number, for example where all customers of a kiosk are one subject.
+    pub fn max_sessions(mut self, max_sessions: impl Into<Option<NonZeroU32>>) -> Self {
+        self.max_sessions = max_sessions.into();
+        self
+    }
+
+    /// Uses a store that other issuers, audiences or master secrets use as well, on purpose.
+    ///
+    /// The store remembers each of them, so that a node that is configured by mistake unlike the others
+    /// fails at start with [`BuildError::SharedStore`]. Call this once, for the second service, or
+    /// when you put a new master secret in place without keeping the old one. The store remembers all of
+    /// them for good, so it doesn't stop a node that still has an old secret.
+    ///
+    /// Services with different issuers don't see each other's sessions: `logout_all` of one ends none
+    /// of the other. Services with one issuer and different audiences share their users: `logout_all`
+    /// ends the sessions of both, while a refresh token works only where it was issued.
+    pub fn share_store(mut self) -> Self {
+        self.shares_store = true;
+        self
+    }
+
+    /// How often what nothing needs any more is removed from the store. Default 1 min.
+    pub fn purge_interval(mut self, interval: Duration) -> Self {
+        self.purge_interval = interval;
+        self
+    }
+
+    /// The application's knowledge of its users: for logins by password, and re-read at each refresh.
+    pub fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
+        self.authenticator = Some(Arc::new(authenticator));
+        self
+    }
+
+    /// How long the authenticator may take before it counts as failed. Default 10 s.
+    pub fn authenticator_timeout(mut self, timeout: Duration) -> Self {
+        self.authenticator_timeout = timeout;
+        self
+    }
+
+    /// Where unguessable bytes come from. Default [`SystemRandom`].
+    pub fn random(mut self, random: impl Random) -> Self {
+        self.random = Arc::new(random);
+        self
+    }
+
+    /// Loads the live revocations, starts to follow them, and to purge.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] for every mistake in the configuration, and if the store cannot be read.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with time enabled, as all of tokio does.
+    pub async fn build(self) -> Result<Authority, BuildError> {
+        let second = Duration::from_secs(1);
+        let most = MAX_DURATION;
+        check_duration(
+            "absolute lifetime",
+            self.absolute_ttl,
+            second,
+            most,
+            "between 1 second and 10 years",
+        )?;
+        let most = self.absolute_ttl;
+        let must = "at least 1 second and at most the absolute lifetime";
+        check_duration("idle lifetime", self.idle_ttl, second, most, must)?;
+        let must = "at least 1 second and at most the idle lifetime";
+        check_duration(
+            "access-token lifetime",
+            self.access_ttl,
+            second,
+            self.idle_ttl,
+            must,
+        )?;
+        let must = "at most the access-token lifetime";
+        check_duration(
+            "overlap",
+            self.reuse.overlap,
+            Duration::ZERO,
+            self.access_ttl,
+            must,
+        )?;
+        let must = "at most the idle lifetime";
+        check_duration(
+            "recovery",
+            self.reuse.recovery,
+            Duration::ZERO,
+            self.idle_ttl,
+            must,
+        )?;
+        let must = "between 1 second and 10 years";
+        check_duration(
+            "purge interval",
+            self.purge_interval,
+            second,
+            MAX_DURATION,
+            must,
+        )?;
+
+        let (least, most) = (Duration::from_millis(10), Duration::from_secs(3600));
+        let must = "between 10 ms and 1 hour";
+        check_duration(
+            "authenticator timeout",
+            self.authenticator_timeout,
+            least,
+            most,
+            must,
+        )?;
+
+        let (issuer, audience) = self.settings.names()?;
+        let refresh_keys = RefreshKeys::new(&self.secrets, &issuer, &audience)?;
+        let names = NameKey::new(&self.secrets);
+        let derived_keys = self.keys.is_none();
+        let keys = self.keys.unwrap_or_else(|| self.secrets.derived_keys());
+        keys.check_signing()?;
+        // Before the store remembers names that are perhaps a mistake.
+        self.settings.check()?;
+        keys.check()?;
+        let settings = Settings {
+            derived_keys,
+            client: ClientId::new(self.client)?,
+            access_ttl: self.access_ttl,
+            idle_ttl: self.idle_ttl,
+            absolute_ttl: self.absolute_ttl,
+            reuse: self.reuse,
+            max_sessions: self.max_sessions,
+            store_timeout: self.settings.store_timeout,
+            authenticator_timeout: self.authenticator_timeout,
+            purge_interval: self.purge_interval,
+            clock: Arc::clone(&self.settings.clock),
+            random: self.random,
+            authenticator: self.authenticator,
+        };
+        if self.store.is_volatile() {
+            observe::store_volatile();
+        }
+        let identities = Identity::all(&self.secrets, &issuer, &audience);
+        introduce(
+            &*self.store,
+            &identities,
+            self.shares_store,
+            settings.store_timeout,
+        )
+        .await?;
+        let verifier = self
+            .settings
+            .build(keys, Arc::clone(&self.store) as _)
+            .await?;
+        Ok(Authority::start(
+            verifier,
+            self.store,
+            refresh_keys,
+            names,
+            identities,
+            settings,
+        ))
+    }
+}
+
+impl fmt::Debug for AuthorityBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthorityBuilder")
+            .field("keys", &self.keys)
+            .finish_non_exhaustive()
+    }
+}

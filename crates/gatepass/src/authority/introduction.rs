@@ -1,0 +1,90 @@
+//! The store is told who uses it, so that two services don't share one by mistake.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use crate::{
+    config::BuildError,
+    store::{
+        SessionStore,
+        error::{StoreError, StoreErrorKind},
+        service::Identity,
+    },
+};
+
+/// Has the store remember who uses it, and fails if that are others only.
+pub(crate) async fn introduce(
+    store: &dyn SessionStore,
+    own: &[Identity],
+    shares: bool,
+    timeout: Duration,
+) -> Result<(), BuildError> {
+    let ask = async |join| {
+        let answer = tokio::time::timeout(timeout, store.introduce(own, join)).await;
+        let answer = answer.unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::TimedOut)));
+        answer.map_err(BuildError::Store)
+    };
+    let known = ask(shares).await?;
+    let Some(other) = known.first() else {
+        return Ok(());
+    };
+    let is_known = |identity: &&Identity| known.contains(identity);
+    let matching = own.iter().filter(is_known).count();
+    if matching == 0 && !shares {
+        let same_name = |one: &&Identity| {
+            own.iter()
+                .any(|own| own.issuer == one.issuer && own.audience == one.audience)
+        };
+        return Err(match known.iter().find(same_name) {
+            Some(_) => BuildError::OtherSecret,
+            None => BuildError::SharedStore {
+                issuer: other.issuer.clone(),
+                audience: other.audience.clone(),
+            },
+        });
+    }
+    if matching < own.len() && !shares {
+        // A secret that is announced or has just become active: other nodes may soon have it alone.
+        ask(true).await?;
+    }
+    Ok(())
+}
+
+/// The identities of an authority, and whether its store knows them.
+pub(crate) struct Identities(Mutex<Introduction>);
+
+struct Introduction {
+    identities: Vec<Identity>,
+    /// Whether the store knows them.
+    done: bool,
+}
+
+impl Identities {
+    pub(crate) fn known(identities: Vec<Identity>) -> Self {
+        Self(Mutex::new(Introduction {
+            identities,
+            done: true,
+        }))
+    }
+
+    pub(crate) fn replace(&self, identities: Vec<Identity>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Introduction {
+            identities,
+            done: false,
+        };
+    }
+
+    /// Those that the store has yet to learn of.
+    pub(crate) fn unknown(&self) -> Option<Vec<Identity>> {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (!state.done).then(|| state.identities.clone())
+    }
+
+    /// Notes that the store knows `identities`.
+    pub(crate) fn introduced(&self, identities: &[Identity]) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.done |= state.identities == identities;
+    }
+}

@@ -1,0 +1,103 @@
+//! What a client gets for its login or its refresh.
+
+use std::fmt;
+
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use crate::{
+    env::clock::Timestamp,
+    model::{
+        ids::{SessionId, TokenId},
+        scopes::Scopes,
+    },
+};
+
+macro_rules! token {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        ///
+        /// `Debug` does not show it, it is compared in constant time, and its memory is overwritten
+        /// when it is dropped.
+        #[derive(Clone)]
+        pub struct $name(Zeroizing<String>);
+
+        impl $name {
+            pub(super) fn new(token: String) -> Self {
+                Self(Zeroizing::new(token))
+            }
+
+            /// The text that the client gets.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl PartialEq for $name {
+            fn eq(&self, other: &Self) -> bool {
+                self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
+            }
+        }
+
+        impl Eq for $name {}
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "([redacted])"))
+            }
+        }
+    };
+}
+
+token! {
+    /// An access token (RFC 9068).
+    AccessToken
+}
+token! {
+    /// A refresh token (RFC 6749 §1.5), opaque to clients.
+    RefreshToken
+}
+/// What a login or a refresh gives to the client.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Issued {
+    /// For every request.
+    pub access_token: AccessToken,
+    /// For the next refresh.
+    pub refresh_token: RefreshToken,
+    /// When the access token expires, in whole seconds.
+    pub expires_at: Timestamp,
+    /// When the client should refresh: before the expiry, at a time that differs from client to client.
+    pub refresh_at: Timestamp,
+    /// The time here, for clients whose clock is wrong.
+    pub server_time: Timestamp,
+    /// What the access token allows.
+    pub scopes: Scopes,
+    /// The session.
+    pub session_id: SessionId,
+    /// When the refresh token expires, unless it is used before.
+    pub refresh_expires_at: Timestamp,
+}
+
+/// What [`Authority::renew`] gives to the client: an access token, and never a refresh token.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Renewed {
+    /// For every request.
+    pub access_token: AccessToken,
+    /// When the access token expires, in whole seconds.
+    pub expires_at: Timestamp,
+    /// When the client should renew it: before the expiry, at a time that differs from client to client.
+    pub refresh_at: Timestamp,
+    /// The time here, for clients whose clock is wrong.
+    pub server_time: Timestamp,
+    /// What the access token allows.
+    pub scopes: Scopes,
+    /// The session.
+    pub session_id: SessionId,
+    /// The token's own id, for the log.
+    pub(super) token_id: TokenId,
+    /// Until when a browser has use for the token, even if it is only to say that it has expired.
+    pub(crate) useful_until: Timestamp,
+}

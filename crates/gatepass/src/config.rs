@@ -1,0 +1,107 @@
+//! Mistakes in a configuration. Each is a [`BuildError`], at build.
+
+use std::time::Duration;
+
+use crate::{
+    keys::error::KeyError,
+    model::ids::{Audience, ClientId, InvalidName, Issuer},
+    store::error::StoreError,
+};
+
+/// A configuration that cannot work, or a store that cannot be read when it must be.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The issuer or the audience is no usable name.
+    #[error(
+        "the {what} must be 1 to 255 bytes of text without control characters, line separators and directional marks; name this service in it"
+    )]
+    Name {
+        /// Which of the two.
+        what: &'static str,
+    },
+    /// A realm that does not fit into a challenge.
+    #[error(
+        "the realm (by default the issuer) must be printable ASCII without quote and backslash; set one with realm()"
+    )]
+    Realm,
+    /// A duration outside of what works.
+    #[error("the {what} is {}, and must be {must}", in_words(*.is))]
+    Duration {
+        /// Which one.
+        what: &'static str,
+        /// What it is.
+        is: Duration,
+        /// What it must be.
+        must: &'static str,
+    },
+    /// The client id is no usable name.
+    #[error(transparent)]
+    Client(#[from] InvalidName),
+    /// A key that cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The revocations could not be loaded, so that no request could be judged.
+    #[error("the revocations could not be loaded from the store")]
+    Store(#[source] StoreError),
+    /// The store already serves another issuer or audience.
+    ///
+    /// The configuration is at fault if this node was to be one of theirs.
+    #[error(
+        "the store already serves the issuer {issuer} and the audience {audience}. If this is a node of the same service, give it the same ones; if two services share the store on purpose, call share_store() once"
+    )]
+    SharedStore {
+        /// The issuer that used the store first.
+        issuer: Issuer,
+        /// Its audience.
+        audience: Audience,
+    },
+    /// The store already serves this issuer and audience with another master secret, whose sessions this
+    /// node could neither refresh nor end.
+    #[error(
+        "the store already serves this issuer and audience with another master secret. Give this node the secret that the other nodes have; if you replace the secret on purpose, keep the old one with SecretSet::retire(), or call share_store() once to log everyone out"
+    )]
+    OtherSecret,
+    /// A trusted origin that no browser sends.
+    #[error("{0:?} is no origin; write it as browsers do: https://app.example, without a path")]
+    Origin(String),
+    /// Two OAuth clients have the same id, or one has that of the application's own client.
+    #[error(
+        "there is more than one client with the id {0:?}, or it is that of the application itself, which client_id() sets"
+    )]
+    DuplicateClient(ClientId),
+    /// The address under which clients reach the endpoints is none.
+    #[error("the base URL must be like https://shop.example, without query and fragment")]
+    BaseUrl,
+    /// The endpoints must be mounted under an absolute path.
+    #[error("the mount point must be a path such as /auth: with a slash before and none after")]
+    Mount,
+}
+
+/// Longest duration that can be configured: ten years. What is longer is a mistake in a unit.
+pub(crate) const MAX_DURATION: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+/// Like `90d` or `1h 30m`: in the units that durations are configured in.
+fn in_words(duration: Duration) -> String {
+    let days = duration.as_secs() / 86_400;
+    let rest = duration - Duration::from_secs(days * 86_400);
+    match (days, rest.is_zero()) {
+        (0, _) => humantime::format_duration(rest).to_string(),
+        (_, true) => format!("{days}d"),
+        (_, false) => format!("{days}d {}", humantime::format_duration(rest)),
+    }
+}
+
+pub(crate) fn check_duration(
+    what: &'static str,
+    is: Duration,
+    least: Duration,
+    most: Duration,
+    must: &'static str,
+) -> Result<(), BuildError> {
+    if (least..=most).contains(&is) {
+        Ok(())
+    } else {
+        Err(BuildError::Duration { what, is, must })
+    }
+}

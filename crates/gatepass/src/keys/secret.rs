@@ -1,0 +1,182 @@
+//! The master secret, and the keys that are derived from it.
+
+use std::fmt;
+
+use hkdf::Hkdf;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::{
+    env::random::{Random, SystemRandom},
+    keys::error::KeyError,
+    model::ids::{Audience, Issuer},
+};
+
+/// Names the purpose of the key that signs access tokens where no other is configured.
+pub(crate) const HS256_LABEL: &str = "gatepass access token HS256 v1";
+
+/// What every key of an [`Authority`](crate::Authority) can be derived from: 32 random bytes or more,
+/// never handed out.
+///
+/// HKDF (RFC 5869) with one label for each purpose derives the key that authenticates refresh
+/// tokens, the key that hashes user names for the log and, where no other signing key is configured,
+/// the HS256 key. All nodes need the same one. Changing it ends every session that was begun with it,
+/// unless the old one goes on in a [`SecretSet`] as a retired one.
+///
+/// ```
+/// use gatepass::MasterSecret;
+///
+/// // In a file of its own, as `openssl rand -hex 64` prints it:
+/// let secret = MasterSecret::from_bytes(b"6d5a0f9c52c7a9f1d1e2c3b4a5968778695a4b3c2d1e0f00112233445566778899")?;
+/// assert!(MasterSecret::from_bytes(b"hunter2").is_err());
+/// assert_eq!(format!("{secret:?}"), "MasterSecret([redacted])");
+/// # Ok::<(), gatepass::KeyError>(())
+/// ```
+#[derive(Clone)]
+pub struct MasterSecret(Zeroizing<Vec<u8>>);
+
+impl MasterSecret {
+    /// Shortest secret in bytes: the output of the hash, below which it would be the weakest link.
+    pub const MIN_BYTES: usize = 32;
+
+    /// The secret that these bytes are. White space around text, as files have it, is not part of it.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::ShortSecret`] if fewer than 32 bytes are left.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, KeyError> {
+        let bytes = trimmed(bytes);
+        if bytes.len() < Self::MIN_BYTES {
+            return Err(KeyError::ShortSecret {
+                bytes: bytes.len(),
+                least: Self::MIN_BYTES,
+            });
+        }
+        Ok(Self(Zeroizing::new(bytes.to_vec())))
+    }
+
+    /// A new random secret. For tests, and for services that may forget all sessions at a restart.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Random`] if the system has no randomness.
+    pub fn generate() -> Result<Self, KeyError> {
+        let mut secret = Zeroizing::new(vec![0; Self::MIN_BYTES]);
+        SystemRandom
+            .fill(&mut secret)
+            .map_err(|_| KeyError::Random)?;
+        Ok(Self(secret))
+    }
+
+    /// The key for the purpose that `label` names.
+    pub(crate) fn derive<const N: usize>(&self, label: &str) -> Zeroizing<[u8; N]> {
+        derive(&self.0, label.as_bytes())
+    }
+
+    /// The key for the purpose that `label` names, of this issuer and audience alone.
+    pub(crate) fn derive_for<const N: usize>(
+        &self,
+        label: &str,
+        issuer: &Issuer,
+        audience: &Audience,
+    ) -> Zeroizing<[u8; N]> {
+        let (issuer, audience) = (issuer.as_str(), audience.as_str());
+        // The length keeps apart pairs that read the same when joined. No label has a zero byte.
+        let length = (issuer.len() as u64).to_be_bytes();
+        let info = [
+            label.as_bytes(),
+            &[0],
+            &length,
+            issuer.as_bytes(),
+            audience.as_bytes(),
+        ];
+        derive(&self.0, &info.concat())
+    }
+}
+
+impl fmt::Debug for MasterSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MasterSecret([redacted])")
+    }
+}
+
+/// A secret as a file has it: of text, white space around it is not part; random bytes are taken as
+/// they are.
+pub(crate) fn trimmed(secret: &[u8]) -> &[u8] {
+    if secret.is_ascii() {
+        secret.trim_ascii()
+    } else {
+        secret
+    }
+}
+
+/// `N` bytes that `info` names, derived from `secret` by HKDF-SHA256 without a salt.
+pub(crate) fn derive<const N: usize>(secret: &[u8], info: &[u8]) -> Zeroizing<[u8; N]> {
+    const {
+        assert!(
+            N <= 255 * 32,
+            "HKDF-SHA256 gives at most 255 blocks of output"
+        )
+    };
+    let mut key = Zeroizing::new([0; N]);
+    let expanded = Hkdf::<Sha256>::new(None, secret).expand(info, &mut *key);
+    // The only failure is too long an output, which the assertion above rules out.
+    debug_assert!(expanded.is_ok());
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_label_gives_another_key_and_the_same_one_again() {
+        let secret = MasterSecret::from_bytes(&[7; 32]).unwrap();
+        assert_eq!(*secret.derive::<32>("a"), *secret.derive::<32>("a"));
+        assert_ne!(*secret.derive::<32>("a"), *secret.derive::<32>("b"));
+    }
+
+    #[test]
+    fn each_issuer_and_audience_gives_another_key() {
+        let secret = MasterSecret::from_bytes(&[7; 32]).unwrap();
+        let of = |issuer: &str, audience: &str| {
+            let (issuer, audience) = (
+                Issuer::new(issuer).unwrap(),
+                Audience::new(audience).unwrap(),
+            );
+            *secret.derive_for::<32>("a", &issuer, &audience)
+        };
+        assert_eq!(of("shop", "api"), of("shop", "api"));
+        assert_ne!(of("shop", "api"), of("shop", "admin"));
+        assert_ne!(of("shop", "api"), of("bank", "api"));
+        assert_ne!(of("shop", "api"), of("shopa", "pi"));
+        assert_ne!(of("shop", "api"), *secret.derive::<32>("a"));
+    }
+
+    #[test]
+    fn text_is_trimmed_and_random_bytes_are_not() {
+        let mut random = [b'\n'; 32];
+        random[7] = 0xff;
+        assert!(MasterSecret::from_bytes(&random).is_ok());
+        assert!(MasterSecret::from_bytes(&[b'\n'; 64]).is_err());
+        let (bare, line) = (
+            MasterSecret::from_bytes(&[b'x'; 40]),
+            [&[b'x'; 40][..], b"\n"].concat(),
+        );
+        assert_eq!(
+            *bare.unwrap().derive::<32>("a"),
+            *MasterSecret::from_bytes(&line).unwrap().derive::<32>("a")
+        );
+    }
+
+    #[test]
+    fn the_derivation_is_the_published_one() {
+        // RFC 5869, A.3: SHA-256 with neither salt nor info.
+        let okm = derive::<42>(&[0x0b; 22], b"");
+        let hex: String = okm.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(
+            hex,
+            "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8"
+        );
+    }
+}

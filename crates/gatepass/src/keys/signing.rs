@@ -1,0 +1,263 @@
+//! The key that signs access tokens.
+
+use std::{fmt, sync::Arc};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{DecodingKey, EncodingKey};
+use zeroize::Zeroizing;
+
+use crate::keys::{
+    algorithm::{Algorithm, Kind},
+    crypto,
+    error::KeyError,
+    jwk::{Jwk, Purpose},
+    material::{Material, Private},
+    secret::{self, HS256_LABEL, MasterSecret},
+    verifying::{VerifyingKey, checked_id},
+};
+
+/// A key that signs access tokens, and verifies them.
+#[derive(Clone)]
+pub struct SigningKey {
+    signer: Arc<crypto::Signer>,
+    verifying: VerifyingKey,
+}
+
+impl SigningKey {
+    /// The HS256 key that is this secret; white space around text, as files have it, is not part of it.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::ShortSecret`] if it has fewer than 32 bytes (RFC 7518 §3.2).
+    pub fn hs256(secret: &[u8]) -> Result<Self, KeyError> {
+        Self::from_secret(Algorithm::Hs256, secret)
+    }
+
+    /// The key of an HMAC algorithm that is this secret; white space around text, as files have it, is
+    /// not part of it.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::ShortSecret`] if it is shorter than the hash (RFC 7518 §3.2), [`KeyError::NotASecret`] if
+    /// it is the PEM text of a key, and [`KeyError::WrongKind`] if `algorithm` needs a key pair.
+    pub fn from_secret(algorithm: Algorithm, secret: &[u8]) -> Result<Self, KeyError> {
+        Self::hmac(algorithm, secret::trimmed(secret), None)
+    }
+
+    /// The HS256 key that belongs to a master secret.
+    #[must_use]
+    pub fn derived(master: &MasterSecret) -> Self {
+        let secret = master.derive::<32>(HS256_LABEL);
+        let id = secret_id(Algorithm::Hs256, &*secret);
+        let verifier = crypto::Verifier::hs256(&secret);
+        Self {
+            signer: Arc::new(crypto::Signer::hs256(&secret)),
+            verifying: VerifyingKey::with(Algorithm::Hs256, verifier, id, None),
+        }
+    }
+
+    fn hmac(algorithm: Algorithm, secret: &[u8], id: Option<&str>) -> Result<Self, KeyError> {
+        algorithm.check_kind(Kind::Secret)?;
+        if secret.starts_with(b"-----BEGIN ") {
+            return Err(KeyError::NotASecret);
+        }
+        let (bytes, least) = (secret.len(), algorithm.least_secret());
+        if bytes < least {
+            return Err(KeyError::ShortSecret { bytes, least });
+        }
+        let id = id.map_or_else(|| Ok(secret_id(algorithm, secret)), checked_id)?;
+        // jsonwebtoken refuses an empty secret alone.
+        let decoding = DecodingKey::from_secret(secret).map_err(|_| KeyError::Inconsistent)?;
+        let encoding = EncodingKey::from_secret(secret).map_err(|_| KeyError::Inconsistent)?;
+        let verifying = VerifyingKey::new(algorithm, &decoding, id, None)?;
+        Self::new(&encoding, verifying)
+    }
+
+    /// The private key in this PEM text (PKCS #8, as `openssl genpkey` writes it; PKCS #1 for RSA),
+    /// used with `algorithm`. Its id is the RFC 7638 thumbprint of its public key.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Pem`] if it is not exactly one key, [`KeyError::PublicKey`] if it is a public one,
+    /// [`KeyError::WrongKind`] if `algorithm` does not go with it, and what else is wrong with it.
+    pub fn from_pem(algorithm: Algorithm, pem: &[u8]) -> Result<Self, KeyError> {
+        Self::asymmetric(algorithm, &Self::private_of_pem(pem)?, None)
+    }
+
+    /// The private key in this PEM text, of whichever kind, used with the algorithm that is usual for
+    /// it, as for a JWK without `alg`: EdDSA for Ed25519, ES256 for P-256, ES384 for P-384, and RS256
+    /// for RSA. Its id is the RFC 7638 thumbprint of its public key.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_pem`](Self::from_pem), but for [`KeyError::WrongKind`].
+    pub fn from_any_pem(pem: &[u8]) -> Result<Self, KeyError> {
+        let private = Self::private_of_pem(pem)?;
+        Self::asymmetric(private.kind.usual_algorithm(), &private, None)
+    }
+
+    fn private_of_pem(pem: &[u8]) -> Result<Private, KeyError> {
+        Material::from_pem(pem, "a private key (PKCS #8, or PKCS #1 for RSA)")?.private()
+    }
+
+    /// The private key in this DER document (PKCS #8; PKCS #1 for RSA), used with `algorithm`. Its id is
+    /// the RFC 7638 thumbprint of its public key.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_pem`](Self::from_pem), and [`KeyError::Der`].
+    pub fn from_der(algorithm: Algorithm, der: &[u8]) -> Result<Self, KeyError> {
+        Self::asymmetric(algorithm, &Material::from_der(der)?.private()?, None)
+    }
+
+    /// The private key or the secret in this JSON Web Key (RFC 7517, RFC 7518 §6), used with
+    /// `algorithm`. Its id is its `kid`, or else as if it came from elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Jwk`] if it is none, [`KeyError::PublicKey`] if it lacks the private part,
+    /// [`KeyError::WrongUse`] or [`KeyError::WrongAlgorithm`] if it says so itself,
+    /// [`KeyError::WrongKind`] if `algorithm` does not go with it, and what else is wrong with it.
+    pub fn from_jwk(algorithm: Algorithm, jwk: &str) -> Result<Self, KeyError> {
+        let jwk = Jwk::parse(jwk, Purpose::Sign)?;
+        jwk.check_algorithm(algorithm)?;
+        match jwk.secret()? {
+            Some(secret) => Self::hmac(algorithm, &secret, jwk.id()?),
+            None => Self::asymmetric(algorithm, &jwk.private()?, jwk.id()?),
+        }
+    }
+
+    fn asymmetric(
+        algorithm: Algorithm,
+        private: &Private,
+        id: Option<&str>,
+    ) -> Result<Self, KeyError> {
+        algorithm.check_kind(private.kind)?;
+        let public = private.public_half(algorithm)?;
+        let verifying = VerifyingKey::asymmetric(algorithm, public, id)?;
+        Self::new(&private.key, verifying)
+    }
+
+    /// The key, if what the one half signs the other one verifies.
+    fn new(key: &EncodingKey, verifying: VerifyingKey) -> Result<Self, KeyError> {
+        const PROBE: &[u8] = b"gatepass: do these halves belong together?";
+        let signer =
+            crypto::Signer::new(verifying.algorithm(), key).ok_or(KeyError::Inconsistent)?;
+        let signature = signer.sign(PROBE).ok_or(KeyError::Inconsistent)?;
+        if !verifying.verify(PROBE, &signature) {
+            return Err(KeyError::Inconsistent);
+        }
+        Ok(Self {
+            signer: Arc::new(signer),
+            verifying,
+        })
+    }
+
+    /// The same key under another id.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::KeyId`] if `id` does not fit into a token's header.
+    pub fn with_id(mut self, id: &str) -> Result<Self, KeyError> {
+        self.verifying = self.verifying.with_id(id)?;
+        Ok(self)
+    }
+
+    /// The half that verifies.
+    #[must_use]
+    pub fn verifying_key(&self) -> &VerifyingKey {
+        &self.verifying
+    }
+
+    /// The signature of `message`; `None` if the backend fails to make it.
+    pub(crate) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
+        self.signer.sign(message)
+    }
+}
+
+impl MasterSecret {
+    /// The HS256 key that is derived from it, as a JSON Web Key (RFC 7518 §6.4), for a service that verifies
+    /// access tokens with a shared secret. Whoever has it can sign them, and nothing more: it leads
+    /// neither to refresh tokens nor back to this secret.
+    ///
+    /// ```
+    /// use gatepass::{Algorithm, MasterSecret, SigningKey};
+    ///
+    /// let master = MasterSecret::generate()?;
+    /// let elsewhere = SigningKey::from_jwk(Algorithm::Hs256, &master.hs256_jwk())?;
+    /// assert_eq!(elsewhere.verifying_key().id(), SigningKey::derived(&master).verifying_key().id());
+    /// # Ok::<(), gatepass::KeyError>(())
+    /// ```
+    #[must_use]
+    pub fn hs256_jwk(&self) -> Zeroizing<String> {
+        let secret = self.derive::<32>(HS256_LABEL);
+        let k = Zeroizing::new(URL_SAFE_NO_PAD.encode(secret.as_slice()));
+        let key = SigningKey::derived(self);
+        let id = key.verifying_key().id();
+        Zeroizing::new(format!(
+            r#"{{"kty":"oct","k":"{}","use":"sig","alg":"HS256","kid":"{id}"}}"#,
+            *k
+        ))
+    }
+}
+
+/// The id of a secret: it must tell keys apart and nothing about the secret, and a derived value does
+/// both.
+fn secret_id(algorithm: Algorithm, secret: &[u8]) -> String {
+    let label = format!("gatepass {algorithm} key id v1");
+    URL_SAFE_NO_PAD.encode(*secret::derive::<9>(secret, label.as_bytes()))
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningKey")
+            .field("id", &self.verifying.id())
+            .field("algorithm", &self.verifying.algorithm())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::set::KeySet;
+
+    #[test]
+    fn short_secrets_and_doubled_ids_are_refused() {
+        assert!(matches!(
+            SigningKey::hs256(b"short"),
+            Err(KeyError::ShortSecret {
+                bytes: 5,
+                least: 32
+            })
+        ));
+        assert!(
+            SigningKey::hs256(&[b' '; 64]).is_err(),
+            "white space is no secret"
+        );
+        let key = SigningKey::hs256(&[7; 32]).unwrap();
+        let twice = KeySet::signing(key.clone()).announce(key.verifying_key().clone());
+        assert_eq!(
+            twice.check(),
+            Err(KeyError::DuplicateKeyId(
+                key.verifying_key().id().to_owned()
+            ))
+        );
+        assert_eq!(key.with_id("a\"b").map(drop), Err(KeyError::KeyId));
+    }
+
+    #[test]
+    fn a_debug_shows_no_key() {
+        let secret = "correct horse battery staple, said the admin";
+        let key = SigningKey::hs256(secret.as_bytes()).unwrap();
+        let shown = format!(
+            "{key:?} {:?} {:?}",
+            key.verifying_key(),
+            KeySet::signing(key.clone())
+        );
+        assert!(
+            !shown.contains("horse") && !shown.contains("99, 111, 114"),
+            "{shown}"
+        );
+    }
+}

@@ -1,0 +1,217 @@
+//! The key that verifies access tokens.
+
+use std::{fmt, sync::Arc};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::DecodingKey;
+
+use crate::keys::{
+    algorithm::Algorithm,
+    crypto,
+    error::KeyError,
+    jwk::{Jwk, Purpose},
+    material::{Material, Public},
+};
+
+/// A key that verifies access tokens.
+#[derive(Clone)]
+pub struct VerifyingKey {
+    id: String,
+    algorithm: Algorithm,
+    verifier: Arc<crypto::Verifier>,
+    /// The base64url text of the header of every token that its other half signs.
+    header: String,
+    /// Nothing, if the key is a secret.
+    public: Option<Public>,
+}
+
+impl VerifyingKey {
+    /// The public key in this PEM text (`openssl pkey -pubout`; PKCS #1 for RSA), used with `algorithm`.
+    /// Its id is its RFC 7638 thumbprint.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Pem`] if it is not exactly one key, [`KeyError::PrivateKey`] if it is a private one,
+    /// [`KeyError::WrongKind`] if `algorithm` does not go with it, and what else is wrong with it.
+    pub fn from_pem(algorithm: Algorithm, pem: &[u8]) -> Result<Self, KeyError> {
+        Self::asymmetric(algorithm, Self::public_of_pem(pem)?, None)
+    }
+
+    /// The public key in this PEM text, of whichever kind, used with the algorithm that is usual for
+    /// it, as for a JWK without `alg`: EdDSA for Ed25519, ES256 for P-256, ES384 for P-384, and RS256
+    /// for RSA. Its id is its RFC 7638 thumbprint.
+    ///
+    /// ```
+    /// use gatepass::{Algorithm, VerifyingKey};
+    ///
+    /// let key = VerifyingKey::from_any_pem(b"-----BEGIN PUBLIC KEY-----
+    /// MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
+    /// -----END PUBLIC KEY-----")?;
+    /// assert_eq!(key.algorithm(), Algorithm::EdDsa);
+    /// # Ok::<(), gatepass::KeyError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`from_pem`](Self::from_pem), but for [`KeyError::WrongKind`].
+    pub fn from_any_pem(pem: &[u8]) -> Result<Self, KeyError> {
+        let public = Self::public_of_pem(pem)?;
+        Self::asymmetric(public.kind().usual_algorithm(), public, None)
+    }
+
+    fn public_of_pem(pem: &[u8]) -> Result<Public, KeyError> {
+        Material::from_pem(pem, "a public key")?.public()
+    }
+
+    /// The public key in this DER document (SPKI; PKCS #1 for RSA), used with `algorithm`.
+    /// Its id is its RFC 7638 thumbprint.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_pem`](Self::from_pem), and [`KeyError::Der`].
+    pub fn from_der(algorithm: Algorithm, der: &[u8]) -> Result<Self, KeyError> {
+        Self::asymmetric(algorithm, Material::from_der(der)?.public()?, None)
+    }
+
+    /// The public key in this JSON Web Key (RFC 7517), used with `algorithm`. Its id is its `kid`, or
+    /// else its RFC 7638 thumbprint.
+    ///
+    /// ```
+    /// use gatepass::{Algorithm, VerifyingKey};
+    ///
+    /// let jwk = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    /// let key = VerifyingKey::from_jwk(Algorithm::EdDsa, jwk)?;
+    /// assert_eq!(key.id(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+    /// # Ok::<(), gatepass::KeyError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Jwk`] if it is none, [`KeyError::Secret`] or [`KeyError::PrivateKey`] if it is more
+    /// than public, [`KeyError::WrongUse`] or [`KeyError::WrongAlgorithm`] if it says so itself,
+    /// [`KeyError::WrongKind`] if `algorithm` does not go with it, and what else is wrong with it.
+    pub fn from_jwk(algorithm: Algorithm, jwk: &str) -> Result<Self, KeyError> {
+        Self::of_jwk(algorithm, &Jwk::parse(jwk, Purpose::Verify)?)
+    }
+
+    /// A key of a set, which says itself what it is used with.
+    pub(super) fn of_set(jwk: &str) -> Result<Self, KeyError> {
+        let jwk = Jwk::parse(jwk, Purpose::Verify)?;
+        Self::of_jwk(jwk.algorithm()?, &jwk)
+    }
+
+    fn of_jwk(algorithm: Algorithm, jwk: &Jwk) -> Result<Self, KeyError> {
+        jwk.check_algorithm(algorithm)?;
+        Self::asymmetric(algorithm, jwk.public()?, jwk.id()?)
+    }
+
+    pub(super) fn asymmetric(
+        algorithm: Algorithm,
+        public: Public,
+        id: Option<&str>,
+    ) -> Result<Self, KeyError> {
+        public.check(algorithm)?;
+        let id = id.map_or_else(|| Ok(public.thumbprint()), checked_id)?;
+        let key = public.decoding_key();
+        Self::new(algorithm, &key, id, Some(public))
+    }
+
+    pub(super) fn new(
+        algorithm: Algorithm,
+        key: &DecodingKey,
+        id: String,
+        public: Option<Public>,
+    ) -> Result<Self, KeyError> {
+        let verifier = crypto::Verifier::new(algorithm, key).ok_or(KeyError::Inconsistent)?;
+        Ok(Self::with(algorithm, verifier, id, public))
+    }
+
+    pub(super) fn with(
+        algorithm: Algorithm,
+        verifier: crypto::Verifier,
+        id: String,
+        public: Option<Public>,
+    ) -> Self {
+        Self {
+            header: header(algorithm, &id),
+            id,
+            algorithm,
+            verifier: Arc::new(verifier),
+            public,
+        }
+    }
+
+    /// The same key under another id.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::KeyId`] if `id` does not fit into a token's header.
+    pub fn with_id(mut self, id: &str) -> Result<Self, KeyError> {
+        self.id = checked_id(id)?;
+        self.header = header(self.algorithm, &self.id);
+        Ok(self)
+    }
+
+    /// The key's id, as tokens name it (`kid`).
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// How it signs.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// The key as a JSON Web Key (RFC 7517), or nothing if it is a secret: that is never exported.
+    #[must_use]
+    pub fn to_jwk(&self) -> Option<String> {
+        let members = self.public.as_ref()?.members();
+        let (algorithm, id) = (self.algorithm, &self.id);
+        Some(format!(
+            r#"{{{members},"use":"sig","alg":"{algorithm}","kid":"{id}"}}"#
+        ))
+    }
+
+    /// Whether `signature` is one of `message` by this key.
+    pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.verifier.verify(message, signature)
+    }
+
+    /// What the backends make a key of, to hold them against each other.
+    #[cfg(all(test, feature = "aws_lc_rs", feature = "rust_crypto"))]
+    pub(crate) fn decoding_key(&self) -> Option<DecodingKey> {
+        self.public.as_ref().map(Public::decoding_key)
+    }
+
+    pub(crate) fn header(&self) -> &str {
+        &self.header
+    }
+}
+
+/// The base64url text of the header of every token that a key signs.
+fn header(algorithm: Algorithm, id: &str) -> String {
+    // Ids hold no character that JSON would have to escape.
+    URL_SAFE_NO_PAD.encode(format!(
+        r#"{{"typ":"at+jwt","alg":"{algorithm}","kid":"{id}"}}"#
+    ))
+}
+
+pub(super) fn checked_id(id: &str) -> Result<String, KeyError> {
+    let plain = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\';
+    if (1..=64).contains(&id.len()) && id.chars().all(plain) {
+        Ok(id.to_owned())
+    } else {
+        Err(KeyError::KeyId)
+    }
+}
+
+impl fmt::Debug for VerifyingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifyingKey")
+            .field("id", &self.id)
+            .field("algorithm", &self.algorithm)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,254 @@
+//! What a login allows.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+use crate::model::{
+    ids::{InvalidName, Subject},
+    refusal::Refusal,
+    scopes::{InvalidScope, Scopes},
+    text::is_deceptive,
+};
+
+/// Claims that gatepass sets or reads itself (RFC 7519 §4.1, RFC 9068 §2.2, RFC 8693 §4.3, OIDC Core §2).
+const RESERVED: [&str; 12] = [
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "nbf",
+    "iat",
+    "jti",
+    "sid",
+    "sn",
+    "auth_time",
+    "client_id",
+    "scope",
+];
+
+/// What a successful login allows: who, with which scopes, with which further claims.
+///
+/// ```
+/// use std::time::Duration;
+/// use gatepass::{Grant, Scopes, Subject};
+///
+/// #[derive(serde::Serialize)]
+/// struct Tenant { tenant: u32 }
+///
+/// let grant = Grant::new(Subject::new("alice")?)
+///     .scopes(Scopes::parse("profile")?)
+///     .claims(&Tenant { tenant: 7 })?
+///     .device("Alice's laptop")
+///     .access_ttl(Duration::from_secs(300));
+/// # Ok::<(), gatepass::GrantError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Grant {
+    subject: Subject,
+    #[serde(default, skip_serializing_if = "Scopes::is_empty")]
+    scopes: Scopes,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    claims: Map<String, Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    device: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    access_ttl: Option<Duration>,
+    /// The most that the client asked for at login, which it does not exceed when the user gets more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    limit: Option<Scopes>,
+}
+
+impl Grant {
+    /// Longest device label in bytes; what is longer is cut, since it only names a row in a list.
+    const MAX_DEVICE: usize = 100;
+
+    /// A grant for `subject`, with neither scopes nor custom claims yet.
+    #[must_use]
+    pub fn new(subject: Subject) -> Self {
+        Self {
+            subject,
+            scopes: Scopes::default(),
+            claims: Map::new(),
+            device: None,
+            access_ttl: None,
+            limit: None,
+        }
+    }
+
+    /// Allows these scopes.
+    #[must_use]
+    pub fn scopes(mut self, scopes: Scopes) -> Self {
+        self.scopes = scopes;
+        self
+    }
+
+    /// Puts the members of `claims` beside the standard claims of the access token. They are
+    /// readable by whoever holds the token: not a place for secrets.
+    ///
+    /// # Errors
+    ///
+    /// [`GrantError::NotAnObject`] if `claims` does not serialise to a JSON object,
+    /// [`GrantError::ReservedClaim`] if a member has the name of a claim that gatepass sets.
+    pub fn claims(mut self, claims: &impl Serialize) -> Result<Self, GrantError> {
+        let Ok(Value::Object(claims)) = serde_json::to_value(claims) else {
+            return Err(GrantError::NotAnObject);
+        };
+        if let Some(name) = claims.keys().find(|name| RESERVED.contains(&name.as_str())) {
+            return Err(GrantError::ReservedClaim(name.clone()));
+        }
+        self.claims = claims;
+        Ok(self)
+    }
+
+    /// Names the device, for the user's list of sessions.
+    ///
+    /// Cut after 100 bytes. Control characters, line separators and directional marks (for example,
+    /// U+202E) are left out, since they would make one label look like another.
+    #[must_use]
+    pub fn device(mut self, label: impl Into<String>) -> Self {
+        let mut label: String = label.into();
+        label.retain(|c| !is_deceptive(c));
+        label.truncate(label.floor_char_boundary(Self::MAX_DEVICE));
+        self.device = Some(label);
+        self
+    }
+
+    /// Gives the access tokens of this session a lifetime of their own instead of the configured
+    /// one. At least the overlap and at most the absolute lifetime, or issuing fails with
+    /// [`GrantError::AccessTtl`].
+    #[must_use]
+    pub fn access_ttl(mut self, ttl: Duration) -> Self {
+        self.access_ttl = Some(ttl);
+        self
+    }
+
+    /// Who is logged in.
+    #[must_use]
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// What is allowed.
+    #[must_use]
+    pub fn granted_scopes(&self) -> &Scopes {
+        &self.scopes
+    }
+
+    /// The custom claims as a type of the application's.
+    ///
+    /// # Errors
+    ///
+    /// What serde says where the claims do not fit the type.
+    pub fn custom_claims<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        T::deserialize(&self.claims)
+    }
+
+    /// The grant with no more than the scopes that the client asked for (RFC 6749 §3.3).
+    pub(crate) fn limited_to(mut self, asked: &Scopes) -> Result<Self, Refusal> {
+        if !self.scopes.contains_all(asked) {
+            return Err(Refusal::ScopeNotGranted);
+        }
+        self.scopes = asked.clone();
+        self.limit = Some(asked.clone());
+        Ok(self)
+    }
+
+    /// What the user may have become, for a session that was begun with `former`: within the limit that
+    /// the client set then, and under the same device label if the application gave no other.
+    pub(crate) fn succeeding(mut self, former: &Self) -> Self {
+        if let Some(limit) = &former.limit {
+            self.scopes = self.scopes.intersection(limit);
+            self.limit = Some(limit.clone());
+        }
+        self.device = self.device.or_else(|| former.device.clone());
+        self
+    }
+
+    pub(crate) fn raw_claims(&self) -> &Map<String, Value> {
+        &self.claims
+    }
+
+    /// The label of the device, if it has one.
+    #[must_use]
+    pub fn device_label(&self) -> Option<&str> {
+        self.device.as_deref()
+    }
+
+    /// The access-token lifetime of this session, if it has one of its own.
+    #[must_use]
+    pub fn own_access_ttl(&self) -> Option<Duration> {
+        self.access_ttl
+    }
+}
+
+/// A grant that cannot become a token. The application's mistake.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GrantError {
+    /// The subject cannot be used as one.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// A scope cannot be used as one.
+    #[error(transparent)]
+    Scope(#[from] InvalidScope),
+    /// Custom claims must serialise to a JSON object.
+    #[error("custom claims must serialise to a JSON object")]
+    NotAnObject,
+    /// A custom claim has the name of one that gatepass sets.
+    #[error("the claim {0:?} is set by gatepass and cannot be a custom one")]
+    ReservedClaim(String),
+    /// Subject, scopes and custom claims do not fit into an access token of 8 KiB.
+    #[error("subject, scopes and custom claims make the access token longer than 8 KiB")]
+    TooLarge,
+    /// The access token is longer than the cookies that browsers keep (4096 bytes with the name and the
+    /// attributes). A login is refused with this before its session is stored.
+    #[error("subject, scopes and custom claims make the access token longer than a cookie may be")]
+    TooLargeForCookie,
+    /// The access-token lifetime is shorter than the overlap or longer than the session.
+    #[error(
+        "the access-token lifetime of the grant must be between the overlap and the absolute lifetime"
+    )]
+    AccessTtl,
+    /// A user that was re-read came back under another subject.
+    #[error("a re-read user must keep its subject")]
+    SubjectChanged,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_custom_claim_cannot_replace_a_standard_one() {
+        for name in RESERVED {
+            let grant = Grant::new(Subject::new("alice").unwrap());
+            assert_eq!(
+                grant.claims(&json!({ name: 1 })),
+                Err(GrantError::ReservedClaim(name.into()))
+            );
+        }
+    }
+
+    #[test]
+    fn custom_claims_are_an_object() {
+        let grant = Grant::new(Subject::new("alice").unwrap());
+        assert_eq!(grant.claims(&[1, 2]), Err(GrantError::NotAnObject));
+    }
+
+    #[test]
+    fn a_device_label_is_cut_between_characters() {
+        let grant = Grant::new(Subject::new("alice").unwrap()).device("ä".repeat(80));
+        assert_eq!(grant.device_label().unwrap().len(), 100);
+    }
+
+    #[test]
+    fn a_device_label_is_shown_as_it_is_written() {
+        let label = "Bob's\u{202e} \u{2066}lap\u{200f}top\u{2028}\u{61c}\n";
+        let grant = Grant::new(Subject::new("alice").unwrap()).device(label);
+        assert_eq!(grant.device_label(), Some("Bob's laptop"));
+    }
+}

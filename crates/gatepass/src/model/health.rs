@@ -1,0 +1,72 @@
+//! What a node can say of its knowledge without asking anybody.
+
+use std::time::Duration;
+
+use crate::env::clock::Timestamp;
+
+/// How a node stands with the revocations it judges by: for a readiness probe, and for people.
+///
+/// It is read from memory: neither the store nor anybody else is waited for, so that it can be asked as often as
+/// one likes. It tells of the store only what the last pulls have found out.
+///
+/// # For a readiness probe, not for a liveness probe
+///
+/// A node that is not [ready](Self::is_ready) answers requests with 503 until a pull succeeds, and tries by itself
+/// (every 5 s at the latest, where `poll_interval` is not longer). To restart it would not help: it could not
+/// even start. Where all nodes share one store they lose it together, so do not let a load balancer take the
+/// last of them out if it serves anything that needs no login.
+///
+/// ```
+/// use gatepass::{Authority, MasterSecret, MemoryStore, Verifier};
+///
+/// /// The answer of `GET /ready`, in whatever framework: a status and a body.
+/// fn ready(verifier: &Verifier) -> (u16, String) {
+///     let health = verifier.health();
+///     let status = if health.is_ready() { 200 } else { 503 };
+///     let lag = health.lag.map_or("unknown".into(), |lag| format!("{} ms", lag.as_millis()));
+///     let pulls = match health.failing_since {
+///         Some(since) => format!("{} pulls have failed since {since}", health.failed_pulls),
+///         None => "the last pull succeeded".into(),
+///     };
+///     (status, format!("lag {lag}, {} revocations, {pulls}\n", health.entries))
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let secret = MasterSecret::generate()?;
+/// let authority = Authority::builder("https://shop.example", "shop-api", secret, MemoryStore::new())
+///     .build()
+///     .await?;
+/// let (status, body) = ready(authority.verifier());
+/// assert_eq!(status, 200);
+/// assert!(body.ends_with("0 revocations, the last pull succeeded\n"), "{body}");
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Health {
+    /// Whether the last pull that counts began at most `max_staleness` ago.
+    pub lease_holds: bool,
+    /// Whether a request would be judged now by what is known here. Without the lease it would ask for a
+    /// pull first, and be answered 503 if that fails (but see
+    /// [`danger_judge_by_stale_revocations`](crate::VerifierBuilder::danger_judge_by_stale_revocations)).
+    pub judges_requests: bool,
+    /// How long ago the last pull that counts began, by the larger of monotonic and wall-clock time.
+    /// `None` if a clock was set back since, so that nobody knows.
+    pub lag: Option<Duration>,
+    /// About how many revocations are known, as of the last pull that counts. Each session that has ended
+    /// and each token that was revoked is one, until no token that it concerns can be valid any more.
+    pub entries: u64,
+    /// Since when no pull has succeeded, by the wall clock. `None` if the last one did.
+    pub failing_since: Option<Timestamp>,
+    /// How many pulls have failed one after the other.
+    pub failed_pulls: u64,
+}
+
+impl Health {
+    /// Whether requests that need to be judged should come to this node. A single pull that failed does not
+    /// make it unready, and neither does a store that fails for shorter than the lease holds.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.judges_requests
+    }
+}

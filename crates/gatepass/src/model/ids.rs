@@ -1,0 +1,445 @@
+//! Identifiers, each its own type so that none can be taken for another.
+
+use std::{fmt, str::FromStr};
+
+use base64::{Engine, display::Base64Display, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    env::{
+        clock::Timestamp,
+        internal_error::InternalError,
+        random::{self, Random},
+    },
+    model::text::is_deceptive,
+};
+
+/// A name that the application gave cannot be used as one here.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a {what} is 1 to {MAX_NAME} bytes of text without control characters, line separators and directional marks"
+)]
+#[non_exhaustive]
+pub struct InvalidName {
+    what: &'static str,
+}
+
+/// Longest subject, client id, issuer or audience in bytes. Long enough for e-mail addresses and URIs, short enough
+/// that tokens stay far from the limits of HTTP headers.
+const MAX_NAME: usize = 255;
+
+fn checked_name(name: String, what: &'static str) -> Result<String, InvalidName> {
+    // A log and a list of users show names. PostgreSQL also refuses U+0000 in text.
+    let fits = (1..=MAX_NAME).contains(&name.len()) && !name.chars().any(is_deceptive);
+    if fits {
+        Ok(name)
+    } else {
+        Err(InvalidName { what })
+    }
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            #[doc = concat!("Takes `name` as a ", $what, ".")]
+            ///
+            /// # Errors
+            ///
+            /// [`InvalidName`] if it is empty, longer than 255 bytes, or contains a character that
+            /// makes it look like another name: a control character, U+2028 or U+2029, or a
+            /// directional mark, override or isolate such as U+202E.
+            pub fn new(name: impl Into<String>) -> Result<Self, InvalidName> {
+                checked_name(name.into(), $what).map(Self)
+            }
+
+            /// The name as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidName;
+
+            fn try_from(name: String) -> Result<Self, InvalidName> {
+                Self::new(name)
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = InvalidName;
+
+            fn try_from(name: &str) -> Result<Self, InvalidName> {
+                Self::new(name)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+    };
+}
+
+name! {
+    /// Who is logged in: the application's own id of a user, the claim `sub` (RFC 7519 §4.1.2).
+    Subject, "subject"
+}
+
+name! {
+    /// The OAuth client that a session belongs to, the claim `client_id` (RFC 8693 §4.3).
+    ClientId, "client id"
+}
+
+/// Text that is not an identifier of the expected kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an identifier of this kind")]
+#[non_exhaustive]
+pub struct InvalidId;
+
+macro_rules! random_id {
+    ($(#[$doc:meta])* $name:ident, $bytes:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name([u8; $bytes]);
+
+        impl $name {
+            /// The identifier that these bytes are.
+            #[must_use]
+            pub const fn from_bytes(bytes: [u8; $bytes]) -> Self {
+                Self(bytes)
+            }
+
+            /// The identifier as bytes, as stores keep it.
+            #[must_use]
+            pub const fn as_bytes(&self) -> &[u8; $bytes] {
+                &self.0
+            }
+        }
+
+        impl TryFrom<&[u8]> for $name {
+            type Error = InvalidId;
+
+            fn try_from(bytes: &[u8]) -> Result<Self, InvalidId> {
+                bytes.try_into().map(Self).map_err(|_| InvalidId)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                let mut bytes = [0; $bytes];
+                match URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
+                    Ok($bytes) => Ok(Self(bytes)),
+                    _ => Err(InvalidId),
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                Base64Display::new(&self.0, &URL_SAFE_NO_PAD).fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+
+name! {
+    /// The service that issues tokens, the claim `iss` (RFC 7519 §4.1.1).
+    Issuer, "issuer"
+}
+
+name! {
+    /// The service that tokens are meant for, the claim `aud` (RFC 7519 §4.1.3).
+    Audience, "audience"
+}
+
+random_id! {
+    /// One login on one device, the claim `sid`: the first two bytes of the [`AccountId`], then 128
+    /// random bits.
+    ///
+    /// The two bytes let a clustered store keep the sessions of an account together.
+    SessionId, 18
+}
+
+random_id! {
+    /// A subject of one issuer, as stores and the revocation log name it: 128 bits of a hash of both.
+    ///
+    /// OpenID Connect Core §5.7 calls issuer and subject together the only stable name of a user. The
+    /// user `alice` of one issuer is therefore not the user `alice` of another, also where both keep
+    /// their sessions in one store.
+    ///
+    /// ```
+    /// use gatepass::{AccountId, Issuer, Subject};
+    ///
+    /// let alice = Subject::new("alice")?;
+    /// let (shop, bank) = (Issuer::new("https://shop.example")?, Issuer::new("https://bank.example")?);
+    /// assert_ne!(AccountId::of(&shop, &alice), AccountId::of(&bank, &alice));
+    /// # Ok::<(), gatepass::InvalidName>(())
+    /// ```
+    AccountId, 16
+}
+
+random_id! {
+    /// One access token, the claim `jti` (RFC 7519 §4.1.7): 128 random bits.
+    TokenId, 16
+}
+
+impl AccountId {
+    /// The account of `subject` at `issuer`.
+    #[must_use]
+    pub fn of(issuer: &Issuer, subject: &Subject) -> Self {
+        let mut hash = Sha256::new();
+        // The length keeps apart what would read the same when joined, such as "ab" "c" and "a" "bc".
+        hash.update((issuer.0.len() as u64).to_be_bytes());
+        hash.update(&issuer.0);
+        hash.update(&subject.0);
+        let hash = <[u8; 32]>::from(hash.finalize());
+        let mut id = [0; 16];
+        id.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
+        Self(id)
+    }
+
+    /// The first two bytes of every session id of this account.
+    #[must_use]
+    pub const fn prefix(&self) -> [u8; 2] {
+        let [first, second, ..] = self.0;
+        [first, second]
+    }
+}
+
+impl SessionId {
+    /// A new id for a session of `account`.
+    pub(crate) fn random(account: AccountId, random: &dyn Random) -> Result<Self, InternalError> {
+        let mut bytes: [u8; 18] = random::bytes(random)?;
+        for (byte, hashed) in bytes.iter_mut().zip(account.prefix()) {
+            *byte = hashed;
+        }
+        Ok(Self(bytes))
+    }
+
+    /// The first two bytes, which it shares with its [`AccountId`].
+    #[must_use]
+    pub const fn prefix(&self) -> [u8; 2] {
+        let [first, second, ..] = self.0;
+        [first, second]
+    }
+}
+
+impl TokenId {
+    /// A new id.
+    pub(crate) fn random(random: &dyn Random) -> Result<Self, InternalError> {
+        random::bytes(random).map(Self)
+    }
+}
+
+/// The place of a session in the order in which the sessions of its account began, the claim `sn`.
+///
+/// The store hands it out while no other session of the account can begin, so it grows within an
+/// account however fast sessions follow each other. It is at least the store's time in
+/// milliseconds since 1970, so that it still grows after a store has forgotten the last one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionNumber(i64);
+
+impl SessionNumber {
+    /// The largest number: the largest integer that JSON and Lua read exactly (RFC 8259 §6).
+    pub const MAX: Self = Self((1 << 53) - 1);
+
+    /// The session with this number, moved into the range from zero to [`MAX`](Self::MAX).
+    #[must_use]
+    pub const fn new(number: i64) -> Self {
+        if number > Self::MAX.0 {
+            Self::MAX
+        } else if number < 0 {
+            Self(0)
+        } else {
+            Self(number)
+        }
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+
+    /// The number of the session that begins after this one, at the store's time `now`.
+    #[must_use]
+    pub fn next(self, now: Timestamp) -> Self {
+        Self::new(now.unix_millis().max(self.0.saturating_add(1)))
+    }
+}
+
+impl fmt::Display for SessionNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for SessionNumber {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        // `parse` alone would accept a sign.
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text
+            .parse()
+            .ok()
+            .filter(|number| digits && *number <= Self::MAX.0);
+        number.map(Self).ok_or(InvalidId)
+    }
+}
+
+/// How many times a session has been refreshed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Generation(u32);
+
+impl Generation {
+    /// The generation of a session that was never refreshed.
+    pub const FIRST: Self = Self(0);
+
+    /// The generation with this number.
+    #[must_use]
+    pub const fn new(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+
+    /// The generation after this one. A session would have to be refreshed every second for 136
+    /// years to reach the last, which is its own successor.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    /// How many generations `self` is ahead of `older`; zero if it is not.
+    #[must_use]
+    pub const fn gap(self, older: Self) -> u32 {
+        self.0.saturating_sub(older.0)
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::random::SystemRandom;
+
+    fn account(subject: &str) -> AccountId {
+        let issuer = Issuer::new("https://shop.example").unwrap();
+        AccountId::of(&issuer, &Subject::new(subject).unwrap())
+    }
+
+    #[test]
+    fn an_account_is_the_pair_of_issuer_and_subject() {
+        let of = |issuer: &str, subject: &str| {
+            AccountId::of(
+                &Issuer::new(issuer).unwrap(),
+                &Subject::new(subject).unwrap(),
+            )
+        };
+        assert_eq!(of("ab", "c"), of("ab", "c"));
+        assert_ne!(of("ab", "c"), of("a", "bc"));
+        assert_ne!(of("ab", "c"), of("ab", "C"));
+    }
+
+    #[test]
+    fn numbers_of_sessions_grow_whatever_the_clock_does() {
+        let noon = Timestamp::from_unix_millis(1_000_000);
+        let first = SessionNumber::default().next(noon);
+        assert_eq!(first.get(), 1_000_000);
+        assert_eq!(first.next(noon).get(), 1_000_001, "in the same millisecond");
+        assert_eq!(first.next(Timestamp::EPOCH).get(), 1_000_001, "set back");
+        assert_eq!(SessionNumber::MAX.next(noon), SessionNumber::MAX);
+        assert_eq!("1000000".parse(), Ok(first));
+        for bad in ["", "+1", "-1", "1.0", " 1", "9007199254740992"] {
+            assert_eq!(bad.parse::<SessionNumber>(), Err(InvalidId), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_id_has_exactly_one_text() {
+        let id = SessionId::random(account("alice"), &SystemRandom).unwrap();
+        let text = id.to_string();
+        assert_eq!(text.len(), 24);
+        assert_eq!(text.parse(), Ok(id));
+        for other in [
+            format!("{text}="),
+            format!(" {text}"),
+            text[1..].to_owned(),
+            format!("{text}A"),
+        ] {
+            assert_eq!(other.parse::<SessionId>(), Err(InvalidId), "{other}");
+        }
+        // 16 bytes leave four bits unused in the last character; only one spelling has them zero.
+        assert!("AAAAAAAAAAAAAAAAAAAAAA".parse::<TokenId>().is_ok());
+        assert_eq!("AAAAAAAAAAAAAAAAAAAAAB".parse::<TokenId>(), Err(InvalidId));
+    }
+
+    #[test]
+    fn sessions_of_one_account_share_a_prefix_and_nothing_else() {
+        let one = SessionId::random(account("alice"), &SystemRandom).unwrap();
+        let two = SessionId::random(account("alice"), &SystemRandom).unwrap();
+        assert_eq!(one.0[..2], two.0[..2]);
+        assert_ne!(one.0[2..], two.0[2..]);
+    }
+
+    #[test]
+    fn names_that_would_break_logs_or_stores_are_refused() {
+        for bad in ["", "a\0b", "a\nb", &"x".repeat(256)] {
+            assert!(Subject::new(bad).is_err(), "{bad:?}");
+            assert!(ClientId::new(bad).is_err(), "{bad:?}");
+        }
+        assert!(Subject::new("jürgen@example.org").is_ok());
+    }
+
+    #[test]
+    fn names_that_would_look_like_others_are_refused() {
+        let directional = ('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}');
+        let marks = ['\u{61c}', '\u{200e}', '\u{200f}', '\u{2028}', '\u{2029}'];
+        for bad in directional.chain(marks) {
+            let name = format!("ad{bad}min");
+            assert!(Subject::new(&*name).is_err(), "{bad:?}");
+            assert!(ClientId::new(&*name).is_err(), "{bad:?}");
+        }
+        // Text that is written from right to left needs none of them.
+        assert!(Subject::new("محمد").is_ok() && Subject::new("משה").is_ok());
+    }
+}

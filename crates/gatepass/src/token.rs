@@ -1,0 +1,7 @@
+//! Tokens to what they say and back, strictly.
+
+pub(crate) mod access;
+pub(crate) mod base64url;
+pub(crate) mod inspect;
+pub(crate) mod pass;
+pub(crate) mod refresh;

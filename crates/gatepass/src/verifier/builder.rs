@@ -1,0 +1,303 @@
+//! The configuration of a verifier, alone or as part of an authority.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use crate::{
+    config::{BuildError, check_duration},
+    denylist::replica::{Replica, ReplicaSettings},
+    env::clock::{Clock, SystemClock},
+    keys::set::KeySet,
+    model::{
+        ids::{Audience, Issuer},
+        origin::is_sent_origin,
+        transport::BrowserPolicy,
+    },
+    store::RevocationLog,
+    verifier::verifier::{Policy, Verifier},
+};
+
+/// What a verifier is configured with, on its own or as part of an authority.
+pub(crate) struct VerifierSettings {
+    pub(crate) issuer: String,
+    pub(crate) audience: String,
+    pub(crate) realm: Option<String>,
+    pub(crate) leeway: Duration,
+    pub(crate) max_staleness: Duration,
+    pub(crate) poll_interval: Option<Duration>,
+    pub(crate) store_timeout: Duration,
+    pub(crate) danger_stale: Option<Duration>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) browser: BrowserPolicy,
+}
+
+impl VerifierSettings {
+    pub(crate) fn new(issuer: String, audience: String) -> Self {
+        Self {
+            issuer,
+            audience,
+            realm: None,
+            leeway: Duration::from_secs(30),
+            max_staleness: Duration::from_secs(2),
+            poll_interval: None,
+            store_timeout: Duration::from_secs(3),
+            danger_stale: None,
+            clock: Arc::new(SystemClock),
+            browser: BrowserPolicy::default(),
+        }
+    }
+
+    pub(crate) fn names(&self) -> Result<(Issuer, Audience), BuildError> {
+        let issuer = Issuer::new(self.issuer.as_str());
+        let audience = Audience::new(self.audience.as_str());
+        Ok((
+            issuer.map_err(|_| BuildError::Name { what: "issuer" })?,
+            audience.map_err(|_| BuildError::Name { what: "audience" })?,
+        ))
+    }
+
+    fn realm(&self) -> &str {
+        self.realm.as_deref().unwrap_or(&self.issuer)
+    }
+
+    fn poll_interval(&self) -> Duration {
+        self.poll_interval.unwrap_or(self.max_staleness / 4)
+    }
+
+    /// Checks all that can be checked without the store.
+    pub(crate) fn check(&self) -> Result<(), BuildError> {
+        self.names()?;
+        let realm = self.realm();
+        let quotable = |c: char| matches!(c, ' '..='~') && c != '"' && c != '\\';
+        if realm.is_empty() || !realm.chars().all(quotable) {
+            return Err(BuildError::Realm);
+        }
+        if let Some(origin) = (self.browser.trusted_origins.iter()).find(|one| !is_sent_origin(one))
+        {
+            return Err(BuildError::Origin(origin.clone()));
+        }
+        // Above five minutes a log entry could be dropped before the last token that it concerns.
+        let most = Duration::from_secs(300);
+        check_duration(
+            "leeway",
+            self.leeway,
+            Duration::ZERO,
+            most,
+            "at most 5 minutes",
+        )?;
+        let (least, most) = (Duration::from_millis(10), Duration::from_secs(3600));
+        check_duration(
+            "max_staleness",
+            self.max_staleness,
+            least,
+            most,
+            "between 10 ms and 1 hour",
+        )?;
+        check_duration(
+            "store_timeout",
+            self.store_timeout,
+            least,
+            most,
+            "between 10 ms and 1 hour",
+        )?;
+        let most = self.max_staleness / 2;
+        let least = Duration::from_millis(1);
+        check_duration(
+            "poll interval",
+            self.poll_interval(),
+            least,
+            most,
+            "at most half of max_staleness",
+        )?;
+        if let Some(at_most) = self.danger_stale {
+            check_duration(
+                "age of stale revocations",
+                at_most,
+                self.max_staleness,
+                Duration::from_secs(86_400),
+                "at least max_staleness and at most 1 day",
+            )?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn build(
+        self,
+        keys: KeySet,
+        log: Arc<dyn RevocationLog>,
+    ) -> Result<Verifier, BuildError> {
+        self.check()?;
+        keys.check()?;
+        let (issuer, audience) = self.names()?;
+        let (realm, poll_interval) = (self.realm().to_owned(), self.poll_interval());
+
+        let settings = ReplicaSettings {
+            issuer: issuer.clone(),
+            max_staleness: self.max_staleness,
+            poll_interval,
+            timeout: self.store_timeout,
+            danger_stale: self.danger_stale,
+        };
+        let replica = Replica::load(log, Arc::clone(&self.clock), settings).await;
+        let policy = Policy {
+            issuer,
+            audience,
+            leeway: self.leeway,
+            realm: realm.into(),
+            browser: self.browser,
+        };
+        Ok(Verifier::start(
+            policy,
+            keys,
+            replica.map_err(BuildError::Store)?,
+            self.clock,
+        ))
+    }
+}
+
+macro_rules! verifier_setters {
+    () => {
+        /// The protection space that challenges name (RFC 9110 §11.5). Default: the issuer.
+        pub fn realm(mut self, realm: impl Into<String>) -> Self {
+            self.settings.realm = Some(realm.into());
+            self
+        }
+
+        /// How far the clocks of issuer and verifier may disagree. Default 30 s, at most 5 min.
+        pub fn leeway(mut self, leeway: Duration) -> Self {
+            self.settings.leeway = leeway;
+            self
+        }
+
+        /// The bound on how long after its commit a revocation may still be unenforced here. A node
+        /// that cannot keep it answers 503. Default 2 s.
+        pub fn max_staleness(mut self, max_staleness: Duration) -> Self {
+            self.settings.max_staleness = max_staleness;
+            self
+        }
+
+        /// How often the store is asked for new revocations where it does not say by itself that
+        /// there are some. Default a quarter of `max_staleness`, at most half of it.
+        pub fn poll_interval(mut self, poll_interval: Duration) -> Self {
+            self.settings.poll_interval = Some(poll_interval);
+            self
+        }
+
+        /// How long a store may take to answer before it counts as failed. Default 3 s.
+        pub fn store_timeout(mut self, store_timeout: Duration) -> Self {
+            self.settings.store_timeout = store_timeout;
+            self
+        }
+
+        /// How clients carry their tokens. Default [`Transport::Bearer`].
+        pub fn transport(mut self, transport: $crate::model::transport::Transport) -> Self {
+            self.settings.browser.transport = transport;
+            self
+        }
+
+        /// Lets pages of another origin, such as `https://app.example`, use the cookies that a browser
+        /// has of this service. Only for origins that are the service's own in all but name.
+        pub fn trusted_origin(mut self, origin: impl Into<String>) -> Self {
+            self.settings.browser.trusted_origins.push(origin.into());
+            self
+        }
+
+        /// Sets cookies over plain HTTP, for development: without `Secure`, and therefore without the
+        /// prefix `__Host-`. Requests that were sent to any host but this machine's own names
+        /// (`localhost`, 127.0.0.1, ::1) are refused their cookies then.
+        ///
+        /// Right on a developer's machine, with a browser that keeps no `Secure` cookies of
+        /// `http://localhost`. Never right behind a proxy that makes `Host` say `localhost`.
+        pub fn danger_insecure_cookies_on_localhost(mut self) -> Self {
+            self.settings.browser.insecure_localhost = true;
+            self
+        }
+
+        /// Goes on judging requests by the revocations that were known when the store went, for as long as
+        /// that was `at_most` ago, instead of answering 503 once `max_staleness` is over. Default: 503.
+        ///
+        /// Right where an outage of the store must not become one of the service, and where it may take until an
+        /// access token expires before a logout is enforced: what services get that verify tokens without
+        /// asking anybody. It costs the bound on staleness whenever it is needed most: who can cut a node off
+        /// from its store can use there what was revoked elsewhere. Sessions can neither begin nor be refreshed
+        /// meanwhile, so that a value above `access_ttl` helps only nodes that are cut off while others are not.
+        ///
+        /// Never right for what cannot be undone. Routes that ask for [`Staleness::Strict`](crate::Staleness::Strict),
+        /// or for a bound of their own, keep answering 503, and so does a node whose clock was set back: it
+        /// does not know how old its knowledge is. Each time it begins, `denylist.judging_stale` is logged as a warning;
+        /// [`Health`](crate::Health) says that the lease is over, and how long ago the last pull was.
+        ///
+        /// There is no setting without a bound: a node that is cut off for good, and that nobody looks after, must
+        /// end at some time. At least `max_staleness`, at most 1 day.
+        pub fn danger_judge_by_stale_revocations(mut self, at_most: Duration) -> Self {
+            self.settings.danger_stale = Some(at_most);
+            self
+        }
+
+        /// Where the time comes from. Default [`SystemClock`].
+        pub fn clock(mut self, clock: impl $crate::env::clock::Clock) -> Self {
+            self.settings.clock = Arc::new(clock);
+            self
+        }
+    };
+}
+
+pub(crate) use verifier_setters;
+
+/// Configures a [`Verifier`]. Made by [`Verifier::builder`].
+#[must_use]
+pub struct VerifierBuilder {
+    settings: VerifierSettings,
+    keys: KeySet,
+    log: Arc<dyn RevocationLog>,
+}
+
+impl Verifier {
+    /// Starts to configure a verifier of tokens that `issuer` issued for `audience` with one of
+    /// `keys`, and whose revocations stand in `log`.
+    pub fn builder(
+        issuer: impl Into<String>,
+        audience: impl Into<String>,
+        keys: KeySet,
+        log: impl RevocationLog,
+    ) -> VerifierBuilder {
+        VerifierBuilder::new(issuer.into(), audience.into(), keys, Arc::new(log))
+    }
+}
+
+impl VerifierBuilder {
+    pub(crate) fn new(
+        issuer: String,
+        audience: String,
+        keys: KeySet,
+        log: Arc<dyn RevocationLog>,
+    ) -> Self {
+        Self {
+            settings: VerifierSettings::new(issuer, audience),
+            keys,
+            log,
+        }
+    }
+
+    verifier_setters!();
+
+    /// Loads the live revocations and starts to follow them.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] for every mistake in the configuration, and if the log cannot be loaded.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with time enabled, as all of tokio does.
+    pub async fn build(self) -> Result<Verifier, BuildError> {
+        self.settings.build(self.keys, self.log).await
+    }
+}
+
+impl fmt::Debug for VerifierBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifierBuilder")
+            .field("keys", &self.keys)
+            .finish_non_exhaustive()
+    }
+}

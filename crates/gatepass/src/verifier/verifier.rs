@@ -1,0 +1,245 @@
+//! The half that needs no signing key and no session store.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+
+use crate::{
+    denylist::{follower::Follower, replica::Replica, staleness::Verdict},
+    env::clock::{Clock, Timestamp},
+    error::Error,
+    keys::{error::KeyError, set::KeySet},
+    model::{
+        health::Health,
+        ids::{Audience, Issuer},
+        refusal::Refusal,
+        revocation::Revocation,
+        transport::BrowserPolicy,
+    },
+    observe::{self, Refusals},
+    store::error::StoreError,
+    token::{access, pass::Pass},
+    verifier::requirements::Demand,
+};
+
+/// Verifies access tokens: signature, claims, time, revocation, and what a route demands.
+///
+/// Guards take one. An [`Authority`](crate::Authority) has one; a resource server that must never
+/// mint tokens builds one alone, from keys that verify and a [`RevocationLog`]. Cheap to clone.
+///
+/// ```
+/// use gatepass::{Demand, Error, KeySet, MemoryStore, Refusal, SigningKey, Verifier};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let key = SigningKey::hs256(b"a secret that is shared with the issuer, 32 bytes or more")?;
+/// let keys = KeySet::verifying([key.verifying_key().clone()]);
+/// // In production the store that the issuer writes to; one in memory knows no session.
+/// let log = MemoryStore::new();
+/// let verifier = Verifier::builder("https://shop.example", "shop-api", keys, log).build().await?;
+///
+/// let refused = verifier.verify("not a token", &Demand::new()).await;
+/// assert!(matches!(refused, Err(Error::Refused(Refusal::Malformed))));
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Verifier {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    policy: Policy,
+    keys: ArcSwap<KeySet>,
+    replica: Arc<Replica>,
+    clock: Arc<dyn Clock>,
+    refusals: Refusals,
+    _follower: Follower,
+}
+
+/// What is fixed about the tokens that are accepted.
+pub(crate) struct Policy {
+    pub(crate) issuer: Issuer,
+    pub(crate) audience: Audience,
+    pub(crate) leeway: Duration,
+    pub(crate) realm: Arc<str>,
+    pub(crate) browser: BrowserPolicy,
+}
+
+impl Verifier {
+    pub(crate) fn start(
+        policy: Policy,
+        keys: KeySet,
+        replica: Arc<Replica>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let _follower = Follower::start(Arc::clone(&replica));
+        let keys = ArcSwap::from_pointee(keys);
+        Self {
+            inner: Arc::new(Inner {
+                policy,
+                keys,
+                replica,
+                refusals: Refusals::new(Arc::clone(&clock)),
+                clock,
+                _follower,
+            }),
+        }
+    }
+
+    /// Verifies an access token and that it satisfies `demand`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] with the first thing that is wrong with it, [`Error::Store`] if it could
+    /// not be found out in time whether it was revoked.
+    pub async fn verify(&self, token: &str, demand: &Demand) -> Result<Pass, Error> {
+        let now = self.inner.clock.now();
+        let pass = self.open_at(token, now).inspect_err(|refusal| {
+            self.refusals().token(None, refusal);
+        })?;
+        let judged = self.judge(&pass, demand, now).await;
+        match &judged {
+            Ok(()) => observe::token_verified(&pass),
+            Err(Error::Refused(refusal)) => self.refusals().token(Some(&pass), refusal),
+            // The store has been reported where it failed.
+            Err(_) => {}
+        }
+        judged.map(|()| pass)
+    }
+
+    /// All that can be said of a token without a clock and the denylist: that it is ours.
+    pub(crate) fn open(&self, token: &str) -> Result<Pass, Refusal> {
+        self.open_at(token, self.inner.clock.now())
+    }
+
+    fn open_at(&self, token: &str, now: Timestamp) -> Result<Pass, Refusal> {
+        let Inner { policy, keys, .. } = &*self.inner;
+        let (issuer, audience) = (policy.issuer.as_str(), policy.audience.as_str());
+        access::open(token, &keys.load(), issuer, audience, now)
+    }
+
+    async fn judge(&self, pass: &Pass, demand: &Demand, now: Timestamp) -> Result<(), Error> {
+        self.check_time(pass, now)?;
+        let replica = &self.inner.replica;
+        let known = replica.check_at_once(pass, demand.staleness);
+        let verdict = match known {
+            Some(verdict) => verdict,
+            None => replica.check(pass, demand.staleness).await?,
+        };
+        match verdict {
+            Verdict::Live => {}
+            Verdict::Revoked => return Err(Refusal::Revoked.into()),
+            Verdict::Unknown => return Err(Refusal::UnknownSession.into()),
+        }
+        if known.is_none() {
+            // Once more: it may have expired while the store was waited for.
+            self.check_time(pass, self.inner.clock.now())?;
+        }
+        self.require(pass, demand).map_err(Error::from)
+    }
+
+    pub(crate) fn check_time(&self, pass: &Pass, now: Timestamp) -> Result<(), Refusal> {
+        let policy = &self.inner.policy;
+        if now >= pass.expires_at() + policy.leeway {
+            return Err(Refusal::Expired);
+        }
+        let soonest = now + policy.leeway;
+        let early = |not_before| soonest < not_before;
+        if early(pass.issued_at()) || pass.not_before().is_some_and(early) {
+            return Err(Refusal::NotYetValid);
+        }
+        Ok(())
+    }
+
+    /// Checks what a route demands of a token that has been verified before.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::InsufficientScope`] or [`Refusal::AuthenticationTooOld`].
+    pub fn require(&self, pass: &Pass, demand: &Demand) -> Result<(), Refusal> {
+        if !pass.scopes().contains_all(&demand.scopes) {
+            return Err(Refusal::InsufficientScope {
+                required: demand.scopes.clone(),
+            });
+        }
+        match demand.max_age {
+            Some(max_age) if self.inner.clock.now().since(pass.authenticated_at()) > max_age => {
+                Err(Refusal::AuthenticationTooOld { max_age })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Swaps the keys for others, at once and for all clones.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::DuplicateKeyId`], or [`KeyError::NoSigningKey`] where the old keys can sign and the
+    /// new ones cannot. The old keys stay then.
+    pub fn replace_keys(&self, keys: KeySet) -> Result<(), KeyError> {
+        if self.inner.keys.load().active().is_some() {
+            keys.check_signing()?;
+        }
+        keys.check()?;
+        self.inner.keys.store(Arc::new(keys));
+        Ok(())
+    }
+
+    /// How this node stands with the revocations it judges by. Cheap, and asks nobody; see [`Health`].
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.inner.replica.health()
+    }
+
+    /// The protection space that challenges name (RFC 9110 §11.5).
+    #[must_use]
+    pub fn realm(&self) -> &Arc<str> {
+        &self.inner.policy.realm
+    }
+
+    /// The public keys that verify now, as a JSON Web Key Set (RFC 7517 §5), for other services. Empty
+    /// if all keys are secrets.
+    #[must_use]
+    pub fn jwks(&self) -> String {
+        self.inner.keys.load().jwks(self.inner.clock.now())
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    /// The counters and the log of refusals.
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.inner.refusals
+    }
+
+    pub(crate) fn browser_policy(&self) -> &BrowserPolicy {
+        &self.inner.policy.browser
+    }
+
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.inner.policy
+    }
+
+    pub(crate) fn keys(&self) -> arc_swap::Guard<Arc<KeySet>> {
+        self.inner.keys.load()
+    }
+
+    /// Enforces here what others, or an earlier call whose answer was lost, have committed by now.
+    pub(crate) async fn catch_up(&self) -> Result<(), StoreError> {
+        self.inner.replica.catch_up().await
+    }
+
+    /// Enforces revocations that this process has just committed.
+    pub(crate) fn apply(&self, revocations: &[Revocation]) {
+        self.inner.replica.apply(revocations);
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier")
+            .field("issuer", &self.inner.policy.issuer)
+            .field("audience", &self.inner.policy.audience)
+            .finish_non_exhaustive()
+    }
+}

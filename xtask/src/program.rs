@@ -1,0 +1,25 @@
+//! Programs that a command needs.
+
+use xshell::{Shell, cmd};
+
+/// How a command treats a program or library that it needs, and that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// It says what it installs, and does so. For `setup` and `test` alone.
+    Installed,
+    /// It fails, and says how to get it.
+    Reported,
+}
+
+/// Whether `command` is there and succeeds.
+pub(crate) fn answers(sh: &Shell, command: &[&str]) -> bool {
+    let Some((program, args)) = command.split_first() else {
+        return false;
+    };
+    cmd!(sh, "{program} {args...}")
+        .quiet()
+        .ignore_stdout()
+        .ignore_stderr()
+        .run()
+        .is_ok()
+}
