@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use gatepass::{
-    Authority, EndReason, EndTarget, MasterSecret, NewSession, SessionId, SessionStore,
+    Authority, MasterSecret, SessionId,
+    store::{EndReason, EndSessions, NewSession, SessionStore},
 };
 use gatepass_redis::RedisStore;
 use redis::{Client, aio::MultiplexedConnection};
@@ -153,7 +154,9 @@ async fn watched(servers: &[&str], urls: &str, nodes: usize) -> anyhow::Result<C
 async fn end(store: &RedisStore, sessions: Vec<SessionId>) -> anyhow::Result<()> {
     let start = Instant::now();
     for (number, id) in (1..).zip(sessions) {
-        store.end(EndTarget::Session(id), EndReason::Logout).await?;
+        store
+            .end(EndSessions::Session(id), EndReason::Logout)
+            .await?;
         let due = start + Duration::from_secs(1) / RATE * number;
         tokio::time::sleep_until(due.into()).await;
     }

@@ -13,8 +13,8 @@ use std::{
 };
 
 use gatepass::{
-    Authority, Clock, Device, EndReason, EndTarget, MasterSecret, SessionId, SessionStore,
-    SystemClock, Timestamp, async_trait,
+    Authority, Clock, Device, MasterSecret, SessionId, SystemClock, Timestamp, async_trait,
+    store::{EndReason, EndSessions, SessionStore},
 };
 use tokio::{runtime::Runtime, task::JoinSet};
 
@@ -22,7 +22,7 @@ pub(crate) use self::{postgres::run as postgres, redis::run as redis, sqlite::ru
 use crate::{
     measure::quantile,
     table::{Goal, Table},
-    token::{AUDIENCE, ISSUER, grant},
+    token::{AUDIENCE, ISSUER, identity},
 };
 
 /// Sessions that nobody needs any more.
@@ -110,7 +110,9 @@ async fn fill(inside: &dyn Inside) -> anyhow::Result<()> {
     at_once(ended, move |id| {
         let store = Arc::clone(&store);
         async move {
-            let revoked = store.end(EndTarget::Session(id), EndReason::Logout).await?;
+            let revoked = store
+                .end(EndSessions::Session(id), EndReason::Logout)
+                .await?;
             anyhow::ensure!(revoked.is_some(), "a session that had ended");
             Ok(())
         }
@@ -196,7 +198,9 @@ async fn requests(authority: &Authority, client: usize, work: &Work) -> anyhow::
         // Counted before: whoever looks meanwhile may find less, and never more.
         work.logins.fetch_add(1, Ordering::Relaxed);
         let start = Instant::now();
-        let mut issued = authority.issue(grant(client)?, Device::default()).await?;
+        let mut issued = authority
+            .issue(identity(client)?, Device::default())
+            .await?;
         timed(start);
         for _ in 0..8 {
             tokio::time::sleep(PAUSE).await;
@@ -230,22 +234,22 @@ impl Clock for LongAgo {
 }
 
 /// A session of a user of its own.
-pub(crate) fn new_session(number: usize) -> anyhow::Result<gatepass::NewSession> {
-    let grant = grant(number)?;
+pub(crate) fn new_session(number: usize) -> anyhow::Result<gatepass::store::NewSession> {
+    let identity = identity(number)?;
     let mut id = [0; 18];
-    gatepass::Random::fill(&gatepass::SystemRandom, &mut id)?;
-    let issuer = gatepass::Issuer::new("https://shop.example")?;
-    let account = gatepass::AccountId::of(&issuer, grant.subject());
+    gatepass::store::Random::fill(&gatepass::store::SystemRandom, &mut id)?;
+    let issuer = gatepass::store::Issuer::new("https://shop.example")?;
+    let account = gatepass::store::AccountId::of(&issuer, identity.subject());
     for (byte, prefix) in id.iter_mut().zip(account.prefix()) {
         *byte = prefix;
     }
     const DAY: Duration = Duration::from_secs(86_400);
-    Ok(gatepass::NewSession {
+    Ok(gatepass::store::NewSession {
         id: SessionId::from_bytes(id),
         issuer,
-        audience: gatepass::Audience::new("shop-api")?,
+        audience: gatepass::store::Audience::new("shop-api")?,
         client: gatepass::ClientId::new("web")?,
-        grant,
+        identity,
         device: Device::default(),
         idle_ttl: DAY * 14,
         absolute_ttl: DAY * 90,

@@ -11,7 +11,7 @@ use std::{
 };
 
 use gatepass::{
-    Authority, Device, Grant, Issued, MasterSecret, ReusePolicy, SessionStore, Subject,
+    Authority, Device, Identity, Issued, MasterSecret, ReusePolicy, Subject, store::SessionStore,
 };
 use gatepass_postgres::PostgresStore;
 use gatepass_redis::RedisStore;
@@ -23,7 +23,7 @@ use crate::{
     measure::quantile,
     servers,
     table::{Goal, Table},
-    token::{AUDIENCE, ISSUER, grant},
+    token::{AUDIENCE, ISSUER, identity},
 };
 
 const MANY: usize = 100_000;
@@ -167,8 +167,8 @@ async fn begin(authority: &Authority, subject: &str, count: usize) -> anyhow::Re
         makers.spawn(async move {
             let mut last = None;
             for _ in 0..count / MAKERS.min(count) {
-                let grant = Grant::new(subject.clone());
-                last = Some(authority.issue(grant, Device::default()).await?);
+                let identity = Identity::of(subject.clone());
+                last = Some(authority.issue(identity, Device::default()).await?);
             }
             anyhow::Ok(last)
         });
@@ -194,7 +194,9 @@ async fn refresh(
     client: usize,
     over: &AtomicBool,
 ) -> anyhow::Result<Vec<(Instant, f64)>> {
-    let mut issued = authority.issue(grant(client)?, Device::default()).await?;
+    let mut issued = authority
+        .issue(identity(client)?, Device::default())
+        .await?;
     let mut waits = Vec::new();
     while !over.load(Ordering::Relaxed) {
         let start = Instant::now();

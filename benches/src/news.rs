@@ -9,8 +9,9 @@ use std::{
 };
 
 use gatepass::{
-    Authority, Cursor, Demand, Device, Error, KeySet, MasterSecret, Pull, Refusal, RevocationLog,
-    SessionId, SessionStore, Status, StoreError, TokenId, Verifier, async_trait,
+    Authority, Device, Error, KeySet, MasterSecret, Refusal, Requirements, SessionId, StoreError,
+    Verifier, async_trait,
+    store::{Cursor, PullResult, RevocationLog, SessionStore, TokenId, TokenStatus},
 };
 use gatepass_sqlite::SqliteStore;
 use tokio::{runtime::Runtime, task::JoinSet, time::MissedTickBehavior};
@@ -19,7 +20,7 @@ use crate::{
     measure::quantile,
     servers::directory,
     table::{Goal, Table},
-    token::{AUDIENCE, ISSUER, grant},
+    token::{AUDIENCE, ISSUER, identity},
 };
 
 /// How many sessions are ended, and how many of them a second.
@@ -35,7 +36,7 @@ pub(crate) fn sqlite(table: &mut Table) -> anyhow::Result<()> {
 /// Ends sessions on one node, and looks when another one knows.
 async fn run(table: &mut Table, name: &str, store: Arc<dyn SessionStore>) -> anyhow::Result<()> {
     let secret = MasterSecret::generate()?;
-    let keys = KeySet::signing(gatepass::SigningKey::derived(&secret));
+    let keys = KeySet::signing(gatepass::keys::SigningKey::derived(&secret));
     let authority = Authority::builder(ISSUER, AUDIENCE, secret, Arc::clone(&store));
     let authority = authority.build().await?;
     let pulls = Arc::new(AtomicU64::new(0));
@@ -47,7 +48,9 @@ async fn run(table: &mut Table, name: &str, store: Arc<dyn SessionStore>) -> any
     let node = node.build().await?;
     let mut sessions = Vec::new();
     for number in 0..usize::try_from(REVOCATIONS)? {
-        let issued = authority.issue(grant(number)?, Device::default()).await?;
+        let issued = authority
+            .issue(identity(number)?, Device::default())
+            .await?;
         sessions.push(issued.access_token.as_str().to_owned());
     }
 
@@ -84,7 +87,7 @@ async fn run(table: &mut Table, name: &str, store: Arc<dyn SessionStore>) -> any
 async fn until_known(node: &Verifier, token: &str) -> anyhow::Result<Duration> {
     let start = Instant::now();
     loop {
-        match node.verify(token, &Demand::new()).await {
+        match node.verify(token, &Requirements::new()).await {
             Err(Error::Refused(Refusal::Revoked)) => return Ok(start.elapsed()),
             Ok(_) => tokio::time::sleep(Duration::from_millis(1)).await,
             Err(error) => return Err(error.into()),
@@ -100,7 +103,7 @@ struct Counted {
 
 #[async_trait]
 impl RevocationLog for Counted {
-    async fn pull(&self, after: Option<&Cursor>) -> Result<Pull, StoreError> {
+    async fn pull(&self, after: Option<&Cursor>) -> Result<PullResult, StoreError> {
         self.pulls.fetch_add(1, Ordering::Relaxed);
         self.log.pull(after).await
     }
@@ -109,7 +112,7 @@ impl RevocationLog for Counted {
         self.log.changed(after).await;
     }
 
-    async fn status(&self, session: SessionId, token: TokenId) -> Result<Status, StoreError> {
+    async fn status(&self, session: SessionId, token: TokenId) -> Result<TokenStatus, StoreError> {
         self.log.status(session, token).await
     }
 }

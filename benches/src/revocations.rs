@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use gatepass::{
-    Clock, Demand, Error, Random, Refusal, Revocation, Revoked, SessionId, SystemClock,
-    SystemRandom, TokenId,
+    Clock, Error, Refusal, Requirements, SessionId, SystemClock,
+    store::{Random, Revocation, RevocationTarget, SystemRandom, TokenId},
 };
 use jsonwebtoken::decode;
 
@@ -31,14 +31,16 @@ pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
     let verifier = runtime.block_on(key.verifier(revocations))?;
     let bytes = resident()?.saturating_sub(before);
 
-    let (demand, validation) = (Demand::new(), key.validation()?);
+    let (requirements, validation) = (Requirements::new(), key.validation()?);
     let (mut ours, mut refused, mut theirs) = (in_turn(&good), in_turn(&expired), in_turn(&good));
     let measured = rounds([
-        each(|| Ok(at_once(verifier.verify(ours(), &demand))??)),
-        each(|| match at_once(verifier.verify(refused(), &demand))? {
-            Err(Error::Refused(Refusal::Expired)) => Ok(()),
-            _ => anyhow::bail!("yesterday's token was not refused as expired"),
-        }),
+        each(|| Ok(at_once(verifier.verify(ours(), &requirements))??)),
+        each(
+            || match at_once(verifier.verify(refused(), &requirements))? {
+                Err(Error::Refused(Refusal::Expired)) => Ok(()),
+                _ => anyhow::bail!("yesterday's token was not refused as expired"),
+            },
+        ),
         each(|| Ok(decode::<Claims>(theirs(), &key.decoding, &validation)?)),
     ])?;
     let ratio = Quartiles::of(&measured, |[good, expired, decode]| {
@@ -58,10 +60,10 @@ fn revocations() -> anyhow::Result<Vec<Revocation>> {
         let (mut session, mut token) = ([0; 18], [0; 16]);
         let target = if number.is_multiple_of(2) {
             SystemRandom.fill(&mut session)?;
-            Revoked::Session(SessionId::from_bytes(session))
+            RevocationTarget::Session(SessionId::from_bytes(session))
         } else {
             SystemRandom.fill(&mut token)?;
-            Revoked::Token(TokenId::from_bytes(token))
+            RevocationTarget::Token(TokenId::from_bytes(token))
         };
         Ok(Revocation { target, until })
     };

@@ -3,7 +3,7 @@
 use std::{env, path::PathBuf};
 
 use anyhow::Context;
-use gatepass::{Random, SystemRandom};
+use gatepass::store::{Random, SystemRandom};
 use gatepass_servers::{Directory, Durability, Postgres, Redis, RedisCluster};
 use tempfile::TempDir;
 

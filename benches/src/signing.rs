@@ -6,14 +6,14 @@ use std::sync::{
 };
 
 use gatepass::{
-    Authority, Device, Error, InternalError, KeySet, MasterSecret, MemoryStore, Random,
+    Authority, Device, Error, InternalError, KeySet, MasterSecret, MemoryStore, store::Random,
 };
 use jsonwebtoken::{decode, encode};
 
 use crate::{
     measure::{Quartiles, at_once, each, rounds},
     table::{Goal, Table},
-    token::{AUDIENCE, Claims, ISSUER, Key, grant},
+    token::{AUDIENCE, Claims, ISSUER, Key, identity},
 };
 
 pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
@@ -54,7 +54,7 @@ fn against_encode(runtime: &tokio::runtime::Runtime, key: &Key) -> anyhow::Resul
     .keys(KeySet::signing(key.ours.clone()))
     .random(random.clone());
     let authority = runtime.block_on(builder.build())?;
-    let issued = runtime.block_on(authority.issue(grant(0)?, Device::default()))?;
+    let issued = runtime.block_on(authority.issue(identity(0)?, Device::default()))?;
     let refresh_token = issued.refresh_token.as_str();
     let forged = forged(refresh_token);
 

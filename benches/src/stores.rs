@@ -6,7 +6,7 @@ mod sqlite;
 
 use std::time::Duration;
 
-use gatepass::{Authority, Device, MasterSecret, SessionStore};
+use gatepass::{Authority, Device, MasterSecret, store::SessionStore};
 use tokio::{runtime::Runtime, task::JoinSet};
 
 pub(crate) use self::{
@@ -17,7 +17,7 @@ pub(crate) use self::{
 use crate::{
     measure::{Contender, Quartiles, rounds_of},
     table::{Goal, Table},
-    token::{AUDIENCE, ISSUER, grant},
+    token::{AUDIENCE, ISSUER, identity},
 };
 
 /// Sessions of all callers together. They make some megabytes.
@@ -179,7 +179,9 @@ async fn log_in(authority: &Authority) -> anyhow::Result<Vec<String>> {
         logins.spawn(async move {
             let mut tokens = Vec::new();
             for number in (login..SESSIONS).step_by(LOGINS) {
-                let issued = authority.issue(grant(number)?, Device::default()).await?;
+                let issued = authority
+                    .issue(identity(number)?, Device::default())
+                    .await?;
                 tokens.push(issued.refresh_token.as_str().to_owned());
             }
             anyhow::Ok(tokens)

@@ -3,9 +3,10 @@
 use std::{sync::Mutex, time::Duration};
 
 use gatepass::{
-    Algorithm, Authority, Clock, Cursor, Device, Grant, KeySet, MasterSecret, MemoryStore, Pull,
-    Revocation, RevocationLog, Scopes, SessionId, SigningKey, Status, StoreError, Subject,
-    SystemClock, Timestamp, TokenId, Verifier, async_trait,
+    Authority, Clock, Device, Identity, KeySet, MasterSecret, MemoryStore, Scopes, SessionId,
+    StoreError, Subject, SystemClock, Timestamp, Verifier, async_trait,
+    keys::{Algorithm, SigningKey},
+    store::{Cursor, PullResult, Revocation, RevocationLog, TokenId, TokenStatus},
 };
 use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
@@ -119,18 +120,18 @@ impl Key {
         self.tokens_of(count, clock, Ok).await
     }
 
-    /// The same, of a grant that `change` has completed.
+    /// The same, of an identity that `change` has completed.
     pub(crate) async fn tokens_of(
         &self,
         count: usize,
         clock: impl Clock,
-        change: impl Fn(Grant) -> anyhow::Result<Grant>,
+        change: impl Fn(Identity) -> anyhow::Result<Identity>,
     ) -> anyhow::Result<Vec<String>> {
         let authority = self.authority(clock).await?;
         let mut tokens = Vec::with_capacity(count);
         for number in 0..count {
             let issued = authority
-                .issue(change(grant(number)?)?, Device::default())
+                .issue(change(identity(number)?)?, Device::default())
                 .await?;
             tokens.push(issued.access_token.as_str().to_owned());
         }
@@ -138,10 +139,10 @@ impl Key {
     }
 }
 
-/// A usual grant.
-pub(crate) fn grant(number: usize) -> anyhow::Result<Grant> {
+/// A usual identity.
+pub(crate) fn identity(number: usize) -> anyhow::Result<Identity> {
     let subject = Subject::new(format!("user-{number:012}"))?;
-    Ok(Grant::new(subject).scopes(Scopes::parse("orders profile")?))
+    Ok(Identity::of(subject).scopes(Scopes::parse("orders profile")?))
 }
 
 /// The claims as an application declares them to jsonwebtoken.
@@ -194,9 +195,9 @@ struct Log(Mutex<Vec<Revocation>>);
 
 #[async_trait]
 impl RevocationLog for Log {
-    async fn pull(&self, _: Option<&Cursor>) -> Result<Pull, StoreError> {
+    async fn pull(&self, _: Option<&Cursor>) -> Result<PullResult, StoreError> {
         let entries = self.0.lock().map(|mut log| std::mem::take(&mut *log));
-        Ok(Pull::Entries {
+        Ok(PullResult::Entries {
             entries: entries.unwrap_or_default(),
             next: Cursor::new("end"),
             more: false,
@@ -207,7 +208,7 @@ impl RevocationLog for Log {
         std::future::pending().await
     }
 
-    async fn status(&self, _: SessionId, _: TokenId) -> Result<Status, StoreError> {
-        Ok(Status::Live)
+    async fn status(&self, _: SessionId, _: TokenId) -> Result<TokenStatus, StoreError> {
+        Ok(TokenStatus::Live)
     }
 }

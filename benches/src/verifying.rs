@@ -1,6 +1,6 @@
 //! Verifying an access token, with all checks and no cache, against `jsonwebtoken::decode`.
 
-use gatepass::{Demand, SystemClock};
+use gatepass::{Requirements, SystemClock};
 use jsonwebtoken::decode;
 
 use crate::{
@@ -34,8 +34,8 @@ pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
         id: 7,
         name: "a customer".to_owned(),
     };
-    let custom = |grant: gatepass::Grant| {
-        Ok(grant.claims(&serde_json::json!({ "tenant": tenant.clone() }))?)
+    let custom = |identity: gatepass::Identity| {
+        Ok(identity.claims(&serde_json::json!({ "tenant": tenant.clone() }))?)
     };
     let tokens = runtime.block_on(key.tokens_of(TOKENS, SystemClock, custom))?;
     let ratio = against_decode(&runtime, &key, &tokens)?;
@@ -49,10 +49,10 @@ fn against_decode(
     tokens: &[String],
 ) -> anyhow::Result<Quartiles> {
     let verifier = runtime.block_on(key.verifier(Vec::new()))?;
-    let (demand, validation) = (Demand::new(), key.validation()?);
+    let (requirements, validation) = (Requirements::new(), key.validation()?);
     let (mut ours, mut theirs) = (in_turn(tokens), in_turn(tokens));
     let measured = rounds([
-        each(|| Ok(at_once(verifier.verify(ours(), &demand))??)),
+        each(|| Ok(at_once(verifier.verify(ours(), &requirements))??)),
         each(|| Ok(decode::<Claims>(theirs(), &key.decoding, &validation)?)),
     ])?;
     Ok(Quartiles::of(&measured, |[ours, theirs]| ours / theirs))

@@ -12,8 +12,8 @@ async fn serve(
     listener: TcpListener,
     authority: gatepass::Authority,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let gate = Gate::new(authority.verifier().clone());
-    let endpoints = Endpoints::builder(authority).build()?;
+    let gate = Gate::new(&authority);
+    let endpoints = Endpoints::new(authority);
     let server = HttpServer::new(move || {
         App::new()
             .route("/me", web::get().to(me).wrap(gate.clone()))

@@ -1,6 +1,6 @@
 use gatepass::{
-    AuthenticationError, Authenticator, Authority, Credentials, Device, Grant, MasterSecret, Reread,
-    Session, Subject, async_trait,
+    AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, MasterSecret, Session,
+    UserUpdate, async_trait,
 };
 use gatepass_sqlite::SqliteStore;
 
@@ -8,15 +8,15 @@ struct Users; // yours: a table with argon2id hashes, see examples/app/src/users
 
 #[async_trait]
 impl Authenticator for Users {
-    async fn authenticate(&self, login: &Credentials, _: &Device) -> Result<Grant, AuthenticationError> {
+    async fn authenticate(&self, login: &Credentials, _: &Device) -> Result<Identity, AuthenticationError> {
         match (login.username(), login.password()) {
-            ("alice", "wonderland") => Ok(Grant::new(Subject::new("alice")?)),
+            ("alice", "wonderland") => Ok(Identity::new("alice")?),
             _ => Err(AuthenticationError::BadCredentials),
         }
     }
 
-    async fn reread(&self, _: &Session) -> Result<Reread, AuthenticationError> {
-        Ok(Reread::Unchanged) // or Changed(grant), or Gone: asked before each refresh
+    async fn reload_user(&self, _: &Session) -> Result<UserUpdate, AuthenticationError> {
+        Ok(UserUpdate::Unchanged) // or Changed(identity), or Deleted: asked before each refresh
     }
 }
 

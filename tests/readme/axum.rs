@@ -21,8 +21,8 @@ async fn serve(
 ) -> Result<(), Box<dyn std::error::Error>> {
     let app = Router::new()
         .route("/me", get(me))
-        .route_layer(GateLayer::new(authority.verifier().clone())) // guards the routes above it
-        .merge(routes(Endpoints::builder(authority).build()?)); // POST /auth/login, /auth/refresh, …
+        .route_layer(GateLayer::new(&authority)) // guards the routes above it
+        .merge(routes(Endpoints::new(authority))); // POST /auth/login, /auth/refresh, …
     loop {
         let (stream, address) = Listener::accept(&mut listener).await;
         let app = Extension(ConnectInfo(address)).layer(app.clone()); // for the list of sessions

@@ -25,8 +25,8 @@ async fn serve(
     listener: TcpListener,
     authority: gatepass::Authority,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let shop = gate(authority.verifier().clone()).named_layer(ShopServer::new(Methods));
-    let logins = gatepass_axum::routes(Endpoints::builder(authority).build()?);
+    let shop = gate(&authority).named_layer(ShopServer::new(Methods));
+    let logins = gatepass_axum::routes(Endpoints::new(authority));
     let server = Server::builder()
         .accept_http1(true) // for those who log in
         .add_routes(Routes::from(logins).add_service(shop));

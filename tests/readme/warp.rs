@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use gatepass::wire::Endpoints;
-use gatepass_warp::{Auth, Peer, gate, guarded, routes};
+use gatepass_warp::{Auth, PeerAddr, gate, gated, routes};
 use hyper::{Request, body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -19,16 +19,16 @@ async fn serve(
     listener: TcpListener,
     authority: gatepass::Authority,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let gate = gate(authority.verifier().clone());
-    let me = guarded(warp::path!("me").and(warp::get()), gate, me); // refuses, and never rejects
-    let app = warp::service(me.or(routes(Endpoints::builder(authority).build()?)));
+    let gate = gate(&authority);
+    let me = gated(warp::path!("me").and(warp::get()), gate, me); // refuses, and never rejects
+    let app = warp::service(me.or(routes(Endpoints::new(authority))));
     loop {
         let Ok((stream, address)) = listener.accept().await else {
             sleep(Duration::from_secs(1)).await; // too many connections: wait until some are closed
             continue;
         };
         let app = app.clone().map_request(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(Peer(address)); // for the list of sessions
+            request.extensions_mut().insert(PeerAddr(address)); // for the list of sessions
             request
         });
         let mut server = http1::Builder::new();

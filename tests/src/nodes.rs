@@ -9,8 +9,8 @@ use std::{
 };
 
 use gatepass::{
-    Authority, AuthorityBuilder, Demand, Device, Error, Grant, Issued, MasterSecret, Pass,
-    SessionStore, Staleness, Subject,
+    Authority, AuthorityBuilder, Device, Error, Identity, Issued, MasterSecret, Pass, Requirements,
+    Staleness, Subject, store::SessionStore,
 };
 use gatepass_testkit::Proxy;
 
@@ -146,7 +146,7 @@ pub fn subject(name: &str) -> Subject {
 ///
 /// As [`Authority::issue`].
 pub async fn login(node: &Authority, name: &str) -> Result<Issued, Error> {
-    node.issue(Grant::new(subject(name)), Device::default())
+    node.issue(Identity::of(subject(name)), Device::default())
         .await
 }
 
@@ -160,7 +160,7 @@ pub async fn verify(
     issued: &Issued,
     staleness: Staleness,
 ) -> Result<Pass, Error> {
-    let demand = Demand::new().staleness(staleness);
+    let requirements = Requirements::new().staleness(staleness);
     let token = issued.access_token.as_str();
-    node.verifier().verify(token, &demand).await
+    node.verifier().verify(token, &requirements).await
 }

@@ -16,10 +16,11 @@ use std::{
 };
 
 use gatepass::{
-    AuthenticationError, Authenticator, Clock, Credentials, Cursor, Device, Grant, KeySet,
-    MemoryStore, Pull, Refusal, Reread, ReusePolicy, RevocationLog, Session, SessionId,
-    SessionStore, SigningKey, Staleness, Status, StoreError, Timestamp, TokenId, Verifier,
-    async_trait,
+    AuthenticationError, Authenticator, Clock, Credentials, Device, Identity, KeySet, MemoryStore,
+    Refusal, ReusePolicy, Session, SessionId, Staleness, StoreError, Timestamp, UserUpdate,
+    Verifier, async_trait,
+    keys::SigningKey,
+    store::{Cursor, PullResult, RevocationLog, SessionStore, TokenId, TokenStatus},
     wire::{Endpoints, RequestBody, RequestHead},
 };
 use gatepass_testkit::{Fault, FaultyStore, ManualClock, Op};
@@ -165,14 +166,14 @@ impl Authenticator for Waiting {
         &self,
         _: &Credentials,
         _: &Device,
-    ) -> Result<Grant, AuthenticationError> {
+    ) -> Result<Identity, AuthenticationError> {
         Err(AuthenticationError::BadCredentials)
     }
 
-    async fn reread(&self, _: &Session) -> Result<Reread, AuthenticationError> {
+    async fn reload_user(&self, _: &Session) -> Result<UserUpdate, AuthenticationError> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         self.answers.acquire().await.unwrap().forget();
-        Ok(Reread::Unchanged)
+        Ok(UserUpdate::Unchanged)
     }
 }
 
@@ -246,16 +247,16 @@ struct Lost;
 
 #[async_trait]
 impl RevocationLog for Lost {
-    async fn pull(&self, _: Option<&Cursor>) -> Result<Pull, StoreError> {
-        Ok(Pull::Reset)
+    async fn pull(&self, _: Option<&Cursor>) -> Result<PullResult, StoreError> {
+        Ok(PullResult::Reset)
     }
 
     async fn changed(&self, _: &Cursor) {
         std::future::pending().await
     }
 
-    async fn status(&self, _: SessionId, _: TokenId) -> Result<Status, StoreError> {
-        Ok(Status::Live)
+    async fn status(&self, _: SessionId, _: TokenId) -> Result<TokenStatus, StoreError> {
+        Ok(TokenStatus::Live)
     }
 }
 
@@ -285,13 +286,13 @@ struct Long {
 
 #[async_trait]
 impl RevocationLog for Long {
-    async fn pull(&self, after: Option<&Cursor>) -> Result<Pull, StoreError> {
+    async fn pull(&self, after: Option<&Cursor>) -> Result<PullResult, StoreError> {
         tokio::time::sleep(self.takes).await;
         let parts = self.parts.load(Ordering::SeqCst);
         let at: u32 = after.map_or(0, |cursor| cursor.as_str().parse().unwrap());
         let next = (at + 1).min(parts);
         self.asked.fetch_max(next, Ordering::SeqCst);
-        Ok(Pull::Entries {
+        Ok(PullResult::Entries {
             entries: Vec::new(),
             next: Cursor::new(next.to_string()),
             more: next < parts,
@@ -302,8 +303,8 @@ impl RevocationLog for Long {
         std::future::pending().await
     }
 
-    async fn status(&self, _: SessionId, _: TokenId) -> Result<Status, StoreError> {
-        Ok(Status::Live)
+    async fn status(&self, _: SessionId, _: TokenId) -> Result<TokenStatus, StoreError> {
+        Ok(TokenStatus::Live)
     }
 }
 
@@ -362,7 +363,7 @@ async fn a_session_that_was_ended_elsewhere_manages_no_others() {
     let owner = login(&node, "alice").await;
     other.logout(thief.access_token.as_str()).await.unwrap();
 
-    let endpoints = Endpoints::builder(node.clone()).build().unwrap();
+    let endpoints = Endpoints::new(node.clone());
     let bearer = format!("Bearer {}", thief.access_token.as_str());
     for (method, path) in [
         ("POST", "/auth/logout-all".to_owned()),

@@ -16,8 +16,8 @@
 use std::{collections::HashSet, time::Duration};
 
 use gatepass::{
-    AccountId, Authority, Clock, Error, Issued, Issuer, Pull, Refusal, Revocation, RevokeToken,
-    Revoked, SessionId,
+    Authority, Clock, Error, Issued, Refusal, SessionId,
+    store::{AccountId, Issuer, PullResult, Revocation, RevocationTarget, RevokeToken},
 };
 use world::{MINUTE, World, login, refresh, refusal, subject, verify};
 
@@ -45,7 +45,7 @@ on_both_stores! {
 async fn entries(world: &World) -> Vec<Revocation> {
     let (mut all, mut cursor) = (Vec::new(), None);
     loop {
-        let Pull::Entries {
+        let PullResult::Entries {
             entries,
             next,
             more,
@@ -131,7 +131,7 @@ async fn revoking_as_fast_as_possible_keeps_as_much_for_each_login(world: World)
     );
     let of_tokens = entries
         .iter()
-        .filter(|entry| matches!(entry.target, Revoked::Token(_)));
+        .filter(|entry| matches!(entry.target, RevocationTarget::Token(_)));
     assert_eq!(of_tokens.count(), RevokeToken::MAX_PER_ACCOUNT);
     // Each session but the last has ended.
     let account = AccountId::of(

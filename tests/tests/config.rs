@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use gatepass::{
     AuthenticationError, Authenticator, Authority, AuthorityBuilder, BuildError, Credentials,
-    Grant, KeyError, KeySet, MasterSecret, MemoryStore, Reread, ReusePolicy, SecretSet, Session,
-    SigningKey, StoreErrorKind, Verifier, async_trait,
+    Identity, KeySet, MasterSecret, MemoryStore, ReusePolicy, Session, UserUpdate, Verifier,
+    async_trait,
+    keys::{KeyError, SecretSet, SigningKey},
+    store::StoreErrorKind,
     wire::{Client, Endpoints, RequestBody, RequestHead},
 };
 use gatepass_testkit::{Fault, FaultyStore, Op};
@@ -38,12 +40,12 @@ impl Authenticator for Nobody {
         &self,
         _: &Credentials,
         _: &gatepass::Device,
-    ) -> Result<Grant, AuthenticationError> {
+    ) -> Result<Identity, AuthenticationError> {
         Err(AuthenticationError::BadCredentials)
     }
 
-    async fn reread(&self, _: &Session) -> Result<Reread, AuthenticationError> {
-        Ok(Reread::Gone)
+    async fn reload_user(&self, _: &Session) -> Result<UserUpdate, AuthenticationError> {
+        Ok(UserUpdate::Deleted)
     }
 }
 
@@ -610,7 +612,7 @@ async fn mistakes_about_clients_and_urls_are_found_when_the_endpoints_are_built(
 #[tokio::test]
 async fn without_an_authenticator_there_is_no_login() {
     let authority = named("shop", "api").build().await.unwrap();
-    let endpoints = Endpoints::builder(authority).build().unwrap();
+    let endpoints = Endpoints::new(authority);
     assert!(!endpoints.paths().any(|path| path.ends_with("/login")));
     assert!(endpoints.paths().any(|path| path.ends_with("/refresh")));
     let head = RequestHead::collect("POST", "/auth/login", |_| std::iter::empty());

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use gatepass::{Random, SystemRandom};
+use gatepass::store::{Random, SystemRandom};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::JoinSet;

@@ -10,9 +10,11 @@
 use std::time::Duration;
 
 use gatepass::{
-    Advance, AdvanceCause, Audience, ClientId, Decision, Device, EndReason, Ended, Generation,
-    Grant, Issuer, NewSession, OnReuse, Presenter, Recover, Refusal, ReusePolicy, Rotation,
-    SeenFrom, Session, SessionId, SessionNumber, Subject, Timestamp, decide,
+    ClientId, Device, Identity, OnReuse, Refusal, ReusePolicy, Session, SessionId, Timestamp,
+    store::{
+        Advance, AdvanceCause, Audience, Decision, EndReason, Ended, Generation, Issuer,
+        NewSession, Presenter, Recover, Rotation, SeenFrom, SessionNumber, decide,
+    },
 };
 use gatepass_testkit::ManualClock;
 use proptest::{collection::vec, option, prelude::*};
@@ -33,7 +35,7 @@ fn begun() -> Session {
         issuer: Issuer::new("https://shop.example").unwrap(),
         audience: Audience::new("shop-api").unwrap(),
         client: ClientId::new("default").unwrap(),
-        grant: Grant::new(Subject::new("alice").unwrap()),
+        identity: Identity::new("alice").unwrap(),
         device: Device::default(),
         idle_ttl: 14 * DAY,
         absolute_ttl: 90 * DAY,
@@ -533,7 +535,7 @@ impl Life {
                     id: self.session.id,
                     client: self.session.client.clone(),
                     generation: self.session.generation,
-                    grant: None,
+                    identity: None,
                     access_ttl: MINUTE,
                 };
                 assert!(self.session.recover(recover, now));
@@ -557,7 +559,7 @@ impl Life {
             cause,
             overlap: OVERLAP,
             seen_from: SeenFrom::default(),
-            grant: None,
+            identity: None,
             idle_ttl: 14 * DAY,
             access_ttl: MINUTE,
         };

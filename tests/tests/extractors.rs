@@ -11,10 +11,10 @@ use std::{
 use actix_web::{test, web};
 use axum::{Router, body::Body, http::Request, routing::get};
 use gatepass::{
-    Authority, Demand, Device, Grant, MasterSecret, MemoryStore, Pass, RequiredScopes, Scopes,
-    Subject, Verifier,
+    Authority, Device, Identity, MasterSecret, MemoryStore, Pass, RequiredScopes, Requirements,
+    Scopes, Verifier,
 };
-use gatepass_warp::{FromAdmission, admitted, gate_with, guarded};
+use gatepass_warp::{FromAuthState, gate_from_layer, gate_requiring, gated};
 use http_body_util::BodyExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -148,11 +148,12 @@ fn alike((status, headers, body): &Answer) -> (u16, Vec<(&String, &String)>, &st
     (*status, ours.collect(), body)
 }
 
-/// Each mistake of the application is in the log, with the route that has it, and no claim.
-fn assert_logged(log: &str, guard: &str) {
+/// Each mistake of the application is in the log: a forgotten gate with its route, claims that do not fit with
+/// the type that was wanted, and no claim.
+fn assert_logged(log: &str, gate: &str) {
     let forgotten = ["auth", "auth", "maybe", "maybe", "scoped", "claims"];
     let forgotten = forgotten.map(|route| {
-        format!(r#"guard.missing guard="{guard}" method="GET" path="/forgotten/{route}""#)
+        format!(r#"gate.missing gate="{gate}" method="GET" path="/forgotten/{route}""#)
     });
     for expected in &forgotten {
         assert!(
@@ -160,14 +161,10 @@ fn assert_logged(log: &str, guard: &str) {
             "{expected}: {log}"
         );
     }
-    let missing = log.lines().filter(|line| line.contains("guard.missing"));
+    let missing = log.lines().filter(|line| line.contains("gate.missing"));
     assert_eq!(missing.count(), forgotten.len(), "{log}");
-    let unfit = log.lines().filter(|line| {
-        in_order(
-            line,
-            r#"claims.unfit category=Data method="GET" path="/gated/claims""#,
-        )
-    });
+    let expected = r#"claims.unfit category=Data wanted="extractors::Tenant""#;
+    let unfit = log.lines().filter(|line| in_order(line, expected));
     assert_eq!(unfit.count(), 2, "{log}");
     assert!(!log.contains("seven") && !log.contains("query"), "{log}");
 }
@@ -187,11 +184,12 @@ async fn issued() -> (Verifier, BTreeMap<Token, String>) {
         (Token::Admin, "admin write", json!({ "tenant": 7 })),
         (Token::Unfit, "", json!({ "tenant": "seven" })),
     ] {
-        let grant = Grant::new(Subject::new("alice").unwrap())
+        let identity = Identity::new("alice")
+            .unwrap()
             .scopes(Scopes::parse(scopes).unwrap())
             .claims(&claims)
             .unwrap();
-        let issued = authority.issue(grant, Device::default()).await.unwrap();
+        let issued = authority.issue(identity, Device::default()).await.unwrap();
         tokens.insert(token, format!("Bearer {}", issued.access_token.as_str()));
     }
     (authority.verifier().clone(), tokens)
@@ -221,7 +219,7 @@ async fn through_axum(verifier: &Verifier, path: &str, token: Option<&str>) -> A
     let gate = GateLayer::new(verifier.clone());
     let app = routes("gated")
         .route_layer(gate.clone())
-        .merge(routes("optional").route_layer(gate.optional()))
+        .merge(routes("optional").route_layer(gate.require(Requirements::new().optional())))
         .merge(routes("forgotten"));
     let mut request = Request::get(format!("{path}?query"));
     if let Some(token) = token {
@@ -262,7 +260,7 @@ async fn through_actix(verifier: &Verifier, path: &str, token: Option<&str>) -> 
         .service(web::scope("/gated").wrap(gate.clone()).configure(routes))
         .service(
             web::scope("/optional")
-                .wrap(gate.optional())
+                .wrap(gate.require(Requirements::new().optional()))
                 .configure(routes),
         )
         .service(web::scope("/forgotten").configure(routes));
@@ -280,24 +278,24 @@ async fn through_actix(verifier: &Verifier, path: &str, token: Option<&str>) -> 
 }
 
 async fn through_warp(verifier: &Verifier, path: &str, token: Option<&str>) -> Answer {
-    use gatepass_warp::{Admitted, Auth, Claims, Denied, Scoped};
+    use gatepass_warp::{Auth, AuthRejection, Authorized, Claims, Scoped};
 
     trait Gates {
-        fn gate<A: FromAdmission>(&self) -> BoxedFilter<(Result<Admitted<A>, Denied>,)>;
+        fn gate<A: FromAuthState>(&self) -> BoxedFilter<(Result<Authorized<A>, AuthRejection>,)>;
     }
 
-    struct Judging(Verifier, Demand);
+    struct Judging(Verifier, Requirements);
     struct Forgotten;
 
     impl Gates for Judging {
-        fn gate<A: FromAdmission>(&self) -> BoxedFilter<(Result<Admitted<A>, Denied>,)> {
-            gate_with(self.0.clone(), self.1.clone()).boxed()
+        fn gate<A: FromAuthState>(&self) -> BoxedFilter<(Result<Authorized<A>, AuthRejection>,)> {
+            gate_requiring(self.0.clone(), self.1.clone()).boxed()
         }
     }
 
     impl Gates for Forgotten {
-        fn gate<A: FromAdmission>(&self) -> BoxedFilter<(Result<Admitted<A>, Denied>,)> {
-            admitted().boxed()
+        fn gate<A: FromAuthState>(&self) -> BoxedFilter<(Result<Authorized<A>, AuthRejection>,)> {
+            gate_from_layer().boxed()
         }
     }
 
@@ -307,22 +305,22 @@ async fn through_warp(verifier: &Verifier, path: &str, token: Option<&str>) -> A
                 .and(warp::path(end))
                 .and(warp::path::end())
         };
-        guarded(under("auth"), gates.gate(), async |Auth(pass): Auth| {
+        gated(under("auth"), gates.gate(), async |Auth(pass): Auth| {
             name(&pass)
         })
-        .or(guarded(
+        .or(gated(
             under("maybe"),
             gates.gate(),
             async |auth: Option<Auth>| name_or(auth.as_ref().map(|Auth(pass)| pass)),
         ))
         .unify()
-        .or(guarded(
+        .or(gated(
             under("scoped"),
             gates.gate(),
             async |admin: Scoped<Admin>| name(admin.pass()),
         ))
         .unify()
-        .or(guarded(
+        .or(gated(
             under("claims"),
             gates.gate(),
             async |Claims(claims): Claims<Tenant>| claims.tenant.to_string(),
@@ -331,10 +329,10 @@ async fn through_warp(verifier: &Verifier, path: &str, token: Option<&str>) -> A
         .boxed()
     }
 
-    let app = routes("gated", &Judging(verifier.clone(), Demand::new()))
+    let app = routes("gated", &Judging(verifier.clone(), Requirements::new()))
         .or(routes(
             "optional",
-            &Judging(verifier.clone(), Demand::new().optional()),
+            &Judging(verifier.clone(), Requirements::new().optional()),
         ))
         .or(routes("forgotten", &Forgotten));
     let mut request = warp::test::request().path(&format!("{path}?query"));

@@ -125,7 +125,7 @@ impl Servers {
         tasks.spawn(async move { served.await.unwrap() });
 
         let (tower, tower_at) = listener().await;
-        let gate = GateLayer::new(app.authority.verifier().clone());
+        let gate = GateLayer::new(&app.authority);
         let service = gate.layer(warp::service(warp::any().map(|| "open to all")));
         let served = example_warp::serve(tower, service, std::future::pending());
         tasks.spawn(async move { served.await.unwrap() });

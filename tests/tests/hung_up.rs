@@ -13,8 +13,8 @@ use std::{
 };
 
 use gatepass::{
-    AuthenticationError, Authenticator, Authority, Credentials, Device, Grant, MasterSecret,
-    MemoryStore, Reread, Session, async_trait, wire::Endpoints,
+    AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, MasterSecret,
+    MemoryStore, Session, UserUpdate, async_trait, wire::Endpoints,
 };
 use gatepass_tests::frameworks::actix::{self, Served};
 use tokio::{
@@ -48,14 +48,14 @@ impl Authenticator for Endless {
         &self,
         _: &Credentials,
         _: &Device,
-    ) -> Result<Grant, AuthenticationError> {
+    ) -> Result<Identity, AuthenticationError> {
         let _asked = Asked(&self.0);
         self.0.send(Said::Asked).unwrap();
         std::future::pending().await
     }
 
-    async fn reread(&self, _: &Session) -> Result<Reread, AuthenticationError> {
-        Ok(Reread::Unchanged)
+    async fn reload_user(&self, _: &Session) -> Result<UserUpdate, AuthenticationError> {
+        Ok(UserUpdate::Unchanged)
     }
 }
 
@@ -69,7 +69,7 @@ async fn endpoints() -> (Endpoints, UnboundedReceiver<Said>) {
         .build()
         .await
         .unwrap();
-    (Endpoints::builder(authority).build().unwrap(), said)
+    (Endpoints::new(authority), said)
 }
 
 /// Hangs up as soon as the authenticator is asked, and waits until it is asked no more.

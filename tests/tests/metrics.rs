@@ -16,8 +16,8 @@ use std::{
 };
 
 use gatepass::{
-    AuthenticationError, Authenticator, Credentials, Demand, Device, Grant, MemoryStore, Reread,
-    Session, Staleness, StoreErrorKind, async_trait,
+    AuthenticationError, Authenticator, Credentials, Device, Identity, MemoryStore, Requirements,
+    Session, Staleness, UserUpdate, async_trait, store::StoreErrorKind,
 };
 use gatepass_testkit::{Fault, FaultyStore, ManualClock, Op};
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
@@ -92,15 +92,15 @@ impl Authenticator for OneUser {
         &self,
         credentials: &Credentials,
         _: &Device,
-    ) -> Result<Grant, AuthenticationError> {
+    ) -> Result<Identity, AuthenticationError> {
         match credentials.password() {
-            "right" => Ok(Grant::new(subject("alice"))),
+            "right" => Ok(Identity::of(subject("alice"))),
             _ => Err(AuthenticationError::BadCredentials),
         }
     }
 
-    async fn reread(&self, _: &Session) -> Result<Reread, AuthenticationError> {
-        Ok(Reread::Unchanged)
+    async fn reload_user(&self, _: &Session) -> Result<UserUpdate, AuthenticationError> {
+        Ok(UserUpdate::Unchanged)
     }
 }
 
@@ -136,7 +136,11 @@ async fn each_event_is_counted_once_and_nobody_is_named() {
     refusal(verify(&node, &third).await);
     // Every one of them is counted, also those of a flood that are not traced.
     for _ in 0..100 {
-        refusal(node.verifier().verify("nonsense", &Demand::new()).await);
+        refusal(
+            node.verifier()
+                .verify("nonsense", &Requirements::new())
+                .await,
+        );
     }
     world.clock.advance(31 * SECOND);
     refusal(refresh(&node, &first).await);

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, thread, time::Durat
 use actix_web::{HttpServer, rt::System};
 use clap::Parser;
 use example_app::{App, Settings};
-use gatepass::{MasterSecret, StoreErrorKind};
+use gatepass::{MasterSecret, store::StoreErrorKind};
 use gatepass_sqlite::SqliteStore;
 use gatepass_testkit::{Fault, FaultHandle, FaultyStore, ManualClock};
 use reqwest::{Client, Method};

@@ -13,9 +13,10 @@ use std::{
 };
 
 use gatepass::{
-    AuthenticationError, Authenticator, Authority, Clock, Credentials, Device, EndReason, Error,
-    Generation, Grant, GrantError, Issued, MemoryStore, Refusal, Reread, Scopes, Session,
-    SessionStore, Staleness, StoreError, StoreErrorKind, async_trait,
+    AuthenticationError, Authenticator, Authority, Clock, Credentials, Device, Error, Identity,
+    IdentityError, Issued, MemoryStore, Refusal, Scopes, Session, Staleness, StoreError,
+    UserUpdate, async_trait,
+    store::{EndReason, Generation, SessionStore, StoreErrorKind},
 };
 use gatepass_testkit::{CountingStore, Counts, Fault, FaultHandle, FaultyStore, ManualClock, Op};
 use tokio::{task::JoinSet, time::Instant};
@@ -102,7 +103,7 @@ async fn whatever_fails_or_hangs_is_told_as_that_and_has_done_nothing() {
             .len();
 
         node.handle.inject_everywhere(fault);
-        let issue = authority.issue(Grant::new(alice.clone()), Device::default());
+        let issue = authority.issue(Identity::of(alice.clone()), Device::default());
         assert_unavailable("login", issue).await;
         assert_unavailable("refresh", refresh(authority, &first)).await;
         let (access, token) = (first.access_token.as_str(), first.refresh_token.as_str());
@@ -314,7 +315,7 @@ async fn no_answer_is_waited_for_longer_than_the_timeout() {
     authority.logout(token).await.unwrap_err();
     assert_eq!(began.elapsed(), TIMEOUT);
     let began = Instant::now();
-    let issue = authority.issue(Grant::new(subject("alice")), Device::default());
+    let issue = authority.issue(Identity::of(subject("alice")), Device::default());
     issue.await.unwrap_err();
     assert_eq!(began.elapsed(), TIMEOUT);
     let began = Instant::now();
@@ -331,7 +332,7 @@ async fn a_node_catches_up_by_itself_once_the_store_is_back() {
     node.handle.inject_everywhere(DOWN);
     tokio::time::sleep(HOUR / 6).await;
     // Another node reaches the store.
-    let target = gatepass::EndTarget::Session(ended.session_id);
+    let target = gatepass::store::EndSessions::Session(ended.session_id);
     let end = node.store.end(target, EndReason::Logout);
     assert!(end.await.unwrap().is_some());
     assert_unavailable("verify", verify(authority, &ended)).await;
@@ -391,7 +392,7 @@ enum User {
     AsBefore,
     Unreachable,
     Gone,
-    Now(Grant),
+    Now(Identity),
 }
 
 impl Users {
@@ -406,19 +407,19 @@ impl Authenticator for Users {
         &self,
         _: &Credentials,
         _: &Device,
-    ) -> Result<Grant, AuthenticationError> {
+    ) -> Result<Identity, AuthenticationError> {
         match self.0.lock().unwrap().clone() {
             User::Unreachable => Err(unreachable_users()),
             _ => Err(AuthenticationError::BadCredentials),
         }
     }
 
-    async fn reread(&self, _: &Session) -> Result<Reread, AuthenticationError> {
+    async fn reload_user(&self, _: &Session) -> Result<UserUpdate, AuthenticationError> {
         match self.0.lock().unwrap().clone() {
-            User::AsBefore => Ok(Reread::Unchanged),
+            User::AsBefore => Ok(UserUpdate::Unchanged),
             User::Unreachable => Err(unreachable_users()),
-            User::Gone => Ok(Reread::Gone),
-            User::Now(grant) => Ok(Reread::Changed(grant)),
+            User::Gone => Ok(UserUpdate::Deleted),
+            User::Now(identity) => Ok(UserUpdate::Changed(identity)),
         }
     }
 }
@@ -444,12 +445,12 @@ async fn users_that_cannot_be_read_spend_no_refresh_token_and_refuse_no_login() 
     let login = authority.login(&credentials, Device::default());
     assert_unavailable("login", login).await;
     assert_unavailable("refresh", refresh(&authority, &first)).await;
-    // A grant that may not be is the application's mistake, and spends nothing either.
-    users.become_(User::Now(Grant::new(subject("mallory"))));
+    // An identity that may not be is the application's mistake, and spends nothing either.
+    users.become_(User::Now(Identity::of(subject("mallory"))));
     let mistaken = refresh(&authority, &first).await;
     assert!(matches!(
         mistaken,
-        Err(Error::Grant(GrantError::SubjectChanged))
+        Err(Error::Identity(IdentityError::SubjectChanged))
     ));
     let (session, _) = world.store.load(first.session_id).await.unwrap();
     assert_eq!(session.unwrap().generation, Generation::FIRST);
@@ -482,7 +483,7 @@ async fn changed_scopes_take_effect_at_the_next_refresh() {
     let becomes = |list: &str| {
         let scopes = Scopes::parse(list).unwrap();
         users.become_(User::Now(
-            Grant::new(subject("alice")).scopes(scopes.clone()),
+            Identity::of(subject("alice")).scopes(scopes.clone()),
         ));
         scopes
     };
@@ -520,7 +521,7 @@ async fn a_replay_gives_a_user_who_is_gone_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replay_gives_a_demoted_user_what_is_left_and_writes_nothing() {
     let (world, authority, users) = with_users().await;
-    let of = |list: &str| Grant::new(subject("alice")).scopes(Scopes::parse(list).unwrap());
+    let of = |list: &str| Identity::of(subject("alice")).scopes(Scopes::parse(list).unwrap());
     let first = authority.issue(of("admin read"), Device::default()).await;
     let first = first.unwrap();
     let second = refresh(&authority, &first).await.unwrap();
@@ -531,7 +532,7 @@ async fn a_replay_gives_a_demoted_user_what_is_left_and_writes_nothing() {
     assert_eq!(replayed.refresh_token, second.refresh_token);
     let pass = verify(&authority, &replayed).await.unwrap();
     assert_eq!(*pass.scopes(), replayed.scopes);
-    // No longer than the row allows, whatever the grant says now.
+    // No longer than the row allows, whatever the identity says now.
     assert_eq!(pass.expires_at(), second.expires_at);
     // Asked for what the user has lost, it is refused.
     let client = authority.client_id();
@@ -557,16 +558,16 @@ impl Authenticator for Meddler {
         &self,
         _: &Credentials,
         _: &Device,
-    ) -> Result<Grant, AuthenticationError> {
+    ) -> Result<Identity, AuthenticationError> {
         Err(AuthenticationError::BadCredentials)
     }
 
-    async fn reread(&self, _: &Session) -> Result<Reread, AuthenticationError> {
+    async fn reload_user(&self, _: &Session) -> Result<UserUpdate, AuthenticationError> {
         let meddling = self.0.lock().unwrap().take();
         if let Some(meddling) = meddling {
             meddling().await.unwrap();
         }
-        Ok(Reread::Unchanged)
+        Ok(UserUpdate::Unchanged)
     }
 }
 

@@ -15,8 +15,8 @@ use std::{
 };
 
 use gatepass::{
-    AuthenticationError, Authenticator, Authority, Clock, Credentials, Device, Error, Grant,
-    Issued, Pass, Refusal, Reread, Resumed, ReusePolicy, Session, Timestamp, async_trait,
+    AuthenticationError, Authenticator, Authority, Clock, Credentials, Device, Error, Identity,
+    Issued, Pass, Refusal, Resumed, ReusePolicy, Session, Timestamp, UserUpdate, async_trait,
 };
 use gatepass_testkit::ManualClock;
 use proptest::{collection::vec, prelude::*, sample::Index, test_runner::TestRunner};
@@ -79,13 +79,13 @@ impl Authenticator for Users {
         &self,
         credentials: &Credentials,
         _: &Device,
-    ) -> Result<Grant, AuthenticationError> {
-        Ok(Grant::new(subject(credentials.username())))
+    ) -> Result<Identity, AuthenticationError> {
+        Ok(Identity::of(subject(credentials.username())))
     }
 
-    async fn reread(&self, _: &Session) -> Result<Reread, AuthenticationError> {
+    async fn reload_user(&self, _: &Session) -> Result<UserUpdate, AuthenticationError> {
         tokio::task::yield_now().await;
-        Ok(Reread::Unchanged)
+        Ok(UserUpdate::Unchanged)
     }
 }
 

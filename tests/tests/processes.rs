@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gatepass::{Demand, Error, KeySet, Pass, Refusal, Staleness, Verifier};
+use gatepass::{Error, KeySet, Pass, Refusal, Requirements, Staleness, Verifier};
 use gatepass_sqlite::SqliteStore;
 use rusqlite::Connection;
 use serde_json::Value;
@@ -217,17 +217,17 @@ async fn a_revocation_reaches_a_resource_server_that_has_only_public_keys_and_th
         assert_eq!(status, 200, "{body}");
         let dying = [access, text(&body, "access_token")];
         for access in &dying {
-            let pass = resource.verify(access, &Demand::new()).await.unwrap();
+            let pass = resource.verify(access, &Requirements::new()).await.unwrap();
             assert_eq!(pass.subject().as_str(), "alice");
         }
         assert_eq!(api.logout(&token).await.unwrap().0, 204);
         let deadline = Instant::now() + MAX_STALENESS;
         for access in &dying {
-            let strict = Demand::new().staleness(Staleness::Strict);
+            let strict = Requirements::new().staleness(Staleness::Strict);
             assert!(is_revoked(resource.verify(access, &strict).await));
             loop {
                 let asked = Instant::now();
-                match resource.verify(access, &Demand::new()).await {
+                match resource.verify(access, &Requirements::new()).await {
                     Ok(_) => assert!(asked <= deadline, "an ended session lives"),
                     // Nobody is judged by knowledge that is too old.
                     Err(Error::Store(_)) => {}
@@ -237,7 +237,10 @@ async fn a_revocation_reaches_a_resource_server_that_has_only_public_keys_and_th
         }
     }
     // The others go on.
-    resource.verify(&live_access, &Demand::new()).await.unwrap();
+    resource
+        .verify(&live_access, &Requirements::new())
+        .await
+        .unwrap();
     assert_eq!(api.refresh(&live).await.unwrap().0, 200);
 }
 

@@ -18,8 +18,8 @@ use std::{
 };
 
 use gatepass::{
-    AuthenticationError, Authenticator, Authority, Credentials, Error, Generation, Grant, Issued,
-    Refusal, Reread, ReusePolicy, Scopes, Session, SessionId, Staleness, async_trait,
+    AuthenticationError, Authenticator, Authority, Credentials, Error, Identity, Issued, Refusal,
+    ReusePolicy, Scopes, Session, SessionId, Staleness, UserUpdate, async_trait, store::Generation,
 };
 use gatepass_testkit::{CountingStore, FaultHandle, FaultyStore, Gate, ManualClock, Op};
 use tokio::task::JoinSet;
@@ -58,13 +58,13 @@ impl Authenticator for Unchanged {
         &self,
         _: &Credentials,
         _: &gatepass::Device,
-    ) -> Result<Grant, AuthenticationError> {
+    ) -> Result<Identity, AuthenticationError> {
         Err(AuthenticationError::BadCredentials)
     }
 
-    async fn reread(&self, _: &Session) -> Result<Reread, AuthenticationError> {
+    async fn reload_user(&self, _: &Session) -> Result<UserUpdate, AuthenticationError> {
         tokio::task::yield_now().await;
-        Ok(Reread::Unchanged)
+        Ok(UserUpdate::Unchanged)
     }
 }
 
@@ -423,18 +423,18 @@ impl Authenticator for Slow {
         &self,
         _: &Credentials,
         _: &gatepass::Device,
-    ) -> Result<Grant, AuthenticationError> {
+    ) -> Result<Identity, AuthenticationError> {
         Err(AuthenticationError::BadCredentials)
     }
 
-    async fn reread(&self, _: &Session) -> Result<Reread, AuthenticationError> {
+    async fn reload_user(&self, _: &Session) -> Result<UserUpdate, AuthenticationError> {
         let token = self.tokens.lock().unwrap().pop();
         if let Some(token) = token {
             self.clock.advance(11 * SECOND);
             self.other.refresh(&token).await.unwrap();
             self.clock.advance(31 * SECOND);
         }
-        Ok(Reread::Unchanged)
+        Ok(UserUpdate::Unchanged)
     }
 }
 
@@ -526,14 +526,14 @@ impl Authenticator for Reader {
         &self,
         _: &Credentials,
         _: &gatepass::Device,
-    ) -> Result<Grant, AuthenticationError> {
+    ) -> Result<Identity, AuthenticationError> {
         Err(AuthenticationError::BadCredentials)
     }
 
-    async fn reread(&self, session: &Session) -> Result<Reread, AuthenticationError> {
+    async fn reload_user(&self, session: &Session) -> Result<UserUpdate, AuthenticationError> {
         let scopes = Scopes::parse("read").unwrap();
-        let grant = Grant::new(session.subject().clone()).scopes(scopes);
-        Ok(Reread::Changed(grant))
+        let identity = Identity::of(session.subject().clone()).scopes(scopes);
+        Ok(UserUpdate::Changed(identity))
     }
 }
 
@@ -543,8 +543,8 @@ async fn scopes_that_another_node_takes_away_during_a_refresh_are_not_in_its_tok
     let reader = reader.build().await.unwrap();
     let all = Scopes::parse("read write").unwrap();
     for recovery in [false, true] {
-        let grant = Grant::new(subject("alice")).scopes(all.clone());
-        let first = node.issue(grant, gatepass::Device::default());
+        let identity = Identity::of(subject("alice")).scopes(all.clone());
+        let first = node.issue(identity, gatepass::Device::default());
         let first = first.await.unwrap();
         if recovery {
             refresh(&node, &first).await.unwrap();
@@ -560,7 +560,7 @@ async fn scopes_that_another_node_takes_away_during_a_refresh_are_not_in_its_tok
             }
         });
         read.reached().await;
-        // A renewal changes the grant and leaves the generation as it is.
+        // A renewal changes the identity and leaves the generation as it is.
         let renewed = reader.renew(first.access_token.as_str()).await.unwrap();
         assert_eq!(renewed.scopes.as_str(), "read");
         read.release();

@@ -12,8 +12,8 @@
 use std::{net::SocketAddr, thread, time::Duration};
 
 use gatepass::{
-    Authority, Demand, Device, Error, Grant, KeySet, MasterSecret, Refusal, SigningKey, Staleness,
-    Subject,
+    Authority, Device, Error, Identity, KeySet, MasterSecret, Refusal, Requirements, Staleness,
+    keys::SigningKey,
 };
 use gatepass_postgres::PostgresStore;
 use gatepass_tests::sockets::cut_off_after;
@@ -147,13 +147,13 @@ async fn readme_code_for_services_that_only_verify_learns_of_a_logout() {
     std::fs::write(&jwks, authority.verifier().jwks()).unwrap();
 
     let verifier = verifying::start(jwks.to_str().unwrap(), &database).await;
-    let alice = Grant::new(Subject::new("alice").unwrap());
+    let alice = Identity::new("alice").unwrap();
     let issued = authority.issue(alice, Device::default()).await.unwrap();
     let token = issued.access_token.as_str();
-    let pass = verifier.verify(token, &Demand::new()).await.unwrap();
+    let pass = verifier.verify(token, &Requirements::new()).await.unwrap();
     assert_eq!(pass.subject().as_str(), "alice");
     authority.logout(token).await.unwrap();
-    let strict = Demand::new().staleness(Staleness::Within(Duration::ZERO));
+    let strict = Requirements::new().staleness(Staleness::Within(Duration::ZERO));
     let refused = verifier.verify(token, &strict).await.unwrap_err();
     assert!(
         matches!(refused, Error::Refused(Refusal::Revoked)),

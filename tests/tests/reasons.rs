@@ -15,7 +15,11 @@ use axum::routing::get;
 use clap::Parser;
 use example_app::{App, NewUser, Settings};
 use forge::{Forge, Members, SECRET, master};
-use gatepass::{Algorithm, MemoryStore, SessionStore, StoreErrorKind};
+use gatepass::{
+    MemoryStore,
+    keys::Algorithm,
+    store::{SessionStore, StoreErrorKind},
+};
 use gatepass_axum::Auth;
 use gatepass_testkit::{
     ManualClock,

@@ -9,9 +9,9 @@
 use std::time::Duration;
 
 use gatepass::{
-    AuthenticationError, Authenticator, Authority, ClientId, Credentials, Demand, Device, Error,
-    Generation, Grant, Issued, MasterSecret, Pass, Refusal, Renewed, Reread, Resumed, Scopes,
-    Session, Staleness, async_trait,
+    AuthenticationError, Authenticator, Authority, ClientId, Credentials, Device, Error, Identity,
+    Issued, MasterSecret, Pass, Refusal, Renewed, Requirements, Resumed, Scopes, Session,
+    Staleness, UserUpdate, async_trait, store::Generation,
 };
 use gatepass_testkit::{FaultyStore, Op};
 use serde::{Deserialize, Serialize};
@@ -54,17 +54,17 @@ impl Authenticator for Anyone {
         &self,
         credentials: &Credentials,
         _: &Device,
-    ) -> Result<Grant, AuthenticationError> {
+    ) -> Result<Identity, AuthenticationError> {
         tokio::task::yield_now().await;
         match credentials.password() {
-            PASSWORD => Ok(Grant::new(subject(credentials.username()))),
+            PASSWORD => Ok(Identity::of(subject(credentials.username()))),
             _ => Err(AuthenticationError::BadCredentials),
         }
     }
 
-    async fn reread(&self, _: &Session) -> Result<Reread, AuthenticationError> {
+    async fn reload_user(&self, _: &Session) -> Result<UserUpdate, AuthenticationError> {
         tokio::task::yield_now().await;
-        Ok(Reread::Unchanged)
+        Ok(UserUpdate::Unchanged)
     }
 }
 
@@ -75,8 +75,8 @@ async fn node(world: &World) -> Authority {
 
 /// A session whose access token outlives its refresh token.
 async fn long_lived(node: &Authority) -> Issued {
-    let grant = Grant::new(subject("alice")).access_ttl(20 * DAY);
-    node.issue(grant, Device::default()).await.unwrap()
+    let identity = Identity::of(subject("alice")).access_ttl(20 * DAY);
+    node.issue(identity, Device::default()).await.unwrap()
 }
 
 async fn resume(node: &Authority, issued: &Issued) -> Result<Resumed, Error> {
@@ -181,8 +181,8 @@ async fn end(node: &Authority, first: &Issued, how: End) {
 async fn assert_dead(nodes: [&Authority; 2], token: &str, context: &str) {
     for node in nodes {
         for staleness in [Staleness::Bounded, Staleness::Strict] {
-            let demand = Demand::new().staleness(staleness);
-            let verified = node.verifier().verify(token, &demand).await;
+            let requirements = Requirements::new().staleness(staleness);
+            let verified = node.verifier().verify(token, &requirements).await;
             assert_eq!(refusal(verified), Refusal::Revoked, "{context}");
         }
     }
@@ -357,7 +357,7 @@ async fn reauthentications_at_once_all_succeed(world: World) {
             }
         });
     }
-    let recent = Demand::new().max_age(MINUTE);
+    let recent = Requirements::new().max_age(MINUTE);
     let mut fresh = 0;
     for answer in racing.join_all().await {
         let answer = answer.unwrap();
@@ -448,7 +448,7 @@ async fn renewals_end_with_the_session(world: World) {
     // The leeway is for clocks that disagree, and nothing is issued in it.
     assert!(
         node.verifier()
-            .verify(&access, &Demand::new())
+            .verify(&access, &Requirements::new())
             .await
             .is_ok()
     );
@@ -470,11 +470,11 @@ async fn a_renewed_token_keeps_claims_and_scopes(world: World) {
         tenant: "north".into(),
         user_id: 7,
     };
-    let grant = Grant::new(subject("alice"))
+    let identity = Identity::of(subject("alice"))
         .scopes(Scopes::parse("read write").unwrap())
         .claims(&custom)
         .unwrap();
-    let first = node.issue(grant, Device::default()).await.unwrap();
+    let first = node.issue(identity, Device::default()).await.unwrap();
     let narrow = Scopes::parse("read").unwrap();
     let narrowed = node.refresh_as(
         node.client_id(),
@@ -487,10 +487,10 @@ async fn a_renewed_token_keeps_claims_and_scopes(world: World) {
         let before = verify(&node, token).await.unwrap();
         world.clock.advance(MINUTE);
         let renewed = node.renew(token.access_token.as_str()).await.unwrap();
-        let demand = Demand::new().staleness(Staleness::Strict);
+        let requirements = Requirements::new().staleness(Staleness::Strict);
         let after = node
             .verifier()
-            .verify(renewed.access_token.as_str(), &demand);
+            .verify(renewed.access_token.as_str(), &requirements);
         let after = after.await.unwrap();
         assert_eq!(after.scopes().as_str(), scopes);
         assert_eq!(after.claims::<Custom>().unwrap(), custom);
@@ -550,15 +550,18 @@ async fn a_session_that_lives_by_renewals_is_listed(world: World) {
 
 async fn verify_text(node: &Authority, renewed: &Renewed) -> Pass {
     let token = renewed.access_token.as_str();
-    node.verifier().verify(token, &Demand::new()).await.unwrap()
+    node.verifier()
+        .verify(token, &Requirements::new())
+        .await
+        .unwrap()
 }
 
 /// What another client was given is not for the application's own endpoints.
 async fn each_client_has_its_own_sessions(world: World) {
     let node = node(&world).await;
     let desktop = ClientId::new("desktop").unwrap();
-    let grant = || Grant::new(subject("alice")).access_ttl(20 * DAY);
-    let foreign = node.issue_as(&desktop, grant(), Device::default());
+    let identity = || Identity::of(subject("alice")).access_ttl(20 * DAY);
+    let foreign = node.issue_as(&desktop, identity(), Device::default());
     let foreign = foreign.await.unwrap();
     let pass = verify(&node, &foreign).await.unwrap();
     assert_eq!(

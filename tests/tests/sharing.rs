@@ -8,8 +8,10 @@
 
 use std::sync::Arc;
 
-use gatepass::SecretSet;
-use gatepass::{Authority, AuthorityBuilder, BuildError, Demand, MasterSecret, Refusal, Timestamp};
+use gatepass::keys::SecretSet;
+use gatepass::{
+    Authority, AuthorityBuilder, BuildError, MasterSecret, Refusal, Requirements, Timestamp,
+};
 use world::{MINUTE, SECOND, SECRET, World, login, refresh, refusal, subject, verify};
 
 #[path = "common/world.rs"]
@@ -178,9 +180,9 @@ async fn the_users_of_two_audiences_are_the_same(world: World) {
     let listed = admin.sessions(&subject("alice"), None).await.unwrap();
     assert_eq!(listed.sessions.len(), 2);
     admin.logout_all(&subject("alice")).await.unwrap();
-    let demand = Demand::new().staleness(gatepass::Staleness::Strict);
+    let requirements = Requirements::new().staleness(gatepass::Staleness::Strict);
     let token = here.access_token.as_str();
-    let verified = shop.verifier().verify(token, &demand).await;
+    let verified = shop.verifier().verify(token, &requirements).await;
     assert_eq!(refusal(verified), Refusal::Revoked);
     assert_eq!(refusal(refresh(&shop, &here).await), Refusal::SessionEnded);
     assert_eq!(

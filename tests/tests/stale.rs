@@ -8,7 +8,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gatepass::{Authority, BuildError, Error, Issued, Refusal, Staleness, StoreErrorKind};
+use gatepass::{Authority, BuildError, Error, Issued, Refusal, Staleness, store::StoreErrorKind};
 use gatepass_testkit::{CountingStore, Counts, Fault, FaultHandle, FaultyStore, Op};
 use world::{DAY, HOUR, MINUTE, SECOND, World, builder, login, refusal, verify, verify_with};
 

@@ -12,7 +12,7 @@ use gatepass_tests::{
     frameworks::{actix, tonic, warp},
     sockets::exchange,
 };
-use gatepass_warp::{Auth, gate, guarded};
+use gatepass_warp::{Auth, gate, gated};
 use tokio::{net::TcpListener, task::JoinSet};
 
 /// The forms of RFC 9112 §3.2, well-formed and not, as method and target.
@@ -104,10 +104,10 @@ impl Servers {
         let (own, own_at) = listener().await;
         tasks.spawn(::warp::serve(warp::routes(&app)).incoming(own).run());
 
-        let (gated, gated_at) = listener().await;
-        let gate = gate(app.authority.verifier().clone());
-        let all = guarded(::warp::any(), gate, async |_: Auth| "let through");
-        tasks.spawn(::warp::serve(all).incoming(gated).run());
+        let (listening, gated_at) = listener().await;
+        let gate = gate(&app.authority);
+        let all = gated(::warp::any(), gate, async |_: Auth| "let through");
+        tasks.spawn(::warp::serve(all).incoming(listening).run());
 
         let (warp, warp_at) = listener().await;
         let service = example_warp::service(&app, example_warp::routes(&app));

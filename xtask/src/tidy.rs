@@ -6,6 +6,7 @@
 mod code;
 mod crates;
 mod modules;
+mod prose;
 mod text;
 mod tokens;
 
@@ -74,6 +75,7 @@ pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
         .iter()
         .flat_map(|check| check(&metadata, &files))
         .collect();
+    findings.extend(prose::check(&files));
     findings.extend(crates::sizes(sh)?);
     for finding in &findings {
         println!("{finding}");

@@ -10,8 +10,11 @@ use std::{
 };
 
 use gatepass::{
-    Authority, Cursor, EndReason, EndTarget, KeySet, MasterSecret, Pull, RevocationLog, SessionId,
-    SessionStore, Status, StoreError, TokenId, Verifier, async_trait,
+    Authority, KeySet, MasterSecret, SessionId, StoreError, Verifier, async_trait,
+    store::{
+        Cursor, EndReason, EndSessions, PullResult, RevocationLog, SessionStore, TokenId,
+        TokenStatus,
+    },
 };
 use gatepass_postgres::{PostgresLog, PostgresStore};
 use gatepass_servers::{Directory, Durability, Postgres};
@@ -75,7 +78,9 @@ async fn begin(store: &PostgresStore, many: usize) -> anyhow::Result<Vec<Session
 }
 
 async fn end(store: &PostgresStore, id: SessionId) -> anyhow::Result<()> {
-    store.end(EndTarget::Session(id), EndReason::Logout).await?;
+    store
+        .end(EndSessions::Session(id), EndReason::Logout)
+        .await?;
     Ok(())
 }
 
@@ -109,7 +114,7 @@ struct Counted(PostgresLog, Arc<AtomicU64>);
 
 #[async_trait]
 impl RevocationLog for Counted {
-    async fn pull(&self, after: Option<&Cursor>) -> Result<Pull, StoreError> {
+    async fn pull(&self, after: Option<&Cursor>) -> Result<PullResult, StoreError> {
         self.1.fetch_add(1, Ordering::Relaxed);
         self.0.pull(after).await
     }
@@ -118,7 +123,7 @@ impl RevocationLog for Counted {
         self.0.changed(after).await;
     }
 
-    async fn status(&self, session: SessionId, token: TokenId) -> Result<Status, StoreError> {
+    async fn status(&self, session: SessionId, token: TokenId) -> Result<TokenStatus, StoreError> {
         self.0.status(session, token).await
     }
 }
@@ -191,8 +196,8 @@ async fn beside_an_open_transaction(
     for _ in 0..PULLS {
         let start = Instant::now();
         match store.pull(Some(&cursor)).await? {
-            Pull::Entries { next, .. } => cursor = next,
-            Pull::Reset => anyhow::bail!("another log"),
+            PullResult::Entries { next, .. } => cursor = next,
+            PullResult::Reset => anyhow::bail!("another log"),
         }
         waits.push(start.elapsed().as_secs_f64() * 1000.0);
     }
@@ -218,9 +223,9 @@ async fn load(log: &impl RevocationLog) -> anyhow::Result<Cursor> {
     let mut cursor = None;
     loop {
         match log.pull(cursor.as_ref()).await? {
-            Pull::Entries { next, more, .. } if more => cursor = Some(next),
-            Pull::Entries { next, .. } => return Ok(next),
-            Pull::Reset => anyhow::bail!("another log"),
+            PullResult::Entries { next, more, .. } if more => cursor = Some(next),
+            PullResult::Entries { next, .. } => return Ok(next),
+            PullResult::Reset => anyhow::bail!("another log"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gatepass::{SessionId, SessionStore, async_trait};
+use gatepass::{SessionId, async_trait, store::SessionStore};
 use gatepass_postgres::PostgresStore;
 use sqlx::PgPool;
 use tokio::runtime::Runtime;

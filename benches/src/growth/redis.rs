@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use gatepass::{SessionId, SessionStore, async_trait};
+use gatepass::{SessionId, async_trait, store::SessionStore};
 use gatepass_redis::RedisStore;
 use redis::{AsyncConnectionConfig, Client, FromRedisValue, aio::MultiplexedConnection};
 use tokio::runtime::Runtime;

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf, sync::Arc};
 
-use gatepass::{Clock, SessionId, SessionStore, SystemClock, async_trait};
+use gatepass::{Clock, SessionId, SystemClock, async_trait, store::SessionStore};
 use gatepass_sqlite::SqliteStore;
 use rusqlite::Connection;
 use tempfile::TempDir;

@@ -28,7 +28,7 @@ pub(crate) fn head(head: &dev::RequestHead) -> RequestHead<'_> {
         head.headers.get_all(name).map(HeaderValue::as_bytes)
     })
     .query(head.uri.query())
-    .authority(head.uri.authority().map(Authority::as_str))
+    .target_host(head.uri.authority().map(Authority::as_str))
     .address(head.peer_addr.map(|peer| peer.ip()))
 }
 
@@ -55,7 +55,7 @@ pub(crate) fn response(reply: Reply) -> HttpResponse {
     })
 }
 
-/// Adds the `Cache-Control` of an [`Admission`](gatepass::wire::Admission::cache_control) to the headers of a
+/// Adds the `Cache-Control` of an [`AuthState`](gatepass::wire::AuthState::cache_control) to the headers of a
 /// guarded response, unless they have one.
 pub(crate) fn set_cache_control(headers: &mut HeaderMap, value: Option<&'static str>) {
     match value {

@@ -9,7 +9,7 @@ use std::{
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
 use gatepass::{
     Pass, RequiredScopes,
-    wire::{Inquiry, Rejection},
+    wire::{self, AuthState},
 };
 use serde::de::DeserializeOwned;
 
@@ -32,7 +32,7 @@ use crate::rejection::AuthRejection;
 )]
 pub struct Auth(pub Pass);
 
-/// Who is logged in, if anybody is, behind a gate that is [`optional`](crate::Gate::optional).
+/// Who is logged in, if anybody is, behind a gate that is [`optional`](gatepass::Requirements::optional).
 ///
 /// Not `Option<Auth>`: actix-web makes `None` of whatever error is inside of an `Option`, so that a
 /// handler whose gate was forgotten would take everybody for a stranger. This answers 500 there, as the
@@ -137,7 +137,7 @@ impl FromRequest for Auth {
     type Future = Ready<Result<Self, AuthRejection>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ask(request, |inquiry| Ok(Self(inquiry.pass()?.clone())))
+        ask(request, |state| Ok(Self(state.pass()?.clone())))
     }
 }
 
@@ -146,9 +146,7 @@ impl FromRequest for MaybeAuth {
     type Future = Ready<Result<Self, AuthRejection>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ask(request, |inquiry| {
-            Ok(Self(inquiry.optional_pass()?.cloned()))
-        })
+        ask(request, |state| Ok(Self(state.optional_pass().cloned())))
     }
 }
 
@@ -157,9 +155,9 @@ impl<R: RequiredScopes> FromRequest for Scoped<R> {
     type Future = Ready<Result<Self, AuthRejection>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ask(request, |inquiry| {
+        ask(request, |state| {
             Ok(Self {
-                pass: inquiry.pass_with::<R>()?.clone(),
+                pass: state.pass_with::<R>()?.clone(),
                 required: PhantomData,
             })
         })
@@ -171,16 +169,20 @@ impl<T: DeserializeOwned> FromRequest for Claims<T> {
     type Future = Ready<Result<Self, AuthRejection>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ask(request, |inquiry| Ok(Self(inquiry.claims()?)))
+        ask(request, |state| Ok(Self(state.claims()?)))
     }
 }
 
 fn ask<T>(
     request: &HttpRequest,
-    question: impl FnOnce(Inquiry<'_>) -> Result<T, Rejection>,
+    question: impl FnOnce(&AuthState) -> Result<T, wire::AuthRejection>,
 ) -> Ready<Result<T, AuthRejection>> {
     let extensions = request.extensions();
-    let inquiry = Inquiry::new(extensions.get(), "gatepass_actix::Gate")
-        .at(request.method().as_str(), request.uri().path());
-    ready(question(inquiry).map_err(AuthRejection::from))
+    let (method, path) = (request.method().as_str(), request.uri().path());
+    let state = AuthState::find(
+        extensions.get(),
+        "gatepass_actix::Gate",
+        Some((method, path)),
+    );
+    ready(state.and_then(question).map_err(AuthRejection::from))
 }

@@ -1,4 +1,4 @@
-//! The guard.
+//! The gate.
 
 use std::{
     fmt,
@@ -6,7 +6,6 @@ use std::{
     pin::Pin,
     rc::Rc,
     sync::Arc,
-    time::Duration,
 };
 
 use actix_web::{
@@ -14,7 +13,7 @@ use actix_web::{
     body::{EitherBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
 };
-use gatepass::{Demand, Scopes, Staleness, Verifier};
+use gatepass::{Requirements, Verifier};
 
 use crate::convert::{head, response, set_cache_control};
 
@@ -25,7 +24,7 @@ use crate::convert::{head, response, set_cache_control};
 /// For each request
 ///
 /// 1. the one access token is found and verified, and what the route demands of it;
-/// 2. a request that passes goes on, with the [`Admission`](gatepass::wire::Admission) in its extensions,
+/// 2. a request that passes goes on, with the [`AuthState`](gatepass::wire::AuthState) in its extensions,
 ///    where the extractors find it;
 /// 3. any other is answered by the gate, as RFC 6750 §3 says, and never reaches the handler. So is one
 ///    that cannot be judged because the revocations are not known freshly enough: by a 503.
@@ -49,7 +48,7 @@ use crate::convert::{head, response, set_cache_control};
 /// use std::time::Duration;
 ///
 /// use actix_web::{App, web};
-/// use gatepass_actix::{Auth, Gate};
+/// use gatepass_actix::{Auth, Gate, Requirements};
 ///
 /// async fn me(Auth(pass): Auth) -> String {
 ///     pass.subject().to_string()
@@ -57,7 +56,7 @@ use crate::convert::{head, response, set_cache_control};
 ///
 /// # fn example(verifier: gatepass::Verifier) {
 /// let gate = Gate::new(verifier);
-/// let recently = gate.clone().max_age(Duration::from_secs(300));
+/// let recently = gate.clone().require(Requirements::new().max_age(Duration::from_secs(300)));
 /// let app = App::new()
 ///     .route("/me", web::get().to(me).wrap(gate))
 ///     .route("/transfer", web::post().to(me).wrap(recently));
@@ -68,41 +67,30 @@ use crate::convert::{head, response, set_cache_control};
 #[must_use]
 pub struct Gate {
     verifier: Verifier,
-    demand: Arc<Demand>,
+    /// `None` until the first call of `require`.
+    requirements: Option<Arc<Requirements>>,
 }
 
 impl Gate {
-    /// Lets through what `verifier` verifies.
-    pub fn new(verifier: Verifier) -> Self {
+    /// A gate that lets through the requests whose access token `verifier` accepts. Give it the
+    /// [`Verifier`], or the [`Authority`](gatepass::Authority) that has one: `Gate::new(&authority)`.
+    pub fn new(verifier: impl Into<Verifier>) -> Self {
         Self {
-            verifier,
-            demand: Arc::default(),
+            verifier: verifier.into(),
+            requirements: None,
         }
     }
 
-    /// Lets a request without credentials through, too. One with a bad token is still refused. Handlers
-    /// take [`MaybeAuth`](crate::MaybeAuth).
-    pub fn optional(self) -> Self {
-        self.demand(Demand::optional)
-    }
-
-    /// Demands all of these scopes. A token without them is refused with 403 (RFC 6750 §3.1).
-    pub fn scopes(self, scopes: Scopes) -> Self {
-        self.demand(|demand| demand.scopes(scopes))
-    }
-
-    /// Demands an authentication at most this long ago (RFC 9470).
-    pub fn max_age(self, max_age: Duration) -> Self {
-        self.demand(|demand| demand.max_age(max_age))
-    }
-
-    /// Demands knowledge of revocations that is this fresh.
-    pub fn staleness(self, staleness: Staleness) -> Self {
-        self.demand(|demand| demand.staleness(staleness))
-    }
-
-    fn demand(mut self, change: impl FnOnce(Demand) -> Demand) -> Self {
-        self.demand = Arc::new(change(Demand::clone(&self.demand)));
+    /// Requires more of each request than a good access token: scopes, a recent authentication, fresher
+    /// revocation data. The requirements of several calls add up: after
+    /// `optional`, a call that requires more lets strangers through no longer. Handlers behind a gate that is
+    /// [`optional`](Requirements::optional) take [`MaybeAuth`](crate::MaybeAuth).
+    pub fn require(mut self, requirements: Requirements) -> Self {
+        let requirements = match self.requirements {
+            None => requirements,
+            Some(before) => Requirements::clone(&before).and(requirements),
+        };
+        self.requirements = Some(Arc::new(requirements));
         self
     }
 }
@@ -145,13 +133,17 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let service = Rc::clone(&self.service);
-        let Gate { verifier, demand } = self.gate.clone();
+        let Gate {
+            verifier,
+            requirements,
+        } = self.gate.clone();
+        let requirements = requirements.unwrap_or_default();
         Box::pin(async move {
-            let admitted = verifier.guard(&head(request.head()), &demand).await;
+            let admitted = verifier.gate(&head(request.head()), &requirements).await;
             match admitted {
-                Ok(admission) => {
-                    let cache_control = admission.cache_control();
-                    request.extensions_mut().insert(admission);
+                Ok(state) => {
+                    let cache_control = state.cache_control();
+                    request.extensions_mut().insert(state);
                     match service.call(request).await {
                         Ok(mut response) => {
                             set_cache_control(response.headers_mut(), cache_control);

@@ -1,8 +1,8 @@
-//! Revocable login sessions for [actix-web]: guard middleware, extractors, and the routes of gatepass.
+//! Revocable login sessions for [actix-web]: gate middleware, extractors, and the routes of gatepass.
 //!
 //! * [`Gate`] guards what it is put on with `wrap`: a route, a resource, a scope or the app.
 //! * [`Auth`] in a handler's signature is who is logged in; [`MaybeAuth`] behind a gate that is
-//!   [`optional`](Gate::optional). [`Scoped`] requires scopes, [`Claims`] is the custom claims.
+//!   [`optional`](gatepass::Requirements::optional). [`Scoped`] requires scopes, [`Claims`] is the custom claims.
 //! * [`configure`] mounts login, refresh, logout and the list of sessions; [`issued`] answers a login that
 //!   the application has done itself.
 //!
@@ -13,8 +13,8 @@
 //! ```
 //! use actix_web::{App, test, web};
 //! use gatepass::{
-//!     AuthenticationError, Authenticator, Authority, Credentials, Device, Grant, MasterSecret, MemoryStore,
-//!     Reread, Session, Subject, async_trait, wire::Endpoints,
+//!     AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, MasterSecret,
+//!     MemoryStore, Session, UserUpdate, async_trait, wire::Endpoints,
 //! };
 //! use gatepass_actix::{Auth, Gate, configure};
 //!
@@ -22,17 +22,17 @@
 //!
 //! #[async_trait]
 //! impl Authenticator for Users {
-//!     async fn authenticate(&self, credentials: &Credentials, _: &Device) -> Result<Grant, AuthenticationError> {
+//!     async fn authenticate(&self, credentials: &Credentials, _: &Device) -> Result<Identity, AuthenticationError> {
 //!         match (credentials.username(), credentials.password()) {
 //!             ("alice", "wonderland") => {
-//!                 Ok(Grant::new(Subject::new("alice")?))
+//!                 Ok(Identity::new("alice")?)
 //!             }
 //!             _ => Err(AuthenticationError::BadCredentials),
 //!         }
 //!     }
 //!
-//!     async fn reread(&self, _: &Session) -> Result<Reread, AuthenticationError> {
-//!         Ok(Reread::Unchanged)
+//!     async fn reload_user(&self, _: &Session) -> Result<UserUpdate, AuthenticationError> {
+//!         Ok(UserUpdate::Unchanged)
 //!     }
 //! }
 //!
@@ -47,8 +47,8 @@
 //!         .authenticator(Users)
 //!         .build()
 //!         .await?;
-//! let gate = Gate::new(authority.verifier().clone());
-//! let endpoints = Endpoints::builder(authority).build()?;
+//! let gate = Gate::new(&authority);
+//! let endpoints = Endpoints::new(authority);
 //! let app = App::new()
 //!     .route("/me", web::get().to(me).wrap(gate))
 //!     .configure(configure(endpoints));
@@ -73,7 +73,13 @@ mod gate;
 mod rejection;
 mod routes;
 
-pub use gatepass::wire::Admission;
+/// The core, for everything that is not re-exported here.
+pub use gatepass;
+pub use gatepass::{
+    AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, MasterSecret,
+    MemoryStore, Pass, Requirements, Scopes, Session, UserUpdate, async_trait,
+    wire::{AuthState, Endpoints},
+};
 
 pub use self::{
     extract::{Auth, Claims, MaybeAuth, Scoped},

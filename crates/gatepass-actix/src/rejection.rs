@@ -1,18 +1,18 @@
-//! How extractors refuse.
+//! The answer of an extractor that refuses.
 
 use std::{error, fmt};
 
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
-use gatepass::{Refusal, wire::Rejection};
+use gatepass::{Refusal, wire};
 
 use crate::convert::response;
 
 /// Why an extractor did not let the handler run. Its response is complete.
 #[derive(Clone, Debug)]
-pub struct AuthRejection(Rejection);
+pub struct AuthRejection(wire::AuthRejection);
 
 impl AuthRejection {
-    /// The refusal, unless it is the application's own mistake: no gate, or claims that do not fit.
+    /// The refusal, or `None` if the application made a mistake: it forgot the gate, or the claims don't fit.
     #[must_use]
     pub fn refusal(&self) -> Option<&Refusal> {
         self.0.refusal()
@@ -20,8 +20,8 @@ impl AuthRejection {
 }
 
 /// For extractors of the application's own.
-impl From<Rejection> for AuthRejection {
-    fn from(rejection: Rejection) -> Self {
+impl From<wire::AuthRejection> for AuthRejection {
+    fn from(rejection: wire::AuthRejection) -> Self {
         Self(rejection)
     }
 }

@@ -6,7 +6,7 @@ use actix_web::{
     web::{Payload, ServiceConfig, resource},
 };
 use gatepass::{
-    Grant,
+    Identity,
     wire::{Delivery, Endpoints, RequestBody},
 };
 
@@ -52,24 +52,24 @@ pub fn configure(endpoints: Endpoints) -> impl FnOnce(&mut ServiceConfig) {
 ///
 /// ```
 /// use actix_web::{HttpRequest, HttpResponse, web};
-/// use gatepass::{Grant, Subject, wire::{Delivery, Endpoints}};
+/// use gatepass::{Identity, Subject, wire::{Delivery, Endpoints}};
 ///
 /// async fn callback(endpoints: web::Data<Endpoints>, request: HttpRequest) -> HttpResponse {
 ///     // After the identity provider has said who this is:
 ///     let Ok(subject) = Subject::new("alice") else { return HttpResponse::BadRequest().finish() };
-///     gatepass_actix::issued(&endpoints, Grant::new(subject), &request, Delivery::Cookies).await
+///     gatepass_actix::issued(&endpoints, Identity::of(subject), &request, Delivery::Cookies).await
 /// }
 /// # let _ = actix_web::App::new().route("/callback", web::get().to(callback));
 /// ```
 pub async fn issued(
     endpoints: &Endpoints,
-    grant: Grant,
+    identity: Identity,
     request: &HttpRequest,
     delivery: Delivery,
 ) -> HttpResponse {
     response(
         endpoints
-            .issued(grant, &head(request.head()), delivery)
+            .issued(identity, &head(request.head()), delivery)
             .await,
     )
 }

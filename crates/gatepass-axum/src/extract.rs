@@ -3,17 +3,13 @@
 use std::{fmt, marker::PhantomData};
 
 use axum::{
-    body::Body,
     extract::{FromRequestParts, OptionalFromRequestParts},
     http::request::Parts,
-    response::{IntoResponse, Response},
 };
-use gatepass::{
-    Pass, Refusal, RequiredScopes,
-    wire::{Inquiry, Rejection},
-};
-use gatepass_tower::response;
+use gatepass::{Pass, RequiredScopes, wire::AuthState};
 use serde::de::DeserializeOwned;
+
+use crate::rejection::AuthRejection;
 
 /// Who is logged in. Behind a gate that is optional, take `Option<Auth>`.
 ///
@@ -114,41 +110,21 @@ impl<R: RequiredScopes> fmt::Debug for Scoped<R> {
 )]
 pub struct Claims<T>(pub T);
 
-/// Why an extractor did not let the handler run. Its response is complete.
-#[derive(Clone, Debug)]
-pub struct AuthRejection(Rejection);
-
-impl AuthRejection {
-    /// The refusal, unless it is the application's own mistake: no gate, or claims that do not fit.
-    #[must_use]
-    pub fn refusal(&self) -> Option<&Refusal> {
-        self.0.refusal()
-    }
-}
-
-/// For extractors of the application's own.
-impl From<Rejection> for AuthRejection {
-    fn from(rejection: Rejection) -> Self {
-        Self(rejection)
-    }
-}
-
-impl IntoResponse for AuthRejection {
-    fn into_response(self) -> Response {
-        response(self.0.into_reply()).map(Body::from)
-    }
-}
-
-fn inquiry(parts: &Parts) -> Inquiry<'_> {
-    Inquiry::new(parts.extensions.get(), "gatepass_axum::GateLayer")
-        .at(parts.method.as_str(), parts.uri.path())
+fn state(parts: &Parts) -> Result<&AuthState, AuthRejection> {
+    let (method, path) = (parts.method.as_str(), parts.uri.path());
+    let found = AuthState::find(
+        parts.extensions.get(),
+        "gatepass_axum::GateLayer",
+        Some((method, path)),
+    );
+    Ok(found?)
 }
 
 impl<S: Sync> FromRequestParts<S> for Auth {
     type Rejection = AuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthRejection> {
-        Ok(Self(inquiry(parts).pass()?.clone()))
+        Ok(Self(state(parts)?.pass()?.clone()))
     }
 }
 
@@ -156,7 +132,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for Auth {
     type Rejection = AuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, AuthRejection> {
-        Ok(inquiry(parts).optional_pass()?.cloned().map(Self))
+        Ok(state(parts)?.optional_pass().cloned().map(Self))
     }
 }
 
@@ -165,7 +141,7 @@ impl<S: Sync, R: RequiredScopes> FromRequestParts<S> for Scoped<R> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthRejection> {
         Ok(Self {
-            pass: inquiry(parts).pass_with::<R>()?.clone(),
+            pass: state(parts)?.pass_with::<R>()?.clone(),
             required: PhantomData,
         })
     }
@@ -175,6 +151,6 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Claims<T> {
     type Rejection = AuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthRejection> {
-        Ok(Self(inquiry(parts).claims()?))
+        Ok(Self(state(parts)?.claims()?))
     }
 }

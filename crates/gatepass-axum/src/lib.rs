@@ -1,10 +1,10 @@
-//! Revocable login sessions for [axum]: a guard layer, extractors, and the routes of gatepass.
+//! Revocable login sessions for [axum]: a gate layer, extractors, and the routes of gatepass.
 //!
 //! * [`GateLayer`] guards routes. Put it on with `route_layer`, so that unknown paths are still 404: that of a
 //!   `Router`, around all its routes and the methods that they do not have, or that of one `get(…)` or `post(…)`,
 //!   which leaves other methods 405.
 //! * [`Auth`] in a handler's signature is who is logged in; `Option<Auth>` behind a gate that is
-//!   [`optional`](GateLayer::optional). [`Scoped`] requires scopes, [`Claims`] is the custom claims.
+//!   [`optional`](gatepass::Requirements::optional). [`Scoped`] requires scopes, [`Claims`] is the custom claims.
 //! * [`routes`] are login, refresh, logout and the list of sessions; [`issued`] answers a login that the
 //!   application has done itself.
 //!
@@ -59,8 +59,8 @@
 //! ```
 //! use axum::{Router, body::Body, http::Request, routing::get};
 //! use gatepass::{
-//!     AuthenticationError, Authenticator, Authority, Credentials, Device, Grant, MasterSecret, MemoryStore,
-//!     Reread, Session, Subject, async_trait, wire::Endpoints,
+//!     AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, MasterSecret,
+//!     MemoryStore, Session, UserUpdate, async_trait, wire::Endpoints,
 //! };
 //! use gatepass_axum::{Auth, GateLayer, routes};
 //! use tower::ServiceExt;
@@ -69,17 +69,17 @@
 //!
 //! #[async_trait]
 //! impl Authenticator for Users {
-//!     async fn authenticate(&self, credentials: &Credentials, _: &Device) -> Result<Grant, AuthenticationError> {
+//!     async fn authenticate(&self, credentials: &Credentials, _: &Device) -> Result<Identity, AuthenticationError> {
 //!         match (credentials.username(), credentials.password()) {
 //!             ("alice", "wonderland") => {
-//!                 Ok(Grant::new(Subject::new("alice")?))
+//!                 Ok(Identity::new("alice")?)
 //!             }
 //!             _ => Err(AuthenticationError::BadCredentials),
 //!         }
 //!     }
 //!
-//!     async fn reread(&self, _: &Session) -> Result<Reread, AuthenticationError> {
-//!         Ok(Reread::Unchanged)
+//!     async fn reload_user(&self, _: &Session) -> Result<UserUpdate, AuthenticationError> {
+//!         Ok(UserUpdate::Unchanged)
 //!     }
 //! }
 //!
@@ -95,8 +95,8 @@
 //!         .await?;
 //! let app: Router = Router::new()
 //!     .route("/me", get(me))
-//!     .route_layer(GateLayer::new(authority.verifier().clone()))
-//!     .merge(routes(Endpoints::builder(authority).build()?));
+//!     .route_layer(GateLayer::new(&authority))
+//!     .merge(routes(Endpoints::new(authority)));
 //!
 //! let login = Request::post("/auth/login")
 //!     .header("content-type", "application/json")
@@ -111,11 +111,20 @@
 //! [axum]: https://docs.rs/axum
 
 mod extract;
+mod rejection;
 mod routes;
 
-pub use gatepass_tower::{Admission, Gate, GateLayer, JsonRefusal, Refuse};
+/// The core, for everything that is not re-exported here.
+pub use gatepass;
+pub use gatepass::{
+    AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, MasterSecret,
+    MemoryStore, Pass, Requirements, Scopes, Session, UserUpdate, async_trait,
+    wire::{AuthState, Endpoints},
+};
+pub use gatepass_tower::{ErrorResponse, Gate, GateLayer, JsonErrors};
 
 pub use self::{
-    extract::{Auth, AuthRejection, Claims, Scoped},
+    extract::{Auth, Claims, Scoped},
+    rejection::AuthRejection,
     routes::{issued, routes},
 };

@@ -12,7 +12,7 @@ use axum::{
 };
 use bytes::Bytes;
 use gatepass::{
-    Grant,
+    Identity,
     wire::{Delivery, Endpoints, RequestBody, RequestHead},
 };
 use gatepass_tower::response;
@@ -49,23 +49,23 @@ pub fn routes<S: Clone + Send + Sync + 'static>(endpoints: Endpoints) -> Router<
 ///
 /// ```
 /// use axum::{extract::{Extension, Request}, response::Response};
-/// use gatepass::{Grant, Subject, wire::{Delivery, Endpoints}};
+/// use gatepass::{Identity, Subject, wire::{Delivery, Endpoints}};
 ///
 /// async fn callback(Extension(endpoints): Extension<Endpoints>, request: Request) -> Response {
 ///     let (parts, _) = request.into_parts();
 ///     // After the identity provider has said who this is:
 ///     let Ok(subject) = Subject::new("alice") else { return Response::default() };
-///     gatepass_axum::issued(&endpoints, Grant::new(subject), &parts, Delivery::Cookies).await
+///     gatepass_axum::issued(&endpoints, Identity::of(subject), &parts, Delivery::Cookies).await
 /// }
 /// # axum::Router::<()>::new().route("/callback", axum::routing::get(callback));
 /// ```
 pub async fn issued(
     endpoints: &Endpoints,
-    grant: Grant,
+    identity: Identity,
     parts: &Parts,
     delivery: Delivery,
 ) -> Response {
-    response(endpoints.issued(grant, &head(parts), delivery).await).map(Body::from)
+    response(endpoints.issued(identity, &head(parts), delivery).await).map(Body::from)
 }
 
 /// What the core looks at in a request's head, with the address of the connection if the server was

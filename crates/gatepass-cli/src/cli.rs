@@ -8,7 +8,10 @@ use std::{
 
 use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand, builder::TypedValueParser};
-use gatepass::{Audience, Clock, Issuer, SystemClock};
+use gatepass::{
+    Clock, SystemClock,
+    store::{Audience, Issuer},
+};
 
 use crate::{
     inspect, jwks,

@@ -1,6 +1,6 @@
 //! What is in a token, and everything that is wrong with it.
 //!
-//! Guards stop at the first thing that is wrong and say little; people who look for a fault want all of
+//! Gates stop at the first thing that is wrong and say little; people who look for a fault want all of
 //! it. What is malformed is decided by the core ([`TokenForm`]): whatever it refuses is a finding here,
 //! also where this module has no better words for it.
 
@@ -11,8 +11,9 @@ mod text;
 use std::fmt;
 
 use gatepass::{
-    Audience, Issuer, Refusal, Timestamp,
+    Refusal, Timestamp,
     inspect::{TokenForm, verify_refresh_token},
+    store::{Audience, Issuer},
 };
 
 use crate::key_file::TokenKeys;
@@ -25,7 +26,7 @@ pub(crate) struct Report {
     /// Whether a key was given, and its signature is good.
     signed: bool,
     shown: Vec<String>,
-    /// Why no guard takes it whenever it is shown.
+    /// Why no gate takes it whenever it is shown.
     malformed: Vec<String>,
     /// What else is wrong with it.
     wrong: Vec<String>,

@@ -7,7 +7,7 @@ use crate::key_file::KeyFile;
 
 /// The JSON Web Key Set (RFC 7517 §5) of the public halves of these keys.
 pub(crate) fn of(files: &[KeyFile], now: Timestamp) -> anyhow::Result<String> {
-    let mut keys: Vec<gatepass::VerifyingKey> = Vec::new();
+    let mut keys: Vec<gatepass::keys::VerifyingKey> = Vec::new();
     for file in files {
         let key = file.public_key()?;
         if keys.iter().any(|other| other.id() == key.id()) {

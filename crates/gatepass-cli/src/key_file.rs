@@ -7,7 +7,10 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
-use gatepass::{Algorithm, KeyError, KeySet, MasterSecret, SigningKey, VerifyingKey};
+use gatepass::{
+    KeySet, MasterSecret,
+    keys::{Algorithm, KeyError, SigningKey, VerifyingKey},
+};
 use zeroize::Zeroizing;
 
 /// `FILE`, or `ALG:FILE`.

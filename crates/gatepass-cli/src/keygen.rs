@@ -12,7 +12,11 @@ use aws_lc_rs::{
         Ed25519KeyPair, RsaKeyPair,
     },
 };
-use gatepass::{Algorithm, MasterSecret, Random, SigningKey, SystemRandom};
+use gatepass::{
+    MasterSecret,
+    keys::{Algorithm, SigningKey},
+    store::{Random, SystemRandom},
+};
 use pkcs8::{LineEnding, SecretDocument};
 use zeroize::Zeroizing;
 

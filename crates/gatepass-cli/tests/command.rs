@@ -9,8 +9,9 @@ use std::{
 };
 
 use gatepass::{
-    Algorithm, Authority, Device, Grant, Issued, KeySet, MasterSecret, MemoryStore, SigningKey,
-    Subject, VerifyingKey, inspect::verify_jws,
+    Authority, Device, Identity, Issued, KeySet, MasterSecret, MemoryStore,
+    inspect::verify_jws,
+    keys::{Algorithm, SigningKey, VerifyingKey},
 };
 use tempfile::TempDir;
 
@@ -66,8 +67,8 @@ fn issued(keys: KeySet, master: MasterSecret) -> Issued {
             .build()
             .await
             .unwrap();
-        let grant = Grant::new(Subject::new("alice").unwrap());
-        authority.issue(grant, Device::default()).await.unwrap()
+        let identity = Identity::new("alice").unwrap();
+        authority.issue(identity, Device::default()).await.unwrap()
     })
 }
 

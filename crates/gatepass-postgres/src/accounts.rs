@@ -5,7 +5,10 @@
 //! a lock (`FOR KEY SHARE`) that conflicts with `FOR UPDATE` alone. A transaction locks the account before the
 //! session, so that two of these cannot wait for each other.
 
-use gatepass::{Account, AccountId, Revocation, SessionNumber, Timestamp};
+use gatepass::{
+    Timestamp,
+    store::{Account, AccountId, Revocation, SessionNumber},
+};
 
 use crate::{
     error::Failure,

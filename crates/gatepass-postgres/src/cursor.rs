@@ -19,7 +19,7 @@
 
 use std::fmt;
 
-use gatepass::Cursor;
+use gatepass::store::Cursor;
 
 /// A place in the log of one incarnation.
 #[derive(Clone, Debug, PartialEq, Eq)]

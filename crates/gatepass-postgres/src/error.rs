@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gatepass::{StoreError, StoreErrorKind};
+use gatepass::{StoreError, store::StoreErrorKind};
 use sqlx::{error::DatabaseError, postgres::PgConnectOptions};
 
 /// Why a store was not opened. Each is for the operator, and says what to do.

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use gatepass::{Clock, StoreError, StoreErrorKind, Timestamp};
+use gatepass::{Clock, StoreError, Timestamp, store::StoreErrorKind};
 use sqlx::{
     AssertSqlSafe, Connection, PgPool, Postgres, Transaction,
     pool::PoolConnection,

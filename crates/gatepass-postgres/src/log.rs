@@ -1,8 +1,11 @@
 //! The revocation log.
 
 use gatepass::{
-    Cursor, Pull, Revocation, RevokeToken, Revoked, SessionId, SessionNumber, Status, Timestamp,
-    TokenId,
+    SessionId, Timestamp,
+    store::{
+        Cursor, PullResult, Revocation, RevocationTarget, RevokeToken, SessionNumber, TokenId,
+        TokenStatus,
+    },
 };
 use sqlx::postgres::PgRow;
 
@@ -139,11 +142,11 @@ fn with_unseen(statement: Statement, place: &Place) -> Statement {
         .int(but.seq)
 }
 
-pub(crate) async fn pull(mut link: Link<'_>, after: Option<Cursor>) -> Result<Pull, Failure> {
+pub(crate) async fn pull(mut link: Link<'_>, after: Option<Cursor>) -> Result<PullResult, Failure> {
     let place = match after.as_ref().map(Place::parse) {
         None => Place::start(),
         Some(Some(place)) => place,
-        Some(None) => return Ok(Pull::Reset),
+        Some(None) => return Ok(PullResult::Reset),
     };
     // One statement has one snapshot, so that the rows are exactly those that it says were over.
     let asked = Statement::new(concat!(
@@ -186,12 +189,12 @@ pub(crate) async fn pull(mut link: Link<'_>, after: Option<Cursor>) -> Result<Pu
     let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
     let incarnation: String = cell(first, "incarnation")?;
     if after.is_some() && place.incarnation != incarnation {
-        return Ok(Pull::Reset);
+        return Ok(PullResult::Reset);
     }
     let snapshot: String = cell(first, "snapshot")?;
     let now = Snapshot::parse(&snapshot).ok_or(Unreadable("snapshot"))?;
     if place.is_ahead_of(&now) {
-        return Ok(Pull::Reset);
+        return Ok(PullResult::Reset);
     }
     let newest: Option<String> = cell(first, "last")?;
     let newest = newest.map(|xid| xid.parse().map_err(|_| Unreadable("last")));
@@ -214,7 +217,7 @@ pub(crate) async fn pull(mut link: Link<'_>, after: Option<Cursor>) -> Result<Pu
     }
     let more = page.more;
     let next = page.after(place, last)?;
-    Ok(Pull::Entries {
+    Ok(PullResult::Entries {
         entries,
         next: Cursor::from(&next),
         more,
@@ -323,11 +326,13 @@ fn read(row: &PgRow) -> Result<Revocation, Failure> {
     let (account, session) = (is_there("account")?, is_there("session")?);
     let token: Option<Vec<u8>> = cell(row, "token")?;
     let target = match (account, session, token, cutoff(row)?) {
-        (true, false, None, Some(cutoff)) => Revoked::Sessions(account_id(row, "account")?, cutoff),
+        (true, false, None, Some(cutoff)) => {
+            RevocationTarget::Sessions(account_id(row, "account")?, cutoff)
+        }
         (_, true, Some(token), None) => TokenId::try_from(token.as_slice())
-            .map(Revoked::Token)
+            .map(RevocationTarget::Token)
             .map_err(|_| Unreadable("token"))?,
-        (false, true, None, None) => Revoked::Session(session_id(row, "session")?),
+        (false, true, None, None) => RevocationTarget::Session(session_id(row, "session")?),
         _ => return Err(Unreadable("revocation").into()),
     };
     let until = millis(row, "until")?;
@@ -338,7 +343,7 @@ pub(crate) async fn status(
     mut link: Link<'_>,
     session: SessionId,
     token: TokenId,
-) -> Result<Status, Failure> {
+) -> Result<TokenStatus, Failure> {
     let asked = Statement::new(concat!(
         "SELECT pg_catalog.pg_is_in_recovery() AS standby,
              (SELECT s.ended_at IS NOT NULL OR ",
@@ -350,9 +355,9 @@ pub(crate) async fn status(
     let row = on_the_primary(link.one(asked).await?)?;
     let revoked: bool = cell(&row, "revoked")?;
     Ok(match cell::<Option<bool>>(&row, "ended")? {
-        None => Status::Unknown,
-        Some(ended) if ended || revoked => Status::Revoked,
-        Some(_) => Status::Live,
+        None => TokenStatus::Unknown,
+        Some(ended) if ended || revoked => TokenStatus::Revoked,
+        Some(_) => TokenStatus::Live,
     })
 }
 
@@ -413,7 +418,7 @@ pub(crate) async fn append_cutoff(
     link: &mut Link<'_>,
     revocation: Revocation,
 ) -> Result<(), Failure> {
-    let Revoked::Sessions(account, cutoff) = revocation.target else {
+    let RevocationTarget::Sessions(account, cutoff) = revocation.target else {
         return Ok(());
     };
     let append = Statement::new(concat!(
@@ -456,7 +461,7 @@ pub(crate) async fn append(
         .bytes(token.account.as_bytes());
     let appended = link.row(append).await?;
     Ok(appended.map(|_| Revocation {
-        target: Revoked::Token(token.token),
+        target: RevocationTarget::Token(token.token),
         until: token.until,
     }))
 }

@@ -8,7 +8,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use gatepass::{Cursor, Pull, RevocationLog, SessionId, Status, StoreError, TokenId};
+use gatepass::{
+    SessionId, StoreError,
+    store::{Cursor, PullResult, RevocationLog, TokenId, TokenStatus},
+};
 use sqlx::{PgPool, postgres::PgConnectOptions};
 use tokio::{sync::OnceCell, time::sleep};
 
@@ -37,7 +40,7 @@ use crate::{
 /// ```
 ///
 /// The role sees the ids of sessions and accounts, and whether they have ended. It doesn't see subjects
-/// or grants. The id of an account is a hash of issuer and subject without a key, so the role can check
+/// or identities. The id of an account is a hash of issuer and subject without a key, so the role can check
 /// whether a subject that it guesses is logged in. To listen for notifications takes no right. The
 /// reader asks the primary, and never a replica.
 ///
@@ -186,14 +189,14 @@ impl fmt::Debug for PostgresLogBuilder {
 
 #[async_trait]
 impl RevocationLog for PostgresLog {
-    async fn pull(&self, after: Option<&Cursor>) -> Result<Pull, StoreError> {
+    async fn pull(&self, after: Option<&Cursor>) -> Result<PullResult, StoreError> {
         let heard = self.heard();
         let after = after.cloned();
         let pulled = self.links();
         let pulled = pulled
             .call(|link| Box::pin(log::pull(link, after.clone())))
             .await?;
-        if let Pull::Entries { next, .. } = &pulled {
+        if let PullResult::Entries { next, .. } = &pulled {
             let last = self.inner.pulled.lock();
             *last.unwrap_or_else(PoisonError::into_inner) = Some((next.clone(), heard));
         }
@@ -240,7 +243,7 @@ impl RevocationLog for PostgresLog {
         }
     }
 
-    async fn status(&self, session: SessionId, token: TokenId) -> Result<Status, StoreError> {
+    async fn status(&self, session: SessionId, token: TokenId) -> Result<TokenStatus, StoreError> {
         self.links()
             .call(|link| Box::pin(log::status(link, session, token)))
             .await

@@ -1,8 +1,11 @@
 //! A session as a row and back.
 
 use gatepass::{
-    Account, AccountId, Audience, ClientId, Cutoff, Device, EndReason, Ended, Generation, Grant,
-    Issuer, Revocation, Rotation, SeenFrom, Session, SessionId, SessionNumber, Timestamp,
+    ClientId, Device, Identity, Session, SessionId, Timestamp,
+    store::{
+        Account, AccountId, Audience, Cutoff, EndReason, Ended, Generation, Issuer, Revocation,
+        Rotation, SeenFrom, SessionNumber,
+    },
 };
 use sqlx::{Decode, Postgres, Row, Type, postgres::PgRow};
 
@@ -45,8 +48,9 @@ pub(crate) fn session(row: &PgRow) -> Result<Session, Failure> {
     let issuer: String = cell(row, "issuer")?;
     let audience: String = cell(row, "audience")?;
     let client: String = cell(row, "client")?;
-    let grant: String = cell(row, "grant_json")?;
-    let grant: Grant = serde_json::from_str(&grant).map_err(|_| Unreadable("grant_json"))?;
+    let identity: String = cell(row, "grant_json")?;
+    let identity: Identity =
+        serde_json::from_str(&identity).map_err(|_| Unreadable("grant_json"))?;
     let device: String = cell(row, "device_json")?;
     let device: Device = serde_json::from_str(&device).map_err(|_| Unreadable("device_json"))?;
     let rotated_from = optional_generation(row, "rotated_from")?;
@@ -59,7 +63,7 @@ pub(crate) fn session(row: &PgRow) -> Result<Session, Failure> {
         issuer: Issuer::new(issuer).map_err(|_| Unreadable("issuer"))?,
         audience: Audience::new(audience).map_err(|_| Unreadable("audience"))?,
         client: ClientId::new(client).map_err(|_| Unreadable("client"))?,
-        grant,
+        identity,
         device,
         generation: generation(cell(row, "generation")?, "generation")?,
         rotated: rotated_from
@@ -160,7 +164,7 @@ fn optional_generation(row: &PgRow, name: &'static str) -> Result<Option<Generat
     number.map(|number| generation(number, name)).transpose()
 }
 
-/// A grant or a device as a column holds it.
+/// An identity or a device as a column holds it.
 pub(crate) fn json(
     value: &impl serde::Serialize,
     name: &'static str,

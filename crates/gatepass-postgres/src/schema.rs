@@ -1,6 +1,6 @@
 //! The tables, and how an older schema gets to them.
 
-use gatepass::{Identity, Timestamp};
+use gatepass::{Timestamp, store::ServiceIdentity};
 
 use crate::{
     error::{Failure, OpenError, Place, Unreadable},
@@ -237,9 +237,9 @@ async fn migrate_by(
 /// Remembers `identities` if none are known yet, or if `join`; returns those that were known before.
 pub(crate) async fn introduce(
     link: Link<'_>,
-    identities: Vec<Identity>,
+    identities: Vec<ServiceIdentity>,
     join: bool,
-) -> Result<Vec<Identity>, Failure> {
+) -> Result<Vec<ServiceIdentity>, Failure> {
     let mut tx = link.begin().await?;
     let mut link = tx.link();
     // If two nodes find none, one of them is the first.
@@ -251,7 +251,7 @@ pub(crate) async fn introduce(
     let rows = link.rows(asked).await?;
     let known = rows.iter().map(|row| {
         let text: String = cell(row, "value")?;
-        Identity::from_text(&text).ok_or(Unreadable("identity"))
+        ServiceIdentity::from_text(&text).ok_or(Unreadable("identity"))
     });
     let known = known.collect::<Result<Vec<_>, _>>()?;
     if known.is_empty() || join {
@@ -422,7 +422,7 @@ pub(crate) async fn last_horizon(mut link: Link<'_>) -> Result<Option<Timestamp>
 mod tests {
     use std::{env, str::FromStr, time::Duration};
 
-    use gatepass::{Random, SystemRandom};
+    use gatepass::store::{Random, SystemRandom};
     use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, postgres::PgConnectOptions};
 
     use super::*;

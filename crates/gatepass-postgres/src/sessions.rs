@@ -7,8 +7,11 @@
 use std::num::NonZeroU32;
 
 use gatepass::{
-    AccountId, Advance, AdvanceCause, Begun, EndReason, EndTarget, NewSession, Recover, Renew,
-    Revocation, RevokeToken, Revoked, Session, SessionId, SessionNumber, Timestamp,
+    Session, SessionId, Timestamp,
+    store::{
+        AccountId, Advance, AdvanceCause, BeginOutcome, EndReason, EndSessions, NewSession,
+        Recover, Renew, Revocation, RevocationTarget, RevokeToken, SessionNumber,
+    },
 };
 
 use crate::{
@@ -37,7 +40,7 @@ macro_rules! at {
 }
 const _: () = assert!(Session::CLOCK_JITTER.as_millis() == 10_000);
 
-pub(crate) async fn begin(link: Link<'_>, new: NewSession) -> Result<Begun, Failure> {
+pub(crate) async fn begin(link: Link<'_>, new: NewSession) -> Result<BeginOutcome, Failure> {
     let mut tx = link.begin().await?;
     let mut link = tx.link();
     let (id, max) = (new.account(), new.max_sessions);
@@ -54,7 +57,7 @@ pub(crate) async fn begin(link: Link<'_>, new: NewSession) -> Result<Begun, Fail
         accounts::end(&mut link, &account, revocation).await?;
     }
     tx.commit().await?;
-    Ok(Begun { session, ended })
+    Ok(BeginOutcome { session, ended })
 }
 
 /// A cutoff as statements have it.
@@ -65,7 +68,7 @@ struct Bounds {
 }
 
 impl Bounds {
-    fn of(account: &gatepass::Account) -> Self {
+    fn of(account: &gatepass::store::Account) -> Self {
         let cutoff = account.cutoff;
         Self {
             up_to: cutoff.map_or(-1, |cutoff| cutoff.up_to.get()),
@@ -186,7 +189,7 @@ pub(crate) async fn advance(
     mut link: Link<'_>,
     advance: Advance,
 ) -> Result<Option<Session>, Failure> {
-    let grant = advance.grant.as_ref();
+    let identity = advance.identity.as_ref();
     let rotates = advance.to == advance.from.next() && !advance.overlap.is_zero();
     let statement = Statement::new(ADVANCE)
         .bytes(advance.id.as_bytes())
@@ -198,8 +201,16 @@ pub(crate) async fn advance(
         .int(advance.seen_from.bits())
         .int(length(advance.idle_ttl))
         .int(length(advance.access_ttl))
-        .text_or_null(grant.map(|grant| json(grant, "grant_json")).transpose()?)
-        .int(grant.and_then(gatepass::Grant::own_access_ttl).map(length))
+        .text_or_null(
+            identity
+                .map(|identity| json(identity, "grant_json"))
+                .transpose()?,
+        )
+        .int(
+            identity
+                .and_then(gatepass::Identity::own_access_ttl)
+                .map(length),
+        )
         .bool(advance.cause != AdvanceCause::Refresh)
         .bool(advance.cause == AdvanceCause::Reauthenticate);
     let row = link.row(statement).await?;
@@ -207,13 +218,13 @@ pub(crate) async fn advance(
 }
 
 pub(crate) async fn recover(link: Link<'_>, recover: Recover) -> Result<Option<Session>, Failure> {
-    let new_grant = recover.grant.is_some();
+    let new_grant = recover.identity.is_some();
     let change = |session: &mut Session, now| session.recover(recover.clone(), now);
     changed(link, recover.id, new_grant, change).await
 }
 
 pub(crate) async fn renew(link: Link<'_>, renew: Renew) -> Result<Option<Session>, Failure> {
-    let new_grant = renew.grant.is_some();
+    let new_grant = renew.identity.is_some();
     let change = |session: &mut Session, now| session.renew(renew.clone(), now);
     changed(link, renew.id, new_grant, change).await
 }
@@ -235,7 +246,7 @@ async fn changed(
         tx.rollback().await?;
         return Ok(None);
     };
-    let grant = new_grant.then(|| json(&session.grant, "grant_json"));
+    let identity = new_grant.then(|| json(&session.identity, "grant_json"));
     let write = Statement::new(
         "UPDATE @sessions SET recovered = $2, access_until = $3, purge_at = least(purge_at, $4),
              grant_json = coalesce($5, grant_json), own_access_ttl = $6
@@ -250,8 +261,8 @@ async fn changed(
         )
         .int(session.access_until.unix_millis())
         .int(session.purge_at().unix_millis())
-        .text_or_null(grant.transpose()?)
-        .int(session.grant.own_access_ttl().map(length));
+        .text_or_null(identity.transpose()?)
+        .int(session.identity.own_access_ttl().map(length));
     link.rows(write).await?;
     tx.commit().await?;
     Ok(Some(session))
@@ -300,14 +311,14 @@ macro_rules! end {
 
 pub(crate) async fn end(
     link: Link<'_>,
-    target: EndTarget,
+    target: EndSessions,
     reason: EndReason,
 ) -> Result<Option<Revocation>, Failure> {
     match target {
-        EndTarget::Session(id) => end_one(link, id, None, reason).await,
-        EndTarget::SessionOf(id, account) => end_one(link, id, Some(account), reason).await,
-        EndTarget::AllOf(account) => end_all(link, account, None, reason).await,
-        EndTarget::AllOfBut(account, kept) => end_all(link, account, Some(kept), reason).await,
+        EndSessions::Session(id) => end_one(link, id, None, reason).await,
+        EndSessions::SessionOf(id, account) => end_one(link, id, Some(account), reason).await,
+        EndSessions::AllOf(account) => end_all(link, account, None, reason).await,
+        EndSessions::AllOfBut(account, kept) => end_all(link, account, Some(kept), reason).await,
     }
 }
 
@@ -332,7 +343,7 @@ async fn end_one(
         return Ok(None);
     };
     Ok(Some(Revocation {
-        target: Revoked::Session(session_id(&row, "id")?),
+        target: RevocationTarget::Session(session_id(&row, "id")?),
         until: millis(&row, "access_until")?,
     }))
 }
@@ -572,8 +583,8 @@ async fn insert(
         .text(session.issuer.as_str())
         .text(session.audience.as_str())
         .text(session.client.as_str())
-        .text(json(&session.grant, "grant_json")?)
-        .int(session.grant.own_access_ttl().map(length))
+        .text(json(&session.identity, "grant_json")?)
+        .int(session.identity.own_access_ttl().map(length))
         .text(json(&session.device, "device_json")?)
         .int(i64::from(session.generation.get()))
         .int(session.created_at.unix_millis())

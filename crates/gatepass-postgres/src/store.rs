@@ -4,9 +4,12 @@ use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use gatepass::{
-    AccountId, Advance, Begun, Clock, Cursor, EndReason, EndTarget, Identity, NewSession, Pull,
-    Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken, Session, SessionId,
-    SessionNumber, SessionStore, Status, StoreError, Timestamp, TokenId,
+    Clock, Session, SessionId, StoreError, Timestamp,
+    store::{
+        AccountId, Advance, BeginOutcome, Cursor, EndReason, EndSessions, NewSession, PullResult,
+        Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken, ServiceIdentity,
+        SessionNumber, SessionStore, TokenId, TokenStatus,
+    },
 };
 use sqlx::{PgPool, postgres::PgConnectOptions};
 
@@ -124,7 +127,7 @@ impl fmt::Debug for PostgresStoreBuilder {
 
 #[async_trait]
 impl RevocationLog for PostgresStore {
-    async fn pull(&self, after: Option<&Cursor>) -> Result<Pull, StoreError> {
+    async fn pull(&self, after: Option<&Cursor>) -> Result<PullResult, StoreError> {
         self.log.pull(after).await
     }
 
@@ -132,14 +135,14 @@ impl RevocationLog for PostgresStore {
         self.log.changed(after).await;
     }
 
-    async fn status(&self, session: SessionId, token: TokenId) -> Result<Status, StoreError> {
+    async fn status(&self, session: SessionId, token: TokenId) -> Result<TokenStatus, StoreError> {
         self.log.status(session, token).await
     }
 }
 
 #[async_trait]
 impl SessionStore for PostgresStore {
-    async fn begin(&self, new: NewSession) -> Result<Begun, StoreError> {
+    async fn begin(&self, new: NewSession) -> Result<BeginOutcome, StoreError> {
         let links = self.log.links();
         let begun = links
             .call(|link| Box::pin(sessions::begin(link, new.clone())))
@@ -178,7 +181,7 @@ impl SessionStore for PostgresStore {
 
     async fn end(
         &self,
-        target: EndTarget,
+        target: EndSessions,
         reason: EndReason,
     ) -> Result<Option<Revocation>, StoreError> {
         let links = self.log.links();
@@ -216,9 +219,9 @@ impl SessionStore for PostgresStore {
 
     async fn introduce(
         &self,
-        identities: &[Identity],
+        identities: &[ServiceIdentity],
         join: bool,
-    ) -> Result<Vec<Identity>, StoreError> {
+    ) -> Result<Vec<ServiceIdentity>, StoreError> {
         let links = self.log.links();
         links
             .call(|link| Box::pin(schema::introduce(link, identities.to_vec(), join)))

@@ -11,7 +11,10 @@ mod support;
 
 use std::{str::FromStr, time::Duration};
 
-use gatepass::{Cursor, Pull, Revocation, RevocationLog, Revoked, SessionId, TokenId};
+use gatepass::{
+    SessionId,
+    store::{Cursor, PullResult, Revocation, RevocationLog, RevocationTarget, TokenId},
+};
 use gatepass_postgres::PostgresStore;
 use sqlx::{
     AssertSqlSafe, Connection, PgConnection,
@@ -27,7 +30,7 @@ use crate::support::{
 
 async fn pull(store: &PostgresStore, after: Option<&Cursor>) -> (Vec<Revocation>, Cursor) {
     let pulled = store.pull(after).await.unwrap();
-    let Pull::Entries {
+    let PullResult::Entries {
         entries,
         next,
         more: false,
@@ -57,11 +60,11 @@ async fn finish(mut conn: PgConnection, how: &'static str) {
     conn.close().await.unwrap();
 }
 
-fn token(number: u8) -> Revoked {
-    Revoked::Token(TokenId::from_bytes([number; 16]))
+fn token(number: u8) -> RevocationTarget {
+    RevocationTarget::Token(TokenId::from_bytes([number; 16]))
 }
 
-fn targets(entries: &[Revocation]) -> Vec<Revoked> {
+fn targets(entries: &[Revocation]) -> Vec<RevocationTarget> {
     entries.iter().map(|entry| entry.target).collect()
 }
 
@@ -109,7 +112,7 @@ async fn an_entry_that_commits_between_two_parts_of_a_pull_is_not_missed() {
          SELECT decode(lpad(to_hex(n), 36, '0'), 'hex'), 9e12 FROM generate_series(1, {MANY}) n"
     ))
     .await;
-    let Pull::Entries {
+    let PullResult::Entries {
         entries: first,
         next,
         more,
@@ -126,7 +129,7 @@ async fn an_entry_that_commits_between_two_parts_of_a_pull_is_not_missed() {
     let session = |number: usize| {
         let mut id = [0; 18];
         id[10..].copy_from_slice(&number.to_be_bytes());
-        Revoked::Session(SessionId::from_bytes(id))
+        RevocationTarget::Session(SessionId::from_bytes(id))
     };
     let mut expected: Vec<_> = (1..=MANY).map(session).collect();
     expected.extend([token(1), token(2)]);
@@ -152,7 +155,7 @@ async fn entries_with_the_number_of_a_transaction_that_still_runs_are_each_broug
          SELECT '{number}', decode(lpad(to_hex(n), 36, '0'), 'hex'), 9e12 FROM generate_series(1, {MANY}) n"
     ))
     .await;
-    let Pull::Entries { entries, next, .. } = store.pull(None).await.unwrap() else {
+    let PullResult::Entries { entries, next, .. } = store.pull(None).await.unwrap() else {
         panic!("the log is new")
     };
     let (rest, cursor) = pull(&store, Some(&next)).await;
@@ -162,7 +165,7 @@ async fn entries_with_the_number_of_a_transaction_that_still_runs_are_each_broug
     let (entries, cursor) = pull(&store, Some(&cursor)).await;
     assert_eq!(entries, [], "what was restored does not come again");
     finish(running, "COMMIT").await;
-    let Pull::Entries { entries, next, .. } = store.pull(Some(&cursor)).await.unwrap() else {
+    let PullResult::Entries { entries, next, .. } = store.pull(Some(&cursor)).await.unwrap() else {
         panic!("it is the same log")
     };
     let (rest, cursor) = pull(&store, Some(&next)).await;
@@ -183,10 +186,10 @@ async fn a_place_that_the_database_has_not_reached_is_none() {
         format!("{cursor}/{later}:{later}:/7/1", cursor = cursor.as_str()),
     ] {
         let pulled = store.pull(Some(&Cursor::new(place))).await.unwrap();
-        assert!(matches!(pulled, Pull::Reset), "{pulled:?}");
+        assert!(matches!(pulled, PullResult::Reset), "{pulled:?}");
     }
     let pulled = store.pull(Some(&cursor)).await.unwrap();
-    assert!(matches!(pulled, Pull::Entries { .. }), "{pulled:?}");
+    assert!(matches!(pulled, PullResult::Entries { .. }), "{pulled:?}");
 }
 
 #[tokio::test]

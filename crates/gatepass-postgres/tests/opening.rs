@@ -10,7 +10,10 @@ mod support;
 
 use std::{str::FromStr, time::Duration};
 
-use gatepass::{RevocationLog, SessionStore, Timestamp};
+use gatepass::{
+    Timestamp,
+    store::{RevocationLog, SessionStore},
+};
 use gatepass_postgres::{OpenError, PostgresStore};
 use sqlx::{
     PgPool,

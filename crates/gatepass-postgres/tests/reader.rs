@@ -11,8 +11,10 @@ mod support;
 use std::{str::FromStr, time::Duration};
 
 use gatepass::{
-    Algorithm, Authority, Demand, Device, Error, Grant, KeySet, MasterSecret, Pull, Refusal,
-    RevocationLog, Revoked, SigningKey, Staleness, Status, TokenId, Verifier,
+    Authority, Device, Error, Identity, KeySet, MasterSecret, Refusal, Requirements, Staleness,
+    Verifier,
+    keys::{Algorithm, SigningKey},
+    store::{PullResult, RevocationLog, RevocationTarget, TokenId, TokenStatus},
 };
 use gatepass_postgres::{OpenError, PostgresLog, PostgresStore};
 use sqlx::{
@@ -100,8 +102,11 @@ async fn a_role_that_can_only_read_pulls_is_told_and_asks() {
     let log = given.log().await.unwrap();
     let session = begin(&given.store, "alice").await;
     let token = TokenId::from_bytes([1; 16]);
-    assert_eq!(log.status(session.id, token).await.unwrap(), Status::Live);
-    let Pull::Entries { entries, next, .. } = log.pull(None).await.unwrap() else {
+    assert_eq!(
+        log.status(session.id, token).await.unwrap(),
+        TokenStatus::Live
+    );
+    let PullResult::Entries { entries, next, .. } = log.pull(None).await.unwrap() else {
         panic!("the log is new")
     };
     assert_eq!(entries, []);
@@ -113,17 +118,17 @@ async fn a_role_that_can_only_read_pulls_is_told_and_asks() {
     });
     let ended = end(&given.store, &session).await;
     timeout(PATIENCE, told).await.unwrap().unwrap();
-    let Pull::Entries { entries, .. } = log.pull(Some(&next)).await.unwrap() else {
+    let PullResult::Entries { entries, .. } = log.pull(Some(&next)).await.unwrap() else {
         panic!("it is the same log")
     };
     assert_eq!(entries, ended);
     assert_eq!(
         entries.first().unwrap().target,
-        Revoked::Session(session.id)
+        RevocationTarget::Session(session.id)
     );
     assert_eq!(
         log.status(session.id, token).await.unwrap(),
-        Status::Revoked
+        TokenStatus::Revoked
     );
 }
 
@@ -206,13 +211,17 @@ async fn a_resource_server_refuses_what_its_issuer_has_revoked() {
         .await
         .unwrap();
     let issue = async || {
-        let issued = issuer.issue(Grant::new(subject("alice")), Device::default());
+        let issued = issuer.issue(Identity::of(subject("alice")), Device::default());
         issued.await.unwrap()
     };
     for staleness in [Staleness::Bounded, Staleness::Strict] {
         let issued = issue().await;
-        let demand = Demand::new().staleness(staleness);
-        let verify = async || server.verify(issued.access_token.as_str(), &demand).await;
+        let requirements = Requirements::new().staleness(staleness);
+        let verify = async || {
+            server
+                .verify(issued.access_token.as_str(), &requirements)
+                .await
+        };
         assert_eq!(verify().await.unwrap().subject().as_str(), "alice");
         issuer.logout(issued.refresh_token.as_str()).await.unwrap();
         let committed = tokio::time::Instant::now();
@@ -269,10 +278,10 @@ async fn what_cannot_be_read_is_told_at_the_start() {
     let said = told.to_string();
     let (_, help) = said.split_once('`').unwrap();
     let (help, _) = help.split_once('`').unwrap();
-    for grant in help.split("; ") {
+    for identity in help.split("; ") {
         let error = open().await.unwrap_err();
         assert!(matches!(error, OpenError::MayNotRead { .. }), "{error:?}");
-        execute(grant.to_owned()).await;
+        execute(identity.to_owned()).await;
     }
     open().await.unwrap();
     // And a server that nobody may ask.
@@ -321,7 +330,7 @@ async fn behind_a_proxy_it_listens_where_the_server_is() {
         .open_timeout(PATIENCE)
         .listen_over(direct.through(given.options()));
     let log = log.open().await.unwrap();
-    let Pull::Entries { next, .. } = log.pull(None).await.unwrap() else {
+    let PullResult::Entries { next, .. } = log.pull(None).await.unwrap() else {
         panic!("the log is new")
     };
     direct.take_sent();
@@ -332,7 +341,7 @@ async fn behind_a_proxy_it_listens_where_the_server_is() {
     let session = begin(&given.store, "alice").await;
     end(&given.store, &session).await;
     timeout(PATIENCE, log.changed(&next)).await.unwrap();
-    let Pull::Entries { entries, .. } = log.pull(Some(&next)).await.unwrap() else {
+    let PullResult::Entries { entries, .. } = log.pull(Some(&next)).await.unwrap() else {
         panic!("it is the same log")
     };
     assert_eq!(entries.len(), 1);

@@ -11,8 +11,11 @@ mod support;
 use std::{error::Error, num::NonZeroU32, str::FromStr, time::Duration};
 
 use gatepass::{
-    ClientId, EndReason, EndTarget, Pull, Random, Renew, Revocation, RevocationLog, RevokeToken,
-    Revoked, Session, SessionStore, StoreErrorKind, SystemRandom, Timestamp, TokenId,
+    ClientId, Session, Timestamp,
+    store::{
+        EndReason, EndSessions, PullResult, Random, Renew, Revocation, RevocationLog,
+        RevocationTarget, RevokeToken, SessionStore, StoreErrorKind, SystemRandom, TokenId,
+    },
 };
 
 use gatepass_testkit::{ManualClock, store_contract::*};
@@ -116,12 +119,12 @@ async fn a_call_that_waits_for_a_lock_ends_in_time_and_gives_its_connection_back
         assert_eq!(revoked.unwrap_err().kind(), StoreErrorKind::TimedOut);
         let begun = hasty.begin(new_session("alice")).await;
         assert_eq!(begun.unwrap_err().kind(), StoreErrorKind::TimedOut);
-        let target = EndTarget::AllOf(session.account());
+        let target = EndSessions::AllOf(session.account());
         let ended = hasty.end(target, EndReason::LogoutAll).await;
         assert_eq!(ended.unwrap_err().kind(), StoreErrorKind::TimedOut);
         let advanced = hasty.advance(advance_of(&session)).await;
         assert_eq!(advanced.unwrap_err().kind(), StoreErrorKind::TimedOut);
-        let target = EndTarget::Session(session.id);
+        let target = EndSessions::Session(session.id);
         let ended = hasty.end(target, EndReason::Logout).await;
         assert_eq!(ended.unwrap_err().kind(), StoreErrorKind::TimedOut);
     }
@@ -140,7 +143,7 @@ async fn a_revocation_that_changes_nothing_waits_for_no_lock() {
     let store = store.open().await.unwrap();
     let ended = begin(&store, "alice").await;
     let kept = begin(&store, "alice").await;
-    let all_but = |kept: &Session| EndTarget::AllOfBut(kept.account(), kept.id);
+    let all_but = |kept: &Session| EndSessions::AllOfBut(kept.account(), kept.id);
     let others = store.end(all_but(&kept), EndReason::EndedByUser).await;
     others.unwrap().unwrap();
     let revoked = store.revoke_token(token_of(&kept, 7)).await;
@@ -155,7 +158,7 @@ async fn a_revocation_that_changes_nothing_waits_for_no_lock() {
     release(account).await;
 
     // The session that was kept is not kept from an end of all.
-    let target = EndTarget::AllOf(kept.account());
+    let target = EndSessions::AllOf(kept.account());
     let all = store.end(target, EndReason::LogoutAll).await.unwrap();
     assert!(all.is_some());
 }
@@ -171,7 +174,7 @@ async fn what_did_not_fit_holds_no_lock_once_it_is_answered() {
         let foreign = Renew {
             id: session.id,
             client: ClientId::new("another").unwrap(),
-            grant: None,
+            identity: None,
             access_ttl: IDLE_TTL,
         };
         assert_eq!(store.renew(foreign).await.unwrap(), None);
@@ -207,7 +210,7 @@ async fn what_was_given_up_does_not_go_on_waiting_at_the_server() {
     let renew = Renew {
         id: session.id,
         client: session.client.clone(),
-        grant: None,
+        identity: None,
         access_ttl: IDLE_TTL,
     };
     theirs.renew(renew).await.unwrap_err();
@@ -337,7 +340,7 @@ async fn sessions_that_ended_together_cost_one_row_and_go_in_small_steps() {
         begin(&store, "alice").await;
     }
     let kept = begin(&store, "alice").await;
-    let others = EndTarget::AllOfBut(kept.account(), kept.id);
+    let others = EndSessions::AllOfBut(kept.account(), kept.id);
     let ended = store.end(others.clone(), EndReason::LogoutAll).await;
     assert!(ended.unwrap().is_some());
     assert_eq!(count(&schema, "revocations").await, "1");
@@ -384,7 +387,7 @@ async fn a_list_never_shows_a_session_that_has_ended() {
         async move {
             for _ in 0..100 {
                 begin(&store, "alice").await;
-                let all = EndTarget::AllOf(account("alice"));
+                let all = EndSessions::AllOf(account("alice"));
                 store.end(all, EndReason::LogoutAll).await.unwrap().unwrap();
             }
         }
@@ -408,8 +411,8 @@ async fn why_a_session_ended_never_changes() {
             let (store, id, account) = (store.clone(), session.id, session.account());
             ends.spawn(async move {
                 let (target, reason) = match one {
-                    true => (EndTarget::Session(id), EndReason::Logout),
-                    false => (EndTarget::AllOf(account), EndReason::LogoutAll),
+                    true => (EndSessions::Session(id), EndReason::Logout),
+                    false => (EndSessions::AllOf(account), EndReason::LogoutAll),
                 };
                 store.end(target, reason).await.unwrap();
                 let (loaded, _) = store.load(id).await.unwrap();
@@ -450,10 +453,10 @@ async fn tokens_that_are_revoked_at_once_stay_within_the_bound_of_their_account(
         });
     }
     revoking.join_all().await;
-    let Pull::Entries { entries, .. } = store.pull(None).await.unwrap() else {
+    let PullResult::Entries { entries, .. } = store.pull(None).await.unwrap() else {
         panic!("the log is new")
     };
-    let is_token = |entry: &&Revocation| matches!(entry.target, Revoked::Token(_));
+    let is_token = |entry: &&Revocation| matches!(entry.target, RevocationTarget::Token(_));
     assert_eq!(entries.iter().filter(is_token).count(), most);
 }
 
@@ -514,7 +517,7 @@ async fn the_time_is_the_servers() {
     };
     let before = now().await;
     let begun = begin(&store, "alice").await;
-    let capped = gatepass::NewSession {
+    let capped = gatepass::store::NewSession {
         max_sessions: NonZeroU32::new(5),
         ..new_session("alice")
     };
@@ -651,7 +654,7 @@ async fn a_revocation_that_nobody_can_be_told_of_is_committed_all_the_same() {
         .unwrap()
         .unwrap();
     // And each poll finds them.
-    let Pull::Entries { entries, .. } = store.pull(None).await.unwrap() else {
+    let PullResult::Entries { entries, .. } = store.pull(None).await.unwrap() else {
         panic!("the log is new")
     };
     assert_eq!(entries, [ended, vec![revoked]].concat());

@@ -12,8 +12,11 @@ mod support;
 use std::{num::NonZeroU32, str::FromStr};
 
 use gatepass::{
-    EndReason, EndTarget, NewSession, Pull, Recover, Renew, RevocationLog, SessionStore, Timestamp,
-    TokenId,
+    Timestamp,
+    store::{
+        EndReason, EndSessions, NewSession, PullResult, Recover, Renew, RevocationLog,
+        SessionStore, TokenId,
+    },
 };
 use gatepass_postgres::{PostgresLog, PostgresStore};
 use sqlx::{
@@ -127,14 +130,14 @@ async fn use_all(store: &PostgresStore) {
         id: session.id,
         client: session.client.clone(),
         generation: session.generation,
-        grant: None,
+        identity: None,
         access_ttl: ACCESS_TTL,
     };
     store.recover(recover).await.unwrap();
     let renew = Renew {
         id: session.id,
         client: session.client.clone(),
-        grant: None,
+        identity: None,
         access_ttl: ACCESS_TTL,
     };
     store.renew(renew).await.unwrap().unwrap();
@@ -154,14 +157,14 @@ async fn use_all(store: &PostgresStore) {
     for name in ["bob", "carol", "dave"] {
         let session = begin(store, name).await;
         let target = match name {
-            "bob" => EndTarget::AllOf(account(name)),
-            "carol" => EndTarget::SessionOf(session.id, account(name)),
-            _ => EndTarget::AllOfBut(account(name), new_session(name).id),
+            "bob" => EndSessions::AllOf(account(name)),
+            "carol" => EndSessions::SessionOf(session.id, account(name)),
+            _ => EndSessions::AllOfBut(account(name), new_session(name).id),
         };
         let ended = store.end(target, EndReason::Logout).await.unwrap();
         assert!(ended.is_some(), "{name}");
     }
-    let Pull::Entries { entries, next, .. } = store.pull(None).await.unwrap() else {
+    let PullResult::Entries { entries, next, .. } = store.pull(None).await.unwrap() else {
         panic!("the log is new")
     };
     assert_eq!(entries.len(), 6);

@@ -1,6 +1,6 @@
 //! A place in the log: one in each partition's.
 
-use gatepass::Cursor;
+use gatepass::store::Cursor;
 
 use crate::partition::{PARTITIONS, Partition};
 

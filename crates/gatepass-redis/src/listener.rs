@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gatepass::{Random, SystemRandom};
+use gatepass::store::{Random, SystemRandom};
 use redis::{Cmd, Value};
 use tokio::{
     sync::watch,

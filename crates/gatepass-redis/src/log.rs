@@ -11,7 +11,10 @@
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
-use gatepass::{Revocation, Revoked, SessionId, Status, TokenId};
+use gatepass::{
+    SessionId,
+    store::{Revocation, RevocationTarget, TokenId, TokenStatus},
+};
 use redis::{Pipeline, RedisResult, Value};
 use tokio::time::Instant;
 
@@ -306,13 +309,13 @@ fn parse(entry: &Value) -> Result<(u64, Revocation), Unreadable> {
         return Err(unreadable);
     };
     let target = match (text(kind, "entry")?, rest) {
-        ("session", []) => Revoked::Session(session_id(of)?),
+        ("session", []) => RevocationTarget::Session(session_id(of)?),
         ("session", [_, token, ..]) => {
             let token = unhex(text(token, "token")?.as_bytes()).ok_or(unreadable)?;
-            Revoked::Token(TokenId::try_from(token.as_slice()).map_err(|_| unreadable)?)
+            RevocationTarget::Token(TokenId::try_from(token.as_slice()).map_err(|_| unreadable)?)
         }
         ("account", [_, up_to, _, except]) => {
-            Revoked::Sessions(account_id(of)?, cutoff(up_to, except)?)
+            RevocationTarget::Sessions(account_id(of)?, cutoff(up_to, except)?)
         }
         _ => return Err(unreadable),
     };
@@ -330,7 +333,7 @@ pub(crate) async fn status(
     servers: &Arc<Servers>,
     session: SessionId,
     token: TokenId,
-) -> Result<Status, Failure> {
+) -> Result<TokenStatus, Failure> {
     let call = STATUS
         .on([servers.keys.session(session), servers.keys.tokens(session)])
         .text(hex(token.as_bytes()));
@@ -338,9 +341,9 @@ pub(crate) async fn status(
     let deadline = Instant::now() + servers.timeout;
     let answer = servers.call_by(partition, &call, deadline).await?;
     Ok(match text(&answer, "status")? {
-        "live" => Status::Live,
-        "revoked" => Status::Revoked,
-        "unknown" => Status::Unknown,
+        "live" => TokenStatus::Live,
+        "revoked" => TokenStatus::Revoked,
+        "unknown" => TokenStatus::Unknown,
         _ => return Err(Unreadable("status").into()),
     })
 }

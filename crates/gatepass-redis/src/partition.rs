@@ -1,6 +1,6 @@
 //! The partitions: what lies together in a cluster, and under which keys.
 
-use gatepass::{AccountId, SessionId};
+use gatepass::{SessionId, store::AccountId};
 
 /// The version of the keys and of what is in them.
 pub(crate) const LAYOUT: u32 = 2;

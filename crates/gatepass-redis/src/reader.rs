@@ -3,7 +3,10 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use gatepass::{Cursor, Pull, RevocationLog, SessionId, Status, StoreError, TokenId};
+use gatepass::{
+    SessionId, StoreError,
+    store::{Cursor, PullResult, RevocationLog, TokenId, TokenStatus},
+};
 use tokio::sync::OnceCell;
 
 use crate::{
@@ -121,11 +124,11 @@ impl fmt::Debug for RedisLogBuilder {
 
 #[async_trait]
 impl RevocationLog for RedisLog {
-    async fn pull(&self, after: Option<&Cursor>) -> Result<Pull, StoreError> {
+    async fn pull(&self, after: Option<&Cursor>) -> Result<PullResult, StoreError> {
         let place = match after.map(Place::parse) {
             None => None,
             Some(Some(place)) => Some(place),
-            Some(None) => return Ok(Pull::Reset),
+            Some(None) => return Ok(PullResult::Reset),
         };
         let listener = self.inner.listener.get();
         let likely = |partition, mark: &_| {
@@ -133,7 +136,7 @@ impl RevocationLog for RedisLog {
         };
         let pulled = log::pull(self.servers(), place.as_ref(), likely).await?;
         Ok(match pulled {
-            Pulled::Reset => Pull::Reset,
+            Pulled::Reset => PullResult::Reset,
             Pulled::Entries {
                 entries,
                 place,
@@ -142,7 +145,7 @@ impl RevocationLog for RedisLog {
                 if let Some(listener) = self.inner.listener.get() {
                     listener.learn(&place);
                 }
-                Pull::Entries {
+                PullResult::Entries {
                     entries,
                     next: Cursor::from(&place),
                     more,
@@ -161,7 +164,7 @@ impl RevocationLog for RedisLog {
         listener.beyond(&place).await;
     }
 
-    async fn status(&self, session: SessionId, token: TokenId) -> Result<Status, StoreError> {
+    async fn status(&self, session: SessionId, token: TokenId) -> Result<TokenStatus, StoreError> {
         Ok(log::status(self.servers(), session, token).await?)
     }
 }

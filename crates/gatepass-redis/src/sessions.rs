@@ -3,9 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use gatepass::{
-    AccountId, Advance, AdvanceCause, Begun, ClientId, EndReason, EndTarget, Grant, Identity,
-    NewSession, Random, Recover, Renew, Revocation, RevokeToken, Revoked, SeenFrom, Session,
-    SessionId, SessionNumber, StoreError, StoreErrorKind, SystemRandom, Timestamp, TokenId,
+    ClientId, Identity, Session, SessionId, StoreError, Timestamp,
+    store::{
+        AccountId, Advance, AdvanceCause, BeginOutcome, EndReason, EndSessions, NewSession, Random,
+        Recover, Renew, Revocation, RevocationTarget, RevokeToken, SeenFrom, ServiceIdentity,
+        SessionNumber, StoreErrorKind, SystemRandom, TokenId,
+    },
 };
 use redis::Value;
 
@@ -33,7 +36,10 @@ const _: () = assert!(
 /// Sessions of an account that one call reads at most.
 const PAGE: usize = 500;
 
-pub(crate) async fn begin(servers: &Arc<Servers>, new: NewSession) -> Result<Begun, StoreError> {
+pub(crate) async fn begin(
+    servers: &Arc<Servers>,
+    new: NewSession,
+) -> Result<BeginOutcome, StoreError> {
     let account = new.account();
     if new.id.prefix() != account.prefix() {
         return Err(StoreError::unavailable(Unreadable(
@@ -42,7 +48,7 @@ pub(crate) async fn begin(servers: &Arc<Servers>, new: NewSession) -> Result<Beg
     }
     let partition = Partition::of_account(account);
     let kept = new.max_sessions.map(|max| i64::from(max.get()) - 1);
-    let grant = json(&new.grant, "grant").map_err(Failure::from)?;
+    let identity = json(&new.identity, "grant").map_err(Failure::from)?;
     let device = json(&new.device, "device").map_err(Failure::from)?;
     let lines = [
         new.client.as_str(),
@@ -50,13 +56,13 @@ pub(crate) async fn begin(servers: &Arc<Servers>, new: NewSession) -> Result<Beg
         new.audience.as_str(),
         "",
         &device,
-        &grant,
+        &identity,
     ];
     let call = appending(servers, &BEGIN, partition)?
         .text(hex(new.id.as_bytes()))
         .text(hex(account.as_bytes()))
         .text(lines.join("\n"))
-        .int_or_none(new.grant.own_access_ttl().map(millis))
+        .int_or_none(new.identity.own_access_ttl().map(millis))
         .int(millis(new.idle_ttl))
         .int(millis(new.absolute_ttl))
         .int(millis(new.access_ttl))
@@ -66,7 +72,7 @@ pub(crate) async fn begin(servers: &Arc<Servers>, new: NewSession) -> Result<Beg
     let begun = || match array(&answer, "answer")? {
         [now, number, ended @ ..] => {
             let ended = ended.first().map(|ended| revocation(ended, account));
-            Ok(Begun {
+            Ok(BeginOutcome {
                 session: Session::begin(new, session_number(number)?, instant(now, "time")?),
                 ended: ended.transpose()?,
             })
@@ -80,7 +86,7 @@ pub(crate) async fn begin(servers: &Arc<Servers>, new: NewSession) -> Result<Beg
 fn revocation(answer: &Value, account: AccountId) -> Result<Revocation, Unreadable> {
     match array(answer, "answer")? {
         [_, up_to, except, until] => Ok(Revocation {
-            target: Revoked::Sessions(account, cutoff(up_to, except)?),
+            target: RevocationTarget::Sessions(account, cutoff(up_to, except)?),
             until: instant(until, "until")?,
         }),
         _ => Err(Unreadable("answer")),
@@ -91,7 +97,7 @@ pub(crate) async fn advance(
     servers: &Arc<Servers>,
     advance: Advance,
 ) -> Result<Option<Session>, StoreError> {
-    let own_ttl = advance.grant.as_ref().and_then(Grant::own_access_ttl);
+    let own_ttl = advance.identity.as_ref().and_then(Identity::own_access_ttl);
     let overlap = Some(advance.overlap).filter(|overlap| *overlap > Duration::ZERO);
     let numbers = packed([
         servers.time().unwrap_or(-1),
@@ -105,8 +111,8 @@ pub(crate) async fn advance(
         millis(advance.access_ttl),
         own_ttl.map_or(-1, millis),
     ]);
-    let grant = match &advance.grant {
-        Some(grant) => json(grant, "grant").map_err(Failure::from)?,
+    let identity = match &advance.identity {
+        Some(identity) => json(identity, "grant").map_err(Failure::from)?,
         None => String::new(),
     };
     let call = || {
@@ -114,7 +120,7 @@ pub(crate) async fn advance(
             .on([servers.keys.session(advance.id)])
             .text(line(&advance.client))
             .text(&numbers)
-            .text(&grant)
+            .text(&identity)
     };
     let partition = Partition::of_session(advance.id);
     let mut answer = servers.call(partition, call()).await?;
@@ -139,7 +145,7 @@ pub(crate) async fn recover(
         .text(line(&recover.client))
         .int(recover.generation.get().into())
         .int(millis(recover.access_ttl));
-    let call = with_grant(call, recover.grant.as_ref())?;
+    let call = with_grant(call, recover.identity.as_ref())?;
     changed(servers, recover.id, call).await
 }
 
@@ -152,7 +158,7 @@ pub(crate) async fn renew(
         .text(line(&renew.client))
         .text("")
         .int(millis(renew.access_ttl));
-    let call = with_grant(call, renew.grant.as_ref())?;
+    let call = with_grant(call, renew.identity.as_ref())?;
     changed(servers, renew.id, call).await
 }
 
@@ -182,14 +188,14 @@ pub(crate) async fn load(
 
 pub(crate) async fn end(
     servers: &Arc<Servers>,
-    target: EndTarget,
+    target: EndSessions,
     reason: EndReason,
 ) -> Result<Option<Revocation>, StoreError> {
     let (how, id, account) = match target {
-        EndTarget::Session(id) => ("session", Some(id), None),
-        EndTarget::SessionOf(id, account) => ("session_of", Some(id), Some(account)),
-        EndTarget::AllOf(account) => ("all", None, Some(account)),
-        EndTarget::AllOfBut(account, id) => ("all", Some(id), Some(account)),
+        EndSessions::Session(id) => ("session", Some(id), None),
+        EndSessions::SessionOf(id, account) => ("session_of", Some(id), Some(account)),
+        EndSessions::AllOf(account) => ("all", None, Some(account)),
+        EndSessions::AllOfBut(account, id) => ("all", Some(id), Some(account)),
     };
     let partition = match (account, id) {
         (Some(account), _) => Partition::of_account(account),
@@ -211,7 +217,7 @@ pub(crate) async fn end(
     let ended = || match (&answer, id, account) {
         (Value::Array(ended), Some(id), _) if how != "all" => match ended.as_slice() {
             [_, until] => Ok(Some(Revocation {
-                target: Revoked::Session(id),
+                target: RevocationTarget::Session(id),
                 until: instant(until, "until")?,
             })),
             _ => Err(Unreadable("answer")),
@@ -245,8 +251,8 @@ pub(crate) async fn revoke_token(
             return Err(Unreadable("answer"));
         };
         let target = match text(what, "answer")? {
-            "token" => Revoked::Token(token.token),
-            _ => Revoked::Session(token.session),
+            "token" => RevocationTarget::Token(token.token),
+            _ => RevocationTarget::Session(token.session),
         };
         let until = instant(until, "until")?;
         Ok(Some(Revocation { target, until }))
@@ -346,9 +352,9 @@ fn listed(answer: &Value) -> Result<Page, Unreadable> {
 /// Remembers who uses the store, and returns those before.
 pub(crate) async fn introduce(
     servers: &Arc<Servers>,
-    identities: &[Identity],
+    identities: &[ServiceIdentity],
     join: bool,
-) -> Result<Vec<Identity>, StoreError> {
+) -> Result<Vec<ServiceIdentity>, StoreError> {
     let partition = Partition::first();
     let call = timed(servers, &INTRODUCE, partition, None).int(join.into());
     let call = identities
@@ -356,7 +362,7 @@ pub(crate) async fn introduce(
         .fold(call, |call, identity| call.text(identity.to_text()));
     let answer = servers.call(partition, call).await?;
     let known = text(&answer, "identities").map_err(Failure::from)?.lines();
-    let known = known.map(|line| Identity::from_text(line).ok_or(Unreadable("identities")));
+    let known = known.map(|line| ServiceIdentity::from_text(line).ok_or(Unreadable("identities")));
     Ok(known.collect::<Result<_, _>>().map_err(Failure::from)?)
 }
 
@@ -450,11 +456,11 @@ fn line(client: &ClientId) -> String {
     format!("{client}\n")
 }
 
-fn with_grant(call: Call, grant: Option<&Grant>) -> Result<Call, StoreError> {
-    let Some(grant) = grant else {
+fn with_grant(call: Call, identity: Option<&Identity>) -> Result<Call, StoreError> {
+    let Some(identity) = identity else {
         return Ok(call.text("").text(""));
     };
-    let own_ttl = grant.own_access_ttl().map(millis);
-    let grant = json(grant, "grant").map_err(Failure::from)?;
-    Ok(call.text(grant).int_or_none(own_ttl))
+    let own_ttl = identity.own_access_ttl().map(millis);
+    let identity = json(identity, "grant").map_err(Failure::from)?;
+    Ok(call.text(identity).int_or_none(own_ttl))
 }

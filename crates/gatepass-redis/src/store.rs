@@ -11,9 +11,12 @@ use std::{
 
 use async_trait::async_trait;
 use gatepass::{
-    AccountId, Advance, Begun, Clock, Cursor, EndReason, EndTarget, Identity, NewSession, Pull,
-    Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken, Session, SessionId,
-    SessionNumber, SessionStore, Status, StoreError, Timestamp, TokenId,
+    Clock, Session, SessionId, StoreError, Timestamp,
+    store::{
+        AccountId, Advance, BeginOutcome, Cursor, EndReason, EndSessions, NewSession, PullResult,
+        Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken, ServiceIdentity,
+        SessionNumber, SessionStore, TokenId, TokenStatus,
+    },
 };
 
 use crate::{
@@ -152,7 +155,7 @@ impl fmt::Debug for RedisStoreBuilder {
 
 #[async_trait]
 impl RevocationLog for RedisStore {
-    async fn pull(&self, after: Option<&Cursor>) -> Result<Pull, StoreError> {
+    async fn pull(&self, after: Option<&Cursor>) -> Result<PullResult, StoreError> {
         self.log.pull(after).await
     }
 
@@ -160,14 +163,14 @@ impl RevocationLog for RedisStore {
         self.log.changed(after).await;
     }
 
-    async fn status(&self, session: SessionId, token: TokenId) -> Result<Status, StoreError> {
+    async fn status(&self, session: SessionId, token: TokenId) -> Result<TokenStatus, StoreError> {
         self.log.status(session, token).await
     }
 }
 
 #[async_trait]
 impl SessionStore for RedisStore {
-    async fn begin(&self, new: NewSession) -> Result<Begun, StoreError> {
+    async fn begin(&self, new: NewSession) -> Result<BeginOutcome, StoreError> {
         sessions::begin(self.servers(), new).await
     }
 
@@ -189,7 +192,7 @@ impl SessionStore for RedisStore {
 
     async fn end(
         &self,
-        target: EndTarget,
+        target: EndSessions,
         reason: EndReason,
     ) -> Result<Option<Revocation>, StoreError> {
         sessions::end(self.servers(), target, reason).await
@@ -210,9 +213,9 @@ impl SessionStore for RedisStore {
 
     async fn introduce(
         &self,
-        identities: &[Identity],
+        identities: &[ServiceIdentity],
         join: bool,
-    ) -> Result<Vec<Identity>, StoreError> {
+    ) -> Result<Vec<ServiceIdentity>, StoreError> {
         sessions::introduce(self.servers(), identities, join).await
     }
 

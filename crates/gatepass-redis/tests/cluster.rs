@@ -11,7 +11,10 @@ mod support;
 
 use std::{num::NonZeroU32, time::Duration};
 
-use gatepass::{EndReason, EndTarget, NewSession, Pull, RevocationLog, Session, SessionStore};
+use gatepass::{
+    Session,
+    store::{EndReason, EndSessions, NewSession, PullResult, RevocationLog, SessionStore},
+};
 use gatepass_redis::RedisStore;
 use gatepass_servers::{Durability, RedisCluster};
 use tokio::time::timeout;
@@ -62,7 +65,7 @@ async fn after_a_master_died_its_replica_goes_on() {
             }
         }
     };
-    let Pull::Entries { entries, .. } = timeout(PATIENCE, back).await.unwrap() else {
+    let PullResult::Entries { entries, .. } = timeout(PATIENCE, back).await.unwrap() else {
         panic!("two thirds of the log are where they were")
     };
     // What the replica had is read anew, and nothing else.
@@ -91,7 +94,7 @@ async fn partitions_that_move_are_found() {
     let mut over = Vec::new();
     for number in 0..USERS {
         let session = begin(&store, &format!("user {number}")).await;
-        let target = EndTarget::AllOf(session.account());
+        let target = EndSessions::AllOf(session.account());
         let ended = store.end(target, EndReason::LogoutAll).await.unwrap();
         assert!(ended.is_some());
         over.push(session);

@@ -11,7 +11,9 @@ mod support;
 
 use std::time::Duration;
 
-use gatepass::{Pull, RevocationLog, RevokeToken, SessionStore, Status, StoreErrorKind, TokenId};
+use gatepass::store::{
+    PullResult, RevocationLog, RevokeToken, SessionStore, StoreErrorKind, TokenId, TokenStatus,
+};
 use gatepass_redis::{RedisLog, RedisStore};
 use gatepass_servers::{Durability, Redis};
 use redis::{RedisResult, Value};
@@ -28,8 +30,8 @@ async fn at(redis: &Redis) -> RedisStore {
     support::at(redis.url()).open().await.unwrap()
 }
 
-async fn is_reset(store: &RedisStore, cursor: &gatepass::Cursor) -> bool {
-    matches!(store.pull(Some(cursor)).await.unwrap(), Pull::Reset)
+async fn is_reset(store: &RedisStore, cursor: &gatepass::store::Cursor) -> bool {
+    matches!(store.pull(Some(cursor)).await.unwrap(), PullResult::Reset)
 }
 
 #[tokio::test]
@@ -102,7 +104,7 @@ async fn a_restart_that_lost_nothing_has_the_whole_log() {
         assert_eq!(pull_all(&store, None).await.0, ended);
         let token = TokenId::from_bytes([1; 16]);
         let status = store.status(session.id, token).await.unwrap();
-        assert_eq!(status, Status::Revoked);
+        assert_eq!(status, TokenStatus::Revoked);
     }
 }
 
@@ -195,7 +197,7 @@ async fn a_log_that_was_replaced_is_read_anew_and_the_others_go_on() {
 }
 
 /// The name that the one log had of which the two places tell different things.
-fn meta_of(before: &gatepass::Cursor, after: &gatepass::Cursor) -> String {
+fn meta_of(before: &gatepass::store::Cursor, after: &gatepass::store::Cursor) -> String {
     let marks = before.as_str().split(' ').zip(after.as_str().split(' '));
     let mut changed = marks.filter(|(before, after)| before != after);
     let (before, _) = changed.next().unwrap();
@@ -382,10 +384,10 @@ async fn a_user_who_may_only_read_follows_the_log_and_changes_nothing() {
         told.unwrap();
         assert_eq!(pull_all(&log, Some(&cursor)).await.0, ended);
         let token = TokenId::from_bytes([9; 16]);
-        assert_eq!(log.status(live.id, token).await.unwrap(), Status::Live);
+        assert_eq!(log.status(live.id, token).await.unwrap(), TokenStatus::Live);
         assert_eq!(
             log.status(session.id, token).await.unwrap(),
-            Status::Revoked
+            TokenStatus::Revoked
         );
         let revoked = RevokeToken {
             token,
@@ -394,7 +396,10 @@ async fn a_user_who_may_only_read_follows_the_log_and_changes_nothing() {
             until: live.access_until,
         };
         store.revoke_token(revoked).await.unwrap();
-        assert_eq!(log.status(live.id, token).await.unwrap(), Status::Revoked);
+        assert_eq!(
+            log.status(live.id, token).await.unwrap(),
+            TokenStatus::Revoked
+        );
 
         let before = support::keys(&urls, &namespace).await;
         for (url, key) in &before {

@@ -14,7 +14,10 @@ use std::{
     time::Duration,
 };
 
-use gatepass::{RevocationLog, SessionStore, StoreErrorKind, Timestamp};
+use gatepass::{
+    Timestamp,
+    store::{RevocationLog, SessionStore, StoreErrorKind},
+};
 use gatepass_redis::{OpenError, RedisLog, RedisStore};
 use gatepass_servers::{Durability, Redis, RedisCluster};
 use gatepass_testkit::ManualClock;
@@ -142,15 +145,15 @@ async fn the_rights_that_are_documented_are_enough() {
         let store = store.open().await.unwrap();
         let session = begin(&store, "alice").await;
         let session = store.advance(advance_of(&session)).await.unwrap().unwrap();
-        let renew = gatepass::Renew {
+        let renew = gatepass::store::Renew {
             id: session.id,
             client: session.client.clone(),
-            grant: None,
+            identity: None,
             access_ttl: Duration::from_secs(60),
         };
         assert!(store.renew(renew).await.unwrap().is_some());
-        let revoke = gatepass::RevokeToken {
-            token: gatepass::TokenId::from_bytes([1; 16]),
+        let revoke = gatepass::store::RevokeToken {
+            token: gatepass::store::TokenId::from_bytes([1; 16]),
             session: session.id,
             account: session.account(),
             until: session.access_until,
@@ -160,8 +163,8 @@ async fn the_rights_that_are_documented_are_enough() {
         assert_eq!(store.sessions(account, None, 10).await.unwrap().len(), 1);
         assert_eq!(store.introduce(&[], true).await.unwrap(), []);
         assert_eq!(end(&store, &session).await.len(), 1);
-        let all = gatepass::EndTarget::AllOf(account);
-        let all = store.end(all, gatepass::EndReason::LogoutAll).await;
+        let all = gatepass::store::EndSessions::AllOf(account);
+        let all = store.end(all, gatepass::store::EndReason::LogoutAll).await;
         assert!(all.unwrap().is_some());
         assert_eq!(pull_all(&store, None).await.0.len(), 3);
         store.purge(Timestamp::MAX, 10).await.unwrap();
@@ -374,7 +377,7 @@ async fn of_many_nodes_that_start_at_once_one_names_the_log() {
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Takes what this thread logs until the guard is dropped.
+    /// Takes what this thread logs until the gate is dropped.
     fn record(&self) -> tracing::subscriber::DefaultGuard {
         let writer = self.clone();
         let subscriber = tracing_subscriber::fmt().with_ansi(false);

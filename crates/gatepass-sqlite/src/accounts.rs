@@ -1,6 +1,9 @@
 //! The accounts: the number of the last session of each, and which of its sessions are over with others.
 
-use gatepass::{Account, AccountId, Purged, Revocation, SessionNumber, Timestamp};
+use gatepass::{
+    Timestamp,
+    store::{Account, AccountId, Purged, Revocation, SessionNumber},
+};
 use rusqlite::{Connection, params};
 
 use crate::{

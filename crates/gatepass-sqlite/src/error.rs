@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use gatepass::{StoreError, StoreErrorKind};
+use gatepass::{StoreError, store::StoreErrorKind};
 use rusqlite::ErrorCode;
 
 /// Why a store was not opened. Each is for the operator, and says what to do.

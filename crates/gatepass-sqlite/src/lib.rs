@@ -16,7 +16,7 @@
 //! public key alone. It needs to be able to write to the file, as SQLite's readers do in WAL mode.
 //!
 //! ```no_run
-//! use gatepass::{KeySet, Verifier, VerifyingKey};
+//! use gatepass::{KeySet, Verifier, keys::VerifyingKey};
 //! use gatepass_sqlite::SqliteStore;
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -36,7 +36,7 @@
 //!
 //! A change waits at most about twice [`busy_timeout`](SqliteStoreBuilder::busy_timeout) (of which
 //! one second at least) for its turn and for the lock of another process, and fails as
-//! [`Busy`](gatepass::StoreErrorKind::Busy) after that. Time is the machine's clock.
+//! [`Busy`](gatepass::store::StoreErrorKind::Busy) after that. Time is the machine's clock.
 //!
 //! Dropping the last handle finishes what is queued and closes the file, which takes a moment; the
 //! file is whole then, without the `-wal` beside it. A file that is created is for its owner alone.

@@ -1,8 +1,11 @@
 //! The revocation log.
 
 use gatepass::{
-    AccountId, Cursor, Pull, Revocation, RevokeToken, Revoked, SessionId, SessionNumber, Status,
-    Timestamp, TokenId,
+    SessionId, Timestamp,
+    store::{
+        AccountId, Cursor, PullResult, Revocation, RevocationTarget, RevokeToken, SessionNumber,
+        TokenId, TokenStatus,
+    },
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -18,13 +21,13 @@ const BATCH: usize = 5000;
 pub(crate) fn append(conn: &Connection, revocation: Revocation) -> Result<(), Failure> {
     let until = Millis(revocation.until);
     match &revocation.target {
-        Revoked::Session(session) => {
+        RevocationTarget::Session(session) => {
             conn.prepare_cached(
                 "INSERT INTO gatepass_revocations (session, until) VALUES (?1, ?2)",
             )?
             .execute(params![session.as_bytes().as_slice(), until])?;
         }
-        Revoked::Sessions(account, cutoff) => {
+        RevocationTarget::Sessions(account, cutoff) => {
             let account = account.as_bytes().as_slice();
             forget_cutoff(conn, account)?;
             conn.prepare_cached(
@@ -39,7 +42,7 @@ pub(crate) fn append(conn: &Connection, revocation: Revocation) -> Result<(), Fa
             ])?;
         }
         // Only `append_token` knows whose it is.
-        Revoked::Token(_) => {}
+        RevocationTarget::Token(_) => {}
     }
     Ok(())
 }
@@ -56,7 +59,7 @@ pub(crate) fn append_token(conn: &Connection, token: &RevokeToken) -> Result<Rev
         Millis(token.until)
     ])?;
     Ok(Revocation {
-        target: Revoked::Token(token.token),
+        target: RevocationTarget::Token(token.token),
         until: token.until,
     })
 }
@@ -88,18 +91,18 @@ pub(crate) fn pull(
     conn: &mut Connection,
     incarnation: &str,
     after: Option<&Cursor>,
-) -> Result<Pull, Failure> {
+) -> Result<PullResult, Failure> {
     let after = match after.map(|cursor| place(incarnation, cursor)) {
         None => 0,
         Some(Some(seq)) => seq,
-        Some(None) => return Ok(Pull::Reset),
+        Some(None) => return Ok(PullResult::Reset),
     };
     // The entries and the number of the last one must be of the same moment: a number read later
     // would lead the cursor past entries that were not read.
     let tx = conn.transaction()?;
     let last = last_seq(&tx)?;
     if after > last {
-        return Ok(Pull::Reset);
+        return Ok(PullResult::Reset);
     }
     let mut entries = Vec::new();
     let mut reached = after;
@@ -116,7 +119,7 @@ pub(crate) fn pull(
     // The last entries may have been purged: a cursor that stayed before them would be behind for
     // ever.
     let seq = if more { reached } else { last };
-    Ok(Pull::Entries {
+    Ok(PullResult::Entries {
         entries,
         next: Cursor::new(format!("{incarnation}:{seq}")),
         more,
@@ -130,15 +133,15 @@ fn read(row: &Row<'_>) -> Result<(i64, Revocation), Failure> {
         (Some(account), None, None, Some(cutoff)) => {
             let account = AccountId::try_from(account.as_slice());
             let account = account.map_err(|_| Unreadable("account"))?;
-            Revoked::Sessions(account, cutoff)
+            RevocationTarget::Sessions(account, cutoff)
         }
         (_, Some(_), Some(token), None) => {
             let token = TokenId::try_from(token.as_slice());
-            Revoked::Token(token.map_err(|_| Unreadable("token"))?)
+            RevocationTarget::Token(token.map_err(|_| Unreadable("token"))?)
         }
         (None, Some(session), None, None) => {
             let session = SessionId::try_from(session.as_slice());
-            Revoked::Session(session.map_err(|_| Unreadable("session"))?)
+            RevocationTarget::Session(session.map_err(|_| Unreadable("session"))?)
         }
         _ => return Err(Unreadable("revocation").into()),
     };
@@ -150,7 +153,7 @@ pub(crate) fn status(
     conn: &Connection,
     session: SessionId,
     token: TokenId,
-) -> Result<Status, Failure> {
+) -> Result<TokenStatus, Failure> {
     let revoked = conn
         .prepare_cached(
             "SELECT s.ended_at IS NOT NULL
@@ -165,9 +168,9 @@ pub(crate) fn status(
         )
         .optional()?;
     Ok(match revoked {
-        None => Status::Unknown,
-        Some(true) => Status::Revoked,
-        Some(false) => Status::Live,
+        None => TokenStatus::Unknown,
+        Some(true) => TokenStatus::Revoked,
+        Some(false) => TokenStatus::Live,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use gatepass::{StoreError, StoreErrorKind};
+use gatepass::{StoreError, store::StoreErrorKind};
 
 /// Jobs that may wait. What does not fit would wait for longer than its caller.
 pub(crate) const LENGTH: usize = 4096;

@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use gatepass::{StoreError, StoreErrorKind};
+use gatepass::{StoreError, store::StoreErrorKind};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 

@@ -1,8 +1,11 @@
 //! A session as a row and back.
 
 use gatepass::{
-    Account, AccountId, Audience, ClientId, Cutoff, Device, EndReason, Ended, Generation, Grant,
-    Issuer, Rotation, SeenFrom, Session, SessionId, SessionNumber, Timestamp,
+    ClientId, Device, Identity, Session, SessionId, Timestamp,
+    store::{
+        Account, AccountId, Audience, Cutoff, EndReason, Ended, Generation, Issuer, Rotation,
+        SeenFrom, SessionNumber,
+    },
 };
 use rusqlite::{
     Row,
@@ -50,8 +53,9 @@ impl Stored {
         let audience = Audience::new(audience).map_err(|_| Unreadable("audience"))?;
         let client: String = cells.take("client")?;
         let client = ClientId::new(client).map_err(|_| Unreadable("client"))?;
-        let grant: String = cells.take("grant_json")?;
-        let grant: Grant = serde_json::from_str(&grant).map_err(|_| Unreadable("grant_json"))?;
+        let identity: String = cells.take("grant_json")?;
+        let identity: Identity =
+            serde_json::from_str(&identity).map_err(|_| Unreadable("grant_json"))?;
         let device: String = cells.take("device_json")?;
         let device: Device =
             serde_json::from_str(&device).map_err(|_| Unreadable("device_json"))?;
@@ -69,7 +73,7 @@ impl Stored {
             issuer,
             audience,
             client,
-            grant,
+            identity,
             device,
             generation,
             rotated,
@@ -179,7 +183,7 @@ impl ToSql for Millis {
     }
 }
 
-/// A grant or a device as a column holds it.
+/// An identity or a device as a column holds it.
 pub(crate) fn json(
     value: &impl serde::Serialize,
     name: &'static str,

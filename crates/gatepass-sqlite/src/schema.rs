@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gatepass::{Identity, Timestamp};
+use gatepass::{Timestamp, store::ServiceIdentity};
 use rusqlite::{
     Connection, ErrorCode, MAIN_DB, OpenFlags, OptionalExtension, TransactionBehavior, ffi,
 };
@@ -19,7 +19,7 @@ use crate::{
 
 /// One step per schema version, in order. A step that was released never changes.
 ///
-/// `gatepass_sessions` has a rowid although it has a key of its own: its rows carry a grant of up to
+/// `gatepass_sessions` has a rowid although it has a key of its own: its rows carry an identity of up to
 /// some kilobytes, which without a rowid would sit in the inner nodes of the tree as well. Its
 /// `purge_at` is `Session::purge_at` or earlier: a refresh, which moves that on, would otherwise have to
 /// write the index, too, and the purge finds out in time.
@@ -242,14 +242,14 @@ pub(crate) fn remember_horizon(conn: &Connection, horizon: Timestamp) -> Result<
 /// Remembers `identities` if none are known yet, or if `join`; returns those that were known before.
 pub(crate) fn introduce(
     conn: &Connection,
-    identities: &[Identity],
+    identities: &[ServiceIdentity],
     join: bool,
-) -> Result<Vec<Identity>, Failure> {
+) -> Result<Vec<ServiceIdentity>, Failure> {
     let known = conn
         .prepare_cached("SELECT value FROM gatepass_meta WHERE key >= 'identity ' AND key < 'identity!' ORDER BY key")?
         .query_and_then((), |row| {
             let text: String = row.get(0)?;
-            Identity::from_text(&text).ok_or(Failure::from(Unreadable("identity")))
+            ServiceIdentity::from_text(&text).ok_or(Failure::from(Unreadable("identity")))
         })?
         .collect::<Result<Vec<_>, Failure>>()?;
     if known.is_empty() || join {

@@ -2,8 +2,11 @@
 //! within one write transaction.
 
 use gatepass::{
-    Account, AccountId, Advance, Begun, EndReason, EndTarget, NewSession, Purged, Recover, Renew,
-    Revocation, RevokeToken, Session, SessionId, SessionNumber, Timestamp,
+    Session, SessionId, Timestamp,
+    store::{
+        Account, AccountId, Advance, BeginOutcome, EndReason, EndSessions, NewSession, Purged,
+        Recover, Renew, Revocation, RevokeToken, SessionNumber,
+    },
 };
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
@@ -15,7 +18,7 @@ use crate::{
     writer::Write,
 };
 
-pub(crate) fn begin(write: &Write<'_>, new: NewSession) -> Result<Begun, Failure> {
+pub(crate) fn begin(write: &Write<'_>, new: NewSession) -> Result<BeginOutcome, Failure> {
     let (id, max) = (new.account(), new.max_sessions);
     let account = accounts::find(write.conn, id)?;
     let mut account = account.unwrap_or(Account::new(id));
@@ -28,7 +31,7 @@ pub(crate) fn begin(write: &Write<'_>, new: NewSession) -> Result<Begun, Failure
     }
     accounts::put(write.conn, &account, ended)?;
     insert(write.conn, &session, id)?;
-    Ok(Begun { session, ended })
+    Ok(BeginOutcome { session, ended })
 }
 
 /// `Session::is_usable` of a session `s` at the time `?1`.
@@ -104,7 +107,7 @@ pub(crate) fn advance(write: &Write<'_>, advance: Advance) -> Result<Option<Sess
     let Some(mut stored) = find(write.conn, advance.id)? else {
         return Ok(None);
     };
-    let new_grant = advance.grant.is_some();
+    let new_grant = advance.identity.is_some();
     if !stored.session.advance(advance, write.now) {
         return Ok(None);
     }
@@ -116,7 +119,7 @@ pub(crate) fn recover(write: &Write<'_>, recover: Recover) -> Result<Option<Sess
     let Some(mut stored) = find(write.conn, recover.id)? else {
         return Ok(None);
     };
-    let new_grant = recover.grant.is_some();
+    let new_grant = recover.identity.is_some();
     if !stored.session.recover(recover, write.now) {
         return Ok(None);
     }
@@ -128,7 +131,7 @@ pub(crate) fn renew(write: &Write<'_>, renew: Renew) -> Result<Option<Session>, 
     let Some(mut stored) = find(write.conn, renew.id)? else {
         return Ok(None);
     };
-    let new_grant = renew.grant.is_some();
+    let new_grant = renew.identity.is_some();
     if !stored.session.renew(renew, write.now) {
         return Ok(None);
     }
@@ -138,20 +141,20 @@ pub(crate) fn renew(write: &Write<'_>, renew: Renew) -> Result<Option<Session>, 
 
 pub(crate) fn end(
     write: &Write<'_>,
-    target: &EndTarget,
+    target: &EndSessions,
     reason: EndReason,
 ) -> Result<Option<Revocation>, Failure> {
     match target {
-        EndTarget::Session(id) => match find(write.conn, *id)? {
+        EndSessions::Session(id) => match find(write.conn, *id)? {
             Some(stored) => end_one(write, stored, reason),
             None => Ok(None),
         },
-        EndTarget::SessionOf(id, account) => match find(write.conn, *id)? {
+        EndSessions::SessionOf(id, account) => match find(write.conn, *id)? {
             Some(stored) if stored.session.account() == *account => end_one(write, stored, reason),
             _ => Ok(None),
         },
-        EndTarget::AllOf(account) => end_all(write, *account, None, reason),
-        EndTarget::AllOfBut(account, kept) => {
+        EndSessions::AllOf(account) => end_all(write, *account, None, reason),
+        EndSessions::AllOfBut(account, kept) => {
             let kept = find(write.conn, *kept)?.map(|stored| stored.session);
             let live = |kept: &Session| kept.account() == *account && kept.ended.is_none();
             end_all(write, *account, kept.filter(live), reason)
@@ -317,7 +320,7 @@ fn end_one(
     Ok(Some(revocation))
 }
 
-/// Writes the columns that an advance, a recovery or a renewal can change. The grant, by far the longest, only
+/// Writes the columns that an advance, a recovery or a renewal can change. The identity, by far the longest, only
 /// if it did.
 fn write_refresh(conn: &Connection, stored: &Stored, new_grant: bool) -> Result<(), Failure> {
     let session = &stored.session;
@@ -349,7 +352,7 @@ fn write_refresh(conn: &Connection, stored: &Stored, new_grant: bool) -> Result<
         update(
             conn,
             "UPDATE gatepass_sessions SET grant_json = ?2 WHERE rowid = ?1",
-            params![stored.rowid, json(&session.grant, "grant_json")?],
+            params![stored.rowid, json(&session.identity, "grant_json")?],
         )?;
     }
     Ok(())
@@ -376,7 +379,7 @@ fn insert(conn: &Connection, session: &Session, account: AccountId) -> Result<()
             session.issuer.as_str(),
             session.audience.as_str(),
             session.client.as_str(),
-            json(&session.grant, "grant_json")?,
+            json(&session.identity, "grant_json")?,
             json(&session.device, "device_json")?,
             session.generation.get(),
             Millis(session.created_at),

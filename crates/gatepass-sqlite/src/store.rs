@@ -10,9 +10,12 @@ use std::{
 
 use async_trait::async_trait;
 use gatepass::{
-    AccountId, Advance, Begun, Clock, Cursor, EndReason, EndTarget, Identity, NewSession, Pull,
-    Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken, Session, SessionId,
-    SessionNumber, SessionStore, Status, StoreError, SystemClock, Timestamp, TokenId,
+    Clock, Session, SessionId, StoreError, SystemClock, Timestamp,
+    store::{
+        AccountId, Advance, BeginOutcome, Cursor, EndReason, EndSessions, NewSession, PullResult,
+        Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken, ServiceIdentity,
+        SessionNumber, SessionStore, TokenId, TokenStatus,
+    },
 };
 
 use crate::{
@@ -156,7 +159,7 @@ impl fmt::Debug for SqliteStoreBuilder {
 
 #[async_trait]
 impl RevocationLog for SqliteStore {
-    async fn pull(&self, after: Option<&Cursor>) -> Result<Pull, StoreError> {
+    async fn pull(&self, after: Option<&Cursor>) -> Result<PullResult, StoreError> {
         let incarnation = Arc::clone(&self.inner.incarnation);
         let (after, opened) = (after.cloned(), self.inner.opened.clone());
         self.inner
@@ -182,7 +185,7 @@ impl RevocationLog for SqliteStore {
         }
     }
 
-    async fn status(&self, session: SessionId, token: TokenId) -> Result<Status, StoreError> {
+    async fn status(&self, session: SessionId, token: TokenId) -> Result<TokenStatus, StoreError> {
         let opened = self.inner.opened.clone();
         self.inner
             .log_reader
@@ -197,7 +200,7 @@ impl RevocationLog for SqliteStore {
 
 #[async_trait]
 impl SessionStore for SqliteStore {
-    async fn begin(&self, new: NewSession) -> Result<Begun, StoreError> {
+    async fn begin(&self, new: NewSession) -> Result<BeginOutcome, StoreError> {
         self.inner
             .writer
             .run(move |write| sessions::begin(write, new.clone()))
@@ -240,7 +243,7 @@ impl SessionStore for SqliteStore {
 
     async fn end(
         &self,
-        target: EndTarget,
+        target: EndSessions,
         reason: EndReason,
     ) -> Result<Option<Revocation>, StoreError> {
         self.inner
@@ -276,9 +279,9 @@ impl SessionStore for SqliteStore {
 
     async fn introduce(
         &self,
-        identities: &[Identity],
+        identities: &[ServiceIdentity],
         join: bool,
-    ) -> Result<Vec<Identity>, StoreError> {
+    ) -> Result<Vec<ServiceIdentity>, StoreError> {
         let identities = identities.to_vec();
         self.inner
             .writer

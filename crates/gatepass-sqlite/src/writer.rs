@@ -9,7 +9,7 @@ use std::{
 };
 
 use crossbeam_channel::Receiver;
-use gatepass::{Clock, StoreError, StoreErrorKind, Timestamp};
+use gatepass::{Clock, StoreError, Timestamp, store::StoreErrorKind};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{oneshot, watch};
 

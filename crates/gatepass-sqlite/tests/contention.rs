@@ -5,8 +5,8 @@
 use std::time::{Duration, Instant};
 
 use gatepass::{
-    Advance, AdvanceCause, Audience, ClientId, Device, Grant, Issuer, NewSession, SeenFrom,
-    Session, SessionId, SessionStore, Subject,
+    ClientId, Device, Identity, Session, SessionId,
+    store::{Advance, AdvanceCause, Audience, Issuer, NewSession, SeenFrom, SessionStore},
 };
 use gatepass_sqlite::SqliteStore;
 use tempfile::TempDir;
@@ -25,7 +25,7 @@ async fn begin(store: &SqliteStore, number: u8) -> Session {
         issuer: Issuer::new("https://shop.example").unwrap(),
         audience: Audience::new("shop-api").unwrap(),
         client: ClientId::new("web").unwrap(),
-        grant: Grant::new(Subject::new("alice").unwrap()),
+        identity: Identity::new("alice").unwrap(),
         device: Device::default(),
         idle_ttl: DAY,
         absolute_ttl: DAY * 30,
@@ -44,7 +44,7 @@ async fn advance(store: &SqliteStore, session: Session) -> Session {
         cause: AdvanceCause::Refresh,
         overlap: Duration::ZERO,
         seen_from: SeenFrom::default(),
-        grant: None,
+        identity: None,
         idle_ttl: DAY,
         access_ttl: ACCESS_TTL,
     };

@@ -16,8 +16,8 @@ use std::{
 };
 
 use gatepass::{
-    Authority, BuildError, Demand, Device, Error, Grant, Issued, MasterSecret, Scopes, Staleness,
-    Subject,
+    Authority, BuildError, Device, Error, Identity, Issued, MasterSecret, Requirements, Scopes,
+    Staleness, Subject,
 };
 use gatepass_sqlite::{OpenError, SqliteStore};
 use gatepass_testkit::ManualClock;
@@ -53,8 +53,8 @@ impl Fixture {
         for number in 0..120 {
             let subject = Subject::new(format!("user{}", number % 7)).unwrap();
             let scopes = Scopes::parse("profile orders invoices settings").unwrap();
-            let grant = Grant::new(subject).scopes(scopes);
-            let issued = node.issue(grant, Device::default()).await.unwrap();
+            let identity = Identity::of(subject).scopes(scopes);
+            let issued = node.issue(identity, Device::default()).await.unwrap();
             match number % 3 {
                 0 => fixture.live.push(issued),
                 1 => {
@@ -107,7 +107,7 @@ impl Fixture {
     /// What a damaged file answers is right, or that the store fails. Says how often it was the latter.
     async fn assert_right_or_failing(&self, name: &str, node: &Authority) -> usize {
         let mut failures = 0;
-        let strict = Demand::new().staleness(Staleness::Strict);
+        let strict = Requirements::new().staleness(Staleness::Strict);
         for issued in self.live.iter().take(8) {
             let verified = node
                 .verifier()
@@ -217,10 +217,7 @@ async fn a_page_that_is_lost_while_it_is_open_turns_nobody_away() {
     }
     let failures = fixture.assert_right_or_failing("lost", &node).await;
     assert_eq!(failures, 40, "nothing of it can be read");
-    let issue = node.issue(
-        Grant::new(Subject::new("alice").unwrap()),
-        Device::default(),
-    );
+    let issue = node.issue(Identity::new("alice").unwrap(), Device::default());
     assert!(matches!(issue.await, Err(Error::Store(_))));
 }
 

@@ -18,9 +18,12 @@ use std::{
 };
 
 use gatepass::{
-    AccountId, Advance, AdvanceCause, Audience, ClientId, Clock, Cursor, Device, EndReason,
-    EndTarget, Grant, Issuer, NewSession, Pull, Revocation, RevocationLog, RevokeToken, SeenFrom,
-    Session, SessionId, SessionStore, Status, StoreErrorKind, Subject, TokenId,
+    ClientId, Clock, Device, Identity, Session, SessionId, Subject,
+    store::{
+        AccountId, Advance, AdvanceCause, Audience, Cursor, EndReason, EndSessions, Issuer,
+        NewSession, PullResult, Revocation, RevocationLog, RevokeToken, SeenFrom, SessionStore,
+        StoreErrorKind, TokenId, TokenStatus,
+    },
 };
 
 use gatepass_sqlite::{OpenError, SqliteStore};
@@ -82,7 +85,7 @@ fn new_session(number: u8) -> NewSession {
         issuer: issuer(),
         audience: Audience::new("shop-api").unwrap(),
         client: ClientId::new("web").unwrap(),
-        grant: Grant::new(subject()),
+        identity: Identity::of(subject()),
         device: Device::default(),
         idle_ttl: DAY,
         absolute_ttl: DAY * 30,
@@ -104,22 +107,22 @@ fn advance_of(session: &Session) -> Advance {
         cause: AdvanceCause::Refresh,
         overlap: Duration::ZERO,
         seen_from: SeenFrom::default(),
-        grant: None,
+        identity: None,
         idle_ttl: DAY,
         access_ttl: Duration::from_secs(900),
     }
 }
 
 async fn end(store: &SqliteStore, session: &Session) -> Vec<Revocation> {
-    let target = EndTarget::Session(session.id);
+    let target = EndSessions::Session(session.id);
     let ended = store.end(target, EndReason::Logout).await.unwrap();
     ended.into_iter().collect()
 }
 
 async fn pull(store: &SqliteStore, after: Option<&Cursor>) -> (Vec<Revocation>, Cursor) {
     match store.pull(after).await.unwrap() {
-        Pull::Entries { entries, next, .. } => (entries, next),
-        Pull::Reset => panic!("{after:?} is a place in this log"),
+        PullResult::Entries { entries, next, .. } => (entries, next),
+        PullResult::Reset => panic!("{after:?} is a place in this log"),
     }
 }
 
@@ -163,7 +166,7 @@ async fn everything_survives_reopening() {
     let id = gone.as_ref().unwrap().id;
     assert_eq!(store.load(id).await.unwrap().0, gone);
     let status = store.status(live.id, token.token).await.unwrap();
-    assert_eq!(status, Status::Revoked);
+    assert_eq!(status, TokenStatus::Revoked);
     assert_eq!(pull(&store, None).await.0, logged);
     assert_eq!(pull(&store, Some(&start)).await.0, logged);
     assert_eq!(pull(&store, Some(&after_end)).await.0, [revoked]);
@@ -217,7 +220,7 @@ async fn a_cursor_from_the_future_of_a_restored_file_is_reset() {
         format!("x{incarnation}:{seq}"),
     ] {
         let pulled = store.pull(Some(&Cursor::new(text.as_str()))).await.unwrap();
-        assert!(matches!(pulled, Pull::Reset), "{text}: {pulled:?}");
+        assert!(matches!(pulled, PullResult::Reset), "{text}: {pulled:?}");
     }
 }
 
@@ -299,7 +302,7 @@ async fn a_lock_that_another_holds_makes_it_busy_and_no_more() {
     let application = place.connect();
     application.execute_batch("BEGIN IMMEDIATE").unwrap();
 
-    let target = EndTarget::Session(session.id);
+    let target = EndSessions::Session(session.id);
     let error = store.end(target, EndReason::Logout).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Busy);
     let (loaded, _) = store.load(session.id).await.unwrap();
@@ -453,7 +456,7 @@ async fn a_file_that_is_gone_acknowledges_nothing_until_it_is_back() {
         let file = place.directory.path().join(format!("sessions.db{suffix}"));
         let elsewhere = place.directory.path().join("elsewhere");
         fs::rename(&file, &elsewhere).unwrap();
-        let end = || store.end(EndTarget::Session(session.id), EndReason::Logout);
+        let end = || store.end(EndSessions::Session(session.id), EndReason::Logout);
         let error = end().await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{suffix}");
         assert!(whole_text(&error).contains("put it back"), "{error:?}");

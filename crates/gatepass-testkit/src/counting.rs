@@ -7,9 +7,12 @@ use std::{
 
 use async_trait::async_trait;
 use gatepass::{
-    AccountId, Advance, Begun, Cursor, EndReason, EndTarget, Identity, NewSession, Pull, Purged,
-    Recover, Renew, Revocation, RevocationLog, RevokeToken, Session, SessionId, SessionNumber,
-    SessionStore, Status, StoreError, Timestamp, TokenId,
+    Session, SessionId, StoreError, Timestamp,
+    store::{
+        AccountId, Advance, BeginOutcome, Cursor, EndReason, EndSessions, NewSession, PullResult,
+        Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken, ServiceIdentity,
+        SessionNumber, SessionStore, TokenId, TokenStatus,
+    },
 };
 
 use crate::op::Op;
@@ -74,7 +77,7 @@ impl Counts {
 
 #[async_trait]
 impl<S: RevocationLog> RevocationLog for CountingStore<S> {
-    async fn pull(&self, after: Option<&Cursor>) -> Result<Pull, StoreError> {
+    async fn pull(&self, after: Option<&Cursor>) -> Result<PullResult, StoreError> {
         self.counts.add(Op::Pull);
         self.inner.pull(after).await
     }
@@ -84,7 +87,7 @@ impl<S: RevocationLog> RevocationLog for CountingStore<S> {
         self.inner.changed(after).await;
     }
 
-    async fn status(&self, session: SessionId, token: TokenId) -> Result<Status, StoreError> {
+    async fn status(&self, session: SessionId, token: TokenId) -> Result<TokenStatus, StoreError> {
         self.counts.add(Op::Status);
         self.inner.status(session, token).await
     }
@@ -96,7 +99,7 @@ impl<S: RevocationLog> RevocationLog for CountingStore<S> {
 
 #[async_trait]
 impl<S: SessionStore> SessionStore for CountingStore<S> {
-    async fn begin(&self, new: NewSession) -> Result<Begun, StoreError> {
+    async fn begin(&self, new: NewSession) -> Result<BeginOutcome, StoreError> {
         self.counts.add(Op::Begin);
         self.inner.begin(new).await
     }
@@ -123,7 +126,7 @@ impl<S: SessionStore> SessionStore for CountingStore<S> {
 
     async fn end(
         &self,
-        target: EndTarget,
+        target: EndSessions,
         reason: EndReason,
     ) -> Result<Option<Revocation>, StoreError> {
         self.counts.add(Op::End);
@@ -147,9 +150,9 @@ impl<S: SessionStore> SessionStore for CountingStore<S> {
 
     async fn introduce(
         &self,
-        identities: &[Identity],
+        identities: &[ServiceIdentity],
         join: bool,
-    ) -> Result<Vec<Identity>, StoreError> {
+    ) -> Result<Vec<ServiceIdentity>, StoreError> {
         self.counts.add(Op::Introduce);
         self.inner.introduce(identities, join).await
     }

@@ -9,9 +9,12 @@ use std::{
 
 use async_trait::async_trait;
 use gatepass::{
-    AccountId, Advance, Begun, Cursor, EndReason, EndTarget, Identity, NewSession, Pull, Purged,
-    Recover, Renew, Revocation, RevocationLog, RevokeToken, Session, SessionId, SessionNumber,
-    SessionStore, Status, StoreError, StoreErrorKind, Timestamp, TokenId,
+    Session, SessionId, StoreError, Timestamp,
+    store::{
+        AccountId, Advance, BeginOutcome, Cursor, EndReason, EndSessions, NewSession, PullResult,
+        Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken, ServiceIdentity,
+        SessionNumber, SessionStore, StoreErrorKind, TokenId, TokenStatus,
+    },
 };
 use tokio::sync::{oneshot, watch};
 
@@ -20,7 +23,7 @@ use crate::op::Op;
 /// A store that misbehaves on command, for tests of what happens then.
 ///
 /// ```
-/// use gatepass::{EndReason, EndTarget, MemoryStore, SessionId, SessionStore};
+/// use gatepass::{MemoryStore, SessionId, store::{EndReason, EndSessions, SessionStore}};
 /// use gatepass_testkit::{FaultyStore, Op};
 /// use std::sync::Arc;
 ///
@@ -28,7 +31,7 @@ use crate::op::Op;
 /// let store = Arc::new(FaultyStore::new(MemoryStore::new()));
 /// let gate = store.handle().hold_before(Op::End);
 ///
-/// let target = EndTarget::Session(SessionId::from_bytes([7; 18]));
+/// let target = EndSessions::Session(SessionId::from_bytes([7; 18]));
 /// let logout = tokio::spawn({
 ///     let store = Arc::clone(&store);
 ///     async move { store.end(target, EndReason::Logout).await }
@@ -219,7 +222,7 @@ impl Gate {
 
 #[async_trait]
 impl<S: RevocationLog> RevocationLog for FaultyStore<S> {
-    async fn pull(&self, after: Option<&Cursor>) -> Result<Pull, StoreError> {
+    async fn pull(&self, after: Option<&Cursor>) -> Result<PullResult, StoreError> {
         self.handle.run(Op::Pull, self.inner.pull(after)).await
     }
 
@@ -235,7 +238,7 @@ impl<S: RevocationLog> RevocationLog for FaultyStore<S> {
         self.handle.pass(Op::Changed, Side::After).await;
     }
 
-    async fn status(&self, session: SessionId, token: TokenId) -> Result<Status, StoreError> {
+    async fn status(&self, session: SessionId, token: TokenId) -> Result<TokenStatus, StoreError> {
         let call = self.inner.status(session, token);
         self.handle.run(Op::Status, call).await
     }
@@ -247,7 +250,7 @@ impl<S: RevocationLog> RevocationLog for FaultyStore<S> {
 
 #[async_trait]
 impl<S: SessionStore> SessionStore for FaultyStore<S> {
-    async fn begin(&self, new: NewSession) -> Result<Begun, StoreError> {
+    async fn begin(&self, new: NewSession) -> Result<BeginOutcome, StoreError> {
         self.handle.run(Op::Begin, self.inner.begin(new)).await
     }
 
@@ -272,7 +275,7 @@ impl<S: SessionStore> SessionStore for FaultyStore<S> {
 
     async fn end(
         &self,
-        target: EndTarget,
+        target: EndSessions,
         reason: EndReason,
     ) -> Result<Option<Revocation>, StoreError> {
         let call = self.inner.end(target, reason);
@@ -296,9 +299,9 @@ impl<S: SessionStore> SessionStore for FaultyStore<S> {
 
     async fn introduce(
         &self,
-        identities: &[Identity],
+        identities: &[ServiceIdentity],
         join: bool,
-    ) -> Result<Vec<Identity>, StoreError> {
+    ) -> Result<Vec<ServiceIdentity>, StoreError> {
         let call = self.inner.introduce(identities, join);
         self.handle.run(Op::Introduce, call).await
     }
@@ -355,7 +358,7 @@ mod tests {
         let id = begin_one(&store).await;
         let handle = store.handle();
         handle.inject(Op::End, Fault::LoseAnswer(StoreErrorKind::Unavailable));
-        let end = store.end(EndTarget::Session(id), EndReason::Logout).await;
+        let end = store.end(EndSessions::Session(id), EndReason::Logout).await;
         assert!(end.is_err());
         assert!(ended(&store, id).await);
     }
@@ -372,7 +375,7 @@ mod tests {
             } else {
                 handle.hold_after(Op::End)
             };
-            let target = EndTarget::Session(id);
+            let target = EndSessions::Session(id);
             let held = tokio::spawn({
                 let store = Arc::clone(&store);
                 async move { store.end(target, EndReason::Logout).await }
@@ -380,7 +383,7 @@ mod tests {
             gate.reached().await;
             gate.reached().await;
             assert_eq!(ended(&*store, id).await, done_at_the_gate);
-            let unknown = EndTarget::Session(SessionId::from_bytes([0; 18]));
+            let unknown = EndSessions::Session(SessionId::from_bytes([0; 18]));
             store.end(unknown, EndReason::Logout).await.unwrap();
             assert!(!held.is_finished());
             gate.release();

@@ -1,6 +1,6 @@
 //! What gatepass is tested with, for those who write a store or an application of their own.
 //!
-//! * [`store_contract!`]: the suite that every [`SessionStore`](gatepass::SessionStore) must pass, one
+//! * [`store_contract!`]: the suite that every [`SessionStore`](gatepass::store::SessionStore) must pass, one
 //!   named test per claim.
 //! * [`conformance!`]: HTTP scenarios as data, driven through an application in any framework.
 //! * [`ManualClock`]: time that passes when a test says so.
@@ -12,7 +12,7 @@
 //! A test of an application that must answer 503, and log nobody out, while its store is down:
 //!
 //! ```
-//! use gatepass::{MemoryStore, SessionId, SessionStore, StoreErrorKind};
+//! use gatepass::{MemoryStore, SessionId, store::{SessionStore, StoreErrorKind}};
 //! use gatepass_testkit::{Fault, FaultyStore, ManualClock};
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() {

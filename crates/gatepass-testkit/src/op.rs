@@ -1,37 +1,37 @@
 //! The operations of a store, by name.
 
-/// An operation of a [`SessionStore`](gatepass::SessionStore) or its
-/// [`RevocationLog`](gatepass::RevocationLog).
+/// An operation of a [`SessionStore`](gatepass::store::SessionStore) or its
+/// [`RevocationLog`](gatepass::store::RevocationLog).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Op {
-    /// [`SessionStore::begin`](gatepass::SessionStore::begin).
+    /// [`SessionStore::begin`](gatepass::store::SessionStore::begin).
     Begin,
-    /// [`SessionStore::advance`](gatepass::SessionStore::advance).
+    /// [`SessionStore::advance`](gatepass::store::SessionStore::advance).
     Advance,
-    /// [`SessionStore::recover`](gatepass::SessionStore::recover).
+    /// [`SessionStore::recover`](gatepass::store::SessionStore::recover).
     Recover,
-    /// [`SessionStore::renew`](gatepass::SessionStore::renew).
+    /// [`SessionStore::renew`](gatepass::store::SessionStore::renew).
     Renew,
-    /// [`SessionStore::load`](gatepass::SessionStore::load).
+    /// [`SessionStore::load`](gatepass::store::SessionStore::load).
     Load,
-    /// [`SessionStore::end`](gatepass::SessionStore::end).
+    /// [`SessionStore::end`](gatepass::store::SessionStore::end).
     End,
-    /// [`SessionStore::revoke_token`](gatepass::SessionStore::revoke_token).
+    /// [`SessionStore::revoke_token`](gatepass::store::SessionStore::revoke_token).
     RevokeToken,
-    /// [`SessionStore::sessions`](gatepass::SessionStore::sessions).
+    /// [`SessionStore::sessions`](gatepass::store::SessionStore::sessions).
     Sessions,
-    /// [`SessionStore::introduce`](gatepass::SessionStore::introduce).
+    /// [`SessionStore::introduce`](gatepass::store::SessionStore::introduce).
     Introduce,
-    /// [`SessionStore::purge`](gatepass::SessionStore::purge).
+    /// [`SessionStore::purge`](gatepass::store::SessionStore::purge).
     Purge,
-    /// [`SessionStore::purged_until`](gatepass::SessionStore::purged_until).
+    /// [`SessionStore::purged_until`](gatepass::store::SessionStore::purged_until).
     PurgedUntil,
-    /// [`RevocationLog::pull`](gatepass::RevocationLog::pull).
+    /// [`RevocationLog::pull`](gatepass::store::RevocationLog::pull).
     Pull,
-    /// [`RevocationLog::changed`](gatepass::RevocationLog::changed).
+    /// [`RevocationLog::changed`](gatepass::store::RevocationLog::changed).
     Changed,
-    /// [`RevocationLog::status`](gatepass::RevocationLog::status).
+    /// [`RevocationLog::status`](gatepass::store::RevocationLog::status).
     Status,
 }
 

@@ -14,7 +14,7 @@
 //! | `GET /strict` | an access token, the store asked | 200, with `Cache-Control: no-store` of its own |
 //! | `GET /maybe` | nothing | 200, `{"subject": … or null}` |
 //! | `GET /openapi.json` | nothing | 200, its [endpoints described](gatepass::wire::Endpoints::openapi) |
-//! | `GET /unguarded` | its handler wants to know who is logged in, and nobody has put a guard before it | 500 |
+//! | `GET /unguarded` | its handler wants to know who is logged in, and nobody has put a gate before it | 500 |
 //!
 //! Its issuer and realm are `https://issuer.test`, its lifetimes and windows the defaults, and its
 //! time the [`ManualClock`](crate::ManualClock)'s. How it carries tokens, [`Setup`] says. Its endpoints
@@ -26,7 +26,7 @@ mod cookies;
 mod cross_site;
 mod describing;
 mod discovery;
-mod guarding;
+mod gates;
 mod introspection;
 mod login;
 mod message;
@@ -55,7 +55,7 @@ pub use self::{
     cross_site::*,
     describing::*,
     discovery::*,
-    guarding::*,
+    gates::*,
     introspection::*,
     login::*,
     message::{Request, Response},

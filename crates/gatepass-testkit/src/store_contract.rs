@@ -1,5 +1,5 @@
-//! The contract of a store, as tests: what [`SessionStore`](gatepass::SessionStore) and
-//! [`RevocationLog`](gatepass::RevocationLog) promise, one function per claim.
+//! The contract of a store, as tests: what [`SessionStore`](gatepass::store::SessionStore) and
+//! [`RevocationLog`](gatepass::store::RevocationLog) promise, one function per claim.
 //!
 //! [`store_contract!`](crate::store_contract!) mounts them all. A claim that fails panics, as a test
 //! does.

@@ -1,11 +1,11 @@
-//! The guard, with refusals that gRPC clients understand.
+//! The gate, with refusals that gRPC clients understand.
 
 use gatepass::Verifier;
 
-use crate::refusal::GrpcRefusal;
+use crate::rejection::GrpcErrors;
 
 /// [`gatepass_tower::GateLayer`], refusing by gRPC statuses. Made by [`gate`].
-pub type GateLayer = gatepass_tower::GateLayer<GrpcRefusal>;
+pub type GateLayer = gatepass_tower::GateLayer<GrpcErrors>;
 
 /// A layer that lets through what `verifier` verifies, and refuses all other calls by a gRPC status.
 ///
@@ -23,14 +23,16 @@ pub type GateLayer = gatepass_tower::GateLayer<GrpcRefusal>;
 /// # {
 /// use std::time::Duration;
 ///
+/// use gatepass::Requirements;
+///
 /// let gate = gate(verifier);
-/// let recently = gate.clone().max_age(Duration::from_secs(300));
+/// let recently = gate.clone().require(Requirements::new().max_age(Duration::from_secs(300)));
 ///
 /// Routes::new(gate.named_layer(accounts))
 ///     .add_service(recently.named_layer(payments))
-///     .add_service(gate.optional().named_layer(news))
+///     .add_service(gate.require(Requirements::new().optional()).named_layer(news))
 /// # }
 /// ```
-pub fn gate(verifier: Verifier) -> GateLayer {
-    gatepass_tower::GateLayer::new(verifier).refusal(GrpcRefusal)
+pub fn gate(verifier: impl Into<Verifier>) -> GateLayer {
+    gatepass_tower::GateLayer::new(verifier).error_response(GrpcErrors)
 }

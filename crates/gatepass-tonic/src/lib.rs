@@ -1,6 +1,6 @@
-//! Revocable login sessions for [tonic]: the guard of gatepass with gRPC refusals, and who is logged in.
+//! Revocable login sessions for [tonic]: the gate of gatepass with gRPC refusals, and who is logged in.
 //!
-//! * [`gate`] makes the layer that guards a service; what else it can demand is that of [`GateLayer`].
+//! * [`gate`] makes the layer that gates a service; what else it can demand is that of [`GateLayer`].
 //! * [`RequestAuth`] asks a call's request who is logged in, with which scopes and which custom claims.
 //! * [`status`] tells of an error that a method met when it asked the [`Authority`](gatepass::Authority) itself.
 //!
@@ -36,8 +36,8 @@
 //!
 //! # Interceptors
 //!
-//! An `Interceptor` cannot be this guard, since it is synchronous, and a strict demand, or revocations that are not
-//! known freshly enough, must wait. One that runs behind the gate finds the [`Admission`] in the extensions.
+//! An `Interceptor` cannot be this gate, since it is synchronous, and a strict demand, or revocations that are not
+//! known freshly enough, must wait. One that runs behind the gate finds the [`AuthState`] in the extensions.
 //!
 //! # Example
 //!
@@ -91,7 +91,7 @@
 //! #         Ok(tonic::client::Grpc::new(routes).unary(request, path, codec).await?.into_inner())
 //! #     }
 //! # }
-//! use gatepass::{Authority, Device, Grant, MasterSecret, MemoryStore, Subject, wire::Endpoints};
+//! use gatepass::{Authority, Device, Identity, MasterSecret, MemoryStore, wire::Endpoints};
 //! use gatepass_tonic::{RequestAuth, gate};
 //! use greeter::{Greeter, GreeterServer};
 //! use tonic::{Code, Request, Response, Status, service::{LayerExt, Routes}, transport::Server};
@@ -111,8 +111,8 @@
 //!     Authority::builder("https://shop.example", "shop-api", MasterSecret::generate()?, MemoryStore::new())
 //!         .build()
 //!         .await?;
-//! let guarded = gate(authority.verifier().clone()).named_layer(GreeterServer::new(Shop));
-//! let endpoints = Endpoints::builder(authority.clone()).build()?;
+//! let guarded = gate(&authority).named_layer(GreeterServer::new(Shop));
+//! let endpoints = Endpoints::new(authority.clone());
 //! let routes = Routes::from(gatepass_axum::routes(endpoints)).add_service(guarded);
 //! // HTTP/1.1 for those who log in; gRPC itself is HTTP/2.
 //! let server = Server::builder().accept_http1(true).add_routes(routes.clone());
@@ -122,7 +122,7 @@
 //! assert_eq!(refused.code(), Code::Unauthenticated);
 //! assert_eq!(refused.metadata().get(gatepass_tonic::REASON).unwrap(), "missing");
 //!
-//! let issued = authority.issue(Grant::new(Subject::new("alice")?), Device::default()).await?;
+//! let issued = authority.issue(Identity::new("alice")?, Device::default()).await?;
 //! let bearer = format!("Bearer {}", issued.access_token.as_str());
 //! assert_eq!(greeter::hello(routes, Some(bearer)).await?, "hello, alice");
 //! # Ok(()) }
@@ -130,14 +130,14 @@
 //!
 //! [tonic]: https://docs.rs/tonic
 
+mod extract;
 mod gate;
-mod refusal;
-mod request;
+mod rejection;
 
-pub use gatepass_tower::{Admission, Gate, Refuse};
+pub use gatepass_tower::{AuthState, ErrorResponse, Gate};
 
 pub use self::{
+    extract::RequestAuth,
     gate::{GateLayer, gate},
-    refusal::{GrpcRefusal, REASON, status},
-    request::RequestAuth,
+    rejection::{GrpcErrors, REASON, status},
 };

@@ -19,7 +19,7 @@ pub fn head(parts: &Parts) -> RequestHead<'_> {
             .map(HeaderValue::as_bytes)
     })
     .query(parts.uri.query())
-    .authority(parts.uri.authority().map(Authority::as_str))
+    .target_host(parts.uri.authority().map(Authority::as_str))
 }
 
 /// The core's reply as a response, with the body as bytes.
@@ -40,7 +40,7 @@ pub fn response(reply: Reply) -> Response<Vec<u8>> {
     response
 }
 
-/// Adds the `Cache-Control` of an [`Admission`](gatepass::wire::Admission::cache_control) to the headers of a
+/// Adds the `Cache-Control` of an [`AuthState`](gatepass::wire::AuthState::cache_control) to the headers of a
 /// guarded response, unless they have one.
 pub fn set_cache_control(headers: &mut HeaderMap, value: Option<&'static str>) {
     if let Some(value) = value {

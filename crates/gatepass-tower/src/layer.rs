@@ -1,54 +1,59 @@
 //! The layer.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use gatepass::{Demand, Scopes, Staleness, Verifier};
+use gatepass::{Requirements, Verifier};
 use tower_layer::Layer;
 
-use crate::{refuse::JsonRefusal, service::Gate};
+use crate::{error_response::JsonErrors, service::Gate};
 
 /// Puts a [`Gate`] before a service. See the [crate's documentation](crate).
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct GateLayer<R = JsonRefusal> {
+pub struct GateLayer<R = JsonErrors> {
     verifier: Verifier,
-    demand: Arc<Demand>,
-    refusal: R,
+    /// `None` until the first call of `require`.
+    requirements: Option<Arc<Requirements>>,
+    errors: R,
 }
 
 impl GateLayer {
-    /// Lets through what `verifier` verifies.
-    pub fn new(verifier: Verifier) -> Self {
+    /// A gate that lets through the requests whose access token `verifier` accepts. Give it the
+    /// [`Verifier`], or the [`Authority`](gatepass::Authority) that has one: `GateLayer::new(&authority)`.
+    pub fn new(verifier: impl Into<Verifier>) -> Self {
         Self {
-            verifier,
-            demand: Arc::default(),
-            refusal: JsonRefusal,
+            verifier: verifier.into(),
+            requirements: None,
+            errors: JsonErrors,
         }
     }
 }
 
 impl<R> GateLayer<R> {
-    /// Lets a request without credentials through, too. One with a bad token is still refused.
-    pub fn optional(self) -> Self {
-        self.demand(Demand::optional)
+    /// Requires more of each request than a good access token: scopes, a recent authentication, fresher
+    /// revocation data. The requirements of several calls add up: after
+    /// `optional`, a call that requires more lets strangers through no longer.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use gatepass::Requirements;
+    /// # fn example(verifier: gatepass::Verifier) {
+    /// let gate = gatepass_tower::GateLayer::new(verifier);
+    /// let recent = gate.clone().require(Requirements::new().max_age(Duration::from_secs(300)));
+    /// let optional = gate.require(Requirements::new().optional());
+    /// # }
+    /// ```
+    pub fn require(mut self, requirements: Requirements) -> Self {
+        let requirements = match self.requirements {
+            None => requirements,
+            Some(before) => Requirements::clone(&before).and(requirements),
+        };
+        self.requirements = Some(Arc::new(requirements));
+        self
     }
 
-    /// Demands all of these scopes. A token without them is refused with 403 (RFC 6750 §3.1).
-    pub fn scopes(self, scopes: Scopes) -> Self {
-        self.demand(|demand| demand.scopes(scopes))
-    }
-
-    /// Demands an authentication at most this long ago (RFC 9470).
-    pub fn max_age(self, max_age: Duration) -> Self {
-        self.demand(|demand| demand.max_age(max_age))
-    }
-
-    /// Demands knowledge of revocations that is this fresh.
-    pub fn staleness(self, staleness: Staleness) -> Self {
-        self.demand(|demand| demand.staleness(staleness))
-    }
-
-    /// Answers refused requests with what `refusal` makes of the usual response: a page instead of
+    /// Answers refused requests with what `respond` makes of the usual response: a page instead of
     /// JSON, say, or a body type that is not made of bytes. Extractors that refuse behind a gate, for a
     /// scope that is missing, answer by themselves.
     ///
@@ -57,24 +62,19 @@ impl<R> GateLayer<R> {
     /// use http::{Response, header::{CONTENT_TYPE, HeaderValue}};
     ///
     /// # fn example(verifier: gatepass::Verifier) -> impl Sized {
-    /// gatepass_tower::GateLayer::new(verifier).refusal(|_: &gatepass::Error, usual: Response<Vec<u8>>| {
+    /// gatepass_tower::GateLayer::new(verifier).error_response(|_: &gatepass::Error, usual: Response<Vec<u8>>| {
     ///     let mut page = usual.map(|_| Body::from("<h1>Please log in</h1>"));
     ///     page.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
     ///     page
     /// })
     /// # }
     /// ```
-    pub fn refusal<F>(self, refusal: F) -> GateLayer<F> {
+    pub fn error_response<F>(self, respond: F) -> GateLayer<F> {
         GateLayer {
             verifier: self.verifier,
-            demand: self.demand,
-            refusal,
+            requirements: self.requirements,
+            errors: respond,
         }
-    }
-
-    fn demand(mut self, change: impl FnOnce(Demand) -> Demand) -> Self {
-        self.demand = Arc::new(change(Demand::clone(&self.demand)));
-        self
     }
 }
 
@@ -85,8 +85,8 @@ impl<S, R: Clone> Layer<S> for GateLayer<R> {
         Gate::new(
             inner,
             self.verifier.clone(),
-            Arc::clone(&self.demand),
-            self.refusal.clone(),
+            self.requirements.clone().unwrap_or_default(),
+            self.errors.clone(),
         )
     }
 }

@@ -1,10 +1,10 @@
-//! The gatepass guard as a [tower] layer, for any service over the [`http`] crate: axum, tonic,
+//! The gatepass gate as a [tower] layer, for any service over the [`http`] crate: axum, tonic,
 //! hyper, `warp::service`.
 //!
 //! [`GateLayer`] puts a [`Gate`] before a service. For each request
 //!
 //! 1. the one access token of `Authorization: Bearer` is verified, and what the route demands of it;
-//! 2. a request that passes goes on, with the [`Admission`] in its extensions;
+//! 2. a request that passes goes on, with the [`AuthState`] in its extensions;
 //! 3. any other is answered by the gate, as RFC 6750 §3 says, and never reaches the service. So is
 //!    one that cannot be judged because the revocations are not known freshly enough: by a 503.
 //!
@@ -20,15 +20,15 @@
 //!
 //! ```
 //! use bytes::Bytes;
-//! use gatepass::{Authority, Device, Grant, MasterSecret, MemoryStore, Subject, wire::Admission};
+//! use gatepass::{Authority, Device, Identity, MasterSecret, MemoryStore, wire::AuthState};
 //! use gatepass_tower::GateLayer;
 //! use http::{Request, Response, StatusCode};
 //! use http_body_util::Full;
 //! use tower::{BoxError, Layer, ServiceExt, service_fn};
 //!
 //! async fn hello(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, BoxError> {
-//!     let admission = request.extensions().get::<Admission>().ok_or("no gate")?;
-//!     let name = admission.pass()?.subject().to_string();
+//!     let state = request.extensions().get::<AuthState>().ok_or("no gate")?;
+//!     let name = state.pass()?.subject().to_string();
 //!     Ok(Response::new(Full::from(name)))
 //! }
 //!
@@ -37,12 +37,12 @@
 //!     Authority::builder("https://shop.example", "shop-api", MasterSecret::generate()?, MemoryStore::new())
 //!         .build()
 //!         .await?;
-//! let service = GateLayer::new(authority.verifier().clone()).layer(service_fn(hello));
+//! let service = GateLayer::new(&authority).layer(service_fn(hello));
 //!
 //! let refused = service.clone().oneshot(Request::new(Full::default())).await?;
 //! assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
 //!
-//! let issued = authority.issue(Grant::new(Subject::new("alice")?), Device::default()).await?;
+//! let issued = authority.issue(Identity::new("alice")?, Device::default()).await?;
 //! let bearer = format!("Bearer {}", issued.access_token.as_str());
 //! let request = Request::builder().header("authorization", bearer).body(Full::default())?;
 //! assert_eq!(service.oneshot(request).await?.status(), StatusCode::OK);
@@ -52,20 +52,15 @@
 //! [tower]: https://docs.rs/tower
 
 mod convert;
+mod error_response;
 mod layer;
-mod refuse;
 mod service;
 
-#[cfg(feature = "tower-http")]
-mod authorize;
+pub use gatepass::wire::AuthState;
 
-pub use gatepass::wire::Admission;
-
-#[cfg(feature = "tower-http")]
-pub use self::authorize::Authorize;
 pub use self::{
     convert::{head, response, set_cache_control},
+    error_response::{ErrorResponse, JsonErrors},
     layer::GateLayer,
-    refuse::{JsonRefusal, Refuse},
     service::Gate,
 };

@@ -7,31 +7,36 @@ use std::{
     task::{Context, Poll},
 };
 
-use gatepass::{Demand, Verifier};
+use gatepass::{Requirements, Verifier};
 use http::{Request, Response};
 use tower_service::Service;
 
 use crate::{
     convert::{head, response, set_cache_control},
-    refuse::{JsonRefusal, Refuse},
+    error_response::{ErrorResponse, JsonErrors},
 };
 
 /// A service that lets only admitted requests through to another. Made by [`GateLayer`](crate::GateLayer).
 #[derive(Clone)]
-pub struct Gate<S, R = JsonRefusal> {
+pub struct Gate<S, R = JsonErrors> {
     inner: S,
     verifier: Verifier,
-    demand: Arc<Demand>,
-    refusal: R,
+    requirements: Arc<Requirements>,
+    errors: R,
 }
 
 impl<S, R> Gate<S, R> {
-    pub(crate) fn new(inner: S, verifier: Verifier, demand: Arc<Demand>, refusal: R) -> Self {
+    pub(crate) fn new(
+        inner: S,
+        verifier: Verifier,
+        requirements: Arc<Requirements>,
+        errors: R,
+    ) -> Self {
         Self {
             inner,
             verifier,
-            demand,
-            refusal,
+            requirements,
+            errors,
         }
     }
 }
@@ -40,7 +45,7 @@ impl<S, R, ReqBody, ResBody> Service<Request<ReqBody>> for Gate<S, R>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
     S::Future: Send,
-    R: Refuse<ResBody> + Clone + Send + 'static,
+    R: ErrorResponse<ResBody> + Clone + Send + 'static,
     ReqBody: Send + 'static,
 {
     type Response = Response<ResBody>;
@@ -55,25 +60,25 @@ where
         // The one that was polled ready must be the one that is called; its clone may not be ready.
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
-        let (verifier, demand) = (self.verifier.clone(), Arc::clone(&self.demand));
-        let refusal = self.refusal.clone();
+        let (verifier, requirements) = (self.verifier.clone(), Arc::clone(&self.requirements));
+        let errors = self.errors.clone();
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
-            let admitted = verifier.guard(&head(&parts), &demand).await;
+            let admitted = verifier.gate(&head(&parts), &requirements).await;
             match admitted {
-                Ok(admission) => {
-                    let cache_control = admission.cache_control();
-                    parts.extensions.insert(admission);
+                Ok(state) => {
+                    let cache_control = state.cache_control();
+                    parts.extensions.insert(state);
                     let mut response = inner.call(Request::from_parts(parts, body)).await?;
                     set_cache_control(response.headers_mut(), cache_control);
                     Ok(response)
                 }
                 Err(error) => {
                     let mut reply = verifier.refusal(&error);
-                    if refusal.keeps_body() {
+                    if errors.keeps_body() {
                         reply = reply.for_method(parts.method.as_str());
                     }
-                    Ok(refusal.refuse(&error, response(reply)))
+                    Ok(errors.respond(&error, response(reply)))
                 }
             }
         })
@@ -85,7 +90,7 @@ impl<S: fmt::Debug, R> fmt::Debug for Gate<S, R> {
         f.debug_struct("Gate")
             .field("inner", &self.inner)
             .field("verifier", &self.verifier)
-            .field("demand", &self.demand)
+            .field("requirements", &self.requirements)
             .finish_non_exhaustive()
     }
 }

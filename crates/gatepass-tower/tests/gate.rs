@@ -18,8 +18,8 @@ use std::{
 
 use bytes::Bytes;
 use gatepass::{
-    Authority, Device, Grant, MasterSecret, MemoryStore, Refusal, Scopes, Staleness, Subject,
-    wire::Admission,
+    Authority, Device, Identity, MasterSecret, MemoryStore, Refusal, Requirements, Scopes,
+    Staleness, wire::AuthState,
 };
 use gatepass_tower::GateLayer;
 use http::{Request, Response};
@@ -58,11 +58,8 @@ impl Service<Request<Body>> for Picky {
         assert!(self.ready, "called without having been polled ready");
         self.ready = false;
         self.calls.fetch_add(1, Ordering::SeqCst);
-        let admission = request
-            .extensions()
-            .get::<Admission>()
-            .expect("an admission");
-        let name = admission
+        let state = request.extensions().get::<AuthState>().expect("an state");
+        let name = state
             .pass()
             .map_or("nobody".to_owned(), |pass| pass.subject().to_string());
         ready(Ok(Response::new(Full::from(name))))
@@ -78,10 +75,11 @@ async fn authority() -> Authority {
 }
 
 async fn access_token(authority: &Authority) -> String {
-    let grant =
-        Grant::new(Subject::new("alice").unwrap()).scopes(Scopes::parse("profile").unwrap());
+    let identity = Identity::new("alice")
+        .unwrap()
+        .scopes(Scopes::parse("profile").unwrap());
     authority
-        .issue(grant, Device::default())
+        .issue(identity, Device::default())
         .await
         .unwrap()
         .access_token
@@ -115,7 +113,7 @@ async fn text(response: Response<Body>) -> String {
 async fn the_service_that_was_polled_ready_is_the_one_that_is_called() {
     let authority = authority().await;
     let bearer = format!("Bearer {}", access_token(&authority).await);
-    let mut gate = GateLayer::new(authority.verifier().clone()).layer(Picky::default());
+    let mut gate = GateLayer::new(&authority).layer(Picky::default());
     for _ in 0..3 {
         let response = gate
             .ready()
@@ -136,7 +134,7 @@ async fn a_refused_request_never_reaches_the_service() {
     let authority = authority().await;
     let picky = Picky::default();
     let calls = Arc::clone(&picky.calls);
-    let gate = GateLayer::new(authority.verifier().clone()).layer(picky);
+    let gate = GateLayer::new(&authority).layer(picky);
     for authorization in [
         None,
         Some(""),
@@ -160,8 +158,8 @@ async fn a_refused_request_never_reaches_the_service() {
 #[tokio::test]
 async fn an_optional_gate_lets_strangers_through_and_refuses_bad_tokens() {
     let authority = authority().await;
-    let gate = GateLayer::new(authority.verifier().clone())
-        .optional()
+    let gate = GateLayer::new(&authority)
+        .require(Requirements::new().optional())
         .layer(Picky::default());
     let stranger = gate.clone().oneshot(request(None)).await.unwrap();
     assert_eq!(
@@ -173,12 +171,12 @@ async fn an_optional_gate_lets_strangers_through_and_refuses_bad_tokens() {
 }
 
 #[tokio::test]
-async fn demands_of_a_route_add_up() {
+async fn requirements_of_a_route_add_up() {
     let authority = authority().await;
     let bearer = format!("Bearer {}", access_token(&authority).await);
-    let layer = GateLayer::new(authority.verifier().clone())
-        .staleness(Staleness::Strict)
-        .scopes(Scopes::parse("admin").unwrap());
+    let layer = GateLayer::new(&authority)
+        .require(Requirements::new().scopes(Scopes::parse("admin").unwrap()))
+        .require(Requirements::new().staleness(Staleness::Strict));
     let refused = layer
         .layer(Picky::default())
         .oneshot(request(Some(&bearer)))
@@ -187,12 +185,19 @@ async fn demands_of_a_route_add_up() {
     assert_eq!(refused.status(), 403);
     let challenge = refused.headers()["www-authenticate"].to_str().unwrap();
     assert!(challenge.ends_with(r#"scope="admin""#), "{challenge}");
+
+    // A gate that is optional, and requires more, is optional no longer.
+    let layer = GateLayer::new(&authority)
+        .require(Requirements::new().optional())
+        .require(Requirements::new().staleness(Staleness::Strict));
+    let stranger = layer.layer(Picky::default()).oneshot(request(None));
+    assert_eq!(stranger.await.unwrap().status(), 401);
 }
 
 #[tokio::test]
 async fn the_body_of_a_refusal_can_be_replaced_and_its_challenge_stays() {
     let authority = authority().await;
-    let layer = GateLayer::new(authority.verifier().clone()).refusal(
+    let layer = GateLayer::new(&authority).error_response(
         |error: &gatepass::Error, usual: Response<Vec<u8>>| {
             assert!(matches!(error, gatepass::Error::Refused(Refusal::Missing)));
             usual.map(|_| Full::from("please log in"))

@@ -4,7 +4,7 @@ use std::{fmt, marker::PhantomData};
 
 use gatepass::{
     Pass, RequiredScopes,
-    wire::{Inquiry, Rejection},
+    wire::{AuthRejection, AuthState},
 };
 use serde::de::DeserializeOwned;
 
@@ -14,20 +14,20 @@ use serde::de::DeserializeOwned;
     label = "not something that is known of whoever is logged in",
     note = "gates extract `Auth`, `Option<Auth>`, `Scoped<R>`, `Claims<T>`, and pairs of these"
 )]
-pub trait FromAdmission: Sized + Send + 'static {
-    /// What of it there is in what a guard has found.
+pub trait FromAuthState: Sized + Send + 'static {
+    /// What of it there is in what a gate has found.
     ///
     /// # Errors
     ///
-    /// That the handler wants more than its guard.
-    fn from_admission(inquiry: Inquiry<'_>) -> Result<Self, Rejection>;
+    /// That the handler wants more than its gate.
+    fn from_auth_state(state: &AuthState) -> Result<Self, AuthRejection>;
 }
 
 /// Who is logged in. Behind a gate that is optional, take `Option<Auth>`.
 ///
 /// ```
-/// use gatepass::Demand;
-/// use gatepass_warp::{Auth, gate, gate_with, guarded};
+/// use gatepass::Requirements;
+/// use gatepass_warp::{Auth, gate, gate_requiring, gated};
 /// use warp::Filter;
 ///
 /// async fn me(Auth(pass): Auth) -> String {
@@ -39,9 +39,9 @@ pub trait FromAdmission: Sized + Send + 'static {
 /// }
 ///
 /// # fn example(verifier: gatepass::Verifier) {
-/// let optional = gate_with(verifier.clone(), Demand::new().optional());
-/// let routes = guarded(warp::path!("me"), gate(verifier), me)
-///     .or(guarded(warp::path!("greeting"), optional, greeting));
+/// let optional = gate_requiring(verifier.clone(), Requirements::new().optional());
+/// let routes = gated(warp::path!("me"), gate(verifier), me)
+///     .or(gated(warp::path!("greeting"), optional, greeting));
 /// # let _ = routes;
 /// # }
 /// ```
@@ -56,7 +56,7 @@ pub struct Auth(pub Pass);
 ///
 /// ```
 /// use gatepass::RequiredScopes;
-/// use gatepass_warp::{Scoped, gate, guarded};
+/// use gatepass_warp::{Scoped, gate, gated};
 /// use warp::Filter;
 ///
 /// struct Admin;
@@ -70,7 +70,7 @@ pub struct Auth(pub Pass);
 /// }
 /// # fn example(verifier: gatepass::Verifier) {
 /// # let _ =
-/// guarded(warp::path!("dashboard").and(warp::get()), gate(verifier), dashboard);
+/// gated(warp::path!("dashboard").and(warp::get()), gate(verifier), dashboard);
 /// # }
 /// ```
 ///
@@ -116,7 +116,7 @@ impl<R: RequiredScopes> fmt::Debug for Scoped<R> {
 /// The custom claims of whoever is logged in, as a type of the application's. With [`Auth`] in a pair.
 ///
 /// ```
-/// use gatepass_warp::{Auth, Claims, gate, guarded};
+/// use gatepass_warp::{Auth, Claims, gate, gated};
 ///
 /// #[derive(serde::Deserialize)]
 /// struct Tenant { tenant: u32 }
@@ -126,7 +126,7 @@ impl<R: RequiredScopes> fmt::Debug for Scoped<R> {
 /// }
 /// # fn example(verifier: gatepass::Verifier) {
 /// # let _ =
-/// guarded(warp::path!("tenant"), gate(verifier), tenant);
+/// gated(warp::path!("tenant"), gate(verifier), tenant);
 /// # }
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -136,35 +136,35 @@ impl<R: RequiredScopes> fmt::Debug for Scoped<R> {
 )]
 pub struct Claims<T>(pub T);
 
-impl FromAdmission for Auth {
-    fn from_admission(inquiry: Inquiry<'_>) -> Result<Self, Rejection> {
-        Ok(Self(inquiry.pass()?.clone()))
+impl FromAuthState for Auth {
+    fn from_auth_state(state: &AuthState) -> Result<Self, AuthRejection> {
+        Ok(Self(state.pass()?.clone()))
     }
 }
 
-impl FromAdmission for Option<Auth> {
-    fn from_admission(inquiry: Inquiry<'_>) -> Result<Self, Rejection> {
-        Ok(inquiry.optional_pass()?.cloned().map(Auth))
+impl FromAuthState for Option<Auth> {
+    fn from_auth_state(state: &AuthState) -> Result<Self, AuthRejection> {
+        Ok(state.optional_pass().cloned().map(Auth))
     }
 }
 
-impl<R: RequiredScopes> FromAdmission for Scoped<R> {
-    fn from_admission(inquiry: Inquiry<'_>) -> Result<Self, Rejection> {
+impl<R: RequiredScopes> FromAuthState for Scoped<R> {
+    fn from_auth_state(state: &AuthState) -> Result<Self, AuthRejection> {
         Ok(Self {
-            pass: inquiry.pass_with::<R>()?.clone(),
+            pass: state.pass_with::<R>()?.clone(),
             required: PhantomData,
         })
     }
 }
 
-impl<T: DeserializeOwned + Send + 'static> FromAdmission for Claims<T> {
-    fn from_admission(inquiry: Inquiry<'_>) -> Result<Self, Rejection> {
-        Ok(Self(inquiry.claims()?))
+impl<T: DeserializeOwned + Send + 'static> FromAuthState for Claims<T> {
+    fn from_auth_state(state: &AuthState) -> Result<Self, AuthRejection> {
+        Ok(Self(state.claims()?))
     }
 }
 
-impl<A: FromAdmission, B: FromAdmission> FromAdmission for (A, B) {
-    fn from_admission(inquiry: Inquiry<'_>) -> Result<Self, Rejection> {
-        Ok((A::from_admission(inquiry)?, B::from_admission(inquiry)?))
+impl<A: FromAuthState, B: FromAuthState> FromAuthState for (A, B) {
+    fn from_auth_state(state: &AuthState) -> Result<Self, AuthRejection> {
+        Ok((A::from_auth_state(state)?, B::from_auth_state(state)?))
     }
 }

@@ -3,29 +3,29 @@
 use std::{convert::Infallible, future::ready, sync::Arc};
 
 use gatepass::{
-    Demand, Verifier,
-    wire::{self, Admission, Inquiry},
+    Requirements, Verifier,
+    wire::{self, AuthState},
 };
 use warp::{Filter, Rejection, filters::BoxedFilter, reject::Reject};
 
 use crate::{
-    admitted::Admitted,
-    denied::Denied,
-    extract::FromAdmission,
-    head::{Head, head},
+    authorized::Authorized,
+    convert::{OwnedRequestHead, request_head},
+    extract::FromAuthState,
+    rejection::AuthRejection,
 };
 
 /// Judges requests by what `verifier` verifies.
 ///
-/// It extracts who is logged in, or why the request must be refused, and never rejects: an `or` behind it
-/// is not asked. Most routes want [`guarded`](crate::guarded), which answers the refusals; alone it is
+/// Give it an [`Authority`](gatepass::Authority) or a [`Verifier`]: `gate(&authority)`. It extracts who is
+/// logged in, or why the request must be refused, and never rejects: an `or` behind it is not asked. Most routes want [`gated`](crate::gated), which answers the refusals; alone it is
 /// for handlers that do so themselves:
 ///
 /// ```
-/// use gatepass_warp::{Admitted, Auth, Denied, gate};
+/// use gatepass_warp::{Authorized, Auth, AuthRejection, gate};
 /// use warp::{Filter, Reply};
 ///
-/// async fn me(auth: Result<Admitted<Auth>, Denied>) -> Result<impl Reply, Denied> {
+/// async fn me(auth: Result<Authorized<Auth>, AuthRejection>) -> Result<impl Reply, AuthRejection> {
 ///     let admitted = auth?;
 ///     let Auth(pass) = admitted.extracted();
 ///     Ok(admitted.reply(pass.subject().to_string()))
@@ -36,24 +36,20 @@ use crate::{
 /// # let _ = route;
 /// # }
 /// ```
-pub fn gate<A: FromAdmission>(
-    verifier: Verifier,
-) -> impl Filter<Extract = (Result<Admitted<A>, Denied>,), Error = Infallible>
-+ Clone
-+ Send
-+ Sync
-+ 'static {
-    gate_with(verifier, Demand::new())
+pub fn gate<A: FromAuthState>(
+    verifier: impl Into<Verifier>,
+) -> BoxedFilter<(Result<Authorized<A>, AuthRejection>,)> {
+    gate_requiring(verifier, Requirements::new())
 }
 
-/// Judges requests by what `verifier` verifies, and what satisfies `demand`: scopes, a recent
+/// Judges requests by what `verifier` verifies, and what satisfies `requirements`: scopes, a recent
 /// authentication, fresher knowledge of revocations; or lets strangers through, too.
 ///
 /// ```
 /// use std::time::Duration;
 ///
-/// use gatepass::Demand;
-/// use gatepass_warp::{Auth, gate_with, guarded};
+/// use gatepass::Requirements;
+/// use gatepass_warp::{Auth, gate_requiring, gated};
 /// use warp::Filter;
 ///
 /// async fn transfer(Auth(pass): Auth) -> String {
@@ -61,59 +57,57 @@ pub fn gate<A: FromAdmission>(
 /// }
 ///
 /// # fn example(verifier: gatepass::Verifier) {
-/// let recently = gate_with(verifier, Demand::new().max_age(Duration::from_secs(300)));
-/// let route = guarded(warp::path!("transfer").and(warp::post()), recently, transfer);
+/// let recently = gate_requiring(verifier, Requirements::new().max_age(Duration::from_secs(300)));
+/// let route = gated(warp::path!("transfer").and(warp::post()), recently, transfer);
 /// # let _ = route;
 /// # }
 /// ```
-pub fn gate_with<A: FromAdmission>(
-    verifier: Verifier,
-    demand: Demand,
-) -> impl Filter<Extract = (Result<Admitted<A>, Denied>,), Error = Infallible>
-+ Clone
-+ Send
-+ Sync
-+ 'static {
-    let gate = Arc::new((verifier, demand));
-    head().then(move |head: Head| {
-        let gate = Arc::clone(&gate);
-        async move {
-            let (verifier, demand) = &*gate;
-            let admitted = verifier.guard(&head.view(), demand).await;
-            let admission = admitted.map_err(|error| denied(verifier.rejection(error), &head))?;
-            extract(Some(&admission), &head)
-        }
-    })
+pub fn gate_requiring<A: FromAuthState>(
+    verifier: impl Into<Verifier>,
+    requirements: Requirements,
+) -> BoxedFilter<(Result<Authorized<A>, AuthRejection>,)> {
+    let gate = Arc::new((verifier.into(), requirements));
+    request_head()
+        .then(move |head: OwnedRequestHead| {
+            let gate = Arc::clone(&gate);
+            async move {
+                let (verifier, requirements) = &*gate;
+                let admitted = verifier.gate(&head.view(), requirements).await;
+                let state = admitted.map_err(|error| rejected(verifier.rejection(error), &head))?;
+                extract(Some(&state), &head)
+            }
+        })
+        .boxed()
 }
 
 /// What a [`GateLayer`](crate::GateLayer) around the [`warp::service`] has found. Without that layer, the
 /// answer is 500, and the log says why.
-pub fn admitted<A: FromAdmission>()
--> impl Filter<Extract = (Result<Admitted<A>, Denied>,), Error = Infallible>
+pub fn gate_from_layer<A: FromAuthState>()
+-> impl Filter<Extract = (Result<Authorized<A>, AuthRejection>,), Error = Infallible>
 + Copy
 + Send
 + Sync
 + 'static {
-    warp::ext::optional::<Admission>()
-        .and(head())
-        .map(|admission: Option<Admission>, head: Head| extract(admission.as_ref(), &head))
+    warp::ext::optional::<AuthState>()
+        .and(request_head())
+        .map(|found: Option<AuthState>, head: OwnedRequestHead| extract(found.as_ref(), &head))
 }
 
-fn extract<A: FromAdmission>(
-    admission: Option<&Admission>,
-    head: &Head,
-) -> Result<Admitted<A>, Denied> {
+fn extract<A: FromAuthState>(
+    found: Option<&AuthState>,
+    head: &OwnedRequestHead,
+) -> Result<Authorized<A>, AuthRejection> {
     let view = head.view();
-    let inquiry =
-        Inquiry::new(admission, "gatepass_warp::GateLayer").at(view.method(), view.path());
-    let extracted = A::from_admission(inquiry).map_err(|rejection| denied(rejection, head))?;
-    let cache_control = admission.and_then(Admission::cache_control);
-    Ok(Admitted::new(extracted, cache_control))
+    let place = Some((view.method(), view.path()));
+    let extracted = AuthState::find(found, "gatepass_warp::GateLayer", place)
+        .and_then(|state| Ok((A::from_auth_state(state)?, state.cache_control())));
+    let (extracted, cache_control) = extracted.map_err(|rejection| rejected(rejection, head))?;
+    Ok(Authorized::new(extracted, cache_control))
 }
 
 /// warp leaves the body in what answers a `HEAD`.
-fn denied(rejection: wire::Rejection, head: &Head) -> Denied {
-    Denied(rejection.for_method(head.view().method()))
+fn rejected(rejection: wire::AuthRejection, head: &OwnedRequestHead) -> AuthRejection {
+    AuthRejection(rejection.for_method(head.view().method()))
 }
 
 /// A gate before a filter that may reject, such as one that reads the body: only where the gate lets the
@@ -122,7 +116,7 @@ fn denied(rejection: wire::Rejection, head: &Head) -> Denied {
 /// What both extract comes as a pair. Rejections of `rest` remain what they are.
 ///
 /// ```
-/// use gatepass_warp::{Auth, before, gate, guarded};
+/// use gatepass_warp::{Auth, gate_before, gate, gated};
 /// use warp::Filter;
 ///
 /// #[derive(serde::Deserialize)]
@@ -135,7 +129,7 @@ fn denied(rejection: wire::Rejection, head: &Head) -> Denied {
 /// # fn example(verifier: gatepass::Verifier) {
 /// let body = warp::body::content_length_limit(16 * 1024).and(warp::body::json());
 /// let path = warp::path!("documents" / u64).and(warp::put());
-/// let route = guarded(path, before(gate(verifier), body), put);
+/// let route = gated(path, gate_before(gate(verifier), body), put);
 /// # let _ = route;
 /// # }
 /// ```
@@ -143,9 +137,12 @@ fn denied(rejection: wire::Rejection, head: &Head) -> Denied {
     clippy::type_complexity,
     reason = "it is that of a gate, for one more value"
 )]
-pub fn before<G, F, A, T>(gate: G, rest: F) -> BoxedFilter<(Result<Admitted<(A, T)>, Denied>,)>
+pub fn gate_before<G, F, A, T>(
+    gate: G,
+    rest: F,
+) -> BoxedFilter<(Result<Authorized<(A, T)>, AuthRejection>,)>
 where
-    G: Filter<Extract = (Result<Admitted<A>, Denied>,), Error: Into<Rejection>>
+    G: Filter<Extract = (Result<Authorized<A>, AuthRejection>,), Error: Into<Rejection>>
         + Send
         + Sync
         + 'static,
@@ -154,22 +151,22 @@ where
     T: Send + 'static,
 {
     gate.boxed()
-        .and_then(|admitted: Result<Admitted<A>, Denied>| {
-            ready(admitted.map_err(|denied| warp::reject::custom(Passing(denied))))
+        .and_then(|admitted: Result<Authorized<A>, AuthRejection>| {
+            ready(admitted.map_err(|rejection| warp::reject::custom(Passing(rejection))))
         })
         .and(rest.boxed())
-        .map(|admitted: Admitted<A>, extracted| Ok(admitted.with(extracted)))
-        .or_else(|rejection: Rejection| {
-            ready(match rejection.find::<Passing>() {
-                Some(Passing(denied)) => Ok((Err(denied.clone()),)),
-                None => Err(rejection),
+        .map(|admitted: Authorized<A>, extracted| Ok(admitted.with(extracted)))
+        .or_else(|passing: Rejection| {
+            ready(match passing.find::<Passing>() {
+                Some(Passing(rejection)) => Ok((Err(rejection.clone()),)),
+                None => Err(passing),
             })
         })
         .boxed()
 }
 
-/// A refusal on its way past the filter that must not be asked. It never leaves [`before`].
+/// A refusal on its way past the filter that must not be asked. It never leaves [`gate_before`].
 #[derive(Debug)]
-struct Passing(Denied);
+struct Passing(AuthRejection);
 
 impl Reject for Passing {}

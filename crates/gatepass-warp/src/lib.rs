@@ -1,10 +1,10 @@
-//! Revocable login sessions for [warp]: guard filters, and the routes of gatepass.
+//! Revocable login sessions for [warp]: gate filters, and the routes of gatepass.
 //!
 //! * [`gate`] is a filter that judges a request. It extracts a `Result` and never rejects.
-//! * [`guarded`] makes a route of what it matches, a gate and a handler, and answers refusals itself;
-//!   [`before`] puts a gate before a filter that may reject, such as one that reads the body.
+//! * [`gated`] makes a route of what it matches, a gate and a handler, and answers refusals itself;
+//!   [`gate_before`] puts a gate before a filter that may reject, such as one that reads the body.
 //! * [`Auth`] in a handler's signature is who is logged in; `Option<Auth>` behind a gate that is
-//!   [`optional`](gatepass::Demand::optional). [`Scoped`] requires scopes, [`Claims`] is the custom claims.
+//!   [`optional`](gatepass::Requirements::optional). [`Scoped`] requires scopes, [`Claims`] is the custom claims.
 //! * [`routes`] are login, refresh, logout and the list of sessions; [`issued`] answers a login that the
 //!   application has done itself.
 //! * [`full_path`] is the path of a request, in place of [`warp::path::full`], by which a client can make a
@@ -14,11 +14,11 @@
 //!
 //! In warp, a filter that rejects says that the request is for somebody else: in `guarded.or(open)`
 //! the open route would be asked next, and a rejection that nobody recovers is a 500 that prints
-//! itself. So a refusal is no rejection here. It is a value, [`Denied`], and a reply; it cannot be made a
+//! itself. So a refusal is no rejection here. It is a value, [`AuthRejection`], and a reply; it cannot be made a
 //! rejection:
 //!
 //! ```compile_fail,E0277
-//! fn reject(denied: gatepass_warp::Denied) -> warp::Rejection {
+//! fn reject(denied: gatepass_warp::AuthRejection) -> warp::Rejection {
 //!     warp::reject::custom(denied)
 //! }
 //! ```
@@ -30,25 +30,25 @@
 //!
 //! ```
 //! use gatepass::{
-//!     AuthenticationError, Authenticator, Authority, Credentials, Device, Grant, MasterSecret, MemoryStore,
-//!     Reread, Session, Subject, async_trait, wire::Endpoints,
+//!     AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, MasterSecret,
+//!     MemoryStore, Session, UserUpdate, async_trait, wire::Endpoints,
 //! };
-//! use gatepass_warp::{Auth, gate, guarded, routes};
+//! use gatepass_warp::{Auth, gate, gated, routes};
 //! use warp::{Filter, Rejection, Reply};
 //!
 //! struct Users;
 //!
 //! #[async_trait]
 //! impl Authenticator for Users {
-//!     async fn authenticate(&self, login: &Credentials, _: &Device) -> Result<Grant, AuthenticationError> {
+//!     async fn authenticate(&self, login: &Credentials, _: &Device) -> Result<Identity, AuthenticationError> {
 //!         match (login.username(), login.password()) {
-//!             ("alice", "wonderland") => Ok(Grant::new(Subject::new("alice")?)),
+//!             ("alice", "wonderland") => Ok(Identity::new("alice")?),
 //!             _ => Err(AuthenticationError::BadCredentials),
 //!         }
 //!     }
 //!
-//!     async fn reread(&self, _: &Session) -> Result<Reread, AuthenticationError> {
-//!         Ok(Reread::Unchanged)
+//!     async fn reload_user(&self, _: &Session) -> Result<UserUpdate, AuthenticationError> {
+//!         Ok(UserUpdate::Unchanged)
 //!     }
 //! }
 //!
@@ -59,9 +59,9 @@
 //! fn app(
 //!     authority: Authority,
 //! ) -> Result<impl Filter<Extract = (impl Reply,), Error = Rejection> + Clone, Box<dyn std::error::Error>> {
-//!     let gate = gate(authority.verifier().clone());
-//!     Ok(guarded(warp::path!("me").and(warp::get()), gate, me)
-//!         .or(routes(Endpoints::builder(authority).build()?))) // POST /auth/login, /auth/refresh, …
+//!     let gate = gate(&authority);
+//!     Ok(gated(warp::path!("me").and(warp::get()), gate, me)
+//!         .or(routes(Endpoints::new(authority)))) // POST /auth/login, /auth/refresh, …
 //! }
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -86,11 +86,11 @@
 //! # As a tower service
 //!
 //! Where the routes run as a [`warp::service`] among tower's layers, [`GateLayer`] can stand around all of
-//! them, and [`admitted`] takes the place of a gate. It guards unknown paths, too: a stranger is told 401
-//! of whatever there is. Such a server says by [`Peer`] where a request came from.
+//! them, and [`gate_from_layer`] takes the place of a gate. It guards unknown paths, too: a stranger is told 401
+//! of whatever there is. Such a server says by [`PeerAddr`] where a request came from.
 //!
 //! ```
-//! use gatepass_warp::{Auth, GateLayer, admitted, guarded};
+//! use gatepass_warp::{Auth, GateLayer, gate_from_layer, gated};
 //! use tower::Layer;
 //! use warp::Filter;
 //!
@@ -99,7 +99,7 @@
 //! }
 //!
 //! # fn example(verifier: gatepass::Verifier) {
-//! let routes = guarded(warp::path!("me").and(warp::get()), admitted(), me);
+//! let routes = gated(warp::path!("me").and(warp::get()), gate_from_layer(), me);
 //! let service = GateLayer::new(verifier).layer(warp::service(routes));
 //! # let _ = service;
 //! # }
@@ -113,7 +113,7 @@
 //! ```no_run
 //! use std::{convert::Infallible, time::Duration};
 //!
-//! use gatepass_warp::Peer;
+//! use gatepass_warp::PeerAddr;
 //! use hyper::{Request, body::Incoming, server::conn::http1};
 //! use hyper_util::{rt::{TokioIo, TokioTimer}, service::TowerToHyperService};
 //! use tokio::{net::TcpListener, time::sleep};
@@ -131,7 +131,7 @@
 //!             continue;
 //!         };
 //!         let app = app.clone().map_request(move |mut request: Request<Incoming>| {
-//!             request.extensions_mut().insert(Peer(address)); // for the list of sessions
+//!             request.extensions_mut().insert(PeerAddr(address)); // for the list of sessions
 //!             request
 //!         });
 //!         let mut server = http1::Builder::new();
@@ -147,24 +147,31 @@
 //!
 //! [warp]: https://docs.rs/warp
 
-mod admitted;
-mod denied;
+mod authorized;
+mod convert;
 mod extract;
 mod full_path;
 mod gate;
-mod guarded;
-mod head;
+mod gated;
+mod rejection;
 mod routes;
 
-pub use gatepass_tower::{Admission, Gate, GateLayer, JsonRefusal, Refuse};
+/// The core, for everything that is not re-exported here.
+pub use gatepass;
+pub use gatepass::{
+    AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, MasterSecret,
+    MemoryStore, Pass, Requirements, Scopes, Session, UserUpdate, async_trait,
+    wire::{AuthState, Endpoints},
+};
+pub use gatepass_tower::{ErrorResponse, Gate, GateLayer, JsonErrors};
 
 pub use self::{
-    admitted::Admitted,
-    denied::Denied,
-    extract::{Auth, Claims, FromAdmission, Scoped},
+    authorized::Authorized,
+    convert::{OwnedRequestHead, PeerAddr, request_head},
+    extract::{Auth, Claims, FromAuthState, Scoped},
     full_path::full_path,
-    gate::{admitted, before, gate, gate_with},
-    guarded::{Handler, guarded},
-    head::{Head, Peer, head},
+    gate::{gate, gate_before, gate_from_layer, gate_requiring},
+    gated::{Handler, gated},
+    rejection::AuthRejection,
     routes::{issued, routes},
 };

@@ -5,15 +5,15 @@ use std::{convert::Infallible, future::ready, pin::pin};
 use bytes::{Buf, BufMut};
 use futures_util::{Stream, TryStreamExt};
 use gatepass::{
-    Grant,
+    Identity,
     wire::{Delivery, Endpoints, Reply, RequestBody},
 };
 use gatepass_tower::response;
 use warp::{Filter, Rejection, Reply as _, reply::Response};
 
 use crate::{
+    convert::{OwnedRequestHead, request_head},
     full_path::full_path,
-    head::{Head, head},
 };
 
 /// Login, refresh, logout and the list of sessions, to be put beside the application's own routes with
@@ -21,7 +21,7 @@ use crate::{
 ///
 /// It looks at the whole path: `warp::path` before it does not move it, which is what
 /// [`mount`](gatepass::wire::EndpointsBuilder::mount) is for. The address in the list of sessions
-/// is that of the connection, or of [`Peer`](crate::Peer).
+/// is that of the connection, or of [`PeerAddr`](crate::PeerAddr).
 ///
 /// ```
 /// use warp::Filter;
@@ -45,7 +45,7 @@ pub fn routes(
         .map(Some)
         .or_else(|_: Rejection| ready(Ok::<_, Infallible>((None,))));
     ours.untuple_one()
-        .and(head())
+        .and(request_head())
         .and(body)
         .then(move |head, body| answer(endpoints.clone(), head, body))
 }
@@ -54,34 +54,34 @@ pub fn routes(
 /// same as that of the login endpoint.
 ///
 /// ```
-/// use gatepass::{Grant, Subject, wire::{Delivery, Endpoints}};
-/// use gatepass_warp::{Head, head, issued};
+/// use gatepass::{Identity, Subject, wire::{Delivery, Endpoints}};
+/// use gatepass_warp::{OwnedRequestHead, request_head, issued};
 /// use warp::{Filter, Reply, reply::Response};
 ///
-/// async fn callback(endpoints: Endpoints, head: Head) -> Response {
+/// async fn callback(endpoints: Endpoints, head: OwnedRequestHead) -> Response {
 ///     // After the identity provider has said who this is:
 ///     let Ok(subject) = Subject::new("alice") else { return warp::reply().into_response() };
-///     issued(&endpoints, Grant::new(subject), &head, Delivery::Cookies).await
+///     issued(&endpoints, Identity::of(subject), &head, Delivery::Cookies).await
 /// }
 ///
 /// # fn example(endpoints: Endpoints) {
 /// let endpoints = warp::any().map(move || endpoints.clone());
-/// let route = warp::path!("callback").and(endpoints).and(head()).then(callback);
+/// let route = warp::path!("callback").and(endpoints).and(request_head()).then(callback);
 /// # let _ = route;
 /// # }
 /// ```
 pub async fn issued(
     endpoints: &Endpoints,
-    grant: Grant,
-    head: &Head,
+    identity: Identity,
+    head: &OwnedRequestHead,
     delivery: Delivery,
 ) -> Response {
-    response(endpoints.issued(grant, &head.view(), delivery).await).into_response()
+    response(endpoints.issued(identity, &head.view(), delivery).await).into_response()
 }
 
 async fn answer<B: Buf>(
     endpoints: Endpoints,
-    head: Head,
+    head: OwnedRequestHead,
     body: Option<impl Stream<Item = Result<B, warp::Error>>>,
 ) -> Response {
     let Some(body) = body else {

@@ -17,4 +17,3 @@ pub(crate) mod oauth;
 pub(crate) mod purge;
 pub(crate) mod refreshing;
 pub(crate) mod resuming;
-pub(crate) mod rotation;

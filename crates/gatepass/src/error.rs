@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::{
     env::internal_error::InternalError,
-    model::{grant::GrantError, refusal::Refusal},
+    model::{identity::IdentityError, refusal::Refusal},
     store::error::StoreError,
 };
 
@@ -24,7 +24,7 @@ pub enum Error {
     Store(#[from] StoreError),
     /// The application granted something that cannot be issued. A mistake in its code.
     #[error(transparent)]
-    Grant(#[from] GrantError),
+    Identity(#[from] IdentityError),
     /// Something that does not happen while the machine and its clock are sound.
     #[error(transparent)]
     Internal(#[from] InternalError),
@@ -37,7 +37,7 @@ impl Error {
         match self {
             Self::Refused(refusal) => refusal.reason(),
             Self::Store(_) => "store_unavailable",
-            Self::Grant(_) | Self::Internal(_) => "internal",
+            Self::Identity(_) | Self::Internal(_) => "internal",
         }
     }
 
@@ -47,7 +47,7 @@ impl Error {
         match self {
             Self::Refused(refusal) => refusal.to_string().into(),
             Self::Store(_) => "the service is temporarily unavailable, try again".into(),
-            Self::Grant(_) | Self::Internal(_) => "the server failed".into(),
+            Self::Identity(_) | Self::Internal(_) => "the server failed".into(),
         }
     }
 }

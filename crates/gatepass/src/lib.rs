@@ -12,10 +12,10 @@ mod config;
 mod denylist;
 mod env;
 mod error;
-mod keys;
+pub mod keys;
 mod model;
 mod observe;
-mod store;
+pub mod store;
 mod token;
 mod verifier;
 pub mod wire;
@@ -51,55 +51,32 @@ pub use async_trait::async_trait;
 
 pub use self::{
     authority::{
-        authenticator::{AuthenticationError, Authenticator, Credentials, Reread},
+        authenticator::{AuthenticationError, Authenticator, Credentials, UserUpdate},
         authority::{Authority, SessionPage},
         builder::AuthorityBuilder,
         issued::{AccessToken, Issued, RefreshToken, Renewed},
         oauth::Introspection,
         resuming::Resumed,
-        rotation::{Decision, OnReuse, Presenter, ReusePolicy, decide},
     },
     config::BuildError,
     denylist::staleness::Staleness,
     env::{
         clock::{Clock, SystemClock, Timestamp},
         internal_error::InternalError,
-        random::{Random, SystemRandom},
     },
     error::Error,
-    keys::{
-        algorithm::Algorithm,
-        error::KeyError,
-        file::KeyFileError,
-        secret::MasterSecret,
-        secret_set::SecretSet,
-        set::{KeySet, SkippedKey},
-        signing::SigningKey,
-        verifying::VerifyingKey,
-    },
+    keys::{secret::MasterSecret, set::KeySet},
     model::{
-        account::Account,
-        grant::{Grant, GrantError},
         health::Health,
-        ids::{
-            AccountId, Audience, ClientId, Generation, InvalidId, InvalidName, Issuer, SessionId,
-            SessionNumber, Subject, TokenId,
-        },
+        identity::{Identity, IdentityError},
+        ids::{ClientId, InvalidName, SessionId, Subject},
         refusal::Refusal,
-        revocation::{Cutoff, Revocation, Revoked},
+        rotation::{OnReuse, ReusePolicy},
         scopes::{InvalidScope, RequiredScopes, Scopes},
-        session::{
-            Advance, AdvanceCause, Device, EndReason, Ended, NewSession, Recover, Renew, Rotation,
-            SeenFrom, Session,
-        },
+        session::{Device, Session},
         transport::Transport,
     },
-    store::{
-        Begun, Cursor, EndTarget, Pull, Purged, RevocationLog, RevokeToken, SessionStore, Status,
-        error::{StoreError, StoreErrorKind},
-        memory::MemoryStore,
-        service::Identity,
-    },
+    store::{error::StoreError, memory::MemoryStore},
     token::pass::Pass,
-    verifier::{builder::VerifierBuilder, requirements::Demand, verifier::Verifier},
+    verifier::{builder::VerifierBuilder, requirements::Requirements, verifier::Verifier},
 };

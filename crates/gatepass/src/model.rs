@@ -1,13 +1,14 @@
 //! What gatepass is about, as plain data with pure rules: no I/O, no clock, no key.
 
 pub(crate) mod account;
-pub(crate) mod grant;
 pub(crate) mod health;
+pub(crate) mod identity;
 pub(crate) mod ids;
 pub(crate) mod json;
 pub(crate) mod origin;
 pub(crate) mod refusal;
 pub(crate) mod revocation;
+pub(crate) mod rotation;
 pub(crate) mod scopes;
 pub(crate) mod session;
 pub(crate) mod text;

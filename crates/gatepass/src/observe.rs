@@ -198,7 +198,7 @@ pub(crate) fn session_recovered(
     count!("gatepass_sessions_recovered_total");
 }
 
-/// A [`Decision::Reuse`](crate::Decision::Reuse). Never sampled: a thief must not be able to hide the
+/// A [`Decision::Reuse`](crate::store::Decision::Reuse). Never sampled: a thief must not be able to hide the
 /// alarm of one session behind those of others.
 pub(crate) fn reuse_detected(
     session: &Session,
@@ -285,7 +285,7 @@ pub(crate) fn store_available() {
     info!(target: "gatepass", "store.available");
 }
 
-/// The store knew a session at an earlier generation than its owner: a [`Decision::Advance`](crate::Decision::Advance) over a gap.
+/// The store knew a session at an earlier generation than its owner: a [`Decision::Advance`](crate::store::Decision::Advance) over a gap.
 pub(crate) fn store_behind(session: &Session, gap: u32) {
     error!(
         target: "gatepass", subject = %session.subject(), session = %session.id, gap, "store.behind"
@@ -333,17 +333,18 @@ pub(crate) fn body_taken() {
     );
 }
 
-pub(crate) fn guard_missing(guard: &str, method: Option<&str>, path: Option<&str>) {
+pub(crate) fn gate_missing(gate: &str, place: Option<(&str, &str)>) {
+    let (method, path) = place.unzip();
     error!(
-        target: "gatepass", guard, method, path,
-        "guard.missing: a handler asks who is logged in, but no gatepass guard is in front of it"
+        target: "gatepass", gate, method, path,
+        "gate.missing: a handler asks who is logged in, but its route has no gate"
     );
 }
 
-pub(crate) fn claims_unfit(error: &serde_json::Error, method: Option<&str>, path: Option<&str>) {
+pub(crate) fn claims_unfit(error: &serde_json::Error, wanted: &str) {
     // The category, and not the text, which may quote a claim.
     error!(
-        target: "gatepass", category = ?error.classify(), method, path,
+        target: "gatepass", category = ?error.classify(), wanted,
         "claims.unfit: the custom claims of a token do not fit the type that a handler wants"
     );
 }

@@ -1,4 +1,8 @@
-//! What a store must do: two small contracts, and nothing clever.
+//! The contract of a store, and everything that the author of one needs.
+//!
+//! A store implements [`SessionStore`], and [`RevocationLog`] for the half that reads. It applies the
+//! pure changes that [`Session`](crate::Session) and [`Account`] have, or says the same in its own
+//! language. `store_contract!` of `gatepass-testkit` shows whether it does.
 
 pub(crate) mod error;
 pub(crate) mod memory;
@@ -10,13 +14,24 @@ use async_trait::async_trait;
 
 use crate::{
     env::clock::Timestamp,
-    model::{
-        ids::{AccountId, SessionId, SessionNumber, TokenId},
-        revocation::Revocation,
-        session::{Advance, EndReason, NewSession, Recover, Renew, Session},
-    },
-    store::{error::StoreError, service::Identity},
+    model::{ids::SessionId, session::Session},
+    store::error::StoreError,
 };
+
+pub use crate::{
+    env::random::{Random, SystemRandom},
+    model::{
+        account::Account,
+        ids::{AccountId, Audience, Generation, InvalidId, Issuer, SessionNumber, TokenId},
+        revocation::{Cutoff, Revocation, RevocationTarget},
+        rotation::{Decision, Presenter, decide},
+        session::{
+            Advance, AdvanceCause, EndReason, Ended, NewSession, Recover, Renew, Rotation, SeenFrom,
+        },
+    },
+};
+
+pub use self::{error::StoreErrorKind, service::ServiceIdentity};
 
 /// A place in a revocation log, in the store's own terms. It names the incarnation of the log it is
 /// a place in.
@@ -43,7 +58,7 @@ impl Cursor {
     clippy::exhaustive_enums,
     reason = "a replica must know what to do with every answer"
 )]
-pub enum Pull {
+pub enum PullResult {
     /// Every entry committed before the call began and not seen by the cursor, or a first part of them.
     Entries {
         /// The entries. One that was seen before may be among them.
@@ -63,7 +78,7 @@ pub enum Pull {
     clippy::exhaustive_enums,
     reason = "the answer to a yes-or-no question, or that there is none"
 )]
-pub enum Status {
+pub enum TokenStatus {
     /// The session is live and the token not revoked.
     Live,
     /// The session was ended or the token revoked.
@@ -84,7 +99,7 @@ pub trait RevocationLog: Send + Sync + 'static {
     /// # Errors
     ///
     /// [`StoreError`] if the log cannot be read.
-    async fn pull(&self, after: Option<&Cursor>) -> Result<Pull, StoreError>;
+    async fn pull(&self, after: Option<&Cursor>) -> Result<PullResult, StoreError>;
 
     /// Resolves when there may be entries after `after`. One that never resolves is right, if slow:
     /// the follower polls besides.
@@ -95,7 +110,7 @@ pub trait RevocationLog: Send + Sync + 'static {
     /// # Errors
     ///
     /// [`StoreError`] if it cannot be asked.
-    async fn status(&self, session: SessionId, token: TokenId) -> Result<Status, StoreError>;
+    async fn status(&self, session: SessionId, token: TokenId) -> Result<TokenStatus, StoreError>;
 
     /// Whether the store forgets its sessions when the process ends. Of such a store every token is
     /// checked as under [`Staleness::Strict`](crate::Staleness::Strict): what was revoked before a
@@ -111,7 +126,7 @@ pub trait RevocationLog: Send + Sync + 'static {
     clippy::exhaustive_structs,
     reason = "stores outside this crate build it"
 )]
-pub struct Begun {
+pub struct BeginOutcome {
     /// The session.
     pub session: Session,
     /// The revocation of the sessions that were ended to make room, if any were.
@@ -124,7 +139,7 @@ pub struct Begun {
     clippy::exhaustive_enums,
     reason = "a store must be able to do all that is asked"
 )]
-pub enum EndTarget {
+pub enum EndSessions {
     /// This one.
     Session(SessionId),
     /// This one, if it is the account's own.
@@ -178,8 +193,8 @@ pub struct Purged {
 
 /// Sessions, and the log of their ends: the contract of a store.
 ///
-/// A store decides nothing: [`decide`](crate::decide) judges refresh tokens, [`Session`] and
-/// [`Account`](crate::Account) have the changes of a row. The rules, each checked by
+/// A store decides nothing: [`decide`](crate::store::decide) judges refresh tokens, [`Session`] and
+/// [`Account`](crate::store::Account) have the changes of a row. The rules, each checked by
 /// `store_contract!` of `gatepass-testkit`:
 ///
 /// 1. What a call acknowledged is durable and seen by every later call, on every node.
@@ -196,16 +211,16 @@ pub struct Purged {
 /// 9. The end of all sessions, and room for a new one, cost the same however many sessions there are.
 #[async_trait]
 pub trait SessionStore: RevocationLog {
-    /// Begins a session by [`Account::begin`](crate::Account::begin).
+    /// Begins a session by [`Account::begin`](crate::store::Account::begin).
     ///
     /// If the account then has more than `max_sessions` usable ones ([`Session::is_usable`]), ends all
-    /// up to the newest that is too many, by [`Account::end_up_to`](crate::Account::end_up_to), with
+    /// up to the newest that is too many, by [`Account::end_up_to`](crate::store::Account::end_up_to), with
     /// [`EndReason::TooManySessions`].
     ///
     /// # Errors
     ///
     /// [`StoreError`] if it cannot be stored.
-    async fn begin(&self, new: NewSession) -> Result<Begun, StoreError>;
+    async fn begin(&self, new: NewSession) -> Result<BeginOutcome, StoreError>;
 
     /// Applies [`Session::advance`] to the session and returns it; `None` if it is unknown or did
     /// not fit.
@@ -238,7 +253,7 @@ pub trait SessionStore: RevocationLog {
     async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError>;
 
     /// Ends what `target` names and appends the revocation to the log in the same act: one session by
-    /// [`Session::end`], all of an account by [`Account::end_all`](crate::Account::end_all). Returns
+    /// [`Session::end`], all of an account by [`Account::end_all`](crate::store::Account::end_all). Returns
     /// what was appended; `None` if all that it names was over before, or is unknown.
     ///
     /// # Errors
@@ -246,7 +261,7 @@ pub trait SessionStore: RevocationLog {
     /// [`StoreError`] if it is not known to be stored.
     async fn end(
         &self,
-        target: EndTarget,
+        target: EndSessions,
         reason: EndReason,
     ) -> Result<Option<Revocation>, StoreError>;
 
@@ -283,9 +298,9 @@ pub trait SessionStore: RevocationLog {
     /// [`StoreError`] if it is not known to be stored.
     async fn introduce(
         &self,
-        identities: &[Identity],
+        identities: &[ServiceIdentity],
         join: bool,
-    ) -> Result<Vec<Identity>, StoreError>;
+    ) -> Result<Vec<ServiceIdentity>, StoreError>;
 
     /// Removes at most `limit` rows and entries that nothing needs any more at `horizon` nor at the
     /// store's own time: sessions past [`Session::purge_at`], log entries past their retention.
@@ -310,7 +325,7 @@ pub trait SessionStore: RevocationLog {
 /// A store that is chosen at run time, or shared, is one too.
 #[async_trait]
 impl<S: RevocationLog + ?Sized> RevocationLog for Arc<S> {
-    async fn pull(&self, after: Option<&Cursor>) -> Result<Pull, StoreError> {
+    async fn pull(&self, after: Option<&Cursor>) -> Result<PullResult, StoreError> {
         (**self).pull(after).await
     }
 
@@ -318,7 +333,7 @@ impl<S: RevocationLog + ?Sized> RevocationLog for Arc<S> {
         (**self).changed(after).await;
     }
 
-    async fn status(&self, session: SessionId, token: TokenId) -> Result<Status, StoreError> {
+    async fn status(&self, session: SessionId, token: TokenId) -> Result<TokenStatus, StoreError> {
         (**self).status(session, token).await
     }
 
@@ -329,7 +344,7 @@ impl<S: RevocationLog + ?Sized> RevocationLog for Arc<S> {
 
 #[async_trait]
 impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
-    async fn begin(&self, new: NewSession) -> Result<Begun, StoreError> {
+    async fn begin(&self, new: NewSession) -> Result<BeginOutcome, StoreError> {
         (**self).begin(new).await
     }
 
@@ -351,7 +366,7 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
 
     async fn end(
         &self,
-        target: EndTarget,
+        target: EndSessions,
         reason: EndReason,
     ) -> Result<Option<Revocation>, StoreError> {
         (**self).end(target, reason).await
@@ -372,9 +387,9 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
 
     async fn introduce(
         &self,
-        identities: &[Identity],
+        identities: &[ServiceIdentity],
         join: bool,
-    ) -> Result<Vec<Identity>, StoreError> {
+    ) -> Result<Vec<ServiceIdentity>, StoreError> {
         (**self).introduce(identities, join).await
     }
 

@@ -4,25 +4,24 @@
 //! into its framework's response. It decides nothing. Whoever writes one for another framework needs
 //! this module, and the scenarios of `gatepass-testkit` to see that it is right.
 
+mod auth_state;
 mod body;
 mod client;
 mod cookie;
 mod credentials;
 mod csrf;
 mod endpoints;
-mod guard;
+mod gate;
 mod head;
-mod inquiry;
 mod refusal;
 mod reply;
 
 pub use self::{
+    auth_state::{AuthRejection, AuthState},
     body::RequestBody,
     client::Client,
     endpoints::{Delivery, Endpoints, EndpointsBuilder},
-    guard::Admission,
-    head::{Field, RequestHead},
-    inquiry::{Inquiry, Rejection},
-    refusal::{Surface, refuse},
+    head::{HeaderField, RequestHead},
+    refusal::{ErrorFormat, refuse},
     reply::Reply,
 };

@@ -7,7 +7,8 @@ mod common;
 use common::{authority, base64url, key, pair, token, unbase64url};
 use gatepass::inspect::verify_jws;
 use gatepass::{
-    Algorithm, Demand, Error, KeyError, KeySet, Refusal, SigningKey, Timestamp, VerifyingKey,
+    Error, KeySet, Refusal, Requirements, Timestamp,
+    keys::{Algorithm, KeyError, SigningKey, VerifyingKey},
 };
 
 #[tokio::test]
@@ -15,7 +16,10 @@ async fn every_algorithm_signs_what_its_public_key_verifies() {
     for algorithm in Algorithm::ALL {
         let authority = authority(KeySet::signing(key(algorithm))).await;
         let token = token(&authority).await;
-        let verified = authority.verifier().verify(&token, &Demand::new()).await;
+        let verified = authority
+            .verifier()
+            .verify(&token, &Requirements::new())
+            .await;
         assert!(verified.is_ok(), "{algorithm}: {verified:?}");
         let public = match pair(algorithm) {
             Some((_, public)) => VerifyingKey::from_pem(algorithm, public).unwrap(),
@@ -220,25 +224,25 @@ fn malleated(token: &str) -> String {
 #[tokio::test]
 async fn a_revoked_token_stays_revoked_under_its_other_signature() {
     let authority = authority(KeySet::signing(key(Algorithm::Es256))).await;
-    let grant = gatepass::Grant::new(gatepass::Subject::new("alice").unwrap());
+    let identity = gatepass::Identity::new("alice").unwrap();
     let issued = authority
-        .issue(grant, gatepass::Device::default())
+        .issue(identity, gatepass::Device::default())
         .await
         .unwrap();
     let token = issued.access_token.as_str();
     let other = malleated(token);
     assert_ne!(other, token);
     let verifier = authority.verifier();
-    let pass = verifier.verify(token, &Demand::new()).await.unwrap();
+    let pass = verifier.verify(token, &Requirements::new()).await.unwrap();
     // The mathematics allows it, and so do both backends: the text is no identity.
-    let twin = verifier.verify(&other, &Demand::new()).await.unwrap();
+    let twin = verifier.verify(&other, &Requirements::new()).await.unwrap();
     assert_eq!(twin.token_id(), pass.token_id());
     authority
         .logout(issued.refresh_token.as_str())
         .await
         .unwrap();
     for text in [token, &other] {
-        let refused = verifier.verify(text, &Demand::new()).await;
+        let refused = verifier.verify(text, &Requirements::new()).await;
         assert!(
             matches!(refused, Err(Error::Refused(Refusal::Revoked))),
             "{refused:?}"

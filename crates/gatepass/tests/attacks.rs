@@ -15,7 +15,9 @@ mod attacks;
 
 use attacks::{Table, Victim};
 use forge::{AUDIENCE, ISSUER, master};
-use gatepass::{Algorithm, Authority, Demand, Device, Error, Grant, MemoryStore, Subject};
+use gatepass::{
+    Authority, Device, Error, Identity, MemoryStore, Requirements, Subject, keys::Algorithm,
+};
 
 #[tokio::test]
 async fn every_attack_is_refused_with_this_backend_too() {
@@ -23,12 +25,12 @@ async fn every_attack_is_refused_with_this_backend_too() {
         let authority = Authority::builder(ISSUER, AUDIENCE, master(1), MemoryStore::new());
         let authority = authority.keys(Victim::keys(algorithm));
         let authority = authority.build().await.unwrap();
-        let grant = Grant::new(Subject::new("alice").unwrap());
-        let issued = authority.issue(grant, Device::default()).await.unwrap();
-        let (verifier, demand) = (authority.verifier(), Demand::new());
+        let identity = Identity::new("alice").unwrap();
+        let issued = authority.issue(identity, Device::default()).await.unwrap();
+        let (verifier, requirements) = (authority.verifier(), Requirements::new());
         let table = Table::of(&Victim::new(algorithm, &issued));
         for control in table.controls {
-            let verified = verifier.verify(&control.token, &demand).await;
+            let verified = verifier.verify(&control.token, &requirements).await;
             assert!(
                 verified.is_ok(),
                 "{algorithm}, {}: {verified:?}",
@@ -37,7 +39,7 @@ async fn every_attack_is_refused_with_this_backend_too() {
         }
         for attack in table.attacks {
             let name = format!("{algorithm}, {}", attack.name);
-            match verifier.verify(&attack.token, &demand).await {
+            match verifier.verify(&attack.token, &requirements).await {
                 Err(Error::Refused(refusal)) => assert_eq!(refusal, attack.reason, "{name}"),
                 other => panic!("{name}: {other:?}"),
             }

@@ -5,8 +5,8 @@ mod common;
 
 use common::{authority, base64url, key, token};
 use gatepass::{
-    Algorithm, Demand, KeyError, KeySet, MemoryStore, SigningKey, SystemClock, Timestamp, Verifier,
-    VerifyingKey,
+    KeySet, MemoryStore, Requirements, SystemClock, Timestamp, Verifier,
+    keys::{Algorithm, KeyError, SigningKey, VerifyingKey},
 };
 
 fn now() -> Timestamp {
@@ -27,7 +27,10 @@ async fn a_verifier_needs_nothing_but_the_published_document() {
         let log = MemoryStore::new();
         let verifier = Verifier::builder("https://shop.example", "shop-api", keys, log);
         let verifier = verifier.build().await.unwrap();
-        let refused = verifier.verify(&token, &Demand::new()).await.unwrap_err();
+        let refused = verifier
+            .verify(&token, &Requirements::new())
+            .await
+            .unwrap_err();
         // The other store does not know the session; that the question comes up shows the key is good.
         assert_eq!(
             format!("{refused:?}"),

@@ -14,7 +14,7 @@ use actix_web::{
     rt::time::timeout,
     web::{Html, Json, ServiceConfig, post, resource, route},
 };
-use gatepass::{RequiredScopes, Staleness};
+use gatepass::{RequiredScopes, Requirements, Staleness};
 use gatepass_actix::{Auth, Gate, MaybeAuth, Scoped};
 use serde_json::Value;
 use tracing::{Span, info, info_span};
@@ -102,10 +102,12 @@ fn routes(app: &example_app::App, config: &mut ServiceConfig) {
     };
     // A gate for each route, which may demand more, or less. It comes after path and method: unknown ones
     // are 404 and 405 to strangers, too.
-    let gate = Gate::new(app.authority.verifier().clone());
-    let recently = gate.clone().max_age(RECENT);
-    let strictly = gate.clone().staleness(Staleness::Strict);
-    let optionally = gate.clone().optional();
+    let gate = Gate::new(&app.authority);
+    let recently = gate.clone().require(Requirements::new().max_age(RECENT));
+    let strictly = gate
+        .clone()
+        .require(Requirements::new().staleness(Staleness::Strict));
+    let optionally = gate.clone().require(Requirements::new().optional());
     config
         .service(resource("/").route(get().to(move || ready(Html::new(page.clone())))))
         .service(resource("/openapi.json").route(get().to(openapi)))

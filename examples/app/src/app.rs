@@ -10,8 +10,10 @@ use std::{
 
 use anyhow::{Context, ensure};
 use gatepass::{
-    Algorithm, Authority, AuthorityBuilder, Clock, KeySet, MasterSecret, MemoryStore, ReusePolicy,
-    SessionStore, SigningKey, SystemClock, Transport,
+    Authority, AuthorityBuilder, Clock, KeySet, MasterSecret, MemoryStore, ReusePolicy,
+    SystemClock, Transport,
+    keys::{Algorithm, SigningKey},
+    store::SessionStore,
     wire::{Client, Endpoints},
 };
 use tracing::{instrument::WithSubscriber, subscriber::NoSubscriber};
@@ -29,7 +31,7 @@ use crate::{
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct App {
-    /// Begins, refreshes and ends sessions; guards take its [`verifier`](Authority::verifier).
+    /// Begins, refreshes and ends sessions; gates take its [`verifier`](Authority::verifier).
     pub authority: Authority,
     /// The endpoints under `/auth`.
     pub endpoints: Endpoints,

@@ -7,7 +7,10 @@ use std::{
 };
 
 use anyhow::Context;
-use gatepass::{MasterSecret, Random, SystemRandom};
+use gatepass::{
+    MasterSecret,
+    store::{Random, SystemRandom},
+};
 use tracing::{info, warn};
 use zeroize::Zeroizing;
 

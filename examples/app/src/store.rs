@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gatepass::{Clock, MemoryStore, SessionStore};
+use gatepass::{Clock, MemoryStore, store::SessionStore};
 use gatepass_postgres::PostgresStore;
 use gatepass_redis::RedisStore;
 use gatepass_sqlite::SqliteStore;
@@ -53,7 +53,7 @@ mod tests {
     use std::{fs, path::Path};
 
     use clap::Parser;
-    use gatepass::{Credentials, Demand, Device, Error, Refusal, Scopes, Staleness};
+    use gatepass::{Credentials, Device, Error, Refusal, Requirements, Scopes, Staleness};
     use sqlx::{ConnectOptions, postgres::PgConnectOptions};
 
     use crate::{app::App, settings::Settings, testing};
@@ -95,7 +95,7 @@ mod tests {
             .unwrap();
         let verifier = other.authority.verifier();
         let pass = verifier
-            .verify(issued.access_token.as_str(), &Demand::new())
+            .verify(issued.access_token.as_str(), &Requirements::new())
             .await;
         assert_eq!(pass.unwrap().session_id(), issued.session_id);
         one.users
@@ -113,7 +113,7 @@ mod tests {
             .logout(refreshed.refresh_token.as_str())
             .await
             .unwrap();
-        let strict = Demand::new().staleness(Staleness::Strict);
+        let strict = Requirements::new().staleness(Staleness::Strict);
         let refused = verifier
             .verify(refreshed.access_token.as_str(), &strict)
             .await;

@@ -2,7 +2,7 @@
 
 use std::env;
 
-use gatepass::{Random, SystemRandom};
+use gatepass::store::{Random, SystemRandom};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 use tempfile::TempDir;
 

@@ -11,8 +11,8 @@ use std::{collections::HashSet, path::Path, sync::Arc, thread, time::Duration};
 
 use anyhow::ensure;
 use gatepass::{
-    AuthenticationError, Authenticator, Clock, Credentials, Device, Grant, Reread, Scopes, Session,
-    StoreError, StoreErrorKind, Subject, async_trait,
+    AuthenticationError, Authenticator, Clock, Credentials, Device, Identity, Scopes, Session,
+    StoreError, Subject, UserUpdate, async_trait, store::StoreErrorKind,
 };
 use tokio::task;
 use zeroize::Zeroizing;
@@ -241,7 +241,7 @@ impl Authenticator for Users {
         &self,
         credentials: &Credentials,
         device: &Device,
-    ) -> Result<Grant, AuthenticationError> {
+    ) -> Result<Identity, AuthenticationError> {
         let name = credentials.username().to_owned();
         let password = Zeroizing::new(credentials.password().to_owned());
         self.inner.check_attempts(&name)?;
@@ -265,17 +265,17 @@ impl Authenticator for Users {
         })
     }
 
-    async fn reread(&self, session: &Session) -> Result<Reread, AuthenticationError> {
+    async fn reload_user(&self, session: &Session) -> Result<UserUpdate, AuthenticationError> {
         let found = self.inner.table.find(session.subject().as_str()).await;
         let Some(row) = found.map_err(AuthenticationError::Unavailable)? else {
-            return Ok(Reread::Gone);
+            return Ok(UserUpdate::Deleted);
         };
         let scopes = scopes(&row)?;
-        Ok(if scopes == *session.grant.granted_scopes() {
-            Reread::Unchanged
+        Ok(if scopes == *session.identity.granted_scopes() {
+            UserUpdate::Unchanged
         } else {
-            // All else of the grant stays, the device's label for one.
-            Reread::Changed(session.grant.clone().scopes(scopes))
+            // All else of the identity stays, the device's label for one.
+            UserUpdate::Changed(session.identity.clone().scopes(scopes))
         })
     }
 }
@@ -289,7 +289,7 @@ impl Inner {
         user: Option<&Row>,
         mut turn: Turn,
         _place: Place,
-    ) -> Result<Grant, AuthenticationError> {
+    ) -> Result<Identity, AuthenticationError> {
         // Again: attempts that waited for their turn must see the failures of those before them.
         self.check_attempts(name)?;
         let too_long = password.len() > MAX_PASSWORD;
@@ -302,7 +302,7 @@ impl Inner {
             Some(user) if right && !too_long => {
                 self.attempts.succeeded(name);
                 let subject = Subject::new(&user.name).map_err(corrupt)?;
-                Ok(Grant::new(subject).scopes(scopes(user)?))
+                Ok(Identity::of(subject).scopes(scopes(user)?))
             }
             _ => {
                 self.attempts.failed(name);
@@ -377,7 +377,7 @@ mod tests {
         users: &Users,
         name: &str,
         password: &str,
-    ) -> Result<Grant, AuthenticationError> {
+    ) -> Result<Identity, AuthenticationError> {
         users
             .authenticate(&Credentials::new(name, password), &Device::default())
             .await
@@ -386,9 +386,9 @@ mod tests {
     #[tokio::test]
     async fn the_right_password_gets_the_scopes_of_its_user() {
         let (users, _) = users().await;
-        let grant = log_in(&users, "alice", "correct horse").await.unwrap();
-        assert_eq!(grant.subject().as_str(), "alice");
-        assert_eq!(grant.granted_scopes().as_str(), "profile");
+        let identity = log_in(&users, "alice", "correct horse").await.unwrap();
+        assert_eq!(identity.subject().as_str(), "alice");
+        assert_eq!(identity.granted_scopes().as_str(), "profile");
     }
 
     #[tokio::test]
@@ -471,10 +471,11 @@ mod tests {
         }
     }
 
-    type Login<'a> = Pin<Box<dyn Future<Output = Result<Grant, AuthenticationError>> + Send + 'a>>;
+    type Login<'a> =
+        Pin<Box<dyn Future<Output = Result<Identity, AuthenticationError>> + Send + 'a>>;
 
     /// The outcome of a login that was looked at once, if it has one by then.
-    fn at_once(login: &mut Login<'_>) -> Option<Result<Grant, AuthenticationError>> {
+    fn at_once(login: &mut Login<'_>) -> Option<Result<Identity, AuthenticationError>> {
         match login.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(outcome) => Some(outcome),
             Poll::Pending => None,

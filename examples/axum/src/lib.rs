@@ -13,7 +13,7 @@ use axum::{
     routing::{get, post},
 };
 use example_app::{App, tower as middleware};
-use gatepass::{RequiredScopes, Staleness};
+use gatepass::{RequiredScopes, Requirements, Staleness};
 use gatepass_axum::{Auth, GateLayer, Scoped};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -39,10 +39,12 @@ pub fn router(app: &App) -> Router {
 pub fn routes(app: &App) -> Router {
     // A gate for each route, which may demand more, or less. It comes after path and method: unknown ones
     // are 404 and 405 to strangers, too.
-    let gate = GateLayer::new(app.authority.verifier().clone());
-    let recently = gate.clone().max_age(RECENT);
-    let strictly = gate.clone().staleness(Staleness::Strict);
-    let optionally = gate.clone().optional();
+    let gate = GateLayer::new(&app.authority);
+    let recently = gate.clone().require(Requirements::new().max_age(RECENT));
+    let strictly = gate
+        .clone()
+        .require(Requirements::new().staleness(Staleness::Strict));
+    let optionally = gate.clone().require(Requirements::new().optional());
     let page = app.page().to_owned();
     let openapi = app.openapi().to_owned();
     let ready = app.clone();

@@ -22,7 +22,7 @@ use axum::{
     routing::get,
 };
 use example_app::App;
-use gatepass::Staleness;
+use gatepass::{Requirements, Staleness};
 use gatepass_tonic::gate;
 use tokio::net::TcpListener;
 use tonic::{
@@ -52,15 +52,17 @@ pub fn router(app: &App) -> Router {
 
 /// All methods and endpoints.
 pub fn routes(app: &App) -> Router {
-    let gate = gate(app.authority.verifier().clone());
+    let gate = gate(&app.authority);
     let account = AccountServer::new(Service::new(app));
     let path = |method: &str| format!("/{SERVICE_NAME}/{method}");
 
     // One gate for all methods, those to come included; one of its own for each that demands more, or less. A
     // service whose methods all demand the same needs no paths: `Routes::new(gate.named_layer(account))`.
-    let recently = gate.clone().max_age(RECENT);
-    let strictly = gate.clone().staleness(Staleness::Strict);
-    let optionally = gate.clone().optional();
+    let recently = gate.clone().require(Requirements::new().max_age(RECENT));
+    let strictly = gate
+        .clone()
+        .require(Requirements::new().staleness(Staleness::Strict));
+    let optionally = gate.clone().require(Requirements::new().optional());
     let methods = Router::new()
         .route_service(&path("Transfer"), recently.layer(account.clone()))
         .route_service(&path("Strict"), strictly.layer(account.clone()))

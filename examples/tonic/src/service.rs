@@ -75,7 +75,7 @@ impl Account for Service {
         let messages = page.sessions.into_iter().map(|session| {
             Ok(Session {
                 id: session.id.to_string(),
-                device: session.grant.device_label().map(str::to_owned),
+                device: session.identity.device_label().map(str::to_owned),
                 created_at: session.created_at.to_string(),
                 current: session.id == pass.session_id(),
             })

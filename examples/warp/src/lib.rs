@@ -6,8 +6,8 @@ mod serve;
 use std::{future::ready, time::Duration};
 
 use example_app::App;
-use gatepass::{Demand, RequiredScopes, Staleness};
-use gatepass_warp::{Auth, Scoped, full_path, gate, gate_with, guarded};
+use gatepass::{RequiredScopes, Requirements, Staleness};
+use gatepass_warp::{Auth, Scoped, full_path, gate, gate_requiring, gated};
 use warp::{
     Filter, Rejection, Reply,
     http::{
@@ -58,17 +58,17 @@ pub fn routes(
 
     // Paths and methods come before the gate: unknown ones are still 404 and 405.
     let logged_in = gate(verifier());
-    let me_route = guarded(warp::path!("me").and(get()), logged_in.clone(), me);
-    let profile = guarded(warp::path!("profile").and(warp::post()), logged_in, me);
-    let admin_route = guarded(warp::path!("admin").and(get()), gate(verifier()), admin);
+    let me_route = gated(warp::path!("me").and(get()), logged_in.clone(), me);
+    let profile = gated(warp::path!("profile").and(warp::post()), logged_in, me);
+    let admin_route = gated(warp::path!("admin").and(get()), gate(verifier()), admin);
 
     // A gate of its own for each route that demands more, or less.
-    let recently = gate_with(verifier(), Demand::new().max_age(RECENT));
-    let transfer = guarded(warp::path!("transfer").and(warp::post()), recently, me);
-    let strictly = gate_with(verifier(), Demand::new().staleness(Staleness::Strict));
-    let strict_route = guarded(warp::path!("strict").and(get()), strictly, strict);
-    let anybody = gate_with(verifier(), Demand::new().optional());
-    let maybe_route = guarded(warp::path!("maybe").and(get()), anybody, maybe);
+    let recently = gate_requiring(verifier(), Requirements::new().max_age(RECENT));
+    let transfer = gated(warp::path!("transfer").and(warp::post()), recently, me);
+    let strictly = gate_requiring(verifier(), Requirements::new().staleness(Staleness::Strict));
+    let strict_route = gated(warp::path!("strict").and(get()), strictly, strict);
+    let anybody = gate_requiring(verifier(), Requirements::new().optional());
+    let maybe_route = gated(warp::path!("maybe").and(get()), anybody, maybe);
 
     let own = home
         .or(openapi)

@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, io};
 
-use gatepass_warp::Peer;
+use gatepass_warp::PeerAddr;
 use hyper::{
     Request, Response,
     body::{Body, Bytes, Incoming},
@@ -29,7 +29,7 @@ where
         service
             .clone()
             .map_request(move |mut request: Request<Incoming>| {
-                request.extensions_mut().insert(Peer(address));
+                request.extensions_mut().insert(PeerAddr(address));
                 request
             })
     };

@@ -15,8 +15,10 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatepass::{
-    Algorithm, Authority, Demand, Device, Error, Grant, KeySet, MasterSecret, MemoryStore, Refusal,
-    Scopes, SessionId, SigningKey, Subject, Timestamp, VerifyingKey, inspect::verify_jws,
+    Authority, Device, Error, Identity, KeySet, MasterSecret, MemoryStore, Refusal, Requirements,
+    Scopes, SessionId, Timestamp,
+    inspect::verify_jws,
+    keys::{Algorithm, SigningKey, VerifyingKey},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -131,13 +133,13 @@ impl Party {
         let own = key(algorithm, keys)?;
         let stranger = key(algorithm, strangers)?;
         let authority = authority(own).await?;
-        let grant = Grant::new(Subject::new(SUBJECT)?)
+        let identity = Identity::new(SUBJECT)?
             .scopes(Scopes::parse("read write")?)
             .claims(&json!({"cart": {"items": [1, 2.5, null, "ü\u{0}"]}}))?;
-        let issued = authority.issue(grant.clone(), Device::default()).await?;
+        let issued = authority.issue(identity.clone(), Device::default()).await?;
         let strange = self::authority(stranger)
             .await?
-            .issue(grant, Device::default())
+            .issue(identity, Device::default())
             .await?;
         let good = issued.access_token.as_str().to_owned();
         Ok(Self {
@@ -192,7 +194,7 @@ impl Party {
         }
 
         let verifier = self.authority.verifier();
-        let pass = verifier.verify(&answered.good, &Demand::new()).await;
+        let pass = verifier.verify(&answered.good, &Requirements::new()).await;
         let pass = pass.context("its token is refused")?;
         ensure!(
             pass.subject().as_str() == SUBJECT,
@@ -211,7 +213,7 @@ impl Party {
             ("an altered", &altered(&answered.good)?),
             ("a stranger's", &answered.strange),
         ] {
-            let refused = verifier.verify(token, &Demand::new()).await;
+            let refused = verifier.verify(token, &Requirements::new()).await;
             ensure!(
                 matches!(refused, Err(Error::Refused(Refusal::BadSignature))),
                 "{name} token of its: {refused:?}"

@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::application::{Application, World};
 
-/// Of a route whose guard was forgotten.
+/// Of a route whose gate was forgotten.
 async fn unguarded(_: Auth) -> &'static str {
     "this handler must never run"
 }

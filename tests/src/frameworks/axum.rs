@@ -8,7 +8,7 @@ use gatepass_testkit::{ManualClock, scenario::Setup};
 use super::{InProcess, call};
 use crate::application::Application;
 
-/// The example's router, with a route whose guard was forgotten.
+/// The example's router, with a route whose gate was forgotten.
 pub fn router(app: &App) -> Router {
     async fn unguarded(_: Auth) -> &'static str {
         "this handler must never run"

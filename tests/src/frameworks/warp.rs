@@ -4,14 +4,14 @@ use ::axum::body::Bytes;
 use ::warp::{Filter, Rejection, Reply};
 use example_app::App;
 use gatepass_testkit::{ManualClock, scenario::Setup};
-use gatepass_warp::{Auth, admitted, guarded};
+use gatepass_warp::{Auth, gate_from_layer, gated};
 use http_body_util::Full;
 use tokio::{net::TcpListener, task::JoinSet};
 
 use super::{InProcess, call};
 use crate::{application::Application, sockets::OverSockets};
 
-/// The example's routes, with one whose guard was forgotten.
+/// The example's routes, with one whose gate was forgotten.
 pub fn routes(
     app: &App,
 ) -> impl Filter<Extract = (impl Reply + use<>,), Error = Rejection>
@@ -24,9 +24,9 @@ pub fn routes(
         "this handler must never run"
     }
 
-    let unguarded = guarded(
+    let unguarded = gated(
         ::warp::path!("unguarded").and(::warp::get()),
-        admitted(),
+        gate_from_layer(),
         unguarded,
     );
     example_warp::routes(app).or(unguarded)

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gatepass::{Random, SessionStore, SystemRandom};
+use gatepass::store::{Random, SessionStore, SystemRandom};
 use gatepass_postgres::PostgresStore;
 use gatepass_redis::RedisStore;
 use gatepass_sqlite::SqliteStore;

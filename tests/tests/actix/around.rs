@@ -14,6 +14,7 @@ use actix_web::{
 };
 use clap::Parser;
 use example_app::Settings;
+use gatepass::Requirements;
 use gatepass_actix::Auth;
 
 use crate::rig::{Runs, authority, bearer, endpoints, gate, get, unguarded};
@@ -32,7 +33,7 @@ async fn refusals_have_the_headers_of_cors() {
         .service(resource("/guarded").wrap(gate(&authority)).get(name))
         .service(
             resource("/extracted")
-                .wrap(gate(&authority).optional())
+                .wrap(gate(&authority).require(Requirements::new().optional()))
                 .get(name),
         )
         .service(resource("/unguarded").get(unguarded))

@@ -14,7 +14,7 @@ use actix_web::{
     },
     web::{self, Data, resource, scope},
 };
-use gatepass::{Refusal, RequiredScopes, Scopes, Staleness, Transport};
+use gatepass::{Refusal, RequiredScopes, Requirements, Scopes, Staleness, Transport};
 use gatepass_actix::{Auth, AuthRejection, Claims, MaybeAuth, Scoped};
 use serde::Deserialize;
 
@@ -137,7 +137,7 @@ async fn extractors_refuse_what_their_gate_let_through() {
     let runs = Data::new(Runs::default());
     let app = App::new()
         .app_data(runs.clone())
-        .wrap(gate(&authority).optional())
+        .wrap(gate(&authority).require(Requirements::new().optional()))
         .route("/auth", web::get().to(wanting::<Auth>()))
         .route("/scoped", web::get().to(wanting::<Scoped<Admin>>()))
         .route("/claims", web::get().to(wanting::<Claims<Tenant>>()));
@@ -171,7 +171,9 @@ async fn a_handler_can_take_the_rejection_itself() {
     }
 
     let authority = authority().await;
-    let guarded = resource("/").wrap(gate(&authority).optional()).get(why);
+    let guarded = resource("/")
+        .wrap(gate(&authority).require(Requirements::new().optional()))
+        .get(why);
     let app = init_service(App::new().service(guarded)).await;
     assert_eq!(
         call_and_read_body(&app, get("/", None).to_request()).await,
@@ -182,7 +184,9 @@ async fn a_handler_can_take_the_rejection_itself() {
 #[tokio::test]
 async fn an_optional_gate_lets_strangers_through_and_refuses_bad_tokens() {
     let authority = authority().await;
-    let guarded = resource("/").wrap(gate(&authority).optional()).get(name);
+    let guarded = resource("/")
+        .wrap(gate(&authority).require(Requirements::new().optional()))
+        .get(name);
     let app = init_service(App::new().service(guarded)).await;
     let bearer = bearer(&authority).await;
     for (bearer, expected) in [(None, "nobody"), (Some(&bearer), "alice")] {
@@ -201,12 +205,13 @@ async fn an_optional_gate_lets_strangers_through_and_refuses_bad_tokens() {
 }
 
 #[tokio::test]
-async fn demands_of_a_route_add_up() {
+async fn requirements_of_a_route_add_up() {
     let authority = authority().await;
     let demanding = gate(&authority)
-        .staleness(Staleness::Strict)
-        .max_age(Duration::from_secs(60))
-        .scopes(Scopes::parse("admin").unwrap());
+        .require(Requirements::new().optional())
+        .require(Requirements::new().staleness(Staleness::Strict))
+        .require(Requirements::new().max_age(Duration::from_secs(60)))
+        .require(Requirements::new().scopes(Scopes::parse("admin").unwrap()));
     let app = App::new().service(resource("/").wrap(demanding).get(name));
     let app = init_service(app).await;
     let bearer = bearer(&authority).await;
@@ -225,12 +230,18 @@ async fn demands_of_a_route_add_up() {
 async fn of_gates_in_one_another_each_refuses_and_the_innermost_admits() {
     let authority = authority().await;
     let gate = gate(&authority);
-    let admin = gate.clone().scopes(Scopes::parse("admin").unwrap());
+    let admin = gate
+        .clone()
+        .require(Requirements::new().scopes(Scopes::parse("admin").unwrap()));
     let app = App::new().service(
         scope("/outer")
             .wrap(gate.clone())
             .service(resource("/admin").wrap(admin).get(name))
-            .service(resource("/optional").wrap(gate.optional()).get(name)),
+            .service(
+                resource("/optional")
+                    .wrap(gate.require(Requirements::new().optional()))
+                    .get(name),
+            ),
     );
     let app = init_service(app).await;
     let bearer = bearer(&authority).await;
@@ -248,7 +259,7 @@ async fn of_gates_in_one_another_each_refuses_and_the_innermost_admits() {
 async fn a_handler_sees_what_the_gate_next_to_it_admits() {
     let (outer, inner) = (authority().await, authority_over(Transport::Cookie).await);
     let app = App::new()
-        .wrap(gate(&outer).optional())
+        .wrap(gate(&outer).require(Requirements::new().optional()))
         .service(resource("/").wrap(gate(&inner)).get(name));
     let app = init_service(app).await;
     let (_, bearer) = bearer(&inner).await;

@@ -6,7 +6,7 @@ use actix_web::{
     web::{self, Data, resource},
 };
 use gatepass::{
-    Device, Grant, Subject, Transport,
+    Device, Identity, Subject, Transport,
     wire::{Delivery, Endpoints},
 };
 use gatepass_actix::Auth;
@@ -17,8 +17,8 @@ async fn name(Auth(pass): Auth) -> String {
     pass.subject().to_string()
 }
 
-fn alice() -> Grant {
-    Grant::new(Subject::new("alice").unwrap())
+fn alice() -> Identity {
+    Identity::new("alice").unwrap()
 }
 
 /// HTTP/2 sends it there alone.

@@ -1,5 +1,6 @@
 //! One request after another on one connection.
 
+use gatepass::Requirements;
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
@@ -69,7 +70,7 @@ async fn a_connection_outlives_refusals_and_keeps_nothing_of_a_request_for_the_n
             .service(web::resource("/guarded").wrap(gate.clone()).to(name))
             .service(
                 web::resource("/optional")
-                    .wrap(gate.clone().optional())
+                    .wrap(gate.clone().require(Requirements::new().optional()))
                     .to(name),
             )
             .route("/unguarded", web::to(name))

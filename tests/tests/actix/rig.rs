@@ -7,8 +7,7 @@ use std::sync::{
 
 use actix_web::test::TestRequest;
 use gatepass::{
-    Authority, Device, Grant, MasterSecret, MemoryStore, Scopes, Subject, Transport,
-    wire::Endpoints,
+    Authority, Device, Identity, MasterSecret, MemoryStore, Scopes, Transport, wire::Endpoints,
 };
 use gatepass_actix::{Auth, Gate};
 
@@ -26,19 +25,19 @@ pub(crate) async fn authority_over(transport: Transport) -> Authority {
 
 /// Its gate.
 pub(crate) fn gate(authority: &Authority) -> Gate {
-    Gate::new(authority.verifier().clone())
+    Gate::new(authority)
 }
 
 /// Its endpoints.
 pub(crate) fn endpoints(authority: &Authority) -> Endpoints {
-    Endpoints::builder(authority.clone()).build().unwrap()
+    Endpoints::new(authority.clone())
 }
 
 /// An access token of alice, who has the scope `profile`, as a header field.
 pub(crate) async fn bearer(authority: &Authority) -> (&'static str, String) {
-    let grant = Grant::new(Subject::new("alice").unwrap());
-    let grant = grant.scopes(Scopes::parse("profile").unwrap());
-    let issued = authority.issue(grant, Device::default()).await.unwrap();
+    let identity = Identity::new("alice").unwrap();
+    let identity = identity.scopes(Scopes::parse("profile").unwrap());
+    let issued = authority.issue(identity, Device::default()).await.unwrap();
     (
         "authorization",
         format!("Bearer {}", issued.access_token.as_str()),
@@ -68,7 +67,7 @@ impl Runs {
     }
 }
 
-/// Of a route whose guard was forgotten.
+/// Of a route whose gate was forgotten.
 pub(crate) async fn unguarded(_: Auth) -> &'static str {
     "this handler must never run"
 }

@@ -11,7 +11,7 @@ use axum::{
     http::{HeaderValue, Method, Request, Response, header::AUTHORIZATION},
     routing::get,
 };
-use gatepass::{StoreErrorKind, wire::Endpoints};
+use gatepass::{Requirements, store::StoreErrorKind, wire::Endpoints};
 use gatepass_testkit::Fault;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -62,8 +62,10 @@ fn wrapped(routes: Router, seen: &Seen) -> Router {
 
 /// Guarded routes, strict ones, those of gatepass.
 fn routes(rig: &Rig) -> Router {
-    let strict = rig.gate().staleness(gatepass::Staleness::Strict);
-    let endpoints = Endpoints::builder(rig.authority.clone()).build().unwrap();
+    let strict = rig
+        .gate()
+        .require(Requirements::new().staleness(gatepass::Staleness::Strict));
+    let endpoints = Endpoints::new(rig.authority.clone());
     Router::new()
         .route("/me", get(rig.handler()).route_layer(rig.gate()))
         .route("/strict", get(rig.handler()).route_layer(strict))

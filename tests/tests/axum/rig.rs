@@ -13,7 +13,7 @@ use axum::{
     body::{Body, Bytes},
     http::{HeaderMap, Request},
 };
-use gatepass::{Authority, Device, Grant, MemoryStore, Scopes, Transport};
+use gatepass::{Authority, Device, Identity, MemoryStore, Scopes, Transport};
 use gatepass_axum::{Auth, GateLayer};
 use gatepass_testkit::{FaultHandle, FaultyStore, ManualClock};
 use http_body_util::BodyExt;
@@ -48,7 +48,7 @@ impl Rig {
     }
 
     pub(crate) fn gate(&self) -> GateLayer {
-        GateLayer::new(self.authority.verifier().clone())
+        GateLayer::new(&self.authority)
     }
 
     /// A handler that is counted, and says who is logged in.
@@ -76,8 +76,8 @@ impl Rig {
 
     /// An access token of `name`, with these scopes.
     pub(crate) async fn bearer(&self, name: &str, scopes: &str) -> String {
-        let grant = Grant::new(subject(name)).scopes(Scopes::parse(scopes).unwrap());
-        let issued = self.authority.issue(grant, Device::default()).await;
+        let identity = Identity::of(subject(name)).scopes(Scopes::parse(scopes).unwrap());
+        let issued = self.authority.issue(identity, Device::default()).await;
         format!("Bearer {}", issued.unwrap().access_token.as_str())
     }
 }

@@ -1,13 +1,13 @@
 //! Gates on routers that are merged and nested, and on what answers where there is nothing.
 
 use axum::{Router, routing::get};
-use gatepass::{Scopes, Transport};
+use gatepass::{Requirements, Scopes, Transport};
 use gatepass_axum::GateLayer;
 
 use crate::rig::{Rig, asked, send};
 
 fn admins(gate: GateLayer) -> GateLayer {
-    gate.scopes(Scopes::parse("admin").unwrap())
+    gate.require(Requirements::new().scopes(Scopes::parse("admin").unwrap()))
 }
 
 #[tokio::test]
@@ -41,14 +41,14 @@ async fn of_gates_in_one_another_each_refuses_and_the_innermost_admits() {
         ),
         (
             "inner opens",
-            nested(gate().optional(), gate()),
+            nested(gate().require(Requirements::new().optional()), gate()),
             401,
             200,
             200,
         ),
         (
             "outer opens",
-            nested(gate(), gate().optional()),
+            nested(gate(), gate().require(Requirements::new().optional())),
             401,
             200,
             200,
@@ -72,7 +72,7 @@ async fn a_handler_sees_what_the_gate_next_to_it_admits() {
     let routes = Router::new().route("/", get(inner.handler()));
     let app = Router::new()
         .nest("/inner", routes.route_layer(inner.gate()))
-        .layer(outer.gate().optional());
+        .layer(outer.gate().require(Requirements::new().optional()));
     let cookie = inner.bearer("alice", "").await;
     let cookie = cookie.replace("Bearer ", "__Host-gatepass=");
     let mut request = asked("GET", "/inner", None);

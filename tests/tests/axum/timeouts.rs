@@ -3,7 +3,7 @@
 use std::{future::pending, time::Duration};
 
 use axum::{Router, http::StatusCode, routing::get};
-use gatepass::Staleness;
+use gatepass::{Requirements, Staleness};
 use gatepass_axum::Auth;
 use gatepass_testkit::{Fault, Op};
 use tokio::time::Instant;
@@ -48,7 +48,10 @@ async fn a_handler_that_hangs_is_cut_off_and_a_refused_request_does_not_wait_for
 #[tokio::test(start_paused = true)]
 async fn a_store_that_hangs_behind_a_strict_gate_is_answered_by_whoever_waits_shorter() {
     let rig = Rig::start().await;
-    let strict = || rig.gate().staleness(Staleness::Strict);
+    let strict = || {
+        rig.gate()
+            .require(Requirements::new().staleness(Staleness::Strict))
+    };
     let routes = || Router::new().route("/", get(rig.handler()));
     let bearer = rig.bearer("alice", "").await;
     rig.store.inject(Op::Status, Fault::Hang);

@@ -3,11 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use gatepass::{
-    AccountId, Advance, Authority, AuthorityBuilder, Begun, Clock, Cursor, Demand, Device,
-    EndReason, EndTarget, Error, Grant, Identity, Issued, MasterSecret, MemoryStore, NewSession,
-    Pass, Pull, Purged, Recover, Refusal, Renew, Revocation, RevocationLog, RevokeToken, Session,
-    SessionId, SessionNumber, SessionStore, Staleness, Status, StoreError, Subject, Timestamp,
-    TokenId, async_trait,
+    Authority, AuthorityBuilder, Clock, Device, Error, Identity, Issued, MasterSecret, MemoryStore,
+    Pass, Refusal, Requirements, Session, SessionId, Staleness, StoreError, Subject, Timestamp,
+    async_trait,
+    store::{
+        AccountId, Advance, BeginOutcome, Cursor, EndReason, EndSessions, NewSession, PullResult,
+        Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken, ServiceIdentity,
+        SessionNumber, SessionStore, TokenId, TokenStatus,
+    },
 };
 use gatepass_sqlite::SqliteStore;
 use gatepass_testkit::ManualClock;
@@ -83,8 +86,8 @@ pub(crate) fn subject(name: &str) -> Subject {
 }
 
 pub(crate) async fn login(node: &Authority, name: &str) -> Issued {
-    let grant = Grant::new(subject(name));
-    node.issue(grant, Device::default()).await.unwrap()
+    let identity = Identity::of(subject(name));
+    node.issue(identity, Device::default()).await.unwrap()
 }
 
 pub(crate) async fn refresh(node: &Authority, issued: &Issued) -> Result<Issued, Error> {
@@ -100,9 +103,9 @@ pub(crate) async fn verify_with(
     issued: &Issued,
     staleness: Staleness,
 ) -> Result<Pass, Error> {
-    let demand = Demand::new().staleness(staleness);
+    let requirements = Requirements::new().staleness(staleness);
     let token = issued.access_token.as_str();
-    node.verifier().verify(token, &demand).await
+    node.verifier().verify(token, &requirements).await
 }
 
 /// The refusal that this is; anything else fails the test.
@@ -144,7 +147,7 @@ pub(crate) struct Durable(pub(crate) MemoryStore);
 
 #[async_trait]
 impl RevocationLog for Durable {
-    async fn pull(&self, after: Option<&Cursor>) -> Result<Pull, StoreError> {
+    async fn pull(&self, after: Option<&Cursor>) -> Result<PullResult, StoreError> {
         self.0.pull(after).await
     }
 
@@ -152,14 +155,14 @@ impl RevocationLog for Durable {
         self.0.changed(after).await;
     }
 
-    async fn status(&self, session: SessionId, token: TokenId) -> Result<Status, StoreError> {
+    async fn status(&self, session: SessionId, token: TokenId) -> Result<TokenStatus, StoreError> {
         self.0.status(session, token).await
     }
 }
 
 #[async_trait]
 impl SessionStore for Durable {
-    async fn begin(&self, new: NewSession) -> Result<Begun, StoreError> {
+    async fn begin(&self, new: NewSession) -> Result<BeginOutcome, StoreError> {
         self.0.begin(new).await
     }
 
@@ -181,7 +184,7 @@ impl SessionStore for Durable {
 
     async fn end(
         &self,
-        target: EndTarget,
+        target: EndSessions,
         reason: EndReason,
     ) -> Result<Option<Revocation>, StoreError> {
         self.0.end(target, reason).await
@@ -202,9 +205,9 @@ impl SessionStore for Durable {
 
     async fn introduce(
         &self,
-        identities: &[Identity],
+        identities: &[ServiceIdentity],
         join: bool,
-    ) -> Result<Vec<Identity>, StoreError> {
+    ) -> Result<Vec<ServiceIdentity>, StoreError> {
         self.0.introduce(identities, join).await
     }
 

@@ -19,7 +19,8 @@ mod secrets;
 mod shown;
 
 use gatepass::{
-    AuthenticationError, Authenticator, Credentials, Device, Grant, Reread, Session, async_trait,
+    AuthenticationError, Authenticator, Credentials, Device, Identity, Session, UserUpdate,
+    async_trait,
 };
 use world::{MINUTE, subject};
 
@@ -35,9 +36,9 @@ impl Authenticator for OneUser {
         &self,
         credentials: &Credentials,
         _: &Device,
-    ) -> Result<Grant, AuthenticationError> {
+    ) -> Result<Identity, AuthenticationError> {
         match credentials.password() {
-            PASSWORD => Ok(Grant::new(subject("alice"))),
+            PASSWORD => Ok(Identity::of(subject("alice"))),
             "again" => Err(AuthenticationError::TooManyAttempts {
                 retry_after: MINUTE,
             }),
@@ -45,7 +46,7 @@ impl Authenticator for OneUser {
         }
     }
 
-    async fn reread(&self, _: &Session) -> Result<Reread, AuthenticationError> {
-        Ok(Reread::Unchanged)
+    async fn reload_user(&self, _: &Session) -> Result<UserUpdate, AuthenticationError> {
+        Ok(UserUpdate::Unchanged)
     }
 }

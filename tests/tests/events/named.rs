@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gatepass::{
-    Credentials, Demand, Device, Grant, Issued, MemoryStore, Staleness, Transport,
+    Credentials, Device, Identity, Issued, MemoryStore, Requirements, Staleness, Transport,
     wire::{Delivery, Endpoints, RequestHead},
 };
 use gatepass_testkit::{Fault, FaultyStore, ManualClock, Op};
@@ -93,7 +93,7 @@ async fn every_event_has_its_stable_name_and_fields_and_no_secret() {
         (&forged, "bad_signature"),
     ];
     for (token, reason) in tokens {
-        refusal(node.verifier().verify(token, &Demand::new()).await);
+        refusal(node.verifier().verify(token, &Requirements::new()).await);
         log.has(Level::INFO, "token.refused", &[("reason", reason)]);
         secrets.add("refused token", token);
     }
@@ -130,7 +130,7 @@ async fn every_event_has_its_stable_name_and_fields_and_no_secret() {
     ];
     log.has(Level::ERROR, "store.behind", &behind);
 
-    handle.inject_everywhere(Fault::Fail(gatepass::StoreErrorKind::Unavailable));
+    handle.inject_everywhere(Fault::Fail(gatepass::store::StoreErrorKind::Unavailable));
     world.clock.advance(3 * SECOND);
     verify(&node, &found).await.unwrap_err();
     log.has(
@@ -173,19 +173,21 @@ async fn every_event_has_its_stable_name_and_fields_and_no_secret() {
 async fn ahead_by_three(issued: &Issued) -> Issued {
     let clock = ManualClock::new();
     let store = MemoryStore::with_clock(clock.clone());
-    let new = gatepass::NewSession {
+    let new = gatepass::store::NewSession {
         id: issued.session_id,
-        issuer: gatepass::Issuer::new("https://shop.example").unwrap(),
-        audience: gatepass::Audience::new("shop-api").unwrap(),
+        issuer: gatepass::store::Issuer::new("https://shop.example").unwrap(),
+        audience: gatepass::store::Audience::new("shop-api").unwrap(),
         client: gatepass::ClientId::new("default").unwrap(),
-        grant: Grant::new(subject("alice")),
+        identity: Identity::of(subject("alice")),
         device: Device::default(),
         idle_ttl: HOUR,
         absolute_ttl: HOUR,
         access_ttl: MINUTE,
         max_sessions: None,
     };
-    gatepass::SessionStore::begin(&store, new).await.unwrap();
+    gatepass::store::SessionStore::begin(&store, new)
+        .await
+        .unwrap();
     let node = builder(store, &clock).build().await.unwrap();
     let mut ahead = issued.clone();
     for _ in 0..3 {
@@ -201,11 +203,11 @@ async fn a_token_too_long_for_a_cookie_is_logged_as_the_mistake_that_it_is() {
     let world = World::memory();
     let node = builder(world.store.clone(), &world.clock).transport(Transport::Cookie);
     let node = node.build().await.unwrap();
-    let endpoints = Endpoints::builder(node).build().unwrap();
+    let endpoints = Endpoints::new(node);
     let long = BTreeMap::from([("long", "x".repeat(3500))]);
-    let grant = Grant::new(subject("alice")).claims(&long).unwrap();
+    let identity = Identity::of(subject("alice")).claims(&long).unwrap();
     let head = RequestHead::collect("GET", "/callback", |_| std::iter::empty());
-    let reply = endpoints.issued(grant, &head, Delivery::Cookies).await;
+    let reply = endpoints.issued(identity, &head, Delivery::Cookies).await;
     assert_eq!(reply.status(), 500);
     let told =
         "subject, scopes and custom claims make the access token longer than a cookie may be";
@@ -219,7 +221,10 @@ async fn a_node_says_when_its_store_went_and_when_it_came_back_and_no_more() {
     let store = FaultyStore::new(Durable(MemoryStore::with_clock(clock.clone())));
     let handle = store.handle();
     let _node = builder(store, &clock).build().await.unwrap();
-    handle.inject(Op::Pull, Fault::Fail(gatepass::StoreErrorKind::TimedOut));
+    handle.inject(
+        Op::Pull,
+        Fault::Fail(gatepass::store::StoreErrorKind::TimedOut),
+    );
     tokio::time::sleep(MINUTE).await;
     handle.heal();
     tokio::time::sleep(MINUTE).await;

@@ -1,7 +1,7 @@
 //! What an operator learns of refusals: where they came from, on which name, and how many there were.
 
 use gatepass::{
-    Authority, Credentials, Demand, Device, Issued, MasterSecret, Transport,
+    Authority, Credentials, Device, Issued, MasterSecret, Requirements, Transport,
     wire::{Endpoints, Reply, RequestBody, RequestHead},
 };
 use tracing::Level;
@@ -239,7 +239,7 @@ async fn a_flood_of_refusals_is_sampled_and_the_next_one_says_so() {
     let shop = Shop::open().await;
     let verify = async |token: &str| {
         let verifier = shop.node.verifier();
-        refusal(verifier.verify(token, &Demand::new()).await);
+        refusal(verifier.verify(token, &Requirements::new()).await);
     };
     for _ in 0..25 {
         verify("garbage").await;

@@ -3,9 +3,9 @@
 use std::fmt::{Debug, Write};
 
 use gatepass::{
-    Authority, Credentials, Demand, Device, Error, KeySet, MasterSecret, SecretSet, SigningKey,
-    Verifier,
-    wire::{Endpoints, RequestBody, RequestHead, Surface, refuse},
+    Authority, Credentials, Device, Error, KeySet, MasterSecret, Requirements, Verifier,
+    keys::{SecretSet, SigningKey},
+    wire::{Endpoints, ErrorFormat, RequestBody, RequestHead, refuse},
 };
 use gatepass_testkit::ManualClock;
 
@@ -86,7 +86,7 @@ async fn no_debug_and_no_display_shows_a_secret() {
         shown.error(
             &node
                 .verifier()
-                .verify(text, &Demand::new())
+                .verify(text, &Requirements::new())
                 .await
                 .unwrap_err(),
         );
@@ -100,7 +100,7 @@ async fn no_debug_and_no_display_shows_a_secret() {
     shown.debug(&[&SigningKey::from_any_pem(SECRET).unwrap_err()]);
 
     // The wire: heads, bodies and replies.
-    let endpoints = Endpoints::builder(node.clone()).build().unwrap();
+    let endpoints = Endpoints::new(node.clone());
     shown.debug(&[&endpoints]);
     let bearer = format!("Bearer {access}");
     let login = format!(r#"{{"username":"alice","password":"{PASSWORD}"}}"#);
@@ -152,13 +152,13 @@ impl Shown {
 
     /// An error in every form that it has, the wire's too.
     pub(crate) fn error(&mut self, error: &Error) {
-        self.debug(&[error, &refuse(error, "shop", Surface::Grant)]);
+        self.debug(&[error, &refuse(error, "shop", ErrorFormat::Login)]);
         let mut next: Option<&dyn std::error::Error> = Some(error);
         while let Some(error) = next {
             writeln!(self.0, "{error}").unwrap();
             next = error.source();
         }
-        for surface in [Surface::Grant, Surface::Resource] {
+        for surface in [ErrorFormat::Login, ErrorFormat::Resource] {
             let reply = refuse(error, "shop", surface);
             self.0.push_str(&String::from_utf8_lossy(reply.body()));
             reply.headers().for_each(|header| self.debug(&[&header]));

@@ -19,7 +19,10 @@ use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
-use gatepass::{Algorithm, KeyError, MasterSecret, SigningKey};
+use gatepass::{
+    MasterSecret,
+    keys::{Algorithm, KeyError, SigningKey},
+};
 
 pub(crate) use members::Members;
 

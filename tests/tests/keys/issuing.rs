@@ -1,4 +1,4 @@
-//! What is issued with them: ids, lifetimes, grants, claims.
+//! What is issued with them: ids, lifetimes, identities, claims.
 
 use super::*;
 
@@ -77,7 +77,7 @@ async fn a_grant_may_set_its_own_lifetime_within_bounds() {
                     .unwrap();
                 assert_eq!(pass.expires_at(), issued.expires_at, "{case}");
             }
-            Err(Error::Grant(GrantError::AccessTtl)) => assert!(!good, "{case}"),
+            Err(Error::Identity(IdentityError::AccessTtl)) => assert!(!good, "{case}"),
             Err(error) => panic!("{case}: {error}"),
         }
     }
@@ -97,23 +97,23 @@ async fn the_largest_grant_fits_into_a_token_and_a_larger_one_is_refused() {
         .await
         .unwrap();
     for fill in ["x", "ä", "\u{1}", "\""] {
-        let grant = |count: usize| {
+        let identity = |count: usize| {
             let subject = Subject::new("s".repeat(255)).unwrap();
             let claims = serde_json::json!({ "x": fill.repeat(count) });
-            Grant::new(subject).claims(&claims).unwrap()
+            Identity::of(subject).claims(&claims).unwrap()
         };
-        let fits = |count: usize| serde_json::to_vec(&grant(count)).unwrap().len() <= 4096;
+        let fits = |count: usize| serde_json::to_vec(&identity(count)).unwrap().len() <= 4096;
         let most = (0..5000).take_while(|count| fits(*count)).last().unwrap();
         let issued = authority
-            .issue(grant(most), Device::default())
+            .issue(identity(most), Device::default())
             .await
             .unwrap();
         let token = issued.access_token.as_str();
         assert!(token.len() <= 8192, "{fill:?}: {} bytes", token.len());
         assert_eq!(refusal(authority.verifier(), token).await, None, "{fill:?}");
-        let refused = authority.issue(grant(most + 1), Device::default()).await;
+        let refused = authority.issue(identity(most + 1), Device::default()).await;
         assert!(
-            matches!(refused, Err(Error::Grant(GrantError::TooLarge))),
+            matches!(refused, Err(Error::Identity(IdentityError::TooLarge))),
             "{fill:?}"
         );
     }
@@ -121,7 +121,10 @@ async fn the_largest_grant_fits_into_a_token_and_a_larger_one_is_refused() {
     let refused = authority
         .issue(alice().scopes(scopes), Device::default())
         .await;
-    assert!(matches!(refused, Err(Error::Grant(GrantError::TooLarge))));
+    assert!(matches!(
+        refused,
+        Err(Error::Identity(IdentityError::TooLarge))
+    ));
 }
 
 #[test]
@@ -150,7 +153,7 @@ fn the_names_of_our_own_claims_are_reserved() {
     for name in authority_sets {
         for value in &payload {
             let refused = alice().claims(&serde_json::json!({ name: value, "x": 1 }));
-            assert_eq!(refused, Err(GrantError::ReservedClaim(name.into())));
+            assert_eq!(refused, Err(IdentityError::ReservedClaim(name.into())));
         }
     }
     assert!(
@@ -192,8 +195,8 @@ async fn custom_claims_come_back_as_they_went_in() {
         unit: None,
     };
     let (authority, _) = authority(KeySet::signing(new())).await;
-    let grant = alice().claims(&custom).unwrap();
-    let issued = authority.issue(grant, Device::default()).await.unwrap();
+    let identity = alice().claims(&custom).unwrap();
+    let issued = authority.issue(identity, Device::default()).await.unwrap();
     let next = authority
         .refresh(issued.refresh_token.as_str())
         .await
@@ -307,10 +310,10 @@ async fn a_lowered_lifetime_does_not_let_a_revocation_be_forgotten_early() {
     assert_eq!(next.expires_at, clock.now() + MINUTE);
     strict.logout(next.refresh_token.as_str()).await.unwrap();
     let mut until = None;
-    if let Pull::Entries { entries, .. } = store.pull(None).await.unwrap() {
+    if let PullResult::Entries { entries, .. } = store.pull(None).await.unwrap() {
         until = entries
             .iter()
-            .find(|entry| entry.target == Revoked::Session(issued.session_id))
+            .find(|entry| entry.target == RevocationTarget::Session(issued.session_id))
             .map(|entry| entry.until);
     }
     assert!(until.unwrap() >= issued.expires_at, "{until:?}");

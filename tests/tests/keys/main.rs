@@ -17,10 +17,11 @@ use forge::{
 };
 
 use gatepass::{
-    Algorithm, Authority, AuthorityBuilder, Clock, Demand, Device, Error, Grant, GrantError,
-    InternalError, Issued, KeyError, KeySet, MasterSecret, MemoryStore, Pass, Pull, Random,
-    Refusal, ReusePolicy, RevocationLog, Revoked, Scopes, SecretSet, SessionStore, SigningKey,
-    Subject, Verifier, VerifyingKey,
+    Authority, AuthorityBuilder, Clock, Device, Error, Identity, IdentityError, InternalError,
+    Issued, KeySet, MasterSecret, MemoryStore, Pass, Refusal, Requirements, ReusePolicy, Scopes,
+    Subject, Verifier,
+    keys::{Algorithm, KeyError, SecretSet, SigningKey, VerifyingKey},
+    store::{PullResult, Random, RevocationLog, RevocationTarget, SessionStore},
 };
 
 use gatepass_sqlite::SqliteStore;
@@ -44,8 +45,8 @@ async fn authority(keys: KeySet) -> (Authority, ManualClock) {
     (authority, clock)
 }
 
-fn alice() -> Grant {
-    Grant::new(Subject::new("alice").unwrap())
+fn alice() -> Identity {
+    Identity::new("alice").unwrap()
 }
 
 async fn login(authority: &Authority) -> Issued {
@@ -53,7 +54,7 @@ async fn login(authority: &Authority) -> Issued {
 }
 
 async fn verify(verifier: &Verifier, token: &str) -> Result<Pass, Error> {
-    verifier.verify(token, &Demand::new()).await
+    verifier.verify(token, &Requirements::new()).await
 }
 
 /// Why `token` is refused, if it is.

@@ -3,8 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use gatepass::{
-    AccountId, Clock, Demand, Error, KeySet, MasterSecret, MemoryStore, Refusal, RevokeToken,
-    SessionId, SessionStore, SigningKey, Staleness, StoreErrorKind, Timestamp, TokenId, Verifier,
+    Clock, Error, KeySet, MasterSecret, MemoryStore, Refusal, Requirements, SessionId, Staleness,
+    Timestamp, Verifier,
+    keys::SigningKey,
+    store::{AccountId, RevokeToken, SessionStore, StoreErrorKind, TokenId},
 };
 use gatepass_testkit::{CountingStore, Fault, FaultyStore, ManualClock, Op};
 use tokio::task::JoinSet;
@@ -260,10 +262,12 @@ async fn the_whole_log_is_loaded_before_the_first_request_is_judged() {
     handle.inject_everywhere(DOWN);
     for (issued, revoked) in [(&oldest, true), (&newest, true), (&live, false)] {
         let verified = verifier
-            .verify(issued.access_token.as_str(), &Demand::new())
+            .verify(issued.access_token.as_str(), &Requirements::new())
             .await;
         match verified {
-            Err(error) => assert!(matches!(error, Error::Refused(Refusal::Revoked)) && revoked),
+            Err(error) => {
+                assert!(matches!(error, Error::Refused(Refusal::Revoked)) && revoked)
+            }
             Ok(_) => assert!(!revoked),
         }
     }
@@ -360,8 +364,8 @@ async fn a_pull_counts_from_the_instant_before_it_began() {
         let pull = node.handle.hold_after(Op::Pull);
         let asking = tokio::spawn({
             let (authority, revoked) = (node.authority.clone(), revoked.clone());
-            let demand = Staleness::Within(Duration::ZERO);
-            async move { verify_with(&authority, &revoked, demand).await }
+            let requirements = Staleness::Within(Duration::ZERO);
+            async move { verify_with(&authority, &revoked, requirements).await }
         });
         pull.reached().await;
         world.clock.advance(revoked_after);

@@ -16,7 +16,7 @@ mod world;
 
 use std::{sync::Arc, time::Duration};
 
-use gatepass::{Authority, StoreErrorKind};
+use gatepass::{Authority, store::StoreErrorKind};
 use gatepass_testkit::{CountingStore, Counts, Fault, FaultHandle, FaultyStore, ManualClock, Op};
 use world::{HOUR, Store, builder};
 

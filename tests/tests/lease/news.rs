@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use gatepass::{
-    Authority, EndReason, EndTarget, Issued, MemoryStore, Refusal, SessionStore, Staleness,
+    Authority, Issued, MemoryStore, Refusal, Staleness,
+    store::{EndReason, EndSessions, SessionStore},
 };
 use gatepass_testkit::{CountingStore, Counts, Fault, FaultHandle, FaultyStore, ManualClock, Op};
 use tokio::time::{Instant, sleep, timeout};
@@ -46,7 +47,7 @@ impl Told {
 
     /// Another node ends this one.
     async fn end_elsewhere(&self, issued: &Issued) {
-        let target = EndTarget::Session(issued.session_id);
+        let target = EndSessions::Session(issued.session_id);
         let _ = self.store.end(target, EndReason::Logout).await.unwrap();
     }
 
@@ -130,8 +131,8 @@ async fn a_request_that_needs_a_pull_does_not_wait_for_more_news() {
     node.end_elsewhere(&issued).await;
     sleep(MILLISECOND).await;
     assert_eq!(node.pulls(), 0);
-    let demand = Staleness::Within(Duration::ZERO);
-    let verified = verify_with(&node.authority, &issued, demand).await;
+    let requirements = Staleness::Within(Duration::ZERO);
+    let verified = verify_with(&node.authority, &issued, requirements).await;
     assert_eq!(refusal(verified), Refusal::Revoked);
     // Nor does a change that this node makes itself, or makes again.
     for _ in 0..2 {

@@ -8,11 +8,14 @@ use std::{
 };
 
 use gatepass::{
-    AccountId, Advance, Authority, Begun, Clock, Cursor, Demand, EndReason, EndTarget, Error,
-    Identity, Issued, KeySet, MasterSecret, MemoryStore, NewSession, Pull, Purged, Recover,
-    Refusal, Renew, Revocation, RevocationLog, RevokeToken, Revoked, Session, SessionId,
-    SessionNumber, SessionStore, SigningKey, Staleness, Status, StoreError, StoreErrorKind,
-    Timestamp, TokenId, Verifier, async_trait,
+    Authority, Clock, Error, Issued, KeySet, MasterSecret, MemoryStore, Refusal, Requirements,
+    Session, SessionId, Staleness, StoreError, Timestamp, Verifier, async_trait,
+    keys::SigningKey,
+    store::{
+        AccountId, Advance, BeginOutcome, Cursor, EndReason, EndSessions, NewSession, PullResult,
+        Purged, Recover, Renew, Revocation, RevocationLog, RevocationTarget, RevokeToken,
+        ServiceIdentity, SessionNumber, SessionStore, StoreErrorKind, TokenId, TokenStatus,
+    },
 };
 use gatepass_testkit::{ManualClock, Op};
 use tempfile::TempDir;
@@ -36,7 +39,7 @@ impl Switch {
 
 #[async_trait]
 impl RevocationLog for Switch {
-    async fn pull(&self, after: Option<&Cursor>) -> Result<Pull, StoreError> {
+    async fn pull(&self, after: Option<&Cursor>) -> Result<PullResult, StoreError> {
         self.now().pull(after).await
     }
 
@@ -44,14 +47,14 @@ impl RevocationLog for Switch {
         self.now().changed(after).await;
     }
 
-    async fn status(&self, session: SessionId, token: TokenId) -> Result<Status, StoreError> {
+    async fn status(&self, session: SessionId, token: TokenId) -> Result<TokenStatus, StoreError> {
         self.now().status(session, token).await
     }
 }
 
 #[async_trait]
 impl SessionStore for Switch {
-    async fn begin(&self, new: NewSession) -> Result<Begun, StoreError> {
+    async fn begin(&self, new: NewSession) -> Result<BeginOutcome, StoreError> {
         self.now().begin(new).await
     }
 
@@ -73,7 +76,7 @@ impl SessionStore for Switch {
 
     async fn end(
         &self,
-        target: EndTarget,
+        target: EndSessions,
         reason: EndReason,
     ) -> Result<Option<Revocation>, StoreError> {
         self.now().end(target, reason).await
@@ -94,9 +97,9 @@ impl SessionStore for Switch {
 
     async fn introduce(
         &self,
-        identities: &[Identity],
+        identities: &[ServiceIdentity],
         join: bool,
-    ) -> Result<Vec<Identity>, StoreError> {
+    ) -> Result<Vec<ServiceIdentity>, StoreError> {
         self.now().introduce(identities, join).await
     }
 
@@ -168,14 +171,14 @@ async fn a_reset_reloads_the_log_and_forgets_nothing_that_was_known_here() {
         let token = issued.access_token.as_str().to_owned();
         async move { authority.logout(&token).await.unwrap() }
     };
-    let demand = Staleness::Within(Duration::ZERO);
+    let requirements = Staleness::Within(Duration::ZERO);
     clock.advance(SECOND);
 
     // First comes the answer that this is another log, then that log.
     let reset = node.handle.hold_after(Op::Pull);
     let renewal = tokio::spawn({
         let (authority, live) = (authority.clone(), live.clone());
-        async move { verify_with(&authority, &live, demand).await }
+        async move { verify_with(&authority, &live, requirements).await }
     });
     reset.reached().await;
     logout(&before).await;
@@ -217,8 +220,8 @@ async fn a_reload_that_fails_leaves_what_was_known() {
     let reset = node.handle.hold_after(Op::Pull);
     let renewal = tokio::spawn({
         let (authority, live) = (authority.clone(), live.clone());
-        let demand = Staleness::Within(Duration::ZERO);
-        async move { verify_with(&authority, &live, demand).await }
+        let requirements = Staleness::Within(Duration::ZERO);
+        async move { verify_with(&authority, &live, requirements).await }
     });
     reset.reached().await;
     node.handle.inject(Op::Pull, DOWN);
@@ -240,13 +243,13 @@ struct Script(Arc<Mutex<Scripted>>);
 
 #[derive(Default)]
 struct Scripted {
-    answers: VecDeque<Result<Pull, StoreError>>,
+    answers: VecDeque<Result<PullResult, StoreError>>,
     /// The cursors that it was asked with since somebody last looked.
     asked: Vec<Option<String>>,
 }
 
 impl Script {
-    fn answers(&self, answers: impl IntoIterator<Item = Result<Pull, StoreError>>) {
+    fn answers(&self, answers: impl IntoIterator<Item = Result<PullResult, StoreError>>) {
         self.0.lock().unwrap().answers.extend(answers);
     }
 
@@ -268,7 +271,7 @@ impl Script {
 
 #[async_trait]
 impl RevocationLog for Script {
-    async fn pull(&self, after: Option<&Cursor>) -> Result<Pull, StoreError> {
+    async fn pull(&self, after: Option<&Cursor>) -> Result<PullResult, StoreError> {
         let mut script = self.0.lock().unwrap();
         let after = after.map(|cursor| cursor.as_str().to_owned());
         script.asked.push(after.clone());
@@ -284,17 +287,17 @@ impl RevocationLog for Script {
         std::future::pending().await
     }
 
-    async fn status(&self, _: SessionId, _: TokenId) -> Result<Status, StoreError> {
-        Ok(Status::Live)
+    async fn status(&self, _: SessionId, _: TokenId) -> Result<TokenStatus, StoreError> {
+        Ok(TokenStatus::Live)
     }
 }
 
-fn part(next: &str, revoked: &[&Issued], more: bool) -> Result<Pull, StoreError> {
+fn part(next: &str, revoked: &[&Issued], more: bool) -> Result<PullResult, StoreError> {
     let entries = revoked.iter().map(|issued| Revocation {
-        target: Revoked::Session(issued.session_id),
+        target: RevocationTarget::Session(issued.session_id),
         until: issued.expires_at,
     });
-    Ok(Pull::Entries {
+    Ok(PullResult::Entries {
         entries: entries.collect(),
         next: Cursor::new(next),
         more,
@@ -302,16 +305,16 @@ fn part(next: &str, revoked: &[&Issued], more: bool) -> Result<Pull, StoreError>
 }
 
 /// A part that more follow.
-fn first(next: &str, revoked: &[&Issued]) -> Result<Pull, StoreError> {
+fn first(next: &str, revoked: &[&Issued]) -> Result<PullResult, StoreError> {
     part(next, revoked, true)
 }
 
 /// The last part.
-fn last(next: &str, revoked: &[&Issued]) -> Result<Pull, StoreError> {
+fn last(next: &str, revoked: &[&Issued]) -> Result<PullResult, StoreError> {
     part(next, revoked, false)
 }
 
-fn down() -> Result<Pull, StoreError> {
+fn down() -> Result<PullResult, StoreError> {
     Err(StoreError::new(StoreErrorKind::Unavailable))
 }
 
@@ -327,9 +330,9 @@ async fn issuer(clock: &(impl Clock + Clone)) -> Authority {
 }
 
 async fn judge(verifier: &Verifier, issued: &Issued, staleness: Staleness) -> Result<(), Error> {
-    let demand = Demand::new().staleness(staleness);
+    let requirements = Requirements::new().staleness(staleness);
     let token = issued.access_token.as_str();
-    verifier.verify(token, &demand).await.map(drop)
+    verifier.verify(token, &requirements).await.map(drop)
 }
 
 const NOW: Staleness = Staleness::Within(Duration::ZERO);
@@ -350,7 +353,7 @@ async fn a_reload_that_fails_goes_on_where_it_was_and_renews_the_lease_at_its_en
     clock.advance(SECOND);
     log.asked();
     log.answers([
-        Ok(Pull::Reset),
+        Ok(PullResult::Reset),
         first("one", &[]),
         first("two", &[&next]),
         down(),
@@ -387,8 +390,12 @@ async fn a_log_that_objects_to_its_own_cursors_is_not_read_for_ever() {
     let log = Script::default();
     let verifier = log.verifier(clock.clone(), MINUTE).await;
     for objection in [
-        vec![Ok(Pull::Reset), Ok(Pull::Reset)],
-        vec![Ok(Pull::Reset), first("one", &[]), Ok(Pull::Reset)],
+        vec![Ok(PullResult::Reset), Ok(PullResult::Reset)],
+        vec![
+            Ok(PullResult::Reset),
+            first("one", &[]),
+            Ok(PullResult::Reset),
+        ],
     ] {
         clock.advance(SECOND);
         log.asked();
@@ -437,7 +444,7 @@ async fn nodes_do_not_all_reload_at_once_unless_they_are_out_of_lease() {
         let clock = Ticking::new();
         let log = Script::default();
         let _verifier = log.verifier(clock.clone(), bound).await;
-        log.answers([Ok(Pull::Reset)]);
+        log.answers([Ok(PullResult::Reset)]);
         while log.asked().last() != Some(&Some("start".to_owned())) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -457,7 +464,7 @@ async fn nodes_do_not_all_reload_at_once_unless_they_are_out_of_lease() {
     let live = login(&issuer(&clock).await, "alice").await;
     let log = Script::default();
     let verifier = log.verifier(clock.clone(), bound).await;
-    log.answers([Ok(Pull::Reset)]);
+    log.answers([Ok(PullResult::Reset)]);
     while log.asked().last() != Some(&Some("start".to_owned())) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -470,7 +477,7 @@ async fn nodes_do_not_all_reload_at_once_unless_they_are_out_of_lease() {
     log.answers(std::iter::repeat_with(down).take(200));
     tokio::time::sleep(2 * bound).await;
     while log.0.lock().unwrap().answers.pop_front().is_some() {}
-    log.answers([Ok(Pull::Reset)]);
+    log.answers([Ok(PullResult::Reset)]);
     log.asked();
     tokio::time::sleep(10 * SECOND).await;
     let asked = log.asked();

@@ -124,7 +124,7 @@ fn patient() -> Timing {
     }
 }
 
-async fn survived(node: &Node, store: &dyn gatepass::SessionStore, one: &Acknowledged) {
+async fn survived(node: &Node, store: &dyn gatepass::store::SessionStore, one: &Acknowledged) {
     let (session, _) = store.load(one.issued.session_id).await.unwrap();
     let session = session.unwrap_or_else(|| panic!("its login is lost: {one:?}"));
     // The last refresh may be done without an answer.

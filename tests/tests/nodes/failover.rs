@@ -3,7 +3,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gatepass::{Authority, Error, Generation, Issued, Refusal, ReusePolicy, StoreErrorKind};
+use gatepass::{
+    Authority, Error, Issued, Refusal, ReusePolicy,
+    store::{Generation, StoreErrorKind},
+};
 use gatepass_servers::Durability;
 use gatepass_testkit::{Fault, FaultHandle, FaultyStore, Op, Proxy};
 use gatepass_tests::nodes::{Backend, Node, Site, Timing, builder};

@@ -8,9 +8,11 @@ use std::{
 };
 
 use gatepass::{
-    Audience, AuthenticationError, Authenticator, Authority, ClientId, Credentials, Device, Grant,
-    Issuer, MasterSecret, MemoryStore, NewSession, Reread, ReusePolicy, SecretSet, Session,
-    SessionId, SessionStore, Subject, Timestamp, async_trait,
+    AuthenticationError, Authenticator, Authority, ClientId, Credentials, Device, Identity,
+    MasterSecret, MemoryStore, ReusePolicy, Session, SessionId, Subject, Timestamp, UserUpdate,
+    async_trait,
+    keys::SecretSet,
+    store::{Audience, Issuer, NewSession, SessionStore},
 };
 use gatepass_testkit::ManualClock;
 
@@ -107,11 +109,11 @@ pub(crate) fn scopes(scopes: model::Scopes) -> gatepass::Scopes {
     gatepass::Scopes::new(held.map(|(_, name)| name)).unwrap()
 }
 
-pub(crate) fn grant(subject: Subject, granted: Granted) -> Grant {
-    let grant = Grant::new(subject).scopes(scopes(granted.scopes));
+pub(crate) fn identity(subject: Subject, granted: Granted) -> Identity {
+    let identity = Identity::of(subject).scopes(scopes(granted.scopes));
     match granted.ttl {
-        Some(ttl) => grant.access_ttl(millis(ttl)),
-        None => grant,
+        Some(ttl) => identity.access_ttl(millis(ttl)),
+        None => identity,
     }
 }
 
@@ -136,21 +138,23 @@ impl Authenticator for Users {
         &self,
         credentials: &Credentials,
         _: &Device,
-    ) -> Result<Grant, AuthenticationError> {
+    ) -> Result<Identity, AuthenticationError> {
         let user = self.of(credentials.username());
         if user.state == UserState::Gone || credentials.password() != PASSWORD {
             return Err(AuthenticationError::BadCredentials);
         }
         let subject = Subject::new(credentials.username())?;
-        Ok(grant(subject, user.granted))
+        Ok(identity(subject, user.granted))
     }
 
-    async fn reread(&self, session: &Session) -> Result<Reread, AuthenticationError> {
+    async fn reload_user(&self, session: &Session) -> Result<UserUpdate, AuthenticationError> {
         let user = self.of(session.subject().as_str());
         Ok(match user.state {
-            UserState::Unchanged => Reread::Unchanged,
-            UserState::Changed => Reread::Changed(grant(session.subject().clone(), user.granted)),
-            UserState::Gone => Reread::Gone,
+            UserState::Unchanged => UserUpdate::Unchanged,
+            UserState::Changed => {
+                UserUpdate::Changed(identity(session.subject().clone(), user.granted))
+            }
+            UserState::Gone => UserUpdate::Deleted,
         })
     }
 }
@@ -187,7 +191,7 @@ impl Mint {
             issuer: Issuer::new("https://shop.example").unwrap(),
             audience: Audience::new("shop-api").unwrap(),
             client: client(number),
-            grant: Grant::new(subject.clone()),
+            identity: Identity::of(subject.clone()),
             device: Device::default(),
             idle_ttl: DAY,
             absolute_ttl: DAY,

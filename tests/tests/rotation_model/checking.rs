@@ -1,6 +1,6 @@
 //! Comparison of the nodes and the store with the model.
 
-use gatepass::{AccessToken, Demand, Error, Refusal, Session, Staleness, Timestamp};
+use gatepass::{AccessToken, Error, Refusal, Requirements, Session, Staleness, Timestamp};
 
 use crate::{
     bench::{client, scopes},
@@ -99,7 +99,7 @@ impl Run<'_> {
         let until = until - until % 1000;
         assert_eq!(expires_at.unix_millis(), until);
 
-        let strict = Demand::new().staleness(Staleness::Strict);
+        let strict = Requirements::new().staleness(Staleness::Strict);
         let verifier = self.bench.nodes[node].verifier();
         let pass = verifier.verify(access.as_str(), &strict).await.unwrap();
         let expected = within.scopes.unwrap_or(granted.scopes);
@@ -165,7 +165,7 @@ impl Run<'_> {
         });
         assert_eq!(ended, self.end_of(number));
         assert_eq!(session.generation.get() as usize, modelled.current());
-        let granted = session.grant.granted_scopes();
+        let granted = session.identity.granted_scopes();
         assert_eq!(*granted, scopes(modelled.granted.scopes));
         let times = [
             session.authenticated_at,
@@ -187,20 +187,20 @@ impl Run<'_> {
         assert!(token.expires_at <= session.access_until);
         let expected = self.refusal_of(token);
         let verifier = self.bench.nodes[0].verifier();
-        let verdict = async |demand| {
-            let verified = verifier.verify(&token.text, &demand).await;
+        let verdict = async |requirements| {
+            let verified = verifier.verify(&token.text, &requirements).await;
             match verified {
                 Ok(_) => None,
                 Err(Error::Refused(refusal)) => Some(refusal),
                 Err(error) => panic!("{error:?}"),
             }
         };
-        let strict = verdict(Demand::new().staleness(Staleness::Strict)).await;
+        let strict = verdict(Requirements::new().staleness(Staleness::Strict)).await;
         assert_eq!(strict, expected);
 
         // Node 0 may learn a little later that another node ended a session. Nothing else may
         // differ.
-        let bounded = verdict(Demand::new()).await;
+        let bounded = verdict(Requirements::new()).await;
         let elsewhere = session.ended_by.is_some_and(|node| node != 0);
         let late = elsewhere && expected == Some(Refusal::Revoked) && bounded.is_none();
         assert!(

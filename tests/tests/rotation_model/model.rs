@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gatepass::{EndReason, Refusal, SessionId};
+use gatepass::{Refusal, SessionId, store::EndReason};
 
 use crate::steps::Edge;
 
@@ -234,7 +234,7 @@ impl Modelled {
             return self.answered_again(Outcome::Kept, asked, by);
         }
         if presented >= current {
-            return match self.reread(asked, by) {
+            return match self.reload_user(asked, by) {
                 Ok(granted) => {
                     self.rotate(presented + 1, now, by.steady);
                     self.refreshed(granted, now);
@@ -252,7 +252,7 @@ impl Modelled {
         }
         let may_be_lost = presented + 1 == current && age.is_none_or(|age| age <= RECOVERY);
         if may_be_lost && !self.recovered[presented] {
-            return match self.reread(asked, by) {
+            return match self.reload_user(asked, by) {
                 Ok(granted) => {
                     self.recovered[current] = true;
                     self.granted = granted;
@@ -278,7 +278,7 @@ impl Modelled {
         asked: Option<Scopes>,
         by: Asking,
     ) -> Outcome {
-        match self.reread(asked, by) {
+        match self.reload_user(asked, by) {
             Ok(granted) => outcome(granted),
             Err(refusal) => Outcome::Refused(refusal),
         }
@@ -305,7 +305,7 @@ impl Modelled {
         if presented != self.current() || !self.live(now) || self.refreshable(now) {
             return Outcome::Valid;
         }
-        match self.reread(None, by) {
+        match self.reload_user(None, by) {
             Ok(granted) => {
                 self.rotate(presented + 1, now, by.steady);
                 self.refreshed(granted, now);
@@ -324,7 +324,7 @@ impl Modelled {
         if !self.live(now) {
             return Outcome::Refused(Refusal::Revoked);
         }
-        match self.reread(None, by) {
+        match self.reload_user(None, by) {
             Ok(granted) => {
                 self.granted = granted;
                 self.allow_access(now);
@@ -361,7 +361,7 @@ impl Modelled {
 
     /// The rights of the session once the node has read the user again. The session keeps none of
     /// it yet.
-    fn reread(&mut self, asked: Option<Scopes>, by: Asking) -> Result<Granted, Refusal> {
+    fn reload_user(&mut self, asked: Option<Scopes>, by: Asking) -> Result<Granted, Refusal> {
         let granted = match by.user {
             Some(User {
                 state: UserState::Gone,

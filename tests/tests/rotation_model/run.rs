@@ -3,12 +3,12 @@
 use std::{collections::HashSet, ops::Range, time::Duration};
 
 use gatepass::{
-    Clock, Credentials, Device, EndReason, Error, Issued, Pass, Refusal, Renewed, Resumed,
-    Revocation, RevokeToken, Subject, TokenId,
+    Clock, Credentials, Device, Error, Issued, Pass, Refusal, Renewed, Resumed, Subject,
+    store::{EndReason, Revocation, RevokeToken, TokenId},
 };
 
 use crate::{
-    bench::{Bench, PASSWORD, client, grant, node_of, reads_users, scopes},
+    bench::{Bench, PASSWORD, client, identity, node_of, reads_users, scopes},
     checking::Within,
     model::{
         Asking, End, FOR_EVER, Granted, LEEWAY, MAX_SESSIONS, Modelled, NEVER, Outcome, SECRETS,
@@ -216,8 +216,8 @@ impl<'a> Run<'a> {
         let authority = &self.bench.nodes[node];
         let (client, device) = (client(number), Device::default());
         let (granted, limit, answer) = if plain {
-            let grant = grant(self.subject.clone(), granted);
-            let issued = authority.issue_as(&client, grant, device).await;
+            let identity = identity(self.subject.clone(), granted);
+            let issued = authority.issue_as(&client, identity, device).await;
             (granted, None, issued)
         } else {
             let (credentials, asked) = (self.credentials(true), limit.map(scopes));

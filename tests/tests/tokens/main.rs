@@ -23,7 +23,8 @@ use std::time::Duration;
 
 use forge::{AUDIENCE, ED25519, ED25519_PUBLIC, ISSUER, Members, base64url, master, unbase64url};
 use gatepass::{
-    Algorithm, Authority, Clock, Error, MemoryStore, Refusal, SigningKey, VerifyingKey,
+    Authority, Clock, Error, MemoryStore, Refusal,
+    keys::{Algorithm, SigningKey, VerifyingKey},
 };
 use gatepass_testkit::{CountingStore, ManualClock};
 use proptest::{collection::vec, prelude::*, sample::Index};

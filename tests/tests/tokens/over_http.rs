@@ -10,7 +10,7 @@ use super::*;
 
 fn router(rig: &Rig) -> Router {
     let me = async |Auth(pass): Auth| pass.subject().to_string();
-    let gate = GateLayer::new(rig.authority.verifier().clone());
+    let gate = GateLayer::new(&rig.authority);
     Router::new().route("/me", get(me)).route_layer(gate)
 }
 
@@ -32,7 +32,7 @@ fn is_b64token(token: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
 }
 
-async fn an_attack_on_a_guard_is_answered_with_what_is_wrong_with_it(algorithm: Algorithm) {
+async fn an_attack_on_a_gate_is_answered_with_what_is_wrong_with_it(algorithm: Algorithm) {
     let rig = Rig::new(algorithm).await;
     let router = router(&rig);
     let table = Table::of(&rig);
@@ -126,6 +126,6 @@ async fn an_attack_over_a_socket_is_refused(algorithm: Algorithm) {
 }
 
 rig::by_each_family! {
-    an_attack_on_a_guard_is_answered_with_what_is_wrong_with_it
+    an_attack_on_a_gate_is_answered_with_what_is_wrong_with_it
     an_attack_over_a_socket_is_refused
 }

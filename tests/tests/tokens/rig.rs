@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use gatepass::{Demand, Device, Grant, Issued, Pass, Scopes, Subject};
+use gatepass::{Device, Identity, Issued, Pass, Requirements, Scopes};
 use gatepass_testkit::Counts;
 
 use super::{attacks::Victim, *};
@@ -49,11 +49,12 @@ impl Rig {
             .build()
             .await
             .unwrap();
-        let grant = Grant::new(Subject::new("alice").unwrap())
+        let identity = Identity::new("alice")
+            .unwrap()
             .scopes(Scopes::parse("profile admin").unwrap())
             .claims(&serde_json::json!({ "tenant": { "id": 7 } }))
             .unwrap();
-        let issued = authority.issue(grant, Device::default()).await.unwrap();
+        let issued = authority.issue(identity, Device::default()).await.unwrap();
         counts.reset();
         Self {
             victim: Victim::new(algorithm, &issued),
@@ -67,7 +68,7 @@ impl Rig {
     pub(crate) async fn verify(&self, token: &str) -> Result<Pass, Error> {
         self.authority
             .verifier()
-            .verify(token, &Demand::new())
+            .verify(token, &Requirements::new())
             .await
     }
 
@@ -123,7 +124,7 @@ macro_rules! tests_of {
     ($claim:ident $($name:ident $algorithm:ident),*) => { $(
         #[tokio::test]
         async fn $name() {
-            super::$claim(gatepass::Algorithm::$algorithm).await;
+            super::$claim(gatepass::keys::Algorithm::$algorithm).await;
         }
     )* };
 }

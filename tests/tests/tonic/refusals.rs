@@ -8,8 +8,8 @@ use std::{
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request};
 use gatepass::{
-    Authority, Error, Grant, GrantError, InternalError, MasterSecret, MemoryStore, Refusal, Scopes,
-    Staleness, StoreError, StoreErrorKind,
+    Authority, Error, Identity, IdentityError, InternalError, MasterSecret, MemoryStore, Refusal,
+    Requirements, Scopes, Staleness, StoreError, store::StoreErrorKind,
 };
 use gatepass_testkit::{Fault, FaultyStore, ManualClock};
 use gatepass_tonic::{GateLayer, gate};
@@ -77,7 +77,7 @@ fn errors() -> Vec<(Error, Code, bool)> {
                 Code::Unavailable,
                 false,
             ),
-            (GrantError::TooLarge.into(), Code::Internal, false),
+            (IdentityError::TooLarge.into(), Code::Internal, false),
             (InternalError::new("secret").into(), Code::Internal, false),
         ])
         .collect()
@@ -115,9 +115,9 @@ type Row<'a> = (
 #[tokio::test]
 async fn a_refused_call_is_told_why_and_never_reaches_its_service() {
     let (authority, clock) = authority().await;
-    let old = login(&authority, Grant::new(subject("alice"))).await;
+    let old = login(&authority, Identity::of(subject("alice"))).await;
     clock.advance(Duration::from_secs(301));
-    let ended = login(&authority, Grant::new(subject("alice"))).await;
+    let ended = login(&authority, Identity::of(subject("alice"))).await;
     authority.logout(&ended).await.unwrap();
     let (old, ended) = (bearer(&old), bearer(&ended));
     let mut twice = old.clone();
@@ -170,7 +170,7 @@ async fn a_refused_call_is_told_why_and_never_reaches_its_service() {
         ),
         (
             "ended, strictly",
-            |gate| gate.staleness(Staleness::Strict),
+            |gate| gate.require(Requirements::new().staleness(Staleness::Strict)),
             ended,
             Code::Unauthenticated,
             "revoked",
@@ -178,7 +178,7 @@ async fn a_refused_call_is_told_why_and_never_reaches_its_service() {
         ),
         (
             "optionally",
-            GateLayer::optional,
+            |gate| gate.require(Requirements::new().optional()),
             refresh,
             Code::Unauthenticated,
             "wrong_type",
@@ -186,7 +186,7 @@ async fn a_refused_call_is_told_why_and_never_reaches_its_service() {
         ),
         (
             "scope",
-            |gate| gate.scopes(Scopes::parse("admin").unwrap()),
+            |gate| gate.require(Requirements::new().scopes(Scopes::parse("admin").unwrap())),
             old.clone(),
             Code::PermissionDenied,
             "insufficient_scope",
@@ -194,15 +194,15 @@ async fn a_refused_call_is_told_why_and_never_reaches_its_service() {
         ),
         (
             "age",
-            |gate| gate.max_age(Duration::from_secs(300)),
+            |gate| gate.require(Requirements::new().max_age(Duration::from_secs(300))),
             old,
             Code::Unauthenticated,
             "authentication_too_old",
             r#", error="insufficient_user_authentication", error_description="a more recent authentication is required", max_age="300""#,
         ),
     ];
-    for (name, demand, metadata, code, why, challenge) in rows {
-        let served = Served::start(demand(gate(authority.verifier().clone()))).await;
+    for (name, requirements, metadata, code, why, challenge) in rows {
+        let served = Served::start(requirements(gate(&authority))).await;
         let status = served.unary(metadata).await.unwrap_err();
         assert_eq!(status.code(), code, "{name}: {status:?}");
         assert_eq!(reason(&status), Some(why), "{name}");
@@ -214,7 +214,7 @@ async fn a_refused_call_is_told_why_and_never_reaches_its_service() {
         );
         assert_eq!(served.probe.reached(), 0, "{name}");
         // The connection goes on: whoever comes with a token is let in on it.
-        let bob = Grant::new(subject("bob")).scopes(Scopes::parse("admin").unwrap());
+        let bob = Identity::of(subject("bob")).scopes(Scopes::parse("admin").unwrap());
         let token = login(&authority, bob).await;
         assert_eq!(served.unary(bearer(&token)).await.unwrap(), "bob", "{name}");
         assert_eq!(served.connections(), 1, "{name}");
@@ -229,8 +229,8 @@ async fn a_store_that_fails_refuses_nobody() {
         .build()
         .await
         .unwrap();
-    let token = login(&authority, Grant::new(subject("alice"))).await;
-    let strictly = gate(authority.verifier().clone()).staleness(Staleness::Strict);
+    let token = login(&authority, Identity::of(subject("alice"))).await;
+    let strictly = gate(&authority).require(Requirements::new().staleness(Staleness::Strict));
     let served = Served::start(strictly).await;
 
     faults.inject_everywhere(Fault::Fail(StoreErrorKind::Unavailable));
@@ -247,7 +247,7 @@ async fn a_store_that_fails_refuses_nobody() {
 #[tokio::test]
 async fn an_optional_gate_lets_strangers_in_and_its_service_may_still_refuse_them() {
     let (authority, _) = authority().await;
-    let served = Served::start(gate(authority.verifier().clone()).optional()).await;
+    let served = Served::start(gate(&authority).require(Requirements::new().optional())).await;
     let status = served.unary(HeaderMap::new()).await.unwrap_err();
     assert_eq!(served.probe.reached(), 1, "the gate lets it through");
     assert_eq!(status.code(), Code::Unauthenticated);
@@ -263,8 +263,8 @@ async fn a_call_by_cookie_may_change_something() {
         .build()
         .await
         .unwrap();
-    let token = login(&authority, Grant::new(subject("alice"))).await;
-    let served = Served::start(gate(authority.verifier().clone())).await;
+    let token = login(&authority, Identity::of(subject("alice"))).await;
+    let served = Served::start(gate(&authority)).await;
     let cookie = |site: &'static str| {
         let value = HeaderValue::try_from(format!("__Host-gatepass={token}")).unwrap();
         HeaderMap::from_iter([
@@ -290,7 +290,7 @@ async fn a_refusal_has_the_headers_of_cors_around_the_gate() {
     let cors = CorsLayer::new()
         .allow_origin(HeaderValue::from_static("https://shop.example"))
         .expose_headers(exposed.map(HeaderName::from_static));
-    let guarded = cors.layer(gate(authority.verifier().clone()).layer(probe.clone()));
+    let guarded = cors.layer(gate(&authority).layer(probe.clone()));
     let call = Request::post("/Probe/Unary")
         .header("content-type", "application/grpc")
         .header("origin", "https://shop.example")
@@ -313,10 +313,10 @@ async fn a_refusal_has_the_headers_of_cors_around_the_gate() {
 #[tokio::test]
 async fn custom_claims_are_typed_and_a_type_that_does_not_fit_is_ours() {
     let (authority, _) = authority().await;
-    let served = Served::start(gate(authority.verifier().clone())).await;
+    let served = Served::start(gate(&authority)).await;
     let tenant = async |claims: serde_json::Value| {
-        let grant = Grant::new(subject("alice")).claims(&claims).unwrap();
-        let metadata = bearer(&login(&authority, grant).await);
+        let identity = Identity::of(subject("alice")).claims(&claims).unwrap();
+        let metadata = bearer(&login(&authority, identity).await);
         let answer = unary::<_, String>(served.channel.clone(), "/Probe/Tenant", metadata).await;
         answer.map(tonic::Response::into_inner)
     };
@@ -331,7 +331,7 @@ async fn custom_claims_are_typed_and_a_type_that_does_not_fit_is_ours() {
 }
 
 #[test]
-fn a_missing_guard_is_loud_in_the_log_and_reveals_nothing() {
+fn a_missing_gate_is_loud_in_the_log_and_reveals_nothing() {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -344,7 +344,7 @@ fn a_missing_guard_is_loud_in_the_log_and_reveals_nothing() {
     reveals_nothing(&status);
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(
-        log.contains("ERROR") && log.contains("guard.missing"),
+        log.contains("ERROR") && log.contains("gate.missing"),
         "{log}"
     );
     assert!(log.contains("gatepass_tonic::gate"), "{log}");

@@ -7,7 +7,7 @@ use std::sync::{
 
 use axum::http::HeaderMap;
 use futures_util::StreamExt;
-use gatepass::{Authority, Device, Grant, Subject};
+use gatepass::{Authority, Device, Identity, Subject};
 use gatepass_tonic::GateLayer;
 use tokio::{net::TcpListener, task::JoinSet};
 use tonic::{
@@ -73,7 +73,7 @@ pub(crate) fn subject(name: &str) -> Subject {
 }
 
 /// The access token of a new session.
-pub(crate) async fn login(authority: &Authority, grant: Grant) -> String {
-    let issued = authority.issue(grant, Device::default()).await.unwrap();
+pub(crate) async fn login(authority: &Authority, identity: Identity) -> String {
+    let issued = authority.issue(identity, Device::default()).await.unwrap();
     issued.access_token.as_str().to_owned()
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, uri::PathAndQuery};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use gatepass::{Authority, Grant, MasterSecret, MemoryStore, Staleness};
+use gatepass::{Authority, Identity, MasterSecret, MemoryStore, Requirements, Staleness};
 use gatepass_testkit::{Fault, FaultyStore};
 use gatepass_tonic::gate;
 use tokio::sync::mpsc;
@@ -88,7 +88,7 @@ async fn streams_are_guarded_as_other_calls_are() {
     }
     assert_eq!(served.probe.reached(), 0);
 
-    let token = bearer(&login(&authority, Grant::new(subject("alice"))).await);
+    let token = bearer(&login(&authority, Identity::of(subject("alice"))).await);
     let [gathered, scattered, echoed] = of_each_kind(&served, &token).await;
     assert_eq!(gathered.unwrap(), ["alice: 3"]);
     assert_eq!(scattered.unwrap(), ["alice"; 3]);
@@ -99,7 +99,7 @@ async fn streams_are_guarded_as_other_calls_are() {
 #[tokio::test]
 async fn a_stream_that_is_under_way_when_its_session_ends_goes_on_and_the_next_call_is_refused() {
     let (authority, served) = served().await;
-    let token = login(&authority, Grant::new(subject("alice"))).await;
+    let token = login(&authority, Identity::of(subject("alice"))).await;
     let metadata = bearer(&token);
     let (sender, mut messages) = mpsc::unbounded_channel();
     let messages = stream::poll_fn(move |cx| messages.poll_recv(cx));
@@ -143,7 +143,7 @@ async fn a_client_that_never_stops_sending_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn a_deadline_is_kept_by_a_service_and_by_a_guard_that_waits() {
+async fn a_deadline_is_kept_by_a_service_and_by_a_gate_that_waits() {
     let store = FaultyStore::new(MemoryStore::new());
     let faults = store.handle();
     let secret = MasterSecret::generate().unwrap();
@@ -152,7 +152,7 @@ async fn a_deadline_is_kept_by_a_service_and_by_a_guard_that_waits() {
         .build()
         .await
         .unwrap();
-    let token = bearer(&login(&authority, Grant::new(subject("alice"))).await);
+    let token = bearer(&login(&authority, Identity::of(subject("alice"))).await);
     let hanging = async |served: &Served, method: &'static str| {
         let mut call = request(String::new(), &token);
         call.set_timeout(Duration::from_millis(50));
@@ -162,12 +162,13 @@ async fn a_deadline_is_kept_by_a_service_and_by_a_guard_that_waits() {
             .await;
         answer.map(Response::<String>::into_inner).unwrap_err()
     };
-    let gate = gate(authority.verifier().clone());
+    let gate = gate(&authority);
     let served = Served::start(gate.clone()).await;
     let in_service = hanging(&served, "/Probe/Never").await;
 
     faults.inject_everywhere(Fault::Hang);
-    let served = Served::start(gate.staleness(Staleness::Strict)).await;
+    let served =
+        Served::start(gate.require(Requirements::new().staleness(Staleness::Strict))).await;
     let in_guard = hanging(&served, "/Probe/Unary").await;
     assert_eq!(served.probe.reached(), 0);
     for status in [in_service, in_guard] {
@@ -186,6 +187,6 @@ async fn served() -> (Authority, Served) {
         .build()
         .await
         .unwrap();
-    let served = Served::start(gate(authority.verifier().clone())).await;
+    let served = Served::start(gate(&authority)).await;
     (authority, served)
 }

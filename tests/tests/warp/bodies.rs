@@ -18,7 +18,7 @@ async fn endpoints() -> Endpoints {
     let secret = MasterSecret::generate().unwrap();
     let authority = Authority::builder("https://issuer.test", "api", secret, MemoryStore::new());
     let authority = authority.build().await.unwrap();
-    Endpoints::builder(authority).build().unwrap()
+    Endpoints::new(authority)
 }
 
 fn refresh<B>(body: B) -> Request<B> {

@@ -10,9 +10,9 @@ use std::{
 
 use clap::Parser;
 use example_app::{App, Settings};
-use gatepass::{Device, Grant, Subject, Transport, wire::Delivery};
+use gatepass::{Device, Identity, Transport, wire::Delivery};
 use gatepass_testkit::{ManualClock, scenario::Setup};
-use gatepass_warp::{Auth, Head, admitted, gate, guarded, head, issued};
+use gatepass_warp::{Auth, OwnedRequestHead, gate, gate_from_layer, gated, issued, request_head};
 use tower::ServiceExt;
 use warp::{
     Filter, Rejection, Reply,
@@ -84,13 +84,13 @@ async fn the_log_sees_each_answer_once_and_the_handler_only_what_was_admitted() 
         .allow_method("GET");
     let me = warp::path!("me").and(warp::get());
     let forgotten = warp::path!("forgotten").and(warp::get());
-    let app = guarded(me, gate(verifier), handler.clone())
-        .or(guarded(forgotten, admitted(), handler))
+    let app = gated(me, gate(verifier), handler.clone())
+        .or(gated(forgotten, gate_from_layer(), handler))
         .with(warp::compression::gzip())
         .with(cors)
         .with(log);
-    let grant = Grant::new(Subject::new("alice").unwrap());
-    let issued = application.app.authority.issue(grant, Device::default());
+    let identity = Identity::new("alice").unwrap();
+    let issued = application.app.authority.issue(identity, Device::default());
     let bearer = format!("Bearer {}", issued.await.unwrap().access_token.as_str());
     for (method, path, bearer, status, ran) in [
         ("GET", "/me", None, 401, 0),
@@ -125,9 +125,9 @@ async fn the_log_sees_each_answer_once_and_the_handler_only_what_was_admitted() 
 
 #[tokio::test]
 async fn both_cookies_of_a_login_are_set_and_in_no_log() {
-    async fn callback(app: App, head: Head) -> impl Reply {
-        let grant = Grant::new(Subject::new("alice").unwrap());
-        issued(&app.endpoints, grant, &head, Delivery::Cookies).await
+    async fn callback(app: App, head: OwnedRequestHead) -> impl Reply {
+        let identity = Identity::new("alice").unwrap();
+        issued(&app.endpoints, identity, &head, Delivery::Cookies).await
     }
 
     let mut setup = Setup::default();
@@ -137,7 +137,7 @@ async fn both_cookies_of_a_login_are_set_and_in_no_log() {
     let with_app = warp::any().map(move || app.clone());
     let callback = warp::path!("callback")
         .and(with_app)
-        .and(head())
+        .and(request_head())
         .then(callback);
     let response = warp::test::request()
         .path("/callback")
@@ -160,7 +160,7 @@ async fn a_request_is_shown_without_its_credentials() {
         .header("cookie", "secret");
     let head = request
         .header("authorization", "Bearer secret")
-        .filter(&head())
+        .filter(&request_head())
         .await;
     assert!(!format!("{head:?}").contains("secret"));
 }

@@ -1,7 +1,6 @@
 //! Who gets past a gate, and to where.
 
 use std::{
-    convert::Infallible,
     future::ready,
     sync::{
         Arc,
@@ -11,18 +10,20 @@ use std::{
 };
 
 use gatepass::{
-    Authority, Demand, Device, Grant, MasterSecret, MemoryStore, Pass, Refusal, RequiredScopes,
-    Scopes, Staleness, StoreErrorKind, Subject, Transport,
+    Authority, Device, Identity, MasterSecret, MemoryStore, Pass, Refusal, RequiredScopes,
+    Requirements, Scopes, Staleness, Transport, store::StoreErrorKind,
 };
 use gatepass_testkit::{Fault, FaultHandle, FaultyStore, ManualClock};
 use gatepass_warp::{
-    Admitted, Auth, Claims, Denied, FromAdmission, GateLayer, Scoped, admitted, before, gate,
-    gate_with, guarded,
+    Auth, AuthRejection, Authorized, Claims, FromAuthState, GateLayer, Scoped, gate, gate_before,
+    gate_from_layer, gate_requiring, gated,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt};
-use warp::{Filter, Rejection, Reply, http::Response, reply, test::RequestBuilder};
+use warp::{
+    Filter, Rejection, Reply, filters::BoxedFilter, http::Response, reply, test::RequestBuilder,
+};
 
 struct Admin;
 
@@ -63,24 +64,18 @@ impl Service {
         }
     }
 
-    fn gate<A: FromAdmission>(
-        &self,
-    ) -> impl Filter<Extract = (Result<Admitted<A>, Denied>,), Error = Infallible>
-    + Clone
-    + Send
-    + Sync
-    + 'static {
-        gate(self.authority.verifier().clone())
+    fn gate<A: FromAuthState>(&self) -> BoxedFilter<(Result<Authorized<A>, AuthRejection>,)> {
+        gate(&self.authority)
     }
 
     async fn bearer(&self, scope: &str) -> String {
-        let grant = Grant::new(Subject::new("alice").unwrap());
-        self.bearer_of(grant.scopes(Scopes::parse(scope).unwrap()))
+        let identity = Identity::new("alice").unwrap();
+        self.bearer_of(identity.scopes(Scopes::parse(scope).unwrap()))
             .await
     }
 
-    async fn bearer_of(&self, grant: Grant) -> String {
-        let issued = self.authority.issue(grant, Device::default()).await;
+    async fn bearer_of(&self, identity: Identity) -> String {
+        let issued = self.authority.issue(identity, Device::default()).await;
         format!("Bearer {}", issued.unwrap().access_token.as_str())
     }
 
@@ -114,18 +109,18 @@ fn reason(response: &Response<impl AsRef<[u8]>>) -> String {
 async fn a_refused_request_reaches_neither_its_handler_nor_an_open_route() {
     let service = Service::start().await;
     let open = warp::any().map(|| "open to all");
-    let one = guarded(
+    let one = gated(
         warp::path!("one"),
         service.gate(),
         service.handler::<Auth>(),
     );
     let scoped = service.handler::<Scoped<Admin>>();
-    let scoped = guarded(warp::path!("scoped"), service.gate(), scoped);
-    let body = before(service.gate::<Auth>(), warp::body::json::<Value>());
-    let body = guarded(warp::path!("body"), body, service.handler());
-    let wants = Demand::new().scopes(Scopes::parse("admin").unwrap());
-    let demanding = gate_with(service.authority.verifier().clone(), wants);
-    let demanding = guarded(
+    let scoped = gated(warp::path!("scoped"), service.gate(), scoped);
+    let body = gate_before(service.gate::<Auth>(), warp::body::json::<Value>());
+    let body = gated(warp::path!("body"), body, service.handler());
+    let wants = Requirements::new().scopes(Scopes::parse("admin").unwrap());
+    let demanding = gate_requiring(&service.authority, wants);
+    let demanding = gated(
         warp::path!("demanding"),
         demanding,
         service.handler::<Auth>(),
@@ -167,7 +162,7 @@ async fn nobody_is_asked_for_a_token_where_there_is_nothing() {
     let service = Service::start().await;
     let route = warp::path!("documents" / u64).and(warp::post());
     let handler = async |id: u64, Auth(pass): Auth| format!("{id} of {}", pass.subject());
-    let app = guarded(route, service.gate(), handler);
+    let app = gated(route, service.gate(), handler);
     let post = |path| get(path).method("POST");
     assert_eq!(post("/nowhere").reply(&app).await.status(), 404);
     assert_eq!(post("/documents/x").reply(&app).await.status(), 404);
@@ -187,11 +182,11 @@ async fn a_body_is_read_only_of_whom_the_gate_lets_through() {
             counter.fetch_add(1, Ordering::SeqCst);
         })
         .untuple_one();
-    let body = before(
+    let body = gate_before(
         service.gate::<Auth>(),
         counted.and(warp::body::json::<Value>()),
     );
-    let app = guarded(warp::path!("put").and(warp::put()), body, service.handler());
+    let app = gated(warp::path!("put").and(warp::put()), body, service.handler());
     let put = |body: &str| get("/put").method("PUT").body(body);
 
     let stranger = put("{").reply(&app).await;
@@ -212,7 +207,9 @@ async fn a_body_is_read_only_of_whom_the_gate_lets_through() {
 
 #[tokio::test]
 async fn a_gate_by_itself_tells_its_handler_why() {
-    async fn page(auth: Result<Admitted<Auth>, Denied>) -> Result<impl Reply, Denied> {
+    async fn page(
+        auth: Result<Authorized<Auth>, AuthRejection>,
+    ) -> Result<impl Reply, AuthRejection> {
         match auth {
             Err(denied) if denied.refusal() == Some(&Refusal::Missing) => Ok("log in".to_owned()),
             auth => Ok(auth?.into_extracted().0.subject().to_string()),
@@ -235,16 +232,16 @@ async fn claims_are_of_the_handlers_type_or_500() {
     }
 
     let service = Service::start().await;
-    let app = guarded(warp::path!("tenant"), service.gate(), tenant);
-    let grant = |claims: Value| {
-        let grant = Grant::new(Subject::new("alice").unwrap());
-        service.bearer_of(grant.claims(&claims).unwrap())
+    let app = gated(warp::path!("tenant"), service.gate(), tenant);
+    let identity = |claims: Value| {
+        let identity = Identity::new("alice").unwrap();
+        service.bearer_of(identity.claims(&claims).unwrap())
     };
-    let fitting = grant(json!({ "tenant": 7 })).await;
+    let fitting = identity(json!({ "tenant": 7 })).await;
     let response = get("/tenant").header("authorization", fitting);
     assert_eq!(response.reply(&app).await.body(), "alice of 7");
 
-    let unfit = grant(json!({ "tenant": "seven" })).await;
+    let unfit = identity(json!({ "tenant": "seven" })).await;
     let response = get("/tenant").header("authorization", unfit);
     let response = response.reply(&app).await;
     assert_eq!(
@@ -258,20 +255,21 @@ async fn claims_are_of_the_handlers_type_or_500() {
 async fn demands_are_those_of_the_core() {
     let service = Service::start().await;
     let verifier = || service.authority.verifier().clone();
-    let recent = Demand::new().max_age(Duration::from_secs(300));
-    let recent = gate_with::<Auth>(verifier(), recent);
-    let strict = gate_with::<Auth>(verifier(), Demand::new().staleness(Staleness::Strict));
-    let maybe = gate_with::<Option<Auth>>(verifier(), Demand::new().optional());
+    let recent = Requirements::new().max_age(Duration::from_secs(300));
+    let recent = gate_requiring::<Auth>(verifier(), recent);
+    let strict =
+        gate_requiring::<Auth>(verifier(), Requirements::new().staleness(Staleness::Strict));
+    let maybe = gate_requiring::<Option<Auth>>(verifier(), Requirements::new().optional());
     let name = async |auth: Option<Auth>| match auth {
         Some(Auth(pass)) => pass.subject().to_string(),
         None => "a stranger".to_owned(),
     };
     // Whoever wants to know behind a gate that lets strangers through does not want strangers.
-    let needed = gate_with(verifier(), Demand::new().optional());
-    let app = guarded(warp::path!("recent"), recent, service.handler())
-        .or(guarded(warp::path!("strict"), strict, service.handler()))
-        .or(guarded(warp::path!("maybe"), maybe, name))
-        .or(guarded(
+    let needed = gate_requiring(verifier(), Requirements::new().optional());
+    let app = gated(warp::path!("recent"), recent, service.handler())
+        .or(gated(warp::path!("strict"), strict, service.handler()))
+        .or(gated(warp::path!("maybe"), maybe, name))
+        .or(gated(
             warp::path!("needed"),
             needed,
             service.handler::<Auth>(),
@@ -295,7 +293,7 @@ async fn demands_are_those_of_the_core() {
 
 #[tokio::test]
 async fn where_nobody_can_be_judged_nobody_is_refused_or_let_through() {
-    async fn told(auth: Result<Admitted<Auth>, Denied>) -> Response<String> {
+    async fn told(auth: Result<Authorized<Auth>, AuthRejection>) -> Response<String> {
         let Err(denied) = auth else {
             return Response::new("let through".to_owned());
         };
@@ -304,9 +302,9 @@ async fn where_nobody_can_be_judged_nobody_is_refused_or_let_through() {
     }
 
     let service = Service::start().await;
-    let strict = Demand::new().staleness(Staleness::Strict);
-    let strict = || gate_with(service.authority.verifier().clone(), strict.clone());
-    let app = guarded(warp::path!("me"), strict(), service.handler::<Auth>())
+    let strict = Requirements::new().staleness(Staleness::Strict);
+    let strict = || gate_requiring(&service.authority, strict.clone());
+    let app = gated(warp::path!("me"), strict(), service.handler::<Auth>())
         .or(warp::path!("told").and(strict()).then(told))
         .or(warp::any().map(|| "open to all"));
     let bearer = service.bearer("").await;
@@ -337,7 +335,7 @@ async fn where_nobody_can_be_judged_nobody_is_refused_or_let_through() {
 #[tokio::test]
 async fn headers_that_are_no_text_are_refused_and_not_rejected() {
     let service = Service::start().await;
-    let app = guarded(warp::path!("me"), service.gate(), service.handler::<Auth>())
+    let app = gated(warp::path!("me"), service.gate(), service.handler::<Auth>())
         .or(warp::any().map(|| "open to all"));
     let bearer = service.bearer("").await;
     for (name, value, status) in [
@@ -361,9 +359,13 @@ async fn headers_that_are_no_text_are_refused_and_not_rejected() {
 async fn the_layer_around_the_service_does_what_a_gate_does() {
     let service = Service::start().await;
     let scoped = service.handler::<Scoped<Admin>>();
-    let routes = guarded(warp::path!("me"), admitted(), service.handler::<Auth>())
-        .or(guarded(warp::path!("admin"), admitted(), scoped))
-        .or(warp::any().map(|| "open to all"));
+    let routes = gated(
+        warp::path!("me"),
+        gate_from_layer(),
+        service.handler::<Auth>(),
+    )
+    .or(gated(warp::path!("admin"), gate_from_layer(), scoped))
+    .or(warp::any().map(|| "open to all"));
     let without_layer = get("/me").reply(&routes).await;
     assert_eq!(
         (without_layer.status().as_u16(), &*reason(&without_layer)),
@@ -394,9 +396,9 @@ async fn the_layer_around_the_service_does_what_a_gate_does() {
 async fn a_pass_says_by_which_session() {
     let service = Service::start().await;
     let session = async |Auth(pass): Auth| Pass::session_id(&pass).to_string();
-    let app = guarded(warp::any(), service.gate(), session);
-    let grant = Grant::new(Subject::new("alice").unwrap());
-    let issued = service.authority.issue(grant, Device::default()).await;
+    let app = gated(warp::any(), service.gate(), session);
+    let identity = Identity::new("alice").unwrap();
+    let issued = service.authority.issue(identity, Device::default()).await;
     let issued = issued.unwrap();
     let bearer = format!("Bearer {}", issued.access_token.as_str());
     let response = get("/").header("authorization", bearer).reply(&app).await;
@@ -411,14 +413,13 @@ async fn a_rejection_of_somebody_elses_is_left_alone() {
 
     let service = Service::start().await;
     let teapot = warp::any().and_then(async || Err::<(), Rejection>(warp::reject::custom(Teapot)));
-    let body = before(service.gate::<Auth>(), teapot);
-    let app =
-        guarded(warp::any(), body, service.handler()).recover(async |rejection: Rejection| {
-            rejection
-                .find::<Teapot>()
-                .map(|_| warp::http::StatusCode::IM_A_TEAPOT)
-                .ok_or(rejection)
-        });
+    let body = gate_before(service.gate::<Auth>(), teapot);
+    let app = gated(warp::any(), body, service.handler()).recover(async |rejection: Rejection| {
+        rejection
+            .find::<Teapot>()
+            .map(|_| warp::http::StatusCode::IM_A_TEAPOT)
+            .ok_or(rejection)
+    });
     let request = get("/").header("authorization", service.bearer("").await);
     assert_eq!(request.reply(&app).await.status(), 418);
     assert_eq!(get("/").reply(&app).await.status(), 401);
@@ -426,7 +427,9 @@ async fn a_rejection_of_somebody_elses_is_left_alone() {
 
 #[tokio::test]
 async fn what_is_admitted_answers_privately_where_tokens_travel_in_cookies() {
-    async fn alone(auth: Result<Admitted<Auth>, Denied>) -> Result<impl Reply, Denied> {
+    async fn alone(
+        auth: Result<Authorized<Auth>, AuthRejection>,
+    ) -> Result<impl Reply, AuthRejection> {
         let admitted = auth?;
         Ok(admitted.reply(admitted.extracted().0.subject().to_string()))
     }
@@ -441,15 +444,15 @@ async fn what_is_admitted_answers_privately_where_tokens_travel_in_cookies() {
         (Transport::Bearer, None),
     ] {
         let service = Service::over(transport).await;
-        let body = before(service.gate::<Auth>(), warp::body::json());
+        let body = gate_before(service.gate::<Auth>(), warp::body::json());
         let own = |_: Auth| ready(reply::with_header("own", "cache-control", "public"));
-        let app = guarded(
+        let app = gated(
             warp::path!("guarded"),
             service.gate(),
             service.handler::<Auth>(),
         )
-        .or(guarded(warp::path!("read"), body, read))
-        .or(guarded(warp::path!("own"), service.gate(), own))
+        .or(gated(warp::path!("read"), body, read))
+        .or(gated(warp::path!("own"), service.gate(), own))
         .or(warp::path!("alone").and(service.gate()).then(alone));
         for (path, expected) in [
             ("/guarded", expected),

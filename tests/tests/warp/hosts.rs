@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use gatepass::Transport;
 use gatepass_testkit::{ManualClock, scenario::Setup};
-use gatepass_warp::Peer;
+use gatepass_warp::PeerAddr;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinSet};
 use tower::ServiceExt;
@@ -102,7 +102,7 @@ async fn warps_own_word_for_an_address_outranks_an_extension() {
             login = login.remote_addr(remote);
         }
         if let Some(peer) = peer {
-            login = login.extension(Peer(peer));
+            login = login.extension(PeerAddr(peer));
         }
         let login = login.json(&credentials()).reply(&routes).await;
         let tokens: Value = serde_json::from_slice(login.body()).unwrap();

@@ -1,4 +1,4 @@
-//! What the endpoints and guards make of browsers: cookies to the letter, and when none may be set.
+//! What the endpoints and gates make of browsers: cookies to the letter, and when none may be set.
 
 mod replaced;
 
@@ -31,16 +31,16 @@ impl Authenticator for Wonderland {
         &self,
         credentials: &Credentials,
         _: &Device,
-    ) -> Result<Grant, AuthenticationError> {
+    ) -> Result<Identity, AuthenticationError> {
         if credentials.password() != PASSWORD {
             return Err(AuthenticationError::BadCredentials);
         }
-        let grant = Grant::new(Subject::new(credentials.username())?);
-        Ok(grant.claims(&json!({ "padding": "x".repeat(self.padding) }))?)
+        let identity = Identity::new(credentials.username())?;
+        Ok(identity.claims(&json!({ "padding": "x".repeat(self.padding) }))?)
     }
 
-    async fn reread(&self, _: &Session) -> Result<Reread, AuthenticationError> {
-        Ok(Reread::Unchanged)
+    async fn reload_user(&self, _: &Session) -> Result<UserUpdate, AuthenticationError> {
+        Ok(UserUpdate::Unchanged)
     }
 }
 
@@ -301,9 +301,12 @@ async fn insecure_cookies_are_set_on_this_machine_only() {
                 assert_refused(other, &reply, 403, "cross_site");
             }
             let headers = [("host", other)];
-            let grant = Grant::new(Subject::new("alice").unwrap());
+            let identity = Identity::new("alice").unwrap();
             let head = head("GET", "/callback", &headers);
-            let reply = shop.endpoints.issued(grant, &head, Delivery::Cookies).await;
+            let reply = shop
+                .endpoints
+                .issued(identity, &head, Delivery::Cookies)
+                .await;
             assert_refused(other, &reply, 403, "cross_site");
         }
         // No host at all, or two.
@@ -359,8 +362,8 @@ async fn the_host_of_http_2_is_its_authority() {
         ("host", "evil.example"),
     ];
     for (authority, allowed) in [("shop.example", true), ("evil.example", false)] {
-        let head = head("POST", "/me", &headers).authority(Some(authority));
-        let admitted = shop.verifier().admit(&head, &Demand::new()).await;
+        let head = head("POST", "/me", &headers).target_host(Some(authority));
+        let admitted = shop.verifier().gate(&head, &Requirements::new()).await;
         assert_eq!(admitted.is_ok(), allowed, "{authority}");
     }
 }
@@ -373,12 +376,15 @@ async fn a_token_too_long_for_a_cookie_is_a_500_that_sets_nothing() {
     assert_refused("login", &reply, 500, "internal");
     // Nothing was begun that the browser does not get.
     assert_eq!(number_of_sessions(&shop).await, 0);
-    let grant = Grant::new(Subject::new("alice").unwrap());
-    let grant = grant
+    let identity = Identity::new("alice").unwrap();
+    let identity = identity
         .claims(&json!({ "padding": "x".repeat(3500) }))
         .unwrap();
     let head = head("GET", "/callback", &[]);
-    let reply = shop.endpoints.issued(grant, &head, Delivery::Cookies).await;
+    let reply = shop
+        .endpoints
+        .issued(identity, &head, Delivery::Cookies)
+        .await;
     assert_refused("a login done elsewhere", &reply, 500, "internal");
     assert_eq!(number_of_sessions(&shop).await, 0);
     // As a bearer it does.
@@ -404,7 +410,7 @@ async fn a_token_too_long_for_a_cookie_is_a_500_that_sets_nothing() {
 
 #[tokio::test]
 async fn a_login_done_elsewhere_is_answered_as_it_asks() {
-    let alice = || Grant::new(Subject::new("alice").unwrap());
+    let alice = || Identity::new("alice").unwrap();
     // The way back from an identity provider is a navigation from its site.
     let headers = [CROSS_SITE];
     for (transport, delivery, status, cookies) in [
@@ -455,14 +461,14 @@ async fn the_debug_of_a_reply_shows_no_cookie_and_no_body() {
 }
 
 #[tokio::test]
-async fn an_optional_guard_judges_where_a_request_with_cookies_comes_from() {
+async fn an_optional_gate_judges_where_a_request_with_cookies_comes_from() {
     let shop = Shop::open(Transport::Cookie).await;
     let good = shop.log_in().await.header();
-    let optional = Demand::new().optional();
+    let optional = Requirements::new().optional();
     let guard = async |method: &str, headers: &[Header<'_>]| {
         let head = head(method, "/maybe", headers);
-        let guarded = shop.verifier().guard(&head, &optional).await;
-        guarded.map(|admission| admission.pass().is_ok())
+        let guarded = shop.verifier().gate(&head, &optional).await;
+        guarded.map(|state| state.pass().is_ok())
     };
     let refused = |outcome| matches!(outcome, Err(Error::Refused(Refusal::CrossSite)));
     let cookie = ("cookie", good.as_str());

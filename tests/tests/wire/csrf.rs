@@ -142,15 +142,15 @@ fn theirs(runtime: &Runtime, request: &Request, trusted: &[&str]) -> bool {
     answered.unwrap().status() == 200
 }
 
-/// Whether a guard of ours does.
+/// Whether a gate of ours does.
 fn ours(runtime: &Runtime, authority: &Authority, cookie: &str, request: &Request) -> bool {
     let values = |name: &'static str| {
         let own = request.headers.iter().filter(move |(own, _)| *own == name);
         let cookie = (name == "cookie").then_some(cookie.as_bytes());
         own.map(|(_, value)| value.as_bytes()).chain(cookie)
     };
-    let head = RequestHead::collect(request.method, "/me", values).authority(request.authority);
-    let admitted = runtime.block_on(authority.verifier().admit(&head, &Demand::new()));
+    let head = RequestHead::collect(request.method, "/me", values).target_host(request.authority);
+    let admitted = runtime.block_on(authority.verifier().gate(&head, &Requirements::new()));
     match admitted {
         Ok(_) => true,
         Err(Error::Refused(Refusal::CrossSite)) => false,
@@ -168,8 +168,8 @@ fn shop(runtime: &Runtime, trusted: &[&str]) -> (Authority, String) {
             builder = builder.trusted_origin(*origin);
         }
         let authority = builder.build().await.unwrap();
-        let grant = Grant::new(Subject::new("alice").unwrap());
-        let issued = authority.issue(grant, Device::default()).await.unwrap();
+        let identity = Identity::new("alice").unwrap();
+        let issued = authority.issue(identity, Device::default()).await.unwrap();
         let cookie = format!("__Host-gatepass={}", issued.access_token.as_str());
         (authority, cookie)
     })

@@ -17,7 +17,7 @@ impl Authenticator for Wonderland {
         &self,
         credentials: &Credentials,
         _: &Device,
-    ) -> Result<Grant, AuthenticationError> {
+    ) -> Result<Identity, AuthenticationError> {
         match (credentials.username(), credentials.password()) {
             ("alice", PASSWORD) => {}
             ("hasty", _) => {
@@ -36,12 +36,12 @@ impl Authenticator for Wonderland {
             "nested": credentials.extra::<Value>("nested"),
             "password": credentials.extra::<Value>("password"),
         });
-        let grant = Grant::new(Subject::new("alice").unwrap());
-        Ok(grant.claims(&json!({ "seen": seen })).unwrap())
+        let identity = Identity::new("alice").unwrap();
+        Ok(identity.claims(&json!({ "seen": seen })).unwrap())
     }
 
-    async fn reread(&self, _: &Session) -> Result<Reread, AuthenticationError> {
-        Ok(Reread::Unchanged)
+    async fn reload_user(&self, _: &Session) -> Result<UserUpdate, AuthenticationError> {
+        Ok(UserUpdate::Unchanged)
     }
 }
 
@@ -63,7 +63,7 @@ impl Shop {
             .build()
             .await
             .unwrap();
-        let endpoints = Endpoints::builder(authority.clone()).build().unwrap();
+        let endpoints = Endpoints::new(authority.clone());
         Self {
             authority,
             endpoints,
@@ -72,9 +72,9 @@ impl Shop {
     }
 
     async fn login(&self) -> Issued {
-        let grant = Grant::new(Subject::new("alice").unwrap());
+        let identity = Identity::new("alice").unwrap();
         self.authority
-            .issue(grant, Device::default())
+            .issue(identity, Device::default())
             .await
             .unwrap()
     }
@@ -148,7 +148,7 @@ async fn a_wrong_method_is_405_and_names_the_right_ones() {
     let verified = shop
         .authority
         .verifier()
-        .verify(bearer.trim_start_matches("Bearer "), &Demand::new())
+        .verify(bearer.trim_start_matches("Bearer "), &Requirements::new())
         .await;
     assert!(verified.is_ok(), "a wrong method ended the session");
 }
@@ -337,7 +337,7 @@ async fn further_members_of_a_login_reach_the_authenticator() {
     let pass = shop
         .authority
         .verifier()
-        .verify(&token, &Demand::new())
+        .verify(&token, &Requirements::new())
         .await
         .unwrap();
     let claims: Value = pass.claims().unwrap();
@@ -503,13 +503,13 @@ async fn no_debug_shows_a_secret() {
     let pass = shop
         .authority
         .verifier()
-        .verify(issued.access_token.as_str(), &Demand::new())
+        .verify(issued.access_token.as_str(), &Requirements::new())
         .await
         .unwrap();
-    let admission = shop
+    let state = shop
         .authority
         .verifier()
-        .guard(&head, &Demand::new())
+        .gate(&head, &Requirements::new())
         .await
         .unwrap();
     let secret = MasterSecret::from_bytes(PASSWORD.repeat(4).as_bytes()).unwrap();
@@ -520,9 +520,9 @@ async fn no_debug_shows_a_secret() {
         format!("{reply:?}"),
         format!("{head:?}"),
         format!("{:?}", RequestBody::Complete(login)),
-        format!("{:?}", Field::Once(bearer.as_bytes())),
+        format!("{:?}", HeaderField::Once(bearer.as_bytes())),
         format!("{:?}", Credentials::new("alice", PASSWORD)),
-        format!("{pass:?} {admission:?}"),
+        format!("{pass:?} {state:?}"),
         format!("{secret:?} {builder:?}"),
         format!(
             "{:?} {:?} {:?}",

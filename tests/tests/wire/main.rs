@@ -15,10 +15,11 @@ mod refusals;
 mod sessions;
 
 use gatepass::{
-    AuthenticationError, Authenticator, Authority, Credentials, Demand, Device, Error, Grant,
-    GrantError, InternalError, Issued, MasterSecret, MemoryStore, Refusal, Reread, Scopes, Session,
-    StoreError, StoreErrorKind, Subject, async_trait,
-    wire::{Endpoints, Field, Reply, RequestBody, RequestHead, Surface, refuse},
+    AuthenticationError, Authenticator, Authority, Credentials, Device, Error, Identity,
+    IdentityError, InternalError, Issued, MasterSecret, MemoryStore, Refusal, Requirements, Scopes,
+    Session, StoreError, Subject, UserUpdate, async_trait,
+    store::StoreErrorKind,
+    wire::{Endpoints, ErrorFormat, HeaderField, Reply, RequestBody, RequestHead, refuse},
 };
 use gatepass_testkit::{Fault, FaultHandle, FaultyStore, ManualClock};
 use serde_json::{Value, json};

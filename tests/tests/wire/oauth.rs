@@ -23,21 +23,21 @@ impl Authenticator for Everybody {
         &self,
         credentials: &Credentials,
         _: &Device,
-    ) -> Result<Grant, AuthenticationError> {
+    ) -> Result<Identity, AuthenticationError> {
         if credentials.password() != "wonderland" {
             return Err(AuthenticationError::BadCredentials);
         }
         let subject = Subject::new(credentials.username());
         let subject = subject.map_err(|_| AuthenticationError::BadCredentials)?;
-        let grant = Grant::new(subject).scopes(Scopes::parse("a b").unwrap());
+        let identity = Identity::of(subject).scopes(Scopes::parse("a b").unwrap());
         Ok(match credentials.extra::<String>("lifetime") {
-            Some(seconds) => grant.access_ttl(Duration::from_secs(seconds.parse().unwrap())),
-            _ => grant,
+            Some(seconds) => identity.access_ttl(Duration::from_secs(seconds.parse().unwrap())),
+            _ => identity,
         })
     }
 
-    async fn reread(&self, _: &Session) -> Result<Reread, AuthenticationError> {
-        Ok(Reread::Unchanged)
+    async fn reload_user(&self, _: &Session) -> Result<UserUpdate, AuthenticationError> {
+        Ok(UserUpdate::Unchanged)
     }
 }
 
@@ -97,7 +97,7 @@ impl Service {
 
     async fn lives(&self, access: &str) -> bool {
         let verifier = self.authority.verifier();
-        verifier.verify(access, &Demand::new()).await.is_ok()
+        verifier.verify(access, &Requirements::new()).await.is_ok()
     }
 
     async fn sessions(&self) -> usize {

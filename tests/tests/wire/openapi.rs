@@ -16,12 +16,12 @@ impl Authenticator for Nobody {
         &self,
         _: &Credentials,
         _: &Device,
-    ) -> Result<Grant, AuthenticationError> {
+    ) -> Result<Identity, AuthenticationError> {
         Err(AuthenticationError::BadCredentials)
     }
 
-    async fn reread(&self, _: &Session) -> Result<Reread, AuthenticationError> {
-        Ok(Reread::Unchanged)
+    async fn reload_user(&self, _: &Session) -> Result<UserUpdate, AuthenticationError> {
+        Ok(UserUpdate::Unchanged)
     }
 }
 

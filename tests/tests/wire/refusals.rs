@@ -132,7 +132,7 @@ fn each_refusal_has_its_status_name_and_challenge() {
     for (refusal, status, error, challenge, retry_after) in rows() {
         let case = refusal.reason();
         let description = refusal.to_string();
-        let reply = refuse(&refusal.clone().into(), REALM, Surface::Resource);
+        let reply = refuse(&refusal.clone().into(), REALM, ErrorFormat::Resource);
         assert_well_formed(case, &reply);
         assert_eq!(reply.status(), status, "{case}");
         let challenge = challenge.map(|rest| match rest {
@@ -159,7 +159,7 @@ fn each_refusal_has_its_status_name_and_challenge() {
                 | Refusal::TooManyAttempts { .. }
         );
         let bare = r#"Bearer realm="https://shop.example""#.to_owned();
-        let (grant, oauth) = if about_the_request {
+        let (identity, oauth) = if about_the_request {
             let usual = (status, error, challenge);
             let oauth = match refusal {
                 // There, no token is expected in a header.
@@ -169,11 +169,11 @@ fn each_refusal_has_its_status_name_and_challenge() {
             };
             (usual, oauth)
         } else {
-            let grant = (401, "invalid_grant", Some(bare));
-            (grant, (400, "invalid_grant", None))
+            let identity = (401, "invalid_grant", Some(bare));
+            (identity, (400, "invalid_grant", None))
         };
         for (surface, (status, error, challenge)) in
-            [(Surface::Grant, grant), (Surface::OAuth, oauth)]
+            [(ErrorFormat::Login, identity), (ErrorFormat::OAuth, oauth)]
         {
             let reply = refuse(&refusal.clone().into(), REALM, surface);
             let case = format!("{case}, {surface:?}");
@@ -197,7 +197,7 @@ fn a_wait_is_rounded_up_and_never_absurd() {
         (Duration::MAX, "18446744073709551615"),
     ] {
         let refusal = Refusal::TooManyAttempts { retry_after: wait };
-        let reply = refuse(&refusal.into(), REALM, Surface::Grant);
+        let reply = refuse(&refusal.into(), REALM, ErrorFormat::Login);
         assert_eq!(header(&reply, "retry-after"), Some(secs), "{wait:?}");
     }
 }
@@ -240,15 +240,15 @@ fn no_variant_is_without_a_row() {
     }
 
     let errors = include_str!("../../../crates/gatepass/src/error.rs");
-    let failures: BTreeSet<_> = ["Refused", "Store", "Grant", "Internal"].into();
+    let failures: BTreeSet<_> = ["Refused", "Store", "Identity", "Internal"].into();
     assert_eq!(
         variants(errors, "Error"),
         failures,
         "see the failures below"
     );
-    let surfaces = include_str!("../../../crates/gatepass/src/wire/refusal.rs");
-    let all: BTreeSet<_> = ["Resource", "Grant", "OAuth"].into();
-    assert_eq!(variants(surfaces, "Surface"), all);
+    let formats = include_str!("../../../crates/gatepass/src/wire/refusal.rs");
+    let all: BTreeSet<_> = ["Resource", "Login", "OAuth"].into();
+    assert_eq!(variants(formats, "ErrorFormat"), all);
 }
 
 #[test]
@@ -291,20 +291,20 @@ fn our_own_failures_reveal_nothing() {
         ),
         (
             "a reserved claim",
-            GrantError::ReservedClaim(MARKER.into()).into(),
+            IdentityError::ReservedClaim(MARKER.into()).into(),
             500,
             &internal,
         ),
         (
             "a name",
-            GrantError::from(Subject::new("").unwrap_err()).into(),
+            IdentityError::from(Subject::new("").unwrap_err()).into(),
             500,
             &internal,
         ),
-        ("too large", GrantError::TooLarge.into(), 500, &internal),
+        ("too large", IdentityError::TooLarge.into(), 500, &internal),
         (
             "another subject",
-            GrantError::SubjectChanged.into(),
+            IdentityError::SubjectChanged.into(),
             500,
             &internal,
         ),
@@ -316,7 +316,11 @@ fn our_own_failures_reveal_nothing() {
         ),
     ];
     for (case, error, status, expected) in cases {
-        for surface in [Surface::Resource, Surface::Grant, Surface::OAuth] {
+        for surface in [
+            ErrorFormat::Resource,
+            ErrorFormat::Login,
+            ErrorFormat::OAuth,
+        ] {
             let reply = refuse(&error, REALM, surface);
             assert_well_formed(case, &reply);
             assert_eq!(reply.status(), status, "{case}");
@@ -371,7 +375,11 @@ fn nothing_breaks_out_of_a_quoted_string() {
     ];
     for (case, realm, expected) in realms {
         for (refusal, ..) in rows() {
-            for surface in [Surface::Resource, Surface::Grant, Surface::OAuth] {
+            for surface in [
+                ErrorFormat::Resource,
+                ErrorFormat::Login,
+                ErrorFormat::OAuth,
+            ] {
                 let reply = refuse(&refusal.clone().into(), realm, surface);
                 assert_well_formed(case, &reply);
                 let Some(challenge) = header(&reply, "www-authenticate") else {

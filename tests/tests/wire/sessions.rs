@@ -40,13 +40,12 @@ impl Listing {
     }
 
     async fn login(&self) -> Issued {
-        self.login_with(Grant::new(Subject::new("alice").unwrap()))
-            .await
+        self.login_with(Identity::new("alice").unwrap()).await
     }
 
-    async fn login_with(&self, grant: Grant) -> Issued {
+    async fn login_with(&self, identity: Identity) -> Issued {
         self.authority
-            .issue(grant, Device::default())
+            .issue(identity, Device::default())
             .await
             .unwrap()
     }
@@ -219,8 +218,8 @@ async fn near_its_absolute_end_a_session_shows_that_end_and_no_refresh() {
 #[tokio::test]
 async fn where_access_tokens_live_for_hours_the_times_are_as_coarse() {
     let listing = Listing::open().await;
-    let grant = Grant::new(Subject::new("alice").unwrap()).access_ttl(150 * MINUTE);
-    let mut owner = listing.login_with(grant).await;
+    let identity = Identity::new("alice").unwrap().access_ttl(150 * MINUTE);
+    let mut owner = listing.login_with(identity).await;
     let mut told = BTreeSet::new();
     for _ in 0..40 {
         listing.clock.advance(134 * MINUTE + Duration::from_secs(7));

@@ -4,7 +4,9 @@ use std::fmt;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatepass::{
-    Algorithm, ClientId, Scopes, SessionId, SessionNumber, Subject, Timestamp, TokenId,
+    ClientId, Scopes, SessionId, Subject, Timestamp,
+    keys::Algorithm,
+    store::{SessionNumber, TokenId},
 };
 use serde::{
     Deserialize, Deserializer,
@@ -130,7 +132,7 @@ fn check_header(report: &mut Report, header: &Object) {
     match header.get("kid") {
         Some(Value::String(_)) => {}
         Some(_) => report.malformed("kid is not a string"),
-        None => report.malformed("kid is missing from the header: guards find their key by it"),
+        None => report.malformed("kid is missing from the header: gates find their key by it"),
     }
     for extension in ["crit", "b64"] {
         if header.get(extension).is_some() {

@@ -201,7 +201,7 @@ fn name() -> impl Strategy<Value = &'static str> {
 static EACH_KIND_OF_KEYS: LazyLock<Vec<TokenKeys>> = LazyLock::new(|| {
     let directory = tempfile::tempdir().unwrap();
     let pem = include_bytes!("../../../gatepass/tests/keys/rsa.pem");
-    let jwk = gatepass::SigningKey::from_any_pem(pem).unwrap();
+    let jwk = gatepass::keys::SigningKey::from_any_pem(pem).unwrap();
     let jwk = jwk.verifying_key().clone().with_id("a").unwrap();
     let jwk = jwk.to_jwk().unwrap();
     [&pem[..], jwk.as_bytes(), &[b'x'; 64]]
@@ -238,7 +238,7 @@ proptest! {
         }
     }
 
-    /// One reads for guards and one for people; they must not disagree about what is malformed.
+    /// One reads for gates and one for people; they must not disagree about what is malformed.
     #[test]
     fn what_is_found_malformed_is_what_the_core_refuses(
         header in prop::collection::vec((name(), prop::option::of(value())), 0..2),

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use gatepass::{Generation, Revocation, Revoked, SessionId, SessionStore};
+use gatepass::{
+    SessionId,
+    store::{Generation, Revocation, RevocationTarget, SessionStore},
+};
 use gatepass_postgres::PostgresStore;
 use sqlx::{Connection, PgConnection};
 use tokio::{sync::watch, task::JoinSet};
@@ -39,8 +42,8 @@ async fn load(store: PostgresStore, acknowledged: Acknowledged, done: watch::Sen
             }
             note(session.id, session.generation, false);
         }
-        let target = gatepass::EndTarget::Session(session.id);
-        match store.end(target, gatepass::EndReason::Logout).await {
+        let target = gatepass::store::EndSessions::Session(session.id);
+        match store.end(target, gatepass::store::EndReason::Logout).await {
             Ok(ended) => assert!(ended.is_some()),
             Err(_) => return,
         }
@@ -85,7 +88,7 @@ async fn what_was_acknowledged_is_there_after_the_server_was_killed() {
             assert!(session.generation >= generation, "{id}");
             assert!(session.ended.is_some() || !ended, "{id}");
             // An end that nobody was told of is there whole or not at all.
-            let logged = whole.contains(&Revoked::Session(id));
+            let logged = whole.contains(&RevocationTarget::Session(id));
             assert_eq!(session.ended.is_some(), logged, "{id}");
         }
     }

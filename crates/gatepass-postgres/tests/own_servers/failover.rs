@@ -3,8 +3,10 @@
 use std::{error::Error as _, str::FromStr, time::Duration};
 
 use gatepass::{
-    Authority, Demand, Device, EndReason, EndTarget, Error, Grant, Issued, MasterSecret, Refusal,
-    RevocationLog, Revoked, SessionStore, Status, StoreError, TokenId,
+    Authority, Device, Error, Identity, Issued, MasterSecret, Refusal, Requirements, StoreError,
+    store::{
+        EndReason, EndSessions, RevocationLog, RevocationTarget, SessionStore, TokenId, TokenStatus,
+    },
 };
 use gatepass_postgres::PostgresStore;
 use gatepass_servers::Postgres;
@@ -91,7 +93,7 @@ async fn a_reader_begins_anew_at_a_primary_that_has_lost_what_the_reader_has_see
     // What was lost is lost, and not half of it.
     let (session, _) = store.load(lost.id).await.unwrap();
     assert!(session.unwrap().ended.is_none());
-    assert!(!targets(&entries).contains(&Revoked::Session(lost.id)));
+    assert!(!targets(&entries).contains(&RevocationTarget::Session(lost.id)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,13 +107,13 @@ async fn a_node_outlives_a_failover_and_refuses_what_was_and_what_is_revoked() {
     let node = Authority::builder("https://shop.example", "shop-api", secret.unwrap(), store);
     let node = node.max_staleness(BOUND).build().await.unwrap();
     let issue = async || {
-        let issued = node.issue(Grant::new(subject("alice")), Device::default());
+        let issued = node.issue(Identity::of(subject("alice")), Device::default());
         issued.await.unwrap()
     };
-    let demand = Demand::new();
+    let requirements = Requirements::new();
     let verify = async |issued: &Issued| {
         let token = issued.access_token.as_str();
-        node.verifier().verify(token, &demand).await
+        node.verifier().verify(token, &requirements).await
     };
     let (ended, live, later) = (issue().await, issue().await, issue().await);
     node.logout(ended.refresh_token.as_str()).await.unwrap();
@@ -139,7 +141,7 @@ async fn a_node_outlives_a_failover_and_refuses_what_was_and_what_is_revoked() {
     node.refresh(live.refresh_token.as_str()).await.unwrap();
     // Another node ends a session there.
     let other = open(replica.url()).await;
-    let target = EndTarget::Session(later.session_id);
+    let target = EndSessions::Session(later.session_id);
     other.end(target, EndReason::Logout).await.unwrap();
     let committed = tokio::time::Instant::now();
     let refused = loop {
@@ -163,7 +165,7 @@ async fn a_server_that_was_made_a_replica_after_it_was_opened_answers_nothing() 
     let live = begin(&store, "alice").await;
     let token = TokenId::from_bytes([1; 16]);
     let status = store.status(live.id, token).await.unwrap();
-    assert_eq!(status, Status::Live);
+    assert_eq!(status, TokenStatus::Live);
     server.demote().unwrap();
     // Its old connections fail first, and they say something else.
     let says = |failed: Result<(), StoreError>| {
@@ -176,7 +178,7 @@ async fn a_server_that_was_made_a_replica_after_it_was_opened_answers_nothing() 
         while !says(store.status(live.id, token).await.map(drop)) {}
         while !says(store.sessions(live.account(), None, 10).await.map(drop)) {}
         // Such a server may not know the account yet, and must not say that there is nothing to end.
-        let all = EndTarget::AllOf(account("mallory"));
+        let all = EndSessions::AllOf(account("mallory"));
         while !says(store.end(all.clone(), EndReason::LogoutAll).await.map(drop)) {}
     };
     timeout(PATIENCE, refused).await.unwrap();

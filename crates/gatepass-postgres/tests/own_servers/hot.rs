@@ -1,6 +1,6 @@
 //! That a refresh writes no index.
 
-use gatepass::SessionStore;
+use gatepass::store::SessionStore;
 use sqlx::postgres::PgPoolOptions;
 use tokio::time::timeout;
 

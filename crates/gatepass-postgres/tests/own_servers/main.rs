@@ -14,7 +14,7 @@ mod restore;
 #[path = "../support/mod.rs"]
 mod support;
 
-use gatepass::{Cursor, Pull, Revocation, RevocationLog, Revoked};
+use gatepass::store::{Cursor, PullResult, Revocation, RevocationLog, RevocationTarget};
 use gatepass_postgres::PostgresStore;
 use gatepass_servers::{Directory, Durability, Postgres};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
@@ -51,8 +51,8 @@ async fn pull_all(
     let mut all = Vec::new();
     loop {
         match store.pull(cursor.as_ref()).await.unwrap() {
-            Pull::Reset => return None,
-            Pull::Entries {
+            PullResult::Reset => return None,
+            PullResult::Entries {
                 entries,
                 next,
                 more,
@@ -67,7 +67,7 @@ async fn pull_all(
     }
 }
 
-fn targets(entries: &[Revocation]) -> Vec<Revoked> {
+fn targets(entries: &[Revocation]) -> Vec<RevocationTarget> {
     entries.iter().map(|entry| entry.target).collect()
 }
 

@@ -1,6 +1,6 @@
 //! How much of the log a pull reads.
 
-use gatepass::RevocationLog;
+use gatepass::store::RevocationLog;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, postgres::PgPoolOptions};
 use tokio::time::timeout;
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use gatepass::{Cursor, Pull, Revocation, RevocationLog, Revoked};
+use gatepass::store::{Cursor, PullResult, Revocation, RevocationLog, RevocationTarget};
 use gatepass_postgres::PostgresLog;
 
 use crate::{
@@ -25,7 +25,7 @@ async fn few_pulls(
 ) -> (Vec<Revocation>, Cursor) {
     let mut all = Vec::new();
     for _ in 0..PULLS {
-        let Pull::Entries {
+        let PullResult::Entries {
             entries,
             next,
             more,
@@ -42,7 +42,7 @@ async fn few_pulls(
     panic!("{PULLS} pulls brought {} entries, and no end", all.len());
 }
 
-fn distinct(entries: &[Revocation]) -> HashSet<Revoked> {
+fn distinct(entries: &[Revocation]) -> HashSet<RevocationTarget> {
     entries.iter().map(|entry| entry.target).collect()
 }
 

@@ -7,7 +7,7 @@ pub(crate) mod proxy;
 
 use std::{env, time::Duration};
 
-use gatepass::{Random, SystemRandom};
+use gatepass::store::{Random, SystemRandom};
 use gatepass_postgres::{PostgresStore, PostgresStoreBuilder};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row, postgres::PgPoolOptions};
 

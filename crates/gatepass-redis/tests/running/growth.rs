@@ -106,7 +106,7 @@ async fn a_session_whose_idle_lifetime_was_shortened_is_purged_earlier() {
     let store = store.open().await.unwrap();
     let session = begin(&store, "alice").await;
     clock.advance(Duration::from_secs(1));
-    let shorter = gatepass::Advance {
+    let shorter = gatepass::store::Advance {
         idle_ttl: Duration::from_secs(60),
         ..advance_of(&session)
     };
@@ -148,7 +148,7 @@ async fn the_end_of_all_sessions_costs_the_same_however_many_there_are() {
         for _ in 0..2 {
             let kept = begin(&store, name).await;
             let before = commands(&redis).await;
-            let target = EndTarget::AllOfBut(account(name), kept.id);
+            let target = EndSessions::AllOfBut(account(name), kept.id);
             let ended = store.end(target, EndReason::LogoutAll).await.unwrap();
             costs.push((name, commands(&redis).await - before));
             assert!(ended.is_some());
@@ -206,7 +206,7 @@ async fn each_account_has_one_entry_in_the_log_for_all_its_ends() {
         for _ in 0..3 {
             begin(&store, "alice").await;
         }
-        let target = EndTarget::AllOf(account("alice"));
+        let target = EndSessions::AllOf(account("alice"));
         last = store.end(target, EndReason::LogoutAll).await.unwrap();
     }
     assert_eq!(pull_all(&store, None).await.0, [last.unwrap()]);

@@ -17,8 +17,11 @@ use std::{
 };
 
 use gatepass::{
-    EndReason, EndTarget, NewSession, Recover, Renew, Revocation, RevocationLog, RevokeToken,
-    SessionStore, StoreErrorKind, Timestamp, TokenId,
+    Timestamp,
+    store::{
+        EndReason, EndSessions, NewSession, Recover, Renew, Revocation, RevocationLog, RevokeToken,
+        SessionStore, StoreErrorKind, TokenId,
+    },
 };
 use gatepass_redis::RedisStore;
 use gatepass_servers::{Durability, Redis};
@@ -99,7 +102,7 @@ async fn scripts_that_the_server_forgot_are_sent_again() {
             id: session.id,
             client: session.client.clone(),
             generation: session.generation,
-            grant: None,
+            identity: None,
             access_ttl: ACCESS_TTL,
         };
         assert!(store.recover(recover).await.unwrap().is_some());
@@ -107,7 +110,7 @@ async fn scripts_that_the_server_forgot_are_sent_again() {
         let renew = Renew {
             id: session.id,
             client: session.client.clone(),
-            grant: None,
+            identity: None,
             access_ttl: ACCESS_TTL,
         };
         assert!(store.renew(renew).await.unwrap().is_some());
@@ -262,7 +265,7 @@ async fn a_change_that_too_few_replicas_have_is_not_acknowledged() {
             store.advance(advance_of(session)).await.map(drop),
             store.revoke_token(token_of(session, 1)).await.map(drop),
             store
-                .end(EndTarget::Session(session.id), EndReason::Logout)
+                .end(EndSessions::Session(session.id), EndReason::Logout)
                 .await
                 .map(drop),
         ] {
@@ -365,14 +368,14 @@ async fn a_change_that_was_made_before_is_written_and_waited_for_again() {
     assert_eq!(store.revoke_token(token).await.unwrap(), None);
     assert_ne!(changes().await, before);
     end(&store, &session).await;
-    let all = EndTarget::AllOf(account("alice"));
+    let all = EndSessions::AllOf(account("alice"));
     let ended = store.end(all, EndReason::LogoutAll).await.unwrap();
     assert!(ended.is_some());
     for again in [
-        EndTarget::Session(session.id),
-        EndTarget::SessionOf(session.id, account("alice")),
-        EndTarget::AllOf(account("alice")),
-        EndTarget::AllOf(account("nobody")),
+        EndSessions::Session(session.id),
+        EndSessions::SessionOf(session.id, account("alice")),
+        EndSessions::AllOf(account("alice")),
+        EndSessions::AllOf(account("nobody")),
     ] {
         let before = changes().await;
         let ended = store.end(again, EndReason::Logout).await.unwrap();
@@ -442,10 +445,10 @@ async fn a_session_of_another_subject_in_the_same_partition_is_not_ended() {
     let partition = |name: &str| account(name).prefix()[0] % 16;
     let names = (0..).map(|number| format!("user {number}"));
     let near = { names }.find(|name| partition(name) == partition("alice"));
-    let target = EndTarget::SessionOf(session.id, account(&near.unwrap()));
+    let target = EndSessions::SessionOf(session.id, account(&near.unwrap()));
     let ended = store.end(target, EndReason::EndedByUser).await.unwrap();
     assert_eq!(ended, None);
-    let target = EndTarget::SessionOf(session.id, account("alice"));
+    let target = EndSessions::SessionOf(session.id, account("alice"));
     let ended = store.end(target, EndReason::EndedByUser).await.unwrap();
     assert!(ended.is_some());
 }

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use gatepass::{
-    AccountId, Advance, AdvanceCause, Audience, ClientId, Device, EndReason, EndTarget, Grant,
-    Issuer, NewSession, Random, Revocation, SeenFrom, Session, SessionId, SessionStore, Subject,
-    SystemRandom,
+    ClientId, Device, Identity, Session, SessionId, Subject,
+    store::{
+        AccountId, Advance, AdvanceCause, Audience, EndReason, EndSessions, Issuer, NewSession,
+        Random, Revocation, SeenFrom, SessionStore, SystemRandom,
+    },
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -34,7 +36,7 @@ pub(crate) fn new_session(name: &str) -> NewSession {
         issuer: issuer(),
         audience: Audience::new("shop-api").unwrap(),
         client: ClientId::new("web").unwrap(),
-        grant: Grant::new(subject(name)),
+        identity: Identity::of(subject(name)),
         device: Device::default(),
         idle_ttl: IDLE_TTL,
         absolute_ttl: ABSOLUTE_TTL,
@@ -56,14 +58,14 @@ pub(crate) fn advance_of(session: &Session) -> Advance {
         cause: AdvanceCause::Refresh,
         overlap: Duration::ZERO,
         seen_from: SeenFrom::default(),
-        grant: None,
+        identity: None,
         idle_ttl: IDLE_TTL,
         access_ttl: ACCESS_TTL,
     }
 }
 
 pub(crate) async fn end(store: &impl SessionStore, session: &Session) -> Vec<Revocation> {
-    let target = EndTarget::Session(session.id);
+    let target = EndSessions::Session(session.id);
     let ended = store.end(target, EndReason::Logout).await.unwrap();
     ended.into_iter().collect()
 }

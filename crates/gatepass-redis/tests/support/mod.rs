@@ -7,7 +7,7 @@ pub(crate) mod proxy;
 
 use std::{env, time::Duration};
 
-use gatepass::{Cursor, Pull, Random, Revocation, RevocationLog, SystemRandom};
+use gatepass::store::{Cursor, PullResult, Random, Revocation, RevocationLog, SystemRandom};
 use gatepass_redis::{RedisStore, RedisStoreBuilder};
 use gatepass_servers::Directory;
 use redis::{AsyncConnectionConfig, Client, FromRedisValue, aio::MultiplexedConnection};
@@ -94,7 +94,7 @@ pub(crate) async fn pull_all(
     let (mut all, mut after) = (Vec::new(), after.cloned());
     loop {
         let pulled = log.pull(after.as_ref()).await.unwrap();
-        let Pull::Entries {
+        let PullResult::Entries {
             entries,
             next,
             more,

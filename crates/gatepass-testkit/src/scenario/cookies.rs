@@ -293,9 +293,9 @@ pub fn a_cookie_that_is_no_good_is_refused() -> Scenario {
 
 /// The browser sends it without being asked: who has an old one is a stranger, and no impostor.
 #[must_use]
-pub fn an_optional_guard_takes_a_bad_cookie_for_none() -> Scenario {
+pub fn an_optional_gate_takes_a_bad_cookie_for_none() -> Scenario {
     let maybe = |cookies: &str| Request::get("/maybe").cookies(cookies);
-    let scenario = Scenario::new("an_optional_guard_takes_a_bad_cookie_for_none")
+    let scenario = Scenario::new("an_optional_gate_takes_a_bad_cookie_for_none")
         .over(Transport::Cookie)
         .logged_in_by_cookie("alice")
         .send(maybe(COOKIES), 200)

@@ -64,7 +64,7 @@ macro_rules! with_scenarios {
         an_ended_session_cannot_end_others
         a_logout_among_refreshes_ends_the_session
 
-        a_guard_wants_a_token
+        a_gate_wants_a_token
         the_scheme_of_an_authorization_knows_no_case
         two_authorizations_are_refused
         an_authorization_that_is_not_one_token_is_refused
@@ -77,9 +77,9 @@ macro_rules! with_scenarios {
         an_old_authentication_does_not_transfer
         a_strict_route_works_and_refuses_ended_sessions
         a_strict_route_asks_the_store
-        an_optional_guard_refuses_bad_tokens
-        a_missing_guard_is_a_loud_500
-        a_path_and_a_method_come_before_the_guard
+        an_optional_gate_refuses_bad_tokens
+        a_missing_gate_is_a_loud_500
+        a_path_and_a_method_come_before_the_gate
         a_guarded_route_answers_head_as_get
         a_guarded_route_answers_options_as_a_method_that_it_does_not_have
         an_endpoint_answers_options_as_a_method_that_it_does_not_have
@@ -143,7 +143,7 @@ macro_rules! with_scenarios {
         other_credentials_do_not_disturb_cookies
         a_cookie_is_found_among_others
         a_cookie_that_is_no_good_is_refused
-        an_optional_guard_takes_a_bad_cookie_for_none
+        an_optional_gate_takes_a_bad_cookie_for_none
         tabs_that_refresh_at_once_get_the_same_cookie
         a_refresh_by_cookie_recovers_once_and_finds_a_thief
         a_logout_by_cookie_ends_the_session_and_clears

@@ -44,7 +44,7 @@ pub fn a_page_of_another_origin_can_read_refusals() -> Scenario {
     })
 }
 
-/// The browser asks without credentials, so that a guard before CORS would refuse every page.
+/// The browser asks without credentials, so that a gate before CORS would refuse every page.
 #[must_use]
 pub fn a_browser_may_ask_before_it_sends_credentials() -> Scenario {
     let asked = |path: &str, method: &str, headers: &str| {

@@ -3,10 +3,12 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use gatepass::{
-    AccountId, Advance, AdvanceCause, Audience, Begun, ClientId, Clock, Cursor, Device, EndReason,
-    EndTarget, Generation, Grant, Issuer, MemoryStore, NewSession, Pull, Recover, Renew,
-    Revocation, RevokeToken, Revoked, Scopes, SeenFrom, Session, SessionId, SessionStore, Subject,
-    Timestamp, TokenId,
+    ClientId, Clock, Device, Identity, MemoryStore, Scopes, Session, SessionId, Subject, Timestamp,
+    store::{
+        AccountId, Advance, AdvanceCause, Audience, BeginOutcome, Cursor, EndReason, EndSessions,
+        Generation, Issuer, NewSession, PullResult, Recover, Renew, Revocation, RevocationTarget,
+        RevokeToken, SeenFrom, SessionStore, TokenId,
+    },
 };
 use proptest::{collection::vec, option, prelude::*, strategy::ValueTree, test_runner::TestRunner};
 
@@ -113,13 +115,13 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (session(), 0..2_u8, option::of((1..4_u32).prop_map(|n| NonZeroU32::new(n).unwrap())))
             .prop_map(|(s, c, max)| Step::Begin(s, c, max)),
         12 => (session(), 0..2_u8, 0..4_u32, 0..3_u32, cause(), option::of(0..3_u8), ttl())
-            .prop_map(|(s, c, from, by, cause, grant, ttl)| {
-                Step::Advance(s, c, from, by, cause, grant, ttl)
+            .prop_map(|(s, c, from, by, cause, identity, ttl)| {
+                Step::Advance(s, c, from, by, cause, identity, ttl)
             }),
         4 => (session(), 0..2_u8, 0..4_u32, option::of(0..3_u8), ttl())
-            .prop_map(|(s, c, of, grant, ttl)| Step::Recover(s, c, of, grant, ttl)),
+            .prop_map(|(s, c, of, identity, ttl)| Step::Recover(s, c, of, identity, ttl)),
         4 => (session(), 0..2_u8, option::of(0..3_u8), ttl())
-            .prop_map(|(s, c, grant, ttl)| Step::Renew(s, c, grant, ttl)),
+            .prop_map(|(s, c, identity, ttl)| Step::Renew(s, c, identity, ttl)),
         2 => session().prop_map(Step::Load),
         3 => (session(), 0..4_u8, 0..8_u8).prop_map(|(s, how, why)| Step::End(s, how, why)),
         4 => (session(), any::<u8>(), ttl()).prop_map(|(s, t, ttl)| Step::Revoke(s, t, ttl)),
@@ -136,7 +138,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// What an operation answered, in a form that does not depend on the store.
 #[derive(Debug, PartialEq)]
 enum Answer {
-    Begun(Session, Option<Revocation>),
+    BeginOutcome(Session, Option<Revocation>),
     Session(Option<Session>),
     Sessions(Vec<Session>),
     Revocations(Vec<Revocation>),
@@ -158,12 +160,14 @@ fn subject(number: u8) -> Subject {
     Subject::new(["alice", "bob"][usize::from(number) % 2]).unwrap()
 }
 
-fn grant(subject: Subject, number: u8) -> Grant {
-    let grant = Grant::new(subject).scopes(Scopes::parse("profile").unwrap());
+fn identity(subject: Subject, number: u8) -> Identity {
+    let identity = Identity::of(subject).scopes(Scopes::parse("profile").unwrap());
     match number {
-        0 => grant,
-        1 => grant.claims(&serde_json::json!({ "n": [number] })).unwrap(),
-        _ => grant.access_ttl(Duration::from_secs(300)),
+        0 => identity,
+        1 => identity
+            .claims(&serde_json::json!({ "n": [number] }))
+            .unwrap(),
+        _ => identity.access_ttl(Duration::from_secs(300)),
     }
 }
 
@@ -196,9 +200,9 @@ fn secs(secs: impl Into<u64>) -> Duration {
 
 fn in_order(mut revocations: Vec<Revocation>) -> Answer {
     revocations.sort_by_key(|revocation| match revocation.target {
-        Revoked::Session(id) => (id.as_bytes().to_vec(), revocation.until),
-        Revoked::Token(id) => (id.as_bytes().to_vec(), revocation.until),
-        Revoked::Sessions(id, _) => (id.as_bytes().to_vec(), revocation.until),
+        RevocationTarget::Session(id) => (id.as_bytes().to_vec(), revocation.until),
+        RevocationTarget::Token(id) => (id.as_bytes().to_vec(), revocation.until),
+        RevocationTarget::Sessions(id, _) => (id.as_bytes().to_vec(), revocation.until),
     });
     Answer::Revocations(revocations)
 }
@@ -215,15 +219,15 @@ impl<S: SessionStore> World<'_, S> {
                     issuer: issuer(),
                     audience: Audience::new("shop-api").unwrap(),
                     client: client(by),
-                    grant: grant(subject, number % 3),
+                    identity: identity(subject, number % 3),
                     device: Device::default(),
                     idle_ttl: secs(2000_u32),
                     absolute_ttl: secs(10_000_u32),
                     access_ttl: secs(900_u32),
                     max_sessions,
                 };
-                let Begun { session, ended } = self.store.begin(new).await.unwrap();
-                Answer::Begun(session, ended)
+                let BeginOutcome { session, ended } = self.store.begin(new).await.unwrap();
+                Answer::BeginOutcome(session, ended)
             }
             Step::Advance(number, by, behind, by_generations, cause, new, ttl) => {
                 let from = self.generation(number, behind).await;
@@ -235,7 +239,7 @@ impl<S: SessionStore> World<'_, S> {
                     cause,
                     overlap: secs(ttl / 8),
                     seen_from: SeenFrom::from_bits(i64::from(ttl % 3)),
-                    grant: new.map(|new| grant(subject(number), new)),
+                    identity: new.map(|new| identity(subject(number), new)),
                     idle_ttl: secs(ttl),
                     access_ttl: secs(ttl / 2),
                 };
@@ -246,7 +250,7 @@ impl<S: SessionStore> World<'_, S> {
                     id: session_id(number),
                     client: client(by),
                     generation: self.generation(number, behind).await,
-                    grant: new.map(|new| grant(subject(number), new)),
+                    identity: new.map(|new| identity(subject(number), new)),
                     access_ttl: secs(ttl),
                 };
                 Answer::Session(self.store.recover(recover).await.unwrap())
@@ -255,7 +259,7 @@ impl<S: SessionStore> World<'_, S> {
                 let renew = Renew {
                     id: session_id(number),
                     client: client(by),
-                    grant: new.map(|new| grant(subject(number), new)),
+                    identity: new.map(|new| identity(subject(number), new)),
                     access_ttl: secs(ttl),
                 };
                 Answer::Session(self.store.renew(renew).await.unwrap())
@@ -268,10 +272,10 @@ impl<S: SessionStore> World<'_, S> {
             Step::End(number, how, why) => {
                 let id = session_id(number);
                 let target = match how {
-                    0 => EndTarget::Session(id),
-                    1 => EndTarget::SessionOf(id, account(why)),
-                    2 => EndTarget::AllOf(account(number)),
-                    _ => EndTarget::AllOfBut(account(number), session_id(why)),
+                    0 => EndSessions::Session(id),
+                    1 => EndSessions::SessionOf(id, account(why)),
+                    2 => EndSessions::AllOf(account(number)),
+                    _ => EndSessions::AllOfBut(account(number), session_id(why)),
                 };
                 let ended = self.store.end(target, EndReason::Reuse).await.unwrap();
                 Answer::Revocations(ended.into_iter().collect())
@@ -332,7 +336,7 @@ impl<S: SessionStore> World<'_, S> {
 
     async fn pull(&mut self) -> Vec<Revocation> {
         match self.store.pull(self.cursor.as_ref()).await.unwrap() {
-            Pull::Entries {
+            PullResult::Entries {
                 entries,
                 next,
                 more,
@@ -341,7 +345,7 @@ impl<S: SessionStore> World<'_, S> {
                 self.cursor = Some(next);
                 entries
             }
-            Pull::Reset => panic!("the cursor is of this log"),
+            PullResult::Reset => panic!("the cursor is of this log"),
         }
     }
 

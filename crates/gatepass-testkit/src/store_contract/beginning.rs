@@ -3,8 +3,11 @@
 use std::{collections::HashSet, sync::Arc};
 
 use gatepass::{
-    Account, AccountId, Audience, Clock, Cutoff, Device, EndReason, Grant, Identity, NewSession,
-    Revoked, Scopes, Session, SessionStore, Status,
+    Clock, Device, Identity, Scopes, Session,
+    store::{
+        Account, AccountId, Audience, Cutoff, EndReason, NewSession, RevocationTarget,
+        ServiceIdentity, SessionStore, TokenStatus,
+    },
 };
 use serde_json::json;
 
@@ -25,7 +28,7 @@ pub async fn a_session_is_loaded_as_it_was_begun<S: SessionStore>(
         id: session_id(AccountId::of(&issuer(), &owner)),
         audience: Audience::new("api \"ß\" 🦀").unwrap(),
         client: client("app \"ß\" %00"),
-        grant: Grant::new(owner)
+        identity: Identity::of(owner)
             .scopes(Scopes::parse("a b:write c!").unwrap())
             .claims(&json!({
                 "tenant": 7,
@@ -97,7 +100,7 @@ pub async fn one_session_too_many_ends_exactly_the_oldest<S: SessionStore>(
     assert_eq!(ended.reason, EndReason::TooManySessions);
     assert_eq!(ended.at, given.clock.now());
     let status = given.store.status(oldest.id, token_id()).await.unwrap();
-    assert_eq!(status, Status::Revoked);
+    assert_eq!(status, TokenStatus::Revoked);
     for kept in [&sessions[1], &sessions[2], &begun.session, &bystander] {
         assert_eq!(given.load(kept).await, *kept);
     }
@@ -194,12 +197,12 @@ pub async fn identities_are_remembered<S: SessionStore>(fresh: impl AsyncFn(Manu
         let text = format!(
             r#"{{"iss":"https://{name}.example","aud":"api \"ß\"","secret":"0123456789abcdef"}}"#
         );
-        Identity::from_text(&text).unwrap()
+        ServiceIdentity::from_text(&text).unwrap()
     };
     let (one, two, three) = (identity("one"), identity("two"), identity("three"));
-    let introduce = async |identities: &[Identity], join| {
+    let introduce = async |identities: &[ServiceIdentity], join| {
         let known = given.store.introduce(identities, join).await.unwrap();
-        HashSet::<Identity>::from_iter(known)
+        HashSet::<ServiceIdentity>::from_iter(known)
     };
     let first = [one.clone(), two.clone()];
     assert_eq!(introduce(&first, false).await, HashSet::new());
@@ -268,7 +271,7 @@ pub async fn simultaneous_logins_do_not_exceed_the_maximum<S: SessionStore>(
     for login in Vec::from_iter(logins) {
         let login = login.await.unwrap().unwrap();
         begun.push(login.session);
-        if let Some(Revoked::Sessions(_, cutoff)) = login.ended.map(|ended| ended.target) {
+        if let Some(RevocationTarget::Sessions(_, cutoff)) = login.ended.map(|ended| ended.target) {
             ended = Some(ended.map_or(cutoff, |before: Cutoff| before.and(cutoff)));
         }
     }

@@ -5,7 +5,10 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use gatepass::{Advance, AdvanceCause, Clock, Renew, Rotation, Session, SessionStore};
+use gatepass::{
+    Clock, Session,
+    store::{Advance, AdvanceCause, Renew, Rotation, SessionStore},
+};
 
 use super::given::{
     ABSOLUTE_TTL, ACCESS_TTL, DAY, Given, HOUR, IDLE_TTL, MILLISECOND, MINUTE, account, advance_of,
@@ -135,19 +138,19 @@ pub async fn a_renewal_changes_access_and_nothing_else<S: SessionStore>(
     );
 }
 
-/// A grant that was read anew at a renewal replaces the old one.
+/// An identity that was read anew at a renewal replaces the old one.
 pub async fn a_renewal_writes_a_changed_grant<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
     let given = Given::fresh(fresh).await;
     let session = given.begin("alice").await;
-    let grant = changed_grant(session.subject());
+    let identity = changed_grant(session.subject());
     let renew = Renew {
-        grant: Some(grant.clone()),
+        identity: Some(identity.clone()),
         ..renewal_of(&session)
     };
     let renewed = given.store.renew(renew).await.unwrap().unwrap();
-    assert_eq!(renewed.grant, grant);
+    assert_eq!(renewed.identity, identity);
     assert_eq!(renewed.access_until, given.clock.now() + HOUR);
     assert_eq!(given.load(&session).await, renewed);
 }

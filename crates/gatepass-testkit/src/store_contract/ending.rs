@@ -6,8 +6,11 @@ use std::sync::{
 };
 
 use gatepass::{
-    AccountId, Clock, EndReason, EndTarget, Ended, Issuer, NewSession, Revocation, Revoked,
-    Session, SessionStore, Status,
+    Clock, Session,
+    store::{
+        AccountId, EndReason, EndSessions, Ended, Issuer, NewSession, Revocation, RevocationTarget,
+        SessionStore, TokenStatus,
+    },
 };
 
 use super::given::{
@@ -30,7 +33,7 @@ pub async fn an_end_is_logged_in_the_same_act<S: SessionStore>(
     let ended = given.end(&session).await;
 
     let revocation = Revocation {
-        target: Revoked::Session(session.id),
+        target: RevocationTarget::Session(session.id),
         until: session.access_until,
     };
     assert_eq!(ended, Some(revocation));
@@ -44,7 +47,7 @@ pub async fn an_end_is_logged_in_the_same_act<S: SessionStore>(
     };
     assert_eq!(given.load(&session).await, expected);
     let status = given.store.status(session.id, token_id()).await.unwrap();
-    assert_eq!(status, Status::Revoked);
+    assert_eq!(status, TokenStatus::Revoked);
 }
 
 /// Why a session was ended comes back from the store.
@@ -61,7 +64,7 @@ pub async fn every_reason_is_kept<S: SessionStore>(fresh: impl AsyncFn(ManualClo
         EndReason::TooManyRevocations,
     ] {
         let session = given.begin("alice").await;
-        let target = EndTarget::Session(session.id);
+        let target = EndSessions::Session(session.id);
         given.store.end(target, reason).await.unwrap();
         assert_eq!(given.load(&session).await.ended.unwrap().reason, reason);
     }
@@ -73,8 +76,8 @@ pub async fn the_first_end_counts<S: SessionStore>(fresh: impl AsyncFn(ManualClo
     let (ended, revocation) = given.ended("alice").await;
     given.clock.advance(MINUTE);
     for target in [
-        EndTarget::Session(ended.id),
-        EndTarget::SessionOf(ended.id, account("alice")),
+        EndSessions::Session(ended.id),
+        EndSessions::SessionOf(ended.id, account("alice")),
     ] {
         let again = given.store.end(target, EndReason::Reuse).await.unwrap();
         assert_eq!(again, None);
@@ -97,8 +100,8 @@ pub async fn of_many_ends_of_one_session_one_reports_it<S: SessionStore>(
     let attempts = (0..32).map(|number| {
         let store = Arc::clone(&given.store);
         let target = match number % 2 {
-            0 => EndTarget::Session(session.id),
-            _ => EndTarget::SessionOf(session.id, account("alice")),
+            0 => EndSessions::Session(session.id),
+            _ => EndSessions::SessionOf(session.id, account("alice")),
         };
         tokio::spawn(async move { store.end(target, EndReason::Logout).await })
     });
@@ -106,7 +109,7 @@ pub async fn of_many_ends_of_one_session_one_reports_it<S: SessionStore>(
     for attempt in Vec::from_iter(attempts) {
         reported.extend(attempt.await.unwrap().unwrap());
     }
-    assert_eq!(targets(&reported), [Revoked::Session(session.id)]);
+    assert_eq!(targets(&reported), [RevocationTarget::Session(session.id)]);
     assert_eq!(given.log().await.0, reported);
 }
 
@@ -129,15 +132,15 @@ pub async fn a_session_of_another_subject_is_not_ended<S: SessionStore>(
 ) {
     let given = Given::fresh(fresh).await;
     let session = given.begin("alice").await;
-    let foreign = EndTarget::SessionOf(session.id, account("bob"));
+    let foreign = EndSessions::SessionOf(session.id, account("bob"));
     let ended = given.store.end(foreign, EndReason::EndedByUser).await;
     assert_eq!(ended.unwrap(), None);
     assert_eq!(given.load(&session).await, session);
     assert_eq!(given.log().await.0, []);
 
-    let own = EndTarget::SessionOf(session.id, account("alice"));
+    let own = EndSessions::SessionOf(session.id, account("alice"));
     let ended = given.store.end(own, EndReason::EndedByUser).await.unwrap();
-    assert_eq!(ended.unwrap().target, Revoked::Session(session.id));
+    assert_eq!(ended.unwrap().target, RevocationTarget::Session(session.id));
     assert!(given.load(&session).await.ended.is_some());
 }
 
@@ -182,7 +185,7 @@ pub async fn all_sessions_of_an_account_end_together<S: SessionStore>(
         };
         assert_eq!(given.load(&session).await, expected);
         let status = given.store.status(session.id, token_id()).await.unwrap();
-        assert_eq!(status, Status::Revoked);
+        assert_eq!(status, TokenStatus::Revoked);
         let advanced = given.store.advance(advance_of(&session)).await.unwrap();
         assert_eq!(advanced, None);
         let recovered = given.store.recover(recovery_of(&session)).await.unwrap();
@@ -286,7 +289,7 @@ pub async fn logins_come_before_or_after_the_end_of_all<S: SessionStore>(
         tokio::task::yield_now().await;
         let mut up_to = None;
         if let Some(revocation) = given.end_all("alice", None).await {
-            let Revoked::Sessions(_, cutoff) = revocation.target else {
+            let RevocationTarget::Sessions(_, cutoff) = revocation.target else {
                 panic!("{revocation:?} is not of all sessions")
             };
             up_to = Some(cutoff.up_to);
@@ -311,10 +314,10 @@ pub async fn the_end_of_an_unknown_session_changes_nothing<S: SessionStore>(
     let given = Given::fresh(fresh).await;
     let id = session_id(account("alice"));
     for target in [
-        EndTarget::Session(id),
-        EndTarget::SessionOf(id, account("alice")),
-        EndTarget::AllOf(account("alice")),
-        EndTarget::AllOfBut(account("alice"), id),
+        EndSessions::Session(id),
+        EndSessions::SessionOf(id, account("alice")),
+        EndSessions::AllOf(account("alice")),
+        EndSessions::AllOfBut(account("alice"), id),
     ] {
         let ended = given.store.end(target, EndReason::Logout).await.unwrap();
         assert_eq!(ended, None);

@@ -3,10 +3,12 @@
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use gatepass::{
-    AccountId, Advance, AdvanceCause, Audience, ClientId, Cursor, Cutoff, Device, EndReason,
-    EndTarget, Grant, Issuer, NewSession, Pull, Random, Recover, Renew, Revocation, RevokeToken,
-    Revoked, Scopes, SeenFrom, Session, SessionId, SessionStore, Subject, SystemRandom, Timestamp,
-    TokenId,
+    ClientId, Device, Identity, Scopes, Session, SessionId, Subject, Timestamp,
+    store::{
+        AccountId, Advance, AdvanceCause, Audience, Cursor, Cutoff, EndReason, EndSessions, Issuer,
+        NewSession, PullResult, Random, Recover, Renew, Revocation, RevocationTarget, RevokeToken,
+        SeenFrom, SessionStore, SystemRandom, TokenId,
+    },
 };
 
 use crate::clock::ManualClock;
@@ -51,7 +53,7 @@ impl<S: SessionStore> Given<S> {
     }
 
     pub(super) async fn end(&self, session: &Session) -> Option<Revocation> {
-        let target = EndTarget::Session(session.id);
+        let target = EndSessions::Session(session.id);
         self.store.end(target, EndReason::Logout).await.unwrap()
     }
 
@@ -81,8 +83,8 @@ impl<S: SessionStore> Given<S> {
     ) -> Option<Revocation> {
         let account = account(subject);
         let target = match kept {
-            Some(kept) => EndTarget::AllOfBut(account, kept.id),
-            None => EndTarget::AllOf(account),
+            Some(kept) => EndSessions::AllOfBut(account, kept.id),
+            None => EndSessions::AllOf(account),
         };
         self.store.end(target, EndReason::LogoutAll).await.unwrap()
     }
@@ -125,7 +127,7 @@ pub(super) async fn pull_all(
 ) -> (Vec<Revocation>, Cursor) {
     let mut all = Vec::new();
     loop {
-        let Pull::Entries {
+        let PullResult::Entries {
             entries,
             next,
             more,
@@ -184,7 +186,7 @@ pub(super) fn revocation_of_all(
         except: kept.map(|kept| kept.number),
     };
     Revocation {
-        target: Revoked::Sessions(last.account(), cutoff),
+        target: RevocationTarget::Sessions(last.account(), cutoff),
         until: longest,
     }
 }
@@ -203,7 +205,7 @@ pub(super) fn new_session(name: &str) -> NewSession {
         issuer: issuer(),
         audience: audience(),
         client: client("web"),
-        grant: Grant::new(subject).scopes(Scopes::parse("profile").unwrap()),
+        identity: Identity::of(subject).scopes(Scopes::parse("profile").unwrap()),
         device: Device::default(),
         idle_ttl: IDLE_TTL,
         absolute_ttl: ABSOLUTE_TTL,
@@ -230,7 +232,7 @@ pub(super) fn advance_of(session: &Session) -> Advance {
         // So that claims about other things need no pauses.
         overlap: Duration::ZERO,
         seen_from: SeenFrom::default(),
-        grant: None,
+        identity: None,
         idle_ttl: IDLE_TTL,
         access_ttl: ACCESS_TTL,
     }
@@ -242,7 +244,7 @@ pub(super) fn recovery_of(session: &Session) -> Recover {
         id: session.id,
         client: session.client.clone(),
         generation: session.generation,
-        grant: None,
+        identity: None,
         access_ttl: ACCESS_TTL,
     }
 }
@@ -252,14 +254,14 @@ pub(super) fn renewal_of(session: &Session) -> Renew {
     Renew {
         id: session.id,
         client: session.client.clone(),
-        grant: None,
+        identity: None,
         access_ttl: ACCESS_TTL,
     }
 }
 
-/// A grant that differs from the one of [`new_session`] in all but its subject.
-pub(super) fn changed_grant(subject: &Subject) -> Grant {
-    Grant::new(subject.clone())
+/// An identity that differs from the one of [`new_session`] in all but its subject.
+pub(super) fn changed_grant(subject: &Subject) -> Identity {
+    Identity::of(subject.clone())
         .scopes(Scopes::parse("admin profile").unwrap())
         .claims(&serde_json::json!({ "tenant": 7, "roles": ["é", null] }))
         .unwrap()
@@ -279,7 +281,7 @@ pub(crate) async fn ended(store: &impl SessionStore, id: SessionId) -> bool {
     session.unwrap().ended.is_some()
 }
 
-pub(super) fn targets(revocations: &[Revocation]) -> Vec<Revoked> {
+pub(super) fn targets(revocations: &[Revocation]) -> Vec<RevocationTarget> {
     revocations
         .iter()
         .map(|revocation| revocation.target)
@@ -289,9 +291,9 @@ pub(super) fn targets(revocations: &[Revocation]) -> Vec<Revoked> {
 /// The revocations in an order that does not depend on the store.
 pub(super) fn sorted(mut revocations: Vec<Revocation>) -> Vec<Revocation> {
     revocations.sort_by_key(|revocation| match revocation.target {
-        Revoked::Session(id) => (id.as_bytes().to_vec(), revocation.until),
-        Revoked::Token(id) => (id.as_bytes().to_vec(), revocation.until),
-        Revoked::Sessions(id, _) => (id.as_bytes().to_vec(), revocation.until),
+        RevocationTarget::Session(id) => (id.as_bytes().to_vec(), revocation.until),
+        RevocationTarget::Token(id) => (id.as_bytes().to_vec(), revocation.until),
+        RevocationTarget::Sessions(id, _) => (id.as_bytes().to_vec(), revocation.until),
     });
     revocations
 }

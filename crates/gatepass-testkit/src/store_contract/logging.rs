@@ -3,8 +3,11 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use gatepass::{
-    Clock, Cursor, EndReason, EndTarget, Pull, Revocation, RevokeToken, Revoked, SessionStore,
-    Status,
+    Clock,
+    store::{
+        Cursor, EndReason, EndSessions, PullResult, Revocation, RevocationTarget, RevokeToken,
+        SessionStore, TokenStatus,
+    },
 };
 use tokio::task::JoinSet;
 
@@ -21,7 +24,7 @@ pub async fn a_revoked_token_is_logged_once<S: SessionStore>(
     let session = given.begin("alice").await;
     let (token, revocation) = given.revoke_one(&session).await;
     let expected = Revocation {
-        target: Revoked::Token(token.token),
+        target: RevocationTarget::Token(token.token),
         until: token.until,
     };
     assert_eq!(revocation, Some(expected));
@@ -56,7 +59,7 @@ pub async fn one_token_too_many_ends_the_session<S: SessionStore>(
     }
     assert_eq!(given.load(&session).await, session);
     // A token that is revoked already is not one more.
-    let Revoked::Token(first) = expected[0].target else {
+    let RevocationTarget::Token(first) = expected[0].target else {
         panic!("a token was revoked")
     };
     let again = RevokeToken {
@@ -70,14 +73,14 @@ pub async fn one_token_too_many_ends_the_session<S: SessionStore>(
 
     let (token, revocation) = given.revoke_one(&session).await;
     let ended = Revocation {
-        target: Revoked::Session(session.id),
+        target: RevocationTarget::Session(session.id),
         until: session.access_until,
     };
     assert_eq!(revocation, Some(ended));
     expected.push(ended);
     assert_eq!(sorted(given.log().await.0), sorted(expected));
     let status = given.store.status(session.id, token.token).await.unwrap();
-    assert_eq!(status, Status::Revoked);
+    assert_eq!(status, TokenStatus::Revoked);
     let reason = given.load(&session).await.ended.unwrap().reason;
     assert_eq!(reason, EndReason::TooManyRevocations);
     assert_eq!(given.load(&other).await, other);
@@ -99,11 +102,17 @@ pub async fn one_token_too_many_of_an_account_ends_a_session<S: SessionStore>(
             _ => given.sessions("alice").await.remove(0),
         };
         let (token, revocation) = given.revoke_one(&session).await;
-        assert_eq!(revocation.unwrap().target, Revoked::Token(token.token));
+        assert_eq!(
+            revocation.unwrap().target,
+            RevocationTarget::Token(token.token)
+        );
     }
     let session = given.begin("alice").await;
     let (_, revocation) = given.revoke_one(&session).await;
-    assert_eq!(revocation.unwrap().target, Revoked::Session(session.id));
+    assert_eq!(
+        revocation.unwrap().target,
+        RevocationTarget::Session(session.id)
+    );
     let reason = given.load(&session).await.ended.unwrap().reason;
     assert_eq!(reason, EndReason::TooManyRevocations);
 }
@@ -123,7 +132,7 @@ pub async fn a_token_of_an_unknown_session_is_revoked_beyond_the_limits<S: Sessi
             until: Clock::now(&given.clock) + MINUTE,
         };
         let revocation = given.store.revoke_token(token).await.unwrap().unwrap();
-        assert_eq!(revocation.target, Revoked::Token(token.token));
+        assert_eq!(revocation.target, RevocationTarget::Token(token.token));
         assert!(given.log().await.0.contains(&revocation));
     }
 }
@@ -145,7 +154,10 @@ pub async fn forgotten_tokens_do_not_count_against_the_session<S: SessionStore>(
         until: session.access_until + MINUTE,
     };
     let revocation = given.store.revoke_token(token).await.unwrap();
-    assert_eq!(revocation.unwrap().target, Revoked::Token(token.token));
+    assert_eq!(
+        revocation.unwrap().target,
+        RevocationTarget::Token(token.token)
+    );
     assert_eq!(given.load(&session).await, session);
 }
 
@@ -159,10 +171,10 @@ pub async fn a_status_is_live_revoked_or_unknown<S: SessionStore>(
     let (revoked, _) = given.revoke_one(&live).await;
     let unknown = session_id(account("alice"));
     for (session, token, expected) in [
-        (live.id, token_id(), Status::Live),
-        (live.id, revoked.token, Status::Revoked),
-        (ended.id, token_id(), Status::Revoked),
-        (unknown, token_id(), Status::Unknown),
+        (live.id, token_id(), TokenStatus::Live),
+        (live.id, revoked.token, TokenStatus::Revoked),
+        (ended.id, token_id(), TokenStatus::Revoked),
+        (unknown, token_id(), TokenStatus::Unknown),
     ] {
         let status = given.store.status(session, token).await.unwrap();
         assert_eq!(status, expected);
@@ -223,7 +235,7 @@ pub async fn a_long_log_is_pulled_in_parts<S: SessionStore>(fresh: impl AsyncFn(
             let mut ended = Vec::new();
             for _ in 0..EACH {
                 let session = store.begin(new_session("alice")).await.unwrap().session;
-                let target = EndTarget::Session(session.id);
+                let target = EndSessions::Session(session.id);
                 ended.extend(store.end(target, EndReason::Logout).await.unwrap());
             }
             ended
@@ -256,7 +268,7 @@ pub async fn nothing_is_missed_among_concurrent_writers<S: SessionStore>(
             for _ in 0..25 {
                 let new = new_session(&format!("user {number}"));
                 let session = store.begin(new).await.unwrap().session;
-                let target = EndTarget::Session(session.id);
+                let target = EndSessions::Session(session.id);
                 ended.extend(store.end(target, EndReason::Logout).await.unwrap());
             }
             ended
@@ -301,7 +313,10 @@ pub async fn a_cursor_of_another_log_is_reset<S: SessionStore>(
         Cursor::new("'; --:\u{0}:-1"),
     ] {
         let pulled = given.store.pull(Some(&cursor)).await.unwrap();
-        assert!(matches!(pulled, Pull::Reset), "{cursor:?}: {pulled:?}");
+        assert!(
+            matches!(pulled, PullResult::Reset),
+            "{cursor:?}: {pulled:?}"
+        );
     }
 }
 

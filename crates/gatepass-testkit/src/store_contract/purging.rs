@@ -1,6 +1,9 @@
 //! Removing what nothing needs any more.
 
-use gatepass::{Clock, Revocation, RevokeToken, SessionStore, Status};
+use gatepass::{
+    Clock,
+    store::{Revocation, RevokeToken, SessionStore, TokenStatus},
+};
 
 use super::given::{ACCESS_TTL, DAY, Given, IDLE_TTL, MILLISECOND, advance_of, targets, token_id};
 use crate::clock::ManualClock;
@@ -96,12 +99,12 @@ pub async fn an_ended_session_and_its_entry_are_kept_for_the_retention<S: Sessio
     assert_eq!(given.purge().await, 0);
     assert_eq!(given.log().await.0, [revocation]);
     let status = given.store.status(session.id, token_id()).await.unwrap();
-    assert_eq!(status, Status::Revoked);
+    assert_eq!(status, TokenStatus::Revoked);
     given.clock.advance(MILLISECOND);
     assert_eq!(given.purge().await, 2);
     assert_eq!(given.log().await.0, []);
     let status = given.store.status(session.id, token_id()).await.unwrap();
-    assert_eq!(status, Status::Unknown);
+    assert_eq!(status, TokenStatus::Unknown);
 }
 
 /// The entry of a single token stays for exactly the retention, and takes its status along.
@@ -116,12 +119,12 @@ pub async fn a_revoked_token_is_kept_for_the_retention<S: SessionStore>(
     assert_eq!(given.purge().await, 0);
     assert_eq!(given.log().await.0, [revocation.unwrap()]);
     let status = given.store.status(session.id, token.token).await.unwrap();
-    assert_eq!(status, Status::Revoked);
+    assert_eq!(status, TokenStatus::Revoked);
     given.clock.advance(MILLISECOND);
     assert_eq!(given.purge().await, 1);
     assert_eq!(given.log().await.0, []);
     let status = given.store.status(session.id, token.token).await.unwrap();
-    assert_eq!(status, Status::Live);
+    assert_eq!(status, TokenStatus::Live);
     // What was forgotten can be revoked again.
     let again = RevokeToken {
         until: given.clock.now() + ACCESS_TTL,

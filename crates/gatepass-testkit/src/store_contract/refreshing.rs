@@ -3,8 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use gatepass::{
-    Advance, AdvanceCause, Clock, Device, Generation, NewSession, Recover, Rotation, SeenFrom,
-    Session, SessionStore,
+    Clock, Device, Session,
+    store::{
+        Advance, AdvanceCause, Generation, NewSession, Recover, Rotation, SeenFrom, SessionStore,
+    },
 };
 
 use super::given::{
@@ -77,7 +79,7 @@ pub async fn an_advance_that_does_not_fit_changes_nothing<S: SessionStore>(
         given.clock.advance(SECOND);
         let before = given.find(stored.id).await;
         let mut advance = advance;
-        advance.grant = Some(changed_grant(stored.subject()));
+        advance.identity = Some(changed_grant(stored.subject()));
         let refused = given.store.advance(advance).await.unwrap();
         assert_eq!(refused, None, "{why}");
         assert_eq!(given.find(stored.id).await, before, "{why}");
@@ -116,26 +118,26 @@ pub async fn a_session_can_be_refreshed_until_the_instant_it_expires<S: SessionS
     assert_eq!(refused, None);
 }
 
-/// A grant that was read anew replaces the old one; without one the old one stays.
+/// An identity that was read anew replaces the old one; without one the old one stays.
 pub async fn an_advance_writes_a_changed_grant<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
     let given = Given::fresh(fresh).await;
     let session = given.begin("alice").await;
-    let grant = changed_grant(session.subject());
+    let identity = changed_grant(session.subject());
     let advance = Advance {
-        grant: Some(grant.clone()),
+        identity: Some(identity.clone()),
         ..advance_of(&session)
     };
     let advanced = given.store.advance(advance).await.unwrap().unwrap();
-    assert_eq!(advanced.grant, grant);
-    // The new grant's own lifetime of an hour holds already.
+    assert_eq!(advanced.identity, identity);
+    // The new identity's own lifetime of an hour holds already.
     assert_eq!(advanced.access_until, given.clock.now() + HOUR);
     assert_eq!(given.load(&session).await, advanced);
 
     let advanced = given.store.advance(advance_of(&advanced)).await;
-    assert_eq!(advanced.unwrap().unwrap().grant, grant);
-    assert_eq!(given.load(&session).await.grant, grant);
+    assert_eq!(advanced.unwrap().unwrap().identity, identity);
+    assert_eq!(given.load(&session).await.identity, identity);
 }
 
 /// A token ahead of a store that lost writes takes the session to where the token is.
@@ -236,7 +238,7 @@ pub async fn an_authentication_need_not_rotate<S: SessionStore>(
     advance.to = advance.from;
     advance.overlap = MINUTE;
     advance.cause = AdvanceCause::Reauthenticate;
-    advance.grant = Some(changed_grant(expected.subject()));
+    advance.identity = Some(changed_grant(expected.subject()));
     assert!(expected.advance(advance.clone(), given.clock.now()));
     let advanced = given.store.advance(advance).await.unwrap();
     assert_eq!(advanced.as_ref(), Some(&expected));
@@ -451,7 +453,7 @@ pub async fn a_recovery_that_does_not_fit_changes_nothing<S: SessionStore>(
         given.clock.advance(SECOND);
         let before = given.find(stored.id).await;
         let mut recover = recover;
-        recover.grant = Some(changed_grant(stored.subject()));
+        recover.identity = Some(changed_grant(stored.subject()));
         let refused = given.store.recover(recover).await.unwrap();
         assert_eq!(refused, None, "{why}");
         assert_eq!(given.find(stored.id).await, before, "{why}");
@@ -467,19 +469,19 @@ pub async fn a_recovery_that_does_not_fit_changes_nothing<S: SessionStore>(
     refuse(&session, recovery_of(&session), "idle for too long").await;
 }
 
-/// A grant that was read anew at a recovery replaces the old one.
+/// An identity that was read anew at a recovery replaces the old one.
 pub async fn a_recovery_writes_a_changed_grant<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
     let given = Given::fresh(fresh).await;
     let session = given.begin("alice").await;
-    let grant = changed_grant(session.subject());
+    let identity = changed_grant(session.subject());
     let recover = Recover {
-        grant: Some(grant.clone()),
+        identity: Some(identity.clone()),
         ..recovery_of(&session)
     };
     let recovered = given.store.recover(recover).await.unwrap().unwrap();
-    assert_eq!(recovered.grant, grant);
+    assert_eq!(recovered.identity, identity);
     assert_eq!(recovered.access_until, given.clock.now() + HOUR);
     assert_eq!(given.load(&session).await, recovered);
 }

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     model::{
-        grant::{Grant, GrantError},
+        identity::{Identity, IdentityError},
         ids::InvalidName,
         scopes::InvalidScope,
         session::{Device, Session},
@@ -39,23 +39,24 @@ use crate::{
 ///
 /// ```
 /// use gatepass::{
-///     AuthenticationError, Authenticator, Credentials, Device, Grant, Reread, Session, Subject, async_trait,
+///     AuthenticationError, Authenticator, Credentials, Device, Identity, Session, UserUpdate,
+///     async_trait,
 /// };
 ///
 /// struct OneUser;
 ///
 /// #[async_trait]
 /// impl Authenticator for OneUser {
-///     async fn authenticate(&self, credentials: &Credentials, _: &Device) -> Result<Grant, AuthenticationError> {
+///     async fn authenticate(&self, credentials: &Credentials, _: &Device) -> Result<Identity, AuthenticationError> {
 ///         // A real one compares with a hash, such as argon2id.
 ///         if credentials.username() == "alice" && credentials.password() == "wonderland" {
-///             return Ok(Grant::new(Subject::new("alice")?));
+///             return Ok(Identity::new("alice")?);
 ///         }
 ///         Err(AuthenticationError::BadCredentials)
 ///     }
 ///
-///     async fn reread(&self, session: &Session) -> Result<Reread, AuthenticationError> {
-///         Ok(if session.subject().as_str() == "alice" { Reread::Unchanged } else { Reread::Gone })
+///     async fn reload_user(&self, session: &Session) -> Result<UserUpdate, AuthenticationError> {
+///         Ok(if session.subject().as_str() == "alice" { UserUpdate::Unchanged } else { UserUpdate::Deleted })
 ///     }
 /// }
 /// ```
@@ -71,10 +72,10 @@ pub trait Authenticator: Send + Sync + 'static {
         &self,
         credentials: &Credentials,
         device: &Device,
-    ) -> Result<Grant, AuthenticationError>;
+    ) -> Result<Identity, AuthenticationError>;
 
     /// Decides whether `credentials` prove that the user of `session` is there, and what that allows now.
-    /// The grant must be of the same subject.
+    /// The identity must be of the same subject.
     ///
     /// As it is, this is [`authenticate`](Self::authenticate) with the session's subject for a user
     /// name. Where users log in with another name than their subject, look that up and say it here.
@@ -87,7 +88,7 @@ pub trait Authenticator: Send + Sync + 'static {
         session: &Session,
         credentials: &Credentials,
         device: &Device,
-    ) -> Result<Grant, AuthenticationError> {
+    ) -> Result<Identity, AuthenticationError> {
         let _ = session;
         self.authenticate(credentials, device).await
     }
@@ -95,10 +96,18 @@ pub trait Authenticator: Send + Sync + 'static {
     /// Looks at the user again before `session` is refreshed, and before anything is spent. gatepass
     /// also asks before each answer without a rotation: for example, to a retry or a second tab.
     ///
+    /// The default says that nothing has changed. Override it if users can be deleted, locked or given
+    /// other scopes while they are logged in: without it such a user stays logged in, with the scopes of
+    /// the login, until the session ends. Or call [`Authority::logout_all`](crate::Authority::logout_all)
+    /// whenever you change a user.
+    ///
     /// # Errors
     ///
-    /// [`AuthenticationError::Unavailable`]; the refresh can then be tried again.
-    async fn reread(&self, session: &Session) -> Result<Reread, AuthenticationError>;
+    /// [`AuthenticationError::Unavailable`]. The client can then try the refresh again.
+    async fn reload_user(&self, session: &Session) -> Result<UserUpdate, AuthenticationError> {
+        let _ = session;
+        Ok(UserUpdate::Unchanged)
+    }
 }
 
 /// The state of a user since the last refresh. If gatepass answers without a rotation, it uses
@@ -108,13 +117,13 @@ pub trait Authenticator: Send + Sync + 'static {
     clippy::exhaustive_enums,
     reason = "made by applications, and there is no fourth case"
 )]
-pub enum Reread {
+pub enum UserUpdate {
     /// The session goes on as it is.
     Unchanged,
-    /// The session goes on with this grant, of the same subject.
-    Changed(Grant),
+    /// The session goes on with this identity, of the same subject.
+    Changed(Identity),
     /// There is no such user any more, or it may not be logged in: the session ends.
-    Gone,
+    Deleted,
 }
 
 /// Why nobody was authenticated.
@@ -132,7 +141,7 @@ pub enum AuthenticationError {
     },
     /// The application granted what cannot be issued. A mistake in its code: the client gets a 500.
     #[error(transparent)]
-    Grant(#[from] GrantError),
+    Identity(#[from] IdentityError),
     /// It could not be found out. The client is told to try again.
     #[error("the users could not be read")]
     Unavailable(#[source] StoreError),
@@ -140,13 +149,13 @@ pub enum AuthenticationError {
 
 impl From<InvalidName> for AuthenticationError {
     fn from(invalid: InvalidName) -> Self {
-        GrantError::from(invalid).into()
+        IdentityError::from(invalid).into()
     }
 }
 
 impl From<InvalidScope> for AuthenticationError {
     fn from(invalid: InvalidScope) -> Self {
-        GrantError::from(invalid).into()
+        IdentityError::from(invalid).into()
     }
 }
 

@@ -11,7 +11,6 @@ use crate::{
         issued::Issued,
         names::NameKey,
         purge::{Purge, Purger},
-        rotation::{Presenter, ReusePolicy},
     },
     env::{
         clock::{Clock, Timestamp},
@@ -21,16 +20,17 @@ use crate::{
     error::Error,
     keys::{error::KeyError, secret_set::SecretSet, set::KeySet},
     model::{
-        grant::{Grant, GrantError},
         health::Health,
+        identity::{Identity, IdentityError},
         ids::{AccountId, ClientId, SessionId, SessionNumber, Subject},
         refusal::Refusal,
+        rotation::{Presenter, ReusePolicy},
         scopes::Scopes,
         session::{Device, EndReason, NewSession, Session},
         text,
     },
     observe,
-    store::{SessionStore, service::Identity},
+    store::{SessionStore, service::ServiceIdentity},
     token::refresh::{Presented, RefreshKeys},
     verifier::verifier::{Policy, Verifier},
 };
@@ -40,7 +40,9 @@ use crate::{
 /// Endpoints take one. Cheap to clone.
 ///
 /// ```
-/// use gatepass::{Authority, Demand, Device, Error, Grant, MasterSecret, MemoryStore, Refusal, Subject};
+/// use gatepass::{
+///     Authority, Device, Error, Identity, MasterSecret, MemoryStore, Refusal, Requirements,
+/// };
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let secret = MasterSecret::generate()?;
@@ -49,12 +51,12 @@ use crate::{
 ///     .await?;
 ///
 /// // The application has found out by itself who this is:
-/// let issued = authority.issue(Grant::new(Subject::new("alice")?), Device::default()).await?;
-/// let pass = authority.verifier().verify(issued.access_token.as_str(), &Demand::new()).await?;
+/// let issued = authority.issue(Identity::new("alice")?, Device::default()).await?;
+/// let pass = authority.verifier().verify(issued.access_token.as_str(), &Requirements::new()).await?;
 /// assert_eq!(pass.subject().as_str(), "alice");
 ///
 /// authority.logout(issued.refresh_token.as_str()).await?;
-/// let refused = authority.verifier().verify(issued.access_token.as_str(), &Demand::new()).await;
+/// let refused = authority.verifier().verify(issued.access_token.as_str(), &Requirements::new()).await;
 /// assert!(matches!(refused, Err(Error::Refused(Refusal::Revoked))));
 /// # Ok(()) }
 /// ```
@@ -103,7 +105,7 @@ pub struct SessionPage {
     pub next: Option<SessionNumber>,
 }
 
-/// Longest grant in bytes of JSON, so that any access token fits into 8 KiB.
+/// Longest identity in bytes of JSON, so that any access token fits into 8 KiB.
 const MAX_GRANT: usize = 4096;
 
 impl Authority {
@@ -112,7 +114,7 @@ impl Authority {
         store: Arc<dyn SessionStore>,
         refresh_keys: RefreshKeys,
         names: NameKey,
-        identities: Vec<Identity>,
+        identities: Vec<ServiceIdentity>,
         settings: Settings,
     ) -> Self {
         let identities = Arc::new(Identities::known(identities));
@@ -137,7 +139,7 @@ impl Authority {
         }
     }
 
-    /// The half that verifies, for guards.
+    /// The half that verifies, for gates.
     #[must_use]
     pub fn verifier(&self) -> &Verifier {
         &self.inner.verifier
@@ -149,7 +151,7 @@ impl Authority {
         self.inner.verifier.health()
     }
 
-    /// The lifetime of an access token whose grant doesn't set its own.
+    /// The lifetime of an access token whose identity doesn't set its own.
     pub(crate) fn access_ttl(&self) -> Duration {
         self.inner.settings.access_ttl
     }
@@ -190,7 +192,7 @@ impl Authority {
         self.inner.names.store(Arc::new(NameKey::new(secrets)));
         self.inner
             .identities
-            .replace(Identity::all(secrets, issuer, audience));
+            .replace(ServiceIdentity::all(secrets, issuer, audience));
         Ok(())
     }
 
@@ -205,7 +207,7 @@ impl Authority {
     /// # Errors
     ///
     /// [`Refusal::BadCredentials`] or [`Refusal::TooManyAttempts`]; [`Error::Store`] if users or
-    /// sessions cannot be reached; [`Error::Grant`] if the application granted what cannot be issued.
+    /// sessions cannot be reached; [`Error::Identity`] if the application granted what cannot be issued.
     pub async fn login(&self, credentials: &Credentials, device: Device) -> Result<Issued, Error> {
         self.login_fitting(&self.inner.settings.client, credentials, device, None, None)
             .await
@@ -244,27 +246,27 @@ impl Authority {
             authenticator.ok_or(InternalError::new("login without an authenticator"))?;
         let device = cleaned(device);
         let authenticated = self.consult(authenticator.authenticate(credentials, &device));
-        let granted = authenticated.await.and_then(|grant| match scopes {
-            Some(scopes) => grant.limited_to(scopes).map_err(Error::from),
-            None => Ok(grant),
+        let granted = authenticated.await.and_then(|identity| match scopes {
+            Some(scopes) => identity.limited_to(scopes).map_err(Error::from),
+            None => Ok(identity),
         });
-        let grant = granted.inspect_err(|error| {
+        let identity = granted.inspect_err(|error| {
             if let Error::Refused(refusal) = error {
                 let name_hash = self.name_hash(credentials.username());
                 let refusals = self.inner.verifier.refusals();
                 refusals.login(&device, Some(&name_hash), refusal);
             }
         })?;
-        self.issue_fitting(client, grant, device, longest).await
+        self.issue_fitting(client, identity, device, longest).await
     }
 
     /// Begins a session for a login that the application has done itself.
     ///
     /// # Errors
     ///
-    /// [`Error::Grant`] if the grant cannot be issued, [`Error::Store`] if the session cannot be stored.
-    pub async fn issue(&self, grant: Grant, device: Device) -> Result<Issued, Error> {
-        self.issue_as(&self.inner.settings.client, grant, device)
+    /// [`Error::Identity`] if the identity cannot be issued, [`Error::Store`] if the session cannot be stored.
+    pub async fn issue(&self, identity: Identity, device: Device) -> Result<Issued, Error> {
+        self.issue_as(&self.inner.settings.client, identity, device)
             .await
     }
 
@@ -276,10 +278,10 @@ impl Authority {
     pub async fn issue_as(
         &self,
         client: &ClientId,
-        grant: Grant,
+        identity: Identity,
         device: Device,
     ) -> Result<Issued, Error> {
-        self.issue_fitting(client, grant, device, None).await
+        self.issue_fitting(client, identity, device, None).await
     }
 
     /// Begins a session as [`issue_as`](Self::issue_as) does, and refuses an access token of more than
@@ -287,20 +289,20 @@ impl Authority {
     pub(crate) async fn issue_fitting(
         &self,
         client: &ClientId,
-        grant: Grant,
+        identity: Identity,
         device: Device,
         longest: Option<usize>,
     ) -> Result<Issued, Error> {
         let settings = &self.inner.settings;
-        self.check_grant(&grant)?;
-        let account = self.account(grant.subject());
+        self.check_grant(&identity)?;
+        let account = self.account(identity.subject());
         let policy = self.inner.verifier.policy();
         let new = NewSession {
             id: SessionId::random(account, &*settings.random)?,
             issuer: policy.issuer.clone(),
             audience: policy.audience.clone(),
             client: client.clone(),
-            grant,
+            identity,
             device: cleaned(device),
             idle_ttl: settings.idle_ttl,
             absolute_ttl: settings.absolute_ttl,
@@ -331,7 +333,7 @@ impl Authority {
     /// tokens if that is longer, and leaves them out of the current session.
     ///
     /// ```
-    /// use gatepass::{Authority, Device, Grant, MasterSecret, MemoryStore, Subject};
+    /// use gatepass::{Authority, Device, Identity, MasterSecret, MemoryStore, Subject};
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let secret = MasterSecret::generate()?;
@@ -339,7 +341,7 @@ impl Authority {
     /// #     .build()
     /// #     .await?;
     /// let alice = Subject::new("alice")?;
-    /// authority.issue(Grant::new(alice.clone()), Device::default()).await?;
+    /// authority.issue(Identity::of(alice.clone()), Device::default()).await?;
     ///
     /// let mut next = None;
     /// loop {
@@ -411,31 +413,31 @@ impl Authority {
             SessionNumber::MAX,
             self.inner.settings.clock.now(),
         );
-        let scopes = session.grant.granted_scopes();
+        let scopes = session.identity.granted_scopes();
         let signed = self.access_token(&session, scopes, session.authenticated_at)?;
         if signed.access_token.as_str().len() > longest {
-            return Err(GrantError::TooLargeForCookie.into());
+            return Err(IdentityError::TooLargeForCookie.into());
         }
         Ok(())
     }
 
-    pub(super) fn check_grant(&self, grant: &Grant) -> Result<(), GrantError> {
+    pub(super) fn check_grant(&self, identity: &Identity) -> Result<(), IdentityError> {
         let Settings {
             reuse,
             absolute_ttl,
             ..
         } = &self.inner.settings;
         let least = reuse.overlap.max(Duration::from_secs(1));
-        if grant
+        if identity
             .own_access_ttl()
             .is_some_and(|ttl| !(least..=*absolute_ttl).contains(&ttl))
         {
-            return Err(GrantError::AccessTtl);
+            return Err(IdentityError::AccessTtl);
         }
-        // A grant that cannot be written as JSON cannot be written as a token either.
-        match serde_json::to_vec(grant) {
+        // An identity that cannot be written as JSON cannot be written as a token either.
+        match serde_json::to_vec(identity) {
             Ok(json) if json.len() <= MAX_GRANT => Ok(()),
-            _ => Err(GrantError::TooLarge),
+            _ => Err(IdentityError::TooLarge),
         }
     }
 }
@@ -446,6 +448,13 @@ pub(crate) fn cleaned(mut device: Device) -> Device {
         .user_agent
         .map(|sent| text::user_agent(sent.as_bytes()));
     device
+}
+
+/// Its verifier, so that a gate takes the authority itself.
+impl From<&Authority> for Verifier {
+    fn from(authority: &Authority) -> Self {
+        authority.verifier().clone()
+    }
 }
 
 impl fmt::Debug for Authority {

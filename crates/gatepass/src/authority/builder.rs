@@ -8,14 +8,13 @@ use crate::{
         authority::{Authority, Settings},
         introduction::introduce,
         names::NameKey,
-        rotation::ReusePolicy,
     },
     config::{BuildError, MAX_DURATION, check_duration},
     env::random::{Random, SystemRandom},
     keys::{secret_set::SecretSet, set::KeySet},
-    model::ids::ClientId,
+    model::{ids::ClientId, rotation::ReusePolicy},
     observe,
-    store::{SessionStore, service::Identity},
+    store::{SessionStore, service::ServiceIdentity},
     token::refresh::RefreshKeys,
     verifier::builder::{VerifierSettings, verifier_setters},
 };
@@ -96,7 +95,7 @@ impl AuthorityBuilder {
         self
     }
 
-    /// How long an access token lives, where its grant does not say. Default 15 min.
+    /// How long an access token lives, where its identity does not say. Default 15 min.
     pub fn access_ttl(mut self, ttl: Duration) -> Self {
         self.access_ttl = ttl;
         self
@@ -258,7 +257,7 @@ impl AuthorityBuilder {
         if self.store.is_volatile() {
             observe::store_volatile();
         }
-        let identities = Identity::all(&self.secrets, &issuer, &audience);
+        let identities = ServiceIdentity::all(&self.secrets, &issuer, &audience);
         introduce(
             &*self.store,
             &identities,

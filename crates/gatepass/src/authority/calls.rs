@@ -41,7 +41,7 @@ fn not_authenticated(error: AuthenticationError) -> Error {
         AuthenticationError::TooManyAttempts { retry_after } => {
             Refusal::TooManyAttempts { retry_after }.into()
         }
-        AuthenticationError::Grant(error) => error.into(),
+        AuthenticationError::Identity(error) => error.into(),
         AuthenticationError::Unavailable(error) => {
             observe::store_unavailable("authenticator", &error);
             error.into()

@@ -9,11 +9,11 @@ use crate::{
     model::{
         ids::{SessionId, Subject},
         refusal::Refusal,
-        revocation::{Revocation, Revoked},
+        revocation::{Revocation, RevocationTarget},
         session::EndReason,
     },
     observe,
-    store::{EndTarget, RevokeToken},
+    store::{EndSessions, RevokeToken},
     token::{pass::Pass, refresh},
 };
 
@@ -70,14 +70,14 @@ impl Authority {
     fn session_of_token(
         &self,
         token: &str,
-    ) -> Result<(SessionId, EndTarget, Option<Subject>), Refusal> {
+    ) -> Result<(SessionId, EndSessions, Option<Subject>), Refusal> {
         if token.starts_with(refresh::PREFIX) {
             let session = self.open_refresh_token(token)?.session;
-            Ok((session, EndTarget::Session(session), None))
+            Ok((session, EndSessions::Session(session), None))
         } else {
             let pass = self.inner.verifier.open(token)?;
             let (session, subject) = (pass.session_id(), pass.subject().clone());
-            let target = EndTarget::SessionOf(session, self.account(&subject));
+            let target = EndSessions::SessionOf(session, self.account(&subject));
             Ok((session, target, Some(subject)))
         }
     }
@@ -91,7 +91,7 @@ impl Authority {
     ///
     /// [`Error::Store`] if the end is not known to be stored.
     pub async fn logout_all(&self, subject: &Subject) -> Result<(), Error> {
-        let target = EndTarget::AllOf(self.account(subject));
+        let target = EndSessions::AllOf(self.account(subject));
         self.end(target, Some(subject), EndReason::LogoutAll)
             .await
             .map(drop)
@@ -104,7 +104,7 @@ impl Authority {
     ///
     /// [`Error::Store`] if the end is not known to be stored.
     pub async fn logout_others(&self, pass: &Pass) -> Result<(), Error> {
-        let target = EndTarget::AllOfBut(self.account(pass.subject()), pass.session_id());
+        let target = EndSessions::AllOfBut(self.account(pass.subject()), pass.session_id());
         self.end(target, Some(pass.subject()), EndReason::LogoutAll)
             .await
             .map(drop)
@@ -117,7 +117,7 @@ impl Authority {
     /// [`Error::Store`] if the end is not known to be stored.
     pub async fn end_session_of(&self, subject: &Subject, id: SessionId) -> Result<bool, Error> {
         let account = self.account(subject);
-        let target = EndTarget::SessionOf(id, account);
+        let target = EndSessions::SessionOf(id, account);
         if self
             .end(target, Some(subject), EndReason::EndedByUser)
             .await?
@@ -140,7 +140,7 @@ impl Authority {
         let Some(session) = session.filter(|session| session.issuer == *issuer) else {
             return Ok(());
         };
-        let target = EndTarget::SessionOf(id, session.account());
+        let target = EndSessions::SessionOf(id, session.account());
         let reason = EndReason::EndedByApplication;
         self.end(target, Some(session.subject()), reason)
             .await
@@ -171,7 +171,7 @@ impl Authority {
         match revoked {
             Some(
                 revocation @ Revocation {
-                    target: Revoked::Session(_),
+                    target: RevocationTarget::Session(_),
                     ..
                 },
             ) => {
@@ -191,7 +191,7 @@ impl Authority {
     /// Ends what `target` names; says whether anything ended.
     pub(super) async fn end(
         &self,
-        target: EndTarget,
+        target: EndSessions,
         subject: Option<&Subject>,
         reason: EndReason,
     ) -> Result<bool, Error> {
@@ -201,7 +201,7 @@ impl Authority {
 
     async fn end_now(
         &self,
-        target: EndTarget,
+        target: EndSessions,
         subject: Option<&Subject>,
         reason: EndReason,
     ) -> Result<bool, Error> {
@@ -221,9 +221,11 @@ impl Authority {
     pub(super) fn enforce(&self, ended: Revocation, subject: Option<&Subject>, reason: EndReason) {
         self.inner.verifier.apply(&[ended]);
         match ended.target {
-            Revoked::Session(session) => observe::session_ended(session, subject, reason),
-            Revoked::Sessions(_, cutoff) => observe::sessions_ended(cutoff, subject, reason),
-            Revoked::Token(_) => {}
+            RevocationTarget::Session(session) => observe::session_ended(session, subject, reason),
+            RevocationTarget::Sessions(_, cutoff) => {
+                observe::sessions_ended(cutoff, subject, reason)
+            }
+            RevocationTarget::Token(_) => {}
         }
     }
 }

@@ -10,14 +10,14 @@ use crate::{
     store::{
         SessionStore,
         error::{StoreError, StoreErrorKind},
-        service::Identity,
+        service::ServiceIdentity,
     },
 };
 
 /// Has the store remember who uses it, and fails if that are others only.
 pub(crate) async fn introduce(
     store: &dyn SessionStore,
-    own: &[Identity],
+    own: &[ServiceIdentity],
     shares: bool,
     timeout: Duration,
 ) -> Result<(), BuildError> {
@@ -30,10 +30,10 @@ pub(crate) async fn introduce(
     let Some(other) = known.first() else {
         return Ok(());
     };
-    let is_known = |identity: &&Identity| known.contains(identity);
+    let is_known = |identity: &&ServiceIdentity| known.contains(identity);
     let matching = own.iter().filter(is_known).count();
     if matching == 0 && !shares {
-        let same_name = |one: &&Identity| {
+        let same_name = |one: &&ServiceIdentity| {
             own.iter()
                 .any(|own| own.issuer == one.issuer && own.audience == one.audience)
         };
@@ -56,20 +56,20 @@ pub(crate) async fn introduce(
 pub(crate) struct Identities(Mutex<Introduction>);
 
 struct Introduction {
-    identities: Vec<Identity>,
+    identities: Vec<ServiceIdentity>,
     /// Whether the store knows them.
     done: bool,
 }
 
 impl Identities {
-    pub(crate) fn known(identities: Vec<Identity>) -> Self {
+    pub(crate) fn known(identities: Vec<ServiceIdentity>) -> Self {
         Self(Mutex::new(Introduction {
             identities,
             done: true,
         }))
     }
 
-    pub(crate) fn replace(&self, identities: Vec<Identity>) {
+    pub(crate) fn replace(&self, identities: Vec<ServiceIdentity>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Introduction {
             identities,
             done: false,
@@ -77,13 +77,13 @@ impl Identities {
     }
 
     /// Those that the store has yet to learn of.
-    pub(crate) fn unknown(&self) -> Option<Vec<Identity>> {
+    pub(crate) fn unknown(&self) -> Option<Vec<ServiceIdentity>> {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         (!state.done).then(|| state.identities.clone())
     }
 
     /// Notes that the store knows `identities`.
-    pub(crate) fn introduced(&self, identities: &[Identity]) {
+    pub(crate) fn introduced(&self, identities: &[ServiceIdentity]) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.done |= state.identities == identities;
     }

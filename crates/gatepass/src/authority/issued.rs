@@ -59,7 +59,7 @@ token! {
     RefreshToken
 }
 /// What a login or a refresh gives to the client.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Issued {
     /// For every request.
@@ -81,7 +81,7 @@ pub struct Issued {
 }
 
 /// What [`Authority::renew`] gives to the client: an access token, and never a refresh token.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Renewed {
     /// For every request.

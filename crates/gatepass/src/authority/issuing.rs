@@ -1,14 +1,18 @@
 //! Issuing: tokens of a session, signed.
 
-use crate::authority::issued::{AccessToken, Issued, RefreshToken, Renewed};
+use std::time::Duration;
+
 use crate::{
-    authority::authority::Authority,
+    authority::{
+        authority::Authority,
+        issued::{AccessToken, Issued, RefreshToken, Renewed},
+    },
     env::{clock::Timestamp, internal_error::InternalError, random},
     error::Error,
     model::{ids::TokenId, scopes::Scopes, session::Session},
     token::access::{self, NewClaims},
 };
-use std::time::Duration;
+
 impl Authority {
     /// A fresh access token of the session with these scopes or else all it has, and the refresh token
     /// of its current generation.
@@ -17,7 +21,7 @@ impl Authority {
         session: &Session,
         scopes: Option<&Scopes>,
     ) -> Result<(Issued, TokenId), Error> {
-        let granted = session.grant.granted_scopes();
+        let granted = session.identity.granted_scopes();
         // Checked before, but by the session as it was read: another node may have written fewer since.
         let asked = scopes.map(|asked| granted.intersection(asked));
         let scopes = asked.as_ref().unwrap_or(granted);
@@ -49,7 +53,7 @@ impl Authority {
         let now = settings.clock.now().truncated_to_secs();
         let token = TokenId::random(&*settings.random)?;
         let ttl = session
-            .grant
+            .identity
             .own_access_ttl()
             .unwrap_or(settings.access_ttl);
         // Never past `access_until`: the log would forget the session's end before the token is dead.
@@ -67,7 +71,7 @@ impl Authority {
             auth_time: authenticated_at.unix_secs(),
             client_id: session.client.as_str(),
             scope: scopes.as_str(),
-            custom: session.grant.raw_claims(),
+            custom: session.identity.raw_claims(),
         };
         let keys = self.inner.verifier.keys();
         let key = keys.active().ok_or(InternalError::new("no signing key"))?;

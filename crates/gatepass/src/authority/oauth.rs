@@ -1,20 +1,18 @@
 //! What OAuth clients and resource servers ask about single tokens: to revoke one, and whether one is good.
 
 use crate::{
-    authority::{
-        authority::Authority,
-        rotation::{Decision, decide},
-    },
+    authority::authority::Authority,
     denylist::staleness::Staleness,
     error::Error,
     model::{
         ids::ClientId,
         refusal::Refusal,
+        rotation::{Decision, decide},
         session::{EndReason, Session},
     },
-    store::EndTarget,
+    store::EndSessions,
     token::{pass::Pass, refresh},
-    verifier::requirements::Demand,
+    verifier::requirements::Requirements,
 };
 
 /// What [`Authority::introspect`] knows of a token (RFC 7662 §2.2).
@@ -59,7 +57,7 @@ impl Authority {
             None => Ok(()),
             Some(session) if session.client != *client => Err(Refusal::WrongClient.into()),
             Some(session) => {
-                let target = EndTarget::SessionOf(session.id, session.account());
+                let target = EndSessions::SessionOf(session.id, session.account());
                 self.end(target, Some(session.subject()), EndReason::Logout)
                     .await
                     .map(drop)
@@ -96,8 +94,8 @@ impl Authority {
         if token.starts_with(refresh::PREFIX) {
             return self.introspect_refresh_token(token).await;
         }
-        let demand = Demand::new().staleness(Staleness::Strict);
-        match self.inner.verifier.verify(token, &demand).await {
+        let requirements = Requirements::new().staleness(Staleness::Strict);
+        match self.inner.verifier.verify(token, &requirements).await {
             Ok(pass) => Ok(Introspection::AccessToken(pass)),
             Err(Error::Refused(_)) => Ok(Introspection::Inactive),
             Err(error) => Err(error),

@@ -32,7 +32,7 @@ pub(crate) struct Purge {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) interval: Duration,
     pub(crate) timeout: Duration,
-    /// How long the access tokens live that no grant gives a lifetime of its own.
+    /// How long the access tokens live that no identity gives a lifetime of its own.
     pub(crate) access_ttl: Duration,
     /// The identities to tell the store, when `replace_secrets` has changed them.
     pub(crate) identities: Arc<Identities>,

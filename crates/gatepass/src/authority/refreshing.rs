@@ -4,23 +4,23 @@ use std::time::Duration;
 
 use crate::{
     authority::{
-        authenticator::Reread,
+        authenticator::UserUpdate,
         authority::{Authority, Settings, cleaned},
         issued::Issued,
-        rotation::{Decision, OnReuse, decide},
     },
     env::{clock::Timestamp, internal_error::InternalError},
     error::Error,
     model::{
-        grant::{Grant, GrantError},
+        identity::{Identity, IdentityError},
         ids::{ClientId, Generation, SessionId, Subject},
         refusal::Refusal,
+        rotation::{Decision, OnReuse, decide},
         scopes::Scopes,
         session::{Advance, AdvanceCause, Device, EndReason, Recover, SeenFrom, Session},
     },
     observe::{self, Attempt},
     store::{
-        EndTarget,
+        EndSessions,
         error::{StoreError, StoreErrorKind},
     },
     token::refresh::Presented,
@@ -170,10 +170,10 @@ impl Authority {
             (Decision::Refuse(refusal), _) => return Err(refusal.into()),
             (_, None) => return Err(InternalError::new("a decision about no session").into()),
             (Decision::Advance { from, to }, Some(session)) => {
-                let grant = self.reread(&session, scopes).await?;
+                let identity = self.reload_user(&session, scopes).await?;
                 let mut advance = self.advance_of(session.id, client, from, to);
                 advance.seen_from = seen_from(device);
-                advance.grant = grant;
+                advance.identity = identity;
                 let Some(session) = self.advance(advance).await? else {
                     return Ok(None);
                 };
@@ -183,12 +183,12 @@ impl Authority {
                 return self.refreshed(&session, scopes).map(Some);
             }
             (Decision::Recover, Some(session)) => {
-                let grant = self.reread(&session, scopes).await?;
+                let identity = self.reload_user(&session, scopes).await?;
                 let recover = Recover {
                     id: session.id,
                     client: client.clone(),
                     generation: session.generation,
-                    grant,
+                    identity,
                     access_ttl: settings.access_ttl,
                 };
                 let recovered = self
@@ -210,11 +210,11 @@ impl Authority {
         Ok(Some(issued))
     }
 
-    /// The session that a replay is answered from, with the grant that the user has now.
+    /// The session that a replay is answered from, with the identity that the user has now.
     ///
     /// Nothing is written: the next advance reads the user again and writes what it finds.
     async fn replayed(&self, session: Session, scopes: Option<&Scopes>) -> Result<Session, Error> {
-        let grant = self.reread(&session, scopes).await?;
+        let identity = self.reload_user(&session, scopes).await?;
         if self.inner.settings.authenticator.is_none() {
             return Ok(session);
         }
@@ -223,8 +223,8 @@ impl Authority {
         let (session, now) = self.ask("load", self.inner.store.load(session.id)).await?;
         let session = session.filter(|session| session.is_refreshable(now));
         let mut session = session.ok_or(Refusal::SessionEnded)?;
-        if let Some(grant) = grant {
-            session.grant = grant;
+        if let Some(identity) = identity {
+            session.identity = identity;
         }
         Ok(session)
     }
@@ -252,24 +252,24 @@ impl Authority {
     }
 
     /// What the user may have become, and whether it may still have `scopes`; `None` if it is as it was.
-    pub(super) async fn reread(
+    pub(super) async fn reload_user(
         &self,
         session: &Session,
         scopes: Option<&Scopes>,
-    ) -> Result<Option<Grant>, Error> {
-        let grant = self.reread_user(session).await?;
-        check_scopes(grant.as_ref().unwrap_or(&session.grant), scopes)?;
-        Ok(grant)
+    ) -> Result<Option<Identity>, Error> {
+        let identity = self.reread_user(session).await?;
+        check_scopes(identity.as_ref().unwrap_or(&session.identity), scopes)?;
+        Ok(identity)
     }
 
-    async fn reread_user(&self, session: &Session) -> Result<Option<Grant>, Error> {
+    async fn reread_user(&self, session: &Session) -> Result<Option<Identity>, Error> {
         let Some(authenticator) = &self.inner.settings.authenticator else {
             return Ok(None);
         };
-        match self.consult(authenticator.reread(session)).await? {
-            Reread::Unchanged => Ok(None),
-            Reread::Changed(grant) => Ok(Some(self.succeeding(grant, session)?)),
-            Reread::Gone => {
+        match self.consult(authenticator.reload_user(session)).await? {
+            UserUpdate::Unchanged => Ok(None),
+            UserUpdate::Changed(identity) => Ok(Some(self.succeeding(identity, session)?)),
+            UserUpdate::Deleted => {
                 self.end(own(session), Some(session.subject()), EndReason::UserGone)
                     .await?;
                 Err(Refusal::SessionEnded.into())
@@ -277,14 +277,18 @@ impl Authority {
         }
     }
 
-    /// `grant` as the next one of `session`.
-    pub(super) fn succeeding(&self, grant: Grant, session: &Session) -> Result<Grant, GrantError> {
-        if grant.subject() != session.subject() {
-            return Err(GrantError::SubjectChanged);
+    /// `identity` as the next one of `session`.
+    pub(super) fn succeeding(
+        &self,
+        identity: Identity,
+        session: &Session,
+    ) -> Result<Identity, IdentityError> {
+        if identity.subject() != session.subject() {
+            return Err(IdentityError::SubjectChanged);
         }
-        let grant = grant.succeeding(&session.grant);
-        self.check_grant(&grant)?;
-        Ok(grant)
+        let identity = identity.succeeding(&session.identity);
+        self.check_grant(&identity)?;
+        Ok(identity)
     }
 
     /// An ordinary advance, by a request of which nothing is known.
@@ -308,7 +312,7 @@ impl Authority {
             cause: AdvanceCause::Refresh,
             overlap: self.inner.settings.reuse.overlap,
             seen_from: SeenFrom::default(),
-            grant: None,
+            identity: None,
             idle_ttl,
             access_ttl,
         }
@@ -354,13 +358,15 @@ fn elsewhere<'d>(session: &Session, device: Option<&'d Device>) -> Option<&'d De
     device.filter(|device| session.seen_from.differs_from(SeenFrom::of(device)))
 }
 
-fn check_scopes(grant: &Grant, asked: Option<&Scopes>) -> Result<(), Refusal> {
+fn check_scopes(identity: &Identity, asked: Option<&Scopes>) -> Result<(), Refusal> {
     match asked {
-        Some(asked) if !grant.granted_scopes().contains_all(asked) => Err(Refusal::ScopeNotGranted),
+        Some(asked) if !identity.granted_scopes().contains_all(asked) => {
+            Err(Refusal::ScopeNotGranted)
+        }
         _ => Ok(()),
     }
 }
 
-fn own(session: &Session) -> EndTarget {
-    EndTarget::SessionOf(session.id, session.account())
+fn own(session: &Session) -> EndSessions {
+    EndSessions::SessionOf(session.id, session.account())
 }

@@ -11,14 +11,14 @@ use crate::{
     env::{clock::Timestamp, internal_error::InternalError},
     error::Error,
     model::{
-        grant::Grant,
+        identity::Identity,
         refusal::Refusal,
         session::{AdvanceCause, Device, Renew, SeenFrom, Session},
     },
     observe,
     store::error::{StoreError, StoreErrorKind},
     token::pass::Pass,
-    verifier::requirements::Demand,
+    verifier::requirements::Requirements,
 };
 
 /// What became of the two tokens that [`Authority::resume`] was shown.
@@ -53,14 +53,14 @@ impl Authority {
     /// The store is asked each time. An access token alone never yields a refresh token.
     ///
     /// ```
-    /// use gatepass::{Authority, Device, Grant, MasterSecret, MemoryStore, Resumed, Subject};
+    /// use gatepass::{Authority, Device, Identity, MasterSecret, MemoryStore, Resumed};
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let authority =
     /// #     Authority::builder("https://shop.example", "shop-api", MasterSecret::generate()?, MemoryStore::new())
     /// #         .build()
     /// #         .await?;
-    /// let issued = authority.issue(Grant::new(Subject::new("alice")?), Device::default()).await?;
+    /// let issued = authority.issue(Identity::new("alice")?, Device::default()).await?;
     /// let (access, refresh) = (issued.access_token.as_str(), issued.refresh_token.as_str());
     /// let Resumed::Valid(pass) = authority.resume(access, refresh).await? else {
     ///     unreachable!("the access token has just been issued");
@@ -81,8 +81,8 @@ impl Authority {
     /// The half of [`resume`](Self::resume) that needs the access token alone.
     pub(crate) async fn judge_for_resuming(&self, access_token: &str) -> Result<Resumable, Error> {
         let verifier = &self.inner.verifier;
-        let demand = Demand::new().staleness(Staleness::Strict);
-        let judged = match verifier.verify(access_token, &demand).await {
+        let requirements = Requirements::new().staleness(Staleness::Strict);
+        let judged = match verifier.verify(access_token, &requirements).await {
             Ok(pass) => Resumable::Good(pass),
             Err(Error::Refused(Refusal::Expired)) => {
                 Resumable::Expired(verifier.open(access_token)?)
@@ -160,7 +160,7 @@ impl Authority {
         let mut advance = self.advance_of(session.id, client, generation, generation.next());
         advance.seen_from = seen_from(device);
         advance.cause = AdvanceCause::Resume;
-        advance.grant = self.reread(&session, None).await?;
+        advance.identity = self.reload_user(&session, None).await?;
         if let Some(session) = self.advance(advance).await? {
             return self.refreshed(&session, None).map(Some);
         }
@@ -188,8 +188,12 @@ impl Authority {
     ///
     /// [`Error::Refused`] if the access token is not good, [`Error::Store`] if store or users do not answer.
     pub async fn renew(&self, access_token: &str) -> Result<Renewed, Error> {
-        let demand = Demand::new().staleness(Staleness::Strict);
-        let pass = self.inner.verifier.verify(access_token, &demand).await?;
+        let requirements = Requirements::new().staleness(Staleness::Strict);
+        let pass = self
+            .inner
+            .verifier
+            .verify(access_token, &requirements)
+            .await?;
         self.renew_pass(&pass).await
     }
 
@@ -199,20 +203,26 @@ impl Authority {
         if *pass.client_id() != settings.client {
             return Err(Refusal::WrongClient.into());
         }
-        let grant = match settings.authenticator {
-            Some(_) => self.reread(&self.live_session(pass).await?.0, None).await?,
+        let identity = match settings.authenticator {
+            Some(_) => {
+                self.reload_user(&self.live_session(pass).await?.0, None)
+                    .await?
+            }
             None => None,
         };
         let renew = Renew {
             id: pass.session_id(),
             client: settings.client.clone(),
-            grant,
+            identity,
             access_ttl: settings.access_ttl,
         };
         let renewed = self.ask("renew", self.inner.store.renew(renew)).await?;
         let session = renewed.ok_or(Refusal::Revoked)?;
         // A token that was narrowed when it was issued does not become wider.
-        let scopes = session.grant.granted_scopes().intersection(pass.scopes());
+        let scopes = session
+            .identity
+            .granted_scopes()
+            .intersection(pass.scopes());
         // Nor does one that was seen by a thief profit from the password that its owner types later.
         let authenticated_at = session.authenticated_at.min(pass.authenticated_at());
         let renewed = self.access_token(&session, &scopes, authenticated_at)?;
@@ -221,9 +231,9 @@ impl Authority {
     }
 
     /// Authenticates the user of `pass` again, by the application's [`Authenticator`](crate::Authenticator):
-    /// the session's time of authentication becomes now, for guards that demand a recent one (RFC 9470).
+    /// the session's time of authentication becomes now, for gates that demand a recent one (RFC 9470).
     ///
-    /// The session is refreshed along with it, and what the application grants now replaces its grant.
+    /// The session is refreshed along with it, and what the application grants now replaces its identity.
     /// Whose password it is, the pass says, and never the client.
     ///
     /// # Errors
@@ -245,16 +255,16 @@ impl Authority {
             return Err(Refusal::WrongClient.into());
         }
         let authenticated = authenticator.reauthenticate(&session, credentials, device);
-        let grant = self.consult(authenticated).await.inspect_err(|error| {
+        let identity = self.consult(authenticated).await.inspect_err(|error| {
             if let Error::Refused(refusal) = error {
                 let refusals = self.inner.verifier.refusals();
                 refusals.reauthentication(pass, device, refusal);
             }
         })?;
-        let grant = self.succeeding(grant, &session)?;
+        let identity = self.succeeding(identity, &session)?;
         for _ in 0..MAX_LOST_RACES {
             if let Some(authenticated) = self
-                .advance_authenticated(&session, &grant, device, now)
+                .advance_authenticated(&session, &identity, device, now)
                 .await?
             {
                 observe::session_reauthenticated(&session);
@@ -268,7 +278,7 @@ impl Authority {
     async fn advance_authenticated(
         &self,
         session: &Session,
-        grant: &Grant,
+        identity: &Identity,
         device: &Device,
         now: Timestamp,
     ) -> Result<Option<Session>, Error> {
@@ -279,7 +289,7 @@ impl Authority {
         let mut advance = self.advance_of(session.id, &session.client, from, to);
         advance.seen_from = SeenFrom::of(device);
         advance.cause = AdvanceCause::Reauthenticate;
-        advance.grant = Some(grant.clone());
+        advance.identity = Some(identity.clone());
         self.advance(advance).await
     }
 

@@ -11,7 +11,7 @@ use crate::{
     denylist::{filter::Filter, prefixes::Prefixes},
     model::{
         ids::{AccountId, Issuer},
-        revocation::{Cutoff, Revoked},
+        revocation::{Cutoff, RevocationTarget},
     },
     token::pass::Pass,
 };
@@ -21,7 +21,7 @@ use crate::{
 pub(super) struct Entries {
     /// A session or token, and for how long the entry is kept. Without a bound on their number: a full
     /// bounded cache would evict the freshest revocations first.
-    cache: Cache<Revoked, Duration>,
+    cache: Cache<RevocationTarget, Duration>,
     /// The cutoff of each account that has one, and for how long it is kept.
     cutoffs: Cache<AccountId, (Cutoff, Duration)>,
     /// Spares most tokens the cache of sessions and tokens.
@@ -40,15 +40,15 @@ impl Entries {
         }
     }
 
-    pub(super) fn insert(&self, target: Revoked, kept: Duration) {
+    pub(super) fn insert(&self, target: RevocationTarget, kept: Duration) {
         let kept = kept.clamp(MIN_KEPT, MAX_KEPT);
         // Filter and table come first, so that no cache has an entry that they don't know.
         match target {
-            Revoked::Session(_) | Revoked::Token(_) => {
+            RevocationTarget::Session(_) | RevocationTarget::Token(_) => {
                 self.filter.insert(&target, kept);
                 self.cache.insert(target, kept);
             }
-            Revoked::Sessions(account, cutoff) => {
+            RevocationTarget::Sessions(account, cutoff) => {
                 self.prefixes.insert(account.prefix(), kept);
                 // Cutoffs arrive in any order, and from two sides.
                 self.cutoffs.entry(account).and_upsert_with(|before| {
@@ -75,12 +75,12 @@ impl Entries {
 
     /// Whether the access token of `pass`, which `issuer` has issued, is revoked.
     pub(super) fn revoke(&self, pass: &Pass, issuer: &Issuer) -> bool {
-        self.contains(&Revoked::Session(pass.session_id()))
-            || self.contains(&Revoked::Token(pass.token_id()))
+        self.contains(&RevocationTarget::Session(pass.session_id()))
+            || self.contains(&RevocationTarget::Token(pass.token_id()))
             || self.cut_off(pass, issuer)
     }
 
-    fn contains(&self, target: &Revoked) -> bool {
+    fn contains(&self, target: &RevocationTarget) -> bool {
         self.filter.may_contain(target) && self.cache.contains_key(target)
     }
 
@@ -147,7 +147,7 @@ mod tests {
         let account = AccountId::from_bytes([7; 16]);
         let cutoff = |number| Cutoff::all(SessionNumber::new(number));
         for up_to in [9, 5] {
-            entries.insert(Revoked::Sessions(account, cutoff(up_to)), MIN_KEPT);
+            entries.insert(RevocationTarget::Sessions(account, cutoff(up_to)), MIN_KEPT);
         }
         let (known, _) = entries.cutoffs.get(&account).unwrap();
         assert_eq!(known, cutoff(9));

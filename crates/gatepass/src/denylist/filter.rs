@@ -17,7 +17,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 
-use crate::model::revocation::Revoked;
+use crate::model::revocation::RevocationTarget;
 
 /// Entries of the smallest part. One of that size takes 32 KiB.
 const LEAST: usize = 16 * 1024;
@@ -56,17 +56,17 @@ impl Filter {
     }
 
     /// Whether the session or the token may be among what was inserted and has not expired.
-    pub(super) fn may_contain(&self, target: &Revoked) -> bool {
+    pub(super) fn may_contain(&self, target: &RevocationTarget) -> bool {
         let print = fingerprint(target);
         self.parts.load().iter().any(|part| part.may_contain(print))
     }
 
     /// Puts `target` in, for as long as `kept` and somewhat longer.
-    pub(super) fn insert(&self, target: &Revoked, kept: Duration) {
+    pub(super) fn insert(&self, target: &RevocationTarget, kept: Duration) {
         self.insert_at(target, kept, Instant::now());
     }
 
-    fn insert_at(&self, target: &Revoked, kept: Duration, now: Instant) {
+    fn insert_at(&self, target: &RevocationTarget, kept: Duration, now: Instant) {
         let mut filled = self.filled.lock().unwrap_or_else(PoisonError::into_inner);
         let before = filled.len();
         filled.retain(|part| now < part.until);
@@ -151,13 +151,13 @@ fn bits(print: u64) -> u64 {
 }
 
 /// Eight bytes of an id that are random, which is as good as a hash.
-fn fingerprint(target: &Revoked) -> u64 {
+fn fingerprint(target: &RevocationTarget) -> u64 {
     let random = match target {
         // Two bytes of the account come first.
-        Revoked::Session(id) => id.as_bytes().get(2..),
-        Revoked::Token(id) => id.as_bytes().get(..),
+        RevocationTarget::Session(id) => id.as_bytes().get(2..),
+        RevocationTarget::Token(id) => id.as_bytes().get(..),
         // A cutoff has its place elsewhere: in `Prefixes`.
-        Revoked::Sessions(..) => None,
+        RevocationTarget::Sessions(..) => None,
     };
     let print = random.and_then(|random| random.first_chunk());
     print.copied().map_or(0, u64::from_le_bytes)
@@ -173,13 +173,13 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3600);
 
-    fn random() -> Revoked {
+    fn random() -> RevocationTarget {
         let mut bytes = [0; 18];
         SystemRandom.fill(&mut bytes).unwrap();
         if bytes[0] < 128 {
-            Revoked::Session(SessionId::from_bytes(bytes))
+            RevocationTarget::Session(SessionId::from_bytes(bytes))
         } else {
-            Revoked::Token(TokenId::from_bytes(*bytes.first_chunk().unwrap()))
+            RevocationTarget::Token(TokenId::from_bytes(*bytes.first_chunk().unwrap()))
         }
     }
 
@@ -237,7 +237,11 @@ mod tests {
         };
         let mut now = start;
         while now < start + 100 * HOUR {
-            filter.insert_at(&Revoked::Token(TokenId::from_bytes([1; 16])), HOUR, now);
+            filter.insert_at(
+                &RevocationTarget::Token(TokenId::from_bytes([1; 16])),
+                HOUR,
+                now,
+            );
             now += pause;
         }
         assert!(room() <= 4 * GROWTH * LEAST, "room for {}", room());

@@ -138,7 +138,7 @@ impl Pace {
     }
 }
 
-/// Not from [`Random`](crate::Random), which is for what nobody may guess: whoever injects one wants the same
+/// Not from [`Random`](crate::store::Random), which is for what nobody may guess: whoever injects one wants the same
 /// bytes for the same calls, however often a task has polled meanwhile.
 fn seed() -> u64 {
     RandomState::new().hash_one(())
@@ -152,7 +152,7 @@ mod tests {
 
     fn pace(poll: Duration, seed: u64) -> Pace {
         let settings = ReplicaSettings {
-            issuer: crate::Issuer::new("https://shop.example").unwrap(),
+            issuer: crate::model::ids::Issuer::new("https://shop.example").unwrap(),
             max_staleness: 4 * poll,
             poll_interval: poll,
             timeout: poll,

@@ -12,17 +12,12 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use crate::{
-    denylist::{
-        entries::Entries,
-        horizon::Horizon,
-        lease::Reading,
-        staleness::{Staleness, Verdict},
-    },
+    denylist::{entries::Entries, horizon::Horizon, lease::Reading, staleness::Staleness},
     env::clock::{Clock, Timestamp},
     model::{health::Health, ids::Issuer, revocation::Revocation},
     observe,
     store::{
-        Cursor, Pull, RevocationLog, Status,
+        Cursor, PullResult, RevocationLog, TokenStatus,
         error::{StoreError, StoreErrorKind},
     },
     token::pass::Pass,
@@ -138,7 +133,7 @@ impl Replica {
     }
 
     /// Looks a token up without waiting: by the replica, if it is fresh enough and to be believed.
-    pub(crate) fn check_at_once(&self, pass: &Pass, staleness: Staleness) -> Option<Verdict> {
+    pub(crate) fn check_at_once(&self, pass: &Pass, staleness: Staleness) -> Option<TokenStatus> {
         let bound = self.bound(staleness)?;
         self.lease_holds(bound).then(|| self.look_up(pass))
     }
@@ -148,7 +143,7 @@ impl Replica {
         &self,
         pass: &Pass,
         staleness: Staleness,
-    ) -> Result<Verdict, StoreError> {
+    ) -> Result<TokenStatus, StoreError> {
         let Some(bound) = self.bound(staleness) else {
             return self.ask(pass).await;
         };
@@ -184,10 +179,10 @@ impl Replica {
         (!self.log.is_volatile()).then_some(bound)
     }
 
-    fn look_up(&self, pass: &Pass) -> Verdict {
+    fn look_up(&self, pass: &Pass) -> TokenStatus {
         match self.entries.revoke(pass, &self.settings.issuer) {
-            true => Verdict::Revoked,
-            false => Verdict::Live,
+            true => TokenStatus::Revoked,
+            false => TokenStatus::Live,
         }
     }
 
@@ -202,16 +197,11 @@ impl Replica {
         }
     }
 
-    async fn ask(&self, pass: &Pass) -> Result<Verdict, StoreError> {
+    async fn ask(&self, pass: &Pass) -> Result<TokenStatus, StoreError> {
         let status = self.log.status(pass.session_id(), pass.token_id());
         let asked = tokio::time::timeout(self.settings.timeout, status).await;
         let status = asked.unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::TimedOut)));
-        let status = status.inspect_err(|error| observe::store_unavailable("status", error))?;
-        Ok(match status {
-            Status::Live => Verdict::Live,
-            Status::Revoked => Verdict::Revoked,
-            Status::Unknown => Verdict::Unknown,
-        })
+        status.inspect_err(|error| observe::store_unavailable("status", error))
     }
 
     /// How long ago the last pull that counts began; `None` where nobody knows.
@@ -326,7 +316,7 @@ impl Replica {
             let part = self.log.pull(place.cursor.as_ref());
             let part = tokio::time::timeout(self.settings.timeout, part).await;
             match part.unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::TimedOut)))? {
-                Pull::Entries {
+                PullResult::Entries {
                     entries,
                     next,
                     more,
@@ -342,11 +332,11 @@ impl Replica {
                     }
                 }
                 // The log objects to its own cursor, or to none.
-                Pull::Reset if was_reset || place.cursor.is_none() => {
+                PullResult::Reset if was_reset || place.cursor.is_none() => {
                     place.cursor = None;
                     return Err(StoreError::new(StoreErrorKind::Corrupt));
                 }
-                Pull::Reset => {
+                PullResult::Reset => {
                     observe::denylist_reset();
                     place.cursor = None;
                     was_reset = true;

@@ -15,10 +15,13 @@ pub enum Staleness {
     Strict,
 }
 
-/// What is known of a token's revocation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Live,
-    Revoked,
-    Unknown,
+impl Staleness {
+    /// The stricter of the two.
+    pub(crate) fn stricter(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Strict, _) | (_, Self::Strict) => Self::Strict,
+            (Self::Within(one), Self::Within(other)) => Self::Within(one.min(other)),
+            (Self::Bounded, stricter) | (stricter, Self::Bounded) => stricter,
+        }
+    }
 }

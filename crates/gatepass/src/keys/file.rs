@@ -50,7 +50,7 @@ impl KeySet {
     /// again and swap them by [`Verifier::replace_keys`](crate::Verifier::replace_keys).
     ///
     /// ```
-    /// use gatepass::{KeyFileError, KeySet};
+    /// use gatepass::{KeySet, keys::KeyFileError};
     ///
     /// let error = KeySet::from_jwks_file("/nowhere/jwks.json").unwrap_err();
     /// assert!(error.to_string().starts_with("cannot read the key set /nowhere/jwks.json: "));

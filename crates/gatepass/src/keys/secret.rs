@@ -30,7 +30,7 @@ pub(crate) const HS256_LABEL: &str = "gatepass access token HS256 v1";
 /// let secret = MasterSecret::from_bytes(b"6d5a0f9c52c7a9f1d1e2c3b4a5968778695a4b3c2d1e0f00112233445566778899")?;
 /// assert!(MasterSecret::from_bytes(b"hunter2").is_err());
 /// assert_eq!(format!("{secret:?}"), "MasterSecret([redacted])");
-/// # Ok::<(), gatepass::KeyError>(())
+/// # Ok::<(), gatepass::keys::KeyError>(())
 /// ```
 #[derive(Clone)]
 pub struct MasterSecret(Zeroizing<Vec<u8>>);

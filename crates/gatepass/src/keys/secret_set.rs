@@ -15,11 +15,11 @@ use crate::{
 /// has become known is left out at once, and its sessions must log in again.
 ///
 /// ```
-/// use gatepass::{MasterSecret, SecretSet, Timestamp};
+/// use gatepass::{MasterSecret, Timestamp, keys::SecretSet};
 ///
 /// let (old, new) = (MasterSecret::generate()?, MasterSecret::generate()?);
 /// let secrets = SecretSet::new(new).retire(old, Timestamp::from_unix_secs(1_800_000_000));
-/// # Ok::<(), gatepass::KeyError>(())
+/// # Ok::<(), gatepass::keys::KeyError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct SecretSet {

@@ -18,12 +18,12 @@ use crate::{
 /// while running ([`Authority::replace_keys`](crate::Authority::replace_keys)).
 ///
 /// ```
-/// use gatepass::{KeySet, SigningKey, Timestamp};
+/// use gatepass::{KeySet, Timestamp, keys::SigningKey};
 ///
 /// let old = SigningKey::hs256(b"an old secret of thirty-two bytes and some")?;
 /// let new = SigningKey::hs256(b"a new secret of thirty-two bytes and more")?;
 /// let keys = KeySet::signing(new).retire(old.verifying_key().clone(), Timestamp::from_unix_secs(1_800_000_000));
-/// # Ok::<(), gatepass::KeyError>(())
+/// # Ok::<(), gatepass::keys::KeyError>(())
 /// ```
 #[derive(Clone)]
 pub struct KeySet {
@@ -96,7 +96,7 @@ impl KeySet {
     /// RFC 7638 thumbprint. Secrets are skipped: whoever could read them there can sign.
     ///
     /// ```
-    /// use gatepass::{KeyError, KeySet};
+    /// use gatepass::{KeySet, keys::KeyError};
     ///
     /// let (keys, skipped) = KeySet::from_jwks(r#"{"keys":[
     ///     {"kty":"OKP","crv":"Ed25519","kid":"2026","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},

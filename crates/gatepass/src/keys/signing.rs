@@ -181,12 +181,12 @@ impl MasterSecret {
     /// neither to refresh tokens nor back to this secret.
     ///
     /// ```
-    /// use gatepass::{Algorithm, MasterSecret, SigningKey};
+    /// use gatepass::{MasterSecret, keys::{Algorithm, SigningKey}};
     ///
     /// let master = MasterSecret::generate()?;
     /// let elsewhere = SigningKey::from_jwk(Algorithm::Hs256, &master.hs256_jwk())?;
     /// assert_eq!(elsewhere.verifying_key().id(), SigningKey::derived(&master).verifying_key().id());
-    /// # Ok::<(), gatepass::KeyError>(())
+    /// # Ok::<(), gatepass::keys::KeyError>(())
     /// ```
     #[must_use]
     pub fn hs256_jwk(&self) -> Zeroizing<String> {

@@ -42,13 +42,13 @@ impl VerifyingKey {
     /// for RSA. Its id is its RFC 7638 thumbprint.
     ///
     /// ```
-    /// use gatepass::{Algorithm, VerifyingKey};
+    /// use gatepass::keys::{Algorithm, VerifyingKey};
     ///
     /// let key = VerifyingKey::from_any_pem(b"-----BEGIN PUBLIC KEY-----
     /// MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
     /// -----END PUBLIC KEY-----")?;
     /// assert_eq!(key.algorithm(), Algorithm::EdDsa);
-    /// # Ok::<(), gatepass::KeyError>(())
+    /// # Ok::<(), gatepass::keys::KeyError>(())
     /// ```
     ///
     /// # Errors
@@ -77,12 +77,12 @@ impl VerifyingKey {
     /// else its RFC 7638 thumbprint.
     ///
     /// ```
-    /// use gatepass::{Algorithm, VerifyingKey};
+    /// use gatepass::keys::{Algorithm, VerifyingKey};
     ///
     /// let jwk = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
     /// let key = VerifyingKey::from_jwk(Algorithm::EdDsa, jwk)?;
     /// assert_eq!(key.id(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
-    /// # Ok::<(), gatepass::KeyError>(())
+    /// # Ok::<(), gatepass::keys::KeyError>(())
     /// ```
     ///
     /// # Errors

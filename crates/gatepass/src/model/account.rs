@@ -4,7 +4,7 @@ use crate::{
     env::clock::Timestamp,
     model::{
         ids::{AccountId, SessionNumber},
-        revocation::{Cutoff, Revocation, Revoked},
+        revocation::{Cutoff, Revocation, RevocationTarget},
         session::{EndReason, Ended, NewSession, Session},
     },
 };
@@ -104,7 +104,7 @@ impl Account {
     #[must_use]
     pub fn revocation(&self) -> Option<Revocation> {
         self.cutoff.map(|cutoff| Revocation {
-            target: Revoked::Sessions(self.id, cutoff),
+            target: RevocationTarget::Sessions(self.id, cutoff),
             until: self.until,
         })
     }

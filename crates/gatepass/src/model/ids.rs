@@ -197,7 +197,7 @@ random_id! {
     /// their sessions in one store.
     ///
     /// ```
-    /// use gatepass::{AccountId, Issuer, Subject};
+    /// use gatepass::{Subject, store::{AccountId, Issuer}};
     ///
     /// let alice = Subject::new("alice")?;
     /// let (shop, bank) = (Issuer::new("https://shop.example")?, Issuer::new("https://bank.example")?);

@@ -15,7 +15,7 @@ use crate::{
 )]
 pub struct Revocation {
     /// The tokens that it concerns.
-    pub target: Revoked,
+    pub target: RevocationTarget,
     /// The instant after which no token that it concerns can be valid by a right clock.
     pub until: Timestamp,
 }
@@ -32,7 +32,7 @@ impl Revocation {
     clippy::exhaustive_enums,
     reason = "a store must be able to keep every kind there is"
 )]
-pub enum Revoked {
+pub enum RevocationTarget {
     /// All access tokens of this session.
     Session(SessionId),
     /// This access token.
@@ -49,7 +49,7 @@ pub enum Revoked {
 /// This is how a logout everywhere ends any number of sessions in one act of constant size.
 ///
 /// ```
-/// use gatepass::{Cutoff, SessionNumber};
+/// use gatepass::store::{Cutoff, SessionNumber};
 ///
 /// let number = SessionNumber::new;
 /// // The user of session 7 logs out everywhere else, when 9 is the newest session.

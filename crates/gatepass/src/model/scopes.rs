@@ -1,4 +1,4 @@
-//! The scopes of a grant.
+//! The scopes of an identity.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -74,6 +74,13 @@ impl Scopes {
     pub fn intersection(&self, other: &Self) -> Self {
         let both: Vec<_> = self.iter().filter(|own| other.contains(own)).collect();
         Self(both.join(" "))
+    }
+
+    /// The scopes that are in one of the sets.
+    #[must_use]
+    pub(crate) fn union(&self, other: &Self) -> Self {
+        // Each of them is one already, so that none is invalid.
+        Self::new(self.iter().chain(other.iter())).unwrap_or_default()
     }
 
     /// Whether the set is empty.

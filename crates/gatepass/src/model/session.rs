@@ -8,11 +8,11 @@ use sha2::{Digest, Sha256};
 use crate::{
     env::clock::Timestamp,
     model::{
-        grant::Grant,
+        identity::Identity,
         ids::{
             AccountId, Audience, ClientId, Generation, Issuer, SessionId, SessionNumber, Subject,
         },
-        revocation::{Revocation, Revoked},
+        revocation::{Revocation, RevocationTarget},
     },
 };
 
@@ -41,7 +41,7 @@ pub struct Session {
     /// The OAuth client it belongs to.
     pub client: ClientId,
     /// What the login allows.
-    pub grant: Grant,
+    pub identity: Identity,
     /// What is known of the device.
     pub device: Device,
     /// How often it has been refreshed: the generation of the one refresh token that is current.
@@ -90,7 +90,7 @@ pub struct Rotation {
 /// whether an address that it guesses fits.
 ///
 /// ```
-/// use gatepass::{Device, SeenFrom};
+/// use gatepass::{Device, store::SeenFrom};
 ///
 /// let laptop = SeenFrom::of(&Device { address: Some("192.0.2.1".parse()?), ..Device::default() });
 /// let phone = SeenFrom::of(&Device { address: Some("192.0.2.9".parse()?), ..Device::default() });
@@ -264,14 +264,14 @@ pub struct NewSession {
     /// The OAuth client it belongs to.
     pub client: ClientId,
     /// What the login allows.
-    pub grant: Grant,
+    pub identity: Identity,
     /// What is known of the device.
     pub device: Device,
     /// How long it may stay unused.
     pub idle_ttl: Duration,
     /// How long it may last at all.
     pub absolute_ttl: Duration,
-    /// The lifetime of an access token whose grant does not say.
+    /// The lifetime of an access token whose identity does not say.
     pub access_ttl: Duration,
     /// How many usable sessions the account may have with this one; the oldest are ended.
     pub max_sessions: Option<NonZeroU32>,
@@ -281,7 +281,7 @@ impl NewSession {
     /// The account that the session is to belong to.
     #[must_use]
     pub fn account(&self) -> AccountId {
-        AccountId::of(&self.issuer, self.grant.subject())
+        AccountId::of(&self.issuer, self.identity.subject())
     }
 }
 
@@ -326,10 +326,10 @@ pub struct Advance {
     /// The request's origin.
     pub seen_from: SeenFrom,
     /// What the login allows from now on, where that has changed.
-    pub grant: Option<Grant>,
+    pub identity: Option<Identity>,
     /// How long the session may stay unused from now on.
     pub idle_ttl: Duration,
-    /// The lifetime of an access token whose grant does not say.
+    /// The lifetime of an access token whose identity does not say.
     pub access_ttl: Duration,
 }
 
@@ -347,8 +347,8 @@ pub struct Recover {
     /// The generation that the session must have, and whose first answer was lost.
     pub generation: Generation,
     /// What the login allows from now on, where that has changed.
-    pub grant: Option<Grant>,
-    /// The lifetime of an access token whose grant does not say.
+    pub identity: Option<Identity>,
+    /// The lifetime of an access token whose identity does not say.
     pub access_ttl: Duration,
 }
 
@@ -364,8 +364,8 @@ pub struct Renew {
     /// The client that asks; it must be the session's.
     pub client: ClientId,
     /// What the login allows from now on, where that has changed.
-    pub grant: Option<Grant>,
-    /// The lifetime of an access token whose grant does not say.
+    pub identity: Option<Identity>,
+    /// The lifetime of an access token whose identity does not say.
     pub access_ttl: Duration,
 }
 
@@ -387,7 +387,7 @@ impl Session {
             issuer: new.issuer,
             audience: new.audience,
             client: new.client,
-            grant: new.grant,
+            identity: new.identity,
             seen_from: SeenFrom::of(&new.device),
             device: new.device,
             generation: Generation::FIRST,
@@ -408,7 +408,7 @@ impl Session {
     /// Who is logged in.
     #[must_use]
     pub fn subject(&self) -> &Subject {
-        self.grant.subject()
+        self.identity.subject()
     }
 
     /// The account that it belongs to.
@@ -493,8 +493,8 @@ impl Session {
         if advance.cause == AdvanceCause::Reauthenticate {
             self.authenticated_at = now;
         }
-        if let Some(grant) = advance.grant {
-            self.grant = grant;
+        if let Some(identity) = advance.identity {
+            self.identity = identity;
         }
         self.allow_access(advance.access_ttl, now);
         true
@@ -511,8 +511,8 @@ impl Session {
             return false;
         }
         self.recovered = Some(recover.generation);
-        if let Some(grant) = recover.grant {
-            self.grant = grant;
+        if let Some(identity) = recover.identity {
+            self.identity = identity;
         }
         self.allow_access(recover.access_ttl, self.time(now));
         true
@@ -525,8 +525,8 @@ impl Session {
         if !self.is_live(now) || self.client != renew.client {
             return false;
         }
-        if let Some(grant) = renew.grant {
-            self.grant = grant;
+        if let Some(identity) = renew.identity {
+            self.identity = identity;
         }
         self.allow_access(renew.access_ttl, self.time(now));
         true
@@ -543,7 +543,7 @@ impl Session {
             reason,
         });
         Some(Revocation {
-            target: Revoked::Session(self.id),
+            target: RevocationTarget::Session(self.id),
             until: self.access_until,
         })
     }
@@ -569,7 +569,7 @@ impl Session {
     }
 
     fn allow_access(&mut self, default_ttl: Duration, now: Timestamp) {
-        let ttl = self.grant.own_access_ttl().unwrap_or(default_ttl);
+        let ttl = self.identity.own_access_ttl().unwrap_or(default_ttl);
         // Never lowered: tokens that were issued with a longer lifetime are still about.
         self.access_until = self
             .access_until

@@ -26,7 +26,7 @@ impl Transport {
     }
 }
 
-/// What is configured about browsers, for guards and endpoints alike.
+/// What is configured about browsers, for gates and endpoints alike.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BrowserPolicy {
     pub(crate) transport: Transport,

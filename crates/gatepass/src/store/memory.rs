@@ -18,12 +18,12 @@ use crate::{
     model::{
         account::Account,
         ids::{AccountId, SessionId, SessionNumber, TokenId},
-        revocation::{Revocation, Revoked},
+        revocation::{Revocation, RevocationTarget},
         session::{Advance, EndReason, NewSession, Recover, Renew, Session},
     },
     store::{
-        Begun, Cursor, EndTarget, Pull, Purged, RevocationLog, RevokeToken, SessionStore, Status,
-        error::StoreError, service::Identity,
+        BeginOutcome, Cursor, EndSessions, PullResult, Purged, RevocationLog, RevokeToken,
+        SessionStore, TokenStatus, error::StoreError, service::ServiceIdentity,
     },
 };
 
@@ -65,7 +65,7 @@ struct State {
     tokens: HashMap<TokenId, u64>,
     /// The entry of each account's cutoff.
     cutoffs: HashMap<AccountId, u64>,
-    identities: Vec<Identity>,
+    identities: Vec<ServiceIdentity>,
     purged_until: Option<Timestamp>,
 }
 
@@ -114,9 +114,9 @@ impl MemoryStore {
     ) {
         let number = *self.inner.last_entry.borrow() + 1;
         match revocation.target {
-            Revoked::Session(_) => {}
-            Revoked::Token(token) => drop(state.tokens.insert(token, number)),
-            Revoked::Sessions(account, _) => {
+            RevocationTarget::Session(_) => {}
+            RevocationTarget::Token(token) => drop(state.tokens.insert(token, number)),
+            RevocationTarget::Sessions(account, _) => {
                 if let Some(older) = state.cutoffs.insert(account, number) {
                     state.log.remove(&older);
                 }
@@ -183,8 +183,8 @@ impl State {
     /// Whether no session is left that the revocation concerns.
     fn covers_nothing(&self, revocation: &Revocation) -> bool {
         match revocation.target {
-            Revoked::Session(_) | Revoked::Token(_) => false,
-            Revoked::Sessions(account, cutoff) => !self
+            RevocationTarget::Session(_) | RevocationTarget::Token(_) => false,
+            RevocationTarget::Sessions(account, cutoff) => !self
                 .numbers(account, cutoff.up_to)
                 .any(|number| cutoff.covers(number)),
         }
@@ -249,18 +249,18 @@ impl fmt::Debug for MemoryStore {
 
 #[async_trait]
 impl RevocationLog for MemoryStore {
-    async fn pull(&self, after: Option<&Cursor>) -> Result<Pull, StoreError> {
+    async fn pull(&self, after: Option<&Cursor>) -> Result<PullResult, StoreError> {
         let state = self.state();
         let after = match after.map(|cursor| self.place(cursor)) {
             None => 0,
             Some(Some(number)) => number,
-            Some(None) => return Ok(Pull::Reset),
+            Some(None) => return Ok(PullResult::Reset),
         };
         let newer = state.log.range((Bound::Excluded(after), Bound::Unbounded));
         let entries = newer.map(|(_, entry)| entry.revocation).collect();
         let last = *self.inner.last_entry.borrow();
         let next = Cursor::new(format!("{}:{last}", self.inner.incarnation));
-        Ok(Pull::Entries {
+        Ok(PullResult::Entries {
             entries,
             next,
             more: false,
@@ -276,13 +276,13 @@ impl RevocationLog for MemoryStore {
         let _ = last.wait_for(|last| *last > after).await;
     }
 
-    async fn status(&self, session: SessionId, token: TokenId) -> Result<Status, StoreError> {
+    async fn status(&self, session: SessionId, token: TokenId) -> Result<TokenStatus, StoreError> {
         let state = self.state();
         Ok(match state.get(session) {
-            None => Status::Unknown,
-            Some(session) if session.ended.is_some() => Status::Revoked,
-            Some(_) if state.tokens.contains_key(&token) => Status::Revoked,
-            Some(_) => Status::Live,
+            None => TokenStatus::Unknown,
+            Some(session) if session.ended.is_some() => TokenStatus::Revoked,
+            Some(_) if state.tokens.contains_key(&token) => TokenStatus::Revoked,
+            Some(_) => TokenStatus::Live,
         })
     }
 
@@ -293,7 +293,7 @@ impl RevocationLog for MemoryStore {
 
 #[async_trait]
 impl SessionStore for MemoryStore {
-    async fn begin(&self, new: NewSession) -> Result<Begun, StoreError> {
+    async fn begin(&self, new: NewSession) -> Result<BeginOutcome, StoreError> {
         let mut state = self.state();
         let now = self.inner.clock.now();
         let (id, max) = (new.account(), new.max_sessions);
@@ -314,7 +314,7 @@ impl SessionStore for MemoryStore {
         }
         state.order.insert((id, session.number), session.id);
         state.sessions.insert(session.id, session.clone());
-        Ok(Begun { session, ended })
+        Ok(BeginOutcome { session, ended })
     }
 
     async fn advance(&self, advance: Advance) -> Result<Option<Session>, StoreError> {
@@ -344,21 +344,21 @@ impl SessionStore for MemoryStore {
 
     async fn end(
         &self,
-        target: EndTarget,
+        target: EndSessions,
         reason: EndReason,
     ) -> Result<Option<Revocation>, StoreError> {
         let mut state = self.state();
         Ok(match target {
-            EndTarget::Session(id) => self.end_one(&mut state, id, reason),
-            EndTarget::SessionOf(id, account) => {
+            EndSessions::Session(id) => self.end_one(&mut state, id, reason),
+            EndSessions::SessionOf(id, account) => {
                 let owner = state.sessions.get(&id).map(Session::account);
                 match owner == Some(account) {
                     true => self.end_one(&mut state, id, reason),
                     false => None,
                 }
             }
-            EndTarget::AllOf(account) => self.end_all(&mut state, account, None, reason),
-            EndTarget::AllOfBut(account, kept) => {
+            EndSessions::AllOf(account) => self.end_all(&mut state, account, None, reason),
+            EndSessions::AllOfBut(account, kept) => {
                 self.end_all(&mut state, account, Some(kept), reason)
             }
         })
@@ -384,7 +384,7 @@ impl SessionStore for MemoryStore {
             return Ok(self.end_one(&mut state, token.session, EndReason::TooManyRevocations));
         }
         let revocation = Revocation {
-            target: Revoked::Token(token.token),
+            target: RevocationTarget::Token(token.token),
             until: token.until,
         };
         self.append(&mut state, revocation, Some((token.session, token.account)));
@@ -404,9 +404,9 @@ impl SessionStore for MemoryStore {
 
     async fn introduce(
         &self,
-        identities: &[Identity],
+        identities: &[ServiceIdentity],
         join: bool,
-    ) -> Result<Vec<Identity>, StoreError> {
+    ) -> Result<Vec<ServiceIdentity>, StoreError> {
         let mut state = self.state();
         let before = state.identities.clone();
         if before.is_empty() || join {
@@ -440,9 +440,11 @@ impl SessionStore for MemoryStore {
         for number in &entries {
             let removed = state.log.remove(number);
             match removed.map(|entry| entry.revocation.target) {
-                Some(Revoked::Token(token)) => drop(state.tokens.remove(&token)),
-                Some(Revoked::Sessions(account, _)) => drop(state.cutoffs.remove(&account)),
-                Some(Revoked::Session(_)) | None => {}
+                Some(RevocationTarget::Token(token)) => drop(state.tokens.remove(&token)),
+                Some(RevocationTarget::Sessions(account, _)) => {
+                    state.cutoffs.remove(&account);
+                }
+                Some(RevocationTarget::Session(_)) | None => {}
             }
         }
         let past = |account: &&Account| {

@@ -15,7 +15,7 @@ use crate::{
 /// Nodes of one service have the same. A store is asked for those it knows when an authority starts.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Identity {
+pub struct ServiceIdentity {
     /// The issuer (`iss`).
     #[serde(rename = "iss")]
     pub issuer: Issuer,
@@ -27,7 +27,7 @@ pub struct Identity {
     fingerprint: String,
 }
 
-impl Identity {
+impl ServiceIdentity {
     pub(crate) fn new(issuer: &Issuer, audience: &Audience, secret: &MasterSecret) -> Self {
         let fingerprint = secret.derive::<8>("gatepass fingerprint v1");
         let fingerprint = fingerprint.iter().map(|byte| format!("{byte:02x}"));
@@ -59,9 +59,9 @@ impl Identity {
     }
 }
 
-impl fmt::Debug for Identity {
+impl fmt::Debug for ServiceIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identity")
+        f.debug_struct("ServiceIdentity")
             .field("issuer", &self.issuer)
             .field("audience", &self.audience)
             .field("fingerprint", &self.fingerprint)
@@ -77,14 +77,14 @@ mod tests {
     fn an_identity_survives_being_kept_and_shows_no_secret() {
         let secret = MasterSecret::from_bytes(&[7; 32]).unwrap();
         let (issuer, audience) = (Issuer::new("a \"b\"").unwrap(), Audience::new("c").unwrap());
-        let identity = Identity::new(&issuer, &audience, &secret);
+        let identity = ServiceIdentity::new(&issuer, &audience, &secret);
         assert_eq!(
-            Identity::from_text(&identity.to_text()),
+            ServiceIdentity::from_text(&identity.to_text()),
             Some(identity.clone())
         );
         let other = MasterSecret::from_bytes(&[8; 32]).unwrap();
-        assert_ne!(Identity::new(&issuer, &audience, &other), identity);
-        assert_eq!(Identity::from_text("{}"), None);
+        assert_ne!(ServiceIdentity::new(&issuer, &audience, &other), identity);
+        assert_eq!(ServiceIdentity::from_text("{}"), None);
         let shown = format!("{identity:?}");
         assert!(!shown.contains("0707"), "{shown}");
     }

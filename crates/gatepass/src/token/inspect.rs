@@ -11,8 +11,8 @@ use crate::{
 
 /// What a token is by its form alone. Nothing of it is verified: anybody can write such a text.
 ///
-/// For tools that show tokens to people. It reads with the code that guards and endpoints read with,
-/// so that what a tool calls malformed is what they refuse as such. Guards use
+/// For tools that show tokens to people. It reads with the code that gates and endpoints read with,
+/// so that what a tool calls malformed is what they refuse as such. Gates use
 /// [`Verifier`](crate::Verifier).
 ///
 /// ```

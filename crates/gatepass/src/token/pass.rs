@@ -18,9 +18,10 @@ use crate::{
 /// Cheap to clone. Its existence means that the signature, the claims, the time and the revocations
 /// were checked; it says nothing about what happens afterwards, so do not keep it longer than the
 /// request. `Debug` shows ids and times, never the token.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Pass(Arc<PassClaims>);
 
+#[derive(PartialEq)]
 pub(crate) struct PassClaims {
     pub(crate) subject: Subject,
     pub(crate) session: SessionId,
@@ -94,7 +95,7 @@ impl Pass {
         self.0.authenticated_at
     }
 
-    /// The custom claims of the grant as a type of the application's.
+    /// The custom claims of the identity as a type of the application's.
     ///
     /// # Errors
     ///

@@ -8,37 +8,37 @@ use crate::{denylist::staleness::Staleness, model::scopes::Scopes};
 ///
 /// ```
 /// use std::time::Duration;
-/// use gatepass::{Demand, Scopes, Staleness};
+/// use gatepass::{Requirements, Scopes, Staleness};
 ///
-/// let transfer = Demand::new()
+/// let transfer = Requirements::new()
 ///     .scopes(Scopes::parse("payments")?)
 ///     .max_age(Duration::from_secs(300))
 ///     .staleness(Staleness::Strict);
 /// # Ok::<(), gatepass::InvalidScope>(())
 /// ```
-#[derive(Clone, Debug, Default)]
-pub struct Demand {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Requirements {
     pub(super) scopes: Scopes,
     pub(super) max_age: Option<Duration>,
     pub(super) staleness: Staleness,
     optional: bool,
 }
 
-impl Demand {
+impl Requirements {
     /// A valid access token, and nothing more.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// All of these scopes (RFC 6750 §3.1).
+    /// All of these scopes (RFC 6750 §3.1), in place of those of an earlier call.
     #[must_use]
     pub fn scopes(mut self, scopes: Scopes) -> Self {
         self.scopes = scopes;
         self
     }
 
-    /// An authentication at most this long ago (RFC 9470). A refresh does not make it younger, a new
+    /// An authentication at most this long ago (RFC 9470), in place of an earlier call's. A refresh does not make it younger, a new
     /// login does.
     #[must_use]
     pub fn max_age(mut self, max_age: Duration) -> Self {
@@ -46,7 +46,7 @@ impl Demand {
         self
     }
 
-    /// Knowledge of revocations this fresh.
+    /// Revocation data this fresh, in place of an earlier call's.
     #[must_use]
     pub fn staleness(mut self, staleness: Staleness) -> Self {
         self.staleness = staleness;
@@ -60,9 +60,72 @@ impl Demand {
         self
     }
 
+    /// These requirements and those: all of the scopes, the shorter `max_age`, the fresher revocation data.
+    /// The route is [`optional`](Self::optional) only if both are.
+    ///
+    /// ```
+    /// use gatepass::{Requirements, Scopes, Staleness};
+    ///
+    /// let read = Requirements::new().scopes(Scopes::parse("read")?);
+    /// let strict = Requirements::new().scopes(Scopes::parse("write")?).staleness(Staleness::Strict);
+    /// let both = Requirements::new().scopes(Scopes::parse("read write")?).staleness(Staleness::Strict);
+    /// assert_eq!(read.and(strict), both);
+    /// # Ok::<(), gatepass::InvalidScope>(())
+    /// ```
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            scopes: self.scopes.union(&other.scopes),
+            max_age: match (self.max_age, other.max_age) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            },
+            staleness: self.staleness.stricter(other.staleness),
+            optional: self.optional && other.optional,
+        }
+    }
+
     /// Whether a request without credentials is let through.
     #[must_use]
     pub fn is_optional(&self) -> bool {
         self.optional
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scopes(list: &str) -> Requirements {
+        Requirements::new().scopes(Scopes::parse(list).unwrap())
+    }
+
+    #[test]
+    fn requirements_add_up_in_any_order() {
+        let short = Requirements::new().max_age(Duration::from_secs(60));
+        let long = Requirements::new().max_age(Duration::from_secs(90));
+        let within =
+            |secs| Requirements::new().staleness(Staleness::Within(Duration::from_secs(secs)));
+        let strict = Requirements::new().staleness(Staleness::Strict);
+        let none = Requirements::new();
+        let cases = [
+            (scopes("write"), scopes("read"), scopes("read write")),
+            (scopes("a b"), scopes("b c"), scopes("a b c")),
+            (short.clone(), long, short.clone()),
+            (short.clone(), none.clone(), short),
+            (within(1), within(2), within(1)),
+            (within(1), strict.clone(), strict.clone()),
+            (strict.clone(), none.clone(), strict),
+            (none.clone().optional(), none.clone(), none.clone()),
+            (
+                none.clone().optional(),
+                none.clone().optional(),
+                none.optional(),
+            ),
+        ];
+        for (one, other, both) in cases {
+            assert_eq!(one.clone().and(other.clone()), both);
+            assert_eq!(other.and(one), both);
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 
 use crate::{
-    denylist::{follower::Follower, replica::Replica, staleness::Verdict},
+    denylist::{follower::Follower, replica::Replica},
     env::clock::{Clock, Timestamp},
     error::Error,
     keys::{error::KeyError, set::KeySet},
@@ -17,18 +17,18 @@ use crate::{
         transport::BrowserPolicy,
     },
     observe::{self, Refusals},
-    store::error::StoreError,
+    store::{TokenStatus, error::StoreError},
     token::{access, pass::Pass},
-    verifier::requirements::Demand,
+    verifier::requirements::Requirements,
 };
 
 /// Verifies access tokens: signature, claims, time, revocation, and what a route demands.
 ///
-/// Guards take one. An [`Authority`](crate::Authority) has one; a resource server that must never
+/// Gates take one. An [`Authority`](crate::Authority) has one; a resource server that must never
 /// mint tokens builds one alone, from keys that verify and a [`RevocationLog`]. Cheap to clone.
 ///
 /// ```
-/// use gatepass::{Demand, Error, KeySet, MemoryStore, Refusal, SigningKey, Verifier};
+/// use gatepass::{Error, KeySet, MemoryStore, Refusal, Requirements, Verifier, keys::SigningKey};
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let key = SigningKey::hs256(b"a secret that is shared with the issuer, 32 bytes or more")?;
@@ -37,7 +37,7 @@ use crate::{
 /// let log = MemoryStore::new();
 /// let verifier = Verifier::builder("https://shop.example", "shop-api", keys, log).build().await?;
 ///
-/// let refused = verifier.verify("not a token", &Demand::new()).await;
+/// let refused = verifier.verify("not a token", &Requirements::new()).await;
 /// assert!(matches!(refused, Err(Error::Refused(Refusal::Malformed))));
 /// # Ok(()) }
 /// ```
@@ -85,18 +85,18 @@ impl Verifier {
         }
     }
 
-    /// Verifies an access token and that it satisfies `demand`.
+    /// Verifies an access token and that it satisfies `requirements`.
     ///
     /// # Errors
     ///
     /// [`Error::Refused`] with the first thing that is wrong with it, [`Error::Store`] if it could
     /// not be found out in time whether it was revoked.
-    pub async fn verify(&self, token: &str, demand: &Demand) -> Result<Pass, Error> {
+    pub async fn verify(&self, token: &str, requirements: &Requirements) -> Result<Pass, Error> {
         let now = self.inner.clock.now();
         let pass = self.open_at(token, now).inspect_err(|refusal| {
             self.refusals().token(None, refusal);
         })?;
-        let judged = self.judge(&pass, demand, now).await;
+        let judged = self.judge(&pass, requirements, now).await;
         match &judged {
             Ok(()) => observe::token_verified(&pass),
             Err(Error::Refused(refusal)) => self.refusals().token(Some(&pass), refusal),
@@ -117,24 +117,29 @@ impl Verifier {
         access::open(token, &keys.load(), issuer, audience, now)
     }
 
-    async fn judge(&self, pass: &Pass, demand: &Demand, now: Timestamp) -> Result<(), Error> {
+    async fn judge(
+        &self,
+        pass: &Pass,
+        requirements: &Requirements,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         self.check_time(pass, now)?;
         let replica = &self.inner.replica;
-        let known = replica.check_at_once(pass, demand.staleness);
+        let known = replica.check_at_once(pass, requirements.staleness);
         let verdict = match known {
             Some(verdict) => verdict,
-            None => replica.check(pass, demand.staleness).await?,
+            None => replica.check(pass, requirements.staleness).await?,
         };
         match verdict {
-            Verdict::Live => {}
-            Verdict::Revoked => return Err(Refusal::Revoked.into()),
-            Verdict::Unknown => return Err(Refusal::UnknownSession.into()),
+            TokenStatus::Live => {}
+            TokenStatus::Revoked => return Err(Refusal::Revoked.into()),
+            TokenStatus::Unknown => return Err(Refusal::UnknownSession.into()),
         }
         if known.is_none() {
             // Once more: it may have expired while the store was waited for.
             self.check_time(pass, self.inner.clock.now())?;
         }
-        self.require(pass, demand).map_err(Error::from)
+        self.require(pass, requirements).map_err(Error::from)
     }
 
     pub(crate) fn check_time(&self, pass: &Pass, now: Timestamp) -> Result<(), Refusal> {
@@ -155,13 +160,13 @@ impl Verifier {
     /// # Errors
     ///
     /// [`Refusal::InsufficientScope`] or [`Refusal::AuthenticationTooOld`].
-    pub fn require(&self, pass: &Pass, demand: &Demand) -> Result<(), Refusal> {
-        if !pass.scopes().contains_all(&demand.scopes) {
+    pub fn require(&self, pass: &Pass, requirements: &Requirements) -> Result<(), Refusal> {
+        if !pass.scopes().contains_all(&requirements.scopes) {
             return Err(Refusal::InsufficientScope {
-                required: demand.scopes.clone(),
+                required: requirements.scopes.clone(),
             });
         }
-        match demand.max_age {
+        match requirements.max_age {
             Some(max_age) if self.inner.clock.now().since(pass.authenticated_at()) > max_age => {
                 Err(Refusal::AuthenticationTooOld { max_age })
             }
@@ -232,6 +237,13 @@ impl Verifier {
     /// Enforces revocations that this process has just committed.
     pub(crate) fn apply(&self, revocations: &[Revocation]) {
         self.inner.replica.apply(revocations);
+    }
+}
+
+/// A clone, so that whatever takes a verifier also takes a reference to one.
+impl From<&Self> for Verifier {
+    fn from(verifier: &Self) -> Self {
+        verifier.clone()
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::{
     model::json::strict_object,
     wire::{
-        head::{Field, RequestHead},
+        head::{HeaderField, RequestHead},
         reply::Reply,
     },
 };
@@ -139,8 +139,8 @@ impl<'a> RequestBody<'a> {
 }
 
 /// Whether the body is of `media_type`, whatever its parameters.
-fn is_of_type(content_type: Field<'_>, media_type: &str) -> bool {
-    let Field::Once(value) = content_type else {
+fn is_of_type(content_type: HeaderField<'_>, media_type: &str) -> bool {
+    let HeaderField::Once(value) = content_type else {
         return false;
     };
     let essence = value.split(|byte| *byte == b';').next().unwrap_or_default();

@@ -12,7 +12,7 @@ use crate::{
     observe,
     wire::{
         body::url_decoded,
-        head::{Field, RequestHead},
+        head::{HeaderField, RequestHead},
     },
 };
 
@@ -157,9 +157,9 @@ impl Presented {
     /// there are two.
     pub(super) fn basic(head: &RequestHead<'_>) -> Result<Option<Self>, Refusal> {
         let value = match head.authorization {
-            Field::Absent => return Ok(None),
-            Field::Once(value) => value,
-            Field::Repeated => return Err(Refusal::Ambiguous),
+            HeaderField::Absent => return Ok(None),
+            HeaderField::Once(value) => value,
+            HeaderField::Repeated => return Err(Refusal::Ambiguous),
         };
         let presented = Self::parse_basic(value).ok_or(Refusal::InvalidClient)?;
         Ok(Some(presented).filter(|presented| !presented.is_blank()))

@@ -4,7 +4,7 @@ use crate::{
     model::{refusal::Refusal, transport::BrowserPolicy},
     wire::{
         cookie::{self, Kind},
-        head::{Field, RequestHead},
+        head::{HeaderField, RequestHead},
     },
 };
 
@@ -44,10 +44,10 @@ pub(super) fn refresh_cookie<'a>(
 /// The scheme knows no case (RFC 9110 §11.1). Another scheme is none of our business.
 pub(super) fn bearer<'a>(head: &RequestHead<'a>) -> Result<Option<&'a str>, Refusal> {
     let value = match head.authorization {
-        Field::Absent => return Ok(None),
-        Field::Once(value) => value,
+        HeaderField::Absent => return Ok(None),
+        HeaderField::Once(value) => value,
         // Which of them counts would differ from one framework, or proxy, to the next.
-        Field::Repeated => return Err(Refusal::Ambiguous),
+        HeaderField::Repeated => return Err(Refusal::Ambiguous),
     };
     let value = str::from_utf8(value)
         .map_err(|_| Refusal::Ambiguous)?

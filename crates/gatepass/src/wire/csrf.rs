@@ -2,7 +2,7 @@
 
 use crate::{
     model::refusal::Refusal,
-    wire::head::{Field, RequestHead},
+    wire::head::{HeaderField, RequestHead},
 };
 
 /// Judges a request that carries cookies, or would be answered with some, by what the browser says of
@@ -24,19 +24,19 @@ pub(super) fn check(head: &RequestHead<'_>, trusted: &[String]) -> Result<(), Re
         return Ok(());
     }
     let origin = match head.origin {
-        Field::Absent | Field::Once(b"") => None,
-        Field::Once(origin) => Some(origin),
-        Field::Repeated => return Err(Refusal::CrossSite),
+        HeaderField::Absent | HeaderField::Once(b"") => None,
+        HeaderField::Once(origin) => Some(origin),
+        HeaderField::Repeated => return Err(Refusal::CrossSite),
     };
     let is_trusted = || origin.is_some_and(|own| trusted.iter().any(|one| one.as_bytes() == own));
     let allowed = match head.sec_fetch_site {
-        Field::Once(b"same-origin" | b"none") => true,
-        Field::Absent | Field::Once(b"") => match origin {
+        HeaderField::Once(b"same-origin" | b"none") => true,
+        HeaderField::Absent | HeaderField::Once(b"") => match origin {
             None => true,
             Some(origin) => head.host().is_some_and(|host| is_of(origin, host)) || is_trusted(),
         },
-        Field::Once(_) => is_trusted(),
-        Field::Repeated => false,
+        HeaderField::Once(_) => is_trusted(),
+        HeaderField::Repeated => false,
     };
     if allowed {
         Ok(())

@@ -18,13 +18,13 @@ use crate::{
     model::{scopes::Scopes, transport::BrowserPolicy},
     observe::Refusals,
     token::pass::Pass,
-    verifier::requirements::Demand,
+    verifier::requirements::Requirements,
     wire::{
         body::RequestBody,
         client::Client,
         credentials::Source,
         head::RequestHead,
-        refusal::{Surface, refuse},
+        refusal::{ErrorFormat, refuse},
         reply::Reply,
     },
 };
@@ -253,13 +253,13 @@ impl Endpoints {
     /// Whoever acts on sessions, and where the token was. Strictly: the store is asked anyway, and a
     /// session that was ended a moment ago must not end others.
     async fn owner(&self, head: &RequestHead<'_>) -> (Source, Result<Pass, Error>) {
-        let demand = Demand::new().staleness(Staleness::Strict);
+        let requirements = Requirements::new().staleness(Staleness::Strict);
         let verifier = self.inner.authority.verifier();
-        verifier.admitted(head, &demand).await
+        verifier.admitted(head, &requirements).await
     }
 
-    fn refuse(&self, error: &Error, surface: Surface) -> Reply {
-        refuse(error, self.inner.authority.verifier().realm(), surface)
+    fn refuse(&self, error: &Error, format: ErrorFormat) -> Reply {
+        refuse(error, self.inner.authority.verifier().realm(), format)
     }
 }
 

@@ -1,4 +1,4 @@
-//! A request's head, and the guard that judges it.
+//! A request's head, and the gate that judges it.
 
 use std::net::IpAddr;
 
@@ -10,22 +10,22 @@ pub struct RequestHead<'a> {
     method: &'a str,
     path: &'a str,
     query: Option<&'a str>,
-    authority: Option<&'a str>,
-    pub(super) authorization: Field<'a>,
-    pub(super) content_type: Field<'a>,
-    pub(super) origin: Field<'a>,
-    pub(super) sec_fetch_site: Field<'a>,
-    pub(super) if_none_match: Field<'a>,
-    host: Field<'a>,
+    target_host: Option<&'a str>,
+    pub(super) authorization: HeaderField<'a>,
+    pub(super) content_type: HeaderField<'a>,
+    pub(super) origin: HeaderField<'a>,
+    pub(super) sec_fetch_site: HeaderField<'a>,
+    pub(super) if_none_match: HeaderField<'a>,
+    host: HeaderField<'a>,
     cookies: Cookies<'a>,
-    user_agent: Field<'a>,
+    user_agent: HeaderField<'a>,
     address: Option<IpAddr>,
 }
 
 /// The values of a header field.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "none, one, many")]
-pub enum Field<'a> {
+pub enum HeaderField<'a> {
     /// The field is not there.
     Absent,
     /// It is there once.
@@ -34,7 +34,7 @@ pub enum Field<'a> {
     Repeated,
 }
 
-impl<'a> Field<'a> {
+impl<'a> HeaderField<'a> {
     fn collect(mut values: impl Iterator<Item = &'a [u8]>) -> Self {
         match (values.next(), values.next()) {
             (None, _) => Self::Absent,
@@ -44,7 +44,7 @@ impl<'a> Field<'a> {
     }
 }
 
-impl std::fmt::Debug for Field<'_> {
+impl std::fmt::Debug for HeaderField<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The value may be a credential.
         f.write_str(match self {
@@ -85,15 +85,15 @@ impl<'a> RequestHead<'a> {
             method,
             path,
             query: None,
-            authority: None,
-            authorization: Field::collect(values("authorization")),
-            content_type: Field::collect(values("content-type")),
-            origin: Field::collect(values("origin")),
-            sec_fetch_site: Field::collect(values("sec-fetch-site")),
-            if_none_match: Field::collect(values("if-none-match")),
-            host: Field::collect(values("host")),
+            target_host: None,
+            authorization: HeaderField::collect(values("authorization")),
+            content_type: HeaderField::collect(values("content-type")),
+            origin: HeaderField::collect(values("origin")),
+            sec_fetch_site: HeaderField::collect(values("sec-fetch-site")),
+            if_none_match: HeaderField::collect(values("if-none-match")),
+            host: HeaderField::collect(values("host")),
             cookies: Cookies(values("cookie").collect()),
-            user_agent: Field::collect(values("user-agent")),
+            user_agent: HeaderField::collect(values("user-agent")),
             address: None,
         }
     }
@@ -106,10 +106,11 @@ impl<'a> RequestHead<'a> {
         self
     }
 
-    /// Adds the authority of the request's target, where it has one: HTTP/2 sends that instead of `Host`.
+    /// Adds the host of the request's target, with the port, if the target has one. HTTP/2 sends it instead
+    /// of `Host` (RFC 9113 §8.3.1).
     #[must_use]
-    pub fn authority(mut self, authority: Option<&'a str>) -> Self {
-        self.authority = authority;
+    pub fn target_host(mut self, host: Option<&'a str>) -> Self {
+        self.target_host = host;
         self
     }
 
@@ -139,10 +140,10 @@ impl<'a> RequestHead<'a> {
 
     /// The host, with its port if it has one, that the request was sent to (RFC 9110 §7.2).
     pub(super) fn host(&self) -> Option<&'a [u8]> {
-        match (self.authority, self.host) {
+        match (self.target_host, self.host) {
             (Some(authority), _) => Some(authority.as_bytes()),
-            (None, Field::Once(host)) => Some(host),
-            (None, Field::Absent | Field::Repeated) => None,
+            (None, HeaderField::Once(host)) => Some(host),
+            (None, HeaderField::Absent | HeaderField::Repeated) => None,
         }
     }
 
@@ -165,8 +166,8 @@ impl<'a> RequestHead<'a> {
     #[must_use]
     pub fn device(&self) -> Device {
         let user_agent = match self.user_agent {
-            Field::Once(sent) => Some(text::user_agent(sent)),
-            Field::Absent | Field::Repeated => None,
+            HeaderField::Once(sent) => Some(text::user_agent(sent)),
+            HeaderField::Absent | HeaderField::Repeated => None,
         };
         Device {
             user_agent,

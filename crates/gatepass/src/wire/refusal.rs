@@ -6,11 +6,11 @@ use crate::{error::Error, model::refusal::Refusal, observe, wire::reply::Reply};
 /// access and where it is about a grant of new tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Surface {
-    /// A guard, or an endpoint that takes an access token: RFC 6750 §3.
+pub enum ErrorFormat {
+    /// A gate, or an endpoint that takes an access token: RFC 6750 §3.
     Resource,
     /// One of the application's own endpoints that exchange credentials or a refresh token for tokens.
-    Grant,
+    Login,
     /// An endpoint of OAuth: RFC 6749 §5.2.
     OAuth,
 }
@@ -21,9 +21,9 @@ const RETRY_AFTER: &str = "2";
 
 /// The reply to `error` in the protection space `realm`.
 #[must_use]
-pub fn refuse(error: &Error, realm: &str, surface: Surface) -> Reply {
+pub fn refuse(error: &Error, realm: &str, format: ErrorFormat) -> Reply {
     match error {
-        Error::Refused(refusal) => refused(refusal, realm, surface),
+        Error::Refused(refusal) => refused(refusal, realm, format),
         Error::Store(_) => Reply::error(
             503,
             "temporarily_unavailable",
@@ -31,14 +31,14 @@ pub fn refuse(error: &Error, realm: &str, surface: Surface) -> Reply {
             error.reason(),
         )
         .header("retry-after", RETRY_AFTER),
-        Error::Grant(_) | Error::Internal(_) => {
+        Error::Identity(_) | Error::Internal(_) => {
             observe::internal(error);
             Reply::internal()
         }
     }
 }
 
-fn refused(refusal: &Refusal, realm: &str, surface: Surface) -> Reply {
+fn refused(refusal: &Refusal, realm: &str, format: ErrorFormat) -> Reply {
     let description = refusal.to_string();
     let reply = |status, error| Reply::error(status, error, &description, refusal.reason());
     let realm = quotable(realm);
@@ -59,16 +59,16 @@ fn refused(refusal: &Refusal, realm: &str, surface: Surface) -> Reply {
             reply(401, "invalid_client").header("www-authenticate", challenge)
         }
         Refusal::ScopeNotGranted => reply(400, "invalid_scope"),
-        Refusal::Ambiguous if surface == Surface::OAuth => reply(400, "invalid_request"),
+        Refusal::Ambiguous if format == ErrorFormat::OAuth => reply(400, "invalid_request"),
         Refusal::Ambiguous => reply(400, "invalid_request").header(
             "www-authenticate",
             challenge("invalid_request", String::new()),
         ),
-        _ if surface == Surface::OAuth => reply(400, "invalid_grant"),
+        _ if format == ErrorFormat::OAuth => reply(400, "invalid_grant"),
         Refusal::Missing => {
             reply(401, "missing_token").header("www-authenticate", bare_challenge())
         }
-        _ if surface == Surface::Grant => {
+        _ if format == ErrorFormat::Login => {
             reply(401, "invalid_grant").header("www-authenticate", bare_challenge())
         }
         Refusal::InsufficientScope { required } => reply(403, "insufficient_scope").header(

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::{observe, wire::head::Field};
+use crate::{observe, wire::head::HeaderField};
 
 /// A response: status, headers, body. Header values are visible ASCII by construction.
 #[derive(Clone)]
@@ -49,10 +49,10 @@ impl Reply {
     /// A public document that may be kept for `max_age` seconds, and is not sent again to whoever shows
     /// by `If-None-Match` that it has it (RFC 9111, RFC 9110 §13.1.2). What answers 304 still has the body, whose
     /// length `HEAD` may say.
-    pub(super) fn document(json: String, max_age: u32, if_none_match: Field<'_>) -> Self {
+    pub(super) fn document(json: String, max_age: u32, if_none_match: HeaderField<'_>) -> Self {
         let hash = Sha256::digest(&json);
         let tag = format!(r#""{}""#, URL_SAFE_NO_PAD.encode(hash));
-        let known = matches!(if_none_match, Field::Once(tags) if has_tag(tags, &tag));
+        let known = matches!(if_none_match, HeaderField::Once(tags) if has_tag(tags, &tag));
         let mut reply = Self {
             status: if known { 304 } else { 200 },
             headers: vec![("cache-control", format!("public, max-age={max_age}"))],

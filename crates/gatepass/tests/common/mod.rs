@@ -3,7 +3,8 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatepass::{
-    Algorithm, Authority, Device, Grant, KeySet, MasterSecret, MemoryStore, SigningKey, Subject,
+    Authority, Device, Identity, KeySet, MasterSecret, MemoryStore,
+    keys::{Algorithm, SigningKey},
 };
 
 pub(crate) const SECRET: &[u8] =
@@ -50,8 +51,8 @@ pub(crate) async fn authority(keys: KeySet) -> Authority {
 }
 
 pub(crate) async fn token(authority: &Authority) -> String {
-    let grant = Grant::new(Subject::new("alice").unwrap());
-    let issued = authority.issue(grant, Device::default()).await.unwrap();
+    let identity = Identity::new("alice").unwrap();
+    let issued = authority.issue(identity, Device::default()).await.unwrap();
     issued.access_token.as_str().to_owned()
 }
 

@@ -2,7 +2,7 @@ use std::{fs, time::Duration};
 
 use clap::Parser;
 use gatepass::{
-    Authenticator, Credentials, Demand, Device, Error, Issued, Refusal, Reread, Scopes,
+    Authenticator, Credentials, Device, Error, Issued, Refusal, Requirements, Scopes, UserUpdate,
 };
 use gatepass_testkit::ManualClock;
 
@@ -318,18 +318,18 @@ async fn access_tokens_of_an_announced_key_are_accepted() {
     let token = log_in(&before).await.unwrap().access_token;
 
     let after = start(&["--key", &new, "--key", &old]).await.unwrap();
-    let demand = Demand::new();
+    let requirements = Requirements::new();
     after
         .authority
         .verifier()
-        .verify(token.as_str(), &demand)
+        .verify(token.as_str(), &requirements)
         .await
         .unwrap();
     let alone = start(&["--key", &new]).await.unwrap();
     let refused = alone
         .authority
         .verifier()
-        .verify(token.as_str(), &demand)
+        .verify(token.as_str(), &requirements)
         .await;
     assert!(matches!(refused, Err(Error::Refused(Refusal::UnknownKey))));
 }
@@ -351,16 +351,16 @@ async fn a_device_is_named_by_the_login_and_keeps_its_name_when_scopes_change() 
     let bob = gatepass::Subject::new("bob").unwrap();
     let label = async || {
         let sessions = app.authority.sessions(&bob, None).await.unwrap().sessions;
-        sessions[0].grant.device_label().map(str::to_owned)
+        sessions[0].identity.device_label().map(str::to_owned)
     };
     assert_eq!(label().await.as_deref(), Some("Bob's phone"));
 
     app.users.set_scope("bob", Scopes::default()).await.unwrap();
     clock.advance(Duration::from_secs(60));
     let sessions = app.authority.sessions(&bob, None).await.unwrap().sessions;
-    let Reread::Changed(grant) = app.users.reread(&sessions[0]).await.unwrap() else {
+    let UserUpdate::Changed(identity) = app.users.reload_user(&sessions[0]).await.unwrap() else {
         panic!("the scopes have changed");
     };
-    assert_eq!(grant.device_label(), Some("Bob's phone"));
-    assert!(grant.granted_scopes().is_empty());
+    assert_eq!(identity.device_label(), Some("Bob's phone"));
+    assert!(identity.granted_scopes().is_empty());
 }

@@ -13,7 +13,7 @@ use argon2::{
         phc::{Output, ParamsString, PasswordHash, Salt},
     },
 };
-use gatepass::{Random, SystemRandom};
+use gatepass::store::{Random, SystemRandom};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 /// The memory to hash passwords in, and the turns to use it. Cheap to clone.

@@ -25,7 +25,7 @@ use super::{
     probe::Probe,
 };
 
-/// The example's router, with a service whose guard was forgotten.
+/// The example's router, with a service whose gate was forgotten.
 pub fn router(app: &App) -> Router {
     let path = format!("/{}/{{*method}}", Probe::NAME);
     let probe = tower::ServiceExt::map_request(

@@ -12,8 +12,9 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatepass::{
-    AuthenticationError, Authenticator, Clock, Credentials, Device, Error, Grant, Issued, OnReuse,
-    Pass, Refusal, Reread, ReusePolicy, Session, SessionId, SessionPage, Staleness, async_trait,
+    AuthenticationError, Authenticator, Clock, Credentials, Device, Error, Identity, Issued,
+    OnReuse, Pass, Refusal, ReusePolicy, Session, SessionId, SessionPage, Staleness, UserUpdate,
+    async_trait,
 };
 use gatepass_testkit::{ManualClock, Proxy};
 use gatepass_tests::nodes::{Node, Site, Timing, builder, subject, verify};
@@ -157,13 +158,13 @@ impl Authenticator for Unchanged {
         &self,
         _: &Credentials,
         _: &Device,
-    ) -> Result<Grant, AuthenticationError> {
+    ) -> Result<Identity, AuthenticationError> {
         Err(AuthenticationError::BadCredentials)
     }
 
-    async fn reread(&self, _: &Session) -> Result<Reread, AuthenticationError> {
+    async fn reload_user(&self, _: &Session) -> Result<UserUpdate, AuthenticationError> {
         tokio::task::yield_now().await;
-        Ok(Reread::Unchanged)
+        Ok(UserUpdate::Unchanged)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The algorithm is the key's, whatever the token says; and a public key is no secret.
 
-use gatepass::{Algorithm, Refusal};
+use gatepass::{Refusal, keys::Algorithm};
 
 use super::{Table, Victim, quoted};
 use crate::forge::{Forge, SECRET, base64url, der_of};

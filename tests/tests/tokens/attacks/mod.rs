@@ -21,7 +21,7 @@ mod types;
 pub(crate) use signature::malleated;
 pub(crate) use spelling::non_canonical;
 
-use gatepass::{Algorithm, Issued, KeySet, Refusal, Timestamp};
+use gatepass::{Issued, KeySet, Refusal, Timestamp, keys::Algorithm};
 
 use crate::forge::{Forge, Members, unbase64url};
 

@@ -78,7 +78,7 @@ async fn a_login_done_elsewhere_ends_the_session_that_it_replaces() {
     let login = r#"{"username":"alice","password":"wonderland","transport":"cookie"}"#;
     let first = shop.send("POST", "/auth/login", &[JSON], login).await;
     let cookies = jar(&first).header();
-    let alice = || Grant::new(Subject::new("alice").unwrap());
+    let alice = || Identity::new("alice").unwrap();
     // The way back from an identity provider is a navigation from its site, or a form that it posts.
     let headers = [CROSS_SITE, ("cookie", cookies.as_str())];
     let issued = async |method, delivery| {
@@ -150,10 +150,9 @@ async fn the_longest_token_that_fits_into_a_cookie_is_issued_and_the_next_one_be
     let login = |padding| async move {
         let one = |builder: AuthorityBuilder| builder.max_sessions(NonZeroU32::MIN);
         let shop = Shop::build(Transport::Cookie, padding, one).await;
-        let old = shop.authority.issue(
-            Grant::new(Subject::new("alice").unwrap()),
-            Device::default(),
-        );
+        let old = shop
+            .authority
+            .issue(Identity::new("alice").unwrap(), Device::default());
         let old = old.await.unwrap();
         let reply = shop.send("POST", "/auth/login", &[JSON], LOGIN).await;
         let token = old.refresh_token.as_str();

@@ -1,7 +1,7 @@
 //! Keys and metadata.
 
 use super::*;
-use gatepass::{KeySet, SigningKey};
+use gatepass::{KeySet, keys::SigningKey};
 
 const METADATA: &str = "/.well-known/oauth-authorization-server";
 const JWKS: &str = "/.well-known/jwks.json";
@@ -219,7 +219,7 @@ async fn the_keys_are_the_public_ones_of_now_announced_ones_included() {
         SigningKey::from_any_pem(pem.as_bytes()).unwrap()
     });
     let authority = authority(REALM, true).await;
-    let endpoints = Endpoints::builder(authority.clone()).build().unwrap();
+    let endpoints = Endpoints::new(authority.clone());
     let published = async || {
         let reply = get(&endpoints, JWKS).await;
         let caching = header(&reply, "cache-control").map(str::to_owned);

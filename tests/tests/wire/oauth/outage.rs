@@ -1,7 +1,7 @@
 //! A store that fails at any step: 503, and nothing has happened.
 
 use super::*;
-use gatepass::{EndReason, EndTarget, SessionStore};
+use gatepass::store::{EndReason, EndSessions, SessionStore};
 use gatepass_sqlite::SqliteStore;
 use gatepass_testkit::Op;
 use std::sync::Arc;
@@ -155,11 +155,11 @@ async fn introspection_knows_of_an_end_that_has_not_reached_this_node() {
         .client(gateway())
         .introspection();
     let endpoints = endpoints.build().unwrap();
-    let grant = Grant::new(Subject::new("alice").unwrap());
-    let issued = authority.issue(grant, Device::default()).await.unwrap();
+    let identity = Identity::new("alice").unwrap();
+    let issued = authority.issue(identity, Device::default()).await.unwrap();
 
     faults.inject(Op::Pull, Fault::Fail(StoreErrorKind::Unavailable));
-    let elsewhere = EndTarget::Session(issued.session_id);
+    let elsewhere = EndSessions::Session(issued.session_id);
     store.end(elsewhere, EndReason::Logout).await.unwrap();
     for token in [issued.access_token.as_str(), issued.refresh_token.as_str()] {
         let form = format!("token={token}");

@@ -41,6 +41,26 @@ pub struct EndpointsBuilder {
 }
 
 impl Endpoints {
+    /// The endpoints of `authority` below `/auth`, as they are by default. See [`builder`](Self::builder)
+    /// for OAuth clients, another place, and the endpoints that are off by default.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use gatepass::{Authority, MasterSecret, MemoryStore, wire::Endpoints};
+    ///
+    /// let secret = MasterSecret::generate()?;
+    /// let authority = Authority::builder("https://shop.example", "shop-api", secret, MemoryStore::new())
+    ///     .build()
+    ///     .await?;
+    /// let endpoints = Endpoints::new(authority);
+    /// assert!(endpoints.serves("/auth/refresh"));
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn new(authority: Authority) -> Self {
+        EndpointsBuilder::new(authority).checked()
+    }
+
     /// Starts to configure the endpoints of `authority`.
     pub fn builder(authority: Authority) -> EndpointsBuilder {
         EndpointsBuilder::new(authority)
@@ -122,31 +142,38 @@ impl EndpointsBuilder {
     ///
     /// [`BuildError::Mount`] if they cannot be mounted there, [`BuildError::BaseUrl`], and
     /// [`BuildError::DuplicateClient`].
-    pub fn build(self) -> Result<Endpoints, BuildError> {
+    pub fn build(mut self) -> Result<Endpoints, BuildError> {
         if !is_mount(&self.mount) {
             return Err(BuildError::Mount);
         }
-        let base_url = match self.base_url {
-            Some(url) => Some(checked_base_url(url).ok_or(BuildError::BaseUrl)?),
-            None => origin(self.authority.verifier().policy().issuer.as_str()),
-        };
-        let clients = Vec::from_iter([self.own_client].into_iter().chain(self.clients));
-        let mut seen = HashSet::new();
-        if let Some(twice) = clients.iter().find(|client| !seen.insert(client.id())) {
-            return Err(BuildError::DuplicateClient(twice.id().clone()));
+        if let Some(url) = self.base_url.take() {
+            self.base_url = Some(checked_base_url(url).ok_or(BuildError::BaseUrl)?);
         }
-        Ok(Endpoints {
+        let clients = [&self.own_client].into_iter().chain(&self.clients);
+        let mut seen = HashSet::new();
+        if let Some(twice) = clients.map(Client::id).find(|id| !seen.insert(*id)) {
+            return Err(BuildError::DuplicateClient(twice.clone()));
+        }
+        Ok(self.checked())
+    }
+
+    /// The endpoints, of a configuration that is known to be good.
+    fn checked(self) -> Endpoints {
+        let issuer = self.authority.verifier().policy().issuer.as_str();
+        let base_url = self.base_url.or_else(|| origin(issuer));
+        let clients = [self.own_client].into_iter().chain(self.clients);
+        Endpoints {
             inner: Arc::new(Inner {
                 authority: self.authority,
                 mount: self.mount,
-                base_url,
-                clients,
                 resume: self.resume,
                 renew: self.renew,
                 introspection: self.introspection,
                 introspection_scopes: self.introspection_scopes,
+                clients: clients.collect(),
+                base_url,
             }),
-        })
+        }
     }
 }
 

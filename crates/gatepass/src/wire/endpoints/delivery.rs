@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use crate::{
     authority::issued::{Issued, Renewed},
     error::Error,
-    model::{grant::GrantError, transport::Transport},
+    model::{identity::IdentityError, transport::Transport},
     wire::{
         cookie::{self, Kind},
         credentials::Source,
         endpoints::Endpoints,
-        refusal::Surface,
+        refusal::ErrorFormat,
         reply::Reply,
     },
 };
@@ -52,10 +52,10 @@ impl Endpoints {
         &self,
         issued: Result<Issued, Error>,
         delivery: Delivery,
-        surface: Surface,
+        format: ErrorFormat,
     ) -> Reply {
         let delivered = issued.and_then(|issued| self.delivered(&issued, delivery));
-        delivered.unwrap_or_else(|error| self.refuse(&error, surface))
+        delivered.unwrap_or_else(|error| self.refuse(&error, format))
     }
 
     /// Longest access token in bytes that can be delivered so, if cookies bound it.
@@ -109,7 +109,7 @@ impl Endpoints {
         life: Duration,
     ) -> Result<Reply, Error> {
         let cookie = cookie::set(kind, token, life, self.browser_policy());
-        let cookie = cookie.map_err(|_| GrantError::TooLargeForCookie)?;
+        let cookie = cookie.map_err(|_| IdentityError::TooLargeForCookie)?;
         Ok(reply.header("set-cookie", cookie))
     }
 

@@ -6,7 +6,7 @@ use crate::{
     authority::{authenticator::Credentials, issued::Issued, resuming::Resumed},
     env::internal_error::InternalError,
     error::Error,
-    model::{grant::Grant, refusal::Refusal, transport::Transport},
+    model::{identity::Identity, refusal::Refusal, transport::Transport},
     observe::Attempt,
     wire::{
         body::{BadRequest, Members, RequestBody},
@@ -14,7 +14,7 @@ use crate::{
         credentials::{self, Source},
         endpoints::{Endpoints, delivery::Delivery},
         head::RequestHead,
-        refusal::Surface,
+        refusal::ErrorFormat,
         reply::Reply,
     },
 };
@@ -28,12 +28,17 @@ impl Endpoints {
     /// replace them.
     ///
     /// [`Delivery::Cookies`] where the transport has none is a mistake, answered by 500 and a line in the log.
-    pub async fn issued(&self, grant: Grant, head: &RequestHead<'_>, delivery: Delivery) -> Reply {
+    pub async fn issued(
+        &self,
+        identity: Identity,
+        head: &RequestHead<'_>,
+        delivery: Delivery,
+    ) -> Reply {
         if delivery == Delivery::Cookies {
             let policy = self.browser_policy();
             if !policy.transport.has_cookies() {
                 let error = InternalError::new("tokens for cookies where the transport has none");
-                return self.refuse(&error.into(), Surface::Grant);
+                return self.refuse(&error.into(), ErrorFormat::Login);
             }
             if let Err(refusal) = cookie::check_host(head, policy) {
                 return self.login_refused(&refusal, head);
@@ -41,7 +46,7 @@ impl Endpoints {
         }
         let (authority, longest) = (&self.inner.authority, self.longest_token(delivery));
         let client = authority.client_id();
-        let issued = authority.issue_fitting(client, grant, head.device(), longest);
+        let issued = authority.issue_fitting(client, identity, head.device(), longest);
         self.begun(issued.await, delivery, head).await
     }
 
@@ -71,7 +76,7 @@ impl Endpoints {
     /// The answer to a login whose credentials were not looked at.
     fn login_refused(&self, refusal: &Refusal, head: &RequestHead<'_>) -> Reply {
         self.refusals().login(&head.device(), None, refusal);
-        self.refuse(&Error::Refused(refusal.clone()), Surface::Grant)
+        self.refuse(&Error::Refused(refusal.clone()), ErrorFormat::Login)
     }
 
     /// The answer to a login. If it replaces cookies, their session ends: otherwise it would go on
@@ -89,7 +94,7 @@ impl Endpoints {
                 }
                 reply
             }
-            Err(error) => self.refuse(&error, Surface::Grant),
+            Err(error) => self.refuse(&error, ErrorFormat::Login),
         }
     }
 
@@ -141,7 +146,7 @@ impl Endpoints {
         let (source, owner) = self.owner(head).await;
         let pass = match owner {
             Ok(pass) => pass,
-            Err(error) => return self.refuse(&error, Surface::Resource),
+            Err(error) => return self.refuse(&error, ErrorFormat::Resource),
         };
         let credentials = body.json_object(head).and_then(|mut members| {
             let password = members.take_text("password")?;
@@ -155,7 +160,7 @@ impl Endpoints {
         let authority = &self.inner.authority;
         let device = head.device();
         let issued = authority.reauthenticate(&pass, &credentials, &device).await;
-        self.tokens(issued, Delivery::as_it_came(source), Surface::Grant)
+        self.tokens(issued, Delivery::as_it_came(source), ErrorFormat::Login)
     }
 
     pub(super) async fn refresh(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
@@ -170,7 +175,7 @@ impl Endpoints {
         self.tokens(
             refreshed.await,
             Delivery::as_it_came(source),
-            Surface::Grant,
+            ErrorFormat::Login,
         )
     }
 
@@ -185,23 +190,23 @@ impl Endpoints {
             };
             self.refusals().refresh(&attempt, refusal);
         }
-        self.refuse(&Error::Refused(refusal.clone()), Surface::Grant)
+        self.refuse(&Error::Refused(refusal.clone()), ErrorFormat::Login)
     }
 
     pub(super) async fn resume(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
         let (source, access) = credentials::access_token(head, self.browser_policy());
         let access = match access {
             Ok(Some(access)) => access,
-            Ok(None) => return self.refuse(&Refusal::Missing.into(), Surface::Grant),
+            Ok(None) => return self.refuse(&Refusal::Missing.into(), ErrorFormat::Login),
             Err(refusal) => {
                 self.refusals().token(None, &refusal);
-                return self.refuse(&refusal.into(), Surface::Grant);
+                return self.refuse(&refusal.into(), ErrorFormat::Login);
             }
         };
         let authority = &self.inner.authority;
         let judged = match authority.judge_for_resuming(access).await {
             Ok(judged) => judged,
-            Err(error) => return self.refuse(&error, Surface::Grant),
+            Err(error) => return self.refuse(&error, ErrorFormat::Login),
         };
         let refresh = match self.refresh_token(head, body) {
             Ok(Ok((_, refresh))) => refresh,
@@ -224,9 +229,9 @@ impl Endpoints {
                 Reply::json(200, &body)
             }
             Ok(Resumed::Issued(issued)) => {
-                self.tokens(Ok(issued), Delivery::as_it_came(source), Surface::Grant)
+                self.tokens(Ok(issued), Delivery::as_it_came(source), ErrorFormat::Login)
             }
-            Err(error) => self.refuse(&error, Surface::Grant),
+            Err(error) => self.refuse(&error, ErrorFormat::Login),
         }
     }
 
@@ -237,7 +242,7 @@ impl Endpoints {
             self.renewed(&renewed, source)
         };
         let renewed: Result<_, Error> = renewed.await;
-        renewed.unwrap_or_else(|error| self.refuse(&error, Surface::Resource))
+        renewed.unwrap_or_else(|error| self.refuse(&error, ErrorFormat::Resource))
     }
 
     /// The refresh token, and where it was: the member of the body decides, and where there is none, the

@@ -7,14 +7,14 @@ use crate::{
     error::Error,
     model::{refusal::Refusal, scopes::Scopes, session::Session},
     token::pass::Pass,
-    verifier::requirements::Demand,
+    verifier::requirements::Requirements,
     wire::{
         body::{BadRequest, Form, RequestBody},
         client::{Client, Presented},
         credentials,
         endpoints::{Endpoints, delivery::Delivery},
         head::RequestHead,
-        refusal::Surface,
+        refusal::ErrorFormat,
         reply::Reply,
     },
 };
@@ -31,25 +31,25 @@ const TOKEN_PARAMETERS: [&str; 7] = [
 ];
 
 /// Why a request of an OAuth client is not served.
-enum Denied {
+enum NotServed {
     Refused(Error),
     Bad(BadRequest),
     Other(Reply),
 }
 
-impl From<Error> for Denied {
+impl From<Error> for NotServed {
     fn from(error: Error) -> Self {
         Self::Refused(error)
     }
 }
 
-impl From<Refusal> for Denied {
+impl From<Refusal> for NotServed {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal.into())
     }
 }
 
-impl From<BadRequest> for Denied {
+impl From<BadRequest> for NotServed {
     fn from(bad: BadRequest) -> Self {
         Self::Bad(bad)
     }
@@ -65,7 +65,7 @@ impl Endpoints {
         &self,
         head: &RequestHead<'_>,
         body: RequestBody<'_>,
-    ) -> Result<Reply, Denied> {
+    ) -> Result<Reply, NotServed> {
         let (client, form) = self.authenticated(head, body)?;
         let authority = &self.inner.authority;
         let grant_type = form.required("grant_type")?;
@@ -82,7 +82,12 @@ impl Endpoints {
                 if !client.may_use_passwords() {
                     let description = "this client may not use this grant type";
                     let error = "unauthorized_client";
-                    return Err(Denied::Other(Reply::error(400, error, description, error)));
+                    return Err(NotServed::Other(Reply::error(
+                        400,
+                        error,
+                        description,
+                        error,
+                    )));
                 }
                 let (username, password) = (form.required("username")?, form.required("password")?);
                 let credentials =
@@ -94,10 +99,15 @@ impl Endpoints {
             _ => {
                 let description = "this grant type is not offered here";
                 let error = "unsupported_grant_type";
-                return Err(Denied::Other(Reply::error(400, error, description, error)));
+                return Err(NotServed::Other(Reply::error(
+                    400,
+                    error,
+                    description,
+                    error,
+                )));
             }
         };
-        Ok(self.tokens(issued, Delivery::Body, Surface::OAuth))
+        Ok(self.tokens(issued, Delivery::Body, ErrorFormat::OAuth))
     }
 
     pub(super) async fn revoke(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
@@ -115,10 +125,10 @@ impl Endpoints {
         if let (Ok(Some(bearer)), Some(scopes)) =
             (credentials::bearer(head), &self.inner.introspection_scopes)
         {
-            let demand = Demand::new().scopes(scopes.clone());
+            let requirements = Requirements::new().scopes(scopes.clone());
             let verifier = self.inner.authority.verifier();
-            if let Err(error) = verifier.verify(bearer, &demand).await {
-                return self.refuse(&error, Surface::Resource);
+            if let Err(error) = verifier.verify(bearer, &requirements).await {
+                return self.refuse(&error, ErrorFormat::Resource);
             }
             let introspected = async {
                 let form = body.form(head)?;
@@ -138,7 +148,7 @@ impl Endpoints {
         self.served(introspected.await)
     }
 
-    async fn introspected(&self, form: &Form) -> Result<Reply, Denied> {
+    async fn introspected(&self, form: &Form) -> Result<Reply, NotServed> {
         let token = form.required("token")?;
         let body = match self.inner.authority.introspect(token).await? {
             Introspection::Inactive => json!({ "active": false }),
@@ -178,7 +188,7 @@ impl Endpoints {
             "iss": self.inner.authority.verifier().policy().issuer,
             "sub": session.subject().as_str(),
             "client_id": session.client.as_str(),
-            "scope": session.grant.granted_scopes().as_str(),
+            "scope": session.identity.granted_scopes().as_str(),
             "iat": session.created_at.unix_secs(),
             // To the second it would say when the token was last refreshed.
             "exp": self.times_of(session).expires.unix_secs(),
@@ -193,9 +203,9 @@ impl Endpoints {
         &self,
         head: &RequestHead<'_>,
         body: RequestBody<'_>,
-    ) -> Result<(&Client, Form), Denied> {
+    ) -> Result<(&Client, Form), NotServed> {
         let authenticated = self.authenticate(head, body);
-        if let Err(Denied::Refused(Error::Refused(refusal))) = &authenticated {
+        if let Err(NotServed::Refused(Error::Refused(refusal))) = &authenticated {
             self.refusals().client(&head.device(), refusal);
         }
         authenticated
@@ -205,7 +215,7 @@ impl Endpoints {
         &self,
         head: &RequestHead<'_>,
         body: RequestBody<'_>,
-    ) -> Result<(&Client, Form), Denied> {
+    ) -> Result<(&Client, Form), NotServed> {
         let by_header = match Presented::basic(head)? {
             Some(presented) => Some(self.client_of(&presented)?),
             None => None,
@@ -245,11 +255,11 @@ impl Endpoints {
         self.has_login() && self.inner.clients.iter().any(Client::may_use_passwords)
     }
 
-    fn served(&self, served: Result<Reply, Denied>) -> Reply {
+    fn served(&self, served: Result<Reply, NotServed>) -> Reply {
         match served {
-            Ok(reply) | Err(Denied::Other(reply)) => reply,
-            Err(Denied::Bad(bad)) => bad.into(),
-            Err(Denied::Refused(error)) => self.refuse(&error, Surface::OAuth),
+            Ok(reply) | Err(NotServed::Other(reply)) => reply,
+            Err(NotServed::Bad(bad)) => bad.into(),
+            Err(NotServed::Refused(error)) => self.refuse(&error, ErrorFormat::OAuth),
         }
     }
 }

@@ -35,7 +35,7 @@ impl Times {
     /// A period is an hour, or the lifetime of the session's access tokens where that is longer. A
     /// client refreshes at least once in it, so that a refresh changes nothing that is shown.
     pub(super) fn of(session: &Session, access_ttl: Duration, now: Timestamp) -> Self {
-        let access_ttl = session.grant.own_access_ttl().unwrap_or(access_ttl);
+        let access_ttl = session.identity.own_access_ttl().unwrap_or(access_ttl);
         let period = hours(access_ttl).max(HOUR);
         let last_seen = session.last_seen_at;
         let shown = beginning(last_seen, period).min(before(beginning(now, period), period));

@@ -1,7 +1,7 @@
 //! Other paddings than the algorithm's, made from the bare numbers (RFC 8017).
 
 use aws_lc_rs::digest::{self, Algorithm as Hash, digest};
-use gatepass::Algorithm;
+use gatepass::keys::Algorithm;
 use num_bigint::BigUint;
 use pkcs1::{RsaPrivateKeyRef, der::Decode};
 use pkcs8::PrivateKeyInfoRef;

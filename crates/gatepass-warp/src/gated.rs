@@ -2,7 +2,7 @@
 
 use warp::{Filter, Rejection, Reply, filters::BoxedFilter, reply::Response};
 
-use crate::{admitted::Admitted, denied::Denied};
+use crate::{authorized::Authorized, rejection::AuthRejection};
 
 /// A route behind a gate: what `route` matches is judged by `gate`, and what that lets through is answered
 /// by `handler`. What it does not let through is answered as RFC 6750 §3 says, without asking anybody
@@ -11,7 +11,7 @@ use crate::{admitted::Admitted, denied::Denied};
 /// `handler` is an async function of what `route` extracts, followed by what `gate` does:
 ///
 /// ```
-/// use gatepass_warp::{Auth, gate, guarded};
+/// use gatepass_warp::{Auth, gate, gated};
 /// use warp::{Filter, Reply, reply};
 ///
 /// async fn rename(id: u64, name: String, Auth(pass): Auth) -> impl Reply {
@@ -20,7 +20,7 @@ use crate::{admitted::Admitted, denied::Denied};
 ///
 /// # fn example(verifier: gatepass::Verifier) {
 /// let path = warp::path!("documents" / u64 / "rename" / String).and(warp::post());
-/// let route = guarded(path, gate(verifier), rename);
+/// let route = gated(path, gate(verifier), rename);
 /// # let _ = route;
 /// # }
 /// ```
@@ -28,15 +28,15 @@ use crate::{admitted::Admitted, denied::Denied};
 /// If tokens travel in cookies, a reply that has no `Cache-Control` of its own gets
 /// `Cache-Control: private`.
 ///
-/// Filters that read the body belong behind the gate: see [`before`](crate::before).
-pub fn guarded<F, G, H, M, A>(
+/// Filters that read the body belong behind the gate: see [`gate_before`](crate::gate_before).
+pub fn gated<F, G, H, M, A>(
     route: F,
     gate: G,
     handler: H,
 ) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static
 where
     F: Filter<Extract = M, Error: Into<Rejection>> + Send + Sync + 'static,
-    G: Filter<Extract = (Result<Admitted<A>, Denied>,), Error: Into<Rejection>>
+    G: Filter<Extract = (Result<Authorized<A>, AuthRejection>,), Error: Into<Rejection>>
         + Send
         + Sync
         + 'static,
@@ -59,7 +59,7 @@ pub trait Handler<M, A>: Sized {
     fn mount<F>(
         self,
         route: F,
-        gate: BoxedFilter<(Result<Admitted<A>, Denied>,)>,
+        gate: BoxedFilter<(Result<Authorized<A>, AuthRejection>,)>,
     ) -> BoxedFilter<(Response,)>
     where
         F: Filter<Extract = M, Error: Into<Rejection>> + Send + Sync + 'static;
@@ -77,12 +77,12 @@ macro_rules! handlers {
             fn mount<F>(
                 self,
                 route: F,
-                gate: BoxedFilter<(Result<Admitted<A>, Denied>,)>,
+                gate: BoxedFilter<(Result<Authorized<A>, AuthRejection>,)>,
             ) -> BoxedFilter<(Response,)>
             where
                 F: Filter<Extract = ($($Extracted,)*), Error: Into<Rejection>> + Send + Sync + 'static,
             {
-                let handle = move |$($arg: $Extracted,)* admitted: Result<Admitted<A>, Denied>| {
+                let handle = move |$($arg: $Extracted,)* admitted: Result<Authorized<A>, AuthRejection>| {
                     let answer = admitted.map(|admitted| {
                         let (extracted, admitted) = admitted.split();
                         (self($($arg,)* extracted), admitted)

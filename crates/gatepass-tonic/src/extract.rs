@@ -2,13 +2,13 @@
 
 use gatepass::{
     Pass, RequiredScopes,
-    wire::{Inquiry, Rejection},
+    wire::{AuthRejection, AuthState},
 };
 use gatepass_tower::response;
 use serde::de::DeserializeOwned;
 use tonic::{Request, Status};
 
-use crate::refusal::told;
+use crate::rejection::told;
 
 /// Who is logged in, of any [`Request`] whose service is behind a [`gate`](crate::gate).
 ///
@@ -38,7 +38,7 @@ pub trait RequestAuth: sealed::Sealed {
     fn pass(&self) -> Result<&Pass, Status>;
 
     /// Who is logged in, if anybody is, behind a gate that is
-    /// [`optional`](gatepass_tower::GateLayer::optional).
+    /// [`optional`](gatepass::Requirements::optional).
     ///
     /// # Errors
     ///
@@ -92,27 +92,29 @@ pub trait RequestAuth: sealed::Sealed {
 
 impl<M> RequestAuth for Request<M> {
     fn pass(&self) -> Result<&Pass, Status> {
-        inquiry(self).pass().map_err(status)
+        state(self).and_then(AuthState::pass).map_err(status)
     }
 
     fn optional_pass(&self) -> Result<Option<&Pass>, Status> {
-        inquiry(self).optional_pass().map_err(status)
+        state(self).map(AuthState::optional_pass).map_err(status)
     }
 
     fn pass_with<R: RequiredScopes>(&self) -> Result<&Pass, Status> {
-        inquiry(self).pass_with::<R>().map_err(status)
+        state(self)
+            .and_then(AuthState::pass_with::<R>)
+            .map_err(status)
     }
 
     fn claims<T: DeserializeOwned>(&self) -> Result<T, Status> {
-        inquiry(self).claims().map_err(status)
+        state(self).and_then(AuthState::claims).map_err(status)
     }
 }
 
-fn inquiry<M>(request: &Request<M>) -> Inquiry<'_> {
-    Inquiry::new(request.extensions().get(), "gatepass_tonic::gate")
+fn state<M>(request: &Request<M>) -> Result<&AuthState, AuthRejection> {
+    AuthState::find(request.extensions().get(), "gatepass_tonic::gate", None)
 }
 
-fn status(rejection: Rejection) -> Status {
+fn status(rejection: AuthRejection) -> Status {
     told(rejection.error(), &response(rejection.reply().clone()))
 }
 

@@ -13,9 +13,9 @@ use warp::{Filter, Rejection, host::Authority};
 
 use crate::full_path::full_path;
 
-/// The head of a request, as far as [`issued`](crate::issued) looks at it. From [`head`].
+/// The head of a request, as far as [`issued`](crate::issued) looks at it. From [`request_head`].
 #[derive(Clone)]
-pub struct Head {
+pub struct OwnedRequestHead {
     method: Method,
     path: String,
     query: Option<String>,
@@ -28,10 +28,11 @@ pub struct Head {
 /// its own server, warp knows by itself.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "servers make it")]
-pub struct Peer(pub SocketAddr);
+pub struct PeerAddr(pub SocketAddr);
 
 /// Extracts a request's head.
-pub fn head() -> impl Filter<Extract = (Head,), Error = Infallible> + Copy + Send + Sync + 'static {
+pub fn request_head()
+-> impl Filter<Extract = (OwnedRequestHead,), Error = Infallible> + Copy + Send + Sync + 'static {
     warp::method()
         .and(full_path())
         .and(query())
@@ -39,7 +40,7 @@ pub fn head() -> impl Filter<Extract = (Head,), Error = Infallible> + Copy + Sen
         .and(named())
         .and(address())
         .map(
-            |method, path, query, headers: HeaderMap, named, address| Head {
+            |method, path, query, headers: HeaderMap, named, address| OwnedRequestHead {
                 method,
                 path,
                 query,
@@ -50,21 +51,21 @@ pub fn head() -> impl Filter<Extract = (Head,), Error = Infallible> + Copy + Sen
         )
 }
 
-impl Head {
+impl OwnedRequestHead {
     pub(crate) fn view(&self) -> RequestHead<'_> {
         RequestHead::collect(self.method.as_str(), &self.path, |name| {
             self.headers.get_all(name).iter().map(HeaderValue::as_bytes)
         })
         .query(self.query.as_deref())
-        .authority(self.authority.as_deref())
+        .target_host(self.authority.as_deref())
         .address(self.address)
     }
 }
 
 /// Headers hold credentials.
-impl fmt::Debug for Head {
+impl fmt::Debug for OwnedRequestHead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Head")
+        f.debug_struct("OwnedRequestHead")
             .field("method", &self.method)
             .field("path", &self.path)
             .finish_non_exhaustive()
@@ -80,12 +81,12 @@ fn query()
 
 fn address()
 -> impl Filter<Extract = (Option<IpAddr>,), Error = Infallible> + Copy + Send + Sync + 'static {
-    warp::addr::remote().and(warp::ext::optional::<Peer>()).map(
-        |remote: Option<SocketAddr>, peer: Option<Peer>| {
-            let other = || peer.map(|Peer(address)| address);
+    warp::addr::remote()
+        .and(warp::ext::optional::<PeerAddr>())
+        .map(|remote: Option<SocketAddr>, peer: Option<PeerAddr>| {
+            let other = || peer.map(|PeerAddr(address)| address);
             remote.or_else(other).map(|address| address.ip())
-        },
-    )
+        })
 }
 
 /// The host by the request's target or its `Host`, in warp's reading: an error where they disagree, or

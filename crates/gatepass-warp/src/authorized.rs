@@ -5,25 +5,25 @@ use warp::{Reply, reply::Response};
 
 /// A request that a gate has let through, as the value that the handler asks for.
 ///
-/// [`guarded`](crate::guarded) takes it apart. Behind a [`gate`](crate::gate) alone, your handler does:
+/// [`gated`](crate::gated) takes it apart. Behind a [`gate`](crate::gate) alone, your handler does:
 ///
 /// ```
-/// use gatepass_warp::{Admitted, Auth, Denied};
+/// use gatepass_warp::{Authorized, Auth, AuthRejection};
 /// use warp::Reply;
 ///
-/// async fn me(auth: Result<Admitted<Auth>, Denied>) -> Result<impl Reply, Denied> {
+/// async fn me(auth: Result<Authorized<Auth>, AuthRejection>) -> Result<impl Reply, AuthRejection> {
 ///     let admitted = auth?;
 ///     let Auth(pass) = admitted.extracted();
 ///     Ok(admitted.reply(pass.subject().to_string()))
 /// }
 /// ```
 #[derive(Clone, Debug)]
-pub struct Admitted<A> {
+pub struct Authorized<A> {
     extracted: A,
     cache_control: Option<&'static str>,
 }
 
-impl<A> Admitted<A> {
+impl<A> Authorized<A> {
     pub(crate) fn new(extracted: A, cache_control: Option<&'static str>) -> Self {
         Self {
             extracted,
@@ -52,12 +52,12 @@ impl<A> Admitted<A> {
     }
 
     /// The extracted value, and the rest.
-    pub(crate) fn split(self) -> (A, Admitted<()>) {
-        (self.extracted, Admitted::new((), self.cache_control))
+    pub(crate) fn split(self) -> (A, Authorized<()>) {
+        (self.extracted, Authorized::new((), self.cache_control))
     }
 
     /// Adds a value.
-    pub(crate) fn with<T>(self, more: T) -> Admitted<(A, T)> {
-        Admitted::new((self.extracted, more), self.cache_control)
+    pub(crate) fn with<T>(self, more: T) -> Authorized<(A, T)> {
+        Authorized::new((self.extracted, more), self.cache_control)
     }
 }

@@ -12,8 +12,10 @@ use crate::model::{
     text::is_deceptive,
 };
 
-/// Claims that gatepass sets or reads itself (RFC 7519 §4.1, RFC 9068 §2.2, RFC 8693 §4.3, OIDC Core §2).
-const RESERVED: [&str; 12] = [
+/// Claims that gatepass sets or reads itself (RFC 7519 §4.1, RFC 9068 §2.2, OIDC Core §2), and claims
+/// that are standard and reserved for what it may set later: `act` and `may_act` (RFC 8693 §4), `cnf`
+/// (RFC 7800), `amr` and `acr` (OIDC Core §2), `gv`.
+const RESERVED: [&str; 18] = [
     "iss",
     "sub",
     "aud",
@@ -26,26 +28,32 @@ const RESERVED: [&str; 12] = [
     "auth_time",
     "client_id",
     "scope",
+    "act",
+    "may_act",
+    "cnf",
+    "amr",
+    "acr",
+    "gv",
 ];
 
 /// What a successful login allows: who, with which scopes, with which further claims.
 ///
 /// ```
 /// use std::time::Duration;
-/// use gatepass::{Grant, Scopes, Subject};
+/// use gatepass::{Identity, Scopes};
 ///
 /// #[derive(serde::Serialize)]
 /// struct Tenant { tenant: u32 }
 ///
-/// let grant = Grant::new(Subject::new("alice")?)
+/// let identity = Identity::new("alice")?
 ///     .scopes(Scopes::parse("profile")?)
 ///     .claims(&Tenant { tenant: 7 })?
 ///     .device("Alice's laptop")
 ///     .access_ttl(Duration::from_secs(300));
-/// # Ok::<(), gatepass::GrantError>(())
+/// # Ok::<(), gatepass::IdentityError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Grant {
+pub struct Identity {
     subject: Subject,
     #[serde(default, skip_serializing_if = "Scopes::is_empty")]
     scopes: Scopes,
@@ -60,13 +68,30 @@ pub struct Grant {
     limit: Option<Scopes>,
 }
 
-impl Grant {
+impl Identity {
     /// Longest device label in bytes; what is longer is cut, since it only names a row in a list.
     const MAX_DEVICE: usize = 100;
 
-    /// A grant for `subject`, with neither scopes nor custom claims yet.
+    /// The identity of the user with this subject (`sub`). It has neither scopes nor custom claims yet.
+    ///
+    /// ```
+    /// use gatepass::Identity;
+    ///
+    /// let alice = Identity::new("alice")?;
+    /// assert_eq!(alice.subject().as_str(), "alice");
+    /// # Ok::<(), gatepass::InvalidName>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidName`] if `subject` can't be one: see [`Subject::new`].
+    pub fn new(subject: impl Into<String>) -> Result<Self, InvalidName> {
+        Ok(Self::of(Subject::new(subject)?))
+    }
+
+    /// The identity of the user with this subject, as [`new`](Self::new).
     #[must_use]
-    pub fn new(subject: Subject) -> Self {
+    pub fn of(subject: Subject) -> Self {
         Self {
             subject,
             scopes: Scopes::default(),
@@ -89,14 +114,15 @@ impl Grant {
     ///
     /// # Errors
     ///
-    /// [`GrantError::NotAnObject`] if `claims` does not serialise to a JSON object,
-    /// [`GrantError::ReservedClaim`] if a member has the name of a claim that gatepass sets.
-    pub fn claims(mut self, claims: &impl Serialize) -> Result<Self, GrantError> {
+    /// [`IdentityError::NotAnObject`] if `claims` does not serialise to a JSON object,
+    /// [`IdentityError::ReservedClaim`] if a member has the name of a claim that gatepass sets or
+    /// reserves (for example, `amr`).
+    pub fn claims(mut self, claims: &impl Serialize) -> Result<Self, IdentityError> {
         let Ok(Value::Object(claims)) = serde_json::to_value(claims) else {
-            return Err(GrantError::NotAnObject);
+            return Err(IdentityError::NotAnObject);
         };
         if let Some(name) = claims.keys().find(|name| RESERVED.contains(&name.as_str())) {
-            return Err(GrantError::ReservedClaim(name.clone()));
+            return Err(IdentityError::ReservedClaim(name.clone()));
         }
         self.claims = claims;
         Ok(self)
@@ -117,7 +143,7 @@ impl Grant {
 
     /// Gives the access tokens of this session a lifetime of their own instead of the configured
     /// one. At least the overlap and at most the absolute lifetime, or issuing fails with
-    /// [`GrantError::AccessTtl`].
+    /// [`IdentityError::AccessTtl`].
     #[must_use]
     pub fn access_ttl(mut self, ttl: Duration) -> Self {
         self.access_ttl = Some(ttl);
@@ -145,7 +171,7 @@ impl Grant {
         T::deserialize(&self.claims)
     }
 
-    /// The grant with no more than the scopes that the client asked for (RFC 6749 §3.3).
+    /// The identity with no more than the scopes that the client asked for (RFC 6749 §3.3).
     pub(crate) fn limited_to(mut self, asked: &Scopes) -> Result<Self, Refusal> {
         if !self.scopes.contains_all(asked) {
             return Err(Refusal::ScopeNotGranted);
@@ -183,10 +209,10 @@ impl Grant {
     }
 }
 
-/// A grant that cannot become a token. The application's mistake.
+/// An identity that cannot become a token. The application's mistake.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum GrantError {
+pub enum IdentityError {
     /// The subject cannot be used as one.
     #[error(transparent)]
     Name(#[from] InvalidName),
@@ -196,8 +222,10 @@ pub enum GrantError {
     /// Custom claims must serialise to a JSON object.
     #[error("custom claims must serialise to a JSON object")]
     NotAnObject,
-    /// A custom claim has the name of one that gatepass sets.
-    #[error("the claim {0:?} is set by gatepass and cannot be a custom one")]
+    /// A custom claim has the name of one that gatepass sets, or may set in a later release.
+    #[error(
+        "the claim {0:?} is reserved: gatepass sets it or may set it later. Give your claim another name"
+    )]
     ReservedClaim(String),
     /// Subject, scopes and custom claims do not fit into an access token of 8 KiB.
     #[error("subject, scopes and custom claims make the access token longer than 8 KiB")]
@@ -208,7 +236,7 @@ pub enum GrantError {
     TooLargeForCookie,
     /// The access-token lifetime is shorter than the overlap or longer than the session.
     #[error(
-        "the access-token lifetime of the grant must be between the overlap and the absolute lifetime"
+        "the access-token lifetime of the identity must be between the overlap and the absolute lifetime"
     )]
     AccessTtl,
     /// A user that was re-read came back under another subject.
@@ -225,30 +253,30 @@ mod tests {
     #[test]
     fn a_custom_claim_cannot_replace_a_standard_one() {
         for name in RESERVED {
-            let grant = Grant::new(Subject::new("alice").unwrap());
+            let identity = Identity::new("alice").unwrap();
             assert_eq!(
-                grant.claims(&json!({ name: 1 })),
-                Err(GrantError::ReservedClaim(name.into()))
+                identity.claims(&json!({ name: 1 })),
+                Err(IdentityError::ReservedClaim(name.into()))
             );
         }
     }
 
     #[test]
     fn custom_claims_are_an_object() {
-        let grant = Grant::new(Subject::new("alice").unwrap());
-        assert_eq!(grant.claims(&[1, 2]), Err(GrantError::NotAnObject));
+        let identity = Identity::new("alice").unwrap();
+        assert_eq!(identity.claims(&[1, 2]), Err(IdentityError::NotAnObject));
     }
 
     #[test]
     fn a_device_label_is_cut_between_characters() {
-        let grant = Grant::new(Subject::new("alice").unwrap()).device("ä".repeat(80));
-        assert_eq!(grant.device_label().unwrap().len(), 100);
+        let identity = Identity::new("alice").unwrap().device("ä".repeat(80));
+        assert_eq!(identity.device_label().unwrap().len(), 100);
     }
 
     #[test]
     fn a_device_label_is_shown_as_it_is_written() {
         let label = "Bob's\u{202e} \u{2066}lap\u{200f}top\u{2028}\u{61c}\n";
-        let grant = Grant::new(Subject::new("alice").unwrap()).device(label);
-        assert_eq!(grant.device_label(), Some("Bob's laptop"));
+        let identity = Identity::new("alice").unwrap().device(label);
+        assert_eq!(identity.device_label(), Some("Bob's laptop"));
     }
 }

@@ -1,6 +1,8 @@
 //! Why a request was not let through.
 
-use gatepass::{Refusal, wire::Rejection};
+use std::{error, fmt};
+
+use gatepass::{Refusal, wire};
 use gatepass_tower::response;
 use warp::reply::Response;
 
@@ -8,23 +10,23 @@ use warp::reply::Response;
 ///
 /// ```
 /// use gatepass::Refusal;
-/// use gatepass_warp::{Admitted, Auth, Denied};
+/// use gatepass_warp::{Authorized, Auth, AuthRejection};
 /// use warp::{Reply, reply::Response};
 ///
 /// // Behind a `gate`, for those who want to answer refusals in their own way.
-/// async fn page(auth: Result<Admitted<Auth>, Denied>) -> Response {
+/// async fn page(auth: Result<Authorized<Auth>, AuthRejection>) -> Response {
 ///     match auth {
 ///         Ok(admitted) => admitted.reply(format!("hello, {}", admitted.extracted().0.subject())),
-///         Err(denied) if denied.refusal() == Some(&Refusal::Missing) => "please log in".into_response(),
-///         Err(denied) => denied.into_response(),
+///         Err(rejection) if rejection.refusal() == Some(&Refusal::Missing) => "please log in".into_response(),
+///         Err(rejection) => rejection.into_response(),
 ///     }
 /// }
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a request that was denied must be answered with this"]
-pub struct Denied(pub(crate) Rejection);
+pub struct AuthRejection(pub(crate) wire::AuthRejection);
 
-impl Denied {
+impl AuthRejection {
     /// The refusal. None where nobody was refused: we failed to judge, there is no gate, or the claims do
     /// not fit.
     #[must_use]
@@ -33,7 +35,15 @@ impl Denied {
     }
 }
 
-impl warp::Reply for Denied {
+impl fmt::Display for AuthRejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl error::Error for AuthRejection {}
+
+impl warp::Reply for AuthRejection {
     fn into_response(self) -> Response {
         response(self.0.into_reply()).into_response()
     }

@@ -1,7 +1,7 @@
 //! From errors to gRPC's statuses.
 
 use gatepass::{Error, Verifier};
-use gatepass_tower::{Refuse, response};
+use gatepass_tower::{ErrorResponse, response};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
 use tonic::{Code, Status, metadata::MetadataMap};
 
@@ -14,10 +14,10 @@ pub const REASON: &str = "gatepass-reason";
     clippy::exhaustive_structs,
     reason = "a unit struct without state to grow"
 )]
-pub struct GrpcRefusal;
+pub struct GrpcErrors;
 
-impl<B: Default> Refuse<B> for GrpcRefusal {
-    fn refuse(&self, error: &Error, usual: Response<Vec<u8>>) -> Response<B> {
+impl<B: Default> ErrorResponse<B> for GrpcErrors {
+    fn respond(&self, error: &Error, usual: Response<Vec<u8>>) -> Response<B> {
         told(error, &usual).into_http()
     }
 }
@@ -30,7 +30,7 @@ impl<B: Default> Refuse<B> for GrpcRefusal {
 /// use tonic::Status;
 ///
 /// async fn logout(authority: &Authority, pass: &Pass) -> Result<(), Status> {
-///     let ended = authority.logout(pass.session_id()).await;
+///     let ended = authority.end_session(pass.session_id()).await;
 ///     ended.map_err(|error| gatepass_tonic::status(authority.verifier(), &error))?;
 ///     Ok(())
 /// }

@@ -12,8 +12,8 @@ use super::{
 
 /// RFC 6750 §3.1: without credentials, a challenge without an error.
 #[must_use]
-pub fn a_guard_wants_a_token() -> Scenario {
-    Scenario::new("a_guard_wants_a_token")
+pub fn a_gate_wants_a_token() -> Scenario {
+    Scenario::new("a_gate_wants_a_token")
         .send_anonymous(Request::get("/me"))
         .send_anonymous(Request::post("/profile"))
         .send_anonymous(Request::get("/admin"))
@@ -206,7 +206,7 @@ pub fn a_strict_route_works_and_refuses_ended_sessions() -> Scenario {
         .send_bad_token(strict("{access}"), "the token has been revoked", "revoked")
 }
 
-/// What no log has told this node, the store alone knows: a guard that is not strict still lets the token through.
+/// What no log has told this node, the store alone knows: a gate that is not strict still lets the token through.
 #[must_use]
 pub fn a_strict_route_asks_the_store() -> Scenario {
     let strict = || Request::get("/strict").bearer("{access}");
@@ -220,9 +220,9 @@ pub fn a_strict_route_asks_the_store() -> Scenario {
 
 /// Strangers are welcome, impostors are not.
 #[must_use]
-pub fn an_optional_guard_refuses_bad_tokens() -> Scenario {
+pub fn an_optional_gate_refuses_bad_tokens() -> Scenario {
     let maybe = || Request::get("/maybe");
-    Scenario::new("an_optional_guard_refuses_bad_tokens")
+    Scenario::new("an_optional_gate_refuses_bad_tokens")
         .logged_in("alice")
         .send(maybe(), 200)
         .json("/subject", serde_json::Value::Null)
@@ -242,10 +242,10 @@ pub fn an_optional_guard_refuses_bad_tokens() -> Scenario {
         )
 }
 
-/// A handler whose guard was forgotten never runs, whatever the request brings.
+/// A handler whose gate was forgotten never runs, whatever the request brings.
 #[must_use]
-pub fn a_missing_guard_is_a_loud_500() -> Scenario {
-    Scenario::new("a_missing_guard_is_a_loud_500")
+pub fn a_missing_gate_is_a_loud_500() -> Scenario {
+    Scenario::new("a_missing_gate_is_a_loud_500")
         .over(Transport::Both)
         .logged_in("alice")
         .send(Request::get("/unguarded"), 500)
@@ -266,8 +266,8 @@ pub fn a_missing_guard_is_a_loud_500() -> Scenario {
 
 /// To strangers as to others: what there is is no secret, and one who errs in the method learns that first.
 #[must_use]
-pub fn a_path_and_a_method_come_before_the_guard() -> Scenario {
-    let scenario = Scenario::new("a_path_and_a_method_come_before_the_guard").logged_in("alice");
+pub fn a_path_and_a_method_come_before_the_gate() -> Scenario {
+    let scenario = Scenario::new("a_path_and_a_method_come_before_the_gate").logged_in("alice");
     let scenario = [Request::get("/me/more"), Request::get("/nobody")]
         .into_iter()
         .fold(scenario, |scenario, request| {

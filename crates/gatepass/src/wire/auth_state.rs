@@ -1,0 +1,208 @@
+//! The result of a gate, and what extractors make of it.
+
+use std::{error, fmt, sync::Arc};
+
+use serde::de::DeserializeOwned;
+
+use crate::{
+    env::internal_error::InternalError,
+    error::Error,
+    model::{
+        refusal::Refusal,
+        scopes::{self, RequiredScopes, Scopes},
+    },
+    observe,
+    token::pass::Pass,
+    verifier::verifier::Verifier,
+    wire::{
+        refusal::{ErrorFormat, refuse},
+        reply::Reply,
+    },
+};
+
+/// Who makes a request, or why nobody is known to: the result of a gate, which an adapter puts into the
+/// request's extensions.
+///
+/// An extractor looks for it by [`find`](Self::find). If there is none, the application has forgotten
+/// the gate of this route: the client gets a 500 that tells nothing, and the log names the route.
+///
+/// ```
+/// use gatepass::{Pass, wire::{AuthRejection, AuthState}};
+///
+/// fn extract(found: Option<&AuthState>, method: &str, path: &str) -> Result<Pass, AuthRejection> {
+///     Ok(AuthState::find(found, "my_adapter::Gate", Some((method, path)))?.pass()?.clone())
+/// }
+/// # let rejection = extract(None, "GET", "/me").unwrap_err();
+/// # assert_eq!((rejection.reply().status(), rejection.refusal()), (500, None));
+/// ```
+#[derive(Clone, Debug)]
+pub struct AuthState {
+    outcome: Result<Pass, Refusal>,
+    realm: Arc<str>,
+    /// Whether a cookie may have authenticated the request.
+    cookies: bool,
+}
+
+impl AuthState {
+    pub(super) fn new(outcome: Result<Pass, Refusal>, verifier: &Verifier) -> Self {
+        Self {
+            outcome,
+            realm: Arc::clone(verifier.realm()),
+            cookies: verifier.browser_policy().transport.has_cookies(),
+        }
+    }
+
+    /// The state that a gate has left in a request.
+    ///
+    /// `gate` is the name that applications know the gate by, and `place` the method and the path of the
+    /// request, without the query, as far as the framework tells. The log has both if no gate was there.
+    ///
+    /// # Errors
+    ///
+    /// The rejection of a request whose gate was forgotten: 500.
+    pub fn find<'a>(
+        found: Option<&'a Self>,
+        gate: &'static str,
+        place: Option<(&str, &str)>,
+    ) -> Result<&'a Self, AuthRejection> {
+        found.ok_or_else(|| {
+            observe::gate_missing(gate, place);
+            AuthRejection::ours("no gate")
+        })
+    }
+
+    /// Who is logged in.
+    ///
+    /// # Errors
+    ///
+    /// The rejection of a request that an optional gate let through without credentials, or with a bad
+    /// cookie.
+    pub fn pass(&self) -> Result<&Pass, AuthRejection> {
+        let pass = self.outcome.as_ref();
+        pass.map_err(|refusal| self.rejection(refusal.clone()))
+    }
+
+    /// Who is logged in, if anybody is, behind a gate that is
+    /// [`optional`](crate::Requirements::optional).
+    #[must_use]
+    pub fn optional_pass(&self) -> Option<&Pass> {
+        self.outcome.as_ref().ok()
+    }
+
+    /// Who is logged in, with all the scopes that `R` stands for.
+    ///
+    /// # Errors
+    ///
+    /// As [`pass`](Self::pass), or the rejection of a token that lacks a scope: 403.
+    pub fn pass_with<R: RequiredScopes>(&self) -> Result<&Pass, AuthRejection> {
+        let pass = self.pass()?;
+        if scopes::required::<R>().all(|scope| pass.scopes().contains(scope)) {
+            return Ok(pass);
+        }
+        let required = Scopes::new(scopes::required::<R>()).unwrap_or_default();
+        Err(self.rejection(Refusal::InsufficientScope { required }))
+    }
+
+    /// The custom claims of the user who is logged in, as a type of the application's.
+    ///
+    /// # Errors
+    ///
+    /// As [`pass`](Self::pass), or that the claims don't fit `T`: 500, since the application wrote both.
+    pub fn claims<T: DeserializeOwned>(&self) -> Result<T, AuthRejection> {
+        self.pass()?.claims().map_err(|error| {
+            observe::claims_unfit(&error, std::any::type_name::<T>());
+            AuthRejection::ours("custom claims that do not fit")
+        })
+    }
+
+    /// The `Cache-Control` that a gate adds to its handler's response, if the response has none of its own.
+    ///
+    /// It is `private` if tokens travel in cookies, so that no shared cache answers other users with the response.
+    /// For example, a CDN may otherwise keep one user's `GET /me` for minutes (RFC 9111 §4.2.2). Bearers need
+    /// nothing: a shared cache doesn't keep responses to requests with `Authorization` (RFC 9111 §3.5).
+    #[must_use]
+    pub fn cache_control(&self) -> Option<&'static str> {
+        self.cookies.then_some("private")
+    }
+
+    fn rejection(&self, refusal: Refusal) -> AuthRejection {
+        let error = Error::Refused(refusal);
+        AuthRejection {
+            reply: refuse(&error, &self.realm, ErrorFormat::Resource),
+            error,
+        }
+    }
+}
+
+/// Why a handler does not run, and the reply that says so.
+#[derive(Clone, Debug)]
+#[must_use = "a request that was rejected must be answered with this"]
+pub struct AuthRejection {
+    error: Error,
+    reply: Reply,
+}
+
+impl AuthRejection {
+    /// What went wrong, and whose fault it is.
+    #[must_use]
+    pub fn error(&self) -> &Error {
+        &self.error
+    }
+
+    /// The refusal. None where nobody was refused: we failed to judge, or it is the application's own
+    /// mistake, a gate that is missing or claims that do not fit.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match &self.error {
+            Error::Refused(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
+
+    /// The complete reply.
+    #[must_use]
+    pub fn reply(&self) -> &Reply {
+        &self.reply
+    }
+
+    /// The complete reply, without copying it.
+    #[must_use]
+    pub fn into_reply(self) -> Reply {
+        self.reply
+    }
+
+    /// The same with what of its reply is sent to a request by `method`: [`Reply::for_method`].
+    pub fn for_method(self, method: &str) -> Self {
+        Self {
+            reply: self.reply.for_method(method),
+            error: self.error,
+        }
+    }
+
+    fn ours(what: &'static str) -> Self {
+        Self {
+            error: InternalError::new(what).into(),
+            reply: Reply::internal(),
+        }
+    }
+}
+
+/// What the client is told.
+impl fmt::Display for AuthRejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.error.description())
+    }
+}
+
+impl error::Error for AuthRejection {}
+
+impl Verifier {
+    /// The rejection of a request that a gate does not let through, for gates whose framework takes a
+    /// value for that.
+    pub fn rejection(&self, error: Error) -> AuthRejection {
+        AuthRejection {
+            reply: self.refusal(&error),
+            error,
+        }
+    }
+}

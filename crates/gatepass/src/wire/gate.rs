@@ -1,0 +1,82 @@
+//! The gate: whether a request is let through, and what it leaves for the handler.
+
+use crate::{
+    error::Error,
+    model::refusal::Refusal,
+    token::pass::Pass,
+    verifier::{requirements::Requirements, verifier::Verifier},
+    wire::{
+        auth_state::AuthState,
+        credentials::{self, Source},
+        head::RequestHead,
+        refusal::{ErrorFormat, refuse},
+        reply::Reply,
+    },
+};
+
+impl Verifier {
+    /// Judges a request: finds its access token, and verifies it against `requirements`. An adapter's gate
+    /// puts the result into the request's extensions, or answers with the error.
+    ///
+    /// If the requirements are [`optional`](Requirements::optional), a request without credentials is
+    /// let through, as an [`AuthState`] without a pass. So is one with a bad cookie, since a browser
+    /// sends that unasked. A bad bearer is refused.
+    ///
+    /// # Errors
+    ///
+    /// As [`verify`](Self::verify). Also [`Refusal::Missing`], [`Refusal::Ambiguous`] or
+    /// [`Refusal::CrossSite`] if there isn't exactly one token that the request may use. Make the reply
+    /// by [`refusal`](Self::refusal).
+    pub async fn gate(
+        &self,
+        head: &RequestHead<'_>,
+        requirements: &Requirements,
+    ) -> Result<AuthState, Error> {
+        let outcome = match self.admitted(head, requirements).await {
+            (_, Ok(pass)) => Ok(pass),
+            (source, Err(Error::Refused(refusal)))
+                if requirements.is_optional() && is_anonymous(source, &refusal) =>
+            {
+                Err(refusal)
+            }
+            (_, Err(error)) => return Err(error),
+        };
+        Ok(AuthState::new(outcome, self))
+    }
+
+    /// The reply of a gate that refuses a request.
+    #[must_use]
+    pub fn refusal(&self, error: &Error) -> Reply {
+        refuse(error, self.realm(), ErrorFormat::Resource)
+    }
+
+    /// Where the token was, as far as that is known, and what became of it.
+    pub(super) async fn admitted(
+        &self,
+        head: &RequestHead<'_>,
+        requirements: &Requirements,
+    ) -> (Source, Result<Pass, Error>) {
+        let (source, token) = credentials::access_token(head, self.browser_policy());
+        let judged = match token {
+            Ok(Some(token)) => self.verify(token, requirements).await,
+            Ok(None) => Err(Refusal::Missing.into()),
+            Err(refusal) => {
+                self.refusals().token(None, &refusal);
+                Err(refusal.into())
+            }
+        };
+        (source, judged)
+    }
+}
+
+/// Whether a request that was refused counts as one without credentials.
+fn is_anonymous(source: Source, refusal: &Refusal) -> bool {
+    match refusal {
+        Refusal::Missing => true,
+        // The cookie is good: it is the request that asks for too much, or comes from elsewhere.
+        Refusal::CrossSite
+        | Refusal::InsufficientScope { .. }
+        | Refusal::AuthenticationTooOld { .. } => false,
+        _ => source == Source::Cookie,
+    }
+}
