@@ -1,4 +1,5 @@
-//! A million sessions that have expired or were ended, and what is left of them; and how requests fare meanwhile.
+//! A million sessions that have expired or were ended, and what is left of them; and how requests
+//! fare meanwhile.
 
 mod postgres;
 mod redis;
@@ -45,7 +46,8 @@ trait Inside: Send + Sync {
     /// Opens it; with `clock` instead of its own.
     async fn open(&self, clock: Option<LongAgo>) -> anyhow::Result<Arc<dyn SessionStore>>;
 
-    /// Makes [`EXPIRED`] sessions in `store`, whose clock is [`LongAgo`], and returns the ids of [`ENDED`] of them.
+    /// Makes [`EXPIRED`] sessions in `store`, whose clock is [`LongAgo`], and returns the ids of
+    /// [`ENDED`] of them.
     async fn fill(&self, store: Arc<dyn SessionStore>) -> anyhow::Result<Vec<SessionId>>;
 
     /// Whether there is something left to purge besides what is `live`.
@@ -142,7 +144,8 @@ where
     makers.join_all().await.into_iter().collect()
 }
 
-/// The milliseconds that each request took until there was nothing left to purge, and what the requests have made.
+/// The milliseconds that each request took until there was nothing left to purge, and what the
+/// requests have made.
 async fn measure(inside: &dyn Inside) -> anyhow::Result<(Vec<f64>, Contents)> {
     let store = inside.open(None).await?;
     let builder = Authority::builder(ISSUER, AUDIENCE, MasterSecret::generate()?, store);

@@ -1,7 +1,8 @@
-//! How fast gatepass is: each row of the table compares two things, measured side by side in one run.
+//! How fast gatepass is: each row of the table compares two things, measured side by side in one
+//! run.
 //!
-//! `cargo xtask bench` runs all, `cargo xtask bench stores` those whose name contains that. Nothing here
-//! fails because it is slow: how loaded the machine was, no test can know.
+//! `cargo xtask bench` runs all, `cargo xtask bench stores` those whose name contains that. Nothing
+//! here fails because it is slow: how loaded the machine was, no test can know.
 
 #![expect(
     clippy::print_stdout,
@@ -27,7 +28,8 @@ use crate::table::Table;
 /// Measures what it is called, and puts it into the table.
 type Bench = fn(&mut Table) -> anyhow::Result<()>;
 
-/// Quick ones first. Repeated tokens will have their rows after `verify`, once there is a cache for them.
+/// Quick ones first. Repeated tokens will have their rows after `verify`, once there is a cache for
+/// them.
 const BENCHES: &[(&str, Bench)] = &[
     ("verify", verifying::run),
     ("sign", signing::run),

@@ -1,12 +1,12 @@
 //! Measuring several things against each other on a machine that is never quiet.
 //!
-//! Each is run in small batches, all of them in turn and in the same thread, and compared batch by batch:
-//! whatever else the machine does then meets all of them alike, and a batch that it interrupted is one
-//! outlier among hundreds, which no median and no quartile sees.
+//! Each is run in small batches, all of them in turn and in the same thread, and compared batch by
+//! batch: whatever else the machine does then meets all of them alike, and a batch that it
+//! interrupted is one outlier among hundreds, which no median and no quartile sees.
 //!
 //! criterion and divan measure one function after the other, so that their ratio has the noise of
-//! minutes in it. tango-bench does interleave, but pairs functions of one name out of two builds, and
-//! what is compared here stands in one.
+//! minutes in it. tango-bench does interleave, but pairs functions of one name out of two builds,
+//! and what is compared here stands in one.
 
 use std::{
     fmt,
@@ -21,7 +21,8 @@ use anyhow::Context as _;
 /// Runs an operation as often as it is told.
 pub(crate) type Contender<'a> = Box<dyn FnMut(u32) -> anyhow::Result<()> + 'a>;
 
-/// How long a batch takes, about: far less than a slice of the scheduler's, far more than reading a clock.
+/// How long a batch takes, about: far less than a slice of the scheduler's, far more than reading a
+/// clock.
 pub(crate) const BATCH: Duration = Duration::from_micros(500);
 
 const ROUNDS: usize = 1500;

@@ -1,7 +1,8 @@
 //! A guarded route against the bare one in axum, over loopback sockets that are kept alive.
 //!
-//! One thread serves, another is the client: one that writes the same bytes and reads an answer of known
-//! length, since what it costs is counted to both routes alike, and a dear one would hide the gate.
+//! One thread serves, another is the client: one that writes the same bytes and reads an answer of
+//! known length, since what it costs is counted to both routes alike, and a dear one would hide the
+//! gate.
 
 use std::{net::SocketAddr, thread, time::Duration};
 

@@ -95,7 +95,8 @@ pub(crate) fn servers() -> anyhow::Result<Directory> {
     Directory::make(build()?.join("servers"))
 }
 
-/// On the disk that the build is on: in a directory for temporary files there might be none under it.
+/// On the disk that the build is on: in a directory for temporary files there might be none under
+/// it.
 fn build() -> anyhow::Result<PathBuf> {
     let program: PathBuf = env::current_exe()?;
     let build = program.parent().context("a program without a directory")?;

@@ -34,12 +34,13 @@ pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Nobody can call the signing alone. So it is what an answer to a refresh costs between its two draws
-/// of randomness: the id of the access token before it, the client's share of jitter after it.
+/// Nobody can call the signing alone. So it is what an answer to a refresh costs between its two
+/// draws of randomness: the id of the access token before it, the client's share of jitter after
+/// it.
 ///
-/// Two other things happen in between, and are subtracted. The refresh token is made; refusing a forged
-/// one takes the same MAC. Both tokens are dropped, which overwrites them; it is what dropping copies of
-/// them costs more than dropping copies of their texts.
+/// Two other things happen in between, and are subtracted. The refresh token is made; refusing a
+/// forged one takes the same MAC. Both tokens are dropped, which overwrites them; it is what
+/// dropping copies of them costs more than dropping copies of their texts.
 fn against_encode(runtime: &tokio::runtime::Runtime, key: &Key) -> anyhow::Result<Quartiles> {
     const TOKEN_ID: usize = 16;
     const JITTER: usize = 1;

@@ -1,4 +1,5 @@
-//! Durable refreshes in every store, against the least that can be called one, through the same client.
+//! Durable refreshes in every store, against the least that can be called one, through the same
+//! client.
 
 mod postgres;
 mod redis;
@@ -32,8 +33,8 @@ const LOGINS: usize = 64;
 const BATCH: Duration = Duration::from_millis(40);
 const ROUNDS: usize = 75;
 
-/// A store as little as it can be: rows of ids and generations, and a compare-and-advance that is as durable as that
-/// of the store that it is compared with.
+/// A store as little as it can be: rows of ids and generations, and a compare-and-advance that is
+/// as durable as that of the store that it is compared with.
 trait Bare: Clone + Send + Sync + 'static {
     /// What a caller knows of a row.
     type Row: Send + 'static;
@@ -129,7 +130,8 @@ impl<B: Bare> Caller for Theirs<B> {
     }
 }
 
-/// What a caller takes one after the other: not neighbours, and not what the other callers take meanwhile.
+/// What a caller takes one after the other: not neighbours, and not what the other callers take
+/// meanwhile.
 struct InTurn<T> {
     all: Vec<T>,
     turn: usize,

@@ -169,8 +169,8 @@ pub(crate) struct Tenant {
     pub(crate) name: String,
 }
 
-/// One after the other, and again from the start: as good as none of what they look up is in a cache
-/// of the processor's.
+/// One after the other, and again from the start: as good as none of what they look up is in a
+/// cache of the processor's.
 pub(crate) fn in_turn<'a>(tokens: &'a [String]) -> impl FnMut() -> &'a str {
     let mut turns = tokens.iter().cycle();
     move || turns.next().map_or("", String::as_str)

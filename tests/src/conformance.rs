@@ -1,4 +1,5 @@
-//! Every scenario in every framework, in process and against the example's own program, reply by reply the same.
+//! Every scenario in every framework, in process and against the example's own program, reply by
+//! reply the same.
 
 use std::{any::Any, fmt, future::Future, panic::AssertUnwindSafe, path::PathBuf, time::Duration};
 
@@ -87,7 +88,8 @@ pub const NOT_COMPARED: &[(&str, &str)] = &[(
     "a server ends a connection when it likes: actix-web's after each refusal of a body that it has not read",
 )];
 
-/// How long a scenario may take in one framework: it waits for nothing, so that one that takes longer hangs.
+/// How long a scenario may take in one framework: it waits for nothing, so that one that takes
+/// longer hangs.
 const PATIENCE: Duration = Duration::from_secs(100);
 
 /// What came of a scenario in one framework.

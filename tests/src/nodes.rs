@@ -1,4 +1,5 @@
-//! Several nodes over one store, each with connections of its own, as tests and benchmarks want them.
+//! Several nodes over one store, each with connections of its own, as tests and benchmarks want
+//! them.
 
 mod backend;
 pub mod bound;
@@ -89,7 +90,8 @@ impl Node {
         Self::over(store, Some(proxy), timing).await
     }
 
-    /// Starts a node over a store that is open. Tries again where that gives up sooner than a busy machine is done.
+    /// Starts a node over a store that is open. Tries again where that gives up sooner than a busy
+    /// machine is done.
     pub async fn over(store: Arc<dyn SessionStore>, proxy: Option<Proxy>, timing: Timing) -> Self {
         let begun = Instant::now();
         loop {

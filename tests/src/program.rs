@@ -22,7 +22,8 @@ use tempfile::TempDir;
 
 use crate::application::{STORE, World, change_user, flags, lose_sessions};
 
-/// A program that runs, on files of its own. Killed when dropped, which panics if it has ended before.
+/// A program that runs, on files of its own. Killed when dropped, which panics if it has ended
+/// before.
 #[derive(Debug)]
 pub struct Program {
     child: Child,

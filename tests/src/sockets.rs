@@ -102,9 +102,11 @@ pub async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// Sends these bytes on a connection of their own, and says after how many seconds the server closes it.
+/// Sends these bytes on a connection of their own, and says after how many seconds the server
+/// closes it.
 ///
-/// The server runs on the same runtime, of one thread: time jumps to the next moment that it waits for.
+/// The server runs on the same runtime, of one thread: time jumps to the next moment that it waits
+/// for.
 ///
 /// # Panics
 ///

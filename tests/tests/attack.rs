@@ -66,7 +66,8 @@ async fn clients_that_hang_up_do_not_prolong_the_wait_of_others() {
     // At every phase of the follower's own pulls.
     for _ in 0..15 {
         tokio::time::sleep(SECOND / 10).await;
-        // Each waits in line, and hangs up a moment before the pull that it has begun by then times out.
+        // Each waits in line, and hangs up a moment before the pull that it has begun by then times
+        // out.
         let nearly = TIMEOUT * 9 / 10;
         let mut others = JoinSet::new();
         for number in 1..=20 {

@@ -1,11 +1,11 @@
-//! One user who loops for ever fills no denylist: neither the log of a store, nor the replica that every
-//! node makes of it.
+//! One user who loops for ever fills no denylist: neither the log of a store, nor the replica that
+//! every node makes of it.
 //!
-//! A session has at most 8 entries for single tokens and one for itself, and an entry stays until the
-//! token it concerns is past its `exp` and the margin: for [`KEPT`] here. So the log holds at most 9
-//! entries for each session that was refreshed within that time, however often its user loops. All
-//! sessions of a subject together have at most 100 entries for single tokens. More takes more
-//! logins, which cost a password each, and which the application counts.
+//! A session has at most 8 entries for single tokens and one for itself, and an entry stays until
+//! the token it concerns is past its `exp` and the margin: for [`KEPT`] here. So the log holds at
+//! most 9 entries for each session that was refreshed within that time, however often its user
+//! loops. All sessions of a subject together have at most 100 entries for single tokens. More takes
+//! more logins, which cost a password each, and which the application counts.
 
 #![expect(
     clippy::unwrap_used,
@@ -27,8 +27,8 @@ use world::{MINUTE, World, login, refresh, refusal, subject, verify};
 mod world;
 
 const LOOPS: usize = 2000;
-/// A login and a logout each minute: the log has been filled and emptied forty times by then. Each is a
-/// commit of its own, on the disk.
+/// A login and a logout each minute: the log has been filled and emptied forty times by then. Each
+/// is a commit of its own, on the disk.
 const LOGINS: usize = 1000;
 /// For how long an entry is kept: the lifetime of an access token, and the margin.
 const KEPT: Duration = Duration::from_secs(15 * 60 + 10 * 60);

@@ -1,10 +1,10 @@
 //! A clock that is stepped, that reads years before 1970 or past every expiry, a machine that is
-//! suspended: what has ended does not live again, whoever did nothing is still logged in once the clock
-//! is right, and nothing panics.
+//! suspended: what has ended does not live again, whoever did nothing is still logged in once the
+//! clock is right, and nothing panics.
 //!
-//! An expiry is a statement about time, and is taken by what the clock says: a session that expired lives
-//! again while a clock is set back to before that, and is refused again with the clock. What somebody
-//! *did*, a logout or a revocation, holds whatever the clock says.
+//! An expiry is a statement about time, and is taken by what the clock says: a session that expired
+//! lives again while a clock is set back to before that, and is refused again with the clock. What
+//! somebody *did*, a logout or a revocation, holds whatever the clock says.
 
 #![expect(
     clippy::unwrap_used,

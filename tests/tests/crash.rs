@@ -126,8 +126,8 @@ async fn work(apis: Vec<Api>, devices: Arc<Mutex<Vec<Device>>>) -> Died {
     }
 }
 
-/// Everything that was acknowledged before is still true, whichever server is asked. Sessions that were
-/// found to have ended are looked at again where it is the `last` time.
+/// Everything that was acknowledged before is still true, whichever server is asked. Sessions that
+/// were found to have ended are looked at again where it is the `last` time.
 async fn check(apis: &[Api], devices: &Mutex<Vec<Device>>, last: bool) {
     let before = devices.lock().unwrap().clone();
     for (index, mut device) in before.into_iter().enumerate() {

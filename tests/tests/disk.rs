@@ -1,7 +1,7 @@
-//! A disk that is full, a file that may not be read or written, a lock that another holds, a file that
-//! is taken away: the real program says at its start what to do, answers 503 while it lasts, and goes on
-//! by itself where that is possible. Nobody is told that something was done that was not, nor that they
-//! are logged out.
+//! A disk that is full, a file that may not be read or written, a lock that another holds, a file
+//! that is taken away: the real program says at its start what to do, answers 503 while it lasts,
+//! and goes on by itself where that is possible. Nobody is told that something was done that was
+//! not, nor that they are logged out.
 
 #![cfg(target_os = "linux")]
 #![expect(
@@ -115,8 +115,8 @@ mod full {
     /// Has each refresh write.
     const HASTY: [&str; 2] = ["--overlap", "0s"];
 
-    /// Runs a program that may not write files longer than that, in the 1024 bytes of the shell. The
-    /// writes fail then as on a disk with a quota, and for root as well.
+    /// Runs a program that may not write files longer than that, in the 1024 bytes of the shell.
+    /// The writes fail then as on a disk with a quota, and for root as well.
     fn limited(directory: &Path, blocks: u64) -> Command {
         let script = format!("trap '' XFSZ; ulimit -S -f {blocks}; exec \"$@\"");
         let mut command = Command::new("bash");

@@ -1,4 +1,5 @@
-//! What extractors make of what the gate before them has found: the same in axum, actix-web and warp.
+//! What extractors make of what the gate before them has found: the same in axum, actix-web and
+//! warp.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -43,7 +44,8 @@ fn name_or(pass: Option<&Pass>) -> String {
 /// Status, headers and body.
 type Answer = (u16, BTreeMap<String, String>, String);
 
-/// What is asked behind which gate, by whom, and what comes of it: the body of a 200, else the reason.
+/// What is asked behind which gate, by whom, and what comes of it: the body of a 200, else the
+/// reason.
 const ROWS: &[(&str, Option<Token>, u16, &str)] = &[
     ("/gated/auth", None, 401, "missing"),
     ("/gated/auth", Some(Token::Plain), 200, "alice"),
@@ -148,8 +150,8 @@ fn alike((status, headers, body): &Answer) -> (u16, Vec<(&String, &String)>, &st
     (*status, ours.collect(), body)
 }
 
-/// Each mistake of the application is in the log: a forgotten gate with its route, claims that do not fit with
-/// the type that was wanted, and no claim.
+/// Each mistake of the application is in the log: a forgotten gate with its route, claims that do
+/// not fit with the type that was wanted, and no claim.
 fn assert_logged(log: &str, gate: &str) {
     let forgotten = ["auth", "auth", "maybe", "maybe", "scoped", "claims"];
     let forgotten = forgotten.map(|route| {

@@ -1,4 +1,5 @@
-//! The examples over HTTP/2, by prior knowledge, and a gate before a service that is no framework's.
+//! The examples over HTTP/2, by prior knowledge, and a gate before a service that is no
+//! framework's.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -102,7 +103,8 @@ async fn a_refusal_of_a_head_has_the_head_of_that_of_a_get_and_no_body() {
     }
 }
 
-/// The example in each framework, and a gate before a service of hyper's, each on a port of its own until this is dropped.
+/// The example in each framework, and a gate before a service of hyper's, each on a port of its own
+/// until this is dropped.
 struct Servers {
     addresses: [(&'static str, SocketAddr); 4],
     _running: (JoinSet<()>, Box<dyn Any>, Application),

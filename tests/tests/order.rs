@@ -1,4 +1,5 @@
-//! What the examples answer to requests for nothing, or by the wrong method: the same, and before any gate.
+//! What the examples answer to requests for nothing, or by the wrong method: the same, and before
+//! any gate.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -117,8 +118,8 @@ async fn a_node_that_cannot_judge_says_so_to_probes_in_every_framework() {
     }
 }
 
-/// The headers but for the list of methods, which one framework writes with blanks, and the length of what a
-/// `HEAD` leaves out, which not each says where it is none.
+/// The headers but for the list of methods, which one framework writes with blanks, and the length
+/// of what a `HEAD` leaves out, which not each says where it is none.
 fn alike(answer: &Answer) -> BTreeMap<&str, &str> {
     let headers = answer.headers.iter();
     let headers = headers.map(|(name, value)| match name.as_str() {

@@ -1,5 +1,5 @@
-//! A store that fails, hangs, or whose answers get lost: nobody is logged out by that, nobody gets in
-//! by it, and nobody waits for ever.
+//! A store that fails, hangs, or whose answers get lost: nobody is logged out by that, nobody gets
+//! in by it, and nobody waits for ever.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! No false alarm: within `overlap` of being spent, no authentic refresh token of a session is answered as
-//! reuse, whatever else happened to the session.
+//! No false alarm: within `overlap` of being spent, no authentic refresh token of a session is
+//! answered as reuse, whatever else happened to the session.
 
 #![expect(
     clippy::unwrap_used,
@@ -124,7 +124,8 @@ struct Held {
     tokens: Vec<(String, Option<Duration>)>,
     access: String,
     pass: Pass,
-    /// The greatest time that the clock has shown since. It is set back by less than a session believes.
+    /// The greatest time that the clock has shown since. It is set back by less than a session
+    /// believes.
     latest: Timestamp,
     /// The time that has passed since, by a clock that is never set back.
     passed: Duration,
@@ -257,7 +258,8 @@ impl Bench {
         }
     }
 
-    /// Looks whether `answer` is right for the token that was presented; says whether the session goes on.
+    /// Looks whether `answer` is right for the token that was presented; says whether the session
+    /// goes on.
     fn answered(&self, held: &mut Held, presented: usize, answer: Result<Issued, Error>) -> bool {
         match answer {
             Ok(issued) => {

@@ -1,4 +1,5 @@
-//! What happens at the same time: refreshes against refreshes, and against the end of their session.
+//! What happens at the same time: refreshes against refreshes, and against the end of their
+//! session.
 
 #![expect(
     clippy::unwrap_used,

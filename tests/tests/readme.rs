@@ -1,4 +1,5 @@
-//! The code on the README's page is what stands in `tests/readme`, and it logs in and knows who is there.
+//! The code on the README's page is what stands in `tests/readme`, and it logs in and knows who is
+//! there.
 
 #![expect(
     unreachable_pub,
@@ -24,7 +25,8 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tonic::{client::Grpc, codegen::http::uri::PathAndQuery, transport::Endpoint};
 use tonic_prost::ProstCodec;
 
-/// A file's `serve`, over the authority of the first file, with both pasted into one place, as readers do.
+/// A file's `serve`, over the authority of the first file, with both pasted into one place, as
+/// readers do.
 macro_rules! served {
     ($module:ident, $file:literal) => {
         mod $module {

@@ -1,4 +1,5 @@
-//! Resuming, renewing and authenticating again: what each allows, and what happens at the same time.
+//! Resuming, renewing and authenticating again: what each allows, and what happens at the same
+//! time.
 
 #![expect(
     clippy::unwrap_used,
@@ -397,8 +398,8 @@ async fn an_idle_session_is_resumed_by_its_current_refresh_token_alone(world: Wo
     assert_eq!(refusal(mixed.await), Refusal::Ambiguous);
 }
 
-/// A resume that finds the session idle, and loses to another that revives it, is no reuse, however long
-/// it takes.
+/// A resume that finds the session idle, and loses to another that revives it, is no reuse, however
+/// long it takes.
 async fn a_resume_in_an_idle_race_is_decided_by_when_it_began(world: World) {
     let store = FaultyStore::new(world.store.clone());
     let handle = store.handle();

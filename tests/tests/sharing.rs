@@ -1,5 +1,5 @@
-//! One store for several services: by mistake it fails at start, and on purpose their tokens and their
-//! users stay apart.
+//! One store for several services: by mistake it fails at start, and on purpose their tokens and
+//! their users stay apart.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

@@ -82,7 +82,8 @@ async fn each_target_is_answered_and_the_server_goes_on() {
     }
 }
 
-/// The example in each framework, with warp by its own server as well; and a gate of warp's before all there is.
+/// The example in each framework, with warp by its own server as well; and a gate of warp's before
+/// all there is.
 struct Servers {
     addresses: [(&'static str, SocketAddr); 6],
     _running: (JoinSet<()>, Box<dyn Any>, Application),

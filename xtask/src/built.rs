@@ -13,7 +13,8 @@ pub(crate) fn executable(sh: &Shell, package: &str, name: &str) -> anyhow::Resul
     first.context("cargo built nothing")
 }
 
-/// Builds programs together, so that what they have in common is built once and with the same features.
+/// Builds programs together, so that what they have in common is built once and with the same
+/// features.
 pub(crate) fn executables(
     sh: &Shell,
     packages: &[&str],

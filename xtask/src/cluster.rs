@@ -1,4 +1,5 @@
-//! `cargo xtask cluster`: three nodes over one store, and when each of them learns of a logout on another.
+//! `cargo xtask cluster`: three nodes over one store, and when each of them learns of a logout on
+//! another.
 
 mod nodes;
 mod store;

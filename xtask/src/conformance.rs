@@ -5,7 +5,8 @@ use xshell::{Shell, cmd};
 
 use crate::progress::step;
 
-/// Plays the scenarios that have `filter` in their names, or all, and fails unless all that was answered is the same.
+/// Plays the scenarios that have `filter` in their names, or all, and fails unless all that was
+/// answered is the same.
 pub(crate) fn run(sh: &Shell, filter: Option<&str>) -> anyhow::Result<()> {
     step("conformance", "build the examples' programs");
     // All of them, since the one that plays starts the others.

@@ -1,4 +1,5 @@
-//! `cargo xtask demo`: the axum example as its users meet it, over real sockets, through real restarts.
+//! `cargo xtask demo`: the axum example as its users meet it, over real sockets, through real
+//! restarts.
 
 mod scenarios;
 mod seeds;

@@ -38,7 +38,8 @@ impl Server {
         flags: &[&str],
     ) -> anyhow::Result<Self> {
         write_users(directory, users)?;
-        // The system names a free port; in the moment until the server takes it, none other is likely to.
+        // The system names a free port; in the moment until the server takes it, none other is
+        // likely to.
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         Ok(Self {
             binary,
@@ -57,7 +58,8 @@ impl Server {
         self
     }
 
-    /// Has the next start take these further flags and these users, whoever is not among them being gone.
+    /// Has the next start take these further flags and these users, whoever is not among them being
+    /// gone.
     pub(crate) fn configure(&mut self, flags: &[&str], users: &Value) -> anyhow::Result<()> {
         self.more = flags.iter().map(|flag| (*flag).to_owned()).collect();
         write_users(&self.directory, users)

@@ -20,7 +20,8 @@ pub(crate) const COMMANDS: &[&str] = &[
 xflags::xflags! {
     /// The project's own commands.
     cmd xtask {
-        /// Install what the other commands need, or say exactly what to install. Beside it only `test` and `ci` install.
+        /// Install what the other commands need, or say exactly what to install. Beside it only
+        /// `test` and `ci` install.
         cmd setup {}
 
         /// Run every test: doc tests, other libraries, then all others.
@@ -29,15 +30,18 @@ xflags::xflags! {
             repeated args: OsString
         }
 
-        /// Start the servers that tests need, for a test runner in another terminal, until interrupted.
+        /// Start the servers that tests need, for a test runner in another terminal, until
+        /// interrupted.
         cmd servers {}
 
         /// Build the axum example and play logins, theft and restarts against it.
         cmd demo {}
 
-        /// Start three nodes of different frameworks over one store, and show when each learns of a logout.
+        /// Start three nodes of different frameworks over one store, and show when each learns of a
+        /// logout.
         cmd cluster {
-            /// `postgres`, `redis`, `redis-cluster` or `sqlite` for one that is started, or what the examples take as --store. Default `postgres`.
+            /// `postgres`, `redis`, `redis-cluster` or `sqlite` for one that is started, or what
+            /// the examples take as --store. Default `postgres`.
             optional --store store: String
         }
 

@@ -1,7 +1,8 @@
 //! `cargo xtask interop`: what we issue, in other people's libraries, and what they issue, in ours.
 //!
-//! Neither side is a stand-in: keys are made by the command line tool, tokens are issued and verified by an `Authority`
-//! and by the servers of the examples, and the libraries are the ones that people use, in pinned versions.
+//! Neither side is a stand-in: keys are made by the command line tool, tokens are issued and
+//! verified by an `Authority` and by the servers of the examples, and the libraries are the ones
+//! that people use, in pinned versions.
 
 mod clients;
 mod install;

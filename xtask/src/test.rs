@@ -6,8 +6,8 @@ use xshell::{Shell, cmd};
 
 use crate::{interop, program::Missing, progress::step, servers::Servers, setup};
 
-/// Runs the doc tests, the core's tests with its other backend, other libraries, then all others, so that the runner's
-/// summary is what ends the output.
+/// Runs the doc tests, the core's tests with its other backend, other libraries, then all others,
+/// so that the runner's summary is what ends the output.
 pub(crate) fn run(sh: &Shell, args: &[OsString]) -> anyhow::Result<()> {
     setup::run(sh)?;
 

@@ -115,7 +115,8 @@ mod testing {
         }
     }
 
-    /// Asserts that `check` finds what is wrong with the bad file, there, and nothing in the good one.
+    /// Asserts that `check` finds what is wrong with the bad file, there, and nothing in the good
+    /// one.
     #[track_caller]
     pub(super) fn check(
         check: fn(&File) -> Vec<Finding>,

@@ -1,5 +1,5 @@
-//! Revocations in PostgreSQL and the nodes that follow them: how many a second, what a pull costs, and what an idle
-//! node asks.
+//! Revocations in PostgreSQL and the nodes that follow them: how many a second, what a pull costs,
+//! and what an idle node asks.
 
 use std::{
     sync::{
@@ -128,7 +128,8 @@ impl RevocationLog for Counted {
     }
 }
 
-/// How often a node pulls while 100 sessions are ended in a second, and how many transactions that makes.
+/// How often a node pulls while 100 sessions are ended in a second, and how many transactions that
+/// makes.
 async fn pulls(
     table: &mut Table,
     server: &Postgres,
@@ -230,7 +231,8 @@ async fn load(log: &impl RevocationLog) -> anyhow::Result<Cursor> {
     }
 }
 
-/// How many transactions a second a node makes that does nothing, over a database that `pg_dump | psql` has restored.
+/// How many transactions a second a node makes that does nothing, over a database that `pg_dump |
+/// psql` has restored.
 async fn restored(
     table: &mut Table,
     directory: &Directory,

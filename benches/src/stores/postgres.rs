@@ -1,4 +1,5 @@
-//! The least in PostgreSQL: one statement on a table of ids and numbers, through a pool like the store's.
+//! The least in PostgreSQL: one statement on a table of ids and numbers, through a pool like the
+//! store's.
 
 use gatepass_postgres::PostgresStore;
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};

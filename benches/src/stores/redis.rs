@@ -1,4 +1,5 @@
-//! The least in Redis: one script on a string that is a number, through one connection to each server.
+//! The least in Redis: one script on a string that is a number, through one connection to each
+//! server.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! The least in SQLite: one table of ids and numbers, one thread that writes it in groups, with the pragmas of
-//! `gatepass-sqlite`.
+//! The least in SQLite: one table of ids and numbers, one thread that writes it in groups, with the
+//! pragmas of `gatepass-sqlite`.
 
 use std::{path::Path, thread};
 

@@ -21,8 +21,8 @@ use gatepass::wire::{Reply, RequestHead};
 
 /// The parts of a request's head that the core looks at.
 ///
-/// The path is the one that was sent, and not what actix-web has decoded for its router. The address
-/// is that of the connection: what `Forwarded` says, anybody can say.
+/// The path is the one that was sent, and not what actix-web has decoded for its router. The
+/// address is that of the connection: what `Forwarded` says, anybody can say.
 pub(crate) fn head(head: &dev::RequestHead) -> RequestHead<'_> {
     RequestHead::collect(head.method.as_str(), head.uri.path(), |name| {
         head.headers.get_all(name).map(HeaderValue::as_bytes)
@@ -55,8 +55,8 @@ pub(crate) fn response(reply: Reply) -> HttpResponse {
     })
 }
 
-/// Adds the `Cache-Control` of an [`AuthState`](gatepass::wire::AuthState::cache_control) to the headers of a
-/// guarded response, unless they have one.
+/// Adds the `Cache-Control` of an [`AuthState`](gatepass::wire::AuthState::cache_control) to the
+/// headers of a guarded response, unless they have one.
 pub(crate) fn set_cache_control(headers: &mut HeaderMap, value: Option<&'static str>) {
     match value {
         Some(value) if !headers.contains_key(CACHE_CONTROL) => {

@@ -32,12 +32,13 @@ use crate::rejection::AuthRejection;
 )]
 pub struct Auth(pub Pass);
 
-/// Who is logged in, if anybody is, behind a gate that is [`optional`](gatepass::Requirements::optional).
+/// Who is logged in, if anybody is, behind a gate that is
+/// [`optional`](gatepass::Requirements::optional).
 ///
 /// Not `Option<Auth>`: actix-web makes `None` of whatever error is inside of an `Option`, so that a
-/// handler whose gate was forgotten would take everybody for a stranger. This answers 500 there, as the
-/// other extractors do. (`Option<Auth>` compiles all the same, since every extractor in an `Option` is
-/// one; where the gate is missing each request is then logged as an error.)
+/// handler whose gate was forgotten would take everybody for a stranger. This answers 500 there, as
+/// the other extractors do. (`Option<Auth>` compiles all the same, since every extractor in an
+/// `Option` is one; where the gate is missing each request is then logged as an error.)
 ///
 /// ```
 /// use gatepass_actix::MaybeAuth;

@@ -32,15 +32,16 @@ use crate::convert::{head, response, set_cache_control};
 /// If tokens travel in cookies, the gate adds `Cache-Control: private` to a response that has no
 /// `Cache-Control` of its own.
 ///
-/// A refusal is a response, and no [`Error`]: middleware further out, such as CORS headers and logging,
-/// treats it as any other, and [`ErrorHandlers`](actix_web::middleware::ErrorHandlers) can put a page
-/// in its place. Cheap to clone.
+/// A refusal is a response, and no [`Error`]: middleware further out, such as CORS headers and
+/// logging, treats it as any other, and [`ErrorHandlers`](actix_web::middleware::ErrorHandlers) can
+/// put a page in its place. Cheap to clone.
 ///
 /// # Deployment caveat
 ///
-/// Middleware guards what it is put around. That of a route guards what the route answers, so that strangers
-/// get 404 and 405 where there is nothing, as anybody does. That of a resource also guards the methods
-/// that it does not have, and that of an app or a scope the paths below it that do not exist: 401 there.
+/// Middleware guards what it is put around. That of a route guards what the route answers, so that
+/// strangers get 404 and 405 where there is nothing, as anybody does. That of a resource also
+/// guards the methods that it does not have, and that of an app or a scope the paths below it that
+/// do not exist: 401 there.
 ///
 /// # Example
 ///
@@ -73,7 +74,8 @@ pub struct Gate {
 
 impl Gate {
     /// A gate that lets through the requests whose access token `verifier` accepts. Give it the
-    /// [`Verifier`], or the [`Authority`](gatepass::Authority) that has one: `Gate::new(&authority)`.
+    /// [`Verifier`], or the [`Authority`](gatepass::Authority) that has one:
+    /// `Gate::new(&authority)`.
     pub fn new(verifier: impl Into<Verifier>) -> Self {
         Self {
             verifier: verifier.into(),
@@ -81,9 +83,9 @@ impl Gate {
         }
     }
 
-    /// Requires more of each request than a good access token: scopes, a recent authentication, fresher
-    /// revocation data. The requirements of several calls add up: after
-    /// `optional`, a call that requires more lets strangers through no longer. Handlers behind a gate that is
+    /// Requires more of each request than a good access token: scopes, a recent authentication,
+    /// fresher revocation data. The requirements of several calls add up: after `optional`, a call
+    /// that requires more lets strangers through no longer. Handlers behind a gate that is
     /// [`optional`](Requirements::optional) take [`MaybeAuth`](crate::MaybeAuth).
     pub fn require(mut self, requirements: Requirements) -> Self {
         let requirements = match self.requirements {

@@ -1,10 +1,12 @@
-//! Revocable login sessions for [actix-web]: gate middleware, extractors, and the routes of gatepass.
+//! Revocable login sessions for [actix-web]: gate middleware, extractors, and the routes of
+//! gatepass.
 //!
 //! * [`Gate`] guards what it is put on with `wrap`: a route, a resource, a scope or the app.
 //! * [`Auth`] in a handler's signature is who is logged in; [`MaybeAuth`] behind a gate that is
-//!   [`optional`](gatepass::Requirements::optional). [`Scoped`] requires scopes, [`Claims`] is the custom claims.
-//! * [`configure`] mounts login, refresh, logout and the list of sessions; [`issued`] answers a login that
-//!   the application has done itself.
+//!   [`optional`](gatepass::Requirements::optional). [`Scoped`] requires scopes, [`Claims`] is the
+//!   custom claims.
+//! * [`configure`] mounts login, refresh, logout and the list of sessions; [`issued`] answers a
+//!   login that the application has done itself.
 //!
 //! A handler that asks who is logged in, without a gate before it, answers 500 and never runs.
 //!

@@ -12,21 +12,24 @@ use gatepass::{
 
 use crate::convert::{head, response};
 
-/// Login, refresh, logout and the list of sessions, for [`App::configure`](actix_web::App::configure).
+/// Login, refresh, logout and the list of sessions, for
+/// [`App::configure`](actix_web::App::configure).
 ///
 /// Their paths are those that requests are sent to: to have them elsewhere, use
-/// [`EndpointsBuilder::mount`](gatepass::wire::EndpointsBuilder::mount) and no scope, below which they
-/// are 404. Bodies are read by the endpoints' own limits; configurations of extractors do not apply.
+/// [`EndpointsBuilder::mount`](gatepass::wire::EndpointsBuilder::mount) and no scope, below which
+/// they are 404. Bodies are read by the endpoints' own limits; configurations of extractors do not
+/// apply.
 ///
-/// Configure the app with them beside what is guarded, and not below its gate: a login needs no token. Of
-/// two resources with one path, actix-web asks the one that it was told of first.
+/// Configure the app with them beside what is guarded, and not below its gate: a login needs no
+/// token. Of two resources with one path, actix-web asks the one that it was told of first.
 ///
-/// Set [`HttpServer::h1_allow_half_closed`](actix_web::HttpServer::h1_allow_half_closed) to `false`.
-/// By default actix-web goes on with the request of a client that has hung up. For example, 150
-/// abandoned logins delay the next one.
+/// Set [`HttpServer::h1_allow_half_closed`](actix_web::HttpServer::h1_allow_half_closed) to
+/// `false`. By default actix-web goes on with the request of a client that has hung up. For
+/// example, 150 abandoned logins delay the next one.
 ///
 /// The address in the list of sessions is that of the connection. Behind a proxy, set
-/// `ServiceRequest::head_mut().peer_addr` in a middleware, from what the proxy says and clients cannot.
+/// `ServiceRequest::head_mut().peer_addr` in a middleware, from what the proxy says and clients
+/// cannot.
 ///
 /// ```
 /// # fn example(endpoints: gatepass::wire::Endpoints) {
@@ -47,8 +50,8 @@ pub fn configure(endpoints: Endpoints) -> impl FnOnce(&mut ServiceConfig) {
     }
 }
 
-/// The response to a login that the application has done itself, by OpenID Connect or a passkey: the
-/// same as that of the login endpoint.
+/// The response to a login that the application has done itself, by OpenID Connect or a passkey:
+/// the same as that of the login endpoint.
 ///
 /// ```
 /// use actix_web::{HttpRequest, HttpResponse, web};

@@ -1,23 +1,27 @@
 //! Revocable login sessions for [axum]: a gate layer, extractors, and the routes of gatepass.
 //!
-//! * [`GateLayer`] guards routes. Put it on with `route_layer`, so that unknown paths are still 404: that of a
-//!   `Router`, around all its routes and the methods that they do not have, or that of one `get(…)` or `post(…)`,
-//!   which leaves other methods 405.
+//! * [`GateLayer`] guards routes. Put it on with `route_layer`, so that unknown paths are still
+//!   404: that of a `Router`, around all its routes and the methods that they do not have, or that
+//!   of one `get(…)` or `post(…)`, which leaves other methods 405.
 //! * [`Auth`] in a handler's signature is who is logged in; `Option<Auth>` behind a gate that is
-//!   [`optional`](gatepass::Requirements::optional). [`Scoped`] requires scopes, [`Claims`] is the custom claims.
-//! * [`routes`] are login, refresh, logout and the list of sessions; [`issued`] answers a login that the
-//!   application has done itself.
+//!   [`optional`](gatepass::Requirements::optional). [`Scoped`] requires scopes, [`Claims`] is the
+//!   custom claims.
+//! * [`routes`] are login, refresh, logout and the list of sessions; [`issued`] answers a login
+//!   that the application has done itself.
 //!
 //! A handler that asks who is logged in, without a gate before it, answers 500 and never runs.
 //!
 //! # Gates among other layers
 //!
-//! * CORS belongs around the gate: browsers send their preflights without credentials, and pages cannot read a
-//!   refusal without its headers. So do request ids, compression and the log, which take refusals for responses.
-//! * tower-http's `CorsLayer` takes each `OPTIONS` for a preflight, and answers 200. Without that layer axum answers
-//!   an `OPTIONS` with 405 and `Allow`, as it answers each method that a route doesn't have.
-//! * Of gates in one another, by `nest` say, each can refuse, the outer one first. Extractors find what the innermost
-//!   one admitted. A gate that is optional does not open what one around it or inside of it keeps closed.
+//! * CORS belongs around the gate: browsers send their preflights without credentials, and pages
+//!   cannot read a refusal without its headers. So do request ids, compression and the log, which
+//!   take refusals for responses.
+//! * tower-http's `CorsLayer` takes each `OPTIONS` for a preflight, and answers 200. Without that
+//!   layer axum answers an `OPTIONS` with 405 and `Allow`, as it answers each method that a route
+//!   doesn't have.
+//! * Of gates in one another, by `nest` say, each can refuse, the outer one first. Extractors find
+//!   what the innermost one admitted. A gate that is optional does not open what one around it or
+//!   inside of it keeps closed.
 //! * `layer` also guards fallbacks, `route_layer` does not.
 //! * If tokens travel in cookies, the gate adds `Cache-Control: private` to a response that has no
 //!   `Cache-Control` of its own.
@@ -26,8 +30,9 @@
 //!
 //! # Clients that send half a request
 //!
-//! `axum::serve` waits without end for the rest of a request's head. A client that opens thousands of connections,
-//! and sends half a head on each, exhausts the server's file descriptors. Serve through hyper, with a timeout:
+//! `axum::serve` waits without end for the rest of a request's head. A client that opens thousands
+//! of connections, and sends half a head on each, exhausts the server's file descriptors. Serve
+//! through hyper, with a timeout:
 //!
 //! ```no_run
 //! use std::{convert::Infallible, time::Duration};
@@ -51,8 +56,9 @@
 //! }
 //! ```
 //!
-//! The time counts from the last answer on, so an idle connection ends as well. Bodies have time-outs of their own:
-//! [`Endpoints::BODY_TIMEOUT`](gatepass::wire::Endpoints::BODY_TIMEOUT) for those of the endpoints.
+//! The time counts from the last answer on, so an idle connection ends as well. Bodies have
+//! time-outs of their own: [`Endpoints::BODY_TIMEOUT`](gatepass::wire::Endpoints::BODY_TIMEOUT) for
+//! those of the endpoints.
 //!
 //! # Example
 //!

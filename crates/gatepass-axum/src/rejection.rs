@@ -14,7 +14,8 @@ use gatepass_tower::response;
 pub struct AuthRejection(wire::AuthRejection);
 
 impl AuthRejection {
-    /// The refusal, or `None` if the application made a mistake: it forgot the gate, or the claims don't fit.
+    /// The refusal, or `None` if the application made a mistake: it forgot the gate, or the claims
+    /// don't fit.
     #[must_use]
     pub fn refusal(&self) -> Option<&Refusal> {
         self.0.refusal()

@@ -44,8 +44,8 @@ pub fn routes<S: Clone + Send + Sync + 'static>(endpoints: Endpoints) -> Router<
     })
 }
 
-/// The response to a login that the application has done itself, by OpenID Connect or a passkey: the
-/// same as that of the login endpoint.
+/// The response to a login that the application has done itself, by OpenID Connect or a passkey:
+/// the same as that of the login endpoint.
 ///
 /// ```
 /// use axum::{extract::{Extension, Request}, response::Response};

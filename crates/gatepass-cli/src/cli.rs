@@ -33,8 +33,9 @@ pub(crate) struct Args {
 enum Command {
     /// Make a secret or a private key, in a new file that only its owner may read
     ///
-    /// Prints what may be known of it: the key's id (of a secret the one that it has as an HS256 key),
-    /// and of a key pair, in a second line, the public JWK. A file that exists is never overwritten.
+    /// Prints what may be known of it: the key's id (of a secret the one that it has as an HS256
+    /// key), and of a key pair, in a second line, the public JWK. A file that exists is never
+    /// overwritten.
     #[command(subcommand)]
     Keygen(Keygen),
 
@@ -44,11 +45,13 @@ enum Command {
     /// revocation of a token is checked, nor whether issuer and audience are those that a service
     /// accepts. Exits with 1 if anything is wrong with the token.
     Inspect {
-        /// The token, or - for standard input, which is the default: arguments show up in the list of processes
+        /// The token, or - for standard input, which is the default: arguments show up in the list
+        /// of processes
         #[arg(default_value = "-", hide_default_value = true)]
         token: String,
 
-        /// The file of the key to check the signature with: PEM, JWK, JWKS, or a secret, as FILE or as ALG:FILE
+        /// The file of the key to check the signature with: PEM, JWK, JWKS, or a secret, as FILE or
+        /// as ALG:FILE
         #[arg(long, value_name = "[ALG:]FILE", value_parser = key_file())]
         key: Option<KeyFile>,
 
@@ -63,7 +66,8 @@ enum Command {
 
     /// Print the JSON Web Key Set of public keys, for those who verify
     Jwks {
-        /// Private or public keys in PEM, as FILE or as ALG:FILE where the algorithm is not the usual one (PS256:rsa.pem)
+        /// Private or public keys in PEM, as FILE or as ALG:FILE where the algorithm is not the
+        /// usual one (PS256:rsa.pem)
         #[arg(required = true, value_name = "[ALG:]FILE", value_parser = key_file())]
         keys: Vec<KeyFile>,
     },
@@ -77,7 +81,8 @@ enum Keygen {
         #[arg(long, value_name = "FILE", default_value = "gatepass.secret")]
         out: PathBuf,
     },
-    /// The HS256 key that is derived from a master secret, as a JWK, for services that verify with a shared secret
+    /// The HS256 key that is derived from a master secret, as a JWK, for services that verify with
+    /// a shared secret
     Hs256 {
         /// The file of the master secret
         #[arg(long, value_name = "FILE")]
@@ -86,7 +91,8 @@ enum Keygen {
         #[arg(long, value_name = "FILE", default_value = "hs256.jwk")]
         out: PathBuf,
     },
-    /// An Ed25519 key, for EdDSA: small, fast, and the one to take unless something else is asked for
+    /// An Ed25519 key, for EdDSA: small, fast, and the one to take unless something else is asked
+    /// for
     Ed25519 {
         /// The new file
         #[arg(long, value_name = "FILE", default_value = "ed25519.pem")]

@@ -1,8 +1,8 @@
 //! What is in a token, and everything that is wrong with it.
 //!
-//! Gates stop at the first thing that is wrong and say little; people who look for a fault want all of
-//! it. What is malformed is decided by the core ([`TokenForm`]): whatever it refuses is a finding here,
-//! also where this module has no better words for it.
+//! Gates stop at the first thing that is wrong and say little; people who look for a fault want all
+//! of it. What is malformed is decided by the core ([`TokenForm`]): whatever it refuses is a
+//! finding here, also where this module has no better words for it.
 
 mod access;
 mod signature;

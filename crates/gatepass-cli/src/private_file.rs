@@ -15,7 +15,8 @@ pub(crate) fn create(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     if path == Path::new("-") {
         bail!("a secret is never written to standard output; name a file with --out");
     }
-    // `create_new` is O_EXCL: neither a file nor a link that is there is ever followed or truncated.
+    // `create_new` is O_EXCL: neither a file nor a link that is there is ever followed or
+    // truncated.
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

@@ -1,9 +1,11 @@
-//! The accounts: the number of the last session of each, and which of its sessions are over with others.
+//! The accounts: the number of the last session of each, and which of its sessions are over with
+//! others.
 //!
-//! The row of an account is locked while a session of it begins, while all of its sessions end, and while
-//! a single token is revoked. The end of one session waits for the end of all of them, and not for logins: it takes
-//! a lock (`FOR KEY SHARE`) that conflicts with `FOR UPDATE` alone. A transaction locks the account before the
-//! session, so that two of these cannot wait for each other.
+//! The row of an account is locked while a session of it begins, while all of its sessions end, and
+//! while a single token is revoked. The end of one session waits for the end of all of them, and
+//! not for logins: it takes a lock (`FOR KEY SHARE`) that conflicts with `FOR UPDATE` alone. A
+//! transaction locks the account before the session, so that two of these cannot wait for each
+//! other.
 
 use gatepass::{
     Timestamp,
@@ -57,9 +59,9 @@ pub(crate) async fn lock(
     Ok(Some((account(&row)?, millis(&row, "now")?)))
 }
 
-/// Hands out the number of a session that lasts for `absolute_ttl` milliseconds (`Account::begin`), in one statement:
-/// makes the account, where there is none, and locks it until the transaction ends. Returns it as it is then, and
-/// the store's time.
+/// Hands out the number of a session that lasts for `absolute_ttl` milliseconds (`Account::begin`),
+/// in one statement: makes the account, where there is none, and locks it until the transaction
+/// ends. Returns it as it is then, and the store's time.
 pub(crate) async fn begin(
     link: &mut Link<'_>,
     id: AccountId,
@@ -102,8 +104,8 @@ pub(crate) async fn begin(
 const _: () = assert!(Timestamp::MAX.unix_millis() == 253_402_300_799_000);
 const _: () = assert!(SessionNumber::MAX.get() == 9_007_199_254_740_991);
 
-/// Writes the cutoff of an account that is locked, and appends `revocation`, which says the same, to the log. The
-/// next purge looks at the account.
+/// Writes the cutoff of an account that is locked, and appends `revocation`, which says the same,
+/// to the log. The next purge looks at the account.
 pub(crate) async fn end(
     link: &mut Link<'_>,
     account: &Account,
@@ -129,8 +131,8 @@ pub(crate) async fn end(
     log::append_cutoff(link, revocation).await
 }
 
-/// Sessions of one account that a step of a purge looks at, at most: so that a step is short also where
-/// an account has many sessions whose access tokens may still be valid.
+/// Sessions of one account that a step of a purge looks at, at most: so that a step is short also
+/// where an account has many sessions whose access tokens may still be valid.
 const LOOKED_AT: i64 = 100;
 
 /// The result of a step of the purge of accounts.
@@ -141,8 +143,8 @@ pub(crate) struct Purged {
     pub(crate) removed: usize,
 }
 
-/// Removes accounts that have no session and no cutoff, at most `limit`, and moves on those that have begun a
-/// session since. It leaves what another transaction holds for the next time.
+/// Removes accounts that have no session and no cutoff, at most `limit`, and moves on those that
+/// have begun a session since. It leaves what another transaction holds for the next time.
 pub(crate) async fn purge_idle(
     mut link: Link<'_>,
     horizon: Timestamp,
@@ -174,9 +176,9 @@ pub(crate) async fn purge_idle(
     })
 }
 
-/// Looks at one account whose sessions have ended together, if there is one. Removes at most `limit` of them that
-/// nothing needs any more at `horizon`; when none is left, the entry of the log; and the account, if it
-/// has no other session either.
+/// Looks at one account whose sessions have ended together, if there is one. Removes at most
+/// `limit` of them that nothing needs any more at `horizon`; when none is left, the entry of the
+/// log; and the account, if it has no other session either.
 pub(crate) async fn purge_ended(
     link: Link<'_>,
     horizon: Timestamp,
@@ -204,8 +206,8 @@ pub(crate) async fn purge_ended(
         let due = first + Revocation::RETENTION_MARGIN;
         // One that is due and stays is held by another transaction, and those behind it can go.
         if due > horizon || removed == 0 {
-            // Looked at again when the first access token of those that are left can't be valid any more, or
-            // in the next round.
+            // Looked at again when the first access token of those that are left can't be valid any
+            // more, or in the next round.
             let next = due.unix_millis().max(horizon.unix_millis() + 1);
             move_on(&mut link, account.id, next).await?;
         }
@@ -286,8 +288,8 @@ async fn forget_cutoff(link: &mut Link<'_>, id: AccountId) -> Result<usize, Fail
     Ok(link.rows(forget.bytes(id.as_bytes())).await?.len())
 }
 
-/// Removes the account if it has no session that is yet to be purged and its time has come. Returns how many
-/// rows went.
+/// Removes the account if it has no session that is yet to be purged and its time has come. Returns
+/// how many rows went.
 async fn remove(
     link: &mut Link<'_>,
     account: &Account,

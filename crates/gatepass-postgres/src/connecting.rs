@@ -50,49 +50,50 @@ const TRUSTED: Duration = Duration::from_secs(5);
 /// The setters of both builders, which have a field `connecting`.
 macro_rules! connecting_setters {
     () => {
-        /// Finds everything in this schema. Default `gatepass`. Two applications that share a database and
-        /// not their sessions each need one of their own.
+        /// Finds everything in this schema. Default `gatepass`. Two applications that share a
+        /// database and not their sessions each need one of their own.
         #[must_use]
         pub fn schema(mut self, name: impl Into<String>) -> Self {
             self.connecting.schema = name.into();
             self
         }
 
-        /// Gives up on a call after this long, waiting for a connection included. Default 2 s: shorter than the
-        /// [`store_timeout`](gatepass::AuthorityBuilder::store_timeout), so that a connection that hangs is
-        /// closed, and not returned to the pool.
+        /// Gives up on a call after this long, waiting for a connection included. Default 2 s:
+        /// shorter than the [`store_timeout`](gatepass::AuthorityBuilder::store_timeout), so that a
+        /// connection that hangs is closed, and not returned to the pool.
         #[must_use]
         pub fn timeout(mut self, timeout: Duration) -> Self {
             self.connecting.timeout = timeout;
             self
         }
 
-        /// Gives up on opening after this long. Default 10 s: a migration may have to wait for that of
-        /// another node.
+        /// Gives up on opening after this long. Default 10 s: a migration may have to wait for that
+        /// of another node.
         #[must_use]
         pub fn open_timeout(mut self, timeout: Duration) -> Self {
             self.connecting.open_timeout = timeout;
             self
         }
 
-        /// Makes at most this many connections. Default 10. Without effect on the application's own pool.
+        /// Makes at most this many connections. Default 10. Without effect on the application's own
+        /// pool.
         #[must_use]
         pub fn max_connections(mut self, max: NonZeroU32) -> Self {
             self.connecting.max_connections(max);
             self
         }
 
-        /// Says whether the connections are to a proxy that pools transactions (PgBouncer and the like).
-        /// Default: found out when the database is opened.
+        /// Says whether the connections are to a proxy that pools transactions (PgBouncer and the
+        /// like). Default: found out when the database is opened.
         #[must_use]
         pub fn transaction_pooling(mut self, pooling: bool) -> Self {
             self.connecting.transaction_pooling = Some(pooling);
             self
         }
 
-        /// Listens over a connection of its own to `direct`, which must lead to the same database past any
-        /// proxy that pools transactions: such a proxy loses notifications. Default: to where the pool
-        /// leads, or not at all where that is a proxy.
+        /// Listens over a connection of its own to `direct`, which must lead to the same database
+        /// past any proxy that pools transactions: such a proxy loses notifications. Default: to
+        /// where the pool leads, or not at all where that is a proxy.
         #[must_use]
         pub fn listen_over(mut self, direct: PgConnectOptions) -> Self {
             self.connecting.listen_over = Some(direct);
@@ -175,7 +176,8 @@ impl Connecting {
         let (scheme, rest) = url.split_once("://").ok_or(OpenError::Url)?;
         // sqlx would take that of any database.
         let is_ours = ["postgres", "postgresql"].contains(&scheme);
-        // A password with one of these ends the address too early, and the rest of it would be shown as the database.
+        // A password with one of these ends the address too early, and the rest of it would be
+        // shown as the database.
         let (_, behind) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         if !is_ours || behind.contains('@') {
             return Err(OpenError::Url);
@@ -201,7 +203,8 @@ impl Connecting {
         clock: Option<Arc<dyn Clock>>,
     ) -> Result<Protocol, OpenError> {
         let wrong = |failure: Failure| place.clone().error(&failure);
-        // Not the pool's: that tries again and again until its time is over, and then has forgotten why.
+        // Not the pool's: that tries again and again until its time is over, and then has forgotten
+        // why.
         let connect = || options.connect();
         let mut first = connect().await.map_err(|error| wrong(error.into()))?;
         // Until it is known who answers.

@@ -1,21 +1,23 @@
 //! A place in the log: the transactions that a reader has seen.
 //!
-//! A number up to which it has read would not do. PostgreSQL numbers a transaction when it writes a row,
-//! and shows the row when the transaction commits: a reader that has seen 8 may get 7 later. So a place
-//! is a snapshot in PostgreSQL's own sense. The reader has seen all transactions that were over in it,
-//! and no others.
+//! A number up to which it has read would not do. PostgreSQL numbers a transaction when it writes a
+//! row, and shows the row when the transaction commits: a reader that has seen 8 may get 7 later.
+//! So a place is a snapshot in PostgreSQL's own sense. The reader has seen all transactions that
+//! were over in it, and no others.
 //!
-//! The snapshot ends with the last transaction of which there is a row. Later transactions have no row to
-//! be seen, and their numbers may come again. For example, a transaction that was rolled back waits for
-//! no disk. A server that crashes then gives its number to another one, whose row must not count as seen.
+//! The snapshot ends with the last transaction of which there is a row. Later transactions have no
+//! row to be seen, and their numbers may come again. For example, a transaction that was rolled
+//! back waits for no disk. A server that crashes then gives its number to another one, whose row
+//! must not count as seen.
 //!
 //! # Restored rows
 //!
-//! A dump and logical replication copy the numbers of another cluster's transactions. In the new cluster
-//! such a number can lie in the future, or belong to a transaction that still runs. No snapshot of the
-//! new cluster has seen such a row. So a reader gets restored rows once, when it loads the log from the
-//! start, and in the order of their numbers. The next store that opens the schema for writing gives them
-//! a number of this cluster, and every reader gets them then like any other row.
+//! A dump and logical replication copy the numbers of another cluster's transactions. In the new
+//! cluster such a number can lie in the future, or belong to a transaction that still runs. No
+//! snapshot of the new cluster has seen such a row. So a reader gets restored rows once, when it
+//! loads the log from the start, and in the order of their numbers. The next store that opens the
+//! schema for writing gives them a number of this cluster, and every reader gets them then like any
+//! other row.
 
 use std::fmt;
 
@@ -50,8 +52,8 @@ pub(crate) struct Row {
     pub(crate) seq: i64,
 }
 
-/// The rows that a place has not seen, as conditions on an index: those behind one row, and all of some
-/// transactions.
+/// The rows that a place has not seen, as conditions on an index: those behind one row, and all of
+/// some transactions.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Unseen {
     /// All rows behind this one...
@@ -62,8 +64,8 @@ pub(crate) struct Unseen {
     pub(crate) but: Row,
 }
 
-/// A snapshot, which PostgreSQL writes as `xmin:xmax:xip,xip`. All transactions below `xmin` are over, none
-/// from `xmax` on is, and of those between them the listed ones are not.
+/// A snapshot, which PostgreSQL writes as `xmin:xmax:xip,xip`. All transactions below `xmin` are
+/// over, none from `xmax` on is, and of those between them the listed ones are not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Snapshot {
     xmin: u64,
@@ -111,8 +113,8 @@ impl Snapshot {
         xid < self.xmax && self.running.binary_search(&xid).is_err()
     }
 
-    /// The part of this that nothing can undo: what `before` has seen, which was cut off in the same way, and the
-    /// transactions up to `last`, which has left a row and is therefore on disk.
+    /// The part of this that nothing can undo: what `before` has seen, which was cut off in the
+    /// same way, and the transactions up to `last`, which has left a row and is therefore on disk.
     pub(crate) fn certain(mut self, before: &Self, last: Option<u64>) -> Self {
         let end = last.map_or(before.xmax, |last| before.xmax.max(last.saturating_add(1)));
         if end < self.xmax {
@@ -179,8 +181,8 @@ impl Place {
         })
     }
 
-    /// Whether it has seen what has not happened when all of `now` has: the database was put back to an earlier state,
-    /// and gives the numbers of its transactions again.
+    /// Whether it has seen what has not happened when all of `now` has: the database was put back
+    /// to an earlier state, and gives the numbers of its transactions again.
     pub(crate) fn is_ahead_of(&self, now: &Snapshot) -> bool {
         let part = self.part.as_ref().map(|part| part.of.xmax);
         self.seen.xmax.max(part.unwrap_or(0)) > now.xmax
@@ -368,7 +370,8 @@ mod tests {
         }
     }
 
-    /// However transactions run and pulls end: each row is asked for until it was seen, and then no more.
+    /// However transactions run and pulls end: each row is asked for until it was seen, and then no
+    /// more.
     #[test]
     fn what_is_asked_for_and_what_has_been_seen_are_each_others_opposite() {
         let snapshots = ["5:9:", "5:9:5", "5:9:6,8", "7:7:", "9:9:", "5:12:5,8,10"];
@@ -381,7 +384,8 @@ mod tests {
             for last in rows() {
                 let (seen, of) = (Snapshot::parse(seen), Snapshot::parse(of));
                 let (seen, of) = (seen.unwrap(), of.unwrap());
-                // A pull brings only what was over when it read, and what it has brought stays over.
+                // A pull brings only what was over when it read, and what it has brought stays
+                // over.
                 let later =
                     seen.xmax <= of.xmax && (1..14).all(|xid| of.has(xid) || !seen.has(xid));
                 if !later || !of.has(last.xid) || seen.has(last.xid) {

@@ -335,7 +335,8 @@ impl Place {
                 role,
                 source,
             },
-            // Of PgBouncer, which has one code for all that is wrong with the beginning of a connection.
+            // Of PgBouncer, which has one code for all that is wrong with the beginning of a
+            // connection.
             "08P01" if source.0.contains("startup parameter") => {
                 OpenError::ProxySetting { server, source }
             }
@@ -368,7 +369,8 @@ pub(crate) enum Failure {
     Standby,
 }
 
-/// A column that does not hold what gatepass writes there. Its content is not told: it may be personal.
+/// A column that does not hold what gatepass writes there. Its content is not told: it may be
+/// personal.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("column {0} is unreadable")]
 pub(crate) struct Unreadable(pub(crate) &'static str);
@@ -397,7 +399,8 @@ impl Failure {
         matches!(self.code().as_deref(), Some("40001" | "40P01"))
     }
 
-    /// Whether a prepared statement was not there, or another one was: a proxy, and nothing was executed.
+    /// Whether a prepared statement was not there, or another one was: a proxy, and nothing was
+    /// executed.
     pub(crate) fn is_of_a_proxy(&self) -> bool {
         match self.code().as_deref() {
             Some("26000" | "42P05") => true,

@@ -12,96 +12,105 @@
 //! ```
 //!
 //! PostgreSQL 13 or newer, with sqlx 0.9. Everything is in a schema of its own (`gatepass`, see
-//! [`schema`](PostgresStoreBuilder::schema)), which is created and migrated when the store is opened, by
-//! one node of however many start at once; sqlx's own migrations and other tables are not touched. A role that may not
-//! create schemas is told what an administrator has to run, once; a role that has only the rights to use the tables
-//! can open what is there. To encrypt connections, turn on one of sqlx's features for TLS in the application's own
-//! dependency on it.
+//! [`schema`](PostgresStoreBuilder::schema)), which is created and migrated when the store is
+//! opened, by one node of however many start at once; sqlx's own migrations and other tables are
+//! not touched. A role that may not create schemas is told what an administrator has to run, once;
+//! a role that has only the rights to use the tables can open what is there. To encrypt
+//! connections, turn on one of sqlx's features for TLS in the application's own dependency on it.
 //!
-//! A service that only verifies access tokens opens a [`PostgresLog`] instead, with a role that can read and nothing else.
+//! A service that only verifies access tokens opens a [`PostgresLog`] instead, with a role that can
+//! read and nothing else.
 //!
 //! # How it works
 //!
-//! A refresh is one statement, prepared once for each connection, and one round trip. So is the end of a
-//! session, which appends to the log of revocations in the same statement. All else that changes a session locks
-//! its row, and lets the core change it. The end of all sessions of an account is a mark in the account's row and
-//! one entry in the log, however many sessions there are. The purge removes their rows later, in small
-//! steps. Transactions are READ COMMITTED, whatever the application's default is;
-//! a single statement that a stricter default lets fail is tried again.
+//! A refresh is one statement, prepared once for each connection, and one round trip. So is the end
+//! of a session, which appends to the log of revocations in the same statement. All else that
+//! changes a session locks its row, and lets the core change it. The end of all sessions of an
+//! account is a mark in the account's row and one entry in the log, however many sessions there
+//! are. The purge removes their rows later, in small steps. Transactions are READ COMMITTED,
+//! whatever the application's default is; a single statement that a stricter default lets fail is
+//! tried again.
 //!
-//! Time is the database server's, so that nodes need not agree on theirs. Only a primary is asked: a replica, also one
-//! that was a primary before, answers with an error and never with what it does not know yet.
+//! Time is the database server's, so that nodes need not agree on theirs. Only a primary is asked:
+//! a replica, also one that was a primary before, answers with an error and never with what it does
+//! not know yet.
 //!
 //! # The log
 //!
-//! Transactions become visible in another order than the one in which they took their numbers. So a reader's
-//! place in the log is a snapshot, the set of transactions that were over when it read, and it gets next what
-//! was not in that set: nothing that commits late is missed, and nothing is delayed by it. Numbers that a crash may
-//! have given out in vain are not in that set either, since they come again.
-//! A place also names the log, the database cluster and its timeline: after a failover or a restore the reader starts
-//! again.
+//! Transactions become visible in another order than the one in which they took their numbers. So a
+//! reader's place in the log is a snapshot, the set of transactions that were over when it read,
+//! and it gets next what was not in that set: nothing that commits late is missed, and nothing is
+//! delayed by it. Numbers that a crash may have given out in vain are not in that set either, since
+//! they come again. A place also names the log, the database cluster and its timeline: after a
+//! failover or a restore the reader starts again.
 //!
-//! A pull reads only rows that the reader has not seen. A transaction that stays open anywhere in the
-//! cluster, for example a backup, does not change that.
+//! A pull reads only rows that the reader has not seen. A transaction that stays open anywhere in
+//! the cluster, for example a backup, does not change that.
 //!
-//! Each node listens for notifications (`LISTEN`) over one more connection. After a node has committed
-//! revocations, it notifies in a transaction of its own, at most once in 30 ms. A notification is a hint: it
-//! delays no revocation and fails none, and when it gets lost, the next poll finds the entry.
+//! Each node listens for notifications (`LISTEN`) over one more connection. After a node has
+//! committed revocations, it notifies in a transaction of its own, at most once in 30 ms. A
+//! notification is a hint: it delays no revocation and fails none, and when it gets lost, the next
+//! poll finds the entry.
 //!
 //! # Restoring a database
 //!
-//! A dump or logical replication copies the numbers of the old cluster's transactions. In the new cluster
-//! they mean other transactions, or none yet. The next [`PostgresStore`] that opens the schema gives such
-//! entries numbers of the new cluster. A [`PostgresLog`] gets them when it loads the log, and once more when
-//! they have their new numbers.
+//! A dump or logical replication copies the numbers of the old cluster's transactions. In the new
+//! cluster they mean other transactions, or none yet. The next [`PostgresStore`] that opens the
+//! schema gives such entries numbers of the new cluster. A [`PostgresLog`] gets them when it loads
+//! the log, and once more when they have their new numbers.
 //!
-//! Stop the nodes, restore, and start them again. If nodes must go on running (for example, you lead them to
-//! the new cluster by a proxy), then let replication catch up first: a running reader does not look for
-//! entries that are copied into the log behind its back.
+//! Stop the nodes, restore, and start them again. If nodes must go on running (for example, you
+//! lead them to the new cluster by a proxy), then let replication catch up first: a running reader
+//! does not look for entries that are copied into the log behind its back.
 //!
 //! # Other roles in the same database
 //!
-//! The statements name the schema of every function, operator and type that they use. So a role that may
-//! create such things in a schema of your `search_path` cannot have its code run as your role
-//! (CVE-2018-1058). A pool that the store makes also sets `search_path` to `pg_catalog`.
+//! The statements name the schema of every function, operator and type that they use. So a role
+//! that may create such things in a schema of your `search_path` cannot have its code run as your
+//! role (CVE-2018-1058). A pool that the store makes also sets `search_path` to `pg_catalog`.
 //!
 //! # Behind PgBouncer, and other proxies that pool transactions
 //!
-//! It works through them, and finds out by itself that there is one: statements are then sent as simple queries, with
-//! their arguments as digits in the text, because what is prepared gets lost or mixed up on the way; and nobody listens,
-//! so that news of a revocation come with the next poll, unless [`listen_over`](PostgresStoreBuilder::listen_over) says where the
-//! server itself is. A pool of the application's own needs
-//! `PgConnectOptions::extra_float_digits(None)` to connect at all, unless the proxy has
-//! `ignore_startup_parameters = extra_float_digits`.
+//! It works through them, and finds out by itself that there is one: statements are then sent as
+//! simple queries, with their arguments as digits in the text, because what is prepared gets lost
+//! or mixed up on the way; and nobody listens, so that news of a revocation come with the next
+//! poll, unless [`listen_over`](PostgresStoreBuilder::listen_over) says where the server itself is.
+//! A pool of the application's own needs `PgConnectOptions::extra_float_digits(None)` to connect at
+//! all, unless the proxy has `ignore_startup_parameters = extra_float_digits`.
 //!
 //! # Time-outs
 //!
-//! A call ends after [`timeout`](PostgresStoreBuilder::timeout) at the latest, and a connection that does not answer is closed
-//! instead of going back to the pool. Whether what was given up has happened is not known: a refresh that is repeated
-//! finds out. The server ends it as well where it is in a transaction, or over a pool that the store has made. For
-//! single statements over the application's own pool give its role a limit, such as
-//! `ALTER ROLE shop SET statement_timeout = '5s'`, or they may go on waiting for a lock after everybody has left.
+//! A call ends after [`timeout`](PostgresStoreBuilder::timeout) at the latest, and a connection
+//! that does not answer is closed instead of going back to the pool. Whether what was given up has
+//! happened is not known: a refresh that is repeated finds out. The server ends it as well where it
+//! is in a transaction, or over a pool that the store has made. For single statements over the
+//! application's own pool give its role a limit, such as `ALTER ROLE shop SET statement_timeout =
+//! '5s'`, or they may go on waiting for a lock after everybody has left.
 //!
-//! sqlx's pool asks each connection whether it lives before it hands it out, which is a second round trip.
-//! `PgPoolOptions::test_before_acquire(false)` saves it; a pool that the store makes asks only those that were idle for
-//! a few seconds.
+//! sqlx's pool asks each connection whether it lives before it hands it out, which is a second
+//! round trip. `PgPoolOptions::test_before_acquire(false)` saves it; a pool that the store makes
+//! asks only those that were idle for a few seconds.
 //!
 //! # What survives what
 //!
-//! * **The process is killed:** what was acknowledged is there. What was under way is there whole or not at all.
-//! * **The server crashes:** the same, as long as `synchronous_commit` is not `off` and `fsync` is on, which are PostgreSQL's
-//!   defaults. A store that finds `synchronous_commit` off says so in the log, as a warning; revocations are
-//!   written to disk before they are acknowledged all the same.
-//! * **A failover to a replica that is behind** loses what it had not received: of refreshes, a session goes on from
-//!   what its owner holds; one that had ended may live again. Synchronous replication prevents that.
-//! * **The server is away, or a lock is held for too long:** calls fail as [`StoreError`](gatepass::StoreError), which is a 503
-//!   and never a refusal. All goes on without a restart.
+//! * **The process is killed:** what was acknowledged is there. What was under way is there whole
+//!   or not at all.
+//! * **The server crashes:** the same, as long as `synchronous_commit` is not `off` and `fsync` is
+//!   on, which are PostgreSQL's defaults. A store that finds `synchronous_commit` off says so in
+//!   the log, as a warning; revocations are written to disk before they are acknowledged all the
+//!   same.
+//! * **A failover to a replica that is behind** loses what it had not received: of refreshes, a
+//!   session goes on from what its owner holds; one that had ended may live again. Synchronous
+//!   replication prevents that.
+//! * **The server is away, or a lock is held for too long:** calls fail as
+//!   [`StoreError`](gatepass::StoreError), which is a 503 and never a refusal. All goes on without
+//!   a restart.
 //!
 //! # Growth
 //!
-//! Expired sessions and revocations are removed in small batches. Each is a transaction of its own, and
-//! skips rows that other transactions hold. Autovacuum does the rest; a refresh writes no index, so that most of its old rows go
-//! without it.
+//! Expired sessions and revocations are removed in small batches. Each is a transaction of its own,
+//! and skips rows that other transactions hold. Autovacuum does the rest; a refresh writes no
+//! index, so that most of its old rows go without it.
 
 mod accounts;
 mod connecting;

@@ -1,5 +1,5 @@
-//! A connection while something is done over it: within bounded time, and again where another transaction
-//! was in the way.
+//! A connection while something is done over it: within bounded time, and again where another
+//! transaction was in the way.
 
 use std::{
     pin::Pin,
@@ -94,8 +94,8 @@ impl Links {
 
 /// A connection of the pool's, which goes back in bounded time or is closed.
 ///
-/// Left to itself, sqlx waits for a last answer before it takes a connection back, for as long as that takes:
-/// after a network failure a quarter of an hour, in which the connection is missing.
+/// Left to itself, sqlx waits for a last answer before it takes a connection back, for as long as
+/// that takes: after a network failure a quarter of an hour, in which the connection is missing.
 struct Held {
     conn: Option<PoolConnection<Postgres>>,
     patience: Duration,
@@ -133,8 +133,9 @@ impl Dialect {
             schema,
             clock,
             simple: AtomicBool::new(protocol == Protocol::Simple),
-            // Whatever the role's or the database's defaults are. The limits are the server's part of
-            // the time-out: without them, what we have given up would go on waiting, and hold its locks.
+            // Whatever the role's or the database's defaults are. The limits are the server's part
+            // of the time-out: without them, what we have given up would go on waiting, and hold
+            // its locks.
             begin: format!(
                 "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
                  SET LOCAL statement_timeout = {millis}; \
@@ -238,7 +239,8 @@ impl Tx<'_> {
         Ok(self.tx.commit().await?)
     }
 
-    /// Undoes it now. Merely dropped, it would hold its locks until somebody has cleaned up the connection.
+    /// Undoes it now. Merely dropped, it would hold its locks until somebody has cleaned up the
+    /// connection.
     pub(crate) async fn rollback(self) -> Result<(), Failure> {
         Ok(self.tx.rollback().await?)
     }

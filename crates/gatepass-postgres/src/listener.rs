@@ -1,7 +1,8 @@
 //! Being told that there may be more in the log, where the server can tell.
 //!
-//! It is a hint and nothing else: followers poll as well. A connection that died without a word, a proxy that
-//! swallows notifications and a queue that was lost in a failover all cost time, and no entry.
+//! It is a hint and nothing else: followers poll as well. A connection that died without a word, a
+//! proxy that swallows notifications and a queue that was lost in a failover all cost time, and no
+//! entry.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -60,8 +61,8 @@ impl Listener {
         self.heard.borrow().times
     }
 
-    /// Whether it listens. A connection that died without a word is found out within [`SILENCE`] and
-    /// [`PATIENCE`].
+    /// Whether it listens. A connection that died without a word is found out within [`SILENCE`]
+    /// and [`PATIENCE`].
     pub(crate) fn listens(&self) -> bool {
         self.heard.borrow().listens
     }
@@ -116,8 +117,8 @@ async fn listen(
     }
 }
 
-/// How long to wait before it is tried again: twice as long after each failure, and shorter by chance, so that all
-/// nodes that lost one server do not come back to it at once.
+/// How long to wait before it is tried again: twice as long after each failure, and shorter by
+/// chance, so that all nodes that lost one server do not come back to it at once.
 struct Pauses {
     longest: Duration,
 }

@@ -54,9 +54,9 @@ macro_rules! now_running {
     };
 }
 
-/// The rows that [`Unseen`] names, as `$1` to `$5`, but for restored ones. Two kinds, each of them one range or
-/// some points of the index: a condition on the snapshot alone would look at all rows since the oldest
-/// transaction of the whole cluster that is still open.
+/// The rows that [`Unseen`] names, as `$1` to `$5`, but for restored ones. Two kinds, each of them
+/// one range or some points of the index: a condition on the snapshot alone would look at all rows
+/// since the oldest transaction of the whole cluster that is still open.
 macro_rules! after {
     ($columns:literal, $limit:expr) => {
         concat!(
@@ -108,9 +108,9 @@ macro_rules! restored {
 }
 
 /// Which log this is. A database that is restored elsewhere takes the row along, and numbers its
-/// transactions anew; after a failover or a restore in place some transactions never happened, and their
-/// numbers are given again, on a timeline of their own. A replica cannot answer at all: asked where its
-/// log of writes ends, the server fails.
+/// transactions anew; after a failover or a restore in place some transactions never happened, and
+/// their numbers are given again, on a timeline of their own. A replica cannot answer at all: asked
+/// where its log of writes ends, the server fails.
 macro_rules! incarnation {
     () => {
         "(SELECT value FROM @meta WHERE key {=} 'incarnation'::pg_catalog.text)
@@ -121,8 +121,9 @@ macro_rules! incarnation {
     };
 }
 
-/// Has the transaction be on disk before anybody sees what it appends, also where `synchronous_commit` is off. What a crash
-/// undid after a reader had seen it would leave its number to another entry, which that reader would take for seen.
+/// Has the transaction be on disk before anybody sees what it appends, also where
+/// `synchronous_commit` is off. What a crash undid after a reader had seen it would leave its
+/// number to another entry, which that reader would take for seen.
 macro_rules! durable {
     () => {
         "CASE WHEN pg_catalog.current_setting('synchronous_commit') {=} 'off'::pg_catalog.text
@@ -236,11 +237,11 @@ struct Page {
 }
 
 impl Page {
-    /// The place behind the page, which began at `place` and ended with the row `last`, which may be a
-    /// restored one.
+    /// The place behind the page, which began at `place` and ended with the row `last`, which may
+    /// be a restored one.
     ///
-    /// A page that is only a part must have brought something new. Otherwise a reader that pulls until
-    /// there is no more would pull for ever.
+    /// A page that is only a part must have brought something new. Otherwise a reader that pulls
+    /// until there is no more would pull for ever.
     fn after(self, place: Place, last: Option<(bool, Row)>) -> Result<Place, Unreadable> {
         let (incarnation, now) = (self.incarnation, self.now);
         let (seen, part, restored) = match last {
@@ -287,7 +288,8 @@ pub(crate) async fn has_restored(mut link: Link<'_>) -> Result<bool, Failure> {
     Ok(cell(&link.one(asked).await?, "restored")?)
 }
 
-/// Gives the number of this transaction to some of them, before it does anything else that gives it one.
+/// Gives the number of this transaction to some of them, before it does anything else that gives it
+/// one.
 pub(crate) async fn restamp(mut link: Link<'_>) -> Result<(), Failure> {
     let restamp = Statement::new(concat!(
         "UPDATE @revocations SET xid = pg_catalog.pg_current_xact_id(), seq = DEFAULT WHERE ctid {=} ANY (ARRAY(
@@ -371,7 +373,8 @@ pub(crate) enum Room {
     Free,
 }
 
-/// Looks whether `token` can be revoked. If the caller holds the account's row, the answer stays true.
+/// Looks whether `token` can be revoked. If the caller holds the account's row, the answer stays
+/// true.
 pub(crate) async fn room(link: &mut Link<'_>, token: RevokeToken) -> Result<Room, Failure> {
     macro_rules! live {
         ($of:literal) => {
@@ -412,8 +415,8 @@ pub(crate) async fn room(link: &mut Link<'_>, token: RevokeToken) -> Result<Room
     })
 }
 
-/// Appends the end of an account's sessions, in the place of the account's last one. Readers that are behind get the
-/// new one alone, which says all that the older one said.
+/// Appends the end of an account's sessions, in the place of the account's last one. Readers that
+/// are behind get the new one alone, which says all that the older one said.
 pub(crate) async fn append_cutoff(
     link: &mut Link<'_>,
     revocation: Revocation,
@@ -471,15 +474,15 @@ pub(crate) fn channel(schema: &str) -> String {
     format!("{schema}_revocations")
 }
 
-/// Removes at most `limit` entries that are past their retention at `horizon`, but for those that another
-/// transaction holds.
+/// Removes at most `limit` entries that are past their retention at `horizon`, but for those that
+/// another transaction holds.
 pub(crate) async fn purge(
     mut link: Link<'_>,
     horizon: Timestamp,
     limit: i64,
 ) -> Result<usize, Failure> {
-    // A restamp or a newer cutoff may move an entry meanwhile. Then this step doesn't find it, and the
-    // next one does.
+    // A restamp or a newer cutoff may move an entry meanwhile. Then this step doesn't find it, and
+    // the next one does.
     let purge = Statement::new(concat!(
         "WITH gone AS (
              DELETE FROM @revocations WHERE ctid {=} ANY (ARRAY(

@@ -1,9 +1,9 @@
 //! How statements are sent, and whether something stands between us and the server.
 //!
-//! A proxy that pools transactions gives each transaction to whichever of its connections is free. A
-//! statement that was prepared on one of them is not there on the next, and sqlx prepares in one message
-//! and executes in another even what it does not keep. What holds together anywhere is a simple query: one
-//! message, one transaction.
+//! A proxy that pools transactions gives each transaction to whichever of its connections is free.
+//! A statement that was prepared on one of them is not there on the next, and sqlx prepares in one
+//! message and executes in another even what it does not keep. What holds together anywhere is a
+//! simple query: one message, one transaction.
 
 use sqlx::{
     Row,
@@ -25,8 +25,9 @@ pub(crate) enum Protocol {
 /// server would.
 const ROUNDS: usize = 4;
 
-/// Finds out whether two connections are to one server process each. Two that are held at the same time are
-/// served by two processes, and each always by its own; where that is not so, there is a proxy.
+/// Finds out whether two connections are to one server process each. Two that are held at the same
+/// time are served by two processes, and each always by its own; where that is not so, there is a
+/// proxy.
 pub(crate) async fn detect(connections: [&mut PgConnection; 2]) -> Result<Protocol, Failure> {
     let [first, second] = connections;
     let own = process_of(first).await?;

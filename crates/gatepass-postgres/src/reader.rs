@@ -25,11 +25,12 @@ use crate::{
     schema::Purpose,
 };
 
-/// The log of revocations in a PostgreSQL database, for a resource server: a service that verifies access tokens and
-/// must neither mint any nor touch sessions.
+/// The log of revocations in a PostgreSQL database, for a resource server: a service that verifies
+/// access tokens and must neither mint any nor touch sessions.
 ///
-/// It needs a role that can read, and nothing is changed by it, the schema included: that is the business of
-/// whoever opens a [`PostgresStore`](crate::PostgresStore). The owner of the schema (`gatepass` here) makes such a role by
+/// It needs a role that can read, and nothing is changed by it, the schema included: that is the
+/// business of whoever opens a [`PostgresStore`](crate::PostgresStore). The owner of the schema
+/// (`gatepass` here) makes such a role by
 ///
 /// ```sql
 /// CREATE ROLE api LOGIN PASSWORD '…';
@@ -39,10 +40,10 @@ use crate::{
 /// GRANT SELECT (id, up_to, except_number) ON gatepass.accounts TO api;
 /// ```
 ///
-/// The role sees the ids of sessions and accounts, and whether they have ended. It doesn't see subjects
-/// or identities. The id of an account is a hash of issuer and subject without a key, so the role can check
-/// whether a subject that it guesses is logged in. To listen for notifications takes no right. The
-/// reader asks the primary, and never a replica.
+/// The role sees the ids of sessions and accounts, and whether they have ended. It doesn't see
+/// subjects or identities. The id of an account is a hash of issuer and subject without a key, so
+/// the role can check whether a subject that it guesses is logged in. To listen for notifications
+/// takes no right. The reader asks the primary, and never a replica.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -66,7 +67,8 @@ struct Inner {
     connected: Connected,
     /// Begun by whoever waits for changes first. None where a proxy would swallow them.
     listener: OnceCell<Option<Listener>>,
-    /// The place behind the last pull, and how often the listener had heard something when it began.
+    /// The place behind the last pull, and how often the listener had heard something when it
+    /// began.
     pulled: Mutex<Option<(Cursor, u64)>>,
 }
 
@@ -80,7 +82,8 @@ pub struct PostgresLogBuilder {
 const POLL: Duration = Duration::from_secs(1);
 
 impl PostgresLog {
-    /// Opens the log over the application's own pool, with the defaults of [`builder`](Self::builder).
+    /// Opens the log over the application's own pool, with the defaults of
+    /// [`builder`](Self::builder).
     ///
     /// # Errors
     ///
@@ -160,8 +163,8 @@ impl PostgresLog {
 impl PostgresLogBuilder {
     connecting_setters!();
 
-    /// Opens the log: connects, and checks what it is connected to, that the schema is of this release, and
-    /// that it can be read.
+    /// Opens the log: connects, and checks what it is connected to, that the schema is of this
+    /// release, and that it can be read.
     ///
     /// # Errors
     ///

@@ -81,9 +81,8 @@ pub(crate) fn session(row: &PgRow) -> Result<Session, Failure> {
     })
 }
 
-/// The columns that [`account`] reads.
-/// The row, unless a standby answered, as its column `standby` tells. A standby may not know yet about
-/// an end that the primary has committed.
+/// The columns that [`account`] reads. The row, unless a standby answered, as its column `standby`
+/// tells. A standby may not know yet about an end that the primary has committed.
 pub(crate) fn on_the_primary(row: PgRow) -> Result<PgRow, Failure> {
     match cell(&row, "standby")? {
         true => Err(Failure::Standby),

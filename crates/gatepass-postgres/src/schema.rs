@@ -19,19 +19,22 @@ pub(crate) enum Purpose {
     Read,
 }
 
-/// One step per schema version, in order. A step that was released never changes. `@` is the schema.
+/// One step per schema version, in order. A step that was released never changes. `@` is the
+/// schema.
 ///
-/// `sessions` leaves room in its pages: a refresh changes no column that is in an index, so that its new
-/// row goes beside the old one and no index is written. For the same reason `purge_at` is
+/// `sessions` leaves room in its pages: a refresh changes no column that is in an index, so that
+/// its new row goes beside the old one and no index is written. For the same reason `purge_at` is
 /// `Session::purge_at` or earlier, and the purge finds out in time.
 ///
 /// `revocations` carries the transaction that wrote a row: what a reader has seen is a set of
-/// transactions, never a number up to which it has read, since numbers are not given in the order of
-/// commits. The primary key is the index that pulls read. Text is compared byte by byte, whatever the database's locale thinks equal.
+/// transactions, never a number up to which it has read, since numbers are not given in the order
+/// of commits. The primary key is the index that pulls read. Text is compared byte by byte,
+/// whatever the database's locale thinks equal.
 ///
-/// The second step removes all sessions and revocations. Refresh tokens are bound to issuer and audience since
-/// then, and access tokens carry the number of their session, so no token from before is good any more: the
-/// users log in again. It changes the tables instead of making others, so that roles keep their rights.
+/// The second step removes all sessions and revocations. Refresh tokens are bound to issuer and
+/// audience since then, and access tokens carry the number of their session, so no token from
+/// before is good any more: the users log in again. It changes the tables instead of making others,
+/// so that roles keep their rights.
 const STEPS: [&str; 2] = [
     r#"
     CREATE TABLE @sessions (
@@ -120,7 +123,8 @@ const STEPS: [&str; 2] = [
 /// The oldest release that has all that is used here: `xid8` and the functions of snapshots.
 const LEAST_SERVER: i32 = 13;
 
-/// Longest name of a schema, so that the channel that is named after it is no longer than a name may be.
+/// Longest name of a schema, so that the channel that is named after it is no longer than a name
+/// may be.
 const MAX_NAME: usize = 40;
 
 /// Whether `name` can be spliced into statements as it is.
@@ -188,7 +192,8 @@ pub(crate) async fn check_server(
     Ok(())
 }
 
-/// Brings the schema to the newest version. One that is there already needs no right to create anything.
+/// Brings the schema to the newest version. One that is there already needs no right to create
+/// anything.
 pub(crate) async fn migrate(link: Link<'_>, place: &Place) -> Result<(), OpenError> {
     migrate_by(link, place, &STEPS).await
 }
@@ -234,7 +239,8 @@ async fn migrate_by(
     restamp(link).await.map_err(wrong)
 }
 
-/// Remembers `identities` if none are known yet, or if `join`; returns those that were known before.
+/// Remembers `identities` if none are known yet, or if `join`; returns those that were known
+/// before.
 pub(crate) async fn introduce(
     link: Link<'_>,
     identities: Vec<ServiceIdentity>,
@@ -268,8 +274,9 @@ pub(crate) async fn introduce(
     Ok(known)
 }
 
-/// Waits until no other node migrates, and has others wait until the transaction is over. Of several nodes
-/// one migrates, and the others find it done. Any proxy keeps a transaction on one connection.
+/// Waits until no other node migrates, and has others wait until the transaction is over. Of
+/// several nodes one migrates, and the others find it done. Any proxy keeps a transaction on one
+/// connection.
 async fn lock(link: &mut Link<'_>) -> Result<(), Failure> {
     let lock = Statement::new(
         "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 0))::pg_catalog.text",
@@ -279,8 +286,9 @@ async fn lock(link: &mut Link<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Gives a number of this cluster to entries that a dump or logical replication has brought from another
-/// one. Each batch is a transaction of its own, so that one that ends early has not worked in vain.
+/// Gives a number of this cluster to entries that a dump or logical replication has brought from
+/// another one. Each batch is a transaction of its own, so that one that ends early has not worked
+/// in vain.
 async fn restamp(mut link: Link<'_>) -> Result<(), Failure> {
     while log::has_restored(link.again()).await? {
         let mut tx = link.again().begin().await?;
@@ -311,7 +319,8 @@ async fn check_writable(mut link: Link<'_>, place: &Place) -> Result<(), OpenErr
     }
 }
 
-/// Sees that the schema is of this release, and that what a reader of the log needs can be read. Changes nothing.
+/// Sees that the schema is of this release, and that what a reader of the log needs can be read.
+/// Changes nothing.
 pub(crate) async fn check_readable(mut link: Link<'_>, place: &Place) -> Result<(), OpenError> {
     let known = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
     let wrong = |failure: Failure| place.clone().reading(&failure);
@@ -348,8 +357,8 @@ pub(crate) async fn check_readable(mut link: Link<'_>, place: &Place) -> Result<
 
 /// The schema's version, if it is there.
 async fn version(link: &mut Link<'_>) -> Result<Option<u32>, Failure> {
-    // Looked up as rows: `to_regclass` may still answer as before another node's migration, for which
-    // this one has just waited.
+    // Looked up as rows: `to_regclass` may still answer as before another node's migration, for
+    // which this one has just waited.
     let there = Statement::new(
         "SELECT EXISTS (
              SELECT FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace n ON n.oid {=} relnamespace
@@ -371,7 +380,8 @@ async fn version(link: &mut Link<'_>) -> Result<Option<u32>, Failure> {
     Ok(Some(u32::try_from(version).unwrap_or(u32::MAX)))
 }
 
-/// Creates the schema, where an administrator has not done so, and the table that says how far it is.
+/// Creates the schema, where an administrator has not done so, and the table that says how far it
+/// is.
 async fn create(link: &mut Link<'_>) -> Result<(), Failure> {
     let schema = &link.dialect().schema;
     let there = Statement::new(
@@ -390,8 +400,8 @@ async fn create(link: &mut Link<'_>) -> Result<(), Failure> {
     .await
 }
 
-/// Keeps the horizon of a purge for the processes to come, no later than the store's time. Returns what it
-/// has become.
+/// Keeps the horizon of a purge for the processes to come, no later than the store's time. Returns
+/// what it has become.
 pub(crate) async fn remember_horizon(
     mut link: Link<'_>,
     horizon: Timestamp,

@@ -1,8 +1,9 @@
 //! The sessions.
 //!
-//! A refresh and the end of one session are one statement each, which says in SQL what `Session::advance` and
-//! `Session::end` say: the row is locked, looked at as it is by then, and changed, and a statement is a
-//! transaction. All else is rarer, reads the rows under a lock, and lets the core change them.
+//! A refresh and the end of one session are one statement each, which says in SQL what
+//! `Session::advance` and `Session::end` say: the row is locked, looked at as it is by then, and
+//! changed, and a statement is a transaction. All else is rarer, reads the rows under a lock, and
+//! lets the core change them.
 
 use std::num::NonZeroU32;
 
@@ -23,8 +24,8 @@ use crate::{
     sql::Statement,
 };
 
-/// The store's time as a session has it (`Session::time`): a clock that is a little behind does not make it run
-/// backwards. `$1` is the id everywhere, `$2` the time.
+/// The store's time as a session has it (`Session::time`): a clock that is a little behind does not
+/// make it run backwards. `$1` is the id everywhere, `$2` the time.
 macro_rules! at {
     () => {
         concat!(
@@ -132,8 +133,8 @@ macro_rules! seen_from {
 /// `Session::advance`, in one statement. Of two that wait for the same row, the second finds the
 /// generation that the first has made of it.
 ///
-/// The account is read and not locked. So an advance that overlaps with the end of all sessions may still change
-/// the row: as if it had come before, and the cutoff covers what it issues.
+/// The account is read and not locked. So an advance that overlaps with the end of all sessions may
+/// still change the row: as if it had come before, and the cutoff covers what it issues.
 const ADVANCE: &str = concat!(
     "UPDATE @sessions AS s SET
          generation = $5,
@@ -229,8 +230,8 @@ pub(crate) async fn renew(link: Link<'_>, renew: Renew) -> Result<Option<Session
     changed(link, renew.id, new_grant, change).await
 }
 
-/// Has the core change the session, while nobody else can, and writes what a recovery or a renewal can have
-/// changed.
+/// Has the core change the session, while nobody else can, and writes what a recovery or a renewal
+/// can have changed.
 async fn changed(
     link: Link<'_>,
     id: SessionId,
@@ -280,8 +281,8 @@ async fn lock(link: &mut Link<'_>, id: SessionId) -> Result<Option<Session>, Fai
     row.map(|row| session(&row)).transpose()
 }
 
-/// `Session::end` and its entry in the log, in one statement. It waits for the end of all sessions of the account,
-/// and sees then whether there is one left to end.
+/// `Session::end` and its entry in the log, in one statement. It waits for the end of all sessions
+/// of the account, and sees then whether there is one left to end.
 macro_rules! end {
     ($condition:literal) => {
         concat!(
@@ -355,7 +356,8 @@ async fn end_all(
     kept: Option<SessionId>,
     reason: EndReason,
 ) -> Result<Option<Revocation>, Failure> {
-    // Looks without a lock first: a client that ends its sessions all the time does not hold up its logins.
+    // Looks without a lock first: a client that ends its sessions all the time does not hold up its
+    // logins.
     let Some((mut account, now)) = accounts::find(&mut link, id).await? else {
         return Ok(None);
     };
@@ -402,7 +404,8 @@ pub(crate) async fn revoke_token(
         return Ok(None);
     }
     let mut tx = link.begin().await?;
-    // Two revocations at once would each see room for one. And no session of the account ends meanwhile.
+    // Two revocations at once would each see room for one. And no session of the account ends
+    // meanwhile.
     accounts::lock(&mut tx.link(), token.account).await?;
     let (session, _) = find(tx.link(), token.session).await?;
     if session
@@ -504,8 +507,9 @@ pub(crate) struct Purged {
     pub(crate) removed: usize,
 }
 
-/// Removes at most `limit` sessions that nothing needs any more at `horizon`, and moves on those that were
-/// refreshed since their `purge_at` was written. What another transaction holds is left for the next time.
+/// Removes at most `limit` sessions that nothing needs any more at `horizon`, and moves on those
+/// that were refreshed since their `purge_at` was written. What another transaction holds is left
+/// for the next time.
 ///
 /// `Session::purge_at` is said here once more, since a row that cannot be read must still go.
 pub(crate) async fn purge(
@@ -538,8 +542,8 @@ pub(crate) async fn purge(
     })
 }
 
-/// Writes a session that begins, and returns the number of the newest one that must go so that there are `max`. The
-/// account is locked, so that this sees all others that have begun.
+/// Writes a session that begins, and returns the number of the newest one that must go so that
+/// there are `max`. The account is locked, so that this sees all others that have begun.
 async fn insert(
     link: &mut Link<'_>,
     session: &Session,
@@ -547,8 +551,8 @@ async fn insert(
     bounds: Bounds,
     max: Option<NonZeroU32>,
 ) -> Result<Option<SessionNumber>, Failure> {
-    // A session that was just begun has no rotation, recovery or end. One that is written by a statement is not
-    // yet there for the rest of it.
+    // A session that was just begun has no rotation, recovery or end. One that is written by a
+    // statement is not yet there for the rest of it.
     let insert = Statement::new(concat!(
         "WITH begun AS (
              INSERT INTO @sessions (

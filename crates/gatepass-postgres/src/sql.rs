@@ -8,15 +8,15 @@ use sqlx::{
 
 use crate::{error::Failure, protocol::Protocol};
 
-/// A statement. In its text `@` stands for our schema, and `$1` for the first argument. `{=}` is the operator
-/// `=` of PostgreSQL itself.
+/// A statement. In its text `@` stands for our schema, and `$1` for the first argument. `{=}` is
+/// the operator `=` of PostgreSQL itself.
 ///
-/// The pool is the application's, and so is its `search_path`. Another role may be able to create functions,
-/// operators and types in a schema of that path, and PostgreSQL prefers one that fits its arguments better
-/// (CVE-2018-1058). So every statement names the schema of all that it uses: `pg_catalog.count(*)`,
-/// `a {=} b`, `$1::pg_catalog.text`. Names from the grammar need none: `coalesce`, `greatest`,
-/// `extract`, `bigint`, `boolean`. `IN`, `BETWEEN`, `LIKE`, `CASE a WHEN` and `IS DISTINCT FROM` look for an
-/// operator in the path, so statements don't use them.
+/// The pool is the application's, and so is its `search_path`. Another role may be able to create
+/// functions, operators and types in a schema of that path, and PostgreSQL prefers one that fits
+/// its arguments better (CVE-2018-1058). So every statement names the schema of all that it uses:
+/// `pg_catalog.count(*)`, `a {=} b`, `$1::pg_catalog.text`. Names from the grammar need none:
+/// `coalesce`, `greatest`, `extract`, `bigint`, `boolean`. `IN`, `BETWEEN`, `LIKE`, `CASE a WHEN`
+/// and `IS DISTINCT FROM` look for an operator in the path, so statements don't use them.
 #[derive(Clone, Debug)]
 pub(crate) struct Statement {
     text: &'static str,
@@ -140,8 +140,8 @@ impl Argument {
         }
     }
 
-    /// The argument as a part of the text. Whatever its content is, it is digits here: there is nothing
-    /// to quote, and no setting of the server changes how it is read.
+    /// The argument as a part of the text. Whatever its content is, it is digits here: there is
+    /// nothing to quote, and no setting of the server changes how it is read.
     fn literal(&self) -> String {
         match self {
             Self::Int(Some(value)) => format!("({value})::bigint"),

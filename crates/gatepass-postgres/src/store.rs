@@ -50,7 +50,8 @@ const ROUNDS: usize = 4;
 const ACCOUNTS: usize = 100;
 
 impl PostgresStore {
-    /// Opens the store over the application's own pool, with the defaults of [`builder`](Self::builder).
+    /// Opens the store over the application's own pool, with the defaults of
+    /// [`builder`](Self::builder).
     ///
     /// # Errors
     ///
@@ -97,7 +98,8 @@ impl PostgresStoreBuilder {
         self
     }
 
-    /// Opens the store: connects, checks what it is connected to, and creates or migrates the schema.
+    /// Opens the store: connects, checks what it is connected to, and creates or migrates the
+    /// schema.
     ///
     /// # Errors
     ///

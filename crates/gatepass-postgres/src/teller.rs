@@ -1,12 +1,12 @@
 //! Telling other nodes that there is more in the log.
 //!
-//! PostgreSQL lets only one transaction at a time commit that notifies, in the whole cluster. A revocation
-//! that notified would hold that turn while it waits for the disk. So a revocation commits first, and
-//! then a task of this node notifies in a transaction of its own, which waits for no disk. Revocations that
-//! come meanwhile share the next notification.
+//! PostgreSQL lets only one transaction at a time commit that notifies, in the whole cluster. A
+//! revocation that notified would hold that turn while it waits for the disk. So a revocation
+//! commits first, and then a task of this node notifies in a transaction of its own, which waits
+//! for no disk. Revocations that come meanwhile share the next notification.
 //!
-//! A notification is a hint and nothing else. It delays no revocation and fails none. When a node dies
-//! before it has told, the others find the entry with their next poll.
+//! A notification is a hint and nothing else. It delays no revocation and fails none. When a node
+//! dies before it has told, the others find the entry with their next poll.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,7 +20,8 @@ use crate::{
     sql::Statement,
 };
 
-/// The least time between two notifications of a node: a fraction of the time in which followers poll.
+/// The least time between two notifications of a node: a fraction of the time in which followers
+/// poll.
 const PAUSE: Duration = Duration::from_millis(30);
 
 /// The task that notifies. It ends when this is dropped.

@@ -218,7 +218,8 @@ async fn who_waits_is_told_although_the_listener_died_without_a_word() {
     timeout(PATIENCE, waiting.changed(&cursor)).await.unwrap();
 }
 
-/// A store that listens through a proxy of its own, and nothing else goes there; and that it listens.
+/// A store that listens through a proxy of its own, and nothing else goes there; and that it
+/// listens.
 async fn listening() -> (PostgresStore, PostgresStore, Cursor, Proxy) {
     let schema = support::unique("listening");
     let direct = PgConnectOptions::from_str(&support::postgres()).unwrap();

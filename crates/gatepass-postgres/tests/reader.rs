@@ -335,7 +335,8 @@ async fn behind_a_proxy_it_listens_where_the_server_is() {
     };
     direct.take_sent();
     timeout(PATIENCE, log.changed(&next)).await.unwrap();
-    // What it waits for came over the direct way, since nothing has changed; and nothing but that went there.
+    // What it waits for came over the direct way, since nothing has changed; and nothing but that
+    // went there.
     let sent = direct.take_sent();
     assert!(!sent.is_empty() && sent.len() <= 4, "{sent}");
     let session = begin(&given.store, "alice").await;

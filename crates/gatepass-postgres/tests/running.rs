@@ -88,8 +88,8 @@ async fn a_refresh_is_one_statement_and_one_round_trip() {
     for _ in 0..REFRESHES {
         refresh().await;
     }
-    // Bind, Execute, Close of the portal, Sync; sqlx adds one Sync, for whose answer nobody waits, when
-    // a connection goes back to the pool.
+    // Bind, Execute, Close of the portal, Sync; sqlx adds one Sync, for whose answer nobody waits,
+    // when a connection goes back to the pool.
     let sent = proxy.take_sent();
     let count = |kind| sent.matches(kind).count();
     assert_eq!(count("BECS"), REFRESHES, "{sent}");
@@ -249,7 +249,8 @@ async fn a_server_that_falls_silent_is_an_error_in_time_and_forgotten_once_it_is
         );
     }
     proxy.heal();
-    // No connection that hangs was kept: neither one that was asked, nor one that was just given back.
+    // No connection that hangs was kept: neither one that was asked, nor one that was just given
+    // back.
     timeout(PATIENCE, back()).await.unwrap();
 }
 

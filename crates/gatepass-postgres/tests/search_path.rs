@@ -1,5 +1,5 @@
-//! Another role that may create functions, operators and types in the application's search path runs none of
-//! them as the application (CVE-2018-1058).
+//! Another role that may create functions, operators and types in the application's search path
+//! runs none of them as the application (CVE-2018-1058).
 
 #![allow(
     clippy::unwrap_used,
@@ -90,8 +90,8 @@ CREATE FUNCTION traps.joined(pg_catalog.text, bigint) RETURNS pg_catalog.text LA
 CREATE OPERATOR traps.|| (LEFTARG = pg_catalog.text, RIGHTARG = bigint, FUNCTION = traps.joined);
 "#;
 
-/// How to connect as a role that may create schemas in a database of its own, and whose search path another
-/// role has filled with traps.
+/// How to connect as a role that may create schemas in a database of its own, and whose search path
+/// another role has filled with traps.
 async fn trapped(path: &str) -> PgConnectOptions {
     let (database, role) = (unique("trapped"), unique("trapped"));
     execute(format!("CREATE DATABASE {database}")).await;

@@ -13,8 +13,8 @@ pub(crate) struct Place {
 /// What a reader has seen of a partition.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Mark {
-    /// Which log it is: the name that it was given when it began, and the history of the server's writes. What a server has
-    /// lost, it may number again, and then its history has another id.
+    /// Which log it is: the name that it was given when it began, and the history of the server's
+    /// writes. What a server has lost, it may number again, and then its history has another id.
     pub(crate) log: String,
     /// The last entry that was seen.
     pub(crate) number: u64,

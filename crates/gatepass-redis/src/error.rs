@@ -202,7 +202,8 @@ pub(crate) enum Failure {
     Evicting(String),
 }
 
-/// A field that does not hold what gatepass writes there. Its content is not told: it may be personal.
+/// A field that does not hold what gatepass writes there. Its content is not told: it may be
+/// personal.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("{0} is unreadable")]
 pub(crate) struct Unreadable(pub(crate) &'static str);

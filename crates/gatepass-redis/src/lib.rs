@@ -22,10 +22,10 @@
 //! the policy does no harm until the memory is full. Set `noeviction` at once. If `INFO stats`
 //! shows `evicted_keys` by then, revocations may be lost.
 //!
-//! The client is the crate `redis`, the most used one, over one connection for each server that all callers share. Of it
-//! neither the cluster client nor the connection manager is used, since both may send again what has been done already: which
-//! server has which keys is kept track of here, and only what a server has refused to do, and what only reads, is sent
-//! twice.
+//! The client is the crate `redis`, the most used one, over one connection for each server that all
+//! callers share. Of it neither the cluster client nor the connection manager is used, since both
+//! may send again what has been done already: which server has which keys is kept track of here,
+//! and only what a server has refused to do, and what only reads, is sent twice.
 //!
 //! # How it works
 //!
@@ -71,8 +71,8 @@
 //!
 //! # Users
 //!
-//! A store needs these rights, and a [`RedisLog`] those below. In a cluster give them on every node. With another
-//! namespace it stands in place of `gatepass`.
+//! A store needs these rights, and a [`RedisLog`] those below. In a cluster give them on every
+//! node. With another namespace it stands in place of `gatepass`.
 //!
 //! ```text
 #![doc = concat!("ACL SETUSER shop ", include_str!("writer.acl"))]

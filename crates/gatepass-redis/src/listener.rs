@@ -1,7 +1,7 @@
 //! Being told that there is more in the log.
 //!
-//! It is a hint and nothing else: followers of the log also poll. A connection that died without a word costs
-//! time, and no entry.
+//! It is a hint and nothing else: followers of the log also poll. A connection that died without a
+//! word costs time, and no entry.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,9 +22,11 @@ use crate::{
     row::{array, text},
 };
 
-/// How long a server lets a connection wait. If nothing was heard by then and some time, the connection is dead.
+/// How long a server lets a connection wait. If nothing was heard by then and some time, the
+/// connection is dead.
 const SILENCE: Duration = Duration::from_secs(5);
-/// How long more entries may come before they are waited for again, so that many revocations do not make many wakings.
+/// How long more entries may come before they are waited for again, so that many revocations do not
+/// make many wakings.
 const GATHERING: Duration = Duration::from_millis(50);
 /// How long after a first failure it is tried again, and after many in a row.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -46,8 +48,9 @@ struct Heads {
 impl Listener {
     /// Starts to listen for what is behind `place`.
     ///
-    /// A command reads several streams only if they are in one slot, and a connection that waits does nothing else. So a
-    /// cluster takes a connection for each partition, and a single server one.
+    /// A command reads several streams only if they are in one slot, and a connection that waits
+    /// does nothing else. So a cluster takes a connection for each partition, and a single server
+    /// one.
     pub(crate) fn start(servers: &Arc<Servers>, place: &Place) -> Self {
         let heads = watch::Sender::new(Heads {
             learned: 0,

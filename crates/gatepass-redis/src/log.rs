@@ -1,12 +1,14 @@
 //! The revocation log, read.
 //!
-//! A pull asks each server once, in one pipeline: whether it is a primary, and how far the log of each of its partitions
-//! goes. These heads are what makes a pull as old as its beginning: a partition whose head has not moved has no entry that
-//! the reader lacks, and no other command is sent for it.
+//! A pull asks each server once, in one pipeline: whether it is a primary, and how far the log of
+//! each of its partitions goes. These heads are what makes a pull as old as its beginning: a
+//! partition whose head has not moved has no entry that the reader lacks, and no other command is
+//! sent for it.
 //!
-//! The role is asked first. A server that is a primary then has everything that was committed before the pull began. One
-//! that stops being a primary while it answers may bring heads of another history. Its `master_replid`, which is a part of
-//! the reader's place, no primary ever has again, so that the next pull reads those logs anew.
+//! The role is asked first. A server that is a primary then has everything that was committed
+//! before the pull began. One that stops being a primary while it answers may bring heads of
+//! another history. Its `master_replid`, which is a part of the reader's place, no primary ever has
+//! again, so that the next pull reads those logs anew.
 
 use std::sync::Arc;
 
@@ -71,8 +73,8 @@ impl Read {
     }
 }
 
-/// Reads behind `place`, or from the start. `likely` says which partitions probably have more: their entries are
-/// asked for together with the heads.
+/// Reads behind `place`, or from the start. `likely` says which partitions probably have more:
+/// their entries are asked for together with the heads.
 pub(crate) async fn pull(
     servers: &Arc<Servers>,
     place: Option<&Place>,
@@ -155,8 +157,8 @@ async fn read(
     Ok(reads)
 }
 
-/// Asks `node` about several of its partitions. Those for which that fails are asked about one by one, as a slot
-/// that is being moved has to be.
+/// Asks `node` about several of its partitions. Those for which that fails are asked about one by
+/// one, as a slot that is being moved has to be.
 async fn read_together(
     servers: &Arc<Servers>,
     node: &Arc<Node>,
@@ -201,7 +203,8 @@ async fn read_together(
     try_join_all(reads).await
 }
 
-/// Reads a server's answer about one partition. None if it lacks a part, or if the server is no primary.
+/// Reads a server's answer about one partition. None if it lacks a part, or if the server is no
+/// primary.
 fn answered(
     question: &Question,
     history: Option<&str>,
@@ -235,7 +238,8 @@ async fn read_alone(
     Ok(Read::of(question, &history, meta, entries)?)
 }
 
-/// The id of the history of writes of a server that says this of its replication. None if it is no primary.
+/// The id of the history of writes of a server that says this of its replication. None if it is no
+/// primary.
 fn history_of(replication: &Value) -> Option<String> {
     let mut lines = text(replication, "replication").ok()?.lines();
     let is_primary = lines.any(|line| line == "role:master");
@@ -244,7 +248,8 @@ fn history_of(replication: &Value) -> Option<String> {
 }
 
 impl Read {
-    /// Reads what a server has answered: the fields of a partition's `meta`, and the entries if they were asked for.
+    /// Reads what a server has answered: the fields of a partition's `meta`, and the entries if
+    /// they were asked for.
     fn of(
         question: &Question,
         history: &str,

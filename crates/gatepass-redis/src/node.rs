@@ -1,5 +1,5 @@
-//! One server, and the connections to it: shared by all callers, made when they are needed, and given up when
-//! they do not answer.
+//! One server, and the connections to it: shared by all callers, made when they are needed, and
+//! given up when they do not answer.
 
 use std::{
     sync::{
@@ -152,7 +152,8 @@ impl Node {
             .await
     }
 
-    /// Sends several commands that only read, once, and returns what each of them is answered by `deadline`.
+    /// Sends several commands that only read, once, and returns what each of them is answered by
+    /// `deadline`.
     pub(crate) async fn send_all(
         self: &Arc<Self>,
         commands: &Pipeline,
@@ -201,8 +202,8 @@ impl Node {
         connect(&self.client, self.patience).await
     }
 
-    /// A connection that is there, or one that is being made. The first is for callers who do not wait for replicas: they
-    /// must not learn late what is revoked because others wait.
+    /// A connection that is there, or one that is being made. The first is for callers who do not
+    /// wait for replicas: they must not learn late what is revoked because others wait.
     fn connection(self: &Arc<Self>, waits: bool) -> Result<(Used, MultiplexedConnection), Making> {
         let mut slots = self.slots();
         let index = match slots.len() {
@@ -227,7 +228,8 @@ impl Node {
         }
     }
 
-    /// Makes a connection in a task of its own: the first caller who wants it may have left by then.
+    /// Makes a connection in a task of its own: the first caller who wants it may have left by
+    /// then.
     fn make(self: &Arc<Self>, used: Used) -> Making {
         let node = Arc::clone(self);
         let made = tokio::spawn(async move {
@@ -248,7 +250,8 @@ impl Node {
         self.change(used, |slot| slot.heard = Instant::now());
     }
 
-    /// Gives up the connection if nothing was answered over it since `sent`. The others may well be alive.
+    /// Gives up the connection if nothing was answered over it since `sent`. The others may well be
+    /// alive.
     fn timed_out(&self, used: Used, sent: Instant) {
         self.change(used, |slot| {
             if is_dead(sent, slot.heard, Instant::now(), self.patience) {
@@ -257,8 +260,8 @@ impl Node {
         });
     }
 
-    /// Makes new connections for those who come next, unless that was done since this one was used. A server that closes one
-    /// or has been demoted closes or refuses the others as well.
+    /// Makes new connections for those who come next, unless that was done since this one was used.
+    /// A server that closes one or has been demoted closes or refuses the others as well.
     fn give_up_all(&self, used: Used) {
         let mut slots = self.slots();
         if slots
@@ -293,8 +296,8 @@ impl Slot {
 
 /// Whether a connection is dead over which something was sent that was not answered in time.
 ///
-/// A server answers in order. An answer that came since then shows that it is merely busy. A short wait shows nothing,
-/// for example that of a call that has spent its time elsewhere.
+/// A server answers in order. An answer that came since then shows that it is merely busy. A short
+/// wait shows nothing, for example that of a call that has spent its time elsewhere.
 fn is_dead(sent: Instant, heard: Instant, now: Instant, patience: Duration) -> bool {
     heard < sent && now.duration_since(sent) >= patience / 2
 }

@@ -171,7 +171,8 @@ impl Settings {
         about(node, Instant::now() + self.open_timeout).await
     }
 
-    /// Whether the server writes anything to disk. One that does not let the user ask is believed to.
+    /// Whether the server writes anything to disk. One that does not let the user ask is believed
+    /// to.
     async fn persists(&self, node: &Arc<Node>, about: &About) -> bool {
         let mut command = Cmd::new();
         command.arg("CONFIG").arg("GET").arg("save");
@@ -188,7 +189,8 @@ impl Settings {
         }
     }
 
-    /// How what is there is laid out: as this release does it where a store is opened and there was nothing.
+    /// How what is there is laid out: as this release does it where a store is opened and there was
+    /// nothing.
     async fn layout(
         &self,
         servers: &Arc<Servers>,
@@ -338,7 +340,8 @@ fn parse(urls: &str) -> Result<Vec<ConnectionInfo>, OpenError> {
     infos
 }
 
-/// Encryption needs to know by which means, where several are compiled in. Whoever has chosen already is not overruled.
+/// Encryption needs to know by which means, where several are compiled in. Whoever has chosen
+/// already is not overruled.
 #[cfg(feature = "tls")]
 fn prepare_encryption(url: &str) {
     let is_encrypted = ["rediss://", "valkeys://"];

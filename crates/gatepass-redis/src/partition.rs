@@ -5,9 +5,9 @@ use gatepass::{SessionId, store::AccountId};
 /// The version of the keys and of what is in them.
 pub(crate) const LAYOUT: u32 = 2;
 
-/// How many partitions there are. It decides which one a session is in, so that nodes must agree on it: the `meta` of each has it,
-/// and a node with another number is refused. A release with another number has to name the first partition's keys as this
-/// one does, or it would not find it there.
+/// How many partitions there are. It decides which one a session is in, so that nodes must agree on
+/// it: the `meta` of each has it, and a node with another number is refused. A release with another
+/// number has to name the first partition's keys as this one does, or it would not find it there.
 pub(crate) const PARTITIONS: usize = 16;
 
 const SLOTS: u16 = 16_384;
@@ -58,13 +58,15 @@ pub(crate) struct Keys {
 
 #[derive(Clone, Debug)]
 struct Place {
-    /// What all keys of the partition begin with: the part of them that decides on the slot, in braces.
+    /// What all keys of the partition begin with: the part of them that decides on the slot, in
+    /// braces.
     prefix: String,
     slot: u16,
 }
 
 impl Keys {
-    /// Those of `namespace`, whose partitions are spread evenly over the slots, and so over the nodes of a cluster.
+    /// Those of `namespace`, whose partitions are spread evenly over the slots, and so over the
+    /// nodes of a cluster.
     pub(crate) fn new(namespace: &str) -> Self {
         let place = |share: u16| {
             // One in sixteen fits; that none of so many does cannot happen.

@@ -21,7 +21,8 @@ use crate::{
 /// The revocations in Redis, to be followed and not to be changed: all that a
 /// [`Verifier`](gatepass::Verifier) needs.
 ///
-/// A user that may only read is enough; see [the crate](crate#users) for its rights. Cheap to clone.
+/// A user that may only read is enough; see [the crate](crate#users) for its rights. Cheap to
+/// clone.
 #[derive(Clone)]
 pub struct RedisLog {
     inner: Arc<Inner>,

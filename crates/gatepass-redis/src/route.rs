@@ -1,7 +1,7 @@
 //! Which server has which partition. One has all of them, or the nodes of a cluster share them.
 //!
-//! What may have been done is not sent again. Only what a server refused to do (it has not this script, not this
-//! slot, not yet), what never left, and what only reads.
+//! What may have been done is not sent again. Only what a server refused to do (it has not this
+//! script, not this slot, not yet), what never left, and what only reads.
 
 use std::{
     collections::HashMap,
@@ -28,7 +28,8 @@ use crate::{
 const ATTEMPTS: u32 = 8;
 /// How long a slot that is being moved is left alone.
 const PAUSE: Duration = Duration::from_millis(10);
-/// Connections to each server for what replicas have to acknowledge: until they have, the one in question answers nobody else.
+/// Connections to each server for what replicas have to acknowledge: until they have, the one in
+/// question answers nobody else.
 const ACKNOWLEDGING: usize = 8;
 
 /// The servers.

@@ -44,7 +44,8 @@ macro_rules! script {
 script!(PULL, Kind::Reads, "#!lua flags=no-writes", "primary" "pull");
 script!(OPENED, Kind::Reads, "#!lua flags=no-writes", "primary" "opened");
 script!(STATUS, Kind::Reads, "#!lua flags=no-writes", "primary" "status");
-// Read as well, and do not declare it, so that replicas refuse them. On a full server they must work.
+// Read as well, and do not declare it, so that replicas refuse them. On a full server they must
+// work.
 script!(LOAD, Kind::ReadsOnPrimary, "#!lua flags=allow-oom", "common" "load");
 script!(LIST, Kind::ReadsOnPrimary, "#!lua flags=allow-oom", "common" "list");
 script!(

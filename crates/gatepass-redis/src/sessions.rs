@@ -125,8 +125,8 @@ pub(crate) async fn advance(
     let partition = Partition::of_session(advance.id);
     let mut answer = servers.call(partition, call()).await?;
     if let Value::BulkString(_) = answer {
-        // The slot is being moved. An end of all sessions that comes after this look overlaps with the refresh, and covers
-        // the tokens that it issues.
+        // The slot is being moved. An end of all sessions that comes after this look overlaps with
+        // the refresh, and covers the tokens that it issues.
         let account = row::account_id(&answer).map_err(Failure::from)?;
         let call_for_cutoff = CUTOFF.on([servers.keys.account(account)]);
         let cutoff = servers.call(partition, call_for_cutoff).await?;
@@ -278,8 +278,8 @@ pub(crate) async fn usable(
     Err(StoreError::new(StoreErrorKind::Busy))
 }
 
-/// `None` if the account changed from one page to the next: sessions of different moments could never
-/// have been usable together.
+/// `None` if the account changed from one page to the next: sessions of different moments could
+/// never have been usable together.
 async fn pages(
     servers: &Arc<Servers>,
     account: AccountId,
@@ -432,7 +432,8 @@ fn timed(
     call.int_or_none(servers.time())
 }
 
-/// A call that appends to the log. The log gets a name if it has none, for example after a `FLUSHALL`.
+/// A call that appends to the log. The log gets a name if it has none, for example after a
+/// `FLUSHALL`.
 fn appending(
     servers: &Servers,
     script: &'static Script,

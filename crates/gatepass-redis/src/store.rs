@@ -45,7 +45,8 @@ pub struct RedisStoreBuilder {
     settings: Settings,
 }
 
-/// Sessions and entries that a purge removes in one act, and of each how many it looks at, in which the server does nothing else.
+/// Sessions and entries that a purge removes in one act, and of each how many it looks at, in which
+/// the server does nothing else.
 const PURGED_AT_ONCE: usize = 100;
 /// How many times as many as it may remove a purge looks at, at most.
 const ROUNDS: usize = 4;
@@ -60,9 +61,10 @@ impl RedisStore {
         Self::at(urls).open().await
     }
 
-    /// Starts to describe how the store is to be opened at `urls`: `redis://user:password@host:6379`, or `rediss://` for
-    /// encrypted connections, with the number of a database behind a `/` on a single server. Whether it is part of a
-    /// cluster is found out. Of a cluster one node is enough, and several, separated by commas, are safer: one that
+    /// Starts to describe how the store is to be opened at `urls`:
+    /// `redis://user:password@host:6379`, or `rediss://` for encrypted connections, with the number
+    /// of a database behind a `/` on a single server. Whether it is part of a cluster is found out.
+    /// Of a cluster one node is enough, and several, separated by commas, are safer: one that
     /// answers is needed. They have user, password and encryption in common.
     #[must_use]
     pub fn at(urls: impl Into<String>) -> RedisStoreBuilder {
@@ -77,8 +79,8 @@ impl RedisStore {
 }
 
 impl RedisStoreBuilder {
-    /// Keeps everything under keys that begin with this name. Default `gatepass`. Two applications that share a server
-    /// and not their sessions each need one of their own.
+    /// Keeps everything under keys that begin with this name. Default `gatepass`. Two applications
+    /// that share a server and not their sessions each need one of their own.
     #[must_use]
     pub fn namespace(mut self, name: impl Into<String>) -> Self {
         self.settings.namespace = name.into();
@@ -93,8 +95,8 @@ impl RedisStoreBuilder {
     }
 
     /// Gives up on a call after this long, connecting included. Default 2 s: shorter than the
-    /// [`store_timeout`](gatepass::AuthorityBuilder::store_timeout), so that a connection that hangs is given up and not
-    /// kept.
+    /// [`store_timeout`](gatepass::AuthorityBuilder::store_timeout), so that a connection that
+    /// hangs is given up and not kept.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.settings.timeout = timeout;
@@ -108,9 +110,9 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// Acknowledges a change once so many replicas have it (`WAIT`), and fails if that takes longer than `patience`,
-    /// which should be shorter than [`timeout`](Self::timeout). Default none: a failover loses what the new primary had
-    /// not received.
+    /// Acknowledges a change once so many replicas have it (`WAIT`), and fails if that takes longer
+    /// than `patience`, which should be shorter than [`timeout`](Self::timeout). Default none: a
+    /// failover loses what the new primary had not received.
     #[must_use]
     pub fn replicas(mut self, replicas: u32, patience: Duration) -> Self {
         self.settings.replicas = Some((replicas, patience)).filter(|_| replicas > 0);
@@ -225,7 +227,8 @@ impl SessionStore for RedisStore {
             .map_err(StoreError::from)?;
         let horizon = sessions::remember_horizon(self.servers(), horizon).await?;
         let (mut removed, mut looked_at) = (0, 0_usize);
-        // Each time another is the first, which may have enough to look at for all others to have to wait.
+        // Each time another is the first, which may have enough to look at for all others to have
+        // to wait.
         let start = self.purges.fetch_add(1, Ordering::Relaxed);
         for partition in Partition::all_from(start) {
             // Each batch is an act of its own.

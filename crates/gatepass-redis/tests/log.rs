@@ -1,4 +1,5 @@
-//! Nothing in the log is missed: not over a failover, not over a restart, and not by a connection that has died.
+//! Nothing in the log is missed: not over a failover, not over a restart, and not by a connection
+//! that has died.
 
 #![allow(
     clippy::unwrap_used,
@@ -214,7 +215,8 @@ async fn a_log_that_ends_before_the_place_in_it_is_read_anew() {
     let kept = end(&store, &one).await;
     end(&store, &two).await;
     let (_, cursor) = pull_all(&store, None).await;
-    // As if the last write had been lost, and neither the log nor the server had another name by that.
+    // As if the last write had been lost, and neither the log nor the server had another name by
+    // that.
     let keys = support::keys(&support::redis(), &namespace).await;
     let (url, log) = keys.iter().find(|(_, key)| key.ends_with("}log")).unwrap();
     let _: i64 = ask(url, &["XDEL", log, "2-0"]).await.unwrap();

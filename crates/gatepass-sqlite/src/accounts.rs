@@ -1,4 +1,5 @@
-//! The accounts: the number of the last session of each, and which of its sessions are over with others.
+//! The accounts: the number of the last session of each, and which of its sessions are over with
+//! others.
 
 use gatepass::{
     Timestamp,
@@ -23,7 +24,8 @@ pub(crate) fn find(conn: &Connection, id: AccountId) -> Result<Option<Account>, 
     .transpose()
 }
 
-/// Writes the account, and appends to the log what has just `ended`. The next purge looks at it then.
+/// Writes the account, and appends to the log what has just `ended`. The next purge looks at it
+/// then.
 pub(crate) fn put(
     conn: &Connection,
     account: &Account,
@@ -61,12 +63,12 @@ pub(crate) fn put(
     Ok(())
 }
 
-/// Accounts that a purge looks at, and sessions of one account, at most: so that a step is short also
-/// where an account has many sessions whose access tokens may still be valid.
+/// Accounts that a purge looks at, and sessions of one account, at most: so that a step is short
+/// also where an account has many sessions whose access tokens may still be valid.
 const LOOKED_AT: usize = 100;
 
-/// Removes at most `limit` sessions that ended with others and that nothing needs any more at `horizon`,
-/// their entries in the log, and accounts without sessions.
+/// Removes at most `limit` sessions that ended with others and that nothing needs any more at
+/// `horizon`, their entries in the log, and accounts without sessions.
 pub(crate) fn purge(
     conn: &Connection,
     horizon: Timestamp,
@@ -120,7 +122,8 @@ fn purge_one(
     }
     let first_later = later.iter().map(|(_, access_until)| *access_until).min();
     let entries = match first_later {
-        // Looked at again when the first access token of those that are left can't be valid any more.
+        // Looked at again when the first access token of those that are left can't be valid any
+        // more.
         Some(access_until) => {
             set_purge_at(conn, id, access_until + Revocation::RETENTION_MARGIN)?;
             0
@@ -139,7 +142,8 @@ fn purge_one(
     })
 }
 
-/// Some of the oldest sessions that the account's cutoff covers, each with the end of its access tokens.
+/// Some of the oldest sessions that the account's cutoff covers, each with the end of its access
+/// tokens.
 fn covered(
     conn: &Connection,
     account: &Account,

@@ -52,8 +52,8 @@ pub enum OpenError {
         /// What the system said.
         source: io::Error,
     },
-    /// The file cannot be used by several connections at once, as this store does: it is on a network
-    /// file system, or not a file at all.
+    /// The file cannot be used by several connections at once, as this store does: it is on a
+    /// network file system, or not a file at all.
     #[error(
         "{path:?} cannot be put into WAL mode (it stays in mode {mode:?}): give the path of a file \
          on a local file system"
@@ -119,7 +119,8 @@ pub(crate) enum Failure {
     Gone(Gone),
 }
 
-/// A column that does not hold what gatepass writes there. Its content is not told: it may be personal.
+/// A column that does not hold what gatepass writes there. Its content is not told: it may be
+/// personal.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("column {0} is unreadable")]
 pub(crate) struct Unreadable(pub(crate) &'static str);

@@ -11,8 +11,9 @@ use crate::error::{Failure, Gone};
 
 /// The files of a database that was opened, and where they are.
 ///
-/// As long as it is open, all three stay what they are. Without the `-wal` the latest commits are lost
-/// once the process dies; without the `-shm` processes do not see each other's locks, and destroy the file.
+/// As long as it is open, all three stay what they are. Without the `-wal` the latest commits are
+/// lost once the process dies; without the `-shm` processes do not see each other's locks, and
+/// destroy the file.
 #[derive(Clone)]
 pub(crate) struct Opened {
     files: Arc<[(PathBuf, Identity); 3]>,

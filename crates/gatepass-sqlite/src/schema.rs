@@ -19,13 +19,13 @@ use crate::{
 
 /// One step per schema version, in order. A step that was released never changes.
 ///
-/// `gatepass_sessions` has a rowid although it has a key of its own: its rows carry an identity of up to
-/// some kilobytes, which without a rowid would sit in the inner nodes of the tree as well. Its
-/// `purge_at` is `Session::purge_at` or earlier: a refresh, which moves that on, would otherwise have to
-/// write the index, too, and the purge finds out in time.
+/// `gatepass_sessions` has a rowid although it has a key of its own: its rows carry an identity of
+/// up to some kilobytes, which without a rowid would sit in the inner nodes of the tree as well.
+/// Its `purge_at` is `Session::purge_at` or earlier: a refresh, which moves that on, would
+/// otherwise have to write the index, too, and the purge finds out in time.
 ///
-/// `gatepass_revocations` needs `AUTOINCREMENT`: without it SQLite gives the number of a purged last
-/// entry to the next one, which then stands behind the cursors that have passed it.
+/// `gatepass_revocations` needs `AUTOINCREMENT`: without it SQLite gives the number of a purged
+/// last entry to the next one, which then stands behind the cursors that have passed it.
 ///
 /// The second step begins with empty tables. Refresh tokens are bound to issuer and audience since
 /// then, and access tokens carry the number of their session, so no token from before is good any
@@ -162,9 +162,9 @@ pub(crate) fn open_writer(
         return Err(OpenError::NoWal { path, mode });
     }
     // FULL makes an acknowledged commit survive a loss of power, not only a crash of the process;
-    // on macOS that takes `fullfsync` too.
-    // 16 MiB each: of pages, so that those of many thousand sessions are not read again and again; and of
-    // write-ahead log, so that a page which many refreshes change is copied back into the file once.
+    // on macOS that takes `fullfsync` too. 16 MiB each: of pages, so that those of many thousand
+    // sessions are not read again and again; and of write-ahead log, so that a page which many
+    // refreshes change is copied back into the file once.
     conn.execute_batch(
         "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;
          PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 4000",
@@ -239,7 +239,8 @@ pub(crate) fn remember_horizon(conn: &Connection, horizon: Timestamp) -> Result<
     Ok(())
 }
 
-/// Remembers `identities` if none are known yet, or if `join`; returns those that were known before.
+/// Remembers `identities` if none are known yet, or if `join`; returns those that were known
+/// before.
 pub(crate) fn introduce(
     conn: &Connection,
     identities: &[ServiceIdentity],

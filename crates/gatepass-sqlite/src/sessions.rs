@@ -45,8 +45,8 @@ macro_rules! usable {
 
 const _: () = assert!(Session::CLOCK_JITTER.as_millis() == 10_000);
 
-/// `$columns` of the usable sessions of the account `?2`, newest first. `?3` is the last
-/// number that its cutoff covers, and `?4` the exception. Each half follows the index of those that have
+/// `$columns` of the usable sessions of the account `?2`, newest first. `?3` is the last number
+/// that its cutoff covers, and `?4` the exception. Each half follows the index of those that have
 /// not ended: a user who logs in and out all the time leaves many that have.
 macro_rules! usable_sessions {
     ($columns:expr, $more:literal, $end:literal) => {
@@ -238,8 +238,8 @@ pub(crate) fn find(conn: &Connection, id: SessionId) -> Result<Option<Stored>, F
 /// How many times as many rows as it may remove a purge looks at, at most.
 const ROUNDS: usize = 4;
 
-/// Removes at most `limit` sessions that nothing needs any more at `horizon`, and moves on those that
-/// were refreshed since their `purge_at` was written.
+/// Removes at most `limit` sessions that nothing needs any more at `horizon`, and moves on those
+/// that were refreshed since their `purge_at` was written.
 pub(crate) fn purge(
     conn: &Connection,
     horizon: Timestamp,
@@ -271,8 +271,8 @@ pub(crate) fn purge(
     Ok(Purged { removed, more })
 }
 
-/// The rows that the purge is to look at by `horizon`, each with its `Session::purge_at` as it is now: said
-/// here once more, since a row that cannot be read must still go.
+/// The rows that the purge is to look at by `horizon`, each with its `Session::purge_at` as it is
+/// now: said here once more, since a row that cannot be read must still go.
 fn due(
     conn: &Connection,
     horizon: Timestamp,
@@ -320,8 +320,8 @@ fn end_one(
     Ok(Some(revocation))
 }
 
-/// Writes the columns that an advance, a recovery or a renewal can change. The identity, by far the longest, only
-/// if it did.
+/// Writes the columns that an advance, a recovery or a renewal can change. The identity, by far the
+/// longest, only if it did.
 fn write_refresh(conn: &Connection, stored: &Stored, new_grant: bool) -> Result<(), Failure> {
     let session = &stored.session;
     let changed = params![

@@ -30,8 +30,8 @@ use crate::{
 
 /// Sessions and their revocations in one SQLite file.
 ///
-/// Cheap to clone; the threads end with the last clone. See the [crate](crate) for what it does with
-/// the file.
+/// Cheap to clone; the threads end with the last clone. See the [crate](crate) for what it does
+/// with the file.
 #[derive(Clone)]
 pub struct SqliteStore {
     inner: Arc<Inner>,
@@ -57,8 +57,8 @@ pub struct SqliteStoreBuilder {
 }
 
 impl SqliteStore {
-    /// Opens the file at `path` with the defaults of [`builder`](Self::builder), and creates it if it
-    /// is missing. Blocks while it does.
+    /// Opens the file at `path` with the defaults of [`builder`](Self::builder), and creates it if
+    /// it is missing. Blocks while it does.
     ///
     /// # Errors
     ///

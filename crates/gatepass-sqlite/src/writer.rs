@@ -28,9 +28,9 @@ const GROUP: usize = 256;
 /// wait for a tenth of a second each time: among processes that all have much to write, the lock is
 /// free for moments only, and whoever looks that rarely may meet none for seconds.
 const RETRY: Duration = Duration::from_micros(500);
-/// How long a store with much to write may take the lock again and again, and how long it then leaves it
-/// to others: long enough that whoever tries meets it. Where the processors are busy too, the lock would
-/// otherwise be taken again before another process had its turn to look.
+/// How long a store with much to write may take the lock again and again, and how long it then
+/// leaves it to others: long enough that whoever tries meets it. Where the processors are busy too,
+/// the lock would otherwise be taken again before another process had its turn to look.
 const TURN: Duration = Duration::from_millis(50);
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -98,7 +98,8 @@ impl Writer {
             queued_at: Instant::now(),
         };
         self.queue.send(Box::new(task))?;
-        // A job that is dropped without an answer panicked, or shared its transaction with one that did.
+        // A job that is dropped without an answer panicked, or shared its transaction with one that
+        // did.
         let dropped = Err(StoreError::new(StoreErrorKind::Unavailable));
         answer.await.unwrap_or(dropped)
     }
@@ -152,7 +153,8 @@ where
 
 /// How a transaction failed.
 enum Failed {
-    /// It could not begin: the lock is another process's, or the file is gone. No other would fare better.
+    /// It could not begin: the lock is another process's, or the file is gone. No other would fare
+    /// better.
     ToBegin(StoreError),
     /// A change failed, or the commit.
     Within(StoreError),
@@ -228,7 +230,8 @@ impl Thread {
         }
     }
 
-    /// Begins a transaction that holds the lock, and waits for the lock where another process has it.
+    /// Begins a transaction that holds the lock, and waits for the lock where another process has
+    /// it.
     fn begin(&self) -> rusqlite::Result<Transaction<'_>> {
         let start = Instant::now();
         loop {

@@ -1,4 +1,5 @@
-//! Writers that contend for one file. A test binary of its own: it takes the whole machine for a while.
+//! Writers that contend for one file. A test binary of its own: it takes the whole machine for a
+//! while.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

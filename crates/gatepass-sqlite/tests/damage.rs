@@ -1,4 +1,5 @@
-//! Files that are damaged: whoever is logged in is not turned away for it, and who is not gets nowhere.
+//! Files that are damaged: whoever is logged in is not turned away for it, and who is not gets
+//! nowhere.
 
 #![cfg(unix)]
 #![expect(
@@ -104,7 +105,8 @@ impl Fixture {
         path
     }
 
-    /// What a damaged file answers is right, or that the store fails. Says how often it was the latter.
+    /// What a damaged file answers is right, or that the store fails. Says how often it was the
+    /// latter.
     async fn assert_right_or_failing(&self, name: &str, node: &Authority) -> usize {
         let mut failures = 0;
         let strict = Requirements::new().staleness(Staleness::Strict);

@@ -24,7 +24,8 @@ pub struct CountingStore<S> {
     counts: Counts,
 }
 
-/// The calls of a [`CountingStore`], also after it was moved elsewhere. Clones show the same counts.
+/// The calls of a [`CountingStore`], also after it was moved elsewhere. Clones show the same
+/// counts.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
     calls: Arc<Mutex<HashMap<Op, u64>>>,
@@ -54,7 +55,8 @@ impl Counts {
         self.with(|calls| calls.get(&op).copied().unwrap_or(0))
     }
 
-    /// How often any operation was called. [`Op::Changed`] does not count: it waits, and asks nothing.
+    /// How often any operation was called. [`Op::Changed`] does not count: it waits, and asks
+    /// nothing.
     #[must_use]
     pub fn total(&self) -> u64 {
         let asks = |(op, count): (&Op, &u64)| if *op == Op::Changed { 0 } else { *count };

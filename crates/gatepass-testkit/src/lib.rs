@@ -1,13 +1,14 @@
 //! What gatepass is tested with, for those who write a store or an application of their own.
 //!
-//! * [`store_contract!`]: the suite that every [`SessionStore`](gatepass::store::SessionStore) must pass, one
-//!   named test per claim.
+//! * [`store_contract!`]: the suite that every [`SessionStore`](gatepass::store::SessionStore) must
+//!   pass, one named test per claim.
 //! * [`conformance!`]: HTTP scenarios as data, driven through an application in any framework.
 //! * [`ManualClock`]: time that passes when a test says so.
-//! * [`FaultyStore`]: a store that fails, hangs, or waits at a gate on command, so that a test decides
-//!   in which order things happen.
+//! * [`FaultyStore`]: a store that fails, hangs, or waits at a gate on command, so that a test
+//!   decides in which order things happen.
 //! * [`CountingStore`]: a store that counts what it is asked.
-//! * `Proxy` (feature `proxy`): a network before a real server that cuts, hangs, delays and half-closes on command.
+//! * `Proxy` (feature `proxy`): a network before a real server that cuts, hangs, delays and
+//!   half-closes on command.
 //!
 //! A test of an application that must answer 503, and log nobody out, while its store is down:
 //!

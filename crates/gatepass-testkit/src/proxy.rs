@@ -22,9 +22,9 @@ use tokio::{
 
 /// A TCP proxy before a server, for tests of what happens when the network between breaks.
 ///
-/// It knows no protocol. What it is told holds for all its connections from then on, until [`heal`](Self::heal) or
-/// another command; to break something for some clients only, give each a proxy of its own. When it is dropped, its
-/// connections are reset and its port is closed.
+/// It knows no protocol. What it is told holds for all its connections from then on, until
+/// [`heal`](Self::heal) or another command; to break something for some clients only, give each a
+/// proxy of its own. When it is dropped, its connections are reset and its port is closed.
 ///
 /// ```
 /// use gatepass_testkit::Proxy;
@@ -115,8 +115,8 @@ impl Proxy {
         self.address
     }
 
-    /// Lets everything through again. What hung or was late goes on as if it had been a slow network; what was reset,
-    /// half-closed or [abandoned](Self::abandon) stays as it is.
+    /// Lets everything through again. What hung or was late goes on as if it had been a slow
+    /// network; what was reset, half-closed or [abandoned](Self::abandon) stays as it is.
     pub fn heal(&self) {
         self.state.send_modify(|state| state.fault = None);
     }
@@ -134,8 +134,8 @@ impl Proxy {
         });
     }
 
-    /// Falls silent: connections stay, new ones are accepted, and nothing gets through, not even that somebody has
-    /// closed. What is sent meanwhile arrives after [`heal`](Self::heal).
+    /// Falls silent: connections stay, new ones are accepted, and nothing gets through, not even
+    /// that somebody has closed. What is sent meanwhile arrives after [`heal`](Self::heal).
     pub fn hang(&self) {
         self.fail(Fault::Hang);
     }
@@ -145,26 +145,29 @@ impl Proxy {
         self.fail(Fault::Delay(delay));
     }
 
-    /// Closes all connections, and new ones, towards the client alone: it reads the end of the stream, while what it
-    /// sends still arrives and the server knows of nothing.
+    /// Closes all connections, and new ones, towards the client alone: it reads the end of the
+    /// stream, while what it sends still arrives and the server knows of nothing.
     pub fn half_close(&self) {
         self.fail(Fault::HalfClose);
     }
 
-    /// Hands on what clients send, and drops what the server answers. The worst of faults: everything is done, and
-    /// nobody knows. A connection that has lost an answer is silent for good.
+    /// Hands on what clients send, and drops what the server answers. The worst of faults:
+    /// everything is done, and nobody knows. A connection that has lost an answer is silent for
+    /// good.
     pub fn lose_answers(&self) {
         self.fail(Fault::LoseAnswers);
     }
 
-    /// Drops, from now on, all that is sent over the connections there are, and tells nobody, as a firewall does that
-    /// has forgotten them. They stay silent after [`heal`](Self::heal); new ones get through.
+    /// Drops, from now on, all that is sent over the connections there are, and tells nobody, as a
+    /// firewall does that has forgotten them. They stay silent after [`heal`](Self::heal); new ones
+    /// get through.
     pub fn abandon(&self) {
         self.state.send_modify(|state| state.abandoned += 1);
     }
 
-    /// Resets each connection that is made from now on after it has carried some bytes, at random up to twice `bytes`:
-    /// in the middle of a question or of an answer. The same `seed` gives the same sequence of limits.
+    /// Resets each connection that is made from now on after it has carried some bytes, at random
+    /// up to twice `bytes`: in the middle of a question or of an answer. The same `seed` gives the
+    /// same sequence of limits.
     pub fn reset_at_random(&self, seed: u64, bytes: u64) {
         self.state.send_modify(|state| {
             state.cuts += 1;

@@ -1,7 +1,8 @@
 //! HTTP scenarios as data, to be driven through any framework.
 //!
 //! A scenario is a conversation with an application: what is sent, what must come back, what passes
-//! in between. [`conformance!`](crate::conformance!) mounts all of them for one [`Driver`], one named test each.
+//! in between. [`conformance!`](crate::conformance!) mounts all of them for one [`Driver`], one
+//! named test each.
 //!
 //! The application has these routes beside the endpoints under `/auth`, and the users of [`USERS`]:
 //!
@@ -17,9 +18,10 @@
 //! | `GET /unguarded` | its handler wants to know who is logged in, and nobody has put a gate before it | 500 |
 //!
 //! Its issuer and realm are `https://issuer.test`, its lifetimes and windows the defaults, and its
-//! time the [`ManualClock`](crate::ManualClock)'s. How it carries tokens, [`Setup`] says. Its endpoints
-//! include `resume`, `renew` and `introspect`, and know the OAuth clients of [`CLIENTS`]; these and its
-//! own client may use the password grant. It is sent requests as `https://service.test`.
+//! time the [`ManualClock`](crate::ManualClock)'s. How it carries tokens, [`Setup`] says. Its
+//! endpoints include `resume`, `renew` and `introspect`, and know the OAuth clients of [`CLIENTS`];
+//! these and its own client may use the password grant. It is sent requests as
+//! `https://service.test`.
 
 mod clients;
 mod cookies;
@@ -93,8 +95,8 @@ pub const CLIENTS: [(&str, Option<&str>); 3] = [
 pub struct Setup {
     /// How it carries tokens.
     pub transport: Transport,
-    /// How long a session may stay unused, and how long its last spent refresh token is recovered from,
-    /// where that is not the default.
+    /// How long a session may stay unused, and how long its last spent refresh token is recovered
+    /// from, where that is not the default.
     pub idle_ttl: Option<Duration>,
 }
 
@@ -110,7 +112,8 @@ pub trait Driver: Send + Sync {
     /// Changes the scopes of a user, or deletes it.
     async fn change_user(&self, name: &str, change: UserChange);
 
-    /// Makes the store lose all sessions without a word in its log, as one does that is restored from a backup.
+    /// Makes the store lose all sessions without a word in its log, as one does that is restored
+    /// from a backup.
     async fn lose_sessions(&self);
 }
 

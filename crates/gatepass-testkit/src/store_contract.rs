@@ -28,9 +28,9 @@ pub use self::{
 
 /// Expands to one test for each claim of the contract, for a store that the given function makes.
 ///
-/// The function is called once or twice per test with a [`ManualClock`](crate::ManualClock), and must
-/// return a new, empty store that takes its time from it. The crate that mounts the contract needs
-/// `tokio` with the features `macros` and `rt-multi-thread`.
+/// The function is called once or twice per test with a [`ManualClock`](crate::ManualClock), and
+/// must return a new, empty store that takes its time from it. The crate that mounts the contract
+/// needs `tokio` with the features `macros` and `rt-multi-thread`.
 ///
 /// ```
 /// use gatepass::MemoryStore;

@@ -12,8 +12,8 @@ use crate::rejection::told;
 
 /// Who is logged in, of any [`Request`] whose service is behind a [`gate`](crate::gate).
 ///
-/// Each method answers [`Code::Internal`](tonic::Code::Internal) where there is no gate: the log names the
-/// mistake, the client learns nothing of it. So ask before anything is done.
+/// Each method answers [`Code::Internal`](tonic::Code::Internal) where there is no gate: the log
+/// names the mistake, the client learns nothing of it. So ask before anything is done.
 ///
 /// ```
 /// use gatepass_tonic::RequestAuth;
@@ -30,7 +30,8 @@ use crate::rejection::told;
 /// }
 /// ```
 pub trait RequestAuth: sealed::Sealed {
-    /// Who is logged in. Behind a gate that is optional, nobody is refused as a gate would refuse them.
+    /// Who is logged in. Behind a gate that is optional, nobody is refused as a gate would refuse
+    /// them.
     ///
     /// # Errors
     ///

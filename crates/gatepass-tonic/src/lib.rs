@@ -1,12 +1,16 @@
-//! Revocable login sessions for [tonic]: the gate of gatepass with gRPC refusals, and who is logged in.
+//! Revocable login sessions for [tonic]: the gate of gatepass with gRPC refusals, and who is logged
+//! in.
 //!
-//! * [`gate`] makes the layer that gates a service; what else it can demand is that of [`GateLayer`].
-//! * [`RequestAuth`] asks a call's request who is logged in, with which scopes and which custom claims.
-//! * [`status`] tells of an error that a method met when it asked the [`Authority`](gatepass::Authority) itself.
+//! * [`gate`] makes the layer that gates a service; what else it can demand is that of
+//!   [`GateLayer`].
+//! * [`RequestAuth`] asks a call's request who is logged in, with which scopes and which custom
+//!   claims.
+//! * [`status`] tells of an error that a method met when it asked the
+//!   [`Authority`](gatepass::Authority) itself.
 //!
-//! Clients send `authorization: Bearer …` as metadata. Login, refresh and logout are the HTTP endpoints: tonic's
-//! `Routes` is an axum router, so that `gatepass_axum::routes` serves them on the same port. A method that asks who
-//! is logged in, with no gate before it, answers `INTERNAL`.
+//! Clients send `authorization: Bearer …` as metadata. Login, refresh and logout are the HTTP
+//! endpoints: tonic's `Routes` is an axum router, so that `gatepass_axum::routes` serves them on
+//! the same port. A method that asks who is logged in, with no gate before it, answers `INTERNAL`.
 //!
 //! # Refusals
 //!
@@ -24,20 +28,22 @@
 //! | `WWW-Authenticate`, `Retry-After`, `Cache-Control` | metadata of the same names |
 //! | `error_description` | the status's message |
 //!
-//! The reason is a metadata entry of its own, and not in a `google.rpc.ErrorInfo`, so that a client needs no
-//! further protobuf to read one word.
+//! The reason is a metadata entry of its own, and not in a `google.rpc.ErrorInfo`, so that a client
+//! needs no further protobuf to read one word.
 //!
 //! # Streams
 //!
-//! A call is judged when it begins. A stream that is under way when its session ends, or its access token
-//! expires, goes on until one side closes it; the next call is refused. A service with streams that last should
-//! limit them itself: close them at [`Pass::expires_at`](gatepass::Pass::expires_at) at the latest, and let the
-//! client begin again with a newer token.
+//! A call is judged when it begins. A stream that is under way when its session ends, or its access
+//! token expires, goes on until one side closes it; the next call is refused. A service with
+//! streams that last should limit them itself: close them at
+//! [`Pass::expires_at`](gatepass::Pass::expires_at) at the latest, and let the client begin again
+//! with a newer token.
 //!
 //! # Interceptors
 //!
-//! An `Interceptor` cannot be this gate, since it is synchronous, and a strict demand, or revocations that are not
-//! known freshly enough, must wait. One that runs behind the gate finds the [`AuthState`] in the extensions.
+//! An `Interceptor` cannot be this gate, since it is synchronous, and a strict demand, or
+//! revocations that are not known freshly enough, must wait. One that runs behind the gate finds
+//! the [`AuthState`] in the extensions.
 //!
 //! # Example
 //!

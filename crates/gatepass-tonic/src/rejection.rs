@@ -22,8 +22,8 @@ impl<B: Default> ErrorResponse<B> for GrpcErrors {
     }
 }
 
-/// The status that tells a client of `error`, as the [crate's documentation](crate#refusals) has it: for
-/// methods that ask an [`Authority`](gatepass::Authority) themselves.
+/// The status that tells a client of `error`, as the [crate's documentation](crate#refusals) has
+/// it: for methods that ask an [`Authority`](gatepass::Authority) themselves.
 ///
 /// ```
 /// use gatepass::{Authority, Pass};

@@ -40,8 +40,8 @@ pub fn response(reply: Reply) -> Response<Vec<u8>> {
     response
 }
 
-/// Adds the `Cache-Control` of an [`AuthState`](gatepass::wire::AuthState::cache_control) to the headers of a
-/// guarded response, unless they have one.
+/// Adds the `Cache-Control` of an [`AuthState`](gatepass::wire::AuthState::cache_control) to the
+/// headers of a guarded response, unless they have one.
 pub fn set_cache_control(headers: &mut HeaderMap, value: Option<&'static str>) {
     if let Some(value) = value {
         let entry = headers.entry(CACHE_CONTROL);

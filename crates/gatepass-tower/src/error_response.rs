@@ -17,8 +17,9 @@ pub trait ErrorResponse<B> {
     /// challenge, JSON body.
     fn respond(&self, error: &Error, usual: Response<Vec<u8>>) -> Response<B>;
 
-    /// Whether [`respond`](Self::respond) keeps the body of the usual response as it is. Then that which answers a `HEAD` has
-    /// none, but its length. Any other body is left in for the server to leave out, which hyper does in HTTP/1 alone.
+    /// Whether [`respond`](Self::respond) keeps the body of the usual response as it is. Then that
+    /// which answers a `HEAD` has none, but its length. Any other body is left in for the server to
+    /// leave out, which hyper does in HTTP/1 alone.
     fn keeps_body(&self) -> bool {
         false
     }

@@ -19,7 +19,8 @@ pub struct GateLayer<R = JsonErrors> {
 
 impl GateLayer {
     /// A gate that lets through the requests whose access token `verifier` accepts. Give it the
-    /// [`Verifier`], or the [`Authority`](gatepass::Authority) that has one: `GateLayer::new(&authority)`.
+    /// [`Verifier`], or the [`Authority`](gatepass::Authority) that has one:
+    /// `GateLayer::new(&authority)`.
     pub fn new(verifier: impl Into<Verifier>) -> Self {
         Self {
             verifier: verifier.into(),
@@ -30,9 +31,9 @@ impl GateLayer {
 }
 
 impl<R> GateLayer<R> {
-    /// Requires more of each request than a good access token: scopes, a recent authentication, fresher
-    /// revocation data. The requirements of several calls add up: after
-    /// `optional`, a call that requires more lets strangers through no longer.
+    /// Requires more of each request than a good access token: scopes, a recent authentication,
+    /// fresher revocation data. The requirements of several calls add up: after `optional`, a call
+    /// that requires more lets strangers through no longer.
     ///
     /// ```
     /// use std::time::Duration;
@@ -54,8 +55,8 @@ impl<R> GateLayer<R> {
     }
 
     /// Answers refused requests with what `respond` makes of the usual response: a page instead of
-    /// JSON, say, or a body type that is not made of bytes. Extractors that refuse behind a gate, for a
-    /// scope that is missing, answer by themselves.
+    /// JSON, say, or a body type that is not made of bytes. Extractors that refuse behind a gate,
+    /// for a scope that is missing, answer by themselves.
     ///
     /// ```
     /// use axum::body::Body;

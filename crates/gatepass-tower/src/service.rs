@@ -16,7 +16,8 @@ use crate::{
     error_response::{ErrorResponse, JsonErrors},
 };
 
-/// A service that lets only admitted requests through to another. Made by [`GateLayer`](crate::GateLayer).
+/// A service that lets only admitted requests through to another. Made by
+/// [`GateLayer`](crate::GateLayer).
 #[derive(Clone)]
 pub struct Gate<S, R = JsonErrors> {
     inner: S,

@@ -43,8 +43,8 @@ impl<A> Authorized<A> {
         self.extracted
     }
 
-    /// The handler's reply. It gets `Cache-Control: private` if tokens travel in cookies and it has no
-    /// `Cache-Control` of its own.
+    /// The handler's reply. It gets `Cache-Control: private` if tokens travel in cookies and it has
+    /// no `Cache-Control` of its own.
     pub fn reply(&self, reply: impl Reply) -> Response {
         let mut response = reply.into_response();
         set_cache_control(response.headers_mut(), self.cache_control);

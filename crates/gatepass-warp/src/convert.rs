@@ -24,8 +24,8 @@ pub struct OwnedRequestHead {
     address: Option<IpAddr>,
 }
 
-/// Where a request came from, for servers other than `warp::serve`: put into a request's extensions. Of
-/// its own server, warp knows by itself.
+/// Where a request came from, for servers other than `warp::serve`: put into a request's
+/// extensions. Of its own server, warp knows by itself.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "servers make it")]
 pub struct PeerAddr(pub SocketAddr);
@@ -89,8 +89,8 @@ fn address()
         })
 }
 
-/// The host by the request's target or its `Host`, in warp's reading: an error where they disagree, or
-/// where `Host` is none.
+/// The host by the request's target or its `Host`, in warp's reading: an error where they disagree,
+/// or where `Host` is none.
 type Named = Result<Option<Authority>, ()>;
 
 fn named() -> impl Filter<Extract = (Named,), Error = Infallible> + Copy + Send + Sync + 'static {

@@ -113,7 +113,8 @@ impl<R: RequiredScopes> fmt::Debug for Scoped<R> {
     }
 }
 
-/// The custom claims of whoever is logged in, as a type of the application's. With [`Auth`] in a pair.
+/// The custom claims of whoever is logged in, as a type of the application's. With [`Auth`] in a
+/// pair.
 ///
 /// ```
 /// use gatepass_warp::{Auth, Claims, gate, gated};

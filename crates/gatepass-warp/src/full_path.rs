@@ -9,7 +9,8 @@ thread_local! {
     static SEEN: Cell<Option<String>> = const { Cell::new(None) };
 }
 
-/// Extracts the whole path of a request, without its query. The path is empty if the target has none.
+/// Extracts the whole path of a request, without its query. The path is empty if the target has
+/// none.
 ///
 /// Use it instead of [`warp::path::full`], which panics on a target without a path (warp 0.4 with
 /// http 1.5). Any client can send one, for example `GET a:1 HTTP/1.1` or `CONNECT a:1 HTTP/1.1`.

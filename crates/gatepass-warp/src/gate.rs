@@ -17,9 +17,10 @@ use crate::{
 
 /// Judges requests by what `verifier` verifies.
 ///
-/// Give it an [`Authority`](gatepass::Authority) or a [`Verifier`]: `gate(&authority)`. It extracts who is
-/// logged in, or why the request must be refused, and never rejects: an `or` behind it is not asked. Most routes want [`gated`](crate::gated), which answers the refusals; alone it is
-/// for handlers that do so themselves:
+/// Give it an [`Authority`](gatepass::Authority) or a [`Verifier`]: `gate(&authority)`. It extracts
+/// who is logged in, or why the request must be refused, and never rejects: an `or` behind it is
+/// not asked. Most routes want [`gated`](crate::gated), which answers the refusals; alone it is for
+/// handlers that do so themselves:
 ///
 /// ```
 /// use gatepass_warp::{Authorized, Auth, AuthRejection, gate};
@@ -80,8 +81,8 @@ pub fn gate_requiring<A: FromAuthState>(
         .boxed()
 }
 
-/// What a [`GateLayer`](crate::GateLayer) around the [`warp::service`] has found. Without that layer, the
-/// answer is 500, and the log says why.
+/// What a [`GateLayer`](crate::GateLayer) around the [`warp::service`] has found. Without that
+/// layer, the answer is 500, and the log says why.
 pub fn gate_from_layer<A: FromAuthState>()
 -> impl Filter<Extract = (Result<Authorized<A>, AuthRejection>,), Error = Infallible>
 + Copy
@@ -110,8 +111,9 @@ fn rejected(rejection: wire::AuthRejection, head: &OwnedRequestHead) -> AuthReje
     AuthRejection(rejection.for_method(head.view().method()))
 }
 
-/// A gate before a filter that may reject, such as one that reads the body: only where the gate lets the
-/// request through, `rest` is asked. So a stranger is told that, and not what is wrong with its body.
+/// A gate before a filter that may reject, such as one that reads the body: only where the gate
+/// lets the request through, `rest` is asked. So a stranger is told that, and not what is wrong
+/// with its body.
 ///
 /// What both extract comes as a pair. Rejections of `rest` remain what they are.
 ///

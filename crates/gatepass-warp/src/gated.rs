@@ -4,9 +4,9 @@ use warp::{Filter, Rejection, Reply, filters::BoxedFilter, reply::Response};
 
 use crate::{authorized::Authorized, rejection::AuthRejection};
 
-/// A route behind a gate: what `route` matches is judged by `gate`, and what that lets through is answered
-/// by `handler`. What it does not let through is answered as RFC 6750 §3 says, without asking anybody
-/// else.
+/// A route behind a gate: what `route` matches is judged by `gate`, and what that lets through is
+/// answered by `handler`. What it does not let through is answered as RFC 6750 §3 says, without
+/// asking anybody else.
 ///
 /// `handler` is an async function of what `route` extracts, followed by what `gate` does:
 ///
@@ -46,8 +46,8 @@ where
     handler.mount(route, gate.boxed())
 }
 
-/// Answers a request by what its route has matched, `M`, and what its gate has found, `A`. Implemented by
-/// async functions.
+/// Answers a request by what its route has matched, `M`, and what its gate has found, `A`.
+/// Implemented by async functions.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not fit what its route and gate extract",
     label = "not a handler for `{M}` and `{A}`",

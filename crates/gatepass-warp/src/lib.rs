@@ -4,18 +4,19 @@
 //! * [`gated`] makes a route of what it matches, a gate and a handler, and answers refusals itself;
 //!   [`gate_before`] puts a gate before a filter that may reject, such as one that reads the body.
 //! * [`Auth`] in a handler's signature is who is logged in; `Option<Auth>` behind a gate that is
-//!   [`optional`](gatepass::Requirements::optional). [`Scoped`] requires scopes, [`Claims`] is the custom claims.
-//! * [`routes`] are login, refresh, logout and the list of sessions; [`issued`] answers a login that the
-//!   application has done itself.
-//! * [`full_path`] is the path of a request, in place of [`warp::path::full`], by which a client can make a
-//!   filter panic.
+//!   [`optional`](gatepass::Requirements::optional). [`Scoped`] requires scopes, [`Claims`] is the
+//!   custom claims.
+//! * [`routes`] are login, refresh, logout and the list of sessions; [`issued`] answers a login
+//!   that the application has done itself.
+//! * [`full_path`] is the path of a request, in place of [`warp::path::full`], by which a client
+//!   can make a filter panic.
 //!
 //! # Nothing falls through
 //!
 //! In warp, a filter that rejects says that the request is for somebody else: in `guarded.or(open)`
 //! the open route would be asked next, and a rejection that nobody recovers is a 500 that prints
-//! itself. So a refusal is no rejection here. It is a value, [`AuthRejection`], and a reply; it cannot be made a
-//! rejection:
+//! itself. So a refusal is no rejection here. It is a value, [`AuthRejection`], and a reply; it
+//! cannot be made a rejection:
 //!
 //! ```compile_fail,E0277
 //! fn reject(denied: gatepass_warp::AuthRejection) -> warp::Rejection {
@@ -23,8 +24,8 @@
 //! }
 //! ```
 //!
-//! What a route matches, its path and method, comes before the gate, so that unknown paths are still
-//! 404; what reads the body comes after it, so that a stranger's bad body is 401 and not 400.
+//! What a route matches, its path and method, comes before the gate, so that unknown paths are
+//! still 404; what reads the body comes after it, so that a stranger's bad body is 401 and not 400.
 //!
 //! # Example
 //!
@@ -85,9 +86,10 @@
 //!
 //! # As a tower service
 //!
-//! Where the routes run as a [`warp::service`] among tower's layers, [`GateLayer`] can stand around all of
-//! them, and [`gate_from_layer`] takes the place of a gate. It guards unknown paths, too: a stranger is told 401
-//! of whatever there is. Such a server says by [`PeerAddr`] where a request came from.
+//! Where the routes run as a [`warp::service`] among tower's layers, [`GateLayer`] can stand around
+//! all of them, and [`gate_from_layer`] takes the place of a gate. It guards unknown paths, too: a
+//! stranger is told 401 of whatever there is. Such a server says by [`PeerAddr`] where a request
+//! came from.
 //!
 //! ```
 //! use gatepass_warp::{Auth, GateLayer, gate_from_layer, gated};
@@ -107,8 +109,9 @@
 //!
 //! # Clients that send half a request
 //!
-//! `warp::serve` waits without end for the rest of a request's head. A client that opens thousands of connections,
-//! and sends half a head on each, exhausts the server's file descriptors. Serve through hyper, with a timeout:
+//! `warp::serve` waits without end for the rest of a request's head. A client that opens thousands
+//! of connections, and sends half a head on each, exhausts the server's file descriptors. Serve
+//! through hyper, with a timeout:
 //!
 //! ```no_run
 //! use std::{convert::Infallible, time::Duration};
@@ -142,8 +145,9 @@
 //! }
 //! ```
 //!
-//! The time counts from the last answer on, so an idle connection ends as well. Bodies have time-outs of their own:
-//! [`Endpoints::BODY_TIMEOUT`](gatepass::wire::Endpoints::BODY_TIMEOUT) for those of the endpoints.
+//! The time counts from the last answer on, so an idle connection ends as well. Bodies have
+//! time-outs of their own: [`Endpoints::BODY_TIMEOUT`](gatepass::wire::Endpoints::BODY_TIMEOUT) for
+//! those of the endpoints.
 //!
 //! [warp]: https://docs.rs/warp
 

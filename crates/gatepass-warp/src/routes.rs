@@ -16,8 +16,8 @@ use crate::{
     full_path::full_path,
 };
 
-/// Login, refresh, logout and the list of sessions, to be put beside the application's own routes with
-/// `or`. It rejects what is for none of its paths, and nothing else.
+/// Login, refresh, logout and the list of sessions, to be put beside the application's own routes
+/// with `or`. It rejects what is for none of its paths, and nothing else.
 ///
 /// It looks at the whole path: `warp::path` before it does not move it, which is what
 /// [`mount`](gatepass::wire::EndpointsBuilder::mount) is for. The address in the list of sessions
@@ -50,8 +50,8 @@ pub fn routes(
         .then(move |head, body| answer(endpoints.clone(), head, body))
 }
 
-/// The response to a login that the application has done itself, by OpenID Connect or a passkey: the
-/// same as that of the login endpoint.
+/// The response to a login that the application has done itself, by OpenID Connect or a passkey:
+/// the same as that of the login endpoint.
 ///
 /// ```
 /// use gatepass::{Identity, Subject, wire::{Delivery, Endpoints}};

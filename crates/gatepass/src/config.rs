@@ -56,8 +56,8 @@ pub enum BuildError {
         /// Its audience.
         audience: Audience,
     },
-    /// The store already serves this issuer and audience with another master secret, whose sessions this
-    /// node could neither refresh nor end.
+    /// The store already serves this issuer and audience with another master secret, whose sessions
+    /// this node could neither refresh nor end.
     #[error(
         "the store already serves this issuer and audience with another master secret. Give this node the secret that the other nodes have; if you replace the secret on purpose, keep the old one with SecretSet::retire(), or call share_store() once to log everyone out"
     )]

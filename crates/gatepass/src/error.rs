@@ -31,7 +31,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// The stable name of this error, as clients see it: [`Refusal::reason`], or that we failed, and no more.
+    /// The stable name of this error, as clients see it: [`Refusal::reason`], or that we failed,
+    /// and no more.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {

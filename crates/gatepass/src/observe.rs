@@ -1,8 +1,8 @@
-//! Everything that operators are told: each event in one place, where it is traced, and counted with the
-//! feature `metrics`. No other module of this crate traces or counts.
+//! Everything that operators are told: each event in one place, where it is traced, and counted
+//! with the feature `metrics`. No other module of this crate traces or counts.
 //!
-//! Names, fields and units are stable, and `docs/events.md` documents them. No token, key or password is
-//! among them, and no label of a metric says who a user is.
+//! Names, fields and units are stable, and `docs/events.md` documents them. No token, key or
+//! password is among them, and no label of a metric says who a user is.
 
 mod sampling;
 
@@ -198,8 +198,8 @@ pub(crate) fn session_recovered(
     count!("gatepass_sessions_recovered_total");
 }
 
-/// A [`Decision::Reuse`](crate::store::Decision::Reuse). Never sampled: a thief must not be able to hide the
-/// alarm of one session behind those of others.
+/// A [`Decision::Reuse`](crate::store::Decision::Reuse). Never sampled: a thief must not be able to
+/// hide the alarm of one session behind those of others.
 pub(crate) fn reuse_detected(
     session: &Session,
     gap: u32,
@@ -285,7 +285,8 @@ pub(crate) fn store_available() {
     info!(target: "gatepass", "store.available");
 }
 
-/// The store knew a session at an earlier generation than its owner: a [`Decision::Advance`](crate::store::Decision::Advance) over a gap.
+/// The store knew a session at an earlier generation than its owner: a
+/// [`Decision::Advance`](crate::store::Decision::Advance) over a gap.
 pub(crate) fn store_behind(session: &Session, gap: u32) {
     error!(
         target: "gatepass", subject = %session.subject(), session = %session.id, gap, "store.behind"

@@ -1,8 +1,8 @@
 //! The contract of a store, and everything that the author of one needs.
 //!
-//! A store implements [`SessionStore`], and [`RevocationLog`] for the half that reads. It applies the
-//! pure changes that [`Session`](crate::Session) and [`Account`] have, or says the same in its own
-//! language. `store_contract!` of `gatepass-testkit` shows whether it does.
+//! A store implements [`SessionStore`], and [`RevocationLog`] for the half that reads. It applies
+//! the pure changes that [`Session`](crate::Session) and [`Account`] have, or says the same in its
+//! own language. `store_contract!` of `gatepass-testkit` shows whether it does.
 
 pub(crate) mod error;
 pub(crate) mod memory;
@@ -59,7 +59,8 @@ impl Cursor {
     reason = "a replica must know what to do with every answer"
 )]
 pub enum PullResult {
-    /// Every entry committed before the call began and not seen by the cursor, or a first part of them.
+    /// Every entry committed before the call began and not seen by the cursor, or a first part of
+    /// them.
     Entries {
         /// The entries. One that was seen before may be among them.
         entries: Vec<Revocation>,
@@ -92,9 +93,9 @@ pub enum TokenStatus {
 #[async_trait]
 pub trait RevocationLog: Send + Sync + 'static {
     /// Returns every entry committed before the call began that `after` has not seen; from the
-    /// start without a cursor. Seen twice is fine, missed is not. Asks a primary only. The answer is held to be
-    /// as old as the call's beginning: a log of several partitions asks all of them in each call, also in
-    /// the last one of several parts.
+    /// start without a cursor. Seen twice is fine, missed is not. Asks a primary only. The answer
+    /// is held to be as old as the call's beginning: a log of several partitions asks all of them
+    /// in each call, also in the last one of several parts.
     ///
     /// # Errors
     ///
@@ -171,8 +172,8 @@ impl RevokeToken {
     /// How many entries for single tokens a session may have in the log at once. One more ends the
     /// session instead, so that a client can't fill the replicas of all nodes.
     pub const MAX_PER_SESSION: usize = 8;
-    /// How many entries for single tokens the sessions of an account may have in the log at once. One
-    /// more ends its session instead. For example, a client can't get around
+    /// How many entries for single tokens the sessions of an account may have in the log at once.
+    /// One more ends its session instead. For example, a client can't get around
     /// [`MAX_PER_SESSION`](Self::MAX_PER_SESSION) by logging in again and again.
     pub const MAX_PER_ACCOUNT: usize = 100;
 }
@@ -186,8 +187,9 @@ impl RevokeToken {
 pub struct Purged {
     /// How many rows and entries the step removed.
     pub removed: usize,
-    /// Whether the step stopped at its limit, so that there may be more to remove. For example, a step
-    /// that found many sessions in use removes little, and the sessions behind them still wait.
+    /// Whether the step stopped at its limit, so that there may be more to remove. For example, a
+    /// step that found many sessions in use removes little, and the sessions behind them still
+    /// wait.
     pub more: bool,
 }
 
@@ -213,8 +215,9 @@ pub struct Purged {
 pub trait SessionStore: RevocationLog {
     /// Begins a session by [`Account::begin`](crate::store::Account::begin).
     ///
-    /// If the account then has more than `max_sessions` usable ones ([`Session::is_usable`]), ends all
-    /// up to the newest that is too many, by [`Account::end_up_to`](crate::store::Account::end_up_to), with
+    /// If the account then has more than `max_sessions` usable ones ([`Session::is_usable`]), ends
+    /// all up to the newest that is too many, by
+    /// [`Account::end_up_to`](crate::store::Account::end_up_to), with
     /// [`EndReason::TooManySessions`].
     ///
     /// # Errors
@@ -238,7 +241,8 @@ pub trait SessionStore: RevocationLog {
     /// [`StoreError`] if it is not known to be stored.
     async fn recover(&self, recover: Recover) -> Result<Option<Session>, StoreError>;
 
-    /// Applies [`Session::renew`] to the session and returns it; `None` if it is unknown or did not fit.
+    /// Applies [`Session::renew`] to the session and returns it; `None` if it is unknown or did not
+    /// fit.
     ///
     /// # Errors
     ///
@@ -252,9 +256,10 @@ pub trait SessionStore: RevocationLog {
     /// [`StoreError`] if the store cannot be read.
     async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError>;
 
-    /// Ends what `target` names and appends the revocation to the log in the same act: one session by
-    /// [`Session::end`], all of an account by [`Account::end_all`](crate::store::Account::end_all). Returns
-    /// what was appended; `None` if all that it names was over before, or is unknown.
+    /// Ends what `target` names and appends the revocation to the log in the same act: one session
+    /// by [`Session::end`], all of an account by
+    /// [`Account::end_all`](crate::store::Account::end_all). Returns what was appended; `None` if
+    /// all that it names was over before, or is unknown.
     ///
     /// # Errors
     ///
@@ -269,8 +274,8 @@ pub trait SessionStore: RevocationLog {
     /// The session is ended instead if it has [`RevokeToken::MAX_PER_SESSION`] live ones, or its
     /// account [`RevokeToken::MAX_PER_ACCOUNT`]. Returns what was appended.
     ///
-    /// The store appends the revocation of a token whose session it doesn't know, whatever the numbers
-    /// are: such a session can't be refreshed, so a client can't get more of its tokens.
+    /// The store appends the revocation of a token whose session it doesn't know, whatever the
+    /// numbers are: such a session can't be refreshed, so a client can't get more of its tokens.
     ///
     /// # Errors
     ///
@@ -290,8 +295,8 @@ pub trait SessionStore: RevocationLog {
         limit: usize,
     ) -> Result<Vec<Session>, StoreError>;
 
-    /// Remembers `identities` if the store knows none yet. With `join`, adds them to the known ones.
-    /// Returns those that were known before, in the same act.
+    /// Remembers `identities` if the store knows none yet. With `join`, adds them to the known
+    /// ones. Returns those that were known before, in the same act.
     ///
     /// # Errors
     ///
@@ -305,16 +310,18 @@ pub trait SessionStore: RevocationLog {
     /// Removes at most `limit` rows and entries that nothing needs any more at `horizon` nor at the
     /// store's own time: sessions past [`Session::purge_at`], log entries past their retention.
     ///
-    /// The purge calls this again while [`more`](Purged::more) is true. So a step that says `more` must
-    /// have made progress, whether it removed rows or only found out that they are still in use.
+    /// The purge calls this again while [`more`](Purged::more) is true. So a step that says `more`
+    /// must have made progress, whether it removed rows or only found out that they are still in
+    /// use.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the store cannot be written.
     async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<Purged, StoreError>;
 
-    /// The horizon of the last [`purge`](Self::purge) by any process, if the store outlives processes
-    /// and has been purged. A process that starts with a clock that is ahead is found out by it.
+    /// The horizon of the last [`purge`](Self::purge) by any process, if the store outlives
+    /// processes and has been purged. A process that starts with a clock that is ahead is found out
+    /// by it.
     ///
     /// # Errors
     ///

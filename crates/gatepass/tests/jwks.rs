@@ -31,7 +31,8 @@ async fn a_verifier_needs_nothing_but_the_published_document() {
             .verify(&token, &Requirements::new())
             .await
             .unwrap_err();
-        // The other store does not know the session; that the question comes up shows the key is good.
+        // The other store does not know the session; that the question comes up shows the key is
+        // good.
         assert_eq!(
             format!("{refused:?}"),
             "Refused(UnknownSession)",

@@ -22,8 +22,8 @@ use tracing_actix_web::{RequestId, RootSpanBuilder, TracingLogger};
 
 /// How long ago a login may be for a transfer.
 const RECENT: Duration = Duration::from_secs(300);
-/// How long a request may take: longer than gatepass waits for a body or for the users, so that it can
-/// say what was wrong.
+/// How long a request may take: longer than gatepass waits for a body or for the users, so that it
+/// can say what was wrong.
 const TIMEOUT: Duration = Duration::from_secs(15);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What Swagger UI sends along with its logins.
@@ -100,8 +100,8 @@ fn routes(app: &example_app::App, config: &mut ServiceConfig) {
             false => HttpResponse::ServiceUnavailable(),
         })
     };
-    // A gate for each route, which may demand more, or less. It comes after path and method: unknown ones
-    // are 404 and 405 to strangers, too.
+    // A gate for each route, which may demand more, or less. It comes after path and method:
+    // unknown ones are 404 and 405 to strangers, too.
     let gate = Gate::new(&app.authority);
     let recently = gate.clone().require(Requirements::new().max_age(RECENT));
     let strictly = gate
@@ -150,8 +150,8 @@ fn cors(trusted: &[String]) -> Cors {
         .allowed_methods(["GET", "POST", "DELETE"])
         .allowed_headers([AUTHORIZATION, CONTENT_TYPE, X_REQUESTED_WITH]);
     if trusted.is_empty() {
-        // Any page of any origin may call: without credentials being allowed there are no cookies that
-        // it could misuse.
+        // Any page of any origin may call: without credentials being allowed there are no cookies
+        // that it could misuse.
         return cors
             .allow_any_origin()
             .send_wildcard()
@@ -163,8 +163,8 @@ fn cors(trusted: &[String]) -> Cors {
         .fold(cors, |cors, origin| cors.allowed_origin(origin))
 }
 
-/// Answers 503 to a request that takes too long. By an error, since the request is gone by then; actix-cors
-/// gives that its headers, too.
+/// Answers 503 to a request that takes too long. By an error, since the request is gone by then;
+/// actix-cors gives that its headers, too.
 async fn cut_off(
     request: ServiceRequest,
     next: Next<impl MessageBody>,

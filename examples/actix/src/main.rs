@@ -1,4 +1,5 @@
-//! Runs the example application in actix-web: `cargo run -p example-actix`, with `--help` for its settings.
+//! Runs the example application in actix-web: `cargo run -p example-actix`, with `--help` for its
+//! settings.
 
 use std::process::ExitCode;
 

@@ -90,7 +90,8 @@ impl App {
         Self::assemble(settings, inputs, secret, store, users, clock).await
     }
 
-    /// Starts with a master secret, a store and a clock of the caller's. The users are where the settings say.
+    /// Starts with a master secret, a store and a clock of the caller's. The users are where the
+    /// settings say.
     ///
     /// # Errors
     ///
@@ -156,16 +157,17 @@ impl App {
         let _ = writeln!(io::stdout(), "{banner}");
     }
 
-    /// Tells the terminal the same as [`announce`](Self::announce), with lines of shell of the caller's, which
-    /// have `{address}`, `{name}` and `{password}` filled in: where the routes are others than those of most examples.
+    /// Tells the terminal the same as [`announce`](Self::announce), with lines of shell of the
+    /// caller's, which have `{address}`, `{name}` and `{password}` filled in: where the routes are
+    /// others than those of most examples.
     pub fn announce_with(&self, address: SocketAddr, lines: &str) {
         let banner = pages::banner_with(address, &self.issuer, &self.demo_names, lines);
         // As above.
         let _ = writeln!(io::stdout(), "{banner}");
     }
 
-    /// Whether requests with tokens would be judged now, for `GET /ready`: a load balancer sends them elsewhere while
-    /// they would not. `GET /health` says that the process lives.
+    /// Whether requests with tokens would be judged now, for `GET /ready`: a load balancer sends
+    /// them elsewhere while they would not. `GET /health` says that the process lives.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.authority.health().is_ready()
@@ -177,8 +179,8 @@ impl App {
         &self.page
     }
 
-    /// What `GET /openapi.json` answers: the endpoints as OpenAPI describes them, in JSON. Of routes of its own an
-    /// application would say here, too, what they are.
+    /// What `GET /openapi.json` answers: the endpoints as OpenAPI describes them, in JSON. Of
+    /// routes of its own an application would say here, too, what they are.
     #[must_use]
     pub fn openapi(&self) -> &str {
         &self.openapi

@@ -1,8 +1,8 @@
 //! Everything of an application but its web framework: settings, users, keys, and what it prints.
 //!
 //! The examples for the frameworks differ in their routes alone; what they share is here. Of it, an
-//! application of your own will want to copy [`Users`], which is a whole [`gatepass::Authenticator`],
-//! and [`App::with_store`], which builds the [`gatepass::Authority`].
+//! application of your own will want to copy [`Users`], which is a whole
+//! [`gatepass::Authenticator`], and [`App::with_store`], which builds the [`gatepass::Authority`].
 
 mod app;
 mod attempts;

@@ -76,8 +76,8 @@ impl Url {
         &self.0
     }
 
-    /// Whether no `/`, `?` or `#` in the password ends the address too early, so that the rest would be shown as
-    /// something else.
+    /// Whether no `/`, `?` or `#` in the password ends the address too early, so that the rest
+    /// would be shown as something else.
     pub(crate) fn is_well_formed(&self) -> bool {
         let (_, rest) = self.0.split_once("://").unwrap_or_default();
         let (_, behind) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));

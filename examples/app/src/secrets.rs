@@ -61,8 +61,8 @@ impl MasterSecretFile {
         self.read()
     }
 
-    /// Puts a whole secret in place at once, unless there is one by then: another process must never
-    /// find half a file.
+    /// Puts a whole secret in place at once, unless there is one by then: another process must
+    /// never find half a file.
     fn make(&self) -> anyhow::Result<()> {
         let mut random = Zeroizing::new([0; Self::RANDOM_BYTES]);
         SystemRandom.fill(&mut *random)?;

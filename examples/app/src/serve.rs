@@ -1,7 +1,7 @@
 //! Serving a tower service so that no client holds a connection for ever.
 //!
-//! `axum::serve` and `warp::serve` wait without end for the rest of a request's head. A client that sends
-//! half of one, on thousands of connections, then takes all file descriptors of the process.
+//! `axum::serve` and `warp::serve` wait without end for the rest of a request's head. A client that
+//! sends half of one, on thousands of connections, then takes all file descriptors of the process.
 
 use std::{
     convert::Infallible, error::Error, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration,
@@ -24,16 +24,17 @@ use tokio::{
 use tower::{Service, ServiceExt};
 use tracing::{debug, error};
 
-/// How long a client may take until the head of a request is there, from when it has connected or got its
-/// last answer. So an idle connection ends as well.
+/// How long a client may take until the head of a request is there, from when it has connected or
+/// got its last answer. So an idle connection ends as well.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long an HTTP/2 connection may be silent before the server asks whether the client is there.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
-/// How long to wait where the machine has no connection to give: it may have some when others are closed.
+/// How long to wait where the machine has no connection to give: it may have some when others are
+/// closed.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Serves until `shutdown`, and then finishes the requests that are under way. `service_for` makes the
-/// service for a connection from this address.
+/// Serves until `shutdown`, and then finishes the requests that are under way. `service_for` makes
+/// the service for a connection from this address.
 ///
 /// # Errors
 ///
@@ -83,8 +84,9 @@ where
             let service = TowerToHyperService::new(service);
             let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service);
             let mut connection = pin!(watcher.watch(connection));
-            // Which version the client speaks is also for the client to say, and hyper waits for it. So
-            // this time-out is for the first head alone, and the one above for all later ones.
+            // Which version the client speaks is also for the client to say, and hyper waits for
+            // it. So this time-out is for the first head alone, and the one above for all later
+            // ones.
             let ended = tokio::select! {
                 ended = &mut connection => ended,
                 begun = timeout(HEAD_TIMEOUT, first.notified()) => match begun {

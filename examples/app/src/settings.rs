@@ -39,7 +39,8 @@ pub struct Settings {
     )]
     pub store: StoreLocation,
 
-    /// Uses a store that another issuer, audience or secret uses as well. Needed once, for a second service, or after the secret was replaced
+    /// Uses a store that another issuer, audience or secret uses as well. Needed once, for a second
+    /// service, or after the secret was replaced
     #[arg(long, env = "GATEPASS_SHARE_STORE")]
     pub share_store: bool,
 
@@ -48,7 +49,8 @@ pub struct Settings {
     #[arg(long, env = "GATEPASS_USER_STORE", hide_env_values = true)]
     pub user_store: Option<Database>,
 
-    /// The file of the master secret. Default: one that is made at the first start beside the SQLite file; for a server that nodes share there is none
+    /// The file of the master secret. Default: one that is made at the first start beside the
+    /// SQLite file; for a server that nodes share there is none
     #[arg(long, env = "GATEPASS_SECRET_FILE", value_name = "FILE")]
     pub secret_file: Option<PathBuf>,
 
@@ -56,7 +58,8 @@ pub struct Settings {
     #[arg(long, env = "GATEPASS_JWT_SECRET_FILE", value_name = "FILE")]
     pub jwt_secret_file: Option<PathBuf>,
 
-    /// A private key (PEM) to sign with instead: FILE, or PS256:FILE for an algorithm other than the usual one. Several: the first signs, all verify
+    /// A private key (PEM) to sign with instead: FILE, or PS256:FILE for an algorithm other than
+    /// the usual one. Several: the first signs, all verify
     #[arg(
         long = "key",
         env = "GATEPASS_KEY",
@@ -66,7 +69,8 @@ pub struct Settings {
     )]
     pub keys: Vec<PathBuf>,
 
-    /// Who issues the tokens (iss): the URL that clients know the service by. It does not follow --listen, so that a restart on another port logs nobody out
+    /// Who issues the tokens (iss): the URL that clients know the service by. It does not follow
+    /// --listen, so that a restart on another port logs nobody out
     #[arg(long, env = "GATEPASS_ISSUER", default_value = Settings::ISSUER)]
     pub issuer: String,
 
@@ -86,7 +90,8 @@ pub struct Settings {
     #[arg(long, env = "GATEPASS_ABSOLUTE_TTL", value_name = "DURATION", default_value = "90d", value_parser = humantime::parse_duration)]
     pub absolute_ttl: Duration,
 
-    /// How long a spent refresh token is still answered. A session gets another one at most once in this time
+    /// How long a spent refresh token is still answered. A session gets another one at most once in
+    /// this time
     #[arg(long, env = "GATEPASS_OVERLAP", value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     pub overlap: Duration,
 
@@ -115,7 +120,8 @@ pub struct Settings {
     #[arg(long, env = "GATEPASS_TRANSPORT", value_name = "bearer|cookie|both", default_value = "bearer", value_parser = transport)]
     pub transport: Transport,
 
-    /// Sets cookies over plain HTTP, for browsers that keep no Secure cookies of localhost. For development
+    /// Sets cookies over plain HTTP, for browsers that keep no Secure cookies of localhost. For
+    /// development
     #[arg(long, env = "GATEPASS_INSECURE_LOCALHOST_COOKIES")]
     pub insecure_localhost_cookies: bool,
 
@@ -128,11 +134,13 @@ pub struct Settings {
     )]
     pub trusted_origins: Vec<String>,
 
-    /// A file of OAuth clients, one a line: ID:SECRET for a confidential one, which may introspect tokens, or ID for a public one
+    /// A file of OAuth clients, one a line: ID:SECRET for a confidential one, which may introspect
+    /// tokens, or ID for a public one
     #[arg(long, env = "GATEPASS_CLIENT_FILE", value_name = "FILE")]
     pub client_file: Option<PathBuf>,
 
-    /// An OAuth client, as in --client-file. All users of the machine can read a command line: a client with a secret belongs in the file
+    /// An OAuth client, as in --client-file. All users of the machine can read a command line: a
+    /// client with a secret belongs in the file
     // Not shown by --help: it may hold a secret.
     #[arg(
         long = "client",
@@ -142,7 +150,8 @@ pub struct Settings {
     )]
     pub clients: Vec<ClientSetting>,
 
-    /// The users, instead of the demo users: [{"username","password","scope"}]. Whoever is not in it is deleted
+    /// The users, instead of the demo users: [{"username","password","scope"}]. Whoever is not in
+    /// it is deleted
     #[arg(long, env = "GATEPASS_USERS", value_name = "FILE.json")]
     pub users: Option<PathBuf>,
 }

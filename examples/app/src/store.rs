@@ -9,8 +9,8 @@ use gatepass_sqlite::SqliteStore;
 
 use crate::location::{Database, StoreLocation};
 
-/// Opens the store. A server that several nodes share tells the time as well, so that they need not agree on
-/// theirs; `instead` is another clock, for tests.
+/// Opens the store. A server that several nodes share tells the time as well, so that they need not
+/// agree on theirs; `instead` is another clock, for tests.
 ///
 /// # Errors
 ///

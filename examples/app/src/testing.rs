@@ -31,7 +31,8 @@ pub(crate) async fn postgres() -> String {
     options.database(&name).to_url_lossy().to_string()
 }
 
-/// A SQLite file and a database of PostgreSQL's, as they are written on a command line. Both are empty.
+/// A SQLite file and a database of PostgreSQL's, as they are written on a command line. Both are
+/// empty.
 pub(crate) async fn databases() -> (TempDir, [String; 2]) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("app.db");

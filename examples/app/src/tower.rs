@@ -1,5 +1,5 @@
-//! The layers around the routes, for frameworks that are made of tower services. How they are put together, each
-//! example shows.
+//! The layers around the routes, for frameworks that are made of tower services. How they are put
+//! together, each example shows.
 
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ use tracing::{Level, Span, info_span};
 
 use crate::app::App;
 
-/// How long a request may take: longer than gatepass waits for a body or for the users, so that it can
-/// say what was wrong.
+/// How long a request may take: longer than gatepass waits for a body or for the users, so that it
+/// can say what was wrong.
 const TIMEOUT: Duration = Duration::from_secs(15);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What Swagger UI sends along with its logins.
@@ -41,7 +41,8 @@ pub fn hide_credentials() -> SetSensitiveRequestHeadersLayer {
     SetSensitiveRequestHeadersLayer::new([AUTHORIZATION, COOKIE])
 }
 
-/// What the log says of a request: the path without its query, which may hold what belongs in no log.
+/// What the log says of a request: the path without its query, which may hold what belongs in no
+/// log.
 pub fn span<B>(request: &Request<B>) -> Span {
     let id = request.headers().get(REQUEST_ID);
     let id = id.and_then(|id| id.to_str().ok()).unwrap_or_default();
@@ -60,8 +61,8 @@ type Change<B> = MapRequestLayer<fn(Request<B>) -> Request<B>>;
 /// timeout, so that pages can read the timeout's answer as well.
 ///
 /// tower-http's layer takes each `OPTIONS` for the preflight of a browser, and answers 200. Here it
-/// answers preflights alone, as actix-cors does. The route answers any other `OPTIONS` like each method
-/// that it doesn't have: 405, with `Allow`.
+/// answers preflights alone, as actix-cors does. The route answers any other `OPTIONS` like each
+/// method that it doesn't have: 405, with `Allow`.
 pub fn cors<B>(app: &App) -> Stack<Change<B>, Stack<CorsLayer, Change<B>>> {
     let hide = MapRequestLayer::new(hide_options as fn(Request<B>) -> Request<B>);
     let show = MapRequestLayer::new(show_options as fn(Request<B>) -> Request<B>);
@@ -95,8 +96,8 @@ fn cors_layer(app: &App) -> CorsLayer {
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
         .allow_headers([AUTHORIZATION, CONTENT_TYPE, X_REQUESTED_WITH]);
     if app.trusted_origins.is_empty() {
-        // Any page of any origin may call: without credentials being allowed there are no cookies that
-        // it could misuse.
+        // Any page of any origin may call: without credentials being allowed there are no cookies
+        // that it could misuse.
         return cors.allow_origin(Any);
     }
     let trusted = app.trusted_origins.iter();

@@ -26,12 +26,14 @@ use crate::{attempts::Attempts, location::Database};
 
 /// The users of the application, in a table of its own. Cheap to clone.
 ///
-/// The table gets along with the sessions in one database: in SQLite it is `app_users`, while all tables of gatepass
-/// begin with `gatepass_`, in PostgreSQL `app.users`, while those are in a schema of their own.
+/// The table gets along with the sessions in one database: in SQLite it is `app_users`, while all
+/// tables of gatepass begin with `gatepass_`, in PostgreSQL `app.users`, while those are in a
+/// schema of their own.
 ///
-/// Passwords are kept as argon2id hashes in PHC text, with the defaults of the `argon2` crate, which
-/// are OWASP's: 19 MiB, 2 passes, 1 lane. At most 8 are hashed at once, and no more than there are
-/// processors, so that logins take at most 152 MiB, and leave processors for other requests.
+/// Passwords are kept as argon2id hashes in PHC text, with the defaults of the `argon2` crate,
+/// which are OWASP's: 19 MiB, 2 passes, 1 lane. At most 8 are hashed at once, and no more than
+/// there are processors, so that logins take at most 152 MiB, and leave processors for other
+/// requests.
 ///
 /// The other logins wait, 64 at most. The 65th gets a 503 at once, and the 17th from one address
 /// a 429. A client that hangs up gives its place to another one, as long as the server drops
@@ -79,7 +81,8 @@ const MAX_PASSWORD: usize = 1024;
 
 /// The most passwords that are hashed at once: two hundred logins a second, and 152 MiB.
 const AT_ONCE: usize = 8;
-/// The most logins that wait or are hashed. On two processors the last one waits for a second or two.
+/// The most logins that wait or are hashed. On two processors the last one waits for a second or
+/// two.
 const PLACES: usize = 64;
 /// The most of them from one address, so that it takes more than a handful to lock all others out.
 const PLACES_EACH: usize = 16;
@@ -224,8 +227,8 @@ impl Users {
     }
 
     /// Deletes a user. Its sessions end at their next refresh; to end them at once, call
-    /// [`Authority::logout_all`](gatepass::Authority::logout_all) afterwards. Says whether there was
-    /// such a user.
+    /// [`Authority::logout_all`](gatepass::Authority::logout_all) afterwards. Says whether there
+    /// was such a user.
     ///
     /// # Errors
     ///

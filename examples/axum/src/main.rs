@@ -1,4 +1,5 @@
-//! Runs the example application in axum: `cargo run -p example-axum`, with `--help` for its settings.
+//! Runs the example application in axum: `cargo run -p example-axum`, with `--help` for its
+//! settings.
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
 //! The example application in [tonic]: what an application of your own would write.
 //!
-//! The routes of the other examples are the methods of one gRPC service; login, refresh and logout are the same HTTP
-//! endpoints, on the same port, with the description of them.
+//! The routes of the other examples are the methods of one gRPC service; login, refresh and logout
+//! are the same HTTP endpoints, on the same port, with the description of them.
 
 mod middleware;
 #[expect(
@@ -39,8 +39,8 @@ use self::{
 
 /// How long ago a login may be for a transfer.
 const RECENT: Duration = Duration::from_secs(300);
-/// How long a call may take until its answer begins, unless the client wants it sooner: longer than the
-/// HTTP endpoints may, which have an answer of their own for that.
+/// How long a call may take until its answer begins, unless the client wants it sooner: longer than
+/// the HTTP endpoints may, which have an answer of their own for that.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a connection may be silent before it is asked whether anybody is there.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
@@ -56,8 +56,9 @@ pub fn routes(app: &App) -> Router {
     let account = AccountServer::new(Service::new(app));
     let path = |method: &str| format!("/{SERVICE_NAME}/{method}");
 
-    // One gate for all methods, those to come included; one of its own for each that demands more, or less. A
-    // service whose methods all demand the same needs no paths: `Routes::new(gate.named_layer(account))`.
+    // One gate for all methods, those to come included; one of its own for each that demands more,
+    // or less. A service whose methods all demand the same needs no paths:
+    // `Routes::new(gate.named_layer(account))`.
     let recently = gate.clone().require(Requirements::new().max_age(RECENT));
     let strictly = gate
         .clone()
@@ -86,7 +87,8 @@ fn readiness(app: &App) -> StatusCode {
     }
 }
 
-/// Serves `router` to those who connect to `listener`, until `shutdown` resolves and all calls are answered.
+/// Serves `router` to those who connect to `listener`, until `shutdown` resolves and all calls are
+/// answered.
 ///
 /// # Errors
 ///

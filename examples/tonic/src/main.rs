@@ -1,4 +1,5 @@
-//! Runs the example application in tonic: `cargo run -p example-tonic`, with `--help` for its settings.
+//! Runs the example application in tonic: `cargo run -p example-tonic`, with `--help` for its
+//! settings.
 
 use std::{io, process::ExitCode};
 

@@ -54,7 +54,8 @@ pub(crate) fn of_endpoints(routes: Router) -> Router {
     )
 }
 
-/// Says where axum's own server says it from whose address a request came; the list of sessions shows it.
+/// Says where axum's own server says it from whose address a request came; the list of sessions
+/// shows it.
 async fn with_peer(mut request: Request) -> Request {
     let peer = request.extensions().get::<TcpConnectInfo>();
     if let Some(peer) = peer.and_then(TcpConnectInfo::remote_addr) {

@@ -1,4 +1,5 @@
-//! Runs the example application in warp: `cargo run -p example-warp`, with `--help` for its settings.
+//! Runs the example application in warp: `cargo run -p example-warp`, with `--help` for its
+//! settings.
 
 use std::process::ExitCode;
 

@@ -1,7 +1,8 @@
 //! What any service wants around its routes.
 //!
-//! It is tower-http's, around the routes as a [`warp::service`]: warp has nothing that cuts a request off
-//! or names it, and its `cors` refuses the pages of the service's own origin as soon as others are listed.
+//! It is tower-http's, around the routes as a [`warp::service`]: warp has nothing that cuts a
+//! request off or names it, and its `cors` refuses the pages of the service's own origin as soon as
+//! others are listed.
 
 use std::convert::Infallible;
 

@@ -11,7 +11,8 @@ use anyhow::Context;
 
 use crate::{account::Account, program::succeeds};
 
-/// A directory of this process, removed when dropped. What was started in it must have been dropped before.
+/// A directory of this process, removed when dropped. What was started in it must have been dropped
+/// before.
 #[derive(Debug)]
 pub struct Directory {
     path: PathBuf,

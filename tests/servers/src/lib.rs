@@ -1,7 +1,8 @@
-//! The servers that the tests talk to: real ones, on ports and in directories of their own, and gone with whoever
-//! started them.
+//! The servers that the tests talk to: real ones, on ports and in directories of their own, and
+//! gone with whoever started them.
 //!
-//! `cargo xtask test` starts one of each for all tests. A test that kills or stops a server starts its own:
+//! `cargo xtask test` starts one of each for all tests. A test that kills or stops a server starts
+//! its own:
 //!
 //! ```no_run
 //! use gatepass_servers::{Directory, Durability, Postgres};

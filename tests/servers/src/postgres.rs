@@ -253,7 +253,8 @@ fn serve(
     for setting in SETTINGS.iter().chain(durability) {
         command.args(["-c", setting]);
     }
-    // It listens before it is ready, and says here when it is. One that was killed has left its own.
+    // It listens before it is ready, and says here when it is. One that was killed has left its
+    // own.
     let status = data.join("postmaster.pid");
     drop(fs::remove_file(&status));
     let mut process = Process::start("PostgreSQL", command, &data.with_extension("log"))?;

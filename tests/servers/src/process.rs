@@ -110,8 +110,8 @@ impl Process {
         self.signal("CONT").map(drop)
     }
 
-    /// Signals it and all that it has started, and returns the latter: PostgreSQL has a process for each
-    /// connection.
+    /// Signals it and all that it has started, and returns the latter: PostgreSQL has a process for
+    /// each connection.
     fn signal(&self, signal: &str) -> anyhow::Result<Vec<u32>> {
         let own = self.child.id();
         // Looked for before: once it has ended, they are no longer its children.
@@ -161,7 +161,8 @@ fn children(of: u32) -> anyhow::Result<Vec<u32>> {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // One that is paused would not hear the other signal. All servers take that for: end now, in good order.
+        // One that is paused would not hear the other signal. All servers take that for: end now,
+        // in good order.
         drop(self.resume());
         drop(send("INT", self.child.id()));
         let begun = Instant::now();

@@ -17,9 +17,11 @@ use anyhow::Context;
 pub enum Durability {
     /// Nothing that tests do to it: the fastest.
     None,
-    /// A crash, and as far as its settings go, a loss of power: what is acknowledged is written before.
+    /// A crash, and as far as its settings go, a loss of power: what is acknowledged is written
+    /// before.
     Crash,
-    /// A crash but for the last second: Redis's `appendfsync everysec`. PostgreSQL's `synchronous_commit = off`.
+    /// A crash but for the last second: Redis's `appendfsync everysec`. PostgreSQL's
+    /// `synchronous_commit = off`.
     AllButTheLastSecond,
 }
 

@@ -8,7 +8,8 @@ use futures_util::{StreamExt, stream};
 use gatepass_testkit::scenario;
 use gatepass_tests::conformance::{Framework, NOT_COMPARED, Outcome, Row, Way, play};
 
-/// How many scenarios are played at once: they wait for processes and sockets as much as they compute.
+/// How many scenarios are played at once: they wait for processes and sockets as much as they
+/// compute.
 const AT_ONCE: usize = 3;
 
 #[tokio::main]

@@ -1,8 +1,8 @@
 //! Our side of `cargo xtask interop`: access tokens of each algorithm to another library and back.
 //!
 //! `interop KEYS STRANGERS PROGRAM ARGS…`: both directories hold a `secret` and `ed25519.pem`,
-//! `es256.pem`, `es384.pem` and `rsa.pem`; the program reads a request in JSON from its standard input
-//! and answers on its standard output. `tests/interop/pyjwt.py` shows both.
+//! `es256.pem`, `es384.pem` and `rsa.pem`; the program reads a request in JSON from its standard
+//! input and answers on its standard output. `tests/interop/pyjwt.py` shows both.
 
 use std::{
     collections::BTreeMap,

@@ -30,7 +30,8 @@ async fn unguarded(_: Auth) -> &'static str {
     "this handler must never run"
 }
 
-/// The application, called. actix-web's services stay on the thread that made them, so they have one, and are sent to.
+/// The application, called. actix-web's services stay on the thread that made them, so they have
+/// one, and are sent to.
 #[derive(Debug)]
 pub struct InProcess {
     application: Application,

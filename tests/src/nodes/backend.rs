@@ -29,8 +29,8 @@ pub enum Backend {
     PgBouncer,
     /// A single Redis.
     Redis,
-    /// Three masters, between which the sessions are divided. No proxy can stand before them: they tell clients of
-    /// each other.
+    /// Three masters, between which the sessions are divided. No proxy can stand before them: they
+    /// tell clients of each other.
     RedisCluster,
 }
 
@@ -146,7 +146,8 @@ impl Site {
         self.try_open(through).await.unwrap()
     }
 
-    /// Opens it as soon as servers that are just starting let it, and panics if they do not in time.
+    /// Opens it as soon as servers that are just starting let it, and panics if they do not in
+    /// time.
     pub async fn reopen(&self, patience: Duration) -> Arc<dyn SessionStore> {
         let begun = Instant::now();
         loop {

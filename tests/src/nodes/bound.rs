@@ -36,10 +36,11 @@ pub struct Measurement {
 /// What was seen.
 #[derive(Debug, Default)]
 pub struct Bound {
-    /// How long after the end had returned each other node was still honouring a token, each once for each revocation.
+    /// How long after the end had returned each other node was still honouring a token, each once
+    /// for each revocation.
     pub delays: Delays,
-    /// What must not be: verifications that began later than the bound, or than the return on the same node, and
-    /// honoured the token.
+    /// What must not be: verifications that began later than the bound, or than the return on the
+    /// same node, and honoured the token.
     pub violations: Vec<String>,
     /// How many verifications there were.
     pub verifications: u64,
@@ -106,7 +107,8 @@ struct Seen {
     unavailable: u64,
 }
 
-/// Ends sessions in turn on each node while all are busy, and watches how long the others honour their tokens.
+/// Ends sessions in turn on each node while all are busy, and watches how long the others honour
+/// their tokens.
 pub async fn measure(site: &Site, asked: Measurement) -> Bound {
     let mut nodes = Vec::new();
     for _ in 0..asked.nodes {

@@ -49,7 +49,8 @@ async fn they_are_cut_off_and_those_of_refused_requests_are_not_waited_for() {
         let (gate, endpoints) = (gate(&authority), endpoints(&authority));
         let (waits, runs) = (Data::new(waits.clone()), Data::new(runs.clone()));
         move || {
-            // That of the worker which this is called in: whenever all there wait, it jumps to whatever they wait for.
+            // That of the worker which this is called in: whenever all there wait, it jumps to
+            // whatever they wait for.
             pause();
             App::new()
                 .app_data(waits.clone())

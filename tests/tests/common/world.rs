@@ -22,7 +22,8 @@ pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 
-/// How long a test waits for a disk that is busy with other things. Claims about time-outs set their own.
+/// How long a test waits for a disk that is busy with other things. Claims about time-outs set
+/// their own.
 pub(crate) const PATIENCE: Duration = MINUTE;
 
 pub(crate) type Store = Arc<dyn SessionStore>;
@@ -141,8 +142,8 @@ macro_rules! on_both_stores {
     };
 }
 
-/// A store whose log outlives the process as far as anybody can tell. It needs no thread of its own,
-/// as SQLite does, so that tokio's paused time waits for it.
+/// A store whose log outlives the process as far as anybody can tell. It needs no thread of its
+/// own, as SQLite does, so that tokio's paused time waits for it.
 pub(crate) struct Durable(pub(crate) MemoryStore);
 
 #[async_trait]

@@ -1,4 +1,5 @@
-//! What an operator learns of refusals: where they came from, on which name, and how many there were.
+//! What an operator learns of refusals: where they came from, on which name, and how many there
+//! were.
 
 use gatepass::{
     Authority, Credentials, Device, Issued, MasterSecret, Requirements, Transport,

@@ -1,9 +1,10 @@
-//! Makes access tokens that gatepass itself never would: any header and any claims, rightly signed by
-//! any kind of key.
+//! Makes access tokens that gatepass itself never would: any header and any claims, rightly signed
+//! by any kind of key.
 //!
 //! The files beside this one were made for the tests by `openssl genpkey` (`-algorithm ed25519`;
-//! `-algorithm RSA -pkeyopt rsa_keygen_bits:2048`; `-algorithm EC -pkeyopt ec_paramgen_curve:P-384`),
-//! `openssl pkey -pubout` and `openssl req -x509 -new -key`, and guard nothing.
+//! `-algorithm RSA -pkeyopt rsa_keygen_bits:2048`; `-algorithm EC -pkeyopt
+//! ec_paramgen_curve:P-384`), `openssl pkey -pubout` and `openssl req -x509 -new -key`, and guard
+//! nothing.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 mod members;

@@ -98,7 +98,8 @@ async fn an_announced_key_verifies_and_does_not_sign() {
         old().verifying_key().id()
     );
     let there = login(&other_node).await;
-    // This store does not know the other's session; that the question comes up shows the key to be good.
+    // This store does not know the other's session; that the question comes up shows the key to be
+    // good.
     assert_eq!(
         refusal(authority.verifier(), there.access_token.as_str()).await,
         Some(Refusal::UnknownSession)

@@ -1,5 +1,5 @@
-//! The replica of the revocations: the lease that it is believed by, the news that it pulls, and what
-//! becomes of it when the log is another one.
+//! The replica of the revocations: the lease that it is believed by, the news that it pulls, and
+//! what becomes of it when the log is another one.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! A log that is another one than before: what is known stays, and is judged by until all of the new
-//! log was read.
+//! A log that is another one than before: what is known stays, and is judged by until all of the
+//! new log was read.
 
 use std::{
     collections::VecDeque,
@@ -196,7 +196,8 @@ async fn a_reset_reloads_the_log_and_forgets_nothing_that_was_known_here() {
 
     let (_, calls) = node
         .calls(async {
-            // What the new log has, what was revoked here meanwhile, and what only this node still knows.
+            // What the new log has, what was revoked here meanwhile, and what only this node still
+            // knows.
             for issued in [&revoked_there, &before, &during, &within, &lost] {
                 assert_eq!(refusal(verify(authority, issued).await), Refusal::Revoked);
             }

@@ -1,5 +1,5 @@
-//! The server stops or dies under load: no node honours or refuses anything for it, all come back by themselves, and
-//! nothing that was acknowledged is lost.
+//! The server stops or dies under load: no node honours or refuses anything for it, all come back
+//! by themselves, and nothing that was acknowledged is lost.
 
 use std::{sync::Arc, time::Instant};
 

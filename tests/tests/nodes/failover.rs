@@ -1,5 +1,6 @@
-//! The server is lost, and a replica takes its place that lacks the last of what was acknowledged. What is lost is
-//! lost; nothing else is: whose session survived is not logged out, no session is forked, and the operator is told.
+//! The server is lost, and a replica takes its place that lacks the last of what was acknowledged.
+//! What is lost is lost; nothing else is: whose session survived is not logged out, no session is
+//! forked, and the operator is told.
 
 use std::{sync::Arc, time::Duration};
 
@@ -120,7 +121,8 @@ async fn a_failover_that_loses_writes_logs_nobody_out_and_is_told(backend: Backe
 
     // What was ended before stays so; what is ended from now on is, on all nodes.
     logout(other, &ended_after).await;
-    // Until the log is as long as the one that the other node has seen, and it would find nothing new behind that.
+    // Until the log is as long as the one that the other node has seen, and it would find nothing
+    // new behind that.
     for _ in 0..2 * LOST {
         logout(other, &login("alice").await).await;
     }

@@ -1,5 +1,5 @@
-//! A node that loses its store stops answering in time, comes back by itself, and refuses nobody for it. The other
-//! nodes go on.
+//! A node that loses its store stops answering in time, comes back by itself, and refuses nobody
+//! for it. The other nodes go on.
 
 use std::{
     sync::Arc,
@@ -74,8 +74,8 @@ async fn a_node_whose_answers_are_lost_stops_in_time_and_comes_back(backend: Bac
     lasting(backend, Proxy::lose_answers).await;
 }
 
-/// How long any operation may take by what is configured: each asks the store at most twice, and then waits for
-/// one pull that is under way and one of its own.
+/// How long any operation may take by what is configured: each asks the store at most twice, and
+/// then waits for one pull that is under way and one of its own.
 pub(crate) fn longest(timing: Timing) -> Duration {
     5 * timing.node + BUSY
 }
@@ -144,8 +144,8 @@ async fn lasting(backend: Backend, fault: impl Fn(&Proxy)) {
     let broken = Instant::now();
     let other = &nodes.others[0].authority;
     other.end_session(ended.session_id).await.unwrap();
-    // Whoever asks from then on that the lease is over gets no answer, of whatever session; and before, the one
-    // that the node had.
+    // Whoever asks from then on that the lease is over gets no answer, of whatever session; and
+    // before, the one that the node had.
     let over = broken + Timing::SHORT.max_staleness;
     let mut refusing = false;
     while !refusing {

@@ -76,7 +76,8 @@ impl Load {
         }
     }
 
-    /// Lets them finish what they are at. Panics if somebody was refused, or waited longer than `limit`.
+    /// Lets them finish what they are at. Panics if somebody was refused, or waited longer than
+    /// `limit`.
     pub(crate) async fn stop(mut self, limit: Duration) -> Arc<Seen> {
         self.stop.store(true, Ordering::Relaxed);
         while let Some(client) = self.clients.join_next().await {
@@ -179,7 +180,8 @@ impl Client {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Tries again with the same token, as clients are told to, until there is an answer or all is over.
+    /// Tries again with the same token, as clients are told to, until there is an answer or all is
+    /// over.
     async fn insist<T, F>(&self, what: &'static str, mut call: impl FnMut() -> F) -> Option<T>
     where
         F: Future<Output = Result<T, Error>>,

@@ -1,4 +1,5 @@
-//! A node that starts, among others that are busy, judges nothing before it knows of every revocation.
+//! A node that starts, among others that are busy, judges nothing before it knows of every
+//! revocation.
 
 mod filling;
 mod program;

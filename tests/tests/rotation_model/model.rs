@@ -107,10 +107,11 @@ pub(crate) enum Outcome {
     MadeRoom,
     /// As [`Advanced`](Self::Advanced), for a token that the store says was never issued.
     Jumped,
-    /// The current refresh token stayed, since the session had just been rotated. The access token has
-    /// these rights.
+    /// The current refresh token stayed, since the session had just been rotated. The access token
+    /// has these rights.
     Kept(Granted),
-    /// A spent refresh token was answered with the current one, and an access token with these rights.
+    /// A spent refresh token was answered with the current one, and an access token with these
+    /// rights.
     Replayed(Granted),
     Recovered,
     /// The access token is good, and nothing was issued.

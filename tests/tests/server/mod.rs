@@ -19,7 +19,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts the server on the files in `directory`, with the user `alice`, and waits until it listens.
+    /// Starts the server on the files in `directory`, with the user `alice`, and waits until it
+    /// listens.
     #[allow(dead_code, reason = "each file of tests needs its own part of it")]
     pub(crate) async fn start(directory: &Path) -> Self {
         Self::start_with(directory, &[]).await
@@ -33,8 +34,8 @@ impl Server {
         started.unwrap_or_else(|said| panic!("it does not start: {said}"))
     }
 
-    /// Runs `command`, which must come to be the [`program`] with these [`arguments`]. An error is what
-    /// the process said before it ended.
+    /// Runs `command`, which must come to be the [`program`] with these [`arguments`]. An error is
+    /// what the process said before it ended.
     pub(crate) async fn run(mut command: Command, directory: &Path) -> Result<Self, String> {
         let child = command
             .current_dir(directory)

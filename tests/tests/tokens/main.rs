@@ -1,4 +1,5 @@
-//! What is no good access token is refused for what is wrong with it, and before the store is asked.
+//! What is no good access token is refused for what is wrong with it, and before the store is
+//! asked.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

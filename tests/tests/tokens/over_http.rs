@@ -14,8 +14,8 @@ fn router(rig: &Rig) -> Router {
     Router::new().route("/me", get(me)).route_layer(gate)
 }
 
-/// The attack as the value of a header field, if it can be one at all: what stands around it would be
-/// the field's own white space.
+/// The attack as the value of a header field, if it can be one at all: what stands around it would
+/// be the field's own white space.
 fn field(token: &str) -> Option<http::HeaderValue> {
     let value = http::HeaderValue::from_str(&format!("Bearer {token}")).ok();
     let value =

@@ -70,7 +70,8 @@ rig::by_each_family! {
     no_attack_ends_or_prolongs_a_session
 }
 
-/// Checks that the table is as long as it is meant to be, and that each name is the name of one token.
+/// Checks that the table is as long as it is meant to be, and that each name is the name of one
+/// token.
 fn assert_complete(table: &Table, algorithm: Algorithm) {
     let mut names = HashSet::new();
     let mut groups: BTreeMap<_, HashSet<_>> = BTreeMap::new();

@@ -26,8 +26,8 @@ impl Deref for Rig {
 }
 
 impl Rig {
-    /// One for a secret and one for a key pair, by the algorithms that take the least time: for what
-    /// is the same whichever key it is.
+    /// One for a secret and one for a key pair, by the algorithms that take the least time: for
+    /// what is the same whichever key it is.
     pub(crate) async fn both() -> [Self; 2] {
         [
             Self::new(Algorithm::Hs256).await,

@@ -25,7 +25,8 @@ use crate::{
 
 const REALM: &str = r#"Bearer realm="https://issuer.test""#;
 
-/// Every error that a gate can refuse with, and every other one: code, reason, whether it has a challenge.
+/// Every error that a gate can refuse with, and every other one: code, reason, whether it has a
+/// challenge.
 fn errors() -> Vec<(Error, Code, bool)> {
     let unauthenticated = [
         Refusal::Missing,
@@ -102,7 +103,8 @@ async fn every_error_has_its_code_its_reason_and_what_the_reply_over_http_has() 
     }
 }
 
-/// What a gate demands, what a client sends, and what it learns: code, reason, what follows the realm in the challenge.
+/// What a gate demands, what a client sends, and what it learns: code, reason, what follows the
+/// realm in the challenge.
 type Row<'a> = (
     &'a str,
     fn(GateLayer) -> GateLayer,
@@ -255,7 +257,8 @@ async fn an_optional_gate_lets_strangers_in_and_its_service_may_still_refuse_the
     assert_eq!(status.metadata().get("www-authenticate").unwrap(), REALM);
 }
 
-/// A page elsewhere cannot make a browser send gRPC; should it learn to, it is no way around the rules.
+/// A page elsewhere cannot make a browser send gRPC; should it learn to, it is no way around the
+/// rules.
 #[tokio::test]
 async fn a_call_by_cookie_may_change_something() {
     let authority = Authority::builder("https://issuer.test", "api", secret(), MemoryStore::new())

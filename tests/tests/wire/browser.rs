@@ -210,7 +210,8 @@ async fn a_refresh_in_the_last_second_of_a_session_clears_nothing() {
     assert_eq!(set_cookies(&reply).len(), 2);
 }
 
-/// Everything that a browser may ask for by cookie, and which operation of the store it cannot do without.
+/// Everything that a browser may ask for by cookie, and which operation of the store it cannot do
+/// without.
 const BY_COOKIE: [(&str, &str, &str); 10] = [
     ("POST", "/auth/login", LOGIN),
     ("POST", "/auth/refresh", ""),
@@ -246,7 +247,8 @@ async fn a_store_that_fails_is_503_and_no_cookie_is_touched() {
             assert_refused(&case, &reply, 503, "store_unavailable");
             assert_eq!(header(&reply, "retry-after"), Some("2"), "{case}");
 
-            // Nothing is lost: the same cookies do, once the store is back, even if they were spent.
+            // Nothing is lost: the same cookies do, once the store is back, even if they were
+            // spent.
             shop.faults.heal();
             let reply = shop.post("/auth/logout", &jar).await;
             assert_eq!(

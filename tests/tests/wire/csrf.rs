@@ -1,8 +1,9 @@
-//! That a request with cookies is judged as tower-http's `csrf` layer judges it, but where we mean not to.
+//! That a request with cookies is judged as tower-http's `csrf` layer judges it, but where we mean
+//! not to.
 //!
-//! Two differences are meant. A header that is there twice is no good one; tower-http reads the first.
-//! And an `Origin` that no browser would write, with a user, a path or capitals in it, is not taken
-//! apart: it is compared as it is, so that it is never that of our own pages.
+//! Two differences are meant. A header that is there twice is no good one; tower-http reads the
+//! first. And an `Origin` that no browser would write, with a user, a path or capitals in it, is
+//! not taken apart: it is compared as it is, so that it is never that of our own pages.
 
 use std::{convert::Infallible, future::ready};
 

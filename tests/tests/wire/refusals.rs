@@ -148,7 +148,8 @@ fn each_refusal_has_its_status_name_and_challenge() {
         let expected = json!({ "error": error, "error_description": description, "reason": case });
         assert_eq!(body(&reply), expected, "{case}");
 
-        // Where tokens are granted, what is wrong with a token is one error: only the reason differs.
+        // Where tokens are granted, what is wrong with a token is one error: only the reason
+        // differs.
         let about_the_request = matches!(
             refusal,
             Refusal::Missing

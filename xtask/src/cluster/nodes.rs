@@ -131,8 +131,8 @@ impl Nodes {
         self.end(node, "logout", "/auth/logout", tokens, tokens)
     }
 
-    /// Logs all devices out on one node, with the tokens of one of them, while all nodes are asked about those of
-    /// another.
+    /// Logs all devices out on one node, with the tokens of one of them, while all nodes are asked
+    /// about those of another.
     pub(super) fn logout_all(
         &mut self,
         node: usize,

@@ -142,7 +142,8 @@ fn survives(client: &mut Client, ended: &Tokens, live: &Tokens) -> anyhow::Resul
     Ok(next)
 }
 
-/// Waits until a session that has just rotated can do so again, and its spent token is one of a thief.
+/// Waits until a session that has just rotated can do so again, and its spent token is one of a
+/// thief.
 ///
 /// This is real time in a real process. A slower machine may wait longer, which changes nothing.
 pub(super) fn outlast_overlap() {

@@ -1,6 +1,7 @@
 //! Five systems that services build by hand, each told in a few lines and then done here.
 //!
-//! They are the scenarios `seed_…` of the conformance suite, played with real time, files and restarts.
+//! They are the scenarios `seed_…` of the conformance suite, played with real time, files and
+//! restarts.
 
 use std::{thread, time::Duration};
 
@@ -16,11 +17,12 @@ use crate::{
     progress::step,
 };
 
-/// Lifetimes that a demo can wait for: an access token's, and an unused session's. The waits below leave
-/// more than half a second on either side of each.
+/// Lifetimes that a demo can wait for: an access token's, and an unused session's. The waits below
+/// leave more than half a second on either side of each.
 const SHORT: [&str; 6] = ["--access-ttl", "5s", "--idle-ttl", "7s", "--leeway", "0s"];
 
-/// Plays all five. The server runs with its usual lifetimes at first, and is restarted with short ones.
+/// Plays all five. The server runs with its usual lifetimes at first, and is restarted with short
+/// ones.
 pub(super) fn play(server: &mut Server, client: &mut Client) -> anyhow::Result<()> {
     println!(
         "\nFive systems that services build by hand: what they did (there), and what is done here."

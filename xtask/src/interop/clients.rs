@@ -18,7 +18,8 @@ use crate::{built, example::Server, process::Process, progress::step};
 /// How long one client may take with all servers, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// The frameworks, each with a route of its example's that a browser could call, and that wants an access token.
+/// The frameworks, each with a route of its example's that a browser could call, and that wants an
+/// access token.
 const EXAMPLES: &[(&str, &str)] = &[
     ("axum", "/me"),
     ("actix", "/me"),
@@ -58,7 +59,8 @@ struct Running {
     described: Value,
 }
 
-/// Has each client converse with each server, and fails at the first one that was not answered as it must be.
+/// Has each client converse with each server, and fails at the first one that was not answered as
+/// it must be.
 pub(super) fn run(sh: &Shell, installed: &Installed, tool: &Path) -> anyhow::Result<()> {
     // Removed when dropped.
     let directory = sh.create_temp_dir()?;

@@ -29,7 +29,8 @@ const PACKAGES: &[&str] = &["python3-venv", "nodejs", "npm"];
 pub(crate) struct Installed {
     /// The interpreter of the virtual environment.
     python: PathBuf,
-    /// Where the modules are, and beside them the scripts that import them: Node looks for them there alone.
+    /// Where the modules are, and beside them the scripts that import them: Node looks for them
+    /// there alone.
     node: PathBuf,
 }
 

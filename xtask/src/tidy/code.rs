@@ -43,7 +43,8 @@ pub(super) fn check(metadata: &Metadata, files: &[File]) -> Vec<Finding> {
     findings
 }
 
-/// Each place in `file`, its test modules included, where `found` is true of the tokens from there on.
+/// Each place in `file`, its test modules included, where `found` is true of the tokens from there
+/// on.
 fn places(
     file: &File,
     whole: bool,

@@ -32,8 +32,8 @@ const NOT_IN_THE_CORE: &[&str] = &[
 /// What each manifest takes from `[workspace.package]`.
 const INHERITED: &[&str] = &["version", "edition", "rust-version", "license"];
 
-/// How many crates a build of these has at most: with their default features, for this platform, and with
-/// themselves.
+/// How many crates a build of these has at most: with their default features, for this platform,
+/// and with themselves.
 const SIZES: &[(&[&str], usize)] = &[
     (&["gatepass"], 70),
     (&["gatepass-axum", "gatepass-sqlite"], 105),
@@ -189,7 +189,8 @@ mod tests {
         *,
     };
 
-    /// `(name, published, [(dependency, kind)])`, the members being those named `gatepass…` and `xtask`.
+    /// `(name, published, [(dependency, kind)])`, the members being those named `gatepass…` and
+    /// `xtask`.
     type Crate<'a> = (&'a str, bool, &'a [(&'a str, Option<&'a str>)]);
 
     fn workspace(crates: &[Crate<'_>]) -> Metadata {

@@ -1,8 +1,8 @@
 //! The modules of each crate, and which imports which.
 //!
-//! A crate is a house with floors: a module imports from its own floor or from one below, and no two
-//! modules import each other, also not by way of others. A reader can then start anywhere and read
-//! downwards.
+//! A crate is a house with floors: a module imports from its own floor or from one below, and no
+//! two modules import each other, also not by way of others. A reader can then start anywhere and
+//! read downwards.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -73,7 +73,8 @@ impl Import {
 
 /// The modules of a crate.
 struct House {
-    /// Each module, such as `wire::head`, with the modules that it imports from, and one place of each.
+    /// Each module, such as `wire::head`, with the modules that it imports from, and one place of
+    /// each.
     imports: BTreeMap<String, BTreeMap<String, String>>,
     /// Imports through the crate root.
     roots: Vec<Import>,

@@ -1,13 +1,13 @@
 //! Sentences of docs and comments that a stranger stumbles over, counted.
 //!
-//! The texts of this project began with many of them. `prose.txt` has how many each part may still have, and no
-//! part may get more: whoever mends some writes the lower number there.
+//! The texts of this project began with many of them. `prose.txt` has the number that each part may
+//! still have, and no part may get more. If you mend some, write the lower number there.
 
 use std::collections::BTreeMap;
 
 use super::{File, Finding};
 
-/// The numbers that are allowed. A part that isn't there may have none.
+/// The file with the numbers. A part that it doesn't name may have none.
 const DEBT: &str = "xtask/src/tidy/prose.txt";
 
 /// Longest line of a comment or of Markdown, in columns.
@@ -70,7 +70,8 @@ fn numbers(text: &str) -> BTreeMap<String, usize> {
         .collect()
 }
 
-/// The part of the project that a file belongs to: its package, or `guides` for the pages of the root.
+/// The part of the project that a file belongs to: its package, or `guides` for the pages of the
+/// root.
 fn part(path: &str) -> Option<String> {
     let is_text = path.ends_with(".rs") || path.ends_with(".md");
     if !is_text || path == "CHANGELOG.md" {
@@ -127,9 +128,11 @@ fn prose(file: &File) -> Vec<Line> {
         // A table and a link can't be wrapped.
         let is_long = is_prose && line.chars().count() > COLUMNS && !line.contains("://");
         in_code ^= fence;
-        let item = trimmed.starts_with("* ") || trimmed.starts_with("- ");
+        let marks = ["* ", "- "];
+        let item = marks.iter().find_map(|mark| trimmed.strip_prefix(mark));
         let text = match is_prose {
-            _ if trimmed.is_empty() || item => format!("\n\n{trimmed}\n"),
+            _ if trimmed.is_empty() => "\n\n".to_owned(),
+            true if let Some(item) = item => format!("\n\n{item}\n"),
             true => format!("{trimmed}\n"),
             false => "\n\n".to_owned(),
         };

@@ -6,8 +6,8 @@ use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
 
 use super::File;
 
-/// The tokens of `file`, without the items that only tests compile. A file that isn't Rust has none:
-/// the compiler says so better.
+/// The tokens of `file`, without the items that only tests compile. A file that isn't Rust has
+/// none: the compiler says so better.
 pub(super) fn of(file: &File) -> Vec<TokenTree> {
     let tokens = TokenStream::from_str(&file.text).unwrap_or_default();
     without_tests(tokens)
@@ -59,7 +59,8 @@ pub(super) fn is(token: &TokenTree, mark: char) -> bool {
     matches!(token, TokenTree::Punct(punct) if punct.as_char() == mark)
 }
 
-/// Calls `found` with each sequence of tokens, the whole one first and then what each bracket holds.
+/// Calls `found` with each sequence of tokens, the whole one first and then what each bracket
+/// holds.
 pub(super) fn sequences(tokens: &[TokenTree], found: &mut impl FnMut(&[TokenTree])) {
     found(tokens);
     for token in tokens {

@@ -142,7 +142,8 @@ fn whoever_wrote_the_token_does_not_write_to_the_terminal() {
     }
 }
 
-/// Values of which some are right for some claims. None has a member twice: that is the core's alone to find.
+/// Values of which some are right for some claims. None has a member twice: that is the core's
+/// alone to find.
 fn value() -> impl Strategy<Value = String> {
     prop_oneof![
         prop::sample::select(vec![

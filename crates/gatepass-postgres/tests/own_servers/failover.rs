@@ -177,7 +177,8 @@ async fn a_server_that_was_made_a_replica_after_it_was_opened_answers_nothing() 
         while !says(store.load(live.id).await.map(drop)) {}
         while !says(store.status(live.id, token).await.map(drop)) {}
         while !says(store.sessions(live.account(), None, 10).await.map(drop)) {}
-        // Such a server may not know the account yet, and must not say that there is nothing to end.
+        // Such a server may not know the account yet, and must not say that there is nothing to
+        // end.
         let all = EndSessions::AllOf(account("mallory"));
         while !says(store.end(all.clone(), EndReason::LogoutAll).await.map(drop)) {}
     };

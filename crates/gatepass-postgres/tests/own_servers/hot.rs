@@ -13,7 +13,8 @@ use crate::{
     },
 };
 
-/// On a server of its own: a transaction that is open anywhere in one keeps old rows from making room.
+/// On a server of its own: a transaction that is open anywhere in one keeps old rows from making
+/// room.
 #[tokio::test]
 async fn a_refresh_writes_no_index() {
     const SESSIONS: usize = 50;

@@ -34,7 +34,8 @@ async fn open(url: String) -> PostgresStore {
     support::at(url).schema("gatepass").open().await.unwrap()
 }
 
-/// Executes `sql` at `server` over a connection of its own, and returns the one answer if there is one.
+/// Executes `sql` at `server` over a connection of its own, and returns the one answer if there is
+/// one.
 async fn at(server: &Postgres, sql: &'static str) -> Option<String> {
     let mut conn = PgConnection::connect(&server.url()).await.unwrap();
     let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut conn);

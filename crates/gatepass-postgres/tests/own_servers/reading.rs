@@ -17,8 +17,8 @@ const ENTRIES: i64 = 6_000;
 /// Enough for the server to settle on one plan for all arguments.
 const PULLS: i64 = 20;
 
-/// How often the server has scanned an index of the log, and the rows of the log that it has read, once both
-/// are at least this much.
+/// How often the server has scanned an index of the log, and the rows of the log that it has read,
+/// once both are at least this much.
 async fn counts(pool: &PgPool, scans: i64, rows: i64) -> (i64, i64) {
     let counted = async {
         loop {

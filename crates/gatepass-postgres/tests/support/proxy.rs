@@ -91,7 +91,8 @@ impl Proxy {
         self.shared.state.send_modify(|state| state.cuts += 1);
     }
 
-    /// The kinds of the messages that were sent since this was asked before, as the protocol names them.
+    /// The kinds of the messages that were sent since this was asked before, as the protocol names
+    /// them.
     pub(crate) fn take_sent(&self) -> String {
         let sent = std::mem::take(&mut *self.shared.sent.lock().unwrap());
         String::from_utf8(sent).unwrap()
@@ -100,7 +101,8 @@ impl Proxy {
 
 async fn serve(client: TcpStream, shared: Arc<Shared>) {
     let mut state = shared.state.subscribe();
-    // One that comes while it is silent gets through later, as a first packet that is sent again does.
+    // One that comes while it is silent gets through later, as a first packet that is sent again
+    // does.
     let begun = match state.wait_for(|state| state.open).await {
         Ok(state) => *state,
         Err(_) => return,

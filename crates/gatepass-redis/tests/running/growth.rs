@@ -76,8 +76,9 @@ async fn everything_expires_by_itself_and_nothing_before_its_time() {
         expiries
     };
     let before = expiries().await;
-    // The sessions, that of the purge, the account, what lives of it and what has ended, which accounts there are, the tokens
-    // of the session and of the account, the log, and that of its purge.
+    // The sessions, that of the purge, the account, what lives of it and what has ended, which
+    // accounts there are, the tokens of the session and of the account, the log, and that of its
+    // purge.
     assert_eq!(before.len(), 12, "{before:?}");
     for (key, _) in &before {
         let lives: i64 = ask(&support::redis(), &["PTTL", key]).await.unwrap();
@@ -116,7 +117,8 @@ async fn a_session_whose_idle_lifetime_was_shortened_is_purged_earlier() {
     assert_eq!(store.purge(Timestamp::MAX, 10).await.unwrap().removed, 1);
 }
 
-/// How many commands the server has run, those in scripts included, but for those that the question takes.
+/// How many commands the server has run, those in scripts included, but for those that the question
+/// takes.
 async fn commands(redis: &Redis) -> u64 {
     let stats: String = ask(&redis.url(), &["INFO", "commandstats"]).await.unwrap();
     let calls = stats.lines().filter(|line| {
@@ -186,7 +188,8 @@ async fn room_for_a_session_costs_the_same_however_many_there_are() {
         assert!(begun.ended.is_some());
         assert_eq!(list(&store, name).await.len(), 5);
     }
-    // Sessions that have expired, and that no purge has removed yet, are not looked at one by one either.
+    // Sessions that have expired, and that no purge has removed yet, are not looked at one by one
+    // either.
     for _ in 0..1000 {
         begin(&store, "dave").await;
     }

@@ -34,7 +34,8 @@ fn server(name: &str) -> String {
     })
 }
 
-/// A name that no other test gives to anything. Numbers of processes would come again while the servers stay.
+/// A name that no other test gives to anything. Numbers of processes would come again while the
+/// servers stay.
 pub(crate) fn unique(what: &str) -> String {
     let mut random = [0; 8];
     SystemRandom.fill(&mut random).unwrap();

@@ -121,7 +121,8 @@ impl Proxy {
 
 async fn serve(client: TcpStream, shared: Arc<Shared>) {
     let mut state = shared.state.subscribe();
-    // One that comes while it is silent gets through later, as a first packet that is sent again does.
+    // One that comes while it is silent gets through later, as a first packet that is sent again
+    // does.
     let begun = match state.wait_for(|state| !state.closed).await {
         Ok(state) => *state,
         Err(_) => return,

@@ -147,7 +147,8 @@ pub fn every_endpoint_takes_cookies() -> Scenario {
         .send_bad_grant(post("/auth/refresh"), "session_ended")
 }
 
-/// And what came as a bearer or in a body, in the body alone: a script never turns the one into the other.
+/// And what came as a bearer or in a body, in the body alone: a script never turns the one into the
+/// other.
 #[must_use]
 pub fn what_came_by_cookie_is_answered_by_cookie_alone() -> Scenario {
     let password = || json!({ "password": "alice's password" });

@@ -6,8 +6,8 @@ use super::{Request, Scenario};
 
 const DESCRIPTION: &str = "/openapi.json";
 
-/// What is mounted and nothing else, each under the path that it has here, with the password flow that Swagger UI logs
-/// in by and without the cookies that nobody gets.
+/// What is mounted and nothing else, each under the path that it has here, with the password flow
+/// that Swagger UI logs in by and without the cookies that nobody gets.
 #[must_use]
 pub fn the_endpoints_are_described() -> Scenario {
     let token = "/auth/token";

@@ -41,7 +41,8 @@ pub fn the_metadata_lists_what_there_is() -> Scenario {
         )
 }
 
-/// RFC 9110 §8.8.3 and §13.1.2, RFC 9111: for some minutes, and then only if there is something new.
+/// RFC 9110 §8.8.3 and §13.1.2, RFC 9111: for some minutes, and then only if there is something
+/// new.
 #[must_use]
 pub fn public_documents_are_kept_and_asked_for_again() -> Scenario {
     let scenario = Scenario::new("public_documents_are_kept_and_asked_for_again");

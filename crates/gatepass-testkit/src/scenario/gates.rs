@@ -206,7 +206,8 @@ pub fn a_strict_route_works_and_refuses_ended_sessions() -> Scenario {
         .send_bad_token(strict("{access}"), "the token has been revoked", "revoked")
 }
 
-/// What no log has told this node, the store alone knows: a gate that is not strict still lets the token through.
+/// What no log has told this node, the store alone knows: a gate that is not strict still lets the
+/// token through.
 #[must_use]
 pub fn a_strict_route_asks_the_store() -> Scenario {
     let strict = || Request::get("/strict").bearer("{access}");
@@ -264,7 +265,8 @@ pub fn a_missing_gate_is_a_loud_500() -> Scenario {
         )
 }
 
-/// To strangers as to others: what there is is no secret, and one who errs in the method learns that first.
+/// To strangers as to others: what there is is no secret, and one who errs in the method learns
+/// that first.
 #[must_use]
 pub fn a_path_and_a_method_come_before_the_gate() -> Scenario {
     let scenario = Scenario::new("a_path_and_a_method_come_before_the_gate").logged_in("alice");

@@ -3,7 +3,8 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
-/// A request as plain data. `{name}` in header values and body stands for what was kept under that name.
+/// A request as plain data. `{name}` in header values and body stands for what was kept under that
+/// name.
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "drivers take it apart")]
 pub struct Request {

@@ -11,7 +11,8 @@ pub fn all() -> Vec<Scenario> {
     crate::with_scenarios!([made])
 }
 
-/// Calls the macro in brackets with what follows it, and with the names of all scenarios behind that.
+/// Calls the macro in brackets with what follows it, and with the names of all scenarios behind
+/// that.
 ///
 /// Each is the name of a function in [`scenario`](crate::scenario). For those whom
 /// [`conformance!`](crate::conformance!) does not suit.
@@ -198,14 +199,16 @@ macro_rules! with_scenarios {
     };
 }
 
-/// Expands to one test for each scenario, for a [`Driver`](crate::scenario::Driver) that the given function starts.
+/// Expands to one test for each scenario, for a [`Driver`](crate::scenario::Driver) that the given
+/// function starts.
 ///
 /// The function is called once per test with a [`ManualClock`](crate::ManualClock) and a
-/// [`Setup`](crate::scenario::Setup), and must return a driver of a fresh application that is set up so and
-/// takes its time from that clock. The crate that mounts the scenarios
-/// needs `tokio` with the features `macros` and `rt-multi-thread`.
+/// [`Setup`](crate::scenario::Setup), and must return a driver of a fresh application that is set
+/// up so and takes its time from that clock. The crate that mounts the scenarios needs `tokio` with
+/// the features `macros` and `rt-multi-thread`.
 ///
-/// A scenario that a framework cannot play is declared, with the reason, and has no test; all others have one.
+/// A scenario that a framework cannot play is declared, with the reason, and has no test; all
+/// others have one.
 ///
 /// ```no_run
 /// # mod tests { use gatepass_testkit::{*, scenario::*}; async fn start(_: ManualClock, _: Setup) -> Never { Never }
@@ -250,8 +253,8 @@ macro_rules! conformance {
         )*
         $crate::with_scenarios!([$crate::conformance] @tests [$] $start, [$($except)*] =>);
     };
-    // The names of exceptions are patterns of a macro of their own, since only patterns compare names. `$d` is a
-    // dollar for that macro.
+    // The names of exceptions are patterns of a macro of their own, since only patterns compare
+    // names. `$d` is a dollar for that macro.
     (@tests [$d:tt] $start:expr, [$($except:ident)*] => $($name:ident)*) => {
         macro_rules! scenario {
             $( ($except) => {}; )*

@@ -245,7 +245,8 @@ pub fn a_password_grant_with_scopes_limits_its_session_for_good() -> Scenario {
         .json("/scope", "profile")
 }
 
-/// RFC 6749 §3.2: unknown ones are ignored, empty ones count as left out, repeated ones are refused.
+/// RFC 6749 §3.2: unknown ones are ignored, empty ones count as left out, repeated ones are
+/// refused.
 #[must_use]
 pub fn parameters_are_there_once_and_not_empty() -> Scenario {
     let [a, b] = refreshing("{refresh}");

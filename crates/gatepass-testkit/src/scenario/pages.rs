@@ -1,4 +1,5 @@
-//! Scenarios of pages of other origins, which read what they are answered only where CORS says that they may.
+//! Scenarios of pages of other origins, which read what they are answered only where CORS says that
+//! they may.
 
 use super::{
     Request, Scenario,

@@ -73,7 +73,8 @@ pub fn sixty_four_refreshes_at_once_get_the_same_successor() -> Scenario {
         .same_as("/refresh_token", "fourth")
 }
 
-/// A client that lost an answer comes back after the overlap with its last token; but not twice in a row.
+/// A client that lost an answer comes back after the overlap with its last token; but not twice in
+/// a row.
 #[must_use]
 pub fn a_lost_answer_is_recovered_from_once() -> Scenario {
     Scenario::new("a_lost_answer_is_recovered_from_once")
@@ -94,7 +95,8 @@ pub fn a_lost_answer_is_recovered_from_once() -> Scenario {
         .has_ended("{last access}", "{last}")
 }
 
-/// Five tabs that wake up one after the other, and a request that was on its way with the first token.
+/// Five tabs that wake up one after the other, and a request that was on its way with the first
+/// token.
 #[must_use]
 pub fn quick_refreshes_raise_no_false_alarm() -> Scenario {
     let scenario = Scenario::new("quick_refreshes_raise_no_false_alarm")

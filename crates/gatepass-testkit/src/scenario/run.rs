@@ -26,9 +26,9 @@ type Kept = HashMap<&'static str, String>;
 
 /// Plays `scenario` on an application, and returns what it answered.
 ///
-/// Beside what the scenario says, it holds for every response that it sets no cookie that the scenario
-/// does not speak of, that one of 4xx or 5xx from gatepass has exactly the members `error`, `error_description` and `reason`, and that
-/// one of 5xx reveals nothing.
+/// Beside what the scenario says, it holds for every response that it sets no cookie that the
+/// scenario does not speak of, that one of 4xx or 5xx from gatepass has exactly the members
+/// `error`, `error_description` and `reason`, and that one of 5xx reveals nothing.
 ///
 /// # Errors
 ///
@@ -179,7 +179,8 @@ fn check_always(exchange: &Exchange, response: &Response) -> Result<(), String> 
     if response.status < 400 || exchange.request.method == "HEAD" {
         return Ok(());
     }
-    // A framework answers unknown paths, and wrong methods of the application's routes, by itself, and need not do it in JSON.
+    // A framework answers unknown paths, and wrong methods of the application's routes, by itself,
+    // and need not do it in JSON.
     let Ok(Value::Object(body)) = serde_json::from_slice(&response.body) else {
         return if matches!(response.status, 404 | 405) {
             Ok(())

@@ -142,8 +142,9 @@ impl Scenario {
         self
     }
 
-    /// Sends all requests at once, and expects of each response one of its statuses. If any response has something
-    /// at `pointer` of its JSON body, it is kept as `name`. What comes of a race is in no [`Transcript`](super::Transcript).
+    /// Sends all requests at once, and expects of each response one of its statuses. If any
+    /// response has something at `pointer` of its JSON body, it is kept as `name`. What comes of a
+    /// race is in no [`Transcript`](super::Transcript).
     #[must_use]
     pub fn race(
         mut self,
@@ -243,8 +244,8 @@ impl Scenario {
         self.expecting(Expected::NoJson(pointer))
     }
 
-    /// The response sets the cookies of these names, with the attributes that they must have, and no others.
-    /// A response of which nothing is said about cookies must set none.
+    /// The response sets the cookies of these names, with the attributes that they must have, and
+    /// no others. A response of which nothing is said about cookies must set none.
     #[must_use]
     pub fn sets_cookies(self, names: &'static [&'static str]) -> Self {
         self.expecting(Expected::SetCookies(names))

@@ -26,8 +26,8 @@ pub fn seed_expiry_and_logging() -> Scenario {
         .send_bad_token(me("{access}"), "the token has expired", "expired")
 }
 
-/// A token endpoint that takes a user name and a password, as generic OAuth clients send them. There, the
-/// password could be in the query, and nothing could be refreshed or ended.
+/// A token endpoint that takes a user name and a password, as generic OAuth clients send them.
+/// There, the password could be in the query, and nothing could be refreshed or ended.
 #[must_use]
 pub fn seed_token_endpoint() -> Scenario {
     let query = "/auth/token?grant_type=password&username=alice&password=alice%27s%20password";
@@ -56,8 +56,8 @@ pub fn seed_token_endpoint() -> Scenario {
         .has_ended("{access}", "{refresh}")
 }
 
-/// Sessions that consist of a token: it is verified at each request, and a good one is exchanged for one
-/// that lasts longer. There, the new one lacked an expiry, and was good for ever.
+/// Sessions that consist of a token: it is verified at each request, and a good one is exchanged
+/// for one that lasts longer. There, the new one lacked an expiry, and was good for ever.
 #[must_use]
 pub fn seed_session_renewal() -> Scenario {
     let renew = |token: &str| Request::post("/auth/renew").bearer(token);
@@ -151,8 +151,8 @@ pub fn seed_auto_login() -> Scenario {
         .send_bad_grant(resume("{access}", "{refresh}"), "revoked")
 }
 
-/// A table of tokens that are in force, asked at every request, from which a logout removes one. There,
-/// a logout removed whichever row came first, and a deleted user's tokens went on.
+/// A table of tokens that are in force, asked at every request, from which a logout removes one.
+/// There, a logout removed whichever row came first, and a deleted user's tokens went on.
 #[must_use]
 pub fn seed_logout_allow_list() -> Scenario {
     let strict = |token: &str| Request::get("/strict").bearer(token);

@@ -251,7 +251,8 @@ pub fn an_ended_session_cannot_end_others() -> Scenario {
         .lives("{phone access}", "{phone refresh}")
 }
 
-/// Whichever comes first: what a refresh in flight brings is dead by the time that the logout is answered.
+/// Whichever comes first: what a refresh in flight brings is dead by the time that the logout is
+/// answered.
 #[must_use]
 pub fn a_logout_among_refreshes_ends_the_session() -> Scenario {
     let refreshed: (Request, &[u16]) = (refresh("{refresh}"), &[200, 401]);

@@ -22,10 +22,11 @@ const LISTS: [&str; 5] = [
 
 /// What an application answered in a scenario, to the byte but for what no two runs have in common.
 ///
-/// Tokens and ids stand as numbers in the order of their first appearance, so that the same token in two places is
-/// still seen to be the same. The field `Date` and the number `refresh_at`, which has jitter, are left out, and so are what CORS
-/// says to a request without `Origin`, which it does not concern, an `Allow` outside of a 405, and the length of a 304; header fields are sorted,
-/// and so are those that are lists.
+/// Tokens and ids stand as numbers in the order of their first appearance, so that the same token
+/// in two places is still seen to be the same. The field `Date` and the number `refresh_at`, which
+/// has jitter, are left out, and so are what CORS says to a request without `Origin`, which it does
+/// not concern, an `Allow` outside of a 405, and the length of a 304; header fields are sorted, and
+/// so are those that are lists.
 ///
 /// ```no_run
 /// # use gatepass_testkit::scenario::{Driver, Mismatch, Scenario, run};
@@ -55,7 +56,8 @@ impl Transcript {
         self.replies.len()
     }
 
-    /// Without the header fields of these names, in lower case: such as those of a middleware of the framework.
+    /// Without the header fields of these names, in lower case: such as those of a middleware of
+    /// the framework.
     #[must_use]
     pub fn without_headers(mut self, names: &[&str]) -> Self {
         for reply in &mut self.replies {

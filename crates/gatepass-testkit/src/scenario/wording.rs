@@ -129,7 +129,8 @@ impl Scenario {
             .keep("/refresh_token", refresh)
     }
 
-    /// Logs `name` in where cookies are what a login gets; their values are kept as `access` and `refresh`.
+    /// Logs `name` in where cookies are what a login gets; their values are kept as `access` and
+    /// `refresh`.
     pub(super) fn logged_in_by_cookie(self, name: &'static str) -> Self {
         self.send(login(name, &format!("{name}'s password")), 200)
             .gets_cookies()

@@ -17,8 +17,9 @@ use crate::clock::ManualClock;
 /// How many lists of operations are played.
 const CASES: usize = 32;
 
-/// Played side by side, lists of operations at random are answered as [`MemoryStore`] answers them, which
-/// applies the core's own methods. The shortest list that is found to be answered otherwise is shown.
+/// Played side by side, lists of operations at random are answered as [`MemoryStore`] answers them,
+/// which applies the core's own methods. The shortest list that is found to be answered otherwise
+/// is shown.
 pub async fn it_answers_as_the_store_in_memory_does<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {

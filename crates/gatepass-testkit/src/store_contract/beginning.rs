@@ -135,8 +135,8 @@ pub async fn a_spared_session_counts_against_the_maximum<S: SessionStore>(
     assert_eq!(listed, [third.unwrap().session, second.session]);
 }
 
-/// Sessions of an account are numbered in the order in which they begin, whatever the clock does, and
-/// however many begin at once.
+/// Sessions of an account are numbered in the order in which they begin, whatever the clock does,
+/// and however many begin at once.
 pub async fn sessions_are_numbered_in_the_order_in_which_they_begin<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -257,8 +257,8 @@ pub async fn a_session_that_nobody_can_use_does_not_count_against_the_maximum<S:
     assert_eq!(given.load(&used).await, used);
 }
 
-/// Of logins at the same time, no more remain than the maximum, and each that had to go is covered by
-/// what was reported.
+/// Of logins at the same time, no more remain than the maximum, and each that had to go is covered
+/// by what was reported.
 pub async fn simultaneous_logins_do_not_exceed_the_maximum<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -299,8 +299,8 @@ pub async fn sessions_are_listed_newest_first<S: SessionStore>(
     assert_eq!(listed, expected);
 }
 
-/// Ended and expired sessions, and those of others, are not on the list. One that an access token alone
-/// keeps going is: its owner could not end what is not there.
+/// Ended and expired sessions, and those of others, are not on the list. One that an access token
+/// alone keeps going is: its owner could not end what is not there.
 pub async fn only_usable_sessions_of_the_subject_are_listed<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {

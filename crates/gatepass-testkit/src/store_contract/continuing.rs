@@ -155,7 +155,8 @@ pub async fn a_renewal_writes_a_changed_grant<S: SessionStore>(
     assert_eq!(given.load(&session).await, renewed);
 }
 
-/// A session whose access token was renewed is kept as long as that could be good, however long it idled.
+/// A session whose access token was renewed is kept as long as that could be good, however long it
+/// idled.
 pub async fn a_renewal_postpones_the_purge<S: SessionStore>(fresh: impl AsyncFn(ManualClock) -> S) {
     let given = Given::fresh(fresh).await;
     let session = given.begin("alice").await;
@@ -168,7 +169,8 @@ pub async fn a_renewal_postpones_the_purge<S: SessionStore>(fresh: impl AsyncFn(
     assert_eq!(given.purge().await, 1);
 }
 
-/// Whatever a renewal that raced with the end of its session was acknowledged, the revocation covers it.
+/// Whatever a renewal that raced with the end of its session was acknowledged, the revocation
+/// covers it.
 pub async fn no_renewal_succeeds_after_an_end_returned<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {

@@ -144,8 +144,8 @@ pub async fn a_session_of_another_subject_is_not_ended<S: SessionStore>(
     assert!(given.load(&session).await.ended.is_some());
 }
 
-/// All sessions of an account end by one entry in the log, whatever their age. Others don't notice, and
-/// one that begins afterwards isn't concerned, not even in the same millisecond.
+/// All sessions of an account end by one entry in the log, whatever their age. Others don't notice,
+/// and one that begins afterwards isn't concerned, not even in the same millisecond.
 pub async fn all_sessions_of_an_account_end_together<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -265,8 +265,8 @@ pub async fn the_same_subject_of_another_issuer_is_not_concerned<S: SessionStore
     assert_eq!(listed, [foreign]);
 }
 
-/// Among logins under way, the end of all sessions takes its place: each session that began before it
-/// is over, and each that began after it goes on.
+/// Among logins under way, the end of all sessions takes its place: each session that began before
+/// it is over, and each that began after it goes on.
 pub async fn logins_come_before_or_after_the_end_of_all<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {

@@ -175,7 +175,8 @@ pub(super) fn session_id(of: AccountId) -> SessionId {
     SessionId::from_bytes(id)
 }
 
-/// The revocation of all sessions up to `last`, except `kept`, when `longest` is the latest absolute end.
+/// The revocation of all sessions up to `last`, except `kept`, when `longest` is the latest
+/// absolute end.
 pub(super) fn revocation_of_all(
     last: &Session,
     kept: Option<&Session>,

@@ -86,8 +86,8 @@ pub async fn one_token_too_many_ends_the_session<S: SessionStore>(
     assert_eq!(given.load(&other).await, other);
 }
 
-/// All sessions of an account together may have so many revoked tokens; the next one ends its session
-/// instead. Those of others don't count.
+/// All sessions of an account together may have so many revoked tokens; the next one ends its
+/// session instead. Those of others don't count.
 pub async fn one_token_too_many_of_an_account_ends_a_session<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -117,8 +117,8 @@ pub async fn one_token_too_many_of_an_account_ends_a_session<S: SessionStore>(
     assert_eq!(reason, EndReason::TooManyRevocations);
 }
 
-/// A store that has lost a session, such as one restored from a backup, can't end it, and revokes its
-/// token all the same.
+/// A store that has lost a session, such as one restored from a backup, can't end it, and revokes
+/// its token all the same.
 pub async fn a_token_of_an_unknown_session_is_revoked_beyond_the_limits<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -161,7 +161,8 @@ pub async fn forgotten_tokens_do_not_count_against_the_session<S: SessionStore>(
     assert_eq!(given.load(&session).await, session);
 }
 
-/// The store's own word on a token: of a live session, revoked in one of two ways, or of no session.
+/// The store's own word on a token: of a live session, revoked in one of two ways, or of no
+/// session.
 pub async fn a_status_is_live_revoked_or_unknown<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {

@@ -8,8 +8,8 @@ use gatepass::{
 use super::given::{ACCESS_TTL, DAY, Given, IDLE_TTL, MILLISECOND, advance_of, targets, token_id};
 use crate::clock::ManualClock;
 
-/// A session that nobody refreshes is kept until none of its tokens can be good on any clock, and no
-/// longer.
+/// A session that nobody refreshes is kept until none of its tokens can be good on any clock, and
+/// no longer.
 pub async fn a_session_is_purged_once_nothing_needs_it<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -46,8 +46,8 @@ pub async fn an_advance_postpones_the_purge<S: SessionStore>(
     assert_eq!(given.purge().await, 1);
 }
 
-/// The purge finds idle sessions behind any number of sessions that were refreshed since they could have
-/// been purged. A step says that there is more until it has found all of them.
+/// The purge finds idle sessions behind any number of sessions that were refreshed since they could
+/// have been purged. A step says that there is more until it has found all of them.
 pub async fn sessions_in_use_do_not_hold_up_the_purge_of_others<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -87,8 +87,8 @@ pub async fn sessions_in_use_do_not_hold_up_the_purge_of_others<S: SessionStore>
     }
 }
 
-/// An ended session and its log entry stay for exactly the retention: as long as a token of it could
-/// be good on a clock that is wrong by as much as is tolerated.
+/// An ended session and its log entry stay for exactly the retention: as long as a token of it
+/// could be good on a clock that is wrong by as much as is tolerated.
 pub async fn an_ended_session_and_its_entry_are_kept_for_the_retention<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -134,8 +134,8 @@ pub async fn a_revoked_token_is_kept_for_the_retention<S: SessionStore>(
     assert_eq!(given.log().await.0, [revocation.unwrap()]);
 }
 
-/// Sessions that ended with others are removed as soon as none of their tokens can be valid, and the one
-/// entry of them all with the last.
+/// Sessions that ended with others are removed as soon as none of their tokens can be valid, and
+/// the one entry of them all with the last.
 pub async fn sessions_that_ended_together_are_purged_once_their_tokens_are_dead<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -268,8 +268,8 @@ pub async fn a_cursor_survives_a_purge<S: SessionStore>(fresh: impl AsyncFn(Manu
     }
 }
 
-/// What is asked after a purge knows how far it went, so that a process that starts with a wrong clock
-/// is found out.
+/// What is asked after a purge knows how far it went, so that a process that starts with a wrong
+/// clock is found out.
 pub async fn a_purge_is_remembered<S: SessionStore>(fresh: impl AsyncFn(ManualClock) -> S) {
     let given = Given::fresh(fresh).await;
     assert_eq!(given.store.purged_until().await.unwrap(), None);

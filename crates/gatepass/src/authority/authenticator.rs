@@ -74,8 +74,8 @@ pub trait Authenticator: Send + Sync + 'static {
         device: &Device,
     ) -> Result<Identity, AuthenticationError>;
 
-    /// Decides whether `credentials` prove that the user of `session` is there, and what that allows now.
-    /// The identity must be of the same subject.
+    /// Decides whether `credentials` prove that the user of `session` is there, and what that
+    /// allows now. The identity must be of the same subject.
     ///
     /// As it is, this is [`authenticate`](Self::authenticate) with the session's subject for a user
     /// name. Where users log in with another name than their subject, look that up and say it here.
@@ -93,13 +93,14 @@ pub trait Authenticator: Send + Sync + 'static {
         self.authenticate(credentials, device).await
     }
 
-    /// Looks at the user again before `session` is refreshed, and before anything is spent. gatepass
-    /// also asks before each answer without a rotation: for example, to a retry or a second tab.
+    /// Looks at the user again before `session` is refreshed, and before anything is spent.
+    /// gatepass also asks before each answer without a rotation: for example, to a retry or a
+    /// second tab.
     ///
-    /// The default says that nothing has changed. Override it if users can be deleted, locked or given
-    /// other scopes while they are logged in: without it such a user stays logged in, with the scopes of
-    /// the login, until the session ends. Or call [`Authority::logout_all`](crate::Authority::logout_all)
-    /// whenever you change a user.
+    /// The default says that nothing has changed. Override it if users can be deleted, locked or
+    /// given other scopes while they are logged in: without it such a user stays logged in, with
+    /// the scopes of the login, until the session ends. Or call
+    /// [`Authority::logout_all`](crate::Authority::logout_all) whenever you change a user.
     ///
     /// # Errors
     ///

@@ -35,7 +35,8 @@ use crate::{
     verifier::verifier::{Policy, Verifier},
 };
 
-/// Begins sessions, refreshes and ends them: a [`Verifier`] plus the keys that sign and a [`SessionStore`].
+/// Begins sessions, refreshes and ends them: a [`Verifier`] plus the keys that sign and a
+/// [`SessionStore`].
 ///
 /// Endpoints take one. Cheap to clone.
 ///
@@ -171,8 +172,8 @@ impl Authority {
         self.inner.verifier.replace_keys(keys)
     }
 
-    /// Swaps the master secrets for others, at once and for all clones, and with them the keys of access
-    /// tokens where those are derived from them.
+    /// Swaps the master secrets for others, at once and for all clones, and with them the keys of
+    /// access tokens where those are derived from them.
     ///
     /// The store learns of the new ones with the next purge, so that a node that has only those can
     /// start later on.
@@ -207,15 +208,16 @@ impl Authority {
     /// # Errors
     ///
     /// [`Refusal::BadCredentials`] or [`Refusal::TooManyAttempts`]; [`Error::Store`] if users or
-    /// sessions cannot be reached; [`Error::Identity`] if the application granted what cannot be issued.
+    /// sessions cannot be reached; [`Error::Identity`] if the application granted what cannot be
+    /// issued.
     pub async fn login(&self, credentials: &Credentials, device: Device) -> Result<Issued, Error> {
         self.login_fitting(&self.inner.settings.client, credentials, device, None, None)
             .await
     }
 
-    /// Logs in with credentials for `client`, with `scopes`, which the user must have, or else all that
-    /// it has: the password grant (RFC 6749 §4.3), for first-party clients (RFC 9700 §2.4 forbids it to
-    /// others). The session stays within the scopes that were asked for.
+    /// Logs in with credentials for `client`, with `scopes`, which the user must have, or else all
+    /// that it has: the password grant (RFC 6749 §4.3), for first-party clients (RFC 9700 §2.4
+    /// forbids it to others). The session stays within the scopes that were asked for.
     ///
     /// # Errors
     ///
@@ -231,8 +233,8 @@ impl Authority {
             .await
     }
 
-    /// Logs in as [`login_as`](Self::login_as) does, and refuses an access token of more than `longest`
-    /// bytes before the session is stored.
+    /// Logs in as [`login_as`](Self::login_as) does, and refuses an access token of more than
+    /// `longest` bytes before the session is stored.
     pub(crate) async fn login_fitting(
         &self,
         client: &ClientId,
@@ -284,8 +286,8 @@ impl Authority {
         self.issue_fitting(client, identity, device, None).await
     }
 
-    /// Begins a session as [`issue_as`](Self::issue_as) does, and refuses an access token of more than
-    /// `longest` bytes before the session is stored.
+    /// Begins a session as [`issue_as`](Self::issue_as) does, and refuses an access token of more
+    /// than `longest` bytes before the session is stored.
     pub(crate) async fn issue_fitting(
         &self,
         client: &ClientId,
@@ -322,15 +324,15 @@ impl Authority {
         Ok(issued)
     }
 
-    /// The usable sessions of `subject` at this issuer, newest first, 100 to a page: the newest, or those
-    /// after the page that said `next`.
+    /// The usable sessions of `subject` at this issuer, newest first, 100 to a page: the newest, or
+    /// those after the page that said `next`.
     ///
     /// A session is usable if it can be refreshed, or if an access token of it may still be valid.
     ///
     /// The times are exact, for the application's own use. Don't show them to a client: a thief who
-    /// has copied a refresh token learns from `last_seen_at` or `idle_expires_at` when to replay it.
-    /// The endpoint `GET /auth/sessions` rounds them to whole hours, or to the lifetime of access
-    /// tokens if that is longer, and leaves them out of the current session.
+    /// has copied a refresh token learns from `last_seen_at` or `idle_expires_at` when to replay
+    /// it. The endpoint `GET /auth/sessions` rounds them to whole hours, or to the lifetime of
+    /// access tokens if that is longer, and leaves them out of the current session.
     ///
     /// ```
     /// use gatepass::{Authority, Device, Identity, MasterSecret, MemoryStore, Subject};
@@ -405,8 +407,8 @@ impl Authority {
         self.inner.refresh_keys.load().open(token, now)
     }
 
-    /// Signs a token of the session that `new` would begin, to see how long it is at most: neither its
-    /// times nor its id change the length.
+    /// Signs a token of the session that `new` would begin, to see how long it is at most: neither
+    /// its times nor its id change the length.
     pub(super) fn check_length(&self, new: &NewSession, longest: usize) -> Result<(), Error> {
         let session = Session::begin(
             new.clone(),

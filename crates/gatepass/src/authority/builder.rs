@@ -40,8 +40,8 @@ pub struct AuthorityBuilder {
 }
 
 impl Authority {
-    /// Starts to configure an authority that issues as `issuer` (`iss`) for `audience` (`aud`), with one
-    /// [`MasterSecret`](crate::MasterSecret) or a [`SecretSet`].
+    /// Starts to configure an authority that issues as `issuer` (`iss`) for `audience` (`aud`),
+    /// with one [`MasterSecret`](crate::MasterSecret) or a [`SecretSet`].
     pub fn builder(
         issuer: impl Into<String>,
         audience: impl Into<String>,
@@ -83,7 +83,8 @@ impl AuthorityBuilder {
 
     verifier_setters!();
 
-    /// The keys that sign and verify access tokens. Default: an HS256 key derived from the master secret.
+    /// The keys that sign and verify access tokens. Default: an HS256 key derived from the master
+    /// secret.
     pub fn keys(mut self, keys: KeySet) -> Self {
         self.keys = Some(keys);
         self
@@ -128,14 +129,15 @@ impl AuthorityBuilder {
 
     /// Uses a store that other issuers, audiences or master secrets use as well, on purpose.
     ///
-    /// The store remembers each of them, so that a node that is configured by mistake unlike the others
-    /// fails at start with [`BuildError::SharedStore`]. Call this once, for the second service, or
-    /// when you put a new master secret in place without keeping the old one. The store remembers all of
-    /// them for good, so it doesn't stop a node that still has an old secret.
+    /// The store remembers each of them, so that a node that is configured by mistake unlike the
+    /// others fails at start with [`BuildError::SharedStore`]. Call this once, for the second
+    /// service, or when you put a new master secret in place without keeping the old one. The store
+    /// remembers all of them for good, so it doesn't stop a node that still has an old secret.
     ///
-    /// Services with different issuers don't see each other's sessions: `logout_all` of one ends none
-    /// of the other. Services with one issuer and different audiences share their users: `logout_all`
-    /// ends the sessions of both, while a refresh token works only where it was issued.
+    /// Services with different issuers don't see each other's sessions: `logout_all` of one ends
+    /// none of the other. Services with one issuer and different audiences share their users:
+    /// `logout_all` ends the sessions of both, while a refresh token works only where it was
+    /// issued.
     pub fn share_store(mut self) -> Self {
         self.shares_store = true;
         self
@@ -147,7 +149,8 @@ impl AuthorityBuilder {
         self
     }
 
-    /// The application's knowledge of its users: for logins by password, and re-read at each refresh.
+    /// The application's knowledge of its users: for logins by password, and re-read at each
+    /// refresh.
     pub fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
         self.authenticator = Some(Arc::new(authenticator));
         self

@@ -18,9 +18,9 @@ use crate::{
 };
 
 impl Authority {
-    /// Ends the session of an access or refresh token. Of the refresh tokens any generation will do,
-    /// and of the access tokens an expired one, too: whoever holds one may always end its session.
-    /// A session that has ended already stays so.
+    /// Ends the session of an access or refresh token. Of the refresh tokens any generation will
+    /// do, and of the access tokens an expired one, too: whoever holds one may always end its
+    /// session. A session that has ended already stays so.
     ///
     /// # Errors
     ///
@@ -30,8 +30,8 @@ impl Authority {
         self.logout_unless(token, &[]).await.map(drop)
     }
 
-    /// Ends the session of a token as [`logout`](Self::logout) does, unless it is one of `ended`, and
-    /// says which it is.
+    /// Ends the session of a token as [`logout`](Self::logout) does, unless it is one of `ended`,
+    /// and says which it is.
     pub(crate) async fn logout_unless(
         &self,
         token: &str,
@@ -48,8 +48,8 @@ impl Authority {
         Ok(session)
     }
 
-    /// Ends the session of a token that a browser has sent with a login, since it loses the token by
-    /// the answer. Returns that session; `None` if the token is not one of ours.
+    /// Ends the session of a token that a browser has sent with a login, since it loses the token
+    /// by the answer. Returns that session; `None` if the token is not one of ours.
     pub(crate) async fn end_replaced(
         &self,
         token: &str,
@@ -65,8 +65,8 @@ impl Authority {
         Ok(Some(session))
     }
 
-    /// The session of an authentic token of any kind and age, how to end it, and its user if the token
-    /// says so.
+    /// The session of an authentic token of any kind and age, how to end it, and its user if the
+    /// token says so.
     fn session_of_token(
         &self,
         token: &str,
@@ -97,8 +97,9 @@ impl Authority {
             .map(drop)
     }
 
-    /// Ends every session of the pass's subject except the pass's own, as [`logout_all`](Self::logout_all)
-    /// does. If the pass's own session has ended meanwhile, it stays so.
+    /// Ends every session of the pass's subject except the pass's own, as
+    /// [`logout_all`](Self::logout_all) does. If the pass's own session has ended meanwhile, it
+    /// stays so.
     ///
     /// # Errors
     ///
@@ -128,8 +129,8 @@ impl Authority {
         Ok(session.is_some_and(|session| session.account() == account))
     }
 
-    /// Ends a session of this issuer, as the application wishes. One that is unknown or has ended stays
-    /// so.
+    /// Ends a session of this issuer, as the application wishes. One that is unknown or has ended
+    /// stays so.
     ///
     /// # Errors
     ///
@@ -147,8 +148,8 @@ impl Authority {
             .map(drop)
     }
 
-    /// Revokes one access token, and leaves its session alone. A session has at most 8 revoked tokens at
-    /// a time, and its subject at most 100; one more ends the session instead.
+    /// Revokes one access token, and leaves its session alone. A session has at most 8 revoked
+    /// tokens at a time, and its subject at most 100; one more ends the session instead.
     ///
     /// # Errors
     ///
@@ -182,7 +183,8 @@ impl Authority {
                 self.inner.verifier.apply(&[revocation]);
                 observe::token_revoked(pass);
             }
-            // It was revoked before, maybe by a call whose answer was lost; the revocation is durable.
+            // It was revoked before, maybe by a call whose answer was lost; the revocation is
+            // durable.
             None => drop(self.inner.verifier.catch_up().await),
         }
         Ok(())
@@ -210,8 +212,8 @@ impl Authority {
             .await?;
         match ended {
             Some(revocation) => self.enforce(revocation, subject, reason),
-            // It was ended before, maybe by a call whose answer was lost. The end is durable, and if
-            // this fails it is enforced within the bound all the same.
+            // It was ended before, maybe by a call whose answer was lost. The end is durable, and
+            // if this fails it is enforced within the bound all the same.
             None => drop(self.inner.verifier.catch_up().await),
         }
         Ok(ended.is_some())
@@ -230,8 +232,9 @@ impl Authority {
     }
 }
 
-/// Does `work` to its end, even if whoever asked for it hangs up meanwhile: a logout that has arrived
-/// must not be undone by a client that does not wait, nor the end of a session by a thief who does not.
+/// Does `work` to its end, even if whoever asked for it hangs up meanwhile: a logout that has
+/// arrived must not be undone by a client that does not wait, nor the end of a session by a thief
+/// who does not.
 async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {

@@ -68,7 +68,8 @@ pub struct Issued {
     pub refresh_token: RefreshToken,
     /// When the access token expires, in whole seconds.
     pub expires_at: Timestamp,
-    /// When the client should refresh: before the expiry, at a time that differs from client to client.
+    /// When the client should refresh: before the expiry, at a time that differs from client to
+    /// client.
     pub refresh_at: Timestamp,
     /// The time here, for clients whose clock is wrong.
     pub server_time: Timestamp,
@@ -88,7 +89,8 @@ pub struct Renewed {
     pub access_token: AccessToken,
     /// When the access token expires, in whole seconds.
     pub expires_at: Timestamp,
-    /// When the client should renew it: before the expiry, at a time that differs from client to client.
+    /// When the client should renew it: before the expiry, at a time that differs from client to
+    /// client.
     pub refresh_at: Timestamp,
     /// The time here, for clients whose clock is wrong.
     pub server_time: Timestamp,

@@ -14,15 +14,16 @@ use crate::{
 };
 
 impl Authority {
-    /// A fresh access token of the session with these scopes or else all it has, and the refresh token
-    /// of its current generation.
+    /// A fresh access token of the session with these scopes or else all it has, and the refresh
+    /// token of its current generation.
     pub(super) fn answer(
         &self,
         session: &Session,
         scopes: Option<&Scopes>,
     ) -> Result<(Issued, TokenId), Error> {
         let granted = session.identity.granted_scopes();
-        // Checked before, but by the session as it was read: another node may have written fewer since.
+        // Checked before, but by the session as it was read: another node may have written fewer
+        // since.
         let asked = scopes.map(|asked| granted.intersection(asked));
         let scopes = asked.as_ref().unwrap_or(granted);
         let renewed = self.access_token(session, scopes, session.authenticated_at)?;
@@ -56,7 +57,8 @@ impl Authority {
             .identity
             .own_access_ttl()
             .unwrap_or(settings.access_ttl);
-        // Never past `access_until`: the log would forget the session's end before the token is dead.
+        // Never past `access_until`: the log would forget the session's end before the token is
+        // dead.
         let expires_at = (now + ttl).min(session.access_until).truncated_to_secs();
         let policy = self.inner.verifier.policy();
         let claims = NewClaims {

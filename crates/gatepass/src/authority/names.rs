@@ -9,14 +9,14 @@ use zeroize::Zeroizing;
 
 use crate::keys::secret_set::SecretSet;
 
-/// How many bytes of the tag a log shows. Enough that two names of one service don't share a hash by
-/// chance; only the holder of the key can find a name that has a given one.
+/// How many bytes of the tag a log shows. Enough that two names of one service don't share a hash
+/// by chance; only the holder of the key can find a name that has a given one.
 const SHOWN: usize = 9;
 
 /// The key that hashes user names for the log.
 ///
-/// An operator sees with it that attempts were made on one name. The log doesn't hold the name, nor a
-/// password that a user has typed into the wrong field: without the key a guess can't be checked.
+/// An operator sees with it that attempts were made on one name. The log doesn't hold the name, nor
+/// a password that a user has typed into the wrong field: without the key a guess can't be checked.
 pub(crate) struct NameKey(Zeroizing<[u8; 64]>);
 
 impl NameKey {

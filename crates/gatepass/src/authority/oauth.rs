@@ -1,4 +1,5 @@
-//! What OAuth clients and resource servers ask about single tokens: to revoke one, and whether one is good.
+//! What OAuth clients and resource servers ask about single tokens: to revoke one, and whether one
+//! is good.
 
 use crate::{
     authority::authority::Authority,
@@ -28,8 +29,9 @@ pub enum Introspection {
 }
 
 impl Authority {
-    /// Revokes a token for `client`, to which it must have been issued (RFC 7009): of an access token
-    /// only itself, of a refresh token its session. What is no token of ours, or is dead, stays so.
+    /// Revokes a token for `client`, to which it must have been issued (RFC 7009): of an access
+    /// token only itself, of a refresh token its session. What is no token of ours, or is dead,
+    /// stays so.
     ///
     /// # Errors
     ///

@@ -15,12 +15,13 @@ use crate::{
     },
 };
 
-/// How many rows one step removes at most, and how long the store then has for others. Expired sessions lie
-/// all over a file: each of them costs some pages, and a step is over before a person notices.
+/// How many rows one step removes at most, and how long the store then has for others. Expired
+/// sessions lie all over a file: each of them costs some pages, and a step is over before a person
+/// notices.
 const STEP: usize = 100;
 const PAUSE: Duration = Duration::from_millis(10);
-/// Shortest time after which a wall clock that is ahead is believed: most wrong clocks are set right
-/// within minutes.
+/// Shortest time after which a wall clock that is ahead is believed: most wrong clocks are set
+/// right within minutes.
 const MIN_DOUBT: Duration = Duration::from_secs(3600);
 
 /// The task that purges. Ends when dropped.
@@ -84,8 +85,8 @@ impl Purge {
     }
 }
 
-/// Takes one step after the other until one fails or says that there is no more. How much a step removed
-/// says nothing: for example, a step that found only sessions in use removes none.
+/// Takes one step after the other until one fails or says that there is no more. How much a step
+/// removed says nothing: for example, a step that found only sessions in use removes none.
 async fn round<F: Future<Output = Option<Purged>>>(mut step: impl FnMut() -> F) {
     while let Some(done) = step().await {
         observe::store_purged(done.removed);

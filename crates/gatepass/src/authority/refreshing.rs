@@ -33,9 +33,10 @@ pub(super) const MAX_LOST_RACES: usize = 8;
 impl Authority {
     /// Refreshes the session of a refresh token (RFC 6749 §6) for the application's own client.
     ///
-    /// See [`decide`] for what becomes of which token. An [`Authenticator`](crate::Authenticator) reads the
-    /// user again first, so that its failure spends nothing. It also does so where the session doesn't
-    /// rotate: for example, a retry gets no access token for a user that was just deleted.
+    /// See [`decide`] for what becomes of which token. An [`Authenticator`](crate::Authenticator)
+    /// reads the user again first, so that its failure spends nothing. It also does so where the
+    /// session doesn't rotate: for example, a retry gets no access token for a user that was just
+    /// deleted.
     ///
     /// # Errors
     ///
@@ -46,11 +47,12 @@ impl Authority {
             .await
     }
 
-    /// Refreshes the session of a refresh token for `client`, to which it must have been issued. The
-    /// access token gets `scopes`, which the session must have, or else all that it has (RFC 6749 §6).
+    /// Refreshes the session of a refresh token for `client`, to which it must have been issued.
+    /// The access token gets `scopes`, which the session must have, or else all that it has (RFC
+    /// 6749 §6).
     ///
-    /// `device` is where the request came from, if you know it. The log tells it of a refusal and of a
-    /// reuse: for example, the address of a thief.
+    /// `device` is where the request came from, if you know it. The log tells it of a refusal and
+    /// of a reuse: for example, the address of a thief.
     ///
     /// # Errors
     ///
@@ -86,7 +88,8 @@ impl Authority {
             .refresh_presented(&mut refreshing)
             .await
             .and_then(|issued| {
-                // Its secret may have been taken away meanwhile, and what was issued is of the next one.
+                // Its secret may have been taken away meanwhile, and what was issued is of the next
+                // one.
                 self.open_refresh_token_at(refresh_token, now)?;
                 Ok(issued)
             });
@@ -106,7 +109,8 @@ impl Authority {
 
     async fn refresh_presented(&self, refreshing: &mut Refreshing<'_>) -> Result<Issued, Error> {
         if self.inner.settings.authenticator.is_none() && refreshing.scopes.is_none() {
-            // The common case is one round trip: advance at once, and look only if that did not fit.
+            // The common case is one round trip: advance at once, and look only if that did not
+            // fit.
             let Presented {
                 session,
                 generation,
@@ -251,7 +255,8 @@ impl Authority {
         Err(Refusal::Reused.into())
     }
 
-    /// What the user may have become, and whether it may still have `scopes`; `None` if it is as it was.
+    /// What the user may have become, and whether it may still have `scopes`; `None` if it is as it
+    /// was.
     pub(super) async fn reload_user(
         &self,
         session: &Session,
@@ -340,8 +345,8 @@ pub(super) struct Refreshing<'a> {
     pub(super) scopes: Option<&'a Scopes>,
     /// The device of the request.
     pub(super) device: Option<&'a Device>,
-    /// The store's time at the first look. A request that waits long for the authenticator, and loses a
-    /// race meanwhile, counts as having arrived then.
+    /// The store's time at the first look. A request that waits long for the authenticator, and
+    /// loses a race meanwhile, counts as having arrived then.
     pub(super) arrived: Option<Timestamp>,
     /// The subject of the session, once that has been read, for the log.
     pub(super) owner: Option<Subject>,

@@ -1,4 +1,5 @@
-//! Going on with a session by its access token: resumed, renewed, or with the user authenticated again.
+//! Going on with a session by its access token: resumed, renewed, or with the user authenticated
+//! again.
 
 use crate::{
     authority::{
@@ -40,7 +41,8 @@ pub(crate) enum Resumable {
 }
 
 impl Authority {
-    /// Goes on with a session from both of its tokens: the automatic login of a client that comes back.
+    /// Goes on with a session from both of its tokens: the automatic login of a client that comes
+    /// back.
     ///
     /// | access token | refresh token | answer |
     /// |---|---|---|
@@ -125,7 +127,8 @@ impl Authority {
         }
     }
 
-    /// New tokens, if `refresh_token` is the current one of the pass's session and only idle for too long.
+    /// New tokens, if `refresh_token` is the current one of the pass's session and only idle for
+    /// too long.
     async fn revive(
         &self,
         pass: &Pass,
@@ -179,10 +182,10 @@ impl Authority {
     /// Exchanges a good access token of the application's own client for a fresh one of the same
     /// session, with the same scopes at most and the same time of authentication.
     ///
-    /// The store is asked, and the user read again. The session's absolute end stays where it is, and so
-    /// does its idle expiry: whoever sees an access token can use the session until its absolute end, but
-    /// never gets a refresh token. Only for clients that cannot keep one: the endpoint is mounted where
-    /// that is [configured](crate::wire::EndpointsBuilder::renew).
+    /// The store is asked, and the user read again. The session's absolute end stays where it is,
+    /// and so does its idle expiry: whoever sees an access token can use the session until its
+    /// absolute end, but never gets a refresh token. Only for clients that cannot keep one: the
+    /// endpoint is mounted where that is [configured](crate::wire::EndpointsBuilder::renew).
     ///
     /// # Errors
     ///
@@ -223,18 +226,20 @@ impl Authority {
             .identity
             .granted_scopes()
             .intersection(pass.scopes());
-        // Nor does one that was seen by a thief profit from the password that its owner types later.
+        // Nor does one that was seen by a thief profit from the password that its owner types
+        // later.
         let authenticated_at = session.authenticated_at.min(pass.authenticated_at());
         let renewed = self.access_token(&session, &scopes, authenticated_at)?;
         observe::session_renewed(&session, renewed.token_id);
         Ok(renewed)
     }
 
-    /// Authenticates the user of `pass` again, by the application's [`Authenticator`](crate::Authenticator):
-    /// the session's time of authentication becomes now, for gates that demand a recent one (RFC 9470).
+    /// Authenticates the user of `pass` again, by the application's
+    /// [`Authenticator`](crate::Authenticator): the session's time of authentication becomes now,
+    /// for gates that demand a recent one (RFC 9470).
     ///
-    /// The session is refreshed along with it, and what the application grants now replaces its identity.
-    /// Whose password it is, the pass says, and never the client.
+    /// The session is refreshed along with it, and what the application grants now replaces its
+    /// identity. Whose password it is, the pass says, and never the client.
     ///
     /// # Errors
     ///
@@ -283,7 +288,8 @@ impl Authority {
         now: Timestamp,
     ) -> Result<Option<Session>, Error> {
         let from = session.generation;
-        // A second rotation within the overlap would have an honest tab's token forgotten too early.
+        // A second rotation within the overlap would have an honest tab's token forgotten too
+        // early.
         let just_rotated = session.has_just_rotated(self.inner.settings.reuse.overlap, now);
         let to = if just_rotated { from } else { from.next() };
         let mut advance = self.advance_of(session.id, &session.client, from, to);

@@ -19,8 +19,8 @@ use crate::{
 /// The revocations, shared by all clones.
 #[derive(Clone)]
 pub(super) struct Entries {
-    /// A session or token, and for how long the entry is kept. Without a bound on their number: a full
-    /// bounded cache would evict the freshest revocations first.
+    /// A session or token, and for how long the entry is kept. Without a bound on their number: a
+    /// full bounded cache would evict the freshest revocations first.
     cache: Cache<RevocationTarget, Duration>,
     /// The cutoff of each account that has one, and for how long it is kept.
     cutoffs: Cache<AccountId, (Cutoff, Duration)>,
@@ -66,7 +66,8 @@ impl Entries {
         self.cache.entry_count() + self.cutoffs.entry_count()
     }
 
-    /// Takes what has been inserted and what has expired into account. What is looked up needs no such thing.
+    /// Takes what has been inserted and what has expired into account. What is looked up needs no
+    /// such thing.
     pub(super) fn settle(&self) {
         self.cache.run_pending_tasks();
         self.cutoffs.run_pending_tasks();
@@ -93,8 +94,8 @@ impl Entries {
     }
 }
 
-/// Shortest time that an entry is kept. The wall clock may have been ahead from the start, and be set
-/// right later; the entry must still be there then.
+/// Shortest time that an entry is kept. The wall clock may have been ahead from the start, and be
+/// set right later; the entry must still be there then.
 const MIN_KEPT: Duration = Duration::from_secs(3600);
 /// Longest time that an entry is kept: moka refuses deadlines that are absurdly far away.
 const MAX_KEPT: Duration = Duration::from_secs(10 * 366 * 86_400);
@@ -123,8 +124,8 @@ impl<K, V: Kept> Expiry<K, V> for KeptFor {
         Some(value.kept())
     }
 
-    // By default an updated entry keeps its old deadline, and the new one may be sooner: a log that was
-    // restored can have an earlier end of the same session.
+    // By default an updated entry keeps its old deadline, and the new one may be sooner: a log that
+    // was restored can have an earlier end of the same session.
     fn expire_after_update(
         &self,
         _: &K,

@@ -1,11 +1,11 @@
 //! What is certainly not revoked, known without a look into the cache of what is.
 //!
-//! Nearly every token that is checked is not revoked, and among many entries a cache takes many misses
-//! of the processor's to say so. A Bloom filter takes one, and errs to one side only: it may take
-//! what is not revoked for what may be, never the other way round.
+//! Nearly every token that is checked is not revoked, and among many entries a cache takes many
+//! misses of the processor's to say so. A Bloom filter takes one, and errs to one side only: it may
+//! take what is not revoked for what may be, never the other way round.
 //!
-//! Nothing can be taken out of such a filter. So it is made of several parts that are filled one after
-//! the other, and each goes as a whole when the last of its entries has expired.
+//! Nothing can be taken out of such a filter. So it is made of several parts that are filled one
+//! after the other, and each goes as a whole when the last of its entries has expired.
 
 use std::{
     sync::{
@@ -21,12 +21,13 @@ use crate::model::revocation::RevocationTarget;
 
 /// Entries of the smallest part. One of that size takes 32 KiB.
 const LEAST: usize = 16 * 1024;
-/// How many times as many entries as are still needed the next part has room for: few parts are looked
-/// into, however fast the number of revocations grows.
+/// How many times as many entries as are still needed the next part has room for: few parts are
+/// looked into, however fast the number of revocations grows.
 const GROWTH: usize = 8;
 /// Entries to a word of 64 bits.
 const PER_WORD: usize = 4;
-/// How much longer than its entry a trace of it stays, so that nothing depends on who reads the time first.
+/// How much longer than its entry a trace of it stays, so that nothing depends on who reads the
+/// time first.
 const MARGIN: Duration = Duration::from_secs(60);
 
 /// A set of revocations that is too large rather than too small.
@@ -100,8 +101,8 @@ impl Filled {
         }
     }
 
-    /// About how many of the entries have not expired, if they came evenly. To count all that ever came
-    /// would make each part larger than the last, and the process with every revocation.
+    /// About how many of the entries have not expired, if they came evenly. To count all that ever
+    /// came would make each part larger than the last, and the process with every revocation.
     fn needed(&self, now: Instant) -> usize {
         let left = self.until.saturating_duration_since(now).as_nanos();
         let age = now.saturating_duration_since(self.since).as_nanos();
@@ -135,7 +136,8 @@ impl Part {
         }
     }
 
-    /// The word that the upper half of `print` falls into, as if the words divided all its values evenly.
+    /// The word that the upper half of `print` falls into, as if the words divided all its values
+    /// evenly.
     fn word(&self, print: u64) -> Option<&AtomicU64> {
         let words = u64::try_from(self.0.len()).ok()?;
         let place = ((print >> 32) * words) >> 32;

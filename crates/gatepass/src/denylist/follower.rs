@@ -36,7 +36,8 @@ async fn follow(replica: &Replica) {
     let mut pace = Pace::new(replica.settings(), seed());
     loop {
         if replica.is_failing() {
-            // Whether there is news is not asked: a store that fails may claim so at once, and for ever.
+            // Whether there is news is not asked: a store that fails may claim so at once, and for
+            // ever.
             let pause = pace.after_failure(replica.is_leased());
             if replica.wait_for_success(pause).await {
                 continue;
@@ -70,8 +71,8 @@ const REPORTED_EVERY: Duration = Duration::from_secs(1);
 
 /// How long the follower waits before a pull that no request asked for.
 ///
-/// All pauses are a little shorter than they might be, by chance, so that nodes that were started together,
-/// or lost their store together, do not ask it together.
+/// All pauses are a little shorter than they might be, by chance, so that nodes that were started
+/// together, or lost their store together, do not ask it together.
 struct Pace {
     poll: Duration,
     gather: Duration,
@@ -80,11 +81,11 @@ struct Pace {
     chance: u64,
 }
 
-/// The longest pause. A node without requests is back this long after its store; one that has any is
-/// back with the first of them.
+/// The longest pause. A node without requests is back this long after its store; one that has any
+/// is back with the first of them.
 const LONGEST: Duration = Duration::from_secs(5);
-/// The longest pause after the store has said that there is more. Without a pause, each of a hundred
-/// revocations a second is a pull of each node.
+/// The longest pause after the store has said that there is more. Without a pause, each of a
+/// hundred revocations a second is a pull of each node.
 const GATHER: Duration = Duration::from_millis(100);
 /// That pause is at most this part of `max_staleness`, so that one of 10 ms is kept too.
 const GATHER_PART: u32 = 20;
@@ -99,13 +100,14 @@ impl Pace {
         }
     }
 
-    /// The store says of the first revocation of a burst that it is there. One pull brings them all.
+    /// The store says of the first revocation of a burst that it is there. One pull brings them
+    /// all.
     fn before_news(&mut self) -> Duration {
         self.between(self.gather / 2, self.gather)
     }
 
-    /// All nodes hear of a reset at about the same time, and should not all read the whole log at once.
-    /// Most of what is left of the lease is for the reload itself.
+    /// All nodes hear of a reset at about the same time, and should not all read the whole log at
+    /// once. Most of what is left of the lease is for the reload itself.
     fn before_reload(&mut self, lease_left: Duration) -> Duration {
         self.between(Duration::ZERO, (lease_left / 4).min(LONGEST))
     }
@@ -115,8 +117,8 @@ impl Pace {
         self.between(self.poll / 4 * 3, self.poll)
     }
 
-    /// The poll interval for as long as the lease holds, since a pull may still come in time to renew it;
-    /// from then on twice as long each time.
+    /// The poll interval for as long as the lease holds, since a pull may still come in time to
+    /// renew it; from then on twice as long each time.
     fn after_failure(&mut self, leased: bool) -> Duration {
         if leased {
             self.next = self.poll;
@@ -138,8 +140,8 @@ impl Pace {
     }
 }
 
-/// Not from [`Random`](crate::store::Random), which is for what nobody may guess: whoever injects one wants the same
-/// bytes for the same calls, however often a task has polled meanwhile.
+/// Not from [`Random`](crate::store::Random), which is for what nobody may guess: whoever injects
+/// one wants the same bytes for the same calls, however often a task has polled meanwhile.
 fn seed() -> u64 {
     RandomState::new().hash_one(())
 }

@@ -1,7 +1,7 @@
 //! The time by which things are forgotten.
 //!
-//! What is forgotten too early cannot be brought back when a wrong clock is set right: a revoked token
-//! would be valid again.
+//! What is forgotten too early cannot be brought back when a wrong clock is set right: a revoked
+//! token would be valid again.
 
 use std::time::Duration;
 
@@ -17,12 +17,13 @@ pub(crate) struct Horizon {
 }
 
 impl Horizon {
-    /// How far ahead the wall clock may be without being doubted: the error that all retention allows for.
+    /// How far ahead the wall clock may be without being doubted: the error that all retention
+    /// allows for.
     const TOLERANCE: Duration = Duration::from_secs(300);
 
     /// A horizon that takes the wall clock for right as it is now. It believes one that is ahead
-    /// later after `believed_after`: if that is longer than an access token lives, all those are dead
-    /// by then that were revoked before.
+    /// later after `believed_after`: if that is longer than an access token lives, all those are
+    /// dead by then that were revoked before.
     pub(crate) fn new(clock: &dyn Clock, believed_after: Duration) -> Self {
         Self {
             wall: clock.now(),

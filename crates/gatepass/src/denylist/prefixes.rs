@@ -1,16 +1,16 @@
 //! The accounts that may have a cutoff, by the first two bytes of their ids.
 //!
-//! A session id starts with these bytes, so a look at this table spares most tokens the hash of issuer
-//! and subject. A cutoff is kept for as long as a session may live, which is months. The table therefore
-//! has a fixed size: 256 KiB, however many cutoffs there are.
+//! A session id starts with these bytes, so a look at this table spares most tokens the hash of
+//! issuer and subject. A cutoff is kept for as long as a session may live, which is months. The
+//! table therefore has a fixed size: 256 KiB, however many cutoffs there are.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
-/// How much longer than its entry a trace of it stays, so that nothing depends on who reads the time
-/// first.
+/// How much longer than its entry a trace of it stays, so that nothing depends on who reads the
+/// time first.
 const MARGIN: Duration = Duration::from_secs(60);
 /// How often places are freed whose cutoffs have all expired.
 const SWEEP: u32 = 3600;

@@ -29,8 +29,8 @@ pub(crate) struct ReplicaSettings {
     pub(crate) max_staleness: Duration,
     pub(crate) poll_interval: Duration,
     pub(crate) timeout: Duration,
-    /// How old knowledge may be that requests are judged by while no pull succeeds; `None`: no older
-    /// than ever.
+    /// How old knowledge may be that requests are judged by while no pull succeeds; `None`: no
+    /// older than ever.
     pub(crate) danger_stale: Option<Duration>,
 }
 
@@ -39,9 +39,9 @@ pub(crate) struct Replica {
     log: Arc<dyn RevocationLog>,
     clock: Arc<dyn Clock>,
     settings: ReplicaSettings,
-    /// The revocations that requests are judged by. The replica never drops one before its time, not
-    /// even when the log is read again: an entry too many refuses a token that was revoked once, an
-    /// entry too few lets a revoked token in.
+    /// The revocations that requests are judged by. The replica never drops one before its time,
+    /// not even when the log is read again: an entry too many refuses a token that was revoked
+    /// once, an entry too few lets a revoked token in.
     entries: Entries,
     /// When the last pull began that counts.
     pulled_at: ArcSwap<Reading>,
@@ -72,7 +72,8 @@ pub(super) struct Failing {
 struct Place {
     /// The cursor of the next pull; `None` reads the log from its start.
     cursor: Option<Cursor>,
-    /// The wall-clock time of the last pull, by which the replica reckoned how long to keep entries.
+    /// The wall-clock time of the last pull, by which the replica reckoned how long to keep
+    /// entries.
     reckoned: Timestamp,
 }
 
@@ -95,8 +96,8 @@ enum Pulled {
 
 /// How far a wall clock goes back when it is merely kept right.
 const CLOCK_SLEWED: Duration = Duration::from_secs(1);
-/// After how long the replica believes a wall clock that is ahead. Access tokens that live longer than
-/// this are rare.
+/// After how long the replica believes a wall clock that is ahead. Access tokens that live longer
+/// than this are rare.
 const DOUBT: Duration = Duration::from_secs(86_400);
 
 impl Replica {
@@ -255,7 +256,8 @@ impl Replica {
             return Ok(());
         }
         if self.failures.load(Ordering::Acquire) != failures {
-            // One that began before or while this request waited has failed: no use in asking again.
+            // One that began before or while this request waited has failed: no use in asking
+            // again.
             return Err(StoreError::new(StoreErrorKind::Unavailable));
         }
         let pull = self.pull(&mut place, OnReset::Reload);
@@ -307,7 +309,8 @@ impl Replica {
         let mut was_reset = false;
         loop {
             let began = Reading::of(&*self.clock);
-            // A wall clock that has gone back was wrong when it was reckoned how long to keep entries.
+            // A wall clock that has gone back was wrong when it was reckoned how long to keep
+            // entries.
             if began.wall + CLOCK_SLEWED < place.reckoned {
                 place.cursor = None;
             }

@@ -6,7 +6,8 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-/// A point in time: milliseconds since 1970-01-01T00:00:00Z, between that instant and the end of the year 9999.
+/// A point in time: milliseconds since 1970-01-01T00:00:00Z, between that instant and the end of
+/// the year 9999.
 ///
 /// All arithmetic saturates at these two ends, so that a clock before 1970 or an absurd lifetime
 /// never panics or wraps. `Display` is RFC 3339 in seconds.

@@ -1,9 +1,9 @@
 //! The seam to the cryptography: whoever signs or verifies an access token does it through here.
 //!
-//! jsonwebtoken does it, called through the backend's own provider. Its process-wide one panics when
-//! a build has both of its backends or neither, and a library cannot know what else is in the build.
-//! jsonwebtoken prepares the key anew for every call, which with AWS-LC costs more than many a
-//! signature; there, [`aws_lc`] holds AWS-LC's own prepared key instead.
+//! jsonwebtoken does it, called through the backend's own provider. Its process-wide one panics
+//! when a build has both of its backends or neither, and a library cannot know what else is in the
+//! build. jsonwebtoken prepares the key anew for every call, which with AWS-LC costs more than many
+//! a signature; there, [`aws_lc`] holds AWS-LC's own prepared key instead.
 
 #[cfg(feature = "aws_lc_rs")]
 mod aws_lc;

@@ -70,14 +70,15 @@ pub enum KeyError {
     /// implementation takes.
     #[error("the RSA public exponent must be odd, at least 3 and below 2^33; 65537 is usual")]
     RsaExponent,
-    /// A private key where a public one is due. It may have leaked: nothing that only verifies has it.
+    /// A private key where a public one is due. It may have leaked: nothing that only verifies has
+    /// it.
     #[error("this is a private key, and a public one is due")]
     PrivateKey,
     /// A public key where a private one is due.
     #[error("this is a public key, and a private one is due")]
     PublicKey,
-    /// A key pair's half where a secret is due. As a secret it would be one that others know: a public key
-    /// is the classic one (RFC 8725 §2.1).
+    /// A key pair's half where a secret is due. As a secret it would be one that others know: a
+    /// public key is the classic one (RFC 8725 §2.1).
     #[error("this is a key in PEM, and a secret is due; read it with from_any_pem()")]
     NotASecret,
     /// A secret among public keys. Whoever has read it there can sign.

@@ -7,7 +7,8 @@ use crate::keys::{
     set::{KeySet, SkippedKey},
 };
 
-/// A file that is no set of keys to verify with. Each message names the file, and says what is wrong with it.
+/// A file that is no set of keys to verify with. Each message names the file, and says what is
+/// wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyFileError {
@@ -46,8 +47,9 @@ fn first(skipped: &[SkippedKey]) -> String {
 
 impl KeySet {
     /// The keys in a file that holds a JSON Web Key Set, and those in it that are not used, as
-    /// [`from_jwks`](Self::from_jwks) has them. It is read once: to follow an issuer that changes its keys, read it
-    /// again and swap them by [`Verifier::replace_keys`](crate::Verifier::replace_keys).
+    /// [`from_jwks`](Self::from_jwks) has them. It is read once: to follow an issuer that changes
+    /// its keys, read it again and swap them by
+    /// [`Verifier::replace_keys`](crate::Verifier::replace_keys).
     ///
     /// ```
     /// use gatepass::{KeySet, keys::KeyFileError};

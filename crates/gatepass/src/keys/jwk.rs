@@ -1,8 +1,9 @@
 //! JSON Web Keys (RFC 7517), read strictly.
 //!
-//! Each value has its one right form: base64url without padding, numbers without leading zeros, each
-//! coordinate as long as its field, no member twice. What a key says about itself (`use`, `key_ops`,
-//! `alg`) must agree with what it is taken for. Certificates and URLs in it are not looked at.
+//! Each value has its one right form: base64url without padding, numbers without leading zeros,
+//! each coordinate as long as its field, no member twice. What a key says about itself (`use`,
+//! `key_ops`, `alg`) must agree with what it is taken for. Certificates and URLs in it are not
+//! looked at.
 
 use std::str::FromStr;
 

@@ -155,7 +155,8 @@ impl Public {
         }
     }
 
-    /// Whether `algorithm` may be used with the key. That a point is on its curve is for the backend.
+    /// Whether `algorithm` may be used with the key. That a point is on its curve is for the
+    /// backend.
     pub(super) fn check(&self, algorithm: Algorithm) -> Result<(), KeyError> {
         algorithm.check_kind(self.kind())?;
         let Self::Rsa { n, e } = self else {

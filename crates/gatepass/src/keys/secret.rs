@@ -15,13 +15,13 @@ use crate::{
 /// Names the purpose of the key that signs access tokens where no other is configured.
 pub(crate) const HS256_LABEL: &str = "gatepass access token HS256 v1";
 
-/// What every key of an [`Authority`](crate::Authority) can be derived from: 32 random bytes or more,
-/// never handed out.
+/// What every key of an [`Authority`](crate::Authority) can be derived from: 32 random bytes or
+/// more, never handed out.
 ///
 /// HKDF (RFC 5869) with one label for each purpose derives the key that authenticates refresh
-/// tokens, the key that hashes user names for the log and, where no other signing key is configured,
-/// the HS256 key. All nodes need the same one. Changing it ends every session that was begun with it,
-/// unless the old one goes on in a [`SecretSet`] as a retired one.
+/// tokens, the key that hashes user names for the log and, where no other signing key is
+/// configured, the HS256 key. All nodes need the same one. Changing it ends every session that was
+/// begun with it, unless the old one goes on in a [`SecretSet`] as a retired one.
 ///
 /// ```
 /// use gatepass::MasterSecret;
@@ -39,7 +39,8 @@ impl MasterSecret {
     /// Shortest secret in bytes: the output of the hash, below which it would be the weakest link.
     pub const MIN_BYTES: usize = 32;
 
-    /// The secret that these bytes are. White space around text, as files have it, is not part of it.
+    /// The secret that these bytes are. White space around text, as files have it, is not part of
+    /// it.
     ///
     /// # Errors
     ///

@@ -59,8 +59,8 @@ impl KeySet {
         self
     }
 
-    /// Accepts tokens of a key that no longer signs until the instant `until`: when the last one that
-    /// it signed has expired, and the leeway is over.
+    /// Accepts tokens of a key that no longer signs until the instant `until`: when the last one
+    /// that it signed has expired, and the leeway is over.
     #[must_use]
     pub fn retire(mut self, key: VerifyingKey, until: Timestamp) -> Self {
         self.verifying.push((key, Some(until)));
@@ -77,8 +77,9 @@ impl KeySet {
         self.keys().map(VerifyingKey::id)
     }
 
-    /// The public keys as a JSON Web Key Set (RFC 7517 §5), for those who verify: the active one and
-    /// the announced ones, and the retired ones as long as they verify. Secrets are never in it.
+    /// The public keys as a JSON Web Key Set (RFC 7517 §5), for those who verify: the active one
+    /// and the announced ones, and the retired ones as long as they verify. Secrets are never in
+    /// it.
     #[must_use]
     pub fn jwks(&self, now: Timestamp) -> String {
         let live = self
@@ -91,9 +92,9 @@ impl KeySet {
 
     /// The keys in a JSON Web Key Set that verify, and those that do not with the reason why.
     ///
-    /// One bad key never discards the set. A key is used with the algorithm that it names (`alg`); one
-    /// that names none with the only one of its curve, or with RS256. Its id is its `kid`, or else its
-    /// RFC 7638 thumbprint. Secrets are skipped: whoever could read them there can sign.
+    /// One bad key never discards the set. A key is used with the algorithm that it names (`alg`);
+    /// one that names none with the only one of its curve, or with RS256. Its id is its `kid`, or
+    /// else its RFC 7638 thumbprint. Secrets are skipped: whoever could read them there can sign.
     ///
     /// ```
     /// use gatepass::{KeySet, keys::KeyError};
@@ -147,8 +148,8 @@ impl KeySet {
         is_good(*until, now).then_some(key)
     }
 
-    /// The key that wrote this header segment, if it is, letter for letter, what one of the keys writes.
-    /// Ids being unique in a set, it is then the same that the parsed header leads to.
+    /// The key that wrote this header segment, if it is, letter for letter, what one of the keys
+    /// writes. Ids being unique in a set, it is then the same that the parsed header leads to.
     pub(crate) fn find_by_header(&self, segment: &str, now: Timestamp) -> Option<&VerifyingKey> {
         let mut keys = self.verifying.iter();
         let (key, until) = keys.find(|(key, _)| key.header() == segment)?;

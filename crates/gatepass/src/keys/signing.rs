@@ -24,7 +24,8 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// The HS256 key that is this secret; white space around text, as files have it, is not part of it.
+    /// The HS256 key that is this secret; white space around text, as files have it, is not part of
+    /// it.
     ///
     /// # Errors
     ///
@@ -33,8 +34,8 @@ impl SigningKey {
         Self::from_secret(Algorithm::Hs256, secret)
     }
 
-    /// The key of an HMAC algorithm that is this secret; white space around text, as files have it, is
-    /// not part of it.
+    /// The key of an HMAC algorithm that is this secret; white space around text, as files have it,
+    /// is not part of it.
     ///
     /// # Errors
     ///
@@ -84,9 +85,9 @@ impl SigningKey {
         Self::asymmetric(algorithm, &Self::private_of_pem(pem)?, None)
     }
 
-    /// The private key in this PEM text, of whichever kind, used with the algorithm that is usual for
-    /// it, as for a JWK without `alg`: EdDSA for Ed25519, ES256 for P-256, ES384 for P-384, and RS256
-    /// for RSA. Its id is the RFC 7638 thumbprint of its public key.
+    /// The private key in this PEM text, of whichever kind, used with the algorithm that is usual
+    /// for it, as for a JWK without `alg`: EdDSA for Ed25519, ES256 for P-256, ES384 for P-384, and
+    /// RS256 for RSA. Its id is the RFC 7638 thumbprint of its public key.
     ///
     /// # Errors
     ///
@@ -100,8 +101,8 @@ impl SigningKey {
         Material::from_pem(pem, "a private key (PKCS #8, or PKCS #1 for RSA)")?.private()
     }
 
-    /// The private key in this DER document (PKCS #8; PKCS #1 for RSA), used with `algorithm`. Its id is
-    /// the RFC 7638 thumbprint of its public key.
+    /// The private key in this DER document (PKCS #8; PKCS #1 for RSA), used with `algorithm`. Its
+    /// id is the RFC 7638 thumbprint of its public key.
     ///
     /// # Errors
     ///
@@ -176,9 +177,9 @@ impl SigningKey {
 }
 
 impl MasterSecret {
-    /// The HS256 key that is derived from it, as a JSON Web Key (RFC 7518 §6.4), for a service that verifies
-    /// access tokens with a shared secret. Whoever has it can sign them, and nothing more: it leads
-    /// neither to refresh tokens nor back to this secret.
+    /// The HS256 key that is derived from it, as a JSON Web Key (RFC 7518 §6.4), for a service that
+    /// verifies access tokens with a shared secret. Whoever has it can sign them, and nothing more:
+    /// it leads neither to refresh tokens nor back to this secret.
     ///
     /// ```
     /// use gatepass::{MasterSecret, keys::{Algorithm, SigningKey}};
@@ -201,8 +202,8 @@ impl MasterSecret {
     }
 }
 
-/// The id of a secret: it must tell keys apart and nothing about the secret, and a derived value does
-/// both.
+/// The id of a secret: it must tell keys apart and nothing about the secret, and a derived value
+/// does both.
 fn secret_id(algorithm: Algorithm, secret: &[u8]) -> String {
     let label = format!("gatepass {algorithm} key id v1");
     URL_SAFE_NO_PAD.encode(*secret::derive::<9>(secret, label.as_bytes()))

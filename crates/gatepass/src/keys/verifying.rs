@@ -26,8 +26,8 @@ pub struct VerifyingKey {
 }
 
 impl VerifyingKey {
-    /// The public key in this PEM text (`openssl pkey -pubout`; PKCS #1 for RSA), used with `algorithm`.
-    /// Its id is its RFC 7638 thumbprint.
+    /// The public key in this PEM text (`openssl pkey -pubout`; PKCS #1 for RSA), used with
+    /// `algorithm`. Its id is its RFC 7638 thumbprint.
     ///
     /// # Errors
     ///
@@ -37,9 +37,9 @@ impl VerifyingKey {
         Self::asymmetric(algorithm, Self::public_of_pem(pem)?, None)
     }
 
-    /// The public key in this PEM text, of whichever kind, used with the algorithm that is usual for
-    /// it, as for a JWK without `alg`: EdDSA for Ed25519, ES256 for P-256, ES384 for P-384, and RS256
-    /// for RSA. Its id is its RFC 7638 thumbprint.
+    /// The public key in this PEM text, of whichever kind, used with the algorithm that is usual
+    /// for it, as for a JWK without `alg`: EdDSA for Ed25519, ES256 for P-256, ES384 for P-384, and
+    /// RS256 for RSA. Its id is its RFC 7638 thumbprint.
     ///
     /// ```
     /// use gatepass::keys::{Algorithm, VerifyingKey};
@@ -73,8 +73,8 @@ impl VerifyingKey {
         Self::asymmetric(algorithm, Material::from_der(der)?.public()?, None)
     }
 
-    /// The public key in this JSON Web Key (RFC 7517), used with `algorithm`. Its id is its `kid`, or
-    /// else its RFC 7638 thumbprint.
+    /// The public key in this JSON Web Key (RFC 7517), used with `algorithm`. Its id is its `kid`,
+    /// or else its RFC 7638 thumbprint.
     ///
     /// ```
     /// use gatepass::keys::{Algorithm, VerifyingKey};

@@ -11,8 +11,8 @@ use crate::{
 
 /// An account: one row, however many sessions it has.
 ///
-/// The methods are the only changes there are, and pure. A store that can hold the row still while it
-/// changes applies them as they are; one that can't says the same in its own language, and the
+/// The methods are the only changes there are, and pure. A store that can hold the row still while
+/// it changes applies them as they are; one that can't says the same in its own language, and the
 /// contract suite of `gatepass-testkit` shows that it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
@@ -98,9 +98,9 @@ impl Account {
 
     /// The revocation that says what the cutoff says.
     ///
-    /// It is kept until the last of all sessions must end, since a refresh that is under way may let
-    /// an access token live longer than any that the store knows. A store may drop it from the log as
-    /// soon as no session that it covers is left.
+    /// It is kept until the last of all sessions must end, since a refresh that is under way may
+    /// let an access token live longer than any that the store knows. A store may drop it from the
+    /// log as soon as no session that it covers is left.
     #[must_use]
     pub fn revocation(&self) -> Option<Revocation> {
         self.cutoff.map(|cutoff| Revocation {
@@ -111,8 +111,8 @@ impl Account {
 
     /// From when on the store may forget the account, if it has no session any more.
     ///
-    /// Until then replicas may hold its cutoff, and a clock that is set back must not have it hand out
-    /// numbers that the cutoff covers.
+    /// Until then replicas may hold its cutoff, and a clock that is set back must not have it hand
+    /// out numbers that the cutoff covers.
     #[must_use]
     pub fn purge_at(&self) -> Timestamp {
         self.until + Revocation::RETENTION_MARGIN

@@ -6,15 +6,16 @@ use crate::env::clock::Timestamp;
 
 /// How a node stands with the revocations it judges by: for a readiness probe, and for people.
 ///
-/// It is read from memory: neither the store nor anybody else is waited for, so that it can be asked as often as
-/// one likes. It tells of the store only what the last pulls have found out.
+/// It is read from memory: neither the store nor anybody else is waited for, so that it can be
+/// asked as often as one likes. It tells of the store only what the last pulls have found out.
 ///
 /// # For a readiness probe, not for a liveness probe
 ///
-/// A node that is not [ready](Self::is_ready) answers requests with 503 until a pull succeeds, and tries by itself
-/// (every 5 s at the latest, where `poll_interval` is not longer). To restart it would not help: it could not
-/// even start. Where all nodes share one store they lose it together, so do not let a load balancer take the
-/// last of them out if it serves anything that needs no login.
+/// A node that is not [ready](Self::is_ready) answers requests with 503 until a pull succeeds, and
+/// tries by itself (every 5 s at the latest, where `poll_interval` is not longer). To restart it
+/// would not help: it could not even start. Where all nodes share one store they lose it together,
+/// so do not let a load balancer take the last of them out if it serves anything that needs no
+/// login.
 ///
 /// ```
 /// use gatepass::{Authority, MasterSecret, MemoryStore, Verifier};
@@ -46,15 +47,16 @@ use crate::env::clock::Timestamp;
 pub struct Health {
     /// Whether the last pull that counts began at most `max_staleness` ago.
     pub lease_holds: bool,
-    /// Whether a request would be judged now by what is known here. Without the lease it would ask for a
-    /// pull first, and be answered 503 if that fails (but see
+    /// Whether a request would be judged now by what is known here. Without the lease it would ask
+    /// for a pull first, and be answered 503 if that fails (but see
     /// [`danger_judge_by_stale_revocations`](crate::VerifierBuilder::danger_judge_by_stale_revocations)).
     pub judges_requests: bool,
-    /// How long ago the last pull that counts began, by the larger of monotonic and wall-clock time.
-    /// `None` if a clock was set back since, so that nobody knows.
+    /// How long ago the last pull that counts began, by the larger of monotonic and wall-clock
+    /// time. `None` if a clock was set back since, so that nobody knows.
     pub lag: Option<Duration>,
-    /// About how many revocations are known, as of the last pull that counts. Each session that has ended
-    /// and each token that was revoked is one, until no token that it concerns can be valid any more.
+    /// About how many revocations are known, as of the last pull that counts. Each session that has
+    /// ended and each token that was revoked is one, until no token that it concerns can be valid
+    /// any more.
     pub entries: u64,
     /// Since when no pull has succeeded, by the wall clock. `None` if the last one did.
     pub failing_since: Option<Timestamp>,
@@ -63,8 +65,9 @@ pub struct Health {
 }
 
 impl Health {
-    /// Whether requests that need to be judged should come to this node. A single pull that failed does not
-    /// make it unready, and neither does a store that fails for shorter than the lease holds.
+    /// Whether requests that need to be judged should come to this node. A single pull that failed
+    /// does not make it unready, and neither does a store that fails for shorter than the lease
+    /// holds.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.judges_requests

@@ -12,9 +12,9 @@ use crate::model::{
     text::is_deceptive,
 };
 
-/// Claims that gatepass sets or reads itself (RFC 7519 §4.1, RFC 9068 §2.2, OIDC Core §2), and claims
-/// that are standard and reserved for what it may set later: `act` and `may_act` (RFC 8693 §4), `cnf`
-/// (RFC 7800), `amr` and `acr` (OIDC Core §2), `gv`.
+/// Claims that gatepass sets or reads itself (RFC 7519 §4.1, RFC 9068 §2.2, OIDC Core §2), and
+/// claims that are standard and reserved for what it may set later: `act` and `may_act` (RFC 8693
+/// §4), `cnf` (RFC 7800), `amr` and `acr` (OIDC Core §2), `gv`.
 const RESERVED: [&str; 18] = [
     "iss",
     "sub",
@@ -63,7 +63,8 @@ pub struct Identity {
     device: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     access_ttl: Option<Duration>,
-    /// The most that the client asked for at login, which it does not exceed when the user gets more.
+    /// The most that the client asked for at login, which it does not exceed when the user gets
+    /// more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     limit: Option<Scopes>,
 }
@@ -72,7 +73,8 @@ impl Identity {
     /// Longest device label in bytes; what is longer is cut, since it only names a row in a list.
     const MAX_DEVICE: usize = 100;
 
-    /// The identity of the user with this subject (`sub`). It has neither scopes nor custom claims yet.
+    /// The identity of the user with this subject (`sub`). It has neither scopes nor custom claims
+    /// yet.
     ///
     /// ```
     /// use gatepass::Identity;
@@ -181,8 +183,8 @@ impl Identity {
         Ok(self)
     }
 
-    /// What the user may have become, for a session that was begun with `former`: within the limit that
-    /// the client set then, and under the same device label if the application gave no other.
+    /// What the user may have become, for a session that was begun with `former`: within the limit
+    /// that the client set then, and under the same device label if the application gave no other.
     pub(crate) fn succeeding(mut self, former: &Self) -> Self {
         if let Some(limit) = &former.limit {
             self.scopes = self.scopes.intersection(limit);
@@ -230,8 +232,8 @@ pub enum IdentityError {
     /// Subject, scopes and custom claims do not fit into an access token of 8 KiB.
     #[error("subject, scopes and custom claims make the access token longer than 8 KiB")]
     TooLarge,
-    /// The access token is longer than the cookies that browsers keep (4096 bytes with the name and the
-    /// attributes). A login is refused with this before its session is stored.
+    /// The access token is longer than the cookies that browsers keep (4096 bytes with the name and
+    /// the attributes). A login is refused with this before its session is stored.
     #[error("subject, scopes and custom claims make the access token longer than a cookie may be")]
     TooLargeForCookie,
     /// The access-token lifetime is shorter than the overlap or longer than the session.

@@ -25,8 +25,8 @@ pub struct InvalidName {
     what: &'static str,
 }
 
-/// Longest subject, client id, issuer or audience in bytes. Long enough for e-mail addresses and URIs, short enough
-/// that tokens stay far from the limits of HTTP headers.
+/// Longest subject, client id, issuer or audience in bytes. Long enough for e-mail addresses and
+/// URIs, short enough that tokens stay far from the limits of HTTP headers.
 const MAX_NAME: usize = 255;
 
 fn checked_name(name: String, what: &'static str) -> Result<String, InvalidName> {
@@ -190,11 +190,12 @@ random_id! {
 }
 
 random_id! {
-    /// A subject of one issuer, as stores and the revocation log name it: 128 bits of a hash of both.
+    /// A subject of one issuer, as stores and the revocation log name it: 128 bits of a hash of
+    /// both.
     ///
-    /// OpenID Connect Core §5.7 calls issuer and subject together the only stable name of a user. The
-    /// user `alice` of one issuer is therefore not the user `alice` of another, also where both keep
-    /// their sessions in one store.
+    /// OpenID Connect Core §5.7 calls issuer and subject together the only stable name of a user.
+    /// The user `alice` of one issuer is therefore not the user `alice` of another, also where both
+    /// keep their sessions in one store.
     ///
     /// ```
     /// use gatepass::{Subject, store::{AccountId, Issuer}};
@@ -217,7 +218,8 @@ impl AccountId {
     #[must_use]
     pub fn of(issuer: &Issuer, subject: &Subject) -> Self {
         let mut hash = Sha256::new();
-        // The length keeps apart what would read the same when joined, such as "ab" "c" and "a" "bc".
+        // The length keeps apart what would read the same when joined, such as "ab" "c" and "a"
+        // "bc".
         hash.update((issuer.0.len() as u64).to_be_bytes());
         hash.update(&issuer.0);
         hash.update(&subject.0);

@@ -1,7 +1,7 @@
 //! Origins of web pages (RFC 6454).
 
-/// Whether `text` is an origin as browsers send it: scheme, host, port if it is not the usual one, and
-/// nothing more (RFC 6454 §6.2).
+/// Whether `text` is an origin as browsers send it: scheme, host, port if it is not the usual one,
+/// and nothing more (RFC 6454 §6.2).
 pub(crate) fn is_sent_origin(text: &str) -> bool {
     let usual_port = [("https://", ":443"), ("http://", ":80")]
         .iter()
@@ -9,7 +9,8 @@ pub(crate) fn is_sent_origin(text: &str) -> bool {
     is_origin(text) && !usual_port
 }
 
-/// Whether `text` is the scheme and the host, with a port or without, of a URL of HTTP, and nothing more.
+/// Whether `text` is the scheme and the host, with a port or without, of a URL of HTTP, and nothing
+/// more.
 pub(crate) fn is_origin(text: &str) -> bool {
     let authority = text
         .strip_prefix("https://")

@@ -37,8 +37,8 @@ pub enum RevocationTarget {
     Session(SessionId),
     /// This access token.
     Token(TokenId),
-    /// All access tokens of the sessions of this account that the cutoff covers: a logout everywhere,
-    /// however many sessions there were.
+    /// All access tokens of the sessions of this account that the cutoff covers: a logout
+    /// everywhere, however many sessions there were.
     ///
     /// A newer entry of an account says all that an older one said, so a store keeps only the last.
     Sessions(AccountId, Cutoff),

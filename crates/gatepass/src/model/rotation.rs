@@ -11,7 +11,8 @@ use crate::{
     },
 };
 
-/// How spent refresh tokens are treated. Each default's reason stands in [`docs::defaults`](crate::docs::defaults).
+/// How spent refresh tokens are treated. Each default's reason stands in
+/// [`docs::defaults`](crate::docs::defaults).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
     clippy::exhaustive_structs,
@@ -20,13 +21,14 @@ use crate::{
 pub struct ReusePolicy {
     /// How long after it was spent a refresh token is answered as if it just had been: with the
     /// session's current one. For example, a second tab and a retry send a token that the first
-    /// request has just spent. A session rotates at most once in this time. At most the access-token
-    /// lifetime. Default 30 s.
+    /// request has just spent. A session rotates at most once in this time. At most the
+    /// access-token lifetime. Default 30 s.
     pub overlap: Duration,
     /// How long after it was spent the last refresh token is taken for one whose answer was lost on
     /// the way. Zero to take none for that. Default 1 h.
     pub recovery: Duration,
-    /// What follows when a refresh token comes back outside of both. Default [`OnReuse::EndSession`].
+    /// What follows when a refresh token comes back outside of both. Default
+    /// [`OnReuse::EndSession`].
     pub on_reuse: OnReuse,
 }
 
@@ -111,9 +113,9 @@ pub struct Presenter<'a> {
 /// | is ahead | reuse |
 /// | is behind: the store lost writes, since we did issue the token | advance past it |
 ///
-/// The fourth row keeps the last rotation the only one within `overlap`. For example, five tabs refresh
-/// one after the other: the second to fifth get the token that the first one got, and a request
-/// that was on its way with the oldest token is still answered.
+/// The fourth row keeps the last rotation the only one within `overlap`. For example, five tabs
+/// refresh one after the other: the second to fifth get the token that the first one got, and a
+/// request that was on its way with the oldest token is still answered.
 ///
 /// A generation that was spent in the future, by a store whose clock was ahead for a moment, isn't
 /// replayed, since the overlap would last until the clock gets there. It can be recovered.

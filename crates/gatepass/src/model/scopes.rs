@@ -155,7 +155,8 @@ pub(crate) fn required<R: RequiredScopes>() -> impl Iterator<Item = &'static str
 fn is_canonical(list: &str) -> bool {
     let mut scopes = list.as_bytes().split(|byte| *byte == b' ');
     let mut before: &[u8] = &[];
-    // The empty scope is not above the empty text: neither a double space nor one at an end gets by.
+    // The empty scope is not above the empty text: neither a double space nor one at an end gets
+    // by.
     scopes.all(|scope| {
         // Byte by byte: they are short, and differ early.
         let ascends = before.iter().lt(scope) && scope.iter().copied().all(is_allowed);

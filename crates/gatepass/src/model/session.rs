@@ -20,10 +20,10 @@ use crate::{
 ///
 /// Its fields are public because stores write and read them; nobody else has reason to make one.
 /// The methods are the only changes there are. Each is pure and takes the store's time, and a clock
-/// that is set back by less than [`CLOCK_JITTER`](Self::CLOCK_JITTER) doesn't make time run backwards
-/// within the session. A store that can hold a row still while it changes (a mutex, a single writer)
-/// applies them as they are; one that can't says the same in its own language, and the contract
-/// suite of `gatepass-testkit` shows that it does.
+/// that is set back by less than [`CLOCK_JITTER`](Self::CLOCK_JITTER) doesn't make time run
+/// backwards within the session. A store that can hold a row still while it changes (a mutex, a
+/// single writer) applies them as they are; one that can't says the same in its own language, and
+/// the contract suite of `gatepass-testkit` shows that it does.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(
     clippy::exhaustive_structs,
@@ -70,9 +70,9 @@ pub struct Session {
 
 /// The exchange of a session's refresh token for the next one.
 ///
-/// A session rotates at most once per [`overlap`](crate::ReusePolicy::overlap), so the last rotation is
-/// all that it must remember. A rotation over several generations means that the store lost writes;
-/// it spends all of them at once.
+/// A session rotates at most once per [`overlap`](crate::ReusePolicy::overlap), so the last
+/// rotation is all that it must remember. A rotation over several generations means that the store
+/// lost writes; it spends all of them at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
     clippy::exhaustive_structs,
@@ -205,8 +205,8 @@ pub enum EndReason {
     Reuse,
     /// The user no longer exists.
     UserGone,
-    /// The subject had more sessions than `max_sessions` allows. The store ended this one and all older
-    /// ones.
+    /// The subject had more sessions than `max_sessions` allows. The store ended this one and all
+    /// older ones.
     TooManySessions,
     /// More access tokens were revoked one by one than a session (8) or its account (100) may have.
     TooManyRevocations,
@@ -294,12 +294,12 @@ impl NewSession {
 pub enum AdvanceCause {
     /// Its current refresh token was presented. The session must be refreshable.
     Refresh,
-    /// Its current refresh token was presented together with a valid access token of the session, which
-    /// speaks for it even if it was idle for too long.
+    /// Its current refresh token was presented together with a valid access token of the session,
+    /// which speaks for it even if it was idle for too long.
     Resume,
     /// The user has just proved again who they are, with a valid access token of the session:
-    /// [`authenticated_at`](Session::authenticated_at) becomes now. It may have been idle for too long.
-    /// The generation stays (`to` is `from`) if the session rotated within `overlap`.
+    /// [`authenticated_at`](Session::authenticated_at) becomes now. It may have been idle for too
+    /// long. The generation stays (`to` is `from`) if the session rotated within `overlap`.
     Reauthenticate,
 }
 
@@ -320,8 +320,8 @@ pub struct Advance {
     pub to: Generation,
     /// Why.
     pub cause: AdvanceCause,
-    /// The last rotation must be longer ago than this, if `to` is the next generation. Zero for no such
-    /// rule.
+    /// The last rotation must be longer ago than this, if `to` is the next generation. Zero for no
+    /// such rule.
     pub overlap: Duration,
     /// The request's origin.
     pub seen_from: SeenFrom,
@@ -373,8 +373,9 @@ impl Session {
     /// How far a store's clock may go back without being believed: what clocks that are kept right
     /// differ by, for example after a failover to another server.
     ///
-    /// Beyond that the session's last time was wrong, and the store's time counts. Otherwise a clock
-    /// that was ahead for a moment would hold the session's overlap open until it gets there again.
+    /// Beyond that the session's last time was wrong, and the store's time counts. Otherwise a
+    /// clock that was ahead for a moment would hold the session's overlap open until it gets there
+    /// again.
     pub const CLOCK_JITTER: Duration = Duration::from_secs(10);
 
     /// The session that `new` asks for, begun as number `number` at `now`.
@@ -429,7 +430,8 @@ impl Session {
         self.is_live(now) && self.time(now) < self.idle_expires_at
     }
 
-    /// Whether anybody can still use it: it can be refreshed, or an access token of it may be valid.
+    /// Whether anybody can still use it: it can be refreshed, or an access token of it may be
+    /// valid.
     #[must_use]
     pub fn is_usable(&self, now: Timestamp) -> bool {
         self.is_refreshable(now) || (self.is_live(now) && self.time(now) < self.access_until)
@@ -442,15 +444,16 @@ impl Session {
             .filter(|last| last.from <= generation && generation < self.generation)
     }
 
-    /// How long ago `rotation` was; `None` if it lies in the future because the store's clock was ahead.
+    /// How long ago `rotation` was; `None` if it lies in the future because the store's clock was
+    /// ahead.
     #[must_use]
     pub fn age_of(&self, rotation: Rotation, now: Timestamp) -> Option<Duration> {
         let now = self.time(now);
         (rotation.at <= now).then(|| now.since(rotation.at))
     }
 
-    /// Whether the last rotation was at most `overlap` ago, so that the session must not rotate yet.
-    /// Always false if `overlap` is zero.
+    /// Whether the last rotation was at most `overlap` ago, so that the session must not rotate
+    /// yet. Always false if `overlap` is zero.
     #[must_use]
     pub fn has_just_rotated(&self, overlap: Duration, now: Timestamp) -> bool {
         let age = self.rotated.and_then(|last| self.age_of(last, now));
@@ -474,8 +477,8 @@ impl Session {
         }
         let now = self.time(now);
         if advance.to != advance.from {
-            // A jump over several generations means that the store lost their writes. When they were
-            // spent is unknown; "now" gives their honest holders one overlap and no more.
+            // A jump over several generations means that the store lost their writes. When they
+            // were spent is unknown; "now" gives their honest holders one overlap and no more.
             self.rotated = Some(Rotation {
                 from: advance.from,
                 at: now,
@@ -518,8 +521,8 @@ impl Session {
         true
     }
 
-    /// Lets a new access token live if the session is live and the client's own; says whether it was.
-    /// Neither its generation nor its idle expiry changes: no refresh token was shown.
+    /// Lets a new access token live if the session is live and the client's own; says whether it
+    /// was. Neither its generation nor its idle expiry changes: no refresh token was shown.
     #[must_use]
     pub fn renew(&mut self, renew: Renew, now: Timestamp) -> bool {
         if !self.is_live(now) || self.client != renew.client {

@@ -26,7 +26,8 @@ struct Window {
 /// A refusal that is to be traced.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Traced {
-    /// How many of the same event and reason were not, since the last one that was; `None` for none.
+    /// How many of the same event and reason were not, since the last one that was; `None` for
+    /// none.
     pub(super) suppressed: Option<u64>,
 }
 
@@ -38,10 +39,12 @@ impl Sampling {
         reason: &'static str,
         now: Timestamp,
     ) -> Option<Traced> {
-        // Each change is complete when it is made, so that a panic elsewhere leaves nothing half done.
+        // Each change is complete when it is made, so that a panic elsewhere leaves nothing half
+        // done.
         let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let window = windows.entry((event, reason)).or_default();
-        // Another second, and not only a later one: a clock that was set back must not silence the log.
+        // Another second, and not only a later one: a clock that was set back must not silence the
+        // log.
         if window.second != now.unix_secs() {
             window.second = now.unix_secs();
             window.traced = 0;

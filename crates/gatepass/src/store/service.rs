@@ -12,7 +12,8 @@ use crate::{
 /// An authority as a store remembers it: its issuer, its audience, and a fingerprint of its master
 /// secret that leads back to nothing.
 ///
-/// Nodes of one service have the same. A store is asked for those it knows when an authority starts.
+/// Nodes of one service have the same. A store is asked for those it knows when an authority
+/// starts.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ServiceIdentity {

@@ -105,7 +105,8 @@ pub(crate) fn open(
     claims.into_pass().ok_or(Refusal::Malformed)
 }
 
-/// The payload of a JWS that `key` signed, whatever it is and whatever its header says besides `alg`.
+/// The payload of a JWS that `key` signed, whatever it is and whatever its header says besides
+/// `alg`.
 pub(crate) fn open_jws(jws: &str, key: &VerifyingKey) -> Result<Vec<u8>, Refusal> {
     let jws = Jws::split(jws)?;
     let mut header = Vec::new();
@@ -114,7 +115,8 @@ pub(crate) fn open_jws(jws: &str, key: &VerifyingKey) -> Result<Vec<u8>, Refusal
     jws.authenticated(key)
 }
 
-/// Whether `token` has the form of an access token that some key could have signed. None is asked for.
+/// Whether `token` has the form of an access token that some key could have signed. None is asked
+/// for.
 pub(crate) fn check_form(token: &str) -> Result<(), Refusal> {
     let jws = Jws::split(token)?;
     let (mut header, mut signature, mut payload) = (Vec::new(), Vec::new(), Vec::new());
@@ -132,7 +134,8 @@ pub(crate) fn check_form(token: &str) -> Result<(), Refusal> {
     claims.into_pass().map(drop).ok_or(Refusal::Malformed)
 }
 
-/// The parts of a JWS in compact serialization (RFC 7515 §7.1), none of which has been believed yet.
+/// The parts of a JWS in compact serialization (RFC 7515 §7.1), none of which has been believed
+/// yet.
 struct Jws<'a> {
     header: &'a str,
     payload: &'a str,

@@ -36,7 +36,8 @@ mod tests {
 
     use super::*;
 
-    /// Whatever stands wherever: wide instructions read the middle of a segment, narrow ones its end.
+    /// Whatever stands wherever: wide instructions read the middle of a segment, narrow ones its
+    /// end.
     #[test]
     fn wide_instructions_take_exactly_what_narrow_ones_take() {
         for length in [22, 43, 63, 64, 65, 86, 128, 130, 131, 132] {

@@ -42,8 +42,8 @@ impl TokenForm {
     /// # Errors
     ///
     /// What it would be refused for whatever keys there are: [`Refusal::Malformed`],
-    /// [`Refusal::WrongType`] if it is a JWT of another kind, [`Refusal::UnknownKey`] if it names no
-    /// key, or an algorithm that gatepass does not have.
+    /// [`Refusal::WrongType`] if it is a JWT of another kind, [`Refusal::UnknownKey`] if it names
+    /// no key, or an algorithm that gatepass does not have.
     pub fn of(token: &str) -> Result<Self, Refusal> {
         if token.starts_with(refresh::PREFIX) {
             let said = refresh::unverified(token)?;
@@ -56,11 +56,11 @@ impl TokenForm {
     }
 }
 
-/// The session and the generation that a refresh token is for, if `secret` authenticates it as one of
-/// `issuer` for `audience`.
+/// The session and the generation that a refresh token is for, if `secret` authenticates it as one
+/// of `issuer` for `audience`.
 ///
-/// For tests and tools. The store knows whether the session is still there, and whether the token is
-/// spent: see [`Authority::refresh`](crate::Authority::refresh).
+/// For tests and tools. The store knows whether the session is still there, and whether the token
+/// is spent: see [`Authority::refresh`](crate::Authority::refresh).
 ///
 /// # Errors
 ///
@@ -77,8 +77,8 @@ pub fn verify_refresh_token(
     Ok((presented.session, presented.generation))
 }
 
-/// The payload of a JWS in compact serialization (RFC 7515 §7.1) that `key` has signed, whatever the
-/// payload is.
+/// The payload of a JWS in compact serialization (RFC 7515 §7.1) that `key` has signed, whatever
+/// the payload is.
 ///
 /// For tests and tools. It runs the code that judges the signature of an access token, and nothing
 /// else of what makes a token good: it checks no issuer, audience, expiry or revocation, and reads

@@ -152,7 +152,8 @@ fn read(body: &[u8]) -> Result<([u8; 4], Presented), Refusal> {
 }
 
 impl RefreshKey {
-    /// Bound to issuer and audience: services that share a secret must not take each other's tokens.
+    /// Bound to issuer and audience: services that share a secret must not take each other's
+    /// tokens.
     fn derived(
         secret: &MasterSecret,
         issuer: &Issuer,

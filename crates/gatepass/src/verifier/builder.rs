@@ -201,8 +201,8 @@ macro_rules! verifier_setters {
             self
         }
 
-        /// Sets cookies over plain HTTP, for development: without `Secure`, and therefore without the
-        /// prefix `__Host-`. Requests that were sent to any host but this machine's own names
+        /// Sets cookies over plain HTTP, for development: without `Secure`, and therefore without
+        /// the prefix `__Host-`. Requests that were sent to any host but this machine's own names
         /// (`localhost`, 127.0.0.1, ::1) are refused their cookies then.
         ///
         /// Right on a developer's machine, with a browser that keeps no `Secure` cookies of
@@ -212,22 +212,26 @@ macro_rules! verifier_setters {
             self
         }
 
-        /// Goes on judging requests by the revocations that were known when the store went, for as long as
-        /// that was `at_most` ago, instead of answering 503 once `max_staleness` is over. Default: 503.
+        /// Goes on judging requests by the revocations that were known when the store went, for as
+        /// long as that was `at_most` ago, instead of answering 503 once `max_staleness` is over.
+        /// Default: 503.
         ///
-        /// Right where an outage of the store must not become one of the service, and where it may take until an
-        /// access token expires before a logout is enforced: what services get that verify tokens without
-        /// asking anybody. It costs the bound on staleness whenever it is needed most: who can cut a node off
-        /// from its store can use there what was revoked elsewhere. Sessions can neither begin nor be refreshed
-        /// meanwhile, so that a value above `access_ttl` helps only nodes that are cut off while others are not.
+        /// Right where an outage of the store must not become one of the service, and where it may
+        /// take until an access token expires before a logout is enforced: what services get that
+        /// verify tokens without asking anybody. It costs the bound on staleness whenever it is
+        /// needed most: who can cut a node off from its store can use there what was revoked
+        /// elsewhere. Sessions can neither begin nor be refreshed meanwhile, so that a value above
+        /// `access_ttl` helps only nodes that are cut off while others are not.
         ///
-        /// Never right for what cannot be undone. Routes that ask for [`Staleness::Strict`](crate::Staleness::Strict),
-        /// or for a bound of their own, keep answering 503, and so does a node whose clock was set back: it
-        /// does not know how old its knowledge is. Each time it begins, `denylist.judging_stale` is logged as a warning;
-        /// [`Health`](crate::Health) says that the lease is over, and how long ago the last pull was.
+        /// Never right for what cannot be undone. Routes that ask for
+        /// [`Staleness::Strict`](crate::Staleness::Strict), or for a bound of their own, keep
+        /// answering 503, and so does a node whose clock was set back: it does not know how old its
+        /// knowledge is. Each time it begins, `denylist.judging_stale` is logged as a warning;
+        /// [`Health`](crate::Health) says that the lease is over, and how long ago the last pull
+        /// was.
         ///
-        /// There is no setting without a bound: a node that is cut off for good, and that nobody looks after, must
-        /// end at some time. At least `max_staleness`, at most 1 day.
+        /// There is no setting without a bound: a node that is cut off for good, and that nobody
+        /// looks after, must end at some time. At least `max_staleness`, at most 1 day.
         pub fn danger_judge_by_stale_revocations(mut self, at_most: Duration) -> Self {
             self.settings.danger_stale = Some(at_most);
             self

@@ -38,8 +38,8 @@ impl Requirements {
         self
     }
 
-    /// An authentication at most this long ago (RFC 9470), in place of an earlier call's. A refresh does not make it younger, a new
-    /// login does.
+    /// An authentication at most this long ago (RFC 9470), in place of an earlier call's. A refresh
+    /// does not make it younger, a new login does.
     #[must_use]
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
@@ -60,8 +60,8 @@ impl Requirements {
         self
     }
 
-    /// These requirements and those: all of the scopes, the shorter `max_age`, the fresher revocation data.
-    /// The route is [`optional`](Self::optional) only if both are.
+    /// These requirements and those: all of the scopes, the shorter `max_age`, the fresher
+    /// revocation data. The route is [`optional`](Self::optional) only if both are.
     ///
     /// ```
     /// use gatepass::{Requirements, Scopes, Staleness};

@@ -189,7 +189,8 @@ impl Verifier {
         Ok(())
     }
 
-    /// How this node stands with the revocations it judges by. Cheap, and asks nobody; see [`Health`].
+    /// How this node stands with the revocations it judges by. Cheap, and asks nobody; see
+    /// [`Health`].
     #[must_use]
     pub fn health(&self) -> Health {
         self.inner.replica.health()
@@ -201,8 +202,8 @@ impl Verifier {
         &self.inner.policy.realm
     }
 
-    /// The public keys that verify now, as a JSON Web Key Set (RFC 7517 §5), for other services. Empty
-    /// if all keys are secrets.
+    /// The public keys that verify now, as a JSON Web Key Set (RFC 7517 §5), for other services.
+    /// Empty if all keys are secrets.
     #[must_use]
     pub fn jwks(&self) -> String {
         self.inner.keys.load().jwks(self.inner.clock.now())

@@ -20,11 +20,12 @@ use crate::{
     },
 };
 
-/// Who makes a request, or why nobody is known to: the result of a gate, which an adapter puts into the
-/// request's extensions.
+/// Who makes a request, or why nobody is known to: the result of a gate, which an adapter puts into
+/// the request's extensions.
 ///
-/// An extractor looks for it by [`find`](Self::find). If there is none, the application has forgotten
-/// the gate of this route: the client gets a 500 that tells nothing, and the log names the route.
+/// An extractor looks for it by [`find`](Self::find). If there is none, the application has
+/// forgotten the gate of this route: the client gets a 500 that tells nothing, and the log names
+/// the route.
 ///
 /// ```
 /// use gatepass::{Pass, wire::{AuthRejection, AuthState}};
@@ -54,8 +55,9 @@ impl AuthState {
 
     /// The state that a gate has left in a request.
     ///
-    /// `gate` is the name that applications know the gate by, and `place` the method and the path of the
-    /// request, without the query, as far as the framework tells. The log has both if no gate was there.
+    /// `gate` is the name that applications know the gate by, and `place` the method and the path
+    /// of the request, without the query, as far as the framework tells. The log has both if no
+    /// gate was there.
     ///
     /// # Errors
     ///
@@ -75,8 +77,8 @@ impl AuthState {
     ///
     /// # Errors
     ///
-    /// The rejection of a request that an optional gate let through without credentials, or with a bad
-    /// cookie.
+    /// The rejection of a request that an optional gate let through without credentials, or with a
+    /// bad cookie.
     pub fn pass(&self) -> Result<&Pass, AuthRejection> {
         let pass = self.outcome.as_ref();
         pass.map_err(|refusal| self.rejection(refusal.clone()))
@@ -107,7 +109,8 @@ impl AuthState {
     ///
     /// # Errors
     ///
-    /// As [`pass`](Self::pass), or that the claims don't fit `T`: 500, since the application wrote both.
+    /// As [`pass`](Self::pass), or that the claims don't fit `T`: 500, since the application wrote
+    /// both.
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, AuthRejection> {
         self.pass()?.claims().map_err(|error| {
             observe::claims_unfit(&error, std::any::type_name::<T>());
@@ -115,11 +118,13 @@ impl AuthState {
         })
     }
 
-    /// The `Cache-Control` that a gate adds to its handler's response, if the response has none of its own.
+    /// The `Cache-Control` that a gate adds to its handler's response, if the response has none of
+    /// its own.
     ///
-    /// It is `private` if tokens travel in cookies, so that no shared cache answers other users with the response.
-    /// For example, a CDN may otherwise keep one user's `GET /me` for minutes (RFC 9111 §4.2.2). Bearers need
-    /// nothing: a shared cache doesn't keep responses to requests with `Authorization` (RFC 9111 §3.5).
+    /// It is `private` if tokens travel in cookies, so that no shared cache answers other users
+    /// with the response. For example, a CDN may otherwise keep one user's `GET /me` for minutes
+    /// (RFC 9111 §4.2.2). Bearers need nothing: a shared cache doesn't keep responses to requests
+    /// with `Authorization` (RFC 9111 §3.5).
     #[must_use]
     pub fn cache_control(&self) -> Option<&'static str> {
         self.cookies.then_some("private")
@@ -149,8 +154,8 @@ impl AuthRejection {
         &self.error
     }
 
-    /// The refusal. None where nobody was refused: we failed to judge, or it is the application's own
-    /// mistake, a gate that is missing or claims that do not fit.
+    /// The refusal. None where nobody was refused: we failed to judge, or it is the application's
+    /// own mistake, a gate that is missing or claims that do not fit.
     #[must_use]
     pub fn refusal(&self) -> Option<&Refusal> {
         match &self.error {
@@ -197,8 +202,8 @@ impl fmt::Display for AuthRejection {
 impl error::Error for AuthRejection {}
 
 impl Verifier {
-    /// The rejection of a request that a gate does not let through, for gates whose framework takes a
-    /// value for that.
+    /// The rejection of a request that a gate does not let through, for gates whose framework takes
+    /// a value for that.
     pub fn rejection(&self, error: Error) -> AuthRejection {
         AuthRejection {
             reply: self.refusal(&error),

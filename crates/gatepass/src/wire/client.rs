@@ -18,8 +18,9 @@ use crate::{
 
 /// An OAuth client that the endpoints know.
 ///
-/// The application's own client, which needs no registration, is public: it sends no `client_id`. Register
-/// those that are to have sessions of their own, and the resource servers that introspect tokens.
+/// The application's own client, which needs no registration, is public: it sends no `client_id`.
+/// Register those that are to have sessions of their own, and the resource servers that introspect
+/// tokens.
 ///
 /// ```
 /// use gatepass::{ClientId, wire::Client};
@@ -37,8 +38,8 @@ pub struct Client {
     password_grant: bool,
 }
 
-/// The SHA-256 of a client secret. A plain hash, since client secrets are random: there is nothing that
-/// a slow one would keep from being guessed.
+/// The SHA-256 of a client secret. A plain hash, since client secrets are random: there is nothing
+/// that a slow one would keep from being guessed.
 #[derive(Clone)]
 struct SecretHash([u8; 32]);
 
@@ -63,8 +64,8 @@ impl Client {
         }
     }
 
-    /// A client with a secret: random, and as long as a key (32 bytes or more; a shorter one is warned of in
-    /// the log). Only its hash is kept.
+    /// A client with a secret: random, and as long as a key (32 bytes or more; a shorter one is
+    /// warned of in the log). Only its hash is kept.
     #[must_use]
     pub fn confidential(id: ClientId, secret: &str) -> Self {
         if secret.len() < 32 {
@@ -82,8 +83,9 @@ impl Client {
         }
     }
 
-    /// Lets the client log users in with the passwords that they tell it (RFC 6749 §4.3). Only for the
-    /// service's own apps: RFC 9700 §2.4 forbids it to all others, who would learn the passwords.
+    /// Lets the client log users in with the passwords that they tell it (RFC 6749 §4.3). Only for
+    /// the service's own apps: RFC 9700 §2.4 forbids it to all others, who would learn the
+    /// passwords.
     #[must_use]
     pub fn password_grant(mut self) -> Self {
         self.password_grant = true;
@@ -148,8 +150,8 @@ impl Presented {
     /// What HTTP Basic says (RFC 6749 §2.3.1), if the request is authorized by it.
     ///
     /// Id and secret are form-urlencoded there; clients that send them as they are, as many do, are
-    /// understood, too. Both may be empty, as Swagger UI has them where nobody has filled them in: that
-    /// says no more than no header.
+    /// understood, too. Both may be empty, as Swagger UI has them where nobody has filled them in:
+    /// that says no more than no header.
     ///
     /// # Errors
     ///

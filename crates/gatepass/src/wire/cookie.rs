@@ -8,7 +8,8 @@ use crate::{
 };
 
 /// Longest cookie in bytes, with its name and attributes, that every browser keeps (RFC 6265 §6.1).
-/// Browsers drop a longer one without a word. Some count the name and the value alone, and keep more.
+/// Browsers drop a longer one without a word. Some count the name and the value alone, and keep
+/// more.
 const MAX_COOKIE: usize = 4096;
 
 /// Digits of the longest lifetime in seconds.
@@ -24,8 +25,8 @@ pub(super) enum Kind {
 impl Kind {
     pub(super) const ALL: [Self; 2] = [Self::Access, Self::Refresh];
 
-    /// With `__Host-` a browser takes the cookie only from this very host, over TLS and for all paths, so
-    /// that no other host of the domain can plant one. It needs `Secure`.
+    /// With `__Host-` a browser takes the cookie only from this very host, over TLS and for all
+    /// paths, so that no other host of the domain can plant one. It needs `Secure`.
     fn name(self, policy: &BrowserPolicy) -> &'static str {
         match (self, policy.insecure_localhost) {
             (Self::Access, false) => "__Host-gatepass",
@@ -67,8 +68,8 @@ pub(super) fn token<'a>(
         .map_err(|_| Refusal::Malformed)
 }
 
-/// Whether a request may use cookies, or be answered with some: whether it comes from the service's own
-/// pages, and where cookies are not `Secure`, to this very machine.
+/// Whether a request may use cookies, or be answered with some: whether it comes from the service's
+/// own pages, and where cookies are not `Secure`, to this very machine.
 pub(super) fn check(head: &RequestHead<'_>, policy: &BrowserPolicy) -> Result<(), Refusal> {
     check_host(head, policy)?;
     csrf::check(head, &policy.trusted_origins)
@@ -112,8 +113,8 @@ pub(super) fn clear(kind: Kind, policy: &BrowserPolicy) -> String {
     format!("{}=; {}; Max-Age=0", kind.name(policy), attributes(policy))
 }
 
-/// No `Domain`: the cookie is for this host alone. `Lax` lets a link from elsewhere arrive logged in, and
-/// holds cookies back from what else other sites send.
+/// No `Domain`: the cookie is for this host alone. `Lax` lets a link from elsewhere arrive logged
+/// in, and holds cookies back from what else other sites send.
 fn attributes(policy: &BrowserPolicy) -> &'static str {
     if policy.insecure_localhost {
         "HttpOnly; SameSite=Lax; Path=/"

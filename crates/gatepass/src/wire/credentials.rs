@@ -17,7 +17,8 @@ pub(super) enum Source {
     Cookie,
 }
 
-/// The access token of a request. Where it is authorized by `Authorization: Bearer`, that decides alone.
+/// The access token of a request. Where it is authorized by `Authorization: Bearer`, that decides
+/// alone.
 pub(super) fn access_token<'a>(
     head: &RequestHead<'a>,
     policy: &BrowserPolicy,

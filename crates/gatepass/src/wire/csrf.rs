@@ -5,9 +5,9 @@ use crate::{
     wire::head::{HeaderField, RequestHead},
 };
 
-/// Judges a request that carries cookies, or would be answered with some, by what the browser says of
-/// where it comes from. The first row that fits, as in Go's `CrossOriginProtection` and tower-http's
-/// `csrf`:
+/// Judges a request that carries cookies, or would be answered with some, by what the browser says
+/// of where it comes from. The first row that fits, as in Go's `CrossOriginProtection` and
+/// tower-http's `csrf`:
 ///
 /// | the request | |
 /// |---|---|
@@ -45,8 +45,8 @@ pub(super) fn check(head: &RequestHead<'_>, trusted: &[String]) -> Result<(), Re
     }
 }
 
-/// Whether `origin` is that of pages of `host`. The scheme is not compared: behind a proxy that ends TLS
-/// the service does not know its own.
+/// Whether `origin` is that of pages of `host`. The scheme is not compared: behind a proxy that
+/// ends TLS the service does not know its own.
 fn is_of(origin: &[u8], host: &[u8]) -> bool {
     let authority = [b"https://".as_slice(), b"http://"]
         .iter()

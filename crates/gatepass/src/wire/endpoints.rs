@@ -1,4 +1,5 @@
-//! The endpoints: login, refresh, logout and the list of sessions; what OAuth clients use; keys and metadata.
+//! The endpoints: login, refresh, logout and the list of sessions; what OAuth clients use; keys and
+//! metadata.
 
 mod config;
 mod delivery;
@@ -58,10 +59,10 @@ pub use self::{config::EndpointsBuilder, delivery::Delivery};
 /// | `GET /.well-known/jwks.json` | the public keys (RFC 7517 §5) |
 /// | `GET /.well-known/oauth-authorization-server` | what of all this there is (RFC 8414), if the issuer or the [base URL](EndpointsBuilder::base_url) is a URL |
 ///
-/// Where the [transport](crate::Transport) has cookies, tokens may be in those; what came by cookie is
-/// answered by cookie alone. Without an [`Authenticator`](crate::Authenticator) there is no login by
-/// password: the application does its logins itself, and answers them with [`issued`](Endpoints::issued).
-/// Authentication is judged before the body. Cheap to clone.
+/// Where the [transport](crate::Transport) has cookies, tokens may be in those; what came by cookie
+/// is answered by cookie alone. Without an [`Authenticator`](crate::Authenticator) there is no
+/// login by password: the application does its logins itself, and answers them with
+/// [`issued`](Endpoints::issued). Authentication is judged before the body. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Endpoints {
     inner: Arc<Inner>,
@@ -117,8 +118,8 @@ impl Endpoint {
         Self::Metadata,
     ];
 
-    /// The path: under the mount point, or from the root if it is a well-known one (RFC 8615). `{id}`
-    /// stands for one segment.
+    /// The path: under the mount point, or from the root if it is a well-known one (RFC 8615).
+    /// `{id}` stands for one segment.
     const fn path(self) -> &'static str {
         match self {
             Self::Login => "/login",
@@ -150,7 +151,8 @@ impl Endpoint {
 }
 
 impl Endpoints {
-    /// Longest body in bytes that is read. Far more than credentials need, far less than would hurt.
+    /// Longest body in bytes that is read. Far more than credentials need, far less than would
+    /// hurt.
     pub const BODY_LIMIT: usize = 16 * 1024;
     /// How long a body may take to arrive.
     pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -161,7 +163,8 @@ impl Endpoints {
         self.mounted().map(|endpoint| self.path(endpoint))
     }
 
-    /// Whether `path` is that of an endpoint, for frameworks whose routes are asked one after another.
+    /// Whether `path` is that of an endpoint, for frameworks whose routes are asked one after
+    /// another.
     #[must_use]
     pub fn serves(&self, path: &str) -> bool {
         self.find(path).is_some()
@@ -250,8 +253,8 @@ impl Endpoints {
         self.inner.authority.verifier().browser_policy()
     }
 
-    /// Whoever acts on sessions, and where the token was. Strictly: the store is asked anyway, and a
-    /// session that was ended a moment ago must not end others.
+    /// Whoever acts on sessions, and where the token was. Strictly: the store is asked anyway, and
+    /// a session that was ended a moment ago must not end others.
     async fn owner(&self, head: &RequestHead<'_>) -> (Source, Result<Pass, Error>) {
         let requirements = Requirements::new().staleness(Staleness::Strict);
         let verifier = self.inner.authority.verifier();

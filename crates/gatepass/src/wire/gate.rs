@@ -15,18 +15,18 @@ use crate::{
 };
 
 impl Verifier {
-    /// Judges a request: finds its access token, and verifies it against `requirements`. An adapter's gate
-    /// puts the result into the request's extensions, or answers with the error.
+    /// Judges a request: finds its access token, and verifies it against `requirements`. An
+    /// adapter's gate puts the result into the request's extensions, or answers with the error.
     ///
-    /// If the requirements are [`optional`](Requirements::optional), a request without credentials is
-    /// let through, as an [`AuthState`] without a pass. So is one with a bad cookie, since a browser
-    /// sends that unasked. A bad bearer is refused.
+    /// If the requirements are [`optional`](Requirements::optional), a request without credentials
+    /// is let through, as an [`AuthState`] without a pass. So is one with a bad cookie, since a
+    /// browser sends that unasked. A bad bearer is refused.
     ///
     /// # Errors
     ///
     /// As [`verify`](Self::verify). Also [`Refusal::Missing`], [`Refusal::Ambiguous`] or
-    /// [`Refusal::CrossSite`] if there isn't exactly one token that the request may use. Make the reply
-    /// by [`refusal`](Self::refusal).
+    /// [`Refusal::CrossSite`] if there isn't exactly one token that the request may use. Make the
+    /// reply by [`refusal`](Self::refusal).
     pub async fn gate(
         &self,
         head: &RequestHead<'_>,

@@ -98,16 +98,16 @@ impl<'a> RequestHead<'a> {
         }
     }
 
-    /// Adds the query of the request's target, without its question mark, for the pages of the list of
-    /// sessions. A token in a query is never read.
+    /// Adds the query of the request's target, without its question mark, for the pages of the list
+    /// of sessions. A token in a query is never read.
     #[must_use]
     pub fn query(mut self, query: Option<&'a str>) -> Self {
         self.query = query;
         self
     }
 
-    /// Adds the host of the request's target, with the port, if the target has one. HTTP/2 sends it instead
-    /// of `Host` (RFC 9113 §8.3.1).
+    /// Adds the host of the request's target, with the port, if the target has one. HTTP/2 sends it
+    /// instead of `Host` (RFC 9113 §8.3.1).
     #[must_use]
     pub fn target_host(mut self, host: Option<&'a str>) -> Self {
         self.target_host = host;
@@ -147,8 +147,8 @@ impl<'a> RequestHead<'a> {
         }
     }
 
-    /// The names and values of the cookies (RFC 6265 §4.2.1), also where they came in several headers, as
-    /// HTTP/2 may send them.
+    /// The names and values of the cookies (RFC 6265 §4.2.1), also where they came in several
+    /// headers, as HTTP/2 may send them.
     pub(super) fn cookies(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         let pairs = self
             .cookies

@@ -9,7 +9,8 @@ use crate::{error::Error, model::refusal::Refusal, observe, wire::reply::Reply};
 pub enum ErrorFormat {
     /// A gate, or an endpoint that takes an access token: RFC 6750 §3.
     Resource,
-    /// One of the application's own endpoints that exchange credentials or a refresh token for tokens.
+    /// One of the application's own endpoints that exchange credentials or a refresh token for
+    /// tokens.
     Login,
     /// An endpoint of OAuth: RFC 6749 §5.2.
     OAuth,

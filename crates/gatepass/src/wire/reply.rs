@@ -46,9 +46,9 @@ impl Reply {
         reply
     }
 
-    /// A public document that may be kept for `max_age` seconds, and is not sent again to whoever shows
-    /// by `If-None-Match` that it has it (RFC 9111, RFC 9110 §13.1.2). What answers 304 still has the body, whose
-    /// length `HEAD` may say.
+    /// A public document that may be kept for `max_age` seconds, and is not sent again to whoever
+    /// shows by `If-None-Match` that it has it (RFC 9111, RFC 9110 §13.1.2). What answers 304 still
+    /// has the body, whose length `HEAD` may say.
     pub(super) fn document(json: String, max_age: u32, if_none_match: HeaderField<'_>) -> Self {
         let hash = Sha256::digest(&json);
         let tag = format!(r#""{}""#, URL_SAFE_NO_PAD.encode(hash));
@@ -79,11 +79,13 @@ impl Reply {
         self
     }
 
-    /// What of it is sent in answer to a request by `method`: to a `HEAD` no body, but its length (RFC 9110 §9.3.2).
+    /// What of it is sent in answer to a request by `method`: to a `HEAD` no body, but its length
+    /// (RFC 9110 §9.3.2).
     ///
-    /// Adapters send replies to requests that they have guarded through this, where their framework does not leave bodies
-    /// out by itself. hyper does not in HTTP/2, where clients take such an answer for a broken one (RFC 9113 §8.1.1).
-    /// [`Endpoints::handle`](super::Endpoints::handle) has done it.
+    /// Adapters send replies to requests that they have guarded through this, where their framework
+    /// does not leave bodies out by itself. hyper does not in HTTP/2, where clients take such an
+    /// answer for a broken one (RFC 9113 §8.1.1). [`Endpoints::handle`](super::Endpoints::handle)
+    /// has done it.
     #[must_use]
     pub fn for_method(self, method: &str) -> Self {
         match method {
@@ -92,8 +94,8 @@ impl Reply {
         }
     }
 
-    /// The same head without the body, as `HEAD` wants it: a length that is said is that of the body
-    /// which a `GET` would get (RFC 9110 §8.6).
+    /// The same head without the body, as `HEAD` wants it: a length that is said is that of the
+    /// body which a `GET` would get (RFC 9110 §8.6).
     fn without_body(mut self) -> Self {
         match std::mem::take(&mut self.body).len() {
             0 => self,
@@ -109,8 +111,8 @@ impl Reply {
         self
     }
 
-    /// What an adapter answers where the application has read the body of a request to an endpoint before
-    /// the request came there: 500, since it cannot be read twice.
+    /// What an adapter answers where the application has read the body of a request to an endpoint
+    /// before the request came there: 500, since it cannot be read twice.
     #[must_use]
     pub fn taken_body() -> Self {
         observe::body_taken();

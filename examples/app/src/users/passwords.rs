@@ -48,8 +48,8 @@ impl Passwords {
         }))
     }
 
-    /// Waits for a turn. Turns are given in the order in which they are asked for, and a future that
-    /// is dropped waits no longer.
+    /// Waits for a turn. Turns are given in the order in which they are asked for, and a future
+    /// that is dropped waits no longer.
     pub(super) async fn turn(&self) -> Result<Turn, AcquireError> {
         let permit = Arc::clone(&self.0.turns).acquire_owned().await?;
         let memory = self.0.free().pop().unwrap_or_default();
@@ -128,7 +128,8 @@ impl Turn {
         salt: &Salt,
         length: usize,
     ) -> Result<Output, password_hash::Error> {
-        // Argon2 writes each block before it reads it, so what an earlier password left is no input.
+        // Argon2 writes each block before it reads it, so what an earlier password left is no
+        // input.
         let blocks = argon2.params().block_count();
         if self.memory.len() < blocks {
             self.memory.resize(blocks, Block::default());

@@ -8,8 +8,8 @@ use std::{
 
 /// The places of logins that wait or are being answered. Cheap to clone.
 ///
-/// A login that finds no place is refused at once: it would only wait for a time that its client does
-/// not have. Each address has few of all places, so that one client cannot take them all.
+/// A login that finds no place is refused at once: it would only wait for a time that its client
+/// does not have. Each address has few of all places, so that one client cannot take them all.
 #[derive(Clone)]
 pub(super) struct Places(Arc<Inner>);
 

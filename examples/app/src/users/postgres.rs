@@ -12,8 +12,8 @@ use sqlx::{
 use super::table::{Row, Table};
 use crate::location::Url;
 
-/// The schema is the application's own; that of gatepass is called `gatepass`. Of nodes that start together one makes
-/// it, since two that make what is missing would get in each other's way.
+/// The schema is the application's own; that of gatepass is called `gatepass`. Of nodes that start
+/// together one makes it, since two that make what is missing would get in each other's way.
 const MAKE: &str = "
     BEGIN;
     SELECT pg_advisory_xact_lock(hashtext('app.users'));

@@ -21,8 +21,8 @@ pub(super) trait Table: Send + Sync {
     /// Whether there are no users yet.
     async fn is_empty(&self) -> Result<bool, StoreError>;
 
-    /// Puts `rows` in place of all that there are, for everybody at once; does nothing unless there are none where
-    /// `if_empty` is set. Nodes that start together do it one after the other.
+    /// Puts `rows` in place of all that there are, for everybody at once; does nothing unless there
+    /// are none where `if_empty` is set. Nodes that start together do it one after the other.
     async fn fill(&self, rows: Vec<Row>, if_empty: bool) -> Result<(), StoreError>;
 
     /// The names of the demo users that there are.

@@ -1,4 +1,5 @@
-//! Calls by a client that knows no more than paths and message types, so that it can send what no generated one does.
+//! Calls by a client that knows no more than paths and message types, so that it can send what no
+//! generated one does.
 
 use ::axum::http::{HeaderMap, HeaderName, HeaderValue, uri::PathAndQuery};
 use ::tonic::{

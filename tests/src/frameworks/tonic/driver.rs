@@ -1,7 +1,9 @@
-//! Plays the scenarios on the example: their guarded routes as methods of its service, all else over HTTP.
+//! Plays the scenarios on the example: their guarded routes as methods of its service, all else
+//! over HTTP.
 //!
-//! What a method answers is turned back into what the route of a scenario answers: the status by the code, the
-//! JSON body by message and reason, the header fields by metadata. So a scenario holds if a gRPC client learns the same.
+//! What a method answers is turned back into what the route of a scenario answers: the status by
+//! the code, the JSON body by message and reason, the header fields by metadata. So a scenario
+//! holds if a gRPC client learns the same.
 
 use ::axum::{
     Router,

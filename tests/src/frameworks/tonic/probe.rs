@@ -28,8 +28,8 @@ use gatepass_tonic::RequestAuth;
 type Boxed<T> = Pin<Box<dyn Future<Output = Result<Response<T>, Status>> + Send>>;
 type Messages = Pin<Box<dyn Stream<Item = Result<String, Status>> + Send>>;
 
-/// `/Probe/Unary`, `/Probe/Gather`, `/Probe/Scatter` and `/Probe/Echo` want to know who is logged in, and answer with
-/// that; `/Probe/Tenant` wants custom claims; `/Probe/Never` never answers.
+/// `/Probe/Unary`, `/Probe/Gather`, `/Probe/Scatter` and `/Probe/Echo` want to know who is logged
+/// in, and answer with that; `/Probe/Tenant` wants custom claims; `/Probe/Never` never answers.
 #[derive(Clone, Debug, Default)]
 pub struct Probe {
     reached: Arc<AtomicUsize>,

@@ -70,9 +70,9 @@ pub(crate) enum Outcome {
     Lost,
 }
 
-/// A step of the model. An operation is one step, with two exceptions in which a node looks first and
-/// others may act before it goes on: a reuse that ends its session, and a replay for which the node
-/// reads the user again.
+/// A step of the model. An operation is one step, with two exceptions in which a node looks first
+/// and others may act before it goes on: a reuse that ends its session, and a replay for which the
+/// node reads the user again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Whole(Op, Outcome),
@@ -141,10 +141,12 @@ pub(crate) struct Model {
 }
 
 impl Op {
-    /// The steps of this operation, if it came to `outcome` at a node that `rereads` users or doesn't.
+    /// The steps of this operation, if it came to `outcome` at a node that `rereads` users or
+    /// doesn't.
     pub(crate) fn steps(self, outcome: &Outcome, rereads: bool, rules: Rules) -> Vec<Step> {
         match (self, outcome) {
-            // A token that was rotated twice is no replay any more. It was one when the node looked.
+            // A token that was rotated twice is no replay any more. It was one when the node
+            // looked.
             (
                 Self::Refresh {
                     session,
@@ -382,8 +384,8 @@ impl Model {
         after.into_iter().filter(|after| after != self).collect()
     }
 
-    /// Forgets rotations that are too long ago for every refresh to come, of which `earliest` knows the
-    /// first tick. That makes equal what can't be told apart.
+    /// Forgets rotations that are too long ago for every refresh to come, of which `earliest` knows
+    /// the first tick. That makes equal what can't be told apart.
     pub(crate) fn forget_rotations(&mut self, earliest: impl Fn(Which) -> Option<i64>) {
         for (number, life) in self.known.iter_mut().enumerate() {
             if let Life::Live(session) = life

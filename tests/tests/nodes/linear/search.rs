@@ -134,8 +134,8 @@ impl History {
                 .iter()
                 .map(|step| (*step, after(*step)))
                 .collect();
-            // One that only looks, and is right here, can be next in every order that there is. Then no
-            // other need be tried.
+            // One that only looks, and is right here, can be next in every order that there is.
+            // Then no other need be tried.
             let looks = |(step, after): &(usize, Vec<Model>)| {
                 steps[*step].step.only_looks() && !after.is_empty()
             };

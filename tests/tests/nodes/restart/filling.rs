@@ -1,4 +1,5 @@
-//! A log that is long: by each server's own means, since to begin and end so many sessions would take minutes.
+//! A log that is long: by each server's own means, since to begin and end so many sessions would
+//! take minutes.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

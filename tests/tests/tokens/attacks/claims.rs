@@ -178,7 +178,8 @@ fn ids(table: &mut Table, victim: &Victim) {
     }
 }
 
-/// A number that JSON parsers read exactly, or the token could name another session to each of them.
+/// A number that JSON parsers read exactly, or the token could name another session to each of
+/// them.
 fn session_number(table: &mut Table, victim: &Victim) {
     let claims = victim.claims();
     table.refused(

@@ -1,4 +1,5 @@
-//! No member may stand twice, in whatever spelling: which one counts would differ from reader to reader.
+//! No member may stand twice, in whatever spelling: which one counts would differ from reader to
+//! reader.
 
 use gatepass::Refusal::Malformed;
 

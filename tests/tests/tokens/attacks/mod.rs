@@ -98,8 +98,8 @@ impl Table {
     }
 }
 
-/// Whose tokens are attacked, and the keys: those that are trusted where the tokens go, in the hands
-/// of the forger, and one that is not.
+/// Whose tokens are attacked, and the keys: those that are trusted where the tokens go, in the
+/// hands of the forger, and one that is not.
 pub(crate) struct Victim {
     pub(crate) forge: Forge,
     /// Trusted as well, of another algorithm.

@@ -79,7 +79,8 @@ async fn a_login_done_elsewhere_ends_the_session_that_it_replaces() {
     let first = shop.send("POST", "/auth/login", &[JSON], login).await;
     let cookies = jar(&first).header();
     let alice = || Identity::new("alice").unwrap();
-    // The way back from an identity provider is a navigation from its site, or a form that it posts.
+    // The way back from an identity provider is a navigation from its site, or a form that it
+    // posts.
     let headers = [CROSS_SITE, ("cookie", cookies.as_str())];
     let issued = async |method, delivery| {
         let head = head(method, "/callback", &headers);

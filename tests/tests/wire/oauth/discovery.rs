@@ -28,7 +28,8 @@ async fn get(endpoints: &Endpoints, path: &str) -> Reply {
     send(endpoints, "GET", path, "", RequestBody::Complete(b"")).await
 }
 
-/// That each URL of the document is there, and that nothing of OAuth is there that it does not list.
+/// That each URL of the document is there, and that nothing of OAuth is there that it does not
+/// list.
 async fn assert_exact(endpoints: &Endpoints, base: &str, mount: &str) -> Value {
     let reply = get(endpoints, METADATA).await;
     assert_eq!(reply.status(), 200);

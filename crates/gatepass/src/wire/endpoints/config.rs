@@ -41,8 +41,9 @@ pub struct EndpointsBuilder {
 }
 
 impl Endpoints {
-    /// The endpoints of `authority` below `/auth`, as they are by default. See [`builder`](Self::builder)
-    /// for OAuth clients, another place, and the endpoints that are off by default.
+    /// The endpoints of `authority` below `/auth`, as they are by default. See
+    /// [`builder`](Self::builder) for OAuth clients, another place, and the endpoints that are off
+    /// by default.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -88,9 +89,9 @@ impl EndpointsBuilder {
         self
     }
 
-    /// Where clients reach the service, for the metadata (RFC 8414): `https://shop.example`, or with the
-    /// path under which a proxy has it. Default: the issuer's scheme and host, where the issuer is a URL;
-    /// without either there is no metadata.
+    /// Where clients reach the service, for the metadata (RFC 8414): `https://shop.example`, or
+    /// with the path under which a proxy has it. Default: the issuer's scheme and host, where the
+    /// issuer is a URL; without either there is no metadata.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
         self
@@ -102,9 +103,9 @@ impl EndpointsBuilder {
         self
     }
 
-    /// Lets the application's own client, which has no secret, log users in at the token endpoint with
-    /// their passwords (RFC 6749 §4.3). For other clients see [`Client::password_grant`]. Off unless
-    /// configured: RFC 9700 §2.4 allows it to nobody who could redirect users instead.
+    /// Lets the application's own client, which has no secret, log users in at the token endpoint
+    /// with their passwords (RFC 6749 §4.3). For other clients see [`Client::password_grant`]. Off
+    /// unless configured: RFC 9700 §2.4 allows it to nobody who could redirect users instead.
     pub fn password_grant(mut self) -> Self {
         self.own_client = self.own_client.password_grant();
         self
@@ -128,9 +129,9 @@ impl EndpointsBuilder {
         self
     }
 
-    /// Mounts `POST /auth/introspect` (RFC 7662) for the confidential clients and for bearers of access
-    /// tokens that have these scopes. Without any scope it is for the clients alone: everybody who is
-    /// logged in has a token that lacks none.
+    /// Mounts `POST /auth/introspect` (RFC 7662) for the confidential clients and for bearers of
+    /// access tokens that have these scopes. Without any scope it is for the clients alone:
+    /// everybody who is logged in has a token that lacks none.
     pub fn introspection_with(mut self, scopes: Scopes) -> Self {
         self.introspection_scopes = Some(scopes).filter(|scopes| !scopes.is_empty());
         self.introspection()

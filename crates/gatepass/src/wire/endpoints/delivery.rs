@@ -28,8 +28,8 @@ pub enum Delivery {
 }
 
 impl Delivery {
-    /// What came by cookie is answered by cookie alone: a script that cannot read the one must not get
-    /// the other.
+    /// What came by cookie is answered by cookie alone: a script that cannot read the one must not
+    /// get the other.
     pub(super) fn as_it_came(source: Source) -> Self {
         match source {
             Source::Bearer => Self::Body,

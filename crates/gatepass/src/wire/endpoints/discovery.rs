@@ -9,8 +9,8 @@ use crate::wire::{
     reply::Reply,
 };
 
-/// How long the public documents may be kept, in seconds. A key that is announced for longer than this is
-/// known to whoever verifies before the first token is signed with it.
+/// How long the public documents may be kept, in seconds. A key that is announced for longer than
+/// this is known to whoever verifies before the first token is signed with it.
 const MAX_AGE: u32 = 300;
 
 impl Endpoints {

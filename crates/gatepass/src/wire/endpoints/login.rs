@@ -20,9 +20,9 @@ use crate::{
 };
 
 impl Endpoints {
-    /// The reply to a login that the application has done itself, by OpenID Connect or a passkey: the
-    /// same as that of the login endpoint. Your code must make sure before that the user wished to log in
-    /// (CSRF): for example, it compares the `state` of OpenID Connect.
+    /// The reply to a login that the application has done itself, by OpenID Connect or a passkey:
+    /// the same as that of the login endpoint. Your code must make sure before that the user wished
+    /// to log in (CSRF): for example, it compares the `state` of OpenID Connect.
     ///
     /// With [`Delivery::Cookies`] the session ends of which the request has cookies: the new ones
     /// replace them.
@@ -51,8 +51,8 @@ impl Endpoints {
     }
 
     pub(super) async fn login(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
-        // A page elsewhere must not log a browser in as somebody else. Where cookies are what every login
-        // gets, that is found out before the body is looked at.
+        // A page elsewhere must not log a browser in as somebody else. Where cookies are what every
+        // login gets, that is found out before the body is looked at.
         let usual = self.usual_delivery();
         if let Err(refusal) = self.may_get(usual, head) {
             return self.login_refused(&refusal, head);
@@ -102,8 +102,8 @@ impl Endpoints {
     /// may use it. The rules are those of a logout by cookie: for example, the session may be of
     /// another user, and the tokens may have expired.
     ///
-    /// The login has succeeded by now. If the store fails to end a session, the login stays good and
-    /// the log tells the failure.
+    /// The login has succeeded by now. If the store fails to end a session, the login stays good
+    /// and the log tells the failure.
     async fn end_replaced(&self, head: &RequestHead<'_>) {
         let mut ended = None;
         for kind in Kind::ALL {
@@ -245,8 +245,8 @@ impl Endpoints {
         renewed.unwrap_or_else(|error| self.refuse(&error, ErrorFormat::Resource))
     }
 
-    /// The refresh token, and where it was: the member of the body decides, and where there is none, the
-    /// cookie.
+    /// The refresh token, and where it was: the member of the body decides, and where there is
+    /// none, the cookie.
     fn refresh_token(
         &self,
         head: &RequestHead<'_>,

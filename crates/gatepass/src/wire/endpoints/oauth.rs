@@ -197,8 +197,8 @@ impl Endpoints {
         })
     }
 
-    /// Who asks, and what: the client authenticated by HTTP Basic or in the form, and the form (RFC 6749
-    /// §2.3.1). One that says nothing of itself is the application's own.
+    /// Who asks, and what: the client authenticated by HTTP Basic or in the form, and the form (RFC
+    /// 6749 §2.3.1). One that says nothing of itself is the application's own.
     fn authenticated(
         &self,
         head: &RequestHead<'_>,

@@ -44,9 +44,9 @@ impl Endpoints {
         self.ended(source, ended)
     }
 
-    /// Ends the session of the cookies. Either will do, so that one which a browser has lost or garbled
-    /// keeps nobody logged in; and where they are of two sessions, since a late answer has put one over
-    /// another, both end, so that nothing which the browser held goes on.
+    /// Ends the session of the cookies. Either will do, so that one which a browser has lost or
+    /// garbled keeps nobody logged in; and where they are of two sessions, since a late answer has
+    /// put one over another, both end, so that nothing which the browser held goes on.
     async fn logout_by_cookie(&self, head: &RequestHead<'_>) -> Result<(), Error> {
         let policy = self.browser_policy();
         let mut refused = Refusal::Missing;
@@ -133,7 +133,8 @@ impl Endpoints {
         }
     }
 
-    /// The answer to a logout: alone what ends the browser's own session makes it forget its cookies.
+    /// The answer to a logout: alone what ends the browser's own session makes it forget its
+    /// cookies.
     fn ended(&self, source: Source, ended: Result<(), Error>) -> Reply {
         match (ended, source) {
             (Ok(()), Source::Bearer) => Reply::empty(204),

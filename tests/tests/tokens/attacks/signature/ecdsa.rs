@@ -23,8 +23,8 @@ fn fixed(number: &BigUint, length: usize) -> Vec<u8> {
     [vec![0; length.saturating_sub(bytes.len())], bytes].concat()
 }
 
-/// The same token with n - s for s: the other signature that the same message has. Whoever has the one
-/// can make the other without the key.
+/// The same token with n - s for s: the other signature that the same message has. Whoever has the
+/// one can make the other without the key.
 pub(crate) fn malleated(token: &str) -> String {
     let (message, signature) = token.rsplit_once('.').unwrap();
     let signature = unbase64url(signature);

@@ -117,7 +117,8 @@ pub(super) fn attacks(table: &mut Table, victim: &Victim) {
     let infos = [&info(hash)[..], digest(hash, message).as_ref()].concat();
     let pkcs1 = bare.sign(&bare.pkcs1(1, 0xff, &infos));
     let pss = bare.sign(&bare.pss(&with_salt(hash.output_len()), message));
-    // That these are good where they belong shows that the wrong ones are well made but for one thing.
+    // That these are good where they belong shows that the wrong ones are well made but for one
+    // thing.
     if own.name().starts_with("RS") {
         signed.good("made from the bare numbers", pkcs1);
         paddings(&mut signed, &bare, hash, &infos);
@@ -207,7 +208,8 @@ fn paddings(signed: &mut Signed<'_>, bare: &Bare, hash: &'static Hash, infos: &[
         let signature = bare.sign(&bare.pkcs1(1, 0xff, &lying));
         signed.bad(format!("PKCS #1 that says {other:?}"), signature);
     }
-    // The low end of the padding first, for readers that look for the hash and not at what is behind.
+    // The low end of the padding first, for readers that look for the hash and not at what is
+    // behind.
     let short = [&[0, 1][..], &[0xff; 8], &[0], infos].concat();
     let garbage = [&short[..], &vec![0x5a; bare.length - short.len()]].concat();
     let mut dirty = bare.pkcs1(1, 0xff, infos);
