@@ -1,7 +1,7 @@
 //! The contract of a store, and everything that the author of one needs.
 //!
 //! A store implements [`SessionStore`], and [`RevocationLog`] for the half that reads. It applies
-//! the pure changes that [`Session`](crate::Session) and [`Account`] have, or says the same in its
+//! the pure changes that [`Session`] and [`Account`] have, or says the same in its
 //! own language. `store_contract!` of `gatepass-testkit` shows whether it does.
 
 pub(crate) mod error;
@@ -195,8 +195,8 @@ pub struct Purged {
 
 /// Sessions, and the log of their ends: the contract of a store.
 ///
-/// A store decides nothing: [`decide`](crate::store::decide) judges refresh tokens, [`Session`] and
-/// [`Account`](crate::store::Account) have the changes of a row. The rules, each checked by
+/// A store decides nothing: [`decide`] judges refresh tokens, [`Session`] and
+/// [`Account`] have the changes of a row. The rules, each checked by
 /// `store_contract!` of `gatepass-testkit`:
 ///
 /// 1. What a call acknowledged is durable and seen by every later call, on every node.

@@ -81,7 +81,8 @@ pub struct Issued {
     pub refresh_expires_at: Timestamp,
 }
 
-/// What [`Authority::renew`] gives to the client: an access token, and never a refresh token.
+/// What [`Authority::renew`](crate::Authority::renew) gives to the client: an access token, and
+/// never a refresh token.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Renewed {

@@ -21,7 +21,8 @@ pub(crate) const HS256_LABEL: &str = "gatepass access token HS256 v1";
 /// HKDF (RFC 5869) with one label for each purpose derives the key that authenticates refresh
 /// tokens, the key that hashes user names for the log and, where no other signing key is
 /// configured, the HS256 key. All nodes need the same one. Changing it ends every session that was
-/// begun with it, unless the old one goes on in a [`SecretSet`] as a retired one.
+/// begun with it, unless the old one goes on in a [`SecretSet`](crate::keys::SecretSet) as a
+/// retired one.
 ///
 /// ```
 /// use gatepass::MasterSecret;

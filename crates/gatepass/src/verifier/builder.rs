@@ -188,7 +188,7 @@ macro_rules! verifier_setters {
             self
         }
 
-        /// How clients carry their tokens. Default [`Transport::Bearer`].
+        /// How clients carry their tokens. Default [`Transport::Bearer`](crate::Transport::Bearer).
         pub fn transport(mut self, transport: $crate::model::transport::Transport) -> Self {
             self.settings.browser.transport = transport;
             self
@@ -237,7 +237,7 @@ macro_rules! verifier_setters {
             self
         }
 
-        /// Where the time comes from. Default [`SystemClock`].
+        /// Where the time comes from. Default [`SystemClock`](crate::SystemClock).
         pub fn clock(mut self, clock: impl $crate::env::clock::Clock) -> Self {
             self.settings.clock = Arc::new(clock);
             self

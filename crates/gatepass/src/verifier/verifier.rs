@@ -25,7 +25,8 @@ use crate::{
 /// Verifies access tokens: signature, claims, time, revocation, and what a route demands.
 ///
 /// Gates take one. An [`Authority`](crate::Authority) has one; a resource server that must never
-/// mint tokens builds one alone, from keys that verify and a [`RevocationLog`]. Cheap to clone.
+/// mint tokens builds one alone, from keys that verify and a
+/// [`RevocationLog`](crate::store::RevocationLog). Cheap to clone.
 ///
 /// ```
 /// use gatepass::{Error, KeySet, MemoryStore, Refusal, Requirements, Verifier, keys::SigningKey};
