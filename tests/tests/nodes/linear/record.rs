@@ -30,6 +30,10 @@ use crate::random::Numbers;
 const CROWD: usize = 8;
 /// How often they do something with it.
 const CALLS_A_SUBJECT: usize = 100;
+/// Clients leave a subject once so many of its calls were lost. A lost call may have happened at
+/// any time since, or never, so each of them multiplies the orders that the search has to try: for
+/// example, it tried 400,000 for histories of 100 calls of which 17 were lost.
+const MOST_LOST: usize = 8;
 /// One call in so many lets a tick pass, for all subjects.
 const CALLS_A_TICK: usize = 8;
 
@@ -249,6 +253,13 @@ impl Bench {
         let returned = self.order.fetch_add(1, Ordering::SeqCst);
         let mut known = subject_of.known.lock().unwrap();
         known.note(number, &plan, answer, ticks, (called, returned));
+        let lost = known
+            .calls
+            .iter()
+            .filter(|call| call.outcome == Outcome::Lost);
+        if lost.count() >= MOST_LOST {
+            subject_of.left.store(0, Ordering::Relaxed);
+        }
     }
 }
 

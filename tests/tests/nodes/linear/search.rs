@@ -121,6 +121,12 @@ impl History {
                     step: doing, ticks, ..
                 } = &steps[step];
                 let mut after = model.after(doing, *ticks, &announced, self.rules);
+                // A lost operation that changes nothing here may as well never happen.
+                if steps[step].returned.is_none()
+                    && !steps.get(step + 1).is_some_and(|next| next.continues)
+                {
+                    after.retain(|after| *after != model);
+                }
                 let open = |other: &usize| *other != step && !done.contains(*other);
                 for after in &mut after {
                     after.forget_rotations(|session| {
