@@ -11,6 +11,7 @@ use gatepass::{
     Timestamp,
     store::{Account, AccountId, Revocation, SessionNumber},
 };
+use sqlx::postgres::PgRow;
 
 use crate::{
     error::Failure,
@@ -20,6 +21,13 @@ use crate::{
     sql::Statement,
 };
 
+/// The columns of an account and the store's time, which is the second argument if it is not the
+/// database's.
+macro_rules! timed {
+    () => {
+        concat!(account_columns!(), ", ", now!("2"), " AS now")
+    };
+}
 /// The account, if there is one, and the store's time. It is not locked.
 pub(crate) async fn find(
     link: &mut Link<'_>,
@@ -27,17 +35,15 @@ pub(crate) async fn find(
 ) -> Result<Option<(Account, Timestamp)>, Failure> {
     let asked = Statement::new(concat!(
         "SELECT pg_catalog.pg_is_in_recovery() AS standby, id IS NOT NULL AS found, ",
-        account_columns!(),
-        ", ",
-        now!("2"),
-        " AS now FROM (SELECT) AS always LEFT JOIN @accounts ON id {=} $1"
+        timed!(),
+        " FROM (SELECT) AS always LEFT JOIN @accounts ON id {=} $1"
     ));
-    let row = link.one(asked.bytes(id.as_bytes()).int(link.dialect().time()));
-    let row = on_the_primary(row.await?)?;
-    if !cell::<bool>(&row, "found")? {
-        return Ok(None);
+    let asked = asked.bytes(id.as_bytes()).int(link.dialect().time());
+    let row = on_the_primary(link.one(asked).await?)?;
+    match cell(&row, "found")? {
+        true => timed(&row).map(Some),
+        false => Ok(None),
     }
-    Ok(Some((account(&row)?, millis(&row, "now")?)))
 }
 
 /// Locks the account until the transaction ends. Returns it, and the store's time.
@@ -47,16 +53,15 @@ pub(crate) async fn lock(
 ) -> Result<Option<(Account, Timestamp)>, Failure> {
     let locked = Statement::new(concat!(
         "SELECT ",
-        account_columns!(),
-        ", ",
-        now!("2"),
-        " AS now FROM @accounts WHERE id {=} $1 FOR UPDATE"
+        timed!(),
+        " FROM @accounts WHERE id {=} $1 FOR UPDATE"
     ));
     let locked = locked.bytes(id.as_bytes()).int(link.dialect().time());
-    let Some(row) = link.row(locked).await? else {
-        return Ok(None);
-    };
-    Ok(Some((account(&row)?, millis(&row, "now")?)))
+    link.row(locked).await?.as_ref().map(timed).transpose()
+}
+
+fn timed(row: &PgRow) -> Result<(Account, Timestamp), Failure> {
+    Ok((account(row)?, millis(row, "now")?))
 }
 
 /// Hands out the number of a session that lasts for `absolute_ttl` milliseconds (`Account::begin`),
@@ -88,17 +93,13 @@ pub(crate) async fn begin(
         "), 9007199254740991),
              until = greatest(accounts.until, excluded.until)
          RETURNING ",
-        account_columns!(),
-        ", ",
-        now!("2"),
-        " AS now"
+        timed!()
     ));
     let begin = begin
         .bytes(id.as_bytes())
         .int(link.dialect().time())
         .int(absolute_ttl);
-    let row = link.one(begin).await?;
-    Ok((account(&row)?, millis(&row, "now")?))
+    timed(&link.one(begin).await?)
 }
 
 const _: () = assert!(Timestamp::MAX.unix_millis() == 253_402_300_799_000);
