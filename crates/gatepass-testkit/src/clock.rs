@@ -39,7 +39,7 @@ struct Reading {
 }
 
 impl ManualClock {
-    /// What the wall clock shows at first: 2030-01-01T00:00:00Z.
+    /// The first reading of the wall clock: 2030-01-01T00:00:00Z.
     pub const START: Timestamp = Timestamp::from_unix_secs(1_893_456_000);
 
     /// A clock at [`START`](Self::START).

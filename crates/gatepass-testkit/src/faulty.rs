@@ -64,8 +64,8 @@ pub enum Fault {
 
 /// Commands a [`FaultyStore`], also after that was moved elsewhere. Clones command the same store.
 ///
-/// What is commanded holds for calls that begin later. [`Op::Changed`] has no error to return:
-/// under [`Fault::Fail`] and [`Fault::LoseAnswer`] it never resolves, as under [`Fault::Hang`].
+/// A command holds for calls that begin later. [`Op::Changed`] has no error to return: under
+/// [`Fault::Fail`] and [`Fault::LoseAnswer`] it never resolves, as under [`Fault::Hang`].
 #[derive(Clone, Debug, Default)]
 pub struct FaultHandle {
     state: Arc<Mutex<State>>,

@@ -1,4 +1,4 @@
-//! What gatepass is tested with, for those who write a store or an application of their own.
+//! The tools that gatepass is tested with, also for a store or an application of your own.
 //!
 //! * [`store_contract!`]: the suite that every [`SessionStore`](gatepass::store::SessionStore) must
 //!   pass, one named test per claim.
@@ -10,7 +10,7 @@
 //! * `Proxy` (feature `proxy`): a network before a real server that cuts, hangs, delays and
 //!   half-closes on command.
 //!
-//! A test of an application that must answer 503, and log nobody out, while its store is down:
+//! A test of an application that must answer 503, and log no user out, while its store is down:
 //!
 //! ```
 //! use gatepass::{MemoryStore, SessionId, store::{SessionStore, StoreErrorKind}};

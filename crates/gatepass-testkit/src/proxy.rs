@@ -22,8 +22,8 @@ use tokio::{
 
 /// A TCP proxy before a server, for tests of what happens when the network between breaks.
 ///
-/// It knows no protocol. What it is told holds for all its connections from then on, until
-/// [`heal`](Self::heal) or another command; to break something for some clients only, give each a
+/// It knows no protocol. A command holds for all its connections from then on, until
+/// [`heal`](Self::heal) or another command. To break something for some clients only, give each a
 /// proxy of its own. When it is dropped, its connections are reset and its port is closed.
 ///
 /// ```
@@ -52,7 +52,7 @@ pub struct Proxy {
     accepting: JoinHandle<()>,
 }
 
-/// What holds at the moment.
+/// The commands that are in force at the moment.
 #[derive(Clone, Copy, Debug)]
 struct State {
     server: SocketAddr,
@@ -109,14 +109,15 @@ impl Proxy {
         })
     }
 
-    /// Where clients connect to.
+    /// The address that clients connect to.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Lets everything through again. What hung or was late goes on as if it had been a slow
-    /// network; what was reset, half-closed or [abandoned](Self::abandon) stays as it is.
+    /// Lets everything through again. Traffic that hung or was late goes on as if the network had
+    /// been slow. A connection that was reset, half-closed or [abandoned](Self::abandon) stays as
+    /// it is.
     pub fn heal(&self) {
         self.state.send_modify(|state| state.fault = None);
     }
@@ -135,7 +136,7 @@ impl Proxy {
     }
 
     /// Falls silent: connections stay, new ones are accepted, and nothing gets through, not even
-    /// that somebody has closed. What is sent meanwhile arrives after [`heal`](Self::heal).
+    /// that one side has closed. Data that is sent meanwhile arrives after [`heal`](Self::heal).
     pub fn hang(&self) {
         self.fail(Fault::Hang);
     }
@@ -151,16 +152,16 @@ impl Proxy {
         self.fail(Fault::HalfClose);
     }
 
-    /// Hands on what clients send, and drops what the server answers. The worst of faults:
-    /// everything is done, and nobody knows. A connection that has lost an answer is silent for
-    /// good.
+    /// Hands on what clients send, and drops what the server answers. This is the worst fault: the
+    /// server does everything, and no client knows. A connection that has lost an answer is silent
+    /// for good.
     pub fn lose_answers(&self) {
         self.fail(Fault::LoseAnswers);
     }
 
-    /// Drops, from now on, all that is sent over the connections there are, and tells nobody, as a
-    /// firewall does that has forgotten them. They stay silent after [`heal`](Self::heal); new ones
-    /// get through.
+    /// Drops, from now on, all that is sent over the connections there are, and tells neither side,
+    /// as a firewall does that has forgotten them. They stay silent after [`heal`](Self::heal); new
+    /// ones get through.
     pub fn abandon(&self) {
         self.state.send_modify(|state| state.abandoned += 1);
     }
@@ -221,7 +222,7 @@ async fn serve(client: TcpStream, number: u64, mut state: watch::Receiver<State>
         _ => u64::MAX,
     };
     let served = connect_and_pump(client, begun, limit, passable);
-    // Whatever ends it drops the sockets.
+    // Either branch drops the sockets.
     tokio::select! {
         () = cut => {}
         () = served => {}
@@ -268,7 +269,7 @@ async fn connect_and_pump(
     };
     // One way may be closed long before the other; a failure ends both.
     if tokio::try_join!(there.run(), back.run()).is_ok() {
-        // What was sent last may still be on its way.
+        // The last data may still be on its way.
         linger(&client, None);
         linger(&server, None);
     }

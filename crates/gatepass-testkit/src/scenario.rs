@@ -15,7 +15,7 @@
 //! | `GET /strict` | an access token, the store asked | 200, with `Cache-Control: no-store` of its own |
 //! | `GET /maybe` | nothing | 200, `{"subject": … or null}` |
 //! | `GET /openapi.json` | nothing | 200, its [endpoints described](gatepass::wire::Endpoints::openapi) |
-//! | `GET /unguarded` | its handler wants to know who is logged in, and nobody has put a gate before it | 500 |
+//! | `GET /unguarded` | its handler wants to know who is logged in, and its route has no gate | 500 |
 //!
 //! Its issuer and realm are `https://issuer.test`, its lifetimes and windows the defaults, and its
 //! time the [`ManualClock`](crate::ManualClock)'s. How it carries tokens, [`Setup`] says. Its
@@ -117,7 +117,7 @@ pub trait Driver: Send + Sync {
     async fn lose_sessions(&self);
 }
 
-/// What happens to a user of the application while it is logged in.
+/// A change to a user of the application while it is logged in.
 #[derive(Clone, Copy, Debug)]
 #[expect(
     clippy::exhaustive_enums,

@@ -137,7 +137,8 @@ pub fn a_client_that_does_not_prove_itself_is_refused() -> Scenario {
         .gateway_lives()
 }
 
-/// What is not HTTP Basic is no client's, whatever else is in the request.
+/// An `Authorization` that is not HTTP Basic belongs to no client. The rest of the request does not
+/// change that.
 #[must_use]
 pub fn an_authorization_that_is_no_clients_is_refused() -> Scenario {
     let bad = [
@@ -204,7 +205,7 @@ pub fn a_client_that_authenticates_twice_is_refused() -> Scenario {
     scenario.pass(2 * MINUTE).gateway_lives()
 }
 
-/// RFC 6749 §6, RFC 7009 §2.1: neither spent nor ended by anybody else.
+/// RFC 6749 §6, RFC 7009 §2.1: another client neither spends nor ends them.
 #[must_use]
 pub fn tokens_of_a_client_are_refused_to_others() -> Scenario {
     let refreshed = || token(&refreshing("{gateway_refresh}"));

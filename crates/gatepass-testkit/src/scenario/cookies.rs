@@ -44,13 +44,13 @@ pub fn a_login_by_cookie_gives_no_tokens_to_scripts() -> Scenario {
         .json("/subject", "alice")
         .same_as("/session_id", "session")
         .send(post("/profile"), 200)
-        // The same for who asks for something else, which is not to be had here.
+        // The same for a client that asks for something else, which it cannot have here.
         .send(login_over("bearer"), 200)
         .gets_cookies()
         .send_bad_grant(login("alice", "bob's password"), "bad_credentials")
 }
 
-/// Apps and pages share the endpoint, and nobody gets both.
+/// Apps and pages share the endpoint, and no client gets both tokens and cookies.
 #[must_use]
 pub fn where_both_are_on_a_login_gets_what_it_asks_for() -> Scenario {
     let scenario = Scenario::new("where_both_are_on_a_login_gets_what_it_asks_for")
@@ -225,7 +225,7 @@ pub fn a_bearer_outranks_cookies() -> Scenario {
         .has_ended("{access}", "{refresh}")
 }
 
-/// HTTP Basic is somebody else's business, such as a proxy's.
+/// HTTP Basic is for another party, such as a proxy.
 #[must_use]
 pub fn other_credentials_do_not_disturb_cookies() -> Scenario {
     let basic = |request: Request| request.header("authorization", "Basic YTpi");
@@ -395,7 +395,7 @@ pub fn a_logout_by_cookie_ends_the_session_and_clears() -> Scenario {
         .send_anonymous(Request::post("/auth/logout"))
 }
 
-/// Whoever wants to be logged out, is, however late.
+/// The server logs a user out who asks for it, however late.
 #[must_use]
 pub fn a_logout_by_expired_or_ended_cookies_clears() -> Scenario {
     let spent = "__Host-gatepass-refresh={refresh}";
@@ -422,7 +422,7 @@ pub fn a_logout_by_expired_or_ended_cookies_clears() -> Scenario {
         .clears_cookies()
 }
 
-/// What somebody made up ends nothing, and is no reason to forget anything.
+/// A forged cookie ends nothing, and the server clears no cookie because of it.
 #[must_use]
 pub fn a_logout_by_forged_cookies_clears_nothing() -> Scenario {
     let logout = |cookies: &str| Request::post("/auth/logout").cookies(cookies);

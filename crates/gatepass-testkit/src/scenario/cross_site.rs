@@ -10,7 +10,7 @@ use super::{
 
 const HOST: &str = "service.test";
 
-/// What a browser says of a request's origin: `Sec-Fetch-Site` and `Origin`, where it sends them.
+/// A browser's statement of a request's origin: `Sec-Fetch-Site` and `Origin`, where it sends them.
 type From = (Option<&'static str>, Option<&'static str>);
 
 /// From the service's own pages, typed by the user, or not from a browser at all.
@@ -91,7 +91,8 @@ fn by_cookie(method: &'static str, path: &str) -> Request {
     Request::method(method, path).cookies(COOKIES)
 }
 
-/// A page elsewhere must not log a browser in as somebody else; the password is not even looked at.
+/// A page elsewhere must not log a browser in as another user. The server does not even look at the
+/// password.
 #[must_use]
 pub fn a_cross_site_login_is_refused() -> Scenario {
     let request = login("alice", "alice's password");
@@ -127,7 +128,7 @@ pub fn a_cross_site_refresh_is_refused() -> Scenario {
     })
 }
 
-/// Nobody is logged out by a page elsewhere, of one device or all.
+/// A page elsewhere logs no user out, neither of one device nor of all.
 #[must_use]
 pub fn a_cross_site_logout_is_refused() -> Scenario {
     let requests = [
@@ -155,7 +156,7 @@ pub fn a_cross_site_logout_is_refused() -> Scenario {
     })
 }
 
-/// Whatever changes something in the user's name.
+/// Requests that change something in the user's name.
 #[must_use]
 pub fn a_cross_site_call_is_refused() -> Scenario {
     let password = json!({ "password": "alice's password" });

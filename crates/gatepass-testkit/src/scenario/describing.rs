@@ -6,8 +6,9 @@ use super::{Request, Scenario};
 
 const DESCRIPTION: &str = "/openapi.json";
 
-/// What is mounted and nothing else, each under the path that it has here, with the password flow
-/// that Swagger UI logs in by and without the cookies that nobody gets.
+/// The description has the mounted endpoints and nothing else, each under the path that it has
+/// here. It has the password flow that Swagger UI logs in by, and leaves out the cookies, which no
+/// client gets here.
 #[must_use]
 pub fn the_endpoints_are_described() -> Scenario {
     let token = "/auth/token";

@@ -7,7 +7,7 @@ use super::{Request, Scenario};
 const JWKS: &str = "/.well-known/jwks.json";
 const METADATA: &str = "/.well-known/oauth-authorization-server";
 
-/// The application's keys are secrets, which nobody gets.
+/// The application's keys are secrets, which no client gets.
 #[must_use]
 pub fn secret_keys_are_not_published() -> Scenario {
     Scenario::new("secret_keys_are_not_published")

@@ -206,7 +206,7 @@ pub fn a_strict_route_works_and_refuses_ended_sessions() -> Scenario {
         .send_bad_token(strict("{access}"), "the token has been revoked", "revoked")
 }
 
-/// What no log has told this node, the store alone knows: a gate that is not strict still lets the
+/// The store alone knows what no log has told this node: a gate that is not strict still lets the
 /// token through.
 #[must_use]
 pub fn a_strict_route_asks_the_store() -> Scenario {
@@ -243,7 +243,7 @@ pub fn an_optional_gate_refuses_bad_tokens() -> Scenario {
         )
 }
 
-/// A handler whose gate was forgotten never runs, whatever the request brings.
+/// A handler whose gate was forgotten runs for no request.
 #[must_use]
 pub fn a_missing_gate_is_a_loud_500() -> Scenario {
     Scenario::new("a_missing_gate_is_a_loud_500")
@@ -438,7 +438,7 @@ pub fn a_head_request_gets_the_head_of_a_get() -> Scenario {
         .empty()
 }
 
-/// What is not declared as JSON is not read as JSON.
+/// The server reads a body as JSON only if it is declared as JSON.
 #[must_use]
 pub fn media_types_are_checked() -> Scenario {
     let body = r#"{"username":"alice","password":"alice's password"}"#;
@@ -527,7 +527,7 @@ pub fn authentication_is_judged_before_the_body() -> Scenario {
         )
 }
 
-/// `Cache-Control: no-store` on everything that is somebody's own.
+/// `Cache-Control: no-store` on every answer that is a user's own.
 #[must_use]
 pub fn answers_with_tokens_or_sessions_are_not_kept() -> Scenario {
     let kept = |scenario: Scenario| scenario.header("cache-control", "no-store");

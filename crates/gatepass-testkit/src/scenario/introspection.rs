@@ -78,7 +78,7 @@ pub fn introspection_of_what_is_no_good_says_nothing_more() -> Scenario {
             .send(introspect(token), 200)
             .json("", json!({ "active": false }))
     };
-    // Of another issuer, signed by nobody.
+    // A token of another issuer that no key has signed.
     let foreign = "eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL290aGVyLmV4YW1wbGUifQ.AAAA";
     let unknown = ["x", "gpr_", "a.b.c", foreign, "{access}A", "{refresh}A"];
     let scenario = Scenario::new("introspection_of_what_is_no_good_says_nothing_more")
@@ -128,7 +128,7 @@ pub fn introspection_changes_nothing() -> Scenario {
         .send(token(&refreshing("{third}")), 200)
 }
 
-/// Not for users, and not for clients that anybody could pretend to be.
+/// It is not for users, and not for clients that any caller could pretend to be.
 #[must_use]
 pub fn introspection_is_for_confidential_clients() -> Scenario {
     let asked = |parameters: &[(&str, &str)]| {

@@ -28,7 +28,7 @@ pub fn a_login_gives_tokens_that_work() -> Scenario {
         .send(Request::post("/profile").bearer("{access}"), 200)
 }
 
-/// Nobody finds out who has an account.
+/// The answer does not tell the caller who has an account.
 #[must_use]
 pub fn a_wrong_password_and_an_unknown_user_get_the_same_answer() -> Scenario {
     let told = "the user name or the password is wrong";

@@ -87,7 +87,7 @@ impl Request {
         for (name, value) in parameters {
             body.append_pair(name, value);
         }
-        // What was kept is filled in later, and needs its braces for that.
+        // A kept value is filled in later, and its placeholder needs its braces for that.
         let body = body.finish().replace("%7B", "{").replace("%7D", "}");
         self.header("content-type", "application/x-www-form-urlencoded")
             .body(body)

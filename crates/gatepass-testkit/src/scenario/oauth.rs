@@ -48,7 +48,7 @@ pub fn a_refresh_at_the_token_endpoint_gives_a_new_pair() -> Scenario {
         .lives("{access}", "{second}")
 }
 
-/// Whatever is wrong with a refresh token, it is not the client's authentication (RFC 6749 §5.2).
+/// No fault of a refresh token counts as a failed authentication of the client (RFC 6749 §5.2).
 #[must_use]
 pub fn a_refused_refresh_is_400_at_the_token_endpoint() -> Scenario {
     let refused = |scenario: Scenario, presented: &str, reason| {
@@ -74,7 +74,7 @@ pub fn a_refused_refresh_is_400_at_the_token_endpoint() -> Scenario {
     refused(scenario.pass(14 * DAY), "{refresh}", "refresh_expired")
 }
 
-/// Nobody finds out who has an account.
+/// The answer does not tell the caller who has an account.
 #[must_use]
 pub fn bad_credentials_are_400_at_the_token_endpoint() -> Scenario {
     let told = "the user name or the password is wrong";
@@ -198,7 +198,7 @@ pub fn a_narrowed_refresh_narrows_that_access_token_alone() -> Scenario {
         .send(admin("{wide}"), 200)
 }
 
-/// Whoever was given little does not help itself to more.
+/// A client that was given few scopes cannot take more.
 #[must_use]
 pub fn a_renewed_token_is_no_wider_than_the_one_it_replaces() -> Scenario {
     let [a, b] = refreshing("{refresh}");

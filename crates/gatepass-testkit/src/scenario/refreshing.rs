@@ -53,7 +53,7 @@ pub fn a_refresh_sent_twice_gets_the_same_successor() -> Scenario {
         .other_than("/refresh_token", "successor")
 }
 
-/// One of them advances the session; nobody can tell which.
+/// One of them advances the session; the client cannot tell which.
 #[must_use]
 pub fn sixty_four_refreshes_at_once_get_the_same_successor() -> Scenario {
     Scenario::new("sixty_four_refreshes_at_once_get_the_same_successor")
@@ -116,7 +116,8 @@ pub fn quick_refreshes_raise_no_false_alarm() -> Scenario {
         .lives("{access}", "{refresh}")
 }
 
-/// The thief uses the token first, the owner comes back with it later; nobody keeps the session.
+/// The thief uses the token first, and the owner comes back with it later. Neither keeps the
+/// session.
 #[must_use]
 pub fn a_stolen_refresh_token_ends_the_session_for_both() -> Scenario {
     Scenario::new("a_stolen_refresh_token_ends_the_session_for_both")
@@ -187,7 +188,7 @@ pub fn a_deleted_user_is_refused_at_the_next_refresh() -> Scenario {
         .send_bad_grant(login("bob", "bob's password"), "bad_credentials")
 }
 
-/// What a user may do is what it may do now.
+/// A refresh grants the scopes that the user has now.
 #[must_use]
 pub fn changed_scopes_take_effect_at_the_next_refresh() -> Scenario {
     let admin = |token: &str| Request::get("/admin").bearer(token);
@@ -207,7 +208,7 @@ pub fn changed_scopes_take_effect_at_the_next_refresh() -> Scenario {
         .send(admin("{third access}"), 200)
 }
 
-/// Whoever sees a bearer token could otherwise move in for good.
+/// An attacker who sees a bearer token could otherwise keep the session for good.
 #[must_use]
 pub fn an_access_token_does_not_refresh() -> Scenario {
     Scenario::new("an_access_token_does_not_refresh")

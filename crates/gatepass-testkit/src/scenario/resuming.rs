@@ -26,7 +26,7 @@ fn renew(access: &str) -> Request {
     Request::post("/auth/renew").bearer(access)
 }
 
-/// Whatever comes with it: it speaks for itself.
+/// It speaks for itself: the token that comes with it makes no difference here.
 #[must_use]
 pub fn a_good_access_token_is_resumed_with_nothing_new() -> Scenario {
     let scenario = Scenario::new("a_good_access_token_is_resumed_with_nothing_new")
@@ -51,7 +51,7 @@ pub fn a_good_access_token_is_resumed_with_nothing_new() -> Scenario {
             .json("/scope", "profile")
             .same_as("/session_id", "session")
     });
-    // Nothing was spent, of nobody.
+    // No token was spent, neither alice's nor bob's.
     scenario
         .pass(2 * MINUTE)
         .lives("{access}", "{refresh}")
@@ -130,7 +130,7 @@ pub fn an_idle_session_is_resumed_by_both_of_its_tokens() -> Scenario {
         .send_bad_grant(resume("{access}", "{refresh}"), "refresh_expired")
 }
 
-/// One of them is somebody else's.
+/// One of them belongs to another session, of the same user or of another one.
 #[must_use]
 pub fn tokens_of_two_sessions_do_not_resume() -> Scenario {
     Scenario::new("tokens_of_two_sessions_do_not_resume")
@@ -173,7 +173,7 @@ pub fn forged_tokens_do_not_resume() -> Scenario {
         .send(resume("{access}", "{refresh}"), 200)
 }
 
-/// By no token of before, whichever of them is still good by itself.
+/// No earlier token resumes it, not even one that is still good by itself.
 #[must_use]
 pub fn an_ended_session_is_not_resumed() -> Scenario {
     Scenario::new("an_ended_session_is_not_resumed")
@@ -189,7 +189,7 @@ pub fn an_ended_session_is_not_resumed() -> Scenario {
         .send_bad_grant(refresh("{refresh}"), "session_ended")
 }
 
-/// One of them advances the session; nobody can tell which.
+/// One of them advances the session; the client cannot tell which.
 #[must_use]
 pub fn sixty_four_resumes_at_once_get_the_same_successor() -> Scenario {
     Scenario::new("sixty_four_resumes_at_once_get_the_same_successor")
@@ -210,7 +210,7 @@ pub fn sixty_four_resumes_at_once_get_the_same_successor() -> Scenario {
         .other_than("/refresh_token", "successor")
 }
 
-/// Whoever is not known is not told what is wrong with the rest.
+/// The server does not tell an unknown caller what is wrong with the rest.
 #[must_use]
 pub fn a_bad_access_token_outranks_a_bad_body_at_a_resume() -> Scenario {
     let broken = |token: &str| Request::post("/auth/resume").bearer(token).body("{");
@@ -224,7 +224,7 @@ pub fn a_bad_access_token_outranks_a_bad_body_at_a_resume() -> Scenario {
         .send_bad_grant(broken("{access}"), "revoked")
 }
 
-/// Whoever sees an access token cannot move in for good.
+/// An attacker who sees an access token cannot keep the session for good.
 #[must_use]
 pub fn a_renewed_token_is_of_the_same_session_and_brings_no_refresh_token() -> Scenario {
     Scenario::new("a_renewed_token_is_of_the_same_session_and_brings_no_refresh_token")
@@ -251,7 +251,7 @@ pub fn a_renewed_token_is_of_the_same_session_and_brings_no_refresh_token() -> S
         .has_ended("{renewed}", "{refresh}")
 }
 
-/// Its refresh token expires as if nobody had renewed anything.
+/// Its refresh token expires as if the client had renewed nothing.
 #[must_use]
 pub fn a_renewal_does_not_keep_an_unused_session() -> Scenario {
     Scenario::new("a_renewal_does_not_keep_an_unused_session")
@@ -300,7 +300,7 @@ pub fn only_a_good_access_token_is_renewed() -> Scenario {
         .send_bad_token(renew("{access}"), told, "revoked")
 }
 
-/// What it may do is what it may do now, but never more than the token did.
+/// The renewed token has the scopes that the user has now, but never more than the old token had.
 #[must_use]
 pub fn a_renewal_reads_the_user_again() -> Scenario {
     Scenario::new("a_renewal_reads_the_user_again")

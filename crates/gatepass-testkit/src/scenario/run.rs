@@ -10,7 +10,7 @@ use super::{
     script::{Exchange, Expected, Race, Step},
 };
 
-/// Where an application differs from a scenario.
+/// A difference between an application and a scenario.
 #[derive(Debug)]
 pub struct Mismatch(String);
 

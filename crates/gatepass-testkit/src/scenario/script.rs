@@ -23,16 +23,17 @@ pub(super) enum Step {
     PassTime(Duration),
     ChangeUser(&'static str, UserChange),
     LoseSessions,
-    /// What the scenario says of a response where there is none.
+    /// A statement of the scenario about a response where there is none.
     Misplaced,
 }
 
-/// Requests at once, of which nobody knows which is first.
+/// Requests at once, in an unknown order.
 #[derive(Clone, Debug)]
 pub(super) struct Race {
     /// Each with the statuses that may come of it.
     pub(super) requests: Vec<(Request, &'static [u16])>,
-    /// What the last response that has it has at a pointer is kept under a name.
+    /// A pointer, and the name under which the value there is kept. The last response that has a
+    /// value there counts.
     pub(super) kept: (&'static str, &'static str),
 }
 
@@ -126,7 +127,8 @@ impl Scenario {
         self.name
     }
 
-    /// Sends `request` and expects a response of this status. What follows says more about it.
+    /// Sends `request` and expects a response of this status. The calls that follow say more about
+    /// it.
     #[must_use]
     pub fn send(mut self, request: Request, status: u16) -> Self {
         self.steps
@@ -143,8 +145,8 @@ impl Scenario {
     }
 
     /// Sends all requests at once, and expects of each response one of its statuses. If any
-    /// response has something at `pointer` of its JSON body, it is kept as `name`. What comes of a
-    /// race is in no [`Transcript`](super::Transcript).
+    /// response has something at `pointer` of its JSON body, it is kept as `name`. No
+    /// [`Transcript`](super::Transcript) has the responses of a race.
     #[must_use]
     pub fn race(
         mut self,
@@ -285,7 +287,8 @@ impl Scenario {
         self
     }
 
-    /// Of one response: of many at once, which would it be?
+    /// Keeps something of one response. If there are many at once, it is not clear which one is
+    /// meant.
     fn keeping(mut self, keep: impl FnOnce(&mut Exchange)) -> Self {
         match self.steps.last_mut() {
             Some(Step::Exchange(exchange)) => keep(exchange),

@@ -88,7 +88,7 @@ pub fn seed_session_renewal() -> Scenario {
         .send_bad_token(renew("{access}"), "the token has expired", "expired")
 }
 
-/// A client that comes back with both of its tokens is logged in again, whichever of the two has
+/// A client that comes back with both of its tokens is logged in again, even if one of the two has
 /// expired. There, both were one object in memory, an expired token was "not found", and a refresh
 /// token could be used for ever.
 #[must_use]
@@ -131,7 +131,7 @@ pub fn seed_auto_login() -> Scenario {
         )
         // An invalid one is another error than an expired one.
         .send_bad_grant(resume("{third access}", "gpr_nonsense"), "malformed")
-        // A token that was replaced is no token: whoever comes with it is a thief, or has met one.
+        // A token that was replaced is no token: its sender is a thief, or the victim of one.
         .logged_in("alice")
         .send(refresh("{refresh}"), 200)
         .keep("/refresh_token", "next refresh")
@@ -152,7 +152,7 @@ pub fn seed_auto_login() -> Scenario {
 }
 
 /// A table of tokens that are in force, asked at every request, from which a logout removes one.
-/// There, a logout removed whichever row came first, and a deleted user's tokens went on.
+/// There, a logout removed the row that came first, and a deleted user's tokens went on.
 #[must_use]
 pub fn seed_logout_allow_list() -> Scenario {
     let strict = |token: &str| Request::get("/strict").bearer(token);

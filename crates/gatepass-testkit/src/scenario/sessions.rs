@@ -85,7 +85,7 @@ pub fn a_logout_can_be_repeated() -> Scenario {
         .send(logout_with_body("{refresh}"), 204)
 }
 
-/// Nobody logs others out with what they made up. A bearer that is there decides alone.
+/// A forged token logs no user out. A bearer that is there decides alone.
 #[must_use]
 pub fn a_logout_needs_a_token_of_ours() -> Scenario {
     let both = Request::post("/auth/logout")
@@ -251,8 +251,8 @@ pub fn an_ended_session_cannot_end_others() -> Scenario {
         .lives("{phone access}", "{phone refresh}")
 }
 
-/// Whichever comes first: what a refresh in flight brings is dead by the time that the logout is
-/// answered.
+/// The order does not matter: the tokens of a refresh in flight are dead by the time that the
+/// logout is answered.
 #[must_use]
 pub fn a_logout_among_refreshes_ends_the_session() -> Scenario {
     let refreshed: (Request, &[u16]) = (refresh("{refresh}"), &[200, 401]);

@@ -116,7 +116,7 @@ pub fn reauthentication_counts_attempts() -> Scenario {
         .send(reauthenticate("{access}", "bob's password"), 200)
 }
 
-/// Whose password it is, the token says, and not the body.
+/// The token says whose password it is; the body does not.
 #[must_use]
 pub fn nobody_reauthenticates_as_somebody_else() -> Scenario {
     let as_root = Request::post("/auth/reauthenticate")
@@ -184,7 +184,7 @@ pub fn a_reauthentication_spends_the_refresh_token_as_a_refresh_does() -> Scenar
         .has_ended("{access}", "{third}")
 }
 
-/// What it may do is what it may do now, and who is gone, is gone.
+/// The new tokens have the scopes that the user has now. A deleted user gets no tokens.
 #[must_use]
 pub fn a_reauthentication_reads_the_user_again() -> Scenario {
     Scenario::new("a_reauthentication_reads_the_user_again")

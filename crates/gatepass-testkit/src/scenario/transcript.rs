@@ -1,4 +1,4 @@
-//! What an application answered in a scenario, so that two applications can be compared.
+//! The answers of an application in a scenario, so that two applications can be compared.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -20,7 +20,8 @@ const LISTS: [&str; 5] = [
     "vary",
 ];
 
-/// What an application answered in a scenario, to the byte but for what no two runs have in common.
+/// The answers of an application in a scenario, to the byte except for values that no two runs
+/// share.
 ///
 /// Tokens and ids stand as numbers in the order of their first appearance, so that the same token
 /// in two places is still seen to be the same. The field `Date` and the number `refresh_at`, which

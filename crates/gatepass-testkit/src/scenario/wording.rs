@@ -12,7 +12,7 @@ pub(super) const ACCESS: &str = "__Host-gatepass";
 pub(super) const REFRESH: &str = "__Host-gatepass-refresh";
 pub(super) const BOTH: &[&str] = &[ACCESS, REFRESH];
 
-/// What a browser sends that has the cookies kept as `access` and `refresh`.
+/// The cookies that a browser sends: those that are kept as `access` and `refresh`.
 pub(super) const COOKIES: &str = "__Host-gatepass={access}; __Host-gatepass-refresh={refresh}";
 
 pub(super) fn login(username: &str, password: &str) -> Request {
@@ -31,10 +31,11 @@ pub(super) fn logout(token: &str) -> Request {
     Request::post("/auth/logout").bearer(token)
 }
 
-/// What OAuth clients call where they find their tokens.
+/// The endpoints that OAuth clients call for their tokens.
 pub(super) const OAUTH: [&str; 3] = ["/auth/token", "/auth/revoke", "/auth/introspect"];
 
-/// A form to the token endpoint. What is filled into it has a name of letters and underscores.
+/// A form to the token endpoint. A kept value that is filled into it has a name of letters and
+/// underscores.
 pub(super) fn token(parameters: &[(&str, &str)]) -> Request {
     Request::post("/auth/token").form(parameters)
 }

@@ -1,4 +1,4 @@
-//! A store does what the store in memory does, whatever it is asked.
+//! A store does what the store in memory does, for any list of operations.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -45,7 +45,7 @@ pub async fn it_answers_as_the_store_in_memory_does<S: SessionStore>(
     }
 }
 
-/// What is answered otherwise than by the store in memory.
+/// The difference, if any, between the store's answers and those of the store in memory.
 async fn difference<S: SessionStore>(
     fresh: &impl AsyncFn(ManualClock) -> S,
     steps: Vec<Step>,
@@ -136,7 +136,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What an operation answered, in a form that does not depend on the store.
+/// The answer of an operation, in a form that does not depend on the store.
 #[derive(Debug, PartialEq)]
 enum Answer {
     BeginOutcome(Session, Option<Revocation>),

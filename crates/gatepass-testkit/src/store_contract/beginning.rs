@@ -135,8 +135,8 @@ pub async fn a_spared_session_counts_against_the_maximum<S: SessionStore>(
     assert_eq!(listed, [third.unwrap().session, second.session]);
 }
 
-/// Sessions of an account are numbered in the order in which they begin, whatever the clock does,
-/// and however many begin at once.
+/// The store numbers the sessions of an account in the order in which they begin. Neither the clock
+/// nor the number of sessions that begin at once changes that.
 pub async fn sessions_are_numbered_in_the_order_in_which_they_begin<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -236,7 +236,8 @@ pub async fn only_live_sessions_count_against_the_maximum<S: SessionStore>(
     assert_eq!(given.load(&kept).await, kept);
 }
 
-/// One that has idled out, so that nobody can use it, does not push out one that is in use.
+/// A session that has idled out, so that no client can use it, does not push out one that is in
+/// use.
 pub async fn a_session_that_nobody_can_use_does_not_count_against_the_maximum<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -257,8 +258,8 @@ pub async fn a_session_that_nobody_can_use_does_not_count_against_the_maximum<S:
     assert_eq!(given.load(&used).await, used);
 }
 
-/// Of logins at the same time, no more remain than the maximum, and each that had to go is covered
-/// by what was reported.
+/// Logins at the same time leave no more sessions than the maximum. The reported revocations cover
+/// each session that had to go.
 pub async fn simultaneous_logins_do_not_exceed_the_maximum<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {

@@ -169,8 +169,8 @@ pub async fn a_renewal_postpones_the_purge<S: SessionStore>(fresh: impl AsyncFn(
     assert_eq!(given.purge().await, 1);
 }
 
-/// Whatever a renewal that raced with the end of its session was acknowledged, the revocation
-/// covers it.
+/// The revocation of a session covers every acknowledged renewal, also one that raced with the end
+/// of the session.
 pub async fn no_renewal_succeeds_after_an_end_returned<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {

@@ -126,7 +126,7 @@ pub async fn nothing_refreshes_an_ended_session<S: SessionStore>(
     assert_eq!(given.load(&ended).await, ended);
 }
 
-/// Who names a session that is not theirs ends nothing.
+/// A user who names a session of another user ends nothing.
 pub async fn a_session_of_another_subject_is_not_ended<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -144,8 +144,8 @@ pub async fn a_session_of_another_subject_is_not_ended<S: SessionStore>(
     assert!(given.load(&session).await.ended.is_some());
 }
 
-/// All sessions of an account end by one entry in the log, whatever their age. Others don't notice,
-/// and one that begins afterwards isn't concerned, not even in the same millisecond.
+/// One entry in the log ends all sessions of an account, of any age. Others don't notice, and one
+/// that begins afterwards isn't concerned, not even in the same millisecond.
 pub async fn all_sessions_of_an_account_end_together<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {

@@ -1,4 +1,4 @@
-//! What the claims start from.
+//! The state that the claims start from.
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 

@@ -295,7 +295,7 @@ pub async fn nothing_is_missed_among_concurrent_writers<S: SessionStore>(
     assert_eq!(acknowledged.len(), 16 * 25);
 }
 
-/// What is no place in this log is answered with a reset, not with silence.
+/// The store answers a cursor that is no place in this log with a reset, not with silence.
 pub async fn a_cursor_of_another_log_is_reset<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -324,7 +324,7 @@ pub async fn a_cursor_of_another_log_is_reset<S: SessionStore>(
 /// Long enough for a store that polls, on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Whoever waits for entries is woken by one.
+/// A new entry wakes a caller that waits for entries.
 pub async fn changed_resolves_after_an_append<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -343,7 +343,7 @@ pub async fn changed_resolves_after_an_append<S: SessionStore>(
         .unwrap();
 }
 
-/// Whoever is behind already does not wait for the next entry.
+/// A caller that is already behind does not wait for the next entry.
 pub async fn changed_resolves_at_once_for_a_cursor_that_is_behind<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {

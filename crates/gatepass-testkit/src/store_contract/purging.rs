@@ -8,8 +8,8 @@ use gatepass::{
 use super::given::{ACCESS_TTL, DAY, Given, IDLE_TTL, MILLISECOND, advance_of, targets, token_id};
 use crate::clock::ManualClock;
 
-/// A session that nobody refreshes is kept until none of its tokens can be good on any clock, and
-/// no longer.
+/// The store keeps a session that no client refreshes until none of its tokens can be good on any
+/// clock, and no longer.
 pub async fn a_session_is_purged_once_nothing_needs_it<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -125,7 +125,7 @@ pub async fn a_revoked_token_is_kept_for_the_retention<S: SessionStore>(
     assert_eq!(given.log().await.0, []);
     let status = given.store.status(session.id, token.token).await.unwrap();
     assert_eq!(status, TokenStatus::Live);
-    // What was forgotten can be revoked again.
+    // A token whose entry was forgotten can be revoked again.
     let again = RevokeToken {
         until: given.clock.now() + ACCESS_TTL,
         ..token
@@ -220,7 +220,7 @@ pub async fn a_purge_stops_at_its_limit<S: SessionStore>(fresh: impl AsyncFn(Man
     assert_eq!(given.load(&live).await, live);
 }
 
-/// Who is behind the store's time keeps what is needed by theirs.
+/// A process that is behind the store's time keeps what is needed by its own time.
 pub async fn a_purge_goes_no_further_than_its_horizon<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -238,7 +238,7 @@ pub async fn a_purge_goes_no_further_than_its_horizon<S: SessionStore>(
     );
 }
 
-/// Who is ahead of the store's time does not make it forget early.
+/// A process that is ahead of the store's time does not make the store forget early.
 pub async fn a_purge_goes_no_further_than_the_time_of_the_store<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -268,8 +268,8 @@ pub async fn a_cursor_survives_a_purge<S: SessionStore>(fresh: impl AsyncFn(Manu
     }
 }
 
-/// What is asked after a purge knows how far it went, so that a process that starts with a wrong
-/// clock is found out.
+/// After a purge, the store tells how far it went, so that a process that starts with a wrong clock
+/// is found out.
 pub async fn a_purge_is_remembered<S: SessionStore>(fresh: impl AsyncFn(ManualClock) -> S) {
     let given = Given::fresh(fresh).await;
     assert_eq!(given.store.purged_until().await.unwrap(), None);

@@ -15,7 +15,7 @@ use super::given::{
 };
 use crate::clock::ManualClock;
 
-/// What the store keeps and returns is what the core makes of the session.
+/// The store keeps and returns the session as the core advances it.
 pub async fn an_advance_changes_what_it_should_and_nothing_else<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -385,7 +385,7 @@ pub async fn a_clock_that_was_ahead_is_believed_no_more<S: SessionStore>(
     assert_eq!(expected.rotated.unwrap().at, now);
     // Nothing ends sooner than was said.
     assert_eq!(expected.idle_expires_at, ahead + IDLE_TTL);
-    // What was issued by the wrong clock stays covered.
+    // Tokens that the wrong clock issued stay covered.
     assert_eq!(expected.access_until, ahead + ACCESS_TTL);
     assert_eq!(given.load(&expected).await, expected);
 }

@@ -66,8 +66,7 @@ impl Entries {
         self.cache.entry_count() + self.cutoffs.entry_count()
     }
 
-    /// Takes what has been inserted and what has expired into account. What is looked up needs no
-    /// such thing.
+    /// Takes what has been inserted and what has expired into account. A lookup does not need it.
     pub(super) fn settle(&self) {
         self.cache.run_pending_tasks();
         self.cutoffs.run_pending_tasks();

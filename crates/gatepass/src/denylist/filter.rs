@@ -1,11 +1,11 @@
-//! What is certainly not revoked, known without a look into the cache of what is.
+//! A filter that tells, without a lookup in the cache, that a session or token is not revoked.
 //!
 //! Nearly every token that is checked is not revoked, and among many entries a cache takes many
 //! misses of the processor's to say so. A Bloom filter takes one, and errs to one side only: it may
 //! take what is not revoked for what may be, never the other way round.
 //!
-//! Nothing can be taken out of such a filter. So it is made of several parts that are filled one
-//! after the other, and each goes as a whole when the last of its entries has expired.
+//! No entry can be taken out of such a filter. It therefore has several parts, which are filled one
+//! after the other. Each part goes as a whole when the last of its entries has expired.
 
 use std::{
     sync::{
@@ -32,7 +32,7 @@ const MARGIN: Duration = Duration::from_secs(60);
 
 /// A set of revocations that is too large rather than too small.
 pub(super) struct Filter {
-    /// What is looked into; the same parts as in `filled`.
+    /// The parts that a lookup reads; the same as in `filled`.
     parts: ArcSwap<Vec<Arc<Part>>>,
     filled: Mutex<Vec<Filled>>,
 }

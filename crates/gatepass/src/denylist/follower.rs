@@ -65,7 +65,7 @@ async fn report(replica: &Replica) {
     let _ = replica;
 }
 
-/// Finer than anybody collects metrics.
+/// The pause between two reports. Collectors of metrics read them less often.
 #[cfg(feature = "metrics")]
 const REPORTED_EVERY: Duration = Duration::from_secs(1);
 
@@ -140,8 +140,9 @@ impl Pace {
     }
 }
 
-/// Not from [`Random`](crate::store::Random), which is for what nobody may guess: whoever injects
-/// one wants the same bytes for the same calls, however often a task has polled meanwhile.
+/// The seed of a pace. It does not come from [`Random`](crate::store::Random), which is for bytes
+/// that an attacker must not guess. An application that injects its own `Random` wants the same
+/// bytes for the same calls, however often a task has polled meanwhile.
 fn seed() -> u64 {
     RandomState::new().hash_one(())
 }

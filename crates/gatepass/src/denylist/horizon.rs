@@ -1,7 +1,7 @@
 //! The time by which things are forgotten.
 //!
-//! What is forgotten too early cannot be brought back when a wrong clock is set right: a revoked
-//! token would be valid again.
+//! An entry that is forgotten too early cannot be brought back when a wrong clock is set right: a
+//! revoked token would be valid again.
 
 use std::time::Duration;
 

@@ -24,7 +24,8 @@ use crate::{
 };
 
 pub(crate) struct ReplicaSettings {
-    /// Whose access tokens are looked up. Another's accounts have other ids in the log.
+    /// The issuer of the access tokens that are looked up. The accounts of another issuer have
+    /// other ids in the log.
     pub(crate) issuer: Issuer,
     pub(crate) max_staleness: Duration,
     pub(crate) poll_interval: Duration,
@@ -151,7 +152,8 @@ impl Replica {
         if self.lease_holds(bound) {
             return Ok(self.look_up(pass));
         }
-        // A route that asks for its own bound cannot afford older knowledge, whoever else can.
+        // A route that asks for its own bound cannot afford older knowledge, even if other routes
+        // can.
         let may_be_stale = || staleness == Staleness::Bounded && self.may_be_stale();
         // The follower looks for the store; a request need not wait for it to fail once more.
         if !(self.is_failing() && may_be_stale()) {
@@ -205,7 +207,7 @@ impl Replica {
         status.inspect_err(|error| observe::store_unavailable("status", error))
     }
 
-    /// How long ago the last pull that counts began; `None` where nobody knows.
+    /// How long ago the last pull that counts began; `None` where that is unknown.
     fn lag(&self) -> Option<Duration> {
         let pulled_at = **self.pulled_at.load();
         pulled_at.age(Reading::of(&*self.clock))
@@ -241,8 +243,9 @@ impl Replica {
     }
 
     /// Waits for a pull that satisfies `bound` (without one: that began after the call), its own or
-    /// somebody else's. For as long as two pulls may take, one that is under way and one that is
-    /// shared; only where a reload of many parts is under way, up to one more.
+    /// that of another task. The wait lasts for as long as two pulls may take, one that is under
+    /// way and one that is shared. Only where a reload of many parts is under way, it lasts for up
+    /// to one more.
     async fn wait_for_pull(&self, bound: Option<Duration>) -> Result<(), StoreError> {
         let begun = self.begun.load(Ordering::Acquire);
         let failures = self.failures.load(Ordering::Acquire);
@@ -365,7 +368,7 @@ impl Replica {
         let _ = tokio::time::timeout(at_most, gathered).await;
     }
 
-    /// Waits until somebody's pull succeeds, for as long as `at_most`; says whether one has.
+    /// Waits until a pull of any task succeeds, for as long as `at_most`; says whether one has.
     pub(super) async fn wait_for_success(&self, at_most: Duration) -> bool {
         let mut failing = self.failing.subscribe();
         let success = failing.wait_for(Option::is_none);

@@ -103,7 +103,7 @@ impl fmt::Debug for Timestamp {
     }
 }
 
-/// Where the time comes from.
+/// The source of the time.
 ///
 /// Two readings, because they fail in different ways: the wall clock can be set, and the monotonic
 /// clock may stand still while a machine is suspended. The lease of the denylist looks at both.

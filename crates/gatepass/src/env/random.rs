@@ -2,7 +2,7 @@
 
 use crate::env::internal_error::InternalError;
 
-/// Where unguessable bytes come from.
+/// The source of unguessable bytes.
 ///
 /// The default is [`SystemRandom`]. An implementation of your own must be fit for keys; a
 /// predictable one belongs in tests only.

@@ -12,7 +12,7 @@ pub enum Algorithm {
     Hs384,
     /// HMAC with SHA-512.
     Hs512,
-    /// RSASSA-PKCS1-v1_5 with SHA-256: whoever verifies needs the public key alone.
+    /// RSASSA-PKCS1-v1_5 with SHA-256: a verifier needs the public key alone.
     Rs256,
     /// RSASSA-PKCS1-v1_5 with SHA-384.
     Rs384,
@@ -32,7 +32,7 @@ pub enum Algorithm {
     EdDsa,
 }
 
-/// What a key is, whatever it signs with.
+/// The kind of a key, independent of the algorithm that it signs with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Secret,
@@ -101,7 +101,7 @@ impl Algorithm {
         }
     }
 
-    /// Whether whoever verifies could also sign: the key is one secret.
+    /// Whether a verifier could also sign: the key is one secret.
     #[must_use]
     pub const fn is_symmetric(self) -> bool {
         matches!(self.kind(), Kind::Secret)

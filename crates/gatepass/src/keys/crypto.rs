@@ -1,4 +1,4 @@
-//! The seam to the cryptography: whoever signs or verifies an access token does it through here.
+//! The seam to the cryptography: gatepass signs and verifies every access token through here.
 //!
 //! jsonwebtoken does it, called through the backend's own provider. Its process-wide one panics
 //! when a build has both of its backends or neither, and a library cannot know what else is in the

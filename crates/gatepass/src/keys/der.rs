@@ -1,4 +1,4 @@
-//! What keys in DER are for, and a private JWK as the backends read it.
+//! The kinds of keys in DER, and the DER form in which the backends read a private JWK.
 
 use pkcs1::{RsaPrivateKeyRef, UintRef};
 use pkcs8::{

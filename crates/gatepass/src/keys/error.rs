@@ -1,10 +1,10 @@
-//! What can be wrong with a key.
+//! The faults that a key can have.
 
 use crate::keys::algorithm::Algorithm;
 
 /// A key, or a set of keys, that cannot be used.
 ///
-/// It is the fault of whoever made or configured the key. No variant holds anything secret.
+/// It is the fault of the person who made or configured the key. No variant holds anything secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
@@ -40,9 +40,9 @@ pub enum KeyError {
     WrongKind {
         /// The algorithm that was asked for.
         algorithm: Algorithm,
-        /// What it needs.
+        /// The kind of key that it needs.
         needs: &'static str,
-        /// What the key is.
+        /// The kind of the key in question.
         is: &'static str,
     },
     /// The JWK itself says that it is for another algorithm (`alg`).
@@ -81,10 +81,10 @@ pub enum KeyError {
     /// public key is the classic one (RFC 8725 §2.1).
     #[error("this is a key in PEM, and a secret is due; read it with from_any_pem()")]
     NotASecret,
-    /// A secret among public keys. Whoever has read it there can sign.
+    /// A secret among public keys. A party that has read it there can sign.
     #[error("this is a secret, and a public key is due")]
     Secret,
-    /// What its parts say does not fit together: a point off the curve, or halves of two keys.
+    /// The parts of the key do not fit together: a point off the curve, or halves of two keys.
     #[error("the parts of the key do not belong together")]
     Inconsistent,
     /// A `kid` that does not fit into a token's header.

@@ -17,17 +17,17 @@ pub enum KeyFileError {
     Unreadable {
         /// The file.
         path: String,
-        /// What the system said.
+        /// The error message of the system.
         why: String,
     },
-    /// What is in it is no set of keys, or none that can be used.
+    /// The file holds no set of keys, or none that can be used.
     #[error(
         "cannot use the key set {path}: {error}; what belongs there is the issuer's own document, as it stands at its jwks_uri"
     )]
     Unusable {
         /// The file.
         path: String,
-        /// What is wrong.
+        /// The fault.
         error: KeyError,
     },
     /// It is a set of keys, and not one of them can be used.

@@ -1,9 +1,9 @@
 //! JSON Web Keys (RFC 7517), read strictly.
 //!
 //! Each value has its one right form: base64url without padding, numbers without leading zeros,
-//! each coordinate as long as its field, no member twice. What a key says about itself (`use`,
-//! `key_ops`, `alg`) must agree with what it is taken for. Certificates and URLs in it are not
-//! looked at.
+//! each coordinate as long as its field, no member twice. The statements of a key about itself
+//! (`use`, `key_ops`, `alg`) must agree with what it is taken for. Certificates and URLs in it are
+//! not looked at.
 
 use std::str::FromStr;
 
@@ -22,7 +22,7 @@ use crate::{
     model::json::strict_object,
 };
 
-/// What a key is taken for.
+/// The purpose that a key is taken for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     Sign,

@@ -1,4 +1,4 @@
-//! What a key is made of, wherever it was read, and whether it may be used.
+//! The parts of a key, in one form for all sources, and the check whether it may be used.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{DecodingKey, EncodingKey};
@@ -78,7 +78,7 @@ impl Material {
             KeyError::Der => KeyError::Pem(what),
             other => other,
         })?;
-        // What the label says must be true.
+        // The label must be right about whether the key is private.
         match &key {
             Self::Private(_) if is_private => Ok(key),
             Self::Public(_) if !is_private => Ok(key),
@@ -229,7 +229,7 @@ impl Private {
 
     fn from_pkcs1(der: &[u8]) -> Result<Self, KeyError> {
         let rsa = RsaPrivateKeyRef::try_from(der).map_err(|_| KeyError::Der)?;
-        // Of two primes, whether or not the library is built to read more.
+        // A key must have two primes, whether or not the library is built to read more.
         if rsa.other_prime_infos.is_some() {
             return Err(KeyError::Der);
         }

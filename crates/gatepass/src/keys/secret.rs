@@ -15,8 +15,8 @@ use crate::{
 /// Names the purpose of the key that signs access tokens where no other is configured.
 pub(crate) const HS256_LABEL: &str = "gatepass access token HS256 v1";
 
-/// What every key of an [`Authority`](crate::Authority) can be derived from: 32 random bytes or
-/// more, never handed out.
+/// The secret from which every key of an [`Authority`](crate::Authority) can be derived: 32 random
+/// bytes or more, never handed out.
 ///
 /// HKDF (RFC 5869) with one label for each purpose derives the key that authenticates refresh
 /// tokens, the key that hashes user names for the log and, where no other signing key is

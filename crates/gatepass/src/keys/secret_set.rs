@@ -8,12 +8,12 @@ use crate::{
 /// The master secrets of an authority at one time: one makes refresh tokens, each verifies them.
 ///
 /// They have the life that signing keys have in a [`KeySet`](crate::KeySet). To change the secret
-/// without logging anybody out: put the new one in with [`announce`](Self::announce) on every node,
-/// wait until all have it, make it the active one with the old one [`retired`](Self::retire) for an
-/// idle lifetime: by then the last refresh token that it made has been used or has expired. Sets
-/// are swapped whole while running
-/// ([`Authority::replace_secrets`](crate::Authority::replace_secrets)). A secret that has become
-/// known is left out at once, and its sessions must log in again.
+/// without logging users out, put the new one in with [`announce`](Self::announce) on every node,
+/// and wait until all nodes have it. Then make it the active one, with the old one
+/// [`retired`](Self::retire) for an idle lifetime. By then the last refresh token that the old one
+/// made has been used or has expired. You swap sets as a whole while the service runs
+/// ([`Authority::replace_secrets`](crate::Authority::replace_secrets)). If a secret has become
+/// known, leave it out at once; its sessions must log in again.
 ///
 /// ```
 /// use gatepass::{MasterSecret, Timestamp, keys::SecretSet};

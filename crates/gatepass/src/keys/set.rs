@@ -12,10 +12,11 @@ use crate::{
 
 /// The keys of an issuer at one time: at most one signs, each verifies.
 ///
-/// To change the signing key without refusing anybody: put the new one in with
-/// [`announce`](Self::announce) on every node, wait until all have it, make it the active one with
-/// the old one [`retired`](Self::retire) until its last token has expired. Sets are swapped whole
-/// while running ([`Authority::replace_keys`](crate::Authority::replace_keys)).
+/// To change the signing key without refusing users, put the new one in with
+/// [`announce`](Self::announce) on every node, and wait until all nodes have it. Then make it the
+/// active one, with the old one [`retired`](Self::retire) until its last token has expired. You
+/// swap sets as a whole while the service runs
+/// ([`Authority::replace_keys`](crate::Authority::replace_keys)).
 ///
 /// ```
 /// use gatepass::{KeySet, Timestamp, keys::SigningKey};
@@ -94,7 +95,8 @@ impl KeySet {
     ///
     /// One bad key never discards the set. A key is used with the algorithm that it names (`alg`);
     /// one that names none with the only one of its curve, or with RS256. Its id is its `kid`, or
-    /// else its RFC 7638 thumbprint. Secrets are skipped: whoever could read them there can sign.
+    /// else its RFC 7638 thumbprint. Secrets are skipped: a party that could read them there can
+    /// sign.
     ///
     /// ```
     /// use gatepass::{KeySet, keys::KeyError};
@@ -181,7 +183,7 @@ fn is_good(until: Option<Timestamp>, now: Timestamp) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SkippedKey {
-    /// Where in the set it stands, from 0 on.
+    /// The position of the key in the set, from 0 on.
     pub position: usize,
     /// Why it is not used.
     pub error: KeyError,

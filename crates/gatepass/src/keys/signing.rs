@@ -85,8 +85,8 @@ impl SigningKey {
         Self::asymmetric(algorithm, &Self::private_of_pem(pem)?, None)
     }
 
-    /// The private key in this PEM text, of whichever kind, used with the algorithm that is usual
-    /// for it, as for a JWK without `alg`: EdDSA for Ed25519, ES256 for P-256, ES384 for P-384, and
+    /// The private key in this PEM text, of any kind, used with the algorithm that is usual for it.
+    /// As for a JWK without `alg`, that is EdDSA for Ed25519, ES256 for P-256, ES384 for P-384, and
     /// RS256 for RSA. Its id is the RFC 7638 thumbprint of its public key.
     ///
     /// # Errors
@@ -178,8 +178,8 @@ impl SigningKey {
 
 impl MasterSecret {
     /// The HS256 key that is derived from it, as a JSON Web Key (RFC 7518 §6.4), for a service that
-    /// verifies access tokens with a shared secret. Whoever has it can sign them, and nothing more:
-    /// it leads neither to refresh tokens nor back to this secret.
+    /// verifies access tokens with a shared secret. A holder of the key can also sign them, and
+    /// nothing more: it leads neither to refresh tokens nor back to this secret.
     ///
     /// ```
     /// use gatepass::{MasterSecret, keys::{Algorithm, SigningKey}};

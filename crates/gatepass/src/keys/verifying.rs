@@ -37,8 +37,8 @@ impl VerifyingKey {
         Self::asymmetric(algorithm, Self::public_of_pem(pem)?, None)
     }
 
-    /// The public key in this PEM text, of whichever kind, used with the algorithm that is usual
-    /// for it, as for a JWK without `alg`: EdDSA for Ed25519, ES256 for P-256, ES384 for P-384, and
+    /// The public key in this PEM text, of any kind, used with the algorithm that is usual for it.
+    /// As for a JWK without `alg`, that is EdDSA for Ed25519, ES256 for P-256, ES384 for P-384, and
     /// RS256 for RSA. Its id is its RFC 7638 thumbprint.
     ///
     /// ```
@@ -179,7 +179,7 @@ impl VerifyingKey {
         self.verifier.verify(message, signature)
     }
 
-    /// What the backends make a key of, to hold them against each other.
+    /// The input from which the backends make a key, for tests that compare the backends.
     #[cfg(all(test, feature = "aws_lc_rs", feature = "rust_crypto"))]
     pub(crate) fn decoding_key(&self) -> Option<DecodingKey> {
         self.public.as_ref().map(Public::decoding_key)

@@ -1,4 +1,4 @@
-//! What a node can say of its knowledge without asking anybody.
+//! The report of a node on its knowledge, made without a request to the store.
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use crate::env::clock::Timestamp;
 
 /// How a node stands with the revocations it judges by: for a readiness probe, and for people.
 ///
-/// It is read from memory: neither the store nor anybody else is waited for, so that it can be
-/// asked as often as one likes. It tells of the store only what the last pulls have found out.
+/// The node reads it from memory and waits for neither the store nor anything else, so you can ask
+/// for it as often as you like. It tells of the store only what the last pulls have found out.
 ///
 /// # For a readiness probe, not for a liveness probe
 ///
 /// A node that is not [ready](Self::is_ready) answers requests with 503 until a pull succeeds, and
 /// tries by itself (every 5 s at the latest, where `poll_interval` is not longer). To restart it
-/// would not help: it could not even start. Where all nodes share one store they lose it together,
-/// so do not let a load balancer take the last of them out if it serves anything that needs no
-/// login.
+/// would not help: it could not even start. Nodes that all share one store lose it together.
+/// Therefore, do not let a load balancer take the last of them out if it serves anything that needs
+/// no login.
 ///
 /// ```
 /// use gatepass::{Authority, MasterSecret, MemoryStore, Verifier};
@@ -52,7 +52,7 @@ pub struct Health {
     /// [`danger_judge_by_stale_revocations`](crate::VerifierBuilder::danger_judge_by_stale_revocations)).
     pub judges_requests: bool,
     /// How long ago the last pull that counts began, by the larger of monotonic and wall-clock
-    /// time. `None` if a clock was set back since, so that nobody knows.
+    /// time. `None` if a clock was set back since, so that the node cannot know.
     pub lag: Option<Duration>,
     /// About how many revocations are known, as of the last pull that counts. Each session that has
     /// ended and each token that was revoked is one, until no token that it concerns can be valid

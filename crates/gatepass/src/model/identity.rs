@@ -1,4 +1,4 @@
-//! What a login allows.
+//! The identity that a login establishes.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ const RESERVED: [&str; 18] = [
     "gv",
 ];
 
-/// What a successful login allows: who, with which scopes, with which further claims.
+/// The identity that a successful login establishes: the user, the scopes and the further claims.
 ///
 /// ```
 /// use std::time::Duration;
@@ -111,8 +111,8 @@ impl Identity {
         self
     }
 
-    /// Puts the members of `claims` beside the standard claims of the access token. They are
-    /// readable by whoever holds the token: not a place for secrets.
+    /// Puts the members of `claims` beside the standard claims of the access token. Every holder of
+    /// the token can read them, so do not put secrets there.
     ///
     /// # Errors
     ///
@@ -152,13 +152,13 @@ impl Identity {
         self
     }
 
-    /// Who is logged in.
+    /// The user who is logged in.
     #[must_use]
     pub fn subject(&self) -> &Subject {
         &self.subject
     }
 
-    /// What is allowed.
+    /// The scopes that are allowed.
     #[must_use]
     pub fn granted_scopes(&self) -> &Scopes {
         &self.scopes
@@ -168,7 +168,7 @@ impl Identity {
     ///
     /// # Errors
     ///
-    /// What serde says where the claims do not fit the type.
+    /// The error of serde if the claims do not fit the type.
     pub fn custom_claims<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         T::deserialize(&self.claims)
     }
@@ -183,8 +183,9 @@ impl Identity {
         Ok(self)
     }
 
-    /// What the user may have become, for a session that was begun with `former`: within the limit
-    /// that the client set then, and under the same device label if the application gave no other.
+    /// This identity as the successor of `former`, with which the session was begun. It stays
+    /// within the limit that the client set then. It keeps the same device label if the application
+    /// gave no other.
     pub(crate) fn succeeding(mut self, former: &Self) -> Self {
         if let Some(limit) = &former.limit {
             self.scopes = self.scopes.intersection(limit);

@@ -102,7 +102,8 @@ macro_rules! name {
 }
 
 name! {
-    /// Who is logged in: the application's own id of a user, the claim `sub` (RFC 7519 §4.1.2).
+    /// The user who is logged in: the application's own id of a user, the claim `sub` (RFC 7519
+    /// §4.1.2).
     Subject, "subject"
 }
 

@@ -25,7 +25,7 @@ pub(crate) fn strict_value(json: &str) -> Option<Value> {
     serde_json::from_str(json).ok()
 }
 
-/// JSON in which no object has a member twice, whatever else it is.
+/// JSON of any kind in which no object has a member twice.
 struct NoTwins;
 
 impl<'de> Deserialize<'de> for NoTwins {

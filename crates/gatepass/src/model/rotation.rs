@@ -1,4 +1,4 @@
-//! What becomes of a refresh token that is presented: one pure function.
+//! The decision on a refresh token that is presented: one pure function.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// How spent refresh tokens are treated. Each default's reason stands in
+/// How spent refresh tokens are treated. The reason for each default is documented in
 /// [`docs::defaults`](crate::docs::defaults).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
@@ -27,16 +27,17 @@ pub struct ReusePolicy {
     /// How long after it was spent the last refresh token is taken for one whose answer was lost on
     /// the way. Zero to take none for that. Default 1 h.
     pub recovery: Duration,
-    /// What follows when a refresh token comes back outside of both. Default
+    /// The reaction to a refresh token that comes back outside of both. Default
     /// [`OnReuse::EndSession`].
     pub on_reuse: OnReuse,
 }
 
-/// What follows when a spent refresh token comes back.
+/// The reaction to a spent refresh token that comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnReuse {
-    /// The session is ended for whoever holds it: one of the two is a thief (RFC 9700 §4.14.2).
+    /// The session is ended for both holders of the token: one of the two is a thief (RFC 9700
+    /// §4.14.2).
     EndSession,
     /// The token is refused and the session goes on.
     Refuse,
@@ -52,7 +53,7 @@ impl Default for ReusePolicy {
     }
 }
 
-/// What is to be done with a presented refresh token.
+/// The action to take on a presented refresh token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(
     clippy::exhaustive_enums,

@@ -18,7 +18,7 @@ use crate::{
 
 /// One login on one device: one row, however often it is refreshed.
 ///
-/// Its fields are public because stores write and read them; nobody else has reason to make one.
+/// Its fields are public because stores write and read them; no other code has reason to make one.
 /// The methods are the only changes there are. Each is pure and takes the store's time, and a clock
 /// that is set back by less than [`CLOCK_JITTER`](Self::CLOCK_JITTER) doesn't make time run
 /// backwards within the session. A store that can hold a row still while it changes (a mutex, a
@@ -40,9 +40,9 @@ pub struct Session {
     pub audience: Audience,
     /// The OAuth client it belongs to.
     pub client: ClientId,
-    /// What the login allows.
+    /// The user, and the scopes and claims that the login allows.
     pub identity: Identity,
-    /// What is known of the device.
+    /// The known facts about the device.
     pub device: Device,
     /// How often it has been refreshed: the generation of the one refresh token that is current.
     pub generation: Generation,
@@ -60,7 +60,7 @@ pub struct Session {
     pub seen_from: SeenFrom,
     /// When it can no longer be refreshed unless it is refreshed before.
     pub idle_expires_at: Timestamp,
-    /// When it ends whatever happens.
+    /// When it ends at the latest, however often it is refreshed.
     pub absolute_expires_at: Timestamp,
     /// No access token of this session is valid past this instant. Never decreases.
     pub access_until: Timestamp,
@@ -159,7 +159,7 @@ fn hint(bytes: &[u8]) -> i64 {
     i64::from_be_bytes([0, 0, 0, 0, 0, first, second, third]).max(1)
 }
 
-/// What is known of the device of a session, for the user's list of sessions. Never trusted.
+/// The known facts about the device of a session, for the user's list of sessions. Never trusted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(
     clippy::exhaustive_structs,
@@ -263,9 +263,9 @@ pub struct NewSession {
     pub audience: Audience,
     /// The OAuth client it belongs to.
     pub client: ClientId,
-    /// What the login allows.
+    /// The user, and the scopes and claims that the login allows.
     pub identity: Identity,
-    /// What is known of the device.
+    /// The known facts about the device.
     pub device: Device,
     /// How long it may stay unused.
     pub idle_ttl: Duration,
@@ -325,7 +325,7 @@ pub struct Advance {
     pub overlap: Duration,
     /// The request's origin.
     pub seen_from: SeenFrom,
-    /// What the login allows from now on, where that has changed.
+    /// The identity from now on, where it has changed.
     pub identity: Option<Identity>,
     /// How long the session may stay unused from now on.
     pub idle_ttl: Duration,
@@ -346,7 +346,7 @@ pub struct Recover {
     pub client: ClientId,
     /// The generation that the session must have, and whose first answer was lost.
     pub generation: Generation,
-    /// What the login allows from now on, where that has changed.
+    /// The identity from now on, where it has changed.
     pub identity: Option<Identity>,
     /// The lifetime of an access token whose identity does not say.
     pub access_ttl: Duration,
@@ -363,7 +363,7 @@ pub struct Renew {
     pub id: SessionId,
     /// The client that asks; it must be the session's.
     pub client: ClientId,
-    /// What the login allows from now on, where that has changed.
+    /// The identity from now on, where it has changed.
     pub identity: Option<Identity>,
     /// The lifetime of an access token whose identity does not say.
     pub access_ttl: Duration,
@@ -406,7 +406,7 @@ impl Session {
         session
     }
 
-    /// Who is logged in.
+    /// The user who is logged in.
     #[must_use]
     pub fn subject(&self) -> &Subject {
         self.identity.subject()
@@ -430,7 +430,7 @@ impl Session {
         self.is_live(now) && self.time(now) < self.idle_expires_at
     }
 
-    /// Whether anybody can still use it: it can be refreshed, or an access token of it may be
+    /// Whether a client can still use it: it can be refreshed, or an access token of it may be
     /// valid.
     #[must_use]
     pub fn is_usable(&self, now: Timestamp) -> bool {

@@ -1,10 +1,11 @@
-//! Where tokens travel between a browser or another client and the service.
+//! The ways in which tokens travel between a browser or another client and the service.
 
 /// How clients carry their tokens, chosen by [`transport`](crate::AuthorityBuilder::transport) at
 /// the builder of the authority, or of a verifier alone.
 ///
-/// `Authorization: Bearer` is understood in each case, and where it is there, it decides alone.
-/// What is chosen here is whether cookies count, too, and what the endpoints answer with.
+/// gatepass understands `Authorization: Bearer` in each case. If a request has that header, the
+/// header decides alone. This choice is about whether cookies also count, and what the endpoints
+/// answer with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "one, the other, both")]
 pub enum Transport {
@@ -28,12 +29,12 @@ impl Transport {
     }
 }
 
-/// What is configured about browsers, for gates and endpoints alike.
+/// The configuration for browsers, for gates and endpoints alike.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BrowserPolicy {
     pub(crate) transport: Transport,
     /// Cookies without `Secure`, on this machine's own names only.
     pub(crate) insecure_localhost: bool,
-    /// Origins whose pages may use the cookies, besides the service's own.
+    /// Origins other than the service's own whose pages may use the cookies.
     pub(crate) trusted_origins: Vec<String>,
 }

@@ -12,7 +12,7 @@ use crate::env::clock::Timestamp;
 pub(super) const TRACED_PER_SECOND: u32 = 10;
 
 /// The refusals that were traced lately, by the names of event and reason. gatepass chooses those
-/// names, so that their number is bounded, whatever clients send.
+/// names, so that their number is bounded, no matter what clients send.
 #[derive(Default)]
 pub(super) struct Sampling(Mutex<HashMap<(&'static str, &'static str), Window>>);
 

@@ -21,7 +21,7 @@ pub enum StoreErrorKind {
     TimedOut,
     /// It has more to do than it can queue.
     Busy,
-    /// What it holds is not what gatepass wrote.
+    /// Its data is not what gatepass wrote.
     Corrupt,
 }
 

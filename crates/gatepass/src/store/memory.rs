@@ -27,12 +27,13 @@ use crate::{
     },
 };
 
-/// Sessions in memory: for tests, and for a service that may log everybody out when it restarts.
+/// Sessions in memory: for tests, and for a service that may log all users out when it restarts.
 ///
-/// It **forgets everything when the process ends**. What was revoked before a restart is then no
-/// longer known, so every token is checked against the sessions it does know, and tokens from
-/// before the restart are refused as [`UnknownSession`](crate::Refusal::UnknownSession). Building
-/// an [`Authority`](crate::Authority) on it logs a warning. One process only.
+/// It **forgets everything when the process ends**. After a restart it no longer knows what was
+/// revoked before. Every token is therefore checked against the sessions that it does know, and
+/// tokens from before the restart are refused as
+/// [`UnknownSession`](crate::Refusal::UnknownSession). Building an [`Authority`](crate::Authority)
+/// on it logs a warning. One process only.
 ///
 /// ```
 /// use gatepass::{Authority, MasterSecret, MemoryStore};

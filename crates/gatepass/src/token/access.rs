@@ -1,8 +1,8 @@
 //! Access tokens to claims and back, strictly.
 //!
-//! An access token is a JWT in the profile of RFC 9068. What is checked, in this order, cheapest
-//! first, each step able to end it: length, three segments, header, key, signature, claims, type,
-//! issuer, audience. Time and revocation are the [`Verifier`](crate::Verifier)'s.
+//! An access token is a JWT in the profile of RFC 9068. This module checks, in this order, cheapest
+//! first: length, three segments, header, key, signature, claims, type, issuer, audience. Each step
+//! can refuse the token. Time and revocation are the [`Verifier`](crate::Verifier)'s.
 
 use std::{borrow::Cow, collections::HashSet, fmt};
 
@@ -77,7 +77,7 @@ pub(crate) fn open(
     now: Timestamp,
 ) -> Result<Pass, Refusal> {
     let jws = Jws::split(token)?;
-    // What one of our keys writes need not be read again.
+    // A header that one of our keys writes need not be read again.
     let (key, is_access_token) = match keys.find_by_header(jws.header, now) {
         Some(key) => (key, true),
         None => {
@@ -105,8 +105,8 @@ pub(crate) fn open(
     claims.into_pass().ok_or(Refusal::Malformed)
 }
 
-/// The payload of a JWS that `key` signed, whatever it is and whatever its header says besides
-/// `alg`.
+/// The payload, of any content, of a JWS that `key` signed. Its header must be a valid one with the
+/// key's `alg`, and need not be that of an access token.
 pub(crate) fn open_jws(jws: &str, key: &VerifyingKey) -> Result<Vec<u8>, Refusal> {
     let jws = Jws::split(jws)?;
     let mut header = Vec::new();

@@ -22,7 +22,7 @@ pub(crate) fn encode(bytes: impl AsRef<[u8]>, text: &mut String) {
     ENGINE.encode_string(bytes, text);
 }
 
-/// Puts the bytes that `segment` stands for in the place of whatever `bytes` holds.
+/// Replaces the contents of `bytes` with the bytes that `segment` stands for.
 pub(crate) fn decode(segment: &str, bytes: &mut Vec<u8>) -> Result<(), Refusal> {
     bytes.clear();
     ENGINE
@@ -36,8 +36,8 @@ mod tests {
 
     use super::*;
 
-    /// Whatever stands wherever: wide instructions read the middle of a segment, narrow ones its
-    /// end.
+    /// Tries many characters in every place: wide instructions read the middle of a segment, narrow
+    /// ones its end.
     #[test]
     fn wide_instructions_take_exactly_what_narrow_ones_take() {
         for length in [22, 43, 63, 64, 65, 86, 128, 130, 131, 132] {

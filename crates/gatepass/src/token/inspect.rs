@@ -1,4 +1,4 @@
-//! What a token is by its form: for tools that show tokens to people.
+//! The form of a token: for tools that show tokens to people.
 
 use crate::{
     keys::{secret::MasterSecret, verifying::VerifyingKey},
@@ -9,7 +9,8 @@ use crate::{
     token::{access, refresh},
 };
 
-/// What a token is by its form alone. Nothing of it is verified: anybody can write such a text.
+/// The kind of a token by its form alone. Nothing of it is verified: an attacker can write such a
+/// text.
 ///
 /// For tools that show tokens to people. It reads with the code that gates and endpoints read with,
 /// so that what a tool calls malformed is what they refuse as such. Gates use
@@ -41,7 +42,7 @@ impl TokenForm {
     ///
     /// # Errors
     ///
-    /// What it would be refused for whatever keys there are: [`Refusal::Malformed`],
+    /// The refusal that it would get with any set of keys: [`Refusal::Malformed`],
     /// [`Refusal::WrongType`] if it is a JWT of another kind, [`Refusal::UnknownKey`] if it names
     /// no key, or an algorithm that gatepass does not have.
     pub fn of(token: &str) -> Result<Self, Refusal> {
@@ -77,8 +78,8 @@ pub fn verify_refresh_token(
     Ok((presented.session, presented.generation))
 }
 
-/// The payload of a JWS in compact serialization (RFC 7515 §7.1) that `key` has signed, whatever
-/// the payload is.
+/// The payload, of any content, of a JWS in compact serialization (RFC 7515 §7.1) that `key` has
+/// signed.
 ///
 /// For tests and tools. It runs the code that judges the signature of an access token, and nothing
 /// else of what makes a token good: it checks no issuer, audience, expiry or revocation, and reads

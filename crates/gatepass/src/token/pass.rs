@@ -1,4 +1,4 @@
-//! What a handler sees of a verified access token.
+//! The view that a handler has of a verified access token.
 
 use std::{fmt, sync::Arc};
 
@@ -41,7 +41,7 @@ impl Pass {
         Self(Arc::new(claims))
     }
 
-    /// Who is logged in (`sub`).
+    /// The user who is logged in (`sub`).
     #[must_use]
     pub fn subject(&self) -> &Subject {
         &self.0.subject
@@ -71,7 +71,7 @@ impl Pass {
         &self.0.client
     }
 
-    /// What the token allows (`scope`).
+    /// The scopes that the token allows (`scope`).
     #[must_use]
     pub fn scopes(&self) -> &Scopes {
         &self.0.scopes
@@ -99,7 +99,7 @@ impl Pass {
     ///
     /// # Errors
     ///
-    /// What serde says where the claims do not fit the type.
+    /// The error of serde if the claims do not fit the type.
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         T::deserialize(&self.0.custom)
     }

@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// What every refresh token begins with, so that people, and scanners for leaked secrets, know it.
+/// The prefix of every refresh token, by which people, and scanners for leaked secrets, know it.
 pub(crate) const PREFIX: &str = "gpr_";
 
 const VERSION: u8 = 1;
@@ -82,7 +82,7 @@ impl RefreshKeys {
         text
     }
 
-    /// What `token` says, if it is authentic by a key that is good at `now`.
+    /// The session and generation in `token`, if it is authentic by a key that is good at `now`.
     pub(crate) fn open(&self, token: &str, now: Timestamp) -> Result<Presented, Refusal> {
         let bytes = decode(token)?;
         let (body, tag) = bytes.split_at(BODY);
@@ -99,7 +99,7 @@ impl RefreshKeys {
     }
 }
 
-/// What `token` says, if it is authentic by the key of this one secret.
+/// The session and generation in `token`, if it is authentic by the key of this one secret.
 pub(crate) fn open_with(
     secret: &MasterSecret,
     issuer: &Issuer,
@@ -111,7 +111,7 @@ pub(crate) fn open_with(
     RefreshKeys(Arc::new([key])).open(token, Timestamp::EPOCH)
 }
 
-/// What `token` says, whoever wrote it.
+/// The session and generation in `token`, without a check that it is authentic.
 pub(crate) fn unverified(token: &str) -> Result<Presented, Refusal> {
     let bytes = decode(token)?;
     let (body, _) = bytes.split_at(BODY);

@@ -16,7 +16,7 @@ use crate::{
     verifier::verifier::{Policy, Verifier},
 };
 
-/// What a verifier is configured with, on its own or as part of an authority.
+/// The settings of a verifier, on its own or as part of an authority.
 pub(crate) struct VerifierSettings {
     pub(crate) issuer: String,
     pub(crate) audience: String,
@@ -216,12 +216,13 @@ macro_rules! verifier_setters {
         /// long as that was `at_most` ago, instead of answering 503 once `max_staleness` is over.
         /// Default: 503.
         ///
-        /// Right where an outage of the store must not become one of the service, and where it may
-        /// take until an access token expires before a logout is enforced: what services get that
-        /// verify tokens without asking anybody. It costs the bound on staleness whenever it is
-        /// needed most: who can cut a node off from its store can use there what was revoked
-        /// elsewhere. Sessions can neither begin nor be refreshed meanwhile, so that a value above
-        /// `access_ttl` helps only nodes that are cut off while others are not.
+        /// Right where an outage of the store must not become one of the service, and where a
+        /// logout may take effect only when the access token expires. Services that verify tokens
+        /// without asking a store get the same. This setting costs the bound on staleness whenever
+        /// that bound is needed most: an attacker who can cut a node off from its store can use
+        /// there what was revoked elsewhere. Sessions can neither begin nor be refreshed meanwhile,
+        /// so that a value above `access_ttl` helps only nodes that are cut off while others are
+        /// not.
         ///
         /// Never right for what cannot be undone. Routes that ask for
         /// [`Staleness::Strict`](crate::Staleness::Strict), or for a bound of their own, keep
@@ -230,14 +231,15 @@ macro_rules! verifier_setters {
         /// [`Health`](crate::Health) says that the lease is over, and how long ago the last pull
         /// was.
         ///
-        /// There is no setting without a bound: a node that is cut off for good, and that nobody
-        /// looks after, must end at some time. At least `max_staleness`, at most 1 day.
+        /// There is no setting without a bound: a node that is cut off for good, and that no
+        /// operator looks after, must stop judging by stale revocations at some time. At least
+        /// `max_staleness`, at most 1 day.
         pub fn danger_judge_by_stale_revocations(mut self, at_most: Duration) -> Self {
             self.settings.danger_stale = Some(at_most);
             self
         }
 
-        /// Where the time comes from. Default [`SystemClock`](crate::SystemClock).
+        /// The source of the time. Default [`SystemClock`](crate::SystemClock).
         pub fn clock(mut self, clock: impl $crate::env::clock::Clock) -> Self {
             self.settings.clock = Arc::new(clock);
             self
@@ -257,7 +259,7 @@ pub struct VerifierBuilder {
 
 impl Verifier {
     /// Starts to configure a verifier of tokens that `issuer` issued for `audience` with one of
-    /// `keys`, and whose revocations stand in `log`.
+    /// `keys`, and whose revocations are in `log`.
     pub fn builder(
         issuer: impl Into<String>,
         audience: impl Into<String>,

@@ -1,10 +1,10 @@
-//! What a route demands of a request.
+//! The demands of a route on a request.
 
 use std::time::Duration;
 
 use crate::{denylist::staleness::Staleness, model::scopes::Scopes};
 
-/// What a route demands of a request beyond a valid access token.
+/// The demands of a route on a request beyond a valid access token.
 ///
 /// ```
 /// use std::time::Duration;

@@ -56,7 +56,7 @@ struct Inner {
     _follower: Follower,
 }
 
-/// What is fixed about the tokens that are accepted.
+/// The fixed conditions for the tokens that are accepted.
 pub(crate) struct Policy {
     pub(crate) issuer: Issuer,
     pub(crate) audience: Audience,
@@ -190,8 +190,8 @@ impl Verifier {
         Ok(())
     }
 
-    /// How this node stands with the revocations it judges by. Cheap, and asks nobody; see
-    /// [`Health`].
+    /// The state of the revocations that this node judges by. The call is cheap and makes no
+    /// request to the store; see [`Health`].
     #[must_use]
     pub fn health(&self) -> Health {
         self.inner.replica.health()
@@ -242,7 +242,7 @@ impl Verifier {
     }
 }
 
-/// A clone, so that whatever takes a verifier also takes a reference to one.
+/// A clone, so that a function that takes a verifier also takes a reference to one.
 impl From<&Self> for Verifier {
     fn from(verifier: &Self) -> Self {
         verifier.clone()
