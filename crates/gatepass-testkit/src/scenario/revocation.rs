@@ -51,8 +51,8 @@ pub fn revoking_a_refresh_token_ends_its_session() -> Scenario {
         .lives("{other_access}", "{other}")
 }
 
-/// A token of any generation ends the session, even long after it was spent. No thief is found out by
-/// it: the owner meant to revoke it.
+/// A token of any generation ends the session, even long after it was spent. No thief is found out
+/// by it: the owner meant to revoke it.
 #[must_use]
 pub fn revoking_a_spent_refresh_token_ends_its_session() -> Scenario {
     Scenario::new("revoking_a_spent_refresh_token_ends_its_session")
