@@ -107,6 +107,8 @@ impl House {
                     Some(module) => {
                         imports.entry(module).or_insert(place);
                     }
+                    // The `super::$name` of a macro is the module of its caller.
+                    None if absolute.is_empty() => {}
                     None => house.roots.push(Import {
                         place,
                         what: format!("`crate::{}`", absolute.join("::")),
@@ -402,7 +404,7 @@ mod tests {
             ("lib.rs", "use crate::Thing;"),
             (
                 "a.rs",
-                "use crate::b::Thing; use std::crate_::X;\nuse crate::{Thing, b}; crate::given!();\nfn f(x: super::Other) {}",
+                "use crate::b::Thing; use std::crate_::X;\nuse crate::{Thing, b}; crate::given!();\nfn f(x: super::Other) {}\nmacro_rules! m { ($n:ident) => { super::$n() } }",
             ),
             ("b.rs", ""),
         ]);

@@ -1,0 +1,16 @@
+//! The adapter: gates among the layers of tower-http and on routers in one another, and forged
+//! tokens over HTTP.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod around;
+mod forged_tokens;
+mod rig;
+mod routers;
+mod stalled;
+mod timeouts;

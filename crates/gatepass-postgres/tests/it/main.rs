@@ -1,0 +1,18 @@
+//! The store in PostgreSQL: the contract, and what is PostgreSQL's own.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod contract;
+mod log;
+mod opening;
+mod own_servers;
+mod pooled_contract;
+mod reader;
+mod running;
+mod search_path;
+mod support;

@@ -1,0 +1,110 @@
+//! The servers that `cargo xtask test` starts, and a namespace in them for each store.
+
+pub(crate) mod given;
+pub(crate) mod proxy;
+
+use std::{env, time::Duration};
+
+use gatepass::store::{Cursor, PullResult, Random, Revocation, RevocationLog, SystemRandom};
+use gatepass_redis::{RedisStore, RedisStoreBuilder};
+use gatepass_servers::Directory;
+use redis::{AsyncConnectionConfig, Client, FromRedisValue, aio::MultiplexedConnection};
+
+/// The contract says nothing of how fast a machine is that has other tests to run.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server of this run's own, as a user who may do everything.
+pub(crate) fn redis() -> String {
+    server("GATEPASS_TEST_REDIS")
+}
+
+/// A cluster of three, as URLs that are separated by commas.
+pub(crate) fn cluster() -> String {
+    server("GATEPASS_TEST_REDIS_CLUSTER")
+}
+
+fn server(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| {
+        panic!(
+            "{name} is not set: run `cargo xtask test`, or run `cargo xtask servers` in another \
+             terminal and set what it prints"
+        )
+    })
+}
+
+/// A name that no other test gives to anything. Numbers of processes would come again while the
+/// servers stay.
+pub(crate) fn unique(what: &str) -> String {
+    let mut random = [0; 8];
+    SystemRandom.fill(&mut random).unwrap();
+    format!("{what}_{:016x}", u64::from_be_bytes(random))
+}
+
+/// A store in a namespace of its own, with all the time that it needs.
+pub(crate) fn at(urls: impl Into<String>) -> RedisStoreBuilder {
+    RedisStore::at(urls)
+        .namespace(unique("test"))
+        .timeout(PATIENCE)
+        .open_timeout(PATIENCE)
+}
+
+/// A place for servers of a test's own.
+pub(crate) fn directory() -> Directory {
+    Directory::make(env!("CARGO_TARGET_TMPDIR")).unwrap()
+}
+
+/// A connection that is not the store's.
+pub(crate) async fn connection(url: &str) -> MultiplexedConnection {
+    let config = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+    let client = Client::open(url).unwrap();
+    let connection = client.get_multiplexed_async_connection_with_config(&config);
+    connection.await.unwrap()
+}
+
+/// Asks the server at `url` over a connection of its own.
+pub(crate) async fn ask<T: FromRedisValue>(url: &str, command: &[&str]) -> redis::RedisResult<T> {
+    let [name, arguments @ ..] = command else {
+        panic!("a command has a name")
+    };
+    let mut connection = connection(url).await;
+    redis::cmd(name)
+        .arg(arguments)
+        .query_async(&mut connection)
+        .await
+}
+
+/// All keys of a namespace at the servers of `urls`. The store itself never looks for keys.
+pub(crate) async fn keys(urls: &str, namespace: &str) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    for url in urls.split(',') {
+        let pattern = format!("{{{namespace}:*");
+        let keys: Vec<String> = ask(url, &["KEYS", &pattern]).await.unwrap();
+        all.extend(keys.into_iter().map(|key| (url.to_owned(), key)));
+    }
+    all.sort();
+    all
+}
+
+/// All that the log holds behind `after`, and the cursor behind that.
+pub(crate) async fn pull_all(
+    log: &impl RevocationLog,
+    after: Option<&Cursor>,
+) -> (Vec<Revocation>, Cursor) {
+    let (mut all, mut after) = (Vec::new(), after.cloned());
+    loop {
+        let pulled = log.pull(after.as_ref()).await.unwrap();
+        let PullResult::Entries {
+            entries,
+            next,
+            more,
+        } = pulled
+        else {
+            panic!("{pulled:?}")
+        };
+        all.extend(entries);
+        if !more {
+            return (all, next);
+        }
+        after = Some(next);
+    }
+}

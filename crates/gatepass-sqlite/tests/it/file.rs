@@ -1,0 +1,486 @@
+//! What only a store in a file can do, and how it fails.
+
+use std::{
+    collections::HashSet,
+    error::Error,
+    fs,
+    path::PathBuf,
+    sync::{Arc, Barrier},
+    thread,
+    time::Duration,
+};
+
+use gatepass::{
+    ClientId, Clock, Device, Identity, Session, SessionId, Subject,
+    store::{
+        AccountId, Advance, AdvanceCause, Audience, Cursor, EndReason, EndSessions, Issuer,
+        NewSession, PullResult, Revocation, RevocationLog, RevokeToken, SeenFrom, SessionStore,
+        StoreErrorKind, TokenId, TokenStatus,
+    },
+};
+use gatepass_sqlite::{OpenError, SqliteStore};
+use gatepass_testkit::ManualClock;
+use rusqlite::Connection;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+
+const DAY: Duration = Duration::from_secs(86400);
+
+/// A place for a file, and a clock.
+struct Place {
+    directory: TempDir,
+    clock: ManualClock,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self {
+            directory: TempDir::new().unwrap(),
+            clock: ManualClock::new(),
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("sessions.db")
+    }
+
+    fn open(&self) -> SqliteStore {
+        let builder = SqliteStore::builder(self.path()).clock(self.clock.clone());
+        builder.open().unwrap()
+    }
+
+    /// A connection of the application's.
+    fn connect(&self) -> Connection {
+        Connection::open(self.path()).unwrap()
+    }
+
+    fn refused(&self) -> OpenError {
+        SqliteStore::open(self.path()).unwrap_err()
+    }
+}
+
+fn subject() -> Subject {
+    Subject::new("alice@secret.example").unwrap()
+}
+
+fn issuer() -> Issuer {
+    Issuer::new("https://shop.example").unwrap()
+}
+
+fn account() -> AccountId {
+    AccountId::of(&issuer(), &subject())
+}
+
+fn new_session(number: u8) -> NewSession {
+    NewSession {
+        id: SessionId::from_bytes([number; 18]),
+        issuer: issuer(),
+        audience: Audience::new("shop-api").unwrap(),
+        client: ClientId::new("web").unwrap(),
+        identity: Identity::of(subject()),
+        device: Device::default(),
+        idle_ttl: DAY,
+        absolute_ttl: DAY * 30,
+        access_ttl: Duration::from_secs(900),
+        max_sessions: None,
+    }
+}
+
+async fn begin(store: &SqliteStore, number: u8) -> Session {
+    store.begin(new_session(number)).await.unwrap().session
+}
+
+fn advance_of(session: &Session) -> Advance {
+    Advance {
+        id: session.id,
+        client: session.client.clone(),
+        from: session.generation,
+        to: session.generation.next(),
+        cause: AdvanceCause::Refresh,
+        overlap: Duration::ZERO,
+        seen_from: SeenFrom::default(),
+        identity: None,
+        idle_ttl: DAY,
+        access_ttl: Duration::from_secs(900),
+    }
+}
+
+async fn end(store: &SqliteStore, session: &Session) -> Vec<Revocation> {
+    let target = EndSessions::Session(session.id);
+    let ended = store.end(target, EndReason::Logout).await.unwrap();
+    ended.into_iter().collect()
+}
+
+async fn pull(store: &SqliteStore, after: Option<&Cursor>) -> (Vec<Revocation>, Cursor) {
+    match store.pull(after).await.unwrap() {
+        PullResult::Entries { entries, next, .. } => (entries, next),
+        PullResult::Reset => panic!("{after:?} is a place in this log"),
+    }
+}
+
+fn whole_text(error: &dyn Error) -> String {
+    let mut text = format!("{error} {error:?}");
+    let mut source = error.source();
+    while let Some(error) = source {
+        text += &format!(" {error} {error:?}");
+        source = error.source();
+    }
+    text
+}
+
+#[tokio::test]
+async fn everything_survives_reopening() {
+    let place = Place::new();
+    let store = place.open();
+    let live = begin(&store, 1).await;
+    let live = store.advance(advance_of(&live)).await.unwrap().unwrap();
+    let gone = begin(&store, 2).await;
+    let (_, start) = pull(&store, None).await;
+    let mut logged = end(&store, &gone).await;
+    let token = RevokeToken {
+        token: TokenId::from_bytes([3; 16]),
+        session: live.id,
+        account: account(),
+        until: live.access_until,
+    };
+    let (_, after_end) = pull(&store, None).await;
+    let revoked = store.revoke_token(token).await.unwrap().unwrap();
+    logged.push(revoked);
+    let gone = store.load(gone.id).await.unwrap().0;
+    drop(store);
+
+    let store = place.open();
+    assert_eq!(store.load(live.id).await.unwrap().0, Some(live.clone()));
+    assert_eq!(
+        store.sessions(account(), None, 10).await.unwrap(),
+        std::slice::from_ref(&live)
+    );
+    let id = gone.as_ref().unwrap().id;
+    assert_eq!(store.load(id).await.unwrap().0, gone);
+    let status = store.status(live.id, token.token).await.unwrap();
+    assert_eq!(status, TokenStatus::Revoked);
+    assert_eq!(pull(&store, None).await.0, logged);
+    assert_eq!(pull(&store, Some(&start)).await.0, logged);
+    assert_eq!(pull(&store, Some(&after_end)).await.0, [revoked]);
+    // An entry from before the opening is news to whoever has not seen it.
+    store.changed(&after_end).await;
+}
+
+#[tokio::test]
+async fn a_cursor_stays_right_through_a_purge_and_a_reopening() {
+    let place = Place::new();
+    let store = place.open();
+    let session = begin(&store, 1).await;
+    end(&store, &session).await;
+    let (_, cursor) = pull(&store, None).await;
+    place.clock.advance(DAY);
+    let purged = store.purge(place.clock.now(), 100).await.unwrap();
+    assert_eq!(purged.removed, 2);
+    drop(store);
+
+    let store = place.open();
+    let (entries, fresh) = pull(&store, None).await;
+    assert_eq!(entries, []);
+    assert_eq!(fresh, cursor, "the place behind what was purged");
+    // One who has nothing to wait for must wait nevertheless, not ask again and again.
+    tokio::select! {
+        biased;
+        () = store.changed(&fresh) => panic!("nothing has changed"),
+        () = tokio::task::yield_now() => {}
+    }
+    let session = begin(&store, 2).await;
+    let ended = end(&store, &session).await;
+    assert_eq!(pull(&store, Some(&cursor)).await.0, ended);
+    assert_eq!(pull(&store, Some(&fresh)).await.0, ended);
+}
+
+#[tokio::test]
+async fn a_cursor_from_the_future_of_a_restored_file_is_reset() {
+    let place = Place::new();
+    let store = place.open();
+    let session = begin(&store, 1).await;
+    end(&store, &session).await;
+    let (_, cursor) = pull(&store, None).await;
+    let (incarnation, seq) = cursor.as_str().split_once(':').unwrap();
+    let beyond = seq.parse::<i64>().unwrap() + 1;
+    for text in [
+        format!("{incarnation}:{beyond}"),
+        format!("{incarnation}:-1"),
+        format!("{incarnation}:99999999999999999999"),
+        format!("{incarnation}:"),
+        incarnation.to_owned(),
+        format!("x{incarnation}:{seq}"),
+    ] {
+        let pulled = store.pull(Some(&Cursor::new(text.as_str()))).await.unwrap();
+        assert!(matches!(pulled, PullResult::Reset), "{text}: {pulled:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stores_on_one_file_share_everything() {
+    let place = Place::new();
+    let stores = [place.open(), place.open()];
+    let session = begin(&stores[0], 0).await;
+    let (_, start) = pull(&stores[1], None).await;
+
+    let mut attempts = JoinSet::new();
+    for number in 0..32 {
+        let (store, advance) = (stores[number % 2].clone(), advance_of(&session));
+        attempts.spawn(async move { store.advance(advance).await.unwrap() });
+    }
+    let won = attempts.join_all().await.into_iter().flatten();
+    assert_eq!(won.count(), 1, "an advance happens once");
+
+    let mut writers = JoinSet::new();
+    for number in 1..=60 {
+        let store = stores[usize::from(number) % 2].clone();
+        writers.spawn(async move {
+            let session = begin(&store, number).await;
+            end(&store, &session).await
+        });
+    }
+    let mut seen = HashSet::new();
+    let mut cursor = start;
+    let mut acknowledged = Vec::new();
+    loop {
+        while let Some(ended) = writers.try_join_next() {
+            acknowledged.extend(ended.unwrap());
+        }
+        let finished = writers.is_empty();
+        let (entries, next) = pull(&stores[1], Some(&cursor)).await;
+        seen.extend(entries);
+        cursor = next;
+        assert!(acknowledged.iter().all(|entry| seen.contains(entry)));
+        if finished {
+            break;
+        }
+    }
+    assert_eq!(acknowledged.len(), 60);
+    assert_eq!(pull(&stores[0], Some(&cursor)).await.0, []);
+}
+
+#[tokio::test]
+async fn many_that_open_a_new_file_at_once_agree_on_it() {
+    let place = Place::new();
+    let start = Arc::new(Barrier::new(8));
+    let openers = (0..8).map(|_| {
+        let (start, path) = (Arc::clone(&start), place.path());
+        thread::spawn(move || {
+            start.wait();
+            SqliteStore::builder(path)
+                .busy_timeout(Duration::from_secs(60))
+                .open()
+                .unwrap()
+        })
+    });
+    let stores: Vec<_> = Vec::from_iter(openers)
+        .into_iter()
+        .map(|opener| opener.join().unwrap())
+        .collect();
+    let (_, cursor) = pull(&stores[0], None).await;
+    for store in &stores {
+        assert_eq!(pull(store, None).await.1, cursor);
+    }
+}
+
+#[tokio::test]
+async fn a_lock_that_another_holds_makes_it_busy_and_no_more() {
+    let place = Place::new();
+    let store = SqliteStore::builder(place.path())
+        .busy_timeout(Duration::from_millis(20))
+        .open()
+        .unwrap();
+    let session = begin(&store, 1).await;
+    let application = place.connect();
+    application.execute_batch("BEGIN IMMEDIATE").unwrap();
+
+    let target = EndSessions::Session(session.id);
+    let error = store.end(target, EndReason::Logout).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Busy);
+    let (loaded, _) = store.load(session.id).await.unwrap();
+    assert_eq!(loaded, Some(session.clone()), "whoever reads does not wait");
+
+    application.execute_batch("COMMIT").unwrap();
+    let (loaded, _) = store.load(session.id).await.unwrap();
+    assert_eq!(loaded, Some(session.clone()), "what failed was not done");
+    assert_eq!(end(&store, &session).await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_application_keeps_its_own_tables() {
+    let place = Place::new();
+    let application = place.connect();
+    application
+        .execute_batch(
+            "PRAGMA user_version = 42;
+             CREATE TABLE sessions (id INTEGER PRIMARY KEY AUTOINCREMENT, note TEXT);
+             INSERT INTO sessions (note) VALUES ('mine'), ('mine too');",
+        )
+        .unwrap();
+    let store = place.open();
+    let (_, start) = pull(&store, None).await;
+    let session = begin(&store, 1).await;
+    let ended = end(&store, &session).await;
+    application
+        .execute("INSERT INTO sessions (note) VALUES ('later')", ())
+        .unwrap();
+    assert_eq!(pull(&store, Some(&start)).await.0, ended);
+
+    let count = |sql| application.query_row(sql, (), |row| row.get::<_, i64>(0));
+    assert_eq!(count("SELECT count(*) FROM sessions").unwrap(), 3);
+    assert_eq!(count("PRAGMA user_version").unwrap(), 42);
+    let mut tables = application
+        .prepare("SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'")
+        .unwrap();
+    let tables = tables.query_map((), |row| row.get::<_, String>(0)).unwrap();
+    let tables = Vec::from_iter(tables.map(Result::unwrap));
+    let foreign = tables.iter().filter(|name| !name.starts_with("gatepass_"));
+    assert_eq!(Vec::from_iter(foreign), ["sessions"]);
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_and_left_alone() {
+    let place = Place::new();
+    drop(place.open());
+    let set = "UPDATE gatepass_meta SET value = 999 WHERE key = 'schema_version'";
+    place.connect().execute(set, ()).unwrap();
+    let error = place.refused();
+    assert!(
+        matches!(&error, OpenError::NewerSchema { found: 999, known: 2, path } if *path == place.path()),
+        "{error:?}"
+    );
+    let text = error.to_string();
+    assert!(text.contains("999") && text.contains('2'), "{text}");
+    let get = "SELECT value FROM gatepass_meta WHERE key = 'schema_version'";
+    let version: i64 = place
+        .connect()
+        .query_row(get, (), |row| row.get(0))
+        .unwrap();
+    assert_eq!(version, 999);
+}
+
+#[test]
+fn a_path_that_is_no_file_is_refused_by_name() {
+    let place = Place::new();
+    let directory = place.directory.path().to_owned();
+    for path in [directory.clone(), directory.join("missing/sessions.db")] {
+        let error = SqliteStore::open(&path).unwrap_err();
+        assert!(matches!(error, OpenError::CannotOpen { .. }), "{error:?}");
+        let named = error.to_string().contains(path.to_str().unwrap());
+        assert!(named, "{error}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_and_left_alone() {
+    let place = Place::new();
+    for content in ["a text\n", &"a longer text\n".repeat(1000)] {
+        fs::write(place.path(), content).unwrap();
+        let error = place.refused();
+        assert!(matches!(error, OpenError::NotADatabase { .. }), "{error:?}");
+        assert!(error.to_string().contains("sessions.db"));
+        assert_eq!(fs::read_to_string(place.path()).unwrap(), content);
+    }
+}
+
+#[test]
+fn a_database_that_only_one_connection_sees_is_refused() {
+    for path in [":memory:", ""] {
+        let error = SqliteStore::open(path).unwrap_err();
+        assert!(matches!(error, OpenError::NoWal { .. }), "{error:?}");
+        assert!(
+            path.is_empty() || !fs::exists(path).unwrap(),
+            "a file was made"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_unreadable_row_is_reported_without_its_content() {
+    let place = Place::new();
+    let store = place.open();
+    let columns = [
+        ("grant_json", "'{\"secret\": 1}'"),
+        ("device_json", "'secret'"),
+        ("client", "'secret' || char(0)"),
+        ("generation", "'secret'"),
+        ("generation", "-1"),
+        ("ended_at", "1"),
+        ("absolute_expires_at", "'secret'"),
+    ];
+    for (number, (column, value)) in (1..).zip(columns) {
+        let session = begin(&store, number).await;
+        let spoil = format!("UPDATE gatepass_sessions SET {column} = {value} WHERE id = ?1");
+        let id = session.id.as_bytes();
+        place.connect().execute(&spoil, [id]).unwrap();
+        let errors = [
+            store.load(session.id).await.unwrap_err(),
+            store.advance(advance_of(&session)).await.unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{column}");
+            assert!(!whole_text(&error).contains("secret"), "{column}");
+        }
+    }
+    let session = begin(&store, 100).await;
+    assert!(
+        store.advance(advance_of(&session)).await.unwrap().is_some(),
+        "others are not harmed"
+    );
+}
+
+#[tokio::test]
+async fn debugging_a_store_shows_nothing_of_its_content() {
+    let place = Place::new();
+    let store = place.open();
+    begin(&store, 1).await;
+    assert_eq!(format!("{store:?}"), "SqliteStore { .. }");
+}
+
+/// Whoever deletes or replaces a file of a running process must not be told that all is well.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_is_gone_acknowledges_nothing_until_it_is_back() {
+    for suffix in ["", "-wal", "-shm"] {
+        let place = Place::new();
+        let store = place.open();
+        let session = begin(&store, 1).await;
+        let file = place.directory.path().join(format!("sessions.db{suffix}"));
+        let elsewhere = place.directory.path().join("elsewhere");
+        fs::rename(&file, &elsewhere).unwrap();
+        let end = || store.end(EndSessions::Session(session.id), EndReason::Logout);
+        let error = end().await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{suffix}");
+        assert!(whole_text(&error).contains("put it back"), "{error:?}");
+        assert!(store.pull(None).await.is_err());
+        assert!(store.load(session.id).await.is_err());
+        assert!(store.sessions(account(), None, 10).await.is_err());
+        let token = TokenId::from_bytes([1; 16]);
+        assert!(store.status(session.id, token).await.is_err());
+
+        fs::write(&file, "").unwrap();
+        assert!(end().await.is_err(), "{suffix}: another one");
+
+        fs::rename(&elsewhere, &file).unwrap();
+        assert!(end().await.unwrap().is_some(), "{suffix}");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_was_acknowledged_before_a_wal_was_deleted_is_saved_by_closing() {
+    for suffix in ["-wal", "-shm"] {
+        let place = Place::new();
+        let store = place.open();
+        let session = begin(&store, 1).await;
+        let session = store.advance(advance_of(&session)).await.unwrap().unwrap();
+        let file = place.directory.path().join(format!("sessions.db{suffix}"));
+        fs::remove_file(file).unwrap();
+        store.advance(advance_of(&session)).await.unwrap_err();
+        drop(store);
+
+        let store = place.open();
+        let (loaded, _) = store.load(session.id).await.unwrap();
+        assert_eq!(loaded, Some(session), "{suffix}");
+    }
+}

@@ -1,0 +1,13 @@
+//! The store in SQLite: the contract, and what is SQLite's own.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod contention;
+mod contract;
+mod damage;
+mod file;

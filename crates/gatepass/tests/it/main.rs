@@ -1,0 +1,23 @@
+//! The core, through its public types: keys, tokens, sessions, revocation, the replies on the wire.
+//!
+//! Each module has one subject. Tests that need a framework, a server or a process of their own are
+//! in the workspace's `tests`.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod attack;
+mod clock;
+mod config;
+mod keys;
+mod observe;
+mod outage;
+mod refresh;
+mod revocation;
+mod services;
+mod tokens;
+mod wire;

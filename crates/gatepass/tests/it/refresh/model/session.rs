@@ -1,0 +1,489 @@
+//! The life of a session, in a few lines that keep every generation of it.
+
+use std::collections::BTreeMap;
+
+use gatepass::{Refusal, SessionId, store::EndReason};
+
+use crate::refresh::model::steps::Edge;
+
+pub(crate) const ACCESS: i64 = 15 * 60_000;
+pub(crate) const IDLE: i64 = 3_600_000;
+pub(crate) const ABSOLUTE: i64 = 5 * IDLE / 2;
+pub(crate) const OVERLAP: i64 = 30_000;
+pub(crate) const RECOVERY: i64 = 10 * 60_000;
+pub(crate) const LEEWAY: i64 = 30_000;
+/// How far the store's clock may go back without being believed.
+const JITTER: i64 = 10_000;
+/// How many usable sessions a user may have.
+pub(crate) const MAX_SESSIONS: usize = 4;
+
+/// A set of scopes, one bit for each.
+pub(crate) type Scopes = u8;
+
+/// The rights that the application gives a user.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Granted {
+    pub(crate) scopes: Scopes,
+    /// The lifetime of access tokens, where it is another than the configured one.
+    pub(crate) ttl: Option<i64>,
+}
+
+/// A user, as the application has it now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct User {
+    pub(crate) granted: Granted,
+    pub(crate) state: UserState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum UserState {
+    /// A node that reads it again learns nothing new.
+    Unchanged,
+    Changed,
+    Gone,
+}
+
+/// A session as the model has it. All times are milliseconds.
+pub(crate) struct Modelled {
+    pub(crate) id: SessionId,
+    pub(crate) client: usize,
+    pub(crate) granted: Granted,
+    /// The scopes that the client asked for at login, which it never exceeds.
+    limit: Option<Scopes>,
+    /// When each generation before the current one was spent.
+    spent: Vec<Spent>,
+    /// The first generation that the last rotation spent.
+    rotated_from: usize,
+    /// The first generation that the session promises to replay within the overlap. Earlier ones
+    /// were spent before the store lost a write, or before its clock was set back.
+    promised_from: usize,
+    /// Of every generation, the current one too, whether it was handed out again.
+    recovered: Vec<bool>,
+    created_at: i64,
+    pub(crate) authenticated_at: i64,
+    pub(crate) last_seen: i64,
+    pub(crate) idle_until: i64,
+    absolute_until: i64,
+    pub(crate) access_until: i64,
+    /// Its own end. It may also have ended with others.
+    pub(crate) own_end: Option<End>,
+    pub(crate) ended_with_others: bool,
+    /// The node that ended it, which must enforce that at once.
+    pub(crate) ended_by: Option<usize>,
+}
+
+/// When a refresh token was spent.
+#[derive(Clone, Copy)]
+struct Spent {
+    /// By the store's clock.
+    at: i64,
+    /// By a clock that is never set back.
+    steady: i64,
+}
+
+/// When and why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct End {
+    pub(crate) at: i64,
+    pub(crate) reason: EndReason,
+}
+
+/// A request: its node, its client, and the user as the node finds it if it reads users again.
+#[derive(Clone, Copy)]
+pub(crate) struct Asking {
+    pub(crate) node: usize,
+    pub(crate) client: usize,
+    pub(crate) user: Option<User>,
+    pub(crate) now: i64,
+    /// The time by a clock that is never set back.
+    pub(crate) steady: i64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Outcome {
+    /// The current refresh token was spent for its successor.
+    Advanced,
+    /// As [`Advanced`](Self::Advanced), for a login that ended older sessions.
+    MadeRoom,
+    /// As [`Advanced`](Self::Advanced), for a token that the store says was never issued.
+    Jumped,
+    /// The current refresh token stayed, since the session had just been rotated. The access token
+    /// has these rights.
+    Kept(Granted),
+    /// A spent refresh token was answered with the current one, and an access token with these
+    /// rights.
+    Replayed(Granted),
+    Recovered,
+    /// The access token is good, and nothing was issued.
+    Valid,
+    /// An access token, and no refresh token.
+    Renewed,
+    Refused(Refusal),
+}
+
+impl Granted {
+    pub(crate) fn ttl(&self) -> i64 {
+        self.ttl.unwrap_or(ACCESS)
+    }
+}
+
+impl Modelled {
+    pub(crate) fn begun(
+        id: SessionId,
+        client: usize,
+        granted: Granted,
+        limit: Option<Scopes>,
+        now: i64,
+    ) -> Self {
+        let mut session = Self {
+            id,
+            client,
+            granted,
+            limit,
+            spent: Vec::new(),
+            rotated_from: 0,
+            promised_from: 0,
+            recovered: vec![false],
+            created_at: now,
+            authenticated_at: now,
+            last_seen: now,
+            idle_until: now + IDLE,
+            absolute_until: now + ABSOLUTE,
+            access_until: now,
+            own_end: None,
+            ended_with_others: false,
+            ended_by: None,
+        };
+        session.allow_access(now);
+        session
+    }
+
+    pub(crate) fn current(&self) -> usize {
+        self.spent.len()
+    }
+
+    /// The store's time as the session has it: a little jitter doesn't make it run backwards.
+    fn time(&self, now: i64) -> i64 {
+        match self.last_seen - now <= JITTER {
+            true => now.max(self.last_seen),
+            false => now,
+        }
+    }
+
+    /// Notes that the store's clock was set back to `now`.
+    pub(crate) fn set_back(&mut self, now: i64) {
+        if self.time(now) < self.last_seen {
+            self.promised_from = self.current();
+        }
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.own_end.is_some() || self.ended_with_others
+    }
+
+    pub(crate) fn live(&self, now: i64) -> bool {
+        !self.has_ended() && self.time(now) < self.absolute_until
+    }
+
+    pub(crate) fn usable(&self, now: i64) -> bool {
+        let until = self.idle_until.max(self.access_until);
+        self.live(now) && self.time(now) < until
+    }
+
+    pub(crate) fn refreshable(&self, now: i64) -> bool {
+        self.live(now) && self.time(now) < self.idle_until
+    }
+
+    /// Ends it alone, at a node.
+    pub(crate) fn end(&mut self, node: usize, reason: EndReason, now: i64) {
+        if self.has_ended() {
+            return;
+        }
+        let at = self.time(now);
+        self.own_end = Some(End { at, reason });
+        self.ended_by = Some(node);
+    }
+
+    /// Ends it with others, at a node. That node then also enforces an end that came earlier.
+    pub(crate) fn end_with_others(&mut self, node: usize) {
+        if !self.has_ended() || node == 0 {
+            self.ended_by = Some(node);
+        }
+        self.ended_with_others = true;
+    }
+
+    /// The refresh token of generation `presented`, for an access token with `asked` or all there
+    /// is.
+    pub(crate) fn refresh(
+        &mut self,
+        presented: usize,
+        asked: Option<Scopes>,
+        by: Asking,
+    ) -> Outcome {
+        let now = self.time(by.now);
+        if !self.live(now) {
+            return Outcome::Refused(Refusal::SessionEnded);
+        }
+        if self.client != by.client {
+            return Outcome::Refused(Refusal::WrongClient);
+        }
+        if now >= self.idle_until {
+            return Outcome::Refused(Refusal::RefreshExpired);
+        }
+        let current = self.current();
+        if presented == current && self.has_just_rotated(now) {
+            return self.answered_again(Outcome::Kept, asked, by);
+        }
+        if presented >= current {
+            return match self.reload_user(asked, by) {
+                Ok(granted) => {
+                    self.rotate(presented + 1, now, by.steady);
+                    self.refreshed(granted, now);
+                    match presented == current {
+                        true => Outcome::Advanced,
+                        false => Outcome::Jumped,
+                    }
+                }
+                Err(refusal) => Outcome::Refused(refusal),
+            };
+        }
+        let age = self.age(presented, now);
+        if age.is_some_and(|age| age <= OVERLAP) {
+            return self.answered_again(Outcome::Replayed, asked, by);
+        }
+        let may_be_lost = presented + 1 == current && age.is_none_or(|age| age <= RECOVERY);
+        if may_be_lost && !self.recovered[presented] {
+            return match self.reload_user(asked, by) {
+                Ok(granted) => {
+                    self.recovered[current] = true;
+                    self.granted = granted;
+                    self.allow_access(now);
+                    Outcome::Recovered
+                }
+                Err(refusal) => Outcome::Refused(refusal),
+            };
+        }
+        let ago = by.steady - self.spent[presented].steady;
+        assert!(
+            ago > OVERLAP || presented < self.promised_from,
+            "a false alarm: generation {presented} of {current} was spent {ago} ms ago"
+        );
+        self.end(by.node, EndReason::Reuse, by.now);
+        Outcome::Refused(Refusal::Reused)
+    }
+
+    /// An answer of which the session keeps nothing, by what the user may have now.
+    fn answered_again(
+        &mut self,
+        outcome: fn(Granted) -> Outcome,
+        asked: Option<Scopes>,
+        by: Asking,
+    ) -> Outcome {
+        match self.reload_user(asked, by) {
+            Ok(granted) => outcome(granted),
+            Err(refusal) => Outcome::Refused(refusal),
+        }
+    }
+
+    /// How long ago a generation was spent, if the last rotation spent it and the store's clock has
+    /// not been set back to before that.
+    fn age(&self, generation: usize, now: i64) -> Option<i64> {
+        let spent = self.spent.get(generation)?;
+        let last = generation >= self.rotated_from;
+        (last && spent.at <= now).then_some(now - spent.at)
+    }
+
+    fn has_just_rotated(&self, now: i64) -> bool {
+        let last = self.current().checked_sub(1);
+        let age = last.and_then(|last| self.age(last, now));
+        age.is_some_and(|age| age <= OVERLAP)
+    }
+
+    /// A good access token of this session, together with its refresh token of generation
+    /// `presented`.
+    pub(crate) fn resume(&mut self, presented: usize, by: Asking) -> Outcome {
+        let now = self.time(by.now);
+        if presented != self.current() || !self.live(now) || self.refreshable(now) {
+            return Outcome::Valid;
+        }
+        match self.reload_user(None, by) {
+            Ok(granted) => {
+                self.rotate(presented + 1, now, by.steady);
+                self.refreshed(granted, now);
+                Outcome::Advanced
+            }
+            Err(refusal) => Outcome::Refused(refusal),
+        }
+    }
+
+    /// A good access token of this session, to be exchanged for another one.
+    pub(crate) fn renew(&mut self, by: Asking) -> Outcome {
+        let now = self.time(by.now);
+        if self.client != by.client {
+            return Outcome::Refused(Refusal::WrongClient);
+        }
+        if !self.live(now) {
+            return Outcome::Refused(Refusal::Revoked);
+        }
+        match self.reload_user(None, by) {
+            Ok(granted) => {
+                self.granted = granted;
+                self.allow_access(now);
+                Outcome::Renewed
+            }
+            Err(refusal) => Outcome::Refused(refusal),
+        }
+    }
+
+    /// A client with a good access token of this session proves who its user is, or fails to.
+    pub(crate) fn reauthenticate(&mut self, right: bool, user: User, by: Asking) -> Outcome {
+        let now = self.time(by.now);
+        if !self.live(now) {
+            return Outcome::Refused(Refusal::Revoked);
+        }
+        if self.client != by.client {
+            return Outcome::Refused(Refusal::WrongClient);
+        }
+        if !right || user.state == UserState::Gone {
+            return Outcome::Refused(Refusal::BadCredentials);
+        }
+        let granted = self.limited(user.granted);
+        let outcome = match self.has_just_rotated(now) {
+            true => Outcome::Kept(granted),
+            false => {
+                self.rotate(self.current() + 1, now, by.steady);
+                Outcome::Advanced
+            }
+        };
+        self.refreshed(granted, now);
+        self.authenticated_at = now;
+        outcome
+    }
+
+    /// The rights of the session once the node has read the user again. The session keeps none of
+    /// it yet.
+    fn reload_user(&mut self, asked: Option<Scopes>, by: Asking) -> Result<Granted, Refusal> {
+        let granted = match by.user {
+            Some(User {
+                state: UserState::Gone,
+                ..
+            }) => {
+                self.end(by.node, EndReason::UserGone, by.now);
+                return Err(Refusal::SessionEnded);
+            }
+            Some(User {
+                state: UserState::Changed,
+                granted,
+            }) => self.limited(granted),
+            _ => self.granted,
+        };
+        match exceeds(asked, granted) {
+            true => Err(Refusal::ScopeNotGranted),
+            false => Ok(granted),
+        }
+    }
+
+    fn limited(&self, granted: Granted) -> Granted {
+        Granted {
+            scopes: granted.scopes & self.limit.unwrap_or(Scopes::MAX),
+            ..granted
+        }
+    }
+
+    pub(crate) fn edge(&self, edge: Edge) -> i64 {
+        let spent_at = self.spent.last().map_or(self.created_at, |last| last.at);
+        match edge {
+            Edge::Overlap => spent_at + OVERLAP,
+            Edge::Recovery => spent_at + RECOVERY,
+            Edge::Access => self.access_until + LEEWAY,
+            Edge::Idle => self.idle_until,
+            Edge::Absolute => self.absolute_until,
+        }
+    }
+
+    /// Spends the current refresh token, and those up to `to` whose writes the store has lost.
+    fn rotate(&mut self, to: usize, now: i64, steady: i64) {
+        let from = self.current();
+        if to > from + 1 {
+            self.promised_from = from;
+        } else if let Some(last) = self.spent.get(self.promised_from..).and_then(<[_]>::last) {
+            let ago = steady - last.steady;
+            assert!(ago > OVERLAP, "rotated twice within {ago} ms");
+        }
+        self.spent.resize(to, Spent { at: now, steady });
+        self.rotated_from = from;
+        self.recovered.resize(to + 1, false);
+    }
+
+    fn refreshed(&mut self, granted: Granted, now: i64) {
+        let idle_until = (now + IDLE).min(self.absolute_until);
+        self.idle_until = match self.last_seen > now {
+            // The store's clock was set back, and the session lives as long as was said.
+            true => idle_until.max(self.idle_until),
+            false => idle_until,
+        };
+        self.last_seen = now;
+        self.granted = granted;
+        self.allow_access(now);
+    }
+
+    fn allow_access(&mut self, now: i64) {
+        let until = (now + self.granted.ttl()).min(self.absolute_until);
+        self.access_until = self.access_until.max(until);
+    }
+}
+
+fn exceeds(asked: Option<Scopes>, granted: Granted) -> bool {
+    asked.is_some_and(|asked| asked & !granted.scopes != 0)
+}
+
+/// The master secrets that the nodes have: the active one, and until when each is accepted.
+#[derive(Clone, Copy)]
+pub(crate) struct Secrets {
+    pub(crate) active: usize,
+    pub(crate) until: [i64; SECRETS],
+}
+
+pub(crate) const SECRETS: usize = 3;
+/// The end of a secret that has none.
+pub(crate) const FOR_EVER: i64 = i64::MAX;
+/// The end of a secret that no node has.
+pub(crate) const NEVER: i64 = i64::MIN;
+
+impl Secrets {
+    pub(crate) const FIRST: Self = Self {
+        active: 0,
+        until: [FOR_EVER, NEVER, NEVER],
+    };
+
+    pub(crate) fn accept(&self, secret: usize, now: i64) -> bool {
+        now < self.until[secret]
+    }
+}
+
+/// How often each outcome of each step has come out so far.
+#[derive(Default)]
+pub(crate) struct Reached(BTreeMap<String, usize>);
+
+impl Reached {
+    pub(crate) fn note(&mut self, step: &str, outcome: &Outcome) {
+        let outcome = match outcome {
+            Outcome::Refused(refusal) => refusal.reason().to_owned(),
+            Outcome::MadeRoom => "made_room".to_owned(),
+            Outcome::Kept(_) => "kept".to_owned(),
+            Outcome::Replayed(_) => "replayed".to_owned(),
+            other => format!("{other:?}").to_lowercase(),
+        };
+        *self.0.entry(format!("{step}: {outcome}")).or_default() += 1;
+    }
+
+    /// Fails if one of these never came out: then the code was never held to the model there.
+    pub(crate) fn assert_all(&self, expected: &[(&str, &[&str])]) {
+        let expected = expected.iter().flat_map(|(step, outcomes)| {
+            let outcomes = outcomes.iter();
+            outcomes.map(move |outcome| format!("{step}: {outcome}"))
+        });
+        let missed = Vec::from_iter(expected.filter(|outcome| !self.0.contains_key(outcome)));
+        assert_eq!(missed, Vec::<String>::new(), "of {:?}", self.0);
+    }
+}

@@ -1,0 +1,5 @@
+//! Revocation: how soon a node knows it, for how long it keeps it, and how much that takes.
+
+mod lease;
+mod outdated;
+mod size;

@@ -1,0 +1,55 @@
+//! What each refusal and each failure is on the wire, and what the endpoints make of odd requests.
+mod browser;
+mod csrf;
+mod endpoints;
+mod oauth;
+mod openapi;
+mod refusals;
+mod sessions;
+
+use std::{collections::BTreeSet, time::Duration};
+
+use gatepass::{
+    AuthenticationError, Authenticator, Authority, Credentials, Device, Error, Identity,
+    IdentityError, InternalError, Issued, MasterSecret, MemoryStore, Refusal, Requirements, Scopes,
+    Session, StoreError, Subject, UserUpdate, async_trait,
+    store::StoreErrorKind,
+    wire::{Endpoints, ErrorFormat, HeaderField, Reply, RequestBody, RequestHead, refuse},
+};
+use gatepass_testkit::{Fault, FaultHandle, FaultyStore, ManualClock};
+use serde_json::{Value, json};
+
+const REALM: &str = "https://shop.example";
+
+const MARKER: &str = "postgres://shop:hunter2@db/shop";
+
+fn header<'r>(reply: &'r Reply, name: &str) -> Option<&'r str> {
+    let mut values = reply.headers().filter(|(own, _)| *own == name);
+    let value = values.next().map(|(_, value)| value);
+    assert!(values.next().is_none(), "{name} twice");
+    value
+}
+
+fn body(reply: &Reply) -> Value {
+    serde_json::from_slice(reply.body()).unwrap()
+}
+
+fn assert_well_formed(case: &str, reply: &Reply) {
+    for (name, value) in reply.headers() {
+        assert!(
+            value.bytes().all(|byte| matches!(byte, b' '..=b'~')),
+            "{case}: {name}: {value:?}"
+        );
+        assert!(
+            name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'-')),
+            "{case}: {name:?}"
+        );
+    }
+    assert_eq!(header(reply, "cache-control"), Some("no-store"), "{case}");
+    // A reply to HEAD keeps the type of the body that it leaves out.
+    if !case.starts_with("HEAD ") {
+        let typed = header(reply, "content-type");
+        let expected = (!reply.body().is_empty()).then_some("application/json");
+        assert_eq!(typed, expected, "{case}");
+    }
+}

@@ -1,0 +1,22 @@
+//! What the tests of several crates share.
+//!
+//! * [`world`]: a store with a clock, and nodes over it.
+//! * [`forge`]: access tokens that gatepass itself never issues.
+//! * [`attacks`]: such tokens, each with the reason for which it must be refused.
+//! * [`rig`]: an authority that they are tried against.
+//! * [`log`]: the events that gatepass traces, for a test to look at.
+
+#![expect(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_debug_implementations,
+    reason = "tests alone use it, and they fail by panicking"
+)]
+
+pub mod attacks;
+pub mod forge;
+pub mod log;
+pub mod rig;
+pub mod world;

@@ -1,0 +1,139 @@
+//! An authority under attack.
+
+use std::{ops::Deref, time::Duration};
+
+use gatepass::{
+    Authority, Device, Error, Identity, Issued, MemoryStore, Pass, Refusal, Requirements, Scopes,
+    keys::Algorithm,
+};
+use gatepass_testkit::{CountingStore, Counts, ManualClock};
+
+use crate::{
+    attacks::Victim,
+    forge::{AUDIENCE, ISSUER, master},
+};
+
+/// An authority, its clock, the count of what its store is asked, and a session whose key is in the
+/// hands of a forger.
+pub struct Rig {
+    victim: Victim,
+    pub clock: ManualClock,
+    pub counts: Counts,
+    pub authority: Authority,
+    pub issued: Issued,
+}
+
+impl Deref for Rig {
+    type Target = Victim;
+
+    fn deref(&self) -> &Victim {
+        &self.victim
+    }
+}
+
+impl Rig {
+    /// One for a secret and one for a key pair, by the algorithms that take the least time: for
+    /// what is the same whichever key it is.
+    pub async fn both() -> [Self; 2] {
+        [
+            Self::new(Algorithm::Hs256).await,
+            Self::new(Algorithm::EdDsa).await,
+        ]
+    }
+
+    pub async fn new(algorithm: Algorithm) -> Self {
+        let clock = ManualClock::new();
+        let store = CountingStore::new(MemoryStore::with_clock(clock.clone()));
+        let counts = store.counts();
+        // Nothing is polled nor purged while a test runs, so that every call is a request's own.
+        let hour = Duration::from_secs(3600);
+        let authority = Authority::builder(ISSUER, AUDIENCE, master(1), store)
+            .keys(Victim::keys(algorithm))
+            .clock(clock.clone())
+            .max_staleness(hour)
+            .purge_interval(24 * hour)
+            .build()
+            .await
+            .unwrap();
+        let identity = Identity::new("alice")
+            .unwrap()
+            .scopes(Scopes::parse("profile admin").unwrap())
+            .claims(&serde_json::json!({ "tenant": { "id": 7 } }))
+            .unwrap();
+        let issued = authority.issue(identity, Device::default()).await.unwrap();
+        counts.reset();
+        Self {
+            victim: Victim::new(algorithm, &issued),
+            clock,
+            counts,
+            authority,
+            issued,
+        }
+    }
+
+    pub async fn verify(&self, token: &str) -> Result<Pass, Error> {
+        self.authority
+            .verifier()
+            .verify(token, &Requirements::new())
+            .await
+    }
+
+    pub async fn accepts(&self, case: &str, token: &str) -> Pass {
+        let algorithm = self.algorithm();
+        let verified = self.verify(token).await;
+        verified.unwrap_or_else(|error| panic!("{algorithm}, {case}: {error}"))
+    }
+
+    /// Checks that `token` is refused as `expected`, and that the store is not asked about it.
+    pub async fn refuses(&self, case: &str, token: &str, expected: &Refusal) {
+        let algorithm = self.algorithm();
+        self.counts.reset();
+        match self.verify(token).await {
+            Err(Error::Refused(refusal)) => {
+                assert_eq!(refusal, *expected, "{algorithm}, {case}");
+            }
+            Err(error) => panic!("{algorithm}, {case}: {error}"),
+            Ok(_) => panic!("{algorithm}, {case}: accepted"),
+        }
+        assert_eq!(
+            self.counts.total(),
+            0,
+            "{algorithm}, {case}: the store was asked"
+        );
+    }
+}
+
+/// A test for each algorithm, in a module that is named like the claim that it proves.
+#[macro_export]
+macro_rules! by_each_algorithm {
+    ($($claim:ident)*) => { $(
+        mod $claim {
+            $crate::tests_of! { $claim
+                hs256 Hs256, hs384 Hs384, hs512 Hs512, rs256 Rs256, rs384 Rs384, rs512 Rs512,
+                ps256 Ps256, ps384 Ps384, ps512 Ps512, es256 Es256, es384 Es384, eddsa EdDsa
+            }
+        }
+    )* };
+}
+
+/// The same for one algorithm of each family, where the hash makes no difference.
+#[macro_export]
+macro_rules! by_each_family {
+    ($($claim:ident)*) => { $(
+        mod $claim {
+            $crate::tests_of! { $claim
+                hmac Hs256, rsa_pkcs1 Rs256, rsa_pss Ps256, p256 Es256, p384 Es384, ed25519 EdDsa
+            }
+        }
+    )* };
+}
+
+#[macro_export]
+macro_rules! tests_of {
+    ($claim:ident $($name:ident $algorithm:ident),*) => { $(
+        #[tokio::test]
+        async fn $name() {
+            super::$claim(gatepass::keys::Algorithm::$algorithm).await;
+        }
+    )* };
+}

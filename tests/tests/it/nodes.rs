@@ -1,0 +1,28 @@
+//! Several nodes over one store of each kind: in whatever order things happen, however the network
+//! and the server fail, the nodes together keep what one promises.
+
+mod bound;
+mod crash;
+mod failover;
+mod faults;
+mod linear;
+mod load;
+mod own;
+mod random;
+mod restart;
+/// Mounts claims about any store on these, each as a test of its name.
+macro_rules! on {
+    ($($backend:ident: $name:ident { $($claim:ident)* })*) => {
+        $(
+            mod $name {
+                $(
+                    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                    async fn $claim() {
+                        super::$claim(gatepass_tests::nodes::Backend::$backend).await;
+                    }
+                )*
+            }
+        )*
+    };
+}
+pub(crate) use on;

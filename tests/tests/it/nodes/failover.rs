@@ -1,0 +1,172 @@
+//! The server is lost, and a replica takes its place that lacks the last of what was acknowledged.
+//! What is lost is lost; nothing else is: whose session survived is not logged out, no session is
+//! forked, and the operator is told.
+
+use std::{sync::Arc, time::Duration};
+
+use gatepass::{
+    Authority, Error, Issued, Refusal, ReusePolicy,
+    store::{Generation, StoreErrorKind},
+};
+use gatepass_servers::Durability;
+use gatepass_testkit::{Fault, FaultHandle, FaultyStore, Op, Proxy};
+use gatepass_tests::nodes::{Backend, Node, Site, Timing, builder};
+use test_support::log::Log;
+use tracing::Level;
+
+use crate::nodes::{faults::insist, own::Own};
+
+mod postgres {
+    use super::*;
+
+    /// On one thread, so that what is logged can be listened to.
+    #[tokio::test]
+    async fn a_failover_that_loses_writes_logs_nobody_out_and_is_told() {
+        super::a_failover_that_loses_writes_logs_nobody_out_and_is_told(Backend::Postgres).await;
+    }
+}
+
+mod redis {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_failover_that_loses_writes_logs_nobody_out_and_is_told() {
+        super::a_failover_that_loses_writes_logs_nobody_out_and_is_told(Backend::Redis).await;
+    }
+}
+
+/// A node that rotates at each refresh, however soon.
+async fn hasty(site: &Site) -> Authority {
+    let every = ReusePolicy {
+        overlap: Duration::ZERO,
+        ..ReusePolicy::default()
+    };
+    let store = site.open(None).await;
+    let node = builder(store, Timing::SHORT).reuse(every);
+    node.build().await.unwrap()
+}
+
+/// Revocations that the replica has not got, besides one.
+const LOST: usize = 5;
+
+async fn a_failover_that_loses_writes_logs_nobody_out_and_is_told(backend: Backend) {
+    let mut primary = Own::start(backend, Durability::Crash);
+    let site = primary.site().timeout(Timing::SHORT.store);
+    let (node, log_of_node) = node_that_can_be_deaf(&site).await;
+    let nodes = [node, Node::start_behind_proxy(&site, Timing::SHORT).await];
+    let [node, other] = &nodes;
+    let login = async |name: &str| insist(async || node.login(name).await).await;
+    let refresh = async |issued: &Issued| insist(async || node.refresh(issued).await).await;
+    // One that rotates at each refresh, to get several generations ahead of the replica.
+    let hasty = hasty(&site).await;
+    let rotate = async |issued: &Issued| {
+        insist(async || hasty.refresh(issued.refresh_token.as_str()).await).await
+    };
+
+    // What the replica has.
+    let refreshed_before = login("alice").await;
+    let ended_before = login("alice").await;
+    let mut rotated = vec![login("alice").await];
+    rotated.push(rotate(&rotated[0]).await);
+    let ended_later = login("alice").await;
+    let ended_after = login("alice").await;
+    logout(node, &ended_before).await;
+    let mut replica = primary.left_behind();
+
+    // What it lacks.
+    let next = refresh(&refreshed_before).await;
+    for _ in 0..3 {
+        rotated.push(rotate(rotated.last().unwrap()).await);
+    }
+    let begun_later = login("alice").await;
+    for _ in 0..LOST {
+        logout(node, &login("alice").await).await;
+    }
+    logout(node, &ended_later).await;
+    for node in &nodes {
+        insist(async || is_revoked(node, &ended_later).await).await;
+    }
+
+    // It looks again only after others have logged something.
+    log_of_node.inject(Op::Pull, Fault::Fail(StoreErrorKind::Unavailable));
+    primary.kill();
+    replica.take_over();
+    for proxy in nodes.iter().map(Node::proxy) {
+        Proxy::redirect(proxy, replica.address());
+    }
+    let (log, _listening) = Log::listen();
+
+    // The first to come has a token that the store knows nothing of yet.
+    let newest = rotated.last().unwrap();
+    let after = refresh(newest).await;
+    let session = newest.session_id.to_string();
+    let fields = [
+        ("subject", "alice"),
+        ("session", session.as_str()),
+        ("gap", "3"),
+    ];
+    log.has(Level::ERROR, "store.behind", &fields);
+    // Neither it nor those before it are taken for stolen, wherever they are presented.
+    for issued in &rotated[1..] {
+        let again = insist(async || other.refresh(issued).await).await;
+        assert!(again.refresh_token == after.refresh_token, "it was forked");
+    }
+    let store = site.open(node.proxy.as_ref()).await;
+    let (stored, _) = store.load(newest.session_id).await.unwrap();
+    assert_eq!(stored.unwrap().generation, Generation::new(5));
+    // One who had not heard of the last refresh, and one who had.
+    let one = insist(async || other.refresh(&refreshed_before).await).await;
+    let two = refresh(&next).await;
+    assert_eq!(one.session_id, two.session_id);
+    insist(async || other.verify(&two).await).await;
+
+    // What was ended before stays so; what is ended from now on is, on all nodes.
+    logout(other, &ended_after).await;
+    // Until the log is as long as the one that the other node has seen, and it would find nothing
+    // new behind that.
+    for _ in 0..2 * LOST {
+        logout(other, &login("alice").await).await;
+    }
+    log_of_node.heal();
+    for node in &nodes {
+        insist(async || is_revoked(node, &ended_before).await).await;
+        insist(async || is_revoked(node, &ended_after).await).await;
+    }
+    assert!(
+        !log.text().contains("session.reuse_detected"),
+        "{}",
+        log.text()
+    );
+
+    // What is lost: an end that nobody else has seen, and a session that had just begun.
+    insist(async || other.refresh(&ended_later).await).await;
+    let lost = insist(async || match node.refresh(&begun_later).await {
+        Err(Error::Refused(refusal)) => Ok(refusal),
+        other => other.map(|issued| panic!("{issued:?}")),
+    });
+    assert_eq!(lost.await, Refusal::SessionEnded);
+}
+
+async fn node_that_can_be_deaf(site: &Site) -> (Node, FaultHandle) {
+    let proxy = Proxy::before(site.address()).await.unwrap();
+    let store = FaultyStore::new(site.open(Some(&proxy)).await);
+    let handle = store.handle();
+    let node = Node::over(Arc::new(store), Some(proxy), Timing::SHORT).await;
+    (node, handle)
+}
+
+async fn logout(node: &Node, issued: &Issued) {
+    let token = issued.refresh_token.as_str();
+    insist(async || node.authority.logout(token).await).await;
+}
+
+/// Waits until it is, too: within the bound a node may honour what another has ended.
+async fn is_revoked(node: &Node, issued: &Issued) -> Result<(), Error> {
+    loop {
+        match node.verify(issued).await {
+            Err(Error::Refused(Refusal::Revoked)) => return Ok(()),
+            Err(error) => return Err(error),
+            Ok(_) => tokio::task::yield_now().await,
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! A node that starts, among others that are busy, judges nothing before it knows of every
+//! revocation.
+
+mod filling;
+mod program;
+
+use std::{sync::Arc, time::Duration};
+
+use gatepass::{Error, Issued, MemoryStore, Refusal};
+use gatepass_servers::Durability;
+use gatepass_testkit::{FaultyStore, Op};
+use gatepass_tests::nodes::{Backend, Node, Site, Timing, builder};
+use tokio::task::JoinSet;
+
+use crate::nodes::{faults::PATIENCE, load::Load, on, own::Own};
+
+on! {
+    Sqlite: sqlite {
+        nodes_that_start_among_busy_ones_honour_nothing_that_has_ended
+        among_100_000_revocations_a_fresh_node_honours_none_of_them
+    }
+    Postgres: postgres {
+        nodes_that_start_among_busy_ones_honour_nothing_that_has_ended
+        among_100_000_revocations_a_fresh_node_honours_none_of_them
+    }
+    PgBouncer: pgbouncer {
+        nodes_that_start_among_busy_ones_honour_nothing_that_has_ended
+    }
+    Redis: redis {
+        nodes_that_start_among_busy_ones_honour_nothing_that_has_ended
+        among_100_000_revocations_a_fresh_node_honours_none_of_them
+    }
+    RedisCluster: redis_cluster {
+        nodes_that_start_among_busy_ones_honour_nothing_that_has_ended
+    }
+}
+
+/// Of sessions that nobody has a token of.
+const OTHERS: usize = 100_000;
+/// Of sessions whose tokens are tried, before the others, after them, and before each start.
+const ENDED: usize = 40;
+
+#[tokio::test]
+async fn while_the_log_is_loaded_there_is_no_node() {
+    let store = FaultyStore::new(MemoryStore::new());
+    let gate = store.handle().hold_before(Op::Pull);
+    let node = tokio::spawn(builder(store, Timing::DEFAULT).build());
+    gate.reached().await;
+    assert!(!node.is_finished());
+    gate.release();
+    node.await.unwrap().unwrap();
+}
+
+async fn among_100_000_revocations_a_fresh_node_honours_none_of_them(backend: Backend) {
+    let (site, own) = match backend {
+        // Filled by its own tool.
+        Backend::Redis => {
+            let own = Own::start(backend, Durability::None);
+            (own.site(), Some(own))
+        }
+        _ => (backend.site(), None),
+    };
+    let busy = Arc::new(start(&site).await);
+    let mut ended = Vec::new();
+    end_some(&busy, &mut ended).await;
+    filling::fill(&site, own.as_ref(), OTHERS).await;
+    end_some(&busy, &mut ended).await;
+    starts(&site, &busy, ended, 1).await;
+}
+
+async fn nodes_that_start_among_busy_ones_honour_nothing_that_has_ended(backend: Backend) {
+    let site = backend.site();
+    let busy = Arc::new(start(&site).await);
+    starts(&site, &busy, Vec::new(), 8).await;
+}
+
+/// Starts a node so many times, and tries all that had ended before as soon as it is there.
+async fn starts(site: &Site, busy: &Arc<Node>, mut ended: Vec<Arc<Issued>>, times: usize) {
+    let load = Load::on(busy, 4);
+    for _ in 0..times {
+        end_some(busy, &mut ended).await;
+        let fresh = Arc::new(start(site).await);
+        let mut asked = JoinSet::new();
+        for issued in &ended {
+            let (fresh, issued) = (Arc::clone(&fresh), Arc::clone(issued));
+            asked.spawn(async move { fresh.verify(&issued).await });
+        }
+        for answer in asked.join_all().await {
+            let revoked = matches!(answer, Err(Error::Refused(Refusal::Revoked)));
+            assert!(revoked, "{answer:?}");
+        }
+        load.seen.answer(10).await;
+    }
+    load.stop(PATIENCE).await;
+}
+
+async fn start(site: &Site) -> Node {
+    let timing = Timing {
+        // A log of this length is loaded in parts, by a machine that is busy.
+        node: PATIENCE,
+        max_staleness: Duration::from_secs(30),
+        poll_interval: Duration::from_millis(500),
+        ..Timing::DEFAULT
+    };
+    Node::start(site, timing).await
+}
+
+async fn end_some(node: &Node, ended: &mut Vec<Arc<Issued>>) {
+    for _ in 0..ENDED {
+        let issued = node.login("alice").await.unwrap();
+        let end = node.authority.end_session(issued.session_id);
+        end.await.unwrap();
+        ended.push(Arc::new(issued));
+    }
+}

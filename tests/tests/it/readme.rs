@@ -1,0 +1,214 @@
+//! The code on the README's page is what stands in `tests/readme`, and it logs in and knows who is
+//! there.
+#![allow(
+    unreachable_pub,
+    unused_qualifications,
+    clippy::allow_attributes_without_reason,
+    reason = "these are a reader's programs, and generated code"
+)]
+
+use std::{net::SocketAddr, thread, time::Duration};
+
+use gatepass::{
+    Authority, Device, Error, Identity, KeySet, MasterSecret, Refusal, Requirements, Staleness,
+    keys::SigningKey,
+};
+use gatepass_postgres::PostgresStore;
+use gatepass_tests::sockets::cut_off_after;
+use reqwest::Client;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, task::JoinSet};
+use tonic::{client::Grpc, codegen::http::uri::PathAndQuery, transport::Endpoint};
+use tonic_prost::ProstCodec;
+
+/// A file's `serve`, over the authority of the first file, with both pasted into one place, as
+/// readers do.
+macro_rules! served {
+    ($module:ident, $file:literal) => {
+        mod $module {
+            include!("../../readme/authority.rs");
+            include!($file);
+
+            pub(crate) async fn start(listener: TcpListener, file: String) {
+                let authority = authority(&[7; 64], &file).await.unwrap();
+                serve(listener, authority).await.unwrap();
+            }
+        }
+    };
+}
+
+served!(in_axum, "../../readme/axum.rs");
+served!(in_actix, "../../readme/actix.rs");
+served!(in_warp, "../../readme/warp.rs");
+served!(in_tonic, "../../readme/tonic.rs");
+
+#[test]
+fn readme_shows_the_code_that_is_run() {
+    let page = include_str!("../../../README.md");
+    let files = [
+        include_str!("../../readme/authority.rs"),
+        include_str!("../../readme/axum.rs"),
+        include_str!("../../readme/actix.rs"),
+        include_str!("../../readme/warp.rs"),
+        include_str!("../../readme/tonic.rs"),
+        include_str!("../../readme/verifier.rs"),
+    ];
+    for file in files {
+        let block = format!("```rust\n{file}```\n");
+        assert!(page.contains(&block), "not on the page:\n{block}");
+    }
+    assert_eq!(page.matches("```rust\n").count(), files.len());
+}
+
+#[tokio::test]
+async fn readme_code_for_axum_knows_who_has_logged_in() {
+    let service = Service::new();
+    let (listener, address) = listener().await;
+    let mut server = JoinSet::new();
+    server.spawn(in_axum::start(listener, service.file()));
+    service.knows_alice(address).await;
+    service.lists_the_address(address).await;
+    assert_eq!(cut_off_after(address, HALF_A_HEAD).await, LIMIT);
+}
+
+#[tokio::test]
+async fn readme_code_for_actix_web_knows_who_has_logged_in() {
+    let service = Service::new();
+    let (listener, address) = listener().await;
+    let listener = listener.into_std().unwrap();
+    let file = service.file();
+    // It ends with the test.
+    thread::spawn(|| actix_web::rt::System::new().block_on(in_actix::start(listener, file)));
+    service.knows_alice(address).await;
+}
+
+#[tokio::test]
+async fn readme_code_for_warp_knows_who_has_logged_in() {
+    let service = Service::new();
+    let (listener, address) = listener().await;
+    let mut server = JoinSet::new();
+    server.spawn(in_warp::start(listener, service.file()));
+    service.knows_alice(address).await;
+    service.lists_the_address(address).await;
+    assert_eq!(cut_off_after(address, HALF_A_HEAD).await, LIMIT);
+}
+
+#[tokio::test]
+async fn readme_code_for_tonic_knows_who_has_logged_in() {
+    let service = Service::new();
+    let (listener, address) = listener().await;
+    let mut server = JoinSet::new();
+    server.spawn(in_tonic::start(listener, service.file()));
+    let bearer = service.log_in(address).await;
+    let endpoint: Endpoint = format!("http://{address}").parse().unwrap();
+    let mut client = Grpc::new(endpoint.connect().await.unwrap());
+    let mut me = async |bearer: Option<&str>| {
+        let mut request = tonic::Request::new(());
+        if let Some(bearer) = bearer {
+            let metadata = request.metadata_mut();
+            metadata.insert("authorization", bearer.parse().unwrap());
+        }
+        client.ready().await.unwrap();
+        let path = PathAndQuery::from_static("/shop.Shop/Me");
+        client
+            .unary(request, path, ProstCodec::<(), String>::default())
+            .await
+    };
+    let answer = me(Some(&bearer)).await.unwrap();
+    assert_eq!(answer.into_inner(), "you are alice");
+    let refused = me(None).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::Unauthenticated);
+    assert_eq!(cut_off_after(address, HALF_A_HEAD).await, LIMIT);
+}
+
+mod verifying {
+    include!("../../readme/verifier.rs");
+
+    pub(crate) async fn start(jwks: &str, database: &str) -> Verifier {
+        verifier(jwks, database).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn readme_code_for_services_that_only_verify_learns_of_a_logout() {
+    let database = std::env::var("GATEPASS_TEST_POSTGRES");
+    let database = database.expect("run `cargo xtask servers`, and do what it prints");
+    let store = PostgresStore::connect(database.as_str()).await.unwrap();
+    let secret = MasterSecret::from_bytes(&[7; 64]).unwrap();
+    let key = SigningKey::from_any_pem(include_bytes!("../../support/keys/ed25519.pem")).unwrap();
+    let authority = Authority::builder("https://shop.example", "shop-api", secret, store)
+        .keys(KeySet::signing(key))
+        .build();
+    let authority = authority.await.unwrap();
+    let directory = TempDir::new().unwrap();
+    let jwks = directory.path().join("jwks.json");
+    std::fs::write(&jwks, authority.verifier().jwks()).unwrap();
+
+    let verifier = verifying::start(jwks.to_str().unwrap(), &database).await;
+    let alice = Identity::new("alice").unwrap();
+    let issued = authority.issue(alice, Device::default()).await.unwrap();
+    let token = issued.access_token.as_str();
+    let pass = verifier.verify(token, &Requirements::new()).await.unwrap();
+    assert_eq!(pass.subject().as_str(), "alice");
+    authority.logout(token).await.unwrap();
+    let strict = Requirements::new().staleness(Staleness::Within(Duration::ZERO));
+    let refused = verifier.verify(token, &strict).await.unwrap_err();
+    assert!(
+        matches!(refused, Error::Refused(Refusal::Revoked)),
+        "{refused}"
+    );
+}
+
+/// How long a client may take for the head of a request, as the page has it.
+const LIMIT: Duration = Duration::from_secs(30);
+const HALF_A_HEAD: &[u8] = b"GET /me HTTP/1.1\r\nhost: loc";
+
+/// A place for the database, and a client.
+struct Service {
+    client: Client,
+    directory: TempDir,
+}
+
+impl Service {
+    fn new() -> Self {
+        Self {
+            client: Client::new(),
+            directory: TempDir::new().unwrap(),
+        }
+    }
+
+    fn file(&self) -> String {
+        let file = self.directory.path().join("gatepass.db");
+        file.to_str().unwrap().to_owned()
+    }
+
+    async fn knows_alice(&self, address: SocketAddr) {
+        let bearer = self.log_in(address).await;
+        let me = || self.client.get(format!("http://{address}/me"));
+        let answer = me().header("authorization", bearer).send().await.unwrap();
+        assert_eq!(answer.text().await.unwrap(), "you are alice");
+        assert_eq!(me().send().await.unwrap().status(), 401);
+    }
+
+    async fn lists_the_address(&self, address: SocketAddr) {
+        let bearer = self.log_in(address).await;
+        let sessions = self.client.get(format!("http://{address}/auth/sessions"));
+        let sessions = sessions.header("authorization", bearer).send();
+        let sessions: Value = sessions.await.unwrap().json().await.unwrap();
+        assert_eq!(sessions["sessions"][0]["address"], "127.0.0.1");
+    }
+
+    async fn log_in(&self, address: SocketAddr) -> String {
+        let request = self.client.post(format!("http://{address}/auth/login"));
+        let request = request.json(&json!({ "username": "alice", "password": "wonderland" }));
+        let answer: Value = request.send().await.unwrap().json().await.unwrap();
+        format!("Bearer {}", answer["access_token"].as_str().unwrap())
+    }
+}
+
+async fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
