@@ -1,6 +1,6 @@
 //! Makes the service's code of its `.proto`, as an application of your own would.
 
-/// With protox for a compiler of `.proto` files, so that nobody needs to install `protoc`.
+/// Compiles the `.proto` files with protox, so that you need not install `protoc`.
 fn main() -> anyhow::Result<()> {
     println!("cargo::rerun-if-changed=proto");
     let files = protox::compile(["account.proto"], ["proto"])?;

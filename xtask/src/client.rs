@@ -35,14 +35,14 @@ pub(crate) enum Method {
     PostForm,
 }
 
-/// What must come back: the status, and of a refusal its reason.
+/// The expected answer: the status, and of a refusal its reason.
 #[derive(Clone, Copy)]
 pub(crate) struct Expected {
     pub(crate) status: u16,
     pub(crate) reason: Option<&'static str>,
 }
 
-/// What came back.
+/// The answer that came back.
 pub(crate) struct Answer {
     status: u16,
     body: Value,
@@ -63,7 +63,7 @@ impl Client {
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(20)))
-            // The server is on this machine, whatever the environment says about proxies.
+            // The server is on this machine: the proxies that the environment names are not for it.
             .proxy(None)
             // A connection to a server that was stopped is of no use.
             .max_idle_connections(0)
@@ -99,7 +99,7 @@ impl Client {
         expected: Expected,
     ) -> anyhow::Result<Answer> {
         let answer = self.send(request)?;
-        // A reason that nobody expects is wrong too.
+        // An unexpected reason is also wrong.
         let right = answer.status == expected.status && answer.member("reason") == expected.reason;
         let shown = format!("{} -> {}", request.shown(), answer.shown());
         let wanted = match expected.reason {

@@ -58,8 +58,8 @@ impl Server {
         self
     }
 
-    /// Has the next start take these further flags and these users, whoever is not among them being
-    /// gone.
+    /// Has the next start take these further flags and these users. A user who is not among them is
+    /// gone then.
     pub(crate) fn configure(&mut self, flags: &[&str], users: &Value) -> anyhow::Result<()> {
         self.more = flags.iter().map(|flag| (*flag).to_owned()).collect();
         write_users(&self.directory, users)
@@ -85,7 +85,7 @@ impl Server {
         command
             .current_dir(&self.directory)
             .args(["--listen", &self.address.to_string()])
-            // Arguments can be seen by everybody.
+            // All users of the machine can see arguments.
             .env("GATEPASS_STORE", &self.store)
             .args(["--users", "users.json"])
             .args(&self.flags)

@@ -47,7 +47,7 @@ pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `deny.toml`. What cannot be checked here is said, and the rest is checked.
+/// Checks by `deny.toml`. It says what cannot be checked here, and checks the rest.
 fn dependencies(sh: &Shell) -> anyhow::Result<()> {
     let Some(deny) = tools::CARGO_DENY.installed(sh)? else {
         step(

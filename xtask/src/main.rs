@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     match run(Xtask::from_env_or_exit()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // The message alone: where in these commands it arose interests nobody.
+            // The message alone: a reader does not need to know where in these commands it arose.
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }

@@ -1,4 +1,4 @@
-//! What cargo knows about the workspace.
+//! Cargo's knowledge of the workspace.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -67,7 +67,7 @@ impl Package {
         self.publish.as_ref().is_none_or(|to| !to.is_empty())
     }
 
-    /// What it is built with: normal and build dependencies, the optional ones too.
+    /// The crates that it is built with: normal and build dependencies, also the optional ones.
     pub(crate) fn built_with(&self) -> impl Iterator<Item = &str> {
         self.dependencies
             .iter()
@@ -150,7 +150,7 @@ impl Metadata {
     }
 }
 
-/// Where cargo puts what it builds.
+/// The directory that cargo builds into.
 pub(crate) fn target_directory(sh: &Shell) -> anyhow::Result<PathBuf> {
     let json = cmd!(sh, "cargo metadata --format-version 1 --no-deps")
         .quiet()

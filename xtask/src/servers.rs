@@ -54,8 +54,8 @@ impl Servers {
         })
     }
 
-    /// How the tests find them: names and values of environment variables. One that is set already
-    /// stays, and points to a server of somebody else's.
+    /// How the tests find them: names and values of environment variables. A variable that is set
+    /// already stays, and points to a server that was started elsewhere.
     pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
         let own = [
             ("GATEPASS_TEST_POSTGRES", self.postgres.url()),

@@ -30,7 +30,7 @@ struct File {
 struct Finding {
     /// The file, or the crate, and where in it.
     place: String,
-    /// What is wrong there.
+    /// The fault there.
     what: String,
     /// The rule, and why it is one.
     invariant: &'static str,

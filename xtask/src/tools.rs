@@ -1,5 +1,5 @@
-//! Cargo's subcommands of other people, in pinned versions, below the target directory: whoever has
-//! others keeps them.
+//! Cargo's subcommands of other people, in pinned versions, below the target directory: if you have
+//! other versions, you keep them.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::{metadata, program::Missing, progress::step};
 pub(crate) struct Tool {
     name: &'static str,
     version: &'static str,
-    /// What makes the program say its version.
+    /// The arguments that make the program say its version.
     ask: &'static [&'static str],
 }
 

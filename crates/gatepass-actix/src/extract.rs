@@ -1,4 +1,4 @@
-//! Who is logged in, in a handler's signature.
+//! The user who is logged in, in a handler's signature.
 
 use std::{
     fmt,
@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 
 use crate::rejection::AuthRejection;
 
-/// Who is logged in. Behind a gate that is optional, take [`MaybeAuth`].
+/// The user who is logged in. Behind a gate that is optional, take [`MaybeAuth`].
 ///
 /// ```
 /// use gatepass_actix::Auth;
@@ -32,13 +32,14 @@ use crate::rejection::AuthRejection;
 )]
 pub struct Auth(pub Pass);
 
-/// Who is logged in, if anybody is, behind a gate that is
+/// The user who is logged in, if there is one, behind a gate that is
 /// [`optional`](gatepass::Requirements::optional).
 ///
-/// Not `Option<Auth>`: actix-web makes `None` of whatever error is inside of an `Option`, so that a
-/// handler whose gate was forgotten would take everybody for a stranger. This answers 500 there, as
-/// the other extractors do. (`Option<Auth>` compiles all the same, since every extractor in an
-/// `Option` is one; where the gate is missing each request is then logged as an error.)
+/// Do not take `Option<Auth>`: actix-web makes `None` of any error inside of an `Option`, so that a
+/// handler whose gate was forgotten would take every user for a stranger. This extractor answers
+/// 500 there, as the other extractors do. (`Option<Auth>` compiles all the same, since every
+/// extractor in an `Option` is one; where the gate is missing each request is then logged as an
+/// error.)
 ///
 /// ```
 /// use gatepass_actix::MaybeAuth;
@@ -55,7 +56,8 @@ pub struct Auth(pub Pass);
 )]
 pub struct MaybeAuth(pub Option<Pass>);
 
-/// Who is logged in, with all the scopes that `R` stands for; anybody else is refused with 403.
+/// The user who is logged in, with all the scopes that `R` stands for. A user who lacks a scope is
+/// refused with 403.
 ///
 /// ```
 /// use gatepass::RequiredScopes;
@@ -85,13 +87,13 @@ pub struct Scoped<R: RequiredScopes> {
 }
 
 impl<R: RequiredScopes> Scoped<R> {
-    /// Who is logged in.
+    /// The pass of the user who is logged in.
     #[must_use]
     pub fn pass(&self) -> &Pass {
         &self.pass
     }
 
-    /// Who is logged in, owned.
+    /// The pass of the user who is logged in, owned.
     #[must_use]
     pub fn into_pass(self) -> Pass {
         self.pass
@@ -113,7 +115,7 @@ impl<R: RequiredScopes> fmt::Debug for Scoped<R> {
     }
 }
 
-/// The custom claims of whoever is logged in, as a type of the application's.
+/// The custom claims of the user who is logged in, as a type of the application's.
 ///
 /// ```
 /// use gatepass_actix::Claims;

@@ -24,10 +24,11 @@ use crate::convert::{head, response, set_cache_control};
 /// For each request
 ///
 /// 1. the one access token is found and verified, and what the route demands of it;
-/// 2. a request that passes goes on, with the [`AuthState`](gatepass::wire::AuthState) in its extensions,
-///    where the extractors find it;
-/// 3. any other is answered by the gate, as RFC 6750 §3 says, and never reaches the handler. So is one
-///    that cannot be judged because the revocations are not known freshly enough: by a 503.
+/// 2. a request that passes goes on, with the [`AuthState`](gatepass::wire::AuthState) in its
+///    extensions, where the extractors find it;
+/// 3. the gate answers any other request, as RFC 6750 §3 says, and it never reaches the handler.
+///    The gate also answers a request that it cannot judge because it does not know the revocations
+///    freshly enough: with a 503.
 ///
 /// If tokens travel in cookies, the gate adds `Cache-Control: private` to a response that has no
 /// `Cache-Control` of its own.
@@ -38,10 +39,10 @@ use crate::convert::{head, response, set_cache_control};
 ///
 /// # Deployment caveat
 ///
-/// Middleware guards what it is put around. That of a route guards what the route answers, so that
-/// strangers get 404 and 405 where there is nothing, as anybody does. That of a resource also
-/// guards the methods that it does not have, and that of an app or a scope the paths below it that
-/// do not exist: 401 there.
+/// Middleware guards what it is put around. A gate of a route guards what the route answers, so
+/// that strangers get 404 and 405 where there is nothing, as every client does. A gate of a
+/// resource also guards the methods that the resource does not have. A gate of an app or a scope
+/// also guards the paths below it that do not exist: strangers get 401 there.
 ///
 /// # Example
 ///

@@ -21,7 +21,7 @@ use crate::convert::{head, response};
 /// apply.
 ///
 /// Configure the app with them beside what is guarded, and not below its gate: a login needs no
-/// token. Of two resources with one path, actix-web asks the one that it was told of first.
+/// token. If two resources have one path, actix-web asks the one that it was told of first.
 ///
 /// Set [`HttpServer::h1_allow_half_closed`](actix_web::HttpServer::h1_allow_half_closed) to
 /// `false`. By default actix-web goes on with the request of a client that has hung up. For

@@ -1,4 +1,4 @@
-//! Who is logged in, in a handler's signature.
+//! The user who is logged in, in a handler's signature.
 
 use std::{fmt, marker::PhantomData};
 
@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::rejection::AuthRejection;
 
-/// Who is logged in. Behind a gate that is optional, take `Option<Auth>`.
+/// The user who is logged in. Behind a gate that is optional, take `Option<Auth>`.
 ///
 /// ```
 /// use gatepass_axum::Auth;
@@ -32,7 +32,8 @@ use crate::rejection::AuthRejection;
 )]
 pub struct Auth(pub Pass);
 
-/// Who is logged in, with all the scopes that `R` stands for; anybody else is refused with 403.
+/// The user who is logged in, with all the scopes that `R` stands for. A user who lacks a scope is
+/// refused with 403.
 ///
 /// ```
 /// use gatepass::RequiredScopes;
@@ -62,13 +63,13 @@ pub struct Scoped<R: RequiredScopes> {
 }
 
 impl<R: RequiredScopes> Scoped<R> {
-    /// Who is logged in.
+    /// The pass of the user who is logged in.
     #[must_use]
     pub fn pass(&self) -> &Pass {
         &self.pass
     }
 
-    /// Who is logged in, owned.
+    /// The pass of the user who is logged in, owned.
     #[must_use]
     pub fn into_pass(self) -> Pass {
         self.pass
@@ -90,7 +91,7 @@ impl<R: RequiredScopes> fmt::Debug for Scoped<R> {
     }
 }
 
-/// The custom claims of whoever is logged in, as a type of the application's.
+/// The custom claims of the user who is logged in, as a type of the application's.
 ///
 /// ```
 /// use gatepass_axum::Claims;

@@ -14,18 +14,18 @@
 //! # Gates among other layers
 //!
 //! * CORS belongs around the gate: browsers send their preflights without credentials, and pages
-//!   cannot read a refusal without its headers. So do request ids, compression and the log, which
-//!   take refusals for responses.
+//!   cannot read a refusal without its headers. Request ids, compression and the log also belong
+//!   around it, and take refusals for responses.
 //! * tower-http's `CorsLayer` takes each `OPTIONS` for a preflight, and answers 200. Without that
 //!   layer axum answers an `OPTIONS` with 405 and `Allow`, as it answers each method that a route
 //!   doesn't have.
-//! * Of gates in one another, by `nest` say, each can refuse, the outer one first. Extractors find
-//!   what the innermost one admitted. A gate that is optional does not open what one around it or
-//!   inside of it keeps closed.
+//! * If gates are in one another, for example by `nest`, each of them can refuse, the outer one
+//!   first. Extractors find what the innermost one admitted. A gate that is optional does not open
+//!   what one around it or inside of it keeps closed.
 //! * `layer` also guards fallbacks, `route_layer` does not.
 //! * If tokens travel in cookies, the gate adds `Cache-Control: private` to a response that has no
 //!   `Cache-Control` of its own.
-//! * Of time-outs, the shorter one answers: gatepass waits for its store as long as
+//! * The shorter time-out answers: gatepass waits for its store as long as
 //!   [`store_timeout`](gatepass::AuthorityBuilder::store_timeout) and then says 503 by itself.
 //!
 //! # Clients that send half a request

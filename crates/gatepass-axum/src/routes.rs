@@ -68,8 +68,8 @@ pub async fn issued(
     response(endpoints.issued(identity, &head(parts), delivery).await).map(Body::from)
 }
 
-/// What the core looks at in a request's head, with the address of the connection if the server was
-/// told to keep it.
+/// The parts of a request's head that the core looks at, with the address of the connection if the
+/// server was told to keep it.
 fn head(parts: &Parts) -> RequestHead<'_> {
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
     gatepass_tower::head(parts).address(peer.map(|peer| peer.0.ip()))

@@ -121,7 +121,7 @@ enum Keygen {
     },
 }
 
-/// Of any path, also one that is not UTF-8.
+/// Parses a key file of any path, also one that is not UTF-8.
 fn key_file() -> impl TypedValueParser<Value = KeyFile> {
     clap::builder::OsStringValueParser::new().map(KeyFile::from)
 }

@@ -1,4 +1,4 @@
-//! Keys in files, whatever form they have there.
+//! Keys in files, in any form that they may have there.
 
 use std::{
     ffi::OsString,
@@ -121,7 +121,7 @@ impl TokenKeys {
         let symmetric = Algorithm::ALL
             .into_iter()
             .filter(|each| each.is_symmetric());
-        // What is wrong with it, if anything is, the shortest hash says.
+        // The shortest hash says what is wrong with it, if anything is.
         let mut refused = None;
         let mut keys = Vec::new();
         for algorithm in symmetric {
@@ -140,7 +140,7 @@ impl TokenKeys {
         if algorithm.is_some() {
             return Ok(Self::One(vec![public_half(algorithm, pem)?]));
         }
-        // What is wrong with it, if anything is.
+        // This fails with what is wrong with it, if anything is.
         public_half(None, pem)?;
         let each = Algorithm::ALL.into_iter();
         let fit = each.filter_map(|algorithm| public_half(Some(algorithm), pem).ok());

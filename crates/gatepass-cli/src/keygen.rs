@@ -44,7 +44,7 @@ pub(crate) enum RsaBits {
     B4096,
 }
 
-/// What was made, and is not kept anywhere yet.
+/// A new key or secret, which is not kept anywhere yet.
 pub(crate) struct Made {
     secret: Zeroizing<String>,
     public: String,
@@ -56,7 +56,7 @@ impl Made {
         private_file::create(path, self.secret.as_bytes())
     }
 
-    /// The lines that everybody may see.
+    /// The lines that need not be kept secret.
     pub(crate) fn public(&self) -> &str {
         &self.public
     }

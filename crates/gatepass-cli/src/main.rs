@@ -15,7 +15,7 @@ use std::{
 use clap::Parser;
 
 fn main() -> ExitCode {
-    // Whoever closes the pipe early, as `head` does, has read what they wanted.
+    // A reader that closes the pipe early, as `head` does, has read what it wanted.
     let ended = |error: &anyhow::Error| {
         error
             .downcast_ref::<io::Error>()

@@ -18,7 +18,7 @@ use crate::{
     sql::Statement,
 };
 
-/// What a builder collects.
+/// The settings that a builder collects.
 #[derive(Clone)]
 pub(crate) struct Connecting {
     connections: Connections,
@@ -186,7 +186,7 @@ impl Connecting {
             .map_err(|_| OpenError::Url)?
             // Nothing here is a float, and proxies refuse settings that they do not know.
             .extra_float_digits(None)
-            // What is in a session is nobody's who reads logs.
+            // A reader of the logs must not see the contents of a session.
             .disable_statement_logging();
         Ok(match options.get_application_name() {
             Some(_) => options,
@@ -265,7 +265,8 @@ impl Connecting {
     }
 }
 
-/// Which database of which server it is, and whether that is a replica, where nobody is notified.
+/// A name for the database: the server's identifier, whether the server is a replica, and the
+/// database's own name. A replica notifies no client.
 async fn database(conn: &mut PgConnection, dialect: &Dialect) -> Result<String, Failure> {
     let asked = Statement::new(
         "SELECT system_identifier::pg_catalog.text {||} ' '::pg_catalog.text

@@ -1,4 +1,4 @@
-//! What can go wrong, in PostgreSQL's terms and in gatepass's.
+//! The errors, in PostgreSQL's terms and in gatepass's.
 
 use std::time::Duration;
 
@@ -27,9 +27,9 @@ pub enum OpenError {
          no firewall is between"
     )]
     Unreachable {
-        /// Where it was looked for.
+        /// The address that was tried.
         server: String,
-        /// What went wrong.
+        /// The error that sqlx returned.
         source: Cause,
     },
     /// The connection cannot be encrypted as it should be, or not at all.
@@ -40,7 +40,7 @@ pub enum OpenError {
     Tls {
         /// The server.
         server: String,
-        /// What went wrong.
+        /// The error that sqlx returned.
         source: Cause,
     },
     /// The server does not let the role in.
@@ -50,9 +50,9 @@ pub enum OpenError {
     Credentials {
         /// The server.
         server: String,
-        /// As whom it was tried.
+        /// The role that tried to connect.
         role: String,
-        /// What the server said.
+        /// The server's error.
         source: Cause,
     },
     /// There is no such database.
@@ -60,7 +60,7 @@ pub enum OpenError {
     NoDatabase {
         /// The server, and the database.
         server: String,
-        /// What the server said.
+        /// The server's error.
         source: Cause,
     },
     /// A proxy does not know a setting with which the connection begins.
@@ -72,7 +72,7 @@ pub enum OpenError {
     ProxySetting {
         /// The proxy, and the database.
         server: String,
-        /// What it said.
+        /// The proxy's error.
         source: Cause,
     },
     /// The server has no connection left.
@@ -83,7 +83,7 @@ pub enum OpenError {
     TooManyConnections {
         /// The server.
         server: String,
-        /// What the server said.
+        /// The server's error.
         source: Cause,
     },
     /// Nothing can be written there.
@@ -160,7 +160,7 @@ pub enum OpenError {
         schema: String,
         /// The role.
         role: String,
-        /// What the server said.
+        /// The server's error.
         source: Cause,
     },
     /// The role may not write, and sessions are to be kept.
@@ -177,7 +177,7 @@ pub enum OpenError {
         /// The role.
         role: String,
     },
-    /// It was to be listened over a connection to another database.
+    /// The connection to listen over leads to another database.
     #[error(
         "{listener} is not the database at {server}, or is a replica of it: listen over a direct \
          connection to the same database of the same primary"
@@ -185,7 +185,7 @@ pub enum OpenError {
     ListensElsewhere {
         /// The server, and the database.
         server: String,
-        /// Where it was to be listened.
+        /// The server and the database that the connection to listen over leads to.
         listener: String,
     },
     /// The role may not do what has to be done.
@@ -200,17 +200,17 @@ pub enum OpenError {
         schema: String,
         /// The role.
         role: String,
-        /// What the server said.
+        /// The server's error.
         source: Cause,
     },
-    /// The schema holds tables of somebody else's.
+    /// The schema holds tables of another program.
     #[error("the schema {schema} at {server} is in use for something else: give the store another")]
     ForeignSchema {
         /// The server, and the database.
         server: String,
         /// The schema.
         schema: String,
-        /// What the server said.
+        /// The error that shows it.
         source: Cause,
     },
     /// It was not done in time: another node migrates, or the server is overloaded.
@@ -228,7 +228,7 @@ pub enum OpenError {
     Postgres {
         /// The server.
         server: String,
-        /// What it said.
+        /// The error of sqlx or of the server.
         source: Cause,
     },
 }
@@ -239,7 +239,8 @@ fn in_words(version: Option<u32>) -> String {
     })
 }
 
-/// What sqlx or the server said, without what the server adds of the rows that were concerned.
+/// An error of sqlx or of the server, without the details that the server adds about the rows
+/// concerned.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Cause(String);
@@ -256,7 +257,7 @@ impl Cause {
     }
 }
 
-/// Whom and what the errors of a start are about.
+/// The server, the role, the schema and the time limit that the errors of an opening name.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub(crate) server: String,
@@ -287,7 +288,7 @@ impl Place {
         }
     }
 
-    /// What is wrong where something was to be read that others have made.
+    /// The error for a failure to read a schema that another process has made.
     pub(crate) fn reading(self, failure: &Failure) -> OpenError {
         match (failure, failure.code().as_deref()) {
             (Failure::Sqlx(error), Some("42501")) => OpenError::MayNotRead {
@@ -329,13 +330,14 @@ impl Place {
             _ => {}
         }
         match code(error).as_deref().unwrap_or_default() {
-            // Of a role that is not let in, and of a host that is not.
+            // The codes for a role that the server does not let in, and for a host that it does
+            // not.
             "28000" | "28P01" => OpenError::Credentials {
                 server,
                 role,
                 source,
             },
-            // Of PgBouncer, which has one code for all that is wrong with the beginning of a
+            // PgBouncer's code, the only one that it has for faults at the beginning of a
             // connection.
             "08P01" if source.0.contains("startup parameter") => {
                 OpenError::ProxySetting { server, source }
@@ -404,7 +406,7 @@ impl Failure {
     pub(crate) fn is_of_a_proxy(&self) -> bool {
         match self.code().as_deref() {
             Some("26000" | "42P05") => true,
-            // Of a statement with another number of arguments.
+            // The code for a statement with another number of arguments.
             Some("08P01") => {
                 matches!(self, Self::Sqlx(error) if error.to_string().contains("bind message"))
             }

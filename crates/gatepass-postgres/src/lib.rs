@@ -23,13 +23,13 @@
 //!
 //! # How it works
 //!
-//! A refresh is one statement, prepared once for each connection, and one round trip. So is the end
-//! of a session, which appends to the log of revocations in the same statement. All else that
-//! changes a session locks its row, and lets the core change it. The end of all sessions of an
-//! account is a mark in the account's row and one entry in the log, however many sessions there
-//! are. The purge removes their rows later, in small steps. Transactions are READ COMMITTED,
-//! whatever the application's default is; a single statement that a stricter default lets fail is
-//! tried again.
+//! A refresh is one statement, prepared once for each connection, and one round trip. The same
+//! holds for the end of a session, which appends to the log of revocations in the same statement.
+//! All else that changes a session locks its row, and lets the core change it. The end of all
+//! sessions of an account is a mark in the account's row and one entry in the log, however many
+//! sessions there are. The purge removes their rows later, in small steps. Transactions are READ
+//! COMMITTED, also if the application's default is another level. A single statement that fails
+//! because of a stricter default is tried again.
 //!
 //! Time is the database server's, so that nodes need not agree on theirs. Only a primary is asked:
 //! a replica, also one that was a primary before, answers with an error and never with what it does
@@ -71,12 +71,13 @@
 //!
 //! # Behind PgBouncer, and other proxies that pool transactions
 //!
-//! It works through them, and finds out by itself that there is one: statements are then sent as
-//! simple queries, with their arguments as digits in the text, because what is prepared gets lost
-//! or mixed up on the way; and nobody listens, so that news of a revocation come with the next
-//! poll, unless [`listen_over`](PostgresStoreBuilder::listen_over) says where the server itself is.
-//! A pool of the application's own needs `PgConnectOptions::extra_float_digits(None)` to connect at
-//! all, unless the proxy has `ignore_startup_parameters = extra_float_digits`.
+//! The store works through them, and finds out by itself that there is one. It then sends
+//! statements as simple queries, with their arguments as digits in the text, because prepared
+//! statements get lost or mixed up on the way. It does not listen for notifications then, so that
+//! news of a revocation come with the next poll, unless
+//! [`listen_over`](PostgresStoreBuilder::listen_over) says where the server itself is. A pool of
+//! the application's own needs `PgConnectOptions::extra_float_digits(None)` to connect at all,
+//! unless the proxy has `ignore_startup_parameters = extra_float_digits`.
 //!
 //! # Time-outs
 //!
@@ -84,8 +85,8 @@
 //! that does not answer is closed instead of going back to the pool. Whether what was given up has
 //! happened is not known: a refresh that is repeated finds out. The server ends it as well where it
 //! is in a transaction, or over a pool that the store has made. For single statements over the
-//! application's own pool give its role a limit, such as `ALTER ROLE shop SET statement_timeout =
-//! '5s'`, or they may go on waiting for a lock after everybody has left.
+//! application's own pool, give its role a limit, such as `ALTER ROLE shop SET statement_timeout =
+//! '5s'`. Without a limit, they may go on waiting for a lock after their caller has given up.
 //!
 //! sqlx's pool asks each connection whether it lives before it hands it out, which is a second
 //! round trip. `PgPoolOptions::test_before_acquire(false)` saves it; a pool that the store makes
@@ -93,8 +94,8 @@
 //!
 //! # What survives what
 //!
-//! * **The process is killed:** what was acknowledged is there. What was under way is there whole
-//!   or not at all.
+//! * **The process is killed:** all acknowledged changes are there. A change that was under way is
+//!   there whole or not at all.
 //! * **The server crashes:** the same, as long as `synchronous_commit` is not `off` and `fsync` is
 //!   on, which are PostgreSQL's defaults. A store that finds `synchronous_commit` off says so in
 //!   the log, as a warning; revocations are written to disk before they are acknowledged all the

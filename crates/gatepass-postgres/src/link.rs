@@ -26,7 +26,7 @@ use crate::{error::Failure, protocol::Protocol, row::millis, sql::Statement};
 /// How often something is tried before the database is said to be busy.
 const ATTEMPTS: usize = 8;
 
-/// What something that is done over a connection comes to.
+/// The future result of work that is done over a connection.
 pub(crate) type Answer<'c, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'c>>;
 
 /// The connections, and what is said over all of them alike.
@@ -42,7 +42,7 @@ pub(crate) struct Dialect {
     /// None is the database's own.
     pub(crate) clock: Option<Arc<dyn Clock>>,
     simple: AtomicBool,
-    /// What begins a transaction.
+    /// The statements that begin a transaction.
     begin: String,
 }
 
@@ -133,9 +133,9 @@ impl Dialect {
             schema,
             clock,
             simple: AtomicBool::new(protocol == Protocol::Simple),
-            // Whatever the role's or the database's defaults are. The limits are the server's part
-            // of the time-out: without them, what we have given up would go on waiting, and hold
-            // its locks.
+            // These settings replace the defaults of the role and of the database. The limits are
+            // the server's part of the time-out: without them, a transaction that we have given up
+            // would go on waiting, and hold its locks.
             begin: format!(
                 "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
                  SET LOCAL statement_timeout = {millis}; \
@@ -239,8 +239,8 @@ impl Tx<'_> {
         Ok(self.tx.commit().await?)
     }
 
-    /// Undoes it now. Merely dropped, it would hold its locks until somebody has cleaned up the
-    /// connection.
+    /// Undoes it now. A transaction that is merely dropped holds its locks until sqlx has cleaned
+    /// up the connection.
     pub(crate) async fn rollback(self) -> Result<(), Failure> {
         Ok(self.tx.rollback().await?)
     }

@@ -47,7 +47,7 @@ impl Listener {
         let task = tokio::spawn(async move {
             let mut pauses = Pauses::default();
             loop {
-                // What went wrong is not told: pulling finds out itself when the database is away.
+                // The error is not reported: a pull finds out itself when the database is away.
                 let _ = listen(&options, &channel, &tell, &mut pauses).await;
                 tell.send_modify(|heard| heard.listens = false);
                 sleep(pauses.next()).await;
@@ -125,7 +125,7 @@ struct Pauses {
 
 /// The first, after a connection that did listen.
 const SHORTEST: Duration = Duration::from_millis(250);
-/// Meanwhile who waits looks for themselves.
+/// The longest pause. Meanwhile a reader that waits asks the database itself.
 const LONGEST: Duration = Duration::from_secs(30);
 
 impl Default for Pauses {

@@ -121,9 +121,9 @@ macro_rules! incarnation {
     };
 }
 
-/// Has the transaction be on disk before anybody sees what it appends, also where
-/// `synchronous_commit` is off. What a crash undid after a reader had seen it would leave its
-/// number to another entry, which that reader would take for seen.
+/// Has the server write the transaction to disk before any reader sees what it appends, also where
+/// `synchronous_commit` is off. A crash could otherwise undo an entry that a reader has seen.
+/// Another entry would then get its number, and that reader would take it for seen.
 macro_rules! durable {
     () => {
         "CASE WHEN pg_catalog.current_setting('synchronous_commit') {=} 'off'::pg_catalog.text
@@ -363,7 +363,7 @@ pub(crate) async fn status(
     })
 }
 
-/// What is to become of a token that is to be revoked.
+/// Whether there is room for the revocation of a token.
 pub(crate) enum Room {
     /// It is revoked already.
     Revoked,
@@ -469,7 +469,7 @@ pub(crate) async fn append(
     }))
 }
 
-/// Where it is told that there may be more.
+/// The channel of the notifications that there may be more in the log.
 pub(crate) fn channel(schema: &str) -> String {
     format!("{schema}_revocations")
 }

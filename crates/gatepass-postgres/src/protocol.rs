@@ -1,9 +1,9 @@
 //! How statements are sent, and whether something stands between us and the server.
 //!
-//! A proxy that pools transactions gives each transaction to whichever of its connections is free.
-//! A statement that was prepared on one of them is not there on the next, and sqlx prepares in one
-//! message and executes in another even what it does not keep. What holds together anywhere is a
-//! simple query: one message, one transaction.
+//! A proxy that pools transactions gives each transaction to any of its connections that is free. A
+//! statement that was prepared on one of them is not there on the next, and sqlx prepares in one
+//! message and executes in another even what it does not keep. A simple query holds together
+//! everywhere: it is one message and one transaction.
 
 use sqlx::{
     Row,

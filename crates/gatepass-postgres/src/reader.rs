@@ -28,8 +28,8 @@ use crate::{
 /// The log of revocations in a PostgreSQL database, for a resource server: a service that verifies
 /// access tokens and must neither mint any nor touch sessions.
 ///
-/// It needs a role that can read, and nothing is changed by it, the schema included: that is the
-/// business of whoever opens a [`PostgresStore`](crate::PostgresStore). The owner of the schema
+/// It needs a role that can read. It changes nothing, not even the schema: the process that opens a
+/// [`PostgresStore`](crate::PostgresStore) creates and migrates that. The owner of the schema
 /// (`gatepass` here) makes such a role by
 ///
 /// ```sql
@@ -65,7 +65,8 @@ pub struct PostgresLog {
 
 struct Inner {
     connected: Connected,
-    /// Begun by whoever waits for changes first. None where a proxy would swallow them.
+    /// Started by the first call that waits for changes. None where a proxy would swallow
+    /// notifications.
     listener: OnceCell<Option<Listener>>,
     /// The place behind the last pull, and how often the listener had heard something when it
     /// began.
@@ -207,7 +208,7 @@ impl RevocationLog for PostgresLog {
     }
 
     async fn changed(&self, after: &Cursor) {
-        // What is no place in this log is answered with a reset.
+        // A pull answers a cursor that is no place in this log with a reset.
         let Some(place) = cursor::Place::parse(after) else {
             return;
         };

@@ -10,7 +10,7 @@ use crate::{
     sql::Statement,
 };
 
-/// What the database is opened for.
+/// The purpose that the database is opened for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// To keep sessions in it.
@@ -28,8 +28,8 @@ pub(crate) enum Purpose {
 ///
 /// `revocations` carries the transaction that wrote a row: what a reader has seen is a set of
 /// transactions, never a number up to which it has read, since numbers are not given in the order
-/// of commits. The primary key is the index that pulls read. Text is compared byte by byte,
-/// whatever the database's locale thinks equal.
+/// of commits. The primary key is the index that pulls read. Text is compared byte by byte, even if
+/// the database's locale takes different bytes for equal.
 ///
 /// The second step removes all sessions and revocations. Refresh tokens are bound to issuer and
 /// audience since then, and access tokens carry the number of their session, so no token from
@@ -160,7 +160,7 @@ pub(crate) async fn check_server(
         let standby: bool = cell(&row, "standby")?;
         let forgets: bool = cell(&row, "forgets")?;
         let writes = purpose == Purpose::Write;
-        // What a replica does not know yet, nobody can tell who reads there.
+        // A reader of a replica cannot tell what the replica does not know yet.
         let unfit = standby || (writes && only_reads);
         Ok((version, encoding, unfit, writes && forgets))
     });
@@ -274,8 +274,8 @@ pub(crate) async fn introduce(
     Ok(known)
 }
 
-/// Waits until no other node migrates, and has others wait until the transaction is over. Of
-/// several nodes one migrates, and the others find it done. Any proxy keeps a transaction on one
+/// Waits until no other node migrates, and has others wait until the transaction is over. One of
+/// several nodes migrates, and the others find it done. Any proxy keeps a transaction on one
 /// connection.
 async fn lock(link: &mut Link<'_>) -> Result<(), Failure> {
     let lock = Statement::new(

@@ -130,8 +130,8 @@ macro_rules! seen_from {
     };
 }
 
-/// `Session::advance`, in one statement. Of two that wait for the same row, the second finds the
-/// generation that the first has made of it.
+/// `Session::advance`, in one statement. If two refreshes wait for the same row, the second one
+/// finds the generation that the first one has made of it.
 ///
 /// The account is read and not locked. So an advance that overlaps with the end of all sessions may
 /// still change the row: as if it had come before, and the cutoff covers what it issues.
@@ -230,8 +230,8 @@ pub(crate) async fn renew(link: Link<'_>, renew: Renew) -> Result<Option<Session
     changed(link, renew.id, new_grant, change).await
 }
 
-/// Has the core change the session, while nobody else can, and writes what a recovery or a renewal
-/// can have changed.
+/// Locks the session, has the core change it, and writes what a recovery or a renewal can have
+/// changed.
 async fn changed(
     link: Link<'_>,
     id: SessionId,
@@ -269,7 +269,7 @@ async fn changed(
     Ok(Some(session))
 }
 
-/// The session, which nobody else changes until the transaction ends.
+/// The session, locked: no other transaction changes it until this one ends.
 async fn lock(link: &mut Link<'_>, id: SessionId) -> Result<Option<Session>, Failure> {
     let locked = Statement::new(concat!(
         "SELECT ",
@@ -399,7 +399,8 @@ pub(crate) async fn revoke_token(
     mut link: Link<'_>,
     token: RevokeToken,
 ) -> Result<Option<Revocation>, Failure> {
-    // Looks without a lock first: a client that revokes one token all the time holds up nobody.
+    // Looks without a lock first: a client that revokes one token all the time holds up no other
+    // call.
     if is_over(link.again(), token).await? {
         return Ok(None);
     }
@@ -508,7 +509,7 @@ pub(crate) struct Purged {
 }
 
 /// Removes at most `limit` sessions that nothing needs any more at `horizon`, and moves on those
-/// that were refreshed since their `purge_at` was written. What another transaction holds is left
+/// that were refreshed since their `purge_at` was written. It leaves what another transaction holds
 /// for the next time.
 ///
 /// `Session::purge_at` is said here once more, since a row that cannot be read must still go.

@@ -140,8 +140,8 @@ impl Argument {
         }
     }
 
-    /// The argument as a part of the text. Whatever its content is, it is digits here: there is
-    /// nothing to quote, and no setting of the server changes how it is read.
+    /// The argument as a part of the text. Any content is written as digits: there is nothing to
+    /// quote, and no setting of the server changes how it is read.
     fn literal(&self) -> String {
         match self {
             Self::Int(Some(value)) => format!("({value})::bigint"),

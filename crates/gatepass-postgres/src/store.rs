@@ -30,7 +30,7 @@ use crate::{
 /// Cheap to clone. See the [crate](crate) for what it does with the database.
 #[derive(Clone)]
 pub struct PostgresStore {
-    /// Which reads, over the same connections.
+    /// The half that reads, over the same connections.
     log: PostgresLog,
     teller: Arc<Teller>,
 }

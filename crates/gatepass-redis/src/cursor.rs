@@ -4,17 +4,18 @@ use gatepass::store::Cursor;
 
 use crate::partition::{PARTITIONS, Partition};
 
-/// What a reader has seen.
+/// The part of the log that a reader has seen.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Place {
     marks: Vec<Mark>,
 }
 
-/// What a reader has seen of a partition.
+/// The part of a partition's log that a reader has seen.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Mark {
     /// Which log it is: the name that it was given when it began, and the history of the server's
-    /// writes. What a server has lost, it may number again, and then its history has another id.
+    /// writes. A server may give the numbers of lost entries again, and then its history has
+    /// another id.
     pub(crate) log: String,
     /// The last entry that was seen.
     pub(crate) number: u64,

@@ -1,4 +1,4 @@
-//! What can go wrong, in Redis's terms and in gatepass's.
+//! The errors, in Redis's terms and in gatepass's.
 
 use std::time::Duration;
 
@@ -25,9 +25,9 @@ pub enum OpenError {
          be encrypted or not, and that no firewall is between"
     )]
     Unreachable {
-        /// Where it was looked for.
+        /// The address that was tried.
         server: String,
-        /// What went wrong.
+        /// The error of the connection.
         source: Cause,
     },
     /// The server does not let the user in.
@@ -37,9 +37,9 @@ pub enum OpenError {
     Credentials {
         /// The server.
         server: String,
-        /// As whom it was tried.
+        /// The user that tried to connect.
         user: String,
-        /// What the server said.
+        /// The server's error.
         source: Cause,
     },
     /// The user may not do what has to be done.
@@ -52,10 +52,10 @@ pub enum OpenError {
         server: String,
         /// The user.
         user: String,
-        /// What the server said.
+        /// The server's error.
         source: Cause,
     },
-    /// What answers is something else.
+    /// The server that answers is not Redis or Valkey.
     #[error("what answers at {server} is not Redis or Valkey: see host and port")]
     NotRedis {
         /// The server.
@@ -151,7 +151,7 @@ pub enum OpenError {
     ClusterDown {
         /// The server.
         server: String,
-        /// What it said.
+        /// The error that shows it.
         source: Cause,
     },
     /// It was not done in time.
@@ -170,12 +170,12 @@ pub enum OpenError {
     Redis {
         /// The server.
         server: String,
-        /// What it said.
+        /// The error of the client or of the server.
         source: Cause,
     },
 }
 
-/// What the client or the server said.
+/// An error of the client or of the server.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Cause(String);
@@ -195,7 +195,7 @@ pub(crate) enum Failure {
     TimedOut,
     /// It was done, and too few replicas have it.
     NotReplicated,
-    /// Nobody is known to have the slots that are needed.
+    /// No node is known to have the slots that are needed.
     NoSlots,
     Unreadable(Unreadable),
     /// The server removes keys when its memory is full, by this policy.
@@ -248,7 +248,7 @@ impl From<Failure> for StoreError {
     }
 }
 
-/// Whom the errors of a start are about.
+/// The server, the user and the time limit that the errors of an opening name.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub(crate) server: String,

@@ -23,9 +23,9 @@
 //! shows `evicted_keys` by then, revocations may be lost.
 //!
 //! The client is the crate `redis`, the most used one, over one connection for each server that all
-//! callers share. Of it neither the cluster client nor the connection manager is used, since both
-//! may send again what has been done already: which server has which keys is kept track of here,
-//! and only what a server has refused to do, and what only reads, is sent twice.
+//! callers share. The store uses neither its cluster client nor its connection manager, since both
+//! may send again what has been done already. The store itself keeps track of which server has
+//! which keys. It sends a call twice only if a server has refused to do it, or if it only reads.
 //!
 //! # How it works
 //!
@@ -72,18 +72,19 @@
 //! # Users
 //!
 //! A store needs these rights, and a [`RedisLog`] those below. In a cluster give them on every
-//! node. With another namespace it stands in place of `gatepass`.
+//! node. If you choose another namespace, write it in place of `gatepass`.
 //!
 //! ```text
 #![doc = concat!("ACL SETUSER shop ", include_str!("writer.acl"))]
 #![doc = concat!("ACL SETUSER reader ", include_str!("reader.acl"))]
 //! ```
 //!
-//! A store that is also given `+config|get` can tell a server with save points from one that writes nothing to disk, and warn of the
-//! latter. It is not among the rights above since it shows the server's own passwords (`requirepass`, `masterauth`).
+//! A store that is also given `+config|get` can tell a server with save points from one that writes
+//! nothing to disk, and warn of the latter. It is not among the rights above since it shows the
+//! server's own passwords (`requirepass`, `masterauth`).
 //!
-//! A reader can also read the sessions: who is logged in, and what the login allows. It finds no refresh
-//! tokens, since the store does not keep them.
+//! A reader can also read the sessions: who is logged in, and what the login allows. It finds no
+//! refresh tokens, since the store does not keep them.
 //!
 //! # Clusters
 //!
@@ -102,18 +103,23 @@
 //!
 //! # What survives what
 //!
-//! * **The process is killed:** what was acknowledged is there. What was under way is there whole or not at all.
-//! * **The server crashes:** with `appendonly yes` and `appendfsync always` the same. With `everysec`, Redis's default once
-//!   `appendonly` is on, a loss of power may cost the last second or two. Of what is lost, a refresh does no harm, since a session
-//!   goes on from what its owner holds; a session that was begun is unknown, and one that had ended may live again. A store that
-//!   finds nothing written to disk at all says so in the log, as a warning.
-//! * **A failover to a replica that is behind** loses the same way what that had not received.
-//!   [`replicas`](RedisStoreBuilder::replicas) narrows it: a change is acknowledged once so many have it. A primary that is cut off
-//!   goes on acknowledging until it notices; `min-replicas-to-write` ends that. It also goes on saying what is revoked, with that setting,
-//!   too: nodes that are cut off with it learn nothing of what the new primary is told until they or it find out. In a cluster that is
-//!   over after `cluster-node-timeout`, unless `cluster-allow-reads-when-down` is on: leave it off.
-//! * **The server is away or full:** calls fail as [`StoreError`](gatepass::StoreError), which is a 503 and never a refusal. Logging out
-//!   works on a server that is full. All goes on without a restart.
+//! * **The process is killed:** all acknowledged changes are there. A change that was under way is
+//!   there whole or not at all.
+//! * **The server crashes:** with `appendonly yes` and `appendfsync always` the same. With
+//!   `everysec`, Redis's default once `appendonly` is on, a loss of power may cost the last second
+//!   or two. A lost refresh does no harm, since a session goes on from what its owner holds. A
+//!   session whose beginning was lost is unknown, and one whose end was lost may live again. A
+//!   store that finds nothing written to disk at all says so in the log, as a warning.
+//! * **A failover to a replica that is behind** loses, in the same way, the changes that the
+//!   replica had not received. [`replicas`](RedisStoreBuilder::replicas) narrows it: a change is
+//!   acknowledged once so many have it. A primary that is cut off goes on acknowledging until it
+//!   notices; `min-replicas-to-write` ends that. It also goes on saying what is revoked, even with
+//!   that setting: nodes that are cut off with it learn nothing of what the new primary is told
+//!   until they or it find out. In a cluster that is over after `cluster-node-timeout`, unless
+//!   `cluster-allow-reads-when-down` is on: leave it off.
+//! * **The server is away or full:** calls fail as [`StoreError`](gatepass::StoreError), which is a
+//!   503 and never a refusal. Logging out works on a server that is full. All goes on without a
+//!   restart.
 //!
 //! # Growth
 //!

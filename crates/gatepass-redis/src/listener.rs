@@ -73,7 +73,7 @@ impl Listener {
     /// Resolves when a log goes further than `place`, or is found to be another one from now on.
     pub(crate) async fn beyond(&self, place: &Place) {
         let mut heads = self.heads.subscribe();
-        // What was learned before may be older than the place.
+        // Heads that were learned before may be older than the place.
         let since = heads.borrow().learned;
         // The sender lives as long as this.
         let _ = heads.wait_for(|heads| heads.beyond(place, since)).await;

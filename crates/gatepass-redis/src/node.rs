@@ -53,14 +53,14 @@ enum Link {
 
 type Making = Shared<BoxFuture<'static, RedisResult<(Used, MultiplexedConnection)>>>;
 
-/// What is sent to a server as one.
+/// The commands that are sent to a server as one.
 pub(crate) enum Request<'c> {
     One(&'c Cmd),
     /// Several commands, and which of the answers counts.
     Many(Pipeline, usize),
 }
 
-/// What a command is sent together with.
+/// The commands that are sent around a command: `ASKING` before it, and `WAIT` behind it.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Around {
     /// Its keys are just being moved to the server.
@@ -89,7 +89,7 @@ impl<'c> Request<'c> {
         Self::Many(pipeline, around.asking.into())
     }
 
-    /// Whether its connection answers nobody else until replicas have answered.
+    /// Whether its connection answers no other call until replicas have answered.
     fn waits(&self) -> bool {
         match self {
             Self::One(_) => false,
@@ -114,7 +114,7 @@ impl<'c> Request<'c> {
     }
 }
 
-/// What a server said: the answer, and where that was asked for, how many replicas have it.
+/// A server's answer, and how many replicas have the change, where that was asked for.
 pub(crate) struct Said {
     pub(crate) answer: Value,
     pub(crate) replicas: Option<i64>,
@@ -302,7 +302,7 @@ fn is_dead(sent: Instant, heard: Instant, now: Instant, patience: Duration) -> b
     heard < sent && now.duration_since(sent) >= patience / 2
 }
 
-/// Connects in bounded time. What is sent over the connection is bounded by whoever sends it.
+/// Connects in bounded time. The sender bounds the time of what it sends over the connection.
 async fn connect(client: &Client, patience: Duration) -> RedisResult<MultiplexedConnection> {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(None)

@@ -1,4 +1,4 @@
-//! What a start looks at: whether the servers can be trusted with sessions.
+//! The checks of an opening: whether the servers can be trusted with sessions.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -30,7 +30,7 @@ pub(crate) struct Settings {
     pub(crate) replicas: Option<(u32, Duration)>,
 }
 
-/// What is opened.
+/// The half that is opened: the log alone, or the store.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
     Log,
@@ -260,7 +260,7 @@ impl Place {
     }
 }
 
-/// What a server says of itself.
+/// The fields of a server's answer to `INFO`.
 struct About(HashMap<String, String>);
 
 async fn about(node: &Arc<Node>, deadline: Instant) -> Result<About, Failure> {
@@ -340,8 +340,8 @@ fn parse(urls: &str) -> Result<Vec<ConnectionInfo>, OpenError> {
     infos
 }
 
-/// Encryption needs to know by which means, where several are compiled in. Whoever has chosen
-/// already is not overruled.
+/// Chooses the means of encryption, which is necessary where several are compiled in. A choice that
+/// was made already stays.
 #[cfg(feature = "tls")]
 fn prepare_encryption(url: &str) {
     let is_encrypted = ["rediss://", "valkeys://"];

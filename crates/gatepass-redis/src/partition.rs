@@ -11,7 +11,7 @@ pub(crate) const LAYOUT: u32 = 2;
 pub(crate) const PARTITIONS: usize = 16;
 
 const SLOTS: u16 = 16_384;
-/// What a partition has of them.
+/// A partition's share of the slots.
 const SHARE: u16 = SLOTS / 16;
 
 /// A part of the sessions, with a log of its own. All sessions of an account are in one.
@@ -58,8 +58,7 @@ pub(crate) struct Keys {
 
 #[derive(Clone, Debug)]
 struct Place {
-    /// What all keys of the partition begin with: the part of them that decides on the slot, in
-    /// braces.
+    /// The beginning of all keys of the partition: the part that decides on the slot, in braces.
     prefix: String,
     slot: u16,
 }

@@ -30,7 +30,7 @@ pub struct RedisLog {
 
 struct Inner {
     servers: Arc<Servers>,
-    /// Begun by whoever waits for changes first.
+    /// Started by the first call that waits for changes.
     listener: OnceCell<Listener>,
 }
 
@@ -156,7 +156,7 @@ impl RevocationLog for RedisLog {
     }
 
     async fn changed(&self, after: &Cursor) {
-        // What is no place in this log is answered with a reset.
+        // A pull answers a cursor that is no place in this log with a reset.
         let Some(place) = Place::parse(after) else {
             return;
         };

@@ -1,7 +1,8 @@
 //! Which server has which partition. One has all of them, or the nodes of a cluster share them.
 //!
-//! What may have been done is not sent again. Only what a server refused to do (it has not this
-//! script, not this slot, not yet), what never left, and what only reads.
+//! A call that may have been done is not sent again. A call is sent again only if a server refused
+//! to do it (it has not this script, not this slot, not yet), if it never left, or if it only
+//! reads.
 
 use std::{
     collections::HashMap,
@@ -28,8 +29,8 @@ use crate::{
 const ATTEMPTS: u32 = 8;
 /// How long a slot that is being moved is left alone.
 const PAUSE: Duration = Duration::from_millis(10);
-/// Connections to each server for what replicas have to acknowledge: until they have, the one in
-/// question answers nobody else.
+/// Connections to each server for changes that replicas have to acknowledge. Until they have, the
+/// connection of such a change answers no other call.
 const ACKNOWLEDGING: usize = 8;
 
 /// The servers.
@@ -41,13 +42,13 @@ pub(crate) struct Servers {
     replicas: Option<(u32, Duration)>,
     /// How to connect to any of them, but for the address.
     template: ConnectionInfo,
-    /// Where a cluster was looked for first. Empty where there is none.
+    /// The addresses at which a cluster was looked for first. Empty where there is none.
     seeds: Vec<String>,
     routes: RwLock<Routes>,
     refreshing: Mutex<()>,
 }
 
-/// What is known of who has what.
+/// The known owners of the partitions.
 struct Routes {
     version: u64,
     owners: Vec<Arc<Node>>,
@@ -221,7 +222,7 @@ impl Servers {
         }
     }
 
-    /// Finds out again who has what, unless somebody has since `version`.
+    /// Finds out again which server has which partition, unless another call has since `version`.
     pub(crate) async fn refresh(&self, version: u64) -> Result<(), Failure> {
         let _one_at_a_time = self.refreshing.lock().await;
         if self.read().version != version {
@@ -261,7 +262,7 @@ impl Servers {
     pub(crate) fn look_around(self: &Arc<Self>, version: u64) {
         if self.is_cluster() {
             let servers = Arc::clone(self);
-            // Without an answer nothing has changed, and whoever calls next finds out themselves.
+            // Without an answer nothing has changed, and the next call finds out itself.
             tokio::spawn(async move { drop(servers.refresh(version).await) });
         }
     }

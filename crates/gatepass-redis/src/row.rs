@@ -20,8 +20,8 @@ const OWNER: usize = 32;
 /// Doubles that an account begins with.
 const ACCOUNT: usize = 6;
 
-/// What a script returns of a session that it has changed: what that begins with now, and the whole
-/// but for that. None if it did not fit.
+/// The session that a script has changed, read from the script's answer: the beginning of its row
+/// as it is now, and the row, whose own beginning may be older. None if it did not fit.
 pub(crate) fn changed(id: SessionId, answer: &Value) -> Result<Option<Session>, Unreadable> {
     match answer {
         Value::Nil => Ok(None),

@@ -64,7 +64,7 @@ impl RedisStore {
     /// Starts to describe how the store is to be opened at `urls`:
     /// `redis://user:password@host:6379`, or `rediss://` for encrypted connections, with the number
     /// of a database behind a `/` on a single server. Whether it is part of a cluster is found out.
-    /// Of a cluster one node is enough, and several, separated by commas, are safer: one that
+    /// For a cluster, one node is enough, and several, separated by commas, are safer: one that
     /// answers is needed. They have user, password and encryption in common.
     #[must_use]
     pub fn at(urls: impl Into<String>) -> RedisStoreBuilder {

@@ -1,4 +1,4 @@
-//! What can go wrong, in SQLite's terms and in gatepass's.
+//! The errors, in SQLite's terms and in gatepass's.
 
 use std::{io, path::PathBuf};
 
@@ -17,7 +17,7 @@ pub enum OpenError {
     CannotOpen {
         /// The file.
         path: PathBuf,
-        /// What SQLite said.
+        /// SQLite's error.
         source: rusqlite::Error,
     },
     /// The file is something else, or damaged at its very start.
@@ -41,7 +41,7 @@ pub enum OpenError {
     Disk {
         /// The file.
         path: PathBuf,
-        /// What SQLite said.
+        /// SQLite's error.
         source: rusqlite::Error,
     },
     /// The file, or what SQLite keeps beside it, was gone again right after it was opened.
@@ -49,7 +49,7 @@ pub enum OpenError {
     Gone {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The file cannot be used by several connections at once, as this store does: it is on a
@@ -88,7 +88,7 @@ pub enum OpenError {
     Sqlite {
         /// The file.
         path: PathBuf,
-        /// What SQLite said.
+        /// SQLite's error.
         source: rusqlite::Error,
     },
     /// The system has no thread for the store.
@@ -162,8 +162,8 @@ pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// One of the files was moved, deleted or replaced while it was open. What is written to it now, no
-/// other process will ever see.
+/// One of the files was moved, deleted or replaced while it was open. No other process will ever
+/// see what is written to it now.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error(
     "the database file, or the -wal or -shm beside it, was moved, deleted or replaced: put it back, or \

@@ -43,14 +43,13 @@
 //!
 //! The lock of another process is looked for each half millisecond, since among processes that all
 //! write much it is free for moments only, and a store that has written without a break for 50 ms
-//! leaves it to others for one. What an application writes to the same file itself has only
-//! SQLite's own `busy_timeout`, which looks more rarely: keep those transactions short, and try
-//! again.
+//! leaves it to others for one. The application's own transactions on the same file have only
+//! SQLite's own `busy_timeout`, which looks more rarely: keep them short, and try again.
 //!
 //! # What survives what
 //!
 //! * **The process is killed:** all that was acknowledged is there at the next start, or in the
-//!   next statement of another process. What was under way is there whole or not at all.
+//!   next statement of another process. A change that was under way is there whole or not at all.
 //! * **The power fails:** the same, as far as the disk keeps what it said it had written. The file
 //!   is in WAL mode with `synchronous=FULL`, which syncs the log at each commit, and the directory
 //!   when the log is made; on macOS `fullfsync` is on. A disk or a virtual machine that
@@ -63,9 +62,9 @@
 //!   call fails from then on, and nothing is acknowledged, until the file is back. Without a way to
 //!   put it back, stop the process in good order: it then writes what is in the log into the file.
 //!   At the start a missing `-wal` cannot be told from one that was not needed: never delete one.
-//! * **The file is damaged:** a page that is no page of a database fails whatever needs it, and a
-//!   start that meets one says so. SQLite keeps no checksums of what is in the file, so that a
-//!   flipped bit *within* a row or a key can go unnoticed, or make a session unknown: that is for
+//! * **The file is damaged:** a page that is no page of a database fails each call that needs it,
+//!   and a start that meets one says so. SQLite keeps no checksums of what is in the file, so that
+//!   a flipped bit *within* a row or a key can go unnoticed, or make a session unknown: that is for
 //!   the file system or the disk to find. `PRAGMA integrity_check` finds some of it.
 //!
 //! # Backups

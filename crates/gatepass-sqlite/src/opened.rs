@@ -19,10 +19,10 @@ pub(crate) struct Opened {
     files: Arc<[(PathBuf, Identity); 3]>,
 }
 
-/// What tells a file from all others: device and inode.
+/// The device and inode, which tell a file from all others.
 #[cfg(unix)]
 type Identity = (u64, u64);
-/// Where the system does not let an open file be moved or deleted.
+/// Nothing, for systems that do not let an open file be moved or deleted.
 #[cfg(not(unix))]
 type Identity = ();
 

@@ -1,11 +1,11 @@
-//! What waits for a thread.
+//! The jobs that wait for a thread.
 
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use gatepass::{StoreError, store::StoreErrorKind};
 
-/// Jobs that may wait. What does not fit would wait for longer than its caller.
+/// Jobs that may wait. A job that does not fit would wait for longer than its caller.
 pub(crate) const LENGTH: usize = 4096;
 
 /// The way to the threads that take jobs from a queue.

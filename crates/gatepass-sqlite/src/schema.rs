@@ -180,9 +180,9 @@ pub(crate) fn open_writer(
 }
 
 /// Makes an empty file at `path` that its owner alone may read, if there is none: SQLite would make
-/// one with the rights of any file. What is wrong with the path, SQLite finds out next.
+/// one with the rights of any file. SQLite then finds out what is wrong with the path.
 fn create_private(path: &Path) {
-    // What SQLite takes for databases that are no files.
+    // SQLite takes these for databases that are no files.
     if path.as_os_str().is_empty() || path == Path::new(":memory:") {
         return;
     }

@@ -344,7 +344,7 @@ fn write_refresh(conn: &Connection, stored: &Stored, new_grant: bool) -> Result<
          WHERE rowid = ?1",
         changed,
     )?;
-    // Where lifetimes were shortened. Usually it moves on, and the purge finds out.
+    // It is earlier where lifetimes were shortened. Usually it moves on, and the purge finds out.
     if session.purge_at() < stored.purge_at {
         set_purge_at(conn, stored.rowid, session.purge_at())?;
     }

@@ -166,7 +166,7 @@ impl RevocationLog for SqliteStore {
             .log_reader
             .run(move |conn| {
                 let pulled = log::pull(conn, &incarnation, after.as_ref())?;
-                // What others write by now, they write elsewhere.
+                // If the file was replaced meanwhile, other processes write elsewhere by now.
                 opened.check()?;
                 Ok(pulled)
             })
@@ -174,7 +174,7 @@ impl RevocationLog for SqliteStore {
     }
 
     async fn changed(&self, after: &Cursor) {
-        // What is no place in this log is answered with a reset.
+        // A pull answers a cursor that is no place in this log with a reset.
         let Some(after) = log::place(&self.inner.incarnation, after) else {
             return;
         };

@@ -25,12 +25,13 @@ use crate::{
 const GROUP: usize = 256;
 
 /// How long to wait before another try to get the lock of another process. SQLite itself would soon
-/// wait for a tenth of a second each time: among processes that all have much to write, the lock is
-/// free for moments only, and whoever looks that rarely may meet none for seconds.
+/// wait for a tenth of a second each time. Among processes that all have much to write, the lock is
+/// free for moments only, and a process that looks that rarely may meet none of them for seconds.
 const RETRY: Duration = Duration::from_micros(500);
 /// How long a store with much to write may take the lock again and again, and how long it then
-/// leaves it to others: long enough that whoever tries meets it. Where the processors are busy too,
-/// the lock would otherwise be taken again before another process had its turn to look.
+/// leaves it to others: long enough that a process that tries meets it. Otherwise, if the
+/// processors are busy too, the store would take the lock again before another process had its turn
+/// to look.
 const TURN: Duration = Duration::from_millis(50);
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -187,7 +188,7 @@ impl Thread {
                 if job.is_abandoned() {
                     continue;
                 }
-                // Whoever has waited for that long behind others would wait as long again.
+                // A job that has waited for that long behind others would wait as long again.
                 if job.waited() > self.patience {
                     job.answer(Err(StoreError::new(StoreErrorKind::Busy)));
                 } else {

@@ -1,4 +1,4 @@
-//! Who is logged in, from a call's request.
+//! The user who is logged in, from a call's request.
 
 use gatepass::{
     Pass, RequiredScopes,
@@ -10,7 +10,7 @@ use tonic::{Request, Status};
 
 use crate::rejection::told;
 
-/// Who is logged in, of any [`Request`] whose service is behind a [`gate`](crate::gate).
+/// Says who is logged in, for any [`Request`] whose service is behind a [`gate`](crate::gate).
 ///
 /// Each method answers [`Code::Internal`](tonic::Code::Internal) where there is no gate: the log
 /// names the mistake, the client learns nothing of it. So ask before anything is done.
@@ -30,15 +30,15 @@ use crate::rejection::told;
 /// }
 /// ```
 pub trait RequestAuth: sealed::Sealed {
-    /// Who is logged in. Behind a gate that is optional, nobody is refused as a gate would refuse
-    /// them.
+    /// The user who is logged in. Behind a gate that is optional, a call without a user is refused
+    /// as a gate would refuse it.
     ///
     /// # Errors
     ///
-    /// [`Code::Unauthenticated`](tonic::Code::Unauthenticated) if nobody is.
+    /// [`Code::Unauthenticated`](tonic::Code::Unauthenticated) if no user is logged in.
     fn pass(&self) -> Result<&Pass, Status>;
 
-    /// Who is logged in, if anybody is, behind a gate that is
+    /// The user who is logged in, if there is one, behind a gate that is
     /// [`optional`](gatepass::Requirements::optional).
     ///
     /// # Errors
@@ -46,7 +46,7 @@ pub trait RequestAuth: sealed::Sealed {
     /// That there is no gate.
     fn optional_pass(&self) -> Result<Option<&Pass>, Status>;
 
-    /// Who is logged in, with all the scopes that `R` stands for.
+    /// The user who is logged in, with all the scopes that `R` stands for.
     ///
     /// ```
     /// use gatepass::RequiredScopes;
@@ -70,7 +70,7 @@ pub trait RequestAuth: sealed::Sealed {
     /// As [`pass`](Self::pass), or [`Code::PermissionDenied`](tonic::Code::PermissionDenied).
     fn pass_with<R: RequiredScopes>(&self) -> Result<&Pass, Status>;
 
-    /// The custom claims of whoever is logged in, as a type of the application's.
+    /// The custom claims of the user who is logged in, as a type of the application's.
     ///
     /// ```
     /// use gatepass_tonic::RequestAuth;

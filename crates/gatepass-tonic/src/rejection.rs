@@ -8,7 +8,7 @@ use tonic::{Code, Status, metadata::MetadataMap};
 /// The metadata key of the reason of a refusal, [`Error::reason`]: what a client decides by.
 pub const REASON: &str = "gatepass-reason";
 
-/// Answers refused calls with a gRPC status. What [`gate`](crate::gate) makes its refusals with.
+/// Answers refused calls with a gRPC status. [`gate`](crate::gate) makes its refusals with it.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(
     clippy::exhaustive_structs,
@@ -43,7 +43,8 @@ pub fn status(verifier: &Verifier, error: &Error) -> Status {
 /// The only mapping from replies to statuses. `usual` is what tells of `error` over HTTP.
 pub(crate) fn told<B>(error: &Error, usual: &Response<B>) -> Status {
     let mut headers = usual.headers().clone();
-    // Of the body, which a status has no use for: its message and its reason say the same.
+    // It describes the body, which a status has no use for: its message and its reason say the
+    // same.
     headers.remove(CONTENT_TYPE);
     headers.insert(
         HeaderName::from_static(REASON),

@@ -3,10 +3,12 @@
 //!
 //! [`GateLayer`] puts a [`Gate`] before a service. For each request
 //!
-//! 1. the one access token of `Authorization: Bearer` is verified, and what the route demands of it;
+//! 1. the one access token of `Authorization: Bearer` is verified, and what the route demands of
+//!    it;
 //! 2. a request that passes goes on, with the [`AuthState`] in its extensions;
-//! 3. any other is answered by the gate, as RFC 6750 §3 says, and never reaches the service. So is
-//!    one that cannot be judged because the revocations are not known freshly enough: by a 503.
+//! 3. the gate answers any other request, as RFC 6750 §3 says, and it never reaches the service.
+//!    The gate also answers a request that it cannot judge because it does not know the revocations
+//!    freshly enough: with a 503.
 //!
 //! If tokens travel in cookies, the gate adds `Cache-Control: private` to a response that has no
 //! `Cache-Control` of its own.

@@ -1,4 +1,4 @@
-//! What the core looks at in a request's head.
+//! The parts of a request's head that the core looks at.
 
 use std::{
     convert::Infallible,
@@ -24,8 +24,8 @@ pub struct OwnedRequestHead {
     address: Option<IpAddr>,
 }
 
-/// Where a request came from, for servers other than `warp::serve`: put into a request's
-/// extensions. Of its own server, warp knows by itself.
+/// The address that a request came from. Servers other than `warp::serve` put it into a request's
+/// extensions. With its own server, warp knows the address by itself.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "servers make it")]
 pub struct PeerAddr(pub SocketAddr);
@@ -105,7 +105,7 @@ fn authority(headers: &HeaderMap, named: Named) -> Option<String> {
         // The target has none, or the same: the core reads the header.
         Ok(_) if headers.contains_key(HOST) => None,
         Ok(target) => target.map(|target| target.to_string()),
-        // Which of the two a proxy has looked at nobody knows. No origin is that of no host.
+        // We cannot know which of the two a proxy has looked at. No origin is that of no host.
         Err(()) => Some(String::new()),
     }
 }

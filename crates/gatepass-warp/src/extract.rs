@@ -1,4 +1,4 @@
-//! Who is logged in, in a handler's signature.
+//! The user who is logged in, in a handler's signature.
 
 use std::{fmt, marker::PhantomData};
 
@@ -8,14 +8,14 @@ use gatepass::{
 };
 use serde::de::DeserializeOwned;
 
-/// What a gate can extract. Which of these it is, the handler's signature says.
+/// A value that a gate can extract. The handler's signature says which one.
 #[diagnostic::on_unimplemented(
     message = "a gate cannot extract `{Self}`",
     label = "not something that is known of whoever is logged in",
     note = "gates extract `Auth`, `Option<Auth>`, `Scoped<R>`, `Claims<T>`, and pairs of these"
 )]
 pub trait FromAuthState: Sized + Send + 'static {
-    /// What of it there is in what a gate has found.
+    /// Extracts the value from what a gate has found.
     ///
     /// # Errors
     ///
@@ -23,7 +23,7 @@ pub trait FromAuthState: Sized + Send + 'static {
     fn from_auth_state(state: &AuthState) -> Result<Self, AuthRejection>;
 }
 
-/// Who is logged in. Behind a gate that is optional, take `Option<Auth>`.
+/// The user who is logged in. Behind a gate that is optional, take `Option<Auth>`.
 ///
 /// ```
 /// use gatepass::Requirements;
@@ -52,7 +52,8 @@ pub trait FromAuthState: Sized + Send + 'static {
 )]
 pub struct Auth(pub Pass);
 
-/// Who is logged in, with all the scopes that `R` stands for; anybody else is refused with 403.
+/// The user who is logged in, with all the scopes that `R` stands for. A user who lacks a scope is
+/// refused with 403.
 ///
 /// ```
 /// use gatepass::RequiredScopes;
@@ -85,13 +86,13 @@ pub struct Scoped<R: RequiredScopes> {
 }
 
 impl<R: RequiredScopes> Scoped<R> {
-    /// Who is logged in.
+    /// The pass of the user who is logged in.
     #[must_use]
     pub fn pass(&self) -> &Pass {
         &self.pass
     }
 
-    /// Who is logged in, owned.
+    /// The pass of the user who is logged in, owned.
     #[must_use]
     pub fn into_pass(self) -> Pass {
         self.pass
@@ -113,8 +114,8 @@ impl<R: RequiredScopes> fmt::Debug for Scoped<R> {
     }
 }
 
-/// The custom claims of whoever is logged in, as a type of the application's. With [`Auth`] in a
-/// pair.
+/// The custom claims of the user who is logged in, as a type of the application's. With [`Auth`] in
+/// a pair.
 ///
 /// ```
 /// use gatepass_warp::{Auth, Claims, gate, gated};

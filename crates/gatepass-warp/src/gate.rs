@@ -81,8 +81,8 @@ pub fn gate_requiring<A: FromAuthState>(
         .boxed()
 }
 
-/// What a [`GateLayer`](crate::GateLayer) around the [`warp::service`] has found. Without that
-/// layer, the answer is 500, and the log says why.
+/// Extracts what a [`GateLayer`](crate::GateLayer) around the [`warp::service`] has found. Without
+/// that layer, the answer is 500, and the log says why.
 pub fn gate_from_layer<A: FromAuthState>()
 -> impl Filter<Extract = (Result<Authorized<A>, AuthRejection>,), Error = Infallible>
 + Copy
@@ -115,7 +115,7 @@ fn rejected(rejection: wire::AuthRejection, head: &OwnedRequestHead) -> AuthReje
 /// lets the request through, `rest` is asked. So a stranger is told that, and not what is wrong
 /// with its body.
 ///
-/// What both extract comes as a pair. Rejections of `rest` remain what they are.
+/// The values that both extract come as a pair. Rejections of `rest` remain what they are.
 ///
 /// ```
 /// use gatepass_warp::{Auth, gate_before, gate, gated};

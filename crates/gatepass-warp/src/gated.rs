@@ -4,9 +4,9 @@ use warp::{Filter, Rejection, Reply, filters::BoxedFilter, reply::Response};
 
 use crate::{authorized::Authorized, rejection::AuthRejection};
 
-/// A route behind a gate: what `route` matches is judged by `gate`, and what that lets through is
-/// answered by `handler`. What it does not let through is answered as RFC 6750 §3 says, without
-/// asking anybody else.
+/// A route behind a gate: `gate` judges the requests that `route` matches, and `handler` answers
+/// those that it lets through. The route answers all others as RFC 6750 §3 says, and warp asks no
+/// other route.
 ///
 /// `handler` is an async function of what `route` extracts, followed by what `gate` does:
 ///

@@ -13,10 +13,10 @@
 //!
 //! # Nothing falls through
 //!
-//! In warp, a filter that rejects says that the request is for somebody else: in `guarded.or(open)`
-//! the open route would be asked next, and a rejection that nobody recovers is a 500 that prints
-//! itself. So a refusal is no rejection here. It is a value, [`AuthRejection`], and a reply; it
-//! cannot be made a rejection:
+//! In warp, a filter that rejects says that the request is for another filter: in
+//! `guarded.or(open)` the open route would be asked next, and a rejection that no filter recovers
+//! is a 500 that prints itself. So a refusal is no rejection here. It is a value,
+//! [`AuthRejection`], and a reply; it cannot be made a rejection:
 //!
 //! ```compile_fail,E0277
 //! fn reject(denied: gatepass_warp::AuthRejection) -> warp::Rejection {
@@ -24,8 +24,8 @@
 //! }
 //! ```
 //!
-//! What a route matches, its path and method, comes before the gate, so that unknown paths are
-//! still 404; what reads the body comes after it, so that a stranger's bad body is 401 and not 400.
+//! Filters for a route's path and method come before the gate, so that unknown paths are still 404.
+//! Filters that read the body come after the gate, so that a stranger's bad body is 401, not 400.
 //!
 //! # Example
 //!
@@ -86,10 +86,10 @@
 //!
 //! # As a tower service
 //!
-//! Where the routes run as a [`warp::service`] among tower's layers, [`GateLayer`] can stand around
-//! all of them, and [`gate_from_layer`] takes the place of a gate. It guards unknown paths, too: a
-//! stranger is told 401 of whatever there is. Such a server says by [`PeerAddr`] where a request
-//! came from.
+//! If the routes run as a [`warp::service`] among tower's layers, [`GateLayer`] can be around all
+//! of them, and [`gate_from_layer`] takes the place of a gate. The layer also guards unknown paths:
+//! a stranger gets 401 for every path. Such a server says by [`PeerAddr`] where a request came
+//! from.
 //!
 //! ```
 //! use gatepass_warp::{Auth, GateLayer, gate_from_layer, gated};

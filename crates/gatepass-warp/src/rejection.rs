@@ -27,7 +27,7 @@ use warp::reply::Response;
 pub struct AuthRejection(pub(crate) wire::AuthRejection);
 
 impl AuthRejection {
-    /// The refusal. None where nobody was refused: we failed to judge, there is no gate, or the
+    /// The refusal. None where no request was refused: we failed to judge, there is no gate, or the
     /// claims do not fit.
     #[must_use]
     pub fn refusal(&self) -> Option<&Refusal> {

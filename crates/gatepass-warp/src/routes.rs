@@ -40,7 +40,7 @@ pub fn routes(
         let served = paths.serves(&path);
         ready(served.then_some(()).ok_or_else(warp::reject::not_found))
     });
-    // Where somebody has read the body already, the route is still ours, and must not reject.
+    // If another filter has read the body already, the route is still ours, and must not reject.
     let body = warp::body::stream()
         .map(Some)
         .or_else(|_: Rejection| ready(Ok::<_, Infallible>((None,))));

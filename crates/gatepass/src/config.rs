@@ -30,9 +30,9 @@ pub enum BuildError {
     Duration {
         /// Which one.
         what: &'static str,
-        /// What it is.
+        /// The configured duration.
         is: Duration,
-        /// What it must be.
+        /// The demand that it does not meet, in words.
         must: &'static str,
     },
     /// The client id is no usable name.
@@ -78,7 +78,7 @@ pub enum BuildError {
     Mount,
 }
 
-/// Longest duration that can be configured: ten years. What is longer is a mistake in a unit.
+/// Longest duration that can be configured: ten years. A longer one is a mistake in a unit.
 pub(crate) const MAX_DURATION: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// Like `90d` or `1h 30m`: in the units that durations are configured in.

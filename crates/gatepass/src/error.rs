@@ -18,8 +18,8 @@ pub enum Error {
     /// The client may not. Tell it why; [`Refusal::reason`] is what it gets.
     #[error("refused: {0}")]
     Refused(Refusal),
-    /// The store, or the source of users, did not answer in time or at all. Nobody was refused;
-    /// the client should try again, and the operator look at the store.
+    /// The store, or the source of users, did not answer in time or at all. No request was refused:
+    /// the client should try again, and the operator should look at the store.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The application granted something that cannot be issued. A mistake in its code.
@@ -42,7 +42,8 @@ impl Error {
         }
     }
 
-    /// What clients are told of this error. Its `Display` is for the operator, and may say more.
+    /// The description of this error for clients. Its `Display` is for the operator, and may say
+    /// more.
     #[must_use]
     pub fn description(&self) -> Cow<'static, str> {
         match self {

@@ -1,4 +1,4 @@
-//! What gatepass is about, as plain data with pure rules: no I/O, no clock, no key.
+//! The domain of gatepass, as plain data with pure rules: no I/O, no clock, no key.
 
 pub(crate) mod account;
 pub(crate) mod health;

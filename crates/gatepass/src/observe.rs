@@ -249,7 +249,7 @@ pub(crate) fn sessions_ended(cutoff: Cutoff, subject: Option<&Subject>, reason: 
 }
 
 pub(crate) fn token_verified(pass: &Pass) {
-    // Not counted: it happens at every request, and whoever serves requests counts them.
+    // Not counted: it happens at every request, and the server counts its requests.
     debug!(
         target: "gatepass", subject = %pass.subject(), session = %pass.session_id(),
         jti = %pass.token_id(), "token.verified"
@@ -360,7 +360,7 @@ pub(crate) fn weak_secret(client: &dyn fmt::Display, bytes: usize) {
 /// Shows how a replica stands now.
 #[cfg(feature = "metrics")]
 pub(crate) fn replica(health: &Health) {
-    // What nobody knows is too much.
+    // A lag that is not known counts as too long.
     let lag = health.lag.map_or(f64::INFINITY, |lag| lag.as_secs_f64());
     metrics::gauge!("gatepass_replica_lag_seconds").set(lag);
     #[expect(

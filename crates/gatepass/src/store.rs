@@ -52,7 +52,7 @@ impl Cursor {
     }
 }
 
-/// What a pull brought.
+/// The result of a pull.
 #[derive(Clone, Debug)]
 #[expect(
     clippy::exhaustive_enums,
@@ -64,7 +64,7 @@ pub enum PullResult {
     Entries {
         /// The entries. One that was seen before may be among them.
         entries: Vec<Revocation>,
-        /// Where to go on.
+        /// The place to go on from.
         next: Cursor,
         /// Whether this is only a part: pull again at once.
         more: bool,
@@ -73,7 +73,7 @@ pub enum PullResult {
     Reset,
 }
 
-/// What the store knows of a token.
+/// The store's knowledge of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
     clippy::exhaustive_enums,
@@ -113,9 +113,9 @@ pub trait RevocationLog: Send + Sync + 'static {
     /// [`StoreError`] if it cannot be asked.
     async fn status(&self, session: SessionId, token: TokenId) -> Result<TokenStatus, StoreError>;
 
-    /// Whether the store forgets its sessions when the process ends. Of such a store every token is
-    /// checked as under [`Staleness::Strict`](crate::Staleness::Strict): what was revoked before a
-    /// restart is not in its log.
+    /// Whether the store forgets its sessions when the process ends. With such a store, every token
+    /// is checked as under [`Staleness::Strict`](crate::Staleness::Strict): its log lacks what was
+    /// revoked before a restart.
     fn is_volatile(&self) -> bool {
         false
     }
@@ -199,18 +199,19 @@ pub struct Purged {
 /// [`Account`] have the changes of a row. The rules, each checked by
 /// `store_contract!` of `gatepass-testkit`:
 ///
-/// 1. What a call acknowledged is durable and seen by every later call, on every node.
+/// 1. A change that a call acknowledged is durable, and every later call on every node sees it.
 /// 2. Each call is atomic. Ending a session and appending to the log is one act.
-/// 3. Of several [`advance`](SessionStore::advance)s from one generation at most one succeeds.
+/// 3. At most one of several [`advance`](SessionStore::advance)s from one generation succeeds.
 /// 4. Time is the store's own: the database's where there is one. Callers pass durations.
 /// 5. An entry of the log stays until [`Revocation::RETENTION_MARGIN`] past its `until`.
 /// 6. A call that fails, fails with a [`StoreError`], within bounded time, without panicking.
-/// 7. Sessions of one account begin one after the other, and the end of them all waits its turn among
-///    them. Each gets [`SessionNumber::next`] of the account's last number.
-/// 8. A session that its account's [`Cutoff`] covers has ended, in every answer, and can't be changed.
-///    Its row need not say so, and is removed by the purge. A refresh that overlaps with the end of
-///    all sessions may still change a row: the cutoff covers what it issued.
-/// 9. The end of all sessions, and room for a new one, cost the same however many sessions there are.
+/// 7. Sessions of one account begin one after the other, and the end of them all waits its turn
+///    among them. Each gets [`SessionNumber::next`] of the account's last number.
+/// 8. A session that its account's [`Cutoff`] covers has ended, in every answer, and can't be
+///    changed. Its row need not say so, and is removed by the purge. A refresh that overlaps with
+///    the end of all sessions may still change a row: the cutoff covers what it issued.
+/// 9. The end of all sessions, and room for a new one, cost the same however many sessions there
+///    are.
 #[async_trait]
 pub trait SessionStore: RevocationLog {
     /// Begins a session by [`Account::begin`](crate::store::Account::begin).
@@ -274,8 +275,8 @@ pub trait SessionStore: RevocationLog {
     /// The session is ended instead if it has [`RevokeToken::MAX_PER_SESSION`] live ones, or its
     /// account [`RevokeToken::MAX_PER_ACCOUNT`]. Returns what was appended.
     ///
-    /// The store appends the revocation of a token whose session it doesn't know, whatever the
-    /// numbers are: such a session can't be refreshed, so a client can't get more of its tokens.
+    /// The store appends the revocation of a token whose session it doesn't know, even beyond these
+    /// numbers: such a session can't be refreshed, so a client can't get more of its tokens.
     ///
     /// # Errors
     ///

@@ -1,8 +1,8 @@
 //! The HTTP behaviour as plain data, the same in every framework.
 //!
 //! An adapter turns its framework's request into a [`RequestHead`], asks, and turns the [`Reply`]
-//! into its framework's response. It decides nothing. Whoever writes one for another framework
-//! needs this module, and the scenarios of `gatepass-testkit` to see that it is right.
+//! into its framework's response. It decides nothing. To write one for another framework, you need
+//! this module, and the scenarios of `gatepass-testkit` to see that it is right.
 
 mod auth_state;
 mod body;

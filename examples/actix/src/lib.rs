@@ -26,10 +26,10 @@ const RECENT: Duration = Duration::from_secs(300);
 /// can say what was wrong.
 const TIMEOUT: Duration = Duration::from_secs(15);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// What Swagger UI sends along with its logins.
+/// The header that Swagger UI sends along with its logins.
 const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
-/// What an administrator's token allows.
+/// The scopes of an administrator's token.
 struct Admin;
 
 impl RequiredScopes for Admin {
@@ -213,7 +213,7 @@ async fn sensitive(
     next.call(request).await
 }
 
-/// What the log says of a request.
+/// The span that the log has of a request.
 struct Logged;
 
 impl RootSpanBuilder for Logged {

@@ -35,7 +35,7 @@ pub struct App {
     pub authority: Authority,
     /// The endpoints under `/auth`.
     pub endpoints: Endpoints,
-    /// Who may log in.
+    /// The users who may log in.
     pub users: Users,
     /// Origins besides its own whose pages may use its cookies, and need CORS for it.
     pub trusted_origins: Vec<String>,
@@ -153,7 +153,7 @@ impl App {
     pub fn announce(&mut self, address: SocketAddr) {
         self.page = pages::home(address, &self.demo_names, self.transport).into();
         let banner = pages::banner(address, &self.issuer, &self.demo_names, self.transport);
-        // Nobody may be listening at the other end; the service runs all the same.
+        // The reader of stdout may be gone; the service runs all the same.
         let _ = writeln!(io::stdout(), "{banner}");
     }
 
@@ -179,8 +179,8 @@ impl App {
         &self.page
     }
 
-    /// What `GET /openapi.json` answers: the endpoints as OpenAPI describes them, in JSON. Of
-    /// routes of its own an application would say here, too, what they are.
+    /// The answer to `GET /openapi.json`: the endpoints as OpenAPI describes them, in JSON. An
+    /// application would also describe its own routes here.
     #[must_use]
     pub fn openapi(&self) -> &str {
         &self.openapi

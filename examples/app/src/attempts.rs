@@ -12,8 +12,8 @@ use gatepass::Clock;
 /// Counts failed logins by user name, and says when there were too many.
 ///
 /// A name is counted whether or not there is such a user, so that the answer says nothing about it.
-/// The price of counting by name is that anybody can lock a user's name for a minute; whoever knows
-/// the address of the client may count by both.
+/// The price of counting by name is that any client can lock a user's name for a minute. If you
+/// know the address of the client, you may count by both.
 pub(crate) struct Attempts {
     clock: Arc<dyn Clock>,
     /// Names are kept as keyed hashes: they may be long, and may be passwords in the wrong field.

@@ -40,8 +40,8 @@ impl ClockFile {
     }
 }
 
-/// Whoever named the file holds the other end of stdin, and may be killed before it can end this
-/// process.
+/// Ends this process when stdin ends. The test that named the file holds the other end of stdin,
+/// and may be killed before it can end this process.
 fn end_with_stdin() {
     let _ = io::copy(&mut io::stdin(), &mut io::sink());
     process::exit(1);

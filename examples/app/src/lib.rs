@@ -1,7 +1,7 @@
 //! Everything of an application but its web framework: settings, users, keys, and what it prints.
 //!
-//! The examples for the frameworks differ in their routes alone; what they share is here. Of it, an
-//! application of your own will want to copy [`Users`], which is a whole
+//! The examples for the frameworks differ in their routes alone; what they share is here. For an
+//! application of your own, you will want to copy [`Users`], which is a whole
 //! [`gatepass::Authenticator`], and [`App::with_store`], which builds the [`gatepass::Authority`].
 
 mod app;

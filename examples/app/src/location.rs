@@ -1,4 +1,4 @@
-//! Where data are kept, as it is written on a command line.
+//! The places of data, as they are written on a command line.
 
 use std::{
     fmt,
@@ -13,7 +13,7 @@ use clap::{
     error::ErrorKind,
 };
 
-/// Where sessions are kept.
+/// The place of the sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreLocation {
@@ -61,11 +61,11 @@ impl StoreLocation {
         matches!(self, Self::Database(Database::Postgres(_)) | Self::Redis(_))
     }
 
-    /// Where the users are unless something else is said.
+    /// The place of the users unless another one is named.
     pub(crate) fn users(&self) -> Database {
         match self {
             Self::Database(database) => database.clone(),
-            // Who may log in does not expire.
+            // The users do not expire.
             Self::Redis(_) => Database::Sqlite("gatepass-users.db".into()),
         }
     }

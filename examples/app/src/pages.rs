@@ -1,4 +1,4 @@
-//! What the application says: to browsers, to API clients, and on the terminal.
+//! The texts of the application: for browsers, for API clients, and for the terminal.
 
 use std::net::SocketAddr;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{settings::Settings, users::DEMO};
 
-/// What `GET /me` answers: who asked, and by what session.
+/// The answer to `GET /me`: the user who asked, and the session.
 #[must_use]
 pub fn me(pass: &Pass) -> Value {
     json!({
@@ -18,7 +18,7 @@ pub fn me(pass: &Pass) -> Value {
     })
 }
 
-/// What `GET /maybe` answers, to anybody: `null` is nobody.
+/// The answer to `GET /maybe`, for any client: the subject is `null` if no user is logged in.
 #[must_use]
 pub fn maybe(pass: Option<&Pass>) -> Value {
     json!({ "subject": pass.map(|pass| pass.subject().as_str()) })
@@ -50,7 +50,7 @@ pub(crate) fn home(listen: SocketAddr, demo_names: &[String], transport: Transpo
         .replace("{demo}", &demo)
 }
 
-/// What is printed at the start.
+/// The text that is printed at the start.
 pub(crate) fn banner(
     address: SocketAddr,
     issuer: &str,
@@ -60,7 +60,8 @@ pub(crate) fn banner(
     banner_with(address, issuer, demo_names, lines(transport))
 }
 
-/// What is printed at the start, with lines of shell for other routes than those of most examples.
+/// The text that is printed at the start, with lines of shell for other routes than those of most
+/// examples.
 pub(crate) fn banner_with(
     address: SocketAddr,
     issuer: &str,

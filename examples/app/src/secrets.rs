@@ -46,8 +46,8 @@ impl MasterSecretFile {
             .with_context(|| format!("cannot use {:?}", self.0))
     }
 
-    /// Reads the secret, and makes one first if there is none. Of several processes that start at
-    /// once all get the same.
+    /// Reads the secret, and makes one first if there is none. Several processes that start at once
+    /// all get the same one.
     ///
     /// # Errors
     ///
@@ -96,7 +96,7 @@ impl MasterSecretFile {
     }
 }
 
-/// The content of a file that nobody else should be able to read.
+/// The content of a file that no other user should be able to read.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     let read = || {
         let mut file = File::open(path)?;

@@ -1,4 +1,4 @@
-//! What can be chosen, by flag or by environment.
+//! The settings, by flag or by environment.
 
 use std::{
     convert::Infallible,
@@ -29,7 +29,7 @@ pub struct Settings {
     #[arg(long, env = "GATEPASS_LISTEN", default_value = "127.0.0.1:3000")]
     pub listen: SocketAddr,
 
-    /// Where sessions are kept: sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE, redis://USER:PASSWORD@HOST (rediss:// to encrypt, separated by commas for a cluster), or `memory`, to forget them at the end. Nodes of one store need the same --secret-file, --issuer and --audience
+    /// The place of the sessions: sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE, redis://USER:PASSWORD@HOST (rediss:// to encrypt, separated by commas for a cluster), or `memory`, to forget them at the end. Nodes of one store need the same --secret-file, --issuer and --audience
     // Not shown by --help: the address of a database may hold its password.
     #[arg(
         long,
@@ -44,7 +44,7 @@ pub struct Settings {
     #[arg(long, env = "GATEPASS_SHARE_STORE")]
     pub share_store: bool,
 
-    /// Where users are kept: sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE, or `memory`. Default: in the same database as the sessions, and for those in Redis sqlite:gatepass-users.db
+    /// The place of the users: sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE, or `memory`. Default: in the same database as the sessions, and for those in Redis sqlite:gatepass-users.db
     // As above.
     #[arg(long, env = "GATEPASS_USER_STORE", hide_env_values = true)]
     pub user_store: Option<Database>,
@@ -69,8 +69,8 @@ pub struct Settings {
     )]
     pub keys: Vec<PathBuf>,
 
-    /// Who issues the tokens (iss): the URL that clients know the service by. It does not follow
-    /// --listen, so that a restart on another port logs nobody out
+    /// The issuer of the tokens (iss): the URL that clients know the service by. It does not follow
+    /// --listen, so that a restart on another port logs no user out
     #[arg(long, env = "GATEPASS_ISSUER", default_value = Settings::ISSUER)]
     pub issuer: String,
 
@@ -150,8 +150,8 @@ pub struct Settings {
     )]
     pub clients: Vec<ClientSetting>,
 
-    /// The users, instead of the demo users: [{"username","password","scope"}]. Whoever is not in
-    /// it is deleted
+    /// The users, instead of the demo users: [{"username","password","scope"}]. A user who is not
+    /// in it is deleted
     #[arg(long, env = "GATEPASS_USERS", value_name = "FILE.json")]
     pub users: Option<PathBuf>,
 }
@@ -172,7 +172,7 @@ impl Settings {
         Ok(clients)
     }
 
-    /// Where the users are kept.
+    /// The database of the users.
     #[must_use]
     pub fn users_in(&self) -> Database {
         self.user_store
@@ -218,7 +218,7 @@ impl ClientSetting {
     ///
     /// # Errors
     ///
-    /// What is wrong with it; nothing of it is in the text.
+    /// The error says what is wrong with it, and shows nothing of it.
     pub fn client(&self) -> anyhow::Result<Client> {
         let (id, secret) = match self.0.split_once(':') {
             Some((id, secret)) => (id, Some(secret)),
@@ -233,7 +233,7 @@ impl ClientSetting {
             ),
             Some(secret) => Client::confidential(id, secret),
         };
-        // All of them are this service's own: nobody else learns its users' passwords.
+        // All of them are this service's own: no other service learns its users' passwords.
         Ok(client.password_grant())
     }
 

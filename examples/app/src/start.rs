@@ -19,7 +19,7 @@ use crate::{app::App, settings::Settings};
 ///
 /// # Errors
 ///
-/// What is wrong with the settings or the files that they name, and what to do.
+/// The error says what is wrong with the settings or the files that they name, and what to do.
 pub async fn start() -> anyhow::Result<(App, TcpListener)> {
     let settings = Settings::parse();
     log()?;
@@ -51,7 +51,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 ///
-/// What the server ended with.
+/// The error that the server ended with.
 pub async fn drained(server: impl Future<Output = io::Result<()>>) -> anyhow::Result<()> {
     let overdue = async {
         told_to_stop().await;

@@ -14,7 +14,7 @@ use crate::location::{Database, StoreLocation};
 ///
 /// # Errors
 ///
-/// What is wrong, and what to do.
+/// The error says what is wrong, and what to do.
 pub(crate) async fn open(
     location: &StoreLocation,
     instead: Option<&(impl Clock + Clone)>,

@@ -1,5 +1,5 @@
-//! The layers around the routes, for frameworks that are made of tower services. How they are put
-//! together, each example shows.
+//! The layers around the routes, for frameworks that are made of tower services. Each example shows
+//! how they are put together.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use crate::app::App;
 /// can say what was wrong.
 const TIMEOUT: Duration = Duration::from_secs(15);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// What Swagger UI sends along with its logins.
+/// The header that Swagger UI sends along with its logins.
 const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
 /// Gives an id to each request that brings none.
@@ -41,8 +41,8 @@ pub fn hide_credentials() -> SetSensitiveRequestHeadersLayer {
     SetSensitiveRequestHeadersLayer::new([AUTHORIZATION, COOKIE])
 }
 
-/// What the log says of a request: the path without its query, which may hold what belongs in no
-/// log.
+/// The span that the log has of a request: the path without its query, which may hold what belongs
+/// in no log.
 pub fn span<B>(request: &Request<B>) -> Span {
     let id = request.headers().get(REQUEST_ID);
     let id = id.and_then(|id| id.to_str().ok()).unwrap_or_default();

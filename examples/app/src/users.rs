@@ -41,7 +41,7 @@ use crate::{attempts::Attempts, location::Database};
 /// client's address, or all clients share the 16 places of the proxy's.
 ///
 /// The user's name is the subject, so that the example reads well. An application of your own takes
-/// an id that it never gives to anybody else: sessions of a deleted user would otherwise go on as
+/// an id that it never gives to another user: sessions of a deleted user would otherwise go on as
 /// those of the next one of that name.
 #[derive(Clone)]
 pub struct Users {
@@ -50,7 +50,7 @@ pub struct Users {
 
 struct Inner {
     table: Box<dyn Table>,
-    /// Of this process: each of several nodes counts its own.
+    /// The attempts at this process: each of several nodes counts its own.
     attempts: Attempts,
     places: Places,
     passwords: Passwords,

@@ -23,7 +23,7 @@ use tower_http::trace::TraceLayer;
 /// How long ago a login may be for a transfer.
 const RECENT: Duration = Duration::from_secs(300);
 
-/// What an administrator's token allows.
+/// The scopes of an administrator's token.
 struct Admin;
 
 impl RequiredScopes for Admin {
@@ -87,7 +87,7 @@ async fn maybe(auth: Option<Auth>) -> Json<Value> {
     Json(example_app::maybe(auth.as_ref().map(|Auth(pass)| pass)))
 }
 
-/// What any service wants around its routes, the outermost first.
+/// The layers that any service wants around its routes, the outermost first.
 pub fn around(app: &App, routes: Router) -> Router {
     let log = TraceLayer::new_for_http()
         .make_span_with(middleware::span)

@@ -42,7 +42,7 @@ const RECENT: Duration = Duration::from_secs(300);
 /// How long a call may take until its answer begins, unless the client wants it sooner: longer than
 /// the HTTP endpoints may, which have an answer of their own for that.
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a connection may be silent before it is asked whether anybody is there.
+/// How long a connection may be silent before the server asks whether the client is there.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 /// The whole application.
@@ -75,7 +75,7 @@ pub fn routes(app: &App) -> Router {
     let json = [(CONTENT_TYPE, "application/json")];
     let endpoints = gatepass_axum::routes(app.endpoints.clone())
         .route("/openapi.json", get(async move || (json, openapi)))
-        // Of whoever probes, since most speak HTTP alone.
+        // For probes, most of which speak HTTP alone.
         .route("/ready", get(async move || readiness(&ready)));
     middleware::of_methods(methods).merge(middleware::of_endpoints(endpoints))
 }
@@ -92,7 +92,7 @@ fn readiness(app: &App) -> StatusCode {
 ///
 /// # Errors
 ///
-/// What the server ended with.
+/// The error that the server ended with.
 pub async fn serve(
     router: Router,
     listener: TcpListener,

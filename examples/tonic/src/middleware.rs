@@ -1,4 +1,4 @@
-//! What any service wants around its routes.
+//! The layers that any service wants around its routes.
 
 use axum::{
     Router,
@@ -27,7 +27,7 @@ pub fn around(app: &App, routes: Router) -> Router {
 
 /// Around the methods of gRPC, whose outcome is not in the HTTP status.
 pub(crate) fn of_methods(routes: Router) -> Router {
-    // What is the client's fault is no failure of ours.
+    // A fault of the client is no failure of ours.
     let failures = GrpcErrorsAsFailures::new()
         .with_success(GrpcCode::InvalidArgument)
         .with_success(GrpcCode::PermissionDenied)

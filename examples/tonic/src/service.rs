@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status, metadata::MetadataValue};
 
 use crate::proto::{Identity, Session, Visitor, account_server::Account};
 
-/// What an administrator's token allows.
+/// The scopes of an administrator's token.
 struct Admin;
 
 impl RequiredScopes for Admin {

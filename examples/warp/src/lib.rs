@@ -22,7 +22,7 @@ pub use self::{middleware::service, serve::serve};
 /// How long ago a login may be for a transfer.
 const RECENT: Duration = Duration::from_secs(300);
 
-/// What an administrator's token allows.
+/// The scopes of an administrator's token.
 struct Admin;
 
 impl RequiredScopes for Admin {

@@ -1,4 +1,4 @@
-//! What any service wants around its routes.
+//! The layers that any service wants around its routes.
 //!
 //! It is tower-http's, around the routes as a [`warp::service`]: warp has nothing that cuts a
 //! request off or names it, and its `cors` refuses the pages of the service's own origin as soon as

@@ -28,7 +28,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("tonic", "/auth/sessions"),
 ];
 
-/// What a server signs with, and the file that it is told of.
+/// The algorithm that a server signs with, and the flag and the file that tell it the key.
 const KEYS: &[(&str, &str, &str)] = &[
     ("HS256", "--secret-file", "secret"),
     ("ES256", "--key", "es256.pem"),
@@ -131,7 +131,7 @@ fn start(binary: &Path, home: &Path, keys: &[&str]) -> anyhow::Result<Server> {
     Ok(server)
 }
 
-/// Where a server says which endpoints it has (RFC 8414).
+/// The URL at which a server says which endpoints it has (RFC 8414).
 fn metadata_url(url: &str) -> String {
     format!("{url}/.well-known/oauth-authorization-server")
 }
@@ -157,7 +157,7 @@ fn describe(server: &Server, name: &str, guarded: &str) -> anyhow::Result<Value>
 fn get(url: &str) -> anyhow::Result<Value> {
     let agent: Agent = Agent::config_builder()
         .timeout_global(Some(Duration::from_secs(5)))
-        // The server is on this machine, whatever the environment says about proxies.
+        // The server is on this machine: the proxies that the environment names are not for it.
         .proxy(None)
         .build()
         .into();

@@ -20,22 +20,22 @@ const LEAST_NODE: u32 = 18;
 /// As the libraries want it.
 const LEAST_PYTHON: &str = "3.11";
 
-/// Where the scripts are.
+/// The directory of the scripts.
 const SCRIPTS: &str = "tests/interop";
 
 const PACKAGES: &[&str] = &["python3-venv", "nodejs", "npm"];
 
-/// Where it is.
+/// The places of what is installed.
 pub(crate) struct Installed {
     /// The interpreter of the virtual environment.
     python: PathBuf,
-    /// Where the modules are, and beside them the scripts that import them: Node looks for them
+    /// The directory of the modules, and of the scripts that import them: Node looks for modules
     /// there alone.
     node: PathBuf,
 }
 
 impl Installed {
-    /// What runs the script of this name below `tests/interop`, and where that is.
+    /// The program that runs the script of this name below `tests/interop`, and the script's path.
     pub(super) fn script(&self, name: &str) -> (PathBuf, PathBuf) {
         let path = Path::new(name);
         if path.extension().is_some_and(|extension| extension == "py") {
@@ -181,7 +181,7 @@ fn once(
         "the libraries of {} are missing, or are others: run `cargo xtask setup`",
         files.join(" and ")
     );
-    // Of another version, or half an installation.
+    // It is another version, or half an installation.
     sh.remove_path(directory)?;
     install()?;
     sh.write_file(&done, wanted)?;

@@ -7,7 +7,7 @@ use xshell::{Shell, cmd};
 use super::{install::Installed, keygen};
 use crate::{built, progress::step};
 
-/// What a key directory of our side has in it, by the arguments that make it.
+/// The files of a key directory of our side, by the arguments that make them.
 const KEYS: &[&[&str]] = &[
     &["secret", "--out", "secret"],
     &["ed25519"],

@@ -29,7 +29,7 @@ const NOT_IN_THE_CORE: &[&str] = &[
     "redis",
 ];
 
-/// What each manifest takes from `[workspace.package]`.
+/// The fields that each manifest takes from `[workspace.package]`.
 const INHERITED: &[&str] = &["version", "edition", "rust-version", "license"];
 
 /// How many crates a build of these has at most: with their default features, for this platform,

@@ -1,4 +1,4 @@
-//! Checks of everything tracked, whatever its language.
+//! Checks of everything tracked, in any language.
 
 use super::{File, Finding};
 use crate::{flags::COMMANDS, metadata::Metadata};

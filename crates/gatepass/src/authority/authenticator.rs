@@ -62,8 +62,9 @@ use crate::{
 /// ```
 #[async_trait]
 pub trait Authenticator: Send + Sync + 'static {
-    /// Decides whether `credentials` are right and what they allow. `device` is who asks, as far as
-    /// it is known: count attempts by its address, too, or anybody can lock anybody out.
+    /// Decides whether `credentials` are right and what they allow. `device` is the device that
+    /// asks, as far as it is known. Also count attempts by its address, or any client can lock any
+    /// user out.
     ///
     /// # Errors
     ///
@@ -78,7 +79,8 @@ pub trait Authenticator: Send + Sync + 'static {
     /// allows now. The identity must be of the same subject.
     ///
     /// As it is, this is [`authenticate`](Self::authenticate) with the session's subject for a user
-    /// name. Where users log in with another name than their subject, look that up and say it here.
+    /// name. If users log in with another name than their subject, look that name up and say it
+    /// here.
     ///
     /// # Errors
     ///
@@ -127,7 +129,7 @@ pub enum UserUpdate {
     Deleted,
 }
 
-/// Why nobody was authenticated.
+/// The reason why no user was authenticated.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthenticationError {
@@ -167,8 +169,8 @@ impl AuthenticationError {
     }
 }
 
-/// What somebody logs in with. `Debug` shows the user name at most, and the memory of the password
-/// is overwritten when it is dropped.
+/// The credentials that a user logs in with. `Debug` shows the user name at most, and the memory of
+/// the password is overwritten when it is dropped.
 pub struct Credentials {
     username: String,
     password: Zeroizing<String>,

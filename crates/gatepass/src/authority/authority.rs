@@ -394,7 +394,7 @@ impl Authority {
         self.inner.names.load().hash(name)
     }
 
-    /// What a refresh token says, if it is authentic.
+    /// The content of a refresh token, if it is authentic.
     pub(super) fn open_refresh_token(&self, token: &str) -> Result<Presented, Refusal> {
         self.open_refresh_token_at(token, self.inner.settings.clock.now())
     }

@@ -162,7 +162,7 @@ impl AuthorityBuilder {
         self
     }
 
-    /// Where unguessable bytes come from. Default [`SystemRandom`].
+    /// Takes unguessable bytes from `random`. Default [`SystemRandom`].
     pub fn random(mut self, random: impl Random) -> Self {
         self.random = Arc::new(random);
         self

@@ -18,9 +18,9 @@ use crate::{
 };
 
 impl Authority {
-    /// Ends the session of an access or refresh token. Of the refresh tokens any generation will
-    /// do, and of the access tokens an expired one, too: whoever holds one may always end its
-    /// session. A session that has ended already stays so.
+    /// Ends the session of an access or refresh token. A refresh token of any generation will do,
+    /// and also an expired access token: the holder of a token may always end its session. A
+    /// session that has ended already stays so.
     ///
     /// # Errors
     ///
@@ -232,9 +232,9 @@ impl Authority {
     }
 }
 
-/// Does `work` to its end, even if whoever asked for it hangs up meanwhile: a logout that has
-/// arrived must not be undone by a client that does not wait, nor the end of a session by a thief
-/// who does not.
+/// Does `work` to its end, even if the client that asked for it hangs up meanwhile. A client that
+/// does not wait must not undo a logout that has arrived, and a thief who does not wait must not
+/// undo the end of a session.
 async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {

@@ -1,4 +1,4 @@
-//! What a client gets for its login or its refresh.
+//! The tokens that a client gets for its login or its refresh.
 
 use std::fmt;
 
@@ -58,7 +58,7 @@ token! {
     /// A refresh token (RFC 6749 §1.5), opaque to clients.
     RefreshToken
 }
-/// What a login or a refresh gives to the client.
+/// The tokens that a login or a refresh gives to the client.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Issued {
@@ -73,7 +73,7 @@ pub struct Issued {
     pub refresh_at: Timestamp,
     /// The time here, for clients whose clock is wrong.
     pub server_time: Timestamp,
-    /// What the access token allows.
+    /// The scopes of the access token.
     pub scopes: Scopes,
     /// The session.
     pub session_id: SessionId,
@@ -81,8 +81,8 @@ pub struct Issued {
     pub refresh_expires_at: Timestamp,
 }
 
-/// What [`Authority::renew`](crate::Authority::renew) gives to the client: an access token, and
-/// never a refresh token.
+/// The result of [`Authority::renew`](crate::Authority::renew), for the client: an access token,
+/// and never a refresh token.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Renewed {
@@ -95,7 +95,7 @@ pub struct Renewed {
     pub refresh_at: Timestamp,
     /// The time here, for clients whose clock is wrong.
     pub server_time: Timestamp,
-    /// What the access token allows.
+    /// The scopes of the access token.
     pub scopes: Scopes,
     /// The session.
     pub session_id: SessionId,

@@ -1,5 +1,5 @@
-//! What OAuth clients and resource servers ask about single tokens: to revoke one, and whether one
-//! is good.
+//! The calls of OAuth clients and resource servers about single tokens: to revoke one, and to ask
+//! whether one is good.
 
 use crate::{
     authority::authority::Authority,
@@ -16,7 +16,7 @@ use crate::{
     verifier::requirements::Requirements,
 };
 
-/// What [`Authority::introspect`] knows of a token (RFC 7662 §2.2).
+/// The answer of [`Authority::introspect`] about a token (RFC 7662 §2.2).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Introspection {
@@ -30,8 +30,8 @@ pub enum Introspection {
 
 impl Authority {
     /// Revokes a token for `client`, to which it must have been issued (RFC 7009): of an access
-    /// token only itself, of a refresh token its session. What is no token of ours, or is dead,
-    /// stays so.
+    /// token only itself, of a refresh token its session. The call changes nothing if the token is
+    /// none of ours, or is dead already.
     ///
     /// # Errors
     ///

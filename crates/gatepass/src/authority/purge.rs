@@ -27,7 +27,7 @@ const MIN_DOUBT: Duration = Duration::from_secs(3600);
 /// The task that purges. Ends when dropped.
 pub(crate) struct Purger(JoinHandle<()>);
 
-/// What is purged, and how patiently.
+/// The store to purge, and how patiently to do so.
 pub(crate) struct Purge {
     pub(crate) store: Arc<dyn SessionStore>,
     pub(crate) clock: Arc<dyn Clock>,

@@ -255,8 +255,8 @@ impl Authority {
         Err(Refusal::Reused.into())
     }
 
-    /// What the user may have become, and whether it may still have `scopes`; `None` if it is as it
-    /// was.
+    /// Reads the user again, and checks that it may still have `scopes`. Returns the identity that
+    /// the user has now; `None` if it is as it was.
     pub(super) async fn reload_user(
         &self,
         session: &Session,

@@ -22,7 +22,7 @@ use crate::{
     verifier::requirements::Requirements,
 };
 
-/// What became of the two tokens that [`Authority::resume`] was shown.
+/// The result of [`Authority::resume`] for the two tokens that it was shown.
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_enums, reason = "there is nothing between the two")]
 pub enum Resumed {
@@ -182,8 +182,8 @@ impl Authority {
     /// Exchanges a good access token of the application's own client for a fresh one of the same
     /// session, with the same scopes at most and the same time of authentication.
     ///
-    /// The store is asked, and the user read again. The session's absolute end stays where it is,
-    /// and so does its idle expiry: whoever sees an access token can use the session until its
+    /// The store is asked, and the user read again. The session's absolute end and its idle expiry
+    /// stay where they are. An attacker who sees an access token can use the session until its
     /// absolute end, but never gets a refresh token. Only for clients that cannot keep one: the
     /// endpoint is mounted where that is [configured](crate::wire::EndpointsBuilder::renew).
     ///
@@ -239,7 +239,7 @@ impl Authority {
     /// for gates that demand a recent one (RFC 9470).
     ///
     /// The session is refreshed along with it, and what the application grants now replaces its
-    /// identity. Whose password it is, the pass says, and never the client.
+    /// identity. The pass says whose password it is, and never the client.
     ///
     /// # Errors
     ///

@@ -20,8 +20,8 @@ use crate::{
     },
 };
 
-/// Who makes a request, or why nobody is known to: the result of a gate, which an adapter puts into
-/// the request's extensions.
+/// The result of a gate: the user who makes a request, or why no user is known to make it. An
+/// adapter puts it into the request's extensions.
 ///
 /// An extractor looks for it by [`find`](Self::find). If there is none, the application has
 /// forgotten the gate of this route: the client gets a 500 that tells nothing, and the log names
@@ -73,7 +73,7 @@ impl AuthState {
         })
     }
 
-    /// Who is logged in.
+    /// The pass of the user who is logged in.
     ///
     /// # Errors
     ///
@@ -84,14 +84,14 @@ impl AuthState {
         pass.map_err(|refusal| self.rejection(refusal.clone()))
     }
 
-    /// Who is logged in, if anybody is, behind a gate that is
+    /// The pass of the user who is logged in, if there is one, behind a gate that is
     /// [`optional`](crate::Requirements::optional).
     #[must_use]
     pub fn optional_pass(&self) -> Option<&Pass> {
         self.outcome.as_ref().ok()
     }
 
-    /// Who is logged in, with all the scopes that `R` stands for.
+    /// The pass of the user who is logged in, with all the scopes that `R` stands for.
     ///
     /// # Errors
     ///
@@ -148,14 +148,14 @@ pub struct AuthRejection {
 }
 
 impl AuthRejection {
-    /// What went wrong, and whose fault it is.
+    /// The error, which tells whose fault it is.
     #[must_use]
     pub fn error(&self) -> &Error {
         &self.error
     }
 
-    /// The refusal. None where nobody was refused: we failed to judge, or it is the application's
-    /// own mistake, a gate that is missing or claims that do not fit.
+    /// The refusal. None where no request was refused: we failed to judge, or it is the
+    /// application's own mistake, a gate that is missing or claims that do not fit.
     #[must_use]
     pub fn refusal(&self) -> Option<&Refusal> {
         match &self.error {
@@ -192,7 +192,7 @@ impl AuthRejection {
     }
 }
 
-/// What the client is told.
+/// The description that the client gets.
 impl fmt::Display for AuthRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.error.description())

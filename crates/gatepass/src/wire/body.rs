@@ -111,7 +111,7 @@ impl<'a> RequestBody<'a> {
 
     /// The JSON object that it is.
     pub(super) fn json_object(self, head: &RequestHead<'_>) -> Result<Members, BadRequest> {
-        // JSON between systems is UTF-8, whatever a parameter says (RFC 8259 §8.1).
+        // JSON between systems is UTF-8, even if a parameter says otherwise (RFC 8259 §8.1).
         let bytes = self.of_type("application/json", head, BadRequest::NotJson)?;
         strict_object(bytes).map(Members).ok_or(BadRequest::NotJson)
     }
@@ -138,7 +138,7 @@ impl<'a> RequestBody<'a> {
     }
 }
 
-/// Whether the body is of `media_type`, whatever its parameters.
+/// Whether the body is of `media_type`, with any parameters.
 fn is_of_type(content_type: HeaderField<'_>, media_type: &str) -> bool {
     let HeaderField::Once(value) = content_type else {
         return false;
@@ -220,7 +220,7 @@ impl Members {
         }
     }
 
-    /// What is left.
+    /// The members that are left.
     pub(super) fn rest(self) -> Map<String, Value> {
         self.0
     }

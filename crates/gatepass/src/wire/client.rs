@@ -54,7 +54,7 @@ impl SecretHash {
 }
 
 impl Client {
-    /// A client that cannot keep a secret, such as an app on somebody's phone (RFC 6749 §2.1).
+    /// A client that cannot keep a secret, such as an app on a user's phone (RFC 6749 §2.1).
     #[must_use]
     pub fn public(id: ClientId) -> Self {
         Self {
@@ -134,7 +134,7 @@ pub(super) struct Presented {
 }
 
 impl Presented {
-    /// What was in a form's parameters.
+    /// The id and the secret in a form's parameters.
     pub(super) fn in_body(id: String, secret: Option<String>) -> Self {
         Self {
             ids: vec![id],
@@ -147,11 +147,11 @@ impl Presented {
         self.ids.iter().any(|id| id == client.id.as_str())
     }
 
-    /// What HTTP Basic says (RFC 6749 §2.3.1), if the request is authorized by it.
+    /// The id and the secret in HTTP Basic (RFC 6749 §2.3.1), if the request is authorized by it.
     ///
     /// Id and secret are form-urlencoded there; clients that send them as they are, as many do, are
-    /// understood, too. Both may be empty, as Swagger UI has them where nobody has filled them in:
-    /// that says no more than no header.
+    /// also understood. Both may be empty, as Swagger UI sends them if its user has not filled them
+    /// in: that says no more than no header.
     ///
     /// # Errors
     ///

@@ -102,7 +102,7 @@ pub(super) fn set(
     ))
 }
 
-/// Longest token in bytes for which a cookie can be set, whatever its lifetime.
+/// Longest token in bytes for which a cookie of any lifetime can be set.
 pub(super) fn longest_token(kind: Kind, policy: &BrowserPolicy) -> usize {
     let around = kind.name(policy).len() + attributes(policy).len();
     MAX_COOKIE - around - "=; ; Max-Age=".len() - MAX_AGE_DIGITS

@@ -1,4 +1,4 @@
-//! Where tokens may be in a request.
+//! The places that tokens may have in a request.
 
 use crate::{
     model::{refusal::Refusal, transport::BrowserPolicy},
@@ -8,17 +8,17 @@ use crate::{
     },
 };
 
-/// Where a token was.
+/// The place of a token in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
-    /// Where only a client that knows it can have put it.
+    /// A place where only a client that knows the token can have put it.
     Bearer,
     /// In a cookie, where a browser puts it by itself.
     Cookie,
 }
 
-/// The access token of a request. Where it is authorized by `Authorization: Bearer`, that decides
-/// alone.
+/// The access token of a request. If the request is authorized by `Authorization: Bearer`, that
+/// decides alone.
 pub(super) fn access_token<'a>(
     head: &RequestHead<'a>,
     policy: &BrowserPolicy,

@@ -32,7 +32,7 @@ use crate::{
 
 pub use self::{config::EndpointsBuilder, delivery::Delivery};
 
-/// Answers the requests to the endpoints, whatever framework they came through.
+/// Answers the requests to the endpoints, from any framework.
 ///
 /// The application's own, which take and answer JSON:
 ///
@@ -59,9 +59,9 @@ pub use self::{config::EndpointsBuilder, delivery::Delivery};
 /// | `GET /.well-known/jwks.json` | the public keys (RFC 7517 §5) |
 /// | `GET /.well-known/oauth-authorization-server` | what of all this there is (RFC 8414), if the issuer or the [base URL](EndpointsBuilder::base_url) is a URL |
 ///
-/// Where the [transport](crate::Transport) has cookies, tokens may be in those; what came by cookie
-/// is answered by cookie alone. Without an [`Authenticator`](crate::Authenticator) there is no
-/// login by password: the application does its logins itself, and answers them with
+/// If the [transport](crate::Transport) has cookies, tokens may be in those. A request whose token
+/// came by cookie is answered by cookie alone. Without an [`Authenticator`](crate::Authenticator)
+/// there is no login by password: the application does its logins itself, and answers them with
 /// [`issued`](Endpoints::issued). Authentication is judged before the body. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Endpoints {
@@ -72,7 +72,7 @@ pub struct Endpoints {
 struct Inner {
     authority: Authority,
     mount: String,
-    /// Where clients reach the service, without a slash at the end, if that is known.
+    /// The URL at which clients reach the service, without a slash at the end, if it is known.
     base_url: Option<String>,
     /// The application's own client first.
     clients: Vec<Client>,
@@ -253,8 +253,8 @@ impl Endpoints {
         self.inner.authority.verifier().browser_policy()
     }
 
-    /// Whoever acts on sessions, and where the token was. Strictly: the store is asked anyway, and
-    /// a session that was ended a moment ago must not end others.
+    /// The pass that acts on sessions, and where its token was. The token is judged strictly: the
+    /// store is asked anyway, and a session that was ended a moment ago must not end others.
     async fn owner(&self, head: &RequestHead<'_>) -> (Source, Result<Pass, Error>) {
         let requirements = Requirements::new().staleness(Staleness::Strict);
         let verifier = self.inner.authority.verifier();

@@ -19,8 +19,8 @@ impl Verifier {
     /// adapter's gate puts the result into the request's extensions, or answers with the error.
     ///
     /// If the requirements are [`optional`](Requirements::optional), a request without credentials
-    /// is let through, as an [`AuthState`] without a pass. So is one with a bad cookie, since a
-    /// browser sends that unasked. A bad bearer is refused.
+    /// is let through, as an [`AuthState`] without a pass. A request with a bad cookie is let
+    /// through in the same way, since a browser sends that unasked. A bad bearer is refused.
     ///
     /// # Errors
     ///
@@ -50,7 +50,7 @@ impl Verifier {
         refuse(error, self.realm(), ErrorFormat::Resource)
     }
 
-    /// Where the token was, as far as that is known, and what became of it.
+    /// The place of the token, as far as that is known, and the result of its verification.
     pub(super) async fn admitted(
         &self,
         head: &RequestHead<'_>,

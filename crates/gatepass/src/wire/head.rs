@@ -162,7 +162,7 @@ impl<'a> RequestHead<'a> {
         })
     }
 
-    /// What is known of the device, for [`Authority::issue`](crate::Authority::issue).
+    /// The device, as far as it is known, for [`Authority::issue`](crate::Authority::issue).
     #[must_use]
     pub fn device(&self) -> Device {
         let user_agent = match self.user_agent {

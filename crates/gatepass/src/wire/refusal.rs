@@ -2,8 +2,8 @@
 
 use crate::{error::Error, model::refusal::Refusal, observe, wire::reply::Reply};
 
-/// What refuses: the same refusal has another status or name where it is about a token that gives
-/// access and where it is about a grant of new tokens.
+/// The kind of endpoint that refuses. The same refusal has one status or name if it is about a
+/// token that gives access, and another one if it is about a grant of new tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorFormat {
@@ -107,7 +107,7 @@ fn quotable(text: &str) -> String {
     text.replace('\\', r"\\").replace('"', r#"\""#)
 }
 
-/// Rounded up, so that nobody comes back too early.
+/// Rounded up, so that no client comes back too early.
 fn whole_seconds(duration: std::time::Duration) -> String {
     let secs = duration
         .as_secs()

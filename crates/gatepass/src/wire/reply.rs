@@ -46,9 +46,9 @@ impl Reply {
         reply
     }
 
-    /// A public document that may be kept for `max_age` seconds, and is not sent again to whoever
-    /// shows by `If-None-Match` that it has it (RFC 9111, RFC 9110 §13.1.2). What answers 304 still
-    /// has the body, whose length `HEAD` may say.
+    /// A public document that may be kept for `max_age` seconds, and is not sent again to a client
+    /// that shows by `If-None-Match` that it has it (RFC 9111, RFC 9110 §13.1.2). A reply with 304
+    /// still has the body, whose length `HEAD` may say.
     pub(super) fn document(json: String, max_age: u32, if_none_match: HeaderField<'_>) -> Self {
         let hash = Sha256::digest(&json);
         let tag = format!(r#""{}""#, URL_SAFE_NO_PAD.encode(hash));
@@ -79,8 +79,8 @@ impl Reply {
         self
     }
 
-    /// What of it is sent in answer to a request by `method`: to a `HEAD` no body, but its length
-    /// (RFC 9110 §9.3.2).
+    /// The part of it that is sent in answer to a request by `method`: to a `HEAD` no body, but its
+    /// length (RFC 9110 §9.3.2).
     ///
     /// Adapters send replies to requests that they have guarded through this, where their framework
     /// does not leave bodies out by itself. hyper does not in HTTP/2, where clients take such an
@@ -111,7 +111,7 @@ impl Reply {
         self
     }
 
-    /// What an adapter answers where the application has read the body of a request to an endpoint
+    /// The reply of an adapter if the application has read the body of a request to an endpoint
     /// before the request came there: 500, since it cannot be read twice.
     #[must_use]
     pub fn taken_body() -> Self {

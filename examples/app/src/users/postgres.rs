@@ -12,8 +12,9 @@ use sqlx::{
 use super::table::{Row, Table};
 use crate::location::Url;
 
-/// The schema is the application's own; that of gatepass is called `gatepass`. Of nodes that start
-/// together one makes it, since two that make what is missing would get in each other's way.
+/// The schema is the application's own; that of gatepass is called `gatepass`. If nodes start
+/// together, one of them makes it, since two that make what is missing would get in each other's
+/// way.
 const MAKE: &str = "
     BEGIN;
     SELECT pg_advisory_xact_lock(hashtext('app.users'));
@@ -103,7 +104,7 @@ impl Table for PostgresTable {
     async fn fill(&self, rows: Vec<Row>, if_empty: bool) -> Result<(), StoreError> {
         let fill = async || {
             let mut transaction = self.0.begin().await?;
-            // Nobody else writes from here on, and everybody may read.
+            // No other transaction writes from here on, and all may read.
             let lock = sqlx::query("LOCK TABLE app.users IN EXCLUSIVE MODE");
             lock.execute(&mut *transaction).await?;
             if if_empty {
@@ -136,7 +137,7 @@ impl Table for PostgresTable {
     }
 
     async fn demo_names(&self) -> Result<Vec<String>, StoreError> {
-        // As SQLite sorts, whatever the database's language is.
+        // As SQLite sorts, also if the database's language sorts otherwise.
         let names = r#"SELECT name FROM app.users WHERE demo ORDER BY name COLLATE "C""#;
         let names = sqlx::query_scalar(names).fetch_all(&self.0).await;
         names.map_err(StoreError::unavailable)

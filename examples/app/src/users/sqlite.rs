@@ -79,7 +79,7 @@ impl Table for SqliteTable {
 
     async fn fill(&self, rows: Vec<Row>, if_empty: bool) -> Result<(), StoreError> {
         self.query(move |connection| {
-            // Nobody else writes from here on.
+            // No other transaction writes from here on.
             let behavior = rusqlite::TransactionBehavior::Immediate;
             let transaction = connection.transaction_with_behavior(behavior)?;
             if if_empty && !transaction.query_one(IS_EMPTY, (), |row| row.get(0))? {

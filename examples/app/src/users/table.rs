@@ -1,4 +1,4 @@
-//! What the users need of a database, once for each that there is.
+//! The operations that the users need of a database, implemented once for each kind of database.
 
 use gatepass::{Scopes, StoreError, async_trait};
 
@@ -8,7 +8,7 @@ pub(super) struct Row {
     pub(super) name: String,
     pub(super) hash: String,
     pub(super) scope: String,
-    /// Whether everybody knows the password.
+    /// Whether the password is public.
     pub(super) demo: bool,
 }
 
@@ -21,8 +21,8 @@ pub(super) trait Table: Send + Sync {
     /// Whether there are no users yet.
     async fn is_empty(&self) -> Result<bool, StoreError>;
 
-    /// Puts `rows` in place of all that there are, for everybody at once; does nothing unless there
-    /// are none where `if_empty` is set. Nodes that start together do it one after the other.
+    /// Puts `rows` in place of all that there are, for all readers at once. If `if_empty` is set,
+    /// it does nothing where there are some. Nodes that start together do it one after the other.
     async fn fill(&self, rows: Vec<Row>, if_empty: bool) -> Result<(), StoreError>;
 
     /// The names of the demo users that there are.

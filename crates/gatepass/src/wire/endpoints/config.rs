@@ -1,4 +1,4 @@
-//! What can be chosen about the endpoints.
+//! The choices about the endpoints.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -83,15 +83,15 @@ impl EndpointsBuilder {
         }
     }
 
-    /// Where the endpoints are mounted. Default `/auth`.
+    /// Mounts the endpoints below `path`. Default `/auth`.
     pub fn mount(mut self, path: impl Into<String>) -> Self {
         self.mount = path.into();
         self
     }
 
-    /// Where clients reach the service, for the metadata (RFC 8414): `https://shop.example`, or
-    /// with the path under which a proxy has it. Default: the issuer's scheme and host, where the
-    /// issuer is a URL; without either there is no metadata.
+    /// Sets the URL at which clients reach the service, for the metadata (RFC 8414):
+    /// `https://shop.example`, or with the path under which a proxy has it. Default: the issuer's
+    /// scheme and host, where the issuer is a URL; without either there is no metadata.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
         self
@@ -105,7 +105,7 @@ impl EndpointsBuilder {
 
     /// Lets the application's own client, which has no secret, log users in at the token endpoint
     /// with their passwords (RFC 6749 §4.3). For other clients see [`Client::password_grant`]. Off
-    /// unless configured: RFC 9700 §2.4 allows it to nobody who could redirect users instead.
+    /// unless configured: RFC 9700 §2.4 allows it to no client that could redirect users instead.
     pub fn password_grant(mut self) -> Self {
         self.own_client = self.own_client.password_grant();
         self
@@ -130,8 +130,8 @@ impl EndpointsBuilder {
     }
 
     /// Mounts `POST /auth/introspect` (RFC 7662) for the confidential clients and for bearers of
-    /// access tokens that have these scopes. Without any scope it is for the clients alone:
-    /// everybody who is logged in has a token that lacks none.
+    /// access tokens that have these scopes. Without any scope it is for the clients alone: every
+    /// user who is logged in has a token that lacks none.
     pub fn introspection_with(mut self, scopes: Scopes) -> Self {
         self.introspection_scopes = Some(scopes).filter(|scopes| !scopes.is_empty());
         self.introspection()

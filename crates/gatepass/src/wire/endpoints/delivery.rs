@@ -28,8 +28,9 @@ pub enum Delivery {
 }
 
 impl Delivery {
-    /// What came by cookie is answered by cookie alone: a script that cannot read the one must not
-    /// get the other.
+    /// The delivery that goes with where the token was. If the token came by cookie, the answer
+    /// goes by cookie alone: a script that cannot read the cookie must not get tokens from the
+    /// body.
     pub(super) fn as_it_came(source: Source) -> Self {
         match source {
             Source::Bearer => Self::Body,
@@ -121,7 +122,8 @@ impl Endpoints {
     }
 }
 
-/// RFC 6749 §5.1, with what a client needs to refresh in time whatever its clock says.
+/// The answer of RFC 6749 §5.1, with what a client needs to refresh in time even if its clock is
+/// wrong.
 fn tokens_in_body(issued: &Issued) -> Reply {
     let (access, refresh) = (issued.access_token.as_str(), issued.refresh_token.as_str());
     with_tokens(without_tokens(issued), access, Some(refresh))

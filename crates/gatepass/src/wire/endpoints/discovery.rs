@@ -1,4 +1,4 @@
-//! What others need to know: the public keys, and which endpoints there are.
+//! The public documents: the public keys, and which endpoints there are.
 
 use serde_json::{Map, Value, json};
 
@@ -10,7 +10,7 @@ use crate::wire::{
 };
 
 /// How long the public documents may be kept, in seconds. A key that is announced for longer than
-/// this is known to whoever verifies before the first token is signed with it.
+/// this is known to every verifier before the first token is signed with it.
 const MAX_AGE: u32 = 300;
 
 impl Endpoints {
@@ -54,7 +54,7 @@ impl Endpoints {
             // Types of access tokens count as methods here.
             let bearer = self.inner.introspection_scopes.as_ref().map(|_| "Bearer");
             with_secret.extend(bearer);
-            // What has no elements is left out (RFC 8414 §3.2).
+            // A member without elements is left out (RFC 8414 §3.2).
             if !with_secret.is_empty() {
                 put(
                     "introspection_endpoint_auth_methods_supported",

@@ -51,8 +51,8 @@ impl Endpoints {
     }
 
     pub(super) async fn login(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
-        // A page elsewhere must not log a browser in as somebody else. Where cookies are what every
-        // login gets, that is found out before the body is looked at.
+        // A page elsewhere must not log a browser in as another user. If every login gets cookies,
+        // that is found out before the body is looked at.
         let usual = self.usual_delivery();
         if let Err(refusal) = self.may_get(usual, head) {
             return self.login_refused(&refusal, head);
@@ -115,7 +115,7 @@ impl Endpoints {
         }
     }
 
-    /// Who wants to log in, and how it wants its tokens.
+    /// The credentials of a login, and how the client wants its tokens.
     fn asked(&self, mut members: Members) -> Result<(Credentials, Delivery), BadRequest> {
         let username = members.take_text("username")?;
         let password = members.take_text("password")?;
@@ -150,7 +150,7 @@ impl Endpoints {
         };
         let credentials = body.json_object(head).and_then(|mut members| {
             let password = members.take_text("password")?;
-            // Whose password it is, the token says.
+            // The token says whose password it is.
             Ok(Credentials::new(pass.subject().as_str(), password).with_extra(members.rest()))
         });
         let credentials = match credentials {

@@ -113,7 +113,7 @@ impl Endpoints {
     pub(super) async fn revoke(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
         let revoked = async {
             let (client, form) = self.authenticated(head, body)?;
-            // What kind of token it is, it says itself: the hint is not needed.
+            // The token itself says of which kind it is: the hint is not needed.
             let token = form.required("token")?;
             self.inner.authority.revoke(client.id(), token).await?;
             Ok(Reply::empty(200))
@@ -197,8 +197,8 @@ impl Endpoints {
         })
     }
 
-    /// Who asks, and what: the client authenticated by HTTP Basic or in the form, and the form (RFC
-    /// 6749 §2.3.1). One that says nothing of itself is the application's own.
+    /// The client that asks, authenticated by HTTP Basic or in the form, and the form (RFC 6749
+    /// §2.3.1). A client that says nothing of itself is the application's own.
     fn authenticated(
         &self,
         head: &RequestHead<'_>,

@@ -5,14 +5,14 @@ use serde_json::{Map, Value, json};
 use crate::wire::endpoints::{Endpoint, Endpoints};
 
 /// All of it, by paths below the mount point. Kept by hand rather than made from types: the bodies
-/// are few, their reasons for being as they are stand in RFCs, and a test holds it against the
-/// endpoints.
+/// are few, their reasons for being as they are can be read in RFCs, and a test holds it against
+/// the endpoints.
 const DOCUMENT: &str = include_str!("openapi.json");
 
 impl Endpoints {
-    /// What is mounted, as an OpenAPI 3.1 document in JSON: for Swagger UI, whose password flow
-    /// logs in where the [password grant](super::EndpointsBuilder::password_grant) is on, and for
-    /// generators of clients.
+    /// The mounted endpoints, as an OpenAPI 3.1 document in JSON: for Swagger UI, whose password
+    /// flow logs in where the [password grant](super::EndpointsBuilder::password_grant) is on, and
+    /// for generators of clients.
     ///
     /// An application serves it where it likes, on its own or merged into the one of its own
     /// routes.

@@ -44,9 +44,9 @@ impl Endpoints {
         self.ended(source, ended)
     }
 
-    /// Ends the session of the cookies. Either will do, so that one which a browser has lost or
-    /// garbled keeps nobody logged in; and where they are of two sessions, since a late answer has
-    /// put one over another, both end, so that nothing which the browser held goes on.
+    /// Ends the session of the cookies. Either cookie will do, so that no user stays logged in
+    /// because a browser has lost or garbled one. If the cookies are of two sessions, since a late
+    /// answer has put one over another, both end, so that nothing which the browser held goes on.
     async fn logout_by_cookie(&self, head: &RequestHead<'_>) -> Result<(), Error> {
         let policy = self.browser_policy();
         let mut refused = Refusal::Missing;
@@ -117,7 +117,7 @@ impl Endpoints {
         let id = below.and_then(session_id).unwrap_or_default();
         let ended = async {
             let pass = owner?;
-            // What is no session id is nobody's session.
+            // A text that is no session id names no session.
             let Ok(id) = id.parse::<SessionId>() else {
                 return Ok(false);
             };
