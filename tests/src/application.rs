@@ -27,6 +27,21 @@ pub trait World: Send + Sync + 'static {
     async fn lose_sessions(&self);
 }
 
+#[async_trait]
+impl<W: World> World for Arc<W> {
+    async fn pass_time(&self, time: Duration) {
+        W::pass_time(self, time).await;
+    }
+
+    async fn change_user(&self, name: &str, change: UserChange) {
+        W::change_user(self, name, change).await;
+    }
+
+    async fn lose_sessions(&self) {
+        W::lose_sessions(self).await;
+    }
+}
+
 /// The example application over a SQLite file of its own, with the scenarios' users and clock.
 #[derive(Debug)]
 pub struct Application {

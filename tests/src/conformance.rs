@@ -128,7 +128,8 @@ impl Framework {
     }
 
     /// The program that this one's example is, beside the one that runs.
-    fn program(self) -> PathBuf {
+    #[must_use]
+    pub fn program(self) -> PathBuf {
         let own = std::env::current_exe().unwrap();
         let mut directory = own.parent().unwrap();
         // Where cargo puts tests.

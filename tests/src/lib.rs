@@ -17,6 +17,7 @@
 pub mod application;
 pub mod conformance;
 pub mod frameworks;
+pub mod narrator;
 pub mod nodes;
 pub mod program;
 pub mod sockets;

@@ -6,7 +6,10 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicI64, Ordering},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
@@ -26,20 +29,31 @@ use crate::application::{STORE, World, change_user, flags, lose_sessions};
 /// before.
 #[derive(Debug)]
 pub struct Program {
-    child: Child,
+    path: PathBuf,
+    flags: Vec<String>,
+    running: Mutex<Child>,
     address: SocketAddr,
     time: AtomicI64,
     directory: TempDir,
 }
 
+/// How a program is made to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// By SIGTERM, after which it finishes what it does.
+    Terminated,
+    /// By SIGKILL, as in a power failure.
+    Killed,
+}
+
 impl Program {
     /// Starts the program and waits until it listens.
     pub async fn start(program: PathBuf, setup: Setup) -> Self {
-        let started = tokio::task::spawn_blocking(move || Self::run(&program, setup));
+        let started = tokio::task::spawn_blocking(move || Self::run(program, setup));
         started.await.unwrap()
     }
 
-    fn run(program: &Path, setup: Setup) -> Self {
+    fn run(path: PathBuf, setup: Setup) -> Self {
         let directory = TempDir::new().unwrap();
         let users = USERS.map(|(username, password, scope)| json!({ "username": username, "password": password, "scope": scope }));
         let users = serde_json::to_vec(&users).unwrap();
@@ -47,48 +61,96 @@ impl Program {
         let start = ManualClock::START.unix_millis();
         write_time(directory.path(), start);
 
-        let mut command = Command::new(program);
-        // Settings of the developer's own are not on trial.
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("GATEPASS_") {
-                command.env_remove(name);
-            }
-        }
-        let child = command
-            .current_dir(directory.path())
-            .env("EXAMPLE_CLOCK_FILE", CLOCK)
-            .env("RUST_LOG", "error")
-            .args(["--listen", "127.0.0.1:0", "--users", "users.json"])
-            .args(flags(setup))
-            // It ends with this process, however this one ends.
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn();
-        let mut child = child.unwrap_or_else(|error| panic!("{}: {error}", program.display()));
-        let mut said = String::new();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        stdout.read_line(&mut said).unwrap();
-        let mut stderr = child.stderr.take().unwrap();
-        let Some(address) = said.trim().strip_prefix("Listening on http://") else {
-            stderr.read_to_string(&mut said).unwrap();
-            panic!("{} does not start: {said}", program.display());
-        };
-        let address = address.parse().unwrap();
-        // Whatever it says later must not stop it.
-        std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
-        std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+        let flags = flags(setup);
+        let (child, address) = launch(&path, directory.path(), any_port, &flags);
         Self {
-            child,
+            path,
+            flags,
+            running: Mutex::new(child),
             address,
             time: AtomicI64::new(start),
             directory,
         }
     }
 
+    /// Ends the program, and starts it again on its files, where it listened before.
+    ///
+    /// # Panics
+    ///
+    /// If it doesn't end as it should, or doesn't start.
+    pub async fn restart(self: &Arc<Self>, end: End) {
+        let own = Arc::clone(self);
+        let restarted = tokio::task::spawn_blocking(move || {
+            let mut running = own.running.lock().unwrap();
+            stop(&mut running, end);
+            *running = launch(&own.path, own.directory.path(), own.address, &own.flags).0;
+        });
+        restarted.await.unwrap();
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+}
+
+/// Starts the program in its directory, and says where it listens.
+fn launch(
+    program: &Path,
+    directory: &Path,
+    address: SocketAddr,
+    flags: &[String],
+) -> (Child, SocketAddr) {
+    let mut command = Command::new(program);
+    // Settings of the developer's own are not on trial.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("GATEPASS_") {
+            command.env_remove(name);
+        }
+    }
+    let child = command
+        .current_dir(directory)
+        .env("EXAMPLE_CLOCK_FILE", CLOCK)
+        .env("RUST_LOG", "error")
+        .args(["--listen", &address.to_string(), "--users", "users.json"])
+        .args(flags)
+        // It ends with this process, however this one ends.
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = child.unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+    let mut said = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut said).unwrap();
+    let mut stderr = child.stderr.take().unwrap();
+    let Some(address) = said.trim().strip_prefix("Listening on http://") else {
+        stderr.read_to_string(&mut said).unwrap();
+        panic!("{} does not start: {said}", program.display());
+    };
+    let address = address.parse().unwrap();
+    // Whatever it says later must not stop it.
+    std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
+    std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+    (child, address)
+}
+
+fn stop(child: &mut Child, end: End) {
+    // Held until the program has ended: it kills itself when its stdin closes.
+    let _stdin = child.stdin.take();
+    match end {
+        End::Terminated => {
+            let process = child.id().to_string();
+            // The shell's own `kill`, since a small machine may have no other.
+            let kill = ["-c", "kill -TERM \"$0\"", &process];
+            assert!(Command::new("sh").args(kill).status().unwrap().success());
+            assert!(child.wait().unwrap().success(), "after SIGTERM");
+        }
+        End::Killed => {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
     }
 }
 
@@ -113,9 +175,13 @@ impl World for Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        let ended = self.child.try_wait();
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let child = self
+            .running
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        let ended = child.try_wait();
+        let _ = child.kill();
+        let _ = child.wait();
         if !std::thread::panicking() {
             assert!(matches!(ended, Ok(None)), "it ended by itself: {ended:?}");
         }

@@ -17,6 +17,7 @@ mod disk;
 mod extractors;
 mod http2;
 mod hung_up;
+mod narrator;
 mod nodes;
 mod order;
 mod processes;
