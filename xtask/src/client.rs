@@ -31,8 +31,6 @@ pub(crate) struct Request<'a> {
 pub(crate) enum Method {
     Get,
     Post,
-    /// With the members of the body as the fields of a form.
-    PostForm,
 }
 
 /// The expected answer: the status, and of a refusal its reason.
@@ -50,11 +48,10 @@ pub(crate) struct Answer {
     pub(crate) at: Instant,
 }
 
-/// Counts what it played, and what of that went wrong.
+/// Counts the answers that were wrong.
 pub(crate) struct Client {
     agent: Agent,
     url: String,
-    played: usize,
     failed: usize,
 }
 
@@ -72,13 +69,8 @@ impl Client {
         Self {
             agent,
             url,
-            played: 0,
             failed: 0,
         }
-    }
-
-    pub(crate) fn played(&self) -> usize {
-        self.played
     }
 
     pub(crate) fn failed(&self) -> usize {
@@ -110,9 +102,8 @@ impl Client {
         Ok(answer)
     }
 
-    /// Prints and counts one step.
+    /// Prints one step, and counts it if it went wrong.
     pub(crate) fn judge(&mut self, what: &str, right: bool, got: &str, wanted: &str) {
-        self.played += 1;
         if right {
             println!("  ok      {what}: {got}");
         } else {
@@ -131,12 +122,6 @@ impl Client {
                     get = get.header("authorization", bearer);
                 }
                 get.call()
-            }
-            Method::PostForm => {
-                let fields = request.body.as_ref().and_then(Value::as_object);
-                let fields = fields.into_iter().flatten();
-                let texts = fields.filter_map(|(name, value)| Some((name, value.as_str()?)));
-                self.agent.post(url).send_form(texts)
             }
             Method::Post => {
                 let mut post = self.agent.post(url);
@@ -160,7 +145,7 @@ impl Request<'_> {
     fn shown(&self) -> String {
         let method = match self.method {
             Method::Get => "GET",
-            Method::Post | Method::PostForm => "POST",
+            Method::Post => "POST",
         };
         format!("{method} {}", self.path)
     }
@@ -189,11 +174,6 @@ impl Answer {
         self.member(name)
             .map(str::to_owned)
             .with_context(|| format!("an answer without {name}, so this cannot go on"))
-    }
-
-    /// Whether two clients could tell the answers apart.
-    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
-        self.status == other.status && self.body == other.body
     }
 
     fn shown(&self) -> String {
@@ -276,6 +256,6 @@ mod tests {
         let mut client = Client::new("http://127.0.0.1:1".to_owned());
         client.judge("a", true, "200", "200");
         client.judge("b", false, "200", "401");
-        assert_eq!((client.played(), client.failed()), (2, 1));
+        assert_eq!(client.failed(), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! The process of an example: started, stopped in two ways, and never left behind.
+//! The process of an example: started, stopped, and never left behind.
 
 use std::{
     fs::File,
@@ -6,11 +6,10 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    process::{Command, ExitStatus, Stdio},
+    process::{Command, Stdio},
     time::Duration,
 };
 
-use anyhow::Context;
 use serde_json::Value;
 
 use crate::process::Process;
@@ -26,7 +25,6 @@ pub(crate) struct Server {
     process: Option<Process>,
     store: String,
     flags: Vec<String>,
-    more: Vec<String>,
 }
 
 impl Server {
@@ -48,7 +46,6 @@ impl Server {
             process: None,
             store: "sqlite:gatepass.db".to_owned(),
             flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
-            more: Vec::new(),
         })
     }
 
@@ -58,11 +55,11 @@ impl Server {
         self
     }
 
-    /// Has the next start take these further flags and these users. A user who is not among them is
-    /// gone then.
-    pub(crate) fn configure(&mut self, flags: &[&str], users: &Value) -> anyhow::Result<()> {
-        self.more = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        write_users(&self.directory, users)
+    /// Has every start take these further flags.
+    pub(crate) fn with(mut self, flags: &[&str]) -> Self {
+        self.flags
+            .extend(flags.iter().map(|flag| (*flag).to_owned()));
+        self
     }
 
     pub(crate) fn url(&self) -> String {
@@ -89,7 +86,6 @@ impl Server {
             .env("GATEPASS_STORE", &self.store)
             .args(["--users", "users.json"])
             .args(&self.flags)
-            .args(&self.more)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);
@@ -99,20 +95,6 @@ impl Server {
             Ok(Some(status)) => anyhow::bail!("the server ended as it started: {status}"),
             Err(error) => Err(error.context("the server does not answer")),
         }
-    }
-
-    /// Asks it to stop (SIGTERM), and waits until it has.
-    pub(crate) fn terminate(&mut self) -> anyhow::Result<ExitStatus> {
-        let mut process = self.process.take().context("no server runs")?;
-        // The shell's own `kill`, since a small machine may have no other.
-        let sent = Command::new("sh")
-            .args(["-c", "kill -TERM \"$0\"", &process.id().to_string()])
-            .status()?;
-        anyhow::ensure!(sent.success(), "SIGTERM could not be sent: {sent}");
-        let ended = process.wait(PATIENCE, || false);
-        ended
-            .context("the server still runs after SIGTERM")?
-            .context("the server was not waited for")
     }
 
     /// Stops it without asking (SIGKILL), as a power failure would.

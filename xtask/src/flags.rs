@@ -34,7 +34,7 @@ xflags::xflags! {
         /// interrupted.
         cmd servers {}
 
-        /// Build the axum example and play logins, theft and restarts against it.
+        /// Play logins, theft and restarts against the axum example, and tell each exchange.
         cmd demo {}
 
         /// Start three nodes of different frameworks over one store, and show when each learns of a

@@ -12,8 +12,6 @@ mod built;
 mod ci;
 mod client;
 mod cluster;
-mod conformance;
-mod demo;
 mod example;
 mod flags;
 mod interop;
@@ -22,6 +20,7 @@ mod metadata;
 mod process;
 mod program;
 mod progress;
+mod scenarios;
 mod servers;
 mod setup;
 mod test;
@@ -56,9 +55,9 @@ fn run(flags: Xtask) -> anyhow::Result<()> {
         XtaskCmd::Setup(_) => setup::install(&sh),
         XtaskCmd::Test(flags) => test::run(&sh, &flags.args),
         XtaskCmd::Servers(_) => servers::run(&sh),
-        XtaskCmd::Demo(_) => demo::run(&sh),
+        XtaskCmd::Demo(_) => scenarios::demo(&sh),
         XtaskCmd::Cluster(flags) => cluster::run(&sh, flags.store.as_deref()),
-        XtaskCmd::Conformance(flags) => conformance::run(&sh, flags.filter.as_deref()),
+        XtaskCmd::Conformance(flags) => scenarios::conformance(&sh, flags.filter.as_deref()),
         XtaskCmd::Interop(_) => interop::run(&sh, Missing::Reported),
         XtaskCmd::Bench(flags) => bench::run(&sh, flags.filter.as_deref()),
         XtaskCmd::Lint(_) => lint::run(&sh),

@@ -21,10 +21,6 @@ impl Process {
         Ok(Self(child))
     }
 
-    pub(crate) fn id(&self) -> u32 {
-        self.0.id()
-    }
-
     /// Waits until it has ended, or until `so_far` says that there is no need to: `None`.
     ///
     /// # Errors
@@ -78,7 +74,7 @@ mod tests {
     #[test]
     fn a_process_that_is_dropped_is_no_more() {
         let endless = shell("exec sleep 60");
-        let (id, begun) = (endless.id(), Instant::now());
+        let (id, begun) = (endless.0.id(), Instant::now());
         drop(endless);
         assert!(
             begun.elapsed() < Duration::from_secs(30),

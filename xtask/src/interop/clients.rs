@@ -114,7 +114,7 @@ fn start(binary: &Path, home: &Path, keys: &[&str]) -> anyhow::Result<Server> {
     let users = json!([{"username": USER.0, "password": USER.1, "scope": "profile"}]);
     // A reused refresh token is one at once.
     let windows = ["--overlap", "0s", "--recovery", "0s"];
-    let mut server = Server::prepare(binary.to_owned(), home, &users, &windows)?;
+    let server = Server::prepare(binary.to_owned(), home, &users, &windows)?;
     let (url, client) = (server.url(), format!("{}:{}", CLIENT.0, CLIENT.1));
     let more = [
         "--issuer",
@@ -126,7 +126,7 @@ fn start(binary: &Path, home: &Path, keys: &[&str]) -> anyhow::Result<Server> {
         "--client",
         PUBLIC_CLIENT,
     ];
-    server.configure(&[&more, keys].concat(), &users)?;
+    let mut server = server.with(&more).with(keys);
     server.start(|| get(&metadata_url(&url)).is_ok())?;
     Ok(server)
 }
