@@ -8,7 +8,6 @@ pub(crate) const COMMANDS: &[&str] = &[
     "test",
     "servers",
     "demo",
-    "cluster",
     "conformance",
     "interop",
     "bench",
@@ -36,14 +35,6 @@ xflags::xflags! {
 
         /// Play logins, theft and restarts against the axum example, and tell each exchange.
         cmd demo {}
-
-        /// Start three nodes of different frameworks over one store, and show when each learns of a
-        /// logout.
-        cmd cluster {
-            /// `postgres`, `redis`, `redis-cluster` or `sqlite` for one that is started, or what
-            /// the examples take as --store. Default `postgres`.
-            optional --store store: String
-        }
 
         /// Play every scenario in every framework, and compare what they answer.
         cmd conformance {
@@ -91,7 +82,6 @@ mod tests {
             XtaskCmd::Test(_) => "test",
             XtaskCmd::Servers(_) => "servers",
             XtaskCmd::Demo(_) => "demo",
-            XtaskCmd::Cluster(_) => "cluster",
             XtaskCmd::Conformance(_) => "conformance",
             XtaskCmd::Interop(_) => "interop",
             XtaskCmd::Bench(_) => "bench",
@@ -103,7 +93,7 @@ mod tests {
             let parsed = Xtask::from_vec(vec![OsString::from(command)]).unwrap();
             assert_eq!(name(&parsed.subcommand), *command);
         }
-        assert_eq!(COMMANDS.len(), 11);
+        assert_eq!(COMMANDS.len(), 10);
     }
 
     #[test]

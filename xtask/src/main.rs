@@ -10,8 +10,6 @@ mod apt;
 mod bench;
 mod built;
 mod ci;
-mod client;
-mod cluster;
 mod example;
 mod flags;
 mod interop;
@@ -56,7 +54,6 @@ fn run(flags: Xtask) -> anyhow::Result<()> {
         XtaskCmd::Test(flags) => test::run(&sh, &flags.args),
         XtaskCmd::Servers(_) => servers::run(&sh),
         XtaskCmd::Demo(_) => scenarios::demo(&sh),
-        XtaskCmd::Cluster(flags) => cluster::run(&sh, flags.store.as_deref()),
         XtaskCmd::Conformance(flags) => scenarios::conformance(&sh, flags.filter.as_deref()),
         XtaskCmd::Interop(_) => interop::run(&sh, Missing::Reported),
         XtaskCmd::Bench(flags) => bench::run(&sh, flags.filter.as_deref()),

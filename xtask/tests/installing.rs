@@ -65,14 +65,6 @@ fn a_command_that_lacks_something_says_how_to_get_it_and_installs_nothing() {
     let machine = Machine::new();
     for (args, said) in [
         (&["servers"][..], "apt-get install redis-server"),
-        (
-            &["cluster", "--store", "redis"],
-            "apt-get install redis-server",
-        ),
-        (
-            &["cluster", "--store", "redis-cluster"],
-            "apt-get install redis-server",
-        ),
         (&["interop"], "apt-get install python3-venv nodejs npm"),
     ] {
         let Outcome {
@@ -107,11 +99,6 @@ fn a_flag_that_there_is_not_is_reported_by_its_name() {
         (&["setup", "--nonsense"], "--nonsense"),
         (&["test", "--nonsense"], "--nonsense"),
         (&["bench", "--nonsense"], "--nonsense"),
-        (&["cluster", "--sotre", "redis"], "--sotre"),
-        (&["cluster", "--store"], "expected a value for `--store`"),
-        (&["cluster", "--store", "--nonsense"], "--store takes"),
-        (&["cluster", "--store=redis"], "--store=redis"),
-        (&["cluster", "redis"], "redis"),
         (&["deploy"], "deploy"),
     ] {
         let Outcome {

@@ -112,11 +112,14 @@ pub(super) fn run(sh: &Shell, installed: &Installed, tool: &Path) -> anyhow::Res
 
 fn start(binary: &Path, home: &Path, keys: &[&str]) -> anyhow::Result<Server> {
     let users = json!([{"username": USER.0, "password": USER.1, "scope": "profile"}]);
-    // A reused refresh token is one at once.
-    let windows = ["--overlap", "0s", "--recovery", "0s"];
-    let server = Server::prepare(binary.to_owned(), home, &users, &windows)?;
+    let mut server = Server::prepare(home)?;
     let (url, client) = (server.url(), format!("{}:{}", CLIENT.0, CLIENT.1));
-    let more = [
+    let flags = [
+        // A reused refresh token is one at once.
+        "--overlap",
+        "0s",
+        "--recovery",
+        "0s",
         "--issuer",
         &url,
         "--audience",
@@ -126,8 +129,9 @@ fn start(binary: &Path, home: &Path, keys: &[&str]) -> anyhow::Result<Server> {
         "--client",
         PUBLIC_CLIENT,
     ];
-    let mut server = server.with(&more).with(keys);
-    server.start(|| get(&metadata_url(&url)).is_ok())?;
+    server.start(binary, &users, &[&flags, keys].concat(), || {
+        get(&metadata_url(&url)).is_ok()
+    })?;
     Ok(server)
 }
 

@@ -1,20 +1,17 @@
 //! The store that all nodes share.
 
-use std::path::Path;
+use std::{env, path::Path};
 
 use gatepass_servers::{Directory, Durability, Postgres, Redis, RedisCluster};
-use xshell::Shell;
-
-use crate::metadata;
 
 /// A store, and the server that was started for it, until this is dropped.
-pub(super) struct Store {
-    /// What it is called in what is printed.
-    pub(super) name: String,
-    /// What the examples take as `--store`.
-    pub(super) location: String,
-    /// Whether it is gone with this, so that nobody else has users in it.
-    pub(super) is_own: bool,
+pub(crate) struct Store {
+    /// Its name for the reader.
+    pub(crate) name: String,
+    /// The examples' `--store`.
+    pub(crate) location: String,
+    /// Whether it is gone with this, so that it holds no users of yours.
+    pub(crate) is_own: bool,
     _server: Option<Server>,
 }
 
@@ -27,9 +24,9 @@ enum Server {
 }
 
 impl Store {
-    /// That of `words`, or one that is started by its name.
-    pub(super) fn choose(sh: &Shell, words: &str, files: &Path) -> anyhow::Result<Self> {
-        let directory = || Directory::make(metadata::target_directory(sh)?.join("servers"));
+    /// The store at the location `words`, or one that this starts by its name.
+    pub(crate) fn choose(words: &str, files: &Path) -> anyhow::Result<Self> {
+        let directory = || Directory::make(env::temp_dir().join("gatepass-servers"));
         let own = |location, server| {
             Ok(Self {
                 name: words.to_owned(),
@@ -38,7 +35,7 @@ impl Store {
                 _server: server,
             })
         };
-        // As a server must be set up that is to keep what it acknowledges.
+        // The server keeps what it acknowledges, as yours must.
         let durability = Durability::Crash;
         match words {
             "postgres" => {
@@ -71,12 +68,12 @@ impl Store {
             "sqlite" => format!("sqlite:{}", std::path::absolute(rest)?.display()),
             "postgres" | "postgresql" | "redis" | "rediss" => words.to_owned(),
             _ => anyhow::bail!(
-                "--store takes postgres, redis, redis-cluster or sqlite for one that is started, or \
-                 sqlite:FILE, postgres://… or redis://… for one that nodes can share"
+                "--store takes postgres, redis, redis-cluster or sqlite for one that this starts, or \
+                 sqlite:FILE, postgres://… or redis://… for one of yours"
             ),
         };
         Ok(Self {
-            // What follows may hold a password.
+            // The rest may hold a password.
             name: format!("the given {kind}"),
             location,
             is_own: false,

@@ -12,15 +12,15 @@ use std::{
 use ureq::Agent;
 
 /// How long after a logout was answered no node may accept a token of it any more.
-pub(super) const BOUND: Duration = Duration::from_secs(2);
+pub(crate) const BOUND: Duration = Duration::from_secs(2);
 
-/// Between two questions: the nodes have each other's processor, and PostgreSQL's.
+/// Between two questions: the nodes share a processor with each other, and with PostgreSQL.
 const PAUSE: Duration = Duration::from_millis(1);
 /// For how long a node is asked after the bound, since what is refused must stay so.
 const AFTERWARDS: Duration = Duration::from_millis(250);
 
-/// Whoever asks.
-pub(super) struct Watch {
+/// Threads that ask, one for each node.
+pub(crate) struct Watch {
     over: Arc<AtomicBool>,
     nodes: Vec<JoinHandle<Vec<Asked>>>,
 }
@@ -34,15 +34,15 @@ struct Asked {
     status: Option<u16>,
 }
 
-/// What became of a logout.
-pub(super) struct Outcome {
-    pub(super) what: String,
-    pub(super) nodes: Vec<Seen>,
+/// A logout, and when each node learned of it.
+pub(crate) struct Outcome {
+    pub(crate) what: String,
+    pub(crate) nodes: Vec<Seen>,
 }
 
-/// What a node answered before and after it.
+/// A node's answers before and after it.
 #[derive(Debug, PartialEq)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     /// How long after the answer to the logout it refused first.
     refused: Option<Duration>,
     /// The longest time after that answer at which a request was sent that it accepted.
@@ -53,9 +53,8 @@ pub(super) struct Seen {
 }
 
 impl Watch {
-    pub(super) fn begin(urls: impl Iterator<Item = String>, access: &str) -> Self {
+    pub(crate) fn begin(urls: impl Iterator<Item = String>, bearer: String) -> Self {
         let over = Arc::new(AtomicBool::new(false));
-        let bearer = format!("Bearer {access}");
         let watch = |url: String| {
             let (over, bearer) = (Arc::clone(&over), bearer.clone());
             thread::spawn(move || ask(&url, &bearer, &over))
@@ -65,7 +64,7 @@ impl Watch {
     }
 
     /// Goes on until the bound is over; the logout was answered at `ended`.
-    pub(super) fn end(self, what: String, ended: Instant) -> Outcome {
+    pub(crate) fn end(self, what: String, ended: Instant) -> Outcome {
         thread::sleep(BOUND + AFTERWARDS);
         self.over.store(true, Ordering::Relaxed);
         let nodes = self.nodes.into_iter();
@@ -120,12 +119,12 @@ impl Seen {
     }
 
     /// Whether it learned of the logout, in time and for good.
-    pub(super) fn is_right(&self) -> bool {
+    fn is_right(&self) -> bool {
         let late = self.accepted.is_some_and(|accepted| accepted >= BOUND);
         self.refused.is_some() && !late && !self.forgot
     }
 
-    pub(super) fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         let refused = match self.refused {
             Some(refused) => format!("after {} ms", millis(refused)),
             None => "never".to_owned(),
@@ -140,8 +139,13 @@ impl Seen {
 }
 
 impl Outcome {
+    /// Whether each node learned of it, in time and for good.
+    pub(crate) fn is_right(&self) -> bool {
+        self.nodes.iter().all(Seen::is_right)
+    }
+
     /// A column for each node.
-    pub(super) fn learned(&self) -> String {
+    pub(crate) fn learned(&self) -> String {
         let nodes = self.nodes.iter().map(|node| match node.refused {
             Some(refused) => format!("{:>10}", millis(refused)),
             None => format!("{:>10}", "never"),
@@ -194,7 +198,7 @@ mod tests {
             ("never", &[(-5, 200), (1, 200)], false),
             ("no answer", &[(1, 0), (2, 503)], false),
             ("forgotten", &[(1, 401), (2, 200), (3, 401)], false),
-            ("nobody asked", &[], false),
+            ("never asked", &[], false),
         ] {
             assert_eq!(seen(asked).is_right(), right, "{name}");
         }
