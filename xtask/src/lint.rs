@@ -1,4 +1,4 @@
-//! `cargo xtask lint`: format, clippy, docs, architecture.
+//! `cargo xtask lint`: format, spelling, clippy, docs, architecture, dependencies, API.
 
 use std::path::Path;
 
@@ -25,6 +25,15 @@ pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
 
     tidy::run(sh)?;
 
+    if let Some(typos) = tools::TYPOS.installed_for(sh, "spelling")? {
+        step("lint", "spelling");
+        cmd!(sh, "{typos} --format brief").quiet().run()?;
+    }
+    if let Some(shear) = tools::CARGO_SHEAR.installed_for(sh, "unused dependencies")? {
+        step("lint", "unused dependencies");
+        cmd!(sh, "{shear}").quiet().run()?;
+    }
+
     step("lint", "clippy, the workspace");
     cmd!(
         sh,
@@ -40,6 +49,7 @@ pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
         .run()?;
 
     dependencies(sh)?;
+    api(sh)?;
 
     for package in Metadata::read(sh)?.published() {
         each_feature_set(sh, &hack, package)?;
@@ -49,11 +59,8 @@ pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
 
 /// Checks by `deny.toml`. It says what cannot be checked here, and checks the rest.
 fn dependencies(sh: &Shell) -> anyhow::Result<()> {
-    let Some(deny) = tools::CARGO_DENY.installed(sh)? else {
-        step(
-            "lint",
-            "NOT CHECKED: advisories, licences, duplicates and sources of dependencies, since cargo-deny is not there; `cargo xtask setup` installs it",
-        );
+    let what = "advisories, licences, duplicates and sources of dependencies";
+    let Some(deny) = tools::CARGO_DENY.installed_for(sh, what)? else {
         return Ok(());
     };
     let fetched = cmd!(sh, "{deny} --log-level off fetch db")
@@ -74,6 +81,26 @@ fn dependencies(sh: &Shell) -> anyhow::Result<()> {
     cmd!(
         sh,
         "{deny} --log-level warn check --hide-inclusion-graph {checks...}"
+    )
+    .quiet()
+    .run()?;
+    Ok(())
+}
+
+/// A change to the API of a published crate that needs another version than it has.
+fn api(sh: &Shell) -> anyhow::Result<()> {
+    let what = "changes to the published crates' API";
+    let Some(release) = tools::last_release(sh) else {
+        step("lint", &format!("NOT CHECKED: {what}: no release yet"));
+        return Ok(());
+    };
+    let Some(checks) = tools::CARGO_SEMVER_CHECKS.installed_for(sh, what)? else {
+        return Ok(());
+    };
+    step("lint", &format!("{what} since {release}"));
+    cmd!(
+        sh,
+        "{checks} semver-checks --workspace --baseline-rev {release}"
     )
     .quiet()
     .run()?;

@@ -33,8 +33,18 @@ pub(crate) fn install(sh: &Shell) -> anyhow::Result<()> {
     run(sh)?;
     interop::ready(sh, Missing::Installed)?;
     servers::ready(sh, Missing::Installed)?;
-    tools::CARGO_HACK.ready(sh, Missing::Installed)?;
-    tools::CARGO_DENY.ready(sh, Missing::Installed)?;
+    for tool in [
+        tools::TYPOS,
+        tools::CARGO_HACK,
+        tools::CARGO_DENY,
+        tools::CARGO_SHEAR,
+    ] {
+        tool.ready(sh, Missing::Installed)?;
+    }
+    // It takes longest to compile, and has nothing to do before that.
+    if tools::last_release(sh).is_some() {
+        tools::CARGO_SEMVER_CHECKS.ready(sh, Missing::Installed)?;
+    }
     Ok(())
 }
 

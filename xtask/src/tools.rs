@@ -1,5 +1,5 @@
-//! Cargo's subcommands of other people, in pinned versions, below the target directory: if you have
-//! other versions, you keep them.
+//! Other people's tools, in pinned versions, below the target directory. If you have other
+//! versions, you keep them.
 
 use std::path::PathBuf;
 
@@ -8,12 +8,22 @@ use xshell::{Shell, cmd};
 
 use crate::{metadata, program::Missing, progress::step};
 
-/// A subcommand, by the name of its crate, which is also the program's.
+/// A tool, by the name of its program.
 pub(crate) struct Tool {
     name: &'static str,
     version: &'static str,
     /// The arguments that make the program say its version.
     ask: &'static [&'static str],
+    from: Registry,
+}
+
+/// The source of a tool, which has it under its own name.
+#[derive(Clone, Copy)]
+enum Registry {
+    /// From crates.io, which has its source: compiling it takes a minute or more.
+    Crates,
+    /// From PyPI, which has its program.
+    PyPi,
 }
 
 /// Checks sets of features.
@@ -21,6 +31,7 @@ pub(crate) const CARGO_HACK: Tool = Tool {
     name: "cargo-hack",
     version: "0.6.46",
     ask: &["hack", "--version"],
+    from: Registry::Crates,
 };
 
 /// Checks advisories, licences, duplicates and sources of all dependencies.
@@ -28,12 +39,37 @@ pub(crate) const CARGO_DENY: Tool = Tool {
     name: "cargo-deny",
     version: "0.20.2",
     ask: &["--version"],
+    from: Registry::Crates,
+};
+
+/// Finds dependencies that no code uses.
+pub(crate) const CARGO_SHEAR: Tool = Tool {
+    name: "cargo-shear",
+    version: "1.13.0",
+    ask: &["--version"],
+    from: Registry::Crates,
+};
+
+/// Compares the public API with that of a release.
+pub(crate) const CARGO_SEMVER_CHECKS: Tool = Tool {
+    name: "cargo-semver-checks",
+    version: "0.51.0",
+    ask: &["semver-checks", "--version"],
+    from: Registry::Crates,
+};
+
+/// Finds misspelt words.
+pub(crate) const TYPOS: Tool = Tool {
+    name: "typos",
+    version: "1.52.0",
+    ask: &["--version"],
+    from: Registry::PyPi,
 };
 
 impl Tool {
     /// The program, if it is there in the right version.
     pub(crate) fn installed(&self, sh: &Shell) -> anyhow::Result<Option<PathBuf>> {
-        let program = directory(sh)?.join("bin").join(self.name);
+        let program = self.root(sh)?.join("bin").join(self.name);
         let ask = self.ask;
         let answer = cmd!(sh, "{program} {ask...}")
             .quiet()
@@ -43,40 +79,87 @@ impl Tool {
         Ok(there.then_some(program))
     }
 
-    /// The program, which is compiled first if it is not there and may be.
+    /// As [`installed`](Self::installed). If it isn't there, says that nothing checks this.
+    pub(crate) fn installed_for(&self, sh: &Shell, what: &str) -> anyhow::Result<Option<PathBuf>> {
+        let installed = self.installed(sh)?;
+        if installed.is_none() {
+            let name = self.name;
+            step(
+                "lint",
+                &format!(
+                    "NOT CHECKED: {what}, since {name} is not there; `cargo xtask setup` installs it"
+                ),
+            );
+        }
+        Ok(installed)
+    }
+
+    /// The program, which is installed first if it is not there and may be.
     pub(crate) fn ready(&self, sh: &Shell, missing: Missing) -> anyhow::Result<PathBuf> {
         if let Some(program) = self.installed(sh)? {
             return Ok(program);
         }
-        let (name, root) = (self.name, directory(sh)?);
-        let named = format!("{name}@{}", self.version);
+        let (name, version, root) = (self.name, self.version, self.root(sh)?);
+        let shown = root.display();
         anyhow::ensure!(
             missing == Missing::Installed,
-            "{named} is missing: run `cargo xtask setup`, which compiles it below {}",
-            root.display()
+            "{name}@{version} is missing: run `cargo xtask setup`, which installs it into {shown}"
         );
-        let shown = root.display();
+        let (registry, how) = match self.from {
+            Registry::Crates => ("crates.io", ", which is compiled once"),
+            Registry::PyPi => ("PyPI", ""),
+        };
         step(
             "setup",
-            &format!("install from crates.io, into {shown}: {named}, which is compiled once"),
+            &format!("install from {registry}, into {shown}: {name}@{version}{how}"),
         );
-        cmd!(sh, "cargo install --quiet --locked --root {root} {named}")
-            .quiet()
-            .run()
-            .with_context(|| {
-                format!("cannot install {named} from crates.io; is the network there?")
-            })?;
+        self.install(sh).with_context(|| {
+            format!("cannot install {name}@{version} from {registry}; is the network there?")
+        })?;
         let installed = self.installed(sh)?;
-        installed.with_context(|| format!("{named} is installed, and does not run"))
+        installed.with_context(|| format!("{name}@{version} is installed, and does not run"))
+    }
+
+    fn install(&self, sh: &Shell) -> anyhow::Result<()> {
+        let (name, version, root) = (self.name, self.version, self.root(sh)?);
+        match self.from {
+            Registry::Crates => cmd!(
+                sh,
+                "cargo install --quiet --locked --root {root} {name}@{version}"
+            )
+            // Without it, cargo-shear calls its own version "dev".
+            .env("SHEAR_VERSION", version),
+            Registry::PyPi => {
+                cmd!(sh, "python3 -m venv {root}").quiet().run()?;
+                let python = root.join("bin/python");
+                cmd!(
+                    sh,
+                    "{python} -m pip install --quiet --disable-pip-version-check {name}=={version}"
+                )
+            }
+        }
+        .quiet()
+        .run()?;
+        Ok(())
     }
 
     fn is_this(&self, answer: &str) -> bool {
-        answer.split_whitespace().eq([self.name, self.version])
+        answer.split_whitespace().next_back() == Some(self.version)
+    }
+
+    fn root(&self, sh: &Shell) -> anyhow::Result<PathBuf> {
+        let tools = metadata::target_directory(sh)?.join("tools");
+        Ok(match self.from {
+            Registry::Crates => tools,
+            Registry::PyPi => tools.join("python"),
+        })
     }
 }
 
-fn directory(sh: &Shell) -> anyhow::Result<PathBuf> {
-    Ok(metadata::target_directory(sh)?.join("tools"))
+/// The tag of the last release, such as `v0.1.0`.
+pub(crate) fn last_release(sh: &Shell) -> Option<String> {
+    let described = cmd!(sh, "git describe --tags --abbrev=0 --match v[0-9]*");
+    described.quiet().ignore_stderr().read().ok()
 }
 
 #[cfg(test)]
@@ -86,7 +169,7 @@ mod tests {
     #[test]
     fn another_version_is_another_tool() {
         assert!(CARGO_DENY.is_this(&format!("cargo-deny {}\n", CARGO_DENY.version)));
-        for answer in ["cargo-deny 0.1.0", "cargo-hack 0.20.2", "", "cargo-deny"] {
+        for answer in ["cargo-deny 0.1.0", "", "cargo-deny"] {
             assert!(!CARGO_DENY.is_this(answer), "{answer}");
         }
     }

@@ -76,7 +76,7 @@ fn of_page(mut request: Request<Body>) -> Request<Body> {
     let headers = request.headers_mut();
     headers.insert("origin", HeaderValue::from_static(PAGE));
     headers.insert("accept-encoding", HeaderValue::from_static("gzip"));
-    headers.insert("x-request-id", HeaderValue::from_static("the-proxys-own"));
+    headers.insert("x-request-id", HeaderValue::from_static("from-the-proxy"));
     request
 }
 
@@ -123,7 +123,7 @@ async fn refusals_are_answers_like_any_other_to_all_that_is_around() {
         assert_eq!(rig.runs(), runs, "{case}");
         assert_eq!(seen.taken(), [status], "{case}");
         assert_eq!(answer.header("access-control-allow-origin"), Some(PAGE));
-        assert_eq!(answer.header("x-request-id"), Some("the-proxys-own"));
+        assert_eq!(answer.header("x-request-id"), Some("from-the-proxy"));
 
         // All of it that is gatepass's is still there, and what compression has done can be undone.
         let own = send(&bare, asked(method, path, bearer)).await;
