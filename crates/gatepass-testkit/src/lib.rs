@@ -4,9 +4,9 @@
 //!   pass, one named test per claim.
 //! * [`conformance!`]: HTTP scenarios as data, driven through an application in any framework.
 //! * [`ManualClock`]: time that passes when a test says so.
-//! * [`FaultyStore`]: a store that fails, hangs, or waits at a gate on command, so that a test
-//!   decides in which order things happen.
-//! * [`CountingStore`]: a store that counts what it is asked.
+//! * [`TestStore`]: a store that fails, hangs, or waits at a gate on command, so that a test
+//!   decides in which order things happen. It also counts its calls.
+//! * [`OnePassword`]: users who all have the same password.
 //! * `Proxy` (feature `proxy`): a network before a real server that cuts, hangs, delays and
 //!   half-closes on command.
 //!
@@ -14,36 +14,35 @@
 //!
 //! ```
 //! use gatepass::{MemoryStore, SessionId, store::{SessionStore, StoreErrorKind}};
-//! use gatepass_testkit::{Fault, FaultyStore, ManualClock};
+//! use gatepass_testkit::{Fault, ManualClock, TestStore};
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() {
 //! let clock = ManualClock::new();
-//! let store = FaultyStore::new(MemoryStore::with_clock(clock.clone()));
-//! let handle = store.handle();
+//! let store = TestStore::new(MemoryStore::with_clock(clock.clone()));
 //!
-//! handle.inject_everywhere(Fault::Fail(StoreErrorKind::Unavailable));
+//! store.inject_everywhere(Fault::Fail(StoreErrorKind::Unavailable));
 //! let id = SessionId::from_bytes([7; 18]);
 //! assert!(store.load(id).await.is_err());
 //!
-//! handle.heal();
+//! store.heal();
 //! assert!(store.load(id).await.is_ok());
 //! # }
 //! ```
 
 mod clock;
-mod counting;
-mod faulty;
 mod op;
 #[cfg(feature = "proxy")]
 mod proxy;
 pub mod scenario;
 pub mod store_contract;
+mod test_store;
+mod users;
 
 #[cfg(feature = "proxy")]
 pub use self::proxy::Proxy;
 pub use self::{
     clock::ManualClock,
-    counting::{CountingStore, Counts},
-    faulty::{Fault, FaultHandle, FaultyStore, Gate},
     op::Op,
+    test_store::{Fault, Gate, TestStore},
+    users::OnePassword,
 };

@@ -8,29 +8,15 @@
 
 use actix_web::{App, HttpServer, web};
 use gatepass_actix::{
-    Auth, AuthenticationError, Authenticator, Authority, Credentials, Device, Endpoints, Gate,
-    Identity, MasterSecret, async_trait, configure,
+    Auth, AuthenticationError, Authority, Credentials, Endpoints, Gate, Identity, MasterSecret,
 };
 use gatepass_sqlite::SqliteStore;
 
-struct Users;
-
-#[async_trait]
-impl Authenticator for Users {
-    async fn authenticate(
-        &self,
-        login: &Credentials,
-        _: &Device,
-    ) -> Result<Identity, AuthenticationError> {
-        match (login.username(), login.password()) {
-            ("alice", "wonderland") => Ok(Identity::new("alice")?),
-            _ => Err(AuthenticationError::BadCredentials),
-        }
+fn login(credentials: &Credentials) -> Result<Identity, AuthenticationError> {
+    match (credentials.username(), credentials.password()) {
+        ("alice", "wonderland") => Ok(Identity::new("alice")?),
+        _ => Err(AuthenticationError::BadCredentials),
     }
-}
-
-async fn me(Auth(pass): Auth) -> String {
-    pass.subject().to_string()
 }
 
 #[actix_web::main]
@@ -38,13 +24,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let secret = MasterSecret::from_bytes(std::env::var("SECRET")?.as_bytes())?;
     let store = SqliteStore::open("hello.db")?;
     let authority = Authority::builder("https://shop.example", "shop-api", secret, store);
-    let authority = authority.authenticator(Users).build().await?;
+    let authority = authority.authenticator(login).build().await?;
     let (gate, endpoints) = (Gate::new(&authority), Endpoints::new(authority));
     let app = move || {
-        let me = web::get().to(me).wrap(gate.clone());
-        App::new()
-            .route("/me", me)
-            .configure(configure(endpoints.clone()))
+        let me = web::get().to(async |Auth(pass): Auth| pass.subject().to_string());
+        let app = App::new().configure(gatepass_actix::configure(endpoints.clone()));
+        app.route("/me", me.wrap(gate.clone()))
     };
     Ok(HttpServer::new(app).bind("127.0.0.1:3000")?.run().await?)
 }

@@ -7,27 +7,17 @@
 //! curl localhost:3000/me -H "Authorization: Bearer $access_token"
 //! ```
 
-use axum::{Router, routing::get};
+use axum::routing::get;
 use gatepass_axum::{
-    Auth, AuthenticationError, Authenticator, Authority, Credentials, Device, Endpoints, GateLayer,
-    Identity, MasterSecret, async_trait, routes,
+    Auth, AuthenticationError, Authority, Credentials, Endpoints, GateLayer, Identity,
+    MasterSecret, routes,
 };
 use gatepass_sqlite::SqliteStore;
-use tokio::net::TcpListener;
 
-struct Users;
-
-#[async_trait]
-impl Authenticator for Users {
-    async fn authenticate(
-        &self,
-        login: &Credentials,
-        _: &Device,
-    ) -> Result<Identity, AuthenticationError> {
-        match (login.username(), login.password()) {
-            ("alice", "wonderland") => Ok(Identity::new("alice")?),
-            _ => Err(AuthenticationError::BadCredentials),
-        }
+fn login(credentials: &Credentials) -> Result<Identity, AuthenticationError> {
+    match (credentials.username(), credentials.password()) {
+        ("alice", "wonderland") => Ok(Identity::new("alice")?),
+        _ => Err(AuthenticationError::BadCredentials),
     }
 }
 
@@ -36,13 +26,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let secret = MasterSecret::from_bytes(std::env::var("SECRET")?.as_bytes())?;
     let store = SqliteStore::open("hello.db")?;
     let authority = Authority::builder("https://shop.example", "shop-api", secret, store);
-    let authority = authority.authenticator(Users).build().await?;
-    let app = Router::new()
-        .route(
-            "/me",
-            get(async |Auth(pass): Auth| pass.subject().to_string()),
-        )
-        .route_layer(GateLayer::new(&authority))
-        .merge(routes(Endpoints::new(authority)));
-    Ok(axum::serve(TcpListener::bind("127.0.0.1:3000").await?, app).await?)
+    let authority = authority.authenticator(login).build().await?;
+    let me = get(async |Auth(pass): Auth| pass.subject().to_string());
+    let me = me.route_layer(GateLayer::new(&authority));
+    let app = routes(Endpoints::new(authority)).route("/me", me);
+    Ok(axum::serve(tokio::net::TcpListener::bind("127.0.0.1:3000").await?, app).await?)
 }

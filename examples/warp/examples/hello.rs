@@ -9,29 +9,16 @@
 
 use gatepass_sqlite::SqliteStore;
 use gatepass_warp::{
-    Auth, AuthenticationError, Authenticator, Authority, Credentials, Device, Endpoints, Identity,
-    MasterSecret, async_trait, gate, gated, routes,
+    Auth, AuthenticationError, Authority, Credentials, Endpoints, Identity, MasterSecret, gate,
+    gated, routes,
 };
 use warp::Filter;
 
-struct Users;
-
-#[async_trait]
-impl Authenticator for Users {
-    async fn authenticate(
-        &self,
-        login: &Credentials,
-        _: &Device,
-    ) -> Result<Identity, AuthenticationError> {
-        match (login.username(), login.password()) {
-            ("alice", "wonderland") => Ok(Identity::new("alice")?),
-            _ => Err(AuthenticationError::BadCredentials),
-        }
+fn login(credentials: &Credentials) -> Result<Identity, AuthenticationError> {
+    match (credentials.username(), credentials.password()) {
+        ("alice", "wonderland") => Ok(Identity::new("alice")?),
+        _ => Err(AuthenticationError::BadCredentials),
     }
-}
-
-async fn me(Auth(pass): Auth) -> String {
-    pass.subject().to_string()
 }
 
 #[tokio::main]
@@ -39,10 +26,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let secret = MasterSecret::from_bytes(std::env::var("SECRET")?.as_bytes())?;
     let store = SqliteStore::open("hello.db")?;
     let authority = Authority::builder("https://shop.example", "shop-api", secret, store);
-    let authority = authority.authenticator(Users).build().await?;
-    let me = gated(warp::path!("me").and(warp::get()), gate(&authority), me);
-    warp::serve(me.or(routes(Endpoints::new(authority))))
-        .run(([127, 0, 0, 1], 3000))
-        .await;
-    Ok(())
+    let authority = authority.authenticator(login).build().await?;
+    let me = async |Auth(pass): Auth| pass.subject().to_string();
+    let me = gated(warp::path!("me"), gate(&authority), me);
+    let server = warp::serve(me.or(routes(Endpoints::new(authority))));
+    Ok(server.run(([127, 0, 0, 1], 3000)).await)
 }

@@ -2,7 +2,9 @@
 
 use std::{
     fs::{self, File},
+    hash::{BuildHasher, RandomState},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    ops::Range,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -23,10 +25,20 @@ pub(crate) struct Process {
     log: PathBuf,
 }
 
-/// A port that nobody listens on. In the moment until the server takes it, none other is likely to.
+/// The ports below those that the kernel gives to connections, so that no connection of another
+/// test takes a port in the moment until the server has it.
+const PORTS: Range<u16> = 12_000..32_000;
+
+/// A port that no program listens on. Each call begins its search in another place.
 pub(crate) fn free_port() -> anyhow::Result<u16> {
-    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    Ok(free.local_addr()?.port())
+    let ports = usize::from(PORTS.end - PORTS.start);
+    let start = usize::try_from(RandomState::new().hash_one(std::process::id()) >> 33)? % ports;
+    PORTS
+        .cycle()
+        .skip(start)
+        .take(ports)
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .context("no port is free")
 }
 
 impl Process {

@@ -11,7 +11,7 @@ use std::{
 };
 
 use gatepass::{Error, Issued, Refusal};
-use gatepass_testkit::{Fault, FaultyStore, Op};
+use gatepass_testkit::{Fault, Op, TestStore};
 use tokio::task::JoinSet;
 
 use super::{Node, Site, Timing};
@@ -112,9 +112,9 @@ struct Seen {
 pub async fn measure(site: &Site, asked: Measurement) -> Bound {
     let mut nodes = Vec::new();
     for _ in 0..asked.nodes {
-        let store = FaultyStore::new(site.open(None).await);
+        let store = TestStore::new(site.open(None).await);
         if !asked.push {
-            store.handle().inject(Op::Changed, Fault::Hang);
+            store.clone().inject(Op::Changed, Fault::Hang);
         }
         nodes.push(Arc::new(
             Node::over(Arc::new(store), None, asked.timing).await,

@@ -6,7 +6,7 @@ use gatepass::{
     Authority, Device, Error, Identity, Issued, MemoryStore, Pass, Refusal, Requirements, Scopes,
     keys::Algorithm,
 };
-use gatepass_testkit::{CountingStore, Counts, ManualClock};
+use gatepass_testkit::{ManualClock, TestStore};
 
 use crate::{
     attacks::Victim,
@@ -18,7 +18,7 @@ use crate::{
 pub struct Rig {
     victim: Victim,
     pub clock: ManualClock,
-    pub counts: Counts,
+    pub counts: TestStore,
     pub authority: Authority,
     pub issued: Issued,
 }
@@ -43,8 +43,8 @@ impl Rig {
 
     pub async fn new(algorithm: Algorithm) -> Self {
         let clock = ManualClock::new();
-        let store = CountingStore::new(MemoryStore::with_clock(clock.clone()));
-        let counts = store.counts();
+        let store = TestStore::new(MemoryStore::with_clock(clock.clone()));
+        let counts = store.clone();
         // Nothing is polled nor purged while a test runs, so that every call is a request's own.
         let hour = Duration::from_secs(3600);
         let authority = Authority::builder(ISSUER, AUDIENCE, master(1), store)
@@ -61,7 +61,7 @@ impl Rig {
             .claims(&serde_json::json!({ "tenant": { "id": 7 } }))
             .unwrap();
         let issued = authority.issue(identity, Device::default()).await.unwrap();
-        counts.reset();
+        counts.reset_calls();
         Self {
             victim: Victim::new(algorithm, &issued),
             clock,
@@ -87,7 +87,7 @@ impl Rig {
     /// Checks that `token` is refused as `expected`, and that the store is not asked about it.
     pub async fn refuses(&self, case: &str, token: &str, expected: &Refusal) {
         let algorithm = self.algorithm();
-        self.counts.reset();
+        self.counts.reset_calls();
         match self.verify(token).await {
             Err(Error::Refused(refusal)) => {
                 assert_eq!(refusal, *expected, "{algorithm}, {case}");
@@ -96,7 +96,7 @@ impl Rig {
             Ok(_) => panic!("{algorithm}, {case}: accepted"),
         }
         assert_eq!(
-            self.counts.total(),
+            self.counts.calls(),
             0,
             "{algorithm}, {case}: the store was asked"
         );

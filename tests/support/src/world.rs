@@ -4,13 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use gatepass::{
     Authority, AuthorityBuilder, Clock, Device, Error, Identity, Issued, MasterSecret, MemoryStore,
-    Pass, Refusal, Requirements, Session, SessionId, Staleness, StoreError, Subject, Timestamp,
-    async_trait,
-    store::{
-        AccountId, Advance, BeginOutcome, Cursor, EndReason, EndSessions, NewSession, PullResult,
-        Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken, ServiceIdentity,
-        SessionNumber, SessionStore, TokenId, TokenStatus,
-    },
+    Pass, Refusal, Requirements, Staleness, Subject, Timestamp, store::SessionStore,
 };
 use gatepass_sqlite::SqliteStore;
 use gatepass_testkit::ManualClock;
@@ -140,85 +134,6 @@ macro_rules! on_both_stores {
             )*
         }
     };
-}
-
-/// A store whose log outlives the process as far as anybody can tell. It needs no thread of its
-/// own, as SQLite does, so that tokio's paused time waits for it.
-pub struct Durable(pub MemoryStore);
-
-#[async_trait]
-impl RevocationLog for Durable {
-    async fn pull(&self, after: Option<&Cursor>) -> Result<PullResult, StoreError> {
-        self.0.pull(after).await
-    }
-
-    async fn changed(&self, after: &Cursor) {
-        self.0.changed(after).await;
-    }
-
-    async fn status(&self, session: SessionId, token: TokenId) -> Result<TokenStatus, StoreError> {
-        self.0.status(session, token).await
-    }
-}
-
-#[async_trait]
-impl SessionStore for Durable {
-    async fn begin(&self, new: NewSession) -> Result<BeginOutcome, StoreError> {
-        self.0.begin(new).await
-    }
-
-    async fn advance(&self, advance: Advance) -> Result<Option<Session>, StoreError> {
-        self.0.advance(advance).await
-    }
-
-    async fn recover(&self, recover: Recover) -> Result<Option<Session>, StoreError> {
-        self.0.recover(recover).await
-    }
-
-    async fn renew(&self, renew: Renew) -> Result<Option<Session>, StoreError> {
-        self.0.renew(renew).await
-    }
-
-    async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError> {
-        self.0.load(id).await
-    }
-
-    async fn end(
-        &self,
-        target: EndSessions,
-        reason: EndReason,
-    ) -> Result<Option<Revocation>, StoreError> {
-        self.0.end(target, reason).await
-    }
-
-    async fn revoke_token(&self, token: RevokeToken) -> Result<Option<Revocation>, StoreError> {
-        self.0.revoke_token(token).await
-    }
-
-    async fn sessions(
-        &self,
-        account: AccountId,
-        before: Option<SessionNumber>,
-        limit: usize,
-    ) -> Result<Vec<Session>, StoreError> {
-        self.0.sessions(account, before, limit).await
-    }
-
-    async fn introduce(
-        &self,
-        identities: &[ServiceIdentity],
-        join: bool,
-    ) -> Result<Vec<ServiceIdentity>, StoreError> {
-        self.0.introduce(identities, join).await
-    }
-
-    async fn purged_until(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.0.purged_until().await
-    }
-
-    async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<Purged, StoreError> {
-        self.0.purge(horizon, limit).await
-    }
 }
 
 /// A clock that goes with tokio's, which a paused runtime moves.

@@ -163,7 +163,7 @@ fn assert_logged(log: &str, gate: &str) {
     }
     let missing = log.lines().filter(|line| line.contains("gate.missing"));
     assert_eq!(missing.count(), forgotten.len(), "{log}");
-    let expected = r#"claims.unfit category=Data wanted="extractors::Tenant""#;
+    let expected = r#"claims.unfit category=Data wanted="it::extractors::Tenant""#;
     let unfit = log.lines().filter(|line| in_order(line, expected));
     assert_eq!(unfit.count(), 2, "{log}");
     assert!(!log.contains("seven") && !log.contains("query"), "{log}");

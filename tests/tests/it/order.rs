@@ -8,7 +8,7 @@ use clap::Parser;
 use example_app::{App, Settings};
 use gatepass::{MasterSecret, store::StoreErrorKind};
 use gatepass_sqlite::SqliteStore;
-use gatepass_testkit::{Fault, FaultHandle, FaultyStore, ManualClock};
+use gatepass_testkit::{Fault, ManualClock, TestStore};
 use reqwest::{Client, Method};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -142,7 +142,7 @@ struct Servers {
     addresses: [(&'static str, SocketAddr); 3],
     client: Client,
     clock: ManualClock,
-    faults: FaultHandle,
+    faults: TestStore,
     _directory: TempDir,
     _tasks: JoinSet<()>,
 }
@@ -155,8 +155,8 @@ impl Servers {
         let directory = TempDir::new().unwrap();
         // One that forgets would be asked about each token, and so would always be ready.
         let store = SqliteStore::builder(directory.path().join("sessions.db"));
-        let store = FaultyStore::new(store.clock(clock.clone()).open().unwrap());
-        let faults = store.handle();
+        let store = TestStore::new(store.clock(clock.clone()).open().unwrap());
+        let faults = store.clone();
         let app = App::with_store(&settings, secret, Arc::new(store), clock.clone());
         let app = app.await.unwrap();
         let mut tasks = JoinSet::new();

@@ -12,7 +12,7 @@ use gatepass::{
 };
 use gatepass_axum::Auth;
 use gatepass_testkit::{
-    Fault, FaultHandle, FaultyStore, ManualClock,
+    Fault, ManualClock, TestStore,
     scenario::{CLIENTS, USERS},
 };
 use reqwest::{Client, RequestBuilder};
@@ -25,7 +25,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// The example application on a port of its own, and what is needed to deceive it.
 struct Service {
     clock: ManualClock,
-    faults: FaultHandle,
+    faults: TestStore,
     forge: Forge,
     http: Client,
     url: String,
@@ -47,8 +47,8 @@ impl Service {
         let settings = Settings::parse_from(args);
 
         let clock = ManualClock::new();
-        let store = FaultyStore::new(MemoryStore::with_clock(clock.clone()));
-        let faults = store.handle();
+        let store = TestStore::new(MemoryStore::with_clock(clock.clone()));
+        let faults = store.clone();
         let store: Arc<dyn SessionStore> = Arc::new(store);
         let app = App::with_store(&settings, master(1), store, clock.clone());
         let app = app.await.unwrap();

@@ -15,16 +15,16 @@ use axum::{
 };
 use gatepass::{Authority, Device, Identity, MemoryStore, Scopes, Transport};
 use gatepass_axum::{Auth, GateLayer};
-use gatepass_testkit::{FaultHandle, FaultyStore, ManualClock};
+use gatepass_testkit::{ManualClock, TestStore};
 use http_body_util::BodyExt;
 use serde_json::Value;
-use test_support::world::{Durable, builder, subject};
+use test_support::world::{builder, subject};
 use tower::ServiceExt;
 
 /// Somebody to judge requests, and a way to see whether they came through.
 pub(crate) struct Rig {
     pub(crate) authority: Authority,
-    pub(crate) store: FaultHandle,
+    pub(crate) store: TestStore,
     runs: Arc<AtomicUsize>,
 }
 
@@ -36,8 +36,8 @@ impl Rig {
     /// One whose tokens travel like this.
     pub(crate) async fn over(transport: Transport) -> Self {
         let clock = ManualClock::new();
-        let store = FaultyStore::new(Durable(MemoryStore::with_clock(clock.clone())));
-        let handle = store.handle();
+        let store = TestStore::new(MemoryStore::with_clock(clock.clone())).durable();
+        let handle = store.clone();
         let builder = builder(store, &clock).transport(transport);
         Self {
             authority: builder.build().await.unwrap(),

@@ -13,7 +13,7 @@ use gatepass::{
     Authority, Device, Identity, MasterSecret, MemoryStore, Pass, Refusal, RequiredScopes,
     Requirements, Scopes, Staleness, Transport, store::StoreErrorKind,
 };
-use gatepass_testkit::{Fault, FaultHandle, FaultyStore, ManualClock};
+use gatepass_testkit::{Fault, ManualClock, TestStore};
 use gatepass_warp::{
     Auth, AuthRejection, Authorized, Claims, FromAuthState, GateLayer, Scoped, gate, gate_before,
     gate_from_layer, gate_requiring, gated,
@@ -40,7 +40,7 @@ struct Tenant {
 struct Service {
     authority: Authority,
     clock: ManualClock,
-    store: FaultHandle,
+    store: TestStore,
     calls: Arc<AtomicUsize>,
 }
 
@@ -52,8 +52,8 @@ impl Service {
     async fn over(transport: Transport) -> Self {
         let secret = MasterSecret::generate().unwrap();
         let clock = ManualClock::new();
-        let faulty = FaultyStore::new(MemoryStore::with_clock(clock.clone()));
-        let store = faulty.handle();
+        let faulty = TestStore::new(MemoryStore::with_clock(clock.clone()));
+        let store = faulty.clone();
         let builder = Authority::builder("https://issuer.test", "api", secret, faulty);
         let builder = builder.transport(transport);
         Self {

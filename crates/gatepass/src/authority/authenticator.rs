@@ -113,6 +113,36 @@ pub trait Authenticator: Send + Sync + 'static {
     }
 }
 
+/// A function that knows the users, for a first program or a test: it neither awaits nor reads a
+/// user again. It runs where the request runs, so it must not take long. A check of a password hash
+/// does, and belongs in an [`Authenticator`] of your own.
+///
+/// ```
+/// # use gatepass::{AuthenticationError, Authority, Credentials, Identity, MasterSecret, MemoryStore};
+/// fn login(credentials: &Credentials) -> Result<Identity, AuthenticationError> {
+///     match (credentials.username(), credentials.password()) {
+///         ("alice", "wonderland") => Ok(Identity::new("alice")?),
+///         _ => Err(AuthenticationError::BadCredentials),
+///     }
+/// }
+/// # let secret = MasterSecret::generate().unwrap();
+/// let authority = Authority::builder("https://shop.example", "shop-api", secret, MemoryStore::new())
+///     .authenticator(login);
+/// ```
+#[async_trait]
+impl<F> Authenticator for F
+where
+    F: Fn(&Credentials) -> Result<Identity, AuthenticationError> + Send + Sync + 'static,
+{
+    async fn authenticate(
+        &self,
+        credentials: &Credentials,
+        _: &Device,
+    ) -> Result<Identity, AuthenticationError> {
+        self(credentials)
+    }
+}
+
 /// The state of a user since the last refresh. If gatepass answers without a rotation, it uses
 /// [`Changed`](Self::Changed) for that answer and doesn't store it.
 #[derive(Clone, Debug)]

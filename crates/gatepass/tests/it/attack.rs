@@ -17,10 +17,10 @@ use gatepass::{
     store::{Cursor, PullResult, RevocationLog, SessionStore, TokenId, TokenStatus},
     wire::{Endpoints, RequestBody, RequestHead},
 };
-use gatepass_testkit::{Fault, FaultyStore, ManualClock, Op};
+use gatepass_testkit::{Fault, ManualClock, Op, TestStore};
 use test_support::world::{
-    DAY, Durable, HOUR, MINUTE, SECOND, Store, World, builder, login, refresh, refusal, subject,
-    verify, verify_with,
+    DAY, HOUR, MINUTE, SECOND, Store, World, builder, login, refresh, refusal, subject, verify,
+    verify_with,
 };
 use tokio::{task::JoinSet, time::Instant};
 
@@ -43,8 +43,8 @@ impl Clock for Ticking {
 #[tokio::test(start_paused = true)]
 async fn clients_that_hang_up_do_not_prolong_the_wait_of_others() {
     let clock = Ticking(Instant::now());
-    let faulty = FaultyStore::new(Durable(MemoryStore::with_clock(clock.clone())));
-    let handle = faulty.handle();
+    let faulty = TestStore::new(MemoryStore::with_clock(clock.clone())).durable();
+    let handle = faulty.clone();
     let node = builder(faulty, &ManualClock::new())
         .clock(clock)
         .store_timeout(TIMEOUT);
@@ -106,8 +106,8 @@ async fn ended(store: &Store, id: SessionId) {
 }
 
 async fn a_logout_that_arrived_is_done_even_if_its_client_hangs_up(world: World) {
-    let faulty = FaultyStore::new(Arc::clone(&world.store));
-    let gate = faulty.handle().hold_before(Op::End);
+    let faulty = TestStore::new(Arc::clone(&world.store));
+    let gate = faulty.clone().hold_before(Op::End);
     let node = builder(faulty, &world.clock).build().await.unwrap();
     let first = login(&node, "alice").await;
     let logout = tokio::spawn({
@@ -123,8 +123,8 @@ async fn a_logout_that_arrived_is_done_even_if_its_client_hangs_up(world: World)
 }
 
 async fn a_thief_who_hangs_up_is_detected_all_the_same(world: World) {
-    let faulty = FaultyStore::new(Arc::clone(&world.store));
-    let handle = faulty.handle();
+    let faulty = TestStore::new(Arc::clone(&world.store));
+    let handle = faulty.clone();
     let node = builder(faulty, &world.clock).build().await.unwrap();
     let stolen = login(&node, "alice").await;
     let second = refresh(&node, &stolen).await.unwrap();
@@ -210,7 +210,7 @@ test_support::on_both_stores! {
 #[tokio::test(start_paused = true)]
 async fn nothing_that_ended_lives_again_where_a_process_starts_while_the_clock_is_ahead() {
     let clock = ManualClock::new();
-    let store: Store = Arc::new(Durable(MemoryStore::with_clock(clock.clone())));
+    let store: Store = Arc::new(TestStore::new(MemoryStore::with_clock(clock.clone())).durable());
     let node = builder(Arc::clone(&store), &clock).purge_interval(SECOND);
     let node = node.build().await.unwrap();
     tokio::time::sleep(5 * SECOND).await;
@@ -342,8 +342,8 @@ async fn a_session_that_was_ended_elsewhere_manages_no_others() {
         asked: Arc::default(),
         answers: Arc::new(tokio::sync::Semaphore::new(0)),
     };
-    let faulty = FaultyStore::new(Arc::clone(&world.store));
-    faulty.handle().inject(Op::Changed, Fault::Hang);
+    let faulty = TestStore::new(Arc::clone(&world.store));
+    faulty.clone().inject(Op::Changed, Fault::Hang);
     let node = builder(faulty, &world.clock)
         .authenticator(users)
         .max_staleness(HOUR)
@@ -377,9 +377,9 @@ async fn a_session_that_was_ended_elsewhere_manages_no_others() {
 #[tokio::test(start_paused = true)]
 async fn a_small_step_back_does_not_prolong_the_lease() {
     let clock = ManualClock::new();
-    let store: Store = Arc::new(Durable(MemoryStore::with_clock(clock.clone())));
-    let faulty = FaultyStore::new(Arc::clone(&store));
-    let handle = faulty.handle();
+    let store: Store = Arc::new(TestStore::new(MemoryStore::with_clock(clock.clone())).durable());
+    let faulty = TestStore::new(Arc::clone(&store));
+    let handle = faulty.clone();
     handle.inject(Op::Changed, Fault::Hang);
     let node = builder(faulty, &clock)
         .max_staleness(HOUR)

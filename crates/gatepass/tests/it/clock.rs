@@ -9,7 +9,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use gatepass::{Authority, Clock, Error, Issued, Refusal, Staleness, Timestamp};
-use gatepass_testkit::{FaultHandle, FaultyStore, ManualClock, Op};
+use gatepass_testkit::{ManualClock, Op, TestStore};
 use test_support::world::{
     DAY, HOUR, SECOND, World, builder, login, refresh, refusal, verify, verify_with,
 };
@@ -263,13 +263,13 @@ impl Sessions {
 
 struct Node {
     authority: Authority,
-    handle: FaultHandle,
+    handle: TestStore,
 }
 
 impl Node {
     async fn start(world: &World) -> Self {
-        let store = FaultyStore::new(Arc::clone(&world.store));
-        let handle = store.handle();
+        let store = TestStore::new(Arc::clone(&world.store));
+        let handle = store.clone();
         let authority = builder(store, &world.clock)
             .access_ttl(ACCESS_TTL)
             .idle_ttl(IDLE_TTL)

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use gatepass::{
-    AuthenticationError, Authenticator, Authority, AuthorityBuilder, BuildError, Credentials,
-    Identity, KeySet, MasterSecret, MemoryStore, ReusePolicy, Session, UserUpdate, Verifier,
-    async_trait,
+    AuthenticationError, Authority, AuthorityBuilder, BuildError, Credentials, Identity, KeySet,
+    MasterSecret, MemoryStore, ReusePolicy, Verifier,
     keys::{KeyError, SecretSet, SigningKey},
     store::StoreErrorKind,
     wire::{Client, Endpoints, RequestBody, RequestHead},
 };
-use gatepass_testkit::{Fault, FaultyStore, Op};
+use gatepass_testkit::{Fault, Op, TestStore};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -31,21 +30,8 @@ fn authority() -> AuthorityBuilder {
     named("https://shop.example", "shop-api")
 }
 
-struct Nobody;
-
-#[async_trait]
-impl Authenticator for Nobody {
-    async fn authenticate(
-        &self,
-        _: &Credentials,
-        _: &gatepass::Device,
-    ) -> Result<Identity, AuthenticationError> {
-        Err(AuthenticationError::BadCredentials)
-    }
-
-    async fn reload_user(&self, _: &Session) -> Result<UserUpdate, AuthenticationError> {
-        Ok(UserUpdate::Deleted)
-    }
+fn nobody(_: &Credentials) -> Result<Identity, AuthenticationError> {
+    Err(AuthenticationError::BadCredentials)
 }
 
 fn reuse(overlap: Duration, recovery: Duration) -> AuthorityBuilder {
@@ -482,8 +468,8 @@ async fn a_store_that_cannot_be_read_fails_the_build() {
         ("hangs", Fault::Hang),
     ];
     for (case, fault) in faults {
-        let store = FaultyStore::new(MemoryStore::new());
-        store.handle().inject(Op::Pull, fault);
+        let store = TestStore::new(MemoryStore::new());
+        store.clone().inject(Op::Pull, fault);
         let built = Authority::builder("shop", "api", master(), store)
             .store_timeout(Duration::from_millis(10))
             .build()
@@ -505,7 +491,7 @@ async fn a_store_that_cannot_be_read_fails_the_build() {
 
 #[tokio::test]
 async fn endpoints_are_mounted_at_a_plain_path_over_an_authenticator() {
-    let authority = authority().authenticator(Nobody).build().await.unwrap();
+    let authority = authority().authenticator(nobody).build().await.unwrap();
     let bad = [
         "",
         "/",

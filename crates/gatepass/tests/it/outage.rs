@@ -12,10 +12,9 @@ use gatepass::{
     UserUpdate, async_trait,
     store::{EndReason, Generation, SessionStore, StoreErrorKind},
 };
-use gatepass_testkit::{CountingStore, Counts, Fault, FaultHandle, FaultyStore, ManualClock, Op};
+use gatepass_testkit::{Fault, ManualClock, Op, TestStore};
 use test_support::world::{
-    Durable, HOUR, SECOND, Ticking, World, builder, login, refresh, refusal, subject, verify,
-    verify_with,
+    HOUR, SECOND, Ticking, World, builder, login, refresh, refusal, subject, verify, verify_with,
 };
 use tokio::{task::JoinSet, time::Instant};
 
@@ -27,17 +26,17 @@ const LOST: Fault = Fault::LoseAnswer(StoreErrorKind::Unavailable);
 struct Node {
     authority: Authority,
     store: Arc<dyn SessionStore>,
-    handle: FaultHandle,
-    counts: Counts,
+    handle: TestStore,
+    counts: TestStore,
 }
 
 impl Node {
     async fn new(store: impl SessionStore, clock: impl Clock) -> Self {
         let store: Arc<dyn SessionStore> = Arc::new(store);
-        let faulty = FaultyStore::new(Arc::clone(&store));
-        let handle = faulty.handle();
-        let counting = CountingStore::new(faulty);
-        let counts = counting.counts();
+        let faulty = TestStore::new(Arc::clone(&store));
+        let handle = faulty.clone();
+        let counting = TestStore::new(faulty);
+        let counts = counting.clone();
         let authority = builder(counting, &ManualClock::new())
             .clock(clock)
             .store_timeout(TIMEOUT);
@@ -250,7 +249,7 @@ async fn many_requests_out_of_lease_share_one_pull_and_its_failure() {
     for fault in [Fault::Hang, Fault::Delay(TIMEOUT / 4)] {
         node.handle.inject(Op::Pull, fault);
         world.clock.advance(3 * SECOND);
-        node.counts.reset();
+        node.counts.reset_calls();
         let began = Instant::now();
         let answers = many(&node, &first, Staleness::Bounded).await;
         for answer in answers {
@@ -262,14 +261,18 @@ async fn many_requests_out_of_lease_share_one_pull_and_its_failure() {
         }
         assert!(began.elapsed() < 2 * TIMEOUT + 2 * SECOND);
         // The requests' own, the one that was under way, and the follower's next.
-        assert!(node.counts.of(Op::Pull) <= 3, "{:?}", node.counts);
+        assert!(node.counts.calls_of(Op::Pull) <= 3, "{:?}", node.counts);
         node.handle.heal();
     }
 }
 
 async fn ticking() -> Node {
     let clock = Ticking::new();
-    Node::new(Durable(MemoryStore::with_clock(clock.clone())), clock).await
+    Node::new(
+        TestStore::new(MemoryStore::with_clock(clock.clone())).durable(),
+        clock,
+    )
+    .await
 }
 
 #[tokio::test(start_paused = true)]
@@ -279,13 +282,13 @@ async fn a_pull_that_takes_longer_than_the_bound_is_shared_nevertheless() {
     let slow = TIMEOUT / 2;
     node.handle.inject(Op::Pull, Fault::Delay(slow));
     tokio::time::sleep(SECOND).await;
-    node.counts.reset();
+    node.counts.reset_calls();
     let began = Instant::now();
     for answer in many(&node, &first, Staleness::Within(slow / 10)).await {
         answer.unwrap();
     }
     assert!(began.elapsed() <= 2 * TIMEOUT, "{:?}", began.elapsed());
-    assert!(node.counts.of(Op::Pull) <= 3, "{:?}", node.counts);
+    assert!(node.counts.calls_of(Op::Pull) <= 3, "{:?}", node.counts);
 }
 
 #[tokio::test(start_paused = true)]
@@ -343,15 +346,15 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 async fn a_store_that_fails_is_asked_as_often_as_ever_while_that_helps_and_rarely_after() {
     let node = ticking().await;
     node.handle.inject_everywhere(DOWN);
-    node.counts.reset();
+    node.counts.reset_calls();
     tokio::time::sleep(2 * SECOND).await;
     // Every half a second or a little sooner, for the next one may still renew the lease.
-    let while_leased = node.counts.of(Op::Pull);
+    let while_leased = node.counts.calls_of(Op::Pull);
     assert!((4..=8).contains(&while_leased), "{while_leased}");
     tokio::time::sleep(20 * SECOND).await;
-    node.counts.reset();
+    node.counts.reset_calls();
     tokio::time::sleep(HOUR).await;
-    let pulls = node.counts.of(Op::Pull);
+    let pulls = node.counts.calls_of(Op::Pull);
     assert!((720..=1440).contains(&pulls), "{pulls}");
 }
 
@@ -366,9 +369,9 @@ async fn a_request_brings_a_node_back_at_once_and_wakes_its_follower() {
         let live = login(authority, "alice").await;
         verify(authority, &live).await.unwrap();
         // It polls again as in good times, however long it was about to wait.
-        node.counts.reset();
+        node.counts.reset_calls();
         tokio::time::sleep(SECOND + SECOND / 10).await;
-        assert!(node.counts.of(Op::Pull) >= 2, "{:?}", node.counts);
+        assert!(node.counts.calls_of(Op::Pull) >= 2, "{:?}", node.counts);
     }
 }
 

@@ -13,7 +13,7 @@ use gatepass::{
     Authority, Clock, Error, MemoryStore, Refusal,
     keys::{Algorithm, SigningKey, VerifyingKey},
 };
-use gatepass_testkit::{CountingStore, ManualClock};
+use gatepass_testkit::{ManualClock, TestStore};
 use proptest::{collection::vec, prelude::*, sample::Index};
 use test_support::{
     attacks::{Attack, Table, segments},

@@ -12,11 +12,11 @@ use std::{collections::BTreeSet, time::Duration};
 use gatepass::{
     AuthenticationError, Authenticator, Authority, Credentials, Device, Error, Identity,
     IdentityError, InternalError, Issued, MasterSecret, MemoryStore, Refusal, Requirements, Scopes,
-    Session, StoreError, Subject, UserUpdate, async_trait,
+    Session, StoreError, Subject,
     store::StoreErrorKind,
     wire::{Endpoints, ErrorFormat, HeaderField, Reply, RequestBody, RequestHead, refuse},
 };
-use gatepass_testkit::{Fault, FaultHandle, FaultyStore, ManualClock};
+use gatepass_testkit::{Fault, ManualClock, TestStore};
 use serde_json::{Value, json};
 
 const REALM: &str = "https://shop.example";

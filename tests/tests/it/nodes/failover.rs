@@ -9,7 +9,7 @@ use gatepass::{
     store::{Generation, StoreErrorKind},
 };
 use gatepass_servers::Durability;
-use gatepass_testkit::{Fault, FaultHandle, FaultyStore, Op, Proxy};
+use gatepass_testkit::{Fault, Op, Proxy, TestStore};
 use gatepass_tests::nodes::{Backend, Node, Site, Timing, builder};
 use test_support::log::Log;
 use tracing::Level;
@@ -147,10 +147,10 @@ async fn a_failover_that_loses_writes_logs_nobody_out_and_is_told(backend: Backe
     assert_eq!(lost.await, Refusal::SessionEnded);
 }
 
-async fn node_that_can_be_deaf(site: &Site) -> (Node, FaultHandle) {
+async fn node_that_can_be_deaf(site: &Site) -> (Node, TestStore) {
     let proxy = Proxy::before(site.address()).await.unwrap();
-    let store = FaultyStore::new(site.open(Some(&proxy)).await);
-    let handle = store.handle();
+    let store = TestStore::new(site.open(Some(&proxy)).await);
+    let handle = store.clone();
     let node = Node::over(Arc::new(store), Some(proxy), Timing::SHORT).await;
     (node, handle)
 }

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use gatepass::{Error, Issued, MemoryStore, Refusal};
 use gatepass_servers::Durability;
-use gatepass_testkit::{FaultyStore, Op};
+use gatepass_testkit::{Op, TestStore};
 use gatepass_tests::nodes::{Backend, Node, Site, Timing, builder};
 use tokio::task::JoinSet;
 
@@ -42,8 +42,8 @@ const ENDED: usize = 40;
 
 #[tokio::test]
 async fn while_the_log_is_loaded_there_is_no_node() {
-    let store = FaultyStore::new(MemoryStore::new());
-    let gate = store.handle().hold_before(Op::Pull);
+    let store = TestStore::new(MemoryStore::new());
+    let gate = store.clone().hold_before(Op::Pull);
     let node = tokio::spawn(builder(store, Timing::DEFAULT).build());
     gate.reached().await;
     assert!(!node.is_finished());

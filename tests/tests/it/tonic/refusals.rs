@@ -11,7 +11,7 @@ use gatepass::{
     Authority, Error, Identity, IdentityError, InternalError, MasterSecret, MemoryStore, Refusal,
     Requirements, Scopes, Staleness, StoreError, store::StoreErrorKind,
 };
-use gatepass_testkit::{Fault, FaultyStore, ManualClock};
+use gatepass_testkit::{Fault, ManualClock, TestStore};
 use gatepass_tonic::{GateLayer, gate};
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, ServiceExt};
@@ -225,8 +225,8 @@ async fn a_refused_call_is_told_why_and_never_reaches_its_service() {
 
 #[tokio::test]
 async fn a_store_that_fails_refuses_nobody() {
-    let store = FaultyStore::new(MemoryStore::new());
-    let faults = store.handle();
+    let store = TestStore::new(MemoryStore::new());
+    let faults = store.clone();
     let authority = Authority::builder("https://issuer.test", "api", secret(), store)
         .build()
         .await

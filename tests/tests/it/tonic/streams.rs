@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::{HeaderMap, uri::PathAndQuery};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use gatepass::{Authority, Identity, MasterSecret, MemoryStore, Requirements, Staleness};
-use gatepass_testkit::{Fault, FaultyStore};
+use gatepass_testkit::{Fault, TestStore};
 use gatepass_tonic::gate;
 use tokio::sync::mpsc;
 use tonic::{
@@ -144,8 +144,8 @@ async fn a_client_that_never_stops_sending_is_refused_at_once() {
 
 #[tokio::test]
 async fn a_deadline_is_kept_by_a_service_and_by_a_gate_that_waits() {
-    let store = FaultyStore::new(MemoryStore::new());
-    let faults = store.handle();
+    let store = TestStore::new(MemoryStore::new());
+    let faults = store.clone();
     let secret = MasterSecret::generate().unwrap();
     let authority = Authority::builder("https://issuer.test", "api", secret, store)
         .store_timeout(Duration::from_secs(60))

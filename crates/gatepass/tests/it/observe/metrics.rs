@@ -9,14 +9,11 @@ use std::{
     time::Duration,
 };
 
-use gatepass::{
-    AuthenticationError, Authenticator, Credentials, Device, Identity, MemoryStore, Requirements,
-    Session, Staleness, UserUpdate, async_trait, store::StoreErrorKind,
-};
-use gatepass_testkit::{Fault, FaultyStore, ManualClock, Op};
+use gatepass::{Credentials, Device, MemoryStore, Requirements, Staleness, store::StoreErrorKind};
+use gatepass_testkit::{Fault, ManualClock, OnePassword, Op, TestStore};
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use test_support::world::{
-    Durable, MINUTE, SECOND, World, builder, login, refresh, refusal, subject, verify, verify_with,
+    MINUTE, SECOND, World, builder, login, refresh, refusal, verify, verify_with,
 };
 
 const DOWN: Fault = Fault::Fail(StoreErrorKind::Unavailable);
@@ -74,35 +71,15 @@ impl Recorder for Recorded {
     }
 }
 
-struct OneUser;
-
-#[async_trait]
-impl Authenticator for OneUser {
-    async fn authenticate(
-        &self,
-        credentials: &Credentials,
-        _: &Device,
-    ) -> Result<Identity, AuthenticationError> {
-        match credentials.password() {
-            "right" => Ok(Identity::of(subject("alice"))),
-            _ => Err(AuthenticationError::BadCredentials),
-        }
-    }
-
-    async fn reload_user(&self, _: &Session) -> Result<UserUpdate, AuthenticationError> {
-        Ok(UserUpdate::Unchanged)
-    }
-}
-
 #[tokio::test]
 async fn each_event_is_counted_once_and_nobody_is_named() {
     let recorded = Recorded::default();
     let _recording = metrics::set_default_local_recorder(&recorded);
     let world = World::sqlite();
-    let store = FaultyStore::new(world.store.clone());
-    let handle = store.handle();
+    let store = TestStore::new(world.store.clone());
+    let handle = store.clone();
     handle.inject(Op::Changed, Fault::Hang);
-    let node = builder(store, &world.clock).authenticator(OneUser);
+    let node = builder(store, &world.clock).authenticator(OnePassword::new("right"));
     // So rarely that every pull is one that a request asked for.
     let node = node.max_staleness(60 * MINUTE).poll_interval(30 * MINUTE);
     let node = node.build().await.unwrap();
@@ -180,8 +157,8 @@ async fn the_lag_is_shown_while_pulls_fail_or_hang_and_after() {
     let recorded = Recorded::default();
     let _recording = metrics::set_default_local_recorder(&recorded);
     let clock = ManualClock::new();
-    let store = FaultyStore::new(Durable(MemoryStore::with_clock(clock.clone())));
-    let handle = store.handle();
+    let store = TestStore::new(MemoryStore::with_clock(clock.clone())).durable();
+    let handle = store.clone();
     let node = builder(store, &clock).build().await.unwrap();
     let ended = login(&node, "alice").await;
     node.logout(ended.access_token.as_str()).await.unwrap();
@@ -214,8 +191,8 @@ async fn going_on_without_the_store_is_told_each_time_that_it_begins() {
     let recorded = Recorded::default();
     let _recording = metrics::set_default_local_recorder(&recorded);
     let world = World::sqlite();
-    let store = FaultyStore::new(world.store.clone());
-    let handle = store.handle();
+    let store = TestStore::new(world.store.clone());
+    let handle = store.clone();
     let node = builder(store, &world.clock).danger_judge_by_stale_revocations(60 * MINUTE);
     let node = node.max_staleness(MINUTE).build().await.unwrap();
     for times in 1..=2 {

@@ -15,7 +15,7 @@ use gatepass::{
     AuthenticationError, Authenticator, Authority, Credentials, Error, Identity, Issued, Refusal,
     ReusePolicy, Scopes, Session, SessionId, Staleness, UserUpdate, async_trait, store::Generation,
 };
-use gatepass_testkit::{CountingStore, FaultHandle, FaultyStore, Gate, ManualClock, Op};
+use gatepass_testkit::{Gate, ManualClock, OnePassword, Op, TestStore};
 use test_support::world::{
     HOUR, MINUTE, SECOND, World, builder, login, refresh, refusal, subject, verify, verify_with,
 };
@@ -38,32 +38,14 @@ test_support::on_both_stores! {
     scopes_that_another_node_takes_away_during_a_refresh_are_not_in_its_token
 }
 
-/// Finds every user as it was.
-struct Unchanged;
-
-#[async_trait]
-impl Authenticator for Unchanged {
-    async fn authenticate(
-        &self,
-        _: &Credentials,
-        _: &gatepass::Device,
-    ) -> Result<Identity, AuthenticationError> {
-        Err(AuthenticationError::BadCredentials)
-    }
-
-    async fn reload_user(&self, _: &Session) -> Result<UserUpdate, AuthenticationError> {
-        tokio::task::yield_now().await;
-        Ok(UserUpdate::Unchanged)
-    }
-}
-
 async fn of_64_refreshes_of_one_token_one_advances_and_all_get_its_successor(world: World) {
     let node = world.node().await;
     all_get_one_successor(&world, &node).await;
 }
 
 async fn so_it_is_where_the_user_is_read_again_at_each_refresh(world: World) {
-    let node = builder(world.store.clone(), &world.clock).authenticator(Unchanged);
+    let node =
+        builder(world.store.clone(), &world.clock).authenticator(OnePassword::new("a password"));
     let node = node.build().await.unwrap();
     all_get_one_successor(&world, &node).await;
 }
@@ -94,9 +76,9 @@ async fn generation(world: &World, issued: &Issued) -> Generation {
 }
 
 /// A node whose store waits at gates.
-async fn gated(world: &World) -> (Authority, FaultHandle) {
-    let store = FaultyStore::new(world.store.clone());
-    let handle = store.handle();
+async fn gated(world: &World) -> (Authority, TestStore) {
+    let store = TestStore::new(world.store.clone());
+    let handle = store.clone();
     (builder(store, &world.clock).build().await.unwrap(), handle)
 }
 
@@ -109,7 +91,7 @@ enum Side {
 
 const SIDES: [Side; 2] = [Side::Before, Side::After];
 
-fn hold(handle: &FaultHandle, op: Op, side: Side) -> Gate {
+fn hold(handle: &TestStore, op: Op, side: Side) -> Gate {
     match side {
         Side::Before => handle.hold_before(op),
         Side::After => handle.hold_after(op),
@@ -475,8 +457,8 @@ async fn a_reuse_ends_exactly_its_session(world: World) {
 }
 
 async fn the_9th_revoked_token_ends_the_session(world: World) {
-    let store = CountingStore::new(world.store.clone());
-    let counts = store.counts();
+    let store = TestStore::new(world.store.clone());
+    let counts = store.clone();
     let node = builder(store, &world.clock).build().await.unwrap();
     let first = login(&node, "alice").await;
     let current = refresh(&node, &first).await.unwrap();
@@ -502,7 +484,7 @@ async fn the_9th_revoked_token_ends_the_session(world: World) {
             node.revoke_token(pass).await.unwrap();
         }
     }
-    assert_eq!(counts.of(Op::RevokeToken), 17);
+    assert_eq!(counts.calls_of(Op::RevokeToken), 17);
     assert_dead([&node, &world.node().await], &current, "9").await;
 }
 
@@ -563,19 +545,25 @@ async fn scopes_that_another_node_takes_away_during_a_refresh_are_not_in_its_tok
 #[tokio::test(flavor = "multi_thread")]
 async fn a_common_refresh_is_one_round_trip_and_a_lost_race_two() {
     let world = World::memory();
-    let store = CountingStore::new(world.store.clone());
-    let counts = store.counts();
+    let store = TestStore::new(world.store.clone());
+    let counts = store.clone();
     let node = builder(store, &world.clock).build().await.unwrap();
     let first = login(&node, "alice").await;
-    counts.reset();
+    counts.reset_calls();
     refresh(&node, &first).await.unwrap();
-    assert_eq!((counts.of(Op::Advance), counts.of(Op::Load)), (1, 0));
+    assert_eq!(
+        (counts.calls_of(Op::Advance), counts.calls_of(Op::Load)),
+        (1, 0)
+    );
     refresh(&node, &first).await.unwrap();
-    assert_eq!((counts.of(Op::Advance), counts.of(Op::Load)), (2, 1));
+    assert_eq!(
+        (counts.calls_of(Op::Advance), counts.calls_of(Op::Load)),
+        (2, 1)
+    );
     world.clock.advance(Duration::from_secs(31));
     refresh(&node, &first).await.unwrap();
-    assert_eq!(counts.of(Op::Recover), 1);
+    assert_eq!(counts.calls_of(Op::Recover), 1);
     let garbage = node.refresh("gpr_garbage").await;
     assert!(matches!(garbage, Err(Error::Refused(Refusal::Malformed))));
-    assert_eq!(counts.of(Op::Advance), 3);
+    assert_eq!(counts.calls_of(Op::Advance), 3);
 }

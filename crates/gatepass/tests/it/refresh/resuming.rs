@@ -4,11 +4,10 @@
 use std::time::Duration;
 
 use gatepass::{
-    AuthenticationError, Authenticator, Authority, ClientId, Credentials, Device, Error, Identity,
-    Issued, MasterSecret, Pass, Refusal, Renewed, Requirements, Resumed, Scopes, Session,
-    Staleness, UserUpdate, async_trait, store::Generation,
+    Authority, ClientId, Credentials, Device, Error, Identity, Issued, MasterSecret, Pass, Refusal,
+    Renewed, Requirements, Resumed, Scopes, Staleness, store::Generation,
 };
-use gatepass_testkit::{FaultyStore, Op};
+use gatepass_testkit::{OnePassword, Op, TestStore};
 use serde::{Deserialize, Serialize};
 use test_support::world::{
     DAY, HOUR, MINUTE, SECOND, World, builder, login, refresh, refusal, subject, verify,
@@ -33,33 +32,10 @@ test_support::on_both_stores! {
     nothing_in_flight_outlives_its_secret
 }
 
-/// Lets everybody in by one password.
-struct Anyone;
-
 const PASSWORD: &str = "a password";
 
-#[async_trait]
-impl Authenticator for Anyone {
-    async fn authenticate(
-        &self,
-        credentials: &Credentials,
-        _: &Device,
-    ) -> Result<Identity, AuthenticationError> {
-        tokio::task::yield_now().await;
-        match credentials.password() {
-            PASSWORD => Ok(Identity::of(subject(credentials.username()))),
-            _ => Err(AuthenticationError::BadCredentials),
-        }
-    }
-
-    async fn reload_user(&self, _: &Session) -> Result<UserUpdate, AuthenticationError> {
-        tokio::task::yield_now().await;
-        Ok(UserUpdate::Unchanged)
-    }
-}
-
 async fn node(world: &World) -> Authority {
-    let node = builder(world.store.clone(), &world.clock).authenticator(Anyone);
+    let node = builder(world.store.clone(), &world.clock).authenticator(OnePassword::new(PASSWORD));
     node.build().await.unwrap()
 }
 
@@ -187,9 +163,9 @@ async fn assert_ended(node: &Authority, first: &Issued, context: &str) {
 }
 
 async fn nothing_in_flight_outlives_the_end_of_its_session(world: World) {
-    let store = FaultyStore::new(world.store.clone());
-    let handle = store.handle();
-    let held = builder(store, &world.clock).authenticator(Anyone);
+    let store = TestStore::new(world.store.clone());
+    let handle = store.clone();
+    let held = builder(store, &world.clock).authenticator(OnePassword::new(PASSWORD));
     let held = held.build().await.unwrap();
     let other = node(&world).await;
     for way in WAYS {
@@ -227,9 +203,9 @@ async fn nothing_in_flight_outlives_the_end_of_its_session(world: World) {
 }
 
 async fn what_is_answered_during_a_logout_is_dead_once_it_returned(world: World) {
-    let store = FaultyStore::new(world.store.clone());
-    let handle = store.handle();
-    let held = builder(store, &world.clock).authenticator(Anyone);
+    let store = TestStore::new(world.store.clone());
+    let handle = store.clone();
+    let held = builder(store, &world.clock).authenticator(OnePassword::new(PASSWORD));
     let held = held.build().await.unwrap();
     let other = node(&world).await;
     for way in WAYS {
@@ -390,9 +366,9 @@ async fn an_idle_session_is_resumed_by_its_current_refresh_token_alone(world: Wo
 /// A resume that finds the session idle, and loses to another that revives it, is no reuse, however
 /// long it takes.
 async fn a_resume_in_an_idle_race_is_decided_by_when_it_began(world: World) {
-    let store = FaultyStore::new(world.store.clone());
-    let handle = store.handle();
-    let slow = builder(store, &world.clock).authenticator(Anyone);
+    let store = TestStore::new(world.store.clone());
+    let handle = store.clone();
+    let slow = builder(store, &world.clock).authenticator(OnePassword::new(PASSWORD));
     let slow = slow.build().await.unwrap();
     let other = node(&world).await;
     let first = long_lived(&slow).await;
@@ -591,9 +567,9 @@ async fn a_token_that_was_revoked_is_not_gone_on_with(world: World) {
 /// Whoever knows a secret that is taken away keeps nothing by refreshing all the time.
 async fn nothing_in_flight_outlives_its_secret(world: World) {
     for way in [Way::Resume, Way::Revive] {
-        let store = FaultyStore::new(world.store.clone());
-        let handle = store.handle();
-        let node = builder(store, &world.clock).authenticator(Anyone);
+        let store = TestStore::new(world.store.clone());
+        let handle = store.clone();
+        let node = builder(store, &world.clock).authenticator(OnePassword::new(PASSWORD));
         let node = node.build().await.unwrap();
         let (first, pass) = way.begin(&node, &world).await;
         let gate = handle.hold_before(Op::Advance);

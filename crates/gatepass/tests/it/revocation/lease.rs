@@ -8,7 +8,7 @@ mod reset;
 use std::{sync::Arc, time::Duration};
 
 use gatepass::{Authority, store::StoreErrorKind};
-use gatepass_testkit::{CountingStore, Counts, Fault, FaultHandle, FaultyStore, ManualClock, Op};
+use gatepass_testkit::{Fault, ManualClock, Op, TestStore};
 use test_support::world::{HOUR, Store, builder};
 
 const DOWN: Fault = Fault::Fail(StoreErrorKind::Unavailable);
@@ -16,8 +16,8 @@ const DOWN: Fault = Fault::Fail(StoreErrorKind::Unavailable);
 /// A node that polls so rarely that every call is one that was asked for.
 struct Node {
     authority: Authority,
-    counts: Counts,
-    handle: FaultHandle,
+    counts: TestStore,
+    handle: TestStore,
 }
 
 /// How old knowledge may be on such a node.
@@ -29,10 +29,10 @@ impl Node {
     }
 
     async fn bounded(store: &Store, clock: &ManualClock, bound: Duration) -> Self {
-        let faulty = FaultyStore::new(Arc::clone(store));
-        let handle = faulty.handle();
-        let counting = CountingStore::new(faulty);
-        let counts = counting.counts();
+        let faulty = TestStore::new(Arc::clone(store));
+        let handle = faulty.clone();
+        let counting = TestStore::new(faulty);
+        let counts = counting.clone();
         // No news either: what a request is judged by, it has brought about itself.
         handle.inject(Op::Changed, Fault::Hang);
         let authority = builder(counting, clock)
@@ -48,8 +48,8 @@ impl Node {
 
     /// The answer, and how many calls of the store it took.
     async fn calls<T>(&self, asking: impl Future<Output = T>) -> (T, u64) {
-        self.counts.reset();
+        self.counts.reset_calls();
         let answer = asking.await;
-        (answer, self.counts.total())
+        (answer, self.counts.calls())
     }
 }

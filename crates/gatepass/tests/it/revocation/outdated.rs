@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use gatepass::{Authority, BuildError, Error, Issued, Refusal, Staleness, store::StoreErrorKind};
-use gatepass_testkit::{CountingStore, Counts, Fault, FaultHandle, FaultyStore, Op};
+use gatepass_testkit::{Fault, Op, TestStore};
 use test_support::world::{
     DAY, HOUR, MINUTE, SECOND, World, builder, login, refusal, verify, verify_with,
 };
@@ -15,8 +15,8 @@ const AT_MOST: Duration = Duration::from_secs(600);
 struct Node {
     world: World,
     authority: Authority,
-    handle: FaultHandle,
-    counts: Counts,
+    handle: TestStore,
+    counts: TestStore,
     /// Logged in, and logged out before the store goes.
     live: Issued,
     ended: Issued,
@@ -26,11 +26,11 @@ impl Node {
     /// One that polls so rarely that every call is one that was asked for.
     async fn new() -> Self {
         let world = World::sqlite();
-        let store = FaultyStore::new(Arc::clone(&world.store));
-        let handle = store.handle();
+        let store = TestStore::new(Arc::clone(&world.store));
+        let handle = store.clone();
         handle.inject(Op::Changed, Fault::Hang);
-        let store = CountingStore::new(store);
-        let counts = store.counts();
+        let store = TestStore::new(store);
+        let counts = store.clone();
         let authority = builder(store, &world.clock)
             .max_staleness(BOUND)
             .poll_interval(BOUND / 2)
@@ -76,11 +76,11 @@ async fn it_judges_by_what_it_knew_until_the_bound_is_over_and_says_so() {
     assert!(node.authority.health().lease_holds);
     node.world.clock.advance(SECOND);
     // The first request finds out that the store is away; those that follow do not wait for it.
-    node.counts.reset();
+    node.counts.reset_calls();
     for _ in 0..3 {
         node.judges().await;
     }
-    assert_eq!(node.counts.of(Op::Pull), 1);
+    assert_eq!(node.counts.calls_of(Op::Pull), 1);
     let health = node.authority.health();
     assert!(!health.lease_holds && health.failing_since.is_some());
     assert_eq!(health.lag, Some(BOUND + SECOND));

@@ -20,34 +20,21 @@ type Header<'h> = (&'static str, &'h str);
 const JSON: Header<'_> = ("content-type", "application/json");
 const CROSS_SITE: Header<'_> = ("sec-fetch-site", "cross-site");
 
-/// Lets everybody in with one password, and grants claims of this length.
-struct Wonderland {
-    padding: usize,
-}
-
-#[async_trait]
-impl Authenticator for Wonderland {
-    async fn authenticate(
-        &self,
-        credentials: &Credentials,
-        _: &Device,
-    ) -> Result<Identity, AuthenticationError> {
+/// Lets every user in with one password, and grants claims of this length.
+fn with_claims_of(padding: usize) -> impl Authenticator {
+    move |credentials: &Credentials| {
         if credentials.password() != PASSWORD {
             return Err(AuthenticationError::BadCredentials);
         }
         let identity = Identity::new(credentials.username())?;
-        Ok(identity.claims(&json!({ "padding": "x".repeat(self.padding) }))?)
-    }
-
-    async fn reload_user(&self, _: &Session) -> Result<UserUpdate, AuthenticationError> {
-        Ok(UserUpdate::Unchanged)
+        Ok(identity.claims(&json!({ "padding": "x".repeat(padding) }))?)
     }
 }
 
 struct Shop {
     authority: Authority,
     endpoints: Endpoints,
-    faults: FaultHandle,
+    faults: TestStore,
     clock: ManualClock,
 }
 
@@ -78,13 +65,13 @@ impl Shop {
         configure: impl FnOnce(AuthorityBuilder) -> AuthorityBuilder,
     ) -> Self {
         let clock = ManualClock::new();
-        let store = FaultyStore::new(MemoryStore::with_clock(clock.clone()));
-        let faults = store.handle();
+        let store = TestStore::new(MemoryStore::with_clock(clock.clone()));
+        let faults = store.clone();
         let secret = MasterSecret::from_bytes(&[1; 32]).unwrap();
         let builder = Authority::builder(REALM, "shop-api", secret, store)
             .clock(clock.clone())
             .transport(transport)
-            .authenticator(Wonderland { padding });
+            .authenticator(with_claims_of(padding));
         let authority = configure(builder).build().await.unwrap();
         let endpoints = Endpoints::builder(authority.clone()).resume().renew();
         Self {

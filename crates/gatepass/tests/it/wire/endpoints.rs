@@ -8,58 +8,45 @@ const PASSWORD: &str = "wonderland";
 
 const JSON: (&str, &[u8]) = ("content-type", b"application/json");
 
-/// One user, and what else a login sends ends up in a claim.
-struct Wonderland;
-
-#[async_trait]
-impl Authenticator for Wonderland {
-    async fn authenticate(
-        &self,
-        credentials: &Credentials,
-        _: &Device,
-    ) -> Result<Identity, AuthenticationError> {
-        match (credentials.username(), credentials.password()) {
-            ("alice", PASSWORD) => {}
-            ("hasty", _) => {
-                let retry_after = Duration::from_secs(9);
-                return Err(AuthenticationError::TooManyAttempts { retry_after });
-            }
-            ("offline", _) => {
-                return Err(AuthenticationError::unavailable(std::io::Error::other(
-                    MARKER,
-                )));
-            }
-            _ => return Err(AuthenticationError::BadCredentials),
+/// Knows one user, and grants a claim with the other members of the login.
+fn wonderland(credentials: &Credentials) -> Result<Identity, AuthenticationError> {
+    match (credentials.username(), credentials.password()) {
+        ("alice", PASSWORD) => {}
+        ("hasty", _) => {
+            let retry_after = Duration::from_secs(9);
+            return Err(AuthenticationError::TooManyAttempts { retry_after });
         }
-        let seen = json!({
-            "otp": credentials.extra::<Value>("otp"),
-            "nested": credentials.extra::<Value>("nested"),
-            "password": credentials.extra::<Value>("password"),
-        });
-        let identity = Identity::new("alice").unwrap();
-        Ok(identity.claims(&json!({ "seen": seen })).unwrap())
+        ("offline", _) => {
+            return Err(AuthenticationError::unavailable(std::io::Error::other(
+                MARKER,
+            )));
+        }
+        _ => return Err(AuthenticationError::BadCredentials),
     }
-
-    async fn reload_user(&self, _: &Session) -> Result<UserUpdate, AuthenticationError> {
-        Ok(UserUpdate::Unchanged)
-    }
+    let seen = json!({
+        "otp": credentials.extra::<Value>("otp"),
+        "nested": credentials.extra::<Value>("nested"),
+        "password": credentials.extra::<Value>("password"),
+    });
+    let identity = Identity::new("alice").unwrap();
+    Ok(identity.claims(&json!({ "seen": seen })).unwrap())
 }
 
 struct Shop {
     authority: Authority,
     endpoints: Endpoints,
-    faults: FaultHandle,
+    faults: TestStore,
 }
 
 impl Shop {
     async fn open() -> Self {
         let clock = ManualClock::new();
-        let store = FaultyStore::new(MemoryStore::with_clock(clock.clone()));
-        let faults = store.handle();
+        let store = TestStore::new(MemoryStore::with_clock(clock.clone()));
+        let faults = store.clone();
         let secret = MasterSecret::from_bytes(&[1; 32]).unwrap();
         let authority = Authority::builder(REALM, "shop-api", secret, store)
             .clock(clock)
-            .authenticator(Wonderland)
+            .authenticator(wonderland)
             .build()
             .await
             .unwrap();

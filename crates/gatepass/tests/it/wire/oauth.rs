@@ -14,38 +14,23 @@ const KEY: &str = "the gateway's own secret";
 /// `gateway:the+gateway%27s+own+secret`
 const BASIC: &str = "Basic Z2F0ZXdheTp0aGUrZ2F0ZXdheSUyN3Mrb3duK3NlY3JldA==";
 
-/// Knows everybody whose password is "wonderland", with the scopes "a" and "b".
-struct Everybody;
-
-#[async_trait]
-impl Authenticator for Everybody {
-    async fn authenticate(
-        &self,
-        credentials: &Credentials,
-        _: &Device,
-    ) -> Result<Identity, AuthenticationError> {
-        if credentials.password() != "wonderland" {
-            return Err(AuthenticationError::BadCredentials);
-        }
-        let subject = Subject::new(credentials.username());
-        let subject = subject.map_err(|_| AuthenticationError::BadCredentials)?;
-        let identity = Identity::of(subject).scopes(Scopes::parse("a b").unwrap());
-        Ok(match credentials.extra::<String>("lifetime") {
-            Some(seconds) => identity.access_ttl(Duration::from_secs(seconds.parse().unwrap())),
-            _ => identity,
-        })
+/// Knows every user whose password is "wonderland", with the scopes "a" and "b".
+fn everybody(credentials: &Credentials) -> Result<Identity, AuthenticationError> {
+    if credentials.password() != "wonderland" {
+        return Err(AuthenticationError::BadCredentials);
     }
-
-    async fn reload_user(&self, _: &Session) -> Result<UserUpdate, AuthenticationError> {
-        Ok(UserUpdate::Unchanged)
-    }
+    let identity = Identity::new(credentials.username())?.scopes(Scopes::parse("a b").unwrap());
+    Ok(match credentials.extra::<String>("lifetime") {
+        Some(seconds) => identity.access_ttl(Duration::from_secs(seconds.parse().unwrap())),
+        _ => identity,
+    })
 }
 
 /// Endpoints over a store that fails on command.
 struct Service {
     authority: Authority,
     endpoints: Endpoints,
-    faults: FaultHandle,
+    faults: TestStore,
     clock: ManualClock,
 }
 
@@ -56,12 +41,12 @@ impl Service {
 
     async fn configured(configure: impl FnOnce(EndpointsBuilder) -> EndpointsBuilder) -> Self {
         let clock = ManualClock::new();
-        let store = FaultyStore::new(MemoryStore::with_clock(clock.clone()));
-        let faults = store.handle();
+        let store = TestStore::new(MemoryStore::with_clock(clock.clone()));
+        let faults = store.clone();
         let secret = MasterSecret::from_bytes(&[1; 32]).unwrap();
         let authority = Authority::builder(REALM, "shop-api", secret, store)
             .clock(clock.clone())
-            .authenticator(Everybody)
+            .authenticator(everybody)
             .build()
             .await
             .unwrap();

@@ -8,21 +8,8 @@ use gatepass::Transport;
 
 use super::*;
 
-struct Nobody;
-
-#[async_trait]
-impl Authenticator for Nobody {
-    async fn authenticate(
-        &self,
-        _: &Credentials,
-        _: &Device,
-    ) -> Result<Identity, AuthenticationError> {
-        Err(AuthenticationError::BadCredentials)
-    }
-
-    async fn reload_user(&self, _: &Session) -> Result<UserUpdate, AuthenticationError> {
-        Ok(UserUpdate::Unchanged)
-    }
+fn nobody(_: &Credentials) -> Result<Identity, AuthenticationError> {
+    Err(AuthenticationError::BadCredentials)
 }
 
 async fn authority(transport: Transport, users: bool) -> Authority {
@@ -35,7 +22,7 @@ async fn authority(transport: Transport, users: bool) -> Authority {
     )
     .transport(transport);
     let builder = if users {
-        builder.authenticator(Nobody)
+        builder.authenticator(nobody)
     } else {
         builder
     };

@@ -12,11 +12,10 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatepass::{
-    AuthenticationError, Authenticator, Clock, Credentials, Device, Error, Identity, Issued,
-    OnReuse, Pass, Refusal, ReusePolicy, Session, SessionId, SessionPage, Staleness, UserUpdate,
-    async_trait,
+    Clock, Error, Issued, OnReuse, Pass, Refusal, ReusePolicy, Session, SessionId, SessionPage,
+    Staleness,
 };
-use gatepass_testkit::{ManualClock, Proxy};
+use gatepass_testkit::{ManualClock, OnePassword, Proxy};
 use gatepass_tests::nodes::{Node, Site, Timing, builder, subject, verify};
 use tokio::task::JoinSet;
 
@@ -80,7 +79,7 @@ impl World {
                     ..ReusePolicy::default()
                 });
         if rereads(number) {
-            authority = authority.authenticator(Unchanged);
+            authority = authority.authenticator(OnePassword::new("a password"));
         }
         Node {
             authority: authority.build().await.unwrap(),
@@ -151,25 +150,6 @@ struct Bench {
     world: World,
     nodes: Vec<Node>,
     order: AtomicU64,
-}
-
-/// Finds every user as it was.
-struct Unchanged;
-
-#[async_trait]
-impl Authenticator for Unchanged {
-    async fn authenticate(
-        &self,
-        _: &Credentials,
-        _: &Device,
-    ) -> Result<Identity, AuthenticationError> {
-        Err(AuthenticationError::BadCredentials)
-    }
-
-    async fn reload_user(&self, _: &Session) -> Result<UserUpdate, AuthenticationError> {
-        tokio::task::yield_now().await;
-        Ok(UserUpdate::Unchanged)
-    }
 }
 
 /// The sessions of one subject, as all its clients know them.

@@ -10,7 +10,7 @@ use test_support::{
 };
 use tracing::Level;
 
-use crate::observe::events::{OneUser, PASSWORD, secrets::Secrets};
+use crate::observe::events::{PASSWORD, one_user, secrets::Secrets};
 
 #[tokio::test]
 async fn whatever_a_browser_does_no_token_is_logged() {
@@ -19,7 +19,7 @@ async fn whatever_a_browser_does_no_token_is_logged() {
     let world = World::memory();
     let node = builder(world.store.clone(), &world.clock)
         .transport(Transport::Cookie)
-        .authenticator(OneUser);
+        .authenticator(one_user);
     let node = node.build().await.unwrap();
     let endpoints = Endpoints::builder(node.clone()).resume().renew();
     let endpoints = endpoints.build().unwrap();

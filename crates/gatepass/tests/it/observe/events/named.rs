@@ -6,26 +6,25 @@ use gatepass::{
     Credentials, Device, Identity, Issued, MemoryStore, Requirements, Staleness, Transport,
     wire::{Delivery, Endpoints, RequestHead},
 };
-use gatepass_testkit::{Fault, FaultyStore, ManualClock, Op};
+use gatepass_testkit::{Fault, ManualClock, Op, TestStore};
 use test_support::{
     log::Log,
     world::{
-        Durable, HOUR, MINUTE, SECOND, World, builder, login, refresh, refusal, subject, verify,
-        verify_with,
+        HOUR, MINUTE, SECOND, World, builder, login, refresh, refusal, subject, verify, verify_with,
     },
 };
 use tracing::Level;
 
-use crate::observe::events::{OneUser, PASSWORD, USERNAME, secrets::Secrets};
+use crate::observe::events::{PASSWORD, USERNAME, one_user, secrets::Secrets};
 
 #[tokio::test]
 async fn every_event_has_its_stable_name_and_fields_and_no_secret() {
     let (log, _listening) = Log::listen();
     let mut secrets = Secrets::standing();
     let world = World::sqlite();
-    let store = FaultyStore::new(world.store.clone());
-    let handle = store.handle();
-    let node = builder(store, &world.clock).authenticator(OneUser);
+    let store = TestStore::new(world.store.clone());
+    let handle = store.clone();
+    let node = builder(store, &world.clock).authenticator(one_user);
     let node = node.store_timeout(SECOND).build().await.unwrap();
     let session = |issued: &Issued| issued.session_id.to_string();
 
@@ -217,8 +216,8 @@ async fn a_token_too_long_for_a_cookie_is_logged_as_the_mistake_that_it_is() {
 async fn a_node_says_when_its_store_went_and_when_it_came_back_and_no_more() {
     let (log, _listening) = Log::listen();
     let clock = ManualClock::new();
-    let store = FaultyStore::new(Durable(MemoryStore::with_clock(clock.clone())));
-    let handle = store.handle();
+    let store = TestStore::new(MemoryStore::with_clock(clock.clone())).durable();
+    let handle = store.clone();
     let _node = builder(store, &clock).build().await.unwrap();
     handle.inject(
         Op::Pull,

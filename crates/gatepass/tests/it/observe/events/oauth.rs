@@ -12,7 +12,7 @@ use test_support::{
 };
 use tracing::Level;
 
-use crate::observe::events::{OneUser, PASSWORD, USERNAME, secrets::Secrets, shown::Shown};
+use crate::observe::events::{PASSWORD, USERNAME, one_user, secrets::Secrets, shown::Shown};
 
 const CLIENT_SECRET: &str = "the gateway's own secret: 100%";
 const GUESS: &str = "a guess at the gateway's secret";
@@ -74,7 +74,7 @@ async fn nothing_that_a_client_proves_itself_by_is_seen() {
 
     let world = World::memory();
     let node = builder(world.store.clone(), &world.clock);
-    let node = node.authenticator(OneUser).build().await.unwrap();
+    let node = node.authenticator(one_user).build().await.unwrap();
     let gateway = ClientId::new("gateway").unwrap();
     let client = Client::confidential(gateway.clone(), CLIENT_SECRET).password_grant();
     let hashed = Client::confidential_hashed(ClientId::new("hashed").unwrap(), hash.into());

@@ -11,7 +11,7 @@ use test_support::{
 };
 use tracing::Level;
 
-use crate::observe::events::{OneUser, PASSWORD, USERNAME};
+use crate::observe::events::{PASSWORD, USERNAME, one_user};
 
 const AGENT: &str = "Thief/1.0";
 const ADDRESS: &str = "203.0.113.9";
@@ -32,7 +32,7 @@ impl Shop {
         let world = World::memory();
         let node = builder(world.store.clone(), &world.clock)
             .transport(Transport::Both)
-            .authenticator(OneUser);
+            .authenticator(one_user);
         let node = node.build().await.unwrap();
         let endpoints = Endpoints::builder(node.clone()).resume();
         Self {
@@ -300,7 +300,7 @@ async fn a_refresh_that_is_answered_again_from_elsewhere_is_a_warning() {
         let world = World::memory();
         let node = builder(world.store.clone(), &world.clock);
         let node = match rereads {
-            true => node.authenticator(OneUser),
+            true => node.authenticator(one_user),
             false => node,
         };
         let node = node.build().await.unwrap();

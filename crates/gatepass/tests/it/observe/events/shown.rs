@@ -13,7 +13,7 @@ use test_support::{
     world::{SECRET, World, subject, verify},
 };
 
-use crate::observe::events::{OneUser, PASSWORD, secrets::Secrets};
+use crate::observe::events::{PASSWORD, one_user, secrets::Secrets};
 
 #[tokio::test]
 async fn no_debug_and_no_display_shows_a_secret() {
@@ -39,7 +39,7 @@ async fn no_debug_and_no_display_shows_a_secret() {
             world.store.clone(),
         )
         .clock(clock.clone())
-        .authenticator(OneUser)
+        .authenticator(one_user)
     };
     let verifying = Verifier::builder(
         "https://shop.example",

@@ -8,9 +8,9 @@ use gatepass::{
     keys::SigningKey,
     store::{AccountId, RevokeToken, SessionStore, StoreErrorKind, TokenId},
 };
-use gatepass_testkit::{CountingStore, Fault, FaultyStore, ManualClock, Op};
+use gatepass_testkit::{Fault, ManualClock, Op, TestStore};
 use test_support::world::{
-    Durable, HOUR, SECOND, SECRET, World, builder, login, refresh, refusal, verify, verify_with,
+    HOUR, SECOND, SECRET, World, builder, login, refresh, refusal, verify, verify_with,
 };
 use tokio::task::JoinSet;
 
@@ -70,7 +70,7 @@ async fn under_strict_staleness_each_request_asks_and_the_unknown_is_refused() {
     for _ in 0..3 {
         let (verified, calls) = node.calls(strict()).await;
         assert!(verified.is_ok());
-        assert_eq!((calls, node.counts.of(Op::Status)), (1, 1));
+        assert_eq!((calls, node.counts.calls_of(Op::Status)), (1, 1));
     }
     // A revocation elsewhere is enforced at once, though the lease is good for an hour.
     other.logout(first.access_token.as_str()).await.unwrap();
@@ -243,11 +243,11 @@ async fn the_whole_log_is_loaded_before_the_first_request_is_judged() {
     revoking.join_all().await;
     node.logout(newest.access_token.as_str()).await.unwrap();
 
-    let log = FaultyStore::new(world.store.clone());
-    let handle = log.handle();
+    let log = TestStore::new(world.store.clone());
+    let handle = log.clone();
     handle.inject(Op::Changed, Fault::Hang);
-    let log = CountingStore::new(log);
-    let counts = log.counts();
+    let log = TestStore::new(log);
+    let counts = log.clone();
     let secret = MasterSecret::from_bytes(SECRET).unwrap();
     let keys = KeySet::signing(SigningKey::derived(&secret));
     let verifier = Verifier::builder("https://shop.example", "shop-api", keys, log)
@@ -255,8 +255,8 @@ async fn the_whole_log_is_loaded_before_the_first_request_is_judged() {
         .max_staleness(BOUND)
         .poll_interval(BOUND / 2);
     let verifier = verifier.build().await.unwrap();
-    assert!(counts.of(Op::Pull) > 1, "in batches");
-    counts.reset();
+    assert!(counts.calls_of(Op::Pull) > 1, "in batches");
+    counts.reset_calls();
     handle.inject_everywhere(DOWN);
     for (issued, revoked) in [(&oldest, true), (&newest, true), (&live, false)] {
         let verified = verifier
@@ -269,14 +269,14 @@ async fn the_whole_log_is_loaded_before_the_first_request_is_judged() {
             Ok(_) => assert!(!revoked),
         }
     }
-    assert_eq!(counts.total(), 0);
+    assert_eq!(counts.calls(), 0);
 }
 
 #[tokio::test]
 async fn a_node_does_not_start_where_the_log_cannot_be_read() {
     let world = World::sqlite();
-    let store = FaultyStore::new(world.store.clone());
-    store.handle().inject(Op::Pull, DOWN);
+    let store = TestStore::new(world.store.clone());
+    store.clone().inject(Op::Pull, DOWN);
     assert!(builder(store, &world.clock).build().await.is_err());
 }
 
@@ -290,9 +290,9 @@ async fn health_says_without_asking_whether_requests_are_judged_and_since_when_n
     let other = world.node().await;
     other.logout(ended.access_token.as_str()).await.unwrap();
     let health = || {
-        node.counts.reset();
+        node.counts.reset_calls();
         let health = authority.health();
-        assert_eq!(node.counts.total(), 0);
+        assert_eq!(node.counts.calls(), 0);
         assert_eq!(health, authority.verifier().health());
         health
     };
@@ -417,7 +417,8 @@ async fn a_token_that_expires_while_the_store_is_asked_is_refused() {
 #[tokio::test]
 async fn requests_that_wait_for_a_pull_share_it_and_its_failure() {
     let clock = ManualClock::new();
-    let store: Arc<dyn SessionStore> = Arc::new(Durable(MemoryStore::with_clock(clock.clone())));
+    let store: Arc<dyn SessionStore> =
+        Arc::new(TestStore::new(MemoryStore::with_clock(clock.clone())).durable());
     let node = Node::new(&store, &clock).await;
     for lost in [false, true] {
         clock.advance(BOUND + SECOND);
@@ -426,7 +427,7 @@ async fn requests_that_wait_for_a_pull_share_it_and_its_failure() {
             let lost = Fault::LoseAnswer(StoreErrorKind::Unavailable);
             node.handle.inject(Op::Pull, lost);
         }
-        node.counts.reset();
+        node.counts.reset_calls();
         let pull = node.handle.hold_after(Op::Pull);
         let mut requests = JoinSet::new();
         for _ in 0..50 {
@@ -442,6 +443,6 @@ async fn requests_that_wait_for_a_pull_share_it_and_its_failure() {
         for answer in requests.join_all().await {
             assert_eq!(answer.is_err(), lost, "{answer:?}");
         }
-        assert_eq!(node.counts.of(Op::Pull), 1, "lost: {lost}");
+        assert_eq!(node.counts.calls_of(Op::Pull), 1, "lost: {lost}");
     }
 }

@@ -6,8 +6,8 @@ use gatepass::{
     Authority, Issued, MemoryStore, Refusal, Staleness,
     store::{EndReason, EndSessions, SessionStore},
 };
-use gatepass_testkit::{CountingStore, Counts, Fault, FaultHandle, FaultyStore, ManualClock, Op};
-use test_support::world::{Durable, SECOND, Ticking, builder, login, refusal, verify, verify_with};
+use gatepass_testkit::{Fault, ManualClock, Op, TestStore};
+use test_support::world::{SECOND, Ticking, builder, login, refusal, verify, verify_with};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::revocation::lease::DOWN;
@@ -18,19 +18,19 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 struct Told {
     authority: Authority,
     store: Arc<dyn SessionStore>,
-    counts: Counts,
-    handle: FaultHandle,
+    counts: TestStore,
+    handle: TestStore,
 }
 
 impl Told {
     async fn new(max_staleness: Duration, poll_interval: Duration) -> Self {
         let clock = Ticking::new();
         let store: Arc<dyn SessionStore> =
-            Arc::new(Durable(MemoryStore::with_clock(clock.clone())));
-        let faulty = FaultyStore::new(Arc::clone(&store));
-        let handle = faulty.handle();
-        let counting = CountingStore::new(faulty);
-        let counts = counting.counts();
+            Arc::new(TestStore::new(MemoryStore::with_clock(clock.clone())).durable());
+        let faulty = TestStore::new(Arc::clone(&store));
+        let handle = faulty.clone();
+        let counting = TestStore::new(faulty);
+        let counts = counting.clone();
         let authority = builder(counting, &ManualClock::new())
             .clock(clock)
             .max_staleness(max_staleness)
@@ -50,7 +50,7 @@ impl Told {
     }
 
     fn pulls(&self) -> u64 {
-        self.counts.of(Op::Pull)
+        self.counts.calls_of(Op::Pull)
     }
 
     /// How long it takes until the node has pulled once more.
@@ -77,7 +77,7 @@ async fn a_burst_of_revocations_is_one_pull() {
             ended.push(login(&node.authority, "alice").await);
         }
         sleep(SECOND).await;
-        node.counts.reset();
+        node.counts.reset_calls();
         let began = Instant::now();
         for issued in &ended {
             node.end_elsewhere(issued).await;
@@ -106,7 +106,7 @@ async fn a_burst_of_revocations_is_one_pull() {
 async fn a_steady_stream_of_revocations_is_at_most_twenty_pulls_a_second() {
     let node = Told::new(2 * SECOND, SECOND / 2).await;
     let issued = login(&node.authority, "alice").await;
-    node.counts.reset();
+    node.counts.reset_calls();
     for _ in 0..1000 {
         let issued = login(&node.authority, "alice").await;
         node.end_elsewhere(&issued).await;
@@ -124,7 +124,7 @@ async fn a_request_that_needs_a_pull_does_not_wait_for_more_news() {
     let issued = login(&node.authority, "alice").await;
     let own = login(&node.authority, "alice").await;
     sleep(SECOND).await;
-    node.counts.reset();
+    node.counts.reset_calls();
     let began = Instant::now();
     node.end_elsewhere(&issued).await;
     sleep(MILLISECOND).await;

@@ -9,15 +9,14 @@ use std::{
 
 use gatepass::{
     Authority, Clock, Error, Issued, KeySet, MasterSecret, MemoryStore, Refusal, Requirements,
-    Session, SessionId, Staleness, StoreError, Timestamp, Verifier, async_trait,
+    SessionId, Staleness, StoreError, Verifier, async_trait,
     keys::SigningKey,
     store::{
-        AccountId, Advance, BeginOutcome, Cursor, EndReason, EndSessions, NewSession, PullResult,
-        Purged, Recover, Renew, Revocation, RevocationLog, RevocationTarget, RevokeToken,
-        ServiceIdentity, SessionNumber, SessionStore, StoreErrorKind, TokenId, TokenStatus,
+        Cursor, PullResult, Revocation, RevocationLog, RevocationTarget, StoreErrorKind, TokenId,
+        TokenStatus,
     },
 };
-use gatepass_testkit::{ManualClock, Op};
+use gatepass_testkit::{ManualClock, Op, TestStore};
 use tempfile::TempDir;
 use test_support::world::{
     HOUR, MINUTE, SECOND, SECRET, Store, Ticking, builder, login, refusal, sqlite, verify,
@@ -26,95 +25,11 @@ use test_support::world::{
 
 use crate::revocation::lease::{BOUND, DOWN, Node};
 
-/// A store that another one can take the place of, as in a failover or a restore.
-struct Switch(Mutex<Store>);
-
-impl Switch {
-    fn now(&self) -> Store {
-        Arc::clone(&self.0.lock().unwrap())
-    }
-}
-
-#[async_trait]
-impl RevocationLog for Switch {
-    async fn pull(&self, after: Option<&Cursor>) -> Result<PullResult, StoreError> {
-        self.now().pull(after).await
-    }
-
-    async fn changed(&self, after: &Cursor) {
-        self.now().changed(after).await;
-    }
-
-    async fn status(&self, session: SessionId, token: TokenId) -> Result<TokenStatus, StoreError> {
-        self.now().status(session, token).await
-    }
-}
-
-#[async_trait]
-impl SessionStore for Switch {
-    async fn begin(&self, new: NewSession) -> Result<BeginOutcome, StoreError> {
-        self.now().begin(new).await
-    }
-
-    async fn advance(&self, advance: Advance) -> Result<Option<Session>, StoreError> {
-        self.now().advance(advance).await
-    }
-
-    async fn recover(&self, recover: Recover) -> Result<Option<Session>, StoreError> {
-        self.now().recover(recover).await
-    }
-
-    async fn renew(&self, renew: Renew) -> Result<Option<Session>, StoreError> {
-        self.now().renew(renew).await
-    }
-
-    async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError> {
-        self.now().load(id).await
-    }
-
-    async fn end(
-        &self,
-        target: EndSessions,
-        reason: EndReason,
-    ) -> Result<Option<Revocation>, StoreError> {
-        self.now().end(target, reason).await
-    }
-
-    async fn revoke_token(&self, token: RevokeToken) -> Result<Option<Revocation>, StoreError> {
-        self.now().revoke_token(token).await
-    }
-
-    async fn sessions(
-        &self,
-        account: AccountId,
-        before: Option<SessionNumber>,
-        limit: usize,
-    ) -> Result<Vec<Session>, StoreError> {
-        self.now().sessions(account, before, limit).await
-    }
-
-    async fn introduce(
-        &self,
-        identities: &[ServiceIdentity],
-        join: bool,
-    ) -> Result<Vec<ServiceIdentity>, StoreError> {
-        self.now().introduce(identities, join).await
-    }
-
-    async fn purged_until(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.now().purged_until().await
-    }
-
-    async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<Purged, StoreError> {
-        self.now().purge(horizon, limit).await
-    }
-}
-
 /// A node whose store is about to be replaced by another one.
 struct FailingOver {
     node: Node,
     clock: ManualClock,
-    switch: Arc<Switch>,
+    switch: TestStore,
     new: Store,
     /// Goes after the stores.
     _directory: TempDir,
@@ -125,8 +40,8 @@ impl FailingOver {
         let (directory, clock) = (TempDir::new().unwrap(), ManualClock::new());
         let old: Store = Arc::new(sqlite(&directory, "old.db", &clock));
         let new: Store = Arc::new(sqlite(&directory, "new.db", &clock));
-        let switch = Arc::new(Switch(Mutex::new(old)));
-        let node = Node::new(&(Arc::clone(&switch) as Store), &clock).await;
+        let switch = TestStore::new(old);
+        let node = Node::new(&(Arc::new(switch.clone()) as Store), &clock).await;
         Self {
             node,
             clock,
@@ -137,7 +52,7 @@ impl FailingOver {
     }
 
     fn fail_over(&self) {
-        *self.switch.0.lock().unwrap() = Arc::clone(&self.new);
+        self.switch.replace(Arc::clone(&self.new));
     }
 }
 

@@ -18,7 +18,7 @@ async fn authority(issuer: &str, with_users: bool) -> Authority {
     let builder = Authority::builder(issuer, "shop-api", secret, MemoryStore::new())
         .clock(ManualClock::new());
     let builder = if with_users {
-        builder.authenticator(Everybody)
+        builder.authenticator(everybody)
     } else {
         builder
     };

@@ -148,8 +148,8 @@ async fn introspection_knows_of_an_end_that_has_not_reached_this_node() {
     let directory = tempfile::TempDir::new().unwrap();
     let store = SqliteStore::builder(directory.path().join("sessions.db")).clock(clock.clone());
     let store = Arc::new(store.open().unwrap());
-    let cut_off = FaultyStore::new(Arc::clone(&store));
-    let faults = cut_off.handle();
+    let cut_off = TestStore::new(Arc::clone(&store));
+    let faults = cut_off.clone();
     let secret = MasterSecret::from_bytes(&[1; 32]).unwrap();
     let builder = Authority::builder(REALM, "shop-api", secret, cut_off).clock(clock);
     let authority = builder.build().await.unwrap();

@@ -1,9 +1,12 @@
-//! A store that fails, hangs, or waits at a gate on command.
+//! A store that counts its calls, and fails, hangs or waits at a gate on command.
 
 use std::{
     collections::HashMap,
-    future,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    fmt, future,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -20,32 +23,42 @@ use tokio::sync::{oneshot, watch};
 
 use crate::op::Op;
 
-/// A store that misbehaves on command, for tests of what happens then.
+/// A store around another one, for tests: it counts its calls and misbehaves on command.
+///
+/// Clones are the same store: give one to the authority under test, and command and count with the
+/// other. A command holds for calls that begin later. [`Op::Changed`] has no error to return: under
+/// [`Fault::Fail`] and [`Fault::LoseAnswer`] it never resolves, as under [`Fault::Hang`].
 ///
 /// ```
 /// use gatepass::{MemoryStore, SessionId, store::{EndReason, EndSessions, SessionStore}};
-/// use gatepass_testkit::{FaultyStore, Op};
-/// use std::sync::Arc;
+/// use gatepass_testkit::{Op, TestStore};
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// let store = Arc::new(FaultyStore::new(MemoryStore::new()));
-/// let gate = store.handle().hold_before(Op::End);
+/// let store = TestStore::new(MemoryStore::new());
+/// let gate = store.hold_before(Op::End);
 ///
 /// let target = EndSessions::Session(SessionId::from_bytes([7; 18]));
 /// let logout = tokio::spawn({
-///     let store = Arc::clone(&store);
+///     let store = store.clone();
 ///     async move { store.end(target, EndReason::Logout).await }
 /// });
 /// gate.reached().await;
-/// // What is done here, happens while the logout is under way and has not changed anything yet.
+/// // You act here while the logout is under way and has not changed anything yet.
 /// gate.release();
 /// logout.await.unwrap().unwrap();
+/// assert_eq!(store.calls_of(Op::End), 1);
 /// # }
 /// ```
-#[derive(Debug)]
-pub struct FaultyStore<S> {
-    inner: S,
-    handle: FaultHandle,
+#[derive(Clone)]
+pub struct TestStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    inner: RwLock<Arc<dyn SessionStore>>,
+    state: Mutex<State>,
+    calls: Mutex<HashMap<Op, u64>>,
+    durable: AtomicBool,
 }
 
 /// How an operation misbehaves.
@@ -60,15 +73,6 @@ pub enum Fault {
     Hang,
     /// It takes so much longer, in tokio's time.
     Delay(Duration),
-}
-
-/// Commands a [`FaultyStore`], also after that was moved elsewhere. Clones command the same store.
-///
-/// A command holds for calls that begin later. [`Op::Changed`] has no error to return: under
-/// [`Fault::Fail`] and [`Fault::LoseAnswer`] it never resolves, as under [`Fault::Hang`].
-#[derive(Clone, Debug, Default)]
-pub struct FaultHandle {
-    state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
@@ -98,24 +102,58 @@ pub struct Gate {
     release: oneshot::Sender<()>,
 }
 
-impl<S> FaultyStore<S> {
-    /// Wraps `inner`, which behaves until told otherwise.
+impl TestStore {
+    /// A store that does as `inner` does, until you tell it otherwise.
     #[must_use]
-    pub fn new(inner: S) -> Self {
+    pub fn new(inner: impl SessionStore) -> Self {
         Self {
-            inner,
-            handle: FaultHandle::default(),
+            shared: Arc::new(Shared {
+                inner: RwLock::new(Arc::new(inner)),
+                state: Mutex::default(),
+                calls: Mutex::default(),
+                durable: AtomicBool::new(false),
+            }),
         }
     }
 
-    /// The handle that commands this store.
+    /// Tells nodes that its log outlives the process, even if the one within does not. With
+    /// [`MemoryStore`](gatepass::MemoryStore) it is a durable store without a thread of its own, so
+    /// that tokio's paused time waits for it.
     #[must_use]
-    pub fn handle(&self) -> FaultHandle {
-        self.handle.clone()
+    pub fn durable(self) -> Self {
+        self.shared.durable.store(true, Ordering::Relaxed);
+        self
     }
-}
 
-impl FaultHandle {
+    /// Has another store take the place of the one within, as in a failover or a restore.
+    pub fn replace(&self, inner: impl SessionStore) {
+        let mut within = self
+            .shared
+            .inner
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *within = Arc::new(inner);
+    }
+
+    /// How often `op` was called.
+    #[must_use]
+    pub fn calls_of(&self, op: Op) -> u64 {
+        self.counted().get(&op).copied().unwrap_or(0)
+    }
+
+    /// How often any operation was called. [`Op::Changed`] does not count: it waits, and asks
+    /// nothing.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        let asks = |(op, count): (&Op, &u64)| if *op == Op::Changed { 0 } else { *count };
+        self.counted().iter().map(asks).sum()
+    }
+
+    /// Counts from zero again.
+    pub fn reset_calls(&self) {
+        self.counted().clear();
+    }
+
     /// Has calls of `op` misbehave from now on.
     pub fn inject(&self, op: Op, fault: Fault) {
         self.state().faults.insert(op, fault);
@@ -158,7 +196,22 @@ impl FaultHandle {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let state = &self.shared.state;
+        state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn counted(&self) -> MutexGuard<'_, HashMap<Op, u64>> {
+        let calls = &self.shared.calls;
+        calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, op: Op) {
+        *self.counted().entry(op).or_default() += 1;
+    }
+
+    fn inner(&self) -> Arc<dyn SessionStore> {
+        let inner = &self.shared.inner;
+        Arc::clone(&inner.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn fault(&self, op: Op) -> Option<Fault> {
@@ -189,6 +242,7 @@ impl FaultHandle {
         op: Op,
         call: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
+        self.count(op);
         let fault = self.fault(op);
         match fault {
             Some(Fault::Fail(kind)) => return Err(StoreError::new(kind)),
@@ -220,57 +274,70 @@ impl Gate {
     }
 }
 
+impl fmt::Debug for TestStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestStore")
+            .field("state", &*self.state())
+            .field("calls", &*self.counted())
+            .finish_non_exhaustive()
+    }
+}
+
 #[async_trait]
-impl<S: RevocationLog> RevocationLog for FaultyStore<S> {
+impl RevocationLog for TestStore {
     async fn pull(&self, after: Option<&Cursor>) -> Result<PullResult, StoreError> {
-        self.handle.run(Op::Pull, self.inner.pull(after)).await
+        let inner = self.inner();
+        self.run(Op::Pull, inner.pull(after)).await
     }
 
     async fn changed(&self, after: &Cursor) {
-        match self.handle.fault(Op::Changed) {
+        self.count(Op::Changed);
+        match self.fault(Op::Changed) {
             // To return would have the follower ask again at once, and so on.
             Some(Fault::Fail(_) | Fault::LoseAnswer(_) | Fault::Hang) => future::pending().await,
             Some(Fault::Delay(delay)) => tokio::time::sleep(delay).await,
             None => {}
         }
-        self.handle.pass(Op::Changed, Side::Before).await;
-        self.inner.changed(after).await;
-        self.handle.pass(Op::Changed, Side::After).await;
+        self.pass(Op::Changed, Side::Before).await;
+        self.inner().changed(after).await;
+        self.pass(Op::Changed, Side::After).await;
     }
 
     async fn status(&self, session: SessionId, token: TokenId) -> Result<TokenStatus, StoreError> {
-        let call = self.inner.status(session, token);
-        self.handle.run(Op::Status, call).await
+        let inner = self.inner();
+        self.run(Op::Status, inner.status(session, token)).await
     }
 
     fn is_volatile(&self) -> bool {
-        self.inner.is_volatile()
+        !self.shared.durable.load(Ordering::Relaxed) && self.inner().is_volatile()
     }
 }
 
 #[async_trait]
-impl<S: SessionStore> SessionStore for FaultyStore<S> {
+impl SessionStore for TestStore {
     async fn begin(&self, new: NewSession) -> Result<BeginOutcome, StoreError> {
-        self.handle.run(Op::Begin, self.inner.begin(new)).await
+        let inner = self.inner();
+        self.run(Op::Begin, inner.begin(new)).await
     }
 
     async fn advance(&self, advance: Advance) -> Result<Option<Session>, StoreError> {
-        let call = self.inner.advance(advance);
-        self.handle.run(Op::Advance, call).await
+        let inner = self.inner();
+        self.run(Op::Advance, inner.advance(advance)).await
     }
 
     async fn recover(&self, recover: Recover) -> Result<Option<Session>, StoreError> {
-        let call = self.inner.recover(recover);
-        self.handle.run(Op::Recover, call).await
+        let inner = self.inner();
+        self.run(Op::Recover, inner.recover(recover)).await
     }
 
     async fn renew(&self, renew: Renew) -> Result<Option<Session>, StoreError> {
-        let call = self.inner.renew(renew);
-        self.handle.run(Op::Renew, call).await
+        let inner = self.inner();
+        self.run(Op::Renew, inner.renew(renew)).await
     }
 
     async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError> {
-        self.handle.run(Op::Load, self.inner.load(id)).await
+        let inner = self.inner();
+        self.run(Op::Load, inner.load(id)).await
     }
 
     async fn end(
@@ -278,13 +345,13 @@ impl<S: SessionStore> SessionStore for FaultyStore<S> {
         target: EndSessions,
         reason: EndReason,
     ) -> Result<Option<Revocation>, StoreError> {
-        let call = self.inner.end(target, reason);
-        self.handle.run(Op::End, call).await
+        let inner = self.inner();
+        self.run(Op::End, inner.end(target, reason)).await
     }
 
     async fn revoke_token(&self, token: RevokeToken) -> Result<Option<Revocation>, StoreError> {
-        let call = self.inner.revoke_token(token);
-        self.handle.run(Op::RevokeToken, call).await
+        let inner = self.inner();
+        self.run(Op::RevokeToken, inner.revoke_token(token)).await
     }
 
     async fn sessions(
@@ -293,8 +360,9 @@ impl<S: SessionStore> SessionStore for FaultyStore<S> {
         before: Option<SessionNumber>,
         limit: usize,
     ) -> Result<Vec<Session>, StoreError> {
-        let call = self.inner.sessions(account, before, limit);
-        self.handle.run(Op::Sessions, call).await
+        let inner = self.inner();
+        self.run(Op::Sessions, inner.sessions(account, before, limit))
+            .await
     }
 
     async fn introduce(
@@ -302,18 +370,19 @@ impl<S: SessionStore> SessionStore for FaultyStore<S> {
         identities: &[ServiceIdentity],
         join: bool,
     ) -> Result<Vec<ServiceIdentity>, StoreError> {
-        let call = self.inner.introduce(identities, join);
-        self.handle.run(Op::Introduce, call).await
+        let inner = self.inner();
+        self.run(Op::Introduce, inner.introduce(identities, join))
+            .await
     }
 
     async fn purged_until(&self) -> Result<Option<Timestamp>, StoreError> {
-        let call = self.inner.purged_until();
-        self.handle.run(Op::PurgedUntil, call).await
+        let inner = self.inner();
+        self.run(Op::PurgedUntil, inner.purged_until()).await
     }
 
     async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<Purged, StoreError> {
-        let call = self.inner.purge(horizon, limit);
-        self.handle.run(Op::Purge, call).await
+        let inner = self.inner();
+        self.run(Op::Purge, inner.purge(horizon, limit)).await
     }
 }
 
@@ -329,8 +398,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn faults_are_injected_by_operation_and_lifted() {
-        let store = FaultyStore::new(MemoryStore::new());
-        let handle = store.handle();
+        let store = TestStore::new(MemoryStore::new());
+        let handle = store.clone();
         let id = begin_one(&store).await;
         handle.inject(Op::Load, Fault::Fail(StoreErrorKind::TimedOut));
         let error = store.load(id).await.unwrap_err();
@@ -354,9 +423,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_lost_answer_is_of_something_that_was_done() {
-        let store = FaultyStore::new(MemoryStore::new());
+        let store = TestStore::new(MemoryStore::new());
         let id = begin_one(&store).await;
-        let handle = store.handle();
+        let handle = store.clone();
         handle.inject(Op::End, Fault::LoseAnswer(StoreErrorKind::Unavailable));
         let end = store.end(EndSessions::Session(id), EndReason::Logout).await;
         assert!(end.is_err());
@@ -365,10 +434,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_gate_holds_one_call_on_the_side_that_was_asked_for() {
-        let store = Arc::new(FaultyStore::new(MemoryStore::new()));
-        let handle = store.handle();
+        let store = TestStore::new(MemoryStore::new());
+        let handle = store.clone();
         for (before, done_at_the_gate) in [(true, false), (false, true)] {
-            let id = begin_one(&*store).await;
+            let id = begin_one(&store).await;
             drop(handle.hold_before(Op::End));
             let gate = if before {
                 handle.hold_before(Op::End)
@@ -377,32 +446,64 @@ mod tests {
             };
             let target = EndSessions::Session(id);
             let held = tokio::spawn({
-                let store = Arc::clone(&store);
+                let store = store.clone();
                 async move { store.end(target, EndReason::Logout).await }
             });
             gate.reached().await;
             gate.reached().await;
-            assert_eq!(ended(&*store, id).await, done_at_the_gate);
+            assert_eq!(ended(&store, id).await, done_at_the_gate);
             let unknown = EndSessions::Session(SessionId::from_bytes([0; 18]));
             store.end(unknown, EndReason::Logout).await.unwrap();
             assert!(!held.is_finished());
             gate.release();
             held.await.unwrap().unwrap();
-            assert!(ended(&*store, id).await);
+            assert!(ended(&store, id).await);
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_waits_for_changes_of_a_failing_store_waits() {
-        let store = FaultyStore::new(MemoryStore::new());
+    async fn a_wait_for_changes_of_a_failing_store_does_not_end() {
+        let store = TestStore::new(MemoryStore::new());
         // The inner store answers at once for a place that it does not know.
         let cursor = Cursor::new("nowhere");
         for fault in [Fault::Fail(StoreErrorKind::Unavailable), Fault::Hang] {
-            store.handle().inject_everywhere(fault);
+            store.inject_everywhere(fault);
             assert!(timeout(LONG, store.changed(&cursor)).await.is_err());
         }
-        store.handle().heal();
+        store.heal();
         assert!(timeout(LONG, store.changed(&cursor)).await.is_ok());
         assert!(store.is_volatile());
+    }
+
+    #[tokio::test]
+    async fn calls_are_counted_by_operation() {
+        let store = TestStore::new(MemoryStore::new());
+        let id = SessionId::from_bytes([1; 18]);
+        store.load(id).await.unwrap();
+        store.inject(Op::Load, Fault::Fail(StoreErrorKind::Busy));
+        store.load(id).await.unwrap_err();
+        store.pull(None).await.unwrap();
+        assert_eq!((store.calls_of(Op::Load), store.calls_of(Op::Pull)), (2, 1));
+        assert_eq!(store.calls(), 3);
+        store.reset_calls();
+        assert_eq!(store.calls(), 0);
+    }
+
+    #[tokio::test]
+    async fn another_store_takes_the_place_of_the_one_within() {
+        let store = TestStore::new(MemoryStore::new());
+        let id = begin_one(&store).await;
+        let other = MemoryStore::new();
+        store.replace(other.clone());
+        assert!(store.load(id).await.unwrap().0.is_none());
+        let id = begin_one(&other).await;
+        assert!(store.load(id).await.unwrap().0.is_some());
+    }
+
+    #[test]
+    fn it_is_as_durable_as_it_is_told_to_be() {
+        let store = TestStore::new(MemoryStore::new());
+        assert!(store.is_volatile());
+        assert!(!store.durable().is_volatile());
     }
 }
