@@ -3,6 +3,7 @@
 //! * [`world`]: a store with a clock, and nodes over it.
 //! * [`forge`]: access tokens that gatepass itself never issues.
 //! * [`attacks`]: such tokens, each with the reason for which it must be refused.
+//! * [`oracle`]: the rules of rotation, as the tests of one node and of several know them.
 //! * [`rig`]: an authority that they are tried against.
 //! * [`log`]: the events that gatepass traces, for a test to look at.
 
@@ -18,5 +19,6 @@
 pub mod attacks;
 pub mod forge;
 pub mod log;
+pub mod oracle;
 pub mod rig;
 pub mod world;

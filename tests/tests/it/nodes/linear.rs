@@ -15,7 +15,7 @@ use std::{env, sync::Arc, time::Duration};
 use gatepass_servers::Durability;
 use gatepass_tests::nodes::{Backend, Node};
 
-use self::{model::Rules, record::World, search::Seen};
+use self::{model::Policy, record::World, search::Seen};
 use crate::nodes::{faults::PATIENCE, on, own::Own};
 
 /// Operations in a run of one seed.
@@ -55,8 +55,8 @@ fn seeds(usual: u64) -> std::ops::Range<u64> {
 async fn whatever_happens_at_once_happens_in_an_order(backend: Backend) {
     for seed in seeds(2) {
         let rules = match seed % 2 {
-            0 => Rules::Overlap,
-            _ => Rules::NoOverlap,
+            0 => Policy::Overlap,
+            _ => Policy::NoOverlap,
         };
         let world = World::new(backend.site(), PATIENCE, rules);
         let mut nodes = Vec::new();
@@ -70,15 +70,15 @@ async fn whatever_happens_at_once_happens_in_an_order(backend: Backend) {
         assert!(seen.reused >= 20, "{seen:?}");
         assert!(seen.ended_meanwhile >= 50, "{seen:?}");
         match rules {
-            Rules::Overlap => assert!(seen.kept >= 50, "{seen:?}"),
-            Rules::NoOverlap => assert_eq!(seen.kept, 0, "{seen:?}"),
+            Policy::Overlap => assert!(seen.kept >= 50, "{seen:?}"),
+            Policy::NoOverlap => assert_eq!(seen.kept, 0, "{seen:?}"),
         }
     }
 }
 
 async fn so_it_does_while_connections_are_reset(backend: Backend) {
     for seed in seeds(1) {
-        let world = World::new(backend.site(), PATIENCE, Rules::Overlap);
+        let world = World::new(backend.site(), PATIENCE, Policy::Overlap);
         let mut nodes = Vec::new();
         for number in 0..3 {
             let node = world.node(number, true).await;
@@ -93,7 +93,7 @@ async fn so_it_does_while_connections_are_reset(backend: Backend) {
 async fn so_it_does_while_servers_close_connections(backend: Backend) {
     let own = Arc::new(Own::start(backend, Durability::None));
     for seed in seeds(1) {
-        let world = World::new(own.site(), PATIENCE, Rules::Overlap);
+        let world = World::new(own.site(), PATIENCE, Policy::Overlap);
         let mut nodes = Vec::new();
         for number in 0..3 {
             nodes.push(world.node(number, false).await);

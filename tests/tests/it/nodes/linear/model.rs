@@ -10,6 +10,8 @@
 
 use std::{collections::BTreeSet, fmt, time::Duration};
 
+use test_support::oracle::{Chain, Decision, Rules};
+
 /// A session of the subject's, counted by the numbers that the store gives.
 pub(crate) type Which = usize;
 
@@ -17,13 +19,10 @@ pub(crate) type Which = usize;
 pub(crate) const TICK: Duration = Duration::from_secs(1);
 /// As long as a tick: two ticks after a rotation the session can rotate again.
 pub(crate) const OVERLAP: Duration = TICK;
-/// How many ticks the store's time may go back without being believed. A slow operation brings an
-/// old time.
-const JITTER: i64 = 10;
 
 /// The policy of the nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Rules {
+pub(crate) enum Policy {
     /// A session rotates at most once per overlap, and a reuse ends it.
     #[default]
     Overlap,
@@ -106,26 +105,8 @@ pub(crate) type Ticks = (i64, i64);
 enum Life {
     /// The login has not happened yet.
     Unborn,
-    Live(Session),
+    Live(Chain),
     Ended,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-struct Session {
-    generation: u32,
-    /// The tick of the last rotation.
-    rotated: Option<i64>,
-    /// The newest generation that was handed out again.
-    recovered: Option<u32>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Decision {
-    Advance,
-    /// Answers with the current refresh token and changes nothing.
-    Replay,
-    Recover,
-    Reuse,
 }
 
 /// All sessions of the subject.
@@ -143,7 +124,7 @@ pub(crate) struct Model {
 impl Op {
     /// The steps of this operation, if it came to `outcome` at a node that `rereads` users or
     /// doesn't.
-    pub(crate) fn steps(self, outcome: &Outcome, rereads: bool, rules: Rules) -> Vec<Step> {
+    pub(crate) fn steps(self, outcome: &Outcome, rereads: bool, policy: Policy) -> Vec<Step> {
         match (self, outcome) {
             // A token that was rotated twice is no replay any more. It was one when the node
             // looked.
@@ -174,9 +155,9 @@ impl Op {
                     session,
                     generation,
                 };
-                match rules {
-                    Rules::Overlap => vec![see, Step::EndReused { session }],
-                    Rules::NoOverlap => vec![see],
+                match policy {
+                    Policy::Overlap => vec![see, Step::EndReused { session }],
+                    Policy::NoOverlap => vec![see],
                 }
             }
             // No client was told anything, and it changes nothing.
@@ -211,50 +192,35 @@ impl Step {
     }
 }
 
-impl Session {
-    /// The time as the session has it: a little jitter doesn't make it run backwards.
-    fn time(&self, now: i64) -> i64 {
-        match self.rotated {
-            Some(at) if at - now <= JITTER => now.max(at),
-            _ => now,
+impl Policy {
+    /// Its rules, in ticks. A slow operation brings an old time, which is jitter. No token of a test
+    /// is spent until its recovery is over.
+    const fn rules(self) -> Rules {
+        Rules {
+            overlap: match self {
+                Self::Overlap => 1,
+                Self::NoOverlap => 0,
+            },
+            recovery: i64::MAX,
+            jitter: 10,
         }
     }
+}
 
-    fn has_just_rotated(&self, now: i64, rules: Rules) -> bool {
-        let overlap = match rules {
-            Rules::Overlap => 1,
-            Rules::NoOverlap => 0,
-        };
-        let now = self.time(now);
-        (self.rotated).is_some_and(|at| at <= now && now - at <= overlap)
-    }
+/// The time as a session has it.
+fn time(session: &Chain, now: i64, policy: Policy) -> i64 {
+    let last = session.rotated.unwrap_or(now);
+    policy.rules().time(last, now)
+}
 
-    /// The decision about a refresh token. There is none about a token that was never issued.
-    fn decide(&self, presented: u32, now: i64, rules: Rules) -> Option<Decision> {
-        let just_rotated = self.has_just_rotated(now, rules);
-        Some(match self.generation.checked_sub(presented)? {
-            0 if just_rotated && rules == Rules::Overlap => Decision::Replay,
-            0 => Decision::Advance,
-            1 if just_rotated => Decision::Replay,
-            1 if self.recovered != Some(presented) => Decision::Recover,
-            _ => Decision::Reuse,
-        })
-    }
+fn advanced(mut session: Chain, now: i64, policy: Policy) -> Chain {
+    session.rotate(session.current + 1, time(&session, now, policy));
+    session
+}
 
-    fn advanced(self, now: i64) -> Self {
-        Self {
-            generation: self.generation + 1,
-            rotated: Some(self.time(now)),
-            ..self
-        }
-    }
-
-    fn recovered(self) -> Self {
-        Self {
-            recovered: Some(self.generation),
-            ..self
-        }
-    }
+fn recovered(mut session: Chain) -> Chain {
+    session.recover();
+    session
 }
 
 impl Model {
@@ -277,31 +243,36 @@ impl Model {
         step: &Step,
         ticks: Ticks,
         announced: &BTreeSet<Which>,
-        rules: Rules,
+        policy: Policy,
     ) -> Vec<Self> {
         match step {
             Step::SeeReuse {
                 session,
                 generation,
-            } => self.when(self.may_decide(Decision::Reuse, *session, *generation, ticks, rules)),
+            } => {
+                self.when(self.may_decide(&[Decision::Reuse], *session, *generation, ticks, policy))
+            }
             Step::SeeReplay {
                 session,
                 generation,
-            } => self.when(self.may_decide(Decision::Replay, *session, *generation, ticks, rules)),
+            } => {
+                let replays = [Decision::Keep, Decision::Replay];
+                self.when(self.may_decide(&replays, *session, *generation, ticks, policy))
+            }
             Step::Answer {
                 session,
                 generation,
             } => {
                 let session = self.session(*session);
-                self.when(session.is_some_and(|session| session.generation == *generation))
+                self.when(session.is_some_and(|session| session.current == *generation))
             }
             Step::EndReused { session } => vec![self.with_end_of(*session)],
-            Step::Whole(op, Outcome::Lost) => self.after_lost(*op, ticks, announced, rules),
-            Step::Whole(op, outcome) => self.after_told(*op, outcome, ticks, rules),
+            Step::Whole(op, Outcome::Lost) => self.after_lost(*op, ticks, announced, policy),
+            Step::Whole(op, outcome) => self.after_told(*op, outcome, ticks, policy),
         }
     }
 
-    fn after_told(&self, op: Op, outcome: &Outcome, ticks: Ticks, rules: Rules) -> Vec<Self> {
+    fn after_told(&self, op: Op, outcome: &Outcome, ticks: Ticks, policy: Policy) -> Vec<Self> {
         match (op, outcome) {
             (Op::Login, Outcome::Began(session)) => Vec::from_iter(self.with_begun(*session)),
             (
@@ -311,16 +282,16 @@ impl Model {
                 },
                 Outcome::Refreshed(to),
             ) => {
-                let decisions = self.decisions(session, generation, ticks, rules);
+                let decisions = self.decisions(session, generation, ticks, policy);
                 let after = decisions.into_iter().filter_map(|(now, decision)| {
                     let before = self.session(session)?;
                     let after = match decision {
-                        Decision::Advance => before.advanced(now),
-                        Decision::Replay => before,
-                        Decision::Recover => before.recovered(),
-                        Decision::Reuse => return None,
+                        Decision::Advance => advanced(before, now, policy),
+                        Decision::Keep | Decision::Replay => before,
+                        Decision::Recover => recovered(before),
+                        Decision::Reuse | Decision::Jump => return None,
                     };
-                    (after.generation == *to).then(|| self.with(session, after))
+                    (after.current == *to).then(|| self.with(session, after))
                 });
                 after.collect()
             }
@@ -346,7 +317,7 @@ impl Model {
         op: Op,
         ticks: Ticks,
         announced: &BTreeSet<Which>,
-        rules: Rules,
+        policy: Policy,
     ) -> Vec<Self> {
         let after = match op {
             Op::Login => {
@@ -362,16 +333,20 @@ impl Model {
                 session,
                 generation,
             } => {
-                let decisions = self.decisions(session, generation, ticks, rules);
+                let decisions = self.decisions(session, generation, ticks, policy);
                 let after = decisions.into_iter().filter_map(|(now, decision)| {
                     let before = self.session(session)?;
                     match decision {
-                        Decision::Advance => Some(self.with(session, before.advanced(now))),
-                        Decision::Recover => Some(self.with(session, before.recovered())),
-                        Decision::Reuse if rules == Rules::Overlap => {
+                        Decision::Advance => {
+                            Some(self.with(session, advanced(before, now, policy)))
+                        }
+                        Decision::Recover => Some(self.with(session, recovered(before))),
+                        Decision::Reuse if policy == Policy::Overlap => {
                             Some(self.with_end_of(session))
                         }
-                        Decision::Reuse | Decision::Replay => None,
+                        Decision::Reuse | Decision::Jump | Decision::Keep | Decision::Replay => {
+                            None
+                        }
                     }
                 });
                 after.collect()
@@ -405,7 +380,7 @@ impl Model {
     }
 
     /// The session, if it is live.
-    fn session(&self, session: Which) -> Option<Session> {
+    fn session(&self, session: Which) -> Option<Chain> {
         match self.known[session] {
             Life::Live(session) => Some(session),
             Life::Unborn | Life::Ended => None,
@@ -418,25 +393,29 @@ impl Model {
         session: Which,
         presented: u32,
         (from, to): Ticks,
-        rules: Rules,
+        policy: Policy,
     ) -> Vec<(i64, Decision)> {
         let Some(session) = self.session(session) else {
             return vec![];
         };
-        let decide = |now| Some((now, session.decide(presented, now, rules)?));
+        let decide = |now| {
+            let decision = session.decide(presented, time(&session, now, policy), &policy.rules());
+            // No client has a token that was never issued.
+            (decision != Decision::Jump).then_some((now, decision))
+        };
         (from..=to).filter_map(decide).collect()
     }
 
     fn may_decide(
         &self,
-        decision: Decision,
+        any: &[Decision],
         session: Which,
         presented: u32,
         ticks: Ticks,
-        rules: Rules,
+        policy: Policy,
     ) -> bool {
-        let decisions = self.decisions(session, presented, ticks, rules);
-        decisions.iter().any(|(_, decided)| *decided == decision)
+        let decisions = self.decisions(session, presented, ticks, policy);
+        decisions.iter().any(|(_, decided)| any.contains(decided))
     }
 
     /// The store numbers sessions in the order in which they begin.
@@ -445,12 +424,12 @@ impl Model {
         if later.iter().any(|life| *life != Life::Unborn) {
             return None;
         }
-        let mut after = self.with(session, Session::default());
+        let mut after = self.with(session, Chain::default());
         after.live.push(session);
         Some(after)
     }
 
-    fn with(&self, session: Which, life: Session) -> Self {
+    fn with(&self, session: Which, life: Chain) -> Self {
         let mut after = self.clone();
         after.known[session] = Life::Live(life);
         after

@@ -20,7 +20,7 @@ use gatepass_tests::nodes::{Node, Site, Timing, builder, subject, verify};
 use tokio::task::JoinSet;
 
 use super::{
-    model::{OVERLAP, Op, Outcome, Rules, TICK, Ticks, Which, rereads},
+    model::{OVERLAP, Op, Outcome, Policy, TICK, Ticks, Which, rereads},
     search::{Call, History},
 };
 use crate::nodes::random::Numbers;
@@ -41,11 +41,11 @@ pub(crate) struct World {
     site: Site,
     clock: ManualClock,
     timing: Timing,
-    rules: Rules,
+    rules: Policy,
 }
 
 impl World {
-    pub(crate) fn new(site: Site, timeout: Duration, rules: Rules) -> Self {
+    pub(crate) fn new(site: Site, timeout: Duration, rules: Policy) -> Self {
         let clock = ManualClock::new();
         Self {
             site: site.clock(&clock).timeout(timeout),
@@ -67,8 +67,8 @@ impl World {
         };
         let store = self.site.open(proxy.as_ref()).await;
         let (overlap, on_reuse) = match self.rules {
-            Rules::Overlap => (OVERLAP, OnReuse::EndSession),
-            Rules::NoOverlap => (Duration::ZERO, OnReuse::Refuse),
+            Policy::Overlap => (OVERLAP, OnReuse::EndSession),
+            Policy::NoOverlap => (Duration::ZERO, OnReuse::Refuse),
         };
         let mut authority =
             builder(store, self.timing)

@@ -10,7 +10,7 @@ use std::{
     fmt,
 };
 
-use super::model::{Model, Op, Outcome, Rules, Step, Ticks, Which, rereads};
+use super::model::{Model, Op, Outcome, Policy, Step, Ticks, Which, rereads};
 
 /// One operation, from before it was called until after it returned, in an order that all share.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub(crate) struct Call {
 #[derive(Clone, Debug)]
 pub(crate) struct History {
     pub(crate) calls: Vec<Call>,
-    pub(crate) rules: Rules,
+    pub(crate) rules: Policy,
 }
 
 /// How often the histories of a run have come to the answers that make it worth something.

@@ -1,8 +1,9 @@
-//! The life of a session, in a few lines that keep every generation of it.
+//! The life of a session: its rights, its times and its end, around the rules of rotation.
 
 use std::collections::BTreeMap;
 
 use gatepass::{Refusal, SessionId, store::EndReason};
+use test_support::oracle::{Chain, Decision, Rules};
 
 use crate::refresh::model::steps::Edge;
 
@@ -12,8 +13,11 @@ pub(crate) const ABSOLUTE: i64 = 5 * IDLE / 2;
 pub(crate) const OVERLAP: i64 = 30_000;
 pub(crate) const RECOVERY: i64 = 10 * 60_000;
 pub(crate) const LEEWAY: i64 = 30_000;
-/// How far the store's clock may go back without being believed.
-const JITTER: i64 = 10_000;
+const RULES: Rules = Rules {
+    overlap: OVERLAP,
+    recovery: RECOVERY,
+    jitter: 10_000,
+};
 /// How many usable sessions a user may have.
 pub(crate) const MAX_SESSIONS: usize = 4;
 
@@ -50,15 +54,12 @@ pub(crate) struct Modelled {
     pub(crate) granted: Granted,
     /// The scopes that the client asked for at login, which it never exceeds.
     limit: Option<Scopes>,
-    /// When each generation before the current one was spent.
-    spent: Vec<Spent>,
-    /// The first generation that the last rotation spent.
-    rotated_from: usize,
+    chain: Chain,
+    /// When each generation before the current one was spent, by a clock that is never set back.
+    spent: Vec<i64>,
     /// The first generation that the session promises to replay within the overlap. Earlier ones
     /// were spent before the store lost a write, or before its clock was set back.
     promised_from: usize,
-    /// Of every generation, the current one too, whether it was handed out again.
-    recovered: Vec<bool>,
     created_at: i64,
     pub(crate) authenticated_at: i64,
     pub(crate) last_seen: i64,
@@ -70,15 +71,6 @@ pub(crate) struct Modelled {
     pub(crate) ended_with_others: bool,
     /// The node that ended it, which must enforce that at once.
     pub(crate) ended_by: Option<usize>,
-}
-
-/// When a refresh token was spent.
-#[derive(Clone, Copy)]
-struct Spent {
-    /// By the store's clock.
-    at: i64,
-    /// By a clock that is never set back.
-    steady: i64,
 }
 
 /// When and why a session ended.
@@ -140,10 +132,9 @@ impl Modelled {
             client,
             granted,
             limit,
+            chain: Chain::default(),
             spent: Vec::new(),
-            rotated_from: 0,
             promised_from: 0,
-            recovered: vec![false],
             created_at: now,
             authenticated_at: now,
             last_seen: now,
@@ -159,15 +150,11 @@ impl Modelled {
     }
 
     pub(crate) fn current(&self) -> usize {
-        self.spent.len()
+        usize::try_from(self.chain.current).unwrap()
     }
 
-    /// The store's time as the session has it: a little jitter doesn't make it run backwards.
     fn time(&self, now: i64) -> i64 {
-        match self.last_seen - now <= JITTER {
-            true => now.max(self.last_seen),
-            false => now,
-        }
+        RULES.time(self.last_seen, now)
     }
 
     /// Notes that the store's clock was set back to `now`.
@@ -230,46 +217,40 @@ impl Modelled {
         if now >= self.idle_until {
             return Outcome::Refused(Refusal::RefreshExpired);
         }
-        let current = self.current();
-        if presented == current && self.has_just_rotated(now) {
-            return self.answered_again(Outcome::Kept, asked, by);
-        }
-        if presented >= current {
-            return match self.reload_user(asked, by) {
+        let decision = self.chain.decide(generation(presented), now, &RULES);
+        match decision {
+            Decision::Keep => self.answered_again(Outcome::Kept, asked, by),
+            Decision::Replay => self.answered_again(Outcome::Replayed, asked, by),
+            Decision::Advance | Decision::Jump => match self.reload_user(asked, by) {
                 Ok(granted) => {
                     self.rotate(presented + 1, now, by.steady);
                     self.refreshed(granted, now);
-                    match presented == current {
-                        true => Outcome::Advanced,
-                        false => Outcome::Jumped,
+                    match decision {
+                        Decision::Jump => Outcome::Jumped,
+                        _ => Outcome::Advanced,
                     }
                 }
                 Err(refusal) => Outcome::Refused(refusal),
-            };
-        }
-        let age = self.age(presented, now);
-        if age.is_some_and(|age| age <= OVERLAP) {
-            return self.answered_again(Outcome::Replayed, asked, by);
-        }
-        let may_be_lost = presented + 1 == current && age.is_none_or(|age| age <= RECOVERY);
-        if may_be_lost && !self.recovered[presented] {
-            return match self.reload_user(asked, by) {
+            },
+            Decision::Recover => match self.reload_user(asked, by) {
                 Ok(granted) => {
-                    self.recovered[current] = true;
+                    self.chain.recover();
                     self.granted = granted;
                     self.allow_access(now);
                     Outcome::Recovered
                 }
                 Err(refusal) => Outcome::Refused(refusal),
-            };
+            },
+            Decision::Reuse => {
+                let (ago, current) = (by.steady - self.spent[presented], self.current());
+                assert!(
+                    ago > OVERLAP || presented < self.promised_from,
+                    "a false alarm: generation {presented} of {current} was spent {ago} ms ago"
+                );
+                self.end(by.node, EndReason::Reuse, by.now);
+                Outcome::Refused(Refusal::Reused)
+            }
         }
-        let ago = by.steady - self.spent[presented].steady;
-        assert!(
-            ago > OVERLAP || presented < self.promised_from,
-            "a false alarm: generation {presented} of {current} was spent {ago} ms ago"
-        );
-        self.end(by.node, EndReason::Reuse, by.now);
-        Outcome::Refused(Refusal::Reused)
     }
 
     /// An answer of which the session keeps nothing, by what the user may have now.
@@ -283,20 +264,6 @@ impl Modelled {
             Ok(granted) => outcome(granted),
             Err(refusal) => Outcome::Refused(refusal),
         }
-    }
-
-    /// How long ago a generation was spent, if the last rotation spent it and the store's clock has
-    /// not been set back to before that.
-    fn age(&self, generation: usize, now: i64) -> Option<i64> {
-        let spent = self.spent.get(generation)?;
-        let last = generation >= self.rotated_from;
-        (last && spent.at <= now).then_some(now - spent.at)
-    }
-
-    fn has_just_rotated(&self, now: i64) -> bool {
-        let last = self.current().checked_sub(1);
-        let age = last.and_then(|last| self.age(last, now));
-        age.is_some_and(|age| age <= OVERLAP)
     }
 
     /// A good access token of this session, together with its refresh token of generation
@@ -348,7 +315,7 @@ impl Modelled {
             return Outcome::Refused(Refusal::BadCredentials);
         }
         let granted = self.limited(user.granted);
-        let outcome = match self.has_just_rotated(now) {
+        let outcome = match self.chain.has_just_rotated(now, &RULES) {
             true => Outcome::Kept(granted),
             false => {
                 self.rotate(self.current() + 1, now, by.steady);
@@ -391,7 +358,7 @@ impl Modelled {
     }
 
     pub(crate) fn edge(&self, edge: Edge) -> i64 {
-        let spent_at = self.spent.last().map_or(self.created_at, |last| last.at);
+        let spent_at = self.chain.rotated.unwrap_or(self.created_at);
         match edge {
             Edge::Overlap => spent_at + OVERLAP,
             Edge::Recovery => spent_at + RECOVERY,
@@ -407,12 +374,11 @@ impl Modelled {
         if to > from + 1 {
             self.promised_from = from;
         } else if let Some(last) = self.spent.get(self.promised_from..).and_then(<[_]>::last) {
-            let ago = steady - last.steady;
+            let ago = steady - last;
             assert!(ago > OVERLAP, "rotated twice within {ago} ms");
         }
-        self.spent.resize(to, Spent { at: now, steady });
-        self.rotated_from = from;
-        self.recovered.resize(to + 1, false);
+        self.spent.resize(to, steady);
+        self.chain.rotate(generation(to), now);
     }
 
     fn refreshed(&mut self, granted: Granted, now: i64) {
@@ -431,6 +397,10 @@ impl Modelled {
         let until = (now + self.granted.ttl()).min(self.absolute_until);
         self.access_until = self.access_until.max(until);
     }
+}
+
+fn generation(number: usize) -> u32 {
+    u32::try_from(number).unwrap()
 }
 
 fn exceeds(asked: Option<Scopes>, granted: Granted) -> bool {

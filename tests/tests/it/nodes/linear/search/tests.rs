@@ -5,7 +5,7 @@ use super::*;
 /// A call: the tick at which it was made, from, to, operation, outcome.
 type Entry = (i64, u64, u64, Op, Outcome);
 
-fn history(calls: &[Entry], rules: Rules) -> History {
+fn history(calls: &[Entry], rules: Policy) -> History {
     let call = |(tick, called, returned, op, outcome): &Entry| Call {
         node: 0,
         op: *op,
@@ -43,14 +43,14 @@ fn began() -> Entry {
 }
 
 #[track_caller]
-fn has_order(name: &str, rules: Rules, calls: &[Entry]) {
+fn has_order(name: &str, rules: Policy, calls: &[Entry]) {
     let calls = [&[began()], calls].concat();
     let checked = history(&calls, rules).check();
     assert!(checked.is_ok(), "{name}:\n{}", checked.unwrap_err());
 }
 
 #[track_caller]
-fn has_none(name: &str, rules: Rules, least: usize, calls: &[Entry]) {
+fn has_none(name: &str, rules: Policy, least: usize, calls: &[Entry]) {
     let calls = [&[began()], calls].concat();
     let smallest = history(&calls, rules).check().unwrap_err();
     assert!(smallest.check().is_err(), "{name}");
@@ -192,7 +192,7 @@ fn histories_that_one_store_could_have_had_have_an_order() {
         ),
     ];
     for (name, calls) in cases {
-        has_order(name, Rules::Overlap, &calls);
+        has_order(name, Policy::Overlap, &calls);
     }
     let calls = [
         (0, 2, 3, refresh(0), Refreshed(1)),
@@ -201,7 +201,7 @@ fn histories_that_one_store_could_have_had_have_an_order() {
         (0, 8, 9, refresh(0), Reused),
         (0, 10, 11, refresh(2), Refreshed(3)),
     ];
-    has_order("every refresh rotates", Rules::NoOverlap, &calls);
+    has_order("every refresh rotates", Policy::NoOverlap, &calls);
 }
 
 #[test]
@@ -378,13 +378,13 @@ fn histories_that_no_store_could_have_had_have_none_and_are_shown_small() {
         ),
     ];
     for (name, least, calls) in cases {
-        has_none(name, Rules::Overlap, least, &calls);
+        has_none(name, Policy::Overlap, least, &calls);
     }
     let calls = [
         (0, 2, 3, refresh(0), Refreshed(1)),
         (0, 4, 5, refresh(1), Refreshed(1)),
     ];
-    has_none("a token that is not spent", Rules::NoOverlap, 3, &calls);
+    has_none("a token that is not spent", Policy::NoOverlap, 3, &calls);
 }
 
 #[test]
@@ -394,7 +394,7 @@ fn an_operation_may_have_read_the_clock_at_any_tick_of_its_time() {
         (1, 4, 5, refresh(1), Outcome::Refreshed(2)),
     ];
     calls.insert(0, began());
-    let mut history = history(&calls, Rules::Overlap);
+    let mut history = history(&calls, Policy::Overlap);
     assert!(history.check().is_err());
     history.calls[2].ticks = (1, 2);
     assert!(history.check().is_ok());
@@ -426,10 +426,10 @@ fn a_small_part_of_a_long_history_shows_that_it_is_wrong() {
         let outcome = listed(&[5, 4, 3, 2, 1, 0]);
         calls.push((0, at + 1, at + 2, Op::List, outcome));
     }
-    assert!(history(&calls, Rules::Overlap).check().is_ok());
+    assert!(history(&calls, Policy::Overlap).check().is_ok());
     let logout = Op::Logout { session: 3 };
     calls.insert(40, (0, 130, 131, logout, Outcome::LoggedOut));
-    let smallest = history(&calls, Rules::Overlap).check().unwrap_err();
+    let smallest = history(&calls, Policy::Overlap).check().unwrap_err();
     assert!(smallest.calls.len() < 12, "{smallest}");
 }
 
@@ -443,7 +443,7 @@ fn only_a_node_that_reads_the_user_again_answers_with_a_token_that_is_newer_than
                 (1, 4, 7, refresh(0), Outcome::Refreshed(2)),
                 (2, 5, 6, refresh(1), Outcome::Refreshed(2)),
             ],
-            Rules::Overlap,
+            Policy::Overlap,
         );
         history.calls[2].node = node;
         history
