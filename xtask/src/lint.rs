@@ -12,7 +12,10 @@ use crate::{
 };
 
 /// Crates that by design don't compile without one of these features, and must say so.
-const NEEDS_ONE_OF: &[(&str, &[&str])] = &[("gatepass", &["aws_lc_rs", "rust_crypto"])];
+const NEEDS_ONE_OF: &[(&str, &[&str])] = &[("gatepass", &[BACKEND, OTHER_BACKEND])];
+/// The crypto backend that is on by default, and the other one.
+const BACKEND: &str = "aws_lc_rs";
+const OTHER_BACKEND: &str = "rust_crypto";
 
 /// Runs every check, the cheap ones first.
 pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
@@ -51,9 +54,36 @@ pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
     dependencies(sh)?;
     api(sh)?;
 
-    for package in Metadata::read(sh)?.published() {
+    let metadata = Metadata::read(sh)?;
+    for package in metadata.published() {
         each_feature_set(sh, &hack, package)?;
     }
+    other_backend(sh, &metadata)
+}
+
+/// A whole application can do without the default backend: no crate brings that one in.
+fn other_backend(sh: &Shell, metadata: &Metadata) -> anyhow::Result<()> {
+    step("lint", &format!("clippy, all crates with {OTHER_BACKEND}"));
+    let packages = metadata.published();
+    let with = |package: &&Package| package.features.contains_key(OTHER_BACKEND);
+    let names: Vec<_> = packages.filter(with).map(|one| one.name.as_str()).collect();
+    let selected = names.iter().flat_map(|name| ["--package", name]);
+    let features = names.iter().map(|name| format!("{name}/{OTHER_BACKEND}"));
+    let features = Vec::from_iter(features).join(",");
+    cmd!(
+        sh,
+        "cargo clippy --quiet {selected...} --no-default-features --features {features} -- -D warnings"
+    )
+    .quiet()
+    .run()?;
+    let tree = cmd!(
+        sh,
+        "cargo tree --edges normal --prefix none --package gatepass-axum --no-default-features --features {OTHER_BACKEND}"
+    );
+    anyhow::ensure!(
+        !tree.quiet().read()?.contains("aws-lc"),
+        "gatepass-axum with {OTHER_BACKEND} alone brings in AWS-LC"
+    );
     Ok(())
 }
 
@@ -138,9 +168,22 @@ fn each_feature_set(sh: &Shell, hack: &Path, package: &Package) -> anyhow::Resul
         ];
         sets.extend(["--at-least-one-of", &one_of]);
     }
+    // The other crates pass a backend on to the core. Each set has one, and the last check of all
+    // has the other one.
+    let passes_on = backends.is_empty() && package.features.contains_key(BACKEND);
+    let others = [OTHER_BACKEND, BACKEND, "default"].join(",");
+    if passes_on {
+        sets = vec![
+            "--each-feature",
+            "--exclude-features",
+            &others,
+            "--features",
+            BACKEND,
+        ];
+    }
     step("lint", &format!("clippy {name}, with each set of features"));
     // A package without the feature `default` has nothing to exclude, and cargo-hack says so.
-    if !package.features.contains_key("default") {
+    if !package.features.contains_key("default") && !passes_on {
         sets.retain(|arg| !["--exclude-features", "default"].contains(arg));
     }
     cmd!(

@@ -1,4 +1,4 @@
-//! What the tests of several crates share.
+//! The helpers that the tests of several crates share.
 //!
 //! * [`world`]: a store with a clock, and nodes over it.
 //! * [`forge`]: access tokens that gatepass itself never issues.
@@ -9,6 +9,9 @@
 
 #![expect(
     missing_docs,
+    clippy::exhaustive_enums,
+    clippy::exhaustive_structs,
+    clippy::new_without_default,
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,

@@ -1,4 +1,5 @@
-//! The rules of rotation in a few lines. The tests of one node and of several hold gatepass to them.
+//! The rules of rotation in a few lines. The tests of one node and of several hold gatepass to
+//! them.
 //!
 //! They know nothing of how gatepass does it. A time is a number, in the unit of the test.
 
@@ -21,7 +22,7 @@ pub struct Rules {
 pub enum Decision {
     /// The current token is spent for its successor.
     Advance,
-    /// So is one that the store says was never issued: the store has lost a write.
+    /// A token that the store says was never issued is spent: the store has lost a write.
     Jump,
     /// The current token stays, since the session has just been rotated.
     Keep,

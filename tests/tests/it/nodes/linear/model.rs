@@ -193,8 +193,8 @@ impl Step {
 }
 
 impl Policy {
-    /// Its rules, in ticks. A slow operation brings an old time, which is jitter. No token of a test
-    /// is spent until its recovery is over.
+    /// Its rules, in ticks. A slow operation brings an old time, which is jitter. No token of a
+    /// test is spent until its recovery is over.
     const fn rules(self) -> Rules {
         Rules {
             overlap: match self {
