@@ -171,7 +171,7 @@ fn each_feature_set(sh: &Shell, hack: &Path, package: &Package) -> anyhow::Resul
     // The other crates pass a backend on to the core. Each set has one, and the last check of all
     // has the other one.
     let passes_on = backends.is_empty() && package.features.contains_key(BACKEND);
-    let others = [OTHER_BACKEND, BACKEND, "default"].join(",");
+    let others = [OTHER_BACKEND, "default"].join(",");
     if passes_on {
         sets = vec![
             "--each-feature",
