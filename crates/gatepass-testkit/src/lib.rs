@@ -6,6 +6,7 @@
 //! * [`ManualClock`]: time that passes when a test says so.
 //! * [`TestStore`]: a store that fails, hangs, or waits at a gate on command, so that a test
 //!   decides in which order things happen. It also counts its calls.
+//! * [`sessions`]: sessions to begin with, and what nodes ask of a store about them.
 //! * [`OnePassword`]: users who all have the same password.
 //! * `Proxy` (feature `proxy`): a network before a real server that cuts, hangs, delays and
 //!   half-closes on command.
@@ -34,6 +35,7 @@ mod op;
 #[cfg(feature = "proxy")]
 mod proxy;
 pub mod scenario;
+pub mod sessions;
 pub mod store_contract;
 mod test_store;
 mod users;

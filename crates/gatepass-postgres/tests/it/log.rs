@@ -7,17 +7,14 @@ use gatepass::{
     store::{Cursor, PullResult, Revocation, RevocationLog, RevocationTarget, TokenId},
 };
 use gatepass_postgres::PostgresStore;
+use gatepass_testkit::sessions::{begin, end};
 use sqlx::{
     AssertSqlSafe, Connection, PgConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::time::timeout;
 
-use crate::support::{
-    self, PATIENCE,
-    given::{begin, end},
-    proxy::Proxy,
-};
+use crate::support::{self, PATIENCE, proxy::Proxy};
 
 async fn pull(store: &PostgresStore, after: Option<&Cursor>) -> (Vec<Revocation>, Cursor) {
     let pulled = store.pull(after).await.unwrap();

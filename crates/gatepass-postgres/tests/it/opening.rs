@@ -188,10 +188,15 @@ async fn a_role_that_may_only_use_the_tables_can_open_what_is_there() {
     ))
     .await;
     let store = store(pool_of(options)).await.unwrap();
-    let session = support::given::begin(&store, "alice").await;
-    let advance = support::given::advance_of(&session);
+    let session = gatepass_testkit::sessions::begin(&store, "alice").await;
+    let advance = gatepass_testkit::sessions::advance_of(&session);
     assert!(store.advance(advance).await.unwrap().is_some());
-    assert_eq!(support::given::end(&store, &session).await.len(), 1);
+    assert_eq!(
+        gatepass_testkit::sessions::end(&store, &session)
+            .await
+            .len(),
+        1
+    );
     store.purge(Timestamp::MAX, 10).await.unwrap();
 }
 
@@ -240,8 +245,8 @@ async fn of_many_nodes_that_start_at_once_one_creates_the_schema() {
     }
     let stores: Result<Vec<_>, _> = nodes.join_all().await.into_iter().collect();
     let stores = stores.unwrap();
-    let session = support::given::begin(stores.first().unwrap(), "alice").await;
-    support::given::end(stores.last().unwrap(), &session).await;
+    let session = gatepass_testkit::sessions::begin(stores.first().unwrap(), "alice").await;
+    gatepass_testkit::sessions::end(stores.last().unwrap(), &session).await;
     let incarnations =
         format!("SELECT count(*)::text FROM {schema}.meta WHERE key = 'incarnation'");
     assert_eq!(ask(incarnations).await, "1");
@@ -261,7 +266,7 @@ async fn nothing_is_left_outside_of_the_schema() {
     .await
     .unwrap();
     let store = PostgresStore::open(pool.clone()).await.unwrap();
-    support::given::begin(&store, "alice").await;
+    gatepass_testkit::sessions::begin(&store, "alice").await;
     let schemas: Vec<(String, i64)> = sqlx::query_as(
         "SELECT schemaname::text, count(*) FROM pg_tables
          WHERE schemaname NOT IN ('pg_catalog', 'information_schema') GROUP BY 1 ORDER BY 1",

@@ -9,19 +9,14 @@ use gatepass::{
     store::{PullResult, RevocationLog, RevocationTarget, TokenId, TokenStatus},
 };
 use gatepass_postgres::{OpenError, PostgresLog, PostgresStore};
+use gatepass_testkit::sessions::{begin, end, subject};
 use sqlx::{
     AssertSqlSafe, Connection, PgConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::time::timeout;
 
-use crate::support::{
-    self, PATIENCE, ask, execute,
-    given::{begin, end, subject},
-    postgres,
-    proxy::Proxy,
-    unique,
-};
+use crate::support::{self, PATIENCE, ask, execute, postgres, proxy::Proxy, unique};
 
 /// Made by `openssl genpkey -algorithm ed25519`; it guards nothing.
 const KEY: &[u8] = b"-----BEGIN PRIVATE KEY-----

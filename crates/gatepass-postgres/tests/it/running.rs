@@ -9,20 +9,18 @@ use gatepass::{
         RevocationTarget, RevokeToken, SessionStore, StoreErrorKind, SystemRandom, TokenId,
     },
 };
-use gatepass_testkit::{ManualClock, store_contract::*};
+use gatepass_testkit::{
+    ManualClock,
+    sessions::{ACCESS_TTL, IDLE_TTL, account, advance_of, begin, end, new_session, token_of},
+    store_contract::*,
+};
 use sqlx::{
     AssertSqlSafe, Connection, PgConnection,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
 use tokio::time::timeout;
 
-use crate::support::{
-    self, PATIENCE, ask, execute,
-    given::{ACCESS_TTL, IDLE_TTL, account, advance_of, begin, end, new_session, token_of},
-    postgres,
-    proxy::Proxy,
-    unique,
-};
+use crate::support::{self, PATIENCE, ask, execute, postgres, proxy::Proxy, unique};
 
 fn options() -> PgConnectOptions {
     PgConnectOptions::from_str(&postgres()).unwrap()

@@ -11,17 +11,16 @@ use gatepass::{
     },
 };
 use gatepass_postgres::{PostgresLog, PostgresStore};
+use gatepass_testkit::sessions::{
+    ACCESS_TTL, account, advance_of, begin, end, new_session, token_of,
+};
 use sqlx::{
     AssertSqlSafe, Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::time::timeout;
 
-use crate::support::{
-    self, PATIENCE, execute,
-    given::{ACCESS_TTL, account, advance_of, begin, end, new_session, token_of},
-    postgres, unique,
-};
+use crate::support::{self, PATIENCE, execute, postgres, unique};
 
 /// Shadows PostgreSQL's own functions, operators and types by others that fail, all that can be.
 const TRAPS: &str = r#"

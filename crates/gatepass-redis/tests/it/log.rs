@@ -8,15 +8,11 @@ use gatepass::store::{
 };
 use gatepass_redis::{RedisLog, RedisStore};
 use gatepass_servers::{Durability, Redis};
+use gatepass_testkit::sessions::{begin, end};
 use redis::{RedisResult, Value};
 use tokio::time::timeout;
 
-use crate::support::{
-    self, PATIENCE, ask, connection, directory,
-    given::{begin, end},
-    proxy::Proxy,
-    pull_all, unique,
-};
+use crate::support::{self, PATIENCE, ask, connection, directory, proxy::Proxy, pull_all, unique};
 
 async fn at(redis: &Redis) -> RedisStore {
     support::at(redis.url()).open().await.unwrap()
@@ -271,8 +267,8 @@ async fn a_replica_and_a_demoted_primary_answer_nothing() {
     assert_eq!(have.trim(), "1");
     let refuses = async || {
         let token = TokenId::from_bytes([1; 16]);
-        let advance = support::given::advance_of(&session);
-        let account = support::given::account("alice");
+        let advance = gatepass_testkit::sessions::advance_of(&session);
+        let account = gatepass_testkit::sessions::account("alice");
         for answer in [
             log.pull(None).await.map(drop),
             log.status(session.id, token).await.map(drop),

@@ -12,18 +12,17 @@ use gatepass::{
 };
 use gatepass_redis::{OpenError, RedisLog, RedisStore};
 use gatepass_servers::{Durability, Redis, RedisCluster};
-use gatepass_testkit::ManualClock;
+use gatepass_testkit::{
+    ManualClock,
+    sessions::{advance_of, begin, end},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpSocket},
     task::JoinSet,
 };
 
-use crate::support::{
-    self, ask, directory,
-    given::{advance_of, begin, end},
-    pull_all, unique,
-};
+use crate::support::{self, ask, directory, pull_all, unique};
 
 async fn refused(urls: impl Into<String>) -> OpenError {
     support::at(urls).open().await.unwrap_err()

@@ -10,21 +10,21 @@ use std::{
 use gatepass::{
     Timestamp,
     store::{
-        EndReason, EndSessions, NewSession, Recover, Renew, Revocation, RevocationLog, RevokeToken,
-        SessionStore, StoreErrorKind, TokenId,
+        EndReason, EndSessions, NewSession, Recover, Renew, Revocation, RevocationLog,
+        SessionStore, StoreErrorKind,
     },
 };
 use gatepass_redis::RedisStore;
 use gatepass_servers::{Durability, Redis};
-use gatepass_testkit::ManualClock;
+use gatepass_testkit::{
+    ManualClock,
+    sessions::{
+        ABSOLUTE_TTL, ACCESS_TTL, IDLE_TTL, account, advance_of, begin, end, new_session, token_of,
+    },
+};
 use tokio::{task::JoinSet, time::timeout};
 
-use crate::support::{
-    self, PATIENCE, ask, directory,
-    given::{ABSOLUTE_TTL, ACCESS_TTL, IDLE_TTL, account, advance_of, begin, end, new_session},
-    proxy::Proxy,
-    pull_all, unique,
-};
+use crate::support::{self, PATIENCE, ask, directory, proxy::Proxy, pull_all, unique};
 
 /// What a hasty store waits for.
 const HASTE: Duration = Duration::from_millis(300);
@@ -34,15 +34,6 @@ const SLACK: Duration = Duration::from_secs(10);
 async fn hasty(url: String) -> RedisStore {
     let store = support::at(url).timeout(HASTE);
     store.open().await.unwrap()
-}
-
-fn token_of(session: &gatepass::Session, number: u8) -> RevokeToken {
-    RevokeToken {
-        token: TokenId::from_bytes([number; 16]),
-        session: session.id,
-        account: session.account(),
-        until: session.access_until,
-    }
 }
 
 async fn list(store: &RedisStore, name: &str) -> Vec<gatepass::Session> {

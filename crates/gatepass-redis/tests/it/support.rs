@@ -1,6 +1,5 @@
 //! The servers that `cargo xtask test` starts, and a namespace in them for each store.
 
-pub(crate) mod given;
 pub(crate) mod proxy;
 
 use std::{env, time::Duration};

@@ -3,25 +3,24 @@
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use gatepass::{
-    ClientId, Device, Identity, Scopes, Session, SessionId, Subject, Timestamp,
+    ClientId, Identity, Scopes, Session, SessionId, Subject, Timestamp,
     store::{
-        AccountId, Advance, AdvanceCause, Audience, Cursor, Cutoff, EndReason, EndSessions, Issuer,
-        NewSession, PullResult, Random, Recover, Renew, Revocation, RevocationTarget, RevokeToken,
-        SeenFrom, SessionStore, SystemRandom, TokenId,
+        Cursor, Cutoff, EndReason, EndSessions, NewSession, PullResult, Random, Revocation,
+        RevocationTarget, RevokeToken, SessionStore, SystemRandom, TokenId,
     },
 };
 
 use crate::clock::ManualClock;
+pub(super) use crate::sessions::{
+    ABSOLUTE_TTL, ACCESS_TTL, IDLE_TTL, account, advance_of, issuer, new_session, recovery_of,
+    renewal_of, session_id, subject,
+};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
 pub(super) const DAY: Duration = Duration::from_secs(86400);
 pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
-
-pub(super) const ACCESS_TTL: Duration = Duration::from_secs(900);
-pub(super) const IDLE_TTL: Duration = Duration::from_secs(86400);
-pub(super) const ABSOLUTE_TTL: Duration = Duration::from_secs(30 * 86400);
 
 /// An empty store and its clock.
 pub(super) struct Given<S> {
@@ -144,35 +143,12 @@ pub(super) async fn pull_all(
     }
 }
 
-pub(super) fn subject(name: &str) -> Subject {
-    Subject::new(name).unwrap()
-}
-
 pub(super) fn client(name: &str) -> ClientId {
     ClientId::new(name).unwrap()
 }
 
 pub(super) fn token_id() -> TokenId {
     TokenId::from_bytes(random())
-}
-
-pub(super) fn issuer() -> Issuer {
-    Issuer::new("https://shop.example").unwrap()
-}
-
-pub(super) fn audience() -> Audience {
-    Audience::new("shop-api").unwrap()
-}
-
-/// The account of the subject `name` at [`issuer`].
-pub(super) fn account(name: &str) -> AccountId {
-    AccountId::of(&issuer(), &subject(name))
-}
-
-pub(super) fn session_id(of: AccountId) -> SessionId {
-    let mut id: [u8; 18] = random();
-    id[..2].copy_from_slice(&of.prefix());
-    SessionId::from_bytes(id)
 }
 
 /// The revocation of all sessions up to `last`, except `kept`, when `longest` is the latest
@@ -198,65 +174,10 @@ fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// A login of `name`, with lifetimes of 15 minutes (access), a day (idle) and 30 days.
-pub(super) fn new_session(name: &str) -> NewSession {
-    let subject = subject(name);
-    NewSession {
-        id: session_id(account(name)),
-        issuer: issuer(),
-        audience: audience(),
-        client: client("web"),
-        identity: Identity::of(subject).scopes(Scopes::parse("profile").unwrap()),
-        device: Device::default(),
-        idle_ttl: IDLE_TTL,
-        absolute_ttl: ABSOLUTE_TTL,
-        access_ttl: ACCESS_TTL,
-        max_sessions: None,
-    }
-}
-
 pub(super) fn new_session_of_at_most(name: &str, max: u32) -> NewSession {
     NewSession {
         max_sessions: NonZeroU32::new(max),
         ..new_session(name)
-    }
-}
-
-/// The refresh of `session` as it is.
-pub(super) fn advance_of(session: &Session) -> Advance {
-    Advance {
-        id: session.id,
-        client: session.client.clone(),
-        from: session.generation,
-        to: session.generation.next(),
-        cause: AdvanceCause::Refresh,
-        // So that claims about other things need no pauses.
-        overlap: Duration::ZERO,
-        seen_from: SeenFrom::default(),
-        identity: None,
-        idle_ttl: IDLE_TTL,
-        access_ttl: ACCESS_TTL,
-    }
-}
-
-/// The recovery of the last refresh of `session`.
-pub(super) fn recovery_of(session: &Session) -> Recover {
-    Recover {
-        id: session.id,
-        client: session.client.clone(),
-        generation: session.generation,
-        identity: None,
-        access_ttl: ACCESS_TTL,
-    }
-}
-
-/// The renewal of an access token of `session`.
-pub(super) fn renewal_of(session: &Session) -> Renew {
-    Renew {
-        id: session.id,
-        client: session.client.clone(),
-        identity: None,
-        access_ttl: ACCESS_TTL,
     }
 }
 

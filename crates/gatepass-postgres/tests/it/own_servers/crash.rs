@@ -11,15 +11,13 @@ use gatepass::{
     store::{Generation, Revocation, RevocationTarget, SessionStore},
 };
 use gatepass_postgres::PostgresStore;
+use gatepass_testkit::sessions::{advance_of, begin, end, new_session, token_of};
 use sqlx::{Connection, PgConnection};
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
     own_servers::{Durability, again, at, directory, open, pull_all, start, targets},
-    support::{
-        self,
-        given::{advance_of, begin, end, new_session, token_of},
-    },
+    support,
 };
 
 /// What the store has acknowledged of a session: its generation, and whether it has ended.

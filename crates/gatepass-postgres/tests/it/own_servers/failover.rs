@@ -10,16 +10,13 @@ use gatepass::{
 };
 use gatepass_postgres::PostgresStore;
 use gatepass_servers::Postgres;
+use gatepass_testkit::sessions::{account, begin, end, subject};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::time::timeout;
 
 use crate::{
     own_servers::{Durability, again, at, directory, open, pull_all, start, targets},
-    support::{
-        self, PATIENCE,
-        given::{account, begin, end, subject},
-        proxy::Proxy,
-    },
+    support::{self, PATIENCE, proxy::Proxy},
 };
 
 fn options(server: &Postgres) -> PgConnectOptions {

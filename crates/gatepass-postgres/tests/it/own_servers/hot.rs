@@ -1,16 +1,13 @@
 //! That a refresh writes no index.
 
 use gatepass::store::SessionStore;
+use gatepass_testkit::sessions::{advance_of, begin};
 use sqlx::postgres::PgPoolOptions;
 use tokio::time::timeout;
 
 use crate::{
     own_servers::{Durability, directory, start},
-    support::{
-        PATIENCE,
-        given::{advance_of, begin},
-        over,
-    },
+    support::{PATIENCE, over},
 };
 
 /// On a server of its own: a transaction that is open anywhere in one keeps old rows from making

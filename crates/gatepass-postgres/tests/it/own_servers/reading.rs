@@ -1,16 +1,13 @@
 //! How much of the log a pull reads.
 
 use gatepass::store::RevocationLog;
+use gatepass_testkit::sessions::{begin, end};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, postgres::PgPoolOptions};
 use tokio::time::timeout;
 
 use crate::{
     own_servers::{Durability, at, directory, pull_all, start},
-    support::{
-        PATIENCE,
-        given::{begin, end},
-        over,
-    },
+    support::{PATIENCE, over},
 };
 
 const ENTRIES: i64 = 6_000;

@@ -4,13 +4,11 @@ use std::collections::HashSet;
 
 use gatepass::store::{Cursor, PullResult, Revocation, RevocationLog, RevocationTarget};
 use gatepass_postgres::PostgresLog;
+use gatepass_testkit::sessions::{begin, end};
 
 use crate::{
     own_servers::{Durability, at, directory, open, start},
-    support::{
-        PATIENCE,
-        given::{begin, end},
-    },
+    support::PATIENCE,
 };
 
 /// More than one pull brings.

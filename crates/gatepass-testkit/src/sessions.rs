@@ -1,0 +1,155 @@
+//! Sessions to begin with, and what nodes ask of a store about them, for the tests of a store.
+//!
+//! Change the fields that a test is about:
+//!
+//! ```
+//! use gatepass::{MemoryStore, store::SessionStore};
+//! use gatepass_testkit::sessions::{advance_of, begin};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! let store = MemoryStore::new();
+//! let session = begin(&store, "alice").await;
+//! let mut advance = advance_of(&session);
+//! advance.to = advance.to.next();
+//! assert!(store.advance(advance).await.unwrap().is_some());
+//! # }
+//! ```
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test whose store fails has nothing to go on with"
+)]
+
+use std::time::Duration;
+
+use gatepass::{
+    ClientId, Device, Identity, Scopes, Session, SessionId, Subject,
+    store::{
+        AccountId, Advance, AdvanceCause, Audience, EndReason, EndSessions, Issuer, NewSession,
+        Random, Recover, Renew, Revocation, RevokeToken, SeenFrom, SessionStore, SystemRandom,
+        TokenId,
+    },
+};
+
+/// The lifetime of an access token: 15 minutes.
+pub const ACCESS_TTL: Duration = Duration::from_secs(900);
+/// How long a session may stay unused: a day.
+pub const IDLE_TTL: Duration = Duration::from_secs(86_400);
+/// How long a session may last at all: 30 days.
+pub const ABSOLUTE_TTL: Duration = Duration::from_secs(30 * 86_400);
+
+/// The subject `name`.
+#[must_use]
+pub fn subject(name: &str) -> Subject {
+    Subject::new(name).unwrap()
+}
+
+/// The issuer of all these sessions.
+#[must_use]
+pub fn issuer() -> Issuer {
+    Issuer::new("https://shop.example").unwrap()
+}
+
+/// The account of the subject `name` at [`issuer`].
+#[must_use]
+pub fn account(name: &str) -> AccountId {
+    AccountId::of(&issuer(), &subject(name))
+}
+
+/// A random id of a session of an account.
+#[must_use]
+pub fn session_id(of: AccountId) -> SessionId {
+    let mut id = [0; 18];
+    SystemRandom.fill(&mut id).unwrap();
+    id[..2].copy_from_slice(&of.prefix());
+    SessionId::from_bytes(id)
+}
+
+/// A login of `name` by the client `web`, with the scope `profile`.
+#[must_use]
+pub fn new_session(name: &str) -> NewSession {
+    NewSession {
+        id: session_id(account(name)),
+        issuer: issuer(),
+        audience: Audience::new("shop-api").unwrap(),
+        client: ClientId::new("web").unwrap(),
+        identity: Identity::of(subject(name)).scopes(Scopes::parse("profile").unwrap()),
+        device: Device::default(),
+        idle_ttl: IDLE_TTL,
+        absolute_ttl: ABSOLUTE_TTL,
+        access_ttl: ACCESS_TTL,
+        max_sessions: None,
+    }
+}
+
+/// The refresh of `session` as it is. It has no rule about the last rotation, so that a test need
+/// not wait between two.
+#[must_use]
+pub fn advance_of(session: &Session) -> Advance {
+    Advance {
+        id: session.id,
+        client: session.client.clone(),
+        from: session.generation,
+        to: session.generation.next(),
+        cause: AdvanceCause::Refresh,
+        overlap: Duration::ZERO,
+        seen_from: SeenFrom::default(),
+        identity: None,
+        idle_ttl: IDLE_TTL,
+        access_ttl: ACCESS_TTL,
+    }
+}
+
+/// The recovery of the last refresh of `session`.
+#[must_use]
+pub fn recovery_of(session: &Session) -> Recover {
+    Recover {
+        id: session.id,
+        client: session.client.clone(),
+        generation: session.generation,
+        identity: None,
+        access_ttl: ACCESS_TTL,
+    }
+}
+
+/// The renewal of an access token of `session`.
+#[must_use]
+pub fn renewal_of(session: &Session) -> Renew {
+    Renew {
+        id: session.id,
+        client: session.client.clone(),
+        identity: None,
+        access_ttl: ACCESS_TTL,
+    }
+}
+
+/// The revocation of one token of `session`.
+#[must_use]
+pub fn token_of(session: &Session, number: u8) -> RevokeToken {
+    RevokeToken {
+        token: TokenId::from_bytes([number; 16]),
+        session: session.id,
+        account: session.account(),
+        until: session.access_until,
+    }
+}
+
+/// Begins a session of `name`.
+///
+/// # Panics
+///
+/// If the store fails.
+pub async fn begin(store: &impl SessionStore, name: &str) -> Session {
+    store.begin(new_session(name)).await.unwrap().session
+}
+
+/// Ends `session`, and returns the revocations that this made.
+///
+/// # Panics
+///
+/// If the store fails.
+pub async fn end(store: &impl SessionStore, session: &Session) -> Vec<Revocation> {
+    let target = EndSessions::Session(session.id);
+    let ended = store.end(target, EndReason::Logout).await.unwrap();
+    ended.into_iter().collect()
+}
