@@ -1,7 +1,7 @@
-//! What is in a token, and everything that is wrong with it.
+//! The contents of a token, and everything that is wrong with it.
 //!
 //! Gates stop at the first thing that is wrong and say little; people who look for a fault want all
-//! of it. What is malformed is decided by the core ([`TokenForm`]): whatever it refuses is a
+//! of it. The core decides whether a token is malformed ([`TokenForm`]): each of its refusals is a
 //! finding here, also where this module has no better words for it.
 
 mod access;
@@ -20,7 +20,7 @@ use crate::key_file::TokenKeys;
 
 use self::text::printable;
 
-/// What is shown of a token.
+/// The report on a token.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     /// Whether a key was given, and its signature is good.
@@ -28,7 +28,7 @@ pub(crate) struct Report {
     shown: Vec<String>,
     /// Why no gate takes it whenever it is shown.
     malformed: Vec<String>,
-    /// What else is wrong with it.
+    /// All else that is wrong with it.
     wrong: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What is in a JWT, and what keeps it from being an access token.
+//! The contents of a JWT, and the reasons why it is no access token.
 
 use std::fmt;
 
@@ -206,7 +206,7 @@ fn check_times(report: &mut Report, claims: &Object, now: Timestamp) {
     }
 }
 
-/// What every signature of these algorithms has; of RSA it depends on the key.
+/// Checks the length of a signature. With RSA it depends on the key, and is not checked.
 fn check_length(report: &mut Report, bytes: usize, algorithm: Option<&str>) {
     let expected = match algorithm {
         Some("HS256") => 32,

@@ -1,4 +1,4 @@
-//! Who signed an access token, as far as the given keys can tell.
+//! The signer of an access token, as far as the given keys can tell.
 
 use gatepass::{Refusal, inspect::verify_jws, keys::VerifyingKey};
 
