@@ -5,6 +5,7 @@
 //! * [`attacks`]: such tokens, each with the reason for which it must be refused.
 //! * [`oracle`]: the rules of rotation, as the tests of one node and of several know them.
 //! * [`rig`]: an authority that they are tried against.
+//! * [`servers`]: the real servers of a run.
 //! * [`log`]: the events that gatepass traces, for a test to look at.
 
 #![expect(
@@ -24,4 +25,5 @@ pub mod forge;
 pub mod log;
 pub mod oracle;
 pub mod rig;
+pub mod servers;
 pub mod world;

@@ -11,6 +11,7 @@ use sqlx::{
     PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
+use test_support::assert_error;
 use tokio::{
     net::{TcpListener, TcpSocket},
     task::JoinSet,
@@ -31,16 +32,6 @@ fn pool_of(options: PgConnectOptions) -> PgPool {
 async fn refused(options: PgConnectOptions) -> OpenError {
     let store = support::over(pool_of(options));
     store.open().await.unwrap_err()
-}
-
-/// Checks that `$error` is of a kind, and says something.
-macro_rules! assert_error {
-    ($error:expr, $kind:pat, $says:expr) => {
-        let error = $error;
-        assert!(matches!(error, $kind), "{error:?}");
-        let said = error.to_string();
-        assert!(said.contains($says), "{said}");
-    };
 }
 
 #[tokio::test]

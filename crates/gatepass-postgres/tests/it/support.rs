@@ -2,14 +2,10 @@
 
 pub(crate) mod proxy;
 
-use std::{env, time::Duration};
-
-use gatepass::store::{Random, SystemRandom};
 use gatepass_postgres::{PostgresStore, PostgresStoreBuilder};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row, postgres::PgPoolOptions};
-
-/// The contract says nothing of how fast a machine is that has other tests to run.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+use test_support::servers::server;
+pub(crate) use test_support::servers::{PATIENCE, unique};
 
 /// A database of a server of this run's own, as a superuser.
 pub(crate) fn postgres() -> String {
@@ -24,23 +20,6 @@ pub(crate) fn replica() -> String {
 /// The same through PgBouncer, which pools transactions.
 pub(crate) fn pgbouncer() -> String {
     server("GATEPASS_TEST_PGBOUNCER")
-}
-
-fn server(name: &str) -> String {
-    env::var(name).unwrap_or_else(|_| {
-        panic!(
-            "{name} is not set: run `cargo xtask test`, or run `cargo xtask servers` in another \
-             terminal and set what it prints"
-        )
-    })
-}
-
-/// A name that no other test gives to anything. Numbers of processes would come again while the
-/// servers stay.
-pub(crate) fn unique(what: &str) -> String {
-    let mut random = [0; 8];
-    SystemRandom.fill(&mut random).unwrap();
-    format!("{what}_{:016x}", u64::from_be_bytes(random))
 }
 
 /// A pool as an application has it.

@@ -16,6 +16,7 @@ use gatepass_testkit::{
     ManualClock,
     sessions::{advance_of, begin, end},
 };
+use test_support::assert_error;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpSocket},
@@ -26,16 +27,6 @@ use crate::support::{self, ask, directory, pull_all, unique};
 
 async fn refused(urls: impl Into<String>) -> OpenError {
     support::at(urls).open().await.unwrap_err()
-}
-
-/// Checks that `$error` is of a kind, and says something.
-macro_rules! assert_error {
-    ($error:expr, $kind:pat, $says:expr) => {
-        let error = $error;
-        assert!(matches!(error, $kind), "{error:?}");
-        let said = error.to_string();
-        assert!(said.contains($says), "{said}");
-    };
 }
 
 #[tokio::test]

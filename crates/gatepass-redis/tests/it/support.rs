@@ -2,15 +2,12 @@
 
 pub(crate) mod proxy;
 
-use std::{env, time::Duration};
-
-use gatepass::store::{Cursor, PullResult, Random, Revocation, RevocationLog, SystemRandom};
+use gatepass::store::{Cursor, PullResult, Revocation, RevocationLog};
 use gatepass_redis::{RedisStore, RedisStoreBuilder};
 use gatepass_servers::Directory;
 use redis::{AsyncConnectionConfig, Client, FromRedisValue, aio::MultiplexedConnection};
-
-/// The contract says nothing of how fast a machine is that has other tests to run.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+use test_support::servers::server;
+pub(crate) use test_support::servers::{PATIENCE, unique};
 
 /// A server of this run's own, as a user who may do everything.
 pub(crate) fn redis() -> String {
@@ -20,23 +17,6 @@ pub(crate) fn redis() -> String {
 /// A cluster of three, as URLs that are separated by commas.
 pub(crate) fn cluster() -> String {
     server("GATEPASS_TEST_REDIS_CLUSTER")
-}
-
-fn server(name: &str) -> String {
-    env::var(name).unwrap_or_else(|_| {
-        panic!(
-            "{name} is not set: run `cargo xtask test`, or run `cargo xtask servers` in another \
-             terminal and set what it prints"
-        )
-    })
-}
-
-/// A name that no other test gives to anything. Numbers of processes would come again while the
-/// servers stay.
-pub(crate) fn unique(what: &str) -> String {
-    let mut random = [0; 8];
-    SystemRandom.fill(&mut random).unwrap();
-    format!("{what}_{:016x}", u64::from_be_bytes(random))
 }
 
 /// A store in a namespace of its own, with all the time that it needs.
