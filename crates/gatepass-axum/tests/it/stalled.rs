@@ -1,35 +1,16 @@
 //! A body that does not arrive.
 
-use std::{
-    convert::Infallible,
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::convert::Infallible;
 
 use axum::{
     Router,
-    body::{Body, Bytes, HttpBody},
+    body::{Body, Bytes},
     http::Request,
 };
+use futures_util::stream::pending;
 use gatepass::{Authority, MasterSecret, MemoryStore, wire::Endpoints};
-use http_body::Frame;
 use http_body_util::BodyExt;
 use tower::ServiceExt;
-
-/// A body of which nothing ever comes.
-struct Never;
-
-impl HttpBody for Never {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Pending
-    }
-}
 
 #[tokio::test(start_paused = true)]
 async fn it_is_waited_for_no_longer_than_the_timeout() {
@@ -43,7 +24,7 @@ async fn it_is_waited_for_no_longer_than_the_timeout() {
 
     let request = Request::post("/auth/refresh")
         .header("content-type", "application/json")
-        .body(Body::new(Never))
+        .body(Body::from_stream(pending::<Result<Bytes, Infallible>>()))
         .unwrap();
     let response = router.oneshot(request).await.unwrap();
     assert_eq!(began.elapsed(), Endpoints::BODY_TIMEOUT);

@@ -1,15 +1,12 @@
 //! Bodies of requests to the endpoints, and whose those requests are.
 
-use std::{
-    convert::Infallible,
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::convert::Infallible;
 
 use bytes::Bytes;
+use futures_util::stream::pending;
 use gatepass::{Authority, MasterSecret, MemoryStore, wire::Endpoints};
 use gatepass_warp::routes;
-use http_body::{Body, Frame};
+use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use tower::ServiceExt;
 use warp::{Filter, Rejection, http::Request};
@@ -28,26 +25,12 @@ fn refresh<B>(body: B) -> Request<B> {
         .unwrap()
 }
 
-/// A body of which nothing ever comes.
-struct Never;
-
-impl Body for Never {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Pending
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_stalled_body_is_waited_for_no_longer_than_the_timeout() {
     let service = warp::service(routes(endpoints().await));
     let began = tokio::time::Instant::now();
-    let response = service.oneshot(refresh(Never)).await.unwrap();
+    let never = StreamBody::new(pending::<Result<Frame<Bytes>, Infallible>>());
+    let response = service.oneshot(refresh(never)).await.unwrap();
     assert_eq!(began.elapsed(), Endpoints::BODY_TIMEOUT);
     assert_eq!(response.status(), 408);
     let body = response.into_body().collect().await.unwrap().to_bytes();
