@@ -1,8 +1,9 @@
 //! The contents of a token, and everything that is wrong with it.
 //!
-//! Gates stop at the first thing that is wrong and say little; people who look for a fault want all
-//! of it. The core decides whether a token is malformed ([`TokenForm`]): each of its refusals is a
-//! finding here, also where this module has no better words for it.
+//! The core takes a token apart and says why gates refuse it ([`TokenForm`], [`AccessTokenParts`]).
+//! This module shows that to people, and adds the time and the signature.
+//!
+//! [`AccessTokenParts`]: gatepass::inspect::AccessTokenParts
 
 mod access;
 mod signature;
@@ -26,24 +27,18 @@ pub(crate) struct Report {
     /// Whether a key was given, and its signature is good.
     signed: bool,
     shown: Vec<String>,
-    /// Why no gate takes it whenever it is shown.
-    malformed: Vec<String>,
-    /// All else that is wrong with it.
+    /// Everything that is wrong with it.
     wrong: Vec<String>,
 }
 
 impl Report {
     /// Whether nothing wrong was found. That does not make the token one to be trusted.
     pub(crate) fn is_good(&self) -> bool {
-        self.malformed.is_empty() && self.wrong.is_empty()
+        self.wrong.is_empty()
     }
 
     fn show(&mut self, line: impl Into<String>) {
         self.shown.push(line.into());
-    }
-
-    fn malformed(&mut self, what: impl Into<String>) {
-        self.malformed.push(what.into());
     }
 
     fn wrong(&mut self, what: impl Into<String>) {
@@ -64,7 +59,7 @@ pub(crate) fn inspect(
     let mut report = Report::default();
     let token = bare(token);
     if token.is_empty() {
-        report.malformed("no token: give one on standard input, or as an argument");
+        report.wrong("no token: give one on standard input, or as an argument");
         return report;
     }
     match TokenForm::of(token) {
@@ -80,16 +75,9 @@ pub(crate) fn inspect(
         }
         Err(refusal) if token.starts_with("gpr_") => {
             report.show("a refresh token, by its first letters");
-            report.malformed(format!("{refusal}: it was cut off, or changed"));
+            report.wrong(format!("{refusal}: it was cut off, or changed"));
         }
-        form => {
-            access::look(&mut report, token, keys, now);
-            if let Err(refusal) = form
-                && report.malformed.is_empty()
-            {
-                report.wrong(unexplained(&refusal));
-            }
-        }
+        Ok(_) | Err(_) => access::look(&mut report, token, keys, now),
     }
     report
 }
@@ -137,12 +125,6 @@ fn refresh(
     }
 }
 
-/// For what only the strict reader of the core sees, such as a member twice deep in a claim.
-fn unexplained(refusal: &Refusal) -> String {
-    let likely = "too long, a member twice, or a value that is out of range";
-    format!("gatepass refuses it: {refusal} ({likely})")
-}
-
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.signed {
@@ -153,12 +135,13 @@ impl fmt::Display for Report {
         for line in &self.shown {
             writeln!(f, "{}", printable(line))?;
         }
-        let wrong = || self.malformed.iter().chain(&self.wrong);
         if self.is_good() {
             return writeln!(f, "nothing found wrong");
         }
         writeln!(f, "wrong")?;
-        wrong().try_for_each(|wrong| writeln!(f, "  - {}", printable(wrong)))
+        self.wrong
+            .iter()
+            .try_for_each(|wrong| writeln!(f, "  - {}", printable(wrong)))
     }
 }
 

@@ -23,7 +23,10 @@ pub mod wire;
 pub mod inspect {
     //! Tools that show tokens to people. Gates and endpoints need none of this.
 
-    pub use crate::token::inspect::{TokenForm, verify_jws, verify_refresh_token};
+    pub use crate::token::{
+        inspect::{TokenForm, verify_jws, verify_refresh_token},
+        parts::{AccessTokenParts, Fault, Member, Part},
+    };
 }
 
 /// Longer texts.

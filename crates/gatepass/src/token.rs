@@ -3,5 +3,6 @@
 pub(crate) mod access;
 pub(crate) mod base64url;
 pub(crate) mod inspect;
+pub(crate) mod parts;
 pub(crate) mod pass;
 pub(crate) mod refresh;

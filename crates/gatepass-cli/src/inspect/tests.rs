@@ -87,14 +87,14 @@ fn everything_that_is_wrong_is_found_at_once() {
     for wrong in [
         "alg is none",
         "typ is \"JWT\"",
-        "kid is missing",
-        "crit is in the header",
+        "the header has no kid",
+        "the header has crit",
         "it expired 1day 3h ago",
         "iat: not a whole number",
         "not valid yet (nbf)",
         "sid: not an identifier",
         "sn: not a whole number",
-        "sub is missing",
+        "the claims have no sub",
         "aud: neither",
     ] {
         assert!(shown.contains(wrong), "{wrong}\n{shown}");
@@ -111,11 +111,11 @@ fn what_is_no_token_is_told_apart() {
         ("a.b", "2 segments"),
         (jwe, "encrypted"),
         ("gpr_", "cut off"),
-        ("!.!.!", "the header is not base64url"),
+        ("!.!.!", "the header is not canonical base64url"),
         ("bnVsbA.W10.", "the header is not a JSON object"),
         (
             &token(r#"{"alg":"HS256","alg":"HS256"}"#, "{}"),
-            "\"alg\" twice",
+            "the header has \"alg\" twice",
         ),
         (
             &token(HEADER, &claims(&[("cart", Some(r#"{"a":1,"a":2}"#))])),
@@ -131,7 +131,7 @@ fn what_is_no_token_is_told_apart() {
 }
 
 #[test]
-fn whoever_wrote_the_token_does_not_write_to_the_terminal() {
+fn the_writer_of_a_token_does_not_write_to_the_terminal() {
     let evil = r#""\u001b[2Jnothing found wrong\n\u009b2J\u202e""#;
     let header = format!(r#"{{"typ":{evil},"alg":{evil},"kid":{evil}}}"#);
     for claims in [claims(&[("sub", Some(evil))]), "\x1b[2J".to_owned()] {
@@ -140,62 +140,6 @@ fn whoever_wrote_the_token_does_not_write_to_the_terminal() {
         assert!(shown.chars().all(lines_only), "{shown:?}");
         assert!(!shown.contains('\u{202e}'), "{shown:?}");
     }
-}
-
-/// Values of which some are right for some claims. None has a member twice: that is the core's
-/// alone to find.
-fn value() -> impl Strategy<Value = String> {
-    prop_oneof![
-        prop::sample::select(vec![
-            "null",
-            "true",
-            "0",
-            "-1",
-            "1.5",
-            "1e3",
-            "253402300799",
-            "253402300800",
-            "18446744073709551616",
-            r#""""#,
-            r#""a""#,
-            r#""a  b""#,
-            r#""\u0000""#,
-            r#"["a"]"#,
-            r#"["a",1]"#,
-            "[]",
-            "{}",
-            r#""AAAAAAAAAAAAAAAAAAAAAA""#,
-            r#""AAAAAAAAAAAAAAAAAAAAAAAA""#,
-            r#""at+jwt""#,
-            r#""application/AT+JWT""#,
-            r#""ES256""#,
-        ])
-        .prop_map(str::to_owned),
-        any::<String>().prop_map(|text| serde_json::Value::String(text).to_string()),
-    ]
-}
-
-fn name() -> impl Strategy<Value = &'static str> {
-    prop::sample::select(vec![
-        "typ",
-        "alg",
-        "kid",
-        "crit",
-        "jwk",
-        "iss",
-        "sub",
-        "aud",
-        "exp",
-        "nbf",
-        "iat",
-        "jti",
-        "sid",
-        "sn",
-        "auth_time",
-        "client_id",
-        "scope",
-        "cart",
-    ])
 }
 
 /// A key of each form that one can be given in.
@@ -237,25 +181,5 @@ proptest! {
             let token = format!("{}.{}.{}", encode(HEADER.as_bytes()), encode(&claims), encode(&header));
             prop_assert!(!inspect(&token, keys, None, NOW).is_good());
         }
-    }
-
-    /// One reads for gates and one for people; they must not disagree about what is malformed.
-    #[test]
-    fn what_is_found_malformed_is_what_the_core_refuses(
-        header in prop::collection::vec((name(), prop::option::of(value())), 0..2),
-        changed in prop::collection::vec((name(), prop::option::of(value())), 0..3),
-    ) {
-        let kept = [("typ", r#""at+jwt""#), ("alg", r#""HS256""#), ("kid", r#""a""#)];
-        let kept = kept.iter().filter(|(name, _)| !header.iter().any(|(is, _)| is == name));
-        let kept = kept.map(|(name, value)| (*name, Some((*value).to_owned())));
-        let members: Vec<String> = kept
-            .chain(header.iter().cloned())
-            .filter_map(|(name, value)| Some(format!(r#""{name}":{}"#, value?)))
-            .collect();
-        let changed: Vec<_> = changed.iter().map(|(name, value)| (*name, value.as_deref())).collect();
-        let token = token(&format!("{{{}}}", members.join(",")), &claims(&changed));
-
-        let report = inspect(&token, None, None, NOW);
-        prop_assert_eq!(report.malformed.is_empty(), TokenForm::of(&token).is_ok(), "{}", report);
     }
 }

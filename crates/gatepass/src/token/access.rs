@@ -4,7 +4,7 @@
 //! first: length, three segments, header, key, signature, claims, type, issuer, audience. Each step
 //! can refuse the token. Time and revocation are the [`Verifier`](crate::Verifier)'s.
 
-use std::{borrow::Cow, collections::HashSet, fmt};
+use std::{borrow::Cow, collections::HashSet, convert::Infallible, fmt};
 
 use serde::{
     Deserialize, Deserializer, Serialize,
@@ -185,8 +185,70 @@ fn parse<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, Refusal> {
 }
 
 /// RFC 9068 §4: `at+jwt` or `application/at+jwt`; media types know no case (RFC 7515 §4.1.9).
-fn is_access_token_type(typ: &str) -> bool {
+pub(super) fn is_access_token_type(typ: &str) -> bool {
     typ.eq_ignore_ascii_case("at+jwt") || typ.eq_ignore_ascii_case("application/at+jwt")
+}
+
+/// Whether a header with this member demands more of its reader than gatepass knows.
+pub(super) fn is_extension(name: &str) -> bool {
+    matches!(name, "crit" | "b64")
+}
+
+/// The members that a header has.
+pub(super) const HEADER: [&str; 3] = ["alg", "typ", "kid"];
+
+/// The claims that a token has.
+pub(super) const CLAIMS: [&str; 10] = [
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "iat",
+    "jti",
+    "sid",
+    "sn",
+    "auth_time",
+    "client_id",
+];
+
+/// Reads the claim `name` alone, by the types and rules of [`Claims`]. Returns its value if that is
+/// a date.
+pub(super) fn claim(name: &str, json: &str) -> Result<Option<Timestamp>, String> {
+    fn text<T, E: fmt::Display>(
+        json: &str,
+        rule: impl FnOnce(String) -> Result<T, E>,
+    ) -> Result<Option<Timestamp>, String> {
+        let Text(text) = serde_json::from_str(json).map_err(|_| "not a string".to_owned())?;
+        match rule(text.into_owned()) {
+            Ok(_) => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+    let wrong = |reason: &str| Err(reason.to_owned());
+    match name {
+        "iss" => text(json, Ok::<_, Infallible>),
+        "sub" => text(json, Subject::new),
+        "client_id" => text(json, ClientId::new),
+        "scope" => text(json, |text| Scopes::parse(&text)),
+        "jti" => text(json, |text| text.parse::<TokenId>()),
+        "sid" => text(json, |text| text.parse::<SessionId>()),
+        "aud" => match serde_json::from_str::<Audience<'_>>(json) {
+            Ok(_) => Ok(None),
+            Err(_) => wrong("neither a string nor an array of strings"),
+        },
+        "exp" | "nbf" | "iat" | "auth_time" => match serde_json::from_str(json) {
+            Ok(NumericDate(date)) => Ok(Some(date)),
+            Err(_) => wrong("not a whole number of seconds from 1970 to 9999"),
+        },
+        "sn" => match serde_json::from_str::<Number>(json) {
+            Ok(_) => Ok(None),
+            Err(_) => wrong("not a whole number from 0 to 2^53 - 1"),
+        },
+        _ => match strict_value(json) {
+            Some(_) => Ok(None),
+            None => wrong("it has a member twice, or a number that is out of range"),
+        },
+    }
 }
 
 /// The members of a header that are looked at. Keys that a token brings along (`jwk`, `jku`, `x5u`,
@@ -245,7 +307,7 @@ impl Claims<'_> {
 }
 
 /// Text, borrowed where the JSON needs no unescaping.
-struct Text<'a>(Cow<'a, str>);
+pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -379,7 +441,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Header<'a> {
                         "alg" => once(&mut alg, &mut map)?,
                         "typ" => once(&mut typ, &mut map)?,
                         "kid" => once(&mut kid, &mut map)?,
-                        "crit" | "b64" => return Err(de::Error::custom("an extension")),
+                        name if is_extension(name) => {
+                            return Err(de::Error::custom("an extension"));
+                        }
                         _ => {
                             map.next_value::<IgnoredAny>()?;
                             if !others.insert(name.0) {
