@@ -1,15 +1,10 @@
 //! The example in actix-web.
 
-use std::{
-    net::{SocketAddr, TcpListener},
-    rc::Rc,
-    thread,
-    time::Duration,
-};
+use std::{rc::Rc, thread, time::Duration};
 
 use actix_web::{
     body::MessageBody,
-    dev::{Server, ServerHandle, ServiceResponse},
+    dev::ServiceResponse,
     http::{Method, header::HeaderValue},
     rt::{self, System},
     test::{self, TestRequest},
@@ -111,40 +106,5 @@ impl Driver for InProcess {
 
     async fn lose_sessions(&self) {
         self.application.lose_sessions().await;
-    }
-}
-
-/// A port of our own.
-pub fn listener() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    (listener, address)
-}
-
-/// A server on a thread of its own, until it is dropped.
-#[derive(Debug)]
-pub struct Served {
-    handle: ServerHandle,
-    thread: Option<thread::JoinHandle<()>>,
-}
-
-impl Served {
-    /// Runs it.
-    pub fn new(server: Server) -> Self {
-        let handle = server.handle();
-        let thread = thread::spawn(move || System::new().block_on(server).unwrap());
-        Self {
-            handle,
-            thread: Some(thread),
-        }
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        // The command is sent at once; the thread that is joined is what acknowledges it.
-        drop(self.handle.stop(false));
-        let ended = self.thread.take().map(thread::JoinHandle::join);
-        assert!(thread::panicking() || matches!(ended, Some(Ok(()))));
     }
 }

@@ -1,8 +1,6 @@
 //! The example in tonic: its guarded routes as methods of its service, all else over HTTP.
 
-pub mod calls;
 mod driver;
-pub mod probe;
 
 use std::{any::Any, fmt, net::SocketAddr, time::Duration};
 

@@ -97,8 +97,8 @@ impl Table {
     }
 }
 
-/// Whose tokens are attacked, and the keys: those that are trusted where the tokens go, in the
-/// hands of the forger, and one that is not.
+/// The service whose tokens the forger attacks. The forger holds the keys that its verifiers trust,
+/// and one that they don't.
 pub struct Victim {
     pub forge: Forge,
     /// Trusted as well, of another algorithm.
@@ -112,7 +112,7 @@ pub struct Victim {
 }
 
 impl Victim {
-    /// What a verifier of tokens by `algorithm` trusts.
+    /// The keys that a verifier of tokens by `algorithm` trusts.
     pub fn keys(algorithm: Algorithm) -> KeySet {
         let (neighbour, retired) = (Self::neighbour(algorithm).key(), Self::retired().key());
         KeySet::signing(Forge::trusted(algorithm).key())

@@ -83,7 +83,7 @@ impl Forge {
         }
     }
 
-    /// A key of the same kind that nobody trusts.
+    /// A key of the same kind that no verifier trusts.
     pub fn stranger(algorithm: Algorithm) -> Self {
         match algorithm {
             Algorithm::EdDsa => Self::new(algorithm, OTHER_ED25519),
@@ -204,7 +204,7 @@ impl Forge {
         format!("{message}.{signature}")
     }
 
-    /// Signs a header and claims, whatever they are.
+    /// Signs a header and claims of any content.
     pub fn token(&self, header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>) -> String {
         self.sign(&base64url(header), &base64url(payload))
     }

@@ -6,6 +6,7 @@
 //! * [`oracle`]: the rules of rotation, as the tests of one node and of several know them.
 //! * [`rig`]: an authority that they are tried against.
 //! * [`servers`]: the real servers of a run.
+//! * `actix` and `tonic`, each a feature: servers and clients of these frameworks.
 //! * [`log`]: the events that gatepass traces, for a test to look at.
 
 #![expect(
@@ -20,10 +21,14 @@
     reason = "tests alone use it, and they fail by panicking"
 )]
 
+#[cfg(feature = "actix")]
+pub mod actix;
 pub mod attacks;
 pub mod forge;
 pub mod log;
 pub mod oracle;
 pub mod rig;
 pub mod servers;
+#[cfg(feature = "tonic")]
+pub mod tonic;
 pub mod world;

@@ -17,7 +17,7 @@ use tracing_subscriber::{
     layer::{Context, SubscriberExt},
 };
 
-/// All that is logged, by anybody, at any level.
+/// All that any crate logs, at any level.
 #[derive(Clone, Default)]
 pub struct Log(pub Arc<Mutex<Vec<Logged>>>);
 
@@ -114,7 +114,7 @@ impl Log {
         log.iter().filter(|logged| logged.name() == name).count()
     }
 
-    /// What a field of the events of this name has held.
+    /// The values that a field had in the events of this name.
     pub fn values(&self, name: &str, field: &str) -> BTreeSet<String> {
         let log = self.0.lock().unwrap();
         let named = log.iter().filter(|logged| logged.name() == name);

@@ -32,8 +32,8 @@ impl Deref for Rig {
 }
 
 impl Rig {
-    /// One for a secret and one for a key pair, by the algorithms that take the least time: for
-    /// what is the same whichever key it is.
+    /// One for a secret and one for a key pair, by the algorithms that take the least time. Use it
+    /// for claims that hold for every key.
     pub async fn both() -> [Self; 2] {
         [
             Self::new(Algorithm::Hs256).await,

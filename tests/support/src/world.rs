@@ -1,4 +1,4 @@
-//! What the tests of sessions have in common: a store with a clock, and nodes on it.
+//! A store with a clock, and nodes over it, for tests of sessions.
 
 use std::{sync::Arc, time::Duration};
 

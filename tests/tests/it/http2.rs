@@ -6,7 +6,7 @@ use std::{any::Any, net::SocketAddr};
 use actix_web::HttpServer;
 use axum::body::Bytes;
 use gatepass_testkit::{ManualClock, scenario::Setup};
-use gatepass_tests::{application::Application, frameworks::actix};
+use gatepass_tests::application::Application;
 use gatepass_tower::GateLayer;
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -15,6 +15,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
+use test_support::actix;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,

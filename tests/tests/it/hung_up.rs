@@ -10,7 +10,7 @@ use gatepass::{
     AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, MasterSecret,
     MemoryStore, Session, UserUpdate, async_trait, wire::Endpoints,
 };
-use gatepass_tests::frameworks::actix::{self, Served};
+use test_support::actix::{self, Served};
 use tokio::{
     net::TcpListener,
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},

@@ -7,10 +7,11 @@ use gatepass::Transport;
 use gatepass_testkit::{ManualClock, scenario::Setup};
 use gatepass_tests::{
     application::Application,
-    frameworks::{actix, tonic, warp},
+    frameworks::{tonic, warp},
     sockets::exchange,
 };
 use gatepass_warp::{Auth, gate, gated};
+use test_support::actix;
 use tokio::{net::TcpListener, task::JoinSet};
 
 /// The forms of RFC 9112 §3.2, well-formed and not, as method and target.

@@ -21,8 +21,7 @@ use example_app::App;
 use example_tonic::proto::{Identity, Visitor};
 use gatepass_testkit::scenario::{Request, Response};
 use serde_json::{Value, json};
-
-use super::{
+use test_support::tonic::{
     calls::{reason, unary},
     probe::Probe,
 };

@@ -1,4 +1,4 @@
-//! The algorithm is the key's, whatever the token says; and a public key is no secret.
+//! The key decides the algorithm, and never the token. A public key is no secret.
 
 use gatepass::{Refusal, keys::Algorithm};
 
@@ -127,7 +127,7 @@ fn other_algorithms(table: &mut Table, victim: &Victim) {
     }
 }
 
-/// What everybody knows of the key, in the shapes in which a confused library would hold it.
+/// The public half of the key, in the shapes in which a confused library would hold it.
 fn no_secrets(victim: &Victim) -> Vec<(&'static str, Vec<u8>)> {
     let forge = &victim.forge;
     let mut known = vec![

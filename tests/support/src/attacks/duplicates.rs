@@ -1,5 +1,4 @@
-//! No member may stand twice, in whatever spelling: which one counts would differ from reader to
-//! reader.
+//! No object may have a member twice, in any spelling. Readers would differ in which one counts.
 
 use gatepass::Refusal::Malformed;
 

@@ -82,7 +82,7 @@ pub(super) fn attacks(table: &mut Table, victim: &Victim) {
     table.refused(WrongAudience, "for its issuer", victim.with_claims(&issuer));
 }
 
-/// What the same key may sign besides, with and without what an access token must have.
+/// Other texts that the same key may sign, with and without the claims of an access token.
 fn typed(table: &mut Table, victim: &Victim) {
     let event = r#"{"http://schemas.openid.net/event/backchannel-logout":{}}"#;
     let full = victim.claims();

@@ -21,7 +21,7 @@ pub(super) fn attacks(table: &mut Table, victim: &Victim) {
     }
 }
 
-/// What a table needs to put a signature under the message of the good token.
+/// The message of the good token, under which a table puts other signatures.
 struct Signed<'a> {
     table: &'a mut Table,
     message: &'a str,
@@ -44,7 +44,7 @@ impl<'a> Signed<'a> {
     }
 }
 
-/// What is wrong by whichever algorithm.
+/// Signatures that are wrong by every algorithm.
 fn any(table: &mut Table, victim: &Victim) {
     let forge = &victim.forge;
     let [header, payload, text] = victim.segments();
@@ -120,7 +120,7 @@ fn any(table: &mut Table, victim: &Victim) {
         };
         table.refused(reason, name, token);
     }
-    // Whoever may sign for one does not sign for the other.
+    // A key that may sign for one issuer does not sign for the other.
     let same_kid = Forge::stranger(victim.algorithm());
     let token = same_kid.token(victim.header().to_string(), claims.to_string());
     table.refused(BadSignature, "of a stranger under our key id", token);

@@ -61,7 +61,7 @@ pub(super) fn attacks(table: &mut Table, victim: &Victim) {
             table.refused(Malformed, format!("{name} in the claims"), token);
             let token = victim.with_claims(&victim.claims().with("sub", &raw));
             table.refused(Malformed, format!("{name} for sub"), token);
-            // A header member that nobody looks at is skipped, and needs no stack.
+            // The reader skips a header member that it does not know, and needs no stack for it.
             let token = victim.with_header(&header.and("x", &raw));
             if token.len() <= LIMIT && !shape.starts_with("unclosed") {
                 table.accepted(format!("{name} in the header"), token);

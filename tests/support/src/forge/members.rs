@@ -37,7 +37,7 @@ impl Members {
         self.without(name).and(name, raw)
     }
 
-    /// The same object with one more member, whatever is there already.
+    /// The same object with one more member, which may be there already.
     pub fn and(&self, name: &str, raw: impl fmt::Display) -> Self {
         let mut members = self.clone();
         members.0.push((name.to_owned(), raw.to_string()));

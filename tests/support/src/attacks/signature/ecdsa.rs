@@ -23,7 +23,7 @@ fn fixed(number: &BigUint, length: usize) -> Vec<u8> {
     [vec![0; length.saturating_sub(bytes.len())], bytes].concat()
 }
 
-/// The same token with n - s for s: the other signature that the same message has. Whoever has the
+/// The same token with n - s for s: the other signature that the same message has. A holder of the
 /// one can make the other without the key.
 pub fn malleated(token: &str) -> String {
     let (message, signature) = token.rsplit_once('.').unwrap();

@@ -34,7 +34,7 @@ pub(super) fn attacks(table: &mut Table, victim: &Victim) {
             &tag.as_ref()[..cut],
         );
     }
-    // No MAC but a hash: of what everybody knows, or one that everybody can extend.
+    // A hash in place of a MAC: of a public text, or one that any reader can extend.
     for (name, text) in [
         ("the message", message.to_vec()),
         ("secret and message", [secret, message].concat()),

@@ -49,7 +49,7 @@ impl Bare {
         self.bytes(&BigUint::from_bytes_be(encoded).modpow(&self.d, &self.n))
     }
 
-    /// EMSA-PKCS1-v1_5 (§9.2) of whatever the digest information is.
+    /// EMSA-PKCS1-v1_5 (§9.2) of any digest information.
     fn pkcs1(&self, block: u8, filler: u8, info: &[u8]) -> Vec<u8> {
         let fill = vec![filler; self.length - 3 - info.len()];
         [&[0, block], &fill[..], &[0], info].concat()

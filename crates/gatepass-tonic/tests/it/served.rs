@@ -5,10 +5,10 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use axum::http::HeaderMap;
 use futures_util::StreamExt;
 use gatepass::{Authority, Device, Identity, Subject};
 use gatepass_tonic::GateLayer;
+use http::HeaderMap;
 use tokio::{net::TcpListener, task::JoinSet};
 use tonic::{
     Status,
@@ -16,7 +16,7 @@ use tonic::{
     transport::{Channel, Endpoint, Server, server::TcpIncoming},
 };
 
-use crate::tonic::{calls::unary, probe::Probe};
+use test_support::tonic::{calls::unary, probe::Probe};
 
 /// A client's connection to the probe.
 pub(crate) struct Served {

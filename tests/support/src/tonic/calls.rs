@@ -1,7 +1,7 @@
 //! Calls by a client that knows no more than paths and message types, so that it can send what no
 //! generated one does.
 
-use ::axum::http::{HeaderMap, HeaderName, HeaderValue, uri::PathAndQuery};
+use ::http::{HeaderMap, HeaderName, HeaderValue, uri::PathAndQuery};
 use ::tonic::{
     Request, Response, Status,
     body::Body,
@@ -34,13 +34,13 @@ where
         .await
 }
 
-/// The metadata of whoever has this access token.
+/// The metadata of a client that has this access token.
 pub fn bearer(token: &str) -> HeaderMap {
     let value = HeaderValue::try_from(format!("Bearer {token}")).unwrap();
     HeaderMap::from_iter([(HeaderName::from_static("authorization"), value)])
 }
 
-/// What a client decides by.
+/// The reason by which a client decides.
 pub fn reason(status: &Status) -> Option<&str> {
     let reason = status.metadata().get(gatepass_tonic::REASON)?;
     Some(reason.to_str().unwrap())

@@ -2,21 +2,19 @@
 
 use std::time::Duration;
 
-use axum::http::{HeaderMap, uri::PathAndQuery};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use gatepass::{Authority, Identity, MasterSecret, MemoryStore, Requirements, Staleness};
 use gatepass_testkit::{Fault, TestStore};
 use gatepass_tonic::gate;
+use http::{HeaderMap, uri::PathAndQuery};
 use tokio::sync::mpsc;
 use tonic::{
     Code, Request, Response, Status, client::Grpc, metadata::MetadataMap, transport::Channel,
 };
 use tonic_prost::ProstCodec;
 
-use crate::tonic::{
-    calls::{bearer, reason},
-    served::{Served, login, subject},
-};
+use crate::served::{Served, login, subject};
+use test_support::tonic::calls::{bearer, reason};
 
 type Codec = ProstCodec<String, String>;
 
@@ -36,7 +34,7 @@ fn path(path: &'static str) -> PathAndQuery {
     PathAndQuery::from_static(path)
 }
 
-/// What a call of each kind is answered with, made with three messages where it takes a stream.
+/// The answers to a call of each kind. A call that takes a stream sends three messages.
 async fn of_each_kind(served: &Served, metadata: &HeaderMap) -> [Result<Vec<String>, Status>; 3] {
     let three = || stream::iter(["a", "b", "c"].map(str::to_owned));
     let gathered = client(served)

@@ -1,4 +1,4 @@
-//! What reaches the endpoints: bodies by their limits alone, and paths as they were sent.
+//! The endpoints get bodies by their own limits alone, and paths as clients sent them.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use actix_web::{
 use futures_util::{Stream, stream};
 use gatepass::wire::Endpoints;
 
-use crate::actix::rig::{authority, bearer, endpoints};
+use crate::rig::{authority, bearer, endpoints};
 
 /// The status and reason of the answer to a refresh with this body, and how long it took.
 async fn refresh(
@@ -31,7 +31,7 @@ async fn refresh(
 
     let request = TestRequest::post().uri("/auth/refresh");
     let request = request.insert_header(("content-type", "application/json"));
-    // Of the type that a connection's body has, too.
+    // A connection's body has this type, too.
     let payload: Payload = Payload::Stream {
         payload: Box::pin(body),
     };

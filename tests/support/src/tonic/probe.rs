@@ -11,7 +11,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use ::axum::http;
+use ::http;
 use ::tonic::{
     Code, Request, Response, Status, Streaming,
     body::Body,
@@ -112,7 +112,7 @@ impl UnaryService<String> for Never {
     }
 }
 
-/// Who sent how many.
+/// Answers with the caller, and with the number of messages that it sent.
 struct Gather(Probe);
 
 impl ClientStreamingService<String> for Gather {

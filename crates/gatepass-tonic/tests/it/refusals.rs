@@ -1,4 +1,4 @@
-//! What each refusal and each failure is to a gRPC client, over a real socket.
+//! A gRPC client sees each refusal and each failure, over a real socket.
 
 use std::{
     io::Write,
@@ -6,21 +6,21 @@ use std::{
     time::Duration,
 };
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Request};
 use gatepass::{
     Authority, Error, Identity, IdentityError, InternalError, MasterSecret, MemoryStore, Refusal,
     Requirements, Scopes, Staleness, StoreError, store::StoreErrorKind,
 };
 use gatepass_testkit::{Fault, ManualClock, TestStore};
 use gatepass_tonic::{GateLayer, gate};
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, ServiceExt};
 use tower_http::cors::CorsLayer;
 
-use crate::tonic::{
+use crate::served::{Served, login, subject};
+use test_support::tonic::{
     calls::{bearer, reason, unary},
     probe::Probe,
-    served::{Served, login, subject},
 };
 
 const REALM: &str = r#"Bearer realm="https://issuer.test""#;
@@ -103,8 +103,8 @@ async fn every_error_has_its_code_its_reason_and_what_the_reply_over_http_has() 
     }
 }
 
-/// What a gate demands, what a client sends, and what it learns: code, reason, what follows the
-/// realm in the challenge.
+/// The gate's requirements, the client's metadata, and the answer: its code, its reason, and the
+/// part of the challenge behind the realm.
 type Row<'a> = (
     &'a str,
     fn(GateLayer) -> GateLayer,
@@ -215,7 +215,7 @@ async fn a_refused_call_is_told_why_and_never_reaches_its_service() {
             "{name}"
         );
         assert_eq!(served.probe.reached(), 0, "{name}");
-        // The connection goes on: whoever comes with a token is let in on it.
+        // The connection goes on, and lets a call with a token in.
         let bob = Identity::of(subject("bob")).scopes(Scopes::parse("admin").unwrap());
         let token = login(&authority, bob).await;
         assert_eq!(served.unary(bearer(&token)).await.unwrap(), "bob", "{name}");
@@ -352,7 +352,7 @@ fn a_missing_gate_is_loud_in_the_log_and_reveals_nothing() {
     );
     assert!(log.contains("gatepass_tonic::gate"), "{log}");
 
-    // Whatever is asked, there must have been a gate.
+    // Each question needs a gate before the method.
     use gatepass_tonic::RequestAuth as _;
     reveals_nothing(&request.optional_pass().unwrap_err());
     reveals_nothing(&request.pass_with::<Nothing>().unwrap_err());

@@ -1,4 +1,4 @@
-//! What the tests have in common.
+//! The authority, gate and endpoints of these tests.
 
 use std::sync::{
     Arc,
@@ -67,7 +67,7 @@ impl Runs {
     }
 }
 
-/// Of a route whose gate was forgotten.
+/// The handler of a route that has no gate.
 pub(crate) async fn unguarded(_: Auth) -> &'static str {
     "this handler must never run"
 }

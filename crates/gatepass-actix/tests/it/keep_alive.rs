@@ -8,9 +8,9 @@ use std::{
 use actix_web::{App, HttpServer, web};
 use gatepass::Requirements;
 use gatepass_actix::MaybeAuth;
-use gatepass_tests::frameworks::actix::{Served, listener};
+use test_support::actix::{Served, listener};
 
-use crate::actix::rig::{authority, bearer, endpoints, gate};
+use crate::rig::{authority, bearer, endpoints, gate};
 
 async fn name(MaybeAuth(pass): MaybeAuth) -> String {
     pass.map_or("nobody".to_owned(), |pass| pass.subject().to_string())
@@ -90,7 +90,7 @@ async fn a_connection_outlives_refusals_and_keeps_nothing_of_a_request_for_the_n
             ("POST /auth/refresh HTTP/1.1".to_owned(), "{}", 415),
             ("GET /auth/sessions HTTP/1.1".to_owned(), "", 401),
             (with_bearer("GET /auth/sessions HTTP/1.1"), "", 200),
-            // actix-web hears nothing more after a body that nobody wanted, but says so.
+            // actix-web hears nothing more after a body that no handler read, but says so.
             ("POST /guarded HTTP/1.1".to_owned(), "a body", 401),
         ];
         move || {

@@ -16,10 +16,10 @@ use actix_web::{
     web::{Data, resource},
 };
 use gatepass::wire::Endpoints;
-use gatepass_tests::frameworks::actix::{Served, listener};
+use test_support::actix::{Served, listener};
 use tokio::time::{Instant, pause};
 
-use crate::actix::rig::{Runs, authority, endpoints, gate};
+use crate::rig::{Runs, authority, endpoints, gate};
 
 /// How long the answers took, in seconds, since timers have only so fine a grain.
 #[derive(Clone, Default)]
@@ -49,8 +49,8 @@ async fn they_are_cut_off_and_those_of_refused_requests_are_not_waited_for() {
         let (gate, endpoints) = (gate(&authority), endpoints(&authority));
         let (waits, runs) = (Data::new(waits.clone()), Data::new(runs.clone()));
         move || {
-            // That of the worker which this is called in: whenever all there wait, it jumps to
-            // whatever they wait for.
+            // Pauses the time of the worker that calls this. While all of its tasks wait, its time
+            // jumps to the end of the shortest wait.
             pause();
             App::new()
                 .app_data(waits.clone())

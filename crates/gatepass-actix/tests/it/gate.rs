@@ -18,7 +18,7 @@ use gatepass::{Refusal, RequiredScopes, Requirements, Scopes, Staleness, Transpo
 use gatepass_actix::{Auth, AuthRejection, Claims, MaybeAuth, Scoped};
 use serde::Deserialize;
 
-use crate::actix::rig::{Runs, authority, authority_over, bearer, endpoints, gate, get};
+use crate::rig::{Runs, authority, authority_over, bearer, endpoints, gate, get};
 
 async fn counted(runs: Data<Runs>) -> &'static str {
     runs.count();

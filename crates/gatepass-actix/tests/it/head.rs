@@ -1,4 +1,4 @@
-//! What of a request's head is the framework's to say: the host and the peer.
+//! The framework says which host a request asked and which peer sent it.
 
 use actix_web::{
     App, HttpRequest, HttpResponse,
@@ -11,7 +11,7 @@ use gatepass::{
 };
 use gatepass_actix::Auth;
 
-use crate::actix::rig::{authority_over, endpoints, gate};
+use crate::rig::{authority_over, endpoints, gate};
 
 async fn name(Auth(pass): Auth) -> String {
     pass.subject().to_string()
@@ -61,7 +61,7 @@ async fn a_login_of_the_applications_own_is_answered_with_both_cookies_and_knows
         .app_data(Data::new(endpoints(&authority)))
         .route("/callback", web::get().to(callback));
     let app = init_service(app).await;
-    // What anybody can say is not believed.
+    // Any client can send this field, so the server does not believe it.
     let request = TestRequest::with_uri("/callback")
         .peer_addr("192.0.2.1:4711".parse().unwrap())
         .insert_header(("forwarded", "for=198.51.100.7"))
