@@ -246,17 +246,11 @@ pub(crate) fn new_session(number: usize) -> anyhow::Result<gatepass::store::NewS
     for (byte, prefix) in id.iter_mut().zip(account.prefix()) {
         *byte = prefix;
     }
-    const DAY: Duration = Duration::from_secs(86_400);
-    Ok(gatepass::store::NewSession {
-        id: SessionId::from_bytes(id),
+    Ok(gatepass::store::NewSession::new(
+        SessionId::from_bytes(id),
         issuer,
-        audience: gatepass::store::Audience::new("shop-api")?,
-        client: gatepass::ClientId::new("web")?,
+        gatepass::store::Audience::new("shop-api")?,
+        gatepass::ClientId::new("web")?,
         identity,
-        device: Device::default(),
-        idle_ttl: DAY * 14,
-        absolute_ttl: DAY * 90,
-        access_ttl: Duration::from_secs(900),
-        max_sessions: None,
-    })
+    ))
 }

@@ -23,11 +23,10 @@
 use std::time::Duration;
 
 use gatepass::{
-    ClientId, Device, Identity, Scopes, Session, SessionId, Subject,
+    ClientId, Identity, Scopes, Session, SessionId, Subject,
     store::{
-        AccountId, Advance, AdvanceCause, Audience, EndReason, EndSessions, Issuer, NewSession,
-        Random, Recover, Renew, Revocation, RevokeToken, SeenFrom, SessionStore, SystemRandom,
-        TokenId,
+        AccountId, Advance, Audience, EndReason, EndSessions, Issuer, NewSession, Random, Recover,
+        Renew, Revocation, RevokeToken, SessionStore, SystemRandom, TokenId,
     },
 };
 
@@ -68,70 +67,49 @@ pub fn session_id(of: AccountId) -> SessionId {
 /// A login of `name` by the client `web`, with the scope `profile`.
 #[must_use]
 pub fn new_session(name: &str) -> NewSession {
-    NewSession {
-        id: session_id(account(name)),
-        issuer: issuer(),
-        audience: Audience::new("shop-api").unwrap(),
-        client: ClientId::new("web").unwrap(),
-        identity: Identity::of(subject(name)).scopes(Scopes::parse("profile").unwrap()),
-        device: Device::default(),
-        idle_ttl: IDLE_TTL,
-        absolute_ttl: ABSOLUTE_TTL,
-        access_ttl: ACCESS_TTL,
-        max_sessions: None,
-    }
+    let mut new = NewSession::new(
+        session_id(account(name)),
+        issuer(),
+        Audience::new("shop-api").unwrap(),
+        ClientId::new("web").unwrap(),
+        Identity::of(subject(name)).scopes(Scopes::parse("profile").unwrap()),
+    );
+    new.idle_ttl = IDLE_TTL;
+    new.absolute_ttl = ABSOLUTE_TTL;
+    new.access_ttl = ACCESS_TTL;
+    new
 }
 
 /// The refresh of `session` as it is. It has no rule about the last rotation, so that a test need
 /// not wait between two.
 #[must_use]
 pub fn advance_of(session: &Session) -> Advance {
-    Advance {
-        id: session.id,
-        client: session.client.clone(),
-        from: session.generation,
-        to: session.generation.next(),
-        cause: AdvanceCause::Refresh,
-        overlap: Duration::ZERO,
-        seen_from: SeenFrom::default(),
-        identity: None,
-        idle_ttl: IDLE_TTL,
-        access_ttl: ACCESS_TTL,
-    }
+    let mut advance = Advance::new(session);
+    advance.idle_ttl = IDLE_TTL;
+    advance.access_ttl = ACCESS_TTL;
+    advance
 }
 
 /// The recovery of the last refresh of `session`.
 #[must_use]
 pub fn recovery_of(session: &Session) -> Recover {
-    Recover {
-        id: session.id,
-        client: session.client.clone(),
-        generation: session.generation,
-        identity: None,
-        access_ttl: ACCESS_TTL,
-    }
+    let mut recover = Recover::new(session);
+    recover.access_ttl = ACCESS_TTL;
+    recover
 }
 
 /// The renewal of an access token of `session`.
 #[must_use]
 pub fn renewal_of(session: &Session) -> Renew {
-    Renew {
-        id: session.id,
-        client: session.client.clone(),
-        identity: None,
-        access_ttl: ACCESS_TTL,
-    }
+    let mut renew = Renew::new(session);
+    renew.access_ttl = ACCESS_TTL;
+    renew
 }
 
 /// The revocation of one token of `session`.
 #[must_use]
 pub fn token_of(session: &Session, number: u8) -> RevokeToken {
-    RevokeToken {
-        token: TokenId::from_bytes([number; 16]),
-        session: session.id,
-        account: session.account(),
-        until: session.access_until,
-    }
+    RevokeToken::new(TokenId::from_bytes([number; 16]), session)
 }
 
 /// Begins a session of `name`.

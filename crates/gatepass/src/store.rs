@@ -153,10 +153,7 @@ pub enum EndSessions {
 
 /// One access token to revoke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "store tests outside this crate build it"
-)]
+#[non_exhaustive]
 pub struct RevokeToken {
     /// The token.
     pub token: TokenId,
@@ -176,6 +173,34 @@ impl RevokeToken {
     /// One more ends its session instead. For example, a client can't get around
     /// [`MAX_PER_SESSION`](Self::MAX_PER_SESSION) by logging in again and again.
     pub const MAX_PER_ACCOUNT: usize = 100;
+
+    /// The revocation of `token`, an access token of `session`. It lasts until
+    /// [`access_until`](Session::access_until), since no access token of the session is valid
+    /// longer. Set `until` if you know that this one expires earlier.
+    ///
+    /// ```
+    /// use gatepass::store::{RevokeToken, TokenId};
+    /// # use gatepass::{ClientId, Identity, Session, SessionId, Timestamp};
+    /// # use gatepass::store::{Audience, Issuer, NewSession, SessionNumber};
+    ///
+    /// # let (issuer, audience) = (Issuer::new("https://shop.example")?, Audience::new("shop-api")?);
+    /// # let (client, identity) = (ClientId::new("web")?, Identity::new("alice")?);
+    /// # let new = NewSession::new(SessionId::from_bytes([7; 18]), issuer, audience, client, identity);
+    /// # let session = Session::begin(new, SessionNumber::new(1), Timestamp::from_unix_secs(0));
+    /// let revoke = RevokeToken::new(TokenId::from_bytes([1; 16]), &session);
+    /// assert_eq!(revoke.session, session.id);
+    /// assert_eq!(revoke.until, session.access_until);
+    /// # Ok::<(), gatepass::InvalidName>(())
+    /// ```
+    #[must_use]
+    pub fn new(token: TokenId, session: &Session) -> Self {
+        Self {
+            token,
+            session: session.id,
+            account: session.account(),
+            until: session.access_until,
+        }
+    }
 }
 
 /// The result of one step of a purge.

@@ -5,13 +5,15 @@ use std::{error::Error, num::NonZeroU32, str::FromStr, time::Duration};
 use gatepass::{
     ClientId, Session, Timestamp,
     store::{
-        EndReason, EndSessions, PullResult, Random, Renew, Revocation, RevocationLog,
-        RevocationTarget, RevokeToken, SessionStore, StoreErrorKind, SystemRandom, TokenId,
+        EndReason, EndSessions, PullResult, Random, Revocation, RevocationLog, RevocationTarget,
+        RevokeToken, SessionStore, StoreErrorKind, SystemRandom, TokenId,
     },
 };
 use gatepass_testkit::{
     ManualClock,
-    sessions::{ACCESS_TTL, IDLE_TTL, account, advance_of, begin, end, new_session, token_of},
+    sessions::{
+        ACCESS_TTL, IDLE_TTL, account, advance_of, begin, end, new_session, renewal_of, token_of,
+    },
     store_contract::*,
 };
 use sqlx::{
@@ -159,12 +161,8 @@ async fn what_did_not_fit_holds_no_lock_once_it_is_answered() {
     let session = begin(&store, "alice").await;
     let mut other = PgConnection::connect(&postgres()).await.unwrap();
     for _ in 0..30 {
-        let foreign = Renew {
-            id: session.id,
-            client: ClientId::new("another").unwrap(),
-            identity: None,
-            access_ttl: IDLE_TTL,
-        };
+        let mut foreign = renewal_of(&session);
+        foreign.client = ClientId::new("another").unwrap();
         assert_eq!(store.renew(foreign).await.unwrap(), None);
         let lock = format!("SELECT 1 FROM {schema}.sessions FOR UPDATE NOWAIT");
         sqlx::raw_sql(AssertSqlSafe(lock))
@@ -195,13 +193,7 @@ async fn what_was_given_up_does_not_go_on_waiting_at_the_server() {
     // One statement, over connections of the store's own.
     own.advance(advance_of(&session)).await.unwrap_err();
     // A transaction, over anybody's.
-    let renew = Renew {
-        id: session.id,
-        client: session.client.clone(),
-        identity: None,
-        access_ttl: IDLE_TTL,
-    };
-    theirs.renew(renew).await.unwrap_err();
+    theirs.renew(renewal_of(&session)).await.unwrap_err();
     for pool in ["own", "theirs"] {
         let waiting = format!(
             "SELECT count(*)::text FROM pg_stat_activity
@@ -506,10 +498,8 @@ async fn the_time_is_the_servers() {
     };
     let before = now().await;
     let begun = begin(&store, "alice").await;
-    let capped = gatepass::store::NewSession {
-        max_sessions: NonZeroU32::new(5),
-        ..new_session("alice")
-    };
+    let mut capped = new_session("alice");
+    capped.max_sessions = NonZeroU32::new(5);
     let capped = store.begin(capped).await.unwrap().session;
     let advanced = store.advance(advance_of(&begun)).await.unwrap().unwrap();
     end(&store, &begun).await;

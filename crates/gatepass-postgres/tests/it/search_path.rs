@@ -5,14 +5,11 @@ use std::{num::NonZeroU32, str::FromStr};
 
 use gatepass::{
     Timestamp,
-    store::{
-        EndReason, EndSessions, NewSession, PullResult, Recover, Renew, RevocationLog,
-        SessionStore, TokenId,
-    },
+    store::{EndReason, EndSessions, PullResult, RevocationLog, SessionStore, TokenId},
 };
 use gatepass_postgres::{PostgresLog, PostgresStore};
 use gatepass_testkit::sessions::{
-    ACCESS_TTL, account, advance_of, begin, end, new_session, token_of,
+    account, advance_of, begin, end, new_session, recovery_of, renewal_of, token_of,
 };
 use sqlx::{
     AssertSqlSafe, Connection, PgConnection, PgPool,
@@ -108,30 +105,15 @@ fn pool(options: &PgConnectOptions) -> PgPool {
 /// Does all that a store can do.
 async fn use_all(store: &PostgresStore) {
     let session = begin(store, "alice").await;
-    let capped = NewSession {
-        max_sessions: NonZeroU32::new(1),
-        ..new_session("alice")
-    };
+    let mut capped = new_session("alice");
+    capped.max_sessions = NonZeroU32::new(1);
     let session = match store.begin(capped).await.unwrap() {
         begun if begun.ended.is_some() => begun.session,
         begun => panic!("{begun:?} {session:?}"),
     };
     let session = store.advance(advance_of(&session)).await.unwrap().unwrap();
-    let recover = Recover {
-        id: session.id,
-        client: session.client.clone(),
-        generation: session.generation,
-        identity: None,
-        access_ttl: ACCESS_TTL,
-    };
-    store.recover(recover).await.unwrap();
-    let renew = Renew {
-        id: session.id,
-        client: session.client.clone(),
-        identity: None,
-        access_ttl: ACCESS_TTL,
-    };
-    store.renew(renew).await.unwrap().unwrap();
+    store.recover(recovery_of(&session)).await.unwrap();
+    store.renew(renewal_of(&session)).await.unwrap().unwrap();
     let token = token_of(&session, 7);
     store.revoke_token(token).await.unwrap().unwrap();
     store.status(session.id, token.token).await.unwrap();

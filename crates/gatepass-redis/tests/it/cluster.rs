@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, time::Duration};
 
 use gatepass::{
     Session,
-    store::{EndReason, EndSessions, NewSession, PullResult, RevocationLog, SessionStore},
+    store::{EndReason, EndSessions, PullResult, RevocationLog, SessionStore},
 };
 use gatepass_redis::RedisStore;
 use gatepass_servers::{Durability, RedisCluster};
@@ -195,10 +195,8 @@ async fn a_login_that_fails_while_its_partition_moves_ends_no_session() {
     let migrating = ["CLUSTER", "SETSLOT", &slot.to_string(), "MIGRATING", &there];
     let (): () = ask(from, &migrating).await.unwrap();
 
-    let new = NewSession {
-        max_sessions: NonZeroU32::new(1),
-        ..new_session("alice")
-    };
+    let mut new = new_session("alice");
+    new.max_sessions = NonZeroU32::new(1);
     let _ = store.begin(new).await.unwrap_err();
     let (loaded, _) = store.load(session.id).await.unwrap();
     assert_eq!(loaded, Some(session));

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use gatepass::store::{
-    PullResult, RevocationLog, RevokeToken, SessionStore, StoreErrorKind, TokenId, TokenStatus,
+    PullResult, RevocationLog, SessionStore, StoreErrorKind, TokenId, TokenStatus,
 };
 use gatepass_redis::{RedisLog, RedisStore};
 use gatepass_servers::{Durability, Redis};
-use gatepass_testkit::sessions::{begin, end};
+use gatepass_testkit::sessions::{begin, end, token_of};
 use redis::{RedisResult, Value};
 use tokio::time::timeout;
 
@@ -372,19 +372,13 @@ async fn a_user_who_may_only_read_follows_the_log_and_changes_nothing() {
         );
         told.unwrap();
         assert_eq!(pull_all(&log, Some(&cursor)).await.0, ended);
-        let token = TokenId::from_bytes([9; 16]);
+        let token = token_of(&live, 9).token;
         assert_eq!(log.status(live.id, token).await.unwrap(), TokenStatus::Live);
         assert_eq!(
             log.status(session.id, token).await.unwrap(),
             TokenStatus::Revoked
         );
-        let revoked = RevokeToken {
-            token,
-            session: live.id,
-            account: live.account(),
-            until: live.access_until,
-        };
-        store.revoke_token(revoked).await.unwrap();
+        store.revoke_token(token_of(&live, 9)).await.unwrap();
         assert_eq!(
             log.status(live.id, token).await.unwrap(),
             TokenStatus::Revoked

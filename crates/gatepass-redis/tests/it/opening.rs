@@ -14,7 +14,7 @@ use gatepass_redis::{OpenError, RedisLog, RedisStore};
 use gatepass_servers::{Durability, Redis, RedisCluster};
 use gatepass_testkit::{
     ManualClock,
-    sessions::{advance_of, begin, end},
+    sessions::{advance_of, begin, end, renewal_of, token_of},
 };
 use test_support::assert_error;
 use tokio::{
@@ -127,20 +127,10 @@ async fn the_rights_that_are_documented_are_enough() {
         let store = store.open().await.unwrap();
         let session = begin(&store, "alice").await;
         let session = store.advance(advance_of(&session)).await.unwrap().unwrap();
-        let renew = gatepass::store::Renew {
-            id: session.id,
-            client: session.client.clone(),
-            identity: None,
-            access_ttl: Duration::from_secs(60),
-        };
-        assert!(store.renew(renew).await.unwrap().is_some());
-        let revoke = gatepass::store::RevokeToken {
-            token: gatepass::store::TokenId::from_bytes([1; 16]),
-            session: session.id,
-            account: session.account(),
-            until: session.access_until,
-        };
-        assert!(store.revoke_token(revoke).await.unwrap().is_some());
+        let renewed = store.renew(renewal_of(&session)).await.unwrap();
+        assert!(renewed.is_some());
+        let revoked = store.revoke_token(token_of(&session, 1)).await.unwrap();
+        assert!(revoked.is_some());
         let account = session.account();
         assert_eq!(store.sessions(account, None, 10).await.unwrap().len(), 1);
         assert_eq!(store.introduce(&[], true).await.unwrap(), []);

@@ -9,17 +9,15 @@ use std::{
 
 use gatepass::{
     Timestamp,
-    store::{
-        EndReason, EndSessions, NewSession, Recover, Renew, Revocation, RevocationLog,
-        SessionStore, StoreErrorKind,
-    },
+    store::{EndReason, EndSessions, Revocation, RevocationLog, SessionStore, StoreErrorKind},
 };
 use gatepass_redis::RedisStore;
 use gatepass_servers::{Durability, Redis};
 use gatepass_testkit::{
     ManualClock,
     sessions::{
-        ABSOLUTE_TTL, ACCESS_TTL, IDLE_TTL, account, advance_of, begin, end, new_session, token_of,
+        ABSOLUTE_TTL, ACCESS_TTL, IDLE_TTL, account, advance_of, begin, end, new_session,
+        recovery_of, renewal_of, token_of,
     },
 };
 use tokio::{task::JoinSet, time::timeout};
@@ -80,21 +78,10 @@ async fn scripts_that_the_server_forgot_are_sent_again() {
         forget().await;
         let session = store.advance(advance_of(&session)).await.unwrap().unwrap();
         forget().await;
-        let recover = Recover {
-            id: session.id,
-            client: session.client.clone(),
-            generation: session.generation,
-            identity: None,
-            access_ttl: ACCESS_TTL,
-        };
+        let recover = recovery_of(&session);
         assert!(store.recover(recover).await.unwrap().is_some());
         forget().await;
-        let renew = Renew {
-            id: session.id,
-            client: session.client.clone(),
-            identity: None,
-            access_ttl: ACCESS_TTL,
-        };
+        let renew = renewal_of(&session);
         assert!(store.renew(renew).await.unwrap().is_some());
         forget().await;
         assert!(store.load(session.id).await.unwrap().0.is_some());
@@ -173,10 +160,8 @@ async fn nothing_that_changes_a_session_is_sent_twice() {
             let name = format!("user {number}");
             let session = begin(&store, &name).await;
             proxy.take_sent();
-            let capped = NewSession {
-                max_sessions: NonZeroU32::new(2),
-                ..new_session(&name)
-            };
+            let mut capped = new_session(&name);
+            capped.max_sessions = NonZeroU32::new(2);
             let (begun, ()) = tokio::join!(store.begin(capped.clone()), async { fail(&proxy) });
             let sent = proxy.take_sent();
             if begun.is_err() {
@@ -438,9 +423,7 @@ async fn a_session_of_another_subject_in_the_same_partition_is_not_ended() {
 #[tokio::test]
 async fn a_session_whose_id_is_not_its_accounts_is_not_begun() {
     let store = support::at(support::redis()).open().await.unwrap();
-    let foreign = NewSession {
-        id: new_session("somebody else").id,
-        ..new_session("alice")
-    };
+    let mut foreign = new_session("alice");
+    foreign.id = new_session("somebody else").id;
     store.begin(foreign).await.unwrap_err();
 }

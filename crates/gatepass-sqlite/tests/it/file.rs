@@ -11,15 +11,17 @@ use std::{
 };
 
 use gatepass::{
-    ClientId, Clock, Device, Identity, Session, SessionId, Subject,
+    Clock,
     store::{
-        AccountId, Advance, AdvanceCause, Audience, Cursor, EndReason, EndSessions, Issuer,
-        NewSession, PullResult, Revocation, RevocationLog, RevokeToken, SeenFrom, SessionStore,
+        Cursor, EndReason, EndSessions, PullResult, Revocation, RevocationLog, SessionStore,
         StoreErrorKind, TokenId, TokenStatus,
     },
 };
 use gatepass_sqlite::{OpenError, SqliteStore};
-use gatepass_testkit::ManualClock;
+use gatepass_testkit::{
+    ManualClock,
+    sessions::{account, advance_of, begin, end, token_of},
+};
 use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -59,57 +61,8 @@ impl Place {
     }
 }
 
-fn subject() -> Subject {
-    Subject::new("alice@secret.example").unwrap()
-}
-
-fn issuer() -> Issuer {
-    Issuer::new("https://shop.example").unwrap()
-}
-
-fn account() -> AccountId {
-    AccountId::of(&issuer(), &subject())
-}
-
-fn new_session(number: u8) -> NewSession {
-    NewSession {
-        id: SessionId::from_bytes([number; 18]),
-        issuer: issuer(),
-        audience: Audience::new("shop-api").unwrap(),
-        client: ClientId::new("web").unwrap(),
-        identity: Identity::of(subject()),
-        device: Device::default(),
-        idle_ttl: DAY,
-        absolute_ttl: DAY * 30,
-        access_ttl: Duration::from_secs(900),
-        max_sessions: None,
-    }
-}
-
-async fn begin(store: &SqliteStore, number: u8) -> Session {
-    store.begin(new_session(number)).await.unwrap().session
-}
-
-fn advance_of(session: &Session) -> Advance {
-    Advance {
-        id: session.id,
-        client: session.client.clone(),
-        from: session.generation,
-        to: session.generation.next(),
-        cause: AdvanceCause::Refresh,
-        overlap: Duration::ZERO,
-        seen_from: SeenFrom::default(),
-        identity: None,
-        idle_ttl: DAY,
-        access_ttl: Duration::from_secs(900),
-    }
-}
-
-async fn end(store: &SqliteStore, session: &Session) -> Vec<Revocation> {
-    let target = EndSessions::Session(session.id);
-    let ended = store.end(target, EndReason::Logout).await.unwrap();
-    ended.into_iter().collect()
-}
+/// A user whom no error may name.
+const USER: &str = "alice@secret.example";
 
 async fn pull(store: &SqliteStore, after: Option<&Cursor>) -> (Vec<Revocation>, Cursor) {
     match store.pull(after).await.unwrap() {
@@ -132,17 +85,12 @@ fn whole_text(error: &dyn Error) -> String {
 async fn everything_survives_reopening() {
     let place = Place::new();
     let store = place.open();
-    let live = begin(&store, 1).await;
+    let live = begin(&store, USER).await;
     let live = store.advance(advance_of(&live)).await.unwrap().unwrap();
-    let gone = begin(&store, 2).await;
+    let gone = begin(&store, USER).await;
     let (_, start) = pull(&store, None).await;
     let mut logged = end(&store, &gone).await;
-    let token = RevokeToken {
-        token: TokenId::from_bytes([3; 16]),
-        session: live.id,
-        account: account(),
-        until: live.access_until,
-    };
+    let token = token_of(&live, 3);
     let (_, after_end) = pull(&store, None).await;
     let revoked = store.revoke_token(token).await.unwrap().unwrap();
     logged.push(revoked);
@@ -152,7 +100,7 @@ async fn everything_survives_reopening() {
     let store = place.open();
     assert_eq!(store.load(live.id).await.unwrap().0, Some(live.clone()));
     assert_eq!(
-        store.sessions(account(), None, 10).await.unwrap(),
+        store.sessions(account(USER), None, 10).await.unwrap(),
         std::slice::from_ref(&live)
     );
     let id = gone.as_ref().unwrap().id;
@@ -170,7 +118,7 @@ async fn everything_survives_reopening() {
 async fn a_cursor_stays_right_through_a_purge_and_a_reopening() {
     let place = Place::new();
     let store = place.open();
-    let session = begin(&store, 1).await;
+    let session = begin(&store, USER).await;
     end(&store, &session).await;
     let (_, cursor) = pull(&store, None).await;
     place.clock.advance(DAY);
@@ -188,7 +136,7 @@ async fn a_cursor_stays_right_through_a_purge_and_a_reopening() {
         () = store.changed(&fresh) => panic!("nothing has changed"),
         () = tokio::task::yield_now() => {}
     }
-    let session = begin(&store, 2).await;
+    let session = begin(&store, USER).await;
     let ended = end(&store, &session).await;
     assert_eq!(pull(&store, Some(&cursor)).await.0, ended);
     assert_eq!(pull(&store, Some(&fresh)).await.0, ended);
@@ -198,7 +146,7 @@ async fn a_cursor_stays_right_through_a_purge_and_a_reopening() {
 async fn a_cursor_from_the_future_of_a_restored_file_is_reset() {
     let place = Place::new();
     let store = place.open();
-    let session = begin(&store, 1).await;
+    let session = begin(&store, USER).await;
     end(&store, &session).await;
     let (_, cursor) = pull(&store, None).await;
     let (incarnation, seq) = cursor.as_str().split_once(':').unwrap();
@@ -220,7 +168,7 @@ async fn a_cursor_from_the_future_of_a_restored_file_is_reset() {
 async fn stores_on_one_file_share_everything() {
     let place = Place::new();
     let stores = [place.open(), place.open()];
-    let session = begin(&stores[0], 0).await;
+    let session = begin(&stores[0], USER).await;
     let (_, start) = pull(&stores[1], None).await;
 
     let mut attempts = JoinSet::new();
@@ -233,9 +181,9 @@ async fn stores_on_one_file_share_everything() {
 
     let mut writers = JoinSet::new();
     for number in 1..=60 {
-        let store = stores[usize::from(number) % 2].clone();
+        let store = stores[number % 2].clone();
         writers.spawn(async move {
-            let session = begin(&store, number).await;
+            let session = begin(&store, USER).await;
             end(&store, &session).await
         });
     }
@@ -290,7 +238,7 @@ async fn a_lock_that_another_holds_makes_it_busy_and_no_more() {
         .busy_timeout(Duration::from_millis(20))
         .open()
         .unwrap();
-    let session = begin(&store, 1).await;
+    let session = begin(&store, USER).await;
     let application = place.connect();
     application.execute_batch("BEGIN IMMEDIATE").unwrap();
 
@@ -319,7 +267,7 @@ async fn the_application_keeps_its_own_tables() {
         .unwrap();
     let store = place.open();
     let (_, start) = pull(&store, None).await;
-    let session = begin(&store, 1).await;
+    let session = begin(&store, USER).await;
     let ended = end(&store, &session).await;
     application
         .execute("INSERT INTO sessions (note) VALUES ('later')", ())
@@ -408,8 +356,8 @@ async fn an_unreadable_row_is_reported_without_its_content() {
         ("ended_at", "1"),
         ("absolute_expires_at", "'secret'"),
     ];
-    for (number, (column, value)) in (1..).zip(columns) {
-        let session = begin(&store, number).await;
+    for (column, value) in columns {
+        let session = begin(&store, USER).await;
         let spoil = format!("UPDATE gatepass_sessions SET {column} = {value} WHERE id = ?1");
         let id = session.id.as_bytes();
         place.connect().execute(&spoil, [id]).unwrap();
@@ -422,7 +370,7 @@ async fn an_unreadable_row_is_reported_without_its_content() {
             assert!(!whole_text(&error).contains("secret"), "{column}");
         }
     }
-    let session = begin(&store, 100).await;
+    let session = begin(&store, USER).await;
     assert!(
         store.advance(advance_of(&session)).await.unwrap().is_some(),
         "others are not harmed"
@@ -433,7 +381,7 @@ async fn an_unreadable_row_is_reported_without_its_content() {
 async fn debugging_a_store_shows_nothing_of_its_content() {
     let place = Place::new();
     let store = place.open();
-    begin(&store, 1).await;
+    begin(&store, USER).await;
     assert_eq!(format!("{store:?}"), "SqliteStore { .. }");
 }
 
@@ -444,7 +392,7 @@ async fn a_file_that_is_gone_acknowledges_nothing_until_it_is_back() {
     for suffix in ["", "-wal", "-shm"] {
         let place = Place::new();
         let store = place.open();
-        let session = begin(&store, 1).await;
+        let session = begin(&store, USER).await;
         let file = place.directory.path().join(format!("sessions.db{suffix}"));
         let elsewhere = place.directory.path().join("elsewhere");
         fs::rename(&file, &elsewhere).unwrap();
@@ -454,7 +402,7 @@ async fn a_file_that_is_gone_acknowledges_nothing_until_it_is_back() {
         assert!(whole_text(&error).contains("put it back"), "{error:?}");
         assert!(store.pull(None).await.is_err());
         assert!(store.load(session.id).await.is_err());
-        assert!(store.sessions(account(), None, 10).await.is_err());
+        assert!(store.sessions(account(USER), None, 10).await.is_err());
         let token = TokenId::from_bytes([1; 16]);
         assert!(store.status(session.id, token).await.is_err());
 
@@ -472,7 +420,7 @@ async fn what_was_acknowledged_before_a_wal_was_deleted_is_saved_by_closing() {
     for suffix in ["-wal", "-shm"] {
         let place = Place::new();
         let store = place.open();
-        let session = begin(&store, 1).await;
+        let session = begin(&store, USER).await;
         let session = store.advance(advance_of(&session)).await.unwrap().unwrap();
         let file = place.directory.path().join(format!("sessions.db{suffix}"));
         fs::remove_file(file).unwrap();

@@ -3,11 +3,11 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use gatepass::{
-    ClientId, Clock, Device, Identity, MemoryStore, Scopes, Session, SessionId, Subject, Timestamp,
+    ClientId, Clock, Identity, MemoryStore, Scopes, Session, SessionId, Subject, Timestamp,
     store::{
-        AccountId, Advance, AdvanceCause, Audience, BeginOutcome, Cursor, EndReason, EndSessions,
-        Generation, Issuer, NewSession, PullResult, Recover, Renew, Revocation, RevocationTarget,
-        RevokeToken, SeenFrom, SessionStore, TokenId,
+        AccountId, Advance, AdvanceCause, Audience, Cursor, EndReason, EndSessions, Generation,
+        Issuer, NewSession, PullResult, Recover, Renew, Revocation, RevocationTarget, RevokeToken,
+        SeenFrom, SessionNumber, SessionStore, TokenId,
     },
 };
 use proptest::{collection::vec, option, prelude::*, strategy::ValueTree, test_runner::TestRunner};
@@ -188,6 +188,30 @@ fn session_id(number: u8) -> SessionId {
     SessionId::from_bytes(id)
 }
 
+/// The `number`th session, as the client `by` begins it.
+fn new_session(number: u8, by: u8) -> NewSession {
+    let mut new = NewSession::new(
+        session_id(number),
+        issuer(),
+        Audience::new("shop-api").unwrap(),
+        client(by),
+        identity(subject(number), 0),
+    );
+    new.idle_ttl = secs(2000_u32);
+    new.absolute_ttl = secs(10_000_u32);
+    new.access_ttl = secs(900_u32);
+    new
+}
+
+/// The `number`th session as a node may know it, whether the store has it or not: of the client
+/// `by` and of this generation.
+fn known(number: u8, by: u8, generation: Generation) -> Session {
+    let new = new_session(number, by);
+    let mut session = Session::begin(new, SessionNumber::default(), Timestamp::EPOCH);
+    session.generation = generation;
+    session
+}
+
 /// The `number`th token of the session: no two sessions have one in common.
 fn token_id(session: u8, number: u8) -> TokenId {
     let mut id = [number; 16];
@@ -212,57 +236,36 @@ impl<S: SessionStore> World<'_, S> {
     async fn answer(&mut self, step: Step) -> Answer {
         match step {
             Step::Begin(number, by, max_sessions) => {
-                let id = session_id(self.begun);
-                let subject = subject(self.begun);
+                let mut new = new_session(self.begun, by);
+                new.identity = identity(subject(self.begun), number % 3);
+                new.max_sessions = max_sessions;
                 self.begun += 1;
-                let new = NewSession {
-                    id,
-                    issuer: issuer(),
-                    audience: Audience::new("shop-api").unwrap(),
-                    client: client(by),
-                    identity: identity(subject, number % 3),
-                    device: Device::default(),
-                    idle_ttl: secs(2000_u32),
-                    absolute_ttl: secs(10_000_u32),
-                    access_ttl: secs(900_u32),
-                    max_sessions,
-                };
-                let BeginOutcome { session, ended } = self.store.begin(new).await.unwrap();
-                Answer::BeginOutcome(session, ended)
+                let begun = self.store.begin(new).await.unwrap();
+                Answer::BeginOutcome(begun.session, begun.ended)
             }
             Step::Advance(number, by, behind, by_generations, cause, new, ttl) => {
                 let from = self.generation(number, behind).await;
-                let advance = Advance {
-                    id: session_id(number),
-                    client: client(by),
-                    from,
-                    to: Generation::new(from.get() + by_generations),
-                    cause,
-                    overlap: secs(ttl / 8),
-                    seen_from: SeenFrom::from_bits(i64::from(ttl % 3)),
-                    identity: new.map(|new| identity(subject(number), new)),
-                    idle_ttl: secs(ttl),
-                    access_ttl: secs(ttl / 2),
-                };
+                let mut advance = Advance::new(&known(number, by, from));
+                advance.to = Generation::new(from.get() + by_generations);
+                advance.cause = cause;
+                advance.overlap = secs(ttl / 8);
+                advance.seen_from = SeenFrom::from_bits(i64::from(ttl % 3));
+                advance.identity = new.map(|new| identity(subject(number), new));
+                advance.idle_ttl = secs(ttl);
+                advance.access_ttl = secs(ttl / 2);
                 Answer::Session(self.store.advance(advance).await.unwrap())
             }
             Step::Recover(number, by, behind, new, ttl) => {
-                let recover = Recover {
-                    id: session_id(number),
-                    client: client(by),
-                    generation: self.generation(number, behind).await,
-                    identity: new.map(|new| identity(subject(number), new)),
-                    access_ttl: secs(ttl),
-                };
+                let generation = self.generation(number, behind).await;
+                let mut recover = Recover::new(&known(number, by, generation));
+                recover.identity = new.map(|new| identity(subject(number), new));
+                recover.access_ttl = secs(ttl);
                 Answer::Session(self.store.recover(recover).await.unwrap())
             }
             Step::Renew(number, by, new, ttl) => {
-                let renew = Renew {
-                    id: session_id(number),
-                    client: client(by),
-                    identity: new.map(|new| identity(subject(number), new)),
-                    access_ttl: secs(ttl),
-                };
+                let mut renew = Renew::new(&known(number, by, Generation::FIRST));
+                renew.identity = new.map(|new| identity(subject(number), new));
+                renew.access_ttl = secs(ttl);
                 Answer::Session(self.store.renew(renew).await.unwrap())
             }
             Step::Load(number) => {
@@ -325,12 +328,9 @@ impl<S: SessionStore> World<'_, S> {
     }
 
     async fn revoke(&self, number: u8, token: u8, ttl: u16) -> Answer {
-        let token = RevokeToken {
-            token: token_id(number, token),
-            session: session_id(number),
-            account: account(number),
-            until: self.clock.now() + secs(ttl),
-        };
+        let session = known(number, 0, Generation::FIRST);
+        let mut token = RevokeToken::new(token_id(number, token), &session);
+        token.until = self.clock.now() + secs(ttl);
         let revocation = self.store.revoke_token(token).await.unwrap();
         Answer::Revocations(revocation.into_iter().collect())
     }

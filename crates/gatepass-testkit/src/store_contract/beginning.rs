@@ -5,8 +5,8 @@ use std::{collections::HashSet, sync::Arc};
 use gatepass::{
     Clock, Device, Identity, Scopes, Session,
     store::{
-        Account, AccountId, Audience, Cutoff, EndReason, NewSession, RevocationTarget,
-        ServiceIdentity, SessionStore, TokenStatus,
+        Account, AccountId, Audience, Cutoff, EndReason, RevocationTarget, ServiceIdentity,
+        SessionStore, TokenStatus,
     },
 };
 use serde_json::json;
@@ -24,26 +24,24 @@ pub async fn a_session_is_loaded_as_it_was_begun<S: SessionStore>(
 ) {
     let given = Given::fresh(fresh).await;
     let owner = subject("jürgen '; -- 🦀 \u{200b}@例え.jp");
-    let rich = NewSession {
-        id: session_id(AccountId::of(&issuer(), &owner)),
-        audience: Audience::new("api \"ß\" 🦀").unwrap(),
-        client: client("app \"ß\" %00"),
-        identity: Identity::of(owner)
-            .scopes(Scopes::parse("a b:write c!").unwrap())
-            .claims(&json!({
-                "tenant": 7,
-                "big": u64::MAX,
-                "small": i64::MIN,
-                "nested": { "": [null, true, -1, "\u{1F980} \" \\ \n", { "deep": [] }] },
-            }))
-            .unwrap()
-            .device("Jürgen's 💻")
-            .access_ttl(HOUR),
-        device: Device {
-            user_agent: Some("Mozilla/5.0 (\"quoted\"; it's)".into()),
-            address: Some("2001:db8::7".parse().unwrap()),
-        },
-        ..new_session("alice")
+    let mut rich = new_session("alice");
+    rich.id = session_id(AccountId::of(&issuer(), &owner));
+    rich.audience = Audience::new("api \"ß\" 🦀").unwrap();
+    rich.client = client("app \"ß\" %00");
+    rich.identity = Identity::of(owner)
+        .scopes(Scopes::parse("a b:write c!").unwrap())
+        .claims(&json!({
+            "tenant": 7,
+            "big": u64::MAX,
+            "small": i64::MIN,
+            "nested": { "": [null, true, -1, "\u{1F980} \" \\ \n", { "deep": [] }] },
+        }))
+        .unwrap()
+        .device("Jürgen's 💻")
+        .access_ttl(HOUR);
+    rich.device = Device {
+        user_agent: Some("Mozilla/5.0 (\"quoted\"; it's)".into()),
+        address: Some("2001:db8::7".parse().unwrap()),
     };
     for new in [rich, new_session("alice")] {
         let now = given.clock.now();
@@ -219,10 +217,8 @@ pub async fn only_live_sessions_count_against_the_maximum<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
     let given = Given::fresh(fresh).await;
-    let short = NewSession {
-        absolute_ttl: MINUTE,
-        ..new_session("alice")
-    };
+    let mut short = new_session("alice");
+    short.absolute_ttl = MINUTE;
     given.store.begin(short).await.unwrap();
     given.ended("alice").await;
     given.clock.advance(MINUTE);
@@ -244,11 +240,9 @@ pub async fn a_session_that_nobody_can_use_does_not_count_against_the_maximum<S:
     let given = Given::fresh(fresh).await;
     let used = given.begin("alice").await;
     given.clock.advance(SECOND);
-    let idle = NewSession {
-        idle_ttl: MINUTE,
-        access_ttl: MINUTE,
-        ..new_session("alice")
-    };
+    let mut idle = new_session("alice");
+    idle.idle_ttl = MINUTE;
+    idle.access_ttl = MINUTE;
     given.store.begin(idle).await.unwrap();
     given.clock.advance(MINUTE);
 

@@ -7,7 +7,7 @@ use std::sync::{
 
 use gatepass::{
     Clock, Session,
-    store::{Advance, AdvanceCause, Renew, Rotation, SessionStore},
+    store::{Advance, AdvanceCause, Rotation, SessionStore},
 };
 
 use super::given::{
@@ -17,10 +17,9 @@ use super::given::{
 use crate::clock::ManualClock;
 
 fn caused_by(cause: AdvanceCause, session: &Session) -> Advance {
-    Advance {
-        cause,
-        ..advance_of(session)
-    }
+    let mut advance = advance_of(session);
+    advance.cause = cause;
+    advance
 }
 
 /// A session that only idled too long goes on where its access token speaks for it, as one that was
@@ -145,10 +144,8 @@ pub async fn a_renewal_writes_a_changed_grant<S: SessionStore>(
     let given = Given::fresh(fresh).await;
     let session = given.begin("alice").await;
     let identity = changed_grant(session.subject());
-    let renew = Renew {
-        identity: Some(identity.clone()),
-        ..renewal_of(&session)
-    };
+    let mut renew = renewal_of(&session);
+    renew.identity = Some(identity.clone());
     let renewed = given.store.renew(renew).await.unwrap().unwrap();
     assert_eq!(renewed.identity, identity);
     assert_eq!(renewed.access_until, given.clock.now() + HOUR);

@@ -8,7 +8,7 @@ use std::sync::{
 use gatepass::{
     Clock, Session,
     store::{
-        AccountId, EndReason, EndSessions, Ended, Issuer, NewSession, Revocation, RevocationTarget,
+        AccountId, EndReason, EndSessions, Ended, Issuer, Revocation, RevocationTarget,
         SessionStore, TokenStatus,
     },
 };
@@ -249,11 +249,9 @@ pub async fn the_same_subject_of_another_issuer_is_not_concerned<S: SessionStore
     let own = given.begin("alice").await;
     let bank = Issuer::new("https://bank.example").unwrap();
     let theirs = AccountId::of(&bank, &subject("alice"));
-    let new = NewSession {
-        id: session_id(theirs),
-        issuer: bank,
-        ..new_session("alice")
-    };
+    let mut new = new_session("alice");
+    new.id = session_id(theirs);
+    new.issuer = bank;
     let foreign = given.store.begin(new).await.unwrap().session;
     assert_eq!(foreign.account(), theirs);
 

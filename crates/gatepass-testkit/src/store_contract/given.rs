@@ -65,12 +65,7 @@ impl<S: SessionStore> Given<S> {
 
     /// Revokes a new token of `session`.
     pub(super) async fn revoke_one(&self, session: &Session) -> (RevokeToken, Option<Revocation>) {
-        let token = RevokeToken {
-            token: token_id(),
-            session: session.id,
-            account: session.account(),
-            until: session.access_until,
-        };
+        let token = RevokeToken::new(token_id(), session);
         (token, self.store.revoke_token(token).await.unwrap())
     }
 
@@ -175,10 +170,9 @@ fn random<const N: usize>() -> [u8; N] {
 }
 
 pub(super) fn new_session_of_at_most(name: &str, max: u32) -> NewSession {
-    NewSession {
-        max_sessions: NonZeroU32::new(max),
-        ..new_session(name)
-    }
+    let mut new = new_session(name);
+    new.max_sessions = NonZeroU32::new(max);
+    new
 }
 
 /// An identity that differs from the one of [`new_session`] in all but its subject.

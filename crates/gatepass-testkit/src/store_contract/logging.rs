@@ -3,10 +3,10 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use gatepass::{
-    Clock,
+    Clock, Session,
     store::{
         Cursor, EndReason, EndSessions, PullResult, Revocation, RevocationTarget, RevokeToken,
-        SessionStore, TokenStatus,
+        SessionNumber, SessionStore, TokenStatus,
     },
 };
 use tokio::task::JoinSet;
@@ -62,12 +62,7 @@ pub async fn one_token_too_many_ends_the_session<S: SessionStore>(
     let RevocationTarget::Token(first) = expected[0].target else {
         panic!("a token was revoked")
     };
-    let again = RevokeToken {
-        token: first,
-        session: session.id,
-        account: session.account(),
-        until: session.access_until,
-    };
+    let again = RevokeToken::new(first, &session);
     assert_eq!(given.store.revoke_token(again).await.unwrap(), None);
     assert_eq!(given.load(&session).await, session);
 
@@ -123,14 +118,10 @@ pub async fn a_token_of_an_unknown_session_is_revoked_beyond_the_limits<S: Sessi
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
     let given = Given::fresh(fresh).await;
-    let lost = session_id(account("alice"));
+    let now = given.clock.now();
+    let lost = Session::begin(new_session("alice"), SessionNumber::new(1), now);
     for _ in 0..=RevokeToken::MAX_PER_SESSION {
-        let token = RevokeToken {
-            token: token_id(),
-            session: lost,
-            account: account("alice"),
-            until: Clock::now(&given.clock) + MINUTE,
-        };
+        let token = RevokeToken::new(token_id(), &lost);
         let revocation = given.store.revoke_token(token).await.unwrap().unwrap();
         assert_eq!(revocation.target, RevocationTarget::Token(token.token));
         assert!(given.log().await.0.contains(&revocation));
@@ -147,12 +138,8 @@ pub async fn forgotten_tokens_do_not_count_against_the_session<S: SessionStore>(
         given.revoke_one(&session).await;
     }
     given.advance_to(session.access_until + Revocation::RETENTION_MARGIN);
-    let token = RevokeToken {
-        token: token_id(),
-        session: session.id,
-        account: session.account(),
-        until: session.access_until + MINUTE,
-    };
+    let mut token = RevokeToken::new(token_id(), &session);
+    token.until = session.access_until + MINUTE;
     let revocation = given.store.revoke_token(token).await.unwrap();
     assert_eq!(
         revocation.unwrap().target,

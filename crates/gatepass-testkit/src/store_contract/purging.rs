@@ -2,7 +2,7 @@
 
 use gatepass::{
     Clock,
-    store::{Revocation, RevokeToken, SessionStore, TokenStatus},
+    store::{Revocation, SessionStore, TokenStatus},
 };
 
 use super::given::{ACCESS_TTL, DAY, Given, IDLE_TTL, MILLISECOND, advance_of, targets, token_id};
@@ -126,10 +126,8 @@ pub async fn a_revoked_token_is_kept_for_the_retention<S: SessionStore>(
     let status = given.store.status(session.id, token.token).await.unwrap();
     assert_eq!(status, TokenStatus::Live);
     // A token whose entry was forgotten can be revoked again.
-    let again = RevokeToken {
-        until: given.clock.now() + ACCESS_TTL,
-        ..token
-    };
+    let mut again = token;
+    again.until = given.clock.now() + ACCESS_TTL;
     let revocation = given.store.revoke_token(again).await.unwrap();
     assert_eq!(given.log().await.0, [revocation.unwrap()]);
 }

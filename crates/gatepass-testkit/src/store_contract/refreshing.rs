@@ -4,9 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use gatepass::{
     Clock, Device, Session,
-    store::{
-        Advance, AdvanceCause, Generation, NewSession, Recover, Rotation, SeenFrom, SessionStore,
-    },
+    store::{Advance, AdvanceCause, Generation, Recover, Rotation, SeenFrom, SessionStore},
 };
 
 use super::given::{
@@ -66,10 +64,8 @@ pub async fn an_advance_that_does_not_fit_changes_nothing<S: SessionStore>(
     let session = given.store.advance(advance_of(&begun)).await;
     let session = session.unwrap().unwrap();
     let (ended, _) = given.ended("alice").await;
-    let short = NewSession {
-        absolute_ttl: HOUR,
-        ..new_session("alice")
-    };
+    let mut short = new_session("alice");
+    short.absolute_ttl = HOUR;
     let over = given.store.begin(short).await.unwrap().session;
     let unknown = Session {
         id: session_id(account("alice")),
@@ -125,10 +121,8 @@ pub async fn an_advance_writes_a_changed_grant<S: SessionStore>(
     let given = Given::fresh(fresh).await;
     let session = given.begin("alice").await;
     let identity = changed_grant(session.subject());
-    let advance = Advance {
-        identity: Some(identity.clone()),
-        ..advance_of(&session)
-    };
+    let mut advance = advance_of(&session);
+    advance.identity = Some(identity.clone());
     let advanced = given.store.advance(advance).await.unwrap().unwrap();
     assert_eq!(advanced.identity, identity);
     // The new identity's own lifetime of an hour holds already.
@@ -152,20 +146,16 @@ pub async fn an_advance_may_jump_over_lost_generations<S: SessionStore>(
     let now = given.clock.now();
 
     let to = Generation::new(4);
-    let advance = Advance {
-        to,
-        ..advance_of(&session)
-    };
+    let mut advance = advance_of(&session);
+    advance.to = to;
     let session = given.store.advance(advance).await.unwrap().unwrap();
     assert_eq!(session.generation, to);
     let from = Generation::new(1);
     assert_eq!(session.rotated, Some(Rotation { from, at: now }));
 
     let to = Generation::new(u32::MAX);
-    let advance = Advance {
-        to,
-        ..advance_of(&session)
-    };
+    let mut advance = advance_of(&session);
+    advance.to = to;
     let session = given.store.advance(advance).await.unwrap().unwrap();
     assert_eq!(session.generation, to);
     let from = Generation::new(4);
@@ -199,9 +189,10 @@ pub async fn an_advance_too_soon_after_the_last_changes_nothing<S: SessionStore>
 ) {
     let given = Given::fresh(fresh).await;
     let session = given.begin("alice").await;
-    let advance = |session: &Session| Advance {
-        overlap: MINUTE,
-        ..advance_of(session)
+    let advance = |session: &Session| {
+        let mut advance = advance_of(session);
+        advance.overlap = MINUTE;
+        advance
     };
     // The first rotation waits for nothing.
     let session = given.store.advance(advance(&session)).await;
@@ -265,10 +256,8 @@ pub async fn an_advance_remembers_from_where_it_came<S: SessionStore>(
         },
         Device::default(),
     ] {
-        let advance = Advance {
-            seen_from: SeenFrom::of(&device),
-            ..advance_of(&expected)
-        };
+        let mut advance = advance_of(&expected);
+        advance.seen_from = SeenFrom::of(&device);
         assert!(expected.advance(advance.clone(), given.clock.now()));
         given.store.advance(advance).await.unwrap().unwrap();
         assert_eq!(given.load(&expected).await.seen_from, expected.seen_from);
@@ -284,16 +273,12 @@ pub async fn access_until_never_decreases<S: SessionStore>(fresh: impl AsyncFn(M
     assert_eq!(session.access_until, until);
 
     given.clock.advance(MINUTE);
-    let advance = Advance {
-        access_ttl: SECOND,
-        ..advance_of(&session)
-    };
+    let mut advance = advance_of(&session);
+    advance.access_ttl = SECOND;
     let session = given.store.advance(advance).await.unwrap().unwrap();
     assert_eq!(session.access_until, until);
-    let recover = Recover {
-        access_ttl: SECOND,
-        ..recovery_of(&session)
-    };
+    let mut recover = recovery_of(&session);
+    recover.access_ttl = SECOND;
     let session = given.store.recover(recover).await.unwrap().unwrap();
     assert_eq!(session.access_until, until);
     assert_eq!(given.load(&session).await.access_until, until);
@@ -309,29 +294,23 @@ pub async fn nothing_outlives_the_absolute_end<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
     let given = Given::fresh(fresh).await;
-    let new = NewSession {
-        idle_ttl: Duration::MAX,
-        access_ttl: Duration::MAX,
-        ..new_session("alice")
-    };
+    let mut new = new_session("alice");
+    new.idle_ttl = Duration::MAX;
+    new.access_ttl = Duration::MAX;
     let session = given.store.begin(new).await.unwrap().session;
     let end = given.clock.now() + ABSOLUTE_TTL;
     given.clock.advance(DAY);
-    let advance = Advance {
-        idle_ttl: Duration::MAX,
-        access_ttl: Duration::MAX,
-        ..advance_of(&session)
-    };
+    let mut advance = advance_of(&session);
+    advance.idle_ttl = Duration::MAX;
+    advance.access_ttl = Duration::MAX;
     let session = given.store.advance(advance).await.unwrap().unwrap();
     assert_eq!(session.absolute_expires_at, end);
     assert_eq!(session.idle_expires_at, end);
     assert_eq!(session.access_until, end);
     assert_eq!(given.load(&session).await, session);
 
-    let endless = NewSession {
-        absolute_ttl: Duration::MAX,
-        ..new_session("alice")
-    };
+    let mut endless = new_session("alice");
+    endless.absolute_ttl = Duration::MAX;
     let endless = given.store.begin(endless).await.unwrap().session;
     assert_eq!(given.load(&endless).await, endless);
 }
@@ -374,10 +353,8 @@ pub async fn a_clock_that_was_ahead_is_believed_no_more<S: SessionStore>(
     given.clock.step_wall_back(DAY / 4);
     let now = given.clock.now();
     // The rotation in the future doesn't hold up the next one.
-    let advance = Advance {
-        overlap: HOUR,
-        ..advance_of(&expected)
-    };
+    let mut advance = advance_of(&expected);
+    advance.overlap = HOUR;
     assert!(expected.advance(advance.clone(), now));
     let advanced = given.store.advance(advance).await.unwrap();
     assert_eq!(advanced.as_ref(), Some(&expected));
@@ -476,10 +453,8 @@ pub async fn a_recovery_writes_a_changed_grant<S: SessionStore>(
     let given = Given::fresh(fresh).await;
     let session = given.begin("alice").await;
     let identity = changed_grant(session.subject());
-    let recover = Recover {
-        identity: Some(identity.clone()),
-        ..recovery_of(&session)
-    };
+    let mut recover = recovery_of(&session);
+    recover.identity = Some(identity.clone());
     let recovered = given.store.recover(recover).await.unwrap().unwrap();
     assert_eq!(recovered.identity, identity);
     assert_eq!(recovered.access_until, given.clock.now() + HOUR);

@@ -12,6 +12,7 @@ use crate::{
         ids::{
             AccountId, Audience, ClientId, Generation, Issuer, SessionId, SessionNumber, Subject,
         },
+        lifetimes,
         revocation::{Revocation, RevocationTarget},
     },
 };
@@ -250,10 +251,7 @@ impl EndReason {
 
 /// A session to begin.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "store tests outside this crate build it"
-)]
+#[non_exhaustive]
 pub struct NewSession {
     /// Its id, new and random, with the prefix of its account.
     pub id: SessionId,
@@ -278,6 +276,49 @@ pub struct NewSession {
 }
 
 impl NewSession {
+    /// A session of an unknown device. The lifetimes are the defaults of
+    /// [`AuthorityBuilder`](crate::AuthorityBuilder): the session may stay unused for 14 days and
+    /// last 90 days, and an access token lives 15 minutes. The account may have any number of
+    /// sessions, while an authority allows 100 by default. Set the fields that should differ.
+    ///
+    /// ```
+    /// use gatepass::{ClientId, Identity, SessionId};
+    /// use gatepass::store::{AccountId, Audience, Issuer, NewSession};
+    /// use std::time::Duration;
+    ///
+    /// let issuer = Issuer::new("https://shop.example")?;
+    /// let identity = Identity::new("alice")?;
+    /// // A test can choose the id. Its first two bytes are those of the account.
+    /// let mut id = [7; 18];
+    /// id[..2].copy_from_slice(&AccountId::of(&issuer, identity.subject()).prefix());
+    /// let (audience, client) = (Audience::new("shop-api")?, ClientId::new("web")?);
+    /// let mut new = NewSession::new(SessionId::from_bytes(id), issuer, audience, client, identity);
+    /// new.idle_ttl = Duration::from_secs(3600);
+    /// assert_eq!(new.access_ttl, Duration::from_secs(15 * 60));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn new(
+        id: SessionId,
+        issuer: Issuer,
+        audience: Audience,
+        client: ClientId,
+        identity: Identity,
+    ) -> Self {
+        Self {
+            id,
+            issuer,
+            audience,
+            client,
+            identity,
+            device: Device::default(),
+            idle_ttl: lifetimes::IDLE_TTL,
+            absolute_ttl: lifetimes::ABSOLUTE_TTL,
+            access_ttl: lifetimes::ACCESS_TTL,
+            max_sessions: None,
+        }
+    }
+
     /// The account that the session is to belong to.
     #[must_use]
     pub fn account(&self) -> AccountId {
@@ -305,10 +346,7 @@ pub enum AdvanceCause {
 
 /// A compare-and-advance: the refresh itself.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "store tests outside this crate build it"
-)]
+#[non_exhaustive]
 pub struct Advance {
     /// The session.
     pub id: SessionId,
@@ -333,12 +371,50 @@ pub struct Advance {
     pub access_ttl: Duration,
 }
 
+impl Advance {
+    /// The refresh of `session` by its own client, from its generation to the next one. The session
+    /// may rotate again at once (`overlap` is zero), and its identity stays as it is. From now on
+    /// the session may stay unused for 14 days, and an access token lives 15 minutes. The request
+    /// comes from an unknown device. Set the fields that should differ.
+    ///
+    /// ```
+    /// use gatepass::store::{Advance, Generation};
+    /// use std::time::Duration;
+    /// # use gatepass::{ClientId, Identity, Session, SessionId, Timestamp};
+    /// # use gatepass::store::{Audience, Issuer, NewSession, SessionNumber};
+    ///
+    /// # let (issuer, audience) = (Issuer::new("https://shop.example")?, Audience::new("shop-api")?);
+    /// # let (client, identity) = (ClientId::new("web")?, Identity::new("alice")?);
+    /// # let new = NewSession::new(SessionId::from_bytes([7; 18]), issuer, audience, client, identity);
+    /// # let now = Timestamp::from_unix_secs(1_800_000_000);
+    /// # let mut session = Session::begin(new, SessionNumber::new(1), now);
+    /// let mut advance = Advance::new(&session);
+    /// advance.idle_ttl = Duration::from_secs(3600);
+    /// assert!(session.advance(advance, now));
+    /// assert_eq!(session.generation, Generation::new(1));
+    /// assert_eq!(session.idle_expires_at, now + Duration::from_secs(3600));
+    /// # Ok::<(), gatepass::InvalidName>(())
+    /// ```
+    #[must_use]
+    pub fn new(session: &Session) -> Self {
+        Self {
+            id: session.id,
+            client: session.client.clone(),
+            from: session.generation,
+            to: session.generation.next(),
+            cause: AdvanceCause::Refresh,
+            overlap: Duration::ZERO,
+            seen_from: SeenFrom::default(),
+            identity: None,
+            idle_ttl: lifetimes::IDLE_TTL,
+            access_ttl: lifetimes::ACCESS_TTL,
+        }
+    }
+}
+
 /// Marks the current generation as recovered and lets new access tokens live.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "store tests outside this crate build it"
-)]
+#[non_exhaustive]
 pub struct Recover {
     /// The session.
     pub id: SessionId,
@@ -352,12 +428,24 @@ pub struct Recover {
     pub access_ttl: Duration,
 }
 
+impl Recover {
+    /// The recovery of the current generation of `session` by its own client. The identity stays as
+    /// it is, and an access token lives 15 minutes.
+    #[must_use]
+    pub fn new(session: &Session) -> Self {
+        Self {
+            id: session.id,
+            client: session.client.clone(),
+            generation: session.generation,
+            identity: None,
+            access_ttl: lifetimes::ACCESS_TTL,
+        }
+    }
+}
+
 /// Lets an access token that replaces another live, without a refresh.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "store tests outside this crate build it"
-)]
+#[non_exhaustive]
 pub struct Renew {
     /// The session.
     pub id: SessionId,
@@ -367,6 +455,20 @@ pub struct Renew {
     pub identity: Option<Identity>,
     /// The lifetime of an access token whose identity does not say.
     pub access_ttl: Duration,
+}
+
+impl Renew {
+    /// The renewal of an access token of `session` by its own client. The identity stays as it is,
+    /// and an access token lives 15 minutes.
+    #[must_use]
+    pub fn new(session: &Session) -> Self {
+        Self {
+            id: session.id,
+            client: session.client.clone(),
+            identity: None,
+            access_ttl: lifetimes::ACCESS_TTL,
+        }
+    }
 }
 
 impl Session {

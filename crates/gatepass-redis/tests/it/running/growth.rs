@@ -107,10 +107,8 @@ async fn a_session_whose_idle_lifetime_was_shortened_is_purged_earlier() {
     let store = store.open().await.unwrap();
     let session = begin(&store, "alice").await;
     clock.advance(Duration::from_secs(1));
-    let shorter = gatepass::store::Advance {
-        idle_ttl: Duration::from_secs(60),
-        ..advance_of(&session)
-    };
+    let mut shorter = advance_of(&session);
+    shorter.idle_ttl = Duration::from_secs(60);
     let advanced = store.advance(shorter).await.unwrap().unwrap();
     assert!(advanced.purge_at() < session.purge_at());
     clock.advance(ACCESS_TTL + Revocation::RETENTION_MARGIN);
@@ -172,9 +170,10 @@ async fn room_for_a_session_costs_the_same_however_many_there_are() {
     let clock = ManualClock::new();
     let store = support::at(redis.url()).clock(clock.clone());
     let store = store.open().await.unwrap();
-    let limited = |name| NewSession {
-        max_sessions: NonZeroU32::new(MAX),
-        ..new_session(name)
+    let limited = |name| {
+        let mut new = new_session(name);
+        new.max_sessions = NonZeroU32::new(MAX);
+        new
     };
     store.begin(limited("carol")).await.unwrap();
     for (name, sessions) in [("alice", 10), ("bob", 1000)] {

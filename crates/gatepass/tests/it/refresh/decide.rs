@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use gatepass::{
-    ClientId, Device, Identity, OnReuse, Refusal, ReusePolicy, Session, SessionId, Timestamp,
+    ClientId, OnReuse, Refusal, ReusePolicy, Session, Timestamp,
     store::{
-        Advance, AdvanceCause, Audience, Decision, EndReason, Ended, Generation, Issuer,
-        NewSession, Presenter, Recover, Rotation, SeenFrom, SessionNumber, decide,
+        AdvanceCause, Audience, Decision, EndReason, Ended, Generation, Issuer, Presenter,
+        Rotation, SessionNumber, decide,
     },
 };
-use gatepass_testkit::ManualClock;
+use gatepass_testkit::{
+    ManualClock,
+    sessions::{advance_of, new_session, recovery_of},
+};
 use proptest::{collection::vec, option, prelude::*};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -23,18 +26,11 @@ const OVERLAP: Duration = Duration::from_secs(30);
 
 /// A session that has just begun.
 fn begun() -> Session {
-    let new = NewSession {
-        id: SessionId::from_bytes([7; 18]),
-        issuer: Issuer::new("https://shop.example").unwrap(),
-        audience: Audience::new("shop-api").unwrap(),
-        client: ClientId::new("default").unwrap(),
-        identity: Identity::new("alice").unwrap(),
-        device: Device::default(),
-        idle_ttl: 14 * DAY,
-        absolute_ttl: 90 * DAY,
-        access_ttl: 15 * MINUTE,
-        max_sessions: None,
-    };
+    let mut new = new_session("alice");
+    new.client = ClientId::new("default").unwrap();
+    new.idle_ttl = 14 * DAY;
+    new.absolute_ttl = 90 * DAY;
+    new.access_ttl = 15 * MINUTE;
     Session::begin(new, SessionNumber::new(1), START)
 }
 
@@ -524,13 +520,8 @@ impl Life {
         match decided(&self.session, presented, now) {
             Decision::Advance { from, to } => self.advance(from, to, AdvanceCause::Refresh),
             Decision::Recover => {
-                let recover = Recover {
-                    id: self.session.id,
-                    client: self.session.client.clone(),
-                    generation: self.session.generation,
-                    identity: None,
-                    access_ttl: MINUTE,
-                };
+                let mut recover = recovery_of(&self.session);
+                recover.access_ttl = MINUTE;
                 assert!(self.session.recover(recover, now));
             }
             Decision::Replay => {}
@@ -544,18 +535,13 @@ impl Life {
     }
 
     fn advance(&mut self, from: Generation, to: Generation, cause: AdvanceCause) {
-        let advance = Advance {
-            id: self.session.id,
-            client: self.session.client.clone(),
-            from,
-            to,
-            cause,
-            overlap: OVERLAP,
-            seen_from: SeenFrom::default(),
-            identity: None,
-            idle_ttl: 14 * DAY,
-            access_ttl: MINUTE,
-        };
+        let mut advance = advance_of(&self.session);
+        advance.from = from;
+        advance.to = to;
+        advance.cause = cause;
+        advance.overlap = OVERLAP;
+        advance.idle_ttl = 14 * DAY;
+        advance.access_ttl = MINUTE;
         assert!(self.session.advance(advance, self.now));
         if to != from {
             let last = self.spent.last().map(|last| self.passed - last);

@@ -6,7 +6,7 @@ use gatepass::{
     Credentials, Device, Identity, Issued, MemoryStore, Requirements, Staleness, Transport,
     wire::{Delivery, Endpoints, RequestHead},
 };
-use gatepass_testkit::{Fault, ManualClock, Op, TestStore};
+use gatepass_testkit::{Fault, ManualClock, Op, TestStore, sessions::new_session};
 use test_support::{
     log::Log,
     world::{
@@ -171,18 +171,12 @@ async fn every_event_has_its_stable_name_and_fields_and_no_secret() {
 async fn ahead_by_three(issued: &Issued) -> Issued {
     let clock = ManualClock::new();
     let store = MemoryStore::with_clock(clock.clone());
-    let new = gatepass::store::NewSession {
-        id: issued.session_id,
-        issuer: gatepass::store::Issuer::new("https://shop.example").unwrap(),
-        audience: gatepass::store::Audience::new("shop-api").unwrap(),
-        client: gatepass::ClientId::new("default").unwrap(),
-        identity: Identity::of(subject("alice")),
-        device: Device::default(),
-        idle_ttl: HOUR,
-        absolute_ttl: HOUR,
-        access_ttl: MINUTE,
-        max_sessions: None,
-    };
+    let mut new = new_session("alice");
+    new.id = issued.session_id;
+    new.client = gatepass::ClientId::new("default").unwrap();
+    new.idle_ttl = HOUR;
+    new.absolute_ttl = HOUR;
+    new.access_ttl = MINUTE;
     gatepass::store::SessionStore::begin(&store, new)
         .await
         .unwrap();

@@ -10,11 +10,9 @@ use std::{
 use gatepass::{
     AuthenticationError, Authenticator, Authority, ClientId, Credentials, Device, Identity,
     MasterSecret, MemoryStore, ReusePolicy, Session, SessionId, Subject, Timestamp, UserUpdate,
-    async_trait,
-    keys::SecretSet,
-    store::{Audience, Issuer, NewSession, SessionStore},
+    async_trait, keys::SecretSet, store::SessionStore,
 };
-use gatepass_testkit::ManualClock;
+use gatepass_testkit::{ManualClock, sessions::new_session};
 use test_support::world::{DAY, MINUTE, SECRET, World, builder};
 
 use crate::refresh::model::session::{
@@ -186,18 +184,12 @@ impl Mint {
 
     /// Lets the mint know of a session.
     pub(crate) async fn begin(&self, id: SessionId, subject: &Subject, number: usize) {
-        let new = NewSession {
-            id,
-            issuer: Issuer::new("https://shop.example").unwrap(),
-            audience: Audience::new("shop-api").unwrap(),
-            client: client(number),
-            identity: Identity::of(subject.clone()),
-            device: Device::default(),
-            idle_ttl: DAY,
-            absolute_ttl: DAY,
-            access_ttl: MINUTE,
-            max_sessions: None,
-        };
+        let mut new = new_session(subject.as_str());
+        new.id = id;
+        new.client = client(number);
+        new.idle_ttl = DAY;
+        new.absolute_ttl = DAY;
+        new.access_ttl = MINUTE;
         self.store.begin(new).await.unwrap();
     }
 

@@ -6,9 +6,9 @@ use gatepass::{
     Clock, Error, KeySet, MasterSecret, MemoryStore, Refusal, Requirements, SessionId, Staleness,
     Timestamp, Verifier,
     keys::SigningKey,
-    store::{AccountId, RevokeToken, SessionStore, StoreErrorKind, TokenId},
+    store::{AccountId, SessionStore, StoreErrorKind, TokenId},
 };
-use gatepass_testkit::{Fault, ManualClock, Op, TestStore};
+use gatepass_testkit::{Fault, ManualClock, Op, TestStore, sessions::token_of};
 use test_support::world::{
     HOUR, SECOND, SECRET, World, builder, login, refresh, refusal, verify, verify_with,
 };
@@ -219,6 +219,9 @@ async fn the_whole_log_is_loaded_before_the_first_request_is_judged() {
     let newest = login(&node, "alice").await;
     let live = login(&node, "alice").await;
     node.logout(oldest.access_token.as_str()).await.unwrap();
+    let (session, _) = world.store.load(live.session_id).await.unwrap();
+    let mut one = token_of(&session.unwrap(), 0);
+    one.until = ManualClock::START + HOUR;
     let mut revoking = JoinSet::new();
     for number in 0..MANY {
         let store = Arc::clone(&world.store);
@@ -231,13 +234,11 @@ async fn the_whole_log_is_loaded_before_the_first_request_is_judged() {
             id[..8].copy_from_slice(&number.to_be_bytes());
             let mut token = [0; 16];
             token[..8].copy_from_slice(&number.to_be_bytes());
-            let token = RevokeToken {
-                token: TokenId::from_bytes(token),
-                session: SessionId::from_bytes(id),
-                account: AccountId::from_bytes(token),
-                until: ManualClock::START + HOUR,
-            };
-            store.revoke_token(token).await.unwrap().unwrap();
+            let mut revoke = one;
+            revoke.token = TokenId::from_bytes(token);
+            revoke.session = SessionId::from_bytes(id);
+            revoke.account = AccountId::from_bytes(token);
+            store.revoke_token(revoke).await.unwrap().unwrap();
         });
     }
     revoking.join_all().await;
