@@ -197,11 +197,8 @@ struct Log(Mutex<Vec<Revocation>>);
 impl RevocationLog for Log {
     async fn pull(&self, _: Option<&Cursor>) -> Result<PullResult, StoreError> {
         let entries = self.0.lock().map(|mut log| std::mem::take(&mut *log));
-        Ok(PullResult::Entries {
-            entries: entries.unwrap_or_default(),
-            next: Cursor::new("end"),
-            more: false,
-        })
+        let entries = entries.unwrap_or_default();
+        Ok(PullResult::entries(entries, Cursor::new("end"), false))
     }
 
     async fn changed(&self, _: &Cursor) {

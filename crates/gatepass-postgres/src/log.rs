@@ -218,11 +218,7 @@ pub(crate) async fn pull(mut link: Link<'_>, after: Option<Cursor>) -> Result<Pu
     }
     let more = page.more;
     let next = page.after(place, last)?;
-    Ok(PullResult::Entries {
-        entries,
-        next: Cursor::from(&next),
-        more,
-    })
+    Ok(PullResult::entries(entries, Cursor::from(&next), more))
 }
 
 /// The answer to a pull, without its entries.

@@ -58,7 +58,7 @@ pub(crate) async fn begin(link: Link<'_>, new: NewSession) -> Result<BeginOutcom
         accounts::end(&mut link, &account, revocation).await?;
     }
     tx.commit().await?;
-    Ok(BeginOutcome { session, ended })
+    Ok(BeginOutcome::new(session, ended))
 }
 
 /// A cutoff as statements have it.

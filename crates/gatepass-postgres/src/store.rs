@@ -289,7 +289,7 @@ impl SessionStore for PostgresStore {
         // Otherwise all loops ended because there was less left than they asked for.
         let most = limit.saturating_mul(ROUNDS);
         let more = removed >= limit || looked_at >= most || accounts >= most || ended >= ACCOUNTS;
-        Ok(Purged { removed, more })
+        Ok(Purged::new(removed, more))
     }
 
     async fn purged_until(&self) -> Result<Option<Timestamp>, StoreError> {

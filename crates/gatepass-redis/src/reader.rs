@@ -146,11 +146,7 @@ impl RevocationLog for RedisLog {
                 if let Some(listener) = self.inner.listener.get() {
                     listener.learn(&place);
                 }
-                PullResult::Entries {
-                    entries,
-                    next: Cursor::from(&place),
-                    more,
-                }
+                PullResult::entries(entries, Cursor::from(&place), more)
             }
         })
     }

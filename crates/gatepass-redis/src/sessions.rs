@@ -71,11 +71,9 @@ pub(crate) async fn begin(
     let answer = servers.call(partition, call).await?;
     let begun = || match array(&answer, "answer")? {
         [now, number, ended @ ..] => {
+            let session = Session::begin(new, session_number(number)?, instant(now, "time")?);
             let ended = ended.first().map(|ended| revocation(ended, account));
-            Ok(BeginOutcome {
-                session: Session::begin(new, session_number(number)?, instant(now, "time")?),
-                ended: ended.transpose()?,
-            })
+            Ok(BeginOutcome::new(session, ended.transpose()?))
         }
         _ => Err(Unreadable("answer")),
     };

@@ -244,7 +244,7 @@ impl SessionStore for RedisStore {
         }
         // Otherwise each partition has said that there is no more.
         let more = removed >= limit || looked_at >= limit.saturating_mul(ROUNDS);
-        Ok(Purged { removed, more })
+        Ok(Purged::new(removed, more))
     }
 
     async fn purged_until(&self) -> Result<Option<Timestamp>, StoreError> {

@@ -85,10 +85,7 @@ pub(crate) fn purge(
             row::account,
         )?
         .collect::<Result<Vec<_>, Failure>>()?;
-    let mut purged = Purged {
-        removed: 0,
-        more: due.len() >= LOOKED_AT.min(limit),
-    };
+    let mut purged = Purged::new(0, due.len() >= LOOKED_AT.min(limit));
     for account in due {
         let left = limit.saturating_sub(purged.removed);
         let of_one = purge_one(conn, &account, horizon, left)?;
@@ -108,8 +105,7 @@ fn purge_one(
     // The entry of the account and the account itself go with the last of its sessions.
     let most = LOOKED_AT.min(limit.saturating_sub(2));
     if most == 0 {
-        let (removed, more) = (0, true);
-        return Ok(Purged { removed, more });
+        return Ok(Purged::new(0, true));
     }
     let covered = covered(conn, account, most)?;
     let seen_all = covered.len() < most;
@@ -136,10 +132,8 @@ fn purge_one(
         }
         None => remove(conn, id, horizon)?,
     };
-    Ok(Purged {
-        removed: due.len() + entries,
-        more: first_later.is_none() && !seen_all,
-    })
+    let more = first_later.is_none() && !seen_all;
+    Ok(Purged::new(due.len() + entries, more))
 }
 
 /// Some of the oldest sessions that the account's cutoff covers, each with the end of its access

@@ -119,11 +119,8 @@ pub(crate) fn pull(
     // The last entries may have been purged: a cursor that stayed before them would be behind for
     // ever.
     let seq = if more { reached } else { last };
-    Ok(PullResult::Entries {
-        entries,
-        next: Cursor::new(format!("{incarnation}:{seq}")),
-        more,
-    })
+    let next = Cursor::new(format!("{incarnation}:{seq}"));
+    Ok(PullResult::entries(entries, next, more))
 }
 
 fn read(row: &Row<'_>) -> Result<(i64, Revocation), Failure> {

@@ -31,7 +31,7 @@ pub(crate) fn begin(write: &Write<'_>, new: NewSession) -> Result<BeginOutcome, 
     }
     accounts::put(write.conn, &account, ended)?;
     insert(write.conn, &session, id)?;
-    Ok(BeginOutcome { session, ended })
+    Ok(BeginOutcome::new(session, ended))
 }
 
 /// `Session::is_usable` of a session `s` at the time `?1`.
@@ -268,7 +268,7 @@ pub(crate) fn purge(
             break;
         }
     }
-    Ok(Purged { removed, more })
+    Ok(Purged::new(removed, more))
 }
 
 /// The rows that the purge is to look at by `horizon`, each with its `Session::purge_at` as it is

@@ -300,10 +300,9 @@ impl SessionStore for SqliteStore {
                 let accounts = accounts::purge(write.conn, horizon, left)?;
                 let left = left.saturating_sub(accounts.removed);
                 let entries = log::purge(write.conn, horizon, left)?;
-                Ok(Purged {
-                    removed: sessions.removed + accounts.removed + entries,
-                    more: sessions.more || accounts.more || entries >= left,
-                })
+                let removed = sessions.removed + accounts.removed + entries;
+                let more = sessions.more || accounts.more || entries >= left;
+                Ok(Purged::new(removed, more))
             })
             .await
     }

@@ -60,7 +60,8 @@ impl Cursor {
 )]
 pub enum PullResult {
     /// Every entry committed before the call began and not seen by the cursor, or a first part of
-    /// them.
+    /// them. Stores make it by [`PullResult::entries`].
+    #[non_exhaustive]
     Entries {
         /// The entries. One that was seen before may be among them.
         entries: Vec<Revocation>,
@@ -71,6 +72,27 @@ pub enum PullResult {
     },
     /// The cursor is not a place in this log (a restore, a failover): start again without one.
     Reset,
+}
+
+impl PullResult {
+    /// The answer with these entries. The reader goes on from `next`, and pulls again at once if
+    /// there are `more`.
+    ///
+    /// ```
+    /// use gatepass::store::{Cursor, PullResult};
+    ///
+    /// // The log is empty.
+    /// let pulled = PullResult::entries(Vec::new(), Cursor::new("0"), false);
+    /// assert!(matches!(pulled, PullResult::Entries { more: false, .. }));
+    /// ```
+    #[must_use]
+    pub fn entries(entries: Vec<Revocation>, next: Cursor, more: bool) -> Self {
+        Self::Entries {
+            entries,
+            next,
+            more,
+        }
+    }
 }
 
 /// The store's knowledge of a token.
@@ -123,15 +145,21 @@ pub trait RevocationLog: Send + Sync + 'static {
 
 /// A session that was begun.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "stores outside this crate build it"
-)]
+#[non_exhaustive]
 pub struct BeginOutcome {
     /// The session.
     pub session: Session,
     /// The revocation of the sessions that were ended to make room, if any were.
     pub ended: Option<Revocation>,
+}
+
+impl BeginOutcome {
+    /// The outcome of a login: the session that began, and the revocation of those that the store
+    /// `ended` to make room, if it ended any.
+    #[must_use]
+    pub fn new(session: Session, ended: Option<Revocation>) -> Self {
+        Self { session, ended }
+    }
 }
 
 /// Which sessions to end.
@@ -205,10 +233,7 @@ impl RevokeToken {
 
 /// The result of one step of a purge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "stores outside this crate build it"
-)]
+#[non_exhaustive]
 pub struct Purged {
     /// How many rows and entries the step removed.
     pub removed: usize,
@@ -216,6 +241,15 @@ pub struct Purged {
     /// step that found many sessions in use removes little, and the sessions behind them still
     /// wait.
     pub more: bool,
+}
+
+impl Purged {
+    /// The result of a step that removed this many rows and entries together. With `more`, it
+    /// stopped at its limit.
+    #[must_use]
+    pub const fn new(removed: usize, more: bool) -> Self {
+        Self { removed, more }
+    }
 }
 
 /// Sessions, and the log of their ends: the contract of a store.

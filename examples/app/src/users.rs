@@ -468,10 +468,9 @@ mod tests {
     }
 
     fn from(address: &str) -> Device {
-        Device {
-            address: Some(address.parse().unwrap()),
-            ..Device::default()
-        }
+        let mut device = Device::default();
+        device.address = Some(address.parse().unwrap());
+        device
     }
 
     type Login<'a> =

@@ -22,6 +22,7 @@ async fn pull(store: &PostgresStore, after: Option<&Cursor>) -> (Vec<Revocation>
         entries,
         next,
         more: false,
+        ..
     } = pulled
     else {
         panic!("{pulled:?}")
@@ -104,6 +105,7 @@ async fn an_entry_that_commits_between_two_parts_of_a_pull_is_not_missed() {
         entries: first,
         next,
         more,
+        ..
     } = store.pull(None).await.unwrap()
     else {
         panic!("the log is new")

@@ -49,6 +49,7 @@ async fn pull_all(
                 entries,
                 next,
                 more,
+                ..
             } => {
                 all.extend(entries);
                 if !more {

@@ -76,6 +76,7 @@ pub(crate) async fn pull_all(
             entries,
             next,
             more,
+            ..
         } = pulled
         else {
             panic!("{pulled:?}")

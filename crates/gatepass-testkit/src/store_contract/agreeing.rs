@@ -341,6 +341,7 @@ impl<S: SessionStore> World<'_, S> {
                 entries,
                 next,
                 more,
+                ..
             } => {
                 assert!(!more);
                 self.cursor = Some(next);

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use gatepass::{
-    Clock, Device, Identity, Scopes, Session,
+    Clock, Identity, Scopes, Session,
     store::{
         Account, AccountId, Audience, Cutoff, EndReason, RevocationTarget, ServiceIdentity,
         SessionStore, TokenStatus,
@@ -39,10 +39,8 @@ pub async fn a_session_is_loaded_as_it_was_begun<S: SessionStore>(
         .unwrap()
         .device("Jürgen's 💻")
         .access_ttl(HOUR);
-    rich.device = Device {
-        user_agent: Some("Mozilla/5.0 (\"quoted\"; it's)".into()),
-        address: Some("2001:db8::7".parse().unwrap()),
-    };
+    rich.device.user_agent = Some("Mozilla/5.0 (\"quoted\"; it's)".into());
+    rich.device.address = Some("2001:db8::7".parse().unwrap());
     for new in [rich, new_session("alice")] {
         let now = given.clock.now();
         let expected = Account::new(new.account()).begin(new.clone(), now);

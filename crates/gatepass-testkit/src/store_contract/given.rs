@@ -125,6 +125,7 @@ pub(super) async fn pull_all(
             entries,
             next,
             more,
+            ..
         } = store.pull(after.as_ref()).await.unwrap()
         else {
             panic!("{after:?} is a place in this log")

@@ -245,17 +245,12 @@ pub async fn an_advance_remembers_from_where_it_came<S: SessionStore>(
     let given = Given::fresh(fresh).await;
     let mut expected = given.begin("alice").await;
     assert_eq!(expected.seen_from, SeenFrom::default());
-    for device in [
-        Device {
-            user_agent: Some("Mozilla/5.0".into()),
-            address: Some("192.0.2.1".parse().unwrap()),
-        },
-        Device {
-            user_agent: None,
-            address: Some("2001:db8::7".parse().unwrap()),
-        },
-        Device::default(),
-    ] {
+    let mut browser = Device::default();
+    browser.user_agent = Some("Mozilla/5.0".into());
+    browser.address = Some("192.0.2.1".parse().unwrap());
+    let mut moved = Device::default();
+    moved.address = Some("2001:db8::7".parse().unwrap());
+    for device in [browser, moved, Device::default()] {
         let mut advance = advance_of(&expected);
         advance.seen_from = SeenFrom::of(&device);
         assert!(expected.advance(advance.clone(), given.clock.now()));

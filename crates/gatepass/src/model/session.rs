@@ -93,8 +93,11 @@ pub struct Rotation {
 /// ```
 /// use gatepass::{Device, store::SeenFrom};
 ///
-/// let laptop = SeenFrom::of(&Device { address: Some("192.0.2.1".parse()?), ..Device::default() });
-/// let phone = SeenFrom::of(&Device { address: Some("192.0.2.9".parse()?), ..Device::default() });
+/// let mut device = Device::default();
+/// device.address = Some("192.0.2.1".parse()?);
+/// let laptop = SeenFrom::of(&device);
+/// device.address = Some("192.0.2.9".parse()?);
+/// let phone = SeenFrom::of(&device);
 /// assert!(laptop.differs_from(phone));
 /// // A request of which nothing is known differs from none.
 /// assert!(!laptop.differs_from(SeenFrom::default()));
@@ -161,11 +164,11 @@ fn hint(bytes: &[u8]) -> i64 {
 }
 
 /// The known facts about the device of a session, for the user's list of sessions. Never trusted.
+///
+/// [`RequestHead::device`](crate::wire::RequestHead::device) has those of a request. Without a
+/// request, begin with `Device::default()`, an unknown device, and set the facts that you know.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "adapters build it from a request"
-)]
+#[non_exhaustive]
 pub struct Device {
     /// The `User-Agent` that logged in, printable ASCII, cut to 256 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -283,11 +283,8 @@ impl RevocationLog for Long {
         let at: u32 = after.map_or(0, |cursor| cursor.as_str().parse().unwrap());
         let next = (at + 1).min(parts);
         self.asked.fetch_max(next, Ordering::SeqCst);
-        Ok(PullResult::Entries {
-            entries: Vec::new(),
-            next: Cursor::new(next.to_string()),
-            more: next < parts,
-        })
+        let cursor = Cursor::new(next.to_string());
+        Ok(PullResult::entries(Vec::new(), cursor, next < parts))
     }
 
     async fn changed(&self, _: &Cursor) {

@@ -27,6 +27,7 @@ async fn few_pulls(
             entries,
             next,
             more,
+            ..
         } = log.pull(cursor.as_ref()).await.unwrap()
         else {
             panic!("it is the same log")

@@ -38,6 +38,7 @@ async fn entries(world: &World) -> Vec<Revocation> {
             entries,
             next,
             more,
+            ..
         } = world.store.pull(cursor.as_ref()).await.unwrap()
         else {
             panic!("{cursor:?} is a place in this log");

@@ -152,10 +152,8 @@ async fn attempts_on_one_name_have_one_hash_as_long_as_the_secret_does_not_chang
 async fn a_user_agent_that_the_application_passes_cannot_break_a_line_of_the_log() {
     let (log, _listening) = Log::listen();
     let shop = Shop::open().await;
-    let device = Device {
-        user_agent: Some(format!("a\u{202e}b\nc{}", "d".repeat(300))),
-        address: None,
-    };
+    let mut device = Device::default();
+    device.user_agent = Some(format!("a\u{202e}b\nc{}", "d".repeat(300)));
     let credentials = Credentials::new("alice", "wrong");
     refusal(shop.node.login(&credentials, device.clone()).await);
     let kept = format!("abc{}", "d".repeat(253));
@@ -282,18 +280,13 @@ async fn a_session_that_a_login_replaces_ends_with_that_reason() {
 
 #[tokio::test]
 async fn a_refresh_that_is_answered_again_from_elsewhere_is_a_warning() {
-    let laptop = Device {
-        user_agent: Some("Owner/1.0".into()),
-        address: Some("192.0.2.1".parse().unwrap()),
-    };
-    let other_agent = Device {
-        user_agent: Some(AGENT.into()),
-        ..laptop.clone()
-    };
-    let other_address = Device {
-        address: Some(ADDRESS.parse().unwrap()),
-        ..laptop.clone()
-    };
+    let mut laptop = Device::default();
+    laptop.user_agent = Some("Owner/1.0".into());
+    laptop.address = Some("192.0.2.1".parse().unwrap());
+    let mut other_agent = laptop.clone();
+    other_agent.user_agent = Some(AGENT.into());
+    let mut other_address = laptop.clone();
+    other_address.address = Some(ADDRESS.parse().unwrap());
     // A node that reads users again takes another way to the same end.
     for (elsewhere, rereads) in [(other_agent, false), (other_address, true)] {
         let (log, _listening) = Log::listen();

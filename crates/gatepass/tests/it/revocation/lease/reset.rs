@@ -211,11 +211,8 @@ fn part(next: &str, revoked: &[&Issued], more: bool) -> Result<PullResult, Store
         target: RevocationTarget::Session(issued.session_id),
         until: issued.expires_at,
     });
-    Ok(PullResult::Entries {
-        entries: entries.collect(),
-        next: Cursor::new(next),
-        more,
-    })
+    let entries = entries.collect();
+    Ok(PullResult::entries(entries, Cursor::new(next), more))
 }
 
 /// A part that more follow.
