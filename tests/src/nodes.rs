@@ -13,9 +13,9 @@ use gatepass::{
     Authority, AuthorityBuilder, Device, Error, Identity, Issued, MasterSecret, Pass, Requirements,
     Staleness, Subject, store::SessionStore,
 };
-use gatepass_testkit::Proxy;
+use gatepass_testkit::proxy::Proxy;
 
-pub use self::backend::{Backend, Site, server};
+pub use self::backend::{Backend, Site};
 
 /// Which keys all nodes derive.
 const SECRET: &[u8] = b"the master secret that all nodes of these tests share";

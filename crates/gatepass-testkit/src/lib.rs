@@ -8,8 +8,8 @@
 //!   decides in which order things happen. It also counts its calls.
 //! * [`sessions`]: sessions to begin with, and what nodes ask of a store about them.
 //! * [`OnePassword`]: users who all have the same password.
-//! * `Proxy` (feature `proxy`): a network before a real server that cuts, hangs, delays and
-//!   half-closes on command.
+//! * `proxy` (feature `proxy`): a network before a real server that cuts, hangs, delays and
+//!   half-closes on command, or at the message that a test chooses.
 //!
 //! A test of an application that must answer 503, and log no user out, while its store is down:
 //!
@@ -33,15 +33,13 @@
 mod clock;
 mod op;
 #[cfg(feature = "proxy")]
-mod proxy;
+pub mod proxy;
 pub mod scenario;
 pub mod sessions;
 pub mod store_contract;
 mod test_store;
 mod users;
 
-#[cfg(feature = "proxy")]
-pub use self::proxy::Proxy;
 pub use self::{
     clock::ManualClock,
     op::Op,

@@ -16,6 +16,7 @@
 //! ```
 
 #![expect(
+    clippy::panic,
     clippy::unwrap_used,
     reason = "a test whose store fails has nothing to go on with"
 )]
@@ -25,8 +26,9 @@ use std::time::Duration;
 use gatepass::{
     ClientId, Identity, Scopes, Session, SessionId, Subject,
     store::{
-        AccountId, Advance, Audience, EndReason, EndSessions, Issuer, NewSession, Random, Recover,
-        Renew, Revocation, RevokeToken, SessionStore, SystemRandom, TokenId,
+        AccountId, Advance, Audience, Cursor, EndReason, EndSessions, Issuer, NewSession,
+        PullResult, Random, Recover, Renew, Revocation, RevocationLog, RevokeToken, SessionStore,
+        SystemRandom, TokenId,
     },
 };
 
@@ -130,4 +132,48 @@ pub async fn end(store: &impl SessionStore, session: &Session) -> Vec<Revocation
     let target = EndSessions::Session(session.id);
     let ended = store.end(target, EndReason::Logout).await.unwrap();
     ended.into_iter().collect()
+}
+
+/// Pulls all entries that `log` has after `after`, in as many parts as it takes. Returns them with
+/// the cursor behind the last.
+///
+/// # Panics
+///
+/// If the log fails, if `after` is no place in it, or if a part has no entry although more follow.
+///
+/// ```
+/// use gatepass::MemoryStore;
+/// use gatepass_testkit::sessions::{begin, end, pull_all};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let store = MemoryStore::new();
+/// let (entries, cursor) = pull_all(&store, None).await;
+/// assert_eq!(entries, []);
+/// let session = begin(&store, "alice").await;
+/// let ended = end(&store, &session).await;
+/// assert_eq!(pull_all(&store, Some(&cursor)).await.0, ended);
+/// # }
+/// ```
+pub async fn pull_all(
+    log: &impl RevocationLog,
+    after: Option<&Cursor>,
+) -> (Vec<Revocation>, Cursor) {
+    let (mut all, mut after) = (Vec::new(), after.cloned());
+    loop {
+        let PullResult::Entries {
+            entries,
+            next,
+            more,
+            ..
+        } = log.pull(after.as_ref()).await.unwrap()
+        else {
+            panic!("{after:?} is no place in this log")
+        };
+        assert!(!more || !entries.is_empty(), "a part brings something");
+        all.extend(entries);
+        if !more {
+            return (all, next);
+        }
+        after = Some(next);
+    }
 }

@@ -1,8 +1,7 @@
 //! The stores that nodes can share.
 
 use std::{
-    env,
-    net::{SocketAddr, ToSocketAddrs},
+    net::SocketAddr,
     num::NonZeroU32,
     path::PathBuf,
     sync::Arc,
@@ -13,8 +12,9 @@ use gatepass::store::{Random, SessionStore, SystemRandom};
 use gatepass_postgres::PostgresStore;
 use gatepass_redis::RedisStore;
 use gatepass_sqlite::SqliteStore;
-use gatepass_testkit::{ManualClock, Proxy};
+use gatepass_testkit::{ManualClock, proxy::Proxy};
 use tempfile::TempDir;
+use test_support::servers::{self, server};
 
 use super::PATIENCE;
 
@@ -43,17 +43,6 @@ pub struct Site {
     clock: Option<ManualClock>,
     timeout: Duration,
     directory: Option<TempDir>,
-}
-
-/// Where the server is that this environment variable names.
-#[must_use]
-pub fn server(variable: &str) -> String {
-    env::var(variable).unwrap_or_else(|_| {
-        panic!(
-            "{variable} is not set: run `cargo xtask test`, or run `cargo xtask servers` in another \
-             terminal and set what it prints"
-        )
-    })
 }
 
 impl Backend {
@@ -138,7 +127,7 @@ impl Site {
     /// Where a proxy must stand before.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        address_of(&self.url)
+        servers::address_of(&self.url)
     }
 
     /// Opens it with connections of its own.
@@ -161,9 +150,7 @@ impl Site {
 
     async fn try_open(&self, through: Option<&Proxy>) -> anyhow::Result<Arc<dyn SessionStore>> {
         let url = match through {
-            Some(proxy) => self
-                .url
-                .replace(&self.address().to_string(), &proxy.address().to_string()),
+            Some(proxy) => servers::through(&self.url, proxy),
             None => self.url.clone(),
         };
         Ok(match self.backend {
@@ -197,13 +184,4 @@ impl Site {
             }
         })
     }
-}
-
-/// The address in a URL.
-fn address_of(url: &str) -> SocketAddr {
-    let (_, rest) = url.split_once("://").unwrap();
-    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
-    let address = rest.split(['/', '?']).next().unwrap();
-    let mut addresses = address.to_socket_addrs().unwrap();
-    addresses.next().unwrap()
 }

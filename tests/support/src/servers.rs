@@ -1,8 +1,13 @@
 //! The real servers that `cargo xtask test` starts, and names that no other test has.
 
-use std::{env, time::Duration};
+use std::{
+    env,
+    net::{SocketAddr, ToSocketAddrs},
+    time::Duration,
+};
 
 use gatepass::store::{Random, SystemRandom};
+use gatepass_testkit::proxy::Proxy;
 
 /// A test waits as long as this for a server of a machine that has other tests to run.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -15,6 +20,28 @@ pub fn server(name: &str) -> String {
              terminal and set what it prints"
         )
     })
+}
+
+/// The host and port in `url`.
+fn host_of(url: &str) -> &str {
+    let (_, rest) = url.split_once("://").unwrap();
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    rest.split(['/', '?']).next().unwrap()
+}
+
+/// The address of the server at `url`.
+pub fn address_of(url: &str) -> SocketAddr {
+    host_of(url).to_socket_addrs().unwrap().next().unwrap()
+}
+
+/// A proxy in front of the server at `url`.
+pub async fn proxy_before(url: &str) -> Proxy {
+    Proxy::before(address_of(url)).await.unwrap()
+}
+
+/// The same URL, but through `proxy`.
+pub fn through(url: &str, proxy: &Proxy) -> String {
+    url.replace(host_of(url), &proxy.address().to_string())
 }
 
 /// A name that no other test gives to anything. The numbers of processes would come again while the

@@ -7,14 +7,17 @@ use gatepass::{
     store::{Cursor, PullResult, Revocation, RevocationLog, RevocationTarget, TokenId},
 };
 use gatepass_postgres::PostgresStore;
-use gatepass_testkit::sessions::{begin, end};
+use gatepass_testkit::{
+    proxy::Proxy,
+    sessions::{begin, end},
+};
 use sqlx::{
     AssertSqlSafe, Connection, PgConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::time::timeout;
 
-use crate::support::{self, PATIENCE, proxy::Proxy};
+use crate::support::{self, PATIENCE, proxy_before, sent_through, through};
 
 async fn pull(store: &PostgresStore, after: Option<&Cursor>) -> (Vec<Revocation>, Cursor) {
     let pulled = store.pull(after).await.unwrap();
@@ -186,10 +189,10 @@ async fn a_place_that_the_database_has_not_reached_is_none() {
 async fn who_waits_is_told_although_the_listener_died_without_a_word() {
     let schema = support::unique("silent");
     let direct = PgConnectOptions::from_str(&support::postgres()).unwrap();
-    let proxy = Proxy::before(&direct).await;
+    let proxy = proxy_before(&support::postgres()).await;
     let pool = PgPoolOptions::new()
         .acquire_timeout(PATIENCE)
-        .connect_lazy_with(proxy.through(direct));
+        .connect_lazy_with(through(direct, &proxy));
     // Its connections fall silent too, and it has to notice.
     let waiting = support::over(pool)
         .schema(&schema)
@@ -202,41 +205,46 @@ async fn who_waits_is_told_although_the_listener_died_without_a_word() {
 
     // Resolves although nothing has happened: from now on it listens.
     timeout(PATIENCE, waiting.changed(&cursor)).await.unwrap();
-    proxy.fall_silent();
-    proxy.heal();
+    proxy.abandon();
     end(&other, &session).await;
     timeout(PATIENCE, waiting.changed(&cursor)).await.unwrap();
 }
 
 /// A store that listens through a proxy of its own, and nothing else goes there; and that it
 /// listens.
-async fn listening() -> (PostgresStore, PostgresStore, Cursor, Proxy) {
+async fn listening() -> (
+    PostgresStore,
+    PostgresStore,
+    Cursor,
+    Proxy,
+    impl Fn() -> String,
+) {
     let schema = support::unique("listening");
     let direct = PgConnectOptions::from_str(&support::postgres()).unwrap();
-    let proxy = Proxy::before(&direct).await;
+    let proxy = proxy_before(&support::postgres()).await;
+    let take_sent = sent_through(&proxy);
     let store = |options| {
         support::at(support::postgres())
             .schema(&schema)
             .listen_over(options)
     };
-    let waiting = store(proxy.through(direct.clone().application_name(&schema)));
+    let waiting = store(through(direct.clone().application_name(&schema), &proxy));
     let waiting = waiting.open().await.unwrap();
     let other = store(direct).open().await.unwrap();
     let (_, cursor) = pull(&other, None).await;
-    proxy.take_sent();
+    take_sent();
     timeout(PATIENCE, waiting.changed(&cursor)).await.unwrap();
-    assert!(!proxy.take_sent().is_empty());
-    (waiting, other, cursor, proxy)
+    assert!(!take_sent().is_empty());
+    (waiting, other, cursor, proxy, take_sent)
 }
 
 #[tokio::test]
 async fn a_listener_that_died_without_a_word_is_found_out_and_replaced() {
-    let (waiting, other, cursor, proxy) = listening().await;
-    proxy.fall_silent();
-    proxy.heal();
+    let (waiting, other, cursor, proxy, take_sent) = listening().await;
+    proxy.abandon();
     // Nothing gets through but over a new connection.
     let replaced = async {
-        while proxy.take_sent().is_empty() {
+        while take_sent().is_empty() {
             tokio::task::yield_now().await;
         }
     };
@@ -248,14 +256,12 @@ async fn a_listener_that_died_without_a_word_is_found_out_and_replaced() {
 
 #[tokio::test]
 async fn a_listener_that_is_thrown_out_comes_back() {
-    let (waiting, other, cursor, proxy) = listening().await;
+    let (waiting, other, cursor, proxy, take_sent) = listening().await;
     for _ in 0..3 {
-        let direct = PgConnectOptions::from_str(&support::postgres()).unwrap();
-        // Cuts all connections, and lets the next one through.
-        proxy.redirect(&direct);
+        proxy.cut();
         timeout(PATIENCE, waiting.changed(&cursor)).await.unwrap();
         assert!(
-            !proxy.take_sent().is_empty(),
+            !take_sent().is_empty(),
             "who was told was told by a new listener"
         );
     }
@@ -268,10 +274,11 @@ async fn a_listener_that_is_thrown_out_comes_back() {
 async fn a_node_that_listens_asks_nothing_between_its_pulls() {
     let schema = support::unique("quiet");
     let direct = PgConnectOptions::from_str(&support::postgres()).unwrap();
-    let proxy = Proxy::before(&direct).await;
+    let proxy = proxy_before(&support::postgres()).await;
+    let take_sent = sent_through(&proxy);
     let pool = PgPoolOptions::new()
         .acquire_timeout(PATIENCE)
-        .connect_lazy_with(proxy.through(direct.clone()));
+        .connect_lazy_with(through(direct.clone(), &proxy));
     let waiting = support::over(pool).schema(&schema).listen_over(direct);
     let waiting = waiting.open().await.unwrap();
     let pool = support::pool(&support::postgres());
@@ -281,7 +288,7 @@ async fn a_node_that_listens_asks_nothing_between_its_pulls() {
     // Resolves although nothing has happened: from now on it listens.
     timeout(PATIENCE, waiting.changed(&cursor)).await.unwrap();
     let (_, cursor) = pull(&waiting, Some(&cursor)).await;
-    proxy.take_sent();
+    take_sent();
     let told = tokio::spawn({
         let (waiting, cursor) = (waiting.clone(), cursor.clone());
         async move { waiting.changed(&cursor).await }
@@ -290,7 +297,7 @@ async fn a_node_that_listens_asks_nothing_between_its_pulls() {
     timeout(PATIENCE, told).await.unwrap().unwrap();
     // It was told after its last pull, and so it need not wait for another time.
     timeout(PATIENCE, waiting.changed(&cursor)).await.unwrap();
-    let sent = proxy.take_sent();
+    let sent = take_sent();
     // A connection that goes back to the pool sends an S.
     assert_eq!(sent.replace('S', ""), "");
     assert_eq!(pull(&waiting, Some(&cursor)).await.0.len(), 1);

@@ -6,7 +6,7 @@ mod hot;
 mod reading;
 mod restore;
 
-use gatepass::store::{Cursor, PullResult, Revocation, RevocationLog, RevocationTarget};
+use gatepass::store::{Revocation, RevocationTarget};
 use gatepass_postgres::PostgresStore;
 use gatepass_servers::{Directory, Durability, Postgres};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
@@ -34,31 +34,6 @@ async fn at(server: &Postgres, sql: &'static str) -> Option<String> {
     let rows = rows.await.unwrap();
     conn.close().await.unwrap();
     rows.first().map(|row| row.get(0))
-}
-
-/// All entries after `cursor`, and the place behind them; `None` if that is no place in this log.
-async fn pull_all(
-    store: &PostgresStore,
-    mut cursor: Option<Cursor>,
-) -> Option<(Vec<Revocation>, Cursor)> {
-    let mut all = Vec::new();
-    loop {
-        match store.pull(cursor.as_ref()).await.unwrap() {
-            PullResult::Reset => return None,
-            PullResult::Entries {
-                entries,
-                next,
-                more,
-                ..
-            } => {
-                all.extend(entries);
-                if !more {
-                    return Some((all, next));
-                }
-                cursor = Some(next);
-            }
-        }
-    }
 }
 
 fn targets(entries: &[Revocation]) -> Vec<RevocationTarget> {

@@ -16,7 +16,7 @@ use sqlx::{
 };
 use tokio::time::timeout;
 
-use crate::support::{self, PATIENCE, ask, execute, postgres, proxy::Proxy, unique};
+use crate::support::{self, PATIENCE, ask, execute, postgres, proxy_before, sent_through, unique};
 
 /// Made by `openssl genpkey -algorithm ed25519`; it guards nothing.
 const KEY: &[u8] = b"-----BEGIN PRIVATE KEY-----
@@ -306,7 +306,8 @@ async fn opening_a_log_changes_nothing() {
 #[tokio::test]
 async fn behind_a_proxy_it_listens_where_the_server_is() {
     let given = Given::new().await;
-    let direct = Proxy::before(&options()).await;
+    let direct = proxy_before(&postgres()).await;
+    let take_sent = sent_through(&direct);
     let through = PgConnectOptions::from_str(&support::pgbouncer()).unwrap();
     let pool = PgPoolOptions::new()
         .acquire_timeout(PATIENCE)
@@ -315,16 +316,16 @@ async fn behind_a_proxy_it_listens_where_the_server_is() {
         .schema(&given.schema)
         .timeout(PATIENCE)
         .open_timeout(PATIENCE)
-        .listen_over(direct.through(given.options()));
+        .listen_over(support::through(given.options(), &direct));
     let log = log.open().await.unwrap();
     let PullResult::Entries { next, .. } = log.pull(None).await.unwrap() else {
         panic!("the log is new")
     };
-    direct.take_sent();
+    take_sent();
     timeout(PATIENCE, log.changed(&next)).await.unwrap();
     // What it waits for came over the direct way, since nothing has changed; and nothing but that
     // went there.
-    let sent = direct.take_sent();
+    let sent = take_sent();
     assert!(!sent.is_empty() && sent.len() <= 4, "{sent}");
     let session = begin(&given.store, "alice").await;
     end(&given.store, &session).await;
@@ -333,7 +334,7 @@ async fn behind_a_proxy_it_listens_where_the_server_is() {
         panic!("it is the same log")
     };
     assert_eq!(entries.len(), 1);
-    assert_eq!(direct.take_sent(), "");
+    assert_eq!(take_sent(), "");
 }
 
 #[tokio::test]

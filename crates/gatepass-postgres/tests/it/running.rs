@@ -20,26 +20,15 @@ use sqlx::{
     AssertSqlSafe, Connection, PgConnection,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
+use test_support::servers;
 use tokio::time::timeout;
 
-use crate::support::{self, PATIENCE, ask, execute, postgres, proxy::Proxy, unique};
+use crate::support::{
+    self, PATIENCE, address_of, ask, execute, postgres, proxy_before, sent_through, unique,
+};
 
 fn options() -> PgConnectOptions {
     PgConnectOptions::from_str(&postgres()).unwrap()
-}
-
-/// A URL that leads through `proxy`.
-fn url_through(proxy: &Proxy) -> String {
-    let options = proxy.through(options());
-    let old = format!(
-        "{}:{}",
-        self::options().get_host(),
-        self::options().get_port()
-    );
-    postgres().replace(
-        &old,
-        &format!("{}:{}", options.get_host(), options.get_port()),
-    )
 }
 
 /// A transaction that holds `rows` of a table.
@@ -64,8 +53,9 @@ async fn release(mut holder: PgConnection) {
 #[tokio::test]
 async fn a_refresh_is_one_statement_and_one_round_trip() {
     const REFRESHES: usize = 5;
-    let proxy = Proxy::before(&options()).await;
-    let store = support::at(url_through(&proxy)).transaction_pooling(false);
+    let proxy = proxy_before(&postgres()).await;
+    let take_sent = sent_through(&proxy);
+    let store = support::at(servers::through(&postgres(), &proxy)).transaction_pooling(false);
     let store = store.max_connections(NonZeroU32::MIN).open().await.unwrap();
     let mut session = begin(&store, "alice").await;
     let mut refresh = async || {
@@ -74,13 +64,13 @@ async fn a_refresh_is_one_statement_and_one_round_trip() {
     };
     // The first one prepares the statement.
     refresh().await;
-    proxy.take_sent();
+    take_sent();
     for _ in 0..REFRESHES {
         refresh().await;
     }
     // Bind, Execute, Close of the portal, Sync; sqlx adds one Sync, for whose answer nobody waits,
     // when a connection goes back to the pool.
-    let sent = proxy.take_sent();
+    let sent = take_sent();
     let count = |kind| sent.matches(kind).count();
     assert_eq!(count("BECS"), REFRESHES, "{sent}");
     assert!(count("S") <= 2 * REFRESHES + 1, "{sent}");
@@ -209,8 +199,8 @@ async fn what_was_given_up_does_not_go_on_waiting_at_the_server() {
 
 #[tokio::test]
 async fn a_server_that_falls_silent_is_an_error_in_time_and_forgotten_once_it_is_back() {
-    let proxy = Proxy::before(&options()).await;
-    let store = support::at(url_through(&proxy)).max_connections(NonZeroU32::MIN);
+    let proxy = proxy_before(&postgres()).await;
+    let store = support::at(servers::through(&postgres(), &proxy)).max_connections(NonZeroU32::MIN);
     let store = store
         .timeout(Duration::from_millis(300))
         .open()
@@ -220,7 +210,9 @@ async fn a_server_that_falls_silent_is_an_error_in_time_and_forgotten_once_it_is
     // The machine may be busy with other tests.
     let back = async || while store.load(id).await.is_err() {};
     timeout(PATIENCE, back()).await.unwrap();
-    proxy.fall_silent();
+    // The connections that there are stay silent for ever, and new ones until it is healed.
+    proxy.abandon();
+    proxy.hang();
     for _ in 0..4 {
         let kind = store.load(id).await.unwrap_err().kind();
         assert!(
@@ -237,16 +229,15 @@ async fn a_server_that_falls_silent_is_an_error_in_time_and_forgotten_once_it_is
 #[tokio::test]
 async fn who_has_been_led_to_a_replica_answers_nothing() {
     let schema = unique("led");
-    let proxy = Proxy::before(&options()).await;
+    let proxy = proxy_before(&postgres()).await;
     // As an application has it by default: each connection is tried before it is used.
     let pool = PgPoolOptions::new()
         .acquire_timeout(PATIENCE)
-        .connect_lazy_with(proxy.through(options()));
+        .connect_lazy_with(support::through(options(), &proxy));
     let store = support::over(pool).schema(&schema).open().await.unwrap();
     let session = begin(&store, "alice").await;
-    let replica = PgConnectOptions::from_str(&support::replica()).unwrap();
     let there = format!("SELECT 1 FROM {schema}.sessions");
-    let mut reader = PgConnection::connect_with(&replica).await.unwrap();
+    let mut reader = PgConnection::connect(&support::replica()).await.unwrap();
     // It follows, if a moment later.
     loop {
         let row = sqlx::raw_sql(AssertSqlSafe(there.clone()));
@@ -254,7 +245,7 @@ async fn who_has_been_led_to_a_replica_answers_nothing() {
             break;
         }
     }
-    proxy.redirect(&replica);
+    proxy.redirect(address_of(&support::replica()));
     let token = TokenId::from_bytes([1; 16]);
     for (error, why) in [
         (store.pull(None).await.map(drop), "recovery is in progress"),

@@ -1,11 +1,17 @@
 //! The servers that `cargo xtask test` starts, and a schema in them for each store.
 
-pub(crate) mod proxy;
+mod sent;
 
 use gatepass_postgres::{PostgresStore, PostgresStoreBuilder};
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row, postgres::PgPoolOptions};
+use gatepass_testkit::proxy::Proxy;
+use sqlx::{
+    AssertSqlSafe, Connection, PgConnection, PgPool, Row,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
 use test_support::servers::server;
-pub(crate) use test_support::servers::{PATIENCE, unique};
+pub(crate) use test_support::servers::{PATIENCE, address_of, proxy_before, unique};
+
+pub(crate) use self::sent::sent_through;
 
 /// A database of a server of this run's own, as a superuser.
 pub(crate) fn postgres() -> String {
@@ -20,6 +26,12 @@ pub(crate) fn replica() -> String {
 /// The same through PgBouncer, which pools transactions.
 pub(crate) fn pgbouncer() -> String {
     server("GATEPASS_TEST_PGBOUNCER")
+}
+
+/// The same options, but through `proxy`.
+pub(crate) fn through(options: PgConnectOptions, proxy: &Proxy) -> PgConnectOptions {
+    let address = proxy.address();
+    options.host(&address.ip().to_string()).port(address.port())
 }
 
 /// A pool as an application has it.

@@ -8,10 +8,10 @@ use gatepass::{
 };
 use gatepass_redis::RedisStore;
 use gatepass_servers::{Durability, RedisCluster};
-use gatepass_testkit::sessions::{advance_of, begin, end, new_session};
+use gatepass_testkit::sessions::{advance_of, begin, end, new_session, pull_all};
 use tokio::time::timeout;
 
-use crate::support::{self, PATIENCE, ask, directory, keys, pull_all, unique};
+use crate::support::{self, PATIENCE, ask, directory, keys, unique};
 
 const USERS: usize = 40;
 

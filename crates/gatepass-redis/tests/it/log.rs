@@ -8,11 +8,14 @@ use gatepass::store::{
 };
 use gatepass_redis::{RedisLog, RedisStore};
 use gatepass_servers::{Durability, Redis};
-use gatepass_testkit::sessions::{begin, end, token_of};
+use gatepass_testkit::sessions::{begin, end, pull_all, token_of};
 use redis::{RedisResult, Value};
 use tokio::time::timeout;
 
-use crate::support::{self, PATIENCE, ask, connection, directory, proxy::Proxy, pull_all, unique};
+use crate::support::{
+    self, PATIENCE, address_of, ask, connection, directory, proxy_before, sent_through, through,
+    unique,
+};
 
 async fn at(redis: &Redis) -> RedisStore {
     support::at(redis.url()).open().await.unwrap()
@@ -27,8 +30,11 @@ async fn after_a_failover_that_lost_writes_the_log_is_read_from_the_start() {
     let directory = directory();
     let mut primary = Redis::start(&directory, Durability::None).unwrap();
     let replica = primary.replica(&directory, Durability::None).unwrap();
-    let proxy = Proxy::before(&primary.url()).await;
-    let store = support::at(proxy.url()).open().await.unwrap();
+    let proxy = proxy_before(&primary.url()).await;
+    let store = support::at(through(&primary.url(), &proxy))
+        .open()
+        .await
+        .unwrap();
     let kept = begin(&store, "alice").await;
     let lost = begin(&store, "alice").await;
     let before = end(&store, &kept).await;
@@ -41,7 +47,7 @@ async fn after_a_failover_that_lost_writes_the_log_is_read_from_the_start() {
     end(&store, &lost).await;
     let (_, late) = pull_all(&store, None).await;
     primary.kill().unwrap();
-    proxy.redirect(&replica.url());
+    proxy.redirect(address_of(&replica.url()));
 
     let (loaded, _) = store.load(lost.id).await.unwrap();
     assert_eq!(loaded, Some(lost.clone()), "it lives again");
@@ -124,22 +130,23 @@ fn counted<const N: usize>(sent: &str, commands: [&str; N]) -> [usize; N] {
 async fn a_pull_asks_a_server_once_and_reads_only_the_logs_that_have_moved() {
     const COMMANDS: [&str; 4] = ["INFO", "HMGET", "XRANGE", "EVALSHA_RO"];
     let namespace = unique("moved");
-    let proxy = Proxy::before(&support::redis()).await;
-    let log = support::at(proxy.url()).namespace(&namespace);
+    let proxy = proxy_before(&support::redis()).await;
+    let take_sent = sent_through(&proxy);
+    let log = support::at(through(&support::redis(), &proxy)).namespace(&namespace);
     let log = log.open().await.unwrap();
     let other = support::at(support::redis()).namespace(&namespace);
     let other = other.open().await.unwrap();
     let session = begin(&other, "alice").await;
     let (_, cursor) = pull_all(&log, None).await;
-    proxy.take_sent();
+    take_sent();
     assert_eq!(pull_all(&log, Some(&cursor)).await.0, []);
-    assert_eq!(counted(&proxy.take_sent(), COMMANDS), [1, 16, 0, 0]);
+    assert_eq!(counted(&take_sent(), COMMANDS), [1, 16, 0, 0]);
 
     // A pull that does not know which log has moved finds out first.
     let ended = end(&other, &session).await;
     let (entries, cursor) = pull_all(&log, Some(&cursor)).await;
     assert_eq!(entries, ended);
-    assert_eq!(counted(&proxy.take_sent(), COMMANDS), [2, 17, 1, 0]);
+    assert_eq!(counted(&take_sent(), COMMANDS), [2, 17, 1, 0]);
 
     // One that follows a push knows.
     let session = begin(&other, "bob").await;
@@ -148,9 +155,9 @@ async fn a_pull_asks_a_server_once_and_reads_only_the_logs_that_have_moved() {
         end(&other, &session)
     );
     told.unwrap();
-    proxy.take_sent();
+    take_sent();
     assert_eq!(pull_all(&log, Some(&cursor)).await.0, ended);
-    assert_eq!(counted(&proxy.take_sent(), COMMANDS), [1, 16, 1, 0]);
+    assert_eq!(counted(&take_sent(), COMMANDS), [1, 16, 1, 0]);
 }
 
 #[tokio::test]
@@ -218,8 +225,9 @@ async fn a_log_that_ends_before_the_place_in_it_is_read_anew() {
 #[tokio::test]
 async fn many_revocations_wake_a_reader_a_few_times() {
     let namespace = unique("gathered");
-    let proxy = Proxy::before(&support::redis()).await;
-    let log = support::at(proxy.url()).namespace(&namespace);
+    let proxy = proxy_before(&support::redis()).await;
+    let take_sent = sent_through(&proxy);
+    let log = support::at(through(&support::redis(), &proxy)).namespace(&namespace);
     let log = log.open().await.unwrap();
     let other = support::at(support::redis()).namespace(&namespace);
     let other = other.open().await.unwrap();
@@ -228,7 +236,7 @@ async fn many_revocations_wake_a_reader_a_few_times() {
         sessions.push(begin(&other, &format!("user {number}")).await);
     }
     let (_, mut cursor) = pull_all(&log, None).await;
-    proxy.take_sent();
+    take_sent();
     let start = std::time::Instant::now();
     let (mut seen, following) = (Vec::new(), async {
         for session in &sessions {
@@ -246,7 +254,7 @@ async fn many_revocations_wake_a_reader_a_few_times() {
         });
     };
     following.await;
-    let [waits] = counted(&proxy.take_sent(), ["XREAD"]);
+    let [waits] = counted(&take_sent(), ["XREAD"]);
     let most = 2 + start.elapsed().as_millis() / 50;
     assert!(waits <= usize::try_from(most).unwrap(), "{waits} of {most}");
 }
@@ -256,11 +264,11 @@ async fn a_replica_and_a_demoted_primary_answer_nothing() {
     let directory = directory();
     let primary = Redis::start(&directory, Durability::None).unwrap();
     let replica = primary.replica(&directory, Durability::None).unwrap();
-    let proxy = Proxy::before(&primary.url()).await;
+    let proxy = proxy_before(&primary.url()).await;
     let namespace = unique("led");
-    let store = support::at(proxy.url()).namespace(&namespace);
+    let store = support::at(through(&primary.url(), &proxy)).namespace(&namespace);
     let store = store.open().await.unwrap();
-    let log = RedisLog::at(proxy.url()).namespace(&namespace);
+    let log = RedisLog::at(through(&primary.url(), &proxy)).namespace(&namespace);
     let log = log.open().await.unwrap();
     let session = begin(&store, "alice").await;
     let have: String = primary.ask(&["wait", "1", "60000"]).unwrap();
@@ -283,9 +291,9 @@ async fn a_replica_and_a_demoted_primary_answer_nothing() {
             assert!(said.contains("replica"), "{said}");
         }
     };
-    proxy.redirect(&replica.url());
+    proxy.redirect(address_of(&replica.url()));
     refuses().await;
-    proxy.redirect(&primary.url());
+    proxy.redirect(address_of(&primary.url()));
     assert_eq!(
         store.load(session.id).await.unwrap().0,
         Some(session.clone())
@@ -299,8 +307,9 @@ async fn a_replica_and_a_demoted_primary_answer_nothing() {
 #[tokio::test]
 async fn who_waits_is_told_although_the_connection_died_without_a_word() {
     let namespace = unique("silent");
-    let proxy = Proxy::before(&support::redis()).await;
-    let waiting = support::at(proxy.url()).namespace(&namespace);
+    let proxy = proxy_before(&support::redis()).await;
+    let take_sent = sent_through(&proxy);
+    let waiting = support::at(through(&support::redis(), &proxy)).namespace(&namespace);
     let waiting = waiting.timeout(Duration::from_secs(1));
     let waiting = waiting.open().await.unwrap();
     let other = support::at(support::redis()).namespace(&namespace);
@@ -312,11 +321,10 @@ async fn who_waits_is_told_although_the_connection_died_without_a_word() {
         let (waiting, cursor) = (waiting.clone(), cursor.clone());
         async move { waiting.changed(&cursor).await }
     });
-    while !proxy.take_sent().contains("XREAD") {
+    while !take_sent().contains("XREAD") {
         tokio::task::yield_now().await;
     }
-    proxy.fall_silent();
-    proxy.heal();
+    proxy.abandon();
     end(&other, &session).await;
     timeout(PATIENCE, waiting.changed(&cursor)).await.unwrap();
 }

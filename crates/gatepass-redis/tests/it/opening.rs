@@ -14,7 +14,7 @@ use gatepass_redis::{OpenError, RedisLog, RedisStore};
 use gatepass_servers::{Durability, Redis, RedisCluster};
 use gatepass_testkit::{
     ManualClock,
-    sessions::{advance_of, begin, end, renewal_of, token_of},
+    sessions::{advance_of, begin, end, pull_all, renewal_of, token_of},
 };
 use test_support::assert_error;
 use tokio::{
@@ -23,7 +23,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::support::{self, ask, directory, pull_all, unique};
+use crate::support::{self, ask, directory, unique};
 
 async fn refused(urls: impl Into<String>) -> OpenError {
     support::at(urls).open().await.unwrap_err()

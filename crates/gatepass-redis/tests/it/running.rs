@@ -15,14 +15,17 @@ use gatepass_redis::RedisStore;
 use gatepass_servers::{Durability, Redis};
 use gatepass_testkit::{
     ManualClock,
+    proxy::Proxy,
     sessions::{
-        ABSOLUTE_TTL, ACCESS_TTL, IDLE_TTL, account, advance_of, begin, end, new_session,
+        ABSOLUTE_TTL, ACCESS_TTL, IDLE_TTL, account, advance_of, begin, end, new_session, pull_all,
         recovery_of, renewal_of, token_of,
     },
 };
 use tokio::{task::JoinSet, time::timeout};
 
-use crate::support::{self, PATIENCE, ask, directory, proxy::Proxy, pull_all, unique};
+use crate::support::{
+    self, PATIENCE, ask, directory, half_close, proxy_before, sent_through, through, unique,
+};
 
 /// What a hasty store waits for.
 const HASTE: Duration = Duration::from_millis(300);
@@ -41,8 +44,12 @@ async fn list(store: &RedisStore, name: &str) -> Vec<gatepass::Session> {
 #[tokio::test]
 async fn a_refresh_is_one_script_and_one_round_trip() {
     const REFRESHES: usize = 5;
-    let proxy = Proxy::before(&support::redis()).await;
-    let store = support::at(proxy.url()).open().await.unwrap();
+    let proxy = proxy_before(&support::redis()).await;
+    let take_sent = sent_through(&proxy);
+    let store = support::at(through(&support::redis(), &proxy))
+        .open()
+        .await
+        .unwrap();
     let mut session = begin(&store, "alice").await;
     let mut refresh = async || {
         let advanced = store.advance(advance_of(&session)).await;
@@ -50,14 +57,14 @@ async fn a_refresh_is_one_script_and_one_round_trip() {
     };
     // Another test may have had the scripts forgotten.
     while {
-        proxy.take_sent();
+        take_sent();
         refresh().await;
-        proxy.take_sent().contains("EVAL\r\n")
+        take_sent().contains("EVAL\r\n")
     } {}
     for _ in 0..REFRESHES {
         refresh().await;
     }
-    let sent = proxy.take_sent();
+    let sent = take_sent();
     let commands = sent.lines().filter(|line| line.starts_with('*')).count();
     assert_eq!(commands, sent.matches("EVALSHA\r\n").count(), "{sent}");
     // Of a script that was forgotten meanwhile there is one more.
@@ -107,13 +114,15 @@ async fn scripts_that_the_server_forgot_are_sent_again() {
 
 #[tokio::test]
 async fn a_server_that_falls_silent_is_an_error_in_time_and_forgotten_once_it_is_back() {
-    let proxy = Proxy::before(&support::redis()).await;
-    let store = hasty(proxy.url()).await;
+    let proxy = proxy_before(&support::redis()).await;
+    let store = hasty(through(&support::redis(), &proxy)).await;
     let id = new_session("alice").id;
     // The machine may be busy with other tests.
     let back = async || while store.load(id).await.is_err() {};
     timeout(PATIENCE, back()).await.unwrap();
-    proxy.fall_silent();
+    // The connections that there are stay silent for ever, and new ones until it is healed.
+    proxy.abandon();
+    proxy.hang();
     for _ in 0..4 {
         let began = Instant::now();
         let kind = store.load(id).await.unwrap_err().kind();
@@ -126,10 +135,13 @@ async fn a_server_that_falls_silent_is_an_error_in_time_and_forgotten_once_it_is
 
 #[tokio::test]
 async fn connections_that_were_closed_are_made_again() {
-    let proxy = Proxy::before(&support::redis()).await;
-    let store = support::at(proxy.url()).open().await.unwrap();
+    let proxy = proxy_before(&support::redis()).await;
+    let store = support::at(through(&support::redis(), &proxy))
+        .open()
+        .await
+        .unwrap();
     let mut session = begin(&store, "alice").await;
-    for fail in [Proxy::cut, Proxy::half_close] {
+    for fail in [Proxy::cut, half_close] {
         for _ in 0..3 {
             fail(&proxy);
             // Whoever only reads does not notice.
@@ -153,17 +165,21 @@ async fn connections_that_were_closed_are_made_again() {
 
 #[tokio::test]
 async fn nothing_that_changes_a_session_is_sent_twice() {
-    let proxy = Proxy::before(&support::redis()).await;
-    let store = support::at(proxy.url()).open().await.unwrap();
-    for fail in [Proxy::cut, Proxy::half_close] {
+    let proxy = proxy_before(&support::redis()).await;
+    let take_sent = sent_through(&proxy);
+    let store = support::at(through(&support::redis(), &proxy))
+        .open()
+        .await
+        .unwrap();
+    for fail in [Proxy::cut, half_close] {
         for number in 0..20 {
             let name = format!("user {number}");
             let session = begin(&store, &name).await;
-            proxy.take_sent();
+            take_sent();
             let mut capped = new_session(&name);
             capped.max_sessions = NonZeroU32::new(2);
             let (begun, ()) = tokio::join!(store.begin(capped.clone()), async { fail(&proxy) });
-            let sent = proxy.take_sent();
+            let sent = take_sent();
             if begun.is_err() {
                 assert!(sent.matches("EVALSHA\r\n").count() <= 1, "{sent}");
             }

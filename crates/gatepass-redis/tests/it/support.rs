@@ -1,13 +1,13 @@
 //! The servers that `cargo xtask test` starts, and a namespace in them for each store.
 
-pub(crate) mod proxy;
+use std::sync::mpsc;
 
-use gatepass::store::{Cursor, PullResult, Revocation, RevocationLog};
 use gatepass_redis::{RedisStore, RedisStoreBuilder};
 use gatepass_servers::Directory;
+use gatepass_testkit::proxy::{Proxy, Verdict, Way};
 use redis::{AsyncConnectionConfig, Client, FromRedisValue, aio::MultiplexedConnection};
 use test_support::servers::server;
-pub(crate) use test_support::servers::{PATIENCE, unique};
+pub(crate) use test_support::servers::{PATIENCE, address_of, proxy_before, through, unique};
 
 /// A server of this run's own, as a user who may do everything.
 pub(crate) fn redis() -> String {
@@ -64,27 +64,25 @@ pub(crate) async fn keys(urls: &str, namespace: &str) -> Vec<(String, String)> {
     all
 }
 
-/// All that the log holds behind `after`, and the cursor behind that.
-pub(crate) async fn pull_all(
-    log: &impl RevocationLog,
-    after: Option<&Cursor>,
-) -> (Vec<Revocation>, Cursor) {
-    let (mut all, mut after) = (Vec::new(), after.cloned());
-    loop {
-        let pulled = log.pull(after.as_ref()).await.unwrap();
-        let PullResult::Entries {
-            entries,
-            next,
-            more,
-            ..
-        } = pulled
-        else {
-            panic!("{pulled:?}")
-        };
-        all.extend(entries);
-        if !more {
-            return (all, next);
+/// Returns a function that brings all that clients have sent through `proxy` since it was called
+/// before.
+pub(crate) fn sent_through(proxy: &Proxy) -> impl Fn() -> String + use<> {
+    let (note, noted) = mpsc::channel();
+    proxy.tap(move |piece| {
+        if piece.way == Way::ToServer {
+            // A test that has ended listens no more.
+            let _ = note.send(piece.bytes.to_vec());
         }
-        after = Some(next);
+        Verdict::Pass
+    });
+    move || {
+        let sent: Vec<u8> = noted.try_iter().flatten().collect();
+        String::from_utf8_lossy(&sent).into_owned()
     }
+}
+
+/// Closes the connections that `proxy` has towards the clients, and lets new ones through.
+pub(crate) fn half_close(proxy: &Proxy) {
+    proxy.half_close();
+    proxy.heal();
 }

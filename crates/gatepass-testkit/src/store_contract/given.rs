@@ -5,15 +5,15 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use gatepass::{
     ClientId, Identity, Scopes, Session, SessionId, Subject, Timestamp,
     store::{
-        Cursor, Cutoff, EndReason, EndSessions, NewSession, PullResult, Random, Revocation,
-        RevocationTarget, RevokeToken, SessionStore, SystemRandom, TokenId,
+        Cursor, Cutoff, EndReason, EndSessions, NewSession, Random, Revocation, RevocationTarget,
+        RevokeToken, SessionStore, SystemRandom, TokenId,
     },
 };
 
 use crate::clock::ManualClock;
 pub(super) use crate::sessions::{
-    ABSOLUTE_TTL, ACCESS_TTL, IDLE_TTL, account, advance_of, issuer, new_session, recovery_of,
-    renewal_of, session_id, subject,
+    ABSOLUTE_TTL, ACCESS_TTL, IDLE_TTL, account, advance_of, issuer, new_session, pull_all,
+    recovery_of, renewal_of, session_id, subject,
 };
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
@@ -95,7 +95,7 @@ impl<S: SessionStore> Given<S> {
     }
 
     pub(super) async fn log_after(&self, after: Option<Cursor>) -> (Vec<Revocation>, Cursor) {
-        pull_all(&*self.store, after).await
+        pull_all(&*self.store, after.as_ref()).await
     }
 
     pub(super) async fn purge(&self) -> usize {
@@ -112,30 +112,6 @@ impl<S: SessionStore> Given<S> {
         use gatepass::Clock;
         self.clock.advance(instant.since(self.clock.now()));
         assert_eq!(self.clock.now(), instant, "the instant is yet to come");
-    }
-}
-
-pub(super) async fn pull_all(
-    store: &impl SessionStore,
-    mut after: Option<Cursor>,
-) -> (Vec<Revocation>, Cursor) {
-    let mut all = Vec::new();
-    loop {
-        let PullResult::Entries {
-            entries,
-            next,
-            more,
-            ..
-        } = store.pull(after.as_ref()).await.unwrap()
-        else {
-            panic!("{after:?} is a place in this log")
-        };
-        assert!(!more || !entries.is_empty(), "a part brings something");
-        all.extend(entries);
-        if !more {
-            return (all, next);
-        }
-        after = Some(next);
     }
 }
 

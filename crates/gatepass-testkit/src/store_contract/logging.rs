@@ -270,7 +270,7 @@ pub async fn nothing_is_missed_among_concurrent_writers<S: SessionStore>(
             acknowledged.extend(ended.unwrap());
         }
         let finished = writers.is_empty();
-        let (entries, next) = pull_all(&*given.store, cursor).await;
+        let (entries, next) = pull_all(&*given.store, cursor.as_ref()).await;
         seen.extend(entries);
         cursor = Some(next);
         let missed = acknowledged.iter().filter(|entry| !seen.contains(*entry));

@@ -9,7 +9,7 @@ use gatepass::{
     store::{Generation, StoreErrorKind},
 };
 use gatepass_servers::Durability;
-use gatepass_testkit::{Fault, Op, Proxy, TestStore};
+use gatepass_testkit::{Fault, Op, TestStore, proxy::Proxy};
 use gatepass_tests::nodes::{Backend, Node, Site, Timing, builder};
 use test_support::log::Log;
 use tracing::Level;

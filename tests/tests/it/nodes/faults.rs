@@ -7,7 +7,7 @@ use std::{
 };
 
 use gatepass::{Error, Issued, Refusal};
-use gatepass_testkit::Proxy;
+use gatepass_testkit::proxy::Proxy;
 use gatepass_tests::nodes::{Backend, Node, Site, Timing};
 use tokio::time::timeout;
 

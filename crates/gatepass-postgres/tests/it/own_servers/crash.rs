@@ -11,12 +11,12 @@ use gatepass::{
     store::{Generation, Revocation, RevocationTarget, SessionStore},
 };
 use gatepass_postgres::PostgresStore;
-use gatepass_testkit::sessions::{advance_of, begin, end, new_session, token_of};
+use gatepass_testkit::sessions::{advance_of, begin, end, new_session, pull_all, token_of};
 use sqlx::{Connection, PgConnection};
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
-    own_servers::{Durability, again, at, directory, open, pull_all, start, targets},
+    own_servers::{Durability, again, at, directory, open, start, targets},
     support,
 };
 
@@ -54,7 +54,7 @@ async fn what_was_acknowledged_is_there_after_the_server_was_killed() {
     let mut server = start(&directory, Durability::Crash);
     let store = support::at(server.url()).schema("gatepass");
     let store = store.timeout(Duration::from_secs(2)).open().await.unwrap();
-    let (_, mut cursor) = pull_all(&store, None).await.unwrap();
+    let (_, mut cursor) = pull_all(&store, None).await;
     let acknowledged = Acknowledged::default();
     let mut known = Vec::new();
     for round in 1..=3 {
@@ -65,7 +65,7 @@ async fn what_was_acknowledged_is_there_after_the_server_was_killed() {
         }
         count.wait_for(|count| *count >= 150 * round).await.unwrap();
         // What a reader has seen so far, and goes on from after the crash.
-        let (entries, next) = pull_all(&store, Some(cursor)).await.unwrap();
+        let (entries, next) = pull_all(&store, Some(&cursor)).await;
         cursor = next;
         known.extend(targets(&entries));
         server.kill().unwrap();
@@ -73,10 +73,10 @@ async fn what_was_acknowledged_is_there_after_the_server_was_killed() {
         server.restart().unwrap();
         again(async || store.purged_until().await).await;
 
-        let (entries, next) = pull_all(&store, Some(cursor)).await.expect("the same log");
+        let (entries, next) = pull_all(&store, Some(&cursor)).await;
         cursor = next;
         known.extend(targets(&entries));
-        let (whole, _) = pull_all(&store, None).await.unwrap();
+        let (whole, _) = pull_all(&store, None).await;
         let whole = targets(&whole);
         assert!(whole.iter().all(|target| known.contains(target)), "missed");
         let sessions = acknowledged.lock().unwrap().clone();
@@ -117,7 +117,7 @@ async fn a_number_that_is_given_again_after_a_crash_hides_no_entry() {
         .await
         .unwrap();
     // It is over by now, as far as a reader can tell.
-    let (entries, cursor) = pull_all(&store, None).await.unwrap();
+    let (entries, cursor) = pull_all(&store, None).await;
     assert_eq!(entries.len(), 1);
     server.kill().unwrap();
     server.restart().unwrap();
@@ -134,7 +134,7 @@ async fn a_number_that_is_given_again_after_a_crash_hides_no_entry() {
         second <= first,
         "the number was not given again: {first}, {second}"
     );
-    let (entries, _) = pull_all(&store, Some(cursor)).await.expect("the same log");
+    let (entries, _) = pull_all(&store, Some(&cursor)).await;
     assert_eq!(targets(&entries), targets(&ended));
 }
 
@@ -152,7 +152,7 @@ async fn what_was_revoked_is_there_after_a_crash_also_with_synchronous_commit_of
     let later = begin(&store, "alice").await;
     let token = token_of(&other, 1);
     at(&server, "CHECKPOINT").await;
-    let (_, mut cursor) = pull_all(&store, None).await.unwrap();
+    let (_, mut cursor) = pull_all(&store, None).await;
     for number in 0..2 {
         let known: Vec<Revocation> = match number {
             0 => store
@@ -163,16 +163,16 @@ async fn what_was_revoked_is_there_after_a_crash_also_with_synchronous_commit_of
                 .collect(),
             _ => end(&store, &session).await,
         };
-        let (entries, next) = pull_all(&store, Some(cursor)).await.unwrap();
+        let (entries, next) = pull_all(&store, Some(&cursor)).await;
         assert_eq!(entries, known);
         cursor = next;
         server.kill().unwrap();
         server.restart().unwrap();
         store = open(server.url()).await;
-        let (whole, _) = pull_all(&store, None).await.unwrap();
+        let (whole, _) = pull_all(&store, None).await;
         assert!(whole.contains(&known[0]), "{whole:?}");
     }
     let ended = end(&store, &later).await;
-    let (entries, _) = pull_all(&store, Some(cursor)).await.expect("the same log");
+    let (entries, _) = pull_all(&store, Some(&cursor)).await;
     assert_eq!(entries, ended);
 }

@@ -5,29 +5,30 @@ use std::{error::Error as _, str::FromStr, time::Duration};
 use gatepass::{
     Authority, Device, Error, Identity, Issued, MasterSecret, Refusal, Requirements, StoreError,
     store::{
-        EndReason, EndSessions, RevocationLog, RevocationTarget, SessionStore, TokenId, TokenStatus,
+        EndReason, EndSessions, PullResult, RevocationLog, RevocationTarget, SessionStore, TokenId,
+        TokenStatus,
     },
 };
 use gatepass_postgres::PostgresStore;
 use gatepass_servers::Postgres;
-use gatepass_testkit::sessions::{account, begin, end, subject};
+use gatepass_testkit::{
+    proxy::Proxy,
+    sessions::{account, begin, end, pull_all, subject},
+};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::time::timeout;
 
 use crate::{
-    own_servers::{Durability, again, at, directory, open, pull_all, start, targets},
-    support::{self, PATIENCE, proxy::Proxy},
+    own_servers::{Durability, again, at, directory, open, start, targets},
+    support::{self, PATIENCE, address_of, proxy_before},
 };
-
-fn options(server: &Postgres) -> PgConnectOptions {
-    PgConnectOptions::from_str(&server.url()).unwrap()
-}
 
 /// A store at whatever `proxy` leads to.
 async fn through(proxy: &Proxy, server: &Postgres) -> PostgresStore {
+    let options = PgConnectOptions::from_str(&server.url()).unwrap();
     let pool = PgPoolOptions::new()
         .acquire_timeout(PATIENCE)
-        .connect_lazy_with(proxy.through(options(server)));
+        .connect_lazy_with(support::through(options, proxy));
     let store = support::over(pool).schema("gatepass");
     store.timeout(Duration::from_secs(2)).open().await.unwrap()
 }
@@ -51,14 +52,14 @@ fn fail_over(primary: &mut Postgres, replica: &mut Postgres, proxy: &Proxy) {
     primary.kill().unwrap();
     replica.restart().unwrap();
     replica.promote().unwrap();
-    proxy.redirect(&options(replica));
+    proxy.redirect(address_of(&replica.url()));
 }
 
 #[tokio::test]
 async fn a_reader_begins_anew_at_a_primary_that_has_lost_what_the_reader_has_seen() {
     let directory = directory();
     let mut primary = start(&directory, Durability::None);
-    let proxy = Proxy::before(&options(&primary)).await;
+    let proxy = proxy_before(&primary.url()).await;
     let store = through(&proxy, &primary).await;
     let kept = begin(&store, "alice").await;
     let lost = begin(&store, "alice").await;
@@ -68,7 +69,7 @@ async fn a_reader_begins_anew_at_a_primary_that_has_lost_what_the_reader_has_see
     catches_up(&replica, &primary).await;
     replica.kill().unwrap();
     end(&store, &lost).await;
-    let (entries, cursor) = pull_all(&store, None).await.unwrap();
+    let (entries, cursor) = pull_all(&store, None).await;
     assert_eq!(entries.len(), 2);
     let before = greatest(&primary).await;
 
@@ -80,11 +81,9 @@ async fn a_reader_begins_anew_at_a_primary_that_has_lost_what_the_reader_has_see
         greatest(&replica).await <= before,
         "the number of the lost entry was not given again"
     );
-    assert!(
-        pull_all(&store, Some(cursor)).await.is_none(),
-        "another log"
-    );
-    let (entries, _) = pull_all(&store, None).await.unwrap();
+    let pulled = store.pull(Some(&cursor)).await.unwrap();
+    assert!(matches!(pulled, PullResult::Reset), "another log");
+    let (entries, _) = pull_all(&store, None).await;
     assert_eq!(targets(&entries), targets(&[kept, later].concat()));
     // What was lost is lost, and not half of it.
     let (session, _) = store.load(lost.id).await.unwrap();
@@ -97,7 +96,7 @@ async fn a_node_outlives_a_failover_and_refuses_what_was_and_what_is_revoked() {
     const BOUND: Duration = Duration::from_secs(2);
     let directory = directory();
     let mut primary = start(&directory, Durability::None);
-    let proxy = Proxy::before(&options(&primary)).await;
+    let proxy = proxy_before(&primary.url()).await;
     let store = through(&proxy, &primary).await;
     let secret = MasterSecret::from_bytes(b"the master secret of this test, and of no other");
     let node = Authority::builder("https://shop.example", "shop-api", secret.unwrap(), store);

@@ -1,12 +1,12 @@
 //! How much of the log a pull reads.
 
 use gatepass::store::RevocationLog;
-use gatepass_testkit::sessions::{begin, end};
+use gatepass_testkit::sessions::{begin, end, pull_all};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, postgres::PgPoolOptions};
 use tokio::time::timeout;
 
 use crate::{
-    own_servers::{Durability, at, directory, pull_all, start},
+    own_servers::{Durability, at, directory, start},
     support::{PATIENCE, over},
 };
 
@@ -70,7 +70,7 @@ async fn a_pull_reads_what_is_new_and_no_more_while_a_transaction_is_open() {
             .await
             .unwrap();
         at(&server, "ANALYZE gatepass.revocations").await;
-        let (entries, mut cursor) = pull_all(&store, None).await.unwrap();
+        let (entries, mut cursor) = pull_all(&store, None).await;
         assert_eq!(i64::try_from(entries.len()).unwrap(), ENTRIES);
         drop(store);
         // A connection that ends hands in what it has counted.
@@ -78,7 +78,7 @@ async fn a_pull_reads_what_is_new_and_no_more_while_a_transaction_is_open() {
         let before = counts(&others, 0, ENTRIES).await;
         let store = opened(&own).await;
         for _ in 0..PULLS {
-            let (entries, next) = pull_all(&store, Some(cursor)).await.unwrap();
+            let (entries, next) = pull_all(&store, Some(&cursor)).await;
             assert_eq!(entries, []);
             cursor = next;
         }
@@ -88,7 +88,7 @@ async fn a_pull_reads_what_is_new_and_no_more_while_a_transaction_is_open() {
         for _ in 0..PULLS {
             timeout(PATIENCE, looking.changed(&cursor)).await.unwrap();
         }
-        assert_eq!(pull_all(&store, Some(cursor)).await.unwrap().0, ended);
+        assert_eq!(pull_all(&store, Some(&cursor)).await.0, ended);
         drop((store, looking));
         own.close().await;
         let after = counts(&others, before.0 + 2 * PULLS, 0).await;

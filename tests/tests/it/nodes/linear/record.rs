@@ -15,7 +15,7 @@ use gatepass::{
     Clock, Error, Issued, OnReuse, Pass, Refusal, ReusePolicy, Session, SessionId, SessionPage,
     Staleness,
 };
-use gatepass_testkit::{ManualClock, OnePassword, Proxy};
+use gatepass_testkit::{ManualClock, OnePassword, proxy::Proxy};
 use gatepass_tests::nodes::{Node, Site, Timing, builder, subject, verify};
 use tokio::task::JoinSet;
 
