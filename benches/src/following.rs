@@ -68,7 +68,7 @@ async fn measure(
     Ok(())
 }
 
-/// What servers have done since they started.
+/// The work that servers have done since they started.
 #[derive(Default)]
 struct Counts {
     scripts: f64,
@@ -125,7 +125,7 @@ impl Counts {
     }
 }
 
-/// What the servers do while so many nodes follow the log.
+/// The work of the servers while so many nodes follow the log.
 async fn watched(servers: &[&str], urls: &str, nodes: usize) -> anyhow::Result<Counts> {
     let store = RedisStore::connect(urls).await?;
     let mut sessions = Vec::new();

@@ -26,21 +26,21 @@ use crate::{
     token::{AUDIENCE, ISSUER, identity},
 };
 
-/// Sessions that nobody needs any more.
+/// Sessions that have expired, so that a purge may remove them.
 const EXPIRED: usize = 1_000_000;
-/// Those of them that were ended by their users, each with its entry in the log.
+/// Those of them that their users ended, each with its entry in the log.
 const ENDED: usize = 20_000;
 /// Clients, and the pause that each makes between two requests: some hundred requests a second.
 const CLIENTS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Who asks at once while the sessions are made.
+/// Tasks that make the sessions at once.
 const MAKERS: usize = 64;
 
 /// A store that can be looked into.
 #[async_trait]
 trait Inside: Send + Sync {
-    /// What it is called in the table.
+    /// Its name in the table.
     fn name(&self) -> &'static str;
 
     /// Opens it; with `clock` instead of its own.
@@ -56,7 +56,7 @@ trait Inside: Send + Sync {
     async fn contents(&self) -> anyhow::Result<Contents>;
 }
 
-/// What is in a store.
+/// The contents of a store.
 #[derive(Clone, Copy, Debug)]
 struct Contents {
     sessions: u64,
@@ -172,7 +172,7 @@ async fn measure(inside: &dyn Inside) -> anyhow::Result<(Vec<f64>, Contents)> {
     Ok((waits, work.live()))
 }
 
-/// What clients have done.
+/// The work that clients have done.
 #[derive(Default)]
 struct Work {
     over: AtomicBool,
@@ -198,7 +198,7 @@ async fn requests(authority: &Authority, client: usize, work: &Work) -> anyhow::
         if work.over.load(Ordering::Relaxed) {
             break;
         }
-        // Counted before: whoever looks meanwhile may find less, and never more.
+        // Counted before: meanwhile the store may have fewer sessions than this, and never more.
         work.logins.fetch_add(1, Ordering::Relaxed);
         let start = Instant::now();
         let mut issued = authority

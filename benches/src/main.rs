@@ -65,7 +65,7 @@ fn main() -> anyhow::Result<()> {
     }
     for (name, bench) in chosen {
         println!("== bench: {name}");
-        // What the others have measured is not to be lost with it.
+        // The table still shows the measurements of the others.
         if let Err(error) = bench(&mut table) {
             println!("{name} could not be measured: {error:#}");
         }

@@ -1,12 +1,12 @@
 //! Measuring several things against each other on a machine that is never quiet.
 //!
-//! Each is run in small batches, all of them in turn and in the same thread, and compared batch by
-//! batch: whatever else the machine does then meets all of them alike, and a batch that it
-//! interrupted is one outlier among hundreds, which no median and no quartile sees.
+//! Each runs in small batches, all of them in turn and in the same thread, and is compared batch by
+//! batch. Other work of the machine then meets all of them alike. A batch that it interrupted is
+//! one outlier among hundreds, which no median and no quartile sees.
 //!
 //! criterion and divan measure one function after the other, so that their ratio has the noise of
-//! minutes in it. tango-bench does interleave, but pairs functions of one name out of two builds,
-//! and what is compared here stands in one.
+//! minutes in it. tango-bench does interleave, but pairs functions of one name out of two builds.
+//! The functions that are compared here are in one build.
 
 use std::{
     fmt,
@@ -37,7 +37,7 @@ pub(crate) fn each<'a, T>(mut operation: impl FnMut() -> anyhow::Result<T> + 'a)
     })
 }
 
-/// What an operation that has nothing to wait for returns.
+/// The result of an operation that has nothing to wait for.
 pub(crate) fn at_once<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => Ok(value),
@@ -66,7 +66,7 @@ pub(crate) fn rounds_of<const N: usize>(
     for round in 0..rounds {
         let mut seconds = [0.0; N];
         let mut turns: Vec<_> = contenders.iter_mut().zip(sizes).zip(&mut seconds).collect();
-        // Whoever comes first finds the caches as the last one left them.
+        // The first contender finds the caches as the last one left them, so they take turns.
         turns.rotate_left(round % N);
         for ((contender, size), seconds) in turns {
             *seconds = time(contender, size)? / f64::from(size);
@@ -104,7 +104,7 @@ pub(crate) struct Quartiles {
 }
 
 impl Quartiles {
-    /// Of what `value` makes of each round.
+    /// The quartiles of the values that `value` computes from each round.
     pub(crate) fn of<const N: usize>(
         rounds: &[[f64; N]],
         value: impl Fn(&[f64; N]) -> f64,

@@ -17,9 +17,9 @@ use crate::{
 const REVOCATIONS: u32 = 1_000_000;
 const TOKENS: usize = 4096;
 
-/// What a token that is good costs more than one that is refused just before the denylist is asked,
-/// because it has expired: so it is the whole check, with the lease and the second look at the
-/// clock.
+/// Measures the check for revocations: the cost of a good token minus that of a token that is
+/// refused just before the denylist is asked, because it has expired. This difference is the whole
+/// check, with the lease and the second look at the clock.
 pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     let _entered = runtime.enter();

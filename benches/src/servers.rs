@@ -1,4 +1,4 @@
-//! What stores need: a directory, or a server that keeps what it has acknowledged.
+//! The needs of stores: a directory, or a server that keeps what it has acknowledged.
 
 use std::{env, path::PathBuf};
 
@@ -48,7 +48,7 @@ pub(crate) fn redis_cluster() -> anyhow::Result<Server> {
     Server::given("GATEPASS_TEST_REDIS_CLUSTER").map_or_else(own_redis_cluster, Ok)
 }
 
-/// One that nobody else uses.
+/// A server of its own.
 pub(crate) fn own_postgres() -> anyhow::Result<Server> {
     let directory = servers()?;
     let postgres = Postgres::start(&directory, Durability::Crash)?;
@@ -58,7 +58,7 @@ pub(crate) fn own_postgres() -> anyhow::Result<Server> {
     })
 }
 
-/// One that nobody else uses.
+/// A server of its own.
 pub(crate) fn own_redis() -> anyhow::Result<Server> {
     let directory = servers()?;
     let redis = Redis::start(&directory, Durability::Crash)?;
@@ -68,7 +68,7 @@ pub(crate) fn own_redis() -> anyhow::Result<Server> {
     })
 }
 
-/// One that nobody else uses.
+/// A server of its own.
 pub(crate) fn own_redis_cluster() -> anyhow::Result<Server> {
     let directory = servers()?;
     let cluster = RedisCluster::start(&directory, Durability::Crash, 0)?;

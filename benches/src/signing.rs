@@ -34,9 +34,9 @@ pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Nobody can call the signing alone. So it is what an answer to a refresh costs between its two
-/// draws of randomness: the id of the access token before it, the client's share of jitter after
-/// it.
+/// The API has no call that only signs. So the cost of signing is that of an answer to a refresh
+/// between its two draws of randomness: the id of the access token before it, the client's share of
+/// jitter after it.
 ///
 /// Two other things happen in between, and are subtracted. The refresh token is made; refusing a
 /// forged one takes the same MAC. Both tokens are dropped, which overwrites them; it is what

@@ -27,7 +27,7 @@ const SESSIONS: usize = 16_000;
 const CALLERS: [usize; 3] = [1, 16, 64];
 /// For how many there is a goal.
 const JUDGED: usize = 16;
-/// Who logs in at once, before anything is measured.
+/// Tasks that log in at once, before anything is measured.
 const LOGINS: usize = 64;
 
 const BATCH: Duration = Duration::from_millis(40);
@@ -36,10 +36,10 @@ const ROUNDS: usize = 75;
 /// A store as little as it can be: rows of ids and generations, and a compare-and-advance that is
 /// as durable as that of the store that it is compared with.
 trait Bare: Clone + Send + Sync + 'static {
-    /// What a caller knows of a row.
+    /// The part of a row that a caller knows.
     type Row: Send + 'static;
 
-    /// Advances the row, which nobody else does meanwhile.
+    /// Advances the row. No other caller advances it meanwhile.
     fn advance(&self, row: &mut Self::Row) -> impl Future<Output = anyhow::Result<()>> + Send;
 }
 
@@ -130,8 +130,8 @@ impl<B: Bare> Caller for Theirs<B> {
     }
 }
 
-/// What a caller takes one after the other: not neighbours, and not what the other callers take
-/// meanwhile.
+/// The items that a caller takes one after the other: neither neighbours nor those that other
+/// callers take meanwhile.
 struct InTurn<T> {
     all: Vec<T>,
     turn: usize,

@@ -1,10 +1,10 @@
-//! What is printed in the end.
+//! The table that is printed in the end.
 
 use std::fmt;
 
 use crate::measure::Quartiles;
 
-/// What is to be reached.
+/// The goal of a figure.
 #[derive(Clone, Copy)]
 pub(crate) enum Goal {
     AtMost(f64),

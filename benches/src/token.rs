@@ -80,7 +80,7 @@ impl Key {
         Ok(header)
     }
 
-    /// What jsonwebtoken can check of what we do.
+    /// The part of our checks that jsonwebtoken can do.
     pub(crate) fn validation(&self) -> anyhow::Result<Validation> {
         let mut validation = Validation::new(self.jwa()?);
         validation.set_issuer(&[ISSUER]);

@@ -80,7 +80,7 @@ impl Inside for Redis {
         };
         let first = Arc::clone(&store);
         at_once(ended, move |session| begin(Arc::clone(&first), session)).await?;
-        // All of them by the store: what a session is made of in Redis, nobody else needs to know.
+        // The store makes all of them: it alone needs to know how it keeps a session in Redis.
         let numbers = (ENDED..EXPIRED).collect();
         at_once(numbers, move |number| {
             let store = Arc::clone(&store);

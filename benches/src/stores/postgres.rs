@@ -14,7 +14,7 @@ const CONNECTIONS: u32 = 10;
 pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
     let runtime = Runtime::new()?;
     let server = servers::postgres()?;
-    // Nobody else's, on a server that others use.
+    // A schema of its own, on a server that others use.
     let schema = servers::unique("bench")?;
     let store = PostgresStore::at(server.url()).schema(&schema).open();
     let store = runtime.block_on(store)?;
@@ -70,7 +70,7 @@ impl Raw {
         Ok((Self { pool, update }, rows))
     }
 
-    /// What the server says that it waits for.
+    /// The server's settings that say what a commit waits for.
     async fn durability(&self) -> anyhow::Result<String> {
         let mut said = Vec::new();
         for name in ["fsync", "synchronous_commit"] {

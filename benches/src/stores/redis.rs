@@ -29,7 +29,7 @@ pub(crate) fn run_cluster(table: &mut Table) -> anyhow::Result<()> {
 
 fn measure(table: &mut Table, name: &str, server: &servers::Server) -> anyhow::Result<()> {
     let runtime = Runtime::new()?;
-    // Nobody else's, on a server that others use.
+    // A name space of its own, on a server that others use.
     let namespace = servers::unique("bench")?;
     let store = RedisStore::at(server.url()).namespace(&namespace).open();
     let store = runtime.block_on(store)?;
@@ -73,7 +73,7 @@ impl Raw {
         Ok((raw, rows))
     }
 
-    /// A row on whichever server takes it.
+    /// A row on the first server that takes it.
     async fn make(&mut self, key: String) -> anyhow::Result<Row> {
         for (number, node) in self.nodes.iter_mut().enumerate() {
             let mut set = redis::cmd("SET");

@@ -1,4 +1,5 @@
-//! What a store leaves behind. A test binary of its own: it looks at the threads of the process.
+//! Threads that a store leaves behind. This is a test binary of its own, because it looks at the
+//! threads of the process.
 
 #![cfg(target_os = "linux")]
 #![allow(

@@ -227,7 +227,7 @@ async fn tokens_arrive_through_compression_and_still_may_not_be_kept() {
     assert_eq!((answer.status, &*answer.body), (200, &b"alice"[..]));
 }
 
-/// What a client that unpacks gets.
+/// The answer that a client gets that decompresses it.
 async fn unpacked(app: &Router, request: Request<Body>) -> Answer {
     let client = DecompressionLayer::new().layer(app.clone());
     let (head, body) = client.oneshot(request).await.unwrap().into_parts();

@@ -1,4 +1,4 @@
-//! What the tests have in common.
+//! Helpers that the tests share.
 
 use std::{
     future::{Ready, ready},
@@ -21,7 +21,7 @@ use serde_json::Value;
 use test_support::world::{builder, subject};
 use tower::ServiceExt;
 
-/// Somebody to judge requests, and a way to see whether they came through.
+/// An authority that judges requests, and a count of those that came through.
 pub(crate) struct Rig {
     pub(crate) authority: Authority,
     pub(crate) store: TestStore,

@@ -148,7 +148,7 @@ async fn a_fallback_that_asks_who_is_logged_in_never_runs_without_a_gate() {
             .fallback(rig.handler())
             .method_not_allowed_fallback(rig.handler())
     };
-    // Of a `route_layer`, the fallback is not behind it.
+    // The fallback is not behind a `route_layer`.
     let app = routes().route_layer(rig.gate());
     let answer = send(&app, asked("GET", "/nowhere", Some(&bearer))).await;
     assert_eq!(

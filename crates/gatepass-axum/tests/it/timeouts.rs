@@ -1,4 +1,4 @@
-//! Gates and tower-http's time-outs: whichever is shorter answers.
+//! Gates and tower-http's time-outs: the shorter one answers.
 
 use std::{future::pending, time::Duration};
 

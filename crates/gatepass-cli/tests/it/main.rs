@@ -42,7 +42,7 @@ fn succeeds(directory: &Path, args: &[&str], input: &str) -> String {
     text(&output.stdout).to_owned()
 }
 
-/// What it says on standard error, after failing.
+/// The text that it writes to standard error, after failing.
 #[track_caller]
 fn fails(directory: &Path, args: &[&str], input: &str) -> String {
     let output = gatepass(directory, args, input);
@@ -204,7 +204,7 @@ fn a_token_is_inspected_with_whatever_its_key_is_in() {
             shown.starts_with("NOT TO BE TRUSTED: ") && shown.contains("wrong\n  - "),
             "{shown}"
         );
-        // What is shown cannot be used in its place.
+        // The output cannot be used in place of the token.
         assert!(!shown.contains(token) && !shown.contains(token.rsplit('.').next().unwrap()));
     }
     // Refresh tokens are bound to issuer and audience.

@@ -1,4 +1,4 @@
-//! What a start does to a database, and what it says where it cannot.
+//! The changes that a start makes to a database, and its errors if it cannot make them.
 
 use std::{str::FromStr, time::Duration};
 
@@ -36,7 +36,7 @@ async fn refused(options: PgConnectOptions) -> OpenError {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_named() {
-    // Nobody listens on a port that is only held.
+    // The port is held, but no server listens on it.
     let held = TcpSocket::new_v4().unwrap();
     held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let port = held.local_addr().unwrap().port();

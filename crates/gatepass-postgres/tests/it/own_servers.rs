@@ -1,4 +1,4 @@
-//! What needs a server of its own: one that is killed, promoted, or shared with nobody.
+//! Tests that need servers of their own, to kill them, to promote them, or to have them alone.
 
 mod crash;
 mod failover;

@@ -35,7 +35,7 @@ fn options() -> PgConnectOptions {
     PgConnectOptions::from_str(&postgres()).unwrap()
 }
 
-/// What the docs say.
+/// The grants in the docs.
 fn grants(schema: &str, role: &str) -> String {
     format!(
         "GRANT USAGE ON SCHEMA {schema} TO {role};
@@ -230,7 +230,7 @@ async fn a_resource_server_refuses_what_its_issuer_has_revoked() {
 async fn what_cannot_be_read_is_told_at_the_start() {
     let given = Given::new().await;
     let schema = given.schema.clone();
-    // A schema that nobody has made yet, and one that is of another release.
+    // A schema that does not exist yet, and one that is of another release.
     let nowhere = PostgresLog::at(postgres()).schema(unique("nowhere"));
     let error = nowhere.open().await.unwrap_err();
     assert!(
@@ -271,7 +271,7 @@ async fn what_cannot_be_read_is_told_at_the_start() {
         execute(identity.to_owned()).await;
     }
     open().await.unwrap();
-    // And a server that nobody may ask.
+    // And servers that refuse to answer: a replica, and one with another password.
     let error = PostgresLog::at(support::replica())
         .schema(&schema)
         .open()
@@ -294,7 +294,8 @@ async fn opening_a_log_changes_nothing() {
         ask(asked)
     };
     let before = state().await;
-    // Whose transactions may not write: a store is refused that, and a log is not.
+    // Transactions of these connections may not write. A store refuses to open with them, and a log
+    // does not.
     let only_reads = given
         .options()
         .options([("default_transaction_read_only", "on")]);
@@ -323,8 +324,8 @@ async fn behind_a_proxy_it_listens_where_the_server_is() {
     };
     take_sent();
     timeout(PATIENCE, log.changed(&next)).await.unwrap();
-    // What it waits for came over the direct way, since nothing has changed; and nothing but that
-    // went there.
+    // Nothing has changed since, so this only began to listen. It did so over the direct way, and
+    // sent nothing else there.
     let sent = take_sent();
     assert!(!sent.is_empty() && sent.len() <= 4, "{sent}");
     let session = begin(&given.store, "alice").await;

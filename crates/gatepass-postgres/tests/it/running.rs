@@ -1,4 +1,4 @@
-//! What the store does while it runs: in how many messages, for how long, and among what others do.
+//! The store while it runs: its messages, its time-outs, and the work of others around it.
 
 use std::{error::Error, num::NonZeroU32, str::FromStr, time::Duration};
 
@@ -68,8 +68,8 @@ async fn a_refresh_is_one_statement_and_one_round_trip() {
     for _ in 0..REFRESHES {
         refresh().await;
     }
-    // Bind, Execute, Close of the portal, Sync; sqlx adds one Sync, for whose answer nobody waits,
-    // when a connection goes back to the pool.
+    // Bind, Execute, Close of the portal, Sync; sqlx adds one Sync, and does not wait for its
+    // answer, when a connection goes back to the pool.
     let sent = take_sent();
     let count = |kind| sent.matches(kind).count();
     assert_eq!(count("BECS"), REFRESHES, "{sent}");
@@ -108,7 +108,7 @@ async fn a_call_that_waits_for_a_lock_ends_in_time_and_gives_its_connection_back
         let ended = hasty.end(target, EndReason::Logout).await;
         assert_eq!(ended.unwrap_err().kind(), StoreErrorKind::TimedOut);
     }
-    // Reading waits for nobody, and there is a connection left for it.
+    // Reading waits for no lock, and there is a connection left for it.
     let (loaded, _) = patient.load(session.id).await.unwrap();
     assert_eq!(loaded, Some(session));
     release(holder).await;

@@ -56,7 +56,7 @@ async fn after_a_master_died_its_replica_goes_on() {
     let PullResult::Entries { entries, .. } = timeout(PATIENCE, back).await.unwrap() else {
         panic!("two thirds of the log are where they were")
     };
-    // What the replica had is read anew, and nothing else.
+    // The pull reads the replica's entries anew, and no others.
     assert!((1..ended.len()).contains(&entries.len()), "{entries:?}");
     assert!(entries.iter().all(|entry| ended.contains(entry)));
     let (entries, _) = pull_all(&store, None).await;

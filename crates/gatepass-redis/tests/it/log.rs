@@ -42,7 +42,7 @@ async fn after_a_failover_that_lost_writes_the_log_is_read_from_the_start() {
     assert_eq!(have.trim(), "1");
     let (_, early) = pull_all(&store, None).await;
 
-    // What the primary does from now on, the replica never hears of.
+    // The replica never hears of the changes that the primary makes from now on.
     replica.promote().unwrap();
     end(&store, &lost).await;
     let (_, late) = pull_all(&store, None).await;

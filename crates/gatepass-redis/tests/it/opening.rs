@@ -1,4 +1,4 @@
-//! What a start looks at, and what it says where it cannot be trusted with sessions.
+//! The checks of a start, and its errors for servers that cannot be trusted with sessions.
 
 use std::{
     io::Write,
@@ -31,7 +31,7 @@ async fn refused(urls: impl Into<String>) -> OpenError {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_named() {
-    // Nobody listens on a port that is only held.
+    // The port is held, but no server listens on it.
     let held = TcpSocket::new_v4().unwrap();
     held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let port = held.local_addr().unwrap().port();
@@ -120,7 +120,7 @@ async fn the_rights_that_are_documented_are_enough() {
             let (_, host) = url.rsplit_once('@').unwrap();
             as_writer.push(format!("redis://{user}:pw@{host}"));
         }
-        // Of the server's own passwords it learns nothing.
+        // This user learns nothing of the server's own passwords.
         let asked = ask::<String>(&as_writer[0], &["CONFIG", "GET", "requirepass"]).await;
         assert_eq!(asked.unwrap_err().code(), Some("NOPERM"));
         let store = support::at(as_writer.join(",")).namespace(&namespace);
@@ -344,7 +344,7 @@ async fn of_many_nodes_that_start_at_once_one_names_the_log() {
     }
 }
 
-/// What was logged meanwhile.
+/// The text that was logged meanwhile.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 

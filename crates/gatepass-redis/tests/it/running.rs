@@ -27,9 +27,9 @@ use crate::support::{
     self, PATIENCE, ask, directory, half_close, proxy_before, sent_through, through, unique,
 };
 
-/// What a hasty store waits for.
+/// Time that a hasty store waits.
 const HASTE: Duration = Duration::from_millis(300);
-/// What it may take besides, on a machine that has other tests to run.
+/// Time that it may take in addition, on a machine that has other tests to run.
 const SLACK: Duration = Duration::from_secs(10);
 
 async fn hasty(url: String) -> RedisStore {
@@ -67,7 +67,7 @@ async fn a_refresh_is_one_script_and_one_round_trip() {
     let sent = take_sent();
     let commands = sent.lines().filter(|line| line.starts_with('*')).count();
     assert_eq!(commands, sent.matches("EVALSHA\r\n").count(), "{sent}");
-    // Of a script that was forgotten meanwhile there is one more.
+    // A script that the server forgot meanwhile is sent once more.
     assert!((REFRESHES..=REFRESHES + 2).contains(&commands), "{sent}");
 }
 
@@ -144,11 +144,12 @@ async fn connections_that_were_closed_are_made_again() {
     for fail in [Proxy::cut, half_close] {
         for _ in 0..3 {
             fail(&proxy);
-            // Whoever only reads does not notice.
+            // A call that only reads does not notice.
             let (loaded, _) = store.load(session.id).await.unwrap();
             assert_eq!(loaded, Some(session.clone()));
             session = store.advance(advance_of(&session)).await.unwrap().unwrap();
-            // Whoever changes something is told that it is not known to be done, once.
+            // A call that changes something fails at most once, because it may or may not have been
+            // done.
             fail(&proxy);
             let advanced = match store.advance(advance_of(&session)).await {
                 Ok(advanced) => advanced.unwrap(),
@@ -222,7 +223,7 @@ async fn a_server_that_is_stopped_holds_up_nobody_for_longer_than_their_timeout(
                 }
             }
         };
-        // What was given up may have been done since, once.
+        // The call that was given up may have been done since, at most once.
         let now = timeout(PATIENCE, back).await.unwrap();
         assert!(now.generation <= session.generation.next());
         while store.load(session.id).await.is_err() {}
@@ -259,7 +260,7 @@ async fn a_change_that_too_few_replicas_have_is_not_acknowledged() {
         }
     };
     refused(&session).await;
-    // What only reads does not wait.
+    // Calls that only read do not wait.
     store.load(session.id).await.unwrap();
     store.pull(None).await.unwrap();
 

@@ -1,5 +1,5 @@
-//! Files that are damaged: whoever is logged in is not turned away for it, and who is not gets
-//! nowhere.
+//! Files that are damaged: a store neither turns a user away who is logged in, nor lets one in who
+//! is not.
 
 #![cfg(unix)]
 
@@ -99,8 +99,8 @@ impl Fixture {
         path
     }
 
-    /// What a damaged file answers is right, or that the store fails. Says how often it was the
-    /// latter.
+    /// Asserts that each answer from a damaged file is right or an error of the store. Returns the
+    /// number of errors.
     async fn assert_right_or_failing(&self, name: &str, node: &Authority) -> usize {
         let mut failures = 0;
         let strict = Requirements::new().staleness(Staleness::Strict);

@@ -1,4 +1,4 @@
-//! What only a store in a file can do, and how it fails.
+//! Abilities and failures that only a store in a file has.
 
 use std::{
     collections::HashSet,
@@ -110,7 +110,7 @@ async fn everything_survives_reopening() {
     assert_eq!(pull(&store, None).await.0, logged);
     assert_eq!(pull(&store, Some(&start)).await.0, logged);
     assert_eq!(pull(&store, Some(&after_end)).await.0, [revoked]);
-    // An entry from before the opening is news to whoever has not seen it.
+    // An entry from before the opening is news to a reader that has not seen it.
     store.changed(&after_end).await;
 }
 
@@ -385,7 +385,7 @@ async fn debugging_a_store_shows_nothing_of_its_content() {
     assert_eq!(format!("{store:?}"), "SqliteStore { .. }");
 }
 
-/// Whoever deletes or replaces a file of a running process must not be told that all is well.
+/// A store whose file an operator deletes or replaces must not report success.
 #[cfg(unix)]
 #[tokio::test]
 async fn a_file_that_is_gone_acknowledges_nothing_until_it_is_back() {

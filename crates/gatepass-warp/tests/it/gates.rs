@@ -1,4 +1,4 @@
-//! Who gets past a gate, and to where.
+//! Requests that get past a gate, and where they arrive.
 
 use std::{
     future::ready,
@@ -36,7 +36,7 @@ struct Tenant {
     tenant: u32,
 }
 
-/// Somebody to judge requests, and a way to see whether they came through.
+/// An authority that judges requests, and a count of those that came through.
 struct Service {
     authority: Authority,
     clock: ManualClock,
@@ -264,7 +264,7 @@ async fn demands_are_those_of_the_core() {
         Some(Auth(pass)) => pass.subject().to_string(),
         None => "a stranger".to_owned(),
     };
-    // Whoever wants to know behind a gate that lets strangers through does not want strangers.
+    // A handler that takes `Auth` refuses strangers, also behind a gate that lets them through.
     let needed = gate_requiring(verifier(), Requirements::new().optional());
     let app = gated(warp::path!("recent"), recent, service.handler())
         .or(gated(warp::path!("strict"), strict, service.handler()))

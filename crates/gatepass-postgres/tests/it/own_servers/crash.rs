@@ -20,7 +20,8 @@ use crate::{
     support,
 };
 
-/// What the store has acknowledged of a session: its generation, and whether it has ended.
+/// The state of each session that the store has acknowledged: its generation, and whether it has
+/// ended.
 type Acknowledged = Arc<Mutex<HashMap<SessionId, (Generation, bool)>>>;
 
 /// Begins sessions, refreshes and ends them until the server is gone.
@@ -64,7 +65,7 @@ async fn what_was_acknowledged_is_there_after_the_server_was_killed() {
             loads.spawn(load(store.clone(), acknowledged.clone(), done.clone()));
         }
         count.wait_for(|count| *count >= 150 * round).await.unwrap();
-        // What a reader has seen so far, and goes on from after the crash.
+        // The reader has seen these entries before the crash, and goes on from there afterwards.
         let (entries, next) = pull_all(&store, Some(&cursor)).await;
         cursor = next;
         known.extend(targets(&entries));
@@ -84,7 +85,7 @@ async fn what_was_acknowledged_is_there_after_the_server_was_killed() {
             let session = store.load(id).await.unwrap().0.unwrap();
             assert!(session.generation >= generation, "{id}");
             assert!(session.ended.is_some() || !ended, "{id}");
-            // An end that nobody was told of is there whole or not at all.
+            // An end that was not acknowledged is there whole or not at all.
             let logged = whole.contains(&RevocationTarget::Session(id));
             assert_eq!(session.ended.is_some(), logged, "{id}");
         }
@@ -95,7 +96,7 @@ async fn what_was_acknowledged_is_there_after_the_server_was_killed() {
 async fn a_number_that_is_given_again_after_a_crash_hides_no_entry() {
     let directory = directory();
     let mut server = start(&directory, Durability::Crash);
-    // Nothing is written before somebody waits for it.
+    // The server writes nothing before a commit waits for it.
     at(&server, "ALTER SYSTEM SET wal_writer_delay = '10s'").await;
     at(&server, "SELECT pg_reload_conf()::text").await;
     let store = open(server.url()).await;
@@ -142,7 +143,7 @@ async fn a_number_that_is_given_again_after_a_crash_hides_no_entry() {
 async fn what_was_revoked_is_there_after_a_crash_also_with_synchronous_commit_off() {
     let directory = directory();
     let mut server = start(&directory, Durability::Crash);
-    // Nothing is written before somebody waits for it.
+    // The server writes nothing before a commit waits for it.
     at(&server, "ALTER SYSTEM SET wal_writer_delay = '10s'").await;
     at(&server, "ALTER SYSTEM SET synchronous_commit = off").await;
     at(&server, "SELECT pg_reload_conf()::text").await;

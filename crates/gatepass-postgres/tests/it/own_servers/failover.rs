@@ -23,7 +23,7 @@ use crate::{
     support::{self, PATIENCE, address_of, proxy_before},
 };
 
-/// A store at whatever `proxy` leads to.
+/// A store at the server that `proxy` leads to.
 async fn through(proxy: &Proxy, server: &Postgres) -> PostgresStore {
     let options = PgConnectOptions::from_str(&server.url()).unwrap();
     let pool = PgPoolOptions::new()
@@ -85,7 +85,7 @@ async fn a_reader_begins_anew_at_a_primary_that_has_lost_what_the_reader_has_see
     assert!(matches!(pulled, PullResult::Reset), "another log");
     let (entries, _) = pull_all(&store, None).await;
     assert_eq!(targets(&entries), targets(&[kept, later].concat()));
-    // What was lost is lost, and not half of it.
+    // The lost change is lost as a whole.
     let (session, _) = store.load(lost.id).await.unwrap();
     assert!(session.unwrap().ended.is_none());
     assert!(!targets(&entries).contains(&RevocationTarget::Session(lost.id)));

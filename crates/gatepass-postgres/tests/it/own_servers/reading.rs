@@ -51,7 +51,7 @@ async fn a_pull_reads_what_is_new_and_no_more_while_a_transaction_is_open() {
         let (first, own, others) = (pool(), pool(), pool());
         let store = opened(&first).await;
         let session = begin(&store, "alice").await;
-        // Of any application of the cluster, for example a backup or a report.
+        // A transaction of any application of the cluster, for example a backup or a report.
         let mut open = PgConnection::connect(&server.url()).await.unwrap();
         sqlx::raw_sql("BEGIN; SELECT pg_current_xact_id()")
             .execute(&mut open)

@@ -40,7 +40,8 @@ async fn what_has_expired_goes_and_what_lives_stays() {
             assert_eq!(stored.as_ref(), Some(&*session));
         }
         assert_eq!(pull_all(&store, None).await.0, []);
-        // Accounts go once their sessions must have ended, whatever happened to them.
+        // Accounts go once their sessions must have expired, also those whose sessions ended
+        // before.
         clock.advance(ABSOLUTE_TTL + Revocation::RETENTION_MARGIN);
         let purged = store.purge(Timestamp::MAX, 100).await.unwrap();
         assert!(purged.removed >= live.len());
