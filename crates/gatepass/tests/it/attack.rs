@@ -1,4 +1,4 @@
-//! Attacks that were tried: each claim is one that somebody tried to refute.
+//! Attacks that were tried: each claim survived an attempt to refute it.
 
 use std::{
     num::NonZeroU32,
@@ -233,7 +233,7 @@ async fn nothing_that_ended_lives_again_where_a_process_starts_while_the_clock_i
     refresh(&node, &live).await.unwrap();
 }
 
-/// A log that sends whoever has no cursor back to the start.
+/// A log that sends a reader without a cursor back to the start.
 struct Lost;
 
 #[async_trait]
@@ -271,7 +271,7 @@ fn a_log_that_resets_for_ever_fails_the_build_and_stops_no_thread() {
 struct Long {
     parts: Arc<AtomicU32>,
     takes: Duration,
-    /// How far somebody has asked.
+    /// The farthest part that a reader has asked for.
     asked: Arc<AtomicU32>,
 }
 

@@ -1,10 +1,10 @@
 //! A clock that is stepped, that reads years before 1970 or past every expiry, a machine that is
-//! suspended: what has ended does not live again, whoever did nothing is still logged in once the
-//! clock is right, and nothing panics.
+//! suspended: an ended session does not live again, a user who did nothing is still logged in once
+//! the clock is right, and nothing panics.
 //!
 //! An expiry is a statement about time, and is taken by what the clock says: a session that expired
-//! lives again while a clock is set back to before that, and is refused again with the clock. What
-//! somebody *did*, a logout or a revocation, holds whatever the clock says.
+//! lives again while a clock is set back to before that, and is refused again with the clock. An
+//! *act*, such as a logout or a revocation, holds at every reading of the clock.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -20,14 +20,14 @@ const ACCESS_TTL: Duration = HOUR;
 const IDLE_TTL: Duration = Duration::from_secs(2 * 3600);
 const ABSOLUTE_TTL: Duration = Duration::from_secs(4 * 3600);
 
-/// What is done to the clock.
+/// A change to the clock.
 struct Step {
     name: &'static str,
     step: fn(&ManualClock),
     after: After,
 }
 
-/// What the clock says after a step.
+/// The reading of the clock after a step.
 #[derive(Clone, Copy, PartialEq)]
 enum After {
     /// The time, and it is that late.
@@ -326,7 +326,7 @@ async fn knock(world: World, case: &Step) {
         for node in all {
             let node = &node.authority;
             sessions.assert_nothing_lives_again(node, after, name).await;
-            // Whatever it says of those, it says it.
+            // The answer for those may be any, but there is one: nothing panics.
             let _ = verify(node, &sessions.live).await;
         }
         tokio::join!(node.purged(), other.purged(), restarted.purged());

@@ -40,7 +40,7 @@ fn reuse(overlap: Duration, recovery: Duration) -> AuthorityBuilder {
     authority().reuse(policy)
 }
 
-/// What is wrong, the configuration, and what the message must name.
+/// The mistake, the configuration with it, and the words that the message must have.
 type Case = (&'static str, AuthorityBuilder, &'static [&'static str]);
 
 fn names() -> Vec<Case> {

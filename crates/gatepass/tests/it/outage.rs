@@ -1,5 +1,5 @@
-//! A store that fails, hangs, or whose answers get lost: nobody is logged out by that, nobody gets
-//! in by it, and nobody waits for ever.
+//! A store that fails, hangs, or whose answers get lost: it logs no user out, lets no stranger in,
+//! and lets no client wait for ever.
 
 use std::{
     sync::{Arc, Mutex},
@@ -108,7 +108,7 @@ async fn whatever_fails_or_hangs_is_told_as_that_and_has_done_nothing() {
         let strict = verify_with(authority, &first, Staleness::Strict);
         assert_unavailable("strict", strict).await;
 
-        // What is no token of ours is refused all the same: nobody is asked about that.
+        // A text that is no token of ours is refused all the same: the store is not asked about it.
         let garbage = authority.refresh("gpr_garbage").await;
         assert_eq!(refusal(garbage), Refusal::Malformed);
 
@@ -375,7 +375,7 @@ async fn a_request_brings_a_node_back_at_once_and_wakes_its_follower() {
     }
 }
 
-/// What becomes of the user, as the test says.
+/// The state of the user, which the test sets.
 #[derive(Clone, Default)]
 struct Users(Arc<Mutex<User>>);
 
@@ -485,7 +485,7 @@ async fn changed_scopes_take_effect_at_the_next_refresh() {
     assert_eq!(second.scopes, scopes);
     let pass = verify(&authority, &second).await.unwrap();
     assert_eq!(*pass.scopes(), scopes);
-    // What was issued before keeps what it says.
+    // A token that was issued before keeps its scopes.
     let pass = verify(&authority, &first).await.unwrap();
     assert!(pass.scopes().is_empty());
 
@@ -525,7 +525,7 @@ async fn a_replay_gives_a_demoted_user_what_is_left_and_writes_nothing() {
     assert_eq!(replayed.refresh_token, second.refresh_token);
     let pass = verify(&authority, &replayed).await.unwrap();
     assert_eq!(*pass.scopes(), replayed.scopes);
-    // No longer than the row allows, whatever the identity says now.
+    // The token lives no longer than the row allows, also if the identity allows more now.
     assert_eq!(pass.expires_at(), second.expires_at);
     // Asked for what the user has lost, it is refused.
     let client = authority.client_id();

@@ -88,7 +88,7 @@ async fn a_node_that_is_unlike_the_others_is_refused_until_it_says_so(world: Wor
             .await
             .unwrap();
     }
-    // Nobody was logged out.
+    // The user is still logged in.
     refresh(&shop, &issued).await.unwrap();
 }
 

@@ -1,5 +1,4 @@
-//! What is no good access token is refused for what is wrong with it, and before the store is
-//! asked.
+//! A text that is no good access token is refused for its own fault, before the store is asked.
 mod claims;
 mod generated;
 mod kinds;

@@ -1,4 +1,4 @@
-//! What each refusal and each failure is on the wire, and what the endpoints make of odd requests.
+//! Each refusal and each failure on the wire, and the answers of the endpoints to odd requests.
 mod browser;
 mod csrf;
 mod endpoints;

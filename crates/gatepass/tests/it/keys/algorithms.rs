@@ -1,5 +1,6 @@
-//! Every algorithm signs and verifies, by whichever backend is built in, and none stands in for
-//! another. These tests run with each backend: `--no-default-features --features rust_crypto`.
+//! Every algorithm signs and verifies with the backend that is built in, and none is accepted in
+//! place of another. These tests run with each backend: `--no-default-features --features
+//! rust_crypto`.
 
 use super::material::{self, authority, base64url, key, pair, token, unbase64url};
 use gatepass::{

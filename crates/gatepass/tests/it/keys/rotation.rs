@@ -1,4 +1,4 @@
-//! Keys come and go without refusing anybody wrongly, and without trusting anybody too long.
+//! Keys come and go. No good token is refused for that, and no token is trusted for too long.
 mod issuing;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
@@ -236,7 +236,7 @@ async fn tokens_of_a_previous_master_secret_go_on() {
     assert_eq!(refusal(changed.verifier(), access).await, None);
     let next = changed.refresh(refresh).await.unwrap();
 
-    // What comes out of it is of the new secret: it needs the old one no longer.
+    // The successor has tokens of the new secret: it needs the old one no longer.
     let after = with(2).build().await.unwrap();
     assert_eq!(
         refusal(after.verifier(), next.access_token.as_str()).await,

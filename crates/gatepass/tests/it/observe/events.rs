@@ -1,4 +1,4 @@
-//! What is logged: every event by its stable name, with what an operator needs, and no secret.
+//! The log: every event has its stable name and the facts that an operator needs, and no secret.
 
 mod browser;
 mod named;

@@ -1,4 +1,5 @@
-//! What is counted: each event once, under its stable name, and how old the replica is.
+//! The metrics: each event counts once, under its stable name, and a gauge has the age of the
+//! replica.
 
 use std::{
     collections::BTreeMap,

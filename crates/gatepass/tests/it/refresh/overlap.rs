@@ -1,5 +1,5 @@
 //! No false alarm: within `overlap` of being spent, no authentic refresh token of a session is
-//! answered as reuse, whatever else happened to the session.
+//! answered as reuse. This holds after any other events of the session.
 
 use std::{
     collections::HashMap,
@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 
 const OVERLAP: Duration = Duration::from_secs(30);
 
-/// What the clients of a session do, and the clock.
+/// A step of the clients of a session, or of the clock.
 #[derive(Clone, Debug)]
 enum Step {
     /// One of all refresh tokens that the session ever had is presented to a node.

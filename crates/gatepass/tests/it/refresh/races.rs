@@ -1,5 +1,4 @@
-//! What happens at the same time: refreshes against refreshes, and against the end of their
-//! session.
+//! Races: refreshes against refreshes, and against the end of their session.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -82,7 +81,7 @@ async fn gated(world: &World) -> (Authority, TestStore) {
     (builder(store, &world.clock).build().await.unwrap(), handle)
 }
 
-/// Where a call of the store is held while something else happens.
+/// The point at which a call of the store is held while something else happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Side {
     Before,
@@ -169,7 +168,7 @@ async fn a_refresh_in_flight_does_not_outlive_the_end_of_its_session(world: Worl
             world.clock.advance(3 * SECOND);
             gate.release();
             let context = format!("{side:?} {op:?} spent={spent} {way:?}");
-            // Whatever is answered after the end was decided before it.
+            // An answer that comes after the end was decided before it.
             let decided = match op {
                 Op::Advance => !spent,
                 _ => spent,
@@ -297,7 +296,7 @@ async fn a_logout_with_an_old_token_ends_a_session_that_rotates(world: World) {
                     Ok(next) => issued = next,
                     Err(error) => return (issued, refusal(Err::<(), _>(error))),
                 }
-                // Nobody listens any more once the logout is under way.
+                // The test stops listening once the logout is under way.
                 let _ = told.try_send(());
             }
         }

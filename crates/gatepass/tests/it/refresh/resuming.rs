@@ -301,7 +301,7 @@ async fn of_64_resumes_of_an_idle_session_one_advances(world: World) {
         assert_eq!(issued.refresh_token, successor.refresh_token);
     }
     assert_eq!(generation(&world, &first).await, Generation::new(1));
-    // Whoever got nothing new goes on with what it has, as after any other lost race.
+    // A client that got nothing new goes on with its old token, as after any other lost race.
     let replayed = refresh(&node, &first).await.unwrap();
     assert_eq!(replayed.refresh_token, successor.refresh_token);
     assert!(refresh(&node, successor).await.is_ok());
@@ -354,7 +354,7 @@ async fn an_idle_session_is_resumed_by_its_current_refresh_token_alone(world: Wo
     assert_ne!(third.refresh_token, second.refresh_token);
     assert_eq!(generation(&world, &first).await, Generation::new(2));
     assert!(refresh(&node, &third).await.is_ok());
-    // Bob's is as idle as before, whoever has a good access token.
+    // Bob's session is as idle as before, although Alice's access token is good.
     assert_eq!(
         refusal(refresh(&node, &foreign).await),
         Refusal::RefreshExpired
@@ -474,7 +474,7 @@ async fn a_renewed_token_keeps_claims_and_scopes(world: World) {
     assert_eq!(session.last_seen_at, session.created_at);
 }
 
-/// Whoever has stolen an access token waits in vain for its owner's password.
+/// The thief of an access token gains nothing when its owner enters the password.
 async fn a_renewed_token_does_not_profit_from_a_later_authentication(world: World) {
     let node = node(&world).await;
     let first = login(&node, "alice").await;
@@ -490,7 +490,7 @@ async fn a_renewed_token_does_not_profit_from_a_later_authentication(world: Worl
     }
 }
 
-/// What its owner does not see, nobody ends.
+/// An owner can end only a session that the list shows.
 async fn a_session_that_lives_by_renewals_is_listed(world: World) {
     let node = builder(world.store.clone(), &world.clock).idle_ttl(HOUR);
     let node = node.build().await.unwrap();
@@ -522,7 +522,7 @@ async fn verify_text(node: &Authority, renewed: &Renewed) -> Pass {
         .unwrap()
 }
 
-/// What another client was given is not for the application's own endpoints.
+/// The application's own endpoints refuse tokens that another client was given.
 async fn each_client_has_its_own_sessions(world: World) {
     let node = node(&world).await;
     let desktop = ClientId::new("desktop").unwrap();
@@ -564,7 +564,7 @@ async fn a_token_that_was_revoked_is_not_gone_on_with(world: World) {
     assert!(refresh(&node, &first).await.is_ok());
 }
 
-/// Whoever knows a secret that is taken away keeps nothing by refreshing all the time.
+/// A thief of a secret that is taken away keeps nothing by refreshing all the time.
 async fn nothing_in_flight_outlives_its_secret(world: World) {
     for way in [Way::Resume, Way::Revive] {
         let store = TestStore::new(world.store.clone());

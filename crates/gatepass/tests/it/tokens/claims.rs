@@ -1,4 +1,4 @@
-//! What the claims of a good token mean.
+//! The meaning of the claims of a good token.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Whatever else there may be.
+//! Generated tokens, for the cases that the tables leave out.
 
 use super::*;
 

@@ -41,8 +41,8 @@ async fn no_attack_ends_or_prolongs_a_session(algorithm: Algorithm) {
     } in &Table::of(&rig).attacks
     {
         let case = format!("{algorithm}, {name}");
-        // What is refused as an access token alone: one that is not in force may still be used to
-        // log out, and a refresh token to refresh.
+        // Two kinds of tokens are refused as access tokens alone: one that is not in force still
+        // logs out, and a refresh token still refreshes.
         let is_refresh_token = token == rig.refresh_token();
         if !is_refresh_token {
             let refreshed = rig.authority.refresh(token).await;
@@ -92,7 +92,7 @@ fn assert_complete(table: &Table, algorithm: Algorithm) {
     }
 }
 
-/// What `future` makes, unless it panics: the panic would not say what it was about.
+/// The output of `future`, or `None` if it panics: the panic would not name the case.
 async fn unpanicked<F: Future>(future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     std::future::poll_fn(|context| {

@@ -1,4 +1,4 @@
-//! What was revoked is revoked in every text that it has.
+//! A revoked token is revoked in every text that it has.
 
 use test_support::attacks::{Control, malleated};
 

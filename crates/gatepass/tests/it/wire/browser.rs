@@ -1,4 +1,4 @@
-//! What the endpoints and gates make of browsers: cookies to the letter, and when none may be set.
+//! Endpoints and gates with browsers: cookies to the letter, and when none may be set.
 
 mod replaced;
 
@@ -185,7 +185,8 @@ async fn cookies_are_set_and_cleared_to_the_letter() {
 async fn a_refresh_in_the_last_second_of_a_session_clears_nothing() {
     let short = |builder: AuthorityBuilder| builder.absolute_ttl(DAY).idle_ttl(DAY);
     let shop = Shop::build(Transport::Cookie, 0, short).await;
-    // What is left is counted from the whole second before, and is less than one all the same.
+    // The rest of the session is counted from the whole second before, and is less than one all the
+    // same.
     shop.clock.advance(Duration::from_millis(900));
     let first = shop.log_in().await;
     shop.clock.advance(DAY - Duration::from_millis(400));
@@ -468,7 +469,7 @@ async fn an_optional_gate_judges_where_a_request_with_cookies_comes_from() {
         assert!(refused(
             guard("POST", &[("cookie", "__Host-gatepass=x"), site]).await
         ));
-        // Without a cookie there is nobody in whose name it could act.
+        // Without a cookie the request acts in the name of no user.
         assert!(!guard("POST", &[site]).await.unwrap());
         assert!(!guard("POST", &[("cookie", "a=b"), site]).await.unwrap());
     }
@@ -478,7 +479,7 @@ async fn an_optional_gate_judges_where_a_request_with_cookies_comes_from() {
             .await
             .unwrap()
     );
-    // A store that cannot be asked is no reason to take somebody for nobody.
+    // A store that cannot be asked is no reason to take a user for a stranger.
     shop.faults
         .inject_everywhere(Fault::Fail(StoreErrorKind::Unavailable));
     shop.clock.advance(Duration::from_secs(3));

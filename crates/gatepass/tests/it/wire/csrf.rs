@@ -183,7 +183,8 @@ fn requests_with_cookies_are_judged_as_by_tower_http() {
             let theirs = theirs(&runtime, &request, &trusted);
             let safe = ["GET", "HEAD", "OPTIONS"].contains(&request.method);
             if request.repeats() {
-                // Whoever cannot be told from another is nobody; but what changes nothing may come.
+                // A request with one of these headers twice has no site that is certain, so it is
+                // refused, unless it changes nothing.
                 let twice = |name| request.headers.iter().filter(|(own, _)| *own == name).count() > 1;
                 let judged_by = twice("sec-fetch-site") || twice("origin");
                 prop_assert!(safe || !judged_by || !ours, "{:?}", request);
@@ -197,7 +198,7 @@ fn requests_with_cookies_are_judged_as_by_tower_http() {
     });
 }
 
-/// Where the two part ways, so that it is a choice and no accident.
+/// The differences between the two, so that each is a choice and no accident.
 #[test]
 fn the_differences_to_tower_http_are_the_ones_that_are_meant() {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();

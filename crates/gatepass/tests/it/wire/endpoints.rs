@@ -1,4 +1,4 @@
-//! What the endpoints make of odd requests.
+//! Answers of the endpoints to odd requests.
 
 mod bodies;
 

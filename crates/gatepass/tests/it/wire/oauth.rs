@@ -1,4 +1,4 @@
-//! What OAuth clients get, where no scenario can say it.
+//! Answers to OAuth clients that no scenario can express.
 
 mod attempts;
 mod discovery;

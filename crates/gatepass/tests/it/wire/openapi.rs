@@ -61,7 +61,7 @@ async fn assert_describes(endpoints: &Endpoints) {
     }
 }
 
-/// Every reference leads somewhere, and nothing is defined that nobody refers to.
+/// Every reference leads somewhere, and every definition has a reference to it.
 fn assert_whole(document: &Value) {
     let text = document.to_string();
     let referred: BTreeSet<&str> = text

@@ -1,4 +1,5 @@
-//! What the list of sessions and introspection tell of a session's times, and what they keep.
+//! The times of a session that the list of sessions and introspection tell, and those that they
+//! don't.
 
 use gatepass::{Clock, Timestamp, wire::Client};
 
@@ -76,7 +77,7 @@ impl Listing {
         self.endpoints.handle(&head, sent).await
     }
 
-    /// What the list of `asking` says of the session of `other`.
+    /// The entry for the session of `other` in the list that `asking` gets.
     async fn listed(&self, asking: &Issued, other: &Issued) -> Value {
         let bearer = format!("Bearer {}", asking.access_token.as_str());
         let headers = [("authorization", bearer.as_str())];

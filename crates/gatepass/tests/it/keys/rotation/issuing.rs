@@ -1,4 +1,4 @@
-//! What is issued with them: ids, lifetimes, identities, claims.
+//! The contents of issued tokens: ids, lifetimes, identities, claims.
 
 use super::*;
 

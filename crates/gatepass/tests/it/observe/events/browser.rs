@@ -1,4 +1,4 @@
-//! What is logged of what browsers send.
+//! Log entries about the requests of browsers.
 
 use gatepass::{
     Transport,

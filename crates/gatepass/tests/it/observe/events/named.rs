@@ -82,7 +82,7 @@ async fn every_event_has_its_stable_name_and_fields_and_no_secret() {
     let refused = [&of_alice[..2], &[("reason", "reused"), hashed]].concat();
     log.has(Level::INFO, "refresh.refused", &refused);
 
-    // What is wrong with tokens that are ours in part at most.
+    // The faults of tokens that are ours in part at most.
     let access = latest.access_token.as_str();
     let forged = format!("{}AAAA", &access[..access.len() - 4]);
     let tokens = [

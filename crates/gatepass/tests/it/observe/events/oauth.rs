@@ -1,4 +1,4 @@
-//! What is logged and shown of OAuth clients, and of what they ask.
+//! Log entries and `Debug` output about OAuth clients and their requests.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use gatepass::{

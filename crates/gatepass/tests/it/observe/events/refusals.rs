@@ -1,5 +1,5 @@
-//! What an operator learns of refusals: where they came from, on which name, and how many there
-//! were.
+//! The facts that an operator learns about refusals: their address, their user name, and their
+//! number.
 
 use gatepass::{
     Authority, Credentials, Device, Issued, MasterSecret, Requirements, Transport,

@@ -56,7 +56,7 @@ impl Secrets {
         );
         let access = issued.access_token.as_str();
         self.add("access token", access);
-        // The header is the same for all, and no secret, but whoever logs it logs the rest.
+        // The header is the same for all, and no secret. But code that logs it also logs the rest.
         for segment in access.split('.') {
             self.add("segment", segment);
         }

@@ -1,4 +1,4 @@
-//! What `Debug` and `Display` show.
+//! The output of `Debug` and `Display`.
 
 use std::fmt::{Debug, Write};
 

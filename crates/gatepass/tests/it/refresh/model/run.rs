@@ -42,9 +42,9 @@ struct Together {
 /// A session, and its refresh tokens.
 pub(crate) struct Held {
     pub(crate) model: Modelled,
-    /// Of each generation, the secret that its token was last made with, if there was one.
+    /// The secret that the token of each generation was last made with, if there was one.
     pub(crate) made_with: Vec<Option<usize>>,
-    /// Of each secret, the tokens of the first generations.
+    /// The tokens of the first generations, by secret.
     tokens: [Vec<String>; SECRETS],
 }
 
@@ -243,7 +243,7 @@ impl<'a> Run<'a> {
             let mut tokens = [const { Vec::new() }; SECRETS];
             for (mint, tokens) in self.bench.mints.iter().zip(&mut tokens) {
                 mint.begin(id, &self.subject, number).await;
-                // Of the first generation there is but the one.
+                // The first generation has but this one token.
                 tokens.push(issued.refresh_token.as_str().to_owned());
             }
             self.sessions.push(Held {
@@ -533,7 +533,7 @@ impl<'a> Run<'a> {
         let generation = held.model.current().saturating_add_signed(-which.back);
         let made_with = held.made_with.get(generation).copied().flatten();
         let secret = match which.secret {
-            // There is one of the first generation, whichever is asked for.
+            // The first generation has one token, for every secret that a step asks for.
             Some(secret) if generation > 0 => secret,
             _ => made_with.unwrap_or(self.secrets.active),
         };

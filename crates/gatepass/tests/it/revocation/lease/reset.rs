@@ -109,8 +109,8 @@ async fn a_reset_reloads_the_log_and_forgets_nothing_that_was_known_here() {
 
     let (_, calls) = node
         .calls(async {
-            // What the new log has, what was revoked here meanwhile, and what only this node still
-            // knows.
+            // Revocations from the new log, those made here meanwhile, and those that only this
+            // node still knows.
             for issued in [&revoked_there, &before, &during, &within, &lost] {
                 assert_eq!(refusal(verify(authority, issued).await), Refusal::Revoked);
             }
@@ -158,7 +158,7 @@ struct Script(Arc<Mutex<Scripted>>);
 #[derive(Default)]
 struct Scripted {
     answers: VecDeque<Result<PullResult, StoreError>>,
-    /// The cursors that it was asked with since somebody last looked.
+    /// The cursors that it was asked with since the last call of `asked`.
     asked: Vec<Option<String>>,
 }
 
@@ -167,7 +167,7 @@ impl Script {
         self.0.lock().unwrap().answers.extend(answers);
     }
 
-    /// What it was asked since the last look.
+    /// Takes the cursors that it was asked with since the last call.
     fn asked(&self) -> Vec<Option<String>> {
         std::mem::take(&mut self.0.lock().unwrap().asked)
     }
@@ -233,7 +233,7 @@ fn places<const N: usize>(places: [Option<&str>; N]) -> Vec<Option<String>> {
     places.map(|place| place.map(str::to_owned)).into()
 }
 
-/// Somebody to log in, over a store of its own.
+/// An authority that logs users in, over a store of its own.
 async fn issuer(clock: &(impl Clock + Clone)) -> Authority {
     let store = MemoryStore::with_clock(clock.clone());
     let issuer = builder(store, &ManualClock::new()).clock(clock.clone());

@@ -90,7 +90,7 @@ async fn a_login_done_elsewhere_ends_the_session_that_it_replaces() {
     };
     // Tokens in the body replace no cookies.
     assert_eq!(issued("GET", Delivery::Body).await, 2);
-    // A page elsewhere could have made the browser post the form, and that logs nobody out.
+    // A page elsewhere could have made the browser post the form, so that ends no session.
     assert_eq!(issued("POST", Delivery::Cookies).await, 3);
     session_of(&shop, &first).await;
     assert_eq!(issued("GET", Delivery::Cookies).await, 3);

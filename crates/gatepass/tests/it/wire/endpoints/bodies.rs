@@ -196,7 +196,7 @@ async fn a_body_that_is_not_one_json_object_is_refused_for_what_it_is() {
                     continue;
                 }
                 let other = shop.send("POST", path, headers, sent).await;
-                // A body that nobody can read is judged the same wherever it is sent.
+                // Every endpoint judges a body that it cannot read the same.
                 let got = (other.status(), body(&other)["reason"].clone());
                 assert_eq!(got, (status, json!(reason)), "{case} to {path}");
             }

@@ -1,4 +1,4 @@
-//! Many at once, and whatever bytes there are.
+//! Many requests at once, and requests of arbitrary bytes.
 
 use std::sync::Arc;
 
