@@ -14,7 +14,7 @@ use gatepass_testkit::{
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-/// What a scenario does to an application beside sending it requests.
+/// The acts of a scenario on an application that are no requests to it.
 #[async_trait]
 pub trait World: Send + Sync + 'static {
     /// Lets time pass for it.
@@ -45,7 +45,7 @@ impl<W: World> World for Arc<W> {
 /// The example application over a SQLite file of its own, with the scenarios' users and clock.
 #[derive(Debug)]
 pub struct Application {
-    /// What routes are made of.
+    /// The app that routes are made of.
     pub app: App,
     clock: ManualClock,
     directory: TempDir,

@@ -39,9 +39,9 @@ pub enum Way {
 pub struct Exception {
     /// Its name.
     pub scenario: &'static str,
-    /// Where it is not played.
+    /// The frameworks in which it is not played.
     pub frameworks: &'static [Framework],
-    /// How it is not played.
+    /// The ways in which it is not played.
     pub ways: &'static [Way],
     /// Why.
     pub reason: &'static str,
@@ -92,7 +92,7 @@ pub const NOT_COMPARED: &[(&str, &str)] = &[(
 /// longer hangs.
 const PATIENCE: Duration = Duration::from_secs(100);
 
-/// What came of a scenario in one framework.
+/// The result of a scenario in one framework.
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// So many replies were the same as in axum, and as the scenario wants them.
@@ -103,7 +103,7 @@ pub enum Outcome {
     Differs(String),
 }
 
-/// What came of a scenario.
+/// The results of a scenario.
 #[derive(Clone, Debug)]
 pub struct Row {
     /// The name of the scenario.
@@ -132,7 +132,7 @@ impl Framework {
     pub fn program(self) -> PathBuf {
         let own = std::env::current_exe().unwrap();
         let mut directory = own.parent().unwrap();
-        // Where cargo puts tests.
+        // Cargo puts tests into this directory.
         if directory.ends_with("deps") {
             directory = directory.parent().unwrap();
         }

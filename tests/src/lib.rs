@@ -1,5 +1,5 @@
-//! What the tests of gatepass share: the example application as the scenarios want it, in each
-//! framework, in process and as a program of its own. The tests stand in `tests/`; the README's
+//! The parts that the tests of gatepass share: the example application as the scenarios want it, in
+//! each framework, in process and as a program of its own. The tests are in `tests/`; the README's
 //! code is compiled here.
 
 #![expect(

@@ -31,11 +31,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Node {
     /// The node.
     pub authority: Authority,
-    /// What its store is reached through, where that can be broken.
+    /// The proxy between the node and its store, if the test can break that connection.
     pub proxy: Option<Proxy>,
 }
 
-/// What all nodes of a test have in common.
+/// The times that all nodes of a test have in common.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
     /// The bound on how long a revocation may be unknown to a node.
@@ -102,13 +102,13 @@ impl Node {
         }
     }
 
-    /// What is between the node and its store.
+    /// The proxy between the node and its store.
     #[must_use]
     pub fn proxy(&self) -> &Proxy {
         self.proxy.as_ref().unwrap()
     }
 
-    /// Logs somebody in.
+    /// Logs a user in.
     ///
     /// # Errors
     ///
@@ -142,7 +142,7 @@ pub fn subject(name: &str) -> Subject {
     Subject::new(name).unwrap()
 }
 
-/// Logs somebody in.
+/// Logs a user in.
 ///
 /// # Errors
 ///

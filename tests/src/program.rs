@@ -89,7 +89,7 @@ impl Program {
         restarted.await.unwrap();
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -130,7 +130,7 @@ fn launch(
         panic!("{} does not start: {said}", program.display());
     };
     let address = address.parse().unwrap();
-    // Whatever it says later must not stop it.
+    // Its later output is read, so that a full pipe does not stop it.
     std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
     std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
     (child, address)

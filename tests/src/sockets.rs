@@ -1,4 +1,4 @@
-//! Driving an application over sockets, whatever framework listens.
+//! Driving an application over sockets, in any framework.
 
 use std::{any::Any, fmt, io, net::SocketAddr, time::Duration};
 

@@ -16,7 +16,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Whoever runs this; where that is root, a user with fewer rights.
+    /// The user that runs this or, if that is root, one with fewer rights.
     pub(crate) fn choose() -> Self {
         // The signal ends a server whose starter was killed, which would stay for ever.
         let mut switch: Vec<OsString> = Vec::new();
@@ -35,7 +35,7 @@ impl Account {
         Self { switch, name }
     }
 
-    /// The user's name, where it is another than whoever runs this.
+    /// The user's name, if it is not the user that runs this.
     pub(crate) fn other(&self) -> Option<&'static str> {
         self.name
     }

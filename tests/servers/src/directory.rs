@@ -1,4 +1,4 @@
-//! Where the servers keep their files, each run in a place of its own.
+//! The directories in which servers keep their files, one for each run.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use anyhow::Context;
 
 use crate::{account::Account, program::succeeds};
 
-/// A directory of this process, removed when dropped. What was started in it must have been dropped
+/// A directory of this process, removed when dropped. Drop the servers that were started in it
 /// before.
 #[derive(Debug)]
 pub struct Directory {
@@ -40,7 +40,7 @@ impl Directory {
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let path = root.join(format!("{}-{number}", process::id()));
         fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
-        // From here on it is removed whatever happens.
+        // From here on its `Drop` removes it, also after an error.
         let directory = Self {
             path,
             account,
@@ -80,7 +80,7 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        // What is left is removed by the next run.
+        // The next run removes the files that are left.
         drop(fs::remove_dir_all(&self.path));
     }
 }

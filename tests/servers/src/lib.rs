@@ -1,5 +1,5 @@
-//! The servers that the tests talk to: real ones, on ports and in directories of their own, and
-//! gone with whoever started them.
+//! The servers that the tests talk to: real ones, on ports and in directories of their own. They
+//! end with the process that started them.
 //!
 //! `cargo xtask test` starts one of each for all tests. A test that kills or stops a server starts
 //! its own:

@@ -11,7 +11,7 @@ use crate::{
     program::{Durability, Requirement, answers, password, succeeds},
 };
 
-/// What each test may take for granted.
+/// The settings that each test may take for granted.
 const SETTINGS: &[&str] = &[
     "hot_standby=on",
     "max_connections=300",
@@ -45,7 +45,7 @@ fn binaries() -> Option<PathBuf> {
     if answers("initdb", "--version") && answers("postgres", "--version") {
         return Some(PathBuf::new());
     }
-    // Where Debian has those that the administrator alone calls.
+    // Debian has the programs here that only the administrator calls.
     let releases = fs::read_dir("/usr/lib/postgresql").ok()?;
     releases
         .filter_map(|release| {
@@ -93,7 +93,7 @@ impl Postgres {
         command
             .args(["--host", "127.0.0.1", "--port", &self.port.to_string()])
             .args(["--username", SUPERUSER, "--checkpoint", "fast"])
-            // Arguments can be seen by everybody.
+            // Every user of the machine can see arguments.
             .env("PGPASSWORD", &self.password)
             .args(["--no-sync", "--write-recovery-conf", "--pgdata"])
             .arg(&data);

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context;
 
-/// What a server's data survives.
+/// The events that a server's data survives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
     clippy::exhaustive_enums,

@@ -220,7 +220,7 @@ fn serve(
 pub(crate) fn ask(port: u16, password: &str, command: &[&str]) -> anyhow::Result<String> {
     let mut cli = Command::new("redis-cli");
     cli.args(["-e", "-h", "127.0.0.1", "-p", &port.to_string()])
-        // Arguments can be seen by everybody.
+        // Every user of the machine can see arguments.
         .env("REDISCLI_AUTH", password)
         .args(command);
     succeeds("redis-cli", &mut cli)

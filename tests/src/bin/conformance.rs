@@ -45,7 +45,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// What was printed, and what is still to be said below it.
+/// The totals of the rows that were printed, and the faults to print below them.
 #[derive(Default)]
 struct Table {
     scenarios: usize,

@@ -36,7 +36,8 @@ struct Request<'a> {
     cases: Vec<&'a Case>,
 }
 
-/// What the other library is to judge, and to make, with one algorithm.
+/// The tokens that the other library judges with one algorithm, and the keys for those that it
+/// makes.
 #[derive(Serialize)]
 struct Case {
     alg: &'static str,

@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::application::{Application, World};
 
-/// Of a route whose gate was forgotten.
+/// The handler of a route whose gate was forgotten.
 async fn unguarded(_: Auth) -> &'static str {
     "this handler must never run"
 }
@@ -38,7 +38,7 @@ pub async fn in_process(clock: ManualClock, setup: Setup) -> InProcess {
     let application = Application::start(clock, setup).await;
     let (requests, received) = mpsc::unbounded_channel();
     let app = application.app.clone();
-    // It ends when nobody can send any more.
+    // The thread ends when all senders are gone.
     thread::spawn(move || System::new().block_on(serve(app, received)));
     InProcess {
         application,

@@ -18,7 +18,7 @@ use test_support::servers::{self, server};
 
 use super::PATIENCE;
 
-/// What the sessions are kept in.
+/// The kind of store that keeps the sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
     /// One file, opened by each node.
@@ -78,7 +78,7 @@ impl Site {
         }
     }
 
-    /// In the schema or name space of this name, which is somebody else's, too.
+    /// Uses the schema or name space of this name, which another program also uses.
     #[must_use]
     pub fn named(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
@@ -99,13 +99,13 @@ impl Site {
         self
     }
 
-    /// What it is in.
+    /// The kind of store that it is in.
     #[must_use]
     pub fn backend(&self) -> Backend {
         self.backend
     }
 
-    /// Where it is, but for a file.
+    /// The URL of its server; a file has none.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -124,7 +124,7 @@ impl Site {
         directory.path().join("sessions.db")
     }
 
-    /// Where a proxy must stand before.
+    /// The address of its server, for a proxy before it.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         servers::address_of(&self.url)

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use super::{Node, Site, Timing};
 
-/// What there is to be measured, over how many nodes and under which load.
+/// A measurement: its revocations, its nodes, and the load meanwhile.
 #[derive(Clone, Copy, Debug)]
 pub struct Measurement {
     /// How many nodes there are.
@@ -33,14 +33,14 @@ pub struct Measurement {
     pub timing: Timing,
 }
 
-/// What was seen.
+/// The result of a measurement.
 #[derive(Debug, Default)]
 pub struct Bound {
     /// How long after the end had returned each other node was still honouring a token, each once
     /// for each revocation.
     pub delays: Delays,
-    /// What must not be: verifications that began later than the bound, or than the return on the
-    /// same node, and honoured the token.
+    /// Violations: verifications that began later than the bound, or than the return on the same
+    /// node, and honoured the token.
     pub violations: Vec<String>,
     /// How many verifications there were.
     pub verifications: u64,
@@ -230,7 +230,7 @@ async fn watch(node: Arc<Node>, queue: Arc<Mutex<VecDeque<Ended>>>, done: Arc<At
         // Not faster than a machine that has other nodes to serve.
         tokio::time::sleep(Duration::from_micros(500)).await;
     }
-    // What a node knows it does not forget.
+    // A node does not forget a revocation that it knows.
     for ended in &known {
         if verify(&node, ended, &mut seen).await.is_none() {
             let violation = format!("forgotten: {}", ended.issued.session_id);
@@ -255,7 +255,7 @@ async fn verify(node: &Node, ended: &Ended, seen: &mut Seen) -> Option<Duration>
             let session = ended.issued.session_id;
             let violation = format!("{session}: honoured {place} {late:?} after the bound");
             seen.violations.push(violation);
-            // Nobody waits for it any more.
+            // It counts as refused, so that the node is not asked about it again.
             return Some(began.saturating_duration_since(ended.returned));
         }
         Ok(_) => {}

@@ -7,7 +7,7 @@ use actix_web::{
 use clap::Parser;
 use example_app::Settings;
 
-/// What the example answers to the question whether a page of `origin` may send JSON with cookies.
+/// The example's answer to the question whether a page of `origin` may send JSON with cookies.
 async fn preflight(trusted: &[&str], origin: &str) -> HeaderMap {
     let mut args = vec!["example", "--store", "memory:", "--transport", "cookie"];
     args.extend(trusted.iter().flat_map(|own| ["--trusted-origin", own]));

@@ -81,7 +81,8 @@ async fn insist<F: Future<Output = Answer>>(ask: impl Fn() -> F) -> Answer {
     }
 }
 
-/// Logs in, refreshes and logs out until a server dies. Whatever was acknowledged is in `devices`.
+/// Logs in, refreshes and logs out until a server dies. Everything that was acknowledged is in
+/// `devices`.
 async fn work(apis: Vec<Api>, devices: Arc<Mutex<Vec<Device>>>) -> Died {
     let api = || &apis[random(SERVERS)];
     loop {
@@ -117,8 +118,8 @@ async fn work(apis: Vec<Api>, devices: Arc<Mutex<Vec<Device>>>) -> Died {
     }
 }
 
-/// Everything that was acknowledged before is still true, whichever server is asked. Sessions that
-/// were found to have ended are looked at again where it is the `last` time.
+/// Everything that was acknowledged before is still true, on each server. Sessions that were found
+/// to have ended are looked at again where it is the `last` time.
 async fn check(apis: &[Api], devices: &Mutex<Vec<Device>>, last: bool) {
     let before = devices.lock().unwrap().clone();
     for (index, mut device) in before.into_iter().enumerate() {
@@ -179,7 +180,7 @@ async fn what_was_acknowledged_survives_being_killed() {
         // Real time: what is under way at this moment is for the scheduler and the disk to decide.
         let moment = u64::try_from(20 + random(300)).unwrap();
         tokio::time::sleep(Duration::from_millis(moment)).await;
-        // By turns the file is left to nobody, and to one that goes on and must clear up.
+        // By turns all servers die, or one goes on and must clear up.
         let survivors = kills / SERVERS % 2;
         for server in servers.drain(survivors..) {
             server.kill();

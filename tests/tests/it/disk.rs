@@ -1,7 +1,7 @@
 //! A disk that is full, a file that may not be read or written, a lock that another holds, a file
 //! that is taken away: the real program says at its start what to do, answers 503 while it lasts,
-//! and goes on by itself where that is possible. Nobody is told that something was done that was
-//! not, nor that they are logged out.
+//! and goes on by itself where that is possible. It never reports that something was done that was
+//! not, and never tells a user that they are logged out.
 
 #![cfg(target_os = "linux")]
 
@@ -65,7 +65,7 @@ impl Session {
     }
 }
 
-/// Neither a refresh nor a login nor a logout is done, and nobody is refused.
+/// The server does no refresh, login or logout, and answers 503 in place of a refusal.
 async fn assert_unavailable(api: &Api, session: &mut Session) {
     assert!(!session.refresh(api).await, "it was refreshed");
     for (status, body) in [
@@ -92,7 +92,7 @@ fn terminate(server: Server) {
     server.wait();
 }
 
-/// What a server says that cannot start.
+/// The error of a server that cannot start.
 async fn refused(directory: &Path) -> String {
     match Server::run(command(directory), directory).await {
         Ok(_) => panic!("it has started"),
@@ -168,7 +168,8 @@ mod full {
     async fn a_full_disk_acknowledges_nothing_until_there_is_room() {
         let directory = TempDir::new().unwrap();
         let Some(command) = on_small_disk(directory.path()) else {
-            // What the other claim about limits shows in any case, is shown on a true disk, too.
+            // The other claim about limits shows this on every system. This one also shows it on a
+            // true disk.
             println!("this system lets nobody mount a disk; a limit stands for it");
             return the_same_at_a_limit().await;
         };
@@ -231,7 +232,7 @@ mod full {
             assert!(refreshes < 10_000, "the disk is never full");
         }
         assert_unavailable(api, session).await;
-        // What can be read is answered.
+        // Requests that only read are answered.
         assert_eq!(api.strict(&session.access).await.unwrap().0, 200);
         assert_eq!(api.strict(&ended.access).await.unwrap().0, 401);
         assert_eq!(api.refresh(&ended.refresh).await.unwrap().0, 401);

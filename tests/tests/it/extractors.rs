@@ -1,5 +1,5 @@
-//! What extractors make of what the gate before them has found: the same in axum, actix-web and
-//! warp.
+//! The answers of extractors to the findings of the gate before them: the same in axum, actix-web
+//! and warp.
 
 use std::{
     collections::BTreeMap,
@@ -42,8 +42,7 @@ fn name_or(pass: Option<&Pass>) -> String {
 /// Status, headers and body.
 type Answer = (u16, BTreeMap<String, String>, String);
 
-/// What is asked behind which gate, by whom, and what comes of it: the body of a 200, else the
-/// reason.
+/// Extractor and gate by path, the token, the status, and the body of a 200 or else the reason.
 const ROWS: &[(&str, Option<Token>, u16, &str)] = &[
     ("/gated/auth", None, 401, "missing"),
     ("/gated/auth", Some(Token::Plain), 200, "alice"),

@@ -38,7 +38,7 @@ async fn logins_guarded_calls_and_refusals_share_one_connection() {
             ("GET", "/me", access, 200),
             ("GET", "/me", "", 401),
             ("GET", "/me", "a.b.c", 401),
-            // With a body that nobody wants.
+            // With a body that no handler reads.
             ("POST", "/profile", "", 401),
             ("POST", "/profile", access, 200),
             ("GET", "/admin", access, 403),
@@ -75,7 +75,8 @@ async fn a_target_without_a_path_is_answered_and_the_connection_goes_on() {
     }
 }
 
-/// hyper sends whatever body there is, and clients end the stream for it (RFC 9113 §8.1.1).
+/// hyper sends any body that a response to HEAD has, and clients end the stream for it (RFC 9113
+/// §8.1.1).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_of_a_head_has_the_head_of_that_of_a_get_and_no_body() {
     let servers = Servers::start().await;

@@ -1,5 +1,5 @@
-//! Several nodes over one store of each kind: in whatever order things happen, however the network
-//! and the server fail, the nodes together keep what one promises.
+//! Several nodes over one store of each kind: together they keep the promises of one, in any order
+//! of events and after any failure of the network or the server.
 
 mod bound;
 mod crash;

@@ -1,5 +1,5 @@
-//! What the examples answer to requests for nothing, or by the wrong method: the same, and before
-//! any gate.
+//! The answers of the examples to requests for nothing, or by the wrong method: the same, and
+//! before any gate.
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, thread, time::Duration};
 

@@ -152,14 +152,14 @@ async fn a_logout_in_one_process_beats_refreshes_in_the_others() {
     }
 }
 
-/// Asks until `access` is refused; whatever is asked after `deadline` must be.
+/// Asks until `access` is refused. No request after `deadline` may succeed.
 async fn assert_dead_by(api: &Api, access: &str, deadline: Instant) {
     loop {
         let asked = Instant::now();
         match api.me(access).await.unwrap() {
             (401, _) => return,
             (200, _) => assert!(asked <= deadline, "an ended session lives"),
-            // Nobody is judged by knowledge that is too old.
+            // A node judges no request by knowledge that is too old.
             (503, _) => {}
             (status, body) => panic!("{status} {body}"),
         }
@@ -221,7 +221,7 @@ async fn a_revocation_reaches_a_resource_server_that_has_only_public_keys_and_th
                 let asked = Instant::now();
                 match resource.verify(access, &Requirements::new()).await {
                     Ok(_) => assert!(asked <= deadline, "an ended session lives"),
-                    // Nobody is judged by knowledge that is too old.
+                    // A node judges no request by knowledge that is too old.
                     Err(Error::Store(_)) => {}
                     refused => break assert!(is_revoked(refused)),
                 }

@@ -1,5 +1,5 @@
-//! The code on the README's page is what stands in `tests/readme`, and it logs in and knows who is
-//! there.
+//! The README's code is that of `tests/readme`. It logs a user in, and knows which user a request
+//! is from.
 #![allow(
     unreachable_pub,
     unused_qualifications,

@@ -51,7 +51,7 @@ impl Server {
             BufReader::new(stdout).read_line(&mut line).unwrap();
             match line.trim().strip_prefix("Listening on ") {
                 Some(url) => {
-                    // Whatever it says later must not stop it.
+                    // Its later output is read, so that a full pipe does not stop it.
                     std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
                     Ok(url.to_owned())
                 }

@@ -1,7 +1,7 @@
 //! Plays the scenarios on the example: their guarded routes as methods of its service, all else
 //! over HTTP.
 //!
-//! What a method answers is turned back into what the route of a scenario answers: the status by
+//! The driver turns the answer of a method back into that of the route of a scenario: the status by
 //! the code, the JSON body by message and reason, the header fields by metadata. So a scenario
 //! holds if a gRPC client learns the same.
 
@@ -130,7 +130,7 @@ fn error(status: &Status, reason: &str) -> String {
 fn response(status: u16, metadata: &MetadataMap, body: &Value) -> Response {
     let body = body.to_string();
     let mut headers = metadata.clone().into_headers();
-    // What the status and the body are made of.
+    // The status and the body have the values of these.
     for name in ["grpc-status", "grpc-message", gatepass_tonic::REASON] {
         headers.remove(name);
     }

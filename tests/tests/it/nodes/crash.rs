@@ -109,7 +109,7 @@ async fn what_was_acknowledged_survives_the_death_of_the_server(backend: Backend
         for one in &acknowledged {
             survived(&fresh, &*store, one).await;
         }
-        // Nobody has started the others again.
+        // The other nodes go on without a new start.
         for node in &nodes {
             let issued = insist(async || node.login("alice").await).await;
             insist(async || node.verify(&issued).await).await;

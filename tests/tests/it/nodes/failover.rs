@@ -1,5 +1,5 @@
-//! The server is lost, and a replica takes its place that lacks the last of what was acknowledged.
-//! What is lost is lost; nothing else is: whose session survived is not logged out, no session is
+//! The server is lost, and a replica takes its place that lacks the last of the acknowledged
+//! changes. Nothing else is lost: a user whose session survived is not logged out, no session is
 //! forked, and the operator is told.
 
 use std::{sync::Arc, time::Duration};
@@ -63,7 +63,7 @@ async fn a_failover_that_loses_writes_logs_nobody_out_and_is_told(backend: Backe
         insist(async || hasty.refresh(issued.refresh_token.as_str()).await).await
     };
 
-    // What the replica has.
+    // The replica has these changes.
     let refreshed_before = login("alice").await;
     let ended_before = login("alice").await;
     let mut rotated = vec![login("alice").await];
@@ -73,7 +73,7 @@ async fn a_failover_that_loses_writes_logs_nobody_out_and_is_told(backend: Backe
     logout(node, &ended_before).await;
     let mut replica = primary.left_behind();
 
-    // What it lacks.
+    // The replica lacks these changes.
     let next = refresh(&refreshed_before).await;
     for _ in 0..3 {
         rotated.push(rotate(rotated.last().unwrap()).await);
@@ -120,7 +120,7 @@ async fn a_failover_that_loses_writes_logs_nobody_out_and_is_told(backend: Backe
     assert_eq!(one.session_id, two.session_id);
     insist(async || other.verify(&two).await).await;
 
-    // What was ended before stays so; what is ended from now on is, on all nodes.
+    // A session that ended before stays ended, and one that ends from now on ends on all nodes.
     logout(other, &ended_after).await;
     // Until the log is as long as the one that the other node has seen, and it would find nothing
     // new behind that.
@@ -138,7 +138,7 @@ async fn a_failover_that_loses_writes_logs_nobody_out_and_is_told(backend: Backe
         log.text()
     );
 
-    // What is lost: an end that nobody else has seen, and a session that had just begun.
+    // Two things are lost: an end that the replica has not seen, and a session that had just begun.
     insist(async || other.refresh(&ended_later).await).await;
     let lost = insist(async || match node.refresh(&begun_later).await {
         Err(Error::Refused(refusal)) => Ok(refusal),

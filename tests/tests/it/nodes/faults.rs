@@ -1,4 +1,4 @@
-//! A node that loses its store stops answering in time, comes back by itself, and refuses nobody
+//! A node that loses its store stops answering in time, comes back by itself, and refuses no user
 //! for it. The other nodes go on.
 
 use std::{
@@ -144,8 +144,8 @@ async fn lasting(backend: Backend, fault: impl Fn(&Proxy)) {
     let broken = Instant::now();
     let other = &nodes.others[0].authority;
     other.end_session(ended.session_id).await.unwrap();
-    // Whoever asks from then on that the lease is over gets no answer, of whatever session; and
-    // before, the one that the node had.
+    // Once the lease is over, a client gets no answer about any session. Before, it gets the answer
+    // that the node had.
     let over = broken + Timing::SHORT.max_staleness;
     let mut refusing = false;
     while !refusing {
@@ -163,7 +163,7 @@ async fn lasting(backend: Backend, fault: impl Fn(&Proxy)) {
         let verified = here.verify(issued).await;
         assert!(matches!(verified, Err(Error::Store(_))), "{verified:?}");
     }
-    // Nobody is told that a session is over because nobody knows.
+    // No client is told that a session is over because the node cannot know.
     let pending = here.refresh(&live).await;
     assert!(matches!(pending, Err(Error::Store(_))), "{pending:?}");
     let logout = here.authority.logout(ended.refresh_token.as_str()).await;
@@ -178,7 +178,7 @@ async fn lasting(backend: Backend, fault: impl Fn(&Proxy)) {
     recovers(&nodes, &live, &ended, load, elsewhere).await;
 }
 
-/// A fault that is over before anybody can have noticed but by what it broke.
+/// A fault that is over before a node can notice it, except by the connections that it broke.
 async fn momentary(backend: Backend, fault: impl Fn(&Proxy)) {
     let nodes = Nodes::start(backend).await;
     let here = &nodes.cut_off;
@@ -204,7 +204,7 @@ async fn momentary(backend: Backend, fault: impl Fn(&Proxy)) {
     recovers(&nodes, &live, &ended, load, elsewhere).await;
 }
 
-/// The node is as if nothing had been, and has logged nobody out.
+/// The node works as before the fault, and has logged no user out.
 async fn recovers(nodes: &Nodes, live: &Issued, ended: &Issued, load: Load, elsewhere: [Load; 2]) {
     let here = &nodes.cut_off;
     // With the token whose refresh had no answer.

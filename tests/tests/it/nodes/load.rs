@@ -12,7 +12,7 @@ use gatepass::{Error, Issued, Refusal};
 use gatepass_tests::nodes::{Node, login, subject};
 use tokio::task::JoinSet;
 
-/// How long whoever got no answer waits until they try again.
+/// How long a client that got no answer waits before it tries again.
 const BACKOFF: Duration = Duration::from_millis(10);
 
 /// Clients of one node, until they are told to stop.
@@ -22,12 +22,12 @@ pub(crate) struct Load {
     pub(crate) seen: Arc<Seen>,
 }
 
-/// What they were told.
+/// The answers that they got.
 #[derive(Default)]
 pub(crate) struct Seen {
     answered: AtomicU64,
     unavailable: AtomicU64,
-    /// Refusals, and whatever else nobody should get.
+    /// Refusals, and all other answers that no client should get.
     wrong: Mutex<Vec<String>>,
     /// How long an operation took at most, and which one.
     slowest: Mutex<(Duration, &'static str)>,
@@ -76,7 +76,7 @@ impl Load {
         }
     }
 
-    /// Lets them finish what they are at. Panics if somebody was refused, or waited longer than
+    /// Lets them finish what they are at. Panics if one of them was refused, or waited longer than
     /// `limit`.
     pub(crate) async fn stop(mut self, limit: Duration) -> Arc<Seen> {
         self.stop.store(true, Ordering::Relaxed);
@@ -166,7 +166,7 @@ impl Client {
                 return;
             }
             self.change(place, |one| one.logout = Logout::Done);
-            // What was acknowledged holds here at once.
+            // An acknowledged logout holds here at once.
             let after = self.node.verify(&issued).await;
             let gone = matches!(
                 after,

@@ -46,7 +46,7 @@ impl Own {
             }
             Server::Redis(primary) => {
                 let replica = primary.replica(&directory, Durability::Crash).unwrap();
-                // Nobody listens there.
+                // No server listens there.
                 replica.ask(&["replicaof", "127.0.0.1", "1"]).unwrap();
                 Server::Redis(replica)
             }
@@ -148,7 +148,7 @@ impl Own {
         }
     }
 
-    /// Connections stay, and nobody answers.
+    /// Stops the server. Connections stay, and get no answer.
     pub(crate) fn pause(&self) {
         match &self.server {
             Server::Postgres(server) => server.pause().unwrap(),

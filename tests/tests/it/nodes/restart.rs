@@ -35,9 +35,10 @@ on! {
     }
 }
 
-/// Of sessions that nobody has a token of.
+/// Number of sessions that no client has a token of.
 const OTHERS: usize = 100_000;
-/// Of sessions whose tokens are tried, before the others, after them, and before each start.
+/// Number of sessions whose tokens are tried: so many end before the others, after them, and before
+/// each start.
 const ENDED: usize = 40;
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What a client asks of a server that may die, or whose store may fail.
+//! The requests of a client to a server that may die, or whose store may fail.
 
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};

@@ -164,7 +164,7 @@ async fn a_request_is_shown_without_its_credentials() {
     assert!(!format!("{head:?}").contains("secret"));
 }
 
-/// What the example answers to a request of a page of `origin`.
+/// The example's answer to `request`, if it trusts the origins in `trusted`.
 async fn answered(trusted: &[&str], request: Request<String>) -> (StatusCode, HeaderMap) {
     let mut args = vec!["example", "--store", "memory:", "--transport", "cookie"];
     args.extend(trusted.iter().flat_map(|own| ["--trusted-origin", own]));

@@ -198,7 +198,7 @@ impl History {
         }
         let mut ends = Vec::from_iter(wrong.calls.iter().map(|call| call.returned));
         ends.sort_unstable();
-        // A beginning that is wrong stays so, whatever follows.
+        // A beginning that is wrong stays so with any calls after it.
         let first = ends.partition_point(|end| wrong.until(*end).has_order());
         wrong = wrong.until(ends[first]);
         // No client was told anything of the others, and they change nothing.

@@ -450,7 +450,7 @@ fn only_a_node_that_reads_the_user_again_answers_with_a_token_that_is_newer_than
     };
     assert!(of(1).check().is_ok());
     assert!(of(0).check().is_err());
-    // A token that was spent long before it came is not answered, whatever comes later.
+    // A token that was spent long before it came is not answered. Later calls do not change that.
     let mut late = of(1);
     late.calls[2].ticks = (2, 2);
     assert!(late.check().is_err());
