@@ -75,7 +75,7 @@ pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
         .iter()
         .flat_map(|check| check(&metadata, &files))
         .collect();
-    findings.extend(prose::check(&files));
+    findings.extend(files.iter().flat_map(prose::check));
     findings.extend(crates::sizes(sh)?);
     for finding in &findings {
         println!("{finding}");
