@@ -54,6 +54,7 @@ pub struct Application {
 impl Application {
     /// Starts one.
     pub async fn start(clock: ManualClock, setup: Setup) -> Self {
+        example_app::hash_passwords_at_little_cost();
         let directory = TempDir::new().unwrap();
         let path = directory.path().join(STORE);
         let store = SqliteStore::builder(&path)

@@ -188,14 +188,14 @@ impl App {
 }
 
 /// A clock that is not that of wherever it is asked.
-#[cfg(not(feature = "clock-file"))]
+#[cfg(not(feature = "under-test"))]
 fn given_clock() -> anyhow::Result<Option<SystemClock>> {
     Ok(None)
 }
 
-#[cfg(feature = "clock-file")]
-fn given_clock() -> anyhow::Result<Option<crate::clock_file::ClockFile>> {
-    crate::clock_file::ClockFile::from_env()
+#[cfg(feature = "under-test")]
+fn given_clock() -> anyhow::Result<Option<crate::under_test::ClockFile>> {
+    crate::under_test::ClockFile::from_env()
 }
 
 /// The content of the files that settings name.

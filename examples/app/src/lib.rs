@@ -6,8 +6,6 @@
 
 mod app;
 mod attempts;
-#[cfg(feature = "clock-file")]
-mod clock_file;
 mod location;
 mod pages;
 mod secrets;
@@ -20,10 +18,14 @@ mod store;
 mod testing;
 #[cfg(feature = "tower")]
 pub mod tower;
+#[cfg(feature = "under-test")]
+mod under_test;
 mod users;
 
 #[cfg(feature = "tower")]
 pub use self::serve::{HEAD_TIMEOUT, serve};
+#[cfg(feature = "under-test")]
+pub use self::under_test::hash_passwords_at_little_cost;
 pub use self::{
     app::App,
     location::{Database, StoreLocation, Unechoed, Url},

@@ -80,7 +80,7 @@ impl Turn {
         SystemRandom.fill(&mut random)?;
         let mut hash = || {
             let salt = Salt::new(&random)?;
-            let params = Params::default();
+            let params = params();
             let hash = PasswordHash {
                 algorithm: ARGON2ID_IDENT,
                 version: Some(Version::default().into()),
@@ -143,6 +143,15 @@ impl Turn {
         Ok(Output::new(output)?)
     }
 }
+
+/// The parameters of new hashes.
+#[cfg(not(feature = "under-test"))]
+fn params() -> Params {
+    Params::default()
+}
+
+#[cfg(feature = "under-test")]
+use crate::under_test::argon2_params as params;
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! Time out of a file, for tests that let it pass in a process of its own.
+//! An application in a test: its time comes from a file, and its passwords cost little.
 
 use std::{
     fs, io,
@@ -6,12 +6,37 @@ use std::{
     process,
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
 
+use argon2::Params;
 use gatepass::{Clock, Timestamp};
+
+static LITTLE_COST: AtomicBool = AtomicBool::new(false);
+
+/// Makes this process hash passwords with the smallest parameters of argon2id. Each scenario begins
+/// with the users of the example in eight applications, and their hashes took most of its time.
+pub fn hash_passwords_at_little_cost() {
+    LITTLE_COST.store(true, Ordering::Relaxed);
+}
+
+/// The parameters of new hashes.
+pub(crate) fn argon2_params() -> Params {
+    let default = Params::default();
+    if LITTLE_COST.load(Ordering::Relaxed) {
+        Params::new(
+            Params::MIN_M_COST,
+            Params::MIN_T_COST,
+            Params::MIN_P_COST,
+            None,
+        )
+        .unwrap_or(default)
+    } else {
+        default
+    }
+}
 
 /// The time in a file, in milliseconds since 1970.
 #[derive(Clone, Debug)]
@@ -25,13 +50,15 @@ struct File {
 }
 
 impl ClockFile {
-    /// That in the file that `EXAMPLE_CLOCK_FILE` names, if it names one.
+    /// The clock in the file that `EXAMPLE_CLOCK_FILE` names, if it names one. A test set it, so
+    /// passwords cost little from now on.
     pub(crate) fn from_env() -> anyhow::Result<Option<Self>> {
         let Some(path) = std::env::var_os("EXAMPLE_CLOCK_FILE") else {
             return Ok(None);
         };
         let first = fs::read_to_string(&path)?.parse()?;
         std::thread::spawn(end_with_stdin);
+        hash_passwords_at_little_cost();
         Ok(Some(Self(Arc::new(File {
             path: path.into(),
             first,
