@@ -1,8 +1,8 @@
 //! The contract of a store, as tests: what [`SessionStore`](gatepass::store::SessionStore) and
 //! [`RevocationLog`](gatepass::store::RevocationLog) promise, one function per claim.
 //!
-//! [`store_contract!`](crate::store_contract!) mounts them all. A claim that fails panics, as a test
-//! does.
+//! [`store_contract!`](crate::store_contract!) mounts them all. A claim that fails panics, as a
+//! test does.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,5 @@
-//! The half that issues, refreshes and ends.
+//! Issuing, refreshing and ending sessions: the authority, its builder, and each of its acts in a
+//! file of its own.
 
 pub(crate) mod authenticator;
 #[expect(

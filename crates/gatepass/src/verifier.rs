@@ -1,4 +1,4 @@
-//! The half that needs no signing key and no session store.
+//! Judging access tokens: the verifier, its builder, and the requirements of a route.
 
 pub(crate) mod builder;
 pub(crate) mod requirements;

@@ -1,6 +1,5 @@
 //! The example's own program, as processes that share a directory and can be killed.
 
-#[allow(dead_code, reason = "each file of tests needs its own part of it")]
 pub(crate) mod api;
 
 use std::{
@@ -21,7 +20,6 @@ pub(crate) struct Server {
 impl Server {
     /// Starts the server on the files in `directory`, with the user `alice`, and waits until it
     /// listens.
-    #[allow(dead_code, reason = "each file of tests needs its own part of it")]
     pub(crate) async fn start(directory: &Path) -> Self {
         Self::start_with(directory, &[]).await
     }
@@ -82,19 +80,16 @@ impl Server {
         Api::new(&self.url)
     }
 
-    #[allow(dead_code, reason = "each file of tests needs its own part of it")]
     pub(crate) fn process(&self) -> u32 {
         self.child.id()
     }
 
     /// Waits until a server that was told to stop has done so.
-    #[allow(dead_code, reason = "each file of tests needs its own part of it")]
     pub(crate) fn wait(mut self) {
         self.child.wait().unwrap();
     }
 
     /// Kills the server as `kill -9` does, and waits until it is gone.
-    #[allow(dead_code, reason = "each file of tests needs its own part of it")]
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

@@ -74,7 +74,8 @@ fn prose(file: &File) -> Vec<Line<'_>> {
         in_code &= comment.is_some();
         let text = comment.unwrap_or_default().trim_start();
         let fence = text.starts_with("```");
-        let is_prose = !in_code && !fence && !text.starts_with(['|', '#', '[', '<']);
+        let is_definition = text.starts_with('[') && text.contains("]: ");
+        let is_prose = !in_code && !fence && !is_definition && !text.starts_with(['|', '#', '<']);
         in_code ^= fence;
         let marks = ["* ", "- "];
         let item = marks.iter().find_map(|mark| text.strip_prefix(mark));
@@ -119,7 +120,8 @@ fn sentences<'a>(lines: &[Line<'a>]) -> Vec<Sentence<'a>> {
 fn fault(sentence: &[&str]) -> Option<String> {
     let (first, rest) = sentence.split_first()?;
     let last = rest.last()?;
-    if OPENERS.contains(first) && !last.ends_with('?') {
+    let first = first.trim_start_matches('*');
+    if OPENERS.contains(&first) && !last.ends_with('?') {
         return Some(format!("a sentence that begins with {first:?}"));
     }
     let actors = sentence.iter().find_map(|word| {
@@ -130,7 +132,7 @@ fn fault(sentence: &[&str]) -> Option<String> {
     if let Some(word) = actors {
         return Some(format!("the word {word:?}"));
     }
-    let stands = |pair: &[&str]| matches!(pair, ["stands", "in" | "at"]);
+    let stands = |pair: &[&str]| matches!(pair, ["stand" | "stands", "in" | "at"]);
     let pair = sentence.windows(2).find(|pair| stands(pair))?;
     Some(format!("the words {:?}", pair.join(" ")))
 }

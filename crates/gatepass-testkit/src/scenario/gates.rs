@@ -86,7 +86,7 @@ pub fn an_authorization_that_is_not_one_token_is_refused() -> Scenario {
         .send_ambiguous(me(b"Bearer \xff"))
 }
 
-/// It would stand in logs and histories (RFC 6750 §5.3).
+/// Logs and histories would keep it (RFC 6750 §5.3).
 #[must_use]
 pub fn a_token_in_the_query_is_not_read() -> Scenario {
     Scenario::new("a_token_in_the_query_is_not_read")

@@ -217,12 +217,14 @@ pub async fn a_long_log_is_pulled_in_parts<S: SessionStore>(fresh: impl AsyncFn(
     let given = Given::fresh(fresh).await;
     let (_, start) = given.log().await;
     let mut writers = JoinSet::new();
-    for _ in 0..WRITERS {
+    for number in 0..WRITERS {
         let store = Arc::clone(&given.store);
         writers.spawn(async move {
+            // Logins of one user wait for each other, and that is not the claim.
+            let user = format!("user {number}");
             let mut ended = Vec::new();
             for _ in 0..EACH {
-                let session = store.begin(new_session("alice")).await.unwrap().session;
+                let session = store.begin(new_session(&user)).await.unwrap().session;
                 let target = EndSessions::Session(session.id);
                 ended.extend(store.end(target, EndReason::Logout).await.unwrap());
             }

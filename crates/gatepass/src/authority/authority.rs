@@ -1,4 +1,4 @@
-//! The half that issues, refreshes and ends.
+//! `Authority`: the half of gatepass that issues tokens, refreshes them and ends sessions.
 
 use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -266,7 +266,8 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// [`Error::Identity`] if the identity cannot be issued, [`Error::Store`] if the session cannot be stored.
+    /// [`Error::Identity`] if the identity cannot be issued, [`Error::Store`] if the session cannot
+    /// be stored.
     pub async fn issue(&self, identity: Identity, device: Device) -> Result<Issued, Error> {
         self.issue_as(&self.inner.settings.client, identity, device)
             .await

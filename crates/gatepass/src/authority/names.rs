@@ -1,4 +1,4 @@
-//! User names as they may stand in a log.
+//! User names in the form that logs may hold.
 
 use std::fmt;
 

@@ -35,8 +35,8 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// [`Refusal::WrongClient`] if it is another client's, [`Error::Store`] if the revocation is not
-    /// known to be stored.
+    /// [`Refusal::WrongClient`] if it is another client's, [`Error::Store`] if the revocation is
+    /// not known to be stored.
     pub async fn revoke(&self, client: &ClientId, token: &str) -> Result<(), Error> {
         let revoked = if token.starts_with(refresh::PREFIX) {
             self.revoke_refresh_token(client, token).await

@@ -189,7 +189,8 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] if the access token is not good, [`Error::Store`] if store or users do not answer.
+    /// [`Error::Refused`] if the access token is not good, [`Error::Store`] if store or users do
+    /// not answer.
     pub async fn renew(&self, access_token: &str) -> Result<Renewed, Error> {
         let requirements = Requirements::new().staleness(Staleness::Strict);
         let pass = self
@@ -244,7 +245,8 @@ impl Authority {
     /// # Errors
     ///
     /// [`Refusal::BadCredentials`] or [`Refusal::TooManyAttempts`], which change nothing;
-    /// [`Refusal::Revoked`] if the session has ended; [`Error::Store`] if store or users do not answer.
+    /// [`Refusal::Revoked`] if the session has ended; [`Error::Store`] if store or users do not
+    /// answer.
     pub async fn reauthenticate(
         &self,
         pass: &Pass,

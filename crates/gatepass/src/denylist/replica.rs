@@ -30,8 +30,8 @@ pub(crate) struct ReplicaSettings {
     pub(crate) max_staleness: Duration,
     pub(crate) poll_interval: Duration,
     pub(crate) timeout: Duration,
-    /// How old knowledge may be that requests are judged by while no pull succeeds; `None`: no
-    /// older than ever.
+    /// If no pull succeeds, judge requests by the last successful pull while it is younger than
+    /// this. `None` refuses them instead.
     pub(crate) danger_stale: Option<Duration>,
 }
 

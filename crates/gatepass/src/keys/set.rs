@@ -112,8 +112,8 @@ impl KeySet {
     ///
     /// # Errors
     ///
-    /// [`KeyError::Jwks`] if it is none, [`KeyError::DuplicateKeyId`] if two keys that would be used
-    /// have the same id, [`KeyError::NoKey`] if there is none to be used.
+    /// [`KeyError::Jwks`] if it is none, [`KeyError::DuplicateKeyId`] if two keys that would be
+    /// used have the same id, [`KeyError::NoKey`] if there is none to be used.
     pub fn from_jwks(json: &str) -> Result<(Self, Vec<SkippedKey>), KeyError> {
         let (keys, skipped) = Self::read_jwks(json)?;
         Ok((Self::of_jwks(keys)?, skipped))

@@ -39,8 +39,9 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// [`KeyError::ShortSecret`] if it is shorter than the hash (RFC 7518 §3.2), [`KeyError::NotASecret`] if
-    /// it is the PEM text of a key, and [`KeyError::WrongKind`] if `algorithm` needs a key pair.
+    /// [`KeyError::ShortSecret`] if it is shorter than the hash (RFC 7518 §3.2),
+    /// [`KeyError::NotASecret`] if it is the PEM text of a key, and [`KeyError::WrongKind`] if
+    /// `algorithm` needs a key pair.
     pub fn from_secret(algorithm: Algorithm, secret: &[u8]) -> Result<Self, KeyError> {
         Self::hmac(algorithm, secret::trimmed(secret), None)
     }
@@ -79,8 +80,9 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// [`KeyError::Pem`] if it is not exactly one key, [`KeyError::PublicKey`] if it is a public one,
-    /// [`KeyError::WrongKind`] if `algorithm` does not go with it, and what else is wrong with it.
+    /// [`KeyError::Pem`] if it is not exactly one key, [`KeyError::PublicKey`] if it is a public
+    /// one, [`KeyError::WrongKind`] if `algorithm` does not go with it, and what else is wrong with
+    /// it.
     pub fn from_pem(algorithm: Algorithm, pem: &[u8]) -> Result<Self, KeyError> {
         Self::asymmetric(algorithm, &Self::private_of_pem(pem)?, None)
     }

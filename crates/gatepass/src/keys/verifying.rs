@@ -31,8 +31,9 @@ impl VerifyingKey {
     ///
     /// # Errors
     ///
-    /// [`KeyError::Pem`] if it is not exactly one key, [`KeyError::PrivateKey`] if it is a private one,
-    /// [`KeyError::WrongKind`] if `algorithm` does not go with it, and what else is wrong with it.
+    /// [`KeyError::Pem`] if it is not exactly one key, [`KeyError::PrivateKey`] if it is a private
+    /// one, [`KeyError::WrongKind`] if `algorithm` does not go with it, and what else is wrong with
+    /// it.
     pub fn from_pem(algorithm: Algorithm, pem: &[u8]) -> Result<Self, KeyError> {
         Self::asymmetric(algorithm, Self::public_of_pem(pem)?, None)
     }
@@ -87,9 +88,10 @@ impl VerifyingKey {
     ///
     /// # Errors
     ///
-    /// [`KeyError::Jwk`] if it is none, [`KeyError::Secret`] or [`KeyError::PrivateKey`] if it is more
-    /// than public, [`KeyError::WrongUse`] or [`KeyError::WrongAlgorithm`] if it says so itself,
-    /// [`KeyError::WrongKind`] if `algorithm` does not go with it, and what else is wrong with it.
+    /// [`KeyError::Jwk`] if it is none, [`KeyError::Secret`] or [`KeyError::PrivateKey`] if it is
+    /// more than public, [`KeyError::WrongUse`] or [`KeyError::WrongAlgorithm`] if it says so
+    /// itself, [`KeyError::WrongKind`] if `algorithm` does not go with it, and what else is wrong
+    /// with it.
     pub fn from_jwk(algorithm: Algorithm, jwk: &str) -> Result<Self, KeyError> {
         Self::of_jwk(algorithm, &Jwk::parse(jwk, Purpose::Verify)?)
     }

@@ -49,7 +49,9 @@ pub struct Health {
     pub lease_holds: bool,
     /// Whether a request would be judged now by what is known here. Without the lease it would ask
     /// for a pull first, and be answered 503 if that fails (but see
-    /// [`danger_judge_by_stale_revocations`](crate::VerifierBuilder::danger_judge_by_stale_revocations)).
+    /// [`danger_judge_by_stale_revocations`]).
+    ///
+    /// [`danger_judge_by_stale_revocations`]: crate::VerifierBuilder::danger_judge_by_stale_revocations
     pub judges_requests: bool,
     /// How long ago the last pull that counts began, by the larger of monotonic and wall-clock
     /// time. `None` if a clock was set back since, so that the node cannot know.

@@ -17,7 +17,7 @@ pub(crate) fn is_origin(text: &str) -> bool {
         .or_else(|| text.strip_prefix("http://"));
     authority.is_some_and(|authority| {
         let (host, port) = match authority.rsplit_once(':') {
-            // The colons of an IPv6 address stand in brackets.
+            // Brackets enclose the colons of an IPv6 address.
             Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
             _ => (authority, None),
         };

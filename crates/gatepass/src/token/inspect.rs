@@ -87,8 +87,8 @@ pub fn verify_refresh_token(
 ///
 /// # Errors
 ///
-/// [`Refusal::Malformed`] if the text is too long, isn't three segments of canonical base64url, or has
-/// a header that isn't acceptable. [`Refusal::UnknownKey`] if its `alg` isn't the key's.
+/// [`Refusal::Malformed`] if the text is too long, isn't three segments of canonical base64url, or
+/// has a header that isn't acceptable. [`Refusal::UnknownKey`] if its `alg` isn't the key's.
 /// [`Refusal::BadSignature`].
 pub fn verify_jws(key: &VerifyingKey, jws: &str) -> Result<Vec<u8>, Refusal> {
     access::open_jws(jws, key)

@@ -53,7 +53,8 @@ impl Requirements {
         self
     }
 
-    /// Lets a request without credentials through as anonymous. One with a bad token is refused.
+    /// Lets a request without credentials through as anonymous. A bad bearer token is refused. A
+    /// bad cookie counts as no credentials, because browsers send cookies unasked.
     #[must_use]
     pub fn optional(mut self) -> Self {
         self.optional = true;

@@ -1,4 +1,4 @@
-//! The half that needs no signing key and no session store.
+//! `Verifier`: the half of gatepass that needs neither a signing key nor a session store.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -179,8 +179,8 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// [`KeyError::DuplicateKeyId`], or [`KeyError::NoSigningKey`] where the old keys can sign and the
-    /// new ones cannot. The old keys stay then.
+    /// [`KeyError::DuplicateKeyId`], or [`KeyError::NoSigningKey`] where the old keys can sign and
+    /// the new ones cannot. The old keys stay then.
     pub fn replace_keys(&self, keys: KeySet) -> Result<(), KeyError> {
         if self.inner.keys.load().active().is_some() {
             keys.check_signing()?;

@@ -155,8 +155,8 @@ impl Presented {
     ///
     /// # Errors
     ///
-    /// [`Refusal::InvalidClient`] if it is another scheme or does not parse, [`Refusal::Ambiguous`] if
-    /// there are two.
+    /// [`Refusal::InvalidClient`] if it is another scheme or does not parse, [`Refusal::Ambiguous`]
+    /// if there are two.
     pub(super) fn basic(head: &RequestHead<'_>) -> Result<Option<Self>, Refusal> {
         let value = match head.authorization {
             HeaderField::Absent => return Ok(None),

@@ -1,4 +1,4 @@
-//! A request's head, and the gate that judges it.
+//! The parts of a request's head that gatepass looks at.
 
 use std::net::IpAddr;
 

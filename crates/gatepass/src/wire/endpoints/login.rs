@@ -27,7 +27,8 @@ impl Endpoints {
     /// With [`Delivery::Cookies`] the session ends of which the request has cookies: the new ones
     /// replace them.
     ///
-    /// [`Delivery::Cookies`] where the transport has none is a mistake, answered by 500 and a line in the log.
+    /// [`Delivery::Cookies`] where the transport has none is a mistake, answered by 500 and a line
+    /// in the log.
     pub async fn issued(
         &self,
         identity: Identity,
