@@ -3,10 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod around;
 mod bodies;
+mod body_timeout;
 mod gate;
 mod head;
 mod keep_alive;
+mod middleware;
 mod rig;
-mod stalled;

@@ -7,9 +7,9 @@
     reason = "a test fails by panicking"
 )]
 
-mod around;
+mod body_timeout;
 mod forged_tokens;
+mod middleware;
 mod rig;
 mod routers;
-mod stalled;
 mod timeouts;

@@ -8,10 +8,10 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use gatepass::{Authority, Clock, Error, Issued, Refusal, Staleness, Timestamp};
-use gatepass_testkit::{ManualClock, Op, TestStore};
+use gatepass::{Authority, Clock, Error, Issued, MemoryStore, Refusal, Staleness, Timestamp};
+use gatepass_testkit::{Fault, ManualClock, Op, TestStore};
 use test_support::world::{
-    DAY, HOUR, SECOND, World, builder, login, refresh, refusal, verify, verify_with,
+    DAY, HOUR, MINUTE, SECOND, Store, World, builder, login, refresh, refusal, verify, verify_with,
 };
 use tokio::task::JoinSet;
 
@@ -394,4 +394,51 @@ async fn nothing_that_ended_lives_again_in_memory() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_that_ended_lives_again_in_sqlite() {
     knock_all(World::sqlite).await;
+}
+
+/// A process that starts while the clock is wrong purges by it from the first minute on.
+#[tokio::test(start_paused = true)]
+async fn nothing_that_ended_lives_again_where_a_process_starts_while_the_clock_is_ahead() {
+    let clock = ManualClock::new();
+    let store: Store = Arc::new(TestStore::new(MemoryStore::with_clock(clock.clone())).durable());
+    let node = builder(Arc::clone(&store), &clock).purge_interval(SECOND);
+    let node = node.build().await.unwrap();
+    tokio::time::sleep(5 * SECOND).await;
+    let revoked = login(&node, "alice").await;
+    let live = login(&node, "alice").await;
+    node.logout(revoked.access_token.as_str()).await.unwrap();
+    drop(node);
+
+    let right = clock.now();
+    clock.suspend(400 * DAY);
+    let wrong = builder(Arc::clone(&store), &clock).purge_interval(SECOND);
+    let wrong = wrong.build().await.unwrap();
+    clock.advance(5 * SECOND);
+    tokio::time::sleep(5 * SECOND).await;
+    drop(wrong);
+    clock.set_wall(right + 5 * SECOND);
+
+    let node = builder(Arc::clone(&store), &clock).build().await.unwrap();
+    assert_eq!(refusal(verify(&node, &revoked).await), Refusal::Revoked);
+    refresh(&node, &live).await.unwrap();
+}
+
+/// A clock that is set back by less than has passed makes nothing younger.
+#[tokio::test(start_paused = true)]
+async fn a_small_step_back_does_not_prolong_the_lease() {
+    let clock = ManualClock::new();
+    let store: Store = Arc::new(TestStore::new(MemoryStore::with_clock(clock.clone())).durable());
+    let faulty = TestStore::new(Arc::clone(&store));
+    let handle = faulty.clone();
+    handle.inject(Op::Changed, Fault::Hang);
+    let node = builder(faulty, &clock)
+        .max_staleness(HOUR)
+        .poll_interval(HOUR / 2);
+    let node = node.build().await.unwrap();
+    let other = builder(store, &clock).build().await.unwrap();
+    let first = login(&node, "alice").await;
+    other.logout(first.access_token.as_str()).await.unwrap();
+    clock.advance(HOUR + SECOND);
+    clock.step_wall_back(55 * MINUTE);
+    assert_eq!(refusal(verify(&node, &first).await), Refusal::Revoked);
 }

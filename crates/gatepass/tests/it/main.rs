@@ -10,10 +10,11 @@
     reason = "a test fails by panicking"
 )]
 
-mod attack;
 mod clock;
 mod config;
+mod hang_ups;
 mod keys;
+mod managing;
 mod observe;
 mod outage;
 mod refresh;

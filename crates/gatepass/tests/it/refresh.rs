@@ -5,3 +5,4 @@ mod model;
 mod overlap;
 mod races;
 mod resuming;
+mod slow_users;
