@@ -59,7 +59,7 @@ pub(crate) fn postgres(table: &mut Table) -> anyhow::Result<()> {
 /// Copies the newest session until its account has [`MANY`]. To begin them all would take minutes,
 /// since each waits for the disk and for the one before it.
 async fn copy(pool: &PgPool) -> anyhow::Result<()> {
-    let columns = "account, issuer, audience, client, grant_json, own_access_ttl, device_json, generation, \
+    let columns = "account, issuer, audience, client, identity_json, own_access_ttl, device_json, generation, \
         created_at, authenticated_at, last_seen_at, seen_from, idle_expires_at, absolute_expires_at, \
         access_until, purge_at";
     let copy = format!(

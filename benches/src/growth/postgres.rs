@@ -53,7 +53,7 @@ impl Inside for Postgres {
         for number in 0..BEGUN {
             store.begin(new_session(number)?).await?;
         }
-        let columns = "account, issuer, audience, client, grant_json, own_access_ttl, device_json, generation, \
+        let columns = "account, issuer, audience, client, identity_json, own_access_ttl, device_json, generation, \
             rotated_from, rotated_at, recovered, created_at, authenticated_at, last_seen_at, seen_from, \
             idle_expires_at, absolute_expires_at, access_until, ended_at, ended_reason, purge_at";
         // Eighteen random bytes: one of two, and of a second number the rest.

@@ -33,7 +33,7 @@ const _: () = assert!(Revocation::RETENTION_MARGIN.as_millis() == 600_000);
 macro_rules! columns {
     () => {
         concat!(
-            "s.id, s.number, s.issuer, s.audience, s.client, s.grant_json, s.device_json, s.generation,
+            "s.id, s.number, s.issuer, s.audience, s.client, s.identity_json, s.device_json, s.generation,
              s.rotated_from, s.rotated_at, s.recovered, s.created_at, s.authenticated_at,
              s.last_seen_at, s.seen_from, s.idle_expires_at, s.absolute_expires_at, s.access_until,
              s.ended_at, s.ended_reason, CASE WHEN ",
@@ -48,9 +48,9 @@ pub(crate) fn session(row: &PgRow) -> Result<Session, Failure> {
     let issuer: String = cell(row, "issuer")?;
     let audience: String = cell(row, "audience")?;
     let client: String = cell(row, "client")?;
-    let identity: String = cell(row, "grant_json")?;
+    let identity: String = cell(row, "identity_json")?;
     let identity: Identity =
-        serde_json::from_str(&identity).map_err(|_| Unreadable("grant_json"))?;
+        serde_json::from_str(&identity).map_err(|_| Unreadable("identity_json"))?;
     let device: String = cell(row, "device_json")?;
     let device: Device = serde_json::from_str(&device).map_err(|_| Unreadable("device_json"))?;
     let rotated_from = optional_generation(row, "rotated_from")?;

@@ -41,7 +41,7 @@ const STEPS: [&str; 2] = [
         id pg_catalog.bytea PRIMARY KEY,
         subject pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
         client pg_catalog.text COLLATE pg_catalog."C" NOT NULL,
-        grant_json pg_catalog.text NOT NULL,
+        identity_json pg_catalog.text NOT NULL,
         own_access_ttl bigint,
         device_json pg_catalog.text NOT NULL,
         generation bigint NOT NULL,

@@ -164,7 +164,7 @@ const ADVANCE: &str = concat!(
     ") {+} ",
     margin!(),
     "),
-         grant_json = coalesce($10, grant_json),
+         identity_json = coalesce($10, identity_json),
          own_access_ttl = ",
     own_access_ttl!(),
     "
@@ -204,7 +204,7 @@ pub(crate) async fn advance(
         .int(length(advance.access_ttl))
         .text_or_null(
             identity
-                .map(|identity| json(identity, "grant_json"))
+                .map(|identity| json(identity, "identity_json"))
                 .transpose()?,
         )
         .int(
@@ -219,15 +219,15 @@ pub(crate) async fn advance(
 }
 
 pub(crate) async fn recover(link: Link<'_>, recover: Recover) -> Result<Option<Session>, Failure> {
-    let new_grant = recover.identity.is_some();
+    let new_identity = recover.identity.is_some();
     let change = |session: &mut Session, now| session.recover(recover.clone(), now);
-    changed(link, recover.id, new_grant, change).await
+    changed(link, recover.id, new_identity, change).await
 }
 
 pub(crate) async fn renew(link: Link<'_>, renew: Renew) -> Result<Option<Session>, Failure> {
-    let new_grant = renew.identity.is_some();
+    let new_identity = renew.identity.is_some();
     let change = |session: &mut Session, now| session.renew(renew.clone(), now);
-    changed(link, renew.id, new_grant, change).await
+    changed(link, renew.id, new_identity, change).await
 }
 
 /// Locks the session, has the core change it, and writes what a recovery or a renewal can have
@@ -235,7 +235,7 @@ pub(crate) async fn renew(link: Link<'_>, renew: Renew) -> Result<Option<Session
 async fn changed(
     link: Link<'_>,
     id: SessionId,
-    new_grant: bool,
+    new_identity: bool,
     change: impl Fn(&mut Session, Timestamp) -> bool + Send,
 ) -> Result<Option<Session>, Failure> {
     let mut tx = link.begin().await?;
@@ -247,10 +247,10 @@ async fn changed(
         tx.rollback().await?;
         return Ok(None);
     };
-    let identity = new_grant.then(|| json(&session.identity, "grant_json"));
+    let identity = new_identity.then(|| json(&session.identity, "identity_json"));
     let write = Statement::new(
         "UPDATE @sessions SET recovered = $2, access_until = $3, purge_at = least(purge_at, $4),
-             grant_json = coalesce($5, grant_json), own_access_ttl = $6
+             identity_json = coalesce($5, identity_json), own_access_ttl = $6
          WHERE id {=} $1",
     );
     let write = write
@@ -557,7 +557,7 @@ async fn insert(
     let insert = Statement::new(concat!(
         "WITH begun AS (
              INSERT INTO @sessions (
-                 account, id, number, issuer, audience, client, grant_json, own_access_ttl, device_json,
+                 account, id, number, issuer, audience, client, identity_json, own_access_ttl, device_json,
                  generation, created_at, authenticated_at, last_seen_at, seen_from, idle_expires_at,
                  absolute_expires_at, access_until, purge_at
              ) VALUES (
@@ -588,7 +588,7 @@ async fn insert(
         .text(session.issuer.as_str())
         .text(session.audience.as_str())
         .text(session.client.as_str())
-        .text(json(&session.identity, "grant_json")?)
+        .text(json(&session.identity, "identity_json")?)
         .int(session.identity.own_access_ttl().map(length))
         .text(json(&session.device, "device_json")?)
         .int(i64::from(session.generation.get()))

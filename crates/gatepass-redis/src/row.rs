@@ -99,7 +99,7 @@ fn parse(id: SessionId, state: &[u8], row: &[u8]) -> Result<Session, Unreadable>
     let mut lines = lines.ok_or(Unreadable("session"))?.split('\n');
     let mut line = |name| lines.next().ok_or(Unreadable(name));
     let (client, issuer, audience) = (line("client")?, line("issuer")?, line("audience")?);
-    let (reason, device, identity) = (line("reason")?, line("device")?, line("grant")?);
+    let (reason, device, identity) = (line("reason")?, line("device")?, line("identity")?);
     let rotation = generation_of(rotated_from).zip(instant_of(rotated_at));
     Ok(Session {
         id,
@@ -107,7 +107,7 @@ fn parse(id: SessionId, state: &[u8], row: &[u8]) -> Result<Session, Unreadable>
         issuer: Issuer::new(issuer).map_err(|_| Unreadable("issuer"))?,
         audience: Audience::new(audience).map_err(|_| Unreadable("audience"))?,
         client: ClientId::new(client).map_err(|_| Unreadable("client"))?,
-        identity: serde_json::from_str(identity).map_err(|_| Unreadable("grant"))?,
+        identity: serde_json::from_str(identity).map_err(|_| Unreadable("identity"))?,
         device: serde_json::from_str(device).map_err(|_| Unreadable("device"))?,
         generation: generation_of(generation).ok_or(Unreadable("generation"))?,
         rotated: rotation.map(|(from, at)| Rotation { from, at }),

@@ -48,7 +48,7 @@ pub(crate) async fn begin(
     }
     let partition = Partition::of_account(account);
     let kept = new.max_sessions.map(|max| i64::from(max.get()) - 1);
-    let identity = json(&new.identity, "grant").map_err(Failure::from)?;
+    let identity = json(&new.identity, "identity").map_err(Failure::from)?;
     let device = json(&new.device, "device").map_err(Failure::from)?;
     let lines = [
         new.client.as_str(),
@@ -110,7 +110,7 @@ pub(crate) async fn advance(
         own_ttl.map_or(-1, millis),
     ]);
     let identity = match &advance.identity {
-        Some(identity) => json(identity, "grant").map_err(Failure::from)?,
+        Some(identity) => json(identity, "identity").map_err(Failure::from)?,
         None => String::new(),
     };
     let call = || {
@@ -143,7 +143,7 @@ pub(crate) async fn recover(
         .text(line(&recover.client))
         .int(recover.generation.get().into())
         .int(millis(recover.access_ttl));
-    let call = with_grant(call, recover.identity.as_ref())?;
+    let call = with_identity(call, recover.identity.as_ref())?;
     changed(servers, recover.id, call).await
 }
 
@@ -156,7 +156,7 @@ pub(crate) async fn renew(
         .text(line(&renew.client))
         .text("")
         .int(millis(renew.access_ttl));
-    let call = with_grant(call, renew.identity.as_ref())?;
+    let call = with_identity(call, renew.identity.as_ref())?;
     changed(servers, renew.id, call).await
 }
 
@@ -455,11 +455,11 @@ fn line(client: &ClientId) -> String {
     format!("{client}\n")
 }
 
-fn with_grant(call: Call, identity: Option<&Identity>) -> Result<Call, StoreError> {
+fn with_identity(call: Call, identity: Option<&Identity>) -> Result<Call, StoreError> {
     let Some(identity) = identity else {
         return Ok(call.text("").text(""));
     };
     let own_ttl = identity.own_access_ttl().map(millis);
-    let identity = json(identity, "grant").map_err(Failure::from)?;
+    let identity = json(identity, "identity").map_err(Failure::from)?;
     Ok(call.text(identity).int_or_none(own_ttl))
 }

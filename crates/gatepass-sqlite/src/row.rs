@@ -25,7 +25,7 @@ pub(crate) struct Stored {
 /// The columns that [`Stored::read`] reads, of a session `s` and its account `a`.
 macro_rules! columns {
     () => {
-        "s.rowid, s.purge_at, s.id, s.number, s.issuer, s.audience, s.client, s.grant_json, s.device_json,
+        "s.rowid, s.purge_at, s.id, s.number, s.issuer, s.audience, s.client, s.identity_json, s.device_json,
          s.generation, s.rotated_from, s.rotated_at, s.recovered, s.created_at, s.authenticated_at,
          s.last_seen_at, s.seen_from, s.idle_expires_at, s.absolute_expires_at, s.access_until,
          s.ended_at, s.ended_reason,
@@ -53,9 +53,9 @@ impl Stored {
         let audience = Audience::new(audience).map_err(|_| Unreadable("audience"))?;
         let client: String = cells.take("client")?;
         let client = ClientId::new(client).map_err(|_| Unreadable("client"))?;
-        let identity: String = cells.take("grant_json")?;
+        let identity: String = cells.take("identity_json")?;
         let identity: Identity =
-            serde_json::from_str(&identity).map_err(|_| Unreadable("grant_json"))?;
+            serde_json::from_str(&identity).map_err(|_| Unreadable("identity_json"))?;
         let device: String = cells.take("device_json")?;
         let device: Device =
             serde_json::from_str(&device).map_err(|_| Unreadable("device_json"))?;

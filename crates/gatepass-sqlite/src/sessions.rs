@@ -107,11 +107,11 @@ pub(crate) fn advance(write: &Write<'_>, advance: Advance) -> Result<Option<Sess
     let Some(mut stored) = find(write.conn, advance.id)? else {
         return Ok(None);
     };
-    let new_grant = advance.identity.is_some();
+    let new_identity = advance.identity.is_some();
     if !stored.session.advance(advance, write.now) {
         return Ok(None);
     }
-    write_refresh(write.conn, &stored, new_grant)?;
+    write_refresh(write.conn, &stored, new_identity)?;
     Ok(Some(stored.session))
 }
 
@@ -119,11 +119,11 @@ pub(crate) fn recover(write: &Write<'_>, recover: Recover) -> Result<Option<Sess
     let Some(mut stored) = find(write.conn, recover.id)? else {
         return Ok(None);
     };
-    let new_grant = recover.identity.is_some();
+    let new_identity = recover.identity.is_some();
     if !stored.session.recover(recover, write.now) {
         return Ok(None);
     }
-    write_refresh(write.conn, &stored, new_grant)?;
+    write_refresh(write.conn, &stored, new_identity)?;
     Ok(Some(stored.session))
 }
 
@@ -131,11 +131,11 @@ pub(crate) fn renew(write: &Write<'_>, renew: Renew) -> Result<Option<Session>, 
     let Some(mut stored) = find(write.conn, renew.id)? else {
         return Ok(None);
     };
-    let new_grant = renew.identity.is_some();
+    let new_identity = renew.identity.is_some();
     if !stored.session.renew(renew, write.now) {
         return Ok(None);
     }
-    write_refresh(write.conn, &stored, new_grant)?;
+    write_refresh(write.conn, &stored, new_identity)?;
     Ok(Some(stored.session))
 }
 
@@ -322,7 +322,7 @@ fn end_one(
 
 /// Writes the columns that an advance, a recovery or a renewal can change. The identity, by far the
 /// longest, only if it did.
-fn write_refresh(conn: &Connection, stored: &Stored, new_grant: bool) -> Result<(), Failure> {
+fn write_refresh(conn: &Connection, stored: &Stored, new_identity: bool) -> Result<(), Failure> {
     let session = &stored.session;
     let changed = params![
         stored.rowid,
@@ -348,11 +348,11 @@ fn write_refresh(conn: &Connection, stored: &Stored, new_grant: bool) -> Result<
     if session.purge_at() < stored.purge_at {
         set_purge_at(conn, stored.rowid, session.purge_at())?;
     }
-    if new_grant {
+    if new_identity {
         update(
             conn,
-            "UPDATE gatepass_sessions SET grant_json = ?2 WHERE rowid = ?1",
-            params![stored.rowid, json(&session.identity, "grant_json")?],
+            "UPDATE gatepass_sessions SET identity_json = ?2 WHERE rowid = ?1",
+            params![stored.rowid, json(&session.identity, "identity_json")?],
         )?;
     }
     Ok(())
@@ -368,7 +368,7 @@ fn insert(conn: &Connection, session: &Session, account: AccountId) -> Result<()
         conn,
         // A session that was just begun has no rotation, recovery or end.
         "INSERT INTO gatepass_sessions (
-             id, account, number, issuer, audience, client, grant_json, device_json, generation,
+             id, account, number, issuer, audience, client, identity_json, device_json, generation,
              created_at, authenticated_at, last_seen_at, seen_from, idle_expires_at,
              absolute_expires_at, access_until, purge_at
          ) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
@@ -379,7 +379,7 @@ fn insert(conn: &Connection, session: &Session, account: AccountId) -> Result<()
             session.issuer.as_str(),
             session.audience.as_str(),
             session.client.as_str(),
-            json(&session.identity, "grant_json")?,
+            json(&session.identity, "identity_json")?,
             json(&session.device, "device_json")?,
             session.generation.get(),
             Millis(session.created_at),

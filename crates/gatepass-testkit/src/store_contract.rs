@@ -65,7 +65,7 @@ macro_rules! store_contract {
             of_many_advances_from_one_generation_one_succeeds
             an_advance_that_does_not_fit_changes_nothing
             a_session_can_be_refreshed_until_the_instant_it_expires
-            an_advance_writes_a_changed_grant
+            an_advance_writes_a_changed_identity
             an_advance_may_jump_over_lost_generations
             the_last_rotation_is_remembered
             an_advance_too_soon_after_the_last_changes_nothing
@@ -78,13 +78,13 @@ macro_rules! store_contract {
             a_recovery_is_remembered_until_the_next_advance_and_after
             a_recovery_is_idempotent
             a_recovery_that_does_not_fit_changes_nothing
-            a_recovery_writes_a_changed_grant
+            a_recovery_writes_a_changed_identity
 
             a_session_that_idled_too_long_is_resumed
             a_new_authentication_is_remembered
             nothing_goes_on_with_a_session_that_is_over
             a_renewal_changes_access_and_nothing_else
-            a_renewal_writes_a_changed_grant
+            a_renewal_writes_a_changed_identity
             a_renewal_postpones_the_purge
             no_renewal_succeeds_after_an_end_returned
 

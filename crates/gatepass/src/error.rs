@@ -22,7 +22,7 @@ pub enum Error {
     /// the client should try again, and the operator should look at the store.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The application granted something that cannot be issued. A mistake in its code.
+    /// The application gave an identity that cannot be issued. A mistake in its code.
     #[error(transparent)]
     Identity(#[from] IdentityError),
     /// Something that does not happen while the machine and its clock are sound.

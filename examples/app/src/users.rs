@@ -257,14 +257,14 @@ impl Authenticator for Users {
         let inner = Arc::clone(&self.inner);
         // From here on a client that hangs up stops nothing: the attempt is counted, and the
         // place is taken until the processor is free.
-        let granted = task::spawn_blocking(move || {
+        let identity = task::spawn_blocking(move || {
             inner.authenticate(&name, &password, user.as_ref(), turn, place)
         })
         .await
         .map_err(AuthenticationError::unavailable)??;
         Ok(match credentials.extra::<String>("device") {
-            Some(device) => granted.device(device),
-            None => granted,
+            Some(device) => identity.device(device),
+            None => identity,
         })
     }
 

@@ -143,7 +143,7 @@ async fn whatever_it_would_write_and_whatever_is_personal_is_denied() {
         "SELECT issuer FROM @.sessions",
         "SELECT last, until FROM @.accounts",
         "UPDATE @.accounts SET up_to = NULL",
-        "SELECT grant_json, device_json FROM @.sessions",
+        "SELECT identity_json, device_json FROM @.sessions",
     ] {
         let denied = sqlx::raw_sql(AssertSqlSafe(statement.replace('@', &schema)));
         let error = denied.execute(&mut conn).await.unwrap_err();

@@ -1,6 +1,6 @@
 -- `Session::advance`, kept lean, since it is what is done most. KEYS: the session. ARGV: the line of the client; as doubles the time or -1,
 -- from and to which generation, whether the session may have idled, whether the user authenticated, how long ago the last rotation must be
--- or -1, from where the session is seen, idle and access lifetime, and that of a changed grant or -1; the grant if it changed; as doubles
+-- or -1, from where the session is seen, idle and access lifetime, and that of a changed identity or -1; the identity if it changed; as doubles
 -- the account's cutoff, if the caller had to read it elsewhere.
 local key = KEYS[1]
 local row = redis.call('GET', key)

@@ -1,5 +1,5 @@
 -- `Session::recover` and `Session::renew`. KEYS: the partition's `meta`, the session. ARGV: time, the line of the client, the generation
--- that is recovered or nothing, access lifetime, the grant if it changed and its own lifetime.
+-- that is recovered or nothing, access lifetime, the identity if it changed and its own lifetime.
 local key = KEYS[2]
 local row = redis.call('GET', key)
 if not row or string.find(row, ARGV[2], LINES, true) ~= LINES then

@@ -1,5 +1,5 @@
 -- `Account::begin`, and `Account::end_up_to` where the account has too many sessions then. ARGV[4]: the id, the account, the lines of the
--- session, the grant's own lifetime, idle, absolute and access lifetime, from where it is seen, how many others are kept or nothing.
+-- session, the identity's own lifetime, idle, absolute and access lifetime, from where it is seen, how many others are kept or nothing.
 local id, account = ARGV[4], ARGV[5]
 local session, index = prefix .. 'session:' .. id, prefix .. 'sessions:' .. account
 

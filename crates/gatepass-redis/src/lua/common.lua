@@ -2,7 +2,7 @@
 --
 -- A session is one string, so that a refresh reads one value and writes a part of it. It begins with doubles, where -1 is
 -- none, and of these with those that a refresh changes. The id of its account follows, and in lines the client, the issuer,
--- the audience, the reason of its end, the device and the grant.
+-- the audience, the reason of its end, the device and the identity.
 --
 -- An account is one string as well: as doubles the number of its last session, the latest absolute end of all of them,
 -- up to which number sessions are over, except which one, since when, and the number of the entry in the log that says so;

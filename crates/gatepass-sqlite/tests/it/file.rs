@@ -348,7 +348,7 @@ async fn an_unreadable_row_is_reported_without_its_content() {
     let place = Place::new();
     let store = place.open();
     let columns = [
-        ("grant_json", "'{\"secret\": 1}'"),
+        ("identity_json", "'{\"secret\": 1}'"),
         ("device_json", "'secret'"),
         ("client", "'secret' || char(0)"),
         ("generation", "'secret'"),

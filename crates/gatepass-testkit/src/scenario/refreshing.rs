@@ -188,7 +188,7 @@ pub fn a_deleted_user_is_refused_at_the_next_refresh() -> Scenario {
         .send_bad_grant(login("bob", "bob's password"), "bad_credentials")
 }
 
-/// A refresh grants the scopes that the user has now.
+/// A refresh gives the scopes that the user has now.
 #[must_use]
 pub fn changed_scopes_take_effect_at_the_next_refresh() -> Scenario {
     let admin = |token: &str| Request::get("/admin").bearer(token);

@@ -153,7 +153,7 @@ pub(super) fn new_session_of_at_most(name: &str, max: u32) -> NewSession {
 }
 
 /// An identity that differs from the one of [`new_session`] in all but its subject.
-pub(super) fn changed_grant(subject: &Subject) -> Identity {
+pub(super) fn changed_identity(subject: &Subject) -> Identity {
     Identity::of(subject.clone())
         .scopes(Scopes::parse("admin profile").unwrap())
         .claims(&serde_json::json!({ "tenant": 7, "roles": ["é", null] }))

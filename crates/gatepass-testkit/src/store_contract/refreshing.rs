@@ -9,7 +9,7 @@ use gatepass::{
 
 use super::given::{
     ABSOLUTE_TTL, ACCESS_TTL, DAY, Given, HOUR, IDLE_TTL, MILLISECOND, MINUTE, SECOND, account,
-    advance_of, changed_grant, client, new_session, recovery_of, session_id,
+    advance_of, changed_identity, client, new_session, recovery_of, session_id,
 };
 use crate::clock::ManualClock;
 
@@ -75,7 +75,7 @@ pub async fn an_advance_that_does_not_fit_changes_nothing<S: SessionStore>(
         given.clock.advance(SECOND);
         let before = given.find(stored.id).await;
         let mut advance = advance;
-        advance.identity = Some(changed_grant(stored.subject()));
+        advance.identity = Some(changed_identity(stored.subject()));
         let refused = given.store.advance(advance).await.unwrap();
         assert_eq!(refused, None, "{why}");
         assert_eq!(given.find(stored.id).await, before, "{why}");
@@ -115,12 +115,12 @@ pub async fn a_session_can_be_refreshed_until_the_instant_it_expires<S: SessionS
 }
 
 /// An identity that was read anew replaces the old one; without one the old one stays.
-pub async fn an_advance_writes_a_changed_grant<S: SessionStore>(
+pub async fn an_advance_writes_a_changed_identity<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
     let given = Given::fresh(fresh).await;
     let session = given.begin("alice").await;
-    let identity = changed_grant(session.subject());
+    let identity = changed_identity(session.subject());
     let mut advance = advance_of(&session);
     advance.identity = Some(identity.clone());
     let advanced = given.store.advance(advance).await.unwrap().unwrap();
@@ -229,7 +229,7 @@ pub async fn an_authentication_need_not_rotate<S: SessionStore>(
     advance.to = advance.from;
     advance.overlap = MINUTE;
     advance.cause = AdvanceCause::Reauthenticate;
-    advance.identity = Some(changed_grant(expected.subject()));
+    advance.identity = Some(changed_identity(expected.subject()));
     assert!(expected.advance(advance.clone(), given.clock.now()));
     let advanced = given.store.advance(advance).await.unwrap();
     assert_eq!(advanced.as_ref(), Some(&expected));
@@ -425,7 +425,7 @@ pub async fn a_recovery_that_does_not_fit_changes_nothing<S: SessionStore>(
         given.clock.advance(SECOND);
         let before = given.find(stored.id).await;
         let mut recover = recover;
-        recover.identity = Some(changed_grant(stored.subject()));
+        recover.identity = Some(changed_identity(stored.subject()));
         let refused = given.store.recover(recover).await.unwrap();
         assert_eq!(refused, None, "{why}");
         assert_eq!(given.find(stored.id).await, before, "{why}");
@@ -442,12 +442,12 @@ pub async fn a_recovery_that_does_not_fit_changes_nothing<S: SessionStore>(
 }
 
 /// An identity that was read anew at a recovery replaces the old one.
-pub async fn a_recovery_writes_a_changed_grant<S: SessionStore>(
+pub async fn a_recovery_writes_a_changed_identity<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
     let given = Given::fresh(fresh).await;
     let session = given.begin("alice").await;
-    let identity = changed_grant(session.subject());
+    let identity = changed_identity(session.subject());
     let mut recover = recovery_of(&session);
     recover.identity = Some(identity.clone());
     let recovered = given.store.recover(recover).await.unwrap().unwrap();

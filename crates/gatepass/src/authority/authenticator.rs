@@ -172,7 +172,8 @@ pub enum AuthenticationError {
         /// When to try again, in whole seconds on the wire.
         retry_after: Duration,
     },
-    /// The application granted what cannot be issued. A mistake in its code: the client gets a 500.
+    /// The application gave an identity that cannot be issued. A mistake in its code: the client
+    /// gets a 500.
     #[error(transparent)]
     Identity(#[from] IdentityError),
     /// It could not be found out. The client is told to try again.

@@ -107,7 +107,7 @@ pub struct SessionPage {
 }
 
 /// Longest identity in bytes of JSON, so that any access token fits into 8 KiB.
-const MAX_GRANT: usize = 4096;
+const MAX_IDENTITY: usize = 4096;
 
 impl Authority {
     pub(crate) fn start(
@@ -208,8 +208,8 @@ impl Authority {
     /// # Errors
     ///
     /// [`Refusal::BadCredentials`] or [`Refusal::TooManyAttempts`]; [`Error::Store`] if users or
-    /// sessions cannot be reached; [`Error::Identity`] if the application granted what cannot be
-    /// issued.
+    /// sessions cannot be reached; [`Error::Identity`] if the application gave an identity that
+    /// cannot be issued.
     pub async fn login(&self, credentials: &Credentials, device: Device) -> Result<Issued, Error> {
         self.login_fitting(&self.inner.settings.client, credentials, device, None, None)
             .await
@@ -248,11 +248,11 @@ impl Authority {
             authenticator.ok_or(InternalError::new("login without an authenticator"))?;
         let device = cleaned(device);
         let authenticated = self.consult(authenticator.authenticate(credentials, &device));
-        let granted = authenticated.await.and_then(|identity| match scopes {
+        let limited = authenticated.await.and_then(|identity| match scopes {
             Some(scopes) => identity.limited_to(scopes).map_err(Error::from),
             None => Ok(identity),
         });
-        let identity = granted.inspect_err(|error| {
+        let identity = limited.inspect_err(|error| {
             if let Error::Refused(refusal) = error {
                 let name_hash = self.name_hash(credentials.username());
                 let refusals = self.inner.verifier.refusals();
@@ -297,7 +297,7 @@ impl Authority {
         longest: Option<usize>,
     ) -> Result<Issued, Error> {
         let settings = &self.inner.settings;
-        self.check_grant(&identity)?;
+        self.check_identity(&identity)?;
         let account = self.account(identity.subject());
         let policy = self.inner.verifier.policy();
         let new = NewSession {
@@ -424,7 +424,7 @@ impl Authority {
         Ok(())
     }
 
-    pub(super) fn check_grant(&self, identity: &Identity) -> Result<(), IdentityError> {
+    pub(super) fn check_identity(&self, identity: &Identity) -> Result<(), IdentityError> {
         let Settings {
             reuse,
             absolute_ttl,
@@ -439,7 +439,7 @@ impl Authority {
         }
         // An identity that cannot be written as JSON cannot be written as a token either.
         match serde_json::to_vec(identity) {
-            Ok(json) if json.len() <= MAX_GRANT => Ok(()),
+            Ok(json) if json.len() <= MAX_IDENTITY => Ok(()),
             _ => Err(IdentityError::TooLarge),
         }
     }

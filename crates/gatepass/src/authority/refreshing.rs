@@ -292,7 +292,7 @@ impl Authority {
             return Err(IdentityError::SubjectChanged);
         }
         let identity = identity.succeeding(&session.identity);
-        self.check_grant(&identity)?;
+        self.check_identity(&identity)?;
         Ok(identity)
     }
 

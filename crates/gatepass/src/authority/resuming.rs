@@ -239,8 +239,8 @@ impl Authority {
     /// [`Authenticator`](crate::Authenticator): the session's time of authentication becomes now,
     /// for gates that demand a recent one (RFC 9470).
     ///
-    /// The session is refreshed along with it, and what the application grants now replaces its
-    /// identity. The pass says whose password it is, and never the client.
+    /// The session is refreshed along with it, and gets the identity that the application gives
+    /// now. The pass says whose password it is, and never the client.
     ///
     /// # Errors
     ///

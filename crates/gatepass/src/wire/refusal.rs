@@ -3,7 +3,7 @@
 use crate::{error::Error, model::refusal::Refusal, observe, wire::reply::Reply};
 
 /// The kind of endpoint that refuses. The same refusal has one status or name if it is about a
-/// token that gives access, and another one if it is about a grant of new tokens.
+/// token that gives access, and another one if it is about new tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorFormat {

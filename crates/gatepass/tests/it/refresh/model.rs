@@ -19,7 +19,7 @@ use tokio::runtime::Runtime;
 use crate::refresh::model::{
     bench::Bench,
     run::Run,
-    session::Granted,
+    session::Allowed,
     steps::{Step, steps},
 };
 
@@ -147,7 +147,7 @@ async fn run(bench: &Bench, steps: &[Step]) {
 const LOGIN: Step = Step::Login {
     client: 0,
     plain: true,
-    granted: Granted {
+    allowed: Allowed {
         scopes: 0b0111,
         ttl: None,
     },

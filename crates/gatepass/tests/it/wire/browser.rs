@@ -20,7 +20,7 @@ type Header<'h> = (&'static str, &'h str);
 const JSON: Header<'_> = ("content-type", "application/json");
 const CROSS_SITE: Header<'_> = ("sec-fetch-site", "cross-site");
 
-/// Lets every user in with one password, and grants claims of this length.
+/// Lets every user in with one password, and gives claims of this length.
 fn with_claims_of(padding: usize) -> impl Authenticator {
     move |credentials: &Credentials| {
         if credentials.password() != PASSWORD {

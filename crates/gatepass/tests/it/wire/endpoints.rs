@@ -8,7 +8,7 @@ const PASSWORD: &str = "wonderland";
 
 const JSON: (&str, &[u8]) = ("content-type", b"application/json");
 
-/// Knows one user, and grants a claim with the other members of the login.
+/// Knows one user, and gives a claim with the other members of the login.
 fn wonderland(credentials: &Credentials) -> Result<Identity, AuthenticationError> {
     match (credentials.username(), credentials.password()) {
         ("alice", PASSWORD) => {}

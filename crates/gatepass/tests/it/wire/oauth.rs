@@ -133,7 +133,7 @@ fn said(reply: &Reply) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn a_lifetime_that_the_application_grants_holds_for_the_session() {
+async fn a_lifetime_that_the_identity_has_holds_for_the_session() {
     let service = Service::open().await;
     for seconds in [60, 1800, 7200] {
         let reply = service.token(&format!("{LOGIN}&lifetime={seconds}")).await;
@@ -149,7 +149,7 @@ async fn a_lifetime_that_the_application_grants_holds_for_the_session() {
     assert_eq!(
         body(&reply)["expires_in"],
         json!(900),
-        "unless it grants one"
+        "unless it has one"
     );
 }
 

@@ -148,7 +148,7 @@ fn each_refusal_has_its_status_name_and_challenge() {
         let expected = json!({ "error": error, "error_description": description, "reason": case });
         assert_eq!(body(&reply), expected, "{case}");
 
-        // Endpoints that grant tokens answer one error for every fault of a token: only the reason
+        // Endpoints that give tokens answer one error for every fault of a token: only the reason
         // differs.
         let about_the_request = matches!(
             refusal,

@@ -53,7 +53,7 @@ async fn a_replayed_answer_counts_from_now() {
 }
 
 #[tokio::test]
-async fn a_grant_may_set_its_own_lifetime_within_bounds() {
+async fn an_identity_may_set_its_own_lifetime_within_bounds() {
     let (authority, clock) = authority(KeySet::signing(old())).await;
     let cases = [
         ("zero", Duration::ZERO, false),
@@ -84,7 +84,7 @@ async fn a_grant_may_set_its_own_lifetime_within_bounds() {
 }
 
 #[tokio::test]
-async fn the_largest_grant_fits_into_a_token_and_a_larger_one_is_refused() {
+async fn the_largest_identity_fits_into_a_token_and_a_larger_one_is_refused() {
     let clock = ManualClock::new();
     let store = MemoryStore::with_clock(clock.clone());
     let name = "n".repeat(255);

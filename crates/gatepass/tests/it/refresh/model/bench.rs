@@ -16,7 +16,7 @@ use gatepass_testkit::{ManualClock, sessions::new_session};
 use test_support::world::{DAY, MINUTE, SECRET, World, builder};
 
 use crate::refresh::model::session::{
-    self, Granted, MAX_SESSIONS, NEVER, Reached, SECRETS, Secrets, User, UserState,
+    self, Allowed, MAX_SESSIONS, NEVER, Reached, SECRETS, Secrets, User, UserState,
 };
 
 pub(crate) const CLIENTS: [&str; 2] = ["default", "mobile"];
@@ -107,9 +107,9 @@ pub(crate) fn scopes(scopes: session::Scopes) -> gatepass::Scopes {
     gatepass::Scopes::new(held.map(|(_, name)| name)).unwrap()
 }
 
-pub(crate) fn identity(subject: Subject, granted: Granted) -> Identity {
-    let identity = Identity::of(subject).scopes(scopes(granted.scopes));
-    match granted.ttl {
+pub(crate) fn identity(subject: Subject, allowed: Allowed) -> Identity {
+    let identity = Identity::of(subject).scopes(scopes(allowed.scopes));
+    match allowed.ttl {
         Some(ttl) => identity.access_ttl(millis(ttl)),
         None => identity,
     }
@@ -142,7 +142,7 @@ impl Authenticator for Users {
             return Err(AuthenticationError::BadCredentials);
         }
         let subject = Subject::new(credentials.username())?;
-        Ok(identity(subject, user.granted))
+        Ok(identity(subject, user.allowed))
     }
 
     async fn reload_user(&self, session: &Session) -> Result<UserUpdate, AuthenticationError> {
@@ -150,7 +150,7 @@ impl Authenticator for Users {
         Ok(match user.state {
             UserState::Unchanged => UserUpdate::Unchanged,
             UserState::Changed => {
-                UserUpdate::Changed(identity(session.subject().clone(), user.granted))
+                UserUpdate::Changed(identity(session.subject().clone(), user.allowed))
             }
             UserState::Gone => UserUpdate::Deleted,
         })

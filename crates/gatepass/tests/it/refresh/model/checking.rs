@@ -5,7 +5,7 @@ use gatepass::{AccessToken, Error, Refusal, Requirements, Session, Staleness, Ti
 use crate::refresh::model::{
     bench::{client, scopes},
     run::{Access, Answer, Run},
-    session::{End, Granted, Outcome, Scopes},
+    session::{End, Allowed, Outcome, Scopes},
 };
 
 /// The limits of an access token that has less than its session.
@@ -15,7 +15,7 @@ pub(crate) struct Within {
     /// In whole seconds.
     pub(crate) authenticated_at: Option<i64>,
     /// The rights by which it was issued, if they are not the session's.
-    pub(crate) granted: Option<Granted>,
+    pub(crate) allowed: Option<Allowed>,
 }
 
 impl Run<'_> {
@@ -68,11 +68,11 @@ impl Run<'_> {
                 assert_eq!(issued.refresh_expires_at, idle_until);
                 assert!(issued.refresh_at >= issued.server_time);
                 let (access, expires_at) = (&issued.access_token, issued.expires_at);
-                let granted = match outcome {
-                    Outcome::Kept(granted) | Outcome::Replayed(granted) => Some(*granted),
+                let allowed = match outcome {
+                    Outcome::Kept(allowed) | Outcome::Replayed(allowed) => Some(*allowed),
                     _ => None,
                 };
-                let within = Within { granted, ..within };
+                let within = Within { allowed, ..within };
                 self.note(access, expires_at, &issued.scopes, session, within, node)
                     .await;
             }
@@ -94,15 +94,15 @@ impl Run<'_> {
         let now = self.now();
         let modelled = &self.sessions[session].model;
         assert!(modelled.live(now), "a session that is over yields nothing");
-        let granted = within.granted.unwrap_or(modelled.granted);
-        let until = (now - now % 1000 + granted.ttl()).min(modelled.access_until);
+        let allowed = within.allowed.unwrap_or(modelled.allowed);
+        let until = (now - now % 1000 + allowed.ttl()).min(modelled.access_until);
         let until = until - until % 1000;
         assert_eq!(expires_at.unix_millis(), until);
 
         let strict = Requirements::new().staleness(Staleness::Strict);
         let verifier = self.bench.nodes[node].verifier();
         let pass = verifier.verify(access.as_str(), &strict).await.unwrap();
-        let expected = within.scopes.unwrap_or(granted.scopes);
+        let expected = within.scopes.unwrap_or(allowed.scopes);
         assert_eq!(*issued_scopes, scopes(expected));
         assert_eq!(*pass.scopes(), scopes(expected));
         assert_eq!(*pass.subject(), self.subject);
@@ -165,8 +165,8 @@ impl Run<'_> {
         });
         assert_eq!(ended, self.end_of(number));
         assert_eq!(session.generation.get() as usize, modelled.current());
-        let granted = session.identity.granted_scopes();
-        assert_eq!(*granted, scopes(modelled.granted.scopes));
+        let allowed = session.identity.granted_scopes();
+        assert_eq!(*allowed, scopes(modelled.allowed.scopes));
         let times = [
             session.authenticated_at,
             session.last_seen_at,

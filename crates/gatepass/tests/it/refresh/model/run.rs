@@ -12,7 +12,7 @@ use crate::refresh::model::{
     bench::{Bench, PASSWORD, client, identity, node_of, reads_users, scopes},
     checking::Within,
     session::{
-        Asking, End, FOR_EVER, Granted, LEEWAY, MAX_SESSIONS, Modelled, NEVER, Outcome, SECRETS,
+        Asking, End, FOR_EVER, Allowed, LEEWAY, MAX_SESSIONS, Modelled, NEVER, Outcome, SECRETS,
         Scopes, Secrets, User, UserState,
     },
     steps::{Beside, By, Step, Which},
@@ -83,7 +83,7 @@ impl<'a> Run<'a> {
     pub(crate) fn new(bench: &'a Bench, number: u64) -> Self {
         let subject = subject(&format!("user {number}"));
         let user = User {
-            granted: Granted {
+            allowed: Allowed {
                 scopes: 0b0111,
                 ttl: None,
             },
@@ -123,9 +123,9 @@ impl<'a> Run<'a> {
             Step::Login {
                 client,
                 plain,
-                granted,
+                allowed,
                 limit,
-            } => self.login(client, plain, granted, limit).await,
+            } => self.login(client, plain, allowed, limit).await,
             Step::Refresh {
                 which,
                 token,
@@ -185,8 +185,8 @@ impl<'a> Run<'a> {
                 bench.nodes[0].revoke_token(pass).await.unwrap();
                 self.revoked(which);
             }
-            Step::ChangeUser(granted, state) => {
-                self.user = User { granted, state };
+            Step::ChangeUser(allowed, state) => {
+                self.user = User { allowed, state };
                 bench.users.set(&self.subject, self.user);
             }
             Step::ReplaceSecrets(active, kept) => self.replace_secrets(active, kept),
@@ -211,23 +211,23 @@ impl<'a> Run<'a> {
 
     /// A login that the application has done itself, or at a node that reads users, one with a
     /// password.
-    async fn login(&mut self, number: usize, plain: bool, granted: Granted, limit: Option<Scopes>) {
+    async fn login(&mut self, number: usize, plain: bool, allowed: Allowed, limit: Option<Scopes>) {
         let node = node_of(0, plain);
         let authority = &self.bench.nodes[node];
         let (client, device) = (client(number), Device::default());
-        let (granted, limit, answer) = if plain {
-            let identity = identity(self.subject.clone(), granted);
+        let (allowed, limit, answer) = if plain {
+            let identity = identity(self.subject.clone(), allowed);
             let issued = authority.issue_as(&client, identity, device).await;
-            (granted, None, issued)
+            (allowed, None, issued)
         } else {
             let (credentials, asked) = (self.credentials(true), limit.map(scopes));
             let issued = authority.login_as(&client, &credentials, device, asked.as_ref());
-            (self.user.granted, limit, issued.await)
+            (self.user.allowed, limit, issued.await)
         };
         let gone = !plain && self.user.state == UserState::Gone;
         let outcome = if gone {
             Outcome::Refused(Refusal::BadCredentials)
-        } else if limit.is_some_and(|limit| limit & !granted.scopes != 0) {
+        } else if limit.is_some_and(|limit| limit & !allowed.scopes != 0) {
             Outcome::Refused(Refusal::ScopeNotGranted)
         } else if self.make_room(node) {
             Outcome::MadeRoom
@@ -235,9 +235,9 @@ impl<'a> Run<'a> {
             Outcome::Advanced
         };
         if let Ok(issued) = &answer {
-            let granted = Granted {
-                scopes: limit.unwrap_or(granted.scopes),
-                ..granted
+            let allowed = Allowed {
+                scopes: limit.unwrap_or(allowed.scopes),
+                ..allowed
             };
             let id = issued.session_id;
             let mut tokens = [const { Vec::new() }; SECRETS];
@@ -247,7 +247,7 @@ impl<'a> Run<'a> {
                 tokens.push(issued.refresh_token.as_str().to_owned());
             }
             self.sessions.push(Held {
-                model: Modelled::begun(id, number, granted, limit, self.now()),
+                model: Modelled::begun(id, number, allowed, limit, self.now()),
                 made_with: vec![Some(self.secrets.active)],
                 tokens,
             });
@@ -361,7 +361,7 @@ impl<'a> Run<'a> {
             None => self.sessions[session].model.renew(asking),
         };
         let answer = self.bench.nodes[node].renew(&self.access[which].text).await;
-        let scopes = Some(self.sessions[session].model.granted.scopes & former);
+        let scopes = Some(self.sessions[session].model.allowed.scopes & former);
         let within = Within {
             scopes,
             authenticated_at,

@@ -26,7 +26,7 @@ pub(crate) type Scopes = u8;
 
 /// The rights that the application gives a user.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Granted {
+pub(crate) struct Allowed {
     pub(crate) scopes: Scopes,
     /// The lifetime of access tokens, where it is another than the configured one.
     pub(crate) ttl: Option<i64>,
@@ -35,7 +35,7 @@ pub(crate) struct Granted {
 /// A user, as the application has it now.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct User {
-    pub(crate) granted: Granted,
+    pub(crate) allowed: Allowed,
     pub(crate) state: UserState,
 }
 
@@ -51,7 +51,7 @@ pub(crate) enum UserState {
 pub(crate) struct Modelled {
     pub(crate) id: SessionId,
     pub(crate) client: usize,
-    pub(crate) granted: Granted,
+    pub(crate) allowed: Allowed,
     /// The scopes that the client asked for at login, which it never exceeds.
     limit: Option<Scopes>,
     chain: Chain,
@@ -101,10 +101,10 @@ pub(crate) enum Outcome {
     Jumped,
     /// The current refresh token stayed, since the session had just been rotated. The access token
     /// has these rights.
-    Kept(Granted),
+    Kept(Allowed),
     /// A spent refresh token was answered with the current one, and an access token with these
     /// rights.
-    Replayed(Granted),
+    Replayed(Allowed),
     Recovered,
     /// The access token is good, and nothing was issued.
     Valid,
@@ -113,7 +113,7 @@ pub(crate) enum Outcome {
     Refused(Refusal),
 }
 
-impl Granted {
+impl Allowed {
     pub(crate) fn ttl(&self) -> i64 {
         self.ttl.unwrap_or(ACCESS)
     }
@@ -123,14 +123,14 @@ impl Modelled {
     pub(crate) fn begun(
         id: SessionId,
         client: usize,
-        granted: Granted,
+        allowed: Allowed,
         limit: Option<Scopes>,
         now: i64,
     ) -> Self {
         let mut session = Self {
             id,
             client,
-            granted,
+            allowed,
             limit,
             chain: Chain::default(),
             spent: Vec::new(),
@@ -222,9 +222,9 @@ impl Modelled {
             Decision::Keep => self.answered_again(Outcome::Kept, asked, by),
             Decision::Replay => self.answered_again(Outcome::Replayed, asked, by),
             Decision::Advance | Decision::Jump => match self.reload_user(asked, by) {
-                Ok(granted) => {
+                Ok(allowed) => {
                     self.rotate(presented + 1, now, by.steady);
-                    self.refreshed(granted, now);
+                    self.refreshed(allowed, now);
                     match decision {
                         Decision::Jump => Outcome::Jumped,
                         _ => Outcome::Advanced,
@@ -233,9 +233,9 @@ impl Modelled {
                 Err(refusal) => Outcome::Refused(refusal),
             },
             Decision::Recover => match self.reload_user(asked, by) {
-                Ok(granted) => {
+                Ok(allowed) => {
                     self.chain.recover();
-                    self.granted = granted;
+                    self.allowed = allowed;
                     self.allow_access(now);
                     Outcome::Recovered
                 }
@@ -256,12 +256,12 @@ impl Modelled {
     /// An answer of which the session keeps nothing, by what the user may have now.
     fn answered_again(
         &mut self,
-        outcome: fn(Granted) -> Outcome,
+        outcome: fn(Allowed) -> Outcome,
         asked: Option<Scopes>,
         by: Asking,
     ) -> Outcome {
         match self.reload_user(asked, by) {
-            Ok(granted) => outcome(granted),
+            Ok(allowed) => outcome(allowed),
             Err(refusal) => Outcome::Refused(refusal),
         }
     }
@@ -274,9 +274,9 @@ impl Modelled {
             return Outcome::Valid;
         }
         match self.reload_user(None, by) {
-            Ok(granted) => {
+            Ok(allowed) => {
                 self.rotate(presented + 1, now, by.steady);
-                self.refreshed(granted, now);
+                self.refreshed(allowed, now);
                 Outcome::Advanced
             }
             Err(refusal) => Outcome::Refused(refusal),
@@ -293,8 +293,8 @@ impl Modelled {
             return Outcome::Refused(Refusal::Revoked);
         }
         match self.reload_user(None, by) {
-            Ok(granted) => {
-                self.granted = granted;
+            Ok(allowed) => {
+                self.allowed = allowed;
                 self.allow_access(now);
                 Outcome::Renewed
             }
@@ -314,23 +314,23 @@ impl Modelled {
         if !right || user.state == UserState::Gone {
             return Outcome::Refused(Refusal::BadCredentials);
         }
-        let granted = self.limited(user.granted);
+        let allowed = self.limited(user.allowed);
         let outcome = match self.chain.has_just_rotated(now, &RULES) {
-            true => Outcome::Kept(granted),
+            true => Outcome::Kept(allowed),
             false => {
                 self.rotate(self.current() + 1, now, by.steady);
                 Outcome::Advanced
             }
         };
-        self.refreshed(granted, now);
+        self.refreshed(allowed, now);
         self.authenticated_at = now;
         outcome
     }
 
     /// The rights of the session once the node has read the user again. The session keeps none of
     /// it yet.
-    fn reload_user(&mut self, asked: Option<Scopes>, by: Asking) -> Result<Granted, Refusal> {
-        let granted = match by.user {
+    fn reload_user(&mut self, asked: Option<Scopes>, by: Asking) -> Result<Allowed, Refusal> {
+        let allowed = match by.user {
             Some(User {
                 state: UserState::Gone,
                 ..
@@ -340,20 +340,20 @@ impl Modelled {
             }
             Some(User {
                 state: UserState::Changed,
-                granted,
-            }) => self.limited(granted),
-            _ => self.granted,
+                allowed,
+            }) => self.limited(allowed),
+            _ => self.allowed,
         };
-        match exceeds(asked, granted) {
+        match exceeds(asked, allowed) {
             true => Err(Refusal::ScopeNotGranted),
-            false => Ok(granted),
+            false => Ok(allowed),
         }
     }
 
-    fn limited(&self, granted: Granted) -> Granted {
-        Granted {
-            scopes: granted.scopes & self.limit.unwrap_or(Scopes::MAX),
-            ..granted
+    fn limited(&self, allowed: Allowed) -> Allowed {
+        Allowed {
+            scopes: allowed.scopes & self.limit.unwrap_or(Scopes::MAX),
+            ..allowed
         }
     }
 
@@ -381,7 +381,7 @@ impl Modelled {
         self.chain.rotate(generation(to), now);
     }
 
-    fn refreshed(&mut self, granted: Granted, now: i64) {
+    fn refreshed(&mut self, allowed: Allowed, now: i64) {
         let idle_until = (now + IDLE).min(self.absolute_until);
         self.idle_until = match self.last_seen > now {
             // The store's clock was set back, and the session lives as long as was said.
@@ -389,12 +389,12 @@ impl Modelled {
             false => idle_until,
         };
         self.last_seen = now;
-        self.granted = granted;
+        self.allowed = allowed;
         self.allow_access(now);
     }
 
     fn allow_access(&mut self, now: i64) {
-        let until = (now + self.granted.ttl()).min(self.absolute_until);
+        let until = (now + self.allowed.ttl()).min(self.absolute_until);
         self.access_until = self.access_until.max(until);
     }
 }
@@ -403,8 +403,8 @@ fn generation(number: usize) -> u32 {
     u32::try_from(number).unwrap()
 }
 
-fn exceeds(asked: Option<Scopes>, granted: Granted) -> bool {
-    asked.is_some_and(|asked| asked & !granted.scopes != 0)
+fn exceeds(asked: Option<Scopes>, allowed: Allowed) -> bool {
+    asked.is_some_and(|asked| asked & !allowed.scopes != 0)
 }
 
 /// The master secrets that the nodes have: the active one, and until when each is accepted.

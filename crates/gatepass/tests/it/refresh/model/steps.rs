@@ -2,14 +2,14 @@
 
 use proptest::{collection::vec, prelude::*, sample::select};
 
-use crate::refresh::model::session::{Granted, SECRETS, Scopes, UserState};
+use crate::refresh::model::session::{Allowed, SECRETS, Scopes, UserState};
 
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Login {
         client: usize,
         plain: bool,
-        granted: Granted,
+        allowed: Allowed,
         limit: Option<Scopes>,
     },
     Refresh {
@@ -29,7 +29,7 @@ pub(crate) enum Step {
     LogoutOthers(usize),
     EndSessionOf(usize, bool),
     RevokeToken(usize),
-    ChangeUser(Granted, UserState),
+    ChangeUser(Allowed, UserState),
     /// The secret that becomes the active one, and for how long the others are accepted.
     ReplaceSecrets(usize, Option<i64>),
     Pass(u64),
@@ -131,7 +131,7 @@ fn in_a_hurry() -> impl Strategy<Value = Vec<Step>> {
 /// A client that comes back when its session is about to end, or has just ended, by itself, with an
 /// access token that would live for longer.
 fn last_moment() -> impl Strategy<Value = Vec<Step>> {
-    let granted = Granted {
+    let allowed = Allowed {
         scopes: 0b0011,
         ttl: Some(2 * 3_600_000),
     };
@@ -147,7 +147,7 @@ fn last_moment() -> impl Strategy<Value = Vec<Step>> {
     let login = Step::Login {
         client: 0,
         plain: true,
-        granted,
+        allowed,
         limit: None,
     };
     let refresh = Step::Refresh {
@@ -175,9 +175,9 @@ fn step() -> impl Strategy<Value = Step> {
         24 => going_on(),
         3 => ending(),
         11 => time(),
-        2 => (granted(), select(vec![
+        2 => (allowed(), select(vec![
             UserState::Unchanged, UserState::Changed, UserState::Changed, UserState::Gone, UserState::Gone,
-        ])).prop_map(|(granted, state)| Step::ChangeUser(granted, state)),
+        ])).prop_map(|(allowed, state)| Step::ChangeUser(allowed, state)),
         1 => (0..SECRETS, select(vec![None, Some(0), Some(60_000), Some(1_800_000), Some(7_200_000), Some(7_200_000)]))
             .prop_map(|(active, kept)| Step::ReplaceSecrets(active, kept)),
     ]
@@ -185,8 +185,8 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn going_on() -> impl Strategy<Value = Step> {
     prop_oneof![
-        3 => (0..2_usize, any::<bool>(), granted(), limit())
-            .prop_map(|(client, plain, granted, limit)| Step::Login { client, plain, granted, limit }),
+        3 => (0..2_usize, any::<bool>(), allowed(), limit())
+            .prop_map(|(client, plain, allowed, limit)| Step::Login { client, plain, allowed, limit }),
         12 => (number(), which(), by(), limit())
             .prop_map(|(which, token, by, asked)| Step::Refresh { which, token, by, asked }),
         7 => (number(), beside(), by()).prop_map(|(access, beside, by)| Step::Resume(access, beside, by)),
@@ -257,10 +257,10 @@ fn by() -> impl Strategy<Value = By> {
     })
 }
 
-fn granted() -> impl Strategy<Value = Granted> {
+fn allowed() -> impl Strategy<Value = Allowed> {
     let scopes = select(vec![0b0000, 0b0001, 0b0011, 0b0111, 0b1110]);
     let ttl = select(vec![None, Some(30_000), Some(2 * 3_600_000)]);
-    (scopes, ttl).prop_map(|(scopes, ttl)| Granted { scopes, ttl })
+    (scopes, ttl).prop_map(|(scopes, ttl)| Allowed { scopes, ttl })
 }
 
 fn limit() -> impl Strategy<Value = Option<Scopes>> {
