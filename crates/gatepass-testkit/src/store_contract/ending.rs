@@ -59,7 +59,7 @@ pub async fn every_reason_is_kept<S: SessionStore>(fresh: impl AsyncFn(ManualClo
         EndReason::EndedByUser,
         EndReason::EndedByApplication,
         EndReason::Reuse,
-        EndReason::UserGone,
+        EndReason::UserDeleted,
         EndReason::TooManySessions,
         EndReason::TooManyRevocations,
     ] {

@@ -147,8 +147,8 @@ impl AuthorityBuilder {
         self
     }
 
-    /// The application's knowledge of its users: for logins by password, and re-read at each
-    /// refresh.
+    /// The application's knowledge of its users: for logins by password, and reloaded at
+    /// each refresh.
     pub fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
         self.authenticator = Some(Arc::new(authenticator));
         self

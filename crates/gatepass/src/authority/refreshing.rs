@@ -262,12 +262,12 @@ impl Authority {
         session: &Session,
         scopes: Option<&Scopes>,
     ) -> Result<Option<Identity>, Error> {
-        let identity = self.reread_user(session).await?;
+        let identity = self.updated_user(session).await?;
         check_scopes(identity.as_ref().unwrap_or(&session.identity), scopes)?;
         Ok(identity)
     }
 
-    async fn reread_user(&self, session: &Session) -> Result<Option<Identity>, Error> {
+    async fn updated_user(&self, session: &Session) -> Result<Option<Identity>, Error> {
         let Some(authenticator) = &self.inner.settings.authenticator else {
             return Ok(None);
         };
@@ -275,7 +275,7 @@ impl Authority {
             UserUpdate::Unchanged => Ok(None),
             UserUpdate::Changed(identity) => Ok(Some(self.succeeding(identity, session)?)),
             UserUpdate::Deleted => {
-                self.end(own(session), Some(session.subject()), EndReason::UserGone)
+                self.end(own(session), Some(session.subject()), EndReason::UserDeleted)
                     .await?;
                 Err(Refusal::SessionEnded.into())
             }

@@ -242,8 +242,8 @@ pub enum IdentityError {
         "the access-token lifetime of the identity must be between the overlap and the absolute lifetime"
     )]
     AccessTtl,
-    /// A user that was re-read came back under another subject.
-    #[error("a re-read user must keep its subject")]
+    /// `reload_user` returned an identity with another subject.
+    #[error("`reload_user` returned another subject than that of the session")]
     SubjectChanged,
 }
 

@@ -207,8 +207,8 @@ pub enum EndReason {
     EndedByApplication,
     /// A spent refresh token came back.
     Reuse,
-    /// The user no longer exists.
-    UserGone,
+    /// The user was deleted, or may not be logged in any more.
+    UserDeleted,
     /// The subject had more sessions than `max_sessions` allows. The store ended this one and all
     /// older ones.
     TooManySessions,
@@ -224,7 +224,7 @@ impl EndReason {
         Self::EndedByUser,
         Self::EndedByApplication,
         Self::Reuse,
-        Self::UserGone,
+        Self::UserDeleted,
         Self::TooManySessions,
         Self::TooManyRevocations,
     ];
@@ -239,7 +239,7 @@ impl EndReason {
             Self::EndedByUser => "ended_by_user",
             Self::EndedByApplication => "ended_by_application",
             Self::Reuse => "reuse",
-            Self::UserGone => "user_gone",
+            Self::UserDeleted => "user_deleted",
             Self::TooManySessions => "too_many_sessions",
             Self::TooManyRevocations => "too_many_revocations",
         }

@@ -466,7 +466,7 @@ async fn a_user_who_is_gone_is_logged_out_at_the_next_refresh() {
     assert_eq!(refusal(verify(&authority, &first).await), Refusal::Revoked);
     let (session, _) = world.store.load(first.session_id).await.unwrap();
     let ended = session.unwrap().ended.unwrap();
-    assert_eq!(ended.reason, EndReason::UserGone);
+    assert_eq!(ended.reason, EndReason::UserDeleted);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -508,7 +508,7 @@ async fn a_replay_gives_a_user_who_is_gone_nothing() {
     assert_eq!(refusal(verify(&authority, &second).await), Refusal::Revoked);
     let (session, _) = world.store.load(first.session_id).await.unwrap();
     let ended = session.unwrap().ended.unwrap();
-    assert_eq!(ended.reason, EndReason::UserGone);
+    assert_eq!(ended.reason, EndReason::UserDeleted);
 }
 
 #[tokio::test(flavor = "multi_thread")]

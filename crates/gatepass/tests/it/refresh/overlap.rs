@@ -34,7 +34,7 @@ enum Step {
     Back(Duration),
 }
 
-/// One re-reads the user at each refresh, and the other doesn't.
+/// One reloads the user at each refresh, and the other doesn't.
 #[derive(Clone, Copy, Debug)]
 enum Node {
     Reading,

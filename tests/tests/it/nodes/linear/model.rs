@@ -94,7 +94,7 @@ pub(crate) enum Step {
 }
 
 /// Whether the node of this number reads the user again at each refresh.
-pub(crate) const fn rereads(node: usize) -> bool {
+pub(crate) const fn reloads(node: usize) -> bool {
     node % 2 == 1
 }
 
@@ -122,9 +122,9 @@ pub(crate) struct Model {
 }
 
 impl Op {
-    /// The steps of this operation, if it came to `outcome` at a node that `rereads` users or
+    /// The steps of this operation, if it came to `outcome` at a node that `reloads` users or
     /// doesn't.
-    pub(crate) fn steps(self, outcome: &Outcome, rereads: bool, policy: Policy) -> Vec<Step> {
+    pub(crate) fn steps(self, outcome: &Outcome, reloads: bool, policy: Policy) -> Vec<Step> {
         match (self, outcome) {
             // A token that was rotated twice is no replay any more. It was one when the node
             // looked.
@@ -134,7 +134,7 @@ impl Op {
                     generation: presented,
                 },
                 Outcome::Refreshed(generation),
-            ) if rereads && *generation > presented + 1 => vec![
+            ) if reloads && *generation > presented + 1 => vec![
                 Step::SeeReplay {
                     session,
                     generation: presented,

@@ -20,7 +20,7 @@ use gatepass_tests::nodes::{Node, Site, Timing, builder, subject, verify};
 use tokio::task::JoinSet;
 
 use super::{
-    model::{OVERLAP, Op, Outcome, Policy, TICK, Ticks, Which, rereads},
+    model::{OVERLAP, Op, Outcome, Policy, TICK, Ticks, Which, reloads},
     search::{Call, History},
 };
 use crate::nodes::random::Numbers;
@@ -78,7 +78,7 @@ impl World {
                     on_reuse,
                     ..ReusePolicy::default()
                 });
-        if rereads(number) {
+        if reloads(number) {
             authority = authority.authenticator(OnePassword::new("a password"));
         }
         Node {

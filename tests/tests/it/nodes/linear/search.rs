@@ -10,7 +10,7 @@ use std::{
     fmt,
 };
 
-use super::model::{Model, Op, Outcome, Policy, Step, Ticks, Which, rereads};
+use super::model::{Model, Op, Outcome, Policy, Step, Ticks, Which, reloads};
 
 /// One operation, from before it was called until after it returned, in an order that all share.
 #[derive(Clone, Debug)]
@@ -162,7 +162,7 @@ impl History {
     }
 
     fn steps(&self, call: &Call) -> Vec<Step> {
-        call.op.steps(&call.outcome, rereads(call.node), self.rules)
+        call.op.steps(&call.outcome, reloads(call.node), self.rules)
     }
 
     /// One more than the greatest session that is mentioned.

@@ -288,11 +288,11 @@ async fn a_refresh_that_is_answered_again_from_elsewhere_is_a_warning() {
     let mut other_address = laptop.clone();
     other_address.address = Some(ADDRESS.parse().unwrap());
     // A node that reads users again takes another way to the same end.
-    for (elsewhere, rereads) in [(other_agent, false), (other_address, true)] {
+    for (elsewhere, reloads) in [(other_agent, false), (other_address, true)] {
         let (log, _listening) = Log::listen();
         let world = World::memory();
         let node = builder(world.store.clone(), &world.clock);
-        let node = match rereads {
+        let node = match reloads {
             true => node.authenticator(one_user),
             false => node,
         };

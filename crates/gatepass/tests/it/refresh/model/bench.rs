@@ -138,7 +138,7 @@ impl Authenticator for Users {
         _: &Device,
     ) -> Result<Identity, AuthenticationError> {
         let user = self.of(credentials.username());
-        if user.state == UserState::Gone || credentials.password() != PASSWORD {
+        if user.state == UserState::Deleted || credentials.password() != PASSWORD {
             return Err(AuthenticationError::BadCredentials);
         }
         let subject = Subject::new(credentials.username())?;
@@ -152,7 +152,7 @@ impl Authenticator for Users {
             UserState::Changed => {
                 UserUpdate::Changed(identity(session.subject().clone(), user.allowed))
             }
-            UserState::Gone => UserUpdate::Deleted,
+            UserState::Deleted => UserUpdate::Deleted,
         })
     }
 }

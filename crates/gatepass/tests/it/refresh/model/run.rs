@@ -224,8 +224,8 @@ impl<'a> Run<'a> {
             let issued = authority.login_as(&client, &credentials, device, asked.as_ref());
             (self.user.allowed, limit, issued.await)
         };
-        let gone = !plain && self.user.state == UserState::Gone;
-        let outcome = if gone {
+        let deleted = !plain && self.user.state == UserState::Deleted;
+        let outcome = if deleted {
             Outcome::Refused(Refusal::BadCredentials)
         } else if limit.is_some_and(|limit| limit & !allowed.scopes != 0) {
             Outcome::Refused(Refusal::ScopeNotGranted)

@@ -44,7 +44,7 @@ pub(crate) enum UserState {
     /// A node that reads it again learns nothing new.
     Unchanged,
     Changed,
-    Gone,
+    Deleted,
 }
 
 /// A session as the model has it. All times are milliseconds.
@@ -311,7 +311,7 @@ impl Modelled {
         if self.client != by.client {
             return Outcome::Refused(Refusal::WrongClient);
         }
-        if !right || user.state == UserState::Gone {
+        if !right || user.state == UserState::Deleted {
             return Outcome::Refused(Refusal::BadCredentials);
         }
         let allowed = self.limited(user.allowed);
@@ -332,10 +332,10 @@ impl Modelled {
     fn reload_user(&mut self, asked: Option<Scopes>, by: Asking) -> Result<Allowed, Refusal> {
         let allowed = match by.user {
             Some(User {
-                state: UserState::Gone,
+                state: UserState::Deleted,
                 ..
             }) => {
-                self.end(by.node, EndReason::UserGone, by.now);
+                self.end(by.node, EndReason::UserDeleted, by.now);
                 return Err(Refusal::SessionEnded);
             }
             Some(User {

@@ -176,7 +176,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => ending(),
         11 => time(),
         2 => (allowed(), select(vec![
-            UserState::Unchanged, UserState::Changed, UserState::Changed, UserState::Gone, UserState::Gone,
+            UserState::Unchanged, UserState::Changed, UserState::Changed, UserState::Deleted, UserState::Deleted,
         ])).prop_map(|(allowed, state)| Step::ChangeUser(allowed, state)),
         1 => (0..SECRETS, select(vec![None, Some(0), Some(60_000), Some(1_800_000), Some(7_200_000), Some(7_200_000)]))
             .prop_map(|(active, kept)| Step::ReplaceSecrets(active, kept)),
