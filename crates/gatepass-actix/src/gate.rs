@@ -17,13 +17,13 @@ use gatepass::{Requirements, Verifier};
 
 use crate::convert::{head, response, set_cache_control};
 
-/// Middleware that lets only admitted requests through, for `wrap` of a
+/// Middleware that lets only authorized requests through, for `wrap` of a
 /// [`Route`](actix_web::Route::wrap), a [`Resource`](actix_web::Resource::wrap), a
 /// [`Scope`](actix_web::Scope::wrap) or an [`App`](actix_web::App::wrap).
 ///
 /// For each request
 ///
-/// 1. the one access token is found and verified, and what the route demands of it;
+/// 1. the one access token is found and verified, and what the route requires of it;
 /// 2. a request that passes goes on, with the [`AuthState`](gatepass::wire::AuthState) in its
 ///    extensions, where the extractors find it;
 /// 3. the gate answers any other request, as RFC 6750 §3 says, and it never reaches the handler.
@@ -142,8 +142,8 @@ where
         } = self.gate.clone();
         let requirements = requirements.unwrap_or_default();
         Box::pin(async move {
-            let admitted = verifier.gate(&head(request.head()), &requirements).await;
-            match admitted {
+            let authorized = verifier.gate(&head(request.head()), &requirements).await;
+            match authorized {
                 Ok(state) => {
                     let cache_control = state.cache_control();
                     request.extensions_mut().insert(state);

@@ -20,8 +20,8 @@
 //!   layer axum answers an `OPTIONS` with 405 and `Allow`, as it answers each method that a route
 //!   doesn't have.
 //! * If gates are in one another, for example by `nest`, each of them can refuse, the outer one
-//!   first. Extractors find what the innermost one admitted. A gate that is optional does not open
-//!   what one around it or inside of it keeps closed.
+//!   first. Extractors find what the innermost one has verified. A gate that is optional does not
+//!   open what one around it or inside of it keeps closed.
 //! * `layer` also guards fallbacks, `route_layer` does not.
 //! * If tokens travel in cookies, the gate adds `Cache-Control: private` to a response that has no
 //!   `Cache-Control` of its own.

@@ -6,7 +6,7 @@
 //!
 //! The application has these routes beside the endpoints under `/auth`, and the users of [`USERS`]:
 //!
-//! | route | demand | answers |
+//! | route | requires | answers |
 //! |---|---|---|
 //! | `GET /me` | an access token | 200, `{"subject","session_id","scope","expires_at"}` |
 //! | `POST /profile` | an access token | 200 |

@@ -10,7 +10,8 @@ pub type GateLayer = gatepass_tower::GateLayer<GrpcErrors>;
 /// A layer that lets through what `verifier` verifies, and refuses all other calls by a gRPC
 /// status.
 ///
-/// Its demands apply to all that it is put around: a service, or, as a route of its own, a method.
+/// Its requirements apply to all that it is put around: a service, or, as a route of its own, a
+/// method.
 ///
 /// ```
 /// use gatepass_tonic::gate;

@@ -1,7 +1,7 @@
 //! Revocable login sessions for [tonic]: the gate of gatepass with gRPC refusals, and who is logged
 //! in.
 //!
-//! * [`gate`] makes the layer that gates a service; what else it can demand is that of
+//! * [`gate`] makes the layer that gates a service; what else it can require is that of
 //!   [`GateLayer`].
 //! * [`RequestAuth`] asks a call's request who is logged in, with which scopes and which custom
 //!   claims.
@@ -41,7 +41,7 @@
 //!
 //! # Interceptors
 //!
-//! An `Interceptor` cannot be this gate, since it is synchronous, and a strict demand, or
+//! An `Interceptor` cannot be this gate, since it is synchronous, and a strict requirement, or
 //! revocations that are not known freshly enough, must wait. One that runs behind the gate finds
 //! the [`AuthState`] in the extensions.
 //!

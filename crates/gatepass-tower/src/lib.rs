@@ -3,8 +3,8 @@
 //!
 //! [`GateLayer`] puts a [`Gate`] before a service. For each request
 //!
-//! 1. the one access token of `Authorization: Bearer` is verified, and what the route demands of
-//!    it;
+//! 1. the one access token of `Authorization: Bearer` is verified, and what the route requires
+//!    of it;
 //! 2. a request that passes goes on, with the [`AuthState`] in its extensions;
 //! 3. the gate answers any other request, as RFC 6750 §3 says, and it never reaches the service.
 //!    The gate also answers a request that it cannot judge because it does not know the revocations

@@ -16,7 +16,7 @@ use crate::{
     error_response::{ErrorResponse, JsonErrors},
 };
 
-/// A service that lets only admitted requests through to another. Made by
+/// A service that lets only authorized requests through to another. Made by
 /// [`GateLayer`](crate::GateLayer).
 #[derive(Clone)]
 pub struct Gate<S, R = JsonErrors> {
@@ -65,8 +65,8 @@ where
         let errors = self.errors.clone();
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
-            let admitted = verifier.gate(&head(&parts), &requirements).await;
-            match admitted {
+            let authorized = verifier.gate(&head(&parts), &requirements).await;
+            match authorized {
                 Ok(state) => {
                     let cache_control = state.cache_control();
                     parts.extensions.insert(state);

@@ -12,9 +12,9 @@ use warp::{Reply, reply::Response};
 /// use warp::Reply;
 ///
 /// async fn me(auth: Result<Authorized<Auth>, AuthRejection>) -> Result<impl Reply, AuthRejection> {
-///     let admitted = auth?;
-///     let Auth(pass) = admitted.extracted();
-///     Ok(admitted.reply(pass.subject().to_string()))
+///     let authorized = auth?;
+///     let Auth(pass) = authorized.extracted();
+///     Ok(authorized.reply(pass.subject().to_string()))
 /// }
 /// ```
 #[derive(Clone, Debug)]

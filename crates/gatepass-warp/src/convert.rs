@@ -20,7 +20,7 @@ pub struct OwnedRequestHead {
     path: String,
     query: Option<String>,
     headers: HeaderMap,
-    authority: Option<String>,
+    target_host: Option<String>,
     address: Option<IpAddr>,
 }
 
@@ -44,7 +44,7 @@ pub fn request_head()
                 method,
                 path,
                 query,
-                authority: authority(&headers, named),
+                target_host: target_host(&headers, named),
                 headers,
                 address,
             },
@@ -57,7 +57,7 @@ impl OwnedRequestHead {
             self.headers.get_all(name).iter().map(HeaderValue::as_bytes)
         })
         .query(self.query.as_deref())
-        .target_host(self.authority.as_deref())
+        .target_host(self.target_host.as_deref())
         .address(self.address)
     }
 }
@@ -99,8 +99,8 @@ fn named() -> impl Filter<Extract = (Named,), Error = Infallible> + Copy + Send 
         .or_else(|_: Rejection| ready(Ok::<_, Infallible>((Err(()),))))
 }
 
-/// The authority of the request's target, which warp does not show by itself.
-fn authority(headers: &HeaderMap, named: Named) -> Option<String> {
+/// The host in the request's target, which warp does not show by itself.
+fn target_host(headers: &HeaderMap, named: Named) -> Option<String> {
     match named {
         // The target has none, or the same: the core reads the header.
         Ok(_) if headers.contains_key(HOST) => None,

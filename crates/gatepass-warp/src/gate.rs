@@ -27,9 +27,9 @@ use crate::{
 /// use warp::{Filter, Reply};
 ///
 /// async fn me(auth: Result<Authorized<Auth>, AuthRejection>) -> Result<impl Reply, AuthRejection> {
-///     let admitted = auth?;
-///     let Auth(pass) = admitted.extracted();
-///     Ok(admitted.reply(pass.subject().to_string()))
+///     let authorized = auth?;
+///     let Auth(pass) = authorized.extracted();
+///     Ok(authorized.reply(pass.subject().to_string()))
 /// }
 ///
 /// # fn example(verifier: gatepass::Verifier) {
@@ -73,8 +73,8 @@ pub fn gate_requiring<A: FromAuthState>(
             let gate = Arc::clone(&gate);
             async move {
                 let (verifier, requirements) = &*gate;
-                let admitted = verifier.gate(&head.view(), requirements).await;
-                let state = admitted.map_err(|error| rejected(verifier.rejection(error), &head))?;
+                let authorized = verifier.gate(&head.view(), requirements).await;
+                let state = authorized.map_err(|error| rejected(verifier.rejection(error), &head))?;
                 extract(Some(&state), &head)
             }
         })
@@ -153,11 +153,11 @@ where
     T: Send + 'static,
 {
     gate.boxed()
-        .and_then(|admitted: Result<Authorized<A>, AuthRejection>| {
-            ready(admitted.map_err(|rejection| warp::reject::custom(Passing(rejection))))
+        .and_then(|authorized: Result<Authorized<A>, AuthRejection>| {
+            ready(authorized.map_err(|rejection| warp::reject::custom(Passing(rejection))))
         })
         .and(rest.boxed())
-        .map(|admitted: Authorized<A>, extracted| Ok(admitted.with(extracted)))
+        .map(|authorized: Authorized<A>, extracted| Ok(authorized.with(extracted)))
         .or_else(|passing: Rejection| {
             ready(match passing.find::<Passing>() {
                 Some(Passing(rejection)) => Ok((Err(rejection.clone()),)),

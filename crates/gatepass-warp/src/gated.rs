@@ -82,15 +82,15 @@ macro_rules! handlers {
             where
                 F: Filter<Extract = ($($Extracted,)*), Error: Into<Rejection>> + Send + Sync + 'static,
             {
-                let handle = move |$($arg: $Extracted,)* admitted: Result<Authorized<A>, AuthRejection>| {
-                    let answer = admitted.map(|admitted| {
-                        let (extracted, admitted) = admitted.split();
-                        (self($($arg,)* extracted), admitted)
+                let handle = move |$($arg: $Extracted,)* authorized: Result<Authorized<A>, AuthRejection>| {
+                    let answer = authorized.map(|authorized| {
+                        let (extracted, authorized) = authorized.split();
+                        (self($($arg,)* extracted), authorized)
                     });
                     async move {
                         match answer {
-                            Ok((answer, admitted)) => admitted.reply(answer.await),
-                            Err(denied) => denied.into_response(),
+                            Ok((answer, authorized)) => authorized.reply(answer.await),
+                            Err(rejection) => rejection.into_response(),
                         }
                     }
                 };

@@ -19,8 +19,8 @@
 //! [`AuthRejection`], and a reply; it cannot be made a rejection:
 //!
 //! ```compile_fail,E0277
-//! fn reject(denied: gatepass_warp::AuthRejection) -> warp::Rejection {
-//!     warp::reject::custom(denied)
+//! fn reject(rejection: gatepass_warp::AuthRejection) -> warp::Rejection {
+//!     warp::reject::custom(rejection)
 //! }
 //! ```
 //!

@@ -16,14 +16,14 @@ use warp::reply::Response;
 /// // Behind a `gate`, for those who want to answer refusals in their own way.
 /// async fn page(auth: Result<Authorized<Auth>, AuthRejection>) -> Response {
 ///     match auth {
-///         Ok(admitted) => admitted.reply(format!("hello, {}", admitted.extracted().0.subject())),
+///         Ok(authorized) => authorized.reply(format!("hello, {}", authorized.extracted().0.subject())),
 ///         Err(rejection) if rejection.refusal() == Some(&Refusal::Missing) => "please log in".into_response(),
 ///         Err(rejection) => rejection.into_response(),
 ///     }
 /// }
 /// ```
 #[derive(Clone, Debug)]
-#[must_use = "a request that was denied must be answered with this"]
+#[must_use = "a request that was refused must be answered with this"]
 pub struct AuthRejection(pub(crate) wire::AuthRejection);
 
 impl AuthRejection {

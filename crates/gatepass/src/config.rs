@@ -32,7 +32,7 @@ pub enum BuildError {
         what: &'static str,
         /// The configured duration.
         is: Duration,
-        /// The demand that it does not meet, in words.
+        /// The requirement that it does not meet, in words.
         must: &'static str,
     },
     /// The client id is no usable name.

@@ -100,7 +100,7 @@ fn routes(app: &example_app::App, config: &mut ServiceConfig) {
             false => HttpResponse::ServiceUnavailable(),
         })
     };
-    // A gate for each route, which may demand more, or less. It comes after path and method:
+    // A gate for each route, which may require more, or less. It comes after path and method:
     // unknown ones are 404 and 405 to strangers, too.
     let gate = Gate::new(&app.authority);
     let recently = gate.clone().require(Requirements::new().max_age(RECENT));

@@ -37,7 +37,7 @@ pub fn router(app: &App) -> Router {
 
 /// All routes.
 pub fn routes(app: &App) -> Router {
-    // A gate for each route, which may demand more, or less. It comes after path and method:
+    // A gate for each route, which may require more, or less. It comes after path and method:
     // unknown ones are 404 and 405 to strangers, too.
     let gate = GateLayer::new(&app.authority);
     let recently = gate.clone().require(Requirements::new().max_age(RECENT));

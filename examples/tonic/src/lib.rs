@@ -56,8 +56,8 @@ pub fn routes(app: &App) -> Router {
     let account = AccountServer::new(Service::new(app));
     let path = |method: &str| format!("/{SERVICE_NAME}/{method}");
 
-    // One gate for all methods, those to come included; one of its own for each that demands more,
-    // or less. A service whose methods all demand the same needs no paths:
+    // One gate for all methods, those to come included; one of its own for each that requires
+    // more, or less. A service whose methods all require the same needs no paths:
     // `Routes::new(gate.named_layer(account))`.
     let recently = gate.clone().require(Requirements::new().max_age(RECENT));
     let strictly = gate

@@ -62,7 +62,7 @@ pub fn routes(
     let profile = gated(warp::path!("profile").and(warp::post()), logged_in, me);
     let admin_route = gated(warp::path!("admin").and(get()), gate(verifier()), admin);
 
-    // A gate of its own for each route that demands more, or less.
+    // A gate of its own for each route that requires more, or less.
     let recently = gate_requiring(verifier(), Requirements::new().max_age(RECENT));
     let transfer = gated(warp::path!("transfer").and(warp::post()), recently, me);
     let strictly = gate_requiring(verifier(), Requirements::new().staleness(Staleness::Strict));

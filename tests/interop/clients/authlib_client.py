@@ -22,7 +22,7 @@ import requests
 
 from servers import (
     PATIENCE,
-    admitted,
+    authorized,
     check,
     confidential,
     each,
@@ -70,14 +70,14 @@ def converse_as(server, metadata, client):
     wrong = {**user, "password": "wrong"}
     refused("a wrong password", OAuthError, "invalid_grant", session.fetch_token, **wrong)
     first = dict(session.fetch_token(**user))
-    admitted(server, session.get(guarded))
+    authorized(server, session.get(guarded))
     if client["secret"]:
         impostor = session_of(OAuth2Session, {**client, "secret": "wrong"}, metadata)
         refused("a wrong secret", OAuthError, "invalid_client", impostor.fetch_token, **user)
 
     # It refreshes by itself what has expired for all that it knows.
     session.token = {**first, "expires_at": 1}
-    admitted(server, session.get(guarded))
+    authorized(server, session.get(guarded))
     second = dict(session.token)
     for name in ("access_token", "refresh_token"):
         check(f"there is a new {name}", first[name] != second[name])
@@ -88,7 +88,7 @@ def converse_as(server, metadata, client):
     same("revocation", said.status_code, 200)
     turned_away("a revoked access token", session.get(guarded))
     session.refresh_token()
-    admitted(server, session.get(guarded))
+    authorized(server, session.get(guarded))
     said = session.revoke_token(revoke, token_type_hint="refresh_token")
     same("revocation", said.status_code, 200)
     turned_away("the access token of a revoked session", session.get(guarded))
@@ -128,7 +128,7 @@ async def converse_with_httpx2(server, metadata, client):
             check("a wrong password is refused", False)
         first = dict(await session.fetch_token(**user))
         session.token = {**first, "expires_at": 1}
-        admitted(server, await session.get(guarded))
+        authorized(server, await session.get(guarded))
         check("it has refreshed", session.token["refresh_token"] != first["refresh_token"])
         revoke = metadata["revocation_endpoint"]
         said = await session.revoke_token(revoke, token_type_hint="refresh_token")
@@ -197,7 +197,7 @@ def issue(server, metadata):
     read.claims["exp"] -= 1
     stranger = import_key({**server["jwk"], "k": "AAAA" + server["jwk"]["k"][4:]})
     for signer, judge in (
-        (key, lambda said: admitted(server, said)),
+        (key, lambda said: authorized(server, said)),
         (stranger, lambda said: turned_away("a stranger's token", said)),
     ):
         signed = jwt.encode(read.header, read.claims, signer)

@@ -1,6 +1,6 @@
 // jose: verifies what the servers issue, by their key sets and by the exported secret, and issues with the latter.
 
-import { PATIENCE, admitted, altered, ask, each, loggedIn, refused, same } from "./servers.mjs";
+import { PATIENCE, altered, authorized, ask, each, loggedIn, refused, same } from "./servers.mjs";
 
 // Not above: the import must find what Node 18 lacks.
 const jose = await import("jose");
@@ -47,7 +47,7 @@ async function issue(server, token) {
   claims.exp -= 1;
   const header = jose.decodeProtectedHeader(token);
   const signed = (key) => new jose.SignJWT(claims).setProtectedHeader(header).sign(key);
-  await admitted(server, await ask(server, await signed(await jose.importJWK(server.jwk))));
+  await authorized(server, await ask(server, await signed(await jose.importJWK(server.jwk))));
   const stranger = new TextEncoder().encode("a secret of 32 bytes, or even more");
   const response = await ask(server, await signed(stranger));
   same("a stranger's token, answered with", response.status, 401);

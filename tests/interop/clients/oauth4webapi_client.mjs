@@ -2,7 +2,7 @@
 
 import * as oauth from "oauth4webapi";
 
-import { PATIENCE, admitted, altered, challenged, check, each, refused, same } from "./servers.mjs";
+import { PATIENCE, altered, authorized, challenged, check, each, refused, same } from "./servers.mjs";
 
 const insecure = () => ({
   // The servers are on this machine.
@@ -58,12 +58,12 @@ async function converse(server, as, { id, secret, method }) {
 
   await fails("a wrong password", "invalid_grant", () => logIn(wrong));
   const first = await logIn(server.user);
-  await admitted(server, await get(first.access_token));
+  await authorized(server, await get(first.access_token));
   const second = await refresh(first.refresh_token);
   for (const name of ["access_token", "refresh_token"]) {
     check(`there is a new ${name}`, first[name] !== second[name]);
   }
-  await admitted(server, await get(second.access_token));
+  await authorized(server, await get(second.access_token));
   if (secret) {
     const badClient = [oauth.WWWAuthenticateChallengeError, "basic"];
     const impostor = () => logIn(server.user, proof("wrong"));

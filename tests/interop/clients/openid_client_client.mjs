@@ -2,7 +2,7 @@
 
 import * as openid from "openid-client";
 
-import { PATIENCE, admitted, challenged, check, each, refused, same } from "./servers.mjs";
+import { PATIENCE, authorized, challenged, check, each, refused, same } from "./servers.mjs";
 
 await each("openid-client", async (server) => {
   for (const client of server.clients) {
@@ -36,12 +36,12 @@ async function converse(server, { id, secret, method }) {
   await fails("a wrong password", "invalid_grant", () => logIn(wrong));
   const first = await logIn(server.user);
   check("it knows when that expires", first.expiresIn() > 0);
-  await admitted(server, await get(first.access_token));
+  await authorized(server, await get(first.access_token));
   const second = await refresh(first.refresh_token);
   for (const name of ["access_token", "refresh_token"]) {
     check(`there is a new ${name}`, first[name] !== second[name]);
   }
-  await admitted(server, await get(second.access_token));
+  await authorized(server, await get(second.access_token));
 
   const scheme = (error) => error.cause[0].scheme;
   const unknown = [openid.WWWAuthenticateChallengeError, "basic"];

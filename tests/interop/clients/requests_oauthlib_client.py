@@ -10,7 +10,7 @@ from oauthlib.oauth2 import InvalidClientError, InvalidGrantError, LegacyApplica
 from requests.auth import HTTPBasicAuth
 from requests_oauthlib import OAuth2Session
 
-from servers import PATIENCE, admitted, check, each, refused, turned_away
+from servers import PATIENCE, authorized, check, each, refused, turned_away
 
 
 def converse(server):
@@ -33,7 +33,7 @@ class One:
         wrong = {**self.server["user"], "password": "wrong"}
         refused("a wrong password", InvalidGrantError, "invalid_grant", self.log_in, session, wrong)
         first = dict(self.log_in(session, self.server["user"]))
-        admitted(self.server, self.get(session))
+        authorized(self.server, self.get(session))
         if self.secret:
             impostor = One(self.server, {"id": self.id, "secret": "wrong", "method": self.method})
             login = (InvalidClientError, "invalid_client", impostor.log_in)
@@ -42,7 +42,7 @@ class One:
         # Expired, for all that it knows.
         saved = []
         session = self.session({**first, "expires_at": 1}, saved.append)
-        admitted(self.server, self.get(session))
+        authorized(self.server, self.get(session))
         check("it has refreshed, once", len(saved) == 1)
         second = dict(saved[0])
         check("there are new tokens", all(first[name] != second[name] for name in PAIR))
@@ -50,7 +50,7 @@ class One:
         self.revoke(session, second["access_token"], "access_token")
         turned_away("a revoked access token", self.get(session))
         third = dict(self.refresh(session))
-        admitted(self.server, self.get(session))
+        authorized(self.server, self.get(session))
         self.revoke(session, third["refresh_token"], "refresh_token")
         turned_away("the access token of a revoked session", self.get(session))
         refused("a revoked refresh token", InvalidGrantError, "invalid_grant", self.refresh, session)
@@ -114,7 +114,7 @@ def named_by_basic(server):
     session = OAuth2Session(client=LegacyApplicationClient(client_id=client["id"]))
     url = server["metadata"]["token_endpoint"]
     session.fetch_token(url, timeout=PATIENCE, **server["user"])
-    admitted(server, session.get(server["guarded"], timeout=PATIENCE))
+    authorized(server, session.get(server["guarded"], timeout=PATIENCE))
 
 
 PAIR = ("access_token", "refresh_token")

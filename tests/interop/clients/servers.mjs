@@ -62,7 +62,7 @@ export function challenged(error) {
 }
 
 // The response of a guarded route to alice.
-export async function admitted(server, response) {
+export async function authorized(server, response) {
   same("a guarded route answers", response.status, 200);
   const body = await response.json();
   if ("sessions" in body) {

@@ -52,7 +52,7 @@ def code_of(error):
     return getattr(error, "error", None) or type(error).__name__
 
 
-def admitted(server, response):
+def authorized(server, response):
     """The response of a guarded route to alice."""
     same("a guarded route answers", response.status_code, 200)
     body = response.json()

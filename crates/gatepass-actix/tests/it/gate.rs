@@ -207,12 +207,12 @@ async fn an_optional_gate_lets_strangers_through_and_refuses_bad_tokens() {
 #[tokio::test]
 async fn requirements_of_a_route_add_up() {
     let authority = authority().await;
-    let demanding = gate(&authority)
+    let requiring = gate(&authority)
         .require(Requirements::new().optional())
         .require(Requirements::new().staleness(Staleness::Strict))
         .require(Requirements::new().max_age(Duration::from_secs(60)))
         .require(Requirements::new().scopes(Scopes::parse("admin").unwrap()));
-    let app = App::new().service(resource("/").wrap(demanding).get(name));
+    let app = App::new().service(resource("/").wrap(requiring).get(name));
     let app = init_service(app).await;
     let bearer = bearer(&authority).await;
     let refused = call_service(&app, get("/", Some(&bearer)).to_request()).await;

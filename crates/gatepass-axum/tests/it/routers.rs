@@ -26,14 +26,14 @@ async fn of_gates_in_one_another_each_refuses_and_the_innermost_admits() {
     );
     for (name, app, stranger, user, administrator) in [
         (
-            "inner demands",
+            "inner requires",
             nested(admins(gate()), gate()),
             401,
             403,
             200,
         ),
         (
-            "outer demands",
+            "outer requires",
             nested(gate(), admins(gate())),
             401,
             403,

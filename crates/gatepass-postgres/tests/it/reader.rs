@@ -145,8 +145,8 @@ async fn whatever_it_would_write_and_whatever_is_personal_is_denied() {
         "UPDATE @.accounts SET up_to = NULL",
         "SELECT identity_json, device_json FROM @.sessions",
     ] {
-        let denied = sqlx::raw_sql(AssertSqlSafe(statement.replace('@', &schema)));
-        let error = denied.execute(&mut conn).await.unwrap_err();
+        let refused = sqlx::raw_sql(AssertSqlSafe(statement.replace('@', &schema)));
+        let error = refused.execute(&mut conn).await.unwrap_err();
         let code = error.as_database_error().unwrap().code();
         assert_eq!(code.as_deref(), Some("42501"), "{statement}: {error}");
     }

@@ -119,13 +119,13 @@ async fn a_refused_request_reaches_neither_its_handler_nor_an_open_route() {
     let body = gate_before(service.gate::<Auth>(), warp::body::json::<Value>());
     let body = gated(warp::path!("body"), body, service.handler());
     let wants = Requirements::new().scopes(Scopes::parse("admin").unwrap());
-    let demanding = gate_requiring(&service.authority, wants);
-    let demanding = gated(
-        warp::path!("demanding"),
-        demanding,
+    let requiring = gate_requiring(&service.authority, wants);
+    let requiring = gated(
+        warp::path!("requiring"),
+        requiring,
         service.handler::<Auth>(),
     );
-    let app = one.or(scoped).or(body).or(demanding).or(open);
+    let app = one.or(scoped).or(body).or(requiring).or(open);
 
     let profile = service.bearer("profile").await;
     for (path, bearer, status) in [
@@ -134,8 +134,8 @@ async fn a_refused_request_reaches_neither_its_handler_nor_an_open_route() {
         ("/one", Some("Bearer"), 400),
         ("/scoped", None, 401),
         ("/scoped", Some(&*profile), 403),
-        ("/demanding", None, 401),
-        ("/demanding", Some(&*profile), 403),
+        ("/requiring", None, 401),
+        ("/requiring", Some(&*profile), 403),
         ("/body", None, 401),
     ] {
         let mut request = get(path);
@@ -150,7 +150,7 @@ async fn a_refused_request_reaches_neither_its_handler_nor_an_open_route() {
     assert_eq!(get("/other").reply(&app).await.body(), "open to all");
 
     let good = service.bearer("admin").await;
-    for path in ["/one", "/scoped", "/demanding"] {
+    for path in ["/one", "/scoped", "/requiring"] {
         let request = get(path).header("authorization", &good);
         assert_eq!(request.reply(&app).await.body(), "handled", "{path}");
         assert_eq!(service.calls(), 1);
@@ -211,7 +211,7 @@ async fn a_gate_by_itself_tells_its_handler_why() {
         auth: Result<Authorized<Auth>, AuthRejection>,
     ) -> Result<impl Reply, AuthRejection> {
         match auth {
-            Err(denied) if denied.refusal() == Some(&Refusal::Missing) => Ok("log in".to_owned()),
+            Err(rejection) if rejection.refusal() == Some(&Refusal::Missing) => Ok("log in".to_owned()),
             auth => Ok(auth?.into_extracted().0.subject().to_string()),
         }
     }
@@ -252,7 +252,7 @@ async fn claims_are_of_the_handlers_type_or_500() {
 }
 
 #[tokio::test]
-async fn demands_are_those_of_the_core() {
+async fn requirements_are_those_of_the_core() {
     let service = Service::start().await;
     let verifier = || service.authority.verifier().clone();
     let recent = Requirements::new().max_age(Duration::from_secs(300));
@@ -294,11 +294,11 @@ async fn demands_are_those_of_the_core() {
 #[tokio::test]
 async fn where_nobody_can_be_judged_nobody_is_refused_or_let_through() {
     async fn told(auth: Result<Authorized<Auth>, AuthRejection>) -> Response<String> {
-        let Err(denied) = auth else {
+        let Err(rejection) = auth else {
             return Response::new("let through".to_owned());
         };
-        let refused = format!("{:?}", denied.refusal());
-        denied.into_response().map(|_| refused)
+        let refused = format!("{:?}", rejection.refusal());
+        rejection.into_response().map(|_| refused)
     }
 
     let service = Service::start().await;
@@ -430,8 +430,8 @@ async fn what_is_admitted_answers_privately_where_tokens_travel_in_cookies() {
     async fn alone(
         auth: Result<Authorized<Auth>, AuthRejection>,
     ) -> Result<impl Reply, AuthRejection> {
-        let admitted = auth?;
-        Ok(admitted.reply(admitted.extracted().0.subject().to_string()))
+        let authorized = auth?;
+        Ok(authorized.reply(authorized.extracted().0.subject().to_string()))
     }
 
     async fn read((Auth(pass), _): (Auth, Value)) -> String {

@@ -237,7 +237,7 @@ impl Authority {
 
     /// Authenticates the user of `pass` again, by the application's
     /// [`Authenticator`](crate::Authenticator): the session's time of authentication becomes now,
-    /// for gates that demand a recent one (RFC 9470).
+    /// for gates that require a recent one (RFC 9470).
     ///
     /// The session is refreshed along with it, and gets the identity that the application gives
     /// now. The pass says whose password it is, and never the client.

@@ -45,10 +45,10 @@ pub enum Refusal {
     /// The store, asked strictly, does not know the session.
     #[error("the session is not known")]
     UnknownSession,
-    /// The token lacks a scope that the route demands.
+    /// The token lacks a scope that the route requires.
     #[error("the token lacks a scope")]
     InsufficientScope {
-        /// The scopes that the route demands.
+        /// The scopes that the route requires.
         required: Scopes,
     },
     /// The password was entered too long ago for this route (RFC 9470).

@@ -189,7 +189,7 @@ pub(super) fn is_access_token_type(typ: &str) -> bool {
     typ.eq_ignore_ascii_case("at+jwt") || typ.eq_ignore_ascii_case("application/at+jwt")
 }
 
-/// Whether a header with this member demands more of its reader than gatepass knows.
+/// Whether a header with this member requires more of its reader than gatepass knows.
 pub(super) fn is_extension(name: &str) -> bool {
     matches!(name, "crit" | "b64")
 }

@@ -25,7 +25,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenForm {
-    /// An access token: a signed JWT (RFC 9068) with every claim that gatepass demands.
+    /// An access token: a signed JWT (RFC 9068) with every claim that gatepass requires.
     Access,
     /// A refresh token.
     #[non_exhaustive]

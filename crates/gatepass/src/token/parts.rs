@@ -133,7 +133,7 @@ pub enum Fault {
          kind"
     )]
     Type(String),
-    /// The header has a member that demands more than gatepass knows (RFC 7515 §4.1.11, RFC 7797).
+    /// The header has a member that requires more than gatepass knows (RFC 7515 §4.1.11, RFC 7797).
     #[error("the header has {0}: gatepass knows no extensions")]
     Extension(String),
 }

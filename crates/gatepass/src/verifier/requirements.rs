@@ -1,10 +1,10 @@
-//! The demands of a route on a request.
+//! The requirements of a route.
 
 use std::time::Duration;
 
 use crate::{denylist::staleness::Staleness, model::scopes::Scopes};
 
-/// The demands of a route on a request beyond a valid access token.
+/// The requirements of a route beyond a valid access token.
 ///
 /// ```
 /// use std::time::Duration;

@@ -22,7 +22,7 @@ use crate::{
     verifier::requirements::Requirements,
 };
 
-/// Verifies access tokens: signature, claims, time, revocation, and what a route demands.
+/// Verifies access tokens: signature, claims, time, revocation, and what a route requires.
 ///
 /// Gates take one. An [`Authority`](crate::Authority) has one; a resource server that must never
 /// mint tokens builds one alone, from keys that verify and a
@@ -127,11 +127,11 @@ impl Verifier {
         self.check_time(pass, now)?;
         let replica = &self.inner.replica;
         let known = replica.check_at_once(pass, requirements.staleness);
-        let verdict = match known {
-            Some(verdict) => verdict,
+        let status = match known {
+            Some(status) => status,
             None => replica.check(pass, requirements.staleness).await?,
         };
-        match verdict {
+        match status {
             TokenStatus::Live => {}
             TokenStatus::Revoked => return Err(Refusal::Revoked.into()),
             TokenStatus::Unknown => return Err(Refusal::UnknownSession.into()),
@@ -156,7 +156,7 @@ impl Verifier {
         Ok(())
     }
 
-    /// Checks what a route demands of a token that has been verified before.
+    /// Checks what a route requires of a token that has been verified before.
     ///
     /// # Errors
     ///

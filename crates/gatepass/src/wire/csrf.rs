@@ -48,8 +48,8 @@ pub(super) fn check(head: &RequestHead<'_>, trusted: &[String]) -> Result<(), Re
 /// Whether `origin` is that of pages of `host`. The scheme is not compared: behind a proxy that
 /// ends TLS the service does not know its own.
 fn is_of(origin: &[u8], host: &[u8]) -> bool {
-    let authority = [b"https://".as_slice(), b"http://"]
+    let host_of_origin = [b"https://".as_slice(), b"http://"]
         .iter()
         .find_map(|scheme| origin.strip_prefix(*scheme));
-    !host.is_empty() && authority == Some(host)
+    !host.is_empty() && host_of_origin == Some(host)
 }

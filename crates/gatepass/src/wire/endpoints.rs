@@ -258,7 +258,7 @@ impl Endpoints {
     async fn owner(&self, head: &RequestHead<'_>) -> (Source, Result<Pass, Error>) {
         let requirements = Requirements::new().staleness(Staleness::Strict);
         let verifier = self.inner.authority.verifier();
-        verifier.admitted(head, &requirements).await
+        verifier.authorized(head, &requirements).await
     }
 
     fn refuse(&self, error: &Error, format: ErrorFormat) -> Reply {

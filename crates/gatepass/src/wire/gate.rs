@@ -32,7 +32,7 @@ impl Verifier {
         head: &RequestHead<'_>,
         requirements: &Requirements,
     ) -> Result<AuthState, Error> {
-        let outcome = match self.admitted(head, requirements).await {
+        let outcome = match self.authorized(head, requirements).await {
             (_, Ok(pass)) => Ok(pass),
             (source, Err(Error::Refused(refusal)))
                 if requirements.is_optional() && is_anonymous(source, &refusal) =>
@@ -51,7 +51,7 @@ impl Verifier {
     }
 
     /// The place of the token, as far as that is known, and the result of its verification.
-    pub(super) async fn admitted(
+    pub(super) async fn authorized(
         &self,
         head: &RequestHead<'_>,
         requirements: &Requirements,

@@ -141,7 +141,7 @@ impl<'a> RequestHead<'a> {
     /// The host, with its port if it has one, that the request was sent to (RFC 9110 §7.2).
     pub(super) fn host(&self) -> Option<&'a [u8]> {
         match (self.target_host, self.host) {
-            (Some(authority), _) => Some(authority.as_bytes()),
+            (Some(host), _) => Some(host.as_bytes()),
             (None, HeaderField::Once(host)) => Some(host),
             (None, HeaderField::Absent | HeaderField::Repeated) => None,
         }

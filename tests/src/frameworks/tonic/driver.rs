@@ -103,7 +103,7 @@ fn refused(status: &Status) -> Response {
         Code::ResourceExhausted => 429,
         Code::Internal => 500,
         Code::Unavailable => 503,
-        other => panic!("{other:?} is none of the guard's: {status:?}"),
+        other => panic!("{other:?} is none of the gate's: {status:?}"),
     };
     let reason = reason(status).unwrap();
     let body = json!({

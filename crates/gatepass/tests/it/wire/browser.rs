@@ -343,7 +343,7 @@ async fn pages_of_trusted_origins_may_use_the_cookies_and_others_may_not() {
 }
 
 #[tokio::test]
-async fn the_host_of_http_2_is_its_authority() {
+async fn the_host_of_http_2_is_that_of_its_target() {
     let shop = Shop::open(Transport::Cookie).await;
     let cookies = shop.log_in().await.header();
     let headers = [
@@ -351,10 +351,10 @@ async fn the_host_of_http_2_is_its_authority() {
         ("origin", "https://shop.example"),
         ("host", "evil.example"),
     ];
-    for (authority, allowed) in [("shop.example", true), ("evil.example", false)] {
-        let head = head("POST", "/me", &headers).target_host(Some(authority));
-        let admitted = shop.verifier().gate(&head, &Requirements::new()).await;
-        assert_eq!(admitted.is_ok(), allowed, "{authority}");
+    for (host, allowed) in [("shop.example", true), ("evil.example", false)] {
+        let head = head("POST", "/me", &headers).target_host(Some(host));
+        let authorized = shop.verifier().gate(&head, &Requirements::new()).await;
+        assert_eq!(authorized.is_ok(), allowed, "{host}");
     }
 }
 

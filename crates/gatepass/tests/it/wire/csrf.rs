@@ -25,7 +25,7 @@ use super::*;
 #[derive(Clone, Debug)]
 struct Request {
     method: &'static str,
-    authority: Option<&'static str>,
+    target_host: Option<&'static str>,
     headers: Vec<(&'static str, String)>,
 }
 
@@ -109,9 +109,9 @@ fn requests() -> impl Strategy<Value = Request> {
         option::of(select(&HOSTS[..5])),
         headers,
     )
-        .prop_map(|(method, authority, headers)| Request {
+        .prop_map(|(method, target_host, headers)| Request {
             method,
-            authority,
+            target_host,
             headers: headers
                 .into_iter()
                 .map(|(name, value)| (name, value.to_owned()))
@@ -124,8 +124,8 @@ fn theirs(runtime: &Runtime, request: &Request, trusted: &[&str]) -> bool {
     let layer = trusted.iter().fold(CsrfLayer::new(), |layer, origin| {
         layer.add_trusted_origin(*origin).unwrap()
     });
-    let uri = match request.authority {
-        Some(authority) => format!("https://{authority}/me"),
+    let uri = match request.target_host {
+        Some(host) => format!("https://{host}/me"),
         None => "/me".to_owned(),
     };
     let mut builder = http::Request::builder().method(request.method).uri(uri);
@@ -146,9 +146,9 @@ fn ours(runtime: &Runtime, authority: &Authority, cookie: &str, request: &Reques
         let cookie = (name == "cookie").then_some(cookie.as_bytes());
         own.map(|(_, value)| value.as_bytes()).chain(cookie)
     };
-    let head = RequestHead::collect(request.method, "/me", values).target_host(request.authority);
-    let admitted = runtime.block_on(authority.verifier().gate(&head, &Requirements::new()));
-    match admitted {
+    let head = RequestHead::collect(request.method, "/me", values).target_host(request.target_host);
+    let authorized = runtime.block_on(authority.verifier().gate(&head, &Requirements::new()));
+    match authorized {
         Ok(_) => true,
         Err(Error::Refused(Refusal::CrossSite)) => false,
         Err(error) => panic!("{request:?}: {error:?}"),
@@ -209,7 +209,7 @@ fn the_differences_to_tower_http_are_the_ones_that_are_meant() {
             .map(|(name, value)| (*name, (*value).to_owned()));
         let request = Request {
             method: "POST",
-            authority: None,
+            target_host: None,
             headers: headers.collect(),
         };
         let ours = ours(&runtime, &authority, &cookie, &request);

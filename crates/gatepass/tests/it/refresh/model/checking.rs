@@ -187,7 +187,7 @@ impl Run<'_> {
         assert!(token.expires_at <= session.access_until);
         let expected = self.refusal_of(token);
         let verifier = self.bench.nodes[0].verifier();
-        let verdict = async |requirements| {
+        let judged = async |requirements| {
             let verified = verifier.verify(&token.text, &requirements).await;
             match verified {
                 Ok(_) => None,
@@ -195,12 +195,12 @@ impl Run<'_> {
                 Err(error) => panic!("{error:?}"),
             }
         };
-        let strict = verdict(Requirements::new().staleness(Staleness::Strict)).await;
+        let strict = judged(Requirements::new().staleness(Staleness::Strict)).await;
         assert_eq!(strict, expected);
 
         // Node 0 may learn a little later that another node ended a session. Nothing else may
         // differ.
-        let bounded = verdict(Requirements::new()).await;
+        let bounded = judged(Requirements::new()).await;
         let elsewhere = session.ended_by.is_some_and(|node| node != 0);
         let late = elsewhere && expected == Some(Refusal::Revoked) && bounded.is_none();
         assert!(
