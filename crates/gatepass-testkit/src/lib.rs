@@ -4,7 +4,7 @@
 //!   pass, one named test per claim.
 //! * [`conformance!`]: HTTP scenarios as data, driven through an application in any framework.
 //! * [`ManualClock`]: time that passes when a test says so.
-//! * [`TestStore`]: a store that fails, hangs, or waits at a gate on command, so that a test
+//! * [`TestStore`]: a store that fails, hangs, or holds a call on command, so that a test
 //!   decides in which order things happen. It also counts its calls.
 //! * [`sessions`]: sessions to begin with, and what nodes ask of a store about them.
 //! * [`OnePassword`]: users who all have the same password.
@@ -15,13 +15,13 @@
 //!
 //! ```
 //! use gatepass::{MemoryStore, SessionId, store::{SessionStore, StoreErrorKind}};
-//! use gatepass_testkit::{Fault, ManualClock, TestStore};
+//! use gatepass_testkit::{ManualClock, StoreFault, TestStore};
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() {
 //! let clock = ManualClock::new();
 //! let store = TestStore::new(MemoryStore::with_clock(clock.clone()));
 //!
-//! store.inject_everywhere(Fault::Fail(StoreErrorKind::Unavailable));
+//! store.inject_everywhere(StoreFault::Fail(StoreErrorKind::Unavailable));
 //! let id = SessionId::from_bytes([7; 18]);
 //! assert!(store.load(id).await.is_err());
 //!
@@ -43,6 +43,6 @@ mod users;
 pub use self::{
     clock::ManualClock,
     op::Op,
-    test_store::{Fault, Gate, TestStore},
+    test_store::{HeldCall, StoreFault, TestStore},
     users::OnePassword,
 };

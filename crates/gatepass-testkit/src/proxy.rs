@@ -9,7 +9,7 @@ use std::{io, net::SocketAddr, time::Duration};
 
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
-pub use self::tap::{Piece, Verdict, Way};
+pub use self::tap::{Action, Chunk, Direction};
 use self::{
     connection::{Fault, State, accept},
     tap::Tap,
@@ -79,13 +79,13 @@ impl Proxy {
         self.address
     }
 
-    /// Shows `judge` each piece from now on, both ways and of all connections, just before the
-    /// proxy hands it on. The proxy then does with it as `judge` says.
+    /// Shows `decide` each chunk from now on, both ways and of all connections, just before the
+    /// proxy hands it on. The proxy then does with it as `decide` says.
     ///
     /// A test taps a proxy to count or compare what its store sends, and to break the network at
-    /// one certain message. `judge` sees no piece that a command drops, and a piece that hangs or
-    /// is late only when that is over. It sees one piece at a time. If it panics, the proxy resets
-    /// the connection of that piece. A proxy has one tap: a second call replaces the first, and
+    /// one certain message. `decide` sees no chunk that a command drops, and a chunk that hangs or
+    /// is late only when that is over. It sees one chunk at a time. If it panics, the proxy resets
+    /// the connection of that chunk. A proxy has one tap: a second call replaces the first, and
     /// [`heal`](Self::heal) leaves it.
     ///
     /// Here the server commits, and its client never knows:
@@ -93,20 +93,20 @@ impl Proxy {
     /// ```
     /// use std::collections::HashSet;
     ///
-    /// use gatepass_testkit::proxy::{Proxy, Verdict, Way};
+    /// use gatepass_testkit::proxy::{Proxy, Action, Direction};
     /// use tokio::{io::{AsyncReadExt, AsyncWriteExt}, net::{TcpListener, TcpStream}};
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> std::io::Result<()> {
     /// let server = TcpListener::bind("127.0.0.1:0").await?;
     /// let proxy = Proxy::before(server.local_addr()?).await?;
     /// let mut committing = HashSet::new();
-    /// proxy.tap(move |piece| match piece.way {
-    ///     Way::ToServer if piece.bytes == b"COMMIT\n" => {
-    ///         committing.insert(piece.connection);
-    ///         Verdict::Pass
+    /// proxy.tap(move |chunk| match chunk.direction {
+    ///     Direction::ToServer if chunk.bytes == b"COMMIT\n" => {
+    ///         committing.insert(chunk.connection);
+    ///         Action::Pass
     ///     }
-    ///     Way::ToClient if committing.contains(&piece.connection) => Verdict::Cut,
-    ///     _ => Verdict::Pass,
+    ///     Direction::ToClient if committing.contains(&chunk.connection) => Action::Cut,
+    ///     _ => Action::Pass,
     /// });
     ///
     /// let mut client = TcpStream::connect(proxy.address()).await?;
@@ -118,8 +118,8 @@ impl Proxy {
     /// assert!(client.read_u8().await.is_err());
     /// # Ok(()) }
     /// ```
-    pub fn tap(&self, judge: impl FnMut(Piece<'_>) -> Verdict + Send + 'static) {
-        self.tap.set(Box::new(judge));
+    pub fn tap(&self, decide: impl FnMut(Chunk<'_>) -> Action + Send + 'static) {
+        self.tap.set(Box::new(decide));
     }
 
     /// Lets everything through again. Traffic that hung, was held or was late goes on as if the
@@ -151,7 +151,7 @@ impl Proxy {
         self.fail(Fault::Hang);
     }
 
-    /// Hands on each piece so much later, both ways. A round trip takes twice that.
+    /// Hands on each chunk so much later, both ways. A round trip takes twice that.
     pub fn delay(&self, delay: Duration) {
         self.fail(Fault::Delay(delay));
     }

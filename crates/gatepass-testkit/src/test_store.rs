@@ -1,4 +1,4 @@
-//! A store that counts its calls, and fails, hangs or waits at a gate on command.
+//! A store that counts its calls, and fails, hangs or is held on command.
 
 use std::{
     collections::HashMap,
@@ -27,7 +27,7 @@ use crate::op::Op;
 ///
 /// Clones are the same store: give one to the authority under test, and command and count with the
 /// other. A command holds for calls that begin later. [`Op::Changed`] has no error to return: under
-/// [`Fault::Fail`] and [`Fault::LoseAnswer`] it never resolves, as under [`Fault::Hang`].
+/// [`StoreFault::Fail`] and [`StoreFault::LoseAnswer`] it never resolves, as under [`StoreFault::Hang`].
 ///
 /// ```
 /// use gatepass::{MemoryStore, SessionId, store::{EndReason, EndSessions, SessionStore}};
@@ -35,16 +35,16 @@ use crate::op::Op;
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// let store = TestStore::new(MemoryStore::new());
-/// let gate = store.hold_before(Op::End);
+/// let held = store.hold_before(Op::End);
 ///
 /// let target = EndSessions::Session(SessionId::from_bytes([7; 18]));
 /// let logout = tokio::spawn({
 ///     let store = store.clone();
 ///     async move { store.end(target, EndReason::Logout).await }
 /// });
-/// gate.reached().await;
+/// held.reached().await;
 /// // You act here while the logout is under way and has not changed anything yet.
-/// gate.release();
+/// held.release();
 /// logout.await.unwrap().unwrap();
 /// assert_eq!(store.calls_of(Op::End), 1);
 /// # }
@@ -64,7 +64,7 @@ struct Shared {
 /// How an operation misbehaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Fault {
+pub enum StoreFault {
     /// It fails, without having done anything.
     Fail(StoreErrorKind),
     /// It is done, and fails nevertheless: the answer got lost.
@@ -77,8 +77,8 @@ pub enum Fault {
 
 #[derive(Debug, Default)]
 struct State {
-    faults: HashMap<Op, Fault>,
-    gates: Vec<(Op, Side, Barrier)>,
+    faults: HashMap<Op, StoreFault>,
+    holds: Vec<(Op, Side, Barrier)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ enum Side {
     After,
 }
 
-/// The store's half of a gate.
+/// The store's half of a [`HeldCall`].
 #[derive(Debug)]
 struct Barrier {
     reached: watch::Sender<bool>,
@@ -96,8 +96,8 @@ struct Barrier {
 
 /// Holds one call, the next of its operation, until it is released or dropped. Later calls pass.
 #[derive(Debug)]
-#[must_use = "a gate that is dropped holds nothing"]
-pub struct Gate {
+#[must_use = "a held call that is dropped is released"]
+pub struct HeldCall {
     reached: watch::Receiver<bool>,
     release: oneshot::Sender<()>,
 }
@@ -155,12 +155,12 @@ impl TestStore {
     }
 
     /// Has calls of `op` misbehave from now on.
-    pub fn inject(&self, op: Op, fault: Fault) {
+    pub fn inject(&self, op: Op, fault: StoreFault) {
         self.state().faults.insert(op, fault);
     }
 
     /// Has all calls misbehave from now on.
-    pub fn inject_everywhere(&self, fault: Fault) {
+    pub fn inject_everywhere(&self, fault: StoreFault) {
         Op::ALL.into_iter().for_each(|op| self.inject(op, fault));
     }
 
@@ -169,30 +169,30 @@ impl TestStore {
         self.state().faults.remove(&op);
     }
 
-    /// Has all calls behave again. Gates stay.
+    /// Has all calls behave again. A held call stays held.
     pub fn heal(&self) {
         self.state().faults.clear();
     }
 
     /// Holds the next call of `op` before it does anything.
-    pub fn hold_before(&self, op: Op) -> Gate {
+    pub fn hold_before(&self, op: Op) -> HeldCall {
         self.hold(op, Side::Before)
     }
 
     /// Holds the next call of `op` after it is done, before its caller knows.
-    pub fn hold_after(&self, op: Op) -> Gate {
+    pub fn hold_after(&self, op: Op) -> HeldCall {
         self.hold(op, Side::After)
     }
 
-    fn hold(&self, op: Op, side: Side) -> Gate {
+    fn hold(&self, op: Op, side: Side) -> HeldCall {
         let (reached_sender, reached) = watch::channel(false);
         let (release, released) = oneshot::channel();
         let barrier = Barrier {
             reached: reached_sender,
             released,
         };
-        self.state().gates.push((op, side, barrier));
-        Gate { reached, release }
+        self.state().holds.push((op, side, barrier));
+        HeldCall { reached, release }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -214,24 +214,24 @@ impl TestStore {
         Arc::clone(&inner.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn fault(&self, op: Op) -> Option<Fault> {
+    fn fault(&self, op: Op) -> Option<StoreFault> {
         self.state().faults.get(&op).copied()
     }
 
-    fn take_gate(&self, op: Op, side: Side) -> Option<Barrier> {
+    fn take_hold(&self, op: Op, side: Side) -> Option<Barrier> {
         let mut state = self.state();
         let here = |(of, on, barrier): &(Op, Side, Barrier)| {
             // One that was dropped unused would take the place of another.
             *of == op && *on == side && !barrier.reached.is_closed()
         };
-        let index = state.gates.iter().position(here)?;
-        Some(state.gates.remove(index).2)
+        let index = state.holds.iter().position(here)?;
+        Some(state.holds.remove(index).2)
     }
 
     async fn pass(&self, op: Op, side: Side) {
-        if let Some(Barrier { reached, released }) = self.take_gate(op, side) {
+        if let Some(Barrier { reached, released }) = self.take_hold(op, side) {
             reached.send_replace(true);
-            // A gate that is dropped is open.
+            // A held call that is dropped is released.
             let _ = released.await;
         }
     }
@@ -245,22 +245,22 @@ impl TestStore {
         self.count(op);
         let fault = self.fault(op);
         match fault {
-            Some(Fault::Fail(kind)) => return Err(StoreError::new(kind)),
-            Some(Fault::Hang) => future::pending().await,
-            Some(Fault::Delay(delay)) => tokio::time::sleep(delay).await,
-            Some(Fault::LoseAnswer(_)) | None => {}
+            Some(StoreFault::Fail(kind)) => return Err(StoreError::new(kind)),
+            Some(StoreFault::Hang) => future::pending().await,
+            Some(StoreFault::Delay(delay)) => tokio::time::sleep(delay).await,
+            Some(StoreFault::LoseAnswer(_)) | None => {}
         }
         self.pass(op, Side::Before).await;
         let answer = call.await;
         self.pass(op, Side::After).await;
         match fault {
-            Some(Fault::LoseAnswer(kind)) => Err(StoreError::new(kind)),
+            Some(StoreFault::LoseAnswer(kind)) => Err(StoreError::new(kind)),
             _ => answer,
         }
     }
 }
 
-impl Gate {
+impl HeldCall {
     /// Resolves once a call is held here; at once if one is, or was.
     pub async fn reached(&self) {
         // Without a store there is nothing to wait for.
@@ -294,8 +294,10 @@ impl RevocationLog for TestStore {
         self.count(Op::Changed);
         match self.fault(Op::Changed) {
             // To return would have the follower ask again at once, and so on.
-            Some(Fault::Fail(_) | Fault::LoseAnswer(_) | Fault::Hang) => future::pending().await,
-            Some(Fault::Delay(delay)) => tokio::time::sleep(delay).await,
+            Some(StoreFault::Fail(_) | StoreFault::LoseAnswer(_) | StoreFault::Hang) => {
+                future::pending().await
+            }
+            Some(StoreFault::Delay(delay)) => tokio::time::sleep(delay).await,
             None => {}
         }
         self.pass(Op::Changed, Side::Before).await;
@@ -401,21 +403,21 @@ mod tests {
         let store = TestStore::new(MemoryStore::new());
         let handle = store.clone();
         let id = begin_one(&store).await;
-        handle.inject(Op::Load, Fault::Fail(StoreErrorKind::TimedOut));
+        handle.inject(Op::Load, StoreFault::Fail(StoreErrorKind::TimedOut));
         let error = store.load(id).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::TimedOut);
         assert!(store.pull(None).await.is_ok());
 
-        handle.inject(Op::Load, Fault::Hang);
+        handle.inject(Op::Load, StoreFault::Hang);
         assert!(timeout(LONG, store.load(id)).await.is_err());
 
-        handle.inject(Op::Load, Fault::Delay(LONG));
+        handle.inject(Op::Load, StoreFault::Delay(LONG));
         let start = tokio::time::Instant::now();
         assert!(store.load(id).await.is_ok());
         assert_eq!(start.elapsed(), LONG);
 
         handle.lift(Op::Load);
-        handle.inject_everywhere(Fault::Fail(StoreErrorKind::Busy));
+        handle.inject_everywhere(StoreFault::Fail(StoreErrorKind::Busy));
         assert!(store.pull(None).await.is_err());
         handle.heal();
         assert!(store.load(id).await.is_ok() && store.pull(None).await.is_ok());
@@ -426,37 +428,37 @@ mod tests {
         let store = TestStore::new(MemoryStore::new());
         let id = begin_one(&store).await;
         let handle = store.clone();
-        handle.inject(Op::End, Fault::LoseAnswer(StoreErrorKind::Unavailable));
+        handle.inject(Op::End, StoreFault::LoseAnswer(StoreErrorKind::Unavailable));
         let end = store.end(EndSessions::Session(id), EndReason::Logout).await;
         assert!(end.is_err());
         assert!(ended(&store, id).await);
     }
 
     #[tokio::test]
-    async fn a_gate_holds_one_call_on_the_side_that_was_asked_for() {
+    async fn a_call_is_held_on_the_side_that_was_asked_for() {
         let store = TestStore::new(MemoryStore::new());
         let handle = store.clone();
-        for (before, done_at_the_gate) in [(true, false), (false, true)] {
+        for (before, done_when_held) in [(true, false), (false, true)] {
             let id = begin_one(&store).await;
             drop(handle.hold_before(Op::End));
-            let gate = if before {
+            let held = if before {
                 handle.hold_before(Op::End)
             } else {
                 handle.hold_after(Op::End)
             };
             let target = EndSessions::Session(id);
-            let held = tokio::spawn({
+            let ending = tokio::spawn({
                 let store = store.clone();
                 async move { store.end(target, EndReason::Logout).await }
             });
-            gate.reached().await;
-            gate.reached().await;
-            assert_eq!(ended(&store, id).await, done_at_the_gate);
+            held.reached().await;
+            held.reached().await;
+            assert_eq!(ended(&store, id).await, done_when_held);
             let unknown = EndSessions::Session(SessionId::from_bytes([0; 18]));
             store.end(unknown, EndReason::Logout).await.unwrap();
-            assert!(!held.is_finished());
-            gate.release();
-            held.await.unwrap().unwrap();
+            assert!(!ending.is_finished());
+            held.release();
+            ending.await.unwrap().unwrap();
             assert!(ended(&store, id).await);
         }
     }
@@ -466,7 +468,10 @@ mod tests {
         let store = TestStore::new(MemoryStore::new());
         // The inner store answers at once for a place that it does not know.
         let cursor = Cursor::new("nowhere");
-        for fault in [Fault::Fail(StoreErrorKind::Unavailable), Fault::Hang] {
+        for fault in [
+            StoreFault::Fail(StoreErrorKind::Unavailable),
+            StoreFault::Hang,
+        ] {
             store.inject_everywhere(fault);
             assert!(timeout(LONG, store.changed(&cursor)).await.is_err());
         }
@@ -480,7 +485,7 @@ mod tests {
         let store = TestStore::new(MemoryStore::new());
         let id = SessionId::from_bytes([1; 18]);
         store.load(id).await.unwrap();
-        store.inject(Op::Load, Fault::Fail(StoreErrorKind::Busy));
+        store.inject(Op::Load, StoreFault::Fail(StoreErrorKind::Busy));
         store.load(id).await.unwrap_err();
         store.pull(None).await.unwrap();
         assert_eq!((store.calls_of(Op::Load), store.calls_of(Op::Pull)), (2, 1));

@@ -74,7 +74,8 @@ pub fn gate_requiring<A: FromAuthState>(
             async move {
                 let (verifier, requirements) = &*gate;
                 let authorized = verifier.gate(&head.view(), requirements).await;
-                let state = authorized.map_err(|error| rejected(verifier.rejection(error), &head))?;
+                let state =
+                    authorized.map_err(|error| rejected(verifier.rejection(error), &head))?;
                 extract(Some(&state), &head)
             }
         })

@@ -11,7 +11,7 @@ use std::{
 };
 
 use gatepass::{Error, Issued, Refusal};
-use gatepass_testkit::{Fault, Op, TestStore};
+use gatepass_testkit::{Op, StoreFault, TestStore};
 use tokio::task::JoinSet;
 
 use super::{Node, Site, Timing};
@@ -114,7 +114,7 @@ pub async fn measure(site: &Site, asked: Measurement) -> Bound {
     for _ in 0..asked.nodes {
         let store = TestStore::new(site.open(None).await);
         if !asked.push {
-            store.clone().inject(Op::Changed, Fault::Hang);
+            store.clone().inject(Op::Changed, StoreFault::Hang);
         }
         nodes.push(Arc::new(
             Node::over(Arc::new(store), None, asked.timing).await,

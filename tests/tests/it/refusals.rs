@@ -12,7 +12,7 @@ use gatepass::{
 };
 use gatepass_axum::Auth;
 use gatepass_testkit::{
-    Fault, ManualClock, TestStore,
+    ManualClock, StoreFault, TestStore,
     scenario::{CLIENTS, USERS},
 };
 use reqwest::{Client, RequestBuilder};
@@ -271,7 +271,7 @@ async fn about_ourselves(service: &Service, reached: &mut Reached) {
         .expect("internal", 500, service.get("/unguarded"))
         .await;
     let token = text(&service.login().await["access_token"]);
-    let fault = Fault::Fail(StoreErrorKind::Unavailable);
+    let fault = StoreFault::Fail(StoreErrorKind::Unavailable);
     service.faults.inject_everywhere(fault);
     let strict = service.get("/strict").bearer_auth(&token);
     reached.expect("store_unavailable", 503, strict).await;

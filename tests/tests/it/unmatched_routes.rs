@@ -8,7 +8,7 @@ use clap::Parser;
 use example_app::{App, Settings};
 use gatepass::{MasterSecret, store::StoreErrorKind};
 use gatepass_sqlite::SqliteStore;
-use gatepass_testkit::{Fault, ManualClock, TestStore};
+use gatepass_testkit::{ManualClock, StoreFault, TestStore};
 use reqwest::{Client, Method};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -107,7 +107,7 @@ async fn a_node_that_cannot_judge_says_so_to_probes_in_every_framework() {
     let servers = Servers::start().await;
     servers
         .faults
-        .inject_everywhere(Fault::Fail(StoreErrorKind::Unavailable));
+        .inject_everywhere(StoreFault::Fail(StoreErrorKind::Unavailable));
     servers.clock.advance(Duration::from_secs(60));
     for (path, status) in [("/ready", 503), ("/health", 200), ("/maybe", 200)] {
         for (name, answer) in servers.answers(&Method::GET, path).await {

@@ -12,7 +12,7 @@ use axum::{
     routing::get,
 };
 use gatepass::{Requirements, store::StoreErrorKind, wire::Endpoints};
-use gatepass_testkit::Fault;
+use gatepass_testkit::StoreFault;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use test_support::world::login;
@@ -101,7 +101,7 @@ async fn refusals_are_answers_like_any_other_to_all_that_is_around() {
     let (bare, app) = (routes(&rig), wrapped(routes(&rig), &seen));
     let bearer = rig.bearer("alice", "").await;
     rig.store
-        .inject_everywhere(Fault::Fail(StoreErrorKind::Unavailable));
+        .inject_everywhere(StoreFault::Fail(StoreErrorKind::Unavailable));
     for (method, path, bearer, status, runs) in [
         ("GET", "/me", None, 401, 0),
         ("GET", "/me", Some("Bearer a.b.c"), 401, 0),

@@ -5,7 +5,7 @@ use std::{future::pending, time::Duration};
 use axum::{Router, http::StatusCode, routing::get};
 use gatepass::{Requirements, Staleness};
 use gatepass_axum::Auth;
-use gatepass_testkit::{Fault, Op};
+use gatepass_testkit::{Op, StoreFault};
 use test_support::world::{HOUR, PATIENCE, SECOND};
 use tokio::time::Instant;
 use tower_http::timeout::TimeoutLayer;
@@ -52,7 +52,7 @@ async fn a_store_that_hangs_behind_a_strict_gate_is_answered_by_whoever_waits_sh
     };
     let routes = || Router::new().route("/", get(rig.handler()));
     let bearer = rig.bearer("alice", "").await;
-    rig.store.inject(Op::Status, Fault::Hang);
+    rig.store.inject(Op::Status, StoreFault::Hang);
     let patient = Some("store_unavailable".to_owned());
     for (app, status, reason, waited) in [
         (

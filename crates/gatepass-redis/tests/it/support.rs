@@ -4,7 +4,7 @@ use std::sync::mpsc;
 
 use gatepass_redis::{RedisStore, RedisStoreBuilder};
 use gatepass_servers::Directory;
-use gatepass_testkit::proxy::{Proxy, Verdict, Way};
+use gatepass_testkit::proxy::{Action, Direction, Proxy};
 use redis::{AsyncConnectionConfig, Client, FromRedisValue, aio::MultiplexedConnection};
 use test_support::servers::server;
 pub(crate) use test_support::servers::{PATIENCE, address_of, proxy_before, through, unique};
@@ -68,12 +68,12 @@ pub(crate) async fn keys(urls: &str, namespace: &str) -> Vec<(String, String)> {
 /// before.
 pub(crate) fn sent_through(proxy: &Proxy) -> impl Fn() -> String + use<> {
     let (note, noted) = mpsc::channel();
-    proxy.tap(move |piece| {
-        if piece.way == Way::ToServer {
+    proxy.tap(move |chunk| {
+        if chunk.direction == Direction::ToServer {
             // A test that has ended listens no more.
-            let _ = note.send(piece.bytes.to_vec());
+            let _ = note.send(chunk.bytes.to_vec());
         }
-        Verdict::Pass
+        Action::Pass
     });
     move || {
         let sent: Vec<u8> = noted.try_iter().flatten().collect();

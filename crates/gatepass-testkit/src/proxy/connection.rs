@@ -16,7 +16,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::tap::{Piece, Tap, Verdict, Way};
+use super::tap::{Action, Chunk, Direction, Tap};
 
 /// The commands that are in force at the moment.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +54,7 @@ pub(super) enum Fault {
 }
 
 /// The proxy hands on at most this many bytes at a time.
-const PIECE: usize = 16 * 1024;
+const CHUNK: usize = 16 * 1024;
 
 pub(super) async fn accept(listener: TcpListener, state: watch::Receiver<State>, tap: Tap) {
     for number in 0.. {
@@ -96,7 +96,7 @@ async fn serve(client: TcpStream, number: u64, mut state: watch::Receiver<State>
     }
 }
 
-/// The facts that both ways of a connection share.
+/// The facts that both directions of a connection share.
 struct Connection {
     number: u64,
     /// The commands that were in force when it began.
@@ -126,17 +126,17 @@ impl Connection {
             connection: self,
             from: from_client,
             to: to_server,
-            way: Way::ToServer,
+            direction: Direction::ToServer,
             state: state.clone(),
         };
         let back = Pump {
             connection: self,
             from: from_server,
             to: to_client,
-            way: Way::ToClient,
+            direction: Direction::ToClient,
             state,
         };
-        // One way may be closed long before the other; a failure ends both.
+        // One direction may be closed long before the other; a failure ends both.
         if tokio::try_join!(there.run(), back.run()).is_ok() {
             // The last data may still be on its way.
             linger(&client, None);
@@ -145,21 +145,21 @@ impl Connection {
     }
 }
 
-/// One way of a connection.
+/// One direction of a connection.
 struct Pump<'a> {
     connection: &'a Connection,
     from: ReadHalf<'a>,
     to: WriteHalf<'a>,
-    way: Way,
+    direction: Direction,
     state: watch::Receiver<State>,
 }
 
 impl Pump<'_> {
     async fn run(mut self) -> io::Result<()> {
-        let mut piece = vec![0; PIECE];
+        let mut chunk = vec![0; CHUNK];
         let (mut closed, mut lost) = (false, false);
         loop {
-            let half_close = self.way == Way::ToClient && !closed;
+            let half_close = self.direction == Direction::ToClient && !closed;
             let read = tokio::select! {
                 biased;
                 told = half_closed(&mut self.state, self.connection.begun), if half_close => {
@@ -168,13 +168,14 @@ impl Pump<'_> {
                     closed = true;
                     continue;
                 }
-                read = self.from.read(&mut piece) => read?,
+                read = self.from.read(&mut chunk) => read?,
             };
             let state = passable(&mut self.state).await?;
             if let Some(Fault::Delay(delay)) = state.fault {
                 tokio::time::sleep(delay).await;
             }
-            let deaf = self.way == Way::ToClient && state.fault == Some(Fault::LoseAnswers);
+            let deaf =
+                self.direction == Direction::ToClient && state.fault == Some(Fault::LoseAnswers);
             // Half an answer makes no sense without the other half.
             lost |= deaf || state.abandoned > self.connection.begun.abandoned;
             if lost && read == 0 {
@@ -189,18 +190,18 @@ impl Pump<'_> {
             if lost || closed {
                 continue;
             }
-            let piece = piece.get(..read).unwrap_or_default();
-            lost = self.hand_on(piece).await? == Fate::Lost;
+            let chunk = chunk.get(..read).unwrap_or_default();
+            lost = self.hand_on(chunk).await? == Fate::Lost;
         }
     }
 
-    async fn hand_on(&mut self, piece: &[u8]) -> io::Result<Fate> {
+    async fn hand_on(&mut self, chunk: &[u8]) -> io::Result<Fate> {
         let Connection { carried, limit, .. } = self.connection;
-        let length = piece.len() as u64;
+        let length = chunk.len() as u64;
         let left = limit.saturating_sub(carried.fetch_add(length, Ordering::Relaxed));
         let passing = usize::try_from(left).unwrap_or(usize::MAX);
-        let passing = piece.get(..passing).unwrap_or(piece);
-        if !passing.is_empty() && self.judged(passing).await? == Fate::Lost {
+        let passing = chunk.get(..passing).unwrap_or(chunk);
+        if !passing.is_empty() && self.tapped(passing).await? == Fate::Lost {
             return Ok(Fate::Lost);
         }
         self.to.write_all(passing).await?;
@@ -211,22 +212,22 @@ impl Pump<'_> {
     }
 
     /// Waits as long as the tap says.
-    async fn judged(&mut self, bytes: &[u8]) -> io::Result<Fate> {
+    async fn tapped(&mut self, bytes: &[u8]) -> io::Result<Fate> {
         // A test may heal the network as soon as its tap has been asked.
         let heals = self.state.borrow().heals;
-        let verdict = self.connection.tap.judge(Piece {
+        let action = self.connection.tap.decide(Chunk {
             connection: self.connection.number,
-            way: self.way,
+            direction: self.direction,
             bytes,
         });
-        match verdict {
-            Verdict::Pass => {}
-            Verdict::Delay(delay) => tokio::time::sleep(delay).await,
-            Verdict::Hold => {
+        match action {
+            Action::Pass => {}
+            Action::Delay(delay) => tokio::time::sleep(delay).await,
+            Action::Hold => {
                 waited(&mut self.state, |state| state.heals > heals).await?;
             }
-            Verdict::Drop => return Ok(Fate::Lost),
-            Verdict::Cut => return Err(io::ErrorKind::ConnectionReset.into()),
+            Action::Drop => return Ok(Fate::Lost),
+            Action::Cut => return Err(io::ErrorKind::ConnectionReset.into()),
         }
         let abandoned = self.state.borrow().abandoned > self.connection.begun.abandoned;
         Ok(match abandoned {
@@ -236,7 +237,7 @@ impl Pump<'_> {
     }
 }
 
-/// The end of a piece. All that comes behind one that is lost is lost, too.
+/// The end of a chunk. All that comes behind one that is lost is lost, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Passed,

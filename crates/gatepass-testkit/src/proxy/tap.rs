@@ -1,4 +1,4 @@
-//! The judgement of a test about the bytes that pass.
+//! The decision of a test about the bytes that pass.
 
 use std::{
     fmt,
@@ -6,10 +6,10 @@ use std::{
     time::Duration,
 };
 
-/// The direction of a [`Piece`].
+/// The direction of a [`Chunk`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Way {
+pub enum Direction {
     /// A client sent it.
     ToServer,
     /// The server sent it.
@@ -18,55 +18,58 @@ pub enum Way {
 
 /// The bytes that a proxy is about to hand on.
 ///
-/// A piece is the result of one read from a socket, and has at least one byte and at most 16 KiB.
-/// TCP knows no messages: one piece can have several messages of your protocol in it, and one
-/// message can come in several pieces.
+/// A chunk is the result of one read from a socket, and has at least one byte and at most 16 KiB.
+/// TCP knows no messages: one chunk can have several messages of your protocol in it, and one
+/// message can come in several chunks.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub struct Piece<'a> {
+pub struct Chunk<'a> {
     /// The number of its connection. The proxy counts the connections that it accepts, from 0 on.
     pub connection: u64,
     /// Its direction.
-    pub way: Way,
+    pub direction: Direction,
     /// Its bytes.
     pub bytes: &'a [u8],
 }
 
-/// The fate of one [`Piece`], and of its connection.
+/// The action of a proxy on one [`Chunk`], and on its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Verdict {
-    /// The proxy hands the piece on.
+pub enum Action {
+    /// The proxy hands the chunk on.
     Pass,
-    /// The proxy hands the piece on after this time. Later pieces of the same way wait behind it.
+    /// The proxy hands the chunk on after this time. Later chunks in the same
+    /// direction wait behind it.
     Delay(Duration),
-    /// The proxy keeps the piece until you call [`Proxy::heal`](super::Proxy::heal), and then hands
-    /// it on. Later pieces of the same way wait behind it.
+    /// The proxy keeps the chunk until you call [`Proxy::heal`](super::Proxy::heal), and then hands
+    /// it on. Later chunks in the same direction
+    /// wait behind it.
     Hold,
-    /// The proxy drops the piece, and all that comes behind it the same way, as half a message
-    /// makes no sense. It tells neither side. The other way and other connections go on.
+    /// The proxy drops the chunk, and all that comes behind it in the same direction, as half a
+    /// message makes no sense. It tells neither side. The other direction and other connections go
+    /// on.
     Drop,
-    /// The proxy drops the piece, and resets its connection towards both sides.
+    /// The proxy drops the chunk, and resets its connection towards both sides.
     Cut,
 }
 
-type Judge = dyn FnMut(Piece<'_>) -> Verdict + Send;
+type Decide = dyn FnMut(Chunk<'_>) -> Action + Send;
 
-/// The judge of all connections of one proxy, if there is one.
+/// The function that decides for all connections of one proxy, if there is one.
 #[derive(Clone, Default)]
-pub(super) struct Tap(Arc<Mutex<Option<Box<Judge>>>>);
+pub(super) struct Tap(Arc<Mutex<Option<Box<Decide>>>>);
 
 impl Tap {
-    pub(super) fn set(&self, judge: Box<Judge>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(judge);
+    pub(super) fn set(&self, decide: Box<Decide>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(decide);
     }
 
-    pub(super) fn judge(&self, piece: Piece<'_>) -> Verdict {
-        // A panic ends the connection of its piece alone.
-        let mut judge = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match judge.as_mut() {
-            Some(judge) => judge(piece),
-            None => Verdict::Pass,
+    pub(super) fn decide(&self, chunk: Chunk<'_>) -> Action {
+        // A panic ends the connection of its chunk alone.
+        let mut decide = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match decide.as_mut() {
+            Some(decide) => decide(chunk),
+            None => Action::Pass,
         }
     }
 }

@@ -221,24 +221,24 @@ async fn a_dropped_one_resets_its_connections_and_closes_its_port() {
     while TcpStream::connect(address).await.is_ok() {}
 }
 
-/// A tap that judges each piece with `!` in it so, and lets all others pass.
-fn judging(verdict: Verdict) -> impl FnMut(Piece<'_>) -> Verdict {
-    move |piece| match piece.bytes {
-        b"!" => verdict,
-        _ => Verdict::Pass,
+/// A tap that does `action` to each chunk with `!` in it, and lets all others pass.
+fn acting(action: Action) -> impl FnMut(Chunk<'_>) -> Action {
+    move |chunk| match chunk.bytes {
+        b"!" => action,
+        _ => Action::Pass,
     }
 }
 
 #[tokio::test]
-async fn the_tap_sees_each_piece_that_passes() {
+async fn the_tap_sees_each_chunk_that_passes() {
     let given = Given::new().await;
     let (mut first, mut first_server) = given.connect().await;
     passes(&mut first, &mut first_server).await;
     let (note, noted) = mpsc::channel();
-    given.proxy.tap(move |piece| {
-        let seen = (piece.connection, piece.way, piece.bytes.to_vec());
+    given.proxy.tap(move |chunk| {
+        let seen = (chunk.connection, chunk.direction, chunk.bytes.to_vec());
         note.send(seen).unwrap();
-        Verdict::Pass
+        Action::Pass
     });
     let (mut second, mut second_server) = given.connect().await;
     passes(&mut second, &mut second_server).await;
@@ -246,9 +246,9 @@ async fn the_tap_sees_each_piece_that_passes() {
     passes(&mut first, &mut first_server).await;
     let question = b"?".to_vec();
     let seen = [
-        (1, Way::ToServer, question.clone()),
-        (1, Way::ToClient, question.clone()),
-        (0, Way::ToServer, question),
+        (1, Direction::ToServer, question.clone()),
+        (1, Direction::ToClient, question.clone()),
+        (0, Direction::ToServer, question),
     ];
     assert_eq!(noted.try_iter().collect::<Vec<_>>(), seen);
 
@@ -267,11 +267,11 @@ async fn the_tap_sees_each_piece_that_passes() {
 }
 
 #[tokio::test]
-async fn a_piece_that_the_tap_cuts_resets_its_connection_alone() {
+async fn a_chunk_that_the_tap_cuts_resets_its_connection_alone() {
     let given = Given::new().await;
     let (mut client, mut server) = given.connect().await;
     let (mut other, mut other_server) = given.connect().await;
-    given.proxy.tap(judging(Verdict::Cut));
+    given.proxy.tap(acting(Action::Cut));
     passes(&mut client, &mut server).await;
     server.write_all(b"!").await.unwrap();
     is_reset(&mut client).await;
@@ -280,10 +280,10 @@ async fn a_piece_that_the_tap_cuts_resets_its_connection_alone() {
 }
 
 #[tokio::test]
-async fn a_piece_that_the_tap_holds_arrives_once_it_is_healed() {
+async fn a_chunk_that_the_tap_holds_arrives_once_it_is_healed() {
     let given = Given::new().await;
     let (mut client, mut server) = given.connect().await;
-    given.proxy.tap(judging(Verdict::Hold));
+    given.proxy.tap(acting(Action::Hold));
     client.write_all(b"!").await.unwrap();
     is_silent(&mut server).await;
     client.write_all(b"?").await.unwrap();
@@ -306,11 +306,11 @@ async fn a_piece_that_the_tap_holds_arrives_once_it_is_healed() {
 }
 
 #[tokio::test]
-async fn behind_a_piece_that_the_tap_drops_nothing_comes_that_way() {
+async fn behind_a_chunk_that_the_tap_drops_nothing_comes_in_that_direction() {
     let given = Given::new().await;
     let (mut client, mut server) = given.connect().await;
     let (mut other, mut other_server) = given.connect().await;
-    given.proxy.tap(judging(Verdict::Drop));
+    given.proxy.tap(acting(Action::Drop));
     server.write_all(b"!").await.unwrap();
     is_silent(&mut client).await;
     server.write_all(b"?").await.unwrap();
@@ -321,10 +321,10 @@ async fn behind_a_piece_that_the_tap_drops_nothing_comes_that_way() {
 }
 
 #[tokio::test]
-async fn a_piece_that_the_tap_delays_comes_later_and_in_its_place() {
+async fn a_chunk_that_the_tap_delays_comes_later_and_in_its_place() {
     let given = Given::new().await;
     let (mut client, mut server) = given.connect().await;
-    given.proxy.tap(judging(Verdict::Delay(A_WHILE)));
+    given.proxy.tap(acting(Action::Delay(A_WHILE)));
     passes(&mut client, &mut server).await;
     let begun = Instant::now();
     client.write_all(b"!").await.unwrap();
@@ -338,9 +338,9 @@ async fn a_tap_that_panics_resets_its_connection_alone() {
     let given = Given::new().await;
     let (mut client, mut server) = given.connect().await;
     let (mut other, mut other_server) = given.connect().await;
-    given.proxy.tap(|piece| {
-        assert_ne!(piece.bytes, b"!");
-        Verdict::Pass
+    given.proxy.tap(|chunk| {
+        assert_ne!(chunk.bytes, b"!");
+        Action::Pass
     });
     client.write_all(b"!").await.unwrap();
     is_reset(&mut client).await;

@@ -10,7 +10,7 @@ use gatepass::{
     Authority, Error, Identity, IdentityError, InternalError, MasterSecret, MemoryStore, Refusal,
     Requirements, Scopes, Staleness, StoreError, store::StoreErrorKind,
 };
-use gatepass_testkit::{Fault, ManualClock, TestStore};
+use gatepass_testkit::{ManualClock, StoreFault, TestStore};
 use gatepass_tonic::{GateLayer, gate};
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use tonic::{Code, Status, body::Body};
@@ -235,7 +235,7 @@ async fn a_store_that_fails_refuses_nobody() {
     let strictly = gate(&authority).require(Requirements::new().staleness(Staleness::Strict));
     let served = Served::start(strictly).await;
 
-    faults.inject_everywhere(Fault::Fail(StoreErrorKind::Unavailable));
+    faults.inject_everywhere(StoreFault::Fail(StoreErrorKind::Unavailable));
     let status = served.unary(bearer(&token)).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     assert_eq!(reason(&status), Some("store_unavailable"));

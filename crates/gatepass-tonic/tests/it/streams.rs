@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use gatepass::{Authority, Identity, MasterSecret, MemoryStore, Requirements, Staleness};
-use gatepass_testkit::{Fault, TestStore};
+use gatepass_testkit::{StoreFault, TestStore};
 use gatepass_tonic::gate;
 use http::{HeaderMap, uri::PathAndQuery};
 use tokio::sync::mpsc;
@@ -164,7 +164,7 @@ async fn a_deadline_is_kept_by_a_service_and_by_a_gate_that_waits() {
     let served = Served::start(gate.clone()).await;
     let in_service = hanging(&served, "/Probe/Never").await;
 
-    faults.inject_everywhere(Fault::Hang);
+    faults.inject_everywhere(StoreFault::Hang);
     let served =
         Served::start(gate.require(Requirements::new().staleness(Staleness::Strict))).await;
     let in_guard = hanging(&served, "/Probe/Unary").await;

@@ -13,7 +13,7 @@ use gatepass::{
     Authority, Device, Identity, MasterSecret, MemoryStore, Pass, Refusal, RequiredScopes,
     Requirements, Scopes, Staleness, Transport, store::StoreErrorKind,
 };
-use gatepass_testkit::{Fault, ManualClock, TestStore};
+use gatepass_testkit::{ManualClock, StoreFault, TestStore};
 use gatepass_warp::{
     Auth, AuthRejection, Authorized, Claims, FromAuthState, GateLayer, Scoped, gate, gate_before,
     gate_from_layer, gate_requiring, gated,
@@ -211,7 +211,9 @@ async fn a_gate_by_itself_tells_its_handler_why() {
         auth: Result<Authorized<Auth>, AuthRejection>,
     ) -> Result<impl Reply, AuthRejection> {
         match auth {
-            Err(rejection) if rejection.refusal() == Some(&Refusal::Missing) => Ok("log in".to_owned()),
+            Err(rejection) if rejection.refusal() == Some(&Refusal::Missing) => {
+                Ok("log in".to_owned())
+            }
             auth => Ok(auth?.into_extracted().0.subject().to_string()),
         }
     }
@@ -314,7 +316,7 @@ async fn where_nobody_can_be_judged_nobody_is_refused_or_let_through() {
     };
     service
         .store
-        .inject_everywhere(Fault::Fail(StoreErrorKind::Unavailable));
+        .inject_everywhere(StoreFault::Fail(StoreErrorKind::Unavailable));
     let response = send("/me").await;
     assert_eq!(
         (response.status().as_u16(), &*reason(&response)),

@@ -275,8 +275,12 @@ impl Authority {
             UserUpdate::Unchanged => Ok(None),
             UserUpdate::Changed(identity) => Ok(Some(self.succeeding(identity, session)?)),
             UserUpdate::Deleted => {
-                self.end(own(session), Some(session.subject()), EndReason::UserDeleted)
-                    .await?;
+                self.end(
+                    own(session),
+                    Some(session.subject()),
+                    EndReason::UserDeleted,
+                )
+                .await?;
                 Err(Refusal::SessionEnded.into())
             }
         }

@@ -9,7 +9,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use gatepass::{Authority, Clock, Error, Issued, MemoryStore, Refusal, Staleness, Timestamp};
-use gatepass_testkit::{Fault, ManualClock, Op, TestStore};
+use gatepass_testkit::{ManualClock, Op, StoreFault, TestStore};
 use test_support::world::{
     DAY, HOUR, MINUTE, SECOND, Store, World, builder, login, refresh, refusal, verify, verify_with,
 };
@@ -283,9 +283,9 @@ impl Node {
 
     /// Waits until what may be forgotten by now is forgotten.
     async fn purged(&self) {
-        let gate = self.handle.hold_after(Op::Purge);
-        gate.reached().await;
-        gate.release();
+        let call = self.handle.hold_after(Op::Purge);
+        call.reached().await;
+        call.release();
     }
 }
 
@@ -430,7 +430,7 @@ async fn a_small_step_back_does_not_prolong_the_lease() {
     let store: Store = Arc::new(TestStore::new(MemoryStore::with_clock(clock.clone())).durable());
     let faulty = TestStore::new(Arc::clone(&store));
     let handle = faulty.clone();
-    handle.inject(Op::Changed, Fault::Hang);
+    handle.inject(Op::Changed, StoreFault::Hang);
     let node = builder(faulty, &clock)
         .max_staleness(HOUR)
         .poll_interval(HOUR / 2);

@@ -9,7 +9,7 @@ use gatepass::{
     store::StoreErrorKind,
     wire::{Client, Endpoints, RequestBody, RequestHead},
 };
-use gatepass_testkit::{Fault, Op, TestStore};
+use gatepass_testkit::{Op, StoreFault, TestStore};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -463,9 +463,9 @@ fn a_short_secret_is_refused_before_there_is_a_builder() {
 #[tokio::test]
 async fn a_store_that_cannot_be_read_fails_the_build() {
     let faults = [
-        ("fails", Fault::Fail(StoreErrorKind::Unavailable)),
-        ("is corrupt", Fault::Fail(StoreErrorKind::Corrupt)),
-        ("hangs", Fault::Hang),
+        ("fails", StoreFault::Fail(StoreErrorKind::Unavailable)),
+        ("is corrupt", StoreFault::Fail(StoreErrorKind::Corrupt)),
+        ("hangs", StoreFault::Hang),
     ];
     for (case, fault) in faults {
         let store = TestStore::new(MemoryStore::new());

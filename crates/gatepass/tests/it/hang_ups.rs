@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use gatepass::{Clock, MemoryStore, Refusal, SessionId, Timestamp, store::SessionStore};
-use gatepass_testkit::{Fault, ManualClock, Op, TestStore};
+use gatepass_testkit::{StoreFault, ManualClock, Op, TestStore};
 use test_support::world::{MINUTE, SECOND, Store, World, builder, login, refresh, refusal, verify};
 use tokio::{task::JoinSet, time::Instant};
 
@@ -38,7 +38,7 @@ async fn clients_that_hang_up_do_not_prolong_the_wait_of_others() {
         .store_timeout(TIMEOUT);
     let node = node.build().await.unwrap();
     let first = login(&node, "alice").await;
-    handle.inject_everywhere(Fault::Hang);
+    handle.inject_everywhere(StoreFault::Hang);
     tokio::time::sleep(5 * SECOND).await;
 
     // At every phase of the follower's own pulls.

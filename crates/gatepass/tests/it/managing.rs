@@ -6,7 +6,7 @@ use gatepass::{
     Staleness,
     wire::{Endpoints, RequestBody, RequestHead},
 };
-use gatepass_testkit::{Fault, OnePassword, Op, TestStore};
+use gatepass_testkit::{StoreFault, OnePassword, Op, TestStore};
 use test_support::world::{HOUR, MINUTE, World, builder, login, refresh, subject, verify_with};
 
 test_support::on_both_stores! {
@@ -42,7 +42,7 @@ async fn a_session_that_nobody_can_refresh_pushes_out_no_other(world: World) {
 async fn a_session_that_was_ended_elsewhere_manages_no_others() {
     let world = World::sqlite();
     let faulty = TestStore::new(Arc::clone(&world.store));
-    faulty.clone().inject(Op::Changed, Fault::Hang);
+    faulty.clone().inject(Op::Changed, StoreFault::Hang);
     let node = builder(faulty, &world.clock)
         .authenticator(OnePassword::new("a password"))
         .max_staleness(HOUR)

@@ -12,15 +12,15 @@ use gatepass::{
     UserUpdate, async_trait,
     store::{EndReason, Generation, SessionStore, StoreErrorKind},
 };
-use gatepass_testkit::{Fault, ManualClock, Op, TestStore};
+use gatepass_testkit::{ManualClock, Op, StoreFault, TestStore};
 use test_support::world::{
     HOUR, SECOND, Ticking, World, builder, login, refresh, refusal, subject, verify, verify_with,
 };
 use tokio::{task::JoinSet, time::Instant};
 
 const TIMEOUT: Duration = Duration::from_millis(200);
-const DOWN: Fault = Fault::Fail(StoreErrorKind::Unavailable);
-const LOST: Fault = Fault::LoseAnswer(StoreErrorKind::Unavailable);
+const DOWN: StoreFault = StoreFault::Fail(StoreErrorKind::Unavailable);
+const LOST: StoreFault = StoreFault::LoseAnswer(StoreErrorKind::Unavailable);
 
 /// A node over a store that fails on command, and whose calls are counted.
 struct Node {
@@ -80,7 +80,11 @@ async fn whatever_fails_or_hangs_is_told_as_that_and_has_done_nothing() {
     let (_world, node) = in_sqlite().await;
     let authority = &node.authority;
     let alice = subject("alice");
-    for fault in [DOWN, Fault::Fail(StoreErrorKind::Busy), Fault::Hang] {
+    for fault in [
+        DOWN,
+        StoreFault::Fail(StoreErrorKind::Busy),
+        StoreFault::Hang,
+    ] {
         let first = login(authority, "alice").await;
         let other = login(authority, "alice").await;
         let pass = verify(authority, &first).await.unwrap();
@@ -139,7 +143,7 @@ async fn a_spent_token_that_cannot_be_looked_up_ends_nothing() {
     world.clock.advance(31 * SECOND);
     refresh(authority, &second).await.unwrap();
     world.clock.advance(31 * SECOND);
-    for fault in [DOWN, Fault::Hang] {
+    for fault in [DOWN, StoreFault::Hang] {
         // A reuse, which cannot be told from a replay without the row.
         node.handle.inject(Op::Load, fault);
         assert_unavailable("load", refresh(authority, &first)).await;
@@ -209,7 +213,7 @@ async fn verification_goes_on_without_the_store_until_the_lease_is_over() {
         .logout(ended.refresh_token.as_str())
         .await
         .unwrap();
-    for fault in [DOWN, Fault::Hang, LOST] {
+    for fault in [DOWN, StoreFault::Hang, LOST] {
         // A fresh lease, of this very instant.
         verify_with(authority, &live, Staleness::Within(Duration::ZERO))
             .await
@@ -246,14 +250,14 @@ async fn many(node: &Node, issued: &Issued, staleness: Staleness) -> Vec<Result<
 async fn many_requests_out_of_lease_share_one_pull_and_its_failure() {
     let (world, node) = in_sqlite().await;
     let first = login(&node.authority, "alice").await;
-    for fault in [Fault::Hang, Fault::Delay(TIMEOUT / 4)] {
+    for fault in [StoreFault::Hang, StoreFault::Delay(TIMEOUT / 4)] {
         node.handle.inject(Op::Pull, fault);
         world.clock.advance(3 * SECOND);
         node.counts.reset_calls();
         let began = Instant::now();
         let answers = many(&node, &first, Staleness::Bounded).await;
         for answer in answers {
-            assert_eq!(answer.is_err(), fault == Fault::Hang, "{answer:?}");
+            assert_eq!(answer.is_err(), fault == StoreFault::Hang, "{answer:?}");
             assert!(
                 matches!(answer, Ok(()) | Err(Error::Store(_))),
                 "{answer:?}"
@@ -280,7 +284,7 @@ async fn a_pull_that_takes_longer_than_the_bound_is_shared_nevertheless() {
     let node = ticking().await;
     let first = login(&node.authority, "alice").await;
     let slow = TIMEOUT / 2;
-    node.handle.inject(Op::Pull, Fault::Delay(slow));
+    node.handle.inject(Op::Pull, StoreFault::Delay(slow));
     tokio::time::sleep(SECOND).await;
     node.counts.reset_calls();
     let began = Instant::now();
@@ -296,7 +300,7 @@ async fn no_answer_is_waited_for_longer_than_the_timeout() {
     let node = ticking().await;
     let authority = &node.authority;
     let first = login(authority, "alice").await;
-    node.handle.inject_everywhere(Fault::Hang);
+    node.handle.inject_everywhere(StoreFault::Hang);
     // The lease runs out.
     tokio::time::sleep(5 * SECOND).await;
 

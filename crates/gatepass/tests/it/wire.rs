@@ -16,7 +16,7 @@ use gatepass::{
     store::StoreErrorKind,
     wire::{Endpoints, ErrorFormat, HeaderField, Reply, RequestBody, RequestHead, refuse},
 };
-use gatepass_testkit::{Fault, ManualClock, TestStore};
+use gatepass_testkit::{ManualClock, StoreFault, TestStore};
 use serde_json::{Value, json};
 
 const REALM: &str = "https://shop.example";

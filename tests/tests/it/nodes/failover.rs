@@ -9,7 +9,7 @@ use gatepass::{
     store::{Generation, StoreErrorKind},
 };
 use gatepass_servers::Durability;
-use gatepass_testkit::{Fault, Op, TestStore, proxy::Proxy};
+use gatepass_testkit::{Op, StoreFault, TestStore, proxy::Proxy};
 use gatepass_tests::nodes::{Backend, Node, Site, Timing, builder};
 use test_support::log::Log;
 use tracing::Level;
@@ -88,7 +88,7 @@ async fn a_failover_that_loses_writes_logs_nobody_out_and_is_told(backend: Backe
     }
 
     // It looks again only after others have logged something.
-    log_of_node.inject(Op::Pull, Fault::Fail(StoreErrorKind::Unavailable));
+    log_of_node.inject(Op::Pull, StoreFault::Fail(StoreErrorKind::Unavailable));
     primary.kill();
     replica.take_over();
     for proxy in nodes.iter().map(Node::proxy) {

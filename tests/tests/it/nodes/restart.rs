@@ -44,11 +44,11 @@ const ENDED: usize = 40;
 #[tokio::test]
 async fn while_the_log_is_loaded_there_is_no_node() {
     let store = TestStore::new(MemoryStore::new());
-    let gate = store.clone().hold_before(Op::Pull);
+    let call = store.clone().hold_before(Op::Pull);
     let node = tokio::spawn(builder(store, Timing::DEFAULT).build());
-    gate.reached().await;
+    call.reached().await;
     assert!(!node.is_finished());
-    gate.release();
+    call.release();
     node.await.unwrap().unwrap();
 }
 

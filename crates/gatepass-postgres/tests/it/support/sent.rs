@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::mpsc};
 
-use gatepass_testkit::proxy::{Proxy, Verdict, Way};
+use gatepass_testkit::proxy::{Action, Direction, Proxy};
 
 /// The kinds that are left out: the protocol gives none to the first message of a connection, and
 /// the others are a password and the end of a connection.
@@ -14,16 +14,16 @@ const FIRST: char = '-';
 pub(crate) fn sent_through(proxy: &Proxy) -> impl Fn() -> String + use<> {
     let (note, noted) = mpsc::channel();
     let mut connections: HashMap<u64, Messages> = HashMap::new();
-    proxy.tap(move |piece| {
-        if piece.way == Way::ToServer {
-            let messages = connections.entry(piece.connection).or_default();
-            messages.unread.extend(piece.bytes);
+    proxy.tap(move |chunk| {
+        if chunk.direction == Direction::ToServer {
+            let messages = connections.entry(chunk.connection).or_default();
+            messages.unread.extend(chunk.bytes);
             for kind in messages.by_ref().filter(|kind| !LEFT_OUT.contains(kind)) {
                 // A test that has ended listens no more.
                 let _ = note.send(kind);
             }
         }
-        Verdict::Pass
+        Action::Pass
     });
     move || noted.try_iter().collect()
 }

@@ -11,13 +11,13 @@ use std::{
 };
 
 use gatepass::{Credentials, Device, MemoryStore, Requirements, Staleness, store::StoreErrorKind};
-use gatepass_testkit::{Fault, ManualClock, OnePassword, Op, TestStore};
+use gatepass_testkit::{ManualClock, OnePassword, Op, StoreFault, TestStore};
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use test_support::world::{
     MINUTE, SECOND, World, builder, login, refresh, refusal, verify, verify_with,
 };
 
-const DOWN: Fault = Fault::Fail(StoreErrorKind::Unavailable);
+const DOWN: StoreFault = StoreFault::Fail(StoreErrorKind::Unavailable);
 
 /// All counters and gauges, by name and labels.
 #[derive(Clone, Default)]
@@ -79,7 +79,7 @@ async fn each_event_is_counted_once_and_nobody_is_named() {
     let world = World::sqlite();
     let store = TestStore::new(world.store.clone());
     let handle = store.clone();
-    handle.inject(Op::Changed, Fault::Hang);
+    handle.inject(Op::Changed, StoreFault::Hang);
     let node = builder(store, &world.clock).authenticator(OnePassword::new("right"));
     // So rarely that every pull is one that a request asked for.
     let node = node.max_staleness(60 * MINUTE).poll_interval(30 * MINUTE);
@@ -166,7 +166,7 @@ async fn the_lag_is_shown_while_pulls_fail_or_hang_and_after() {
     tokio::time::sleep(MINUTE).await;
     assert!(recorded.gauge(LAG).abs() < f64::EPSILON);
     assert!((recorded.gauge("gatepass_replica_entries") - 1.0).abs() < f64::EPSILON);
-    for fault in [DOWN, Fault::Hang] {
+    for fault in [DOWN, StoreFault::Hang] {
         handle.inject(Op::Pull, fault);
         tokio::time::sleep(SECOND).await;
         for lag in [3.0, 6.0] {

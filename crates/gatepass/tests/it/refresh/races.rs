@@ -14,7 +14,7 @@ use gatepass::{
     AuthenticationError, Authenticator, Authority, Credentials, Error, Identity, Issued, Refusal,
     ReusePolicy, Scopes, Session, SessionId, Staleness, UserUpdate, async_trait, store::Generation,
 };
-use gatepass_testkit::{Gate, ManualClock, OnePassword, Op, TestStore};
+use gatepass_testkit::{HeldCall, ManualClock, OnePassword, Op, TestStore};
 use test_support::world::{
     HOUR, MINUTE, SECOND, World, builder, login, refresh, refusal, subject, verify, verify_with,
 };
@@ -90,7 +90,7 @@ enum Side {
 
 const SIDES: [Side; 2] = [Side::Before, Side::After];
 
-fn hold(handle: &TestStore, op: Op, side: Side) -> Gate {
+fn hold(handle: &TestStore, op: Op, side: Side) -> HeldCall {
     match side {
         Side::Before => handle.hold_before(op),
         Side::After => handle.hold_after(op),
@@ -156,17 +156,17 @@ async fn a_refresh_in_flight_does_not_outlive_the_end_of_its_session(world: Worl
             if spent {
                 refresh(&node, &first).await.unwrap();
             }
-            let gate = hold(&handle, op, side);
+            let held = hold(&handle, op, side);
             let in_flight = tokio::spawn({
                 let (node, first) = (node.clone(), first.clone());
                 async move { refresh(&node, &first).await }
             });
-            gate.reached().await;
+            held.reached().await;
             end(&other, &first, way).await;
             end(&node, &first, Way::ByApplication).await;
             // The other node committed the end, and this one learns of it from the log.
             world.clock.advance(3 * SECOND);
-            gate.release();
+            held.release();
             let context = format!("{side:?} {op:?} spent={spent} {way:?}");
             // An answer that comes after the end was decided before it.
             let decided = match op {
@@ -192,14 +192,14 @@ async fn a_recovery_in_flight_does_not_outlive_the_end_of_its_session(world: Wor
             let first = login(&node, "alice").await;
             refresh(&node, &first).await.unwrap();
             world.clock.advance(MINUTE);
-            let gate = hold(&handle, op, side);
+            let held = hold(&handle, op, side);
             let in_flight = tokio::spawn({
                 let (node, first) = (node.clone(), first.clone());
                 async move { refresh(&node, &first).await }
             });
-            gate.reached().await;
+            held.reached().await;
             end(&node, &first, way).await;
-            gate.release();
+            held.release();
             let context = format!("{side:?} {op:?} {way:?}");
             let decided = op == Op::Recover;
             let answer = in_flight.await.unwrap();
@@ -217,14 +217,14 @@ async fn a_refresh_during_a_logout_is_dead_once_it_returned(world: World) {
     let other = world.node().await;
     for (side, way) in SIDES.iter().flat_map(|side| WAYS.map(|way| (*side, way))) {
         let first = login(&node, "alice").await;
-        let gate = hold(&handle, Op::End, side);
+        let held = hold(&handle, Op::End, side);
         let logout = tokio::spawn({
             let (node, first) = (node.clone(), first.clone());
             async move { end(&node, &first, way).await }
         });
-        gate.reached().await;
+        held.reached().await;
         let refreshed = refresh(&other, &first).await;
-        gate.release();
+        held.release();
         logout.await.unwrap();
         let context = format!("{side:?} {way:?}");
         assert_dead([&node, &other], &first, &context).await;

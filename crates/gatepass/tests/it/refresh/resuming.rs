@@ -173,7 +173,7 @@ async fn nothing_in_flight_outlives_the_end_of_its_session(world: World) {
         for op in way.operations() {
             for (side, how) in SIDES.iter().flat_map(|side| ENDS.map(|how| (*side, how))) {
                 let (first, pass) = way.begin(&held, &world).await;
-                let gate = match side {
+                let call = match side {
                     Side::Before => handle.hold_before(*op),
                     Side::After => handle.hold_after(*op),
                 };
@@ -181,11 +181,11 @@ async fn nothing_in_flight_outlives_the_end_of_its_session(world: World) {
                     let (node, first, pass) = (held.clone(), first.clone(), pass.clone());
                     async move { way.go_on(&node, &first, &pass).await }
                 });
-                gate.reached().await;
+                call.reached().await;
                 end(&other, &first, how).await;
                 // The other node committed the end, and this one learns of it from the log.
                 world.clock.advance(3 * SECOND);
-                gate.release();
+                call.release();
                 let context = format!("{way:?} {side:?} {op:?} {how:?}");
                 let answer = in_flight.await.unwrap();
                 if op == last && side == Side::After {
@@ -211,7 +211,7 @@ async fn what_is_answered_during_a_logout_is_dead_once_it_returned(world: World)
     for way in WAYS {
         for (side, how) in SIDES.iter().flat_map(|side| ENDS.map(|how| (*side, how))) {
             let (first, pass) = way.begin(&held, &world).await;
-            let gate = match side {
+            let call = match side {
                 Side::Before => handle.hold_before(Op::End),
                 Side::After => handle.hold_after(Op::End),
             };
@@ -219,7 +219,7 @@ async fn what_is_answered_during_a_logout_is_dead_once_it_returned(world: World)
                 let (node, first) = (held.clone(), first.clone());
                 async move { end(&node, &first, how).await }
             });
-            gate.reached().await;
+            call.reached().await;
             let answer = way.go_on(&other, &first, &pass).await;
             let context = format!("{way:?} {side:?} {how:?}");
             assert_eq!(
@@ -227,7 +227,7 @@ async fn what_is_answered_during_a_logout_is_dead_once_it_returned(world: World)
                 side == Side::Before,
                 "{context}: {answer:?}"
             );
-            gate.release();
+            call.release();
             logout.await.unwrap();
             // The other node has the staleness that it is allowed.
             world.clock.advance(3 * SECOND);
@@ -373,15 +373,15 @@ async fn a_resume_in_an_idle_race_is_decided_by_when_it_began(world: World) {
     let other = node(&world).await;
     let first = long_lived(&slow).await;
     world.clock.advance(15 * DAY);
-    let gate = handle.hold_before(Op::Advance);
+    let call = handle.hold_before(Op::Advance);
     let in_flight = tokio::spawn({
         let (slow, first) = (slow.clone(), first.clone());
         async move { resume(&slow, &first).await }
     });
-    gate.reached().await;
+    call.reached().await;
     let winner = issued(resume(&other, &first).await.unwrap());
     world.clock.advance(2 * HOUR);
-    gate.release();
+    call.release();
     let loser = issued(in_flight.await.unwrap().unwrap());
     assert_eq!(loser.refresh_token, winner.refresh_token);
     assert!(refresh(&other, &winner).await.is_ok());
@@ -572,15 +572,15 @@ async fn nothing_in_flight_outlives_its_secret(world: World) {
         let node = builder(store, &world.clock).authenticator(OnePassword::new(PASSWORD));
         let node = node.build().await.unwrap();
         let (first, pass) = way.begin(&node, &world).await;
-        let gate = handle.hold_before(Op::Advance);
+        let call = handle.hold_before(Op::Advance);
         let in_flight = tokio::spawn({
             let (node, first, pass) = (node.clone(), first.clone(), pass.clone());
             async move { way.go_on(&node, &first, &pass).await }
         });
-        gate.reached().await;
+        call.reached().await;
         let secret = MasterSecret::generate().unwrap();
         node.replace_secrets(&secret.into()).unwrap();
-        gate.release();
+        call.release();
         let refused = refusal(in_flight.await.unwrap());
         assert_eq!(refused, Refusal::UnknownKey, "{way:?}");
     }

@@ -8,10 +8,10 @@ mod reset;
 use std::{sync::Arc, time::Duration};
 
 use gatepass::{Authority, store::StoreErrorKind};
-use gatepass_testkit::{Fault, ManualClock, Op, TestStore};
+use gatepass_testkit::{ManualClock, Op, StoreFault, TestStore};
 use test_support::world::{HOUR, Store, builder};
 
-const DOWN: Fault = Fault::Fail(StoreErrorKind::Unavailable);
+const DOWN: StoreFault = StoreFault::Fail(StoreErrorKind::Unavailable);
 
 /// A node that polls so rarely that every call is one that was asked for.
 struct Node {
@@ -34,7 +34,7 @@ impl Node {
         let counting = TestStore::new(faulty);
         let counts = counting.clone();
         // No news either: what a request is judged by, it has brought about itself.
-        handle.inject(Op::Changed, Fault::Hang);
+        handle.inject(Op::Changed, StoreFault::Hang);
         let authority = builder(counting, clock)
             .max_staleness(bound)
             .poll_interval(bound / 2);

@@ -3,12 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use gatepass::{Authority, BuildError, Error, Issued, Refusal, Staleness, store::StoreErrorKind};
-use gatepass_testkit::{Fault, Op, TestStore};
+use gatepass_testkit::{Op, StoreFault, TestStore};
 use test_support::world::{
     DAY, HOUR, MINUTE, SECOND, World, builder, login, refusal, verify, verify_with,
 };
 
-const DOWN: Fault = Fault::Fail(StoreErrorKind::Unavailable);
+const DOWN: StoreFault = StoreFault::Fail(StoreErrorKind::Unavailable);
 const BOUND: Duration = MINUTE;
 const AT_MOST: Duration = Duration::from_secs(600);
 
@@ -28,7 +28,7 @@ impl Node {
         let world = World::sqlite();
         let store = TestStore::new(Arc::clone(&world.store));
         let handle = store.clone();
-        handle.inject(Op::Changed, Fault::Hang);
+        handle.inject(Op::Changed, StoreFault::Hang);
         let store = TestStore::new(store);
         let counts = store.clone();
         let authority = builder(store, &world.clock)

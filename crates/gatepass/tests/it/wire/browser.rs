@@ -220,8 +220,8 @@ const BY_COOKIE: [(&str, &str, &str); 10] = [
 #[tokio::test]
 async fn a_store_that_fails_is_503_and_no_cookie_is_touched() {
     let faults = [
-        Fault::Fail(StoreErrorKind::Unavailable),
-        Fault::LoseAnswer(StoreErrorKind::Unavailable),
+        StoreFault::Fail(StoreErrorKind::Unavailable),
+        StoreFault::LoseAnswer(StoreErrorKind::Unavailable),
     ];
     for fault in faults {
         for (method, path, sent) in BY_COOKIE {
@@ -481,7 +481,7 @@ async fn an_optional_gate_judges_where_a_request_with_cookies_comes_from() {
     );
     // A store that cannot be asked is no reason to take a user for a stranger.
     shop.faults
-        .inject_everywhere(Fault::Fail(StoreErrorKind::Unavailable));
+        .inject_everywhere(StoreFault::Fail(StoreErrorKind::Unavailable));
     shop.clock.advance(Duration::from_secs(3));
     assert!(matches!(
         guard("GET", &[cookie]).await,

@@ -431,7 +431,7 @@ async fn a_store_that_is_down_is_503_everywhere_and_refuses_nobody() {
     let auth = ("authorization", bearer.as_bytes());
     let refresh = json!({ "refresh_token": issued.refresh_token.as_str() }).to_string();
     shop.faults
-        .inject_everywhere(Fault::Fail(StoreErrorKind::Unavailable));
+        .inject_everywhere(StoreFault::Fail(StoreErrorKind::Unavailable));
     let replies = [
         (
             "login",

@@ -146,11 +146,7 @@ async fn a_lifetime_that_the_identity_has_holds_for_the_session() {
         assert!(!service.lives(&access).await, "{seconds} s are over");
     }
     let reply = service.token(LOGIN).await;
-    assert_eq!(
-        body(&reply)["expires_in"],
-        json!(900),
-        "unless it has one"
-    );
+    assert_eq!(body(&reply)["expires_in"], json!(900), "unless it has one");
 }
 
 #[tokio::test]

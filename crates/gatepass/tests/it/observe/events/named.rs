@@ -6,7 +6,7 @@ use gatepass::{
     Credentials, Device, Identity, Issued, MemoryStore, Requirements, Staleness, Transport,
     wire::{Delivery, Endpoints, RequestHead},
 };
-use gatepass_testkit::{Fault, ManualClock, Op, TestStore, sessions::new_session};
+use gatepass_testkit::{ManualClock, Op, StoreFault, TestStore, sessions::new_session};
 use test_support::{
     log::Log,
     world::{
@@ -128,7 +128,9 @@ async fn every_event_has_its_stable_name_and_fields_and_no_secret() {
     ];
     log.has(Level::ERROR, "store.behind", &behind);
 
-    handle.inject_everywhere(Fault::Fail(gatepass::store::StoreErrorKind::Unavailable));
+    handle.inject_everywhere(StoreFault::Fail(
+        gatepass::store::StoreErrorKind::Unavailable,
+    ));
     world.clock.advance(3 * SECOND);
     verify(&node, &found).await.unwrap_err();
     log.has(
@@ -215,7 +217,7 @@ async fn a_node_says_when_its_store_went_and_when_it_came_back_and_no_more() {
     let _node = builder(store, &clock).build().await.unwrap();
     handle.inject(
         Op::Pull,
-        Fault::Fail(gatepass::store::StoreErrorKind::TimedOut),
+        StoreFault::Fail(gatepass::store::StoreErrorKind::TimedOut),
     );
     tokio::time::sleep(MINUTE).await;
     handle.heal();

@@ -5,7 +5,7 @@ use gatepass::{AccessToken, Error, Refusal, Requirements, Session, Staleness, Ti
 use crate::refresh::model::{
     bench::{client, scopes},
     run::{Access, Answer, Run},
-    session::{End, Allowed, Outcome, Scopes},
+    session::{Allowed, End, Outcome, Scopes},
 };
 
 /// The limits of an access token that has less than its session.

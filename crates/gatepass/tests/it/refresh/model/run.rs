@@ -12,7 +12,7 @@ use crate::refresh::model::{
     bench::{Bench, PASSWORD, client, identity, node_of, reads_users, scopes},
     checking::Within,
     session::{
-        Asking, End, FOR_EVER, Allowed, LEEWAY, MAX_SESSIONS, Modelled, NEVER, Outcome, SECRETS,
+        Allowed, Asking, End, FOR_EVER, LEEWAY, MAX_SESSIONS, Modelled, NEVER, Outcome, SECRETS,
         Scopes, Secrets, User, UserState,
     },
     steps::{Beside, By, Step, Which},

@@ -8,7 +8,7 @@ use gatepass::{
     keys::SigningKey,
     store::{AccountId, SessionStore, StoreErrorKind, TokenId},
 };
-use gatepass_testkit::{Fault, ManualClock, Op, TestStore, sessions::token_of};
+use gatepass_testkit::{ManualClock, Op, StoreFault, TestStore, sessions::token_of};
 use test_support::world::{
     HOUR, SECOND, SECRET, World, builder, login, refresh, refusal, verify, verify_with,
 };
@@ -202,7 +202,7 @@ async fn a_logout_that_is_repeated_after_a_lost_answer_is_enforced_at_once() {
     let issued = login(authority, "alice").await;
     let token = issued.refresh_token.as_str();
     node.handle
-        .inject(Op::End, Fault::LoseAnswer(StoreErrorKind::TimedOut));
+        .inject(Op::End, StoreFault::LoseAnswer(StoreErrorKind::TimedOut));
     authority.logout(token).await.unwrap_err();
     node.handle.lift(Op::End);
 
@@ -246,7 +246,7 @@ async fn the_whole_log_is_loaded_before_the_first_request_is_judged() {
 
     let log = TestStore::new(world.store.clone());
     let handle = log.clone();
-    handle.inject(Op::Changed, Fault::Hang);
+    handle.inject(Op::Changed, StoreFault::Hang);
     let log = TestStore::new(log);
     let counts = log.clone();
     let secret = MasterSecret::from_bytes(SECRET).unwrap();
@@ -425,7 +425,7 @@ async fn requests_that_wait_for_a_pull_share_it_and_its_failure() {
         clock.advance(BOUND + SECOND);
         let live = login(&node.authority, "alice").await;
         if lost {
-            let lost = Fault::LoseAnswer(StoreErrorKind::Unavailable);
+            let lost = StoreFault::LoseAnswer(StoreErrorKind::Unavailable);
             node.handle.inject(Op::Pull, lost);
         }
         node.counts.reset_calls();

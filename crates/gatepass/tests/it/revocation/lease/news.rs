@@ -6,7 +6,7 @@ use gatepass::{
     Authority, Issued, MemoryStore, Refusal, Staleness,
     store::{EndReason, EndSessions, SessionStore},
 };
-use gatepass_testkit::{Fault, ManualClock, Op, TestStore};
+use gatepass_testkit::{ManualClock, Op, StoreFault, TestStore};
 use test_support::world::{SECOND, Ticking, builder, login, refusal, verify, verify_with};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -160,7 +160,7 @@ async fn news_put_no_poll_off() {
     let node = Told::new(2 * SECOND, poll).await;
     // The node is told shortly before it would poll.
     node.handle
-        .inject(Op::Changed, Fault::Delay(40 * MILLISECOND));
+        .inject(Op::Changed, StoreFault::Delay(40 * MILLISECOND));
     node.next_pull().await;
     for _ in 0..20 {
         let issued = login(&node.authority, "alice").await;

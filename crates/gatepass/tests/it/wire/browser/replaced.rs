@@ -137,7 +137,7 @@ async fn an_old_session_that_cannot_be_ended_costs_nobody_the_login() {
     let old = shop.log_in().await;
     let cookies = old.header();
     shop.faults
-        .inject(Op::End, Fault::Fail(StoreErrorKind::Unavailable));
+        .inject(Op::End, StoreFault::Fail(StoreErrorKind::Unavailable));
     let headers = [JSON, ("cookie", cookies.as_str())];
     let reply = shop.send("POST", "/auth/login", &headers, LOGIN).await;
     assert_eq!((reply.status(), set_cookies(&reply).len()), (200, 2));

@@ -62,7 +62,7 @@ async fn a_fault_at_any_step_is_503_and_spends_begins_and_ends_nothing() {
     ];
     for (path, authorization, form, op) in &steps {
         for kind in kinds {
-            service.faults.inject(*op, Fault::Fail(kind));
+            service.faults.inject(*op, StoreFault::Fail(kind));
             let reply = service.post(path, authorization, form).await;
             assert_unavailable(&format!("{path}, {op:?}, {kind:?}"), &reply);
             service.faults.heal();
@@ -76,7 +76,7 @@ async fn a_fault_at_any_step_is_503_and_spends_begins_and_ends_nothing() {
     service.clock.advance(Duration::from_secs(120));
     service
         .faults
-        .inject(Op::Recover, Fault::Fail(StoreErrorKind::Unavailable));
+        .inject(Op::Recover, StoreFault::Fail(StoreErrorKind::Unavailable));
     assert_unavailable("recovery", &service.refresh(&refresh).await);
     service.faults.heal();
     let recovered = tokens(&service.refresh(&refresh).await).1;
@@ -85,7 +85,7 @@ async fn a_fault_at_any_step_is_503_and_spends_begins_and_ends_nothing() {
 
 #[tokio::test]
 async fn what_was_done_before_its_answer_was_lost_is_answered_when_asked_again() {
-    let lost = Fault::LoseAnswer(StoreErrorKind::TimedOut);
+    let lost = StoreFault::LoseAnswer(StoreErrorKind::TimedOut);
     for (op, ends) in [(Op::RevokeToken, false), (Op::End, true)] {
         let service = Service::open().await;
         let (access, refresh) = service.login().await;
@@ -111,7 +111,7 @@ async fn what_was_done_before_its_answer_was_lost_is_answered_when_asked_again()
 async fn what_needs_no_store_is_answered_without_one() {
     let service = Service::open().await;
     let (_, refresh) = service.login().await;
-    let fail = Fault::Fail(StoreErrorKind::Unavailable);
+    let fail = StoreFault::Fail(StoreErrorKind::Unavailable);
     service.faults.inject_everywhere(fail);
     let forged = format!("{refresh}A");
     let answers = [
@@ -160,7 +160,7 @@ async fn introspection_knows_of_an_end_that_has_not_reached_this_node() {
     let identity = Identity::new("alice").unwrap();
     let issued = authority.issue(identity, Device::default()).await.unwrap();
 
-    faults.inject(Op::Pull, Fault::Fail(StoreErrorKind::Unavailable));
+    faults.inject(Op::Pull, StoreFault::Fail(StoreErrorKind::Unavailable));
     let elsewhere = EndSessions::Session(issued.session_id);
     store.end(elsewhere, EndReason::Logout).await.unwrap();
     for token in [issued.access_token.as_str(), issued.refresh_token.as_str()] {
