@@ -4,6 +4,7 @@
 //! the pure changes that [`Session`] and [`Account`] have, or says the same in its
 //! own language. `store_contract!` of `gatepass-testkit` shows whether it does.
 
+pub(crate) mod answer;
 pub(crate) mod error;
 pub(crate) mod memory;
 pub(crate) mod service;

@@ -5,7 +5,10 @@ use crate::{
     error::Error,
     model::refusal::Refusal,
     observe,
-    store::error::{StoreError, StoreErrorKind},
+    store::{
+        answer,
+        error::{StoreError, StoreErrorKind},
+    },
 };
 
 impl Authority {
@@ -15,9 +18,8 @@ impl Authority {
         operation: &'static str,
         answer: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, Error> {
-        let answer = tokio::time::timeout(self.inner.settings.store_timeout, answer).await;
-        let answer = answer.unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::TimedOut)));
-        answer
+        answer::in_time(self.inner.settings.store_timeout, answer)
+            .await
             .inspect_err(|error| observe::store_unavailable(operation, error))
             .map_err(Error::from)
     }

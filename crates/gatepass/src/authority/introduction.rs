@@ -7,11 +7,7 @@ use std::{
 
 use crate::{
     config::BuildError,
-    store::{
-        SessionStore,
-        error::{StoreError, StoreErrorKind},
-        service::ServiceIdentity,
-    },
+    store::{SessionStore, answer, service::ServiceIdentity},
 };
 
 /// Has the store remember who uses it, and fails if that are others only.
@@ -22,9 +18,8 @@ pub(crate) async fn introduce(
     timeout: Duration,
 ) -> Result<(), BuildError> {
     let ask = async |join| {
-        let answer = tokio::time::timeout(timeout, store.introduce(own, join)).await;
-        let answer = answer.unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::TimedOut)));
-        answer.map_err(BuildError::Store)
+        let known = answer::in_time(timeout, store.introduce(own, join)).await;
+        known.map_err(BuildError::Store)
     };
     let known = ask(shares).await?;
     let Some(other) = known.first() else {

@@ -9,10 +9,7 @@ use crate::{
     denylist::horizon::Horizon,
     env::clock::Clock,
     observe,
-    store::{
-        Purged, SessionStore,
-        error::{StoreError, StoreErrorKind},
-    },
+    store::{Purged, SessionStore, answer, error::StoreError},
 };
 
 /// How many rows one step removes at most, and how long the store then has for others. Expired
@@ -77,9 +74,8 @@ impl Purge {
 
     /// The store's answer, if it has one in time.
     async fn ask<T>(&self, answer: impl Future<Output = Result<T, StoreError>>) -> Option<T> {
-        let answer = tokio::time::timeout(self.timeout, answer).await;
-        let answer = answer.unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::TimedOut)));
-        answer
+        answer::in_time(self.timeout, answer)
+            .await
             .inspect_err(|error| observe::store_unavailable("purge", error))
             .ok()
     }

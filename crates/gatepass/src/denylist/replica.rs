@@ -17,7 +17,7 @@ use crate::{
     model::{health::Health, ids::Issuer, revocation::Revocation},
     observe,
     store::{
-        Cursor, PullResult, RevocationLog, TokenStatus,
+        Cursor, PullResult, RevocationLog, TokenStatus, answer,
         error::{StoreError, StoreErrorKind},
     },
     token::pass::Pass,
@@ -202,9 +202,9 @@ impl Replica {
 
     async fn ask(&self, pass: &Pass) -> Result<TokenStatus, StoreError> {
         let status = self.log.status(pass.session_id(), pass.token_id());
-        let asked = tokio::time::timeout(self.settings.timeout, status).await;
-        let status = asked.unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::TimedOut)));
-        status.inspect_err(|error| observe::store_unavailable("status", error))
+        answer::in_time(self.settings.timeout, status)
+            .await
+            .inspect_err(|error| observe::store_unavailable("status", error))
     }
 
     /// How long ago the last pull that counts began; `None` where that is unknown.
@@ -320,8 +320,7 @@ impl Replica {
             place.reckoned = began.wall;
             // Each part has the whole time: a log must load however long it is.
             let part = self.log.pull(place.cursor.as_ref());
-            let part = tokio::time::timeout(self.settings.timeout, part).await;
-            match part.unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::TimedOut)))? {
+            match answer::in_time(self.settings.timeout, part).await? {
                 PullResult::Entries {
                     entries,
                     next,
