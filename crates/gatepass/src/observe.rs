@@ -16,10 +16,11 @@ use crate::{
     env::clock::Clock,
     error::Error,
     model::{
+        device::Device,
         ids::{Generation, SessionId, SessionNumber, Subject, TokenId},
         refusal::Refusal,
         revocation::Cutoff,
-        session::{Device, EndReason, Session},
+        session::{EndReason, Session},
     },
     observe::sampling::{Sampling, Traced},
     store::error::StoreError,

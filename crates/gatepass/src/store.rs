@@ -23,12 +23,12 @@ pub use crate::{
     env::random::{Random, SystemRandom},
     model::{
         account::Account,
+        changes::{Advance, AdvanceCause, NewSession, Recover, Renew, RevokeToken},
+        device::SeenFrom,
         ids::{AccountId, Audience, Generation, InvalidId, Issuer, SessionNumber, TokenId},
         revocation::{Cutoff, Revocation, RevocationTarget},
         rotation::{Decision, Presenter, decide},
-        session::{
-            Advance, AdvanceCause, EndReason, Ended, NewSession, Recover, Renew, Rotation, SeenFrom,
-        },
+        session::{EndReason, Ended, Rotation},
     },
 };
 
@@ -178,58 +178,6 @@ pub enum EndSessions {
     AllOf(AccountId),
     /// All of the account that have begun, except this one, if it is live.
     AllOfBut(AccountId, SessionId),
-}
-
-/// One access token to revoke.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RevokeToken {
-    /// The token.
-    pub token: TokenId,
-    /// Its session.
-    pub session: SessionId,
-    /// The account of the session.
-    pub account: AccountId,
-    /// When it expires.
-    pub until: Timestamp,
-}
-
-impl RevokeToken {
-    /// How many entries for single tokens a session may have in the log at once. One more ends the
-    /// session instead, so that a client can't fill the replicas of all nodes.
-    pub const MAX_PER_SESSION: usize = 8;
-    /// How many entries for single tokens the sessions of an account may have in the log at once.
-    /// One more ends its session instead. For example, a client can't get around
-    /// [`MAX_PER_SESSION`](Self::MAX_PER_SESSION) by logging in again and again.
-    pub const MAX_PER_ACCOUNT: usize = 100;
-
-    /// The revocation of `token`, an access token of `session`. It lasts until
-    /// [`access_until`](Session::access_until), since no access token of the session is valid
-    /// longer. Set `until` if you know that this one expires earlier.
-    ///
-    /// ```
-    /// use gatepass::store::{RevokeToken, TokenId};
-    /// # use gatepass::{ClientId, Identity, Session, SessionId, Timestamp};
-    /// # use gatepass::store::{Audience, Issuer, NewSession, SessionNumber};
-    ///
-    /// # let (issuer, audience) = (Issuer::new("https://shop.example")?, Audience::new("shop-api")?);
-    /// # let (client, identity) = (ClientId::new("web")?, Identity::new("alice")?);
-    /// # let new = NewSession::new(SessionId::from_bytes([7; 18]), issuer, audience, client, identity);
-    /// # let session = Session::begin(new, SessionNumber::new(1), Timestamp::from_unix_secs(0));
-    /// let revoke = RevokeToken::new(TokenId::from_bytes([1; 16]), &session);
-    /// assert_eq!(revoke.session, session.id);
-    /// assert_eq!(revoke.until, session.access_until);
-    /// # Ok::<(), gatepass::InvalidName>(())
-    /// ```
-    #[must_use]
-    pub fn new(token: TokenId, session: &Session) -> Self {
-        Self {
-            token,
-            session: session.id,
-            account: session.account(),
-            until: session.access_until,
-        }
-    }
 }
 
 /// The result of one step of a purge.

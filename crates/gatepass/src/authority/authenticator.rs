@@ -9,10 +9,11 @@ use zeroize::Zeroizing;
 
 use crate::{
     model::{
+        device::Device,
         identity::{Identity, IdentityError},
         ids::InvalidName,
         scopes::InvalidScope,
-        session::{Device, Session},
+        session::Session,
     },
     store::error::StoreError,
 };

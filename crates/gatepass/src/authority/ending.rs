@@ -7,13 +7,14 @@ use crate::{
     env::internal_error::InternalError,
     error::Error,
     model::{
+        changes::RevokeToken,
         ids::{SessionId, Subject},
         refusal::Refusal,
         revocation::{Revocation, RevocationTarget},
         session::EndReason,
     },
     observe,
-    store::{EndSessions, RevokeToken},
+    store::EndSessions,
     token::{pass::Pass, refresh},
 };
 

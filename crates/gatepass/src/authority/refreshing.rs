@@ -11,12 +11,14 @@ use crate::{
     env::{clock::Timestamp, internal_error::InternalError},
     error::Error,
     model::{
+        changes::{Advance, AdvanceCause, Recover},
+        device::{Device, SeenFrom},
         identity::{Identity, IdentityError},
         ids::{ClientId, Generation, SessionId, Subject},
         refusal::Refusal,
         rotation::{Decision, OnReuse, decide},
         scopes::Scopes,
-        session::{Advance, AdvanceCause, Device, EndReason, Recover, SeenFrom, Session},
+        session::{EndReason, Session},
     },
     observe::{self, Attempt},
     store::{

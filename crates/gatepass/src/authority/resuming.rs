@@ -12,9 +12,11 @@ use crate::{
     env::{clock::Timestamp, internal_error::InternalError},
     error::Error,
     model::{
+        changes::{AdvanceCause, Renew},
+        device::{Device, SeenFrom},
         identity::Identity,
         refusal::Refusal,
-        session::{AdvanceCause, Device, Renew, SeenFrom, Session},
+        session::Session,
     },
     observe,
     store::error::{StoreError, StoreErrorKind},

@@ -3,9 +3,10 @@
 use crate::{
     env::clock::Timestamp,
     model::{
+        changes::NewSession,
         ids::{AccountId, SessionNumber},
         revocation::{Cutoff, Revocation, RevocationTarget},
-        session::{EndReason, Ended, NewSession, Session},
+        session::{EndReason, Ended, Session},
     },
 };
 

@@ -17,13 +17,14 @@ use crate::{
     },
     model::{
         account::Account,
+        changes::{Advance, NewSession, Recover, Renew, RevokeToken},
         ids::{AccountId, SessionId, SessionNumber, TokenId},
         revocation::{Revocation, RevocationTarget},
-        session::{Advance, EndReason, NewSession, Recover, Renew, Session},
+        session::{EndReason, Session},
     },
     store::{
-        BeginOutcome, Cursor, EndSessions, PullResult, Purged, RevocationLog, RevokeToken,
-        SessionStore, TokenStatus, error::StoreError, service::ServiceIdentity,
+        BeginOutcome, Cursor, EndSessions, PullResult, Purged, RevocationLog, SessionStore,
+        TokenStatus, error::StoreError, service::ServiceIdentity,
     },
 };
 

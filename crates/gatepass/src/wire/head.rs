@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::model::{session::Device, text};
+use crate::model::{device::Device, text};
 
 /// The parts of a request's head that gatepass looks at, borrowed from the framework's own.
 #[derive(Clone, Debug)]

@@ -1,0 +1,98 @@
+//! The device of a session, and a hint at where its requests come from.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// The known facts about the device of a session, for the user's list of sessions. Never trusted.
+///
+/// [`RequestHead::device`](crate::wire::RequestHead::device) has those of a request. Without a
+/// request, begin with `Device::default()`, an unknown device, and set the facts that you know.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Device {
+    /// The `User-Agent` that logged in, printable ASCII, cut to 256 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
+    /// The address that logged in, as the server saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
+}
+
+/// A hint at where a request came from: 24 bits of a hash of the `User-Agent`, and as many of the
+/// address. It tells whether two requests differ. It isn't a secret: the store's reader can check
+/// whether an address that it guesses fits.
+///
+/// ```
+/// use gatepass::{Device, store::SeenFrom};
+///
+/// let mut device = Device::default();
+/// device.address = Some("192.0.2.1".parse()?);
+/// let laptop = SeenFrom::of(&device);
+/// device.address = Some("192.0.2.9".parse()?);
+/// let phone = SeenFrom::of(&device);
+/// assert!(laptop.differs_from(phone));
+/// // A request of which nothing is known differs from none.
+/// assert!(!laptop.differs_from(SeenFrom::default()));
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SeenFrom(i64);
+
+impl SeenFrom {
+    const HALF: i64 = (1 << 24) - 1;
+
+    /// The hint for the requests of `device`.
+    #[must_use]
+    pub fn of(device: &Device) -> Self {
+        let agent = device
+            .user_agent
+            .as_deref()
+            .map(|agent| hint(agent.as_bytes()));
+        let address = device.address.map(|address| match address.to_canonical() {
+            IpAddr::V4(address) => hint(&address.octets()),
+            IpAddr::V6(address) => hint(&address.octets()),
+        });
+        Self(agent.unwrap_or(0) << 24 | address.unwrap_or(0))
+    }
+
+    /// The hint that a store has kept as a number of 48 bits.
+    #[must_use]
+    pub const fn from_bits(bits: i64) -> Self {
+        Self(bits & (Self::HALF << 24 | Self::HALF))
+    }
+
+    /// The hint as a number of 48 bits, which a double holds exactly.
+    #[must_use]
+    pub const fn bits(self) -> i64 {
+        self.0
+    }
+
+    /// Whether both user agents are known and differ, or both addresses.
+    #[must_use]
+    pub const fn differs_from(self, other: Self) -> bool {
+        const fn differ(one: i64, other: i64) -> bool {
+            one != 0 && other != 0 && one != other
+        }
+        differ(self.0 >> 24, other.0 >> 24) || differ(self.0 & Self::HALF, other.0 & Self::HALF)
+    }
+
+    /// This hint, with each half that is unknown taken from `before`.
+    #[must_use]
+    pub const fn or(self, before: Self) -> Self {
+        let agent = if self.0 >> 24 == 0 { before.0 } else { self.0 } & Self::HALF << 24;
+        let address = if self.0 & Self::HALF == 0 {
+            before.0
+        } else {
+            self.0
+        } & Self::HALF;
+        Self(agent | address)
+    }
+}
+
+/// 24 bits of a hash, never all zero.
+fn hint(bytes: &[u8]) -> i64 {
+    let [first, second, third, ..] = <[u8; 32]>::from(Sha256::digest(bytes));
+    i64::from_be_bytes([0, 0, 0, 0, 0, first, second, third]).max(1)
+}
