@@ -162,7 +162,7 @@ where
                     }
                 }
                 Err(error) => Ok(request
-                    .into_response(response(verifier.refusal(&error)))
+                    .into_response(response(verifier.error_reply(&error)))
                     .map_into_right_body()),
             }
         })

@@ -37,7 +37,7 @@ impl<B: Default> ErrorResponse<B> for GrpcErrors {
 /// ```
 #[must_use]
 pub fn status(verifier: &Verifier, error: &Error) -> Status {
-    told(error, &response(verifier.refusal(error)))
+    told(error, &response(verifier.error_reply(error)))
 }
 
 /// The only mapping from replies to statuses. `usual` is what tells of `error` over HTTP.

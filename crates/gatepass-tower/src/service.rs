@@ -75,7 +75,7 @@ where
                     Ok(response)
                 }
                 Err(error) => {
-                    let mut reply = verifier.refusal(&error);
+                    let mut reply = verifier.error_reply(&error);
                     if errors.keeps_body() {
                         reply = reply.for_method(parts.method.as_str());
                     }

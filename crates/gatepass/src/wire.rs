@@ -22,6 +22,6 @@ pub use self::{
     client::Client,
     endpoints::{Delivery, Endpoints, EndpointsBuilder},
     head::{HeaderField, RequestHead},
-    refusal::{ErrorFormat, refuse},
+    refusal::ErrorFormat,
     reply::Reply,
 };

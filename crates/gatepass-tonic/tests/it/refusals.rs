@@ -89,7 +89,7 @@ async fn every_error_has_its_code_its_reason_and_what_the_reply_over_http_has() 
     let (authority, _) = authority().await;
     for (error, code, challenged) in errors() {
         let status = gatepass_tonic::status(authority.verifier(), &error);
-        let reply = authority.verifier().refusal(&error);
+        let reply = authority.verifier().error_reply(&error);
         let body: serde_json::Value = serde_json::from_slice(reply.body()).unwrap();
         assert_eq!(status.code(), code, "{error}");
         assert_eq!(reason(&status), body["reason"].as_str(), "{error}");

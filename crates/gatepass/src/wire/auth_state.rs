@@ -14,10 +14,7 @@ use crate::{
     observe,
     token::pass::Pass,
     verifier::verifier::Verifier,
-    wire::{
-        refusal::{ErrorFormat, refuse},
-        reply::Reply,
-    },
+    wire::{refusal::ErrorFormat, reply::Reply},
 };
 
 /// The result of a gate: the user who makes a request, or why no user is known to make it. An
@@ -133,7 +130,7 @@ impl AuthState {
     fn rejection(&self, refusal: Refusal) -> AuthRejection {
         let error = Error::Refused(refusal);
         AuthRejection {
-            reply: refuse(&error, &self.realm, ErrorFormat::Resource),
+            reply: Reply::of_error(&error, &self.realm, ErrorFormat::Resource),
             error,
         }
     }
@@ -206,7 +203,7 @@ impl Verifier {
     /// a value for that.
     pub fn rejection(&self, error: Error) -> AuthRejection {
         AuthRejection {
-            reply: self.refusal(&error),
+            reply: self.error_reply(&error),
             error,
         }
     }

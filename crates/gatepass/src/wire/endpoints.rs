@@ -21,12 +21,8 @@ use crate::{
     token::pass::Pass,
     verifier::requirements::Requirements,
     wire::{
-        body::RequestBody,
-        client::Client,
-        credentials::Source,
-        head::RequestHead,
-        refusal::{ErrorFormat, refuse},
-        reply::Reply,
+        body::RequestBody, client::Client, credentials::Source, head::RequestHead,
+        refusal::ErrorFormat, reply::Reply,
     },
 };
 
@@ -261,8 +257,8 @@ impl Endpoints {
         verifier.authorized(head, &requirements).await
     }
 
-    fn refuse(&self, error: &Error, format: ErrorFormat) -> Reply {
-        refuse(error, self.inner.authority.verifier().realm(), format)
+    fn error_reply(&self, error: &Error, format: ErrorFormat) -> Reply {
+        Reply::of_error(error, self.inner.authority.verifier().realm(), format)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
         auth_state::AuthState,
         credentials::{self, Source},
         head::RequestHead,
-        refusal::{ErrorFormat, refuse},
+        refusal::ErrorFormat,
         reply::Reply,
     },
 };
@@ -26,7 +26,7 @@ impl Verifier {
     ///
     /// As [`verify`](Self::verify). Also [`Refusal::Missing`], [`Refusal::Ambiguous`] or
     /// [`Refusal::CrossSite`] if there isn't exactly one token that the request may use. Make the
-    /// reply by [`refusal`](Self::refusal).
+    /// reply by [`error_reply`](Self::error_reply).
     pub async fn gate(
         &self,
         head: &RequestHead<'_>,
@@ -44,10 +44,10 @@ impl Verifier {
         Ok(AuthState::new(outcome, self))
     }
 
-    /// The reply of a gate that refuses a request.
+    /// The reply of a gate that does not let a request through because of `error`.
     #[must_use]
-    pub fn refusal(&self, error: &Error) -> Reply {
-        refuse(error, self.realm(), ErrorFormat::Resource)
+    pub fn error_reply(&self, error: &Error) -> Reply {
+        Reply::of_error(error, self.realm(), ErrorFormat::Resource)
     }
 
     /// The place of the token, as far as that is known, and the result of its verification.

@@ -20,21 +20,23 @@ pub enum ErrorFormat {
 /// a store takes to fail over or restart.
 const RETRY_AFTER: &str = "2";
 
-/// The reply to `error` in the protection space `realm`.
-#[must_use]
-pub fn refuse(error: &Error, realm: &str, format: ErrorFormat) -> Reply {
-    match error {
-        Error::Refused(refusal) => refused(refusal, realm, format),
-        Error::Store(_) => Reply::error(
-            503,
-            "temporarily_unavailable",
-            &error.description(),
-            error.reason(),
-        )
-        .header("retry-after", RETRY_AFTER),
-        Error::Identity(_) | Error::Internal(_) => {
-            observe::internal(error);
-            Reply::internal()
+impl Reply {
+    /// The reply to `error` in the protection space `realm`.
+    #[must_use]
+    pub fn of_error(error: &Error, realm: &str, format: ErrorFormat) -> Self {
+        match error {
+            Error::Refused(refusal) => refused(refusal, realm, format),
+            Error::Store(_) => Self::error(
+                503,
+                "temporarily_unavailable",
+                &error.description(),
+                error.reason(),
+            )
+            .header("retry-after", RETRY_AFTER),
+            Error::Identity(_) | Error::Internal(_) => {
+                observe::internal(error);
+                Self::internal()
+            }
         }
     }
 }

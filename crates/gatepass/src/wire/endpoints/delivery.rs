@@ -56,7 +56,7 @@ impl Endpoints {
         format: ErrorFormat,
     ) -> Reply {
         let delivered = issued.and_then(|issued| self.delivered(&issued, delivery));
-        delivered.unwrap_or_else(|error| self.refuse(&error, format))
+        delivered.unwrap_or_else(|error| self.error_reply(&error, format))
     }
 
     /// Longest access token in bytes that can be delivered so, if cookies bound it.

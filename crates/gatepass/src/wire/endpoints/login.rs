@@ -39,7 +39,7 @@ impl Endpoints {
             let policy = self.browser_policy();
             if !policy.transport.has_cookies() {
                 let error = InternalError::new("tokens for cookies where the transport has none");
-                return self.refuse(&error.into(), ErrorFormat::Login);
+                return self.error_reply(&error.into(), ErrorFormat::Login);
             }
             if let Err(refusal) = cookie::check_host(head, policy) {
                 return self.login_refused(&refusal, head);
@@ -77,7 +77,7 @@ impl Endpoints {
     /// The answer to a login whose credentials were not looked at.
     fn login_refused(&self, refusal: &Refusal, head: &RequestHead<'_>) -> Reply {
         self.refusals().login(&head.device(), None, refusal);
-        self.refuse(&Error::Refused(refusal.clone()), ErrorFormat::Login)
+        self.error_reply(&Error::Refused(refusal.clone()), ErrorFormat::Login)
     }
 
     /// The answer to a login. If it replaces cookies, their session ends: otherwise it would go on
@@ -95,7 +95,7 @@ impl Endpoints {
                 }
                 reply
             }
-            Err(error) => self.refuse(&error, ErrorFormat::Login),
+            Err(error) => self.error_reply(&error, ErrorFormat::Login),
         }
     }
 
@@ -147,7 +147,7 @@ impl Endpoints {
         let (source, owner) = self.owner(head).await;
         let pass = match owner {
             Ok(pass) => pass,
-            Err(error) => return self.refuse(&error, ErrorFormat::Resource),
+            Err(error) => return self.error_reply(&error, ErrorFormat::Resource),
         };
         let credentials = body.json_object(head).and_then(|mut members| {
             let password = members.take_text("password")?;
@@ -191,23 +191,23 @@ impl Endpoints {
             };
             self.refusals().refresh(&attempt, refusal);
         }
-        self.refuse(&Error::Refused(refusal.clone()), ErrorFormat::Login)
+        self.error_reply(&Error::Refused(refusal.clone()), ErrorFormat::Login)
     }
 
     pub(super) async fn resume(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
         let (source, access) = credentials::access_token(head, self.browser_policy());
         let access = match access {
             Ok(Some(access)) => access,
-            Ok(None) => return self.refuse(&Refusal::Missing.into(), ErrorFormat::Login),
+            Ok(None) => return self.error_reply(&Refusal::Missing.into(), ErrorFormat::Login),
             Err(refusal) => {
                 self.refusals().token(None, &refusal);
-                return self.refuse(&refusal.into(), ErrorFormat::Login);
+                return self.error_reply(&refusal.into(), ErrorFormat::Login);
             }
         };
         let authority = &self.inner.authority;
         let judged = match authority.judge_for_resuming(access).await {
             Ok(judged) => judged,
-            Err(error) => return self.refuse(&error, ErrorFormat::Login),
+            Err(error) => return self.error_reply(&error, ErrorFormat::Login),
         };
         let refresh = match self.refresh_token(head, body) {
             Ok(Ok((_, refresh))) => refresh,
@@ -232,7 +232,7 @@ impl Endpoints {
             Ok(Resumed::Issued(issued)) => {
                 self.tokens(Ok(issued), Delivery::as_it_came(source), ErrorFormat::Login)
             }
-            Err(error) => self.refuse(&error, ErrorFormat::Login),
+            Err(error) => self.error_reply(&error, ErrorFormat::Login),
         }
     }
 
@@ -243,7 +243,7 @@ impl Endpoints {
             self.renewed(&renewed, source)
         };
         let renewed: Result<_, Error> = renewed.await;
-        renewed.unwrap_or_else(|error| self.refuse(&error, ErrorFormat::Resource))
+        renewed.unwrap_or_else(|error| self.error_reply(&error, ErrorFormat::Resource))
     }
 
     /// The refresh token, and where it was: the member of the body decides, and where there is

@@ -128,7 +128,7 @@ impl Endpoints {
             let requirements = Requirements::new().scopes(scopes.clone());
             let verifier = self.inner.authority.verifier();
             if let Err(error) = verifier.verify(bearer, &requirements).await {
-                return self.refuse(&error, ErrorFormat::Resource);
+                return self.error_reply(&error, ErrorFormat::Resource);
             }
             let introspected = async {
                 let form = body.form(head)?;
@@ -259,7 +259,7 @@ impl Endpoints {
         match served {
             Ok(reply) | Err(NotServed::Other(reply)) => reply,
             Err(NotServed::Bad(bad)) => bad.into(),
-            Err(NotServed::Refused(error)) => self.refuse(&error, ErrorFormat::OAuth),
+            Err(NotServed::Refused(error)) => self.error_reply(&error, ErrorFormat::OAuth),
         }
     }
 }

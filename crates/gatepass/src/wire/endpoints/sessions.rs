@@ -83,7 +83,7 @@ impl Endpoints {
     pub(super) async fn sessions(&self, head: &RequestHead<'_>) -> Reply {
         let pass = match self.owner(head).await {
             (_, Ok(pass)) => pass,
-            (_, Err(error)) => return self.refuse(&error, ErrorFormat::Resource),
+            (_, Err(error)) => return self.error_reply(&error, ErrorFormat::Resource),
         };
         let after = match after(head) {
             Ok(after) => after,
@@ -98,7 +98,7 @@ impl Endpoints {
         };
         match listed.await {
             Ok(listed) => Reply::json(200, &listed),
-            Err(error) => self.refuse(&error, ErrorFormat::Resource),
+            Err(error) => self.error_reply(&error, ErrorFormat::Resource),
         }
     }
 
@@ -107,7 +107,7 @@ impl Endpoints {
         let ended = async { self.inner.authority.logout_others(&owner?).await };
         match ended.await {
             Ok(()) => Reply::empty(204),
-            Err(error) => self.refuse(&error, ErrorFormat::Resource),
+            Err(error) => self.error_reply(&error, ErrorFormat::Resource),
         }
     }
 
@@ -129,7 +129,7 @@ impl Endpoints {
         match ended.await {
             Ok(true) => Reply::empty(204),
             Ok(false) => Reply::error(404, "not_found", "you have no such session", "not_found"),
-            Err(error) => self.refuse(&error, ErrorFormat::Resource),
+            Err(error) => self.error_reply(&error, ErrorFormat::Resource),
         }
     }
 
@@ -139,7 +139,7 @@ impl Endpoints {
         match (ended, source) {
             (Ok(()), Source::Bearer) => Reply::empty(204),
             (Ok(()), Source::Cookie) => self.clearing(Reply::empty(204)),
-            (Err(error), _) => self.refuse(&error, ErrorFormat::Resource),
+            (Err(error), _) => self.error_reply(&error, ErrorFormat::Resource),
         }
     }
 

@@ -132,7 +132,7 @@ fn each_refusal_has_its_status_name_and_challenge() {
     for (refusal, status, error, challenge, retry_after) in rows() {
         let case = refusal.reason();
         let description = refusal.to_string();
-        let reply = refuse(&refusal.clone().into(), REALM, ErrorFormat::Resource);
+        let reply = Reply::of_error(&refusal.clone().into(), REALM, ErrorFormat::Resource);
         assert_well_formed(case, &reply);
         assert_eq!(reply.status(), status, "{case}");
         let challenge = challenge.map(|rest| match rest {
@@ -173,11 +173,11 @@ fn each_refusal_has_its_status_name_and_challenge() {
             let identity = (401, "invalid_grant", Some(bare));
             (identity, (400, "invalid_grant", None))
         };
-        for (surface, (status, error, challenge)) in
+        for (format, (status, error, challenge)) in
             [(ErrorFormat::Login, identity), (ErrorFormat::OAuth, oauth)]
         {
-            let reply = refuse(&refusal.clone().into(), REALM, surface);
-            let case = format!("{case}, {surface:?}");
+            let reply = Reply::of_error(&refusal.clone().into(), REALM, format);
+            let case = format!("{case}, {format:?}");
             assert_well_formed(&case, &reply);
             assert_eq!(reply.status(), status, "{case}");
             let shown = header(&reply, "www-authenticate");
@@ -198,7 +198,7 @@ fn a_wait_is_rounded_up_and_never_absurd() {
         (Duration::MAX, "18446744073709551615"),
     ] {
         let refusal = Refusal::TooManyAttempts { retry_after: wait };
-        let reply = refuse(&refusal.into(), REALM, ErrorFormat::Login);
+        let reply = Reply::of_error(&refusal.into(), REALM, ErrorFormat::Login);
         assert_eq!(header(&reply, "retry-after"), Some(secs), "{wait:?}");
     }
 }
@@ -317,12 +317,12 @@ fn our_own_failures_reveal_nothing() {
         ),
     ];
     for (case, error, status, expected) in cases {
-        for surface in [
+        for format in [
             ErrorFormat::Resource,
             ErrorFormat::Login,
             ErrorFormat::OAuth,
         ] {
-            let reply = refuse(&error, REALM, surface);
+            let reply = Reply::of_error(&error, REALM, format);
             assert_well_formed(case, &reply);
             assert_eq!(reply.status(), status, "{case}");
             assert_eq!(body(&reply), *expected, "{case}");
@@ -376,12 +376,12 @@ fn nothing_breaks_out_of_a_quoted_string() {
     ];
     for (case, realm, expected) in realms {
         for (refusal, ..) in rows() {
-            for surface in [
+            for format in [
                 ErrorFormat::Resource,
                 ErrorFormat::Login,
                 ErrorFormat::OAuth,
             ] {
-                let reply = refuse(&refusal.clone().into(), realm, surface);
+                let reply = Reply::of_error(&refusal.clone().into(), realm, format);
                 assert_well_formed(case, &reply);
                 let Some(challenge) = header(&reply, "www-authenticate") else {
                     continue;

@@ -5,7 +5,7 @@ use std::fmt::{Debug, Write};
 use gatepass::{
     Authority, Credentials, Device, Error, KeySet, MasterSecret, Requirements, Verifier,
     keys::{SecretSet, SigningKey},
-    wire::{Endpoints, ErrorFormat, RequestBody, RequestHead, refuse},
+    wire::{Endpoints, ErrorFormat, Reply, RequestBody, RequestHead},
 };
 use gatepass_testkit::ManualClock;
 use test_support::{
@@ -151,14 +151,14 @@ impl Shown {
 
     /// An error in every form that it has, the wire's too.
     pub(crate) fn error(&mut self, error: &Error) {
-        self.debug(&[error, &refuse(error, "shop", ErrorFormat::Login)]);
+        self.debug(&[error, &Reply::of_error(error, "shop", ErrorFormat::Login)]);
         let mut next: Option<&dyn std::error::Error> = Some(error);
         while let Some(error) = next {
             writeln!(self.0, "{error}").unwrap();
             next = error.source();
         }
-        for surface in [ErrorFormat::Login, ErrorFormat::Resource] {
-            let reply = refuse(error, "shop", surface);
+        for format in [ErrorFormat::Login, ErrorFormat::Resource] {
+            let reply = Reply::of_error(error, "shop", format);
             self.0.push_str(&String::from_utf8_lossy(reply.body()));
             reply.headers().for_each(|header| self.debug(&[&header]));
         }
