@@ -4,6 +4,8 @@ use super::{File, Finding};
 use crate::{flags::COMMANDS, metadata::Metadata};
 
 const ONE_NAME: &str = "One name for one thing: access token, session, denylist, allow-list.";
+const RETIRED: &str =
+    "A name that was given up stays away: CHANGELOG.md says which one it has now.";
 const SELF_CONTAINED: &str =
     "The repository explains itself: it refers to nothing that its reader does not have.";
 const ENDS: &str =
@@ -18,6 +20,7 @@ pub(super) fn check(metadata: &Metadata, files: &[File]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in files {
         findings.extend(terms(file));
+        findings.extend(retired(file));
         findings.extend(outside(file));
         findings.extend(ends(file));
     }
@@ -53,6 +56,50 @@ fn terms(file: &File) -> Vec<Finding> {
         .into_iter()
         .flat_map(|term| text.match_indices(term))
         .map(|(at, term)| file.finding(at, format!("the word {term:?}"), ONE_NAME))
+        .collect()
+}
+
+/// Names that types of gatepass had once, alone or as the beginning of a longer name. It tells them
+/// from other uses of the word by the capital, so no sentence can begin with one.
+fn retired(file: &File) -> Vec<Finding> {
+    // The changelog tells what each name became; other languages have names of their own.
+    let checked = [".rs", ".md"].iter().any(|end| file.path.ends_with(end));
+    if !checked || file.path == "CHANGELOG.md" {
+        return Vec::new();
+    }
+    // Put together, so that this file does not find itself.
+    let refused = [
+        concat!("Adm", "ission"),
+        concat!("Adm", "itted"),
+        concat!("Beg", "un"),
+        concat!("Counting", "Store"),
+        concat!("Dem", "and"),
+        concat!("Den", "ied"),
+        concat!("End", "Target"),
+        concat!("Fault", "Handle"),
+        concat!("Faulty", "Store"),
+        concat!("FromAdm", "ission"),
+        concat!("Gr", "ant"),
+        concat!("Grpc", "Refusal"),
+        concat!("Inq", "uiry"),
+        concat!("Json", "Refusal"),
+        concat!("Re", "read"),
+        concat!("Sur", "face"),
+        concat!("User", "Gone"),
+        concat!("Ver", "dict"),
+    ];
+    refused
+        .into_iter()
+        .flat_map(|name| file.text.match_indices(name))
+        .filter(|(at, name)| {
+            let before = file.text.get(..*at);
+            let before = before.and_then(|text| text.chars().next_back());
+            let after = file.text.get(at + name.len()..);
+            let after = after.and_then(|text| text.chars().next());
+            !before.is_some_and(|before| before.is_alphanumeric() || before == '_')
+                && !after.is_some_and(|after| after.is_ascii_lowercase() || after == '_')
+        })
+        .map(|(at, name)| file.finding(at, format!("the former name {name:?}"), RETIRED))
         .collect()
 }
 
@@ -155,6 +202,40 @@ mod tests {
             &["a.md:1", "a.md:2", "a.md:3", "a.md:4"],
         );
         assert_eq!(terms(&file("Cargo.lock", bad.text)), []);
+    }
+
+    #[test]
+    fn names_that_types_had_once_are_refused() {
+        let good = "fn begun() -> PermissionDenied; // SQL: GRANT. Granted, demands; a surface.\n";
+        let good = file("a.rs", good);
+        let bad = [
+            "Adm_ission",
+            "Adm_itted<A>",
+            "the Beg_un.",
+            "Counting_Store",
+            "Dem_and::new()",
+            "wire::Den_ied",
+            "End_Target",
+            "Fault_Handle",
+            "Faulty_Store",
+            "FromAdm_ission",
+            "Gr_antError",
+            "Grpc_Refusal",
+            "Inq_uiry",
+            "Json_Refusal",
+            "Re_read",
+            "Sur_face",
+            "EndReason::User_Gone",
+            "proxy::Ver_dict",
+        ];
+        let lines: Vec<String> = (1..=bad.len()).map(|line| format!("a.rs:{line}")).collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let bad = bad.join("\n").replace('_', "");
+        check(retired, &good, &file("a.rs", bad.clone()), &lines);
+        assert_eq!(retired(&file("a.md", bad.clone())).len(), lines.len());
+        for elsewhere in ["CHANGELOG.md", "LICENSE-APACHE", "a.py"] {
+            assert_eq!(retired(&file(elsewhere, bad.clone())), [], "{elsewhere}");
+        }
     }
 
     #[test]

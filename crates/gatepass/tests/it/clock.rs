@@ -127,7 +127,7 @@ struct Sessions {
     ended: Vec<Issued>,
     /// Access tokens that were revoked one by one. Their sessions go on.
     revoked: Vec<Issued>,
-    /// Begun before the step, and logged out or revoked after it.
+    /// The sessions that began before the step, and are logged out or revoked after it.
     dying: [Issued; 2],
     idle: Issued,
     absolute: Issued,
