@@ -27,7 +27,8 @@ use crate::op::Op;
 ///
 /// Clones are the same store: give one to the authority under test, and command and count with the
 /// other. A command holds for calls that begin later. [`Op::Changed`] has no error to return: under
-/// [`StoreFault::Fail`] and [`StoreFault::LoseAnswer`] it never resolves, as under [`StoreFault::Hang`].
+/// [`StoreFault::Fail`] and [`StoreFault::LoseAnswer`] it never resolves, as under
+/// [`StoreFault::Hang`].
 ///
 /// ```
 /// use gatepass::{MemoryStore, SessionId, store::{EndReason, EndSessions, SessionStore}};

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use gatepass::{Clock, MemoryStore, Refusal, SessionId, Timestamp, store::SessionStore};
-use gatepass_testkit::{StoreFault, ManualClock, Op, TestStore};
+use gatepass_testkit::{ManualClock, Op, StoreFault, TestStore};
 use test_support::world::{MINUTE, SECOND, Store, World, builder, login, refresh, refusal, verify};
 use tokio::{task::JoinSet, time::Instant};
 

@@ -6,7 +6,7 @@ use gatepass::{
     Staleness,
     wire::{Endpoints, RequestBody, RequestHead},
 };
-use gatepass_testkit::{StoreFault, OnePassword, Op, TestStore};
+use gatepass_testkit::{OnePassword, Op, StoreFault, TestStore};
 use test_support::world::{HOUR, MINUTE, World, builder, login, refresh, subject, verify_with};
 
 test_support::on_both_stores! {
