@@ -20,7 +20,7 @@ pub struct OwnedRequestHead {
     path: String,
     query: Option<String>,
     headers: HeaderMap,
-    target_host: Option<String>,
+    target_host: Result<Option<String>, ConflictingHosts>,
     address: Option<IpAddr>,
 }
 
@@ -53,12 +53,15 @@ pub fn request_head()
 
 impl OwnedRequestHead {
     pub(crate) fn view(&self) -> RequestHead<'_> {
-        RequestHead::collect(self.method.as_str(), &self.path, |name| {
+        let head = RequestHead::collect(self.method.as_str(), &self.path, |name| {
             self.headers.get_all(name).iter().map(HeaderValue::as_bytes)
         })
         .query(self.query.as_deref())
-        .target_host(self.target_host.as_deref())
-        .address(self.address)
+        .address(self.address);
+        match &self.target_host {
+            Ok(host) => head.target_host(host.as_deref()),
+            Err(ConflictingHosts) => head.conflicting_hosts(),
+        }
     }
 }
 
@@ -89,23 +92,23 @@ fn address()
         })
 }
 
-/// The host by the request's target or its `Host`, in warp's reading: an error where they disagree,
-/// or where `Host` is none.
-type Named = Result<Option<Authority>, ()>;
+/// The request's target and its `Host` disagree, or its `Host` is not a host.
+#[derive(Clone, Copy)]
+struct ConflictingHosts;
+
+/// The host by the request's target or its `Host`, in warp's reading.
+type Named = Result<Option<Authority>, ConflictingHosts>;
 
 fn named() -> impl Filter<Extract = (Named,), Error = Infallible> + Copy + Send + Sync + 'static {
     warp::host::optional()
         .map(Named::Ok)
-        .or_else(|_: Rejection| ready(Ok::<_, Infallible>((Err(()),))))
+        .or_else(|_: Rejection| ready(Ok::<_, Infallible>((Err(ConflictingHosts),))))
 }
 
-/// The host in the request's target, which warp does not show by itself.
-fn target_host(headers: &HeaderMap, named: Named) -> Option<String> {
-    match named {
-        // The target has none, or the same: the core reads the header.
-        Ok(_) if headers.contains_key(HOST) => None,
-        Ok(target) => target.map(|target| target.to_string()),
-        // We cannot know which of the two a proxy has looked at. No origin is that of no host.
-        Err(()) => Some(String::new()),
-    }
+/// The host of the request's target, which warp does not show by itself.
+fn target_host(headers: &HeaderMap, named: Named) -> Result<Option<String>, ConflictingHosts> {
+    let named = named?;
+    // Beside a `Host`, the target has none, or the same: the core reads the header.
+    let target = named.filter(|_| !headers.contains_key(HOST));
+    Ok(target.map(|target| target.to_string()))
 }

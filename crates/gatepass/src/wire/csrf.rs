@@ -18,7 +18,8 @@ use crate::{
 /// | has the `Origin` of the host that it was sent to | may |
 /// | has another `Origin` | may if that is trusted |
 ///
-/// A header that is there more than once is never a good one.
+/// A header that is there more than once is never a good one. A request whose hosts conflict has no
+/// host, so that no `Origin` is that of its host.
 pub(super) fn check(head: &RequestHead<'_>, trusted: &[String]) -> Result<(), Refusal> {
     if matches!(head.method(), "GET" | "HEAD" | "OPTIONS") {
         return Ok(());
@@ -52,4 +53,26 @@ fn is_of(origin: &[u8], host: &[u8]) -> bool {
         .iter()
         .find_map(|scheme| origin.strip_prefix(*scheme));
     !host.is_empty() && host_of_origin == Some(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_origin_of_a_request_whose_hosts_conflict_must_be_trusted() {
+        let head = RequestHead::collect("POST", "/auth/login", |name| {
+            let value: Option<&[u8]> = match name {
+                "origin" => Some(b"https://shop.example"),
+                "host" => Some(b"shop.example"),
+                _ => None,
+            };
+            value.into_iter()
+        });
+        let trusted = ["https://shop.example".to_owned()];
+        assert_eq!(check(&head, &[]), Ok(()));
+        let head = head.target_host(Some("shop.example")).conflicting_hosts();
+        assert_eq!(check(&head, &[]), Err(Refusal::CrossSite));
+        assert_eq!(check(&head, &trusted), Ok(()));
+    }
 }

@@ -11,6 +11,7 @@ pub struct RequestHead<'a> {
     path: &'a str,
     query: Option<&'a str>,
     target_host: Option<&'a str>,
+    hosts_conflict: bool,
     pub(super) authorization: HeaderField<'a>,
     pub(super) content_type: HeaderField<'a>,
     pub(super) origin: HeaderField<'a>,
@@ -86,6 +87,7 @@ impl<'a> RequestHead<'a> {
             path,
             query: None,
             target_host: None,
+            hosts_conflict: false,
             authorization: HeaderField::collect(values("authorization")),
             content_type: HeaderField::collect(values("content-type")),
             origin: HeaderField::collect(values("origin")),
@@ -114,6 +116,18 @@ impl<'a> RequestHead<'a> {
         self
     }
 
+    /// Says that the request's target and its `Host` name different hosts, or that its `Host` is
+    /// not a host. For frameworks that hide the host of the target and report the conflict instead.
+    ///
+    /// Such a request has no host, also where [`target_host`](Self::target_host) and its headers
+    /// name one, since nothing tells which of the two a proxy has looked at. So no `Origin` is that
+    /// of its host.
+    #[must_use]
+    pub fn conflicting_hosts(mut self) -> Self {
+        self.hosts_conflict = true;
+        self
+    }
+
     /// Adds the address of the peer, as the application trusts it.
     #[must_use]
     pub fn address(mut self, address: Option<IpAddr>) -> Self {
@@ -138,8 +152,12 @@ impl<'a> RequestHead<'a> {
         self.query.unwrap_or_default()
     }
 
-    /// The host, with its port if it has one, that the request was sent to (RFC 9110 §7.2).
+    /// The host, with its port if it has one, that the request was sent to (RFC 9110 §7.2). A
+    /// request whose hosts conflict has none.
     pub(super) fn host(&self) -> Option<&'a [u8]> {
+        if self.hosts_conflict {
+            return None;
+        }
         match (self.target_host, self.host) {
             (Some(host), _) => Some(host.as_bytes()),
             (None, HeaderField::Once(host)) => Some(host),
@@ -191,6 +209,29 @@ mod tests {
         let kept = head.device().user_agent.unwrap();
         assert_eq!(kept.len(), 256);
         assert!(kept.starts_with("Agent/1.0 xxx"), "{kept}");
+    }
+
+    #[test]
+    fn a_request_has_the_host_of_its_target_or_header_unless_they_conflict() {
+        let own = |hosts: &'static [&'static [u8]]| {
+            RequestHead::collect("POST", "/", move |name| {
+                let hosts = if name == "host" { hosts } else { &[] };
+                hosts.iter().copied()
+            })
+        };
+        let target = Some("target.example");
+        for (head, host) in [
+            (own(&[]), None),
+            (own(&[b"shop.example"]), Some("shop.example")),
+            (own(&[b"shop.example", b"shop.example"]), None),
+            (own(&[]).target_host(target), target),
+            (own(&[b"shop.example"]).target_host(target), target),
+            (own(&[b"shop.example"]).conflicting_hosts(), None),
+            (own(&[]).target_host(target).conflicting_hosts(), None),
+            (own(&[]).conflicting_hosts().target_host(target), None),
+        ] {
+            assert_eq!(head.host(), host.map(str::as_bytes), "{head:?}");
+        }
     }
 
     #[test]
