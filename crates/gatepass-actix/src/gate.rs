@@ -5,7 +5,6 @@ use std::{
     future::{Ready, ready},
     pin::Pin,
     rc::Rc,
-    sync::Arc,
 };
 
 use actix_web::{
@@ -13,7 +12,7 @@ use actix_web::{
     body::{EitherBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
 };
-use gatepass::{Requirements, Verifier};
+use gatepass::{Requirements, Verifier, wire};
 
 use crate::convert::{head, response, set_cache_control};
 
@@ -67,34 +66,22 @@ use crate::convert::{head, response, set_cache_control};
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct Gate {
-    verifier: Verifier,
-    /// `None` until the first call of `require`.
-    requirements: Option<Arc<Requirements>>,
-}
+pub struct Gate(wire::Gate);
 
 impl Gate {
     /// A gate that lets through the requests whose access token `verifier` accepts. Give it the
     /// [`Verifier`], or the [`Authority`](gatepass::Authority) that has one:
     /// `Gate::new(&authority)`.
     pub fn new(verifier: impl Into<Verifier>) -> Self {
-        Self {
-            verifier: verifier.into(),
-            requirements: None,
-        }
+        Self(wire::Gate::new(verifier))
     }
 
     /// Requires more of each request than a good access token: scopes, a recent authentication,
     /// fresher revocation data. The requirements of several calls add up: after `optional`, a call
     /// that requires more lets strangers through no longer. Handlers behind a gate that is
     /// [`optional`](Requirements::optional) take [`MaybeAuth`](crate::MaybeAuth).
-    pub fn require(mut self, requirements: Requirements) -> Self {
-        let requirements = match self.requirements {
-            None => requirements,
-            Some(before) => Requirements::clone(&before).and(requirements),
-        };
-        self.requirements = Some(Arc::new(requirements));
-        self
+    pub fn require(self, requirements: Requirements) -> Self {
+        Self(self.0.require(requirements))
     }
 }
 
@@ -136,14 +123,10 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let service = Rc::clone(&self.service);
-        let Gate {
-            verifier,
-            requirements,
-        } = self.gate.clone();
-        let requirements = requirements.unwrap_or_default();
+        let Gate(gate) = self.gate.clone();
         Box::pin(async move {
-            let authorized = verifier.gate(&head(request.head()), &requirements).await;
-            match authorized {
+            let judged = gate.judge(&head(request.head())).await;
+            match judged {
                 Ok(state) => {
                     let cache_control = state.cache_control();
                     request.extensions_mut().insert(state);
@@ -162,7 +145,7 @@ where
                     }
                 }
                 Err(error) => Ok(request
-                    .into_response(response(verifier.error_reply(&error)))
+                    .into_response(response(gate.verifier().error_reply(&error)))
                     .map_into_right_body()),
             }
         })

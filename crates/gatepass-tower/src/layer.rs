@@ -1,8 +1,6 @@
 //! The layer.
 
-use std::sync::Arc;
-
-use gatepass::{Requirements, Verifier};
+use gatepass::{Requirements, Verifier, wire};
 use tower_layer::Layer;
 
 use crate::{error_response::JsonErrors, service::Gate};
@@ -11,9 +9,7 @@ use crate::{error_response::JsonErrors, service::Gate};
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct GateLayer<R = JsonErrors> {
-    verifier: Verifier,
-    /// `None` until the first call of `require`.
-    requirements: Option<Arc<Requirements>>,
+    gate: wire::Gate,
     errors: R,
 }
 
@@ -23,8 +19,7 @@ impl GateLayer {
     /// `GateLayer::new(&authority)`.
     pub fn new(verifier: impl Into<Verifier>) -> Self {
         Self {
-            verifier: verifier.into(),
-            requirements: None,
+            gate: wire::Gate::new(verifier),
             errors: JsonErrors,
         }
     }
@@ -46,11 +41,7 @@ impl<R> GateLayer<R> {
     /// # }
     /// ```
     pub fn require(mut self, requirements: Requirements) -> Self {
-        let requirements = match self.requirements {
-            None => requirements,
-            Some(before) => Requirements::clone(&before).and(requirements),
-        };
-        self.requirements = Some(Arc::new(requirements));
+        self.gate = self.gate.require(requirements);
         self
     }
 
@@ -72,8 +63,7 @@ impl<R> GateLayer<R> {
     /// ```
     pub fn error_response<F>(self, respond: F) -> GateLayer<F> {
         GateLayer {
-            verifier: self.verifier,
-            requirements: self.requirements,
+            gate: self.gate,
             errors: respond,
         }
     }
@@ -83,11 +73,6 @@ impl<S, R: Clone> Layer<S> for GateLayer<R> {
     type Service = Gate<S, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Gate::new(
-            inner,
-            self.verifier.clone(),
-            self.requirements.clone().unwrap_or_default(),
-            self.errors.clone(),
-        )
+        Gate::new(inner, self.gate.clone(), self.errors.clone())
     }
 }

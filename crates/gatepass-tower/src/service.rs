@@ -3,11 +3,10 @@
 use std::{
     fmt, mem,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
-use gatepass::{Requirements, Verifier};
+use gatepass::wire;
 use http::{Request, Response};
 use tower_service::Service;
 
@@ -21,22 +20,15 @@ use crate::{
 #[derive(Clone)]
 pub struct Gate<S, R = JsonErrors> {
     inner: S,
-    verifier: Verifier,
-    requirements: Arc<Requirements>,
+    gate: wire::Gate,
     errors: R,
 }
 
 impl<S, R> Gate<S, R> {
-    pub(crate) fn new(
-        inner: S,
-        verifier: Verifier,
-        requirements: Arc<Requirements>,
-        errors: R,
-    ) -> Self {
+    pub(crate) fn new(inner: S, gate: wire::Gate, errors: R) -> Self {
         Self {
             inner,
-            verifier,
-            requirements,
+            gate,
             errors,
         }
     }
@@ -61,12 +53,10 @@ where
         // The one that was polled ready must be the one that is called; its clone may not be ready.
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
-        let (verifier, requirements) = (self.verifier.clone(), Arc::clone(&self.requirements));
-        let errors = self.errors.clone();
+        let (gate, errors) = (self.gate.clone(), self.errors.clone());
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
-            let authorized = verifier.gate(&head(&parts), &requirements).await;
-            match authorized {
+            match gate.judge(&head(&parts)).await {
                 Ok(state) => {
                     let cache_control = state.cache_control();
                     parts.extensions.insert(state);
@@ -75,7 +65,7 @@ where
                     Ok(response)
                 }
                 Err(error) => {
-                    let mut reply = verifier.error_reply(&error);
+                    let mut reply = gate.verifier().error_reply(&error);
                     if errors.keeps_body() {
                         reply = reply.for_method(parts.method.as_str());
                     }
@@ -90,8 +80,7 @@ impl<S: fmt::Debug, R> fmt::Debug for Gate<S, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gate")
             .field("inner", &self.inner)
-            .field("verifier", &self.verifier)
-            .field("requirements", &self.requirements)
+            .field("gate", &self.gate)
             .finish_non_exhaustive()
     }
 }

@@ -5,7 +5,8 @@ use warp::{Reply, reply::Response};
 
 /// A request that a gate has let through, as the value that the handler asks for.
 ///
-/// [`gated`](crate::gated) takes it apart. Behind a [`gate`](crate::gate) alone, your handler does:
+/// [`gated`](crate::gated) takes it apart. Behind the [filter](crate::Gate::filter) of
+/// a gate alone, your handler does:
 ///
 /// ```
 /// use gatepass_warp::{Authorized, Auth, AuthRejection};

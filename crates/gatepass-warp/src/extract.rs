@@ -26,8 +26,7 @@ pub trait FromAuthState: Sized + Send + 'static {
 /// The user who is logged in. Behind a gate that is optional, take `Option<Auth>`.
 ///
 /// ```
-/// use gatepass::Requirements;
-/// use gatepass_warp::{Auth, gate, gate_requiring, gated};
+/// use gatepass_warp::{Auth, Requirements, gate, gated};
 /// use warp::Filter;
 ///
 /// async fn me(Auth(pass): Auth) -> String {
@@ -39,8 +38,9 @@ pub trait FromAuthState: Sized + Send + 'static {
 /// }
 ///
 /// # fn example(verifier: gatepass::Verifier) {
-/// let optional = gate_requiring(verifier.clone(), Requirements::new().optional());
-/// let routes = gated(warp::path!("me"), gate(verifier), me)
+/// let gate = gate(verifier);
+/// let optional = gate.clone().require(Requirements::new().optional());
+/// let routes = gated(warp::path!("me"), gate, me)
 ///     .or(gated(warp::path!("greeting"), optional, greeting));
 /// # let _ = routes;
 /// # }

@@ -1,6 +1,6 @@
 //! The filters that judge requests.
 
-use std::{convert::Infallible, future::ready, sync::Arc};
+use std::{convert::Infallible, future::ready};
 
 use gatepass::{
     Requirements, Verifier,
@@ -15,71 +15,117 @@ use crate::{
     rejection::AuthRejection,
 };
 
-/// Judges requests by what `verifier` verifies.
+/// A gate that judges requests: [`gated`](crate::gated) puts it before a handler, and
+/// [`gate_before`] before a filter. Made by [`gate`], cheap to clone.
 ///
-/// Give it an [`Authority`](gatepass::Authority) or a [`Verifier`]: `gate(&authority)`. It extracts
-/// who is logged in, or why the request must be refused, and never rejects: an `or` behind it is
-/// not asked. Most routes want [`gated`](crate::gated), which answers the refusals; alone it is for
-/// handlers that do so themselves:
-///
-/// ```
-/// use gatepass_warp::{Authorized, Auth, AuthRejection, gate};
-/// use warp::{Filter, Reply};
-///
-/// async fn me(auth: Result<Authorized<Auth>, AuthRejection>) -> Result<impl Reply, AuthRejection> {
-///     let authorized = auth?;
-///     let Auth(pass) = authorized.extracted();
-///     Ok(authorized.reply(pass.subject().to_string()))
-/// }
-///
-/// # fn example(verifier: gatepass::Verifier) {
-/// let route = warp::path!("me").and(warp::get()).and(gate(verifier)).then(me);
-/// # let _ = route;
-/// # }
-/// ```
-pub fn gate<A: FromAuthState>(
-    verifier: impl Into<Verifier>,
-) -> BoxedFilter<(Result<Authorized<A>, AuthRejection>,)> {
-    gate_requiring(verifier, Requirements::new())
-}
-
-/// Judges requests by what `verifier` verifies, and what satisfies `requirements`: scopes, a recent
-/// authentication, fresher knowledge of revocations; or lets strangers through, too.
+/// One gate serves any number of routes. The handler of each says what the gate extracts there.
 ///
 /// ```
 /// use std::time::Duration;
 ///
-/// use gatepass::Requirements;
-/// use gatepass_warp::{Auth, gate_requiring, gated};
+/// use gatepass_warp::{Auth, Requirements, gate, gated};
 /// use warp::Filter;
 ///
-/// async fn transfer(Auth(pass): Auth) -> String {
+/// async fn me(Auth(pass): Auth) -> String {
 ///     pass.subject().to_string()
 /// }
 ///
+/// async fn greeting(auth: Option<Auth>) -> String {
+///     auth.map_or("hello, stranger".to_owned(), |Auth(pass)| format!("hello, {}", pass.subject()))
+/// }
+///
 /// # fn example(verifier: gatepass::Verifier) {
-/// let recently = gate_requiring(verifier, Requirements::new().max_age(Duration::from_secs(300)));
-/// let route = gated(warp::path!("transfer").and(warp::post()), recently, transfer);
-/// # let _ = route;
+/// let gate = gate(verifier);
+/// let recently = gate.clone().require(Requirements::new().max_age(Duration::from_secs(300)));
+/// let optional = gate.clone().require(Requirements::new().optional());
+/// let routes = gated(warp::path!("me").and(warp::get()), gate, me)
+///     .or(gated(warp::path!("transfer").and(warp::post()), recently, me))
+///     .or(gated(warp::path!("greeting").and(warp::get()), optional, greeting));
+/// # let _ = routes;
 /// # }
 /// ```
-pub fn gate_requiring<A: FromAuthState>(
-    verifier: impl Into<Verifier>,
-    requirements: Requirements,
-) -> BoxedFilter<(Result<Authorized<A>, AuthRejection>,)> {
-    let gate = Arc::new((verifier.into(), requirements));
-    request_head()
-        .then(move |head: OwnedRequestHead| {
-            let gate = Arc::clone(&gate);
-            async move {
-                let (verifier, requirements) = &*gate;
-                let authorized = verifier.gate(&head.view(), requirements).await;
-                let state =
-                    authorized.map_err(|error| rejected(verifier.rejection(error), &head))?;
-                extract(Some(&state), &head)
-            }
-        })
-        .boxed()
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Gate(wire::Gate);
+
+/// A gate that lets through the requests whose access token `verifier` accepts. Give it the
+/// [`Verifier`], or the [`Authority`](gatepass::Authority) that has one: `gate(&authority)`.
+pub fn gate(verifier: impl Into<Verifier>) -> Gate {
+    Gate(wire::Gate::new(verifier))
+}
+
+impl Gate {
+    /// Requires more of each request than a good access token: scopes, a recent authentication,
+    /// fresher revocation data. The requirements of several calls add up: after `optional`, a call
+    /// that requires more lets strangers through no longer.
+    pub fn require(self, requirements: Requirements) -> Self {
+        Self(self.0.require(requirements))
+    }
+
+    /// The gate as a filter, for handlers that answer refusals in their own way.
+    ///
+    /// It extracts the user who is logged in, or why the request must be refused, and never
+    /// rejects: warp doesn't ask an `or` behind it.
+    ///
+    /// ```
+    /// use gatepass_warp::{Authorized, Auth, AuthRejection, gate};
+    /// use warp::{Filter, Reply};
+    ///
+    /// async fn me(auth: Result<Authorized<Auth>, AuthRejection>) -> Result<impl Reply, AuthRejection> {
+    ///     let authorized = auth?;
+    ///     let Auth(pass) = authorized.extracted();
+    ///     Ok(authorized.reply(pass.subject().to_string()))
+    /// }
+    ///
+    /// # fn example(verifier: gatepass::Verifier) {
+    /// let route = warp::path!("me").and(warp::get()).and(gate(verifier).filter()).then(me);
+    /// # let _ = route;
+    /// # }
+    /// ```
+    pub fn filter<A: FromAuthState>(self) -> BoxedFilter<(Result<Authorized<A>, AuthRejection>,)> {
+        let Self(gate) = self;
+        request_head()
+            .then(move |head: OwnedRequestHead| {
+                let gate = gate.clone();
+                async move {
+                    let judged = gate.judge(&head.view()).await;
+                    let rejection = |error| rejected(gate.verifier().rejection(error), &head);
+                    extract(Some(&judged.map_err(rejection)?), &head)
+                }
+            })
+            .boxed()
+    }
+}
+
+/// A gate for [`gated`](crate::gated) and [`gate_before`]: a [`Gate`], or a filter that extracts
+/// what [`Gate::filter`] does, such as [`gate_from_layer`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a gate that extracts `{A}`",
+    label = "not a gate for this handler",
+    note = "gates extract `Auth`, `Option<Auth>`, `Scoped<R>`, `Claims<T>`, and pairs of these"
+)]
+pub trait IntoGateFilter<A> {
+    /// The gate as a filter.
+    fn into_gate_filter(self) -> BoxedFilter<(Result<Authorized<A>, AuthRejection>,)>;
+}
+
+impl<A: FromAuthState> IntoGateFilter<A> for Gate {
+    fn into_gate_filter(self) -> BoxedFilter<(Result<Authorized<A>, AuthRejection>,)> {
+        self.filter()
+    }
+}
+
+impl<A, F> IntoGateFilter<A> for F
+where
+    F: Filter<Extract = (Result<Authorized<A>, AuthRejection>,), Error: Into<Rejection>>
+        + Send
+        + Sync
+        + 'static,
+    A: Send + 'static,
+{
+    fn into_gate_filter(self) -> BoxedFilter<(Result<Authorized<A>, AuthRejection>,)> {
+        self.boxed()
+    }
 }
 
 /// Extracts what a [`GateLayer`](crate::GateLayer) around the [`warp::service`] has found. Without
@@ -145,15 +191,12 @@ pub fn gate_before<G, F, A, T>(
     rest: F,
 ) -> BoxedFilter<(Result<Authorized<(A, T)>, AuthRejection>,)>
 where
-    G: Filter<Extract = (Result<Authorized<A>, AuthRejection>,), Error: Into<Rejection>>
-        + Send
-        + Sync
-        + 'static,
+    G: IntoGateFilter<A>,
     F: Filter<Extract = (T,), Error: Into<Rejection>> + Send + Sync + 'static,
     A: Send + 'static,
     T: Send + 'static,
 {
-    gate.boxed()
+    gate.into_gate_filter()
         .and_then(|authorized: Result<Authorized<A>, AuthRejection>| {
             ready(authorized.map_err(|rejection| warp::reject::custom(Passing(rejection))))
         })

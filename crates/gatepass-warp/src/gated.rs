@@ -2,7 +2,7 @@
 
 use warp::{Filter, Rejection, Reply, filters::BoxedFilter, reply::Response};
 
-use crate::{authorized::Authorized, rejection::AuthRejection};
+use crate::{authorized::Authorized, gate::IntoGateFilter, rejection::AuthRejection};
 
 /// A route behind a gate: `gate` judges the requests that `route` matches, and `handler` answers
 /// those that it lets through. The route answers all others as RFC 6750 §3 says, and warp asks no
@@ -36,14 +36,11 @@ pub fn gated<F, G, H, M, A>(
 ) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static
 where
     F: Filter<Extract = M, Error: Into<Rejection>> + Send + Sync + 'static,
-    G: Filter<Extract = (Result<Authorized<A>, AuthRejection>,), Error: Into<Rejection>>
-        + Send
-        + Sync
-        + 'static,
+    G: IntoGateFilter<A>,
     H: Handler<M, A>,
     A: Send + 'static,
 {
-    handler.mount(route, gate.boxed())
+    handler.mount(route, gate.into_gate_filter())
 }
 
 /// Answers a request by what its route has matched, `M`, and what its gate has found, `A`.

@@ -1,6 +1,6 @@
 //! Revocable login sessions for [warp]: gate filters, and the routes of gatepass.
 //!
-//! * [`gate`] is a filter that judges a request. It extracts a `Result` and never rejects.
+//! * [`gate`] makes a [`Gate`], which judges requests. [`Gate::require`] asks more of them.
 //! * [`gated`] makes a route of what it matches, a gate and a handler, and answers refusals itself;
 //!   [`gate_before`] puts a gate before a filter that may reject, such as one that reads the body.
 //! * [`Auth`] in a handler's signature is who is logged in; `Option<Auth>` behind a gate that is
@@ -167,14 +167,14 @@ pub use gatepass::{
     MemoryStore, Pass, Requirements, Scopes, Session, UserUpdate, async_trait,
     wire::{AuthState, Endpoints},
 };
-pub use gatepass_tower::{ErrorResponse, Gate, GateLayer, JsonErrors};
+pub use gatepass_tower::{ErrorResponse, GateLayer, JsonErrors};
 
 pub use self::{
     authorized::Authorized,
     convert::{OwnedRequestHead, PeerAddr, request_head},
     extract::{Auth, Claims, FromAuthState, Scoped},
     full_path::full_path,
-    gate::{gate, gate_before, gate_from_layer, gate_requiring},
+    gate::{Gate, IntoGateFilter, gate, gate_before, gate_from_layer},
     gated::{Handler, gated},
     rejection::AuthRejection,
     routes::{issued, routes},

@@ -13,7 +13,7 @@ use warp::reply::Response;
 /// use gatepass_warp::{Authorized, Auth, AuthRejection};
 /// use warp::{Reply, reply::Response};
 ///
-/// // Behind a `gate`, for those who want to answer refusals in their own way.
+/// // Behind `gate(…).filter()`, for those who want to answer refusals in their own way.
 /// async fn page(auth: Result<Authorized<Auth>, AuthRejection>) -> Response {
 ///     match auth {
 ///         Ok(authorized) => authorized.reply(format!("hello, {}", authorized.extracted().0.subject())),

@@ -21,6 +21,7 @@ pub use self::{
     body::RequestBody,
     client::Client,
     endpoints::{Delivery, Endpoints, EndpointsBuilder},
+    gate::Gate,
     head::{HeaderField, RequestHead},
     refusal::ErrorFormat,
     reply::Reply,

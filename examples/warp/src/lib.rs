@@ -7,7 +7,7 @@ use std::{future::ready, time::Duration};
 
 use example_app::App;
 use gatepass::{RequiredScopes, Requirements, Staleness};
-use gatepass_warp::{Auth, Scoped, full_path, gate, gate_requiring, gated};
+use gatepass_warp::{Auth, Scoped, full_path, gate, gated};
 use warp::{
     Filter, Rejection, Reply,
     http::{
@@ -38,7 +38,6 @@ pub fn routes(
 + Sync
 + 'static
 + use<> {
-    let verifier = || app.authority.verifier().clone();
     let page = app.page().to_owned();
     let home = warp::path::end()
         .and(get())
@@ -57,17 +56,19 @@ pub fn routes(
         });
 
     // Paths and methods come before the gate: unknown ones are still 404 and 405.
-    let logged_in = gate(verifier());
-    let me_route = gated(warp::path!("me").and(get()), logged_in.clone(), me);
-    let profile = gated(warp::path!("profile").and(warp::post()), logged_in, me);
-    let admin_route = gated(warp::path!("admin").and(get()), gate(verifier()), admin);
+    let gate = gate(&app.authority);
+    let me_route = gated(warp::path!("me").and(get()), gate.clone(), me);
+    let profile = gated(warp::path!("profile").and(warp::post()), gate.clone(), me);
+    let admin_route = gated(warp::path!("admin").and(get()), gate.clone(), admin);
 
     // A gate of its own for each route that requires more, or less.
-    let recently = gate_requiring(verifier(), Requirements::new().max_age(RECENT));
+    let recently = gate.clone().require(Requirements::new().max_age(RECENT));
     let transfer = gated(warp::path!("transfer").and(warp::post()), recently, me);
-    let strictly = gate_requiring(verifier(), Requirements::new().staleness(Staleness::Strict));
+    let strictly = gate
+        .clone()
+        .require(Requirements::new().staleness(Staleness::Strict));
     let strict_route = gated(warp::path!("strict").and(get()), strictly, strict);
-    let anybody = gate_requiring(verifier(), Requirements::new().optional());
+    let anybody = gate.require(Requirements::new().optional());
     let maybe_route = gated(warp::path!("maybe").and(get()), anybody, maybe);
 
     let own = home

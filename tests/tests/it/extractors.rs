@@ -13,7 +13,7 @@ use gatepass::{
     Authority, Device, Identity, MasterSecret, MemoryStore, Pass, RequiredScopes, Requirements,
     Scopes, Verifier,
 };
-use gatepass_warp::{FromAuthState, gate_from_layer, gate_requiring, gated};
+use gatepass_warp::{FromAuthState, gate, gate_from_layer, gated};
 use http_body_util::BodyExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -288,7 +288,7 @@ async fn through_warp(verifier: &Verifier, path: &str, token: Option<&str>) -> A
 
     impl Gates for Judging {
         fn gate<A: FromAuthState>(&self) -> BoxedFilter<(Result<Authorized<A>, AuthRejection>,)> {
-            gate_requiring(self.0.clone(), self.1.clone()).boxed()
+            gate(&self.0).require(self.1.clone()).filter()
         }
     }
 

@@ -16,7 +16,7 @@ use gatepass::{
 use gatepass_testkit::{ManualClock, StoreFault, TestStore};
 use gatepass_warp::{
     Auth, AuthRejection, Authorized, Claims, FromAuthState, GateLayer, Scoped, gate, gate_before,
-    gate_from_layer, gate_requiring, gated,
+    gate_from_layer, gated,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -65,7 +65,7 @@ impl Service {
     }
 
     fn gate<A: FromAuthState>(&self) -> BoxedFilter<(Result<Authorized<A>, AuthRejection>,)> {
-        gate(&self.authority)
+        gate(&self.authority).filter()
     }
 
     async fn bearer(&self, scope: &str) -> String {
@@ -119,7 +119,7 @@ async fn a_refused_request_reaches_neither_its_handler_nor_an_open_route() {
     let body = gate_before(service.gate::<Auth>(), warp::body::json::<Value>());
     let body = gated(warp::path!("body"), body, service.handler());
     let wants = Requirements::new().scopes(Scopes::parse("admin").unwrap());
-    let requiring = gate_requiring(&service.authority, wants);
+    let requiring = gate(&service.authority).require(wants);
     let requiring = gated(
         warp::path!("requiring"),
         requiring,
@@ -256,26 +256,21 @@ async fn claims_are_of_the_handlers_type_or_500() {
 #[tokio::test]
 async fn requirements_are_those_of_the_core() {
     let service = Service::start().await;
-    let verifier = || service.authority.verifier().clone();
-    let recent = Requirements::new().max_age(Duration::from_secs(300));
-    let recent = gate_requiring::<Auth>(verifier(), recent);
-    let strict =
-        gate_requiring::<Auth>(verifier(), Requirements::new().staleness(Staleness::Strict));
-    let maybe = gate_requiring::<Option<Auth>>(verifier(), Requirements::new().optional());
+    let required = |requirements| gate(&service.authority).require(requirements);
+    let recent = required(Requirements::new().max_age(Duration::from_secs(300)));
+    let strict = required(Requirements::new().staleness(Staleness::Strict));
+    let maybe = required(Requirements::new().optional());
     let name = async |auth: Option<Auth>| match auth {
         Some(Auth(pass)) => pass.subject().to_string(),
         None => "a stranger".to_owned(),
     };
     // A handler that takes `Auth` refuses strangers, also behind a gate that lets them through.
-    let needed = gate_requiring(verifier(), Requirements::new().optional());
-    let app = gated(warp::path!("recent"), recent, service.handler())
-        .or(gated(warp::path!("strict"), strict, service.handler()))
+    let needed = maybe.clone();
+    let handler = || service.handler::<Auth>();
+    let app = gated(warp::path!("recent"), recent, handler())
+        .or(gated(warp::path!("strict"), strict, handler()))
         .or(gated(warp::path!("maybe"), maybe, name))
-        .or(gated(
-            warp::path!("needed"),
-            needed,
-            service.handler::<Auth>(),
-        ));
+        .or(gated(warp::path!("needed"), needed, handler()));
     let bearer = service.bearer("").await;
     let send = async |path: &str, bearer: &str| {
         let request = get(path).header("authorization", bearer);
@@ -305,9 +300,9 @@ async fn where_nobody_can_be_judged_nobody_is_refused_or_let_through() {
 
     let service = Service::start().await;
     let strict = Requirements::new().staleness(Staleness::Strict);
-    let strict = || gate_requiring(&service.authority, strict.clone());
+    let strict = || gate(&service.authority).require(strict.clone());
     let app = gated(warp::path!("me"), strict(), service.handler::<Auth>())
-        .or(warp::path!("told").and(strict()).then(told))
+        .or(warp::path!("told").and(strict().filter()).then(told))
         .or(warp::any().map(|| "open to all"));
     let bearer = service.bearer("").await;
     let send = async |path: &str| {

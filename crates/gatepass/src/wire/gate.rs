@@ -1,5 +1,7 @@
 //! The gate: whether a request is let through, and what it leaves for the handler.
 
+use std::sync::Arc;
+
 use crate::{
     error::Error,
     model::refusal::Refusal,
@@ -13,6 +15,72 @@ use crate::{
         reply::Reply,
     },
 };
+
+/// A gate as the adapters hold it: a verifier, and what the routes behind the gate require. It is
+/// cheap to clone.
+///
+/// ```
+/// use gatepass::{Authority, Requirements, Scopes, wire::{Gate, Reply, RequestHead}};
+///
+/// fn admins(authority: &Authority) -> Result<Gate, gatepass::InvalidScope> {
+///     Ok(Gate::new(authority).require(Requirements::new().scopes(Scopes::parse("admin")?)))
+/// }
+///
+/// /// The reply to a request that the gate refuses.
+/// async fn answer(gate: &Gate, head: &RequestHead<'_>) -> Option<Reply> {
+///     let refused = gate.judge(head).await.err()?;
+///     Some(gate.verifier().refusal(&refused).for_method(head.method()))
+/// }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Gate {
+    verifier: Verifier,
+    /// `None` until the first call of `require`.
+    requirements: Option<Arc<Requirements>>,
+}
+
+impl Gate {
+    /// A gate that lets through the requests whose access token `verifier` accepts. Give it the
+    /// [`Verifier`], or the [`Authority`](crate::Authority) that has one.
+    pub fn new(verifier: impl Into<Verifier>) -> Self {
+        Self {
+            verifier: verifier.into(),
+            requirements: None,
+        }
+    }
+
+    /// Requires more of each request than a good access token: scopes, a recent authentication,
+    /// fresher revocation data. The requirements of several calls add up ([`Requirements::and`]):
+    /// after `optional`, a call that requires more lets strangers through no longer.
+    pub fn require(mut self, requirements: Requirements) -> Self {
+        let requirements = match self.requirements {
+            // A gate without requirements is not optional. The first call may make it so.
+            None => requirements,
+            Some(before) => Arc::unwrap_or_clone(before).and(requirements),
+        };
+        self.requirements = Some(Arc::new(requirements));
+        self
+    }
+
+    /// Judges a request, as [`Verifier::gate`] does by the requirements of this gate.
+    ///
+    /// # Errors
+    ///
+    /// As [`Verifier::gate`].
+    pub async fn judge(&self, head: &RequestHead<'_>) -> Result<AuthState, Error> {
+        let none = Requirements::new();
+        let requirements = self.requirements.as_deref().unwrap_or(&none);
+        self.verifier.gate(head, requirements).await
+    }
+
+    /// The verifier, which makes the [`refusal`](Verifier::refusal) of a request that the gate
+    /// refuses.
+    #[must_use]
+    pub fn verifier(&self) -> &Verifier {
+        &self.verifier
+    }
+}
 
 impl Verifier {
     /// Judges a request: finds its access token, and verifies it against `requirements`. An

@@ -2,6 +2,7 @@
 mod browser;
 mod csrf;
 mod endpoints;
+mod gate;
 mod oauth;
 mod openapi;
 mod refusals;
