@@ -1,8 +1,7 @@
 use std::net::TcpListener;
 
 use actix_web::{App, HttpServer, web};
-use gatepass::wire::Endpoints;
-use gatepass_actix::{Auth, Gate, configure};
+use gatepass_actix::{Auth, Endpoints, Gate, configure};
 
 async fn me(Auth(pass): Auth) -> String {
     format!("you are {}", pass.subject())
@@ -10,7 +9,7 @@ async fn me(Auth(pass): Auth) -> String {
 
 async fn serve(
     listener: TcpListener,
-    authority: gatepass::Authority,
+    authority: gatepass_actix::Authority,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let gate = Gate::new(&authority);
     let endpoints = Endpoints::new(authority);

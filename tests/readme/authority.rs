@@ -1,4 +1,4 @@
-use gatepass::{
+use gatepass_axum::{
     AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, MasterSecret, Session,
     UserUpdate, async_trait,
 };

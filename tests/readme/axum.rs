@@ -1,8 +1,7 @@
 use std::time::Duration;
 
 use axum::{Extension, Router, extract::ConnectInfo, routing::get, serve::Listener};
-use gatepass::wire::Endpoints;
-use gatepass_axum::{Auth, GateLayer, routes};
+use gatepass_axum::{Auth, Endpoints, GateLayer, routes};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -17,7 +16,7 @@ async fn me(Auth(pass): Auth) -> String {
 
 async fn serve(
     mut listener: TcpListener,
-    authority: gatepass::Authority,
+    authority: gatepass_axum::Authority,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let app = Router::new()
         .route("/me", get(me))

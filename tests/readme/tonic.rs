@@ -1,5 +1,4 @@
-use gatepass::wire::Endpoints;
-use gatepass_tonic::{RequestAuth, gate};
+use gatepass_tonic::{Endpoints, RequestAuth, gate};
 use shop::shop_server::{Shop, ShopServer};
 use tokio::net::TcpListener;
 use tonic::{
@@ -23,7 +22,7 @@ impl Shop for Methods {
 
 async fn serve(
     listener: TcpListener,
-    authority: gatepass::Authority,
+    authority: gatepass_tonic::Authority,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let shop = gate(&authority).named_layer(ShopServer::new(Methods));
     let logins = gatepass_axum::routes(Endpoints::new(authority));

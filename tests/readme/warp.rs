@@ -1,7 +1,6 @@
 use std::time::Duration;
 
-use gatepass::wire::Endpoints;
-use gatepass_warp::{Auth, PeerAddr, gate, gated, routes};
+use gatepass_warp::{Auth, Endpoints, PeerAddr, gate, gated, routes};
 use hyper::{Request, body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -17,7 +16,7 @@ async fn me(Auth(pass): Auth) -> String {
 
 async fn serve(
     listener: TcpListener,
-    authority: gatepass::Authority,
+    authority: gatepass_warp::Authority,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let gate = gate(&authority);
     let me = gated(warp::path!("me").and(warp::get()), gate, me); // refuses, and never rejects

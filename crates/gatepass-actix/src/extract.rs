@@ -60,8 +60,7 @@ pub struct MaybeAuth(pub Option<Pass>);
 /// refused with 403.
 ///
 /// ```
-/// use gatepass::RequiredScopes;
-/// use gatepass_actix::Scoped;
+/// use gatepass_actix::{RequiredScopes, Scoped};
 ///
 /// struct Admin;
 ///

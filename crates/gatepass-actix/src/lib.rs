@@ -14,11 +14,10 @@
 //!
 //! ```
 //! use actix_web::{App, test, web};
-//! use gatepass::{
-//!     AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, MasterSecret,
-//!     MemoryStore, Session, UserUpdate, async_trait, wire::Endpoints,
+//! use gatepass_actix::{
+//!     Auth, AuthenticationError, Authenticator, Authority, Credentials, Device, Endpoints, Gate,
+//!     Identity, MasterSecret, MemoryStore, Session, UserUpdate, async_trait, configure,
 //! };
-//! use gatepass_actix::{Auth, Gate, configure};
 //!
 //! struct Users;
 //!
@@ -79,7 +78,7 @@ mod routes;
 pub use gatepass;
 pub use gatepass::{
     AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, MasterSecret,
-    MemoryStore, Pass, Requirements, Scopes, Session, UserUpdate, async_trait,
+    MemoryStore, Pass, RequiredScopes, Requirements, Scopes, Session, UserUpdate, async_trait,
     wire::{AuthState, Endpoints},
 };
 

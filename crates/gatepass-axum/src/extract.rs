@@ -36,8 +36,7 @@ pub struct Auth(pub Pass);
 /// refused with 403.
 ///
 /// ```
-/// use gatepass::RequiredScopes;
-/// use gatepass_axum::Scoped;
+/// use gatepass_axum::{RequiredScopes, Scoped};
 ///
 /// struct Admin;
 ///

@@ -64,11 +64,10 @@
 //!
 //! ```
 //! use axum::{Router, body::Body, http::Request, routing::get};
-//! use gatepass::{
-//!     AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, MasterSecret,
-//!     MemoryStore, Session, UserUpdate, async_trait, wire::Endpoints,
+//! use gatepass_axum::{
+//!     Auth, AuthenticationError, Authenticator, Authority, Credentials, Device, Endpoints,
+//!     GateLayer, Identity, MasterSecret, MemoryStore, Session, UserUpdate, async_trait, routes,
 //! };
-//! use gatepass_axum::{Auth, GateLayer, routes};
 //! use tower::ServiceExt;
 //!
 //! struct Users;
@@ -124,7 +123,7 @@ mod routes;
 pub use gatepass;
 pub use gatepass::{
     AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, MasterSecret,
-    MemoryStore, Pass, Requirements, Scopes, Session, UserUpdate, async_trait,
+    MemoryStore, Pass, RequiredScopes, Requirements, Scopes, Session, UserUpdate, async_trait,
     wire::{AuthState, Endpoints},
 };
 pub use gatepass_tower::{ErrorResponse, Gate, GateLayer, JsonErrors};

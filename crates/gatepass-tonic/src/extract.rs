@@ -49,8 +49,7 @@ pub trait RequestAuth: sealed::Sealed {
     /// The user who is logged in, with all the scopes that `R` stands for.
     ///
     /// ```
-    /// use gatepass::RequiredScopes;
-    /// use gatepass_tonic::RequestAuth;
+    /// use gatepass_tonic::{RequestAuth, RequiredScopes};
     /// use tonic::{Request, Response, Status};
     ///
     /// struct Admin;

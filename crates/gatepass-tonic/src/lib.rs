@@ -97,8 +97,9 @@
 //! #         Ok(tonic::client::Grpc::new(routes).unary(request, path, codec).await?.into_inner())
 //! #     }
 //! # }
-//! use gatepass::{Authority, Device, Identity, MasterSecret, MemoryStore, wire::Endpoints};
-//! use gatepass_tonic::{RequestAuth, gate};
+//! use gatepass_tonic::{
+//!     Authority, Device, Endpoints, Identity, MasterSecret, MemoryStore, RequestAuth, gate,
+//! };
 //! use greeter::{Greeter, GreeterServer};
 //! use tonic::{Code, Request, Response, Status, service::{LayerExt, Routes}, transport::Server};
 //!
@@ -140,7 +141,14 @@ mod extract;
 mod gate;
 mod rejection;
 
-pub use gatepass_tower::{AuthState, ErrorResponse, Gate};
+/// The core, for everything that is not re-exported here.
+pub use gatepass;
+pub use gatepass::{
+    AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, MasterSecret,
+    MemoryStore, Pass, RequiredScopes, Requirements, Scopes, Session, UserUpdate, async_trait,
+    wire::{AuthState, Endpoints},
+};
+pub use gatepass_tower::{ErrorResponse, Gate};
 
 pub use self::{
     extract::RequestAuth,

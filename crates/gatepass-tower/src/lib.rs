@@ -22,8 +22,9 @@
 //!
 //! ```
 //! use bytes::Bytes;
-//! use gatepass::{Authority, Device, Identity, MasterSecret, MemoryStore, wire::AuthState};
-//! use gatepass_tower::GateLayer;
+//! use gatepass_tower::{
+//!     AuthState, Authority, Device, GateLayer, Identity, MasterSecret, MemoryStore,
+//! };
 //! use http::{Request, Response, StatusCode};
 //! use http_body_util::Full;
 //! use tower::{BoxError, Layer, ServiceExt, service_fn};
@@ -58,7 +59,13 @@ mod error_response;
 mod layer;
 mod service;
 
-pub use gatepass::wire::AuthState;
+/// The core, for everything that is not re-exported here.
+pub use gatepass;
+pub use gatepass::{
+    AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, MasterSecret,
+    MemoryStore, Pass, RequiredScopes, Requirements, Scopes, Session, UserUpdate, async_trait,
+    wire::{AuthState, Endpoints},
+};
 
 pub use self::{
     convert::{head, response, set_cache_control},

@@ -56,8 +56,7 @@ pub struct Auth(pub Pass);
 /// refused with 403.
 ///
 /// ```
-/// use gatepass::RequiredScopes;
-/// use gatepass_warp::{Scoped, gate, gated};
+/// use gatepass_warp::{RequiredScopes, Scoped, gate, gated};
 /// use warp::Filter;
 ///
 /// struct Admin;

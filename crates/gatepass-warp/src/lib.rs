@@ -30,11 +30,10 @@
 //! # Example
 //!
 //! ```
-//! use gatepass::{
-//!     AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, MasterSecret,
-//!     MemoryStore, Session, UserUpdate, async_trait, wire::Endpoints,
+//! use gatepass_warp::{
+//!     Auth, AuthenticationError, Authenticator, Authority, Credentials, Device, Endpoints,
+//!     Identity, MasterSecret, MemoryStore, Session, UserUpdate, async_trait, gate, gated, routes,
 //! };
-//! use gatepass_warp::{Auth, gate, gated, routes};
 //! use warp::{Filter, Rejection, Reply};
 //!
 //! struct Users;
@@ -164,7 +163,7 @@ mod routes;
 pub use gatepass;
 pub use gatepass::{
     AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, MasterSecret,
-    MemoryStore, Pass, Requirements, Scopes, Session, UserUpdate, async_trait,
+    MemoryStore, Pass, RequiredScopes, Requirements, Scopes, Session, UserUpdate, async_trait,
     wire::{AuthState, Endpoints},
 };
 pub use gatepass_tower::{ErrorResponse, GateLayer, JsonErrors};
