@@ -1,7 +1,8 @@
 //! A login and one route behind it.
 //!
 //! ```sh
-//! SECRET=$(openssl rand -hex 64) cargo run -p example-actix --example hello
+//! export LISTEN=127.0.0.1:3000 SECRET=$(openssl rand -hex 64)
+//! cargo run -p example-actix --example hello
 //! curl localhost:3000/auth/login -H 'Content-Type: application/json' -d '{"username":"alice","password":"wonderland"}'
 //! curl localhost:3000/me -H "Authorization: Bearer $access_token"
 //! ```
@@ -26,10 +27,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let authority = Authority::builder("https://shop.example", "shop-api", secret, store);
     let authority = authority.authenticator(login).build().await?;
     let (gate, endpoints) = (Gate::new(&authority), Endpoints::new(authority));
-    let app = move || {
-        let me = web::get().to(async |Auth(pass): Auth| pass.subject().to_string());
+    let server = HttpServer::new(move || {
+        let me = web::get().to(async |Auth(pass): Auth| format!("you are {}", pass.subject()));
         let app = App::new().configure(gatepass_actix::configure(endpoints.clone()));
         app.route("/me", me.wrap(gate.clone()))
-    };
-    Ok(HttpServer::new(app).bind("127.0.0.1:3000")?.run().await?)
+    });
+    Ok(server.bind(std::env::var("LISTEN")?)?.run().await?)
 }

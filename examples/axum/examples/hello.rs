@@ -2,7 +2,8 @@
 //! README shows.
 //!
 //! ```sh
-//! SECRET=$(openssl rand -hex 64) cargo run -p example-axum --example hello
+//! export LISTEN=127.0.0.1:3000 SECRET=$(openssl rand -hex 64)
+//! cargo run -p example-axum --example hello
 //! curl localhost:3000/auth/login -H 'Content-Type: application/json' -d '{"username":"alice","password":"wonderland"}'
 //! curl localhost:3000/me -H "Authorization: Bearer $access_token"
 //! ```
@@ -27,8 +28,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let store = SqliteStore::open("hello.db")?;
     let authority = Authority::builder("https://shop.example", "shop-api", secret, store);
     let authority = authority.authenticator(login).build().await?;
-    let me = get(async |Auth(pass): Auth| pass.subject().to_string());
+    let me = get(async |Auth(pass): Auth| format!("you are {}", pass.subject()));
     let me = me.route_layer(GateLayer::new(&authority));
     let app = routes(Endpoints::new(authority)).route("/me", me);
-    Ok(axum::serve(tokio::net::TcpListener::bind("127.0.0.1:3000").await?, app).await?)
+    let listener = tokio::net::TcpListener::bind(std::env::var("LISTEN")?).await?;
+    Ok(axum::serve(listener, app).await?)
 }

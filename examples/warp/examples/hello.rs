@@ -2,7 +2,8 @@
 //! README shows.
 //!
 //! ```sh
-//! SECRET=$(openssl rand -hex 64) cargo run -p example-warp --example hello
+//! export LISTEN=127.0.0.1:3000 SECRET=$(openssl rand -hex 64)
+//! cargo run -p example-warp --example hello
 //! curl localhost:3000/auth/login -H 'Content-Type: application/json' -d '{"username":"alice","password":"wonderland"}'
 //! curl localhost:3000/me -H "Authorization: Bearer $access_token"
 //! ```
@@ -27,9 +28,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let store = SqliteStore::open("hello.db")?;
     let authority = Authority::builder("https://shop.example", "shop-api", secret, store);
     let authority = authority.authenticator(login).build().await?;
-    let me = async |Auth(pass): Auth| pass.subject().to_string();
+    let me = async |Auth(pass): Auth| format!("you are {}", pass.subject());
     let me = gated(warp::path!("me"), gate(&authority), me);
     let server = warp::serve(me.or(routes(Endpoints::new(authority))));
-    server.run(([127, 0, 0, 1], 3000)).await;
+    let address: std::net::SocketAddr = std::env::var("LISTEN")?.parse()?;
+    server.run(address).await;
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! The README's code is that of `tests/readme`. It logs a user in, and knows which user a request
-//! is from.
+//! The README's code is that of `tests/readme` and of the least example. It logs a user in, and
+//! knows which user a request is from.
 #![allow(
     unreachable_pub,
     unused_qualifications,
@@ -7,7 +7,12 @@
     reason = "these are a reader's programs, and generated code"
 )]
 
-use std::{net::SocketAddr, thread, time::Duration};
+use std::{
+    net::SocketAddr,
+    process::{Child, Command},
+    thread,
+    time::Duration,
+};
 
 use gatepass::{
     Authority, Device, Error, Identity, KeySet, MasterSecret, Refusal, Requirements, Staleness,
@@ -18,7 +23,11 @@ use gatepass_tests::sockets::cut_off_after;
 use reqwest::Client;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::sleep,
+};
 use tonic::{client::Grpc, codegen::http::uri::PathAndQuery, transport::Endpoint};
 use tonic_prost::ProstCodec;
 
@@ -47,6 +56,7 @@ served!(in_tonic, "../../readme/tonic.rs");
 fn readme_shows_the_code_that_is_run() {
     let page = include_str!("../../../README.md");
     let files = [
+        program(HELLO_IN_AXUM),
         include_str!("../../readme/authority.rs"),
         include_str!("../../readme/axum.rs"),
         include_str!("../../readme/actix.rs"),
@@ -59,6 +69,91 @@ fn readme_shows_the_code_that_is_run() {
         assert!(page.contains(&block), "not on the page:\n{block}");
     }
     assert_eq!(page.matches("```rust\n").count(), files.len());
+    let (_, first) = page.split_once("```rust\n").unwrap();
+    assert!(first.starts_with(files[0]));
+}
+
+const HELLO_IN_AXUM: &str = include_str!("../../../examples/axum/examples/hello.rs");
+
+/// The code of a least example, without the documentation at its head.
+fn program(source: &str) -> &str {
+    let (_, program) = source.split_once("\n\n").unwrap();
+    program
+}
+
+#[test]
+fn the_least_examples_have_at_most_25_lines() {
+    for source in [
+        HELLO_IN_AXUM,
+        include_str!("../../../examples/actix/examples/hello.rs"),
+        include_str!("../../../examples/warp/examples/hello.rs"),
+    ] {
+        let lines = program(source).lines();
+        let lines = lines.filter(|line| !line.trim().is_empty()).count();
+        assert!(lines <= 25, "{lines} lines:\n{source}");
+    }
+}
+
+/// A least example that runs, on files of its own.
+struct Hello {
+    service: Service,
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Hello {
+    /// Starts it, and waits until it listens.
+    async fn start(path: &str, port: u16) -> Self {
+        let service = Service::new();
+        // An address of this process alone, since a port that is free now may not be free then.
+        let [_, high, middle, low] = std::process::id().to_be_bytes();
+        let address = SocketAddr::from(([127, high | 128, middle, low], port));
+        let process = Command::new(path)
+            .current_dir(service.directory.path())
+            .env("LISTEN", address.to_string())
+            .env("SECRET", "7".repeat(128))
+            .spawn();
+        let mut hello = Self {
+            service,
+            process: process.unwrap(),
+            address,
+        };
+        while TcpStream::connect(address).await.is_err() {
+            let ended = hello.process.try_wait().unwrap();
+            assert_eq!(ended, None, "{path} does not start");
+            sleep(Duration::from_millis(20)).await;
+        }
+        hello
+    }
+
+    async fn knows_alice(&self) {
+        self.service.knows_alice(self.address).await;
+    }
+}
+
+impl Drop for Hello {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[tokio::test]
+async fn the_least_example_in_axum_knows_who_has_logged_in() {
+    let hello = Hello::start(env!("CARGO_BIN_EXE_hello-axum-under-test"), 3000);
+    hello.await.knows_alice().await;
+}
+
+#[tokio::test]
+async fn the_least_example_in_actix_web_knows_who_has_logged_in() {
+    let hello = Hello::start(env!("CARGO_BIN_EXE_hello-actix-under-test"), 3001);
+    hello.await.knows_alice().await;
+}
+
+#[tokio::test]
+async fn the_least_example_in_warp_knows_who_has_logged_in() {
+    let hello = Hello::start(env!("CARGO_BIN_EXE_hello-warp-under-test"), 3002);
+    hello.await.knows_alice().await;
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ use crate::{
 /// /// The reply to a request that the gate refuses.
 /// async fn answer(gate: &Gate, head: &RequestHead<'_>) -> Option<Reply> {
 ///     let refused = gate.judge(head).await.err()?;
-///     Some(gate.verifier().refusal(&refused).for_method(head.method()))
+///     Some(gate.verifier().error_reply(&refused).for_method(head.method()))
 /// }
 /// ```
 #[derive(Clone, Debug)]
