@@ -3,6 +3,7 @@
 //! Each check is a function from what is tracked to [`Finding`]s, so that its tests are a good and
 //! a bad input.
 
+mod adapters;
 mod code;
 mod crates;
 mod modules;
@@ -76,6 +77,7 @@ pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
         .flat_map(|check| check(&metadata, &files))
         .collect();
     findings.extend(files.iter().flat_map(prose::check));
+    findings.extend(files.iter().flat_map(adapters::check));
     findings.extend(crates::sizes(sh)?);
     for finding in &findings {
         println!("{finding}");

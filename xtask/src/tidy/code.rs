@@ -45,7 +45,7 @@ pub(super) fn check(metadata: &Metadata, files: &[File]) -> Vec<Finding> {
 
 /// Each place in `file`, its test modules included, where `found` is true of the tokens from there
 /// on.
-fn places(
+pub(super) fn places(
     file: &File,
     whole: bool,
     mut found: impl FnMut(&[TokenTree]) -> Option<String>,
@@ -71,7 +71,7 @@ fn places(
     findings
 }
 
-fn word(token: Option<&TokenTree>) -> Option<String> {
+pub(super) fn word(token: Option<&TokenTree>) -> Option<String> {
     match token {
         Some(TokenTree::Ident(word)) => Some(word.to_string()),
         _ => None,
