@@ -84,7 +84,8 @@ macro_rules! connecting_setters {
         }
 
         /// Says whether the connections are to a proxy that pools transactions (PgBouncer and the
-        /// like). Default: found out when the database is opened.
+        /// like). Default: found out when the database is opened. A proxy that pools whole sessions
+        /// is taken for one as well: say `false` there, and statements are prepared again.
         #[must_use]
         pub fn transaction_pooling(mut self, pooling: bool) -> Self {
             self.connecting.transaction_pooling = Some(pooling);
@@ -228,9 +229,7 @@ impl Connecting {
             Some(true) => Protocol::Simple,
             Some(false) => Protocol::Extended,
             None => {
-                let mut second = connect().await.map_err(|error| wrong(error.into()))?;
-                let detected = protocol::detect([&mut first, &mut second]).await;
-                let _ = second.close().await;
+                let detected = protocol::detect(&mut first, options).await;
                 detected.map_err(wrong)?
             }
         };

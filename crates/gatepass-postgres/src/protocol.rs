@@ -6,8 +6,8 @@
 //! everywhere: it is one message and one transaction.
 
 use sqlx::{
-    Row,
-    postgres::{PgConnection, PgRow},
+    ConnectOptions, Connection, Row,
+    postgres::{PgConnectOptions, PgConnection, PgRow},
 };
 
 use crate::error::Failure;
@@ -21,69 +21,131 @@ pub(crate) enum Protocol {
     Simple,
 }
 
-/// How often each connection is asked which process answers it.
+/// How many connections are made to find out who answers.
 ///
-/// A proxy may by chance answer a few times as one server would, because its other clients decide
-/// which of its connections is free. With a pool of four and six busy clients, four rounds were
-/// deceived once in a thousand times. The store would then execute the statements that another
-/// client has prepared under the same name. The rounds are asked once, when the store is opened.
-const ROUNDS: usize = 32;
+/// A pool that has no process at hand starts one for us, which is as young as that of a server. The
+/// second connection then gets the one that was started for the first.
+const CONNECTIONS: usize = 2;
 
-/// Finds out whether two connections are to one server process each. Two that are held at the same
-/// time are served by two processes, and each always by its own; where that is not so, there is a
-/// proxy.
-pub(crate) async fn detect(connections: [&mut PgConnection; 2]) -> Result<Protocol, Failure> {
-    let [first, second] = connections;
-    let own = process_of(first).await?;
-    for _ in 0..ROUNDS {
-        if process_of(second).await? == own || process_of(first).await? != own {
+/// The answer to the question who answers.
+struct Answer {
+    /// The id of the server process.
+    process: i32,
+    /// When the process began, in microseconds of the server's clock.
+    began: Option<i64>,
+    /// The time of the server's clock.
+    now: i64,
+}
+
+/// Finds out whether a proxy is between us and the server. `options` lead to where `first` does.
+///
+/// A server starts a process for each connection, so that the process is younger than our wish to
+/// connect, and always the same one. A pool has processes that are older, or gives different ones.
+/// If the server's clock is set back meanwhile, a server is taken for a proxy, which costs time and
+/// nothing else.
+pub(crate) async fn detect(
+    first: &mut PgConnection,
+    options: &PgConnectOptions,
+) -> Result<Protocol, Failure> {
+    let mut before = ask(first).await?;
+    for _ in 0..CONNECTIONS {
+        let mut fresh = options.connect().await?;
+        let answers = match ask(&mut fresh).await {
+            Ok(one) => ask(&mut fresh).await.map(|other| [one, other]),
+            Err(failure) => Err(failure),
+        };
+        let _ = fresh.close().await;
+        let [one, other] = answers?;
+        let after = ask(first).await?;
+        let is_young = one.began.is_some_and(|began| began >= before.now);
+        let is_own = one.process == other.process && one.process != before.process;
+        if !is_young || !is_own || after.process != before.process {
             return Ok(Protocol::Simple);
         }
+        before = after;
     }
     Ok(Protocol::Extended)
 }
 
-async fn process_of(conn: &mut PgConnection) -> Result<i32, Failure> {
-    let row: PgRow = sqlx::raw_sql("SELECT pg_catalog.pg_backend_pid()")
-        .fetch_one(conn)
-        .await?;
-    Ok(row.try_get(0)?)
+async fn ask(conn: &mut PgConnection) -> Result<Answer, Failure> {
+    let row: PgRow = sqlx::raw_sql(concat!(
+        "SELECT pid, ",
+        "pg_catalog.floor(extract(epoch FROM backend_start) OPERATOR(pg_catalog.*) 1000000)::bigint, ",
+        "pg_catalog.floor(extract(epoch FROM pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 1000000)::bigint ",
+        "FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())"
+    ))
+    .fetch_one(conn)
+    .await?;
+    Ok(Answer {
+        process: row.try_get(0)?,
+        began: row.try_get(1)?,
+        now: row.try_get(2)?,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use std::{env, str::FromStr};
 
-    use sqlx::{ConnectOptions, postgres::PgConnectOptions};
+    use gatepass::store::{Random, SystemRandom};
+    use sqlx::{AssertSqlSafe, Executor};
+    use tokio::task::JoinSet;
 
     use super::*;
+
+    fn options(variable: &str) -> PgConnectOptions {
+        let url = env::var(variable).expect("see `cargo xtask servers`");
+        let options = PgConnectOptions::from_str(&url).unwrap();
+        options.extra_float_digits(None)
+    }
+
+    async fn found(options: &PgConnectOptions, first: &mut PgConnection) -> Protocol {
+        detect(first, options).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_server_is_found() {
+        let options = options("GATEPASS_TEST_POSTGRES");
+        let mut first = options.connect().await.unwrap();
+        for _ in 0..20 {
+            assert_eq!(found(&options, &mut first).await, Protocol::Extended);
+        }
+    }
 
     /// Other clients decide which of the proxy's connections is free when ours asks.
     #[tokio::test(flavor = "multi_thread")]
     async fn a_proxy_is_found_while_other_clients_keep_its_connections_busy() {
-        let url = env::var("GATEPASS_TEST_PGBOUNCER").expect("see `cargo xtask servers`");
-        let options = PgConnectOptions::from_str(&url).unwrap();
-        let options = options.extra_float_digits(None);
-        let busy = Vec::from_iter((0..6).map(|_| {
+        let options = options("GATEPASS_TEST_PGBOUNCER");
+        let mut busy = JoinSet::new();
+        for _ in 0..6 {
             let options = options.clone();
-            tokio::spawn(async move {
+            busy.spawn(async move {
                 let mut conn = options.connect().await.unwrap();
                 loop {
-                    process_of(&mut conn).await.unwrap();
+                    ask(&mut conn).await.unwrap();
                 }
-            })
-        }));
-        let mut first = options.connect().await.unwrap();
-        let mut second = options.connect().await.unwrap();
-        let mut wrong = 0;
-        for _ in 0..2_000 {
-            let found = detect([&mut first, &mut second]).await.unwrap();
-            wrong += usize::from(found != Protocol::Simple);
+            });
         }
-        assert_eq!(wrong, 0);
-        for client in &busy {
-            assert!(!client.is_finished());
-            client.abort();
+        let mut first = options.connect().await.unwrap();
+        for _ in 0..100 {
+            assert_eq!(found(&options, &mut first).await, Protocol::Simple);
+        }
+        assert!(busy.try_join_next().is_none());
+    }
+
+    /// Several proxies at one address have a pool each. PgBouncer has one for each database.
+    #[tokio::test]
+    async fn proxies_that_share_an_address_are_found() {
+        let options = options("GATEPASS_TEST_PGBOUNCER");
+        let mut first = options.connect().await.unwrap();
+        let mut random = [0; 8];
+        SystemRandom.fill(&mut random).unwrap();
+        let database = format!("beside_{:016x}", u64::from_be_bytes(random));
+        let create = AssertSqlSafe(format!("CREATE DATABASE {database}"));
+        first.execute(sqlx::raw_sql(create)).await.unwrap();
+        let other = options.database(&database);
+        for _ in 0..3 {
+            assert_eq!(found(&other, &mut first).await, Protocol::Simple);
         }
     }
 }

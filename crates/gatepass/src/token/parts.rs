@@ -24,7 +24,8 @@ use crate::{
 /// An access token taken apart, with every fault for which gates refuse its form.
 ///
 /// For tools that show tokens to people. Nothing of it is verified: an attacker can write all of
-/// it, control characters in [`Member::json`] included. Gates use [`Verifier`](crate::Verifier).
+/// it, control characters in [`Member::name`], [`Member::json`] and [`Part::Text`] included. Gates
+/// use [`Verifier`](crate::Verifier).
 ///
 /// [`TokenForm::of`](super::inspect::TokenForm::of) returns `TokenForm::Access` exactly where
 /// [`faults`](Self::faults) is empty.
@@ -61,7 +62,7 @@ pub enum Part {
     /// It is one, with these members in the order in which they are written. A member that is there
     /// twice is here twice.
     Members(Vec<Member>),
-    /// It is none. This is its text, decoded as far as it can be.
+    /// The segment is not a JSON object. This is its text, decoded as far as it can be.
     Text(String),
 }
 
@@ -114,7 +115,7 @@ pub enum Fault {
         name: &'static str,
     },
     /// A member has a value that gates don't accept.
-    #[error("{name}: {reason}")]
+    #[error("{}: {reason}", .name.escape_debug())]
     Value {
         /// The member.
         name: String,
@@ -455,7 +456,7 @@ mod tests {
     }
 
     proptest! {
-        /// One reader serves gates and the other people. They agree about every token.
+        /// One reader is for gates and the other for people. Both judge every token alike.
         #[test]
         fn a_token_has_faults_where_gates_refuse_its_form(
             header in changes(&["typ", "alg", "kid", "crit", "b64", "jwk"]),
@@ -467,6 +468,9 @@ mod tests {
             let token = token(&object(&GOOD_HEADER, &header), &object(&GOOD_CLAIMS, &claims));
             let faults = AccessTokenParts::of(&token).faults;
             prop_assert_eq!(faults.is_empty(), TokenForm::of(&token).is_ok(), "{:?}", faults);
+            for fault in faults {
+                prop_assert!(!fault.to_string().contains(char::is_control));
+            }
         }
 
         #[test]

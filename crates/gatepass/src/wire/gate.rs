@@ -74,8 +74,8 @@ impl Gate {
         self.verifier.gate(head, requirements).await
     }
 
-    /// The verifier, which makes the [`refusal`](Verifier::refusal) of a request that the gate
-    /// refuses.
+    /// The verifier, which makes the [`error_reply`](Verifier::error_reply) of a request that the
+    /// gate refuses.
     #[must_use]
     pub fn verifier(&self) -> &Verifier {
         &self.verifier
