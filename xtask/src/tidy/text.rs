@@ -84,7 +84,7 @@ fn retired(file: &File) -> Vec<Finding> {
         concat!("Inq", "uiry"),
         concat!("Json", "Refusal"),
         concat!("Re", "read"),
-        concat!("Sur", "face"),
+        concat!("Surf", "ace"),
         concat!("User", "Gone"),
         concat!("Ver", "dict"),
     ];
@@ -224,7 +224,7 @@ mod tests {
             "Inq_uiry",
             "Json_Refusal",
             "Re_read",
-            "Sur_face",
+            "Surf_ace",
             "EndReason::User_Gone",
             "proxy::Ver_dict",
         ];
