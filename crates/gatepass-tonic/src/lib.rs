@@ -6,7 +6,7 @@
 //! * [`RequestAuth`] asks a call's request who is logged in, with which scopes and which custom
 //!   claims.
 //! * [`status`] tells of an error that a method met when it asked the
-//!   [`Authority`](gatepass::Authority) itself.
+//!   [`Authority`] itself.
 //!
 //! Clients send `authorization: Bearer …` as metadata. Login, refresh and logout are the HTTP
 //! endpoints: tonic's `Routes` is an axum router, so that `gatepass_axum::routes` serves them on
