@@ -88,6 +88,9 @@ impl Proxy {
     /// the connection of that chunk. A proxy has one tap: a second call replaces the first, and
     /// [`heal`](Self::heal) leaves it.
     ///
+    /// Don't call `tap` from within `decide`, which would wait for itself for ever. Let `decide`
+    /// keep a state instead.
+    ///
     /// Here the server commits, and its client never knows:
     ///
     /// ```
