@@ -41,15 +41,18 @@ async fn list(store: &RedisStore, name: &str) -> Vec<gatepass::Session> {
     store.sessions(account(name), None, 1000).await.unwrap()
 }
 
+/// A store behind a proxy, and a function that brings what the store has sent since its last call.
+async fn tapped() -> (RedisStore, Proxy, impl Fn() -> String) {
+    let proxy = proxy_before(&support::redis()).await;
+    let take_sent = sent_through(&proxy);
+    let store = support::at(through(&support::redis(), &proxy));
+    (store.open().await.unwrap(), proxy, take_sent)
+}
+
 #[tokio::test]
 async fn a_refresh_is_one_script_and_one_round_trip() {
     const REFRESHES: usize = 5;
-    let proxy = proxy_before(&support::redis()).await;
-    let take_sent = sent_through(&proxy);
-    let store = support::at(through(&support::redis(), &proxy))
-        .open()
-        .await
-        .unwrap();
+    let (store, _proxy, take_sent) = tapped().await;
     let mut session = begin(&store, "alice").await;
     let mut refresh = async || {
         let advanced = store.advance(advance_of(&session)).await;
@@ -166,12 +169,7 @@ async fn connections_that_were_closed_are_made_again() {
 
 #[tokio::test]
 async fn nothing_that_changes_a_session_is_sent_twice() {
-    let proxy = proxy_before(&support::redis()).await;
-    let take_sent = sent_through(&proxy);
-    let store = support::at(through(&support::redis(), &proxy))
-        .open()
-        .await
-        .unwrap();
+    let (store, proxy, take_sent) = tapped().await;
     for fail in [Proxy::cut, half_close] {
         for number in 0..20 {
             let name = format!("user {number}");
