@@ -1,17 +1,28 @@
 //! The replica of the live revocations: what makes a check cost no store call.
 //!
-//! The store's log is the truth. The replica is a copy of it in a moka cache. A follower task keeps
-//! it current, and requests are judged by it only while its lease holds: while the last pull that
-//! was applied *began* at most `max_staleness` ago. So a revocation committed at time c is enforced
+//! The store's log is the truth. The replica is a copy of it in memory. A follower task keeps it
+//! current, and requests are judged by it only while its lease holds: while the last pull that was
+//! applied *began* at most `max_staleness` ago. So a revocation committed at time c is enforced
 //! from c + `max_staleness` on, or the node stops answering.
 //!
 //! The replica may know more than the log, and never less. For example, a failover can lose a
 //! revocation that this node has already read, and the replica keeps it.
+//!
+//! Three structures share the work:
+//!
+//! * `id_set.rs` holds the ended sessions and the revoked tokens: an exact set, 27 to 40 bytes an
+//!   entry, that a request reads without a lock.
+//! * moka holds the cutoffs of accounts (`entries.rs`), one for each user who has logged out
+//!   everywhere. Such an entry lives as long as a session may, so each has a deadline of its own.
+//!   `prefixes.rs` spares most requests this lookup.
+//! * The cache of verified tokens (`token/cache.rs`) is in front of both. It remembers for a token
+//!   at which version of the replica it was found live. While no revocation has come since, a
+//!   request needs no lookup at all.
 
 pub(crate) mod entries;
-pub(crate) mod filter;
 pub(crate) mod follower;
 pub(crate) mod horizon;
+pub(crate) mod id_set;
 pub(crate) mod lease;
 pub(crate) mod prefixes;
 pub(crate) mod replica;

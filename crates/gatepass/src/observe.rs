@@ -257,6 +257,15 @@ pub(crate) fn token_verified(pass: &Pass) {
     );
 }
 
+/// A token of a kind that is cached was looked up in the cache.
+pub(crate) fn token_cache(is_hit: bool) {
+    if is_hit {
+        count!("gatepass_token_cache_hits_total");
+    } else {
+        count!("gatepass_token_cache_misses_total");
+    }
+}
+
 pub(crate) fn token_revoked(pass: &Pass) {
     info!(
         target: "gatepass", subject = %pass.subject(), session = %pass.session_id(),

@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod base64url;
+pub(crate) mod cache;
 pub(crate) mod inspect;
 pub(crate) mod parts;
 pub(crate) mod pass;

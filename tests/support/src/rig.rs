@@ -3,8 +3,8 @@
 use std::{ops::Deref, time::Duration};
 
 use gatepass::{
-    Authority, Device, Error, Identity, Issued, MemoryStore, Pass, Refusal, Requirements, Scopes,
-    keys::Algorithm,
+    Authority, AuthorityBuilder, Device, Error, Identity, Issued, MemoryStore, Pass, Refusal,
+    Requirements, Scopes, keys::Algorithm,
 };
 use gatepass_testkit::{ManualClock, TestStore};
 
@@ -42,19 +42,25 @@ impl Rig {
     }
 
     pub async fn new(algorithm: Algorithm) -> Self {
+        Self::with(algorithm, |builder| builder).await
+    }
+
+    /// The same, with another configuration.
+    pub async fn with(
+        algorithm: Algorithm,
+        configure: impl FnOnce(AuthorityBuilder) -> AuthorityBuilder,
+    ) -> Self {
         let clock = ManualClock::new();
         let store = TestStore::new(MemoryStore::with_clock(clock.clone()));
         let counts = store.clone();
         // Nothing is polled nor purged while a test runs, so that every call is a request's own.
         let hour = Duration::from_secs(3600);
-        let authority = Authority::builder(ISSUER, AUDIENCE, master(1), store)
+        let builder = Authority::builder(ISSUER, AUDIENCE, master(1), store)
             .keys(Victim::keys(algorithm))
             .clock(clock.clone())
             .max_staleness(hour)
-            .purge_interval(24 * hour)
-            .build()
-            .await
-            .unwrap();
+            .purge_interval(24 * hour);
+        let authority = configure(builder).build().await.unwrap();
         let identity = Identity::new("alice")
             .unwrap()
             .scopes(Scopes::parse("profile admin").unwrap())

@@ -1,14 +1,17 @@
 //! The revocations that a replica knows.
 
 use std::{
-    sync::Arc,
+    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
 use moka::{Expiry, sync::Cache};
 
 use crate::{
-    denylist::{filter::Filter, prefixes::Prefixes},
+    denylist::{
+        id_set::{Id, IdSet},
+        prefixes::Prefixes,
+    },
     model::{
         ids::{AccountId, Issuer},
         revocation::{Cutoff, RevocationTarget},
@@ -16,81 +19,98 @@ use crate::{
     token::pass::Pass,
 };
 
-/// The revocations, shared by all clones.
-#[derive(Clone)]
+/// The revocations that a replica knows. None of them is dropped before its time.
 pub(super) struct Entries {
-    /// A session or token, and for how long the entry is kept. Without a bound on their number: a
-    /// full bounded cache would evict the freshest revocations first.
-    cache: Cache<RevocationTarget, Duration>,
-    /// The cutoff of each account that has one, and for how long it is kept.
+    /// The sessions and tokens.
+    ids: IdSet,
+    /// The cutoff of each account that has one, and for how long it is kept. Without a bound on
+    /// their number: a full bounded cache would evict the freshest revocations first.
     cutoffs: Cache<AccountId, (Cutoff, Duration)>,
-    /// Spares most tokens the cache of sessions and tokens.
-    filter: Arc<Filter>,
     /// Spares most tokens the cache of cutoffs.
-    prefixes: Arc<Prefixes>,
+    prefixes: Prefixes,
+    /// Another one whenever revocations have been put in.
+    version: AtomicU64,
 }
 
 impl Entries {
     pub(super) fn new() -> Self {
         Self {
-            cache: Cache::builder().expire_after(KeptFor).build(),
+            ids: IdSet::new(),
             cutoffs: Cache::builder().expire_after(KeptFor).build(),
-            filter: Arc::new(Filter::new()),
-            prefixes: Arc::new(Prefixes::new()),
+            prefixes: Prefixes::new(),
+            version: AtomicU64::new(new_version()),
         }
     }
 
-    pub(super) fn insert(&self, target: RevocationTarget, kept: Duration) {
-        let kept = kept.clamp(MIN_KEPT, MAX_KEPT);
-        // Filter and table come first, so that no cache has an entry that they don't know.
-        match target {
-            RevocationTarget::Session(_) | RevocationTarget::Token(_) => {
-                self.filter.insert(&target, kept);
-                self.cache.insert(target, kept);
-            }
-            RevocationTarget::Sessions(account, cutoff) => {
-                self.prefixes.insert(account.prefix(), kept);
-                // Cutoffs arrive in any order, and from two sides.
-                self.cutoffs.entry(account).and_upsert_with(|before| {
-                    let before = before.map(moka::Entry::into_value);
-                    let both = before.map_or(cutoff, |(before, _)| before.and(cutoff));
-                    // The later of the two deadlines stays.
-                    (both, kept)
-                });
+    /// Puts revocations in, each for as long as its entry is kept.
+    pub(super) fn insert(&self, revocations: impl Iterator<Item = (RevocationTarget, Duration)>) {
+        let now = Instant::now();
+        for (target, kept) in revocations {
+            let kept = kept.clamp(MIN_KEPT, MAX_KEPT);
+            match target {
+                RevocationTarget::Session(id) => self.ids.insert(Id::of_session(id), kept, now),
+                RevocationTarget::Token(id) => self.ids.insert(Id::of_token(id), kept, now),
+                RevocationTarget::Sessions(account, cutoff) => {
+                    // The table comes first, so that the cache has no entry that it doesn't know.
+                    self.prefixes.insert(account.prefix(), kept, now);
+                    self.cut_off(account, cutoff, kept);
+                }
             }
         }
+        // Also where all were known: another thread may have put them in, and not have come here.
+        self.version.swap(new_version(), Ordering::AcqRel);
+    }
+
+    /// Cutoffs arrive in any order, and from two sides.
+    fn cut_off(&self, account: AccountId, cutoff: Cutoff, kept: Duration) {
+        self.cutoffs.entry(account).and_upsert_with(|before| {
+            let before = before.map(moka::Entry::into_value);
+            let both = before.map_or(cutoff, |(before, _)| before.and(cutoff));
+            // The later of the two deadlines stays.
+            (both, kept)
+        });
     }
 
     /// About how many there are.
     pub(super) fn len(&self) -> u64 {
-        self.cache.entry_count() + self.cutoffs.entry_count()
+        self.ids.len() as u64 + self.cutoffs.entry_count()
     }
 
     /// Takes what has been inserted and what has expired into account. A lookup does not need it.
     pub(super) fn settle(&self) {
-        self.cache.run_pending_tasks();
+        let now = Instant::now();
+        self.ids.sweep(now);
         self.cutoffs.run_pending_tasks();
-        self.prefixes.sweep();
+        self.prefixes.sweep(now);
+    }
+
+    /// A number that changes whenever revocations have been put in. While it is what it was before
+    /// a lookup, another lookup has the same result.
+    pub(super) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
     }
 
     /// Whether the access token of `pass`, which `issuer` has issued, is revoked.
     pub(super) fn revoke(&self, pass: &Pass, issuer: &Issuer) -> bool {
-        self.contains(&RevocationTarget::Session(pass.session_id()))
-            || self.contains(&RevocationTarget::Token(pass.token_id()))
-            || self.cut_off(pass, issuer)
+        self.ids.contains(Id::of_session(pass.session_id()))
+            || self.ids.contains(Id::of_token(pass.token_id()))
+            || self.is_cut_off(pass, issuer)
     }
 
-    fn contains(&self, target: &RevocationTarget) -> bool {
-        self.filter.may_contain(target) && self.cache.contains_key(target)
-    }
-
-    fn cut_off(&self, pass: &Pass, issuer: &Issuer) -> bool {
+    fn is_cut_off(&self, pass: &Pass, issuer: &Issuer) -> bool {
         self.prefixes.may_contain(pass.session_id().prefix()) && {
             let account = AccountId::of(issuer, pass.subject());
             let cutoff = self.cutoffs.get(&account);
             cutoff.is_some_and(|(cutoff, _)| cutoff.covers(pass.session_number()))
         }
     }
+}
+
+/// A version that no other replica of this process has or had: a [`Pass`] remembers one, and can be
+/// shown to another verifier. Never zero.
+fn new_version() -> u64 {
+    static VERSIONS: AtomicU64 = AtomicU64::new(1);
+    VERSIONS.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Shortest time that an entry is kept. The wall clock may have been ahead from the start, and be
@@ -101,26 +121,14 @@ const MAX_KEPT: Duration = Duration::from_secs(10 * 366 * 86_400);
 
 struct KeptFor;
 
-/// A value that says for how long its entry is kept.
-trait Kept {
-    fn kept(&self) -> Duration;
-}
-
-impl Kept for Duration {
-    fn kept(&self) -> Duration {
-        *self
-    }
-}
-
-impl Kept for (Cutoff, Duration) {
-    fn kept(&self) -> Duration {
-        self.1
-    }
-}
-
-impl<K, V: Kept> Expiry<K, V> for KeptFor {
-    fn expire_after_create(&self, _: &K, value: &V, _: Instant) -> Option<Duration> {
-        Some(value.kept())
+impl<K> Expiry<K, (Cutoff, Duration)> for KeptFor {
+    fn expire_after_create(
+        &self,
+        _: &K,
+        (_, kept): &(Cutoff, Duration),
+        _: Instant,
+    ) -> Option<Duration> {
+        Some(*kept)
     }
 
     // By default an updated entry keeps its old deadline, and the new one may be sooner: a log that
@@ -128,11 +136,11 @@ impl<K, V: Kept> Expiry<K, V> for KeptFor {
     fn expire_after_update(
         &self,
         _: &K,
-        value: &V,
+        (_, kept): &(Cutoff, Duration),
         _: Instant,
         left: Option<Duration>,
     ) -> Option<Duration> {
-        Some(value.kept().max(left.unwrap_or_default()))
+        Some((*kept).max(left.unwrap_or_default()))
     }
 }
 
@@ -147,7 +155,8 @@ mod tests {
         let account = AccountId::from_bytes([7; 16]);
         let cutoff = |number| Cutoff::all(SessionNumber::new(number));
         for up_to in [9, 5] {
-            entries.insert(RevocationTarget::Sessions(account, cutoff(up_to)), MIN_KEPT);
+            let target = RevocationTarget::Sessions(account, cutoff(up_to));
+            entries.insert([(target, MIN_KEPT)].into_iter());
         }
         let (known, _) = entries.cutoffs.get(&account).unwrap();
         assert_eq!(known, cutoff(9));

@@ -6,13 +6,13 @@ use crate::env::clock::{Clock, Timestamp};
 
 /// An instant by both clocks.
 #[derive(Clone, Copy)]
-pub(super) struct Reading {
-    pub(super) wall: Timestamp,
+pub(crate) struct Reading {
+    pub(crate) wall: Timestamp,
     monotonic: Duration,
 }
 
 impl Reading {
-    pub(super) fn of(clock: &dyn Clock) -> Self {
+    pub(crate) fn of(clock: &dyn Clock) -> Self {
         Self {
             wall: clock.now(),
             monotonic: clock.monotonic(),

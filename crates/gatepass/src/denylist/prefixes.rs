@@ -37,11 +37,7 @@ impl Prefixes {
     }
 
     /// Notes a cutoff of such an account, for as long as `kept` and somewhat longer.
-    pub(super) fn insert(&self, prefix: [u8; 2], kept: Duration) {
-        self.insert_at(prefix, kept, Instant::now());
-    }
-
-    fn insert_at(&self, prefix: [u8; 2], kept: Duration, now: Instant) {
+    pub(super) fn insert(&self, prefix: [u8; 2], kept: Duration, now: Instant) {
         let until = self.seconds(now + kept + MARGIN).max(1);
         if let Some(place) = self.place(prefix) {
             place.fetch_max(until, Ordering::AcqRel);
@@ -49,11 +45,7 @@ impl Prefixes {
     }
 
     /// Frees what has expired, if that was not done a short time ago.
-    pub(super) fn sweep(&self) {
-        self.sweep_at(Instant::now());
-    }
-
-    fn sweep_at(&self, now: Instant) {
+    pub(super) fn sweep(&self, now: Instant) {
         let now = self.seconds(now);
         let swept = self.swept.load(Ordering::Relaxed);
         if now.saturating_sub(swept) < SWEEP {
@@ -90,18 +82,18 @@ mod tests {
         let prefixes = Prefixes::new();
         let start = prefixes.since;
         assert!(!prefixes.may_contain([7, 7]));
-        prefixes.insert_at([7, 7], 9 * HOUR, start);
-        prefixes.insert_at([7, 7], HOUR, start);
+        prefixes.insert([7, 7], 9 * HOUR, start);
+        prefixes.insert([7, 7], HOUR, start);
         for hours in 1..=9 {
-            prefixes.sweep_at(start + hours * HOUR);
+            prefixes.sweep(start + hours * HOUR);
             assert!(prefixes.may_contain([7, 7]), "after {hours} hours");
         }
         let others = (0..=u16::MAX).map(u16::to_le_bytes);
         let taken = others.filter(|prefix| prefixes.may_contain(*prefix));
         assert_eq!(taken.count(), 1);
-        prefixes.sweep_at(start + 10 * HOUR + 2 * MARGIN);
+        prefixes.sweep(start + 10 * HOUR + 2 * MARGIN);
         assert!(!prefixes.may_contain([7, 7]));
-        prefixes.insert_at([7, 7], HOUR, start + 10 * HOUR);
+        prefixes.insert([7, 7], HOUR, start + 10 * HOUR);
         assert!(prefixes.may_contain([7, 7]));
     }
 }

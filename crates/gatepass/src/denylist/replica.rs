@@ -95,6 +95,9 @@ enum Pulled {
     Reset,
 }
 
+/// How many entries of a pull are taken over before other tasks of the thread have their turn: less
+/// than a millisecond's work.
+const AT_ONCE: usize = 2048;
 /// How far a wall clock goes back when it is merely kept right.
 const CLOCK_SLEWED: Duration = Duration::from_secs(1);
 /// After how long the replica believes a wall clock that is ahead. Access tokens that live longer
@@ -134,10 +137,17 @@ impl Replica {
         Ok(Arc::new(replica))
     }
 
-    /// Looks a token up without waiting: by the replica, if it is fresh enough and to be believed.
-    pub(crate) fn check_at_once(&self, pass: &Pass, staleness: Staleness) -> Option<TokenStatus> {
+    /// Looks a token up without waiting: by the replica, if at `now` it is fresh enough and to be
+    /// believed.
+    pub(crate) fn check_at_once(
+        &self,
+        pass: &Pass,
+        staleness: Staleness,
+        now: Reading,
+    ) -> Option<TokenStatus> {
         let bound = self.bound(staleness)?;
-        self.lease_holds(bound).then(|| self.look_up(pass))
+        let lag = self.lag_at(now)?;
+        (lag <= bound).then(|| self.look_up(pass))
     }
 
     /// Looks a token up, by a replica that is fresh enough or by the store itself.
@@ -183,10 +193,15 @@ impl Replica {
     }
 
     fn look_up(&self, pass: &Pass) -> TokenStatus {
-        match self.entries.revoke(pass, &self.settings.issuer) {
-            true => TokenStatus::Revoked,
-            false => TokenStatus::Live,
+        let version = self.entries.version();
+        if pass.is_known_live(version) {
+            return TokenStatus::Live;
         }
+        if self.entries.revoke(pass, &self.settings.issuer) {
+            return TokenStatus::Revoked;
+        }
+        pass.found_live(version);
+        TokenStatus::Live
     }
 
     /// Takes over a revocation that this node has just committed, without waiting for the follower.
@@ -194,10 +209,10 @@ impl Replica {
         let mut horizon = self.horizon.lock().unwrap_or_else(PoisonError::into_inner);
         let now = horizon.now(&*self.clock);
         drop(horizon);
-        for revocation in revocations {
+        self.entries.insert(revocations.iter().map(|revocation| {
             let kept = (revocation.until + Revocation::RETENTION_MARGIN).since(now);
-            self.entries.insert(revocation.target, kept);
-        }
+            (revocation.target, kept)
+        }));
     }
 
     async fn ask(&self, pass: &Pass) -> Result<TokenStatus, StoreError> {
@@ -209,8 +224,11 @@ impl Replica {
 
     /// How long ago the last pull that counts began; `None` where that is unknown.
     fn lag(&self) -> Option<Duration> {
-        let pulled_at = **self.pulled_at.load();
-        pulled_at.age(Reading::of(&*self.clock))
+        self.lag_at(Reading::of(&*self.clock))
+    }
+
+    fn lag_at(&self, now: Reading) -> Option<Duration> {
+        self.pulled_at.load().age(now)
     }
 
     /// Whether knowledge as old as this one is to be judged by where there is no newer.
@@ -326,7 +344,10 @@ impl Replica {
                     next,
                     more,
                 } => {
-                    self.apply(&entries);
+                    for part in entries.chunks(AT_ONCE) {
+                        self.apply(part);
+                        tokio::task::yield_now().await;
+                    }
                     // If a later part fails, the next pull need not fetch this one again. The lease
                     // waits for the last part all the same.
                     place.cursor = Some(next);

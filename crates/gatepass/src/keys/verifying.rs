@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::DecodingKey;
+use sha2::{Digest, Sha256};
 
 use crate::keys::{
     algorithm::Algorithm,
@@ -23,6 +24,20 @@ pub struct VerifyingKey {
     header: String,
     /// Nothing, if the key is a secret.
     public: Option<Public>,
+    fingerprint: Option<Fingerprint>,
+}
+
+/// A hash of a public key and of the algorithm that it is used with. Two keys with the same one
+/// verify the same signatures, also under different ids. A key that is loaded again keeps its one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    fn of(algorithm: Algorithm, public: &Public) -> Self {
+        // Neither the name nor the thumbprint has a space in it.
+        let both = format!("{algorithm} {}", public.thumbprint());
+        Self(Sha256::digest(both).into())
+    }
 }
 
 impl VerifyingKey {
@@ -139,6 +154,7 @@ impl VerifyingKey {
             id,
             algorithm,
             verifier: Arc::new(verifier),
+            fingerprint: (public.as_ref()).map(|public| Fingerprint::of(algorithm, public)),
             public,
         }
     }
@@ -185,6 +201,11 @@ impl VerifyingKey {
     #[cfg(all(test, feature = "aws_lc_rs", feature = "rust_crypto"))]
     pub(crate) fn decoding_key(&self) -> Option<DecodingKey> {
         self.public.as_ref().map(Public::decoding_key)
+    }
+
+    /// Nothing, if the key is a secret.
+    pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
+        self.fingerprint
     }
 
     pub(crate) fn header(&self) -> &str {

@@ -68,41 +68,58 @@ pub(crate) fn sign(key: &SigningKey, claims: &NewClaims<'_>) -> Result<String, I
     Ok(token)
 }
 
-/// Everything that can be said of `token` without looking at a clock or at revocations.
-pub(crate) fn open(
-    token: &str,
-    keys: &KeySet,
-    issuer: &str,
-    audience: &str,
-    now: Timestamp,
-) -> Result<Pass, Refusal> {
-    let jws = Jws::split(token)?;
-    // A header that one of our keys writes need not be read again.
-    let (key, is_access_token) = match keys.find_by_header(jws.header, now) {
-        Some(key) => (key, true),
-        None => {
-            let mut header = Vec::new();
-            base64url::decode(jws.header, &mut header)?;
-            let header: Header<'_> = parse(&header)?;
-            let key = header.kid.as_ref().and_then(|kid| keys.find(&kid.0, now));
-            let key = key.ok_or(Refusal::UnknownKey)?;
-            header.check_algorithm(key)?;
-            let typ = header.typ;
-            (key, typ.is_some_and(|typ| is_access_token_type(&typ.0)))
+/// An access token whose key is known, and that nothing else is known of.
+pub(crate) struct Unverified<'a> {
+    jws: Jws<'a>,
+    key: &'a VerifyingKey,
+    is_access_token: bool,
+}
+
+impl<'a> Unverified<'a> {
+    /// Finds the key that `token` says it was signed with.
+    pub(crate) fn new(token: &'a str, keys: &'a KeySet, now: Timestamp) -> Result<Self, Refusal> {
+        let jws = Jws::split(token)?;
+        // A header that one of our keys writes need not be read again.
+        let (key, is_access_token) = match keys.find_by_header(jws.header, now) {
+            Some(key) => (key, true),
+            None => {
+                let mut header = Vec::new();
+                base64url::decode(jws.header, &mut header)?;
+                let header: Header<'_> = parse(&header)?;
+                let key = header.kid.as_ref().and_then(|kid| keys.find(&kid.0, now));
+                let key = key.ok_or(Refusal::UnknownKey)?;
+                header.check_algorithm(key)?;
+                let typ = header.typ;
+                (key, typ.is_some_and(|typ| is_access_token_type(&typ.0)))
+            }
+        };
+        Ok(Self {
+            jws,
+            key,
+            is_access_token,
+        })
+    }
+
+    /// The key that the token says it was signed with, and that may verify now.
+    pub(crate) fn key(&self) -> &VerifyingKey {
+        self.key
+    }
+
+    /// Checks all that can be checked without looking at a clock or at revocations.
+    pub(crate) fn verify(&self, issuer: &str, audience: &str) -> Result<Pass, Refusal> {
+        let payload = self.jws.authenticated(self.key)?;
+        let claims: Claims<'_> = parse(&payload)?;
+        if !self.is_access_token {
+            return Err(Refusal::WrongType);
         }
-    };
-    let payload = jws.authenticated(key)?;
-    let claims: Claims<'_> = parse(&payload)?;
-    if !is_access_token {
-        return Err(Refusal::WrongType);
+        if claims.iss.0 != issuer {
+            return Err(Refusal::WrongIssuer);
+        }
+        if !claims.aud.names(audience) {
+            return Err(Refusal::WrongAudience);
+        }
+        claims.into_pass().ok_or(Refusal::Malformed)
     }
-    if claims.iss.0 != issuer {
-        return Err(Refusal::WrongIssuer);
-    }
-    if !claims.aud.names(audience) {
-        return Err(Refusal::WrongAudience);
-    }
-    claims.into_pass().ok_or(Refusal::Malformed)
 }
 
 /// The payload, of any content, of a JWS that `key` signed. Its header must be a valid one with the

@@ -1,6 +1,12 @@
 //! The view that a handler has of a verified access token.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -18,8 +24,14 @@ use crate::{
 /// Cheap to clone. Its existence means that the signature, the claims, the time and the revocations
 /// were checked; it says nothing about what happens afterwards, so do not keep it longer than the
 /// request. `Debug` shows ids and times, never the token.
-#[derive(Clone, PartialEq)]
-pub struct Pass(Arc<PassClaims>);
+#[derive(Clone)]
+pub struct Pass(Arc<Verified>);
+
+struct Verified {
+    claims: PassClaims,
+    /// The version of the revocations at which the token was last found live; zero before.
+    live_at: AtomicU64,
+}
 
 #[derive(PartialEq)]
 pub(crate) struct PassClaims {
@@ -38,61 +50,64 @@ pub(crate) struct PassClaims {
 
 impl Pass {
     pub(crate) fn new(claims: PassClaims) -> Self {
-        Self(Arc::new(claims))
+        Self(Arc::new(Verified {
+            claims,
+            live_at: AtomicU64::new(0),
+        }))
     }
 
     /// The user who is logged in (`sub`).
     #[must_use]
     pub fn subject(&self) -> &Subject {
-        &self.0.subject
+        &self.0.claims.subject
     }
 
     /// The session that the token belongs to (`sid`).
     #[must_use]
     pub fn session_id(&self) -> SessionId {
-        self.0.session
+        self.0.claims.session
     }
 
     /// The place of the session among those of its account (`sn`).
     #[must_use]
     pub fn session_number(&self) -> SessionNumber {
-        self.0.number
+        self.0.claims.number
     }
 
     /// The token's own id (`jti`).
     #[must_use]
     pub fn token_id(&self) -> TokenId {
-        self.0.token
+        self.0.claims.token
     }
 
     /// The OAuth client that the token was issued to (`client_id`).
     #[must_use]
     pub fn client_id(&self) -> &ClientId {
-        &self.0.client
+        &self.0.claims.client
     }
 
     /// The scopes that the token allows (`scope`).
     #[must_use]
     pub fn scopes(&self) -> &Scopes {
-        &self.0.scopes
+        &self.0.claims.scopes
     }
 
     /// When the token was issued (`iat`).
     #[must_use]
     pub fn issued_at(&self) -> Timestamp {
-        self.0.issued_at
+        self.0.claims.issued_at
     }
 
     /// When the token expires (`exp`).
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
-        self.0.expires_at
+        self.0.claims.expires_at
     }
 
     /// When the user last proved who they are (`auth_time`).
     #[must_use]
     pub fn authenticated_at(&self) -> Timestamp {
-        self.0.authenticated_at
+        self.0.claims.authenticated_at
     }
 
     /// The custom claims of the identity as a type of the application's.
@@ -101,26 +116,71 @@ impl Pass {
     ///
     /// The error of serde if the claims do not fit the type.
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        T::deserialize(&self.0.custom)
+        T::deserialize(&self.0.claims.custom)
+    }
+
+    /// Whether the last lookup was in this `version` of the revocations, and found the token live.
+    pub(crate) fn is_known_live(&self, version: u64) -> bool {
+        self.0.live_at.load(Ordering::Relaxed) == version
+    }
+
+    /// Notes that a lookup in this `version` of the revocations has found the token live.
+    pub(crate) fn found_live(&self, version: u64) {
+        self.0.live_at.store(version, Ordering::Relaxed);
+    }
+
+    /// About how many bytes it takes on the heap beside itself.
+    pub(crate) fn bytes_behind(&self) -> usize {
+        let claims = &self.0.claims;
+        let names = claims.subject.as_str().len() + claims.client.as_str().len();
+        names + claims.scopes.as_str().len() + members(&claims.custom)
     }
 
     pub(crate) fn custom(&self) -> &Map<String, Value> {
-        &self.0.custom
+        &self.0.claims.custom
     }
 
     pub(crate) fn not_before(&self) -> Option<Timestamp> {
-        self.0.not_before
+        self.0.claims.not_before
+    }
+}
+
+fn members(object: &Map<String, Value>) -> usize {
+    // A tree is at least half full.
+    let own = 2 * (size_of::<String>() + size_of::<Value>());
+    let each = object
+        .iter()
+        .map(|(name, value)| own + name.len() + behind(value));
+    each.sum()
+}
+
+fn behind(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.capacity(),
+        Value::Array(values) => {
+            let own = values.capacity() * size_of::<Value>();
+            own + values.iter().map(behind).sum::<usize>()
+        }
+        Value::Object(object) => members(object),
+    }
+}
+
+/// Two passes are equal if their tokens have the same claims.
+impl PartialEq for Pass {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.claims == other.0.claims
     }
 }
 
 impl fmt::Debug for Pass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pass")
-            .field("subject", &self.0.subject)
-            .field("session", &self.0.session)
-            .field("jti", &self.0.token)
-            .field("scopes", &self.0.scopes)
-            .field("expires_at", &self.0.expires_at)
+            .field("subject", &self.0.claims.subject)
+            .field("session", &self.0.claims.session)
+            .field("jti", &self.0.claims.token)
+            .field("scopes", &self.0.claims.scopes)
+            .field("expires_at", &self.0.claims.expires_at)
             .finish_non_exhaustive()
     }
 }

@@ -5,10 +5,10 @@ use std::{fmt, sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 
 use crate::{
-    denylist::{follower::Follower, replica::Replica},
+    denylist::{follower::Follower, lease::Reading, replica::Replica},
     env::clock::{Clock, Timestamp},
     error::Error,
-    keys::{error::KeyError, set::KeySet},
+    keys::{error::KeyError, set::KeySet, verifying::Fingerprint},
     model::{
         health::Health,
         ids::{Audience, Issuer},
@@ -18,7 +18,7 @@ use crate::{
     },
     observe::{self, Refusals},
     store::{TokenStatus, error::StoreError},
-    token::{access, pass::Pass},
+    token::{access::Unverified, cache::TokenCache, pass::Pass},
     verifier::requirements::Requirements,
 };
 
@@ -50,10 +50,18 @@ pub struct Verifier {
 struct Inner {
     policy: Policy,
     keys: ArcSwap<KeySet>,
+    tokens: TokenCache,
     replica: Arc<Replica>,
     clock: Arc<dyn Clock>,
     refusals: Refusals,
     _follower: Follower,
+}
+
+/// An access token that one of our keys signed, with good claims.
+struct Opened {
+    pass: Pass,
+    /// The key by which it is to be remembered, if it passes all other checks.
+    to_remember: Option<Fingerprint>,
 }
 
 /// The fixed conditions for the tokens that are accepted.
@@ -69,6 +77,7 @@ impl Verifier {
     pub(crate) fn start(
         policy: Policy,
         keys: KeySet,
+        tokens: TokenCache,
         replica: Arc<Replica>,
         clock: Arc<dyn Clock>,
     ) -> Self {
@@ -78,6 +87,7 @@ impl Verifier {
             inner: Arc::new(Inner {
                 policy,
                 keys,
+                tokens,
                 replica,
                 refusals: Refusals::new(Arc::clone(&clock)),
                 clock,
@@ -93,13 +103,19 @@ impl Verifier {
     /// [`Error::Refused`] with the first thing that is wrong with it, [`Error::Store`] if it could
     /// not be found out in time whether it was revoked.
     pub async fn verify(&self, token: &str, requirements: &Requirements) -> Result<Pass, Error> {
-        let now = self.inner.clock.now();
-        let pass = self.open_at(token, now).inspect_err(|refusal| {
+        let now = Reading::of(&*self.inner.clock);
+        let opened = self.open_at(token, now.wall).inspect_err(|refusal| {
             self.refusals().token(None, refusal);
         })?;
+        let pass = opened.pass;
         let judged = self.judge(&pass, requirements, now).await;
         match &judged {
-            Ok(()) => observe::token_verified(&pass),
+            Ok(()) => {
+                if let Some(key) = opened.to_remember {
+                    self.inner.tokens.insert(token, key, &pass);
+                }
+                observe::token_verified(&pass);
+            }
             Err(Error::Refused(refusal)) => self.refusals().token(Some(&pass), refusal),
             // The store has been reported where it failed.
             Err(_) => {}
@@ -109,24 +125,42 @@ impl Verifier {
 
     /// All that can be said of a token without a clock and the denylist: that it is ours.
     pub(crate) fn open(&self, token: &str) -> Result<Pass, Refusal> {
-        self.open_at(token, self.inner.clock.now())
+        let opened = self.open_at(token, self.inner.clock.now())?;
+        Ok(opened.pass)
     }
 
-    fn open_at(&self, token: &str, now: Timestamp) -> Result<Pass, Refusal> {
-        let Inner { policy, keys, .. } = &*self.inner;
-        let (issuer, audience) = (policy.issuer.as_str(), policy.audience.as_str());
-        access::open(token, &keys.load(), issuer, audience, now)
+    fn open_at(&self, token: &str, now: Timestamp) -> Result<Opened, Refusal> {
+        let Inner { policy, tokens, .. } = &*self.inner;
+        let keys = self.inner.keys.load();
+        let unverified = Unverified::new(token, &keys, now)?;
+        let key = unverified.key();
+        let is_cached = tokens.serves(key);
+        if is_cached {
+            let known = tokens.find(token, key);
+            observe::token_cache(known.is_some());
+            if let Some(pass) = known {
+                return Ok(Opened {
+                    pass,
+                    to_remember: None,
+                });
+            }
+        }
+        let pass = unverified.verify(policy.issuer.as_str(), policy.audience.as_str())?;
+        Ok(Opened {
+            pass,
+            to_remember: key.fingerprint().filter(|_| is_cached),
+        })
     }
 
     async fn judge(
         &self,
         pass: &Pass,
         requirements: &Requirements,
-        now: Timestamp,
+        now: Reading,
     ) -> Result<(), Error> {
-        self.check_time(pass, now)?;
+        self.check_time(pass, now.wall)?;
         let replica = &self.inner.replica;
-        let known = replica.check_at_once(pass, requirements.staleness);
+        let known = replica.check_at_once(pass, requirements.staleness, now);
         let status = match known {
             Some(status) => status,
             None => replica.check(pass, requirements.staleness).await?,

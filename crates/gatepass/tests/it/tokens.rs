@@ -1,4 +1,5 @@
 //! A text that is no good access token is refused for its own fault, before the store is asked.
+mod cached;
 mod claims;
 mod generated;
 mod kinds;

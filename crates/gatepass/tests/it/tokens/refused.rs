@@ -9,9 +9,17 @@ use std::{
 
 use super::*;
 
+/// The cache of verified tokens has the good token and the controls when the attacks come.
 async fn every_attack_is_refused_for_what_is_wrong_with_it(algorithm: Algorithm) {
-    let rig = Rig::new(algorithm).await;
-    let table = Table::of(&rig);
+    every_attack_is_refused_by(Rig::new(algorithm).await).await;
+}
+
+async fn every_attack_is_refused_without_a_cache_of_tokens(algorithm: Algorithm) {
+    every_attack_is_refused_by(Rig::with(algorithm, |builder| builder.token_cache(0)).await).await;
+}
+
+async fn every_attack_is_refused_by(rig: Rig) {
+    let (algorithm, table) = (rig.algorithm(), Table::of(&rig));
     assert_complete(&table, algorithm);
     let good = rig.accepts("the good token", rig.good()).await;
     assert_eq!(good.subject().as_str(), "alice");
@@ -67,6 +75,7 @@ test_support::by_each_algorithm! {
 }
 
 test_support::by_each_family! {
+    every_attack_is_refused_without_a_cache_of_tokens
     no_attack_ends_or_prolongs_a_session
 }
 

@@ -5,8 +5,10 @@ use super::*;
 #[tokio::test]
 async fn every_changed_character_is_refused() {
     for rig in Rig::both().await {
-        rig.counts.reset_calls();
         let good = rig.good();
+        // The cache of verified tokens has it from now on, if its key is public.
+        rig.accepts("before", good).await;
+        rig.counts.reset_calls();
         for at in 0..good.len() {
             let mut changed = good.as_bytes().to_vec();
             for with in ALPHABET.iter().chain(b".=+/ ~%\n\0") {

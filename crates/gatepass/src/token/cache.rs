@@ -1,0 +1,224 @@
+//! A cache of verified access tokens.
+//!
+//! A client sends one access token with each request for minutes, and an asymmetric signature costs
+//! more than all other checks together. The cache remembers for a token that its signature and its
+//! claims were good. Everything that changes with time is judged again for each request: the time,
+//! the revocations, the key set, and the requirements of the route.
+//!
+//! * A token whose key is a secret never enters: an HMAC costs about as much as a lookup.
+//! * Only a token that passed every check enters. An attacker who sends other tokens can't fill it.
+//! * A lookup compares the whole token, so that a signature in another spelling is another token.
+//! * An entry names its key. A verifier whose key set has lost the key doesn't find the entry.
+//!
+//! quick_cache holds the entries. With moka in its place, a hit took four times as long on one
+//! thread (240 ns against 60), and two threads on one hot set did less than one, since each hit
+//! writes to a shared log (`cargo xtask bench verify` shows the rows for repeated tokens).
+
+use std::{
+    hash::{Hash, Hasher, RandomState},
+    sync::OnceLock,
+};
+
+use quick_cache::{
+    Equivalent, Weighter,
+    sync::{Cache, DefaultLifecycle},
+};
+use zeroize::Zeroizing;
+
+use crate::{
+    keys::verifying::{Fingerprint, VerifyingKey},
+    token::pass::Pass,
+};
+
+/// The memory of a cache unless the application says otherwise, in bytes: about 25,000 tokens, as
+/// many users are active on a busy node within the lifetime of an access token.
+pub(crate) const DEFAULT_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Verified access tokens, up to a number of bytes. Takes no memory before the first one.
+pub(crate) struct TokenCache {
+    bytes: u64,
+    tokens: OnceLock<Cache<Token, Entry, Weight, RandomState>>,
+}
+
+/// The text of a token, which is overwritten when it leaves the cache.
+struct Token(Zeroizing<Box<str>>);
+
+/// The text of a token that is looked up.
+struct Borrowed<'a>(&'a str);
+
+#[derive(Clone)]
+struct Entry {
+    pass: Pass,
+    key: Fingerprint,
+}
+
+impl TokenCache {
+    /// A cache that takes about as many bytes. With 0, it never has a token.
+    pub(crate) fn new(bytes: u64) -> Self {
+        Self {
+            bytes,
+            tokens: OnceLock::new(),
+        }
+    }
+
+    /// Whether tokens of `key` are cached.
+    pub(crate) fn serves(&self, key: &VerifyingKey) -> bool {
+        self.bytes > 0 && key.fingerprint().is_some()
+    }
+
+    /// The pass of `token`, if `key` verified it.
+    pub(crate) fn find(&self, token: &str, key: &VerifyingKey) -> Option<Pass> {
+        let entry = self.tokens.get()?.get(&Borrowed(token))?;
+        (Some(entry.key) == key.fingerprint()).then_some(entry.pass)
+    }
+
+    /// Remembers `token`, which the key with this fingerprint verified, and its pass.
+    pub(crate) fn insert(&self, token: &str, key: Fingerprint, pass: &Pass) {
+        let tokens = self.tokens.get_or_init(|| self.empty());
+        let pass = pass.clone();
+        tokens.insert(Token(Zeroizing::new(token.into())), Entry { pass, key });
+    }
+
+    fn empty(&self) -> Cache<Token, Entry, Weight, RandomState> {
+        let tokens = usize::try_from(self.bytes / USUAL).unwrap_or(usize::MAX);
+        Cache::with(
+            tokens,
+            self.bytes,
+            Weight,
+            RandomState::new(),
+            DefaultLifecycle::default(),
+        )
+    }
+}
+
+/// The bytes of a usual entry.
+const USUAL: u64 = 1300;
+/// The bytes of an entry but for the text of its token and for what its pass points to: the
+/// cache's own, those of the pass, and those that the allocator adds.
+const OVERHEAD: usize = 400;
+
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<Token, Entry> for Weight {
+    fn weight(&self, token: &Token, entry: &Entry) -> u64 {
+        (OVERHEAD + token.0.len() + entry.pass.bytes_behind()) as u64
+    }
+}
+
+impl Equivalent<Token> for Borrowed<'_> {
+    fn equivalent(&self, token: &Token) -> bool {
+        *self.0 == **token.0
+    }
+}
+
+impl Hash for Token {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Borrowed(&self.0).hash(state);
+    }
+}
+
+impl PartialEq for Token {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for Token {}
+
+/// The end of the signature is enough to tell good tokens apart, and only those are in the cache.
+/// The hash has a key, so that no issuer can choose tokens whose hashes are alike.
+impl Hash for Borrowed<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let text = self.0.as_bytes();
+        state.write(text.last_chunk::<32>().map_or(text, |end| end));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+    use crate::{
+        env::clock::Timestamp,
+        keys::{algorithm::Algorithm, signing::SigningKey},
+        model::{
+            ids::{ClientId, SessionId, SessionNumber, Subject, TokenId},
+            scopes::Scopes,
+        },
+        token::pass::PassClaims,
+    };
+
+    const KEY: &[u8] = include_bytes!("../../tests/keys/ed25519.pub.pem");
+
+    fn key() -> VerifyingKey {
+        VerifyingKey::from_pem(Algorithm::EdDsa, KEY).unwrap()
+    }
+
+    fn pass(custom: Map<String, Value>) -> Pass {
+        Pass::new(PassClaims {
+            subject: Subject::new("alice").unwrap(),
+            session: SessionId::from_bytes([1; 18]),
+            number: SessionNumber::new(1),
+            token: TokenId::from_bytes([2; 16]),
+            client: ClientId::new("default").unwrap(),
+            scopes: Scopes::default(),
+            issued_at: Timestamp::EPOCH,
+            not_before: None,
+            expires_at: Timestamp::MAX,
+            authenticated_at: Timestamp::EPOCH,
+            custom,
+        })
+    }
+
+    fn token(number: u32) -> String {
+        format!("{}.{number:086}", "x".repeat(400))
+    }
+
+    #[test]
+    fn a_token_is_found_by_all_of_its_text_and_its_key() {
+        let (cache, key) = (TokenCache::new(DEFAULT_BYTES), key());
+        let print = key.fingerprint().unwrap();
+        cache.insert(&token(1), print, &pass(Map::new()));
+        assert!(cache.find(&token(1), &key).is_some());
+        assert!(cache.find(&token(2), &key).is_none());
+        // The hash is of the end alone.
+        assert!(cache.find(&token(1).replacen('x', "y", 1), &key).is_none());
+        assert!(cache.find(&token(1)[1..], &key).is_none());
+        let other = include_bytes!("../../tests/keys/p256.pub.pem");
+        let other = VerifyingKey::from_pem(Algorithm::Es256, other).unwrap();
+        assert!(cache.find(&token(1), &other).is_none());
+        let renamed = key.with_id("another").unwrap();
+        assert!(cache.find(&token(1), &renamed).is_some(), "the same key");
+    }
+
+    #[test]
+    fn a_cache_keeps_to_its_bytes_whatever_is_in_the_tokens() {
+        let print = key().fingerprint().unwrap();
+        let large = json!({ "list": vec![1; 3000], "text": "x".repeat(3000) });
+        let Value::Object(large) = large else {
+            unreachable!()
+        };
+        for custom in [Map::new(), large] {
+            let pass = pass(custom);
+            let entry = OVERHEAD + token(0).len() + pass.bytes_behind();
+            let cache = TokenCache::new(4 << 20);
+            for number in 0..10_000 {
+                cache.insert(&token(number), print, &pass);
+            }
+            let tokens = cache.tokens.get().unwrap();
+            assert!(tokens.weight() <= 4 << 20, "{}", tokens.weight());
+            assert!(tokens.len() * entry <= 4 << 20);
+            assert!(tokens.len() * entry >= 3 << 20, "{} tokens", tokens.len());
+        }
+    }
+
+    #[test]
+    fn a_cache_of_no_bytes_serves_no_key_and_no_cache_serves_a_secret() {
+        let secret = SigningKey::hs256(&[7; 32]).unwrap();
+        assert!(!TokenCache::new(DEFAULT_BYTES).serves(secret.verifying_key()));
+        assert!(!TokenCache::new(0).serves(&key()));
+        assert!(TokenCache::new(1).serves(&key()));
+    }
+}
