@@ -24,7 +24,7 @@ use gatepass::wire::{Reply, RequestHead};
 /// The path is the one that was sent, and not what actix-web has decoded for its router. The
 /// address is that of the connection: any client can send a `Forwarded` of its choice.
 pub(crate) fn head(head: &dev::RequestHead) -> RequestHead<'_> {
-    RequestHead::collect(head.method.as_str(), head.uri.path(), |name| {
+    RequestHead::new(head.method.as_str(), head.uri.path(), |name| {
         head.headers.get_all(name).map(HeaderValue::as_bytes)
     })
     .query(head.uri.query())

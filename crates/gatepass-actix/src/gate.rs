@@ -3,7 +3,6 @@
 use std::{
     fmt,
     future::{Ready, ready},
-    pin::Pin,
     rc::Rc,
 };
 
@@ -12,9 +11,15 @@ use actix_web::{
     body::{EitherBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
 };
-use gatepass::{Requirements, Verifier, wire};
+use gatepass::{
+    Requirements, Verifier,
+    wire::{self, AuthState},
+};
 
-use crate::convert::{head, response, set_cache_control};
+use crate::{
+    convert::{head, response},
+    future::GateFuture,
+};
 
 /// Middleware that lets only authorized requests through, for `wrap` of a
 /// [`Route`](actix_web::Route::wrap), a [`Resource`](actix_web::Resource::wrap), a
@@ -117,38 +122,43 @@ where
 {
     type Response = ServiceResponse<EitherBody<B>>;
     type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Error>>>>;
+    type Future = GateFuture<S::Future, B>;
 
     forward_ready!(service);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let service = Rc::clone(&self.service);
-        let Gate(gate) = self.gate.clone();
-        Box::pin(async move {
-            let judged = gate.judge(&head(request.head())).await;
-            match judged {
-                Ok(state) => {
-                    let cache_control = state.cache_control();
-                    request.extensions_mut().insert(state);
-                    match service.call(request).await {
-                        Ok(mut response) => {
-                            set_cache_control(response.headers_mut(), cache_control);
-                            Ok(response.map_into_left_body())
-                        }
-                        Err(mut error) => {
-                            error.add_response_mapper(move |mut response| {
-                                set_cache_control(response.headers_mut(), cache_control);
-                                response
-                            });
-                            Err(error)
-                        }
-                    }
-                }
-                Err(error) => Ok(request
-                    .into_response(response(gate.verifier().error_reply(&error)))
-                    .map_into_right_body()),
-            }
-        })
+        let Gate(gate) = &self.gate;
+        let Some(judged) = gate.judge_at_once(&head(request.head())) else {
+            let (service, gate) = (Rc::clone(&self.service), gate.clone());
+            return GateFuture::waiting(Box::pin(async move {
+                let judged = gate.judge(&head(request.head())).await;
+                begin(&*service, &gate, request, judged).await
+            }));
+        };
+        begin(&*self.service, gate, request, judged)
+    }
+}
+
+/// Lets a request through to `service`, or answers it.
+fn begin<S, B>(
+    service: &S,
+    gate: &wire::Gate,
+    request: ServiceRequest,
+    judged: Result<AuthState, gatepass::Error>,
+) -> GateFuture<S::Future, B>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+{
+    match judged {
+        Ok(state) => {
+            let cache_control = state.cache_control();
+            request.extensions_mut().insert(state);
+            GateFuture::through(service.call(request), cache_control)
+        }
+        Err(error) => {
+            let reply = gate.verifier().error_reply(&error);
+            GateFuture::refused(request.into_response(response(reply)))
+        }
     }
 }
 

@@ -70,6 +70,7 @@
 
 mod convert;
 mod extract;
+mod future;
 mod gate;
 mod rejection;
 mod routes;

@@ -11,7 +11,7 @@ use http::{
 /// The parts of a request's head that the core looks at.
 #[must_use]
 pub fn head(parts: &Parts) -> RequestHead<'_> {
-    RequestHead::collect(parts.method.as_str(), parts.uri.path(), |name| {
+    RequestHead::new(parts.method.as_str(), parts.uri.path(), |name| {
         parts
             .headers
             .get_all(name)

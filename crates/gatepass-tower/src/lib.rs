@@ -56,6 +56,7 @@
 
 mod convert;
 mod error_response;
+mod future;
 mod layer;
 mod service;
 
@@ -70,6 +71,7 @@ pub use gatepass::{
 pub use self::{
     convert::{head, response, set_cache_control},
     error_response::{ErrorResponse, JsonErrors},
+    future::ResponseFuture,
     layer::GateLayer,
     service::Gate,
 };

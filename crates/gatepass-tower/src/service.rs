@@ -2,17 +2,17 @@
 
 use std::{
     fmt, mem,
-    pin::Pin,
     task::{Context, Poll},
 };
 
-use gatepass::wire;
-use http::{Request, Response};
+use gatepass::{Error, wire};
+use http::{Request, Response, request::Parts};
 use tower_service::Service;
 
 use crate::{
     convert::{head, response, set_cache_control},
     error_response::{ErrorResponse, JsonErrors},
+    future::{Answer, ResponseFuture},
 };
 
 /// A service that lets only authorized requests through to another. Made by
@@ -43,20 +43,46 @@ where
 {
     type Response = Response<ResBody>;
     type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+    type Future = ResponseFuture<S::Future, ResBody, S::Error>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let (mut parts, body) = request.into_parts();
+        let Some(judged) = self.gate.judge_at_once(&head(&parts)) else {
+            return ResponseFuture::waiting(self.wait(Request::from_parts(parts, body)));
+        };
+        match judged {
+            Ok(state) => {
+                let cache_control = state.cache_control();
+                parts.extensions.insert(state);
+                let answer = self.inner.call(Request::from_parts(parts, body));
+                ResponseFuture::through(answer, cache_control)
+            }
+            Err(error) => ResponseFuture::refused(refuse(&self.gate, &self.errors, &error, &parts)),
+        }
+    }
+}
+
+impl<S, R> Gate<S, R> {
+    /// Judges a request that cannot be judged at once.
+    fn wait<ReqBody, ResBody>(&mut self, request: Request<ReqBody>) -> Answer<ResBody, S::Error>
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
+        S::Future: Send,
+        R: ErrorResponse<ResBody> + Clone + Send + 'static,
+        ReqBody: Send + 'static,
+    {
         // The one that was polled ready must be the one that is called; its clone may not be ready.
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
         let (gate, errors) = (self.gate.clone(), self.errors.clone());
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
-            match gate.judge(&head(&parts)).await {
+            let judged = gate.judge(&head(&parts)).await;
+            match judged {
                 Ok(state) => {
                     let cache_control = state.cache_control();
                     parts.extensions.insert(state);
@@ -64,16 +90,24 @@ where
                     set_cache_control(response.headers_mut(), cache_control);
                     Ok(response)
                 }
-                Err(error) => {
-                    let mut reply = gate.verifier().error_reply(&error);
-                    if errors.keeps_body() {
-                        reply = reply.for_method(parts.method.as_str());
-                    }
-                    Ok(errors.respond(&error, response(reply)))
-                }
+                Err(error) => Ok(refuse(&gate, &errors, &error, &parts)),
             }
         })
     }
+}
+
+/// The response to a request that the gate does not let through.
+fn refuse<R: ErrorResponse<B>, B>(
+    gate: &wire::Gate,
+    errors: &R,
+    error: &Error,
+    parts: &Parts,
+) -> Response<B> {
+    let mut reply = gate.verifier().error_reply(error);
+    if errors.keeps_body() {
+        reply = reply.for_method(parts.method.as_str());
+    }
+    errors.respond(error, response(reply))
 }
 
 impl<S: fmt::Debug, R> fmt::Debug for Gate<S, R> {

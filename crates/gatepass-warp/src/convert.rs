@@ -1,15 +1,19 @@
 //! The parts of a request's head that the core looks at.
 
 use std::{
+    cell::Cell,
     convert::Infallible,
     fmt,
     future::ready,
     net::{IpAddr, SocketAddr},
 };
 
-use gatepass::wire::RequestHead;
+use gatepass::{
+    Error,
+    wire::{self, AuthState, RequestHead},
+};
 use http::{HeaderMap, HeaderValue, Method, header::HOST};
-use warp::{Filter, Rejection, host::Authority};
+use warp::{Filter, Rejection, host::Authority, log::Info};
 
 use crate::full_path::full_path;
 
@@ -51,17 +55,81 @@ pub fn request_head()
         )
 }
 
+/// A request as a gate has seen it.
+pub(crate) enum Judged {
+    /// The verdict of the gate.
+    AtOnce(Result<AuthState, Error>, Method),
+    /// The store must be asked first.
+    Waiting(OwnedRequestHead),
+    /// warp has not shown it.
+    Unseen,
+}
+
+/// Extracts what `gate` says of a request, without a copy of its headers where it says so at once.
+pub(crate) fn judged(
+    gate: wire::Gate,
+) -> impl Filter<Extract = (Judged,), Error = Infallible> + Clone + Send + Sync + 'static {
+    thread_local! {
+        static NAMED: Cell<Option<Named>> = const { Cell::new(None) };
+        static JUDGED: Cell<Option<Judged>> = const { Cell::new(None) };
+    }
+    // warp shows a whole head to its log wrappers alone. The reply that is wrapped is ready at
+    // once, so all closures run in one poll, on one thread, with nothing in between.
+    let look = warp::log::custom(move |info| {
+        let named = NAMED.take().unwrap_or(Err(ConflictingHosts));
+        JUDGED.set(Some(judge(&gate, &info, named)));
+    });
+    named()
+        .map(|named| {
+            NAMED.set(Some(named));
+            warp::reply()
+        })
+        .with(look)
+        .map(|_| JUDGED.take().unwrap_or(Judged::Unseen))
+}
+
+fn judge(gate: &wire::Gate, info: &Info<'_>, named: Named) -> Judged {
+    let (method, headers) = (info.method(), info.request_headers());
+    let target_host = target_host(headers, named);
+    let judged = gate.judge_at_once(&view(method, info.path(), headers, &target_host));
+    match judged {
+        Some(judged) => Judged::AtOnce(judged, method.clone()),
+        None => Judged::Waiting(OwnedRequestHead {
+            method: method.clone(),
+            path: info.path().to_owned(),
+            // Gates look at neither of them.
+            query: None,
+            address: None,
+            headers: headers.clone(),
+            target_host,
+        }),
+    }
+}
+
+fn view<'a>(
+    method: &'a Method,
+    path: &'a str,
+    headers: &'a HeaderMap,
+    target_host: &'a Result<Option<String>, ConflictingHosts>,
+) -> RequestHead<'a> {
+    let head = RequestHead::new(method.as_str(), path, |name| {
+        headers.get_all(name).iter().map(HeaderValue::as_bytes)
+    });
+    match target_host {
+        Ok(host) => head.target_host(host.as_deref()),
+        Err(ConflictingHosts) => head.conflicting_hosts(),
+    }
+}
+
 impl OwnedRequestHead {
     pub(crate) fn view(&self) -> RequestHead<'_> {
-        let head = RequestHead::collect(self.method.as_str(), &self.path, |name| {
-            self.headers.get_all(name).iter().map(HeaderValue::as_bytes)
-        })
-        .query(self.query.as_deref())
-        .address(self.address);
-        match &self.target_host {
-            Ok(host) => head.target_host(host.as_deref()),
-            Err(ConflictingHosts) => head.conflicting_hosts(),
-        }
+        view(&self.method, &self.path, &self.headers, &self.target_host)
+            .query(self.query.as_deref())
+            .address(self.address)
+    }
+
+    pub(crate) fn into_method(self) -> Method {
+        self.method
     }
 }
 

@@ -3,14 +3,15 @@
 use std::{convert::Infallible, future::ready};
 
 use gatepass::{
-    Requirements, Verifier,
+    InternalError, Requirements, Verifier,
     wire::{self, AuthState},
 };
+use http::Method;
 use warp::{Filter, Rejection, filters::BoxedFilter, reject::Reject};
 
 use crate::{
     authorized::Authorized,
-    convert::{OwnedRequestHead, request_head},
+    convert::{Judged, OwnedRequestHead, judged, request_head},
     extract::FromAuthState,
     rejection::AuthRejection,
 };
@@ -84,13 +85,25 @@ impl Gate {
     /// ```
     pub fn filter<A: FromAuthState>(self) -> BoxedFilter<(Result<Authorized<A>, AuthRejection>,)> {
         let Self(gate) = self;
-        request_head()
-            .then(move |head: OwnedRequestHead| {
+        judged(gate.clone())
+            .then(move |judged| {
                 let gate = gate.clone();
                 async move {
-                    let judged = gate.judge(&head.view()).await;
-                    let rejection = |error| rejected(gate.verifier().rejection(error), &head);
-                    extract(Some(&judged.map_err(rejection)?), &head)
+                    let (judged, method) = match judged {
+                        Judged::AtOnce(judged, method) => (judged, method),
+                        Judged::Waiting(head) => {
+                            let judged = gate.judge(&head.view()).await;
+                            (judged, head.into_method())
+                        }
+                        Judged::Unseen => {
+                            let error = InternalError::new("warp did not show a request");
+                            (Err(error.into()), Method::GET)
+                        }
+                    };
+                    judged
+                        .map_err(|error| gate.verifier().rejection(error))
+                        .and_then(|state| authorized(&state))
+                        .map_err(|rejection| rejected(rejection, method.as_str()))
                 }
             })
             .boxed()
@@ -147,15 +160,21 @@ fn extract<A: FromAuthState>(
 ) -> Result<Authorized<A>, AuthRejection> {
     let view = head.view();
     let place = Some((view.method(), view.path()));
-    let extracted = AuthState::find(found, "gatepass_warp::GateLayer", place)
-        .and_then(|state| Ok((A::from_auth_state(state)?, state.cache_control())));
-    let (extracted, cache_control) = extracted.map_err(|rejection| rejected(rejection, head))?;
-    Ok(Authorized::new(extracted, cache_control))
+    AuthState::find(found, "gatepass_warp::GateLayer", place)
+        .and_then(authorized)
+        .map_err(|rejection| rejected(rejection, view.method()))
+}
+
+fn authorized<A: FromAuthState>(state: &AuthState) -> Result<Authorized<A>, wire::AuthRejection> {
+    Ok(Authorized::new(
+        A::from_auth_state(state)?,
+        state.cache_control(),
+    ))
 }
 
 /// warp leaves the body in what answers a `HEAD`.
-fn rejected(rejection: wire::AuthRejection, head: &OwnedRequestHead) -> AuthRejection {
-    AuthRejection(rejection.for_method(head.view().method()))
+fn rejected(rejection: wire::AuthRejection, method: &str) -> AuthRejection {
+    AuthRejection(rejection.for_method(method))
 }
 
 /// A gate before a filter that may reject, such as one that reads the body: only where the gate

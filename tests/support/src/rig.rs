@@ -51,7 +51,7 @@ impl Rig {
         configure: impl FnOnce(AuthorityBuilder) -> AuthorityBuilder,
     ) -> Self {
         let clock = ManualClock::new();
-        let store = TestStore::new(MemoryStore::with_clock(clock.clone()));
+        let store = TestStore::new(MemoryStore::with_clock(clock.clone())).durable();
         let counts = store.clone();
         // Nothing is polled nor purged while a test runs, so that every call is a request's own.
         let hour = Duration::from_secs(3600);

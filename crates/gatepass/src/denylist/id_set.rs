@@ -86,6 +86,9 @@ impl IdSet {
     }
 
     pub(super) fn contains(&self, id: Id) -> bool {
+        if self.len() == 0 {
+            return false;
+        }
         let hash = hash(id, self.seeds);
         self.shard(hash)
             .is_some_and(|shard| shard.table.load().contains(id, hash))
@@ -97,8 +100,9 @@ impl IdSet {
         let until = self.seconds(now + kept + MARGIN).max(1);
         let entry = Entry::new(id, until, self.seeds);
         if let Some(shard) = self.shard(entry.hash) {
-            let (before, after) = shard.insert(&entry, self.seconds(now), self.seeds);
-            self.count(before, after);
+            self.counted(shard, |writer| {
+                shard.insert(writer, &entry, self.seconds(now), self.seeds);
+            });
         }
     }
 
@@ -113,12 +117,17 @@ impl IdSet {
         let first = self.swept.fetch_add(SWEPT, Ordering::Relaxed);
         let now = self.seconds(now);
         for shard in self.shards.iter().cycle().skip(first % SHARDS).take(SWEPT) {
-            let (before, after) = shard.sweep(now, self.seeds);
-            self.count(before, after);
+            self.counted(shard, |writer| shard.sweep(writer, now, self.seeds));
         }
     }
 
-    fn count(&self, before: usize, after: usize) {
+    /// Changes a shard. The number of entries is right before another thread can change the shard:
+    /// it must not be zero while there is one.
+    fn counted(&self, shard: &Shard, change: impl FnOnce(&mut Writer)) {
+        let mut writer = shard.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = writer.entries;
+        change(&mut writer);
+        let after = writer.entries;
         if after >= before {
             self.entries.fetch_add(after - before, Ordering::Relaxed);
         } else {
@@ -225,27 +234,20 @@ impl Table {
 }
 
 impl Shard {
-    /// Puts an entry in. Returns the numbers of entries before and after.
-    fn insert(&self, entry: &Entry, now: u32, seeds: [u64; 2]) -> (usize, usize) {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = writer.entries;
+    fn insert(&self, writer: &mut Writer, entry: &Entry, now: u32, seeds: [u64; 2]) {
         if !writer.insert(&self.table.load(), entry) {
-            self.rebuild(&mut writer, now, seeds);
+            self.rebuild(writer, now, seeds);
             writer.insert(&self.table.load(), entry);
         }
-        (before, writer.entries)
     }
 
     /// Frees what has expired, if that is worth it.
-    fn sweep(&self, now: u32, seeds: [u64; 2]) -> (usize, usize) {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = writer.entries;
+    fn sweep(&self, writer: &mut Writer, now: u32, seeds: [u64; 2]) {
         let expired = writer.until.iter();
         let expired = expired.filter(|until| (1..=now).contains(*until));
-        if expired.count() > before / 4 {
-            self.rebuild(&mut writer, now, seeds);
+        if expired.count() > writer.entries / 4 {
+            self.rebuild(writer, now, seeds);
         }
-        (before, writer.entries)
     }
 
     /// Puts the entries that have not expired into a table that has room for more.

@@ -137,17 +137,11 @@ impl Replica {
         Ok(Arc::new(replica))
     }
 
-    /// Looks a token up without waiting: by the replica, if at `now` it is fresh enough and to be
-    /// believed.
-    pub(crate) fn check_at_once(
-        &self,
-        pass: &Pass,
-        staleness: Staleness,
-        now: Reading,
-    ) -> Option<TokenStatus> {
-        let bound = self.bound(staleness)?;
-        let lag = self.lag_at(now)?;
-        (lag <= bound).then(|| self.look_up(pass))
+    /// Whether a [look-up](Self::look_up) is enough at `now`: whether the replica is fresh enough
+    /// and to be believed.
+    pub(crate) fn answers_at(&self, now: Reading, staleness: Staleness) -> bool {
+        let bound = self.bound(staleness);
+        bound.is_some_and(|bound| self.lag_at(now).is_some_and(|lag| lag <= bound))
     }
 
     /// Looks a token up, by a replica that is fresh enough or by the store itself.
@@ -192,7 +186,8 @@ impl Replica {
         (!self.log.is_volatile()).then_some(bound)
     }
 
-    fn look_up(&self, pass: &Pass) -> TokenStatus {
+    /// Looks a token up in the replica, without waiting and however old that is.
+    pub(crate) fn look_up(&self, pass: &Pass) -> TokenStatus {
         let version = self.entries.version();
         if pass.is_known_live(version) {
             return TokenStatus::Live;

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use base64::{Engine, display::Base64Display, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{display::Base64Display, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -12,7 +12,7 @@ use crate::{
         internal_error::InternalError,
         random::{self, Random},
     },
-    model::text::is_deceptive,
+    model::text::has_deceptive,
 };
 
 /// A name that the application gave cannot be used as one here.
@@ -31,7 +31,7 @@ const MAX_NAME: usize = 255;
 
 fn checked_name(name: String, what: &'static str) -> Result<String, InvalidName> {
     // A log and a list of users show names. PostgreSQL also refuses U+0000 in text.
-    let fits = (1..=MAX_NAME).contains(&name.len()) && !name.chars().any(is_deceptive);
+    let fits = (1..=MAX_NAME).contains(&name.len()) && !has_deceptive(&name);
     if fits {
         Ok(name)
     } else {
@@ -118,6 +118,54 @@ name! {
 #[non_exhaustive]
 pub struct InvalidId;
 
+/// The bytes that `text` is in base64url, without padding and with zeros in unused bits. The
+/// engines of the base64 crate are made for longer texts, and each request has two ids.
+fn decode_id<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut id = [0; N];
+    let (groups, end) = text.as_bytes().as_chunks::<4>();
+    let mut bytes = id.iter_mut();
+    // The value of a digit that is none has a bit above the lower six.
+    let mut wrong = 0;
+    let mut fill = |digits: [u8; 4], into: usize| {
+        let digits = digits.map(|digit| DIGITS.get(usize::from(digit)).copied().unwrap_or(NONE));
+        wrong |= digits.iter().fold(0, |all, digit| all | digit) & NONE;
+        let bits = digits
+            .iter()
+            .fold(0, |bits, digit| bits << 6 | u32::from(*digit));
+        let [_, decoded @ ..] = bits.to_be_bytes();
+        let (decoded, unused) = decoded.split_at(into);
+        wrong |= unused.iter().fold(0, |all, byte| all | byte);
+        for byte in decoded {
+            *bytes.next()? = *byte;
+        }
+        Some(())
+    };
+    for group in groups {
+        fill(*group, 3)?;
+    }
+    match *end {
+        [] => {}
+        [one, other] => fill([one, other, b'A', b'A'], 1)?,
+        [one, other, third] => fill([one, other, third, b'A'], 2)?,
+        _ => return None,
+    }
+    (wrong == 0 && bytes.next().is_none()).then_some(id)
+}
+
+/// The value of a character that is not a digit.
+const NONE: u8 = 0x80;
+/// The digits of base64url (RFC 4648 §5), by their characters.
+static DIGITS: [u8; 256] = {
+    let mut digits = [NONE; 256];
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut digit = 0;
+    while digit < alphabet.len() {
+        digits[alphabet[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    digits
+};
+
 macro_rules! random_id {
     ($(#[$doc:meta])* $name:ident, $bytes:literal) => {
         $(#[$doc])*
@@ -150,11 +198,7 @@ macro_rules! random_id {
             type Err = InvalidId;
 
             fn from_str(text: &str) -> Result<Self, InvalidId> {
-                let mut bytes = [0; $bytes];
-                match URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
-                    Ok($bytes) => Ok(Self(bytes)),
-                    _ => Err(InvalidId),
-                }
+                decode_id(text).map(Self).ok_or(InvalidId)
             }
         }
 
@@ -362,6 +406,8 @@ impl fmt::Display for Generation {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+
     use super::*;
     use crate::env::random::SystemRandom;
 
@@ -414,6 +460,31 @@ mod tests {
         // 16 bytes leave four bits unused in the last character; only one spelling has them zero.
         assert!("AAAAAAAAAAAAAAAAAAAAAA".parse::<TokenId>().is_ok());
         assert_eq!("AAAAAAAAAAAAAAAAAAAAAB".parse::<TokenId>(), Err(InvalidId));
+    }
+
+    #[test]
+    fn an_id_is_read_exactly_as_strict_base64url_is() {
+        fn check<const N: usize>(text: &str) {
+            let mut bytes = [0; N];
+            let read = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes);
+            let expected = read.is_ok_and(|length| length == N).then_some(bytes);
+            assert_eq!(decode_id::<N>(text), expected, "{text:?}");
+        }
+        let good = "AZaz09-_AZaz09-_AZaz09-_AZaz09-_";
+        for length in 0..good.len() {
+            for place in 0..=length {
+                for character in ('\0'..='\u{ff}').chain(['\u{20ac}']) {
+                    let mut text = good[..length].to_owned();
+                    text.replace_range(
+                        place..(place + 1).min(length),
+                        character.encode_utf8(&mut [0; 4]),
+                    );
+                    check::<16>(&text);
+                    check::<18>(&text);
+                    check::<17>(&text);
+                }
+            }
+        }
     }
 
     #[test]

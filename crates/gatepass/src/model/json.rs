@@ -1,6 +1,6 @@
 //! JSON in which no object has a member twice.
 
-use std::{collections::HashSet, fmt};
+use std::{borrow::Cow, collections::HashSet, fmt};
 
 use serde::{
     Deserialize, Deserializer,
@@ -21,7 +21,10 @@ pub(crate) fn strict_object(json: &[u8]) -> Option<Map<String, Value>> {
 /// Read twice, so that serde_json makes the value itself: how it makes numbers depends on features
 /// that another crate of the build may turn on.
 pub(crate) fn strict_value(json: &str) -> Option<Value> {
-    let _: NoTwins = serde_json::from_str(json).ok()?;
+    // Only an object has members.
+    if json.contains('{') {
+        let _: NoTwins = serde_json::from_str(json).ok()?;
+    }
     serde_json::from_str(json).ok()
 }
 
@@ -71,13 +74,85 @@ impl<'de> Visitor<'de> for NoTwins {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
-        let mut names = HashSet::new();
-        while let Some(name) = map.next_key::<String>()? {
+        let mut names = Names::default();
+        while let Some(Text(name)) = map.next_key::<Text<'de>>()? {
             map.next_value::<Self>()?;
             if !names.insert(name) {
                 return Err(de::Error::custom("a member twice"));
             }
         }
         Ok(self)
+    }
+}
+
+/// Text, borrowed where the JSON needs no unescaping.
+pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextVisitor;
+
+        impl<'de> Visitor<'de> for TextVisitor {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_str(TextVisitor)
+    }
+}
+
+/// The names of an object's members, as far as it has been read.
+#[derive(Default)]
+pub(crate) struct Names<'a> {
+    /// Most objects have few.
+    first: Vec<Cow<'a, str>>,
+    others: HashSet<Cow<'a, str>>,
+}
+
+impl<'a> Names<'a> {
+    /// Whether `name` is a new one.
+    pub(crate) fn insert(&mut self, name: Cow<'a, str>) -> bool {
+        if self.first.contains(&name) {
+            return false;
+        }
+        if self.first.len() < 8 {
+            self.first.push(name);
+            return true;
+        }
+        self.others.insert(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_that_comes_twice_is_found_wherever_it_is() {
+        for members in 1..30 {
+            for (one, other) in (0..members).flat_map(|one| (0..one).map(move |other| (one, other)))
+            {
+                let named = |place: usize| if place == one { other } else { place };
+                let members = (0..members).map(|place| format!(r#""n{}":[{{}}]"#, named(place)));
+                let json = format!(r#"[{{"a":{{{}}}}}]"#, Vec::from_iter(members).join(","));
+                assert_eq!(strict_value(&json), None, "{json}");
+            }
+            let members = (0..members).map(|place| format!(r#""n{place}":{place}"#));
+            let json = format!("{{{}}}", Vec::from_iter(members).join(","));
+            assert!(strict_value(&json).is_some(), "{json}");
+        }
+        assert_eq!(strict_value(r#"{"a":1,"\u0061":1}"#), None);
+        assert!(strict_value(r#"["{\"a\":1,\"a\":1}"]"#).is_some());
     }
 }

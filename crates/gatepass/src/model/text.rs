@@ -22,6 +22,12 @@ pub(crate) fn is_deceptive(c: char) -> bool {
         )
 }
 
+/// Whether a character of `text` makes it look like other text.
+pub(crate) fn has_deceptive(text: &str) -> bool {
+    // Most names are of plain characters, which are looked at all at once.
+    !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) && text.chars().any(is_deceptive)
+}
+
 /// A `User-Agent` as a session keeps it: printable ASCII, cut to 256 bytes.
 pub(crate) fn user_agent(sent: &[u8]) -> String {
     let printable = sent.iter().filter(|byte| matches!(byte, b' '..=b'~'));

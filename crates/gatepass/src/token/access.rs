@@ -4,7 +4,7 @@
 //! first: length, three segments, header, key, signature, claims, type, issuer, audience. Each step
 //! can refuse the token. Time and revocation are the [`Verifier`](crate::Verifier)'s.
 
-use std::{borrow::Cow, collections::HashSet, convert::Infallible, fmt};
+use std::{borrow::Cow, convert::Infallible, fmt};
 
 use serde::{
     Deserialize, Deserializer, Serialize,
@@ -17,7 +17,7 @@ use crate::{
     keys::{algorithm::Algorithm, set::KeySet, signing::SigningKey, verifying::VerifyingKey},
     model::{
         ids::{ClientId, SessionId, SessionNumber, Subject, TokenId},
-        json::strict_value,
+        json::{Names, Text, strict_value},
         refusal::Refusal,
         scopes::Scopes,
     },
@@ -323,33 +323,6 @@ impl Claims<'_> {
     }
 }
 
-/// Text, borrowed where the JSON needs no unescaping.
-pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextVisitor;
-
-        impl<'de> Visitor<'de> for TextVisitor {
-            type Value = Text<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
-            }
-        }
-
-        deserializer.deserialize_str(TextVisitor)
-    }
-}
-
 /// One audience or several (RFC 7519 §4.1.3).
 enum Audience<'a> {
     One(Text<'a>),
@@ -452,7 +425,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Header<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header<'de>, A::Error> {
                 let (mut alg, mut typ, mut kid) = (None, None, None);
-                let mut others = HashSet::new();
+                let mut others = Names::default();
                 while let Some(name) = map.next_key::<Text<'de>>()? {
                     match &*name.0 {
                         "alg" => once(&mut alg, &mut map)?,

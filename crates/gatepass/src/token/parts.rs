@@ -15,8 +15,9 @@ use serde_json::value::RawValue;
 use crate::{
     env::clock::Timestamp,
     keys::algorithm::Algorithm,
+    model::json::Text,
     token::{
-        access::{self, MAX_TOKEN, Text},
+        access::{self, MAX_TOKEN},
         base64url,
     },
 };

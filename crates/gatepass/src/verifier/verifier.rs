@@ -103,15 +103,66 @@ impl Verifier {
     /// [`Error::Refused`] with the first thing that is wrong with it, [`Error::Store`] if it could
     /// not be found out in time whether it was revoked.
     pub async fn verify(&self, token: &str, requirements: &Requirements) -> Result<Pass, Error> {
+        if let Some(verified) = self.verify_at_once(token, requirements) {
+            return verified;
+        }
+        let now = self.inner.clock.now();
+        let opened = self.open_and_report(token, now)?;
+        let judged = self.judge_and_wait(&opened.pass, requirements, now).await;
+        self.conclude(token, opened, judged)
+    }
+
+    /// The same without waiting. `None` if the store must be asked first, because its revocations
+    /// are not known freshly enough; nothing has happened then.
+    pub(crate) fn verify_at_once(
+        &self,
+        token: &str,
+        requirements: &Requirements,
+    ) -> Option<Result<Pass, Error>> {
         let now = Reading::of(&*self.inner.clock);
-        let opened = self.open_at(token, now.wall).inspect_err(|refusal| {
-            self.refusals().token(None, refusal);
-        })?;
-        let pass = opened.pass;
-        let judged = self.judge(&pass, requirements, now).await;
+        let replica = &self.inner.replica;
+        if !replica.answers_at(now, requirements.staleness) {
+            return None;
+        }
+        let verified = self.open_and_report(token, now.wall).and_then(|opened| {
+            let pass = &opened.pass;
+            let judged = self
+                .check_time(pass, now.wall)
+                .and_then(|()| Self::check_status(replica.look_up(pass)))
+                .and_then(|()| self.require_at(pass, requirements, now.wall));
+            self.conclude(token, opened, judged.map_err(Error::from))
+        });
+        Some(verified)
+    }
+
+    async fn judge_and_wait(
+        &self,
+        pass: &Pass,
+        requirements: &Requirements,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        // Before the store is asked: it is no matter of strangers with old tokens.
+        self.check_time(pass, now)?;
+        let status = self.inner.replica.check(pass, requirements.staleness);
+        Self::check_status(status.await?)?;
+        // It may have expired while the store was waited for.
+        let now = self.inner.clock.now();
+        self.check_time(pass, now)?;
+        Ok(self.require_at(pass, requirements, now)?)
+    }
+
+    /// Reports how the verification of a token that is ours ended, and remembers the token if it is
+    /// good.
+    fn conclude(
+        &self,
+        token: &str,
+        opened: Opened,
+        judged: Result<(), Error>,
+    ) -> Result<Pass, Error> {
+        let Opened { pass, to_remember } = opened;
         match &judged {
             Ok(()) => {
-                if let Some(key) = opened.to_remember {
+                if let Some(key) = to_remember {
                     self.inner.tokens.insert(token, key, &pass);
                 }
                 observe::token_verified(&pass);
@@ -121,6 +172,13 @@ impl Verifier {
             Err(_) => {}
         }
         judged.map(|()| pass)
+    }
+
+    fn open_and_report(&self, token: &str, now: Timestamp) -> Result<Opened, Error> {
+        self.open_at(token, now).map_err(|refusal| {
+            self.refusals().token(None, &refusal);
+            Error::from(refusal)
+        })
     }
 
     /// All that can be said of a token without a clock and the denylist: that it is ours.
@@ -152,29 +210,12 @@ impl Verifier {
         })
     }
 
-    async fn judge(
-        &self,
-        pass: &Pass,
-        requirements: &Requirements,
-        now: Reading,
-    ) -> Result<(), Error> {
-        self.check_time(pass, now.wall)?;
-        let replica = &self.inner.replica;
-        let known = replica.check_at_once(pass, requirements.staleness, now);
-        let status = match known {
-            Some(status) => status,
-            None => replica.check(pass, requirements.staleness).await?,
-        };
+    fn check_status(status: TokenStatus) -> Result<(), Refusal> {
         match status {
-            TokenStatus::Live => {}
-            TokenStatus::Revoked => return Err(Refusal::Revoked.into()),
-            TokenStatus::Unknown => return Err(Refusal::UnknownSession.into()),
+            TokenStatus::Live => Ok(()),
+            TokenStatus::Revoked => Err(Refusal::Revoked),
+            TokenStatus::Unknown => Err(Refusal::UnknownSession),
         }
-        if known.is_none() {
-            // Once more: it may have expired while the store was waited for.
-            self.check_time(pass, self.inner.clock.now())?;
-        }
-        self.require(pass, requirements).map_err(Error::from)
     }
 
     pub(crate) fn check_time(&self, pass: &Pass, now: Timestamp) -> Result<(), Refusal> {
@@ -196,13 +237,22 @@ impl Verifier {
     ///
     /// [`Refusal::InsufficientScope`] or [`Refusal::AuthenticationTooOld`].
     pub fn require(&self, pass: &Pass, requirements: &Requirements) -> Result<(), Refusal> {
+        self.require_at(pass, requirements, self.inner.clock.now())
+    }
+
+    fn require_at(
+        &self,
+        pass: &Pass,
+        requirements: &Requirements,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
         if !pass.scopes().contains_all(&requirements.scopes) {
             return Err(Refusal::InsufficientScope {
                 required: requirements.scopes.clone(),
             });
         }
         match requirements.max_age {
-            Some(max_age) if self.inner.clock.now().since(pass.authenticated_at()) > max_age => {
+            Some(max_age) if now.since(pass.authenticated_at()) > max_age => {
                 Err(Refusal::AuthenticationTooOld { max_age })
             }
             _ => Ok(()),

@@ -129,7 +129,9 @@ impl<'a> RequestBody<'a> {
         broken: BadRequest,
     ) -> Result<&'a [u8], BadRequest> {
         match self {
-            Self::Complete(bytes) if is_of_type(head.content_type, media_type) => Ok(bytes),
+            Self::Complete(bytes) if is_of_type(head.field("content-type"), media_type) => {
+                Ok(bytes)
+            }
             Self::Complete(_) => Err(BadRequest::MediaType(media_type)),
             Self::TooLarge => Err(BadRequest::TooLarge),
             Self::Stalled => Err(BadRequest::Stalled),

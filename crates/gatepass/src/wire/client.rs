@@ -158,7 +158,7 @@ impl Presented {
     /// [`Refusal::InvalidClient`] if it is another scheme or does not parse, [`Refusal::Ambiguous`]
     /// if there are two.
     pub(super) fn basic(head: &RequestHead<'_>) -> Result<Option<Self>, Refusal> {
-        let value = match head.authorization {
+        let value = match head.field("authorization") {
             HeaderField::Absent => return Ok(None),
             HeaderField::Once(value) => value,
             HeaderField::Repeated => return Err(Refusal::Ambiguous),

@@ -152,7 +152,7 @@ mod tests {
     }
 
     fn found(headers: &[&[u8]], policy: &BrowserPolicy) -> Result<Option<String>, Refusal> {
-        let head = RequestHead::collect("GET", "/", |name| {
+        let head = RequestHead::new("GET", "/", |name| {
             headers.iter().copied().filter(move |_| name == "cookie")
         });
         token(Kind::Access, &head, policy).map(|token| token.map(str::to_owned))

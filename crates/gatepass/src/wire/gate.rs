@@ -1,6 +1,6 @@
 //! The gate: whether a request is let through, and what it leaves for the handler.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::{
     error::Error,
@@ -69,9 +69,20 @@ impl Gate {
     ///
     /// As [`Verifier::gate`].
     pub async fn judge(&self, head: &RequestHead<'_>) -> Result<AuthState, Error> {
-        let none = Requirements::new();
-        let requirements = self.requirements.as_deref().unwrap_or(&none);
-        self.verifier.gate(head, requirements).await
+        self.verifier.gate(head, self.requirements()).await
+    }
+
+    /// The same without waiting, for an adapter that need not make a future then. `None` if only
+    /// [`judge`](Self::judge) can tell: because the store must be asked, for example after it was
+    /// out of reach, or for a route that asks for [`Staleness::Strict`](crate::Staleness::Strict).
+    #[must_use]
+    pub fn judge_at_once(&self, head: &RequestHead<'_>) -> Option<Result<AuthState, Error>> {
+        self.verifier.gate_at_once(head, self.requirements())
+    }
+
+    fn requirements(&self) -> &Requirements {
+        static NONE: LazyLock<Requirements> = LazyLock::new(Requirements::new);
+        self.requirements.as_deref().unwrap_or_else(|| &NONE)
     }
 
     /// The verifier, which makes the [`error_reply`](Verifier::error_reply) of a request that the
@@ -100,14 +111,39 @@ impl Verifier {
         head: &RequestHead<'_>,
         requirements: &Requirements,
     ) -> Result<AuthState, Error> {
-        let outcome = match self.authorized(head, requirements).await {
-            (_, Ok(pass)) => Ok(pass),
-            (source, Err(Error::Refused(refusal)))
+        let (source, verified) = self.authorized(head, requirements).await;
+        self.let_through(source, verified, requirements)
+    }
+
+    /// The same without waiting, or `None`.
+    fn gate_at_once(
+        &self,
+        head: &RequestHead<'_>,
+        requirements: &Requirements,
+    ) -> Option<Result<AuthState, Error>> {
+        let (source, token) = credentials::access_token(head, self.browser_policy());
+        let verified = match token {
+            Ok(Some(token)) => self.verify_at_once(token, requirements)?,
+            Ok(None) => Err(Refusal::Missing.into()),
+            Err(refusal) => Err(self.report(refusal)),
+        };
+        Some(self.let_through(source, verified, requirements))
+    }
+
+    fn let_through(
+        &self,
+        source: Source,
+        verified: Result<Pass, Error>,
+        requirements: &Requirements,
+    ) -> Result<AuthState, Error> {
+        let outcome = match verified {
+            Ok(pass) => Ok(pass),
+            Err(Error::Refused(refusal))
                 if requirements.is_optional() && is_anonymous(source, &refusal) =>
             {
                 Err(refusal)
             }
-            (_, Err(error)) => return Err(error),
+            Err(error) => return Err(error),
         };
         Ok(AuthState::new(outcome, self))
     }
@@ -125,15 +161,17 @@ impl Verifier {
         requirements: &Requirements,
     ) -> (Source, Result<Pass, Error>) {
         let (source, token) = credentials::access_token(head, self.browser_policy());
-        let judged = match token {
+        let verified = match token {
             Ok(Some(token)) => self.verify(token, requirements).await,
             Ok(None) => Err(Refusal::Missing.into()),
-            Err(refusal) => {
-                self.refusals().token(None, &refusal);
-                Err(refusal.into())
-            }
+            Err(refusal) => Err(self.report(refusal)),
         };
-        (source, judged)
+        (source, verified)
+    }
+
+    fn report(&self, refusal: Refusal) -> Error {
+        self.refusals().token(None, &refusal);
+        refusal.into()
     }
 }
 

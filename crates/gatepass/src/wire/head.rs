@@ -1,26 +1,41 @@
 //! The parts of a request's head that gatepass looks at.
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use crate::model::{device::Device, text};
 
 /// The parts of a request's head that gatepass looks at, borrowed from the framework's own.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RequestHead<'a> {
     method: &'a str,
     path: &'a str,
     query: Option<&'a str>,
     target_host: Option<&'a str>,
     hosts_conflict: bool,
-    pub(super) authorization: HeaderField<'a>,
-    pub(super) content_type: HeaderField<'a>,
-    pub(super) origin: HeaderField<'a>,
-    pub(super) sec_fetch_site: HeaderField<'a>,
-    pub(super) if_none_match: HeaderField<'a>,
-    host: HeaderField<'a>,
-    cookies: Cookies<'a>,
-    user_agent: HeaderField<'a>,
+    /// Read when they are needed: most requests need one of them.
+    headers: Arc<dyn Headers<'a> + 'a>,
     address: Option<IpAddr>,
+}
+
+/// The header fields of a request, by their lower-case names.
+trait Headers<'a>: Send + Sync {
+    fn field(&self, name: &'static str) -> HeaderField<'a>;
+
+    fn all(&self, name: &'static str) -> Vec<&'a [u8]>;
+}
+
+impl<'a, F, I> Headers<'a> for F
+where
+    F: Fn(&'static str) -> I + Send + Sync,
+    I: Iterator<Item = &'a [u8]>,
+{
+    fn field(&self, name: &'static str) -> HeaderField<'a> {
+        HeaderField::collect(self(name))
+    }
+
+    fn all(&self, name: &'static str) -> Vec<&'a [u8]> {
+        self(name).collect()
+    }
 }
 
 /// The values of a header field.
@@ -45,8 +60,8 @@ impl<'a> HeaderField<'a> {
     }
 }
 
-impl std::fmt::Debug for HeaderField<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for HeaderField<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The value may be a credential.
         f.write_str(match self {
             Self::Absent => "Absent",
@@ -56,31 +71,22 @@ impl std::fmt::Debug for HeaderField<'_> {
     }
 }
 
-/// The values of the `Cookie` fields.
-#[derive(Clone)]
-struct Cookies<'a>(Vec<&'a [u8]>);
-
-impl std::fmt::Debug for Cookies<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "[{} redacted]", self.0.len())
-    }
-}
-
 impl<'a> RequestHead<'a> {
-    /// Collects a head. `values` gives the values of a header field by its lower-case name.
+    /// The head of a request. `values` gives the values of a header field by its lower-case name,
+    /// and is asked for the fields that are needed.
     ///
     /// ```
     /// use gatepass::wire::RequestHead;
     ///
     /// let headers = [("authorization", "Bearer abc")];
-    /// let head = RequestHead::collect("GET", "/me", |name| {
+    /// let head = RequestHead::new("GET", "/me", |name| {
     ///     headers.iter().filter(move |(own, _)| *own == name).map(|(_, value)| value.as_bytes())
     /// });
     /// ```
-    pub fn collect<I: Iterator<Item = &'a [u8]>>(
+    pub fn new<I: Iterator<Item = &'a [u8]>>(
         method: &'a str,
         path: &'a str,
-        values: impl Fn(&'static str) -> I,
+        values: impl Fn(&'static str) -> I + Send + Sync + 'a,
     ) -> Self {
         Self {
             method,
@@ -88,14 +94,7 @@ impl<'a> RequestHead<'a> {
             query: None,
             target_host: None,
             hosts_conflict: false,
-            authorization: HeaderField::collect(values("authorization")),
-            content_type: HeaderField::collect(values("content-type")),
-            origin: HeaderField::collect(values("origin")),
-            sec_fetch_site: HeaderField::collect(values("sec-fetch-site")),
-            if_none_match: HeaderField::collect(values("if-none-match")),
-            host: HeaderField::collect(values("host")),
-            cookies: Cookies(values("cookie").collect()),
-            user_agent: HeaderField::collect(values("user-agent")),
+            headers: Arc::new(values),
             address: None,
         }
     }
@@ -147,6 +146,11 @@ impl<'a> RequestHead<'a> {
         self.path
     }
 
+    /// The header field with this lower-case name.
+    pub(super) fn field(&self, name: &'static str) -> HeaderField<'a> {
+        self.headers.field(name)
+    }
+
     /// The query as it was sent.
     pub(super) fn raw_query(&self) -> &'a str {
         self.query.unwrap_or_default()
@@ -158,21 +162,20 @@ impl<'a> RequestHead<'a> {
         if self.hosts_conflict {
             return None;
         }
-        match (self.target_host, self.host) {
-            (Some(host), _) => Some(host.as_bytes()),
-            (None, HeaderField::Once(host)) => Some(host),
-            (None, HeaderField::Absent | HeaderField::Repeated) => None,
+        if let Some(host) = self.target_host {
+            return Some(host.as_bytes());
+        }
+        match self.field("host") {
+            HeaderField::Once(host) => Some(host),
+            HeaderField::Absent | HeaderField::Repeated => None,
         }
     }
 
     /// The names and values of the cookies (RFC 6265 §4.2.1), also where they came in several
     /// headers, as HTTP/2 may send them.
-    pub(super) fn cookies(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
-        let pairs = self
-            .cookies
-            .0
-            .iter()
-            .flat_map(|cookie| cookie.split(|byte| *byte == b';'));
+    pub(super) fn cookies(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        let fields = self.headers.all("cookie").into_iter();
+        let pairs = fields.flat_map(|cookie| cookie.split(|byte| *byte == b';'));
         pairs.filter_map(|pair| {
             let at = pair.iter().position(|byte| *byte == b'=')?;
             let (name, value) = pair.split_at(at);
@@ -183,7 +186,7 @@ impl<'a> RequestHead<'a> {
     /// The device, as far as it is known, for [`Authority::issue`](crate::Authority::issue).
     #[must_use]
     pub fn device(&self) -> Device {
-        let user_agent = match self.user_agent {
+        let user_agent = match self.field("user-agent") {
             HeaderField::Once(sent) => Some(text::user_agent(sent)),
             HeaderField::Absent | HeaderField::Repeated => None,
         };
@@ -194,6 +197,16 @@ impl<'a> RequestHead<'a> {
     }
 }
 
+/// No header, which may be a credential.
+impl fmt::Debug for RequestHead<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestHead")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,7 +214,7 @@ mod tests {
     #[test]
     fn a_user_agent_is_printable_ascii_and_cut() {
         let sent = [b"Agent/1.0 \x07\xff".as_slice(), &[b'x'; 300]].concat();
-        let head = RequestHead::collect("GET", "/", |name| {
+        let head = RequestHead::new("GET", "/", |name| {
             (name == "user-agent")
                 .then_some(sent.as_slice())
                 .into_iter()
@@ -214,7 +227,7 @@ mod tests {
     #[test]
     fn a_request_has_the_host_of_its_target_or_header_unless_they_conflict() {
         let own = |hosts: &'static [&'static [u8]]| {
-            RequestHead::collect("POST", "/", move |name| {
+            RequestHead::new("POST", "/", move |name| {
                 let hosts = if name == "host" { hosts } else { &[] };
                 hosts.iter().copied()
             })
@@ -236,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_head_shows_no_value_of_a_header() {
-        let head = RequestHead::collect("GET", "/me", |name| {
+        let head = RequestHead::new("GET", "/me", |name| {
             let value = b"__Host-gatepass=abc".as_slice();
             ["cookie", "authorization"]
                 .contains(&name)

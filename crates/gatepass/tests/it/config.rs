@@ -600,7 +600,7 @@ async fn without_an_authenticator_there_is_no_login() {
     let endpoints = Endpoints::new(authority);
     assert!(!endpoints.paths().any(|path| path.ends_with("/login")));
     assert!(endpoints.paths().any(|path| path.ends_with("/refresh")));
-    let head = RequestHead::collect("POST", "/auth/login", |_| std::iter::empty());
+    let head = RequestHead::new("POST", "/auth/login", |_| std::iter::empty());
     let reply = endpoints.handle(&head, RequestBody::Complete(b"{}")).await;
     assert_eq!(reply.status(), 404);
 }

@@ -61,7 +61,7 @@ async fn a_session_that_was_ended_elsewhere_manages_no_others() {
         ("DELETE", format!("/auth/sessions/{}", owner.session_id)),
         ("GET", "/auth/sessions".to_owned()),
     ] {
-        let head = RequestHead::collect(method, &path, |name| {
+        let head = RequestHead::new(method, &path, |name| {
             (name == "authorization")
                 .then_some(bearer.as_bytes())
                 .into_iter()

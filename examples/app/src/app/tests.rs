@@ -339,7 +339,7 @@ async fn a_device_is_named_by_the_login_and_keeps_its_name_when_scopes_change() 
     use gatepass::wire::{RequestBody, RequestHead};
 
     let (app, clock) = app().await;
-    let head = RequestHead::collect("POST", "/auth/login", |name| {
+    let head = RequestHead::new("POST", "/auth/login", |name| {
         (name == "content-type")
             .then_some(&b"application/json"[..])
             .into_iter()

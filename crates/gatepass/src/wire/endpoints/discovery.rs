@@ -16,13 +16,13 @@ const MAX_AGE: u32 = 300;
 impl Endpoints {
     pub(super) fn jwks(&self, head: &RequestHead<'_>) -> Reply {
         let jwks = self.inner.authority.verifier().jwks();
-        Reply::document(jwks, MAX_AGE, head.if_none_match)
+        Reply::document(jwks, MAX_AGE, head.field("if-none-match"))
     }
 
     pub(super) fn metadata(&self, head: &RequestHead<'_>) -> Reply {
         let base = self.inner.base_url.as_deref().unwrap_or_default();
         let document = Value::from(self.described(base)).to_string();
-        Reply::document(document, MAX_AGE, head.if_none_match)
+        Reply::document(document, MAX_AGE, head.field("if-none-match"))
     }
 
     /// RFC 8414 §2: exactly what is mounted.

@@ -106,7 +106,7 @@ impl Shop {
 }
 
 fn head<'h>(method: &'h str, path: &'h str, headers: &'h [Header<'h>]) -> RequestHead<'h> {
-    RequestHead::collect(method, path, |name| {
+    RequestHead::new(method, path, |name| {
         let values = headers.iter().filter(move |(own, _)| *own == name);
         values.map(|(_, value)| value.as_bytes())
     })

@@ -146,7 +146,7 @@ fn ours(runtime: &Runtime, authority: &Authority, cookie: &str, request: &Reques
         let cookie = (name == "cookie").then_some(cookie.as_bytes());
         own.map(|(_, value)| value.as_bytes()).chain(cookie)
     };
-    let head = RequestHead::collect(request.method, "/me", values).target_host(request.target_host);
+    let head = RequestHead::new(request.method, "/me", values).target_host(request.target_host);
     let authorized = runtime.block_on(authority.verifier().gate(&head, &Requirements::new()));
     match authorized {
         Ok(_) => true,

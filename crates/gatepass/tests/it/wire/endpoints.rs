@@ -79,7 +79,7 @@ impl Shop {
                 .filter(move |(own, _)| *own == name)
                 .map(|(_, value)| *value)
         };
-        let head = RequestHead::collect(method, path, values);
+        let head = RequestHead::new(method, path, values);
         let reply = self.endpoints.handle(&head, body).await;
         assert_well_formed(&format!("{method} {path}"), &reply);
         reply
@@ -303,7 +303,7 @@ async fn a_head_request_gets_the_head_of_the_get() {
                 .filter(move |(own, _)| *own == name)
                 .map(|(_, value)| *value)
         };
-        let head = RequestHead::collect("HEAD", "/auth/sessions", values);
+        let head = RequestHead::new("HEAD", "/auth/sessions", values);
         let reply = shop.endpoints.handle(&head, EMPTY).await;
         assert_eq!(reply.status(), get.status());
         assert!(reply.body().is_empty() && !get.body().is_empty());
@@ -476,7 +476,7 @@ async fn no_debug_shows_a_secret() {
     let login = br#"{"username":"alice","password":"wonderland"}"#;
     let bearer = format!("Bearer {}", issued.access_token.as_str());
     let headers = [("authorization", bearer.as_bytes()), JSON];
-    let head = RequestHead::collect("POST", "/auth/login", |name| {
+    let head = RequestHead::new("POST", "/auth/login", |name| {
         headers
             .iter()
             .filter(move |(own, _)| *own == name)

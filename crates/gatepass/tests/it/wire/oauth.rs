@@ -113,7 +113,7 @@ async fn send(
         ("content-type", "application/x-www-form-urlencoded"),
         ("authorization", authorization),
     ];
-    let head = RequestHead::collect(method, path, |name| {
+    let head = RequestHead::new(method, path, |name| {
         let named = headers.iter().filter(move |(own, _)| *own == name);
         let present = named.filter(|(_, value)| !value.is_empty());
         present.map(|(_, value)| value.as_bytes())

@@ -72,7 +72,7 @@ impl Listing {
         let (path, query) = path
             .split_once('?')
             .map_or((path, None), |(path, query)| (path, Some(query)));
-        let head = RequestHead::collect(method, path, values).query(query);
+        let head = RequestHead::new(method, path, values).query(query);
         let sent = RequestBody::Complete(form.as_bytes());
         self.endpoints.handle(&head, sent).await
     }

@@ -24,7 +24,7 @@ async fn whatever_a_browser_does_no_token_is_logged() {
     let endpoints = Endpoints::builder(node.clone()).resume().renew();
     let endpoints = endpoints.build().unwrap();
     let send = async |path: &str, cookies: &str, origin: &str, body: &str| {
-        let head = RequestHead::collect("POST", path, |name| {
+        let head = RequestHead::new("POST", path, |name| {
             let value = match name {
                 "content-type" => "application/json",
                 "cookie" => cookies,

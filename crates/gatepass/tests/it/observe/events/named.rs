@@ -200,7 +200,7 @@ async fn a_token_too_long_for_a_cookie_is_logged_as_the_mistake_that_it_is() {
     let endpoints = Endpoints::new(node);
     let long = BTreeMap::from([("long", "x".repeat(3500))]);
     let identity = Identity::of(subject("alice")).claims(&long).unwrap();
-    let head = RequestHead::collect("GET", "/callback", |_| std::iter::empty());
+    let head = RequestHead::new("GET", "/callback", |_| std::iter::empty());
     let reply = endpoints.issued(identity, &head, Delivery::Cookies).await;
     assert_eq!(reply.status(), 500);
     let told =

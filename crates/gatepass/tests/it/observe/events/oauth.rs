@@ -32,7 +32,7 @@ impl Watch {
         authorization: Option<&str>,
         form: &str,
     ) -> serde_json::Value {
-        let head = RequestHead::collect("POST", path, |name| {
+        let head = RequestHead::new("POST", path, |name| {
             let value = match name {
                 "content-type" => Some("application/x-www-form-urlencoded"),
                 "authorization" => authorization,

@@ -43,7 +43,7 @@ impl Shop {
     }
 
     async fn post(&self, path: &str, headers: &[Header<'_>], body: &str) -> Reply {
-        let head = RequestHead::collect("POST", path, |name| {
+        let head = RequestHead::new("POST", path, |name| {
             let agent = (name == "user-agent").then_some(AGENT);
             let values = headers.iter().filter(move |(own, _)| *own == name);
             let values = values.map(|(_, value)| *value).chain(agent);

@@ -118,7 +118,7 @@ async fn no_debug_and_no_display_shows_a_secret() {
             ("authorization", bearer.as_str()),
             ("content-type", "application/json"),
         ];
-        let head = RequestHead::collect(method, path, |name| {
+        let head = RequestHead::new(method, path, |name| {
             let named = headers.iter().filter(move |(own, _)| *own == name);
             named.map(|(_, value)| value.as_bytes())
         });

@@ -82,7 +82,7 @@ fn whatever_is_sent_is_answered_and_never_5xx() {
     };
     proptest!(config, |(form in forms(), authorization in proptest::option::of(authorizations()))| {
         for path in PATHS {
-            let head = RequestHead::collect("POST", path, |name| {
+            let head = RequestHead::new("POST", path, |name| {
                 let value = match name {
                     "content-type" => Some(&b"application/x-www-form-urlencoded"[..]),
                     "authorization" => authorization.as_deref(),

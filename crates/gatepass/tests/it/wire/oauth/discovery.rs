@@ -257,7 +257,7 @@ async fn the_keys_are_the_public_ones_of_now_announced_ones_included() {
     assert_eq!(BTreeSet::from([&secret, &announced, &swapped]).len(), 3);
 
     for (tag, status) in [(&swapped, 304), (&announced, 200)] {
-        let head = RequestHead::collect("GET", JWKS, |name| {
+        let head = RequestHead::new("GET", JWKS, |name| {
             let value = (name == "if-none-match").then_some(tag.as_bytes());
             value.into_iter()
         });

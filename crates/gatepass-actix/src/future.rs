@@ -1,0 +1,115 @@
+//! The future of the gate.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use actix_web::{
+    Error,
+    body::{BoxBody, EitherBody, MessageBody},
+    dev::ServiceResponse,
+};
+use pin_project_lite::pin_project;
+
+use crate::convert::set_cache_control;
+
+pin_project! {
+    /// The response of a gate, or of the service behind it.
+    pub struct GateFuture<F, B> {
+        #[pin]
+        state: State<F, B>,
+    }
+}
+
+pin_project! {
+    #[project = Projected]
+    enum State<F, B> {
+        /// The gate has let the request through, and the service answers.
+        Through {
+            #[pin]
+            answer: F,
+            cache_control: Option<&'static str>,
+        },
+        /// The gate answers; `None` once it has.
+        Refused { response: Option<ServiceResponse> },
+        /// The store is asked first.
+        Waiting { answer: Answer<B> },
+    }
+}
+
+/// A gate that waits, and then the service if it lets the request through.
+type Answer<B> = Pin<Box<dyn Future<Output = Guarded<B>>>>;
+
+/// The response of a service behind a gate.
+type Guarded<B> = Result<ServiceResponse<EitherBody<B>>, Error>;
+
+impl<F, B> GateFuture<F, B> {
+    pub(crate) fn through(answer: F, cache_control: Option<&'static str>) -> Self {
+        let state = State::Through {
+            answer,
+            cache_control,
+        };
+        Self { state }
+    }
+
+    pub(crate) fn refused(response: ServiceResponse<BoxBody>) -> Self {
+        let response = Some(response);
+        let state = State::Refused { response };
+        Self { state }
+    }
+
+    pub(crate) fn waiting(answer: Answer<B>) -> Self {
+        let state = State::Waiting { answer };
+        Self { state }
+    }
+}
+
+impl<F, B> Future for GateFuture<F, B>
+where
+    F: Future<Output = Result<ServiceResponse<B>, Error>>,
+    B: MessageBody,
+{
+    type Output = Guarded<B>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Guarded<B>> {
+        match self.project().state.project() {
+            Projected::Through {
+                answer,
+                cache_control,
+            } => Poll::Ready(passed(ready!(answer.poll(context)), *cache_control)),
+            // As every future, this one is not polled again once it is ready.
+            Projected::Refused { response } => match response.take() {
+                Some(response) => Poll::Ready(Ok(response.map_into_right_body())),
+                None => Poll::Pending,
+            },
+            Projected::Waiting { answer } => answer.as_mut().poll(context),
+        }
+    }
+}
+
+fn passed<B: MessageBody>(
+    answer: Result<ServiceResponse<B>, Error>,
+    cache_control: Option<&'static str>,
+) -> Guarded<B> {
+    match answer {
+        Ok(mut response) => {
+            set_cache_control(response.headers_mut(), cache_control);
+            Ok(response.map_into_left_body())
+        }
+        Err(mut error) => {
+            error.add_response_mapper(move |mut response| {
+                set_cache_control(response.headers_mut(), cache_control);
+                response
+            });
+            Err(error)
+        }
+    }
+}
+
+impl<F, B> fmt::Debug for GateFuture<F, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GateFuture").finish_non_exhaustive()
+    }
+}
