@@ -18,3 +18,4 @@ pub(crate) mod oauth;
 pub(crate) mod purge;
 pub(crate) mod refreshing;
 pub(crate) mod resuming;
+pub(crate) mod signatures;

@@ -6,17 +6,19 @@ use crate::{
     authority::{
         authority::Authority,
         issued::{AccessToken, Issued, RefreshToken, Renewed},
+        signatures,
     },
     env::{clock::Timestamp, internal_error::InternalError, random},
     error::Error,
+    keys::signing::SigningKey,
     model::{ids::TokenId, scopes::Scopes, session::Session},
-    token::access::{self, NewClaims},
+    token::access::{NewClaims, Unsigned},
 };
 
 impl Authority {
     /// A fresh access token of the session with these scopes or else all it has, and the refresh
     /// token of its current generation.
-    pub(super) fn answer(
+    pub(super) async fn answer(
         &self,
         session: &Session,
         scopes: Option<&Scopes>,
@@ -26,7 +28,9 @@ impl Authority {
         // since.
         let asked = scopes.map(|asked| granted.intersection(asked));
         let scopes = asked.as_ref().unwrap_or(granted);
-        let renewed = self.access_token(session, scopes, session.authenticated_at)?;
+        let renewed = self
+            .access_token(session, scopes, session.authenticated_at)
+            .await?;
         let refresh_keys = self.inner.refresh_keys.load();
         let refresh_token = refresh_keys.token(session.id, session.generation);
         let issued = Issued {
@@ -43,7 +47,7 @@ impl Authority {
     }
 
     /// A fresh access token of the session with these scopes and this time of authentication.
-    pub(super) fn access_token(
+    pub(super) async fn access_token(
         &self,
         session: &Session,
         scopes: &Scopes,
@@ -60,24 +64,26 @@ impl Authority {
         // Never past `access_until`: the log would forget the session's end before the token is
         // dead.
         let expires_at = (now + ttl).min(session.access_until).truncated_to_secs();
-        let policy = self.inner.verifier.policy();
-        let claims = NewClaims {
-            iss: policy.issuer.as_str(),
-            sub: session.subject().as_str(),
-            aud: policy.audience.as_str(),
-            exp: expires_at.unix_secs(),
-            iat: now.unix_secs(),
-            jti: token.to_string(),
-            sid: session.id.to_string(),
-            sn: session.number.get(),
-            auth_time: authenticated_at.unix_secs(),
-            client_id: session.client.as_str(),
-            scope: scopes.as_str(),
-            custom: session.identity.raw_claims(),
+        let key = self.signing_key()?;
+        let unsigned = {
+            let policy = self.inner.verifier.policy();
+            let claims = NewClaims {
+                iss: policy.issuer.as_str(),
+                sub: session.subject().as_str(),
+                aud: policy.audience.as_str(),
+                exp: expires_at.unix_secs(),
+                iat: now.unix_secs(),
+                jti: token.to_string(),
+                sid: session.id.to_string(),
+                sn: session.number.get(),
+                auth_time: authenticated_at.unix_secs(),
+                client_id: session.client.as_str(),
+                scope: scopes.as_str(),
+                custom: session.identity.raw_claims(),
+            };
+            Unsigned::new(&key, &claims)?
         };
-        let keys = self.inner.verifier.keys();
-        let key = keys.active().ok_or(InternalError::new("no signing key"))?;
-        let access_token = access::sign(key, &claims)?;
+        let access_token = signatures::sign(&key, unsigned).await?;
         Ok(Renewed {
             access_token: AccessToken::new(access_token),
             expires_at,
@@ -88,6 +94,13 @@ impl Authority {
             token_id: token,
             useful_until: session.idle_expires_at.max(expires_at),
         })
+    }
+
+    /// The key that signs now. A clone, since other keys may replace it while this one signs.
+    fn signing_key(&self) -> Result<SigningKey, InternalError> {
+        let keys = self.inner.verifier.keys();
+        let key = keys.active().ok_or(InternalError::new("no signing key"))?;
+        Ok(key.clone())
     }
 
     /// After 75 to 90 % of the token's life: early enough for a retry, and spread so that clients

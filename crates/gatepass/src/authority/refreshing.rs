@@ -121,7 +121,7 @@ impl Authority {
                 self.advance_of(session, refreshing.client, generation, generation.next());
             advance.seen_from = seen_from(refreshing.device);
             if let Some(session) = self.advance(advance).await? {
-                return self.refreshed(&session, None);
+                return self.refreshed(&session, None).await;
             }
         }
         self.settle_refresh(refreshing).await
@@ -186,7 +186,7 @@ impl Authority {
                 if from != generation {
                     observe::store_behind(&session, generation.gap(from));
                 }
-                return self.refreshed(&session, scopes).map(Some);
+                return self.refreshed(&session, scopes).await.map(Some);
             }
             (Decision::Recover, Some(session)) => {
                 let identity = self.reload_user(&session, scopes).await?;
@@ -211,7 +211,7 @@ impl Authority {
                 return self.reused(&session, gap, age, device).await.map(Some);
             }
         };
-        let (issued, token) = self.answer(&session, scopes)?;
+        let (issued, token) = self.answer(&session, scopes).await?;
         observe::session_replayed(&session, token, elsewhere(&session, device));
         Ok(Some(issued))
     }
@@ -333,12 +333,12 @@ impl Authority {
         self.ask("advance", self.inner.store.advance(advance)).await
     }
 
-    pub(super) fn refreshed(
+    pub(super) async fn refreshed(
         &self,
         session: &Session,
         scopes: Option<&Scopes>,
     ) -> Result<Issued, Error> {
-        let (issued, token) = self.answer(session, scopes)?;
+        let (issued, token) = self.answer(session, scopes).await?;
         observe::session_refreshed(session, token);
         Ok(issued)
     }

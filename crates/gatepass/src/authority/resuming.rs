@@ -167,7 +167,7 @@ impl Authority {
         advance.cause = AdvanceCause::Resume;
         advance.identity = self.reload_user(&session, None).await?;
         if let Some(session) = self.advance(advance).await? {
-            return self.refreshed(&session, None).map(Some);
+            return self.refreshed(&session, None).await.map(Some);
         }
         // Another was faster, so that the session is not idle any more.
         let mut refreshing = Refreshing {
@@ -232,7 +232,9 @@ impl Authority {
         // Nor does one that was seen by a thief profit from the password that its owner types
         // later.
         let authenticated_at = session.authenticated_at.min(pass.authenticated_at());
-        let renewed = self.access_token(&session, &scopes, authenticated_at)?;
+        let renewed = self
+            .access_token(&session, &scopes, authenticated_at)
+            .await?;
         observe::session_renewed(&session, renewed.token_id);
         Ok(renewed)
     }
@@ -277,7 +279,7 @@ impl Authority {
                 .await?
             {
                 observe::session_reauthenticated(&session);
-                return self.refreshed(&authenticated, None);
+                return self.refreshed(&authenticated, None).await;
             }
             (session, now) = self.live_session(pass).await?;
         }

@@ -50,22 +50,33 @@ pub(crate) struct NewClaims<'a> {
     pub(crate) custom: &'a Map<String, Value>,
 }
 
-/// Signs `claims` with `key`.
-pub(crate) fn sign(key: &SigningKey, claims: &NewClaims<'_>) -> Result<String, InternalError> {
-    let mut payload = Vec::with_capacity(512);
-    serde_json::to_writer(&mut payload, claims)
-        .map_err(|_| InternalError::new("claims without a JSON form"))?;
-    let header = key.verifying_key().header();
-    let mut token = String::with_capacity(header.len() + payload.len() * 4 / 3 + 100);
-    token.push_str(header);
-    token.push('.');
-    base64url::encode(payload, &mut token);
-    let signature = key
-        .sign(token.as_bytes())
-        .ok_or(InternalError::new("a token could not be signed"))?;
-    token.push('.');
-    base64url::encode(signature, &mut token);
-    Ok(token)
+/// An access token that lacks its signature: what a key is to sign.
+pub(crate) struct Unsigned(String);
+
+impl Unsigned {
+    /// The header that `key` writes, and `claims`.
+    pub(crate) fn new(key: &SigningKey, claims: &impl Serialize) -> Result<Self, InternalError> {
+        let mut payload = Vec::with_capacity(512);
+        serde_json::to_writer(&mut payload, claims)
+            .map_err(|_| InternalError::new("claims without a JSON form"))?;
+        let header = key.verifying_key().header();
+        let mut token = String::with_capacity(header.len() + payload.len() * 4 / 3 + 100);
+        token.push_str(header);
+        token.push('.');
+        base64url::encode(payload, &mut token);
+        Ok(Self(token))
+    }
+
+    /// The access token, signed by the key that it was made for.
+    pub(crate) fn signed_by(self, key: &SigningKey) -> Result<String, InternalError> {
+        let Self(mut token) = self;
+        let signature = key
+            .sign(token.as_bytes())
+            .ok_or(InternalError::new("a token could not be signed"))?;
+        token.push('.');
+        base64url::encode(signature, &mut token);
+        Ok(token)
+    }
 }
 
 /// An access token whose key is known, and that nothing else is known of.

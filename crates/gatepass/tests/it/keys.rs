@@ -4,3 +4,4 @@ mod algorithms;
 mod jwks;
 mod material;
 mod rotation;
+mod slow;

@@ -1,0 +1,128 @@
+//! Signatures that take long, made where they hold up no other request.
+//!
+//! An RSA signature is about half a millisecond of arithmetic, and an async thread that makes it
+//! serves no other request meanwhile. So gatepass makes it on one of tokio's blocking threads. Every
+//! other algorithm takes less time than handing the work to another thread and back would save.
+
+use std::{
+    num::NonZeroUsize,
+    sync::{Arc, LazyLock},
+    thread,
+};
+
+use tokio::{sync::Semaphore, task::spawn_blocking};
+
+use crate::{
+    env::internal_error::InternalError,
+    keys::{algorithm::Algorithm, signing::SigningKey},
+    token::access::Unsigned,
+};
+
+/// The slow signatures that are made at once in this process. Half of the processors, so that the
+/// other half is left to the async threads, however many clients log in together.
+static SLOW: LazyLock<SlowSignatures> = LazyLock::new(|| {
+    let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    SlowSignatures::at_once((processors / 2).max(1))
+});
+
+/// Signs an access token, on a blocking thread if that takes long.
+pub(crate) async fn sign(key: &SigningKey, unsigned: Unsigned) -> Result<String, InternalError> {
+    if is_slow(key.verifying_key().algorithm()) {
+        SLOW.sign(key.clone(), unsigned).await
+    } else {
+        unsigned.signed_by(key)
+    }
+}
+
+/// Whether a signature takes long: the private exponent of an RSA key is as long as its modulus.
+const fn is_slow(algorithm: Algorithm) -> bool {
+    match algorithm {
+        Algorithm::Rs256
+        | Algorithm::Rs384
+        | Algorithm::Rs512
+        | Algorithm::Ps256
+        | Algorithm::Ps384
+        | Algorithm::Ps512 => true,
+        Algorithm::Hs256
+        | Algorithm::Hs384
+        | Algorithm::Hs512
+        | Algorithm::Es256
+        | Algorithm::Es384
+        | Algorithm::EdDsa => false,
+    }
+}
+
+/// The blocking threads that may sign.
+struct SlowSignatures {
+    turns: Arc<Semaphore>,
+}
+
+impl SlowSignatures {
+    fn at_once(signatures: usize) -> Self {
+        Self {
+            turns: Arc::new(Semaphore::new(signatures)),
+        }
+    }
+
+    /// Signs as soon as it is this caller's turn.
+    async fn sign(&self, key: SigningKey, unsigned: Unsigned) -> Result<String, InternalError> {
+        let failed = || InternalError::new("a thread that signs has gone");
+        let turn = Arc::clone(&self.turns).acquire_owned().await;
+        let turn = turn.map_err(|_| failed())?;
+        let signed = spawn_blocking(move || {
+            let signed = unsigned.signed_by(&key);
+            // Not before, also where the caller has gone: the bound is about threads.
+            drop(turn);
+            signed
+        });
+        signed.await.unwrap_or_else(|_| Err(failed()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::Future, pin::pin, task::Poll};
+
+    use super::*;
+
+    fn key() -> SigningKey {
+        let pem = include_bytes!("../../tests/keys/rsa.pem");
+        SigningKey::from_pem(Algorithm::Rs256, pem).unwrap()
+    }
+
+    fn unsigned(key: &SigningKey) -> Unsigned {
+        Unsigned::new(key, &serde_json::json!({ "sub": "alice" })).unwrap()
+    }
+
+    async fn first_poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+        let mut future = pin!(future);
+        std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
+    }
+
+    #[tokio::test]
+    async fn an_rsa_signature_waits_for_its_turn() {
+        let (key, signatures) = (key(), SlowSignatures::at_once(1));
+        let turn = Arc::clone(&signatures.turns).acquire_owned().await.unwrap();
+        let mut signed = pin!(signatures.sign(key.clone(), unsigned(&key)));
+        for _ in 0..100 {
+            assert!(first_poll(&mut signed).await.is_pending());
+            tokio::task::yield_now().await;
+        }
+        drop(turn);
+        let token = signed.await.unwrap();
+        assert_eq!(token.split('.').count(), 3);
+    }
+
+    /// Otherwise clients that hang up would have more threads sign than may.
+    #[tokio::test]
+    async fn a_caller_that_leaves_keeps_its_turn_until_the_signature_is_made() {
+        let (key, signatures) = (key(), SlowSignatures::at_once(1));
+        {
+            let mut left = pin!(signatures.sign(key.clone(), unsigned(&key)));
+            assert!(first_poll(&mut left).await.is_pending());
+        }
+        // The next one gets its turn all the same, when the thread is done.
+        signatures.sign(key.clone(), unsigned(&key)).await.unwrap();
+        assert_eq!(signatures.turns.available_permits(), 1);
+    }
+}

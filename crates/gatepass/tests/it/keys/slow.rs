@@ -1,0 +1,59 @@
+//! RSA signatures take long, and hold up no other request. These tests run on one thread, so that
+//! another task runs only if the login gives up the thread.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use gatepass::{Device, Identity, KeySet, Requirements, keys::Algorithm};
+
+use super::material::{authority, key};
+
+/// Whether another request is served between the beginning of a login with a key of `algorithm` and
+/// its end.
+async fn serves_during_a_login(algorithm: Algorithm) -> bool {
+    let authority = authority(KeySet::signing(key(algorithm))).await;
+    let identity = || Identity::new("alice").unwrap();
+    let before = authority.issue(identity(), Device::default());
+    let before = before.await.unwrap();
+    let served = Arc::new(AtomicBool::new(false));
+    let other = tokio::spawn({
+        let (authority, served) = (authority.clone(), Arc::clone(&served));
+        async move {
+            let (token, requirements) = (before.access_token.as_str(), Requirements::new());
+            let pass = authority.verifier().verify(token, &requirements).await;
+            served.store(pass.is_ok(), Ordering::SeqCst);
+        }
+    });
+    let issued = authority.issue(identity(), Device::default());
+    let issued = issued.await.unwrap();
+    let served = served.load(Ordering::SeqCst);
+    other.await.unwrap();
+    let requirements = Requirements::new();
+    let pass = authority
+        .verifier()
+        .verify(issued.access_token.as_str(), &requirements)
+        .await;
+    assert!(pass.is_ok(), "{algorithm}: {pass:?}");
+    served
+}
+
+fn is_rsa(algorithm: Algorithm) -> bool {
+    algorithm.name().starts_with("RS") || algorithm.name().starts_with("PS")
+}
+
+#[tokio::test]
+async fn other_requests_are_served_while_an_rsa_signature_is_made() {
+    for algorithm in Algorithm::ALL.into_iter().filter(|one| is_rsa(*one)) {
+        assert!(serves_during_a_login(algorithm).await, "{algorithm}");
+    }
+}
+
+/// The way to another thread and back would cost more than it saves.
+#[tokio::test]
+async fn a_quick_signature_is_made_at_once() {
+    for algorithm in Algorithm::ALL.into_iter().filter(|one| !is_rsa(*one)) {
+        assert!(!serves_during_a_login(algorithm).await, "{algorithm}");
+    }
+}
