@@ -31,8 +31,11 @@ fn the_threads_end_with_the_last_handle() {
     let clone = store.clone();
     drop(store);
     let deadline = Instant::now() + Duration::from_secs(30);
-    while threads_of_stores() != 4 {
-        assert!(Instant::now() < deadline, "one writes and three read");
+    while threads_of_stores() != 5 {
+        assert!(
+            Instant::now() < deadline,
+            "one writes, three read, and one copies the log"
+        );
         thread::yield_now();
     }
     drop(clone);
