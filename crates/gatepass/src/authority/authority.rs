@@ -42,11 +42,11 @@ use crate::{
 ///
 /// Endpoints take one. Cheap to clone.
 ///
-/// An async thread is held for the signature of an access token only if that is quick: HMAC, EdDSA
-/// and ECDSA. An RSA signature takes about half a millisecond, so gatepass makes it on one of tokio's
-/// blocking threads. At most half of the processors do that at once, and at least one. For example,
-/// on a machine with 8 processors the fifth RS256 login waits until one of four has been signed, and
-/// requests with access tokens are served meanwhile.
+/// A signature holds an async thread for some tens of microseconds at most: HMAC, EdDSA and ES256.
+/// RSA and ES384 take hundreds, so gatepass signs with these on tokio's blocking threads, on at most
+/// half of the processors at once, and at least one. For example, on a machine with 8 processors the
+/// fifth of five RS256 logins waits for one of the others, and requests with access tokens are
+/// served meanwhile.
 ///
 /// ```
 /// use gatepass::{
