@@ -43,10 +43,10 @@ use crate::{
 /// Endpoints take one. Cheap to clone.
 ///
 /// A signature holds an async thread for some tens of microseconds at most: HMAC, EdDSA and ES256.
-/// RSA and ES384 take hundreds, so gatepass signs with these on tokio's blocking threads, on at most
-/// half of the processors at once, and at least one. For example, on a machine with 8 processors the
-/// fifth of five RS256 logins waits for one of the others, and requests with access tokens are
-/// served meanwhile.
+/// RSA and ES384 take hundreds, so gatepass signs with these on tokio's blocking threads, on at
+/// most half of the processors at once, and at least one. For example, on a machine with 8
+/// processors the fifth of five RS256 logins waits for one of the others, and requests with access
+/// tokens are served meanwhile.
 ///
 /// ```
 /// use gatepass::{
