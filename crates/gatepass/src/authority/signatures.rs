@@ -82,7 +82,9 @@ impl SlowSignatures {
 
 #[cfg(test)]
 mod tests {
-    use std::{future::Future, pin::pin, task::Poll};
+    use std::{future::Future, pin::pin, sync::mpsc, task::Poll};
+
+    use tokio::runtime;
 
     use super::*;
 
@@ -115,15 +117,25 @@ mod tests {
     }
 
     /// Otherwise clients that hang up would have more threads sign than may.
-    #[tokio::test]
-    async fn a_caller_that_leaves_keeps_its_turn_until_the_signature_is_made() {
-        let (key, signatures) = (key(), SlowSignatures::at_once(1));
-        {
-            let mut left = pin!(signatures.sign(key.clone(), unsigned(&key)));
-            assert!(first_poll(&mut left).await.is_pending());
-        }
-        // The next one gets its turn all the same, when the thread is done.
-        signatures.sign(key.clone(), unsigned(&key)).await.unwrap();
-        assert_eq!(signatures.turns.available_permits(), 1);
+    #[test]
+    fn a_caller_that_leaves_keeps_its_turn_until_the_signature_is_made() {
+        let runtime = runtime::Builder::new_current_thread()
+            .max_blocking_threads(1)
+            .build();
+        runtime.unwrap().block_on(async {
+            let (key, signatures) = (key(), SlowSignatures::at_once(1));
+            // The one blocking thread has something else to do first.
+            let (release, released) = mpsc::channel();
+            let held = spawn_blocking(move || released.recv());
+            {
+                let mut left = pin!(signatures.sign(key.clone(), unsigned(&key)));
+                assert!(first_poll(&mut left).await.is_pending());
+            }
+            assert_eq!(signatures.turns.available_permits(), 0);
+            release.send(()).unwrap();
+            held.await.unwrap().unwrap();
+            signatures.sign(key.clone(), unsigned(&key)).await.unwrap();
+            assert_eq!(signatures.turns.available_permits(), 1);
+        });
     }
 }
