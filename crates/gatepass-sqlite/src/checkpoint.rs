@@ -124,9 +124,10 @@ impl Checkpoints {
     fn finish(&mut self, conn: &Connection) {
         self.state = State::Idle;
         let left = copy(conn);
-        // The next commit begins the log anew if all of it was copied.
+        // The next commit begins the log anew if all of it was copied. If another process has just
+        // appended a little, the next try may copy all.
         self.next = match left {
-            Some(0) => MANY,
+            Some(0..=FEW) => MANY,
             _ => PAGES.get().saturating_add(MANY),
         };
     }
