@@ -8,9 +8,19 @@ use xshell::{Shell, cmd};
 
 /// Builds the program `name` of `package`, and asks cargo where it put it.
 pub(crate) fn executable(sh: &Shell, package: &str, name: &str) -> anyhow::Result<PathBuf> {
+    executable_with(sh, package, name, &[])
+}
+
+/// The same, with further arguments for cargo.
+pub(crate) fn executable_with(
+    sh: &Shell,
+    package: &str,
+    name: &str,
+    args: &[String],
+) -> anyhow::Result<PathBuf> {
     let messages = cmd!(
         sh,
-        "cargo build --quiet --package {package} --bin {name} --message-format json-render-diagnostics"
+        "cargo build --quiet --package {package} --bin {name} {args...} --message-format json-render-diagnostics"
     )
     .quiet()
     .read()?;

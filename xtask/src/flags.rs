@@ -49,6 +49,10 @@ xflags::xflags! {
         cmd bench {
             /// Only the benchmarks whose names contain this.
             optional filter: String
+            /// Count instructions instead, and compare them with those on record.
+            optional --check
+            /// With `--check`: put the counts on record.
+            optional --update
         }
 
         /// Check format, clippy for each set of features, the docs, tidy, and dependencies.

@@ -10,6 +10,7 @@ mod apt;
 mod bench;
 mod built;
 mod ci;
+mod counts;
 mod example;
 mod flags;
 mod interop;
@@ -56,6 +57,7 @@ fn run(flags: Xtask) -> anyhow::Result<()> {
         XtaskCmd::Demo(_) => scenarios::demo(&sh),
         XtaskCmd::Conformance(flags) => scenarios::conformance(&sh, flags.filter.as_deref()),
         XtaskCmd::Interop(_) => interop::run(&sh, Missing::Reported),
+        XtaskCmd::Bench(flags) if flags.check => counts::check(&sh, flags.update),
         XtaskCmd::Bench(flags) => bench::run(&sh, flags.filter.as_deref()),
         XtaskCmd::Lint(_) => lint::run(&sh),
         XtaskCmd::Tidy(_) => tidy::run(&sh),

@@ -3,7 +3,7 @@
 use xshell::Shell;
 
 use crate::{
-    interop,
+    counts, interop,
     program::{Missing, answers},
     progress::step,
     servers, tools,
@@ -33,6 +33,10 @@ pub(crate) fn install(sh: &Shell) -> anyhow::Result<()> {
     run(sh)?;
     interop::ready(sh, Missing::Installed)?;
     servers::ready(sh, Missing::Installed)?;
+    // The counts on record are of such a machine, and valgrind runs on few others.
+    if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        counts::ready(sh, Missing::Installed)?;
+    }
     for tool in [
         tools::TYPOS,
         tools::CARGO_HACK,
