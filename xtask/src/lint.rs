@@ -25,6 +25,9 @@ pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
 
     step("lint", "format");
     cmd!(sh, "cargo fmt --all --check").quiet().run()?;
+    // A workspace of its own. To compile it here would take longer than all that follows.
+    let peers = ["--manifest-path", "benches/peers/Cargo.toml"];
+    cmd!(sh, "cargo fmt {peers...} --check").quiet().run()?;
 
     tidy::run(sh)?;
 
