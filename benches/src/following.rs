@@ -1,6 +1,6 @@
 //! The cost of nodes that follow the log of revocations, for the servers and for those who revoke.
 
-mod postgres;
+pub(crate) mod postgres;
 
 use std::time::{Duration, Instant};
 
@@ -25,13 +25,12 @@ use crate::{
 const NODES: usize = 10;
 /// Revocations in a second.
 const RATE: u32 = 100;
-/// How long the server is watched.
-const SECONDS: u32 = 10;
 
 pub(crate) fn redis(table: &mut Table) -> anyhow::Result<()> {
     let runtime = Runtime::new()?;
     let server = servers::own_redis()?;
-    runtime.block_on(measure(table, "Redis", &[server.url()], server.url()))
+    let urls = server.url();
+    runtime.block_on(measure(table, "Redis", &[urls], urls))
 }
 
 pub(crate) fn redis_cluster(table: &mut Table) -> anyhow::Result<()> {
@@ -47,10 +46,12 @@ async fn measure(
     servers: &[&str],
     urls: &str,
 ) -> anyhow::Result<()> {
-    let alone = watched(servers, urls, 0).await?;
-    let followed = watched(servers, urls, NODES).await?;
+    // How long the server is watched.
+    let seconds = table.size.pick(2, 10);
+    let alone = watched(servers, urls, 0, seconds).await?;
+    let followed = watched(servers, urls, NODES, seconds).await?;
     let per_node =
-        |of: fn(&Counts) -> f64| (of(&followed) - of(&alone)) / NODES as f64 / f64::from(SECONDS);
+        |of: fn(&Counts) -> f64| (of(&followed) - of(&alone)) / NODES as f64 / f64::from(seconds);
     for (what, count) in [
         ("scripts/s", per_node(|counts| counts.scripts)),
         ("XREAD/s", per_node(|counts| counts.waits)),
@@ -126,10 +127,15 @@ impl Counts {
 }
 
 /// The work of the servers while so many nodes follow the log.
-async fn watched(servers: &[&str], urls: &str, nodes: usize) -> anyhow::Result<Counts> {
+async fn watched(
+    servers: &[&str],
+    urls: &str,
+    nodes: usize,
+    seconds: u32,
+) -> anyhow::Result<Counts> {
     let store = RedisStore::connect(urls).await?;
     let mut sessions = Vec::new();
-    for number in 0..usize::try_from(RATE * SECONDS)? {
+    for number in 0..usize::try_from(RATE * seconds)? {
         let new: NewSession = new_session(number)?;
         sessions.push(new.id);
         store.begin(new).await?;

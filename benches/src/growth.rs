@@ -1,4 +1,4 @@
-//! A million sessions that have expired or were ended, and what is left of them; and how requests
+//! Many sessions that have expired or were ended, and what is left of them; and how requests
 //! fare meanwhile.
 
 mod postgres;
@@ -26,14 +26,29 @@ use crate::{
     token::{AUDIENCE, ISSUER, identity},
 };
 
-/// Sessions that have expired, so that a purge may remove them.
-const EXPIRED: usize = 1_000_000;
-/// Those of them that their users ended, each with its entry in the log.
-const ENDED: usize = 20_000;
+/// The sessions that a store is filled with.
+#[derive(Clone, Copy)]
+struct Filling {
+    /// Those that have expired, so that a purge may remove them: thousands.
+    expired: usize,
+    /// Those of them that their users ended, each with its entry in the log.
+    ended: usize,
+}
+
+const QUICK: Filling = Filling {
+    expired: 10_000,
+    ended: 500,
+};
+const FULL: Filling = Filling {
+    expired: 200_000,
+    ended: 5_000,
+};
 /// Clients, and the pause that each makes between two requests: some hundred requests a second.
 const CLIENTS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The seconds between two lines that say how it goes.
+const REPORTED: u64 = 10;
 /// Tasks that make the sessions at once.
 const MAKERS: usize = 64;
 
@@ -46,9 +61,13 @@ trait Inside: Send + Sync {
     /// Opens it; with `clock` instead of its own.
     async fn open(&self, clock: Option<LongAgo>) -> anyhow::Result<Arc<dyn SessionStore>>;
 
-    /// Makes [`EXPIRED`] sessions in `store`, whose clock is [`LongAgo`], and returns the ids of
-    /// [`ENDED`] of them.
-    async fn fill(&self, store: Arc<dyn SessionStore>) -> anyhow::Result<Vec<SessionId>>;
+    /// Makes the sessions in `store`, whose clock is [`LongAgo`], and returns the ids of those that
+    /// are to be ended.
+    async fn fill(
+        &self,
+        store: Arc<dyn SessionStore>,
+        filling: Filling,
+    ) -> anyhow::Result<Vec<SessionId>>;
 
     /// Whether there is something left to purge besides what is `live`.
     async fn is_clean(&self, live: &Contents) -> anyhow::Result<bool>;
@@ -67,8 +86,12 @@ struct Contents {
 
 fn run(table: &mut Table, runtime: &Runtime, store: &dyn Inside) -> anyhow::Result<()> {
     let name = store.name();
-    runtime.block_on(fill(store))?;
+    let filling = table.size.pick(QUICK, FULL);
+    let many = filling.expired;
+    println!("   {name}: making {many} sessions");
+    runtime.block_on(fill(store, filling))?;
     let before = runtime.block_on(store.contents())?;
+    println!("   {name}: purging {} of them", before.sessions);
     let (mut waits, live) = runtime.block_on(measure(store))?;
     let after = runtime.block_on(store.contents())?;
 
@@ -78,7 +101,7 @@ fn run(table: &mut Table, runtime: &Runtime, store: &dyn Inside) -> anyhow::Resu
         ("p99", 0.99, Goal::AtMost(50.0)),
         ("longest", 1.0, Goal::Known),
     ] {
-        let what = format!("wait of a request while 1,000,000 sessions are purged, {name}, {what}");
+        let what = format!("wait of a request while {many} sessions are purged, {name}, {what}");
         table.figure(&what, quantile(&waits, part), " ms", goal);
     }
     for (what, before, after, live) in [
@@ -105,10 +128,14 @@ fn run(table: &mut Table, runtime: &Runtime, store: &dyn Inside) -> anyhow::Resu
     Ok(())
 }
 
-async fn fill(inside: &dyn Inside) -> anyhow::Result<()> {
+async fn fill(inside: &dyn Inside, filling: Filling) -> anyhow::Result<()> {
     let store = inside.open(Some(LongAgo)).await?;
-    let ended = inside.fill(Arc::clone(&store)).await?;
-    anyhow::ensure!(ended.len() == ENDED, "{} sessions to end", ended.len());
+    let ended = inside.fill(Arc::clone(&store), filling).await?;
+    anyhow::ensure!(
+        ended.len() == filling.ended,
+        "{} sessions to end",
+        ended.len()
+    );
     at_once(ended, move |id| {
         let store = Arc::clone(&store);
         async move {
@@ -161,8 +188,15 @@ async fn measure(inside: &dyn Inside) -> anyhow::Result<(Vec<f64>, Contents)> {
         let (authority, work) = (authority.clone(), Arc::clone(&work));
         clients.spawn(async move { requests(&authority, client, &work).await });
     }
+    let start = Instant::now();
+    let mut said = 0;
     while !inside.is_clean(&work.live()).await? {
         tokio::time::sleep(Duration::from_millis(500)).await;
+        let seconds = start.elapsed().as_secs();
+        if seconds >= said + REPORTED {
+            println!("   still purging after {seconds} s");
+            said = seconds;
+        }
     }
     work.over.store(true, Ordering::Relaxed);
     let mut waits = Vec::new();

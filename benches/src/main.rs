@@ -1,21 +1,31 @@
-//! How fast gatepass is: each row of the table compares two things, measured side by side in one
-//! run.
+//! How fast gatepass is. Each ratio compares two things that are measured in turn, in one run.
 //!
-//! `cargo xtask bench` runs all, `cargo xtask bench stores` those whose name contains that. Nothing
-//! here fails because it is slow: how loaded the machine was, no test can know.
+//! `cargo xtask bench` runs all parts, `cargo xtask bench stores http` those two. A full run of a
+//! part writes its report to `benches/report`; `--quick` writes none. Nothing here fails because it
+//! is slow: how loaded the machine was, the rows say themselves.
 
 #![expect(
     clippy::print_stdout,
     reason = "a command line tool says what it measured"
 )]
 
+mod chart;
+mod child;
+mod clock;
+mod counted;
+mod denylist;
 mod following;
 mod growth;
+mod http;
+mod load;
+mod log;
 mod logout_all;
 mod measure;
 mod news;
-mod revocations;
-mod route;
+mod peers;
+mod repeated;
+mod report;
+mod scale;
 mod servers;
 mod signing;
 mod stores;
@@ -23,53 +33,93 @@ mod table;
 mod token;
 mod verifying;
 
-use crate::table::Table;
+use std::time::Instant;
 
-/// Measures what it is called, and puts it into the table.
+use crate::{measure::Size, table::Table};
+
+/// Measures something, and puts it into the table.
 type Bench = fn(&mut Table) -> anyhow::Result<()>;
 
-/// Quick ones first. Repeated tokens will have their rows after `verify`, once there is a cache for
-/// them.
-const BENCHES: &[(&str, Bench)] = &[
-    ("verify", verifying::run),
-    ("sign", signing::run),
-    ("revocations", revocations::run),
-    ("route", route::run),
-    ("news-sqlite", news::sqlite),
-    ("stores-sqlite", stores::sqlite),
-    ("stores-postgres", stores::postgres),
-    ("stores-redis", stores::redis),
-    ("stores-redis-cluster", stores::redis_cluster),
-    ("following-postgres", following::postgres),
-    ("following-redis", following::redis),
-    ("following-redis-cluster", following::redis_cluster),
-    ("logout-all-sqlite", logout_all::sqlite),
-    ("logout-all-postgres", logout_all::postgres),
-    ("logout-all-redis", logout_all::redis),
-    ("growth-sqlite", growth::sqlite),
-    ("growth-postgres", growth::postgres),
-    ("growth-redis", growth::redis),
+/// Quick ones first.
+const PARTS: &[(&str, &[Bench])] = &[
+    ("verify", &[verifying::run, repeated::run]),
+    ("sign", &[signing::run]),
+    ("denylist", &[denylist::run]),
+    ("http", &[http::run, http::login]),
+    (
+        "stores",
+        &[
+            stores::sqlite,
+            stores::postgres,
+            stores::redis,
+            stores::redis_cluster,
+            news::sqlite,
+            following::postgres,
+            following::redis,
+            following::redis_cluster,
+        ],
+    ),
+    (
+        "growth",
+        &[
+            logout_all::sqlite,
+            logout_all::postgres,
+            logout_all::redis,
+            growth::sqlite,
+            growth::postgres,
+            growth::redis,
+        ],
+    ),
+    ("peers", &[peers::run]),
+    ("scale", &[scale::run]),
 ];
 
 fn main() -> anyhow::Result<()> {
-    let filter = std::env::args().nth(1).unwrap_or_default();
-    let mut table = Table::default();
-    let chosen: Vec<_> = BENCHES
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [child::FLAG, rest @ ..] = arguments
         .iter()
-        .filter(|(name, _)| name.contains(&filter))
-        .collect();
-    if chosen.is_empty() {
-        let names: Vec<_> = BENCHES.iter().map(|(name, _)| *name).collect();
-        let names = names.join(", ");
-        anyhow::bail!("no benchmark has {filter:?} in its name; there are: {names}");
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .as_slice()
+    {
+        return child::main(rest);
     }
-    for (name, bench) in chosen {
-        println!("== bench: {name}");
-        // The table still shows the measurements of the others.
-        if let Err(error) = bench(&mut table) {
-            println!("{name} could not be measured: {error:#}");
+    let all = arguments.len();
+    arguments.retain(|argument| argument != "--quick");
+    let size = match arguments.len() == all {
+        true => Size::Full,
+        false => Size::Quick,
+    };
+    for asked in &arguments {
+        let names: Vec<_> = PARTS.iter().map(|(name, _)| *name).collect();
+        anyhow::ensure!(
+            names.contains(&asked.as_str()),
+            "there is no part {asked:?} of the benchmarks; there are: {}",
+            names.join(", ")
+        );
+    }
+    let is_asked = |name: &str| arguments.is_empty() || arguments.iter().any(|asked| asked == name);
+    let start = Instant::now();
+    let mut tables = Vec::new();
+    for (name, benches) in PARTS.iter().filter(|(name, _)| is_asked(name)) {
+        println!("== {name}, after {:.0} s", start.elapsed().as_secs_f64());
+        let mut table = Table::new(size);
+        for bench in *benches {
+            // The table still shows the measurements of the others.
+            if let Err(error) = bench(&mut table) {
+                let failed = format!("A part of `{name}` could not be measured: {error:#}");
+                println!("{failed}");
+                table.notes.push(failed);
+            }
         }
+        if size == Size::Full {
+            report::write(name, &table)?;
+        }
+        tables.push((name, table));
     }
-    println!("\n{table}");
+    for (name, table) in tables {
+        println!("\n{name}\n{table}");
+    }
+    println!("{:.0} s in all", start.elapsed().as_secs_f64());
     Ok(())
 }

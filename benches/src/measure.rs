@@ -1,39 +1,97 @@
 //! Measuring several things against each other on a machine that is never quiet.
 //!
-//! Each runs in small batches, all of them in turn and in the same thread, and is compared batch by
-//! batch. Other work of the machine then meets all of them alike. A batch that it interrupted is
-//! one outlier among hundreds, which no median and no quartile sees.
+//! Each runs in small batches, all of them in turn, and is compared batch by batch. Other work of
+//! the machine then meets all of them alike. A batch that it interrupted is one outlier among
+//! hundreds, which no median and no quartile sees.
 //!
 //! criterion and divan measure one function after the other, so that their ratio has the noise of
 //! minutes in it. tango-bench does interleave, but pairs functions of one name out of two builds.
 //! The functions that are compared here are in one build.
 
 use std::{
-    fmt,
     hint::black_box,
     pin::pin,
+    sync::Barrier,
     task::{Context, Poll, Waker},
-    time::{Duration, Instant},
+    thread,
+    time::Duration,
 };
 
 use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
 
-/// Runs an operation as often as it is told.
-pub(crate) type Contender<'a> = Box<dyn FnMut(u32) -> anyhow::Result<()> + 'a>;
+use crate::clock::{computing, wall};
 
-/// How long a batch takes, about: far less than a slice of the scheduler's, far more than reading a
-/// clock.
-pub(crate) const BATCH: Duration = Duration::from_micros(500);
+/// Runs an operation as often as it is told, and says how many seconds all of it took.
+pub(crate) type Contender<'a> = Box<dyn FnMut(u32) -> anyhow::Result<f64> + 'a>;
 
-const ROUNDS: usize = 1500;
+/// How much is measured.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Size {
+    /// Less of everything, so that all parts together take two minutes.
+    Quick,
+    /// All that a report needs.
+    Full,
+}
 
-/// A [`Contender`] that repeats one operation.
+impl Size {
+    /// One value or the other.
+    pub(crate) fn pick<T>(self, quick: T, full: T) -> T {
+        match self {
+            Self::Quick => quick,
+            Self::Full => full,
+        }
+    }
+}
+
+/// How long a batch of computing takes, about: far less than a slice of the scheduler's, far more
+/// than reading a clock.
+const BATCH: Duration = Duration::from_micros(500);
+
+/// A [`Contender`] that repeats one operation of one thread, by the CPU time of that thread.
 pub(crate) fn each<'a, T>(mut operation: impl FnMut() -> anyhow::Result<T> + 'a) -> Contender<'a> {
     Box::new(move |times| {
-        for _ in 0..times {
-            black_box(operation()?);
-        }
-        Ok(())
+        computing(|| {
+            for _ in 0..times {
+                black_box(operation()?);
+            }
+            Ok(())
+        })
+    })
+}
+
+/// A [`Contender`] that does something many times by itself, by wall time.
+pub(crate) fn waiting<'a>(
+    mut operations: impl FnMut(u32) -> anyhow::Result<()> + 'a,
+) -> Contender<'a> {
+    Box::new(move |times| wall(|| operations(times)))
+}
+
+/// A [`Contender`] in which as many threads repeat an operation at the same time. It takes as long
+/// as one of them computes, on average. `operations` gets the number of its thread.
+pub(crate) fn together<'a>(
+    threads: usize,
+    operations: impl Fn(usize, u32) -> anyhow::Result<()> + Sync + 'a,
+) -> Contender<'a> {
+    Box::new(move |times| {
+        let (start, operations) = (Barrier::new(threads), &operations);
+        let computed: anyhow::Result<Vec<f64>> = thread::scope(|scope| {
+            let running: Vec<_> = (0..threads)
+                .map(|thread| {
+                    let start = &start;
+                    scope.spawn(move || {
+                        start.wait();
+                        computing(|| operations(thread, times))
+                    })
+                })
+                .collect();
+            let result = |thread: thread::ScopedJoinHandle<'_, _>| thread.join();
+            running
+                .into_iter()
+                .map(|thread| result(thread).map_err(|_| anyhow::anyhow!("a thread panicked"))?)
+                .collect()
+        });
+        Ok(computed?.iter().sum::<f64>() / threads as f64)
     })
 }
 
@@ -41,15 +99,16 @@ pub(crate) fn each<'a, T>(mut operation: impl FnMut() -> anyhow::Result<T> + 'a)
 pub(crate) fn at_once<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => Ok(value),
-        Poll::Pending => anyhow::bail!("what is measured had to wait"),
+        Poll::Pending => anyhow::bail!("the operation under measurement had to wait"),
     }
 }
 
 /// The seconds that an operation of each contender took, round by round.
 pub(crate) fn rounds<const N: usize>(
+    size: Size,
     contenders: [Contender<'_>; N],
 ) -> anyhow::Result<Vec<[f64; N]>> {
-    rounds_of(BATCH, ROUNDS, contenders)
+    rounds_of(BATCH, size.pick(300, 1500), contenders)
 }
 
 /// The same, in batches that take about `batch`.
@@ -69,7 +128,7 @@ pub(crate) fn rounds_of<const N: usize>(
         // The first contender finds the caches as the last one left them, so they take turns.
         turns.rotate_left(round % N);
         for ((contender, size), seconds) in turns {
-            *seconds = time(contender, size)? / f64::from(size);
+            *seconds = contender(size)? / f64::from(size);
         }
         measured.push(seconds);
     }
@@ -79,28 +138,22 @@ pub(crate) fn rounds_of<const N: usize>(
 fn size_of_batch(batch: Duration, contender: &mut Contender<'_>) -> anyhow::Result<u32> {
     let mut size = 1_u32;
     loop {
-        let took = time(contender, size)?;
+        let took = contender(size)?;
         if took >= batch.as_secs_f64() / 2.0 {
             return Ok(size);
         }
         size = size
             .checked_mul(2)
-            .context("what is measured takes no time")?;
+            .context("the operation under measurement takes no time")?;
     }
 }
 
-fn time(contender: &mut Contender<'_>, times: u32) -> anyhow::Result<f64> {
-    let start = Instant::now();
-    contender(times)?;
-    Ok(start.elapsed().as_secs_f64())
-}
-
-/// The middle of what was measured, and where its middle half lies.
-#[derive(Clone, Copy)]
+/// The middle of what was measured, and the middle half around it.
+#[derive(Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Quartiles {
-    lower: f64,
+    pub(crate) lower: f64,
     pub(crate) median: f64,
-    upper: f64,
+    pub(crate) upper: f64,
 }
 
 impl Quartiles {
@@ -109,7 +162,11 @@ impl Quartiles {
         rounds: &[[f64; N]],
         value: impl Fn(&[f64; N]) -> f64,
     ) -> Self {
-        let mut values: Vec<f64> = rounds.iter().map(value).collect();
+        Self::among(rounds.iter().map(value).collect())
+    }
+
+    /// The quartiles of these values.
+    pub(crate) fn among(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
         Self {
             lower: quantile(&values, 0.25),
@@ -117,16 +174,11 @@ impl Quartiles {
             upper: quantile(&values, 0.75),
         }
     }
-}
 
-impl fmt::Display for Quartiles {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            lower,
-            median,
-            upper,
-        } = self;
-        write!(f, "{median:.3} ({lower:.3} to {upper:.3})")
+    /// How far the farther quartile lies from the median, as a part of the median.
+    pub(crate) fn spread(&self) -> f64 {
+        let farther = (self.upper - self.median).max(self.median - self.lower);
+        farther / self.median.abs()
     }
 }
 

@@ -9,22 +9,21 @@ use std::{
 };
 
 use gatepass::{
-    Authority, Device, Error, KeySet, MasterSecret, Refusal, Requirements, SessionId, StoreError,
-    Verifier, async_trait,
-    store::{Cursor, PullResult, RevocationLog, SessionStore, TokenId, TokenStatus},
+    Authority, Device, Error, KeySet, MasterSecret, Refusal, Requirements, Verifier,
+    store::SessionStore,
 };
 use gatepass_sqlite::SqliteStore;
 use tokio::{runtime::Runtime, task::JoinSet, time::MissedTickBehavior};
 
 use crate::{
+    counted::Counted,
     measure::quantile,
     servers::directory,
     table::{Goal, Table},
     token::{AUDIENCE, ISSUER, identity},
 };
 
-/// How many sessions are ended, and how many of them a second.
-const REVOCATIONS: u32 = 1000;
+/// Sessions that are ended in a second.
 const A_SECOND: u32 = 100;
 
 pub(crate) fn sqlite(table: &mut Table) -> anyhow::Result<()> {
@@ -47,7 +46,7 @@ async fn run(table: &mut Table, name: &str, store: Arc<dyn SessionStore>) -> any
     let node = Verifier::builder(ISSUER, AUDIENCE, keys, log);
     let node = node.build().await?;
     let mut sessions = Vec::new();
-    for number in 0..usize::try_from(REVOCATIONS)? {
+    for number in 0..usize::try_from(A_SECOND * table.size.pick(2, 10))? {
         let issued = authority
             .issue(identity(number)?, Device::default())
             .await?;
@@ -92,27 +91,5 @@ async fn until_known(node: &Verifier, token: &str) -> anyhow::Result<Duration> {
             Ok(_) => tokio::time::sleep(Duration::from_millis(1)).await,
             Err(error) => return Err(error.into()),
         }
-    }
-}
-
-/// A log that counts how often it is pulled.
-struct Counted {
-    log: Arc<dyn SessionStore>,
-    pulls: Arc<AtomicU64>,
-}
-
-#[async_trait]
-impl RevocationLog for Counted {
-    async fn pull(&self, after: Option<&Cursor>) -> Result<PullResult, StoreError> {
-        self.pulls.fetch_add(1, Ordering::Relaxed);
-        self.log.pull(after).await
-    }
-
-    async fn changed(&self, after: &Cursor) {
-        self.log.changed(after).await;
-    }
-
-    async fn status(&self, session: SessionId, token: TokenId) -> Result<TokenStatus, StoreError> {
-        self.log.status(session, token).await
     }
 }

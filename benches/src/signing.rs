@@ -11,7 +11,7 @@ use gatepass::{
 use jsonwebtoken::{decode, encode};
 
 use crate::{
-    measure::{Quartiles, at_once, each, rounds},
+    measure::{Quartiles, Size, at_once, each, rounds},
     table::{Goal, Table},
     token::{AUDIENCE, Claims, ISSUER, Key, identity},
 };
@@ -24,7 +24,7 @@ pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
         (Key::eddsa()?, 0.60),
         (Key::rs256()?, 0.45),
     ] {
-        let ratio = against_encode(&runtime, &key)?;
+        let ratio = against_encode(&runtime, &key, table.size)?;
         table.ratio(
             &format!("sign {}", key.algorithm),
             ratio,
@@ -41,7 +41,11 @@ pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
 /// Two other things happen in between, and are subtracted. The refresh token is made; refusing a
 /// forged one takes the same MAC. Both tokens are dropped, which overwrites them; it is what
 /// dropping copies of them costs more than dropping copies of their texts.
-fn against_encode(runtime: &tokio::runtime::Runtime, key: &Key) -> anyhow::Result<Quartiles> {
+fn against_encode(
+    runtime: &tokio::runtime::Runtime,
+    key: &Key,
+    size: Size,
+) -> anyhow::Result<Quartiles> {
     const TOKEN_ID: usize = 16;
     const JITTER: usize = 1;
 
@@ -74,14 +78,17 @@ fn against_encode(runtime: &tokio::runtime::Runtime, key: &Key) -> anyhow::Resul
     let access_token = issued.access_token.as_str();
     let claims = decode::<Claims>(access_token, &key.decoding, &key.validation()?)?.claims;
     let header = key.header()?;
-    let measured = rounds([
-        each(|| answer(JITTER)),
-        each(|| answer(TOKEN_ID)),
-        each(refuse),
-        each(|| Ok((issued.access_token.clone(), issued.refresh_token.clone()))),
-        each(|| Ok((access_token.to_owned(), refresh_token.to_owned()))),
-        each(|| Ok(encode(&header, &claims, &key.encoding)?)),
-    ])?;
+    let measured = rounds(
+        size,
+        [
+            each(|| answer(JITTER)),
+            each(|| answer(TOKEN_ID)),
+            each(refuse),
+            each(|| Ok((issued.access_token.clone(), issued.refresh_token.clone()))),
+            each(|| Ok((access_token.to_owned(), refresh_token.to_owned()))),
+            each(|| Ok(encode(&header, &claims, &key.encoding)?)),
+        ],
+    )?;
     let ratio = |[after, before, forged, overwritten, dropped, encode]: &[f64; 6]| {
         (after - before - forged - (overwritten - dropped)) / encode
     };

@@ -1,19 +1,24 @@
 //! Keys and tokens, the same ones for both sides.
 
-use std::{sync::Mutex, time::Duration};
+use std::time::Duration;
 
 use gatepass::{
-    Authority, Clock, Device, Identity, KeySet, MasterSecret, MemoryStore, Scopes, SessionId,
-    StoreError, Subject, SystemClock, Timestamp, Verifier, async_trait,
+    Authority, Clock, Device, Identity, Issued, KeySet, MasterSecret, MemoryStore, Scopes, Subject,
+    SystemClock, Timestamp, Verifier,
     keys::{Algorithm, SigningKey},
-    store::{Cursor, PullResult, Revocation, RevocationLog, TokenId, TokenStatus},
 };
 use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
+
+use crate::log::Log;
 
 pub(crate) const ISSUER: &str = "https://shop.example";
 pub(crate) const AUDIENCE: &str = "shop-api";
 const LEEWAY: u64 = 30;
+
+/// Tasks that log in at once.
+const MAKERS: usize = 2;
 
 const SECRET: &[u8] = b"a secret of the benchmarks, of 32 bytes and more";
 
@@ -99,16 +104,23 @@ impl Key {
         Ok(authority.build().await?)
     }
 
-    /// A verifier that knows the key's public half and `revocations`.
-    pub(crate) async fn verifier(&self, revocations: Vec<Revocation>) -> anyhow::Result<Verifier> {
+    /// A verifier that knows the key's public half, loads `log`, and may keep so many bytes of
+    /// verified tokens.
+    pub(crate) async fn verifier(&self, log: Log, token_cache: u64) -> anyhow::Result<Verifier> {
         let keys = KeySet::verifying([self.ours.verifying_key().clone()]);
         let hour = Duration::from_secs(3600);
-        let log = Log(Mutex::new(revocations));
-        // No pull is to come between: the log does not change.
+        // No poll is to come between: the log says when it is longer.
         let verifier = Verifier::builder(ISSUER, AUDIENCE, keys, log)
             .leeway(Duration::from_secs(LEEWAY))
+            // .token_cache(token_cache)
             .max_staleness(hour);
+        let _ = token_cache;
         Ok(verifier.build().await?)
+    }
+
+    /// The same, with no revocation and no cache.
+    pub(crate) async fn plain_verifier(&self) -> anyhow::Result<Verifier> {
+        self.verifier(Log::new(0, 1), 0).await
     }
 
     /// Access tokens of as many logins.
@@ -125,17 +137,39 @@ impl Key {
         &self,
         count: usize,
         clock: impl Clock,
-        change: impl Fn(Identity) -> anyhow::Result<Identity>,
+        change: impl Fn(Identity) -> anyhow::Result<Identity> + Clone + Send + 'static,
     ) -> anyhow::Result<Vec<String>> {
+        let logins = self.logins(count, clock, change).await?;
+        let token = |issued: Issued| issued.access_token.as_str().to_owned();
+        Ok(logins.into_iter().map(token).collect())
+    }
+
+    /// As many logins.
+    pub(crate) async fn logins(
+        &self,
+        count: usize,
+        clock: impl Clock,
+        change: impl Fn(Identity) -> anyhow::Result<Identity> + Clone + Send + 'static,
+    ) -> anyhow::Result<Vec<Issued>> {
         let authority = self.authority(clock).await?;
-        let mut tokens = Vec::with_capacity(count);
-        for number in 0..count {
-            let issued = authority
-                .issue(change(identity(number)?)?, Device::default())
-                .await?;
-            tokens.push(issued.access_token.as_str().to_owned());
+        let mut makers = JoinSet::new();
+        // A hundred thousand signatures of RS256 take a core most of a minute.
+        for maker in 0..MAKERS {
+            let (authority, change) = (authority.clone(), change.clone());
+            makers.spawn(async move {
+                let mut logins = Vec::new();
+                for number in (maker..count).step_by(MAKERS) {
+                    let identity = change(identity(number)?)?;
+                    logins.push(authority.issue(identity, Device::default()).await?);
+                }
+                anyhow::Ok(logins)
+            });
         }
-        Ok(tokens)
+        let mut logins = Vec::new();
+        for some in makers.join_all().await {
+            logins.extend(some?);
+        }
+        Ok(logins)
     }
 }
 
@@ -169,11 +203,15 @@ pub(crate) struct Tenant {
     pub(crate) name: String,
 }
 
-/// One after the other, and again from the start: as good as none of what they look up is in a
-/// cache of the processor's.
+/// One after the other in an order that no processor foresees, and again from the start.
 pub(crate) fn in_turn<'a>(tokens: &'a [String]) -> impl FnMut() -> &'a str {
-    let mut turns = tokens.iter().cycle();
-    move || turns.next().map_or("", String::as_str)
+    // A prime, so that all have their turn.
+    const STEP: usize = 7919;
+    let mut turn = 0;
+    move || {
+        turn = (turn + STEP) % tokens.len().max(1);
+        tokens.get(turn).map_or("", String::as_str)
+    }
 }
 
 /// The clock of a process that ran yesterday.
@@ -187,25 +225,5 @@ impl Clock for Yesterday {
 
     fn monotonic(&self) -> Duration {
         SystemClock.monotonic()
-    }
-}
-
-/// A log that is pulled once.
-struct Log(Mutex<Vec<Revocation>>);
-
-#[async_trait]
-impl RevocationLog for Log {
-    async fn pull(&self, _: Option<&Cursor>) -> Result<PullResult, StoreError> {
-        let entries = self.0.lock().map(|mut log| std::mem::take(&mut *log));
-        let entries = entries.unwrap_or_default();
-        Ok(PullResult::entries(entries, Cursor::new("end"), false))
-    }
-
-    async fn changed(&self, _: &Cursor) {
-        std::future::pending().await
-    }
-
-    async fn status(&self, _: SessionId, _: TokenId) -> Result<TokenStatus, StoreError> {
-        Ok(TokenStatus::Live)
     }
 }

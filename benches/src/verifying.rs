@@ -1,10 +1,12 @@
-//! Verifying an access token, with all checks and no cache, against `jsonwebtoken::decode`.
+//! Verifying an access token for the first time, with all checks and no cache, against
+//! `jsonwebtoken::decode`.
 
-use gatepass::{Requirements, SystemClock};
+use gatepass::{Identity, Requirements, SystemClock};
 use jsonwebtoken::decode;
+use tokio::runtime::Runtime;
 
 use crate::{
-    measure::{Quartiles, at_once, each, rounds},
+    measure::{Quartiles, Size, at_once, each, rounds},
     table::{Goal, Table},
     token::{Claims, Key, Tenant, in_turn},
 };
@@ -13,47 +15,49 @@ use crate::{
 const TOKENS: usize = 256;
 
 pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Runtime::new()?;
+    let runtime = Runtime::new()?;
     let _entered = runtime.enter();
     for (key, goal) in [
-        (Key::hs256()?, 0.42),
-        (Key::rs256()?, 0.80),
-        (Key::eddsa()?, 0.95),
-        (Key::es256()?, 0.95),
+        (Key::hs256()?, 0.35),
+        (Key::rs256()?, 0.75),
+        (Key::eddsa()?, 0.94),
+        (Key::es256()?, 0.94),
     ] {
         let tokens = runtime.block_on(key.tokens(TOKENS, SystemClock))?;
-        let what = format!("verify {}, first time", key.algorithm);
-        table.ratio(
-            &what,
-            against_decode(&runtime, &key, &tokens)?,
-            Goal::AtMost(goal),
-        );
+        let ratio = against_decode(&runtime, &key, &tokens, table.size)?;
+        let what = format!("verify {}, first time, of decode", key.algorithm);
+        table.ratio(&what, ratio, Goal::AtMost(goal));
     }
     let key = Key::hs256()?;
     let tenant = Tenant {
         id: 7,
         name: "a customer".to_owned(),
     };
-    let custom = |identity: gatepass::Identity| {
+    let custom = move |identity: Identity| {
         Ok(identity.claims(&serde_json::json!({ "tenant": tenant.clone() }))?)
     };
     let tokens = runtime.block_on(key.tokens_of(TOKENS, SystemClock, custom))?;
-    let ratio = against_decode(&runtime, &key, &tokens)?;
-    table.ratio("verify HS256, with custom claims", ratio, Goal::Known);
+    let ratio = against_decode(&runtime, &key, &tokens, table.size)?;
+    let what = "verify HS256, with custom claims, of decode";
+    table.ratio(what, ratio, Goal::AtMost(0.42));
     Ok(())
 }
 
 fn against_decode(
-    runtime: &tokio::runtime::Runtime,
+    runtime: &Runtime,
     key: &Key,
     tokens: &[String],
+    size: Size,
 ) -> anyhow::Result<Quartiles> {
-    let verifier = runtime.block_on(key.verifier(Vec::new()))?;
+    let verifier = runtime.block_on(key.plain_verifier())?;
     let (requirements, validation) = (Requirements::new(), key.validation()?);
     let (mut ours, mut theirs) = (in_turn(tokens), in_turn(tokens));
-    let measured = rounds([
-        each(|| Ok(at_once(verifier.verify(ours(), &requirements))??)),
-        each(|| Ok(decode::<Claims>(theirs(), &key.decoding, &validation)?)),
-    ])?;
+    let measured = rounds(
+        size,
+        [
+            each(|| Ok(at_once(verifier.verify(ours(), &requirements))??)),
+            each(|| Ok(decode::<Claims>(theirs(), &key.decoding, &validation)?)),
+        ],
+    )?;
     Ok(Quartiles::of(&measured, |[ours, theirs]| ours / theirs))
 }

@@ -2,11 +2,12 @@
 
 use xshell::{Shell, cmd};
 
-/// Runs the benchmarks whose name contains `filter`, or all.
-pub(crate) fn run(sh: &Shell, filter: Option<&str>) -> anyhow::Result<()> {
+/// Measures these parts, or all of them.
+pub(crate) fn run(sh: &Shell, parts: &[String], quick: bool) -> anyhow::Result<()> {
+    let quick = quick.then_some("--quick");
     cmd!(
         sh,
-        "cargo run --quiet --profile bench --package gatepass-benches -- {filter...}"
+        "cargo run --quiet --profile bench --package gatepass-benches -- {parts...} {quick...}"
     )
     .quiet()
     .run()?;

@@ -45,10 +45,13 @@ xflags::xflags! {
         /// Exchange tokens and key sets with PyJWT and jose, both ways, with every algorithm.
         cmd interop {}
 
-        /// Measure how fast it is against what it must not be slower than.
+        /// Measure how fast it is against what it must not be slower than, and report that in
+        /// `benches/report`.
         cmd bench {
-            /// Only the benchmarks whose names contain this.
-            optional filter: String
+            /// Only these parts: verify, sign, denylist, http, stores, growth, peers, scale.
+            repeated part: String
+            /// Measure less, in two minutes, and report nothing.
+            optional --quick
             /// Count instructions instead, and compare them with those on record.
             optional --check
             /// With `--check`: put the counts on record.

@@ -58,7 +58,7 @@ fn run(flags: Xtask) -> anyhow::Result<()> {
         XtaskCmd::Conformance(flags) => scenarios::conformance(&sh, flags.filter.as_deref()),
         XtaskCmd::Interop(_) => interop::run(&sh, Missing::Reported),
         XtaskCmd::Bench(flags) if flags.check => counts::check(&sh, flags.update),
-        XtaskCmd::Bench(flags) => bench::run(&sh, flags.filter.as_deref()),
+        XtaskCmd::Bench(flags) => bench::run(&sh, &flags.part, flags.quick),
         XtaskCmd::Lint(_) => lint::run(&sh),
         XtaskCmd::Tidy(_) => tidy::run(&sh),
         XtaskCmd::Ci(_) => ci::run(&sh),

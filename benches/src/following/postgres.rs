@@ -10,11 +10,8 @@ use std::{
 };
 
 use gatepass::{
-    Authority, KeySet, MasterSecret, SessionId, StoreError, Verifier, async_trait,
-    store::{
-        Cursor, EndReason, EndSessions, PullResult, RevocationLog, SessionStore, TokenId,
-        TokenStatus,
-    },
+    Authority, KeySet, MasterSecret, SessionId, Verifier,
+    store::{Cursor, EndReason, EndSessions, PullResult, RevocationLog, SessionStore},
 };
 use gatepass_postgres::{PostgresLog, PostgresStore};
 use gatepass_servers::{Directory, Durability, Postgres};
@@ -22,6 +19,7 @@ use sqlx::{AssertSqlSafe, PgPool};
 use tokio::{runtime::Runtime, task::JoinSet, time::MissedTickBehavior};
 
 use crate::{
+    counted::Counted,
     growth::new_session,
     measure::quantile,
     servers,
@@ -31,14 +29,8 @@ use crate::{
 
 /// Clients that log out at once.
 const CLIENTS: usize = 32;
-/// Logouts of them all.
-const LOGOUTS: usize = 8000;
-/// Entries of the log behind the start of a transaction that is open.
-const ENTRIES: usize = 600_000;
 /// Entries that were restored.
 const RESTORED: usize = 1000;
-/// How long something is watched.
-const WATCHED: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
@@ -55,13 +47,18 @@ pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
     })
 }
 
-async fn open(server: &Postgres) -> anyhow::Result<PostgresStore> {
+pub(crate) async fn open(server: &Postgres) -> anyhow::Result<PostgresStore> {
     let store = PostgresStore::at(server.url()).timeout(PATIENCE);
     Ok(store.open_timeout(PATIENCE).open().await?)
 }
 
+/// How long something is watched.
+fn watched(table: &Table) -> Duration {
+    Duration::from_secs(table.size.pick(3, 10))
+}
+
 /// Begins as many sessions.
-async fn begin(store: &PostgresStore, many: usize) -> anyhow::Result<Vec<SessionId>> {
+pub(crate) async fn begin(store: &PostgresStore, many: usize) -> anyhow::Result<Vec<SessionId>> {
     let mut making = JoinSet::new();
     for maker in 0..CLIENTS {
         let store = store.clone();
@@ -77,7 +74,7 @@ async fn begin(store: &PostgresStore, many: usize) -> anyhow::Result<Vec<Session
     Ok(made?.concat())
 }
 
-async fn end(store: &PostgresStore, id: SessionId) -> anyhow::Result<()> {
+pub(crate) async fn end(store: &PostgresStore, id: SessionId) -> anyhow::Result<()> {
     store
         .end(EndSessions::Session(id), EndReason::Logout)
         .await?;
@@ -86,10 +83,11 @@ async fn end(store: &PostgresStore, id: SessionId) -> anyhow::Result<()> {
 
 /// How many sessions many clients end in a second.
 async fn revocations(table: &mut Table, store: &PostgresStore) -> anyhow::Result<()> {
-    let ids = begin(store, LOGOUTS).await?;
+    let logouts = table.size.pick(2000, 8000);
+    let ids = begin(store, logouts).await?;
     let start = Instant::now();
     let mut ending = JoinSet::new();
-    for part in ids.chunks(LOGOUTS / CLIENTS) {
+    for part in ids.chunks(logouts / CLIENTS) {
         let (store, part) = (store.clone(), part.to_vec());
         ending.spawn(async move {
             for id in part {
@@ -103,29 +101,10 @@ async fn revocations(table: &mut Table, store: &PostgresStore) -> anyhow::Result
         .await
         .into_iter()
         .collect::<anyhow::Result<()>>()?;
-    let rate = LOGOUTS as f64 / start.elapsed().as_secs_f64();
+    let rate = logouts as f64 / start.elapsed().as_secs_f64();
     let what = "revocations/s, PostgreSQL (fsync on), 32 clients over 10 connections";
     table.figure(what, rate, "", Goal::Known);
     Ok(())
-}
-
-/// A log that counts how often it is pulled.
-struct Counted(PostgresLog, Arc<AtomicU64>);
-
-#[async_trait]
-impl RevocationLog for Counted {
-    async fn pull(&self, after: Option<&Cursor>) -> Result<PullResult, StoreError> {
-        self.1.fetch_add(1, Ordering::Relaxed);
-        self.0.pull(after).await
-    }
-
-    async fn changed(&self, after: &Cursor) {
-        self.0.changed(after).await;
-    }
-
-    async fn status(&self, session: SessionId, token: TokenId) -> Result<TokenStatus, StoreError> {
-        self.0.status(session, token).await
-    }
 }
 
 /// How often a node pulls while 100 sessions are ended in a second, and how many transactions that
@@ -137,11 +116,14 @@ async fn pulls(
     pool: &PgPool,
 ) -> anyhow::Result<()> {
     let every = Duration::from_millis(10);
-    let ids = begin(store, WATCHED.as_millis() as usize / 10).await?;
+    let ids = begin(store, watched(table).as_millis() as usize / 10).await?;
     let log = PostgresLog::at(server.url()).open().await?;
     let count = Arc::new(AtomicU64::new(0));
     let keys = KeySet::verifying([Key::hs256()?.ours.verifying_key().clone()]);
-    let log = Counted(log, Arc::clone(&count));
+    let log = Counted {
+        log,
+        pulls: Arc::clone(&count),
+    };
     let node = Verifier::builder(ISSUER, AUDIENCE, keys, log);
     let node = node.build().await?;
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -187,11 +169,13 @@ async fn beside_an_open_transaction(
     pool: &PgPool,
 ) -> anyhow::Result<()> {
     const PULLS: usize = 50;
+    // Entries behind the start of the transaction.
+    let entries = table.size.pick(60_000, 600_000);
     let mut open = pool.begin().await?;
     sqlx::query("SELECT pg_current_xact_id()::text")
         .execute(&mut *open)
         .await?;
-    insert(pool, ENTRIES).await?;
+    insert(pool, entries).await?;
     let mut cursor = load(store).await?;
     let mut waits = Vec::new();
     for _ in 0..PULLS {
@@ -204,8 +188,10 @@ async fn beside_an_open_transaction(
     }
     open.rollback().await?;
     waits.sort_by(f64::total_cmp);
-    let what = "time of a pull that brings nothing, PostgreSQL, 600,000 entries behind an open transaction";
-    table.figure(what, quantile(&waits, 0.5), " ms", Goal::AtMost(10.0));
+    let what = format!(
+        "time of a pull that brings nothing, PostgreSQL, {entries} entries behind an open transaction"
+    );
+    table.figure(&what, quantile(&waits, 0.5), " ms", Goal::AtMost(10.0));
     Ok(())
 }
 
@@ -255,7 +241,7 @@ async fn restored(
     let pool = PgPool::connect(&new.url()).await?;
     let before = committed(&pool).await?;
     let start = Instant::now();
-    tokio::time::sleep(WATCHED).await;
+    tokio::time::sleep(watched(table)).await;
     let transactions = committed(&pool).await? - before;
     let rate = transactions as f64 / start.elapsed().as_secs_f64();
     drop(node);

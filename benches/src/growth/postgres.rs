@@ -7,7 +7,7 @@ use gatepass_postgres::PostgresStore;
 use sqlx::PgPool;
 use tokio::runtime::Runtime;
 
-use super::{Contents, ENDED, EXPIRED, Inside, LongAgo, PATIENCE, new_session};
+use super::{Contents, Filling, Inside, LongAgo, PATIENCE, new_session};
 use crate::{
     servers::{self, Server},
     table::Table,
@@ -49,7 +49,11 @@ impl Inside for Postgres {
         Ok(Arc::new(store.open().await?))
     }
 
-    async fn fill(&self, store: Arc<dyn SessionStore>) -> anyhow::Result<Vec<SessionId>> {
+    async fn fill(
+        &self,
+        store: Arc<dyn SessionStore>,
+        filling: Filling,
+    ) -> anyhow::Result<Vec<SessionId>> {
         for number in 0..BEGUN {
             store.begin(new_session(number)?).await?;
         }
@@ -62,7 +66,7 @@ impl Inside for Postgres {
              SELECT uuid_send(gen_random_uuid()) || substr(uuid_send(gen_random_uuid()), 1, 2), number - n,
                  {columns}
              FROM gatepass.sessions, generate_series(2, {}) n",
-            EXPIRED / BEGUN
+            filling.expired / BEGUN
         );
         sqlx::raw_sql(sqlx::AssertSqlSafe(copy))
             .execute(&self.pool)
@@ -72,7 +76,7 @@ impl Inside for Postgres {
             .await?;
         let ids = sqlx::query_scalar("SELECT id FROM gatepass.sessions LIMIT $1");
         let ids: Vec<Vec<u8>> = ids
-            .bind(i64::try_from(ENDED)?)
+            .bind(i64::try_from(filling.ended)?)
             .fetch_all(&self.pool)
             .await?;
         let id = |id: Vec<u8>| Ok(SessionId::from_bytes(id.as_slice().try_into()?));

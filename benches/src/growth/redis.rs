@@ -8,7 +8,7 @@ use gatepass_redis::RedisStore;
 use redis::{AsyncConnectionConfig, Client, FromRedisValue, aio::MultiplexedConnection};
 use tokio::runtime::Runtime;
 
-use super::{Contents, ENDED, EXPIRED, Inside, LongAgo, PATIENCE, at_once, new_session};
+use super::{Contents, Filling, Inside, LongAgo, PATIENCE, at_once, new_session};
 use crate::{
     servers::{self, Server},
     table::Table,
@@ -71,8 +71,14 @@ impl Inside for Redis {
         Ok(Arc::new(store.open().await?))
     }
 
-    async fn fill(&self, store: Arc<dyn SessionStore>) -> anyhow::Result<Vec<SessionId>> {
-        let ended: Vec<_> = (0..ENDED).map(new_session).collect::<Result<_, _>>()?;
+    async fn fill(
+        &self,
+        store: Arc<dyn SessionStore>,
+        filling: Filling,
+    ) -> anyhow::Result<Vec<SessionId>> {
+        let ended: Vec<_> = (0..filling.ended)
+            .map(new_session)
+            .collect::<Result<_, _>>()?;
         let ids = ended.iter().map(|session| session.id).collect();
         let begin = |store: Arc<dyn SessionStore>, session| async move {
             store.begin(session).await?;
@@ -81,7 +87,7 @@ impl Inside for Redis {
         let first = Arc::clone(&store);
         at_once(ended, move |session| begin(Arc::clone(&first), session)).await?;
         // The store makes all of them: it alone needs to know how it keeps a session in Redis.
-        let numbers = (ENDED..EXPIRED).collect();
+        let numbers = (filling.ended..filling.expired).collect();
         at_once(numbers, move |number| {
             let store = Arc::clone(&store);
             async move {

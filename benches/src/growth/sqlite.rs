@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::{Contents, ENDED, EXPIRED, Inside, LongAgo, PATIENCE, new_session};
+use super::{Contents, Filling, Inside, LongAgo, PATIENCE, new_session};
 use crate::{servers::directory, table::Table};
 
 /// Sessions that are begun; all others are copies of them under other ids.
@@ -51,7 +51,11 @@ impl Inside for Sqlite {
         Ok(Arc::new(store.open()?))
     }
 
-    async fn fill(&self, store: Arc<dyn SessionStore>) -> anyhow::Result<Vec<SessionId>> {
+    async fn fill(
+        &self,
+        store: Arc<dyn SessionStore>,
+        filling: Filling,
+    ) -> anyhow::Result<Vec<SessionId>> {
         for number in 0..BEGUN {
             store.begin(new_session(number)?).await?;
         }
@@ -59,7 +63,7 @@ impl Inside for Sqlite {
         conn.execute_batch(
             "BEGIN; CREATE TEMP TABLE copy AS SELECT * FROM main.gatepass_sessions",
         )?;
-        for _ in 1..EXPIRED / BEGUN {
+        for _ in 1..filling.expired / BEGUN {
             conn.execute_batch(
                 "UPDATE copy SET id = randomblob(18), subject = 'user-' || hex(randomblob(6));
                  INSERT INTO gatepass_sessions SELECT * FROM copy",
@@ -67,7 +71,7 @@ impl Inside for Sqlite {
         }
         conn.execute_batch("COMMIT")?;
         let mut ids = conn.prepare("SELECT id FROM gatepass_sessions LIMIT ?1")?;
-        let ids = ids.query_map([i64::try_from(ENDED)?], |row| {
+        let ids = ids.query_map([i64::try_from(filling.ended)?], |row| {
             row.get(0).map(SessionId::from_bytes)
         })?;
         Ok(ids.collect::<Result<_, _>>()?)

@@ -21,7 +21,7 @@ pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
     let (raw, rows) = runtime.block_on(Raw::open(server.url(), &format!("{schema}_raw")))?;
     let durable = runtime.block_on(raw.durability())?;
     let name = format!("PostgreSQL ({durable})");
-    let measured = compare(table, &runtime, (&name, 0.8), store, &raw, rows);
+    let measured = compare(table, &runtime, (&name, [0.85, 0.8]), store, &raw, rows);
     runtime.block_on(raw.drop_schemas(&[&schema, &format!("{schema}_raw")]))?;
     measured
 }

@@ -36,7 +36,7 @@ fn measure(table: &mut Table, name: &str, server: &servers::Server) -> anyhow::R
     let (raw, rows) = runtime.block_on(Raw::open(server.url(), &namespace))?;
     let fsync = runtime.block_on(raw.fsync())?;
     let name = format!("{name} (appendfsync {fsync})");
-    compare(table, &runtime, (&name, 0.8), store, &raw, rows)
+    compare(table, &runtime, (&name, [0.85, 0.8]), store, &raw, rows)
 }
 
 struct Row {

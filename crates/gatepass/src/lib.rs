@@ -43,6 +43,9 @@ pub mod docs {
     #[doc = include_str!("../docs/nodes.md")]
     pub mod nodes {}
 
+    #[doc = include_str!("../docs/performance.md")]
+    pub mod performance {}
+
     #[doc = include_str!("../docs/threats.md")]
     pub mod threats {}
 

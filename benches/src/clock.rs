@@ -1,0 +1,28 @@
+//! The clocks by which work is timed.
+//!
+//! Where the work is one thread's computing, its own CPU time is the measure: another process that
+//! takes the core meanwhile then doesn't count. Wall time is for claims about waiting.
+
+use std::time::Instant;
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// The seconds that the calling thread has computed since it began.
+pub(crate) fn thread_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// The wall seconds that `work` takes.
+pub(crate) fn wall(work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<f64> {
+    let start = Instant::now();
+    work()?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// The CPU seconds of this thread that `work` takes.
+pub(crate) fn computing(work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<f64> {
+    let start = thread_seconds();
+    work()?;
+    Ok(thread_seconds() - start)
+}

@@ -1,0 +1,132 @@
+//! The model: from what a service does to what it costs.
+//!
+//! Each node has a replica of all live revocations and follows the log of the store. So memory and
+//! the stream don't depend on how many requests come, and the store's load doesn't either.
+
+use crate::table::short;
+
+/// The seconds that an entry is kept beyond the life of the last token that it concerns.
+const MARGIN: f64 = gatepass::store::Revocation::RETENTION_MARGIN.as_secs() as f64;
+/// The pulls per second of a node while nothing is revoked: one in 0.75 to 1 `poll_interval`, which
+/// is 0.5 s by default.
+const IDLE: f64 = 2.3;
+/// The seconds between news and the pull for it, on average: the pause is 50 to 100 ms.
+const GATHERED: f64 = 0.075;
+
+/// What a service does.
+pub(super) struct Service {
+    pub(super) nodes: f64,
+    /// Logins per second, over all nodes.
+    pub(super) logins: f64,
+    /// Seconds that an access token lives.
+    pub(super) lifetime: f64,
+    /// The part of the logins that end by a revocation, such as a logout.
+    pub(super) revoked: f64,
+}
+
+impl Service {
+    /// The default lifetime, and every second login ends by a logout.
+    pub(super) const USUAL: Self = Self {
+        nodes: 1.0,
+        logins: 1.0,
+        lifetime: 900.0,
+        revoked: 0.5,
+    };
+
+    pub(super) fn revocations(&self) -> f64 {
+        self.logins * self.revoked
+    }
+
+    /// The revocations that are live at once.
+    fn live(&self) -> f64 {
+        self.revocations() * (self.lifetime + MARGIN)
+    }
+}
+
+/// What was measured.
+#[derive(Clone, Copy)]
+pub(super) struct Costs {
+    /// Bytes of a live revocation in a node.
+    pub(super) bytes: f64,
+    /// Seconds in which a node loads one.
+    pub(super) load: f64,
+    /// Bytes of an entry on the wire.
+    pub(super) entry: f64,
+    /// Bytes of a pull that brings nothing.
+    pub(super) pull: f64,
+    /// CPU seconds of the store for a pull.
+    pub(super) busy: f64,
+}
+
+impl Costs {
+    /// Bytes of so many live revocations in a node.
+    pub(super) fn memory(&self, live: f64) -> f64 {
+        live * self.bytes
+    }
+
+    /// Bytes per second between a node and the store at so many revocations per second.
+    pub(super) fn stream(&self, revocations: f64) -> f64 {
+        revocations * self.entry + pulls(revocations) * self.pull
+    }
+
+    /// CPU seconds per second of the store for a node.
+    pub(super) fn store(&self, revocations: f64) -> f64 {
+        pulls(revocations) * self.busy
+    }
+}
+
+/// Pulls per second of a node: after each a wait for news, and then the pause in which more news
+/// gathers; or the poll, if that comes sooner.
+pub(super) fn pulls(revocations: f64) -> f64 {
+    IDLE.max(1.0 / (1.0 / revocations + GATHERED))
+}
+
+const FORMULA: &str = "\
+## The model
+
+With logins per second *L* over all nodes, the part *q* of them that ends by a revocation, the
+lifetime *T* of an access token in seconds, and *N* nodes:
+
+* revocations per second: *r* = *L* · *q*
+* live revocations: *R* = *r* · (*T* + 600)
+* memory of a node: *M* = *R* · *b*
+* pulls per second of a node: *p* = max(2.3, 1 / (1 / *r* + 0.075))
+* bytes per second to a node: *S* = *r* · *e* + *p* · *o*
+* work of the store: *N* · *p* pulls per second, *N* · *p* · *c* of a core, *N* · *S* bytes per second
+* start of a node: *R* · *l* seconds, and *R* · *e* bytes
+";
+
+/// The formula with the costs in it, and the services in a table.
+pub(super) fn table(costs: &Costs, services: impl Iterator<Item = Service>) -> String {
+    let usual = Service::USUAL;
+    let mut text = format!(
+        "{FORMULA}\n\
+         Measured in this run: *b* = {} bytes, *l* = {} µs; with PostgreSQL *e* = {} bytes, \
+         *o* = {} bytes, *c* = {} µs.\n\n\
+         With *T* = {} s and *q* = {}:\n\n\
+         | nodes | logins/s | live revocations | memory of a node | pulls/s of the store | cores of the \
+         store | stream to all nodes | start of a node |\n\
+         |---|---|---|---|---|---|---|---|\n",
+        short(costs.bytes),
+        short(costs.load * 1e6),
+        short(costs.entry),
+        short(costs.pull),
+        short(costs.busy * 1e6),
+        usual.lifetime,
+        usual.revoked,
+    );
+    for service in services {
+        let (revocations, live) = (service.revocations(), service.live());
+        text.push_str(&format!(
+            "| {} | {} | {live:.0} | {} MB | {} | {} | {} MB/s | {} s |\n",
+            service.nodes,
+            service.logins,
+            short(costs.memory(live) / 1e6),
+            short(service.nodes * pulls(revocations)),
+            short(service.nodes * costs.store(revocations)),
+            short(service.nodes * costs.stream(revocations) / 1e6),
+            short(live * costs.load),
+        ));
+    }
+    text
+}
