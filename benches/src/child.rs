@@ -91,7 +91,7 @@ pub(crate) fn main(arguments: &[&str]) -> anyhow::Result<()> {
     let (bytes, peak) = (each_of(memory("VmRSS:")?), each_of(memory("VmHWM:")?));
 
     let mut seconds = vec![took - drained];
-    let again = if entries > MANY { 0 } else { size.pick(2, 6) };
+    let again = if entries > MANY { 0 } else { size.pick(1, 6) };
     for _ in 0..again {
         let drained = wall(|| log().drain())?;
         seconds.push(wall(|| load().map(drop))? - drained);

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 /// A server that was started, until this is dropped, or one that is given.
 pub(crate) struct Server {
     url: String,
-    _own: Option<Own>,
+    own: Option<Own>,
 }
 
 /// Dropped with its directory.
@@ -27,9 +27,14 @@ impl Server {
         &self.url
     }
 
+    /// Whether it was started for the benchmarks.
+    pub(crate) fn is_own(&self) -> bool {
+        self.own.is_some()
+    }
+
     fn given(variable: &str) -> Option<Self> {
         let url = env::var(variable).ok()?;
-        Some(Self { url, _own: None })
+        Some(Self { url, own: None })
     }
 }
 
@@ -54,7 +59,7 @@ pub(crate) fn own_postgres() -> anyhow::Result<Server> {
     let postgres = Postgres::start(&directory, Durability::Crash)?;
     Ok(Server {
         url: postgres.url(),
-        _own: Some(Own::Postgres(postgres, directory)),
+        own: Some(Own::Postgres(postgres, directory)),
     })
 }
 
@@ -64,7 +69,7 @@ pub(crate) fn own_redis() -> anyhow::Result<Server> {
     let redis = Redis::start(&directory, Durability::Crash)?;
     Ok(Server {
         url: redis.url(),
-        _own: Some(Own::Redis(redis, directory)),
+        own: Some(Own::Redis(redis, directory)),
     })
 }
 
@@ -74,7 +79,7 @@ pub(crate) fn own_redis_cluster() -> anyhow::Result<Server> {
     let cluster = RedisCluster::start(&directory, Durability::Crash, 0)?;
     Ok(Server {
         url: cluster.url(),
-        _own: Some(Own::Cluster(cluster, directory)),
+        own: Some(Own::Cluster(cluster, directory)),
     })
 }
 

@@ -122,7 +122,9 @@ impl Caller for Ours {
     async fn refresh(&mut self) -> anyhow::Result<()> {
         let token = self.tokens.next()?;
         let issued = self.authority.refresh(token).await?;
-        issued.refresh_token.as_str().clone_into(token);
+        let next = issued.refresh_token.as_str();
+        anyhow::ensure!(next != token, "a refresh wrote nothing");
+        next.clone_into(token);
         Ok(())
     }
 }

@@ -21,8 +21,8 @@ pub(super) struct Clients {
     pub(super) computed: Vec<f64>,
 }
 
-/// Requests of a client in a batch, below which the batch only finds out how large it is to be.
-const FEW: u32 = 4;
+/// Requests of a client in the first batch, which finds the application cold.
+const FIRST: u32 = 1;
 
 impl Clients {
     /// A connection for each of the tokens.
@@ -76,7 +76,7 @@ impl Clients {
         }
         let took = start.elapsed().as_secs_f64();
         let computed = self.computed_so_far().await? - before;
-        if times > FEW {
+        if times > FIRST {
             self.computed.push(computed / waits.len() as f64);
             self.waits.append(&mut waits);
         }
