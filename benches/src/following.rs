@@ -25,12 +25,13 @@ use crate::{
 const NODES: usize = 10;
 /// Revocations in a second.
 const RATE: u32 = 100;
+/// How long the server is watched.
+const SECONDS: u32 = 10;
 
 pub(crate) fn redis(table: &mut Table) -> anyhow::Result<()> {
     let runtime = Runtime::new()?;
     let server = servers::own_redis()?;
-    let urls = server.url();
-    runtime.block_on(measure(table, "Redis", &[urls], urls))
+    runtime.block_on(measure(table, "Redis", &[server.url()], server.url()))
 }
 
 pub(crate) fn redis_cluster(table: &mut Table) -> anyhow::Result<()> {
@@ -46,12 +47,10 @@ async fn measure(
     servers: &[&str],
     urls: &str,
 ) -> anyhow::Result<()> {
-    // How long the server is watched.
-    let seconds = table.size.pick(2, 10);
-    let alone = watched(servers, urls, 0, seconds).await?;
-    let followed = watched(servers, urls, NODES, seconds).await?;
+    let alone = watched(servers, urls, 0).await?;
+    let followed = watched(servers, urls, NODES).await?;
     let per_node =
-        |of: fn(&Counts) -> f64| (of(&followed) - of(&alone)) / NODES as f64 / f64::from(seconds);
+        |of: fn(&Counts) -> f64| (of(&followed) - of(&alone)) / NODES as f64 / f64::from(SECONDS);
     for (what, count) in [
         ("scripts/s", per_node(|counts| counts.scripts)),
         ("XREAD/s", per_node(|counts| counts.waits)),
@@ -127,15 +126,10 @@ impl Counts {
 }
 
 /// The work of the servers while so many nodes follow the log.
-async fn watched(
-    servers: &[&str],
-    urls: &str,
-    nodes: usize,
-    seconds: u32,
-) -> anyhow::Result<Counts> {
+async fn watched(servers: &[&str], urls: &str, nodes: usize) -> anyhow::Result<Counts> {
     let store = RedisStore::connect(urls).await?;
     let mut sessions = Vec::new();
-    for number in 0..usize::try_from(RATE * seconds)? {
+    for number in 0..usize::try_from(RATE * SECONDS)? {
         let new: NewSession = new_session(number)?;
         sessions.push(new.id);
         store.begin(new).await?;

@@ -40,20 +40,25 @@ use crate::{measure::Size, table::Table};
 /// Measures something, and puts it into the table.
 type Bench = fn(&mut Table) -> anyhow::Result<()>;
 
+/// A part: its name, the benchmarks that always run, and those that a quick run leaves out.
+type Part = (&'static str, &'static [Bench], &'static [Bench]);
+
 /// Quick ones first.
-const PARTS: &[(&str, &[Bench])] = &[
-    ("verify", &[verifying::run, repeated::run]),
-    ("sign", &[signing::run]),
-    ("denylist", &[denylist::run]),
-    ("http", &[http::run, http::login]),
+const PARTS: &[Part] = &[
+    ("verify", &[verifying::run, repeated::run], &[]),
+    ("sign", &[signing::run], &[]),
+    ("denylist", &[denylist::run], &[]),
+    ("http", &[http::run, http::login], &[]),
     (
         "stores",
         &[
             stores::sqlite,
             stores::postgres,
             stores::redis,
-            stores::redis_cluster,
             news::sqlite,
+        ],
+        &[
+            stores::redis_cluster,
             following::postgres,
             following::redis,
             following::redis_cluster,
@@ -61,17 +66,16 @@ const PARTS: &[(&str, &[Bench])] = &[
     ),
     (
         "growth",
+        &[logout_all::sqlite, growth::sqlite],
         &[
-            logout_all::sqlite,
             logout_all::postgres,
             logout_all::redis,
-            growth::sqlite,
             growth::postgres,
             growth::redis,
         ],
     ),
-    ("peers", &[peers::run]),
-    ("scale", &[scale::run]),
+    ("peers", &[peers::run], &[]),
+    ("scale", &[scale::run], &[]),
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -91,7 +95,7 @@ fn main() -> anyhow::Result<()> {
         false => Size::Quick,
     };
     for asked in &arguments {
-        let names: Vec<_> = PARTS.iter().map(|(name, _)| *name).collect();
+        let names: Vec<_> = PARTS.iter().map(|(name, ..)| *name).collect();
         anyhow::ensure!(
             names.contains(&asked.as_str()),
             "there is no part {asked:?} of the benchmarks; there are: {}",
@@ -101,10 +105,10 @@ fn main() -> anyhow::Result<()> {
     let is_asked = |name: &str| arguments.is_empty() || arguments.iter().any(|asked| asked == name);
     let start = Instant::now();
     let mut tables = Vec::new();
-    for (name, benches) in PARTS.iter().filter(|(name, _)| is_asked(name)) {
+    for (name, always, in_full) in PARTS.iter().filter(|(name, ..)| is_asked(name)) {
         println!("== {name}, after {:.0} s", start.elapsed().as_secs_f64());
         let mut table = Table::new(size);
-        for bench in *benches {
+        for bench in always.iter().chain(size.pick(&[][..], in_full)) {
             // The table still shows the measurements of the others.
             if let Err(error) = bench(&mut table) {
                 let failed = format!("A part of `{name}` could not be measured: {error:#}");

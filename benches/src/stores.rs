@@ -21,8 +21,6 @@ use crate::{
     token::{AUDIENCE, ISSUER, identity},
 };
 
-/// Sessions of all callers together. They make some megabytes.
-const SESSIONS: usize = 16_000;
 /// How many refresh at once.
 const CALLERS: [usize; 3] = [1, 16, 64];
 /// Tasks that log in at once, before anything is measured.
@@ -32,6 +30,11 @@ const BATCH: Duration = Duration::from_millis(40);
 
 /// The goals of a store: at least these parts of the bare rate, for 16 and for 64 callers.
 type Goals = [f64; 2];
+
+/// Sessions of all callers together. They make some megabytes.
+fn sessions(table: &Table) -> usize {
+    table.size.pick(4_000, 16_000)
+}
 
 /// A store as little as it can be: rows of ids and generations, and a compare-and-advance that is
 /// as durable as that of the store that it is compared with.
@@ -60,7 +63,7 @@ fn compare<B: Bare>(
     let builder = Authority::builder(ISSUER, AUDIENCE, MasterSecret::generate()?, store);
     let builder = builder.reuse(every);
     let authority = runtime.block_on(builder.build())?;
-    let mut tokens = runtime.block_on(log_in(&authority))?;
+    let mut tokens = runtime.block_on(log_in(&authority, sessions(table)))?;
     for callers in CALLERS {
         let goal = match callers {
             16 => Goal::AtLeast(goals[0]),
@@ -184,13 +187,13 @@ async fn all<C: Caller>(callers: &mut Vec<C>, times: u32) -> anyhow::Result<()> 
     Ok(())
 }
 
-async fn log_in(authority: &Authority) -> anyhow::Result<Vec<String>> {
+async fn log_in(authority: &Authority, sessions: usize) -> anyhow::Result<Vec<String>> {
     let mut logins = JoinSet::new();
     for login in 0..LOGINS {
         let authority = authority.clone();
         logins.spawn(async move {
             let mut tokens = Vec::new();
-            for number in (login..SESSIONS).step_by(LOGINS) {
+            for number in (login..sessions).step_by(LOGINS) {
                 let issued = authority
                     .issue(identity(number)?, Device::default())
                     .await?;

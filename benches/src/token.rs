@@ -112,9 +112,8 @@ impl Key {
         // No poll is to come between: the log says when it is longer.
         let verifier = Verifier::builder(ISSUER, AUDIENCE, keys, log)
             .leeway(Duration::from_secs(LEEWAY))
-            // .token_cache(token_cache)
+            .token_cache(token_cache)
             .max_staleness(hour);
-        let _ = token_cache;
         Ok(verifier.build().await?)
     }
 

@@ -65,7 +65,7 @@ impl Inside for Sqlite {
         )?;
         for _ in 1..filling.expired / BEGUN {
             conn.execute_batch(
-                "UPDATE copy SET id = randomblob(18), subject = 'user-' || hex(randomblob(6));
+                "UPDATE copy SET id = randomblob(18), number = number - 1;
                  INSERT INTO gatepass_sessions SELECT * FROM copy",
             )?;
         }

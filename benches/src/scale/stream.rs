@@ -69,15 +69,14 @@ pub(super) fn costs(table: &mut Table) -> anyhow::Result<Costs> {
 
 /// Compares the model to nodes that follow.
 pub(super) fn check(table: &mut Table, costs: &Costs) -> anyhow::Result<()> {
-    let seconds = table.size.pick(3_u32, 15);
-    for (nodes, rate) in table.size.pick(&[(10, 100)][..], &CASES[..]) {
+    for (nodes, rate) in CASES {
         println!("   {nodes} nodes at {rate} revocations/s");
         let (alone, followed) = with_server(async |server: &Server| {
-            let alone = watch(server, 0, *rate, seconds).await?;
-            Ok((alone, watch(server, *nodes, *rate, seconds).await?))
+            let alone = watch(server, 0, rate).await?;
+            Ok((alone, watch(server, nodes, rate).await?))
         })?;
-        let revocations = f64::from(*rate);
-        let each = f64::from(*nodes) * f64::from(seconds);
+        let revocations = f64::from(rate);
+        let each = f64::from(nodes) * f64::from(SECONDS);
         for (what, model, measured) in [
             (
                 "pulls/s of a node",
@@ -104,6 +103,8 @@ pub(super) fn check(table: &mut Table, costs: &Costs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// How long nodes are watched.
+const SECONDS: u32 = 15;
 /// Nodes, and revocations per second.
 const CASES: [(u32, u32); 4] = [(10, 1), (10, 10), (10, 100), (30, 100)];
 
@@ -114,7 +115,7 @@ struct Watched {
     busy: f64,
 }
 
-async fn watch(server: &Server, nodes: u32, rate: u32, seconds: u32) -> anyhow::Result<Watched> {
+async fn watch(server: &Server, nodes: u32, rate: u32) -> anyhow::Result<Watched> {
     let count = Arc::new(AtomicU64::new(0));
     let mut following = Vec::new();
     for _ in 0..nodes {
@@ -129,7 +130,7 @@ async fn watch(server: &Server, nodes: u32, rate: u32, seconds: u32) -> anyhow::
                 .await?,
         );
     }
-    let ids = following::begin(&server.store, (rate * seconds) as usize).await?;
+    let ids = following::begin(&server.store, (rate * SECONDS) as usize).await?;
     sleep(Duration::from_secs(1)).await;
     count.store(0, Ordering::Relaxed);
     let (bytes, busy) = (server.bytes(), servers_seconds());

@@ -5,7 +5,7 @@ use gatepass_postgres::PostgresStore;
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
 use tokio::runtime::Runtime;
 
-use super::{Bare, SESSIONS, compare, id};
+use super::{Bare, compare, id, sessions};
 use crate::{servers, table::Table};
 
 /// As many connections as the store makes by default.
@@ -18,14 +18,16 @@ pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
     let schema = servers::unique("bench")?;
     let store = PostgresStore::at(server.url()).schema(&schema).open();
     let store = runtime.block_on(store)?;
-    let (raw, rows) = runtime.block_on(Raw::open(server.url(), &format!("{schema}_raw")))?;
+    let beside = format!("{schema}_raw");
+    let raw = Raw::open(server.url(), &beside, sessions(table));
+    let (raw, rows) = runtime.block_on(raw)?;
     if server.is_own() {
         runtime.block_on(raw.steady())?;
     }
     let durable = runtime.block_on(raw.durability())?;
     let name = format!("PostgreSQL ({durable})");
     let measured = compare(table, &runtime, (&name, [0.85, 0.8]), store, &raw, rows);
-    runtime.block_on(raw.drop_schemas(&[&schema, &format!("{schema}_raw")]))?;
+    runtime.block_on(raw.drop_schemas(&[&schema, &beside]))?;
     measured
 }
 
@@ -41,7 +43,7 @@ struct Raw {
 }
 
 impl Raw {
-    async fn open(url: &str, schema: &str) -> anyhow::Result<(Self, Vec<Row>)> {
+    async fn open(url: &str, schema: &str, sessions: usize) -> anyhow::Result<(Self, Vec<Row>)> {
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             // Nor does the store ask each connection before it is used.
@@ -54,7 +56,7 @@ impl Raw {
                  WITH (fillfactor = 80)"
         );
         sqlx::raw_sql(AssertSqlSafe(make)).execute(&pool).await?;
-        let rows: Vec<_> = (0..SESSIONS)
+        let rows: Vec<_> = (0..sessions)
             .map(|number| Row {
                 id: id(number).to_vec(),
                 generation: 0,

@@ -8,7 +8,7 @@ use gatepass_redis::RedisStore;
 use redis::{Client, Script, aio::MultiplexedConnection};
 use tokio::runtime::Runtime;
 
-use super::{Bare, SESSIONS, compare};
+use super::{Bare, compare, sessions};
 use crate::{servers, table::Table};
 
 /// Like the store's: compares, advances, and keeps the key from staying for ever.
@@ -33,7 +33,7 @@ fn measure(table: &mut Table, name: &str, server: &servers::Server) -> anyhow::R
     let namespace = servers::unique("bench")?;
     let store = RedisStore::at(server.url()).namespace(&namespace).open();
     let store = runtime.block_on(store)?;
-    let (raw, rows) = runtime.block_on(Raw::open(server.url(), &namespace))?;
+    let (raw, rows) = runtime.block_on(Raw::open(server.url(), &namespace, sessions(table)))?;
     let fsync = runtime.block_on(raw.fsync())?;
     let name = format!("{name} (appendfsync {fsync})");
     compare(table, &runtime, (&name, [0.85, 0.8]), store, &raw, rows)
@@ -52,7 +52,11 @@ struct Raw {
 }
 
 impl Raw {
-    async fn open(urls: &str, namespace: &str) -> anyhow::Result<(Self, Vec<Row>)> {
+    async fn open(
+        urls: &str,
+        namespace: &str,
+        sessions: usize,
+    ) -> anyhow::Result<(Self, Vec<Row>)> {
         let mut nodes = Vec::new();
         for url in urls.split(',') {
             nodes.push(
@@ -67,7 +71,7 @@ impl Raw {
         }
         let mut raw = Self { nodes, script };
         let mut rows = Vec::new();
-        for number in 0..SESSIONS {
+        for number in 0..sessions {
             rows.push(raw.make(format!("{namespace}-raw:{number}")).await?);
         }
         Ok((raw, rows))

@@ -8,7 +8,7 @@ use gatepass_sqlite::SqliteStore;
 use rusqlite::{Connection, params};
 use tokio::{runtime::Runtime, sync::oneshot};
 
-use super::{Bare, SESSIONS, compare, id};
+use super::{Bare, compare, id, sessions};
 use crate::{servers::directory, table::Table};
 
 const GROUP: usize = 256;
@@ -17,7 +17,7 @@ const QUEUE: usize = 4096;
 pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
     let directory = directory()?;
     let store = SqliteStore::open(directory.path().join("sessions.db"))?;
-    let (raw, rows) = Raw::open(&directory.path().join("raw.db"))?;
+    let (raw, rows) = Raw::open(&directory.path().join("raw.db"), sessions(table))?;
     let goals = ("SQLite", [0.75, 0.75]);
     compare(table, &Runtime::new()?, goals, store, &raw, rows)
 }
@@ -39,21 +39,21 @@ struct Raw(Sender<Job>);
 
 impl Raw {
     /// A file with rows, and the thread that writes it.
-    fn open(path: &Path) -> anyhow::Result<(Self, Vec<Row>)> {
+    fn open(path: &Path, sessions: usize) -> anyhow::Result<(Self, Vec<Row>)> {
         let conn = Connection::open(path)?;
         conn.query_row("PRAGMA journal_mode = WAL", (), |_| Ok(()))?;
         conn.execute_batch(
             "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;
              CREATE TABLE sessions (id BLOB PRIMARY KEY, generation INTEGER, seen_at INTEGER); BEGIN",
         )?;
-        for number in 0..SESSIONS {
+        for number in 0..sessions {
             conn.prepare_cached("INSERT INTO sessions VALUES (?1, 0, 0)")?
                 .execute([id(number).as_slice()])?;
         }
         conn.execute_batch("COMMIT")?;
         let (jobs, queue) = crossbeam_channel::bounded(QUEUE);
         thread::spawn(move || write(conn, &queue));
-        let rows = (0..SESSIONS).map(|number| Row {
+        let rows = (0..sessions).map(|number| Row {
             id: id(number),
             generation: 0,
         });
