@@ -6,7 +6,7 @@
 use crate::table::{Goal, Row};
 
 const WIDTH: f64 = 900.0;
-/// Of the names at the left.
+/// The width of the names at the left.
 const NAMES: f64 = 430.0;
 const ROW: f64 = 22.0;
 const HEIGHT: f64 = 320.0;

@@ -1,7 +1,7 @@
 //! The clocks by which work is timed.
 //!
-//! Where the work is one thread's computing, its own CPU time is the measure: another process that
-//! takes the core meanwhile then doesn't count. Wall time is for claims about waiting.
+//! One thread's computing is measured by the CPU time of that thread: another process that takes
+//! the core meanwhile then doesn't count. Wall time is for claims about waiting.
 
 use std::time::Instant;
 

@@ -2,10 +2,11 @@
 //! loopback sockets that are kept alive.
 //!
 //! Each application runs on a thread of its own, and another thread is all clients. A client writes
-//! the same bytes and reads an answer of known length: its cost is counted to both routes alike, and
-//! a dear one would hide the gate.
+//! the same bytes and reads an answer of known length: its cost is counted to both routes alike,
+//! and a dear one would hide the gate.
 
 mod actix;
+mod answers;
 mod axum;
 mod client;
 mod login;
@@ -32,11 +33,9 @@ const BATCH: Duration = Duration::from_millis(10);
 const CACHE: u64 = 16 << 20;
 /// Entries in a pull.
 const PART: u32 = 100_000;
-/// The body of the route's answers.
-const HELLO: &str = "hello";
 
-/// Serves `/` behind the gate of `verifier`, if there is one, and the CPU seconds of the serving thread at
-/// `/cpu`; on a thread of its own, until the process ends.
+/// Serves `/` behind the gate of `verifier`, if there is one, and `/cpu` without it: on a thread of
+/// its own, until the process ends.
 type Serve = fn(Option<Verifier>) -> anyhow::Result<std::net::SocketAddr>;
 
 const FRAMEWORKS: [(&str, Serve); 3] = [
@@ -125,9 +124,4 @@ fn compare(
         table.figure(&row, gated / plain, "", Goal::Known);
     }
     Ok(())
-}
-
-/// The CPU seconds of the calling thread, for `/cpu`.
-fn usage() -> String {
-    crate::clock::thread_seconds().to_string()
 }

@@ -66,7 +66,7 @@ impl Load {
 
 /// The CPU seconds that servers have taken which this process has started.
 pub(crate) fn servers_seconds() -> f64 {
-    // What the kernel counts in for programs (`USER_HZ`), on all machines but Alpha.
+    // The unit in which Linux tells times to programs (`USER_HZ`).
     const TICKS: f64 = 100.0;
     (ticks(process::id()) - own()) / TICKS
 }
@@ -86,7 +86,7 @@ fn ticks(root: u32) -> f64 {
             continue;
         };
         let field = |place: usize| fields.get(place).copied().unwrap_or(0.0);
-        // Of this process and of its children that have ended, each in user mode and in the kernel.
+        // Its own and those of its children that have ended, in user mode and in the kernel.
         let ticks: f64 = [11, 12, 13, 14].into_iter().map(field).sum();
         processes.insert(pid, (field(1) as u32, ticks));
     }

@@ -1,5 +1,5 @@
-//! What other crates cost that guard routes. They are measured in a workspace of their own, so that
-//! their dependencies never touch ours.
+//! Other crates that guard routes, and their costs. They are measured in a workspace of its own, so
+//! that their dependencies never touch ours.
 
 use std::{
     env,

@@ -10,7 +10,7 @@ use actix_web::{App, HttpServer, rt::System, web};
 use gatepass::Verifier;
 use gatepass_actix::{Auth, Gate};
 
-use super::{HELLO, usage};
+use super::answers::{HELLO, cpu};
 
 pub(super) fn serve(verifier: Option<Verifier>) -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -23,7 +23,7 @@ pub(super) fn serve(verifier: Option<Verifier>) -> anyhow::Result<SocketAddr> {
         };
         App::new()
             .route("/", route)
-            .route("/cpu", web::get().to(async || usage()))
+            .route("/cpu", web::get().to(async || cpu()))
     };
     thread::spawn(move || {
         System::new().block_on(async {

@@ -7,7 +7,7 @@ use gatepass::Verifier;
 use gatepass_axum::{Auth, GateLayer};
 use tokio::{net::TcpListener, runtime::Builder};
 
-use super::{HELLO, usage};
+use super::answers::{HELLO, cpu};
 
 pub(super) fn serve(verifier: Option<Verifier>) -> anyhow::Result<SocketAddr> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -19,7 +19,7 @@ pub(super) fn serve(verifier: Option<Verifier>) -> anyhow::Result<SocketAddr> {
     };
     let app = Router::new()
         .route("/", route)
-        .route("/cpu", get(async || usage()));
+        .route("/cpu", get(async || cpu()));
     thread::spawn(move || runtime.block_on(async { axum::serve(listener, app).await }));
     Ok(address)
 }

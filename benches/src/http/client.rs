@@ -9,7 +9,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::HELLO;
+use super::answers::HELLO;
 
 /// The connections to one application.
 pub(super) struct Clients {

@@ -7,7 +7,7 @@ use gatepass_warp::{Auth, gate, gated};
 use tokio::{net::TcpListener, runtime::Builder};
 use warp::{Filter, Rejection, Reply};
 
-use super::{HELLO, usage};
+use super::answers::{HELLO, cpu};
 
 pub(super) fn serve(verifier: Option<Verifier>) -> anyhow::Result<SocketAddr> {
     let route = warp::path::end().and(warp::get());
@@ -24,8 +24,8 @@ where
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
     let address = listener.local_addr()?;
-    let cpu = warp::path!("cpu").then(async || usage());
-    let server = warp::serve(route.or(cpu)).incoming(listener);
+    let usage = warp::path!("cpu").then(async || cpu());
+    let server = warp::serve(route.or(usage)).incoming(listener);
     thread::spawn(move || runtime.block_on(server.run()));
     Ok(address)
 }

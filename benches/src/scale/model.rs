@@ -13,7 +13,7 @@ const IDLE: f64 = 2.3;
 /// The seconds between news and the pull for it, on average: the pause is 50 to 100 ms.
 const GATHERED: f64 = 0.075;
 
-/// What a service does.
+/// The work of a service.
 pub(super) struct Service {
     pub(super) nodes: f64,
     /// Logins per second, over all nodes.
@@ -43,7 +43,7 @@ impl Service {
     }
 }
 
-/// What was measured.
+/// The measured costs of one entry and of one pull.
 #[derive(Clone, Copy)]
 pub(super) struct Costs {
     /// Bytes of a live revocation in a node.

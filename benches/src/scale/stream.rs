@@ -108,7 +108,7 @@ const SECONDS: u32 = 15;
 /// Nodes, and revocations per second.
 const CASES: [(u32, u32); 4] = [(10, 1), (10, 10), (10, 100), (30, 100)];
 
-/// What happened while nodes followed.
+/// The work of nodes that followed.
 struct Watched {
     pulls: f64,
     bytes: f64,
