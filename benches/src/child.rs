@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 
 use crate::{
-    clock::wall,
+    clock::processing,
     log::Log,
     measure::{Quartiles, Size, at_once, each, rounds, rounds_of},
     repeated::threads,
@@ -32,7 +32,7 @@ pub(crate) struct Loaded {
     /// Resident bytes of an entry after the load, and at the peak of it.
     pub(crate) bytes: f64,
     pub(crate) peak: f64,
-    /// Wall seconds of a load, without those in which the log makes the entries.
+    /// CPU seconds of a load, without those in which the log makes the entries.
     pub(crate) seconds: Quartiles,
     pub(crate) checks: Option<Checks>,
 }
@@ -78,12 +78,12 @@ pub(crate) fn main(arguments: &[&str]) -> anyhow::Result<()> {
     let load = || runtime.block_on(key.verifier(log(), 0));
 
     // The allocator keeps the memory of a pull, and uses it again in the load.
-    let drained = wall(|| log().drain())?;
+    let drained = processing(|| log().drain())?;
     // Forgets the peak so far (Linux).
     fs::write("/proc/self/clear_refs", "5")?;
     let before = memory("VmRSS:")?;
     let mut loaded = None;
-    let took = wall(|| {
+    let took = processing(|| {
         loaded = Some(load()?);
         Ok(())
     })?;
@@ -93,8 +93,8 @@ pub(crate) fn main(arguments: &[&str]) -> anyhow::Result<()> {
     let mut seconds = vec![took - drained];
     let again = if entries > MANY { 0 } else { size.pick(1, 6) };
     for _ in 0..again {
-        let drained = wall(|| log().drain())?;
-        seconds.push(wall(|| load().map(drop))? - drained);
+        let drained = processing(|| log().drain())?;
+        seconds.push(processing(|| load().map(drop))? - drained);
     }
     let verifier = loaded.context("no denylist")?;
     let checks = match *checks {

@@ -9,8 +9,19 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// The seconds that the calling thread has computed since it began.
 pub(crate) fn thread_seconds() -> f64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
+    seconds(ClockId::ThreadCPUTime)
+}
+
+fn seconds(clock: ClockId) -> f64 {
+    let time = clock_gettime(clock);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// The CPU seconds of all threads of this process that `work` takes.
+pub(crate) fn processing(work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<f64> {
+    let start = seconds(ClockId::ProcessCPUTime);
+    work()?;
+    Ok(seconds(ClockId::ProcessCPUTime) - start)
 }
 
 /// The wall seconds that `work` takes.

@@ -35,11 +35,11 @@ pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
     table.figure(what, loaded.bytes, " bytes", Goal::AtMost(50.0));
     let what = "the same at the peak of the load";
     table.figure(what, loaded.peak, " bytes", Goal::Known);
-    let what = "loading 1,000,000 revocations";
+    let what = "CPU time to load 1,000,000 revocations";
     table.spread(what, loaded.seconds, " s", Goal::AtMost(0.6));
     if table.size.pick(false, true) {
         let loaded = child::load(10 * REVOCATIONS, false, table.size)?;
-        let what = "loading 10,000,000 revocations";
+        let what = "CPU time to load 10,000,000 revocations";
         table.spread(what, loaded.seconds, " s", Goal::AtMost(6.0));
     }
     Ok(())

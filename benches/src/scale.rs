@@ -76,7 +76,7 @@ fn denylist(table: &mut Table, loaded: &Loaded) {
         let what = format!("bytes of one of {entries} revocations");
         table.figure(&what, loaded.bytes, " bytes", Goal::AtMost(50.0));
     }
-    let what = format!("loading {entries} revocations");
+    let what = format!("CPU time to load {entries} revocations");
     let millis = |seconds: f64| seconds * 1000.0;
     let took = Quartiles {
         lower: millis(loaded.seconds.lower),
