@@ -220,7 +220,7 @@ fn judge(runtime: &Runtime, times: usize, transport: Transport) -> anyhow::Resul
     let requests = requests(runtime, times, transport)?;
     Ok(each(requests, move |headers| {
         let values = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes);
-        let head = RequestHead::collect("GET", "/orders", values);
+        let head = RequestHead::new("GET", "/orders", values);
         drop(at_once(gate.judge(&head))??);
         Ok(())
     }))
@@ -299,7 +299,8 @@ fn tokens_of(
     let authority = given::authority(runtime, algorithm, &StoppedClock::new())?;
     let token = |number| {
         let identity = change(given::identity(number)?)?;
-        let issued = at_once(authority.issue(identity, Device::default()))??;
+        // RSA signs on a blocking thread.
+        let issued = runtime.block_on(authority.issue(identity, Device::default()))?;
         Ok(issued.access_token.as_str().to_owned())
     };
     (0..count).map(token).collect()

@@ -3,7 +3,9 @@
 pub(crate) mod access;
 pub(crate) mod base64url;
 pub(crate) mod cache;
+pub(crate) mod claims;
 pub(crate) mod inspect;
+pub(crate) mod layout;
 pub(crate) mod parts;
 pub(crate) mod pass;
 pub(crate) mod refresh;

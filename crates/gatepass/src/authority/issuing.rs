@@ -12,7 +12,7 @@ use crate::{
     error::Error,
     keys::signing::SigningKey,
     model::{ids::TokenId, scopes::Scopes, session::Session},
-    token::access::{NewClaims, Unsigned},
+    token::{access::Unsigned, claims::NewClaims},
 };
 
 impl Authority {

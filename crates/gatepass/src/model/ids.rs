@@ -155,7 +155,13 @@ fn decode_id<const N: usize>(text: &str) -> Option<[u8; N]> {
 /// The value of a character that is not a digit.
 const NONE: u8 = 0x80;
 /// The digits of base64url (RFC 4648 §5), by their characters.
-static DIGITS: [u8; 256] = {
+static DIGITS: [u8; 256] = digits();
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "const code has no iterators, and each index is a byte or below the length"
+)]
+const fn digits() -> [u8; 256] {
     let mut digits = [NONE; 256];
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut digit = 0;
@@ -164,7 +170,7 @@ static DIGITS: [u8; 256] = {
         digit += 1;
     }
     digits
-};
+}
 
 macro_rules! random_id {
     ($(#[$doc:meta])* $name:ident, $bytes:literal) => {

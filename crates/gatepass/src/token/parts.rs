@@ -18,7 +18,7 @@ use crate::{
     model::json::Text,
     token::{
         access::{self, MAX_TOKEN},
-        base64url,
+        base64url, claims,
     },
 };
 
@@ -196,10 +196,10 @@ impl AccessTokenParts {
         let claims = part(
             CLAIMS,
             claims,
-            &access::CLAIMS,
+            &claims::CLAIMS,
             &mut faults,
             |name, json| {
-                access::claim(name, json).map_err(|reason| Fault::Value {
+                claims::claim(name, json).map_err(|reason| Fault::Value {
                     name: name.to_owned(),
                     reason,
                 })

@@ -1,0 +1,293 @@
+//! The claims of an access token, and their rules.
+
+use std::{borrow::Cow, convert::Infallible, fmt};
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Map, Value, value::RawValue};
+
+use crate::{
+    env::clock::Timestamp,
+    model::{
+        ids::{ClientId, SessionId, SessionNumber, Subject, TokenId},
+        json::{Text, strict_value},
+        scopes::Scopes,
+    },
+    token::pass::{Pass, PassClaims},
+};
+
+/// The claims of an access token to be issued (RFC 9068 §2.2).
+#[derive(Serialize)]
+pub(crate) struct NewClaims<'a> {
+    pub(crate) iss: &'a str,
+    pub(crate) sub: &'a str,
+    pub(crate) aud: &'a str,
+    pub(crate) exp: i64,
+    pub(crate) iat: i64,
+    pub(crate) jti: String,
+    pub(crate) sid: String,
+    pub(crate) sn: i64,
+    pub(crate) auth_time: i64,
+    pub(crate) client_id: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub(crate) scope: &'a str,
+    #[serde(flatten)]
+    pub(crate) custom: &'a Map<String, Value>,
+}
+
+/// The claims of an access token, as it has them.
+pub(super) struct Claims<'a> {
+    pub(super) iss: Text<'a>,
+    pub(super) sub: Text<'a>,
+    pub(super) aud: Audience<'a>,
+    pub(super) exp: Timestamp,
+    pub(super) nbf: Option<Timestamp>,
+    pub(super) iat: Timestamp,
+    pub(super) jti: Text<'a>,
+    pub(super) sid: Text<'a>,
+    pub(super) sn: SessionNumber,
+    pub(super) auth_time: Timestamp,
+    pub(super) client_id: Text<'a>,
+    pub(super) scope: Option<Text<'a>>,
+    pub(super) custom: Map<String, Value>,
+}
+
+impl Claims<'_> {
+    pub(super) fn into_pass(self) -> Option<Pass> {
+        Some(Pass::new(PassClaims {
+            subject: Subject::new(self.sub.0).ok()?,
+            session: self.sid.0.parse::<SessionId>().ok()?,
+            number: self.sn,
+            token: self.jti.0.parse::<TokenId>().ok()?,
+            client: ClientId::new(self.client_id.0).ok()?,
+            scopes: self.scope.map_or(Some(Scopes::default()), |scope| {
+                Scopes::parse(&scope.0).ok()
+            })?,
+            issued_at: self.iat,
+            not_before: self.nbf,
+            expires_at: self.exp,
+            authenticated_at: self.auth_time,
+            custom: self.custom,
+        }))
+    }
+}
+
+/// One audience or several (RFC 7519 §4.1.3).
+pub(super) enum Audience<'a> {
+    One(Text<'a>),
+    Several(Vec<Text<'a>>),
+}
+
+impl Audience<'_> {
+    pub(super) fn names(&self, audience: &str) -> bool {
+        match self {
+            Self::One(one) => one.0 == audience,
+            Self::Several(all) => all.iter().any(|one| one.0 == audience),
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Audience<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AudienceVisitor;
+
+        impl<'de> Visitor<'de> for AudienceVisitor {
+            type Value = Audience<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or an array of strings")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Audience::One(Text(Cow::Borrowed(text))))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Audience::One(Text(Cow::Owned(text.to_owned()))))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut all = Vec::new();
+                while let Some(one) = seq.next_element()? {
+                    all.push(one);
+                }
+                Ok(Audience::Several(all))
+            }
+        }
+
+        deserializer.deserialize_any(AudienceVisitor)
+    }
+}
+
+/// A `NumericDate` as gatepass accepts it: whole seconds from 1970 to 9999, no fraction, no sign.
+struct NumericDate(Timestamp);
+
+impl<'de> Deserialize<'de> for NumericDate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let date = date(u64::deserialize(deserializer)?);
+        let date = date.ok_or_else(|| de::Error::custom("a date after the year 9999"))?;
+        Ok(Self(date))
+    }
+}
+
+pub(super) fn date(secs: u64) -> Option<Timestamp> {
+    let secs = i64::try_from(secs).ok()?;
+    (secs <= Timestamp::MAX.unix_secs()).then(|| Timestamp::from_unix_secs(secs))
+}
+
+/// The number of a session: a whole number that every JSON parser reads exactly.
+struct Number(SessionNumber);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = session_number(u64::deserialize(deserializer)?);
+        let number = number.ok_or_else(|| de::Error::custom("a number of a session above 2^53"))?;
+        Ok(Self(number))
+    }
+}
+
+pub(super) fn session_number(number: u64) -> Option<SessionNumber> {
+    let number = i64::try_from(number).ok()?;
+    (number <= SessionNumber::MAX.get()).then(|| SessionNumber::new(number))
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Claims<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ClaimsVisitor;
+
+        impl<'de> Visitor<'de> for ClaimsVisitor {
+            type Value = Claims<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a claims set")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Claims<'de>, A::Error> {
+                let (mut iss, mut sub, mut aud, mut jti, mut sid) = (None, None, None, None, None);
+                let (mut client_id, mut scope) = (None, None);
+                let (mut exp, mut nbf, mut iat, mut auth_time) = (None, None, None, None);
+                let mut sn = None;
+                let mut custom = Map::new();
+                while let Some(name) = map.next_key::<Text<'de>>()? {
+                    match &*name.0 {
+                        "iss" => once(&mut iss, &mut map)?,
+                        "sub" => once(&mut sub, &mut map)?,
+                        "aud" => once(&mut aud, &mut map)?,
+                        "exp" => once(&mut exp, &mut map)?,
+                        "nbf" => once(&mut nbf, &mut map)?,
+                        "iat" => once(&mut iat, &mut map)?,
+                        "jti" => once(&mut jti, &mut map)?,
+                        "sid" => once(&mut sid, &mut map)?,
+                        "sn" => once(&mut sn, &mut map)?,
+                        "auth_time" => once(&mut auth_time, &mut map)?,
+                        "client_id" => once(&mut client_id, &mut map)?,
+                        "scope" => once(&mut scope, &mut map)?,
+                        _ => insert_strictly(&mut custom, name.0.into_owned(), &mut map)?,
+                    }
+                }
+                let date = |NumericDate(date): NumericDate| date;
+                Ok(Claims {
+                    iss: required(iss)?,
+                    sub: required(sub)?,
+                    aud: required(aud)?,
+                    exp: required(exp.map(date))?,
+                    nbf: nbf.map(date),
+                    iat: required(iat.map(date))?,
+                    jti: required(jti)?,
+                    sid: required(sid)?,
+                    sn: required(sn.map(|Number(number)| number))?,
+                    auth_time: required(auth_time.map(date))?,
+                    client_id: required(client_id)?,
+                    scope,
+                    custom,
+                })
+            }
+        }
+
+        deserializer.deserialize_map(ClaimsVisitor)
+    }
+}
+
+fn insert_strictly<'de, A: MapAccess<'de>>(
+    object: &mut Map<String, Value>,
+    name: String,
+    map: &mut A,
+) -> Result<(), A::Error> {
+    let value = map.next_value::<&RawValue>()?;
+    let value = strict_value(value.get()).ok_or_else(|| de::Error::custom("a member twice"))?;
+    match object.insert(name, value) {
+        None => Ok(()),
+        Some(_) => Err(de::Error::custom("a member twice")),
+    }
+}
+
+/// Fills `slot` with the next value of `map`, which must be its first.
+pub(super) fn once<'de, A: MapAccess<'de>, T: Deserialize<'de>>(
+    slot: &mut Option<T>,
+    map: &mut A,
+) -> Result<(), A::Error> {
+    match slot.replace(map.next_value()?) {
+        None => Ok(()),
+        Some(_) => Err(de::Error::custom("a member twice")),
+    }
+}
+
+pub(super) fn required<T, E: de::Error>(slot: Option<T>) -> Result<T, E> {
+    slot.ok_or_else(|| E::custom("a member is missing"))
+}
+
+/// The claims that a token has.
+pub(super) const CLAIMS: [&str; 10] = [
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "iat",
+    "jti",
+    "sid",
+    "sn",
+    "auth_time",
+    "client_id",
+];
+
+/// Reads the claim `name` alone, by the types and rules of [`Claims`]. Returns its value if that is
+/// a date.
+pub(super) fn claim(name: &str, json: &str) -> Result<Option<Timestamp>, String> {
+    fn text<T, E: fmt::Display>(
+        json: &str,
+        rule: impl FnOnce(String) -> Result<T, E>,
+    ) -> Result<Option<Timestamp>, String> {
+        let Text(text) = serde_json::from_str(json).map_err(|_| "not a string".to_owned())?;
+        match rule(text.into_owned()) {
+            Ok(_) => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+    let wrong = |reason: &str| Err(reason.to_owned());
+    match name {
+        "iss" => text(json, Ok::<_, Infallible>),
+        "sub" => text(json, Subject::new),
+        "client_id" => text(json, ClientId::new),
+        "scope" => text(json, |text| Scopes::parse(&text)),
+        "jti" => text(json, |text| text.parse::<TokenId>()),
+        "sid" => text(json, |text| text.parse::<SessionId>()),
+        "aud" => match serde_json::from_str::<Audience<'_>>(json) {
+            Ok(_) => Ok(None),
+            Err(_) => wrong("neither a string nor an array of strings"),
+        },
+        "exp" | "nbf" | "iat" | "auth_time" => match serde_json::from_str(json) {
+            Ok(NumericDate(date)) => Ok(Some(date)),
+            Err(_) => wrong("not a whole number of seconds from 1970 to 9999"),
+        },
+        "sn" => match serde_json::from_str::<Number>(json) {
+            Ok(_) => Ok(None),
+            Err(_) => wrong("not a whole number from 0 to 2^53 - 1"),
+        },
+        _ => match strict_value(json) {
+            Some(_) => Ok(None),
+            None => wrong("it has a member twice, or a number that is out of range"),
+        },
+    }
+}
