@@ -32,9 +32,7 @@
 //! One thread per store owns the one connection that writes. It takes all changes that are waiting,
 //! makes them in one transaction, commits once (`synchronous=FULL`: the data is on the disk), and
 //! only then answers their callers. So sixteen callers share the price of one `fsync`. A few more
-//! threads read, each from a connection of its own. One more copies the write-ahead log into the
-//! file, while the first goes on writing. The log has 16 MiB before it is copied, and about 64 MiB
-//! at most, unless another connection reads an old state of the file for long.
+//! threads read, each from a connection of its own.
 //!
 //! A change waits at most about twice [`busy_timeout`](SqliteStoreBuilder::busy_timeout) (of which
 //! one second at least) for its turn and for the lock of another process, and fails as
@@ -76,7 +74,6 @@
 //! and `-shm` of the file that is replaced.
 
 mod accounts;
-mod checkpoint;
 mod error;
 mod log;
 mod opened;

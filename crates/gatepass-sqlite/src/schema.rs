@@ -161,10 +161,15 @@ pub(crate) fn open_writer(
         let path = path.to_owned();
         return Err(OpenError::NoWal { path, mode });
     }
-    // 16 MiB of pages, so that those of many thousand sessions are not read again and again.
-    conn.execute_batch(DURABLE)
-        .and_then(|()| conn.execute_batch("PRAGMA cache_size = -16384"))
-        .map_err(sqlite)?;
+    // FULL makes an acknowledged commit survive a loss of power, not only a crash of the process;
+    // on macOS that takes `fullfsync` too. 16 MiB each: of pages, so that those of many thousand
+    // sessions are not read again and again; and of write-ahead log, so that a page which many
+    // refreshes change is copied back into the file once.
+    conn.execute_batch(
+        "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;
+         PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 4000",
+    )
+    .map_err(sqlite)?;
     migrate(&mut conn, path, &STEPS)?;
     let incarnation = conn.query_row(
         "SELECT value FROM gatepass_meta WHERE key = 'incarnation'",
@@ -172,23 +177,6 @@ pub(crate) fn open_writer(
         |row| row.get(0),
     );
     Ok((conn, incarnation.map_err(sqlite)?))
-}
-
-/// FULL makes an acknowledged commit survive a loss of power, not only a crash of the process; on
-/// macOS that takes `fullfsync` too. It holds for what a connection commits and for what it copies
-/// from the write-ahead log.
-const DURABLE: &str = "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON";
-
-/// Opens the connection that copies the write-ahead log into the file, on a file that
-/// [`open_writer`] has been at.
-pub(crate) fn open_checkpointer(
-    path: &Path,
-    busy_timeout: Duration,
-) -> Result<Connection, OpenError> {
-    let conn = open_reader(path, busy_timeout)?;
-    let durable = conn.execute_batch(DURABLE);
-    durable.map_err(|error| OpenError::new(path.to_owned(), error))?;
-    Ok(conn)
 }
 
 /// Makes an empty file at `path` that its owner alone may read, if there is none: SQLite would make

@@ -25,7 +25,7 @@ use crate::{
     opened::Opened,
     reader::Readers,
     schema, sessions,
-    writer::{Start, Writer},
+    writer::Writer,
 };
 
 /// Sessions and their revocations in one SQLite file.
@@ -125,17 +125,10 @@ impl SqliteStoreBuilder {
             .map(|_| schema::open_reader(&self.path, self.busy_timeout))
             .collect::<Result<_, _>>()?;
         let log_reader = schema::open_reader(&self.path, self.busy_timeout)?;
-        let checkpointer = schema::open_checkpointer(&self.path, self.busy_timeout)?;
-        let start = Start {
-            conn: writer,
-            checkpointer,
-            opened: opened.clone(),
-            clock: Arc::clone(&self.clock),
-            busy_timeout: self.busy_timeout,
-            last_seq,
-        };
+        let clock = Arc::clone(&self.clock);
         let inner = Inner {
-            writer: Writer::start(start).map_err(OpenError::Thread)?,
+            writer: Writer::start(writer, opened.clone(), clock, self.busy_timeout, last_seq)
+                .map_err(OpenError::Thread)?,
             readers: Readers::start(readers).map_err(OpenError::Thread)?,
             log_reader: Readers::start(vec![log_reader]).map_err(OpenError::Thread)?,
             incarnation: incarnation.into(),

@@ -14,7 +14,6 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{oneshot, watch};
 
 use crate::{
-    checkpoint::Checkpoints,
     error::{self, Failure},
     log,
     opened::Opened,
@@ -50,33 +49,16 @@ pub(crate) struct Writer {
     transactions: Arc<std::sync::atomic::AtomicUsize>,
 }
 
-/// The needs of a writing thread.
-pub(crate) struct Start {
-    /// The connection that writes.
-    pub(crate) conn: Connection,
-    /// The connection that copies the write-ahead log into the file.
-    pub(crate) checkpointer: Connection,
-    pub(crate) opened: Opened,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) busy_timeout: Duration,
-    /// The number of the last log entry.
-    pub(crate) last_seq: i64,
-}
-
 impl Writer {
-    pub(crate) fn start(start: Start) -> io::Result<Self> {
-        let Start {
-            conn,
-            checkpointer,
-            opened,
-            clock,
-            busy_timeout,
-            last_seq,
-        } = start;
+    pub(crate) fn start(
+        conn: Connection,
+        opened: Opened,
+        clock: Arc<dyn Clock>,
+        busy_timeout: Duration,
+        last_seq: i64,
+    ) -> io::Result<Self> {
         // The thread waits itself. A connection that could not be told so would wait for longer.
         let _ = conn.busy_timeout(Duration::ZERO);
-        let checkpoints = Checkpoints::start(checkpointer)?;
-        Checkpoints::watch(&conn);
         let (mut queue, jobs) = Queue::new();
         let (committed, last_seq) = watch::channel(last_seq);
         #[cfg(test)]
@@ -93,7 +75,7 @@ impl Writer {
         };
         let thread = thread::Builder::new()
             .name("gatepass-writer".to_owned())
-            .spawn(move || thread.run(&jobs, checkpoints))?;
+            .spawn(move || thread.run(&jobs))?;
         queue.served_by(thread);
         Ok(Self {
             queue,
@@ -191,7 +173,7 @@ struct Thread {
 }
 
 impl Thread {
-    fn run(self, jobs: &Receiver<Box<dyn Job>>, mut checkpoints: Checkpoints) {
+    fn run(self, jobs: &Receiver<Box<dyn Job>>) {
         let mut group = Vec::with_capacity(GROUP);
         let (mut turn_began, mut released) = (Instant::now(), Instant::now());
         while let Ok(first) = jobs.recv() {
@@ -218,7 +200,6 @@ impl Thread {
             // thread that died would leave those in the queue waiting for ever.
             let _ = catch_unwind(AssertUnwindSafe(|| self.serve(&mut group)));
             group.clear();
-            checkpoints.after_commit(&self.conn);
             released = Instant::now();
         }
     }
@@ -304,10 +285,7 @@ mod tests {
     use tokio::task::{JoinSet, yield_now};
 
     use super::*;
-    use crate::{
-        queue::LENGTH,
-        schema::{open_checkpointer, open_writer},
-    };
+    use crate::{queue::LENGTH, schema::open_writer};
 
     struct Fixture {
         writer: Arc<Writer>,
@@ -323,16 +301,17 @@ mod tests {
         let (conn, _) = open_writer(&path, patience).unwrap();
         conn.execute_batch("CREATE TABLE t (n INTEGER PRIMARY KEY)")
             .unwrap();
-        let start = Start {
-            conn,
-            checkpointer: open_checkpointer(&path, patience).unwrap(),
-            opened: Opened::new(&path).unwrap(),
-            clock: Arc::new(SystemClock),
-            busy_timeout: patience,
-            last_seq: 0,
-        };
         Fixture {
-            writer: Arc::new(Writer::start(start).unwrap()),
+            writer: Arc::new(
+                Writer::start(
+                    conn,
+                    Opened::new(&path).unwrap(),
+                    Arc::new(SystemClock),
+                    patience,
+                    0,
+                )
+                .unwrap(),
+            ),
             path,
             _directory: directory,
         }
