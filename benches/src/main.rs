@@ -1,8 +1,8 @@
 //! How fast gatepass is. Each ratio compares two things that are measured in turn, in one run.
 //!
 //! `cargo xtask bench` runs all parts, `cargo xtask bench stores http` those two. A full run of a
-//! part writes its report to `benches/report`; `--quick` writes none. Nothing here fails because it
-//! is slow: how loaded the machine was, the rows say themselves.
+//! part writes its report to `benches/report`; `--quick` writes none. A slow result is no
+//! failure. Each row says whether other work of the machine disturbed it.
 
 #![expect(
     clippy::print_stdout,

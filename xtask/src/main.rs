@@ -57,7 +57,14 @@ fn run(flags: Xtask) -> anyhow::Result<()> {
         XtaskCmd::Demo(_) => scenarios::demo(&sh),
         XtaskCmd::Conformance(flags) => scenarios::conformance(&sh, flags.filter.as_deref()),
         XtaskCmd::Interop(_) => interop::run(&sh, Missing::Reported),
-        XtaskCmd::Bench(flags) if flags.check => counts::check(&sh, flags.update),
+        XtaskCmd::Bench(flags) if flags.check || flags.update => {
+            anyhow::ensure!(flags.check, "--update needs --check");
+            anyhow::ensure!(
+                flags.part.is_empty(),
+                "--check counts all operations: name no part"
+            );
+            counts::check(&sh, flags.update)
+        }
         XtaskCmd::Bench(flags) => bench::run(&sh, &flags.part, flags.quick),
         XtaskCmd::Lint(_) => lint::run(&sh),
         XtaskCmd::Tidy(_) => tidy::run(&sh),

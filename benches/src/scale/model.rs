@@ -7,6 +7,8 @@ use crate::table::short;
 
 /// The seconds that an entry is kept beyond the life of the last token that it concerns.
 const MARGIN: f64 = gatepass::store::Revocation::RETENTION_MARGIN.as_secs() as f64;
+/// The seconds that a node keeps an entry at least, in case its clock is wrong.
+const KEPT: f64 = 3660.0;
 /// The pulls per second of a node while nothing is revoked: one in 0.75 to 1 `poll_interval`, which
 /// is 0.5 s by default.
 const IDLE: f64 = 2.3;
@@ -37,9 +39,14 @@ impl Service {
         self.logins * self.revoked
     }
 
-    /// The revocations that are live at once.
+    /// The revocations in the store's log.
     fn live(&self) -> f64 {
         self.revocations() * (self.lifetime + MARGIN)
+    }
+
+    /// The revocations in a node, with those that have expired and aren't removed yet.
+    fn in_node(&self) -> f64 {
+        self.revocations() * (self.lifetime + MARGIN).max(KEPT) * 4.0 / 3.0
     }
 }
 
@@ -88,8 +95,9 @@ With logins per second *L* over all nodes, the part *q* of them that ends by a r
 lifetime *T* of an access token in seconds, and *N* nodes:
 
 * revocations per second: *r* = *L* · *q*
-* live revocations: *R* = *r* · (*T* + 600)
-* memory of a node: *M* = *R* · *b*
+* entries in the store's log: *R* = *r* · (*T* + 600)
+* entries in a node, which keeps each for at least an hour: *K* = *r* · max(*T* + 600, 3,660) · 4/3
+* memory of a node: *M* = *K* · *b*
 * pulls per second of a node: *p* = max(2.3, 1 / (1 / *r* + 0.075))
 * bytes per second to a node: *S* = *r* · *e* + *p* · *o*
 * work of the store: *N* · *p* pulls per second, *N* · *p* · *c* of a core, *N* · *S* bytes per second
@@ -104,7 +112,7 @@ pub(super) fn table(costs: &Costs, services: impl Iterator<Item = Service>) -> S
          Measured in this run: *b* = {} bytes, *l* = {} µs; with PostgreSQL *e* = {} bytes, \
          *o* = {} bytes, *c* = {} µs.\n\n\
          With *T* = {} s and *q* = {}:\n\n\
-         | nodes | logins/s | live revocations | memory of a node | pulls/s of the store | cores of the \
+         | nodes | logins/s | entries in a node | memory of a node | pulls/s of the store | cores of the \
          store | stream to all nodes | start of a node |\n\
          |---|---|---|---|---|---|---|---|\n",
         short(costs.bytes),
@@ -117,11 +125,12 @@ pub(super) fn table(costs: &Costs, services: impl Iterator<Item = Service>) -> S
     );
     for service in services {
         let (revocations, live) = (service.revocations(), service.live());
+        let in_node = service.in_node();
         text.push_str(&format!(
-            "| {} | {} | {live:.0} | {} MB | {} | {} | {} MB/s | {} s |\n",
+            "| {} | {} | {in_node:.0} | {} MB | {} | {} | {} MB/s | {} s |\n",
             service.nodes,
             service.logins,
-            short(costs.memory(live) / 1e6),
+            short(costs.memory(in_node) / 1e6),
             short(service.nodes * pulls(revocations)),
             short(service.nodes * costs.store(revocations)),
             short(service.nodes * costs.stream(revocations) / 1e6),

@@ -128,7 +128,7 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let Gate(gate) = &self.gate;
-        let Some(judged) = gate.judge_at_once(&head(request.head())) else {
+        let Some(judged) = gate.try_judge(&head(request.head())) else {
             let (service, gate) = (Rc::clone(&self.service), gate.clone());
             return GateFuture::waiting(Box::pin(async move {
                 let judged = gate.judge(&head(request.head())).await;

@@ -51,7 +51,7 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
-        let Some(judged) = self.gate.judge_at_once(&head(&parts)) else {
+        let Some(judged) = self.gate.try_judge(&head(&parts)) else {
             return ResponseFuture::waiting(self.wait(Request::from_parts(parts, body)));
         };
         match judged {
@@ -61,7 +61,13 @@ where
                 let answer = self.inner.call(Request::from_parts(parts, body));
                 ResponseFuture::through(answer, cache_control)
             }
-            Err(error) => ResponseFuture::refused(refuse(&self.gate, &self.errors, &error, &parts)),
+            Err(error) => {
+                // Dropping the service frees what it has reserved for this request. Otherwise a
+                // stranger would keep a permit of a concurrency limit.
+                let clone = self.inner.clone();
+                self.inner = clone;
+                ResponseFuture::refused(refuse(&self.gate, &self.errors, &error, &parts))
+            }
         }
     }
 }

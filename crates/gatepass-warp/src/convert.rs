@@ -91,7 +91,7 @@ pub(crate) fn judged(
 fn judge(gate: &wire::Gate, info: &Info<'_>, named: Named) -> Judged {
     let (method, headers) = (info.method(), info.request_headers());
     let target_host = target_host(headers, named);
-    let judged = gate.judge_at_once(&view(method, info.path(), headers, &target_host));
+    let judged = gate.try_judge(&view(method, info.path(), headers, &target_host));
     match judged {
         Some(judged) => Judged::AtOnce(judged, method.clone()),
         None => Judged::Waiting(OwnedRequestHead {

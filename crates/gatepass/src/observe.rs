@@ -257,7 +257,7 @@ pub(crate) fn token_verified(pass: &Pass) {
     );
 }
 
-/// A token of a kind that is cached was looked up in the cache.
+/// The cache knew a token, or learnt it.
 pub(crate) fn token_cache(is_hit: bool) {
     if is_hit {
         count!("gatepass_token_cache_hits_total");

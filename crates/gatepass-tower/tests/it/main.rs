@@ -155,6 +155,54 @@ async fn a_refused_request_never_reaches_the_service() {
     assert_eq!(calls.load(Ordering::SeqCst), 0);
 }
 
+/// A service that reserves room for the next call when it is polled ready.
+struct Reserving {
+    room: Arc<()>,
+    reserved: Option<Arc<()>>,
+}
+
+impl Clone for Reserving {
+    fn clone(&self) -> Self {
+        Self {
+            room: Arc::clone(&self.room),
+            reserved: None,
+        }
+    }
+}
+
+impl Service<Request<Body>> for Reserving {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.reserved = Some(Arc::clone(&self.room));
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Body>) -> Self::Future {
+        self.reserved = None;
+        ready(Ok(Response::new(Full::default())))
+    }
+}
+
+#[tokio::test]
+async fn a_refused_request_keeps_nothing_that_was_reserved_for_it() {
+    let authority = authority().await;
+    let room = Arc::new(());
+    let service = Reserving {
+        room: Arc::clone(&room),
+        reserved: None,
+    };
+    let mut gate = GateLayer::new(&authority).layer(service);
+    let free = Arc::strong_count(&room);
+    let gate = gate.ready().await.unwrap();
+    assert_eq!(Arc::strong_count(&room), free + 1);
+    let response = gate.call(request(None)).await.unwrap();
+    assert_eq!(response.status(), 401);
+    assert_eq!(Arc::strong_count(&room), free);
+}
+
 #[tokio::test]
 async fn an_optional_gate_lets_strangers_through_and_refuses_bad_tokens() {
     let authority = authority().await;

@@ -46,7 +46,8 @@ use crate::{
 /// RSA and ES384 take hundreds, so gatepass signs with these on tokio's blocking threads, on at
 /// most half of the processors at once, and at least one. For example, on a machine with 8
 /// processors the fifth of five RS256 logins waits for one of the others, and requests with access
-/// tokens are served meanwhile.
+/// tokens are served meanwhile. A login or refresh that has waited for 100 ms signs on its own
+/// thread, so that an overload makes no client give up.
 ///
 /// ```
 /// use gatepass::{

@@ -2,16 +2,17 @@
 //!
 //! A signature with RSA or on P-384 takes hundreds of microseconds of arithmetic, and an async
 //! thread that makes it serves no other request meanwhile. So gatepass makes it on one of tokio's
-//! blocking threads. The other algorithms take some tens of microseconds, which is too little to
-//! hand the work to another thread.
+//! blocking threads, unless none is free for 100 ms. The other algorithms take some tens of
+//! microseconds, which is too little to hand the work to another thread.
 
 use std::{
     num::NonZeroUsize,
     sync::{Arc, LazyLock},
     thread,
+    time::Duration,
 };
 
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 
 use crate::{
     env::internal_error::InternalError,
@@ -23,7 +24,7 @@ use crate::{
 /// other half is left to the async threads, however many clients log in together.
 static SLOW: LazyLock<SlowSignatures> = LazyLock::new(|| {
     let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    SlowSignatures::at_once((processors / 2).max(1))
+    SlowSignatures::with_permits((processors / 2).max(1))
 });
 
 /// Signs an access token, on a blocking thread if that takes long.
@@ -53,30 +54,46 @@ const fn is_slow(algorithm: Algorithm) -> bool {
     }
 }
 
+/// The longest wait for a blocking thread. The store has committed by the time that an answer is
+/// signed: a client that gave up waiting would have spent its refresh token for nothing. And an
+/// application can keep all blocking threads busy with logins that wait for one.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// The blocking threads that may sign.
 struct SlowSignatures {
-    turns: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 impl SlowSignatures {
-    fn at_once(signatures: usize) -> Self {
+    fn with_permits(permits: usize) -> Self {
         Self {
-            turns: Arc::new(Semaphore::new(signatures)),
+            permits: Arc::new(Semaphore::new(permits)),
         }
     }
 
-    /// Signs as soon as it is this caller's turn.
+    /// Signs on a blocking thread, or on this one if no other has signed in time.
     async fn sign(&self, key: SigningKey, unsigned: Unsigned) -> Result<String, InternalError> {
-        let failed = || InternalError::new("a thread that signs has gone");
-        let turn = Arc::clone(&self.turns).acquire_owned().await;
-        let turn = turn.map_err(|_| failed())?;
+        let elsewhere = self.sign_elsewhere(key.clone(), unsigned.clone());
+        match timeout(PATIENCE, elsewhere).await {
+            Ok(Some(signed)) => signed,
+            Ok(None) | Err(_) => unsigned.signed_by(&key),
+        }
+    }
+
+    /// `None` if the thread panicked, or was never started since its runtime is shutting down.
+    async fn sign_elsewhere(
+        &self,
+        key: SigningKey,
+        unsigned: Unsigned,
+    ) -> Option<Result<String, InternalError>> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
         let signed = spawn_blocking(move || {
             let signed = unsigned.signed_by(&key);
             // Not before, also where the caller has gone: the bound is about threads.
-            drop(turn);
+            drop(permit);
             signed
         });
-        signed.await.unwrap_or_else(|_| Err(failed()))
+        signed.await.ok()
     }
 }
 
@@ -102,10 +119,13 @@ mod tests {
         std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_slow_signature_waits_for_its_turn() {
-        let (key, signatures) = (key(), SlowSignatures::at_once(1));
-        let turn = Arc::clone(&signatures.turns).acquire_owned().await.unwrap();
+        let (key, signatures) = (key(), SlowSignatures::with_permits(1));
+        let turn = Arc::clone(&signatures.permits)
+            .acquire_owned()
+            .await
+            .unwrap();
         let mut signed = pin!(signatures.sign(key.clone(), unsigned(&key)));
         for _ in 0..100 {
             assert!(first_poll(&mut signed).await.is_pending());
@@ -116,14 +136,28 @@ mod tests {
         assert_eq!(token.split('.').count(), 3);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_signature_that_no_other_thread_makes_in_time_is_made_here() {
+        let (key, signatures) = (key(), SlowSignatures::with_permits(1));
+        let _permit = Arc::clone(&signatures.permits)
+            .acquire_owned()
+            .await
+            .unwrap();
+        let began = tokio::time::Instant::now();
+        let token = signatures.sign(key.clone(), unsigned(&key)).await.unwrap();
+        assert_eq!(token.split('.').count(), 3);
+        assert_eq!(began.elapsed(), PATIENCE);
+    }
+
     /// Otherwise clients that hang up would have more threads sign than may.
     #[test]
     fn a_caller_that_leaves_keeps_its_turn_until_the_signature_is_made() {
         let runtime = runtime::Builder::new_current_thread()
             .max_blocking_threads(1)
+            .enable_time()
             .build();
         runtime.unwrap().block_on(async {
-            let (key, signatures) = (key(), SlowSignatures::at_once(1));
+            let (key, signatures) = (key(), SlowSignatures::with_permits(1));
             // The one blocking thread has something else to do first.
             let (release, released) = mpsc::channel();
             let held = spawn_blocking(move || released.recv());
@@ -131,11 +165,11 @@ mod tests {
                 let mut left = pin!(signatures.sign(key.clone(), unsigned(&key)));
                 assert!(first_poll(&mut left).await.is_pending());
             }
-            assert_eq!(signatures.turns.available_permits(), 0);
+            assert_eq!(signatures.permits.available_permits(), 0);
             release.send(()).unwrap();
             held.await.unwrap().unwrap();
             signatures.sign(key.clone(), unsigned(&key)).await.unwrap();
-            assert_eq!(signatures.turns.available_permits(), 1);
+            assert_eq!(signatures.permits.available_permits(), 1);
         });
     }
 }

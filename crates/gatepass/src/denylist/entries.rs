@@ -91,7 +91,7 @@ impl Entries {
     }
 
     /// Whether the access token of `pass`, which `issuer` has issued, is revoked.
-    pub(super) fn revoke(&self, pass: &Pass, issuer: &Issuer) -> bool {
+    pub(super) fn is_revoked(&self, pass: &Pass, issuer: &Issuer) -> bool {
         self.ids.contains(Id::of_session(pass.session_id()))
             || self.ids.contains(Id::of_token(pass.token_id()))
             || self.is_cut_off(pass, issuer)

@@ -1,8 +1,9 @@
 //! An exact set of the ids of sessions and tokens that are revoked.
 //!
 //! A request looks into it without a lock and without an allocation, however many revocations come
-//! meanwhile. An entry is 16 bytes of its id and 4 bytes of its deadline, in a hash table that is
-//! half to three quarters full. moka needs about 370 bytes for the same, and 200 ns for a hit.
+//! meanwhile. An entry takes 27 to 45 bytes: 16 of its id and 4 of its deadline, in a hash table
+//! that is half to three quarters full. A cache with a queue of deadlines keeps several hundred
+//! bytes for an entry, and writes to a shared log on a hit.
 //!
 //! The set consists of shards. A writer locks one shard, and rebuilds its table when that is full
 //! or when many of its entries have expired. Readers go on with the old table until the new one is
@@ -22,10 +23,11 @@ use arc_swap::ArcSwap;
 
 use crate::model::ids::{SessionId, TokenId};
 
-/// A shard has 40,000 of ten million entries: its rebuild takes about a millisecond.
+/// A shard has 40,000 of ten million entries, so that one rebuild is short.
 const SHARDS: usize = 256;
-/// The shards that one sweep looks at. A sweep follows each pull.
-const SWEPT: usize = 16;
+/// The shards that one sweep looks at. A sweep follows each pull, so that an idle node looks at all
+/// of them within half a minute. Shards expire alike, and each of these may be rebuilt.
+const SWEPT: usize = 4;
 /// How much longer than its entry a trace of it stays, so that nothing depends on who reads the
 /// time first.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -259,6 +261,7 @@ impl Shard {
             .collect();
         // Shards that grew alike would all be full at the same time.
         let chance = live.first().map_or(0, |entry| entry.hash % 32) as usize;
+        // 50 to 59 % full after a rebuild, so that it grows by a quarter before the next.
         let room = (live.len() + LEAST) * (170 + chance) / 100;
         let table = Table((0..room).map(|_| Slot::default()).collect());
         *writer = Writer {
@@ -331,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_takes_less_than_fifty_bytes() {
+    fn an_entry_takes_at_most_45_bytes() {
         for entries in [30_000, 50_000, 100_000, 130_000] {
             let set = IdSet::new();
             for number in 0..entries {
@@ -355,7 +358,7 @@ mod tests {
             // Always 7,200 that have not expired, and 60 more of the margin.
             let now = set.since + Duration::from_secs(number / 2);
             set.insert(id(number), HOUR, now);
-            if number.is_multiple_of(16) {
+            if number.is_multiple_of(4) {
                 set.sweep(now);
                 most = most.max(set.len());
             }

@@ -192,7 +192,7 @@ impl Replica {
         if pass.is_known_live(version) {
             return TokenStatus::Live;
         }
-        if self.entries.revoke(pass, &self.settings.issuer) {
+        if self.entries.is_revoked(pass, &self.settings.issuer) {
             return TokenStatus::Revoked;
         }
         pass.found_live(version);

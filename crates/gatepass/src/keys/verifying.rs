@@ -28,7 +28,7 @@ pub struct VerifyingKey {
 }
 
 /// A hash of a public key and of the algorithm that it is used with. Two keys with the same one
-/// verify the same signatures, also under different ids. A key that is loaded again keeps its one.
+/// verify the same signatures, also under different ids. Reloading a key doesn't change it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fingerprint([u8; 32]);
 

@@ -57,8 +57,8 @@ pub struct Health {
     /// time. `None` if a clock was set back since, so that the node cannot know.
     pub lag: Option<Duration>,
     /// About how many revocations are known, as of the last pull that counts. Each session that has
-    /// ended and each token that was revoked is one, until no token that it concerns can be valid
-    /// any more.
+    /// ended and each token that was revoked is one. The node keeps it for an hour, and longer if a
+    /// token that it concerns can still be valid. Some of them may have expired.
     pub entries: u64,
     /// Since when no pull has succeeded, by the wall clock. `None` if the last one did.
     pub failing_since: Option<Timestamp>,

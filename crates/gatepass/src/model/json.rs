@@ -4,16 +4,13 @@ use std::{borrow::Cow, collections::HashSet, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{self, MapAccess, SeqAccess, Visitor},
+    de::{self, DeserializeOwned, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Value};
 
 /// The JSON object in `json`, in which no object has a member twice.
 pub(crate) fn strict_object(json: &[u8]) -> Option<Map<String, Value>> {
-    match strict_value(str::from_utf8(json).ok()?)? {
-        Value::Object(object) => Some(object),
-        _ => None,
-    }
+    strict(str::from_utf8(json).ok()?)
 }
 
 /// The JSON value in `json`, in which no object has a member twice.
@@ -21,6 +18,10 @@ pub(crate) fn strict_object(json: &[u8]) -> Option<Map<String, Value>> {
 /// Read twice, so that serde_json makes the value itself: how it makes numbers depends on features
 /// that another crate of the build may turn on.
 pub(crate) fn strict_value(json: &str) -> Option<Value> {
+    strict(json)
+}
+
+fn strict<T: DeserializeOwned>(json: &str) -> Option<T> {
     // Only an object has members.
     if json.contains('{') {
         let _: NoTwins = serde_json::from_str(json).ok()?;
@@ -77,6 +78,10 @@ impl<'de> Visitor<'de> for NoTwins {
         let mut names = Names::default();
         while let Some(Text(name)) = map.next_key::<Text<'de>>()? {
             map.next_value::<Self>()?;
+            // serde_json would take the text in this member for the JSON of the whole object.
+            if name == "$serde_json::private::RawValue" {
+                return Err(de::Error::custom("a name that serde_json keeps for itself"));
+            }
             if !names.insert(name) {
                 return Err(de::Error::custom("a member twice"));
             }
@@ -86,31 +91,9 @@ impl<'de> Visitor<'de> for NoTwins {
 }
 
 /// Text, borrowed where the JSON needs no unescaping.
-pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextVisitor;
-
-        impl<'de> Visitor<'de> for TextVisitor {
-            type Value = Text<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
-            }
-        }
-
-        deserializer.deserialize_str(TextVisitor)
-    }
-}
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
 /// The names of an object's members, as far as it has been read.
 #[derive(Default)]
@@ -153,6 +136,13 @@ mod tests {
             assert!(strict_value(&json).is_some(), "{json}");
         }
         assert_eq!(strict_value(r#"{"a":1,"\u0061":1}"#), None);
+        for name in [
+            "$serde_json::private::RawValue",
+            r"\u0024serde_json::private::RawValue",
+        ] {
+            let json = format!(r#"{{"a":{{"{name}":"{{\"b\":1,\"b\":1}}"}}}}"#);
+            assert_eq!(strict_value(&json), None, "{json}");
+        }
         assert!(strict_value(r#"["{\"a\":1,\"a\":1}"]"#).is_some());
     }
 }

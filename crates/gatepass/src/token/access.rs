@@ -31,6 +31,7 @@ use crate::{
 pub(crate) const MAX_TOKEN: usize = 8 * 1024;
 
 /// An access token that lacks its signature: what a key is to sign.
+#[derive(Clone)]
 pub(crate) struct Unsigned(String);
 
 impl Unsigned {

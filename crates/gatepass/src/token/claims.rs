@@ -252,6 +252,9 @@ pub(super) const CLAIMS: [&str; 10] = [
     "client_id",
 ];
 
+/// The claims with a meaning that a token may lack.
+pub(super) const OPTIONAL_CLAIMS: [&str; 2] = ["nbf", "scope"];
+
 /// Reads the claim `name` alone, by the types and rules of [`Claims`]. Returns its value if that is
 /// a date.
 pub(super) fn claim(name: &str, json: &str) -> Result<Option<Timestamp>, String> {

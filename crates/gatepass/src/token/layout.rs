@@ -15,7 +15,7 @@ use crate::{
         ids::SessionNumber,
         json::{Text, strict_object},
     },
-    token::claims::{Audience, Claims, date, session_number},
+    token::claims::{Audience, CLAIMS, Claims, OPTIONAL_CLAIMS, date, session_number},
 };
 
 /// The claims in `json`; `None` if it has another layout, or claims that are not good.
@@ -85,28 +85,13 @@ impl<'a> Rest<'a> {
         }
         let members = self.0.strip_prefix(',')?;
         // An object without members must not have a comma before them.
-        let object = members.starts_with('"').then(|| format!("{{{members}"))?;
+        let object = members.starts_with('"').then(|| ["{", members].concat())?;
         let custom = strict_object(object.as_bytes())?;
         // A claim of ours at another place is another layout, or there twice.
-        let is_ours = |name| custom.contains_key(name);
-        (!OURS.into_iter().any(is_ours)).then_some(custom)
+        let mut ours = CLAIMS.iter().chain(&OPTIONAL_CLAIMS);
+        (!ours.any(|name| custom.contains_key(*name))).then_some(custom)
     }
 }
-
-const OURS: [&str; 12] = [
-    "iss",
-    "sub",
-    "aud",
-    "exp",
-    "nbf",
-    "iat",
-    "jti",
-    "sid",
-    "sn",
-    "auth_time",
-    "client_id",
-    "scope",
-];
 
 #[cfg(test)]
 mod tests {
@@ -176,6 +161,8 @@ mod tests {
             r#","nbf":0}"#,
             r#","x":1,"x":2}"#,
             r#","x":{"y":1,"y":2}}"#,
+            r#","$serde_json::private::RawValue":"{\"admin\":true}"}"#,
+            r#","\u0024serde_json::private::RawValue":"{\"admin\":true}"}"#,
             r#","\u0073ub":"bob"}"#,
             "}}",
             "",
@@ -213,6 +200,7 @@ mod tests {
                 Just(""), Just("\""), Just("\\"), Just(","), Just("}"), Just("{"), Just("0"), Just(" "),
                 Just("-"), Just("."), Just("e"), Just(":"), Just("\u{0}"), Just("ü"),
                 Just(r#","sub":"x""#), Just(r#","a":2"#), Just(r#""nbf":1,"#),
+                Just(r#","$serde_json::private::RawValue":"{}""#),
             ], any::<bool>()), 0..3),
         ) {
             let mut json = written(&subject, if scoped { "read" } else { "" }, &object(custom));

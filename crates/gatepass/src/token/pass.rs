@@ -129,11 +129,11 @@ impl Pass {
         self.0.live_at.store(version, Ordering::Relaxed);
     }
 
-    /// About how many bytes it takes on the heap beside itself.
-    pub(crate) fn bytes_behind(&self) -> usize {
+    /// Its approximate size on the heap, in bytes.
+    pub(crate) fn heap_bytes(&self) -> usize {
         let claims = &self.0.claims;
         let names = claims.subject.as_str().len() + claims.client.as_str().len();
-        names + claims.scopes.as_str().len() + members(&claims.custom)
+        names + claims.scopes.as_str().len() + object_bytes(&claims.custom)
     }
 
     pub(crate) fn custom(&self) -> &Map<String, Value> {
@@ -145,24 +145,24 @@ impl Pass {
     }
 }
 
-fn members(object: &Map<String, Value>) -> usize {
+fn object_bytes(object: &Map<String, Value>) -> usize {
     // A tree is at least half full.
     let own = 2 * (size_of::<String>() + size_of::<Value>());
     let each = object
         .iter()
-        .map(|(name, value)| own + name.len() + behind(value));
+        .map(|(name, value)| own + name.len() + value_bytes(value));
     each.sum()
 }
 
-fn behind(value: &Value) -> usize {
+fn value_bytes(value: &Value) -> usize {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,
         Value::String(text) => text.capacity(),
         Value::Array(values) => {
             let own = values.capacity() * size_of::<Value>();
-            own + values.iter().map(behind).sum::<usize>()
+            own + values.iter().map(value_bytes).sum::<usize>()
         }
-        Value::Object(object) => members(object),
+        Value::Object(object) => object_bytes(object),
     }
 }
 

@@ -103,7 +103,7 @@ impl Verifier {
     /// [`Error::Refused`] with the first thing that is wrong with it, [`Error::Store`] if it could
     /// not be found out in time whether it was revoked.
     pub async fn verify(&self, token: &str, requirements: &Requirements) -> Result<Pass, Error> {
-        if let Some(verified) = self.verify_at_once(token, requirements) {
+        if let Some(verified) = self.try_verify(token, requirements) {
             return verified;
         }
         let now = self.inner.clock.now();
@@ -112,9 +112,8 @@ impl Verifier {
         self.conclude(token, opened, judged)
     }
 
-    /// The same without waiting. `None` if the store must be asked first, because its revocations
-    /// are not known freshly enough; nothing has happened then.
-    pub(crate) fn verify_at_once(
+    /// Verifies without waiting. `None`, and no side effect, if the store must be asked first.
+    pub(crate) fn try_verify(
         &self,
         token: &str,
         requirements: &Requirements,
@@ -163,6 +162,7 @@ impl Verifier {
         match &judged {
             Ok(()) => {
                 if let Some(key) = to_remember {
+                    observe::token_cache(false);
                     self.inner.tokens.insert(token, key, &pass);
                 }
                 observe::token_verified(&pass);
@@ -193,15 +193,12 @@ impl Verifier {
         let unverified = Unverified::new(token, &keys, now)?;
         let key = unverified.key();
         let is_cached = tokens.serves(key);
-        if is_cached {
-            let known = tokens.find(token, key);
-            observe::token_cache(known.is_some());
-            if let Some(pass) = known {
-                return Ok(Opened {
-                    pass,
-                    to_remember: None,
-                });
-            }
+        if is_cached && let Some(pass) = tokens.find(token, key) {
+            observe::token_cache(true);
+            return Ok(Opened {
+                pass,
+                to_remember: None,
+            });
         }
         let pass = unverified.verify(policy.issuer.as_str(), policy.audience.as_str())?;
         Ok(Opened {

@@ -72,12 +72,30 @@ impl Gate {
         self.verifier.gate(head, self.requirements()).await
     }
 
-    /// The same without waiting, for an adapter that need not make a future then. `None` if only
-    /// [`judge`](Self::judge) can tell: because the store must be asked, for example after it was
-    /// out of reach, or for a route that asks for [`Staleness::Strict`](crate::Staleness::Strict).
+    /// Judges a request without waiting, if the revocations that the node knows are fresh enough.
+    ///
+    /// `None` means that the store must be asked: call [`judge`](Self::judge) then. For example, a
+    /// route asks for [`Staleness::Strict`](crate::Staleness::Strict), or the node has lost its
+    /// store for longer than `max_staleness`. An adapter that tries this first makes no future for
+    /// nearly all requests.
+    ///
+    /// ```
+    /// use gatepass::{Error, wire::{AuthState, Gate, RequestHead}};
+    ///
+    /// async fn judge(gate: &Gate, head: &RequestHead<'_>) -> Result<AuthState, Error> {
+    ///     match gate.try_judge(head) {
+    ///         Some(judged) => judged,
+    ///         None => gate.judge(head).await,
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The inner result has the errors of [`judge`](Self::judge).
     #[must_use]
-    pub fn judge_at_once(&self, head: &RequestHead<'_>) -> Option<Result<AuthState, Error>> {
-        self.verifier.gate_at_once(head, self.requirements())
+    pub fn try_judge(&self, head: &RequestHead<'_>) -> Option<Result<AuthState, Error>> {
+        self.verifier.try_gate(head, self.requirements())
     }
 
     fn requirements(&self) -> &Requirements {
@@ -115,15 +133,15 @@ impl Verifier {
         self.let_through(source, verified, requirements)
     }
 
-    /// The same without waiting, or `None`.
-    fn gate_at_once(
+    /// [`gate`](Self::gate) without waiting; `None` if the store must be asked.
+    fn try_gate(
         &self,
         head: &RequestHead<'_>,
         requirements: &Requirements,
     ) -> Option<Result<AuthState, Error>> {
         let (source, token) = credentials::access_token(head, self.browser_policy());
         let verified = match token {
-            Ok(Some(token)) => self.verify_at_once(token, requirements)?,
+            Ok(Some(token)) => self.try_verify(token, requirements)?,
             Ok(None) => Err(Refusal::Missing.into()),
             Err(refusal) => Err(self.report(refusal)),
         };

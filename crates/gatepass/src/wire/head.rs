@@ -72,8 +72,8 @@ impl fmt::Debug for HeaderField<'_> {
 }
 
 impl<'a> RequestHead<'a> {
-    /// The head of a request. `values` gives the values of a header field by its lower-case name,
-    /// and is asked for the fields that are needed.
+    /// The head of a request. `values` gives the values of a header field by its lower-case name.
+    /// gatepass calls it for each field that it needs, possibly several times.
     ///
     /// ```
     /// use gatepass::wire::RequestHead;
@@ -197,7 +197,7 @@ impl<'a> RequestHead<'a> {
     }
 }
 
-/// No header, which may be a credential.
+/// Shows the method and the path. The values of headers may be credentials.
 impl fmt::Debug for RequestHead<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestHead")

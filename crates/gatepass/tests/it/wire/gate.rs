@@ -76,7 +76,7 @@ async fn a_gate_judges_at_once_unless_it_must_ask_the_store() {
     let strict = Requirements::new().staleness(Staleness::Strict);
     let strict = gate.clone().require(strict);
     let reasons = |gate: &Gate, head: &RequestHead<'_>| {
-        let judged = gate.judge_at_once(head)?;
+        let judged = gate.try_judge(head)?;
         Some(judged.map(drop).map_err(|error| error.reason()))
     };
     store.reset_calls();
