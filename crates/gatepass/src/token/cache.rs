@@ -5,8 +5,8 @@
 //! claims were good. Everything that changes with time is judged again for each request: the time,
 //! the revocations, the key set, and the requirements of the route.
 //!
-//! * A token whose key is a secret never enters: verifying it takes about a microsecond, and an
-//!   entry takes the memory of another token whose signature costs fifty times that.
+//! * A token whose key is a secret never enters: an HMAC costs little beside the signature of a key
+//!   pair, and its entry would take the room of a token that costs more.
 //! * Only a token that passed every check enters. An attacker who sends other tokens can't fill it.
 //! * A lookup compares the whole token, so that a signature in another spelling is another token.
 //! * An entry names its key. A verifier whose key set has lost the key doesn't find the entry.

@@ -294,3 +294,21 @@ pub(super) fn claim(name: &str, json: &str) -> Result<Option<Timestamp>, String>
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::identity::Identity;
+
+    /// Otherwise a token would have the claim twice, or an application could set it.
+    #[test]
+    fn no_identity_has_a_custom_claim_with_the_name_of_one_of_ours() {
+        let claims_of = |name: &str| Identity::new("alice").unwrap().claims(&json!({ name: 1 }));
+        for name in CLAIMS.iter().chain(&OPTIONAL_CLAIMS) {
+            assert!(claims_of(name).is_err(), "{name}");
+        }
+        assert!(claims_of("tenant").is_ok());
+    }
+}

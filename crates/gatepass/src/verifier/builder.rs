@@ -250,7 +250,7 @@ macro_rules! verifier_setters {
         /// The cache remembers that a token's signature and claims were good, and saves most of the
         /// time that an RSA, ECDSA or EdDSA signature takes. Time, revocations and the requirements
         /// of the route are judged again for each request. A token that a secret signed (HS256)
-        /// never enters, since verifying it again takes about a microsecond. The cache allocates
+        /// never enters, since verifying it again costs little. The cache allocates
         /// memory as tokens come in. When it is full, it evicts tokens.
         ///
         /// For example, a service with 100,000 active users to a node gives it 150 MiB:
