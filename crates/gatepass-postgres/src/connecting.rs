@@ -215,7 +215,8 @@ impl Connecting {
             Protocol::Simple,
             self.open_timeout,
         );
-        let mut link = Link::new(&mut first, &simple);
+        let mut open = false;
+        let mut link = Link::new(&mut first, &mut open, &simple);
         schema::check_server(&mut link, place, purpose).await?;
         match purpose {
             Purpose::Write => schema::migrate(link, place).await?,
@@ -273,7 +274,7 @@ async fn database(conn: &mut PgConnection, dialect: &Dialect) -> Result<String, 
              {||} pg_catalog.current_database()::pg_catalog.text AS name
          FROM pg_catalog.pg_control_system()",
     );
-    let row = Link::new(conn, dialect).one(asked).await?;
+    let row = Link::new(conn, &mut false, dialect).one(asked).await?;
     Ok(cell(&row, "name")?)
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use gatepass::{Clock, StoreError, Timestamp, store::StoreErrorKind};
 use sqlx::{
-    AssertSqlSafe, Connection, PgPool, Postgres, Transaction,
+    AssertSqlSafe, PgPool, Postgres,
     pool::PoolConnection,
     postgres::{PgConnection, PgRow},
 };
@@ -49,14 +49,23 @@ pub(crate) struct Dialect {
 /// One connection.
 pub(crate) struct Link<'c> {
     conn: &'c mut PgConnection,
+    /// Whether a transaction may be open at the server: true from before its first statement is
+    /// sent until after the answer to its last.
+    open: &'c mut bool,
     dialect: &'c Dialect,
 }
 
-/// A transaction, which is rolled back unless it is committed.
-pub(crate) struct Tx<'c> {
-    tx: Transaction<'c, Postgres>,
-    dialect: &'c Dialect,
-}
+/// A transaction. One that is dropped stays open until [`Held`] has it rolled back.
+///
+/// sqlx 0.9.0 has a transaction of its own, which can't be used here:
+///
+/// - If a call is given up while it waits for the answer to `BEGIN`, sqlx takes the connection back
+///   with the transaction open. The next statement of another call is then acknowledged and never
+///   committed.
+/// - For a transaction that is dropped, sqlx sends `ROLLBACK` and another request at once. If the
+///   process ends between the two answers, PgBouncer before 1.21 hands the second one to another
+///   client.
+pub(crate) struct Tx<'c>(Link<'c>);
 
 impl Links {
     /// Does `work` over a connection, and returns what it came to once that is committed. It may be
@@ -72,13 +81,13 @@ impl Links {
             let acquired = timeout_at(deadline, self.pool.acquire()).await;
             let mut held = Held {
                 conn: Some(acquired.map_err(late)?.map_err(Failure::from)?),
+                open: false,
+                answered: false,
                 patience: self.timeout,
             };
-            let link = Link {
-                conn: held.conn()?,
-                dialect: &self.dialect,
-            };
+            let link = held.link(&self.dialect)?;
             let answer = timeout_at(deadline, work(link)).await.map_err(late)?;
+            held.answered = true;
             drop(held);
             match answer {
                 Ok(done) => return Ok(done),
@@ -92,33 +101,57 @@ impl Links {
     }
 }
 
-/// A connection of the pool's, which goes back in bounded time or is closed.
+/// A connection of the pool's, which goes back with nothing open and nothing on its way, and in
+/// bounded time, or is closed.
 ///
 /// Left to itself, sqlx waits for a last answer before it takes a connection back, for as long as
 /// that takes: after a network failure a quarter of an hour, in which the connection is missing.
 struct Held {
     conn: Option<PoolConnection<Postgres>>,
+    /// As [`Link`] has it.
+    open: bool,
+    /// Whether all answers have come: false for a call that was given up.
+    answered: bool,
     patience: Duration,
 }
 
 impl Held {
-    fn conn(&mut self) -> Result<&mut PgConnection, Failure> {
+    fn link<'c>(&'c mut self, dialect: &'c Dialect) -> Result<Link<'c>, Failure> {
         let conn = self.conn.as_deref_mut();
-        conn.ok_or(Failure::Sqlx(sqlx::Error::PoolClosed))
+        let conn = conn.ok_or(Failure::Sqlx(sqlx::Error::PoolClosed))?;
+        Ok(Link::new(conn, &mut self.open, dialect))
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let Some(mut conn) = self.conn.take() else {
+        let Some(conn) = self.conn.take() else {
             return;
         };
+        let (open, answered) = (self.open, self.answered);
         match Handle::try_current() {
-            // As sqlx itself would do it, but for the limit.
-            Ok(runtime) => drop(runtime.spawn(timeout(self.patience, conn.return_to_pool()))),
+            Ok(runtime) => drop(runtime.spawn(timeout(self.patience, async move {
+                give_back(conn, open, answered).await;
+            }))),
             Err(_) => drop(conn.detach()),
         }
     }
+}
+
+/// Gives a connection back to its pool, or closes it if it can't be made ready. Each request is
+/// sent alone, after the answer to the one before it.
+async fn give_back(mut conn: PoolConnection<Postgres>, open: bool, answered: bool) {
+    // For the case that this is given up, too.
+    conn.close_on_drop();
+    if !answered {
+        // sqlx first takes the answers that are still to come. One of them can be an error, and
+        // that was for the caller who is gone.
+        let _ = sqlx::raw_sql("").execute(&mut *conn).await;
+    }
+    if open && sqlx::raw_sql("ROLLBACK").execute(&mut *conn).await.is_err() {
+        return;
+    }
+    conn.return_to_pool().await;
 }
 
 impl Dialect {
@@ -167,13 +200,21 @@ impl Dialect {
 }
 
 impl<'c> Link<'c> {
-    pub(crate) fn new(conn: &'c mut PgConnection, dialect: &'c Dialect) -> Self {
-        Self { conn, dialect }
+    pub(crate) fn new(
+        conn: &'c mut PgConnection,
+        open: &'c mut bool,
+        dialect: &'c Dialect,
+    ) -> Self {
+        Self {
+            conn,
+            open,
+            dialect,
+        }
     }
 
     /// The same connection, for something that takes one and gives it back.
     pub(crate) fn again(&mut self) -> Link<'_> {
-        Link::new(self.conn, self.dialect)
+        Link::new(self.conn, self.open, self.dialect)
     }
 
     pub(crate) fn dialect(&self) -> &'c Dialect {
@@ -206,12 +247,10 @@ impl<'c> Link<'c> {
         millis(&self.one(now).await?, "now")
     }
 
-    pub(crate) async fn begin(self) -> Result<Tx<'c>, Failure> {
-        let begin = AssertSqlSafe(self.dialect.begin.clone());
-        Ok(Tx {
-            tx: self.conn.begin_with(begin).await?,
-            dialect: self.dialect,
-        })
+    pub(crate) async fn begin(mut self) -> Result<Tx<'c>, Failure> {
+        *self.open = true;
+        self.raw(self.dialect.begin.clone()).await?;
+        Ok(Tx(self))
     }
 
     /// Executes a text of several statements, as [`Statement`] has them but without arguments.
@@ -232,17 +271,23 @@ impl<'c> Link<'c> {
 
 impl Tx<'_> {
     pub(crate) fn link(&mut self) -> Link<'_> {
-        Link::new(&mut self.tx, self.dialect)
+        self.0.again()
     }
 
     pub(crate) async fn commit(self) -> Result<(), Failure> {
-        Ok(self.tx.commit().await?)
+        self.end("COMMIT").await
     }
 
-    /// Undoes it now. A transaction that is merely dropped holds its locks until sqlx has cleaned
-    /// up the connection.
+    /// Undoes it now. A transaction that is merely dropped holds its locks until [`Held`] has
+    /// cleaned up the connection.
     pub(crate) async fn rollback(self) -> Result<(), Failure> {
-        Ok(self.tx.rollback().await?)
+        self.end("ROLLBACK").await
+    }
+
+    async fn end(mut self, by: &str) -> Result<(), Failure> {
+        self.0.raw(by.to_owned()).await?;
+        *self.0.open = false;
+        Ok(())
     }
 }
 

@@ -451,9 +451,13 @@ mod tests {
         let place = Place::new(&options, &schema, PATIENCE);
         let dialect = Dialect::new(schema.clone(), None, Protocol::Simple, PATIENCE);
         let mut conn = PgConnection::connect_with(&options).await.unwrap();
-        migrate_by(Link::new(&mut conn, &dialect), &place, &STEPS[..1])
-            .await
-            .unwrap();
+        migrate_by(
+            Link::new(&mut conn, &mut false, &dialect),
+            &place,
+            &STEPS[..1],
+        )
+        .await
+        .unwrap();
         let fill = format!(
             "INSERT INTO {schema}.sessions VALUES ('a', 'alice', 'web', '{{}}', NULL, '{{}}', 0, '{{}}',
                  NULL, 0, 0, 0, 0, 0, 0, NULL, NULL, 0);
@@ -468,7 +472,7 @@ mod tests {
         let before = ask(&mut conn, incarnation.clone()).await;
 
         for _ in 0..2 {
-            migrate(Link::new(&mut conn, &dialect), &place)
+            migrate(Link::new(&mut conn, &mut false, &dialect), &place)
                 .await
                 .unwrap();
         }

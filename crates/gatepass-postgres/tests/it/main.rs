@@ -8,6 +8,7 @@
 )]
 
 mod contract;
+mod given_up;
 mod log;
 mod opening;
 mod own_servers;
