@@ -4,29 +4,58 @@ use std::{borrow::Cow, collections::HashSet, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{self, DeserializeOwned, MapAccess, SeqAccess, Visitor},
+    de::{self, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Value};
 
 /// The JSON object in `json`, in which no object has a member twice.
-pub(crate) fn strict_object(json: &[u8]) -> Option<Map<String, Value>> {
-    strict(str::from_utf8(json).ok()?)
-}
-
-/// The JSON value in `json`, in which no object has a member twice.
 ///
-/// Read twice, so that serde_json makes the value itself: how it makes numbers depends on features
+/// Read twice, so that serde_json makes the values itself: how it makes numbers depends on features
 /// that another crate of the build may turn on.
-pub(crate) fn strict_value(json: &str) -> Option<Value> {
-    strict(json)
+pub(crate) fn strict_object(json: &[u8]) -> Option<Map<String, Value>> {
+    let json = str::from_utf8(json).ok()?;
+    is_strict(json).then(|| serde_json::from_str(json).ok())?
 }
 
-fn strict<T: DeserializeOwned>(json: &str) -> Option<T> {
-    // Only an object has members.
-    if json.contains('{') {
-        let _: NoTwins = serde_json::from_str(json).ok()?;
+/// Whether `json` is JSON of any kind in which no object has a member twice.
+pub(crate) fn is_strict(json: &str) -> bool {
+    serde_json::from_str::<NoTwins>(json).is_ok()
+}
+
+/// Whether `json` is an object in which no object has a member twice, and all of whose own members
+/// have names that `may_have` allows.
+pub(crate) fn is_strict_object(json: &str, may_have: impl FnMut(&str) -> bool) -> bool {
+    let mut json = serde_json::Deserializer::from_str(json);
+    let object = json.deserialize_map(Members(may_have));
+    object.and_then(|()| json.end()).is_ok()
+}
+
+/// The name of a member whose text serde_json takes for the JSON of the whole object.
+const RESERVED: &str = "$serde_json::private::RawValue";
+
+/// An object in which no object has a member twice, with names that a function allows.
+struct Members<F>(F);
+
+impl<'de, F: FnMut(&str) -> bool> Visitor<'de> for Members<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
     }
-    serde_json::from_str(json).ok()
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        let mut names = Names::default();
+        while let Some(Text(name)) = map.next_key::<Text<'de>>()? {
+            map.next_value::<NoTwins>()?;
+            if name == RESERVED || !(self.0)(&name) {
+                return Err(de::Error::custom("a name that no member may have"));
+            }
+            if !names.insert(name) {
+                return Err(de::Error::custom("a member twice"));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// JSON of any kind in which no object has a member twice.
@@ -74,18 +103,8 @@ impl<'de> Visitor<'de> for NoTwins {
         Ok(self)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
-        let mut names = Names::default();
-        while let Some(Text(name)) = map.next_key::<Text<'de>>()? {
-            map.next_value::<Self>()?;
-            // serde_json would take the text in this member for the JSON of the whole object.
-            if name == "$serde_json::private::RawValue" {
-                return Err(de::Error::custom("a name that serde_json keeps for itself"));
-            }
-            if !names.insert(name) {
-                return Err(de::Error::custom("a member twice"));
-            }
-        }
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self, A::Error> {
+        Members(|_: &str| true).visit_map(map)?;
         Ok(self)
     }
 }
@@ -129,20 +148,20 @@ mod tests {
                 let named = |place: usize| if place == one { other } else { place };
                 let members = (0..members).map(|place| format!(r#""n{}":[{{}}]"#, named(place)));
                 let json = format!(r#"[{{"a":{{{}}}}}]"#, Vec::from_iter(members).join(","));
-                assert_eq!(strict_value(&json), None, "{json}");
+                assert!(!is_strict(&json), "{json}");
             }
             let members = (0..members).map(|place| format!(r#""n{place}":{place}"#));
             let json = format!("{{{}}}", Vec::from_iter(members).join(","));
-            assert!(strict_value(&json).is_some(), "{json}");
+            assert!(is_strict(&json), "{json}");
         }
-        assert_eq!(strict_value(r#"{"a":1,"\u0061":1}"#), None);
+        assert!(!is_strict(r#"{"a":1,"\u0061":1}"#));
         for name in [
             "$serde_json::private::RawValue",
             r"\u0024serde_json::private::RawValue",
         ] {
             let json = format!(r#"{{"a":{{"{name}":"{{\"b\":1,\"b\":1}}"}}}}"#);
-            assert_eq!(strict_value(&json), None, "{json}");
+            assert!(!is_strict(&json), "{json}");
         }
-        assert!(strict_value(r#"["{\"a\":1,\"a\":1}"]"#).is_some());
+        assert!(is_strict(r#"["{\"a\":1,\"a\":1}"]"#));
     }
 }

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use memchr::memchr;
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{self, IgnoredAny, MapAccess, Visitor},
@@ -161,8 +162,8 @@ struct Jws<'a> {
 impl<'a> Jws<'a> {
     fn split(token: &'a str) -> Result<Self, Refusal> {
         let (header, rest) = split_header(token)?;
-        let (payload, signature) = rest.rsplit_once('.').ok_or(Refusal::Malformed)?;
-        if payload.contains('.') {
+        let (payload, signature) = split_at_dot(rest)?;
+        if signature.contains('.') {
             return Err(Refusal::Malformed);
         }
         let signed = header.len() + 1 + payload.len();
@@ -196,7 +197,14 @@ fn split_header(token: &str) -> Result<(&str, &str), Refusal> {
     if token.starts_with(refresh::PREFIX) {
         return Err(Refusal::WrongType);
     }
-    token.split_once('.').ok_or(Refusal::Malformed)
+    split_at_dot(token)
+}
+
+/// As `str::split_once`, by wider instructions.
+fn split_at_dot(text: &str) -> Result<(&str, &str), Refusal> {
+    let split = memchr(b'.', text.as_bytes()).and_then(|at| text.split_at_checked(at));
+    let split = split.and_then(|(before, rest)| Some((before, rest.strip_prefix('.')?)));
+    split.ok_or(Refusal::Malformed)
 }
 
 pub(super) fn parse<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, Refusal> {

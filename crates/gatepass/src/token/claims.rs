@@ -12,10 +12,10 @@ use crate::{
     env::clock::Timestamp,
     model::{
         ids::{ClientId, SessionId, SessionNumber, Subject, TokenId},
-        json::{Text, strict_value},
+        json::{Text, is_strict, is_strict_object},
         scopes::Scopes,
     },
-    token::pass::{Pass, PassClaims},
+    token::pass::{CustomClaims, Pass, PassClaims},
 };
 
 /// The claims of an access token to be issued (RFC 9068 §2.2).
@@ -51,7 +51,7 @@ pub(super) struct Claims<'a> {
     pub(super) auth_time: Timestamp,
     pub(super) client_id: Text<'a>,
     pub(super) scope: Option<Text<'a>>,
-    pub(super) custom: Map<String, Value>,
+    pub(super) custom: CustomClaims,
 }
 
 impl Claims<'_> {
@@ -169,7 +169,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Claims<'a> {
                 let (mut client_id, mut scope) = (None, None);
                 let (mut exp, mut nbf, mut iat, mut auth_time) = (None, None, None, None);
                 let mut sn = None;
-                let mut custom = Map::new();
+                let mut custom = String::new();
                 while let Some(name) = map.next_key::<Text<'de>>()? {
                     match &*name.0 {
                         "iss" => once(&mut iss, &mut map)?,
@@ -184,7 +184,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Claims<'a> {
                         "auth_time" => once(&mut auth_time, &mut map)?,
                         "client_id" => once(&mut client_id, &mut map)?,
                         "scope" => once(&mut scope, &mut map)?,
-                        _ => insert_strictly(&mut custom, name.0.into_owned(), &mut map)?,
+                        _ => append(&mut custom, &name.0, &mut map)?,
                     }
                 }
                 let date = |NumericDate(date): NumericDate| date;
@@ -201,7 +201,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Claims<'a> {
                     auth_time: required(auth_time.map(date))?,
                     client_id: required(client_id)?,
                     scope,
-                    custom,
+                    custom: custom_claims(custom)?,
                 })
             }
         }
@@ -210,17 +210,29 @@ impl<'de: 'a, 'a> Deserialize<'de> for Claims<'a> {
     }
 }
 
-fn insert_strictly<'de, A: MapAccess<'de>>(
-    object: &mut Map<String, Value>,
-    name: String,
+/// Adds a member to `object`, which is the text of an object without its last brace, or empty.
+fn append<'de, A: MapAccess<'de>>(
+    object: &mut String,
+    name: &str,
     map: &mut A,
 ) -> Result<(), A::Error> {
-    let value = map.next_value::<&RawValue>()?;
-    let value = strict_value(value.get()).ok_or_else(|| de::Error::custom("a member twice"))?;
-    match object.insert(name, value) {
-        None => Ok(()),
-        Some(_) => Err(de::Error::custom("a member twice")),
+    object.push(if object.is_empty() { '{' } else { ',' });
+    object.push_str(&Value::from(name).to_string());
+    object.push(':');
+    object.push_str(map.next_value::<&RawValue>()?.get());
+    Ok(())
+}
+
+/// The claims in an object that [`append`] has made.
+fn custom_claims<E: de::Error>(mut object: String) -> Result<CustomClaims, E> {
+    if object.is_empty() {
+        return Ok(CustomClaims::default());
     }
+    object.push('}');
+    if !is_strict_object(&object, |_| true) {
+        return Err(E::custom("a member twice, or a number out of range"));
+    }
+    Ok(CustomClaims::new(object))
 }
 
 /// Fills `slot` with the next value of `map`, which must be its first.
@@ -288,9 +300,9 @@ pub(super) fn claim(name: &str, json: &str) -> Result<Option<Timestamp>, String>
             Ok(_) => Ok(None),
             Err(_) => wrong("not a whole number from 0 to 2^53 - 1"),
         },
-        _ => match strict_value(json) {
-            Some(_) => Ok(None),
-            None => wrong("it has a member twice, or a number that is out of range"),
+        _ => match is_strict(json) {
+            true => Ok(None),
+            false => wrong("it has a member twice, or a number that is out of range"),
         },
     }
 }

@@ -7,19 +7,29 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
+use memchr::memchr2;
 
 use crate::{
     env::clock::Timestamp,
     model::{
         ids::SessionNumber,
-        json::{Text, strict_object},
+        json::{Text, is_strict_object},
     },
-    token::claims::{Audience, CLAIMS, Claims, OPTIONAL_CLAIMS, date, session_number},
+    token::{
+        claims::{Audience, CLAIMS, Claims, OPTIONAL_CLAIMS, date, session_number},
+        pass::CustomClaims,
+    },
 };
+
+/// The most digits that a `u64` always has room for.
+const MAX_DIGITS: usize = 19;
 
 /// The claims in `json`; `None` if it has another layout, or claims that are not good.
 pub(super) fn read(json: &str) -> Option<Claims<'_>> {
+    // JSON has no control characters but between its parts, where this layout has nothing.
+    if json.bytes().fold(false, |any, byte| any | (byte < b' ')) {
+        return None;
+    }
     let mut rest = Rest(json);
     Some(Claims {
         iss: rest.text(r#"{"iss":""#)?,
@@ -45,8 +55,7 @@ impl<'a> Rest<'a> {
     /// The string after `before`, which ends with its quote. Reads nothing if there is none.
     fn text(&mut self, before: &str) -> Option<Text<'a>> {
         let text = self.0.strip_prefix(before)?;
-        let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
-        let end = text.bytes().position(|byte| !is_plain(byte))?;
+        let end = memchr2(b'"', b'\\', text.as_bytes())?;
         let (text, rest) = text.split_at_checked(end)?;
         self.0 = rest.strip_prefix('"')?;
         Some(Text(Cow::Borrowed(text)))
@@ -65,10 +74,8 @@ impl<'a> Rest<'a> {
     fn number(&mut self, before: &str) -> Option<u64> {
         let text = self.0.strip_prefix(before)?;
         let (mut number, mut digits) = (0_u64, 0);
-        for byte in text.bytes().take_while(u8::is_ascii_digit) {
-            number = number
-                .checked_mul(10)?
-                .checked_add(u64::from(byte - b'0'))?;
+        for byte in text.bytes().take_while(u8::is_ascii_digit).take(MAX_DIGITS) {
+            number = number * 10 + u64::from(byte - b'0');
             digits += 1;
         }
         if digits == 0 || (digits > 1 && text.starts_with('0')) {
@@ -79,26 +86,29 @@ impl<'a> Rest<'a> {
     }
 
     /// All other claims.
-    fn custom(&self) -> Option<Map<String, Value>> {
+    fn custom(&self) -> Option<CustomClaims> {
         if self.0 == "}" {
-            return Some(Map::new());
+            return Some(CustomClaims::default());
         }
         let members = self.0.strip_prefix(',')?;
         // An object without members must not have a comma before them.
         let object = members.starts_with('"').then(|| ["{", members].concat())?;
-        let custom = strict_object(object.as_bytes())?;
         // A claim of ours at another place is another layout, or there twice.
-        let mut ours = CLAIMS.iter().chain(&OPTIONAL_CLAIMS);
-        (!ours.any(|name| custom.contains_key(*name))).then_some(custom)
+        let is_ours = |name: &str| CLAIMS.contains(&name) || OPTIONAL_CLAIMS.contains(&name);
+        is_strict_object(&object, |name| !is_ours(name)).then(|| CustomClaims::new(object))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::{collection::vec, prelude::*, sample::Index};
+    use serde_json::{Map, Value};
 
     use super::*;
-    use crate::token::{claims::NewClaims, pass::Pass};
+    use crate::{
+        model::json::strict_object,
+        token::{claims::NewClaims, pass::Pass},
+    };
 
     fn parse(json: &str) -> Option<Claims<'_>> {
         serde_json::from_str(json).ok()

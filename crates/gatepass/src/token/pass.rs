@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::{
     env::clock::Timestamp,
@@ -45,7 +45,41 @@ pub(crate) struct PassClaims {
     pub(crate) not_before: Option<Timestamp>,
     pub(crate) expires_at: Timestamp,
     pub(crate) authenticated_at: Timestamp,
-    pub(crate) custom: Map<String, Value>,
+    pub(crate) custom: CustomClaims,
+}
+
+/// The claims that the application adds: a JSON object in which no object has a member twice.
+///
+/// It is kept as text. Many handlers don't read it, and those who do know its type, for which
+/// serde_json needs no tree of values.
+#[derive(Default)]
+pub(crate) struct CustomClaims {
+    /// Empty for an object without members.
+    json: Box<str>,
+}
+
+impl CustomClaims {
+    /// `json` must be an object in which no object has a member twice.
+    pub(crate) fn new(json: String) -> Self {
+        Self {
+            json: json.into_boxed_str(),
+        }
+    }
+
+    fn read<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(match &*self.json {
+            "" => "{}",
+            json => json,
+        })
+    }
+}
+
+/// The same members with the same values, in any order and by any spelling.
+impl PartialEq for CustomClaims {
+    fn eq(&self, other: &Self) -> bool {
+        let value = |claims: &Self| claims.read::<Value>().ok();
+        self.json == other.json || value(self) == value(other)
+    }
 }
 
 impl Pass {
@@ -116,7 +150,7 @@ impl Pass {
     ///
     /// The error of serde if the claims do not fit the type.
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        T::deserialize(&self.0.claims.custom)
+        self.0.claims.custom.read()
     }
 
     /// Whether the last lookup was in this `version` of the revocations, and found the token live.
@@ -133,36 +167,11 @@ impl Pass {
     pub(crate) fn heap_bytes(&self) -> usize {
         let claims = &self.0.claims;
         let names = claims.subject.as_str().len() + claims.client.as_str().len();
-        names + claims.scopes.as_str().len() + object_bytes(&claims.custom)
-    }
-
-    pub(crate) fn custom(&self) -> &Map<String, Value> {
-        &self.0.claims.custom
+        names + claims.scopes.as_str().len() + claims.custom.json.len()
     }
 
     pub(crate) fn not_before(&self) -> Option<Timestamp> {
         self.0.claims.not_before
-    }
-}
-
-fn object_bytes(object: &Map<String, Value>) -> usize {
-    // A tree is at least half full.
-    let own = 2 * (size_of::<String>() + size_of::<Value>());
-    let each = object
-        .iter()
-        .map(|(name, value)| own + name.len() + value_bytes(value));
-    each.sum()
-}
-
-fn value_bytes(value: &Value) -> usize {
-    match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-        Value::String(text) => text.capacity(),
-        Value::Array(values) => {
-            let own = values.capacity() * size_of::<Value>();
-            own + values.iter().map(value_bytes).sum::<usize>()
-        }
-        Value::Object(object) => object_bytes(object),
     }
 }
 

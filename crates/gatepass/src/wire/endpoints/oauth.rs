@@ -175,7 +175,7 @@ impl Endpoints {
             "sid": pass.session_id().to_string(),
             "auth_time": pass.authenticated_at().unix_secs(),
         });
-        let mut members: Map<String, Value> = pass.custom().clone();
+        let mut members: Map<String, Value> = pass.claims().unwrap_or_default();
         if let Value::Object(standard) = standard {
             members.extend(standard);
         }
