@@ -117,22 +117,26 @@ pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 /// The names of an object's members, as far as it has been read.
 #[derive(Default)]
 pub(crate) struct Names<'a> {
-    /// Most objects have few.
-    first: Vec<Cow<'a, str>>,
-    others: HashSet<Cow<'a, str>>,
+    /// Most objects have few, for which nothing is allocated.
+    first: [Cow<'a, str>; 8],
+    count: usize,
+    others: Option<HashSet<Cow<'a, str>>>,
 }
 
 impl<'a> Names<'a> {
     /// Whether `name` is a new one.
     pub(crate) fn insert(&mut self, name: Cow<'a, str>) -> bool {
-        if self.first.contains(&name) {
+        if self.first.iter().take(self.count).any(|one| *one == name) {
             return false;
         }
-        if self.first.len() < 8 {
-            self.first.push(name);
-            return true;
+        self.count += 1;
+        match self.first.get_mut(self.count - 1) {
+            Some(place) => {
+                *place = name;
+                true
+            }
+            None => self.others.get_or_insert_default().insert(name),
         }
-        self.others.insert(name)
     }
 }
 

@@ -163,7 +163,7 @@ impl<'a> Jws<'a> {
     fn split(token: &'a str) -> Result<Self, Refusal> {
         let (header, rest) = split_header(token)?;
         let (payload, signature) = split_at_dot(rest)?;
-        if signature.contains('.') {
+        if memchr(b'.', signature.as_bytes()).is_some() {
             return Err(Refusal::Malformed);
         }
         let signed = header.len() + 1 + payload.len();
