@@ -1,5 +1,6 @@
 //! A guarded route against the same route without a gate, in axum, actix-web and warp, over
-//! loopback sockets that are kept alive.
+//! loopback sockets that are kept alive. A third route has no gate, and its handler calls the
+//! verifier: the difference between that and the gate is the gate's own.
 //!
 //! Each application runs on a thread of its own, and another thread is all clients. A client writes
 //! the same bytes and reads an answer of known length: its cost is counted to both routes alike,
@@ -34,9 +35,20 @@ const CACHE: u64 = 16 << 20;
 /// Entries in a pull.
 const PART: u32 = 100_000;
 
-/// Serves `/` behind the gate of `verifier`, if there is one, and `/cpu` without it: on a thread of
-/// its own, until the process ends.
-type Serve = fn(Option<Verifier>) -> anyhow::Result<std::net::SocketAddr>;
+/// How an application answers to `/`.
+#[derive(Clone)]
+enum Route {
+    /// Without a look at the token.
+    Bare,
+    /// By a handler that verifies the token itself.
+    Verifying(Verifier),
+    /// Behind a gate.
+    Guarded(Verifier),
+}
+
+/// Serves `/` in one of these ways, and `/cpu` without a gate: on a thread of its own, until the
+/// process ends.
+type Serve = fn(Route) -> anyhow::Result<std::net::SocketAddr>;
 
 const FRAMEWORKS: [(&str, Serve); 3] = [
     ("axum", axum::serve),
@@ -82,8 +94,10 @@ fn compare(
 ) -> anyhow::Result<()> {
     let client = Builder::new_current_thread().enable_all().build()?;
     let tokens = client.block_on(key.tokens(CONNECTIONS, SystemClock))?;
-    let connect = |verifier| client.block_on(Clients::connect(serve(verifier)?, &tokens));
-    let (mut bare, mut guarded) = (connect(None)?, connect(Some(verifier))?);
+    let connect = |route| client.block_on(Clients::connect(serve(route)?, &tokens));
+    let mut bare = connect(Route::Bare)?;
+    let mut verifying = connect(Route::Verifying(verifier.clone()))?;
+    let mut guarded = connect(Route::Guarded(verifier))?;
     let contender = |clients| -> Contender<'_> {
         let (client, clients): (_, &mut Clients) = (&client, clients);
         Box::new(move |times| client.block_on(clients.requests(times)))
@@ -92,12 +106,19 @@ fn compare(
     let measured = rounds_of(
         BATCH,
         rounds,
-        [contender(&mut bare), contender(&mut guarded)],
+        [
+            contender(&mut bare),
+            contender(&mut verifying),
+            contender(&mut guarded),
+        ],
     )?;
 
-    let ratio = Quartiles::of(&measured, |[bare, guarded]| bare / guarded);
+    let ratio = Quartiles::of(&measured, |[bare, _, guarded]| bare / guarded);
     let row = format!("requests/s, guarded of bare, {what}");
     table.ratio(&row, ratio, goal);
+    let ratio = Quartiles::of(&measured, |[_, verifying, guarded]| verifying / guarded);
+    let row = format!("requests/s, guarded of verifying in the handler, {what}");
+    table.ratio(&row, ratio, Goal::Known);
     let each = |clients: &Clients| Quartiles::among(clients.computed.clone());
     let (plain, gated) = (each(&bare), each(&guarded));
     let pairs = guarded.computed.iter().zip(&bare.computed);

@@ -6,20 +6,36 @@ use std::{
     time::Duration,
 };
 
-use actix_web::{App, HttpServer, rt::System, web};
-use gatepass::Verifier;
+use actix_web::{
+    App, HttpRequest, HttpServer, error::ErrorUnauthorized, http::header::AUTHORIZATION,
+    rt::System, web,
+};
 use gatepass_actix::{Auth, Gate};
 
-use super::answers::{HELLO, cpu};
+use super::{
+    Route,
+    answers::{HELLO, cpu, is_good},
+};
 
-pub(super) fn serve(verifier: Option<Verifier>) -> anyhow::Result<SocketAddr> {
+pub(super) fn serve(route: Route) -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
-    let gate = verifier.map(Gate::new);
     let app = move || {
-        let route = match gate.clone() {
-            Some(gate) => web::get().to(async |Auth(_): Auth| HELLO).wrap(gate),
-            None => web::get().to(async || HELLO),
+        let route = match route.clone() {
+            Route::Bare => web::get().to(async || HELLO),
+            Route::Verifying(verifier) => web::get().to(move |request: HttpRequest| {
+                let verifier = verifier.clone();
+                async move {
+                    match is_good(request.headers().get(AUTHORIZATION), &verifier).await {
+                        true => Ok(HELLO),
+                        false => Err(ErrorUnauthorized("")),
+                    }
+                }
+            }),
+            Route::Guarded(verifier) => {
+                let gate = Gate::new(verifier);
+                web::get().to(async |Auth(_): Auth| HELLO).wrap(gate)
+            }
         };
         App::new()
             .route("/", route)

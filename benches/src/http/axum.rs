@@ -2,20 +2,34 @@
 
 use std::{net::SocketAddr, thread};
 
-use axum::{Router, routing::get};
-use gatepass::Verifier;
+use axum::{
+    Router,
+    http::{HeaderMap, StatusCode, header::AUTHORIZATION},
+    routing::get,
+};
 use gatepass_axum::{Auth, GateLayer};
 use tokio::{net::TcpListener, runtime::Builder};
 
-use super::answers::{HELLO, cpu};
+use super::{
+    Route,
+    answers::{HELLO, cpu, is_good},
+};
 
-pub(super) fn serve(verifier: Option<Verifier>) -> anyhow::Result<SocketAddr> {
+pub(super) fn serve(route: Route) -> anyhow::Result<SocketAddr> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
     let address = listener.local_addr()?;
-    let route = match verifier {
-        Some(verifier) => get(async |Auth(_): Auth| HELLO).route_layer(GateLayer::new(verifier)),
-        None => get(async || HELLO),
+    let route = match route {
+        Route::Bare => get(async || HELLO),
+        Route::Verifying(verifier) => get(async move |headers: HeaderMap| {
+            match is_good(headers.get(AUTHORIZATION), &verifier).await {
+                true => Ok(HELLO),
+                false => Err(StatusCode::UNAUTHORIZED),
+            }
+        }),
+        Route::Guarded(verifier) => {
+            get(async |Auth(_): Auth| HELLO).route_layer(GateLayer::new(verifier))
+        }
     };
     let app = Router::new()
         .route("/", route)

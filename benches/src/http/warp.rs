@@ -2,18 +2,32 @@
 
 use std::{net::SocketAddr, thread};
 
-use gatepass::Verifier;
 use gatepass_warp::{Auth, gate, gated};
 use tokio::{net::TcpListener, runtime::Builder};
-use warp::{Filter, Rejection, Reply};
+use warp::{Filter, Rejection, Reply, http::StatusCode};
 
-use super::answers::{HELLO, cpu};
+use super::{
+    Route,
+    answers::{HELLO, cpu, is_good},
+};
 
-pub(super) fn serve(verifier: Option<Verifier>) -> anyhow::Result<SocketAddr> {
+pub(super) fn serve(which: Route) -> anyhow::Result<SocketAddr> {
     let route = warp::path::end().and(warp::get());
-    match verifier {
-        Some(verifier) => run(gated(route, gate(verifier), async |Auth(_): Auth| HELLO)),
-        None => run(route.then(async || HELLO)),
+    match which {
+        Route::Bare => run(route.then(async || HELLO)),
+        Route::Verifying(verifier) => {
+            let token = warp::header::value("authorization");
+            run(route.and(token).then(move |value| {
+                let verifier = verifier.clone();
+                async move {
+                    match is_good(Some(&value), &verifier).await {
+                        true => warp::reply::with_status(HELLO, StatusCode::OK),
+                        false => warp::reply::with_status("", StatusCode::UNAUTHORIZED),
+                    }
+                }
+            }))
+        }
+        Route::Guarded(verifier) => run(gated(route, gate(verifier), async |Auth(_): Auth| HELLO)),
     }
 }
 
