@@ -302,7 +302,7 @@ macro_rules! now {
         concat!(
             "coalesce($",
             $argument,
-            "::bigint, pg_catalog.floor(extract(epoch FROM pg_catalog.statement_timestamp()) {*} 1000)::bigint)"
+            "::bigint, pg_catalog.floor(pg_catalog.date_part('epoch', pg_catalog.statement_timestamp()) {*} 1000)::bigint)"
         )
     };
 }

@@ -25,16 +25,20 @@ use crate::{
 };
 
 /// The store's time as a session has it (`Session::time`): a clock that is a little behind does not
-/// make it run backwards. `$1` is the id everywhere, `$2` the time.
+/// make it run backwards. `$1` is the id everywhere, `$2` the time. An advance names the place where
+/// it has computed the time once.
 macro_rules! at {
     () => {
+        at!(now!("2"))
+    };
+    ($($now:tt)*) => {
         concat!(
             "(CASE WHEN (last_seen_at {-} ",
-            now!("2"),
+            $($now)*,
             ") {>} 10000 THEN ",
-            now!("2"),
+            $($now)*,
             " ELSE greatest(",
-            now!("2"),
+            $($now)*,
             ", last_seen_at) END)"
         )
     };
@@ -95,9 +99,9 @@ macro_rules! idle_expires_at {
     () => {
         concat!(
             "least(greatest(",
-            at!(),
+            at!("t.now"),
             " {+} $8, CASE WHEN last_seen_at {>} ",
-            at!(),
+            at!("t.now"),
             " THEN idle_expires_at END), absolute_expires_at)"
         )
     };
@@ -108,7 +112,7 @@ macro_rules! access_until {
     () => {
         concat!(
             "greatest(access_until, least(",
-            at!(),
+            at!("t.now"),
             " {+} coalesce(",
             own_access_ttl!(),
             ", $9), absolute_expires_at))"
@@ -135,21 +139,24 @@ macro_rules! seen_from {
 ///
 /// The account is read and not locked. So an advance that overlaps with the end of all sessions may
 /// still change the row: as if it had come before, and the cutoff covers what it issues.
+///
+/// `OFFSET 0` has the time computed once. The planner would otherwise put its expression at each of
+/// its places, and preparing and computing those takes the server longer than the row does.
 const ADVANCE: &str = concat!(
     "UPDATE @sessions AS s SET
          generation = $5,
          rotated_from = CASE WHEN $5 {<>} $4 THEN $4 ELSE rotated_from END,
          rotated_at = CASE WHEN $5 {<>} $4 THEN ",
-    at!(),
+    at!("t.now"),
     " ELSE rotated_at END,
          last_seen_at = ",
-    at!(),
+    at!("t.now"),
     ",
          seen_from = ",
     seen_from!(),
     ",
          authenticated_at = CASE WHEN $13 THEN ",
-    at!(),
+    at!("t.now"),
     " ELSE authenticated_at END,
          idle_expires_at = ",
     idle_expires_at!(),
@@ -168,19 +175,21 @@ const ADVANCE: &str = concat!(
          own_access_ttl = ",
     own_access_ttl!(),
     "
-     FROM @accounts AS a
+     FROM @accounts AS a, (SELECT ",
+    now!("2"),
+    " AS now OFFSET 0) AS t
      WHERE s.id {=} $1 AND a.id {=} s.account AND client {=} $3 AND generation {=} $4
          AND s.ended_at IS NULL AND NOT ",
     covered!(),
     " AND ($6 IS NULL OR rotated_at IS NULL OR rotated_at {>} ",
-    at!(),
+    at!("t.now"),
     " OR (",
-    at!(),
+    at!("t.now"),
     " {-} rotated_at) {>} $6)
          AND ",
-    at!(),
+    at!("t.now"),
     " {<} absolute_expires_at AND ($12 OR ",
-    at!(),
+    at!("t.now"),
     " {<} idle_expires_at)
      RETURNING ",
     columns!()
