@@ -94,6 +94,17 @@ macro_rules! usable {
     };
 }
 
+/// Whether a session has not ended by itself, for a statement that looks it up by its id.
+///
+/// `ended_at IS NULL` is the condition of a partial index. While the table is small, the planner
+/// takes that index and reads all live sessions for one, and a connection keeps the plan when the
+/// table has grown.
+macro_rules! lives {
+    () => {
+        "NOT coalesce(s.ended_at {>=} 0, false)"
+    };
+}
+
 /// Not lowered where the clock has gone back.
 macro_rules! idle_expires_at {
     () => {
@@ -179,7 +190,9 @@ const ADVANCE: &str = concat!(
     now!("2"),
     " AS now OFFSET 0) AS t
      WHERE s.id {=} $1 AND a.id {=} s.account AND client {=} $3 AND generation {=} $4
-         AND s.ended_at IS NULL AND NOT ",
+         AND ",
+    lives!(),
+    " AND NOT ",
     covered!(),
     " AND ($6 IS NULL OR rotated_at IS NULL OR rotated_at {>} ",
     at!("t.now"),
@@ -299,16 +312,19 @@ macro_rules! end {
                  SELECT s.id FROM @sessions AS s JOIN @accounts AS a ON a.id {=} s.account
                  WHERE s.id {=} $1",
             $condition,
-            " AND s.ended_at IS NULL AND NOT ",
+            " AND ",
+            lives!(),
+            " AND NOT ",
             covered!(),
             " FOR KEY SHARE OF a
              ), ended AS (
-                 UPDATE @sessions SET ended_at = ",
+                 UPDATE @sessions AS s SET ended_at = ",
             at!(),
             ", ended_reason = $3, purge_at = access_until {+} ",
             margin!(),
-            " WHERE id {=} ANY (SELECT held.id FROM held) AND ended_at IS NULL
-                 RETURNING id, access_until
+            " WHERE id {=} ANY (SELECT held.id FROM held) AND ",
+            lives!(),
+            " RETURNING id, access_until
              ), logged AS (
                  INSERT INTO @revocations (session, until) SELECT id, access_until FROM ended
              )
