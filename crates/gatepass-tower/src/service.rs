@@ -5,7 +5,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use gatepass::{Error, wire};
+use gatepass::{
+    Error,
+    wire::{self, AuthState},
+};
 use http::{Request, Response, request::Parts};
 use tower_service::Service;
 
@@ -50,15 +53,13 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let (mut parts, body) = request.into_parts();
+        let (parts, body) = request.into_parts();
         let Some(judged) = self.gate.try_judge(&head(&parts)) else {
             return ResponseFuture::waiting(self.wait(Request::from_parts(parts, body)));
         };
         match judged {
             Ok(state) => {
-                let cache_control = state.cache_control();
-                parts.extensions.insert(state);
-                let answer = self.inner.call(Request::from_parts(parts, body));
+                let (answer, cache_control) = let_through(&mut self.inner, parts, body, state);
                 ResponseFuture::through(answer, cache_control)
             }
             Err(error) => {
@@ -86,13 +87,12 @@ impl<S, R> Gate<S, R> {
         let mut inner = mem::replace(&mut self.inner, clone);
         let (gate, errors) = (self.gate.clone(), self.errors.clone());
         Box::pin(async move {
-            let (mut parts, body) = request.into_parts();
+            let (parts, body) = request.into_parts();
             let judged = gate.judge(&head(&parts)).await;
             match judged {
                 Ok(state) => {
-                    let cache_control = state.cache_control();
-                    parts.extensions.insert(state);
-                    let mut response = inner.call(Request::from_parts(parts, body)).await?;
+                    let (answer, cache_control) = let_through(&mut inner, parts, body, state);
+                    let mut response = answer.await?;
                     set_cache_control(response.headers_mut(), cache_control);
                     Ok(response)
                 }
@@ -100,6 +100,19 @@ impl<S, R> Gate<S, R> {
             }
         })
     }
+}
+
+/// Gives a request with what the gate knows of it to the service, and says which `Cache-Control` the
+/// response gets.
+fn let_through<S: Service<Request<B>>, B>(
+    inner: &mut S,
+    mut parts: Parts,
+    body: B,
+    state: AuthState,
+) -> (S::Future, Option<&'static str>) {
+    let cache_control = state.cache_control();
+    parts.extensions.insert(state);
+    (inner.call(Request::from_parts(parts, body)), cache_control)
 }
 
 /// The response to a request that the gate does not let through.

@@ -21,6 +21,7 @@ use gatepass::{
     Authority, Device, Identity, MasterSecret, MemoryStore, Refusal, Requirements, Scopes,
     Staleness, wire::AuthState,
 };
+use gatepass_testkit::TestStore;
 use gatepass_tower::GateLayer;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -66,12 +67,15 @@ impl Service<Request<Body>> for Picky {
     }
 }
 
-async fn authority() -> Authority {
-    let secret = MasterSecret::generate().unwrap();
-    Authority::builder("https://issuer.test", "api", secret, MemoryStore::new())
-        .build()
-        .await
-        .unwrap()
+/// One whose gates judge at once, and one whose gates ask the store: they take different paths.
+async fn authorities() -> [Authority; 2] {
+    let of = async |store| {
+        let secret = MasterSecret::generate().unwrap();
+        let authority = Authority::builder("https://issuer.test", "api", secret, store);
+        authority.build().await.unwrap()
+    };
+    let store = || TestStore::new(MemoryStore::new());
+    [of(store().durable()).await, of(store()).await]
 }
 
 async fn access_token(authority: &Authority) -> String {
@@ -111,48 +115,50 @@ async fn text(response: Response<Body>) -> String {
 
 #[tokio::test]
 async fn the_service_that_was_polled_ready_is_the_one_that_is_called() {
-    let authority = authority().await;
-    let bearer = format!("Bearer {}", access_token(&authority).await);
-    let mut gate = GateLayer::new(&authority).layer(Picky::default());
-    for _ in 0..3 {
-        let response = gate
-            .ready()
-            .await
-            .unwrap()
-            .call(request(Some(&bearer)))
-            .await
-            .unwrap();
-        assert_eq!(
-            (response.status().as_u16(), text(response).await),
-            (200, "alice".to_owned())
-        );
+    for authority in authorities().await {
+        let bearer = format!("Bearer {}", access_token(&authority).await);
+        let mut gate = GateLayer::new(&authority).layer(Picky::default());
+        for _ in 0..3 {
+            let response = gate
+                .ready()
+                .await
+                .unwrap()
+                .call(request(Some(&bearer)))
+                .await
+                .unwrap();
+            assert_eq!(
+                (response.status().as_u16(), text(response).await),
+                (200, "alice".to_owned())
+            );
+        }
     }
 }
 
 #[tokio::test]
 async fn a_refused_request_never_reaches_the_service() {
-    let authority = authority().await;
-    let picky = Picky::default();
-    let calls = Arc::clone(&picky.calls);
-    let gate = GateLayer::new(&authority).layer(picky);
-    for authorization in [
-        None,
-        Some(""),
-        Some("Bearer nonsense"),
-        Some("Basic YTpi"),
-        Some("Bearer a b"),
-    ] {
-        let response = gate.clone().oneshot(request(authorization)).await.unwrap();
-        assert!(
-            matches!(response.status().as_u16(), 400 | 401),
-            "{authorization:?}"
-        );
-        assert!(
-            response.headers().contains_key("www-authenticate"),
-            "{authorization:?}"
-        );
+    for authority in authorities().await {
+        let picky = Picky::default();
+        let calls = Arc::clone(&picky.calls);
+        let gate = GateLayer::new(&authority).layer(picky);
+        for authorization in [
+            None,
+            Some(""),
+            Some("Bearer nonsense"),
+            Some("Basic YTpi"),
+            Some("Bearer a b"),
+        ] {
+            let response = gate.clone().oneshot(request(authorization)).await.unwrap();
+            assert!(
+                matches!(response.status().as_u16(), 400 | 401),
+                "{authorization:?}"
+            );
+            assert!(
+                response.headers().contains_key("www-authenticate"),
+                "{authorization:?}"
+            );
+        }
+        assert_eq!(calls.load(Ordering::SeqCst), 0);
     }
-    assert_eq!(calls.load(Ordering::SeqCst), 0);
 }
 
 /// A service that reserves room for the next call when it is polled ready.
@@ -188,78 +194,82 @@ impl Service<Request<Body>> for Reserving {
 
 #[tokio::test]
 async fn a_refused_request_keeps_nothing_that_was_reserved_for_it() {
-    let authority = authority().await;
-    let room = Arc::new(());
-    let service = Reserving {
-        room: Arc::clone(&room),
-        reserved: None,
-    };
-    let mut gate = GateLayer::new(&authority).layer(service);
-    let free = Arc::strong_count(&room);
-    let gate = gate.ready().await.unwrap();
-    assert_eq!(Arc::strong_count(&room), free + 1);
-    let response = gate.call(request(None)).await.unwrap();
-    assert_eq!(response.status(), 401);
-    assert_eq!(Arc::strong_count(&room), free);
+    for authority in authorities().await {
+        let room = Arc::new(());
+        let service = Reserving {
+            room: Arc::clone(&room),
+            reserved: None,
+        };
+        let mut gate = GateLayer::new(&authority).layer(service);
+        let free = Arc::strong_count(&room);
+        let gate = gate.ready().await.unwrap();
+        assert_eq!(Arc::strong_count(&room), free + 1);
+        let response = gate.call(request(None)).await.unwrap();
+        assert_eq!(response.status(), 401);
+        assert_eq!(Arc::strong_count(&room), free);
+    }
 }
 
 #[tokio::test]
 async fn an_optional_gate_lets_strangers_through_and_refuses_bad_tokens() {
-    let authority = authority().await;
-    let gate = GateLayer::new(&authority)
-        .require(Requirements::new().optional())
-        .layer(Picky::default());
-    let stranger = gate.clone().oneshot(request(None)).await.unwrap();
-    assert_eq!(
-        (stranger.status().as_u16(), text(stranger).await),
-        (200, "nobody".to_owned())
-    );
-    let forged = gate.oneshot(request(Some("Bearer a.b.c"))).await.unwrap();
-    assert_eq!(forged.status(), 401);
+    for authority in authorities().await {
+        let gate = GateLayer::new(&authority)
+            .require(Requirements::new().optional())
+            .layer(Picky::default());
+        let stranger = gate.clone().oneshot(request(None)).await.unwrap();
+        assert_eq!(
+            (stranger.status().as_u16(), text(stranger).await),
+            (200, "nobody".to_owned())
+        );
+        let forged = gate.oneshot(request(Some("Bearer a.b.c"))).await.unwrap();
+        assert_eq!(forged.status(), 401);
+    }
 }
 
 #[tokio::test]
 async fn requirements_of_a_route_add_up() {
-    let authority = authority().await;
-    let bearer = format!("Bearer {}", access_token(&authority).await);
-    let layer = GateLayer::new(&authority)
-        .require(Requirements::new().scopes(Scopes::parse("admin").unwrap()))
-        .require(Requirements::new().staleness(Staleness::Strict));
-    let refused = layer
-        .layer(Picky::default())
-        .oneshot(request(Some(&bearer)))
-        .await
-        .unwrap();
-    assert_eq!(refused.status(), 403);
-    let challenge = refused.headers()["www-authenticate"].to_str().unwrap();
-    assert!(challenge.ends_with(r#"scope="admin""#), "{challenge}");
+    for authority in authorities().await {
+        let bearer = format!("Bearer {}", access_token(&authority).await);
+        let layer = GateLayer::new(&authority)
+            .require(Requirements::new().scopes(Scopes::parse("admin").unwrap()))
+            .require(Requirements::new().staleness(Staleness::Strict));
+        let refused = layer
+            .layer(Picky::default())
+            .oneshot(request(Some(&bearer)))
+            .await
+            .unwrap();
+        assert_eq!(refused.status(), 403);
+        let challenge = refused.headers()["www-authenticate"].to_str().unwrap();
+        assert!(challenge.ends_with(r#"scope="admin""#), "{challenge}");
 
-    // A gate that is optional, and requires more, is optional no longer.
-    let layer = GateLayer::new(&authority)
-        .require(Requirements::new().optional())
-        .require(Requirements::new().staleness(Staleness::Strict));
-    let stranger = layer.layer(Picky::default()).oneshot(request(None));
-    assert_eq!(stranger.await.unwrap().status(), 401);
+        // A gate that is optional, and requires more, is optional no longer.
+        let layer = GateLayer::new(&authority)
+            .require(Requirements::new().optional())
+            .require(Requirements::new().staleness(Staleness::Strict));
+        let stranger = layer.layer(Picky::default()).oneshot(request(None));
+        assert_eq!(stranger.await.unwrap().status(), 401);
+    }
 }
 
 #[tokio::test]
 async fn the_body_of_a_refusal_can_be_replaced_and_its_challenge_stays() {
-    let authority = authority().await;
-    let layer = GateLayer::new(&authority).error_response(
-        |error: &gatepass::Error, usual: Response<Vec<u8>>| {
-            assert!(matches!(error, gatepass::Error::Refused(Refusal::Missing)));
-            usual.map(|_| Full::from("please log in"))
-        },
-    );
-    let response = layer
-        .layer(Picky::default())
-        .oneshot(request(None))
-        .await
-        .unwrap();
-    assert_eq!(response.status(), 401);
-    assert_eq!(
-        response.headers()["www-authenticate"],
-        r#"Bearer realm="https://issuer.test""#
-    );
-    assert_eq!(text(response).await, "please log in");
+    for authority in authorities().await {
+        let layer = GateLayer::new(&authority).error_response(
+            |error: &gatepass::Error, usual: Response<Vec<u8>>| {
+                assert!(matches!(error, gatepass::Error::Refused(Refusal::Missing)));
+                usual.map(|_| Full::from("please log in"))
+            },
+        );
+        let response = layer
+            .layer(Picky::default())
+            .oneshot(request(None))
+            .await
+            .unwrap();
+        assert_eq!(response.status(), 401);
+        assert_eq!(
+            response.headers()["www-authenticate"],
+            r#"Bearer realm="https://issuer.test""#
+        );
+        assert_eq!(text(response).await, "please log in");
+    }
 }
