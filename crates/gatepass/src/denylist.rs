@@ -10,7 +10,7 @@
 //!
 //! Three structures share the work:
 //!
-//! * `id_set.rs` holds the ended sessions and the revoked tokens: an exact set, 27 to 45 bytes an
+//! * `id_set.rs` holds the ended sessions and the revoked tokens: an exact set, 28 to 45 bytes an
 //!   entry, that a request reads without a lock.
 //! * moka holds the cutoffs of accounts (`entries.rs`), one for each user who has logged out
 //!   everywhere. Such an entry lives as long as a session may, so each has a deadline of its own.

@@ -1,8 +1,8 @@
 //! An exact set of the ids of sessions and tokens that are revoked.
 //!
 //! A request looks into it without a lock and without an allocation, however many revocations come
-//! meanwhile. An entry takes 27 to 45 bytes: 16 of its id and 4 of its deadline, in a hash table
-//! that is half to three quarters full. A cache with a queue of deadlines keeps several hundred
+//! meanwhile. An entry takes 28 to 45 bytes: 16 of its id, 4 of its deadline and 1 of its hash,
+//! in a hash table that is half to three quarters full. A cache with a queue of deadlines keeps several hundred
 //! bytes for an entry, and writes to a shared log on a hit.
 //!
 //! The set consists of shards. A writer locks one shard, and rebuilds its table when that is full
@@ -14,7 +14,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -28,8 +28,7 @@ const SHARDS: usize = 256;
 /// The shards that one sweep looks at. A sweep follows each pull, so that an idle node looks at all
 /// of them within half a minute. Shards expire alike, and each of these may be rebuilt.
 const SWEPT: usize = 4;
-/// How much longer than its entry a trace of it stays, so that nothing depends on who reads the
-/// time first.
+/// Extra time to keep an entry, so that the order in which threads read the clock doesn't matter.
 const MARGIN: Duration = Duration::from_secs(60);
 
 /// The id of a session or a token, as the set compares it.
@@ -39,7 +38,6 @@ const MARGIN: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Id {
     low: u64,
-    /// Never zero: that is a free slot.
     high: u64,
 }
 
@@ -58,10 +56,7 @@ impl Id {
         // An odd factor leaves different kinds different.
         let low = random as u64 ^ kind.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let high = (random >> 64) as u64;
-        Self {
-            low,
-            high: if high == 0 { 1 << 63 } else { high },
-        }
+        Self { low, high }
     }
 }
 
@@ -102,8 +97,8 @@ impl IdSet {
         let until = self.seconds(now + kept + MARGIN).max(1);
         let entry = Entry::new(id, until, self.seeds);
         if let Some(shard) = self.shard(entry.hash) {
-            self.counted(shard, |writer| {
-                shard.insert(writer, &entry, self.seconds(now), self.seeds);
+            self.counted(shard, |deadlines| {
+                shard.insert(deadlines, &entry, self.seconds(now), self.seeds);
             });
         }
     }
@@ -119,17 +114,20 @@ impl IdSet {
         let first = self.swept.fetch_add(SWEPT, Ordering::Relaxed);
         let now = self.seconds(now);
         for shard in self.shards.iter().cycle().skip(first % SHARDS).take(SWEPT) {
-            self.counted(shard, |writer| shard.sweep(writer, now, self.seeds));
+            self.counted(shard, |deadlines| shard.sweep(deadlines, now, self.seeds));
         }
     }
 
     /// Changes a shard. The number of entries is right before another thread can change the shard:
     /// it must not be zero while there is one.
-    fn counted(&self, shard: &Shard, change: impl FnOnce(&mut Writer)) {
-        let mut writer = shard.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = writer.entries;
-        change(&mut writer);
-        let after = writer.entries;
+    fn counted(&self, shard: &Shard, change: impl FnOnce(&mut Deadlines)) {
+        let mut deadlines = shard
+            .deadlines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let before = deadlines.entries;
+        change(&mut deadlines);
+        let after = deadlines.entries;
         if after >= before {
             self.entries.fetch_add(after - before, Ordering::Relaxed);
         } else {
@@ -170,8 +168,15 @@ impl Entry {
 
 /// A hash table with open addressing and linear probing. A slot that is taken stays as it is.
 #[derive(Default)]
-struct Table(Box<[Slot]>);
+struct Table {
+    /// For each slot a byte of the hash of its id, and zero if the slot is free. A search for an id
+    /// that isn't there reads hardly anything else. All tags of a million ids fit into the caches of
+    /// a processor, and the ids don't.
+    tags: Box<[AtomicU8]>,
+    ids: Box<[Slot]>,
+}
 
+/// The id in a slot that is taken.
 #[derive(Default)]
 struct Slot {
     low: AtomicU64,
@@ -187,89 +192,113 @@ enum Place {
 #[derive(Default)]
 struct Shard {
     table: ArcSwap<Table>,
-    writer: Mutex<Writer>,
+    deadlines: Mutex<Deadlines>,
 }
 
 /// The part of a shard that requests don't look at.
 #[derive(Default)]
-struct Writer {
+struct Deadlines {
     /// Until when the entry of each slot is kept, in seconds of the set; zero if the slot is free.
     until: Vec<u32>,
     entries: usize,
 }
 
 impl Slot {
-    fn id(&self) -> Option<Id> {
-        let high = self.high.load(Ordering::Acquire);
-        let low = self.low.load(Ordering::Relaxed);
-        (high != 0).then_some(Id { low, high })
-    }
-
-    /// The second store makes the slot taken, so that a reader finds all of an id or none of it.
-    fn take(&self, id: Id) {
-        self.low.store(id.low, Ordering::Relaxed);
-        self.high.store(id.high, Ordering::Release);
+    fn id(&self) -> Id {
+        Id {
+            low: self.low.load(Ordering::Relaxed),
+            high: self.high.load(Ordering::Relaxed),
+        }
     }
 }
 
 impl Table {
+    fn with_slots(slots: usize) -> Self {
+        Self {
+            tags: (0..slots).map(|_| AtomicU8::new(0)).collect(),
+            ids: (0..slots).map(|_| Slot::default()).collect(),
+        }
+    }
+
+    fn slots(&self) -> usize {
+        self.tags.len()
+    }
+
     fn contains(&self, id: Id, hash: u64) -> bool {
         matches!(self.find(id, hash), Some(Place::Taken(_)))
     }
 
     /// `None` if the table neither has the id nor room for it.
     fn find(&self, id: Id, hash: u64) -> Option<Place> {
-        let slots = self.0.len();
+        let slots = self.slots();
         // As if the slots divided all values of the lower half evenly.
         let first = ((hash & 0xffff_ffff) * slots as u64) >> 32;
-        let (before, after) = self.0.split_at_checked(first as usize)?;
+        let (before, after) = self.tags.split_at_checked(first as usize)?;
         let places = (first as usize..slots).chain(0..);
-        for (place, slot) in places.zip(after.iter().chain(before)) {
-            match slot.id() {
-                Some(taken) if taken == id => return Some(Place::Taken(place)),
-                Some(_) => {}
-                None => return Some(Place::Free(place)),
+        let tag = tag(hash);
+        for (place, found) in places.zip(after.iter().chain(before)) {
+            match found.load(Ordering::Acquire) {
+                0 => return Some(Place::Free(place)),
+                found if found == tag && self.ids.get(place)?.id() == id => {
+                    return Some(Place::Taken(place));
+                }
+                _ => {}
             }
         }
         None
     }
+
+    /// Fills a slot that is free. The tag comes last, so that a reader finds all of an id or none of
+    /// it.
+    fn take(&self, place: usize, entry: &Entry) {
+        if let (Some(slot), Some(taken)) = (self.ids.get(place), self.tags.get(place)) {
+            slot.low.store(entry.id.low, Ordering::Relaxed);
+            slot.high.store(entry.id.high, Ordering::Relaxed);
+            taken.store(tag(entry.hash), Ordering::Release);
+        }
+    }
+}
+
+/// A byte of the hash that says neither the shard nor the place, and is never zero.
+fn tag(hash: u64) -> u8 {
+    ((hash >> 56) as u8).max(1)
 }
 
 impl Shard {
-    fn insert(&self, writer: &mut Writer, entry: &Entry, now: u32, seeds: [u64; 2]) {
-        if !writer.insert(&self.table.load(), entry) {
-            self.rebuild(writer, now, seeds);
-            writer.insert(&self.table.load(), entry);
+    fn insert(&self, deadlines: &mut Deadlines, entry: &Entry, now: u32, seeds: [u64; 2]) {
+        if !deadlines.insert(&self.table.load(), entry) {
+            self.rebuild(deadlines, now, seeds);
+            deadlines.insert(&self.table.load(), entry);
         }
     }
 
     /// Frees what has expired, if that is worth it.
-    fn sweep(&self, writer: &mut Writer, now: u32, seeds: [u64; 2]) {
-        let expired = writer.until.iter();
+    fn sweep(&self, deadlines: &mut Deadlines, now: u32, seeds: [u64; 2]) {
+        let expired = deadlines.until.iter();
         let expired = expired.filter(|until| (1..=now).contains(*until));
-        if expired.count() > writer.entries / 4 {
-            self.rebuild(writer, now, seeds);
+        if expired.count() > deadlines.entries / 4 {
+            self.rebuild(deadlines, now, seeds);
         }
     }
 
     /// Puts the entries that have not expired into a table that has room for more.
-    fn rebuild(&self, writer: &mut Writer, now: u32, seeds: [u64; 2]) {
+    fn rebuild(&self, deadlines: &mut Deadlines, now: u32, seeds: [u64; 2]) {
         let old = self.table.load();
-        let live: Vec<Entry> = (old.0.iter().zip(&writer.until))
+        let live: Vec<Entry> = (old.ids.iter().zip(&deadlines.until))
             .filter(|(_, until)| **until > now)
-            .filter_map(|(slot, until)| Some(Entry::new(slot.id()?, *until, seeds)))
+            .map(|(slot, until)| Entry::new(slot.id(), *until, seeds))
             .collect();
         // Shards that grew alike would all be full at the same time.
         let chance = live.first().map_or(0, |entry| entry.hash % 32) as usize;
-        // 50 to 59 % full after a rebuild, so that it grows by a quarter before the next.
-        let room = (live.len() + LEAST) * (170 + chance) / 100;
-        let table = Table((0..room).map(|_| Slot::default()).collect());
-        *writer = Writer {
+        // 47 to 56 % full after a rebuild, so that it grows by a third at least before the next.
+        let room = (live.len() + LEAST) * (180 + chance) / 100;
+        let table = Table::with_slots(room);
+        *deadlines = Deadlines {
             until: vec![0; room],
             entries: 0,
         };
         for entry in &live {
-            writer.insert(&table, entry);
+            deadlines.insert(&table, entry);
         }
         self.table.store(Arc::new(table));
     }
@@ -278,23 +307,23 @@ impl Shard {
 /// The smallest table has room for this many new entries.
 const LEAST: usize = 4;
 
-impl Writer {
+impl Deadlines {
     /// Puts an entry into `table`; `false` if that has to have more room first.
     fn insert(&mut self, table: &Table, entry: &Entry) -> bool {
         let (place, is_new) = match table.find(entry.id, entry.hash) {
             Some(Place::Taken(place)) => (place, false),
             // Searches become long in a table that is fuller.
-            Some(Place::Free(place)) if (self.entries + 1) * 4 <= table.0.len() * 3 => {
+            Some(Place::Free(place)) if (self.entries + 1) * 4 <= table.slots() * 3 => {
                 (place, true)
             }
             Some(Place::Free(_)) | None => return false,
         };
-        let (Some(until), Some(slot)) = (self.until.get_mut(place), table.0.get(place)) else {
+        let Some(until) = self.until.get_mut(place) else {
             return false;
         };
         *until = entry.until.max(*until);
         if is_new {
-            slot.take(entry.id);
+            table.take(place, entry);
             self.entries += 1;
         }
         true
@@ -341,8 +370,9 @@ mod tests {
                 set.insert(id(number), HOUR, set.since);
             }
             let bytes = |shard: &Shard| {
-                let (slots, deadlines) = (shard.table.load(), shard.writer.lock().unwrap());
-                slots.0.len() * size_of::<Slot>() + deadlines.until.capacity() * size_of::<u32>()
+                let (table, deadlines) = (shard.table.load(), shard.deadlines.lock().unwrap());
+                let slot = size_of::<Slot>() + size_of::<AtomicU8>();
+                table.slots() * slot + deadlines.until.capacity() * size_of::<u32>()
             };
             let bytes: usize = set.shards.iter().map(bytes).sum();
             assert_eq!(set.len() as u64, entries);

@@ -9,8 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How much longer than its entry a trace of it stays, so that nothing depends on who reads the
-/// time first.
+/// Extra time to keep an entry, so that the order in which threads read the clock doesn't matter.
 const MARGIN: Duration = Duration::from_secs(60);
 /// How often places are freed whose cutoffs have all expired.
 const SWEEP: u32 = 3600;
