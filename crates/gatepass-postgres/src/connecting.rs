@@ -215,8 +215,8 @@ impl Connecting {
             Protocol::Simple,
             self.open_timeout,
         );
-        let mut open = false;
-        let mut link = Link::new(&mut first, &mut open, &simple);
+        let mut in_transaction = false;
+        let mut link = Link::new(&mut first, &mut in_transaction, &simple);
         schema::check_server(&mut link, place, purpose).await?;
         match purpose {
             Purpose::Write => schema::migrate(link, place).await?,

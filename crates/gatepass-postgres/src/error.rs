@@ -401,14 +401,23 @@ impl Failure {
         matches!(self.code().as_deref(), Some("40001" | "40P01"))
     }
 
+    /// Whether the connection came with a failed transaction of the application's in it, in which
+    /// nothing was executed.
+    pub(crate) fn is_of_a_failed_transaction(&self) -> bool {
+        self.code().as_deref() == Some("25P02")
+    }
+
     /// Whether a prepared statement was not there, or another one was: a proxy, and nothing was
     /// executed.
     pub(crate) fn is_of_a_proxy(&self) -> bool {
         match self.code().as_deref() {
             Some("26000" | "42P05") => true,
-            // The code for a statement with another number of arguments.
+            // The code for a statement with another number of arguments, or with others.
             Some("08P01") => {
-                matches!(self, Self::Sqlx(error) if error.to_string().contains("bind message"))
+                let is_of_bind = |text: String| {
+                    text.contains("bind message") || text.contains("data left in message")
+                };
+                matches!(self, Self::Sqlx(error) if is_of_bind(error.to_string()))
             }
             _ => false,
         }

@@ -92,10 +92,10 @@
 //! round trip. `PgPoolOptions::test_before_acquire(false)` saves it; a pool that the store makes
 //! asks only those that were idle for a few seconds.
 //!
-//! Give gatepass a pool of its own (`PostgresStore::at(url)`) if a request of yours can be cancelled
-//! while it begins a transaction. sqlx 0.9.0 then takes the connection back with the transaction
-//! open ([its issue 4393](https://github.com/transact-rs/sqlx/issues/4393)), and a later statement of
-//! gatepass on that connection would be acknowledged and rolled back. Over its own connections,
+//! Give gatepass a pool of its own (`PostgresStore::at(url)`) if a request of yours can be
+//! cancelled while it begins a transaction. sqlx 0.9.0 then returns the connection to the pool with
+//! the transaction open ([its issue 4393](https://github.com/transact-rs/sqlx/issues/4393)).
+//! gatepass would acknowledge a change inside it that is never committed. Over its own connections,
 //! gatepass begins and ends transactions itself.
 //!
 //! # What survives what

@@ -1,5 +1,5 @@
-//! A connection while something is done over it: within bounded time, and again where another
-//! transaction was in the way.
+//! Runs work over a pooled connection, within a time limit, and retries it after a conflict with
+//! another transaction.
 
 use std::{
     pin::Pin,
@@ -51,7 +51,7 @@ pub(crate) struct Link<'c> {
     conn: &'c mut PgConnection,
     /// Whether a transaction may be open at the server: true from before its first statement is
     /// sent until after the answer to its last.
-    open: &'c mut bool,
+    in_transaction: &'c mut bool,
     dialect: &'c Dialect,
 }
 
@@ -68,8 +68,8 @@ pub(crate) struct Link<'c> {
 pub(crate) struct Tx<'c>(Link<'c>);
 
 impl Links {
-    /// Does `work` over a connection, and returns what it came to once that is committed. It may be
-    /// done more than once, each time on the state before it.
+    /// Runs `work` over a connection, and returns its result after the commit. May run `work`
+    /// again: a failed attempt has changed nothing.
     pub(crate) async fn call<T>(
         &self,
         work: impl for<'c> Fn(Link<'c>) -> Answer<'c, T> + Send + Sync,
@@ -81,19 +81,22 @@ impl Links {
             let acquired = timeout_at(deadline, self.pool.acquire()).await;
             let mut held = Held {
                 conn: Some(acquired.map_err(late)?.map_err(Failure::from)?),
-                open: false,
-                answered: false,
+                state: State::default(),
                 patience: self.timeout,
             };
             let link = held.link(&self.dialect)?;
             let answer = timeout_at(deadline, work(link)).await.map_err(late)?;
-            held.answered = true;
+            held.state.answered = true;
+            if let Err(failure) = &answer {
+                held.state.in_transaction |= failure.is_of_a_failed_transaction();
+            }
             drop(held);
             match answer {
                 Ok(done) => return Ok(done),
                 Err(failure) if attempt == ATTEMPTS => return Err(failure.into()),
                 Err(failure) if failure.is_conflict() => {}
                 Err(failure) if failure.is_of_a_proxy() => self.dialect.speak_simply(),
+                Err(failure) if failure.is_of_a_failed_transaction() => {}
                 Err(failure) => return Err(failure.into()),
             }
             attempt += 1;
@@ -101,25 +104,31 @@ impl Links {
     }
 }
 
-/// A connection of the pool's, which goes back with nothing open and nothing on its way, and in
-/// bounded time, or is closed.
+/// A pooled connection on loan. When dropped, it returns to the pool with no open transaction and
+/// no pending answer. If that takes longer than `patience`, it is closed.
 ///
-/// Left to itself, sqlx waits for a last answer before it takes a connection back, for as long as
-/// that takes: after a network failure a quarter of an hour, in which the connection is missing.
+/// sqlx alone waits for the last answer without a limit. After a network failure, the pool lacks
+/// the connection for a quarter of an hour.
 struct Held {
     conn: Option<PoolConnection<Postgres>>,
-    /// As [`Link`] has it.
-    open: bool,
+    state: State,
+    patience: Duration,
+}
+
+/// What a call has left on its connection.
+#[derive(Clone, Copy, Default)]
+struct State {
+    /// Whether a transaction may be open at the server.
+    in_transaction: bool,
     /// Whether all answers have come: false for a call that was given up.
     answered: bool,
-    patience: Duration,
 }
 
 impl Held {
     fn link<'c>(&'c mut self, dialect: &'c Dialect) -> Result<Link<'c>, Failure> {
         let conn = self.conn.as_deref_mut();
         let conn = conn.ok_or(Failure::Sqlx(sqlx::Error::PoolClosed))?;
-        Ok(Link::new(conn, &mut self.open, dialect))
+        Ok(Link::new(conn, &mut self.state.in_transaction, dialect))
     }
 }
 
@@ -128,10 +137,10 @@ impl Drop for Held {
         let Some(conn) = self.conn.take() else {
             return;
         };
-        let (open, answered) = (self.open, self.answered);
+        let state = self.state;
         match Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn(timeout(self.patience, async move {
-                give_back(conn, open, answered).await;
+                give_back(conn, state).await;
             }))),
             Err(_) => drop(conn.detach()),
         }
@@ -140,15 +149,17 @@ impl Drop for Held {
 
 /// Gives a connection back to its pool, or closes it if it can't be made ready. Each request is
 /// sent alone, after the answer to the one before it.
-async fn give_back(mut conn: PoolConnection<Postgres>, open: bool, answered: bool) {
-    // For the case that this is given up, too.
-    conn.close_on_drop();
-    if !answered {
+async fn give_back(mut conn: PoolConnection<Postgres>, state: State) {
+    if state.in_transaction || !state.answered {
+        // Closes it if this cleanup is cancelled.
+        conn.close_on_drop();
+    }
+    if !state.answered {
         // sqlx first takes the answers that are still to come. One of them can be an error, and
         // that was for the caller who is gone.
         let _ = sqlx::raw_sql("").execute(&mut *conn).await;
     }
-    if open && sqlx::raw_sql("ROLLBACK").execute(&mut *conn).await.is_err() {
+    if state.in_transaction && sqlx::raw_sql("ROLLBACK").execute(&mut *conn).await.is_err() {
         return;
     }
     conn.return_to_pool().await;
@@ -188,7 +199,7 @@ impl Dialect {
         if !self.simple.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 target: "gatepass",
-                "store.proxied: prepared statements get lost, as behind a proxy that pools transactions: sending simple ones from now on"
+                "store.proxied: the database loses prepared statements, probably behind a proxy that pools transactions; gatepass now sends simple queries"
             );
         }
     }
@@ -202,19 +213,19 @@ impl Dialect {
 impl<'c> Link<'c> {
     pub(crate) fn new(
         conn: &'c mut PgConnection,
-        open: &'c mut bool,
+        in_transaction: &'c mut bool,
         dialect: &'c Dialect,
     ) -> Self {
         Self {
             conn,
-            open,
+            in_transaction,
             dialect,
         }
     }
 
     /// The same connection, for something that takes one and gives it back.
     pub(crate) fn again(&mut self) -> Link<'_> {
-        Link::new(self.conn, self.open, self.dialect)
+        Link::new(self.conn, self.in_transaction, self.dialect)
     }
 
     pub(crate) fn dialect(&self) -> &'c Dialect {
@@ -248,7 +259,7 @@ impl<'c> Link<'c> {
     }
 
     pub(crate) async fn begin(mut self) -> Result<Tx<'c>, Failure> {
-        *self.open = true;
+        *self.in_transaction = true;
         self.raw(self.dialect.begin.clone()).await?;
         Ok(Tx(self))
     }
@@ -286,12 +297,12 @@ impl Tx<'_> {
 
     async fn end(mut self, by: &str) -> Result<(), Failure> {
         self.0.raw(by.to_owned()).await?;
-        *self.0.open = false;
+        *self.0.in_transaction = false;
         Ok(())
     }
 }
 
-/// A time-out as the server takes it; nought would be none.
+/// A time-out in milliseconds for the server: at least 1, since 0 turns the limit off.
 pub(crate) fn millis_of(timeout: Duration) -> u128 {
     timeout.as_millis().clamp(1, 3_600_000)
 }

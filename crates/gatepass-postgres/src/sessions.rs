@@ -25,8 +25,8 @@ use crate::{
 };
 
 /// The store's time as a session has it (`Session::time`): a clock that is a little behind does not
-/// make it run backwards. `$1` is the id everywhere, `$2` the time. An advance names the place where
-/// it has computed the time once.
+/// make it run backwards. `$1` is the id everywhere, `$2` the time. An advance names the place
+/// where it has computed the time once.
 macro_rules! at {
     () => {
         at!(now!("2"))
@@ -41,6 +41,13 @@ macro_rules! at {
             $($now)*,
             ", last_seen_at) END)"
         )
+    };
+}
+
+/// The time of an advance, which the statement has computed once.
+macro_rules! advanced_at {
+    () => {
+        at!("t.now")
     };
 }
 const _: () = assert!(Session::CLOCK_JITTER.as_millis() == 10_000);
@@ -98,10 +105,11 @@ macro_rules! usable {
 ///
 /// `ended_at IS NULL` is the condition of a partial index. While the table is small, the planner
 /// takes that index and reads all live sessions for one, and a connection keeps the plan when the
-/// table has grown.
+/// table has grown. The planner can't match this expression to that index, so it uses the primary
+/// key.
 macro_rules! lives {
     () => {
-        "NOT coalesce(s.ended_at {>=} 0, false)"
+        "NOT coalesce(s.ended_at {=} s.ended_at, false)"
     };
 }
 
@@ -110,9 +118,9 @@ macro_rules! idle_expires_at {
     () => {
         concat!(
             "least(greatest(",
-            at!("t.now"),
+            advanced_at!(),
             " {+} $8, CASE WHEN last_seen_at {>} ",
-            at!("t.now"),
+            advanced_at!(),
             " THEN idle_expires_at END), absolute_expires_at)"
         )
     };
@@ -123,7 +131,7 @@ macro_rules! access_until {
     () => {
         concat!(
             "greatest(access_until, least(",
-            at!("t.now"),
+            advanced_at!(),
             " {+} coalesce(",
             own_access_ttl!(),
             ", $9), absolute_expires_at))"
@@ -151,23 +159,23 @@ macro_rules! seen_from {
 /// The account is read and not locked. So an advance that overlaps with the end of all sessions may
 /// still change the row: as if it had come before, and the cutoff covers what it issues.
 ///
-/// `OFFSET 0` has the time computed once. The planner would otherwise put its expression at each of
-/// its places, and preparing and computing those takes the server longer than the row does.
+/// `OFFSET 0` makes the server compute the time once. Without it, the planner copies the expression
+/// to each use, which costs more than to update the row.
 const ADVANCE: &str = concat!(
     "UPDATE @sessions AS s SET
          generation = $5,
          rotated_from = CASE WHEN $5 {<>} $4 THEN $4 ELSE rotated_from END,
          rotated_at = CASE WHEN $5 {<>} $4 THEN ",
-    at!("t.now"),
+    advanced_at!(),
     " ELSE rotated_at END,
          last_seen_at = ",
-    at!("t.now"),
+    advanced_at!(),
     ",
          seen_from = ",
     seen_from!(),
     ",
          authenticated_at = CASE WHEN $13 THEN ",
-    at!("t.now"),
+    advanced_at!(),
     " ELSE authenticated_at END,
          idle_expires_at = ",
     idle_expires_at!(),
@@ -195,14 +203,14 @@ const ADVANCE: &str = concat!(
     " AND NOT ",
     covered!(),
     " AND ($6 IS NULL OR rotated_at IS NULL OR rotated_at {>} ",
-    at!("t.now"),
+    advanced_at!(),
     " OR (",
-    at!("t.now"),
+    advanced_at!(),
     " {-} rotated_at) {>} $6)
          AND ",
-    at!("t.now"),
+    advanced_at!(),
     " {<} absolute_expires_at AND ($12 OR ",
-    at!("t.now"),
+    advanced_at!(),
     " {<} idle_expires_at)
      RETURNING ",
     columns!()

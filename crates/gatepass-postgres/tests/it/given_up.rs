@@ -74,6 +74,6 @@ async fn calls_that_are_given_up_disturb_no_other_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nor_behind_a_proxy() {
+async fn calls_that_are_given_up_disturb_no_other_call_behind_a_proxy() {
     disturb_no_other_call(pgbouncer()).await;
 }
