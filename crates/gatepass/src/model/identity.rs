@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::model::{
     ids::{InvalidName, Subject},
+    json::is_strict,
     refusal::Refusal,
     scopes::{InvalidScope, Scopes},
     text::is_deceptive,
@@ -118,7 +119,8 @@ impl Identity {
     ///
     /// [`IdentityError::NotAnObject`] if `claims` does not serialise to a JSON object,
     /// [`IdentityError::ReservedClaim`] if a member has the name of a claim that gatepass sets or
-    /// reserves (for example, `amr`).
+    /// reserves (for example, `amr`), and [`IdentityError::UnreadableClaims`] if no gate could read
+    /// them back.
     pub fn claims(mut self, claims: &impl Serialize) -> Result<Self, IdentityError> {
         let Ok(Value::Object(claims)) = serde_json::to_value(claims) else {
             return Err(IdentityError::NotAnObject);
@@ -127,6 +129,11 @@ impl Identity {
             return Err(IdentityError::ReservedClaim(name.clone()));
         }
         self.claims = claims;
+        // As a store writes it, one level deeper than a token.
+        let stored = serde_json::to_string(&self).map_err(|_| IdentityError::NotAnObject)?;
+        if !is_strict(&stored) {
+            return Err(IdentityError::UnreadableClaims);
+        }
         Ok(self)
     }
 
@@ -230,6 +237,12 @@ pub enum IdentityError {
         "the claim {0:?} is reserved: gatepass sets it or may set it later. Give your claim another name"
     )]
     ReservedClaim(String),
+    /// A gate could not read the custom claims.
+    #[error(
+        "custom claims may be at most 126 levels deep, and no member may have a name that begins with \
+         $serde_json::private"
+    )]
+    UnreadableClaims,
     /// Subject, scopes and custom claims do not fit into an access token of 8 KiB.
     #[error("subject, scopes and custom claims make the access token longer than 8 KiB")]
     TooLarge,
@@ -268,6 +281,20 @@ mod tests {
     fn custom_claims_are_an_object() {
         let identity = Identity::new("alice").unwrap();
         assert_eq!(identity.claims(&[1, 2]), Err(IdentityError::NotAnObject));
+    }
+
+    #[test]
+    fn no_custom_claims_are_taken_that_a_gate_could_not_read() {
+        let deep = |levels| (1..levels).fold(json!({}), |inner, _| json!({ "a": inner }));
+        let claims_of = |claims: Value| Identity::new("alice").unwrap().claims(&claims);
+        assert!(claims_of(deep(126)).is_ok());
+        for claims in [
+            deep(127),
+            json!({ "$serde_json::private::RawValue": "1" }),
+            json!({ "a": [{ "$serde_json::private::Number": "1" }] }),
+        ] {
+            assert_eq!(claims_of(claims), Err(IdentityError::UnreadableClaims));
+        }
     }
 
     #[test]

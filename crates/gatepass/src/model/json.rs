@@ -31,7 +31,10 @@ pub(crate) fn is_strict_object(json: &str, may_have: impl FnMut(&str) -> bool) -
 }
 
 /// The name of a member whose text serde_json takes for the JSON of the whole object.
-const RESERVED: &str = "$serde_json::private::RawValue";
+const RAW: &str = "$serde_json::private::RawValue";
+/// The name of a member by which serde_json hands a number on, if a crate of the build turns on its
+/// feature `arbitrary_precision`. An object in the text that has it would be a number to some readers.
+const NUMBER: &str = "$serde_json::private::Number";
 
 /// An object in which no object has a member twice, with names that a function allows.
 struct Members<F>(F);
@@ -46,8 +49,12 @@ impl<'de, F: FnMut(&str) -> bool> Visitor<'de> for Members<F> {
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         let mut names = Names::default();
         while let Some(Text(name)) = map.next_key::<Text<'de>>()? {
-            map.next_value::<NoTwins>()?;
-            if name == RESERVED || !(self.0)(&name) {
+            if name == NUMBER {
+                map.next_value::<HandedOn>()?;
+            } else {
+                map.next_value::<NoTwins>()?;
+            }
+            if name == RAW || !(self.0)(&name) {
                 return Err(de::Error::custom("a name that no member may have"));
             }
             if !names.insert(name) {
@@ -55,6 +62,31 @@ impl<'de, F: FnMut(&str) -> bool> Visitor<'de> for Members<F> {
             }
         }
         Ok(())
+    }
+}
+
+/// The text of a number as serde_json hands it on: owned, as no text in JSON arrives.
+struct HandedOn;
+
+impl<'de> Deserialize<'de> for HandedOn {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_string(Self)
+    }
+}
+
+impl Visitor<'_> for HandedOn {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number")
+    }
+
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<Self, E> {
+        Err(E::custom("a name that serde_json keeps for itself"))
+    }
+
+    fn visit_string<E>(self, _: String) -> Result<Self, E> {
+        Ok(self)
     }
 }
 
@@ -162,9 +194,15 @@ mod tests {
         for name in [
             "$serde_json::private::RawValue",
             r"\u0024serde_json::private::RawValue",
+            "$serde_json::private::Number",
+            r"\u0024serde_json::private::Number",
         ] {
-            let json = format!(r#"{{"a":{{"{name}":"{{\"b\":1,\"b\":1}}"}}}}"#);
-            assert!(!is_strict(&json), "{json}");
+            for text in [r#""{\"b\":1,\"b\":1}""#, r#""12""#, r#""\u0031""#, "12"] {
+                let json = format!(r#"{{"{name}":{text}}}"#);
+                assert!(!is_strict(&json), "{json}");
+                assert!(!is_strict(&format!(r#"[{{"a":{json}}}]"#)), "{json}");
+                assert!(!is_strict_object(&json, |_| true), "{json}");
+            }
         }
         assert!(is_strict(r#"["{\"a\":1,\"a\":1}"]"#));
     }

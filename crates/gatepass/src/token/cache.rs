@@ -30,8 +30,8 @@ use crate::{
     token::pass::Pass,
 };
 
-/// The memory of a cache unless the application says otherwise, in bytes: about 25,000 tokens, as
-/// many users are active on a busy node within the lifetime of an access token.
+/// Default memory of a cache, in bytes: about 25,000 tokens, one for each user active on a busy node
+/// within the lifetime of a token.
 pub(crate) const DEFAULT_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Verified access tokens, up to a number of bytes. Takes no memory before the first one.
@@ -80,7 +80,7 @@ impl TokenCache {
     }
 
     fn empty(&self) -> Cache<Token, Entry, Weight, RandomState> {
-        let tokens = usize::try_from(self.bytes / USUAL).unwrap_or(usize::MAX);
+        let tokens = usize::try_from(self.bytes / USUAL_BYTES).unwrap_or(usize::MAX);
         Cache::with(
             tokens,
             self.bytes,
@@ -92,17 +92,17 @@ impl TokenCache {
 }
 
 /// The bytes of a usual entry.
-const USUAL: u64 = 1300;
+const USUAL_BYTES: u64 = 1300;
 /// The bytes of an entry but for the text of its token and for what its pass points to: the
 /// cache's own, those of the pass, and those that the allocator adds.
-const OVERHEAD: usize = 400;
+const OVERHEAD_BYTES: usize = 400;
 
 #[derive(Clone)]
 struct Weight;
 
 impl Weighter<Token, Entry> for Weight {
     fn weight(&self, token: &Token, entry: &Entry) -> u64 {
-        (OVERHEAD + token.0.len() + entry.pass.heap_bytes()) as u64
+        (OVERHEAD_BYTES + token.0.len() + entry.pass.heap_bytes()) as u64
     }
 }
 
@@ -199,10 +199,10 @@ mod tests {
         let large = json!({ "list": vec![1; 3000], "text": "x".repeat(3000) });
         for custom in [
             CustomClaims::default(),
-            CustomClaims::new(large.to_string()),
+            CustomClaims::parse(large.to_string(), |_| true).unwrap(),
         ] {
             let pass = pass(custom);
-            let entry = OVERHEAD + token(0).len() + pass.heap_bytes();
+            let entry = OVERHEAD_BYTES + token(0).len() + pass.heap_bytes();
             let cache = TokenCache::new(4 << 20);
             for number in 0..10_000 {
                 cache.insert(&token(number), print, &pass);

@@ -12,7 +12,7 @@ use crate::{
     env::clock::Timestamp,
     model::{
         ids::{ClientId, SessionId, SessionNumber, Subject, TokenId},
-        json::{Text, is_strict, is_strict_object},
+        json::Text,
         scopes::Scopes,
     },
     token::pass::{CustomClaims, Pass, PassClaims},
@@ -229,10 +229,8 @@ fn custom_claims<E: de::Error>(mut object: String) -> Result<CustomClaims, E> {
         return Ok(CustomClaims::default());
     }
     object.push('}');
-    if !is_strict_object(&object, |_| true) {
-        return Err(E::custom("a member twice, or a number out of range"));
-    }
-    Ok(CustomClaims::new(object))
+    CustomClaims::parse(object, |_| true)
+        .ok_or_else(|| E::custom("a member twice, or a number out of range"))
 }
 
 /// Fills `slot` with the next value of `map`, which must be its first.
@@ -300,9 +298,9 @@ pub(super) fn claim(name: &str, json: &str) -> Result<Option<Timestamp>, String>
             Ok(_) => Ok(None),
             Err(_) => wrong("not a whole number from 0 to 2^53 - 1"),
         },
-        _ => match is_strict(json) {
-            true => Ok(None),
-            false => wrong("it has a member twice, or a number that is out of range"),
+        _ => match CustomClaims::parse(format!("{{{}:{json}}}", Value::from(name)), |_| true) {
+            Some(_) => Ok(None),
+            None => wrong("it has a member twice, or a number that is out of range"),
         },
     }
 }

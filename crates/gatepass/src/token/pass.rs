@@ -15,6 +15,7 @@ use crate::{
     env::clock::Timestamp,
     model::{
         ids::{ClientId, SessionId, SessionNumber, Subject, TokenId},
+        json::is_strict_object,
         scopes::Scopes,
     },
 };
@@ -50,8 +51,8 @@ pub(crate) struct PassClaims {
 
 /// The claims that the application adds: a JSON object in which no object has a member twice.
 ///
-/// It is kept as text. Many handlers don't read it, and those who do know its type, for which
-/// serde_json needs no tree of values.
+/// It stays text, since many handlers never read it. A handler that does names its type, and
+/// serde_json needs no tree of values for that.
 #[derive(Default)]
 pub(crate) struct CustomClaims {
     /// Empty for an object without members.
@@ -59,11 +60,12 @@ pub(crate) struct CustomClaims {
 }
 
 impl CustomClaims {
-    /// `json` must be an object in which no object has a member twice.
-    pub(crate) fn new(json: String) -> Self {
-        Self {
+    /// The claims in an object whose own members have names that `may_have` allows. `None` if it is
+    /// no such object, or if an object has a member twice.
+    pub(crate) fn parse(json: String, may_have: impl FnMut(&str) -> bool) -> Option<Self> {
+        is_strict_object(&json, may_have).then(|| Self {
             json: json.into_boxed_str(),
-        }
+        })
     }
 
     fn read<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
@@ -77,8 +79,9 @@ impl CustomClaims {
 /// The same members with the same values, in any order and by any spelling.
 impl PartialEq for CustomClaims {
     fn eq(&self, other: &Self) -> bool {
-        let value = |claims: &Self| claims.read::<Value>().ok();
-        self.json == other.json || value(self) == value(other)
+        let value = |claims: &Self| claims.read::<Value>();
+        let is_same = || Ok::<_, serde_json::Error>(value(self)? == value(other)?);
+        self.json == other.json || is_same().unwrap_or(false)
     }
 }
 

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     authority::{authenticator::Credentials, oauth::Introspection},
+    env::internal_error::InternalError,
     error::Error,
     model::{refusal::Refusal, scopes::Scopes, session::Session},
     token::pass::Pass,
@@ -152,14 +153,14 @@ impl Endpoints {
         let token = form.required("token")?;
         let body = match self.inner.authority.introspect(token).await? {
             Introspection::Inactive => json!({ "active": false }),
-            Introspection::AccessToken(pass) => self.active_access_token(&pass),
+            Introspection::AccessToken(pass) => self.active_access_token(&pass)?,
             Introspection::RefreshToken(session) => self.active_refresh_token(&session),
         };
         Ok(Reply::json(200, &body))
     }
 
     /// RFC 7662 §2.2.
-    fn active_access_token(&self, pass: &Pass) -> Value {
+    fn active_access_token(&self, pass: &Pass) -> Result<Value, Error> {
         let policy = self.inner.authority.verifier().policy();
         let standard = json!({
             "active": true,
@@ -175,11 +176,13 @@ impl Endpoints {
             "sid": pass.session_id().to_string(),
             "auth_time": pass.authenticated_at().unix_secs(),
         });
-        let mut members: Map<String, Value> = pass.claims().unwrap_or_default();
+        let custom = pass.claims::<Map<String, Value>>();
+        let mut members =
+            custom.map_err(|_| InternalError::new("custom claims that cannot be read"))?;
         if let Value::Object(standard) = standard {
             members.extend(standard);
         }
-        members.into()
+        Ok(members.into())
     }
 
     fn active_refresh_token(&self, session: &Session) -> Value {
