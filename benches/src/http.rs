@@ -3,8 +3,8 @@
 //! verifier: the difference between that and the gate is the gate's own.
 //!
 //! Each application runs on a thread of its own, and another thread is all clients. A client writes
-//! the same bytes and reads an answer of known length: its cost is counted to both routes alike,
-//! and a dear one would hide the gate.
+//! the same bytes and reads an answer of known length. Its cost counts for each route alike. So it
+//! must be small, or it would hide the cost of the gate.
 
 mod actix;
 mod answers;

@@ -15,8 +15,8 @@
 //! alike. Each figure is a ratio of two routes within one round. The table has the medians of all
 //! rounds with their quartiles.
 //!
-//! Sockets rather than calls of the service, since a share of a request that exists is easier to
-//! judge than a share of one that does not. They hide no difference: the column "server, µs" is the
+//! The client uses sockets, since a share of a real request is easier to judge. Sockets hide no
+//! difference: the column "server, µs" is the
 //! processor time that a guard adds to a request. It leaves the client out, and the database too,
 //! where that is another process.
 //!
