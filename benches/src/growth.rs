@@ -234,10 +234,11 @@ async fn requests(authority: &Authority, client: usize, work: &Work) -> anyhow::
         }
         // Counted before: meanwhile the store may have fewer sessions than this, and never more.
         work.logins.fetch_add(1, Ordering::Relaxed);
+        // Each time another user: a login of one who has too many sessions ends some, which is an
+        // entry in the log.
+        let user = identity(client + CLIENTS * number as usize)?;
         let start = Instant::now();
-        let mut issued = authority
-            .issue(identity(client)?, Device::default())
-            .await?;
+        let mut issued = authority.issue(user, Device::default()).await?;
         timed(start);
         for _ in 0..8 {
             tokio::time::sleep(PAUSE).await;

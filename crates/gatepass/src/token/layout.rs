@@ -71,8 +71,12 @@ impl<'a> Rest<'a> {
     fn number(&mut self, before: &str) -> Option<u64> {
         let text = self.0.strip_prefix(before)?;
         let (mut number, mut digits) = (0_u64, 0);
-        for byte in text.bytes().take_while(u8::is_ascii_digit).take(MAX_DIGITS) {
-            number = number * 10 + u64::from(byte - b'0');
+        while let Some(byte) = text.as_bytes().get(digits) {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 || digits == MAX_DIGITS {
+                break;
+            }
+            number = number * 10 + u64::from(digit);
             digits += 1;
         }
         if digits == 0 || (digits > 1 && text.starts_with('0')) {
