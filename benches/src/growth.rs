@@ -45,6 +45,8 @@ const FULL: Filling = Filling {
 };
 /// Clients, and the pause that each makes between two requests: some hundred requests a second.
 const CLIENTS: usize = 4;
+/// The clients' users come after those whose sessions are purged.
+const FIRST_USER: usize = 1_000_000_000;
 const PAUSE: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The seconds between two lines that say how it goes.
@@ -236,7 +238,7 @@ async fn requests(authority: &Authority, client: usize, work: &Work) -> anyhow::
         work.logins.fetch_add(1, Ordering::Relaxed);
         // Each time another user: a login of one who has too many sessions ends some, which is an
         // entry in the log.
-        let user = identity(client + CLIENTS * number as usize)?;
+        let user = identity(FIRST_USER + client + CLIENTS * number as usize)?;
         let start = Instant::now();
         let mut issued = authority.issue(user, Device::default()).await?;
         timed(start);
