@@ -82,10 +82,10 @@ impl Costs {
     }
 }
 
-/// Pulls per second of a node: after each a wait for news, and then the pause in which more news
-/// gathers; or the poll, if that comes sooner.
+/// Pulls per second of a node, at most: its polls, and one pull for each revocation. Many
+/// revocations share a pull, since a node waits a moment for more before each.
 pub(super) fn pulls(revocations: f64) -> f64 {
-    IDLE.max(1.0 / (1.0 / revocations + GATHERED))
+    (IDLE + revocations).min(1.0 / GATHERED)
 }
 
 const FORMULA: &str = "\
@@ -98,7 +98,7 @@ lifetime *T* of an access token in seconds, and *N* nodes:
 * entries in the store's log: *R* = *r* · (*T* + 600)
 * entries in a node, which keeps each for at least an hour: *K* = *r* · max(*T* + 600, 3,660) · 4/3
 * memory of a node: *M* = *K* · *b*
-* pulls per second of a node: *p* = max(2.3, 1 / (1 / *r* + 0.075))
+* pulls per second of a node, at most: *p* = min(2.3 + *r*, 13.3)
 * bytes per second to a node: *S* = *r* · *e* + *p* · *o*
 * work of the store: *N* · *p* pulls per second, *N* · *p* · *c* of a core, *N* · *S* bytes per second
 * start of a node: *R* · *l* seconds, and *R* · *e* bytes
