@@ -8,7 +8,9 @@ use crate::table::short;
 /// The seconds that an entry is kept beyond the life of the last token that it concerns.
 const MARGIN: f64 = gatepass::store::Revocation::RETENTION_MARGIN.as_secs() as f64;
 /// The seconds that a node keeps an entry at least, in case its clock is wrong.
-const KEPT: f64 = 3660.0;
+const KEPT: f64 = 3600.0;
+/// The seconds that it keeps each entry beyond that.
+const SPARE: f64 = 60.0;
 /// The pulls per second of a node while nothing is revoked: one in 0.75 to 1 `poll_interval`, which
 /// is 0.5 s by default.
 const IDLE: f64 = 2.3;
@@ -46,7 +48,7 @@ impl Service {
 
     /// The revocations in a node, with those that have expired and aren't removed yet.
     fn in_node(&self) -> f64 {
-        self.revocations() * (self.lifetime + MARGIN).max(KEPT) * 4.0 / 3.0
+        self.revocations() * ((self.lifetime + MARGIN).max(KEPT) + SPARE) * 4.0 / 3.0
     }
 }
 
@@ -96,10 +98,10 @@ lifetime *T* of an access token in seconds, and *N* nodes:
 
 * revocations per second: *r* = *L* · *q*
 * entries in the store's log: *R* = *r* · (*T* + 600)
-* entries in a node, which keeps each for at least an hour: *K* = *r* · max(*T* + 600, 3,660) · 4/3
+* entries in a node: *K* = 4/3 · *r* · (max(*T* + 600, 3,600) + 60)
 * memory of a node: *M* = *K* · *b*
 * pulls per second of a node, at most: *p* = min(2.3 + *r*, 13.3)
-* bytes per second to a node: *S* = *r* · *e* + *p* · *o*
+* bytes per second to and from a node: *S* = *r* · *e* + *p* · *o*
 * work of the store: *N* · *p* pulls per second, *N* · *p* · *c* of a core, *N* · *S* bytes per second
 * start of a node: *R* · *l* seconds, and *R* · *e* bytes
 ";
