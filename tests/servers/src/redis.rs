@@ -79,10 +79,13 @@ impl Redis {
     ) -> anyhow::Result<Self> {
         anyhow::ensure!((REQUIREMENT.is_there)(), REQUIREMENT.missing());
         let (data, port) = (directory.place("redis"), free_port()?);
+        // By default 10,000 above the other, where clients of other tests have their ports.
+        let bus = free_port()?;
         directory.make_place(&data)?;
         let mut lines = format!(
             "bind 127.0.0.1\n\
              port {port}\n\
+             cluster-port {bus}\n\
              dir {}\n\
              save \"\"\n\
              daemonize no\n\

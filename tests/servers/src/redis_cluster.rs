@@ -4,7 +4,6 @@ use std::process::Command;
 
 use crate::{
     directory::Directory,
-    process::free_port,
     program::{Durability, succeeds},
     redis::{Redis, ask},
 };
@@ -32,11 +31,8 @@ impl RedisCluster {
         let password = crate::program::password()?;
         let mut nodes = Vec::new();
         for _ in 0..Self::MASTERS * (1 + replicas) {
-            // By default it is the port plus 10,000, which may be none.
-            let bus = format!("cluster-port {}", free_port()?);
             let settings = [
                 "cluster-enabled yes",
-                bus.as_str(),
                 // How long a node may be silent until the others elect another for it.
                 "cluster-node-timeout 2000",
                 "repl-diskless-sync-delay 0",
