@@ -102,7 +102,7 @@ lifetime *T* of an access token in seconds, and *N* nodes:
 * memory of a node: *M* = *K* · *b*
 * pulls per second of a node, at most: *p* = min(2.3 + *r*, 13.3)
 * bytes per second to and from a node: *S* = *r* · *e* + *p* · *o*
-* work of the store: *N* · *p* pulls per second, *N* · *p* · *c* of a core, *N* · *S* bytes per second
+* work of the store: *N* · *p* pulls and *N* · *S* bytes per second, *N* · *p* · *c* of a core
 * start of a node: *R* · *l* seconds, and *R* · *e* bytes
 ";
 
@@ -111,8 +111,8 @@ pub(super) fn table(costs: &Costs, services: impl Iterator<Item = Service>) -> S
     let usual = Service::USUAL;
     let mut text = format!(
         "{FORMULA}\n\
-         Measured in this run: *b* = {} bytes, *l* = {} µs; with PostgreSQL *e* = {} bytes, \
-         *o* = {} bytes, *c* = {} µs.\n\n\
+         Measured in this run: *b* = {} bytes, *l* = {} µs;\n\
+         with PostgreSQL *e* = {} bytes, *o* = {} bytes, *c* = {} µs.\n\n\
          With *T* = {} s and *q* = {}:\n\n\
          | nodes | logins/s | entries in a node | memory of a node | pulls/s of the store | cores of the \
          store | stream to all nodes | start of a node |\n\

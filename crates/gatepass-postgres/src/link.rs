@@ -115,7 +115,7 @@ struct Held {
     patience: Duration,
 }
 
-/// What a call has left on its connection.
+/// The state in which a call has left its connection.
 #[derive(Clone, Copy, Default)]
 struct State {
     /// Whether a transaction may be open at the server.

@@ -256,6 +256,10 @@ impl Thread {
             .map_err(|error| Failed::ToBegin(Failure::from(error).into()))?;
         let within = |failure: Failure| Failed::Within(failure.into());
         for job in group {
+            // It may have left while the writer waited for the lock.
+            if job.is_abandoned() {
+                continue;
+            }
             let write = Write {
                 conn: &tx,
                 now: self.clock.now(),

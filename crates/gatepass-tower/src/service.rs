@@ -102,8 +102,8 @@ impl<S, R> Gate<S, R> {
     }
 }
 
-/// Gives a request with what the gate knows of it to the service, and says which `Cache-Control` the
-/// response gets.
+/// Gives a request with what the gate knows of it to the service, and says which `Cache-Control`
+/// the response gets.
 fn let_through<S: Service<Request<B>>, B>(
     inner: &mut S,
     mut parts: Parts,

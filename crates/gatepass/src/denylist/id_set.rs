@@ -1,9 +1,9 @@
 //! An exact set of the ids of sessions and tokens that are revoked.
 //!
 //! A request looks into it without a lock and without an allocation, however many revocations come
-//! meanwhile. An entry takes 28 to 45 bytes: 16 of its id, 4 of its deadline and 1 of its hash,
-//! in a hash table that is half to three quarters full. A cache with a queue of deadlines keeps several hundred
-//! bytes for an entry, and writes to a shared log on a hit.
+//! meanwhile. An entry takes 28 to 45 bytes: 16 of its id, 4 of its deadline and 1 of its hash, in
+//! a hash table that is half to three quarters full. A cache with a queue of deadlines keeps
+//! several hundred bytes for an entry, and writes to a shared log on a hit.
 //!
 //! The set consists of shards. A writer locks one shard, and rebuilds its table when that is full
 //! or when many of its entries have expired. Readers go on with the old table until the new one is
@@ -170,8 +170,8 @@ impl Entry {
 #[derive(Default)]
 struct Table {
     /// For each slot a byte of the hash of its id, and zero if the slot is free. A search for an id
-    /// that isn't there reads hardly anything else. All tags of a million ids fit into the caches of
-    /// a processor, and the ids don't.
+    /// that isn't there reads hardly anything else. All tags of a million ids fit into the caches
+    /// of a processor, and the ids don't.
     tags: Box<[AtomicU8]>,
     ids: Box<[Slot]>,
 }
@@ -248,8 +248,8 @@ impl Table {
         None
     }
 
-    /// Fills a slot that is free. The tag comes last, so that a reader finds all of an id or none of
-    /// it.
+    /// Fills a slot that is free. The tag comes last, so that a reader finds all of an id or none
+    /// of it.
     fn take(&self, place: usize, entry: &Entry) {
         if let (Some(slot), Some(taken)) = (self.ids.get(place), self.tags.get(place)) {
             slot.low.store(entry.id.low, Ordering::Relaxed);

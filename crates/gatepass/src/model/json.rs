@@ -33,7 +33,8 @@ pub(crate) fn is_strict_object(json: &str, may_have: impl FnMut(&str) -> bool) -
 /// The name of a member whose text serde_json takes for the JSON of the whole object.
 const RAW: &str = "$serde_json::private::RawValue";
 /// The name of a member by which serde_json hands a number on, if a crate of the build turns on its
-/// feature `arbitrary_precision`. An object in the text that has it would be a number to some readers.
+/// feature `arbitrary_precision`. An object in the text that has it would be a number to some
+/// readers.
 const NUMBER: &str = "$serde_json::private::Number";
 
 /// An object in which no object has a member twice, with names that a function allows.

@@ -30,8 +30,8 @@ use crate::{
     token::pass::Pass,
 };
 
-/// Default memory of a cache, in bytes: about 25,000 tokens, one for each user active on a busy node
-/// within the lifetime of a token.
+/// Default memory of a cache, in bytes: about 25,000 tokens, one for each user active on a busy
+/// node within the lifetime of a token.
 pub(crate) const DEFAULT_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Verified access tokens, up to a number of bytes. Takes no memory before the first one.
