@@ -3,8 +3,8 @@
 //! verifier: the difference between that and the gate is the gate's own.
 //!
 //! Each application runs on a thread of its own, and another thread is all clients. A client writes
-//! the same bytes and reads an answer of known length. Its cost counts for each route alike. So it
-//! must be small, or it would hide the cost of the gate.
+//! the same bytes and reads an answer of known length. Its cost counts for each route alike, and
+//! is small, since it would otherwise hide the cost of the gate.
 
 mod actix;
 mod answers;
