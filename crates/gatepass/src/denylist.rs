@@ -20,6 +20,7 @@
 //!   request needs no lookup at all.
 
 pub(crate) mod entries;
+mod epoch;
 pub(crate) mod follower;
 pub(crate) mod horizon;
 pub(crate) mod id_set;

@@ -21,15 +21,16 @@ use std::{
 
 use arc_swap::ArcSwap;
 
-use crate::model::ids::{SessionId, TokenId};
+use crate::{
+    denylist::epoch::Epoch,
+    model::ids::{SessionId, TokenId},
+};
 
 /// A shard has 40,000 of ten million entries, so that one rebuild is short.
 const SHARDS: usize = 256;
 /// The shards that one sweep looks at. A sweep follows each pull, so that an idle node looks at all
 /// of them within half a minute. Shards expire alike, and each of these may be rebuilt.
 const SWEPT: usize = 4;
-/// Extra time to keep an entry, so that the order in which threads read the clock doesn't matter.
-const MARGIN: Duration = Duration::from_secs(60);
 
 /// The id of a session or a token, as the set compares it.
 ///
@@ -64,7 +65,7 @@ pub(super) struct IdSet {
     /// By which ids are spread. Ids are random, and an application can inject another source of
     /// randomness.
     seeds: [u64; 2],
-    since: Instant,
+    since: Epoch,
     shards: Box<[Shard]>,
     entries: AtomicUsize,
     swept: AtomicUsize,
@@ -75,7 +76,7 @@ impl IdSet {
         let seeds = RandomState::new();
         Self {
             seeds: [seeds.hash_one(0), seeds.hash_one(1)],
-            since: Instant::now(),
+            since: Epoch::new(),
             shards: (0..SHARDS).map(|_| Shard::default()).collect(),
             entries: AtomicUsize::new(0),
             swept: AtomicUsize::new(0),
@@ -94,11 +95,11 @@ impl IdSet {
     /// Puts `id` in for as long as `kept` and somewhat longer. An id that was there stays until the
     /// later of its two deadlines.
     pub(super) fn insert(&self, id: Id, kept: Duration, now: Instant) {
-        let until = self.seconds(now + kept + MARGIN).max(1);
+        let until = self.since.deadline(now, kept);
         let entry = Entry::new(id, until, self.seeds);
         if let Some(shard) = self.shard(entry.hash) {
             self.counted(shard, |deadlines| {
-                shard.insert(deadlines, &entry, self.seconds(now), self.seeds);
+                shard.insert(deadlines, &entry, self.since.seconds(now), self.seeds);
             });
         }
     }
@@ -112,7 +113,7 @@ impl IdSet {
     /// called again.
     pub(super) fn sweep(&self, now: Instant) {
         let first = self.swept.fetch_add(SWEPT, Ordering::Relaxed);
-        let now = self.seconds(now);
+        let now = self.since.seconds(now);
         for shard in self.shards.iter().cycle().skip(first % SHARDS).take(SWEPT) {
             self.counted(shard, |deadlines| shard.sweep(deadlines, now, self.seeds));
         }
@@ -138,11 +139,6 @@ impl IdSet {
     fn shard(&self, hash: u64) -> Option<&Shard> {
         // The lower half of a hash says the place within a table.
         self.shards.get((hash >> 32) as usize % self.shards.len())
-    }
-
-    fn seconds(&self, time: Instant) -> u32 {
-        let seconds = time.saturating_duration_since(self.since).as_secs();
-        u32::try_from(seconds).unwrap_or(u32::MAX)
     }
 }
 
@@ -356,7 +352,7 @@ mod tests {
             Id::of_session(SessionId::from_bytes(bytes))
         };
         let set = IdSet::new();
-        set.insert(session(1), HOUR, set.since);
+        set.insert(session(1), HOUR, set.since.0);
         assert!(set.contains(session(1)));
         assert!((0..=u16::MAX).all(|other| other == 1 || !set.contains(session(other))));
         assert!(!set.contains(Id::of_token(TokenId::from_bytes([7; 16]))));
@@ -367,7 +363,7 @@ mod tests {
         for entries in [30_000, 50_000, 70_000] {
             let set = IdSet::new();
             for number in 0..entries {
-                set.insert(id(number), HOUR, set.since);
+                set.insert(id(number), HOUR, set.since.0);
             }
             let bytes = |shard: &Shard| {
                 let (table, deadlines) = (shard.table.load(), shard.deadlines.lock().unwrap());
@@ -386,7 +382,7 @@ mod tests {
         let mut most = 0;
         for number in 0..150_000 {
             // Always 7,200 that have not expired, and 60 more of the margin.
-            let now = set.since + Duration::from_secs(number / 2);
+            let now = set.since.0 + Duration::from_secs(number / 2);
             set.insert(id(number), HOUR, now);
             if number.is_multiple_of(4) {
                 set.sweep(now);
@@ -394,7 +390,7 @@ mod tests {
             }
         }
         assert!((7_200..12_000).contains(&most), "{most}");
-        let late = set.since + 1000 * HOUR;
+        let late = set.since.0 + 1000 * HOUR;
         (0..SHARDS / SWEPT).for_each(|_| set.sweep(late));
         assert_eq!(set.len(), 0);
     }
@@ -407,7 +403,7 @@ mod tests {
         thread::scope(|scope| {
             scope.spawn(|| {
                 for number in 0..ENTRIES {
-                    set.insert(id(number), HOUR, set.since);
+                    set.insert(id(number), HOUR, set.since.0);
                     inserted.store(number + 1, Ordering::Release);
                 }
             });
@@ -440,7 +436,7 @@ mod tests {
                 let set = &set;
                 scope.spawn(move || {
                     for number in (writer..40_000).step_by(4) {
-                        set.insert(id(number), HOUR, set.since);
+                        set.insert(id(number), HOUR, set.since.0);
                     }
                 });
             }
@@ -473,7 +469,7 @@ mod tests {
             let mut set = IdSet::new();
             set.shards = Box::new([Shard::default()]);
             let (mut now, mut known) = (0_u32, HashMap::new());
-            let at = |seconds: u32| set.since + Duration::from_secs(seconds.into());
+            let at = |seconds: u32| set.since.0 + Duration::from_secs(seconds.into());
             for step in steps {
                 match step {
                     Step::Insert { number, kept } => {

@@ -9,13 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Extra time to keep an entry, so that the order in which threads read the clock doesn't matter.
-const MARGIN: Duration = Duration::from_secs(60);
+use crate::denylist::epoch::Epoch;
+
 /// How often places are freed whose cutoffs have all expired.
 const SWEEP: u32 = 3600;
 
 pub(super) struct Prefixes {
-    since: Instant,
+    since: Epoch,
     /// Until when a cutoff of such an account is needed, in seconds since `since`; 0 for none.
     until: Box<[AtomicU32]>,
     swept: AtomicU32,
@@ -24,7 +24,7 @@ pub(super) struct Prefixes {
 impl Prefixes {
     pub(super) fn new() -> Self {
         Self {
-            since: Instant::now(),
+            since: Epoch::new(),
             until: (0..=u16::MAX).map(|_| AtomicU32::new(0)).collect(),
             swept: AtomicU32::new(0),
         }
@@ -37,7 +37,7 @@ impl Prefixes {
 
     /// Notes a cutoff of such an account, for as long as `kept` and somewhat longer.
     pub(super) fn insert(&self, prefix: [u8; 2], kept: Duration, now: Instant) {
-        let until = self.seconds(now + kept + MARGIN).max(1);
+        let until = self.since.deadline(now, kept);
         if let Some(place) = self.place(prefix) {
             place.fetch_max(until, Ordering::AcqRel);
         }
@@ -45,7 +45,7 @@ impl Prefixes {
 
     /// Frees what has expired, if that was not done a short time ago.
     pub(super) fn sweep(&self, now: Instant) {
-        let now = self.seconds(now);
+        let now = self.since.seconds(now);
         let swept = self.swept.load(Ordering::Relaxed);
         if now.saturating_sub(swept) < SWEEP {
             return;
@@ -63,23 +63,19 @@ impl Prefixes {
     fn place(&self, prefix: [u8; 2]) -> Option<&AtomicU32> {
         self.until.get(usize::from(u16::from_le_bytes(prefix)))
     }
-
-    fn seconds(&self, time: Instant) -> u32 {
-        let seconds = time.saturating_duration_since(self.since).as_secs();
-        u32::try_from(seconds).unwrap_or(u32::MAX)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::denylist::epoch::MARGIN;
 
     const HOUR: Duration = Duration::from_secs(3600);
 
     #[test]
     fn a_place_is_taken_until_its_last_cutoff_has_expired() {
         let prefixes = Prefixes::new();
-        let start = prefixes.since;
+        let start = prefixes.since.0;
         assert!(!prefixes.may_contain([7, 7]));
         prefixes.insert([7, 7], 9 * HOUR, start);
         prefixes.insert([7, 7], HOUR, start);
