@@ -50,12 +50,6 @@ pub struct Exception {
 /// All scenarios that are not played everywhere.
 pub const EXCEPTIONS: &[Exception] = &[
     Exception {
-        scenario: "a_missing_gate_is_a_loud_500",
-        frameworks: &Framework::ALL,
-        ways: &[Way::Program],
-        reason: "no route of the program lacks a guard",
-    },
-    Exception {
         scenario: "a_path_and_a_method_come_before_the_gate",
         frameworks: &[Framework::Tonic],
         ways: &Way::ALL,

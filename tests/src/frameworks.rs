@@ -2,6 +2,7 @@
 
 pub mod actix;
 pub mod axum;
+mod pages;
 pub mod tonic;
 pub mod warp;
 

@@ -4,7 +4,10 @@ use std::{any::Any, fmt, io, net::SocketAddr, time::Duration};
 
 use async_trait::async_trait;
 use gatepass_testkit::scenario::{Driver, Request, Response, UserChange};
-use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::{
+    header::{HeaderName, HeaderValue},
+    redirect::Policy,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -24,9 +27,11 @@ pub struct OverSockets {
 impl OverSockets {
     /// `server` serves an application at `address`, and stops when it is dropped.
     pub fn new(world: impl World, address: SocketAddr, server: impl Any + Send + Sync) -> Self {
+        // A redirect is an answer like any other.
+        let client = reqwest::Client::builder().redirect(Policy::none()).build();
         Self {
             world: Box::new(world),
-            client: reqwest::Client::new(),
+            client: client.unwrap(),
             address,
             _server: Box::new(server),
         }

@@ -12,12 +12,12 @@ use actix_web::{
     dev,
     http::{
         StatusCode,
-        header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, SET_COOKIE},
+        header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, SET_COOKIE},
         uri::Authority,
     },
     web::Bytes,
 };
-use gatepass::wire::{Reply, RequestHead};
+use gatepass::wire::{Reply, RequestHead, ResponseHeaders};
 
 /// The parts of a request's head that the core looks at.
 ///
@@ -55,14 +55,27 @@ pub(crate) fn response(reply: Reply) -> HttpResponse {
     })
 }
 
-/// Adds the `Cache-Control` of an [`AuthState`](gatepass::wire::AuthState::cache_control) to the
-/// headers of a guarded response, unless they have one.
-pub(crate) fn set_cache_control(headers: &mut HeaderMap, value: Option<&'static str>) {
-    match value {
-        Some(value) if !headers.contains_key(CACHE_CONTROL) => {
-            headers.insert(CACHE_CONTROL, HeaderValue::from_static(value));
+/// The headers of a guarded response, for [`Outgoing::apply`](gatepass::wire::Outgoing::apply).
+pub(crate) struct Headers<'h>(pub(crate) &'h mut HeaderMap);
+
+impl ResponseHeaders for Headers<'_> {
+    fn values<'s>(&'s self, name: &'static str) -> impl Iterator<Item = &'s [u8]> {
+        self.0.get_all(name).map(HeaderValue::as_bytes)
+    }
+
+    fn replace(&mut self, name: &'static str, value: &str) {
+        // The core makes no header that is not visible ASCII.
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.0.insert(HeaderName::from_static(name), value);
         }
-        _ => {}
+    }
+
+    fn append(&mut self, name: &'static str, value: &str) {
+        if let Ok(mut value) = HeaderValue::from_str(value) {
+            // It holds tokens, and must not be in a log of the response's headers.
+            value.set_sensitive(true);
+            self.0.append(HeaderName::from_static(name), value);
+        }
     }
 }
 

@@ -11,9 +11,10 @@ use actix_web::{
     body::{BoxBody, EitherBody, MessageBody},
     dev::ServiceResponse,
 };
+use gatepass::wire::Outgoing;
 use pin_project_lite::pin_project;
 
-use crate::convert::set_cache_control;
+use crate::convert::Headers;
 
 pin_project! {
     /// The response of a gate, or of the service behind it.
@@ -30,7 +31,7 @@ pin_project! {
         Through {
             #[pin]
             answer: F,
-            cache_control: Option<&'static str>,
+            outgoing: Outgoing,
         },
         /// The gate answers; `None` once it has.
         Refused { response: Option<ServiceResponse> },
@@ -46,11 +47,8 @@ type Answer<B> = Pin<Box<dyn Future<Output = Guarded<B>>>>;
 type Guarded<B> = Result<ServiceResponse<EitherBody<B>>, Error>;
 
 impl<F, B> GateFuture<F, B> {
-    pub(crate) fn through(answer: F, cache_control: Option<&'static str>) -> Self {
-        let state = State::Through {
-            answer,
-            cache_control,
-        };
+    pub(crate) fn through(answer: F, outgoing: Outgoing) -> Self {
+        let state = State::Through { answer, outgoing };
         Self { state }
     }
 
@@ -66,6 +64,27 @@ impl<F, B> GateFuture<F, B> {
     }
 }
 
+impl<F, B> GateFuture<F, B>
+where
+    F: Future<Output = Result<ServiceResponse<B>, Error>>,
+    B: MessageBody,
+{
+    /// The response, for which the store may be asked once more.
+    pub(crate) async fn settled(self) -> Guarded<B> {
+        match self.state {
+            State::Through {
+                answer,
+                mut outgoing,
+            } => {
+                let answer = answer.await;
+                outgoing.settle().await;
+                passed(answer, outgoing)
+            }
+            state => Self { state }.await,
+        }
+    }
+}
+
 impl<F, B> Future for GateFuture<F, B>
 where
     F: Future<Output = Result<ServiceResponse<B>, Error>>,
@@ -75,10 +94,9 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Guarded<B>> {
         match self.project().state.project() {
-            Projected::Through {
-                answer,
-                cache_control,
-            } => Poll::Ready(passed(ready!(answer.poll(context)), *cache_control)),
+            Projected::Through { answer, outgoing } => {
+                Poll::Ready(passed(ready!(answer.poll(context)), outgoing.clone()))
+            }
             // As every future, this one is not polled again once it is ready.
             Projected::Refused { response } => match response.take() {
                 Some(response) => Poll::Ready(Ok(response.map_into_right_body())),
@@ -91,16 +109,16 @@ where
 
 fn passed<B: MessageBody>(
     answer: Result<ServiceResponse<B>, Error>,
-    cache_control: Option<&'static str>,
+    outgoing: Outgoing,
 ) -> Guarded<B> {
     match answer {
         Ok(mut response) => {
-            set_cache_control(response.headers_mut(), cache_control);
+            outgoing.apply(&mut Headers(response.headers_mut()));
             Ok(response.map_into_left_body())
         }
         Err(mut error) => {
             error.add_response_mapper(move |mut response| {
-                set_cache_control(response.headers_mut(), cache_control);
+                outgoing.apply(&mut Headers(response.headers_mut()));
                 response
             });
             Err(error)

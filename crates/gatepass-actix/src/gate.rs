@@ -12,8 +12,8 @@ use actix_web::{
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
 };
 use gatepass::{
-    Requirements, Verifier,
-    wire::{self, AuthState},
+    Authority, LocalPath, Requirements, Verifier,
+    wire::{self, AuthRejection, AuthState},
 };
 
 use crate::{
@@ -35,7 +35,7 @@ use crate::{
 ///    freshly enough: with a 503.
 ///
 /// If tokens travel in cookies, the gate adds `Cache-Control: private` to a response that has no
-/// `Cache-Control` of its own.
+/// `Cache-Control` of its own, and can [refresh the cookies](Gate::auto_refresh).
 ///
 /// A refusal is a response, and no [`Error`]: middleware further out, such as CORS headers and
 /// logging, treats it as any other, and [`ErrorHandlers`](actix_web::middleware::ErrorHandlers) can
@@ -88,6 +88,29 @@ impl Gate {
     pub fn require(self, requirements: Requirements) -> Self {
         Self(self.0.require(requirements))
     }
+
+    /// Refreshes the tokens of a browser by itself, if they travel in cookies: a request whose
+    /// access cookie has expired or is missing, and whose refresh cookie is good, is served, and
+    /// its response sets both cookies anew. See
+    /// [`wire::Gate::auto_refresh`](gatepass::wire::Gate::auto_refresh) for the rules.
+    ///
+    /// ```
+    /// # fn example(authority: &gatepass::Authority) -> Result<(), gatepass::InvalidLocalPath> {
+    /// let pages = gatepass_actix::Gate::new(authority)
+    ///     .auto_refresh(authority)
+    ///     .login_page("/login".parse()?);
+    /// # Ok(()) }
+    /// ```
+    pub fn auto_refresh(self, authority: &Authority) -> Self {
+        Self(self.0.auto_refresh(authority))
+    }
+
+    /// Sends browsers to a login page in place of a 401, if they ask for a page to show. Programs
+    /// still get the 401. See [`wire::Gate::login_page`](gatepass::wire::Gate::login_page) for the
+    /// rules.
+    pub fn login_page(self, page: LocalPath) -> Self {
+        Self(self.0.login_page(page))
+    }
 }
 
 impl<S, B> Transform<S, ServiceRequest> for Gate
@@ -132,32 +155,30 @@ where
             let (service, gate) = (Rc::clone(&self.service), gate.clone());
             return GateFuture::waiting(Box::pin(async move {
                 let judged = gate.judge(&head(request.head())).await;
-                begin(&*service, &gate, request, judged).await
+                begin(&*service, request, judged).settled().await
             }));
         };
-        begin(&*self.service, gate, request, judged)
+        begin(&*self.service, request, judged)
     }
 }
 
 /// Lets a request through to `service`, or answers it.
 fn begin<S, B>(
     service: &S,
-    gate: &wire::Gate,
     request: ServiceRequest,
-    judged: Result<AuthState, gatepass::Error>,
+    judged: Result<AuthState, AuthRejection>,
 ) -> GateFuture<S::Future, B>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
 {
     match judged {
         Ok(state) => {
-            let cache_control = state.cache_control();
+            let outgoing = state.outgoing();
             request.extensions_mut().insert(state);
-            GateFuture::through(service.call(request), cache_control)
+            GateFuture::through(service.call(request), outgoing)
         }
-        Err(error) => {
-            let reply = gate.verifier().error_reply(&error);
-            GateFuture::refused(request.into_response(response(reply)))
+        Err(rejection) => {
+            GateFuture::refused(request.into_response(response(rejection.into_reply())))
         }
     }
 }

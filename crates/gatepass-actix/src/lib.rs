@@ -78,8 +78,9 @@ mod routes;
 /// The core, for everything that is not re-exported here.
 pub use gatepass;
 pub use gatepass::{
-    AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, MasterSecret,
-    MemoryStore, Pass, RequiredScopes, Requirements, Scopes, Session, UserUpdate, async_trait,
+    AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, LocalPath,
+    MasterSecret, MemoryStore, Pass, RequiredScopes, Requirements, Scopes, Session, UserUpdate,
+    async_trait,
     wire::{AuthState, Endpoints},
 };
 

@@ -116,20 +116,23 @@
 //! [axum]: https://docs.rs/axum
 
 mod extract;
+mod gate;
 mod rejection;
 mod routes;
 
 /// The core, for everything that is not re-exported here.
 pub use gatepass;
 pub use gatepass::{
-    AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, MasterSecret,
-    MemoryStore, Pass, RequiredScopes, Requirements, Scopes, Session, UserUpdate, async_trait,
+    AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, LocalPath,
+    MasterSecret, MemoryStore, Pass, RequiredScopes, Requirements, Scopes, Session, UserUpdate,
+    async_trait,
     wire::{AuthState, Endpoints},
 };
-pub use gatepass_tower::{ErrorResponse, Gate, GateLayer, JsonErrors};
+pub use gatepass_tower::{ErrorResponse, Gate, JsonErrors};
 
 pub use self::{
     extract::{Auth, Claims, Scoped},
+    gate::GateLayer,
     rejection::AuthRejection,
     routes::{issued, routes},
 };

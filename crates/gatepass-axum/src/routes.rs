@@ -1,22 +1,17 @@
 //! The endpoints as routes.
 
-use std::net::SocketAddr;
-
 use axum::{
-    Router,
-    body::Body,
-    extract::{ConnectInfo, Request},
-    http::request::Parts,
-    response::Response,
-    routing::any,
+    Router, body::Body, extract::Request, http::request::Parts, response::Response, routing::any,
 };
 use bytes::Bytes;
 use gatepass::{
     Identity,
-    wire::{Delivery, Endpoints, RequestBody, RequestHead},
+    wire::{Delivery, Endpoints, RequestBody},
 };
 use gatepass_tower::response;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+use crate::gate::head;
 
 /// Login, refresh, logout and the list of sessions, to be merged into the application's router.
 ///
@@ -66,13 +61,6 @@ pub async fn issued(
     delivery: Delivery,
 ) -> Response {
     response(endpoints.issued(identity, &head(parts), delivery).await).map(Body::from)
-}
-
-/// The parts of a request's head that the core looks at, with the address of the connection if the
-/// server was told to keep it.
-fn head(parts: &Parts) -> RequestHead<'_> {
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-    gatepass_tower::head(parts).address(peer.map(|peer| peer.0.ip()))
 }
 
 async fn answer(endpoints: Endpoints, request: Request) -> Response {

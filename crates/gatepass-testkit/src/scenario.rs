@@ -15,6 +15,11 @@
 //! | `GET /strict` | an access token, the store asked | 200, with `Cache-Control: no-store` of its own |
 //! | `GET /maybe` | nothing | 200, `{"subject": … or null}` |
 //! | `GET /openapi.json` | nothing | 200, its [endpoints described](gatepass::wire::Endpoints::openapi) |
+//! | `GET /auto/me`, `/auto/admin`, `/auto/strict`, `POST /auto/profile`, `/auto/transfer`, `GET` and `POST /auto/maybe` | the same as the route without `/auto`, of a gate that [refreshes](gatepass::wire::Gate::auto_refresh) and sends browsers to the [login page](gatepass::wire::Gate::login_page) `/login` | the same |
+//! | `GET /auto/public` | as `/auto/me` | 200, with `Cache-Control: public, max-age=60` of its own |
+//! | `GET /auto/theme` | as `/auto/me` | 200, and sets the cookie `theme` with the attributes that gatepass's cookies have |
+//! | `GET /auto/own` | as `/auto/me` | 200, and sets the cookie `__Host-gatepass` by itself, in the same way |
+//! | `GET /auto/stream` | as `/auto/me` | 200, in several parts |
 //! | `GET /unguarded` | its handler wants to know who is logged in, and its route has no gate | 500 |
 //!
 //! Its issuer and realm are `https://issuer.test`, its lifetimes and windows the defaults, and its
@@ -23,6 +28,7 @@
 //! these and its own client may use the password grant. It is sent requests as
 //! `https://service.test`.
 
+mod auto_refresh;
 mod clients;
 mod cookies;
 mod cross_site;
@@ -31,6 +37,7 @@ mod discovery;
 mod gates;
 mod introspection;
 mod login;
+mod login_page;
 mod message;
 mod mount;
 mod oauth;
@@ -52,6 +59,7 @@ use async_trait::async_trait;
 use gatepass::Transport;
 
 pub use self::{
+    auto_refresh::*,
     clients::*,
     cookies::*,
     cross_site::*,
@@ -60,6 +68,7 @@ pub use self::{
     gates::*,
     introspection::*,
     login::*,
+    login_page::*,
     message::{Request, Response},
     mount::all,
     oauth::*,

@@ -1,12 +1,13 @@
 //! Between the http crate's types and the core's plain ones.
 
-use gatepass::wire::{Reply, RequestHead};
+use gatepass::wire::{Outgoing, Reply, RequestHead, ResponseHeaders};
 use http::{
-    HeaderMap, HeaderValue, Response, StatusCode,
-    header::{CACHE_CONTROL, SET_COOKIE},
-    request::Parts,
+    HeaderMap, HeaderValue, Response, StatusCode, header::SET_COOKIE, request::Parts,
     uri::Authority,
 };
+
+/// How a gate reads the head of a request.
+pub type ReadsHead = for<'p> fn(&'p Parts) -> RequestHead<'p>;
 
 /// The parts of a request's head that the core looks at.
 #[must_use]
@@ -40,11 +41,30 @@ pub fn response(reply: Reply) -> Response<Vec<u8>> {
     response
 }
 
-/// Adds the `Cache-Control` of an [`AuthState`](gatepass::wire::AuthState::cache_control) to the
-/// headers of a guarded response, unless they have one.
-pub fn set_cache_control(headers: &mut HeaderMap, value: Option<&'static str>) {
-    if let Some(value) = value {
-        let entry = headers.entry(CACHE_CONTROL);
-        entry.or_insert(HeaderValue::from_static(value));
+/// Changes the headers of a guarded response as its gate wants it.
+pub fn apply(outgoing: &Outgoing, headers: &mut HeaderMap) {
+    outgoing.apply(&mut Headers(headers));
+}
+
+struct Headers<'h>(&'h mut HeaderMap);
+
+impl ResponseHeaders for Headers<'_> {
+    fn values<'s>(&'s self, name: &'static str) -> impl Iterator<Item = &'s [u8]> {
+        self.0.get_all(name).iter().map(HeaderValue::as_bytes)
+    }
+
+    fn replace(&mut self, name: &'static str, value: &str) {
+        // The core makes no header value that is not visible ASCII.
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.0.insert(name, value);
+        }
+    }
+
+    fn append(&mut self, name: &'static str, value: &str) {
+        if let Ok(mut value) = HeaderValue::from_str(value) {
+            // It holds tokens, and must not be in a log of the response's headers.
+            value.set_sensitive(true);
+            self.0.append(name, value);
+        }
     }
 }

@@ -6,10 +6,11 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use gatepass::wire::Outgoing;
 use http::Response;
 use pin_project_lite::pin_project;
 
-use crate::convert::set_cache_control;
+use crate::convert::apply;
 
 pin_project! {
     /// The response of a [`Gate`](crate::Gate), or of the service behind it.
@@ -26,11 +27,11 @@ pin_project! {
         Through {
             #[pin]
             answer: F,
-            cache_control: Option<&'static str>,
+            outgoing: Outgoing,
         },
         /// The gate answers; `None` once it has.
         Refused { response: Option<Response<B>> },
-        /// The store is asked first.
+        /// The store is asked first, or also when the service has answered.
         Waiting { answer: Answer<B, E> },
     }
 }
@@ -39,11 +40,8 @@ pin_project! {
 pub(crate) type Answer<B, E> = Pin<Box<dyn Future<Output = Result<Response<B>, E>> + Send>>;
 
 impl<F, B, E> ResponseFuture<F, B, E> {
-    pub(crate) fn through(answer: F, cache_control: Option<&'static str>) -> Self {
-        let state = State::Through {
-            answer,
-            cache_control,
-        };
+    pub(crate) fn through(answer: F, outgoing: Outgoing) -> Self {
+        let state = State::Through { answer, outgoing };
         Self { state }
     }
 
@@ -67,12 +65,9 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            Projected::Through {
-                answer,
-                cache_control,
-            } => {
+            Projected::Through { answer, outgoing } => {
                 let mut response = ready!(answer.poll(context))?;
-                set_cache_control(response.headers_mut(), *cache_control);
+                apply(outgoing, response.headers_mut());
                 Poll::Ready(Ok(response))
             }
             // As every future, this one is not polled again once it is ready.

@@ -1,9 +1,13 @@
 //! The layer.
 
-use gatepass::{Requirements, Verifier, wire};
+use gatepass::{Authority, LocalPath, Requirements, Verifier, wire};
 use tower_layer::Layer;
 
-use crate::{error_response::JsonErrors, service::Gate};
+use crate::{
+    convert::{ReadsHead, head},
+    error_response::JsonErrors,
+    service::Gate,
+};
 
 /// Puts a [`Gate`] before a service. See the [crate's documentation](crate).
 #[derive(Clone, Debug)]
@@ -11,6 +15,7 @@ use crate::{error_response::JsonErrors, service::Gate};
 pub struct GateLayer<R = JsonErrors> {
     gate: wire::Gate,
     errors: R,
+    reads: ReadsHead,
 }
 
 impl GateLayer {
@@ -21,6 +26,7 @@ impl GateLayer {
         Self {
             gate: wire::Gate::new(verifier),
             errors: JsonErrors,
+            reads: head,
         }
     }
 }
@@ -45,6 +51,31 @@ impl<R> GateLayer<R> {
         self
     }
 
+    /// Refreshes the tokens of a browser by itself, if they travel in cookies: a request whose
+    /// access cookie has expired or is missing, and whose refresh cookie is good, is served, and
+    /// its response sets both cookies anew. See
+    /// [`wire::Gate::auto_refresh`](gatepass::wire::Gate::auto_refresh) for the rules.
+    ///
+    /// ```
+    /// # fn example(authority: &gatepass::Authority) -> Result<(), gatepass::InvalidLocalPath> {
+    /// let pages = gatepass_tower::GateLayer::new(authority)
+    ///     .auto_refresh(authority)
+    ///     .login_page("/login".parse()?);
+    /// # Ok(()) }
+    /// ```
+    pub fn auto_refresh(mut self, authority: &Authority) -> Self {
+        self.gate = self.gate.auto_refresh(authority);
+        self
+    }
+
+    /// Sends browsers to a login page in place of a 401, if they ask for a page to show. Programs
+    /// still get the 401. See [`wire::Gate::login_page`](gatepass::wire::Gate::login_page) for the
+    /// rules.
+    pub fn login_page(mut self, page: LocalPath) -> Self {
+        self.gate = self.gate.login_page(page);
+        self
+    }
+
     /// Answers refused requests with what `respond` makes of the usual response: a page instead of
     /// JSON, say, or a body type that is not made of bytes. Extractors that refuse behind a gate,
     /// for a scope that is missing, answer by themselves.
@@ -65,7 +96,16 @@ impl<R> GateLayer<R> {
         GateLayer {
             gate: self.gate,
             errors: respond,
+            reads: self.reads,
         }
+    }
+
+    /// Reads the head of each request by this function in place of [`head`]. For adapters of
+    /// frameworks that know more of a request: the address of the client, or the path before the
+    /// router has cut it.
+    pub fn reading(mut self, reads: ReadsHead) -> Self {
+        self.reads = reads;
+        self
     }
 }
 
@@ -73,6 +113,6 @@ impl<S, R: Clone> Layer<S> for GateLayer<R> {
     type Service = Gate<S, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Gate::new(inner, self.gate.clone(), self.errors.clone())
+        Gate::new(inner, self.gate.clone(), self.errors.clone(), self.reads)
     }
 }

@@ -63,13 +63,14 @@ mod service;
 /// The core, for everything that is not re-exported here.
 pub use gatepass;
 pub use gatepass::{
-    AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, MasterSecret,
-    MemoryStore, Pass, RequiredScopes, Requirements, Scopes, Session, UserUpdate, async_trait,
+    AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, LocalPath,
+    MasterSecret, MemoryStore, Pass, RequiredScopes, Requirements, Scopes, Session, UserUpdate,
+    async_trait,
     wire::{AuthState, Endpoints},
 };
 
 pub use self::{
-    convert::{head, response, set_cache_control},
+    convert::{ReadsHead, apply, head, response},
     error_response::{ErrorResponse, JsonErrors},
     future::ResponseFuture,
     layer::GateLayer,

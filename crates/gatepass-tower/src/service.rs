@@ -5,15 +5,12 @@ use std::{
     task::{Context, Poll},
 };
 
-use gatepass::{
-    Error,
-    wire::{self, AuthState},
-};
+use gatepass::wire::{self, AuthRejection, AuthState, Outgoing};
 use http::{Request, Response, request::Parts};
 use tower_service::Service;
 
 use crate::{
-    convert::{head, response, set_cache_control},
+    convert::{ReadsHead, apply, response},
     error_response::{ErrorResponse, JsonErrors},
     future::{Answer, ResponseFuture},
 };
@@ -25,14 +22,16 @@ pub struct Gate<S, R = JsonErrors> {
     inner: S,
     gate: wire::Gate,
     errors: R,
+    reads: ReadsHead,
 }
 
 impl<S, R> Gate<S, R> {
-    pub(crate) fn new(inner: S, gate: wire::Gate, errors: R) -> Self {
+    pub(crate) fn new(inner: S, gate: wire::Gate, errors: R, reads: ReadsHead) -> Self {
         Self {
             inner,
             gate,
             errors,
+            reads,
         }
     }
 }
@@ -43,6 +42,7 @@ where
     S::Future: Send,
     R: ErrorResponse<ResBody> + Clone + Send + 'static,
     ReqBody: Send + 'static,
+    ResBody: Send,
 {
     type Response = Response<ResBody>;
     type Error = S::Error;
@@ -54,20 +54,20 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let (parts, body) = request.into_parts();
-        let Some(judged) = self.gate.try_judge(&head(&parts)) else {
+        let Some(judged) = self.gate.try_judge(&(self.reads)(&parts)) else {
             return ResponseFuture::waiting(self.wait(Request::from_parts(parts, body)));
         };
         match judged {
             Ok(state) => {
-                let (answer, cache_control) = let_through(&mut self.inner, parts, body, state);
-                ResponseFuture::through(answer, cache_control)
+                let (answer, outgoing) = let_through(&mut self.inner, parts, body, state);
+                ResponseFuture::through(answer, outgoing)
             }
-            Err(error) => {
+            Err(rejection) => {
                 // Dropping the service frees what it has reserved for this request. Otherwise a
                 // stranger would keep a permit of a concurrency limit.
                 let clone = self.inner.clone();
                 self.inner = clone;
-                ResponseFuture::refused(refuse(&self.gate, &self.errors, &error, &parts))
+                ResponseFuture::refused(refuse(&self.errors, rejection, &parts))
             }
         }
     }
@@ -81,52 +81,53 @@ impl<S, R> Gate<S, R> {
         S::Future: Send,
         R: ErrorResponse<ResBody> + Clone + Send + 'static,
         ReqBody: Send + 'static,
+        ResBody: Send,
     {
         // The one that was polled ready must be the one that is called; its clone may not be ready.
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
-        let (gate, errors) = (self.gate.clone(), self.errors.clone());
+        let (gate, errors, reads) = (self.gate.clone(), self.errors.clone(), self.reads);
         Box::pin(async move {
             let (parts, body) = request.into_parts();
-            let judged = gate.judge(&head(&parts)).await;
+            let judged = gate.judge(&reads(&parts)).await;
             match judged {
                 Ok(state) => {
-                    let (answer, cache_control) = let_through(&mut inner, parts, body, state);
+                    let (answer, mut outgoing) = let_through(&mut inner, parts, body, state);
                     let mut response = answer.await?;
-                    set_cache_control(response.headers_mut(), cache_control);
+                    outgoing.settle().await;
+                    apply(&outgoing, response.headers_mut());
                     Ok(response)
                 }
-                Err(error) => Ok(refuse(&gate, &errors, &error, &parts)),
+                Err(rejection) => Ok(refuse(&errors, rejection, &parts)),
             }
         })
     }
 }
 
-/// Gives a request with what the gate knows of it to the service, and says which `Cache-Control`
-/// the response gets.
+/// Gives a request with what the gate knows of it to the service, and says how the gate changes the
+/// response.
 fn let_through<S: Service<Request<B>>, B>(
     inner: &mut S,
     mut parts: Parts,
     body: B,
     state: AuthState,
-) -> (S::Future, Option<&'static str>) {
-    let cache_control = state.cache_control();
+) -> (S::Future, Outgoing) {
+    let outgoing = state.outgoing();
     parts.extensions.insert(state);
-    (inner.call(Request::from_parts(parts, body)), cache_control)
+    (inner.call(Request::from_parts(parts, body)), outgoing)
 }
 
 /// The response to a request that the gate does not let through.
 fn refuse<R: ErrorResponse<B>, B>(
-    gate: &wire::Gate,
     errors: &R,
-    error: &Error,
+    mut rejection: AuthRejection,
     parts: &Parts,
 ) -> Response<B> {
-    let mut reply = gate.verifier().error_reply(error);
     if errors.keeps_body() {
-        reply = reply.for_method(parts.method.as_str());
+        rejection = rejection.for_method(parts.method.as_str());
     }
-    errors.respond(error, response(reply))
+    let (error, reply) = rejection.into_parts();
+    errors.respond(&error, response(reply))
 }
 
 impl<S: fmt::Debug, R> fmt::Debug for Gate<S, R> {

@@ -1,6 +1,7 @@
 //! Requests that a gate has let through.
 
-use gatepass_tower::set_cache_control;
+use gatepass::wire::Outgoing;
+use gatepass_tower::apply;
 use warp::{Reply, reply::Response};
 
 /// A request that a gate has let through, as the value that the handler asks for.
@@ -15,20 +16,20 @@ use warp::{Reply, reply::Response};
 /// async fn me(auth: Result<Authorized<Auth>, AuthRejection>) -> Result<impl Reply, AuthRejection> {
 ///     let authorized = auth?;
 ///     let Auth(pass) = authorized.extracted();
-///     Ok(authorized.reply(pass.subject().to_string()))
+///     Ok(authorized.reply(pass.subject().to_string()).await)
 /// }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Authorized<A> {
     extracted: A,
-    cache_control: Option<&'static str>,
+    outgoing: Outgoing,
 }
 
 impl<A> Authorized<A> {
-    pub(crate) fn new(extracted: A, cache_control: Option<&'static str>) -> Self {
+    pub(crate) fn new(extracted: A, outgoing: Outgoing) -> Self {
         Self {
             extracted,
-            cache_control,
+            outgoing,
         }
     }
 
@@ -45,20 +46,25 @@ impl<A> Authorized<A> {
     }
 
     /// The handler's reply. It gets `Cache-Control: private` if tokens travel in cookies and it has
-    /// no `Cache-Control` of its own.
-    pub fn reply(&self, reply: impl Reply) -> Response {
+    /// no `Cache-Control` of its own. It sets the cookies that the gate has refreshed, for which the
+    /// store may have to be asked.
+    pub async fn reply(&self, reply: impl Reply) -> Response {
         let mut response = reply.into_response();
-        set_cache_control(response.headers_mut(), self.cache_control);
+        let mut outgoing = self.outgoing.clone();
+        if outgoing.waits() {
+            outgoing.settle().await;
+        }
+        apply(&outgoing, response.headers_mut());
         response
     }
 
     /// The extracted value, and the rest.
     pub(crate) fn split(self) -> (A, Authorized<()>) {
-        (self.extracted, Authorized::new((), self.cache_control))
+        (self.extracted, Authorized::new((), self.outgoing))
     }
 
     /// Adds a value.
     pub(crate) fn with<T>(self, more: T) -> Authorized<(A, T)> {
-        Authorized::new((self.extracted, more), self.cache_control)
+        Authorized::new((self.extracted, more), self.outgoing)
     }
 }

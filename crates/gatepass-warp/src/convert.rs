@@ -8,12 +8,9 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use gatepass::{
-    Error,
-    wire::{self, AuthState, RequestHead},
-};
+use gatepass::wire::{self, AuthRejection, AuthState, RequestHead};
 use http::{HeaderMap, HeaderValue, Method, header::HOST};
-use warp::{Filter, Rejection, host::Authority, log::Info};
+use warp::{Filter, Rejection, filters::BoxedFilter, host::Authority, log::Info};
 
 use crate::full_path::full_path;
 
@@ -58,15 +55,31 @@ pub fn request_head()
 /// A request as a gate has seen it.
 pub(crate) enum Judged {
     /// The verdict of the gate.
-    AtOnce(Result<AuthState, Error>, Method),
+    AtOnce(Result<AuthState, AuthRejection>, Method),
     /// The store must be asked first.
     Waiting(OwnedRequestHead),
     /// warp has not shown it.
     Unseen,
 }
 
+/// Extracts what `gate` says of a request.
+pub(crate) fn judged(gate: wire::Gate) -> BoxedFilter<(Judged,)> {
+    if gate.reads_whole_head() {
+        let judge = move |head: OwnedRequestHead| {
+            let judged = gate.try_judge(&head.view());
+            match judged {
+                Some(judged) => Judged::AtOnce(judged, head.into_method()),
+                None => Judged::Waiting(head),
+            }
+        };
+        request_head().map(judge).boxed()
+    } else {
+        judged_by_headers(gate).boxed()
+    }
+}
+
 /// Extracts what `gate` says of a request, without a copy of its headers where it says so at once.
-pub(crate) fn judged(
+fn judged_by_headers(
     gate: wire::Gate,
 ) -> impl Filter<Extract = (Judged,), Error = Infallible> + Clone + Send + Sync + 'static {
     thread_local! {
@@ -97,7 +110,7 @@ fn judge(gate: &wire::Gate, info: &Info<'_>, named: Named) -> Judged {
         None => Judged::Waiting(OwnedRequestHead {
             method: method.clone(),
             path: info.path().to_owned(),
-            // Gates look at neither of them.
+            // A gate that looks at them doesn't come here.
             query: None,
             address: None,
             headers: headers.clone(),

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, future::ready};
 
 use gatepass::{
-    InternalError, Requirements, Verifier,
+    Authority, LocalPath, Requirements, Verifier,
     wire::{self, AuthState},
 };
 use http::Method;
@@ -63,6 +63,32 @@ impl Gate {
         Self(self.0.require(requirements))
     }
 
+    /// Refreshes the tokens of a browser by itself, if they travel in cookies: a request whose
+    /// access cookie has expired or is missing, and whose refresh cookie is good, is served, and
+    /// its response sets both cookies anew. See
+    /// [`wire::Gate::auto_refresh`](gatepass::wire::Gate::auto_refresh) for the rules.
+    ///
+    /// ```
+    /// # fn example(authority: &gatepass::Authority) -> Result<(), gatepass::InvalidLocalPath> {
+    /// let pages = gatepass_warp::gate(authority)
+    ///     .auto_refresh(authority)
+    ///     .login_page("/login".parse()?);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// A warp [`Rejection`] of a filter behind [`gate_before`] can't set the cookies. The browser's
+    /// next request gets them.
+    pub fn auto_refresh(self, authority: &Authority) -> Self {
+        Self(self.0.auto_refresh(authority))
+    }
+
+    /// Sends browsers to a login page in place of a 401, if they ask for a page to show. Programs
+    /// still get the 401. See [`wire::Gate::login_page`](gatepass::wire::Gate::login_page) for the
+    /// rules.
+    pub fn login_page(self, page: LocalPath) -> Self {
+        Self(self.0.login_page(page))
+    }
+
     /// The gate as a filter, for handlers that answer refusals in their own way.
     ///
     /// It extracts the user who is logged in, or why the request must be refused, and never
@@ -75,7 +101,7 @@ impl Gate {
     /// async fn me(auth: Result<Authorized<Auth>, AuthRejection>) -> Result<impl Reply, AuthRejection> {
     ///     let authorized = auth?;
     ///     let Auth(pass) = authorized.extracted();
-    ///     Ok(authorized.reply(pass.subject().to_string()))
+    ///     Ok(authorized.reply(pass.subject().to_string()).await)
     /// }
     ///
     /// # fn example(verifier: gatepass::Verifier) {
@@ -95,13 +121,9 @@ impl Gate {
                             let judged = gate.judge(&head.view()).await;
                             (judged, head.into_method())
                         }
-                        Judged::Unseen => {
-                            let error = InternalError::new("warp did not show a request");
-                            (Err(error.into()), Method::GET)
-                        }
+                        Judged::Unseen => (Err(wire::AuthRejection::unseen()), Method::GET),
                     };
                     judged
-                        .map_err(|error| gate.verifier().rejection(error))
                         .and_then(|state| authorized(&state))
                         .map_err(|rejection| rejected(rejection, method.as_str()))
                 }
@@ -168,7 +190,7 @@ fn extract<A: FromAuthState>(
 fn authorized<A: FromAuthState>(state: &AuthState) -> Result<Authorized<A>, wire::AuthRejection> {
     Ok(Authorized::new(
         A::from_auth_state(state)?,
-        state.cache_control(),
+        state.outgoing(),
     ))
 }
 

@@ -86,7 +86,7 @@ macro_rules! handlers {
                     });
                     async move {
                         match answer {
-                            Ok((answer, authorized)) => authorized.reply(answer.await),
+                            Ok((answer, authorized)) => authorized.reply(answer.await).await,
                             Err(rejection) => rejection.into_response(),
                         }
                     }

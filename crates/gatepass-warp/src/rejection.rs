@@ -16,7 +16,10 @@ use warp::reply::Response;
 /// // Behind `gate(…).filter()`, for those who want to answer refusals in their own way.
 /// async fn page(auth: Result<Authorized<Auth>, AuthRejection>) -> Response {
 ///     match auth {
-///         Ok(authorized) => authorized.reply(format!("hello, {}", authorized.extracted().0.subject())),
+///         Ok(authorized) => {
+///             let greeting = format!("hello, {}", authorized.extracted().0.subject());
+///             authorized.reply(greeting).await
+///         }
 ///         Err(rejection) if rejection.refusal() == Some(&Refusal::Missing) => "please log in".into_response(),
 ///         Err(rejection) => rejection.into_response(),
 ///     }

@@ -77,6 +77,7 @@ pub use self::{
         health::Health,
         identity::{Identity, IdentityError},
         ids::{ClientId, InvalidName, SessionId, Subject},
+        local_path::{InvalidLocalPath, LocalPath},
         refusal::Refusal,
         rotation::{OnReuse, ReusePolicy},
         scopes::{InvalidScope, RequiredScopes, Scopes},

@@ -8,6 +8,7 @@ pub(crate) mod identity;
 pub(crate) mod ids;
 pub(crate) mod json;
 pub(crate) mod lifetimes;
+pub(crate) mod local_path;
 pub(crate) mod origin;
 pub(crate) mod refusal;
 pub(crate) mod revocation;

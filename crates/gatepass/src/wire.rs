@@ -13,7 +13,10 @@ mod csrf;
 mod endpoints;
 mod gate;
 mod head;
+mod login_page;
+mod outgoing;
 mod refusal;
+mod renewal;
 mod reply;
 
 pub use self::{
@@ -23,6 +26,7 @@ pub use self::{
     endpoints::{Delivery, Endpoints, EndpointsBuilder},
     gate::Gate,
     head::{HeaderField, RequestHead},
+    outgoing::{Outgoing, ResponseHeaders},
     refusal::ErrorFormat,
     reply::Reply,
 };

@@ -3,26 +3,97 @@
 use std::{rc::Rc, thread, time::Duration};
 
 use actix_web::{
+    HttpResponse, Responder, Route, Scope,
     body::MessageBody,
     dev::ServiceResponse,
-    http::{Method, header::HeaderValue},
+    guard::{Any, Get, Head},
+    http::{
+        Method,
+        header::{CACHE_CONTROL, HeaderName, HeaderValue, SET_COOKIE},
+    },
     rt::{self, System},
     test::{self, TestRequest},
-    web,
+    web::{self, ServiceConfig},
 };
 use async_trait::async_trait;
-use gatepass_actix::Auth;
+use gatepass_actix::{Auth, Gate, MaybeAuth};
 use gatepass_testkit::{
     ManualClock,
     scenario::{Driver, Request, Response, Setup, UserChange},
 };
 use tokio::sync::{mpsc, oneshot};
 
+use super::pages;
 use crate::application::{Application, World};
 
 /// The handler of a route whose gate was forgotten.
 async fn unguarded(_: Auth) -> &'static str {
     "this handler must never run"
+}
+
+/// The routes of the scenarios that the example doesn't have: one whose gate was forgotten, and
+/// those of [`auto`].
+pub fn routes(app: &example_app::App) -> impl FnOnce(&mut ServiceConfig) + use<> {
+    let auto = auto(app);
+    move |config| {
+        config
+            .route("/unguarded", web::get().to(unguarded))
+            .service(auto);
+    }
+}
+
+/// Routes behind gates that refresh, and send browsers to a login page.
+fn auto(app: &example_app::App) -> Scope {
+    async fn me(Auth(pass): Auth) -> impl Responder {
+        web::Json(example_app::me(&pass))
+    }
+
+    async fn maybe(MaybeAuth(pass): MaybeAuth) -> impl Responder {
+        web::Json(example_app::maybe(pass.as_ref()))
+    }
+
+    async fn stream(_: Auth) -> HttpResponse {
+        HttpResponse::Ok()
+            .content_type(pages::TEXT)
+            .streaming(pages::parts())
+    }
+
+    let gate = Gate::new(&app.authority)
+        .auto_refresh(&app.authority)
+        .login_page(pages::login_page());
+    let [admins, recently, strictly, optionally] =
+        pages::requirements().map(|requirements| gate.clone().require(requirements));
+    let with = |name: HeaderName, value: &'static str| {
+        let handler = move |Auth(pass): Auth| {
+            let name = name.clone();
+            async move {
+                web::Json(example_app::me(&pass))
+                    .customize()
+                    .append_header((name, value))
+            }
+        };
+        get().to(handler).wrap(gate.clone())
+    };
+    let at = |path: &'static str, route: Route| web::resource(path).route(route);
+    web::scope("/auto")
+        .service(at("/me", get().to(me).wrap(gate.clone())))
+        .service(at("/profile", web::post().to(me).wrap(gate.clone())))
+        .service(at("/public", with(CACHE_CONTROL, pages::PUBLIC)))
+        .service(at("/theme", with(SET_COOKIE, pages::THEME)))
+        .service(at("/own", with(SET_COOKIE, pages::OWN)))
+        .service(at("/stream", get().to(stream).wrap(gate.clone())))
+        .service(at("/admin", get().to(me).wrap(admins)))
+        .service(at("/transfer", web::post().to(me).wrap(recently)))
+        .service(at("/strict", get().to(me).wrap(strictly)))
+        .service(
+            at("/maybe", get().to(maybe).wrap(optionally.clone()))
+                .route(web::post().to(maybe).wrap(optionally)),
+        )
+}
+
+/// To actix-web, `HEAD` is a method like any other.
+fn get() -> Route {
+    web::route().guard(Any(Get()).or(Head()))
 }
 
 /// The application, called. actix-web's services stay on the thread that made them, so they have
@@ -50,7 +121,7 @@ async fn serve(
     app: example_app::App,
     mut received: mpsc::UnboundedReceiver<(Request, oneshot::Sender<Response>)>,
 ) {
-    let app = example_actix::application(&app).route("/unguarded", web::get().to(unguarded));
+    let app = example_actix::application(&app).configure(routes(&app));
     let service = Rc::new(test::init_service(app).await);
     while let Some((request, answer)) = received.recv().await {
         let service = Rc::clone(&service);

@@ -1,14 +1,20 @@
 //! The example in warp.
 
+use std::future::ready;
+
 use ::axum::body::Bytes;
-use ::warp::{Filter, Rejection, Reply};
+use ::warp::{
+    Filter, Rejection, Reply,
+    filters::BoxedFilter,
+    reply::{self, Response},
+};
 use example_app::App;
 use gatepass_testkit::{ManualClock, scenario::Setup};
-use gatepass_warp::{Auth, gate_from_layer, gated};
+use gatepass_warp::{Auth, gate, gate_from_layer, gated};
 use http_body_util::Full;
 use tokio::{net::TcpListener, task::JoinSet};
 
-use super::{InProcess, call};
+use super::{InProcess, call, pages};
 use crate::{application::Application, sockets::OverSockets};
 
 /// The example's routes, with one whose gate was forgotten.
@@ -29,7 +35,67 @@ pub fn routes(
         gate_from_layer(),
         unguarded,
     );
-    example_warp::routes(app).or(unguarded)
+    example_warp::routes(app).or(unguarded).or(auto(app))
+}
+
+/// Routes behind gates that refresh, and send browsers to a login page.
+fn auto(app: &App) -> BoxedFilter<(Response,)> {
+    async fn me(Auth(pass): Auth) -> impl Reply {
+        reply::json(&example_app::me(&pass))
+    }
+
+    async fn maybe(auth: Option<Auth>) -> impl Reply {
+        reply::json(&example_app::maybe(auth.as_ref().map(|Auth(pass)| pass)))
+    }
+
+    async fn stream(_: Auth) -> impl Reply {
+        reply::with_header(reply::stream(pages::parts()), "content-type", pages::TEXT)
+    }
+
+    let gate = gate(&app.authority)
+        .auto_refresh(&app.authority)
+        .login_page(pages::login_page());
+    let [admins, recently, strictly, optionally] =
+        pages::requirements().map(|requirements| gate.clone().require(requirements));
+    let at = |last: &'static str| {
+        ::warp::path("auto")
+            .and(::warp::path(last))
+            .and(::warp::path::end())
+    };
+    let (get, post) = (::warp::get(), ::warp::post());
+    let head_or_get = ::warp::get().or(::warp::head()).unify();
+    let with = |last, name: &'static str, value: &'static str| {
+        let handler = move |Auth(pass): Auth| {
+            let me = reply::json(&example_app::me(&pass));
+            ready(reply::with_header(me, name, value))
+        };
+        gated(at(last).and(get), gate.clone(), handler).boxed()
+    };
+    let plain = gated(at("me").and(head_or_get), gate.clone(), me)
+        .or(gated(at("profile").and(post), gate.clone(), me))
+        .unify()
+        .or(with("public", "cache-control", pages::PUBLIC))
+        .unify()
+        .or(with("theme", "set-cookie", pages::THEME))
+        .unify()
+        .or(with("own", "set-cookie", pages::OWN))
+        .unify()
+        .or(gated(at("stream").and(get), gate.clone(), stream))
+        .unify();
+    plain
+        .or(gated(at("admin").and(get), admins, me))
+        .unify()
+        .or(gated(at("transfer").and(post), recently, me))
+        .unify()
+        .or(gated(at("strict").and(get), strictly, me))
+        .unify()
+        .or(gated(
+            at("maybe").and(get.or(post).unify()),
+            optionally,
+            maybe,
+        ))
+        .unify()
+        .boxed()
 }
 
 /// Starts it in process.

@@ -157,6 +157,56 @@ macro_rules! with_scenarios {
         shared_caches_keep_no_guarded_answer
         an_answer_to_a_bearer_says_nothing_of_caches
 
+        an_expired_access_cookie_is_refreshed_in_one_round_trip
+        a_missing_access_cookie_is_refreshed_in_one_round_trip
+        a_good_access_cookie_is_not_refreshed
+        a_request_that_changes_something_is_refreshed
+        a_head_request_is_refreshed
+        twenty_requests_of_a_page_that_wakes_up_end_one_generation_later
+        a_gate_and_the_endpoint_bring_the_same_refresh_cookie
+        a_refreshed_answer_is_kept_by_no_cache
+        cookies_of_the_handler_stay
+        a_handler_that_sets_a_cookie_of_the_session_decides_alone
+        a_streamed_answer_is_refreshed
+        an_optional_gate_refreshes
+        an_optional_gate_takes_a_refused_refresh_for_none
+        an_optional_gate_judges_where_a_request_comes_from_before_it_refreshes
+        a_strict_gate_refreshes
+        an_automatic_refresh_makes_no_authentication_recent
+        a_refreshed_request_that_lacks_a_scope_brings_cookies
+        a_cross_site_request_is_refused_before_it_is_refreshed
+        a_link_from_another_site_arrives_logged_in
+        a_bearer_is_not_refreshed_by_a_gate
+        where_cookies_are_off_no_gate_refreshes
+        a_gate_that_was_not_told_to_refreshes_nothing
+        a_browser_that_has_logged_out_is_not_refreshed
+        a_session_that_was_ended_elsewhere_is_not_refreshed
+        an_idle_session_is_not_refreshed
+        a_gate_keeps_no_session_beyond_its_absolute_end
+        a_deleted_user_is_not_refreshed_by_a_gate
+        changed_scopes_come_with_an_automatic_refresh
+        a_gate_finds_a_stolen_refresh_cookie
+        a_lost_answer_of_a_gate_is_recovered_from
+        a_refresh_cookie_that_is_no_good_is_refused_by_a_gate
+        a_session_that_the_store_has_lost_is_not_refreshed
+
+        a_page_request_is_sent_to_the_login_page
+        the_way_back_has_the_query
+        a_browser_without_fetch_metadata_is_sent_to_the_login_page
+        the_head_of_a_page_is_sent_to_the_login_page
+        a_form_is_sent_to_the_login_page_without_a_way_back
+        a_fetch_of_a_script_gets_its_401
+        programs_get_their_401
+        a_gate_without_a_login_page_sends_no_browser_away
+        the_redirect_says_why
+        a_page_that_can_be_refreshed_is_shown
+        an_old_authentication_is_sent_to_the_login_page
+        a_redirect_after_a_refresh_brings_cookies
+        a_missing_scope_sends_no_browser_away
+        a_form_of_another_site_is_not_sent_to_the_login_page
+        ambiguous_credentials_send_no_browser_away
+        an_optional_page_is_shown_to_strangers
+
         a_cross_site_login_is_refused
         a_cross_site_refresh_is_refused
         a_cross_site_logout_is_refused

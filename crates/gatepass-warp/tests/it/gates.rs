@@ -428,7 +428,8 @@ async fn what_is_admitted_answers_privately_where_tokens_travel_in_cookies() {
         auth: Result<Authorized<Auth>, AuthRejection>,
     ) -> Result<impl Reply, AuthRejection> {
         let authorized = auth?;
-        Ok(authorized.reply(authorized.extracted().0.subject().to_string()))
+        let subject = authorized.extracted().0.subject().to_string();
+        Ok(authorized.reply(subject).await)
     }
 
     async fn read((Auth(pass), _): (Auth, Value)) -> String {

@@ -66,6 +66,19 @@ impl Authority {
         scopes: Option<&Scopes>,
         device: Option<&Device>,
     ) -> Result<Issued, Error> {
+        let refreshed = self.refresh_for(client, refresh_token, scopes, device);
+        Ok(refreshed.await?.issued)
+    }
+
+    /// As [`refresh_as`](Self::refresh_as), with what tells whether the tokens are still the newest
+    /// when they are sent.
+    pub(crate) async fn refresh_for(
+        &self,
+        client: &ClientId,
+        refresh_token: &str,
+        scopes: Option<&Scopes>,
+        device: Option<&Device>,
+    ) -> Result<Refreshed, Error> {
         let device = device.cloned().map(cleaned);
         let device = device.as_ref();
         let now = self.inner.settings.clock.now();
@@ -89,11 +102,11 @@ impl Authority {
         let refreshed = self
             .refresh_presented(&mut refreshing)
             .await
-            .and_then(|issued| {
+            .and_then(|refreshed| {
                 // Its secret may have been taken away meanwhile, and what was issued is of the next
                 // one.
                 self.open_refresh_token_at(refresh_token, now)?;
-                Ok(issued)
+                Ok(refreshed)
             });
         if let Err(Error::Refused(refusal)) = &refreshed {
             let owner = refreshing.owner.as_ref();
@@ -109,7 +122,7 @@ impl Authority {
         refreshed
     }
 
-    async fn refresh_presented(&self, refreshing: &mut Refreshing<'_>) -> Result<Issued, Error> {
+    async fn refresh_presented(&self, refreshing: &mut Refreshing<'_>) -> Result<Refreshed, Error> {
         if self.inner.settings.authenticator.is_none() && refreshing.scopes.is_none() {
             // The common case is one round trip: advance at once, and look only if that did not
             // fit.
@@ -121,7 +134,8 @@ impl Authority {
                 self.advance_of(session, refreshing.client, generation, generation.next());
             advance.seen_from = seen_from(refreshing.device);
             if let Some(session) = self.advance(advance).await? {
-                return self.refreshed(&session, None).await;
+                let issued = self.refreshed(&session, None).await?;
+                return Ok(Refreshed::rotated(issued, &session, Duration::ZERO));
             }
         }
         self.settle_refresh(refreshing).await
@@ -131,10 +145,10 @@ impl Authority {
     pub(super) async fn settle_refresh(
         &self,
         refreshing: &mut Refreshing<'_>,
-    ) -> Result<Issued, Error> {
+    ) -> Result<Refreshed, Error> {
         for _ in 0..MAX_LOST_RACES {
-            if let Some(issued) = self.decide_and_act(refreshing).await? {
-                return Ok(issued);
+            if let Some(refreshed) = self.decide_and_act(refreshing).await? {
+                return Ok(refreshed);
             }
         }
         Err(StoreError::new(StoreErrorKind::Busy).into())
@@ -144,7 +158,7 @@ impl Authority {
     async fn decide_and_act(
         &self,
         refreshing: &mut Refreshing<'_>,
-    ) -> Result<Option<Issued>, Error> {
+    ) -> Result<Option<Refreshed>, Error> {
         let settings = &self.inner.settings;
         let Refreshing {
             presented,
@@ -172,7 +186,7 @@ impl Authority {
             &settings.reuse,
             time,
         );
-        let session = match (decision, session) {
+        let (session, rotated_ago) = match (decision, session) {
             (Decision::Refuse(refusal), _) => return Err(refusal.into()),
             (_, None) => return Err(InternalError::new("a decision about no session").into()),
             (Decision::Advance { from, to }, Some(session)) => {
@@ -186,7 +200,8 @@ impl Authority {
                 if from != generation {
                     observe::store_behind(&session, generation.gap(from));
                 }
-                return self.refreshed(&session, scopes).await.map(Some);
+                let issued = self.refreshed(&session, scopes).await?;
+                return Ok(Some(Refreshed::rotated(issued, &session, Duration::ZERO)));
             }
             (Decision::Recover, Some(session)) => {
                 let identity = self.reload_user(&session, scopes).await?;
@@ -204,25 +219,51 @@ impl Authority {
                     return Ok(None);
                 };
                 observe::session_recovered(&session, generation, elsewhere(&session, device));
-                session
+                (session, None)
             }
-            (Decision::Replay, Some(session)) => self.replayed(session, scopes).await?,
+            (Decision::Replay, Some(session)) => {
+                let (session, now) = self.replayed(session, now, scopes).await?;
+                let rotated = session.rotated;
+                let rotated_ago = rotated.and_then(|rotated| session.age_of(rotated, now));
+                (session, rotated_ago)
+            }
             (Decision::Reuse { gap, age }, Some(session)) => {
-                return self.reused(&session, gap, age, device).await.map(Some);
+                return Err(self.reused(&session, gap, age, device).await);
             }
         };
         let (issued, token) = self.answer(&session, scopes).await?;
         observe::session_replayed(&session, token, elsewhere(&session, device));
-        Ok(Some(issued))
+        Ok(Some(Refreshed {
+            issued,
+            generation: session.generation,
+            rotated_ago,
+        }))
     }
 
-    /// The session that a replay is answered from, with the identity that the user has now.
+    /// Whether the session is live and of this generation, as the store says now.
+    pub(crate) async fn is_current(
+        &self,
+        session: SessionId,
+        generation: Generation,
+    ) -> Result<bool, Error> {
+        let (session, now) = self.ask("load", self.inner.store.load(session)).await?;
+        let current = |session: Session| session.is_live(now) && session.generation == generation;
+        Ok(session.is_some_and(current))
+    }
+
+    /// The session that a replay is answered from, with the identity that the user has now, and the
+    /// store's time when it was read.
     ///
     /// Nothing is written: the next advance reads the user again and writes what it finds.
-    async fn replayed(&self, session: Session, scopes: Option<&Scopes>) -> Result<Session, Error> {
+    async fn replayed(
+        &self,
+        session: Session,
+        read: Timestamp,
+        scopes: Option<&Scopes>,
+    ) -> Result<(Session, Timestamp), Error> {
         let identity = self.reload_user(&session, scopes).await?;
         if self.inner.settings.authenticator.is_none() {
-            return Ok(session);
+            return Ok((session, read));
         }
         // The application may have taken seconds. If another tab has refreshed meanwhile, the
         // refresh token of the generation that was read is spent and must not be handed out.
@@ -232,16 +273,17 @@ impl Authority {
         if let Some(identity) = identity {
             session.identity = identity;
         }
-        Ok(session)
+        Ok((session, now))
     }
 
+    /// Acts on a spent token that came back, and returns the error that its holder gets.
     async fn reused(
         &self,
         session: &Session,
         gap: u32,
         age: Option<Duration>,
         device: Option<&Device>,
-    ) -> Result<Issued, Error> {
+    ) -> Error {
         let name_hash = self.name_hash(session.subject().as_str());
         let attempt = Attempt {
             session: Some(session.id),
@@ -250,11 +292,14 @@ impl Authority {
             device,
         };
         observe::reuse_detected(session, gap, age, &attempt);
-        if self.inner.settings.reuse.on_reuse == OnReuse::EndSession {
-            self.end(own(session), Some(session.subject()), EndReason::Reuse)
-                .await?;
+        if self.inner.settings.reuse.on_reuse == OnReuse::EndSession
+            && let Err(error) = self
+                .end(own(session), Some(session.subject()), EndReason::Reuse)
+                .await
+        {
+            return error;
         }
-        Err(Refusal::Reused.into())
+        Refusal::Reused.into()
     }
 
     /// Reads the user again, and checks that it may still have `scopes`. Returns the identity that
@@ -341,6 +386,26 @@ impl Authority {
         let (issued, token) = self.answer(session, scopes).await?;
         observe::session_refreshed(session, token);
         Ok(issued)
+    }
+}
+
+/// New tokens of a session, and for how long no newer ones can be.
+pub(crate) struct Refreshed {
+    pub(crate) issued: Issued,
+    /// The generation of the refresh token.
+    pub(crate) generation: Generation,
+    /// How long ago the session rotated, by the store's time. It can't rotate again before this is
+    /// longer than the overlap. `None` if it may rotate again at once.
+    pub(crate) rotated_ago: Option<Duration>,
+}
+
+impl Refreshed {
+    fn rotated(issued: Issued, session: &Session, ago: Duration) -> Self {
+        Self {
+            issued,
+            generation: session.generation,
+            rotated_ago: Some(ago),
+        }
     }
 }
 

@@ -178,7 +178,8 @@ impl Authority {
             arrived: Some(now),
             owner: None,
         };
-        self.settle_refresh(&mut refreshing).await.map(Some)
+        let refreshed = self.settle_refresh(&mut refreshing).await?;
+        Ok(Some(refreshed.issued))
     }
 
     /// Exchanges a good access token of the application's own client for a fresh one of the same

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 
 use crate::{
-    denylist::{follower::Follower, lease::Reading, replica::Replica},
+    denylist::{follower::Follower, lease::Reading, replica::Replica, staleness::Staleness},
     env::clock::{Clock, Timestamp},
     error::Error,
     keys::{error::KeyError, set::KeySet, verifying::Fingerprint},
@@ -103,33 +103,47 @@ impl Verifier {
     /// [`Error::Refused`] with the first thing that is wrong with it, [`Error::Store`] if it could
     /// not be found out in time whether it was revoked.
     pub async fn verify(&self, token: &str, requirements: &Requirements) -> Result<Pass, Error> {
-        if let Some(verified) = self.try_verify(token, requirements) {
-            return verified;
-        }
-        let now = self.inner.clock.now();
-        let opened = self.open_and_report(token, now)?;
-        let judged = self.judge_and_wait(&opened.pass, requirements, now).await;
-        self.conclude(token, opened, judged)
+        self.verify_unless(token, requirements, |_| false).await
     }
 
-    /// Verifies without waiting. `None`, and no side effect, if the store must be asked first.
-    pub(crate) fn try_verify(
+    /// Verifies, and reports no refusal that the caller `settles` in another way. For example, an
+    /// expired token of a browser that a gate refreshes is no refusal.
+    pub(crate) async fn verify_unless(
         &self,
         token: &str,
         requirements: &Requirements,
+        settles: impl Fn(&Refusal) -> bool,
+    ) -> Result<Pass, Error> {
+        if let Some(verified) = self.try_verify_unless(token, requirements, &settles) {
+            return verified;
+        }
+        let now = self.inner.clock.now();
+        let opened = self.open_and_report(token, now, &settles)?;
+        let judged = self.judge_and_wait(&opened.pass, requirements, now).await;
+        self.conclude(token, opened, judged, settles)
+    }
+
+    /// [`verify_unless`](Self::verify_unless) without waiting. `None`, and no side effect, if the
+    /// store must be asked first.
+    pub(crate) fn try_verify_unless(
+        &self,
+        token: &str,
+        requirements: &Requirements,
+        settles: impl Fn(&Refusal) -> bool,
     ) -> Option<Result<Pass, Error>> {
         let now = Reading::of(&*self.inner.clock);
         let replica = &self.inner.replica;
         if !replica.answers_at(now, requirements.staleness) {
             return None;
         }
-        let verified = self.open_and_report(token, now.wall).and_then(|opened| {
+        let opened = self.open_and_report(token, now.wall, &settles);
+        let verified = opened.and_then(|opened| {
             let pass = &opened.pass;
             let judged = self
                 .check_time(pass, now.wall)
                 .and_then(|()| Self::check_status(replica.look_up(pass)))
                 .and_then(|()| self.require_at(pass, requirements, now.wall));
-            self.conclude(token, opened, judged.map_err(Error::from))
+            self.conclude(token, opened, judged.map_err(Error::from), settles)
         });
         Some(verified)
     }
@@ -157,6 +171,7 @@ impl Verifier {
         token: &str,
         opened: Opened,
         judged: Result<(), Error>,
+        settles: impl Fn(&Refusal) -> bool,
     ) -> Result<Pass, Error> {
         let Opened { pass, to_remember } = opened;
         match &judged {
@@ -167,16 +182,25 @@ impl Verifier {
                 }
                 observe::token_verified(&pass);
             }
-            Err(Error::Refused(refusal)) => self.refusals().token(Some(&pass), refusal),
+            Err(Error::Refused(refusal)) if !settles(refusal) => {
+                self.refusals().token(Some(&pass), refusal);
+            }
             // The store has been reported where it failed.
             Err(_) => {}
         }
         judged.map(|()| pass)
     }
 
-    fn open_and_report(&self, token: &str, now: Timestamp) -> Result<Opened, Error> {
+    fn open_and_report(
+        &self,
+        token: &str,
+        now: Timestamp,
+        settles: impl Fn(&Refusal) -> bool,
+    ) -> Result<Opened, Error> {
         self.open_at(token, now).map_err(|refusal| {
-            self.refusals().token(None, &refusal);
+            if !settles(&refusal) {
+                self.refusals().token(None, &refusal);
+            }
             Error::from(refusal)
         })
     }
@@ -293,6 +317,16 @@ impl Verifier {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.inner.clock.now()
+    }
+
+    pub(crate) fn reading(&self) -> Reading {
+        Reading::of(&*self.inner.clock)
+    }
+
+    /// Whether the session of a token of ours lives, as far as the node may believe what it knows.
+    pub(crate) async fn finds_live(&self, pass: &Pass) -> bool {
+        let status = self.inner.replica.check(pass, Staleness::Bounded).await;
+        status.is_ok_and(|status| status == TokenStatus::Live)
     }
 
     /// The counters and the log of refusals.

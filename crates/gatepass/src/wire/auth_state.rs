@@ -14,7 +14,7 @@ use crate::{
     observe,
     token::pass::Pass,
     verifier::verifier::Verifier,
-    wire::{refusal::ErrorFormat, reply::Reply},
+    wire::{outgoing::Outgoing, refusal::ErrorFormat, renewal::Renewal, reply::Reply},
 };
 
 /// The result of a gate: the user who makes a request, or why no user is known to make it. An
@@ -37,16 +37,23 @@ use crate::{
 pub struct AuthState {
     outcome: Result<Pass, Refusal>,
     realm: Arc<str>,
-    /// Whether a cookie may have authenticated the request.
-    cookies: bool,
+    outgoing: Outgoing,
 }
 
 impl AuthState {
-    pub(super) fn new(outcome: Result<Pass, Refusal>, verifier: &Verifier) -> Self {
+    pub(super) fn new(
+        outcome: Result<Pass, Refusal>,
+        verifier: &Verifier,
+        renewal: Option<Arc<Renewal>>,
+    ) -> Self {
         Self {
             outcome,
             realm: Arc::clone(verifier.realm()),
-            cookies: verifier.browser_policy().transport.has_cookies(),
+            outgoing: Outgoing {
+                cookies: verifier.browser_policy().transport.has_cookies(),
+                renewal,
+                settled: false,
+            },
         }
     }
 
@@ -115,16 +122,9 @@ impl AuthState {
         })
     }
 
-    /// The `Cache-Control` that a gate adds to its handler's response, if the response has none of
-    /// its own.
-    ///
-    /// It is `private` if tokens travel in cookies, so that no shared cache answers other users
-    /// with the response. For example, a CDN may otherwise keep one user's `GET /me` for minutes
-    /// (RFC 9111 §4.2.2). Bearers need nothing: a shared cache doesn't keep responses to requests
-    /// with `Authorization` (RFC 9111 §3.5).
-    #[must_use]
-    pub fn cache_control(&self) -> Option<&'static str> {
-        self.cookies.then_some("private")
+    /// The changes that the gate makes to the response of the handler.
+    pub fn outgoing(&self) -> Outgoing {
+        self.outgoing.clone()
     }
 
     fn rejection(&self, refusal: Refusal) -> AuthRejection {
@@ -145,6 +145,11 @@ pub struct AuthRejection {
 }
 
 impl AuthRejection {
+    /// The rejection of a request that the framework has not shown to the gate: 500.
+    pub fn unseen() -> Self {
+        Self::ours("a request that the gate has not seen")
+    }
+
     /// The error, which tells whose fault it is.
     #[must_use]
     pub fn error(&self) -> &Error {
@@ -173,12 +178,31 @@ impl AuthRejection {
         self.reply
     }
 
+    /// The error and the complete reply.
+    #[must_use]
+    pub fn into_parts(self) -> (Error, Reply) {
+        (self.error, self.reply)
+    }
+
     /// The same with what of its reply is sent to a request by `method`: [`Reply::for_method`].
     pub fn for_method(self, method: &str) -> Self {
         Self {
             reply: self.reply.for_method(method),
             error: self.error,
         }
+    }
+
+    pub(super) fn new(error: Error, reply: Reply) -> Self {
+        Self { error, reply }
+    }
+
+    /// The same with a reply that sets these cookies.
+    pub(super) fn with_cookies(self, cookies: &[String]) -> Self {
+        let cookies = cookies.iter();
+        let reply = cookies.fold(self.reply, |reply, cookie| {
+            reply.header("set-cookie", cookie.as_str())
+        });
+        Self { reply, ..self }
     }
 
     fn ours(what: &'static str) -> Self {
@@ -197,14 +221,3 @@ impl fmt::Display for AuthRejection {
 }
 
 impl error::Error for AuthRejection {}
-
-impl Verifier {
-    /// The rejection of a request that a gate does not let through, for gates whose framework takes
-    /// a value for that.
-    pub fn rejection(&self, error: Error) -> AuthRejection {
-        AuthRejection {
-            reply: self.error_reply(&error),
-            error,
-        }
-    }
-}

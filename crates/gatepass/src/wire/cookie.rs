@@ -3,7 +3,8 @@
 use std::{net::IpAddr, time::Duration};
 
 use crate::{
-    model::{refusal::Refusal, transport::BrowserPolicy},
+    authority::issued::Issued,
+    model::{identity::IdentityError, refusal::Refusal, transport::BrowserPolicy},
     wire::{csrf, head::RequestHead},
 };
 
@@ -28,14 +29,24 @@ impl Kind {
     /// With `__Host-` a browser takes the cookie only from this very host, over TLS and for all
     /// paths, so that no other host of the domain can plant one. It needs `Secure`.
     fn name(self, policy: &BrowserPolicy) -> &'static str {
-        match (self, policy.insecure_localhost) {
-            (Self::Access, false) => "__Host-gatepass",
-            (Self::Refresh, false) => "__Host-gatepass-refresh",
-            (Self::Access, true) => "gatepass",
-            (Self::Refresh, true) => "gatepass-refresh",
+        let [secure, insecure] = NAMES;
+        let [access, refresh] = if policy.insecure_localhost {
+            insecure
+        } else {
+            secure
+        };
+        match self {
+            Self::Access => access,
+            Self::Refresh => refresh,
         }
     }
 }
+
+/// The names of the cookies with and without `Secure`, each with that of the access token first.
+const NAMES: [[&str; 2]; 2] = [
+    ["__Host-gatepass", "__Host-gatepass-refresh"],
+    ["gatepass", "gatepass-refresh"],
+];
 
 /// A cookie longer than browsers keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +111,30 @@ pub(super) fn set(
         "{name}={token}; {}; Max-Age={max_age}",
         attributes(policy)
     ))
+}
+
+/// The values of two `Set-Cookie` that make a browser keep both tokens.
+///
+/// # Errors
+///
+/// [`IdentityError::TooLargeForCookie`], since a browser would drop the cookie.
+pub(super) fn pair(issued: &Issued, policy: &BrowserPolicy) -> Result<[String; 2], IdentityError> {
+    // The access cookie is kept as long as the other: that it has expired, it says itself.
+    let life = issued.refresh_expires_at.since(issued.server_time);
+    let cookie = |kind, token| {
+        set(kind, token, life, policy).map_err(|TooLong| IdentityError::TooLargeForCookie)
+    };
+    Ok([
+        cookie(Kind::Access, issued.access_token.as_str())?,
+        cookie(Kind::Refresh, issued.refresh_token.as_str())?,
+    ])
+}
+
+/// Whether a `Set-Cookie` is about one of the session's cookies.
+pub(super) fn is_ours(set_cookie: &[u8]) -> bool {
+    let name = set_cookie.split(|byte| *byte == b'=').next();
+    let name = name.unwrap_or_default().trim_ascii();
+    NAMES.iter().flatten().any(|own| own.as_bytes() == name)
 }
 
 /// Longest token in bytes for which a cookie of any lifetime can be set.

@@ -3,15 +3,18 @@
 use std::sync::{Arc, LazyLock};
 
 use crate::{
+    authority::authority::Authority,
     error::Error,
-    model::refusal::Refusal,
+    model::{local_path::LocalPath, refusal::Refusal},
     token::pass::Pass,
     verifier::{requirements::Requirements, verifier::Verifier},
     wire::{
-        auth_state::AuthState,
+        auth_state::{AuthRejection, AuthState},
         credentials::{self, Source},
         head::RequestHead,
+        login_page,
         refusal::ErrorFormat,
+        renewal::Renewal,
         reply::Reply,
     },
 };
@@ -29,7 +32,7 @@ use crate::{
 /// /// The reply to a request that the gate refuses.
 /// async fn answer(gate: &Gate, head: &RequestHead<'_>) -> Option<Reply> {
 ///     let refused = gate.judge(head).await.err()?;
-///     Some(gate.verifier().error_reply(&refused).for_method(head.method()))
+///     Some(refused.into_reply().for_method(head.method()))
 /// }
 /// ```
 #[derive(Clone, Debug)]
@@ -38,15 +41,21 @@ pub struct Gate {
     verifier: Verifier,
     /// `None` until the first call of `require`.
     requirements: Option<Arc<Requirements>>,
+    /// `None` for a gate that refreshes nothing.
+    refresher: Option<Authority>,
+    /// `None` for a gate that redirects no browser.
+    login_page: Option<LocalPath>,
 }
 
 impl Gate {
     /// A gate that lets through the requests whose access token `verifier` accepts. Give it the
-    /// [`Verifier`], or the [`Authority`](crate::Authority) that has one.
+    /// [`Verifier`], or the [`Authority`] that has one.
     pub fn new(verifier: impl Into<Verifier>) -> Self {
         Self {
             verifier: verifier.into(),
             requirements: None,
+            refresher: None,
+            login_page: None,
         }
     }
 
@@ -63,26 +72,93 @@ impl Gate {
         self
     }
 
-    /// Judges a request, as [`Verifier::gate`] does by the requirements of this gate.
+    /// Refreshes the tokens of a browser by itself: a request whose access cookie has expired or is
+    /// missing, and whose refresh cookie is good, is served, and its response sets both cookies
+    /// anew. A page without JavaScript needs this to stay logged in.
+    ///
+    /// * Bearer tokens are never refreshed. If the transport has no cookies, nothing changes.
+    /// * The gate judges where the request comes from before it refreshes (CSRF).
+    /// * Parallel requests all succeed: the session rotates once, as with any refresh.
+    /// * A response sets the cookies if its head leaves within the
+    ///   [`overlap`](crate::ReusePolicy::overlap) and the session lives then. For example, a user
+    ///   logs out while a slow download is prepared: the download sets none.
+    /// * If the refresh is refused, the gate answers with that refusal, such as `session_ended`. If
+    ///   the store fails, the answer is 503, and the browser keeps its cookies.
+    ///
+    /// An access cookie that an unknown key signed is refreshed as well. For example, the key was
+    /// removed while the browser was closed.
+    pub fn auto_refresh(mut self, authority: &Authority) -> Self {
+        self.refresher = Some(authority.clone());
+        self
+    }
+
+    /// Sends browsers to a login page in place of a 401, if they ask for a page to show. Programs,
+    /// such as a `fetch` of a script, get the 401.
+    ///
+    /// The redirect is 303 to `page?return_to=%2Forders&reason=expired`. `return_to` is the path
+    /// that the browser asked for, and is missing if that can't be asked for again. Your page must
+    /// parse it as a [`LocalPath`] before it sends the user there: anyone can write a link to your
+    /// login page.
+    ///
+    /// ```
+    /// use gatepass::{Authority, InvalidLocalPath, wire::Gate};
+    ///
+    /// fn pages(authority: &Authority) -> Result<Gate, InvalidLocalPath> {
+    ///     Ok(Gate::new(authority).auto_refresh(authority).login_page("/login".parse()?))
+    /// }
+    /// ```
+    pub fn login_page(mut self, page: LocalPath) -> Self {
+        self.login_page = Some(page);
+        self
+    }
+
+    /// Judges a request: finds its access token, and verifies it against the requirements of this
+    /// gate. An adapter puts the result into the request's extensions, or sends the rejection's
+    /// reply.
+    ///
+    /// If the requirements are [`optional`](Requirements::optional), a request without credentials
+    /// is let through, as an [`AuthState`] without a pass. A request with a bad cookie is let
+    /// through in the same way, since a browser sends that unasked. A bad bearer is refused.
     ///
     /// # Errors
     ///
-    /// As [`Verifier::gate`].
-    pub async fn judge(&self, head: &RequestHead<'_>) -> Result<AuthState, Error> {
-        self.verifier.gate(head, self.requirements()).await
+    /// The rejection has the errors of [`Verifier::verify`]. It also has [`Refusal::Missing`],
+    /// [`Refusal::Ambiguous`] or [`Refusal::CrossSite`] if there isn't exactly one token that the
+    /// request may use, and those of [`Authority::refresh`] if the gate refreshes.
+    pub async fn judge(&self, head: &RequestHead<'_>) -> Result<AuthState, AuthRejection> {
+        let (source, token) = credentials::access_token(head, self.verifier.browser_policy());
+        let verified = match token {
+            Ok(Some(token)) => {
+                let refreshes = |refusal: &Refusal| self.refreshes(source, refusal, head).is_some();
+                let verified = self
+                    .verifier
+                    .verify_unless(token, self.requirements(), refreshes);
+                verified.await
+            }
+            Ok(None) => Err(Refusal::Missing.into()),
+            Err(refusal) => Err(self.verifier.report(refusal)),
+        };
+        let refresher = match &verified {
+            Err(Error::Refused(refusal)) => self.refreshes(source, refusal, head),
+            _ => None,
+        };
+        match refresher {
+            None => self.let_through(head, source, verified, None),
+            Some(authority) => self.refresh(authority, head).await,
+        }
     }
 
     /// Judges a request without waiting, if the revocations that the node knows are fresh enough.
     ///
     /// `None` means that the store must be asked: call [`judge`](Self::judge) then. For example, a
-    /// route asks for [`Staleness::Strict`](crate::Staleness::Strict), or the node has lost its
-    /// store for longer than `max_staleness`. An adapter that tries this first makes no future for
-    /// nearly all requests.
+    /// route asks for [`Staleness::Strict`](crate::Staleness::Strict), the gate refreshes the
+    /// tokens, or the node has lost its store for longer than `max_staleness`. An adapter that
+    /// tries this first makes no future for nearly all requests.
     ///
     /// ```
-    /// use gatepass::{Error, wire::{AuthState, Gate, RequestHead}};
+    /// use gatepass::wire::{AuthRejection, AuthState, Gate, RequestHead};
     ///
-    /// async fn judge(gate: &Gate, head: &RequestHead<'_>) -> Result<AuthState, Error> {
+    /// async fn judge(gate: &Gate, head: &RequestHead<'_>) -> Result<AuthState, AuthRejection> {
     ///     match gate.try_judge(head) {
     ///         Some(judged) => judged,
     ///         None => gate.judge(head).await,
@@ -94,8 +170,86 @@ impl Gate {
     ///
     /// The inner result has the errors of [`judge`](Self::judge).
     #[must_use]
-    pub fn try_judge(&self, head: &RequestHead<'_>) -> Option<Result<AuthState, Error>> {
-        self.verifier.try_gate(head, self.requirements())
+    pub fn try_judge(&self, head: &RequestHead<'_>) -> Option<Result<AuthState, AuthRejection>> {
+        let (source, token) = credentials::access_token(head, self.verifier.browser_policy());
+        let refreshes = |refusal: &Refusal| self.refreshes(source, refusal, head).is_some();
+        let verified = match token {
+            Ok(Some(token)) => {
+                let verifier = &self.verifier;
+                verifier.try_verify_unless(token, self.requirements(), refreshes)?
+            }
+            Ok(None) => Err(Refusal::Missing.into()),
+            Err(refusal) => Err(self.verifier.report(refusal)),
+        };
+        match &verified {
+            Err(Error::Refused(refusal)) if refreshes(refusal) => None,
+            _ => Some(self.let_through(head, source, verified, None)),
+        }
+    }
+
+    /// Who refreshes the tokens of a request that is refused otherwise, if they can be.
+    fn refreshes(
+        &self,
+        source: Source,
+        refusal: &Refusal,
+        head: &RequestHead<'_>,
+    ) -> Option<&Authority> {
+        let authority = self.refresher.as_ref()?;
+        let stale = matches!(
+            refusal,
+            Refusal::Missing | Refusal::Expired | Refusal::UnknownKey
+        );
+        let may = source == Source::Cookie
+            && stale
+            && credentials::refresh_cookie(head, self.verifier.browser_policy()) != Ok(None);
+        may.then_some(authority)
+    }
+
+    async fn refresh(
+        &self,
+        authority: &Authority,
+        head: &RequestHead<'_>,
+    ) -> Result<AuthState, AuthRejection> {
+        let source = Source::Cookie;
+        let (renewal, access) = match Renewal::begin(authority, &self.verifier, head).await {
+            Ok(begun) => begun,
+            Err(error) => return self.let_through(head, source, Err(error), None),
+        };
+        let renewal = Arc::new(renewal);
+        let verified = self.verifier.verify(&access, self.requirements()).await;
+        let judged = self.let_through(head, source, verified, Some(Arc::clone(&renewal)));
+        match judged {
+            // The rotation took place, and the client is refused for something else.
+            Err(rejection) if rejection.refusal().is_some() && renewal.may_be_set().await => {
+                Err(rejection.with_cookies(renewal.cookies()))
+            }
+            judged => judged,
+        }
+    }
+
+    fn let_through(
+        &self,
+        head: &RequestHead<'_>,
+        source: Source,
+        verified: Result<Pass, Error>,
+        renewal: Option<Arc<Renewal>>,
+    ) -> Result<AuthState, AuthRejection> {
+        let optional = self.requirements().is_optional();
+        let outcome = match verified {
+            Ok(pass) => Ok(pass),
+            Err(Error::Refused(refusal)) if optional && is_anonymous(source, &refusal) => {
+                Err(refusal)
+            }
+            Err(error) => return Err(self.rejection(head, error)),
+        };
+        Ok(AuthState::new(outcome, &self.verifier, renewal))
+    }
+
+    fn rejection(&self, head: &RequestHead<'_>, error: Error) -> AuthRejection {
+        let reply = self.verifier.error_reply(&error);
+        let page = self.login_page.as_ref();
+        let redirect = page.and_then(|page| login_page::redirect(page, head, &error, &reply));
+        AuthRejection::new(error, redirect.unwrap_or(reply))
     }
 
     fn requirements(&self) -> &Requirements {
@@ -103,69 +257,16 @@ impl Gate {
         self.requirements.as_deref().unwrap_or_else(|| &NONE)
     }
 
-    /// The verifier, which makes the [`error_reply`](Verifier::error_reply) of a request that the
-    /// gate refuses.
+    /// Whether the gate reads more of a request than its path and its headers: the query, for the
+    /// way back from a login page, and the address, for the log of refreshes. For frameworks in
+    /// which these cost more.
     #[must_use]
-    pub fn verifier(&self) -> &Verifier {
-        &self.verifier
+    pub fn reads_whole_head(&self) -> bool {
+        self.refresher.is_some() || self.login_page.is_some()
     }
 }
 
 impl Verifier {
-    /// Judges a request: finds its access token, and verifies it against `requirements`. An
-    /// adapter's gate puts the result into the request's extensions, or answers with the error.
-    ///
-    /// If the requirements are [`optional`](Requirements::optional), a request without credentials
-    /// is let through, as an [`AuthState`] without a pass. A request with a bad cookie is let
-    /// through in the same way, since a browser sends that unasked. A bad bearer is refused.
-    ///
-    /// # Errors
-    ///
-    /// As [`verify`](Self::verify). Also [`Refusal::Missing`], [`Refusal::Ambiguous`] or
-    /// [`Refusal::CrossSite`] if there isn't exactly one token that the request may use. Make the
-    /// reply by [`error_reply`](Self::error_reply).
-    pub async fn gate(
-        &self,
-        head: &RequestHead<'_>,
-        requirements: &Requirements,
-    ) -> Result<AuthState, Error> {
-        let (source, verified) = self.authorized(head, requirements).await;
-        self.let_through(source, verified, requirements)
-    }
-
-    /// [`gate`](Self::gate) without waiting; `None` if the store must be asked.
-    fn try_gate(
-        &self,
-        head: &RequestHead<'_>,
-        requirements: &Requirements,
-    ) -> Option<Result<AuthState, Error>> {
-        let (source, token) = credentials::access_token(head, self.browser_policy());
-        let verified = match token {
-            Ok(Some(token)) => self.try_verify(token, requirements)?,
-            Ok(None) => Err(Refusal::Missing.into()),
-            Err(refusal) => Err(self.report(refusal)),
-        };
-        Some(self.let_through(source, verified, requirements))
-    }
-
-    fn let_through(
-        &self,
-        source: Source,
-        verified: Result<Pass, Error>,
-        requirements: &Requirements,
-    ) -> Result<AuthState, Error> {
-        let outcome = match verified {
-            Ok(pass) => Ok(pass),
-            Err(Error::Refused(refusal))
-                if requirements.is_optional() && is_anonymous(source, &refusal) =>
-            {
-                Err(refusal)
-            }
-            Err(error) => return Err(error),
-        };
-        Ok(AuthState::new(outcome, self))
-    }
-
     /// The reply of a gate that does not let a request through because of `error`.
     #[must_use]
     pub fn error_reply(&self, error: &Error) -> Reply {

@@ -10,6 +10,8 @@ pub struct RequestHead<'a> {
     method: &'a str,
     path: &'a str,
     query: Option<&'a str>,
+    /// The path and the query that the client asked for, if the framework has changed them.
+    original_target: Option<(&'a str, Option<&'a str>)>,
     target_host: Option<&'a str>,
     hosts_conflict: bool,
     /// Read when they are needed: most requests need one of them.
@@ -92,6 +94,7 @@ impl<'a> RequestHead<'a> {
             method,
             path,
             query: None,
+            original_target: None,
             target_host: None,
             hosts_conflict: false,
             headers: Arc::new(values),
@@ -104,6 +107,15 @@ impl<'a> RequestHead<'a> {
     #[must_use]
     pub fn query(mut self, query: Option<&'a str>) -> Self {
         self.query = query;
+        self
+    }
+
+    /// Adds the path and the query that the client asked for, if the framework's router has cut
+    /// them. For example, `/shop/orders` is `/orders` for a router that is nested below `/shop`. A
+    /// redirect to a login page brings the user back there.
+    #[must_use]
+    pub fn original_target(mut self, path: &'a str, query: Option<&'a str>) -> Self {
+        self.original_target = Some((path, query));
         self
     }
 
@@ -151,6 +163,12 @@ impl<'a> RequestHead<'a> {
         self.headers.field(name)
     }
 
+    /// The path and the query that the client asked for.
+    pub(super) fn target(&self) -> (&'a str, &'a str) {
+        let (path, query) = self.original_target.unwrap_or((self.path, self.query));
+        (path, query.unwrap_or_default())
+    }
+
     /// The query as it was sent.
     pub(super) fn raw_query(&self) -> &'a str {
         self.query.unwrap_or_default()
@@ -180,6 +198,29 @@ impl<'a> RequestHead<'a> {
             let at = pair.iter().position(|byte| *byte == b'=')?;
             let (name, value) = pair.split_at(at);
             Some((name.trim_ascii(), value.get(1..)?.trim_ascii()))
+        })
+    }
+
+    /// Whether the client names HTML among what it takes (RFC 9110 §12.5.1). `*/*`, which any
+    /// client sends, doesn't count.
+    pub(super) fn accepts_html(&self) -> bool {
+        let fields = self.headers.all("accept").into_iter();
+        let mut ranges = fields.flat_map(|accept| accept.split(|byte| *byte == b','));
+        ranges.any(|range| {
+            let mut parts = range.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+            let named = parts.next().unwrap_or_default();
+            let html = named.eq_ignore_ascii_case(b"text/html")
+                || named.eq_ignore_ascii_case(b"application/xhtml+xml");
+            // A weight of zero means "not acceptable".
+            let refused = |part: &[u8]| {
+                let weight = part
+                    .strip_prefix(b"q=")
+                    .or_else(|| part.strip_prefix(b"Q="));
+                weight.is_some_and(|weight| {
+                    !weight.is_empty() && weight.iter().all(|byte| matches!(byte, b'0' | b'.'))
+                })
+            };
+            html && !parts.any(refused)
         })
     }
 

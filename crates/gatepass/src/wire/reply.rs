@@ -97,9 +97,11 @@ impl Reply {
     /// The same head without the body, as `HEAD` wants it: a length that is said is that of the
     /// body which a `GET` would get (RFC 9110 §8.6).
     fn without_body(mut self) -> Self {
-        match std::mem::take(&mut self.body).len() {
-            0 => self,
-            length => self.header("content-length", length.to_string()),
+        let length = std::mem::take(&mut self.body).len();
+        match self.status {
+            // They have none (RFC 9110 §8.6).
+            204 | 304 if length == 0 => self,
+            _ => self.header("content-length", length.to_string()),
         }
     }
 

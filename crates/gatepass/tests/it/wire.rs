@@ -15,7 +15,7 @@ use gatepass::{
     IdentityError, InternalError, Issued, MasterSecret, MemoryStore, Refusal, Requirements, Scopes,
     Session, StoreError, Subject,
     store::StoreErrorKind,
-    wire::{Endpoints, ErrorFormat, HeaderField, Reply, RequestBody, RequestHead},
+    wire::{Endpoints, ErrorFormat, Gate, HeaderField, Reply, RequestBody, RequestHead},
 };
 use gatepass_testkit::{ManualClock, StoreFault, TestStore};
 use serde_json::{Value, json};

@@ -26,14 +26,17 @@ use test_support::tonic::{
     probe::Probe,
 };
 
-/// The example's router, with a service whose gate was forgotten.
+/// The example's router, with a service whose gate was forgotten, and with pages for browsers,
+/// which speak HTTP.
 pub fn router(app: &App) -> Router {
     let path = format!("/{}/{{*method}}", Probe::NAME);
     let probe = tower::ServiceExt::map_request(
         Probe::default(),
         |request: axum::http::Request<axum::body::Body>| request.map(Body::new),
     );
-    let routes = example_tonic::routes(app).route_service(&path, probe);
+    let routes = example_tonic::routes(app)
+        .route_service(&path, probe)
+        .nest("/auto", crate::frameworks::axum::auto(app));
     example_tonic::around(app, routes)
 }
 

@@ -1,7 +1,5 @@
 //! How new tokens get to the client: in the body, or in cookies.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::{
@@ -76,11 +74,11 @@ impl Endpoints {
     }
 
     fn tokens_in_cookies(&self, issued: &Issued) -> Result<Reply, Error> {
-        // The access cookie is kept as long as the other: that it has expired, it says itself.
-        let life = issued.refresh_expires_at.since(issued.server_time);
         let reply = Reply::json(200, &without_tokens(issued));
-        let reply = self.with_cookie(reply, Kind::Access, issued.access_token.as_str(), life)?;
-        self.with_cookie(reply, Kind::Refresh, issued.refresh_token.as_str(), life)
+        let cookies = cookie::pair(issued, self.browser_policy())?;
+        Ok(cookies
+            .into_iter()
+            .fold(reply, |reply, cookie| reply.header("set-cookie", cookie)))
     }
 
     /// The answer with a renewed access token.
@@ -97,21 +95,11 @@ impl Endpoints {
             Source::Bearer => Ok(with_tokens(body, token, None)),
             Source::Cookie => {
                 let life = renewed.useful_until.since(renewed.server_time);
-                self.with_cookie(Reply::json(200, &body), Kind::Access, token, life)
+                let cookie = cookie::set(Kind::Access, token, life, self.browser_policy());
+                let cookie = cookie.map_err(|_| IdentityError::TooLargeForCookie)?;
+                Ok(Reply::json(200, &body).header("set-cookie", cookie))
             }
         }
-    }
-
-    fn with_cookie(
-        &self,
-        reply: Reply,
-        kind: Kind,
-        token: &str,
-        life: Duration,
-    ) -> Result<Reply, Error> {
-        let cookie = cookie::set(kind, token, life, self.browser_policy());
-        let cookie = cookie.map_err(|_| IdentityError::TooLargeForCookie)?;
-        Ok(reply.header("set-cookie", cookie))
     }
 
     /// `reply`, with which a browser forgets its cookies.

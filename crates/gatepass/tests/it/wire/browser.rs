@@ -1,10 +1,15 @@
 //! Endpoints and gates with browsers: cookies to the letter, and when none may be set.
 
+mod auto_refresh;
+mod login_page;
 mod replaced;
 
 use std::num::NonZeroU32;
 
-use gatepass::{AuthorityBuilder, Transport, Verifier, wire::Delivery};
+use gatepass::{
+    AuthorityBuilder, Transport, Verifier,
+    wire::{AuthRejection, AuthState, Delivery},
+};
 use gatepass_testkit::Op;
 
 use super::*;
@@ -353,7 +358,7 @@ async fn the_host_of_http_2_is_that_of_its_target() {
     ];
     for (host, allowed) in [("shop.example", true), ("evil.example", false)] {
         let head = head("POST", "/me", &headers).target_host(Some(host));
-        let authorized = shop.verifier().gate(&head, &Requirements::new()).await;
+        let authorized = Gate::new(shop.verifier()).judge(&head).await;
         assert_eq!(authorized.is_ok(), allowed, "{host}");
     }
 }
@@ -457,10 +462,13 @@ async fn an_optional_gate_judges_where_a_request_with_cookies_comes_from() {
     let optional = Requirements::new().optional();
     let guard = async |method: &str, headers: &[Header<'_>]| {
         let head = head(method, "/maybe", headers);
-        let guarded = shop.verifier().gate(&head, &optional).await;
+        let gate = Gate::new(shop.verifier()).require(optional.clone());
+        let guarded = gate.judge(&head).await;
         guarded.map(|state| state.pass().is_ok())
     };
-    let refused = |outcome| matches!(outcome, Err(Error::Refused(Refusal::CrossSite)));
+    let refused = |outcome: Result<bool, AuthRejection>| {
+        outcome.is_err_and(|rejection| rejection.refusal() == Some(&Refusal::CrossSite))
+    };
     let cookie = ("cookie", good.as_str());
     for site in ["cross-site", "same-site"] {
         let site = ("sec-fetch-site", site);
@@ -483,10 +491,8 @@ async fn an_optional_gate_judges_where_a_request_with_cookies_comes_from() {
     shop.faults
         .inject_everywhere(StoreFault::Fail(StoreErrorKind::Unavailable));
     shop.clock.advance(Duration::from_secs(3));
-    assert!(matches!(
-        guard("GET", &[cookie]).await,
-        Err(Error::Store(_))
-    ));
+    let rejection = guard("GET", &[cookie]).await.unwrap_err();
+    assert!(matches!(rejection.error(), Error::Store(_)));
     assert!(!guard("GET", &[]).await.unwrap());
 }
 

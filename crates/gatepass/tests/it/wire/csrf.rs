@@ -147,11 +147,11 @@ fn ours(runtime: &Runtime, authority: &Authority, cookie: &str, request: &Reques
         own.map(|(_, value)| value.as_bytes()).chain(cookie)
     };
     let head = RequestHead::new(request.method, "/me", values).target_host(request.target_host);
-    let authorized = runtime.block_on(authority.verifier().gate(&head, &Requirements::new()));
+    let authorized = runtime.block_on(Gate::new(authority).judge(&head));
     match authorized {
         Ok(_) => true,
-        Err(Error::Refused(Refusal::CrossSite)) => false,
-        Err(error) => panic!("{request:?}: {error:?}"),
+        Err(rejection) if rejection.refusal() == Some(&Refusal::CrossSite) => false,
+        Err(rejection) => panic!("{request:?}: {rejection:?}"),
     }
 }
 

@@ -493,12 +493,7 @@ async fn no_debug_shows_a_secret() {
         .verify(issued.access_token.as_str(), &Requirements::new())
         .await
         .unwrap();
-    let state = shop
-        .authority
-        .verifier()
-        .gate(&head, &Requirements::new())
-        .await
-        .unwrap();
+    let state = Gate::new(&shop.authority).judge(&head).await.unwrap();
     let secret = MasterSecret::from_bytes(PASSWORD.repeat(4).as_bytes()).unwrap();
     let builder = Authority::builder(REALM, "shop-api", secret.clone(), MemoryStore::new());
     let shown = [

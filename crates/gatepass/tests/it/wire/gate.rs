@@ -1,6 +1,6 @@
 //! A gate adds up the requirements of all calls of `require`, and waits only for the store.
 
-use gatepass::{Staleness, wire::Gate};
+use gatepass::Staleness;
 use gatepass_testkit::{ManualClock, TestStore};
 
 use super::*;
@@ -46,7 +46,9 @@ async fn the_requirements_of_several_calls_add_up() {
                 bearer.map(String::as_bytes).into_iter()
             });
             let judged = gate.judge(&head).await;
-            let judged = judged.map(drop).map_err(|error| error.reason());
+            let judged = judged
+                .map(drop)
+                .map_err(|rejection| rejection.error().reason());
             assert_eq!(judged, expected, "{gate:?} {bearer:?}");
         }
     }
@@ -77,7 +79,11 @@ async fn a_gate_judges_at_once_unless_it_must_ask_the_store() {
     let strict = gate.clone().require(strict);
     let reasons = |gate: &Gate, head: &RequestHead<'_>| {
         let judged = gate.try_judge(head)?;
-        Some(judged.map(drop).map_err(|error| error.reason()))
+        Some(
+            judged
+                .map(drop)
+                .map_err(|rejection| rejection.error().reason()),
+        )
     };
     store.reset_calls();
     assert_eq!(reasons(&gate, &good), Some(Ok(())));

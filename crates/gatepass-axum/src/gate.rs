@@ -1,0 +1,106 @@
+//! The gate.
+
+use std::net::SocketAddr;
+
+use axum::{
+    extract::{ConnectInfo, OriginalUri},
+    http::request::Parts,
+};
+use gatepass::{Authority, LocalPath, Requirements, Verifier, wire::RequestHead};
+use gatepass_tower::JsonErrors;
+use tower_layer::Layer;
+
+/// Puts a gate before routes: a [`gatepass_tower::GateLayer`] that knows what axum knows of a
+/// request, such as its path before [`nest`](axum::Router::nest) has cut it. See the [crate's
+/// documentation](crate).
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct GateLayer<R = JsonErrors>(gatepass_tower::GateLayer<R>);
+
+impl GateLayer {
+    /// A gate that lets through the requests whose access token `verifier` accepts. Give it the
+    /// [`Verifier`], or the [`Authority`] that has one: `GateLayer::new(&authority)`.
+    pub fn new(verifier: impl Into<Verifier>) -> Self {
+        Self(gatepass_tower::GateLayer::new(verifier).reading(head))
+    }
+}
+
+impl<R> GateLayer<R> {
+    /// Requires more of each request than a good access token: scopes, a recent authentication,
+    /// fresher revocation data. The requirements of several calls add up: after `optional`, a call
+    /// that requires more lets strangers through no longer.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use gatepass_axum::{GateLayer, Requirements};
+    /// # fn example(verifier: gatepass::Verifier) {
+    /// let gate = GateLayer::new(verifier);
+    /// let recent = gate.clone().require(Requirements::new().max_age(Duration::from_secs(300)));
+    /// let optional = gate.require(Requirements::new().optional());
+    /// # }
+    /// ```
+    pub fn require(self, requirements: Requirements) -> Self {
+        Self(self.0.require(requirements))
+    }
+
+    /// Refreshes the tokens of a browser by itself, if they travel in cookies: a request whose
+    /// access cookie has expired or is missing, and whose refresh cookie is good, is served, and
+    /// its response sets both cookies anew. See
+    /// [`wire::Gate::auto_refresh`](gatepass::wire::Gate::auto_refresh) for the rules.
+    ///
+    /// ```
+    /// use gatepass_axum::{Authority, GateLayer};
+    ///
+    /// # fn example(authority: &Authority) -> Result<(), gatepass::InvalidLocalPath> {
+    /// let pages = GateLayer::new(authority).auto_refresh(authority).login_page("/login".parse()?);
+    /// # Ok(()) }
+    /// ```
+    pub fn auto_refresh(self, authority: &Authority) -> Self {
+        Self(self.0.auto_refresh(authority))
+    }
+
+    /// Sends browsers to a login page in place of a 401, if they ask for a page to show. Programs
+    /// still get the 401. See [`wire::Gate::login_page`](gatepass::wire::Gate::login_page) for the
+    /// rules.
+    pub fn login_page(self, page: LocalPath) -> Self {
+        Self(self.0.login_page(page))
+    }
+
+    /// Answers refused requests with what `respond` makes of the usual response: a page instead of
+    /// JSON, say. Extractors that refuse behind a gate, for a scope that is missing, answer by
+    /// themselves.
+    ///
+    /// ```
+    /// use axum::{body::Body, http::{Response, StatusCode}};
+    /// use gatepass_axum::{Authority, GateLayer};
+    ///
+    /// # fn example(authority: &Authority) -> impl Sized {
+    /// GateLayer::new(authority).error_response(|_: &gatepass::Error, usual: Response<Vec<u8>>| {
+    ///     usual.map(|_| Body::from("Please log in."))
+    /// })
+    /// # }
+    /// ```
+    pub fn error_response<F>(self, respond: F) -> GateLayer<F> {
+        GateLayer(self.0.error_response(respond))
+    }
+}
+
+impl<S, R: Clone> Layer<S> for GateLayer<R> {
+    type Service = gatepass_tower::Gate<S, R>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        self.0.layer(inner)
+    }
+}
+
+/// The parts of a request's head that the core looks at, with the address of the connection if the
+/// server was told to keep it, and the path that the client asked for.
+pub(crate) fn head(parts: &Parts) -> RequestHead<'_> {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    let head = gatepass_tower::head(parts).address(peer.map(|peer| peer.0.ip()));
+    match parts.extensions.get::<OriginalUri>() {
+        Some(OriginalUri(uri)) => head.original_target(uri.path(), uri.query()),
+        None => head,
+    }
+}

@@ -1,0 +1,123 @@
+//! Paths that a browser can be sent to without leaving the service.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+/// A path of this service, with its query if it has one: `/orders?page=2`.
+///
+/// A login page takes a user back to the page that they asked for, and an attacker may have chosen
+/// that address in a link. So check it: what parses as a `LocalPath` never leads to another host.
+///
+/// ```
+/// use gatepass::LocalPath;
+///
+/// /// Where to go after a login.
+/// fn next(return_to: Option<&str>) -> String {
+///     let path = return_to.and_then(|path| path.parse().ok());
+///     path.map_or_else(|| "/".to_owned(), |path: LocalPath| path.to_string())
+/// }
+///
+/// assert_eq!(next(Some("/orders?page=2")), "/orders?page=2");
+/// assert_eq!(next(Some("https://evil.example/")), "/");
+/// assert_eq!(next(Some("//evil.example/")), "/");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LocalPath(Arc<str>);
+
+impl LocalPath {
+    /// The path, with its query.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The path, without its query.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.0.split('?').next().unwrap_or_default()
+    }
+}
+
+impl FromStr for LocalPath {
+    type Err = InvalidLocalPath;
+
+    /// Checks a path.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidLocalPath`] if the text isn't one slash followed by visible ASCII. A second slash
+    /// or a backslash after the first one is an error, since browsers read a host after it (WHATWG
+    /// URL, "relative slash state"). So is a backslash anywhere, and a fragment.
+    fn from_str(text: &str) -> Result<Self, InvalidLocalPath> {
+        let visible = |byte: u8| matches!(byte, b'!'..=b'~') && !matches!(byte, b'\\' | b'#');
+        match text.strip_prefix('/') {
+            Some(rest) if !rest.starts_with('/') && rest.bytes().all(visible) => {
+                Ok(Self(text.into()))
+            }
+            _ => Err(InvalidLocalPath),
+        }
+    }
+}
+
+impl fmt::Display for LocalPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The text isn't a path of this service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a path of this service; write it with one slash in front, such as /login")]
+#[non_exhaustive]
+pub struct InvalidLocalPath;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_local_path_begins_with_exactly_one_slash() {
+        for text in [
+            "/",
+            "/a",
+            "/a/b?c=d&e=/f//g",
+            "/a//b",
+            "/%2F%2Fevil.example",
+            "/:80",
+        ] {
+            assert_eq!(text.parse::<LocalPath>().unwrap().as_str(), text);
+        }
+        for text in [
+            "",
+            "a",
+            "//evil.example",
+            "///evil.example",
+            "/\\evil.example",
+            "\\/evil.example",
+            "\\\\evil.example",
+            "/a\\b",
+            "https://evil.example",
+            "https:/evil.example",
+            "javascript:alert(1)",
+            " /a",
+            "/a b",
+            "/\t/evil.example",
+            "/\n/evil.example",
+            "/a\r\nset-cookie: a=b",
+            "/a#b",
+            "/ä",
+            "?a",
+            "#a",
+            ".",
+            "../a",
+        ] {
+            assert_eq!(text.parse::<LocalPath>(), Err(InvalidLocalPath), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_path_ends_before_the_query() {
+        for (text, path) in [("/a?b", "/a"), ("/a", "/a"), ("/?a?b", "/")] {
+            assert_eq!(text.parse::<LocalPath>().unwrap().path(), path);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What a gate adds to the response of a handler.
+
+use std::sync::Arc;
+
+use crate::wire::{cookie, renewal::Renewal};
+
+/// The headers of a handler's response, as far as a gate reads and changes them. An adapter
+/// implements it for its framework's type.
+pub trait ResponseHeaders {
+    /// The values of the field with this lower-case name.
+    fn values<'s>(&'s self, name: &'static str) -> impl Iterator<Item = &'s [u8]>;
+
+    /// Sets the field to this value alone.
+    fn replace(&mut self, name: &'static str, value: &str);
+
+    /// Adds a field with this value. It may be a secret: keep it out of logs.
+    fn append(&mut self, name: &'static str, value: &str);
+}
+
+/// The changes that a gate makes to the response of a handler, from
+/// [`AuthState::outgoing`](crate::wire::AuthState::outgoing).
+///
+/// An adapter takes it before it calls the handler, and applies it when the response is there. If
+/// it [`waits`](Self::waits), the adapter settles it first:
+///
+/// ```
+/// use gatepass::wire::{Outgoing, ResponseHeaders};
+///
+/// async fn finish(mut outgoing: Outgoing, headers: &mut impl ResponseHeaders) {
+///     if outgoing.waits() {
+///         outgoing.settle().await;
+///     }
+///     outgoing.apply(headers);
+/// }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Outgoing {
+    /// Whether a cookie may have authenticated the request.
+    pub(super) cookies: bool,
+    pub(super) renewal: Option<Arc<Renewal>>,
+    pub(super) settled: bool,
+}
+
+impl Outgoing {
+    /// Whether the gate has refreshed the browser's tokens, so that [`settle`](Self::settle) has
+    /// something to find out. Most responses don't wait.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.renewal.is_some()
+    }
+
+    /// Finds out whether the response may set the refreshed cookies. Call it when the head of the
+    /// response is about to leave: the user may have logged out since the request came.
+    pub async fn settle(&mut self) {
+        self.settled = match &self.renewal {
+            Some(renewal) => renewal.may_be_set().await,
+            None => false,
+        };
+    }
+
+    /// Changes the head of the response.
+    ///
+    /// * Cookies that were refreshed and settled are added, unless the response sets or clears the
+    ///   session's cookies by itself. It then has `Cache-Control: no-store`, also if the handler
+    ///   says otherwise: a cache that kept the response would give the tokens to other users (RFC
+    ///   9111 §7.3).
+    /// * If tokens travel in cookies, any other response without `Cache-Control` gets `private`, so
+    ///   that no shared cache answers other users with it. For example, a CDN may otherwise keep
+    ///   one user's `GET /me` for minutes (RFC 9111 §4.2.2). Bearers need nothing: a shared cache
+    ///   doesn't keep responses to requests with `Authorization` (RFC 9111 §3.5).
+    pub fn apply(&self, headers: &mut impl ResponseHeaders) {
+        if let Some(renewal) = &self.renewal
+            && self.settled
+            && !headers.values("set-cookie").any(cookie::is_ours)
+        {
+            headers.replace("cache-control", "no-store");
+            for cookie in renewal.cookies() {
+                headers.append("set-cookie", cookie);
+            }
+        } else if self.cookies && headers.values("cache-control").next().is_none() {
+            headers.replace("cache-control", "private");
+        }
+    }
+}

@@ -1,0 +1,478 @@
+//! Gates that refresh a browser's cookies, and the responses that may set them.
+
+use gatepass::{
+    Staleness,
+    wire::{Outgoing, ResponseHeaders},
+};
+
+use super::*;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The headers of a handler's response.
+#[derive(Debug, Default)]
+struct Fields(Vec<(&'static str, String)>);
+
+impl Fields {
+    fn all(&self, name: &str) -> Vec<&str> {
+        let own = self.0.iter().filter(|(own, _)| *own == name);
+        own.map(|(_, value)| value.as_str()).collect()
+    }
+
+    fn jar(&self) -> Option<Jar> {
+        let value = |name: &str| {
+            let cookies = self.all("set-cookie").into_iter();
+            let own = cookies.filter_map(|line| line.strip_prefix(name)).next()?;
+            Some(own.split(';').next()?.to_owned())
+        };
+        Some(Jar {
+            access: value("__Host-gatepass=")?,
+            refresh: value("__Host-gatepass-refresh=")?,
+        })
+    }
+}
+
+impl ResponseHeaders for Fields {
+    fn values<'s>(&'s self, name: &'static str) -> impl Iterator<Item = &'s [u8]> {
+        let own = self.0.iter().filter(move |(own, _)| *own == name);
+        own.map(|(_, value)| value.as_bytes())
+    }
+
+    fn replace(&mut self, name: &'static str, value: &str) {
+        self.0.retain(|(own, _)| *own != name);
+        self.append(name, value);
+    }
+
+    fn append(&mut self, name: &'static str, value: &str) {
+        self.0.push((name, value.to_owned()));
+    }
+}
+
+impl Shop {
+    fn gate(&self) -> Gate {
+        Gate::new(&self.authority).auto_refresh(&self.authority)
+    }
+
+    async fn judge(
+        &self,
+        gate: &Gate,
+        method: &str,
+        cookies: &str,
+    ) -> Result<AuthState, AuthRejection> {
+        let headers = [("cookie", cookies)];
+        let head = head(method, "/orders", &headers);
+        match gate.try_judge(&head) {
+            Some(judged) => judged,
+            None => gate.judge(&head).await,
+        }
+    }
+
+    async fn generation(&self) -> u32 {
+        let alice = Subject::new("alice").unwrap();
+        let sessions = self.authority.sessions(&alice, None).await.unwrap();
+        sessions.sessions[0].generation.get()
+    }
+
+    /// The handler's response, whose head leaves now.
+    async fn answer(&self, mut outgoing: Outgoing, mut fields: Fields) -> Fields {
+        if outgoing.waits() {
+            outgoing.settle().await;
+        }
+        outgoing.apply(&mut fields);
+        fields
+    }
+}
+
+impl Jar {
+    fn without_access(&self) -> String {
+        format!("__Host-gatepass-refresh={}", self.refresh)
+    }
+}
+
+fn reason(judged: Result<AuthState, AuthRejection>) -> &'static str {
+    judged.unwrap_err().error().reason()
+}
+
+#[tokio::test]
+async fn a_request_with_an_old_access_cookie_is_served_and_its_response_sets_both_cookies() {
+    for (case, later) in [("expired", 20 * MINUTE), ("missing", MINUTE)] {
+        let shop = Shop::open(Transport::Cookie).await;
+        let old = shop.log_in().await;
+        shop.clock.advance(later);
+        let cookies = match case {
+            "missing" => old.without_access(),
+            _ => old.header(),
+        };
+        for method in ["GET", "HEAD", "OPTIONS", "POST"] {
+            let state = shop.judge(&shop.gate(), method, &cookies).await.unwrap();
+            assert_eq!(state.pass().unwrap().subject().as_str(), "alice", "{case}");
+            let fields = shop.answer(state.outgoing(), Fields::default()).await;
+            let new = fields.jar().unwrap();
+            assert_ne!(new.refresh, old.refresh, "{case}");
+            assert_eq!(fields.all("cache-control"), ["no-store"], "{case}");
+            for line in fields.all("set-cookie") {
+                assert!(line.contains(ATTRIBUTES), "{line}");
+            }
+            let state = shop.judge(&shop.gate(), method, &new.header()).await;
+            let outgoing = state.unwrap().outgoing();
+            assert!(!outgoing.waits(), "{case}: the new access token is good");
+        }
+        assert_eq!(shop.generation().await, 1, "{case}");
+    }
+}
+
+#[tokio::test]
+async fn a_good_access_cookie_is_not_refreshed() {
+    let shop = Shop::open(Transport::Cookie).await;
+    let jar = shop.log_in().await;
+    let state = shop
+        .judge(&shop.gate(), "GET", &jar.header())
+        .await
+        .unwrap();
+    let fields = shop.answer(state.outgoing(), Fields::default()).await;
+    assert_eq!(fields.all("set-cookie"), [""; 0]);
+    assert_eq!(fields.all("cache-control"), ["private"]);
+    assert_eq!(shop.generation().await, 0);
+}
+
+#[tokio::test]
+async fn a_gate_that_was_not_told_to_refresh_does_not() {
+    let shop = Shop::open(Transport::Cookie).await;
+    let jar = shop.log_in().await;
+    shop.clock.advance(20 * MINUTE);
+    let plain = Gate::new(&shop.authority);
+    assert_eq!(
+        reason(shop.judge(&plain, "GET", &jar.header()).await),
+        "expired"
+    );
+    assert_eq!(shop.generation().await, 0);
+}
+
+#[tokio::test]
+async fn bearers_are_not_refreshed_and_outrank_cookies() {
+    for transport in [Transport::Bearer, Transport::Both] {
+        let shop = Shop::open(transport).await;
+        let reply = shop.send("POST", "/auth/login", &[JSON], LOGIN).await;
+        let token = |name: &str| body(&reply)[name].as_str().unwrap().to_owned();
+        let bearer = format!("Bearer {}", token("access_token"));
+        let cookies = format!("__Host-gatepass-refresh={}", token("refresh_token"));
+        shop.clock.advance(20 * MINUTE);
+        let headers = [("authorization", bearer.as_str()), ("cookie", &cookies)];
+        let judged = shop.gate().judge(&head("GET", "/orders", &headers)).await;
+        assert_eq!(reason(judged), "expired", "{transport:?}");
+        assert_eq!(shop.generation().await, 0, "{transport:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_requests_at_once_all_succeed_and_end_one_generation_later() {
+    let shop = std::sync::Arc::new(Shop::open(Transport::Cookie).await);
+    let old = shop.log_in().await;
+    shop.clock.advance(20 * MINUTE);
+    let mut requests = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let (shop, cookies) = (std::sync::Arc::clone(&shop), old.header());
+        requests.spawn(async move {
+            let state = shop.judge(&shop.gate(), "GET", &cookies).await.unwrap();
+            let fields = shop.answer(state.outgoing(), Fields::default()).await;
+            fields.jar().unwrap().refresh
+        });
+    }
+    let tokens: BTreeSet<_> = requests.join_all().await.into_iter().collect();
+    assert_eq!(tokens.len(), 1);
+    assert_eq!(shop.generation().await, 1);
+}
+
+#[tokio::test]
+async fn a_response_that_leaves_after_a_logout_sets_no_cookies() {
+    let shop = Shop::open(Transport::Cookie).await;
+    let jar = shop.log_in().await;
+    shop.clock.advance(20 * MINUTE);
+    let state = shop
+        .judge(&shop.gate(), "GET", &jar.header())
+        .await
+        .unwrap();
+    assert_eq!(shop.post("/auth/logout", &jar).await.status(), 204);
+    let fields = shop.answer(state.outgoing(), Fields::default()).await;
+    assert_eq!(fields.all("set-cookie"), [""; 0]);
+    assert_eq!(fields.all("cache-control"), ["private"]);
+}
+
+#[tokio::test]
+async fn a_response_sets_cookies_until_the_session_may_rotate_again() {
+    for (after, sets) in [(29 * SECOND, true), (30 * SECOND, false)] {
+        let shop = Shop::open(Transport::Cookie).await;
+        let old = shop.log_in().await;
+        shop.clock.advance(20 * MINUTE);
+        let first = shop
+            .judge(&shop.gate(), "GET", &old.header())
+            .await
+            .unwrap();
+        // Another one, which is answered by the same rotation, and not by one of its own.
+        shop.clock.advance(20 * SECOND);
+        let second = shop
+            .judge(&shop.gate(), "GET", &old.header())
+            .await
+            .unwrap();
+        shop.clock.advance(after - 20 * SECOND);
+        for state in [first, second] {
+            let fields = shop.answer(state.outgoing(), Fields::default()).await;
+            assert_eq!(fields.jar().is_some(), sets, "{after:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_late_response_never_puts_an_older_token_over_a_newer_one() {
+    let shop = Shop::open(Transport::Cookie).await;
+    let first = shop.log_in().await;
+    shop.clock.advance(20 * MINUTE);
+    // The answer to this rotation is lost, and the browser comes again after the overlap.
+    shop.judge(&shop.gate(), "GET", &first.header())
+        .await
+        .unwrap();
+    shop.clock.advance(MINUTE);
+    let slow = shop
+        .judge(&shop.gate(), "GET", &first.header())
+        .await
+        .unwrap();
+    let quick = shop
+        .judge(&shop.gate(), "GET", &first.header())
+        .await
+        .unwrap();
+    let fields = shop.answer(quick.outgoing(), Fields::default()).await;
+    let second = fields.jar().unwrap();
+    let third = jar(&shop.post("/auth/refresh", &second).await);
+    assert_ne!(second.refresh, third.refresh);
+    let fields = shop.answer(slow.outgoing(), Fields::default()).await;
+    assert_eq!(
+        fields.all("set-cookie"),
+        [""; 0],
+        "the browser has newer ones"
+    );
+    shop.clock.advance(MINUTE);
+    assert_eq!(shop.post("/auth/refresh", &third).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_response_sets_no_cookies_while_the_node_does_not_know_whether_the_session_lives() {
+    let shop = Shop::open(Transport::Cookie).await;
+    let _ = shop.faults.clone().durable();
+    let jar = shop.log_in().await;
+    shop.clock.advance(20 * MINUTE);
+    let state = shop
+        .judge(&shop.gate(), "GET", &jar.header())
+        .await
+        .unwrap();
+    shop.faults
+        .inject(Op::Pull, StoreFault::Fail(StoreErrorKind::Unavailable));
+    shop.clock.advance(3 * SECOND);
+    let fields = shop.answer(state.outgoing(), Fields::default()).await;
+    assert_eq!(fields.all("set-cookie"), [""; 0]);
+}
+
+#[tokio::test]
+async fn cookies_of_the_handler_stay_and_those_of_the_session_are_its_own_affair() {
+    let shop = Shop::open(Transport::Cookie).await;
+    let jar = shop.log_in().await;
+    shop.clock.advance(20 * MINUTE);
+    let state = shop
+        .judge(&shop.gate(), "GET", &jar.header())
+        .await
+        .unwrap();
+    let theme = || ("set-cookie", "theme=dark".to_owned());
+    let public = ("cache-control", "public, max-age=60".to_owned());
+    let fields = shop
+        .answer(state.outgoing(), Fields(vec![theme(), public.clone()]))
+        .await;
+    assert_eq!(fields.all("set-cookie")[0], "theme=dark");
+    assert_eq!(fields.all("set-cookie").len(), 3);
+    assert_eq!(
+        fields.all("cache-control"),
+        ["no-store"],
+        "whatever it said"
+    );
+
+    for own in [
+        "__Host-gatepass=; Max-Age=0",
+        "__Host-gatepass-refresh=; Max-Age=0",
+        "__Host-gatepass=x; Path=/",
+    ] {
+        let own = ("set-cookie", own.to_owned());
+        let fields = Fields(vec![theme(), own.clone(), public.clone()]);
+        let fields = shop.answer(state.outgoing(), fields).await;
+        assert_eq!(fields.all("set-cookie"), ["theme=dark", own.1.as_str()]);
+        assert_eq!(fields.all("cache-control"), [public.1.as_str()]);
+    }
+}
+
+#[tokio::test]
+async fn a_request_from_another_site_is_judged_before_it_can_refresh() {
+    let shop = Shop::open(Transport::Cookie).await;
+    let jar = shop.log_in().await;
+    shop.clock.advance(20 * MINUTE);
+    for optional in [false, true] {
+        let mut gate = shop.gate();
+        if optional {
+            gate = gate.require(Requirements::new().optional());
+        }
+        for cookies in [jar.header(), jar.without_access()] {
+            for method in ["POST", "PUT", "PATCH", "DELETE"] {
+                let headers = [("cookie", cookies.as_str()), CROSS_SITE];
+                let judged = gate.judge(&head(method, "/orders", &headers)).await;
+                let rejection = judged.unwrap_err();
+                assert_eq!(rejection.refusal(), Some(&Refusal::CrossSite), "{method}");
+                assert_eq!(set_cookies(rejection.reply()), [""; 0], "{method}");
+            }
+        }
+    }
+    assert_eq!(shop.generation().await, 0);
+}
+
+#[tokio::test]
+async fn a_failing_store_is_a_503_that_sets_and_clears_nothing() {
+    let unavailable = StoreFault::Fail(StoreErrorKind::Unavailable);
+    for optional in [false, true] {
+        let shop = Shop::open(Transport::Cookie).await;
+        let jar = shop.log_in().await;
+        shop.clock.advance(20 * MINUTE);
+        let mut gate = shop.gate();
+        if optional {
+            gate = gate.require(Requirements::new().optional());
+        }
+        shop.faults.inject(Op::Load, unavailable);
+        let rejection = shop.judge(&gate, "GET", &jar.header()).await.unwrap_err();
+        assert_eq!(rejection.reply().status(), 503);
+        assert_eq!(set_cookies(rejection.reply()), [""; 0]);
+        shop.faults.lift(Op::Load);
+        shop.judge(&gate, "GET", &jar.header()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_refused_refresh_is_told_by_its_reason_and_is_no_pass_for_an_optional_gate() {
+    let shop = Shop::open(Transport::Cookie).await;
+    let jar = shop.log_in().await;
+    assert_eq!(shop.post("/auth/logout-all", &jar).await.status(), 204);
+    let other = shop.log_in().await;
+    let idle = shop.log_in().await;
+    shop.clock.advance(15 * DAY);
+    let twice = format!("{}; {}", other.without_access(), other.without_access());
+    for (cookies, told) in [
+        (jar.without_access(), "session_ended"),
+        (idle.without_access(), "refresh_expired"),
+        ("__Host-gatepass-refresh=x".to_owned(), "malformed"),
+        (
+            format!("__Host-gatepass-refresh={}", jar.access),
+            "wrong_type",
+        ),
+        (twice, "ambiguous"),
+    ] {
+        assert_eq!(
+            reason(shop.judge(&shop.gate(), "GET", &cookies).await),
+            told
+        );
+        let optional = shop.gate().require(Requirements::new().optional());
+        let state = shop.judge(&optional, "GET", &cookies).await.unwrap();
+        assert!(state.optional_pass().is_none(), "{told}");
+        let fields = shop.answer(state.outgoing(), Fields::default()).await;
+        assert_eq!(fields.all("set-cookie"), [""; 0], "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_thief_is_found_by_a_gate_as_by_the_endpoint() {
+    let shop = Shop::open(Transport::Cookie).await;
+    let stolen = shop.log_in().await;
+    let mut jar_now = stolen.clone();
+    for _ in 0..2 {
+        shop.clock.advance(20 * MINUTE);
+        let state = shop.judge(&shop.gate(), "GET", &jar_now.header()).await;
+        let fields = shop
+            .answer(state.unwrap().outgoing(), Fields::default())
+            .await;
+        jar_now = fields.jar().unwrap();
+    }
+    shop.clock.advance(MINUTE);
+    let thief = shop.judge(&shop.gate(), "GET", &stolen.header()).await;
+    let rejection = thief.unwrap_err();
+    assert_eq!(rejection.refusal(), Some(&Refusal::Reused));
+    assert_eq!(set_cookies(rejection.reply()), [""; 0]);
+    assert_eq!(
+        reason(shop.judge(&shop.gate(), "GET", &jar_now.header()).await),
+        "revoked"
+    );
+}
+
+#[tokio::test]
+async fn a_request_that_lacks_something_else_keeps_its_new_cookies() {
+    let shop = Shop::open(Transport::Cookie).await;
+    let jar_then = shop.log_in().await;
+    shop.clock.advance(20 * MINUTE);
+    let admins = Requirements::new().scopes(Scopes::parse("admin").unwrap());
+    let recent = Requirements::new().max_age(5 * MINUTE);
+    let mut cookies = jar_then.header();
+    for (requirements, status, told) in [
+        (admins, 403, "insufficient_scope"),
+        (recent, 401, "authentication_too_old"),
+    ] {
+        let gate = shop.gate().require(requirements);
+        let rejection = shop.judge(&gate, "GET", &cookies).await.unwrap_err();
+        assert_eq!(
+            (rejection.reply().status(), rejection.error().reason()),
+            (status, told)
+        );
+        cookies = jar(rejection.reply()).header();
+        shop.clock.advance(20 * MINUTE);
+    }
+    assert_eq!(shop.generation().await, 2);
+}
+
+#[tokio::test]
+async fn a_strict_gate_asks_the_store_about_the_session_that_it_refreshes() {
+    let shop = Shop::open(Transport::Cookie).await;
+    let jar = shop.log_in().await;
+    let strict = Requirements::new().staleness(Staleness::Strict);
+    let gate = shop.gate().require(strict);
+    shop.clock.advance(20 * MINUTE);
+    let state = shop.judge(&gate, "GET", &jar.header()).await.unwrap();
+    assert_eq!(state.pass().unwrap().subject().as_str(), "alice");
+    assert_eq!(shop.faults.calls_of(Op::Status), 1);
+    shop.faults
+        .inject(Op::Status, StoreFault::Fail(StoreErrorKind::Unavailable));
+    shop.clock.advance(20 * MINUTE);
+    let rejection = shop.judge(&gate, "GET", &jar.header()).await.unwrap_err();
+    assert_eq!(rejection.reply().status(), 503);
+    assert_eq!(set_cookies(rejection.reply()), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_claim_too_long_for_a_cookie_is_a_500_before_the_handler_runs() {
+    let shop = Shop::build(Transport::Both, 3500, |builder| builder).await;
+    let reply = shop.send("POST", "/auth/login", &[JSON], LOGIN).await;
+    let refresh = body(&reply)["refresh_token"].as_str().unwrap().to_owned();
+    let cookies = format!("__Host-gatepass-refresh={refresh}");
+    let rejection = shop.judge(&shop.gate(), "GET", &cookies).await.unwrap_err();
+    assert_eq!(rejection.reply().status(), 500);
+    assert_eq!(set_cookies(rejection.reply()), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_carries_new_cookies_shows_none_in_its_debug() {
+    let shop = Shop::open(Transport::Cookie).await;
+    let jar = shop.log_in().await;
+    shop.clock.advance(20 * MINUTE);
+    let state = shop
+        .judge(&shop.gate(), "GET", &jar.header())
+        .await
+        .unwrap();
+    let shown = format!("{state:?} {:?}", state.outgoing());
+    let fields = shop.answer(state.outgoing(), Fields::default()).await;
+    let new = fields.jar().unwrap();
+    for secret in [&new.access, &new.refresh] {
+        for part in secret.split('.') {
+            assert!(!shown.contains(part), "{shown}");
+        }
+    }
+}
