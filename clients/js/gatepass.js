@@ -106,6 +106,7 @@ class Session extends EventTarget {
 
   #refreshing = null;
   #timer;
+  /** Operations of `TRIES` attempts that have failed in a row: a refresh is owed. */
   #failures = 0;
   /** The server asked for no attempt before this, by the monotonic clock. */
   #notBefore = 0;
@@ -450,7 +451,7 @@ class Session extends EventTarget {
   #wake() {
     this.#sync();
     if (!this.#session) return;
-    if (this.state.refreshIn === 0) {
+    if (this.state.refreshIn === 0 || this.#failures > 0) {
       this.#refresh().catch(() => {});
     } else {
       this.#schedule(this.state.refreshIn);
@@ -658,6 +659,7 @@ class Session extends EventTarget {
     if (isOlder) return false;
     if (!isSame) this.#changeEpoch();
     this.#session = session;
+    this.#failures = 0;
     this.#schedule(this.state.refreshIn);
     this.#fire(isSame ? "refreshed" : "began", this.state);
     return true;
@@ -683,6 +685,7 @@ class Session extends EventTarget {
     this.#epoch += 1;
     this.#refreshing = null;
     this.#distrusted = undefined;
+    this.#failures = 0;
     this.#current.abort();
     this.#current = new AbortController();
   }
