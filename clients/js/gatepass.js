@@ -488,7 +488,8 @@ class Session extends EventTarget {
     }
     const isWanted = () => this.#epoch === epoch;
     const onFailure = (error, wait, isLast) => {
-      if (!isWanted()) return;
+      // It has been refreshed, and the storage has failed to take it.
+      if (!isWanted() || this.#session?.turn !== turn) return;
       const isToldLater = error.retryAfter !== undefined;
       if (isToldLater) this.#notBefore = this.#environment.now() + wait;
       const slow = Math.min(SLOWEST_RETRY, 2 ** this.#failures * 2000);

@@ -59,6 +59,17 @@ export class World {
     return { session, tab, events: tab.events, news: tab.news };
   }
 
+  /** The options of a client in a tab of its own, in real time. */
+  tabInRealTime() {
+    const tab = new Tab(this, []);
+    this.tabs.push(tab);
+    const { localStorage, locks, document, page, location } = tab.environment;
+    return {
+      fetch: (...request) => tab.fetch(...request),
+      environment: { localStorage, locks, document, page, location },
+    };
+  }
+
   /** Opens a tab and logs in there. */
   async login(options, username = "alice") {
     const opened = this.open(options);
@@ -232,31 +243,25 @@ class FakeChannel {
 }
 
 class FakeLocks {
-  requests = 0;
   #tails = new Map();
-  #held = new Set();
 
-  /** Has a lock held until the function that it returns is called. */
+  /** Has a lock held for ever. */
   hold(name) {
-    let release;
-    this.request(name, {}, () => new Promise((resolve) => { release = resolve; }));
-    return () => release();
+    this.request(name, {}, () => new Promise(() => {}));
   }
 
   async request(name, { signal }, task) {
-    this.requests += 1;
     const before = this.#tails.get(name) ?? Promise.resolve();
     let release;
-    this.#tails.set(name, before.then(() => new Promise((resolve) => { release = resolve; })));
-    const aborted = new Promise((_, reject) => {
-      signal?.addEventListener("abort", () => reject(signal.reason));
-    });
+    const held = new Promise((resolve) => { release = resolve; });
+    this.#tails.set(name, before.then(() => held));
     try {
-      await Promise.race([before, aborted]);
-      await Promise.resolve();
+      await Promise.race([before, new Promise((_, reject) => {
+        signal?.addEventListener("abort", () => reject(signal.reason));
+      })]);
       return await task();
     } finally {
-      before.then(() => Promise.resolve()).then(() => release());
+      release();
     }
   }
 }
