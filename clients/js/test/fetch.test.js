@@ -30,7 +30,7 @@ for (const transport of ["bearer", "cookie"]) {
 
   test(`${transport}: ten requests that find the token expired cause one refresh`,
     inWorld(async (world, server) => {
-      const { session } = await world.login({ transport });
+      const { session } = await world.login({ transport, tabs: transport === "cookie" });
       answers(server, "/me", ...Array.from({ length: 10 }, () => refused("expired")));
       const all = Array.from({ length: 10 }, () => session.fetch("/me"));
       const responses = await world.run(Promise.all(all));

@@ -61,6 +61,19 @@ test("outside of a page, a base without an origin is refused with advice", () =>
   assert.throws(() => createClient({ base: "/auth" }), /whole URL/);
 });
 
+test("outside of a page, a client shares its session only if told to", () => {
+  class BroadcastChannel {
+    static count = 0;
+    constructor() { BroadcastChannel.count += 1; }
+    close() {}
+  }
+  const options = { base: "https://example.com/auth", environment: { BroadcastChannel } };
+  createClient(options).close();
+  assert.equal(BroadcastChannel.count, 0);
+  createClient({ ...options, tabs: true }).close();
+  assert.equal(BroadcastChannel.count, 1);
+});
+
 test("an unknown transport is refused", () => {
   assert.throws(() => createClient({ transport: "query" }), TypeError);
 });
@@ -141,6 +154,7 @@ test("a slow save doesn't bring tokens back after a logout", inWorld(async (worl
   refresh.catch(() => {});
   await world.settle();
   const logout = session.logout();
+  await world.settle();
   finish();
   await world.run(logout);
   assert.equal(kept.value, null);

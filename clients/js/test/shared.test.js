@@ -15,7 +15,7 @@ for (const transport of ["bearer", "cookie"]) {
       const world = Object.assign(new World(), { server });
       const results = await runAll({
         createClient, transport, baseUrl: `${server.origin}/auth`,
-        credentials: credentials("alice"), options: () => world.tabInRealTime(),
+        credentials: credentials("alice"), options: () => world.tabInFastTime(),
       });
       server.close();
       for (const { name, ok, error } of results) {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { credentials, inWorld } from "./support/world.js";
+import { refused } from "./support/server.js";
 
 const refreshes = (server) => server.asked("/auth/refresh").length;
 
@@ -180,3 +181,80 @@ test("two clients in one Node process share nothing unless told to", inWorld(asy
   assert.equal(await user(alice), "alice");
   assert.equal(await user(bob), "bob");
 }));
+
+test("cookie: a refresh whose answer comes after an unheard logout changes nothing",
+  inWorld(async (world, server) => {
+    const [first, second] = await three(world, { transport: "cookie" });
+    server.fault = ({ path }) => (path === "/auth/refresh" ? { hold: true } : null);
+    const refresh = first.session.refresh();
+    await world.settle();
+    first.tab.isFrozen = true;
+    server.fault = () => null;
+    await world.run(second.session.logout());
+    server.release();
+    await assert.rejects(refresh, { reason: "logged_out" });
+    assert.equal(first.session.state, null);
+    assert.match([...world.storage.values()].join(), /"ended":"logged_out"/);
+  }));
+
+test("cookie: the end of a session doesn't hide the login that another tab has done since",
+  inWorld(async (world, server) => {
+    const [first, second] = await three(world, { transport: "cookie" });
+    const answer = refused("session_ended");
+    server.fault = ({ path }) => (path === "/auth/refresh" ? { hold: true, answer } : null);
+    world.locks.request = (name, options, task) => task();
+    const refresh = first.session.refresh();
+    await world.settle();
+    first.tab.isFrozen = true;
+    server.fault = () => null;
+    await world.run(second.session.login(credentials("bob")));
+    server.release();
+    await assert.rejects(refresh, { reason: "session_ended" });
+    const state = await world.run(world.open({ transport: "cookie" }).session.restore());
+    assert.equal(state.sessionId, second.session.state.sessionId);
+    assert.equal(refreshes(server), 1);
+  }));
+
+test("bearer: news of a refresh that comes after a logout revives nothing",
+  inWorld(async (world, server) => {
+    const { session, news } = await world.login();
+    const { tab } = world.open();
+    const channel = new tab.environment.BroadcastChannel(`gatepass:${server.origin}/auth`);
+    const heard = [];
+    channel.onmessage = ({ data }) => heard.push(data);
+    await world.run(session.refresh());
+    const late = heard.find(({ type }) => type === "refreshed");
+    await world.run(session.logout());
+    channel.postMessage({ ...late, record: { ...late.record, turn: 9 } });
+    await world.settle();
+    assert.equal(session.state, null);
+    assert.deepEqual(news, ["began", "ended: logged_out"]);
+  }));
+
+test("bearer: a proven password counts more than a refresh in another tab at the same time",
+  inWorld(async (world, server) => {
+    const [first, second] = await three(world, { lacks: ["locks"] });
+    server.fault = () => ({ hold: true });
+    const refresh = first.session.refresh();
+    await world.advance(200);
+    const proof = second.session.reauthenticate({ password: "wonderland" });
+    await world.settle();
+    server.fault = () => null;
+    server.release();
+    await world.run(Promise.all([refresh, proof]));
+    await world.settle();
+    await world.run(first.session.fetch("/me"));
+    await world.run(second.session.fetch("/me"));
+    const [one, other] = server.log.slice(-2).map(({ headers }) => headers.authorization);
+    assert.equal(one, other);
+  }));
+
+test("cookie: times in the storage that are ahead of the clock mean that a refresh is due",
+  inWorld(async (world, server) => {
+    (await world.login({ transport: "cookie" })).session.close();
+    world.wallError = -3_600_000;
+    const state = await world.run(world.open({ transport: "cookie" }).session.restore());
+    await world.settle();
+    assert.equal(state.refreshIn, 0);
+    assert.equal(refreshes(server), 1);
+  }));

@@ -59,14 +59,17 @@ export class World {
     return { session, tab, events: tab.events, news: tab.news };
   }
 
-  /** The options of a client in a tab of its own, in real time. */
-  tabInRealTime() {
+  /** The options of a client in a tab of its own, whose time runs five times as fast as ours. */
+  tabInFastTime() {
     const tab = new Tab(this, []);
     this.tabs.push(tab);
     const { localStorage, locks, document, page, location } = tab.environment;
     return {
       fetch: (...request) => tab.fetch(...request),
-      environment: { localStorage, locks, document, page, location },
+      environment: {
+        localStorage, locks, document, page, location,
+        setTimeout: (task, delay) => setTimeout(task, delay / 5),
+      },
     };
   }
 
@@ -205,7 +208,7 @@ class Tab {
       setItem: (key, value) => {
         storage.set(key, value);
         for (const tab of tabs) {
-          if (tab === this) continue;
+          if (tab === this || tab.isFrozen) continue;
           const event = Object.assign(new Event("storage"), { key, newValue: value });
           setImmediate(() => tab.page.dispatchEvent(event));
         }
