@@ -882,7 +882,8 @@ function isRefusal(error) {
 }
 
 function isStream(body) {
-  return typeof body?.getReader === "function" || typeof body?.[Symbol.asyncIterator] === "function";
+  const isIterable = typeof body?.[Symbol.asyncIterator] === "function";
+  return isIterable || typeof body?.getReader === "function";
 }
 
 /** The JSON object that `text` is, and `{}` if it is empty; otherwise `null`. */

@@ -13,7 +13,7 @@ const results = await runAll({
   transport: query.get("transport") ?? "cookie",
   credentials: {
     username: query.get("username") ?? "alice",
-    password: query.get("password") ?? "wonderland",
+    password: query.get("password") ?? "alice-in-wonderland",
   },
 });
 document.querySelector("#results").textContent = JSON.stringify(results, null, 2);

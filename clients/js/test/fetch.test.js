@@ -238,7 +238,8 @@ test("the list of sessions has every page", inWorld(async (world) => {
 test("a request that was answered as for another user's session isn't repeated for this one",
   inWorld(async (world, server) => {
     const { session } = await world.login({ transport: "cookie" });
-    server.fault = ({ path }) => (path === "/me" ? { hold: true, answer: refused("revoked") } : null);
+    const fault = { hold: true, answer: refused("revoked") };
+    server.fault = ({ path }) => (path === "/me" ? fault : null);
     const response = session.fetch("/me");
     await world.settle();
     server.fault = () => null;

@@ -5,7 +5,9 @@ import { tests } from "./tests.js";
  * Runs every shared test with `createClient` against `baseUrl`, one after the other. Returns
  * `[{ name, ok, error, durationMs }]`.
  */
-export async function runAll({ createClient, baseUrl, transport, credentials, options = () => ({}) }) {
+export async function runAll({
+  createClient, baseUrl, transport, credentials, options = () => ({}),
+}) {
   const results = [];
   for (const { name, run } of tests) {
     const sessions = [];

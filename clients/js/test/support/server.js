@@ -79,7 +79,8 @@ export class FakeServer {
     entry.reason = answer.json?.reason;
     const send = () => {
       if (fault.drop) return request.socket.destroy();
-      const body = fault.garble ? '{"access_token":"tok' : answer.json && JSON.stringify(answer.json);
+      const whole = answer.json && JSON.stringify(answer.json);
+      const body = fault.garble ? '{"access_token":"tok' : whole;
       const type = body && { "content-type": "application/json" };
       response.writeHead(answer.status, { ...type, ...answer.headers });
       return response.end(request.method === "HEAD" ? undefined : body);
