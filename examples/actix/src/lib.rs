@@ -4,16 +4,20 @@ use std::{future::ready, io, net::TcpListener, time::Duration};
 
 use actix_cors::Cors;
 use actix_web::{
-    App, Error, HttpMessage, HttpResponse, HttpServer, Responder, Route,
+    App, Error, HttpMessage, HttpRequest, HttpResponse, HttpServer, Responder, Route,
     body::MessageBody,
     dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse},
     error::ErrorServiceUnavailable,
     guard::{Any, Get, Head},
-    http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE, HeaderName, HeaderValue},
+    http::{
+        StatusCode,
+        header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE, HeaderName, HeaderValue},
+    },
     middleware::{Next, from_fn},
     rt::time::timeout,
-    web::{Html, Json, ServiceConfig, post, resource, route},
+    web::{Json, ServiceConfig, post, resource, route},
 };
+use example_app::{Answer, Asset, Brought};
 use gatepass::{RequiredScopes, Requirements, Staleness};
 use gatepass_actix::{Auth, Gate, MaybeAuth, Scoped};
 use serde_json::Value;
@@ -87,7 +91,6 @@ where
 }
 
 fn routes(app: &example_app::App, config: &mut ServiceConfig) {
-    let page = app.page().to_owned();
     let openapi = app.openapi().to_owned();
     let openapi = move || {
         let mut json = HttpResponse::Ok();
@@ -108,8 +111,8 @@ fn routes(app: &example_app::App, config: &mut ServiceConfig) {
         .clone()
         .require(Requirements::new().staleness(Staleness::Strict));
     let optionally = gate.clone().require(Requirements::new().optional());
+    page(app, &gate, config);
     config
-        .service(resource("/").route(get().to(move || ready(Html::new(page.clone())))))
         .service(resource("/openapi.json").route(get().to(openapi)))
         .service(resource("/health").route(get().to(HttpResponse::Ok)))
         .service(resource("/ready").route(get().to(readiness)))
@@ -120,6 +123,43 @@ fn routes(app: &example_app::App, config: &mut ServiceConfig) {
         .service(resource("/strict").route(get().to(strict).wrap(strictly)))
         .service(resource("/maybe").route(get().to(maybe).wrap(optionally)))
         .configure(gatepass_actix::configure(app.endpoints.clone()));
+}
+
+/// The page for browsers, and the routes of its demonstrations.
+fn page(app: &example_app::App, gate: &Gate, config: &mut ServiceConfig) {
+    let settings = app.config().to_owned();
+    let settings = move || {
+        let mut json = HttpResponse::Ok();
+        json.insert_header((CACHE_CONTROL, "no-store"));
+        ready(json.content_type("application/json").body(settings.clone()))
+    };
+    config.service(resource("/demo/config").route(get().to(settings)));
+    for asset in app.assets() {
+        let file = || {
+            let mut answer = HttpResponse::Ok();
+            for header in Asset::HEADERS {
+                answer.insert_header(header);
+            }
+            ready(answer.content_type(asset.content_type).body(asset.body))
+        };
+        config.service(resource(asset.path).route(get().to(file)));
+    }
+    for action in app.actions() {
+        let app = app.clone();
+        let act = move |Auth(pass): Auth, request: HttpRequest| {
+            let values = |name| request.headers().get_all(name).map(HeaderValue::as_bytes);
+            let brought = Brought::new(values(AUTHORIZATION), values(COOKIE));
+            let app = app.clone();
+            async move {
+                let Answer { status, body, .. } = app.act(action, &pass, brought).await;
+                let status = StatusCode::from_u16(status);
+                Json(body)
+                    .customize()
+                    .with_status(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
+            }
+        };
+        config.service(resource(action.path()).route(post().to(act).wrap(gate.clone())));
+    }
 }
 
 /// To actix-web, `HEAD` is a method like any other.

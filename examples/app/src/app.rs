@@ -10,8 +10,8 @@ use std::{
 
 use anyhow::{Context, ensure};
 use gatepass::{
-    Authority, AuthorityBuilder, Clock, KeySet, MasterSecret, MemoryStore, ReusePolicy,
-    SystemClock, Transport,
+    Authority, AuthorityBuilder, Clock, KeySet, MasterSecret, MemoryStore, Pass, ReusePolicy,
+    SystemClock,
     keys::{Algorithm, SigningKey},
     store::SessionStore,
     wire::{Client, Endpoints},
@@ -19,8 +19,11 @@ use gatepass::{
 use tracing::{instrument::WithSubscriber, subscriber::NoSubscriber};
 
 use crate::{
+    brought::Brought,
+    demo::{Action, Answer, Demo},
     location::{Database, StoreLocation},
-    pages,
+    pages::{self, Asset},
+    peer::Peer,
     secrets::{self, MasterSecretFile},
     settings::Settings,
     store,
@@ -39,10 +42,10 @@ pub struct App {
     pub users: Users,
     /// Origins besides its own whose pages may use its cookies, and need CORS for it.
     pub trusted_origins: Vec<String>,
-    transport: Transport,
-    issuer: Arc<str>,
+    settings: Arc<Settings>,
     demo_names: Arc<[String]>,
-    page: Arc<str>,
+    demo: Demo,
+    config: Arc<str>,
     openapi: Arc<str>,
 }
 
@@ -113,7 +116,7 @@ impl App {
         secret: MasterSecret,
         store: Arc<dyn SessionStore>,
         users: Users,
-        clock: impl Clock,
+        clock: impl Clock + Clone,
     ) -> anyhow::Result<Self> {
         let Inputs {
             keys,
@@ -125,7 +128,7 @@ impl App {
             None => KeySet::signing(SigningKey::derived(&secret)),
         };
         let builder = authority(settings, secret, keys, store);
-        let builder = builder.authenticator(users.clone()).clock(clock);
+        let builder = builder.authenticator(users.clone()).clock(clock.clone());
         let authority = builder.build().await?;
         let endpoints = endpoints(&authority, clients)?;
         // Last, so that a start that fails has changed nothing.
@@ -134,13 +137,20 @@ impl App {
             None => users.add_demo_users().await?,
         }
         let demo_names = users.demo_names().await?;
-        let page = pages::home(settings.listen, &demo_names, settings.transport);
+        let demo = Demo::new(
+            authority.clone(),
+            Arc::new(clock),
+            settings.overlap,
+            !demo_names.is_empty(),
+            settings.peer.clone().map(Peer::new),
+        );
+        let config = pages::config(settings.listen, &demo_names, settings, &demo.actions());
         Ok(Self {
             demo_names: demo_names.into(),
             trusted_origins: settings.trusted_origins.clone(),
-            transport: settings.transport,
-            issuer: settings.issuer.as_str().into(),
-            page: page.into(),
+            settings: Arc::new(settings.clone()),
+            demo,
+            config: config.to_string().into(),
             openapi: endpoints.openapi().into(),
             endpoints,
             authority,
@@ -151,8 +161,13 @@ impl App {
     /// Tells the terminal that the application listens on `address`, who the demo users are, and
     /// lines of shell to try it with.
     pub fn announce(&mut self, address: SocketAddr) {
-        self.page = pages::home(address, &self.demo_names, self.transport).into();
-        let banner = pages::banner(address, &self.issuer, &self.demo_names, self.transport);
+        let actions = self.demo.actions();
+        let config = pages::config(address, &self.demo_names, &self.settings, &actions);
+        self.config = config.to_string().into();
+        let Settings {
+            issuer, transport, ..
+        } = &*self.settings;
+        let banner = pages::banner(address, issuer, &self.demo_names, *transport);
         // The reader of stdout may be gone; the service runs all the same.
         let _ = writeln!(io::stdout(), "{banner}");
     }
@@ -161,7 +176,7 @@ impl App {
     /// caller's, which have `{address}`, `{name}` and `{password}` filled in: where the routes are
     /// others than those of most examples.
     pub fn announce_with(&self, address: SocketAddr, lines: &str) {
-        let banner = pages::banner_with(address, &self.issuer, &self.demo_names, lines);
+        let banner = pages::banner_with(address, &self.settings.issuer, &self.demo_names, lines);
         // As above.
         let _ = writeln!(io::stdout(), "{banner}");
     }
@@ -173,10 +188,28 @@ impl App {
         self.authority.health().is_ready()
     }
 
-    /// The page for browsers, in HTML.
+    /// The files of the page for browsers, each with the path of its route.
     #[must_use]
-    pub fn page(&self) -> &str {
-        &self.page
+    pub fn assets(&self) -> &'static [Asset] {
+        &Asset::ALL
+    }
+
+    /// The answer to `GET /demo/config`, in JSON: the facts that the page needs about this service.
+    #[must_use]
+    pub fn config(&self) -> &str {
+        &self.config
+    }
+
+    /// The demonstrations of the page that there are here: each is a route behind a gate. There is
+    /// a theft only if the users are the demo users.
+    #[must_use]
+    pub fn actions(&self) -> Vec<Action> {
+        self.demo.actions()
+    }
+
+    /// Demonstrates something with the session of `pass`, whose request brought these tokens.
+    pub async fn act(&self, action: Action, pass: &Pass, brought: Brought) -> Answer {
+        self.demo.act(action, pass, brought).await
     }
 
     /// The answer to `GET /openapi.json`: the endpoints as OpenAPI describes them, in JSON. An

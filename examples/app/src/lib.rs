@@ -6,8 +6,11 @@
 
 mod app;
 mod attempts;
+mod brought;
+mod demo;
 mod location;
 mod pages;
+mod peer;
 mod secrets;
 #[cfg(feature = "tower")]
 mod serve;
@@ -28,8 +31,11 @@ pub use self::serve::{HEAD_TIMEOUT, serve};
 pub use self::under_test::hash_passwords_at_little_cost;
 pub use self::{
     app::App,
+    brought::Brought,
+    demo::{Action, Answer},
     location::{Database, StoreLocation, Unechoed, Url},
-    pages::{maybe, me},
+    pages::{Asset, maybe, me},
+    peer::PeerUrl,
     secrets::MasterSecretFile,
     settings::{ClientSetting, Settings},
     start::{drained, exit_code, shutdown, start},

@@ -1,11 +1,11 @@
 //! The texts of the application: for browsers, for API clients, and for the terminal.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use gatepass::{Pass, Transport};
 use serde_json::{Value, json};
 
-use crate::{settings::Settings, users::DEMO};
+use crate::{demo::Action, peer::PeerUrl, settings::Settings, users::DEMO};
 
 /// The answer to `GET /me`: the user who asked, and the session.
 #[must_use]
@@ -24,30 +24,94 @@ pub fn maybe(pass: Option<&Pass>) -> Value {
     json!({ "subject": pass.map(|pass| pass.subject().as_str()) })
 }
 
-/// The page of `GET /`.
-pub(crate) fn home(listen: SocketAddr, demo_names: &[String], transport: Transport) -> String {
-    let users: String = demo_users(demo_names)
-        .map(|(name, password, scope)| {
-            format!("<tr><td>{name}<td><code>{password}</code><td>{scope}\n")
-        })
+/// A file of the page, which is the same for every user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Asset {
+    /// The path of its route.
+    pub path: &'static str,
+    /// The value of `Content-Type`.
+    pub content_type: &'static str,
+    /// The file.
+    pub body: &'static str,
+}
+
+impl Asset {
+    /// All files of the page.
+    pub const ALL: [Self; 7] = [
+        Self::new("/", HTML, include_str!("page/page.html")),
+        Self::new("/assets/page.css", CSS, include_str!("page/page.css")),
+        Self::new("/assets/page.js", JAVASCRIPT, include_str!("page/page.js")),
+        Self::new("/assets/thief.js", JAVASCRIPT, include_str!("page/thief.js")),
+        Self::new("/assets/words.js", JAVASCRIPT, include_str!("page/words.js")),
+        Self::new(
+            "/assets/gatepass.js",
+            JAVASCRIPT,
+            include_str!("../../../clients/js/gatepass.js"),
+        ),
+        Self::new("/assets/icon.svg", SVG, include_str!("page/icon.svg")),
+    ];
+
+    /// The header fields of each answer with a file of the page, except `Content-Type`.
+    ///
+    /// The page may load its own files alone and may send requests to its own service alone. No
+    /// script or style in the HTML runs, no site may put the page into a frame, and no link tells
+    /// its address.
+    pub const HEADERS: [(&str, &str); 4] = [
+        (
+            "content-security-policy",
+            "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+             img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        ),
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+        // The next version of the example may differ, and the files are small.
+        ("cache-control", "no-cache"),
+    ];
+
+    const fn new(path: &'static str, content_type: &'static str, body: &'static str) -> Self {
+        Self {
+            path,
+            content_type,
+            body,
+        }
+    }
+}
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+
+/// The answer to `GET /demo/config`: the facts that the page needs about this service. The
+/// passwords are those of the demo users, which are public.
+pub(crate) fn config(
+    address: SocketAddr,
+    demo_names: &[String],
+    settings: &Settings,
+    actions: &[Action],
+) -> Value {
+    let users: Vec<_> = demo_users(demo_names)
+        .map(|(name, password, scope)| json!({"name": name, "password": password, "scope": scope}))
         .collect();
-    let demo = if users.is_empty() {
-        String::new()
-    } else {
-        include_str!("demo.html")
-            .replace("{users}", &users)
-            .replace(
-                "{transcript}",
-                &escaped(&transcript(listen, lines(transport))),
-            )
-    };
-    let browser = match transport {
-        Transport::Bearer => include_str!("bearer.html"),
-        Transport::Cookie | Transport::Both => include_str!("cookies.html"),
-    };
-    include_str!("home.html")
-        .replace("{browser}", browser)
-        .replace("{demo}", &demo)
+    let transcript = (!users.is_empty()).then(|| transcript(address, lines(settings.transport)));
+    json!({
+        "transport": match settings.transport {
+            Transport::Bearer => "bearer",
+            Transport::Cookie => "cookie",
+            Transport::Both => "both",
+        },
+        "access_ttl_ms": millis(settings.access_ttl),
+        "overlap_ms": millis(settings.overlap),
+        "users": users,
+        "theft": actions.contains(&Action::Steal),
+        "peer": settings.peer.as_ref().map(PeerUrl::as_str),
+        "transcript": transcript,
+    })
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The text that is printed at the start.
@@ -113,42 +177,75 @@ fn transcript(address: SocketAddr, lines: &str) -> String {
         .replace("{password}", password)
 }
 
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-}
-
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    fn settings(transport: &str) -> Settings {
+        Settings::parse_from(["example", "--transport", transport])
+    }
 
     #[test]
     fn only_demo_users_that_there_are_have_their_passwords_shown() {
         let address: SocketAddr = "127.0.0.1:3000".parse().unwrap();
-        let banner: Show = |address, demo_names, transport| {
-            banner(address, "https://issuer.test", demo_names, transport)
+        let shown = |names: &[String], transport: &str| {
+            let settings = settings(transport);
+            [
+                config(address, names, &settings, &[]).to_string(),
+                banner(address, "https://issuer.test", names, settings.transport),
+            ]
         };
-        for (show, transport) in [home as Show, banner]
-            .iter()
-            .flat_map(|show| TRANSPORTS.map(|t| (show, t)))
-        {
-            let text = show(address, &["alice".to_owned()], transport);
-            assert!(text.contains("alice-in-wonderland") && !text.contains("bob-the-builder"));
-            assert!(text.contains("http://127.0.0.1:3000"), "{text}");
-            for left in ["{name}", "{demo}", "{browser}", "{transcript}", "{address}"] {
-                assert!(!text.contains(left), "{left} in {text}");
+        for transport in TRANSPORTS {
+            for text in shown(&["alice".to_owned()], transport) {
+                assert!(text.contains("alice-in-wonderland") && !text.contains("bob-the-builder"));
+                assert!(text.contains("http://127.0.0.1:3000"), "{text}");
+                for left in ["{name}", "{password}", "{address}"] {
+                    assert!(!text.contains(left), "{left} in {text}");
+                }
             }
-            assert!(!show(address, &[], transport).contains("alice-in-wonderland"));
+            for text in shown(&[], transport) {
+                assert!(!text.contains("alice"), "{text}");
+            }
         }
     }
 
     #[test]
-    fn there_is_a_form_to_log_in_where_a_browser_can() {
+    fn the_page_is_told_the_transport_and_of_a_theft_that_can_be_played() {
         let address: SocketAddr = "127.0.0.1:3000".parse().unwrap();
         for transport in TRANSPORTS {
-            let form = home(address, &[], transport).contains(r#"<form id="login">"#);
-            assert_eq!(form, transport != Transport::Bearer, "{transport:?}");
+            for actions in [&[][..], &[Action::Steal, Action::Replay]] {
+                let told = config(address, &[], &settings(transport), actions);
+                assert_eq!(told["transport"], transport);
+                assert_eq!(told["theft"], !actions.is_empty());
+                assert_eq!(told["overlap_ms"], 30_000);
+            }
+        }
+    }
+
+    #[test]
+    fn the_page_loads_only_its_own_files_and_runs_none_that_is_inline() {
+        let html = Asset::ALL[0].body;
+        for tag in html.split('<').filter(|tag| tag.starts_with("script")) {
+            assert!(tag.starts_with(r#"script type="module" src="/assets/"#), "{tag}");
+        }
+        for inline in [" style=", " onclick=", "<style", "http://", "https://"] {
+            assert!(!html.contains(inline), "{inline}");
+        }
+        for loaded in html.split([' ', '\n']).filter_map(|word| {
+            let (name, rest) = word.split_once("=\"")?;
+            let path = rest.split('"').next()?;
+            (name == "src" || path.starts_with("/assets/")).then_some(path)
+        }) {
+            assert!(Asset::ALL.iter().any(|asset| asset.path == loaded), "{loaded}");
+        }
+        for asset in Asset::ALL {
+            for line in asset.body.lines().filter(|line| line.contains(" from \"")) {
+                let name = line.split(" from \"./").nth(1).unwrap();
+                let path = format!("/assets/{}", name.trim_end_matches("\";"));
+                assert!(Asset::ALL.iter().any(|asset| asset.path == path), "{line}");
+            }
         }
     }
 
@@ -175,7 +272,5 @@ mod tests {
         }
     }
 
-    type Show = fn(SocketAddr, &[String], Transport) -> String;
-
-    const TRANSPORTS: [Transport; 3] = [Transport::Bearer, Transport::Cookie, Transport::Both];
+    const TRANSPORTS: [&str; 3] = ["bearer", "cookie", "both"];
 }

@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     location::{Database, StoreLocation},
+    peer::PeerUrl,
     secrets,
 };
 
@@ -116,8 +117,9 @@ pub struct Settings {
     #[arg(long, env = "GATEPASS_LEEWAY", value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     pub leeway: Duration,
 
-    /// How clients carry their tokens: in headers and bodies, in cookies, or as they ask at login
-    #[arg(long, env = "GATEPASS_TRANSPORT", value_name = "bearer|cookie|both", default_value = "bearer", value_parser = transport)]
+    /// How clients carry their tokens: in headers and bodies, in cookies, or in headers and bodies
+    /// unless a login asks for cookies, as browsers do on the page of `GET /`
+    #[arg(long, env = "GATEPASS_TRANSPORT", value_name = "bearer|cookie|both", default_value = "both", value_parser = transport)]
     pub transport: Transport,
 
     /// Sets cookies over plain HTTP, for browsers that keep no Secure cookies of localhost. For
@@ -133,6 +135,11 @@ pub struct Settings {
         value_delimiter = ','
     )]
     pub trusted_origins: Vec<String>,
+
+    /// Another node over the same store, such as http://127.0.0.1:3001. The page of `GET /` shows
+    /// how soon that node learns of a logout here. Access tokens are sent to it unencrypted
+    #[arg(long, env = "GATEPASS_PEER", value_name = "URL")]
+    pub peer: Option<PeerUrl>,
 
     /// A file of OAuth clients, one a line: ID:SECRET for a confidential one, which may introspect
     /// tokens, or ID for a public one
@@ -305,6 +312,7 @@ mod tests {
                 "users are kept in a database",
             ),
             (&["--access-ttl", "15"], "--access-ttl"),
+            (&["--peer", "127.0.0.1:3001"], "http://HOST:PORT"),
             (
                 &["--key", "a.pem", "--jwt-secret-file", "b"],
                 "cannot be used with",

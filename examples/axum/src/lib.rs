@@ -6,13 +6,13 @@ use axum::{
     Extension, Json, Router,
     extract::ConnectInfo,
     http::{
-        StatusCode,
-        header::{CACHE_CONTROL, CONTENT_TYPE},
+        HeaderMap, HeaderValue, StatusCode,
+        header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE},
     },
-    response::{Html, IntoResponse},
+    response::{AppendHeaders, IntoResponse},
     routing::{get, post},
 };
-use example_app::{App, tower as middleware};
+use example_app::{Answer, App, Asset, Brought, tower as middleware};
 use gatepass::{RequiredScopes, Requirements, Staleness};
 use gatepass_axum::{Auth, GateLayer, Scoped};
 use serde_json::Value;
@@ -45,12 +45,10 @@ pub fn routes(app: &App) -> Router {
         .clone()
         .require(Requirements::new().staleness(Staleness::Strict));
     let optionally = gate.clone().require(Requirements::new().optional());
-    let page = app.page().to_owned();
     let openapi = app.openapi().to_owned();
     let ready = app.clone();
     let json = [(CONTENT_TYPE, "application/json")];
-    Router::new()
-        .route("/", get(async || Html(page)))
+    page(app, &gate)
         .route("/openapi.json", get(async move || (json, openapi)))
         .route("/health", get(StatusCode::OK))
         .route("/ready", get(async move || readiness(&ready)))
@@ -61,6 +59,30 @@ pub fn routes(app: &App) -> Router {
         .route("/strict", get(strict).route_layer(strictly))
         .route("/maybe", get(maybe).route_layer(optionally))
         .merge(gatepass_axum::routes(app.endpoints.clone()))
+}
+
+/// The page for browsers, and the routes of its demonstrations.
+fn page(app: &App, gate: &GateLayer) -> Router {
+    let config = app.config().to_owned();
+    let json = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
+    let mut page = Router::new().route("/demo/config", get(async move || (json, config)));
+    for asset in app.assets() {
+        let content_type = [(CONTENT_TYPE, asset.content_type)];
+        let answer = (AppendHeaders(Asset::HEADERS), content_type, asset.body);
+        page = page.route(asset.path, get(async move || answer));
+    }
+    for action in app.actions() {
+        let app = app.clone();
+        let act = async move |Auth(pass): Auth, headers: HeaderMap| {
+            let values = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes);
+            let brought = Brought::new(values(AUTHORIZATION), values(COOKIE));
+            let Answer { status, body, .. } = app.act(action, &pass, brought).await;
+            let status = StatusCode::from_u16(status);
+            (status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), Json(body))
+        };
+        page = page.route(action.path(), post(act).route_layer(gate.clone()));
+    }
+    page
 }
 
 fn readiness(app: &App) -> StatusCode {

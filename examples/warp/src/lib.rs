@@ -5,14 +5,14 @@ mod serve;
 
 use std::{future::ready, time::Duration};
 
-use example_app::App;
+use example_app::{Action, Answer, App, Asset, Brought};
 use gatepass::{RequiredScopes, Requirements, Staleness};
-use gatepass_warp::{Auth, Scoped, full_path, gate, gated};
+use gatepass_warp::{Auth, Gate, Scoped, full_path, gate, gated};
 use warp::{
     Filter, Rejection, Reply,
     http::{
-        StatusCode,
-        header::{CACHE_CONTROL, CONTENT_TYPE},
+        HeaderMap, HeaderValue, StatusCode,
+        header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE},
     },
     reject, reply,
 };
@@ -38,10 +38,6 @@ pub fn routes(
 + Sync
 + 'static
 + use<> {
-    let page = app.page().to_owned();
-    let home = warp::path::end()
-        .and(get())
-        .map(move || reply::html(page.clone()));
     let openapi = app.openapi().to_owned();
     let openapi = warp::path!("openapi.json")
         .and(get())
@@ -68,10 +64,11 @@ pub fn routes(
         .clone()
         .require(Requirements::new().staleness(Staleness::Strict));
     let strict_route = gated(warp::path!("strict").and(get()), strictly, strict);
-    let anybody = gate.require(Requirements::new().optional());
+    let anybody = gate.clone().require(Requirements::new().optional());
     let maybe_route = gated(warp::path!("maybe").and(get()), anybody, maybe);
 
-    let own = home
+    let own = page(app)
+        .or(demonstrations(app, gate.clone()))
         .or(openapi)
         .or(health)
         .or(ready)
@@ -81,10 +78,74 @@ pub fn routes(
         .or(transfer)
         .or(strict_route)
         .or(maybe_route)
-        .or(wrong_method());
+        .or(wrong_method(app));
     to_the_letter()
         .and(own)
         .or(gatepass_warp::routes(app.endpoints.clone()))
+}
+
+/// The page for browsers.
+fn page(
+    app: &App,
+) -> impl Filter<Extract = (impl Reply + use<>,), Error = Rejection>
++ Clone
++ Send
++ Sync
++ 'static
++ use<> {
+    let assets = app.assets();
+    let file = full_path()
+        .and_then(move |path: String| {
+            let asset = assets.iter().find(|asset| asset.path == path);
+            ready(asset.ok_or_else(reject::not_found))
+        })
+        .and(get())
+        .map(|asset: &'static Asset| {
+            let mut answer = warp::http::Response::builder();
+            for (name, value) in Asset::HEADERS {
+                answer = answer.header(name, value);
+            }
+            answer.header(CONTENT_TYPE, asset.content_type).body(asset.body)
+        });
+    let config = app.config().to_owned();
+    let config = warp::path!("demo" / "config").and(get()).map(move || {
+        let answer = reply::with_header(config.clone(), CONTENT_TYPE, "application/json");
+        reply::with_header(answer, CACHE_CONTROL, "no-store")
+    });
+    file.or(config)
+}
+
+/// The routes of the page's demonstrations.
+fn demonstrations(
+    app: &App,
+    gate: Gate,
+) -> impl Filter<Extract = (impl Reply + use<>,), Error = Rejection>
++ Clone
++ Send
++ Sync
++ 'static
++ use<> {
+    let actions = app.actions();
+    let action = full_path()
+        .and_then(move |path: String| {
+            let action = actions.iter().find(|action| action.path() == path);
+            ready(action.copied().ok_or_else(reject::not_found))
+        })
+        .and(warp::post())
+        .and(warp::header::headers_cloned());
+    let app = app.clone();
+    let act = move |action: Action, headers: HeaderMap, Auth(pass): Auth| {
+        let values = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes);
+        let brought = Brought::new(values(AUTHORIZATION), values(COOKIE));
+        let app = app.clone();
+        async move {
+            let Answer { status, body, .. } = app.act(action, &pass, brought).await;
+            let status = StatusCode::from_u16(status);
+            let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            reply::with_status(reply::json(&body), status)
+        }
+    };
+    gated(action, gate, act)
 }
 
 /// Not `/me/`, which `path!("me")` matches, too.
@@ -103,13 +164,22 @@ fn to_the_letter() -> impl Filter<Extract = (), Error = Rejection> + Copy + Send
 }
 
 /// The answer with the right methods where all else has refused the request's: warp's own has none.
-fn wrong_method()
--> impl Filter<Extract = (impl Reply,), Error = Rejection> + Copy + Send + Sync + 'static {
-    full_path().and_then(|path: String| {
+fn wrong_method(
+    app: &App,
+) -> impl Filter<Extract = (impl Reply + use<>,), Error = Rejection>
++ Clone
++ Send
++ Sync
++ 'static
++ use<> {
+    let (assets, actions) = (app.assets(), app.actions());
+    full_path().and_then(move |path: String| {
         let allowed = match &*path {
-            "/" | "/openapi.json" | "/health" | "/ready" | "/me" | "/admin" | "/strict"
-            | "/maybe" => Ok("GET, HEAD"),
+            "/openapi.json" | "/health" | "/ready" | "/me" | "/admin" | "/strict" | "/maybe"
+            | "/demo/config" => Ok("GET, HEAD"),
             "/profile" | "/transfer" => Ok("POST"),
+            _ if assets.iter().any(|asset| asset.path == path) => Ok("GET, HEAD"),
+            _ if actions.iter().any(|action| action.path() == path) => Ok("POST"),
             _ => Err(reject::not_found()),
         };
         let status = StatusCode::METHOD_NOT_ALLOWED;

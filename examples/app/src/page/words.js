@@ -1,0 +1,109 @@
+// Plain words for the reasons of the wire, and for times.
+
+/** Why a session is over. */
+const ENDINGS = {
+  logged_out: [
+    "You are logged out.",
+    "The service refuses this session’s tokens from now on, although they haven’t expired.",
+  ],
+  reused: [
+    "A copy of your token was used, so your session was ended.",
+    "Two places used the same refresh token, and one of them is a thief. The service can’t know "
+      + "which one, so it ended the session for both. Log in again: only you have the password.",
+  ],
+  revoked: [
+    "This session was ended somewhere else.",
+    "For example, you ended it from another device, or a spent copy of its refresh token was used. "
+      + "Log in again.",
+  ],
+  session_ended: [
+    "This session is over.",
+    "It was ended somewhere else, or it has reached its longest lifetime. Log in again.",
+  ],
+  refresh_expired: [
+    "You were away for too long.",
+    "The session wasn’t used for longer than it may be, so it has expired. Log in again.",
+  ],
+  unknown_session: [
+    "The service doesn’t know this session any more.",
+    "For example, it works with a new database now. Log in again.",
+  ],
+};
+
+/** Why a request was refused. */
+const REFUSALS = {
+  missing: "You are not logged in, and this route wants an access token.",
+  expired: "The access token has expired. A refresh brings a new one.",
+  revoked: "The session was ended, so its access token is refused, although it hasn’t expired.",
+  insufficient_scope: "You are logged in, but you may not do this: your session lacks the scope "
+    + "that this route requires. Log in as root to see it work.",
+  authentication_too_old: "You are logged in, but you gave your password too long ago for this. "
+    + "Log out and log in again.",
+  bad_credentials: "The user name or the password is wrong.",
+  too_many_attempts: "There were too many attempts to log in.",
+  cross_site: "Another site made your browser send this request, so the service refuses it.",
+  reused: "This refresh token was spent long ago, so it is a copy. The session is ended.",
+  session_ended: "The session is over.",
+  refresh_expired: "The session wasn’t used for too long.",
+  store_unavailable: "The service can’t reach its store, so it judges no token now. You are still "
+    + "logged in.",
+  internal: "The service made a mistake. Its log says which one.",
+};
+
+export const UNAVAILABLE = [
+  "The service can’t reach its store, or you can’t reach the service.",
+  "You are still logged in: the service refuses to guess, and takes nothing back. This page asks "
+    + "again until it answers.",
+];
+
+export const AVAILABLE = ["The service answers again.", "You are still logged in."];
+
+/** A heading and a sentence about the end of a session. */
+export function ending(reason) {
+  return ENDINGS[reason] ?? [
+    "This session is over.", `The service gives the reason “${reason}”. Log in again.`,
+  ];
+}
+
+/** A sentence about a refused request. */
+export function refusal(status, reason, description) {
+  if (REFUSALS[reason]) return REFUSALS[reason];
+  if (status === 0) return "There was no answer.";
+  if (status === 503) return REFUSALS.store_unavailable;
+  return description ?? `The service answers ${status}.`;
+}
+
+/** For example "1 min 5 s". */
+export function duration(milliseconds) {
+  const seconds = Math.max(0, Math.ceil(milliseconds / 1000));
+  if (seconds < 60) return `${seconds} s`;
+  const [minutes, rest] = [Math.floor(seconds / 60), seconds % 60];
+  if (minutes < 60) return rest ? `${minutes} min ${rest} s` : `${minutes} min`;
+  const [hours, left] = [Math.floor(minutes / 60), minutes % 60];
+  return left ? `${hours} h ${left} min` : `${hours} h`;
+}
+
+/** A `<time>` element for a time of the wire. */
+export function time(text) {
+  const element = document.createElement("time");
+  element.dateTime = text;
+  const at = new Date(text);
+  const today = at.toDateString() === new Date().toDateString();
+  element.textContent = today
+    ? at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })
+    : at.toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+  return element;
+}
+
+/** The name of this browser, as the list of sessions shows it. */
+export function browser() {
+  const agent = navigator.userAgent;
+  const name = [
+    ["Firefox", /Firefox\//], ["Edge", /Edg\//], ["Chrome", /Chrome\//], ["Safari", /Safari\//],
+  ].find(([, pattern]) => pattern.test(agent))?.[0] ?? "a browser";
+  const system = [
+    ["Android", /Android/], ["iPhone", /iPhone/], ["iPad", /iPad/], ["Windows", /Windows/],
+    ["macOS", /Mac OS X/], ["Linux", /Linux/],
+  ].find(([, pattern]) => pattern.test(agent))?.[0];
+  return system ? `${name} on ${system}` : name;
+}
