@@ -100,10 +100,30 @@ mod tests {
     #[test]
     fn an_access_token_goes_on_as_it_came() {
         for (authorization, cookies, header, value) in [
-            (&["Bearer a.b.c"][..], &[][..], "authorization", "Bearer a.b.c"),
-            (&["bearer a.b.c"], &["__Host-gatepass=x"], "authorization", "Bearer a.b.c"),
-            (&[], &["theme=dark; __Host-gatepass=a.b.c"], "cookie", "__Host-gatepass=a.b.c"),
-            (&[], &["theme=dark", "gatepass=a.b.c"], "cookie", "gatepass=a.b.c"),
+            (
+                &["Bearer a.b.c"][..],
+                &[][..],
+                "authorization",
+                "Bearer a.b.c",
+            ),
+            (
+                &["bearer a.b.c"],
+                &["__Host-gatepass=x"],
+                "authorization",
+                "Bearer a.b.c",
+            ),
+            (
+                &[],
+                &["theme=dark; __Host-gatepass=a.b.c"],
+                "cookie",
+                "__Host-gatepass=a.b.c",
+            ),
+            (
+                &[],
+                &["theme=dark", "gatepass=a.b.c"],
+                "cookie",
+                "gatepass=a.b.c",
+            ),
         ] {
             let access = brought(authorization, cookies).into_access().unwrap();
             assert_eq!((access.header, access.value.as_str()), (header, value));

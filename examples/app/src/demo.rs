@@ -9,9 +9,7 @@ use std::{
     time::Duration,
 };
 
-use gatepass::{
-    Authority, ClientId, Clock, Device, Error, Pass, Session, SessionId,
-};
+use gatepass::{Authority, ClientId, Clock, Device, Error, Pass, Session, SessionId};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 

@@ -42,8 +42,16 @@ impl Asset {
         Self::new("/", HTML, include_str!("page/page.html")),
         Self::new("/assets/page.css", CSS, include_str!("page/page.css")),
         Self::new("/assets/page.js", JAVASCRIPT, include_str!("page/page.js")),
-        Self::new("/assets/thief.js", JAVASCRIPT, include_str!("page/thief.js")),
-        Self::new("/assets/words.js", JAVASCRIPT, include_str!("page/words.js")),
+        Self::new(
+            "/assets/thief.js",
+            JAVASCRIPT,
+            include_str!("page/thief.js"),
+        ),
+        Self::new(
+            "/assets/words.js",
+            JAVASCRIPT,
+            include_str!("page/words.js"),
+        ),
         Self::new(
             "/assets/gatepass.js",
             JAVASCRIPT,
@@ -228,7 +236,10 @@ mod tests {
     fn the_page_loads_only_its_own_files_and_runs_none_that_is_inline() {
         let html = Asset::ALL[0].body;
         for tag in html.split('<').filter(|tag| tag.starts_with("script")) {
-            assert!(tag.starts_with(r#"script type="module" src="/assets/"#), "{tag}");
+            assert!(
+                tag.starts_with(r#"script type="module" src="/assets/"#),
+                "{tag}"
+            );
         }
         for inline in [" style=", " onclick=", "<style", "http://", "https://"] {
             assert!(!html.contains(inline), "{inline}");
@@ -238,7 +249,10 @@ mod tests {
             let path = rest.split('"').next()?;
             (name == "src" || path.starts_with("/assets/")).then_some(path)
         }) {
-            assert!(Asset::ALL.iter().any(|asset| asset.path == loaded), "{loaded}");
+            assert!(
+                Asset::ALL.iter().any(|asset| asset.path == loaded),
+                "{loaded}"
+            );
         }
         for asset in Asset::ALL {
             for line in asset.body.lines().filter(|line| line.contains(" from \"")) {

@@ -33,6 +33,8 @@ const ANSWER: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(3);
 /// How many requests may watch at a time.
 const WATCHES: usize = 4;
+/// The reason of a refusal that is measured.
+const REVOKED: &str = "revoked";
 /// The longest body of a refusal in bytes.
 const MAX_BODY: usize = 16 * 1024;
 
@@ -94,30 +96,30 @@ impl Peer {
             return Answer::refused(400, "missing", "the request has no access token to watch");
         };
         let begun = Instant::now();
-        let (own, peer) = tokio::join!(
-            timeout(PATIENCE, refused_here(own, &access)),
-            timeout(PATIENCE, self.refused_there(&access)),
+        let watched = tokio::try_join!(
+            async { Ok(timeout(PATIENCE, refused_here(own, &access)).await.ok()) },
+            async {
+                let refused = timeout(PATIENCE, self.revoked_there(&access)).await;
+                refused.ok().transpose()
+            },
         );
-        let own = own.ok();
-        let peer = match peer {
-            Ok(Ok(refused)) => Some(refused),
-            Ok(Err(error)) => {
-                return Answer::refused(502, "peer_unreachable", &format!("{}: {error}", self.url.0));
-            }
-            Err(_) => None,
+        let (own, peer) = match watched {
+            Ok(watched) => watched,
+            Err(error) => return Answer::refused(502, "peer_failed", &error.to_string()),
         };
-        let (at, reason) = peer.unzip();
         // A node that was faster than this one needed no time.
-        let later = own.zip(at).map(|(own, at)| at.saturating_duration_since(own));
+        let later = own
+            .zip(peer)
+            .map(|(own, at)| at.saturating_duration_since(own));
         Answer::ok(json!({
             "own_ms": own.map(|own| millis(own.duration_since(begun))),
             "peer_ms": later.map(millis),
-            "reason": reason,
+            "reason": peer.map(|_| REVOKED),
         }))
     }
 
-    /// When the other node refused the token, and why.
-    async fn refused_there(&self, access: &Access) -> io::Result<(Instant, Value)> {
+    /// When the other node refused the token as one of a session that has ended.
+    async fn revoked_there(&self, access: &Access) -> io::Result<Instant> {
         let mut node = Node::connect(self.url.host()).await?;
         loop {
             let asked = timeout(ANSWER, node.ask(access));
@@ -125,7 +127,14 @@ impl Peer {
             let at = Instant::now();
             if status == 401 {
                 let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-                return Ok((at, body.get("reason").cloned().unwrap_or_default()));
+                return match body.get("reason").and_then(Value::as_str) {
+                    Some(REVOKED) => Ok(at),
+                    other => Err(io::Error::other(format!(
+                        "it refuses the token as {}; start it over the same store, with the same \
+                         issuer, audience and secret",
+                        other.unwrap_or("unknown")
+                    ))),
+                };
             }
             sleep(PAUSE).await;
         }
@@ -196,7 +205,6 @@ impl fmt::Debug for Peer {
     }
 }
 
-
 /// Milliseconds with their fractions: a node on the same machine may need less than one.
 fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 10_000.0).round() / 10.0
@@ -204,11 +212,135 @@ fn millis(duration: Duration) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        iter,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    use clap::Parser;
+    use gatepass::{Credentials, Device, Issued};
+    use tokio::{
+        io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+        net::TcpListener,
+    };
+
     use super::*;
+    use crate::{App, Settings};
+
+    async fn logged_in() -> (App, Issued) {
+        let settings = Settings::parse_from(["example", "--store", "memory"]);
+        let app = App::start(&settings).await.unwrap();
+        let credentials = Credentials::new("alice", "alice-in-wonderland");
+        let issued = app.authority.login(&credentials, Device::default()).await;
+        (app, issued.unwrap())
+    }
+
+    fn brought(issued: &Issued) -> Brought {
+        let cookie = format!("__Host-gatepass={}", issued.access_token.as_str());
+        Brought::new(iter::empty(), iter::once(cookie.as_bytes()))
+    }
+
+    async fn listener() -> (TcpListener, Peer) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        (listener, Peer::new(url.parse().unwrap()))
+    }
+
+    /// Answers the questions of one connection, as `answer` says by their number. Says how many
+    /// brought the cookie.
+    async fn node(listener: TcpListener, answer: impl AsyncFn(usize) -> &'static str) -> usize {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut stream = BufReader::new(stream);
+        let cookies = AtomicUsize::new(0);
+        for number in 0.. {
+            loop {
+                let mut line = String::new();
+                if stream.read_line(&mut line).await.unwrap() == 0 {
+                    return cookies.into_inner();
+                }
+                if line.starts_with("cookie: __Host-gatepass=eyJ") {
+                    cookies.fetch_add(1, Ordering::Relaxed);
+                }
+                if line == "\r\n" {
+                    break;
+                }
+            }
+            let answer = answer(number).await;
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+        unreachable!()
+    }
+
+    const ACCEPTED: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+
+    #[tokio::test]
+    async fn the_second_node_is_asked_over_one_connection_until_it_refuses() {
+        let (app, issued) = logged_in().await;
+        let (listener, peer) = listener().await;
+        let authority = app.authority.clone();
+        let access_token = issued.access_token.as_str().to_owned();
+        let node = tokio::spawn(node(listener, async move |number| match number {
+            0..3 => ACCEPTED,
+            3 => {
+                authority.logout(&access_token).await.unwrap();
+                ACCEPTED
+            }
+            4..6 => ACCEPTED,
+            _ => "HTTP/1.1 401 Unauthorized\r\ncontent-length: 20\r\n\r\n{\"reason\":\"revoked\"}",
+        }));
+        let answer = peer.watch(app.authority.verifier(), brought(&issued)).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.body["reason"], REVOKED);
+        for measured in ["own_ms", "peer_ms"] {
+            assert!(answer.body[measured].as_f64().unwrap() > 0.0, "{answer:?}");
+        }
+        assert_eq!(node.await.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn a_second_node_of_another_service_or_none_is_a_failure_that_says_so() {
+        let (app, issued) = logged_in().await;
+        let (other, peer) = listener().await;
+        tokio::spawn(node(
+            other,
+            async |_| "HTTP/1.1 401 Unauthorized\r\ncontent-length: 24\r\n\r\n{\"reason\":\"unknown_key\"}",
+        ));
+        let answer = peer.watch(app.authority.verifier(), brought(&issued)).await;
+        assert_eq!(answer.status, 502, "{answer:?}");
+        assert!(
+            answer.body.to_string().contains("same issuer"),
+            "{answer:?}"
+        );
+
+        let (closed, peer) = listener().await;
+        drop(closed);
+        let answer = peer.watch(app.authority.verifier(), brought(&issued)).await;
+        assert_eq!(
+            (answer.status, &answer.body["reason"]),
+            (502, &"peer_failed".into())
+        );
+    }
+
+    #[tokio::test]
+    async fn a_bounded_number_of_requests_watch_at_a_time() {
+        let (app, issued) = logged_in().await;
+        let (_listener, peer) = listener().await;
+        let turns = u32::try_from(WATCHES).unwrap();
+        let _all = peer.watches.try_acquire_many(turns).unwrap();
+        let answer = peer.watch(app.authority.verifier(), brought(&issued)).await;
+        assert_eq!(
+            (answer.status, &answer.body["reason"]),
+            (503, &"busy".into())
+        );
+    }
 
     #[test]
     fn a_node_has_a_host_and_a_port_and_nothing_else() {
-        for url in ["http://127.0.0.1:3001", "http://node-2.example:80/", "http://[::1]:3001"] {
+        for url in [
+            "http://127.0.0.1:3001",
+            "http://node-2.example:80/",
+            "http://[::1]:3001",
+        ] {
             let parsed: PeerUrl = url.parse().unwrap();
             assert_eq!(parsed.as_str(), url.trim_end_matches('/'));
         }

@@ -64,7 +64,10 @@ pub fn routes(app: &App) -> Router {
 /// The page for browsers, and the routes of its demonstrations.
 fn page(app: &App, gate: &GateLayer) -> Router {
     let config = app.config().to_owned();
-    let json = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
+    let json = [
+        (CONTENT_TYPE, "application/json"),
+        (CACHE_CONTROL, "no-store"),
+    ];
     let mut page = Router::new().route("/demo/config", get(async move || (json, config)));
     for asset in app.assets() {
         let content_type = [(CONTENT_TYPE, asset.content_type)];
@@ -78,7 +81,10 @@ fn page(app: &App, gate: &GateLayer) -> Router {
             let brought = Brought::new(values(AUTHORIZATION), values(COOKIE));
             let Answer { status, body, .. } = app.act(action, &pass, brought).await;
             let status = StatusCode::from_u16(status);
-            (status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), Json(body))
+            (
+                status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+                Json(body),
+            )
         };
         page = page.route(action.path(), post(act).route_layer(gate.clone()));
     }

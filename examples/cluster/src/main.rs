@@ -12,7 +12,7 @@ mod store;
 mod watch;
 
 use std::{
-    env, fs,
+    env, fs, io,
     path::PathBuf,
     process::{Command, ExitCode},
 };
@@ -39,6 +39,10 @@ struct Arguments {
     /// `postgres://…`, `redis://…` or `sqlite:FILE` for your own.
     #[arg(long, default_value = "postgres")]
     store: String,
+
+    /// Keeps the nodes running afterwards, so that you can open their pages in a browser.
+    #[arg(long)]
+    stay: bool,
 }
 
 fn main() -> ExitCode {
@@ -58,7 +62,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     println!("Build the examples");
     let programs = build()?;
     println!("\nStart three nodes over {}", store.name);
-    let nodes = start(programs, &directory, &store)?;
+    // A name that no user of your store has.
+    let user = format!("cluster-{:.16}", random()?);
+    let nodes = start(programs, &directory, &store, &user)?;
     let played = play(&nodes);
     let right = played
         .as_ref()
@@ -70,6 +76,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     print(&store.name, &played?);
     anyhow::ensure!(right, "a node learned of a logout too late, or not at all");
+    if arguments.stay {
+        stay(&nodes, &user)?;
+    }
     Ok(())
 }
 
@@ -90,15 +99,20 @@ fn build() -> anyhow::Result<[PathBuf; 3]> {
     Ok(FRAMEWORKS.map(|framework| directory.join(format!("example-{framework}{suffix}"))))
 }
 
-fn start(programs: [PathBuf; 3], directory: &TempDir, store: &Store) -> anyhow::Result<Vec<Node>> {
+/// Starts a node of each framework. Each knows the one before it, so that its page shows how soon
+/// that one learns of a logout.
+fn start(
+    programs: [PathBuf; 3],
+    directory: &TempDir,
+    store: &Store,
+    user: &str,
+) -> anyhow::Result<Vec<Node>> {
     let secret = directory.path().join("secret");
     fs::write(&secret, random()?.repeat(2))?;
-    // A name that no user of your store has.
-    let user = format!("cluster-{:.16}", random()?);
     let users = directory.path().join("users.json");
     let user_list = json!([{"username": user, "password": PASSWORD, "scope": "profile"}]);
     fs::write(&users, user_list.to_string())?;
-    let mut nodes = Vec::new();
+    let mut nodes: Vec<Node> = Vec::new();
     for (framework, program) in FRAMEWORKS.into_iter().zip(programs) {
         let mut command = Command::new(program);
         command
@@ -111,16 +125,14 @@ fn start(programs: [PathBuf; 3], directory: &TempDir, store: &Store) -> anyhow::
             // A user in your database would stay there.
             command.args(["--user-store", "memory"]);
         }
+        if let Some(before) = nodes.last() {
+            command.args(["--peer", before.url()]);
+        }
         let home = directory.path().join(framework);
-        nodes.push(Node::start(
-            framework,
-            command,
-            home,
-            &store.location,
-            &user,
-        )?);
+        let mut node = Node::start(framework, command, home, &store.location, user)?;
+        node.wait()?;
+        nodes.push(node);
     }
-    nodes.iter_mut().try_for_each(Node::wait)?;
     Ok(nodes)
 }
 
@@ -174,6 +186,17 @@ fn end(
 
 fn all_accept(nodes: &[Node], session: &Session) -> anyhow::Result<()> {
     nodes.iter().try_for_each(|node| node.accepts(session))
+}
+
+/// Keeps the nodes running until the user presses Enter.
+fn stay(nodes: &[Node], user: &str) -> anyhow::Result<()> {
+    println!("\nOpen a page, and log in as {user} with the password: {PASSWORD}\n");
+    for node in nodes {
+        println!("  {:<6} {}", node.framework, node.url());
+    }
+    println!("\nPress Enter to stop.");
+    io::stdin().read_line(&mut String::new())?;
+    Ok(())
 }
 
 fn print(store: &str, outcomes: &[Outcome]) {

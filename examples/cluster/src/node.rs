@@ -107,6 +107,11 @@ impl Node {
         Ok(())
     }
 
+    /// The URL of its page.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The URL that says which user is logged in.
     pub(crate) fn me(&self) -> String {
         format!("{}/me", self.url)

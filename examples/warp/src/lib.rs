@@ -105,7 +105,9 @@ fn page(
             for (name, value) in Asset::HEADERS {
                 answer = answer.header(name, value);
             }
-            answer.header(CONTENT_TYPE, asset.content_type).body(asset.body)
+            answer
+                .header(CONTENT_TYPE, asset.content_type)
+                .body(asset.body)
         });
     let config = app.config().to_owned();
     let config = warp::path!("demo" / "config").and(get()).map(move || {

@@ -55,7 +55,11 @@ async fn replay(app: &App, pass: &Pass) -> (u64, Option<String>) {
 async fn a_thief_who_is_slower_than_two_refreshes_ends_the_session() {
     let (app, clock) = app().await;
     let (issued, pass) = log_in(&app).await;
-    assert_eq!(steal(&app, &pass, &issued).await, 0, "a login is no rotation");
+    assert_eq!(
+        steal(&app, &pass, &issued).await,
+        0,
+        "a login is no rotation"
+    );
 
     let next = app.authority.refresh(issued.refresh_token.as_str()).await;
     clock.advance(OVERLAP + Duration::from_millis(400));
@@ -80,8 +84,14 @@ async fn a_thief_who_refreshes_twice_makes_the_users_own_token_the_old_one() {
         clock.advance(OVERLAP + Duration::from_millis(400));
     }
     let refused = app.authority.refresh(issued.refresh_token.as_str()).await;
-    assert!(matches!(refused, Err(Error::Refused(Refusal::Reused))), "{refused:?}");
-    assert_eq!(replay(&app, &pass).await, (401, Some("session_ended".to_owned())));
+    assert!(
+        matches!(refused, Err(Error::Refused(Refusal::Reused))),
+        "{refused:?}"
+    );
+    assert_eq!(
+        replay(&app, &pass).await,
+        (401, Some("session_ended".to_owned()))
+    );
 }
 
 #[tokio::test]
@@ -114,9 +124,15 @@ async fn nothing_is_stolen_without_a_cookie_and_a_thief_needs_a_copy() {
     let (app, _) = app().await;
     let (_, pass) = log_in(&app).await;
     let answer = app.act(Action::Steal, &pass, empty()).await;
-    assert_eq!((answer.status, &answer.body["reason"]), (400, &"nothing_to_steal".into()));
+    assert_eq!(
+        (answer.status, &answer.body["reason"]),
+        (400, &"nothing_to_steal".into())
+    );
     let answer = app.act(Action::Replay, &pass, empty()).await;
-    assert_eq!((answer.status, &answer.body["reason"]), (409, &"not_stolen".into()));
+    assert_eq!(
+        (answer.status, &answer.body["reason"]),
+        (409, &"not_stolen".into())
+    );
 }
 
 #[tokio::test]
@@ -140,7 +156,11 @@ async fn the_process_keeps_the_copies_of_a_bounded_number_of_sessions() {
 async fn real_users_have_no_thief() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("users.json");
-    std::fs::write(&file, r#"[{"username":"alice","password":"alice-in-wonderland"}]"#).unwrap();
+    std::fs::write(
+        &file,
+        r#"[{"username":"alice","password":"alice-in-wonderland"}]"#,
+    )
+    .unwrap();
     let users = file.to_str().unwrap();
     let settings = Settings::parse_from(["example", "--store", "memory", "--users", users]);
     let app = App::start(&settings).await.unwrap();

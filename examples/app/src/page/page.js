@@ -115,7 +115,7 @@ async function attempt(action) {
 let outage = null;
 
 function unavailable(retryAfter) {
-  notify("unavailable", words.UNAVAILABLE, "store_unavailable");
+  notify("unavailable", words.outage(shown !== null), "store_unavailable");
   if (outage !== null) return;
   const again = async () => {
     const answer = await session.fetch(shown ? "/me" : "/ready").catch(() => null);
@@ -129,8 +129,7 @@ function available() {
   clearTimeout(outage);
   outage = null;
   if ($("notice").dataset.state !== "unavailable") return;
-  const [heading, text] = words.AVAILABLE;
-  notify("available", [heading, shown ? text : "You can log in."]);
+  notify("available", words.recovery(shown !== null));
 }
 
 // -- The times ------------------------------------------------------------------------------------
@@ -225,7 +224,7 @@ async function showPeer(response) {
   if (!response.ok) {
     card.dataset.state = "unreachable";
     $("peer-result").textContent = `The second server couldn’t be watched: ${
-      answer.error_description}.`;
+      answer.error_description}`;
     return;
   }
   const { own_ms: own, peer_ms: peer, reason } = answer;
@@ -381,7 +380,7 @@ async function configured() {
   for (;;) {
     const response = await fetch("/demo/config").catch(() => null);
     if (response?.ok) return response.json();
-    notify("unavailable", words.UNAVAILABLE, "store_unavailable");
+    notify("unavailable", words.outage(false), "store_unavailable");
     await new Promise((done) => setTimeout(done, 2000));
   }
 }

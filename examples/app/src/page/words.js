@@ -50,13 +50,23 @@ const REFUSALS = {
   internal: "The service made a mistake. Its log says which one.",
 };
 
-export const UNAVAILABLE = [
-  "The service can’t reach its store, or you can’t reach the service.",
-  "You are still logged in: the service refuses to guess, and takes nothing back. This page asks "
-    + "again until it answers.",
-];
+/** A heading and a sentence about an outage. */
+export function outage(isLoggedIn) {
+  return [
+    "The service can’t reach its store, or you can’t reach the service.",
+    (isLoggedIn
+      ? "You are still logged in: the service doesn’t guess, and takes no session back. "
+      : "You can log in as soon as it answers. ") + "This page asks again until then.",
+  ];
+}
 
-export const AVAILABLE = ["The service answers again.", "You are still logged in."];
+/** A heading and a sentence about the end of an outage. */
+export function recovery(isLoggedIn) {
+  return [
+    "The service answers again.",
+    isLoggedIn ? "You are still logged in." : "You can log in.",
+  ];
+}
 
 /** A heading and a sentence about the end of a session. */
 export function ending(reason) {
