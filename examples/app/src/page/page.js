@@ -66,6 +66,8 @@ async function showSession() {
   thief.clear();
   notify("none");
   $("peer-card").hidden = true;
+  delete $("peer-result").dataset.milliseconds;
+  $("peer-result").textContent = "";
   $("who").textContent = "…";
   $("who-scope").textContent = state.scope || "nothing in particular";
   $("who-session").textContent = state.sessionId;
