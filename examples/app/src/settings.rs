@@ -293,6 +293,8 @@ mod tests {
         assert_eq!(settings.store, StoreLocation::Database(file));
         assert_eq!(settings.access_ttl, Duration::from_secs(900));
         assert!(settings.listen.ip().is_loopback());
+        // Without it no browser could log in on the page.
+        assert_eq!(settings.transport, Transport::Both);
     }
 
     #[test]
