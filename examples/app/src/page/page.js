@@ -171,8 +171,14 @@ async function listSessions() {
     const from = one.address ? ` from ${one.address}` : "";
     const facts = element("div", "", { className: "quiet" });
     facts.append("First used ", words.time(one.created_at), from, ". ");
-    if (one.last_seen_at) facts.append("Last used about ", words.time(one.last_seen_at), ".");
-    else facts.append("In use now.");
+    if (one.current) {
+      facts.append("In use now.");
+    } else if (Date.parse(one.last_seen_at) <= Date.parse(one.created_at)) {
+      // The server tells no more than the hour.
+      facts.append("Last used within the hour.");
+    } else {
+      facts.append("Last used about ", words.time(one.last_seen_at), ".");
+    }
     if (one.user_agent) about.title = one.user_agent;
     about.append(facts);
     const end = element("button", "End", { type: "button" });
