@@ -111,6 +111,11 @@ fn routes(app: &example_app::App, config: &mut ServiceConfig) {
         .clone()
         .require(Requirements::new().staleness(Staleness::Strict));
     let optionally = gate.clone().require(Requirements::new().optional());
+    // A browser shows the page, and runs no script that could refresh its cookies.
+    let pages = gate
+        .clone()
+        .auto_refresh(&app.authority)
+        .login_page(app.login_page());
     page(app, &gate, config);
     config
         .service(resource("/openapi.json").route(get().to(openapi)))
@@ -122,6 +127,7 @@ fn routes(app: &example_app::App, config: &mut ServiceConfig) {
         .service(resource("/transfer").route(post().to(me).wrap(recently)))
         .service(resource("/strict").route(get().to(strict).wrap(strictly)))
         .service(resource("/maybe").route(get().to(maybe).wrap(optionally)))
+        .service(resource("/account").route(get().to(account).wrap(pages)))
         .configure(gatepass_actix::configure(app.endpoints.clone()));
 }
 
@@ -183,6 +189,17 @@ async fn strict(Auth(pass): Auth) -> impl Responder {
 
 async fn maybe(MaybeAuth(pass): MaybeAuth) -> Json<Value> {
     Json(example_app::maybe(pass.as_ref()))
+}
+
+async fn account(Auth(pass): Auth) -> HttpResponse {
+    let mut answer = HttpResponse::Ok();
+    for header in Asset::HEADERS {
+        answer.insert_header(header);
+    }
+    answer.insert_header((CACHE_CONTROL, "private, no-cache"));
+    answer
+        .content_type("text/html; charset=utf-8")
+        .body(example_app::account(&pass))
 }
 
 fn cors(trusted: &[String]) -> Cors {

@@ -10,8 +10,8 @@ use std::{
 
 use anyhow::{Context, ensure};
 use gatepass::{
-    Authority, AuthorityBuilder, Clock, KeySet, MasterSecret, MemoryStore, Pass, ReusePolicy,
-    SystemClock,
+    Authority, AuthorityBuilder, Clock, KeySet, LocalPath, MasterSecret, MemoryStore, Pass,
+    ReusePolicy, SystemClock,
     keys::{Algorithm, SigningKey},
     store::SessionStore,
     wire::{Client, Endpoints},
@@ -19,8 +19,9 @@ use gatepass::{
 use tracing::{instrument::WithSubscriber, subscriber::NoSubscriber};
 
 use crate::{
+    answer::Answer,
     brought::Brought,
-    demo::{Action, Answer, Demo},
+    demo::{Action, Demo},
     location::{Database, StoreLocation},
     pages::{self, Asset},
     peer::Peer,
@@ -42,6 +43,7 @@ pub struct App {
     pub users: Users,
     /// Origins besides its own whose pages may use its cookies, and need CORS for it.
     pub trusted_origins: Vec<String>,
+    login_page: LocalPath,
     settings: Arc<Settings>,
     demo_names: Arc<[String]>,
     demo: Demo,
@@ -148,6 +150,7 @@ impl App {
         Ok(Self {
             demo_names: demo_names.into(),
             trusted_origins: settings.trusted_origins.clone(),
+            login_page: Asset::HOME.parse()?,
             settings: Arc::new(settings.clone()),
             demo,
             config: config.to_string().into(),
@@ -179,6 +182,12 @@ impl App {
         let banner = pages::banner_with(address, &self.settings.issuer, &self.demo_names, lines);
         // As above.
         let _ = writeln!(io::stdout(), "{banner}");
+    }
+
+    /// The page that browsers are sent to for a login.
+    #[must_use]
+    pub fn login_page(&self) -> LocalPath {
+        self.login_page.clone()
     }
 
     /// Whether requests with tokens would be judged now, for `GET /ready`: a load balancer sends

@@ -1,4 +1,4 @@
-//! The demonstrations of the page: a theft, and what a second node knows.
+//! The demonstrations of the page: a theft, and a second node that learns of a logout.
 //!
 //! Routes of this example alone. A service of yours has nothing like it.
 
@@ -10,17 +10,17 @@ use std::{
 };
 
 use gatepass::{Authority, ClientId, Clock, Device, Error, Pass, Session, SessionId};
-use serde_json::{Value, json};
+use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::{brought::Brought, peer::Peer};
+use crate::{answer::Answer, brought::Brought, peer::Peer};
 
 /// How many sessions may have a thief at a time. Another one takes the place of any.
 const THIEVES: usize = 100;
 /// The browser of the thief, as the log tells it.
 const THIEF: &str = "the thief of the demonstration";
 
-/// What the page can ask for by `POST`, behind a gate.
+/// An act that the page asks for by `POST`, behind a gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Action {
@@ -41,32 +41,6 @@ impl Action {
             Self::Replay => "/demo/replay",
             Self::Peer => "/demo/peer",
         }
-    }
-}
-
-/// The answer to an action, for any framework.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Answer {
-    /// The HTTP status.
-    pub status: u16,
-    /// The body, without any token.
-    pub body: Value,
-}
-
-impl Answer {
-    pub(crate) fn ok(body: Value) -> Self {
-        Self { status: 200, body }
-    }
-
-    pub(crate) fn refused(status: u16, reason: &str, description: &str) -> Self {
-        let error = "invalid_request";
-        let body = json!({"error": error, "error_description": description, "reason": reason});
-        Self { status, body }
-    }
-
-    fn store_unavailable(error: &Error) -> Self {
-        Self::refused(503, error.reason(), &error.description())
     }
 }
 

@@ -4,6 +4,7 @@
 //! application of your own, you will want to copy [`Users`], which is a whole
 //! [`gatepass::Authenticator`], and [`App::with_store`], which builds the [`gatepass::Authority`].
 
+mod answer;
 mod app;
 mod attempts;
 mod brought;
@@ -30,11 +31,12 @@ pub use self::serve::{HEAD_TIMEOUT, serve};
 #[cfg(feature = "under-test")]
 pub use self::under_test::hash_passwords_at_little_cost;
 pub use self::{
+    answer::Answer,
     app::App,
     brought::Brought,
-    demo::{Action, Answer},
+    demo::Action,
     location::{Database, StoreLocation, Unechoed, Url},
-    pages::{Asset, maybe, me},
+    pages::{Asset, account, maybe, me},
     peer::PeerUrl,
     secrets::MasterSecretFile,
     settings::{ClientSetting, Settings},

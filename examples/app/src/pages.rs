@@ -24,6 +24,23 @@ pub fn maybe(pass: Option<&Pass>) -> Value {
     json!({ "subject": pass.map(|pass| pass.subject().as_str()) })
 }
 
+/// The page of `GET /account`, in HTML. The server makes it, so that no script of it refreshes
+/// anything: its gate does.
+#[must_use]
+pub fn account(pass: &Pass) -> String {
+    include_str!("page/account.html")
+        .replace("{subject}", &escaped(pass.subject().as_str()))
+        .replace("{expires_at}", &pass.expires_at().to_string())
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&#39;")
+}
+
 /// A file of the page, which is the same for every user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -37,9 +54,12 @@ pub struct Asset {
 }
 
 impl Asset {
+    /// The path of the page itself.
+    pub const HOME: &str = "/";
+
     /// All files of the page.
     pub const ALL: [Self; 7] = [
-        Self::new("/", HTML, include_str!("page/page.html")),
+        Self::new(Self::HOME, HTML, include_str!("page/page.html")),
         Self::new("/assets/page.css", CSS, include_str!("page/page.css")),
         Self::new("/assets/page.js", JAVASCRIPT, include_str!("page/page.js")),
         Self::new(

@@ -21,8 +21,8 @@ use tokio::{
 };
 
 use crate::{
+    answer::Answer,
     brought::{Access, Brought},
-    demo::Answer,
 };
 
 /// How long a node is watched at most. The limits of the frameworks are longer.
@@ -225,7 +225,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{App, Settings};
+    use crate::{app::App, settings::Settings};
 
     async fn logged_in() -> (App, Issued) {
         let settings = Settings::parse_from(["example", "--store", "memory"]);

@@ -45,6 +45,11 @@ pub fn routes(app: &App) -> Router {
         .clone()
         .require(Requirements::new().staleness(Staleness::Strict));
     let optionally = gate.clone().require(Requirements::new().optional());
+    // A browser shows the page, and runs no script that could refresh its cookies.
+    let pages = gate
+        .clone()
+        .auto_refresh(&app.authority)
+        .login_page(app.login_page());
     let openapi = app.openapi().to_owned();
     let ready = app.clone();
     let json = [(CONTENT_TYPE, "application/json")];
@@ -58,6 +63,7 @@ pub fn routes(app: &App) -> Router {
         .route("/transfer", post(me).route_layer(recently))
         .route("/strict", get(strict).route_layer(strictly))
         .route("/maybe", get(maybe).route_layer(optionally))
+        .route("/account", get(account).route_layer(pages))
         .merge(gatepass_axum::routes(app.endpoints.clone()))
 }
 
@@ -113,6 +119,15 @@ async fn strict(Auth(pass): Auth) -> impl IntoResponse {
 
 async fn maybe(auth: Option<Auth>) -> Json<Value> {
     Json(example_app::maybe(auth.as_ref().map(|Auth(pass)| pass)))
+}
+
+async fn account(Auth(pass): Auth) -> impl IntoResponse {
+    let own = [
+        (CONTENT_TYPE, "text/html; charset=utf-8"),
+        (CACHE_CONTROL, "private, no-cache"),
+    ];
+    let headers = AppendHeaders(Asset::HEADERS);
+    (headers, own, example_app::account(&pass))
 }
 
 /// The layers that any service wants around its routes, the outermost first.

@@ -67,6 +67,13 @@ pub fn routes(
     let anybody = gate.clone().require(Requirements::new().optional());
     let maybe_route = gated(warp::path!("maybe").and(get()), anybody, maybe);
 
+    // A browser shows the page, and runs no script that could refresh its cookies.
+    let pages = gate
+        .clone()
+        .auto_refresh(&app.authority)
+        .login_page(app.login_page());
+    let account_route = gated(warp::path!("account").and(get()), pages, account);
+
     let own = page(app)
         .or(demonstrations(app, gate.clone()))
         .or(openapi)
@@ -78,6 +85,7 @@ pub fn routes(
         .or(transfer)
         .or(strict_route)
         .or(maybe_route)
+        .or(account_route)
         .or(wrong_method(app));
     to_the_letter()
         .and(own)
@@ -150,6 +158,17 @@ fn demonstrations(
     gated(action, gate, act)
 }
 
+async fn account(Auth(pass): Auth) -> impl Reply {
+    let mut answer = reply::html(example_app::account(&pass)).into_response();
+    for (name, value) in Asset::HEADERS {
+        let value = HeaderValue::from_static(value);
+        answer.headers_mut().insert(name, value);
+    }
+    let private = HeaderValue::from_static("private, no-cache");
+    answer.headers_mut().insert(CACHE_CONTROL, private);
+    answer
+}
+
 /// Not `/me/`, which `path!("me")` matches, too.
 fn to_the_letter() -> impl Filter<Extract = (), Error = Rejection> + Copy + Send + Sync + 'static {
     full_path()
@@ -178,7 +197,7 @@ fn wrong_method(
     full_path().and_then(move |path: String| {
         let allowed = match &*path {
             "/openapi.json" | "/health" | "/ready" | "/me" | "/admin" | "/strict" | "/maybe"
-            | "/demo/config" => Ok("GET, HEAD"),
+            | "/account" | "/demo/config" => Ok("GET, HEAD"),
             "/profile" | "/transfer" => Ok("POST"),
             _ if assets.iter().any(|asset| asset.path == path) => Ok("GET, HEAD"),
             _ if actions.iter().any(|action| action.path() == path) => Ok("POST"),

@@ -32,6 +32,7 @@ const ROWS: &[(&str, &str, u16, &str, &str)] = &[
     ("PUT", "/admin", 405, "GET HEAD", ""),
     ("POST", "/strict", 405, "GET HEAD", ""),
     ("PATCH", "/maybe", 405, "GET HEAD", ""),
+    ("POST", "/account", 405, "GET HEAD", ""),
     ("GET", "/profile", 405, "POST", ""),
     ("HEAD", "/profile", 405, "POST", ""),
     ("DELETE", "/transfer", 405, "POST", ""),

@@ -137,7 +137,7 @@ pub fn a_gate_and_the_endpoint_bring_the_same_refresh_cookie() -> Scenario {
         .same_cookie(REFRESH, "second refresh")
 }
 
-/// Whatever the handler says: a cache would give the tokens to others.
+/// A cache that kept it would give the tokens to others, so the handler has no say.
 #[must_use]
 pub fn a_refreshed_answer_is_kept_by_no_cache() -> Scenario {
     asleep("a_refreshed_answer_is_kept_by_no_cache")

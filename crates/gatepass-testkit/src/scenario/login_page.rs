@@ -86,7 +86,7 @@ pub fn the_head_of_a_page_is_sent_to_the_login_page() -> Scenario {
     )
 }
 
-/// What was typed into it can't be sent again.
+/// The browser can't send the fields again.
 #[must_use]
 pub fn a_form_is_sent_to_the_login_page_without_a_way_back() -> Scenario {
     over_cookies("a_form_is_sent_to_the_login_page_without_a_way_back")

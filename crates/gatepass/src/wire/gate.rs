@@ -187,7 +187,8 @@ impl Gate {
         }
     }
 
-    /// Who refreshes the tokens of a request that is refused otherwise, if they can be.
+    /// The authority that refreshes the tokens of a request, if they can be refreshed. Otherwise
+    /// the request is refused.
     fn refreshes(
         &self,
         source: Source,

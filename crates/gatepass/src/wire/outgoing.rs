@@ -1,4 +1,4 @@
-//! What a gate adds to the response of a handler.
+//! The changes that a gate makes to the response of a handler.
 
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@ use gatepass::{Credentials, Issued, MasterSecret, MemoryStore, Refusal, Requirem
 use gatepass_testkit::ManualClock;
 
 use super::*;
-use crate::{App, Settings};
+use crate::{app::App, settings::Settings};
 
 const OVERLAP: Duration = Duration::from_secs(30);
 

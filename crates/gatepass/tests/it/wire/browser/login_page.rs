@@ -8,7 +8,7 @@ const HTML: Header<'_> = (
 );
 
 impl Shop {
-    /// Where a gate with this login page sends a request, or else the status of its reply.
+    /// The place that a gate with this login page sends a request to, or the status of its reply.
     async fn sent_to(
         &self,
         page: &str,
