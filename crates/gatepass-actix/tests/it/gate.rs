@@ -14,7 +14,9 @@ use actix_web::{
     },
     web::{self, Data, resource, scope},
 };
-use gatepass::{Refusal, RequiredScopes, Requirements, Scopes, Staleness, Transport};
+use gatepass::{
+    Device, Identity, Refusal, RequiredScopes, Requirements, Scopes, Staleness, Transport,
+};
 use gatepass_actix::{Auth, AuthRejection, Claims, MaybeAuth, Scoped};
 use serde::Deserialize;
 
@@ -372,4 +374,24 @@ async fn an_error_of_a_middleware_behind_the_gate_is_private_unless_it_says_othe
         let cache_control = cache_control.map(|value| value.to_str().unwrap());
         assert_eq!(cache_control, expected, "{transport:?} {path}");
     }
+}
+
+#[tokio::test]
+async fn an_error_behind_a_gate_that_refreshes_brings_the_cookies() {
+    async fn failing(_: Auth) -> Result<HttpResponse, Error> {
+        Err(ErrorNotFound("no such document of yours"))
+    }
+
+    let authority = authority_over(Transport::Cookie).await;
+    let alice = Identity::new("alice").unwrap();
+    let issued = authority.issue(alice, Device::default()).await.unwrap();
+    let cookies = format!("__Host-gatepass-refresh={}", issued.refresh_token.as_str());
+    let gate = gate(&authority).auto_refresh(&authority);
+    let app = App::new().service(resource("/document").get(failing).wrap(gate));
+    let app = init_service(app).await;
+    let request = get("/document", Some(&("cookie", cookies)));
+    let response = call_service(&app, request.to_request()).await;
+    assert_eq!(response.status(), 404);
+    assert_eq!(response.headers().get_all("set-cookie").count(), 2);
+    assert_eq!(response.headers().get(CACHE_CONTROL).unwrap(), "no-store");
 }

@@ -14,14 +14,15 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use gatepass::{
     Authority, Device, Identity, MasterSecret, MemoryStore, Refusal, Requirements, Scopes,
-    Staleness, wire::AuthState,
+    Staleness, Transport, wire::AuthState,
 };
-use gatepass_testkit::TestStore;
+use gatepass_testkit::{ManualClock, TestStore};
 use gatepass_tower::GateLayer;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -131,6 +132,37 @@ async fn the_service_that_was_polled_ready_is_the_one_that_is_called() {
                 (200, "alice".to_owned())
             );
         }
+    }
+}
+
+#[tokio::test]
+async fn a_refreshed_request_reaches_the_service_that_was_polled_ready() {
+    let clock = ManualClock::new();
+    let secret = MasterSecret::generate().unwrap();
+    let store = MemoryStore::with_clock(clock.clone());
+    let authority = Authority::builder("https://issuer.test", "api", secret, store)
+        .clock(clock.clone())
+        .transport(Transport::Cookie);
+    let authority = authority.build().await.unwrap();
+    let alice = Identity::new("alice").unwrap();
+    let issued = authority.issue(alice, Device::default()).await.unwrap();
+    let cookies = format!(
+        "__Host-gatepass={}; __Host-gatepass-refresh={}",
+        issued.access_token.as_str(),
+        issued.refresh_token.as_str(),
+    );
+    clock.advance(Duration::from_secs(1200));
+    let gate = GateLayer::new(&authority).auto_refresh(&authority);
+    let mut gate = gate.layer(Picky::default());
+    for _ in 0..3 {
+        let request = Request::builder().header("cookie", &cookies);
+        let request = request.body(Full::default()).unwrap();
+        let response = gate.ready().await.unwrap().call(request).await.unwrap();
+        let set: Vec<_> = response.headers().get_all("set-cookie").iter().collect();
+        assert_eq!(set.len(), 2);
+        assert!(set.iter().all(|cookie| cookie.is_sensitive()));
+        assert_eq!(response.headers()["cache-control"], "no-store");
+        assert_eq!(text(response).await, "alice");
     }
 }
 

@@ -85,6 +85,8 @@ impl Gate {
     /// * If the refresh is refused, the gate answers with that refusal, such as `session_ended`. If
     ///   the store fails, the answer is 503, and the browser keeps its cookies.
     ///
+    /// Gates in one another each judge the request, so let each of them refresh.
+    ///
     /// An access cookie that an unknown key signed is refreshed as well. For example, the key was
     /// removed while the browser was closed.
     pub fn auto_refresh(mut self, authority: &Authority) -> Self {

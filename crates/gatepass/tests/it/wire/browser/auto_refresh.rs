@@ -2,7 +2,13 @@
 
 use gatepass::{
     Staleness,
+    keys::Algorithm,
     wire::{Outgoing, ResponseHeaders},
+};
+use test_support::{
+    attacks::{Attack, Table},
+    log::Log,
+    rig::Rig,
 };
 
 use super::*;
@@ -475,4 +481,92 @@ async fn what_carries_new_cookies_shows_none_in_its_debug() {
             assert!(!shown.contains(part), "{shown}");
         }
     }
+}
+
+/// A stale cookie is refreshed. Any other bad one is refused as it is without automatic refresh.
+#[tokio::test]
+async fn an_attack_token_beside_a_good_refresh_cookie_gains_nothing() {
+    for algorithm in [Algorithm::Hs256, Algorithm::EdDsa] {
+        let rig = Rig::with(algorithm, |builder| builder.transport(Transport::Cookie)).await;
+        let authority = &rig.authority;
+        let gate = Gate::new(authority).auto_refresh(authority);
+        let plain = Gate::new(authority);
+        let refresh = rig.issued.refresh_token.as_str();
+        let mut refreshed = 0;
+        let attacks = Table::of(&rig).attacks.into_iter();
+        // A header trims and splits the others, so that another token arrives.
+        let whole = |token: &str| !token.contains(|c: char| c.is_ascii_whitespace() || c == ';');
+        for Attack { name, token, .. } in attacks.filter(|attack| whole(&attack.token)) {
+            let cookies = format!("__Host-gatepass={token}; __Host-gatepass-refresh={refresh}");
+            let headers = [("cookie", cookies.as_str())];
+            let head = head("GET", "/orders", &headers);
+            let refused = plain.judge(&head).await.unwrap_err();
+            rig.counts.reset_calls();
+            match gate.judge(&head).await {
+                Ok(state) => {
+                    let stale = ["missing", "expired", "unknown_key"];
+                    assert!(stale.contains(&refused.error().reason()), "{name}");
+                    let pass = state.pass().unwrap();
+                    assert_eq!(pass.subject().as_str(), "alice", "{name}");
+                    assert_eq!(pass.session_id(), rig.issued.session_id, "{name}");
+                    refreshed += 1;
+                }
+                Err(rejection) => {
+                    assert_eq!(
+                        rejection.error().reason(),
+                        refused.error().reason(),
+                        "{name}"
+                    );
+                    assert_eq!(rig.counts.calls(), 0, "{name}: the store was asked");
+                }
+            }
+        }
+        assert!(refreshed > 2, "{algorithm}: {refreshed} were stale");
+    }
+}
+
+#[tokio::test]
+async fn an_expired_cookie_that_is_refreshed_is_no_refusal_in_the_log() {
+    let (log, _listening) = Log::listen();
+    let shop = Shop::open(Transport::Cookie).await;
+    let jar = shop.log_in().await;
+    shop.clock.advance(20 * MINUTE);
+    shop.judge(&shop.gate(), "GET", &jar.header())
+        .await
+        .unwrap();
+    assert_eq!(log.count("token.refused"), 0);
+    assert_eq!(log.count("session.refreshed"), 1);
+    // Without a refresh cookie it is one, and is counted once.
+    let access = format!("__Host-gatepass={}", jar.access);
+    assert_eq!(
+        reason(shop.judge(&shop.gate(), "GET", &access).await),
+        "expired"
+    );
+    assert_eq!(log.count("token.refused"), 1);
+    // A refresh that is refused is a refused refresh.
+    let cookies = "__Host-gatepass-refresh=x";
+    assert_eq!(
+        reason(shop.judge(&shop.gate(), "GET", cookies).await),
+        "malformed"
+    );
+    assert_eq!(log.count("refresh.refused"), 1);
+    assert_eq!(log.count("token.refused"), 1);
+}
+
+#[tokio::test]
+async fn a_gate_of_another_audience_lets_no_refreshed_token_through() {
+    let shop = Shop::open(Transport::Cookie).await;
+    let secret = MasterSecret::from_bytes(&[1; 32]).unwrap();
+    let store = MemoryStore::with_clock(shop.clock.clone());
+    let other = Authority::builder(REALM, "other-api", secret, store)
+        .clock(shop.clock.clone())
+        .transport(Transport::Cookie);
+    let other = other.build().await.unwrap();
+    let jar = shop.log_in().await;
+    shop.clock.advance(20 * MINUTE);
+    let gate = Gate::new(&other).auto_refresh(&shop.authority);
+    assert_eq!(
+        reason(shop.judge(&gate, "GET", &jar.without_access()).await),
+        "wrong_audience"
+    );
 }
