@@ -139,7 +139,7 @@ export interface SessionEventMap {
 
 /**
  * Why a session has ended. `logged_out`: by a logout here or in another tab. `reused`: a spent
- * refresh token came back, so that somebody else may have the user's tokens. `missing`: the browser
+ * refresh token came back, so that a thief may have the user's tokens. `missing`: the browser
  * has lost its cookies. Others are the reasons of a 401 in the wire protocol.
  */
 export type EndReason =
@@ -235,7 +235,7 @@ export class RefusedError extends Error {
   readonly retryAfter?: number;
 }
 
-/** The server has not answered, or said that it can't at present. Nobody was refused. */
+/** The server has not answered, or said that it can't at present. It has refused nothing. */
 export class UnavailableError extends Error {
   constructor(message: string, retryAfter?: number, cause?: unknown);
   /** Seconds, if the server has said so. */

@@ -58,7 +58,7 @@ export class RefusedError extends Error {
   }
 }
 
-/** The server has not answered, or said that it can't at present. Nobody was refused. */
+/** The server has not answered, or said that it can't at present. It has refused nothing. */
 export class UnavailableError extends Error {
   constructor(message, retryAfter, cause) {
     super(message, cause && { cause });
