@@ -206,11 +206,6 @@ impl Authority {
         Ok(())
     }
 
-    /// How long a session doesn't rotate again.
-    pub(crate) fn overlap(&self) -> Duration {
-        self.inner.settings.reuse.overlap
-    }
-
     /// The OAuth client that logins of the application itself belong to.
     #[must_use]
     pub fn client_id(&self) -> &ClientId {

@@ -66,19 +66,6 @@ impl Authority {
         scopes: Option<&Scopes>,
         device: Option<&Device>,
     ) -> Result<Issued, Error> {
-        let refreshed = self.refresh_for(client, refresh_token, scopes, device);
-        Ok(refreshed.await?.issued)
-    }
-
-    /// As [`refresh_as`](Self::refresh_as), with what tells whether the tokens are still the newest
-    /// when they are sent.
-    pub(crate) async fn refresh_for(
-        &self,
-        client: &ClientId,
-        refresh_token: &str,
-        scopes: Option<&Scopes>,
-        device: Option<&Device>,
-    ) -> Result<Refreshed, Error> {
         let device = device.cloned().map(cleaned);
         let device = device.as_ref();
         let now = self.inner.settings.clock.now();
@@ -102,11 +89,11 @@ impl Authority {
         let refreshed = self
             .refresh_presented(&mut refreshing)
             .await
-            .and_then(|refreshed| {
+            .and_then(|issued| {
                 // Its secret may have been taken away meanwhile, and what was issued is of the next
                 // one.
                 self.open_refresh_token_at(refresh_token, now)?;
-                Ok(refreshed)
+                Ok(issued)
             });
         if let Err(Error::Refused(refusal)) = &refreshed {
             let owner = refreshing.owner.as_ref();
@@ -122,7 +109,18 @@ impl Authority {
         refreshed
     }
 
-    async fn refresh_presented(&self, refreshing: &mut Refreshing<'_>) -> Result<Refreshed, Error> {
+    /// Whether the refresh token is the newest of a session that lives, as the store says now.
+    pub(crate) async fn is_newest(&self, refresh_token: &str) -> Result<bool, Error> {
+        let Presented {
+            session,
+            generation,
+        } = self.open_refresh_token(refresh_token)?;
+        let (session, now) = self.ask("load", self.inner.store.load(session)).await?;
+        let newest = |session: Session| session.is_live(now) && session.generation == generation;
+        Ok(session.is_some_and(newest))
+    }
+
+    async fn refresh_presented(&self, refreshing: &mut Refreshing<'_>) -> Result<Issued, Error> {
         if self.inner.settings.authenticator.is_none() && refreshing.scopes.is_none() {
             // The common case is one round trip: advance at once, and look only if that did not
             // fit.
@@ -134,8 +132,7 @@ impl Authority {
                 self.advance_of(session, refreshing.client, generation, generation.next());
             advance.seen_from = seen_from(refreshing.device);
             if let Some(session) = self.advance(advance).await? {
-                let issued = self.refreshed(&session, None).await?;
-                return Ok(Refreshed::rotated(issued, &session, Duration::ZERO));
+                return self.refreshed(&session, None).await;
             }
         }
         self.settle_refresh(refreshing).await
@@ -145,10 +142,10 @@ impl Authority {
     pub(super) async fn settle_refresh(
         &self,
         refreshing: &mut Refreshing<'_>,
-    ) -> Result<Refreshed, Error> {
+    ) -> Result<Issued, Error> {
         for _ in 0..MAX_LOST_RACES {
-            if let Some(refreshed) = self.decide_and_act(refreshing).await? {
-                return Ok(refreshed);
+            if let Some(issued) = self.decide_and_act(refreshing).await? {
+                return Ok(issued);
             }
         }
         Err(StoreError::new(StoreErrorKind::Busy).into())
@@ -158,7 +155,7 @@ impl Authority {
     async fn decide_and_act(
         &self,
         refreshing: &mut Refreshing<'_>,
-    ) -> Result<Option<Refreshed>, Error> {
+    ) -> Result<Option<Issued>, Error> {
         let settings = &self.inner.settings;
         let Refreshing {
             presented,
@@ -186,7 +183,7 @@ impl Authority {
             &settings.reuse,
             time,
         );
-        let (session, rotated_ago) = match (decision, session) {
+        let session = match (decision, session) {
             (Decision::Refuse(refusal), _) => return Err(refusal.into()),
             (_, None) => return Err(InternalError::new("a decision about no session").into()),
             (Decision::Advance { from, to }, Some(session)) => {
@@ -200,8 +197,7 @@ impl Authority {
                 if from != generation {
                     observe::store_behind(&session, generation.gap(from));
                 }
-                let issued = self.refreshed(&session, scopes).await?;
-                return Ok(Some(Refreshed::rotated(issued, &session, Duration::ZERO)));
+                return self.refreshed(&session, scopes).await.map(Some);
             }
             (Decision::Recover, Some(session)) => {
                 let identity = self.reload_user(&session, scopes).await?;
@@ -219,51 +215,25 @@ impl Authority {
                     return Ok(None);
                 };
                 observe::session_recovered(&session, generation, elsewhere(&session, device));
-                (session, None)
+                session
             }
-            (Decision::Replay, Some(session)) => {
-                let (session, now) = self.replayed(session, now, scopes).await?;
-                let rotated = session.rotated;
-                let rotated_ago = rotated.and_then(|rotated| session.age_of(rotated, now));
-                (session, rotated_ago)
-            }
+            (Decision::Replay, Some(session)) => self.replayed(session, scopes).await?,
             (Decision::Reuse { gap, age }, Some(session)) => {
-                return Err(self.reused(&session, gap, age, device).await);
+                return self.reused(&session, gap, age, device).await.map(Some);
             }
         };
         let (issued, token) = self.answer(&session, scopes).await?;
         observe::session_replayed(&session, token, elsewhere(&session, device));
-        Ok(Some(Refreshed {
-            issued,
-            generation: session.generation,
-            rotated_ago,
-        }))
+        Ok(Some(issued))
     }
 
-    /// Whether the session is live and of this generation, as the store says now.
-    pub(crate) async fn is_current(
-        &self,
-        session: SessionId,
-        generation: Generation,
-    ) -> Result<bool, Error> {
-        let (session, now) = self.ask("load", self.inner.store.load(session)).await?;
-        let current = |session: Session| session.is_live(now) && session.generation == generation;
-        Ok(session.is_some_and(current))
-    }
-
-    /// The session that a replay is answered from, with the identity that the user has now, and the
-    /// store's time when it was read.
+    /// The session that a replay is answered from, with the identity that the user has now.
     ///
     /// Nothing is written: the next advance reads the user again and writes what it finds.
-    async fn replayed(
-        &self,
-        session: Session,
-        read: Timestamp,
-        scopes: Option<&Scopes>,
-    ) -> Result<(Session, Timestamp), Error> {
+    async fn replayed(&self, session: Session, scopes: Option<&Scopes>) -> Result<Session, Error> {
         let identity = self.reload_user(&session, scopes).await?;
         if self.inner.settings.authenticator.is_none() {
-            return Ok((session, read));
+            return Ok(session);
         }
         // The application may have taken seconds. If another tab has refreshed meanwhile, the
         // refresh token of the generation that was read is spent and must not be handed out.
@@ -273,17 +243,16 @@ impl Authority {
         if let Some(identity) = identity {
             session.identity = identity;
         }
-        Ok((session, now))
+        Ok(session)
     }
 
-    /// Acts on a spent token that came back, and returns the error that its holder gets.
     async fn reused(
         &self,
         session: &Session,
         gap: u32,
         age: Option<Duration>,
         device: Option<&Device>,
-    ) -> Error {
+    ) -> Result<Issued, Error> {
         let name_hash = self.name_hash(session.subject().as_str());
         let attempt = Attempt {
             session: Some(session.id),
@@ -292,14 +261,11 @@ impl Authority {
             device,
         };
         observe::reuse_detected(session, gap, age, &attempt);
-        if self.inner.settings.reuse.on_reuse == OnReuse::EndSession
-            && let Err(error) = self
-                .end(own(session), Some(session.subject()), EndReason::Reuse)
-                .await
-        {
-            return error;
+        if self.inner.settings.reuse.on_reuse == OnReuse::EndSession {
+            self.end(own(session), Some(session.subject()), EndReason::Reuse)
+                .await?;
         }
-        Refusal::Reused.into()
+        Err(Refusal::Reused.into())
     }
 
     /// Reads the user again, and checks that it may still have `scopes`. Returns the identity that
@@ -386,26 +352,6 @@ impl Authority {
         let (issued, token) = self.answer(session, scopes).await?;
         observe::session_refreshed(session, token);
         Ok(issued)
-    }
-}
-
-/// New tokens of a session, and for how long no newer ones can be.
-pub(crate) struct Refreshed {
-    pub(crate) issued: Issued,
-    /// The generation of the refresh token.
-    pub(crate) generation: Generation,
-    /// How long ago the session rotated, by the store's time. It can't rotate again before this is
-    /// longer than the overlap. `None` if it may rotate again at once.
-    pub(crate) rotated_ago: Option<Duration>,
-}
-
-impl Refreshed {
-    fn rotated(issued: Issued, session: &Session, ago: Duration) -> Self {
-        Self {
-            issued,
-            generation: session.generation,
-            rotated_ago: Some(ago),
-        }
     }
 }
 

@@ -178,8 +178,7 @@ impl Authority {
             arrived: Some(now),
             owner: None,
         };
-        let refreshed = self.settle_refresh(&mut refreshing).await?;
-        Ok(Some(refreshed.issued))
+        self.settle_refresh(&mut refreshing).await.map(Some)
     }
 
     /// Exchanges a good access token of the application's own client for a fresh one of the same

@@ -22,7 +22,7 @@ impl Reading {
     /// How long ago this was at `now`, by the larger of the two ages. The wall clock runs on while
     /// a machine is suspended, and the monotonic clock runs on when the wall clock is set back.
     /// `None` where an age is negative: a clock was moved, and the age is unknown.
-    pub(crate) fn age(self, now: Self) -> Option<Duration> {
+    pub(super) fn age(self, now: Self) -> Option<Duration> {
         let monotonic = now.monotonic.checked_sub(self.monotonic)?;
         (now.wall >= self.wall).then(|| monotonic.max(now.wall.since(self.wall)))
     }

@@ -46,16 +46,29 @@ impl FromStr for LocalPath {
     ///
     /// [`InvalidLocalPath`] if the text isn't one slash followed by visible ASCII. A second slash
     /// or a backslash after the first one is an error, since browsers read a host after it (WHATWG
-    /// URL, "relative slash state"). So is a backslash anywhere, and a fragment.
+    /// URL, "relative slash state"). So is a backslash anywhere, and a fragment. A segment `.` or
+    /// `..` is an error as well: `/.//evil.example` without it is `//evil.example`.
     fn from_str(text: &str) -> Result<Self, InvalidLocalPath> {
         let visible = |byte: u8| matches!(byte, b'!'..=b'~') && !matches!(byte, b'\\' | b'#');
+        let path = text.split('?').next().unwrap_or_default();
         match text.strip_prefix('/') {
-            Some(rest) if !rest.starts_with('/') && rest.bytes().all(visible) => {
+            Some(rest)
+                if !rest.starts_with('/')
+                    && rest.bytes().all(visible)
+                    && !path.split('/').any(is_dots) =>
+            {
                 Ok(Self(text.into()))
             }
             _ => Err(InvalidLocalPath),
         }
     }
+}
+
+/// Whether a browser drops the segment, or the one before (WHATWG URL, "single-dot" and
+/// "double-dot URL path segment").
+fn is_dots(segment: &str) -> bool {
+    let segment = segment.to_ascii_lowercase().replace("%2e", ".");
+    segment == "." || segment == ".."
 }
 
 impl fmt::Display for LocalPath {
@@ -109,6 +122,13 @@ mod tests {
             "#a",
             ".",
             "../a",
+            "/.//evil.example",
+            "/a/..//evil.example",
+            "/%2e//evil.example",
+            "/a/%2E%2e//evil.example",
+            "/.%2E//evil.example",
+            "/a/.",
+            "/..",
         ] {
             assert_eq!(text.parse::<LocalPath>(), Err(InvalidLocalPath), "{text:?}");
         }

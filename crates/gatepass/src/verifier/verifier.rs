@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 
 use crate::{
-    denylist::{follower::Follower, lease::Reading, replica::Replica, staleness::Staleness},
+    denylist::{follower::Follower, lease::Reading, replica::Replica},
     env::clock::{Clock, Timestamp},
     error::Error,
     keys::{error::KeyError, set::KeySet, verifying::Fingerprint},
@@ -317,16 +317,6 @@ impl Verifier {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.inner.clock.now()
-    }
-
-    pub(crate) fn reading(&self) -> Reading {
-        Reading::of(&*self.inner.clock)
-    }
-
-    /// Whether the session of a token of ours lives, as far as the node may believe what it knows.
-    pub(crate) async fn finds_live(&self, pass: &Pass) -> bool {
-        let status = self.inner.replica.check(pass, Staleness::Bounded).await;
-        status.is_ok_and(|status| status == TokenStatus::Live)
     }
 
     /// The counters and the log of refusals.

@@ -197,10 +197,9 @@ impl AuthRejection {
     }
 
     /// The same with a reply that sets these cookies.
-    pub(super) fn with_cookies(self, cookies: &[String]) -> Self {
-        let cookies = cookies.iter();
+    pub(super) fn with_cookies<'c>(self, cookies: impl Iterator<Item = &'c str>) -> Self {
         let reply = cookies.fold(self.reply, |reply, cookie| {
-            reply.header("set-cookie", cookie.as_str())
+            reply.header("set-cookie", cookie)
         });
         Self { reply, ..self }
     }

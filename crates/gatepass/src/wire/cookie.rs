@@ -29,24 +29,14 @@ impl Kind {
     /// With `__Host-` a browser takes the cookie only from this very host, over TLS and for all
     /// paths, so that no other host of the domain can plant one. It needs `Secure`.
     fn name(self, policy: &BrowserPolicy) -> &'static str {
-        let [secure, insecure] = NAMES;
-        let [access, refresh] = if policy.insecure_localhost {
-            insecure
-        } else {
-            secure
-        };
-        match self {
-            Self::Access => access,
-            Self::Refresh => refresh,
+        match (self, policy.insecure_localhost) {
+            (Self::Access, false) => "__Host-gatepass",
+            (Self::Refresh, false) => "__Host-gatepass-refresh",
+            (Self::Access, true) => "gatepass",
+            (Self::Refresh, true) => "gatepass-refresh",
         }
     }
 }
-
-/// The names of the cookies with and without `Secure`, each with that of the access token first.
-const NAMES: [[&str; 2]; 2] = [
-    ["__Host-gatepass", "__Host-gatepass-refresh"],
-    ["gatepass", "gatepass-refresh"],
-];
 
 /// A cookie longer than browsers keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,11 +120,10 @@ pub(super) fn pair(issued: &Issued, policy: &BrowserPolicy) -> Result<[String; 2
     ])
 }
 
-/// Whether a `Set-Cookie` is about one of the session's cookies.
-pub(super) fn is_ours(set_cookie: &[u8]) -> bool {
+/// The name of the cookie that a `Set-Cookie` is about.
+pub(super) fn name(set_cookie: &[u8]) -> &[u8] {
     let name = set_cookie.split(|byte| *byte == b'=').next();
-    let name = name.unwrap_or_default().trim_ascii();
-    NAMES.iter().flatten().any(|own| own.as_bytes() == name)
+    name.unwrap_or_default().trim_ascii()
 }
 
 /// Longest token in bytes for which a cookie of any lifetime can be set.

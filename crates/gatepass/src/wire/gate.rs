@@ -79,13 +79,13 @@ impl Gate {
     /// * Bearer tokens are never refreshed. If the transport has no cookies, nothing changes.
     /// * The gate judges where the request comes from before it refreshes (CSRF).
     /// * Parallel requests all succeed: the session rotates once, as with any refresh.
-    /// * A response sets the cookies if its head leaves within the
-    ///   [`overlap`](crate::ReusePolicy::overlap) and the session lives then. For example, a user
-    ///   logs out while a slow download is prepared: the download sets none.
+    /// * A response sets the cookies only if the session lives when its head leaves and has no
+    ///   newer refresh token, as the store says then. For example, a user logs out while a slow
+    ///   download is prepared: the download sets none.
     /// * If the refresh is refused, the gate answers with that refusal, such as `session_ended`. If
     ///   the store fails, the answer is 503, and the browser keeps its cookies.
     ///
-    /// Gates in one another each judge the request, so let each of them refresh.
+    /// Gates in one another each judge the request by its cookies, so let each of them refresh.
     ///
     /// An access cookie that an unknown key signed is refreshed as well. For example, the key was
     /// removed while the browser was closed.
@@ -97,8 +97,8 @@ impl Gate {
     /// Sends browsers to a login page in place of a 401, if they ask for a page to show. Programs,
     /// such as a `fetch` of a script, get the 401.
     ///
-    /// The redirect is 303 to `page?return_to=%2Forders&reason=expired`. `return_to` is the path
-    /// that the browser asked for, and is missing if that can't be asked for again. Your page must
+    /// The redirect is 303 to `page?return_to=/orders&reason=expired`. `return_to` is the path that
+    /// the browser asked for, and is missing if that can't be asked for again. Your page must
     /// parse it as a [`LocalPath`] before it sends the user there: anyone can write a link to your
     /// login page.
     ///
@@ -214,12 +214,12 @@ impl Gate {
         head: &RequestHead<'_>,
     ) -> Result<AuthState, AuthRejection> {
         let source = Source::Cookie;
-        let (renewal, access) = match Renewal::begin(authority, &self.verifier, head).await {
-            Ok(begun) => begun,
+        let renewal = match Renewal::begin(authority, &self.verifier, head).await {
+            Ok(begun) => Arc::new(begun),
             Err(error) => return self.let_through(head, source, Err(error), None),
         };
-        let renewal = Arc::new(renewal);
-        let verified = self.verifier.verify(&access, self.requirements()).await;
+        let access = renewal.access_token();
+        let verified = self.verifier.verify(access, self.requirements()).await;
         let judged = self.let_through(head, source, verified, Some(Arc::clone(&renewal)));
         match judged {
             // The rotation took place, and the client is refused for something else.

@@ -55,13 +55,18 @@ fn is_page_request(head: &RequestHead<'_>) -> bool {
     navigates && head.accepts_html()
 }
 
+/// Longest way back in bytes. Encoded, it is up to three times as long, and proxies in front refuse
+/// heads of more than 8 KiB.
+const LONGEST_WAY: usize = 2000;
+
 /// The path and the query that the request asks for, if they can be asked for again.
 fn asked_for(head: &RequestHead<'_>) -> Option<LocalPath> {
     let path = match head.target() {
         (path, "") => path.to_owned(),
         (path, query) => format!("{path}?{query}"),
     };
-    path.parse().ok()
+    let path = Some(path).filter(|path| path.len() <= LONGEST_WAY);
+    path?.parse().ok()
 }
 
 /// `text` as a value in a query (RFC 3986 §3.4).

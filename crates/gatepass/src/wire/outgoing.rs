@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::wire::{cookie, renewal::Renewal};
+use crate::wire::renewal::Renewal;
 
 /// The headers of a handler's response, as far as a gate reads and changes them. An adapter
 /// implements it for its framework's type.
@@ -64,22 +64,41 @@ impl Outgoing {
     /// * Cookies that were refreshed and settled are added, unless the response sets or clears the
     ///   session's cookies by itself. It then has `Cache-Control: no-store`, also if the handler
     ///   says otherwise: a cache that kept the response would give the tokens to other users (RFC
-    ///   9111 §7.3).
+    ///   9111 §7.3). So have the fields for CDNs, if the handler sets them (RFC 9213).
     /// * If tokens travel in cookies, any other response without `Cache-Control` gets `private`, so
     ///   that no shared cache answers other users with it. For example, a CDN may otherwise keep
     ///   one user's `GET /me` for minutes (RFC 9111 §4.2.2). Bearers need nothing: a shared cache
     ///   doesn't keep responses to requests with `Authorization` (RFC 9111 §3.5).
     pub fn apply(&self, headers: &mut impl ResponseHeaders) {
-        if let Some(renewal) = &self.renewal
-            && self.settled
-            && !headers.values("set-cookie").any(cookie::is_ours)
-        {
-            headers.replace("cache-control", "no-store");
-            for cookie in renewal.cookies() {
-                headers.append("set-cookie", cookie);
+        let renewal = self.renewal.as_ref().filter(|_| self.settled);
+        let own = |renewal: &Renewal| {
+            headers
+                .values("set-cookie")
+                .any(|own| renewal.is_about(own))
+        };
+        match renewal.filter(|renewal| !own(renewal)) {
+            Some(renewal) => {
+                headers.replace("cache-control", "no-store");
+                for targeted in TARGETED {
+                    if headers.values(targeted).next().is_some() {
+                        headers.replace(targeted, "no-store");
+                    }
+                }
+                for cookie in renewal.cookies() {
+                    headers.append("set-cookie", cookie);
+                }
             }
-        } else if self.cookies && headers.values("cache-control").next().is_none() {
-            headers.replace("cache-control", "private");
+            None if self.cookies && headers.values("cache-control").next().is_none() => {
+                headers.replace("cache-control", "private");
+            }
+            None => {}
         }
     }
 }
+
+/// Fields that caches at the edge obey in place of `Cache-Control`.
+const TARGETED: [&str; 3] = [
+    "cdn-cache-control",
+    "surrogate-control",
+    "cloudflare-cdn-cache-control",
+];

@@ -1,42 +1,41 @@
 //! The tokens that a gate has refreshed for a browser, on their way into the response.
 
-use std::{fmt, time::Duration};
+use std::fmt;
+
+use zeroize::Zeroizing;
 
 use crate::{
-    authority::{authority::Authority, refreshing::Refreshed},
-    denylist::lease::Reading,
+    authority::{authority::Authority, issued::Issued},
+    env::internal_error::InternalError,
     error::Error,
-    model::{ids::Generation, refusal::Refusal},
+    model::refusal::Refusal,
     observe::Attempt,
-    token::pass::Pass,
     verifier::verifier::Verifier,
     wire::{cookie, credentials, head::RequestHead},
 };
 
-/// New cookies for a browser, and what decides whether a response may still set them.
+/// New cookies for a browser, and what decides whether a response may set them.
 pub(super) struct Renewal {
     authority: Authority,
+    issued: Issued,
     /// The values of `Set-Cookie`.
-    cookies: [String; 2],
-    pass: Pass,
-    generation: Generation,
-    /// Before the store was asked.
-    began: Reading,
-    /// How long ago the session rotated then; `None` if it may rotate again at once.
-    rotated_ago: Option<Duration>,
+    cookies: [Zeroizing<String>; 2],
 }
 
 impl Renewal {
-    /// Refreshes the session of the refresh cookie. The access token of `pass` is new, and the
-    /// requirements of the route are yet to be judged.
+    /// Refreshes the session of the refresh cookie.
     pub(super) async fn begin(
         authority: &Authority,
         verifier: &Verifier,
         head: &RequestHead<'_>,
-    ) -> Result<(Self, String), Error> {
-        let policy = verifier.browser_policy();
+    ) -> Result<Self, Error> {
+        let (own, theirs) = (verifier.policy(), authority.verifier().policy());
+        if (&own.issuer, &own.audience) != (&theirs.issuer, &theirs.audience) {
+            // Before the session rotates: its new access token would be refused.
+            return Err(InternalError::new("a gate that refreshes for another audience").into());
+        }
         let device = head.device();
-        let token = match credentials::refresh_cookie(head, policy) {
+        let token = match credentials::refresh_cookie(head, &own.browser) {
             Ok(token) => token.ok_or(Refusal::Missing)?,
             Err(refusal) => {
                 let attempt = Attempt {
@@ -47,50 +46,42 @@ impl Renewal {
                 return Err(refusal.into());
             }
         };
-        let began = verifier.reading();
         let client = authority.client_id();
-        let refreshed = authority.refresh_for(client, token, None, Some(&device));
-        let Refreshed {
-            issued,
-            generation,
-            rotated_ago,
-        } = refreshed.await?;
-        let access = issued.access_token.as_str().to_owned();
-        let renewal = Self {
+        let issued = authority.refresh_as(client, token, None, Some(&device));
+        let issued = issued.await?;
+        Ok(Self {
             authority: authority.clone(),
-            cookies: cookie::pair(&issued, policy)?,
-            pass: verifier.open(&access)?,
-            generation,
-            began,
-            rotated_ago,
-        };
-        Ok((renewal, access))
+            cookies: cookie::pair(&issued, &own.browser)?.map(Zeroizing::new),
+            issued,
+        })
     }
 
-    /// Whether a response whose head leaves now may set the cookies: the session must live, and no
-    /// newer tokens may be on their way to the browser.
+    /// The new access token, whose route's requirements are yet to be judged.
+    pub(super) fn access_token(&self) -> &str {
+        self.issued.access_token.as_str()
+    }
+
+    /// Whether a response whose head leaves now may set the cookies: the session must live, and the
+    /// refresh token must be its newest.
     ///
-    /// A session doesn't rotate again within the overlap, so that until then the tokens are the
-    /// newest. If the session didn't rotate, because the answer to the last rotation was lost, it
-    /// may do so any time, and the store is asked. Cookies that aren't set cost the browser
-    /// nothing: its next request is answered as one whose answer was lost.
+    /// The store is asked, since the handler may have taken long: the user may have logged out on
+    /// another node, or another request may have refreshed. If the store doesn't answer, the
+    /// cookies aren't set, and the browser's next request is answered as one whose answer was lost.
     pub(super) async fn may_be_set(&self) -> bool {
-        let verifier = self.authority.verifier();
-        if !verifier.finds_live(&self.pass).await {
-            return false;
-        }
-        let Some(rotated_ago) = self.rotated_ago else {
-            let (session, generation) = (self.pass.session_id(), self.generation);
-            let current = self.authority.is_current(session, generation).await;
-            return current.unwrap_or(false);
-        };
-        let overlap = self.authority.overlap();
-        let age = self.began.age(verifier.reading());
-        age.is_some_and(|age| age.saturating_add(rotated_ago) < overlap)
+        let token = self.issued.refresh_token.as_str();
+        self.authority.is_newest(token).await.unwrap_or(false)
     }
 
-    pub(super) fn cookies(&self) -> &[String; 2] {
-        &self.cookies
+    /// The values of `Set-Cookie`.
+    pub(super) fn cookies(&self) -> impl Iterator<Item = &str> {
+        self.cookies.iter().map(|cookie| cookie.as_str())
+    }
+
+    /// Whether a `Set-Cookie` of the handler is about one of these cookies.
+    pub(super) fn is_about(&self, set_cookie: &[u8]) -> bool {
+        let name = cookie::name(set_cookie);
+        self.cookies()
+            .any(|own| cookie::name(own.as_bytes()) == name)
     }
 }
 
@@ -98,7 +89,7 @@ impl Renewal {
 impl fmt::Debug for Renewal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Renewal")
-            .field("session", &self.pass.session_id())
+            .field("session", &self.issued.session_id)
             .finish_non_exhaustive()
     }
 }

@@ -81,6 +81,19 @@ async fn the_way_back_is_the_path_that_the_browser_asked_for() {
 }
 
 #[tokio::test]
+async fn a_way_back_that_proxies_would_refuse_is_left_out() {
+    let shop = Shop::open(Transport::Cookie).await;
+    for (length, named) in [(1989, true), (1990, false)] {
+        let query = "%".repeat(length);
+        let head = head("GET", "/a/bcdefgh", &[HTML]).query(Some(&query));
+        let sent = shop.sent_to("/login", &head, Requirements::new()).await;
+        let sent = sent.unwrap();
+        assert_eq!(sent.contains("return_to"), named, "{length}");
+        assert!(sent.ends_with("reason=missing") && sent.len() < 8000);
+    }
+}
+
+#[tokio::test]
 async fn a_form_is_sent_to_the_login_page_and_not_back() {
     let shop = Shop::open(Transport::Cookie).await;
     for method in ["POST", "PUT", "DELETE"] {
