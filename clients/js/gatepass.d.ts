@@ -140,7 +140,9 @@ export interface SessionEventMap {
 /**
  * Why a session has ended. `logged_out`: by a logout here or in another tab. `reused`: a spent
  * refresh token came back, so that a thief may have the user's tokens. `missing`: the browser
- * has lost its cookies. Others are the reasons of a 401 in the wire protocol.
+ * has lost its cookies. Others are the reasons of a 401 in the wire protocol, given by an endpoint
+ * of gatepass: a session that `fetch` found `revoked` ends with the reason of the refresh that was
+ * refused then, such as `session_ended`.
  */
 export type EndReason =
   | "logged_out" | "reused" | "revoked" | "session_ended" | "refresh_expired" | "unknown_session"
@@ -173,9 +175,10 @@ export interface Session extends EventTarget {
    * Sends a request as `fetch` does, with the session's tokens.
    *
    * It refreshes before if the token has expired, and sends the request once again after a 401
-   * `expired`. After a 503 it waits and sends it again, a few times, if nothing was done: a gate of
-   * gatepass says so, or the method is idempotent and the answer has `Retry-After`. A body that is
-   * a stream is sent once.
+   * `expired`. A 401 that calls the session over, such as `revoked`, makes it refresh as well: the
+   * session ends only if the refresh is refused. After a 503 it waits and sends it again, a few
+   * times, if nothing was done: a gate of gatepass says so, or the method is idempotent and the
+   * answer has `Retry-After`. A body that is a stream is sent once.
    *
    * Rejects with `RefusedError` if the session turns out to be over before the request is sent,
    * with `UnavailableError` if no token can be had at present, and else as `fetch` does.

@@ -22,7 +22,10 @@ const ANSWER_TIMEOUT = 15_000;
 const LOCK_TIMEOUT = 16_000;
 /** A caller doesn't wait longer than this before the next attempt. */
 const LONGEST_WAIT = 10_000;
+/** A proxy's `Retry-After` may be a day, which must not keep the user out after the outage. */
 const SLOWEST_RETRY = 60_000;
+/** A service that calls every session over causes a refresh no more often than this. */
+const DOUBT_PAUSE = 60_000;
 /** Other tabs answer in a few milliseconds, unless the browser has frozen them. */
 const TABS_TIMEOUT = 100;
 /** A token that expires sooner may have expired when the server reads it. */
@@ -98,7 +101,11 @@ class Session extends EventTarget {
   #epoch = 0;
   /** Aborts a refresh when its session isn't the current one any more. */
   #current = new AbortController();
-  #over = new Set();
+  /**
+   * Sessions that are over, and since when. Tokens that were asked for later prove that one lives
+   * after all, except after a logout: then the time is infinite.
+   */
+  #over = new Map();
   #endedBy = "missing";
   /** A session that was logged out here, which the server may not know yet. */
   #leaving = null;
@@ -112,6 +119,8 @@ class Session extends EventTarget {
   #notBefore = 0;
   /** The turn of an access token that was brought by a refresh since the server took no other. */
   #distrusted;
+  /** When a refresh last proved that a session lives which a service had called over. */
+  #doubtedAt = -Infinity;
   #outage = null;
   #storing = Promise.resolve();
 
@@ -180,7 +189,8 @@ class Session extends EventTarget {
       // The cookies tell of a session that this browser's pages were not told the end of.
       const isNews = !wasKnown && !wasEnded && error.reason !== "missing";
       if (isNews) {
-        this.#tell({ type: "ended", id: "", reason: error.reason });
+        const at = this.#environment.wallClock();
+        this.#tell({ type: "ended", id: "", reason: error.reason, at });
         this.#fire("ended", { reason: error.reason });
       }
     }
@@ -250,8 +260,11 @@ class Session extends EventTarget {
 
   async sessions() {
     const all = [];
+    const seen = new Set();
     let next;
     do {
+      if (seen.has(next)) throw new Error("the server's list of sessions has no end");
+      seen.add(next);
       const path = next ? `/sessions?after=${encodeURIComponent(next)}` : "/sessions";
       const page = await this.#insist(() => this.#authorized("GET", path));
       all.push(...page.sessions);
@@ -324,7 +337,7 @@ class Session extends EventTarget {
 
   /** Ends a session that no tab has any more, as well as can be. */
   #retire(session) {
-    this.#over.add(session.id);
+    this.#bury(session.id, "logged_out");
     this.#leave(session).catch(() => {});
   }
 
@@ -337,29 +350,41 @@ class Session extends EventTarget {
       try {
         return await this.#ask(method, path, { json, access: session?.access });
       } catch (error) {
-        const isJudged = isRefusal(error) && session !== null;
-        if (!isJudged || !(await this.#judge(error.reason, session, mayRenew, endAs))) throw error;
+        if (!isRefusal(error) || session === null) throw error;
+        const { reason } = error;
+        if (!(await this.#judge(reason, session, mayRenew, endAs ?? reason))) throw error;
       }
     }
   }
 
-  /** Acts on a 401 to a request of the session `sent`: whether it should be sent again. */
-  async #judge(reason, sent, mayRenew, endAs = reason) {
+  /**
+   * Acts on a 401 to a request of the session `sent`: whether it should be sent again.
+   *
+   * An endpoint that calls the session over ends it `endAs`. The application may be mistaken or
+   * relay the answer of another service, so that its 401 only makes the client ask by a refresh.
+   */
+  async #judge(reason, sent, mayRenew, endAs) {
     this.#sync();
     const isCurrent = () => this.#session?.id === sent.id;
     if (!isCurrent()) return false;
-    if (OVER.has(reason)) {
+    const isOver = OVER.has(reason);
+    if (isOver && endAs) {
       this.#end(endAs);
       return false;
     }
     // The access cookie may be gone while the other one is still there.
-    const isRenewable = RENEWABLE.has(reason) || (this.#isCookie && reason === "missing");
+    const isRenewable = isOver || RENEWABLE.has(reason) || (this.#isCookie && reason === "missing");
     if (!isRenewable || !mayRenew) return false;
     if (this.#session.turn === sent.turn) {
       // A service that takes no token at all must not cause a refresh by each request.
-      if (reason !== "expired" && sent.turn === this.#distrusted) return false;
+      if (isOver) {
+        if (this.#environment.now() - this.#doubtedAt < DOUBT_PAUSE) return false;
+      } else if (reason !== "expired" && sent.turn === this.#distrusted) {
+        return false;
+      }
       await this.#refresh();
-      this.#distrusted = this.#session?.turn;
+      if (isOver) this.#doubtedAt = this.#environment.now();
+      else this.#distrusted = this.#session?.turn;
     }
     return isCurrent();
   }
@@ -491,9 +516,10 @@ class Session extends EventTarget {
       // It has been refreshed, and the storage has failed to take it.
       if (!isWanted() || this.#session?.turn !== turn) return;
       const isToldLater = error.retryAfter !== undefined;
-      if (isToldLater) this.#notBefore = this.#environment.now() + wait;
+      const bounded = Math.min(wait, SLOWEST_RETRY);
+      if (isToldLater) this.#notBefore = this.#environment.now() + bounded;
       const slow = Math.min(SLOWEST_RETRY, 2 ** this.#failures * 2000);
-      const later = Math.max(wait, slow * (0.5 + this.#environment.random() / 2));
+      const later = Math.max(bounded, slow * (0.5 + this.#environment.random() / 2));
       if (isLast) this.#failures += 1;
       if (isLast && this.#session) this.#schedule(later);
       if (isToldLater || isLast) this.#unavailable("endpoint", isLast ? later : wait);
@@ -606,6 +632,7 @@ class Session extends EventTarget {
 
   /** An answer to a request doesn't say that refreshes are answered, too. */
   #available(source) {
+    if (source === "endpoint") this.#notBefore = 0;
     if (!this.#outage || (this.#outage === "endpoint" && source === "request")) return;
     this.#outage = null;
     this.#fire("available");
@@ -654,7 +681,7 @@ class Session extends EventTarget {
   /** Makes `session` the current one, unless a later state is known. */
   #adopt(session) {
     const current = this.#session;
-    if (!session || this.#over.has(session.id)) return false;
+    if (!session || this.#isOver(session)) return false;
     const isSame = current?.id === session.id;
     const isOlder = isSame ? session.turn <= current?.turn : session.began <= current?.began;
     if (isOlder) return false;
@@ -670,20 +697,40 @@ class Session extends EventTarget {
   #end(reason, isOurs = true) {
     const session = this.#session;
     if (!session) return this.#storing;
-    this.#over.add(session.id);
+    // The clock may have been set back since.
+    const at = Math.max(session.sent.wall, this.#environment.wallClock());
+    this.#bury(session.id, reason, at);
     this.#session = null;
     this.#endedBy = reason;
     this.#changeEpoch();
     this.#environment.clearTimeout(this.#timer);
-    if (isOurs) this.#tell({ type: "ended", id: session.id, reason });
+    if (isOurs) this.#tell({ type: "ended", id: session.id, reason, at });
     const cleared = this.#store(() => this.#storage?.clear());
     cleared.catch(() => {});
     this.#fire("ended", { reason });
     return cleared;
   }
 
+  /** Keeps a session from coming back by tokens that were asked for before its end. */
+  #bury(id, reason, at) {
+    const until = reason !== "logged_out" && Number.isFinite(at) ? at : Infinity;
+    this.#over.set(id, Math.max(until, this.#over.get(id) ?? -Infinity));
+  }
+
+  #isOver({ id, sent }) {
+    return sent.wall <= this.#over.get(id);
+  }
+
+  /** Takes over the end of a session that another tab has told of. */
+  #learnEnd(id, reason, at) {
+    this.#bury(id, reason, at);
+    const session = this.#session;
+    if (session?.id === id && this.#isOver(session)) this.#end(String(reason), false);
+  }
+
   #changeEpoch() {
     this.#epoch += 1;
+    this.#doubtedAt = -Infinity;
     this.#refreshing = null;
     this.#distrusted = undefined;
     this.#failures = 0;
@@ -751,11 +798,11 @@ class Session extends EventTarget {
 
   #tell(message) {
     if (this.#isCookie) {
-      const { record, id, reason } = message;
+      const { record, id, reason, at } = message;
       const known = this.#stored();
       // The end of one session must not hide that another tab has begun the next.
       const isOther = !record && known && known.id !== id;
-      const text = JSON.stringify(record ?? { id, ended: reason });
+      const text = JSON.stringify(record ?? { id, ended: reason, at });
       try {
         if (!isOther) this.#environment.localStorage?.setItem(this.#name, text);
       } catch {
@@ -765,13 +812,12 @@ class Session extends EventTarget {
     this.#channel?.postMessage(message);
   }
 
-  #hear({ type, id, reason, record }) {
+  #hear({ type, id, reason, at, record }) {
     if (type === "ask") {
       const session = this.#session;
       if (session) this.#channel?.postMessage({ type: "have", record: this.#record(session) });
     } else if (type === "ended") {
-      if (this.#session?.id === id) this.#end(String(reason), false);
-      this.#over.add(id);
+      this.#learnEnd(id, reason, at);
     } else {
       if (this.#adopt(this.#restored(record))) this.#onNews();
     }
@@ -809,8 +855,7 @@ class Session extends EventTarget {
     if (record.ended === undefined) {
       this.#adopt(this.#restored(record));
     } else {
-      if (record.id === this.#session?.id) this.#end(String(record.ended), false);
-      this.#over.add(record.id);
+      this.#learnEnd(record.id, record.ended, record.at);
     }
   }
 

@@ -122,6 +122,42 @@ for (const transport of ["bearer", "cookie"]) {
     }));
 }
 
+test("cookie: an endpoint ends a session, and a later refresh that is answered brings it back",
+  inWorld(async (world, server) => {
+    const { session, news } = await world.login({ transport: "cookie" });
+    const other = world.open({ transport: "cookie" });
+    await world.run(other.session.restore());
+    const answer = refused("revoked");
+    server.fault = ({ path }) => (path === "/auth/sessions" ? { answer } : null);
+    await assert.rejects(world.run(session.sessions()), { reason: "revoked" });
+    await world.settle();
+    assert.deepEqual([session.state, other.session.state], [null, null]);
+    await world.advance(1);
+    assert.notEqual(await world.run(session.restore()), null);
+    await world.settle();
+    for (const tab of [news, other.news]) {
+      assert.deepEqual(tab, ["began", "ended: revoked", "began"]);
+    }
+    assert.doesNotMatch([...world.storage.values()].join(), /ended/);
+    assert.equal((await world.run(other.session.fetch("/me"))).status, 200);
+  }));
+
+test("cookie: a session that was logged out here stays over, though the server didn't hear of it",
+  inWorld(async (world, server) => {
+    const { session, tab } = await world.login({ transport: "cookie" });
+    const other = world.open({ transport: "cookie" });
+    await world.run(other.session.restore());
+    tab.network = () => Promise.reject(new TypeError("no network"));
+    await assert.rejects(world.run(session.logout()), { name: "UnavailableError" });
+    tab.network = null;
+    await world.advance(60_000);
+    for (const one of [session, other.session, world.open({ transport: "cookie" }).session]) {
+      assert.equal(await world.run(one.restore()), null);
+    }
+    assert.equal(server.asked("/auth/refresh").at(-1).status, 200);
+    assert.match([...world.storage.values()].join(), /"ended":"logged_out"/);
+  }));
+
 test("cookie: a logout that is sent again doesn't end the next login",
   inWorld(async (world, server) => {
     const { session, news } = await world.login({ transport: "cookie" });
@@ -146,8 +182,8 @@ test("the sessions of other devices can be ended", inWorld(async (world, server)
   assert.equal((await world.run(session.sessions())).length, 1);
   assert.deepEqual(news, ["began"]);
   assert.equal((await world.run(other.session.fetch("/me"))).status, 401);
-  assert.deepEqual(other.news, ["began", "ended: revoked"]);
-  assert.equal(server.asked("/auth/refresh").length, 0);
+  assert.deepEqual(other.news, ["began", "ended: session_ended"]);
+  assert.equal(server.asked("/auth/refresh").length, 1);
 }));
 
 test("a wrong password and too many of them are told apart", inWorld(async (world, server) => {

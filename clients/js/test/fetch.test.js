@@ -15,6 +15,8 @@ function answers(server, path, ...queue) {
 const statuses = (server, path) =>
   server.log.filter((entry) => entry.path === path).map(({ status }) => status);
 
+const OVER = ["revoked", "unknown_session", "session_ended", "refresh_expired", "reused"];
+
 for (const transport of ["bearer", "cookie"]) {
   test(`${transport}: a request is sent again once after a 401 expired`,
     inWorld(async (world, server) => {
@@ -38,21 +40,62 @@ for (const transport of ["bearer", "cookie"]) {
       assert.equal(server.asked("/auth/refresh").length, 1);
     }));
 
-  for (const reason of ["revoked", "unknown_session", "session_ended", "reused"]) {
-    test(`${transport}: a 401 ${reason} ends the session with this reason in every tab`,
+  for (const reason of ["reused", "session_ended", "unknown_session"]) {
+    test(`${transport}: a 401 revoked ends the session in every tab, as ${reason} if a refresh is`,
+      inWorld(async (world, server) => {
+        const { session, news } = await world.login({ transport });
+        const other = world.open({ transport });
+        await world.run(other.session.restore());
+        server.end(reason);
+        const response = await world.run(session.fetch("/me"));
+        assert.equal((await response.json()).reason, "revoked");
+        await world.settle();
+        assert.equal(session.state, null);
+        assert.deepEqual(news, ["began", `ended: ${reason}`]);
+        assert.deepEqual(other.news, ["began", `ended: ${reason}`]);
+        assert.equal(server.asked("/auth/refresh").length, 1);
+      }));
+  }
+
+  for (const reason of OVER) {
+    test(`${transport}: a 401 ${reason} of the application ends no session that lives`,
       inWorld(async (world, server) => {
         const { session, news } = await world.login({ transport });
         const other = world.open({ transport });
         await world.run(other.session.restore());
         answers(server, "/me", refused(reason));
-        const response = await world.run(session.fetch("/me"));
-        assert.equal((await response.json()).reason, reason);
-        await world.settle();
-        assert.equal(session.state, null);
-        assert.deepEqual(news, ["began", `ended: ${reason}`]);
-        assert.deepEqual(other.news, ["began", `ended: ${reason}`]);
+        assert.equal((await world.run(session.fetch("/me"))).status, 200);
+        assert.deepEqual(statuses(server, "/me"), [401, 200]);
+        assert.deepEqual([news, other.news], [["began"], ["began"]]);
       }));
   }
+
+  test(`${transport}: a service that calls every session over causes one refresh each minute`,
+    inWorld(async (world, server) => {
+      const { session, news } = await world.login({ transport });
+      const answer = refused("revoked");
+      server.fault = ({ path }) => (path === "/me" ? { answer } : null);
+      for (const refreshes of [1, 1, 2, 2]) {
+        const requests = Array.from({ length: 5 }, () => session.fetch("/me"));
+        const responses = await world.run(Promise.all(requests));
+        for (const { status } of responses) assert.equal(status, 401);
+        assert.equal(server.asked("/auth/refresh").length, refreshes);
+        await world.advance(31_000);
+      }
+      assert.deepEqual(news, ["began"]);
+    }));
+
+  test(`${transport}: a 401 revoked waits for a store that is down, and ends nothing until then`,
+    inWorld(async (world, server) => {
+      const { session, news } = await world.login({ transport });
+      server.end("session_ended");
+      server.fault = ({ path }) => (path === "/auth/refresh" ? { answer: unavailable() } : null);
+      await assert.rejects(world.run(session.fetch("/me")), { name: "UnavailableError" });
+      assert.equal(news.some((what) => what.startsWith("ended")), false, news.join());
+      server.fault = () => null;
+      await world.advance(60_000);
+      assert.equal(news.at(-1), "ended: session_ended");
+    }));
 
   for (const [path, status] of [["/admin", 403], ["/billing", 401]]) {
     test(`${transport}: ${path} answers ${status}, which the caller gets`,
@@ -181,6 +224,17 @@ for (const transport of ["bearer", "cookie"]) {
       assert.equal(tab.requests.at(-1).init.credentials, isBearer ? undefined : "include");
       api.close();
     }));
+
+  test(`${transport}: an origin that the application names ends no session that lives`,
+    inWorld(async (world) => {
+      const api = await new FakeServer().listen();
+      api.fault = () => ({ answer: refused("revoked") });
+      const { session, news } = await world.login({ transport, origins: [api.origin] });
+      assert.equal((await world.run(session.fetch(`${api.origin}/me`))).status, 401);
+      assert.equal((await world.run(session.fetch("/me"))).status, 200);
+      assert.deepEqual(news, ["began"]);
+      api.close();
+    }));
 }
 
 test("a token that is taken nowhere causes one refresh, not one by each request",
@@ -233,6 +287,21 @@ test("the list of sessions has every page", inWorld(async (world) => {
   const listed = await world.run(session.sessions());
   assert.equal(listed.length, 5);
   assert.deepEqual(listed.map(({ current }) => current), [true, false, false, false, false]);
+}));
+
+test("a list of sessions that has no end is an error", inWorld(async (world, server) => {
+  const { session } = await world.login();
+  for (const pages of [["1"], ["1", "2"]]) {
+    let asked = 0;
+    server.fault = ({ path }) => {
+      const next = pages[asked % pages.length];
+      if (path !== "/auth/sessions") return null;
+      asked += 1;
+      return { answer: { status: 200, json: { sessions: [], next } } };
+    };
+    await assert.rejects(world.run(session.sessions()), { name: "Error", message: /no end/ });
+    assert.equal(asked, pages.length + 1);
+  }
 }));
 
 test("a request that was answered as for another user's session isn't repeated for this one",

@@ -90,17 +90,41 @@ test("a refresh waits as long as a 503 says", inWorld(async (world, server) => {
   assert.equal(events.find(({ type }) => type === "unavailable").retryAfter, 7);
 }));
 
-test("a caller isn't kept waiting for minutes, and doesn't hasten the next attempt",
+test("a caller isn't kept waiting for a minute, and doesn't hasten the next attempt",
   inWorld(async (world, server) => {
     const { session } = await world.login();
-    faults(server, "/auth/refresh", { answer: unavailable(120) });
+    faults(server, "/auth/refresh", { answer: unavailable(50) });
     const waits = { name: "UnavailableError" };
     await assert.rejects(world.run(session.refresh()), waits);
-    await world.advance(60_000);
+    await world.advance(30_000);
     await assert.rejects(world.run(session.refresh()), waits);
     assert.equal(refreshes(server).length, 1);
-    await world.advance(80_000);
+    await world.advance(30_000);
     assert.equal(refreshes(server).length, 2);
+  }));
+
+test("a Retry-After of a day holds the client back for a minute at most",
+  inWorld(async (world, server) => {
+    const { session, events } = await world.login();
+    faults(server, "/auth/refresh", { answer: unavailable(86_400) });
+    await assert.rejects(world.run(session.refresh()), { name: "UnavailableError" });
+    assert.equal(events.find(({ type }) => type === "unavailable").retryAfter, 60);
+    await world.advance(59_000);
+    assert.equal(refreshes(server).length, 1);
+    await world.advance(2_000);
+    assert.equal(refreshes(server).length, 2);
+  }));
+
+test("a login ends the wait that Retry-After asked of the session before",
+  inWorld(async (world, server) => {
+    const { session, news } = await world.login();
+    faults(server, "/auth/refresh", { answer: unavailable(86_400) });
+    await assert.rejects(world.run(session.refresh()), { name: "UnavailableError" });
+    await world.run(session.login(credentials("alice")));
+    const begin = world.time;
+    await world.run(session.refresh());
+    assert.ok(world.time - begin < 1_000, world.time - begin);
+    assert.deepEqual(news, ["began", "unavailable", "available", "began"]);
   }));
 
 test("a date in Retry-After counts by the wall clock", inWorld(async (world, server) => {
