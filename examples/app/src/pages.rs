@@ -58,10 +58,15 @@ impl Asset {
     pub const HOME: &str = "/";
 
     /// All files of the page.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::new(Self::HOME, HTML, include_str!("page/page.html")),
         Self::new("/assets/page.css", CSS, include_str!("page/page.css")),
         Self::new("/assets/page.js", JAVASCRIPT, include_str!("page/page.js")),
+        Self::new(
+            "/assets/return_to.js",
+            JAVASCRIPT,
+            include_str!("page/return_to.js"),
+        ),
         Self::new(
             "/assets/thief.js",
             JAVASCRIPT,
@@ -280,6 +285,17 @@ mod tests {
                 let path = format!("/assets/{}", name.trim_end_matches("\";"));
                 assert!(Asset::ALL.iter().any(|asset| asset.path == path), "{line}");
             }
+        }
+    }
+
+    #[test]
+    fn a_password_stays_out_of_the_address_if_no_script_runs() {
+        let html = Asset::ALL[0].body;
+        let forms: Vec<_> = html.split("<form").skip(1).collect();
+        assert!(!forms.is_empty());
+        for form in forms {
+            let (tag, _) = form.split_once('>').unwrap();
+            assert!(tag.contains(r#" method="post""#), "{tag}");
         }
     }
 

@@ -1,6 +1,7 @@
 // The page of the example application. It uses the client in gatepass.js as your own page would.
 
 import { createClient, RefusedError, UnavailableError } from "./gatepass.js";
+import { returnTo } from "./return_to.js";
 import { createThief } from "./thief.js";
 import * as words from "./words.js";
 
@@ -78,9 +79,8 @@ async function showSession() {
   $("exchanges-note").textContent = cookies
     ? "The newest is on top. No token is shown: they are in cookies that no script can read."
     : "The newest is on top. Tokens are shortened.";
-  const theft = config.theft && cookies;
-  $("steal").disabled = $("steal-first").disabled = !theft;
-  $("thief-none").hidden = theft;
+  offerTheft(cookies ? null
+    : "The theft works on cookies. Log out, and log in with the tokens in cookies.");
   show("in");
   tick();
   await attempt(async () => {
@@ -88,9 +88,18 @@ async function showSession() {
     if (!response.ok) return;
     user = (await response.json()).subject;
     $("who").textContent = user;
-    $("add-device").hidden = !config.users.some(({ name }) => name === user);
+    const isDemoUser = config.users.some(({ name }) => name === user);
+    $("add-device").hidden = !isDemoUser;
+    if (!isDemoUser) offerTheft("The theft works on demo users alone. Log in as one of them.");
     await listSessions();
   });
+}
+
+/** Offers the theft, or says why there is none for this session. */
+function offerTheft(obstacle) {
+  $("steal").disabled = $("steal-first").disabled = obstacle !== null;
+  $("thief-none").hidden = obstacle === null;
+  $("thief-none").textContent = obstacle ?? "";
 }
 
 /** Does what the user asked for; a failure is explained in the notice. */
@@ -219,33 +228,19 @@ async function addDevice() {
 async function watched(action) {
   if (!config.peer) return action();
   const watch = session.fetch("/demo/peer", { method: "POST" });
-  watch.then(showPeer, () => {});
+  watch.then(showPeer).catch(() => {});
   // The service asks the second server for the first time meanwhile.
   await new Promise((done) => setTimeout(done, 300));
   return action();
 }
 
 async function showPeer(response) {
-  const card = $("peer-card");
-  const answer = await response.json();
-  card.hidden = false;
-  if (!response.ok) {
-    card.dataset.state = "unreachable";
-    $("peer-result").textContent = `The second server couldn’t be watched: ${
-      answer.error_description}`;
-    return;
-  }
-  const { own_ms: own, peer_ms: peer, reason } = answer;
-  card.dataset.state = peer === null ? "accepts" : "refuses";
-  $("peer-result").dataset.milliseconds = peer ?? "";
-  let text = "The session went on, so there is nothing to refuse.";
-  if (peer !== null) {
-    text = `${config.peer} refused your token ${peer < 1 ? "less than 1" : Math.round(peer)} ms `
-      + `after this one did (“${reason}”). No request asked the store about it.`;
-  } else if (own !== null) {
-    text = `${config.peer} still accepts your token ten seconds later. Does it work over the same `
-      + "store, issuer and secret?";
-  }
+  // A proxy may answer in HTML.
+  const answer = await response.json().catch(() => null);
+  const { state, text } = words.peer(config.peer, response.status, answer);
+  $("peer-card").hidden = false;
+  $("peer-card").dataset.state = state;
+  if (response.ok) $("peer-result").dataset.milliseconds = answer?.peer_ms ?? "";
   $("peer-result").textContent = text;
 }
 
@@ -289,33 +284,28 @@ async function call(method, path) {
 
 // -- A login --------------------------------------------------------------------------------------
 
-/** Where the page goes after a login: only to a path of this very service. */
-function returnTo() {
-  const path = new URLSearchParams(location.search).get("return_to");
-  if (path === null || !/^\/(?![/\\])[^\\\p{Cc}]*$/u.test(path)) return null;
-  const url = new URL(path, location.origin);
-  return url.origin === location.origin ? url.pathname + url.search + url.hash : null;
-}
+/** The page of this service that asked for the login, if any. */
+const wanted = returnTo(new URLSearchParams(location.search).get("return_to"), location.origin);
 
 async function logIn(username, password) {
-  const wanted = config.transport !== "both" ? config.transport
+  const chosen = config.transport !== "both" ? config.transport
     : $("transport-bearer").checked ? "bearer" : "cookie";
-  if (wanted !== transport) open(wanted);
+  if (chosen !== transport) open(chosen);
   $("login").disabled = true;
   await attempt(async () => {
     await session.login({ username, password, device: words.browser() });
     $("login-form").reset();
-    const path = returnTo();
-    if (path !== null) return location.assign(path);
+    // Another page can't have tokens that are in the memory of this one.
+    if (wanted && transport === "cookie") return location.assign(wanted.href);
     await showSession();
   });
   $("login").disabled = false;
 }
 
 /** Makes the client for this transport, in place of the one before. */
-function open(wanted) {
+function open(chosen) {
   session?.close();
-  transport = wanted;
+  transport = chosen;
   const own = session = createClient({ base: "/auth", transport });
   // Events of a client that was replaced have nothing to say.
   const on = (name, act) => own.addEventListener(name, (event) => {
@@ -410,9 +400,8 @@ async function start() {
   $("peer-url").textContent = config.peer ?? "";
   $("thief").hidden = !config.theft;
   $("thief-about").textContent = `It takes about ${words.duration(config.overlap_ms)}.`;
-  const path = returnTo();
-  $("return-to").hidden = path === null;
-  $("return-to").textContent = `After the login you go to ${path}.`;
+  $("return-to").hidden = wanted === null;
+  if (wanted) $("return-to").textContent = words.next(wanted.pathname, config.transport);
   control();
   open(config.transport === "bearer" ? "bearer" : "cookie");
   setInterval(tick, 250);

@@ -83,6 +83,37 @@ export function refusal(status, reason, description) {
   return description ?? `The service answers ${status}.`;
 }
 
+/** A sentence about the page that a login leads to. The transport may be "both". */
+export function next(path, transport) {
+  if (transport === "cookie") return `After the login you go to ${path}.`;
+  if (transport === "both") return `After a login with cookies you go to ${path}.`;
+  return `The page ${path} needs cookies, which this service doesn’t use. You stay here after the `
+    + "login.";
+}
+
+/** The second server's state, and a sentence about its answer: `null` if that wasn't JSON. */
+export function peer(url, status, answer) {
+  if (status !== 200 || answer === null) {
+    const why = answer?.error_description ?? `the service answers ${status}`;
+    return { state: "unreachable", text: `The second server couldn’t be watched: ${why}` };
+  }
+  const { own_ms: own, peer_ms: milliseconds, reason } = answer;
+  if (typeof milliseconds === "number") {
+    const later = milliseconds < 1 ? "less than 1" : Math.round(milliseconds);
+    return {
+      state: "refuses",
+      text: `${url} refused your token ${later} ms after this one did (“${reason}”). No request `
+        + "asked the store about it.",
+    };
+  }
+  return {
+    state: "accepts",
+    text: typeof own !== "number" ? "The session went on, so there is nothing to refuse."
+      : `${url} still accepts your token ten seconds later. Does it work over the same store, `
+        + "issuer and secret?",
+  };
+}
+
 /** For example "1 min 5 s". */
 export function duration(milliseconds) {
   const seconds = Math.max(0, Math.ceil(milliseconds / 1000));

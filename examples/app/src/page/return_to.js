@@ -1,0 +1,16 @@
+// The page that a login leads to, as the gate of a page names it in `/?return_to=/account`.
+
+/** A segment `.` or `..`, which a browser removes. The rest may begin with `//` then. */
+const DOT_SEGMENT = /^(?:\.|%2e){1,2}$/i;
+
+/**
+ * The URL of `path` at `origin`, or `null` if `path` isn't a plain path of that origin. Anyone can
+ * make a link with a path of their choice, so that `/.//evil.example` and the like are refused.
+ */
+export function returnTo(path, origin) {
+  if (path === null || !/^\/(?![/\\])[^\\\p{Cc}]*$/u.test(path)) return null;
+  const [segments] = path.split(/[?#]/);
+  if (segments.split("/").some((segment) => DOT_SEGMENT.test(segment))) return null;
+  const url = new URL(path, origin);
+  return url.origin === origin ? url : null;
+}
