@@ -20,7 +20,7 @@ use tracing::{instrument::WithSubscriber, subscriber::NoSubscriber};
 
 use crate::{
     answer::Answer,
-    brought::Brought,
+    brought::{Brought, CookieNames},
     demo::{Action, Demo},
     location::{Database, StoreLocation},
     pages::{self, Asset},
@@ -138,17 +138,18 @@ impl App {
             Some(configured) => users.replace_all(configured).await?,
             None => users.add_demo_users().await?,
         }
-        let demo_names = users.demo_names().await?;
+        let demo_names: Arc<[String]> = users.demo_names().await?.into();
         let demo = Demo::new(
             authority.clone(),
             Arc::new(clock),
             settings.overlap,
-            !demo_names.is_empty(),
+            CookieNames::new(settings.insecure_localhost_cookies),
+            demo_names.clone(),
             settings.peer.clone().map(Peer::new),
         );
         let config = pages::config(settings.listen, &demo_names, settings, &demo.actions());
         Ok(Self {
-            demo_names: demo_names.into(),
+            demo_names,
             trusted_origins: settings.trusted_origins.clone(),
             login_page: Asset::HOME.parse()?,
             settings: Arc::new(settings.clone()),
@@ -210,7 +211,7 @@ impl App {
     }
 
     /// The demonstrations of the page that there are here: each is a route behind a gate. There is
-    /// a theft only if the users are the demo users.
+    /// a theft only if there are demo users, and then only of their tokens.
     #[must_use]
     pub fn actions(&self) -> Vec<Action> {
         self.demo.actions()

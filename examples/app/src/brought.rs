@@ -4,15 +4,31 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// The names of the cookies: those of TLS, and those of `--insecure-localhost-cookies`.
-const ACCESS: [&str; 2] = ["__Host-gatepass", "gatepass"];
-const REFRESH: [&str; 2] = ["__Host-gatepass-refresh", "gatepass-refresh"];
+/// The names of the cookies that the gates of this service read. Others may come from another
+/// service on the same host, so that a gate has judged none of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CookieNames {
+    access: &'static str,
+    refresh: &'static str,
+}
+
+impl CookieNames {
+    /// The names over TLS, or those of `--insecure-localhost-cookies`.
+    pub(crate) const fn new(insecure: bool) -> Self {
+        let (access, refresh) = if insecure {
+            ("gatepass", "gatepass-refresh")
+        } else {
+            ("__Host-gatepass", "__Host-gatepass-refresh")
+        };
+        Self { access, refresh }
+    }
+}
 
 /// The tokens of a request that a gate let through. Only the demonstrations need them as they are:
 /// a handler of yours needs the [`Pass`](gatepass::Pass) alone.
 pub struct Brought {
-    access: Option<Access>,
-    refresh: Option<Zeroizing<String>>,
+    bearer: Option<Zeroizing<String>>,
+    cookies: Vec<(String, Zeroizing<String>)>,
 }
 
 /// An access token, and the header field that can carry it on.
@@ -29,41 +45,41 @@ impl Brought {
         cookies: impl Iterator<Item = &'a [u8]>,
     ) -> Self {
         let text = |value: &'a [u8]| str::from_utf8(value).ok();
-        let bearer = authorization.filter_map(text).find_map(bearer);
-        let pairs: Vec<_> = cookies
-            .filter_map(text)
-            .flat_map(|cookies| cookies.split(';'))
-            .filter_map(|pair| pair.trim().split_once('='))
-            .collect();
-        let cookie = |names: [&str; 2]| {
-            names
-                .into_iter()
-                .find_map(|name| pairs.iter().find(|(own, _)| *own == name))
-        };
-        let access = match bearer {
-            Some(token) => Some(Access {
-                token: owned(token),
-                header: "authorization",
-                value: Zeroizing::new(format!("Bearer {token}")),
-            }),
-            None => cookie(ACCESS).map(|(name, token)| Access {
-                token: owned(token),
-                header: "cookie",
-                value: Zeroizing::new(format!("{name}={token}")),
-            }),
-        };
         Self {
-            access,
-            refresh: cookie(REFRESH).map(|(_, token)| owned(token)),
+            bearer: authorization.filter_map(text).find_map(bearer).map(owned),
+            cookies: cookies
+                .filter_map(text)
+                .flat_map(|cookies| cookies.split(';'))
+                .filter_map(|pair| pair.trim().split_once('='))
+                .map(|(name, value)| (name.to_owned(), owned(value)))
+                .collect(),
         }
     }
 
-    pub(crate) fn into_access(self) -> Option<Access> {
-        self.access
+    pub(crate) fn into_access(mut self, names: CookieNames) -> Option<Access> {
+        if let Some(token) = self.bearer {
+            let value = Zeroizing::new(format!("Bearer {}", *token));
+            return Some(Access {
+                token,
+                header: "authorization",
+                value,
+            });
+        }
+        let token = self.take_cookie(names.access)?;
+        Some(Access {
+            header: "cookie",
+            value: Zeroizing::new(format!("{}={}", names.access, *token)),
+            token,
+        })
     }
 
-    pub(crate) fn into_refresh_token(self) -> Option<Zeroizing<String>> {
-        self.refresh
+    pub(crate) fn into_refresh_token(mut self, names: CookieNames) -> Option<Zeroizing<String>> {
+        self.take_cookie(names.refresh)
+    }
+
+    fn take_cookie(&mut self, name: &str) -> Option<Zeroizing<String>> {
+        let at = self.cookies.iter().position(|(own, _)| own == name)?;
+        Some(self.cookies.swap_remove(at).1)
     }
 }
 
@@ -97,43 +113,69 @@ mod tests {
         )
     }
 
+    const TLS: CookieNames = CookieNames::new(false);
+    const INSECURE: CookieNames = CookieNames::new(true);
+
     #[test]
     fn an_access_token_goes_on_as_it_came() {
-        for (authorization, cookies, header, value) in [
+        for (names, authorization, cookies, header, value) in [
             (
+                TLS,
                 &["Bearer a.b.c"][..],
                 &[][..],
                 "authorization",
                 "Bearer a.b.c",
             ),
             (
+                TLS,
                 &["bearer a.b.c"],
                 &["__Host-gatepass=x"],
                 "authorization",
                 "Bearer a.b.c",
             ),
             (
+                TLS,
                 &[],
                 &["theme=dark; __Host-gatepass=a.b.c"],
                 "cookie",
                 "__Host-gatepass=a.b.c",
             ),
             (
+                INSECURE,
                 &[],
                 &["theme=dark", "gatepass=a.b.c"],
                 "cookie",
                 "gatepass=a.b.c",
             ),
         ] {
-            let access = brought(authorization, cookies).into_access().unwrap();
+            let access = brought(authorization, cookies).into_access(names).unwrap();
             assert_eq!((access.header, access.value.as_str()), (header, value));
             assert_eq!(access.token.as_str(), "a.b.c");
         }
     }
 
     #[test]
+    fn cookies_by_names_that_the_gates_do_not_read_do_not_count() {
+        let both = || {
+            let secure = "__Host-gatepass=secure; __Host-gatepass-refresh=secure";
+            let insecure = "gatepass=insecure; gatepass-refresh=insecure";
+            brought(&[], &[secure, insecure])
+        };
+        for (names, expected) in [(TLS, "secure"), (INSECURE, "insecure")] {
+            let access = both().into_access(names).unwrap();
+            assert_eq!(access.token.as_str(), expected);
+            assert!(access.value.ends_with(&format!("gatepass={expected}")));
+            let refresh = both().into_refresh_token(names).unwrap();
+            assert_eq!(refresh.as_str(), expected);
+        }
+        assert!(brought(&[], &["gatepass=a"]).into_access(TLS).is_none());
+        let secure = brought(&[], &["__Host-gatepass=a"]);
+        assert!(secure.into_access(INSECURE).is_none());
+    }
+
+    #[test]
     fn a_refresh_token_is_in_a_cookie_or_is_not_there() {
-        let refresh_token = |cookies: &[&str]| brought(&[], cookies).into_refresh_token();
+        let refresh_token = |cookies: &[&str]| brought(&[], cookies).into_refresh_token(TLS);
         let found = refresh_token(&["a=b; __Host-gatepass-refresh=gpr_1; c=d"]).unwrap();
         assert_eq!(found.as_str(), "gpr_1");
         assert!(refresh_token(&["a=b", "xgatepass-refresh=gpr_1"]).is_none());

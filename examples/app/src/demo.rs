@@ -13,7 +13,11 @@ use gatepass::{Authority, ClientId, Clock, Device, Error, Pass, Session, Session
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::{answer::Answer, brought::Brought, peer::Peer};
+use crate::{
+    answer::Answer,
+    brought::{Brought, CookieNames},
+    peer::Peer,
+};
 
 /// How many sessions may have a thief at a time. Another one takes the place of any.
 const THIEVES: usize = 100;
@@ -50,8 +54,10 @@ pub(crate) struct Demo {
     authority: Authority,
     clock: Arc<dyn Clock>,
     overlap: Duration,
-    /// `None` where the users are real.
-    thief: Option<Arc<Thief>>,
+    cookies: CookieNames,
+    /// The users whose tokens may be stolen. Others of the same table may be real.
+    demo_users: Arc<[String]>,
+    thief: Arc<Thief>,
     peer: Option<Peer>,
 }
 
@@ -64,20 +70,23 @@ struct Stolen {
 }
 
 impl Demo {
-    /// Demonstrates with the sessions of `authority`: a theft only where the users are
-    /// `demo_users`, since a copy of a real user's token belongs in no memory.
+    /// Demonstrates with the sessions of `authority`, whose gates read the cookies by these names:
+    /// a theft only from `demo_users`, since a copy of a real user's token belongs in no memory.
     pub(crate) fn new(
         authority: Authority,
         clock: Arc<dyn Clock>,
         overlap: Duration,
-        demo_users: bool,
+        cookies: CookieNames,
+        demo_users: Arc<[String]>,
         peer: Option<Peer>,
     ) -> Self {
         Self {
             authority,
             clock,
             overlap,
-            thief: demo_users.then(Arc::default),
+            cookies,
+            demo_users,
+            thief: Arc::default(),
             peer,
         }
     }
@@ -85,7 +94,7 @@ impl Demo {
     /// The actions that have a route.
     pub(crate) fn actions(&self) -> Vec<Action> {
         let mut actions = Vec::new();
-        if self.thief.is_some() {
+        if !self.demo_users.is_empty() {
             actions.extend([Action::Steal, Action::Replay]);
         }
         if self.peer.is_some() {
@@ -96,16 +105,25 @@ impl Demo {
 
     /// Does `action` for the session of `pass`, whose request brought these tokens.
     pub(crate) async fn act(&self, action: Action, pass: &Pass, brought: Brought) -> Answer {
-        match (action, &self.thief, &self.peer) {
-            (Action::Steal, Some(thief), _) => self.steal(thief, pass, brought).await,
-            (Action::Replay, Some(thief), _) => self.replay(thief, pass).await,
-            (Action::Peer, _, Some(peer)) => peer.watch(self.authority.verifier(), brought).await,
+        match (action, &self.peer) {
+            (Action::Steal, _) if !self.demo_users.is_empty() => self.steal(pass, brought).await,
+            (Action::Replay, _) if !self.demo_users.is_empty() => self.replay(pass).await,
+            (Action::Peer, Some(peer)) => {
+                let access = brought.into_access(self.cookies);
+                let verifier = self.authority.verifier();
+                peer.watch(verifier, pass.session_id(), access).await
+            }
             _ => Answer::refused(404, "not_found", "this service shows no such thing"),
         }
     }
 
-    async fn steal(&self, thief: &Thief, pass: &Pass, brought: Brought) -> Answer {
-        let Some(refresh_token) = brought.into_refresh_token() else {
+    async fn steal(&self, pass: &Pass, brought: Brought) -> Answer {
+        let subject = pass.subject().as_str();
+        if !self.demo_users.iter().any(|name| name == subject) {
+            let description = "only a demo user's token can be stolen; log in as one of them";
+            return Answer::refused(403, "not_a_demo_user", description);
+        }
+        let Some(refresh_token) = brought.into_refresh_token(self.cookies) else {
             let description = "the request has no cookie with a refresh token to steal";
             return Answer::refused(400, "nothing_to_steal", description);
         };
@@ -117,14 +135,15 @@ impl Demo {
             refresh_token,
             client: pass.client_id().clone(),
         };
-        keep(thief, pass.session_id(), stolen);
+        keep(&self.thief, pass.session_id(), stolen);
         Answer::ok(json!({
             "generation": session.as_ref().map(|session| session.generation.get()),
             "wait_ms": millis(self.until_it_can_rotate(session.as_ref())),
         }))
     }
 
-    async fn replay(&self, thief: &Thief, pass: &Pass) -> Answer {
+    async fn replay(&self, pass: &Pass) -> Answer {
+        let thief = &self.thief;
         let id = pass.session_id();
         let Some(stolen) = lock(thief).remove(&id) else {
             return Answer::refused(409, "not_stolen", "steal the refresh token first");

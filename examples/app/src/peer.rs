@@ -1,13 +1,14 @@
 //! A second node over the same store, as the page sees it.
 
 use std::{
+    collections::HashSet,
     fmt, io,
     str::FromStr,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use gatepass::{Error, Requirements, Verifier};
+use gatepass::{Error, Requirements, SessionId, Verifier};
 use http::{HeaderValue, Request, header::HOST};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{body::Bytes, client::conn::http1};
@@ -15,23 +16,26 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::{
     net::TcpStream,
-    sync::Semaphore,
+    sync::{Notify, Semaphore},
     task::AbortHandle,
     time::{sleep, timeout},
 };
 
-use crate::{
-    answer::Answer,
-    brought::{Access, Brought},
-};
+use crate::{answer::Answer, brought::Access};
 
 /// How long a node is watched at most. The limits of the frameworks are longer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a single answer may take.
 const ANSWER: Duration = Duration::from_secs(2);
-/// The time between two questions.
-const PAUSE: Duration = Duration::from_millis(3);
-/// How many requests may watch at a time.
+/// The time between two questions to the other node. It bounds how far a measured time is off if
+/// the node refuses the token late.
+const PAUSE: Duration = Duration::from_millis(20);
+/// The time between two questions while this node has just refused the token, and between two
+/// judgements of this node, which cost no request.
+const SHORT_PAUSE: Duration = Duration::from_millis(3);
+/// How long the pauses are short. A node in reach learns of a logout sooner.
+const CLOSELY: Duration = Duration::from_millis(100);
+/// How many requests may watch at a time, each for a session of its own.
 const WATCHES: usize = 4;
 /// The reason of a refusal that is measured.
 const REVOKED: &str = "revoked";
@@ -71,11 +75,12 @@ impl FromStr for PeerUrl {
     }
 }
 
-/// The node, and how many watch it.
+/// The node, and the sessions that are watched there.
 #[derive(Clone)]
 pub(crate) struct Peer {
     url: PeerUrl,
     watches: Arc<Semaphore>,
+    watched: Arc<Mutex<HashSet<SessionId>>>,
 }
 
 impl Peer {
@@ -83,23 +88,38 @@ impl Peer {
         Self {
             url,
             watches: Arc::new(Semaphore::new(WATCHES)),
+            watched: Arc::default(),
         }
     }
 
-    /// Asks this node (`own`) and the other one again and again whether they accept the request's
-    /// access token, until both refuse it or time is up.
-    pub(crate) async fn watch(&self, own: &Verifier, brought: Brought) -> Answer {
+    /// Asks this node (`own`) and the other one again and again whether they accept the access
+    /// token of `session`, until both refuse it or time is up.
+    pub(crate) async fn watch(
+        &self,
+        own: &Verifier,
+        session: SessionId,
+        access: Option<Access>,
+    ) -> Answer {
+        // Before the places of all sessions, so that one session can't take them.
+        let Some(_only) = Watch::begin(&self.watched, session) else {
+            return Answer::refused(503, "busy", "another request watches this session already");
+        };
         let Ok(_turn) = self.watches.try_acquire() else {
             return Answer::refused(503, "busy", "too many others watch the second node");
         };
-        let Some(access) = brought.into_access() else {
+        let Some(access) = access else {
             return Answer::refused(400, "missing", "the request has no access token to watch");
         };
         let begun = Instant::now();
+        let ended = Notify::new();
         let watched = tokio::try_join!(
-            async { Ok(timeout(PATIENCE, refused_here(own, &access)).await.ok()) },
             async {
-                let refused = timeout(PATIENCE, self.revoked_there(&access)).await;
+                let refused = timeout(PATIENCE, refused_here(own, &access)).await.ok();
+                ended.notify_one();
+                Ok(refused)
+            },
+            async {
+                let refused = timeout(PATIENCE, self.revoked_there(&access, &ended)).await;
                 refused.ok().transpose()
             },
         );
@@ -118,9 +138,11 @@ impl Peer {
         }))
     }
 
-    /// When the other node refused the token as one of a session that has ended.
-    async fn revoked_there(&self, access: &Access) -> io::Result<Instant> {
+    /// When the other node refused the token as one of a session that has ended. It is asked more
+    /// often for a moment after `ended`.
+    async fn revoked_there(&self, access: &Access, ended: &Notify) -> io::Result<Instant> {
         let mut node = Node::connect(self.url.host()).await?;
+        let mut closely_until = None;
         loop {
             let asked = timeout(ANSWER, node.ask(access));
             let (status, body) = asked.await.map_err(io::Error::other)??;
@@ -136,9 +158,39 @@ impl Peer {
                     ))),
                 };
             }
-            sleep(PAUSE).await;
+            if closely_until.is_some_and(|until| at < until) {
+                sleep(SHORT_PAUSE).await;
+            } else if timeout(PAUSE, ended.notified()).await.is_ok() {
+                closely_until = Some(Instant::now() + CLOSELY);
+            }
         }
     }
+}
+
+/// The only watch of a session, until it is dropped.
+struct Watch<'a> {
+    watched: &'a Mutex<HashSet<SessionId>>,
+    session: SessionId,
+}
+
+impl<'a> Watch<'a> {
+    fn begin(watched: &'a Mutex<HashSet<SessionId>>, session: SessionId) -> Option<Self> {
+        // Lazily: dropping the second watch would end the first one's place.
+        lock(watched)
+            .insert(session)
+            .then(|| Self { watched, session })
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        lock(self.watched).remove(&self.session);
+    }
+}
+
+/// A set that a panic has left is whole: each change of it is one call.
+fn lock(watched: &Mutex<HashSet<SessionId>>) -> MutexGuard<'_, HashSet<SessionId>> {
+    watched.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// When this node refused the token.
@@ -150,7 +202,7 @@ async fn refused_here(own: &Verifier, access: &Access) -> Instant {
         if matches!(verified, Err(Error::Refused(_))) {
             return at;
         }
-        sleep(PAUSE).await;
+        sleep(SHORT_PAUSE).await;
     }
 }
 
@@ -225,7 +277,11 @@ mod tests {
     };
 
     use super::*;
-    use crate::{app::App, settings::Settings};
+    use crate::{
+        app::App,
+        brought::{Brought, CookieNames},
+        settings::Settings,
+    };
 
     async fn logged_in() -> (App, Issued) {
         let settings = Settings::parse_from(["example", "--store", "memory"]);
@@ -235,9 +291,12 @@ mod tests {
         (app, issued.unwrap())
     }
 
-    fn brought(issued: &Issued) -> Brought {
+    async fn watch(peer: &Peer, app: &App, issued: &Issued) -> Answer {
         let cookie = format!("__Host-gatepass={}", issued.access_token.as_str());
-        Brought::new(iter::empty(), iter::once(cookie.as_bytes()))
+        let brought = Brought::new(iter::empty(), iter::once(cookie.as_bytes()));
+        let access = brought.into_access(CookieNames::new(false));
+        let verifier = app.authority.verifier();
+        peer.watch(verifier, issued.session_id, access).await
     }
 
     async fn listener() -> (TcpListener, Peer) {
@@ -272,6 +331,8 @@ mod tests {
     }
 
     const ACCEPTED: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+    const OTHER_KEY: &str = "HTTP/1.1 401 Unauthorized\r\ncontent-length: 24\r\n\r\n\
+                             {\"reason\":\"unknown_key\"}";
 
     #[tokio::test]
     async fn the_second_node_is_asked_over_one_connection_until_it_refuses() {
@@ -288,7 +349,7 @@ mod tests {
             4..6 => ACCEPTED,
             _ => "HTTP/1.1 401 Unauthorized\r\ncontent-length: 20\r\n\r\n{\"reason\":\"revoked\"}",
         }));
-        let answer = peer.watch(app.authority.verifier(), brought(&issued)).await;
+        let answer = watch(&peer, &app, &issued).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         assert_eq!(answer.body["reason"], REVOKED);
         for measured in ["own_ms", "peer_ms"] {
@@ -301,11 +362,8 @@ mod tests {
     async fn a_second_node_of_another_service_or_none_is_a_failure_that_says_so() {
         let (app, issued) = logged_in().await;
         let (other, peer) = listener().await;
-        tokio::spawn(node(
-            other,
-            async |_| "HTTP/1.1 401 Unauthorized\r\ncontent-length: 24\r\n\r\n{\"reason\":\"unknown_key\"}",
-        ));
-        let answer = peer.watch(app.authority.verifier(), brought(&issued)).await;
+        tokio::spawn(node(other, async |_| OTHER_KEY));
+        let answer = watch(&peer, &app, &issued).await;
         assert_eq!(answer.status, 502, "{answer:?}");
         assert!(
             answer.body.to_string().contains("same issuer"),
@@ -314,11 +372,55 @@ mod tests {
 
         let (closed, peer) = listener().await;
         drop(closed);
-        let answer = peer.watch(app.authority.verifier(), brought(&issued)).await;
+        let answer = watch(&peer, &app, &issued).await;
         assert_eq!(
             (answer.status, &answer.body["reason"]),
             (502, &"peer_failed".into())
         );
+    }
+
+    #[tokio::test]
+    async fn the_second_node_is_given_time_between_questions_while_the_session_lives() {
+        let (app, issued) = logged_in().await;
+        let (listener, peer) = listener().await;
+        let begun = Instant::now();
+        tokio::spawn(node(listener, async move |number| {
+            if number < 5 {
+                return ACCEPTED;
+            }
+            assert!(begun.elapsed() >= 5 * PAUSE, "{:?}", begun.elapsed());
+            OTHER_KEY
+        }));
+        let answer = watch(&peer, &app, &issued).await;
+        let said = answer.body.to_string();
+        assert!(said.contains("same issuer"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn a_session_is_watched_by_one_request_at_a_time() {
+        let (app, issued) = logged_in().await;
+        let (listener, peer) = listener().await;
+        let first_asks = Arc::new(Notify::new());
+        let asked = first_asks.clone();
+        tokio::spawn(node(listener, async move |_| {
+            asked.notify_one();
+            ACCEPTED
+        }));
+        let verifier = app.authority.verifier();
+        let reason = async |session| {
+            let answer = peer.watch(verifier, session, None).await;
+            answer.body["reason"].as_str().unwrap().to_owned()
+        };
+        tokio::select! {
+            first = watch(&peer, &app, &issued) => panic!("{first:?}"),
+            () = async {
+                first_asks.notified().await;
+                assert_eq!(reason(issued.session_id).await, "busy");
+                assert_eq!(reason(issued.session_id).await, "busy");
+                assert_eq!(reason(SessionId::from_bytes([7; 18])).await, "missing");
+            } => {}
+        }
+        assert_eq!(reason(issued.session_id).await, "missing");
     }
 
     #[tokio::test]
@@ -327,7 +429,7 @@ mod tests {
         let (_listener, peer) = listener().await;
         let turns = u32::try_from(WATCHES).unwrap();
         let _all = peer.watches.try_acquire_many(turns).unwrap();
-        let answer = peer.watch(app.authority.verifier(), brought(&issued)).await;
+        let answer = watch(&peer, &app, &issued).await;
         assert_eq!(
             (answer.status, &answer.body["reason"]),
             (503, &"busy".into())

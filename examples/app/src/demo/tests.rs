@@ -19,7 +19,11 @@ async fn app() -> (App, ManualClock) {
 }
 
 async fn log_in(app: &App) -> (Issued, Pass) {
-    let credentials = Credentials::new("alice", "alice-in-wonderland");
+    log_in_as(app, "alice", "alice-in-wonderland").await
+}
+
+async fn log_in_as(app: &App, name: &str, password: &str) -> (Issued, Pass) {
+    let credentials = Credentials::new(name, password);
     let issued = app.authority.login(&credentials, Device::default()).await;
     let issued = issued.unwrap();
     let token = issued.access_token.as_str();
@@ -135,6 +139,31 @@ async fn nothing_is_stolen_without_a_cookie_and_a_thief_needs_a_copy() {
         (answer.status, &answer.body["reason"]),
         (409, &"not_stolen".into())
     );
+}
+
+#[tokio::test]
+async fn a_real_user_beside_the_demo_users_has_no_thief() {
+    let (app, clock) = app().await;
+    // A table can hold Bob as a real user beside Alice, whom it marks as a demo user.
+    let demo = Demo::new(
+        app.authority.clone(),
+        Arc::new(clock),
+        OVERLAP,
+        CookieNames::new(false),
+        Arc::new(["alice".to_owned()]),
+        None,
+    );
+    let (issued, pass) = log_in(&app).await;
+    let answer = demo.act(Action::Steal, &pass, request(&issued)).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let (issued, pass) = log_in_as(&app, "bob", "bob-the-builder").await;
+    let answer = demo.act(Action::Steal, &pass, request(&issued)).await;
+    assert_eq!(
+        (answer.status, &answer.body["reason"]),
+        (403, &"not_a_demo_user".into())
+    );
+    let answer = demo.act(Action::Replay, &pass, empty()).await;
+    assert_eq!(answer.status, 409, "nothing was copied: {answer:?}");
 }
 
 #[tokio::test]
