@@ -1,4 +1,5 @@
-//! The examples' own programs, as processes that take their time from a file.
+//! The programs of `programs/`, which serve an example with the routes of the scenarios, as
+//! processes that take their time from a file.
 
 use std::{
     fs,

@@ -89,10 +89,10 @@ impl Gate {
         Self(self.0.require(requirements))
     }
 
-    /// Refreshes the tokens of a browser by itself, if they travel in cookies: a request whose
-    /// access cookie has expired or is missing, and whose refresh cookie is good, is served, and
-    /// its response sets both cookies anew. See
-    /// [`wire::Gate::auto_refresh`](gatepass::wire::Gate::auto_refresh) for the rules.
+    /// Refreshes a browser's cookies. If the access cookie has expired or is missing and the
+    /// refresh cookie is good, the gate serves the request, and the response sets both cookies. For
+    /// example, a page without JavaScript stays logged in. The rules are documented in
+    /// [`wire::Gate::auto_refresh`](gatepass::wire::Gate::auto_refresh).
     ///
     /// ```
     /// # fn example(authority: &gatepass::Authority) -> Result<(), gatepass::InvalidLocalPath> {

@@ -44,10 +44,10 @@ impl<R> GateLayer<R> {
         Self(self.0.require(requirements))
     }
 
-    /// Refreshes the tokens of a browser by itself, if they travel in cookies: a request whose
-    /// access cookie has expired or is missing, and whose refresh cookie is good, is served, and
-    /// its response sets both cookies anew. See
-    /// [`wire::Gate::auto_refresh`](gatepass::wire::Gate::auto_refresh) for the rules.
+    /// Refreshes a browser's cookies. If the access cookie has expired or is missing and the
+    /// refresh cookie is good, the gate serves the request, and the response sets both cookies. For
+    /// example, a page without JavaScript stays logged in. The rules are documented in
+    /// [`wire::Gate::auto_refresh`](gatepass::wire::Gate::auto_refresh).
     ///
     /// ```
     /// use gatepass_axum::{Authority, GateLayer};
@@ -69,7 +69,8 @@ impl<R> GateLayer<R> {
 
     /// Answers refused requests with what `respond` makes of the usual response: a page instead of
     /// JSON, say. Extractors that refuse behind a gate, for a scope that is missing, answer by
-    /// themselves.
+    /// themselves. With [`login_page`](Self::login_page), the usual response may be the redirect
+    /// (303): return it as it is.
     ///
     /// ```
     /// use axum::{body::Body, http::{Response, StatusCode}};

@@ -24,7 +24,8 @@
 //!   open what one around it or inside of it keeps closed.
 //! * `layer` also guards fallbacks, `route_layer` does not.
 //! * If tokens travel in cookies, the gate adds `Cache-Control: private` to a response that has no
-//!   `Cache-Control` of its own.
+//!   `Cache-Control` of its own. It can also refresh the cookies (`auto_refresh`) and send browsers
+//!   to a login page (`login_page`). A response that sets refreshed cookies has `no-store`.
 //! * The shorter time-out answers: gatepass waits for its store as long as
 //!   [`store_timeout`](gatepass::AuthorityBuilder::store_timeout) and then says 503 by itself.
 //!

@@ -15,7 +15,7 @@
 //! | `GET /strict` | an access token, the store asked | 200, with `Cache-Control: no-store` of its own |
 //! | `GET /maybe` | nothing | 200, `{"subject": … or null}` |
 //! | `GET /openapi.json` | nothing | 200, its [endpoints described](gatepass::wire::Endpoints::openapi) |
-//! | `GET /auto/me`, `/auto/admin`, `/auto/strict`, `POST /auto/profile`, `/auto/transfer`, `GET` and `POST /auto/maybe` | the same as the route without `/auto`, of a gate that [refreshes](gatepass::wire::Gate::auto_refresh) and sends browsers to the [login page](gatepass::wire::Gate::login_page) `/login` | the same |
+//! | `GET /auto/me`, `/auto/admin`, `/auto/strict`, `POST /auto/profile`, `/auto/transfer`, `GET` and `POST /auto/maybe` | the same as the route without `/auto` (`HEAD /auto/me` as well), of a gate that [refreshes](gatepass::wire::Gate::auto_refresh) and sends browsers to the [login page](gatepass::wire::Gate::login_page) `/login` | the same, and `/auto/strict` sets no `Cache-Control` |
 //! | `GET /auto/public` | as `/auto/me` | 200, with `Cache-Control: public, max-age=60` of its own |
 //! | `GET /auto/theme` | as `/auto/me` | 200, and sets the cookie `theme` with the attributes that gatepass's cookies have |
 //! | `GET /auto/own` | as `/auto/me` | 200, and sets the cookie `__Host-gatepass` by itself, in the same way |

@@ -144,9 +144,8 @@ mod rejection;
 /// The core, for everything that is not re-exported here.
 pub use gatepass;
 pub use gatepass::{
-    AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, LocalPath,
-    MasterSecret, MemoryStore, Pass, RequiredScopes, Requirements, Scopes, Session, UserUpdate,
-    async_trait,
+    AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, MasterSecret,
+    MemoryStore, Pass, RequiredScopes, Requirements, Scopes, Session, UserUpdate, async_trait,
     wire::{AuthState, Endpoints},
 };
 pub use gatepass_tower::{ErrorResponse, Gate};

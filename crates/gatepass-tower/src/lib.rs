@@ -11,7 +11,8 @@
 //!    freshly enough: with a 503.
 //!
 //! If tokens travel in cookies, the gate adds `Cache-Control: private` to a response that has no
-//! `Cache-Control` of its own.
+//! `Cache-Control` of its own. It can also refresh the cookies (`auto_refresh`) and send browsers
+//! to a login page (`login_page`). A response that sets refreshed cookies has `no-store`.
 //!
 //! # Deployment caveat
 //!

@@ -47,7 +47,7 @@ impl<A> Authorized<A> {
 
     /// The handler's reply. It gets `Cache-Control: private` if tokens travel in cookies and it has
     /// no `Cache-Control` of its own. It sets the cookies that the gate has refreshed, if the
-    /// session still lives.
+    /// session still lives and has no newer refresh token.
     pub async fn reply(&self, reply: impl Reply) -> Response {
         let mut response = reply.into_response();
         let mut outgoing = self.outgoing.clone();

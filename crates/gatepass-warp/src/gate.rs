@@ -63,10 +63,10 @@ impl Gate {
         Self(self.0.require(requirements))
     }
 
-    /// Refreshes the tokens of a browser by itself, if they travel in cookies: a request whose
-    /// access cookie has expired or is missing, and whose refresh cookie is good, is served, and
-    /// its response sets both cookies anew. See
-    /// [`wire::Gate::auto_refresh`](gatepass::wire::Gate::auto_refresh) for the rules.
+    /// Refreshes a browser's cookies. If the access cookie has expired or is missing and the
+    /// refresh cookie is good, the gate serves the request, and the response sets both cookies. For
+    /// example, a page without JavaScript stays logged in. The rules are documented in
+    /// [`wire::Gate::auto_refresh`](gatepass::wire::Gate::auto_refresh).
     ///
     /// ```
     /// # fn example(authority: &gatepass::Authority) -> Result<(), gatepass::InvalidLocalPath> {
@@ -76,8 +76,10 @@ impl Gate {
     /// # Ok(()) }
     /// ```
     ///
-    /// A warp [`Rejection`] of a filter behind [`gate_before`] can't set the cookies. The browser's
-    /// next request gets them.
+    /// If a filter behind [`gate_before`] rejects, the response can't set the cookies. gatepass
+    /// then treats the next request like a retry after a lost answer, once. If that one is rejected
+    /// as well, the request after it may end the session as `reused`. So use
+    /// [`gated`](crate::gated) alone for routes that can reject, for example with 404.
     pub fn auto_refresh(self, authority: &Authority) -> Self {
         Self(self.0.auto_refresh(authority))
     }

@@ -25,8 +25,8 @@ use crate::{authorized::Authorized, gate::IntoGateFilter, rejection::AuthRejecti
 /// # }
 /// ```
 ///
-/// If tokens travel in cookies, a reply that has no `Cache-Control` of its own gets
-/// `Cache-Control: private`.
+/// If tokens travel in cookies, a reply that has no `Cache-Control` of its own gets `Cache-Control:
+/// private`. A reply that sets refreshed cookies has `no-store`.
 ///
 /// Filters that read the body belong behind the gate: see [`gate_before`](crate::gate_before).
 pub fn gated<F, G, H, M, A>(

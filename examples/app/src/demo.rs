@@ -19,7 +19,7 @@ use crate::{
     peer::Peer,
 };
 
-/// How many sessions may have a thief at a time. Another one takes the place of any.
+/// Maximum number of stolen tokens to keep. One more replaces an arbitrary one.
 const THIEVES: usize = 100;
 /// The browser of the thief, as the log tells it.
 const THIEF: &str = "the thief of the demonstration";

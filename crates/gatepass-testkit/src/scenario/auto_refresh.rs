@@ -108,7 +108,7 @@ pub fn a_head_request_is_refreshed() -> Scenario {
         .empty()
 }
 
-/// The session rotates once: the old token is the last but one afterwards, so it is recovered.
+/// The session rotates once, so a minute later gatepass takes the old token for a lost answer.
 #[must_use]
 pub fn twenty_requests_of_a_page_that_wakes_up_end_one_generation_later() -> Scenario {
     asleep("twenty_requests_of_a_page_that_wakes_up_end_one_generation_later")
@@ -250,7 +250,7 @@ pub fn a_refreshed_request_that_lacks_a_scope_brings_cookies() -> Scenario {
         .send(get("/auto/admin"), 403)
 }
 
-/// And spends nothing.
+/// A forged request doesn't rotate the session.
 #[must_use]
 pub fn a_cross_site_request_is_refused_before_it_is_refreshed() -> Scenario {
     let cross = |request: Request| request.header("sec-fetch-site", "cross-site");
@@ -271,7 +271,7 @@ pub fn a_cross_site_request_is_refused_before_it_is_refreshed() -> Scenario {
     scenario.send(post("/auto/profile"), 200).refreshes()
 }
 
-/// It changes nothing, as ever.
+/// A `GET` changes nothing, so it may come from anywhere.
 #[must_use]
 pub fn a_link_from_another_site_arrives_logged_in() -> Scenario {
     let link = get("/auto/me").header("sec-fetch-site", "cross-site");
@@ -318,7 +318,7 @@ pub fn a_gate_that_was_not_told_to_refreshes_nothing() -> Scenario {
         .send_anonymous(with_refresh_cookie(Request::get("/me")))
 }
 
-/// For good.
+/// A logout is final.
 #[must_use]
 pub fn a_browser_that_has_logged_out_is_not_refreshed() -> Scenario {
     asleep("a_browser_that_has_logged_out_is_not_refreshed")
@@ -400,7 +400,7 @@ pub fn changed_scopes_come_with_an_automatic_refresh() -> Scenario {
         .refreshes()
 }
 
-/// As the endpoint does.
+/// The gate ends the session, as the endpoint does.
 #[must_use]
 pub fn a_gate_finds_a_stolen_refresh_cookie() -> Scenario {
     asleep("a_gate_finds_a_stolen_refresh_cookie")

@@ -47,7 +47,7 @@ impl Scenario {
     }
 }
 
-/// And brings it back.
+/// The redirect names the path that the browser asked for.
 #[must_use]
 pub fn a_page_request_is_sent_to_the_login_page() -> Scenario {
     over_cookies("a_page_request_is_sent_to_the_login_page")
@@ -189,7 +189,7 @@ pub fn a_missing_scope_sends_no_browser_away() -> Scenario {
         .json("/reason", "insufficient_scope")
 }
 
-/// It is refused, as ever.
+/// The gate refuses a forged form with 403.
 #[must_use]
 pub fn a_form_of_another_site_is_not_sent_to_the_login_page() -> Scenario {
     let forged = Request::post("/auto/profile")

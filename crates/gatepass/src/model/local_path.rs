@@ -79,7 +79,9 @@ impl fmt::Display for LocalPath {
 
 /// The text isn't a path of this service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a path of this service; write it with one slash in front, such as /login")]
+#[error(
+    "not a path of this service; write one slash, then visible ASCII without a backslash, a # or a segment . or .., such as /login"
+)]
 #[non_exhaustive]
 pub struct InvalidLocalPath;
 

@@ -72,9 +72,9 @@ impl Gate {
         self
     }
 
-    /// Refreshes the tokens of a browser by itself: a request whose access cookie has expired or is
-    /// missing, and whose refresh cookie is good, is served, and its response sets both cookies
-    /// anew. A page without JavaScript needs this to stay logged in.
+    /// Refreshes a browser's cookies. If the access cookie has expired or is missing and the
+    /// refresh cookie is good, the gate serves the request, and the response sets both cookies. For
+    /// example, a page without JavaScript stays logged in.
     ///
     /// * Bearer tokens are never refreshed. If the transport has no cookies, nothing changes.
     /// * The gate judges where the request comes from before it refreshes (CSRF).
@@ -82,10 +82,13 @@ impl Gate {
     /// * A response sets the cookies only if the session lives when its head leaves and has no
     ///   newer refresh token, as the store says then. For example, a user logs out while a slow
     ///   download is prepared: the download sets none.
-    /// * If the refresh is refused, the gate answers with that refusal, such as `session_ended`. If
-    ///   the store fails, the answer is 503, and the browser keeps its cookies.
+    /// * If gatepass refuses the refresh, the gate answers with that refusal, such as
+    ///   `session_ended`. An optional gate lets the request through without a user. If the store
+    ///   fails, the answer is 503. The browser keeps its cookies in each case.
     ///
-    /// Gates in one another each judge the request by its cookies, so let each of them refresh.
+    /// If gates are nested, let each of them refresh, since each judges the request's own cookies.
+    /// `authority` must have the issuer and the audience of the gate's verifier. Otherwise each
+    /// request that needs a refresh is answered 500.
     ///
     /// An access cookie that an unknown key signed is refreshed as well. For example, the key was
     /// removed while the browser was closed.
@@ -100,7 +103,7 @@ impl Gate {
     /// The redirect is 303 to `page?return_to=/orders&reason=expired`. `return_to` is the path that
     /// the browser asked for, and is missing if that can't be asked for again. Your page must
     /// parse it as a [`LocalPath`] before it sends the user there: anyone can write a link to your
-    /// login page.
+    /// login page. A request for the login page itself gets the 401.
     ///
     /// ```
     /// use gatepass::{Authority, InvalidLocalPath, wire::Gate};
@@ -261,8 +264,8 @@ impl Gate {
     }
 
     /// Whether the gate reads more of a request than its path and its headers: the query, for the
-    /// way back from a login page, and the address, for the log of refreshes. For frameworks in
-    /// which these cost more.
+    /// way back from a login page, and the address, for the log of refreshes. The warp adapter asks
+    /// this, because copying them costs more.
     #[must_use]
     pub fn reads_whole_head(&self) -> bool {
         self.refresher.is_some() || self.login_page.is_some()

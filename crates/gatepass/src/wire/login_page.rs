@@ -57,7 +57,7 @@ fn is_page_request(head: &RequestHead<'_>) -> bool {
 
 /// Longest way back in bytes. Encoded, it is up to three times as long, and proxies in front refuse
 /// heads of more than 8 KiB.
-const LONGEST_WAY: usize = 2000;
+const MAX_RETURN_TO: usize = 2000;
 
 /// The path and the query that the request asks for, if they can be asked for again.
 fn asked_for(head: &RequestHead<'_>) -> Option<LocalPath> {
@@ -65,7 +65,7 @@ fn asked_for(head: &RequestHead<'_>) -> Option<LocalPath> {
         (path, "") => path.to_owned(),
         (path, query) => format!("{path}?{query}"),
     };
-    let path = Some(path).filter(|path| path.len() <= LONGEST_WAY);
+    let path = Some(path).filter(|path| path.len() <= MAX_RETURN_TO);
     path?.parse().ok()
 }
 

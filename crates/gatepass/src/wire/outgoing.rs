@@ -61,10 +61,10 @@ impl Outgoing {
 
     /// Changes the head of the response.
     ///
-    /// * Cookies that were refreshed and settled are added, unless the response sets or clears the
-    ///   session's cookies by itself. It then has `Cache-Control: no-store`, also if the handler
-    ///   says otherwise: a cache that kept the response would give the tokens to other users (RFC
-    ///   9111 §7.3). So have the fields for CDNs, if the handler sets them (RFC 9213).
+    /// * Adds the refreshed cookies, if `settle` has allowed it and the handler sets or clears no
+    ///   cookie of the session. Then it sets `Cache-Control: no-store`, also if the handler says
+    ///   otherwise, because a cache would give the tokens to other users (RFC 9111 §7.3). It also
+    ///   sets `no-store` in the fields for CDNs that the handler uses (RFC 9213).
     /// * If tokens travel in cookies, any other response without `Cache-Control` gets `private`, so
     ///   that no shared cache answers other users with it. For example, a CDN may otherwise keep
     ///   one user's `GET /me` for minutes (RFC 9111 §4.2.2). Bearers need nothing: a shared cache

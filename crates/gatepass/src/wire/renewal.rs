@@ -14,6 +14,10 @@ use crate::{
     wire::{cookie, credentials, head::RequestHead},
 };
 
+/// A mistake in the application, for its log.
+const OTHER_AUTHORITY: &str = "the authority of auto_refresh has another issuer or audience than the gate's verifier; \
+     give both the same";
+
 /// New cookies for a browser, and what decides whether a response may set them.
 pub(super) struct Renewal {
     authority: Authority,
@@ -32,7 +36,7 @@ impl Renewal {
         let (own, theirs) = (verifier.policy(), authority.verifier().policy());
         if (&own.issuer, &own.audience) != (&theirs.issuer, &theirs.audience) {
             // Before the session rotates: its new access token would be refused.
-            return Err(InternalError::new("a gate that refreshes for another audience").into());
+            return Err(InternalError::new(OTHER_AUTHORITY).into());
         }
         let device = head.device();
         let token = match credentials::refresh_cookie(head, &own.browser) {

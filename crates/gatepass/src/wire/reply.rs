@@ -99,7 +99,7 @@ impl Reply {
     fn without_body(mut self) -> Self {
         let length = std::mem::take(&mut self.body).len();
         match self.status {
-            // They have none (RFC 9110 §8.6).
+            // A 204 must not have a length, and a 304 without a body has none to tell.
             204 | 304 if length == 0 => self,
             _ => self.header("content-length", length.to_string()),
         }

@@ -70,7 +70,7 @@ async function showSession() {
   delete $("peer-result").dataset.milliseconds;
   $("peer-result").textContent = "";
   $("who").textContent = "…";
-  $("who-scope").textContent = state.scope || "nothing in particular";
+  $("who-scope").textContent = state.scope || "none";
   $("who-session").textContent = state.sessionId;
   const cookies = transport === "cookie";
   $("who-tokens").textContent = cookies
