@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -48,22 +48,34 @@ pub enum End {
 }
 
 impl Program {
-    /// Starts the program and waits until it listens.
+    /// Starts the program with the scenarios' users, and waits until it listens.
     pub async fn start(program: PathBuf, setup: Setup) -> Self {
-        let started = tokio::task::spawn_blocking(move || Self::run(program, setup));
-        started.await.unwrap()
-    }
-
-    fn run(path: PathBuf, setup: Setup) -> Self {
         let directory = TempDir::new().unwrap();
         let users = USERS.map(|(username, password, scope)| json!({ "username": username, "password": password, "scope": scope }));
         let users = serde_json::to_vec(&users).unwrap();
         fs::write(directory.path().join("users.json"), users).unwrap();
+        let mut flags = flags(setup);
+        flags.extend(["--users", "users.json"].map(str::to_owned));
+        Self::run(program, directory, flags).await
+    }
+
+    /// Starts the program with the example's own demo users and these flags, and waits until it
+    /// listens.
+    pub async fn with_demo_users(program: PathBuf, flags: &[&str]) -> Self {
+        let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
+        Self::run(program, TempDir::new().unwrap(), flags).await
+    }
+
+    async fn run(path: PathBuf, directory: TempDir, flags: Vec<String>) -> Self {
+        let started = tokio::task::spawn_blocking(move || Self::run_here(path, directory, flags));
+        started.await.unwrap()
+    }
+
+    fn run_here(path: PathBuf, directory: TempDir, flags: Vec<String>) -> Self {
         let start = ManualClock::START.unix_millis();
         write_time(directory.path(), start);
 
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
-        let flags = flags(setup);
         let (child, address) = launch(&path, directory.path(), any_port, &flags);
         Self {
             path,
@@ -94,6 +106,11 @@ impl Program {
     pub fn address(&self) -> SocketAddr {
         self.address
     }
+
+    /// The log of all its runs, in which gatepass says everything that it ever says.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join(LOG)).unwrap()
+    }
 }
 
 /// Starts the program in its directory, and says where it listens.
@@ -110,30 +127,30 @@ fn launch(
             command.env_remove(name);
         }
     }
+    let log = directory.join(LOG);
+    let writer = fs::File::options().create(true).append(true).open(&log);
     let child = command
         .current_dir(directory)
         .env("EXAMPLE_CLOCK_FILE", CLOCK)
-        .env("RUST_LOG", "error")
-        .args(["--listen", &address.to_string(), "--users", "users.json"])
+        .env("RUST_LOG", "error,gatepass=trace")
+        .args(["--listen", &address.to_string()])
         .args(flags)
         // It ends with this process, however this one ends.
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stderr(writer.unwrap())
         .spawn();
     let mut child = child.unwrap_or_else(|error| panic!("{}: {error}", program.display()));
     let mut said = String::new();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     stdout.read_line(&mut said).unwrap();
-    let mut stderr = child.stderr.take().unwrap();
     let Some(address) = said.trim().strip_prefix("Listening on http://") else {
-        stderr.read_to_string(&mut said).unwrap();
-        panic!("{} does not start: {said}", program.display());
+        let log = fs::read_to_string(log).unwrap();
+        panic!("{} does not start: {said}{log}", program.display());
     };
     let address = address.parse().unwrap();
     // Its later output is read, so that a full pipe does not stop it.
     std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
-    std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
     (child, address)
 }
 
@@ -190,6 +207,7 @@ impl Drop for Program {
 }
 
 const CLOCK: &str = "clock";
+const LOG: &str = "log";
 
 /// At once: the program must never read half a number.
 fn write_time(directory: &Path, millis: i64) {
