@@ -1,0 +1,58 @@
+//! Two devices of one user.
+
+use std::time::{Duration, Instant};
+
+use gatepass_browser_tests::{
+    browser::Browser,
+    example::{Example, OUT, ask, notice},
+    in_each_framework,
+};
+use gatepass_tests::conformance::Framework;
+
+in_each_framework!(
+    a_session_that_is_ended_on_one_device_is_over_on_the_other_within_the_bound,
+    a_logout_everywhere_ends_the_session_of_the_other_device,
+);
+
+/// The default of `--max-staleness`, for one node among many.
+const BOUND: Duration = Duration::from_secs(2);
+
+async fn a_session_that_is_ended_on_one_device_is_over_on_the_other_within_the_bound(
+    framework: Framework,
+) {
+    let example = Example::start(framework).await;
+    let (one, other) = (Browser::start().await, Browser::start().await);
+    example.log_in(&other).await;
+    let session = other.text("#who-session").await;
+    assert_eq!(ask(&other, "GET /me").await, 200);
+    example.log_in(&one).await;
+
+    one.click(&format!("[data-end='{session}']")).await;
+    one.until(&format!(
+        "!document.querySelector('[data-session=\"{session}\"]')"
+    ))
+    .await;
+    let ended = Instant::now();
+    while ask(&other, "GET /me").await == 200 {}
+    assert!(ended.elapsed() < BOUND, "{:?}", ended.elapsed());
+    other.until(OUT).await;
+    other.until(&notice("ended", "revoked")).await;
+    other.reload().await;
+    other.until(OUT).await;
+    assert_eq!(ask(&one, "GET /me").await, 200);
+}
+
+async fn a_logout_everywhere_ends_the_session_of_the_other_device(framework: Framework) {
+    let example = Example::start(framework).await;
+    let (one, other) = (Browser::start().await, Browser::start().await);
+    example.log_in(&other).await;
+    example.log_in(&one).await;
+    one.click("#logout-all").await;
+    one.until(OUT).await;
+    one.until("document.querySelector('#exchanges [data-path=\"/auth/logout-all\"]')")
+        .await;
+    let ended = Instant::now();
+    while ask(&other, "GET /me").await == 200 {}
+    assert!(ended.elapsed() < BOUND, "{:?}", ended.elapsed());
+    other.until(OUT).await;
+}

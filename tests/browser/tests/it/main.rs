@@ -1,0 +1,18 @@
+//! The claims about browsers, each in Chromium against the example of every framework.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod client;
+mod cookies;
+mod cross_site;
+mod devices;
+mod login_page;
+mod outage;
+mod page;
+mod refresh;
+mod tabs;
+mod theft;
