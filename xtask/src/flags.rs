@@ -10,6 +10,7 @@ pub(crate) const COMMANDS: &[&str] = &[
     "demo",
     "conformance",
     "interop",
+    "browser",
     "bench",
     "lint",
     "tidy",
@@ -44,6 +45,12 @@ xflags::xflags! {
 
         /// Exchange tokens and key sets with PyJWT and jose, both ways, with every algorithm.
         cmd interop {}
+
+        /// Run the tests of the page and of the JavaScript client in a real Chromium.
+        cmd browser {
+            /// Only the tests whose names contain this.
+            optional filter: String
+        }
 
         /// Measure how fast it is against what it must not be slower than, and report that in
         /// `benches/report`.
@@ -91,6 +98,7 @@ mod tests {
             XtaskCmd::Demo(_) => "demo",
             XtaskCmd::Conformance(_) => "conformance",
             XtaskCmd::Interop(_) => "interop",
+            XtaskCmd::Browser(_) => "browser",
             XtaskCmd::Bench(_) => "bench",
             XtaskCmd::Lint(_) => "lint",
             XtaskCmd::Tidy(_) => "tidy",
@@ -100,7 +108,7 @@ mod tests {
             let parsed = Xtask::from_vec(vec![OsString::from(command)]).unwrap();
             assert_eq!(name(&parsed.subcommand), *command);
         }
-        assert_eq!(COMMANDS.len(), 10);
+        assert_eq!(COMMANDS.len(), 11);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use xshell::{Shell, cmd};
 
 use crate::{built, program::Missing, progress::step};
 
-pub(crate) use self::install::ready;
+pub(crate) use self::install::{interpreters, ready};
 
 /// Has each library do its part, and fails at the first thing that went wrong.
 pub(crate) fn run(sh: &Shell, missing: Missing) -> anyhow::Result<()> {

@@ -8,6 +8,7 @@
 
 mod apt;
 mod bench;
+mod browser;
 mod built;
 mod ci;
 mod counts;
@@ -16,6 +17,7 @@ mod flags;
 mod interop;
 mod lint;
 mod metadata;
+mod npm;
 mod process;
 mod program;
 mod progress;
@@ -57,6 +59,7 @@ fn run(flags: Xtask) -> anyhow::Result<()> {
         XtaskCmd::Demo(_) => scenarios::demo(&sh),
         XtaskCmd::Conformance(flags) => scenarios::conformance(&sh, flags.filter.as_deref()),
         XtaskCmd::Interop(_) => interop::run(&sh, Missing::Reported),
+        XtaskCmd::Browser(flags) => browser::run(&sh, flags.filter.as_deref()),
         XtaskCmd::Bench(flags) if flags.check || flags.update => {
             anyhow::ensure!(flags.check, "--update needs --check");
             anyhow::ensure!(

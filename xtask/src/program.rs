@@ -23,3 +23,8 @@ pub(crate) fn answers(sh: &Shell, command: &[&str]) -> bool {
         .run()
         .is_ok()
 }
+
+/// cargo-nextest is a comfort: without it `cargo test` runs the same tests.
+pub(crate) fn has_nextest(sh: &Shell) -> bool {
+    answers(sh, &["cargo", "nextest", "--version"])
+}

@@ -3,7 +3,7 @@
 use xshell::Shell;
 
 use crate::{
-    counts, interop,
+    browser, counts, interop,
     program::{Missing, answers},
     progress::step,
     servers, tools,
@@ -33,6 +33,7 @@ pub(crate) fn install(sh: &Shell) -> anyhow::Result<()> {
     run(sh)?;
     interop::ready(sh, Missing::Installed)?;
     servers::ready(sh, Missing::Installed)?;
+    browser::ready(sh, Missing::Installed)?;
     // The counts on record are of such a machine, and valgrind runs on few others.
     if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
         counts::ready(sh, Missing::Installed)?;
@@ -62,9 +63,4 @@ pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
         .collect();
     anyhow::ensure!(missing.is_empty(), "{}", missing.join("\n"));
     Ok(())
-}
-
-/// cargo-nextest is a comfort: without it `cargo test` runs the same tests.
-pub(crate) fn has_nextest(sh: &Shell) -> bool {
-    answers(sh, &["cargo", "nextest", "--version"])
 }

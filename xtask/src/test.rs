@@ -4,7 +4,13 @@ use std::ffi::OsString;
 
 use xshell::{Shell, cmd};
 
-use crate::{interop, program::Missing, progress::step, servers::Servers, setup};
+use crate::{
+    browser, interop,
+    program::{Missing, has_nextest},
+    progress::step,
+    servers::Servers,
+    setup,
+};
 
 /// Runs the doc tests, the core's tests with its other backend, other libraries, then all others,
 /// so that the runner's summary is what ends the output.
@@ -22,18 +28,27 @@ pub(crate) fn run(sh: &Shell, args: &[OsString]) -> anyhow::Result<()> {
         .quiet()
         .run()?;
         interop::run(sh, Missing::Installed)?;
+        step("test", "the JavaScript client in Node");
+        client(sh)?;
     } else {
         step("test", "no doc tests: the arguments are the test runner's");
     }
 
+    let has_browser = has_browser(sh)?;
+    let excluded: &[&str] = if has_browser {
+        browser::validate(sh)?;
+        &[]
+    } else {
+        &["--exclude", browser::PACKAGE]
+    };
     let servers = Servers::start(sh, Missing::Installed)?;
     let environment = servers.environment();
-    if setup::has_nextest(sh) {
+    if has_nextest(sh) {
         step("test", "all others, with cargo-nextest");
         let profile = if ci() { "ci" } else { "default" };
         cmd!(
             sh,
-            "cargo nextest run --workspace --profile {profile} {args...}"
+            "cargo nextest run --workspace {excluded...} --profile {profile} {args...}"
         )
         .envs(environment)
         .quiet()
@@ -44,12 +59,46 @@ pub(crate) fn run(sh: &Shell, args: &[OsString]) -> anyhow::Result<()> {
         let go_on: &[&str] = if ci() { &["--no-fail-fast"] } else { &[] };
         cmd!(
             sh,
-            "cargo test --workspace --all-targets {go_on...} {args...}"
+            "cargo test --workspace {excluded...} --all-targets {go_on...} {args...}"
         )
         .envs(environment)
         .quiet()
         .run()?;
     }
+    if has_browser {
+        browser::tell_of_pictures(sh)?;
+    }
+    Ok(())
+}
+
+/// Whether a browser is there. If there is none and it can't be installed, says which tests are
+/// skipped. That is an error where no developer would read it.
+fn has_browser(sh: &Shell) -> anyhow::Result<bool> {
+    match browser::ready(sh, Missing::Installed) {
+        Ok(()) => Ok(true),
+        Err(error) if ci() => Err(error),
+        Err(error) => {
+            step(
+                "test",
+                &format!("SKIPPED: the tests in a browser: {error:#}"),
+            );
+            Ok(false)
+        }
+    }
+}
+
+/// The client's own tests, against a server in the same process.
+fn client(sh: &Shell) -> anyhow::Result<()> {
+    let tested = cmd!(sh, "npm test --silent --prefix clients/js")
+        .quiet()
+        .ignore_status()
+        .output()?;
+    anyhow::ensure!(
+        tested.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&tested.stdout),
+        String::from_utf8_lossy(&tested.stderr)
+    );
     Ok(())
 }
 

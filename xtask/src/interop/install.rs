@@ -1,15 +1,12 @@
 //! The other libraries, in pinned versions, below the target directory and nowhere else.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use xshell::{Shell, cmd};
 
 use crate::{
-    apt, metadata,
+    apt, metadata, npm,
     program::{Missing, answers},
     progress::step,
 };
@@ -56,7 +53,8 @@ pub(crate) fn ready(sh: &Shell, missing: Missing) -> anyhow::Result<Installed> {
     })
 }
 
-fn interpreters(sh: &Shell, if_missing: Missing) -> anyhow::Result<()> {
+/// Makes sure that Python, Node and npm are there.
+pub(crate) fn interpreters(sh: &Shell, if_missing: Missing) -> anyhow::Result<()> {
     if if_missing == Missing::Installed && missing(sh).is_some() {
         apt::try_install(sh, PACKAGES)?;
     }
@@ -101,7 +99,7 @@ fn python(sh: &Shell, directory: &Path, missing: Missing) -> anyhow::Result<Path
     let requirements = "tests/interop/requirements.txt";
     let bin = if cfg!(windows) { "Scripts" } else { "bin" };
     let python = directory.join(bin).join("python");
-    once(sh, directory, &[requirements], missing, || {
+    npm::once(sh, directory, &[requirements], missing, || {
         let shown = directory.display();
         step(
             "setup",
@@ -121,30 +119,7 @@ fn python(sh: &Shell, directory: &Path, missing: Missing) -> anyhow::Result<Path
 
 /// The scripts, beside the modules that `package-lock.json` names.
 fn node(sh: &Shell, directory: &Path, missing: Missing) -> anyhow::Result<PathBuf> {
-    let files = [
-        "tests/interop/package.json",
-        "tests/interop/package-lock.json",
-    ];
-    once(sh, directory, &files, missing, || {
-        let [package, lock] = files;
-        let shown = directory.display();
-        step(
-            "setup",
-            &format!("install from the npm registry, into {shown}: what {lock} lists"),
-        );
-        sh.create_dir(directory)?;
-        for file in [package, lock] {
-            sh.copy_file(file, directory)?;
-        }
-        cmd!(
-            sh,
-            "npm ci --prefix {directory} --ignore-scripts --no-audit --no-fund --loglevel error"
-        )
-        .quiet()
-        .ignore_stdout()
-        .run()
-        .context("cannot install from the npm registry; is the network there?")
-    })?;
+    npm::ready(sh, directory, SCRIPTS, missing)?;
     for below in ["", "clients"] {
         let copies = directory.join(below);
         sh.create_dir(&copies)?;
@@ -158,34 +133,6 @@ fn node(sh: &Shell, directory: &Path, missing: Missing) -> anyhow::Result<PathBu
         }
     }
     Ok(directory.to_owned())
-}
-
-/// Does `install` unless it has succeeded in `directory` with the same `files`.
-fn once(
-    sh: &Shell,
-    directory: &Path,
-    files: &[&str],
-    missing: Missing,
-    install: impl FnOnce() -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let mut wanted = String::new();
-    for file in files {
-        wanted.push_str(&sh.read_file(file)?);
-    }
-    let done = directory.join("installed");
-    if fs::read_to_string(&done).is_ok_and(|installed| installed == wanted) {
-        return Ok(());
-    }
-    anyhow::ensure!(
-        missing == Missing::Installed,
-        "the libraries of {} are missing, or are others: run `cargo xtask setup`",
-        files.join(" and ")
-    );
-    // It is another version, or half an installation.
-    sh.remove_path(directory)?;
-    install()?;
-    sh.write_file(&done, wanted)?;
-    Ok(())
 }
 
 #[cfg(test)]
@@ -202,49 +149,5 @@ mod tests {
         ] {
             assert_eq!(major(version), expected, "{version:?}");
         }
-    }
-
-    #[test]
-    fn what_was_installed_is_installed_again_only_when_its_list_changes() {
-        let sh = Shell::new().unwrap();
-        let root = sh.create_temp_dir().unwrap();
-        let (list, directory) = (root.path().join("list"), root.path().join("installed"));
-        let list = list.to_str().unwrap();
-        let installs = |fails: bool| {
-            let mut called = false;
-            let done = once(&sh, &directory, &[list], Missing::Installed, || {
-                called = true;
-                anyhow::ensure!(!fails, "no network");
-                Ok(())
-            });
-            assert_eq!(done.is_err(), fails);
-            called
-        };
-        sh.write_file(list, "a==1").unwrap();
-        assert!(installs(true));
-        assert!(installs(false), "one that failed is no installation");
-        assert!(!installs(false));
-        sh.write_file(list, "a==2").unwrap();
-        assert!(installs(false));
-    }
-
-    #[test]
-    fn libraries_that_are_missing_are_reported_and_not_installed_unasked() {
-        let sh = Shell::new().unwrap();
-        let root = sh.create_temp_dir().unwrap();
-        let (list, directory) = (root.path().join("list"), root.path().join("installed"));
-        sh.write_file(&list, "a==1").unwrap();
-        let files = [list.to_str().unwrap()];
-        let unasked = || {
-            once(&sh, &directory, &files, Missing::Reported, || {
-                panic!("it installs")
-            })
-        };
-        let error = unasked().unwrap_err().to_string();
-        assert!(error.contains("cargo xtask setup"), "{error}");
-        assert!(!directory.exists());
-
-        once(&sh, &directory, &files, Missing::Installed, || Ok(())).unwrap();
-        unasked().unwrap();
     }
 }
