@@ -18,7 +18,8 @@ const ENDINGS = {
   ],
   session_ended: [
     "This session is over.",
-    "It was ended somewhere else, or it has reached its longest lifetime. Log in again.",
+    "It was ended somewhere else, a copy of its token was used, or it has reached its longest "
+      + "lifetime. Log in again.",
   ],
   refresh_expired: [
     "You were away for too long.",

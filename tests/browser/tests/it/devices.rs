@@ -36,7 +36,7 @@ async fn a_session_that_is_ended_on_one_device_is_over_on_the_other_within_the_b
     while ask(&other, "GET /me").await == 200 {}
     assert!(ended.elapsed() < BOUND, "{:?}", ended.elapsed());
     other.until(OUT).await;
-    other.until(&notice("ended", "revoked")).await;
+    other.until(&notice("ended", "session_ended")).await;
     other.reload().await;
     other.until(OUT).await;
     assert_eq!(ask(&one, "GET /me").await, 200);

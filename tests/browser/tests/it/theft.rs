@@ -66,7 +66,7 @@ async fn a_copy_that_is_used_after_the_overlap_ends_the_session_and_the_page_say
 
     browser.click("[data-call='GET /me']").await;
     browser.until(OUT).await;
-    browser.until(&notice("ended", "revoked")).await;
+    browser.until(&notice("ended", "session_ended")).await;
     let said = browser.text("#notice").await;
     assert!(said.contains("ended") && said.contains("copy"), "{said}");
 }
