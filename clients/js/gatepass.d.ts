@@ -168,6 +168,10 @@ export interface Session extends EventTarget {
   /**
    * Finds out whether a session goes on: from `storage`, other tabs, or in cookie transport from
    * the times in localStorage or one refresh. Call it once when the page or program begins.
+   *
+   * Resolves with `null` if there is no session. Rejects with `UnavailableError` if the server
+   * doesn't answer: the user may still be logged in, so don't show the login. Also rejects with the
+   * error of `storage.load`.
    */
   restore(): Promise<State | null>;
 

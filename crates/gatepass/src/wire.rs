@@ -15,8 +15,8 @@ mod gate;
 mod head;
 mod login_page;
 mod outgoing;
+mod refreshed_cookies;
 mod refusal;
-mod renewal;
 mod reply;
 
 pub use self::{

@@ -14,7 +14,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::{
-    answer::Answer,
+    answer::{Answer, millis},
     brought::{Brought, CookieNames},
     peer::Peer,
 };
@@ -113,7 +113,7 @@ impl Demo {
                 let verifier = self.authority.verifier();
                 peer.watch(verifier, pass.session_id(), access).await
             }
-            _ => Answer::refused(404, "not_found", "this service shows no such thing"),
+            _ => Answer::error(404, "not_found", "this service shows no such thing"),
         }
     }
 
@@ -121,11 +121,11 @@ impl Demo {
         let subject = pass.subject().as_str();
         if !self.demo_users.iter().any(|name| name == subject) {
             let description = "only a demo user's token can be stolen; log in as one of them";
-            return Answer::refused(403, "not_a_demo_user", description);
+            return Answer::error(403, "not_a_demo_user", description);
         }
         let Some(refresh_token) = brought.into_refresh_token(self.cookies) else {
             let description = "the request has no cookie with a refresh token to steal";
-            return Answer::refused(400, "nothing_to_steal", description);
+            return Answer::error(400, "nothing_to_steal", description);
         };
         let session = match self.session(pass).await {
             Ok(session) => session,
@@ -146,7 +146,7 @@ impl Demo {
         let thief = &self.thief;
         let id = pass.session_id();
         let Some(stolen) = lock(thief).remove(&id) else {
-            return Answer::refused(409, "not_stolen", "steal the refresh token first");
+            return Answer::error(409, "not_stolen", "steal the refresh token first");
         };
         let mut device = Device::default();
         device.user_agent = Some(THIEF.to_owned());
@@ -229,10 +229,6 @@ fn keep(thief: &Thief, id: SessionId, stolen: Stolen) {
 /// A map that a panic has left is whole: each change of it is one call.
 fn lock(thief: &Thief) -> std::sync::MutexGuard<'_, HashMap<SessionId, Stolen>> {
     thief.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use gatepass::{Pass, Transport};
 use serde_json::{Value, json};
 
-use crate::{demo::Action, peer::PeerUrl, settings::Settings, users::DEMO};
+use crate::{answer::millis, demo::Action, peer::PeerUrl, settings::Settings, users::DEMO};
 
 /// The answer to `GET /me`: the user who asked, and the session.
 #[must_use]
@@ -141,10 +141,6 @@ pub(crate) fn config(
         "peer": settings.peer.as_ref().map(PeerUrl::as_str),
         "transcript": transcript,
     })
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The text that is printed at the start.

@@ -102,13 +102,13 @@ impl Peer {
     ) -> Answer {
         // Before the places of all sessions, so that one session can't take them.
         let Some(_only) = Watch::begin(&self.watched, session) else {
-            return Answer::refused(503, "busy", "another request watches this session already");
+            return Answer::error(503, "busy", "another request watches this session already");
         };
         let Ok(_turn) = self.watches.try_acquire() else {
-            return Answer::refused(503, "busy", "too many others watch the second node");
+            return Answer::error(503, "busy", "too many others watch the second node");
         };
         let Some(access) = access else {
-            return Answer::refused(400, "missing", "the request has no access token to watch");
+            return Answer::error(400, "missing", "the request has no access token to watch");
         };
         let begun = Instant::now();
         let ended = Notify::new();
@@ -125,7 +125,7 @@ impl Peer {
         );
         let (own, peer) = match watched {
             Ok(watched) => watched,
-            Err(error) => return Answer::refused(502, "peer_failed", &error.to_string()),
+            Err(error) => return Answer::error(502, "peer_failed", &error.to_string()),
         };
         // A node that was faster than this one needed no time.
         let later = own

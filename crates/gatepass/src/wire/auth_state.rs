@@ -14,7 +14,9 @@ use crate::{
     observe,
     token::pass::Pass,
     verifier::verifier::Verifier,
-    wire::{outgoing::Outgoing, refusal::ErrorFormat, renewal::Renewal, reply::Reply},
+    wire::{
+        outgoing::Outgoing, refreshed_cookies::RefreshedCookies, refusal::ErrorFormat, reply::Reply,
+    },
 };
 
 /// The result of a gate: the user who makes a request, or why no user is known to make it. An
@@ -44,14 +46,14 @@ impl AuthState {
     pub(super) fn new(
         outcome: Result<Pass, Refusal>,
         verifier: &Verifier,
-        renewal: Option<Arc<Renewal>>,
+        refreshed: Option<Arc<RefreshedCookies>>,
     ) -> Self {
         Self {
             outcome,
             realm: Arc::clone(verifier.realm()),
             outgoing: Outgoing {
                 cookies: verifier.browser_policy().transport.has_cookies(),
-                renewal,
+                refreshed,
                 settled: false,
             },
         }

@@ -13,8 +13,8 @@ use crate::{
         credentials::{self, Source},
         head::RequestHead,
         login_page,
+        refreshed_cookies::RefreshedCookies,
         refusal::ErrorFormat,
-        renewal::Renewal,
         reply::Reply,
     },
 };
@@ -217,17 +217,17 @@ impl Gate {
         head: &RequestHead<'_>,
     ) -> Result<AuthState, AuthRejection> {
         let source = Source::Cookie;
-        let renewal = match Renewal::begin(authority, &self.verifier, head).await {
+        let refreshed = match RefreshedCookies::begin(authority, &self.verifier, head).await {
             Ok(begun) => Arc::new(begun),
             Err(error) => return self.let_through(head, source, Err(error), None),
         };
-        let access = renewal.access_token();
+        let access = refreshed.access_token();
         let verified = self.verifier.verify(access, self.requirements()).await;
-        let judged = self.let_through(head, source, verified, Some(Arc::clone(&renewal)));
+        let judged = self.let_through(head, source, verified, Some(Arc::clone(&refreshed)));
         match judged {
             // The rotation took place, and the client is refused for something else.
-            Err(rejection) if rejection.refusal().is_some() && renewal.may_be_set().await => {
-                Err(rejection.with_cookies(renewal.cookies()))
+            Err(rejection) if rejection.refusal().is_some() && refreshed.may_be_set().await => {
+                Err(rejection.with_cookies(refreshed.cookies()))
             }
             judged => judged,
         }
@@ -238,7 +238,7 @@ impl Gate {
         head: &RequestHead<'_>,
         source: Source,
         verified: Result<Pass, Error>,
-        renewal: Option<Arc<Renewal>>,
+        refreshed: Option<Arc<RefreshedCookies>>,
     ) -> Result<AuthState, AuthRejection> {
         let optional = self.requirements().is_optional();
         let outcome = match verified {
@@ -248,7 +248,7 @@ impl Gate {
             }
             Err(error) => return Err(self.rejection(head, error)),
         };
-        Ok(AuthState::new(outcome, &self.verifier, renewal))
+        Ok(AuthState::new(outcome, &self.verifier, refreshed))
     }
 
     fn rejection(&self, head: &RequestHead<'_>, error: Error) -> AuthRejection {

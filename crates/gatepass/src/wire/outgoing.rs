@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::wire::renewal::Renewal;
+use crate::wire::refreshed_cookies::RefreshedCookies;
 
 /// The headers of a handler's response, as far as a gate reads and changes them. An adapter
 /// implements it for its framework's type.
@@ -38,7 +38,7 @@ pub trait ResponseHeaders {
 pub struct Outgoing {
     /// Whether a cookie may have authenticated the request.
     pub(super) cookies: bool,
-    pub(super) renewal: Option<Arc<Renewal>>,
+    pub(super) refreshed: Option<Arc<RefreshedCookies>>,
     pub(super) settled: bool,
 }
 
@@ -47,14 +47,14 @@ impl Outgoing {
     /// something to find out. Most responses don't wait.
     #[must_use]
     pub fn waits(&self) -> bool {
-        self.renewal.is_some()
+        self.refreshed.is_some()
     }
 
     /// Finds out whether the response may set the refreshed cookies. Call it when the head of the
     /// response is about to leave: the user may have logged out since the request came.
     pub async fn settle(&mut self) {
-        self.settled = match &self.renewal {
-            Some(renewal) => renewal.may_be_set().await,
+        self.settled = match &self.refreshed {
+            Some(refreshed) => refreshed.may_be_set().await,
             None => false,
         };
     }
@@ -70,21 +70,21 @@ impl Outgoing {
     ///   one user's `GET /me` for minutes (RFC 9111 §4.2.2). Bearers need nothing: a shared cache
     ///   doesn't keep responses to requests with `Authorization` (RFC 9111 §3.5).
     pub fn apply(&self, headers: &mut impl ResponseHeaders) {
-        let renewal = self.renewal.as_ref().filter(|_| self.settled);
-        let own = |renewal: &Renewal| {
+        let refreshed = self.refreshed.as_ref().filter(|_| self.settled);
+        let own = |refreshed: &RefreshedCookies| {
             headers
                 .values("set-cookie")
-                .any(|own| renewal.is_about(own))
+                .any(|own| refreshed.is_about(own))
         };
-        match renewal.filter(|renewal| !own(renewal)) {
-            Some(renewal) => {
+        match refreshed.filter(|refreshed| !own(refreshed)) {
+            Some(refreshed) => {
                 headers.replace("cache-control", "no-store");
                 for targeted in TARGETED {
                     if headers.values(targeted).next().is_some() {
                         headers.replace(targeted, "no-store");
                     }
                 }
-                for cookie in renewal.cookies() {
+                for cookie in refreshed.cookies() {
                     headers.append("set-cookie", cookie);
                 }
             }

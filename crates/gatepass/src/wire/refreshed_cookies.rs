@@ -19,14 +19,14 @@ const OTHER_AUTHORITY: &str = "the authority of auto_refresh has another issuer 
      give both the same";
 
 /// New cookies for a browser, and what decides whether a response may set them.
-pub(super) struct Renewal {
+pub(super) struct RefreshedCookies {
     authority: Authority,
     issued: Issued,
     /// The values of `Set-Cookie`.
     cookies: [Zeroizing<String>; 2],
 }
 
-impl Renewal {
+impl RefreshedCookies {
     /// Refreshes the session of the refresh cookie.
     pub(super) async fn begin(
         authority: &Authority,
@@ -90,9 +90,9 @@ impl Renewal {
 }
 
 /// Cookies hold tokens.
-impl fmt::Debug for Renewal {
+impl fmt::Debug for RefreshedCookies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Renewal")
+        f.debug_struct("RefreshedCookies")
             .field("session", &self.issued.session_id)
             .finish_non_exhaustive()
     }
