@@ -128,7 +128,11 @@ impl Tool {
                 "cargo install --quiet --locked --root {root} {name}@{version}"
             )
             // Without it, cargo-shear calls its own version "dev".
-            .env("SHEAR_VERSION", version),
+            .env("SHEAR_VERSION", version)
+            // Each runs for seconds, and is optimised for minutes.
+            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
+            .env("CARGO_PROFILE_RELEASE_LTO", "off")
+            .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
             Registry::PyPi => {
                 cmd!(sh, "python3 -m venv {root}").quiet().run()?;
                 let python = root.join("bin/python");
