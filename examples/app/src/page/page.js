@@ -401,7 +401,9 @@ async function start() {
   $("thief").hidden = !config.theft;
   $("thief-about").textContent = `It takes about ${words.duration(config.overlap_ms)}.`;
   $("return-to").hidden = wanted === null;
-  if (wanted) $("return-to").textContent = words.next(wanted.pathname, config.transport);
+  if (wanted) {
+    $("return-to").textContent = words.next(wanted.pathname + wanted.search, config.transport);
+  }
   control();
   open(config.transport === "bearer" ? "bearer" : "cookie");
   setInterval(tick, 250);

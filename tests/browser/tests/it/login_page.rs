@@ -46,6 +46,9 @@ async fn the_login_page_goes_to_no_other_site(framework: Framework) {
         "//evil.example/",
         "/\\evil.example/",
         "/%09/evil.example/",
+        "/.//evil.example/",
+        "/a/..//evil.example/",
+        "/%252e//evil.example/",
         "javascript:alert(1)",
         "",
     ] {

@@ -362,14 +362,14 @@ async fn a_token_answer_has_its_members_and_no_others() {
         )
         .await;
     let answer = body(&reply);
-    let names: Vec<_> = answer
+    let names: BTreeSet<_> = answer
         .as_object()
         .unwrap()
         .keys()
         .map(String::as_str)
         .collect();
     assert_eq!(
-        names,
+        Vec::from_iter(names),
         [
             "access_token",
             "expires_in",
