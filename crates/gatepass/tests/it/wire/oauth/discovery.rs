@@ -233,7 +233,10 @@ async fn the_keys_are_the_public_ones_of_now_announced_ones_included() {
             .collect();
         for key in keys {
             let members: BTreeSet<_> = key.as_object().unwrap().keys().cloned().collect();
-            assert_eq!(Vec::from_iter(members), ["alg", "crv", "kid", "kty", "use", "x"]);
+            assert_eq!(
+                Vec::from_iter(members),
+                ["alg", "crv", "kid", "kty", "use", "x"]
+            );
         }
         (ids, header(&reply, "etag").unwrap().to_owned())
     };
