@@ -1,6 +1,6 @@
 //! The texts of the application: for browsers, for API clients, and for the terminal.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use gatepass::{Pass, Transport};
 use serde_json::{Value, json};
