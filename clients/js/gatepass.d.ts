@@ -169,14 +169,16 @@ export interface Session extends EventTarget {
    * Finds out whether a session goes on: from `storage`, other tabs, or in cookie transport from
    * the times in localStorage or one refresh. Call it once when the page or program begins.
    *
-   * Resolves with `null` if there is no session. Rejects with `UnavailableError` if the server
-   * doesn't answer: the user may still be logged in, so don't show the login. Also rejects with the
-   * error of `storage.load`.
+   * Resolves with `null` if there is no session. If it finds that a session has ended, `ended`
+   * fires before. In cookie transport it may not ask the server: to learn whether the session
+   * lives, call `refresh`. Rejects with `UnavailableError` if the server doesn't answer: the user
+   * may still be logged in, so don't show the login. Also rejects with the error of `storage.load`.
    */
   restore(): Promise<State | null>;
 
   /**
-   * Sends a request as `fetch` does, with the session's tokens.
+   * Sends a request as `fetch` does, with the session's tokens. Without a session it is an ordinary
+   * `fetch`. A 401 that a refresh doesn't mend is returned, and not thrown.
    *
    * It refreshes before if the token has expired, and sends the request once again after a 401
    * `expired`. A 401 that calls the session over, such as `revoked`, makes it refresh as well: the

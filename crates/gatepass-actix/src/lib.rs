@@ -79,8 +79,8 @@ mod routes;
 pub use gatepass;
 pub use gatepass::{
     AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, LocalPath,
-    MasterSecret, MemoryStore, Pass, RequiredScopes, Requirements, Scopes, Session, UserUpdate,
-    async_trait,
+    MasterSecret, MemoryStore, Pass, RequiredScopes, Requirements, Scopes, Session, Transport,
+    UserUpdate, async_trait,
     wire::{AuthState, Endpoints},
 };
 

@@ -101,9 +101,10 @@ impl Gate {
     /// such as a `fetch` of a script, get the 401.
     ///
     /// The redirect is 303 to `page?return_to=/orders&reason=expired`. `return_to` is the path that
-    /// the browser asked for, and is missing if that can't be asked for again. Your page must
-    /// parse it as a [`LocalPath`] before it sends the user there: anyone can write a link to your
-    /// login page. A request for the login page itself gets the 401.
+    /// the browser asked for, and is missing if that can't be asked for again. Your page must parse
+    /// it as a [`LocalPath`] before it sends the user there: anyone can write a link to your login
+    /// page. Send the user there only after a login, and not because a session seems to live: the
+    /// gate could send the browser straight back. A request for the login page itself gets the 401.
     ///
     /// ```
     /// use gatepass::{Authority, InvalidLocalPath, wire::Gate};
