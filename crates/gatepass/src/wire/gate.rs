@@ -135,7 +135,7 @@ impl Gate {
         let (source, token) = credentials::access_token(head, self.verifier.browser_policy());
         let verified = match token {
             Ok(Some(token)) => {
-                let refreshes = |refusal: &Refusal| self.refreshes(source, refusal, head).is_some();
+                let refreshes = |refusal: &Refusal| self.refreshes(refusal, head).is_some();
                 let verified = self
                     .verifier
                     .verify_unless(token, self.requirements(), refreshes);
@@ -145,7 +145,7 @@ impl Gate {
             Err(refusal) => Err(self.verifier.report(refusal)),
         };
         let refresher = match &verified {
-            Err(Error::Refused(refusal)) => self.refreshes(source, refusal, head),
+            Err(Error::Refused(refusal)) => self.refreshes(refusal, head),
             _ => None,
         };
         match refresher {
@@ -178,7 +178,7 @@ impl Gate {
     #[must_use]
     pub fn try_judge(&self, head: &RequestHead<'_>) -> Option<Result<AuthState, AuthRejection>> {
         let (source, token) = credentials::access_token(head, self.verifier.browser_policy());
-        let refreshes = |refusal: &Refusal| self.refreshes(source, refusal, head).is_some();
+        let refreshes = |refusal: &Refusal| self.refreshes(refusal, head).is_some();
         let verified = match token {
             Ok(Some(token)) => {
                 let verifier = &self.verifier;
@@ -195,21 +195,15 @@ impl Gate {
 
     /// The authority that refreshes the tokens of a request, if they can be refreshed. Otherwise
     /// the request is refused.
-    fn refreshes(
-        &self,
-        source: Source,
-        refusal: &Refusal,
-        head: &RequestHead<'_>,
-    ) -> Option<&Authority> {
+    fn refreshes(&self, refusal: &Refusal, head: &RequestHead<'_>) -> Option<&Authority> {
         let authority = self.refresher.as_ref()?;
         let stale = matches!(
             refusal,
             Refusal::Missing | Refusal::Expired | Refusal::UnknownKey
         );
-        let may = source == Source::Cookie
-            && stale
-            && credentials::refresh_cookie(head, self.verifier.browser_policy()) != Ok(None);
-        may.then_some(authority)
+        // A request with a bearer has none.
+        let cookie = || credentials::refresh_cookie(head, self.verifier.browser_policy());
+        (stale && cookie() != Ok(None)).then_some(authority)
     }
 
     async fn refresh(
