@@ -1,7 +1,5 @@
 //! Two devices of one user.
 
-use std::time::{Duration, Instant};
-
 use gatepass_browser_tests::{
     browser::Browser,
     example::{Example, OUT, ask, notice},
@@ -10,16 +8,11 @@ use gatepass_browser_tests::{
 use gatepass_tests::conformance::Framework;
 
 in_each_framework!(
-    a_session_that_is_ended_on_one_device_is_over_on_the_other_within_the_bound,
+    a_session_that_is_ended_on_one_device_is_over_on_the_other_at_once,
     a_logout_everywhere_ends_the_session_of_the_other_device,
 );
 
-/// The default of `--max-staleness`, for one node among many.
-const BOUND: Duration = Duration::from_secs(2);
-
-async fn a_session_that_is_ended_on_one_device_is_over_on_the_other_within_the_bound(
-    framework: Framework,
-) {
+async fn a_session_that_is_ended_on_one_device_is_over_on_the_other_at_once(framework: Framework) {
     let example = Example::start(framework).await;
     let (one, other) = (Browser::start().await, Browser::start().await);
     example.log_in(&other).await;
@@ -27,14 +20,13 @@ async fn a_session_that_is_ended_on_one_device_is_over_on_the_other_within_the_b
     assert_eq!(ask(&other, "GET /me").await, 200);
     example.log_in(&one).await;
 
+    // The node that ends it enforces it at once. Other nodes do within `max_staleness`.
     one.click(&format!("[data-end='{session}']")).await;
     one.until(&format!(
         "!document.querySelector('[data-session=\"{session}\"]')"
     ))
     .await;
-    let ended = Instant::now();
-    while ask(&other, "GET /me").await == 200 {}
-    assert!(ended.elapsed() < BOUND, "{:?}", ended.elapsed());
+    assert_ne!(ask(&other, "GET /me").await, 200);
     other.until(OUT).await;
     other.until(&notice("ended", "session_ended")).await;
     other.reload().await;
@@ -51,8 +43,6 @@ async fn a_logout_everywhere_ends_the_session_of_the_other_device(framework: Fra
     one.until(OUT).await;
     one.until("document.querySelector('#exchanges [data-path=\"/auth/logout-all\"]')")
         .await;
-    let ended = Instant::now();
-    while ask(&other, "GET /me").await == 200 {}
-    assert!(ended.elapsed() < BOUND, "{:?}", ended.elapsed());
+    assert_ne!(ask(&other, "GET /me").await, 200);
     other.until(OUT).await;
 }
