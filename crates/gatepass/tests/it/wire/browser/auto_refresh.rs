@@ -74,10 +74,21 @@ impl Shop {
         }
     }
 
+    /// A request of a browser to a gate that refreshes, which lets it through.
+    async fn visit(&self, jar: &Jar) -> AuthState {
+        let judged = self.judge(&self.gate(), "GET", &jar.header()).await;
+        judged.unwrap()
+    }
+
     async fn generation(&self) -> u32 {
         let alice = Subject::new("alice").unwrap();
         let sessions = self.authority.sessions(&alice, None).await.unwrap();
         sessions.sessions[0].generation.get()
+    }
+
+    /// The response of a handler that sets no header, whose head leaves now.
+    async fn respond(&self, state: &AuthState) -> Fields {
+        self.answer(state.outgoing(), Fields::default()).await
     }
 
     /// The handler's response, whose head leaves now.
@@ -113,7 +124,7 @@ async fn a_request_with_an_old_access_cookie_is_served_and_its_response_sets_bot
         for method in ["GET", "HEAD", "OPTIONS", "POST"] {
             let state = shop.judge(&shop.gate(), method, &cookies).await.unwrap();
             assert_eq!(state.pass().unwrap().subject().as_str(), "alice", "{case}");
-            let fields = shop.answer(state.outgoing(), Fields::default()).await;
+            let fields = shop.respond(&state).await;
             let new = fields.jar().unwrap();
             assert_ne!(new.refresh, old.refresh, "{case}");
             assert_eq!(fields.all("cache-control"), ["no-store"], "{case}");
@@ -132,11 +143,8 @@ async fn a_request_with_an_old_access_cookie_is_served_and_its_response_sets_bot
 async fn a_good_access_cookie_is_not_refreshed() {
     let shop = Shop::open(Transport::Cookie).await;
     let jar = shop.log_in().await;
-    let state = shop
-        .judge(&shop.gate(), "GET", &jar.header())
-        .await
-        .unwrap();
-    let fields = shop.answer(state.outgoing(), Fields::default()).await;
+    let state = shop.visit(&jar).await;
+    let fields = shop.respond(&state).await;
     assert_eq!(fields.all("set-cookie"), [""; 0]);
     assert_eq!(fields.all("cache-control"), ["private"]);
     assert_eq!(shop.generation().await, 0);
@@ -181,7 +189,7 @@ async fn twenty_requests_at_once_all_succeed_and_end_one_generation_later() {
         let (shop, cookies) = (std::sync::Arc::clone(&shop), old.header());
         requests.spawn(async move {
             let state = shop.judge(&shop.gate(), "GET", &cookies).await.unwrap();
-            let fields = shop.answer(state.outgoing(), Fields::default()).await;
+            let fields = shop.respond(&state).await;
             fields.jar().unwrap().refresh
         });
     }
@@ -195,12 +203,9 @@ async fn a_response_that_leaves_after_a_logout_sets_no_cookies() {
     let shop = Shop::open(Transport::Cookie).await;
     let jar = shop.log_in().await;
     shop.clock.advance(20 * MINUTE);
-    let state = shop
-        .judge(&shop.gate(), "GET", &jar.header())
-        .await
-        .unwrap();
+    let state = shop.visit(&jar).await;
     assert_eq!(shop.post("/auth/logout", &jar).await.status(), 204);
-    let fields = shop.answer(state.outgoing(), Fields::default()).await;
+    let fields = shop.respond(&state).await;
     assert_eq!(fields.all("set-cookie"), [""; 0]);
     assert_eq!(fields.all("cache-control"), ["private"]);
 }
@@ -211,22 +216,16 @@ async fn a_slow_response_sets_cookies_unless_others_have_newer_ones() {
         let shop = Shop::open(Transport::Cookie).await;
         let old = shop.log_in().await;
         shop.clock.advance(20 * MINUTE);
-        let slow = shop
-            .judge(&shop.gate(), "GET", &old.header())
-            .await
-            .unwrap();
+        let slow = shop.visit(&old).await;
         shop.clock.advance(20 * SECOND);
-        let quick = shop
-            .judge(&shop.gate(), "GET", &old.header())
-            .await
-            .unwrap();
-        let fields = shop.answer(quick.outgoing(), Fields::default()).await;
+        let quick = shop.visit(&old).await;
+        let fields = shop.respond(&quick).await;
         shop.clock.advance(MINUTE);
         if others {
             let newer = shop.post("/auth/refresh", &fields.jar().unwrap()).await;
             assert_eq!(newer.status(), 200);
         }
-        let fields = shop.answer(slow.outgoing(), Fields::default()).await;
+        let fields = shop.respond(&slow).await;
         assert_eq!(fields.jar().is_some(), sets, "{others}");
     }
 }
@@ -238,12 +237,9 @@ async fn a_browser_whose_pages_are_slow_stays_logged_in() {
     let mut jar = shop.log_in().await;
     for pause in [20 * MINUTE, 20 * MINUTE, 61 * MINUTE, DAY] {
         shop.clock.advance(pause);
-        let slow = shop
-            .judge(&shop.gate(), "GET", &jar.header())
-            .await
-            .unwrap();
+        let slow = shop.visit(&jar).await;
         shop.clock.advance(35 * SECOND);
-        let fields = shop.answer(slow.outgoing(), Fields::default()).await;
+        let fields = shop.respond(&slow).await;
         jar = fields.jar().unwrap();
     }
 }
@@ -259,11 +255,8 @@ async fn a_session_that_may_rotate_at_any_time_stays_logged_in() {
     let mut jar = shop.log_in().await;
     for generation in 1..5 {
         shop.clock.advance(20 * MINUTE);
-        let state = shop
-            .judge(&shop.gate(), "GET", &jar.header())
-            .await
-            .unwrap();
-        let fields = shop.answer(state.outgoing(), Fields::default()).await;
+        let state = shop.visit(&jar).await;
+        let fields = shop.respond(&state).await;
         jar = fields.jar().unwrap();
         assert_eq!(shop.generation().await, generation);
     }
@@ -275,23 +268,15 @@ async fn a_late_response_never_puts_an_older_token_over_a_newer_one() {
     let first = shop.log_in().await;
     shop.clock.advance(20 * MINUTE);
     // The answer to this rotation is lost, and the browser comes again after the overlap.
-    shop.judge(&shop.gate(), "GET", &first.header())
-        .await
-        .unwrap();
+    shop.visit(&first).await;
     shop.clock.advance(MINUTE);
-    let slow = shop
-        .judge(&shop.gate(), "GET", &first.header())
-        .await
-        .unwrap();
-    let quick = shop
-        .judge(&shop.gate(), "GET", &first.header())
-        .await
-        .unwrap();
-    let fields = shop.answer(quick.outgoing(), Fields::default()).await;
+    let slow = shop.visit(&first).await;
+    let quick = shop.visit(&first).await;
+    let fields = shop.respond(&quick).await;
     let second = fields.jar().unwrap();
     let third = jar(&shop.post("/auth/refresh", &second).await);
     assert_ne!(second.refresh, third.refresh);
-    let fields = shop.answer(slow.outgoing(), Fields::default()).await;
+    let fields = shop.respond(&slow).await;
     assert_eq!(
         fields.all("set-cookie"),
         [""; 0],
@@ -306,22 +291,16 @@ async fn a_response_sets_no_cookies_while_the_store_does_not_answer() {
     let shop = Shop::open(Transport::Cookie).await;
     let jar = shop.log_in().await;
     shop.clock.advance(20 * MINUTE);
-    let state = shop
-        .judge(&shop.gate(), "GET", &jar.header())
-        .await
-        .unwrap();
+    let state = shop.visit(&jar).await;
     shop.faults
         .inject(Op::Load, StoreFault::Fail(StoreErrorKind::Unavailable));
-    let fields = shop.answer(state.outgoing(), Fields::default()).await;
+    let fields = shop.respond(&state).await;
     assert_eq!(fields.all("set-cookie"), [""; 0]);
     // The next request is answered as one whose answer was lost.
     shop.faults.lift(Op::Load);
     shop.clock.advance(MINUTE);
-    let state = shop
-        .judge(&shop.gate(), "GET", &jar.header())
-        .await
-        .unwrap();
-    let fields = shop.answer(state.outgoing(), Fields::default()).await;
+    let state = shop.visit(&jar).await;
+    let fields = shop.respond(&state).await;
     assert!(fields.jar().is_some());
 }
 
@@ -335,12 +314,9 @@ async fn a_logout_on_another_node_wins_before_this_node_knows_of_it() {
     let other = other.build().await.unwrap();
     let jar = shop.log_in().await;
     shop.clock.advance(20 * MINUTE);
-    let state = shop
-        .judge(&shop.gate(), "GET", &jar.header())
-        .await
-        .unwrap();
+    let state = shop.visit(&jar).await;
     other.logout(&jar.refresh).await.unwrap();
-    let fields = shop.answer(state.outgoing(), Fields::default()).await;
+    let fields = shop.respond(&state).await;
     assert_eq!(fields.all("set-cookie"), [""; 0]);
 }
 
@@ -349,10 +325,7 @@ async fn cookies_of_the_handler_stay_and_those_of_the_session_are_its_own_affair
     let shop = Shop::open(Transport::Cookie).await;
     let jar = shop.log_in().await;
     shop.clock.advance(20 * MINUTE);
-    let state = shop
-        .judge(&shop.gate(), "GET", &jar.header())
-        .await
-        .unwrap();
+    let state = shop.visit(&jar).await;
     let theme = || ("set-cookie", "theme=dark".to_owned());
     let public = ("cache-control", "public, max-age=60".to_owned());
     let fields = shop
@@ -460,7 +433,7 @@ async fn a_refused_refresh_is_told_by_its_reason_and_is_no_pass_for_an_optional_
         let optional = shop.gate().require(Requirements::new().optional());
         let state = shop.judge(&optional, "GET", &cookies).await.unwrap();
         assert!(state.optional_pass().is_none(), "{told}");
-        let fields = shop.answer(state.outgoing(), Fields::default()).await;
+        let fields = shop.respond(&state).await;
         assert_eq!(fields.all("set-cookie"), [""; 0], "{told}");
     }
 }
@@ -547,12 +520,9 @@ async fn what_carries_new_cookies_shows_none_in_its_debug() {
     let shop = Shop::open(Transport::Cookie).await;
     let jar = shop.log_in().await;
     shop.clock.advance(20 * MINUTE);
-    let state = shop
-        .judge(&shop.gate(), "GET", &jar.header())
-        .await
-        .unwrap();
+    let state = shop.visit(&jar).await;
     let shown = format!("{state:?} {:?}", state.outgoing());
-    let fields = shop.answer(state.outgoing(), Fields::default()).await;
+    let fields = shop.respond(&state).await;
     let new = fields.jar().unwrap();
     for secret in [&new.access, &new.refresh] {
         for part in secret.split('.') {
@@ -609,9 +579,7 @@ async fn an_expired_cookie_that_is_refreshed_is_no_refusal_in_the_log() {
     let shop = Shop::open(Transport::Cookie).await;
     let jar = shop.log_in().await;
     shop.clock.advance(20 * MINUTE);
-    shop.judge(&shop.gate(), "GET", &jar.header())
-        .await
-        .unwrap();
+    shop.visit(&jar).await;
     assert_eq!(log.count("token.refused"), 0);
     assert_eq!(log.count("session.refreshed"), 1);
     // Without a refresh cookie it is one, and is counted once.
