@@ -14,7 +14,7 @@ use actix_web::{
         header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE, HeaderName, HeaderValue},
     },
     middleware::{Next, from_fn},
-    rt::time::timeout,
+    rt::{self, time::timeout},
     web::{Json, ServiceConfig, post, resource, route},
 };
 use example_app::{Answer, Asset, Brought};
@@ -61,6 +61,27 @@ pub fn application(
         .wrap(TracingLogger::<Logged>::new())
         // Before all that could log headers.
         .wrap(from_fn(sensitive))
+}
+
+/// Runs the application, as its command line says, with the routes that `more` adds.
+///
+/// # Errors
+///
+/// The error says what is wrong with the settings or with the server.
+pub async fn run(
+    more: impl Fn(&example_app::App, &mut ServiceConfig) + Clone + Send + 'static,
+) -> anyhow::Result<()> {
+    let (mut app, listener) = example_app::start().await?;
+    app.announce(listener.local_addr()?);
+    let server = server(listener, move || {
+        application(&app).configure(|config| more(&app, config))
+    })?;
+    let handle = server.handle();
+    rt::spawn(async move {
+        example_app::shutdown().await;
+        handle.stop(true).await;
+    });
+    example_app::drained(server).await
 }
 
 /// A server on `listener`, whose workers serve what `application` makes.

@@ -146,6 +146,19 @@ pub fn around(app: &App, routes: Router) -> Router {
     )
 }
 
+/// Runs the application, as its command line says, with the routes that `router` makes.
+///
+/// # Errors
+///
+/// The error says what is wrong with the settings or with the server.
+pub async fn run(router: impl FnOnce(&App) -> Router) -> anyhow::Result<()> {
+    let (mut app, listener) = example_app::start().await?;
+    let listener = TcpListener::from_std(listener)?;
+    app.announce(listener.local_addr()?);
+    let server = serve(router(&app), listener, example_app::shutdown());
+    example_app::drained(server).await
+}
+
 /// Serves `router` until `shutdown`, and then finishes the requests that are under way.
 ///
 /// # Errors

@@ -3,22 +3,7 @@
 
 use std::process::ExitCode;
 
-use tokio::net::TcpListener;
-
 #[tokio::main]
 async fn main() -> ExitCode {
-    example_app::exit_code(run().await)
-}
-
-async fn run() -> anyhow::Result<()> {
-    let (mut app, listener) = example_app::start().await?;
-    let listener = TcpListener::from_std(listener)?;
-    app.announce(listener.local_addr()?);
-    let router = example_axum::router(&app);
-    example_app::drained(example_axum::serve(
-        router,
-        listener,
-        example_app::shutdown(),
-    ))
-    .await
+    example_app::exit_code(example_axum::run(example_axum::router).await)
 }

@@ -14,7 +14,7 @@ mod middleware;
 pub mod proto;
 mod service;
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use axum::{
     Router,
@@ -85,6 +85,19 @@ fn readiness(app: &App) -> StatusCode {
         true => StatusCode::OK,
         false => StatusCode::SERVICE_UNAVAILABLE,
     }
+}
+
+/// Runs the application, as its command line says, with the routes that `router` makes.
+///
+/// # Errors
+///
+/// The error says what is wrong with the settings or with the server.
+pub async fn run(router: impl FnOnce(&App) -> Router) -> anyhow::Result<()> {
+    let (app, listener) = example_app::start().await?;
+    let listener = TcpListener::from_std(listener)?;
+    app.announce_with(listener.local_addr()?, include_str!("transcript.sh"));
+    let server = serve(router(&app), listener, example_app::shutdown());
+    example_app::drained(async { server.await.map_err(io::Error::other) }).await
 }
 
 /// Serves `router` to those who connect to `listener`, until `shutdown` resolves and all calls are

@@ -8,6 +8,7 @@ use std::{future::ready, time::Duration};
 use example_app::{Action, Answer, App, Asset, Brought};
 use gatepass::{RequiredScopes, Requirements, Staleness};
 use gatepass_warp::{Auth, Gate, Scoped, full_path, gate, gated};
+use tokio::net::TcpListener;
 use warp::{
     Filter, Rejection, Reply,
     http::{
@@ -27,6 +28,23 @@ struct Admin;
 
 impl RequiredScopes for Admin {
     const SCOPES: &'static [&'static str] = &["admin"];
+}
+
+/// Runs the application, as its command line says, with the routes that `routes` makes.
+///
+/// # Errors
+///
+/// The error says what is wrong with the settings or with the server.
+pub async fn run<F>(routes: impl FnOnce(&App) -> F) -> anyhow::Result<()>
+where
+    F: Filter<Extract: Reply, Error = Rejection> + Clone + Send + Sync + 'static,
+{
+    let (mut app, listener) = example_app::start().await?;
+    let listener = TcpListener::from_std(listener)?;
+    app.announce(listener.local_addr()?);
+    let service = service(&app, routes(&app));
+    let server = serve(listener, service, example_app::shutdown());
+    example_app::drained(server).await
 }
 
 /// All routes.
