@@ -7,7 +7,7 @@ use std::sync::{
 
 use gatepass::{
     SessionId, StoreError, async_trait,
-    store::{Cursor, PullResult, RevocationLog, TokenId, TokenStatus},
+    store::{Cursor, GrantVersion, PullResult, RevocationLog, TokenId, TokenStatus},
 };
 
 /// The log, and its pulls so far.
@@ -27,7 +27,12 @@ impl<L: RevocationLog> RevocationLog for Counted<L> {
         self.log.changed(after).await;
     }
 
-    async fn status(&self, session: SessionId, token: TokenId) -> Result<TokenStatus, StoreError> {
-        self.log.status(session, token).await
+    async fn status(
+        &self,
+        session: SessionId,
+        token: TokenId,
+        grant: GrantVersion,
+    ) -> Result<TokenStatus, StoreError> {
+        self.log.status(session, token, grant).await
     }
 }

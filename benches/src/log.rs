@@ -13,7 +13,8 @@ use std::{
 use gatepass::{
     Clock, SessionId, StoreError, SystemClock, Timestamp, async_trait,
     store::{
-        Cursor, PullResult, Revocation, RevocationLog, RevocationTarget, TokenId, TokenStatus,
+        Cursor, GrantVersion, PullResult, Revocation, RevocationLog, RevocationTarget, TokenId,
+        TokenStatus,
     },
 };
 use tokio::sync::Notify;
@@ -160,7 +161,12 @@ impl RevocationLog for Log {
         }
     }
 
-    async fn status(&self, _: SessionId, _: TokenId) -> Result<TokenStatus, StoreError> {
+    async fn status(
+        &self,
+        _: SessionId,
+        _: TokenId,
+        _: GrantVersion,
+    ) -> Result<TokenStatus, StoreError> {
         Ok(TokenStatus::Live)
     }
 }

@@ -14,7 +14,9 @@ use gatepass::{
     Authority, Clock, Identity, InternalError, KeySet, MasterSecret, MemoryStore, Scopes,
     SessionId, StoreError, Subject, Timestamp, Transport, Verifier, async_trait,
     keys::{Algorithm, SigningKey},
-    store::{Cursor, PullResult, Random, Revocation, RevocationLog, TokenId, TokenStatus},
+    store::{
+        Cursor, GrantVersion, PullResult, Random, Revocation, RevocationLog, TokenId, TokenStatus,
+    },
 };
 use tokio::runtime::Runtime;
 
@@ -150,7 +152,12 @@ impl RevocationLog for Log {
         std::future::pending().await
     }
 
-    async fn status(&self, _: SessionId, _: TokenId) -> Result<TokenStatus, StoreError> {
+    async fn status(
+        &self,
+        _: SessionId,
+        _: TokenId,
+        _: GrantVersion,
+    ) -> Result<TokenStatus, StoreError> {
         Ok(TokenStatus::Live)
     }
 }

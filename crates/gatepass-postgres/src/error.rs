@@ -150,7 +150,8 @@ pub enum OpenError {
     #[error(
         "the role {role:?} may not read the schema {schema} at {server}: run `GRANT USAGE ON SCHEMA \
          {schema} TO {role}; GRANT SELECT ON {schema}.meta, {schema}.revocations TO {role}; GRANT SELECT \
-         (id, account, number, ended_at) ON {schema}.sessions TO {role}; GRANT SELECT (id, up_to, \
+         (id, account, number, ended_at, access_until, idle_expires_at, grant_valid_from) \
+         ON {schema}.sessions TO {role}; GRANT SELECT (id, up_to, \
          except_number) ON {schema}.accounts TO {role}` there as its owner"
     )]
     MayNotRead {

@@ -3,8 +3,8 @@
 use gatepass::{
     SessionId, Timestamp,
     store::{
-        Cursor, PullResult, Revocation, RevocationTarget, RevokeToken, SessionNumber, TokenId,
-        TokenStatus,
+        Cursor, GrantVersion, PullResult, Revocation, RevocationTarget, RevokeToken, SessionNumber,
+        TokenId, TokenStatus,
     },
 };
 use sqlx::postgres::PgRow;
@@ -13,7 +13,7 @@ use crate::{
     cursor::{self, Part, Place, Row, Snapshot, Unseen},
     error::{Failure, Unreadable},
     link::{Link, Tx, now},
-    row::{account_id, cell, covered, cutoff, margin, millis, on_the_primary, session_id},
+    row::{account_id, cell, covered, cutoff, grant, margin, millis, on_the_primary, session_id},
     sql::Statement,
 };
 
@@ -28,6 +28,13 @@ macro_rules! limit {
 }
 
 const _: () = assert!(BATCH + 1 == 5001, "as the statement of a pull has it");
+
+/// The columns of an entry.
+macro_rules! entry {
+    () => {
+        "xid, seq, account, session, token, up_to, except_number, grant_newest, grant_valid_from, until"
+    };
+}
 
 /// The snapshot of the statement.
 macro_rules! now_seen {
@@ -58,7 +65,7 @@ macro_rules! now_running {
 /// one range or some points of the index: a condition on the snapshot alone would look at all rows
 /// since the oldest transaction of the whole cluster that is still open.
 macro_rules! after {
-    ($columns:literal, $limit:expr) => {
+    ($columns:expr, $limit:expr) => {
         concat!(
             "(SELECT ",
             $columns,
@@ -76,7 +83,7 @@ macro_rules! after {
 }
 
 macro_rules! late {
-    ($columns:literal, $limit:expr) => {
+    ($columns:expr, $limit:expr) => {
         concat!(
             "(SELECT ",
             $columns,
@@ -96,7 +103,9 @@ macro_rules! late {
 macro_rules! restored {
     ($condition:expr) => {
         concat!(
-            "(SELECT true AS restored, xid, seq, account, session, token, up_to, except_number, until FROM @revocations
+            "(SELECT true AS restored, ",
+            entry!(),
+            " FROM @revocations
               WHERE $8 AND ",
             $condition,
             " AND ROW(xid, seq) {>} ROW($6::pg_catalog.text::pg_catalog.xid8, $7)
@@ -153,7 +162,7 @@ pub(crate) async fn pull(mut link: Link<'_>, after: Option<Cursor>) -> Result<Pu
     let asked = Statement::new(concat!(
         "SELECT log.incarnation, log.snapshot, log.last, entry.restored,
              entry.xid::pg_catalog.text AS xid, entry.seq, entry.account, entry.session, entry.token,
-             entry.up_to, entry.except_number, entry.until
+             entry.up_to, entry.except_number, entry.grant_newest, entry.grant_valid_from, entry.until
          FROM (SELECT ",
         incarnation!(),
         " AS incarnation, ",
@@ -164,12 +173,12 @@ pub(crate) async fn pull(mut link: Link<'_>, after: Option<Cursor>) -> Result<Pu
         " ORDER BY revocations.xid DESC, seq DESC LIMIT 1) AS last) AS log
          LEFT JOIN (",
         after!(
-            "false AS restored, xid, seq, account, session, token, up_to, except_number, until",
+            concat!("false AS restored, ", entry!()),
             limit!()
         ),
         " UNION ALL ",
         late!(
-            "false AS restored, xid, seq, account, session, token, up_to, except_number, until",
+            concat!("false AS restored, ", entry!()),
             limit!()
         ),
         " UNION ALL ",
@@ -323,14 +332,17 @@ fn read(row: &PgRow) -> Result<Revocation, Failure> {
     let is_there = |name| Ok::<_, Unreadable>(cell::<Option<Vec<u8>>>(row, name)?.is_some());
     let (account, session) = (is_there("account")?, is_there("session")?);
     let token: Option<Vec<u8>> = cell(row, "token")?;
-    let target = match (account, session, token, cutoff(row)?) {
-        (true, false, None, Some(cutoff)) => {
+    let target = match (account, session, token, cutoff(row)?, grant(row)?) {
+        (true, false, None, Some(cutoff), None) => {
             RevocationTarget::Sessions(account_id(row, "account")?, cutoff)
         }
-        (_, true, Some(token), None) => TokenId::try_from(token.as_slice())
+        (_, true, Some(token), None, None) => TokenId::try_from(token.as_slice())
             .map(RevocationTarget::Token)
             .map_err(|_| Unreadable("token"))?,
-        (false, true, None, None) => RevocationTarget::Session(session_id(row, "session")?),
+        (false, true, None, None, None) => RevocationTarget::Session(session_id(row, "session")?),
+        (false, true, None, None, Some(grant)) => {
+            RevocationTarget::Grant(session_id(row, "session")?, grant)
+        }
         _ => return Err(Unreadable("revocation").into()),
     };
     let until = millis(row, "until")?;
@@ -341,21 +353,40 @@ pub(crate) async fn status(
     mut link: Link<'_>,
     session: SessionId,
     token: TokenId,
+    version: GrantVersion,
 ) -> Result<TokenStatus, Failure> {
+    // `Session::purge_at` is said here once more.
     let asked = Statement::new(concat!(
-        "SELECT pg_catalog.pg_is_in_recovery() AS standby,
-             (SELECT s.ended_at IS NOT NULL OR ",
+        "SELECT pg_catalog.pg_is_in_recovery() AS standby, found.ended, found.stale, (CASE WHEN found.ended
+                 THEN found.access_until ELSE greatest(found.access_until, found.idle_expires_at) END {+} ",
+        margin!(),
+        ") {<=} ",
+        now!("4"),
+        " AS past, EXISTS (SELECT 1 FROM @revocations WHERE token {=} $2) AS revoked
+         FROM (SELECT) AS always LEFT JOIN (
+             SELECT s.ended_at IS NOT NULL OR ",
         covered!(),
-        " FROM @sessions AS s LEFT JOIN @accounts AS a ON a.id {=} s.account WHERE s.id {=} $1) AS ended,
-             EXISTS (SELECT 1 FROM @revocations WHERE token {=} $2) AS revoked"
+        " AS ended, s.access_until, s.idle_expires_at, s.grant_valid_from {>} $3 AS stale
+             FROM @sessions AS s LEFT JOIN @accounts AS a ON a.id {=} s.account WHERE s.id {=} $1
+         ) AS found ON true"
     ));
-    let asked = asked.bytes(session.as_bytes()).bytes(token.as_bytes());
+    let asked = asked
+        .bytes(session.as_bytes())
+        .bytes(token.as_bytes())
+        .int(i64::from(version.get()))
+        .int(link.dialect().time());
     let row = on_the_primary(link.one(asked).await?)?;
-    let revoked: bool = cell(&row, "revoked")?;
-    Ok(match cell::<Option<bool>>(&row, "ended")? {
-        None => TokenStatus::Unknown,
-        Some(ended) if ended || revoked => TokenStatus::Revoked,
-        Some(_) => TokenStatus::Live,
+    let is = |name| cell::<Option<bool>>(&row, name);
+    let ended = match (is("ended")?, is("past")?) {
+        (Some(ended), Some(false)) => ended,
+        _ => return Ok(TokenStatus::Unknown),
+    };
+    if ended || cell(&row, "revoked")? {
+        return Ok(TokenStatus::Revoked);
+    }
+    Ok(match is("stale")? {
+        Some(true) => TokenStatus::Stale,
+        _ => TokenStatus::Live,
     })
 }
 
@@ -433,6 +464,28 @@ pub(crate) async fn append_cutoff(
         .int(cutoff.up_to.get())
         .int(cutoff.except.map(SessionNumber::get))
         .int(revocation.until.unix_millis());
+    link.rows(append).await?;
+    Ok(())
+}
+
+/// Appends the grant of a session, in the place of the session's last one.
+pub(crate) async fn append_grant(link: &mut Link<'_>, entry: Revocation) -> Result<(), Failure> {
+    let RevocationTarget::Grant(session, grant) = entry.target else {
+        return Ok(());
+    };
+    let append = Statement::new(concat!(
+        "INSERT INTO @revocations (session, grant_newest, grant_valid_from, until) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (session) WHERE grant_newest IS NOT NULL DO UPDATE SET
+             xid = pg_catalog.pg_current_xact_id(), grant_newest = excluded.grant_newest,
+             grant_valid_from = excluded.grant_valid_from, until = excluded.until
+         RETURNING ",
+        durable!()
+    ));
+    let append = append
+        .bytes(session.as_bytes())
+        .int(i64::from(grant.newest.get()))
+        .int(i64::from(grant.valid_from.get()))
+        .int(entry.until.unix_millis());
     link.rows(append).await?;
     Ok(())
 }

@@ -10,7 +10,7 @@ use std::{
 use async_trait::async_trait;
 use gatepass::{
     SessionId, StoreError,
-    store::{Cursor, PullResult, RevocationLog, TokenId, TokenStatus},
+    store::{Cursor, GrantVersion, PullResult, RevocationLog, TokenId, TokenStatus},
 };
 use sqlx::{PgPool, postgres::PgConnectOptions};
 use tokio::{sync::OnceCell, time::sleep};
@@ -36,7 +36,8 @@ use crate::{
 /// CREATE ROLE api LOGIN PASSWORD '…';
 /// GRANT USAGE ON SCHEMA gatepass TO api;
 /// GRANT SELECT ON gatepass.meta, gatepass.revocations TO api;
-/// GRANT SELECT (id, account, number, ended_at) ON gatepass.sessions TO api;
+/// GRANT SELECT (id, account, number, ended_at, access_until, idle_expires_at, grant_valid_from)
+///     ON gatepass.sessions TO api;
 /// GRANT SELECT (id, up_to, except_number) ON gatepass.accounts TO api;
 /// ```
 ///
@@ -247,9 +248,14 @@ impl RevocationLog for PostgresLog {
         }
     }
 
-    async fn status(&self, session: SessionId, token: TokenId) -> Result<TokenStatus, StoreError> {
+    async fn status(
+        &self,
+        session: SessionId,
+        token: TokenId,
+        grant: GrantVersion,
+    ) -> Result<TokenStatus, StoreError> {
         self.links()
-            .call(|link| Box::pin(log::status(link, session, token)))
+            .call(|link| Box::pin(log::status(link, session, token, grant)))
             .await
     }
 }

@@ -3,8 +3,8 @@
 use gatepass::{
     ClientId, Device, Identity, Session, SessionId, Timestamp,
     store::{
-        Account, AccountId, Audience, Cutoff, EndReason, Ended, Generation, Issuer, Revocation,
-        Rotation, SeenFrom, SessionNumber,
+        Account, AccountId, Audience, Cutoff, EndReason, Ended, Generation, Grant, GrantVersion,
+        Issuer, Revocation, Rotation, SeenFrom, SessionNumber,
     },
 };
 use sqlx::{Decode, Postgres, Row, Type, postgres::PgRow};
@@ -36,7 +36,7 @@ macro_rules! columns {
             "s.id, s.number, s.issuer, s.audience, s.client, s.identity_json, s.device_json, s.generation,
              s.rotated_from, s.rotated_at, s.recovered, s.created_at, s.authenticated_at,
              s.last_seen_at, s.seen_from, s.idle_expires_at, s.absolute_expires_at, s.access_until,
-             s.ended_at, s.ended_reason, CASE WHEN ",
+             s.grant_newest, s.grant_valid_from, s.ended_at, s.ended_reason, CASE WHEN ",
             covered!(),
             " THEN a.ended_at END AS with_others_at, a.ended_reason AS with_others_reason"
         )
@@ -77,6 +77,7 @@ pub(crate) fn session(row: &PgRow) -> Result<Session, Failure> {
         idle_expires_at: millis(row, "idle_expires_at")?,
         absolute_expires_at: millis(row, "absolute_expires_at")?,
         access_until: millis(row, "access_until")?,
+        grant: grant(row)?.ok_or(Unreadable("grant_newest"))?,
         ended: ended.or(with_others),
     })
 }
@@ -115,6 +116,17 @@ pub(crate) fn cutoff(row: &PgRow) -> Result<Option<Cutoff>, Unreadable> {
         up_to: SessionNumber::new(up_to),
         except: except.map(SessionNumber::new),
     }))
+}
+
+/// The grant of a session or of an entry of the log.
+pub(crate) fn grant(row: &PgRow) -> Result<Option<Grant>, Unreadable> {
+    let version = |name| {
+        let number: Option<i64> = cell(row, name)?;
+        let version = |number| u32::try_from(number).map_err(|_| Unreadable(name));
+        Ok(number.map(version).transpose()?.map(GrantVersion::new))
+    };
+    let both = version("grant_newest")?.zip(version("grant_valid_from")?);
+    Ok(both.map(|(newest, valid_from)| Grant { newest, valid_from }))
 }
 
 fn ended(row: &PgRow, at: &'static str, reason: &'static str) -> Result<Option<Ended>, Unreadable> {

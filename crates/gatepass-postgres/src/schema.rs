@@ -35,7 +35,7 @@ pub(crate) enum Purpose {
 /// audience since then, and access tokens carry the number of their session, so no token from
 /// before is good any more: the users log in again. It changes the tables instead of making others,
 /// so that roles keep their rights.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     r#"
     CREATE TABLE @sessions (
         id pg_catalog.bytea PRIMARY KEY,
@@ -117,6 +117,15 @@ const STEPS: [&str; 2] = [
     UPDATE @meta
         SET value = pg_catalog.replace(pg_catalog.gen_random_uuid()::pg_catalog.text, '-', '')
         WHERE key {=} 'incarnation'::pg_catalog.text;
+"#,
+    r#"
+    ALTER TABLE @sessions
+        ADD COLUMN grant_newest bigint NOT NULL DEFAULT 0,
+        ADD COLUMN grant_valid_from bigint NOT NULL DEFAULT 0;
+    ALTER TABLE @revocations
+        ADD COLUMN grant_newest bigint,
+        ADD COLUMN grant_valid_from bigint;
+    CREATE UNIQUE INDEX revocations_grant ON @revocations (session) WHERE grant_newest IS NOT NULL;
 "#,
 ];
 
@@ -346,9 +355,11 @@ pub(crate) async fn check_readable(mut link: Link<'_>, place: &Place) -> Result<
         }
     }
     let read = Statement::new(
-        "SELECT EXISTS (SELECT xid, seq, account, session, token, up_to, except_number, until
+        "SELECT EXISTS (SELECT xid, seq, account, session, token, up_to, except_number, grant_newest,
+                            grant_valid_from, until
                         FROM @revocations LIMIT 0)
-             OR EXISTS (SELECT id, account, number, ended_at FROM @sessions LIMIT 0)
+             OR EXISTS (SELECT id, account, number, ended_at, access_until, idle_expires_at,
+                            grant_valid_from FROM @sessions LIMIT 0)
              OR EXISTS (SELECT id, up_to, except_number FROM @accounts LIMIT 0)",
     );
     link.rows(read).await.map_err(wrong)?;

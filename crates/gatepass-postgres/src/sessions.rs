@@ -10,8 +10,9 @@ use std::num::NonZeroU32;
 use gatepass::{
     Session, SessionId, Timestamp,
     store::{
-        AccountId, Advance, AdvanceCause, BeginOutcome, EndReason, EndSessions, NewSession,
-        Recover, Renew, Revocation, RevocationTarget, RevokeToken, SessionNumber,
+        AccountId, Advance, AdvanceCause, BeginOutcome, ChangeIdentity, EndReason, EndSessions,
+        GrantEffect, NewSession, Recover, Renew, Revocation, RevocationTarget, RevokeToken,
+        SessionNumber,
     },
 };
 
@@ -133,15 +134,9 @@ macro_rules! access_until {
             "greatest(access_until, least(",
             advanced_at!(),
             " {+} coalesce(",
-            own_access_ttl!(),
+            "own_access_ttl",
             ", $9), absolute_expires_at))"
         )
-    };
-}
-
-macro_rules! own_access_ttl {
-    () => {
-        "CASE WHEN $10 IS NULL THEN own_access_ttl ELSE $11 END"
     };
 }
 
@@ -174,7 +169,7 @@ const ADVANCE: &str = concat!(
          seen_from = ",
     seen_from!(),
     ",
-         authenticated_at = CASE WHEN $13 THEN ",
+         authenticated_at = CASE WHEN $11 THEN ",
     advanced_at!(),
     " ELSE authenticated_at END,
          idle_expires_at = ",
@@ -189,11 +184,7 @@ const ADVANCE: &str = concat!(
     access_until!(),
     ") {+} ",
     margin!(),
-    "),
-         identity_json = coalesce($10, identity_json),
-         own_access_ttl = ",
-    own_access_ttl!(),
-    "
+    ")
      FROM @accounts AS a, (SELECT ",
     now!("2"),
     " AS now OFFSET 0) AS t
@@ -209,7 +200,7 @@ const ADVANCE: &str = concat!(
     " {-} rotated_at) {>} $6)
          AND ",
     advanced_at!(),
-    " {<} absolute_expires_at AND ($12 OR ",
+    " {<} absolute_expires_at AND ($10 OR ",
     advanced_at!(),
     " {<} idle_expires_at)
      RETURNING ",
@@ -220,7 +211,6 @@ pub(crate) async fn advance(
     mut link: Link<'_>,
     advance: Advance,
 ) -> Result<Option<Session>, Failure> {
-    let identity = advance.identity.as_ref();
     let rotates = advance.to == advance.from.next() && !advance.overlap.is_zero();
     let statement = Statement::new(ADVANCE)
         .bytes(advance.id.as_bytes())
@@ -232,16 +222,6 @@ pub(crate) async fn advance(
         .int(advance.seen_from.bits())
         .int(length(advance.idle_ttl))
         .int(length(advance.access_ttl))
-        .text_or_null(
-            identity
-                .map(|identity| json(identity, "identity_json"))
-                .transpose()?,
-        )
-        .int(
-            identity
-                .and_then(gatepass::Identity::own_access_ttl)
-                .map(length),
-        )
         .bool(advance.cause != AdvanceCause::Refresh)
         .bool(advance.cause == AdvanceCause::Reauthenticate);
     let row = link.row(statement).await?;
@@ -249,15 +229,13 @@ pub(crate) async fn advance(
 }
 
 pub(crate) async fn recover(link: Link<'_>, recover: Recover) -> Result<Option<Session>, Failure> {
-    let new_identity = recover.identity.is_some();
     let change = |session: &mut Session, now| session.recover(recover.clone(), now);
-    changed(link, recover.id, new_identity, change).await
+    changed(link, recover.id, change).await
 }
 
 pub(crate) async fn renew(link: Link<'_>, renew: Renew) -> Result<Option<Session>, Failure> {
-    let new_identity = renew.identity.is_some();
     let change = |session: &mut Session, now| session.renew(renew.clone(), now);
-    changed(link, renew.id, new_identity, change).await
+    changed(link, renew.id, change).await
 }
 
 /// Locks the session, has the core change it, and writes what a recovery or a renewal can have
@@ -265,7 +243,6 @@ pub(crate) async fn renew(link: Link<'_>, renew: Renew) -> Result<Option<Session
 async fn changed(
     link: Link<'_>,
     id: SessionId,
-    new_identity: bool,
     change: impl Fn(&mut Session, Timestamp) -> bool + Send,
 ) -> Result<Option<Session>, Failure> {
     let mut tx = link.begin().await?;
@@ -277,10 +254,8 @@ async fn changed(
         tx.rollback().await?;
         return Ok(None);
     };
-    let identity = new_identity.then(|| json(&session.identity, "identity_json"));
     let write = Statement::new(
-        "UPDATE @sessions SET recovered = $2, access_until = $3, purge_at = least(purge_at, $4),
-             identity_json = coalesce($5, identity_json), own_access_ttl = $6
+        "UPDATE @sessions SET recovered = $2, access_until = $3, purge_at = least(purge_at, $4)
          WHERE id {=} $1",
     );
     let write = write
@@ -291,12 +266,78 @@ async fn changed(
                 .map(|recovered| i64::from(recovered.get())),
         )
         .int(session.access_until.unix_millis())
-        .int(session.purge_at().unix_millis())
-        .text_or_null(identity.transpose()?)
-        .int(session.identity.own_access_ttl().map(length));
+        .int(session.purge_at().unix_millis());
     link.rows(write).await?;
     tx.commit().await?;
     Ok(Some(session))
+}
+
+/// `Session::change`, and its entry in the log. An end of all sessions that overlaps with it comes
+/// after it.
+pub(crate) async fn change(
+    link: Link<'_>,
+    change: ChangeIdentity,
+) -> Result<Option<Session>, Failure> {
+    let mut tx = link.begin().await?;
+    let mut link = tx.link();
+    let found = lock(&mut link, change.id).await?;
+    let now = link.now().await?;
+    let is_announced = change.effect != GrantEffect::None;
+    let Some(session) =
+        found.and_then(|mut session| session.change(change, now).then_some(session))
+    else {
+        tx.rollback().await?;
+        return Ok(None);
+    };
+    let write = Statement::new(
+        "UPDATE @sessions SET identity_json = $2, own_access_ttl = $3, grant_newest = $4,
+             grant_valid_from = $5
+         WHERE id {=} $1",
+    );
+    let write = write
+        .bytes(session.id.as_bytes())
+        .text(json(&session.identity, "identity_json")?)
+        .int(session.identity.own_access_ttl().map(length))
+        .int(i64::from(session.grant.newest.get()))
+        .int(i64::from(session.grant.valid_from.get()));
+    link.rows(write).await?;
+    if is_announced {
+        log::append_grant(&mut link, session.grant_entry()).await?;
+    }
+    tx.commit().await?;
+    Ok(Some(session))
+}
+
+/// The usable ones of the next `limit` sessions behind `after`, in the order of their ids, and the
+/// id of the last one.
+pub(crate) async fn scan(
+    mut link: Link<'_>,
+    after: Option<SessionId>,
+    limit: usize,
+) -> Result<(Vec<Session>, Option<SessionId>), Failure> {
+    let asked = Statement::new(concat!(
+        "SELECT ",
+        now!("3"),
+        " AS now, pg_catalog.pg_is_in_recovery() AS standby, part.id IS NOT NULL AS found, part.*
+         FROM (SELECT) AS always LEFT JOIN (SELECT ",
+        columns!(),
+        " FROM @sessions AS s LEFT JOIN @accounts AS a ON a.id {=} s.account
+          WHERE s.id {>} $1 ORDER BY s.id LIMIT $2) AS part ON true ORDER BY part.id"
+    ));
+    let asked = asked
+        .bytes(after.as_ref().map_or(&[], |id| id.as_bytes().as_slice()))
+        .int(i64::try_from(limit).unwrap_or(i64::MAX))
+        .int(link.dialect().time());
+    let (mut sessions, mut last) = (Vec::new(), None);
+    for row in link.rows(asked).await? {
+        let row = on_the_primary(row)?;
+        if cell(&row, "found")? {
+            let (session, now) = (session(&row)?, millis(&row, "now")?);
+            last = Some(session.id);
+            sessions.extend(Some(session).filter(|session| session.is_usable(now)));
+        }
+    }
+    Ok((sessions, last))
 }
 
 /// The session, locked: no other transaction changes it until this one ends.

@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use gatepass::{
     Clock, Session, SessionId, StoreError, Timestamp,
     store::{
-        AccountId, Advance, BeginOutcome, Cursor, EndReason, EndSessions, NewSession, PullResult,
-        Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken, ServiceIdentity,
-        SessionNumber, SessionStore, TokenId, TokenStatus,
+        AccountId, Advance, BeginOutcome, ChangeIdentity, Cursor, EndReason, EndSessions,
+        GrantEffect, GrantVersion, NewSession, PullResult, Purged, Recover, Renew, Revocation,
+        RevocationLog, RevokeToken, ScannedPart, ServiceIdentity, SessionNumber, SessionStore,
+        StoreErrorKind, TokenId, TokenStatus,
     },
 };
 use sqlx::{PgPool, postgres::PgConnectOptions};
@@ -137,8 +138,13 @@ impl RevocationLog for PostgresStore {
         self.log.changed(after).await;
     }
 
-    async fn status(&self, session: SessionId, token: TokenId) -> Result<TokenStatus, StoreError> {
-        self.log.status(session, token).await
+    async fn status(
+        &self,
+        session: SessionId,
+        token: TokenId,
+        grant: GrantVersion,
+    ) -> Result<TokenStatus, StoreError> {
+        self.log.status(session, token, grant).await
     }
 }
 
@@ -174,6 +180,18 @@ impl SessionStore for PostgresStore {
         links
             .call(|link| Box::pin(sessions::renew(link, renew.clone())))
             .await
+    }
+
+    async fn change(&self, change: ChangeIdentity) -> Result<Option<Session>, StoreError> {
+        let links = self.log.links();
+        let is_announced = change.effect != GrantEffect::None;
+        let changed = links
+            .call(|link| Box::pin(sessions::change(link, change.clone())))
+            .await?;
+        if is_announced && changed.is_some() {
+            self.teller.tell();
+        }
+        Ok(changed)
     }
 
     async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError> {
@@ -217,6 +235,18 @@ impl SessionStore for PostgresStore {
         links
             .call(|link| Box::pin(sessions::usable(link, account, before, limit)))
             .await
+    }
+
+    async fn scan(&self, after: Option<&Cursor>, limit: usize) -> Result<ScannedPart, StoreError> {
+        let after = after.map(|after| after.as_str().parse());
+        let no_place = |_| StoreError::new(StoreErrorKind::Corrupt);
+        let after = after.transpose().map_err(no_place)?;
+        let links = self.log.links();
+        let (sessions, last) = links
+            .call(|link| Box::pin(sessions::scan(link, after, limit)))
+            .await?;
+        let next = last.map(|id: SessionId| Cursor::new(id.to_string()));
+        Ok(ScannedPart::new(sessions, next))
     }
 
     async fn introduce(

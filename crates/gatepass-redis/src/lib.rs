@@ -141,6 +141,7 @@ mod partition;
 mod reader;
 mod route;
 mod row;
+mod scan;
 mod script;
 mod sessions;
 mod store;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use futures_util::future::try_join_all;
 use gatepass::{
     SessionId,
-    store::{Revocation, RevocationTarget, TokenId, TokenStatus},
+    store::{GrantVersion, Revocation, RevocationTarget, TokenId, TokenStatus},
 };
 use redis::{Pipeline, RedisResult, Value};
 use tokio::time::Instant;
@@ -26,7 +26,7 @@ use crate::{
     node::Node,
     partition::{LAYOUT, Partition, hex, unhex},
     route::Servers,
-    row::{account_id, array, cutoff, instant, session_id, text},
+    row::{account_id, array, cutoff, grant_of, instant, session_id, text},
     script::{PULL, STATUS},
 };
 
@@ -322,6 +322,9 @@ fn parse(entry: &Value) -> Result<(u64, Revocation), Unreadable> {
         ("account", [_, up_to, _, except]) => {
             RevocationTarget::Sessions(account_id(of)?, cutoff(up_to, except)?)
         }
+        ("grant", [_, newest, _, valid_from]) => {
+            RevocationTarget::Grant(session_id(of)?, grant_of(newest, valid_from)?)
+        }
         _ => return Err(unreadable),
     };
     let until = instant(until, "until")?;
@@ -338,16 +341,20 @@ pub(crate) async fn status(
     servers: &Arc<Servers>,
     session: SessionId,
     token: TokenId,
+    version: GrantVersion,
 ) -> Result<TokenStatus, Failure> {
     let call = STATUS
         .on([servers.keys.session(session), servers.keys.tokens(session)])
-        .text(hex(token.as_bytes()));
+        .int_or_none(servers.time())
+        .text(hex(token.as_bytes()))
+        .int(version.get().into());
     let partition = Partition::of_session(session);
     let deadline = Instant::now() + servers.timeout;
     let answer = servers.call_by(partition, &call, deadline).await?;
     Ok(match text(&answer, "status")? {
         "live" => TokenStatus::Live,
         "revoked" => TokenStatus::Revoked,
+        "stale" => TokenStatus::Stale,
         "unknown" => TokenStatus::Unknown,
         _ => return Err(Unreadable("status").into()),
     })

@@ -3,7 +3,7 @@
 use gatepass::{SessionId, store::AccountId};
 
 /// The version of the keys and of what is in them.
-pub(crate) const LAYOUT: u32 = 2;
+pub(crate) const LAYOUT: u32 = 3;
 
 /// How many partitions there are. It decides which one a session is in, so that nodes must agree on
 /// it: the `meta` of each has it, and a node with another number is refused. A release with another

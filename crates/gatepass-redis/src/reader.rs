@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use gatepass::{
     SessionId, StoreError,
-    store::{Cursor, PullResult, RevocationLog, TokenId, TokenStatus},
+    store::{Cursor, GrantVersion, PullResult, RevocationLog, TokenId, TokenStatus},
 };
 use tokio::sync::OnceCell;
 
@@ -161,7 +161,12 @@ impl RevocationLog for RedisLog {
         listener.beyond(&place).await;
     }
 
-    async fn status(&self, session: SessionId, token: TokenId) -> Result<TokenStatus, StoreError> {
-        Ok(log::status(self.servers(), session, token).await?)
+    async fn status(
+        &self,
+        session: SessionId,
+        token: TokenId,
+        grant: GrantVersion,
+    ) -> Result<TokenStatus, StoreError> {
+        Ok(log::status(self.servers(), session, token, grant).await?)
     }
 }

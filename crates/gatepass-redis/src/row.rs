@@ -5,8 +5,8 @@ use std::time::Duration;
 use gatepass::{
     ClientId, Session, SessionId, Timestamp,
     store::{
-        AccountId, Audience, Cutoff, EndReason, Ended, Generation, Issuer, Rotation, SeenFrom,
-        SessionNumber,
+        AccountId, Audience, Cutoff, EndReason, Ended, Generation, Grant, GrantVersion, Issuer,
+        Rotation, SeenFrom, SessionNumber,
     },
 };
 use redis::Value;
@@ -14,7 +14,7 @@ use redis::Value;
 use crate::{error::Unreadable, partition::unhex};
 
 /// Doubles that a session begins with.
-const STATE: usize = 14;
+const STATE: usize = 17;
 /// Digits of its account's id, which follow.
 const OWNER: usize = 32;
 /// Doubles that an account begins with.
@@ -93,6 +93,8 @@ fn parse(id: SessionId, state: &[u8], row: &[u8]) -> Result<Session, Unreadable>
         recovered,
         created_at,
         number,
+        grant_newest,
+        grant_valid_from,
     ] = doubles(rest)?;
     let lines = row.get(STATE * size_of::<f64>() + OWNER..);
     let lines = lines.and_then(|lines| std::str::from_utf8(lines).ok());
@@ -119,6 +121,7 @@ fn parse(id: SessionId, state: &[u8], row: &[u8]) -> Result<Session, Unreadable>
         idle_expires_at: Timestamp::from_unix_millis(idle_expires_at),
         absolute_expires_at: Timestamp::from_unix_millis(absolute_expires_at),
         access_until: Timestamp::from_unix_millis(access_until),
+        grant: grant(grant_newest, grant_valid_from)?,
         ended: match instant_of(ended_at) {
             Some(at) => Some(Ended {
                 at,
@@ -150,6 +153,19 @@ fn instant_of(millis: i64) -> Option<Timestamp> {
 
 fn generation_of(number: i64) -> Option<Generation> {
     u32::try_from(number).ok().map(Generation::new)
+}
+
+fn grant(newest: i64, valid_from: i64) -> Result<Grant, Unreadable> {
+    let version = |number| u32::try_from(number).map_err(|_| Unreadable("grant"));
+    Ok(Grant {
+        newest: GrantVersion::new(version(newest)?),
+        valid_from: GrantVersion::new(version(valid_from)?),
+    })
+}
+
+/// A grant as an entry of the log has it.
+pub(crate) fn grant_of(newest: &Value, valid_from: &Value) -> Result<Grant, Unreadable> {
+    grant(int(newest, "grant")?, int(valid_from, "grant")?)
 }
 
 fn number_of(number: i64) -> Option<SessionNumber> {

@@ -48,6 +48,7 @@ script!(STATUS, Kind::Reads, "#!lua flags=no-writes", "primary" "status");
 // work.
 script!(LOAD, Kind::ReadsOnPrimary, "#!lua flags=allow-oom", "common" "load");
 script!(LIST, Kind::ReadsOnPrimary, "#!lua flags=allow-oom", "common" "list");
+script!(SCAN, Kind::ReadsOnPrimary, "#!lua flags=allow-oom", "common" "scan");
 script!(
     CUTOFF,
     Kind::ReadsOnPrimary,
@@ -74,6 +75,7 @@ script!(REMEMBER, Kind::Maintains, "#!lua flags=allow-oom", "common" "remember")
 script!(OPEN, Kind::Maintains, "#!lua flags=allow-oom", "open");
 script!(BEGIN, Kind::Changes, "#!lua", "common" "append" "begin");
 script!(ADVANCE, Kind::Changes, "#!lua", "advance");
+script!(CHANGE, Kind::Changes, "#!lua", "common" "append" "change");
 script!(ALLOW, Kind::Changes, "#!lua", "common" "allow");
 
 impl Script {

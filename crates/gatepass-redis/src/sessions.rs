@@ -3,11 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use gatepass::{
-    ClientId, Identity, Session, SessionId, StoreError, Timestamp,
+    ClientId, Session, SessionId, StoreError, Timestamp,
     store::{
-        AccountId, Advance, AdvanceCause, BeginOutcome, EndReason, EndSessions, NewSession, Random,
-        Recover, Renew, Revocation, RevocationTarget, RevokeToken, SeenFrom, ServiceIdentity,
-        SessionNumber, StoreErrorKind, SystemRandom, TokenId,
+        AccountId, Advance, AdvanceCause, BeginOutcome, ChangeIdentity, EndReason, EndSessions,
+        GrantEffect, NewSession, Random, Recover, Renew, Revocation, RevocationTarget, RevokeToken,
+        SeenFrom, ServiceIdentity, SessionNumber, StoreErrorKind, SystemRandom, TokenId,
     },
 };
 use redis::Value;
@@ -21,7 +21,7 @@ use crate::{
         session_number, text,
     },
     script::{
-        ADVANCE, ALLOW, BEGIN, CUTOFF, Call, END, INTRODUCE, LIST, LOAD, PURGE, REMEMBER,
+        ADVANCE, ALLOW, BEGIN, CHANGE, CUTOFF, Call, END, INTRODUCE, LIST, LOAD, PURGE, REMEMBER,
         REMEMBERED, REVOKE, Script,
     },
 };
@@ -95,7 +95,6 @@ pub(crate) async fn advance(
     servers: &Arc<Servers>,
     advance: Advance,
 ) -> Result<Option<Session>, StoreError> {
-    let own_ttl = advance.identity.as_ref().and_then(Identity::own_access_ttl);
     let overlap = Some(advance.overlap).filter(|overlap| *overlap > Duration::ZERO);
     let numbers = packed([
         servers.time().unwrap_or(-1),
@@ -107,18 +106,12 @@ pub(crate) async fn advance(
         advance.seen_from.bits(),
         millis(advance.idle_ttl),
         millis(advance.access_ttl),
-        own_ttl.map_or(-1, millis),
     ]);
-    let identity = match &advance.identity {
-        Some(identity) => json(identity, "identity").map_err(Failure::from)?,
-        None => String::new(),
-    };
     let call = || {
         ADVANCE
             .on([servers.keys.session(advance.id)])
             .text(line(&advance.client))
             .text(&numbers)
-            .text(&identity)
     };
     let partition = Partition::of_session(advance.id);
     let mut answer = servers.call(partition, call()).await?;
@@ -143,7 +136,6 @@ pub(crate) async fn recover(
         .text(line(&recover.client))
         .int(recover.generation.get().into())
         .int(millis(recover.access_ttl));
-    let call = with_identity(call, recover.identity.as_ref())?;
     changed(servers, recover.id, call).await
 }
 
@@ -156,8 +148,26 @@ pub(crate) async fn renew(
         .text(line(&renew.client))
         .text("")
         .int(millis(renew.access_ttl));
-    let call = with_identity(call, renew.identity.as_ref())?;
     changed(servers, renew.id, call).await
+}
+
+pub(crate) async fn change(
+    servers: &Arc<Servers>,
+    change: ChangeIdentity,
+) -> Result<Option<Session>, StoreError> {
+    let identity = json(&change.identity, "identity").map_err(Failure::from)?;
+    let effect = match change.effect {
+        GrantEffect::None => "none",
+        GrantEffect::Offer => "offer",
+        GrantEffect::Enforce => "enforce",
+    };
+    let call = appending(servers, &CHANGE, Partition::of_session(change.id))?
+        .text(hex(change.id.as_bytes()))
+        .int(change.from.get().into())
+        .text(identity)
+        .int_or_none(change.identity.own_access_ttl().map(millis))
+        .text(effect);
+    changed(servers, change.id, call).await
 }
 
 async fn changed(
@@ -416,7 +426,7 @@ pub(crate) async fn last_horizon(servers: &Arc<Servers>) -> Result<Option<Timest
 }
 
 /// A call that begins with the time.
-fn timed(
+pub(crate) fn timed(
     servers: &Servers,
     script: &'static Script,
     partition: Partition,
@@ -453,13 +463,4 @@ pub(crate) fn incarnation() -> Result<String, StoreError> {
 /// The client as a session has it: no other client's line begins with it.
 fn line(client: &ClientId) -> String {
     format!("{client}\n")
-}
-
-fn with_identity(call: Call, identity: Option<&Identity>) -> Result<Call, StoreError> {
-    let Some(identity) = identity else {
-        return Ok(call.text("").text(""));
-    };
-    let own_ttl = identity.own_access_ttl().map(millis);
-    let identity = json(identity, "identity").map_err(Failure::from)?;
-    Ok(call.text(identity).int_or_none(own_ttl))
 }

@@ -13,9 +13,10 @@ use async_trait::async_trait;
 use gatepass::{
     Clock, Session, SessionId, StoreError, Timestamp,
     store::{
-        AccountId, Advance, BeginOutcome, Cursor, EndReason, EndSessions, NewSession, PullResult,
-        Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken, ServiceIdentity,
-        SessionNumber, SessionStore, TokenId, TokenStatus,
+        AccountId, Advance, BeginOutcome, ChangeIdentity, Cursor, EndReason, EndSessions,
+        GrantVersion, NewSession, PullResult, Purged, Recover, Renew, Revocation, RevocationLog,
+        RevokeToken, ScannedPart, ServiceIdentity, SessionNumber, SessionStore, TokenId,
+        TokenStatus,
     },
 };
 
@@ -25,7 +26,7 @@ use crate::{
     partition::Partition,
     reader::RedisLog,
     route::Servers,
-    sessions,
+    scan, sessions,
 };
 
 /// Sessions and their revocations in Redis: on a single server, or in a cluster.
@@ -165,8 +166,13 @@ impl RevocationLog for RedisStore {
         self.log.changed(after).await;
     }
 
-    async fn status(&self, session: SessionId, token: TokenId) -> Result<TokenStatus, StoreError> {
-        self.log.status(session, token).await
+    async fn status(
+        &self,
+        session: SessionId,
+        token: TokenId,
+        grant: GrantVersion,
+    ) -> Result<TokenStatus, StoreError> {
+        self.log.status(session, token, grant).await
     }
 }
 
@@ -186,6 +192,10 @@ impl SessionStore for RedisStore {
 
     async fn renew(&self, renew: Renew) -> Result<Option<Session>, StoreError> {
         sessions::renew(self.servers(), renew).await
+    }
+
+    async fn change(&self, change: ChangeIdentity) -> Result<Option<Session>, StoreError> {
+        sessions::change(self.servers(), change).await
     }
 
     async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError> {
@@ -211,6 +221,10 @@ impl SessionStore for RedisStore {
         limit: usize,
     ) -> Result<Vec<Session>, StoreError> {
         sessions::usable(self.servers(), account, before, limit).await
+    }
+
+    async fn scan(&self, after: Option<&Cursor>, limit: usize) -> Result<ScannedPart, StoreError> {
+        scan::scan(self.servers(), after, limit).await
     }
 
     async fn introduce(

@@ -3,21 +3,22 @@
 use gatepass::{
     SessionId, Timestamp,
     store::{
-        AccountId, Cursor, PullResult, Revocation, RevocationTarget, RevokeToken, SessionNumber,
-        TokenId, TokenStatus,
+        AccountId, Cursor, GrantVersion, PullResult, Revocation, RevocationTarget, RevokeToken,
+        SessionNumber, TokenId, TokenStatus,
     },
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::{
     error::{Failure, Unreadable},
-    row::{Millis, cutoff},
+    row::{Millis, cutoff, grant},
 };
 
 /// Entries that one pull brings at most: some hundred kilobytes.
 const BATCH: usize = 5000;
 
-/// Appends the revocation of a session, or of an account's sessions instead of the account's last.
+/// Appends the revocation of a session, of an account's sessions instead of the account's last, or
+/// the grant of a session instead of its last.
 pub(crate) fn append(conn: &Connection, revocation: Revocation) -> Result<(), Failure> {
     let until = Millis(revocation.until);
     match &revocation.target {
@@ -38,6 +39,23 @@ pub(crate) fn append(conn: &Connection, revocation: Revocation) -> Result<(), Fa
                 account,
                 cutoff.up_to.get(),
                 cutoff.except.map(SessionNumber::get),
+                until
+            ])?;
+        }
+        RevocationTarget::Grant(session, grant) => {
+            let session = session.as_bytes().as_slice();
+            conn.prepare_cached(
+                "DELETE FROM gatepass_revocations WHERE session = ?1 AND grant_newest IS NOT NULL",
+            )?
+            .execute([session])?;
+            conn.prepare_cached(
+                "INSERT INTO gatepass_revocations (session, grant_newest, grant_valid_from, until)
+                 VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![
+                session,
+                grant.newest.get(),
+                grant.valid_from.get(),
                 until
             ])?;
         }
@@ -107,8 +125,8 @@ pub(crate) fn pull(
     let mut entries = Vec::new();
     let mut reached = after;
     let mut select = tx.prepare_cached(
-        "SELECT seq, account, session, token, up_to, except_number, until FROM gatepass_revocations
-         WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+        "SELECT seq, account, session, token, up_to, except_number, grant_newest, grant_valid_from, until
+         FROM gatepass_revocations WHERE seq > ?1 ORDER BY seq LIMIT ?2",
     )?;
     for entry in select.query_and_then(params![after, as_limit(BATCH)], read)? {
         let (seq, revocation) = entry?;
@@ -126,23 +144,26 @@ pub(crate) fn pull(
 fn read(row: &Row<'_>) -> Result<(i64, Revocation), Failure> {
     let seq = row.get(0)?;
     let bytes = |column| row.get::<_, Option<Vec<u8>>>(column);
-    let target = match (bytes(1)?, bytes(2)?, bytes(3)?, cutoff(row, 4)?) {
-        (Some(account), None, None, Some(cutoff)) => {
+    let session = |session: Vec<u8>| {
+        let session = SessionId::try_from(session.as_slice());
+        session.map_err(|_| Unreadable("session"))
+    };
+    let (cutoff, grant) = (cutoff(row, 4)?, grant(row, 6)?);
+    let target = match (bytes(1)?, bytes(2)?, bytes(3)?, cutoff, grant) {
+        (Some(account), None, None, Some(cutoff), None) => {
             let account = AccountId::try_from(account.as_slice());
             let account = account.map_err(|_| Unreadable("account"))?;
             RevocationTarget::Sessions(account, cutoff)
         }
-        (_, Some(_), Some(token), None) => {
+        (_, Some(_), Some(token), None, None) => {
             let token = TokenId::try_from(token.as_slice());
             RevocationTarget::Token(token.map_err(|_| Unreadable("token"))?)
         }
-        (None, Some(session), None, None) => {
-            let session = SessionId::try_from(session.as_slice());
-            RevocationTarget::Session(session.map_err(|_| Unreadable("session"))?)
-        }
+        (None, Some(id), None, None, None) => RevocationTarget::Session(session(id)?),
+        (None, Some(id), None, None, Some(grant)) => RevocationTarget::Grant(session(id)?, grant),
         _ => return Err(Unreadable("revocation").into()),
     };
-    let until = Timestamp::from_unix_millis(row.get(6)?);
+    let until = Timestamp::from_unix_millis(row.get(8)?);
     Ok((seq, Revocation { target, until }))
 }
 
@@ -150,24 +171,32 @@ pub(crate) fn status(
     conn: &Connection,
     session: SessionId,
     token: TokenId,
+    version: GrantVersion,
+    now: Timestamp,
 ) -> Result<TokenStatus, Failure> {
-    let revoked = conn
-        .prepare_cached(
-            "SELECT s.ended_at IS NOT NULL
-                 OR coalesce(s.number <= a.up_to AND s.number IS NOT a.except_number, false)
-                 OR EXISTS (SELECT 1 FROM gatepass_revocations WHERE token = ?2)
-             FROM gatepass_sessions s LEFT JOIN gatepass_accounts a ON a.id = s.account
-             WHERE s.id = ?1",
-        )?
-        .query_row(
-            params![session.as_bytes().as_slice(), token.as_bytes().as_slice()],
-            |row| row.get(0),
-        )
-        .optional()?;
-    Ok(match revoked {
-        None => TokenStatus::Unknown,
-        Some(true) => TokenStatus::Revoked,
-        Some(false) => TokenStatus::Live,
+    // `Session::purge_at` is said here once more.
+    let mut select = conn.prepare_cached(
+        "SELECT ended OR EXISTS (SELECT 1 FROM gatepass_revocations WHERE token = ?2),
+             ?3 < grant_valid_from,
+             CASE WHEN ended THEN access_until ELSE max(access_until, idle_expires_at) END <= ?4
+         FROM (SELECT s.ended_at IS NOT NULL
+                   OR coalesce(s.number <= a.up_to AND s.number IS NOT a.except_number, false) AS ended,
+                   s.grant_valid_from, s.access_until, s.idle_expires_at
+               FROM gatepass_sessions s LEFT JOIN gatepass_accounts a ON a.id = s.account
+               WHERE s.id = ?1)",
+    )?;
+    let of_token = params![
+        session.as_bytes().as_slice(),
+        token.as_bytes().as_slice(),
+        version.get(),
+        retained_from(now)
+    ];
+    let found = select.query_row(of_token, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+    Ok(match found.optional()? {
+        None | Some((_, _, true)) => TokenStatus::Unknown,
+        Some((true, _, false)) => TokenStatus::Revoked,
+        Some((false, true, false)) => TokenStatus::Stale,
+        Some((false, false, false)) => TokenStatus::Live,
     })
 }
 

@@ -3,8 +3,8 @@
 use gatepass::{
     ClientId, Device, Identity, Session, SessionId, Timestamp,
     store::{
-        Account, AccountId, Audience, Cutoff, EndReason, Ended, Generation, Issuer, Rotation,
-        SeenFrom, SessionNumber,
+        Account, AccountId, Audience, Cutoff, EndReason, Ended, Generation, Grant, GrantVersion,
+        Issuer, Rotation, SeenFrom, SessionNumber,
     },
 };
 use rusqlite::{
@@ -28,7 +28,7 @@ macro_rules! columns {
         "s.rowid, s.purge_at, s.id, s.number, s.issuer, s.audience, s.client, s.identity_json, s.device_json,
          s.generation, s.rotated_from, s.rotated_at, s.recovered, s.created_at, s.authenticated_at,
          s.last_seen_at, s.seen_from, s.idle_expires_at, s.absolute_expires_at, s.access_until,
-         s.ended_at, s.ended_reason,
+         s.grant_newest, s.grant_valid_from, s.ended_at, s.ended_reason,
          iif(s.number <= a.up_to AND s.number IS NOT a.except_number, a.ended_at, NULL), a.ended_reason"
     };
 }
@@ -85,6 +85,7 @@ impl Stored {
             idle_expires_at: cells.time("idle_expires_at")?,
             absolute_expires_at: cells.time("absolute_expires_at")?,
             access_until: cells.time("access_until")?,
+            grant: cells.grant()?.ok_or(Unreadable("grant_newest"))?,
             ended: {
                 let own = cells.ended()?;
                 let with_others = cells.ended()?;
@@ -127,6 +128,11 @@ pub(crate) fn cutoff(row: &Row<'_>, first: usize) -> Result<Option<Cutoff>, Fail
     Ok(Cells { row, next: first }.cutoff()?)
 }
 
+/// A grant as two columns say from `first` on.
+pub(crate) fn grant(row: &Row<'_>, first: usize) -> Result<Option<Grant>, Failure> {
+    Ok(Cells { row, next: first }.grant()?)
+}
+
 /// The cells of a row, one after the other.
 struct Cells<'a> {
     row: &'a Row<'a>,
@@ -154,6 +160,16 @@ impl Cells<'_> {
         Ok(up_to.map(|up_to| Cutoff {
             up_to: SessionNumber::new(up_to),
             except: except.map(SessionNumber::new),
+        }))
+    }
+
+    fn grant(&mut self) -> Result<Option<Grant>, Unreadable> {
+        let newest: Option<u32> = self.take("grant_newest")?;
+        let valid_from: Option<u32> = self.take("grant_valid_from")?;
+        let both = newest.zip(valid_from);
+        Ok(both.map(|(newest, valid_from)| Grant {
+            newest: GrantVersion::new(newest),
+            valid_from: GrantVersion::new(valid_from),
         }))
     }
 

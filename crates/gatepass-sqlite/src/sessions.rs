@@ -4,8 +4,8 @@
 use gatepass::{
     Session, SessionId, Timestamp,
     store::{
-        Account, AccountId, Advance, BeginOutcome, EndReason, EndSessions, NewSession, Purged,
-        Recover, Renew, Revocation, RevokeToken, SessionNumber,
+        Account, AccountId, Advance, BeginOutcome, ChangeIdentity, EndReason, EndSessions,
+        GrantEffect, NewSession, Purged, Recover, Renew, Revocation, RevokeToken, SessionNumber,
     },
 };
 use rusqlite::{Connection, OptionalExtension, Params, params};
@@ -107,11 +107,10 @@ pub(crate) fn advance(write: &Write<'_>, advance: Advance) -> Result<Option<Sess
     let Some(mut stored) = find(write.conn, advance.id)? else {
         return Ok(None);
     };
-    let new_identity = advance.identity.is_some();
     if !stored.session.advance(advance, write.now) {
         return Ok(None);
     }
-    write_refresh(write.conn, &stored, new_identity)?;
+    write_refresh(write.conn, &stored)?;
     Ok(Some(stored.session))
 }
 
@@ -119,11 +118,10 @@ pub(crate) fn recover(write: &Write<'_>, recover: Recover) -> Result<Option<Sess
     let Some(mut stored) = find(write.conn, recover.id)? else {
         return Ok(None);
     };
-    let new_identity = recover.identity.is_some();
     if !stored.session.recover(recover, write.now) {
         return Ok(None);
     }
-    write_refresh(write.conn, &stored, new_identity)?;
+    write_refresh(write.conn, &stored)?;
     Ok(Some(stored.session))
 }
 
@@ -131,12 +129,42 @@ pub(crate) fn renew(write: &Write<'_>, renew: Renew) -> Result<Option<Session>, 
     let Some(mut stored) = find(write.conn, renew.id)? else {
         return Ok(None);
     };
-    let new_identity = renew.identity.is_some();
     if !stored.session.renew(renew, write.now) {
         return Ok(None);
     }
-    write_refresh(write.conn, &stored, new_identity)?;
+    write_refresh(write.conn, &stored)?;
     Ok(Some(stored.session))
+}
+
+pub(crate) fn change(
+    write: &Write<'_>,
+    change: ChangeIdentity,
+) -> Result<Option<Session>, Failure> {
+    let Some(Stored {
+        rowid, mut session, ..
+    }) = find(write.conn, change.id)?
+    else {
+        return Ok(None);
+    };
+    let is_announced = change.effect != GrantEffect::None;
+    if !session.change(change, write.now) {
+        return Ok(None);
+    }
+    update(
+        write.conn,
+        "UPDATE gatepass_sessions SET identity_json = ?2, grant_newest = ?3, grant_valid_from = ?4
+         WHERE rowid = ?1",
+        params![
+            rowid,
+            json(&session.identity, "identity_json")?,
+            session.grant.newest.get(),
+            session.grant.valid_from.get()
+        ],
+    )?;
+    if is_announced {
+        log::append(write.conn, session.grant_entry())?;
+    }
+    Ok(Some(session))
 }
 
 pub(crate) fn end(
@@ -222,6 +250,27 @@ pub(crate) fn usable(
             |row| Ok(Stored::read_from(row, 1)?.session),
         )?
         .collect()
+}
+
+/// The usable ones of the next `limit` sessions behind the row `after`, and the last row of them.
+pub(crate) fn scan(
+    conn: &Connection,
+    after: i64,
+    limit: usize,
+    now: Timestamp,
+) -> Result<(Vec<Session>, Option<i64>), Failure> {
+    let mut select = conn.prepare_cached(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM gatepass_sessions s LEFT JOIN gatepass_accounts a ON a.id = s.account
+          WHERE s.rowid > ?1 ORDER BY s.rowid LIMIT ?2"
+    ))?;
+    let found = select.query_and_then(params![after, log::as_limit(limit)], Stored::read)?;
+    let found = found.collect::<Result<Vec<_>, Failure>>()?;
+    let last = found.last().map(|stored| stored.rowid);
+    let sessions = found.into_iter().map(|stored| stored.session);
+    let usable = sessions.filter(|session| session.is_usable(now));
+    Ok((usable.collect(), last))
 }
 
 pub(crate) fn find(conn: &Connection, id: SessionId) -> Result<Option<Stored>, Failure> {
@@ -320,9 +369,8 @@ fn end_one(
     Ok(Some(revocation))
 }
 
-/// Writes the columns that an advance, a recovery or a renewal can change. The identity, by far the
-/// longest, only if it did.
-fn write_refresh(conn: &Connection, stored: &Stored, new_identity: bool) -> Result<(), Failure> {
+/// Writes the columns that an advance, a recovery or a renewal can change.
+fn write_refresh(conn: &Connection, stored: &Stored) -> Result<(), Failure> {
     let session = &stored.session;
     let changed = params![
         stored.rowid,
@@ -347,13 +395,6 @@ fn write_refresh(conn: &Connection, stored: &Stored, new_identity: bool) -> Resu
     // It is earlier where lifetimes were shortened. Usually it moves on, and the purge finds out.
     if session.purge_at() < stored.purge_at {
         set_purge_at(conn, stored.rowid, session.purge_at())?;
-    }
-    if new_identity {
-        update(
-            conn,
-            "UPDATE gatepass_sessions SET identity_json = ?2 WHERE rowid = ?1",
-            params![stored.rowid, json(&session.identity, "identity_json")?],
-        )?;
     }
     Ok(())
 }

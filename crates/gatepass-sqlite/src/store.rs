@@ -12,9 +12,10 @@ use async_trait::async_trait;
 use gatepass::{
     Clock, Session, SessionId, StoreError, SystemClock, Timestamp,
     store::{
-        AccountId, Advance, BeginOutcome, Cursor, EndReason, EndSessions, NewSession, PullResult,
-        Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken, ServiceIdentity,
-        SessionNumber, SessionStore, TokenId, TokenStatus,
+        AccountId, Advance, BeginOutcome, ChangeIdentity, Cursor, EndReason, EndSessions,
+        GrantVersion, NewSession, PullResult, Purged, Recover, Renew, Revocation, RevocationLog,
+        RevokeToken, ScannedPart, ServiceIdentity, SessionNumber, SessionStore, StoreErrorKind,
+        TokenId, TokenStatus,
     },
 };
 
@@ -185,12 +186,18 @@ impl RevocationLog for SqliteStore {
         }
     }
 
-    async fn status(&self, session: SessionId, token: TokenId) -> Result<TokenStatus, StoreError> {
+    async fn status(
+        &self,
+        session: SessionId,
+        token: TokenId,
+        grant: GrantVersion,
+    ) -> Result<TokenStatus, StoreError> {
+        let clock = Arc::clone(&self.inner.clock);
         let opened = self.inner.opened.clone();
         self.inner
             .log_reader
             .run(move |conn| {
-                let status = log::status(conn, session, token)?;
+                let status = log::status(conn, session, token, grant, clock.now())?;
                 opened.check()?;
                 Ok(status)
             })
@@ -225,6 +232,13 @@ impl SessionStore for SqliteStore {
         self.inner
             .writer
             .run(move |write| sessions::renew(write, renew.clone()))
+            .await
+    }
+
+    async fn change(&self, change: ChangeIdentity) -> Result<Option<Session>, StoreError> {
+        self.inner
+            .writer
+            .run(move |write| sessions::change(write, change.clone()))
             .await
     }
 
@@ -273,6 +287,23 @@ impl SessionStore for SqliteStore {
                 let sessions = sessions::usable(conn, account, before, limit, clock.now())?;
                 opened.check()?;
                 Ok(sessions)
+            })
+            .await
+    }
+
+    async fn scan(&self, after: Option<&Cursor>, limit: usize) -> Result<ScannedPart, StoreError> {
+        let after = after.map(|after| after.as_str().parse());
+        let no_place = |_| StoreError::new(StoreErrorKind::Corrupt);
+        let after = after.transpose().map_err(no_place)?.unwrap_or(i64::MIN);
+        let clock = Arc::clone(&self.inner.clock);
+        let opened = self.inner.opened.clone();
+        self.inner
+            .readers
+            .run(move |conn| {
+                let (sessions, last) = sessions::scan(conn, after, limit, clock.now())?;
+                opened.check()?;
+                let next = last.map(|rowid| Cursor::new(rowid.to_string()));
+                Ok(ScannedPart::new(sessions, next))
             })
             .await
     }

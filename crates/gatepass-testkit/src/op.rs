@@ -13,6 +13,8 @@ pub enum Op {
     Recover,
     /// [`SessionStore::renew`](gatepass::store::SessionStore::renew).
     Renew,
+    /// [`SessionStore::change`](gatepass::store::SessionStore::change).
+    Change,
     /// [`SessionStore::load`](gatepass::store::SessionStore::load).
     Load,
     /// [`SessionStore::end`](gatepass::store::SessionStore::end).
@@ -21,6 +23,8 @@ pub enum Op {
     RevokeToken,
     /// [`SessionStore::sessions`](gatepass::store::SessionStore::sessions).
     Sessions,
+    /// [`SessionStore::scan`](gatepass::store::SessionStore::scan).
+    Scan,
     /// [`SessionStore::introduce`](gatepass::store::SessionStore::introduce).
     Introduce,
     /// [`SessionStore::purge`](gatepass::store::SessionStore::purge).
@@ -37,15 +41,17 @@ pub enum Op {
 
 impl Op {
     /// Every operation.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Begin,
         Self::Advance,
         Self::Recover,
         Self::Renew,
+        Self::Change,
         Self::Load,
         Self::End,
         Self::RevokeToken,
         Self::Sessions,
+        Self::Scan,
         Self::Introduce,
         Self::Purge,
         Self::PurgedUntil,

@@ -20,6 +20,8 @@
 //! | `GET /auto/theme` | as `/auto/me` | 200, and sets the cookie `theme` with the attributes that gatepass's cookies have |
 //! | `GET /auto/own` | as `/auto/me` | 200, and sets the cookie `__Host-gatepass` by itself, in the same way |
 //! | `GET /auto/stream` | as `/auto/me` | 200, in several parts |
+//! | `POST /auto/take` | as `/auto/me` | 200, and takes the scope `admin` away from all sessions of the user ([enforced](gatepass::Change::enforced)) |
+//! | `POST /auto/give` | as `/auto/me` | 200, and gives the scope `admin` to all sessions of the user ([offered](gatepass::Change::offered)) |
 //! | `GET /unguarded` | its handler wants to know who is logged in, and its route has no gate | 500 |
 //!
 //! Its issuer and realm are `https://issuer.test`, its lifetimes and windows the defaults, and its
@@ -29,6 +31,7 @@
 //! `https://service.test`.
 
 mod auto_refresh;
+mod changing;
 mod clients;
 mod cookies;
 mod cross_site;
@@ -60,6 +63,7 @@ use gatepass::Transport;
 
 pub use self::{
     auto_refresh::*,
+    changing::*,
     clients::*,
     cookies::*,
     cross_site::*,

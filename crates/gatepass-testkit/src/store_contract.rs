@@ -13,6 +13,7 @@
 
 mod agreeing;
 mod beginning;
+mod changing;
 mod continuing;
 mod ending;
 mod given;
@@ -23,7 +24,8 @@ mod refreshing;
 #[cfg(test)]
 pub(crate) use self::given::{begin_one, ended};
 pub use self::{
-    agreeing::*, beginning::*, continuing::*, ending::*, logging::*, purging::*, refreshing::*,
+    agreeing::*, beginning::*, changing::*, continuing::*, ending::*, logging::*, purging::*,
+    refreshing::*,
 };
 
 /// Expands to one test for each claim of the contract, for a store that the given function makes.
@@ -65,7 +67,6 @@ macro_rules! store_contract {
             of_many_advances_from_one_generation_one_succeeds
             an_advance_that_does_not_fit_changes_nothing
             a_session_can_be_refreshed_until_the_instant_it_expires
-            an_advance_writes_a_changed_identity
             an_advance_may_jump_over_lost_generations
             the_last_rotation_is_remembered
             an_advance_too_soon_after_the_last_changes_nothing
@@ -78,15 +79,27 @@ macro_rules! store_contract {
             a_recovery_is_remembered_until_the_next_advance_and_after
             a_recovery_is_idempotent
             a_recovery_that_does_not_fit_changes_nothing
-            a_recovery_writes_a_changed_identity
 
             a_session_that_idled_too_long_is_resumed
             a_new_authentication_is_remembered
             nothing_goes_on_with_a_session_that_is_over
             a_renewal_changes_access_and_nothing_else
-            a_renewal_writes_a_changed_identity
             a_renewal_postpones_the_purge
             no_renewal_succeeds_after_an_end_returned
+
+            a_change_is_written_and_logged_in_the_same_act
+            an_offered_change_refuses_no_token
+            a_change_that_no_token_shows_is_not_logged
+            the_last_change_of_a_session_is_its_one_entry
+            a_change_that_does_not_fit_changes_nothing
+            of_many_changes_from_one_version_one_succeeds
+            refreshes_and_changes_undo_nothing_of_each_other
+            no_change_succeeds_after_an_end_returned
+            the_lifetime_of_a_changed_identity_counts_from_the_next_refresh
+            a_change_is_kept_for_the_retention
+            a_session_that_nothing_needs_is_unknown_before_its_purge
+            a_scan_brings_all_usable_sessions_in_parts
+            a_scan_misses_no_session_while_others_begin_and_end
 
             an_end_is_logged_in_the_same_act
             every_reason_is_kept
@@ -150,6 +163,7 @@ mod tests {
         let sources = [
             include_str!("store_contract/agreeing.rs"),
             include_str!("store_contract/beginning.rs"),
+            include_str!("store_contract/changing.rs"),
             include_str!("store_contract/continuing.rs"),
             include_str!("store_contract/ending.rs"),
             include_str!("store_contract/logging.rs"),

@@ -14,9 +14,10 @@ use async_trait::async_trait;
 use gatepass::{
     Session, SessionId, StoreError, Timestamp,
     store::{
-        AccountId, Advance, BeginOutcome, Cursor, EndReason, EndSessions, NewSession, PullResult,
-        Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken, ServiceIdentity,
-        SessionNumber, SessionStore, StoreErrorKind, TokenId, TokenStatus,
+        AccountId, Advance, BeginOutcome, ChangeIdentity, Cursor, EndReason, EndSessions,
+        GrantVersion, NewSession, PullResult, Purged, Recover, Renew, Revocation, RevocationLog,
+        RevokeToken, ScannedPart, ServiceIdentity, SessionNumber, SessionStore, StoreErrorKind,
+        TokenId, TokenStatus,
     },
 };
 use tokio::sync::{oneshot, watch};
@@ -306,9 +307,15 @@ impl RevocationLog for TestStore {
         self.pass(Op::Changed, Side::After).await;
     }
 
-    async fn status(&self, session: SessionId, token: TokenId) -> Result<TokenStatus, StoreError> {
+    async fn status(
+        &self,
+        session: SessionId,
+        token: TokenId,
+        grant: GrantVersion,
+    ) -> Result<TokenStatus, StoreError> {
         let inner = self.inner();
-        self.run(Op::Status, inner.status(session, token)).await
+        self.run(Op::Status, inner.status(session, token, grant))
+            .await
     }
 
     fn is_volatile(&self) -> bool {
@@ -336,6 +343,11 @@ impl SessionStore for TestStore {
     async fn renew(&self, renew: Renew) -> Result<Option<Session>, StoreError> {
         let inner = self.inner();
         self.run(Op::Renew, inner.renew(renew)).await
+    }
+
+    async fn change(&self, change: ChangeIdentity) -> Result<Option<Session>, StoreError> {
+        let inner = self.inner();
+        self.run(Op::Change, inner.change(change)).await
     }
 
     async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError> {
@@ -366,6 +378,11 @@ impl SessionStore for TestStore {
         let inner = self.inner();
         self.run(Op::Sessions, inner.sessions(account, before, limit))
             .await
+    }
+
+    async fn scan(&self, after: Option<&Cursor>, limit: usize) -> Result<ScannedPart, StoreError> {
+        let inner = self.inner();
+        self.run(Op::Scan, inner.scan(after, limit)).await
     }
 
     async fn introduce(

@@ -9,6 +9,7 @@ pub(crate) mod authenticator;
 pub(crate) mod authority;
 pub(crate) mod builder;
 pub(crate) mod calls;
+pub(crate) mod changing;
 pub(crate) mod ending;
 pub(crate) mod introduction;
 pub(crate) mod issued;

@@ -46,6 +46,9 @@ pub mod docs {
     #[doc = include_str!("../docs/performance.md")]
     pub mod performance {}
 
+    #[doc = include_str!("../docs/rights.md")]
+    pub mod rights {}
+
     #[doc = include_str!("../docs/threats.md")]
     pub mod threats {}
 
@@ -60,6 +63,7 @@ pub use self::{
         authenticator::{AuthenticationError, Authenticator, Credentials, UserUpdate},
         authority::{Authority, SessionPage},
         builder::AuthorityBuilder,
+        changing::Change,
         issued::{AccessToken, Issued, RefreshToken, Renewed},
         oauth::Introspection,
         resuming::Resumed,

@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod changes;
 pub(crate) mod device;
+pub(crate) mod grant;
 pub(crate) mod health;
 pub(crate) mod identity;
 pub(crate) mod ids;

@@ -17,6 +17,7 @@ use crate::{
     error::Error,
     model::{
         device::Device,
+        grant::GrantEffect,
         ids::{Generation, SessionId, SessionNumber, Subject, TokenId},
         refusal::Refusal,
         revocation::Cutoff,
@@ -230,6 +231,16 @@ pub(crate) fn session_reauthenticated(session: &Session) {
         "session.reauthenticated"
     );
     count!("gatepass_sessions_reauthenticated_total");
+}
+
+/// The rights of a session changed.
+pub(crate) fn session_changed(session: &Session, effect: GrantEffect) {
+    let enforced = effect == GrantEffect::Enforce;
+    info!(
+        target: "gatepass", subject = %session.subject(), session = %session.id,
+        version = session.grant.newest.get(), enforced, "session.changed"
+    );
+    count!("gatepass_sessions_changed_total");
 }
 
 pub(crate) fn session_ended(session: SessionId, subject: Option<&Subject>, reason: EndReason) {

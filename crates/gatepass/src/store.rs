@@ -23,9 +23,13 @@ pub use crate::{
     env::random::{Random, SystemRandom},
     model::{
         account::Account,
-        changes::{Advance, AdvanceCause, NewSession, Recover, Renew, RevokeToken},
+        changes::{Advance, AdvanceCause, ChangeIdentity, NewSession, Recover, Renew, RevokeToken},
         device::SeenFrom,
-        ids::{AccountId, Audience, Generation, InvalidId, Issuer, SessionNumber, TokenId},
+        grant::{Grant, GrantEffect},
+        ids::{
+            AccountId, Audience, Generation, GrantVersion, InvalidId, Issuer, SessionNumber,
+            TokenId,
+        },
         revocation::{Cutoff, Revocation, RevocationTarget},
         rotation::{Decision, Presenter, decide},
         session::{EndReason, Ended, Rotation},
@@ -107,7 +111,9 @@ pub enum TokenStatus {
     Live,
     /// The session was ended or the token revoked.
     Revoked,
-    /// There is no such session.
+    /// The session is live, and its rights have changed since the token was issued.
+    Stale,
+    /// There is no such session, or nothing needs it any more ([`Session::purge_at`]).
     Unknown,
 }
 
@@ -129,12 +135,18 @@ pub trait RevocationLog: Send + Sync + 'static {
     /// the follower polls besides.
     async fn changed(&self, after: &Cursor);
 
-    /// Asks the store itself about a token.
+    /// Asks the store itself about an access token that carries this version of its session's
+    /// rights.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if it cannot be asked.
-    async fn status(&self, session: SessionId, token: TokenId) -> Result<TokenStatus, StoreError>;
+    async fn status(
+        &self,
+        session: SessionId,
+        token: TokenId,
+        grant: GrantVersion,
+    ) -> Result<TokenStatus, StoreError>;
 
     /// Whether the store forgets its sessions when the process ends. With such a store, every token
     /// is checked as under [`Staleness::Strict`](crate::Staleness::Strict): its log lacks what was
@@ -160,6 +172,24 @@ impl BeginOutcome {
     #[must_use]
     pub fn new(session: Session, ended: Option<Revocation>) -> Self {
         Self { session, ended }
+    }
+}
+
+/// A part of all usable sessions.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ScannedPart {
+    /// The sessions. There may be none although more follow.
+    pub sessions: Vec<Session>,
+    /// The place to go on from, in the store's own terms; `None` after the last part.
+    pub next: Option<Cursor>,
+}
+
+impl ScannedPart {
+    /// The part with these sessions. The reader goes on from `next`.
+    #[must_use]
+    pub fn new(sessions: Vec<Session>, next: Option<Cursor>) -> Self {
+        Self { sessions, next }
     }
 }
 
@@ -220,6 +250,8 @@ impl Purged {
 ///    the end of all sessions may still change a row: the cutoff covers what it issued.
 /// 9. The end of all sessions, and room for a new one, cost the same however many sessions there
 ///    are.
+/// 10. Changes of a session's identity have one order: each is made from the version that it names.
+///    A change and its entry in the log are one act.
 #[async_trait]
 pub trait SessionStore: RevocationLog {
     /// Begins a session by [`Account::begin`](crate::store::Account::begin).
@@ -257,6 +289,15 @@ pub trait SessionStore: RevocationLog {
     ///
     /// [`StoreError`] if it is not known to be stored.
     async fn renew(&self, renew: Renew) -> Result<Option<Session>, StoreError>;
+
+    /// Applies [`Session::change`] to the session, and appends [`Session::grant_entry`] to the log
+    /// in the same act if the versions have changed. Returns the session; `None` if it is unknown
+    /// or did not fit.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it is not known to be stored.
+    async fn change(&self, change: ChangeIdentity) -> Result<Option<Session>, StoreError>;
 
     /// The session, and the store's time.
     ///
@@ -304,6 +345,17 @@ pub trait SessionStore: RevocationLog {
         limit: usize,
     ) -> Result<Vec<Session>, StoreError>;
 
+    /// Some of the usable sessions ([`Session::is_usable`]) of all accounts, in any order, about
+    /// `limit` of them: the first ones, or those behind the place that the part before said.
+    ///
+    /// A session that is usable from the first call to the last is in one of the parts at least. A
+    /// session may be in two.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot be read, or if `after` is no place of its own.
+    async fn scan(&self, after: Option<&Cursor>, limit: usize) -> Result<ScannedPart, StoreError>;
+
     /// Remembers `identities` if the store knows none yet. With `join`, adds them to the known
     /// ones. Returns those that were known before, in the same act.
     ///
@@ -349,8 +401,13 @@ impl<S: RevocationLog + ?Sized> RevocationLog for Arc<S> {
         (**self).changed(after).await;
     }
 
-    async fn status(&self, session: SessionId, token: TokenId) -> Result<TokenStatus, StoreError> {
-        (**self).status(session, token).await
+    async fn status(
+        &self,
+        session: SessionId,
+        token: TokenId,
+        grant: GrantVersion,
+    ) -> Result<TokenStatus, StoreError> {
+        (**self).status(session, token, grant).await
     }
 
     fn is_volatile(&self) -> bool {
@@ -376,6 +433,10 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
         (**self).renew(renew).await
     }
 
+    async fn change(&self, change: ChangeIdentity) -> Result<Option<Session>, StoreError> {
+        (**self).change(change).await
+    }
+
     async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError> {
         (**self).load(id).await
     }
@@ -399,6 +460,10 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
         limit: usize,
     ) -> Result<Vec<Session>, StoreError> {
         (**self).sessions(account, before, limit).await
+    }
+
+    async fn scan(&self, after: Option<&Cursor>, limit: usize) -> Result<ScannedPart, StoreError> {
+        (**self).scan(after, limit).await
     }
 
     async fn introduce(

@@ -75,7 +75,18 @@ fn auto(app: &example_app::App) -> Scope {
         get().to(handler).wrap(gate.clone())
     };
     let at = |path: &'static str, route: Route| web::resource(path).route(route);
+    let (taking, giving) = (app.clone(), app.clone());
+    let take = move |Auth(pass): Auth| {
+        let taken = pages::take(taking.clone(), pass);
+        async { web::Json(taken.await) }
+    };
+    let give = move |Auth(pass): Auth| {
+        let given = pages::give(giving.clone(), pass);
+        async { web::Json(given.await) }
+    };
     web::scope("/auto")
+        .service(at("/take", web::post().to(take).wrap(gate.clone())))
+        .service(at("/give", web::post().to(give).wrap(gate.clone())))
         .service(at("/me", get().to(me).wrap(gate.clone())))
         .service(at("/profile", web::post().to(me).wrap(gate.clone())))
         .service(at("/public", with(CACHE_CONTROL, pages::PUBLIC)))

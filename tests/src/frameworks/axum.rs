@@ -58,7 +58,12 @@ pub(super) fn auto(app: &App) -> Router {
         };
         get(handler).route_layer(gate.clone())
     };
+    let (taking, giving) = (app.clone(), app.clone());
+    let take = async move |Auth(pass): Auth| Json(pages::take(taking.clone(), pass).await);
+    let give = async move |Auth(pass): Auth| Json(pages::give(giving.clone(), pass).await);
     Router::new()
+        .route("/take", post(take).route_layer(gate.clone()))
+        .route("/give", post(give).route_layer(gate.clone()))
         .route("/me", get(me).route_layer(gate.clone()))
         .route("/profile", post(me).route_layer(gate.clone()))
         .route("/public", with((CACHE_CONTROL, pages::PUBLIC)))

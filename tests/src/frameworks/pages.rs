@@ -4,8 +4,10 @@
 use std::{convert::Infallible, time::Duration};
 
 use ::axum::body::Bytes;
+use example_app::App;
 use futures_util::{Stream, stream};
-use gatepass::{LocalPath, Requirements, Scopes, Staleness};
+use gatepass::{Change, LocalPath, Pass, Requirements, Scopes, Staleness};
+use serde_json::Value;
 
 /// The type of the body that is streamed.
 pub(super) const TEXT: &str = "text/plain";
@@ -30,6 +32,37 @@ pub(super) fn requirements() -> [Requirements; 4] {
         none().staleness(Staleness::Strict),
         none().optional(),
     ]
+}
+
+/// Takes the scope `admin` away from the user and from all sessions of the user.
+pub(super) async fn take(app: App, pass: Pass) -> Value {
+    let left = pass.scopes().without(&admin());
+    set_scope(&app, &pass, &left).await;
+    let take = Change::enforced(move |identity| Ok(identity.scopes(left.clone())));
+    changed(&app, &pass, &take).await
+}
+
+/// Gives the scope `admin` to the user and to all sessions of the user.
+pub(super) async fn give(app: App, pass: Pass) -> Value {
+    let all = pass.scopes().union(&admin());
+    set_scope(&app, &pass, &all).await;
+    let give = Change::offered(move |identity| Ok(identity.scopes(all.clone())));
+    changed(&app, &pass, &give).await
+}
+
+fn admin() -> Scopes {
+    Scopes::parse("admin").unwrap()
+}
+
+async fn set_scope(app: &App, pass: &Pass, scopes: &Scopes) {
+    let set = app.users.set_scope(pass.subject().as_str(), scopes.clone());
+    assert!(set.await.unwrap());
+}
+
+async fn changed(app: &App, pass: &Pass, change: &Change) -> Value {
+    let changed = app.authority.change(pass.subject(), change).await.unwrap();
+    assert!(changed > 0);
+    example_app::me(pass)
 }
 
 /// The body of the route that streams.

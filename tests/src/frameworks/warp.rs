@@ -71,8 +71,21 @@ fn auto(app: &App) -> BoxedFilter<(Response,)> {
         };
         gated(at(last).and(get), gate.clone(), handler).boxed()
     };
+    let (taking, giving) = (app.clone(), app.clone());
+    let take = move |Auth(pass): Auth| {
+        let taken = pages::take(taking.clone(), pass);
+        async { reply::json(&taken.await) }
+    };
+    let give = move |Auth(pass): Auth| {
+        let given = pages::give(giving.clone(), pass);
+        async { reply::json(&given.await) }
+    };
     let plain = gated(at("me").and(head_or_get), gate.clone(), me)
         .or(gated(at("profile").and(post), gate.clone(), me))
+        .unify()
+        .or(gated(at("take").and(post), gate.clone(), take))
+        .unify()
+        .or(gated(at("give").and(post), gate.clone(), give))
         .unify()
         .or(with("public", "cache-control", pages::PUBLIC))
         .unify()

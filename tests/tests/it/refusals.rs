@@ -6,7 +6,7 @@ use axum::routing::get;
 use clap::Parser;
 use example_app::{App, NewUser, Settings};
 use gatepass::{
-    MemoryStore,
+    Authority, Change, MemoryStore, Scopes, Subject,
     keys::Algorithm,
     store::{SessionStore, StoreErrorKind},
 };
@@ -29,6 +29,7 @@ struct Service {
     forge: Forge,
     http: Client,
     url: String,
+    authority: Authority,
     _server: JoinSet<()>,
 }
 
@@ -68,6 +69,7 @@ impl Service {
             forge: Forge::trusted(Algorithm::Hs256),
             http: Client::new(),
             url,
+            authority: app.authority.clone(),
             _server: server,
         }
     }
@@ -134,6 +136,7 @@ async fn every_reason_is_reached_over_a_socket() {
     let mut reached = Reached(BTreeSet::new());
     about_tokens(&service, &mut reached).await;
     about_requests(&service, &mut reached).await;
+    about_rights(&service, &mut reached).await;
     about_refresh_tokens(&service, &mut reached).await;
     about_ourselves(&service, &mut reached).await;
 
@@ -233,6 +236,15 @@ async fn about_requests(service: &Service, reached: &mut Reached) {
         &[("token", "a"), ("client_id", "nobody")],
     );
     reached.expect("invalid_client", 401, stranger).await;
+}
+
+async fn about_rights(service: &Service, reached: &mut Reached) {
+    let token = text(&service.login().await["access_token"]);
+    let none = Change::enforced(|identity| Ok(identity.scopes(Scopes::default())));
+    let alice = Subject::new("alice").unwrap();
+    assert!(service.authority.change(&alice, &none).await.unwrap() > 0);
+    let me = service.get("/me").bearer_auth(&token);
+    reached.expect("stale_grant", 401, me).await;
 }
 
 async fn about_refresh_tokens(service: &Service, reached: &mut Reached) {

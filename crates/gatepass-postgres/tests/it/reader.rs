@@ -6,7 +6,7 @@ use gatepass::{
     Authority, Device, Error, Identity, KeySet, MasterSecret, Refusal, Requirements, Staleness,
     Verifier,
     keys::{Algorithm, SigningKey},
-    store::{PullResult, RevocationLog, RevocationTarget, TokenId, TokenStatus},
+    store::{GrantVersion, PullResult, RevocationLog, RevocationTarget, TokenId, TokenStatus},
 };
 use gatepass_postgres::{OpenError, PostgresLog, PostgresStore};
 use gatepass_testkit::sessions::{begin, end, subject};
@@ -40,7 +40,8 @@ fn grants(schema: &str, role: &str) -> String {
     format!(
         "GRANT USAGE ON SCHEMA {schema} TO {role};
          GRANT SELECT ON {schema}.meta, {schema}.revocations TO {role};
-         GRANT SELECT (id, account, number, ended_at) ON {schema}.sessions TO {role};
+         GRANT SELECT (id, account, number, ended_at, access_until, idle_expires_at, grant_valid_from)
+             ON {schema}.sessions TO {role};
          GRANT SELECT (id, up_to, except_number) ON {schema}.accounts TO {role}"
     )
 }
@@ -90,7 +91,9 @@ async fn a_role_that_can_only_read_pulls_is_told_and_asks() {
     let session = begin(&given.store, "alice").await;
     let token = TokenId::from_bytes([1; 16]);
     assert_eq!(
-        log.status(session.id, token).await.unwrap(),
+        log.status(session.id, token, GrantVersion::FIRST)
+            .await
+            .unwrap(),
         TokenStatus::Live
     );
     let PullResult::Entries { entries, next, .. } = log.pull(None).await.unwrap() else {
@@ -114,7 +117,9 @@ async fn a_role_that_can_only_read_pulls_is_told_and_asks() {
         RevocationTarget::Session(session.id)
     );
     assert_eq!(
-        log.status(session.id, token).await.unwrap(),
+        log.status(session.id, token, GrantVersion::FIRST)
+            .await
+            .unwrap(),
         TokenStatus::Revoked
     );
 }
@@ -256,7 +261,7 @@ async fn what_cannot_be_read_is_told_at_the_start() {
                 "{error:?}"
             ),
         }
-        becomes("2").await;
+        becomes("3").await;
     }
     // Rights that are missing, one after the other, until what was told to do is enough.
     let poor = role().await;

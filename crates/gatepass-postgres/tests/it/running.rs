@@ -5,8 +5,8 @@ use std::{error::Error, num::NonZeroU32, str::FromStr, time::Duration};
 use gatepass::{
     ClientId, Session, Timestamp,
     store::{
-        EndReason, EndSessions, PullResult, Random, Revocation, RevocationLog, RevocationTarget,
-        RevokeToken, SessionStore, StoreErrorKind, SystemRandom, TokenId,
+        EndReason, EndSessions, GrantVersion, PullResult, Random, Revocation, RevocationLog,
+        RevocationTarget, RevokeToken, SessionStore, StoreErrorKind, SystemRandom, TokenId,
     },
 };
 use gatepass_testkit::{
@@ -250,7 +250,10 @@ async fn who_has_been_led_to_a_replica_answers_nothing() {
     for (error, why) in [
         (store.pull(None).await.map(drop), "recovery is in progress"),
         (
-            store.status(session.id, token).await.map(drop),
+            store
+                .status(session.id, token, GrantVersion::FIRST)
+                .await
+                .map(drop),
             "is a replica",
         ),
         (store.load(session.id).await.map(drop), "is a replica"),

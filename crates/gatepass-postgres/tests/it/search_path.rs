@@ -5,7 +5,9 @@ use std::{num::NonZeroU32, str::FromStr};
 
 use gatepass::{
     Timestamp,
-    store::{EndReason, EndSessions, PullResult, RevocationLog, SessionStore, TokenId},
+    store::{
+        EndReason, EndSessions, GrantVersion, PullResult, RevocationLog, SessionStore, TokenId,
+    },
 };
 use gatepass_postgres::{PostgresLog, PostgresStore};
 use gatepass_testkit::sessions::{
@@ -116,7 +118,10 @@ async fn use_all(store: &PostgresStore) {
     store.renew(renewal_of(&session)).await.unwrap().unwrap();
     let token = token_of(&session, 7);
     store.revoke_token(token).await.unwrap().unwrap();
-    store.status(session.id, token.token).await.unwrap();
+    store
+        .status(session.id, token.token, GrantVersion::FIRST)
+        .await
+        .unwrap();
     assert!(store.load(session.id).await.unwrap().0.is_some());
     assert_eq!(
         store
@@ -187,9 +192,13 @@ async fn nothing_that_another_role_puts_into_the_search_path_is_run() {
     let opened = support::over(pool(&options)).schema("gatepass").open();
     opened.await.unwrap();
     let session = begin(&store, "alice").await;
-    log.status(session.id, TokenId::from_bytes([1; 16]))
-        .await
-        .unwrap();
+    log.status(
+        session.id,
+        TokenId::from_bytes([1; 16]),
+        GrantVersion::FIRST,
+    )
+    .await
+    .unwrap();
 }
 
 #[tokio::test]

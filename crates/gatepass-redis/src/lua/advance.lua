@@ -1,26 +1,25 @@
 -- `Session::advance`, kept lean, since it is what is done most. KEYS: the session. ARGV: the line of the client; as doubles the time or -1,
 -- from and to which generation, whether the session may have idled, whether the user authenticated, how long ago the last rotation must be
--- or -1, from where the session is seen, idle and access lifetime, and that of a changed identity or -1; the identity if it changed; as doubles
--- the account's cutoff, if the caller had to read it elsewhere.
+-- or -1, from where the session is seen, idle and access lifetime; as doubles the account's cutoff, if the caller had to read it elsewhere.
 local key = KEYS[1]
 local row = redis.call('GET', key)
-if not row or string.find(row, ARGV[1], 145, true) ~= 145 then
+if not row or string.find(row, ARGV[1], 169, true) ~= 169 then
   return false
 end
 local generation, rotated_from, rotated, seen, seen_from, idle, access, absolute, ended, ttl =
   struct.unpack('<dddddddddd', row)
-local now, from, to, idled, again, overlap, here, idle_ttl, access_ttl, own_ttl =
-  struct.unpack('<dddddddddd', ARGV[2])
+local now, from, to, idled, again, overlap, here, idle_ttl, access_ttl =
+  struct.unpack('<ddddddddd', ARGV[2])
 if generation ~= from or ended >= 0 then
   return false
 end
-local account = ARGV[4] or redis.pcall('GET', string.sub(key, 1, -45) .. 'account:' .. string.sub(row, 113, 144))
+local account = ARGV[3] or redis.pcall('GET', string.sub(key, 1, -45) .. 'account:' .. string.sub(row, 137, 168))
 if account then
   if type(account) == 'table' then
     -- The slot is being moved, and the account is not where the session is. The caller looks it up by its id.
-    return string.sub(row, 113, 144)
+    return string.sub(row, 137, 168)
   end
-  local up_to, except = struct.unpack('<dd', account, ARGV[4] and 1 or 17)
+  local up_to, except = struct.unpack('<dd', account, ARGV[3] and 1 or 17)
   local number = struct.unpack('<d', row, 105)
   if number <= up_to and number ~= except then
     return false
@@ -48,16 +47,10 @@ if here ~= seen_from then
   local agent, agent_then = here - address, seen_from - address_then
   seen_from = (agent > 0 and agent or agent_then) + (address > 0 and address or address_then)
 end
-if ARGV[3] ~= '' then
-  ttl = own_ttl
-  row = string.sub(row, 1, 72) .. struct.pack('<d', ttl) .. string.sub(row, 81, 144)
-    .. string.match(row, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n', 145) .. ARGV[3]
-end
 if again == 1 then
-  row = string.sub(row, 1, 80) .. struct.pack('<d', now) .. string.sub(row, 89)
-end
-if ARGV[3] ~= '' or again == 1 then
-  redis.call('SET', key, row, 'KEEPTTL')
+  local authenticated = struct.pack('<d', now)
+  redis.call('SETRANGE', key, 80, authenticated)
+  row = string.sub(row, 1, 80) .. authenticated .. string.sub(row, 89)
 end
 local purged = idle > access and idle or access
 -- Not lowered where the clock has gone back.

@@ -33,15 +33,13 @@ local function finish(id, reason)
   if not row then
     return nil
   end
-  local generation, from, rotated, seen, seen_from, idle, access, absolute, ended, ttl, authenticated, recovered, created,
-    number = struct.unpack(STATE, row)
+  local _, _, _, seen, _, _, access, _, ended, _, _, _, _, number = struct.unpack(STATE, row)
   if ended >= 0 or is_covered(row) then
     return nil
   end
   local account = string.sub(row, OWNER, LINES - 1)
   local before, rest = string.match(row, '^([^\n]*\n[^\n]*\n[^\n]*\n)[^\n]*\n(.*)$', LINES)
-  local state = struct.pack(STATE, generation, from, rotated, seen, seen_from, idle, access, absolute, time_of(seen), ttl,
-    authenticated, recovered, created, number)
+  local state = string.sub(row, 1, 64) .. struct.pack('<d', time_of(seen)) .. string.sub(row, 73, OWNER - 1)
   redis.call('SET', session, state .. account .. before .. reason .. '\n' .. rest, 'KEEPTTL')
   redis.call('ZADD', prefix .. 'purge', after(access, MARGIN), id)
   redis.call('ZREM', prefix .. 'sessions:' .. account, id)

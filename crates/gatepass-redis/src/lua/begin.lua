@@ -51,7 +51,7 @@ else
   redis.call('SET', prefix .. 'account:' .. account,
     struct.pack(ACCOUNT, number, till, up_to, except, since, entry) .. (row and string.sub(row, REASON) or ''), 'KEEPTTL')
 end
-local state = struct.pack(STATE, 0, -1, -1, now, ARGV[11], idle, access, absolute, -1, ttl, now, -1, now, number)
+local state = struct.pack(STATE, 0, -1, -1, now, ARGV[11], idle, access, absolute, -1, ttl, now, -1, now, number, 0, 0, 0)
 redis.call('SET', session, state .. account .. ARGV[6])
 redis.call('ZADD', prefix .. 'purge', after(math.max(idle, access), MARGIN), id)
 redis.call('ZADD', index, number, id)

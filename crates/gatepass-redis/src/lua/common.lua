@@ -1,13 +1,14 @@
 -- What most scripts begin with. KEYS[1] is the partition's `meta`, ARGV[1] the time, or nothing for the server's.
 --
 -- A session is one string, so that a refresh reads one value and writes a part of it. It begins with doubles, where -1 is
--- none, and of these with those that a refresh changes. The id of its account follows, and in lines the client, the issuer,
+-- none, and of these with those that a refresh changes. The last three are the newest version of its rights, the first one
+-- that is good, and the number of the entry in the log that says so. The id of its account follows, and in lines the client, the issuer,
 -- the audience, the reason of its end, the device and the identity.
 --
 -- An account is one string as well: as doubles the number of its last session, the latest absolute end of all of them,
 -- up to which number sessions are over, except which one, since when, and the number of the entry in the log that says so;
 -- and the reason.
-local STATE, OWNER, LINES = '<dddddddddddddd', 113, 145
+local STATE, OWNER, LINES = '<ddddddddddddddddd', 137, 169
 local ACCOUNT, REASON = '<dddddd', 49
 local MARGIN, DAY, JITTER, MAX = 600000, 86400000, 10000, 253402300799000
 local prefix = string.sub(KEYS[1], 1, -5)

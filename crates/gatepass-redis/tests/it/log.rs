@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use gatepass::store::{
-    PullResult, RevocationLog, SessionStore, StoreErrorKind, TokenId, TokenStatus,
+    GrantVersion, PullResult, RevocationLog, SessionStore, StoreErrorKind, TokenId, TokenStatus,
 };
 use gatepass_redis::{RedisLog, RedisStore};
 use gatepass_servers::{Durability, Redis};
@@ -97,7 +97,10 @@ async fn a_restart_that_lost_nothing_has_the_whole_log() {
         assert!(is_reset(&store, &cursor).await);
         assert_eq!(pull_all(&store, None).await.0, ended);
         let token = TokenId::from_bytes([1; 16]);
-        let status = store.status(session.id, token).await.unwrap();
+        let status = store
+            .status(session.id, token, GrantVersion::FIRST)
+            .await
+            .unwrap();
         assert_eq!(status, TokenStatus::Revoked);
     }
 }
@@ -279,7 +282,9 @@ async fn a_replica_and_a_demoted_primary_answer_nothing() {
         let account = gatepass_testkit::sessions::account("alice");
         for answer in [
             log.pull(None).await.map(drop),
-            log.status(session.id, token).await.map(drop),
+            log.status(session.id, token, GrantVersion::FIRST)
+                .await
+                .map(drop),
             store.load(session.id).await.map(drop),
             store.sessions(account, None, 10).await.map(drop),
             store.advance(advance).await.map(drop),
@@ -381,14 +386,23 @@ async fn a_user_who_may_only_read_follows_the_log_and_changes_nothing() {
         told.unwrap();
         assert_eq!(pull_all(&log, Some(&cursor)).await.0, ended);
         let token = token_of(&live, 9).token;
-        assert_eq!(log.status(live.id, token).await.unwrap(), TokenStatus::Live);
         assert_eq!(
-            log.status(session.id, token).await.unwrap(),
+            log.status(live.id, token, GrantVersion::FIRST)
+                .await
+                .unwrap(),
+            TokenStatus::Live
+        );
+        assert_eq!(
+            log.status(session.id, token, GrantVersion::FIRST)
+                .await
+                .unwrap(),
             TokenStatus::Revoked
         );
         store.revoke_token(token_of(&live, 9)).await.unwrap();
         assert_eq!(
-            log.status(live.id, token).await.unwrap(),
+            log.status(live.id, token, GrantVersion::FIRST)
+                .await
+                .unwrap(),
             TokenStatus::Revoked
         );
 

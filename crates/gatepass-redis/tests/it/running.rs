@@ -9,7 +9,10 @@ use std::{
 
 use gatepass::{
     Timestamp,
-    store::{EndReason, EndSessions, Revocation, RevocationLog, SessionStore, StoreErrorKind},
+    store::{
+        EndReason, EndSessions, GrantVersion, Revocation, RevocationLog, SessionStore,
+        StoreErrorKind,
+    },
 };
 use gatepass_redis::RedisStore;
 use gatepass_servers::{Durability, Redis};
@@ -105,7 +108,10 @@ async fn scripts_that_the_server_forgot_are_sent_again() {
         forget().await;
         assert_eq!(pull_all(&store, None).await.0.len(), 2);
         forget().await;
-        store.status(session.id, revoke.token).await.unwrap();
+        store
+            .status(session.id, revoke.token, GrantVersion::FIRST)
+            .await
+            .unwrap();
         forget().await;
         assert_eq!(store.introduce(&[], true).await.unwrap(), []);
         forget().await;
@@ -388,7 +394,10 @@ async fn logging_out_works_on_a_server_that_is_full() {
         pull_all(&store, None).await.0,
         [vec![revoked], ended].concat()
     );
-    store.status(two.id, token.token).await.unwrap();
+    store
+        .status(two.id, token.token, GrantVersion::FIRST)
+        .await
+        .unwrap();
     clock.advance(IDLE_TTL * 2);
     assert_eq!(store.purge(Timestamp::MAX, 10).await.unwrap().removed, 4);
 }

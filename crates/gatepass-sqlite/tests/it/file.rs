@@ -13,8 +13,8 @@ use std::{
 use gatepass::{
     Clock,
     store::{
-        Cursor, EndReason, EndSessions, PullResult, Revocation, RevocationLog, SessionStore,
-        StoreErrorKind, TokenId, TokenStatus,
+        Cursor, EndReason, EndSessions, GrantVersion, PullResult, Revocation, RevocationLog,
+        SessionStore, StoreErrorKind, TokenId, TokenStatus,
     },
 };
 use gatepass_sqlite::{OpenError, SqliteStore};
@@ -105,7 +105,10 @@ async fn everything_survives_reopening() {
     );
     let id = gone.as_ref().unwrap().id;
     assert_eq!(store.load(id).await.unwrap().0, gone);
-    let status = store.status(live.id, token.token).await.unwrap();
+    let status = store
+        .status(live.id, token.token, GrantVersion::FIRST)
+        .await
+        .unwrap();
     assert_eq!(status, TokenStatus::Revoked);
     assert_eq!(pull(&store, None).await.0, logged);
     assert_eq!(pull(&store, Some(&start)).await.0, logged);
@@ -294,11 +297,11 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     place.connect().execute(set, ()).unwrap();
     let error = place.refused();
     assert!(
-        matches!(&error, OpenError::NewerSchema { found: 999, known: 2, path } if *path == place.path()),
+        matches!(&error, OpenError::NewerSchema { found: 999, known: 3, path } if *path == place.path()),
         "{error:?}"
     );
     let text = error.to_string();
-    assert!(text.contains("999") && text.contains('2'), "{text}");
+    assert!(text.contains("999") && text.contains('3'), "{text}");
     let get = "SELECT value FROM gatepass_meta WHERE key = 'schema_version'";
     let version: i64 = place
         .connect()
@@ -404,7 +407,12 @@ async fn a_file_that_is_gone_acknowledges_nothing_until_it_is_back() {
         assert!(store.load(session.id).await.is_err());
         assert!(store.sessions(account(USER), None, 10).await.is_err());
         let token = TokenId::from_bytes([1; 16]);
-        assert!(store.status(session.id, token).await.is_err());
+        assert!(
+            store
+                .status(session.id, token, GrantVersion::FIRST)
+                .await
+                .is_err()
+        );
 
         fs::write(&file, "").unwrap();
         assert!(end().await.is_err(), "{suffix}: another one");

@@ -50,6 +50,11 @@ macro_rules! with_scenarios {
         a_forged_refresh_token_changes_nothing
         a_refresh_that_is_not_understood_spends_nothing
 
+        a_right_that_is_taken_away_is_refused_at_once_and_the_session_goes_on
+        a_stale_token_resumes_renews_and_ends_its_session
+        a_right_that_is_added_is_offered
+        a_gate_refreshes_a_browser_whose_rights_have_changed
+
         a_logout_by_access_token_ends_the_session
         a_logout_by_refresh_token_ends_the_session
         a_logout_by_a_spent_refresh_token_ends_the_session

@@ -200,6 +200,11 @@ pub fn changed_scopes_take_effect_at_the_next_refresh() -> Scenario {
         .json("/scope", "profile")
         .keep("/access_token", "second access")
         .keep("/refresh_token", "second refresh")
+        .send_bad_token(
+            admin("{access}"),
+            "the rights of the session have changed: refresh the access token",
+            "stale_grant",
+        )
         .send(admin("{second access}"), 403)
         .change_user("root", UserChange::Scope("admin profile"))
         .send(refresh("{second refresh}"), 200)

@@ -5,9 +5,9 @@ use std::{num::NonZeroU32, time::Duration};
 use gatepass::{
     ClientId, Clock, Identity, MemoryStore, Scopes, Session, SessionId, Subject, Timestamp,
     store::{
-        AccountId, Advance, AdvanceCause, Audience, Cursor, EndReason, EndSessions, Generation,
-        Issuer, NewSession, PullResult, Recover, Renew, Revocation, RevocationTarget, RevokeToken,
-        SeenFrom, SessionNumber, SessionStore, TokenId,
+        AccountId, Advance, AdvanceCause, Audience, ChangeIdentity, Cursor, EndReason, EndSessions,
+        Generation, GrantEffect, GrantVersion, Issuer, NewSession, PullResult, Recover, Renew,
+        Revocation, RevocationTarget, RevokeToken, SeenFrom, SessionNumber, SessionStore, TokenId,
     },
 };
 use proptest::{collection::vec, option, prelude::*, strategy::ValueTree, test_runner::TestRunner};
@@ -86,15 +86,17 @@ async fn difference<S: SessionStore>(
 #[derive(Clone, Debug)]
 enum Step {
     Begin(u8, u8, Option<NonZeroU32>),
-    Advance(u8, u8, u32, u32, AdvanceCause, Option<u8>, u16),
-    Recover(u8, u8, u32, Option<u8>, u16),
-    Renew(u8, u8, Option<u8>, u16),
+    Advance(u8, u8, u32, u32, AdvanceCause, u16),
+    Recover(u8, u8, u32, u16),
+    Renew(u8, u8, u16),
+    Change(u8, u32, u8, GrantEffect),
     Load(u8),
     End(u8, u8, u8),
     Revoke(u8, u8, u16),
     RevokeMany(u8, u8),
     Sessions(u8),
-    Status(u8, u8),
+    Status(u8, u8, u32),
+    Scan,
     Pull,
     Purge(u32),
     Pass(u32),
@@ -109,26 +111,34 @@ fn cause() -> impl Strategy<Value = AdvanceCause> {
     ]
 }
 
+fn effect() -> impl Strategy<Value = GrantEffect> {
+    prop_oneof![
+        1 => Just(GrantEffect::None),
+        1 => Just(GrantEffect::Offer),
+        2 => Just(GrantEffect::Enforce),
+    ]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let session = || 0..6_u8;
     let ttl = || 1..2000_u16;
     prop_oneof![
         6 => (session(), 0..2_u8, option::of((1..4_u32).prop_map(|n| NonZeroU32::new(n).unwrap())))
             .prop_map(|(s, c, max)| Step::Begin(s, c, max)),
-        12 => (session(), 0..2_u8, 0..4_u32, 0..3_u32, cause(), option::of(0..3_u8), ttl())
-            .prop_map(|(s, c, from, by, cause, identity, ttl)| {
-                Step::Advance(s, c, from, by, cause, identity, ttl)
-            }),
-        4 => (session(), 0..2_u8, 0..4_u32, option::of(0..3_u8), ttl())
-            .prop_map(|(s, c, of, identity, ttl)| Step::Recover(s, c, of, identity, ttl)),
-        4 => (session(), 0..2_u8, option::of(0..3_u8), ttl())
-            .prop_map(|(s, c, identity, ttl)| Step::Renew(s, c, identity, ttl)),
+        12 => (session(), 0..2_u8, 0..4_u32, 0..3_u32, cause(), ttl())
+            .prop_map(|(s, c, from, by, cause, ttl)| Step::Advance(s, c, from, by, cause, ttl)),
+        4 => (session(), 0..2_u8, 0..4_u32, ttl())
+            .prop_map(|(s, c, of, ttl)| Step::Recover(s, c, of, ttl)),
+        4 => (session(), 0..2_u8, ttl()).prop_map(|(s, c, ttl)| Step::Renew(s, c, ttl)),
+        6 => (session(), 0..4_u32, 0..3_u8, effect())
+            .prop_map(|(s, from, identity, effect)| Step::Change(s, from, identity, effect)),
         2 => session().prop_map(Step::Load),
         3 => (session(), 0..4_u8, 0..8_u8).prop_map(|(s, how, why)| Step::End(s, how, why)),
         4 => (session(), any::<u8>(), ttl()).prop_map(|(s, t, ttl)| Step::Revoke(s, t, ttl)),
         2 => (session(), 1..40_u8).prop_map(|(s, n)| Step::RevokeMany(s, n)),
         2 => (0..2_u8).prop_map(Step::Sessions),
-        2 => (session(), any::<u8>()).prop_map(|(s, t)| Step::Status(s, t)),
+        3 => (session(), any::<u8>(), 0..4_u32).prop_map(|(s, t, of)| Step::Status(s, t, of)),
+        1 => Just(Step::Scan),
         3 => Just(Step::Pull),
         2 => (0..4000_u32).prop_map(Step::Purge),
         6 => (0..1500_u32).prop_map(Step::Pass),
@@ -228,6 +238,14 @@ fn in_order(mut revocations: Vec<Revocation>) -> Answer {
         RevocationTarget::Session(id) => (id.as_bytes().to_vec(), revocation.until),
         RevocationTarget::Token(id) => (id.as_bytes().to_vec(), revocation.until),
         RevocationTarget::Sessions(id, _) => (id.as_bytes().to_vec(), revocation.until),
+        // A session can have an entry of both kinds.
+        RevocationTarget::Grant(id, grant) => {
+            let version = grant.newest.get().to_be_bytes();
+            (
+                [id.as_bytes().as_slice(), &version].concat(),
+                revocation.until,
+            )
+        }
     });
     Answer::Revocations(revocations)
 }
@@ -243,30 +261,35 @@ impl<S: SessionStore> World<'_, S> {
                 let begun = self.store.begin(new).await.unwrap();
                 Answer::BeginOutcome(begun.session, begun.ended)
             }
-            Step::Advance(number, by, behind, by_generations, cause, new, ttl) => {
+            Step::Advance(number, by, behind, by_generations, cause, ttl) => {
                 let from = self.generation(number, behind).await;
                 let mut advance = Advance::new(&known(number, by, from));
                 advance.to = Generation::new(from.get() + by_generations);
                 advance.cause = cause;
                 advance.overlap = secs(ttl / 8);
                 advance.seen_from = SeenFrom::from_bits(i64::from(ttl % 3));
-                advance.identity = new.map(|new| identity(subject(number), new));
                 advance.idle_ttl = secs(ttl);
                 advance.access_ttl = secs(ttl / 2);
                 Answer::Session(self.store.advance(advance).await.unwrap())
             }
-            Step::Recover(number, by, behind, new, ttl) => {
+            Step::Recover(number, by, behind, ttl) => {
                 let generation = self.generation(number, behind).await;
                 let mut recover = Recover::new(&known(number, by, generation));
-                recover.identity = new.map(|new| identity(subject(number), new));
                 recover.access_ttl = secs(ttl);
                 Answer::Session(self.store.recover(recover).await.unwrap())
             }
-            Step::Renew(number, by, new, ttl) => {
+            Step::Renew(number, by, ttl) => {
                 let mut renew = Renew::new(&known(number, by, Generation::FIRST));
-                renew.identity = new.map(|new| identity(subject(number), new));
                 renew.access_ttl = secs(ttl);
                 Answer::Session(self.store.renew(renew).await.unwrap())
+            }
+            Step::Change(number, behind, new, effect) => {
+                let session = known(number, 0, Generation::FIRST);
+                let identity = identity(subject(number), new);
+                let mut change = ChangeIdentity::new(&session, identity);
+                change.from = self.version(number, behind).await;
+                change.effect = effect;
+                Answer::Session(self.store.change(change).await.unwrap())
             }
             Step::Load(number) => {
                 let (session, time) = self.store.load(session_id(number)).await.unwrap();
@@ -296,13 +319,13 @@ impl<S: SessionStore> World<'_, S> {
                 let listed = self.store.sessions(account(number), None, 4).await;
                 Answer::Sessions(listed.unwrap())
             }
-            Step::Status(number, token) => {
-                let status = self
-                    .store
-                    .status(session_id(number), token_id(number, token))
-                    .await;
+            Step::Status(number, token, behind) => {
+                let version = self.version(number, behind).await;
+                let (session, token) = (session_id(number), token_id(number, token));
+                let status = self.store.status(session, token, version).await;
                 Answer::Other(format!("{:?}", status.unwrap()))
             }
+            Step::Scan => Answer::Sessions(self.scan().await),
             Step::Pull => in_order(self.pull().await),
             Step::Purge(ahead) => {
                 let behind = self.clock.now().unix_millis() - 1_000_000;
@@ -324,6 +347,32 @@ impl<S: SessionStore> World<'_, S> {
             0 | 1 => Generation::new(current),
             2 => Generation::new(current.saturating_sub(1)),
             _ => Generation::new(current + 1),
+        }
+    }
+
+    /// A version that the rights of the session have or nearly have.
+    async fn version(&self, number: u8, behind: u32) -> GrantVersion {
+        let (session, _) = self.store.load(session_id(number)).await.unwrap();
+        let newest = session.map_or(0, |session| session.grant.newest.get());
+        match behind {
+            0 | 1 => GrantVersion::new(newest),
+            2 => GrantVersion::new(newest.saturating_sub(1)),
+            _ => GrantVersion::new(newest + 1),
+        }
+    }
+
+    /// All usable sessions, each once and in the order of their ids.
+    async fn scan(&self) -> Vec<Session> {
+        let (mut all, mut next) = (Vec::new(), None);
+        loop {
+            let part = self.store.scan(next.as_ref(), 2).await.unwrap();
+            all.extend(part.sessions);
+            next = part.next;
+            if next.is_none() {
+                all.sort_by_key(|session| session.id);
+                all.dedup();
+                return all;
+            }
         }
     }
 

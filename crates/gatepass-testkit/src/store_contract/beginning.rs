@@ -95,7 +95,7 @@ pub async fn one_session_too_many_ends_exactly_the_oldest<S: SessionStore>(
     let ended = given.load(&oldest).await.ended.unwrap();
     assert_eq!(ended.reason, EndReason::TooManySessions);
     assert_eq!(ended.at, given.clock.now());
-    let status = given.store.status(oldest.id, token_id()).await.unwrap();
+    let status = given.status(oldest.id, token_id()).await;
     assert_eq!(status, TokenStatus::Revoked);
     for kept in [&sessions[1], &sessions[2], &begun.session, &bystander] {
         assert_eq!(given.load(kept).await, *kept);

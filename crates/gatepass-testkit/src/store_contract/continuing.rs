@@ -12,7 +12,7 @@ use gatepass::{
 
 use super::given::{
     ABSOLUTE_TTL, ACCESS_TTL, DAY, Given, HOUR, IDLE_TTL, MILLISECOND, MINUTE, account, advance_of,
-    changed_identity, client, new_session, renewal_of, session_id,
+    client, new_session, renewal_of, session_id,
 };
 use crate::clock::ManualClock;
 
@@ -135,21 +135,6 @@ pub async fn a_renewal_changes_access_and_nothing_else<S: SessionStore>(
         renewed.unwrap().unwrap().access_until,
         session.absolute_expires_at
     );
-}
-
-/// An identity that was read anew at a renewal replaces the old one.
-pub async fn a_renewal_writes_a_changed_identity<S: SessionStore>(
-    fresh: impl AsyncFn(ManualClock) -> S,
-) {
-    let given = Given::fresh(fresh).await;
-    let session = given.begin("alice").await;
-    let identity = changed_identity(session.subject());
-    let mut renew = renewal_of(&session);
-    renew.identity = Some(identity.clone());
-    let renewed = given.store.renew(renew).await.unwrap().unwrap();
-    assert_eq!(renewed.identity, identity);
-    assert_eq!(renewed.access_until, given.clock.now() + HOUR);
-    assert_eq!(given.load(&session).await, renewed);
 }
 
 /// A session whose access token was renewed is kept as long as that could be good, however long it

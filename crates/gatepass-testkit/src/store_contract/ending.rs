@@ -46,7 +46,7 @@ pub async fn an_end_is_logged_in_the_same_act<S: SessionStore>(
         ..session.clone()
     };
     assert_eq!(given.load(&session).await, expected);
-    let status = given.store.status(session.id, token_id()).await.unwrap();
+    let status = given.status(session.id, token_id()).await;
     assert_eq!(status, TokenStatus::Revoked);
 }
 
@@ -184,7 +184,7 @@ pub async fn all_sessions_of_an_account_end_together<S: SessionStore>(
             ..session.clone()
         };
         assert_eq!(given.load(&session).await, expected);
-        let status = given.store.status(session.id, token_id()).await.unwrap();
+        let status = given.status(session.id, token_id()).await;
         assert_eq!(status, TokenStatus::Revoked);
         let advanced = given.store.advance(advance_of(&session)).await.unwrap();
         assert_eq!(advanced, None);

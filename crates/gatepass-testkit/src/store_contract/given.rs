@@ -5,8 +5,8 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use gatepass::{
     ClientId, Identity, Scopes, Session, SessionId, Subject, Timestamp,
     store::{
-        Cursor, Cutoff, EndReason, EndSessions, NewSession, Random, Revocation, RevocationTarget,
-        RevokeToken, SessionStore, SystemRandom, TokenId,
+        Cursor, Cutoff, EndReason, EndSessions, GrantVersion, NewSession, Random, Revocation,
+        RevocationTarget, RevokeToken, SessionStore, SystemRandom, TokenId, TokenStatus,
     },
 };
 
@@ -61,6 +61,12 @@ impl<S: SessionStore> Given<S> {
         let session = self.begin(subject).await;
         let revocation = self.end(&session).await.unwrap();
         (self.load(&session).await, revocation)
+    }
+
+    /// The status of a token with the first rights of its session.
+    pub(super) async fn status(&self, session: SessionId, token: TokenId) -> TokenStatus {
+        let status = self.store.status(session, token, GrantVersion::FIRST);
+        status.await.unwrap()
     }
 
     /// Revokes a new token of `session`.
@@ -187,6 +193,7 @@ pub(super) fn sorted(mut revocations: Vec<Revocation>) -> Vec<Revocation> {
         RevocationTarget::Session(id) => (id.as_bytes().to_vec(), revocation.until),
         RevocationTarget::Token(id) => (id.as_bytes().to_vec(), revocation.until),
         RevocationTarget::Sessions(id, _) => (id.as_bytes().to_vec(), revocation.until),
+        RevocationTarget::Grant(id, _) => (id.as_bytes().to_vec(), revocation.until),
     });
     revocations
 }

@@ -98,12 +98,12 @@ pub async fn an_ended_session_and_its_entry_are_kept_for_the_retention<S: Sessio
     given.clock.advance(kept.checked_sub(MILLISECOND).unwrap());
     assert_eq!(given.purge().await, 0);
     assert_eq!(given.log().await.0, [revocation]);
-    let status = given.store.status(session.id, token_id()).await.unwrap();
+    let status = given.status(session.id, token_id()).await;
     assert_eq!(status, TokenStatus::Revoked);
     given.clock.advance(MILLISECOND);
     assert_eq!(given.purge().await, 2);
     assert_eq!(given.log().await.0, []);
-    let status = given.store.status(session.id, token_id()).await.unwrap();
+    let status = given.status(session.id, token_id()).await;
     assert_eq!(status, TokenStatus::Unknown);
 }
 
@@ -118,12 +118,12 @@ pub async fn a_revoked_token_is_kept_for_the_retention<S: SessionStore>(
     given.clock.advance(kept.checked_sub(MILLISECOND).unwrap());
     assert_eq!(given.purge().await, 0);
     assert_eq!(given.log().await.0, [revocation.unwrap()]);
-    let status = given.store.status(session.id, token.token).await.unwrap();
+    let status = given.status(session.id, token.token).await;
     assert_eq!(status, TokenStatus::Revoked);
     given.clock.advance(MILLISECOND);
     assert_eq!(given.purge().await, 1);
     assert_eq!(given.log().await.0, []);
-    let status = given.store.status(session.id, token.token).await.unwrap();
+    let status = given.status(session.id, token.token).await;
     assert_eq!(status, TokenStatus::Live);
     // A token whose entry was forgotten can be revoked again.
     let mut again = token;

@@ -9,7 +9,7 @@ use gatepass::{
 
 use super::given::{
     ABSOLUTE_TTL, ACCESS_TTL, DAY, Given, HOUR, IDLE_TTL, MILLISECOND, MINUTE, SECOND, account,
-    advance_of, changed_identity, client, new_session, recovery_of, session_id,
+    advance_of, client, new_session, recovery_of, session_id,
 };
 use crate::clock::ManualClock;
 
@@ -74,8 +74,6 @@ pub async fn an_advance_that_does_not_fit_changes_nothing<S: SessionStore>(
     let refuse = async |stored: &Session, advance: Advance, why: &str| {
         given.clock.advance(SECOND);
         let before = given.find(stored.id).await;
-        let mut advance = advance;
-        advance.identity = Some(changed_identity(stored.subject()));
         let refused = given.store.advance(advance).await.unwrap();
         assert_eq!(refused, None, "{why}");
         assert_eq!(given.find(stored.id).await, before, "{why}");
@@ -112,26 +110,6 @@ pub async fn a_session_can_be_refreshed_until_the_instant_it_expires<S: SessionS
     given.clock.advance(IDLE_TTL);
     let refused = given.store.advance(advance_of(&session)).await.unwrap();
     assert_eq!(refused, None);
-}
-
-/// An identity that was read anew replaces the old one; without one the old one stays.
-pub async fn an_advance_writes_a_changed_identity<S: SessionStore>(
-    fresh: impl AsyncFn(ManualClock) -> S,
-) {
-    let given = Given::fresh(fresh).await;
-    let session = given.begin("alice").await;
-    let identity = changed_identity(session.subject());
-    let mut advance = advance_of(&session);
-    advance.identity = Some(identity.clone());
-    let advanced = given.store.advance(advance).await.unwrap().unwrap();
-    assert_eq!(advanced.identity, identity);
-    // The new identity's own lifetime of an hour holds already.
-    assert_eq!(advanced.access_until, given.clock.now() + HOUR);
-    assert_eq!(given.load(&session).await, advanced);
-
-    let advanced = given.store.advance(advance_of(&advanced)).await;
-    assert_eq!(advanced.unwrap().unwrap().identity, identity);
-    assert_eq!(given.load(&session).await.identity, identity);
 }
 
 /// A token ahead of a store that lost writes takes the session to where the token is.
@@ -229,7 +207,6 @@ pub async fn an_authentication_need_not_rotate<S: SessionStore>(
     advance.to = advance.from;
     advance.overlap = MINUTE;
     advance.cause = AdvanceCause::Reauthenticate;
-    advance.identity = Some(changed_identity(expected.subject()));
     assert!(expected.advance(advance.clone(), given.clock.now()));
     let advanced = given.store.advance(advance).await.unwrap();
     assert_eq!(advanced.as_ref(), Some(&expected));
@@ -424,8 +401,6 @@ pub async fn a_recovery_that_does_not_fit_changes_nothing<S: SessionStore>(
     let refuse = async |stored: &Session, recover: Recover, why: &str| {
         given.clock.advance(SECOND);
         let before = given.find(stored.id).await;
-        let mut recover = recover;
-        recover.identity = Some(changed_identity(stored.subject()));
         let refused = given.store.recover(recover).await.unwrap();
         assert_eq!(refused, None, "{why}");
         assert_eq!(given.find(stored.id).await, before, "{why}");
@@ -439,19 +414,4 @@ pub async fn a_recovery_that_does_not_fit_changes_nothing<S: SessionStore>(
     refuse(&unknown, recovery_of(&unknown), "an unknown session").await;
     given.clock.advance(IDLE_TTL);
     refuse(&session, recovery_of(&session), "idle for too long").await;
-}
-
-/// An identity that was read anew at a recovery replaces the old one.
-pub async fn a_recovery_writes_a_changed_identity<S: SessionStore>(
-    fresh: impl AsyncFn(ManualClock) -> S,
-) {
-    let given = Given::fresh(fresh).await;
-    let session = given.begin("alice").await;
-    let identity = changed_identity(session.subject());
-    let mut recover = recovery_of(&session);
-    recover.identity = Some(identity.clone());
-    let recovered = given.store.recover(recover).await.unwrap().unwrap();
-    assert_eq!(recovered.identity, identity);
-    assert_eq!(recovered.access_until, given.clock.now() + HOUR);
-    assert_eq!(given.load(&session).await, recovered);
 }

@@ -144,17 +144,22 @@ where
     }
 }
 
-/// The state of a user since the last refresh. If gatepass answers without a rotation, it uses
-/// [`Changed`](Self::Changed) for that answer and doesn't store it.
+/// The state of a user since the last refresh.
 #[derive(Clone, Debug)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "made by applications, and there is no fourth case"
 )]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is made once for a refresh, and applications need no box"
+)]
 pub enum UserUpdate {
     /// The session goes on as it is.
     Unchanged,
-    /// The session goes on with this identity, of the same subject.
+    /// The session goes on with this identity, of the same subject. If its scopes or claims are
+    /// others than before, every node refuses the session's older access tokens within
+    /// `max_staleness`, as after [`Authority::change`](crate::Authority::change).
     Changed(Identity),
     /// There is no such user any more, or it may not be logged in: the session ends.
     Deleted,

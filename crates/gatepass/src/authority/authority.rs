@@ -309,6 +309,7 @@ impl Authority {
         self.check_identity(&identity)?;
         let account = self.account(identity.subject());
         let policy = self.inner.verifier.policy();
+        let own_ttl = identity.session_ttl();
         let new = NewSession {
             id: SessionId::random(account, &*settings.random)?,
             issuer: policy.issuer.clone(),
@@ -317,7 +318,8 @@ impl Authority {
             identity,
             device: cleaned(device),
             idle_ttl: settings.idle_ttl,
-            absolute_ttl: settings.absolute_ttl,
+            absolute_ttl: own_ttl
+                .map_or(settings.absolute_ttl, |own| own.min(settings.absolute_ttl)),
             access_ttl: settings.access_ttl,
             max_sessions: settings.max_sessions,
         };

@@ -228,7 +228,7 @@ impl Authority {
             RevocationTarget::Sessions(_, cutoff) => {
                 observe::sessions_ended(cutoff, subject, reason)
             }
-            RevocationTarget::Token(_) => {}
+            RevocationTarget::Token(_) | RevocationTarget::Grant(..) => {}
         }
     }
 }
@@ -236,7 +236,7 @@ impl Authority {
 /// Does `work` to its end, even if the client that asked for it hangs up meanwhile. A client that
 /// does not wait must not undo a logout that has arrived, and a thief who does not wait must not
 /// undo the end of a session.
-async fn to_the_end<T: Send + 'static>(
+pub(super) async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {
     let done = tokio::spawn(work.in_current_span().with_current_subscriber()).await;

@@ -12,7 +12,10 @@ use crate::{
     error::Error,
     keys::signing::SigningKey,
     model::{ids::TokenId, scopes::Scopes, session::Session},
-    token::{access::Unsigned, claims::NewClaims},
+    token::{
+        access::Unsigned,
+        claims::{NewActor, NewClaims},
+    },
 };
 
 impl Authority {
@@ -76,9 +79,13 @@ impl Authority {
                 jti: token.to_string(),
                 sid: session.id.to_string(),
                 sn: session.number.get(),
+                gv: session.grant.newest.get(),
                 auth_time: authenticated_at.unix_secs(),
                 client_id: session.client.as_str(),
                 scope: scopes.as_str(),
+                act: session.identity.actor().map(|actor| NewActor {
+                    sub: actor.as_str(),
+                }),
                 custom: session.identity.raw_claims(),
             };
             Unsigned::new(&key, &claims)?

@@ -13,6 +13,7 @@ use crate::{
     model::{
         changes::{Advance, AdvanceCause, Recover},
         device::{Device, SeenFrom},
+        grant::GrantEffect,
         identity::{Identity, IdentityError},
         ids::{ClientId, Generation, SessionId, Subject},
         refusal::Refusal,
@@ -187,10 +188,11 @@ impl Authority {
             (Decision::Refuse(refusal), _) => return Err(refusal.into()),
             (_, None) => return Err(InternalError::new("a decision about no session").into()),
             (Decision::Advance { from, to }, Some(session)) => {
-                let identity = self.reload_user(&session, scopes).await?;
+                let Some(session) = self.reload_user(session, scopes).await? else {
+                    return Ok(None);
+                };
                 let mut advance = self.advance_of(session.id, client, from, to);
                 advance.seen_from = seen_from(device);
-                advance.identity = identity;
                 let Some(session) = self.advance(advance).await? else {
                     return Ok(None);
                 };
@@ -200,12 +202,13 @@ impl Authority {
                 return self.refreshed(&session, scopes).await.map(Some);
             }
             (Decision::Recover, Some(session)) => {
-                let identity = self.reload_user(&session, scopes).await?;
+                let Some(session) = self.reload_user(session, scopes).await? else {
+                    return Ok(None);
+                };
                 let recover = Recover {
                     id: session.id,
                     client: client.clone(),
                     generation: session.generation,
-                    identity,
                     access_ttl: settings.access_ttl,
                 };
                 let recovered = self
@@ -217,7 +220,12 @@ impl Authority {
                 observe::session_recovered(&session, generation, elsewhere(&session, device));
                 session
             }
-            (Decision::Replay, Some(session)) => self.replayed(session, scopes).await?,
+            (Decision::Replay, Some(session)) => {
+                let Some(session) = self.replayed(session, scopes).await? else {
+                    return Ok(None);
+                };
+                session
+            }
             (Decision::Reuse { gap, age }, Some(session)) => {
                 return self.reused(&session, gap, age, device).await.map(Some);
             }
@@ -227,23 +235,24 @@ impl Authority {
         Ok(Some(issued))
     }
 
-    /// The session that a replay is answered from, with the identity that the user has now.
-    ///
-    /// Nothing is written: the next advance reads the user again and writes what it finds.
-    async fn replayed(&self, session: Session, scopes: Option<&Scopes>) -> Result<Session, Error> {
-        let identity = self.reload_user(&session, scopes).await?;
+    /// The session that a replay is answered from, with the identity that the user has now; `None`
+    /// if another was faster.
+    async fn replayed(
+        &self,
+        session: Session,
+        scopes: Option<&Scopes>,
+    ) -> Result<Option<Session>, Error> {
+        let Some(session) = self.reload_user(session, scopes).await? else {
+            return Ok(None);
+        };
         if self.inner.settings.authenticator.is_none() {
-            return Ok(session);
+            return Ok(Some(session));
         }
         // The application may have taken seconds. If another tab has refreshed meanwhile, the
         // refresh token of the generation that was read is spent and must not be handed out.
         let (session, now) = self.ask("load", self.inner.store.load(session.id)).await?;
         let session = session.filter(|session| session.is_refreshable(now));
-        let mut session = session.ok_or(Refusal::SessionEnded)?;
-        if let Some(identity) = identity {
-            session.identity = identity;
-        }
-        Ok(session)
+        Ok(Some(session.ok_or(Refusal::SessionEnded)?))
     }
 
     async fn reused(
@@ -268,28 +277,36 @@ impl Authority {
         Err(Refusal::Reused.into())
     }
 
-    /// Reads the user again, and checks that it may still have `scopes`. Returns the identity that
-    /// the user has now; `None` if it is as it was.
+    /// Reads the user again, gives the session the identity that the user has now, and checks that
+    /// it may still have `scopes`. `None` if another was faster.
     pub(super) async fn reload_user(
         &self,
-        session: &Session,
+        session: Session,
         scopes: Option<&Scopes>,
-    ) -> Result<Option<Identity>, Error> {
-        let identity = self.updated_user(session).await?;
-        check_scopes(identity.as_ref().unwrap_or(&session.identity), scopes)?;
-        Ok(identity)
+    ) -> Result<Option<Session>, Error> {
+        let session = self.updated_user(session).await?;
+        if let Some(session) = &session {
+            check_scopes(&session.identity, scopes)?;
+        }
+        Ok(session)
     }
 
-    async fn updated_user(&self, session: &Session) -> Result<Option<Identity>, Error> {
+    async fn updated_user(&self, session: Session) -> Result<Option<Session>, Error> {
         let Some(authenticator) = &self.inner.settings.authenticator else {
-            return Ok(None);
+            return Ok(Some(session));
         };
-        match self.consult(authenticator.reload_user(session)).await? {
-            UserUpdate::Unchanged => Ok(None),
-            UserUpdate::Changed(identity) => Ok(Some(self.succeeding(identity, session)?)),
+        match self.consult(authenticator.reload_user(&session)).await? {
+            UserUpdate::Unchanged => Ok(Some(session)),
+            // The rights of an impersonation are fixed.
+            UserUpdate::Changed(_) if session.identity.actor().is_some() => Ok(Some(session)),
+            UserUpdate::Changed(identity) => {
+                let identity = self.succeeding(identity, &session)?;
+                self.put_identity(session, identity, GrantEffect::Enforce)
+                    .await
+            }
             UserUpdate::Deleted => {
                 self.end(
-                    own(session),
+                    own(&session),
                     Some(session.subject()),
                     EndReason::UserDeleted,
                 )
@@ -334,7 +351,6 @@ impl Authority {
             cause: AdvanceCause::Refresh,
             overlap: self.inner.settings.reuse.overlap,
             seen_from: SeenFrom::default(),
-            identity: None,
             idle_ttl,
             access_ttl,
         }

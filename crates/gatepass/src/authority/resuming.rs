@@ -14,6 +14,7 @@ use crate::{
     model::{
         changes::{AdvanceCause, Renew},
         device::{Device, SeenFrom},
+        grant::GrantEffect,
         identity::Identity,
         refusal::Refusal,
         session::Session,
@@ -38,7 +39,7 @@ pub enum Resumed {
 pub(crate) enum Resumable {
     /// It gives access.
     Good(Pass),
-    /// It did, and is one of ours.
+    /// It did, and is one of ours. Its time is over, or the rights of its session have changed.
     Expired(Pass),
 }
 
@@ -50,8 +51,8 @@ impl Authority {
     /// |---|---|---|
     /// | good | whatever it is, but for the next row | the access token's pass, and nothing new |
     /// | good | the session's current one, idle for too long | new tokens |
-    /// | expired | a good one of the same session | new tokens, as [`refresh`](Self::refresh) |
-    /// | expired | any other | refused |
+    /// | expired, or stale after a [`change`](Self::change) | a good one of the same session | new tokens, as [`refresh`](Self::refresh) |
+    /// | expired or stale | any other | refused |
     /// | not good in any other way, or another client's | | refused |
     ///
     /// The store is asked each time. An access token alone never yields a refresh token.
@@ -88,7 +89,7 @@ impl Authority {
         let requirements = Requirements::new().staleness(Staleness::Strict);
         let judged = match verifier.verify(access_token, &requirements).await {
             Ok(pass) => Resumable::Good(pass),
-            Err(Error::Refused(Refusal::Expired)) => {
+            Err(Error::Refused(Refusal::Expired | Refusal::StaleGrant)) => {
                 Resumable::Expired(verifier.open(access_token)?)
             }
             Err(error) => return Err(error),
@@ -161,13 +162,14 @@ impl Authority {
         if session.client != *client {
             return Err(Refusal::WrongClient.into());
         }
-        let generation = presented.generation;
-        let mut advance = self.advance_of(session.id, client, generation, generation.next());
-        advance.seen_from = seen_from(device);
-        advance.cause = AdvanceCause::Resume;
-        advance.identity = self.reload_user(&session, None).await?;
-        if let Some(session) = self.advance(advance).await? {
-            return self.refreshed(&session, None).await.map(Some);
+        if let Some(session) = self.reload_user(session, None).await? {
+            let generation = presented.generation;
+            let mut advance = self.advance_of(session.id, client, generation, generation.next());
+            advance.seen_from = seen_from(device);
+            advance.cause = AdvanceCause::Resume;
+            if let Some(session) = self.advance(advance).await? {
+                return self.refreshed(&session, None).await.map(Some);
+            }
         }
         // Another was faster, so that the session is not idle any more.
         let mut refreshing = Refreshing {
@@ -194,32 +196,36 @@ impl Authority {
     /// [`Error::Refused`] if the access token is not good, [`Error::Store`] if store or users do
     /// not answer.
     pub async fn renew(&self, access_token: &str) -> Result<Renewed, Error> {
-        let requirements = Requirements::new().staleness(Staleness::Strict);
-        let pass = self
-            .inner
-            .verifier
-            .verify(access_token, &requirements)
-            .await?;
+        let pass = self.verify_for_renewal(access_token).await?;
         self.renew_pass(&pass).await
     }
 
+    /// Asks the store about an access token to renew. One that is stale after a
+    /// [`change`](Self::change) is as good as any: it names the session, and the new token gets the
+    /// rights that the session has now.
+    async fn verify_for_renewal(&self, access_token: &str) -> Result<Pass, Error> {
+        let verifier = &self.inner.verifier;
+        let requirements = Requirements::new().staleness(Staleness::Strict);
+        let stale = |refusal: &Refusal| *refusal == Refusal::StaleGrant;
+        let verified = verifier.verify_unless(access_token, &requirements, stale);
+        match verified.await {
+            Err(Error::Refused(Refusal::StaleGrant)) => Ok(verifier.open(access_token)?),
+            verified => verified,
+        }
+    }
+
     /// Renews the access token of `pass`, of which the store has just said that it is not revoked.
-    pub(crate) async fn renew_pass(&self, pass: &Pass) -> Result<Renewed, Error> {
+    async fn renew_pass(&self, pass: &Pass) -> Result<Renewed, Error> {
         let settings = &self.inner.settings;
         if *pass.client_id() != settings.client {
             return Err(Refusal::WrongClient.into());
         }
-        let identity = match settings.authenticator {
-            Some(_) => {
-                self.reload_user(&self.live_session(pass).await?.0, None)
-                    .await?
-            }
-            None => None,
-        };
+        if settings.authenticator.is_some() {
+            self.reload_user_of(pass).await?;
+        }
         let renew = Renew {
             id: pass.session_id(),
             client: settings.client.clone(),
-            identity,
             access_ttl: settings.access_ttl,
         };
         let renewed = self.ask("renew", self.inner.store.renew(renew)).await?;
@@ -237,6 +243,17 @@ impl Authority {
             .await?;
         observe::session_renewed(&session, renewed.token_id);
         Ok(renewed)
+    }
+
+    /// Reads the user of a live session again, until no other is faster.
+    async fn reload_user_of(&self, pass: &Pass) -> Result<(), Error> {
+        for _ in 0..MAX_LOST_RACES {
+            let (session, _) = self.live_session(pass).await?;
+            if self.reload_user(session, None).await?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(StoreError::new(StoreErrorKind::Busy).into())
     }
 
     /// Authenticates the user of `pass` again, by the application's
@@ -272,13 +289,10 @@ impl Authority {
                 refusals.reauthentication(pass, device, refusal);
             }
         })?;
-        let identity = self.succeeding(identity, &session)?;
         for _ in 0..MAX_LOST_RACES {
-            if let Some(authenticated) = self
-                .advance_authenticated(&session, &identity, device, now)
-                .await?
-            {
-                observe::session_reauthenticated(&session);
+            let authenticated = self.advance_authenticated(session, &identity, device, now);
+            if let Some(authenticated) = authenticated.await? {
+                observe::session_reauthenticated(&authenticated);
                 return self.refreshed(&authenticated, None).await;
             }
             (session, now) = self.live_session(pass).await?;
@@ -286,13 +300,19 @@ impl Authority {
         Err(StoreError::new(StoreErrorKind::Busy).into())
     }
 
+    /// Gives the session the identity, and refreshes it; `None` if another was faster.
     async fn advance_authenticated(
         &self,
-        session: &Session,
+        session: Session,
         identity: &Identity,
         device: &Device,
         now: Timestamp,
     ) -> Result<Option<Session>, Error> {
+        let identity = self.succeeding(identity.clone(), &session)?;
+        let changed = self.put_identity(session, identity, GrantEffect::Enforce);
+        let Some(session) = changed.await? else {
+            return Ok(None);
+        };
         let from = session.generation;
         // A second rotation within the overlap would have an honest tab's token forgotten too
         // early.
@@ -301,7 +321,6 @@ impl Authority {
         let mut advance = self.advance_of(session.id, &session.client, from, to);
         advance.seen_from = SeenFrom::of(device);
         advance.cause = AdvanceCause::Reauthenticate;
-        advance.identity = Some(identity.clone());
         self.advance(advance).await
     }
 

@@ -13,9 +13,11 @@ use crate::{
         prefixes::Prefixes,
     },
     model::{
-        ids::{AccountId, Issuer},
+        grant::Grant,
+        ids::{AccountId, Issuer, SessionId},
         revocation::{Cutoff, RevocationTarget},
     },
+    store::TokenStatus,
     token::pass::Pass,
 };
 
@@ -28,6 +30,9 @@ pub(super) struct Entries {
     cutoffs: Cache<AccountId, (Cutoff, Duration)>,
     /// Spares most tokens the cache of cutoffs.
     prefixes: Prefixes,
+    /// The grant of each session whose rights have changed, and for how long it is kept. Without a
+    /// bound as well. The set of ids has each of them, so that other sessions' tokens need no look.
+    grants: Cache<SessionId, (Grant, Duration)>,
     /// Another one whenever revocations have been put in.
     version: AtomicU64,
 }
@@ -38,6 +43,7 @@ impl Entries {
             ids: IdSet::new(),
             cutoffs: Cache::builder().expire_after(KeptFor).build(),
             prefixes: Prefixes::new(),
+            grants: Cache::builder().expire_after(KeptFor).build(),
             version: AtomicU64::new(new_version()),
         }
     }
@@ -55,6 +61,11 @@ impl Entries {
                     self.prefixes.insert(account.prefix(), kept, now);
                     self.cut_off(account, cutoff, kept);
                 }
+                RevocationTarget::Grant(session, grant) => {
+                    self.change(session, grant, kept);
+                    // The cache comes first, so that no look into it comes too early.
+                    self.ids.insert(Id::of_grant(session), kept, now);
+                }
             }
         }
         // Also where all were known: another thread may have put them in, and not have come here.
@@ -71,6 +82,15 @@ impl Entries {
         });
     }
 
+    /// Grants arrive in any order, too.
+    fn change(&self, session: SessionId, grant: Grant, kept: Duration) {
+        self.grants.entry(session).and_upsert_with(|before| {
+            let before = before.map(moka::Entry::into_value);
+            let both = before.map_or(grant, |(before, _)| before.and(grant));
+            (both, kept)
+        });
+    }
+
     /// About how many there are.
     pub(super) fn len(&self) -> u64 {
         self.ids.len() as u64 + self.cutoffs.entry_count()
@@ -81,6 +101,7 @@ impl Entries {
         let now = Instant::now();
         self.ids.sweep(now);
         self.cutoffs.run_pending_tasks();
+        self.grants.run_pending_tasks();
         self.prefixes.sweep(now);
     }
 
@@ -90,11 +111,33 @@ impl Entries {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Whether the access token of `pass`, which `issuer` has issued, is revoked.
-    pub(super) fn is_revoked(&self, pass: &Pass, issuer: &Issuer) -> bool {
-        self.ids.contains(Id::of_session(pass.session_id()))
+    /// The status of the access token of `pass`, which `issuer` has issued.
+    pub(super) fn status(&self, pass: &Pass, issuer: &Issuer) -> TokenStatus {
+        let is_revoked = self.ids.contains(Id::of_session(pass.session_id()))
             || self.ids.contains(Id::of_token(pass.token_id()))
-            || self.is_cut_off(pass, issuer)
+            || self.is_cut_off(pass, issuer);
+        if is_revoked {
+            return TokenStatus::Revoked;
+        }
+        let grant = self.note_offer(pass);
+        if grant.is_some_and(|grant| grant.refuses(pass.grant_version())) {
+            return TokenStatus::Stale;
+        }
+        TokenStatus::Live
+    }
+
+    /// Notes in the pass whether its client gets other rights if it refreshes. Returns the grant of
+    /// its session, if that has changed within the lifetime of its tokens.
+    pub(super) fn note_offer(&self, pass: &Pass) -> Option<Grant> {
+        let session = pass.session_id();
+        if !self.ids.contains(Id::of_grant(session)) {
+            return None;
+        }
+        let (grant, _) = self.grants.get(&session)?;
+        if grant.is_newer_than(pass.grant_version()) {
+            pass.found_outdated();
+        }
+        Some(grant)
     }
 
     fn is_cut_off(&self, pass: &Pass, issuer: &Issuer) -> bool {
@@ -121,11 +164,11 @@ const MAX_KEPT: Duration = Duration::from_secs(10 * 366 * 86_400);
 
 struct KeptFor;
 
-impl<K> Expiry<K, (Cutoff, Duration)> for KeptFor {
+impl<K, V> Expiry<K, (V, Duration)> for KeptFor {
     fn expire_after_create(
         &self,
         _: &K,
-        (_, kept): &(Cutoff, Duration),
+        (_, kept): &(V, Duration),
         _: Instant,
     ) -> Option<Duration> {
         Some(*kept)
@@ -136,7 +179,7 @@ impl<K> Expiry<K, (Cutoff, Duration)> for KeptFor {
     fn expire_after_update(
         &self,
         _: &K,
-        (_, kept): &(Cutoff, Duration),
+        (_, kept): &(V, Duration),
         _: Instant,
         left: Option<Duration>,
     ) -> Option<Duration> {

@@ -1,4 +1,5 @@
-//! An exact set of the ids of sessions and tokens that are revoked.
+//! An exact set of the ids of sessions and tokens that are revoked, and of the sessions whose
+//! rights have changed.
 //!
 //! A request looks into it without a lock and without an allocation, however many revocations come
 //! meanwhile. An entry takes 28 to 45 bytes: 16 of its id, 4 of its deadline and 1 of its hash, in
@@ -32,7 +33,7 @@ const SHARDS: usize = 256;
 /// of them within half a minute. Shards expire alike, and each of these may be rebuilt.
 const SWEPT: usize = 4;
 
-/// The id of a session or a token, as the set compares it.
+/// The id of a session, of its grant or of a token, as the set compares it.
 ///
 /// The first two bytes of a session's id are those of its account, and the other sixteen are
 /// random. Account and kind are folded in, so that ids which differ in nothing else stay different.
@@ -48,8 +49,18 @@ impl Id {
     }
 
     pub(super) fn of_session(id: SessionId) -> Self {
+        Self::of(id, 1)
+    }
+
+    /// The id of the grant of a session.
+    pub(super) fn of_grant(id: SessionId) -> Self {
+        Self::of(id, 1 + (1 << 16))
+    }
+
+    fn of(id: SessionId, first_kind: u64) -> Self {
         let [first, second, random @ ..] = *id.as_bytes();
-        Self::new(random, 1 + u64::from(u16::from_le_bytes([first, second])))
+        let account = u64::from(u16::from_le_bytes([first, second]));
+        Self::new(random, first_kind + account)
     }
 
     fn new(random: [u8; 16], kind: u64) -> Self {

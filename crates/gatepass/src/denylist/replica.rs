@@ -192,11 +192,11 @@ impl Replica {
         if pass.is_known_live(version) {
             return TokenStatus::Live;
         }
-        if self.entries.is_revoked(pass, &self.settings.issuer) {
-            return TokenStatus::Revoked;
+        let status = self.entries.status(pass, &self.settings.issuer);
+        if status == TokenStatus::Live {
+            pass.found_live(version);
         }
-        pass.found_live(version);
-        TokenStatus::Live
+        status
     }
 
     /// Takes over a revocation that this node has just committed, without waiting for the follower.
@@ -211,7 +211,9 @@ impl Replica {
     }
 
     async fn ask(&self, pass: &Pass) -> Result<TokenStatus, StoreError> {
-        let status = self.log.status(pass.session_id(), pass.token_id());
+        self.entries.note_offer(pass);
+        let (session, token) = (pass.session_id(), pass.token_id());
+        let status = self.log.status(session, token, pass.grant_version());
         answer::in_time(self.settings.timeout, status)
             .await
             .inspect_err(|error| observe::store_unavailable("status", error))

@@ -6,9 +6,11 @@ use crate::{
     env::clock::Timestamp,
     model::{
         device::{Device, SeenFrom},
+        grant::{Grant, GrantEffect},
         identity::Identity,
         ids::{
-            AccountId, Audience, ClientId, Generation, Issuer, SessionId, SessionNumber, TokenId,
+            AccountId, Audience, ClientId, Generation, GrantVersion, Issuer, SessionId,
+            SessionNumber, TokenId,
         },
         lifetimes,
         session::{Rotation, Session},
@@ -129,8 +131,6 @@ pub struct Advance {
     pub overlap: Duration,
     /// The request's origin.
     pub seen_from: SeenFrom,
-    /// The identity from now on, where it has changed.
-    pub identity: Option<Identity>,
     /// How long the session may stay unused from now on.
     pub idle_ttl: Duration,
     /// The lifetime of an access token whose identity does not say.
@@ -139,9 +139,9 @@ pub struct Advance {
 
 impl Advance {
     /// The refresh of `session` by its own client, from its generation to the next one. The session
-    /// may rotate again at once (`overlap` is zero), and its identity stays as it is. From now on
-    /// the session may stay unused for 14 days, and an access token lives 15 minutes. The request
-    /// comes from an unknown device. Set the fields that should differ.
+    /// may rotate again at once (`overlap` is zero). From now on the session may stay unused for 14
+    /// days, and an access token lives 15 minutes. The request comes from an unknown device. Set
+    /// the fields that should differ.
     ///
     /// ```
     /// use gatepass::store::{Advance, Generation};
@@ -171,7 +171,6 @@ impl Advance {
             cause: AdvanceCause::Refresh,
             overlap: Duration::ZERO,
             seen_from: SeenFrom::default(),
-            identity: None,
             idle_ttl: lifetimes::IDLE_TTL,
             access_ttl: lifetimes::ACCESS_TTL,
         }
@@ -188,22 +187,19 @@ pub struct Recover {
     pub client: ClientId,
     /// The generation that the session must have, and whose first answer was lost.
     pub generation: Generation,
-    /// The identity from now on, where it has changed.
-    pub identity: Option<Identity>,
     /// The lifetime of an access token whose identity does not say.
     pub access_ttl: Duration,
 }
 
 impl Recover {
-    /// The recovery of the current generation of `session` by its own client. The identity stays as
-    /// it is, and an access token lives 15 minutes.
+    /// The recovery of the current generation of `session` by its own client. An access token
+    /// lives 15 minutes.
     #[must_use]
     pub fn new(session: &Session) -> Self {
         Self {
             id: session.id,
             client: session.client.clone(),
             generation: session.generation,
-            identity: None,
             access_ttl: lifetimes::ACCESS_TTL,
         }
     }
@@ -217,22 +213,48 @@ pub struct Renew {
     pub id: SessionId,
     /// The client that asks; it must be the session's.
     pub client: ClientId,
-    /// The identity from now on, where it has changed.
-    pub identity: Option<Identity>,
     /// The lifetime of an access token whose identity does not say.
     pub access_ttl: Duration,
 }
 
 impl Renew {
-    /// The renewal of an access token of `session` by its own client. The identity stays as it is,
-    /// and an access token lives 15 minutes.
+    /// The renewal of an access token of `session` by its own client. An access token lives
+    /// 15 minutes.
     #[must_use]
     pub fn new(session: &Session) -> Self {
         Self {
             id: session.id,
             client: session.client.clone(),
-            identity: None,
             access_ttl: lifetimes::ACCESS_TTL,
+        }
+    }
+}
+
+/// Another identity for a session, such as one with fewer scopes.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ChangeIdentity {
+    /// The session.
+    pub id: SessionId,
+    /// The version of its rights that the change was made from. The session must still have it, so
+    /// that no change undoes another one.
+    pub from: GrantVersion,
+    /// The identity from now on.
+    pub identity: Identity,
+    /// The fate of the access tokens that were issued before.
+    pub effect: GrantEffect,
+}
+
+impl ChangeIdentity {
+    /// The change of `session` to `identity`. Every node refuses the access tokens that were issued
+    /// before.
+    #[must_use]
+    pub fn new(session: &Session, identity: Identity) -> Self {
+        Self {
+            id: session.id,
+            from: session.grant.newest,
+            identity,
+            effect: GrantEffect::Enforce,
         }
     }
 }
@@ -312,6 +334,7 @@ impl Session {
             idle_expires_at: (now + new.idle_ttl).min(absolute_expires_at),
             absolute_expires_at,
             access_until: now,
+            grant: Grant::default(),
             ended: None,
         };
         session.allow_access(new.access_ttl, now);
@@ -354,9 +377,6 @@ impl Session {
         if advance.cause == AdvanceCause::Reauthenticate {
             self.authenticated_at = now;
         }
-        if let Some(identity) = advance.identity {
-            self.identity = identity;
-        }
         self.allow_access(advance.access_ttl, now);
         true
     }
@@ -372,9 +392,6 @@ impl Session {
             return false;
         }
         self.recovered = Some(recover.generation);
-        if let Some(identity) = recover.identity {
-            self.identity = identity;
-        }
         self.allow_access(recover.access_ttl, self.time(now));
         true
     }
@@ -386,10 +403,26 @@ impl Session {
         if !self.is_live(now) || self.client != renew.client {
             return false;
         }
-        if let Some(identity) = renew.identity {
-            self.identity = identity;
-        }
         self.allow_access(renew.access_ttl, self.time(now));
+        true
+    }
+
+    /// Gives the session another identity if it is live and its rights still have the version
+    /// `change.from`; says whether it was. The number of the version grows unless the effect is
+    /// [`GrantEffect::None`], and the log must then get [`grant_entry`](Self::grant_entry) in the
+    /// same act.
+    #[must_use]
+    pub fn change(&mut self, change: ChangeIdentity, now: Timestamp) -> bool {
+        if !self.is_live(now) || self.grant.newest != change.from {
+            return false;
+        }
+        self.identity = change.identity;
+        if change.effect != GrantEffect::None {
+            self.grant.newest = change.from.next();
+        }
+        if change.effect == GrantEffect::Enforce {
+            self.grant.valid_from = self.grant.newest;
+        }
         true
     }
 }

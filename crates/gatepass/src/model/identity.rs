@@ -68,6 +68,12 @@ pub struct Identity {
     /// more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     limit: Option<Scopes>,
+    /// The user who acts as the subject.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    actor: Option<Subject>,
+    /// The longest that the session may last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    session_ttl: Option<Duration>,
 }
 
 impl Identity {
@@ -102,6 +108,8 @@ impl Identity {
             device: None,
             access_ttl: None,
             limit: None,
+            actor: None,
+            session_ttl: None,
         }
     }
 
@@ -159,6 +167,44 @@ impl Identity {
         self
     }
 
+    /// Has `actor` act as the subject in a session that lasts for `ttl` at most: an impersonation.
+    /// Access tokens name the actor (`act`, RFC 8693 §4.1).
+    ///
+    /// The rights are fixed. The session keeps the scopes and claims that you give it here, also if
+    /// the user whom it impersonates gets others: gatepass ignores
+    /// [`UserUpdate::Changed`](crate::UserUpdate::Changed) for it, and a
+    /// [`change`](crate::Authority::change) can only take scopes away. It ends if the user is
+    /// deleted.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use gatepass::{Identity, Scopes, Subject};
+    ///
+    /// let support = Subject::new("support-7")?;
+    /// let identity = Identity::new("alice")?
+    ///     .scopes(Scopes::parse("orders:read")?)
+    ///     .impersonated_by(support.clone(), Duration::from_secs(30 * 60));
+    /// assert_eq!(identity.actor(), Some(&support));
+    /// # Ok::<(), gatepass::IdentityError>(())
+    /// ```
+    #[must_use]
+    pub fn impersonated_by(mut self, actor: Subject, ttl: Duration) -> Self {
+        self.actor = Some(actor);
+        self.session_ttl = Some(ttl);
+        self
+    }
+
+    /// The user who acts as the subject, if this is an impersonation.
+    #[must_use]
+    pub fn actor(&self) -> Option<&Subject> {
+        self.actor.as_ref()
+    }
+
+    /// The longest that the session may last, if this says so.
+    pub(crate) fn session_ttl(&self) -> Option<Duration> {
+        self.session_ttl
+    }
+
     /// The user who is logged in.
     #[must_use]
     pub fn subject(&self) -> &Subject {
@@ -191,15 +237,32 @@ impl Identity {
     }
 
     /// This identity as the successor of `former`, with which the session was begun. It stays
-    /// within the limit that the client set then. It keeps the same device label if the application
-    /// gave no other.
+    /// within the limit that the client set then, and an impersonation within its scopes. It keeps
+    /// the same device label if the application gave no other.
     pub(crate) fn succeeding(mut self, former: &Self) -> Self {
         if let Some(limit) = &former.limit {
             self.scopes = self.scopes.intersection(limit);
-            self.limit = Some(limit.clone());
         }
+        if former.actor.is_some() {
+            self.scopes = self.scopes.intersection(&former.scopes);
+        }
+        self.limit.clone_from(&former.limit);
+        self.actor.clone_from(&former.actor);
+        self.session_ttl = former.session_ttl;
         self.device = self.device.or_else(|| former.device.clone());
         self
+    }
+
+    /// Whether it allows what `former` allows: the same scopes and claims.
+    pub(crate) fn allows_the_same_as(&self, former: &Self) -> bool {
+        self.scopes == former.scopes && self.claims == former.claims
+    }
+
+    /// Whether it allows all that `former` allows: at least the same scopes, and each claim with
+    /// the same value.
+    pub(crate) fn allows_all_of(&self, former: &Self) -> bool {
+        let keeps = |(name, value): (&String, &Value)| self.claims.get(name) == Some(value);
+        self.scopes.contains_all(&former.scopes) && former.claims.iter().all(keeps)
     }
 
     pub(crate) fn raw_claims(&self) -> &Map<String, Value> {
@@ -255,8 +318,8 @@ pub enum IdentityError {
         "the access-token lifetime of the identity must be between the overlap and the absolute lifetime"
     )]
     AccessTtl,
-    /// `reload_user` returned an identity with another subject.
-    #[error("`reload_user` returned another subject than that of the session")]
+    /// `reload_user`, `reauthenticate` or a change returned an identity with another subject.
+    #[error("the application changed the subject of a session, which can't change")]
     SubjectChanged,
 }
 

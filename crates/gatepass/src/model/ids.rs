@@ -410,6 +410,41 @@ impl fmt::Display for Generation {
     }
 }
 
+/// How often the rights of a session have changed: a version of what its access tokens allow.
+///
+/// Access tokens carry it as the claim `gv`, and lack the claim at the first version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GrantVersion(u32);
+
+impl GrantVersion {
+    /// The version of a session whose rights have never changed.
+    pub const FIRST: Self = Self(0);
+
+    /// The version with this number.
+    #[must_use]
+    pub const fn new(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+
+    /// The version after this one. The last is its own successor, and no session reaches it.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for GrantVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use base64::Engine;

@@ -42,6 +42,9 @@ pub enum Refusal {
     /// The token, or its session, was revoked.
     #[error("the token has been revoked")]
     Revoked,
+    /// The session's rights have changed since the token was issued. A refresh brings a good one.
+    #[error("the rights of the session have changed: refresh the access token")]
+    StaleGrant,
     /// The store, asked strictly, does not know the session.
     #[error("the session is not known")]
     UnknownSession,
@@ -105,6 +108,7 @@ impl Refusal {
             Self::Expired => "expired",
             Self::NotYetValid => "not_yet_valid",
             Self::Revoked => "revoked",
+            Self::StaleGrant => "stale_grant",
             Self::UnknownSession => "unknown_session",
             Self::InsufficientScope { .. } => "insufficient_scope",
             Self::AuthenticationTooOld { .. } => "authentication_too_old",

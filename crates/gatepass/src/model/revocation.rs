@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use crate::{
     env::clock::Timestamp,
-    model::ids::{AccountId, SessionId, SessionNumber, TokenId},
+    model::{
+        grant::Grant,
+        ids::{AccountId, SessionId, SessionNumber, TokenId},
+    },
 };
 
 /// A revocation: no token that it concerns is valid any more.
@@ -42,6 +45,12 @@ pub enum RevocationTarget {
     ///
     /// A newer entry of an account says all that an older one said, so a store keeps only the last.
     Sessions(AccountId, Cutoff),
+    /// The access tokens of this session that were issued before its rights changed. The session
+    /// lives, and its client refreshes. If the grant only offers other rights, the entry refuses no
+    /// token.
+    ///
+    /// A newer entry of a session says all that an older one said, so a store keeps only the last.
+    Grant(SessionId, Grant),
 }
 
 /// The sessions of an account that ended together, by number: all up to one, except perhaps one.

@@ -76,9 +76,25 @@ impl Scopes {
         Self(both.join(" "))
     }
 
+    /// The scopes of this set that are not in `other`.
+    ///
+    /// ```
+    /// use gatepass::Scopes;
+    ///
+    /// let scopes = Scopes::parse("admin orders profile")?;
+    /// let fewer = scopes.without(&Scopes::parse("admin")?);
+    /// assert_eq!(fewer.as_str(), "orders profile");
+    /// # Ok::<(), gatepass::InvalidScope>(())
+    /// ```
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        let left: Vec<_> = self.iter().filter(|own| !other.contains(own)).collect();
+        Self(left.join(" "))
+    }
+
     /// The scopes that are in one of the sets.
     #[must_use]
-    pub(crate) fn union(&self, other: &Self) -> Self {
+    pub fn union(&self, other: &Self) -> Self {
         // Each of them is one already, so that none is invalid.
         Self::new(self.iter().chain(other.iter())).unwrap_or_default()
     }

@@ -6,6 +6,7 @@ use crate::{
     env::clock::Timestamp,
     model::{
         device::{Device, SeenFrom},
+        grant::Grant,
         identity::Identity,
         ids::{
             AccountId, Audience, ClientId, Generation, Issuer, SessionId, SessionNumber, Subject,
@@ -62,6 +63,8 @@ pub struct Session {
     pub absolute_expires_at: Timestamp,
     /// No access token of this session is valid past this instant. Never decreases.
     pub access_until: Timestamp,
+    /// The versions of its identity's scopes and claims.
+    pub grant: Grant,
     /// When and why it was ended, if it was.
     pub ended: Option<Ended>,
 }
@@ -234,6 +237,16 @@ impl Session {
             target: RevocationTarget::Session(self.id),
             until: self.access_until,
         })
+    }
+
+    /// The entry of the log that tells nodes which of its access tokens are stale. It replaces the
+    /// session's last one.
+    #[must_use]
+    pub fn grant_entry(&self) -> Revocation {
+        Revocation {
+            target: RevocationTarget::Grant(self.id, self.grant),
+            until: self.access_until,
+        }
     }
 
     /// From when on nothing needs the row any more: its refresh token is refused with or without

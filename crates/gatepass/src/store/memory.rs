@@ -17,14 +17,17 @@ use crate::{
     },
     model::{
         account::Account,
-        changes::{Advance, NewSession, Recover, Renew, RevokeToken},
-        ids::{AccountId, SessionId, SessionNumber, TokenId},
+        changes::{Advance, ChangeIdentity, NewSession, Recover, Renew, RevokeToken},
+        grant::GrantEffect,
+        ids::{AccountId, GrantVersion, SessionId, SessionNumber, TokenId},
         revocation::{Revocation, RevocationTarget},
         session::{EndReason, Session},
     },
     store::{
-        BeginOutcome, Cursor, EndSessions, PullResult, Purged, RevocationLog, SessionStore,
-        TokenStatus, error::StoreError, service::ServiceIdentity,
+        BeginOutcome, Cursor, EndSessions, PullResult, Purged, RevocationLog, ScannedPart,
+        SessionStore, TokenStatus,
+        error::{StoreError, StoreErrorKind},
+        service::ServiceIdentity,
     },
 };
 
@@ -59,7 +62,7 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
-    sessions: HashMap<SessionId, Session>,
+    sessions: BTreeMap<SessionId, Session>,
     accounts: HashMap<AccountId, Account>,
     /// The sessions of each account in the order in which they began.
     order: BTreeMap<(AccountId, SessionNumber), SessionId>,
@@ -67,6 +70,8 @@ struct State {
     tokens: HashMap<TokenId, u64>,
     /// The entry of each account's cutoff.
     cutoffs: HashMap<AccountId, u64>,
+    /// The one entry of each session whose rights have changed.
+    grants: HashMap<SessionId, u64>,
     identities: Vec<ServiceIdentity>,
     purged_until: Option<Timestamp>,
 }
@@ -120,6 +125,11 @@ impl MemoryStore {
             RevocationTarget::Token(token) => drop(state.tokens.insert(token, number)),
             RevocationTarget::Sessions(account, _) => {
                 if let Some(older) = state.cutoffs.insert(account, number) {
+                    state.log.remove(&older);
+                }
+            }
+            RevocationTarget::Grant(session, _) => {
+                if let Some(older) = state.grants.insert(session, number) {
                     state.log.remove(&older);
                 }
             }
@@ -185,7 +195,9 @@ impl State {
     /// Whether no session is left that the revocation concerns.
     fn covers_nothing(&self, revocation: &Revocation) -> bool {
         match revocation.target {
-            RevocationTarget::Session(_) | RevocationTarget::Token(_) => false,
+            RevocationTarget::Session(_)
+            | RevocationTarget::Token(_)
+            | RevocationTarget::Grant(..) => false,
             RevocationTarget::Sessions(account, cutoff) => !self
                 .numbers(account, cutoff.up_to)
                 .any(|number| cutoff.covers(number)),
@@ -278,12 +290,20 @@ impl RevocationLog for MemoryStore {
         let _ = last.wait_for(|last| *last > after).await;
     }
 
-    async fn status(&self, session: SessionId, token: TokenId) -> Result<TokenStatus, StoreError> {
+    async fn status(
+        &self,
+        session: SessionId,
+        token: TokenId,
+        grant: GrantVersion,
+    ) -> Result<TokenStatus, StoreError> {
+        let now = self.inner.clock.now();
         let state = self.state();
-        Ok(match state.get(session) {
+        let session = state.get(session);
+        Ok(match session.filter(|session| now < session.purge_at()) {
             None => TokenStatus::Unknown,
             Some(session) if session.ended.is_some() => TokenStatus::Revoked,
             Some(_) if state.tokens.contains_key(&token) => TokenStatus::Revoked,
+            Some(session) if session.grant.refuses(grant) => TokenStatus::Stale,
             Some(_) => TokenStatus::Live,
         })
     }
@@ -338,6 +358,17 @@ impl SessionStore for MemoryStore {
         Ok(self
             .state()
             .change(renew.id, |session| session.renew(renew, now)))
+    }
+
+    async fn change(&self, change: ChangeIdentity) -> Result<Option<Session>, StoreError> {
+        let now = self.inner.clock.now();
+        let mut state = self.state();
+        let announced = change.effect != GrantEffect::None;
+        let changed = state.change(change.id, |session| session.change(change, now));
+        if let Some(session) = changed.as_ref().filter(|_| announced) {
+            self.append(&mut state, session.grant_entry(), None);
+        }
+        Ok(changed)
     }
 
     async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError> {
@@ -404,6 +435,21 @@ impl SessionStore for MemoryStore {
         Ok(state.usable(account, before, now).take(limit).collect())
     }
 
+    async fn scan(&self, after: Option<&Cursor>, limit: usize) -> Result<ScannedPart, StoreError> {
+        let no_place = |_| StoreError::new(StoreErrorKind::Corrupt);
+        let after = after.map(|after| after.as_str().parse::<SessionId>());
+        let after = after.transpose().map_err(no_place)?;
+        let now = self.inner.clock.now();
+        let state = self.state();
+        let behind = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let part = state.sessions.range((behind, Bound::Unbounded)).take(limit);
+        let ids = Vec::from_iter(part.map(|(id, _)| *id));
+        let sessions = ids.iter().filter_map(|id| state.get(*id));
+        let sessions = sessions.filter(|session| session.is_usable(now)).collect();
+        let next = ids.last().map(|id| Cursor::new(id.to_string()));
+        Ok(ScannedPart::new(sessions, next))
+    }
+
     async fn introduce(
         &self,
         identities: &[ServiceIdentity],
@@ -445,6 +491,9 @@ impl SessionStore for MemoryStore {
                 Some(RevocationTarget::Token(token)) => drop(state.tokens.remove(&token)),
                 Some(RevocationTarget::Sessions(account, _)) => {
                     state.cutoffs.remove(&account);
+                }
+                Some(RevocationTarget::Grant(session, _)) => {
+                    state.grants.remove(&session);
                 }
                 Some(RevocationTarget::Session(_)) | None => {}
             }

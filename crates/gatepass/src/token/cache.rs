@@ -144,7 +144,7 @@ mod tests {
         env::clock::Timestamp,
         keys::{algorithm::Algorithm, signing::SigningKey},
         model::{
-            ids::{ClientId, SessionId, SessionNumber, Subject, TokenId},
+            ids::{ClientId, GrantVersion, SessionId, SessionNumber, Subject, TokenId},
             scopes::Scopes,
         },
         token::pass::{CustomClaims, PassClaims},
@@ -164,6 +164,8 @@ mod tests {
             token: TokenId::from_bytes([2; 16]),
             client: ClientId::new("default").unwrap(),
             scopes: Scopes::default(),
+            actor: None,
+            grant: GrantVersion::FIRST,
             issued_at: Timestamp::EPOCH,
             not_before: None,
             expires_at: Timestamp::MAX,

@@ -4,15 +4,15 @@ use std::{borrow::Cow, convert::Infallible, fmt};
 
 use serde::{
     Deserialize, Deserializer, Serialize,
-    de::{self, MapAccess, SeqAccess, Visitor},
+    de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
     env::clock::Timestamp,
     model::{
-        ids::{ClientId, SessionId, SessionNumber, Subject, TokenId},
-        json::Text,
+        ids::{ClientId, GrantVersion, SessionId, SessionNumber, Subject, TokenId},
+        json::{Names, Text},
         scopes::Scopes,
     },
     token::pass::{CustomClaims, Pass, PassClaims},
@@ -29,12 +29,30 @@ pub(crate) struct NewClaims<'a> {
     pub(crate) jti: String,
     pub(crate) sid: String,
     pub(crate) sn: i64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) gv: u32,
     pub(crate) auth_time: i64,
     pub(crate) client_id: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     pub(crate) scope: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) act: Option<NewActor<'a>>,
     #[serde(flatten)]
     pub(crate) custom: &'a Map<String, Value>,
+}
+
+/// The actor of a token to be issued.
+#[derive(Serialize)]
+pub(crate) struct NewActor<'a> {
+    pub(crate) sub: &'a str,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(version: &u32) -> bool {
+    *version == 0
 }
 
 /// The claims of an access token, as it has them.
@@ -48,9 +66,11 @@ pub(super) struct Claims<'a> {
     pub(super) jti: Text<'a>,
     pub(super) sid: Text<'a>,
     pub(super) sn: SessionNumber,
+    pub(super) gv: GrantVersion,
     pub(super) auth_time: Timestamp,
     pub(super) client_id: Text<'a>,
     pub(super) scope: Option<Text<'a>>,
+    pub(super) act: Option<Actor<'a>>,
     pub(super) custom: CustomClaims,
 }
 
@@ -65,6 +85,11 @@ impl Claims<'_> {
             scopes: self.scope.map_or(Some(Scopes::default()), |scope| {
                 Scopes::parse(&scope.0).ok()
             })?,
+            actor: match self.act {
+                Some(Actor(actor)) => Some(Subject::new(actor.0).ok()?),
+                None => None,
+            },
+            grant: self.gv,
             issued_at: self.iat,
             not_before: self.nbf,
             expires_at: self.exp,
@@ -121,6 +146,41 @@ impl<'de: 'a, 'a> Deserialize<'de> for Audience<'a> {
     }
 }
 
+/// The actor that a token names (RFC 8693 §4.1). Its other members are for the application that
+/// they come from, such as those of an actor before it.
+pub(super) struct Actor<'a>(pub(super) Text<'a>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Actor<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ActorVisitor;
+
+        impl<'de> Visitor<'de> for ActorVisitor {
+            type Value = Actor<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an actor")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Actor<'de>, A::Error> {
+                let (mut sub, mut others) = (None, Names::default());
+                while let Some(name) = map.next_key::<Text<'de>>()? {
+                    if name.0 == "sub" {
+                        once(&mut sub, &mut map)?;
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                        if !others.insert(name.0) {
+                            return Err(de::Error::custom("a member twice"));
+                        }
+                    }
+                }
+                required(sub).map(Actor)
+            }
+        }
+
+        deserializer.deserialize_map(ActorVisitor)
+    }
+}
+
 /// A `NumericDate` as gatepass accepts it: whole seconds from 1970 to 9999, no fraction, no sign.
 struct NumericDate(Timestamp);
 
@@ -168,7 +228,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Claims<'a> {
                 let (mut iss, mut sub, mut aud, mut jti, mut sid) = (None, None, None, None, None);
                 let (mut client_id, mut scope) = (None, None);
                 let (mut exp, mut nbf, mut iat, mut auth_time) = (None, None, None, None);
-                let mut sn = None;
+                let (mut sn, mut gv, mut act) = (None, None, None);
                 let mut custom = String::new();
                 while let Some(name) = map.next_key::<Text<'de>>()? {
                     match &*name.0 {
@@ -181,6 +241,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Claims<'a> {
                         "jti" => once(&mut jti, &mut map)?,
                         "sid" => once(&mut sid, &mut map)?,
                         "sn" => once(&mut sn, &mut map)?,
+                        "gv" => once(&mut gv, &mut map)?,
+                        "act" => once(&mut act, &mut map)?,
                         "auth_time" => once(&mut auth_time, &mut map)?,
                         "client_id" => once(&mut client_id, &mut map)?,
                         "scope" => once(&mut scope, &mut map)?,
@@ -198,9 +260,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Claims<'a> {
                     jti: required(jti)?,
                     sid: required(sid)?,
                     sn: required(sn.map(|Number(number)| number))?,
+                    gv: gv.map_or(GrantVersion::FIRST, GrantVersion::new),
                     auth_time: required(auth_time.map(date))?,
                     client_id: required(client_id)?,
                     scope,
+                    act,
                     custom: custom_claims(custom)?,
                 })
             }
@@ -263,7 +327,7 @@ pub(super) const CLAIMS: [&str; 10] = [
 ];
 
 /// The claims with a meaning that a token may lack.
-pub(super) const OPTIONAL_CLAIMS: [&str; 2] = ["nbf", "scope"];
+pub(super) const OPTIONAL_CLAIMS: [&str; 4] = ["nbf", "scope", "gv", "act"];
 
 /// Reads the claim `name` alone, by the types and rules of [`Claims`]. Returns its value if that is
 /// a date.
@@ -293,6 +357,16 @@ pub(super) fn claim(name: &str, json: &str) -> Result<Option<Timestamp>, String>
         "exp" | "nbf" | "iat" | "auth_time" => match serde_json::from_str(json) {
             Ok(NumericDate(date)) => Ok(Some(date)),
             Err(_) => wrong("not a whole number of seconds from 1970 to 9999"),
+        },
+        "gv" => match serde_json::from_str::<u32>(json) {
+            Ok(_) => Ok(None),
+            Err(_) => wrong("not a whole number from 0 to 2^32 - 1"),
+        },
+        "act" => match serde_json::from_str::<Actor<'_>>(json) {
+            Ok(Actor(actor)) => Subject::new(actor.0)
+                .map(|_| None)
+                .map_err(|error| error.to_string()),
+            Err(_) => wrong("not an object with a subject"),
         },
         "sn" => match serde_json::from_str::<Number>(json) {
             Ok(_) => Ok(None),

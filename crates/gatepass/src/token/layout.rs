@@ -10,9 +10,12 @@ use memchr::memchr2;
 
 use crate::{
     env::clock::Timestamp,
-    model::{ids::SessionNumber, json::Text},
+    model::{
+        ids::{GrantVersion, SessionNumber},
+        json::Text,
+    },
     token::{
-        claims::{Audience, CLAIMS, Claims, OPTIONAL_CLAIMS, date, session_number},
+        claims::{Actor, Audience, CLAIMS, Claims, OPTIONAL_CLAIMS, date, session_number},
         pass::CustomClaims,
     },
 };
@@ -37,9 +40,11 @@ pub(super) fn read(json: &str) -> Option<Claims<'_>> {
         jti: rest.text(r#","jti":""#)?,
         sid: rest.text(r#","sid":""#)?,
         sn: rest.session_number(r#","sn":"#)?,
+        gv: rest.grant_version(r#","gv":"#)?,
         auth_time: rest.date(r#","auth_time":"#)?,
         client_id: rest.text(r#","client_id":""#)?,
         scope: rest.text(r#","scope":""#),
+        act: rest.actor(r#","act":{"sub":""#)?,
         nbf: None,
         custom: rest.custom()?,
     })
@@ -64,6 +69,25 @@ impl<'a> Rest<'a> {
 
     fn session_number(&mut self, before: &str) -> Option<SessionNumber> {
         session_number(self.number(before)?)
+    }
+
+    /// The version after `before`, which a token lacks at the first one.
+    fn grant_version(&mut self, before: &str) -> Option<GrantVersion> {
+        if !self.0.starts_with(before) {
+            return Some(GrantVersion::FIRST);
+        }
+        let version = u32::try_from(self.number(before)?).ok()?;
+        Some(GrantVersion::new(version))
+    }
+
+    /// The actor whose subject is after `before`, if there is one. It has no other member.
+    fn actor(&mut self, before: &str) -> Option<Option<Actor<'a>>> {
+        if !self.0.starts_with(before) {
+            return Some(None);
+        }
+        let subject = self.text(before)?;
+        self.0 = self.0.strip_prefix('}')?;
+        Some(Some(Actor(subject)))
     }
 
     /// The number after `before`. JSON has no zeros in front of one, and the member that follows
@@ -108,7 +132,10 @@ mod tests {
     use super::*;
     use crate::{
         model::json::strict_object,
-        token::{claims::NewClaims, pass::Pass},
+        token::{
+            claims::{NewActor, NewClaims},
+            pass::Pass,
+        },
     };
 
     fn parse(json: &str) -> Option<Claims<'_>> {
@@ -116,6 +143,16 @@ mod tests {
     }
 
     fn written(subject: &str, scope: &str, custom: &Map<String, Value>) -> String {
+        written_of(0, None, subject, scope, custom)
+    }
+
+    fn written_of(
+        gv: u32,
+        actor: Option<&str>,
+        subject: &str,
+        scope: &str,
+        custom: &Map<String, Value>,
+    ) -> String {
         serde_json::to_string(&NewClaims {
             iss: "https://shop.example",
             sub: subject,
@@ -125,9 +162,11 @@ mod tests {
             jti: "AAAAAAAAAAAAAAAAAAAAAA".to_owned(),
             sid: "AAAAAAAAAAAAAAAAAAAAAAAA".to_owned(),
             sn: 1_800_000_000_123,
+            gv,
             auth_time: 1_800_000_000,
             client_id: "default",
             scope,
+            act: actor.map(|sub| NewActor { sub }),
             custom,
         })
         .unwrap()
@@ -154,10 +193,12 @@ mod tests {
                 "{}",
                 r#"{"tenant":{"id":7,"name":"a \"customer\""},"x":null}"#,
             ] {
-                let json = written("jürgen", scope, &object(custom));
-                let read = read(&json).unwrap_or_else(|| panic!("{json}"));
-                let parsed = parse(&json).unwrap();
-                assert!(meaning(read) == meaning(parsed), "{json}");
+                for (gv, actor) in [(0, None), (7, None), (u32::MAX, Some("support"))] {
+                    let json = written_of(gv, actor, "jürgen", scope, &object(custom));
+                    let read = read(&json).unwrap_or_else(|| panic!("{json}"));
+                    let parsed = parse(&json).unwrap();
+                    assert!(meaning(read) == meaning(parsed), "{json}");
+                }
             }
         }
     }
@@ -170,6 +211,11 @@ mod tests {
             ",}",
             r#","sub":"bob"}"#,
             r#","nbf":0}"#,
+            r#","gv":1}"#,
+            r#","act":{"sub":"eve"},"act":{"sub":"mallory"}}"#,
+            r#","act":{"sub":"eve","act":{"sub":"mallory"}}}"#,
+            r#","act":{"sub":"eve"}"#,
+            r#","act":{"sub":"eve"},}"#,
             r#","x":1,"x":2}"#,
             r#","x":{"y":1,"y":2}}"#,
             r#","$serde_json::private::RawValue":"{\"admin\":true}"}"#,
@@ -204,17 +250,20 @@ mod tests {
         fn a_text_that_is_read_means_the_same_to_the_other_reader(
             subject in "[a-z\"\\\\\u{1}ü]{0,6}",
             scoped in any::<bool>(),
+            (gv, acted) in (0..3_u32, any::<bool>()),
             custom in prop_oneof![
                 Just("{}"), Just(r#"{"a":1}"#), Just(r#"{"a":"\\","b":[{"c":1.5}]}"#),
             ],
             edits in vec((any::<Index>(), prop_oneof![
                 Just(""), Just("\""), Just("\\"), Just(","), Just("}"), Just("{"), Just("0"), Just(" "),
                 Just("-"), Just("."), Just("e"), Just(":"), Just("\u{0}"), Just("ü"),
-                Just(r#","sub":"x""#), Just(r#","a":2"#), Just(r#""nbf":1,"#),
+                Just(r#","sub":"x""#), Just(r#","gv":1"#), Just(r#","act":{"sub":"x"}"#), Just(r#","a":2"#), Just(r#""nbf":1,"#),
                 Just(r#","$serde_json::private::RawValue":"{}""#),
             ], any::<bool>()), 0..3),
         ) {
-            let mut json = written(&subject, if scoped { "read" } else { "" }, &object(custom));
+            let scope = if scoped { "read" } else { "" };
+            let actor = acted.then_some("eve");
+            let mut json = written_of(gv, actor, &subject, scope, &object(custom));
             for (at, with, replaces) in edits {
                 let places: Vec<_> = json.char_indices().collect();
                 let (at, old) = places[at.index(places.len())];

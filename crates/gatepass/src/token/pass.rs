@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::{
     env::clock::Timestamp,
     model::{
-        ids::{ClientId, SessionId, SessionNumber, Subject, TokenId},
+        ids::{ClientId, GrantVersion, SessionId, SessionNumber, Subject, TokenId},
         json::is_strict_object,
         scopes::Scopes,
     },
@@ -32,6 +32,8 @@ struct Verified {
     claims: PassClaims,
     /// The version of the revocations at which the token was last found live; zero before.
     live_at: AtomicU64,
+    /// Whether the session's rights are newer than those of the token, which is good nevertheless.
+    outdated: AtomicBool,
 }
 
 #[derive(PartialEq)]
@@ -42,6 +44,8 @@ pub(crate) struct PassClaims {
     pub(crate) token: TokenId,
     pub(crate) client: ClientId,
     pub(crate) scopes: Scopes,
+    pub(crate) actor: Option<Subject>,
+    pub(crate) grant: GrantVersion,
     pub(crate) issued_at: Timestamp,
     pub(crate) not_before: Option<Timestamp>,
     pub(crate) expires_at: Timestamp,
@@ -90,6 +94,7 @@ impl Pass {
         Self(Arc::new(Verified {
             claims,
             live_at: AtomicU64::new(0),
+            outdated: AtomicBool::new(false),
         }))
     }
 
@@ -129,6 +134,26 @@ impl Pass {
         &self.0.claims.scopes
     }
 
+    /// The user who acts as the [`subject`](Self::subject), if the session is an impersonation
+    /// (`act`, RFC 8693 §4.1). For example, a member of the support team.
+    #[must_use]
+    pub fn actor(&self) -> Option<&Subject> {
+        self.0.claims.actor.as_ref()
+    }
+
+    /// The version of the session's rights that the token carries (`gv`).
+    #[must_use]
+    pub fn grant_version(&self) -> GrantVersion {
+        self.0.claims.grant
+    }
+
+    /// Whether the session's rights have grown since the token was issued, so that its client gets
+    /// more if it refreshes. Gates tell the client by a response header.
+    #[must_use]
+    pub fn is_outdated(&self) -> bool {
+        self.0.outdated.load(Ordering::Relaxed)
+    }
+
     /// When the token was issued (`iat`).
     #[must_use]
     pub fn issued_at(&self) -> Timestamp {
@@ -166,11 +191,20 @@ impl Pass {
         self.0.live_at.store(version, Ordering::Relaxed);
     }
 
+    /// Notes that the session's rights are newer than those of the token.
+    pub(crate) fn found_outdated(&self) {
+        self.0.outdated.store(true, Ordering::Relaxed);
+    }
+
     /// Its approximate size on the heap, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
         let claims = &self.0.claims;
         let names = claims.subject.as_str().len() + claims.client.as_str().len();
-        names + claims.scopes.as_str().len() + claims.custom.json.len()
+        let actor = claims
+            .actor
+            .as_ref()
+            .map_or(0, |actor| actor.as_str().len());
+        names + actor + claims.scopes.as_str().len() + claims.custom.json.len()
     }
 
     pub(crate) fn not_before(&self) -> Option<Timestamp> {

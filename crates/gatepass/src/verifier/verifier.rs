@@ -235,6 +235,7 @@ impl Verifier {
         match status {
             TokenStatus::Live => Ok(()),
             TokenStatus::Revoked => Err(Refusal::Revoked),
+            TokenStatus::Stale => Err(Refusal::StaleGrant),
             TokenStatus::Unknown => Err(Refusal::UnknownSession),
         }
     }

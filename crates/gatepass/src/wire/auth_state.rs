@@ -15,7 +15,10 @@ use crate::{
     token::pass::Pass,
     verifier::verifier::Verifier,
     wire::{
-        outgoing::Outgoing, refreshed_cookies::RefreshedCookies, refusal::ErrorFormat, reply::Reply,
+        outgoing::{Outgoing, REFRESH},
+        refreshed_cookies::RefreshedCookies,
+        refusal::ErrorFormat,
+        reply::Reply,
     },
 };
 
@@ -48,10 +51,12 @@ impl AuthState {
         verifier: &Verifier,
         refreshed: Option<Arc<RefreshedCookies>>,
     ) -> Self {
+        let outdated = outcome.as_ref().is_ok_and(Pass::is_outdated);
         Self {
             outcome,
             realm: Arc::clone(verifier.realm()),
             outgoing: Outgoing {
+                outdated,
                 cookies: verifier.browser_policy().transport.has_cookies(),
                 refreshed,
                 settled: false,
@@ -131,10 +136,12 @@ impl AuthState {
 
     fn rejection(&self, refusal: Refusal) -> AuthRejection {
         let error = Error::Refused(refusal);
-        AuthRejection {
-            reply: Reply::of_error(&error, &self.realm, ErrorFormat::Resource),
-            error,
+        let mut reply = Reply::of_error(&error, &self.realm, ErrorFormat::Resource);
+        if self.outgoing.outdated {
+            // For adapters whose extractors answer past the gate.
+            reply = reply.header(REFRESH.0, REFRESH.1);
         }
+        AuthRejection { error, reply }
     }
 }
 

@@ -91,7 +91,8 @@ impl Gate {
     /// request that needs a refresh is answered 500.
     ///
     /// An access cookie that an unknown key signed is refreshed as well. For example, the key was
-    /// removed while the browser was closed.
+    /// removed while the browser was closed. So is one whose session's rights have changed
+    /// ([`Authority::change`]).
     pub fn auto_refresh(mut self, authority: &Authority) -> Self {
         self.refresher = Some(authority.clone());
         self
@@ -199,7 +200,7 @@ impl Gate {
         let authority = self.refresher.as_ref()?;
         let stale = matches!(
             refusal,
-            Refusal::Missing | Refusal::Expired | Refusal::UnknownKey
+            Refusal::Missing | Refusal::Expired | Refusal::StaleGrant | Refusal::UnknownKey
         );
         // A request with a bearer has none.
         let cookie = || credentials::refresh_cookie(head, self.verifier.browser_policy());
@@ -280,13 +281,20 @@ impl Verifier {
         head: &RequestHead<'_>,
         requirements: &Requirements,
     ) -> (Source, Result<Pass, Error>) {
+        match self.presented(head) {
+            (source, Ok(token)) => (source, self.verify(token, requirements).await),
+            (source, Err(error)) => (source, Err(error)),
+        }
+    }
+
+    /// The access token of a request, which nothing is known of, and its place.
+    pub(super) fn presented<'h>(&self, head: &RequestHead<'h>) -> (Source, Result<&'h str, Error>) {
         let (source, token) = credentials::access_token(head, self.browser_policy());
-        let verified = match token {
-            Ok(Some(token)) => self.verify(token, requirements).await,
-            Ok(None) => Err(Refusal::Missing.into()),
+        let token = match token {
+            Ok(token) => token.ok_or(Refusal::Missing.into()),
             Err(refusal) => Err(self.report(refusal)),
         };
-        (source, verified)
+        (source, token)
     }
 
     fn report(&self, refusal: Refusal) -> Error {

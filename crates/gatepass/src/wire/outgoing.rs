@@ -38,6 +38,8 @@ pub trait ResponseHeaders {
 pub struct Outgoing {
     /// Whether a cookie may have authenticated the request.
     pub(super) cookies: bool,
+    /// Whether the client gets other rights if it refreshes.
+    pub(super) outdated: bool,
     pub(super) refreshed: Option<Arc<RefreshedCookies>>,
     pub(super) settled: bool,
 }
@@ -69,7 +71,12 @@ impl Outgoing {
     ///   that no shared cache answers other users with it. For example, a CDN may otherwise keep
     ///   one user's `GET /me` for minutes (RFC 9111 §4.2.2). Bearers need nothing: a shared cache
     ///   doesn't keep responses to requests with `Authorization` (RFC 9111 §3.5).
+    /// * If the session's rights have grown since the access token was issued, it sets
+    ///   `Gatepass-Refresh: grant_changed`. The client refreshes when it likes to.
     pub fn apply(&self, headers: &mut impl ResponseHeaders) {
+        if self.outdated {
+            headers.replace(REFRESH.0, REFRESH.1);
+        }
         let refreshed = self.refreshed.as_ref().filter(|_| self.settled);
         let own = |refreshed: &RefreshedCookies| {
             headers
@@ -95,6 +102,9 @@ impl Outgoing {
         }
     }
 }
+
+/// Tells a client that a refresh brings other rights.
+pub(super) const REFRESH: (&str, &str) = ("gatepass-refresh", "grant_changed");
 
 /// Fields that caches at the edge obey in place of `Cache-Control`.
 const TARGETED: [&str; 3] = [

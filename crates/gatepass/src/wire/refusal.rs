@@ -92,6 +92,7 @@ fn refused(refusal: &Refusal, realm: &str, format: ErrorFormat) -> Reply {
         | Refusal::Expired
         | Refusal::NotYetValid
         | Refusal::Revoked
+        | Refusal::StaleGrant
         | Refusal::UnknownSession
         | Refusal::SessionEnded
         | Refusal::RefreshExpired

@@ -391,7 +391,7 @@ enum User {
     AsBefore,
     Unreachable,
     Gone,
-    Now(Identity),
+    Now(Box<Identity>),
 }
 
 impl Users {
@@ -418,7 +418,7 @@ impl Authenticator for Users {
             User::AsBefore => Ok(UserUpdate::Unchanged),
             User::Unreachable => Err(unreachable_users()),
             User::Gone => Ok(UserUpdate::Deleted),
-            User::Now(identity) => Ok(UserUpdate::Changed(identity)),
+            User::Now(identity) => Ok(UserUpdate::Changed(*identity)),
         }
     }
 }
@@ -445,7 +445,7 @@ async fn users_that_cannot_be_read_spend_no_refresh_token_and_refuse_no_login() 
     assert_unavailable("login", login).await;
     assert_unavailable("refresh", refresh(&authority, &first)).await;
     // An identity that may not be is the application's mistake, and spends nothing either.
-    users.become_(User::Now(Identity::of(subject("mallory"))));
+    users.become_(User::Now(Box::new(Identity::of(subject("mallory")))));
     let mistaken = refresh(&authority, &first).await;
     assert!(matches!(
         mistaken,
@@ -476,14 +476,13 @@ async fn a_user_who_is_gone_is_logged_out_at_the_next_refresh() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn changed_scopes_take_effect_at_the_next_refresh() {
+async fn changed_scopes_take_effect_at_the_next_refresh_and_older_tokens_are_stale() {
     let (world, authority, users) = with_users().await;
     let first = login(&authority, "alice").await;
     let becomes = |list: &str| {
         let scopes = Scopes::parse(list).unwrap();
-        users.become_(User::Now(
-            Identity::of(subject("alice")).scopes(scopes.clone()),
-        ));
+        let alice = Identity::of(subject("alice")).scopes(scopes.clone());
+        users.become_(User::Now(Box::new(alice)));
         scopes
     };
     let scopes = becomes("read write");
@@ -491,9 +490,8 @@ async fn changed_scopes_take_effect_at_the_next_refresh() {
     assert_eq!(second.scopes, scopes);
     let pass = verify(&authority, &second).await.unwrap();
     assert_eq!(*pass.scopes(), scopes);
-    // A token that was issued before keeps its scopes.
-    let pass = verify(&authority, &first).await.unwrap();
-    assert!(pass.scopes().is_empty());
+    let older = verify(&authority, &first).await;
+    assert_eq!(refusal(older), Refusal::StaleGrant);
 
     let fewer = becomes("read");
     // A retry gives what the user has now, and so does a recovery.
@@ -518,14 +516,14 @@ async fn a_replay_gives_a_user_who_is_gone_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replay_gives_a_demoted_user_what_is_left_and_writes_nothing() {
+async fn a_replay_gives_a_demoted_user_what_is_left_and_refuses_older_tokens() {
     let (world, authority, users) = with_users().await;
     let of = |list: &str| Identity::of(subject("alice")).scopes(Scopes::parse(list).unwrap());
     let first = authority.issue(of("admin read"), Device::default()).await;
     let first = first.unwrap();
     let second = refresh(&authority, &first).await.unwrap();
     let (before, _) = world.store.load(first.session_id).await.unwrap();
-    users.become_(User::Now(of("read").access_ttl(HOUR)));
+    users.become_(User::Now(Box::new(of("read").access_ttl(HOUR))));
     let replayed = refresh(&authority, &first).await.unwrap();
     assert_eq!(replayed.scopes, Scopes::parse("read").unwrap());
     assert_eq!(replayed.refresh_token, second.refresh_token);
@@ -541,8 +539,23 @@ async fn a_replay_gives_a_demoted_user_what_is_left_and_writes_nothing() {
         .refresh_as(client, token, Some(&admin), None)
         .await;
     assert_eq!(refusal(asked), Refusal::ScopeNotGranted);
+    assert_eq!(
+        refusal(verify(&authority, &second).await),
+        Refusal::StaleGrant
+    );
+    // The session has changed in nothing else.
     let (after, _) = world.store.load(first.session_id).await.unwrap();
-    assert_eq!(after, before);
+    let (before, after) = (before.unwrap(), after.unwrap());
+    assert_eq!(after.grant.valid_from.get(), 1);
+    let (identity, grant) = (after.identity.clone(), after.grant);
+    assert_eq!(
+        after,
+        Session {
+            identity,
+            grant,
+            ..before
+        }
+    );
 }
 
 /// An application that logs the user out of the session while it reads the user again, or refreshes

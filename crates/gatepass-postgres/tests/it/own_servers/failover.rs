@@ -5,8 +5,8 @@ use std::{error::Error as _, str::FromStr, time::Duration};
 use gatepass::{
     Authority, Device, Error, Identity, Issued, MasterSecret, Refusal, Requirements, StoreError,
     store::{
-        EndReason, EndSessions, PullResult, RevocationLog, RevocationTarget, SessionStore, TokenId,
-        TokenStatus,
+        EndReason, EndSessions, GrantVersion, PullResult, RevocationLog, RevocationTarget,
+        SessionStore, TokenId, TokenStatus,
     },
 };
 use gatepass_postgres::PostgresStore;
@@ -159,7 +159,10 @@ async fn a_server_that_was_made_a_replica_after_it_was_opened_answers_nothing() 
     let store = open(server.url()).await;
     let live = begin(&store, "alice").await;
     let token = TokenId::from_bytes([1; 16]);
-    let status = store.status(live.id, token).await.unwrap();
+    let status = store
+        .status(live.id, token, GrantVersion::FIRST)
+        .await
+        .unwrap();
     assert_eq!(status, TokenStatus::Live);
     server.demote().unwrap();
     // Its old connections fail first, and they say something else.
@@ -170,7 +173,12 @@ async fn a_server_that_was_made_a_replica_after_it_was_opened_answers_nothing() 
     };
     let refused = async {
         while !says(store.load(live.id).await.map(drop)) {}
-        while !says(store.status(live.id, token).await.map(drop)) {}
+        while !says(
+            store
+                .status(live.id, token, GrantVersion::FIRST)
+                .await
+                .map(drop),
+        ) {}
         while !says(store.sessions(live.account(), None, 10).await.map(drop)) {}
         // Such a server may not know the account yet, and must not say that there is nothing to
         // end.

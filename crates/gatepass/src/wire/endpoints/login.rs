@@ -237,9 +237,10 @@ impl Endpoints {
     }
 
     pub(super) async fn renew(&self, head: &RequestHead<'_>) -> Reply {
-        let (source, owner) = self.owner(head).await;
+        let authority = &self.inner.authority;
+        let (source, token) = authority.verifier().presented(head);
         let renewed = async {
-            let renewed = self.inner.authority.renew_pass(&owner?).await?;
+            let renewed = authority.renew(token?).await?;
             self.renewed(&renewed, source)
         };
         let renewed: Result<_, Error> = renewed.await;

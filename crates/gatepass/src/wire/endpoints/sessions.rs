@@ -153,6 +153,10 @@ impl Endpoints {
             "address": session.device.address,
             "current": current,
         });
+        // Tells the user that the session is an impersonation, and on none of the user's devices.
+        if let (Some(actor), Some(members)) = (session.identity.actor(), listed.as_object_mut()) {
+            members.insert("actor".into(), actor.as_str().into());
+        }
         // A thief with a copy of the tokens is in the current session, and must not learn when the
         // owner refreshes it. The owner is using it now, and needs neither of the two.
         if !current && let Some(members) = listed.as_object_mut() {

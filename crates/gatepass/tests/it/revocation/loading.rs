@@ -11,7 +11,7 @@ use std::{
 use gatepass::{
     KeySet, SessionId, StoreError, Verifier, async_trait,
     keys::SigningKey,
-    store::{Cursor, PullResult, RevocationLog, TokenId, TokenStatus},
+    store::{Cursor, GrantVersion, PullResult, RevocationLog, TokenId, TokenStatus},
 };
 use test_support::world::{MINUTE, SECOND};
 
@@ -28,7 +28,12 @@ impl RevocationLog for Lost {
         std::future::pending().await
     }
 
-    async fn status(&self, _: SessionId, _: TokenId) -> Result<TokenStatus, StoreError> {
+    async fn status(
+        &self,
+        _: SessionId,
+        _: TokenId,
+        _: GrantVersion,
+    ) -> Result<TokenStatus, StoreError> {
         Ok(TokenStatus::Live)
     }
 }
@@ -73,7 +78,12 @@ impl RevocationLog for Long {
         std::future::pending().await
     }
 
-    async fn status(&self, _: SessionId, _: TokenId) -> Result<TokenStatus, StoreError> {
+    async fn status(
+        &self,
+        _: SessionId,
+        _: TokenId,
+        _: GrantVersion,
+    ) -> Result<TokenStatus, StoreError> {
         Ok(TokenStatus::Live)
     }
 }

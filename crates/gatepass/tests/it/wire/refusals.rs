@@ -61,6 +61,10 @@ fn rows() -> Vec<Row> {
             r#", error="invalid_token", error_description="the token has been revoked""#,
         ),
         invalid(
+            Refusal::StaleGrant,
+            r#", error="invalid_token", error_description="the rights of the session have changed: refresh the access token""#,
+        ),
+        invalid(
             Refusal::UnknownSession,
             r#", error="invalid_token", error_description="the session is not known""#,
         ),

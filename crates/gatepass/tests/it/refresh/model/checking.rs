@@ -5,7 +5,7 @@ use gatepass::{AccessToken, Error, Refusal, Requirements, Session, Staleness, Ti
 use crate::refresh::model::{
     bench::{client, scopes},
     run::{Access, Answer, Run},
-    session::{Allowed, End, Outcome, Scopes},
+    session::{End, Outcome, Scopes},
 };
 
 /// The limits of an access token that has less than its session.
@@ -14,8 +14,6 @@ pub(crate) struct Within {
     pub(crate) scopes: Option<Scopes>,
     /// In whole seconds.
     pub(crate) authenticated_at: Option<i64>,
-    /// The rights by which it was issued, if they are not the session's.
-    pub(crate) allowed: Option<Allowed>,
 }
 
 impl Run<'_> {
@@ -47,8 +45,8 @@ impl Run<'_> {
                 Outcome::Advanced
                 | Outcome::MadeRoom
                 | Outcome::Jumped
-                | Outcome::Kept(_)
-                | Outcome::Replayed(_)
+                | Outcome::Kept
+                | Outcome::Replayed
                 | Outcome::Recovered,
                 Ok(Answer::Pair(issued)),
             ) => {
@@ -68,11 +66,6 @@ impl Run<'_> {
                 assert_eq!(issued.refresh_expires_at, idle_until);
                 assert!(issued.refresh_at >= issued.server_time);
                 let (access, expires_at) = (&issued.access_token, issued.expires_at);
-                let allowed = match outcome {
-                    Outcome::Kept(allowed) | Outcome::Replayed(allowed) => Some(*allowed),
-                    _ => None,
-                };
-                let within = Within { allowed, ..within };
                 self.note(access, expires_at, &issued.scopes, session, within, node)
                     .await;
             }
@@ -94,7 +87,7 @@ impl Run<'_> {
         let now = self.now();
         let modelled = &self.sessions[session].model;
         assert!(modelled.live(now), "a session that is over yields nothing");
-        let allowed = within.allowed.unwrap_or(modelled.allowed);
+        let allowed = modelled.allowed;
         let until = (now - now % 1000 + allowed.ttl()).min(modelled.access_until);
         let until = until - until % 1000;
         assert_eq!(expires_at.unix_millis(), until);
@@ -118,6 +111,7 @@ impl Run<'_> {
             text: access.as_str().to_owned(),
             pass,
             session,
+            version: modelled.version,
             secret: self.secrets.active,
             scopes: expected,
             expires_at: until,
@@ -167,6 +161,8 @@ impl Run<'_> {
         assert_eq!(session.generation.get() as usize, modelled.current());
         let allowed = session.identity.granted_scopes();
         assert_eq!(*allowed, scopes(modelled.allowed.scopes));
+        assert_eq!(session.grant.newest.get() as usize, modelled.version);
+        assert_eq!(session.grant.valid_from, session.grant.newest);
         let times = [
             session.authenticated_at,
             session.last_seen_at,
@@ -198,13 +194,22 @@ impl Run<'_> {
         let strict = judged(Requirements::new().staleness(Staleness::Strict)).await;
         assert_eq!(strict, expected);
 
-        // Node 0 may learn a little later that another node ended a session. Nothing else may
-        // differ.
+        // Node 0 may learn a little later that another node ended a session or changed its rights.
+        // Nothing else may differ.
         let bounded = judged(Requirements::new()).await;
-        let elsewhere = session.ended_by.is_some_and(|node| node != 0);
-        let late = elsewhere && expected == Some(Refusal::Revoked) && bounded.is_none();
+        let elsewhere = |by: Option<usize>| by.is_some_and(|node| node != 0);
+        let is_older = token.version < session.version;
+        let unaware = bounded.is_none() && (!is_older || elsewhere(session.changed_by));
+        let stale = bounded == Some(Refusal::StaleGrant) && is_older;
+        let late = match &expected {
+            Some(Refusal::Revoked) => {
+                elsewhere(session.ended_by) && !token.revoked && (unaware || stale)
+            }
+            Some(Refusal::StaleGrant) => unaware,
+            _ => false,
+        };
         assert!(
-            bounded == expected || (late && !token.revoked),
+            bounded == expected || late,
             "{bounded:?} instead of {expected:?}"
         );
     }

@@ -52,6 +52,8 @@ pub(crate) struct Access {
     pub(crate) text: String,
     pub(crate) pass: Pass,
     pub(crate) session: usize,
+    /// That of the session's rights when it was issued.
+    pub(crate) version: usize,
     pub(crate) secret: usize,
     pub(crate) scopes: Scopes,
     pub(crate) expires_at: i64,
@@ -324,14 +326,18 @@ impl<'a> Run<'a> {
         };
         let model = &mut self.sessions[session].model;
         let outcome = match (refusal, opened) {
-            (None | Some(Refusal::Expired), _) if model.client != asking.client => {
+            (None | Some(Refusal::Expired | Refusal::StaleGrant), _)
+                if model.client != asking.client =>
+            {
                 Outcome::Refused(Refusal::WrongClient)
             }
-            (Some(Refusal::Expired), Err(refusal)) => Outcome::Refused(refusal),
-            (Some(Refusal::Expired), Ok((of, _))) if of != session => {
+            (Some(Refusal::Expired | Refusal::StaleGrant), Err(refusal)) => {
+                Outcome::Refused(refusal)
+            }
+            (Some(Refusal::Expired | Refusal::StaleGrant), Ok((of, _))) if of != session => {
                 Outcome::Refused(Refusal::Ambiguous)
             }
-            (Some(Refusal::Expired), Ok((_, generation))) => {
+            (Some(Refusal::Expired | Refusal::StaleGrant), Ok((_, generation))) => {
                 model.refresh(generation, None, asking)
             }
             (Some(refusal), _) => Outcome::Refused(refusal),
@@ -357,15 +363,14 @@ impl<'a> Run<'a> {
         let authenticated_at = Some(of_token.min(of_session - of_session % 1000));
         let (node, asking) = self.asked_by_application(session, by);
         let outcome = match self.refusal_of(token) {
+            None | Some(Refusal::StaleGrant) => self.sessions[session].model.renew(asking),
             Some(refusal) => Outcome::Refused(refusal),
-            None => self.sessions[session].model.renew(asking),
         };
         let answer = self.bench.nodes[node].renew(&self.access[which].text).await;
         let scopes = Some(self.sessions[session].model.allowed.scopes & former);
         let within = Within {
             scopes,
             authenticated_at,
-            ..Within::default()
         };
         let answer = answer.map(Answer::Renewed);
         self.check("renew", &outcome, answer, session, within, node)
@@ -378,7 +383,7 @@ impl<'a> Run<'a> {
         let by = By { plain: false, ..by };
         let (node, asking) = self.asked_by_application(session, by);
         let pass = match self.refusal_of(token) {
-            None => token.pass.clone(),
+            None | Some(Refusal::StaleGrant) => token.pass.clone(),
             // It was verified right before the session ended.
             Some(Refusal::Revoked) if self.sessions[session].model.has_ended() => {
                 token.pass.clone()
@@ -510,6 +515,7 @@ impl<'a> Run<'a> {
     pub(crate) fn all_know(&mut self) {
         for held in &mut self.sessions {
             held.model.ended_by = None;
+            held.model.changed_by = None;
         }
     }
 
@@ -523,8 +529,10 @@ impl<'a> Run<'a> {
         } else if now + LEEWAY < token.issued_at {
             Some(Refusal::NotYetValid)
         } else {
-            let dead = self.sessions[token.session].model.has_ended() || token.revoked;
-            dead.then_some(Refusal::Revoked)
+            let session = &self.sessions[token.session].model;
+            let stale = (token.version < session.version).then_some(Refusal::StaleGrant);
+            let dead = session.has_ended() || token.revoked;
+            dead.then_some(Refusal::Revoked).or(stale)
         }
     }
 

@@ -52,6 +52,10 @@ pub(crate) struct Modelled {
     pub(crate) id: SessionId,
     pub(crate) client: usize,
     pub(crate) allowed: Allowed,
+    /// How often its scopes have changed.
+    pub(crate) version: usize,
+    /// The node that changed them last, which must enforce that at once.
+    pub(crate) changed_by: Option<usize>,
     /// The scopes that the client asked for at login, which it never exceeds.
     limit: Option<Scopes>,
     chain: Chain,
@@ -99,12 +103,10 @@ pub(crate) enum Outcome {
     MadeRoom,
     /// As [`Advanced`](Self::Advanced), for a token that the store says was never issued.
     Jumped,
-    /// The current refresh token stayed, since the session had just been rotated. The access token
-    /// has these rights.
-    Kept(Allowed),
-    /// A spent refresh token was answered with the current one, and an access token with these
-    /// rights.
-    Replayed(Allowed),
+    /// The current refresh token stayed, since the session had just been rotated.
+    Kept,
+    /// A spent refresh token was answered with the current one.
+    Replayed,
     Recovered,
     /// The access token is good, and nothing was issued.
     Valid,
@@ -131,6 +133,8 @@ impl Modelled {
             id,
             client,
             allowed,
+            version: 0,
+            changed_by: None,
             limit,
             chain: Chain::default(),
             spent: Vec::new(),
@@ -222,9 +226,9 @@ impl Modelled {
             Decision::Keep => self.answered_again(Outcome::Kept, asked, by),
             Decision::Replay => self.answered_again(Outcome::Replayed, asked, by),
             Decision::Advance | Decision::Jump => match self.reload_user(asked, by) {
-                Ok(allowed) => {
+                Ok(()) => {
                     self.rotate(presented + 1, now, by.steady);
-                    self.refreshed(allowed, now);
+                    self.refreshed(now);
                     match decision {
                         Decision::Jump => Outcome::Jumped,
                         _ => Outcome::Advanced,
@@ -233,9 +237,8 @@ impl Modelled {
                 Err(refusal) => Outcome::Refused(refusal),
             },
             Decision::Recover => match self.reload_user(asked, by) {
-                Ok(allowed) => {
+                Ok(()) => {
                     self.chain.recover();
-                    self.allowed = allowed;
                     self.allow_access(now);
                     Outcome::Recovered
                 }
@@ -253,15 +256,10 @@ impl Modelled {
         }
     }
 
-    /// An answer of which the session keeps nothing, by what the user may have now.
-    fn answered_again(
-        &mut self,
-        outcome: fn(Allowed) -> Outcome,
-        asked: Option<Scopes>,
-        by: Asking,
-    ) -> Outcome {
+    /// An answer that changes nothing but the rights, to those that the user has now.
+    fn answered_again(&mut self, outcome: Outcome, asked: Option<Scopes>, by: Asking) -> Outcome {
         match self.reload_user(asked, by) {
-            Ok(allowed) => outcome(allowed),
+            Ok(()) => outcome,
             Err(refusal) => Outcome::Refused(refusal),
         }
     }
@@ -274,9 +272,9 @@ impl Modelled {
             return Outcome::Valid;
         }
         match self.reload_user(None, by) {
-            Ok(allowed) => {
+            Ok(()) => {
                 self.rotate(presented + 1, now, by.steady);
-                self.refreshed(allowed, now);
+                self.refreshed(now);
                 Outcome::Advanced
             }
             Err(refusal) => Outcome::Refused(refusal),
@@ -293,8 +291,7 @@ impl Modelled {
             return Outcome::Refused(Refusal::Revoked);
         }
         match self.reload_user(None, by) {
-            Ok(allowed) => {
-                self.allowed = allowed;
+            Ok(()) => {
                 self.allow_access(now);
                 Outcome::Renewed
             }
@@ -314,23 +311,22 @@ impl Modelled {
         if !right || user.state == UserState::Deleted {
             return Outcome::Refused(Refusal::BadCredentials);
         }
-        let allowed = self.limited(user.allowed);
+        self.change(user.allowed, by.node);
         let outcome = match self.chain.has_just_rotated(now, &RULES) {
-            true => Outcome::Kept(allowed),
+            true => Outcome::Kept,
             false => {
                 self.rotate(self.current() + 1, now, by.steady);
                 Outcome::Advanced
             }
         };
-        self.refreshed(allowed, now);
+        self.refreshed(now);
         self.authenticated_at = now;
         outcome
     }
 
-    /// The rights of the session once the node has read the user again. The session keeps none of
-    /// it yet.
-    fn reload_user(&mut self, asked: Option<Scopes>, by: Asking) -> Result<Allowed, Refusal> {
-        let allowed = match by.user {
+    /// Gives the session the rights that the user has now, if the node reads users again.
+    fn reload_user(&mut self, asked: Option<Scopes>, by: Asking) -> Result<(), Refusal> {
+        match by.user {
             Some(User {
                 state: UserState::Deleted,
                 ..
@@ -341,20 +337,23 @@ impl Modelled {
             Some(User {
                 state: UserState::Changed,
                 allowed,
-            }) => self.limited(allowed),
-            _ => self.allowed,
-        };
-        match exceeds(asked, allowed) {
+            }) => self.change(allowed, by.node),
+            _ => {}
+        }
+        match exceeds(asked, self.allowed) {
             true => Err(Refusal::ScopeNotGranted),
-            false => Ok(allowed),
+            false => Ok(()),
         }
     }
 
-    fn limited(&self, allowed: Allowed) -> Allowed {
-        Allowed {
-            scopes: allowed.scopes & self.limit.unwrap_or(Scopes::MAX),
-            ..allowed
+    /// Changes the rights at a node. Access tokens from before are stale if they say other scopes.
+    fn change(&mut self, allowed: Allowed, node: usize) {
+        let scopes = allowed.scopes & self.limit.unwrap_or(Scopes::MAX);
+        if scopes != self.allowed.scopes {
+            self.version += 1;
+            self.changed_by = Some(node);
         }
+        self.allowed = Allowed { scopes, ..allowed };
     }
 
     pub(crate) fn edge(&self, edge: Edge) -> i64 {
@@ -381,7 +380,7 @@ impl Modelled {
         self.chain.rotate(generation(to), now);
     }
 
-    fn refreshed(&mut self, allowed: Allowed, now: i64) {
+    fn refreshed(&mut self, now: i64) {
         let idle_until = (now + IDLE).min(self.absolute_until);
         self.idle_until = match self.last_seen > now {
             // The store's clock was set back, and the session lives as long as was said.
@@ -389,7 +388,6 @@ impl Modelled {
             false => idle_until,
         };
         self.last_seen = now;
-        self.allowed = allowed;
         self.allow_access(now);
     }
 
@@ -440,8 +438,6 @@ impl Reached {
         let outcome = match outcome {
             Outcome::Refused(refusal) => refusal.reason().to_owned(),
             Outcome::MadeRoom => "made_room".to_owned(),
-            Outcome::Kept(_) => "kept".to_owned(),
-            Outcome::Replayed(_) => "replayed".to_owned(),
             other => format!("{other:?}").to_lowercase(),
         };
         *self.0.entry(format!("{step}: {outcome}")).or_default() += 1;

@@ -12,8 +12,8 @@ use gatepass::{
     SessionId, Staleness, StoreError, Verifier, async_trait,
     keys::SigningKey,
     store::{
-        Cursor, PullResult, Revocation, RevocationLog, RevocationTarget, StoreErrorKind, TokenId,
-        TokenStatus,
+        Cursor, GrantVersion, PullResult, Revocation, RevocationLog, RevocationTarget,
+        StoreErrorKind, TokenId, TokenStatus,
     },
 };
 use gatepass_testkit::{ManualClock, Op, TestStore};
@@ -201,7 +201,12 @@ impl RevocationLog for Script {
         std::future::pending().await
     }
 
-    async fn status(&self, _: SessionId, _: TokenId) -> Result<TokenStatus, StoreError> {
+    async fn status(
+        &self,
+        _: SessionId,
+        _: TokenId,
+        _: GrantVersion,
+    ) -> Result<TokenStatus, StoreError> {
         Ok(TokenStatus::Live)
     }
 }

@@ -1,0 +1,30 @@
+-- `Session::change`, and its entry in the log instead of the session's last one. ARGV[4]: the session's id, the version that it must
+-- have, the identity, its own lifetime or nothing, and the effect. Returns the row, or nothing if it did not fit.
+local id, from, identity, effect = ARGV[4], tonumber(ARGV[5]), ARGV[6], ARGV[8]
+local session = prefix .. 'session:' .. id
+local row = redis.call('GET', session)
+if not row then
+  return false
+end
+local _, _, _, seen, _, _, access, absolute, ended, _, _, _, _, _, newest, valid_from, entry = struct.unpack(STATE, row)
+if ended >= 0 or time_of(seen) >= absolute or newest ~= from or is_covered(row) then
+  return false
+end
+together_with(string.sub(row, OWNER, LINES - 1), id)
+if effect ~= 'none' then
+  newest = math.min(newest + 1, 4294967295)
+  if effect == 'enforce' then
+    valid_from = newest
+  end
+  if entry > 0 then
+    redis.call('XDEL', prefix .. 'log', digits(entry) .. '-0')
+    redis.call('ZREM', prefix .. 'log:purge', digits(entry))
+  end
+  entry = append({ 'grant', id, 'newest', digits(newest), 'valid_from', digits(valid_from) }, access)
+end
+local ttl = tonumber(ARGV[7]) or -1
+local lines = string.match(row, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n', LINES)
+row = string.sub(row, 1, 72) .. struct.pack('<d', ttl) .. string.sub(row, 81, 112)
+  .. struct.pack('<ddd', newest, valid_from, entry) .. string.sub(row, OWNER, LINES - 1) .. lines .. identity
+redis.call('SET', session, row, 'KEEPTTL')
+return { row, row }

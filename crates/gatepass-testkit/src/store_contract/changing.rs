@@ -1,0 +1,397 @@
+//! Changes of identities, and scans of all sessions.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use gatepass::{
+    Clock, Identity, Session, SessionId,
+    store::{
+        ChangeIdentity, EndReason, EndSessions, GrantEffect, GrantVersion, Revocation,
+        RevocationTarget, SessionStore, TokenStatus,
+    },
+};
+
+use super::given::{
+    Given, HOUR, MILLISECOND, MINUTE, account, advance_of, changed_identity, new_session,
+    session_id, sorted, token_id,
+};
+use crate::clock::ManualClock;
+
+fn change_of(session: &Session) -> ChangeIdentity {
+    ChangeIdentity::new(session, changed_identity(session.subject()))
+}
+
+/// An identity that no other number has.
+fn numbered(session: &Session, number: u32) -> Identity {
+    let identity = Identity::of(session.subject().clone());
+    identity
+        .claims(&serde_json::json!({ "number": number }))
+        .unwrap()
+}
+
+async fn status<S: SessionStore>(given: &Given<S>, session: &Session, version: u32) -> TokenStatus {
+    let version = GrantVersion::new(version);
+    let status = given.store.status(session.id, token_id(), version);
+    status.await.unwrap()
+}
+
+async fn change<S: SessionStore>(given: &Given<S>, change: ChangeIdentity) -> Option<Session> {
+    given.store.change(change).await.unwrap()
+}
+
+/// The store keeps and returns the session as the core changes it. The log tells readers from which
+/// version on its access tokens are good.
+pub async fn a_change_is_written_and_logged_in_the_same_act<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let mut expected = given.begin("alice").await;
+    let bystander = given.begin("alice").await;
+    let (_, cursor) = given.log().await;
+    given.clock.advance(MINUTE);
+    let wanted = change_of(&expected);
+    assert!(expected.change(wanted.clone(), given.clock.now()));
+    assert_eq!(change(&given, wanted).await.as_ref(), Some(&expected));
+    assert_eq!(given.load(&expected).await, expected);
+    assert_eq!(expected.grant.valid_from.get(), 1);
+    let (entries, _) = given.log_after(Some(cursor)).await;
+    assert_eq!(entries, [expected.grant_entry()]);
+
+    assert_eq!(status(&given, &expected, 0).await, TokenStatus::Stale);
+    assert_eq!(status(&given, &expected, 1).await, TokenStatus::Live);
+    assert_eq!(status(&given, &bystander, 0).await, TokenStatus::Live);
+    assert_eq!(given.load(&bystander).await, bystander);
+    // The other changes of the session leave its rights alone.
+    let advanced = given.store.advance(advance_of(&expected)).await;
+    let advanced = advanced.unwrap().unwrap();
+    assert_eq!(
+        (&advanced.identity, advanced.grant),
+        (&expected.identity, expected.grant)
+    );
+    assert_eq!(given.sessions("alice").await, [bystander, advanced]);
+}
+
+/// An offer has its entry, and access tokens from before it stay good.
+pub async fn an_offered_change_refuses_no_token<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let session = given.begin("alice").await;
+    let mut offer = change_of(&session);
+    offer.effect = GrantEffect::Offer;
+    let offered = change(&given, offer).await.unwrap();
+    assert_eq!(
+        (offered.grant.newest.get(), offered.grant.valid_from.get()),
+        (1, 0)
+    );
+    assert_eq!(given.log().await.0, [offered.grant_entry()]);
+    assert_eq!(status(&given, &session, 0).await, TokenStatus::Live);
+    let enforced = change(&given, change_of(&offered)).await.unwrap();
+    assert_eq!(enforced.grant.valid_from.get(), 2);
+    for stale in [0, 1] {
+        assert_eq!(status(&given, &session, stale).await, TokenStatus::Stale);
+    }
+}
+
+/// A change of the device's label, or of the lifetime of later tokens, concerns no reader.
+pub async fn a_change_that_no_token_shows_is_not_logged<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let session = given.begin("alice").await;
+    let mut silent = change_of(&session);
+    silent.effect = GrantEffect::None;
+    let changed = change(&given, silent.clone()).await.unwrap();
+    assert_eq!(
+        (&changed.identity, changed.grant),
+        (&silent.identity, session.grant)
+    );
+    assert_eq!(given.load(&session).await, changed);
+    assert_eq!(given.log().await.0, []);
+}
+
+/// However often a session changes, the log has one entry about it.
+pub async fn the_last_change_of_a_session_is_its_one_entry<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let mut session = given.begin("alice").await;
+    let other = given.begin("alice").await;
+    let other = change(&given, change_of(&other)).await.unwrap();
+    let (_, mut cursor) = given.log().await;
+    for number in 0..3 {
+        let next = ChangeIdentity::new(&session, numbered(&session, number));
+        session = change(&given, next).await.unwrap();
+        let (entries, next) = given.log_after(Some(cursor)).await;
+        assert_eq!(entries, [session.grant_entry()]);
+        cursor = next;
+    }
+    let all = sorted(vec![session.grant_entry(), other.grant_entry()]);
+    assert_eq!(sorted(given.log().await.0), all);
+    // Its end says more, and both stay.
+    let ended = given.end(&session).await.unwrap();
+    let (entries, _) = given.log().await;
+    assert!(entries.contains(&ended) && entries.contains(&session.grant_entry()));
+    assert_eq!(status(&given, &session, 0).await, TokenStatus::Revoked);
+}
+
+/// Another version, an end and an expiry are each reason enough to refuse, and leave no trace.
+pub async fn a_change_that_does_not_fit_changes_nothing<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let begun = given.begin("alice").await;
+    let session = change(&given, change_of(&begun)).await.unwrap();
+    let (ended, _) = given.ended("alice").await;
+    let with_others = given.begin("bob").await;
+    given.end_all("bob", None).await.unwrap();
+    let mut short = new_session("alice");
+    short.absolute_ttl = HOUR;
+    let over = given.store.begin(short).await.unwrap().session;
+    let unknown = Session {
+        id: session_id(account("alice")),
+        ..session.clone()
+    };
+    let (_, mut cursor) = given.log().await;
+    let mut refuse = async |change: ChangeIdentity, why: &str| {
+        let (id, before) = (change.id, given.find(change.id).await);
+        assert_eq!(given.store.change(change).await.unwrap(), None, "{why}");
+        assert_eq!(given.find(id).await, before, "{why}");
+        let (entries, next) = given.log_after(Some(cursor.clone())).await;
+        assert_eq!(entries, [], "{why}");
+        cursor = next;
+    };
+    refuse(change_of(&begun), "a version of before").await;
+    let mut ahead = change_of(&session);
+    ahead.from = session.grant.newest.next();
+    refuse(ahead, "a version to come").await;
+    refuse(change_of(&ended), "an ended session").await;
+    refuse(change_of(&with_others), "one that ended with others").await;
+    refuse(change_of(&unknown), "an unknown session").await;
+    given.clock.advance(HOUR);
+    refuse(change_of(&over), "past the absolute end").await;
+}
+
+/// However many change the same version at once, one does.
+pub async fn of_many_changes_from_one_version_one_succeeds<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let mut session = given.begin("alice").await;
+    for _ in 0..3 {
+        let attempts = (0..32).map(|number| {
+            let store = Arc::clone(&given.store);
+            let change = ChangeIdentity::new(&session, numbered(&session, number));
+            tokio::spawn(async move { store.change(change).await })
+        });
+        let mut won = Vec::new();
+        for attempt in Vec::from_iter(attempts) {
+            won.extend(attempt.await.unwrap().unwrap());
+        }
+        assert_eq!(won.len(), 1);
+        assert_eq!(won[0].grant.newest, session.grant.newest.next());
+        session = given.load(&session).await;
+        assert_eq!(won[0], session);
+        assert_eq!(given.log().await.0, [session.grant_entry()]);
+    }
+}
+
+/// Refreshes leave the newest identity, and changes the newest generation.
+pub async fn refreshes_and_changes_undo_nothing_of_each_other<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    const EACH: u32 = 40;
+    let given = Given::fresh(fresh).await;
+    let session = given.begin("alice").await;
+    let refreshing = tokio::spawn({
+        let (store, mut session) = (Arc::clone(&given.store), session.clone());
+        async move {
+            for _ in 0..EACH {
+                let before = session.grant;
+                let advanced = store.advance(advance_of(&session)).await.unwrap();
+                session = advanced.unwrap();
+                assert!(session.grant.newest >= before.newest, "it never goes back");
+            }
+        }
+    });
+    let mut changed = session.clone();
+    for number in 0..EACH {
+        let next = ChangeIdentity::new(&changed, numbered(&changed, number));
+        changed = change(&given, next).await.unwrap();
+        assert_eq!(changed.grant.valid_from.get(), number + 1);
+    }
+    refreshing.await.unwrap();
+    let session = given.load(&session).await;
+    assert_eq!(session.generation.get(), EACH);
+    assert_eq!(session.grant, changed.grant);
+    assert_eq!(session.identity, changed.identity);
+}
+
+/// A session that is over doesn't change, and no entry about its rights follows its end.
+pub async fn no_change_succeeds_after_an_end_returned<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    for all in [false, true] {
+        let session = given.begin("alice").await;
+        let ended = Arc::new(AtomicBool::new(false));
+        let changing = tokio::spawn({
+            let (store, ended) = (Arc::clone(&given.store), Arc::clone(&ended));
+            let mut session = session.clone();
+            async move {
+                for number in 0.. {
+                    let late = ended.load(Ordering::SeqCst);
+                    let next = ChangeIdentity::new(&session, numbered(&session, number));
+                    match store.change(next).await.unwrap() {
+                        Some(changed) => {
+                            assert!(!late, "changed after its end had returned");
+                            session = changed;
+                        }
+                        None => return,
+                    }
+                }
+            }
+        });
+        while given.load(&session).await.grant.newest.get() < 3 {
+            tokio::task::yield_now().await;
+        }
+        let target = match all {
+            false => EndSessions::Session(session.id),
+            true => EndSessions::AllOf(session.account()),
+        };
+        let revocation = given.store.end(target, EndReason::Logout).await.unwrap();
+        ended.store(true, Ordering::SeqCst);
+        assert!(revocation.is_some());
+        changing.await.unwrap();
+    }
+}
+
+/// The own lifetime of a changed identity holds for the access tokens that follow.
+pub async fn the_lifetime_of_a_changed_identity_counts_from_the_next_refresh<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let session = given.begin("alice").await;
+    // The identity has a lifetime of an hour.
+    let changed = change(&given, change_of(&session)).await.unwrap();
+    assert_eq!(changed.access_until, session.access_until);
+    let advanced = given.store.advance(advance_of(&changed)).await;
+    let advanced = advanced.unwrap().unwrap();
+    assert_eq!(advanced.access_until, given.clock.now() + HOUR);
+    assert_eq!(given.load(&session).await, advanced);
+}
+
+/// The entry stays while an access token from before the change may be valid, and no longer.
+pub async fn a_change_is_kept_for_the_retention<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let session = given.begin("alice").await;
+    let session = change(&given, change_of(&session)).await.unwrap();
+    let entry = session.grant_entry();
+    let forgotten = entry.until + Revocation::RETENTION_MARGIN;
+    given.advance_to(forgotten);
+    given.clock.step_wall_back(MILLISECOND);
+    assert_eq!(given.purge().await, 0);
+    assert_eq!(given.log().await.0, [entry]);
+    given.clock.advance(MILLISECOND);
+    assert_eq!(given.purge().await, 1);
+    assert_eq!(given.log().await.0, []);
+    // The session is as it was, and another change has its entry again.
+    assert_eq!(given.load(&session).await, session);
+    let next = ChangeIdentity::new(&session, numbered(&session, 1));
+    let session = change(&given, next).await.unwrap();
+    let targets = given.log().await.0.into_iter().map(|entry| entry.target);
+    let expected = [RevocationTarget::Grant(session.id, session.grant)];
+    assert_eq!(Vec::from_iter(targets), expected);
+}
+
+/// The status of a session doesn't depend on whether the purge has come by.
+pub async fn a_session_that_nothing_needs_is_unknown_before_its_purge<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let session = given.begin("alice").await;
+    let (ended, _) = given.ended("bob").await;
+    given.advance_to(ended.purge_at());
+    assert_eq!(status(&given, &ended, 0).await, TokenStatus::Unknown);
+    assert_eq!(status(&given, &session, 0).await, TokenStatus::Live);
+    given.advance_to(session.purge_at());
+    given.clock.step_wall_back(MILLISECOND);
+    assert_eq!(status(&given, &session, 0).await, TokenStatus::Live);
+    given.clock.advance(MILLISECOND);
+    assert_eq!(status(&given, &session, 0).await, TokenStatus::Unknown);
+}
+
+async fn scan<S: SessionStore>(given: &Given<S>, limit: usize) -> Vec<Session> {
+    let (mut all, mut next) = (Vec::new(), None);
+    loop {
+        let part = given.store.scan(next.as_ref(), limit).await.unwrap();
+        all.extend(part.sessions);
+        next = part.next;
+        if next.is_none() {
+            all.sort_by_key(|session| session.id);
+            all.dedup();
+            return all;
+        }
+    }
+}
+
+/// They are those of all accounts, as they are loaded. The size of a part doesn't matter.
+pub async fn a_scan_brings_all_usable_sessions_in_parts<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    assert_eq!(scan(&given, 3).await, []);
+    let mut expected = Vec::new();
+    for name in ["alice", "bob", "carol", "dave"] {
+        for _ in 0..3 {
+            expected.push(given.begin(name).await);
+        }
+    }
+    given.ended("alice").await;
+    let gone = expected.split_off(9);
+    given.end_all("dave", None).await.unwrap();
+    assert_eq!(gone.len(), 3);
+    expected[0] = change(&given, change_of(&expected[0])).await.unwrap();
+    expected.sort_by_key(|session| session.id);
+    for limit in [1, 2, 5, 1000] {
+        assert_eq!(scan(&given, limit).await, expected, "{limit} in a part");
+    }
+    given.advance_to(expected[0].idle_expires_at);
+    assert_eq!(scan(&given, 1000).await, []);
+}
+
+/// Those that are usable from its beginning to its end are in it.
+pub async fn a_scan_misses_no_session_while_others_begin_and_end<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let mut lasting = HashSet::new();
+    for number in 0..40 {
+        lasting.insert(given.begin(&format!("user {number}")).await.id);
+    }
+    let over = Arc::new(AtomicBool::new(false));
+    let others = tokio::spawn({
+        let (store, over) = (Arc::clone(&given.store), Arc::clone(&over));
+        async move {
+            while !over.load(Ordering::SeqCst) {
+                let begun = store.begin(new_session("other")).await.unwrap();
+                let target = EndSessions::Session(begun.session.id);
+                store.end(target, EndReason::Logout).await.unwrap();
+            }
+        }
+    });
+    for limit in [1, 7, 40] {
+        let found = scan(&given, limit).await;
+        let found: HashSet<SessionId> = found.iter().map(|session| session.id).collect();
+        assert!(lasting.is_subset(&found), "{limit} in a part");
+    }
+    over.store(true, Ordering::SeqCst);
+    others.await.unwrap();
+}

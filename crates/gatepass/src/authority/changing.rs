@@ -1,0 +1,302 @@
+//! Changes of the rights of sessions that go on.
+
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
+
+use crate::{
+    authority::{authority::Authority, ending::to_the_end, refreshing::MAX_LOST_RACES},
+    env::random,
+    error::Error,
+    model::{
+        changes::ChangeIdentity,
+        grant::GrantEffect,
+        identity::{Identity, IdentityError},
+        ids::{SessionId, Subject},
+        session::Session,
+    },
+    observe,
+    store::error::{StoreError, StoreErrorKind},
+};
+
+/// Sessions that [`Authority::change_where`] reads at once.
+const PART: usize = 100;
+/// How many sessions a second [`Authority::change_where`] changes, unless the change says
+/// otherwise.
+const PACE: NonZeroU32 = NonZeroU32::MIN.saturating_add(999);
+
+/// A change of the rights of sessions that go on: a function from the identity that a session has
+/// to the one that it gets.
+///
+/// ```
+/// use gatepass::{Change, Scopes};
+///
+/// let admin = Scopes::parse("admin")?;
+/// // Takes a scope away: nodes refuse older access tokens.
+/// let demotion = Change::enforced({
+///     let admin = admin.clone();
+///     move |identity| {
+///         let fewer = identity.granted_scopes().without(&admin);
+///         Ok(identity.scopes(fewer))
+///     }
+/// });
+/// // Adds a scope: older access tokens stay good, and their clients are told to refresh.
+/// let promotion = Change::offered(move |identity| {
+///     let more = identity.granted_scopes().union(&admin);
+///     Ok(identity.scopes(more))
+/// });
+/// # Ok::<(), gatepass::InvalidScope>(())
+/// ```
+#[derive(Clone)]
+pub struct Change {
+    with: Arc<With>,
+    effect: GrantEffect,
+    pace: NonZeroU32,
+}
+
+type With = dyn Fn(Identity) -> Result<Identity, IdentityError> + Send + Sync;
+
+impl Change {
+    /// A change that every node enforces within `max_staleness`. Gates refuse the access tokens
+    /// from before it with [`Refusal::StaleGrant`](crate::Refusal::StaleGrant), and their clients
+    /// refresh. No user logs in again.
+    #[must_use]
+    pub fn enforced(
+        with: impl Fn(Identity) -> Result<Identity, IdentityError> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            with: Arc::new(with),
+            effect: GrantEffect::Enforce,
+            pace: PACE,
+        }
+    }
+
+    /// A change that adds rights. The access tokens from before it stay good, and a response header
+    /// of the gates, `Gatepass-Refresh: grant_changed`, tells their clients to refresh.
+    ///
+    /// If it takes a scope away from a session after all, or changes or removes a claim, gatepass
+    /// enforces it there.
+    #[must_use]
+    pub fn offered(
+        with: impl Fn(Identity) -> Result<Identity, IdentityError> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            effect: GrantEffect::Offer,
+            ..Self::enforced(with)
+        }
+    }
+
+    /// How many sessions a second [`Authority::change_where`] changes at most; 1,000 unless you set
+    /// it. The clients of changed sessions refresh, so this bounds the refreshes that follow.
+    #[must_use]
+    pub fn sessions_per_second(mut self, pace: NonZeroU32) -> Self {
+        self.pace = pace;
+        self
+    }
+
+    /// How long a part with so many changed sessions takes at least. A quarter more or less, by
+    /// chance, so that several nodes that change sessions don't keep step.
+    fn pause_after(&self, changed: u64, random: u8) -> Duration {
+        let seconds = changed as f64 / f64::from(self.pace.get());
+        Duration::from_secs_f64(seconds * (0.75 + 0.5 * f64::from(random) / 255.0))
+    }
+}
+
+impl fmt::Debug for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Change")
+            .field("effect", &self.effect)
+            .field("pace", &self.pace)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Authority {
+    /// Changes the identity of each session of `subject` at this issuer, for all audiences, and
+    /// returns how many have changed. The sessions go on.
+    ///
+    /// Change the user in your own database first: a session that begins after that has the new
+    /// rights anyway. A login that read the user before it may still begin a session with the old
+    /// ones. Its first refresh mends that, if your
+    /// [`Authenticator`](crate::Authenticator::reload_user) reads the user again.
+    ///
+    /// The client of a changed session refreshes as after an expired token. A session that has the
+    /// wanted identity already isn't changed, so you may repeat a call whose answer was lost.
+    ///
+    /// ```
+    /// use gatepass::{
+    ///     Authority, Change, Device, Error, Identity, MasterSecret, MemoryStore, Refusal,
+    ///     Requirements, Scopes, Subject,
+    /// };
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let authority =
+    /// #     Authority::builder("https://shop.example", "shop-api", MasterSecret::generate()?, MemoryStore::new())
+    /// #         .build()
+    /// #         .await?;
+    /// let alice = Subject::new("alice")?;
+    /// let admin = Identity::of(alice.clone()).scopes(Scopes::parse("admin orders")?);
+    /// let issued = authority.issue(admin, Device::default()).await?;
+    ///
+    /// let orders = Scopes::parse("orders")?;
+    /// let demotion = Change::enforced(move |identity| Ok(identity.scopes(orders.clone())));
+    /// assert_eq!(authority.change(&alice, &demotion).await?, 1);
+    ///
+    /// // The token with the old rights is refused at once, and a refresh brings the new ones.
+    /// let none = Requirements::new();
+    /// let refused = authority.verifier().verify(issued.access_token.as_str(), &none).await;
+    /// assert!(matches!(refused, Err(Error::Refused(Refusal::StaleGrant))));
+    /// let refreshed = authority.refresh(issued.refresh_token.as_str()).await?;
+    /// assert_eq!(refreshed.scopes, Scopes::parse("orders")?);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Identity`] if a session can't have the identity that the change returns, and
+    /// [`Error::Store`] if a change is not known to be stored. Some of the sessions may have
+    /// changed by then: call it again.
+    pub async fn change(&self, subject: &Subject, change: &Change) -> Result<u64, Error> {
+        let (authority, subject, change) = (self.clone(), subject.clone(), change.clone());
+        to_the_end(async move { authority.change_all(&subject, &change).await }).await
+    }
+
+    async fn change_all(&self, subject: &Subject, change: &Change) -> Result<u64, Error> {
+        let (mut changed, mut next) = (0, None);
+        loop {
+            let page = self.sessions(subject, next).await?;
+            for session in page.sessions {
+                changed += u64::from(self.change_one(session, change).await?);
+            }
+            next = page.next;
+            if next.is_none() {
+                return Ok(changed);
+            }
+        }
+    }
+
+    /// Changes the identity of one session of this issuer, as [`change`](Self::change) does; says
+    /// whether it has changed. A session that is unknown or over stays so.
+    ///
+    /// # Errors
+    ///
+    /// As [`change`](Self::change).
+    pub async fn change_session(&self, id: SessionId, change: &Change) -> Result<bool, Error> {
+        let (authority, change) = (self.clone(), change.clone());
+        to_the_end(async move {
+            match authority.own_session(id).await? {
+                Some(session) => authority.change_one(session, &change).await,
+                None => Ok(false),
+            }
+        })
+        .await
+    }
+
+    /// Changes the identity of each session of this issuer that `matches`, and returns how many
+    /// have changed. For example, those of a tenant or of a client.
+    ///
+    /// It reads all usable sessions of the store, a hundred at a time, and changes at most
+    /// [`sessions_per_second`](Change::sessions_per_second). The clients of a whole tenant
+    /// therefore don't refresh all at once. If you drop the future, it stops; call it again then.
+    ///
+    /// ```
+    /// use gatepass::{Authority, Change, Error};
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Tenant { tenant: u32 }
+    ///
+    /// /// Takes all scopes away from the users of tenant 7.
+    /// async fn freeze(authority: &Authority) -> Result<u64, Error> {
+    ///     let freeze = Change::enforced(|identity| Ok(identity.scopes(Default::default())));
+    ///     let is_seven = |session: &gatepass::Session| {
+    ///         session.identity.custom_claims().is_ok_and(|Tenant { tenant }| tenant == 7)
+    ///     };
+    ///     authority.change_where(is_seven, &freeze).await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`change`](Self::change).
+    pub async fn change_where(
+        &self,
+        matches: impl Fn(&Session) -> bool + Send,
+        change: &Change,
+    ) -> Result<u64, Error> {
+        let issuer = &self.inner.verifier.policy().issuer;
+        let (mut changed, mut next) = (0, None);
+        loop {
+            let began = tokio::time::Instant::now();
+            let part = self.inner.store.scan(next.as_ref(), PART);
+            let part = self.ask("scan", part).await?;
+            let mut changed_here = 0;
+            for session in part.sessions {
+                if session.issuer == *issuer && matches(&session) {
+                    changed_here += u64::from(self.change_one(session, change).await?);
+                }
+            }
+            changed += changed_here;
+            next = part.next;
+            if next.is_none() {
+                return Ok(changed);
+            }
+            let [chance] = random::bytes(&*self.inner.settings.random)?;
+            tokio::time::sleep_until(began + change.pause_after(changed_here, chance)).await;
+        }
+    }
+
+    async fn change_one(&self, mut session: Session, change: &Change) -> Result<bool, Error> {
+        for _ in 0..MAX_LOST_RACES {
+            let identity = (change.with)(session.identity.clone())?;
+            let identity = self.succeeding(identity, &session)?;
+            let (before, id) = (session.identity.clone(), session.id);
+            let changed = self.put_identity(session, identity, change.effect).await?;
+            if let Some(changed) = changed {
+                return Ok(changed.identity != before);
+            }
+            match self.own_session(id).await? {
+                Some(newer) => session = newer,
+                None => return Ok(false),
+            }
+        }
+        Err(StoreError::new(StoreErrorKind::Busy).into())
+    }
+
+    /// The session, if it is one of this issuer and usable.
+    async fn own_session(&self, id: SessionId) -> Result<Option<Session>, Error> {
+        let (session, now) = self.ask("load", self.inner.store.load(id)).await?;
+        let issuer = &self.inner.verifier.policy().issuer;
+        Ok(session.filter(|session| session.issuer == *issuer && session.is_live(now)))
+    }
+
+    /// Gives the session the identity, which is one that [`succeeding`](Self::succeeding) has
+    /// returned for it. Returns the session as it is then; `None` if another was faster, or if it
+    /// has ended.
+    ///
+    /// This is the only place that changes an identity. It enforces a change that takes something
+    /// away, also if `effect` says otherwise.
+    pub(super) async fn put_identity(
+        &self,
+        session: Session,
+        identity: Identity,
+        effect: GrantEffect,
+    ) -> Result<Option<Session>, Error> {
+        let before = &session.identity;
+        if identity == *before {
+            return Ok(Some(session));
+        }
+        let mut change = ChangeIdentity::new(&session, identity);
+        change.effect = if change.identity.allows_the_same_as(before) {
+            GrantEffect::None
+        } else if change.identity.allows_all_of(before) {
+            effect
+        } else {
+            GrantEffect::Enforce
+        };
+        let effect = change.effect;
+        let changed = self.ask("change", self.inner.store.change(change)).await?;
+        if let Some(session) = changed.as_ref().filter(|_| effect != GrantEffect::None) {
+            self.inner.verifier.apply(&[session.grant_entry()]);
+            observe::session_changed(session, effect);
+        }
+        Ok(changed)
+    }
+}
