@@ -25,6 +25,7 @@ mod news;
 mod peers;
 mod repeated;
 mod report;
+mod rights;
 mod scale;
 mod servers;
 mod signing;
@@ -74,6 +75,7 @@ const PARTS: &[Part] = &[
             growth::redis,
         ],
     ),
+    ("rights", &[rights::sqlite], &[]),
     ("peers", &[peers::run], &[]),
     ("scale", &[scale::run], &[]),
 ];
