@@ -13,7 +13,7 @@ use crate::{
     },
     observe,
     token::pass::Pass,
-    verifier::verifier::Verifier,
+    verifier::{connection::Connection, requirements::Requirements, verifier::Verifier},
     wire::{
         outgoing::Outgoing, refreshed_cookies::RefreshedCookies, refusal::ErrorFormat, reply::Reply,
     },
@@ -38,7 +38,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct AuthState {
     outcome: Result<Pass, Refusal>,
-    realm: Arc<str>,
+    verifier: Verifier,
+    requirements: Option<Arc<Requirements>>,
     outgoing: Outgoing,
 }
 
@@ -46,11 +47,13 @@ impl AuthState {
     pub(super) fn new(
         outcome: Result<Pass, Refusal>,
         verifier: &Verifier,
+        requirements: Option<Arc<Requirements>>,
         refreshed: Option<Arc<RefreshedCookies>>,
     ) -> Self {
         Self {
             outcome,
-            realm: Arc::clone(verifier.realm()),
+            verifier: verifier.clone(),
+            requirements,
             outgoing: Outgoing {
                 cookies: verifier.browser_policy().transport.has_cookies(),
                 refreshed,
@@ -124,6 +127,20 @@ impl AuthState {
         })
     }
 
+    /// The connection of the user who is logged in, for a response that lasts, such as a WebSocket
+    /// or an event stream. A token that renews it must have all that the gate requires.
+    ///
+    /// # Errors
+    ///
+    /// As [`pass`](Self::pass).
+    pub fn connection(&self) -> Result<Connection, AuthRejection> {
+        let connection = self.verifier.connection(self.pass()?);
+        Ok(match &self.requirements {
+            Some(requirements) => connection.require(Requirements::clone(requirements)),
+            None => connection,
+        })
+    }
+
     /// The changes that the gate makes to the response of the handler.
     pub fn outgoing(&self) -> Outgoing {
         self.outgoing.clone()
@@ -132,7 +149,7 @@ impl AuthState {
     fn rejection(&self, refusal: Refusal) -> AuthRejection {
         let error = Error::Refused(refusal);
         AuthRejection {
-            reply: Reply::of_error(&error, &self.realm, ErrorFormat::Resource),
+            reply: Reply::of_error(&error, self.verifier.realm(), ErrorFormat::Resource),
             error,
         }
     }
