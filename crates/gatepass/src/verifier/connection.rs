@@ -187,6 +187,12 @@ impl Connection {
         self.shared.borrow().pass.clone()
     }
 
+    /// The verifier that judges the connection.
+    #[must_use]
+    pub fn verifier(&self) -> &Verifier {
+        &self.verifier
+    }
+
     /// Prolongs the connection by a newer access token, which the client sends through the
     /// connection itself.
     ///

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     pin::Pin,
+    sync::{Mutex, PoisonError},
     task::{Context, Poll},
 };
 
@@ -17,9 +18,10 @@ use crate::verifier::{connection::Connection, ended::Ended};
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct Guarded<S> {
     /// `None` once it is over.
-    guarded: Option<(Pin<Box<S>>, EndedFuture)>,
+    guarded: Option<(Pin<Box<S>>, Mutex<EndedFuture>)>,
 }
 
+/// It is in a mutex that is never locked, for the stream to be `Sync`: warp wants that.
 type EndedFuture = Pin<Box<dyn Future<Output = Ended> + Send>>;
 
 impl Connection {
@@ -44,7 +46,7 @@ impl Connection {
         let connection = self.clone();
         let ended: EndedFuture = Box::pin(async move { connection.ended().await });
         Guarded {
-            guarded: Some((Box::pin(stream), ended)),
+            guarded: Some((Box::pin(stream), Mutex::new(ended))),
         }
     }
 }
@@ -57,6 +59,7 @@ impl<S: Stream> Stream for Guarded<S> {
         let Some((stream, ended)) = guarded else {
             return Poll::Ready(None);
         };
+        let ended = ended.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Poll::Ready(ended) = ended.as_mut().poll(cx) {
             *guarded = None;
             return Poll::Ready(Some(Err(ended)));

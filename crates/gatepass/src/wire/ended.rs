@@ -77,10 +77,11 @@ impl LastEvent {
 impl fmt::Display for LastEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "event: {}", self.name())?;
+        writeln!(f, "data: {}", self.data())?;
         if let Some(retry) = self.retry {
             writeln!(f, "retry: {}", retry.as_millis())?;
         }
-        write!(f, "data: {}\n\n", self.data())
+        writeln!(f)
     }
 }
 
@@ -105,7 +106,10 @@ mod tests {
         assert_eq!(Ended::Revoked.event().retry(), None);
         let text = Ended::Unknown.event().to_string();
         let (head, tail) = text.split_once("retry: ").unwrap();
-        assert_eq!(head, "event: unavailable\n");
-        assert!(tail.ends_with("\ndata: {\"reason\":\"store_unavailable\"}\n\n"));
+        assert_eq!(
+            head,
+            "event: unavailable\ndata: {\"reason\":\"store_unavailable\"}\n"
+        );
+        assert!(tail.ends_with("\n\n") && tail.trim().parse::<u64>().is_ok());
     }
 }
