@@ -175,7 +175,7 @@ impl<T: DeserializeOwned> FromRequest for Claims<T> {
     }
 }
 
-fn ask<T>(
+pub(crate) fn ask<T>(
     request: &HttpRequest,
     question: impl FnOnce(&AuthState) -> Result<T, wire::AuthRejection>,
 ) -> Ready<Result<T, AuthRejection>> {

@@ -5,6 +5,8 @@
 //! * [`Auth`] in a handler's signature is who is logged in; [`MaybeAuth`] behind a gate that is
 //!   [`optional`](gatepass::Requirements::optional). [`Scoped`] requires scopes, [`Claims`] is the
 //!   custom claims.
+//! * [`Connection`] is for responses that stay open: WebSockets (feature `ws`, with `actix-ws`) and
+//!   server-sent events. They end with their session.
 //! * [`configure`] mounts login, refresh, logout and the list of sessions; [`issued`] answers a
 //!   login that the application has done itself.
 //!
@@ -68,12 +70,15 @@
 //!
 //! [actix-web]: https://docs.rs/actix-web
 
+mod connection;
 mod convert;
 mod extract;
 mod future;
 mod gate;
 mod rejection;
 mod routes;
+#[cfg(feature = "ws")]
+mod websocket;
 
 /// The core, for everything that is not re-exported here.
 pub use gatepass;
@@ -85,6 +90,7 @@ pub use gatepass::{
 };
 
 pub use self::{
+    connection::Connection,
     extract::{Auth, Claims, MaybeAuth, Scoped},
     gate::{Gate, GateMiddleware},
     rejection::AuthRejection,

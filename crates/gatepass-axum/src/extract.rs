@@ -110,7 +110,7 @@ impl<R: RequiredScopes> fmt::Debug for Scoped<R> {
 )]
 pub struct Claims<T>(pub T);
 
-fn state(parts: &Parts) -> Result<&AuthState, AuthRejection> {
+pub(crate) fn state(parts: &Parts) -> Result<&AuthState, AuthRejection> {
     let (method, path) = (parts.method.as_str(), parts.uri.path());
     let found = AuthState::find(
         parts.extensions.get(),

@@ -6,6 +6,8 @@
 //! * [`Auth`] in a handler's signature is who is logged in; `Option<Auth>` behind a gate that is
 //!   [`optional`](gatepass::Requirements::optional). [`Scoped`] requires scopes, [`Claims`] is the
 //!   custom claims.
+//! * [`Connection`] is for responses that stay open: WebSockets (feature `ws`) and server-sent
+//!   events. They end with their session.
 //! * [`routes`] are login, refresh, logout and the list of sessions; [`issued`] answers a login
 //!   that the application has done itself.
 //!
@@ -116,10 +118,13 @@
 //!
 //! [axum]: https://docs.rs/axum
 
+mod connection;
 mod extract;
 mod gate;
 mod rejection;
 mod routes;
+#[cfg(feature = "ws")]
+mod websocket;
 
 /// The core, for everything that is not re-exported here.
 pub use gatepass;
@@ -132,6 +137,7 @@ pub use gatepass::{
 pub use gatepass_tower::{ErrorResponse, Gate, JsonErrors};
 
 pub use self::{
+    connection::Connection,
     extract::{Auth, Claims, Scoped},
     gate::GateLayer,
     rejection::AuthRejection,

@@ -8,7 +8,7 @@ use gatepass_tower::response;
 use serde::de::DeserializeOwned;
 use tonic::{Request, Status};
 
-use crate::rejection::told;
+use crate::{connection::Connection, rejection::told};
 
 /// Says who is logged in, for any [`Request`] whose service is behind a [`gate`](crate::gate).
 ///
@@ -69,6 +69,13 @@ pub trait RequestAuth: sealed::Sealed {
     /// As [`pass`](Self::pass), or [`Code::PermissionDenied`](tonic::Code::PermissionDenied).
     fn pass_with<R: RequiredScopes>(&self) -> Result<&Pass, Status>;
 
+    /// The connection of the user who is logged in, for a stream that lasts.
+    ///
+    /// # Errors
+    ///
+    /// As [`pass`](Self::pass).
+    fn connection(&self) -> Result<Connection, Status>;
+
     /// The custom claims of the user who is logged in, as a type of the application's.
     ///
     /// ```
@@ -103,6 +110,11 @@ impl<M> RequestAuth for Request<M> {
         state(self)
             .and_then(AuthState::pass_with::<R>)
             .map_err(status)
+    }
+
+    fn connection(&self) -> Result<Connection, Status> {
+        let connection = state(self).and_then(AuthState::connection);
+        connection.map(Connection).map_err(status)
     }
 
     fn claims<T: DeserializeOwned>(&self) -> Result<T, Status> {

@@ -33,11 +33,10 @@
 //!
 //! # Streams
 //!
-//! A call is judged when it begins. A stream that is under way when its session ends, or its access
-//! token expires, goes on until one side closes it; the next call is refused. A service with
-//! streams that last should limit them itself: close them at
-//! [`Pass::expires_at`](gatepass::Pass::expires_at) at the latest, and let the client begin again
-//! with a newer token.
+//! A gate judges a call when it begins. A stream that lasts ends with its session if the method
+//! puts it through [`Connection::stream`]. For example, the client of a stream of news gets
+//! `UNAUTHENTICATED` with the reason `revoked` after a logout. A stream that doesn't go through it
+//! lasts until one side closes it.
 //!
 //! # Interceptors
 //!
@@ -137,6 +136,7 @@
 //!
 //! [tonic]: https://docs.rs/tonic
 
+mod connection;
 mod extract;
 mod gate;
 mod rejection;
@@ -151,6 +151,7 @@ pub use gatepass::{
 pub use gatepass_tower::{ErrorResponse, Gate};
 
 pub use self::{
+    connection::Connection,
     extract::RequestAuth,
     gate::{GateLayer, gate},
     rejection::{GrpcErrors, REASON, status},

@@ -8,11 +8,13 @@ use gatepass::{
 };
 use serde::de::DeserializeOwned;
 
+use crate::connection::Connection;
+
 /// A value that a gate can extract. The handler's signature says which one.
 #[diagnostic::on_unimplemented(
     message = "a gate cannot extract `{Self}`",
     label = "not something that is known of whoever is logged in",
-    note = "gates extract `Auth`, `Option<Auth>`, `Scoped<R>`, `Claims<T>`, and pairs of these"
+    note = "gates extract `Auth`, `Option<Auth>`, `Scoped<R>`, `Claims<T>`, `Connection`, and pairs of these"
 )]
 pub trait FromAuthState: Sized + Send + 'static {
     /// Extracts the value from what a gate has found.
@@ -146,6 +148,12 @@ impl FromAuthState for Auth {
 impl FromAuthState for Option<Auth> {
     fn from_auth_state(state: &AuthState) -> Result<Self, AuthRejection> {
         Ok(state.optional_pass().cloned().map(Auth))
+    }
+}
+
+impl FromAuthState for Connection {
+    fn from_auth_state(state: &AuthState) -> Result<Self, AuthRejection> {
+        Ok(Self(state.connection()?))
     }
 }
 

@@ -139,7 +139,7 @@ impl Gate {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a gate that extracts `{A}`",
     label = "not a gate for this handler",
-    note = "gates extract `Auth`, `Option<Auth>`, `Scoped<R>`, `Claims<T>`, and pairs of these"
+    note = "gates extract `Auth`, `Option<Auth>`, `Scoped<R>`, `Claims<T>`, `Connection`, and pairs of these"
 )]
 pub trait IntoGateFilter<A> {
     /// The gate as a filter.

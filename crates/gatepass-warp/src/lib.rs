@@ -6,6 +6,8 @@
 //! * [`Auth`] in a handler's signature is who is logged in; `Option<Auth>` behind a gate that is
 //!   [`optional`](gatepass::Requirements::optional). [`Scoped`] requires scopes, [`Claims`] is the
 //!   custom claims.
+//! * [`Connection`] is for responses that stay open: WebSockets (feature `ws`) and server-sent
+//!   events. They end with their session.
 //! * [`routes`] are login, refresh, logout and the list of sessions; [`issued`] answers a login
 //!   that the application has done itself.
 //! * [`full_path`] is the path of a request, in place of [`warp::path::full`], by which a client
@@ -151,6 +153,7 @@
 //! [warp]: https://docs.rs/warp
 
 mod authorized;
+mod connection;
 mod convert;
 mod extract;
 mod full_path;
@@ -158,6 +161,8 @@ mod gate;
 mod gated;
 mod rejection;
 mod routes;
+#[cfg(feature = "ws")]
+mod websocket;
 
 /// The core, for everything that is not re-exported here.
 pub use gatepass;
@@ -171,6 +176,7 @@ pub use gatepass_tower::{ErrorResponse, GateLayer, JsonErrors};
 
 pub use self::{
     authorized::Authorized,
+    connection::Connection,
     convert::{OwnedRequestHead, PeerAddr, request_head},
     extract::{Auth, Claims, FromAuthState, Scoped},
     full_path::full_path,

@@ -18,6 +18,9 @@
 //! * The cache of verified tokens (`token/cache.rs`) is in front of both. It remembers for a token
 //!   at which version of the replica it was found live. While no revocation has come since, a
 //!   request needs no lookup at all.
+//!
+//! Open connections are told (`watchers.rs`): a revocation wakes those that it may concern. When
+//! the lease is over, and when it is back, all of them are woken.
 
 pub(crate) mod entries;
 mod epoch;
@@ -28,3 +31,4 @@ pub(crate) mod lease;
 pub(crate) mod prefixes;
 pub(crate) mod replica;
 pub(crate) mod staleness;
+pub(crate) mod watchers;

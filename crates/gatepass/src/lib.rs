@@ -31,6 +31,9 @@ pub mod inspect {
 
 /// Longer texts.
 pub mod docs {
+    #[doc = include_str!("../docs/connections.md")]
+    pub mod connections {}
+
     #[doc = include_str!("../docs/defaults.md")]
     pub mod defaults {}
 
@@ -90,5 +93,8 @@ pub use self::{
     },
     store::{error::StoreError, memory::MemoryStore},
     token::pass::Pass,
-    verifier::{builder::VerifierBuilder, requirements::Requirements, verifier::Verifier},
+    verifier::{
+        builder::VerifierBuilder, connection::Connection, ended::Ended, guarded::Guarded,
+        requirements::Requirements, verifier::Verifier,
+    },
 };

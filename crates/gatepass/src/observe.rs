@@ -268,6 +268,16 @@ pub(crate) fn token_verified(pass: &Pass) {
     );
 }
 
+/// An open connection must end.
+pub(crate) fn connection_ended(pass: &Pass, reason: &'static str) {
+    // Not above debug: a logout is one event, and can end thousands of connections.
+    debug!(
+        target: "gatepass", subject = %pass.subject(), session = %pass.session_id(),
+        jti = %pass.token_id(), reason, "connection.ended"
+    );
+    count!("gatepass_connections_ended_total", "reason" => reason);
+}
+
 /// The cache knew a token, or learnt it.
 pub(crate) fn token_cache(is_hit: bool) {
     if is_hit {

@@ -1,6 +1,10 @@
-//! Judging access tokens: the verifier, its builder, and the requirements of a route.
+//! Judging access tokens: the verifier, its builder, the requirements of a route, and connections
+//! that stay open for as long as a token is good.
 
 pub(crate) mod builder;
+pub(crate) mod connection;
+pub(crate) mod ended;
+pub(crate) mod guarded;
 pub(crate) mod requirements;
 #[expect(
     clippy::module_inception,

@@ -10,6 +10,7 @@ mod client;
 mod cookie;
 mod credentials;
 mod csrf;
+mod ended;
 mod endpoints;
 mod gate;
 mod head;
@@ -23,6 +24,7 @@ pub use self::{
     auth_state::{AuthRejection, AuthState},
     body::RequestBody,
     client::Client,
+    ended::LastEvent,
     endpoints::{Delivery, Endpoints, EndpointsBuilder},
     gate::Gate,
     head::{HeaderField, RequestHead},

@@ -1,5 +1,7 @@
 //! The example application in [actix-web](actix_web): what an application of your own would write.
 
+mod streams;
+
 use std::{future::ready, io, net::TcpListener, time::Duration};
 
 use actix_cors::Cors;
@@ -142,6 +144,8 @@ fn routes(app: &example_app::App, config: &mut ServiceConfig) {
         .service(resource("/openapi.json").route(get().to(openapi)))
         .service(resource("/health").route(get().to(HttpResponse::Ok)))
         .service(resource("/ready").route(get().to(readiness)))
+        .service(resource("/ws").route(get().to(streams::web_socket).wrap(gate.clone())))
+        .service(resource("/events").route(get().to(streams::events).wrap(gate.clone())))
         .service(resource("/me").route(get().to(me).wrap(gate.clone())))
         .service(resource("/profile").route(post().to(me).wrap(gate.clone())))
         .service(resource("/admin").route(get().to(admin).wrap(gate)))

@@ -18,6 +18,7 @@ mod serve;
 mod settings;
 mod start;
 mod store;
+mod talk;
 #[cfg(test)]
 mod testing;
 #[cfg(feature = "tower")]
@@ -41,5 +42,6 @@ pub use self::{
     secrets::MasterSecretFile,
     settings::{ClientSetting, Settings},
     start::{drained, exit_code, shutdown, start},
+    talk::{TICK, clock, talk, ticks},
     users::{NewUser, Users},
 };

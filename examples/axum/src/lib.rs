@@ -1,5 +1,7 @@
 //! The example application in [axum]: what an application of your own would write.
 
+mod streams;
+
 use std::{io, net::SocketAddr, time::Duration};
 
 use axum::{
@@ -53,7 +55,9 @@ pub fn routes(app: &App) -> Router {
     let openapi = app.openapi().to_owned();
     let ready = app.clone();
     let json = [(CONTENT_TYPE, "application/json")];
+    let stays_open = streams::routes().route_layer(gate.clone());
     page(app, &gate)
+        .merge(stays_open)
         .route("/openapi.json", get(async move || (json, openapi)))
         .route("/health", get(StatusCode::OK))
         .route("/ready", get(async move || readiness(&ready)))

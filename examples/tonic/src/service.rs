@@ -1,12 +1,17 @@
 //! The methods.
 
+use std::pin::Pin;
+
 use example_app::App;
-use futures_util::stream::{self, Iter};
+use futures_util::{
+    Stream, StreamExt,
+    stream::{self, Iter},
+};
 use gatepass::{Authority, Pass, RequiredScopes};
 use gatepass_tonic::{RequestAuth, status};
-use tonic::{Request, Response, Status, metadata::MetadataValue};
+use tonic::{Request, Response, Status, Streaming, metadata::MetadataValue};
 
-use crate::proto::{Identity, Session, Visitor, account_server::Account};
+use crate::proto::{Identity, Line, Session, Visitor, account_server::Account};
 
 /// The scopes of an administrator's token.
 struct Admin;
@@ -82,6 +87,33 @@ impl Account for Service {
         });
         Ok(Response::new(stream::iter(Vec::from_iter(messages))))
     }
+
+    type TicksStream = Lines;
+
+    async fn ticks(&self, request: Request<()>) -> Result<Response<Lines>, Status> {
+        let connection = request.connection()?;
+        let ticks = example_app::ticks().map(|tick| Ok(line(tick)));
+        Ok(Response::new(Box::pin(connection.stream(ticks))))
+    }
+
+    type TalkStream = Lines;
+
+    async fn talk(&self, request: Request<Streaming<Line>>) -> Result<Response<Lines>, Status> {
+        let connection = request.connection()?;
+        let answering = connection.clone();
+        let answers = request.into_inner().then(move |asked| {
+            let connection = answering.clone();
+            async move { Ok(line(example_app::talk(&connection, &asked?.text).await)) }
+        });
+        Ok(Response::new(Box::pin(connection.stream(answers))))
+    }
+}
+
+/// The stream of a response that ends with its session.
+type Lines = Pin<Box<dyn Stream<Item = Result<Line, Status>> + Send>>;
+
+fn line(text: impl Into<String>) -> Line {
+    Line { text: text.into() }
 }
 
 fn identity(pass: &Pass) -> Identity {

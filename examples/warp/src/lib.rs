@@ -2,6 +2,7 @@
 
 mod middleware;
 mod serve;
+mod streams;
 
 use std::{future::ready, time::Duration};
 
@@ -93,6 +94,7 @@ pub fn routes(
     let account_route = gated(warp::path!("account").and(get()), pages, account);
 
     let own = page(app)
+        .or(streams::routes(&gate))
         .or(demonstrations(app, gate.clone()))
         .or(openapi)
         .or(health)
@@ -215,7 +217,8 @@ fn wrong_method(
     full_path().and_then(move |path: String| {
         let allowed = match &*path {
             "/openapi.json" | "/health" | "/ready" | "/me" | "/admin" | "/strict" | "/maybe"
-            | "/account" | "/demo/config" => Ok("GET, HEAD"),
+            | "/account" | "/demo/config" | "/events" => Ok("GET, HEAD"),
+            "/ws" => Ok("GET"),
             "/profile" | "/transfer" => Ok("POST"),
             _ if assets.iter().any(|asset| asset.path == path) => Ok("GET, HEAD"),
             _ if actions.iter().any(|action| action.path() == path) => Ok("POST"),

@@ -178,6 +178,29 @@ pub fn a_cross_site_call_is_refused() -> Scenario {
     })
 }
 
+/// A page elsewhere that opens a WebSocket could read and write as the user (cross-site WebSocket
+/// hijacking). The handshake is a `GET`, and is judged all the same.
+#[must_use]
+pub fn a_web_socket_of_a_page_elsewhere_is_refused() -> Scenario {
+    let opens = |path| {
+        by_cookie("GET", path)
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+    };
+    let scenario = Scenario::new("a_web_socket_of_a_page_elsewhere_is_refused")
+        .over(Transport::Cookie)
+        .logged_in_by_cookie("alice");
+    let scenario = ["/me", "/maybe", "/auto/me"]
+        .iter()
+        .fold(scenario, |scenario, path| {
+            scenario.refused_from_elsewhere(&opens(path))
+        });
+    OWN.into_iter().fold(scenario, |scenario, from| {
+        scenario.send(sent(opens("/me"), from), 200)
+    })
+}
+
 /// A link from elsewhere arrives logged in.
 #[must_use]
 pub fn a_request_that_changes_nothing_may_come_from_anywhere() -> Scenario {

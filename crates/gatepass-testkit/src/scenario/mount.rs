@@ -216,6 +216,7 @@ macro_rules! with_scenarios {
         a_cross_site_refresh_is_refused
         a_cross_site_logout_is_refused
         a_cross_site_call_is_refused
+        a_web_socket_of_a_page_elsewhere_is_refused
         a_request_that_changes_nothing_may_come_from_anywhere
         bearer_requests_may_come_from_anywhere
 

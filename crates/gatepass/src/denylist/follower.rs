@@ -21,7 +21,7 @@ impl Follower {
         #[cfg(feature = "metrics")]
         observe::describe();
         Self(tokio::spawn(async move {
-            tokio::join!(follow(&replica), report(&replica));
+            tokio::join!(follow(&replica), watch_lease(&replica), report(&replica));
         }))
     }
 }
@@ -51,6 +51,15 @@ async fn follow(replica: &Replica) {
             tokio::time::sleep(pace.before_reload(replica.lease_left())).await;
             replica.pull_in_turn(OnReset::Reload).await;
         }
+    }
+}
+
+/// Tells open connections when the lease is over. One timer for all of them: a lease is renewed
+/// every half second, and a node can have ten thousand connections.
+async fn watch_lease(replica: &Replica) {
+    loop {
+        replica.notice_lease();
+        tokio::time::sleep(replica.until_notice()).await;
     }
 }
 

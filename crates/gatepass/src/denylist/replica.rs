@@ -9,10 +9,16 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use crate::{
-    denylist::{entries::Entries, horizon::Horizon, lease::Reading, staleness::Staleness},
+    denylist::{
+        entries::Entries,
+        horizon::Horizon,
+        lease::Reading,
+        staleness::Staleness,
+        watchers::{Watch, Watchers},
+    },
     env::clock::{Clock, Timestamp},
     model::{health::Health, ids::Issuer, revocation::Revocation},
     observe,
@@ -60,6 +66,10 @@ pub(crate) struct Replica {
     failing: watch::Sender<Option<Failing>>,
     /// Whether requests have been judged without the lease since then.
     judging_stale: AtomicBool,
+    /// The open connections that wait for a revocation.
+    watchers: Arc<Watchers>,
+    /// Since when no connection may stay open, for lack of a lease.
+    unleased_since: watch::Sender<Option<Instant>>,
 }
 
 /// Pulls that fail, one after the other.
@@ -103,6 +113,11 @@ const CLOCK_SLEWED: Duration = Duration::from_secs(1);
 /// After how long the replica believes a wall clock that is ahead. Access tokens that live longer
 /// than this are rare.
 const DOUBT: Duration = Duration::from_secs(86_400);
+/// Connections lose the lease this part of `max_staleness` sooner than requests. A request looks at
+/// the clock; a timer ends a connection, and timers are late.
+const TIMERS_LATE_PART: u32 = 20;
+/// The step of tokio's timers.
+const TICK: Duration = Duration::from_millis(1);
 
 impl Replica {
     /// Loads the whole live log.
@@ -130,6 +145,8 @@ impl Replica {
             failures: AtomicU64::default(),
             failing: watch::Sender::default(),
             judging_stale: AtomicBool::default(),
+            watchers: Arc::default(),
+            unleased_since: watch::Sender::default(),
         };
         let mut place = replica.place.lock().await;
         replica.pull(&mut place, OnReset::Reload).await?;
@@ -208,9 +225,58 @@ impl Replica {
             let kept = (revocation.until + Revocation::RETENTION_MARGIN).since(now);
             (revocation.target, kept)
         }));
+        // After they were put in, so that those who are woken find them.
+        self.watchers.wake(revocations);
     }
 
-    async fn ask(&self, pass: &Pass) -> Result<TokenStatus, StoreError> {
+    /// Watches the revocations that may concern `pass`. Look the pass up after this, not before.
+    pub(crate) fn watch(&self, pass: &Pass) -> Watch {
+        self.watchers.watch(pass, &self.settings.issuer)
+    }
+
+    /// Since when connections lack a lease, told whenever it is lost and comes back.
+    pub(crate) fn unleased_since(&self) -> watch::Receiver<Option<Instant>> {
+        self.unleased_since.subscribe()
+    }
+
+    /// Looks whether the lease of connections holds, and tells them if that has changed.
+    pub(crate) fn notice_lease(&self) {
+        self.unleased_since.send_if_modified(|since| {
+            // It looks while it has the lock: a pull that renews the lease meanwhile comes after.
+            let is_leased = self.log.is_volatile()
+                || self.lease_holds(self.bound_of_connections())
+                || self.may_be_stale();
+            let was_leased = since.is_none();
+            *since = (!is_leased).then(|| since.unwrap_or_else(Instant::now));
+            is_leased != was_leased
+        });
+    }
+
+    /// When the lease of connections is to be looked at again.
+    pub(super) fn until_notice(&self) -> Duration {
+        let lag = self.lag().unwrap_or(Duration::MAX);
+        let left = self.bound_of_connections().saturating_sub(lag);
+        // While none is left: a pull that brings it back tells that itself. A machine that was
+        // suspended for a while has clocks that know it, and timers that don't.
+        let at_most = self.settings.poll_interval;
+        if left.is_zero() {
+            at_most
+        } else {
+            left.min(at_most) + TICK
+        }
+    }
+
+    fn bound_of_connections(&self) -> Duration {
+        self.settings.max_staleness - self.settings.max_staleness / TIMERS_LATE_PART
+    }
+
+    /// Whether the store is asked about each token, since its log forgets.
+    pub(crate) fn is_volatile(&self) -> bool {
+        self.log.is_volatile()
+    }
+
+    /// Asks the store itself.
+    pub(crate) async fn ask(&self, pass: &Pass) -> Result<TokenStatus, StoreError> {
         self.entries.note_offer(pass);
         let (session, token) = (pass.session_id(), pass.token_id());
         let status = self.log.status(session, token, pass.grant_version());
@@ -297,6 +363,7 @@ impl Replica {
             Ok(Pulled::All) => {
                 self.succeeded.store(number, Ordering::Release);
                 self.judging_stale.store(false, Ordering::Relaxed);
+                self.notice_lease();
                 if self.failing.send_replace(None).is_some() {
                     observe::store_available();
                 }

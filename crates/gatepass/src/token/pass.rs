@@ -24,7 +24,8 @@ use crate::{
 ///
 /// Cheap to clone. Its existence means that the signature, the claims, the time and the revocations
 /// were checked; it says nothing about what happens afterwards, so do not keep it longer than the
-/// request. `Debug` shows ids and times, never the token.
+/// request. A stream that lasts takes a [`Connection`](crate::Connection), which says when it must
+/// end. `Debug` shows ids and times, never the token.
 #[derive(Clone)]
 pub struct Pass(Arc<Verified>);
 

@@ -253,12 +253,54 @@ impl Verifier {
         Ok(())
     }
 
-    /// Checks what a route requires of a token that has been verified before.
+    /// Checks again that a pass is good: that its token has not expired and is not revoked.
+    ///
+    /// This is the check of a gate, for a handler that takes its time. For example, an import asks
+    /// after each file whether its user is still logged in. It makes no call to the store while the
+    /// node's lease holds. It doesn't look at scopes: [`check_requirements`] does. A handler that
+    /// waits for the end of a session takes a [`Connection`] instead.
+    ///
+    /// ```
+    /// use gatepass::{Error, Pass, Verifier};
+    ///
+    /// async fn import(verifier: &Verifier, pass: &Pass, files: Vec<String>) -> Result<(), Error> {
+    ///     for file in files {
+    ///         verifier.check(pass).await?;
+    ///         println!("importing {file}");
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] with [`Refusal::Expired`] or [`Refusal::Revoked`], [`Error::Store`] if
+    /// the node could not find out in time whether the token is revoked.
+    ///
+    /// [`check_requirements`]: Self::check_requirements
+    /// [`Connection`]: crate::Connection
+    pub async fn check(&self, pass: &Pass) -> Result<(), Error> {
+        let now = self.inner.clock.now();
+        let judged = self.judge_and_wait(pass, &Requirements::new(), now).await;
+        if let Err(Error::Refused(refusal)) = &judged {
+            self.refusals().token(Some(pass), refusal);
+        }
+        judged
+    }
+
+    /// Checks that a pass has what a route requires: scopes, and a recent authentication.
+    ///
+    /// It doesn't look at whether the token has expired or was revoked since it was verified:
+    /// [`check`](Self::check) does.
     ///
     /// # Errors
     ///
     /// [`Refusal::InsufficientScope`] or [`Refusal::AuthenticationTooOld`].
-    pub fn require(&self, pass: &Pass, requirements: &Requirements) -> Result<(), Refusal> {
+    pub fn check_requirements(
+        &self,
+        pass: &Pass,
+        requirements: &Requirements,
+    ) -> Result<(), Refusal> {
         self.require_at(pass, requirements, self.inner.clock.now())
     }
 
@@ -318,6 +360,10 @@ impl Verifier {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.inner.clock.now()
+    }
+
+    pub(crate) fn replica(&self) -> &Arc<Replica> {
+        &self.inner.replica
     }
 
     /// The counters and the log of refusals.

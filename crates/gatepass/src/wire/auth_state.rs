@@ -13,7 +13,7 @@ use crate::{
     },
     observe,
     token::pass::Pass,
-    verifier::verifier::Verifier,
+    verifier::{connection::Connection, requirements::Requirements, verifier::Verifier},
     wire::{
         outgoing::{Outgoing, REFRESH},
         refreshed_cookies::RefreshedCookies,
@@ -41,7 +41,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct AuthState {
     outcome: Result<Pass, Refusal>,
-    realm: Arc<str>,
+    verifier: Verifier,
+    requirements: Option<Arc<Requirements>>,
     outgoing: Outgoing,
 }
 
@@ -49,12 +50,14 @@ impl AuthState {
     pub(super) fn new(
         outcome: Result<Pass, Refusal>,
         verifier: &Verifier,
+        requirements: Option<Arc<Requirements>>,
         refreshed: Option<Arc<RefreshedCookies>>,
     ) -> Self {
         let outdated = outcome.as_ref().is_ok_and(Pass::is_outdated);
         Self {
             outcome,
-            realm: Arc::clone(verifier.realm()),
+            verifier: verifier.clone(),
+            requirements,
             outgoing: Outgoing {
                 outdated,
                 cookies: verifier.browser_policy().transport.has_cookies(),
@@ -129,6 +132,20 @@ impl AuthState {
         })
     }
 
+    /// The connection of the user who is logged in, for a response that lasts, such as a WebSocket
+    /// or an event stream. A token that renews it must have all that the gate requires.
+    ///
+    /// # Errors
+    ///
+    /// As [`pass`](Self::pass).
+    pub fn connection(&self) -> Result<Connection, AuthRejection> {
+        let connection = self.verifier.connection(self.pass()?);
+        Ok(match &self.requirements {
+            Some(requirements) => connection.require(Requirements::clone(requirements)),
+            None => connection,
+        })
+    }
+
     /// The changes that the gate makes to the response of the handler.
     pub fn outgoing(&self) -> Outgoing {
         self.outgoing.clone()
@@ -136,7 +153,7 @@ impl AuthState {
 
     fn rejection(&self, refusal: Refusal) -> AuthRejection {
         let error = Error::Refused(refusal);
-        let mut reply = Reply::of_error(&error, &self.realm, ErrorFormat::Resource);
+        let mut reply = Reply::of_error(&error, self.verifier.realm(), ErrorFormat::Resource);
         if self.outgoing.outdated {
             // For adapters whose extractors answer past the gate.
             reply = reply.header(REFRESH.0, REFRESH.1);

@@ -11,17 +11,21 @@ use crate::{
 ///
 /// | the request | |
 /// |---|---|
-/// | is a `GET`, `HEAD` or `OPTIONS`, which change nothing | may |
+/// | is a `GET`, `HEAD` or `OPTIONS`, which change nothing, and opens no WebSocket | may |
 /// | has `Sec-Fetch-Site: same-origin` or `none` (typed, bookmarked) | may |
 /// | has another `Sec-Fetch-Site` | may if its `Origin` is trusted |
 /// | has no `Origin` | may: it is not a browser's |
 /// | has the `Origin` of the host that it was sent to | may |
 /// | has another `Origin` | may if that is trusted |
 ///
+/// A page of any site can open a WebSocket here, and the browser lets it read and write. That is
+/// more than any other request, so a handshake is judged although it is a `GET` (cross-site
+/// WebSocket hijacking).
+///
 /// A header that is there more than once is never a good one. A request whose hosts conflict has no
 /// host, so that no `Origin` is that of its host.
 pub(super) fn check(head: &RequestHead<'_>, trusted: &[String]) -> Result<(), Refusal> {
-    if matches!(head.method(), "GET" | "HEAD" | "OPTIONS") {
+    if matches!(head.method(), "GET" | "HEAD" | "OPTIONS") && !opens_web_socket(head) {
         return Ok(());
     }
     let origin = match head.field("origin") {
@@ -44,6 +48,13 @@ pub(super) fn check(head: &RequestHead<'_>, trusted: &[String]) -> Result<(), Re
     } else {
         Err(Refusal::CrossSite)
     }
+}
+
+/// Whether a `GET` is the handshake of a WebSocket (RFC 6455 §4.1). A browser accepts no answer
+/// that wasn't computed from this key, so one header decides. Over HTTP/2 a handshake is a
+/// `CONNECT`, which is judged anyway.
+fn opens_web_socket(head: &RequestHead<'_>) -> bool {
+    !matches!(head.field("sec-websocket-key"), HeaderField::Absent)
 }
 
 /// Whether `origin` is that of pages of `host`. The scheme is not compared: behind a proxy that

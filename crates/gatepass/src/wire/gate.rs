@@ -244,7 +244,13 @@ impl Gate {
             }
             Err(error) => return Err(self.rejection(head, error)),
         };
-        Ok(AuthState::new(outcome, &self.verifier, refreshed))
+        let requirements = self.requirements.clone();
+        Ok(AuthState::new(
+            outcome,
+            &self.verifier,
+            requirements,
+            refreshed,
+        ))
     }
 
     fn rejection(&self, head: &RequestHead<'_>, error: Error) -> AuthRejection {

@@ -12,6 +12,7 @@
 
 mod clock;
 mod config;
+mod connections;
 mod hang_ups;
 mod keys;
 mod managing;

@@ -1,9 +1,10 @@
 //! That a request with cookies is judged as tower-http's `csrf` layer judges it, but where we mean
 //! not to.
 //!
-//! Two differences are meant. A header that is there twice is no good one; tower-http reads the
-//! first. And an `Origin` that no browser would write, with a user, a path or capitals in it, is
-//! not taken apart: it is compared as it is, so that it is never that of our own pages.
+//! Three differences are meant. The handshake of a WebSocket is judged, although it is a `GET`. A
+//! header that is there twice is no good one; tower-http reads the first. And an `Origin` that no
+//! browser would write, with a user, a path or capitals in it, is not taken apart: it is compared
+//! as it is, so that it is never that of our own pages.
 
 use std::{convert::Infallible, future::ready};
 
@@ -203,18 +204,19 @@ fn requests_with_cookies_are_judged_as_by_tower_http() {
 fn the_differences_to_tower_http_are_the_ones_that_are_meant() {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let (authority, cookie) = shop(&runtime, &[]);
-    let differ = |headers: &[(&'static str, &str)]| {
+    let differ_by = |method, headers: &[(&'static str, &str)]| {
         let headers = headers
             .iter()
             .map(|(name, value)| (*name, (*value).to_owned()));
         let request = Request {
-            method: "POST",
+            method,
             target_host: None,
             headers: headers.collect(),
         };
         let ours = ours(&runtime, &authority, &cookie, &request);
         assert!(theirs(&runtime, &request, &[]) && !ours, "{request:?}");
     };
+    let differ = |headers: &[_]| differ_by("POST", headers);
     let host = ("host", "shop.example");
     differ(&[("sec-fetch-site", "none"), ("sec-fetch-site", "cross-site")]);
     differ(&[host, ("origin", "https://shop.example"), ("origin", "null")]);
@@ -224,5 +226,11 @@ fn the_differences_to_tower_http_are_the_ones_that_are_meant() {
         ("origin", "https://shop.example"),
     ]);
     differ(&[host, ("origin", "HTTPS://shop.example")]);
+    let handshake = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    differ_by(
+        "GET",
+        &[host, handshake, ("origin", "https://evil.example")],
+    );
+    differ_by("GET", &[host, handshake, ("sec-fetch-site", "same-site")]);
     differ(&[host, ("origin", "https://shop.example/path")]);
 }

@@ -1,0 +1,78 @@
+//! Connections that stay open, and end with their session.
+
+use std::{ops::Deref, time::Duration};
+
+use futures_util::{Stream, StreamExt};
+use gatepass::wire::LastEvent;
+use warp::sse::Event;
+
+/// The connection of the user who is logged in, for a response that stays open: a WebSocket, or
+/// server-sent events. It ends with its session, or when its access token expires and was not
+/// renewed. The rules are documented in [`docs::connections`](gatepass::docs::connections).
+///
+/// ```
+/// use std::convert::Infallible;
+///
+/// use futures_util::{StreamExt, stream};
+/// use gatepass_warp::{Connection, gate, gated};
+/// use warp::{Filter, Reply, sse::{self, Event}};
+///
+/// async fn news(connection: Connection) -> impl Reply {
+///     let hello: Result<_, Infallible> = Ok(Event::default().data("hello"));
+///     sse::reply(connection.events(stream::iter([hello]).chain(stream::pending())))
+/// }
+///
+/// # fn example(verifier: gatepass::Verifier) {
+/// let route = gated(warp::path!("news").and(warp::get()), gate(verifier), news);
+/// # let _ = route;
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Connection(pub(crate) gatepass::Connection);
+
+impl Connection {
+    /// Lets the connection outlive its access token, for as long as its session lives:
+    /// [`gatepass::Connection::follow_session`].
+    pub fn follow_session(self) -> Self {
+        Self(self.0.follow_session())
+    }
+
+    /// How much longer than `max_staleness` the connection stays open while the node can't reach
+    /// its store: [`gatepass::Connection::patience`].
+    pub fn patience(self, patience: Duration) -> Self {
+        Self(self.0.patience(patience))
+    }
+
+    /// Ends a stream of server-sent events with the connection. The last event is `session_ended`,
+    /// or `unavailable` if the client should connect again with the same tokens.
+    pub fn events<S, E>(&self, events: S) -> impl Stream<Item = Result<Event, E>> + use<S, E>
+    where
+        S: Stream<Item = Result<Event, E>>,
+    {
+        self.guard(events)
+            .map(|item| item.unwrap_or_else(|ended| Ok(event(&ended.event()))))
+    }
+}
+
+/// warp writes no space after a colon, and other frameworks do. So each value has its own here, for
+/// the event to be the same everywhere.
+fn event(last: &LastEvent) -> Event {
+    let event = Event::default()
+        .event(format!(" {}", last.name()))
+        .data(format!(" {}", last.data()));
+    match last.retry() {
+        Some(retry) => event.retry(retry),
+        None => event,
+    }
+}
+
+/// The methods of the core's connection, such as [`renew`](gatepass::Connection::renew) and
+/// [`ended`](gatepass::Connection::ended).
+impl Deref for Connection {
+    type Target = gatepass::Connection;
+
+    fn deref(&self) -> &gatepass::Connection {
+        &self.0
+    }
+}

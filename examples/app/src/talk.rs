@@ -1,0 +1,39 @@
+//! Responses that stay open: `GET /ws` and `GET /events`.
+
+use std::time::Duration;
+
+use futures_util::{Stream, stream};
+use gatepass::Connection;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+/// The text that a client gets each second.
+pub const TICK: &str = "tick";
+
+/// The answer to a text of a client: the same text. The text `renew TOKEN` renews the connection by
+/// this access token, and is answered by `renewed`, or by `refused` and the reason.
+pub async fn talk(connection: &Connection, text: &str) -> String {
+    let Some(token) = text.strip_prefix("renew ") else {
+        return text.to_owned();
+    };
+    match connection.renew(token).await {
+        Ok(()) => "renewed".to_owned(),
+        Err(error) => format!("refused {}", error.reason()),
+    }
+}
+
+/// A clock that ticks at once, and then each second.
+#[must_use]
+pub fn clock() -> Interval {
+    let mut clock = interval(Duration::from_secs(1));
+    // A client that didn't read for a minute gets no sixty ticks then.
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    clock
+}
+
+/// The ticks of [`clock`] as a stream.
+pub fn ticks() -> impl Stream<Item = &'static str> + Send + Sync {
+    stream::unfold(clock(), async |mut clock| {
+        clock.tick().await;
+        Some((TICK, clock))
+    })
+}
