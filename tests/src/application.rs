@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use clap::Parser;
 use example_app::{App, NewUser, Settings, Users};
-use gatepass::{MasterSecret, Scopes, Transport};
+use gatepass::{MasterSecret, Scopes, Transport, store::SessionStore};
 use gatepass_sqlite::SqliteStore;
 use gatepass_testkit::{
     ManualClock,
@@ -54,18 +54,32 @@ pub struct Application {
 impl Application {
     /// Starts one.
     pub async fn start(clock: ManualClock, setup: Setup) -> Self {
-        example_app::hash_passwords_at_little_cost();
         let directory = TempDir::new().unwrap();
-        let path = directory.path().join(STORE);
-        let store = SqliteStore::builder(&path)
+        let store = SqliteStore::builder(directory.path().join(STORE))
             .clock(clock.clone())
             .open()
             .unwrap();
-        let location = format!("sqlite:{}", path.display());
+        Self::in_directory(directory, Arc::new(store), clock, setup).await
+    }
+
+    /// Starts one whose sessions are in `store`.
+    pub async fn over(store: Arc<dyn SessionStore>, clock: ManualClock) -> Self {
+        let directory = TempDir::new().unwrap();
+        Self::in_directory(directory, store, clock, Setup::default()).await
+    }
+
+    async fn in_directory(
+        directory: TempDir,
+        store: Arc<dyn SessionStore>,
+        clock: ManualClock,
+        setup: Setup,
+    ) -> Self {
+        example_app::hash_passwords_at_little_cost();
+        let location = format!("sqlite:{}", directory.path().join(STORE).display());
         let own = ["example", "--store", &location].map(str::to_owned);
         let settings = Settings::parse_from(own.into_iter().chain(flags(setup)));
         let secret = MasterSecret::generate().unwrap();
-        let app = App::with_store(&settings, secret, Arc::new(store), clock.clone())
+        let app = App::with_store(&settings, secret, store, clock.clone())
             .await
             .unwrap();
         let users =

@@ -74,7 +74,22 @@ pub const EXCEPTIONS: &[Exception] = &[
         ways: &Way::ALL,
         reason: "every call is a POST, so that none is known to change nothing",
     },
+    streams("an_event_stream_ends_with_a_logout"),
+    streams("a_logout_everywhere_ends_event_streams"),
+    streams("an_event_stream_ends_with_its_token"),
+    streams("an_event_stream_by_cookie_ends_with_its_token"),
+    streams("an_event_stream_is_behind_a_gate"),
 ];
+
+/// A stream of events, whose counterpart are the calls of `tests/tests/it/connections`.
+const fn streams(scenario: &'static str) -> Exception {
+    Exception {
+        scenario,
+        frameworks: &[Framework::Tonic],
+        ways: &Way::ALL,
+        reason: "a stream is a method of gRPC, and ends with a status",
+    }
+}
 
 /// Header fields that are not compared, and why not.
 pub const NOT_COMPARED: &[(&str, &str)] = &[(

@@ -12,7 +12,7 @@ use ::axum::http;
 use ::tower::{Service, ServiceExt};
 use async_trait::async_trait;
 use futures_util::future::{BoxFuture, FutureExt};
-use gatepass_testkit::scenario::{Driver, Request, Response, UserChange};
+use gatepass_testkit::scenario::{Driver, Opened, Request, Response, UserChange};
 use http_body_util::BodyExt;
 
 use crate::application::{Application, World};
@@ -20,17 +20,22 @@ use crate::application::{Application, World};
 /// An application whose service is called.
 pub struct InProcess {
     application: Application,
-    send: Box<dyn Fn(Request) -> BoxFuture<'static, Response> + Send + Sync>,
+    exchange: Exchange,
 }
 
+type Exchange = Box<dyn Fn(Request, Opened) -> BoxFuture<'static, Response> + Send + Sync>;
+
 impl InProcess {
-    fn new<F>(application: Application, send: impl Fn(Request) -> F + Send + Sync + 'static) -> Self
+    fn new<F>(
+        application: Application,
+        exchange: impl Fn(Request, Opened) -> F + Send + Sync + 'static,
+    ) -> Self
     where
         F: Future<Output = Response> + Send + 'static,
     {
         Self {
             application,
-            send: Box::new(move |request| send(request).boxed()),
+            exchange: Box::new(move |request, opened| exchange(request, opened).boxed()),
         }
     }
 }
@@ -43,8 +48,8 @@ impl fmt::Debug for InProcess {
 
 #[async_trait]
 impl Driver for InProcess {
-    async fn send(&self, request: Request) -> Response {
-        (self.send)(request).await
+    async fn exchange(&self, request: Request, opened: Opened) -> Response {
+        (self.exchange)(request, opened).await
     }
 
     async fn pass_time(&self, time: Duration) {
@@ -61,7 +66,7 @@ impl Driver for InProcess {
 }
 
 /// Calls a service in process, as tower has them.
-async fn call<S, I, O>(service: S, request: Request) -> Response
+async fn call<S, I, O>(service: S, request: Request, opened: Opened) -> Response
 where
     S: Service<http::Request<I>, Response = http::Response<O>>,
     I: From<Vec<u8>>,
@@ -78,6 +83,7 @@ where
     let Ok(response) = service.oneshot(request).await else {
         panic!("a service of an application has no errors");
     };
+    opened.now();
     let (head, body) = response.into_parts();
     let Ok(body) = body.collect().await else {
         panic!("the body broke");

@@ -10,7 +10,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use gatepass_testkit::scenario::{Driver, Request, Response, UserChange};
+use gatepass_testkit::scenario::{Driver, Opened, Request, Response, UserChange};
 use serde_json::Value;
 
 const ACCESS: &str = "access token";
@@ -125,9 +125,9 @@ impl<D> Narrator<D> {
 
 #[async_trait]
 impl<D: Driver> Driver for Narrator<D> {
-    async fn send(&self, request: Request) -> Response {
+    async fn exchange(&self, request: Request, opened: Opened) -> Response {
         let asked = self.asked(&request);
-        let response = self.driver.send(request).await;
+        let response = self.driver.exchange(request, opened).await;
         self.exchanges.fetch_add(1, Ordering::Relaxed);
         (self.tell)(&format!("  {asked} -> {}", self.answered(&response)));
         response

@@ -3,7 +3,7 @@
 use std::{any::Any, fmt, io, net::SocketAddr, time::Duration};
 
 use async_trait::async_trait;
-use gatepass_testkit::scenario::{Driver, Request, Response, UserChange};
+use gatepass_testkit::scenario::{Driver, Opened, Request, Response, UserChange};
 use reqwest::{
     header::{HeaderName, HeaderValue},
     redirect::Policy,
@@ -48,7 +48,7 @@ impl fmt::Debug for OverSockets {
 
 #[async_trait]
 impl Driver for OverSockets {
-    async fn send(&self, request: Request) -> Response {
+    async fn exchange(&self, request: Request, opened: Opened) -> Response {
         let method = request.method.parse().unwrap();
         let url = format!("http://{}{}", self.address, request.path);
         let mut builder = self.client.request(method, url).body(request.body);
@@ -56,6 +56,7 @@ impl Driver for OverSockets {
             builder = builder.header(name, value);
         }
         let response = builder.send().await.unwrap();
+        opened.now();
         let header = |(name, value): (&HeaderName, &HeaderValue)| {
             (name.to_string(), value.to_str().unwrap().to_owned())
         };

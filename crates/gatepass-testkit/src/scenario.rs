@@ -14,6 +14,7 @@
 //! | `POST /transfer` | an authentication at most 300 s old | 200 |
 //! | `GET /strict` | an access token, the store asked | 200, with `Cache-Control: no-store` of its own |
 //! | `GET /maybe` | nothing | 200, `{"subject": … or null}` |
+//! | `GET /events` | an access token | 200, server-sent events: `data: tick` at once and each second, until the session ends |
 //! | `GET /openapi.json` | nothing | 200, its [endpoints described](gatepass::wire::Endpoints::openapi) |
 //! | `GET /auto/me`, `/auto/admin`, `/auto/strict`, `POST /auto/profile`, `/auto/transfer`, `GET` and `POST /auto/maybe` | the same as the route without `/auto` (`HEAD /auto/me` as well), of a gate that [refreshes](gatepass::wire::Gate::auto_refresh) and sends browsers to the [login page](gatepass::wire::Gate::login_page) `/login` | the same, and `/auto/strict` sets no `Cache-Control` |
 //! | `GET /auto/public` | as `/auto/me` | 200, with `Cache-Control: public, max-age=60` of its own |
@@ -33,6 +34,7 @@
 mod auto_refresh;
 mod changing;
 mod clients;
+mod connections;
 mod cookies;
 mod cross_site;
 mod describing;
@@ -60,11 +62,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gatepass::Transport;
+use tokio::sync::oneshot;
 
 pub use self::{
     auto_refresh::*,
     changing::*,
     clients::*,
+    connections::*,
     cookies::*,
     cross_site::*,
     describing::*,
@@ -116,8 +120,14 @@ pub struct Setup {
 /// Drives one application in one framework.
 #[async_trait]
 pub trait Driver: Send + Sync {
-    /// Sends a request and waits for the response.
-    async fn send(&self, request: Request) -> Response;
+    /// Sends a request and waits for the whole response. Calls [`Opened::now`] as soon as the head
+    /// of the response is there: the body may stay open until something else happens.
+    async fn exchange(&self, request: Request, opened: Opened) -> Response;
+
+    /// Sends a request and waits for the whole response.
+    async fn send(&self, request: Request) -> Response {
+        self.exchange(request, Opened::default()).await
+    }
 
     /// Lets time pass for the application.
     async fn pass_time(&self, time: Duration);
@@ -128,6 +138,20 @@ pub trait Driver: Send + Sync {
     /// Makes the store lose all sessions without a word in its log, as one does that is restored
     /// from a backup.
     async fn lose_sessions(&self);
+}
+
+/// The listener for the head of a response. By default there is none.
+#[derive(Debug, Default)]
+pub struct Opened(Option<oneshot::Sender<()>>);
+
+impl Opened {
+    /// Says that the head of the response is there.
+    pub fn now(self) {
+        if let Self(Some(listener)) = self {
+            // One who has given up needs no answer.
+            let _ = listener.send(());
+        }
+    }
 }
 
 /// A change to a user of the application while it is logged in.

@@ -11,7 +11,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use gatepass_testkit::scenario::{self, Driver, Request, Response, Scenario, UserChange, run};
+use gatepass_testkit::scenario::{
+    self, Driver, Opened, Request, Response, Scenario, UserChange, run,
+};
 use gatepass_tests::{
     application::World,
     conformance::Framework,
@@ -131,7 +133,7 @@ struct Restarting {
 
 #[async_trait]
 impl Driver for Restarting {
-    async fn send(&self, request: Request) -> Response {
+    async fn exchange(&self, request: Request, opened: Opened) -> Response {
         let end = match self.restarts.fetch_add(1, Ordering::Relaxed) % 2 {
             0 => End::Killed,
             _ => End::Terminated,
@@ -143,7 +145,7 @@ impl Driver for Restarting {
         self.program.restart(end).await;
         // A new client, without a connection to the program that is gone.
         let sockets = OverSockets::new(Arc::clone(&self.program), self.program.address(), ());
-        sockets.send(request).await
+        sockets.exchange(request, opened).await
     }
 
     async fn pass_time(&self, time: Duration) {

@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use gatepass_actix::{Auth, Gate, MaybeAuth};
 use gatepass_testkit::{
     ManualClock,
-    scenario::{Driver, Request, Response, Setup, UserChange},
+    scenario::{Driver, Opened, Request, Response, Setup, UserChange},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -112,8 +112,11 @@ fn get() -> Route {
 #[derive(Debug)]
 pub struct InProcess {
     application: Application,
-    requests: mpsc::UnboundedSender<(Request, oneshot::Sender<Response>)>,
+    requests: mpsc::UnboundedSender<Asked>,
 }
+
+/// A request, those who wait for the head of its response, and those who wait for all of it.
+type Asked = (Request, Opened, oneshot::Sender<Response>);
 
 /// Starts it in process.
 pub async fn in_process(clock: ManualClock, setup: Setup) -> InProcess {
@@ -128,17 +131,15 @@ pub async fn in_process(clock: ManualClock, setup: Setup) -> InProcess {
     }
 }
 
-async fn serve(
-    app: example_app::App,
-    mut received: mpsc::UnboundedReceiver<(Request, oneshot::Sender<Response>)>,
-) {
+async fn serve(app: example_app::App, mut received: mpsc::UnboundedReceiver<Asked>) {
     let app = example_actix::application(&app).configure(routes(&app));
     let service = Rc::new(test::init_service(app).await);
-    while let Some((request, answer)) = received.recv().await {
+    while let Some((request, opened, answer)) = received.recv().await {
         let service = Rc::clone(&service);
         rt::spawn(async move {
             let is_head = request.method == "HEAD";
             let response = test::call_service(&*service, made(request).to_request()).await;
+            opened.now();
             let mut response = read(response).await;
             if is_head {
                 // A server leaves it out.
@@ -172,9 +173,9 @@ async fn read(response: ServiceResponse<impl MessageBody>) -> Response {
 
 #[async_trait]
 impl Driver for InProcess {
-    async fn send(&self, request: Request) -> Response {
+    async fn exchange(&self, request: Request, opened: Opened) -> Response {
         let (answer, response) = oneshot::channel();
-        self.requests.send((request, answer)).unwrap();
+        self.requests.send((request, opened, answer)).unwrap();
         response.await.unwrap()
     }
 

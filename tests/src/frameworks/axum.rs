@@ -80,7 +80,7 @@ pub(super) fn auto(app: &App) -> Router {
 pub async fn in_process(clock: ManualClock, setup: Setup) -> InProcess {
     let application = Application::start(clock, setup).await;
     let router = router(&application.app);
-    InProcess::new(application, move |request| {
-        call::<_, Body, _>(router.clone(), request)
+    InProcess::new(application, move |request, opened| {
+        call::<_, Body, _>(router.clone(), request, opened)
     })
 }

@@ -9,7 +9,7 @@ use ::tonic::transport::{Channel, Endpoint};
 use async_trait::async_trait;
 use gatepass_testkit::{
     ManualClock,
-    scenario::{Driver, Request, Response, Setup, UserChange},
+    scenario::{Driver, Opened, Request, Response, Setup, UserChange},
 };
 use tokio::{net::TcpListener, task::JoinSet};
 
@@ -24,12 +24,12 @@ use crate::{
 pub async fn in_process(clock: ManualClock, setup: Setup) -> InProcess {
     let application = Application::start(clock, setup).await;
     let router = router(&application.app);
-    InProcess::new(application, move |request| {
+    InProcess::new(application, move |request, opened| {
         let router = router.clone();
         async move {
             match driver::method(&request) {
                 Some(method) => driver::call(router, &method, &request).await,
-                None => call::<_, Body, _>(router, request).await,
+                None => call::<_, Body, _>(router, request, opened).await,
             }
         }
     })
@@ -85,10 +85,10 @@ pub async fn over_sockets(clock: ManualClock, setup: Setup) -> OverBoth {
 
 #[async_trait]
 impl Driver for OverBoth {
-    async fn send(&self, request: Request) -> Response {
+    async fn exchange(&self, request: Request, opened: Opened) -> Response {
         match driver::method(&request) {
             Some(method) => driver::call(self.channel.clone(), &method, &request).await,
-            None => self.http.send(request).await,
+            None => self.http.exchange(request, opened).await,
         }
     }
 

@@ -115,8 +115,9 @@ fn auto(app: &App) -> BoxedFilter<(Response,)> {
 pub async fn in_process(clock: ManualClock, setup: Setup) -> InProcess {
     let application = Application::start(clock, setup).await;
     let app = application.app.clone();
-    InProcess::new(application, move |request| {
-        call::<_, Full<Bytes>, _>(example_warp::service(&app, routes(&app)), request)
+    InProcess::new(application, move |request, opened| {
+        let service = example_warp::service(&app, routes(&app));
+        call::<_, Full<Bytes>, _>(service, request, opened)
     })
 }
 

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gatepass::{Error, Issued, Refusal};
+use gatepass::{Connection, Error, Issued, Refusal};
 use gatepass_testkit::{Op, StoreFault, TestStore};
 use tokio::task::JoinSet;
 
@@ -48,6 +48,11 @@ pub struct Bound {
     pub unavailable: u64,
     /// How many refreshes there were meanwhile.
     pub refreshes: u64,
+    /// How long after the end had returned each node ended the connection that was open, each once
+    /// for each revocation.
+    pub closings: Delays,
+    /// How many connections a node ended because it had lost its store.
+    pub cut_off: u64,
 }
 
 /// Durations, in order.
@@ -74,20 +79,35 @@ impl Delays {
 
 impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [median, late, last] = [50, 99, 100].map(|percent| {
-            let micros = self.delays.percentile(percent).as_micros();
-            format!("{}.{} ms", micros / 1000, micros % 1000 / 100)
-        });
         write!(
             f,
-            "{} delays: p50 {median}, p99 {late}, max {last}; {} verifications ({} answered 503), {} refreshes",
-            self.delays.count(),
+            "{}; {} verifications ({} answered 503), {} refreshes; connections: {} ({} cut off)",
+            self.delays,
             self.verifications,
             self.unavailable,
-            self.refreshes
+            self.refreshes,
+            self.closings,
+            self.cut_off
         )
     }
 }
+
+impl fmt::Display for Delays {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [median, late, last] = [50, 99, 100].map(|percent| {
+            let micros = self.percentile(percent).as_micros();
+            format!("{}.{} ms", micros / 1000, micros % 1000 / 100)
+        });
+        let count = self.count();
+        write!(f, "{count} delays: p50 {median}, p99 {late}, max {last}")
+    }
+}
+
+/// How long a connection may stay open after all is done.
+const OPEN: Duration = Duration::from_secs(60);
+
+/// The end of a connection: with which session, why, and when. `None` if it stays open.
+type Closing = (usize, Option<(gatepass::Ended, Instant)>);
 
 /// A session that was ended, as one node knows it.
 struct Ended {
@@ -123,6 +143,7 @@ pub async fn measure(site: &Site, asked: Measurement) -> Bound {
     let sessions = log_in(&nodes, asked.revocations).await;
 
     let done = Arc::new(AtomicBool::new(false));
+    let closings = open(&nodes, &sessions, &done).await;
     let refreshes = Arc::new(AtomicU64::new(0));
     let mut load = JoinSet::new();
     for client in 0..asked.clients {
@@ -140,6 +161,7 @@ pub async fn measure(site: &Site, asked: Measurement) -> Bound {
         watching.spawn(watch(node, queue, Arc::clone(&done)));
     }
 
+    let mut ends = Vec::new();
     let mut pace = tokio::time::interval(asked.pause);
     for (number, issued) in sessions.iter().enumerate() {
         pace.tick().await;
@@ -147,6 +169,7 @@ pub async fn measure(site: &Site, asked: Measurement) -> Bound {
         let ended = nodes[own].authority.end_session(issued.session_id).await;
         ended.unwrap();
         let returned = Instant::now();
+        ends.push(returned);
         for (node, queue) in queues.iter().enumerate() {
             let elsewhere = node != own;
             let bound = match elsewhere {
@@ -171,8 +194,66 @@ pub async fn measure(site: &Site, asked: Measurement) -> Bound {
         bound.unavailable += seen.unavailable;
     }
     bound.delays.0.sort_unstable();
+    for (session, closing) in closings.join_all().await {
+        bound.note(ends[session], closing, asked.timing.max_staleness);
+    }
+    bound.closings.0.sort_unstable();
     bound.refreshes = refreshes.load(Ordering::Relaxed);
     bound
+}
+
+impl Bound {
+    fn note(
+        &mut self,
+        returned: Instant,
+        closing: Option<(gatepass::Ended, Instant)>,
+        max_staleness: Duration,
+    ) {
+        match closing {
+            Some((gatepass::Ended::Revoked, at)) => {
+                let delay = at.saturating_duration_since(returned);
+                if delay > max_staleness {
+                    let late = delay - max_staleness;
+                    let violation = format!("a connection was open {late:?} after the bound");
+                    self.violations.push(violation);
+                }
+                self.closings.0.push(delay);
+            }
+            Some((gatepass::Ended::Unknown, _)) => self.cut_off += 1,
+            other => self.violations.push(format!("a connection: {other:?}")),
+        }
+    }
+}
+
+/// Opens a connection with each session on each node.
+async fn open(
+    nodes: &[Arc<Node>],
+    sessions: &[Arc<Issued>],
+    done: &Arc<AtomicBool>,
+) -> JoinSet<Closing> {
+    let mut closings = JoinSet::new();
+    for node in nodes {
+        for (session, issued) in sessions.iter().enumerate() {
+            let pass = node.verify(issued).await.unwrap();
+            let connection = node.authority.verifier().connection(&pass);
+            let done = Arc::clone(done);
+            closings.spawn(async move { (session, closed(&connection, &done).await) });
+        }
+    }
+    closings
+}
+
+async fn closed(connection: &Connection, done: &AtomicBool) -> Option<(gatepass::Ended, Instant)> {
+    let over = async {
+        while !done.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        tokio::time::sleep(OPEN).await;
+    };
+    tokio::select! {
+        ended = connection.ended() => Some((ended, Instant::now())),
+        () = over => None,
+    }
 }
 
 async fn log_in(nodes: &[Arc<Node>], number: usize) -> Vec<Arc<Issued>> {

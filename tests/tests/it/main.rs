@@ -11,6 +11,7 @@
 
 mod actix;
 mod conformance;
+mod connections;
 mod cors;
 mod crash;
 mod disk;

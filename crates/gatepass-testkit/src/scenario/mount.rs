@@ -136,6 +136,12 @@ macro_rules! with_scenarios {
         introspection_changes_nothing
         introspection_is_for_confidential_clients
 
+        an_event_stream_ends_with_a_logout
+        a_logout_everywhere_ends_event_streams
+        an_event_stream_ends_with_its_token
+        an_event_stream_by_cookie_ends_with_its_token
+        an_event_stream_is_behind_a_gate
+
         secret_keys_are_not_published
         the_metadata_lists_what_there_is
         public_documents_are_kept_and_asked_for_again
@@ -270,7 +276,7 @@ macro_rules! with_scenarios {
 /// # mod tests { use gatepass_testkit::{*, scenario::*}; async fn start(_: ManualClock, _: Setup) -> Never { Never }
 /// # struct Never;
 /// # #[async_trait::async_trait] impl Driver for Never {
-/// #     async fn send(&self, _: Request) -> Response { unreachable!() }
+/// #     async fn exchange(&self, _: Request, _: Opened) -> Response { unreachable!() }
 /// #     async fn pass_time(&self, _: std::time::Duration) {}
 /// #     async fn change_user(&self, _: &str, _: UserChange) {}
 /// #     async fn lose_sessions(&self) {}
@@ -287,7 +293,7 @@ macro_rules! with_scenarios {
 /// # mod tests { use gatepass_testkit::{*, scenario::*}; async fn start(_: ManualClock, _: Setup) -> Never { Never }
 /// # struct Never;
 /// # #[async_trait::async_trait] impl Driver for Never {
-/// #     async fn send(&self, _: Request) -> Response { unreachable!() }
+/// #     async fn exchange(&self, _: Request, _: Opened) -> Response { unreachable!() }
 /// #     async fn pass_time(&self, _: std::time::Duration) {}
 /// #     async fn change_user(&self, _: &str, _: UserChange) {}
 /// #     async fn lose_sessions(&self) {}

@@ -1,12 +1,13 @@
 //! Plays a scenario, and says where an application differs from it.
 
-use std::{collections::HashMap, fmt};
+use std::{collections::HashMap, fmt, pin::pin};
 
-use futures_util::future::join_all;
+use futures_util::future::{Either, join_all, select};
 use serde_json::Value;
+use tokio::sync::oneshot;
 
 use super::{
-    Driver, Request, Response, Scenario, Transcript,
+    Driver, Opened, Request, Response, Scenario, Transcript,
     script::{Exchange, Expected, Race, Step},
 };
 
@@ -58,6 +59,9 @@ pub async fn run(scenario: &Scenario, driver: &impl Driver) -> Result<Transcript
                 many(*times, exchange, driver, &kept, &mut transcript).await
             }
             Step::Race(of) => race(of, driver, &mut kept).await,
+            Step::WhileOpen(open, others) => {
+                while_open(open, others, driver, &kept, &mut transcript).await
+            }
         };
         done.map_err(|what| Mismatch(format!("{}, step {}: {what}", scenario.name, number + 1)))?;
     }
@@ -92,6 +96,52 @@ async fn many(
         check(exchange, &response, kept).map_err(|what| format!("{what}\n{}", shown(&response)))?;
     }
     Ok(())
+}
+
+async fn while_open(
+    open: &Exchange,
+    others: &[Exchange],
+    driver: &impl Driver,
+    kept: &Kept,
+    transcript: &mut Transcript,
+) -> Result<(), String> {
+    let (opened, is_open) = oneshot::channel();
+    let stream = driver.exchange(filled(&open.request, kept)?, Opened(Some(opened)));
+    let meanwhile = async {
+        is_open
+            .await
+            .map_err(|_| "the driver does not say that a response is open".to_owned())?;
+        let mut responses = Vec::new();
+        for other in others {
+            let response = driver.send(filled(&other.request, kept)?).await;
+            check(other, &response, kept)
+                .map_err(|what| format!("{what}\n{}", shown(&response)))?;
+            responses.push(response);
+        }
+        Ok::<_, String>(responses)
+    };
+    // The stream of one that was not ended would not end.
+    let (mut response, responses) = match select(pin!(stream), pin!(meanwhile)).await {
+        Either::Left((response, meanwhile)) => (response, meanwhile.await?),
+        Either::Right((responses, stream)) => {
+            let responses = responses?;
+            (stream.await, responses)
+        }
+    };
+    response.body = without_repetitions(&response.body);
+    transcript.add(&open.request, &response);
+    for (other, response) in others.iter().zip(responses) {
+        transcript.add(&other.request, &response);
+    }
+    check(open, &response, kept).map_err(|what| format!("{what}\n{}", shown(&response)))
+}
+
+/// The events of a body, each once of those that are the same and follow each other.
+fn without_repetitions(body: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(body);
+    let mut events: Vec<&str> = text.split_inclusive("\n\n").collect();
+    events.dedup();
+    events.concat().into_bytes()
 }
 
 async fn race(race: &Race, driver: &impl Driver, kept: &mut Kept) -> Result<(), String> {
@@ -292,6 +342,8 @@ fn check_one(expected: &Expected, response: &Response, kept: &Kept) -> Result<()
         },
         Expected::Empty if response.body.is_empty() => Ok(()),
         Expected::Empty => Err("there is a body".to_owned()),
+        Expected::Body(text) if response.body == text.as_bytes() => Ok(()),
+        Expected::Body(text) => Err(format!("the body is not {text:?}")),
     }
 }
 
@@ -414,7 +466,7 @@ mod tests {
 
     #[async_trait]
     impl Driver for Same {
-        async fn send(&self, _: Request) -> Response {
+        async fn exchange(&self, _: Request, _: Opened) -> Response {
             Response {
                 status: 200,
                 headers: Vec::new(),

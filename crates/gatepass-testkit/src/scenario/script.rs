@@ -20,6 +20,7 @@ pub(super) enum Step {
     Exchange(Exchange),
     Parallel(usize, Exchange),
     Race(Race),
+    WhileOpen(Exchange, Vec<Exchange>),
     PassTime(Duration),
     ChangeUser(&'static str, UserChange),
     LoseSessions,
@@ -65,6 +66,8 @@ pub(super) enum Expected {
     SomeJson(&'static str),
     /// The body is empty.
     Empty,
+    /// The body is this text.
+    Body(&'static str),
     /// The JSON body has nothing at the pointer.
     NoJson(&'static str),
     /// The cookies of these names, and no others, are set.
@@ -159,6 +162,24 @@ impl Scenario {
         self
     }
 
+    /// Sends `request`, whose response stays open, and once its head is there the others, one after
+    /// the other, each with the status that must come of it. The calls that follow say more about
+    /// the response that stayed open. An event that comes several times in a row counts once: how
+    /// often it came is a matter of time.
+    #[must_use]
+    pub fn while_open(
+        mut self,
+        request: Request,
+        status: u16,
+        others: Vec<(Request, u16)>,
+    ) -> Self {
+        let others = others.into_iter();
+        let others = others.map(|(request, status)| Exchange::new(request, status));
+        let exchange = Exchange::new(request, status);
+        self.steps.push(Step::WhileOpen(exchange, others.collect()));
+        self
+    }
+
     /// Lets time pass.
     #[must_use]
     pub fn pass(mut self, time: Duration) -> Self {
@@ -222,6 +243,12 @@ impl Scenario {
         self.expecting(Expected::Empty)
     }
 
+    /// The response's body is this text.
+    #[must_use]
+    pub fn body(self, text: &'static str) -> Self {
+        self.expecting(Expected::Body(text))
+    }
+
     /// Keeps what the response's JSON body has at `pointer` as `name`.
     #[must_use]
     pub fn keep(self, pointer: &'static str, name: &'static str) -> Self {
@@ -279,7 +306,11 @@ impl Scenario {
 
     fn expecting(mut self, expected: Expected) -> Self {
         match self.steps.last_mut() {
-            Some(Step::Exchange(exchange) | Step::Parallel(_, exchange)) => {
+            Some(
+                Step::Exchange(exchange)
+                | Step::Parallel(_, exchange)
+                | Step::WhileOpen(exchange, _),
+            ) => {
                 exchange.expected.push(expected);
             }
             _ => self.steps.push(Step::Misplaced),

@@ -1,4 +1,5 @@
-//! A revocation is enforced by every node from its bound on.
+//! A revocation is enforced by every node from its bound on: for requests and for connections that
+//! are open.
 
 use std::time::Duration;
 
@@ -61,4 +62,6 @@ async fn holds(backend: Backend, push: bool) {
     assert!(violations.is_empty(), "{violations:#?}");
     assert_eq!(bound.delays.count(), REVOCATIONS * (NODES - 1));
     assert!(bound.refreshes > 0);
+    let closings = bound.closings.count() + usize::try_from(bound.cut_off).unwrap();
+    assert_eq!(closings, REVOCATIONS * NODES);
 }

@@ -189,3 +189,24 @@ async fn a_question_to_the_store_goes_on_while_a_handler_drops_its_futures() {
     assert_about(began.elapsed(), PATIENCE);
     assert_eq!(node.handle.calls_of(Op::Status), 1);
 }
+
+/// The answer is about the token that was asked about.
+#[tokio::test(start_paused = true)]
+async fn an_answer_about_a_token_that_was_renewed_meanwhile_ends_nothing() {
+    let node = Node::new().await;
+    let (issued, connection) = node.open().await;
+    let following = connection.follow_session();
+    let first = following.pass();
+    let held = node.handle.hold_before(Op::Status);
+    let waiting = tokio::spawn({
+        let following = following.clone();
+        async move { end_of(&following).await }
+    });
+    held.reached().await;
+    let newer = refresh(&node.authority, &issued).await.unwrap();
+    following.renew(newer.access_token.as_str()).await.unwrap();
+    node.authority.revoke_token(&first).await.unwrap();
+    held.release();
+    tokio::time::sleep(MINUTE).await;
+    assert!(!waiting.is_finished());
+}
