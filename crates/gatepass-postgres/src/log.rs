@@ -2,10 +2,7 @@
 
 use gatepass::{
     SessionId, Timestamp,
-    store::{
-        Cursor, PullResult, Revocation, RevocationTarget, RevokeToken, SessionNumber, TokenId,
-        TokenStatus,
-    },
+    store::{Cursor, PullResult, Revocation, RevocationTarget, RevokeToken, TokenId, TokenStatus},
 };
 use sqlx::postgres::PgRow;
 
@@ -411,31 +408,22 @@ pub(crate) async fn room(link: &mut Link<'_>, token: RevokeToken) -> Result<Room
     })
 }
 
-/// Appends the end of an account's sessions, in the place of the account's last one. Readers that
-/// are behind get the new one alone, which says all that the older one said.
-pub(crate) async fn append_cutoff(
-    link: &mut Link<'_>,
-    revocation: Revocation,
-) -> Result<(), Failure> {
-    let RevocationTarget::Sessions(account, cutoff) = revocation.target else {
-        return Ok(());
+/// Appends the end of an account's sessions, which `$rows` selects, in the place of the account's
+/// last one. Readers that are behind get the new one alone, which says all that the older one said.
+macro_rules! append_cutoff {
+    ($rows:literal) => {
+        concat!(
+            " INSERT INTO @revocations (account, up_to, except_number, until) ",
+            $rows,
+            " ON CONFLICT (account) WHERE up_to IS NOT NULL DO UPDATE SET
+                 xid = pg_catalog.pg_current_xact_id(), up_to = excluded.up_to,
+                 except_number = excluded.except_number, until = excluded.until
+             RETURNING ",
+            durable!()
+        )
     };
-    let append = Statement::new(concat!(
-        "INSERT INTO @revocations (account, up_to, except_number, until) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (account) WHERE up_to IS NOT NULL DO UPDATE SET
-             xid = pg_catalog.pg_current_xact_id(), up_to = excluded.up_to,
-             except_number = excluded.except_number, until = excluded.until
-         RETURNING ",
-        durable!()
-    ));
-    let append = append
-        .bytes(account.as_bytes())
-        .int(cutoff.up_to.get())
-        .int(cutoff.except.map(SessionNumber::get))
-        .int(revocation.until.unix_millis());
-    link.rows(append).await?;
-    Ok(())
 }
+pub(crate) use append_cutoff;
 
 /// Appends the revocation of `token`, unless another has.
 pub(crate) async fn append(
