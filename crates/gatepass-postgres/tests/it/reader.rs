@@ -239,7 +239,7 @@ async fn what_cannot_be_read_is_told_at_the_start() {
     );
     assert!(error.to_string().contains("is not there"), "{error}");
     let own = format!("SELECT value FROM {schema}.meta WHERE key = 'schema_version'");
-    let own = support::ask(own).await;
+    let own = ask(own).await;
     for (version, is_newer) in [("1", false), ("7", true)] {
         let becomes = |version: &str| {
             execute(format!(

@@ -78,7 +78,11 @@ async fn a_transaction_in_another_database_is_refused() {
     // Also where another service keeps its sessions in a schema of the same name.
     let store = PostgresStore::builder(sqlx::PgPool::connect_lazy_with(there.clone()));
     store.schema(&shop.schema).open().await.unwrap();
-    refuse(there).await;
+    refuse(there.clone()).await;
+    // And where the role has no rights, which it would not need there.
+    let role = unique("app");
+    execute(format!("CREATE ROLE {role}")).await;
+    refuse(there.options([("role", role)])).await;
     // Or where the schema was made anew while the node ran.
     execute(format!("DROP SCHEMA {} CASCADE", shop.schema)).await;
     refuse(options.clone()).await;
