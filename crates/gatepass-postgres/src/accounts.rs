@@ -16,7 +16,7 @@ use sqlx::postgres::PgRow;
 use crate::{
     error::Failure,
     link::{Link, now},
-    log,
+    log::{append_cutoff, durable},
     row::{account, account_columns, cell, margin, millis, on_the_primary},
     sql::Statement,
 };
@@ -114,10 +114,16 @@ pub(crate) async fn end(
 ) -> Result<(), Failure> {
     let cutoff = account.cutoff;
     let reason = account.ended.map(|ended| ended.reason.as_str().to_owned());
-    let write = Statement::new(
-        "UPDATE @accounts SET up_to = $2, except_number = $3, ended_at = $4, ended_reason = $5, purge_at = 0
-         WHERE id {=} $1",
-    );
+    // One statement, so that an application can't commit the half of it in a transaction of its
+    // own.
+    let write = Statement::new(concat!(
+        "WITH ended AS (
+             UPDATE @accounts SET up_to = $2, except_number = $3, ended_at = $4, ended_reason = $5, purge_at = 0
+             WHERE id {=} $1
+             RETURNING id, up_to, except_number
+         )",
+        append_cutoff!("SELECT id, up_to, except_number, $6::bigint FROM ended"),
+    ));
     let write = write
         .bytes(account.id.as_bytes())
         .int(cutoff.map(|cutoff| cutoff.up_to.get()))
@@ -127,9 +133,10 @@ pub(crate) async fn end(
                 .map(SessionNumber::get),
         )
         .int(account.ended.map(|ended| ended.at.unix_millis()))
-        .text_or_null(reason);
+        .text_or_null(reason)
+        .int(revocation.until.unix_millis());
     link.rows(write).await?;
-    log::append_cutoff(link, revocation).await
+    Ok(())
 }
 
 /// Sessions of one account that a step of a purge looks at, at most: so that a step is short also

@@ -14,7 +14,7 @@ use crate::{
     link::{self, Dialect, Link, Links},
     protocol::{self, Protocol},
     row::cell,
-    schema::{self, Purpose},
+    schema::{self, Home, Purpose},
     sql::Statement,
 };
 
@@ -38,6 +38,7 @@ enum Connections {
 /// The database, and over what to listen there, if at all.
 pub(crate) struct Connected {
     pub(crate) links: Links,
+    pub(crate) home: Home,
     pub(crate) listen_over: Option<PgConnectOptions>,
 }
 
@@ -153,7 +154,7 @@ impl Connecting {
         let place = Place::new(&options, &self.schema, self.open_timeout);
         let prepared = self.prepare(&options, &place, purpose, clock.clone());
         let opened = timeout(self.open_timeout, prepared).await;
-        let protocol = opened.map_err(|_| place.timed_out())??;
+        let (protocol, home) = opened.map_err(|_| place.timed_out())??;
         let direct = (protocol == Protocol::Extended).then(|| options.clone());
         let links = Links {
             dialect: Dialect::new(self.schema, clock, protocol, self.timeout),
@@ -165,6 +166,7 @@ impl Connecting {
         };
         Ok(Connected {
             links,
+            home,
             listen_over: self.listen_over.or(direct),
         })
     }
@@ -195,14 +197,14 @@ impl Connecting {
         })
     }
 
-    /// Checks the server and the schema, and finds out how to speak.
+    /// Checks the server and the schema, and finds out how to speak and where this is.
     async fn prepare(
         &self,
         options: &PgConnectOptions,
         place: &Place,
         purpose: Purpose,
         clock: Option<Arc<dyn Clock>>,
-    ) -> Result<Protocol, OpenError> {
+    ) -> Result<(Protocol, Home), OpenError> {
         let wrong = |failure: Failure| place.clone().error(&failure);
         // Not the pool's: that tries again and again until its time is over, and then has forgotten
         // why.
@@ -219,9 +221,10 @@ impl Connecting {
         let mut link = Link::new(&mut first, &mut in_transaction, &simple);
         schema::check_server(&mut link, place, purpose).await?;
         match purpose {
-            Purpose::Write => schema::migrate(link, place).await?,
-            Purpose::Read => schema::check_readable(link, place).await?,
+            Purpose::Write => schema::migrate(link.again(), place).await?,
+            Purpose::Read => schema::check_readable(link.again(), place).await?,
         }
+        let home = Home::find(&mut link).await.map_err(wrong)?;
         if let Some(direct) = &self.listen_over {
             self.check_listener(direct, &mut first, place, &simple)
                 .await?;
@@ -235,7 +238,7 @@ impl Connecting {
             }
         };
         let _ = first.close().await;
-        Ok(protocol)
+        Ok((protocol, home))
     }
 
     /// Sees that notifications can be heard over `direct`: they do not leave their database.

@@ -52,6 +52,13 @@
 //! notification is a hint: it delays no revocation and fails none, and when it gets lost, the next
 //! poll finds the entry.
 //!
+//! # Your own transaction
+//!
+//! [`PostgresStore::end_in`] ends sessions in a transaction of the application's: they end with its
+//! commit, or not at all. The SQL function `gatepass.end_sessions_of(subject, reason)` does the
+//! same for triggers and for other languages. It runs as its owner, and no role may execute it
+//! until you grant the right. [`gatepass::docs::transactions`] has both, with a trigger.
+//!
 //! # Restoring a database
 //!
 //! A dump or logical replication copies the numbers of the old cluster's transactions. In the new
@@ -134,9 +141,11 @@ mod sessions;
 mod sql;
 mod store;
 mod teller;
+mod transaction;
 
 pub use self::{
     error::{Cause, OpenError},
     reader::{PostgresLog, PostgresLogBuilder},
     store::{PostgresStore, PostgresStoreBuilder},
+    transaction::TransactionError,
 };

@@ -204,6 +204,17 @@ impl Dialect {
         }
     }
 
+    /// The same over a connection of the application's own: by simple queries, since a proxy may be
+    /// on its way, and prepared statements would stay on it.
+    pub(crate) fn on_loan(&self) -> Self {
+        Self {
+            schema: self.schema.clone(),
+            clock: self.clock.clone(),
+            simple: AtomicBool::new(true),
+            begin: self.begin.clone(),
+        }
+    }
+
     /// The time as an argument: null where the database is to take its own.
     pub(crate) fn time(&self) -> Option<i64> {
         Some(self.clock.as_ref()?.now().unix_millis())

@@ -3,8 +3,8 @@
 use gatepass::{
     SessionId, Timestamp,
     store::{
-        Cursor, GrantVersion, PullResult, Revocation, RevocationTarget, RevokeToken, SessionNumber,
-        TokenId, TokenStatus,
+        Cursor, GrantVersion, PullResult, Revocation, RevocationTarget, RevokeToken, TokenId,
+        TokenStatus,
     },
 };
 use sqlx::postgres::PgRow;
@@ -442,31 +442,22 @@ pub(crate) async fn room(link: &mut Link<'_>, token: RevokeToken) -> Result<Room
     })
 }
 
-/// Appends the end of an account's sessions, in the place of the account's last one. Readers that
-/// are behind get the new one alone, which says all that the older one said.
-pub(crate) async fn append_cutoff(
-    link: &mut Link<'_>,
-    revocation: Revocation,
-) -> Result<(), Failure> {
-    let RevocationTarget::Sessions(account, cutoff) = revocation.target else {
-        return Ok(());
+/// Appends the end of an account's sessions, which `$rows` selects, in the place of the account's
+/// last one. Readers that are behind get the new one alone, which says all that the older one said.
+macro_rules! append_cutoff {
+    ($rows:literal) => {
+        concat!(
+            " INSERT INTO @revocations (account, up_to, except_number, until) ",
+            $rows,
+            " ON CONFLICT (account) WHERE up_to IS NOT NULL DO UPDATE SET
+                 xid = pg_catalog.pg_current_xact_id(), up_to = excluded.up_to,
+                 except_number = excluded.except_number, until = excluded.until
+             RETURNING ",
+            durable!()
+        )
     };
-    let append = Statement::new(concat!(
-        "INSERT INTO @revocations (account, up_to, except_number, until) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (account) WHERE up_to IS NOT NULL DO UPDATE SET
-             xid = pg_catalog.pg_current_xact_id(), up_to = excluded.up_to,
-             except_number = excluded.except_number, until = excluded.until
-         RETURNING ",
-        durable!()
-    ));
-    let append = append
-        .bytes(account.as_bytes())
-        .int(cutoff.up_to.get())
-        .int(cutoff.except.map(SessionNumber::get))
-        .int(revocation.until.unix_millis());
-    link.rows(append).await?;
-    Ok(())
 }
+pub(crate) use append_cutoff;
 
 /// Appends the grant of a session, in the place of the session's last one.
 pub(crate) async fn append_grant(link: &mut Link<'_>, entry: Revocation) -> Result<(), Failure> {

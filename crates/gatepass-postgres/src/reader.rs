@@ -22,7 +22,7 @@ use crate::{
     link::Links,
     listener::Listener,
     log,
-    schema::Purpose,
+    schema::{Home, Purpose},
 };
 
 /// The log of revocations in a PostgreSQL database, for a resource server: a service that verifies
@@ -135,8 +135,14 @@ impl PostgresLog {
         &self.inner.connected.links
     }
 
+    pub(crate) fn home(&self) -> &Home {
+        &self.inner.connected.home
+    }
+
     async fn listener(&self) -> Option<&Listener> {
-        let Connected { links, listen_over } = &self.inner.connected;
+        let Connected {
+            links, listen_over, ..
+        } = &self.inner.connected;
         let start = async || {
             let options = listen_over.clone()?;
             Some(Listener::start(

@@ -35,7 +35,10 @@ pub(crate) enum Purpose {
 /// audience since then, and access tokens carry the number of their session, so no token from
 /// before is good any more: the users log in again. It changes the tables instead of making others,
 /// so that roles keep their rights.
-const STEPS: [&str; 3] = [
+///
+/// The third step adds the versions of rights. The fourth adds the functions for triggers. It revokes the right to execute them in the same
+/// transaction, so that no role has it by chance.
+const STEPS: [&str; 4] = [
     r#"
     CREATE TABLE @sessions (
         id pg_catalog.bytea PRIMARY KEY,
@@ -127,6 +130,7 @@ const STEPS: [&str; 3] = [
         ADD COLUMN grant_valid_from bigint;
     CREATE UNIQUE INDEX revocations_grant ON @revocations (session) WHERE grant_newest IS NOT NULL;
 "#,
+    include_str!("end_sessions_of.sql"),
 ];
 
 /// The oldest release that has all that is used here: `xid8` and the functions of snapshots.
@@ -295,6 +299,29 @@ async fn lock(link: &mut Link<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The database and the schema in it, as a transaction of the application's can be compared with
+/// them. The server is not named: a database may move to another one while nodes run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Home {
+    pub(crate) database: String,
+    incarnation: String,
+}
+
+impl Home {
+    /// The home that `link` leads to.
+    pub(crate) async fn find(link: &mut Link<'_>) -> Result<Self, Failure> {
+        let asked = Statement::new(
+            "SELECT pg_catalog.current_database()::pg_catalog.text AS database, value AS incarnation
+             FROM @meta WHERE key {=} 'incarnation'::pg_catalog.text",
+        );
+        let row = link.one(asked).await?;
+        Ok(Self {
+            database: cell(&row, "database")?,
+            incarnation: cell(&row, "incarnation")?,
+        })
+    }
+}
+
 /// Gives a number of this cluster to entries that a dump or logical replication has brought from
 /// another one. Each batch is a transaction of its own, so that one that ends early has not worked
 /// in vain.
@@ -308,15 +335,35 @@ async fn restamp(mut link: Link<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether the role may do all that is done with a table.
+macro_rules! may_write {
+    ($table:literal) => {
+        concat!(
+            "pg_catalog.has_table_privilege(",
+            $table,
+            ", 'SELECT')
+                 AND pg_catalog.has_table_privilege(",
+            $table,
+            ", 'INSERT')
+                 AND pg_catalog.has_table_privilege(",
+            $table,
+            ", 'UPDATE')
+                 AND pg_catalog.has_table_privilege(",
+            $table,
+            ", 'DELETE')"
+        )
+    };
+}
+pub(crate) use may_write;
+
 /// Sees that the role may do all that is done with the tables.
 async fn check_writable(mut link: Link<'_>, place: &Place) -> Result<(), OpenError> {
-    let asked = Statement::new(
-        "SELECT pg_catalog.bool_and(pg_catalog.has_table_privilege(name, 'SELECT')
-                 AND pg_catalog.has_table_privilege(name, 'INSERT')
-                 AND pg_catalog.has_table_privilege(name, 'UPDATE')
-                 AND pg_catalog.has_table_privilege(name, 'DELETE')) AS may
+    let asked = Statement::new(concat!(
+        "SELECT pg_catalog.bool_and(",
+        may_write!("name"),
+        ") AS may
          FROM pg_catalog.unnest(ARRAY['@sessions', '@accounts', '@revocations', '@meta']::pg_catalog.text[]) AS name",
-    );
+    ));
     let may = link.one(asked).await.and_then(|row| Ok(cell(&row, "may")?));
     match may.map_err(|failure| place.clone().error(&failure))? {
         true => Ok(()),

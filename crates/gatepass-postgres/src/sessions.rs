@@ -440,19 +440,45 @@ async fn end_all(
         return Ok(None);
     }
     let mut tx = link.begin().await?;
-    let mut link = tx.link();
-    let Some((mut account, now)) = accounts::lock(&mut link, id).await? else {
-        tx.rollback().await?;
+    let ended = end_all_within(&mut tx.link(), id, kept, reason).await?;
+    match ended {
+        Some(_) => tx.commit().await?,
+        None => tx.rollback().await?,
+    }
+    Ok(ended)
+}
+
+/// Ends what `target` names in the transaction that is open. It holds the locks until that ends.
+pub(crate) async fn end_within(
+    mut link: Link<'_>,
+    target: EndSessions,
+    reason: EndReason,
+) -> Result<Option<Revocation>, Failure> {
+    match target {
+        EndSessions::AllOf(account) => end_all_within(&mut link, account, None, reason).await,
+        EndSessions::AllOfBut(account, kept) => {
+            end_all_within(&mut link, account, Some(kept), reason).await
+        }
+        // One statement, in a transaction of its own or in this one.
+        EndSessions::Session(_) | EndSessions::SessionOf(..) => end(link, target, reason).await,
+    }
+}
+
+async fn end_all_within(
+    link: &mut Link<'_>,
+    id: AccountId,
+    kept: Option<SessionId>,
+    reason: EndReason,
+) -> Result<Option<Revocation>, Failure> {
+    let Some((mut account, now)) = accounts::lock(link, id).await? else {
         return Ok(None);
     };
-    let number = live_number(&mut link, id, kept).await?;
-    let Some(revocation) = account.end_all(number, reason, now) else {
-        tx.rollback().await?;
-        return Ok(None);
-    };
-    accounts::end(&mut link, &account, revocation).await?;
-    tx.commit().await?;
-    Ok(Some(revocation))
+    let number = live_number(link, id, kept).await?;
+    let ended = account.end_all(number, reason, now);
+    if let Some(revocation) = ended {
+        accounts::end(link, &account, revocation).await?;
+    }
+    Ok(ended)
 }
 
 /// The number of a session of this account that has not been ended by itself.

@@ -18,10 +18,11 @@ use crate::{
     accounts,
     connecting::{Connecting, connecting_setters},
     error::OpenError,
+    link::Dialect,
     log,
     reader::PostgresLog,
     schema,
-    schema::Purpose,
+    schema::{Home, Purpose},
     sessions,
     teller::Teller,
 };
@@ -34,6 +35,7 @@ pub struct PostgresStore {
     /// The half that reads, over the same connections.
     log: PostgresLog,
     teller: Arc<Teller>,
+    on_loan: Arc<Dialect>,
 }
 
 /// How a [`PostgresStore`] is to be opened.
@@ -82,6 +84,15 @@ impl PostgresStore {
     pub fn at(url: impl Into<String>) -> PostgresStoreBuilder {
         PostgresStoreBuilder::new(Connecting::at(url.into()))
     }
+
+    pub(crate) fn home(&self) -> &Home {
+        self.log.home()
+    }
+
+    /// How to speak over a connection of the application's own.
+    pub(crate) fn on_loan(&self) -> &Dialect {
+        &self.on_loan
+    }
 }
 
 impl PostgresStoreBuilder {
@@ -109,7 +120,12 @@ impl PostgresStoreBuilder {
         let connected = self.connecting.open(Purpose::Write, self.clock).await?;
         let log = PostgresLog::new(connected);
         let teller = Arc::new(Teller::start(log.clone()));
-        Ok(PostgresStore { log, teller })
+        let on_loan = Arc::new(log.links().dialect.on_loan());
+        Ok(PostgresStore {
+            log,
+            teller,
+            on_loan,
+        })
     }
 }
 

@@ -71,3 +71,12 @@ async fn send(mut link: Link<'_>) -> Result<(), Failure> {
     link.rows(notify).await?;
     Ok(())
 }
+
+/// Notifies when the transaction commits. For one of the application's own, of whose commit this
+/// node does not learn.
+pub(crate) async fn notify_at_commit(mut link: Link<'_>) -> Result<(), Failure> {
+    let notify = Statement::new("SELECT pg_catalog.pg_notify($1, '')::pg_catalog.text");
+    let notify = notify.text(log::channel(&link.dialect().schema));
+    link.rows(notify).await?;
+    Ok(())
+}

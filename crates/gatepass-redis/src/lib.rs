@@ -101,6 +101,11 @@
 //! Other connections stay. Whether the server has done what was given up is not known. For example,
 //! a refresh that the client repeats finds out.
 //!
+//! # Your own transaction
+//!
+//! No transaction spans your database and Redis. [`gatepass::docs::transactions`] says how to end
+//! the sessions of a user whose password you change, also if the process dies in between.
+//!
 //! # What survives what
 //!
 //! * **The process is killed:** all acknowledged changes are there. A change that was under way is

@@ -46,6 +46,11 @@
 //! leaves it to others for one. The application's own transactions on the same file have only
 //! SQLite's own `busy_timeout`, which looks more rarely: keep them short, and try again.
 //!
+//! # Your own transaction
+//!
+//! [`SqliteStore::end_in`] ends sessions in a transaction of the application's on the same file:
+//! they end with its commit, or not at all. [`gatepass::docs::transactions`] tells more.
+//!
 //! # What survives what
 //!
 //! * **The process is killed:** all that was acknowledged is there at the next start, or in the
@@ -83,9 +88,11 @@ mod row;
 mod schema;
 mod sessions;
 mod store;
+mod transaction;
 mod writer;
 
 pub use self::{
     error::OpenError,
     store::{SqliteStore, SqliteStoreBuilder},
+    transaction::TransactionError,
 };

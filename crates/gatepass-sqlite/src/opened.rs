@@ -44,6 +44,12 @@ impl Opened {
         })
     }
 
+    /// Whether this is the database at `path`.
+    pub(crate) fn is_at(&self, path: &Path) -> bool {
+        let [(own, _), ..] = &*self.files;
+        path.canonicalize().is_ok_and(|path| path == *own)
+    }
+
     /// Fails unless all files are still there.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         let there = |(file, opened): &(PathBuf, Identity)| {

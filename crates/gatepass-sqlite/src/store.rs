@@ -78,6 +78,14 @@ impl SqliteStore {
             readers: NonZeroUsize::MIN.saturating_add(1),
         }
     }
+
+    pub(crate) fn opened(&self) -> &Opened {
+        &self.inner.opened
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
 }
 
 impl SqliteStoreBuilder {

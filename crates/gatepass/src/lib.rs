@@ -55,6 +55,9 @@ pub mod docs {
     #[doc = include_str!("../docs/threats.md")]
     pub mod threats {}
 
+    #[doc = include_str!("../docs/transactions.md")]
+    pub mod transactions {}
+
     #[doc = include_str!("../docs/wire.md")]
     pub mod wire {}
 }

@@ -27,5 +27,6 @@ mod request_targets;
 mod server;
 mod slow_heads;
 mod tonic;
+mod transaction;
 mod unmatched_routes;
 mod warp;

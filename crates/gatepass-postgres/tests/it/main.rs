@@ -17,3 +17,4 @@ mod reader;
 mod running;
 mod search_path;
 mod support;
+mod transactions;

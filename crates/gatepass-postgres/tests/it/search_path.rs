@@ -155,6 +155,30 @@ async fn use_all(store: &PostgresStore) {
     assert!(store.purged_until().await.unwrap().is_some());
 }
 
+/// Ends sessions in a transaction of the application's own, by the store and by the function.
+async fn end_in_transactions(store: &PostgresStore, options: &PgConnectOptions) {
+    let session = begin(store, "erin").await;
+    begin(store, "frank").await;
+    let mut conn = PgConnection::connect_with(options).await.unwrap();
+    let mut transaction = conn.begin().await.unwrap();
+    for target in [
+        EndSessions::Session(session.id),
+        EndSessions::AllOf(account("erin")),
+    ] {
+        let ended = store.end_in(&mut transaction, target, EndReason::LogoutAll);
+        assert!(ended.await.unwrap().is_some());
+    }
+    let ended: bool =
+        sqlx::query_scalar("SELECT gatepass.end_sessions_of($1, 'frank', 'logout_all')")
+            .bind(session.issuer.as_str())
+            .fetch_one(&mut *transaction)
+            .await
+            .unwrap();
+    assert!(ended);
+    transaction.commit().await.unwrap();
+    conn.close().await.unwrap();
+}
+
 #[tokio::test]
 async fn nothing_that_another_role_puts_into_the_search_path_is_run() {
     let options = trapped("traps, pg_catalog").await;
@@ -179,6 +203,7 @@ async fn nothing_that_another_role_puts_into_the_search_path_is_run() {
         };
         let opened = store(pool(&options)).open().await.unwrap();
         use_all(&opened).await;
+        end_in_transactions(&opened, &options).await;
         execute_as(&options, "DROP SCHEMA gatepass CASCADE").await;
     }
     let store = support::over(pool(&options)).schema("gatepass");
@@ -209,7 +234,9 @@ async fn a_better_match_in_the_search_path_is_not_run() {
     let error = unqualified.await.unwrap_err().to_string();
     assert!(error.contains("trapped"), "{error}");
     let store = support::over(pool(&options)).schema("gatepass");
-    use_all(&store.open().await.unwrap()).await;
+    let store = store.open().await.unwrap();
+    use_all(&store).await;
+    end_in_transactions(&store, &options).await;
 }
 
 async fn execute_as(options: &PgConnectOptions, sql: &'static str) {

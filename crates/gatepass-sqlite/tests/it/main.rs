@@ -11,3 +11,4 @@ mod contention;
 mod contract;
 mod damage;
 mod file;
+mod transactions;

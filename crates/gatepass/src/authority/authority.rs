@@ -386,8 +386,12 @@ impl Authority {
         Ok(SessionPage { sessions, next })
     }
 
-    /// The account of `subject` at this issuer.
-    pub(super) fn account(&self, subject: &Subject) -> AccountId {
+    /// The account of `subject` at this issuer, by which a store names the user.
+    ///
+    /// You need it to end sessions in a transaction of your own. For example,
+    /// `EndSessions::AllOf(authority.account(&alice))` names all sessions of Alice.
+    #[must_use]
+    pub fn account(&self, subject: &Subject) -> AccountId {
         AccountId::of(&self.inner.verifier.policy().issuer, subject)
     }
 

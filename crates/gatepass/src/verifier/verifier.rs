@@ -383,8 +383,17 @@ impl Verifier {
         self.inner.keys.load()
     }
 
-    /// Enforces here what others, or an earlier call whose answer was lost, have committed by now.
-    pub(crate) async fn catch_up(&self) -> Result<(), StoreError> {
+    /// Enforces on this node every revocation that was committed before the call.
+    ///
+    /// You need it only to be faster than the bound. For example, your own transaction has ended
+    /// the sessions of a user, and the next request to this node must already be refused. Other
+    /// nodes follow the log as always.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the log could not be read in time. The revocations are enforced within
+    /// `max_staleness` all the same.
+    pub async fn catch_up(&self) -> Result<(), StoreError> {
         self.inner.replica.catch_up().await
     }
 

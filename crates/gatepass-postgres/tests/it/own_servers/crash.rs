@@ -8,10 +8,12 @@ use std::{
 
 use gatepass::{
     SessionId,
-    store::{Generation, Revocation, RevocationTarget, SessionStore},
+    store::{EndReason, EndSessions, Generation, Revocation, RevocationTarget, SessionStore},
 };
 use gatepass_postgres::PostgresStore;
-use gatepass_testkit::sessions::{advance_of, begin, end, new_session, pull_all, token_of};
+use gatepass_testkit::sessions::{
+    account, advance_of, begin, end, new_session, pull_all, token_of,
+};
 use sqlx::{Connection, PgConnection};
 use tokio::{sync::watch, task::JoinSet};
 
@@ -40,8 +42,8 @@ async fn load(store: PostgresStore, acknowledged: Acknowledged, done: watch::Sen
             }
             note(session.id, session.generation, false);
         }
-        let target = gatepass::store::EndSessions::Session(session.id);
-        match store.end(target, gatepass::store::EndReason::Logout).await {
+        let target = EndSessions::Session(session.id);
+        match store.end(target, EndReason::Logout).await {
             Ok(ended) => assert!(ended.is_some()),
             Err(_) => return,
         }
@@ -152,9 +154,10 @@ async fn what_was_revoked_is_there_after_a_crash_also_with_synchronous_commit_of
     let other = begin(&store, "alice").await;
     let later = begin(&store, "alice").await;
     let token = token_of(&other, 1);
+    begin(&store, "bob").await;
     at(&server, "CHECKPOINT").await;
     let (_, mut cursor) = pull_all(&store, None).await;
-    for number in 0..2 {
+    for number in 0..3 {
         let known: Vec<Revocation> = match number {
             0 => store
                 .revoke_token(token)
@@ -162,7 +165,17 @@ async fn what_was_revoked_is_there_after_a_crash_also_with_synchronous_commit_of
                 .unwrap()
                 .into_iter()
                 .collect(),
-            _ => end(&store, &session).await,
+            1 => end(&store, &session).await,
+            _ => {
+                // In a transaction of the application's.
+                let mut conn = PgConnection::connect(&server.url()).await.unwrap();
+                let mut transaction = conn.begin().await.unwrap();
+                let all = EndSessions::AllOf(account("bob"));
+                let ended = store.end_in(&mut transaction, all, EndReason::LogoutAll);
+                let ended = ended.await.unwrap();
+                transaction.commit().await.unwrap();
+                ended.into_iter().collect()
+            }
         };
         let (entries, next) = pull_all(&store, Some(&cursor)).await;
         assert_eq!(entries, known);

@@ -1,0 +1,215 @@
+//! Ends of sessions in a transaction of the application's own.
+//!
+//! The application begins it, over a connection of its own, and commits it or not. So nothing here
+//! may end it or change its settings. Whether it will do is found out before anything is written,
+//! by statements that succeed in every transaction: one that failed would end it.
+
+use gatepass::{
+    StoreError,
+    store::{EndReason, EndSessions, Revocation, StoreErrorKind},
+};
+use sqlx::{Postgres, Transaction};
+
+use crate::{
+    error::Failure,
+    link::Link,
+    row::cell,
+    schema::{Home, may_write},
+    sessions,
+    sql::Statement,
+    store::PostgresStore,
+    teller,
+};
+
+/// Why a store did not act in a transaction of the application's.
+///
+/// Roll the transaction back. Its other changes must not be committed without this one.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransactionError {
+    /// The transaction does not see all sessions: one that began after its first statement would
+    /// stay alive. The application must begin it in another way.
+    #[error(
+        "the transaction is {found}: begin it with `BEGIN ISOLATION LEVEL READ COMMITTED`, which sees \
+         the sessions that have begun since"
+    )]
+    Isolation {
+        /// The isolation level of the transaction.
+        found: String,
+    },
+    /// The transaction cannot write. The application must begin it in another way, or at the
+    /// primary.
+    #[error(
+        "the transaction only reads: begin it with `READ WRITE`, over a connection to the primary"
+    )]
+    ReadOnly,
+    /// The transaction is not in the store's database, or the store's schema is no longer there.
+    /// The application must begin it over a connection to that database.
+    #[error(
+        "the transaction is in the database {found:?}, and the sessions are in the schema {schema} of the \
+         database {expected:?}: begin it over a connection to that one"
+    )]
+    OtherDatabase {
+        /// The database that the transaction is in.
+        found: String,
+        /// The database that the store has opened.
+        expected: String,
+        /// The schema of the store in it.
+        schema: String,
+    },
+    /// The role may not write the store's tables. An administrator must grant it the right.
+    #[error(
+        "the role {role:?} of the transaction may not write in the schema {schema}: run `GRANT USAGE ON \
+         SCHEMA {schema} TO {role}; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} \
+         TO {role}` as its owner, or have the role execute {schema}.end_sessions_of instead"
+    )]
+    MayNotWrite {
+        /// The role that the transaction has now.
+        role: String,
+        /// The schema of the store.
+        schema: String,
+    },
+    /// PostgreSQL failed, or does not answer. If the kind of the error is
+    /// [`Busy`](StoreErrorKind::Busy), another transaction was in the way: repeat yours from its
+    /// beginning.
+    #[error("the sessions could not be ended in this transaction")]
+    Store(#[source] StoreError),
+}
+
+impl TransactionError {
+    /// Whether another transaction was in the way (a deadlock, a lock time-out): the same
+    /// transaction may succeed if it is repeated from its beginning.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Store(error) if error.kind() == StoreErrorKind::Busy)
+    }
+}
+
+impl From<Failure> for TransactionError {
+    fn from(failure: Failure) -> Self {
+        Self::Store(failure.into())
+    }
+}
+
+impl PostgresStore {
+    /// Ends what `target` names in a transaction of the application's own: when that commits, the
+    /// sessions have ended, and all nodes learn of it. If it is rolled back, as a whole or to a
+    /// savepoint before this call, nothing has ended.
+    ///
+    /// Returns what was appended to the log; `None` if all that `target` names was over before, or
+    /// is unknown. Until the commit no node enforces it, and this one doesn't either. To have it
+    /// enforced here at once, call [`Verifier::catch_up`](gatepass::Verifier::catch_up) after the
+    /// commit.
+    ///
+    /// ```no_run
+    /// use gatepass::{Authority, Subject, store::{EndReason, EndSessions}};
+    /// use gatepass_postgres::PostgresStore;
+    ///
+    /// /// Changes a password and logs the user out everywhere, both or neither.
+    /// async fn change_password(
+    ///     pool: &sqlx::PgPool,
+    ///     store: &PostgresStore,
+    ///     authority: &Authority,
+    ///     user: &Subject,
+    ///     password_hash: &str,
+    /// ) -> Result<(), Box<dyn std::error::Error>> {
+    ///     let mut transaction = pool.begin().await?;
+    ///     sqlx::query("UPDATE users SET password_hash = $2 WHERE id = $1")
+    ///         .bind(user.as_str())
+    ///         .bind(password_hash)
+    ///         .execute(&mut *transaction)
+    ///         .await?;
+    ///     let all = EndSessions::AllOf(authority.account(user));
+    ///     store.end_in(&mut transaction, all, EndReason::EndedByApplication).await?;
+    ///     transaction.commit().await?;
+    ///     authority.verifier().catch_up().await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// The transaction must be READ COMMITTED, which is PostgreSQL's default. It may go through
+    /// PgBouncer. Its role needs the same rights to gatepass's tables as the store's own.
+    ///
+    /// The call takes a lock that is held until the transaction ends. Meanwhile, logins of the
+    /// same user and ends of its sessions wait. If `target` is one session, refreshes of that
+    /// session wait. So commit soon, and make this call the last one before the commit. A
+    /// transaction that ends the sessions of several users should do so in the order of their ids.
+    ///
+    /// The call has no time limit of its own: `lock_timeout` and `statement_timeout` of your
+    /// transaction bound it, as they bound your own statements. If you drop the future before it
+    /// is ready, roll the transaction back.
+    ///
+    /// A transaction that has ended sessions cannot be prepared (`PREPARE TRANSACTION`), since it
+    /// notifies the other nodes. Don't turn `synchronous_commit` off in it after this call.
+    ///
+    /// # Errors
+    ///
+    /// [`TransactionError`], which says what to do. Unless it is
+    /// [`Store`](TransactionError::Store), nothing was written, and the transaction can go on.
+    pub async fn end_in(
+        &self,
+        transaction: &mut Transaction<'_, Postgres>,
+        target: EndSessions,
+        reason: EndReason,
+    ) -> Result<Option<Revocation>, TransactionError> {
+        // The application ends it, not this.
+        let mut open = true;
+        let mut link = Link::new(transaction, &mut open, self.on_loan());
+        check(&mut link, self.home()).await?;
+        let ended = sessions::end_within(link.again(), target, reason).await?;
+        if ended.is_some() {
+            teller::notify_at_commit(link).await?;
+        }
+        Ok(ended)
+    }
+}
+
+/// Sees that the transaction will do. Changes nothing, and fails in no transaction that has not
+/// failed before.
+async fn check(link: &mut Link<'_>, home: &Home) -> Result<(), TransactionError> {
+    let asked = Statement::new(concat!(
+        "SELECT pg_catalog.current_setting('transaction_isolation') AS isolation,
+             pg_catalog.current_setting('transaction_read_only') {=} 'on'::pg_catalog.text AS only_reads,
+             pg_catalog.current_database()::pg_catalog.text AS database,
+             current_user::pg_catalog.text AS role,
+             pg_catalog.count(c.oid) {=} 4 AS complete,
+             coalesce(pg_catalog.bool_and(pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND ",
+        may_write!("c.oid"),
+        "), false) AS may
+         FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid {=} c.relnamespace
+         WHERE n.nspname {=} $1::pg_catalog.name AND c.relname {=} ANY (
+             ARRAY['sessions', 'accounts', 'revocations', 'meta']::pg_catalog.name[])"
+    ));
+    let row = link.one(asked.text(&link.dialect().schema)).await?;
+    let read = |name| cell::<bool>(&row, name).map_err(Failure::from);
+    let say = |name| cell::<String>(&row, name).map_err(Failure::from);
+    let isolation = say("isolation")?;
+    // PostgreSQL treats the second one as the first.
+    if !["read committed", "read uncommitted"].contains(&isolation.as_str()) {
+        let found = isolation.to_uppercase();
+        return Err(TransactionError::Isolation { found });
+    }
+    // Each transaction at a standby is one, too.
+    if read("only_reads")? {
+        return Err(TransactionError::ReadOnly);
+    }
+    let schema = link.dialect().schema.clone();
+    let found = say("database")?;
+    let elsewhere = || TransactionError::OtherDatabase {
+        found: found.clone(),
+        expected: home.database.clone(),
+        schema: schema.clone(),
+    };
+    if !read("complete")? || found != home.database {
+        return Err(elsewhere());
+    }
+    if !read("may")? {
+        let role = say("role")?;
+        return Err(TransactionError::MayNotWrite { role, schema });
+    }
+    // A database of the same name at another server, for example that of the tests.
+    if Home::find(link).await? != *home {
+        return Err(elsewhere());
+    }
+    Ok(())
+}
