@@ -35,7 +35,7 @@ pub(crate) enum Purpose {
 /// audience since then, and access tokens carry the number of their session, so no token from
 /// before is good any more: the users log in again. It changes the tables instead of making others,
 /// so that roles keep their rights.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     r#"
     CREATE TABLE @sessions (
         id pg_catalog.bytea PRIMARY KEY,
@@ -118,6 +118,13 @@ const STEPS: [&str; 2] = [
         SET value = pg_catalog.replace(pg_catalog.gen_random_uuid()::pg_catalog.text, '-', '')
         WHERE key {=} 'incarnation'::pg_catalog.text;
 "#,
+    "
+    CREATE TABLE @nodes (
+        id pg_catalog.bytea PRIMARY KEY,
+        at bigint NOT NULL,
+        heartbeat pg_catalog.text NOT NULL
+    );
+",
 ];
 
 /// The oldest release that has all that is used here: `xid8` and the functions of snapshots.
@@ -306,7 +313,7 @@ async fn check_writable(mut link: Link<'_>, place: &Place) -> Result<(), OpenErr
                  AND pg_catalog.has_table_privilege(name, 'INSERT')
                  AND pg_catalog.has_table_privilege(name, 'UPDATE')
                  AND pg_catalog.has_table_privilege(name, 'DELETE')) AS may
-         FROM pg_catalog.unnest(ARRAY['@sessions', '@accounts', '@revocations', '@meta']::pg_catalog.text[]) AS name",
+         FROM pg_catalog.unnest(ARRAY['@sessions', '@accounts', '@revocations', '@meta', '@nodes']::pg_catalog.text[]) AS name",
     );
     let may = link.one(asked).await.and_then(|row| Ok(cell(&row, "may")?));
     match may.map_err(|failure| place.clone().error(&failure))? {

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use gatepass::{
     Clock, Session, SessionId, StoreError, Timestamp,
     store::{
-        AccountId, Advance, BeginOutcome, Cursor, EndReason, EndSessions, NewSession, PullResult,
-        Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken, ServiceIdentity,
-        SessionNumber, SessionStore, TokenId, TokenStatus,
+        AccountId, Advance, BeginOutcome, Cursor, EndReason, EndSessions, Heartbeat, Heartbeats,
+        NewSession, PullResult, Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken,
+        ServiceIdentity, SessionNumber, SessionStore, TokenId, TokenStatus,
     },
 };
 use sqlx::{PgPool, postgres::PgConnectOptions};
@@ -17,7 +17,7 @@ use crate::{
     accounts,
     connecting::{Connecting, connecting_setters},
     error::OpenError,
-    log,
+    heartbeats, log,
     reader::PostgresLog,
     schema,
     schema::Purpose,
@@ -297,5 +297,20 @@ impl SessionStore for PostgresStore {
         links
             .call(|link| Box::pin(schema::last_horizon(link)))
             .await
+    }
+
+    async fn beat(&self, heartbeat: &Heartbeat, kept: Duration) -> Result<Heartbeats, StoreError> {
+        let links = self.log.links();
+        links
+            .call(|link| {
+                let heartbeat = heartbeat.clone();
+                Box::pin(async move { heartbeats::beat(link, &heartbeat, kept).await })
+            })
+            .await
+    }
+
+    async fn heartbeats(&self) -> Result<Heartbeats, StoreError> {
+        let links = self.log.links();
+        links.call(|link| Box::pin(heartbeats::read(link))).await
     }
 }

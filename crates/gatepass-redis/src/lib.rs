@@ -133,6 +133,7 @@
 
 mod cursor;
 mod error;
+mod heartbeats;
 mod listener;
 mod log;
 mod node;

@@ -416,7 +416,7 @@ pub(crate) async fn last_horizon(servers: &Arc<Servers>) -> Result<Option<Timest
 }
 
 /// A call that begins with the time.
-fn timed(
+pub(crate) fn timed(
     servers: &Servers,
     script: &'static Script,
     partition: Partition,

@@ -13,14 +13,15 @@ use async_trait::async_trait;
 use gatepass::{
     Clock, Session, SessionId, StoreError, Timestamp,
     store::{
-        AccountId, Advance, BeginOutcome, Cursor, EndReason, EndSessions, NewSession, PullResult,
-        Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken, ServiceIdentity,
-        SessionNumber, SessionStore, TokenId, TokenStatus,
+        AccountId, Advance, BeginOutcome, Cursor, EndReason, EndSessions, Heartbeat, Heartbeats,
+        NewSession, PullResult, Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken,
+        ServiceIdentity, SessionNumber, SessionStore, TokenId, TokenStatus,
     },
 };
 
 use crate::{
     error::OpenError,
+    heartbeats,
     opening::{self, Access, Settings},
     partition::Partition,
     reader::RedisLog,
@@ -249,5 +250,13 @@ impl SessionStore for RedisStore {
 
     async fn purged_until(&self) -> Result<Option<Timestamp>, StoreError> {
         sessions::last_horizon(self.servers()).await
+    }
+
+    async fn beat(&self, heartbeat: &Heartbeat, kept: Duration) -> Result<Heartbeats, StoreError> {
+        heartbeats::beat(self.servers(), heartbeat, kept).await
+    }
+
+    async fn heartbeats(&self) -> Result<Heartbeats, StoreError> {
+        heartbeats::all(self.servers()).await
     }
 }

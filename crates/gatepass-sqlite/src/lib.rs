@@ -75,6 +75,7 @@
 
 mod accounts;
 mod error;
+mod heartbeats;
 mod log;
 mod opened;
 mod queue;

@@ -30,7 +30,7 @@ use crate::{
 /// The second step begins with empty tables. Refresh tokens are bound to issuer and audience since
 /// then, and access tokens carry the number of their session, so no token from before is good any
 /// more: the users log in again.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "
     CREATE TABLE gatepass_sessions (
         id BLOB NOT NULL UNIQUE,
@@ -135,6 +135,13 @@ const STEPS: [&str; 2] = [
     CREATE INDEX gatepass_revocations_purge ON gatepass_revocations (until);
 
     UPDATE gatepass_meta SET value = lower(hex(randomblob(16))) WHERE key = 'incarnation';
+",
+    "
+    CREATE TABLE gatepass_nodes (
+        id BLOB PRIMARY KEY,
+        at INTEGER NOT NULL,
+        heartbeat TEXT NOT NULL
+    ) WITHOUT ROWID;
 ",
 ];
 

@@ -12,16 +12,16 @@ use async_trait::async_trait;
 use gatepass::{
     Clock, Session, SessionId, StoreError, SystemClock, Timestamp,
     store::{
-        AccountId, Advance, BeginOutcome, Cursor, EndReason, EndSessions, NewSession, PullResult,
-        Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken, ServiceIdentity,
-        SessionNumber, SessionStore, TokenId, TokenStatus,
+        AccountId, Advance, BeginOutcome, Cursor, EndReason, EndSessions, Heartbeat, Heartbeats,
+        NewSession, PullResult, Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken,
+        ServiceIdentity, SessionNumber, SessionStore, TokenId, TokenStatus,
     },
 };
 
 use crate::{
     accounts,
     error::{Failure, OpenError},
-    log,
+    heartbeats, log,
     opened::Opened,
     reader::Readers,
     schema, sessions,
@@ -311,6 +311,29 @@ impl SessionStore for SqliteStore {
         self.inner
             .readers
             .run(|conn| schema::last_horizon(conn))
+            .await
+    }
+
+    async fn beat(&self, heartbeat: &Heartbeat, kept: Duration) -> Result<Heartbeats, StoreError> {
+        let heartbeat = heartbeat.clone();
+        self.inner
+            .writer
+            .run(move |write| {
+                heartbeats::write(write.conn, &heartbeat, kept, write.now)?;
+                heartbeats::read(write.conn, write.now)
+            })
+            .await
+    }
+
+    async fn heartbeats(&self) -> Result<Heartbeats, StoreError> {
+        let (clock, opened) = (Arc::clone(&self.inner.clock), self.inner.opened.clone());
+        self.inner
+            .log_reader
+            .run(move |conn| {
+                let heartbeats = heartbeats::read(conn, clock.now())?;
+                opened.check()?;
+                Ok(heartbeats)
+            })
             .await
     }
 }

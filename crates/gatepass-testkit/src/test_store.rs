@@ -14,9 +14,9 @@ use async_trait::async_trait;
 use gatepass::{
     Session, SessionId, StoreError, Timestamp,
     store::{
-        AccountId, Advance, BeginOutcome, Cursor, EndReason, EndSessions, NewSession, PullResult,
-        Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken, ServiceIdentity,
-        SessionNumber, SessionStore, StoreErrorKind, TokenId, TokenStatus,
+        AccountId, Advance, BeginOutcome, Cursor, EndReason, EndSessions, Heartbeat, Heartbeats,
+        NewSession, PullResult, Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken,
+        ServiceIdentity, SessionNumber, SessionStore, StoreErrorKind, TokenId, TokenStatus,
     },
 };
 use tokio::sync::{oneshot, watch};
@@ -386,6 +386,16 @@ impl SessionStore for TestStore {
     async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<Purged, StoreError> {
         let inner = self.inner();
         self.run(Op::Purge, inner.purge(horizon, limit)).await
+    }
+
+    async fn beat(&self, heartbeat: &Heartbeat, kept: Duration) -> Result<Heartbeats, StoreError> {
+        let inner = self.inner();
+        self.run(Op::Beat, inner.beat(heartbeat, kept)).await
+    }
+
+    async fn heartbeats(&self) -> Result<Heartbeats, StoreError> {
+        let inner = self.inner();
+        self.run(Op::Heartbeats, inner.heartbeats()).await
     }
 }
 

@@ -6,10 +6,11 @@
 
 pub(crate) mod answer;
 pub(crate) mod error;
+pub(crate) mod heartbeat;
 pub(crate) mod memory;
 pub(crate) mod service;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -25,14 +26,18 @@ pub use crate::{
         account::Account,
         changes::{Advance, AdvanceCause, NewSession, Recover, Renew, RevokeToken},
         device::SeenFrom,
-        ids::{AccountId, Audience, Generation, InvalidId, Issuer, SessionNumber, TokenId},
+        ids::{AccountId, Audience, Generation, InvalidId, Issuer, NodeId, SessionNumber, TokenId},
         revocation::{Cutoff, Revocation, RevocationTarget},
         rotation::{Decision, Presenter, decide},
         session::{EndReason, Ended, Rotation},
     },
 };
 
-pub use self::{error::StoreErrorKind, service::ServiceIdentity};
+pub use self::{
+    error::StoreErrorKind,
+    heartbeat::{Heartbeat, Heartbeats, RecordedHeartbeat},
+    service::ServiceIdentity,
+};
 
 /// A place in a revocation log, in the store's own terms. It names the incarnation of the log it is
 /// a place in.
@@ -336,6 +341,23 @@ pub trait SessionStore: RevocationLog {
     ///
     /// [`StoreError`] if the store cannot be read.
     async fn purged_until(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Writes a node's heartbeat with the store's time, in place of its last one, and forgets those
+    /// of all nodes that are older than `kept`. Then returns all that there are, as
+    /// [`heartbeats`](Self::heartbeats) does.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it is not known to be stored.
+    async fn beat(&self, heartbeat: &Heartbeat, kept: Duration) -> Result<Heartbeats, StoreError>;
+
+    /// The last heartbeat of each node. Asks a primary only: it returns each heartbeat whose
+    /// [`beat`](Self::beat) returned before the call began.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot be read.
+    async fn heartbeats(&self) -> Result<Heartbeats, StoreError>;
 }
 
 /// A store that is chosen at run time, or shared, is one too.
@@ -415,5 +437,13 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
 
     async fn purged_until(&self) -> Result<Option<Timestamp>, StoreError> {
         (**self).purged_until().await
+    }
+
+    async fn beat(&self, heartbeat: &Heartbeat, kept: Duration) -> Result<Heartbeats, StoreError> {
+        (**self).beat(heartbeat, kept).await
+    }
+
+    async fn heartbeats(&self) -> Result<Heartbeats, StoreError> {
+        (**self).heartbeats().await
     }
 }

@@ -238,17 +238,21 @@ async fn what_cannot_be_read_is_told_at_the_start() {
         "{error:?}"
     );
     assert!(error.to_string().contains("is not there"), "{error}");
-    for (version, is_newer) in [("1", false), ("7", true)] {
-        let becomes = |version| {
+    execute(format!(
+        "INSERT INTO {schema}.meta SELECT 'was', value FROM {schema}.meta WHERE key = 'schema_version'"
+    ))
+    .await;
+    for (version, is_newer) in [("'1'", false), ("'77'", true)] {
+        let becomes = |version: &str| {
             execute(format!(
-                "UPDATE {schema}.meta SET value = '{version}' WHERE key = 'schema_version'"
+                "UPDATE {schema}.meta SET value = {version} WHERE key = 'schema_version'"
             ))
         };
         becomes(version).await;
         let error = given.log().await.unwrap_err();
         match is_newer {
             true => assert!(
-                matches!(error, OpenError::NewerSchema { found: 7, .. }),
+                matches!(error, OpenError::NewerSchema { found: 77, .. }),
                 "{error:?}"
             ),
             false => assert!(
@@ -256,7 +260,10 @@ async fn what_cannot_be_read_is_told_at_the_start() {
                 "{error:?}"
             ),
         }
-        becomes("2").await;
+        becomes(&format!(
+            "(SELECT value FROM {schema}.meta WHERE key = 'was')"
+        ))
+        .await;
     }
     // Rights that are missing, one after the other, until what was told to do is enough.
     let poor = role().await;

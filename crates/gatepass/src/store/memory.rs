@@ -5,6 +5,7 @@ use std::{
     fmt,
     ops::Bound,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -18,13 +19,16 @@ use crate::{
     model::{
         account::Account,
         changes::{Advance, NewSession, Recover, Renew, RevokeToken},
-        ids::{AccountId, SessionId, SessionNumber, TokenId},
+        ids::{AccountId, NodeId, SessionId, SessionNumber, TokenId},
         revocation::{Revocation, RevocationTarget},
         session::{EndReason, Session},
     },
     store::{
         BeginOutcome, Cursor, EndSessions, PullResult, Purged, RevocationLog, SessionStore,
-        TokenStatus, error::StoreError, service::ServiceIdentity,
+        TokenStatus,
+        error::StoreError,
+        heartbeat::{Heartbeat, Heartbeats, RecordedHeartbeat},
+        service::ServiceIdentity,
     },
 };
 
@@ -69,6 +73,7 @@ struct State {
     cutoffs: HashMap<AccountId, u64>,
     identities: Vec<ServiceIdentity>,
     purged_until: Option<Timestamp>,
+    heartbeats: HashMap<NodeId, RecordedHeartbeat>,
 }
 
 struct Entry {
@@ -217,6 +222,10 @@ impl State {
         }
         let session = self.sessions.get_mut(&id)?;
         change(session).then(|| session.clone())
+    }
+
+    fn heartbeats(&self, now: Timestamp) -> Heartbeats {
+        Heartbeats::new(now, self.heartbeats.values().cloned().collect())
     }
 
     /// The usable sessions of an account that began before the one with the number `before`, newest
@@ -463,5 +472,19 @@ impl SessionStore for MemoryStore {
             removed,
             more: removed >= limit,
         })
+    }
+
+    async fn beat(&self, heartbeat: &Heartbeat, kept: Duration) -> Result<Heartbeats, StoreError> {
+        let mut state = self.state();
+        let now = self.inner.clock.now();
+        let recorded = RecordedHeartbeat::new(heartbeat.clone(), now);
+        state.heartbeats.insert(heartbeat.node, recorded);
+        state.heartbeats.retain(|_, one| now.since(one.at) <= kept);
+        Ok(state.heartbeats(now))
+    }
+
+    async fn heartbeats(&self) -> Result<Heartbeats, StoreError> {
+        let state = self.state();
+        Ok(state.heartbeats(self.inner.clock.now()))
     }
 }
