@@ -10,6 +10,7 @@ pub(crate) mod authority;
 pub(crate) mod builder;
 pub(crate) mod calls;
 pub(crate) mod ending;
+pub(crate) mod enforcing;
 pub(crate) mod introduction;
 pub(crate) mod issued;
 pub(crate) mod issuing;

@@ -43,6 +43,9 @@ pub mod docs {
     #[doc = include_str!("../docs/nodes.md")]
     pub mod nodes {}
 
+    #[doc = include_str!("../docs/operating.md")]
+    pub mod operating {}
+
     #[doc = include_str!("../docs/performance.md")]
     pub mod performance {}
 
@@ -60,6 +63,7 @@ pub use self::{
         authenticator::{AuthenticationError, Authenticator, Credentials, UserUpdate},
         authority::{Authority, SessionPage},
         builder::AuthorityBuilder,
+        enforcing::Ending,
         issued::{AccessToken, Issued, RefreshToken, Renewed},
         oauth::Introspection,
         resuming::Resumed,

@@ -14,7 +14,7 @@ use crate::clock::ManualClock;
 const KEPT: Duration = MINUTE;
 
 fn heartbeat<S: SessionStore>(given: &Given<S>, node: u8) -> Heartbeat {
-    // What a store could take for something else: quotes, escapes and other alphabets.
+    // A store could take these for something else: quotes, escapes and placeholders.
     let audience = Audience::new(r#"shop 'é' \n "$1" {=} @"#).unwrap();
     let node = NodeId::from_bytes([node; 16]);
     Heartbeat::new(node, issuer(), audience, given.clock.now())

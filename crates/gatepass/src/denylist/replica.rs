@@ -9,7 +9,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::{
     denylist::{entries::Entries, horizon::Horizon, lease::Reading, staleness::Staleness},
@@ -60,6 +60,8 @@ pub(crate) struct Replica {
     failing: watch::Sender<Option<Failing>>,
     /// Whether requests have been judged without the lease since then.
     judging_stale: AtomicBool,
+    /// Told of each pull that has brought entries.
+    news: Notify,
 }
 
 /// Pulls that fail, one after the other.
@@ -130,6 +132,7 @@ impl Replica {
             failures: AtomicU64::default(),
             failing: watch::Sender::default(),
             judging_stale: AtomicBool::default(),
+            news: Notify::new(),
         };
         let mut place = replica.place.lock().await;
         replica.pull(&mut place, OnReset::Reload).await?;
@@ -322,7 +325,7 @@ impl Replica {
     }
 
     async fn pull_all(&self, place: &mut Place, on_reset: OnReset) -> Result<Pulled, StoreError> {
-        let mut was_reset = false;
+        let (mut was_reset, mut has_news) = (false, false);
         loop {
             let began = Reading::of(&*self.clock);
             // A wall clock that has gone back was wrong when it was reckoned how long to keep
@@ -339,6 +342,7 @@ impl Replica {
                     next,
                     more,
                 } => {
+                    has_news |= !entries.is_empty();
                     for part in entries.chunks(AT_ONCE) {
                         self.apply(part);
                         tokio::task::yield_now().await;
@@ -349,6 +353,9 @@ impl Replica {
                     if !more {
                         self.entries.settle();
                         self.pulled_at.store(Arc::new(began));
+                        if has_news {
+                            self.news.notify_one();
+                        }
                         return Ok(Pulled::All);
                     }
                 }
@@ -395,6 +402,11 @@ impl Replica {
     pub(super) async fn pull_in_turn(&self, on_reset: OnReset) -> bool {
         let mut place = self.place.lock().await;
         matches!(self.pull(&mut place, on_reset).await, Ok(Pulled::Reset))
+    }
+
+    /// Resolves after a pull has brought entries, for one waiter at a time.
+    pub(super) async fn news(&self) {
+        self.news.notified().await;
     }
 
     /// Whether the last pull failed.

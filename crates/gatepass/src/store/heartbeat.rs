@@ -246,7 +246,7 @@ mod tests {
     /// So that nodes of two releases can share a store.
     #[test]
     fn a_heartbeat_of_another_release_is_understood() {
-        let newer = heartbeat().to_text().replace('{', r#"{"unknown":[1],"#);
+        let newer = heartbeat().to_text().replacen('{', r#"{"unknown":[1],"#, 1);
         assert!(Heartbeat::from_text(&newer).is_some());
         let mut older: serde_json::Value = serde_json::from_str(&heartbeat().to_text()).unwrap();
         for later in [
