@@ -6,6 +6,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod error;
+pub(crate) mod examination;
 pub(crate) mod heartbeat;
 pub(crate) mod memory;
 pub(crate) mod service;
@@ -35,6 +36,7 @@ pub use crate::{
 
 pub use self::{
     error::StoreErrorKind,
+    examination::{Examination, Finding, Severity, examine_nodes},
     heartbeat::{Heartbeat, Heartbeats, RecordedHeartbeat},
     service::ServiceIdentity,
 };

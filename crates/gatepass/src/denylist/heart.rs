@@ -28,11 +28,12 @@ use tokio::{
 use crate::{
     denylist::replica::Replica,
     env::clock::{Clock, Timestamp},
-    model::ids::NodeId,
+    model::{health::Health, ids::NodeId},
     observe,
     store::{
         SessionStore, answer,
         error::StoreError,
+        examination,
         heartbeat::{Heartbeat, Heartbeats},
     },
 };
@@ -145,6 +146,18 @@ impl Heart {
         let state = self.state();
         let others = state.known.values().map(|known| known.max_staleness);
         others.fold(state.facts.max_staleness, Duration::max)
+    }
+
+    /// Adds to `health` what the last heartbeats tell of this node.
+    pub(crate) fn complete(&self, health: Health) -> Health {
+        let state = self.state();
+        let own = state.facts.node;
+        let last = state.last.as_ref();
+        Health {
+            clock_ahead_millis: state.clock_ahead_millis,
+            differs: last.and_then(|last| examination::differs(last, own)),
+            ..health
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

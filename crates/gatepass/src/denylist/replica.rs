@@ -250,6 +250,8 @@ impl Replica {
             entries: self.entries.len(),
             failing_since: failing.map(|failing| failing.since),
             failed_pulls: failing.map_or(0, |failing| failing.pulls),
+            clock_ahead_millis: None,
+            differs: None,
         }
     }
 

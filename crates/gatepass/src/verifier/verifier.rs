@@ -311,7 +311,11 @@ impl Verifier {
     /// request to the store; see [`Health`].
     #[must_use]
     pub fn health(&self) -> Health {
-        self.inner.replica.health()
+        let health = self.inner.replica.health();
+        match self.heart() {
+            Some(heart) => heart.complete(health),
+            None => health,
+        }
     }
 
     /// The protection space that challenges name (RFC 9110 §11.5).

@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use gatepass::{
-    Authority, AuthorityBuilder, Clock, Ending, Error, Issued, MemoryStore, Refusal,
+    Authority, AuthorityBuilder, Clock, Ending, Error, Issued, KeySet, MasterSecret, MemoryStore,
+    Refusal,
+    keys::SigningKey,
     store::{Heartbeat, SessionStore, StoreErrorKind},
     wire::{Endpoints, RequestBody, RequestHead},
 };
@@ -441,4 +443,35 @@ async fn a_client_that_waits_is_answered_once_it_is_enforced_and_no_other_waits(
         let reply = endpoints.handle(&head, RequestBody::Complete(b"")).await;
         assert_eq!((reply.status(), began.elapsed()), (204, waits));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_knows_of_its_own_clock_and_whether_it_differs() {
+    let nodes = Nodes::new();
+    let silent = nodes.start(|builder| builder).await;
+    let health = silent.authority.health();
+    assert_eq!((health.clock_ahead_millis, health.differs), (None, None));
+
+    let (one, two) = (nodes.beating().await, nodes.beating().await);
+    let late = ManualClock::new();
+    late.advance(SECOND);
+    let key = SigningKey::hs256(&[7; 32]).unwrap();
+    let other = nodes
+        .start(|builder| {
+            let keys = KeySet::signing(key.clone());
+            builder.clock(late.clone()).heartbeat(INTERVAL).keys(keys)
+        })
+        .await;
+    sleep(INTERVAL + SECOND).await;
+    for (node, ahead, differs) in [(&one, 0, false), (&two, 0, false), (&other, -4000, true)] {
+        let health = node.authority.health();
+        assert_eq!(health.clock_ahead_millis, Some(ahead));
+        assert_eq!(health.differs, Some(differs));
+    }
+    // The next heartbeat tells that it is right again.
+    let secret = MasterSecret::from_bytes(test_support::world::SECRET).unwrap();
+    let keys = KeySet::signing(SigningKey::derived(&secret));
+    other.authority.replace_keys(keys).unwrap();
+    sleep(INTERVAL).await;
+    assert_eq!(other.authority.health().differs, Some(false));
 }
