@@ -75,6 +75,7 @@
 
 mod accounts;
 mod error;
+mod examination;
 mod heartbeats;
 mod log;
 mod opened;

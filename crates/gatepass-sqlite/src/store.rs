@@ -12,16 +12,16 @@ use async_trait::async_trait;
 use gatepass::{
     Clock, Session, SessionId, StoreError, SystemClock, Timestamp,
     store::{
-        AccountId, Advance, BeginOutcome, Cursor, EndReason, EndSessions, Heartbeat, Heartbeats,
-        NewSession, PullResult, Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken,
-        ServiceIdentity, SessionNumber, SessionStore, TokenId, TokenStatus,
+        AccountId, Advance, BeginOutcome, Cursor, EndReason, EndSessions, Examination, Heartbeat,
+        Heartbeats, NewSession, PullResult, Purged, Recover, Renew, Revocation, RevocationLog,
+        RevokeToken, ServiceIdentity, SessionNumber, SessionStore, TokenId, TokenStatus,
     },
 };
 
 use crate::{
     accounts,
     error::{Failure, OpenError},
-    heartbeats, log,
+    examination, heartbeats, log,
     opened::Opened,
     reader::Readers,
     schema, sessions,
@@ -102,6 +102,20 @@ impl SqliteStoreBuilder {
     pub fn readers(mut self, readers: NonZeroUsize) -> Self {
         self.readers = readers;
         self
+    }
+
+    /// Looks for faults of the file, and changes nothing in it: damage, the journal mode, the
+    /// rights of other users, missing indexes, and a purge that doesn't keep up. Blocks while it
+    /// reads the whole file. `gatepass doctor` shows the result.
+    ///
+    /// It can't see whether nodes write with `synchronous=FULL`, which is a setting of their own
+    /// connections: each store sets it when it opens.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] if the file can't be read at all.
+    pub fn examine(self) -> Result<Examination, OpenError> {
+        examination::examine(&self.path, self.busy_timeout, self.clock.now())
     }
 
     /// Opens the store. Blocks while it creates or migrates the file.

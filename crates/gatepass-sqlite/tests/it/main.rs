@@ -10,4 +10,5 @@
 mod contention;
 mod contract;
 mod damage;
+mod examination;
 mod file;

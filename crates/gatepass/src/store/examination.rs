@@ -1,4 +1,4 @@
-//! What is wrong with a store, or with the nodes that leave heartbeats in it, in plain words.
+//! Faults of a store, and of the nodes that leave heartbeats in it, in plain words.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::{
+    env::clock::Timestamp,
     model::ids::NodeId,
     store::heartbeat::{Heartbeat, Heartbeats, RecordedHeartbeat},
 };
@@ -52,7 +53,7 @@ pub struct Finding {
     pub severity: Severity,
     /// A stable name for scripts, such as `clock_off`.
     pub code: &'static str,
-    /// What is wrong, and what to do. It holds no secret and names no user.
+    /// The fault, and the remedy. It holds no secret and names no user.
     pub text: String,
 }
 
@@ -87,11 +88,41 @@ impl Finding {
     }
 }
 
+impl Finding {
+    /// A purge that doesn't keep up: so many rows should have been removed an hour ago. `None` if
+    /// there are none. The last purge had the horizon `last`, if there ever was one.
+    #[must_use]
+    pub fn overdue(rows: u64, last: Option<Timestamp>) -> Option<Self> {
+        let last = last.map_or("there never was a purge".to_owned(), |last| {
+            format!("the last purge went up to {last}")
+        });
+        (rows > 0).then(|| {
+            Self::warning(
+                "purge_behind",
+                format!(
+                    "{rows} rows should have been removed more than an hour ago, and {last}: see \
+                     whether a node with an Authority runs, whether its clock is right, and whether \
+                     it logs store.unavailable for the purge"
+                ),
+            )
+        })
+    }
+
+    /// Heartbeats that this release can't read.
+    #[must_use]
+    pub fn unreadable_heartbeats() -> Self {
+        Self::warning(
+            "unreadable_heartbeats",
+            "the heartbeats can't be read by this release: use that of the nodes",
+        )
+    }
+}
+
 /// The result of looking at a store without changing it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Examination {
-    /// What is wrong with the store itself.
+    /// The faults of the store itself.
     pub findings: Vec<Finding>,
     /// The heartbeats in it, if they could be read.
     pub heartbeats: Option<Heartbeats>,
