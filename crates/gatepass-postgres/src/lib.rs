@@ -123,6 +123,7 @@ mod accounts;
 mod connecting;
 mod cursor;
 mod error;
+mod examination;
 mod heartbeats;
 mod link;
 mod listener;

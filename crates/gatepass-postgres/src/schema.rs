@@ -1,5 +1,7 @@
 //! The tables, and how an older schema gets to them.
 
+use std::collections::BTreeSet;
+
 use gatepass::{Timestamp, store::ServiceIdentity};
 
 use crate::{
@@ -126,6 +128,34 @@ const STEPS: [&str; 3] = [
     );
 ",
 ];
+
+/// The newest version of the schema.
+pub(crate) fn known() -> u32 {
+    u32::try_from(STEPS.len()).unwrap_or(u32::MAX)
+}
+
+/// The names of the indexes that the newest version has, as the steps make and drop them.
+pub(crate) fn indexes() -> BTreeSet<String> {
+    let mut indexes = BTreeSet::from(["meta_pkey".to_owned()]);
+    for step in STEPS {
+        let words = Vec::from_iter(step.split_whitespace());
+        for window in words.windows(3) {
+            match *window {
+                ["CREATE", "INDEX", name, ..] | ["UNIQUE", "INDEX", name, ..] => {
+                    indexes.insert(name.to_owned());
+                }
+                ["DROP", "INDEX", name, ..] => {
+                    indexes.remove(name.trim_matches(['@', ';']));
+                }
+                ["CREATE", "TABLE", name, ..] => {
+                    indexes.insert(format!("{}_pkey", name.trim_start_matches('@')));
+                }
+                _ => {}
+            }
+        }
+    }
+    indexes
+}
 
 /// The oldest release that has all that is used here: `xid8` and the functions of snapshots.
 const LEAST_SERVER: i32 = 13;
@@ -363,7 +393,7 @@ pub(crate) async fn check_readable(mut link: Link<'_>, place: &Place) -> Result<
 }
 
 /// The schema's version, if it is there.
-async fn version(link: &mut Link<'_>) -> Result<Option<u32>, Failure> {
+pub(crate) async fn version(link: &mut Link<'_>) -> Result<Option<u32>, Failure> {
     // Looked up as rows: `to_regclass` may still answer as before another node's migration, for
     // which this one has just waited.
     let there = Statement::new(

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use gatepass::{
     Clock, Session, SessionId, StoreError, Timestamp,
     store::{
-        AccountId, Advance, BeginOutcome, Cursor, EndReason, EndSessions, Heartbeat, Heartbeats,
-        NewSession, PullResult, Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken,
-        ServiceIdentity, SessionNumber, SessionStore, TokenId, TokenStatus,
+        AccountId, Advance, BeginOutcome, Cursor, EndReason, EndSessions, Examination, Heartbeat,
+        Heartbeats, NewSession, PullResult, Purged, Recover, Renew, Revocation, RevocationLog,
+        RevokeToken, ServiceIdentity, SessionNumber, SessionStore, TokenId, TokenStatus,
     },
 };
 use sqlx::{PgPool, postgres::PgConnectOptions};
@@ -17,7 +17,7 @@ use crate::{
     accounts,
     connecting::{Connecting, connecting_setters},
     error::OpenError,
-    heartbeats, log,
+    examination, heartbeats, log,
     reader::PostgresLog,
     schema,
     schema::Purpose,
@@ -96,6 +96,17 @@ impl PostgresStoreBuilder {
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Arc::new(clock));
         self
+    }
+
+    /// Looks for faults of the server and of the database, and changes nothing: a replica, settings
+    /// with which a crash loses data, missing indexes, and a purge that doesn't keep up. `gatepass
+    /// doctor` shows the result.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] if the database can't be reached or read.
+    pub async fn examine(self) -> Result<Examination, OpenError> {
+        examination::examine(self.connecting, self.clock).await
     }
 
     /// Opens the store: connects, checks what it is connected to, and creates or migrates the
