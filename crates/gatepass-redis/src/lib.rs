@@ -133,6 +133,7 @@
 
 mod cursor;
 mod error;
+mod examination;
 mod heartbeats;
 mod listener;
 mod log;

@@ -13,15 +13,15 @@ use async_trait::async_trait;
 use gatepass::{
     Clock, Session, SessionId, StoreError, Timestamp,
     store::{
-        AccountId, Advance, BeginOutcome, Cursor, EndReason, EndSessions, Heartbeat, Heartbeats,
-        NewSession, PullResult, Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken,
-        ServiceIdentity, SessionNumber, SessionStore, TokenId, TokenStatus,
+        AccountId, Advance, BeginOutcome, Cursor, EndReason, EndSessions, Examination, Heartbeat,
+        Heartbeats, NewSession, PullResult, Purged, Recover, Renew, Revocation, RevocationLog,
+        RevokeToken, ServiceIdentity, SessionNumber, SessionStore, TokenId, TokenStatus,
     },
 };
 
 use crate::{
     error::OpenError,
-    heartbeats,
+    examination, heartbeats,
     opening::{self, Access, Settings},
     partition::Partition,
     reader::RedisLog,
@@ -118,6 +118,17 @@ impl RedisStoreBuilder {
     pub fn replicas(mut self, replicas: u32, patience: Duration) -> Self {
         self.settings.replicas = Some((replicas, patience)).filter(|_| replicas > 0);
         self
+    }
+
+    /// Looks for faults of the servers and of the data in them, and changes nothing: eviction,
+    /// replicas, settings with which a crash loses data, and a purge that doesn't keep up.
+    /// `gatepass doctor` shows the result. A user with `+config|get` sees more.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] if the servers can't be reached or read.
+    pub async fn examine(self) -> Result<Examination, OpenError> {
+        examination::examine(self.settings).await
     }
 
     /// Opens the store: connects, and checks what it is connected to.
