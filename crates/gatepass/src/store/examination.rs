@@ -240,6 +240,10 @@ fn behind(node: &Heartbeat) -> Option<Finding> {
     if node.lag.is_some_and(|lag| lag <= node.max_staleness) {
         return None;
     }
+    // The first heartbeat comes before the node loads the log.
+    if node.lag.is_none() && node.clock.since(node.started_at) < node.interval {
+        return None;
+    }
     let known = match node.lag {
         Some(lag) => format!("{:.1} s old", lag.as_secs_f64()),
         None => "of an unknown age, since its clock was set back".to_owned(),
@@ -470,6 +474,11 @@ mod tests {
         assert_eq!(found(|node| node.heartbeat.lag = Some(2 * SECOND)), []);
         assert_eq!(found(|node| node.heartbeat.lag = Some(3 * SECOND)), error);
         assert_eq!(found(|node| node.heartbeat.lag = None), error);
+        let starting = found(|node| {
+            node.heartbeat.lag = None;
+            node.heartbeat.started_at = NOW;
+        });
+        assert_eq!(starting, []);
         let silent = found(|node| node.at = Timestamp::from_unix_secs(NOW.unix_secs() - 16));
         assert_eq!(silent, [(Severity::Warning, "node_silent")]);
         assert_eq!(found(|node| node.heartbeat.left = true), []);
