@@ -118,9 +118,9 @@ pub(crate) fn flags(setup: Setup) -> Vec<String> {
         Transport::Cookie => "cookie",
         Transport::Both => "both",
     };
-    let mut flags: Vec<String> = ["--issuer", "https://issuer.test", "--transport", transport]
-        .map(str::to_owned)
-        .into();
+    let own = ["--issuer", "https://issuer.test", "--transport", transport];
+    let mut flags = Vec::from_iter(own.map(str::to_owned));
+    flags.extend(["--heartbeat", "5s"].map(str::to_owned));
     for (id, secret) in CLIENTS {
         let client = secret.map_or(id.to_owned(), |secret| format!("{id}:{secret}"));
         flags.extend(["--client".to_owned(), client]);

@@ -14,12 +14,14 @@ use gatepass::{
 };
 
 use crate::{
+    doctor::{self, Place},
     inspect, jwks,
     key_file::{KeyFile, TokenKeys},
     keygen::{self, KeyKind, RsaBits},
 };
 
-/// Makes keys and secrets for gatepass, shows what is in a token, prints key sets
+/// Makes keys and secrets for gatepass, shows what is in a token, prints key sets, and finds out
+/// what is wrong with a store and its nodes
 ///
 /// Exits with 0 if all is well, with 1 if not, and with 2 if it was called wrongly.
 #[derive(Debug, Parser)]
@@ -62,6 +64,36 @@ enum Command {
         /// The audience (aud) of the service
         #[arg(long, requires = "issuer")]
         audience: Option<String>,
+    },
+
+    /// Find out what is wrong with a store, and with the nodes that use it
+    ///
+    /// It changes nothing. It knows of nodes that leave heartbeats. Exits with 0 if nothing needs
+    /// to be done, with 1 if something does, and with 2 if it was called wrongly.
+    Doctor {
+        /// The place of the sessions: sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE, or
+        /// redis://USER:PASSWORD@HOST (rediss:// to encrypt, separated by commas for a cluster).
+        /// Arguments show up in the list of processes: put a password into the variable
+        // Not shown by --help: it may hold a password.
+        #[arg(
+            long,
+            env = "GATEPASS_STORE",
+            value_name = "URL",
+            hide_env_values = true
+        )]
+        store: String,
+
+        /// The schema in PostgreSQL, or the namespace in Redis, if it is not `gatepass`
+        #[arg(long)]
+        name: Option<String>,
+
+        /// Several services share the store on purpose
+        #[arg(long)]
+        shared: bool,
+
+        /// Print JSON, for programs
+        #[arg(long)]
+        json: bool,
     },
 
     /// Print the JSON Web Key Set of public keys, for those who verify
@@ -121,6 +153,12 @@ enum Keygen {
     },
 }
 
+/// The exit status after a wrong call, as clap has it.
+const WRONG_CALL: u8 = 2;
+/// The URL itself is not shown: it may hold a password.
+const UNKNOWN_STORE: &str = "the store of --store is not known: write sqlite:FILE, \
+    postgres://USER:PASSWORD@HOST/DATABASE or redis://USER:PASSWORD@HOST";
+
 /// Parses a key file of any path, also one that is not UTF-8.
 fn key_file() -> impl TypedValueParser<Value = KeyFile> {
     clap::builder::OsStringValueParser::new().map(KeyFile::from)
@@ -132,6 +170,29 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> 
     match &args.command {
         Command::Keygen(keygen) => make(keygen, out)?,
         Command::Jwks { keys } => writeln!(out, "{}", jwks::of(keys, now)?)?,
+        Command::Doctor {
+            store,
+            name,
+            shared,
+            json,
+        } => {
+            let Ok(place) = Place::parse(store) else {
+                let _ = writeln!(io::stderr(), "error: {UNKNOWN_STORE}");
+                return Ok(ExitCode::from(WRONG_CALL));
+            };
+            let options = doctor::Options {
+                name: name.clone(),
+                shared: *shared,
+            };
+            let report = doctor::examine(&place, &options)?;
+            if *json {
+                writeln!(out, "{:#}", report.json())?;
+            } else {
+                write!(out, "{report}")?;
+            }
+            out.flush()?;
+            return Ok(ExitCode::from(u8::from(!report.is_healthy())));
+        }
         Command::Inspect {
             token,
             key,

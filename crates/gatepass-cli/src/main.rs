@@ -1,6 +1,7 @@
 //! The command line tool of gatepass: `gatepass --help` says what it does.
 
 mod cli;
+mod doctor;
 mod inspect;
 mod jwks;
 mod key_file;

@@ -171,7 +171,7 @@ impl Connecting {
         })
     }
 
-    fn options(&self) -> Result<PgConnectOptions, OpenError> {
+    pub(crate) fn options(&self) -> Result<PgConnectOptions, OpenError> {
         let url = match &self.connections {
             Connections::Pool(pool) => return Ok(pool.connect_options().as_ref().clone()),
             Connections::Url(url, _) => url,

@@ -424,7 +424,7 @@ impl Failure {
         }
     }
 
-    fn code(&self) -> Option<String> {
+    pub(crate) fn code(&self) -> Option<String> {
         match self {
             Self::Sqlx(error) => code(error),
             Self::Unreadable(_) | Self::Standby => None,

@@ -130,6 +130,8 @@ mod accounts;
 mod connecting;
 mod cursor;
 mod error;
+mod examination;
+mod heartbeats;
 mod link;
 mod listener;
 mod log;

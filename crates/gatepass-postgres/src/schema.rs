@@ -1,5 +1,7 @@
 //! The tables, and how an older schema gets to them.
 
+use std::collections::BTreeSet;
+
 use gatepass::{Timestamp, store::ServiceIdentity};
 
 use crate::{
@@ -36,9 +38,10 @@ pub(crate) enum Purpose {
 /// before is good any more: the users log in again. It changes the tables instead of making others,
 /// so that roles keep their rights.
 ///
-/// The third step adds the versions of rights. The fourth adds the functions for triggers. It revokes the right to execute them in the same
-/// transaction, so that no role has it by chance.
-const STEPS: [&str; 4] = [
+/// The third step adds the versions of rights. The fourth adds the functions for triggers, and
+/// revokes the right to execute them in the same transaction, so that no role has it by chance. The
+/// fifth adds the heartbeats of nodes.
+const STEPS: [&str; 5] = [
     r#"
     CREATE TABLE @sessions (
         id pg_catalog.bytea PRIMARY KEY,
@@ -131,7 +134,42 @@ const STEPS: [&str; 4] = [
     CREATE UNIQUE INDEX revocations_grant ON @revocations (session) WHERE grant_newest IS NOT NULL;
 "#,
     include_str!("end_sessions_of.sql"),
+    "
+    CREATE TABLE @nodes (
+        id pg_catalog.bytea PRIMARY KEY,
+        at bigint NOT NULL,
+        heartbeat pg_catalog.text NOT NULL
+    );
+",
 ];
+
+/// The newest version of the schema.
+pub(crate) fn known() -> u32 {
+    u32::try_from(STEPS.len()).unwrap_or(u32::MAX)
+}
+
+/// The names of the indexes that the newest version has, as the steps make and drop them.
+pub(crate) fn indexes() -> BTreeSet<String> {
+    let mut indexes = BTreeSet::from(["meta_pkey".to_owned()]);
+    for step in STEPS {
+        let words = Vec::from_iter(step.split_whitespace());
+        for window in words.windows(3) {
+            match *window {
+                ["CREATE", "INDEX", name, ..] | ["UNIQUE", "INDEX", name, ..] => {
+                    indexes.insert(name.to_owned());
+                }
+                ["DROP", "INDEX", name, ..] => {
+                    indexes.remove(name.trim_matches(['@', ';']));
+                }
+                ["CREATE", "TABLE", name, ..] => {
+                    indexes.insert(format!("{}_pkey", name.trim_start_matches('@')));
+                }
+                _ => {}
+            }
+        }
+    }
+    indexes
+}
 
 /// The oldest release that has all that is used here: `xid8` and the functions of snapshots.
 const LEAST_SERVER: i32 = 13;
@@ -362,7 +400,7 @@ async fn check_writable(mut link: Link<'_>, place: &Place) -> Result<(), OpenErr
         "SELECT pg_catalog.bool_and(",
         may_write!("name"),
         ") AS may
-         FROM pg_catalog.unnest(ARRAY['@sessions', '@accounts', '@revocations', '@meta']::pg_catalog.text[]) AS name",
+         FROM pg_catalog.unnest(ARRAY['@sessions', '@accounts', '@revocations', '@meta', '@nodes']::pg_catalog.text[]) AS name",
     ));
     let may = link.one(asked).await.and_then(|row| Ok(cell(&row, "may")?));
     match may.map_err(|failure| place.clone().error(&failure))? {
@@ -414,7 +452,7 @@ pub(crate) async fn check_readable(mut link: Link<'_>, place: &Place) -> Result<
 }
 
 /// The schema's version, if it is there.
-async fn version(link: &mut Link<'_>) -> Result<Option<u32>, Failure> {
+pub(crate) async fn version(link: &mut Link<'_>) -> Result<Option<u32>, Failure> {
     // Looked up as rows: `to_regclass` may still answer as before another node's migration, for
     // which this one has just waited.
     let there = Statement::new(

@@ -7,9 +7,9 @@ use gatepass::{
     Clock, Session, SessionId, StoreError, Timestamp,
     store::{
         AccountId, Advance, BeginOutcome, ChangeIdentity, Cursor, EndReason, EndSessions,
-        GrantEffect, GrantVersion, NewSession, PullResult, Purged, Recover, Renew, Revocation,
-        RevocationLog, RevokeToken, ScannedPart, ServiceIdentity, SessionNumber, SessionStore,
-        StoreErrorKind, TokenId, TokenStatus,
+        Examination, GrantEffect, GrantVersion, Heartbeat, Heartbeats, NewSession, PullResult,
+        Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken, ScannedPart,
+        ServiceIdentity, SessionNumber, SessionStore, StoreErrorKind, TokenId, TokenStatus,
     },
 };
 use sqlx::{PgPool, postgres::PgConnectOptions};
@@ -18,6 +18,7 @@ use crate::{
     accounts,
     connecting::{Connecting, connecting_setters},
     error::OpenError,
+    examination, heartbeats,
     link::Dialect,
     log,
     reader::PostgresLog,
@@ -108,6 +109,17 @@ impl PostgresStoreBuilder {
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Arc::new(clock));
         self
+    }
+
+    /// Looks for faults of the server and of the database, and changes nothing: a replica, settings
+    /// with which a crash loses data, missing indexes, and a purge that doesn't keep up. `gatepass
+    /// doctor` shows the result.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] if the database can't be reached or read.
+    pub async fn examine(self) -> Result<Examination, OpenError> {
+        examination::examine(self.connecting, self.clock).await
     }
 
     /// Opens the store: connects, checks what it is connected to, and creates or migrates the
@@ -343,5 +355,20 @@ impl SessionStore for PostgresStore {
         links
             .call(|link| Box::pin(schema::last_horizon(link)))
             .await
+    }
+
+    async fn beat(&self, heartbeat: &Heartbeat, kept: Duration) -> Result<Heartbeats, StoreError> {
+        let links = self.log.links();
+        links
+            .call(|link| {
+                let heartbeat = heartbeat.clone();
+                Box::pin(async move { heartbeats::beat(link, &heartbeat, kept).await })
+            })
+            .await
+    }
+
+    async fn heartbeats(&self) -> Result<Heartbeats, StoreError> {
+        let links = self.log.links();
+        links.call(|link| Box::pin(heartbeats::read(link))).await
     }
 }

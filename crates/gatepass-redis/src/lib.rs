@@ -138,6 +138,8 @@
 
 mod cursor;
 mod error;
+mod examination;
+mod heartbeats;
 mod listener;
 mod log;
 mod node;

@@ -50,8 +50,23 @@ impl Settings {
     }
 
     pub(crate) async fn open(self, access: Access) -> Result<Arc<Servers>, OpenError> {
+        let (infos, place) = self.named()?;
+        let opened = timeout(self.open_timeout, self.look(&infos, access, &place)).await;
+        opened.map_err(|_| place.timed_out())?
+    }
+
+    /// Connects, and looks at nothing but who has which partition.
+    pub(crate) async fn reach(self) -> Result<(Arc<Servers>, Place), OpenError> {
+        let (infos, place) = self.named()?;
+        let reached = timeout(self.open_timeout, self.connect(&infos, &place)).await;
+        let servers = reached.map_err(|_| place.clone().timed_out())??;
+        Ok((servers, place))
+    }
+
+    /// The servers that the URLs name, and the first of them for errors.
+    fn named(&self) -> Result<(Vec<ConnectionInfo>, Place), OpenError> {
         if !is_namespace(&self.namespace) {
-            return Err(OpenError::Namespace(self.namespace));
+            return Err(OpenError::Namespace(self.namespace.clone()));
         }
         let infos = parse(&self.urls)?;
         let first = infos.first().ok_or(OpenError::Url)?;
@@ -64,14 +79,12 @@ impl Settings {
                 .to_owned(),
             patience: self.open_timeout,
         };
-        let opened = timeout(self.open_timeout, self.look(&infos, access, &place)).await;
-        opened.map_err(|_| place.timed_out())?
+        Ok((infos, place))
     }
 
-    async fn look(
+    async fn connect(
         &self,
         infos: &[ConnectionInfo],
-        access: Access,
         place: &Place,
     ) -> Result<Arc<Servers>, OpenError> {
         let (info, about) = self.first_that_answers(infos, place).await?;
@@ -96,7 +109,16 @@ impl Settings {
                 .map(Arc::new)
                 .map_err(Failure::Redis),
         };
-        let servers = servers.map_err(|failure| answering.error(failure))?;
+        servers.map_err(|failure| answering.error(failure))
+    }
+
+    async fn look(
+        &self,
+        infos: &[ConnectionInfo],
+        access: Access,
+        place: &Place,
+    ) -> Result<Arc<Servers>, OpenError> {
+        let servers = self.connect(infos, place).await?;
         let mut persists = true;
         for owner in servers.owners() {
             let place = place.clone().named(owner.address());
@@ -261,9 +283,9 @@ impl Place {
 }
 
 /// The fields of a server's answer to `INFO`.
-struct About(HashMap<String, String>);
+pub(crate) struct About(HashMap<String, String>);
 
-async fn about(node: &Arc<Node>, deadline: Instant) -> Result<About, Failure> {
+pub(crate) async fn about(node: &Arc<Node>, deadline: Instant) -> Result<About, Failure> {
     let mut command = Cmd::new();
     command.arg("INFO");
     let said = node.send(&Request::One(&command), deadline).await?;
@@ -282,11 +304,11 @@ impl About {
         Ok(Self(about.collect()))
     }
 
-    fn get(&self, field: &str) -> Option<&str> {
+    pub(crate) fn get(&self, field: &str) -> Option<&str> {
         self.0.get(field).map(String::as_str)
     }
 
-    fn is(&self, field: &str, value: &str) -> bool {
+    pub(crate) fn is(&self, field: &str, value: &str) -> bool {
         self.get(field) == Some(value)
     }
 
@@ -315,7 +337,7 @@ impl About {
     }
 
     /// By which policy the server removes keys when its memory is full, if it does.
-    fn evicts(&self) -> Option<&str> {
+    pub(crate) fn evicts(&self) -> Option<&str> {
         self.get("maxmemory_policy")
             .filter(|policy| *policy != "noeviction")
     }

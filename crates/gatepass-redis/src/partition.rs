@@ -101,6 +101,21 @@ impl Keys {
         format!("{}log", self.place(partition).0)
     }
 
+    /// The sessions by the time at which they are to be purged.
+    pub(crate) fn purge(&self, partition: Partition) -> String {
+        format!("{}purge", self.place(partition).0)
+    }
+
+    /// The entries of the log by that time.
+    pub(crate) fn log_purge(&self, partition: Partition) -> String {
+        format!("{}log:purge", self.place(partition).0)
+    }
+
+    /// The accounts by that time.
+    pub(crate) fn accounts(&self, partition: Partition) -> String {
+        format!("{}accounts", self.place(partition).0)
+    }
+
     pub(crate) fn session(&self, id: SessionId) -> String {
         let (prefix, _) = self.place(Partition::of_session(id));
         format!("{prefix}session:{}", hex(id.as_bytes()))

@@ -61,6 +61,7 @@ script!(
     "#!lua flags=allow-oom",
     "remembered"
 );
+script!(BEATING, Kind::ReadsOnPrimary, "#!lua flags=allow-oom", "common" "beating");
 // Logging out and removing must work on a full server.
 script!(END, Kind::Changes, "#!lua flags=allow-oom", "common" "append" "end");
 script!(REVOKE, Kind::Changes, "#!lua flags=allow-oom", "common" "append" "revoke");
@@ -72,6 +73,7 @@ script!(
 );
 script!(PURGE, Kind::Maintains, "#!lua flags=allow-oom", "common" "purge");
 script!(REMEMBER, Kind::Maintains, "#!lua flags=allow-oom", "common" "remember");
+script!(BEAT, Kind::Maintains, "#!lua flags=allow-oom", "common" "beat");
 script!(OPEN, Kind::Maintains, "#!lua flags=allow-oom", "open");
 script!(BEGIN, Kind::Changes, "#!lua", "common" "append" "begin");
 script!(ADVANCE, Kind::Changes, "#!lua", "advance");

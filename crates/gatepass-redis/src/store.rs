@@ -14,14 +14,15 @@ use gatepass::{
     Clock, Session, SessionId, StoreError, Timestamp,
     store::{
         AccountId, Advance, BeginOutcome, ChangeIdentity, Cursor, EndReason, EndSessions,
-        GrantVersion, NewSession, PullResult, Purged, Recover, Renew, Revocation, RevocationLog,
-        RevokeToken, ScannedPart, ServiceIdentity, SessionNumber, SessionStore, TokenId,
-        TokenStatus,
+        Examination, GrantVersion, Heartbeat, Heartbeats, NewSession, PullResult, Purged, Recover,
+        Renew, Revocation, RevocationLog, RevokeToken, ScannedPart, ServiceIdentity, SessionNumber,
+        SessionStore, TokenId, TokenStatus,
     },
 };
 
 use crate::{
     error::OpenError,
+    examination, heartbeats,
     opening::{self, Access, Settings},
     partition::Partition,
     reader::RedisLog,
@@ -118,6 +119,17 @@ impl RedisStoreBuilder {
     pub fn replicas(mut self, replicas: u32, patience: Duration) -> Self {
         self.settings.replicas = Some((replicas, patience)).filter(|_| replicas > 0);
         self
+    }
+
+    /// Looks for faults of the servers and of the data in them, and changes nothing: eviction,
+    /// replicas, settings with which a crash loses data, and a purge that doesn't keep up.
+    /// `gatepass doctor` shows the result. A user with `+config|get` sees more.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] if the servers can't be reached or read.
+    pub async fn examine(self) -> Result<Examination, OpenError> {
+        examination::examine(self.settings).await
     }
 
     /// Opens the store: connects, and checks what it is connected to.
@@ -263,5 +275,13 @@ impl SessionStore for RedisStore {
 
     async fn purged_until(&self) -> Result<Option<Timestamp>, StoreError> {
         sessions::last_horizon(self.servers()).await
+    }
+
+    async fn beat(&self, heartbeat: &Heartbeat, kept: Duration) -> Result<Heartbeats, StoreError> {
+        heartbeats::beat(self.servers(), heartbeat, kept).await
+    }
+
+    async fn heartbeats(&self) -> Result<Heartbeats, StoreError> {
+        heartbeats::all(self.servers()).await
     }
 }

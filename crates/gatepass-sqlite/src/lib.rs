@@ -80,6 +80,8 @@
 
 mod accounts;
 mod error;
+mod examination;
+mod heartbeats;
 mod log;
 mod opened;
 mod queue;

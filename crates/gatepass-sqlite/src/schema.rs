@@ -30,7 +30,7 @@ use crate::{
 /// The second step begins with empty tables. Refresh tokens are bound to issuer and audience since
 /// then, and access tokens carry the number of their session, so no token from before is good any
 /// more: the users log in again.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     "
     CREATE TABLE gatepass_sessions (
         id BLOB NOT NULL UNIQUE,
@@ -145,7 +145,17 @@ const STEPS: [&str; 3] = [
     CREATE UNIQUE INDEX gatepass_revocations_grant
         ON gatepass_revocations (session) WHERE grant_newest IS NOT NULL;
 ",
+    "
+    CREATE TABLE gatepass_nodes (
+        id BLOB PRIMARY KEY,
+        at INTEGER NOT NULL,
+        heartbeat TEXT NOT NULL
+    ) WITHOUT ROWID;
+",
 ];
+
+/// The table that says which version the others have.
+const META: &str = "CREATE TABLE IF NOT EXISTS gatepass_meta (key TEXT PRIMARY KEY, value)";
 
 /// More than there are different statements, so that none is prepared twice.
 const STATEMENTS: usize = 64;
@@ -213,7 +223,11 @@ pub(crate) fn open_reader(path: &Path, busy_timeout: Duration) -> Result<Connect
     open().map_err(|error| OpenError::new(path.to_owned(), error))
 }
 
-fn connect(path: &Path, flags: OpenFlags, busy_timeout: Duration) -> rusqlite::Result<Connection> {
+pub(crate) fn connect(
+    path: &Path,
+    flags: OpenFlags,
+    busy_timeout: Duration,
+) -> rusqlite::Result<Connection> {
     // Each connection stays with one thread.
     let conn = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     conn.busy_timeout(busy_timeout)?;
@@ -281,6 +295,19 @@ pub(crate) fn last_horizon(conn: &Connection) -> Result<Option<Timestamp>, Failu
     Ok(last.map(Timestamp::from_unix_millis))
 }
 
+/// The newest version of the tables.
+pub(crate) fn known() -> u32 {
+    u32::try_from(STEPS.len()).unwrap_or(u32::MAX)
+}
+
+/// A database in memory with the tables of the newest version.
+pub(crate) fn empty() -> rusqlite::Result<Connection> {
+    let conn = Connection::open_in_memory()?;
+    conn.execute_batch(META)?;
+    STEPS.iter().try_for_each(|step| conn.execute_batch(step))?;
+    Ok(conn)
+}
+
 /// Brings the file to the schema that `steps` lead to.
 fn migrate(conn: &mut Connection, path: &Path, steps: &[&str]) -> Result<(), OpenError> {
     let sqlite = |error| OpenError::new(path.to_owned(), error);
@@ -289,8 +316,7 @@ fn migrate(conn: &mut Connection, path: &Path, steps: &[&str]) -> Result<(), Ope
     let tx = conn
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(sqlite)?;
-    tx.execute_batch("CREATE TABLE IF NOT EXISTS gatepass_meta (key TEXT PRIMARY KEY, value)")
-        .map_err(sqlite)?;
+    tx.execute_batch(META).map_err(sqlite)?;
     let version: Option<u32> = tx
         .query_row(
             "SELECT value FROM gatepass_meta WHERE key = 'schema_version'",

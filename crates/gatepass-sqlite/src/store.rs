@@ -13,16 +13,16 @@ use gatepass::{
     Clock, Session, SessionId, StoreError, SystemClock, Timestamp,
     store::{
         AccountId, Advance, BeginOutcome, ChangeIdentity, Cursor, EndReason, EndSessions,
-        GrantVersion, NewSession, PullResult, Purged, Recover, Renew, Revocation, RevocationLog,
-        RevokeToken, ScannedPart, ServiceIdentity, SessionNumber, SessionStore, StoreErrorKind,
-        TokenId, TokenStatus,
+        Examination, GrantVersion, Heartbeat, Heartbeats, NewSession, PullResult, Purged, Recover,
+        Renew, Revocation, RevocationLog, RevokeToken, ScannedPart, ServiceIdentity, SessionNumber,
+        SessionStore, StoreErrorKind, TokenId, TokenStatus,
     },
 };
 
 use crate::{
     accounts,
     error::{Failure, OpenError},
-    log,
+    examination, heartbeats, log,
     opened::Opened,
     reader::Readers,
     schema, sessions,
@@ -111,6 +111,20 @@ impl SqliteStoreBuilder {
     pub fn readers(mut self, readers: NonZeroUsize) -> Self {
         self.readers = readers;
         self
+    }
+
+    /// Looks for faults of the file, and changes nothing in it: damage, the journal mode, the
+    /// rights of other users, missing indexes, and a purge that doesn't keep up. Blocks while it
+    /// reads the whole file. `gatepass doctor` shows the result.
+    ///
+    /// It can't see whether nodes write with `synchronous=FULL`, which is a setting of their own
+    /// connections: each store sets it when it opens.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] if the file can't be read at all.
+    pub fn examine(self) -> Result<Examination, OpenError> {
+        examination::examine(&self.path, self.busy_timeout, self.clock.now())
     }
 
     /// Opens the store. Blocks while it creates or migrates the file.
@@ -350,6 +364,29 @@ impl SessionStore for SqliteStore {
         self.inner
             .readers
             .run(|conn| schema::last_horizon(conn))
+            .await
+    }
+
+    async fn beat(&self, heartbeat: &Heartbeat, kept: Duration) -> Result<Heartbeats, StoreError> {
+        let heartbeat = heartbeat.clone();
+        self.inner
+            .writer
+            .run(move |write| {
+                heartbeats::write(write.conn, &heartbeat, kept, write.now)?;
+                heartbeats::read(write.conn, write.now)
+            })
+            .await
+    }
+
+    async fn heartbeats(&self) -> Result<Heartbeats, StoreError> {
+        let (clock, opened) = (Arc::clone(&self.inner.clock), self.inner.opened.clone());
+        self.inner
+            .log_reader
+            .run(move |conn| {
+                let heartbeats = heartbeats::read(conn, clock.now())?;
+                opened.check()?;
+                Ok(heartbeats)
+            })
             .await
     }
 }

@@ -31,6 +31,10 @@ pub enum Op {
     Purge,
     /// [`SessionStore::purged_until`](gatepass::store::SessionStore::purged_until).
     PurgedUntil,
+    /// [`SessionStore::beat`](gatepass::store::SessionStore::beat).
+    Beat,
+    /// [`SessionStore::heartbeats`](gatepass::store::SessionStore::heartbeats).
+    Heartbeats,
     /// [`RevocationLog::pull`](gatepass::store::RevocationLog::pull).
     Pull,
     /// [`RevocationLog::changed`](gatepass::store::RevocationLog::changed).
@@ -41,7 +45,7 @@ pub enum Op {
 
 impl Op {
     /// Every operation.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Begin,
         Self::Advance,
         Self::Recover,
@@ -55,6 +59,8 @@ impl Op {
         Self::Introduce,
         Self::Purge,
         Self::PurgedUntil,
+        Self::Beat,
+        Self::Heartbeats,
         Self::Pull,
         Self::Changed,
         Self::Status,

@@ -27,7 +27,8 @@
 //!
 //! Its issuer and realm are `https://issuer.test`, its lifetimes and windows the defaults, and its
 //! time the [`ManualClock`](crate::ManualClock)'s. How it carries tokens, [`Setup`] says. Its
-//! endpoints include `resume`, `renew` and `introspect`, and know the OAuth clients of [`CLIENTS`];
+//! endpoints include `resume`, `renew` and `introspect`, let clients wait for a logout everywhere,
+//! and know the OAuth clients of [`CLIENTS`];
 //! these and its own client may use the password grant. It is sent requests as
 //! `https://service.test`.
 

@@ -12,6 +12,7 @@
 )]
 
 mod agreeing;
+mod beating;
 mod beginning;
 mod changing;
 mod continuing;
@@ -24,8 +25,8 @@ mod refreshing;
 #[cfg(test)]
 pub(crate) use self::given::{begin_one, ended};
 pub use self::{
-    agreeing::*, beginning::*, changing::*, continuing::*, ending::*, logging::*, purging::*,
-    refreshing::*,
+    agreeing::*, beating::*, beginning::*, changing::*, continuing::*, ending::*, logging::*,
+    purging::*, refreshing::*,
 };
 
 /// Expands to one test for each claim of the contract, for a store that the given function makes.
@@ -142,6 +143,11 @@ macro_rules! store_contract {
             a_cursor_survives_a_purge
             a_purge_is_remembered
 
+            a_heartbeat_takes_the_place_of_the_last_one_of_its_node
+            an_old_heartbeat_is_forgotten_by_the_next_one
+            a_heartbeat_that_has_returned_is_in_every_later_answer
+            heartbeats_and_sessions_do_not_touch_each_other
+
             it_answers_as_the_store_in_memory_does
         }
     };
@@ -162,6 +168,7 @@ mod tests {
         let mounted = include_str!("store_contract.rs");
         let sources = [
             include_str!("store_contract/agreeing.rs"),
+            include_str!("store_contract/beating.rs"),
             include_str!("store_contract/beginning.rs"),
             include_str!("store_contract/changing.rs"),
             include_str!("store_contract/continuing.rs"),

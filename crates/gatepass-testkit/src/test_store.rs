@@ -15,9 +15,9 @@ use gatepass::{
     Session, SessionId, StoreError, Timestamp,
     store::{
         AccountId, Advance, BeginOutcome, ChangeIdentity, Cursor, EndReason, EndSessions,
-        GrantVersion, NewSession, PullResult, Purged, Recover, Renew, Revocation, RevocationLog,
-        RevokeToken, ScannedPart, ServiceIdentity, SessionNumber, SessionStore, StoreErrorKind,
-        TokenId, TokenStatus,
+        GrantVersion, Heartbeat, Heartbeats, NewSession, PullResult, Purged, Recover, Renew,
+        Revocation, RevocationLog, RevokeToken, ScannedPart, ServiceIdentity, SessionNumber,
+        SessionStore, StoreErrorKind, TokenId, TokenStatus,
     },
 };
 use tokio::sync::{oneshot, watch};
@@ -403,6 +403,16 @@ impl SessionStore for TestStore {
     async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<Purged, StoreError> {
         let inner = self.inner();
         self.run(Op::Purge, inner.purge(horizon, limit)).await
+    }
+
+    async fn beat(&self, heartbeat: &Heartbeat, kept: Duration) -> Result<Heartbeats, StoreError> {
+        let inner = self.inner();
+        self.run(Op::Beat, inner.beat(heartbeat, kept)).await
+    }
+
+    async fn heartbeats(&self) -> Result<Heartbeats, StoreError> {
+        let inner = self.inner();
+        self.run(Op::Heartbeats, inner.heartbeats()).await
     }
 }
 

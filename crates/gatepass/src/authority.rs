@@ -11,6 +11,7 @@ pub(crate) mod builder;
 pub(crate) mod calls;
 pub(crate) mod changing;
 pub(crate) mod ending;
+pub(crate) mod enforcing;
 pub(crate) mod introduction;
 pub(crate) mod issued;
 pub(crate) mod issuing;

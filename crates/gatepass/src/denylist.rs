@@ -25,6 +25,7 @@
 pub(crate) mod entries;
 mod epoch;
 pub(crate) mod follower;
+pub(crate) mod heart;
 pub(crate) mod horizon;
 pub(crate) mod id_set;
 pub(crate) mod lease;

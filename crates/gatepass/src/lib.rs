@@ -46,6 +46,9 @@ pub mod docs {
     #[doc = include_str!("../docs/nodes.md")]
     pub mod nodes {}
 
+    #[doc = include_str!("../docs/operating.md")]
+    pub mod operating {}
+
     #[doc = include_str!("../docs/performance.md")]
     pub mod performance {}
 
@@ -70,6 +73,7 @@ pub use self::{
         authority::{Authority, SessionPage},
         builder::AuthorityBuilder,
         changing::Change,
+        enforcing::Ending,
         issued::{AccessToken, Issued, RefreshToken, Renewed},
         oauth::Introspection,
         resuming::Resumed,

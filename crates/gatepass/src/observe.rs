@@ -260,6 +260,15 @@ pub(crate) fn sessions_ended(cutoff: Cutoff, subject: Option<&Subject>, reason: 
     count!("gatepass_cutoffs_total", "reason" => reason.as_str());
 }
 
+/// All nodes enforce a revocation that this node has committed and waited for.
+pub(crate) fn revocation_enforced(after: Duration, by: &'static str) {
+    let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+    debug!(target: "gatepass", after_ms, by, "revocation.enforced");
+    #[cfg(feature = "metrics")]
+    metrics::histogram!("gatepass_revocation_enforced_seconds", "by" => by)
+        .record(after.as_secs_f64());
+}
+
 pub(crate) fn token_verified(pass: &Pass) {
     // Not counted: it happens at every request, and the server counts its requests.
     debug!(
@@ -310,6 +319,15 @@ pub(crate) fn pull_failed(failure: &StoreError, first: bool) {
         store_unavailable("pull", failure);
     }
     count!("gatepass_pulls_failed_total");
+}
+
+/// Every heartbeat that fails, to be written or to be read; of several in a row the first alone is
+/// told.
+pub(crate) fn heartbeat_failed(failure: &StoreError, first: bool) {
+    if first {
+        store_unavailable("heartbeat", failure);
+    }
+    count!("gatepass_heartbeats_failed_total");
 }
 
 pub(crate) fn store_available() {
@@ -419,6 +437,11 @@ pub(crate) fn describe() {
         "gatepass_pulls_failed_total",
         Unit::Count,
         "Pulls of revocations that failed"
+    );
+    metrics::describe_histogram!(
+        "gatepass_revocation_enforced_seconds",
+        Unit::Seconds,
+        "How long it took until all nodes enforced a revocation, where the caller waited for that"
     );
 }
 

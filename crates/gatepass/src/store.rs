@@ -6,10 +6,12 @@
 
 pub(crate) mod answer;
 pub(crate) mod error;
+pub(crate) mod examination;
+pub(crate) mod heartbeat;
 pub(crate) mod memory;
 pub(crate) mod service;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -27,8 +29,8 @@ pub use crate::{
         device::SeenFrom,
         grant::{Grant, GrantEffect},
         ids::{
-            AccountId, Audience, Generation, GrantVersion, InvalidId, Issuer, SessionNumber,
-            TokenId,
+            AccountId, Audience, Generation, GrantVersion, InvalidId, Issuer, NodeId,
+            SessionNumber, TokenId,
         },
         revocation::{Cutoff, Revocation, RevocationTarget},
         rotation::{Decision, Presenter, decide},
@@ -36,7 +38,12 @@ pub use crate::{
     },
 };
 
-pub use self::{error::StoreErrorKind, service::ServiceIdentity};
+pub use self::{
+    error::StoreErrorKind,
+    examination::{Examination, Finding, Severity, examine_nodes},
+    heartbeat::{Heartbeat, Heartbeats, RecordedHeartbeat},
+    service::ServiceIdentity,
+};
 
 /// A place in a revocation log, in the store's own terms. It names the incarnation of the log it is
 /// a place in.
@@ -388,6 +395,23 @@ pub trait SessionStore: RevocationLog {
     ///
     /// [`StoreError`] if the store cannot be read.
     async fn purged_until(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Writes a node's heartbeat with the store's time, in place of its last one, and forgets those
+    /// of all nodes that are older than `kept`. Then returns all that there are, as
+    /// [`heartbeats`](Self::heartbeats) does.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it is not known to be stored.
+    async fn beat(&self, heartbeat: &Heartbeat, kept: Duration) -> Result<Heartbeats, StoreError>;
+
+    /// The last heartbeat of each node. Asks a primary only: it returns each heartbeat whose
+    /// [`beat`](Self::beat) returned before the call began.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot be read.
+    async fn heartbeats(&self) -> Result<Heartbeats, StoreError>;
 }
 
 /// A store that is chosen at run time, or shared, is one too.
@@ -480,5 +504,13 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
 
     async fn purged_until(&self) -> Result<Option<Timestamp>, StoreError> {
         (**self).purged_until().await
+    }
+
+    async fn beat(&self, heartbeat: &Heartbeat, kept: Duration) -> Result<Heartbeats, StoreError> {
+        (**self).beat(heartbeat, kept).await
+    }
+
+    async fn heartbeats(&self) -> Result<Heartbeats, StoreError> {
+        (**self).heartbeats().await
     }
 }

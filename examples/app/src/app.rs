@@ -330,6 +330,9 @@ fn authority(
     for origin in &settings.trusted_origins {
         builder = builder.trusted_origin(origin);
     }
+    if let Some(interval) = settings.heartbeat {
+        builder = builder.heartbeat(interval);
+    }
     if settings.share_store {
         builder = builder.share_store();
     }
@@ -345,7 +348,8 @@ fn endpoints(authority: &Authority, clients: Vec<Client>) -> anyhow::Result<Endp
     let mut endpoints = Endpoints::builder(authority.clone())
         .password_grant()
         .resume()
-        .renew();
+        .renew()
+        .wait_for_enforcement();
     for client in clients {
         endpoints = endpoints.client(client);
     }

@@ -113,6 +113,12 @@ pub struct Settings {
     #[arg(long, env = "GATEPASS_MAX_STALENESS", value_name = "DURATION", default_value = "2s", value_parser = humantime::parse_duration)]
     pub max_staleness: Duration,
 
+    /// Leaves a heartbeat in the store this often, so that a logout that a client waits for is
+    /// answered as soon as all nodes enforce it, and `gatepass doctor` knows the nodes. 5s is a
+    /// good interval
+    #[arg(long, env = "GATEPASS_HEARTBEAT", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub heartbeat: Option<Duration>,
+
     /// How far the clocks of issuer and verifier may disagree
     #[arg(long, env = "GATEPASS_LEEWAY", value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     pub leeway: Duration,

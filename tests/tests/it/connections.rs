@@ -104,10 +104,10 @@ impl Site {
     async fn end(&self, way: Way, issued: &Issued) {
         let authority = &self.app().authority;
         match way {
-            Way::Logout => authority
-                .logout(issued.access_token.as_str())
-                .await
-                .unwrap(),
+            Way::Logout => {
+                let token = issued.access_token.as_str();
+                authority.logout(token).await.unwrap();
+            }
             Way::LogoutEverywhere => {
                 let alice = Subject::new("alice").unwrap();
                 authority.logout_all(&alice).await.unwrap();

@@ -1,6 +1,8 @@
 //! The real program, as people and scripts call it.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod doctor;
+
 use std::{
     fs,
     io::Write,

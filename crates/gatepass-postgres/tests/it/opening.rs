@@ -265,7 +265,7 @@ async fn nothing_is_left_outside_of_the_schema() {
     .fetch_all(&pool)
     .await
     .unwrap();
-    assert_eq!(schemas, [("gatepass".into(), 4), ("public".into(), 3)]);
+    assert_eq!(schemas, [("gatepass".into(), 5), ("public".into(), 3)]);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Tests that need servers of their own, to kill them, to promote them, or to have them alone.
 
 mod crash;
+mod examination;
 mod failover;
 mod hot;
 mod reading;

@@ -245,7 +245,7 @@ async fn what_cannot_be_read_is_told_at_the_start() {
     assert!(error.to_string().contains("is not there"), "{error}");
     let own = format!("SELECT value FROM {schema}.meta WHERE key = 'schema_version'");
     let own = ask(own).await;
-    for (version, is_newer) in [("1", false), ("7", true)] {
+    for (version, is_newer) in [("1", false), ("77", true)] {
         let becomes = |version: &str| {
             execute(format!(
                 "UPDATE {schema}.meta SET value = '{version}' WHERE key = 'schema_version'"
@@ -255,7 +255,7 @@ async fn what_cannot_be_read_is_told_at_the_start() {
         let error = given.log().await.unwrap_err();
         match is_newer {
             true => assert!(
-                matches!(error, OpenError::NewerSchema { found: 7, .. }),
+                matches!(error, OpenError::NewerSchema { found: 77, .. }),
                 "{error:?}"
             ),
             false => assert!(

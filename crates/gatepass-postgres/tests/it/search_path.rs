@@ -1,12 +1,13 @@
 //! Another role that may create functions, operators and types in the application's search path
 //! runs none of them as the application (CVE-2018-1058).
 
-use std::{num::NonZeroU32, str::FromStr};
+use std::{num::NonZeroU32, str::FromStr, time::Duration};
 
 use gatepass::{
     Timestamp,
     store::{
-        EndReason, EndSessions, GrantVersion, PullResult, RevocationLog, SessionStore, TokenId,
+        EndReason, EndSessions, GrantVersion, Heartbeat, NodeId, PullResult, RevocationLog,
+        SessionStore, TokenId,
     },
 };
 use gatepass_postgres::{PostgresLog, PostgresStore};
@@ -153,6 +154,12 @@ async fn use_all(store: &PostgresStore) {
     assert_eq!(store.introduce(&[], true).await.unwrap(), []);
     store.purge(Timestamp::MAX, 10).await.unwrap();
     assert!(store.purged_until().await.unwrap().is_some());
+    let (issuer, audience) = ("shop".try_into().unwrap(), "api".try_into().unwrap());
+    let node = NodeId::from_bytes([1; 16]);
+    let heartbeat = Heartbeat::new(node, issuer, audience, Timestamp::EPOCH);
+    let kept = Duration::from_secs(60);
+    store.beat(&heartbeat, kept).await.unwrap();
+    assert_eq!(store.heartbeats().await.unwrap().nodes.len(), 1);
 }
 
 /// Ends sessions in a transaction of the application's own, by the store and by the function.

@@ -10,6 +10,7 @@
 mod cluster;
 mod cluster_contract;
 mod contract;
+mod examination;
 mod log;
 mod opening;
 mod running;

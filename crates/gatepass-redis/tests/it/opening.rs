@@ -8,7 +8,7 @@ use std::{
 
 use gatepass::{
     Timestamp,
-    store::{RevocationLog, SessionStore, StoreErrorKind},
+    store::{Heartbeat, NodeId, RevocationLog, SessionStore, StoreErrorKind},
 };
 use gatepass_redis::{OpenError, RedisLog, RedisStore};
 use gatepass_servers::{Durability, Redis, RedisCluster};
@@ -141,6 +141,12 @@ async fn the_rights_that_are_documented_are_enough() {
         assert_eq!(pull_all(&store, None).await.0.len(), 3);
         store.purge(Timestamp::MAX, 10).await.unwrap();
         assert!(store.purged_until().await.unwrap().is_some());
+        let (issuer, audience) = ("shop".try_into().unwrap(), "api".try_into().unwrap());
+        let node = NodeId::from_bytes([1; 16]);
+        let heartbeat = Heartbeat::new(node, issuer, audience, Timestamp::EPOCH);
+        let beating = store.beat(&heartbeat, Duration::from_secs(60)).await;
+        assert_eq!(beating.unwrap().nodes.len(), 1);
+        assert_eq!(store.heartbeats().await.unwrap().nodes.len(), 1);
     }
 }
 

@@ -10,5 +10,6 @@
 mod contention;
 mod contract;
 mod damage;
+mod examination;
 mod file;
 mod transactions;

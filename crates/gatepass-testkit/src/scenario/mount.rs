@@ -63,6 +63,7 @@ macro_rules! with_scenarios {
         a_logout_needs_a_token_of_ours
         a_logout_leaves_other_devices_alone
         a_logout_everywhere_ends_every_session_and_later_logins_live
+        a_logout_everywhere_can_be_waited_for
         sessions_are_listed_with_the_current_one_marked
         a_session_is_ended_from_another_device
         a_foreign_session_is_not_found

@@ -23,6 +23,24 @@ fn sessions(token: &str) -> Request {
     Request::get("/auth/sessions").bearer(token)
 }
 
+/// A client that is told to wait by no service must not take the answer for a promise.
+#[must_use]
+pub fn a_logout_everywhere_can_be_waited_for() -> Scenario {
+    let waiting = |query: &str| Request::post(format!("/auth/logout-all?{query}"));
+    Scenario::new("a_logout_everywhere_can_be_waited_for")
+        .logged_in("alice")
+        .send(waiting("wait=enforced"), 401)
+        .send(waiting("wait=durable").bearer("{access}"), 400)
+        .send(
+            waiting("wait=enforced&wait=enforced").bearer("{access}"),
+            400,
+        )
+        .send(me("{access}"), 200)
+        .send(waiting("other=1&wait=enforced").bearer("{access}"), 204)
+        .empty()
+        .has_ended("{access}", "{refresh}")
+}
+
 /// Both tokens of the session die.
 #[must_use]
 pub fn a_logout_by_access_token_ends_the_session() -> Scenario {

@@ -97,6 +97,8 @@ pub(crate) struct Settings {
     pub(crate) store_timeout: Duration,
     pub(crate) authenticator_timeout: Duration,
     pub(crate) purge_interval: Duration,
+    pub(crate) max_staleness: Duration,
+    pub(crate) silent_nodes: Option<Duration>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) authenticator: Option<Arc<dyn Authenticator>>,
@@ -200,9 +202,12 @@ impl Authority {
         }
         self.inner.refresh_keys.store(Arc::new(refresh_keys));
         self.inner.names.store(Arc::new(NameKey::new(secrets)));
-        self.inner
-            .identities
-            .replace(ServiceIdentity::all(secrets, issuer, audience));
+        let identities = ServiceIdentity::all(secrets, issuer, audience);
+        if let Some(heart) = self.inner.verifier.heart() {
+            let fingerprints = ServiceIdentity::fingerprints(&identities);
+            heart.update(|facts| facts.secrets = fingerprints);
+        }
+        self.inner.identities.replace(identities);
         Ok(())
     }
 

@@ -10,11 +10,16 @@ use crate::{
         names::NameKey,
     },
     config::{BuildError, MAX_DURATION, check_duration},
+    denylist::heart::Heart,
     env::random::{Random, SystemRandom},
-    keys::{secret_set::SecretSet, set::KeySet},
-    model::{ids::ClientId, lifetimes, rotation::ReusePolicy},
+    keys::{error::KeyError, secret_set::SecretSet, set::KeySet},
+    model::{
+        ids::{ClientId, NodeId},
+        lifetimes,
+        rotation::ReusePolicy,
+    },
     observe,
-    store::{SessionStore, service::ServiceIdentity},
+    store::{SessionStore, heartbeat::Heartbeat, service::ServiceIdentity},
     token::refresh::RefreshKeys,
     verifier::builder::{VerifierSettings, verifier_setters},
 };
@@ -34,6 +39,8 @@ pub struct AuthorityBuilder {
     max_sessions: Option<NonZeroU32>,
     shares_store: bool,
     purge_interval: Duration,
+    heartbeat: Option<Duration>,
+    silent_nodes: Option<Duration>,
     authenticator: Option<Arc<dyn Authenticator>>,
     authenticator_timeout: Duration,
     random: Arc<dyn Random>,
@@ -73,6 +80,8 @@ impl AuthorityBuilder {
             max_sessions: NonZeroU32::new(100),
             shares_store: false,
             purge_interval: Duration::from_secs(60),
+            heartbeat: None,
+            silent_nodes: None,
             authenticator: None,
             authenticator_timeout: Duration::from_secs(10),
             random: Arc::new(SystemRandom),
@@ -144,6 +153,29 @@ impl AuthorityBuilder {
     /// How often what nothing needs any more is removed from the store. Default 1 min.
     pub fn purge_interval(mut self, interval: Duration) -> Self {
         self.purge_interval = interval;
+        self
+    }
+
+    /// Leaves a heartbeat in the store every `interval`, which is one small write. Off unless set.
+    /// For example, set it to 5 s. At least 100 ms, at most 1 min.
+    ///
+    /// With heartbeats on all nodes, [`Ending::enforced`](crate::Ending::enforced) returns once all
+    /// of them know a revocation. `gatepass doctor` and [`Health`](crate::Health) notice a node
+    /// that has another secret, other keys or a wrong clock. A reader of the store can read the
+    /// heartbeats. See [`docs::operating`](crate::docs::operating).
+    pub fn heartbeat(mut self, interval: Duration) -> Self {
+        self.heartbeat = Some(interval);
+        self
+    }
+
+    /// Tells this node of others that leave no heartbeat, and of the longest `max_staleness` among
+    /// them. [`Ending::enforced`](crate::Ending::enforced) then waits for at least that long.
+    /// Default: there are none.
+    ///
+    /// A resource server that may only read the log leaves no heartbeat. For example, if yours have
+    /// the default bound, say `.silent_nodes(Duration::from_secs(2))`. At most 1 hour.
+    pub fn silent_nodes(mut self, max_staleness: Duration) -> Self {
+        self.silent_nodes = Some(max_staleness);
         self
     }
 
@@ -231,6 +263,17 @@ impl AuthorityBuilder {
             must,
         )?;
 
+        if let Some(interval) = self.heartbeat {
+            let (least, most) = (Duration::from_millis(100), Duration::from_secs(60));
+            let must = "between 100 ms and 1 minute";
+            check_duration("heartbeat interval", interval, least, most, must)?;
+        }
+        if let Some(bound) = self.silent_nodes {
+            let (least, most) = (Duration::ZERO, Duration::from_secs(3600));
+            let must = "at most 1 hour";
+            check_duration("bound of silent nodes", bound, least, most, must)?;
+        }
+
         let (issuer, audience) = self.settings.names()?;
         let refresh_keys = RefreshKeys::new(&self.secrets, &issuer, &audience)?;
         let names = NameKey::new(&self.secrets);
@@ -251,6 +294,8 @@ impl AuthorityBuilder {
             store_timeout: self.settings.store_timeout,
             authenticator_timeout: self.authenticator_timeout,
             purge_interval: self.purge_interval,
+            max_staleness: self.settings.max_staleness,
+            silent_nodes: self.silent_nodes,
             clock: Arc::clone(&self.settings.clock),
             random: self.random,
             authenticator: self.authenticator,
@@ -266,9 +311,26 @@ impl AuthorityBuilder {
             settings.store_timeout,
         )
         .await?;
+        let heart = match self.heartbeat {
+            Some(interval) => {
+                let node = NodeId::random(&SystemRandom).map_err(|_| KeyError::Random)?;
+                let now = settings.clock.now();
+                let mut facts = Heartbeat::new(node, issuer, audience, now);
+                facts.secrets = ServiceIdentity::fingerprints(&identities);
+                facts.keys = keys.marks();
+                facts.interval = interval;
+                facts.max_staleness = self.settings.max_staleness;
+                facts.leeway = self.settings.leeway;
+                facts.judges_stale = self.settings.danger_stale;
+                let (store, clock) = (Arc::clone(&self.store), Arc::clone(&settings.clock));
+                let heart = Heart::new(facts, store, clock, settings.store_timeout);
+                Some(Arc::new(heart))
+            }
+            None => None,
+        };
         let verifier = self
             .settings
-            .build(keys, Arc::clone(&self.store) as _)
+            .build(keys, Arc::clone(&self.store) as _, heart)
             .await?;
         Ok(Authority::start(
             verifier,

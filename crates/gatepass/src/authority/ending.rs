@@ -3,7 +3,7 @@
 use tracing::instrument::{Instrument, WithSubscriber};
 
 use crate::{
-    authority::authority::Authority,
+    authority::{authority::Authority, enforcing::Ending},
     env::internal_error::InternalError,
     error::Error,
     model::{
@@ -27,8 +27,9 @@ impl Authority {
     ///
     /// [`Error::Refused`] if the token is not one of ours, [`Error::Store`] if the end is not known
     /// to be stored.
-    pub async fn logout(&self, token: &str) -> Result<(), Error> {
-        self.logout_unless(token, &[]).await.map(drop)
+    pub async fn logout(&self, token: &str) -> Result<Ending, Error> {
+        let (_, ending) = self.logout_unless(token, &[]).await?;
+        Ok(ending.unwrap_or_else(|| Ending::new(self, false)))
     }
 
     /// Ends the session of a token as [`logout`](Self::logout) does, unless it is one of `ended`,
@@ -37,16 +38,16 @@ impl Authority {
         &self,
         token: &str,
         ended: &[SessionId],
-    ) -> Result<SessionId, Error> {
+    ) -> Result<(SessionId, Option<Ending>), Error> {
         let opened = self.session_of_token(token);
         let (session, target, subject) = opened.inspect_err(|refusal| {
             self.inner.verifier.refusals().token(None, refusal);
         })?;
-        if !ended.contains(&session) {
-            self.end(target, subject.as_ref(), EndReason::Logout)
-                .await?;
+        if ended.contains(&session) {
+            return Ok((session, None));
         }
-        Ok(session)
+        let ended = self.end(target, subject.as_ref(), EndReason::Logout);
+        Ok((session, Some(ended.await?.ending)))
     }
 
     /// Ends the session of a token that a browser has sent with a login, since it loses the token
@@ -91,11 +92,10 @@ impl Authority {
     /// # Errors
     ///
     /// [`Error::Store`] if the end is not known to be stored.
-    pub async fn logout_all(&self, subject: &Subject) -> Result<(), Error> {
+    pub async fn logout_all(&self, subject: &Subject) -> Result<Ending, Error> {
         let target = EndSessions::AllOf(self.account(subject));
-        self.end(target, Some(subject), EndReason::LogoutAll)
-            .await
-            .map(drop)
+        let ended = self.end(target, Some(subject), EndReason::LogoutAll);
+        Ok(ended.await?.ending)
     }
 
     /// Ends every session of the pass's subject except the pass's own, as
@@ -105,29 +105,34 @@ impl Authority {
     /// # Errors
     ///
     /// [`Error::Store`] if the end is not known to be stored.
-    pub async fn logout_others(&self, pass: &Pass) -> Result<(), Error> {
+    pub async fn logout_others(&self, pass: &Pass) -> Result<Ending, Error> {
         let target = EndSessions::AllOfBut(self.account(pass.subject()), pass.session_id());
-        self.end(target, Some(pass.subject()), EndReason::LogoutAll)
-            .await
-            .map(drop)
+        let ended = self.end(target, Some(pass.subject()), EndReason::LogoutAll);
+        Ok(ended.await?.ending)
     }
 
-    /// Ends a session of `subject`, as its owner wishes; says whether the subject has or had it.
+    /// Ends a session of `subject`, as its owner wishes. Returns `None` if the subject neither has
+    /// nor had it.
     ///
     /// # Errors
     ///
     /// [`Error::Store`] if the end is not known to be stored.
-    pub async fn end_session_of(&self, subject: &Subject, id: SessionId) -> Result<bool, Error> {
+    pub async fn end_session_of(
+        &self,
+        subject: &Subject,
+        id: SessionId,
+    ) -> Result<Option<Ending>, Error> {
         let account = self.account(subject);
         let target = EndSessions::SessionOf(id, account);
-        if self
-            .end(target, Some(subject), EndReason::EndedByUser)
-            .await?
-        {
-            return Ok(true);
+        let ended = self.end(target, Some(subject), EndReason::EndedByUser);
+        let ended = ended.await?;
+        if !ended.is_new {
+            let (session, _) = self.ask("load", self.inner.store.load(id)).await?;
+            if session.is_none_or(|session| session.account() != account) {
+                return Ok(None);
+            }
         }
-        let (session, _) = self.ask("load", self.inner.store.load(id)).await?;
-        Ok(session.is_some_and(|session| session.account() == account))
+        Ok(Some(ended.ending))
     }
 
     /// Ends a session of this issuer, as the application wishes. One that is unknown or has ended
@@ -136,17 +141,16 @@ impl Authority {
     /// # Errors
     ///
     /// [`Error::Store`] if the end is not known to be stored.
-    pub async fn end_session(&self, id: SessionId) -> Result<(), Error> {
+    pub async fn end_session(&self, id: SessionId) -> Result<Ending, Error> {
         let (session, _) = self.ask("load", self.inner.store.load(id)).await?;
         let issuer = &self.inner.verifier.policy().issuer;
         let Some(session) = session.filter(|session| session.issuer == *issuer) else {
-            return Ok(());
+            return Ok(Ending::new(self, false));
         };
         let target = EndSessions::SessionOf(id, session.account());
         let reason = EndReason::EndedByApplication;
-        self.end(target, Some(session.subject()), reason)
-            .await
-            .map(drop)
+        let ended = self.end(target, Some(session.subject()), reason);
+        Ok(ended.await?.ending)
     }
 
     /// Revokes one access token, and leaves its session alone. A session has at most 8 revoked
@@ -155,12 +159,12 @@ impl Authority {
     /// # Errors
     ///
     /// [`Error::Store`] if the revocation is not known to be stored.
-    pub async fn revoke_token(&self, pass: &Pass) -> Result<(), Error> {
+    pub async fn revoke_token(&self, pass: &Pass) -> Result<Ending, Error> {
         let (authority, pass) = (self.clone(), pass.clone());
         to_the_end(async move { authority.revoke_token_now(&pass).await }).await
     }
 
-    async fn revoke_token_now(&self, pass: &Pass) -> Result<(), Error> {
+    async fn revoke_token_now(&self, pass: &Pass) -> Result<Ending, Error> {
         let token = RevokeToken {
             token: pass.token_id(),
             session: pass.session_id(),
@@ -170,7 +174,7 @@ impl Authority {
         let revoked = self
             .ask("revoke_token", self.inner.store.revoke_token(token))
             .await?;
-        match revoked {
+        let here = match revoked {
             Some(
                 revocation @ Revocation {
                     target: RevocationTarget::Session(_),
@@ -179,25 +183,27 @@ impl Authority {
             ) => {
                 let subject = Some(pass.subject());
                 self.enforce(revocation, subject, EndReason::TooManyRevocations);
+                true
             }
             Some(revocation) => {
                 self.inner.verifier.apply(&[revocation]);
                 observe::token_revoked(pass);
+                true
             }
             // It was revoked before, maybe by a call whose answer was lost; the revocation is
             // durable.
-            None => drop(self.inner.verifier.catch_up().await),
-        }
-        Ok(())
+            None => self.inner.verifier.catch_up().await.is_ok(),
+        };
+        Ok(Ending::new(self, here))
     }
 
-    /// Ends what `target` names; says whether anything ended.
+    /// Ends what `target` names.
     pub(super) async fn end(
         &self,
         target: EndSessions,
         subject: Option<&Subject>,
         reason: EndReason,
-    ) -> Result<bool, Error> {
+    ) -> Result<Done, Error> {
         let (authority, subject) = (self.clone(), subject.cloned());
         to_the_end(async move { authority.end_now(target, subject.as_ref(), reason).await }).await
     }
@@ -207,17 +213,22 @@ impl Authority {
         target: EndSessions,
         subject: Option<&Subject>,
         reason: EndReason,
-    ) -> Result<bool, Error> {
+    ) -> Result<Done, Error> {
         let ended = self
             .ask("end", self.inner.store.end(target, reason))
             .await?;
+        // Counts from here: to catch up may take long.
+        let mut ending = Ending::new(self, true);
         match ended {
             Some(revocation) => self.enforce(revocation, subject, reason),
             // It was ended before, maybe by a call whose answer was lost. The end is durable, and
             // if this fails it is enforced within the bound all the same.
-            None => drop(self.inner.verifier.catch_up().await),
+            None => ending.here = self.inner.verifier.catch_up().await.is_ok(),
         }
-        Ok(ended.is_some())
+        Ok(Done {
+            is_new: ended.is_some(),
+            ending,
+        })
     }
 
     /// Enforces here and now the end that has just been committed; the other nodes follow the log.
@@ -231,6 +242,13 @@ impl Authority {
             RevocationTarget::Token(_) | RevocationTarget::Grant(..) => {}
         }
     }
+}
+
+/// The result of an end.
+pub(super) struct Done {
+    /// Whether it was this call that ended it.
+    is_new: bool,
+    ending: Ending,
 }
 
 /// Does `work` to its end, even if the client that asked for it hangs up meanwhile. A client that

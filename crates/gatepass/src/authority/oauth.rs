@@ -82,7 +82,7 @@ impl Authority {
         {
             return Ok(());
         }
-        self.revoke_token(&pass).await
+        self.revoke_token(&pass).await.map(drop)
     }
 
     /// Finds out what a token is good for, for a caller that was authorized to know (RFC 7662).

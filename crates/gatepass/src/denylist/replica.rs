@@ -9,7 +9,10 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
 use crate::{
     denylist::{
@@ -70,6 +73,8 @@ pub(crate) struct Replica {
     watchers: Arc<Watchers>,
     /// Since when no connection may stay open, for lack of a lease.
     unleased_since: watch::Sender<Option<Instant>>,
+    /// Told of each pull that has brought entries.
+    news: Notify,
 }
 
 /// Pulls that fail, one after the other.
@@ -147,6 +152,7 @@ impl Replica {
             judging_stale: AtomicBool::default(),
             watchers: Arc::default(),
             unleased_since: watch::Sender::default(),
+            news: Notify::new(),
         };
         let mut place = replica.place.lock().await;
         replica.pull(&mut place, OnReset::Reload).await?;
@@ -315,6 +321,8 @@ impl Replica {
             entries: self.entries.len(),
             failing_since: failing.map(|failing| failing.since),
             failed_pulls: failing.map_or(0, |failing| failing.pulls),
+            clock_ahead_millis: None,
+            differs: None,
         }
     }
 
@@ -391,7 +399,7 @@ impl Replica {
     }
 
     async fn pull_all(&self, place: &mut Place, on_reset: OnReset) -> Result<Pulled, StoreError> {
-        let mut was_reset = false;
+        let (mut was_reset, mut has_news) = (false, false);
         loop {
             let began = Reading::of(&*self.clock);
             // A wall clock that has gone back was wrong when it was reckoned how long to keep
@@ -408,6 +416,7 @@ impl Replica {
                     next,
                     more,
                 } => {
+                    has_news |= !entries.is_empty();
                     for part in entries.chunks(AT_ONCE) {
                         self.apply(part);
                         tokio::task::yield_now().await;
@@ -418,6 +427,9 @@ impl Replica {
                     if !more {
                         self.entries.settle();
                         self.pulled_at.store(Arc::new(began));
+                        if has_news {
+                            self.news.notify_one();
+                        }
                         return Ok(Pulled::All);
                     }
                 }
@@ -464,6 +476,11 @@ impl Replica {
     pub(super) async fn pull_in_turn(&self, on_reset: OnReset) -> bool {
         let mut place = self.place.lock().await;
         matches!(self.pull(&mut place, on_reset).await, Ok(Pulled::Reset))
+    }
+
+    /// Resolves after a pull has brought entries, for one waiter at a time.
+    pub(super) async fn news(&self) {
+        self.news.notified().await;
     }
 
     /// Whether the last pull failed.

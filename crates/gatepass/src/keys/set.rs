@@ -141,6 +141,11 @@ impl KeySet {
         Ok(set)
     }
 
+    /// The [mark](VerifyingKey::mark) of each key, the active one first.
+    pub(crate) fn marks(&self) -> Vec<String> {
+        self.keys().map(VerifyingKey::mark).collect()
+    }
+
     pub(crate) fn active(&self) -> Option<&SigningKey> {
         self.active.as_ref()
     }

@@ -50,11 +50,12 @@ impl SigningKey {
     #[must_use]
     pub fn derived(master: &MasterSecret) -> Self {
         let secret = master.derive::<32>(HS256_LABEL);
-        let id = secret_id(Algorithm::Hs256, &*secret);
+        let mark = secret_id(Algorithm::Hs256, &*secret);
+        let id = mark.clone();
         let verifier = crypto::Verifier::hs256(&secret);
         Self {
             signer: Arc::new(crypto::Signer::hs256(&secret)),
-            verifying: VerifyingKey::with(Algorithm::Hs256, verifier, id, None),
+            verifying: VerifyingKey::with(Algorithm::Hs256, verifier, id, None).marked(mark),
         }
     }
 
@@ -67,12 +68,13 @@ impl SigningKey {
         if bytes < least {
             return Err(KeyError::ShortSecret { bytes, least });
         }
-        let id = id.map_or_else(|| Ok(secret_id(algorithm, secret)), checked_id)?;
+        let mark = secret_id(algorithm, secret);
+        let id = id.map_or_else(|| Ok(mark.clone()), checked_id)?;
         // jsonwebtoken refuses an empty secret alone.
         let decoding = DecodingKey::from_secret(secret).map_err(|_| KeyError::Inconsistent)?;
         let encoding = EncodingKey::from_secret(secret).map_err(|_| KeyError::Inconsistent)?;
         let verifying = VerifyingKey::new(algorithm, &decoding, id, None)?;
-        Self::new(&encoding, verifying)
+        Self::new(&encoding, verifying.marked(mark))
     }
 
     /// The private key in this PEM text (PKCS #8, as `openssl genpkey` writes it; PKCS #1 for RSA),

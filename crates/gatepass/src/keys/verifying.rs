@@ -25,6 +25,8 @@ pub struct VerifyingKey {
     /// Nothing, if the key is a secret.
     public: Option<Public>,
     fingerprint: Option<Fingerprint>,
+    /// A value that tells the key from all others and leads back to no secret.
+    mark: String,
 }
 
 /// A hash of a public key and of the algorithm that it is used with. Two keys with the same one
@@ -154,6 +156,7 @@ impl VerifyingKey {
             id,
             algorithm,
             verifier: Arc::new(verifier),
+            mark: public.as_ref().map_or_else(String::new, Public::thumbprint),
             fingerprint: (public.as_ref()).map(|public| Fingerprint::of(algorithm, public)),
             public,
         }
@@ -206,6 +209,18 @@ impl VerifyingKey {
     /// Nothing, if the key is a secret.
     pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
         self.fingerprint
+    }
+
+    /// The same key, which `mark` tells from all others.
+    pub(super) fn marked(mut self, mark: String) -> Self {
+        self.mark = mark;
+        self
+    }
+
+    /// The text that other nodes are told of this key. Two nodes have the same key if it is the
+    /// same.
+    pub(crate) fn mark(&self) -> String {
+        format!("{} {}", self.id, self.mark)
     }
 
     pub(crate) fn header(&self) -> &str {

@@ -64,6 +64,13 @@ pub struct Health {
     pub failing_since: Option<Timestamp>,
     /// How many pulls have failed one after the other.
     pub failed_pulls: u64,
+    /// How far this node's clock was ahead of the store's at its last heartbeat, in milliseconds.
+    /// It is negative for a clock that is behind. `None` without
+    /// [heartbeats](crate::AuthorityBuilder::heartbeat). Both clocks may be off.
+    pub clock_ahead_millis: Option<i64>,
+    /// Whether this node has another master secret or other keys than most nodes that leave
+    /// heartbeats. `gatepass doctor` says which. `None` without heartbeats.
+    pub differs: Option<bool>,
 }
 
 impl Health {

@@ -1,9 +1,9 @@
 //! Identifiers, each its own type so that none can be taken for another.
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use base64::{display::Base64Display, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -262,6 +262,31 @@ random_id! {
 random_id! {
     /// One access token, the claim `jti` (RFC 7519 §4.1.7): 128 random bits.
     TokenId, 16
+}
+
+random_id! {
+    /// One process that leaves heartbeats in a store: 128 random bits, others after a restart.
+    NodeId, 16
+}
+
+impl NodeId {
+    /// A new id.
+    pub(crate) fn random(random: &dyn Random) -> Result<Self, InternalError> {
+        random::bytes(random).map(Self)
+    }
+}
+
+impl Serialize for NodeId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for NodeId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(D::Error::custom)
+    }
 }
 
 impl AccountId {

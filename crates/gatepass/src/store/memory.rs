@@ -5,6 +5,7 @@ use std::{
     fmt,
     ops::Bound,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -19,7 +20,7 @@ use crate::{
         account::Account,
         changes::{Advance, ChangeIdentity, NewSession, Recover, Renew, RevokeToken},
         grant::GrantEffect,
-        ids::{AccountId, GrantVersion, SessionId, SessionNumber, TokenId},
+        ids::{AccountId, GrantVersion, NodeId, SessionId, SessionNumber, TokenId},
         revocation::{Revocation, RevocationTarget},
         session::{EndReason, Session},
     },
@@ -27,6 +28,7 @@ use crate::{
         BeginOutcome, Cursor, EndSessions, PullResult, Purged, RevocationLog, ScannedPart,
         SessionStore, TokenStatus,
         error::{StoreError, StoreErrorKind},
+        heartbeat::{Heartbeat, Heartbeats, RecordedHeartbeat},
         service::ServiceIdentity,
     },
 };
@@ -74,6 +76,7 @@ struct State {
     grants: HashMap<SessionId, u64>,
     identities: Vec<ServiceIdentity>,
     purged_until: Option<Timestamp>,
+    heartbeats: HashMap<NodeId, RecordedHeartbeat>,
 }
 
 struct Entry {
@@ -229,6 +232,10 @@ impl State {
         }
         let session = self.sessions.get_mut(&id)?;
         change(session).then(|| session.clone())
+    }
+
+    fn heartbeats(&self, now: Timestamp) -> Heartbeats {
+        Heartbeats::new(now, self.heartbeats.values().cloned().collect())
     }
 
     /// The usable sessions of an account that began before the one with the number `before`, newest
@@ -512,5 +519,19 @@ impl SessionStore for MemoryStore {
             removed,
             more: removed >= limit,
         })
+    }
+
+    async fn beat(&self, heartbeat: &Heartbeat, kept: Duration) -> Result<Heartbeats, StoreError> {
+        let mut state = self.state();
+        let now = self.inner.clock.now();
+        let recorded = RecordedHeartbeat::new(heartbeat.clone(), now);
+        state.heartbeats.insert(heartbeat.node, recorded);
+        state.heartbeats.retain(|_, one| now.since(one.at) <= kept);
+        Ok(state.heartbeats(now))
+    }
+
+    async fn heartbeats(&self) -> Result<Heartbeats, StoreError> {
+        let state = self.state();
+        Ok(state.heartbeats(self.inner.clock.now()))
     }
 }

@@ -39,6 +39,12 @@ impl ServiceIdentity {
         }
     }
 
+    /// The fingerprints of the master secrets of `identities`.
+    pub(crate) fn fingerprints(identities: &[Self]) -> Vec<String> {
+        let fingerprints = identities.iter().map(|one| one.fingerprint.clone());
+        fingerprints.collect()
+    }
+
     /// The identities of an authority with these secrets, the active one first.
     pub(crate) fn all(secrets: &SecretSet, issuer: &Issuer, audience: &Audience) -> Vec<Self> {
         let secrets = secrets.iter().map(|(secret, _)| secret);

@@ -4,7 +4,10 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     config::{BuildError, check_duration},
-    denylist::replica::{Replica, ReplicaSettings},
+    denylist::{
+        heart::Heart,
+        replica::{Replica, ReplicaSettings},
+    },
     env::clock::{Clock, SystemClock},
     keys::set::KeySet,
     model::{
@@ -127,6 +130,7 @@ impl VerifierSettings {
         self,
         keys: KeySet,
         log: Arc<dyn RevocationLog>,
+        heart: Option<Arc<Heart>>,
     ) -> Result<Verifier, BuildError> {
         self.check()?;
         keys.check()?;
@@ -140,6 +144,9 @@ impl VerifierSettings {
             timeout: self.store_timeout,
             danger_stale: self.danger_stale,
         };
+        if let Some(heart) = &heart {
+            heart.announce().await.map_err(BuildError::Store)?;
+        }
         let replica = Replica::load(log, Arc::clone(&self.clock), settings).await;
         let policy = Policy {
             issuer,
@@ -153,6 +160,7 @@ impl VerifierSettings {
             keys,
             TokenCache::new(self.token_cache),
             replica.map_err(BuildError::Store)?,
+            heart,
             self.clock,
         ))
     }
@@ -318,7 +326,7 @@ impl VerifierBuilder {
     ///
     /// Outside of a tokio runtime with time enabled, as all of tokio does.
     pub async fn build(self) -> Result<Verifier, BuildError> {
-        self.settings.build(self.keys, self.log).await
+        self.settings.build(self.keys, self.log, None).await
     }
 }
 

@@ -5,7 +5,12 @@ use std::{fmt, sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 
 use crate::{
-    denylist::{follower::Follower, lease::Reading, replica::Replica},
+    denylist::{
+        follower::Follower,
+        heart::{Beating, Heart},
+        lease::Reading,
+        replica::Replica,
+    },
     env::clock::{Clock, Timestamp},
     error::Error,
     keys::{error::KeyError, set::KeySet, verifying::Fingerprint},
@@ -54,6 +59,7 @@ struct Inner {
     replica: Arc<Replica>,
     clock: Arc<dyn Clock>,
     refusals: Refusals,
+    beating: Option<Beating>,
     _follower: Follower,
 }
 
@@ -79,8 +85,10 @@ impl Verifier {
         keys: KeySet,
         tokens: TokenCache,
         replica: Arc<Replica>,
+        heart: Option<Arc<Heart>>,
         clock: Arc<dyn Clock>,
     ) -> Self {
+        let beating = heart.map(|heart| Beating::start(heart, Arc::clone(&replica)));
         let _follower = Follower::start(Arc::clone(&replica));
         let keys = ArcSwap::from_pointee(keys);
         Self {
@@ -91,6 +99,7 @@ impl Verifier {
                 replica,
                 refusals: Refusals::new(Arc::clone(&clock)),
                 clock,
+                beating,
                 _follower,
             }),
         }
@@ -334,6 +343,9 @@ impl Verifier {
             keys.check_signing()?;
         }
         keys.check()?;
+        if let Some(heart) = self.heart() {
+            heart.update(|facts| facts.keys = keys.marks());
+        }
         self.inner.keys.store(Arc::new(keys));
         Ok(())
     }
@@ -342,7 +354,11 @@ impl Verifier {
     /// request to the store; see [`Health`].
     #[must_use]
     pub fn health(&self) -> Health {
-        self.inner.replica.health()
+        let health = self.inner.replica.health();
+        match self.heart() {
+            Some(heart) => heart.complete(health),
+            None => health,
+        }
     }
 
     /// The protection space that challenges name (RFC 9110 §11.5).
@@ -381,6 +397,11 @@ impl Verifier {
 
     pub(crate) fn keys(&self) -> arc_swap::Guard<Arc<KeySet>> {
         self.inner.keys.load()
+    }
+
+    /// The heart of this node, if it leaves heartbeats.
+    pub(crate) fn heart(&self) -> Option<&Arc<Heart>> {
+        self.inner.beating.as_ref().map(Beating::heart)
     }
 
     /// Enforces on this node every revocation that was committed before the call.

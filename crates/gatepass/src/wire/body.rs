@@ -51,6 +51,8 @@ pub(super) enum BadRequest {
     Member(&'static str),
     Parameter(&'static str),
     UnknownPlace(&'static str),
+    UnknownWait,
+    NoWait,
     RepeatedParameter,
 }
 
@@ -91,6 +93,16 @@ impl From<BadRequest> for Reply {
             BadRequest::UnknownPlace(name) => (
                 400,
                 format!("the parameter {name} is not a place that this service has given out"),
+                "bad_parameter",
+            ),
+            BadRequest::UnknownWait => (
+                400,
+                "the parameter wait has one value, enforced".to_owned(),
+                "bad_parameter",
+            ),
+            BadRequest::NoWait => (
+                400,
+                "this service does not let clients wait".to_owned(),
                 "bad_parameter",
             ),
             BadRequest::RepeatedParameter => (

@@ -74,6 +74,8 @@ struct Inner {
     clients: Vec<Client>,
     resume: bool,
     renew: bool,
+    /// Whether clients may wait until a logout is enforced.
+    waits: bool,
     introspection: bool,
     introspection_scopes: Option<Scopes>,
 }

@@ -609,7 +609,7 @@ async fn a_replay_that_takes_long_hands_out_no_token_that_was_spent_meanwhile() 
 
     let (tab, of_tab) = (authority.clone(), third.clone());
     *meddling.lock().unwrap() = Some(Box::new(move || {
-        tokio::spawn(async move { tab.logout(of_tab.refresh_token.as_str()).await.unwrap() })
+        tokio::spawn(async move { drop(tab.logout(of_tab.refresh_token.as_str()).await.unwrap()) })
     }));
     let replayed = refresh(&authority, &second).await;
     assert_eq!(refusal(replayed), Refusal::SessionEnded);

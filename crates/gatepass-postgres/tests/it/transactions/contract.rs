@@ -1,13 +1,15 @@
 //! An end in a transaction of the application's keeps the same contract as one by the store.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use gatepass::{
     Session, SessionId, StoreError, Timestamp,
     store::{
         AccountId, Advance, BeginOutcome, ChangeIdentity, Cursor, EndReason, EndSessions,
-        GrantVersion, NewSession, PullResult, Purged, Recover, Renew, Revocation, RevocationLog,
-        RevokeToken, ScannedPart, ServiceIdentity, SessionNumber, SessionStore, TokenId,
-        TokenStatus,
+        GrantVersion, Heartbeat, Heartbeats, NewSession, PullResult, Purged, Recover, Renew,
+        Revocation, RevocationLog, RevokeToken, ScannedPart, ServiceIdentity, SessionNumber,
+        SessionStore, TokenId, TokenStatus,
     },
 };
 use gatepass_postgres::PostgresStore;
@@ -76,6 +78,18 @@ impl SessionStore for InTransactions {
 
     async fn scan(&self, after: Option<&Cursor>, limit: usize) -> Result<ScannedPart, StoreError> {
         self.store.scan(after, limit).await
+    }
+
+    async fn beat(
+        &self,
+        heartbeat: &Heartbeat,
+        kept_for: Duration,
+    ) -> Result<Heartbeats, StoreError> {
+        self.store.beat(heartbeat, kept_for).await
+    }
+
+    async fn heartbeats(&self) -> Result<Heartbeats, StoreError> {
+        self.store.heartbeats().await
     }
 
     async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError> {

@@ -6,9 +6,9 @@ use gatepass::{
     Session, SessionId, StoreError, Timestamp, async_trait,
     store::{
         AccountId, Advance, BeginOutcome, ChangeIdentity, Cursor, EndReason, EndSessions,
-        GrantVersion, NewSession, PullResult, Purged, Recover, Renew, Revocation, RevocationLog,
-        RevokeToken, ScannedPart, ServiceIdentity, SessionNumber, SessionStore, TokenId,
-        TokenStatus,
+        GrantVersion, Heartbeat, Heartbeats, NewSession, PullResult, Purged, Recover, Renew,
+        Revocation, RevocationLog, RevokeToken, ScannedPart, ServiceIdentity, SessionNumber,
+        SessionStore, TokenId, TokenStatus,
     },
 };
 use gatepass_sqlite::SqliteStore;
@@ -90,6 +90,18 @@ impl SessionStore for InTransactions {
 
     async fn scan(&self, after: Option<&Cursor>, limit: usize) -> Result<ScannedPart, StoreError> {
         self.store.scan(after, limit).await
+    }
+
+    async fn beat(
+        &self,
+        heartbeat: &Heartbeat,
+        kept_for: Duration,
+    ) -> Result<Heartbeats, StoreError> {
+        self.store.beat(heartbeat, kept_for).await
+    }
+
+    async fn heartbeats(&self) -> Result<Heartbeats, StoreError> {
+        self.store.heartbeats().await
     }
 
     async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError> {

@@ -36,6 +36,7 @@ pub struct EndpointsBuilder {
     clients: Vec<Client>,
     resume: bool,
     renew: bool,
+    waits: bool,
     introspection: bool,
     introspection_scopes: Option<Scopes>,
 }
@@ -77,6 +78,7 @@ impl EndpointsBuilder {
             clients: Vec::new(),
             resume: false,
             renew: false,
+            waits: false,
             introspection: false,
             introspection_scopes: None,
             authority,
@@ -120,6 +122,15 @@ impl EndpointsBuilder {
     /// Mounts `POST /auth/renew`, for clients that keep no refresh token: see [`Authority::renew`].
     pub fn renew(mut self) -> Self {
         self.renew = true;
+        self
+    }
+
+    /// Lets clients wait until all nodes enforce a logout: `POST /auth/logout-all?wait=enforced` is
+    /// answered when [`Ending::enforced`](crate::Ending::enforced) returns. Off unless configured,
+    /// since a request then lasts up to `max_staleness`. Such a request is answered 400 where this
+    /// is off.
+    pub fn wait_for_enforcement(mut self) -> Self {
+        self.waits = true;
         self
     }
 
@@ -169,6 +180,7 @@ impl EndpointsBuilder {
                 mount: self.mount,
                 resume: self.resume,
                 renew: self.renew,
+                waits: self.waits,
                 introspection: self.introspection,
                 introspection_scopes: self.introspection_scopes,
                 clients: clients.collect(),

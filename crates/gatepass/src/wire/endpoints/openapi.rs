@@ -34,6 +34,12 @@ impl Endpoints {
         }
         if let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) {
             self.keep_mounted(paths);
+            if !self.inner.waits
+                && let Some(logout_all) = paths.get_mut(&self.path(Endpoint::LogoutAll))
+                && let Some(Value::Object(operation)) = logout_all.get_mut("post")
+            {
+                operation.remove("parameters");
+            }
         }
         self.keep_offered(&mut document);
         document.to_string()

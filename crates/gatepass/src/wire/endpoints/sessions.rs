@@ -28,20 +28,24 @@ impl Endpoints {
                 self.refusals().token(None, &refusal);
                 (Source::Bearer, Err(refusal.into()))
             }
-            Ok(Some(token)) => (Source::Bearer, self.inner.authority.logout(token).await),
+            Ok(Some(token)) => (Source::Bearer, self.logout_by_token(token).await),
             Ok(None) if body.is_empty() => (Source::Cookie, self.logout_by_cookie(head).await),
             Ok(None) => {
                 let token = body
                     .json_object(head)
                     .and_then(|mut members| members.take_optional_text("refresh_token"));
                 match token {
-                    Ok(Some(token)) => (Source::Bearer, self.inner.authority.logout(&token).await),
+                    Ok(Some(token)) => (Source::Bearer, self.logout_by_token(&token).await),
                     Ok(None) => (Source::Cookie, self.logout_by_cookie(head).await),
                     Err(bad) => return bad.into(),
                 }
             }
         };
         self.ended(source, ended)
+    }
+
+    async fn logout_by_token(&self, token: &str) -> Result<(), Error> {
+        self.inner.authority.logout(token).await.map(drop)
     }
 
     /// Ends the session of the cookies. Either cookie will do, so that no user stays logged in
@@ -55,7 +59,7 @@ impl Endpoints {
             match cookie::token(kind, head, policy) {
                 Ok(None) => {}
                 Ok(Some(token)) => match self.inner.authority.logout_unless(token, &ended).await {
-                    Ok(session) => ended.push(session),
+                    Ok((session, _)) => ended.push(session),
                     Err(Error::Refused(refusal)) => refused = refusal,
                     Err(error) => return Err(error),
                 },
@@ -76,8 +80,23 @@ impl Endpoints {
 
     pub(super) async fn logout_all(&self, head: &RequestHead<'_>) -> Reply {
         let (source, owner) = self.owner(head).await;
-        let ended = async { self.inner.authority.logout_all(owner?.subject()).await };
-        self.ended(source, ended.await)
+        let owner = match owner {
+            Ok(owner) => owner,
+            Err(error) => return self.ended(source, Err(error)),
+        };
+        let waits = match self.waits(head) {
+            Ok(waits) => waits,
+            Err(bad) => return bad.into(),
+        };
+        match self.inner.authority.logout_all(owner.subject()).await {
+            Ok(ending) => {
+                if waits {
+                    ending.enforced().await;
+                }
+                self.ended(source, Ok(()))
+            }
+            Err(error) => self.ended(source, Err(error)),
+        }
     }
 
     pub(super) async fn sessions(&self, head: &RequestHead<'_>) -> Reply {
@@ -106,7 +125,7 @@ impl Endpoints {
         let (_, owner) = self.owner(head).await;
         let ended = async { self.inner.authority.logout_others(&owner?).await };
         match ended.await {
-            Ok(()) => Reply::empty(204),
+            Ok(_) => Reply::empty(204),
             Err(error) => self.error_reply(&error, ErrorFormat::Resource),
         }
     }
@@ -119,7 +138,7 @@ impl Endpoints {
             let pass = owner?;
             // A text that is no session id names no session.
             let Ok(id) = id.parse::<SessionId>() else {
-                return Ok(false);
+                return Ok(None);
             };
             self.inner
                 .authority
@@ -127,9 +146,21 @@ impl Endpoints {
                 .await
         };
         match ended.await {
-            Ok(true) => Reply::empty(204),
-            Ok(false) => Reply::error(404, "not_found", "you have no such session", "not_found"),
+            Ok(Some(_)) => Reply::empty(204),
+            Ok(None) => Reply::error(404, "not_found", "you have no such session", "not_found"),
             Err(error) => self.error_reply(&error, ErrorFormat::Resource),
+        }
+    }
+
+    /// Whether the client wants to wait until all nodes enforce the logout. A service that doesn't
+    /// offer that says so: a client that isn't told would take the answer for a promise.
+    fn waits(&self, head: &RequestHead<'_>) -> Result<bool, BadRequest> {
+        let query = Form::parse(head.raw_query().as_bytes())?;
+        match query.get("wait") {
+            None => Ok(false),
+            Some("enforced") if self.inner.waits => Ok(true),
+            Some("enforced") => Err(BadRequest::NoWait),
+            Some(_) => Err(BadRequest::UnknownWait),
         }
     }
 

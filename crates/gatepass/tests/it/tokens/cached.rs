@@ -60,9 +60,9 @@ async fn it_is_refused_once_its_session_its_token_or_its_user_is_logged_out() {
             "token" => rig.authority.revoke_token(&pass).await.unwrap(),
             _ => {
                 let subject = pass.subject();
-                rig.authority.logout_all(subject).await.unwrap();
+                rig.authority.logout_all(subject).await.unwrap()
             }
-        }
+        };
         for _ in 0..2 {
             assert_eq!(refusal(&rig, rig.good()).await, Refusal::Revoked, "{how}");
         }

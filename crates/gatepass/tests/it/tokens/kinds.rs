@@ -38,7 +38,7 @@ async fn a_refresh_token_of_another_installation_is_of_an_unknown_key() {
         let token = rig.issued.refresh_token.as_str();
         for refused in [
             theirs.refresh(token).await.map(drop),
-            theirs.logout(token).await,
+            theirs.logout(token).await.map(drop),
         ] {
             assert!(
                 matches!(refused, Err(Error::Refused(Refusal::UnknownKey))),

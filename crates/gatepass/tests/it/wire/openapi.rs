@@ -88,6 +88,7 @@ async fn the_description_is_exactly_what_is_mounted() {
         .password_grant()
         .resume()
         .renew()
+        .wait_for_enforcement()
         .introspection()
         .build()
         .unwrap();
@@ -102,6 +103,20 @@ async fn the_description_is_exactly_what_is_mounted() {
     let flow = "/components/securitySchemes/password/flows/password/tokenUrl";
     let described = document(&all);
     assert_eq!(described.pointer(flow).unwrap(), "/account/v1/token");
+}
+
+#[tokio::test]
+async fn a_wait_is_described_where_it_is_offered() {
+    for offered in [false, true] {
+        let endpoints = Endpoints::builder(authority(Transport::Bearer, true).await);
+        let endpoints = match offered {
+            true => endpoints.wait_for_enforcement(),
+            false => endpoints,
+        };
+        let described = document(&endpoints.build().unwrap());
+        let parameters = &described["paths"]["/auth/logout-all"]["post"]["parameters"];
+        assert_eq!(parameters[0]["name"] == "wait", offered);
+    }
 }
 
 #[tokio::test]

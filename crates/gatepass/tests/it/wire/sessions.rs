@@ -280,3 +280,25 @@ async fn a_place_that_was_not_given_out_is_refused_after_the_token() {
         assert_eq!(anonymous.status(), 401, "{place}");
     }
 }
+
+/// A client that asks to wait where that is not offered would otherwise take 204 for a promise.
+#[tokio::test]
+async fn a_wait_that_is_not_offered_is_refused_and_ends_nothing() {
+    let listing = Listing::open().await;
+    let issued = listing.login().await;
+    let bearer = format!("Bearer {}", issued.access_token.as_str());
+    let headers = [("authorization", bearer.as_str())];
+    for query in ["wait=enforced", "wait=true", "wait=enforced&wait=x"] {
+        let path = format!("/auth/logout-all?{query}");
+        let anonymous = listing.reply("POST", &path, &[], "").await;
+        assert_eq!(anonymous.status(), 401, "{query}");
+        let refused = listing.reply("POST", &path, &headers, "").await;
+        assert_eq!(refused.status(), 400, "{query}");
+    }
+    let refused = listing.reply("POST", "/auth/logout-all?wait=enforced", &headers, "");
+    assert_eq!(body(&refused.await)["reason"], "bad_parameter");
+    listing.refresh(&issued).await;
+    let path = "/auth/logout-all?wait=&other=x";
+    let ended = listing.reply("POST", path, &headers, "").await;
+    assert_eq!(ended.status(), 204);
+}

@@ -248,9 +248,14 @@ async fn act(node: &Node, name: &str, plan: &Plan) -> Answer {
     match plan {
         Plan::Login => Answer::Issued(node.login(name).await),
         Plan::Refresh(issued) => Answer::Issued(node.refresh(issued).await),
-        Plan::Logout(issued) => Answer::Done(authority.logout(issued.refresh_token.as_str()).await),
-        Plan::LogoutAll => Answer::Done(authority.logout_all(&subject).await),
-        Plan::LogoutOthers(pass) => Answer::Done(authority.logout_others(pass).await),
+        Plan::Logout(issued) => Answer::Done(
+            authority
+                .logout(issued.refresh_token.as_str())
+                .await
+                .map(drop),
+        ),
+        Plan::LogoutAll => Answer::Done(authority.logout_all(&subject).await.map(drop)),
+        Plan::LogoutOthers(pass) => Answer::Done(authority.logout_others(pass).await.map(drop)),
         Plan::List => Answer::Listed(authority.sessions(&subject, None).await),
         Plan::Check(issued) => Answer::Checked(verify(authority, issued, Staleness::Strict).await),
     }

@@ -1,0 +1,354 @@
+//! A node's heartbeats, and how nodes find out that all of them know a revocation.
+//!
+//! A node that has committed a revocation *asks*: it writes a heartbeat with a number that it has
+//! not used before. A node that reads the question pulls the log, and *acknowledges* the number in
+//! its own heartbeat once a pull has succeeded that began after it had read the question. The
+//! commit came before the question, the question before the pull, so the pull has brought the
+//! revocation. No clock and no place in a log is compared, so a clock that is wrong or a log that
+//! is another one after a failover can't deceive a node.
+//!
+//! A node that starts leaves its first heartbeat before it loads the log. So a node that another
+//! one doesn't see among the heartbeats loads the log after that look, and everything that was
+//! committed before.
+//!
+//! Heartbeats can get lost, with a store that loses what it acknowledged. A node therefore
+//! remembers whom it has seen, and looks whether its own question is still there.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, oneshot, watch},
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    denylist::replica::Replica,
+    env::clock::{Clock, Timestamp},
+    model::{health::Health, ids::NodeId},
+    observe,
+    store::{
+        SessionStore, answer,
+        error::StoreError,
+        examination,
+        heartbeat::{Heartbeat, Heartbeats},
+    },
+};
+
+/// How long a store keeps the last heartbeat of a node that has gone without a farewell. Until then
+/// it is waited for, as long as `max_staleness` demands: it may live, and only be unable to write.
+const KEPT: Duration = Duration::from_secs(600);
+/// The shortest pause between two heartbeats of a node.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How often a node that has asked looks for answers.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The heart of a node, without the task that has it beat.
+pub(crate) struct Heart {
+    store: Arc<dyn SessionStore>,
+    clock: Arc<dyn Clock>,
+    timeout: Duration,
+    state: Mutex<State>,
+    /// The number up to which all nodes have acknowledged what this node has asked.
+    agreed: watch::Sender<u64>,
+    asked: Notify,
+}
+
+struct State {
+    /// The facts about this node.
+    facts: Heartbeat,
+    /// How often this node has asked.
+    asks: u64,
+    /// How many wait for an answer.
+    waiting: usize,
+    known: HashMap<NodeId, Known>,
+    /// How far this node's clock was ahead of the store's at its last heartbeat.
+    clock_ahead_millis: Option<i64>,
+    last: Option<Heartbeats>,
+    /// Whether the last call to the store failed.
+    failing: bool,
+}
+
+/// Another node that this node has seen.
+struct Known {
+    /// From when on it counts as gone, unless it beats again.
+    gone_at: Instant,
+    max_staleness: Duration,
+}
+
+/// A question to all other nodes that was asked and may have been answered.
+pub(crate) struct Question {
+    heart: Arc<Heart>,
+    number: u64,
+}
+
+/// The task that has a heart beat. When it is dropped, the node says farewell and the task ends.
+pub(crate) struct Beating {
+    heart: Arc<Heart>,
+    _stop: oneshot::Sender<()>,
+}
+
+impl Heart {
+    pub(crate) fn new(
+        facts: Heartbeat,
+        store: Arc<dyn SessionStore>,
+        clock: Arc<dyn Clock>,
+        timeout: Duration,
+    ) -> Self {
+        Self {
+            store,
+            clock,
+            timeout,
+            state: Mutex::new(State {
+                facts,
+                asks: 0,
+                waiting: 0,
+                known: HashMap::new(),
+                clock_ahead_millis: None,
+                last: None,
+                failing: false,
+            }),
+            agreed: watch::Sender::new(0),
+            asked: Notify::new(),
+        }
+    }
+
+    /// Leaves the first heartbeat. Call this before the log is loaded.
+    pub(crate) async fn announce(&self) -> Result<(), StoreError> {
+        let heartbeat = self.heartbeat(None);
+        self.write(heartbeat).await.map(drop)
+    }
+
+    /// Changes what the next heartbeats say of this node.
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Heartbeat)) {
+        change(&mut self.state().facts);
+    }
+
+    /// Asks all other nodes whether they know everything that was committed before this call.
+    pub(crate) fn ask(self: &Arc<Self>) -> Question {
+        let mut state = self.state();
+        state.asks += 1;
+        state.waiting += 1;
+        let number = state.asks;
+        drop(state);
+        self.asked.notify_one();
+        Question {
+            heart: Arc::clone(self),
+            number,
+        }
+    }
+
+    /// The longest `max_staleness` of this node and of those that it waits for.
+    pub(crate) fn slowest(&self) -> Duration {
+        let state = self.state();
+        let others = state.known.values().map(|known| known.max_staleness);
+        others.fold(state.facts.max_staleness, Duration::max)
+    }
+
+    /// Adds to `health` what the last heartbeats tell of this node.
+    pub(crate) fn complete(&self, health: Health) -> Health {
+        let state = self.state();
+        let own = state.facts.node;
+        let last = state.last.as_ref();
+        Health {
+            clock_ahead_millis: state.clock_ahead_millis,
+            differs: last.and_then(|last| examination::differs(last, own)),
+            ..health
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // No change is left half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The heartbeat to write now, of a node that knows revocations that are `lag` old.
+    fn heartbeat(&self, lag: Option<Duration>) -> Heartbeat {
+        let state = self.state();
+        let mut heartbeat = state.facts.clone();
+        heartbeat.clock = self.clock.now();
+        heartbeat.lag = lag;
+        heartbeat.asks = if state.waiting > 0 { state.asks } else { 0 };
+        heartbeat
+    }
+
+    async fn write(&self, heartbeat: Heartbeat) -> Result<Questions, StoreError> {
+        let sent = self.clock.now();
+        let beaten = answer::in_time(self.timeout, self.store.beat(&heartbeat, KEPT)).await;
+        let heartbeats = self.tell(beaten)?;
+        let ahead = ahead_millis(sent, self.clock.now(), heartbeats.now);
+        self.state().clock_ahead_millis = Some(ahead);
+        Ok(self.take(heartbeats))
+    }
+
+    async fn look(&self) -> Result<Questions, StoreError> {
+        let looked = answer::in_time(self.timeout, self.store.heartbeats()).await;
+        Ok(self.take(self.tell(looked)?))
+    }
+
+    /// Tells the operator of a failure.
+    fn tell(&self, answer: Result<Heartbeats, StoreError>) -> Result<Heartbeats, StoreError> {
+        let mut state = self.state();
+        let was_failing = std::mem::replace(&mut state.failing, answer.is_err());
+        drop(state);
+        answer.inspect_err(|error| observe::heartbeat_failed(error, !was_failing))
+    }
+
+    /// Takes note of all heartbeats. Returns the questions that they ask.
+    fn take(&self, heartbeats: Heartbeats) -> Questions {
+        let now = Instant::now();
+        let mut state = self.state();
+        let own = state.facts.node;
+        state.known.retain(|_, known| known.gone_at > now);
+        let (mut asked, mut answered) = (0, u64::MAX);
+        let mut questions = Questions::new();
+        let mut missing = state.known.len();
+        for recorded in &heartbeats.nodes {
+            let heartbeat = &recorded.heartbeat;
+            if heartbeat.node == own {
+                asked = heartbeat.asks;
+                continue;
+            }
+            let was_known = state.known.remove(&heartbeat.node).is_some();
+            missing -= usize::from(was_known);
+            let left = KEPT.saturating_sub(heartbeats.now.since(recorded.at));
+            if heartbeat.left || left.is_zero() {
+                continue;
+            }
+            let acknowledged = heartbeat.acknowledges.get(&own);
+            answered = answered.min(acknowledged.copied().unwrap_or(0));
+            if heartbeat.asks > 0 {
+                questions.insert(heartbeat.node, heartbeat.asks);
+            }
+            let known = Known {
+                gone_at: now + left,
+                max_staleness: heartbeat.max_staleness,
+            };
+            state.known.insert(heartbeat.node, known);
+        }
+        // A question that is no longer there may have been lost together with heartbeats.
+        let agreed = match missing {
+            0 => asked.min(answered),
+            _ => 0,
+        };
+        state.last = Some(heartbeats);
+        drop(state);
+        self.agreed.send_if_modified(|last| {
+            let more = agreed > *last;
+            *last = agreed.max(*last);
+            more
+        });
+        questions
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.state().waiting > 0
+    }
+
+    /// The questions that are not acknowledged yet.
+    fn unanswered(&self, questions: &Questions) -> bool {
+        let state = self.state();
+        let acknowledged = &state.facts.acknowledges;
+        questions
+            .iter()
+            .any(|(node, number)| acknowledged.get(node) < Some(number))
+    }
+
+    /// Beats until `stop` resolves.
+    async fn run(&self, replica: &Replica, mut stop: oneshot::Receiver<()>) {
+        let interval = self.state().facts.interval;
+        let mut last = Instant::now();
+        let mut due = last + interval;
+        // After news, the question of the node that has revoked something may come a little later.
+        let mut look_again = None;
+        loop {
+            let now = Instant::now();
+            let looking = self.is_waiting().then(|| now + LOOK);
+            let next_look = [looking, look_again].into_iter().flatten().min();
+            let beats = tokio::select! {
+                _ = &mut stop => break,
+                () = self.asked.notified() => true,
+                () = sleep_until(due) => true,
+                () = replica.news() => {
+                    look_again = Some(Instant::now() + PAUSE);
+                    false
+                }
+                () = sleep_until(next_look.unwrap_or(due)), if next_look.is_some() => false,
+            };
+            if look_again.is_some_and(|at| at <= Instant::now()) {
+                look_again = None;
+            }
+            let questions = if beats {
+                sleep_until(last + PAUSE).await;
+                (last, due) = (Instant::now(), Instant::now() + interval);
+                self.write(self.heartbeat(replica.health().lag)).await
+            } else {
+                self.look().await
+            };
+            let Ok(questions) = questions else {
+                // A store that fails is not asked again at once, and a question is repeated.
+                look_again = None;
+                if self.is_waiting() {
+                    due = due.min(Instant::now() + PAUSE);
+                }
+                tokio::select! {
+                    _ = &mut stop => break,
+                    () = sleep_until(Instant::now() + PAUSE) => continue,
+                }
+            };
+            if self.unanswered(&questions) {
+                if replica.catch_up().await.is_ok() {
+                    self.update(|facts| facts.acknowledges = questions);
+                    due = Instant::now();
+                } else {
+                    look_again = Some(Instant::now() + PAUSE);
+                }
+            }
+        }
+        let mut farewell = self.heartbeat(replica.health().lag);
+        farewell.left = true;
+        let _ = self.write(farewell).await;
+    }
+}
+
+/// The nodes that ask, each with the number of its question.
+type Questions = BTreeMap<NodeId, u64>;
+
+/// How far a clock that showed `sent` and `received` was ahead of the store's, which showed `store`
+/// in between.
+fn ahead_millis(sent: Timestamp, received: Timestamp, store: Timestamp) -> i64 {
+    let (sent, received) = (sent.unix_millis(), received.unix_millis());
+    sent + (received - sent) / 2 - store.unix_millis()
+}
+
+impl Question {
+    /// Waits until all nodes have acknowledged. That may be never.
+    pub(crate) async fn answered(&self) {
+        let mut agreed = self.heart.agreed.subscribe();
+        // The sender lives as long as the heart.
+        let _ = agreed.wait_for(|agreed| *agreed >= self.number).await;
+    }
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        self.heart.state().waiting -= 1;
+    }
+}
+
+impl Beating {
+    /// Has `heart` beat for the node that judges by `replica`.
+    pub(crate) fn start(heart: Arc<Heart>, replica: Arc<Replica>) -> Self {
+        let (_stop, stopped) = oneshot::channel();
+        let beating = Arc::clone(&heart);
+        tokio::spawn(async move { beating.run(&replica, stopped).await });
+        Self { heart, _stop }
+    }
+
+    pub(crate) fn heart(&self) -> &Arc<Heart> {
+        &self.heart
+    }
+}
