@@ -248,7 +248,7 @@ impl Replica {
     /// Looks whether the lease of connections holds, and tells them if that has changed.
     pub(crate) fn notice_lease(&self) {
         self.unleased_since.send_if_modified(|since| {
-            // It looks while it has the lock: a pull that renews the lease meanwhile comes after.
+            // It looks while it has the lock, so that the last to look has the last word.
             let is_leased = self.log.is_volatile()
                 || self.lease_holds(self.bound_of_connections())
                 || self.may_be_stale();
@@ -262,8 +262,7 @@ impl Replica {
     pub(super) fn until_notice(&self) -> Duration {
         let lag = self.lag().unwrap_or(Duration::MAX);
         let left = self.bound_of_connections().saturating_sub(lag);
-        // While none is left: a pull that brings it back tells that itself. A machine that was
-        // suspended for a while has clocks that know it, and timers that don't.
+        // A machine that was suspended has clocks that know it, and timers that don't.
         let at_most = self.settings.poll_interval;
         if left.is_zero() {
             at_most
@@ -371,7 +370,6 @@ impl Replica {
             Ok(Pulled::All) => {
                 self.succeeded.store(number, Ordering::Release);
                 self.judging_stale.store(false, Ordering::Relaxed);
-                self.notice_lease();
                 if self.failing.send_replace(None).is_some() {
                     observe::store_available();
                 }

@@ -10,8 +10,8 @@ mod streams;
 use std::{sync::Arc, time::Duration};
 
 use gatepass::{
-    Authority, Connection, Ended, Error, Issued, MemoryStore, Refusal, Requirements, Scopes,
-    Staleness,
+    Authority, Connection, Device, Ended, Error, Identity, Issued, MemoryStore, Refusal,
+    Requirements, Scopes, Staleness,
     store::{SessionStore, StoreErrorKind},
 };
 use gatepass_testkit::{ManualClock, Op, StoreFault, TestStore};

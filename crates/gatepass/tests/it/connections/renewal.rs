@@ -1,5 +1,7 @@
 //! Connections that outlive the token that they were opened with.
 
+use gatepass::wire::{Gate, RequestHead};
+
 use super::*;
 
 #[tokio::test(start_paused = true)]
@@ -209,4 +211,34 @@ async fn an_answer_about_a_token_that_was_renewed_meanwhile_ends_nothing() {
     held.release();
     tokio::time::sleep(MINUTE).await;
     assert!(!waiting.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_behind_a_gate_is_renewed_by_what_the_gate_requires() {
+    let node = Node::new().await;
+    let authority = &node.authority;
+    let admin = Scopes::parse("profile admin").unwrap();
+    let identity = Identity::of(subject("alice")).scopes(admin.clone());
+    let issued = authority.issue(identity, Device::default()).await.unwrap();
+    let gate = Gate::new(authority).require(Requirements::new().scopes(admin));
+    let bearer = format!("Bearer {}", issued.access_token.as_str());
+    let head = RequestHead::new("GET", "/ws", |name| {
+        let bearer = (name == "authorization").then_some(bearer.as_bytes());
+        bearer.into_iter()
+    });
+    let state = gate.judge(&head).await.unwrap();
+    let connection = state.connection().unwrap();
+    let narrow = Some(Scopes::parse("profile").unwrap());
+    let narrow = authority.refresh_as(
+        authority.client_id(),
+        issued.refresh_token.as_str(),
+        narrow.as_ref(),
+        None,
+    );
+    let narrow = narrow.await.unwrap();
+    let renewed = connection.renew(narrow.access_token.as_str()).await;
+    assert!(matches!(
+        refusal(renewed),
+        Refusal::InsufficientScope { .. }
+    ));
 }

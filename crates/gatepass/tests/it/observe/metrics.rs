@@ -102,6 +102,7 @@ async fn each_event_is_counted_once_and_nobody_is_named() {
     let pass = verify(&node, &third).await.unwrap();
     node.revoke_token(&pass).await.unwrap();
     refusal(verify(&node, &third).await);
+    node.verifier().ended(&pass).await;
     // Every one of them is counted, also those of a flood that are not traced.
     for _ in 0..100 {
         refusal(
@@ -125,6 +126,7 @@ async fn each_event_is_counted_once_and_nobody_is_named() {
     node.logout(first.access_token.as_str()).await.unwrap_err();
 
     let expected = [
+        ("gatepass_connections_ended_total reason=revoked", 1),
         ("gatepass_denylist_stale_total", 2),
         ("gatepass_logins_refused_total reason=bad_credentials", 1),
         ("gatepass_pulls_failed_total", 2),

@@ -63,6 +63,8 @@ async fn every_event_has_its_stable_name_and_fields_and_no_secret() {
     log.has(Level::INFO, "token.revoked", &of_alice);
     refusal(verify(&node, &issued).await);
     log.has(Level::INFO, "token.refused", &with("reason", "revoked"));
+    node.verifier().ended(&single).await;
+    log.has(Level::DEBUG, "connection.ended", &with("reason", "revoked"));
 
     let latest = refresh(&node, &refreshed).await.unwrap();
     secrets.add_issued(&latest);
