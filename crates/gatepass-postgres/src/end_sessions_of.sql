@@ -99,5 +99,6 @@ BEGIN
 END
 $body$;
 
-REVOKE ALL ON FUNCTION @end_sessions_of(pg_catalog.text, pg_catalog.text, pg_catalog.text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @end_sessions_of(pg_catalog.text, pg_catalog.text, pg_catalog.text)
+    FROM PUBLIC;
 REVOKE ALL ON FUNCTION @end_sessions_of(pg_catalog.text, pg_catalog.text) FROM PUBLIC;

@@ -7,11 +7,9 @@ mod trigger;
 
 use std::str::FromStr;
 
-use gatepass::store::{
-    EndReason, EndSessions, Revocation, RevocationLog, RevocationTarget, SessionStore,
-};
+use gatepass::store::{EndReason, EndSessions, Revocation, RevocationTarget, SessionStore};
 use gatepass_postgres::PostgresStore;
-use gatepass_testkit::sessions::{account, begin, pull_all};
+use gatepass_testkit::sessions::{account, begin, issuer, pull_all};
 use sqlx::{
     AssertSqlSafe, PgConnection, PgPool, Postgres, Row, Transaction,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
@@ -227,7 +225,17 @@ async fn nodes_are_notified_by_the_commit_and_by_nothing_else() {
     shop.change(&mut transaction, "alice").await;
     support::execute(format!("NOTIFY {channel}, 'before'")).await;
     transaction.commit().await.unwrap();
-    for payload in ["before", ""] {
+    // The function does the same.
+    begin(&shop.store, "alice").await;
+    let call = format!(
+        "SELECT {}.end_sessions_of('{}', 'alice', 'logout_all')",
+        shop.schema,
+        issuer()
+    );
+    support::execute(format!("BEGIN; {call}; ROLLBACK")).await;
+    support::execute(format!("NOTIFY {channel}, 'between'")).await;
+    support::execute(call).await;
+    for payload in ["before", "", "between", ""] {
         let next = timeout(PATIENCE, heard.recv()).await.unwrap().unwrap();
         assert_eq!(next.payload(), payload);
     }
@@ -312,19 +320,32 @@ async fn a_transaction_may_end_the_sessions_of_many_and_of_one_twice() {
         assert_eq!(shop.end(&mut transaction, name).await, None, "it is over");
     }
     transaction.commit().await.unwrap();
-    let (entries, _) = pull_all(&shop.store, None).await;
+    let (entries, cursor) = pull_all(&shop.store, None).await;
     assert_eq!(names(&entries, &users), users);
+    // The entry of a user takes the place of an older one, and is seen again.
+    begin(&shop.store, "bob").await;
+    let mut transaction = shop.transaction().await;
+    assert!(shop.end(&mut transaction, "bob").await.is_some());
+    transaction.commit().await.unwrap();
+    let (entries, _) = pull_all(&shop.store, Some(&cursor)).await;
+    assert_eq!(names(&entries, &users), ["bob"]);
 }
 
+/// A proxy that pools transactions gives each to any of its connections that is free. A statement
+/// that was prepared on one of them is not there on another.
 #[tokio::test]
-async fn followers_wake_up_when_the_transaction_commits() {
-    let shop = Shop::open().await;
-    begin(&shop.store, "alice").await;
-    let (_, cursor) = pull_all(&shop.store, None).await;
-    let mut transaction = shop.transaction().await;
-    shop.change(&mut transaction, "alice").await;
-    transaction.commit().await.unwrap();
-    timeout(PATIENCE, shop.store.changed(&cursor))
-        .await
-        .unwrap();
+async fn transactions_of_one_client_may_get_different_connections_of_a_proxy() {
+    let shop = Shop::open_at(&pgbouncer()).await;
+    let mut client = shop.pool.acquire().await.unwrap();
+    let mut others = Vec::new();
+    for name in ["alice", "bob", "carol"] {
+        begin(&shop.store, name).await;
+        let mut transaction = sqlx::Connection::begin(&mut *client).await.unwrap();
+        shop.change(&mut transaction, name).await;
+        transaction.commit().await.unwrap();
+        // Another client takes the connection that the proxy has just used.
+        let mut other = shop.transaction().await;
+        run(&mut other, "SELECT 1".to_owned()).await;
+        others.push(other);
+    }
 }

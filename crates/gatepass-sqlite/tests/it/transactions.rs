@@ -4,7 +4,9 @@ mod contract;
 
 use std::{
     collections::HashSet,
+    env,
     path::{Path, PathBuf},
+    process::{self, Command, Stdio},
     time::Duration,
 };
 
@@ -241,5 +243,45 @@ async fn transactions_and_the_group_commit_of_the_store_get_along() {
     for (session, commits) in sessions {
         let loaded = shop.store.load(session.id).await.unwrap().0.unwrap();
         assert_eq!(loaded.ended.is_some(), commits);
+    }
+}
+
+/// Names the file to a process that is to die, and whether it commits before.
+const FILE: &str = "GATEPASS_TEST_FILE";
+const COMMITS: &str = "GATEPASS_TEST_COMMITS";
+
+/// This test starts itself once more, as the process that dies.
+#[tokio::test]
+async fn a_process_that_dies_in_its_transaction_has_done_both_or_neither() {
+    if let Ok(path) = env::var(FILE) {
+        let store = SqliteStore::open(&path).unwrap();
+        let mut conn = connect(Path::new(&path));
+        let transaction = conn.transaction().unwrap();
+        change(&store, &transaction, "alice").unwrap();
+        if env::var(COMMITS).is_ok() {
+            transaction.commit().unwrap();
+        }
+        // As by SIGKILL: nothing is rolled back, written or closed.
+        process::abort();
+    }
+    for commits in [false, true] {
+        let shop = Shop::open();
+        let session = begin(&shop.store, "alice").await;
+        let mut dies = Command::new(env::current_exe().unwrap());
+        dies.args(["--exact", "--nocapture"])
+            .arg("transactions::a_process_that_dies_in_its_transaction_has_done_both_or_neither")
+            .env(FILE, &shop.path)
+            .stdout(Stdio::null());
+        if commits {
+            dies.env(COMMITS, "yes");
+        }
+        assert!(!dies.status().unwrap().success());
+        let row = "SELECT count(*) FROM app WHERE name = 'alice'";
+        let rows: i64 = shop.connect().query_row(row, (), |row| row.get(0)).unwrap();
+        let loaded = shop.store.load(session.id).await.unwrap().0.unwrap();
+        let (entries, _) = pull_all(&shop.store, None).await;
+        assert_eq!(rows == 1, commits);
+        assert_eq!(loaded.ended.is_some(), commits);
+        assert_eq!(entries.len(), usize::from(commits));
     }
 }

@@ -89,6 +89,9 @@ impl Authority {
     /// One act of constant size, however many sessions there are. A login that begins after it has
     /// returned is not affected, not even one in the same millisecond.
     ///
+    /// If the user changes the password or is deleted, the end can commit together with that
+    /// change: see [`docs::transactions`](crate::docs::transactions).
+    ///
     /// # Errors
     ///
     /// [`Error::Store`] if the end is not known to be stored.

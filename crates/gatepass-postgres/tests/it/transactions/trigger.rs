@@ -165,7 +165,7 @@ async fn the_function_writes_byte_by_byte_what_the_store_writes() {
 }
 
 /// The trigger of the documentation, for another role than the owner of gatepass's tables.
-async fn shop_with_trigger() -> (Shop, String) {
+pub(super) async fn shop_with_trigger() -> (Shop, String) {
     let shop = Shop::open().await;
     introduce(&shop.store, &[issuer().as_str()]).await;
     let (schema, role) = (&shop.schema, unique("app"));
@@ -236,7 +236,12 @@ async fn a_trigger_ends_the_sessions_of_a_role_that_may_only_execute_it() {
         ("BEGIN; DELETE FROM users; ROLLBACK", &[]),
         ("UPDATE users SET disabled = false WHERE id = 'bob'", &[]),
         ("DELETE FROM users WHERE id = 'carol'", &["carol"]),
+        (
+            "UPDATE users SET password_hash = 'newest' WHERE id = 'alice'",
+            &["alice"],
+        ),
     ] {
+        begin(&shop.store, "alice").await;
         run(&mut conn, change.to_owned()).await;
         let (entries, next) = pull_all(&shop.store, Some(&cursor)).await;
         assert_eq!(names(&entries, &all), ended, "{change}");
