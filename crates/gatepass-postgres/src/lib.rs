@@ -137,6 +137,7 @@ mod listener;
 mod log;
 mod protocol;
 mod reader;
+mod rights;
 mod row;
 mod schema;
 mod sessions;

@@ -22,7 +22,7 @@ use crate::{
     link::Dialect,
     log,
     reader::PostgresLog,
-    schema,
+    rights, schema,
     schema::{Home, Purpose},
     sessions,
     teller::Teller,
@@ -214,7 +214,7 @@ impl SessionStore for PostgresStore {
         let links = self.log.links();
         let is_announced = change.effect != GrantEffect::None;
         let changed = links
-            .call(|link| Box::pin(sessions::change(link, change.clone())))
+            .call(|link| Box::pin(rights::change(link, change.clone())))
             .await?;
         if is_announced && changed.is_some() {
             self.teller.tell();
@@ -271,7 +271,7 @@ impl SessionStore for PostgresStore {
         let after = after.transpose().map_err(no_place)?;
         let links = self.log.links();
         let (sessions, last) = links
-            .call(|link| Box::pin(sessions::scan(link, after, limit)))
+            .call(|link| Box::pin(rights::scan(link, after, limit)))
             .await?;
         let next = last.map(|id: SessionId| Cursor::new(id.to_string()));
         Ok(ScannedPart::new(sessions, next))
