@@ -154,7 +154,12 @@ fn check(
 
 /// The bytes that this process has or had, by the name of the line in its status.
 fn memory(name: &str) -> anyhow::Result<f64> {
-    let status = fs::read_to_string("/proc/self/status")?;
+    resident("self", name)
+}
+
+/// The bytes that a process has or had, by the name of the line in its status.
+pub(crate) fn resident(process: &str, name: &str) -> anyhow::Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix(name));
     let kib = line.and_then(|line| line.split_whitespace().next());
     let kib: f64 = kib.context("a system that does not say")?.parse()?;

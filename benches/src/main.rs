@@ -30,6 +30,7 @@ mod scale;
 mod servers;
 mod signing;
 mod stores;
+mod streams;
 mod table;
 mod token;
 mod verifying;
@@ -76,6 +77,7 @@ const PARTS: &[Part] = &[
         ],
     ),
     ("rights", &[rights::sqlite], &[]),
+    ("streams", &[streams::run], &[]),
     ("peers", &[peers::run], &[]),
     ("scale", &[scale::run], &[]),
 ];
@@ -89,6 +91,14 @@ fn main() -> anyhow::Result<()> {
         .as_slice()
     {
         return child::main(rest);
+    }
+    if let [streams::FLAG, file] = arguments
+        .iter()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .as_slice()
+    {
+        return streams::node(file);
     }
     let all = arguments.len();
     arguments.retain(|argument| argument != "--quick");
