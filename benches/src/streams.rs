@@ -47,7 +47,7 @@ const QUICK: usize = 1_000;
 const FULL: usize = 10_000;
 /// Connections of a user, half of them on each node.
 const OF_USER: usize = 10;
-/// What opens, logs in and logs out at once.
+/// Tasks that open connections, and that log users out, at once.
 const AT_ONCE: usize = 32;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Both sides of this benchmark know it, and nothing else does.
