@@ -12,7 +12,9 @@ use std::{
 
 use gatepass::{Credentials, Device, MemoryStore, Requirements, Staleness, store::StoreErrorKind};
 use gatepass_testkit::{ManualClock, OnePassword, Op, StoreFault, TestStore};
-use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
+use metrics::{
+    Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+};
 use test_support::world::{
     MINUTE, SECOND, World, builder, login, refresh, refusal, verify, verify_with,
 };
@@ -67,8 +69,39 @@ impl Recorder for Recorded {
         Gauge::from_arc(self.cell(key))
     }
 
-    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
-        Histogram::noop()
+    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::from_arc(Arc::new(Times(self.cell(key))))
+    }
+}
+
+/// Counts how often something was measured.
+struct Times(Arc<AtomicU64>);
+
+impl HistogramFn for Times {
+    fn record(&self, _: f64) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_until_an_end_is_enforced_is_measured_by_what_ended_it() {
+    let recorded = Recorded::default();
+    let _recording = metrics::set_default_local_recorder(&recorded);
+    let store = TestStore::new(MemoryStore::with_clock(ManualClock::new())).durable();
+    for beats in [false, true] {
+        let node = builder(store.clone(), &ManualClock::new());
+        let node = match beats {
+            true => node.heartbeat(5 * SECOND),
+            false => node,
+        };
+        let node = node.build().await.unwrap();
+        let issued = login(&node, "alice").await;
+        let ending = node.logout(issued.access_token.as_str()).await.unwrap();
+        ending.enforced().await;
+    }
+    for by in ["bound", "acknowledgement"] {
+        let name = format!("gatepass_revocation_enforced_seconds by={by}");
+        assert_eq!(recorded.count(&name), 1, "{by}");
     }
 }
 
