@@ -18,6 +18,7 @@ mod changing;
 mod continuing;
 mod ending;
 mod given;
+mod granting;
 mod logging;
 mod purging;
 mod refreshing;
@@ -25,8 +26,8 @@ mod refreshing;
 #[cfg(test)]
 pub(crate) use self::given::{begin_one, ended};
 pub use self::{
-    agreeing::*, beating::*, beginning::*, changing::*, continuing::*, ending::*, logging::*,
-    purging::*, refreshing::*,
+    agreeing::*, beating::*, beginning::*, changing::*, continuing::*, ending::*, granting::*,
+    logging::*, purging::*, refreshing::*,
 };
 
 /// Expands to one test for each claim of the contract, for a store that the given function makes.
@@ -102,6 +103,15 @@ macro_rules! store_contract {
             a_scan_brings_all_usable_sessions_in_parts
             a_scan_misses_no_session_while_others_begin_and_end
 
+            all_but_a_change_leave_the_rights_of_a_session_alone
+            an_entry_stays_through_a_change_that_no_token_shows
+            a_cursor_before_or_behind_a_replaced_entry_goes_on
+            a_replaced_entry_is_kept_as_long_as_the_last_change_says
+            the_entry_of_a_session_that_ended_goes_in_its_time
+            changed_resolves_after_a_change_of_rights
+            a_long_log_whose_entries_are_replaced_is_pulled_in_parts
+            a_scan_goes_on_behind_sessions_that_are_over
+
             an_end_is_logged_in_the_same_act
             every_reason_is_kept
             the_first_end_counts
@@ -173,6 +183,7 @@ mod tests {
             include_str!("store_contract/changing.rs"),
             include_str!("store_contract/continuing.rs"),
             include_str!("store_contract/ending.rs"),
+            include_str!("store_contract/granting.rs"),
             include_str!("store_contract/logging.rs"),
             include_str!("store_contract/purging.rs"),
             include_str!("store_contract/refreshing.rs"),

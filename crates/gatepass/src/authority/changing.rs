@@ -2,6 +2,8 @@
 
 use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
+use tokio::time::{Instant, sleep_until};
+
 use crate::{
     authority::{authority::Authority, ending::to_the_end, refreshing::MAX_LOST_RACES},
     env::random,
@@ -10,7 +12,7 @@ use crate::{
         changes::ChangeIdentity,
         grant::GrantEffect,
         identity::{Identity, IdentityError},
-        ids::{SessionId, Subject},
+        ids::{GrantVersion, SessionId, Subject},
         session::Session,
     },
     observe,
@@ -19,6 +21,9 @@ use crate::{
 
 /// Sessions that [`Authority::change_where`] reads at once.
 const PART: usize = 100;
+/// How far [`Authority::change_where`] may fall behind its pace and still catch up. A timer has
+/// whole milliseconds.
+const CATCHES_UP: Duration = Duration::from_millis(100);
 /// How many sessions a second [`Authority::change_where`] changes, unless the change says
 /// otherwise.
 const PACE: NonZeroU32 = NonZeroU32::MIN.saturating_add(999);
@@ -92,10 +97,10 @@ impl Change {
         self
     }
 
-    /// How long a part with so many changed sessions takes at least. A quarter more or less, by
-    /// chance, so that several nodes that change sessions don't keep step.
-    fn pause_after(&self, changed: u64, random: u8) -> Duration {
-        let seconds = changed as f64 / f64::from(self.pace.get());
+    /// How long after one session the next one changes. A quarter more or less, by chance, so that
+    /// several nodes that change sessions don't keep step.
+    fn pause(&self, random: u8) -> Duration {
+        let seconds = 1.0 / f64::from(self.pace.get());
         Duration::from_secs_f64(seconds * (0.75 + 0.5 * f64::from(random) / 255.0))
     }
 }
@@ -164,7 +169,7 @@ impl Authority {
         loop {
             let page = self.sessions(subject, next).await?;
             for session in page.sessions {
-                changed += u64::from(self.change_one(session, change).await?);
+                changed += u64::from(self.change_one(session, &|_| true, change).await?);
             }
             next = page.next;
             if next.is_none() {
@@ -183,7 +188,7 @@ impl Authority {
         let (authority, change) = (self.clone(), change.clone());
         to_the_end(async move {
             match authority.own_session(id).await? {
-                Some(session) => authority.change_one(session, &change).await,
+                Some(session) => authority.change_one(session, &|_| true, &change).await,
                 None => Ok(false),
             }
         })
@@ -218,39 +223,54 @@ impl Authority {
     /// As [`change`](Self::change).
     pub async fn change_where(
         &self,
-        matches: impl Fn(&Session) -> bool + Send,
+        matches: impl Fn(&Session) -> bool + Send + Sync,
         change: &Change,
     ) -> Result<u64, Error> {
         let issuer = &self.inner.verifier.policy().issuer;
-        let (mut changed, mut next) = (0, None);
+        let is_own = |session: &Session| session.issuer == *issuer && matches(session);
+        let (mut changed, mut next, mut due) = (0, None, Instant::now());
         loop {
-            let began = tokio::time::Instant::now();
             let part = self.inner.store.scan(next.as_ref(), PART);
             let part = self.ask("scan", part).await?;
-            let mut changed_here = 0;
             for session in part.sessions {
-                if session.issuer == *issuer && matches(&session) {
-                    changed_here += u64::from(self.change_one(session, change).await?);
+                if self.change_one(session, &is_own, change).await? {
+                    changed += 1;
+                    let [chance] = random::bytes(&*self.inner.settings.random)?;
+                    due += change.pause(chance);
+                    sleep_until(due).await;
+                    let now = Instant::now();
+                    due = due.max(now.checked_sub(CATCHES_UP).unwrap_or(now));
                 }
             }
-            changed += changed_here;
             next = part.next;
             if next.is_none() {
                 return Ok(changed);
             }
-            let [chance] = random::bytes(&*self.inner.settings.random)?;
-            tokio::time::sleep_until(began + change.pause_after(changed_here, chance)).await;
         }
     }
 
-    async fn change_one(&self, mut session: Session, change: &Change) -> Result<bool, Error> {
+    /// Changes the session while it `matches`; says whether it has changed.
+    async fn change_one(
+        &self,
+        mut session: Session,
+        matches: &(dyn Fn(&Session) -> bool + Send + Sync),
+        change: &Change,
+    ) -> Result<bool, Error> {
         for _ in 0..MAX_LOST_RACES {
+            if !matches(&session) {
+                return Ok(false);
+            }
             let identity = (change.with)(session.identity.clone())?;
             let identity = self.succeeding(identity, &session)?;
             let (before, id) = (session.identity.clone(), session.id);
             let changed = self.put_identity(session, identity, change.effect).await?;
             if let Some(changed) = changed {
-                return Ok(changed.identity != before);
+                let is_new = changed.identity != before;
+                if !is_new && changed.grant.newest > GrantVersion::FIRST {
+                    // A call whose answer was lost may have changed it, and was not enforced here.
+                    self.inner.verifier.apply(&[changed.grant_entry()]);
+                }
+                return Ok(is_new);
             }
             match self.own_session(id).await? {
                 Some(newer) => session = newer,

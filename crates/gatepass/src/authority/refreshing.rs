@@ -297,13 +297,7 @@ impl Authority {
         };
         match self.consult(authenticator.reload_user(&session)).await? {
             UserUpdate::Unchanged => Ok(Some(session)),
-            // The rights of an impersonation are fixed.
-            UserUpdate::Changed(_) if session.identity.actor().is_some() => Ok(Some(session)),
-            UserUpdate::Changed(identity) => {
-                let identity = self.succeeding(identity, &session)?;
-                self.put_identity(session, identity, GrantEffect::Enforce)
-                    .await
-            }
+            UserUpdate::Changed(identity) => self.put_user(session, identity).await,
             UserUpdate::Deleted => {
                 self.end(
                     own(&session),
@@ -314,6 +308,21 @@ impl Authority {
                 Err(Refusal::SessionEnded.into())
             }
         }
+    }
+
+    /// Gives the session the identity that the application has for its user now; `None` if another
+    /// was faster. The rights of an impersonation are fixed.
+    pub(super) async fn put_user(
+        &self,
+        session: Session,
+        identity: Identity,
+    ) -> Result<Option<Session>, Error> {
+        let identity = self.succeeding(identity, &session)?;
+        if session.identity.actor().is_some() {
+            return Ok(Some(session));
+        }
+        self.put_identity(session, identity, GrantEffect::Enforce)
+            .await
     }
 
     /// `identity` as the next one of `session`.

@@ -14,8 +14,6 @@ use crate::{
     model::{
         changes::{AdvanceCause, Renew},
         device::{Device, SeenFrom},
-        grant::GrantEffect,
-        identity::Identity,
         refusal::Refusal,
         session::Session,
     },
@@ -289,9 +287,18 @@ impl Authority {
                 refusals.reauthentication(pass, device, refusal);
             }
         })?;
+        let version = session.grant.newest;
         for _ in 0..MAX_LOST_RACES {
-            let authenticated = self.advance_authenticated(session, &identity, device, now);
-            if let Some(authenticated) = authenticated.await? {
+            let updated = match session.grant.newest == version {
+                true => self.put_user(session, identity.clone()).await?,
+                // Another change is newer than this identity. The password can't be asked for
+                // again.
+                false => self.reload_user(session, None).await?,
+            };
+            if let Some(updated) = updated
+                && let Some(authenticated) =
+                    self.advance_authenticated(updated, device, now).await?
+            {
                 observe::session_reauthenticated(&authenticated);
                 return self.refreshed(&authenticated, None).await;
             }
@@ -300,19 +307,14 @@ impl Authority {
         Err(StoreError::new(StoreErrorKind::Busy).into())
     }
 
-    /// Gives the session the identity, and refreshes it; `None` if another was faster.
+    /// Refreshes the session of a user who has just been authenticated; `None` if another was
+    /// faster.
     async fn advance_authenticated(
         &self,
         session: Session,
-        identity: &Identity,
         device: &Device,
         now: Timestamp,
     ) -> Result<Option<Session>, Error> {
-        let identity = self.succeeding(identity.clone(), &session)?;
-        let changed = self.put_identity(session, identity, GrantEffect::Enforce);
-        let Some(session) = changed.await? else {
-            return Ok(None);
-        };
         let from = session.generation;
         // A second rotation within the overlap would have an honest tab's token forgotten too
         // early.

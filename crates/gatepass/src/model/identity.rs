@@ -237,14 +237,16 @@ impl Identity {
     }
 
     /// This identity as the successor of `former`, with which the session was begun. It stays
-    /// within the limit that the client set then, and an impersonation within its scopes. It keeps
-    /// the same device label if the application gave no other.
+    /// within the limit that the client set then. An impersonation stays within its scopes and
+    /// keeps its claims. The device label stays the same if the application gave no other.
     pub(crate) fn succeeding(mut self, former: &Self) -> Self {
         if let Some(limit) = &former.limit {
             self.scopes = self.scopes.intersection(limit);
         }
         if former.actor.is_some() {
             self.scopes = self.scopes.intersection(&former.scopes);
+            // gatepass can't tell whether another claim allows more.
+            self.claims.clone_from(&former.claims);
         }
         self.limit.clone_from(&former.limit);
         self.actor.clone_from(&former.actor);

@@ -9,6 +9,8 @@ pub(super) fn attacks(table: &mut Table, victim: &Victim) {
     issuer_and_audience(table, victim);
     ids(table, victim);
     session_number(table, victim);
+    version(table, victim);
+    actor(table, victim);
     scopes(table, victim);
 }
 
@@ -215,6 +217,73 @@ fn session_number(table: &mut Table, victim: &Victim) {
     for raw in ["0", "1", "9007199254740991"] {
         let token = victim.with_claims(&claims.with("sn", raw));
         table.accepted(format!("sn: {raw}"), token);
+    }
+}
+
+/// The version of the session's rights, which a token lacks at the first one.
+fn version(table: &mut Table, victim: &Victim) {
+    let claims = victim.claims();
+    for raw in [
+        "null",
+        "-1",
+        "-0",
+        "1.5",
+        "1.0",
+        "1e0",
+        "true",
+        "{}",
+        "[1]",
+        r#""1""#,
+        r#""""#,
+        "",
+        "4294967296",
+        "18446744073709551616",
+        "01",
+        "+1",
+    ] {
+        let token = victim.with_claims(&claims.with("gv", raw));
+        table.refused(Malformed, format!("gv: {raw}"), token);
+    }
+    let twice = claims.with("gv", "1").and("gv", "1");
+    table.refused(Malformed, "gv twice", victim.with_claims(&twice));
+    for raw in ["0", "1", "4294967295"] {
+        let token = victim.with_claims(&claims.with("gv", raw));
+        table.accepted(format!("gv: {raw}"), token);
+    }
+}
+
+/// The user who acts as the subject. Its other members are for the application.
+fn actor(table: &mut Table, victim: &Victim) {
+    let claims = victim.claims();
+    for raw in NO_TEXT.into_iter().chain([
+        r#""support""#,
+        "[]",
+        r#"{"sub":null}"#,
+        r#"{"sub":1}"#,
+        r#"{"sub":""}"#,
+        r#"{"sub":{"sub":"support"}}"#,
+        r#"{"sub":["support"]}"#,
+        r#"{"SUB":"support"}"#,
+        r#"{"iss":"https://shop.example"}"#,
+        r#"{"sub":"support","sub":"support"}"#,
+        r#"{"sub":"support","a":1,"a":1}"#,
+        r#"{"act":{"sub":"support"}}"#,
+        r#"[{"sub":"support"}]"#,
+    ]) {
+        let token = victim.with_claims(&claims.with("act", raw));
+        table.refused(Malformed, format!("act: {raw}"), token);
+    }
+    let twice = claims
+        .with("act", r#"{"sub":"a"}"#)
+        .and("act", r#"{"sub":"a"}"#);
+    table.refused(Malformed, "act twice", victim.with_claims(&twice));
+    for raw in [
+        r#"{"sub":"support"}"#,
+        r#"{"sub":"support","act":{"sub":"another"}}"#,
+        r#"{"iss":"https://shop.example","sub":"support"}"#,
+    ] {
+        let token = victim.with_claims(&claims.with("act", raw));
+        table.accepted(format!("act: {raw}"), token);
     }
 }
 
