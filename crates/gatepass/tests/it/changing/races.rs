@@ -279,10 +279,11 @@ async fn a_change_in_flight_does_not_outlive_the_end_of_its_session(world: World
             };
             let end = async {
                 held.reached().await;
-                match everywhere {
-                    true => node.logout_all(&subject("alice")).await.unwrap(),
-                    false => node.logout(issued.access_token.as_str()).await.unwrap(),
-                }
+                let ended = match everywhere {
+                    true => node.logout_all(&subject("alice")).await,
+                    false => node.logout(issued.access_token.as_str()).await,
+                };
+                ended.unwrap();
                 held.release();
             };
             let change = enforced("read");
