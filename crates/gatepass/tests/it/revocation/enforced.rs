@@ -213,6 +213,26 @@ async fn a_node_that_starts_is_waited_for() {
     assert!(two.refuses(&issued).await);
 }
 
+/// A heartbeat that was read before the question tells nothing of nodes that have started since.
+#[tokio::test(start_paused = true)]
+async fn an_answer_from_before_the_question_counts_for_nothing() {
+    let nodes = Nodes::new();
+    let patient = |builder: AuthorityBuilder| builder.heartbeat(INTERVAL).store_timeout(BOUND);
+    let one = nodes.start(patient).await;
+    let issued = login(&one.authority, "alice").await;
+    let held = one.handle.hold_after(Op::Beat);
+    held.reached().await;
+    let two = nodes.beating().await;
+    two.handle.inject(Op::Changed, StoreFault::Hang);
+    two.handle.inject(Op::Pull, StoreFault::Hang);
+    let ending = one.authority.logout_all(&subject("alice")).await.unwrap();
+    let enforced = tokio::spawn(waited(ending));
+    tokio::task::yield_now().await;
+    held.release();
+    assert_eq!(enforced.await.unwrap(), WAITED);
+    assert!(two.refuses(&issued).await);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_node_that_fails_to_announce_itself_does_not_start() {
     let nodes = Nodes::new();
