@@ -1,4 +1,5 @@
-//! How long after its end a session is still honoured elsewhere.
+//! How long after its end a session is still honoured elsewhere, and how long after a change a
+//! token from before it.
 
 use std::{
     collections::VecDeque,
@@ -10,18 +11,29 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gatepass::{Connection, Error, Issued, Refusal};
+use gatepass::{Change, Connection, Error, Issued, Refusal};
 use gatepass_testkit::{Op, StoreFault, TestStore};
 use tokio::task::JoinSet;
 
 use super::{Node, Site, Timing};
 
+/// The act that nodes enforce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// The end of a session.
+    End,
+    /// An enforced change of a session's rights.
+    Change,
+}
+
 /// A measurement: its revocations, its nodes, and the load meanwhile.
 #[derive(Clone, Copy, Debug)]
 pub struct Measurement {
+    /// The act that is measured.
+    pub act: Act,
     /// How many nodes there are.
     pub nodes: usize,
-    /// How many sessions are ended, in turn on each node.
+    /// How many sessions are ended or changed, in turn on each node.
     pub revocations: usize,
     /// How long is waited between two of them.
     pub pause: Duration,
@@ -109,8 +121,9 @@ const OPEN: Duration = Duration::from_secs(60);
 /// The end of a connection: with which session, why, and when. `None` if it stays open.
 type Closing = (usize, Option<(gatepass::Ended, Instant)>);
 
-/// A session that was ended, as one node knows it.
+/// A session that was ended or changed, as one node knows it.
 struct Ended {
+    act: Act,
     issued: Arc<Issued>,
     returned: Instant,
     /// From when on the node must not honour it.
@@ -127,8 +140,8 @@ struct Seen {
     unavailable: u64,
 }
 
-/// Ends sessions in turn on each node while all are busy, and watches how long the others honour
-/// their tokens.
+/// Ends or changes sessions in turn on each node while all are busy, and watches how long the
+/// others honour their tokens.
 pub async fn measure(site: &Site, asked: Measurement) -> Bound {
     let mut nodes = Vec::new();
     for _ in 0..asked.nodes {
@@ -162,12 +175,18 @@ pub async fn measure(site: &Site, asked: Measurement) -> Bound {
     }
 
     let mut ends = Vec::new();
+    let freeze = serde_json::json!({ "frozen": true });
+    let change = Change::enforced(move |identity| identity.claims(&freeze));
     let mut pace = tokio::time::interval(asked.pause);
     for (number, issued) in sessions.iter().enumerate() {
         pace.tick().await;
         let own = number % nodes.len();
-        let ended = nodes[own].authority.end_session(issued.session_id).await;
-        ended.unwrap();
+        let (authority, id) = (&nodes[own].authority, issued.session_id);
+        let done = match asked.act {
+            Act::End => authority.end_session(id).await.map(|_| true),
+            Act::Change => authority.change_session(id, &change).await,
+        };
+        assert!(done.unwrap());
         let returned = Instant::now();
         ends.push(returned);
         for (node, queue) in queues.iter().enumerate() {
@@ -177,6 +196,7 @@ pub async fn measure(site: &Site, asked: Measurement) -> Bound {
                 false => returned,
             };
             queue.lock().unwrap().push_back(Ended {
+                act: asked.act,
                 issued: Arc::clone(issued),
                 returned,
                 bound,
@@ -326,8 +346,12 @@ async fn verify(node: &Node, ended: &Ended, seen: &mut Seen) -> Option<Duration>
     let began = Instant::now();
     let verified = node.verify(&ended.issued).await;
     seen.verifications += 1;
+    let expected = match ended.act {
+        Act::End => Refusal::Revoked,
+        Act::Change => Refusal::StaleGrant,
+    };
     match verified {
-        Err(Error::Refused(Refusal::Revoked)) => {
+        Err(Error::Refused(refusal)) if refusal == expected => {
             return Some(began.saturating_duration_since(ended.returned));
         }
         Ok(_) if began >= ended.bound => {

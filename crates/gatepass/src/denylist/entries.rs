@@ -190,7 +190,7 @@ impl<K, V> Expiry<K, (V, Duration)> for KeptFor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ids::SessionNumber;
+    use crate::model::ids::{GrantVersion, SessionNumber};
 
     #[test]
     fn an_older_cutoff_that_comes_later_brings_nothing_back() {
@@ -203,5 +203,23 @@ mod tests {
         }
         let (known, _) = entries.cutoffs.get(&account).unwrap();
         assert_eq!(known, cutoff(9));
+    }
+
+    #[test]
+    fn an_older_grant_that_comes_later_makes_no_token_good_again() {
+        let entries = Entries::new();
+        let session = SessionId::from_bytes([7; 18]);
+        let version = GrantVersion::new;
+        let grant = |newest, valid_from| Grant {
+            newest: version(newest),
+            valid_from: version(valid_from),
+        };
+        for grant in [grant(3, 2), grant(1, 1), grant(2, 0)] {
+            let target = RevocationTarget::Grant(session, grant);
+            entries.insert([(target, MIN_KEPT)].into_iter());
+        }
+        let (known, _) = entries.grants.get(&session).unwrap();
+        assert_eq!(known, grant(3, 2));
+        assert!(entries.ids.contains(Id::of_grant(session)));
     }
 }

@@ -1,11 +1,11 @@
-//! A revocation is enforced by every node from its bound on: for requests and for connections that
-//! are open.
+//! A revocation and a change of rights are enforced by every node from the bound on: for requests
+//! and for connections that are open.
 
 use std::time::Duration;
 
 use gatepass_tests::nodes::{
     Backend, Timing,
-    bound::{Measurement, measure},
+    bound::{Act, Measurement, measure},
 };
 
 use crate::nodes::on;
@@ -14,37 +14,57 @@ on! {
     Sqlite: sqlite {
         none_of_1000_revocations_is_honoured_later_than_the_bound
         nor_where_nodes_are_not_told_of_them
+        no_token_from_before_one_of_1000_changes_is_honoured_later_than_the_bound
+        nor_is_one_where_nodes_are_not_told_of_changes
     }
     Postgres: postgres {
         none_of_1000_revocations_is_honoured_later_than_the_bound
         nor_where_nodes_are_not_told_of_them
+        no_token_from_before_one_of_1000_changes_is_honoured_later_than_the_bound
+        nor_is_one_where_nodes_are_not_told_of_changes
     }
     PgBouncer: pgbouncer {
         none_of_1000_revocations_is_honoured_later_than_the_bound
+        no_token_from_before_one_of_1000_changes_is_honoured_later_than_the_bound
     }
     Redis: redis {
         none_of_1000_revocations_is_honoured_later_than_the_bound
         nor_where_nodes_are_not_told_of_them
+        no_token_from_before_one_of_1000_changes_is_honoured_later_than_the_bound
+        nor_is_one_where_nodes_are_not_told_of_changes
     }
     RedisCluster: redis_cluster {
         none_of_1000_revocations_is_honoured_later_than_the_bound
         nor_where_nodes_are_not_told_of_them
+        no_token_from_before_one_of_1000_changes_is_honoured_later_than_the_bound
+        nor_is_one_where_nodes_are_not_told_of_changes
     }
 }
 
 const REVOCATIONS: usize = 1000;
 
 async fn none_of_1000_revocations_is_honoured_later_than_the_bound(backend: Backend) {
-    holds(backend, true).await;
+    holds(backend, Act::End, true).await;
 }
 
 async fn nor_where_nodes_are_not_told_of_them(backend: Backend) {
-    holds(backend, false).await;
+    holds(backend, Act::End, false).await;
 }
 
-async fn holds(backend: Backend, push: bool) {
+async fn no_token_from_before_one_of_1000_changes_is_honoured_later_than_the_bound(
+    backend: Backend,
+) {
+    holds(backend, Act::Change, true).await;
+}
+
+async fn nor_is_one_where_nodes_are_not_told_of_changes(backend: Backend) {
+    holds(backend, Act::Change, false).await;
+}
+
+async fn holds(backend: Backend, act: Act, push: bool) {
     const NODES: usize = 3;
     let asked = Measurement {
+        act,
         nodes: NODES,
         revocations: REVOCATIONS,
         pause: Duration::from_millis(3),
@@ -57,7 +77,7 @@ async fn holds(backend: Backend, push: bool) {
         },
     };
     let bound = measure(&backend.site(), asked).await;
-    println!("{backend:?}, push {push}: {bound}");
+    println!("{backend:?}, {act:?}, push {push}: {bound}");
     let violations = &bound.violations[..bound.violations.len().min(10)];
     assert!(violations.is_empty(), "{violations:#?}");
     assert_eq!(bound.delays.count(), REVOCATIONS * (NODES - 1));

@@ -1,10 +1,10 @@
 //! Linearizability: operations that three nodes do at the same time look as if one had done them
 //! after the other.
 //!
-//! Clients log in, refresh, log out, log out everywhere and everywhere else, list and check, all
-//! with the same few sessions. Meanwhile the clock ticks. For example, a logout everywhere ends all
-//! sessions that began before it in one act: no refresh, list or check on any node may see some of
-//! them end earlier than others.
+//! Clients log in, refresh, log out, log out everywhere and everywhere else, change rights, list
+//! and check, all with the same few sessions. Meanwhile the clock ticks. For example, a logout
+//! everywhere ends all sessions that began before it in one act: no refresh, list or check on any
+//! node may see some of them end earlier than others.
 
 mod model;
 mod record;
@@ -69,6 +69,9 @@ async fn whatever_happens_at_once_happens_in_an_order(backend: Backend) {
         assert!(seen.replayed >= 50, "{seen:?}");
         assert!(seen.reused >= 20, "{seen:?}");
         assert!(seen.ended_meanwhile >= 50, "{seen:?}");
+        assert!(seen.changed >= 200, "{seen:?}");
+        assert!(seen.changed_meanwhile >= 50, "{seen:?}");
+        assert!(seen.stale >= 20, "{seen:?}");
         match rules {
             Policy::Overlap => assert!(seen.kept >= 50, "{seen:?}"),
             Policy::NoOverlap => assert_eq!(seen.kept, 0, "{seen:?}"),

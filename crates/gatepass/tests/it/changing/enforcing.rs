@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use gatepass::{
-    KeySet, MemoryStore, Requirements, Staleness, Verifier,
+    KeySet, MemoryStore, Requirements, Resumed, Staleness, Verifier,
     keys::{Algorithm, SigningKey, VerifyingKey},
 };
 use gatepass_testkit::{ManualClock, Op, StoreFault, TestStore};
@@ -154,6 +154,7 @@ test_support::on_both_stores! {
     an_offer_that_takes_something_away_is_enforced
     a_strict_route_knows_of_a_change_elsewhere_at_once
     a_session_that_idles_while_its_token_is_good_changes_too
+    a_stale_token_still_says_which_session_it_is_of
 }
 
 #[tokio::test]
@@ -284,4 +285,36 @@ async fn a_session_that_idles_while_its_token_is_good_changes_too(world: World) 
         1
     );
     assert_stale(verify(&node, &issued).await);
+}
+
+/// It is exchanged for what is left, and worth nothing after the end of its session.
+async fn a_stale_token_still_says_which_session_it_is_of(world: World) {
+    let node = world.node().await;
+    let issued = begin(&node, "alice", "read admin").await;
+    let (access, token) = (issued.access_token.as_str(), issued.refresh_token.as_str());
+    node.change(&subject("alice"), &enforced("read more"))
+        .await
+        .unwrap();
+    let strict = Requirements::new().staleness(Staleness::Strict);
+    let left = async |token: &str| {
+        let pass = node.verifier().verify(token, &strict).await.unwrap();
+        pass.scopes().clone()
+    };
+    // No more than it said itself.
+    let renewed = node.renew(access).await.unwrap();
+    assert_eq!(left(renewed.access_token.as_str()).await, scopes("read"));
+    let Resumed::Issued(resumed) = node.resume(access, token).await.unwrap() else {
+        panic!("the access token is stale");
+    };
+    assert_eq!(
+        left(resumed.access_token.as_str()).await,
+        scopes("read more")
+    );
+    let other = begin(&node, "alice", "").await;
+    let of_another = node.resume(access, other.refresh_token.as_str()).await;
+    assert_eq!(refusal(of_another), Refusal::Ambiguous);
+    node.logout(access).await.unwrap();
+    assert_eq!(refusal(node.renew(access).await), Refusal::Revoked);
+    assert_eq!(refusal(node.resume(access, token).await), Refusal::Revoked);
+    assert_eq!(refusal(verify(&node, &issued).await), Refusal::Revoked);
 }

@@ -47,8 +47,14 @@ pub(crate) enum Op {
         session: Which,
     },
     List,
+    /// Has the session's rights become other ones.
+    Change {
+        session: Which,
+    },
+    /// Asks the store about an access token with this version of the rights.
     Check {
         session: Which,
+        version: u32,
     },
 }
 
@@ -64,7 +70,10 @@ pub(crate) enum Outcome {
     /// The live sessions, newest first.
     Listed(Vec<Which>),
     Live,
+    /// Live, with a token from before a change.
+    Stale,
     Revoked,
+    Changed,
     /// The store failed: it may be done now, later or never.
     Lost,
 }
@@ -91,6 +100,11 @@ pub(crate) enum Step {
     EndReused {
         session: Which,
     },
+    /// The access token of a refresh has the rights that the session has by now.
+    SeeRights {
+        session: Which,
+        version: u32,
+    },
 }
 
 /// Whether the node of this number reads the user again at each refresh.
@@ -116,6 +130,8 @@ pub(crate) struct Model {
     known: Vec<Life>,
     /// Those of them that are live, in the order in which they began.
     live: Vec<Which>,
+    /// How often the rights of each known session have changed.
+    versions: Vec<u32>,
     /// How many more live ones there are: their logins were lost, and no client will ever hear of
     /// them.
     unheard: usize,
@@ -174,9 +190,16 @@ impl Step {
             Self::Whole(Op::Refresh { generation, .. }, Outcome::Refreshed(to)) => generation == to,
             Self::Whole(_, outcome) => matches!(
                 outcome,
-                Outcome::SessionEnded | Outcome::Listed(_) | Outcome::Live | Outcome::Revoked
+                Outcome::SessionEnded
+                    | Outcome::Listed(_)
+                    | Outcome::Live
+                    | Outcome::Stale
+                    | Outcome::Revoked
             ),
-            Self::SeeReplay { .. } | Self::Answer { .. } | Self::SeeReuse { .. } => true,
+            Self::SeeReplay { .. }
+            | Self::Answer { .. }
+            | Self::SeeReuse { .. }
+            | Self::SeeRights { .. } => true,
             Self::EndReused { .. } => false,
         }
     }
@@ -187,7 +210,10 @@ impl Step {
             Self::Whole(Op::Refresh { session, .. }, _)
             | Self::SeeReplay { session, .. }
             | Self::SeeReuse { session, .. } => Some(*session),
-            Self::Whole(..) | Self::Answer { .. } | Self::EndReused { .. } => None,
+            Self::Whole(..)
+            | Self::Answer { .. }
+            | Self::EndReused { .. }
+            | Self::SeeRights { .. } => None,
         }
     }
 }
@@ -229,6 +255,7 @@ impl Model {
         Self {
             known: vec![Life::Unborn; sessions],
             live: Vec::new(),
+            versions: vec![0; sessions],
             unheard: 0,
         }
     }
@@ -267,6 +294,9 @@ impl Model {
                 self.when(session.is_some_and(|session| session.current == *generation))
             }
             Step::EndReused { session } => vec![self.with_end_of(*session)],
+            Step::SeeRights { session, version } => {
+                self.when(self.session(*session).is_some() && self.versions[*session] == *version)
+            }
             Step::Whole(op, Outcome::Lost) => self.after_lost(*op, ticks, announced, policy),
             Step::Whole(op, outcome) => self.after_told(*op, outcome, ticks, policy),
         }
@@ -296,7 +326,8 @@ impl Model {
                 after.collect()
             }
             (Op::Refresh { session, .. }, Outcome::SessionEnded)
-            | (Op::Check { session }, Outcome::Revoked) => {
+            | (Op::Change { session }, Outcome::SessionEnded)
+            | (Op::Check { session, .. }, Outcome::Revoked) => {
                 self.when(self.known[session] == Life::Ended)
             }
             (Op::Logout { session }, Outcome::LoggedOut) => vec![self.with_end_of(session)],
@@ -307,7 +338,13 @@ impl Model {
             (Op::List, Outcome::Listed(listed)) => {
                 self.when(self.unheard == 0 && self.live.iter().rev().eq(listed))
             }
-            (Op::Check { session }, Outcome::Live) => self.when(self.session(session).is_some()),
+            (Op::Change { session }, Outcome::Changed) => self.with_change_of(session),
+            (Op::Check { session, version }, Outcome::Live) => {
+                self.when(self.session(session).is_some() && self.versions[session] == version)
+            }
+            (Op::Check { session, version }, Outcome::Stale) => {
+                self.when(self.session(session).is_some() && self.versions[session] > version)
+            }
             _ => vec![],
         }
     }
@@ -354,6 +391,7 @@ impl Model {
             Op::Logout { session } => vec![self.with_end_of(session)],
             Op::LogoutAll => vec![self.with_end_of_all_but(None)],
             Op::LogoutOthers { session } => vec![self.with_end_of_all_but(Some(session))],
+            Op::Change { session } => self.with_change_of(session),
             Op::List | Op::Check { .. } => vec![],
         };
         after.into_iter().filter(|after| after != self).collect()
@@ -444,6 +482,16 @@ impl Model {
         after
     }
 
+    /// Its rights change, if it is live.
+    fn with_change_of(&self, session: Which) -> Vec<Self> {
+        if self.session(session).is_none() {
+            return vec![];
+        }
+        let mut after = self.clone();
+        after.versions[session] += 1;
+        vec![after]
+    }
+
     /// All that have begun end at once. `kept` goes on, unless it is over.
     fn with_end_of_all_but(&self, kept: Option<Which>) -> Self {
         let others = self.live.iter().filter(|session| Some(**session) != kept);
@@ -465,7 +513,10 @@ impl fmt::Display for Op {
             Self::LogoutAll => write!(f, "logout everywhere"),
             Self::LogoutOthers { session } => write!(f, "logout everywhere but {session}"),
             Self::List => write!(f, "list"),
-            Self::Check { session } => write!(f, "check {session}"),
+            Self::Change { session } => write!(f, "change of {session}"),
+            Self::Check { session, version } => {
+                write!(f, "check {session} with version {version}")
+            }
         }
     }
 }
@@ -480,6 +531,8 @@ impl fmt::Display for Outcome {
             Self::LoggedOut => write!(f, "done"),
             Self::Listed(sessions) => write!(f, "{sessions:?}"),
             Self::Live => write!(f, "live"),
+            Self::Stale => write!(f, "refused: stale"),
+            Self::Changed => write!(f, "changed"),
             Self::Revoked => write!(f, "revoked"),
             Self::Lost => write!(f, "lost"),
         }

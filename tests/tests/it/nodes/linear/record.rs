@@ -12,8 +12,8 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatepass::{
-    Clock, Error, Issued, OnReuse, Pass, Refusal, ReusePolicy, Session, SessionId, SessionPage,
-    Staleness,
+    Change, Clock, Error, Identity, Issued, OnReuse, Pass, Refusal, ReusePolicy, Session,
+    SessionId, SessionPage, Staleness,
 };
 use gatepass_testkit::{ManualClock, OnePassword, proxy::Proxy};
 use gatepass_tests::nodes::{Node, Site, Timing, builder, subject, verify};
@@ -185,6 +185,8 @@ enum Plan {
     LogoutAll,
     LogoutOthers(Pass),
     List,
+    /// To rights that no other change has.
+    Change(SessionId, usize),
     Check(Issued),
 }
 
@@ -214,6 +216,7 @@ fn plan(known: &Known, numbers: &mut Numbers) -> Plan {
         },
         18..30 => Plan::List,
         30..42 => Plan::Check(issued),
+        42..52 => Plan::Change(issued.session_id, numbers.below(1 << 40)),
         _ => Plan::Refresh(issued),
     }
 }
@@ -257,6 +260,11 @@ async fn act(node: &Node, name: &str, plan: &Plan) -> Answer {
         Plan::LogoutAll => Answer::Done(authority.logout_all(&subject).await.map(drop)),
         Plan::LogoutOthers(pass) => Answer::Done(authority.logout_others(pass).await.map(drop)),
         Plan::List => Answer::Listed(authority.sessions(&subject, None).await),
+        Plan::Change(session, number) => {
+            let number = serde_json::json!({ "number": number });
+            let change = Change::enforced(move |identity: Identity| identity.claims(&number));
+            Answer::Changed(authority.change_session(*session, &change).await)
+        }
         Plan::Check(issued) => Answer::Checked(verify(authority, issued, Staleness::Strict).await),
     }
 }
@@ -265,6 +273,7 @@ async fn act(node: &Node, name: &str, plan: &Plan) -> Answer {
 enum Answer {
     Issued(Result<Issued, Error>),
     Done(Result<(), Error>),
+    Changed(Result<bool, Error>),
     Checked(Result<Pass, Error>),
     Listed(Result<SessionPage, Error>),
 }
@@ -300,7 +309,8 @@ impl Known {
                 Op::Refresh { session, .. }
                 | Op::Logout { session }
                 | Op::LogoutOthers { session }
-                | Op::Check { session } => *session = places[*session],
+                | Op::Change { session }
+                | Op::Check { session, .. } => *session = places[*session],
                 Op::Login | Op::LogoutAll | Op::List => {}
             }
             match &mut call.outcome {
@@ -339,15 +349,24 @@ impl Known {
                 session: self.which(pass.session_id()),
             },
             Plan::List => Op::List,
+            Plan::Change(session, _) => Op::Change {
+                session: self.which(*session),
+            },
             Plan::Check(issued) => Op::Check {
                 session: self.which(issued.session_id),
+                version: version(issued),
             },
+        };
+        let rights = match &answer {
+            Answer::Issued(Ok(issued)) => Some(version(issued)),
+            _ => None,
         };
         let outcome = self.outcome(op, answer);
         self.calls.push(Call {
             node,
             op,
             outcome,
+            rights,
             ticks,
             called,
             returned,
@@ -374,15 +393,20 @@ impl Known {
                 assert_eq!(self.hear(issued.session_id, number(&issued)), session);
                 let generation = generation(&issued);
                 let tokens = &mut self.held(session).tokens;
-                if tokens.last().unwrap().0 < generation {
+                let (newest, last) = tokens.last_mut().unwrap();
+                if *newest < generation {
                     tokens.push((generation, issued));
+                } else if *newest == generation && version(last) < version(&issued) {
+                    *last = issued;
                 }
                 Outcome::Refreshed(generation)
             }
             (Op::Logout { .. } | Op::LogoutAll | Op::LogoutOthers { .. }, Answer::Done(Ok(()))) => {
                 Outcome::LoggedOut
             }
-            (Op::Check { session }, Answer::Checked(Ok(pass))) => {
+            (Op::Change { .. }, Answer::Changed(Ok(true))) => Outcome::Changed,
+            (Op::Change { .. }, Answer::Changed(Ok(false))) => Outcome::SessionEnded,
+            (Op::Check { session, .. }, Answer::Checked(Ok(pass))) => {
                 self.held(session).pass = Some(pass);
                 Outcome::Live
             }
@@ -398,6 +422,9 @@ impl Known {
             (Op::Refresh { .. }, Answer::Issued(Err(Error::Refused(Refusal::Reused)))) => {
                 Outcome::Reused
             }
+            (Op::Check { .. }, Answer::Checked(Err(Error::Refused(Refusal::StaleGrant)))) => {
+                Outcome::Stale
+            }
             (Op::Check { .. }, Answer::Checked(Err(Error::Refused(Refusal::Revoked)))) => {
                 Outcome::Revoked
             }
@@ -405,6 +432,7 @@ impl Known {
                 _,
                 Answer::Issued(Err(Error::Store(_)))
                 | Answer::Done(Err(Error::Store(_)))
+                | Answer::Changed(Err(Error::Store(_)))
                 | Answer::Checked(Err(Error::Store(_)))
                 | Answer::Listed(Err(Error::Store(_))),
             ) => Outcome::Lost,
@@ -423,8 +451,17 @@ fn generation(issued: &Issued) -> u32 {
 
 /// The number of the session in an access token (claim `sn`).
 fn number(issued: &Issued) -> i64 {
+    claims(issued)["sn"].as_i64().unwrap()
+}
+
+/// The version of the rights in an access token (claim `gv`, which the first version lacks).
+fn version(issued: &Issued) -> u32 {
+    let version = claims(issued)["gv"].as_u64().unwrap_or(0);
+    version.try_into().unwrap()
+}
+
+fn claims(issued: &Issued) -> serde_json::Value {
     let payload = issued.access_token.as_str().split('.').nth(1).unwrap();
     let claims = URL_SAFE_NO_PAD.decode(payload).unwrap();
-    let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
-    claims["sn"].as_i64().unwrap()
+    serde_json::from_slice(&claims).unwrap()
 }

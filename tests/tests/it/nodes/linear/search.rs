@@ -18,6 +18,8 @@ pub(crate) struct Call {
     pub(crate) node: usize,
     pub(crate) op: Op,
     pub(crate) outcome: Outcome,
+    /// The version of the rights in the access token of a refresh.
+    pub(crate) rights: Option<u32>,
     pub(crate) ticks: Ticks,
     pub(crate) called: u64,
     pub(crate) returned: u64,
@@ -40,6 +42,11 @@ pub(crate) struct Seen {
     /// Those that were answered with the token that they presented.
     pub(crate) kept: usize,
     pub(crate) reused: usize,
+    /// Changes of rights, and those of them during which a refresh or another change succeeded.
+    pub(crate) changed: usize,
+    pub(crate) changed_meanwhile: usize,
+    /// Tokens from before a change that were refused.
+    pub(crate) stale: usize,
     /// Logouts everywhere and everywhere else during which a login or a refresh succeeded.
     pub(crate) ended_meanwhile: usize,
     pub(crate) lost: usize,
@@ -162,7 +169,11 @@ impl History {
     }
 
     fn steps(&self, call: &Call) -> Vec<Step> {
-        call.op.steps(&call.outcome, reloads(call.node), self.rules)
+        let mut steps = call.op.steps(&call.outcome, reloads(call.node), self.rules);
+        if let (Op::Refresh { session, .. }, Some(version)) = (call.op, call.rights) {
+            steps.push(Step::SeeRights { session, version });
+        }
+        steps
     }
 
     /// One more than the greatest session that is mentioned.
@@ -172,7 +183,8 @@ impl History {
                 Op::Refresh { session, .. }
                 | Op::Logout { session }
                 | Op::LogoutOthers { session }
-                | Op::Check { session } => Some(session),
+                | Op::Change { session }
+                | Op::Check { session, .. } => Some(session),
                 Op::Login | Op::LogoutAll | Op::List => None,
             };
             let told = match &call.outcome {
@@ -210,7 +222,11 @@ impl History {
             // Without something that changes a session, others would be wrong for its lack.
             let looks_only = matches!(
                 call.outcome,
-                Outcome::SessionEnded | Outcome::Listed(_) | Outcome::Live | Outcome::Revoked
+                Outcome::SessionEnded
+                    | Outcome::Listed(_)
+                    | Outcome::Live
+                    | Outcome::Stale
+                    | Outcome::Revoked
             );
             match looks_only && !without.has_order() {
                 true => wrong = without,
@@ -227,6 +243,7 @@ impl History {
             let mut call = call.clone();
             if call.returned > end {
                 call.outcome = Outcome::Lost;
+                call.rights = None;
             }
             call
         });
@@ -255,7 +272,8 @@ impl History {
                 (
                     Op::Refresh { session: of, .. }
                     | Op::Logout { session: of }
-                    | Op::Check { session: of },
+                    | Op::Change { session: of }
+                    | Op::Check { session: of, .. },
                     _,
                 ) => of == session,
                 _ => true,
@@ -294,6 +312,24 @@ impl Seen {
                     }
                 }
                 (_, Outcome::Reused) => self.reused += 1,
+                (_, Outcome::Stale) => self.stale += 1,
+                (Op::Change { session }, Outcome::Changed) => {
+                    self.changed += 1;
+                    let mut others = history.calls.iter().filter(|other| {
+                        other.called < call.returned && call.called < other.returned
+                    });
+                    let meanwhile = others.any(|other| {
+                        let of = match (other.op, &other.outcome) {
+                            (Op::Refresh { session, .. }, Outcome::Refreshed(_)) => Some(session),
+                            (Op::Change { session }, Outcome::Changed) => {
+                                (other.called != call.called).then_some(session)
+                            }
+                            _ => None,
+                        };
+                        of == Some(session)
+                    });
+                    self.changed_meanwhile += usize::from(meanwhile);
+                }
                 (_, Outcome::Lost) => self.lost += 1,
                 (Op::LogoutAll | Op::LogoutOthers { .. }, Outcome::LoggedOut) => {
                     let mut others = history.calls.iter().filter(|other| {
@@ -331,13 +367,15 @@ impl fmt::Display for History {
                 node,
                 op,
                 outcome,
+                rights,
                 ticks: (from, to),
                 called,
                 returned,
             } = call;
             writeln!(
                 f,
-                "{called:>6}..{returned:<6} {from:>4}..{to:<4} node {node}: {op} -> {outcome}"
+                "{called:>6}..{returned:<6} {from:>4}..{to:<4} node {node}: {op} -> {outcome}{}",
+                rights.map_or_else(String::new, |version| format!(", version {version}"))
             )?;
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Gates that refresh a browser's cookies, and the responses that may set them.
 
 use gatepass::{
-    ReusePolicy, Staleness,
+    Change, ReusePolicy, Staleness,
     keys::Algorithm,
     wire::{Outgoing, ResponseHeaders},
 };
@@ -113,10 +113,20 @@ fn reason(judged: Result<AuthState, AuthRejection>) -> &'static str {
 
 #[tokio::test]
 async fn a_request_with_an_old_access_cookie_is_served_and_its_response_sets_both_cookies() {
-    for (case, later) in [("expired", 20 * MINUTE), ("missing", MINUTE)] {
+    let cases = [
+        ("expired", 20 * MINUTE),
+        ("missing", MINUTE),
+        ("stale", MINUTE),
+    ];
+    for (case, later) in cases {
         let shop = Shop::open(Transport::Cookie).await;
         let old = shop.log_in().await;
         shop.clock.advance(later);
+        if case == "stale" {
+            let alice = Subject::new("alice").unwrap();
+            let change = Change::enforced(|identity| identity.claims(&json!({ "new": true })));
+            assert_eq!(shop.authority.change(&alice, &change).await.unwrap(), 1);
+        }
         let cookies = match case {
             "missing" => old.without_access(),
             _ => old.header(),

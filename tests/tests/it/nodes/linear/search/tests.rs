@@ -10,6 +10,7 @@ fn history(calls: &[Entry], rules: Policy) -> History {
         node: 0,
         op: *op,
         outcome: outcome.clone(),
+        rights: None,
         ticks: (*tick, *tick),
         called: *called,
         returned: *returned,
@@ -28,7 +29,22 @@ const fn refresh(generation: u32) -> Op {
 }
 
 const OUT: Op = Op::Logout { session: 0 };
-const CHECK: Op = Op::Check { session: 0 };
+const CHECK: Op = check(0);
+const CHANGE: Op = Op::Change { session: 0 };
+
+/// The check of a token of the first session.
+const fn check(version: u32) -> Op {
+    Op::Check {
+        session: 0,
+        version,
+    }
+}
+
+/// The check of the second session.
+const OTHER: Op = Op::Check {
+    session: 1,
+    version: 0,
+};
 
 const fn all_but(session: Which) -> Op {
     Op::LogoutOthers { session }
@@ -180,6 +196,30 @@ fn histories_that_one_store_could_have_had_have_an_order() {
             ],
         ),
         (
+            "changes, and tokens from before them",
+            vec![
+                (0, 2, 3, CHANGE, Changed),
+                (0, 4, 5, check(0), Stale),
+                (0, 6, 13, CHANGE, Changed),
+                (0, 7, 8, check(1), Live),
+                (0, 9, 10, check(1), Stale),
+                (0, 11, 12, check(2), Live),
+                (0, 14, 15, OUT, LoggedOut),
+                (0, 16, 17, CHANGE, SessionEnded),
+                (0, 18, 19, check(1), Revoked),
+            ],
+        ),
+        (
+            "a lost change that was done, much later",
+            vec![
+                (0, 2, 3, CHANGE, Lost),
+                (0, 4, 5, check(0), Live),
+                (0, 6, 7, CHANGE, Changed),
+                (0, 8, 9, check(1), Live),
+                (0, 10, 11, check(2), Live),
+            ],
+        ),
+        (
             "a reuse during which the session is refreshed once more",
             vec![
                 (0, 2, 3, refresh(0), Refreshed(1)),
@@ -292,7 +332,7 @@ fn histories_that_no_store_could_have_had_have_none_and_are_shown_small() {
             vec![
                 (0, 2, 3, Op::Login, Began(1)),
                 (0, 4, 9, Op::LogoutAll, LoggedOut),
-                (0, 5, 6, Op::Check { session: 1 }, Revoked),
+                (0, 5, 6, OTHER, Revoked),
                 (0, 7, 8, CHECK, Live),
             ],
         ),
@@ -302,7 +342,7 @@ fn histories_that_no_store_could_have_had_have_none_and_are_shown_small() {
             vec![
                 (0, 2, 3, Op::Login, Began(1)),
                 (0, 4, 5, Op::LogoutAll, LoggedOut),
-                (0, 6, 7, Op::Check { session: 1 }, Live),
+                (0, 6, 7, OTHER, Live),
             ],
         ),
         (
@@ -311,7 +351,7 @@ fn histories_that_no_store_could_have_had_have_none_and_are_shown_small() {
             vec![
                 (0, 2, 3, Op::LogoutAll, LoggedOut),
                 (0, 4, 5, Op::Login, Began(1)),
-                (0, 6, 7, Op::Check { session: 1 }, Revoked),
+                (0, 6, 7, OTHER, Revoked),
             ],
         ),
         (
@@ -366,6 +406,35 @@ fn histories_that_no_store_could_have_had_have_none_and_are_shown_small() {
             "a session that is heard of without a login",
             2,
             vec![(0, 2, 3, Op::List, listed(&[1, 0]))],
+        ),
+        (
+            "a token from before a change that is good after it",
+            3,
+            vec![(0, 2, 3, CHANGE, Changed), (0, 4, 5, check(0), Live)],
+        ),
+        (
+            "a token that is refused before any change",
+            2,
+            vec![(0, 2, 3, check(0), Stale)],
+        ),
+        (
+            "two changes of which one undoes the other",
+            4,
+            vec![
+                (0, 2, 5, CHANGE, Changed),
+                (0, 3, 4, CHANGE, Changed),
+                (0, 6, 7, check(1), Live),
+            ],
+        ),
+        (
+            "a change of a session that has ended",
+            3,
+            vec![(0, 2, 3, OUT, LoggedOut), (0, 4, 5, CHANGE, Changed)],
+        ),
+        (
+            "a change that finds a live session over",
+            2,
+            vec![(0, 2, 3, CHANGE, SessionEnded)],
         ),
         (
             "a lost logout that was done and undone",
@@ -454,4 +523,32 @@ fn only_a_node_that_reads_the_user_again_answers_with_a_token_that_is_newer_than
     let mut late = of(1);
     late.calls[2].ticks = (2, 2);
     assert!(late.check().is_err());
+}
+
+#[test]
+fn the_token_of_a_refresh_has_the_rights_of_its_time() {
+    let of = |rights, called, returned| {
+        let mut history = history(
+            &[
+                began(),
+                (0, 4, 5, CHANGE, Outcome::Changed),
+                (0, called, returned, refresh(0), Outcome::Refreshed(1)),
+            ],
+            Policy::Overlap,
+        );
+        history.calls[2].rights = Some(rights);
+        history.check().is_ok()
+    };
+    for (rights, called, returned, expected) in [
+        (0, 2, 3, true),
+        (1, 2, 3, false),
+        (0, 6, 7, false),
+        (1, 6, 7, true),
+        (0, 3, 6, true),
+        (1, 3, 6, true),
+        (2, 3, 6, false),
+    ] {
+        let has_order = of(rights, called, returned);
+        assert_eq!(has_order, expected, "{rights} at {called} to {returned}");
+    }
 }
