@@ -117,6 +117,8 @@ export interface Exchange {
   status: number;
   /** The `reason` of a refusal. */
   reason: string | undefined;
+  /** The answer says that a refresh brings other rights. */
+  refreshHint: "grant_changed" | undefined;
   durationMs: number;
   /** Bearer transport: tokens that were sent or received, shortened to `"eyJhbG…9fQx"`. */
   tokens: { access_token?: string; refresh_token?: string };
@@ -127,6 +129,14 @@ export interface SessionEventMap {
   began: SessionEvent<State>;
   /** A refresh, here or in another tab. */
   refreshed: SessionEvent<State>;
+  /**
+   * The session's scopes are others than before. Fires once in each tab, after `refreshed`. For
+   * example, the service has taken a role away from the user, and the page hides a menu.
+   *
+   * The client can't read the claims of a token. If your rights are in claims, listen to
+   * `refreshed` as well.
+   */
+  changed: SessionEvent<{ scope: string; previousScope: string }>;
   /** The session is over, for the reason in `detail`. Fires once in each tab. */
   ended: SessionEvent<{ reason: EndReason }>;
   /** The server doesn't answer, or answers 503. It will be asked again in `retryAfter` seconds. */
@@ -181,7 +191,10 @@ export interface Session extends EventTarget {
    * `fetch`. A 401 that a refresh doesn't mend is returned, and not thrown.
    *
    * It refreshes before if the token has expired, and sends the request once again after a 401
-   * `expired`. A 401 that calls the session over, such as `revoked`, makes it refresh as well: the
+   * `expired`. It does the same after a 401 `stale_grant`: the rights of the session have changed.
+   * It sends that request twice again if the first refresh began before the change. An answer may
+   * offer more rights (`Gatepass-Refresh: grant_changed`). Then the client refreshes in the
+   * background within 5 seconds. A 401 that calls the session over, such as `revoked`, makes it refresh as well: the
    * session ends only if the refresh is refused. After a 503 it waits and sends it again, a few
    * times, if nothing was done: a gate of gatepass says so, or the method is idempotent and the
    * answer has `Retry-After`. A body that is a stream is sent once.

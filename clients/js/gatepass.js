@@ -32,15 +32,24 @@ const TABS_TIMEOUT = 100;
 const EXPIRY_MARGIN = 5_000;
 /** gatepass's own `Retry-After`. A page of another origin can't read the header without CORS. */
 const USUAL_RETRY_AFTER = 2;
+/**
+ * A right that is given to all users of a service is offered to all of their clients at once. This
+ * spreads the refreshes, and a user who has just paid still sees the new menu within seconds.
+ */
+const OFFER_SPREAD = 5_000;
 const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** Reasons of a 401 by which a session is over. */
 const OVER = new Set(["revoked", "unknown_session", "session_ended", "refresh_expired", "reused"]);
+/** Reasons of a 401 that come by and by to every good access token. */
+const OUTDATED = new Set(["expired", "stale_grant"]);
 /** Reasons of a 401 that another access token may mend. */
 const RENEWABLE = new Set([
-  "expired", "malformed", "bad_signature", "unknown_key", "wrong_type", "wrong_issuer",
+  ...OUTDATED, "malformed", "bad_signature", "unknown_key", "wrong_type", "wrong_issuer",
   "wrong_audience", "not_yet_valid",
 ]);
+/** The value of `Gatepass-Refresh` by which a gate offers other rights. */
+const OFFER = "grant_changed";
 /** RFC 9110 §9.2.2. */
 const IDEMPOTENT = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"]);
 
@@ -113,6 +122,12 @@ class Session extends EventTarget {
 
   #refreshing = null;
   #timer;
+  /** Begins the refresh that an offer of other rights leads to. */
+  #offerTimer;
+  /** That refresh, which never rejects. */
+  #following = Promise.resolve();
+  /** The session and turn of the last access token for which a tab has followed an offer. */
+  #followed;
   /** Operations of `TRIES` attempts that have failed in a row: a refresh is owed. */
   #failures = 0;
   /** The server asked for no attempt before this, by the monotonic clock. */
@@ -220,7 +235,7 @@ class Session extends EventTarget {
     const method = (init.method ?? (isRequest ? input.method : "GET")).toUpperCase();
     const signal = init.signal ?? (isRequest ? input.signal : undefined);
     const canResend = !isStream(init.body);
-    let mayRenew = true;
+    let renewals = 0;
     for (let tries = 1; ; tries++) {
       await this.#ready();
       const headers = new Headers(init.headers ?? (isRequest ? input.headers : undefined));
@@ -230,18 +245,19 @@ class Session extends EventTarget {
       // A request's body can be read once, and this may have to send it twice.
       const target = isRequest ? input.clone() : url.href;
       const exchange = await this.#exchange(method, url, target, options, sent?.access);
-      const { response, reason, retryAfter } = exchange;
+      const { response, reason, retryAfter, refreshHint } = exchange;
       // An origin that gets no token from us can't say anything about it.
       const isOurs = !response.redirected || this.#origins.has(new URL(response.url).origin);
       if (!sent || !isOurs) return response;
       if (response.status !== 503) this.#available("request");
+      if (refreshHint) this.#follow(sent);
       if (response.status === 401) {
-        const mayResend = await this.#judge(reason, sent, mayRenew).catch((error) => {
+        const mayResend = await this.#judge(reason, sent, renewals).catch((error) => {
           if (isRefusal(error)) return false;
           throw error;
         });
         if (!mayResend || !canResend) return response;
-        mayRenew = false;
+        renewals += 1;
       } else if (response.status === 503 && canResend && tries < TRIES) {
         // A gate asks the store before it calls the handler, so that nothing has happened yet.
         const isGate = reason === "store_unavailable";
@@ -303,6 +319,7 @@ class Session extends EventTarget {
 
   close() {
     this.#environment.clearTimeout(this.#timer);
+    this.#dropOffer();
     this.#listening.abort();
     this.#current.abort();
     this.#channel?.close();
@@ -343,7 +360,7 @@ class Session extends EventTarget {
 
   /** Sends a request with the access token to an endpoint, again if a refresh helps. */
   async #authorized(method, path, { json, endAs } = {}) {
-    for (let mayRenew = true; ; mayRenew = false) {
+    for (let renewals = 0; ; renewals++) {
       await this.#ready();
       const session = this.#session;
       if (!session && !this.#isCookie) throw this.#noSession();
@@ -352,18 +369,19 @@ class Session extends EventTarget {
       } catch (error) {
         if (!isRefusal(error) || session === null) throw error;
         const { reason } = error;
-        if (!(await this.#judge(reason, session, mayRenew, endAs ?? reason))) throw error;
+        if (!(await this.#judge(reason, session, renewals, endAs ?? reason))) throw error;
       }
     }
   }
 
   /**
-   * Acts on a 401 to a request of the session `sent`: whether it should be sent again.
+   * Acts on a 401 to a request of the session `sent`, which was sent again after `renewals`:
+   * whether it should be sent again.
    *
    * An endpoint that calls the session over ends it `endAs`. The application may be mistaken or
    * relay the answer of another service, so that its 401 only makes the client ask by a refresh.
    */
-  async #judge(reason, sent, mayRenew, endAs) {
+  async #judge(reason, sent, renewals, endAs) {
     this.#sync();
     const isCurrent = () => this.#session?.id === sent.id;
     if (!isCurrent()) return false;
@@ -374,12 +392,14 @@ class Session extends EventTarget {
     }
     // The access cookie may be gone while the other one is still there.
     const isRenewable = isOver || RENEWABLE.has(reason) || (this.#isCookie && reason === "missing");
-    if (!isRenewable || !mayRenew) return false;
+    // The first new token may come from a refresh that was under way when the rights changed.
+    const most = reason === "stale_grant" ? 2 : 1;
+    if (!isRenewable || renewals >= most) return false;
     if (this.#session.turn === sent.turn) {
       // A service that takes no token at all must not cause a refresh by each request.
       if (isOver) {
         if (this.#environment.now() - this.#doubtedAt < DOUBT_PAUSE) return false;
-      } else if (reason !== "expired" && sent.turn === this.#distrusted) {
+      } else if (!OUTDATED.has(reason) && sent.turn === this.#distrusted) {
         return false;
       }
       await this.#refresh();
@@ -424,7 +444,7 @@ class Session extends EventTarget {
   /** Sends one request, and tells of it when it ends. An endpoint's answer is read as a whole. */
   async #exchange(method, url, target, options, access, isEndpoint = false) {
     const begin = this.#environment.now();
-    let [status, reason, body, response, retryAfter] = [0, undefined, {}];
+    let [status, reason, body, response, retryAfter, refreshHint] = [0, undefined, {}];
     try {
       response = await this.#fetch(target, options);
       if (isEndpoint) {
@@ -438,6 +458,7 @@ class Session extends EventTarget {
       }
       status = response.status;
       retryAfter = retryAfterOf(response, this.#environment.wallClock());
+      if (response.headers.get("gatepass-refresh") === OFFER) refreshHint = OFFER;
     } catch (error) {
       if (!isEndpoint || error instanceof UnavailableError) throw error;
       throw new UnavailableError("the server has not answered", undefined, error);
@@ -445,12 +466,12 @@ class Session extends EventTarget {
       const tokens = { access_token: body?.access_token ?? access,
         refresh_token: body?.refresh_token };
       this.#fire("exchange", {
-        method, path: url.pathname, status, reason,
+        method, path: url.pathname, status, reason, refreshHint,
         durationMs: this.#environment.now() - begin,
         tokens: this.#isCookie ? {} : shortened(tokens),
       });
     }
-    return { response, body, reason, retryAfter };
+    return { response, body, reason, retryAfter, refreshHint };
   }
 
   #credentials(url, init, request) {
@@ -507,6 +528,8 @@ class Session extends EventTarget {
     const epoch = this.#epoch;
     const turn = this.#session?.turn;
     const { signal } = this.#current;
+    // If it succeeds, there is nothing left to do.
+    await this.#following;
     const early = this.#notBefore - this.#environment.now();
     if (early > LONGEST_WAIT) {
       throw new UnavailableError("the server can't answer at present", Math.ceil(early / 1000));
@@ -533,6 +556,43 @@ class Session extends EventTarget {
       // The session is another one now, and this one's end has been told.
       if (isWanted()) throw error;
     }
+  }
+
+  /**
+   * Follows the offer of other rights that came with an answer to a request of the session `sent`.
+   *
+   * It asks once for each access token, in one tab of all. The token is good until it expires, so
+   * an attempt that fails changes nothing. If its answer is lost, the server still takes the token
+   * that it has spent when the next refresh is due.
+   */
+  #follow(sent) {
+    const token = `${sent.id} ${sent.turn}`;
+    const isDue = () => {
+      this.#sync();
+      // A refresh that has failed is sent again soon, and brings the rights as well.
+      const isUnderWay = this.#refreshing || this.#failures > 0;
+      return this.#session === sent && !isUnderWay && this.#followed !== token;
+    };
+    const { setTimeout, random } = this.#environment;
+    if (this.#offerTimer !== undefined || this.#listening.signal.aborted || !isDue()) return;
+    this.#offerTimer = setTimeout(() => {
+      this.#offerTimer = undefined;
+      if (!isDue()) return;
+      const epoch = this.#epoch;
+      this.#following = this.#exclusively(async () => {
+        // Another tab has tried while this one waited for the lock.
+        if (this.#followed === token) return;
+        this.#followed = token;
+        this.#channel?.postMessage({ type: "follows", token });
+        await this.#refreshOnce(epoch, sent.turn);
+      }).catch(() => {});
+    }, random() * OFFER_SPREAD);
+    this.#offerTimer?.unref?.();
+  }
+
+  #dropOffer() {
+    this.#environment.clearTimeout(this.#offerTimer);
+    this.#offerTimer = undefined;
   }
 
   async #refreshOnce(epoch, turn) {
@@ -688,8 +748,14 @@ class Session extends EventTarget {
     if (!isSame) this.#changeEpoch();
     this.#session = session;
     this.#failures = 0;
+    this.#dropOffer();
     this.#schedule(this.state.refreshIn);
     this.#fire(isSame ? "refreshed" : "began", this.state);
+    const { scope } = session;
+    // A listener may have ended the session.
+    if (isSame && scope !== current.scope && this.#session === session) {
+      this.#fire("changed", { scope, previousScope: current.scope });
+    }
     return true;
   }
 
@@ -812,12 +878,14 @@ class Session extends EventTarget {
     this.#channel?.postMessage(message);
   }
 
-  #hear({ type, id, reason, at, record }) {
+  #hear({ type, id, reason, at, record, token }) {
     if (type === "ask") {
       const session = this.#session;
       if (session) this.#channel?.postMessage({ type: "have", record: this.#record(session) });
     } else if (type === "ended") {
       this.#learnEnd(id, reason, at);
+    } else if (type === "follows") {
+      this.#followed = token;
     } else {
       if (this.#adopt(this.#restored(record))) this.#onNews();
     }

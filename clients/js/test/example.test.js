@@ -40,6 +40,17 @@ test("the page says that a page of the server needs cookies", () => {
   assert.match(words.next("/account", "bearer"), /You stay here/);
 });
 
+test("the page tells which rights came and went", () => {
+  const lost = words.rights("admin profile", "profile");
+  assert.equal(lost.state, "taken");
+  assert.match(lost.text, /took “admin” away .*“stale_grant”.* gave no password/);
+  const won = words.rights("", "admin profile");
+  assert.equal(won.state, "given");
+  assert.match(won.text, /^You have “admin” and “profile” now\./);
+  assert.doesNotMatch(won.text, /took|stale/);
+  assert.match(words.rights("a", "b").text, /took “a” away .*You have “b” now/);
+});
+
 test("an answer about the second server that isn't as expected is explained, not thrown", () => {
   const peer = (status, answer) => words.peer("http://127.0.0.1:3001", status, answer);
   assert.deepEqual(peer(502, null), {

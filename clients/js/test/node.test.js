@@ -44,6 +44,19 @@ for (const tabs of [false, true]) {
     }));
 }
 
+test("a program ends although it was offered other rights", () =>
+  withServer(async (server) => {
+    const headers = { "gatepass-refresh": "grant_changed" };
+    const answer = { status: 200, json: {}, headers };
+    server.fault = ({ path }) => (path === "/me" ? { answer } : null);
+    await program(`
+      Math.random = () => 0.4;
+      const session = createClient({ base });
+      ${LOGIN}
+      await session.fetch("/me");`, `${server.origin}/auth`);
+    assert.equal(server.asked("/auth/refresh").length, 0);
+  }));
+
 test("a program doesn't end while it waits for the next attempt", () =>
   withServer(async (server) => {
     const queue = [null, { drop: true }, { drop: true }];

@@ -22,6 +22,11 @@ session.addEventListener("ended", ({ detail }) => {
   if (detail.reason === "reused") console.log(reason);
 });
 session.addEventListener("exchange", ({ detail }) => detail.status.toFixed());
+session.addEventListener("exchange", ({ detail }) => detail.refreshHint === "grant_changed");
+session.addEventListener("changed", ({ detail }) => {
+  const [now, before]: [string, string] = [detail.scope, detail.previousScope];
+  console.log(now.split(" "), before);
+});
 
 export async function use(): Promise<void> {
   try {

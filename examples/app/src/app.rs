@@ -141,6 +141,7 @@ impl App {
         let demo_names: Arc<[String]> = users.demo_names().await?.into();
         let demo = Demo::new(
             authority.clone(),
+            users.clone(),
             Arc::new(clock),
             settings.overlap,
             CookieNames::new(settings.insecure_localhost_cookies),
@@ -210,8 +211,8 @@ impl App {
         &self.config
     }
 
-    /// The demonstrations of the page that there are here: each is a route behind a gate. There is
-    /// a theft only if there are demo users, and then only of their tokens.
+    /// The demonstrations of the page that there are here: each is a route behind a gate. Thefts
+    /// and changes of rights are there only if there are demo users, and only for them.
     #[must_use]
     pub fn actions(&self) -> Vec<Action> {
         self.demo.actions()

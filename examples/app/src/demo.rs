@@ -1,4 +1,5 @@
-//! The demonstrations of the page: a theft, and a second node that learns of a logout.
+//! The demonstrations of the page: a theft, rights that change, and a second node that learns of a
+//! logout.
 //!
 //! Routes of this example alone. A service of yours has nothing like it.
 
@@ -9,7 +10,9 @@ use std::{
     time::Duration,
 };
 
-use gatepass::{Authority, ClientId, Clock, Device, Error, Pass, Session, SessionId};
+use gatepass::{
+    Authority, Change, ClientId, Clock, Device, Error, Identity, Pass, Scopes, Session, SessionId,
+};
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -17,8 +20,11 @@ use crate::{
     answer::{Answer, millis},
     brought::{Brought, CookieNames},
     peer::Peer,
+    users::Users,
 };
 
+/// The scope that the page takes away and gives back.
+const RIGHT: &str = "admin";
 /// Maximum number of stolen tokens to keep. One more replaces an arbitrary one.
 const THIEVES: usize = 100;
 /// The browser of the thief, as the log tells it.
@@ -32,6 +38,10 @@ pub enum Action {
     Steal,
     /// Uses the copy.
     Replay,
+    /// Takes the scope `admin` away from the user.
+    Demote,
+    /// Gives the scope `admin` to the user.
+    Promote,
     /// Watches the second node until it refuses the request's access token.
     Peer,
 }
@@ -43,6 +53,8 @@ impl Action {
         match self {
             Self::Steal => "/demo/steal",
             Self::Replay => "/demo/replay",
+            Self::Demote => "/demo/demote",
+            Self::Promote => "/demo/promote",
             Self::Peer => "/demo/peer",
         }
     }
@@ -52,10 +64,12 @@ impl Action {
 #[derive(Clone)]
 pub(crate) struct Demo {
     authority: Authority,
+    users: Users,
     clock: Arc<dyn Clock>,
     overlap: Duration,
     cookies: CookieNames,
-    /// The users whose tokens may be stolen. Others of the same table may be real.
+    /// The users whose tokens may be stolen and whose rights may change. Others of the same table
+    /// may be real.
     demo_users: Arc<[String]>,
     thief: Arc<Thief>,
     peer: Option<Peer>,
@@ -70,10 +84,12 @@ struct Stolen {
 }
 
 impl Demo {
-    /// Demonstrates with the sessions of `authority`, whose gates read the cookies by these names:
-    /// a theft only from `demo_users`, since a copy of a real user's token belongs in no memory.
+    /// Demonstrates with the sessions of `authority`, whose gates read the cookies by these names.
+    /// Thefts and changes of rights are for `demo_users` alone: a copy of a real user's token
+    /// belongs in no memory, and a real user makes no administrator of themselves.
     pub(crate) fn new(
         authority: Authority,
+        users: Users,
         clock: Arc<dyn Clock>,
         overlap: Duration,
         cookies: CookieNames,
@@ -82,6 +98,7 @@ impl Demo {
     ) -> Self {
         Self {
             authority,
+            users,
             clock,
             overlap,
             cookies,
@@ -95,7 +112,12 @@ impl Demo {
     pub(crate) fn actions(&self) -> Vec<Action> {
         let mut actions = Vec::new();
         if !self.demo_users.is_empty() {
-            actions.extend([Action::Steal, Action::Replay]);
+            actions.extend([
+                Action::Steal,
+                Action::Replay,
+                Action::Demote,
+                Action::Promote,
+            ]);
         }
         if self.peer.is_some() {
             actions.push(Action::Peer);
@@ -108,6 +130,10 @@ impl Demo {
         match (action, &self.peer) {
             (Action::Steal, _) if !self.demo_users.is_empty() => self.steal(pass, brought).await,
             (Action::Replay, _) if !self.demo_users.is_empty() => self.replay(pass).await,
+            (Action::Demote | Action::Promote, _) if !self.demo_users.is_empty() => {
+                let changed = self.change(pass, action == Action::Promote).await;
+                changed.unwrap_or_else(|error| Answer::store_unavailable(&error))
+            }
             (Action::Peer, Some(peer)) => {
                 let access = brought.into_access(self.cookies);
                 let verifier = self.authority.verifier();
@@ -117,9 +143,55 @@ impl Demo {
         }
     }
 
-    async fn steal(&self, pass: &Pass, brought: Brought) -> Answer {
+    fn is_demo_user(&self, pass: &Pass) -> bool {
         let subject = pass.subject().as_str();
-        if !self.demo_users.iter().any(|name| name == subject) {
+        self.demo_users.iter().any(|name| name == subject)
+    }
+
+    /// Gives the right to the user of `pass`, or takes it away. An application of yours does the
+    /// same where an administrator changes a user: first the user, then the sessions.
+    async fn change(&self, pass: &Pass, gives: bool) -> Result<Answer, Error> {
+        if !self.is_demo_user(pass) {
+            let description = "only a demo user's rights can be changed; log in as one of them";
+            return Ok(Answer::error(403, "not_a_demo_user", description));
+        }
+        let changed = move |scopes: &Scopes| {
+            let right = Scopes::new([RIGHT]).unwrap_or_default();
+            if gives {
+                scopes.union(&right)
+            } else {
+                scopes.without(&right)
+            }
+        };
+        let subject = pass.subject();
+        let scopes = self
+            .users
+            .change_scope(subject.as_str(), |scopes| changed(&scopes));
+        let Some(scopes) = scopes.await? else {
+            return Ok(Answer::error(
+                404,
+                "no_user",
+                "the user is not there any more",
+            ));
+        };
+        let with = move |identity: Identity| {
+            let scopes = changed(identity.granted_scopes());
+            Ok(identity.scopes(scopes))
+        };
+        let change = match gives {
+            // Older access tokens stay good, and their clients are told to refresh.
+            true => Change::offered(with),
+            // Every node refuses older access tokens within `max_staleness`.
+            false => Change::enforced(with),
+        };
+        let sessions = self.authority.change(subject, &change).await?;
+        Ok(Answer::ok(
+            json!({"scope": scopes.as_str(), "sessions": sessions}),
+        ))
+    }
+
+    async fn steal(&self, pass: &Pass, brought: Brought) -> Answer {
+        if !self.is_demo_user(pass) {
             let description = "only a demo user's token can be stolen; log in as one of them";
             return Answer::error(403, "not_a_demo_user", description);
         }

@@ -58,7 +58,7 @@ impl Asset {
     pub const HOME: &str = "/";
 
     /// All files of the page.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::new(Self::HOME, HTML, include_str!("page/page.html")),
         Self::new("/assets/page.css", CSS, include_str!("page/page.css")),
         Self::new("/assets/page.js", JAVASCRIPT, include_str!("page/page.js")),
@@ -66,6 +66,11 @@ impl Asset {
             "/assets/return_to.js",
             JAVASCRIPT,
             include_str!("page/return_to.js"),
+        ),
+        Self::new(
+            "/assets/rights.js",
+            JAVASCRIPT,
+            include_str!("page/rights.js"),
         ),
         Self::new(
             "/assets/thief.js",
@@ -138,6 +143,7 @@ pub(crate) fn config(
         "overlap_ms": millis(settings.overlap),
         "users": users,
         "theft": actions.contains(&Action::Steal),
+        "rights": actions.contains(&Action::Demote),
         "peer": settings.peer.as_ref().map(PeerUrl::as_str),
         "transcript": transcript,
     })
@@ -241,13 +247,20 @@ mod tests {
     }
 
     #[test]
-    fn the_page_is_told_the_transport_and_of_a_theft_that_can_be_played() {
+    fn the_page_is_told_the_transport_and_which_demonstrations_there_are() {
         let address: SocketAddr = "127.0.0.1:3000".parse().unwrap();
         for transport in TRANSPORTS {
-            for actions in [&[][..], &[Action::Steal, Action::Replay]] {
+            for (actions, theft, rights) in [
+                (&[][..], false, false),
+                (&[Action::Steal, Action::Replay], true, false),
+                (&[Action::Demote, Action::Promote], false, true),
+            ] {
                 let told = config(address, &[], &settings(transport), actions);
                 assert_eq!(told["transport"], transport);
-                assert_eq!(told["theft"], !actions.is_empty());
+                assert_eq!(
+                    (&told["theft"], &told["rights"]),
+                    (&theft.into(), &rights.into())
+                );
                 assert_eq!(told["overlap_ms"], 30_000);
             }
         }

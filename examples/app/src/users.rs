@@ -216,7 +216,8 @@ impl Users {
         Ok(self.inner.table.demo_names().await?)
     }
 
-    /// Gives a user other scopes. Its sessions have them from their next refresh on. Says whether
+    /// Gives a user other scopes. Its sessions have them from their next refresh on; to change them
+    /// at once, call [`Authority::change`](gatepass::Authority::change) afterwards. Says whether
     /// there is such a user.
     ///
     /// # Errors
@@ -224,6 +225,22 @@ impl Users {
     /// That the table cannot be written.
     pub async fn set_scope(&self, name: &str, scope: Scopes) -> anyhow::Result<bool> {
         Ok(self.inner.table.set_scope(name, &scope).await?)
+    }
+
+    /// Gives a user the scopes that `with` makes of the present ones. Returns them, or `None` if
+    /// there is no such user.
+    pub(crate) async fn change_scope(
+        &self,
+        name: &str,
+        with: impl FnOnce(Scopes) -> Scopes,
+    ) -> Result<Option<Scopes>, StoreError> {
+        let table = &self.inner.table;
+        let Some(row) = table.find(name).await? else {
+            return Ok(None);
+        };
+        let scopes = with(Scopes::parse(&row.scope).map_err(StoreError::corrupt)?);
+        let is_there = table.set_scope(name, &scopes).await?;
+        Ok(is_there.then_some(scopes))
     }
 
     /// Deletes a user. Its sessions end at their next refresh; to end them at once, call

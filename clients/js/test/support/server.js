@@ -58,6 +58,15 @@ export class FakeServer {
     for (const session of this.sessions.values()) session.ended ??= reason;
   }
 
+  /** Changes the rights of all sessions: refuses older access tokens, or offers the change. */
+  change(scope, isEnforced) {
+    for (const session of this.sessions.values()) {
+      session.scope = scope;
+      session.version += 1;
+      if (isEnforced) session.staleBelow = session.version;
+    }
+  }
+
   /** Destroys the connection of every third request after it has been acted on. */
   dropEveryThird() {
     let count = 0;
@@ -82,7 +91,8 @@ export class FakeServer {
       const whole = answer.json && JSON.stringify(answer.json);
       const body = fault.garble ? '{"access_token":"tok' : whole;
       const type = body && { "content-type": "application/json" };
-      response.writeHead(answer.status, { ...type, ...answer.headers });
+      const offer = entry.isOutdated && { "gatepass-refresh": "grant_changed" };
+      response.writeHead(answer.status, { ...type, ...offer, ...answer.headers });
       return response.end(request.method === "HEAD" ? undefined : body);
     };
     if (fault.hold) this.held.push(send);
@@ -113,6 +123,8 @@ export class FakeServer {
     const judged = this.#judge(access);
     if (judged.reason) return refused(judged.reason);
     const { session } = judged;
+    // Gates say it, and endpoints don't.
+    entry.isOutdated = judged.isOutdated && !path.startsWith("/auth/");
     const mine = [...this.sessions.values()].filter((own) => own.user === session.user);
     const live = mine.filter((own) => !own.ended);
     const id = /^\/auth\/sessions\/(.+)$/.exec(path)?.[1];
@@ -158,7 +170,10 @@ export class FakeServer {
   #login({ username, password, device = null, transport }, jar) {
     if (this.passwords.get(username) !== password) return refused("bad_credentials");
     const id = `session-${++this.#serial}`;
-    const session = { id, user: username, device, generation: 0, spentAt: [], recovered: null };
+    const session = {
+      id, user: username, device, generation: 0, spentAt: [], recovered: null,
+      scope: "profile", version: 0, staleBelow: 0,
+    };
     this.sessions.set(id, session);
     if (transport === "cookie") {
       const replaced = this.#sessionOf(jar["gatepass-refresh"]);
@@ -201,10 +216,11 @@ export class FakeServer {
     const access = `access-of-${session.id}-number-${++this.#serial}-${"x".repeat(20)}`;
     const refresh = `gpr_${session.id}_${session.generation}_${"secret".repeat(6)}`;
     session.usedAt = this.clock();
-    this.#access.set(access, { session, until: this.clock() + ACCESS_TTL * 1000 });
+    const { scope, version } = session;
+    this.#access.set(access, { session, version, until: this.clock() + ACCESS_TTL * 1000 });
     const serverTime = Math.floor(this.clock() / 1000);
     const json = {
-      expires_in: ACCESS_TTL, scope: "profile", session_id: session.id,
+      expires_in: ACCESS_TTL, scope, session_id: session.id,
       refresh_at: serverTime + REFRESH_AFTER, server_time: serverTime,
     };
     if (!inBody) return { status: 200, json, headers: setCookies(access, refresh) };
@@ -221,8 +237,10 @@ export class FakeServer {
     const known = this.#access.get(access);
     if (!known) return { reason: "bad_signature" };
     if (known.until <= this.clock()) return { reason: "expired" };
-    if (known.session.ended) return { reason: "revoked" };
-    return { session: known.session };
+    const { session, version } = known;
+    if (session.ended) return { reason: "revoked" };
+    if (version < session.staleBelow) return { reason: "stale_grant" };
+    return { session, isOutdated: version < session.version };
   }
 }
 

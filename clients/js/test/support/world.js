@@ -48,7 +48,9 @@ export class World {
       fetch: (...request) => tab.fetch(...request), environment: tab.environment, ...options,
     });
     this.sessions.push(session);
-    const types = ["began", "refreshed", "ended", "unavailable", "available", "exchange"];
+    const types = [
+      "began", "refreshed", "changed", "ended", "unavailable", "available", "exchange",
+    ];
     for (const type of types) {
       session.addEventListener(type, ({ detail }) => {
         tab.events.push({ type, ...detail });

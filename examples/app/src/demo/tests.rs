@@ -112,6 +112,55 @@ async fn the_page_is_told_how_long_a_refresh_brings_no_new_token() {
     }
 }
 
+async fn scope_of(app: &App, token: &str) -> Result<(String, bool), Error> {
+    let verifier = app.authority.verifier();
+    let pass = verifier.verify(token, &Requirements::new()).await?;
+    let scope = pass.scopes().as_str().to_owned();
+    Ok((scope, pass.is_outdated()))
+}
+
+#[tokio::test]
+async fn a_right_that_is_taken_away_is_gone_at_once_and_the_session_goes_on() {
+    let (app, _) = app().await;
+    let (issued, pass) = log_in_as(&app, "root", "root-of-all-evil").await;
+    let (elsewhere, _) = log_in_as(&app, "root", "root-of-all-evil").await;
+    let answer = app.act(Action::Demote, &pass, empty()).await;
+    assert_eq!(
+        (answer.status, answer.body),
+        (200, json!({"scope": "profile", "sessions": 2}))
+    );
+    for old in [issued, elsewhere] {
+        let refused = scope_of(&app, old.access_token.as_str()).await;
+        let is_stale = matches!(refused, Err(Error::Refused(Refusal::StaleGrant)));
+        assert!(is_stale, "{refused:?}");
+        let new = app.authority.refresh(old.refresh_token.as_str()).await;
+        let new = new.unwrap();
+        assert_eq!(new.session_id, old.session_id);
+        let scope = scope_of(&app, new.access_token.as_str()).await;
+        assert_eq!(scope.unwrap(), ("profile".to_owned(), false));
+    }
+    let answer = app.act(Action::Demote, &pass, empty()).await;
+    assert_eq!(answer.body["sessions"], 0, "there is nothing left to take");
+}
+
+#[tokio::test]
+async fn a_right_that_is_given_is_offered_and_the_next_login_has_it_too() {
+    let (app, _) = app().await;
+    let (issued, pass) = log_in(&app).await;
+    let answer = app.act(Action::Promote, &pass, empty()).await;
+    assert_eq!(
+        (answer.status, answer.body),
+        (200, json!({"scope": "admin profile", "sessions": 1}))
+    );
+    let old = scope_of(&app, issued.access_token.as_str()).await;
+    assert_eq!(old.unwrap(), ("profile".to_owned(), true));
+    let new = app.authority.refresh(issued.refresh_token.as_str()).await;
+    let new = scope_of(&app, new.unwrap().access_token.as_str()).await;
+    assert_eq!(new.unwrap(), ("admin profile".to_owned(), false));
+    let (next, _) = log_in(&app).await;
+    assert_eq!(next.scopes.as_str(), "admin profile");
+}
+
 #[tokio::test]
 async fn no_answer_has_a_token() {
     let (app, _) = app().await;
@@ -142,11 +191,12 @@ async fn nothing_is_stolen_without_a_cookie_and_a_thief_needs_a_copy() {
 }
 
 #[tokio::test]
-async fn a_real_user_beside_the_demo_users_has_no_thief() {
+async fn a_real_user_beside_the_demo_users_has_no_thief_and_changes_no_rights() {
     let (app, clock) = app().await;
     // A table can hold Bob as a real user beside Alice, whom it marks as a demo user.
     let demo = Demo::new(
         app.authority.clone(),
+        app.users.clone(),
         Arc::new(clock),
         OVERLAP,
         CookieNames::new(false),
@@ -164,6 +214,15 @@ async fn a_real_user_beside_the_demo_users_has_no_thief() {
     );
     let answer = demo.act(Action::Replay, &pass, empty()).await;
     assert_eq!(answer.status, 409, "nothing was copied: {answer:?}");
+    for action in [Action::Demote, Action::Promote] {
+        let answer = demo.act(action, &pass, empty()).await;
+        assert_eq!(
+            (answer.status, &answer.body["reason"]),
+            (403, &"not_a_demo_user".into())
+        );
+    }
+    let refreshed = app.authority.refresh(issued.refresh_token.as_str()).await;
+    assert_eq!(refreshed.unwrap().scopes.as_str(), "profile");
 }
 
 #[tokio::test]
@@ -184,7 +243,7 @@ async fn the_process_keeps_the_copies_of_a_bounded_number_of_sessions() {
 }
 
 #[tokio::test]
-async fn real_users_have_no_thief() {
+async fn real_users_have_no_demonstrations() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("users.json");
     std::fs::write(
@@ -197,7 +256,13 @@ async fn real_users_have_no_thief() {
     let app = App::start(&settings).await.unwrap();
     assert!(app.actions().is_empty());
     let (issued, pass) = log_in(&app).await;
-    for action in [Action::Steal, Action::Replay, Action::Peer] {
+    for action in [
+        Action::Steal,
+        Action::Replay,
+        Action::Demote,
+        Action::Promote,
+        Action::Peer,
+    ] {
         let answer = app.act(action, &pass, request(&issued)).await;
         assert_eq!(answer.status, 404, "{answer:?}");
     }

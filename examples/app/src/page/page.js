@@ -2,6 +2,7 @@
 
 import { createClient, RefusedError, UnavailableError } from "./gatepass.js";
 import { returnTo } from "./return_to.js";
+import { createRights } from "./rights.js";
 import { createThief } from "./thief.js";
 import * as words from "./words.js";
 
@@ -25,6 +26,8 @@ const thief = createThief({
   watched,
   log,
 });
+
+const rights = createRights({ session: () => session });
 
 // -- The state that the page shows ----------------------------------------------------------------
 
@@ -65,6 +68,7 @@ async function showSession() {
   shown = state.sessionId;
   refreshedAt = null;
   thief.clear();
+  rights.clear();
   notify("none");
   $("peer-card").hidden = true;
   delete $("peer-result").dataset.milliseconds;
@@ -90,6 +94,8 @@ async function showSession() {
     $("who").textContent = user;
     const isDemoUser = config.users.some(({ name }) => name === user);
     $("add-device").hidden = !isDemoUser;
+    $("demote").disabled = $("promote").disabled = !isDemoUser;
+    $("rights-none").hidden = isDemoUser;
     if (!isDemoUser) offerTheft("The theft works on demo users alone. Log in as one of them.");
     await listSessions();
   });
@@ -246,9 +252,10 @@ async function showPeer(response) {
 
 // -- The exchanges --------------------------------------------------------------------------------
 
-function log({ method, path, status, reason, durationMs, tokens }, note = "") {
+function log({ method, path, status, reason, refreshHint, durationMs, tokens }, note = "") {
   const item = element("li", "");
-  Object.assign(item.dataset, { method, path, status, reason: reason ?? "" });
+  const hint = refreshHint ?? "";
+  Object.assign(item.dataset, { method, path, status, reason: reason ?? "", hint });
   const kind = status >= 200 && status < 400 ? "good" : status >= 400 && status < 500 ? "bad"
     : "fault";
   item.className = `${kind} fresh`;
@@ -257,6 +264,7 @@ function log({ method, path, status, reason, durationMs, tokens }, note = "") {
   const details = [
     note,
     reason && `reason: ${reason}`,
+    refreshHint && `Gatepass-Refresh: ${refreshHint}`,
     ...Object.entries(tokens ?? {}).map(([name, value]) => `${name}: ${value}`),
     `${Math.round(durationMs)} ms`,
   ];
@@ -316,6 +324,10 @@ function open(chosen) {
     refreshedAt = performance.now();
     tick();
   });
+  on("changed", (change) => {
+    $("who-scope").textContent = change.scope || "none";
+    rights.changed(change);
+  });
   on("ended", ({ reason }) => showEnded(reason));
   on("unavailable", ({ retryAfter }) => unavailable(retryAfter));
   on("available", available);
@@ -367,6 +379,8 @@ function control() {
   };
   press("steal", () => steal("you"));
   press("steal-first", () => steal("thief"));
+  press("demote", () => rights.change("demote"));
+  press("promote", () => rights.change("promote"));
   press("thief-stop", () => thief.stop("You have stopped the theft."));
   $("try-routes").addEventListener("click", (event) => {
     const { call: asked } = event.target.dataset;
@@ -399,6 +413,7 @@ async function start() {
   $("peer").hidden = !config.peer;
   $("peer-url").textContent = config.peer ?? "";
   $("thief").hidden = !config.theft;
+  $("rights").hidden = !config.rights;
   $("thief-about").textContent = `It takes about ${words.duration(config.overlap_ms)}.`;
   $("return-to").hidden = wanted === null;
   if (wanted) {

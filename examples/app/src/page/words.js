@@ -35,9 +35,11 @@ const ENDINGS = {
 const REFUSALS = {
   missing: "You are not logged in, and this route wants an access token.",
   expired: "The access token has expired. A refresh brings a new one.",
+  stale_grant: "Your rights have changed, so the access token with the old ones is refused. A "
+    + "refresh brings a new one.",
   revoked: "The session was ended, so its access token is refused, although it hasn’t expired.",
   insufficient_scope: "You are logged in, but you may not do this: your session lacks the scope "
-    + "that this route requires. Log in as root to see it work.",
+    + "that this route requires. Log in as root, or give yourself the right, to see it work.",
   authentication_too_old: "You are logged in, but you gave your password too long ago for this. "
     + "Log out and log in again.",
   bad_credentials: "The user name or the password is wrong.",
@@ -90,6 +92,35 @@ export function next(path, transport) {
   if (transport === "both") return `After a login with cookies you go to ${path}.`;
   return `The page ${path} needs cookies, which this service doesn’t use. You stay here after the `
     + "login.";
+}
+
+/** A sentence about a change of rights that has changed nothing. */
+export function unchanged(action) {
+  return action === "demote" ? "You don’t have the right, so there is nothing to take away."
+    : "You have the right already.";
+}
+
+/** Sentences about a right that the page fetches soon. */
+export function offered() {
+  return "The service offers the right, and your old token stays good. The page refreshes by itself "
+    + "within five seconds.";
+}
+
+/** The state of the demonstration, and sentences about scopes that have changed. */
+export function rights(before, now) {
+  const had = before.split(" ");
+  const has = now.split(" ");
+  const lost = had.filter((scope) => scope && !has.includes(scope));
+  const won = has.filter((scope) => scope && !had.includes(scope));
+  const names = (scopes) => scopes.map((scope) => `“${scope}”`).join(" and ");
+  const gone = lost.length > 0;
+  const facts = [
+    gone && `The service took ${names(lost)} away and refused your old token (401, `
+      + "“stale_grant”). The page refreshed, and sent its request again.",
+    won.length > 0 && `You have ${names(won)} now. The page refreshed in the background.`,
+    "You are still logged in, in the same session, and gave no password.",
+  ];
+  return { state: gone ? "taken" : "given", text: facts.filter(Boolean).join(" ") };
 }
 
 /** The second server's state, and a sentence about its answer: `null` if that wasn't JSON. */

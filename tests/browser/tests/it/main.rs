@@ -14,5 +14,6 @@ mod login_page;
 mod outage;
 mod page;
 mod refresh;
+mod rights;
 mod tabs;
 mod theft;
