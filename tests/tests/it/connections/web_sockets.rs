@@ -116,6 +116,40 @@ async fn a_web_socket_is_renewed_by_a_token_of_its_session_and_no_other() {
     }
 }
 
+/// A server that closes a socket with bytes unread resets it, and the client may lose the reason.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_talks_all_the_time_gets_the_reason() {
+    for framework in FRAMEWORKS {
+        for _ in 0..5 {
+            let site = Site::start(framework).await;
+            let issued = site.login().await;
+            let (mut sending, mut receiving) = connect(&site, &issued).await.split();
+            let talking = tokio::spawn(async move {
+                let long = "x".repeat(1 << 12);
+                while sending.send(Message::text(long.as_str())).await.is_ok() {}
+            });
+            let closed = async {
+                let mut answers = 0;
+                loop {
+                    match receiving.next().await {
+                        Some(Ok(Message::Text(_))) => answers += 1,
+                        other => break other,
+                    }
+                    if answers == 100 {
+                        site.end(Way::Logout, &issued).await;
+                    }
+                }
+            };
+            let closed = timeout(PATIENCE, closed).await.unwrap();
+            let Some(Ok(Message::Close(Some(frame)))) = closed else {
+                panic!("{framework:?}: {closed:?}")
+            };
+            assert_eq!(frame.reason.as_str(), "revoked", "{framework:?}");
+            talking.abort();
+        }
+    }
+}
+
 /// The client sends and never reads, until the server waits in a write.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_writer_that_waits_for_a_slow_client_is_given_up() {
