@@ -227,8 +227,9 @@ impl Users {
     }
 
     /// Deletes a user. Its sessions end at their next refresh; to end them at once, call
-    /// [`Authority::logout_all`](gatepass::Authority::logout_all) afterwards. Says whether there
-    /// was such a user.
+    /// [`Authority::logout_all`](gatepass::Authority::logout_all) afterwards, or end them in the
+    /// same transaction, as the example `transaction` for axum does. Says whether there was such a
+    /// user.
     ///
     /// # Errors
     ///

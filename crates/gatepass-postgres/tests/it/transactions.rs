@@ -251,9 +251,7 @@ async fn a_login_that_comes_meanwhile_waits_for_the_transaction_and_lives() {
         let store = shop.store.clone();
         async move { begin(&store, "alice").await }
     });
-    let waiting = "SELECT EXISTS (SELECT FROM pg_locks
-        WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))::text";
-    while say(&mut transaction, waiting).await != "true" {
+    while say(&mut transaction, WAITING).await != "true" {
         tokio::task::yield_now().await;
     }
     transaction.commit().await.unwrap();
@@ -262,6 +260,45 @@ async fn a_login_that_comes_meanwhile_waits_for_the_transaction_and_lives() {
     assert!(load(old.id).await.ended.is_some());
     assert_eq!(load(new.id).await.ended, None);
 }
+
+#[tokio::test]
+async fn a_login_that_commits_while_the_end_waits_for_it_is_over_with_the_others() {
+    let shop = Shop::open().await;
+    trigger::introduce(&shop.store, &[issuer().as_str()]).await;
+    for by_function in [false, true] {
+        begin(&shop.store, "alice").await;
+        // The first statement of a login.
+        let mut login = shop.transaction().await;
+        let number = format!("UPDATE {}.accounts SET last = last + 1", shop.schema);
+        run(&mut login, number).await;
+        let end = async {
+            let mut transaction = shop.transaction().await;
+            if by_function {
+                let call = format!(
+                    "SELECT {}.end_sessions_of('alice', 'logout_all')",
+                    shop.schema
+                );
+                run(&mut transaction, call).await;
+            } else {
+                assert!(shop.end(&mut transaction, "alice").await.is_some());
+            }
+            transaction.commit().await.unwrap();
+        };
+        let commit = async {
+            while say(&mut login, WAITING).await != "true" {
+                tokio::task::yield_now().await;
+            }
+            login.commit().await.unwrap();
+        };
+        tokio::join!(end, commit);
+        let covered = format!("SELECT (up_to = last)::text FROM {}.accounts", shop.schema);
+        assert_eq!(ask(covered).await, "true", "by the function: {by_function}");
+    }
+}
+
+/// Whether another transaction waits for this one.
+const WAITING: &str = "SELECT EXISTS (SELECT FROM pg_locks
+    WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))::text";
 
 /// All settings and the role, but for one setting, and those of plpgsql, which appear when it is
 /// first used.

@@ -30,7 +30,7 @@ async fn connect() -> PgConnection {
 }
 
 /// Has the store know that these issuers keep their sessions in it.
-async fn introduce(store: &PostgresStore, issuers: &[&str]) {
+pub(super) async fn introduce(store: &PostgresStore, issuers: &[&str]) {
     let identity = |issuer: &&str| {
         let text = serde_json::json!({ "iss": issuer, "aud": "api", "secret": "00" });
         ServiceIdentity::from_text(&text.to_string()).unwrap()
@@ -301,7 +301,10 @@ async fn a_call_that_would_do_it_wrong_is_refused() {
             "ISOLATION LEVEL SERIALIZABLE",
             "with ISOLATION LEVEL READ COMMITTED",
         ),
-        ("READ ONLY", "25006"),
+        (
+            "READ ONLY",
+            "25006 sessions cannot be ended in a transaction that only reads",
+        ),
     ] {
         run(&mut conn, format!("BEGIN {mode}")).await;
         let said = refused(&mut conn, call("'alice', 'user_deleted'")).await;
