@@ -267,7 +267,7 @@ async fn a_login_that_commits_while_the_end_waits_for_it_is_over_with_the_others
     trigger::introduce(&shop.store, &[issuer().as_str()]).await;
     for by_function in [false, true] {
         begin(&shop.store, "alice").await;
-        // The first write of a login.
+        // The first statement of a login.
         let mut login = shop.transaction().await;
         let number = format!("UPDATE {}.accounts SET last = last + 1", shop.schema);
         run(&mut login, number).await;
