@@ -29,7 +29,7 @@ pub enum Ended {
     /// The session is over, or the access token was revoked. The client logs in.
     Revoked,
     /// The session's rights have changed. The client refreshes and connects again.
-    StaleGrant,
+    GrantChanged,
     /// The access token has expired and was not renewed. The client refreshes and connects again.
     Expired,
     /// The node could not find out in time whether the session lives, since its store doesn't
@@ -42,7 +42,7 @@ impl Ended {
     pub(super) fn by(status: TokenStatus) -> Option<Self> {
         match status {
             TokenStatus::Live => None,
-            TokenStatus::Stale => Some(Self::StaleGrant),
+            TokenStatus::Stale => Some(Self::GrantChanged),
             // A store that doesn't know a session has ended and purged it.
             TokenStatus::Revoked | TokenStatus::Unknown => Some(Self::Revoked),
         }
@@ -54,7 +54,7 @@ impl Ended {
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Revoked => "revoked",
-            Self::StaleGrant => "stale_grant",
+            Self::GrantChanged => "stale_grant",
             Self::Expired => "expired",
             Self::Unknown => "store_unavailable",
         }
@@ -66,7 +66,7 @@ impl Ended {
     pub fn error(self) -> Error {
         match self {
             Self::Revoked => Refusal::Revoked.into(),
-            Self::StaleGrant => Refusal::StaleGrant.into(),
+            Self::GrantChanged => Refusal::StaleGrant.into(),
             Self::Expired => Refusal::Expired.into(),
             Self::Unknown => StoreError::new(StoreErrorKind::Unavailable).into(),
         }
@@ -91,7 +91,7 @@ mod tests {
     fn a_connection_ends_for_the_reason_that_a_request_is_refused_for() {
         for ended in [
             Ended::Revoked,
-            Ended::StaleGrant,
+            Ended::GrantChanged,
             Ended::Expired,
             Ended::Unknown,
         ] {

@@ -17,7 +17,7 @@ impl Ended {
     #[must_use]
     pub const fn close_code(self) -> u16 {
         match self {
-            Self::Revoked | Self::StaleGrant | Self::Expired => 4401,
+            Self::Revoked | Self::GrantChanged | Self::Expired => 4401,
             Self::Unknown => 1013,
         }
     }
@@ -53,7 +53,7 @@ impl LastEvent {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self.ended {
-            Ended::Revoked | Ended::StaleGrant | Ended::Expired => "session_ended",
+            Ended::Revoked | Ended::GrantChanged | Ended::Expired => "session_ended",
             Ended::Unknown => "unavailable",
         }
     }
