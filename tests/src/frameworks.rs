@@ -8,7 +8,7 @@ pub mod warp;
 
 use std::{fmt, time::Duration};
 
-use ::axum::http;
+use ::axum::{body::Bytes, http};
 use ::tower::{Service, ServiceExt};
 use async_trait::async_trait;
 use futures_util::future::{BoxFuture, FutureExt};
@@ -70,7 +70,7 @@ async fn call<S, I, O>(service: S, request: Request, opened: Opened) -> Response
 where
     S: Service<http::Request<I>, Response = http::Response<O>>,
     I: From<Vec<u8>>,
-    O: http_body::Body,
+    O: http_body::Body<Data = Bytes>,
 {
     let mut builder = http::Request::builder()
         .method(request.method)
@@ -83,11 +83,21 @@ where
     let Ok(response) = service.oneshot(request).await else {
         panic!("a service of an application has no errors");
     };
-    opened.now();
     let (head, body) = response.into_parts();
-    let Ok(body) = body.collect().await else {
-        panic!("the body broke");
-    };
+    let mut body = std::pin::pin!(body);
+    let mut bytes = Vec::new();
+    let mut opened = Some(opened);
+    loop {
+        let frame = body.frame().await;
+        if let Some(opened) = opened.take() {
+            opened.now();
+        }
+        match frame {
+            Some(Ok(frame)) => bytes.extend(frame.into_data().into_iter().flatten()),
+            Some(Err(_)) => panic!("the body broke"),
+            None => break,
+        }
+    }
     let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
         (name.to_string(), value.to_str().unwrap().to_owned())
     };
@@ -95,10 +105,6 @@ where
         status: head.status.as_u16(),
         headers: head.headers.iter().map(header).collect(),
         // A server leaves it out.
-        body: if is_head {
-            Vec::new()
-        } else {
-            body.to_bytes().into()
-        },
+        body: if is_head { Vec::new() } else { bytes },
     }
 }

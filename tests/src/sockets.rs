@@ -55,15 +55,20 @@ impl Driver for OverSockets {
         for (name, value) in request.headers {
             builder = builder.header(name, value);
         }
-        let response = builder.send().await.unwrap();
+        let mut response = builder.send().await.unwrap();
+        let first = response.chunk().await.unwrap();
         opened.now();
+        let mut body = Vec::from(first.unwrap_or_default());
         let header = |(name, value): (&HeaderName, &HeaderValue)| {
             (name.to_string(), value.to_str().unwrap().to_owned())
         };
+        let (status, headers) = (response.status(), response.headers());
+        let (status, headers) = (status.as_u16(), headers.iter().map(header).collect());
+        body.extend(response.bytes().await.unwrap());
         Response {
-            status: response.status().as_u16(),
-            headers: response.headers().iter().map(header).collect(),
-            body: response.bytes().await.unwrap().into(),
+            status,
+            headers,
+            body,
         }
     }
 

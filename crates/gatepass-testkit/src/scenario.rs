@@ -121,8 +121,8 @@ pub struct Setup {
 /// Drives one application in one framework.
 #[async_trait]
 pub trait Driver: Send + Sync {
-    /// Sends a request and waits for the whole response. Calls [`Opened::now`] as soon as the head
-    /// of the response is there: the body may stay open until something else happens.
+    /// Sends a request and waits for the whole response. Calls [`Opened::now`] as soon as the first
+    /// part of the body is there, or the body's end: it may stay open until something else happens.
     async fn exchange(&self, request: Request, opened: Opened) -> Response;
 
     /// Sends a request and waits for the whole response.
@@ -141,12 +141,12 @@ pub trait Driver: Send + Sync {
     async fn lose_sessions(&self);
 }
 
-/// The listener for the head of a response. By default there is none.
+/// The listener for the beginning of a response's body. By default there is none.
 #[derive(Debug, Default)]
 pub struct Opened(Option<oneshot::Sender<()>>);
 
 impl Opened {
-    /// Says that the head of the response is there.
+    /// Says that the body has begun, or has ended.
     pub fn now(self) {
         if let Self(Some(listener)) = self {
             // One who has given up needs no answer.

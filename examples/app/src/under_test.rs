@@ -22,10 +22,15 @@ pub fn hash_passwords_at_little_cost() {
     LITTLE_COST.store(true, Ordering::Relaxed);
 }
 
+/// Whether this process belongs to a test.
+pub(crate) fn is_under_test() -> bool {
+    LITTLE_COST.load(Ordering::Relaxed)
+}
+
 /// The parameters of new hashes.
 pub(crate) fn argon2_params() -> Params {
     let default = Params::default();
-    if LITTLE_COST.load(Ordering::Relaxed) {
+    if is_under_test() {
         Params::new(
             Params::MIN_M_COST,
             Params::MIN_T_COST,

@@ -1,6 +1,6 @@
 //! The example in actix-web.
 
-use std::{rc::Rc, thread, time::Duration};
+use std::{future::poll_fn, pin::pin, rc::Rc, thread, time::Duration};
 
 use actix_web::{
     HttpResponse, Responder, Route, Scope,
@@ -139,8 +139,7 @@ async fn serve(app: example_app::App, mut received: mpsc::UnboundedReceiver<Aske
         rt::spawn(async move {
             let is_head = request.method == "HEAD";
             let response = test::call_service(&*service, made(request).to_request()).await;
-            opened.now();
-            let mut response = read(response).await;
+            let mut response = read(response, opened).await;
             if is_head {
                 // A server leaves it out.
                 response.body.clear();
@@ -160,14 +159,29 @@ fn made(request: Request) -> TestRequest {
     made
 }
 
-async fn read(response: ServiceResponse<impl MessageBody>) -> Response {
+async fn read(response: ServiceResponse<impl MessageBody>, opened: Opened) -> Response {
     let headers = response.headers().iter();
     let headers =
         headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+    let (status, headers) = (response.status().as_u16(), headers.collect());
+    let mut parts = pin!(response.into_body());
+    let mut body = Vec::new();
+    let mut opened = Some(opened);
+    loop {
+        let part = poll_fn(|context| parts.as_mut().poll_next(context)).await;
+        if let Some(opened) = opened.take() {
+            opened.now();
+        }
+        match part {
+            Some(Ok(part)) => body.extend(part),
+            Some(Err(_)) => panic!("the body broke"),
+            None => break,
+        }
+    }
     Response {
-        status: response.status().as_u16(),
-        headers: headers.collect(),
-        body: test::read_body(response).await.into(),
+        status,
+        headers,
+        body,
     }
 }
 

@@ -215,22 +215,38 @@ pub async fn measure(site: &Site, asked: Measurement) -> Bound {
     }
     bound.delays.0.sort_unstable();
     for (session, closing) in closings.join_all().await {
-        bound.note(ends[session], closing, asked.timing.max_staleness);
+        bound.note(
+            asked.act,
+            ends[session],
+            closing,
+            asked.timing.max_staleness,
+        );
     }
     bound.closings.0.sort_unstable();
     bound.refreshes = refreshes.load(Ordering::Relaxed);
     bound
 }
 
+impl Act {
+    /// How connections of a session end that was ended or changed.
+    fn end_of_connections(self) -> gatepass::Ended {
+        match self {
+            Self::End => gatepass::Ended::Revoked,
+            Self::Change => gatepass::Ended::GrantChanged,
+        }
+    }
+}
+
 impl Bound {
     fn note(
         &mut self,
+        act: Act,
         returned: Instant,
         closing: Option<(gatepass::Ended, Instant)>,
         max_staleness: Duration,
     ) {
         match closing {
-            Some((gatepass::Ended::Revoked, at)) => {
+            Some((ended, at)) if ended == act.end_of_connections() => {
                 let delay = at.saturating_duration_since(returned);
                 if delay > max_staleness {
                     let late = delay - max_staleness;

@@ -8,7 +8,8 @@ use std::{any::Any, future::pending, net::SocketAddr, sync::Arc, time::Duration}
 
 use example_app::App;
 use gatepass::{
-    Device, Identity, Issued, MemoryStore, Pass, Requirements, Subject, store::StoreErrorKind,
+    Device, Identity, Issued, MemoryStore, Pass, Requirements, Scopes, Subject,
+    store::StoreErrorKind,
 };
 use gatepass_testkit::{ManualClock, Op, StoreFault, TestStore};
 use gatepass_tests::application::Application;
@@ -89,7 +90,9 @@ impl Site {
     }
 
     async fn login(&self) -> Issued {
-        let identity = Identity::of(Subject::new("alice").unwrap());
+        // The rights that the application has for the user, so that a refresh changes none.
+        let scopes = Scopes::parse("profile").unwrap();
+        let identity = Identity::of(Subject::new("alice").unwrap()).scopes(scopes);
         let issued = self.app().authority.issue(identity, Device::default());
         issued.await.unwrap()
     }
