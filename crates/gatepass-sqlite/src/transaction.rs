@@ -1,5 +1,5 @@
-//! Ends of sessions in a transaction of the application's own, over a connection of its own to the
-//! same file.
+//! Ends of sessions and changes of their rights in a transaction of the application's own, over a
+//! connection of its own to the same file.
 //!
 //! SQLite lets one transaction write at a time. So the application's waits for the one of the
 //! writing thread, and that one for the application's. Neither sees the half of the other.
@@ -7,8 +7,8 @@
 use std::path::Path;
 
 use gatepass::{
-    StoreError,
-    store::{EndReason, EndSessions, Revocation, StoreErrorKind},
+    Session, StoreError,
+    store::{ChangeIdentity, EndReason, EndSessions, Revocation, StoreErrorKind},
 };
 use rusqlite::{Connection, MAIN_DB};
 
@@ -122,6 +122,29 @@ impl SqliteStore {
             now: self.now(),
         };
         Ok(sessions::end(&write, &target, reason)?)
+    }
+
+    /// Changes the rights of a session in a transaction of the application's own, as
+    /// [`end_in`](Self::end_in) ends sessions: when that commits, the session has the new rights,
+    /// and all nodes refuse older access tokens within `max_staleness`.
+    ///
+    /// [`Authority::changes_of`](gatepass::Authority::changes_of) makes the changes. `None` means
+    /// that the session has ended or changed since: roll back, and begin again with that call.
+    ///
+    /// # Errors
+    ///
+    /// As [`end_in`](Self::end_in).
+    pub fn change_in(
+        &self,
+        transaction: &Connection,
+        change: ChangeIdentity,
+    ) -> Result<Option<Session>, TransactionError> {
+        self.check(transaction)?;
+        let write = Write {
+            conn: transaction,
+            now: self.now(),
+        };
+        Ok(sessions::change(&write, change)?)
     }
 
     /// Sees that the transaction will do. Changes nothing.

@@ -287,29 +287,48 @@ impl Authority {
         Ok(session.filter(|session| session.issuer == *issuer && session.is_live(now)))
     }
 
+    /// The changes that [`change`](Self::change) would make now, for your own transaction: each is
+    /// for `change_in` of the store, such as `PostgresStore::change_in`.
+    ///
+    /// If `change_in` returns `None`, the session has ended or changed meanwhile. Roll back then,
+    /// and begin again with this call. A session that begins after this call isn't among them.
+    ///
+    /// # Errors
+    ///
+    /// As [`change`](Self::change).
+    pub async fn changes_of(
+        &self,
+        subject: &Subject,
+        change: &Change,
+    ) -> Result<Vec<ChangeIdentity>, Error> {
+        let (mut changes, mut next) = (Vec::new(), None);
+        loop {
+            let page = self.sessions(subject, next).await?;
+            for session in page.sessions {
+                let identity = (change.with)(session.identity.clone())?;
+                let identity = self.succeeding(identity, &session)?;
+                changes.extend(change_from(&session, identity, change.effect));
+            }
+            next = page.next;
+            if next.is_none() {
+                return Ok(changes);
+            }
+        }
+    }
+
     /// Gives the session the identity, which is one that [`succeeding`](Self::succeeding) has
     /// returned for it. Returns the session as it is then; `None` if another was faster, or if it
     /// has ended.
     ///
-    /// This is the only place that changes an identity. It enforces a change that takes something
-    /// away, also if `effect` says otherwise.
+    /// This is the only place that changes an identity, except for your own transactions.
     pub(super) async fn put_identity(
         &self,
         session: Session,
         identity: Identity,
         effect: GrantEffect,
     ) -> Result<Option<Session>, Error> {
-        let before = &session.identity;
-        if identity == *before {
+        let Some(change) = change_from(&session, identity, effect) else {
             return Ok(Some(session));
-        }
-        let mut change = ChangeIdentity::new(&session, identity);
-        change.effect = if change.identity.allows_the_same_as(before) {
-            GrantEffect::None
-        } else if change.identity.allows_all_of(before) {
-            effect
-        } else {
-            GrantEffect::Enforce
         };
         let effect = change.effect;
         let changed = self.ask("change", self.inner.store.change(change)).await?;
@@ -319,4 +338,26 @@ impl Authority {
         }
         Ok(changed)
     }
+}
+
+/// The change of the session to the identity; `None` if it has that already. A change that takes
+/// something away is enforced, also if `effect` says otherwise.
+fn change_from(
+    session: &Session,
+    identity: Identity,
+    effect: GrantEffect,
+) -> Option<ChangeIdentity> {
+    let before = &session.identity;
+    if identity == *before {
+        return None;
+    }
+    let mut change = ChangeIdentity::new(session, identity);
+    change.effect = if change.identity.allows_the_same_as(before) {
+        GrantEffect::None
+    } else if change.identity.allows_all_of(before) {
+        effect
+    } else {
+        GrantEffect::Enforce
+    };
+    Some(change)
 }
