@@ -1,8 +1,8 @@
 //! Ends of sessions and changes of their rights in a transaction of the application's own.
 //!
 //! The application begins it, over a connection of its own, and commits it or not. So nothing here
-//! may end it or change its settings. Whether it will do is found out before anything is written,
-//! by statements that succeed in every transaction: one that failed would end it.
+//! may end it or change its settings. `check` finds out whether the transaction is fit, before
+//! anything is written. Its statements succeed in every transaction: one that failed would end it.
 
 use gatepass::{
     Session, StoreError,
@@ -24,7 +24,8 @@ use crate::{
 
 /// Why a store did not act in a transaction of the application's.
 ///
-/// Roll the transaction back. Its other changes must not be committed without this one.
+/// Roll the transaction back: its other changes must not be committed without this one. For
+/// example, a commit of the new password alone would leave a thief logged in.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransactionError {
@@ -146,7 +147,8 @@ impl PostgresStore {
     /// # Errors
     ///
     /// [`TransactionError`], which says what to do. Unless it is
-    /// [`Store`](TransactionError::Store), nothing was written, and the transaction can go on.
+    /// [`Store`](TransactionError::Store), nothing was written, and the transaction is still
+    /// usable.
     pub async fn end_in(
         &self,
         transaction: &mut Transaction<'_, Postgres>,
@@ -204,7 +206,7 @@ impl PostgresStore {
     /// ```
     ///
     /// The rules and limits are those of `end_in`. The call locks the session's row until the
-    /// transaction ends, so refreshes and the end of this session wait.
+    /// transaction ends, so refreshes and the end of this session wait meanwhile.
     ///
     /// # Errors
     ///
@@ -227,7 +229,7 @@ impl PostgresStore {
     }
 }
 
-/// Sees that the transaction will do. Changes nothing, and fails in no transaction that has not
+/// Checks that the transaction is fit. Changes nothing, and fails in no transaction that has not
 /// failed before.
 async fn check(link: &mut Link<'_>, home: &Home) -> Result<(), TransactionError> {
     let asked = Statement::new(concat!(

@@ -1,8 +1,8 @@
 //! Ends of sessions and changes of their rights in a transaction of the application's own, over a
 //! connection of its own to the same file.
 //!
-//! SQLite lets one transaction write at a time. So the application's waits for the one of the
-//! writing thread, and that one for the application's. Neither sees the half of the other.
+//! SQLite lets one transaction write at a time. So the application's transaction waits for the one
+//! of the writing thread, and the other way round. Neither sees a half of the other.
 
 use std::path::Path;
 
@@ -16,7 +16,8 @@ use crate::{error::Failure, sessions, store::SqliteStore, writer::Write};
 
 /// Why a store did not act in a transaction of the application's.
 ///
-/// Roll the transaction back. Its other changes must not be committed without this one.
+/// Roll the transaction back: its other changes must not be committed without this one. For
+/// example, a commit of the new password alone would leave a thief logged in.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransactionError {
@@ -77,8 +78,9 @@ impl SqliteStore {
     /// poll. To have it enforced here at once, call
     /// [`Verifier::catch_up`](gatepass::Verifier::catch_up) after the commit.
     ///
-    /// Blocks while it reads and writes the file, as the rest of your transaction does. Begin that
-    /// with [`Immediate`](rusqlite::TransactionBehavior::Immediate), and commit soon: all logins,
+    /// Blocks while it reads and writes the file, as the rest of your transaction does. In an async
+    /// handler, run the transaction by `tokio::task::spawn_blocking`. Begin it with
+    /// [`Immediate`](rusqlite::TransactionBehavior::Immediate), and commit soon: all logins,
     /// refreshes and logouts wait until it ends, since SQLite has one writer at a time.
     ///
     /// ```
@@ -131,6 +133,9 @@ impl SqliteStore {
     /// [`Authority::changes_of`](gatepass::Authority::changes_of) makes the changes. `None` means
     /// that the session has ended or changed since: roll back, and begin again with that call.
     ///
+    /// [`docs::transactions`](gatepass::docs::transactions) has an example with PostgreSQL. In
+    /// SQLite the steps are the same, but this call is not async.
+    ///
     /// # Errors
     ///
     /// As [`end_in`](Self::end_in).
@@ -147,7 +152,7 @@ impl SqliteStore {
         Ok(sessions::change(&write, change)?)
     }
 
-    /// Sees that the transaction will do. Changes nothing.
+    /// Checks that the transaction is fit. Changes nothing.
     fn check(&self, conn: &Connection) -> Result<(), TransactionError> {
         if conn.is_autocommit() {
             return Err(TransactionError::NoTransaction);
