@@ -21,14 +21,25 @@ pub(crate) async fn change(
     change: ChangeIdentity,
 ) -> Result<Option<Session>, Failure> {
     let mut tx = link.begin().await?;
-    let mut link = tx.link();
-    let found = lock(&mut link, change.id).await?;
+    let changed = change_within(&mut tx.link(), change).await?;
+    match changed {
+        Some(_) => tx.commit().await?,
+        None => tx.rollback().await?,
+    }
+    Ok(changed)
+}
+
+/// The same in the transaction that is open. It holds the lock of the session until that ends.
+pub(crate) async fn change_within(
+    link: &mut Link<'_>,
+    change: ChangeIdentity,
+) -> Result<Option<Session>, Failure> {
+    let found = lock(link, change.id).await?;
     let now = link.now().await?;
     let is_announced = change.effect != GrantEffect::None;
     let Some(session) =
         found.and_then(|mut session| session.change(change, now).then_some(session))
     else {
-        tx.rollback().await?;
         return Ok(None);
     };
     let write = Statement::new(
@@ -44,9 +55,8 @@ pub(crate) async fn change(
         .int(i64::from(session.grant.valid_from.get()));
     link.rows(write).await?;
     if is_announced {
-        log::append_grant(&mut link, session.grant_entry()).await?;
+        log::append_grant(link, session.grant_entry()).await?;
     }
-    tx.commit().await?;
     Ok(Some(session))
 }
 

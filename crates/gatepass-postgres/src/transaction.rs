@@ -1,18 +1,19 @@
-//! Ends of sessions in a transaction of the application's own.
+//! Ends of sessions and changes of their rights in a transaction of the application's own.
 //!
 //! The application begins it, over a connection of its own, and commits it or not. So nothing here
-//! may end it or change its settings. Whether it will do is found out before anything is written,
-//! by statements that succeed in every transaction: one that failed would end it.
+//! may end it or change its settings. `check` finds out whether the transaction is fit, before
+//! anything is written. Its statements succeed in every transaction: one that failed would end it.
 
 use gatepass::{
-    StoreError,
-    store::{EndReason, EndSessions, Revocation, StoreErrorKind},
+    Session, StoreError,
+    store::{ChangeIdentity, EndReason, EndSessions, GrantEffect, Revocation, StoreErrorKind},
 };
 use sqlx::{Postgres, Transaction};
 
 use crate::{
     error::Failure,
     link::Link,
+    rights,
     row::cell,
     schema::{Home, may_write},
     sessions,
@@ -23,7 +24,8 @@ use crate::{
 
 /// Why a store did not act in a transaction of the application's.
 ///
-/// Roll the transaction back. Its other changes must not be committed without this one.
+/// Roll the transaction back: its other changes must not be committed without this one. For
+/// example, a commit of the new password alone would leave a thief logged in.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransactionError {
@@ -145,7 +147,8 @@ impl PostgresStore {
     /// # Errors
     ///
     /// [`TransactionError`], which says what to do. Unless it is
-    /// [`Store`](TransactionError::Store), nothing was written, and the transaction can go on.
+    /// [`Store`](TransactionError::Store), nothing was written, and the transaction is still
+    /// usable.
     pub async fn end_in(
         &self,
         transaction: &mut Transaction<'_, Postgres>,
@@ -164,7 +167,69 @@ impl PostgresStore {
     }
 }
 
-/// Sees that the transaction will do. Changes nothing, and fails in no transaction that has not
+impl PostgresStore {
+    /// Changes the rights of a session in a transaction of the application's own, as
+    /// [`end_in`](Self::end_in) ends sessions: when that commits, the session has the new rights,
+    /// and all nodes refuse older access tokens within `max_staleness`.
+    ///
+    /// [`Authority::changes_of`](gatepass::Authority::changes_of) makes the changes. `None` means
+    /// that the session has ended or changed since: roll back, and begin again with that call.
+    ///
+    /// ```no_run
+    /// use gatepass::{Authority, Change, Subject};
+    /// use gatepass_postgres::PostgresStore;
+    ///
+    /// /// Takes the role of an editor away, in the application's table and in all sessions. Returns
+    /// /// false if a session has changed meanwhile: call it again.
+    /// async fn demote(
+    ///     pool: &sqlx::PgPool,
+    ///     store: &PostgresStore,
+    ///     authority: &Authority,
+    ///     user: &Subject,
+    ///     demotion: &Change,
+    /// ) -> Result<bool, Box<dyn std::error::Error>> {
+    ///     let changes = authority.changes_of(user, demotion).await?;
+    ///     let mut transaction = pool.begin().await?;
+    ///     sqlx::query("DELETE FROM editors WHERE id = $1")
+    ///         .bind(user.as_str())
+    ///         .execute(&mut *transaction)
+    ///         .await?;
+    ///     for change in changes {
+    ///         if store.change_in(&mut transaction, change).await?.is_none() {
+    ///             return Ok(false);
+    ///         }
+    ///     }
+    ///     transaction.commit().await?;
+    ///     authority.verifier().catch_up().await?;
+    ///     Ok(true)
+    /// }
+    /// ```
+    ///
+    /// The rules and limits are those of `end_in`. The call locks the session's row until the
+    /// transaction ends, so refreshes and the end of this session wait meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`end_in`](Self::end_in).
+    pub async fn change_in(
+        &self,
+        transaction: &mut Transaction<'_, Postgres>,
+        change: ChangeIdentity,
+    ) -> Result<Option<Session>, TransactionError> {
+        // The application ends it, not this.
+        let mut open = true;
+        let mut link = Link::new(transaction, &mut open, self.on_loan());
+        check(&mut link, self.home()).await?;
+        let is_announced = change.effect != GrantEffect::None;
+        let changed = rights::change_within(&mut link, change).await?;
+        if is_announced && changed.is_some() {
+            teller::notify_at_commit(link).await?;
+        }
+        Ok(changed)
+    }
+}
+
+/// Checks that the transaction is fit. Changes nothing, and fails in no transaction that has not
 /// failed before.
 async fn check(link: &mut Link<'_>, home: &Home) -> Result<(), TransactionError> {
     let asked = Statement::new(concat!(

@@ -1,14 +1,14 @@
-//! Ends of sessions in a transaction of the application's own, over a connection of its own to the
-//! same file.
+//! Ends of sessions and changes of their rights in a transaction of the application's own, over a
+//! connection of its own to the same file.
 //!
-//! SQLite lets one transaction write at a time. So the application's waits for the one of the
-//! writing thread, and that one for the application's. Neither sees the half of the other.
+//! SQLite lets one transaction write at a time. So the application's transaction waits for the one
+//! of the writing thread, and the other way round. Neither sees a half of the other.
 
 use std::path::Path;
 
 use gatepass::{
-    StoreError,
-    store::{EndReason, EndSessions, Revocation, StoreErrorKind},
+    Session, StoreError,
+    store::{ChangeIdentity, EndReason, EndSessions, Revocation, StoreErrorKind},
 };
 use rusqlite::{Connection, MAIN_DB};
 
@@ -16,7 +16,8 @@ use crate::{error::Failure, sessions, store::SqliteStore, writer::Write};
 
 /// Why a store did not act in a transaction of the application's.
 ///
-/// Roll the transaction back. Its other changes must not be committed without this one.
+/// Roll the transaction back: its other changes must not be committed without this one. For
+/// example, a commit of the new password alone would leave a thief logged in.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransactionError {
@@ -77,8 +78,9 @@ impl SqliteStore {
     /// poll. To have it enforced here at once, call
     /// [`Verifier::catch_up`](gatepass::Verifier::catch_up) after the commit.
     ///
-    /// Blocks while it reads and writes the file, as the rest of your transaction does. Begin that
-    /// with [`Immediate`](rusqlite::TransactionBehavior::Immediate), and commit soon: all logins,
+    /// Blocks while it reads and writes the file, as the rest of your transaction does. In an async
+    /// handler, run the transaction by `tokio::task::spawn_blocking`. Begin it with
+    /// [`Immediate`](rusqlite::TransactionBehavior::Immediate), and commit soon: all logins,
     /// refreshes and logouts wait until it ends, since SQLite has one writer at a time.
     ///
     /// ```
@@ -124,7 +126,33 @@ impl SqliteStore {
         Ok(sessions::end(&write, &target, reason)?)
     }
 
-    /// Sees that the transaction will do. Changes nothing.
+    /// Changes the rights of a session in a transaction of the application's own, as
+    /// [`end_in`](Self::end_in) ends sessions: when that commits, the session has the new rights,
+    /// and all nodes refuse older access tokens within `max_staleness`.
+    ///
+    /// [`Authority::changes_of`](gatepass::Authority::changes_of) makes the changes. `None` means
+    /// that the session has ended or changed since: roll back, and begin again with that call.
+    ///
+    /// [`docs::transactions`](gatepass::docs::transactions) has an example with PostgreSQL. In
+    /// SQLite the steps are the same, but this call is not async.
+    ///
+    /// # Errors
+    ///
+    /// As [`end_in`](Self::end_in).
+    pub fn change_in(
+        &self,
+        transaction: &Connection,
+        change: ChangeIdentity,
+    ) -> Result<Option<Session>, TransactionError> {
+        self.check(transaction)?;
+        let write = Write {
+            conn: transaction,
+            now: self.now(),
+        };
+        Ok(sessions::change(&write, change)?)
+    }
+
+    /// Checks that the transaction is fit. Changes nothing.
     fn check(&self, conn: &Connection) -> Result<(), TransactionError> {
         if conn.is_autocommit() {
             return Err(TransactionError::NoTransaction);

@@ -58,10 +58,11 @@ impl Asset {
     pub const HOME: &str = "/";
 
     /// All files of the page.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::new(Self::HOME, HTML, include_str!("page/page.html")),
         Self::new("/assets/page.css", CSS, include_str!("page/page.css")),
         Self::new("/assets/page.js", JAVASCRIPT, include_str!("page/page.js")),
+        Self::new("/assets/live.js", JAVASCRIPT, include_str!("page/live.js")),
         Self::new(
             "/assets/return_to.js",
             JAVASCRIPT,

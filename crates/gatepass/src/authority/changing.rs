@@ -31,6 +31,11 @@ const PACE: NonZeroU32 = NonZeroU32::MIN.saturating_add(999);
 /// A change of the rights of sessions that go on: a function from the identity that a session has
 /// to the one that it gets.
 ///
+/// gatepass calls the function once for each session. If another change of the session comes at
+/// the same time, it calls the function again. So the function should only compute.
+///
+/// [`docs::rights`](crate::docs::rights) explains when to enforce a change and when to offer it.
+///
 /// ```
 /// use gatepass::{Change, Scopes};
 ///
@@ -97,7 +102,7 @@ impl Change {
         self
     }
 
-    /// How long after one session the next one changes. A quarter more or less, by chance, so that
+    /// The pause between the changes of two sessions. It varies at random by a quarter, so that
     /// several nodes that change sessions don't keep step.
     fn pause(&self, random: u8) -> Duration {
         let seconds = 1.0 / f64::from(self.pace.get());
@@ -119,12 +124,13 @@ impl Authority {
     /// returns how many have changed. The sessions go on.
     ///
     /// Change the user in your own database first: a session that begins after that has the new
-    /// rights anyway. A login that read the user before it may still begin a session with the old
-    /// ones. Its first refresh mends that, if your
+    /// rights anyway. A login that read the user before that may still begin a session with the old
+    /// ones. The first refresh of that session corrects them, if your
     /// [`Authenticator`](crate::Authenticator::reload_user) reads the user again.
     ///
-    /// The client of a changed session refreshes as after an expired token. A session that has the
-    /// wanted identity already isn't changed, so you may repeat a call whose answer was lost.
+    /// The client of a changed session refreshes as after an expired token. gatepass leaves out a
+    /// session that already has the wanted identity, so you may repeat a call whose answer was
+    /// lost.
     ///
     /// ```
     /// use gatepass::{
@@ -156,9 +162,9 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// [`Error::Identity`] if a session can't have the identity that the change returns, and
-    /// [`Error::Store`] if a change is not known to be stored. Some of the sessions may have
-    /// changed by then: call it again.
+    /// [`Error::Identity`] if a session can't have the identity that the change returns, for
+    /// example that of another subject. [`Error::Store`] if a change is not known to be stored.
+    /// Some of the sessions may have changed by then: call it again.
     pub async fn change(&self, subject: &Subject, change: &Change) -> Result<u64, Error> {
         let (authority, subject, change) = (self.clone(), subject.clone(), change.clone());
         to_the_end(async move { authority.change_all(&subject, &change).await }).await
@@ -178,8 +184,8 @@ impl Authority {
         }
     }
 
-    /// Changes the identity of one session of this issuer, as [`change`](Self::change) does; says
-    /// whether it has changed. A session that is unknown or over stays so.
+    /// Changes the identity of one session of this issuer, as [`change`](Self::change) does.
+    /// Returns whether it has changed, which is `false` for a session that is unknown or over.
     ///
     /// # Errors
     ///
@@ -195,12 +201,13 @@ impl Authority {
         .await
     }
 
-    /// Changes the identity of each session of this issuer that `matches`, and returns how many
-    /// have changed. For example, those of a tenant or of a client.
+    /// Changes the identity of each session of this issuer that `matches`, for example those of a
+    /// tenant or of a client. Returns how many have changed.
     ///
     /// It reads all usable sessions of the store, a hundred at a time, and changes at most
     /// [`sessions_per_second`](Change::sessions_per_second). The clients of a whole tenant
-    /// therefore don't refresh all at once. If you drop the future, it stops; call it again then.
+    /// therefore don't refresh all at once. If you drop the future, it stops, and the other
+    /// sessions keep their rights. Call it again then.
     ///
     /// ```
     /// use gatepass::{Authority, Change, Error};
@@ -249,7 +256,7 @@ impl Authority {
         }
     }
 
-    /// Changes the session while it `matches`; says whether it has changed.
+    /// Changes the session while it `matches`. Returns whether it has changed.
     async fn change_one(
         &self,
         mut session: Session,
@@ -287,29 +294,50 @@ impl Authority {
         Ok(session.filter(|session| session.issuer == *issuer && session.is_live(now)))
     }
 
+    /// The changes that [`change`](Self::change) would make now, for your own transaction. This
+    /// call writes nothing. Pass each change to `change_in` of the store, for example
+    /// `PostgresStore::change_in`: [`docs::transactions`](crate::docs::transactions) has an
+    /// example.
+    ///
+    /// If `change_in` returns `None`, the session has ended or changed meanwhile. Roll back then,
+    /// and begin again with this call. A session that begins after this call isn't among them.
+    ///
+    /// # Errors
+    ///
+    /// As [`change`](Self::change).
+    pub async fn changes_of(
+        &self,
+        subject: &Subject,
+        change: &Change,
+    ) -> Result<Vec<ChangeIdentity>, Error> {
+        let (mut changes, mut next) = (Vec::new(), None);
+        loop {
+            let page = self.sessions(subject, next).await?;
+            for session in page.sessions {
+                let identity = (change.with)(session.identity.clone())?;
+                let identity = self.succeeding(identity, &session)?;
+                changes.extend(change_from(&session, identity, change.effect));
+            }
+            next = page.next;
+            if next.is_none() {
+                return Ok(changes);
+            }
+        }
+    }
+
     /// Gives the session the identity, which is one that [`succeeding`](Self::succeeding) has
     /// returned for it. Returns the session as it is then; `None` if another was faster, or if it
     /// has ended.
     ///
-    /// This is the only place that changes an identity. It enforces a change that takes something
-    /// away, also if `effect` says otherwise.
+    /// This is the only place that changes an identity, except for your own transactions.
     pub(super) async fn put_identity(
         &self,
         session: Session,
         identity: Identity,
         effect: GrantEffect,
     ) -> Result<Option<Session>, Error> {
-        let before = &session.identity;
-        if identity == *before {
+        let Some(change) = change_from(&session, identity, effect) else {
             return Ok(Some(session));
-        }
-        let mut change = ChangeIdentity::new(&session, identity);
-        change.effect = if change.identity.allows_the_same_as(before) {
-            GrantEffect::None
-        } else if change.identity.allows_all_of(before) {
-            effect
-        } else {
-            GrantEffect::Enforce
         };
         let effect = change.effect;
         let changed = self.ask("change", self.inner.store.change(change)).await?;
@@ -319,4 +347,26 @@ impl Authority {
         }
         Ok(changed)
     }
+}
+
+/// The change of the session to the identity; `None` if it has that already. A change that takes
+/// something away is enforced, also if `effect` says otherwise.
+fn change_from(
+    session: &Session,
+    identity: Identity,
+    effect: GrantEffect,
+) -> Option<ChangeIdentity> {
+    let before = &session.identity;
+    if identity == *before {
+        return None;
+    }
+    let mut change = ChangeIdentity::new(session, identity);
+    change.effect = if change.identity.allows_the_same_as(before) {
+        GrantEffect::None
+    } else if change.identity.allows_all_of(before) {
+        effect
+    } else {
+        GrantEffect::Enforce
+    };
+    Some(change)
 }

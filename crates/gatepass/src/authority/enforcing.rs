@@ -6,8 +6,8 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::{authority::authority::Authority, observe};
 
-/// A part of the bound that is waited for in addition. A clock that is being set right by slewing
-/// may run about a tenth slower than another one.
+/// [`Ending::enforced`] waits for this part of the bound in addition. A clock that is being set
+/// right by slewing may run about a tenth slower than another one.
 const SLEWED: u32 = 10;
 
 /// Something that has just ended: sessions, or an access token.
@@ -42,7 +42,7 @@ pub struct Ending {
 
 /// Each node has acknowledged that it enforces something.
 const ACKNOWLEDGED: &str = "acknowledgement";
-/// No node judges by knowledge that is older.
+/// The bound is over, and no node judges by older knowledge.
 const BOUND: &str = "bound";
 
 impl Ending {
@@ -57,21 +57,21 @@ impl Ending {
     /// Waits until every node enforces the end, or answers 503.
     ///
     /// With [`heartbeat`](crate::AuthorityBuilder::heartbeat) set on all nodes, this returns as
-    /// soon as each of them has acknowledged it: after about 100 to 700 ms, depending on how fast
-    /// the store pushes news. In any case it returns once the bound alone suffices: after the
-    /// longest `max_staleness` of the nodes, and a tenth more since clocks may run at different
-    /// rates. So it needs no store and can't fail.
+    /// soon as each of them has acknowledged the end: after about 100 to 700 ms, depending on how
+    /// fast the store pushes news. It returns at the latest after the bound: the longest
+    /// `max_staleness` of the nodes, and a tenth more since clocks may run at different rates. So
+    /// it doesn't depend on the store and can't fail.
     ///
-    /// *Which nodes it waits for:* this node, all nodes that leave heartbeats and all that
-    /// [`silent_nodes`](crate::AuthorityBuilder::silent_nodes) tells of. A node that has died
-    /// without a farewell is waited for, up to the bound, for ten minutes. A node that can read the
-    /// store and can't write for longer than that isn't waited for. Without heartbeats, this waits
-    /// for this node's own `max_staleness`: configure other nodes with the same or a shorter one,
-    /// or tell of them by `silent_nodes`.
+    /// *Nodes that it waits for:* this node, all nodes that leave heartbeats and all that
+    /// [`silent_nodes`](crate::AuthorityBuilder::silent_nodes) tells of. If a node has died without
+    /// a farewell, calls wait for it during the next ten minutes, each up to the bound. Calls don't
+    /// wait for a node that can read the store and hasn't been able to write for longer than that.
+    /// Without heartbeats, this waits for this node's own `max_staleness`: configure other nodes
+    /// with the same or a shorter one, or tell of them by `silent_nodes`.
     ///
-    /// *A node that has lost its store* answers 503 when its lease is over, which is when the bound
-    /// is. The promise holds for it, unless it has [`danger_judge_by_stale_revocations`]: such a
-    /// node may go on accepting what was revoked.
+    /// *A node that has lost its store* answers 503 once the bound is over, since its lease ends
+    /// then. The promise holds for it, unless it has [`danger_judge_by_stale_revocations`]: such a
+    /// node may go on accepting revoked tokens.
     ///
     /// *A store that loses what it has acknowledged*, for example by a failover to a replica that
     /// is behind, may have lost the end itself.
@@ -84,7 +84,7 @@ impl Ending {
 
     async fn wait(&self) -> &'static str {
         let inner = &self.authority.inner;
-        // Each check asks such a store itself.
+        // Each check of a token asks such a store itself.
         if inner.store.is_volatile() {
             return ACKNOWLEDGED;
         }
@@ -103,7 +103,7 @@ impl Ending {
         }
     }
 
-    /// Waits until the bound of every node is over. Nodes that are seen meanwhile count as well.
+    /// Waits until the bound of every node is over. Nodes that appear meanwhile count as well.
     async fn bound(&self) {
         let mut until = self.after(self.slowest());
         loop {

@@ -22,7 +22,7 @@ use crate::model::ids::GrantVersion;
 pub struct Grant {
     /// The version that new access tokens carry.
     pub newest: GrantVersion,
-    /// The first version whose access tokens are good. Those of earlier ones are stale.
+    /// The first version whose access tokens are good. Access tokens of earlier versions are stale.
     pub valid_from: GrantVersion,
 }
 
@@ -39,7 +39,7 @@ impl Grant {
         version < self.newest
     }
 
-    /// The grant that both tell of, in any order.
+    /// The later of the two in each field, so the order in which two grants arrive doesn't matter.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
@@ -56,7 +56,7 @@ impl Grant {
     reason = "a store must be able to do all that is asked"
 )]
 pub enum GrantEffect {
-    /// They stay as they are, since they say what new ones would say.
+    /// They stay as they are, since new ones would carry the same rights.
     None,
     /// They stay good, and nodes tell their clients to refresh.
     Offer,

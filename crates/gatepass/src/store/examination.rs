@@ -23,7 +23,7 @@ pub enum Severity {
     Note,
     /// It does harm under some circumstances, for example when the power fails.
     Warning,
-    /// It does harm now: users are refused, or what was revoked is accepted.
+    /// It does harm now: nodes refuse users, or accept revoked tokens.
     Error,
 }
 
@@ -45,7 +45,7 @@ impl fmt::Display for Severity {
     }
 }
 
-/// Something that an operator should know, as `gatepass doctor` tells it.
+/// A fact that an operator should know, as `gatepass doctor` prints it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
@@ -89,8 +89,8 @@ impl Finding {
 }
 
 impl Finding {
-    /// A purge that doesn't keep up: so many rows should have been removed an hour ago. `None` if
-    /// there are none. The last purge had the horizon `last`, if there ever was one.
+    /// A purge that doesn't keep up: nodes should have removed this many `rows` an hour ago. `None`
+    /// if there are no such rows. The last purge had the horizon `last`, if there ever was one.
     #[must_use]
     pub fn overdue(rows: u64, last: Option<Timestamp>) -> Option<Self> {
         let last = last.map_or("there never was a purge".to_owned(), |last| {
@@ -149,7 +149,7 @@ impl Examination {
     }
 }
 
-/// The error of a clock that gatepass allows for at most.
+/// The largest error of a clock that gatepass tolerates.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(300);
 
 /// The findings about the nodes that leave these heartbeats.
@@ -196,7 +196,7 @@ pub(crate) fn differs(heartbeats: &Heartbeats, node: NodeId) -> Option<bool> {
     found.then(|| differences(&live).iter().any(|(one, _)| *one == node))
 }
 
-/// Those that are live, in the order in which they started.
+/// The live nodes, in the order in which they started.
 fn live(heartbeats: &Heartbeats) -> Vec<&RecordedHeartbeat> {
     let live = heartbeats.nodes.iter();
     let mut live = Vec::from_iter(live.filter(|node| node.is_live(heartbeats.now)));
@@ -204,7 +204,7 @@ fn live(heartbeats: &Heartbeats) -> Vec<&RecordedHeartbeat> {
     live
 }
 
-/// A node as people are told of it.
+/// The name of a node in a finding.
 fn name(node: &Heartbeat) -> String {
     format!(
         "the node {} (gatepass {}, started {})",
@@ -288,7 +288,7 @@ fn service(node: &Heartbeat) -> (&str, &str) {
     (node.issuer.as_str(), node.audience.as_str())
 }
 
-/// The nodes that differ from most others of their service, each with what is wrong.
+/// The nodes that differ from most others of their service, each with its fault.
 fn differences(live: &[&RecordedHeartbeat]) -> Vec<(NodeId, Finding)> {
     let mut services: BTreeMap<_, Vec<&Heartbeat>> = BTreeMap::new();
     for node in live {

@@ -12,12 +12,12 @@ use crate::{
 /// A node's report on itself, which it writes into the store again and again if
 /// [`heartbeat`](crate::AuthorityBuilder::heartbeat) is set.
 ///
-/// It holds no secret and no key, and fingerprints that lead back to none. A store keeps it as
+/// It holds no secret and no key. Its fingerprints reveal neither. A store keeps it as
 /// [text](Self::to_text).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Heartbeat {
-    /// The process.
+    /// The random id of the node, new at each start.
     pub node: NodeId,
     /// The release of gatepass that it runs.
     pub version: String,
@@ -100,7 +100,7 @@ impl Heartbeat {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// The heartbeat that a store has kept as `text`; `None` if it is none.
+    /// The heartbeat that a store has kept as `text`. `None` if the text isn't a heartbeat.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
@@ -117,7 +117,7 @@ pub struct RecordedHeartbeat {
     pub at: Timestamp,
 }
 
-/// A node has stopped, or can't write, if it has left out so many heartbeats.
+/// A node that has left out more heartbeats than this has stopped, or can't write.
 const MISSED: u32 = 3;
 
 impl RecordedHeartbeat {

@@ -27,11 +27,13 @@ use crate::{
 /// default it ends
 ///
 /// * when the session ends or the token is revoked, within `max_staleness` on every node;
-/// * when the access token expires, unless the client [renews](Self::renew) it;
+/// * when an [enforced](crate::Change::enforced) change of the session's rights makes the token
+///   stale, within the same bound;
+/// * when the access token expires, unless the client [renews](Self::renew) the connection;
 /// * when the node has not heard from its store for `max_staleness`, since it could not learn of a
-///   revocation. Requests are answered 503 then.
+///   revocation. Gates answer requests with 503 then.
 ///
-/// The adapters have one as an extractor, and end WebSockets and streams by themselves:
+/// The adapters have it as an extractor, and end WebSockets and streams by themselves:
 /// [`docs::connections`](crate::docs::connections) has a complete program.
 ///
 /// ```
@@ -88,8 +90,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// The pause before a store that has failed is asked again about a session.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
-/// The shortest time between two questions about a session: tokens of a second would be one each
-/// second.
+/// The shortest time between two questions about a session. For example, tokens that live for a
+/// second cause one question a second.
 const MIN_LIFETIME: Duration = Duration::from_secs(1);
 
 /// The answer of one look.
@@ -101,8 +103,8 @@ enum Look {
 
 impl Verifier {
     /// A connection that stays open for as long as `pass` is good. A renewal needs a good token and
-    /// no more: [`Connection::require`] adds what the route requires. The extractors of the
-    /// adapters have done that.
+    /// no more: [`Connection::require`] adds the requirements of the route. The extractors of the
+    /// adapters do that for you.
     pub fn connection(&self, pass: &Pass) -> Connection {
         Connection {
             verifier: self.clone(),
@@ -119,8 +121,8 @@ impl Verifier {
         }
     }
 
-    /// Resolves when a connection with this pass must end: [`Connection::ended`] of one that is not
-    /// configured and never renewed.
+    /// Resolves when a connection with this pass must end. It is [`Connection::ended`] of a
+    /// connection with default settings that is never renewed.
     ///
     /// ```
     /// use gatepass::{Ended, Pass, Verifier};
@@ -149,9 +151,11 @@ impl Connection {
 
     /// Lets the connection outlive its access token, for as long as its session lives.
     ///
-    /// When the token expires, the store is asked once about the session, and again once per
-    /// lifetime of an access token. A revocation ends the connection as soon as without this. For
-    /// example, a browser that holds its token in a cookie can't send it through a WebSocket.
+    /// Use it, for example, for a browser that holds its token in a cookie: its scripts can't send
+    /// the token through a WebSocket.
+    ///
+    /// When the token expires, the node asks the store once about the session, and again once per
+    /// lifetime of an access token. A revocation ends the connection as soon as without this.
     ///
     /// If the store doesn't answer, the connection ends as [`Ended::Unknown`] after its
     /// [`patience`](Self::patience).
@@ -163,10 +167,10 @@ impl Connection {
     /// How much longer than `max_staleness` the connection stays open while the node can't reach
     /// its store. Default zero.
     ///
-    /// During this time a revoked session may keep its connection. Choose more than zero where an
-    /// outage of a few seconds must not have all clients connect again, and where a message too
-    /// many does no harm. For example, 30 seconds for a ticker of prices. If the store is back in
-    /// time, the connection goes on.
+    /// During this time a revoked session may keep its connection. Choose more than zero if an
+    /// outage of a few seconds must not make all clients connect again, and a few more messages to
+    /// a revoked session do no harm. For example, choose 30 seconds for a ticker of prices. If the
+    /// store is back in time, the connection goes on.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
@@ -180,8 +184,8 @@ impl Connection {
         self
     }
 
-    /// The pass of the newest token of this connection: that which it was opened with, or renewed
-    /// with since.
+    /// The pass of the newest token of this connection: the one that opened it, or the one that
+    /// last renewed it.
     #[must_use]
     pub fn pass(&self) -> Pass {
         self.shared.borrow().pass.clone()
@@ -197,13 +201,13 @@ impl Connection {
     /// connection itself.
     ///
     /// The token must be good, satisfy the requirements of the route, and belong to the session,
-    /// the subject and the client that opened the connection. A token that expires sooner than the
-    /// present one, or that says older rights, changes nothing.
+    /// the subject and the client that opened the connection. A good token that expires sooner than
+    /// the present one, or that carries older rights, changes nothing, and the call succeeds.
     ///
     /// # Errors
     ///
-    /// Those of [`Verifier::verify`], and [`Refusal::Ambiguous`] for a token of another session.
-    /// The connection goes on as before then.
+    /// Those of [`Verifier::verify`], and [`Refusal::Ambiguous`] for a token of another session,
+    /// subject or client. The connection goes on as before then.
     pub async fn renew(&self, token: &str) -> Result<(), Error> {
         let pass = self.verifier.verify(token, &self.requirements).await?;
         let until = self.verifier.expiry(&pass);
@@ -227,8 +231,8 @@ impl Connection {
         Err(refusal.into())
     }
 
-    /// Resolves when the connection must end. It looks at once: a connection that is over already
-    /// doesn't stay open.
+    /// Resolves when the connection must end. It also looks at the beginning, so it resolves at
+    /// once for a connection that is already over.
     ///
     /// You may drop the future and call again. For example, `tokio::select!` in a loop does so at
     /// each message.
@@ -242,8 +246,8 @@ impl Connection {
         ended
     }
 
-    /// Does `work` until the connection must end, and drops it then, wherever it is. For example, a
-    /// write that waits for a slow client is given up.
+    /// Runs `work` until the connection must end, and drops it then, at any `await`. For example,
+    /// it drops a write that waits for a slow client.
     ///
     /// # Errors
     ///

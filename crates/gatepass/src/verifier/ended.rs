@@ -13,8 +13,8 @@ use crate::{
 
 /// Why an open connection must end.
 ///
-/// The first three are the client's matter, as a refusal is. `Unknown` is ours, as a 503 is: the
-/// client keeps its tokens and connects again.
+/// The first three concern the client, as a refusal does. `Unknown` is a fault of the server, as a
+/// 503 is: the client keeps its tokens and connects again.
 ///
 /// ```
 /// use gatepass::Ended;
@@ -28,7 +28,8 @@ use crate::{
 pub enum Ended {
     /// The session is over, or the access token was revoked. The client logs in.
     Revoked,
-    /// The session's rights have changed. The client refreshes and connects again.
+    /// An enforced change of the session's rights has made the token stale. The client refreshes
+    /// and connects again.
     GrantChanged,
     /// The access token has expired and was not renewed. The client refreshes and connects again.
     Expired,
@@ -38,7 +39,8 @@ pub enum Ended {
 }
 
 impl Ended {
-    /// Whether a status ends a connection. The only mapping from the one to the other.
+    /// The end of a connection whose token has this status, if it ends. No other code maps the one
+    /// to the other.
     pub(super) fn by(status: TokenStatus) -> Option<Self> {
         match status {
             TokenStatus::Live => None,
@@ -60,8 +62,8 @@ impl Ended {
         }
     }
 
-    /// The error that a request with the same token would meet. Adapters whose protocol has
-    /// statuses answer with it, so that a stream ends as a call is refused.
+    /// The error that a request with the same token would meet. An adapter whose protocol has
+    /// statuses answers with it. For example, a gRPC stream ends with the status of a refused call.
     #[must_use]
     pub fn error(self) -> Error {
         match self {
@@ -80,7 +82,7 @@ impl fmt::Display for Ended {
     }
 }
 
-/// So that a stream of results is a body.
+/// Lets a stream of results be the body of a response.
 impl error::Error for Ended {}
 
 #[cfg(test)]

@@ -21,15 +21,16 @@ pub struct Guarded<S> {
     guarded: Option<(Pin<Box<S>>, Mutex<EndedFuture>)>,
 }
 
-/// It is in a mutex that is never locked, for the stream to be `Sync`: warp wants that.
+/// The future is in a mutex that no code locks, so that the stream is `Sync`: warp wants that.
 type EndedFuture = Pin<Box<dyn Future<Output = Ended> + Send>>;
 
 impl Connection {
     /// Ends a stream with this connection. Each item comes as `Ok`; the last one is `Err` if the
     /// connection ended, and is missing if the stream within ended by itself.
     ///
-    /// The end is looked for before each item, so that no item follows it. A server does
-    /// not poll the stream of a client that doesn't read: [`docs::connections`] says how that ends.
+    /// The stream looks for the end before each item, so that no item follows it. A server doesn't
+    /// poll the stream of a client that doesn't read: [`docs::connections`] explains when such a
+    /// stream ends.
     ///
     /// [`docs::connections`]: crate::docs::connections
     ///

@@ -1,6 +1,7 @@
 // The page of the example application. It uses the client in gatepass.js as your own page would.
 
 import { createClient, RefusedError, UnavailableError } from "./gatepass.js";
+import { createLive } from "./live.js";
 import { returnTo } from "./return_to.js";
 import { createRights } from "./rights.js";
 import { createThief } from "./thief.js";
@@ -28,6 +29,7 @@ const thief = createThief({
 });
 
 const rights = createRights({ session: () => session });
+const live = createLive({ session: () => session, attempt });
 
 // -- The state that the page shows ----------------------------------------------------------------
 
@@ -83,6 +85,7 @@ async function showSession() {
   $("exchanges-note").textContent = cookies
     ? "The newest is on top. No token is shown: they are in cookies that no script can read."
     : "The newest is on top. Tokens are shortened.";
+  live.offer(cookies);
   offerTheft(cookies ? null
     : "The theft works on cookies. Log out, and log in with the tokens in cookies.");
   show("in");
@@ -381,6 +384,8 @@ function control() {
   press("steal-first", () => steal("thief"));
   press("demote", () => rights.change("demote"));
   press("promote", () => rights.change("promote"));
+  press("live-open", () => live.open());
+  press("live-close", () => live.close());
   press("thief-stop", () => thief.stop("You have stopped the theft."));
   $("try-routes").addEventListener("click", (event) => {
     const { call: asked } = event.target.dataset;

@@ -123,6 +123,27 @@ export function rights(before, now) {
   return { state: gone ? "taken" : "given", text: facts.filter(Boolean).join(" ") };
 }
 
+/** A sentence about a connection that is open. */
+export function live(ticks) {
+  return `The connection is open: ${ticks} ${ticks === 1 ? "event" : "events"} so far. Now end the `
+    + "session, here or in another browser.";
+}
+
+/** A sentence about a connection that the service has ended. */
+export function cut(reason) {
+  const why = {
+    revoked: "because the session is over",
+    expired: "because the access token has expired",
+    stale_grant: "because your rights have changed",
+  }[reason] ?? "because it can’t reach its store";
+  return `The service ended the connection ${why} (“${reason}”). It sent nothing after that.`;
+}
+
+/** A sentence about a connection that the service has not opened. */
+export function notOpened() {
+  return "The service didn’t open the connection. Log in again, or try later.";
+}
+
 /** The second server's state, and a sentence about its answer: `null` if that wasn't JSON. */
 export function peer(url, status, answer) {
   if (status !== 200 || answer === null) {

@@ -10,6 +10,7 @@ mod client;
 mod cookies;
 mod cross_site;
 mod devices;
+mod live;
 mod login_page;
 mod outage;
 mod page;

@@ -1,4 +1,5 @@
-//! An end in a transaction of the application's keeps the same contract as one by the store.
+//! An end and a change of rights in a transaction of the application's keep the same contract as
+//! those by the store.
 
 use std::time::Duration;
 
@@ -73,7 +74,18 @@ impl SessionStore for InTransactions {
     }
 
     async fn change(&self, change: ChangeIdentity) -> Result<Option<Session>, StoreError> {
-        self.store.change(change).await
+        loop {
+            let mut transaction = self.pool.begin().await.map_err(StoreError::unavailable)?;
+            let changed = self.store.change_in(&mut transaction, change.clone());
+            match changed.await {
+                Ok(changed) => {
+                    let committed = transaction.commit().await;
+                    return committed.map(|()| changed).map_err(StoreError::unavailable);
+                }
+                Err(error) if error.is_busy() => {}
+                Err(error) => return Err(StoreError::unavailable(error)),
+            }
+        }
     }
 
     async fn scan(&self, after: Option<&Cursor>, limit: usize) -> Result<ScannedPart, StoreError> {

@@ -85,7 +85,14 @@ impl SessionStore for InTransactions {
     }
 
     async fn change(&self, change: ChangeIdentity) -> Result<Option<Session>, StoreError> {
-        self.store.change(change).await
+        let mut conn = self.conn.lock().unwrap();
+        let transaction = conn
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(StoreError::unavailable)?;
+        let changed = self.store.change_in(&transaction, change);
+        let changed = changed.map_err(StoreError::unavailable)?;
+        transaction.commit().map_err(StoreError::unavailable)?;
+        Ok(changed)
     }
 
     async fn scan(&self, after: Option<&Cursor>, limit: usize) -> Result<ScannedPart, StoreError> {
