@@ -44,7 +44,7 @@ pub(crate) async fn change_within(
     };
     let write = Statement::new(
         "UPDATE @sessions SET identity_json = $2, own_access_ttl = $3, grant_newest = $4,
-             grant_valid_from = $5
+             grant_valid_from = $5, access_until = $6
          WHERE id {=} $1",
     );
     let write = write
@@ -52,7 +52,8 @@ pub(crate) async fn change_within(
         .text(json(&session.identity, "identity_json")?)
         .int(session.identity.own_access_ttl().map(length))
         .int(i64::from(session.grant.newest.get()))
-        .int(i64::from(session.grant.valid_from.get()));
+        .int(i64::from(session.grant.valid_from.get()))
+        .int(session.access_until.unix_millis());
     link.rows(write).await?;
     if is_announced {
         log::append_grant(link, session.grant_entry()).await?;

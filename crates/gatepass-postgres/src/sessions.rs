@@ -300,7 +300,11 @@ macro_rules! end {
              ), ended AS (
                  UPDATE @sessions AS s SET ended_at = ",
             at!(),
-            ", ended_reason = $3, purge_at = access_until {+} ",
+            ", ended_reason = $3, access_until = greatest(access_until, ",
+            at!(),
+            "), purge_at = greatest(access_until, ",
+            at!(),
+            ") {+} ",
             margin!(),
             " WHERE id {=} ANY (SELECT held.id FROM held) AND ",
             lives!(),

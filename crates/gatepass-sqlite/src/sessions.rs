@@ -152,13 +152,15 @@ pub(crate) fn change(
     }
     update(
         write.conn,
-        "UPDATE gatepass_sessions SET identity_json = ?2, grant_newest = ?3, grant_valid_from = ?4
+        "UPDATE gatepass_sessions SET identity_json = ?2, grant_newest = ?3, grant_valid_from = ?4,
+             access_until = ?5
          WHERE rowid = ?1",
         params![
             rowid,
             json(&session.identity, "identity_json")?,
             session.grant.newest.get(),
-            session.grant.valid_from.get()
+            session.grant.valid_from.get(),
+            Millis(session.access_until)
         ],
     )?;
     if is_announced {
@@ -361,10 +363,17 @@ fn end_one(
     write
         .conn
         .prepare_cached(
-            "UPDATE gatepass_sessions SET ended_at = ?2, ended_reason = ?3, purge_at = ?4
+            "UPDATE gatepass_sessions SET ended_at = ?2, ended_reason = ?3, purge_at = ?4,
+                 access_until = ?5
              WHERE rowid = ?1",
         )?
-        .execute(params![stored.rowid, ended_at, reason.as_str(), purge_at])?;
+        .execute(params![
+            stored.rowid,
+            ended_at,
+            reason.as_str(),
+            purge_at,
+            Millis(stored.session.access_until)
+        ])?;
     log::append(write.conn, revocation)?;
     Ok(Some(revocation))
 }

@@ -99,6 +99,7 @@ macro_rules! store_contract {
             no_change_succeeds_after_an_end_returned
             the_lifetime_of_a_changed_identity_counts_from_the_next_refresh
             a_change_is_kept_for_the_retention
+            an_entry_that_comes_after_all_tokens_have_expired_is_kept_for_the_retention
             a_session_that_nothing_needs_is_unknown_before_its_purge
             a_scan_brings_all_usable_sessions_in_parts
             a_scan_misses_no_session_while_others_begin_and_end

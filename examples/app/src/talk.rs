@@ -23,8 +23,8 @@ pub async fn talk(connection: &Connection, text: &str) -> String {
     }
 }
 
-/// A clock that ticks at once, and then each second. In a test, it ticks only once: a scenario knows
-/// what comes.
+/// A clock that ticks at once, and then each second. In a test, it ticks only once: a scenario
+/// knows what comes.
 #[must_use]
 pub fn clock() -> Interval {
     let pause = match is_under_test() {

@@ -12,6 +12,7 @@ if ended >= 0 or time_of(seen) >= absolute or newest ~= from or is_covered(row) 
 end
 together_with(string.sub(row, OWNER, LINES - 1), id)
 if effect ~= 'none' then
+  access = math.max(access, time_of(seen))
   newest = math.min(newest + 1, 4294967295)
   if effect == 'enforce' then
     valid_from = newest
@@ -24,7 +25,7 @@ if effect ~= 'none' then
 end
 local ttl = tonumber(ARGV[7]) or -1
 local lines = string.match(row, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n', LINES)
-row = string.sub(row, 1, 72) .. struct.pack('<d', ttl) .. string.sub(row, 81, 112)
+row = string.sub(row, 1, 48) .. struct.pack('<d', access) .. string.sub(row, 57, 72) .. struct.pack('<d', ttl) .. string.sub(row, 81, 112)
   .. struct.pack('<ddd', newest, valid_from, entry) .. string.sub(row, OWNER, LINES - 1) .. lines .. identity
 redis.call('SET', session, row, 'KEEPTTL')
 return { row, row }

@@ -311,6 +311,28 @@ pub async fn a_change_is_kept_for_the_retention<S: SessionStore>(
     assert_eq!(Vec::from_iter(targets), expected);
 }
 
+/// A connection that follows its session may be open long after the last access token has expired.
+/// Its node must find the entry.
+pub async fn an_entry_that_comes_after_all_tokens_have_expired_is_kept_for_the_retention<
+    S: SessionStore,
+>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let (changed, ended) = (given.begin("alice").await, given.begin("bob").await);
+    given.clock.advance(10 * HOUR);
+    let changed = change(&given, change_of(&changed)).await.unwrap();
+    let end = given.end(&ended).await.unwrap();
+    let now = given.clock.now();
+    assert_eq!((changed.grant_entry().until, end.until), (now, now));
+    assert_eq!(given.load(&changed).await, changed);
+    let all = sorted(vec![changed.grant_entry(), end]);
+    given.advance_to(now + Revocation::RETENTION_MARGIN);
+    given.clock.step_wall_back(MILLISECOND);
+    assert_eq!(given.purge().await, 0);
+    assert_eq!(sorted(given.log().await.0), all);
+}
+
 /// The status of a session doesn't depend on whether the purge has come by.
 pub async fn a_session_that_nothing_needs_is_unknown_before_its_purge<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,

@@ -159,7 +159,9 @@ pub enum UserUpdate {
     Unchanged,
     /// The session goes on with this identity, of the same subject. If its scopes or claims are
     /// others than before, every node refuses the session's older access tokens within
-    /// `max_staleness`, as after [`Authority::change`](crate::Authority::change).
+    /// `max_staleness`, as after [`Authority::change`](crate::Authority::change). So keep values
+    /// that vary by themselves, such as a balance, out of the claims: each refresh would refuse the
+    /// tokens of the user's other tabs.
     Changed(Identity),
     /// There is no such user any more, or it may not be logged in: the session ends.
     Deleted,

@@ -172,7 +172,8 @@ impl Authority {
             token: pass.token_id(),
             session: pass.session_id(),
             account: self.account(pass.subject()),
-            until: pass.expires_at(),
+            // An open connection may outlive its token, and must find the entry.
+            until: pass.expires_at().max(self.inner.settings.clock.now()),
         };
         let revoked = self
             .ask("revoke_token", self.inner.store.revoke_token(token))

@@ -71,7 +71,8 @@ impl Ending {
     ///
     /// *A node that has lost its store* answers 503 once the bound is over, since its lease ends
     /// then. The promise holds for it, unless it has [`danger_judge_by_stale_revocations`]: such a
-    /// node may go on accepting revoked tokens.
+    /// node may go on accepting revoked tokens. Its open connections may stay for their
+    /// [`patience`](crate::Connection::patience) longer.
     ///
     /// *A store that loses what it has acknowledged*, for example by a failover to a replica that
     /// is behind, may have lost the end itself.

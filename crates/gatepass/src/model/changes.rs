@@ -419,6 +419,8 @@ impl Session {
         self.identity = change.identity;
         if change.effect != GrantEffect::None {
             self.grant.newest = change.from.next();
+            // As for an end: open connections must find the entry.
+            self.access_until = self.access_until.max(self.time(now));
         }
         if change.effect == GrantEffect::Enforce {
             self.grant.valid_from = self.grant.newest;

@@ -224,15 +224,18 @@ impl Session {
     }
 
     /// Ends the session, which can happen once; the revocation is what must be logged with it.
+    ///
+    /// [`access_until`](Self::access_until) is not before the end: a connection that
+    /// [follows its session](crate::Connection::follow_session) may be open long after the last
+    /// access token has expired, and its node must still find the entry.
     #[must_use]
     pub fn end(&mut self, reason: EndReason, now: Timestamp) -> Option<Revocation> {
         if self.ended.is_some() {
             return None;
         }
-        self.ended = Some(Ended {
-            at: self.time(now),
-            reason,
-        });
+        let at = self.time(now);
+        self.ended = Some(Ended { at, reason });
+        self.access_until = self.access_until.max(at);
         Some(Revocation {
             target: RevocationTarget::Session(self.id),
             until: self.access_until,

@@ -159,6 +159,8 @@ impl Connection {
     ///
     /// If the store doesn't answer, the connection ends as [`Ended::Unknown`] after its
     /// [`patience`](Self::patience).
+    ///
+    /// The connection of an impersonation ends when its token expires nevertheless.
     pub fn follow_session(mut self) -> Self {
         self.follows_session = true;
         self
@@ -293,7 +295,9 @@ impl Connection {
             return Look::Over(over);
         }
         let left = state.until.since(self.verifier.now());
-        if left.is_zero() && !self.follows_session {
+        // An impersonation ends in time, and the store tells of its end only later.
+        let follows = self.follows_session && state.pass.actor().is_none();
+        if left.is_zero() && !follows {
             return Look::Over(Ended::Expired);
         }
         let mut unsure_since = unleased_since;

@@ -39,7 +39,8 @@ impl Requirements {
     }
 
     /// An authentication at most this long ago (RFC 9470), in place of an earlier call's. A refresh
-    /// does not make it younger, a new login does.
+    /// does not make it younger, a new login does. An impersonation never satisfies it, because the
+    /// user has not typed the password.
     #[must_use]
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);

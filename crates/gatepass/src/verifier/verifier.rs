@@ -325,7 +325,10 @@ impl Verifier {
             });
         }
         match requirements.max_age {
-            Some(max_age) if now.since(pass.authenticated_at()) > max_age => {
+            Some(max_age)
+                // The user has proved nothing if another one acts as the user.
+                if pass.actor().is_some() || now.since(pass.authenticated_at()) > max_age =>
+            {
                 Err(Refusal::AuthenticationTooOld { max_age })
             }
             _ => Ok(()),

@@ -192,6 +192,7 @@ impl Modelled {
         }
         let at = self.time(now);
         self.own_end = Some(End { at, reason });
+        self.access_until = self.access_until.max(at);
         self.ended_by = Some(node);
     }
 
@@ -311,7 +312,7 @@ impl Modelled {
         if !right || user.state == UserState::Deleted {
             return Outcome::Refused(Refusal::BadCredentials);
         }
-        self.change(user.allowed, by.node);
+        self.change(user.allowed, by);
         let outcome = match self.chain.has_just_rotated(now, &RULES) {
             true => Outcome::Kept,
             false => {
@@ -337,7 +338,7 @@ impl Modelled {
             Some(User {
                 state: UserState::Changed,
                 allowed,
-            }) => self.change(allowed, by.node),
+            }) => self.change(allowed, by),
             _ => {}
         }
         match exceeds(asked, self.allowed) {
@@ -347,11 +348,12 @@ impl Modelled {
     }
 
     /// Changes the rights at a node. Access tokens from before are stale if they say other scopes.
-    fn change(&mut self, allowed: Allowed, node: usize) {
+    fn change(&mut self, allowed: Allowed, by: Asking) {
         let scopes = allowed.scopes & self.limit.unwrap_or(Scopes::MAX);
         if scopes != self.allowed.scopes {
             self.version += 1;
-            self.changed_by = Some(node);
+            self.changed_by = Some(by.node);
+            self.access_until = self.access_until.max(self.time(by.now));
         }
         self.allowed = Allowed { scopes, ..allowed };
     }
