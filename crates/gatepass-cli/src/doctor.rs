@@ -14,11 +14,8 @@ pub(crate) use self::report::Report;
 /// A store that is to be examined.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Place {
-    #[cfg(feature = "sqlite")]
     Sqlite(std::path::PathBuf),
-    #[cfg(feature = "postgres")]
     Postgres(String),
-    #[cfg(feature = "redis")]
     Redis(String),
 }
 
@@ -39,13 +36,10 @@ impl Place {
     pub(crate) fn parse(url: &str) -> Result<Self, UnknownStore> {
         let (scheme, rest) = url.split_once(':').ok_or(UnknownStore)?;
         match scheme {
-            #[cfg(feature = "sqlite")]
             "sqlite" if !rest.is_empty() => Ok(Self::Sqlite(Path::new(rest).to_owned())),
-            #[cfg(feature = "postgres")]
             "postgres" | "postgresql" if rest.starts_with("//") => {
                 Ok(Self::Postgres(url.to_owned()))
             }
-            #[cfg(feature = "redis")]
             "redis" | "rediss" | "valkey" | "valkeys" if rest.starts_with("//") => {
                 Ok(Self::Redis(url.to_owned()))
             }
@@ -56,20 +50,15 @@ impl Place {
     /// The kind of the store.
     fn kind(&self) -> &'static str {
         match self {
-            #[cfg(feature = "sqlite")]
             Self::Sqlite(_) => "SQLite",
-            #[cfg(feature = "postgres")]
             Self::Postgres(_) => "PostgreSQL",
-            #[cfg(feature = "redis")]
             Self::Redis(_) => "Redis",
         }
     }
 
     async fn examine(&self, name: Option<&str>) -> Examination {
         match self {
-            #[cfg(feature = "sqlite")]
             Self::Sqlite(path) => examined(gatepass_sqlite::SqliteStore::builder(path).examine()),
-            #[cfg(feature = "postgres")]
             Self::Postgres(url) => {
                 let mut store = gatepass_postgres::PostgresStore::at(url);
                 if let Some(name) = name {
@@ -77,7 +66,6 @@ impl Place {
                 }
                 examined(store.examine().await)
             }
-            #[cfg(feature = "redis")]
             Self::Redis(urls) => {
                 let mut store = gatepass_redis::RedisStore::at(urls);
                 if let Some(name) = name {
