@@ -58,10 +58,28 @@ pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
     api(sh)?;
 
     let metadata = Metadata::read(sh)?;
+    each_example(sh, &hack, &metadata)?;
     for package in metadata.published() {
         each_feature_set(sh, &hack, package)?;
     }
     other_backend(sh, &metadata)
+}
+
+/// Each example by itself, as `cargo run -p example-axum` builds it. In a build of the whole
+/// workspace, an example also has the features that the tests turn on in what it uses.
+fn each_example(sh: &Shell, hack: &Path, metadata: &Metadata) -> anyhow::Result<()> {
+    let examples = metadata
+        .members()
+        .filter(|member| metadata.directory(member).starts_with("examples/"));
+    let examples = examples.flat_map(|example| ["--package", &example.name]);
+    step("lint", "clippy, each example by itself");
+    cmd!(
+        sh,
+        "{hack} hack clippy --quiet {examples...} -- -D warnings"
+    )
+    .quiet()
+    .run()?;
+    Ok(())
 }
 
 /// A whole application can do without the default backend: no crate brings that one in.

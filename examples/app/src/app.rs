@@ -62,15 +62,15 @@ impl App {
     /// An error names the setting or file that is wrong, and says what to do.
     pub async fn start(settings: &Settings) -> anyhow::Result<Self> {
         match given_clock()? {
-            Some(clock) => Self::start_with(settings, Some(&clock), clock.clone()).await,
-            None => Self::start_with(settings, None::<&SystemClock>, SystemClock).await,
+            Some(clock) => Self::start_with(settings, Some(&clock), &clock).await,
+            None => Self::start_with(settings, None::<&SystemClock>, &SystemClock).await,
         }
     }
 
     async fn start_with(
         settings: &Settings,
         stores: Option<&(impl Clock + Clone)>,
-        clock: impl Clock + Clone,
+        clock: &(impl Clock + Clone),
     ) -> anyhow::Result<Self> {
         check_secret(settings)?;
         let file = match (&settings.secret_file, settings.store.directory()) {
@@ -87,12 +87,12 @@ impl App {
         let inputs = Inputs::read(settings)?;
         inputs.try_out(settings, &secret).await?;
 
-        let (store, users) = open(settings, stores, &clock).await?;
+        let (store, users) = open(settings, stores, clock).await?;
         let secret = match &file {
             Some(file) if may_be_made => file.read_or_make()?,
             _ => secret,
         };
-        Self::assemble(settings, inputs, secret, store, users, clock).await
+        Self::assemble(settings, inputs, secret, store, users, clock.clone()).await
     }
 
     /// Starts with a master secret, a store and a clock of the caller's. The users are where the

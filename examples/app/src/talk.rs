@@ -6,10 +6,10 @@ use futures_util::{Stream, stream};
 use gatepass::Connection;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::under_test::is_under_test;
-
 /// The text that a client gets each second.
 pub const TICK: &str = "tick";
+
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The answer to a text of a client: the same text. The text `renew TOKEN` renews the connection by
 /// this access token, and is answered by `renewed`, or by `refused` and the reason.
@@ -23,15 +23,22 @@ pub async fn talk(connection: &Connection, text: &str) -> String {
     }
 }
 
+/// The time between two ticks.
+#[cfg(not(feature = "under-test"))]
+fn pause() -> Duration {
+    PAUSE
+}
+
+#[cfg(feature = "under-test")]
+fn pause() -> Duration {
+    crate::under_test::pause(PAUSE)
+}
+
 /// A clock that ticks at once, and then each second. In a test, it ticks only once: a scenario
 /// knows what comes.
 #[must_use]
 pub fn clock() -> Interval {
-    let pause = match is_under_test() {
-        true => Duration::from_secs(3600),
-        false => Duration::from_secs(1),
-    };
-    let mut clock = interval(pause);
+    let mut clock = interval(pause());
     // A client that didn't read for a minute gets no sixty ticks then.
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     clock

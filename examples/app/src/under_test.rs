@@ -23,7 +23,7 @@ pub fn hash_passwords_at_little_cost() {
 }
 
 /// Whether this process belongs to a test.
-pub(crate) fn is_under_test() -> bool {
+fn is_under_test() -> bool {
     LITTLE_COST.load(Ordering::Relaxed)
 }
 
@@ -38,6 +38,15 @@ pub(crate) fn argon2_params() -> Params {
             None,
         )
         .unwrap_or(default)
+    } else {
+        default
+    }
+}
+
+/// The time between two ticks, which is `default` outside of a test.
+pub(crate) fn pause(default: Duration) -> Duration {
+    if is_under_test() {
+        Duration::from_hours(1)
     } else {
         default
     }
