@@ -212,10 +212,15 @@ impl Heart {
                 asked = heartbeat.asks;
                 continue;
             }
-            let was_known = state.known.remove(&heartbeat.node).is_some();
-            missing -= usize::from(was_known);
             let left = KEPT.saturating_sub(heartbeats.now.since(recorded.at));
-            if heartbeat.left || left.is_zero() {
+            if left.is_zero() && !heartbeat.left {
+                // The store forgets it. A node that this one has seen is missing from now on: it
+                // may be the store's clock that has jumped.
+                continue;
+            }
+            let before = state.known.remove(&heartbeat.node);
+            missing -= usize::from(before.is_some());
+            if heartbeat.left {
                 continue;
             }
             let acknowledged = heartbeat.acknowledges.get(&own);
@@ -223,8 +228,9 @@ impl Heart {
             if heartbeat.asks > 0 {
                 questions.insert(heartbeat.node, heartbeat.asks);
             }
+            let gone_at = before.map_or(now, |known| known.gone_at);
             let known = Known {
-                gone_at: now + left,
+                gone_at: gone_at.max(now + left),
                 max_staleness: heartbeat.max_staleness,
             };
             state.known.insert(heartbeat.node, known);

@@ -1,10 +1,16 @@
 //! The wait until all nodes enforce an end: never too short, and no longer than it must be.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use gatepass::{
     Authority, AuthorityBuilder, Clock, Ending, Error, Issued, KeySet, MasterSecret, MemoryStore,
-    Refusal,
+    Refusal, Timestamp,
     keys::SigningKey,
     store::{Heartbeat, SessionStore, StoreErrorKind},
     wire::{Endpoints, RequestBody, RequestHead},
@@ -334,6 +340,46 @@ async fn nodes_whose_heartbeats_are_lost_are_waited_for() {
     within.replace(MemoryStore::with_clock(nodes.clock.clone()));
     login(&one.authority, "alice").await;
     assert_eq!(one.logout_all().await, WAITED);
+}
+
+/// A clock that is set forward.
+#[derive(Clone)]
+struct Leaping {
+    clock: Ticking,
+    leap: Arc<AtomicU64>,
+}
+
+impl Clock for Leaping {
+    fn now(&self) -> Timestamp {
+        self.clock.now() + Duration::from_secs(self.leap.load(Ordering::Relaxed))
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
+    }
+}
+
+/// The store's clock makes a heartbeat look old, and the node that left it lives.
+#[tokio::test(start_paused = true)]
+async fn a_node_is_waited_for_although_the_clock_of_the_store_leaps() {
+    for leap in [580, 590, 595, 600, 3600] {
+        let clock = Leaping {
+            clock: Ticking::new(),
+            leap: Arc::default(),
+        };
+        let store = MemoryStore::with_clock(clock.clone());
+        let nodes = Nodes {
+            store: Arc::new(TestStore::new(store).durable()),
+            clock: clock.clock.clone(),
+        };
+        let (one, two) = (nodes.beating().await, nodes.beating().await);
+        sleep(INTERVAL + SECOND).await;
+        two.handle.inject_everywhere(StoreFault::Hang);
+        login(&one.authority, "alice").await;
+        let ending = one.authority.logout_all(&subject("alice")).await.unwrap();
+        clock.leap.store(leap, Ordering::Relaxed);
+        assert_eq!(waited(ending).await, WAITED, "{leap}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
