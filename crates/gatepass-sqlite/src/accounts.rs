@@ -126,6 +126,10 @@ fn purge_one(
         }
         // Looked at again in the next step.
         None if !seen_all => 0,
+        None if account.droppable_at() > horizon => {
+            set_purge_at(conn, id, account.droppable_at())?;
+            0
+        }
         None if account.purge_at() > horizon => {
             set_purge_at(conn, id, account.purge_at())?;
             log::forget_cutoff(conn, id)?

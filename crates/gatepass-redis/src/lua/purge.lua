@@ -61,8 +61,8 @@ local function forget_entry(account, row, entry)
   removed = removed + 1
 end
 
-for _, account in ipairs(redis.call('ZRANGE', covered, 0, most - 1)) do
-  local row, _, _, up_to, except, _, entry = account_of(account)
+for _, account in ipairs(redis.call('ZRANGE', covered, '-inf', horizon, 'BYSCORE', 'LIMIT', 0, most)) do
+  local row, _, _, up_to, except, moved, entry = account_of(account)
   if looked >= most or removed >= most or (row and not mark_covered(account, up_to, except)) then
     more = true
     break
@@ -70,7 +70,13 @@ for _, account in ipairs(redis.call('ZRANGE', covered, 0, most - 1)) do
   looked = looked + 1
   redis.call('ZREM', covered, account)
   if row and entry > 0 and concerns_none(account, up_to, except) then
-    forget_entry(account, row, entry)
+    -- `Account::droppable_at`.
+    local droppable = moved + MARGIN
+    if droppable > horizon then
+      redis.call('ZADD', covered, droppable, account)
+    else
+      forget_entry(account, row, entry)
+    end
   end
 end
 
@@ -162,4 +168,4 @@ for _, account in ipairs(idle) do
   end
 end
 looked = looked + #idle
-return { removed, looked, (more or #idle == limit or redis.call('EXISTS', covered) == 1) and 1 or 0 }
+return { removed, looked, (more or #idle == limit or redis.call('ZCOUNT', covered, '-inf', horizon) > 0) and 1 or 0 }

@@ -180,6 +180,47 @@ async fn purge_in_steps<S: SessionStore>(given: &Given<S>) -> usize {
     removed
 }
 
+/// Sessions that no client has used for long can end together as well. A connection may still
+/// follow one of them, so its node must find the entry, although the sessions can go at once.
+pub async fn a_log_keeps_the_entry_of_an_account_for_those_who_have_yet_to_read_it<
+    S: SessionStore,
+>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let session = given.begin("alice").await;
+    given.advance_to(session.access_until + Revocation::RETENTION_MARGIN);
+    let first = given.end_all("alice", None).await.unwrap();
+    assert_eq!(purge_in_steps(&given).await, 1, "the session");
+    assert_eq!(given.log().await.0, [first]);
+    let half = Revocation::RETENTION_MARGIN / 2;
+    given.clock.advance(half);
+    let later = given.begin("alice").await;
+    assert_eq!(purge_in_steps(&given).await, 0);
+    let second = given.end_all("alice", None).await.unwrap();
+    given.clock.advance(half);
+    assert_eq!(purge_in_steps(&given).await, 0);
+    assert_eq!(given.log().await.0, [second]);
+
+    given.advance_to(later.access_until + Revocation::RETENTION_MARGIN);
+    assert_eq!(purge_in_steps(&given).await, 2, "the session and the entry");
+    assert_eq!(given.log().await.0, []);
+
+    // Without any session left, the entry alone is dropped in time.
+    let last = given.begin("alice").await;
+    given.advance_to(last.access_until + Revocation::RETENTION_MARGIN);
+    given.end_all("alice", None).await.unwrap();
+    given.clock.advance(
+        Revocation::RETENTION_MARGIN
+            .checked_sub(MILLISECOND)
+            .unwrap(),
+    );
+    assert_eq!(purge_in_steps(&given).await, 1, "the session");
+    given.clock.advance(MILLISECOND);
+    assert_eq!(purge_in_steps(&given).await, 1, "the entry");
+    assert_eq!(given.log().await.0, []);
+}
+
 /// Nothing of a user is left who does not come back, once a replica can't hold anything about the
 /// account any more.
 pub async fn an_account_is_forgotten_with_the_last_of_its_sessions<S: SessionStore>(

@@ -101,13 +101,26 @@ impl Account {
     ///
     /// It is kept until the last of all sessions must end, since a refresh that is under way may
     /// let an access token live longer than any that the store knows. A store may drop it from the
-    /// log as soon as no session that it covers is left.
+    /// log earlier, when no session that it covers is left and [`droppable_at`](Self::droppable_at)
+    /// has come.
     #[must_use]
     pub fn revocation(&self) -> Option<Revocation> {
         self.cutoff.map(|cutoff| Revocation {
             target: RevocationTarget::Sessions(self.id, cutoff),
             until: self.until,
         })
+    }
+
+    /// From when on the store may drop the [revocation](Self::revocation) from the log, if no
+    /// session that it covers is left.
+    ///
+    /// Not at once: a connection that [follows its session](crate::Connection::follow_session) may
+    /// be open long after the last access token has expired, and its node must still find the
+    /// entry.
+    #[must_use]
+    pub fn droppable_at(&self) -> Timestamp {
+        let moved = self.ended.map_or(Timestamp::EPOCH, |ended| ended.at);
+        moved + Revocation::RETENTION_MARGIN
     }
 
     /// From when on the store may forget the account, if it has no session any more.

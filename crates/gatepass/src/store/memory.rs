@@ -195,16 +195,15 @@ impl State {
         }
     }
 
-    /// Whether no session is left that the revocation concerns.
-    fn covers_nothing(&self, revocation: &Revocation) -> bool {
-        match revocation.target {
-            RevocationTarget::Session(_)
-            | RevocationTarget::Token(_)
-            | RevocationTarget::Grant(..) => false,
-            RevocationTarget::Sessions(account, cutoff) => !self
-                .numbers(account, cutoff.up_to)
-                .any(|number| cutoff.covers(number)),
-        }
+    /// Whether the revocation can go before its time, since no session is left that it concerns.
+    fn is_droppable(&self, revocation: &Revocation, horizon: Timestamp) -> bool {
+        let RevocationTarget::Sessions(id, cutoff) = revocation.target else {
+            return false;
+        };
+        let account = self.accounts.get(&id);
+        let droppable = account.is_none_or(|account| account.droppable_at() <= horizon);
+        let mut numbers = self.numbers(id, cutoff.up_to);
+        droppable && !numbers.any(|number| cutoff.covers(number))
     }
 
     fn has_sessions(&self, account: AccountId, up_to: SessionNumber) -> bool {
@@ -488,7 +487,7 @@ impl SessionStore for MemoryStore {
         }
         let past = |(_, entry): &(&u64, &Entry)| {
             entry.revocation.until + Revocation::RETENTION_MARGIN <= horizon
-                || state.covers_nothing(&entry.revocation)
+                || state.is_droppable(&entry.revocation, horizon)
         };
         let entries = state.log.iter().filter(past).map(|(number, _)| *number);
         let entries = Vec::from_iter(entries.take(limit - sessions.len()));
