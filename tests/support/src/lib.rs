@@ -6,6 +6,7 @@
 //! * [`oracle`]: the rules of rotation, as the tests of one node and of several know them.
 //! * [`rig`]: an authority that they are tried against.
 //! * [`servers`]: the real servers of a run.
+//! * [`transactions`]: a store that acts in transactions of an application's.
 //! * `actix` and `tonic`, each a feature: servers and clients of these frameworks.
 //! * [`log`]: the events that gatepass traces, for a test to look at.
 
@@ -31,4 +32,5 @@ pub mod rig;
 pub mod servers;
 #[cfg(feature = "tonic")]
 pub mod tonic;
+pub mod transactions;
 pub mod world;
