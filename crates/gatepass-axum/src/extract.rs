@@ -25,6 +25,31 @@ use crate::rejection::AuthRejection;
 /// }
 /// # axum::Router::<()>::new().route("/", axum::routing::get(me).post(greeting));
 /// ```
+///
+/// A middleware behind the gate takes it as well. This one refuses a member of the support team
+/// who acts as the user ([`Pass::actor`]):
+///
+/// ```
+/// use axum::{
+///     Router, extract::Request, http::StatusCode, middleware::{Next, from_fn},
+///     response::{IntoResponse, Response}, routing::put,
+/// };
+/// use gatepass_axum::{Auth, Authority, GateLayer};
+///
+/// async fn deny_actors(Auth(pass): Auth, request: Request, next: Next) -> Response {
+///     if pass.actor().is_some() {
+///         return StatusCode::FORBIDDEN.into_response();
+///     }
+///     next.run(request).await
+/// }
+///
+/// fn own(authority: &Authority) -> Router {
+///     Router::new()
+///         .route("/me/password", put(async || StatusCode::NO_CONTENT))
+///         .route_layer(from_fn(deny_actors))
+///         .route_layer(GateLayer::new(authority)) // the last layer runs first
+/// }
+/// ```
 #[derive(Clone, Debug)]
 #[expect(
     clippy::exhaustive_structs,

@@ -179,29 +179,41 @@ impl PostgresStore {
     /// use gatepass::{Authority, Change, Subject};
     /// use gatepass_postgres::PostgresStore;
     ///
-    /// /// Takes the role of an editor away, in the application's table and in all sessions. Returns
-    /// /// false if a session has changed meanwhile: call it again.
+    /// /// Takes the role of an editor away, in the application's table and in all sessions.
     /// async fn demote(
     ///     pool: &sqlx::PgPool,
     ///     store: &PostgresStore,
     ///     authority: &Authority,
     ///     user: &Subject,
     ///     demotion: &Change,
-    /// ) -> Result<bool, Box<dyn std::error::Error>> {
-    ///     let changes = authority.changes_of(user, demotion).await?;
-    ///     let mut transaction = pool.begin().await?;
-    ///     sqlx::query("DELETE FROM editors WHERE id = $1")
-    ///         .bind(user.as_str())
-    ///         .execute(&mut *transaction)
-    ///         .await?;
-    ///     for change in changes {
-    ///         if store.change_in(&mut transaction, change).await?.is_none() {
-    ///             return Ok(false);
+    /// ) -> Result<(), Box<dyn std::error::Error>> {
+    ///     'again: for _ in 0..10 {
+    ///         let changes = authority.changes_of(user, demotion).await?;
+    ///         let mut transaction = pool.begin().await?;
+    ///         sqlx::query("DELETE FROM editors WHERE id = $1")
+    ///             .bind(user.as_str())
+    ///             .execute(&mut *transaction)
+    ///             .await?;
+    ///         for change in changes {
+    ///             let changed = store.change_in(&mut transaction, change).await;
+    ///             match changed {
+    ///                 Ok(Some(_)) => {}
+    ///                 Ok(None) => {
+    ///                     transaction.rollback().await?;
+    ///                     continue 'again; // the session has changed meanwhile
+    ///                 }
+    ///                 Err(error) if error.is_busy() => {
+    ///                     transaction.rollback().await?;
+    ///                     continue 'again; // another transaction was in the way
+    ///                 }
+    ///                 Err(error) => return Err(error.into()),
+    ///             }
     ///         }
+    ///         transaction.commit().await?;
+    ///         authority.verifier().catch_up().await?;
+    ///         return Ok(());
     ///     }
-    ///     transaction.commit().await?;
-    ///     authority.verifier().catch_up().await?;
-    ///     Ok(true)
+    ///     Err("the user's sessions were changing all the time: try again later".into())
     /// }
     /// ```
     ///

@@ -32,7 +32,8 @@ const PACE: NonZeroU32 = NonZeroU32::MIN.saturating_add(999);
 /// to the one that it gets.
 ///
 /// gatepass calls the function once for each session. If another change of the session comes at
-/// the same time, it calls the function again. So the function should only compute.
+/// the same time, it calls the function again. So let the function return the new identity and do
+/// nothing else: for example, an e-mail that it sends could be sent twice.
 ///
 /// [`docs::rights`](crate::docs::rights) explains when to enforce a change and when to offer it.
 ///
@@ -127,6 +128,10 @@ impl Authority {
     /// rights anyway. A login that read the user before that may still begin a session with the old
     /// ones. The first refresh of that session corrects them, if your
     /// [`Authenticator`](crate::Authenticator::reload_user) reads the user again.
+    ///
+    /// This node enforces the change when the call returns, and the other nodes within
+    /// `max_staleness`. There is no wait for them as after a logout:
+    /// [`docs::operating`](crate::docs::operating#changes-and-transactions) says what to do.
     ///
     /// The client of a changed session refreshes as after an expired token. gatepass leaves out a
     /// session that already has the wanted identity, so you may repeat a call whose answer was

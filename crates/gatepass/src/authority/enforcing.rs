@@ -74,6 +74,9 @@ impl Ending {
     /// node may go on accepting revoked tokens. Its open connections may stay for their
     /// [`patience`](crate::Connection::patience) longer.
     ///
+    /// *Open connections* of an ended session have been told to end by then, and close a little
+    /// later: [`docs::connections`](crate::docs::connections#when-a-connection-ends).
+    ///
     /// *A store that loses what it has acknowledged*, for example by a failover to a replica that
     /// is behind, may have lost the end itself.
     ///
