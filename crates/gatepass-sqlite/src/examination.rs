@@ -38,10 +38,13 @@ pub(crate) fn examine(
             "no_store",
             "there are no sessions in this file: give the path that the nodes have, or start a node",
         )),
-        Some(found) if found > known => {
-            let path = path.to_owned();
-            return Err(OpenError::NewerSchema { path, found, known });
-        }
+        Some(found) if found > known => findings.push(Finding::error(
+            "newer_schema",
+            format!(
+                "the tables have version {found}, and this release knows versions up to {known}: \
+                 use the release of the nodes"
+            ),
+        )),
         Some(found) if found < known => findings.push(Finding::warning(
             "older_schema",
             format!(

@@ -3,6 +3,7 @@
 //! * [`world`]: a store with a clock, and nodes over it.
 //! * [`forge`]: access tokens that gatepass itself never issues.
 //! * [`attacks`]: such tokens, each with the reason for which it must be refused.
+//! * [`examination`]: a rule that the examinations of all stores keep.
 //! * [`oracle`]: the rules of rotation, as the tests of one node and of several know them.
 //! * [`rig`]: an authority that they are tried against.
 //! * [`servers`]: the real servers of a run.
@@ -25,6 +26,7 @@
 #[cfg(feature = "actix")]
 pub mod actix;
 pub mod attacks;
+pub mod examination;
 pub mod forge;
 pub mod log;
 pub mod oracle;

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use gatepass::{
     Clock,
-    store::{EndReason, EndSessions, Heartbeat, NodeId, SessionStore, Severity},
+    store::{Heartbeat, NodeId, SessionStore, Severity},
 };
 use gatepass_redis::{OpenError, RedisStore};
 use gatepass_servers::{Durability, Redis};
 use gatepass_testkit::{
     ManualClock,
-    sessions::{account, begin, end},
+    sessions::{begin, end},
 };
+use test_support::examination::finds_a_purge_that_does_not_keep_up;
 
 use crate::support::{self, PATIENCE, ask, directory, unique};
 
@@ -88,23 +89,7 @@ async fn each_fault_of_a_server_is_found() {
         server.ask(&["CONFIG", "SET", setting, right]).unwrap();
         assert_eq!(examine().await, [], "{setting} {right}");
     }
-    // Each leaves something in another index.
-    for rows in 0..3 {
-        let session = begin(&store, "bob").await;
-        match rows {
-            0 => {}
-            1 => drop(end(&store, &session).await),
-            _ => {
-                let all = EndSessions::AllOf(account("bob"));
-                store.end(all, EndReason::LogoutAll).await.unwrap();
-            }
-        }
-        assert_eq!(examine().await, []);
-        clock.advance(Duration::from_secs(365 * 86_400));
-        assert_eq!(examine().await, [(Severity::Warning, "purge_behind")]);
-        while store.purge(clock.now(), 100).await.unwrap().removed > 0 {}
-        assert_eq!(examine().await, []);
-    }
+    finds_a_purge_that_does_not_keep_up(&store, &clock, examine).await;
 }
 
 #[tokio::test]

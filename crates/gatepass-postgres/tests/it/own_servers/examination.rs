@@ -1,17 +1,16 @@
 //! The examination of a database, in each state that it finds fault with.
 
-use std::time::Duration;
-
 use gatepass::{
     Clock,
-    store::{EndReason, EndSessions, Heartbeat, NodeId, SessionStore, Severity},
+    store::{Heartbeat, NodeId, SessionStore, Severity},
 };
 use gatepass_postgres::{OpenError, PostgresStore};
 use gatepass_servers::Durability;
 use gatepass_testkit::{
     ManualClock,
-    sessions::{account, begin, end},
+    sessions::{begin, end},
 };
+use test_support::examination::finds_a_purge_that_does_not_keep_up;
 
 use super::{at, directory, start};
 use crate::support::{self, PATIENCE};
@@ -100,23 +99,7 @@ async fn each_fault_of_a_database_is_found() {
         assert_eq!(examine().await, [], "{right}");
     }
 
-    // Each leaves rows of another table.
-    for rows in 0..3 {
-        let session = begin(&store, "bob").await;
-        match rows {
-            0 => {}
-            1 => drop(end(&store, &session).await),
-            _ => {
-                let all = EndSessions::AllOf(account("bob"));
-                store.end(all, EndReason::LogoutAll).await.unwrap();
-            }
-        }
-        assert_eq!(examine().await, []);
-        clock.advance(Duration::from_secs(365 * 86_400));
-        assert_eq!(examine().await, [(Severity::Warning, "purge_behind")]);
-        while store.purge(clock.now(), 100).await.unwrap().removed > 0 {}
-        assert_eq!(examine().await, []);
-    }
+    finds_a_purge_that_does_not_keep_up(&store, &clock, examine).await;
 }
 
 #[tokio::test]
