@@ -30,7 +30,7 @@ impl Users {
     /// sessions also if the user is deleted already.
     pub async fn delete(&self, authority: &Authority, user: &Subject) -> Result<bool, Error> {
         let (users, authority, user) = (self.clone(), authority.clone(), user.clone());
-        // A client that hangs up must not stop it halfway.
+        // A client that hangs up must not stop it between the two steps.
         let delete = async move {
             let all = EndSessions::AllOf(authority.account(&user));
             let table = &users.inner.table;
@@ -79,7 +79,7 @@ impl Users {
         let hash =
             hash.map_err(|error| AuthenticationError::unavailable(io::Error::other(error)))?;
         let (users, authority, pass) = (self.clone(), authority.clone(), pass.clone());
-        // A client that hangs up must not stop it halfway.
+        // A client that hangs up must not stop it between the two steps.
         let change = async move {
             let account = authority.account(pass.subject());
             let others = EndSessions::AllOfBut(account, pass.session_id());
@@ -92,10 +92,8 @@ impl Users {
             if table.ends_sessions() {
                 enforce(&authority).await;
             } else {
-                authority
-                    .logout_others(&pass)
-                    .await
-                    .map_err(AuthenticationError::unavailable)?;
+                let others = authority.logout_others(&pass).await;
+                others.map_err(AuthenticationError::unavailable)?;
             }
             Ok(())
         };
@@ -109,4 +107,57 @@ impl Users {
 /// fails, they have ended all the same, and each node refuses them within `max_staleness`.
 async fn enforce(authority: &Authority) {
     let _ = authority.verifier().catch_up().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use clap::Parser;
+    use futures_util::FutureExt;
+    use gatepass::{Authenticator, Credentials, Device, MasterSecret, MemoryStore, Requirements};
+    use gatepass_testkit::ManualClock;
+
+    use super::*;
+    use crate::{app::App, settings::Settings, users::PLACES_EACH};
+
+    #[tokio::test]
+    async fn changes_of_passwords_leave_places_to_logins() {
+        let clock = ManualClock::new();
+        let store = Arc::new(MemoryStore::with_clock(clock.clone()));
+        let settings = Settings::parse_from(["example", "--store", "memory"]);
+        let secret = MasterSecret::generate().unwrap();
+        let app = App::with_store(&settings, secret, store, clock)
+            .await
+            .unwrap();
+        let (users, password) = (&app.users, "alice-in-wonderland");
+        let alice = Credentials::new("alice", password);
+        let device = Device::default();
+        let issued = app.authority.login(&alice, device.clone()).await.unwrap();
+        let (token, any) = (issued.access_token.as_str(), Requirements::new());
+        let pass = app.authority.verifier().verify(token, &any).await.unwrap();
+
+        let turns = || users.inner.passwords.turn().now_or_never();
+        let held = Vec::from_iter(std::iter::from_fn(turns));
+        let change = || {
+            let new = Zeroizing::new(password.to_owned());
+            Box::pin(users.change_password(&app.authority, &pass, password, new))
+        };
+        let mut waiting = Vec::from_iter((0..PLACES_EACH).map(|_| change()));
+        for change in &mut waiting {
+            assert!(change.now_or_never().is_none());
+        }
+        let refused = change().now_or_never();
+        assert!(
+            matches!(
+                refused,
+                Some(Err(AuthenticationError::TooManyAttempts { .. }))
+            ),
+            "{refused:?}"
+        );
+        let mut login = users.authenticate(&alice, &device);
+        assert!((&mut login).now_or_never().is_none());
+        drop((held, waiting));
+        login.await.unwrap();
+    }
 }
