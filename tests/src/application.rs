@@ -100,7 +100,7 @@ impl World for Application {
     }
 
     async fn change_user(&self, name: &str, change: UserChange) {
-        change_user(&self.app.users, name, change).await;
+        change_user(self.directory.path(), &self.app.users, name, change).await;
     }
 
     async fn lose_sessions(&self) {
@@ -134,20 +134,32 @@ pub(crate) fn flags(setup: Setup) -> Vec<String> {
     flags
 }
 
-/// Changes a user, who must exist.
-pub(crate) async fn change_user(users: &Users, name: &str, change: UserChange) {
+/// Changes one of the users in a directory, who must exist.
+pub(crate) async fn change_user(directory: &Path, users: &Users, name: &str, change: UserChange) {
     let changed = match change {
-        UserChange::Scope(scope) => users.set_scope(name, Scopes::parse(scope).unwrap()).await,
-        UserChange::Deleted => users.delete(name).await,
+        UserChange::Scope(scope) => {
+            let set = users.set_scope(name, Scopes::parse(scope).unwrap()).await;
+            set.unwrap()
+        }
+        // Only the row, as a script does that knows nothing of sessions.
+        UserChange::Deleted => {
+            let delete = "DELETE FROM app_users WHERE name = ?1";
+            connect(directory).execute(delete, [name]).unwrap() > 0
+        }
     };
-    assert!(changed.unwrap(), "there is a user {name}");
+    assert!(changed, "there is a user {name}");
 }
 
 /// Deletes the sessions in a directory behind everybody's back.
 pub(crate) fn lose_sessions(directory: &Path) {
-    let store = Connection::open(directory.join(STORE)).unwrap();
-    // A writer may be at work.
-    store.busy_timeout(Duration::from_secs(10)).unwrap();
-    let lost = store.execute("DELETE FROM gatepass_sessions", ()).unwrap();
+    let delete = "DELETE FROM gatepass_sessions";
+    let lost = connect(directory).execute(delete, ()).unwrap();
     assert!(lost > 0, "there is a session");
+}
+
+fn connect(directory: &Path) -> Connection {
+    let connection = Connection::open(directory.join(STORE)).unwrap();
+    // A writer may be at work.
+    connection.busy_timeout(Duration::from_secs(10)).unwrap();
+    connection
 }

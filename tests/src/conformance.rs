@@ -74,12 +74,27 @@ pub const EXCEPTIONS: &[Exception] = &[
         ways: &Way::ALL,
         reason: "every call is a POST, so that none is known to change nothing",
     },
+    own_account("a_new_password_ends_all_other_sessions_of_the_user"),
+    own_account("a_new_password_needs_the_current_one"),
+    own_account("a_new_password_by_cookie_comes_from_the_services_own_pages"),
+    own_account("a_user_is_deleted_with_all_sessions"),
+    own_account("a_deletion_needs_a_recent_login"),
     streams("an_event_stream_ends_with_a_logout"),
     streams("a_logout_everywhere_ends_event_streams"),
     streams("an_event_stream_ends_with_its_token"),
     streams("an_event_stream_by_cookie_ends_with_its_token"),
     streams("an_event_stream_is_behind_a_gate"),
 ];
+
+/// A route of users who change their own account.
+const fn own_account(scenario: &'static str) -> Exception {
+    Exception {
+        scenario,
+        frameworks: &[Framework::Tonic],
+        ways: &Way::ALL,
+        reason: "the example in tonic has no such method",
+    }
+}
 
 /// A stream of events, whose counterpart are the calls of `tests/tests/it/connections`.
 const fn streams(scenario: &'static str) -> Exception {

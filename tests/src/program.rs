@@ -183,7 +183,7 @@ impl World for Program {
     async fn change_user(&self, name: &str, change: UserChange) {
         let database = Database::Sqlite(self.directory.path().join(STORE));
         let users = Users::open(&database, SystemClock).await.unwrap();
-        change_user(&users, name, change).await;
+        change_user(self.directory.path(), &users, name, change).await;
     }
 
     async fn lose_sessions(&self) {

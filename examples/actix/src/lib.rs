@@ -6,27 +6,30 @@ use std::{future::ready, io, net::TcpListener, time::Duration};
 
 use actix_cors::Cors;
 use actix_web::{
-    App, Error, HttpMessage, HttpRequest, HttpResponse, HttpServer, Responder, Route,
+    App, Error, HttpMessage, HttpRequest, HttpResponse, HttpServer, Resource, Responder, Route,
     body::MessageBody,
     dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse},
     error::ErrorServiceUnavailable,
     guard::{Any, Get, Head},
     http::{
         StatusCode,
-        header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE, HeaderName, HeaderValue},
+        header::{
+            AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE, HeaderName, HeaderValue,
+            RETRY_AFTER,
+        },
     },
     middleware::{Next, from_fn},
     rt::{self, time::timeout},
-    web::{Json, ServiceConfig, post, resource, route},
+    web::{Bytes, Json, PayloadConfig, ServiceConfig, delete, post, put, resource, route},
 };
-use example_app::{Answer, Asset, Brought};
+use example_app::{Answer, Asset, Brought, PASSWORD_BODY_LIMIT};
 use gatepass::{RequiredScopes, Requirements, Staleness};
 use gatepass_actix::{Auth, Gate, MaybeAuth, Scoped};
 use serde_json::Value;
 use tracing::{Span, info, info_span};
 use tracing_actix_web::{RequestId, RootSpanBuilder, TracingLogger};
 
-/// How long ago a login may be for a transfer.
+/// How long ago a login may be for a transfer, or for the deletion of the account.
 const RECENT: Duration = Duration::from_secs(300);
 /// How long a request may take: longer than gatepass waits for a body or for the users, so that it
 /// can say what was wrong.
@@ -146,7 +149,8 @@ fn routes(app: &example_app::App, config: &mut ServiceConfig) {
         .service(resource("/ready").route(get().to(readiness)))
         .service(resource("/ws").route(get().to(streams::web_socket).wrap(gate.clone())))
         .service(resource("/events").route(get().to(streams::events).wrap(gate.clone())))
-        .service(resource("/me").route(get().to(me).wrap(gate.clone())))
+        .service(own_account(app, &gate, &recently))
+        .service(password(app, &gate))
         .service(resource("/profile").route(post().to(me).wrap(gate.clone())))
         .service(resource("/admin").route(get().to(admin).wrap(gate)))
         .service(resource("/transfer").route(post().to(me).wrap(recently)))
@@ -154,6 +158,30 @@ fn routes(app: &example_app::App, config: &mut ServiceConfig) {
         .service(resource("/maybe").route(get().to(maybe).wrap(optionally)))
         .service(resource("/account").route(get().to(account).wrap(pages)))
         .configure(gatepass_actix::configure(app.endpoints.clone()));
+}
+
+/// The user, and the deletion of the user.
+fn own_account(app: &example_app::App, gate: &Gate, recently: &Gate) -> Resource {
+    let app = app.clone();
+    let delete_user = move |Auth(pass): Auth| {
+        let app = app.clone();
+        async move { response(app.delete_user(&pass).await) }
+    };
+    resource("/me")
+        .route(get().to(me).wrap(gate.clone()))
+        .route(delete().to(delete_user).wrap(recently.clone()))
+}
+
+/// A new password of the user.
+fn password(app: &example_app::App, gate: &Gate) -> Resource {
+    let app = app.clone();
+    let change = move |Auth(pass): Auth, body: Result<Bytes, Error>| {
+        let app = app.clone();
+        async move { response(app.change_password(&pass, body.ok().as_deref()).await) }
+    };
+    resource("/me/password")
+        .app_data(PayloadConfig::new(PASSWORD_BODY_LIMIT.into()))
+        .route(put().to(change).wrap(gate.clone()))
 }
 
 /// The page for browsers, and the routes of its demonstrations.
@@ -181,15 +209,27 @@ fn page(app: &example_app::App, gate: &Gate, config: &mut ServiceConfig) {
             let values = |name| request.headers().get_all(name).map(HeaderValue::as_bytes);
             let brought = Brought::new(values(AUTHORIZATION), values(COOKIE));
             let app = app.clone();
-            async move {
-                let Answer { status, body, .. } = app.act(action, &pass, brought).await;
-                let status = StatusCode::from_u16(status);
-                Json(body)
-                    .customize()
-                    .with_status(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
-            }
+            async move { response(app.act(action, &pass, brought).await) }
         };
         config.service(resource(action.path()).route(post().to(act).wrap(gate.clone())));
+    }
+}
+
+fn response(answer: Answer) -> HttpResponse {
+    let Answer {
+        status,
+        retry_after,
+        body,
+        ..
+    } = answer;
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = HttpResponse::build(status);
+    if let Some(seconds) = retry_after {
+        response.insert_header((RETRY_AFTER, seconds.to_string()));
+    }
+    match body {
+        Value::Null => response.finish(),
+        body => response.json(body),
     }
 }
 
@@ -229,7 +269,7 @@ async fn account(Auth(pass): Auth) -> HttpResponse {
 
 fn cors(trusted: &[String]) -> Cors {
     let cors = Cors::default()
-        .allowed_methods(["GET", "POST", "DELETE"])
+        .allowed_methods(["GET", "POST", "PUT", "DELETE"])
         .allowed_headers([AUTHORIZATION, CONTENT_TYPE, X_REQUESTED_WITH]);
     if trusted.is_empty() {
         // Any page of any origin may call: without credentials being allowed there are no cookies

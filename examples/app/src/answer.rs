@@ -1,4 +1,4 @@
-//! The answer to an act of the page.
+//! The answers of routes of the example.
 
 use std::time::Duration;
 
@@ -11,26 +11,55 @@ use serde_json::{Value, json};
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// The body, without any token.
+    /// The seconds that `Retry-After` says, if the client should come again.
+    pub retry_after: Option<u64>,
+    /// The body, without any token. `null` means that there is none.
     pub body: Value,
 }
 
+/// When a client may try again after a failure of ours, as gatepass says it in its own answers.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
 impl Answer {
     pub(crate) fn ok(body: Value) -> Self {
-        Self { status: 200, body }
+        Self {
+            status: 200,
+            retry_after: None,
+            body,
+        }
+    }
+
+    pub(crate) fn no_content() -> Self {
+        Self {
+            status: 204,
+            retry_after: None,
+            body: Value::Null,
+        }
     }
 
     pub(crate) fn error(status: u16, reason: &str, description: &str) -> Self {
         let error = match status {
+            429 => "slow_down",
             500.. => "temporarily_unavailable",
             _ => "invalid_request",
         };
         let body = json!({"error": error, "error_description": description, "reason": reason});
-        Self { status, body }
+        Self {
+            status,
+            retry_after: None,
+            body,
+        }
     }
 
     pub(crate) fn store_unavailable(error: &Error) -> Self {
-        Self::error(503, error.reason(), &error.description())
+        Self::error(503, error.reason(), &error.description()).retry_after(RETRY_AFTER)
+    }
+
+    /// Rounded up, so that no client comes back too early.
+    pub(crate) fn retry_after(mut self, time: Duration) -> Self {
+        let begun = u64::from(time.subsec_nanos() > 0);
+        self.retry_after = Some(time.as_secs().saturating_add(begun));
+        self
     }
 }
 

@@ -27,7 +27,7 @@ use crate::{
     peer::Peer,
     secrets::{self, MasterSecretFile},
     settings::Settings,
-    store,
+    store::{self, Store},
     users::{NewUser, Users},
 };
 
@@ -92,11 +92,20 @@ impl App {
             Some(file) if may_be_made => file.read_or_make()?,
             _ => secret,
         };
-        Self::assemble(settings, inputs, secret, store, users, clock.clone()).await
+        Self::assemble(
+            settings,
+            inputs,
+            secret,
+            store.shared(),
+            users,
+            clock.clone(),
+        )
+        .await
     }
 
     /// Starts with a master secret, a store and a clock of the caller's. The users are where the
-    /// settings say.
+    /// settings say. Their changes and the ends of sessions are not one transaction then: see
+    /// [`Users::delete`].
     ///
     /// # Errors
     ///
@@ -290,7 +299,7 @@ async fn open(
     settings: &Settings,
     instead: Option<&(impl Clock + Clone)>,
     clock: &(impl Clock + Clone),
-) -> anyhow::Result<(Arc<dyn SessionStore>, Users)> {
+) -> anyhow::Result<(Store, Users)> {
     let users_in = settings.users_in();
     let is_new = |database: &Database| match database {
         Database::Sqlite(path) => !path.exists(),
@@ -303,7 +312,10 @@ async fn open(
         return Ok((store::open(&settings.store, instead).await?, users));
     }
     let store = store::open(&settings.store, instead).await?;
-    Ok((store, Users::open(&users_in, clock.clone()).await?))
+    let is_shared = settings.store == StoreLocation::Database(users_in.clone());
+    let beside = is_shared.then_some(&store);
+    let users = Users::open_beside(&users_in, beside, clock.clone()).await?;
+    Ok((store, users))
 }
 
 /// An authority as the settings want it, but for its users and its clock.

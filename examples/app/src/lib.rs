@@ -10,6 +10,7 @@ mod attempts;
 mod brought;
 mod demo;
 mod location;
+mod own_account;
 mod pages;
 mod peer;
 mod secrets;
@@ -37,6 +38,7 @@ pub use self::{
     brought::Brought,
     demo::Action,
     location::{Database, StoreLocation, Unechoed, Url},
+    own_account::PASSWORD_BODY_LIMIT,
     pages::{Asset, account, maybe, me},
     peer::PeerUrl,
     secrets::MasterSecretFile,

@@ -9,6 +9,27 @@ use gatepass_sqlite::SqliteStore;
 
 use crate::location::{Database, StoreLocation};
 
+/// The sessions' store. Its kind is known, so that a table of users in the same database can end
+/// sessions in its own transactions.
+pub(crate) enum Store {
+    Sqlite(SqliteStore),
+    Postgres(PostgresStore),
+    Redis(RedisStore),
+    Memory(MemoryStore),
+}
+
+impl Store {
+    /// The store of an authority.
+    pub(crate) fn shared(self) -> Arc<dyn SessionStore> {
+        match self {
+            Self::Sqlite(store) => Arc::new(store),
+            Self::Postgres(store) => Arc::new(store),
+            Self::Redis(store) => Arc::new(store),
+            Self::Memory(store) => Arc::new(store),
+        }
+    }
+}
+
 /// Opens the store. A server that several nodes share tells the time as well, so that they need not
 /// agree on theirs; `instead` is another clock, for tests.
 ///
@@ -18,30 +39,30 @@ use crate::location::{Database, StoreLocation};
 pub(crate) async fn open(
     location: &StoreLocation,
     instead: Option<&(impl Clock + Clone)>,
-) -> anyhow::Result<Arc<dyn SessionStore>> {
+) -> anyhow::Result<Store> {
     Ok(match location {
         StoreLocation::Database(Database::Sqlite(path)) => {
             let mut store = SqliteStore::builder(path);
             if let Some(clock) = instead {
                 store = store.clock(clock.clone());
             }
-            Arc::new(store.open()?)
+            Store::Sqlite(store.open()?)
         }
         StoreLocation::Database(Database::Postgres(url)) => {
             let mut store = PostgresStore::at(url.as_str());
             if let Some(clock) = instead {
                 store = store.clock(clock.clone());
             }
-            Arc::new(store.open().await?)
+            Store::Postgres(store.open().await?)
         }
         StoreLocation::Redis(urls) => {
             let mut store = RedisStore::at(urls.as_str());
             if let Some(clock) = instead {
                 store = store.clock(clock.clone());
             }
-            Arc::new(store.open().await?)
+            Store::Redis(store.open().await?)
         }
-        StoreLocation::Database(Database::Memory) => Arc::new(match instead {
+        StoreLocation::Database(Database::Memory) => Store::Memory(match instead {
             Some(clock) => MemoryStore::with_clock(clock.clone()),
             None => MemoryStore::new(),
         }),

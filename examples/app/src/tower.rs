@@ -93,7 +93,7 @@ fn show_options<B>(mut request: Request<B>) -> Request<B> {
 
 fn cors_layer(app: &App) -> CorsLayer {
     let cors = CorsLayer::new()
-        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
         .allow_headers([AUTHORIZATION, CONTENT_TYPE, X_REQUESTED_WITH]);
     if app.trusted_origins.is_empty() {
         // Any page of any origin may call: without credentials being allowed there are no cookies

@@ -1,5 +1,6 @@
 //! The users: a table of the application's own, and the answers that gatepass wants of it.
 
+mod changing;
 mod passwords;
 mod places;
 mod postgres;
@@ -7,7 +8,7 @@ mod sqlite;
 mod table;
 mod tables;
 
-use std::{collections::HashSet, path::Path, sync::Arc, thread, time::Duration};
+use std::{collections::HashSet, net::IpAddr, path::Path, sync::Arc, thread, time::Duration};
 
 use anyhow::ensure;
 use gatepass::{
@@ -22,7 +23,7 @@ use self::{
     places::{Full, Place, Places},
     table::{Row, Table},
 };
-use crate::{attempts::Attempts, location::Database};
+use crate::{attempts::Attempts, location::Database, store::Store};
 
 /// The users of the application, in a table of its own. Cheap to clone.
 ///
@@ -77,7 +78,7 @@ pub(crate) const DEMO: [(&str, &str, &str); 3] = [
 ];
 
 /// Longest password in bytes. More than any password manager makes.
-const MAX_PASSWORD: usize = 1024;
+pub(crate) const MAX_PASSWORD: usize = 1024;
 
 /// The most passwords that are hashed at once: two hundred logins a second, and 152 MiB.
 const AT_ONCE: usize = 8;
@@ -142,22 +143,33 @@ impl NewUser {
 }
 
 impl Users {
-    /// Opens the table and makes it if it is missing.
+    /// Opens the table and makes it if it is missing. The sessions are elsewhere.
     ///
     /// # Errors
     ///
     /// That the database cannot be opened or written, and what to do.
     pub async fn open(database: &Database, clock: impl Clock) -> anyhow::Result<Self> {
+        Self::open_beside(database, None, clock).await
+    }
+
+    /// Opens the table and makes it if it is missing. The store of the sessions, if it is given, is
+    /// in the same database.
+    pub(crate) async fn open_beside(
+        database: &Database,
+        sessions: Option<&Store>,
+        clock: impl Clock,
+    ) -> anyhow::Result<Self> {
         let processors = thread::available_parallelism().map_or(1, usize::from);
-        Self::open_with(database, clock, processors.min(AT_ONCE)).await
+        Self::open_with(database, sessions, clock, processors.min(AT_ONCE)).await
     }
 
     async fn open_with(
         database: &Database,
+        sessions: Option<&Store>,
         clock: impl Clock,
         at_once: usize,
     ) -> anyhow::Result<Self> {
-        let table = tables::open(database).await?;
+        let table = tables::open(database, sessions).await?;
         let passwords = Passwords::new(at_once);
         let mut turn = passwords.turn().await?;
         let dummy = task::spawn_blocking(move || turn.hash("nobody's password")).await??;
@@ -243,16 +255,29 @@ impl Users {
         Ok(is_there.then_some(scopes))
     }
 
-    /// Deletes a user. Its sessions end at their next refresh; to end them at once, call
-    /// [`Authority::logout_all`](gatepass::Authority::logout_all) afterwards, or end them in the
-    /// same transaction, as the example `transaction` for axum does. Says whether there was such a
-    /// user.
-    ///
-    /// # Errors
-    ///
-    /// That the table cannot be written.
-    pub async fn delete(&self, name: &str) -> anyhow::Result<bool> {
-        Ok(self.inner.table.delete(name).await?)
+    /// The user of this name, if this is the password. Failed attempts count, also those of
+    /// requests whose clients hang up.
+    async fn check_password(
+        &self,
+        name: &str,
+        password: &str,
+        address: Option<IpAddr>,
+    ) -> Result<Row, AuthenticationError> {
+        let name = name.to_owned();
+        let password = Zeroizing::new(password.to_owned());
+        self.inner.check_attempts(&name)?;
+        let place = self.inner.places.take(address).map_err(no_place)?;
+        // A client that hangs up here has this future dropped, and its place is free.
+        let turn = self.inner.passwords.turn().await;
+        let turn = turn.map_err(AuthenticationError::unavailable)?;
+        let user = self.inner.table.find(&name).await;
+        let user = user.map_err(AuthenticationError::Unavailable)?;
+        let inner = Arc::clone(&self.inner);
+        // From here on a client that hangs up stops nothing: the attempt is counted, and the
+        // place is taken until the processor is free.
+        task::spawn_blocking(move || inner.check_password(&name, &password, user, turn, place))
+            .await
+            .map_err(AuthenticationError::unavailable)?
     }
 }
 
@@ -263,23 +288,10 @@ impl Authenticator for Users {
         credentials: &Credentials,
         device: &Device,
     ) -> Result<Identity, AuthenticationError> {
-        let name = credentials.username().to_owned();
-        let password = Zeroizing::new(credentials.password().to_owned());
-        self.inner.check_attempts(&name)?;
-        let place = self.inner.places.take(device.address).map_err(no_place)?;
-        // A client that hangs up here has this future dropped, and its place is free.
-        let turn = self.inner.passwords.turn().await;
-        let turn = turn.map_err(AuthenticationError::unavailable)?;
-        let user = self.inner.table.find(&name).await;
-        let user = user.map_err(AuthenticationError::Unavailable)?;
-        let inner = Arc::clone(&self.inner);
-        // From here on a client that hangs up stops nothing: the attempt is counted, and the
-        // place is taken until the processor is free.
-        let identity = task::spawn_blocking(move || {
-            inner.authenticate(&name, &password, user.as_ref(), turn, place)
-        })
-        .await
-        .map_err(AuthenticationError::unavailable)??;
+        let (name, password) = (credentials.username(), credentials.password());
+        let user = self.check_password(name, password, device.address).await?;
+        let subject = Subject::new(&user.name).map_err(corrupt)?;
+        let identity = Identity::of(subject).scopes(scopes(&user)?);
         Ok(match credentials.extra::<String>("device") {
             Some(device) => identity.device(device),
             None => identity,
@@ -303,27 +315,26 @@ impl Authenticator for Users {
 
 impl Inner {
     /// Blocks for as long as it takes to hash one password, with or without such a user.
-    fn authenticate(
+    fn check_password(
         &self,
         name: &str,
         password: &str,
-        user: Option<&Row>,
+        user: Option<Row>,
         mut turn: Turn,
         _place: Place,
-    ) -> Result<Identity, AuthenticationError> {
+    ) -> Result<Row, AuthenticationError> {
         // Again: attempts that waited for their turn must see the failures of those before them.
         self.check_attempts(name)?;
         let too_long = password.len() > MAX_PASSWORD;
         let tried = if too_long { "" } else { password };
-        let hash = user.map_or(&self.dummy, |user| &user.hash);
+        let hash = user.as_ref().map_or(&self.dummy, |user| &user.hash);
         let right = turn
             .verify(tried, hash)
             .map_err(|error| AuthenticationError::Unavailable(StoreError::corrupt(error)))?;
         match user {
             Some(user) if right && !too_long => {
                 self.attempts.succeeded(name);
-                let subject = Subject::new(&user.name).map_err(corrupt)?;
-                Ok(Identity::of(subject).scopes(scopes(user)?))
+                Ok(user)
             }
             _ => {
                 self.attempts.failed(name);
@@ -387,7 +398,7 @@ mod tests {
     async fn users() -> (Users, ManualClock) {
         let clock = ManualClock::new();
         // One password at a time, so that a test which takes the turn has all logins wait.
-        let users = Users::open_with(&Database::Memory, clock.clone(), 1);
+        let users = Users::open_with(&Database::Memory, None, clock.clone(), 1);
         let users = users.await.unwrap();
         let alice = NewUser::new("alice", "correct horse", "profile").unwrap();
         users.replace_all(vec![alice]).await.unwrap();

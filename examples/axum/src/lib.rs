@@ -6,15 +6,16 @@ use std::{io, net::SocketAddr, time::Duration};
 
 use axum::{
     Extension, Json, Router,
-    extract::ConnectInfo,
+    body::Bytes,
+    extract::{ConnectInfo, DefaultBodyLimit, rejection::BytesRejection},
     http::{
         HeaderMap, HeaderValue, StatusCode,
-        header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE},
+        header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE, RETRY_AFTER},
     },
-    response::{AppendHeaders, IntoResponse},
-    routing::{get, post},
+    response::{AppendHeaders, IntoResponse, Response},
+    routing::{delete, get, post, put},
 };
-use example_app::{Answer, App, Asset, Brought, tower as middleware};
+use example_app::{Answer, App, Asset, Brought, PASSWORD_BODY_LIMIT, tower as middleware};
 use gatepass::{RequiredScopes, Requirements, Staleness};
 use gatepass_axum::{Auth, GateLayer, Scoped};
 use serde_json::Value;
@@ -22,7 +23,7 @@ use tokio::net::TcpListener;
 use tower::{Layer, ServiceBuilder};
 use tower_http::trace::TraceLayer;
 
-/// How long ago a login may be for a transfer.
+/// How long ago a login may be for a transfer, or for the deletion of the account.
 const RECENT: Duration = Duration::from_secs(300);
 
 /// The scopes of an administrator's token.
@@ -62,6 +63,7 @@ pub fn routes(app: &App) -> Router {
         .route("/health", get(StatusCode::OK))
         .route("/ready", get(async move || readiness(&ready)))
         .route("/me", get(me).route_layer(gate.clone()))
+        .merge(own_account(app, &gate, &recently))
         .route("/profile", post(me).route_layer(gate.clone()))
         .route("/admin", get(admin).route_layer(gate))
         .route("/transfer", post(me).route_layer(recently))
@@ -69,6 +71,19 @@ pub fn routes(app: &App) -> Router {
         .route("/maybe", get(maybe).route_layer(optionally))
         .route("/account", get(account).route_layer(pages))
         .merge(gatepass_axum::routes(app.endpoints.clone()))
+}
+
+/// The routes of users who change their own account.
+fn own_account(app: &App, gate: &GateLayer, recently: &GateLayer) -> Router {
+    let (changing, deleting) = (app.clone(), app.clone());
+    let change = async move |Auth(pass): Auth, body: Result<Bytes, BytesRejection>| {
+        response(changing.change_password(&pass, body.ok().as_deref()).await)
+    };
+    let change = put(change).layer(DefaultBodyLimit::max(PASSWORD_BODY_LIMIT.into()));
+    let delete_user = async move |Auth(pass): Auth| response(deleting.delete_user(&pass).await);
+    Router::new()
+        .route("/me/password", change.route_layer(gate.clone()))
+        .route("/me", delete(delete_user).route_layer(recently.clone()))
 }
 
 /// The page for browsers, and the routes of its demonstrations.
@@ -89,16 +104,26 @@ fn page(app: &App, gate: &GateLayer) -> Router {
         let act = async move |Auth(pass): Auth, headers: HeaderMap| {
             let values = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes);
             let brought = Brought::new(values(AUTHORIZATION), values(COOKIE));
-            let Answer { status, body, .. } = app.act(action, &pass, brought).await;
-            let status = StatusCode::from_u16(status);
-            (
-                status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-                Json(body),
-            )
+            response(app.act(action, &pass, brought).await)
         };
         page = page.route(action.path(), post(act).route_layer(gate.clone()));
     }
     page
+}
+
+fn response(answer: Answer) -> Response {
+    let Answer {
+        status,
+        retry_after,
+        body,
+        ..
+    } = answer;
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let retry_after = retry_after.map(|seconds| [(RETRY_AFTER, seconds.to_string())]);
+    match body {
+        Value::Null => (status, retry_after, ()).into_response(),
+        body => (status, retry_after, Json(body)).into_response(),
+    }
 }
 
 fn readiness(app: &App) -> StatusCode {

@@ -4,24 +4,27 @@ mod middleware;
 mod serve;
 mod streams;
 
-use std::{future::ready, time::Duration};
+use std::{future::ready, pin::pin, time::Duration};
 
-use example_app::{Action, Answer, App, Asset, Brought};
+use example_app::{Action, Answer, App, Asset, Brought, PASSWORD_BODY_LIMIT};
+use futures_util::{Stream, StreamExt};
 use gatepass::{RequiredScopes, Requirements, Staleness};
-use gatepass_warp::{Auth, Gate, Scoped, full_path, gate, gated};
+use gatepass_warp::{Auth, Gate, Scoped, full_path, gate, gate_before, gated};
+use hyper::body::Buf;
 use tokio::net::TcpListener;
 use warp::{
     Filter, Rejection, Reply,
     http::{
         HeaderMap, HeaderValue, StatusCode,
-        header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE},
+        header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE, RETRY_AFTER},
     },
-    reject, reply,
+    reject,
+    reply::{self, Response},
 };
 
 pub use self::{middleware::service, serve::serve};
 
-/// How long ago a login may be for a transfer.
+/// How long ago a login may be for a transfer, or for the deletion of the account.
 const RECENT: Duration = Duration::from_secs(300);
 
 /// The scopes of an administrator's token.
@@ -78,7 +81,11 @@ pub fn routes(
 
     // A gate of its own for each route that requires more, or less.
     let recently = gate.clone().require(Requirements::new().max_age(RECENT));
-    let transfer = gated(warp::path!("transfer").and(warp::post()), recently, me);
+    let transfer = gated(
+        warp::path!("transfer").and(warp::post()),
+        recently.clone(),
+        me,
+    );
     let strictly = gate
         .clone()
         .require(Requirements::new().staleness(Staleness::Strict));
@@ -100,6 +107,7 @@ pub fn routes(
         .or(health)
         .or(ready)
         .or(me_route)
+        .or(own_account(app, gate.clone(), recently))
         .or(profile)
         .or(admin_route)
         .or(transfer)
@@ -110,6 +118,47 @@ pub fn routes(
     to_the_letter()
         .and(own)
         .or(gatepass_warp::routes(app.endpoints.clone()))
+}
+
+/// The routes of users who change their own account.
+fn own_account(
+    app: &App,
+    gate: Gate,
+    recently: Gate,
+) -> impl Filter<Extract = (impl Reply + use<>,), Error = Rejection>
++ Clone
++ Send
++ Sync
++ 'static
++ use<> {
+    let (changing, deleting) = (app.clone(), app.clone());
+    let change = move |(Auth(pass), body): (Auth, Option<Vec<u8>>)| {
+        let app = changing.clone();
+        async move { response(app.change_password(&pass, body.as_deref()).await) }
+    };
+    let delete_user = move |Auth(pass): Auth| {
+        let app = deleting.clone();
+        async move { response(app.delete_user(&pass).await) }
+    };
+    let body = warp::body::stream().then(read);
+    let password = warp::path!("me" / "password").and(warp::put());
+    let me = warp::path!("me").and(warp::delete());
+    gated(password, gate_before(gate, body), change).or(gated(me, recently, delete_user))
+}
+
+/// The body of a request for a new password, unless it is too long. warp's own filters would reject
+/// that one, and warp would then ask the routes that come after this one.
+async fn read(parts: impl Stream<Item = Result<impl Buf, warp::Error>>) -> Option<Vec<u8>> {
+    let mut parts = pin!(parts);
+    let mut body = Vec::new();
+    while let Some(part) = parts.next().await {
+        let mut part = part.ok()?;
+        body.extend(part.copy_to_bytes(part.remaining()));
+        if body.len() > PASSWORD_BODY_LIMIT.into() {
+            return None;
+        }
+    }
+    Some(body)
 }
 
 /// The page for browsers.
@@ -168,14 +217,28 @@ fn demonstrations(
         let values = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes);
         let brought = Brought::new(values(AUTHORIZATION), values(COOKIE));
         let app = app.clone();
-        async move {
-            let Answer { status, body, .. } = app.act(action, &pass, brought).await;
-            let status = StatusCode::from_u16(status);
-            let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            reply::with_status(reply::json(&body), status)
-        }
+        async move { response(app.act(action, &pass, brought).await) }
     };
     gated(action, gate, act)
+}
+
+fn response(answer: Answer) -> Response {
+    let Answer {
+        status,
+        retry_after,
+        body,
+        ..
+    } = answer;
+    let mut response = match body.is_null() {
+        true => reply::reply().into_response(),
+        false => reply::json(&body).into_response(),
+    };
+    *response.status_mut() =
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    response
 }
 
 async fn account(Auth(pass): Auth) -> impl Reply {
@@ -216,7 +279,9 @@ fn wrong_method(
     let (assets, actions) = (app.assets(), app.actions());
     full_path().and_then(move |path: String| {
         let allowed = match &*path {
-            "/openapi.json" | "/health" | "/ready" | "/me" | "/admin" | "/strict" | "/maybe"
+            "/me" => Ok("GET, HEAD, DELETE"),
+            "/me/password" => Ok("PUT"),
+            "/openapi.json" | "/health" | "/ready" | "/admin" | "/strict" | "/maybe"
             | "/account" | "/demo/config" | "/events" => Ok("GET, HEAD"),
             "/ws" => Ok("GET"),
             "/profile" | "/transfer" => Ok("POST"),

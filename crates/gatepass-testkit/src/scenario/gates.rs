@@ -279,7 +279,8 @@ pub fn a_path_and_a_method_come_before_the_gate() -> Scenario {
             stranger.send(request.bearer("{access}"), 404)
         });
     [
-        ("PUT", "/me", "GET, HEAD"),
+        ("PUT", "/me", "GET, HEAD, DELETE"),
+        ("POST", "/me/password", "PUT"),
         ("POST", "/strict", "GET, HEAD"),
         ("GET", "/profile", "POST"),
         ("DELETE", "/transfer", "POST"),
@@ -306,7 +307,8 @@ pub fn a_guarded_route_answers_options_as_a_method_that_it_does_not_have() -> Sc
     let name = "a_guarded_route_answers_options_as_a_method_that_it_does_not_have";
     let scenario = Scenario::new(name).logged_in("alice");
     let scenario = [
-        ("/me", "GET, HEAD"),
+        ("/me", "GET, HEAD, DELETE"),
+        ("/me/password", "PUT"),
         ("/profile", "POST"),
         ("/admin", "GET, HEAD"),
         ("/maybe", "GET, HEAD"),

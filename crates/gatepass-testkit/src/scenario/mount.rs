@@ -55,6 +55,12 @@ macro_rules! with_scenarios {
         a_right_that_is_added_is_offered
         a_gate_refreshes_a_browser_whose_rights_have_changed
 
+        a_new_password_ends_all_other_sessions_of_the_user
+        a_new_password_needs_the_current_one
+        a_new_password_by_cookie_comes_from_the_services_own_pages
+        a_user_is_deleted_with_all_sessions
+        a_deletion_needs_a_recent_login
+
         a_logout_by_access_token_ends_the_session
         a_logout_by_refresh_token_ends_the_session
         a_logout_by_a_spent_refresh_token_ends_the_session

@@ -3,10 +3,15 @@
 use std::{str::FromStr, time::Duration};
 
 use anyhow::Context;
-use gatepass::{Scopes, StoreError, async_trait};
+use gatepass::{
+    Scopes, StoreError, async_trait,
+    store::{EndReason, EndSessions},
+};
+use gatepass_postgres::{PostgresStore, TransactionError};
 use sqlx::{
-    ConnectOptions, Connection, PgConnection, PgPool, Row as _,
-    postgres::{PgConnectOptions, PgPoolOptions},
+    ConnectOptions, Connection, PgConnection, PgPool, Postgres, Row as _,
+    postgres::{PgArguments, PgConnectOptions, PgPoolOptions},
+    query::Query,
 };
 
 use super::table::{Row, Table};
@@ -32,10 +37,15 @@ const CONNECTIONS: u32 = 5;
 /// How long a request waits for a connection.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-pub(super) struct PostgresTable(PgPool);
+pub(super) struct PostgresTable {
+    pool: PgPool,
+    /// The store, if it is in the same database.
+    sessions: Option<PostgresStore>,
+}
 
 impl PostgresTable {
-    pub(super) async fn open(url: &Url) -> anyhow::Result<Self> {
+    /// In the database at `url`. `sessions` is the store in the same database, if it has one.
+    pub(super) async fn open(url: &Url, sessions: Option<PostgresStore>) -> anyhow::Result<Self> {
         let options = url
             .is_well_formed()
             .then(|| PgConnectOptions::from_str(url.as_str()));
@@ -60,7 +70,39 @@ impl PostgresTable {
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(PATIENCE);
-        Ok(Self(pool.connect_lazy_with(options)))
+        Ok(Self {
+            pool: pool.connect_lazy_with(options),
+            sessions,
+        })
+    }
+
+    /// Changes a row by one statement, and ends sessions in the same transaction. Says whether
+    /// there was such a row.
+    async fn change(
+        &self,
+        statement: Query<'_, Postgres, PgArguments>,
+        ends: EndSessions,
+        reason: EndReason,
+    ) -> Result<bool, StoreError> {
+        let begun = self.pool.begin().await;
+        let mut transaction = begun.map_err(StoreError::unavailable)?;
+        let changed = statement.execute(&mut *transaction).await;
+        if changed.map_err(StoreError::unavailable)?.rows_affected() == 0 {
+            return Ok(false);
+        }
+        // The last step before the commit.
+        if let Some(sessions) = &self.sessions {
+            let ended = sessions.end_in(&mut transaction, ends, reason).await;
+            ended.map_err(|error| match error {
+                TransactionError::Store(error) => error,
+                other => StoreError::unavailable(other),
+            })?;
+        }
+        transaction
+            .commit()
+            .await
+            .map_err(StoreError::unavailable)?;
+        Ok(true)
     }
 }
 
@@ -82,7 +124,10 @@ impl Table for PostgresTable {
             return Ok(None);
         }
         let find = "SELECT name, hash, scope, demo FROM app.users WHERE name = $1";
-        let found = sqlx::query(find).bind(name).fetch_optional(&self.0).await;
+        let found = sqlx::query(find)
+            .bind(name)
+            .fetch_optional(&self.pool)
+            .await;
         let row = |row: sqlx::postgres::PgRow| {
             Ok(Row {
                 name: row.try_get("name")?,
@@ -97,13 +142,13 @@ impl Table for PostgresTable {
     }
 
     async fn is_empty(&self) -> Result<bool, StoreError> {
-        let empty = sqlx::query_scalar(IS_EMPTY).fetch_one(&self.0).await;
+        let empty = sqlx::query_scalar(IS_EMPTY).fetch_one(&self.pool).await;
         empty.map_err(StoreError::unavailable)
     }
 
     async fn fill(&self, rows: Vec<Row>, if_empty: bool) -> Result<(), StoreError> {
         let fill = async || {
-            let mut transaction = self.0.begin().await?;
+            let mut transaction = self.pool.begin().await?;
             // No other transaction writes from here on, and all may read.
             let lock = sqlx::query("LOCK TABLE app.users IN EXCLUSIVE MODE");
             lock.execute(&mut *transaction).await?;
@@ -139,21 +184,36 @@ impl Table for PostgresTable {
     async fn demo_names(&self) -> Result<Vec<String>, StoreError> {
         // As SQLite sorts, also if the database's language sorts otherwise.
         let names = r#"SELECT name FROM app.users WHERE demo ORDER BY name COLLATE "C""#;
-        let names = sqlx::query_scalar(names).fetch_all(&self.0).await;
+        let names = sqlx::query_scalar(names).fetch_all(&self.pool).await;
         names.map_err(StoreError::unavailable)
     }
 
     async fn set_scope(&self, name: &str, scope: &Scopes) -> Result<bool, StoreError> {
         let update = sqlx::query("UPDATE app.users SET scope = $2 WHERE name = $1");
         let update = update.bind(name).bind(scope.as_str());
-        let updated = update.execute(&self.0).await;
+        let updated = update.execute(&self.pool).await;
         Ok(updated.map_err(StoreError::unavailable)?.rows_affected() > 0)
     }
 
-    async fn delete(&self, name: &str) -> Result<bool, StoreError> {
+    fn ends_sessions(&self) -> bool {
+        self.sessions.is_some()
+    }
+
+    async fn set_hash(
+        &self,
+        name: &str,
+        old: &str,
+        new: &str,
+        others: EndSessions,
+    ) -> Result<bool, StoreError> {
+        let update = "UPDATE app.users SET hash = $3, demo = false WHERE name = $1 AND hash = $2";
+        let update = sqlx::query(update).bind(name).bind(old).bind(new);
+        self.change(update, others, EndReason::EndedByUser).await
+    }
+
+    async fn delete(&self, name: &str, all: EndSessions) -> Result<bool, StoreError> {
         let delete = sqlx::query("DELETE FROM app.users WHERE name = $1").bind(name);
-        let deleted = delete.execute(&self.0).await;
-        Ok(deleted.map_err(StoreError::unavailable)?.rows_affected() > 0)
+        self.change(delete, all, EndReason::UserDeleted).await
     }
 }
 
@@ -174,7 +234,7 @@ mod tests {
         let Database::Postgres(database) = url.parse().unwrap() else {
             panic!("{url}");
         };
-        let opening = tokio::spawn(async move { PostgresTable::open(&database).await });
+        let opening = tokio::spawn(async move { PostgresTable::open(&database, None).await });
         let waiting = "SELECT EXISTS (SELECT FROM pg_locks
             WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))";
         while !sqlx::query_scalar::<_, bool>(waiting)

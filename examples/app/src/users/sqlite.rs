@@ -6,8 +6,14 @@ use std::{
     time::Duration,
 };
 
-use gatepass::{Scopes, StoreError, async_trait};
-use rusqlite::{Connection, OptionalExtension, named_params};
+use gatepass::{
+    Scopes, StoreError, async_trait,
+    store::{EndReason, EndSessions},
+};
+use gatepass_sqlite::{SqliteStore, TransactionError};
+use rusqlite::{
+    Connection, OptionalExtension, Params, TransactionBehavior::Immediate, named_params,
+};
 use tokio::task;
 
 use super::table::{Row, Table};
@@ -22,19 +28,33 @@ const MAKE: &str = "
     ) STRICT, WITHOUT ROWID";
 const IS_EMPTY: &str = "SELECT NOT EXISTS (SELECT 1 FROM app_users)";
 
-pub(super) struct SqliteTable(Arc<Mutex<Connection>>);
+pub(super) struct SqliteTable {
+    connection: Arc<Mutex<Connection>>,
+    /// The store, if it is in the same file.
+    sessions: Option<SqliteStore>,
+}
 
 impl SqliteTable {
-    /// In the file at `path`, or in memory.
-    pub(super) fn open(path: Option<&Path>) -> rusqlite::Result<Self> {
+    /// In the file at `path`, or in memory. `sessions` is the store in the same file, if there is
+    /// one.
+    pub(super) fn open(
+        path: Option<&Path>,
+        sessions: Option<SqliteStore>,
+    ) -> rusqlite::Result<Self> {
         let connection = match path {
             Some(path) => Connection::open(path)?,
             None => Connection::open_in_memory()?,
         };
         // The sessions' writer holds the same file's lock for moments at a time.
         connection.busy_timeout(Duration::from_secs(2))?;
+        // Sessions that have ended must not come back after a power failure. The second one is for
+        // macOS, and does nothing elsewhere.
+        connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA fullfsync = ON")?;
         connection.execute_batch(MAKE)?;
-        Ok(Self(Arc::new(Mutex::new(connection))))
+        Ok(Self {
+            connection: Arc::new(Mutex::new(connection)),
+            sessions,
+        })
     }
 
     /// Asks the database off the async threads.
@@ -42,12 +62,48 @@ impl SqliteTable {
         &self,
         query: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let connection = Arc::clone(&self.0);
-        let query = move || query(&mut connection.lock().unwrap_or_else(PoisonError::into_inner));
-        let queried = task::spawn_blocking(query).await;
-        queried
-            .map_err(StoreError::unavailable)?
-            .map_err(StoreError::unavailable)
+        self.run(move |connection| query(connection).map_err(StoreError::unavailable))
+            .await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let connection = Arc::clone(&self.connection);
+        let act = move || act(&mut connection.lock().unwrap_or_else(PoisonError::into_inner));
+        let acted = task::spawn_blocking(act).await;
+        acted.map_err(StoreError::unavailable)?
+    }
+
+    /// Changes a row by one statement, and ends sessions in the same transaction. Says whether
+    /// there was such a row.
+    async fn change(
+        &self,
+        statement: &'static str,
+        parameters: impl Params + Send + 'static,
+        ends: EndSessions,
+        reason: EndReason,
+    ) -> Result<bool, StoreError> {
+        let sessions = self.sessions.clone();
+        let change = move |connection: &mut Connection| {
+            let transaction = connection.transaction_with_behavior(Immediate)?;
+            if transaction.execute(statement, parameters)? == 0 {
+                return Ok(false);
+            }
+            // The last step before the commit.
+            if let Some(sessions) = sessions {
+                sessions.end_in(&transaction, ends, reason)?;
+            }
+            transaction.commit()?;
+            Ok(true)
+        };
+        let failed = |error| match error {
+            TransactionError::Store(error) => error,
+            other => StoreError::unavailable(other),
+        };
+        self.run(move |connection| change(connection).map_err(failed))
+            .await
     }
 }
 
@@ -80,8 +136,7 @@ impl Table for SqliteTable {
     async fn fill(&self, rows: Vec<Row>, if_empty: bool) -> Result<(), StoreError> {
         self.query(move |connection| {
             // No other transaction writes from here on.
-            let behavior = rusqlite::TransactionBehavior::Immediate;
-            let transaction = connection.transaction_with_behavior(behavior)?;
+            let transaction = connection.transaction_with_behavior(Immediate)?;
             if if_empty && !transaction.query_one(IS_EMPTY, (), |row| row.get(0))? {
                 return Ok(());
             }
@@ -116,12 +171,27 @@ impl Table for SqliteTable {
         .await
     }
 
-    async fn delete(&self, name: &str) -> Result<bool, StoreError> {
-        let name = name.to_owned();
-        let delete = "DELETE FROM app_users WHERE name = :name";
-        self.query(move |connection| {
-            Ok(connection.execute(delete, named_params! { ":name": name })? > 0)
-        })
-        .await
+    fn ends_sessions(&self) -> bool {
+        self.sessions.is_some()
+    }
+
+    async fn set_hash(
+        &self,
+        name: &str,
+        old: &str,
+        new: &str,
+        others: EndSessions,
+    ) -> Result<bool, StoreError> {
+        let update = "UPDATE app_users SET hash = ?3, demo = false WHERE name = ?1 AND hash = ?2";
+        let parameters = [name, old, new].map(str::to_owned);
+        self.change(update, parameters, others, EndReason::EndedByUser)
+            .await
+    }
+
+    async fn delete(&self, name: &str, all: EndSessions) -> Result<bool, StoreError> {
+        let delete = "DELETE FROM app_users WHERE name = ?1";
+        let parameters = [name.to_owned()];
+        self.change(delete, parameters, all, EndReason::UserDeleted)
+            .await
     }
 }

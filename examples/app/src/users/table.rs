@@ -1,6 +1,6 @@
 //! The operations that the users need of a database, implemented once for each kind of database.
 
-use gatepass::{Scopes, StoreError, async_trait};
+use gatepass::{Scopes, StoreError, async_trait, store::EndSessions};
 
 /// A user as the table has it.
 #[derive(Clone)]
@@ -31,6 +31,21 @@ pub(super) trait Table: Send + Sync {
     /// Gives a user other scopes, and says whether there is such a user.
     async fn set_scope(&self, name: &str, scope: &Scopes) -> Result<bool, StoreError>;
 
-    /// Deletes a user, and says whether there was one.
-    async fn delete(&self, name: &str) -> Result<bool, StoreError>;
+    /// Whether the sessions are in the same database, so that the methods below end some of them in
+    /// their own transactions. Otherwise they end none.
+    fn ends_sessions(&self) -> bool;
+
+    /// Gives a user the hash of a new password, which is not public, and ends `others`. Says
+    /// whether there was such a user with the hash `old`. If there was none, it does nothing.
+    async fn set_hash(
+        &self,
+        name: &str,
+        old: &str,
+        new: &str,
+        others: EndSessions,
+    ) -> Result<bool, StoreError>;
+
+    /// Deletes a user, and ends `all`. Says whether there was one. If there was none, it does
+    /// nothing.
+    async fn delete(&self, name: &str, all: EndSessions) -> Result<bool, StoreError>;
 }

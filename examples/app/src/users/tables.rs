@@ -4,18 +4,33 @@ use anyhow::Context;
 
 use crate::{
     location::Database,
+    store::Store,
     users::{postgres::PostgresTable, sqlite::SqliteTable, table::Table},
 };
 
-/// Opens the table, and makes it if it is missing.
-pub(super) async fn open(database: &Database) -> anyhow::Result<Box<dyn Table>> {
+/// Opens the table, and makes it if it is missing. `sessions` is the store in the same database, if
+/// it has one.
+pub(super) async fn open(
+    database: &Database,
+    sessions: Option<&Store>,
+) -> anyhow::Result<Box<dyn Table>> {
     Ok(match database {
-        Database::Sqlite(path) => Box::new(
-            SqliteTable::open(Some(path))
-                .with_context(|| format!("cannot open {path:?} for the users"))?,
-        ),
-        Database::Memory => Box::new(SqliteTable::open(None)?),
-        Database::Postgres(url) => Box::new(PostgresTable::open(url).await?),
+        Database::Sqlite(path) => {
+            let sessions = match sessions {
+                Some(Store::Sqlite(store)) => Some(store.clone()),
+                _ => None,
+            };
+            let table = SqliteTable::open(Some(path), sessions);
+            Box::new(table.with_context(|| format!("cannot open {path:?} for the users"))?)
+        }
+        Database::Memory => Box::new(SqliteTable::open(None, None)?),
+        Database::Postgres(url) => {
+            let sessions = match sessions {
+                Some(Store::Postgres(store)) => Some(store.clone()),
+                _ => None,
+            };
+            Box::new(PostgresTable::open(url, sessions).await?)
+        }
     })
 }
 
@@ -23,7 +38,10 @@ pub(super) async fn open(database: &Database) -> anyhow::Result<Box<dyn Table>> 
 mod tests {
     use std::sync::Arc;
 
-    use gatepass::Scopes;
+    use gatepass::{
+        Scopes,
+        store::{AccountId, EndSessions},
+    };
     use tokio::{sync::Barrier, task::JoinSet};
 
     use super::*;
@@ -42,7 +60,7 @@ mod tests {
         let (directory, databases) = databases().await;
         let mut tables = Vec::new();
         for database in databases.iter().map(String::as_str).chain(["memory"]) {
-            tables.push(open(&database.parse().unwrap()).await.unwrap());
+            tables.push(open(&database.parse().unwrap(), None).await.unwrap());
         }
         (directory, tables)
     }
@@ -86,8 +104,21 @@ mod tests {
             assert_eq!(scope("alice").await, "admin");
             assert_eq!(scope("bob").await, "profile");
 
-            assert!(table.delete("alice").await.unwrap());
-            assert!(!table.delete("alice").await.unwrap());
+            // The sessions are elsewhere.
+            assert!(!table.ends_sessions());
+            let none = EndSessions::AllOf(AccountId::from_bytes([0; 16]));
+            let set = async |name, old| table.set_hash(name, old, "new", none.clone()).await;
+            assert!(!set("alice", "hash of bob").await.unwrap());
+            assert!(!set("carol", "hash of carol").await.unwrap());
+            assert_eq!(table.demo_names().await.unwrap(), ["alice", "bob"]);
+            assert!(set("alice", "hash of alice").await.unwrap());
+            let hash = async |name| table.find(name).await.unwrap().unwrap().hash;
+            assert_eq!(hash("alice").await, "new");
+            assert_eq!(hash("bob").await, "hash of bob");
+            assert_eq!(table.demo_names().await.unwrap(), ["bob"]);
+
+            assert!(table.delete("alice", none.clone()).await.unwrap());
+            assert!(!table.delete("alice", none.clone()).await.unwrap());
             assert_eq!(table.demo_names().await.unwrap(), ["bob"]);
         }
     }
@@ -123,7 +154,7 @@ mod tests {
                 let (database, together) = (database.parse().unwrap(), Arc::clone(&together));
                 nodes.spawn(async move {
                     together.wait().await;
-                    let table = open(&database).await.unwrap();
+                    let table = open(&database, None).await.unwrap();
                     let rows = vec![row(&format!("of {node}"), true), row("shared", false)];
                     together.wait().await;
                     table.fill(rows, if_empty).await.unwrap();

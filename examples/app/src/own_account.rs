@@ -1,0 +1,79 @@
+//! The routes of users who change their own account: `PUT /me/password` and `DELETE /me`.
+
+use gatepass::{AuthenticationError, Error, Pass, Refusal, StoreError};
+use serde::Deserialize;
+use tracing::error;
+use zeroize::Zeroizing;
+
+use crate::{answer::Answer, app::App, users::MAX_PASSWORD};
+
+/// The longest body of `PUT /me/password` in bytes: two passwords whose characters are all escaped.
+pub const PASSWORD_BODY_LIMIT: u16 = 16 * 1024;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Passwords {
+    current_password: String,
+    new_password: String,
+}
+
+impl App {
+    /// The answer to `PUT /me/password` with this body, which a gate let through: gives the user of
+    /// `pass` another password, and ends all other sessions of the user. `None` is a body that is
+    /// longer than [`PASSWORD_BODY_LIMIT`].
+    pub async fn change_password(&self, pass: &Pass, body: Option<&[u8]>) -> Answer {
+        let Some(body) = body else {
+            return Answer::error(413, "body_too_large", "the body is too large");
+        };
+        let Ok(asked) = serde_json::from_slice::<Passwords>(body) else {
+            let description =
+                "the body must be a JSON object with the strings current_password and new_password";
+            return Answer::error(400, "body_unparseable", description);
+        };
+        let current = Zeroizing::new(asked.current_password);
+        let new = Zeroizing::new(asked.new_password);
+        if new.is_empty() || new.len() > MAX_PASSWORD {
+            let description = format!("a password has 1 to {MAX_PASSWORD} bytes");
+            return Answer::error(400, "bad_password", &description);
+        }
+        let changed = self
+            .users
+            .change_password(&self.authority, pass, &current, new);
+        match changed.await {
+            Ok(()) => Answer::no_content(),
+            Err(AuthenticationError::BadCredentials) => Answer::error(
+                403,
+                "bad_credentials",
+                "the current password is another one",
+            ),
+            Err(AuthenticationError::TooManyAttempts { retry_after }) => {
+                let refusal = Refusal::TooManyAttempts { retry_after };
+                Answer::error(429, refusal.reason(), &refusal.to_string()).retry_after(retry_after)
+            }
+            Err(AuthenticationError::Unavailable(error)) => failed(&error.into()),
+            Err(other) => failed(&StoreError::unavailable(other).into()),
+        }
+    }
+
+    /// The answer to `DELETE /me`, which a gate let through: deletes the user of `pass`, and ends
+    /// all sessions of the user.
+    pub async fn delete_user(&self, pass: &Pass) -> Answer {
+        match self.users.delete(&self.authority, pass.subject()).await {
+            // Also if another request was faster.
+            Ok(_) => Answer::no_content(),
+            Err(error) => failed(&error),
+        }
+    }
+}
+
+/// Tells the operator why, and the client that it may try again.
+fn failed(cause: &Error) -> Answer {
+    error!(
+        error = cause as &dyn std::error::Error,
+        "a user could not be changed"
+    );
+    Answer::store_unavailable(cause)
+}
+
+#[cfg(test)]
+mod tests;
