@@ -210,7 +210,8 @@ impl PostgresStore {
     ///             }
     ///         }
     ///         transaction.commit().await?;
-    ///         authority.verifier().catch_up().await?;
+    ///         // Committed. If this fails, each node still enforces it within `max_staleness`.
+    ///         let _ = authority.verifier().catch_up().await;
     ///         return Ok(());
     ///     }
     ///     Err("the user's sessions were changing all the time: try again later".into())

@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | `GET /me` | an access token | 200, `{"subject","session_id","scope","expires_at"}` |
 //! | `DELETE /me` | an authentication at most 300 s old | 204, and deletes the user and ends all sessions of the user |
-//! | `PUT /me/password` | an access token | 204, takes `{"current_password","new_password"}`, and ends all other sessions of the user; 403 `bad_credentials` if the current password is another one, which counts as a failed login |
+//! | `PUT /me/password` | an access token | 204, takes `{"current_password","new_password"}`, and ends all other sessions of the user; 403 `bad_credentials` if the current password is wrong, which counts as a failed login |
 //! | `POST /profile` | an access token | 200 |
 //! | `GET /admin` | scope `admin` | 200 |
 //! | `POST /transfer` | an authentication at most 300 s old | 200 |

@@ -147,7 +147,7 @@ macro_rules! store_contract {
             an_ended_session_and_its_entry_are_kept_for_the_retention
             a_revoked_token_is_kept_for_the_retention
             sessions_that_ended_together_are_purged_once_their_tokens_are_dead
-            a_log_keeps_the_entry_of_an_account_for_those_who_have_yet_to_read_it
+            the_entry_of_a_logout_everywhere_is_kept_for_ten_minutes
             an_account_is_forgotten_with_the_last_of_its_sessions
             a_purge_stops_at_its_limit
             a_purge_goes_no_further_than_its_horizon

@@ -96,7 +96,7 @@ impl App {
             settings,
             inputs,
             secret,
-            store.shared(),
+            store.into_dyn(),
             users,
             clock.clone(),
         )
@@ -312,8 +312,8 @@ async fn open(
         return Ok((store::open(&settings.store, instead).await?, users));
     }
     let store = store::open(&settings.store, instead).await?;
-    let is_shared = settings.store == StoreLocation::Database(users_in.clone());
-    let beside = is_shared.then_some(&store);
+    let is_same_database = settings.store == StoreLocation::Database(users_in.clone());
+    let beside = is_same_database.then_some(&store);
     let users = Users::open_beside(&users_in, beside, clock.clone()).await?;
     Ok((store, users))
 }

@@ -19,8 +19,8 @@ struct Passwords {
 
 impl App {
     /// The answer to `PUT /me/password` with this body, which a gate let through: gives the user of
-    /// `pass` another password, and ends all other sessions of the user. `None` is a body that is
-    /// longer than [`PASSWORD_BODY_LIMIT`].
+    /// `pass` another password, and ends all other sessions of the user. The body is `None` if it
+    /// is longer than [`PASSWORD_BODY_LIMIT`], or if the client broke off.
     pub async fn change_password(&self, pass: &Pass, body: Option<&[u8]>) -> Answer {
         let Some(body) = body else {
             return Answer::error(413, "body_too_large", "the body is too large");
@@ -33,7 +33,7 @@ impl App {
         let current = Zeroizing::new(asked.current_password);
         let new = Zeroizing::new(asked.new_password);
         if new.is_empty() || new.len() > MAX_PASSWORD {
-            let description = format!("a password has 1 to {MAX_PASSWORD} bytes");
+            let description = format!("the new password must have 1 to {MAX_PASSWORD} bytes");
             return Answer::error(400, "bad_password", &description);
         }
         let changed = self
@@ -41,11 +41,9 @@ impl App {
             .change_password(&self.authority, pass, &current, new);
         match changed.await {
             Ok(()) => Answer::no_content(),
-            Err(AuthenticationError::BadCredentials) => Answer::error(
-                403,
-                "bad_credentials",
-                "the current password is another one",
-            ),
+            Err(AuthenticationError::BadCredentials) => {
+                Answer::error(403, "bad_credentials", "the current password is wrong")
+            }
             Err(AuthenticationError::TooManyAttempts { retry_after }) => {
                 let refusal = Refusal::TooManyAttempts { retry_after };
                 Answer::error(429, refusal.reason(), &refusal.to_string()).retry_after(retry_after)

@@ -20,7 +20,7 @@ pub(crate) enum Store {
 
 impl Store {
     /// The store of an authority.
-    pub(crate) fn shared(self) -> Arc<dyn SessionStore> {
+    pub(crate) fn into_dyn(self) -> Arc<dyn SessionStore> {
         match self {
             Self::Sqlite(store) => Arc::new(store),
             Self::Postgres(store) => Arc::new(store),

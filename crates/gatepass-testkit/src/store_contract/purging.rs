@@ -182,9 +182,7 @@ async fn purge_in_steps<S: SessionStore>(given: &Given<S>) -> usize {
 
 /// Sessions that no client has used for long can end together as well. A connection may still
 /// follow one of them, so its node must find the entry, although the sessions can go at once.
-pub async fn a_log_keeps_the_entry_of_an_account_for_those_who_have_yet_to_read_it<
-    S: SessionStore,
->(
+pub async fn the_entry_of_a_logout_everywhere_is_kept_for_ten_minutes<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
     let given = Given::fresh(fresh).await;

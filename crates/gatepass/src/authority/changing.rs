@@ -130,7 +130,7 @@ impl Authority {
     /// [`Authenticator`](crate::Authenticator::reload_user) reads the user again.
     ///
     /// This node enforces the change when the call returns, and the other nodes within
-    /// `max_staleness`. There is no wait for them as after a logout:
+    /// `max_staleness`. You can't wait for them as after a logout:
     /// [`docs::operating`](crate::docs::operating#changes-and-transactions) says what to do.
     ///
     /// The client of a changed session refreshes as after an expired token. gatepass leaves out a

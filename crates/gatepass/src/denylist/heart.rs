@@ -214,8 +214,8 @@ impl Heart {
             }
             let left = KEPT.saturating_sub(heartbeats.now.since(recorded.at));
             if left.is_zero() && !heartbeat.left {
-                // The store forgets it. A node that this one has seen is missing from now on: it
-                // may be the store's clock that has jumped.
+                // It is too old by the store's clock, which may have jumped. A node that we have
+                // seen stays known, and counts as missing, until our own clock reaches `gone_at`.
                 continue;
             }
             let before = state.known.remove(&heartbeat.node);
@@ -228,6 +228,7 @@ impl Heart {
             if heartbeat.asks > 0 {
                 questions.insert(heartbeat.node, heartbeat.asks);
             }
+            // Never earlier than before, for the same reason.
             let gone_at = before.map_or(now, |known| known.gone_at);
             let known = Known {
                 gone_at: gone_at.max(now + left),

@@ -111,16 +111,15 @@ impl Account {
         })
     }
 
-    /// From when on the store may drop the [revocation](Self::revocation) from the log, if no
-    /// session that it covers is left.
+    /// The earliest time at which the store may drop the [revocation](Self::revocation) from the
+    /// log, if no session that it covers is left: ten minutes after the logout.
     ///
-    /// Not at once: a connection that [follows its session](crate::Connection::follow_session) may
-    /// be open long after the last access token has expired, and its node must still find the
-    /// entry.
+    /// A connection that [follows its session](crate::Connection::follow_session) may outlive the
+    /// last access token, and its node must still find the entry.
     #[must_use]
     pub fn droppable_at(&self) -> Timestamp {
-        let moved = self.ended.map_or(Timestamp::EPOCH, |ended| ended.at);
-        moved + Revocation::RETENTION_MARGIN
+        let ended_at = self.ended.map_or(Timestamp::EPOCH, |ended| ended.at);
+        ended_at + Revocation::RETENTION_MARGIN
     }
 
     /// From when on the store may forget the account, if it has no session any more.

@@ -289,7 +289,7 @@ async fn a_request_that_is_not_understood_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_demo_user_with_a_password_of_their_own_is_none_any_more() {
+async fn a_demo_user_who_changes_the_password_is_no_longer_a_demo_user() {
     let (_directory, applications) = all_applications().await;
     for app in applications {
         let own = Client::log_in(&app, OLD).await.unwrap();

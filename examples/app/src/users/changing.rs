@@ -38,6 +38,8 @@ impl Users {
             if deleted && table.ends_sessions() {
                 enforce(&authority).await;
             } else {
+                // Recorded as `LogoutAll`: the core lets an application choose a reason only in a
+                // transaction.
                 authority.logout_all(&user).await?;
             }
             Ok(deleted)
@@ -58,7 +60,10 @@ impl Users {
     ///
     /// # Errors
     ///
-    /// Those of a login.
+    /// * `BadCredentials` if `current` is wrong, or if another change was faster.
+    /// * `TooManyAttempts`, as for a login.
+    /// * `Unavailable` if the table or the store fails. Call it again, with the new password as the
+    ///   current one if the old one is refused.
     pub(crate) async fn change_password(
         &self,
         authority: &Authority,
@@ -68,16 +73,7 @@ impl Users {
     ) -> Result<(), AuthenticationError> {
         let name = pass.subject().as_str();
         let user = self.check_password(name, current, Some(CHANGES)).await?;
-        let mut turn = self
-            .inner
-            .passwords
-            .turn()
-            .await
-            .map_err(AuthenticationError::unavailable)?;
-        let hash = task::spawn_blocking(move || turn.hash(&new)).await;
-        let hash = hash.map_err(AuthenticationError::unavailable)?;
-        let hash =
-            hash.map_err(|error| AuthenticationError::unavailable(io::Error::other(error)))?;
+        let hash = self.hash(new).await?;
         let (users, authority, pass) = (self.clone(), authority.clone(), pass.clone());
         // A client that hangs up must not stop it between the two steps.
         let change = async move {
@@ -100,6 +96,15 @@ impl Users {
         task::spawn(change)
             .await
             .map_err(AuthenticationError::unavailable)?
+    }
+
+    async fn hash(&self, password: Zeroizing<String>) -> Result<String, AuthenticationError> {
+        let turn = self.inner.passwords.turn().await;
+        let mut turn = turn.map_err(AuthenticationError::unavailable)?;
+        let hashed = task::spawn_blocking(move || turn.hash(&password)).await;
+        hashed
+            .map_err(AuthenticationError::unavailable)?
+            .map_err(|error| AuthenticationError::unavailable(io::Error::other(error)))
     }
 }
 

@@ -208,7 +208,7 @@ impl Table for PostgresTable {
     ) -> Result<bool, StoreError> {
         let update = "UPDATE app.users SET hash = $3, demo = false WHERE name = $1 AND hash = $2";
         let update = sqlx::query(update).bind(name).bind(old).bind(new);
-        self.change(update, others, EndReason::EndedByUser).await
+        self.change(update, others, EndReason::LogoutAll).await
     }
 
     async fn delete(&self, name: &str, all: EndSessions) -> Result<bool, StoreError> {

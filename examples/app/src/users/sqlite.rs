@@ -184,7 +184,7 @@ impl Table for SqliteTable {
     ) -> Result<bool, StoreError> {
         let update = "UPDATE app_users SET hash = ?3, demo = false WHERE name = ?1 AND hash = ?2";
         let parameters = [name, old, new].map(str::to_owned);
-        self.change(update, parameters, others, EndReason::EndedByUser)
+        self.change(update, parameters, others, EndReason::LogoutAll)
             .await
     }
 
