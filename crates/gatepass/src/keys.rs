@@ -13,12 +13,13 @@ pub(crate) mod file;
 pub(crate) mod jwk;
 pub(crate) mod material;
 pub(crate) mod secret;
+pub(crate) mod secret_file;
 pub(crate) mod secret_set;
 pub(crate) mod set;
 pub(crate) mod signing;
 pub(crate) mod verifying;
 
 pub use self::{
-    algorithm::Algorithm, error::KeyError, file::KeyFileError, secret_set::SecretSet,
-    set::SkippedKey, signing::SigningKey, verifying::VerifyingKey,
+    algorithm::Algorithm, error::KeyError, file::KeyFileError, secret_file::SecretFileError,
+    secret_set::SecretSet, set::SkippedKey, signing::SigningKey, verifying::VerifyingKey,
 };

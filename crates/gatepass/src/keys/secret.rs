@@ -27,7 +27,7 @@ pub(crate) const HS256_LABEL: &str = "gatepass access token HS256 v1";
 /// ```
 /// use gatepass::MasterSecret;
 ///
-/// // In a file of its own, as `openssl rand -hex 64` prints it:
+/// // As `openssl rand -hex 64` prints it. `MasterSecret::from_file` reads one from a file.
 /// let secret = MasterSecret::from_bytes(b"6d5a0f9c52c7a9f1d1e2c3b4a5968778695a4b3c2d1e0f00112233445566778899")?;
 /// assert!(MasterSecret::from_bytes(b"hunter2").is_err());
 /// assert_eq!(format!("{secret:?}"), "MasterSecret([redacted])");
