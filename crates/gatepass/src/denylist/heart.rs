@@ -76,6 +76,8 @@ struct State {
 struct Known {
     /// From when on it counts as gone, unless it beats again.
     gone_at: Instant,
+    /// When its last heartbeat was, by the store's clock.
+    recorded_at: Timestamp,
     max_staleness: Duration,
 }
 
@@ -144,7 +146,9 @@ impl Heart {
     /// The longest `max_staleness` of this node and of those that it waits for.
     pub(crate) fn slowest(&self) -> Duration {
         let state = self.state();
-        let others = state.known.values().map(|known| known.max_staleness);
+        let now = Instant::now();
+        let others = state.known.values().filter(|known| known.gone_at > now);
+        let others = others.map(|known| known.max_staleness);
         others.fold(state.facts.max_staleness, Duration::max)
     }
 
@@ -202,10 +206,9 @@ impl Heart {
         let now = Instant::now();
         let mut state = self.state();
         let own = state.facts.node;
-        state.known.retain(|_, known| known.gone_at > now);
+        let mut before = std::mem::take(&mut state.known);
         let (mut asked, mut answered) = (0, u64::MAX);
         let mut questions = Questions::new();
-        let mut missing = state.known.len();
         for recorded in &heartbeats.nodes {
             let heartbeat = &recorded.heartbeat;
             if heartbeat.node == own {
@@ -215,27 +218,36 @@ impl Heart {
             let left = KEPT.saturating_sub(heartbeats.now.since(recorded.at));
             if left.is_zero() && !heartbeat.left {
                 // It is too old by the store's clock, which may have jumped. A node that we have
-                // seen stays known, and counts as missing, until our own clock reaches `gone_at`.
+                // seen is missing, until our own clock reaches `gone_at`.
                 continue;
             }
-            let before = state.known.remove(&heartbeat.node);
-            missing -= usize::from(before.is_some());
+            let before = before.remove(&heartbeat.node);
             if heartbeat.left {
                 continue;
             }
-            let acknowledged = heartbeat.acknowledges.get(&own);
-            answered = answered.min(acknowledged.copied().unwrap_or(0));
-            if heartbeat.asks > 0 {
-                questions.insert(heartbeat.node, heartbeat.asks);
-            }
-            // Never earlier than before, for the same reason.
-            let gone_at = before.map_or(now, |known| known.gone_at);
             let known = Known {
-                gone_at: gone_at.max(now + left),
+                gone_at: match before {
+                    // Never earlier, and by a newer heartbeat alone later: the store's clock may
+                    // have jumped, in either direction.
+                    Some(known) if known.recorded_at == recorded.at => known.gone_at,
+                    Some(known) => known.gone_at.max(now + left),
+                    None => now + left,
+                },
+                recorded_at: recorded.at,
                 max_staleness: heartbeat.max_staleness,
             };
+            if known.gone_at > now {
+                let acknowledged = heartbeat.acknowledges.get(&own);
+                answered = answered.min(acknowledged.copied().unwrap_or(0));
+                if heartbeat.asks > 0 {
+                    questions.insert(heartbeat.node, heartbeat.asks);
+                }
+            }
             state.known.insert(heartbeat.node, known);
         }
+        before.retain(|_, known| known.gone_at > now);
+        let missing = before.len();
+        state.known.extend(before);
         // A question that is no longer there may have been lost together with heartbeats.
         let agreed = match missing {
             0 => asked.min(answered),

@@ -382,6 +382,32 @@ async fn a_node_is_waited_for_although_the_clock_of_the_store_leaps() {
     }
 }
 
+/// The clock of the store was ahead when the node left its last heartbeat, and is right again.
+#[tokio::test(start_paused = true)]
+async fn a_node_that_died_is_left_out_after_ten_minutes_also_if_its_heartbeat_is_in_the_future() {
+    let clock = Leaping {
+        clock: Ticking::new(),
+        leap: Arc::default(),
+    };
+    let store = MemoryStore::with_clock(clock.clone());
+    let nodes = Nodes {
+        store: Arc::new(TestStore::new(store).durable()),
+        clock: clock.clock.clone(),
+    };
+    clock.leap.store(100_000, Ordering::Relaxed);
+    let (one, dies) = (nodes.beating().await, nodes.beating().await);
+    sleep(INTERVAL + SECOND).await;
+    dies.handle.inject_everywhere(StoreFault::Hang);
+    clock.leap.store(0, Ordering::Relaxed);
+    login(&one.authority, "alice").await;
+    assert_eq!(one.logout_all().await, WAITED);
+    sleep(600 * SECOND).await;
+    login(&one.authority, "alice").await;
+    // The row is still in the store, and acknowledges nothing.
+    assert_eq!(nodes.heartbeats().await.len(), 2);
+    assert!(one.logout_all().await <= SOON);
+}
+
 #[tokio::test(start_paused = true)]
 async fn it_needs_no_store() {
     let nodes = Nodes::new();
