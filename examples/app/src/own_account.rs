@@ -1,6 +1,6 @@
 //! The routes of users who change their own account: `PUT /me/password` and `DELETE /me`.
 
-use gatepass::{AuthenticationError, Error, Pass, Refusal, StoreError};
+use gatepass::{AuthenticationError, Pass, Refusal};
 use serde::Deserialize;
 use tracing::error;
 use zeroize::Zeroizing;
@@ -48,8 +48,13 @@ impl App {
                 let refusal = Refusal::TooManyAttempts { retry_after };
                 Answer::error(429, refusal.reason(), &refusal.to_string()).retry_after(retry_after)
             }
-            Err(AuthenticationError::Unavailable(error)) => failed(&error.into()),
-            Err(other) => failed(&StoreError::unavailable(other).into()),
+            Err(error) => {
+                report(&error);
+                // A client that sent it again by itself would count as one that guesses: perhaps
+                // the password is the new one already.
+                let description = "the password may be changed: log in with the new one, or try again with either";
+                Answer::error(503, "not_confirmed", description)
+            }
         }
     }
 
@@ -59,18 +64,17 @@ impl App {
         match self.users.delete(&self.authority, pass.subject()).await {
             // Also if another request was faster.
             Ok(_) => Answer::no_content(),
-            Err(error) => failed(&error),
+            Err(error) => {
+                report(&error);
+                Answer::store_unavailable(&error)
+            }
         }
     }
 }
 
-/// Tells the operator why, and the client that it may try again.
-fn failed(cause: &Error) -> Answer {
-    error!(
-        error = cause as &dyn std::error::Error,
-        "a user could not be changed"
-    );
-    Answer::store_unavailable(cause)
+/// Tells the operator why.
+fn report(cause: &(dyn std::error::Error + 'static)) {
+    error!(error = cause, "a user could not be changed");
 }
 
 #[cfg(test)]

@@ -163,8 +163,8 @@ pub struct Settings {
     )]
     pub clients: Vec<ClientSetting>,
 
-    /// The users, instead of the demo users: [{"username","password","scope"}]. A user who is not
-    /// in it is deleted
+    /// The users, instead of the demo users: [{"username","password","scope"}]. Each start makes
+    /// them the only users, with these passwords again
     #[arg(long, env = "GATEPASS_USERS", value_name = "FILE.json")]
     pub users: Option<PathBuf>,
 }

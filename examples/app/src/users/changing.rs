@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr},
 };
 
 use gatepass::{
@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::users::Users;
 
 /// The address whose places all changes of passwords share, so that logins have the others.
-const CHANGES: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+const CHANGES: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 impl Users {
     /// Deletes a user and ends all sessions of the user at `authority`. Says whether there was such

@@ -34,6 +34,11 @@ const MAKE: &str = "
 const IS_EMPTY: &str = "SELECT NOT EXISTS (SELECT FROM app.users)";
 /// Users are read at logins and refreshes, quickly.
 const CONNECTIONS: u32 = 5;
+/// A transaction that hangs would hold one of the few connections, and logins of its user.
+const LIMITS: &str = "
+    SET LOCAL lock_timeout = '2s';
+    SET LOCAL statement_timeout = '3s';
+    SET LOCAL idle_in_transaction_session_timeout = '3s'";
 /// How long a request waits for a connection.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -86,6 +91,8 @@ impl PostgresTable {
     ) -> Result<bool, StoreError> {
         let begun = self.pool.begin().await;
         let mut transaction = begun.map_err(StoreError::unavailable)?;
+        let limited = sqlx::raw_sql(LIMITS).execute(&mut *transaction).await;
+        limited.map_err(StoreError::unavailable)?;
         let changed = statement.execute(&mut *transaction).await;
         if changed.map_err(StoreError::unavailable)?.rows_affected() == 0 {
             return Ok(false);
