@@ -219,8 +219,9 @@ pub(crate) async fn purge_ended(
             let next = due.unix_millis().max(horizon.unix_millis() + 1);
             move_on(&mut link, account.id, next).await?;
         }
-    } else if account.droppable_at() > horizon {
-        move_on(&mut link, account.id, account.droppable_at().unix_millis()).await?;
+    } else if covered.looked < LOOKED_AT && account.droppable_at() > horizon {
+        let later = account.droppable_at();
+        move_on(&mut link, account.id, later.unix_millis()).await?;
     } else if covered.looked < LOOKED_AT {
         let most = usize::try_from(limit).unwrap_or(usize::MAX);
         if removed < most {

@@ -148,6 +148,7 @@ macro_rules! store_contract {
             a_revoked_token_is_kept_for_the_retention
             sessions_that_ended_together_are_purged_once_their_tokens_are_dead
             the_entry_of_a_logout_everywhere_is_kept_for_ten_minutes
+            many_sessions_that_ended_together_go_before_their_entry
             an_account_is_forgotten_with_the_last_of_its_sessions
             a_purge_stops_at_its_limit
             a_purge_goes_no_further_than_its_horizon

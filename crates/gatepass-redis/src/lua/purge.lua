@@ -16,10 +16,11 @@ local function remove_session(id, row)
   redis.call('ZREM', keys[3], id)
   redis.call('DEL', keys[1])
   removed = removed + 1
-  local _, _, _, _, _, _, entry = account_of(account)
+  local _, _, till, _, _, _, entry = account_of(account)
   if entry > 0 then
     -- It may have been the last that the account's entry concerns.
     redis.call('ZADD', covered, 0, account)
+    keep(covered, after(till, MARGIN))
   end
 end
 
@@ -62,7 +63,7 @@ local function forget_entry(account, row, entry)
 end
 
 for _, account in ipairs(redis.call('ZRANGE', covered, '-inf', horizon, 'BYSCORE', 'LIMIT', 0, most)) do
-  local row, _, _, up_to, except, moved, entry = account_of(account)
+  local row, _, till, up_to, except, moved, entry = account_of(account)
   if looked >= most or removed >= most or (row and not mark_covered(account, up_to, except)) then
     more = true
     break
@@ -71,9 +72,10 @@ for _, account in ipairs(redis.call('ZRANGE', covered, '-inf', horizon, 'BYSCORE
   redis.call('ZREM', covered, account)
   if row and entry > 0 and concerns_none(account, up_to, except) then
     -- `Account::droppable_at`.
-    local droppable = moved + MARGIN
+    local droppable = math.min(moved + MARGIN, after(till, MARGIN))
     if droppable > horizon then
       redis.call('ZADD', covered, droppable, account)
+      keep(covered, after(till, MARGIN))
     else
       forget_entry(account, row, entry)
     end

@@ -219,6 +219,33 @@ pub async fn the_entry_of_a_logout_everywhere_is_kept_for_ten_minutes<S: Session
     assert_eq!(given.log().await.0, []);
 }
 
+/// The sessions of a logout everywhere all go at once, however many there are, although the entry
+/// is kept.
+pub async fn many_sessions_that_ended_together_go_before_their_entry<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    const SESSIONS: usize = 250;
+    let given = Given::fresh(fresh).await;
+    for _ in 0..SESSIONS {
+        given.begin("alice").await;
+    }
+    given
+        .clock
+        .advance(ACCESS_TTL + Revocation::RETENTION_MARGIN);
+    let ended = given.end_all("alice", None).await.unwrap();
+    let mut removed = 0;
+    for step in 0.. {
+        let purged = given.store.purge(given.clock.now(), 100).await.unwrap();
+        removed += purged.removed;
+        if !purged.more {
+            break;
+        }
+        assert!(step < SESSIONS, "each step makes progress");
+    }
+    assert_eq!(removed, SESSIONS);
+    assert_eq!(given.log().await.0, [ended]);
+}
+
 /// Nothing of a user is left who does not come back, once a replica can't hold anything about the
 /// account any more.
 pub async fn an_account_is_forgotten_with_the_last_of_its_sessions<S: SessionStore>(

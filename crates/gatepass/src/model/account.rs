@@ -112,14 +112,15 @@ impl Account {
     }
 
     /// The earliest time at which the store may drop the [revocation](Self::revocation) from the
-    /// log, if no session that it covers is left: ten minutes after the logout.
+    /// log, if no session that it covers is left: ten minutes after the logout, or when the last
+    /// session would have expired, if that is earlier.
     ///
     /// A connection that [follows its session](crate::Connection::follow_session) may outlive the
     /// last access token, and its node must still find the entry.
     #[must_use]
     pub fn droppable_at(&self) -> Timestamp {
         let ended_at = self.ended.map_or(Timestamp::EPOCH, |ended| ended.at);
-        ended_at + Revocation::RETENTION_MARGIN
+        (ended_at + Revocation::RETENTION_MARGIN).min(self.purge_at())
     }
 
     /// From when on the store may forget the account, if it has no session any more.
