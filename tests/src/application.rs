@@ -150,7 +150,7 @@ pub(crate) async fn change_user(directory: &Path, users: &Users, name: &str, cha
     assert!(changed, "there is a user {name}");
 }
 
-/// Deletes the sessions in a directory behind everybody's back.
+/// Deletes the sessions in a directory, as a lost disk would.
 pub(crate) fn lose_sessions(directory: &Path) {
     let delete = "DELETE FROM gatepass_sessions";
     let lost = connect(directory).execute(delete, ()).unwrap();

@@ -59,8 +59,8 @@ impl Ending {
     /// With [`heartbeat`](crate::AuthorityBuilder::heartbeat) set on all nodes, this returns as
     /// soon as each of them has acknowledged the end: after about 100 to 700 ms, depending on how
     /// fast the store pushes news. It returns at the latest after the bound: the longest
-    /// `max_staleness` of the nodes, and a tenth more since clocks may run at different rates. So
-    /// it doesn't depend on the store and can't fail.
+    /// `max_staleness` of the nodes, and a tenth more since clocks may run at different rates.
+    /// Therefore it needs no answer of the store, and can't fail.
     ///
     /// *Nodes that it waits for:* this node, all nodes that leave heartbeats and all that
     /// [`silent_nodes`](crate::AuthorityBuilder::silent_nodes) tells of. If a node has died without

@@ -226,13 +226,7 @@ impl Heart {
                 continue;
             }
             let known = Known {
-                gone_at: match before {
-                    // Never earlier, and by a newer heartbeat alone later: the store's clock may
-                    // have jumped, in either direction.
-                    Some(known) if known.recorded_at == recorded.at => known.gone_at,
-                    Some(known) => known.gone_at.max(now + left),
-                    None => now + left,
-                },
+                gone_at: gone_at(before.as_ref(), recorded.at, now + left),
                 recorded_at: recorded.at,
                 max_staleness: heartbeat.max_staleness,
             };
@@ -330,6 +324,17 @@ impl Heart {
         let mut farewell = self.heartbeat(replica.health().lag);
         farewell.left = true;
         let _ = self.write(farewell).await;
+    }
+}
+
+/// The time from which on a node counts as gone, if the store forgets its last heartbeat at
+/// `forgotten`. It is never earlier than it was `before`, and only a newer heartbeat makes it
+/// later: the store's clock may have jumped, in either direction.
+fn gone_at(before: Option<&Known>, recorded_at: Timestamp, forgotten: Instant) -> Instant {
+    match before {
+        Some(known) if known.recorded_at == recorded_at => known.gone_at,
+        Some(known) => known.gone_at.max(forgotten),
+        None => forgotten,
     }
 }
 

@@ -359,19 +359,27 @@ impl Clock for Leaping {
     }
 }
 
-/// The store's clock makes a heartbeat look old, and the node that left it lives.
-#[tokio::test(start_paused = true)]
-async fn a_node_is_waited_for_although_the_clock_of_the_store_leaps() {
-    for leap in [580, 590, 595, 600, 3600] {
+impl Nodes {
+    /// Nodes whose clocks are right, over a store whose clock isn't.
+    fn with_leaping_store() -> (Self, Leaping) {
         let clock = Leaping {
             clock: Ticking::new(),
             leap: Arc::default(),
         };
         let store = MemoryStore::with_clock(clock.clone());
-        let nodes = Nodes {
+        let nodes = Self {
             store: Arc::new(TestStore::new(store).durable()),
             clock: clock.clock.clone(),
         };
+        (nodes, clock)
+    }
+}
+
+/// The store's clock makes a heartbeat look old, and the node that left it lives.
+#[tokio::test(start_paused = true)]
+async fn a_node_is_waited_for_although_the_clock_of_the_store_leaps() {
+    for leap in [580, 590, 595, 600, 3600] {
+        let (nodes, clock) = Nodes::with_leaping_store();
         let (one, two) = (nodes.beating().await, nodes.beating().await);
         sleep(INTERVAL + SECOND).await;
         two.handle.inject_everywhere(StoreFault::Hang);
@@ -385,15 +393,7 @@ async fn a_node_is_waited_for_although_the_clock_of_the_store_leaps() {
 /// The clock of the store was ahead when the node left its last heartbeat, and is right again.
 #[tokio::test(start_paused = true)]
 async fn a_node_that_died_is_left_out_after_ten_minutes_also_if_its_heartbeat_is_in_the_future() {
-    let clock = Leaping {
-        clock: Ticking::new(),
-        leap: Arc::default(),
-    };
-    let store = MemoryStore::with_clock(clock.clone());
-    let nodes = Nodes {
-        store: Arc::new(TestStore::new(store).durable()),
-        clock: clock.clock.clone(),
-    };
+    let (nodes, clock) = Nodes::with_leaping_store();
     clock.leap.store(100_000, Ordering::Relaxed);
     let (one, dies) = (nodes.beating().await, nodes.beating().await);
     sleep(INTERVAL + SECOND).await;
