@@ -65,6 +65,14 @@ pub enum BuildError {
     /// A trusted origin that no browser sends.
     #[error("{0:?} is no origin; write it as browsers do: https://app.example, without a path")]
     Origin(String),
+    /// A scheme, a header field or a cookie that can't be the place of a token.
+    #[error("{name:?} can't be the place of a token; name {must}")]
+    TokenPlace {
+        /// Its name.
+        name: String,
+        /// The names that are possible, in words.
+        must: &'static str,
+    },
     /// Two OAuth clients have the same id, or one has that of the application's own client.
     #[error(
         "there is more than one client with the id {0:?}, or it is that of the application itself, which client_id() sets"

@@ -29,12 +29,81 @@ impl Transport {
     }
 }
 
-/// The configuration for browsers, for gates and endpoints alike.
+/// The configuration of the places of tokens and for browsers, for gates and endpoints alike.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BrowserPolicy {
+    pub(crate) places: TokenPlaces,
     pub(crate) transport: Transport,
     /// Cookies without `Secure`, on this machine's own names only.
     pub(crate) insecure_localhost: bool,
     /// Origins other than the service's own whose pages may use the cookies.
     pub(crate) trusted_origins: Vec<String>,
+}
+
+impl BrowserPolicy {
+    /// Whether a cookie may bring a token.
+    pub(crate) fn reads_cookies(&self) -> bool {
+        self.transport.has_cookies() || self.places.cookie.is_some()
+    }
+}
+
+/// The places of access tokens beside `Authorization: Bearer` and gatepass's own cookie.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TokenPlaces {
+    /// Authentication schemes that mean the same as `Bearer`.
+    pub(crate) schemes: Vec<String>,
+    /// A header field, in lower case. The frameworks ask for names that live as long as the
+    /// process, and a process has few.
+    pub(crate) header: Option<&'static str>,
+    pub(crate) cookie: Option<String>,
+}
+
+impl TokenPlaces {
+    /// Header fields that mean something else to gatepass, or to every server.
+    const TAKEN: [&str; 8] = [
+        "authorization",
+        "content-length",
+        "content-type",
+        "cookie",
+        "host",
+        "origin",
+        "sec-fetch-site",
+        "transfer-encoding",
+    ];
+
+    /// The first place that can't be one, and what it must be.
+    pub(crate) fn fault(&self) -> Option<(&str, &'static str)> {
+        let other = |scheme: &&String| {
+            !is_token(scheme) || ["bearer", "basic"].contains(&scheme.to_ascii_lowercase().as_str())
+        };
+        if let Some(scheme) = self.schemes.iter().find(other) {
+            return Some((
+                scheme,
+                "a scheme other than Bearer and Basic, such as Token",
+            ));
+        }
+        let header = self
+            .header
+            .filter(|name| !is_token(name) || Self::TAKEN.contains(name));
+        if let Some(header) = header {
+            return Some((header, "a header field of your own, such as X-Access-Token"));
+        }
+        let cookie = self.cookie.as_deref();
+        let cookie = cookie.filter(|name| !is_token(name) || name.contains("gatepass"));
+        cookie.map(|name| {
+            (
+                name,
+                "a cookie's name without gatepass in it, such as session",
+            )
+        })
+    }
+}
+
+/// `token` of RFC 9110 §5.6.2: the names of schemes, header fields and cookies.
+pub(crate) fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(is_token_char)
+}
+
+fn is_token_char(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

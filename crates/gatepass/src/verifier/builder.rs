@@ -81,6 +81,10 @@ impl VerifierSettings {
         {
             return Err(BuildError::Origin(origin.clone()));
         }
+        if let Some((name, must)) = self.browser.places.fault() {
+            let name = name.to_owned();
+            return Err(BuildError::TokenPlace { name, must });
+        }
         // Above five minutes a log entry could be dropped before the last token that it concerns.
         let most = Duration::from_secs(300);
         check_duration(
@@ -203,6 +207,41 @@ macro_rules! verifier_setters {
         /// How clients carry their tokens. Default [`Transport::Bearer`](crate::Transport::Bearer).
         pub fn transport(mut self, transport: $crate::model::transport::Transport) -> Self {
             self.settings.browser.transport = transport;
+            self
+        }
+
+        /// Also accepts access tokens by `Authorization: <scheme> <token>`, for clients that you
+        /// can't change. For example, those of the RealWorld API send `Token`. Call it once for
+        /// each scheme. Default: `Bearer` alone (RFC 6750 §2.1).
+        ///
+        /// A challenge names `Bearer` nevertheless.
+        pub fn token_scheme(mut self, scheme: impl Into<String>) -> Self {
+            self.settings.browser.places.schemes.push(scheme.into());
+            self
+        }
+
+        /// Also accepts access tokens in a header field of your own, such as `X-Access-Token`,
+        /// without a scheme. Default: none.
+        ///
+        /// A request with a token there and in `Authorization` is refused as `ambiguous`. Have the
+        /// field hidden in your logs, as you do with `Authorization`, and list it in the
+        /// `Access-Control-Allow-Headers` of your CORS layer.
+        pub fn token_header(mut self, name: impl Into<String>) -> Self {
+            let name = name.into().to_ascii_lowercase();
+            self.settings.browser.places.header = Some(Box::leak(name.into_boxed_str()));
+            self
+        }
+
+        /// Lets gates also accept access tokens in a cookie of this name, which your application
+        /// sets and clears by itself. For example, it is the cookie of the system that you replace.
+        /// Default: none.
+        ///
+        /// gatepass's own cookie comes first, if a request has both. The rules against requests
+        /// from other sites hold for both. The endpoints under `/auth` don't read yours: they would
+        /// have to answer with a cookie of that name. Without the prefix `__Host-`, another host of
+        /// your domain can plant the cookie, and log a browser in as another user.
+        pub fn token_cookie(mut self, name: impl Into<String>) -> Self {
+            self.settings.browser.places.cookie = Some(name.into());
             self
         }
 

@@ -60,7 +60,7 @@ impl AuthState {
             requirements,
             outgoing: Outgoing {
                 outdated,
-                cookies: verifier.browser_policy().transport.has_cookies(),
+                cookies: verifier.browser_policy().reads_cookies(),
                 refreshed,
                 settled: false,
             },

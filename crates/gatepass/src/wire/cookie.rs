@@ -56,8 +56,16 @@ pub(super) fn token<'a>(
     if !policy.transport.has_cookies() {
         return Ok(None);
     }
-    let name = kind.name(policy).as_bytes();
-    let mut values = head.cookies().filter(|(own, _)| *own == name);
+    named(kind.name(policy), head, policy)
+}
+
+/// As [`token`], of the cookie with this name.
+pub(super) fn named<'a>(
+    name: &str,
+    head: &RequestHead<'a>,
+    policy: &BrowserPolicy,
+) -> Result<Option<&'a str>, Refusal> {
+    let mut values = head.cookies().filter(|(own, _)| *own == name.as_bytes());
     let value = match (values.next(), values.next()) {
         (None, _) | (Some((_, b"")), None) => return Ok(None),
         (Some((_, value)), None) => value,

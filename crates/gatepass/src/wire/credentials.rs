@@ -1,7 +1,10 @@
 //! The places that tokens may have in a request.
 
 use crate::{
-    model::{refusal::Refusal, transport::BrowserPolicy},
+    model::{
+        refusal::Refusal,
+        transport::{BrowserPolicy, is_token},
+    },
     wire::{
         cookie::{self, Kind},
         head::{HeaderField, RequestHead},
@@ -17,60 +20,95 @@ pub(super) enum Source {
     Cookie,
 }
 
-/// The access token of a request. If the request is authorized by `Authorization: Bearer`, that
-/// decides alone.
+/// The access token of a request to a route behind a gate. It may also be in the application's own
+/// cookie, if gatepass's isn't there: a browser sends all that it has, and can't be told to leave
+/// one out.
+pub(super) fn of_gated<'a>(
+    head: &RequestHead<'a>,
+    policy: &BrowserPolicy,
+) -> (Source, Result<Option<&'a str>, Refusal>) {
+    match (access_token(head, policy), &policy.places.cookie) {
+        ((source, Ok(None)), Some(own)) => (source, cookie::named(own, head, policy)),
+        (found, _) => found,
+    }
+}
+
+/// The access token of a request. If a client has put one into a header, that decides alone.
 pub(super) fn access_token<'a>(
     head: &RequestHead<'a>,
     policy: &BrowserPolicy,
 ) -> (Source, Result<Option<&'a str>, Refusal>) {
-    match bearer(head) {
+    match in_header(head, policy) {
         Ok(None) => (Source::Cookie, cookie::token(Kind::Access, head, policy)),
         found => (Source::Bearer, found),
     }
 }
 
-/// The refresh token in a cookie, unless the request is authorized by `Authorization: Bearer`.
+/// The refresh token in a cookie, unless a client has put an access token into a header.
 pub(super) fn refresh_cookie<'a>(
     head: &RequestHead<'a>,
     policy: &BrowserPolicy,
 ) -> Result<Option<&'a str>, Refusal> {
-    match bearer(head)? {
+    match in_header(head, policy)? {
         Some(_) => Ok(None),
         None => cookie::token(Kind::Refresh, head, policy),
     }
 }
 
-/// The token of `Authorization: Bearer` (RFC 6750 §2.1), if that is how the request is authorized.
-///
-/// The scheme knows no case (RFC 9110 §11.1). Another scheme is none of our business.
-pub(super) fn bearer<'a>(head: &RequestHead<'a>) -> Result<Option<&'a str>, Refusal> {
-    let value = match head.field("authorization") {
-        HeaderField::Absent => return Ok(None),
-        HeaderField::Once(value) => value,
-        // Which of them counts would differ from one framework, or proxy, to the next.
-        HeaderField::Repeated => return Err(Refusal::Ambiguous),
+/// The token of `Authorization`, or of the header field that is configured.
+pub(super) fn in_header<'a>(
+    head: &RequestHead<'a>,
+    policy: &BrowserPolicy,
+) -> Result<Option<&'a str>, Refusal> {
+    let places = &policy.places;
+    let authorization = authorization(head, &places.schemes)?;
+    let Some(name) = places.header else {
+        return Ok(authorization);
     };
-    let value = str::from_utf8(value)
-        .map_err(|_| Refusal::Ambiguous)?
-        .trim_matches([' ', '\t']);
-    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
-    if scheme.is_empty() || !scheme.bytes().all(is_token_char) {
-        return Err(Refusal::Ambiguous);
-    }
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Ok(None);
-    }
-    let token = token.trim_start_matches(' ');
-    if is_b64token(token) {
-        Ok(Some(token))
-    } else {
-        Err(Refusal::Ambiguous)
+    match (authorization, head.field(name)) {
+        (found, HeaderField::Absent) => Ok(found),
+        (None, HeaderField::Once(value)) => text(value).and_then(one_token).map(Some),
+        (Some(_), HeaderField::Once(_)) | (_, HeaderField::Repeated) => Err(Refusal::Ambiguous),
     }
 }
 
-/// `tchar` of RFC 9110 §5.6.2.
-fn is_token_char(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+/// The token of `Authorization: Bearer` (RFC 6750 §2.1) or of another of these schemes, if that is
+/// how the request is authorized.
+///
+/// A scheme knows no case (RFC 9110 §11.1). One that is not listed is none of our business.
+fn authorization<'a>(
+    head: &RequestHead<'a>,
+    further: &[String],
+) -> Result<Option<&'a str>, Refusal> {
+    let value = match head.field("authorization") {
+        HeaderField::Absent => return Ok(None),
+        HeaderField::Once(value) => text(value)?,
+        // Which of them counts would differ from one framework, or proxy, to the next.
+        HeaderField::Repeated => return Err(Refusal::Ambiguous),
+    };
+    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+    if !is_token(scheme) {
+        return Err(Refusal::Ambiguous);
+    }
+    let is = |known: &str| scheme.eq_ignore_ascii_case(known);
+    if !is("bearer") && !further.iter().any(|known| is(known)) {
+        return Ok(None);
+    }
+    one_token(token.trim_start_matches(' ')).map(Some)
+}
+
+/// The text of a header's value.
+fn text(value: &[u8]) -> Result<&str, Refusal> {
+    let text = str::from_utf8(value).map_err(|_| Refusal::Ambiguous)?;
+    Ok(text.trim_matches([' ', '\t']))
+}
+
+fn one_token(text: &str) -> Result<&str, Refusal> {
+    if is_b64token(text) {
+        Ok(text)
+    } else {
+        Err(Refusal::Ambiguous)
+    }
 }
 
 /// `b64token` of RFC 6750 §2.1.
@@ -101,7 +139,7 @@ mod tests {
                 .copied()
                 .filter(move |_| name == "authorization")
         });
-        bearer(&head).map(|token| token.map(str::to_owned))
+        authorization(&head, &[]).map(|token| token.map(str::to_owned))
     }
 
     #[test]

@@ -133,7 +133,7 @@ impl Gate {
     /// [`Refusal::Ambiguous`] or [`Refusal::CrossSite`] if there isn't exactly one token that the
     /// request may use, and those of [`Authority::refresh`] if the gate refreshes.
     pub async fn judge(&self, head: &RequestHead<'_>) -> Result<AuthState, AuthRejection> {
-        let (source, token) = credentials::access_token(head, self.verifier.browser_policy());
+        let (source, token) = credentials::of_gated(head, self.verifier.browser_policy());
         let verified = match token {
             Ok(Some(token)) => {
                 let refreshes = |refusal: &Refusal| self.refreshes(refusal, head).is_some();
@@ -178,7 +178,7 @@ impl Gate {
     /// The inner result has the errors of [`judge`](Self::judge).
     #[must_use]
     pub fn try_judge(&self, head: &RequestHead<'_>) -> Option<Result<AuthState, AuthRejection>> {
-        let (source, token) = credentials::access_token(head, self.verifier.browser_policy());
+        let (source, token) = credentials::of_gated(head, self.verifier.browser_policy());
         let refreshes = |refusal: &Refusal| self.refreshes(refusal, head).is_some();
         let verified = match token {
             Ok(Some(token)) => {

@@ -5,6 +5,7 @@ mod endpoints;
 mod gate;
 mod oauth;
 mod openapi;
+mod places;
 mod refusals;
 mod sessions;
 

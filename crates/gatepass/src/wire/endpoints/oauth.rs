@@ -123,9 +123,10 @@ impl Endpoints {
     }
 
     pub(super) async fn introspect(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
-        if let (Ok(Some(bearer)), Some(scopes)) =
-            (credentials::bearer(head), &self.inner.introspection_scopes)
-        {
+        if let (Ok(Some(bearer)), Some(scopes)) = (
+            credentials::in_header(head, self.browser_policy()),
+            &self.inner.introspection_scopes,
+        ) {
             let requirements = Requirements::new().scopes(scopes.clone());
             let verifier = self.inner.authority.verifier();
             if let Err(error) = verifier.verify(bearer, &requirements).await {

@@ -23,7 +23,7 @@ use crate::{
 
 impl Endpoints {
     pub(super) async fn logout(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
-        let (source, ended) = match credentials::bearer(head) {
+        let (source, ended) = match credentials::in_header(head, self.browser_policy()) {
             Err(refusal) => {
                 self.refusals().token(None, &refusal);
                 (Source::Bearer, Err(refusal.into()))
