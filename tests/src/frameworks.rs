@@ -3,6 +3,7 @@
 pub mod actix;
 pub mod axum;
 mod pages;
+mod shop;
 pub mod tonic;
 pub mod warp;
 

@@ -60,7 +60,7 @@ impl FromRequest for Connection {
     type Future = Ready<Result<Self, AuthRejection>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ask(request, |state| Ok(Self(state.connection()?)))
+        ask(request, |judged| Ok(Self(judged.connection()?)))
     }
 }
 

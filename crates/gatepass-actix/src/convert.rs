@@ -17,7 +17,7 @@ use actix_web::{
     },
     web::Bytes,
 };
-use gatepass::wire::{Reply, RequestHead, ResponseHeaders};
+use gatepass::wire::{Delivered, Reply, RequestHead, ResponseHeaders};
 
 /// The parts of a request's head that the core looks at.
 ///
@@ -53,6 +53,23 @@ pub(crate) fn response(reply: Reply) -> HttpResponse {
         Some(length) => BoxBody::new(LeftOut(length)),
         None => BoxBody::new(reply.into_body()),
     })
+}
+
+/// Puts new tokens into the headers of a response of the application's own.
+pub(crate) fn deliver(delivered: &Delivered, headers: &mut HeaderMap) {
+    for (name, value) in delivered.headers() {
+        let name = HeaderName::from_static(name);
+        // The core makes no header that is not visible ASCII.
+        if let Ok(mut value) = HeaderValue::from_str(value) {
+            if name == SET_COOKIE {
+                // It holds tokens, and must not be in a log of the response's headers.
+                value.set_sensitive(true);
+                headers.append(name, value);
+            } else {
+                headers.insert(name, value);
+            }
+        }
+    }
 }
 
 /// The headers of a guarded response, for [`Outgoing::apply`](gatepass::wire::Outgoing::apply).

@@ -8,12 +8,12 @@ use std::{
 
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
 use gatepass::{
-    Pass, RequiredScopes,
-    wire::{self, AuthState},
+    Device, Pass, RequiredScopes,
+    wire::{self, AuthRequest, AuthState},
 };
 use serde::de::DeserializeOwned;
 
-use crate::rejection::AuthRejection;
+use crate::{convert::head, rejection::AuthRejection};
 
 /// The user who is logged in. Behind a gate that is optional, take [`MaybeAuth`].
 ///
@@ -134,12 +134,82 @@ impl<R: RequiredScopes> fmt::Debug for Scoped<R> {
 )]
 pub struct Claims<T>(pub T);
 
+/// The known facts about the client's device: its `User-Agent` and its address. For a login of your
+/// own, behind a gate that is [`open`](gatepass::Requirements::open).
+///
+/// ```
+/// use actix_web::{HttpResponse, web};
+/// use gatepass_actix::{Authority, ClientDevice, Identity};
+///
+/// async fn log_in(ClientDevice(device): ClientDevice, authority: web::Data<Authority>) -> HttpResponse {
+///     // After your own code has found out who this is:
+///     let Ok(identity) = Identity::new("alice") else { return HttpResponse::BadRequest().finish() };
+///     match authority.issue(identity, device).await {
+///         Ok(_) => HttpResponse::Ok().finish(),
+///         Err(_) => HttpResponse::ServiceUnavailable().finish(),
+///     }
+/// }
+/// # let _ = actix_web::App::new().route("/", actix_web::web::post().to(log_in));
+/// ```
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "handlers take it apart in their signatures"
+)]
+pub struct ClientDevice(pub Device);
+
+/// The access token that the client presented, for example to ask another service on the user's
+/// behalf. It is a secret: keep it out of logs.
+///
+/// ```
+/// use gatepass_actix::PresentedToken;
+///
+/// async fn forward(token: PresentedToken) -> String {
+///     format!("{} bytes go to the other service", token.as_str().len())
+/// }
+/// # let _ = actix_web::App::new().route("/", actix_web::web::get().to(forward));
+/// ```
+#[derive(Clone)]
+pub struct PresentedToken(String);
+
+impl PresentedToken {
+    /// The token.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PresentedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PresentedToken([redacted])")
+    }
+}
+
+/// A request that doesn't come from a page of another site, by what the browser says (CSRF). Other
+/// requests are refused with 403. Take it in handlers that log a browser in, or that judge a cookie
+/// of your own.
+///
+/// ```
+/// use gatepass_actix::SameSite;
+///
+/// async fn log_in(_: SameSite) -> &'static str {
+///     "this form is ours"
+/// }
+/// # let _ = actix_web::App::new().route("/", actix_web::web::post().to(log_in));
+/// ```
+///
+/// For the verdict alone, take `Result<SameSite, AuthRejection>`.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct SameSite;
+
 impl FromRequest for Auth {
     type Error = AuthRejection;
     type Future = Ready<Result<Self, AuthRejection>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ask(request, |state| Ok(Self(state.pass()?.clone())))
+        ask(request, |judged| Ok(Self(judged.pass()?.clone())))
     }
 }
 
@@ -148,7 +218,7 @@ impl FromRequest for MaybeAuth {
     type Future = Ready<Result<Self, AuthRejection>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ask(request, |state| Ok(Self(state.optional_pass().cloned())))
+        ask(request, |judged| Ok(Self(judged.optional_pass().cloned())))
     }
 }
 
@@ -157,9 +227,9 @@ impl<R: RequiredScopes> FromRequest for Scoped<R> {
     type Future = Ready<Result<Self, AuthRejection>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ask(request, |state| {
+        ask(request, |judged| {
             Ok(Self {
-                pass: state.pass_with::<R>()?.clone(),
+                pass: judged.pass_with::<R>()?.clone(),
                 required: PhantomData,
             })
         })
@@ -171,20 +241,46 @@ impl<T: DeserializeOwned> FromRequest for Claims<T> {
     type Future = Ready<Result<Self, AuthRejection>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ask(request, |state| Ok(Self(state.claims()?)))
+        ask(request, |judged| Ok(Self(judged.claims()?)))
+    }
+}
+
+impl FromRequest for ClientDevice {
+    type Error = AuthRejection;
+    type Future = Ready<Result<Self, AuthRejection>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ask(request, |judged| Ok(Self(judged.device())))
+    }
+}
+
+impl FromRequest for PresentedToken {
+    type Error = AuthRejection;
+    type Future = Ready<Result<Self, AuthRejection>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ask(request, |judged| {
+            Ok(Self(judged.presented_token()?.to_owned()))
+        })
+    }
+}
+
+impl FromRequest for SameSite {
+    type Error = AuthRejection;
+    type Future = Ready<Result<Self, AuthRejection>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ask(request, |judged| judged.same_site().map(|()| Self))
     }
 }
 
 pub(crate) fn ask<T>(
     request: &HttpRequest,
-    question: impl FnOnce(&AuthState) -> Result<T, wire::AuthRejection>,
+    question: impl FnOnce(&AuthRequest<'_, '_>) -> Result<T, wire::AuthRejection>,
 ) -> Ready<Result<T, AuthRejection>> {
     let extensions = request.extensions();
-    let (method, path) = (request.method().as_str(), request.uri().path());
-    let state = AuthState::find(
-        extensions.get(),
-        "gatepass_actix::Gate",
-        Some((method, path)),
-    );
-    ready(state.and_then(question).map_err(AuthRejection::from))
+    let head = head(request.head());
+    let judged = AuthState::find(extensions.get(), "gatepass_actix::Gate", head);
+    let answer = judged.and_then(|judged| question(&judged));
+    ready(answer.map_err(AuthRejection::from))
 }

@@ -91,8 +91,8 @@ pub use gatepass::{
 
 pub use self::{
     connection::Connection,
-    extract::{Auth, Claims, MaybeAuth, Scoped},
+    extract::{Auth, Claims, ClientDevice, MaybeAuth, PresentedToken, SameSite, Scoped},
     gate::{Gate, GateMiddleware},
     rejection::AuthRejection,
-    routes::{configure, issued},
+    routes::{Delivered, configure, issue, issued, refreshed},
 };

@@ -1,5 +1,7 @@
 //! The endpoints as resources.
 
+use std::ops::Deref;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     rt::time::timeout,
@@ -7,10 +9,13 @@ use actix_web::{
 };
 use gatepass::{
     Identity,
-    wire::{Delivery, Endpoints, RequestBody},
+    wire::{self, Delivery, Endpoints, RequestBody},
 };
 
-use crate::convert::{head, response};
+use crate::{
+    convert::{deliver, head, response},
+    rejection::AuthRejection,
+};
 
 /// Login, refresh, logout and the list of sessions, for
 /// [`App::configure`](actix_web::App::configure).
@@ -75,6 +80,75 @@ pub async fn issued(
             .issued(identity, &head(request.head()), delivery)
             .await,
     )
+}
+
+/// The tokens of a login that the application has done itself, for a response of its own. The rules
+/// are those of [`issued`].
+///
+/// ```
+/// use actix_web::{HttpRequest, HttpResponse};
+/// use gatepass::{Identity, wire::{Delivery, Endpoints}};
+/// use gatepass_actix::{AuthRejection, issue};
+///
+/// /// After the identity provider has said who this is.
+/// async fn log_in(
+///     endpoints: &Endpoints,
+///     identity: Identity,
+///     request: &HttpRequest,
+/// ) -> Result<HttpResponse, AuthRejection> {
+///     let delivered = issue(endpoints, identity, request, Delivery::Cookies).await?;
+///     Ok(delivered.onto(HttpResponse::SeeOther().insert_header(("location", "/")).finish()))
+/// }
+/// ```
+///
+/// # Errors
+///
+/// The rejection, whose response is complete.
+pub async fn issue(
+    endpoints: &Endpoints,
+    identity: Identity,
+    request: &HttpRequest,
+    delivery: Delivery,
+) -> Result<Delivered, AuthRejection> {
+    let head = head(request.head());
+    Ok(Delivered(endpoints.issue(identity, &head, delivery).await?))
+}
+
+/// The tokens of a refresh, for a response of your own: of `token`, or of the refresh cookie. See
+/// [`Endpoints::refreshed`].
+///
+/// # Errors
+///
+/// The rejection, whose response is complete.
+pub async fn refreshed(
+    endpoints: &Endpoints,
+    request: &HttpRequest,
+    token: Option<&str>,
+) -> Result<Delivered, AuthRejection> {
+    let head = head(request.head());
+    Ok(Delivered(endpoints.refreshed(&head, token).await?))
+}
+
+/// New tokens, for a response of your own.
+/// [`Delivered::issued`](gatepass::wire::Delivered::issued) has the tokens for a body of your own.
+#[derive(Debug)]
+#[must_use = "the client gets its tokens by this"]
+pub struct Delivered(wire::Delivered);
+
+impl Delivered {
+    /// Your response with the cookies of the tokens, and with `Cache-Control: no-store`.
+    pub fn onto<B>(&self, mut response: HttpResponse<B>) -> HttpResponse<B> {
+        deliver(&self.0, response.headers_mut());
+        response
+    }
+}
+
+impl Deref for Delivered {
+    type Target = wire::Delivered;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 async fn answer(endpoints: Endpoints, request: HttpRequest, payload: Payload) -> HttpResponse {

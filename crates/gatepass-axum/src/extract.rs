@@ -6,10 +6,13 @@ use axum::{
     extract::{FromRequestParts, OptionalFromRequestParts},
     http::request::Parts,
 };
-use gatepass::{Pass, RequiredScopes, wire::AuthState};
+use gatepass::{
+    Device, Pass, RequiredScopes,
+    wire::{AuthRequest, AuthState},
+};
 use serde::de::DeserializeOwned;
 
-use crate::rejection::AuthRejection;
+use crate::{gate::head, rejection::AuthRejection};
 
 /// The user who is logged in. Behind a gate that is optional, take `Option<Auth>`.
 ///
@@ -135,21 +138,91 @@ impl<R: RequiredScopes> fmt::Debug for Scoped<R> {
 )]
 pub struct Claims<T>(pub T);
 
-pub(crate) fn state(parts: &Parts) -> Result<&AuthState, AuthRejection> {
-    let (method, path) = (parts.method.as_str(), parts.uri.path());
-    let found = AuthState::find(
-        parts.extensions.get(),
+/// The known facts about the client's device: its `User-Agent` and its address. For a login of your
+/// own, behind a gate that is [`open`](gatepass::Requirements::open).
+///
+/// ```
+/// use axum::{Extension, http::StatusCode};
+/// use gatepass_axum::{Authority, ClientDevice, Identity};
+///
+/// async fn log_in(ClientDevice(device): ClientDevice, Extension(authority): Extension<Authority>) -> StatusCode {
+///     // After your own code has found out who this is:
+///     let Ok(identity) = Identity::new("alice") else { return StatusCode::BAD_REQUEST };
+///     match authority.issue(identity, device).await {
+///         Ok(_) => StatusCode::OK,
+///         Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+///     }
+/// }
+/// # axum::Router::<()>::new().route("/", axum::routing::post(log_in));
+/// ```
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "handlers take it apart in their signatures"
+)]
+pub struct ClientDevice(pub Device);
+
+/// The access token that the client presented, for example to ask another service on the user's
+/// behalf. It is a secret: keep it out of logs.
+///
+/// ```
+/// use gatepass_axum::PresentedToken;
+///
+/// async fn forward(token: PresentedToken) -> String {
+///     format!("{} bytes go to the other service", token.as_str().len())
+/// }
+/// # axum::Router::<()>::new().route("/", axum::routing::get(forward));
+/// ```
+#[derive(Clone)]
+pub struct PresentedToken(String);
+
+impl PresentedToken {
+    /// The token.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PresentedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PresentedToken([redacted])")
+    }
+}
+
+/// A request that doesn't come from a page of another site, by what the browser says (CSRF). Other
+/// requests are refused with 403. Take it in handlers that log a browser in, or that judge a cookie
+/// of your own.
+///
+/// ```
+/// use gatepass_axum::SameSite;
+///
+/// async fn log_in(_: SameSite) -> &'static str {
+///     "this form is ours"
+/// }
+/// # axum::Router::<()>::new().route("/", axum::routing::post(log_in));
+/// ```
+///
+/// For the verdict alone, take `Result<SameSite, AuthRejection>`.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct SameSite;
+
+/// The request with what its gate has found.
+pub(crate) fn judged(parts: &Parts) -> Result<AuthRequest<'_, '_>, AuthRejection> {
+    let found = parts.extensions.get();
+    Ok(AuthState::find(
+        found,
         "gatepass_axum::GateLayer",
-        Some((method, path)),
-    );
-    Ok(found?)
+        head(parts),
+    )?)
 }
 
 impl<S: Sync> FromRequestParts<S> for Auth {
     type Rejection = AuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthRejection> {
-        Ok(Self(state(parts)?.pass()?.clone()))
+        Ok(Self(judged(parts)?.pass()?.clone()))
     }
 }
 
@@ -157,7 +230,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for Auth {
     type Rejection = AuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, AuthRejection> {
-        Ok(state(parts)?.optional_pass().cloned().map(Self))
+        Ok(judged(parts)?.optional_pass().cloned().map(Self))
     }
 }
 
@@ -166,7 +239,7 @@ impl<S: Sync, R: RequiredScopes> FromRequestParts<S> for Scoped<R> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthRejection> {
         Ok(Self {
-            pass: state(parts)?.pass_with::<R>()?.clone(),
+            pass: judged(parts)?.pass_with::<R>()?.clone(),
             required: PhantomData,
         })
     }
@@ -176,6 +249,31 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Claims<T> {
     type Rejection = AuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthRejection> {
-        Ok(Self(state(parts)?.claims()?))
+        Ok(Self(judged(parts)?.claims()?))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for ClientDevice {
+    type Rejection = AuthRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthRejection> {
+        Ok(Self(judged(parts)?.device()))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for PresentedToken {
+    type Rejection = AuthRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthRejection> {
+        Ok(Self(judged(parts)?.presented_token()?.to_owned()))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for SameSite {
+    type Rejection = AuthRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthRejection> {
+        judged(parts)?.same_site()?;
+        Ok(Self)
     }
 }

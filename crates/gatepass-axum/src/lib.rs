@@ -138,8 +138,8 @@ pub use gatepass_tower::{ErrorResponse, Gate, JsonErrors};
 
 pub use self::{
     connection::Connection,
-    extract::{Auth, Claims, Scoped},
+    extract::{Auth, Claims, ClientDevice, PresentedToken, SameSite, Scoped},
     gate::GateLayer,
     rejection::AuthRejection,
-    routes::{issued, routes},
+    routes::{Delivered, issue, issued, refreshed, routes},
 };

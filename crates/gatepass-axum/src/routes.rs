@@ -1,17 +1,24 @@
 //! The endpoints as routes.
 
+use std::{convert::Infallible, ops::Deref};
+
 use axum::{
-    Router, body::Body, extract::Request, http::request::Parts, response::Response, routing::any,
+    Router,
+    body::Body,
+    extract::Request,
+    http::request::Parts,
+    response::{IntoResponse, IntoResponseParts, Response, ResponseParts},
+    routing::any,
 };
 use bytes::Bytes;
 use gatepass::{
     Identity,
     wire::{Delivery, Endpoints, RequestBody},
 };
-use gatepass_tower::response;
+use gatepass_tower::{deliver, response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use crate::gate::head;
+use crate::{gate::head, rejection::AuthRejection};
 
 /// Login, refresh, logout and the list of sessions, to be merged into the application's router.
 ///
@@ -61,6 +68,82 @@ pub async fn issued(
     delivery: Delivery,
 ) -> Response {
     response(endpoints.issued(identity, &head(parts), delivery).await).map(Body::from)
+}
+
+/// The tokens of a login that the application has done itself, for a response of its own. The rules
+/// are those of [`issued`].
+///
+/// ```
+/// use axum::{http::request::Parts, response::{IntoResponse, Redirect}};
+/// use gatepass::{Identity, wire::{Delivery, Endpoints}};
+/// use gatepass_axum::AuthRejection;
+///
+/// /// After the identity provider has said who this is.
+/// async fn log_in(
+///     endpoints: &Endpoints,
+///     identity: Identity,
+///     parts: &Parts,
+/// ) -> Result<impl IntoResponse, AuthRejection> {
+///     let delivered = gatepass_axum::issue(endpoints, identity, parts, Delivery::Cookies).await?;
+///     Ok((delivered, Redirect::to("/")))
+/// }
+/// ```
+///
+/// # Errors
+///
+/// The rejection, whose response is complete.
+pub async fn issue(
+    endpoints: &Endpoints,
+    identity: Identity,
+    parts: &Parts,
+    delivery: Delivery,
+) -> Result<Delivered, AuthRejection> {
+    Ok(Delivered(
+        endpoints.issue(identity, &head(parts), delivery).await?,
+    ))
+}
+
+/// The tokens of a refresh, for a response of your own: of `token`, or of the refresh cookie. See
+/// [`Endpoints::refreshed`].
+///
+/// # Errors
+///
+/// The rejection, whose response is complete.
+pub async fn refreshed(
+    endpoints: &Endpoints,
+    parts: &Parts,
+    token: Option<&str>,
+) -> Result<Delivered, AuthRejection> {
+    Ok(Delivered(endpoints.refreshed(&head(parts), token).await?))
+}
+
+/// New tokens, as a part of your response: their cookies, and `Cache-Control: no-store`.
+/// [`Delivered::issued`](gatepass::wire::Delivered::issued) has the tokens for a body of your own.
+#[derive(Debug)]
+#[must_use = "the client gets its tokens by this part of the response"]
+pub struct Delivered(gatepass::wire::Delivered);
+
+impl Deref for Delivered {
+    type Target = gatepass::wire::Delivered;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl IntoResponseParts for Delivered {
+    type Error = Infallible;
+
+    fn into_response_parts(self, mut response: ResponseParts) -> Result<ResponseParts, Infallible> {
+        deliver(&self.0, response.headers_mut());
+        Ok(response)
+    }
+}
+
+impl IntoResponse for Delivered {
+    fn into_response(self) -> Response {
+        (self, ()).into_response()
+    }
 }
 
 async fn answer(endpoints: Endpoints, request: Request) -> Response {

@@ -33,6 +33,8 @@
 //! and know the OAuth clients of [`CLIENTS`];
 //! these and its own client may use the password grant. It is sent requests as
 //! `https://service.test`.
+//!
+//! Beside it, a driver mounts the [`Shop`], an application with an API of its own.
 
 mod auto_refresh;
 mod changing;
@@ -58,6 +60,7 @@ mod run;
 mod script;
 mod seeds;
 mod sessions;
+mod shop;
 mod stepping_up;
 mod transcript;
 mod wording;
@@ -93,6 +96,7 @@ pub use self::{
     script::Scenario,
     seeds::*,
     sessions::*,
+    shop::*,
     stepping_up::*,
     transcript::Transcript,
 };

@@ -1,10 +1,11 @@
 //! The user who is logged in, from a call's request.
 
 use gatepass::{
-    Pass, RequiredScopes,
-    wire::{AuthRejection, AuthState},
+    Device, Pass, RequiredScopes,
+    wire::{AuthRejection, AuthRequest, AuthState, RequestHead},
 };
 use gatepass_tower::response;
+use http::{HeaderMap, HeaderValue};
 use serde::de::DeserializeOwned;
 use tonic::{Request, Status};
 
@@ -69,6 +70,29 @@ pub trait RequestAuth: sealed::Sealed {
     /// As [`pass`](Self::pass), or [`Code::PermissionDenied`](tonic::Code::PermissionDenied).
     fn pass_with<R: RequiredScopes>(&self) -> Result<&Pass, Status>;
 
+    /// The known facts about the client's device, for a login of your own: its `User-Agent`. Set
+    /// the address by [`Request::remote_addr`](tonic::Request), which needs tonic's own server.
+    ///
+    /// # Errors
+    ///
+    /// That there is no gate.
+    fn device(&self) -> Result<Device, Status>;
+
+    /// The access token that the client presented. It is a secret: keep it out of logs.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::Unauthenticated`](tonic::Code::Unauthenticated) if there is none, and
+    /// [`Code::InvalidArgument`](tonic::Code::InvalidArgument) if there are several.
+    fn presented_token(&self) -> Result<&str, Status>;
+
+    /// Succeeds if the call doesn't come from a page of another site (CSRF).
+    ///
+    /// # Errors
+    ///
+    /// [`Code::PermissionDenied`](tonic::Code::PermissionDenied) if it does.
+    fn same_site(&self) -> Result<(), Status>;
+
     /// The connection of the user who is logged in, for a stream that lasts.
     ///
     /// # Errors
@@ -99,31 +123,56 @@ pub trait RequestAuth: sealed::Sealed {
 
 impl<M> RequestAuth for Request<M> {
     fn pass(&self) -> Result<&Pass, Status> {
-        state(self).and_then(AuthState::pass).map_err(status)
+        judged(self)
+            .and_then(|judged| judged.pass())
+            .map_err(status)
     }
 
     fn optional_pass(&self) -> Result<Option<&Pass>, Status> {
-        state(self).map(AuthState::optional_pass).map_err(status)
+        judged(self)
+            .map(|judged| judged.optional_pass())
+            .map_err(status)
     }
 
     fn pass_with<R: RequiredScopes>(&self) -> Result<&Pass, Status> {
-        state(self)
-            .and_then(AuthState::pass_with::<R>)
+        judged(self)
+            .and_then(|judged| judged.pass_with::<R>())
             .map_err(status)
     }
 
     fn connection(&self) -> Result<Connection, Status> {
-        let connection = state(self).and_then(AuthState::connection);
+        let connection = judged(self).and_then(|judged| judged.connection());
         connection.map(Connection).map_err(status)
     }
 
+    fn device(&self) -> Result<Device, Status> {
+        judged(self).map(|judged| judged.device()).map_err(status)
+    }
+
+    fn presented_token(&self) -> Result<&str, Status> {
+        let token = judged(self).and_then(|judged| judged.presented_token());
+        token.map_err(status)
+    }
+
+    fn same_site(&self) -> Result<(), Status> {
+        let verdict = judged(self).and_then(|judged| judged.same_site());
+        verdict.map_err(status)
+    }
+
     fn claims<T: DeserializeOwned>(&self) -> Result<T, Status> {
-        state(self).and_then(AuthState::claims).map_err(status)
+        judged(self)
+            .and_then(|judged| judged.claims())
+            .map_err(status)
     }
 }
 
-fn state<M>(request: &Request<M>) -> Result<&AuthState, AuthRejection> {
-    AuthState::find(request.extensions().get(), "gatepass_tonic::gate", None)
+/// The call with what its gate has found. tonic doesn't tell a method which path it has.
+fn judged<M>(request: &Request<M>) -> Result<AuthRequest<'_, '_>, AuthRejection> {
+    let metadata: &HeaderMap = request.metadata().as_ref();
+    let head = RequestHead::new("POST", "", |name| {
+        metadata.get_all(name).iter().map(HeaderValue::as_bytes)
+    });
+    AuthState::find(request.extensions().get(), "gatepass_tonic::gate", head)
 }
 
 fn status(rejection: AuthRejection) -> Status {

@@ -71,7 +71,7 @@ pub use gatepass::{
 };
 
 pub use self::{
-    convert::{ReadsHead, apply, head, response},
+    convert::{ReadsHead, apply, deliver, head, response},
     error_response::{ErrorResponse, JsonErrors},
     future::ResponseFuture,
     layer::GateLayer,

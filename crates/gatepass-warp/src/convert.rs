@@ -5,6 +5,7 @@ use std::{
     convert::Infallible,
     fmt,
     future::ready,
+    iter,
     net::{IpAddr, SocketAddr},
 };
 
@@ -55,20 +56,35 @@ pub fn request_head()
 /// A request as a gate has seen it.
 pub(crate) enum Judged {
     /// The verdict of the gate.
-    AtOnce(Result<AuthState, AuthRejection>, Method),
+    AtOnce(Result<AuthState, AuthRejection>, Seen),
     /// The store must be asked first.
     Waiting(OwnedRequestHead),
     /// warp has not shown it.
     Unseen,
 }
 
-/// Extracts what `gate` says of a request.
-pub(crate) fn judged(gate: wire::Gate) -> BoxedFilter<(Judged,)> {
-    if gate.reads_whole_head() {
+/// The part of a request that is copied for extractors and for the answer.
+pub(crate) enum Seen {
+    Method(Method),
+    Head(OwnedRequestHead),
+}
+
+impl Seen {
+    pub(crate) fn view(&self) -> RequestHead<'_> {
+        match self {
+            Self::Method(method) => RequestHead::new(method.as_str(), "", |_| iter::empty()),
+            Self::Head(head) => head.view(),
+        }
+    }
+}
+
+/// Extracts what `gate` says of a request. If `reads_head`, an extractor behind it reads the head.
+pub(crate) fn judged(gate: wire::Gate, reads_head: bool) -> BoxedFilter<(Judged,)> {
+    if reads_head || gate.reads_whole_head() {
         let judge = move |head: OwnedRequestHead| {
             let judged = gate.try_judge(&head.view());
             match judged {
-                Some(judged) => Judged::AtOnce(judged, head.into_method()),
+                Some(judged) => Judged::AtOnce(judged, Seen::Head(head)),
                 None => Judged::Waiting(head),
             }
         };
@@ -106,7 +122,7 @@ fn judge(gate: &wire::Gate, info: &Info<'_>, named: Named) -> Judged {
     let target_host = target_host(headers, named);
     let judged = gate.try_judge(&view(method, info.path(), headers, &target_host));
     match judged {
-        Some(judged) => Judged::AtOnce(judged, method.clone()),
+        Some(judged) => Judged::AtOnce(judged, Seen::Method(method.clone())),
         None => Judged::Waiting(OwnedRequestHead {
             method: method.clone(),
             path: info.path().to_owned(),
@@ -139,10 +155,6 @@ impl OwnedRequestHead {
         view(&self.method, &self.path, &self.headers, &self.target_host)
             .query(self.query.as_deref())
             .address(self.address)
-    }
-
-    pub(crate) fn into_method(self) -> Method {
-        self.method
     }
 }
 

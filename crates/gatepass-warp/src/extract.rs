@@ -3,26 +3,45 @@
 use std::{fmt, marker::PhantomData};
 
 use gatepass::{
-    Pass, RequiredScopes,
-    wire::{AuthRejection, AuthState},
+    Device, Pass, RequiredScopes,
+    wire::{AuthRejection, AuthRequest},
 };
 use serde::de::DeserializeOwned;
 
 use crate::connection::Connection;
 
 /// A value that a gate can extract. The handler's signature says which one.
+///
+/// Implement it for types of your own. This one is the user who acts as another one:
+///
+/// ```
+/// use gatepass::{Subject, wire::{AuthRejection, AuthRequest}};
+/// use gatepass_warp::FromAuthRequest;
+///
+/// struct Actor(Option<Subject>);
+///
+/// impl FromAuthRequest for Actor {
+///     fn from_auth_request(request: &AuthRequest<'_, '_>) -> Result<Self, AuthRejection> {
+///         Ok(Self(request.pass()?.actor().cloned()))
+///     }
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a gate cannot extract `{Self}`",
     label = "not something that is known of whoever is logged in",
     note = "gates extract `Auth`, `Option<Auth>`, `Scoped<R>`, `Claims<T>`, `Connection`, and pairs of these"
 )]
-pub trait FromAuthState: Sized + Send + 'static {
+pub trait FromAuthRequest: Sized + Send + 'static {
+    /// Whether the value is made of headers, the path or the address of the request. The gate
+    /// copies them only if it is.
+    const READS_HEAD: bool = false;
+
     /// Extracts the value from what a gate has found.
     ///
     /// # Errors
     ///
     /// That the handler wants more than its gate.
-    fn from_auth_state(state: &AuthState) -> Result<Self, AuthRejection>;
+    fn from_auth_request(request: &AuthRequest<'_, '_>) -> Result<Self, AuthRejection>;
 }
 
 /// The user who is logged in. Behind a gate that is optional, take `Option<Auth>`.
@@ -139,41 +158,152 @@ impl<R: RequiredScopes> fmt::Debug for Scoped<R> {
 )]
 pub struct Claims<T>(pub T);
 
-impl FromAuthState for Auth {
-    fn from_auth_state(state: &AuthState) -> Result<Self, AuthRejection> {
-        Ok(Self(state.pass()?.clone()))
+/// The known facts about the client's device: its `User-Agent` and its address. For a login of your
+/// own, behind a gate that is [`open`](gatepass::Requirements::open).
+///
+/// ```
+/// use gatepass_warp::{Authority, ClientDevice, Identity, Requirements, gate, gated};
+/// use warp::{Filter, http::StatusCode};
+///
+/// async fn log_in(authority: Authority, ClientDevice(device): ClientDevice) -> StatusCode {
+///     // After your own code has found out who this is:
+///     let Ok(identity) = Identity::new("alice") else { return StatusCode::BAD_REQUEST };
+///     match authority.issue(identity, device).await {
+///         Ok(_) => StatusCode::OK,
+///         Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+///     }
+/// }
+///
+/// # fn example(authority: Authority) {
+/// let open = gate(&authority).require(Requirements::new().open());
+/// let authority = warp::any().map(move || authority.clone());
+/// let route = gated(warp::path!("login").and(warp::post()).and(authority), open, log_in);
+/// # let _ = route;
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "handlers take it apart in their signatures"
+)]
+pub struct ClientDevice(pub Device);
+
+/// The access token that the client presented, for example to ask another service on the user's
+/// behalf. It is a secret: keep it out of logs.
+///
+/// ```
+/// use gatepass_warp::PresentedToken;
+///
+/// async fn forward(token: PresentedToken) -> String {
+///     format!("{} bytes go to the other service", token.as_str().len())
+/// }
+/// ```
+#[derive(Clone)]
+pub struct PresentedToken(String);
+
+impl PresentedToken {
+    /// The token.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
-impl FromAuthState for Option<Auth> {
-    fn from_auth_state(state: &AuthState) -> Result<Self, AuthRejection> {
-        Ok(state.optional_pass().cloned().map(Auth))
+impl fmt::Debug for PresentedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PresentedToken([redacted])")
     }
 }
 
-impl FromAuthState for Connection {
-    fn from_auth_state(state: &AuthState) -> Result<Self, AuthRejection> {
-        Ok(Self(state.connection()?))
+/// A request that doesn't come from a page of another site, by what the browser says (CSRF). Other
+/// requests are refused with 403. Take it in handlers that log a browser in, or that judge a cookie
+/// of your own.
+///
+/// ```
+/// use gatepass_warp::SameSite;
+///
+/// async fn log_in(_: SameSite) -> &'static str {
+///     "this form is ours"
+/// }
+/// ```
+///
+/// For the verdict alone, take `Option<SameSite>`.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct SameSite;
+
+impl FromAuthRequest for ClientDevice {
+    const READS_HEAD: bool = true;
+
+    fn from_auth_request(request: &AuthRequest<'_, '_>) -> Result<Self, AuthRejection> {
+        Ok(Self(request.device()))
     }
 }
 
-impl<R: RequiredScopes> FromAuthState for Scoped<R> {
-    fn from_auth_state(state: &AuthState) -> Result<Self, AuthRejection> {
+impl FromAuthRequest for PresentedToken {
+    const READS_HEAD: bool = true;
+
+    fn from_auth_request(request: &AuthRequest<'_, '_>) -> Result<Self, AuthRejection> {
+        Ok(Self(request.presented_token()?.to_owned()))
+    }
+}
+
+impl FromAuthRequest for SameSite {
+    const READS_HEAD: bool = true;
+
+    fn from_auth_request(request: &AuthRequest<'_, '_>) -> Result<Self, AuthRejection> {
+        request.same_site().map(|()| Self)
+    }
+}
+
+impl FromAuthRequest for Option<SameSite> {
+    const READS_HEAD: bool = true;
+
+    fn from_auth_request(request: &AuthRequest<'_, '_>) -> Result<Self, AuthRejection> {
+        Ok(request.same_site().ok().map(|()| SameSite))
+    }
+}
+
+impl FromAuthRequest for Auth {
+    fn from_auth_request(request: &AuthRequest<'_, '_>) -> Result<Self, AuthRejection> {
+        Ok(Self(request.pass()?.clone()))
+    }
+}
+
+impl FromAuthRequest for Option<Auth> {
+    fn from_auth_request(request: &AuthRequest<'_, '_>) -> Result<Self, AuthRejection> {
+        Ok(request.optional_pass().cloned().map(Auth))
+    }
+}
+
+impl FromAuthRequest for Connection {
+    fn from_auth_request(request: &AuthRequest<'_, '_>) -> Result<Self, AuthRejection> {
+        Ok(Self(request.connection()?))
+    }
+}
+
+impl<R: RequiredScopes> FromAuthRequest for Scoped<R> {
+    fn from_auth_request(request: &AuthRequest<'_, '_>) -> Result<Self, AuthRejection> {
         Ok(Self {
-            pass: state.pass_with::<R>()?.clone(),
+            pass: request.pass_with::<R>()?.clone(),
             required: PhantomData,
         })
     }
 }
 
-impl<T: DeserializeOwned + Send + 'static> FromAuthState for Claims<T> {
-    fn from_auth_state(state: &AuthState) -> Result<Self, AuthRejection> {
-        Ok(Self(state.claims()?))
+impl<T: DeserializeOwned + Send + 'static> FromAuthRequest for Claims<T> {
+    fn from_auth_request(request: &AuthRequest<'_, '_>) -> Result<Self, AuthRejection> {
+        Ok(Self(request.claims()?))
     }
 }
 
-impl<A: FromAuthState, B: FromAuthState> FromAuthState for (A, B) {
-    fn from_auth_state(state: &AuthState) -> Result<Self, AuthRejection> {
-        Ok((A::from_auth_state(state)?, B::from_auth_state(state)?))
+impl<A: FromAuthRequest, B: FromAuthRequest> FromAuthRequest for (A, B) {
+    const READS_HEAD: bool = A::READS_HEAD || B::READS_HEAD;
+
+    fn from_auth_request(request: &AuthRequest<'_, '_>) -> Result<Self, AuthRejection> {
+        Ok((
+            A::from_auth_request(request)?,
+            B::from_auth_request(request)?,
+        ))
     }
 }

@@ -4,15 +4,15 @@ use std::{convert::Infallible, future::ready};
 
 use gatepass::{
     Authority, LocalPath, Requirements, Verifier,
-    wire::{self, AuthState},
+    wire::{self, AuthRequest, AuthState},
 };
 use http::Method;
 use warp::{Filter, Rejection, filters::BoxedFilter, reject::Reject};
 
 use crate::{
     authorized::Authorized,
-    convert::{Judged, OwnedRequestHead, judged, request_head},
-    extract::FromAuthState,
+    convert::{Judged, OwnedRequestHead, Seen, judged, request_head},
+    extract::FromAuthRequest,
     rejection::AuthRejection,
 };
 
@@ -111,23 +111,28 @@ impl Gate {
     /// # let _ = route;
     /// # }
     /// ```
-    pub fn filter<A: FromAuthState>(self) -> BoxedFilter<(Result<Authorized<A>, AuthRejection>,)> {
+    pub fn filter<A: FromAuthRequest>(
+        self,
+    ) -> BoxedFilter<(Result<Authorized<A>, AuthRejection>,)> {
         let Self(gate) = self;
-        judged(gate.clone())
+        judged(gate.clone(), A::READS_HEAD)
             .then(move |judged| {
                 let gate = gate.clone();
                 async move {
-                    let (judged, method) = match judged {
-                        Judged::AtOnce(judged, method) => (judged, method),
+                    let (judged, seen) = match judged {
+                        Judged::AtOnce(judged, seen) => (judged, seen),
                         Judged::Waiting(head) => {
                             let judged = gate.judge(&head.view()).await;
-                            (judged, head.into_method())
+                            (judged, Seen::Head(head))
                         }
-                        Judged::Unseen => (Err(wire::AuthRejection::unseen()), Method::GET),
+                        Judged::Unseen => {
+                            let unseen = wire::AuthRejection::unseen();
+                            (Err(unseen), Seen::Method(Method::GET))
+                        }
                     };
                     judged
-                        .and_then(|state| authorized(&state))
-                        .map_err(|rejection| rejected(rejection, method.as_str()))
+                        .and_then(|state| authorized(state.of(seen.view())))
+                        .map_err(|rejection| rejected(rejection, seen.view().method()))
                 }
             })
             .boxed()
@@ -146,7 +151,7 @@ pub trait IntoGateFilter<A> {
     fn into_gate_filter(self) -> BoxedFilter<(Result<Authorized<A>, AuthRejection>,)>;
 }
 
-impl<A: FromAuthState> IntoGateFilter<A> for Gate {
+impl<A: FromAuthRequest> IntoGateFilter<A> for Gate {
     fn into_gate_filter(self) -> BoxedFilter<(Result<Authorized<A>, AuthRejection>,)> {
         self.filter()
     }
@@ -167,7 +172,7 @@ where
 
 /// Extracts what a [`GateLayer`](crate::GateLayer) around the [`warp::service`] has found. Without
 /// that layer, the answer is 500, and the log says why.
-pub fn gate_from_layer<A: FromAuthState>()
+pub fn gate_from_layer<A: FromAuthRequest>()
 -> impl Filter<Extract = (Result<Authorized<A>, AuthRejection>,), Error = Infallible>
 + Copy
 + Send
@@ -178,22 +183,21 @@ pub fn gate_from_layer<A: FromAuthState>()
         .map(|found: Option<AuthState>, head: OwnedRequestHead| extract(found.as_ref(), &head))
 }
 
-fn extract<A: FromAuthState>(
+fn extract<A: FromAuthRequest>(
     found: Option<&AuthState>,
     head: &OwnedRequestHead,
 ) -> Result<Authorized<A>, AuthRejection> {
     let view = head.view();
-    let place = Some((view.method(), view.path()));
-    AuthState::find(found, "gatepass_warp::GateLayer", place)
+    AuthState::find(found, "gatepass_warp::GateLayer", view.clone())
         .and_then(authorized)
         .map_err(|rejection| rejected(rejection, view.method()))
 }
 
-fn authorized<A: FromAuthState>(state: &AuthState) -> Result<Authorized<A>, wire::AuthRejection> {
-    Ok(Authorized::new(
-        A::from_auth_state(state)?,
-        state.outgoing(),
-    ))
+fn authorized<A: FromAuthRequest>(
+    request: AuthRequest<'_, '_>,
+) -> Result<Authorized<A>, wire::AuthRejection> {
+    let extracted = A::from_auth_request(&request)?;
+    Ok(Authorized::new(extracted, request.outgoing()))
 }
 
 /// warp leaves the body in what answers a `HEAD`.

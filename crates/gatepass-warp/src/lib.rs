@@ -178,10 +178,10 @@ pub use self::{
     authorized::Authorized,
     connection::Connection,
     convert::{OwnedRequestHead, PeerAddr, request_head},
-    extract::{Auth, Claims, FromAuthState, Scoped},
+    extract::{Auth, Claims, ClientDevice, FromAuthRequest, PresentedToken, SameSite, Scoped},
     full_path::full_path,
     gate::{Gate, IntoGateFilter, gate, gate_before, gate_from_layer},
     gated::{Handler, gated},
     rejection::AuthRejection,
-    routes::{issued, routes},
+    routes::{Delivered, issue, issued, refreshed, routes},
 };

@@ -1,19 +1,20 @@
 //! The endpoints as routes.
 
-use std::{convert::Infallible, future::ready, pin::pin};
+use std::{convert::Infallible, future::ready, ops::Deref, pin::pin};
 
 use bytes::{Buf, BufMut};
 use futures_util::{Stream, TryStreamExt};
 use gatepass::{
     Identity,
-    wire::{Delivery, Endpoints, Reply, RequestBody},
+    wire::{self, Delivery, Endpoints, Reply, RequestBody},
 };
-use gatepass_tower::response;
+use gatepass_tower::{deliver, response};
 use warp::{Filter, Rejection, Reply as _, reply::Response};
 
 use crate::{
     convert::{OwnedRequestHead, request_head},
     full_path::full_path,
+    rejection::AuthRejection,
 };
 
 /// Login, refresh, logout and the list of sessions, to be put beside the application's own routes
@@ -77,6 +78,77 @@ pub async fn issued(
     delivery: Delivery,
 ) -> Response {
     response(endpoints.issued(identity, &head.view(), delivery).await).into_response()
+}
+
+/// The tokens of a login that the application has done itself, for a response of its own. The rules
+/// are those of [`issued`].
+///
+/// ```
+/// use gatepass::{Identity, wire::{Delivery, Endpoints}};
+/// use gatepass_warp::{AuthRejection, OwnedRequestHead, issue};
+/// use warp::{http::Uri, redirect, reply::Response};
+///
+/// /// After the identity provider has said who this is.
+/// async fn log_in(
+///     endpoints: &Endpoints,
+///     identity: Identity,
+///     head: &OwnedRequestHead,
+/// ) -> Result<Response, AuthRejection> {
+///     let delivered = issue(endpoints, identity, head, Delivery::Cookies).await?;
+///     Ok(delivered.reply(redirect::see_other(Uri::from_static("/"))))
+/// }
+/// ```
+///
+/// # Errors
+///
+/// The rejection, which is a complete reply.
+pub async fn issue(
+    endpoints: &Endpoints,
+    identity: Identity,
+    head: &OwnedRequestHead,
+    delivery: Delivery,
+) -> Result<Delivered, AuthRejection> {
+    let issued = endpoints.issue(identity, &head.view(), delivery).await;
+    issued.map(Delivered).map_err(AuthRejection)
+}
+
+/// The tokens of a refresh, for a response of your own: of `token`, or of the refresh cookie. See
+/// [`Endpoints::refreshed`].
+///
+/// # Errors
+///
+/// The rejection, which is a complete reply.
+pub async fn refreshed(
+    endpoints: &Endpoints,
+    head: &OwnedRequestHead,
+    token: Option<&str>,
+) -> Result<Delivered, AuthRejection> {
+    let refreshed = endpoints.refreshed(&head.view(), token).await;
+    refreshed.map(Delivered).map_err(AuthRejection)
+}
+
+/// New tokens, for a response of your own.
+/// [`Delivered::issued`](gatepass::wire::Delivered::issued) has the tokens for a body of your own.
+#[derive(Debug)]
+#[must_use = "the client gets its tokens by this"]
+pub struct Delivered(wire::Delivered);
+
+impl Delivered {
+    /// Your reply with the cookies of the tokens, and with `Cache-Control: no-store`.
+    #[must_use]
+    pub fn reply(&self, reply: impl warp::Reply) -> Response {
+        let mut response = reply.into_response();
+        deliver(&self.0, response.headers_mut());
+        response
+    }
+}
+
+impl Deref for Delivered {
+    type Target = wire::Delivered;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 async fn answer<B: Buf>(

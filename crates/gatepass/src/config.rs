@@ -84,6 +84,15 @@ pub enum BuildError {
     /// The endpoints must be mounted under an absolute path.
     #[error("the mount point must be a path such as /auth: with a slash before and none after")]
     Mount,
+    /// An endpoint can't be at this path, or two endpoints have it.
+    #[error(
+        "no endpoint can be at {0:?}, or two are: name a path such as /token. That of a session ends \
+         with /{{id}}, and the metadata can't move"
+    )]
+    EndpointPath(String),
+    /// Forms can only be answered with cookies.
+    #[error("forms of browsers need a transport that has cookies")]
+    FormsWithoutCookies,
 }
 
 /// Longest duration that can be configured: ten years. A longer one is a mistake in a unit.

@@ -12,6 +12,7 @@ mod config;
 mod denylist;
 mod env;
 mod error;
+mod http;
 pub mod keys;
 mod model;
 mod observe;

@@ -13,22 +13,24 @@ mod csrf;
 mod ended;
 mod endpoints;
 mod gate;
-mod head;
 mod login_page;
 mod outgoing;
 mod refreshed_cookies;
 mod refusal;
-mod reply;
+
+pub use crate::http::{
+    head::{HeaderField, RequestHead},
+    problem::Problem,
+    reply::Reply,
+};
 
 pub use self::{
-    auth_state::{AuthRejection, AuthState},
+    auth_state::{AuthRejection, AuthRequest, AuthState},
     body::RequestBody,
     client::Client,
     ended::LastEvent,
-    endpoints::{Delivery, Endpoints, EndpointsBuilder},
+    endpoints::{Delivered, Delivery, Endpoint, Endpoints, EndpointsBuilder},
     gate::Gate,
-    head::{HeaderField, RequestHead},
     outgoing::{Outgoing, ResponseHeaders},
     refusal::ErrorFormat,
-    reply::Reply,
 };

@@ -195,6 +195,12 @@ impl App {
         let _ = writeln!(io::stdout(), "{banner}");
     }
 
+    /// The source of its time.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        self.demo.clock()
+    }
+
     /// The page that browsers are sent to for a login.
     #[must_use]
     pub fn login_page(&self) -> LocalPath {

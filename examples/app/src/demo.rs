@@ -84,6 +84,10 @@ struct Stolen {
 }
 
 impl Demo {
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
     /// Demonstrates with the sessions of `authority`, whose gates read the cookies by these names.
     /// Thefts and changes of rights are for `demo_users` alone: a copy of a real user's token
     /// belongs in no memory, and a real user makes no administrator of themselves.

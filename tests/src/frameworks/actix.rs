@@ -3,27 +3,30 @@
 use std::{future::poll_fn, pin::pin, rc::Rc, thread, time::Duration};
 
 use actix_web::{
-    HttpResponse, Responder, Route, Scope,
+    HttpRequest, HttpResponse, Responder, Route, Scope,
     body::MessageBody,
     dev::ServiceResponse,
     guard::{Any, Get, Head},
     http::{
         Method,
-        header::{CACHE_CONTROL, HeaderName, HeaderValue, SET_COOKIE},
+        header::{CACHE_CONTROL, HeaderName, HeaderValue, LOCATION, SET_COOKIE},
     },
     rt::{self, System},
     test::{self, TestRequest},
     web::{self, ServiceConfig},
 };
 use async_trait::async_trait;
-use gatepass_actix::{Auth, Gate, MaybeAuth};
+use gatepass::wire::{Delivery, Endpoints};
+use gatepass_actix::{
+    Auth, AuthRejection, ClientDevice, Gate, MaybeAuth, PresentedToken, SameSite, Scoped,
+};
 use gatepass_testkit::{
     ManualClock,
-    scenario::{Driver, Opened, Request, Response, Setup, UserChange},
+    scenario::{Driver, Opened, Request, Response, Setup, Shop, UserChange},
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::pages;
+use super::{pages, shop};
 use crate::application::{Application, World};
 
 /// The handler of a route whose gate was forgotten.
@@ -32,13 +35,76 @@ async fn unguarded(_: Auth) -> &'static str {
 }
 
 /// The routes of the scenarios that the example doesn't have: one whose gate was forgotten, and
-/// those of [`auto`].
-pub fn routes(app: &example_app::App) -> impl FnOnce(&mut ServiceConfig) + use<> {
+/// those of [`auto`] and of [`shop`].
+pub fn routes(app: &example_app::App, shop: &Shop) -> impl FnOnce(&mut ServiceConfig) + use<> {
     let auto = auto(app);
+    let shop = self::shop(shop);
     move |config| {
         config
             .route("/unguarded", web::get().to(unguarded))
-            .service(auto);
+            .service(auto)
+            .configure(shop);
+    }
+}
+
+/// Starts the shop, once for all workers.
+pub fn start_shop(app: &example_app::App) -> Shop {
+    shop::start(app)
+}
+
+/// The shop.
+fn shop(shop: &Shop) -> impl FnOnce(&mut ServiceConfig) + use<> {
+    async fn me(Auth(pass): Auth) -> impl Responder {
+        web::Json(shop::me(&pass))
+    }
+
+    async fn admin(admin: Scoped<shop::Admin>) -> impl Responder {
+        web::Json(shop::me(admin.pass()))
+    }
+
+    async fn token(token: PresentedToken) -> impl Responder {
+        web::Json(shop::token(token.as_str()))
+    }
+
+    async fn site(verdict: Result<SameSite, AuthRejection>) -> impl Responder {
+        web::Json(shop::site(verdict.is_ok()))
+    }
+
+    async fn enter(
+        endpoints: web::Data<Endpoints>,
+        ClientDevice(device): ClientDevice,
+        _: SameSite,
+        request: HttpRequest,
+    ) -> Result<HttpResponse, AuthRejection> {
+        let guest = Shop::guest().unwrap().device(device.user_agent.unwrap());
+        let issued = gatepass_actix::issue(&endpoints, guest, &request, Delivery::Cookies);
+        let redirect = HttpResponse::SeeOther()
+            .insert_header((LOCATION, "/shop/me"))
+            .finish();
+        Ok(issued.await?.onto(redirect))
+    }
+
+    async fn again(
+        endpoints: web::Data<Endpoints>,
+        request: HttpRequest,
+    ) -> Result<HttpResponse, AuthRejection> {
+        let refreshed = gatepass_actix::refreshed(&endpoints, &request, None);
+        Ok(refreshed.await?.onto(HttpResponse::NoContent().finish()))
+    }
+
+    let gate = Gate::new(&shop.authority);
+    let open = gate.clone().require(shop::open());
+    let endpoints = shop.endpoints.clone();
+    move |config| {
+        config
+            .app_data(web::Data::new(endpoints.clone()))
+            .route("/shop/me", get().to(me).wrap(gate.clone()))
+            .route("/shop/admin", get().to(admin).wrap(gate.clone()))
+            .route("/shop/token", get().to(token).wrap(gate))
+            .route("/shop/enter", web::post().to(enter).wrap(open.clone()))
+            .route("/shop/site", web::post().to(site).wrap(open))
+            .route("/shop/again", web::post().to(again))
+            .configure(gatepass_actix::configure(endpoints));
     }
 }
 
@@ -132,7 +198,8 @@ pub async fn in_process(clock: ManualClock, setup: Setup) -> InProcess {
 }
 
 async fn serve(app: example_app::App, mut received: mpsc::UnboundedReceiver<Asked>) {
-    let app = example_actix::application(&app).configure(routes(&app));
+    let shop = start_shop(&app);
+    let app = example_actix::application(&app).configure(routes(&app, &shop));
     let service = Rc::new(test::init_service(app).await);
     while let Some((request, opened, answer)) = received.recv().await {
         let service = Rc::clone(&service);

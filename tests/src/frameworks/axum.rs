@@ -3,18 +3,28 @@
 use std::future::ready;
 
 use ::axum::{
-    Json, Router,
+    Extension, Json, Router,
     body::Body,
-    http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, SET_COOKIE},
-    response::AppendHeaders,
+    http::{
+        StatusCode,
+        header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, SET_COOKIE},
+        request::Parts,
+    },
+    response::{AppendHeaders, IntoResponse, Redirect},
     routing::{get, post},
 };
 use example_app::App;
-use gatepass_axum::{Auth, GateLayer};
-use gatepass_testkit::{ManualClock, scenario::Setup};
+use gatepass::wire::{Delivery, Endpoints};
+use gatepass_axum::{
+    Auth, AuthRejection, ClientDevice, GateLayer, PresentedToken, SameSite, Scoped,
+};
+use gatepass_testkit::{
+    ManualClock,
+    scenario::{Setup, Shop},
+};
 use serde_json::Value;
 
-use super::{InProcess, call, pages};
+use super::{InProcess, call, pages, shop};
 use crate::application::Application;
 
 /// The example's router, with a route whose gate was forgotten.
@@ -24,7 +34,63 @@ pub fn router(app: &App) -> Router {
     }
 
     let routes = example_axum::routes(app).route("/unguarded", get(unguarded));
-    example_axum::around(app, routes.nest("/auto", auto(app)))
+    let routes = routes.nest("/auto", auto(app)).merge(shop(app));
+    example_axum::around(app, routes)
+}
+
+/// The shop.
+pub(super) fn shop(app: &App) -> Router {
+    async fn me(Auth(pass): Auth) -> Json<Value> {
+        Json(shop::me(&pass))
+    }
+
+    async fn admin(admin: Scoped<shop::Admin>) -> Json<Value> {
+        Json(shop::me(admin.pass()))
+    }
+
+    async fn token(token: PresentedToken) -> Json<Value> {
+        Json(shop::token(token.as_str()))
+    }
+
+    async fn site(verdict: Result<SameSite, AuthRejection>) -> Json<Value> {
+        Json(shop::site(verdict.is_ok()))
+    }
+
+    async fn enter(
+        Extension(endpoints): Extension<Endpoints>,
+        ClientDevice(device): ClientDevice,
+        _: SameSite,
+        parts: Parts,
+    ) -> Result<impl IntoResponse, AuthRejection> {
+        let guest = Shop::guest().unwrap().device(device.user_agent.unwrap());
+        let delivered = gatepass_axum::issue(&endpoints, guest, &parts, Delivery::Cookies).await?;
+        Ok((delivered, Redirect::to("/shop/me")))
+    }
+
+    async fn again(
+        Extension(endpoints): Extension<Endpoints>,
+        parts: Parts,
+    ) -> Result<impl IntoResponse, AuthRejection> {
+        let delivered = gatepass_axum::refreshed(&endpoints, &parts, None).await?;
+        Ok((delivered, StatusCode::NO_CONTENT))
+    }
+
+    let Shop {
+        authority,
+        endpoints,
+        ..
+    } = shop::start(app);
+    let gate = GateLayer::new(&authority);
+    let open = gate.clone().require(shop::open());
+    Router::new()
+        .route("/shop/me", get(me).route_layer(gate.clone()))
+        .route("/shop/admin", get(admin).route_layer(gate.clone()))
+        .route("/shop/token", get(token).route_layer(gate))
+        .route("/shop/enter", post(enter).route_layer(open.clone()))
+        .route("/shop/site", post(site).route_layer(open))
+        .route("/shop/again", post(again))
+        .layer(Extension(endpoints.clone()))
+        .merge(gatepass_axum::routes(endpoints))
 }
 
 /// Routes behind gates that refresh, and send browsers to a login page.

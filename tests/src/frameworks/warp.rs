@@ -6,15 +6,24 @@ use ::axum::body::Bytes;
 use ::warp::{
     Filter, Rejection, Reply,
     filters::BoxedFilter,
+    http::{StatusCode, Uri},
+    redirect,
     reply::{self, Response},
 };
 use example_app::App;
-use gatepass_testkit::{ManualClock, scenario::Setup};
-use gatepass_warp::{Auth, gate, gate_from_layer, gated};
+use gatepass::wire::{Delivery, Endpoints};
+use gatepass_testkit::{
+    ManualClock,
+    scenario::{Setup, Shop},
+};
+use gatepass_warp::{
+    Auth, AuthRejection, ClientDevice, OwnedRequestHead, PresentedToken, SameSite, Scoped, gate,
+    gate_from_layer, gated, issue, refreshed, request_head,
+};
 use http_body_util::Full;
 use tokio::{net::TcpListener, task::JoinSet};
 
-use super::{InProcess, call, pages};
+use super::{InProcess, call, pages, shop};
 use crate::{application::Application, sockets::OverSockets};
 
 /// The example's routes, with one whose gate was forgotten.
@@ -35,7 +44,82 @@ pub fn routes(
         gate_from_layer(),
         unguarded,
     );
-    example_warp::routes(app).or(unguarded).or(auto(app))
+    example_warp::routes(app)
+        .or(unguarded)
+        .or(auto(app))
+        .or(shop(app))
+}
+
+/// The shop.
+fn shop(app: &App) -> BoxedFilter<(Response,)> {
+    async fn me(Auth(pass): Auth) -> impl Reply {
+        reply::json(&shop::me(&pass))
+    }
+
+    async fn admin(admin: Scoped<shop::Admin>) -> impl Reply {
+        reply::json(&shop::me(admin.pass()))
+    }
+
+    async fn token(token: PresentedToken) -> impl Reply {
+        reply::json(&shop::token(token.as_str()))
+    }
+
+    async fn site(verdict: Option<SameSite>) -> impl Reply {
+        reply::json(&shop::site(verdict.is_some()))
+    }
+
+    async fn enter(
+        endpoints: Endpoints,
+        head: OwnedRequestHead,
+        (ClientDevice(device), SameSite { .. }): (ClientDevice, SameSite),
+    ) -> Result<Response, AuthRejection> {
+        let guest = Shop::guest().unwrap().device(device.user_agent.unwrap());
+        let delivered = issue(&endpoints, guest, &head, Delivery::Cookies).await?;
+        Ok(delivered.reply(redirect::see_other(Uri::from_static("/shop/me"))))
+    }
+
+    async fn again(
+        endpoints: Endpoints,
+        head: OwnedRequestHead,
+    ) -> Result<Response, AuthRejection> {
+        let delivered = refreshed(&endpoints, &head, None).await?;
+        Ok(delivered.reply(StatusCode::NO_CONTENT))
+    }
+
+    let Shop {
+        authority,
+        endpoints,
+        ..
+    } = shop::start(app);
+    let gate = gate(&authority);
+    let open = gate.clone().require(shop::open());
+    let own = endpoints.clone();
+    let with = ::warp::any().map(move || own.clone()).and(request_head());
+    let at = |last: &'static str| {
+        ::warp::path("shop")
+            .and(::warp::path(last))
+            .and(::warp::path::end())
+    };
+    let (get, post) = (::warp::get(), ::warp::post());
+    let again = at("again")
+        .and(post)
+        .and(with.clone())
+        .then(again)
+        .map(Reply::into_response);
+    gated(at("me").and(get), gate.clone(), me)
+        .or(gated(at("admin").and(get), gate.clone(), admin))
+        .unify()
+        .or(gated(at("token").and(get), gate, token))
+        .unify()
+        .or(gated(at("enter").and(post).and(with), open.clone(), enter))
+        .unify()
+        .or(gated(at("site").and(post), open, site))
+        .unify()
+        .or(again)
+        .unify()
+        .or(::gatepass_warp::routes(endpoints))
+        .unify()
+        .boxed()
 }
 
 /// Routes behind gates that refresh, and send browsers to a login page.
@@ -115,8 +199,9 @@ fn auto(app: &App) -> BoxedFilter<(Response,)> {
 pub async fn in_process(clock: ManualClock, setup: Setup) -> InProcess {
     let application = Application::start(clock, setup).await;
     let app = application.app.clone();
+    let routes = routes(&app);
     InProcess::new(application, move |request, opened| {
-        let service = example_warp::service(&app, routes(&app));
+        let service = example_warp::service(&app, routes.clone());
         call::<_, Full<Bytes>, _>(service, request, opened)
     })
 }

@@ -13,7 +13,7 @@ use gatepass::{
     Authority, Device, Identity, MasterSecret, MemoryStore, Pass, RequiredScopes, Requirements,
     Scopes, Verifier,
 };
-use gatepass_warp::{FromAuthState, gate, gate_from_layer, gated};
+use gatepass_warp::{FromAuthRequest, gate, gate_from_layer, gated};
 use http_body_util::BodyExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -280,20 +280,20 @@ async fn through_warp(verifier: &Verifier, path: &str, token: Option<&str>) -> A
     use gatepass_warp::{Auth, AuthRejection, Authorized, Claims, Scoped};
 
     trait Gates {
-        fn gate<A: FromAuthState>(&self) -> BoxedFilter<(Result<Authorized<A>, AuthRejection>,)>;
+        fn gate<A: FromAuthRequest>(&self) -> BoxedFilter<(Result<Authorized<A>, AuthRejection>,)>;
     }
 
     struct Judging(Verifier, Requirements);
     struct Forgotten;
 
     impl Gates for Judging {
-        fn gate<A: FromAuthState>(&self) -> BoxedFilter<(Result<Authorized<A>, AuthRejection>,)> {
+        fn gate<A: FromAuthRequest>(&self) -> BoxedFilter<(Result<Authorized<A>, AuthRejection>,)> {
             gate(&self.0).require(self.1.clone()).filter()
         }
     }
 
     impl Gates for Forgotten {
-        fn gate<A: FromAuthState>(&self) -> BoxedFilter<(Result<Authorized<A>, AuthRejection>,)> {
+        fn gate<A: FromAuthRequest>(&self) -> BoxedFilter<(Result<Authorized<A>, AuthRejection>,)> {
             gate_from_layer().boxed()
         }
     }

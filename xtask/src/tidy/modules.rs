@@ -23,6 +23,7 @@ const FLOORS: &[&str] = &[
     "store",
     "error",
     "observe",
+    "http",
     "denylist",
     "config",
     "verifier",

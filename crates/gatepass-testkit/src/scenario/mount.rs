@@ -263,6 +263,19 @@ macro_rules! with_scenarios {
         seed_token_endpoint
         seed_logout_allow_list
 
+        an_access_token_may_be_where_the_clients_of_an_application_have_it
+        tokens_in_two_headers_are_ambiguous
+        a_place_that_is_not_configured_has_no_token
+        a_cookie_of_the_applications_own_is_judged_as_others_are
+        errors_have_the_format_of_the_application
+        oauth_endpoints_keep_their_format_of_errors
+        endpoints_are_where_the_application_wants_them
+        a_form_logs_in_and_out
+        a_form_that_is_refused_shows_the_login_page
+        a_form_of_another_site_is_refused
+        a_form_is_refused_where_none_are_taken
+        a_login_of_the_applications_own_sets_cookies_in_its_response
+
         the_endpoints_are_described
         }
     };

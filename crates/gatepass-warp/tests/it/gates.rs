@@ -15,7 +15,7 @@ use gatepass::{
 };
 use gatepass_testkit::{ManualClock, StoreFault, TestStore};
 use gatepass_warp::{
-    Auth, AuthRejection, Authorized, Claims, FromAuthState, GateLayer, Scoped, gate, gate_before,
+    Auth, AuthRejection, Authorized, Claims, FromAuthRequest, GateLayer, Scoped, gate, gate_before,
     gate_from_layer, gated,
 };
 use serde::Deserialize;
@@ -64,7 +64,7 @@ impl Service {
         }
     }
 
-    fn gate<A: FromAuthState>(&self) -> BoxedFilter<(Result<Authorized<A>, AuthRejection>,)> {
+    fn gate<A: FromAuthRequest>(&self) -> BoxedFilter<(Result<Authorized<A>, AuthRejection>,)> {
         gate(&self.authority).filter()
     }
 

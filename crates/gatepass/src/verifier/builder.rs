@@ -9,6 +9,7 @@ use crate::{
         replica::{Replica, ReplicaSettings},
     },
     env::clock::{Clock, SystemClock},
+    http::error_response::ErrorResponse,
     keys::set::KeySet,
     model::{
         ids::{Audience, Issuer},
@@ -33,6 +34,7 @@ pub(crate) struct VerifierSettings {
     pub(crate) token_cache: u64,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) browser: BrowserPolicy,
+    pub(crate) errors: ErrorResponse,
 }
 
 impl VerifierSettings {
@@ -49,6 +51,7 @@ impl VerifierSettings {
             token_cache: cache::DEFAULT_BYTES,
             clock: Arc::new(SystemClock),
             browser: BrowserPolicy::default(),
+            errors: ErrorResponse::default(),
         }
     }
 
@@ -158,6 +161,7 @@ impl VerifierSettings {
             leeway: self.leeway,
             realm: realm.into(),
             browser: self.browser,
+            errors: self.errors,
         };
         Ok(Verifier::start(
             policy,
@@ -287,6 +291,51 @@ macro_rules! verifier_setters {
         /// `max_staleness`, at most 1 day.
         pub fn danger_judge_by_stale_revocations(mut self, at_most: Duration) -> Self {
             self.settings.danger_stale = Some(at_most);
+            self
+        }
+
+        /// Answers refusals and failures in the error format of your own API, at gates, extractors
+        /// and endpoints alike. Default: the JSON of [`docs::wire`](crate::docs::wire).
+        ///
+        /// gatepass calls `respond` with the head of the request, the facts that the client may
+        /// learn, and its own reply. The status, the challenge and other headers stay as they are
+        /// unless you change them. A failure of the server has no details in the
+        /// [`Problem`]($crate::wire::Problem), so that the answer can't reveal any.
+        ///
+        /// The endpoints of OAuth (`/token`, `/revoke`, `/introspect`) keep the format of RFC 6749
+        /// §5.2, which their clients parse. So does the redirect to a login page. Clients of gRPC
+        /// get the status and the headers, and [`description`]($crate::wire::Problem::description)
+        /// as the message.
+        ///
+        /// ```
+        /// use gatepass::{AuthorityBuilder, wire::{Problem, Reply, RequestHead}};
+        /// use serde_json::json;
+        ///
+        /// fn configured(builder: AuthorityBuilder) -> AuthorityBuilder {
+        ///     builder.error_response(|_: &RequestHead<'_>, problem: &Problem, reply: Reply| {
+        ///         let status = if problem.reason() == "bad_credentials" { 422 } else { reply.status() };
+        ///         let errors = json!({ "errors": { "body": [problem.description()] } });
+        ///         reply.with_status(status).with_json(&errors)
+        ///     })
+        /// }
+        /// ```
+        ///
+        /// For texts in your own language, look up [`reason`]($crate::wire::Problem::reason) in a
+        /// table: [`Problem::REASONS`]($crate::wire::Problem::REASONS) lists all. The header
+        /// `Accept-Language` of the request is in the head
+        /// ([`header`]($crate::wire::RequestHead::header)).
+        pub fn error_response(
+            mut self,
+            respond: impl Fn(
+                &$crate::http::head::RequestHead<'_>,
+                &$crate::http::problem::Problem,
+                $crate::http::reply::Reply,
+            ) -> $crate::http::reply::Reply
+            + Send
+            + Sync
+            + 'static,
+        ) -> Self {
+            self.settings.errors = $crate::http::error_response::ErrorResponse::new(respond);
             self
         }
 

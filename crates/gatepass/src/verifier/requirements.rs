@@ -22,6 +22,7 @@ pub struct Requirements {
     pub(super) max_age: Option<Duration>,
     pub(super) staleness: Staleness,
     optional: bool,
+    open: bool,
 }
 
 impl Requirements {
@@ -62,8 +63,18 @@ impl Requirements {
         self
     }
 
+    /// Lets every request through, and judges no credentials: the handler has no user. For a login
+    /// of your own, which a client may call with a token that has expired. The extractors of the
+    /// device, of the token and of the site that the request comes from work there.
+    #[must_use]
+    pub fn open(mut self) -> Self {
+        self.open = true;
+        self
+    }
+
     /// These requirements and those: all of the scopes, the shorter `max_age`, the fresher
-    /// revocation data. The route is [`optional`](Self::optional) only if both are.
+    /// revocation data. The route is [`optional`](Self::optional) or [`open`](Self::open) only if
+    /// both are.
     ///
     /// ```
     /// use gatepass::{Requirements, Scopes, Staleness};
@@ -84,7 +95,14 @@ impl Requirements {
             },
             staleness: self.staleness.stricter(other.staleness),
             optional: self.optional && other.optional,
+            open: self.open && other.open,
         }
+    }
+
+    /// Whether every request is let through, without judging it.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.open
     }
 
     /// Whether a request without credentials is let through.
@@ -119,11 +137,13 @@ mod tests {
             (within(1), strict.clone(), strict.clone()),
             (strict.clone(), none.clone(), strict),
             (none.clone().optional(), none.clone(), none.clone()),
+            (none.clone().open(), none.clone(), none.clone()),
             (
                 none.clone().optional(),
                 none.clone().optional(),
-                none.optional(),
+                none.clone().optional(),
             ),
+            (none.clone().open(), none.clone().open(), none.open()),
         ];
         for (one, other, both) in cases {
             assert_eq!(one.clone().and(other.clone()), both);

@@ -13,6 +13,7 @@ use crate::{
     },
     env::clock::{Clock, Timestamp},
     error::Error,
+    http::error_response::ErrorResponse,
     keys::{error::KeyError, set::KeySet, verifying::Fingerprint},
     model::{
         health::Health,
@@ -77,6 +78,7 @@ pub(crate) struct Policy {
     pub(crate) leeway: Duration,
     pub(crate) realm: Arc<str>,
     pub(crate) browser: BrowserPolicy,
+    pub(crate) errors: ErrorResponse,
 }
 
 impl Verifier {

@@ -7,7 +7,9 @@ use serde::de::DeserializeOwned;
 use crate::{
     env::internal_error::InternalError,
     error::Error,
+    http::{head::RequestHead, reply::Reply},
     model::{
+        device::Device,
         refusal::Refusal,
         scopes::{self, RequiredScopes, Scopes},
     },
@@ -15,10 +17,10 @@ use crate::{
     token::pass::Pass,
     verifier::{connection::Connection, requirements::Requirements, verifier::Verifier},
     wire::{
+        cookie, credentials,
         outgoing::{Outgoing, REFRESH},
         refreshed_cookies::RefreshedCookies,
         refusal::ErrorFormat,
-        reply::Reply,
     },
 };
 
@@ -30,12 +32,13 @@ use crate::{
 /// the route.
 ///
 /// ```
-/// use gatepass::{Pass, wire::{AuthRejection, AuthState}};
+/// use gatepass::{Pass, wire::{AuthRejection, AuthState, RequestHead}};
 ///
-/// fn extract(found: Option<&AuthState>, method: &str, path: &str) -> Result<Pass, AuthRejection> {
-///     Ok(AuthState::find(found, "my_adapter::Gate", Some((method, path)))?.pass()?.clone())
+/// fn extract(found: Option<&AuthState>, head: RequestHead<'_>) -> Result<Pass, AuthRejection> {
+///     Ok(AuthState::find(found, "my_adapter::Gate", head)?.pass()?.clone())
 /// }
-/// # let rejection = extract(None, "GET", "/me").unwrap_err();
+/// # let head = RequestHead::new("GET", "/me", |_| std::iter::empty());
+/// # let rejection = extract(None, head).unwrap_err();
 /// # assert_eq!((rejection.reply().status(), rejection.refusal()), (500, None));
 /// ```
 #[derive(Clone, Debug)]
@@ -67,42 +70,71 @@ impl AuthState {
         }
     }
 
-    /// The state that a gate has left in a request.
+    /// The state that a gate has left in a request, with the head of that request.
     ///
-    /// `gate` is the name that applications know the gate by, and `place` the method and the path
-    /// of the request, without the query, as far as the framework tells. The log has both if no
-    /// gate was there.
+    /// `gate` is the name that applications know the gate by. The log has it, with the method and
+    /// the path, if no gate was there. Give an empty path if the framework doesn't tell it.
     ///
     /// # Errors
     ///
     /// The rejection of a request whose gate was forgotten: 500.
-    pub fn find<'a>(
-        found: Option<&'a Self>,
+    pub fn find<'s, 'h>(
+        found: Option<&'s Self>,
         gate: &'static str,
-        place: Option<(&str, &str)>,
-    ) -> Result<&'a Self, AuthRejection> {
-        found.ok_or_else(|| {
-            observe::gate_missing(gate, place);
-            AuthRejection::ours("no gate")
-        })
+        head: RequestHead<'h>,
+    ) -> Result<AuthRequest<'s, 'h>, AuthRejection> {
+        match found {
+            Some(state) => Ok(state.of(head)),
+            None => {
+                let place = (head.method(), head.path());
+                observe::gate_missing(gate, Some(place).filter(|(_, path)| !path.is_empty()));
+                Err(AuthRejection::ours("no gate"))
+            }
+        }
     }
 
+    /// The pass of the user who is logged in, if there is one.
+    #[must_use]
+    pub fn optional_pass(&self) -> Option<&Pass> {
+        self.outcome.as_ref().ok()
+    }
+
+    /// The state with the head of the request in which a gate has left it.
+    pub fn of<'s, 'h>(&'s self, head: RequestHead<'h>) -> AuthRequest<'s, 'h> {
+        AuthRequest { state: self, head }
+    }
+
+    /// The changes that the gate makes to the response of the handler.
+    pub fn outgoing(&self) -> Outgoing {
+        self.outgoing.clone()
+    }
+}
+
+/// A request with the result of its gate, for extractors. From [`AuthState::find`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct AuthRequest<'s, 'h> {
+    state: &'s AuthState,
+    head: RequestHead<'h>,
+}
+
+impl<'s, 'h> AuthRequest<'s, 'h> {
     /// The pass of the user who is logged in.
     ///
     /// # Errors
     ///
     /// The rejection of a request that an optional gate let through without credentials, or with a
     /// bad cookie.
-    pub fn pass(&self) -> Result<&Pass, AuthRejection> {
-        let pass = self.outcome.as_ref();
+    pub fn pass(&self) -> Result<&'s Pass, AuthRejection> {
+        let pass = self.state.outcome.as_ref();
         pass.map_err(|refusal| self.rejection(refusal.clone()))
     }
 
     /// The pass of the user who is logged in, if there is one, behind a gate that is
     /// [`optional`](crate::Requirements::optional).
     #[must_use]
-    pub fn optional_pass(&self) -> Option<&Pass> {
-        self.outcome.as_ref().ok()
+    pub fn optional_pass(&self) -> Option<&'s Pass> {
+        self.state.optional_pass()
     }
 
     /// The pass of the user who is logged in, with all the scopes that `R` stands for.
@@ -110,7 +142,7 @@ impl AuthState {
     /// # Errors
     ///
     /// As [`pass`](Self::pass), or the rejection of a token that lacks a scope: 403.
-    pub fn pass_with<R: RequiredScopes>(&self) -> Result<&Pass, AuthRejection> {
+    pub fn pass_with<R: RequiredScopes>(&self) -> Result<&'s Pass, AuthRejection> {
         let pass = self.pass()?;
         if scopes::required::<R>().all(|scope| pass.scopes().contains(scope)) {
             return Ok(pass);
@@ -128,7 +160,10 @@ impl AuthState {
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, AuthRejection> {
         self.pass()?.claims().map_err(|error| {
             observe::claims_unfit(&error, std::any::type_name::<T>());
-            AuthRejection::ours("custom claims that do not fit")
+            let AuthRejection { error, reply } =
+                AuthRejection::ours("custom claims that do not fit");
+            let reply = self.state.verifier.in_own_format(&self.head, reply);
+            AuthRejection { error, reply }
         })
     }
 
@@ -139,25 +174,61 @@ impl AuthState {
     ///
     /// As [`pass`](Self::pass).
     pub fn connection(&self) -> Result<Connection, AuthRejection> {
-        let connection = self.verifier.connection(self.pass()?);
-        Ok(match &self.requirements {
+        let connection = self.state.verifier.connection(self.pass()?);
+        Ok(match &self.state.requirements {
             Some(requirements) => connection.require(Requirements::clone(requirements)),
             None => connection,
         })
     }
 
+    /// The known facts about the client's device, for a login of your own.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.head.device()
+    }
+
+    /// The access token that the client presented, as text, for example to ask another service on
+    /// the user's behalf. It is a secret: keep it out of logs. Behind a gate that is
+    /// [open](crate::Requirements::open) or optional, gatepass may not have verified it.
+    ///
+    /// # Errors
+    ///
+    /// The rejection of a request without a token, with several of them, or with one in a cookie
+    /// that may not be used (CSRF).
+    pub fn presented_token(&self) -> Result<&'h str, AuthRejection> {
+        let policy = self.state.verifier.browser_policy();
+        let (_, token) = credentials::of_gated(&self.head, policy);
+        let token = token.and_then(|token| token.ok_or(Refusal::Missing));
+        token.map_err(|refusal| self.rejection(refusal))
+    }
+
+    /// Whether the request may change something for a user whom a cookie names, by where it comes
+    /// from (CSRF). gatepass judges its own cookies so. Ask it in handlers that judge a cookie of
+    /// your own, or that log a browser in.
+    ///
+    /// # Errors
+    ///
+    /// The rejection of a request from another site: 403.
+    pub fn same_site(&self) -> Result<(), AuthRejection> {
+        let policy = self.state.verifier.browser_policy();
+        let judged = cookie::check(&self.head, policy);
+        judged.map_err(|refusal| self.rejection(refusal))
+    }
+
     /// The changes that the gate makes to the response of the handler.
     pub fn outgoing(&self) -> Outgoing {
-        self.outgoing.clone()
+        self.state.outgoing()
     }
 
     fn rejection(&self, refusal: Refusal) -> AuthRejection {
+        let verifier = &self.state.verifier;
         let error = Error::Refused(refusal);
-        let mut reply = Reply::of_error(&error, self.verifier.realm(), ErrorFormat::Resource);
-        if self.outgoing.outdated {
+        let mut reply = Reply::of_error(&error, verifier.realm(), ErrorFormat::Resource);
+        if self.state.outgoing.outdated {
             // For adapters whose extractors answer past the gate.
             reply = reply.header(REFRESH.0, REFRESH.1);
         }
+        let reply = verifier.in_own_format(&self.head, reply);
         AuthRejection { error, reply }
     }
 }

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::{
-    model::json::strict_object,
-    wire::{
+    http::{
         head::{HeaderField, RequestHead},
+        problem::Problem,
         reply::Reply,
     },
+    model::json::strict_object,
 };
 
 /// A request's body as far as the adapter could, or would, read it.
@@ -56,9 +57,15 @@ pub(super) enum BadRequest {
     RepeatedParameter,
 }
 
-impl From<BadRequest> for Reply {
-    fn from(bad: BadRequest) -> Self {
-        let (status, description, reason) = match bad {
+impl BadRequest {
+    /// The stable name of what is wrong.
+    pub(super) fn reason(self) -> &'static str {
+        self.told().2
+    }
+
+    /// The status, the description and the reason.
+    fn told(self) -> (u16, String, &'static str) {
+        match self {
             BadRequest::TooLarge => (413, "the body is too large".to_owned(), "body_too_large"),
             BadRequest::Stalled => (
                 408,
@@ -110,8 +117,14 @@ impl From<BadRequest> for Reply {
                 "a parameter is there more than once".to_owned(),
                 "repeated_parameter",
             ),
-        };
-        Self::error(status, "invalid_request", &description, reason)
+        }
+    }
+}
+
+impl From<BadRequest> for Reply {
+    fn from(bad: BadRequest) -> Self {
+        let (status, description, reason) = bad.told();
+        Self::of_problem(status, Problem::new("invalid_request", description, reason))
     }
 }
 
@@ -153,7 +166,7 @@ impl<'a> RequestBody<'a> {
 }
 
 /// Whether the body is of `media_type`, with any parameters.
-fn is_of_type(content_type: HeaderField<'_>, media_type: &str) -> bool {
+pub(super) fn is_of_type(content_type: HeaderField<'_>, media_type: &str) -> bool {
     let HeaderField::Once(value) = content_type else {
         return false;
     };
@@ -246,6 +259,27 @@ mod tests {
 
     fn form(text: &[u8]) -> Result<Vec<(String, String)>, BadRequest> {
         Form::parse(text).map(|form| form.0.into_iter().collect())
+    }
+
+    #[test]
+    fn each_reason_is_in_the_table_of_texts() {
+        for bad in [
+            BadRequest::TooLarge,
+            BadRequest::Stalled,
+            BadRequest::NotJson,
+            BadRequest::NotAForm,
+            BadRequest::MediaType("application/json"),
+            BadRequest::Member("username"),
+            BadRequest::Parameter("token"),
+            BadRequest::UnknownPlace("after"),
+            BadRequest::UnknownWait,
+            BadRequest::NoWait,
+            BadRequest::RepeatedParameter,
+        ] {
+            let listed = Problem::REASONS.iter();
+            let listed = listed.filter(|(reason, _)| *reason == bad.reason());
+            assert_eq!(listed.count(), 1, "{bad:?}");
+        }
     }
 
     #[test]

@@ -8,12 +8,10 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::{
+    http::head::{HeaderField, RequestHead},
     model::{ids::ClientId, refusal::Refusal},
     observe,
-    wire::{
-        body::url_decoded,
-        head::{HeaderField, RequestHead},
-    },
+    wire::body::url_decoded,
 };
 
 /// An OAuth client that the endpoints know.

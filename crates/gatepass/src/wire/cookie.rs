@@ -4,8 +4,9 @@ use std::{net::IpAddr, time::Duration};
 
 use crate::{
     authority::issued::Issued,
+    http::head::RequestHead,
     model::{identity::IdentityError, refusal::Refusal, transport::BrowserPolicy},
-    wire::{csrf, head::RequestHead},
+    wire::csrf,
 };
 
 /// Longest cookie in bytes, with its name and attributes, that every browser keeps (RFC 6265 §6.1).

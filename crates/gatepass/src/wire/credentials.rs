@@ -1,14 +1,12 @@
 //! The places that tokens may have in a request.
 
 use crate::{
+    http::head::{HeaderField, RequestHead},
     model::{
         refusal::Refusal,
         transport::{BrowserPolicy, is_token},
     },
-    wire::{
-        cookie::{self, Kind},
-        head::{HeaderField, RequestHead},
-    },
+    wire::cookie::{self, Kind},
 };
 
 /// The place of a token in a request.

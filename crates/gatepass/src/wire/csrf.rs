@@ -1,8 +1,8 @@
 //! Whether a request that a browser made was caused by a page of the service's own.
 
 use crate::{
+    http::head::{HeaderField, RequestHead},
     model::refusal::Refusal,
-    wire::head::{HeaderField, RequestHead},
 };
 
 /// Judges a request that carries cookies, or would be answered with some, by what the browser says

@@ -4,6 +4,7 @@
 mod config;
 mod delivery;
 mod discovery;
+mod forms;
 mod login;
 mod oauth;
 mod openapi;
@@ -16,17 +17,18 @@ use crate::{
     authority::authority::Authority,
     denylist::staleness::Staleness,
     error::Error,
-    model::{scopes::Scopes, transport::BrowserPolicy},
+    http::{head::RequestHead, reply::Reply},
+    model::{local_path::LocalPath, scopes::Scopes, transport::BrowserPolicy},
     observe::Refusals,
     token::pass::Pass,
     verifier::requirements::Requirements,
-    wire::{
-        body::RequestBody, client::Client, credentials::Source, head::RequestHead,
-        refusal::ErrorFormat, reply::Reply,
-    },
+    wire::{body::RequestBody, client::Client, credentials::Source, refusal::ErrorFormat},
 };
 
-pub use self::{config::EndpointsBuilder, delivery::Delivery};
+pub use self::{
+    config::EndpointsBuilder,
+    delivery::{Delivered, Delivery},
+};
 
 /// Answers the requests to the endpoints, from any framework.
 ///
@@ -67,34 +69,60 @@ pub struct Endpoints {
 #[derive(Debug)]
 struct Inner {
     authority: Authority,
-    mount: String,
+    /// The endpoints that there are, with their paths.
+    mounted: Vec<(Endpoint, String)>,
     /// The URL at which clients reach the service, without a slash at the end, if it is known.
     base_url: Option<String>,
     /// The application's own client first.
     clients: Vec<Client>,
-    resume: bool,
-    renew: bool,
+    /// The pages that forms of browsers lead to, if forms are taken.
+    forms: Option<Forms>,
     /// Whether clients may wait until a logout is enforced.
     waits: bool,
-    introspection: bool,
     introspection_scopes: Option<Scopes>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Endpoint {
+/// The pages that forms of browsers lead to.
+#[derive(Clone, Debug)]
+struct Forms {
+    /// The page with the form.
+    page: LocalPath,
+    /// The page after a login that was on the way to none.
+    home: LocalPath,
+}
+
+/// An endpoint, for the choices about which ones there are and where.
+/// [`EndpointsBuilder`] has an example.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Endpoint {
+    /// `POST /auth/login`.
     Login,
+    /// `POST /auth/reauthenticate`.
     Reauthenticate,
+    /// `POST /auth/refresh`.
     Refresh,
+    /// `POST /auth/resume`, off by default.
     Resume,
+    /// `POST /auth/renew`, off by default.
     Renew,
+    /// `POST /auth/logout`.
     Logout,
+    /// `POST /auth/logout-all`.
     LogoutAll,
+    /// `GET` and `DELETE /auth/sessions`.
     Sessions,
+    /// `DELETE /auth/sessions/{id}`.
     Session,
+    /// `POST /auth/token` (RFC 6749 §3.2).
     Token,
+    /// `POST /auth/revoke` (RFC 7009).
     Revoke,
+    /// `POST /auth/introspect` (RFC 7662), off by default.
     Introspect,
+    /// `GET /.well-known/jwks.json` (RFC 7517 §5).
     Jwks,
+    /// `GET /.well-known/oauth-authorization-server` (RFC 8414).
     Metadata,
 }
 
@@ -116,8 +144,8 @@ impl Endpoint {
         Self::Metadata,
     ];
 
-    /// The path: under the mount point, or from the root if it is a well-known one (RFC 8615).
-    /// `{id}` stands for one segment.
+    /// The usual path: under the mount point, or from the root if it is a well-known one (RFC
+    /// 8615). `{id}` is a place for one segment.
     const fn path(self) -> &'static str {
         match self {
             Self::Login => "/login",
@@ -135,6 +163,10 @@ impl Endpoint {
             Self::Jwks => "/.well-known/jwks.json",
             Self::Metadata => "/.well-known/oauth-authorization-server",
         }
+    }
+
+    const fn is_well_known(self) -> bool {
+        matches!(self, Self::Jwks | Self::Metadata)
     }
 
     /// The methods, as `Allow` names them (RFC 9110 §10.2.1).
@@ -158,7 +190,7 @@ impl Endpoints {
     /// The paths of the endpoints, for a framework's router. A segment `{id}` stands for any. All
     /// methods are to be sent here: which are allowed, [`handle`](Self::handle) knows.
     pub fn paths(&self) -> impl Iterator<Item = String> {
-        self.mounted().map(|endpoint| self.path(endpoint))
+        self.inner.mounted.iter().map(|(_, path)| path.clone())
     }
 
     /// Whether `path` is that of an endpoint, for frameworks whose routes are asked one after
@@ -170,9 +202,15 @@ impl Endpoints {
 
     /// Answers one request.
     pub async fn handle(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
-        let reply = match self.find(head.path()) {
+        let endpoint = self.find(head.path());
+        let reply = match endpoint {
             None => Reply::error(404, "not_found", "there is nothing here", "not_found"),
             Some(endpoint) => self.answer(endpoint, head, body).await,
+        };
+        let reply = match endpoint {
+            // Their clients parse the format of RFC 6749 §5.2.
+            Some(Endpoint::Token | Endpoint::Revoke | Endpoint::Introspect) => reply,
+            _ => self.in_own_format(head, reply),
         };
         reply.for_method(head.method())
     }
@@ -208,39 +246,27 @@ impl Endpoints {
     }
 
     fn mounted(&self) -> impl Iterator<Item = Endpoint> {
-        let all = Endpoint::ALL.into_iter();
-        all.filter(|endpoint| self.is_mounted(*endpoint))
+        self.inner.mounted.iter().map(|(endpoint, _)| *endpoint)
     }
 
     fn is_mounted(&self, endpoint: Endpoint) -> bool {
-        match endpoint {
-            Endpoint::Login | Endpoint::Reauthenticate => self.has_login(),
-            Endpoint::Resume => self.inner.resume,
-            Endpoint::Renew => self.inner.renew,
-            Endpoint::Introspect => self.inner.introspection,
-            Endpoint::Metadata => self.inner.base_url.is_some(),
-            _ => true,
-        }
+        self.path(endpoint).is_some()
     }
 
-    fn path(&self, endpoint: Endpoint) -> String {
-        match endpoint {
-            Endpoint::Jwks | Endpoint::Metadata => endpoint.path().to_owned(),
-            _ => format!("{}{}", self.inner.mount, endpoint.path()),
-        }
+    /// The path of an endpoint that is mounted.
+    fn path(&self, endpoint: Endpoint) -> Option<&str> {
+        let mut mounted = self.inner.mounted.iter();
+        let found = mounted.find(|(mounted, _)| *mounted == endpoint);
+        found.map(|(_, path)| path.as_str())
     }
 
     fn find(&self, path: &str) -> Option<Endpoint> {
-        let below = path.strip_prefix(&self.inner.mount);
-        self.mounted().find(|endpoint| match endpoint {
-            Endpoint::Jwks | Endpoint::Metadata => path == endpoint.path(),
-            Endpoint::Session => below.is_some_and(|below| session_id(below).is_some()),
-            _ => below == Some(endpoint.path()),
-        })
-    }
-
-    fn has_login(&self) -> bool {
-        self.inner.authority.can_authenticate()
+        let mut mounted = self.inner.mounted.iter();
+        let found = mounted.find(|(endpoint, own)| match endpoint {
+            Endpoint::Session => session_id(own, path).is_some(),
+            _ => own == path,
+        });
+        found.map(|(endpoint, _)| *endpoint)
     }
 
     fn refusals(&self) -> &Refusals {
@@ -259,13 +285,17 @@ impl Endpoints {
         verifier.authorized(head, &requirements).await
     }
 
+    fn in_own_format(&self, head: &RequestHead<'_>, reply: Reply) -> Reply {
+        self.inner.authority.verifier().in_own_format(head, reply)
+    }
+
     fn error_reply(&self, error: &Error, format: ErrorFormat) -> Reply {
         Reply::of_error(error, self.inner.authority.verifier().realm(), format)
     }
 }
 
-/// The id in a path below the mount point that names a session.
-fn session_id(below: &str) -> Option<&str> {
-    let id = below.strip_prefix("/sessions/")?;
+/// The id in `path`, which names a session if it has the form of `own`.
+fn session_id<'p>(own: &str, path: &'p str) -> Option<&'p str> {
+    let id = path.strip_prefix(own.strip_suffix("{id}")?)?;
     (!id.is_empty() && !id.contains('/')).then_some(id)
 }

@@ -5,17 +5,16 @@ use std::sync::{Arc, LazyLock};
 use crate::{
     authority::authority::Authority,
     error::Error,
+    http::{head::RequestHead, reply::Reply},
     model::{local_path::LocalPath, refusal::Refusal},
     token::pass::Pass,
     verifier::{requirements::Requirements, verifier::Verifier},
     wire::{
         auth_state::{AuthRejection, AuthState},
         credentials::{self, Source},
-        head::RequestHead,
         login_page,
         refreshed_cookies::RefreshedCookies,
         refusal::ErrorFormat,
-        reply::Reply,
     },
 };
 
@@ -127,12 +126,17 @@ impl Gate {
     /// is let through, as an [`AuthState`] without a pass. A request with a bad cookie is let
     /// through in the same way, since a browser sends that unasked. A bad bearer is refused.
     ///
+    /// If they are [`open`](Requirements::open), every request is let through without a pass.
+    ///
     /// # Errors
     ///
     /// The rejection has the errors of [`Verifier::verify`]. It also has [`Refusal::Missing`],
     /// [`Refusal::Ambiguous`] or [`Refusal::CrossSite`] if there isn't exactly one token that the
     /// request may use, and those of [`Authority::refresh`] if the gate refreshes.
     pub async fn judge(&self, head: &RequestHead<'_>) -> Result<AuthState, AuthRejection> {
+        if self.requirements().is_open() {
+            return Ok(self.unjudged());
+        }
         let (source, token) = credentials::of_gated(head, self.verifier.browser_policy());
         let verified = match token {
             Ok(Some(token)) => {
@@ -178,6 +182,9 @@ impl Gate {
     /// The inner result has the errors of [`judge`](Self::judge).
     #[must_use]
     pub fn try_judge(&self, head: &RequestHead<'_>) -> Option<Result<AuthState, AuthRejection>> {
+        if self.requirements().is_open() {
+            return Some(Ok(self.unjudged()));
+        }
         let (source, token) = credentials::of_gated(head, self.verifier.browser_policy());
         let refreshes = |refusal: &Refusal| self.refreshes(refusal, head).is_some();
         let verified = match token {
@@ -253,11 +260,18 @@ impl Gate {
         ))
     }
 
+    /// The state of a request whose credentials don't matter.
+    fn unjudged(&self) -> AuthState {
+        let requirements = self.requirements.clone();
+        AuthState::new(Err(Refusal::Missing), &self.verifier, requirements, None)
+    }
+
     fn rejection(&self, head: &RequestHead<'_>, error: Error) -> AuthRejection {
         let reply = self.verifier.error_reply(&error);
         let page = self.login_page.as_ref();
         let redirect = page.and_then(|page| login_page::redirect(page, head, &error, &reply));
-        AuthRejection::new(error, redirect.unwrap_or(reply))
+        let reply = redirect.unwrap_or_else(|| self.verifier.in_own_format(head, reply));
+        AuthRejection::new(error, reply)
     }
 
     fn requirements(&self) -> &Requirements {
@@ -266,11 +280,13 @@ impl Gate {
     }
 
     /// Whether the gate reads more of a request than its path and its headers: the query, for the
-    /// way back from a login page, and the address, for the log of refreshes. The warp adapter asks
-    /// this, because copying them costs more.
+    /// way back from a login page, and the address, for the log of refreshes. An application's own
+    /// error format may read all of it. The warp adapter asks this, because copying them costs
+    /// more.
     #[must_use]
     pub fn reads_whole_head(&self) -> bool {
-        self.refresher.is_some() || self.login_page.is_some()
+        let custom = self.verifier.policy().errors.is_custom();
+        custom || self.refresher.is_some() || self.login_page.is_some()
     }
 }
 
@@ -279,6 +295,11 @@ impl Verifier {
     #[must_use]
     pub fn error_reply(&self, error: &Error) -> Reply {
         Reply::of_error(error, self.realm(), ErrorFormat::Resource)
+    }
+
+    /// The reply in the error format of the application, if it has one of its own.
+    pub(super) fn in_own_format(&self, head: &RequestHead<'_>, reply: Reply) -> Reply {
+        self.policy().errors.apply(head, reply)
     }
 
     /// The place of the token, as far as that is known, and the result of its verification.

@@ -2,11 +2,11 @@
 
 use crate::{
     error::Error,
-    model::local_path::LocalPath,
-    wire::{
+    http::{
         head::{HeaderField, RequestHead},
         reply::Reply,
     },
+    model::local_path::LocalPath,
 };
 
 /// Sends a browser that asked for a page to the login page, if a login can help. `None` if `reply`,
@@ -31,17 +31,23 @@ pub(super) fn redirect(
     if reply.status() != 401 || !is_page_request(head) || head.target().0 == page.path() {
         return None;
     }
+    let resumable = matches!(head.method(), "GET" | "HEAD");
+    let way_back = asked_for(head).filter(|_| resumable);
+    let location = location(page, error.reason(), way_back.as_ref());
+    // 303, so that a form that was posted becomes a GET (RFC 9110 §15.4.4).
+    Some(Reply::empty(303).header("location", location))
+}
+
+/// The URL of the login page that says why the user must log in, and where the login leads.
+pub(super) fn location(page: &LocalPath, reason: &str, way_back: Option<&LocalPath>) -> String {
     let mut location = page.to_string();
     let mut separator = if location.contains('?') { '&' } else { '?' };
-    if matches!(head.method(), "GET" | "HEAD")
-        && let Some(path) = asked_for(head)
-    {
+    if let Some(path) = way_back {
         location.push_str(&format!("{separator}return_to={}", encoded(path.as_str())));
         separator = '&';
     }
-    location.push_str(&format!("{separator}reason={}", error.reason()));
-    // 303, so that a form that was posted becomes a GET (RFC 9110 §15.4.4).
-    Some(Reply::empty(303).header("location", location))
+    location.push_str(&format!("{separator}reason={reason}"));
+    location
 }
 
 /// Whether a browser asks for a page to show. It says so by `Sec-Fetch-Mode` (W3C Fetch Metadata);

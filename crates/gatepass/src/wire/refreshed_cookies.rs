@@ -8,10 +8,11 @@ use crate::{
     authority::{authority::Authority, issued::Issued},
     env::internal_error::InternalError,
     error::Error,
+    http::head::RequestHead,
     model::refusal::Refusal,
     observe::Attempt,
     verifier::verifier::Verifier,
-    wire::{cookie, credentials, head::RequestHead},
+    wire::{cookie, credentials},
 };
 
 /// A mistake in the application, for its log.

@@ -1,6 +1,11 @@
 //! The one mapping from errors to replies.
 
-use crate::{error::Error, model::refusal::Refusal, observe, wire::reply::Reply};
+use crate::{
+    error::Error,
+    http::{problem::Problem, reply::Reply},
+    model::refusal::Refusal,
+    observe,
+};
 
 /// The kind of endpoint that refuses. The same refusal has one status or name if it is about a
 /// token that gives access, and another one if it is about new tokens.
@@ -26,11 +31,13 @@ impl Reply {
     pub fn of_error(error: &Error, realm: &str, format: ErrorFormat) -> Self {
         match error {
             Error::Refused(refusal) => refused(refusal, realm, format),
-            Error::Store(_) => Self::error(
+            Error::Store(_) => Self::of_problem(
                 503,
-                "temporarily_unavailable",
-                &error.description(),
-                error.reason(),
+                Problem::new(
+                    "temporarily_unavailable",
+                    error.description(),
+                    error.reason(),
+                ),
             )
             .header("retry-after", RETRY_AFTER),
             Error::Identity(_) | Error::Internal(_) => {
@@ -43,7 +50,7 @@ impl Reply {
 
 fn refused(refusal: &Refusal, realm: &str, format: ErrorFormat) -> Reply {
     let description = refusal.to_string();
-    let reply = |status, error| Reply::error(status, error, &description, refusal.reason());
+    let reply = |status, error| Reply::of_problem(status, Problem::of_refusal(error, refusal));
     let realm = quotable(realm);
     let challenge = |error: &str, further: String| {
         format!(

@@ -2,6 +2,7 @@
 mod browser;
 mod csrf;
 mod endpoints;
+mod error_response;
 mod gate;
 mod oauth;
 mod openapi;
@@ -16,7 +17,7 @@ use gatepass::{
     IdentityError, InternalError, Issued, MasterSecret, MemoryStore, Refusal, Requirements, Scopes,
     Session, StoreError, Subject,
     store::StoreErrorKind,
-    wire::{Endpoints, ErrorFormat, Gate, HeaderField, Reply, RequestBody, RequestHead},
+    wire::{Endpoints, ErrorFormat, Gate, HeaderField, Problem, Reply, RequestBody, RequestHead},
 };
 use gatepass_testkit::{ManualClock, StoreFault, TestStore};
 use serde_json::{Value, json};

@@ -1,26 +1,31 @@
 //! The choices about the endpoints.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use crate::{
     authority::authority::Authority,
     config::BuildError,
-    model::{origin::is_origin, scopes::Scopes},
+    model::{local_path::LocalPath, origin::is_origin, scopes::Scopes},
     wire::{
         client::Client,
-        endpoints::{Endpoints, Inner},
+        endpoints::{Endpoint, Endpoints, Forms, Inner},
     },
 };
 
 /// Configures [`Endpoints`]. Made by [`Endpoints::builder`].
 ///
 /// ```
-/// use gatepass::{Authority, wire::{Client, Endpoints}};
+/// use gatepass::{Authority, wire::{Client, Endpoint, Endpoints}};
 ///
 /// # fn example(authority: Authority, secret: &str) -> Result<(), Box<dyn std::error::Error>> {
 /// let gateway = Client::confidential("gateway".try_into()?, secret);
 /// let endpoints = Endpoints::builder(authority)
 ///     .mount("/account")
+///     .without(Endpoint::Login) // the application has a login of its own
+///     .path(Endpoint::Token, "/token")
 ///     .client(gateway)
 ///     .introspection()
 ///     .build()?;
@@ -31,6 +36,9 @@ use crate::{
 pub struct EndpointsBuilder {
     authority: Authority,
     mount: String,
+    paths: HashMap<Endpoint, String>,
+    without: HashSet<Endpoint>,
+    forms: Option<Forms>,
     base_url: Option<String>,
     own_client: Client,
     clients: Vec<Client>,
@@ -73,6 +81,9 @@ impl EndpointsBuilder {
     pub(super) fn new(authority: Authority) -> Self {
         Self {
             mount: "/auth".to_owned(),
+            paths: HashMap::new(),
+            without: HashSet::new(),
+            forms: None,
             base_url: None,
             own_client: Client::public(authority.client_id().clone()),
             clients: Vec::new(),
@@ -85,9 +96,55 @@ impl EndpointsBuilder {
         }
     }
 
-    /// Mounts the endpoints below `path`. Default `/auth`.
+    /// Mounts the endpoints below `path`. Default `/auth`. With `/`, they are at the root.
     pub fn mount(mut self, path: impl Into<String>) -> Self {
         self.mount = path.into();
+        self
+    }
+
+    /// Leaves an endpoint out. For example, [`Endpoint::Login`] if the application has a login of
+    /// its own, and asks the [`Authority`] there.
+    ///
+    /// Nothing else changes: an endpoint that is left out is 404 like any unknown path, and the
+    /// metadata and the OpenAPI document don't name it.
+    pub fn without(mut self, endpoint: Endpoint) -> Self {
+        self.without.insert(endpoint);
+        self
+    }
+
+    /// Mounts an endpoint at this path, not below the [mount point](Self::mount). For example,
+    /// `/token` for [`Endpoint::Token`], or `/api/devices/{id}` for [`Endpoint::Session`], whose
+    /// path ends with `/{id}`. [`Endpoint::Metadata`] stays where RFC 8414 has it.
+    pub fn path(mut self, endpoint: Endpoint, path: impl Into<String>) -> Self {
+        self.paths.insert(endpoint, path.into());
+        self
+    }
+
+    /// Takes the forms of pages without JavaScript at login and logout. Off unless configured.
+    ///
+    /// A form is `application/x-www-form-urlencoded`, has `username` and `password`, and may have
+    /// `return_to`, the path to show after the login. The authenticator gets all other fields in
+    /// [`Credentials::extra`](crate::Credentials::extra). gatepass judges where the form comes from
+    /// (login CSRF), and answers it with a redirect (303):
+    ///
+    /// | a form | leads to |
+    /// |---|---|
+    /// | that logs in | `return_to`, or `home`; the redirect sets the cookies |
+    /// | that is refused | `page?reason=bad_credentials&return_to=/orders` |
+    /// | that logs out | `page`; the redirect clears the cookies |
+    ///
+    /// A form of another site is refused with 403, and a failure of the server is a 5xx as it is
+    /// elsewhere. The transport must have cookies.
+    ///
+    /// ```
+    /// use gatepass::{Authority, InvalidLocalPath, wire::{Endpoints, EndpointsBuilder}};
+    ///
+    /// fn configured(authority: Authority) -> Result<EndpointsBuilder, InvalidLocalPath> {
+    ///     Ok(Endpoints::builder(authority).forms("/login".parse()?, "/".parse()?))
+    /// }
+    /// ```
+    pub fn forms(mut self, page: LocalPath, home: LocalPath) -> Self {
+        self.forms = Some(Forms { page, home });
         self
     }
 
@@ -152,11 +209,27 @@ impl EndpointsBuilder {
     ///
     /// # Errors
     ///
-    /// [`BuildError::Mount`] if they cannot be mounted there, [`BuildError::BaseUrl`], and
-    /// [`BuildError::DuplicateClient`].
+    /// [`BuildError::Mount`] if they can't be mounted there, [`BuildError::EndpointPath`] if one of
+    /// them can't, [`BuildError::BaseUrl`], [`BuildError::DuplicateClient`], and
+    /// [`BuildError::FormsWithoutCookies`].
     pub fn build(mut self) -> Result<Endpoints, BuildError> {
-        if !is_mount(&self.mount) {
+        if self.mount == "/" {
+            self.mount.clear();
+        } else if !is_mount(&self.mount) {
             return Err(BuildError::Mount);
+        }
+        let mut own = self.paths.iter();
+        if let Some((_, path)) = own.find(|(endpoint, path)| !is_path_of(**endpoint, path)) {
+            return Err(BuildError::EndpointPath(path.clone()));
+        }
+        let mut taken = HashSet::new();
+        let mounted = self.mounted();
+        if let Some((_, twice)) = mounted.iter().find(|(_, path)| !taken.insert(path)) {
+            return Err(BuildError::EndpointPath(twice.clone()));
+        }
+        let policy = self.authority.verifier().browser_policy();
+        if self.forms.is_some() && !policy.transport.has_cookies() {
+            return Err(BuildError::FormsWithoutCookies);
         }
         if let Some(url) = self.base_url.take() {
             self.base_url = Some(checked_base_url(url).ok_or(BuildError::BaseUrl)?);
@@ -169,19 +242,42 @@ impl EndpointsBuilder {
         Ok(self.checked())
     }
 
+    /// The endpoints that there are, with their paths.
+    fn mounted(&self) -> Vec<(Endpoint, String)> {
+        let is_mounted = |endpoint: &Endpoint| match endpoint {
+            Endpoint::Login | Endpoint::Reauthenticate => self.authority.can_authenticate(),
+            Endpoint::Resume => self.resume,
+            Endpoint::Renew => self.renew,
+            Endpoint::Introspect => self.introspection,
+            Endpoint::Metadata => self.known_base_url().is_some(),
+            _ => true,
+        };
+        let path = |endpoint: Endpoint| match self.paths.get(&endpoint) {
+            Some(path) => path.clone(),
+            None if endpoint.is_well_known() => endpoint.path().to_owned(),
+            None => format!("{}{}", self.mount, endpoint.path()),
+        };
+        let wanted = Endpoint::ALL.into_iter();
+        let wanted = wanted.filter(|endpoint| !self.without.contains(endpoint));
+        let mounted = wanted.filter(is_mounted);
+        mounted.map(|endpoint| (endpoint, path(endpoint))).collect()
+    }
+
+    fn known_base_url(&self) -> Option<String> {
+        let issuer = self.authority.verifier().policy().issuer.as_str();
+        self.base_url.clone().or_else(|| origin(issuer))
+    }
+
     /// The endpoints, of a configuration that is known to be good.
     fn checked(self) -> Endpoints {
-        let issuer = self.authority.verifier().policy().issuer.as_str();
-        let base_url = self.base_url.or_else(|| origin(issuer));
+        let (mounted, base_url) = (self.mounted(), self.known_base_url());
         let clients = [self.own_client].into_iter().chain(self.clients);
         Endpoints {
             inner: Arc::new(Inner {
                 authority: self.authority,
-                mount: self.mount,
-                resume: self.resume,
-                renew: self.renew,
+                mounted,
+                forms: self.forms,
                 waits: self.waits,
-                introspection: self.introspection,
                 introspection_scopes: self.introspection_scopes,
                 clients: clients.collect(),
                 base_url,
@@ -196,6 +292,16 @@ fn is_mount(path: &str) -> bool {
     let goes = |segment: &str| !matches!(segment, "" | "." | "..");
     let mut segments = path.strip_prefix('/').unwrap_or_default().split('/');
     segments.all(|segment| goes(segment) && segment.chars().all(plain))
+}
+
+/// Whether `endpoint` can be at `path`. That of a session ends with its id, and the metadata is
+/// where clients look for it.
+fn is_path_of(endpoint: Endpoint, path: &str) -> bool {
+    match endpoint {
+        Endpoint::Metadata => path == endpoint.path(),
+        Endpoint::Session => path.strip_suffix("/{id}").is_some_and(is_mount),
+        _ => is_mount(path),
+    }
 }
 
 /// `url` without a slash at its end.

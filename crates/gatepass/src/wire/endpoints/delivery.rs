@@ -1,17 +1,20 @@
 //! How new tokens get to the client: in the body, or in cookies.
 
+use std::fmt;
+
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use crate::{
     authority::issued::{Issued, Renewed},
     error::Error,
+    http::reply::Reply,
     model::{identity::IdentityError, transport::Transport},
     wire::{
         cookie::{self, Kind},
         credentials::Source,
         endpoints::Endpoints,
         refusal::ErrorFormat,
-        reply::Reply,
     },
 };
 
@@ -37,6 +40,58 @@ impl Delivery {
     }
 }
 
+/// New tokens and the headers that bring them, for a response of your own. From
+/// [`Endpoints::issue`] and [`Endpoints::refreshed`].
+#[must_use = "the client gets its tokens by these headers"]
+pub struct Delivered {
+    issued: Issued,
+    /// The values of `Set-Cookie`; none if the tokens go in the body.
+    cookies: Vec<Zeroizing<String>>,
+}
+
+impl Delivered {
+    /// The tokens and their times. If they go by cookie, keep them out of the body.
+    #[must_use]
+    pub fn issued(&self) -> &Issued {
+        &self.issued
+    }
+
+    /// The header fields of your response: `Cache-Control: no-store`, and a `Set-Cookie` for each
+    /// cookie. Replace a `Cache-Control` of your own, and add to the cookies of your own.
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let cookies = self.cookies.iter();
+        let cookies = cookies.map(|cookie| ("set-cookie", cookie.as_str()));
+        [("cache-control", "no-store")].into_iter().chain(cookies)
+    }
+
+    /// The answer of the endpoints.
+    pub(super) fn into_reply(self) -> Reply {
+        if self.cookies.is_empty() {
+            tokens_in_body(&self.issued)
+        } else {
+            let body = without_tokens(&self.issued);
+            self.onto(Reply::json(200, &body))
+        }
+    }
+
+    /// `reply`, which nothing may keep, with the cookies.
+    pub(super) fn onto(self, reply: Reply) -> Reply {
+        let cookies = self.cookies.iter();
+        cookies.fold(reply, |reply, cookie| {
+            reply.header("set-cookie", cookie.as_str())
+        })
+    }
+}
+
+/// Cookies hold tokens.
+impl fmt::Debug for Delivered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivered")
+            .field("issued", &self.issued)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Endpoints {
     /// How logins are answered where the request does not say.
     pub(super) fn usual_delivery(&self) -> Delivery {
@@ -46,6 +101,18 @@ impl Endpoints {
         }
     }
 
+    /// New tokens, as they get to the client.
+    pub(super) fn deliver(&self, issued: Issued, delivery: Delivery) -> Result<Delivered, Error> {
+        let cookies = match delivery {
+            Delivery::Body => Vec::new(),
+            Delivery::Cookies => {
+                let cookies = cookie::pair(&issued, self.browser_policy())?;
+                cookies.into_iter().map(Zeroizing::new).collect()
+            }
+        };
+        Ok(Delivered { issued, cookies })
+    }
+
     /// The answer with new tokens, or why there are none.
     pub(super) fn tokens(
         &self,
@@ -53,8 +120,11 @@ impl Endpoints {
         delivery: Delivery,
         format: ErrorFormat,
     ) -> Reply {
-        let delivered = issued.and_then(|issued| self.delivered(&issued, delivery));
-        delivered.unwrap_or_else(|error| self.error_reply(&error, format))
+        let delivered = issued.and_then(|issued| self.deliver(issued, delivery));
+        match delivered {
+            Ok(delivered) => delivered.into_reply(),
+            Err(error) => self.error_reply(&error, format),
+        }
     }
 
     /// Longest access token in bytes that can be delivered so, if cookies bound it.
@@ -63,22 +133,6 @@ impl Endpoints {
             Delivery::Body => None,
             Delivery::Cookies => Some(cookie::longest_token(Kind::Access, self.browser_policy())),
         }
-    }
-
-    /// The answer with new tokens.
-    pub(super) fn delivered(&self, issued: &Issued, delivery: Delivery) -> Result<Reply, Error> {
-        match delivery {
-            Delivery::Body => Ok(tokens_in_body(issued)),
-            Delivery::Cookies => self.tokens_in_cookies(issued),
-        }
-    }
-
-    fn tokens_in_cookies(&self, issued: &Issued) -> Result<Reply, Error> {
-        let reply = Reply::json(200, &without_tokens(issued));
-        let cookies = cookie::pair(issued, self.browser_policy())?;
-        Ok(cookies
-            .into_iter()
-            .fold(reply, |reply, cookie| reply.header("set-cookie", cookie)))
     }
 
     /// The answer with a renewed access token.

@@ -2,11 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::wire::{
-    client::Client,
-    endpoints::{Endpoint, Endpoints},
-    head::RequestHead,
-    reply::Reply,
+use crate::{
+    http::{head::RequestHead, reply::Reply},
+    wire::{
+        client::Client,
+        endpoints::{Endpoint, Endpoints},
+    },
 };
 
 /// How long the public documents may be kept, in seconds. A key that is announced for longer than
@@ -27,7 +28,7 @@ impl Endpoints {
 
     /// RFC 8414 §2: exactly what is mounted.
     fn described(&self, base: &str) -> Map<String, Value> {
-        let url = |endpoint| format!("{base}{}", self.path(endpoint));
+        let url = |endpoint| Some(format!("{base}{}", self.path(endpoint)?));
         let mut grant_types = vec!["refresh_token"];
         if self.offers_passwords() {
             grant_types.push("password");
@@ -45,12 +46,20 @@ impl Endpoints {
             "issuer",
             json!(self.inner.authority.verifier().policy().issuer),
         );
-        put("token_endpoint", json!(url(Endpoint::Token)));
-        put("token_endpoint_auth_methods_supported", json!(methods));
-        put("revocation_endpoint", json!(url(Endpoint::Revoke)));
-        put("revocation_endpoint_auth_methods_supported", json!(methods));
-        if self.is_mounted(Endpoint::Introspect) {
-            put("introspection_endpoint", json!(url(Endpoint::Introspect)));
+        if let Some(url) = url(Endpoint::Token) {
+            put("token_endpoint", json!(url));
+            put("token_endpoint_auth_methods_supported", json!(methods));
+            put("grant_types_supported", json!(grant_types));
+        } else {
+            // Left out, it would mean two grant types (RFC 8414 §2).
+            put("grant_types_supported", json!([]));
+        }
+        if let Some(url) = url(Endpoint::Revoke) {
+            put("revocation_endpoint", json!(url));
+            put("revocation_endpoint_auth_methods_supported", json!(methods));
+        }
+        if let Some(url) = url(Endpoint::Introspect) {
+            put("introspection_endpoint", json!(url));
             // Types of access tokens count as methods here.
             let bearer = self.inner.introspection_scopes.as_ref().map(|_| "Bearer");
             with_secret.extend(bearer);
@@ -62,8 +71,9 @@ impl Endpoints {
                 );
             }
         }
-        put("jwks_uri", json!(url(Endpoint::Jwks)));
-        put("grant_types_supported", json!(grant_types));
+        if let Some(url) = url(Endpoint::Jwks) {
+            put("jwks_uri", json!(url));
+        }
         // There is no authorization endpoint.
         put("response_types_supported", json!([]));
         members

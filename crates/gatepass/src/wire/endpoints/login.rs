@@ -6,16 +6,19 @@ use crate::{
     authority::{authenticator::Credentials, issued::Issued, resuming::Resumed},
     env::internal_error::InternalError,
     error::Error,
+    http::{head::RequestHead, reply::Reply},
     model::{identity::Identity, refusal::Refusal, transport::Transport},
     observe::Attempt,
     wire::{
+        auth_state::AuthRejection,
         body::{BadRequest, Members, RequestBody},
         cookie::{self, Kind},
         credentials::{self, Source},
-        endpoints::{Endpoints, delivery::Delivery},
-        head::RequestHead,
+        endpoints::{
+            Endpoints,
+            delivery::{Delivered, Delivery},
+        },
         refusal::ErrorFormat,
-        reply::Reply,
     },
 };
 
@@ -35,14 +38,98 @@ impl Endpoints {
         head: &RequestHead<'_>,
         delivery: Delivery,
     ) -> Reply {
+        let issued = self.issued_in(identity, head, delivery).await;
+        let reply = self.login_reply(issued);
+        self.in_own_format(head, reply)
+    }
+
+    /// The tokens of a login that the application has done itself, for a response of its own, such
+    /// as a redirect. The rules are those of [`issued`](Self::issued).
+    ///
+    /// ```
+    /// use gatepass::{Identity, wire::{AuthRejection, Delivery, Endpoints, RequestHead}};
+    ///
+    /// /// The header fields of a redirect that logs in.
+    /// async fn log_in(
+    ///     endpoints: &Endpoints,
+    ///     identity: Identity,
+    ///     head: &RequestHead<'_>,
+    /// ) -> Result<Vec<(&'static str, String)>, AuthRejection> {
+    ///     let delivered = endpoints.issue(identity, head, Delivery::Cookies).await?;
+    ///     Ok(delivered.headers().map(|(name, value)| (name, value.to_owned())).collect())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The rejection has the errors of [`Authority::issue`](crate::Authority::issue), and those of
+    /// a [delivery](Delivery) that can't be.
+    pub async fn issue(
+        &self,
+        identity: Identity,
+        head: &RequestHead<'_>,
+        delivery: Delivery,
+    ) -> Result<Delivered, AuthRejection> {
+        let issued = self.issued_in(identity, head, delivery).await;
+        issued.map_err(|error| self.rejection(error, head))
+    }
+
+    /// The tokens of a refresh, for a response of your own: the route decides what the client sees.
+    /// If you give no `token`, gatepass takes the refresh cookie.
+    ///
+    /// The new tokens go as the old one came: in cookies, or in the body that you write.
+    ///
+    /// # Errors
+    ///
+    /// The rejection has the errors of [`Authority::refresh`](crate::Authority::refresh), and
+    /// [`Refusal::Missing`] if there is no refresh token.
+    pub async fn refreshed(
+        &self,
+        head: &RequestHead<'_>,
+        token: Option<&str>,
+    ) -> Result<Delivered, AuthRejection> {
+        let found = match token {
+            Some(token) => Ok(Some((Source::Bearer, token))),
+            None => credentials::refresh_cookie(head, self.browser_policy())
+                .map(|token| token.map(|token| (Source::Cookie, token))),
+        };
+        let refreshed = async {
+            let (source, token) = match found.and_then(|found| found.ok_or(Refusal::Missing)) {
+                Ok(found) => found,
+                Err(refusal) => {
+                    self.report_refresh(&refusal, head);
+                    return Err(refusal.into());
+                }
+            };
+            let (authority, device) = (&self.inner.authority, head.device());
+            let client = authority.client_id();
+            let refreshed = authority.refresh_as(client, token, None, Some(&device));
+            self.deliver(refreshed.await?, Delivery::as_it_came(source))
+        };
+        let refreshed: Result<_, Error> = refreshed.await;
+        refreshed.map_err(|error| self.rejection(error, head))
+    }
+
+    fn rejection(&self, error: Error, head: &RequestHead<'_>) -> AuthRejection {
+        let reply = self.login_error(&error);
+        AuthRejection::new(error, self.in_own_format(head, reply))
+    }
+
+    async fn issued_in(
+        &self,
+        identity: Identity,
+        head: &RequestHead<'_>,
+        delivery: Delivery,
+    ) -> Result<Delivered, Error> {
         if delivery == Delivery::Cookies {
             let policy = self.browser_policy();
             if !policy.transport.has_cookies() {
                 let error = InternalError::new("tokens for cookies where the transport has none");
-                return self.error_reply(&error.into(), ErrorFormat::Login);
+                return Err(error.into());
             }
             if let Err(refusal) = cookie::check_host(head, policy) {
-                return self.login_refused(&refusal, head);
+                self.refusals().login(&head.device(), None, &refusal);
+                return Err(refusal.into());
             }
         }
         let (authority, longest) = (&self.inner.authority, self.longest_token(delivery));
@@ -52,6 +139,9 @@ impl Endpoints {
     }
 
     pub(super) async fn login(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
+        if let Some(forms) = self.form_of(head) {
+            return self.login_by_form(forms, head, body).await;
+        }
         // A page elsewhere must not log a browser in as another user. If every login gets cookies,
         // that is found out before the body is looked at.
         let usual = self.usual_delivery();
@@ -68,35 +158,53 @@ impl Endpoints {
         if let Err(refusal) = self.may_get(delivery, head) {
             return self.login_refused(&refusal, head);
         }
+        let begun = self.log_in(&credentials, delivery, head).await;
+        self.login_reply(begun)
+    }
+
+    /// Logs a user in by credentials.
+    pub(super) async fn log_in(
+        &self,
+        credentials: &Credentials,
+        delivery: Delivery,
+        head: &RequestHead<'_>,
+    ) -> Result<Delivered, Error> {
         let (authority, longest) = (&self.inner.authority, self.longest_token(delivery));
         let client = authority.client_id();
-        let login = authority.login_fitting(client, &credentials, head.device(), None, longest);
+        let login = authority.login_fitting(client, credentials, head.device(), None, longest);
         self.begun(login.await, delivery, head).await
     }
 
+    fn login_reply(&self, begun: Result<Delivered, Error>) -> Reply {
+        match begun {
+            Ok(delivered) => delivered.into_reply(),
+            Err(error) => self.login_error(&error),
+        }
+    }
+
+    pub(super) fn login_error(&self, error: &Error) -> Reply {
+        self.error_reply(error, ErrorFormat::Login)
+    }
+
     /// The answer to a login whose credentials were not looked at.
-    fn login_refused(&self, refusal: &Refusal, head: &RequestHead<'_>) -> Reply {
+    pub(super) fn login_refused(&self, refusal: &Refusal, head: &RequestHead<'_>) -> Reply {
         self.refusals().login(&head.device(), None, refusal);
         self.error_reply(&Error::Refused(refusal.clone()), ErrorFormat::Login)
     }
 
-    /// The answer to a login. If it replaces cookies, their session ends: otherwise it would go on
+    /// The tokens of a login. If it replaces cookies, their session ends: otherwise it would go on
     /// without a browser that can log out of it.
     async fn begun(
         &self,
         issued: Result<Issued, Error>,
         delivery: Delivery,
         head: &RequestHead<'_>,
-    ) -> Reply {
-        match issued.and_then(|issued| self.delivered(&issued, delivery)) {
-            Ok(reply) => {
-                if delivery == Delivery::Cookies {
-                    self.end_replaced(head).await;
-                }
-                reply
-            }
-            Err(error) => self.error_reply(&error, ErrorFormat::Login),
+    ) -> Result<Delivered, Error> {
+        let delivered = self.deliver(issued?, delivery)?;
+        if delivery == Delivery::Cookies {
+            self.end_replaced(head).await;
         }
+        Ok(delivered)
     }
 
     /// Ends the sessions whose cookies come with a login, each if it is authentic and the request
@@ -183,6 +291,11 @@ impl Endpoints {
     /// The answer to a refresh that has not exactly one token that it may use. A client that sends
     /// none at all is only told so, as at a gate.
     fn refresh_refused(&self, refusal: &Refusal, head: &RequestHead<'_>) -> Reply {
+        self.report_refresh(refusal, head);
+        self.error_reply(&Error::Refused(refusal.clone()), ErrorFormat::Login)
+    }
+
+    fn report_refresh(&self, refusal: &Refusal, head: &RequestHead<'_>) {
         if *refusal != Refusal::Missing {
             let device = head.device();
             let attempt = Attempt {
@@ -191,7 +304,6 @@ impl Endpoints {
             };
             self.refusals().refresh(&attempt, refusal);
         }
-        self.error_reply(&Error::Refused(refusal.clone()), ErrorFormat::Login)
     }
 
     pub(super) async fn resume(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {

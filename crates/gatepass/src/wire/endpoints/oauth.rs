@@ -6,6 +6,7 @@ use crate::{
     authority::{authenticator::Credentials, oauth::Introspection},
     env::internal_error::InternalError,
     error::Error,
+    http::{head::RequestHead, reply::Reply},
     model::{refusal::Refusal, scopes::Scopes, session::Session},
     token::pass::Pass,
     verifier::requirements::Requirements,
@@ -14,9 +15,7 @@ use crate::{
         client::{Client, Presented},
         credentials,
         endpoints::{Endpoints, delivery::Delivery},
-        head::RequestHead,
         refusal::ErrorFormat,
-        reply::Reply,
     },
 };
 
@@ -256,7 +255,8 @@ impl Endpoints {
     }
 
     pub(super) fn offers_passwords(&self) -> bool {
-        self.has_login() && self.inner.clients.iter().any(Client::may_use_passwords)
+        self.inner.authority.can_authenticate()
+            && self.inner.clients.iter().any(Client::may_use_passwords)
     }
 
     fn served(&self, served: Result<Reply, NotServed>) -> Reply {

@@ -35,7 +35,8 @@ impl Endpoints {
         if let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) {
             self.keep_mounted(paths);
             if !self.inner.waits
-                && let Some(logout_all) = paths.get_mut(&self.path(Endpoint::LogoutAll))
+                && let Some(path) = self.path(Endpoint::LogoutAll)
+                && let Some(logout_all) = paths.get_mut(path)
                 && let Some(Value::Object(operation)) = logout_all.get_mut("post")
             {
                 operation.remove("parameters");
@@ -48,7 +49,7 @@ impl Endpoints {
     fn keep_mounted(&self, paths: &mut Map<String, Value>) {
         let mounted = self.mounted().filter_map(|endpoint| {
             let described = paths.remove(endpoint.path())?;
-            Some((self.path(endpoint), described))
+            Some((self.path(endpoint)?.to_owned(), described))
         });
         *paths = mounted.collect();
     }
@@ -58,10 +59,10 @@ impl Endpoints {
         let cookies = self.browser_policy().transport.has_cookies();
         let offered = |scheme: &str| match scheme {
             "accessCookie" | "refreshCookie" => cookies,
-            "password" => self.offers_passwords(),
+            "password" => self.offers_passwords() && self.is_mounted(Endpoint::Token),
             _ => true,
         };
-        let token_url = self.path(Endpoint::Token);
+        let token_url = self.path(Endpoint::Token).unwrap_or_default();
         if let Some(Value::Object(schemes)) = document.pointer_mut("/components/securitySchemes") {
             schemes.retain(|scheme, _| offered(scheme));
             if let Some(flow) = schemes

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     error::Error,
+    http::{head::RequestHead, reply::Reply},
     model::{
         ids::{SessionId, SessionNumber},
         refusal::Refusal,
@@ -14,15 +15,24 @@ use crate::{
         body::{BadRequest, Form, RequestBody},
         cookie::{self, Kind},
         credentials::{self, Source},
-        endpoints::{Endpoints, session_id},
-        head::RequestHead,
+        endpoints::{Endpoint, Endpoints, forms::see_other, session_id},
         refusal::ErrorFormat,
-        reply::Reply,
     },
 };
 
 impl Endpoints {
     pub(super) async fn logout(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
+        if let Some(forms) = self.form_of(head) {
+            let ended = self.logout_by_cookie(head).await;
+            return match ended {
+                Ok(()) => self.clearing(see_other(forms.page.as_str())),
+                // The session is over in any case.
+                Err(Error::Refused(refusal)) if refusal != Refusal::CrossSite => {
+                    see_other(forms.page.as_str())
+                }
+                Err(error) => self.error_reply(&error, ErrorFormat::Resource),
+            };
+        }
         let (source, ended) = match credentials::in_header(head, self.browser_policy()) {
             Err(refusal) => {
                 self.refusals().token(None, &refusal);
@@ -132,8 +142,8 @@ impl Endpoints {
 
     pub(super) async fn end_one(&self, head: &RequestHead<'_>) -> Reply {
         let (_, owner) = self.owner(head).await;
-        let below = head.path().strip_prefix(&self.inner.mount);
-        let id = below.and_then(session_id).unwrap_or_default();
+        let own = self.path(Endpoint::Session).unwrap_or_default();
+        let id = session_id(own, head.path()).unwrap_or_default();
         let ended = async {
             let pass = owner?;
             // A text that is no session id names no session.

@@ -227,7 +227,7 @@ async fn a_connection_behind_a_gate_is_renewed_by_what_the_gate_requires() {
         bearer.into_iter()
     });
     let state = gate.judge(&head).await.unwrap();
-    let connection = state.connection().unwrap();
+    let connection = state.of(head.clone()).connection().unwrap();
     let narrow = Some(Scopes::parse("profile").unwrap());
     let narrow = authority.refresh_as(
         authority.client_id(),

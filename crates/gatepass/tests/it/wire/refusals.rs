@@ -220,6 +220,24 @@ fn variants<'s>(source: &'s str, name: &str) -> BTreeSet<&'s str> {
 }
 
 #[test]
+fn each_reason_is_in_the_table_of_texts() {
+    let listed: BTreeSet<_> = Problem::REASONS.iter().collect();
+    assert_eq!(listed.len(), Problem::REASONS.len(), "one row for each");
+    for (refusal, ..) in rows() {
+        let text = refusal.to_string();
+        assert!(listed.contains(&(refusal.reason(), &*text)), "{refusal:?}");
+    }
+    let failures: [Error; 2] = [
+        StoreError::new(StoreErrorKind::Unavailable).into(),
+        InternalError::new("a test").into(),
+    ];
+    for error in failures {
+        let text = error.description();
+        assert!(listed.contains(&(error.reason(), &*text)), "{error:?}");
+    }
+}
+
+#[test]
 fn no_variant_is_without_a_row() {
     let refusals = include_str!("../../../src/model/refusal.rs");
     let shown: Vec<String> = rows().iter().map(|row| format!("{:?}", row.0)).collect();

@@ -4,7 +4,11 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::{observe, wire::head::HeaderField};
+use crate::{
+    http::{head::HeaderField, problem::Problem},
+    model::transport::is_token,
+    observe,
+};
 
 /// A response: status, headers, body. Header values are visible ASCII by construction.
 #[derive(Clone)]
@@ -12,6 +16,7 @@ pub struct Reply {
     status: u16,
     headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
+    problem: Option<Box<Problem>>,
 }
 
 /// Shows neither the body nor cookies, since they may hold tokens.
@@ -31,16 +36,17 @@ impl std::fmt::Debug for Reply {
 
 impl Reply {
     /// A reply without a body, and nothing that may be kept of it.
-    pub(super) fn empty(status: u16) -> Self {
+    pub(crate) fn empty(status: u16) -> Self {
         Self {
             status,
             headers: vec![("cache-control", "no-store".to_owned())],
             body: Vec::new(),
+            problem: None,
         }
     }
 
     /// A reply with a JSON body, and nothing that may be kept of it.
-    pub(super) fn json(status: u16, body: &Value) -> Self {
+    pub(crate) fn json(status: u16, body: &Value) -> Self {
         let mut reply = Self::empty(status).header("content-type", "application/json");
         reply.body = body.to_string().into_bytes();
         reply
@@ -49,7 +55,7 @@ impl Reply {
     /// A public document that may be kept for `max_age` seconds, and is not sent again to a client
     /// that shows by `If-None-Match` that it has it (RFC 9111, RFC 9110 §13.1.2). A reply with 304
     /// still has the body, whose length `HEAD` may say.
-    pub(super) fn document(json: String, max_age: u32, if_none_match: HeaderField<'_>) -> Self {
+    pub(crate) fn document(json: String, max_age: u32, if_none_match: HeaderField<'_>) -> Self {
         let hash = Sha256::digest(&json);
         let tag = format!(r#""{}""#, URL_SAFE_NO_PAD.encode(hash));
         let known = matches!(if_none_match, HeaderField::Once(tags) if has_tag(tags, &tag));
@@ -57,6 +63,7 @@ impl Reply {
             status: if known { 304 } else { 200 },
             headers: vec![("cache-control", format!("public, max-age={max_age}"))],
             body: json.into_bytes(),
+            problem: None,
         };
         if !known {
             reply = reply.header("content-type", "application/json");
@@ -65,12 +72,82 @@ impl Reply {
     }
 
     /// A reply that says what is wrong.
-    pub(super) fn error(status: u16, error: &str, description: &str, reason: &str) -> Self {
-        let body = json!({ "error": error, "error_description": description, "reason": reason });
-        Self::json(status, &body)
+    pub(crate) fn of_problem(status: u16, problem: Problem) -> Self {
+        let body = json!({
+            "error": problem.error(),
+            "error_description": problem.description(),
+            "reason": problem.reason(),
+        });
+        let mut reply = Self::json(status, &body);
+        reply.problem = Some(Box::new(problem));
+        reply
     }
 
-    pub(super) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    /// A reply that says what is wrong.
+    pub(crate) fn error(
+        status: u16,
+        error: &'static str,
+        description: &'static str,
+        reason: &'static str,
+    ) -> Self {
+        Self::of_problem(status, Problem::new(error, description, reason))
+    }
+
+    /// The facts that it tells about what is wrong, unless the application has written it.
+    #[must_use]
+    pub fn problem(&self) -> Option<&Problem> {
+        self.problem.as_deref()
+    }
+
+    pub(crate) fn take_problem(&mut self) -> Option<Problem> {
+        self.problem.take().map(|problem| *problem)
+    }
+
+    /// The same with another status.
+    ///
+    /// [`VerifierBuilder::error_response`](crate::VerifierBuilder::error_response) has an example.
+    #[must_use]
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// The same with this JSON as its body.
+    #[must_use]
+    pub fn with_json(self, body: &Value) -> Self {
+        self.with_body("application/json", body.to_string())
+    }
+
+    /// The same with this body, such as a page with the media type `text/html; charset=utf-8`.
+    #[must_use]
+    pub fn with_body(self, media_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        let mut reply = self.with_header("content-type", media_type);
+        reply.body = body.into();
+        reply
+    }
+
+    /// The same with this header field, in place of those of the same name.
+    ///
+    /// Write the name in lower case. A name that isn't a token (RFC 9110 §5.6.2) in lower case adds
+    /// no field. Characters of the value that aren't visible ASCII are left out.
+    #[must_use]
+    pub fn with_header(self, name: &'static str, value: &str) -> Self {
+        let reply = self.without_header(name);
+        if is_token(name) && !name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            reply.header(name, value)
+        } else {
+            reply
+        }
+    }
+
+    /// The same without the header fields of this name, in lower case.
+    #[must_use]
+    pub fn without_header(mut self, name: &str) -> Self {
+        self.headers.retain(|(own, _)| *own != name);
+        self
+    }
+
+    pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         let mut value = value.into();
         // Values are made of fixed text, numbers, checked realms and scopes. Should that ever fail
         // to hold, a framework must not be able to choke on it.
@@ -84,8 +161,8 @@ impl Reply {
     ///
     /// Adapters send replies to requests that they have guarded through this, where their framework
     /// does not leave bodies out by itself. hyper does not in HTTP/2, where clients take such an
-    /// answer for a broken one (RFC 9113 §8.1.1). [`Endpoints::handle`](super::Endpoints::handle)
-    /// has done it.
+    /// answer for a broken one (RFC 9113 §8.1.1).
+    /// [`Endpoints::handle`](crate::wire::Endpoints::handle) has done it.
     #[must_use]
     pub fn for_method(self, method: &str) -> Self {
         match method {
@@ -121,7 +198,7 @@ impl Reply {
         Self::internal()
     }
 
-    pub(super) fn internal() -> Self {
+    pub(crate) fn internal() -> Self {
         Self::error(500, "server_error", "the server failed", "internal")
     }
 

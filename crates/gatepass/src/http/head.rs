@@ -158,25 +158,42 @@ impl<'a> RequestHead<'a> {
         self.path
     }
 
+    /// The value of the header field with this lower-case name, if it is there once and is text.
+    ///
+    /// ```
+    /// use gatepass::wire::RequestHead;
+    ///
+    /// fn wants_german(head: &RequestHead<'_>) -> bool {
+    ///     head.header("accept-language").is_some_and(|languages| languages.starts_with("de"))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn header(&self, name: &'static str) -> Option<&'a str> {
+        match self.field(name) {
+            HeaderField::Once(value) => str::from_utf8(value).ok(),
+            HeaderField::Absent | HeaderField::Repeated => None,
+        }
+    }
+
     /// The header field with this lower-case name.
-    pub(super) fn field(&self, name: &'static str) -> HeaderField<'a> {
+    pub(crate) fn field(&self, name: &'static str) -> HeaderField<'a> {
         self.headers.field(name)
     }
 
     /// The path and the query that the client asked for.
-    pub(super) fn target(&self) -> (&'a str, &'a str) {
+    pub(crate) fn target(&self) -> (&'a str, &'a str) {
         let (path, query) = self.original_target.unwrap_or((self.path, self.query));
         (path, query.unwrap_or_default())
     }
 
     /// The query as it was sent.
-    pub(super) fn raw_query(&self) -> &'a str {
+    pub(crate) fn raw_query(&self) -> &'a str {
         self.query.unwrap_or_default()
     }
 
     /// The host, with its port if it has one, that the request was sent to (RFC 9110 §7.2). A
     /// request whose hosts conflict has none.
-    pub(super) fn host(&self) -> Option<&'a [u8]> {
+    pub(crate) fn host(&self) -> Option<&'a [u8]> {
         if self.hosts_conflict {
             return None;
         }
@@ -191,7 +208,7 @@ impl<'a> RequestHead<'a> {
 
     /// The names and values of the cookies (RFC 6265 §4.2.1), also where they came in several
     /// headers, as HTTP/2 may send them.
-    pub(super) fn cookies(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+    pub(crate) fn cookies(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         let fields = self.headers.all("cookie").into_iter();
         let pairs = fields.flat_map(|cookie| cookie.split(|byte| *byte == b';'));
         pairs.filter_map(|pair| {
@@ -203,7 +220,7 @@ impl<'a> RequestHead<'a> {
 
     /// Whether the client names HTML among what it takes (RFC 9110 §12.5.1). `*/*`, which any
     /// client sends, doesn't count.
-    pub(super) fn accepts_html(&self) -> bool {
+    pub(crate) fn accepts_html(&self) -> bool {
         let fields = self.headers.all("accept").into_iter();
         let mut ranges = fields.flat_map(|accept| accept.split(|byte| *byte == b','));
         ranges.any(|range| {

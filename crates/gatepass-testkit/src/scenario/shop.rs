@@ -1,0 +1,418 @@
+//! An application whose API was there before gatepass: the shop.
+
+use async_trait::async_trait;
+use gatepass::{
+    AuthenticationError, Authenticator, Authority, BuildError, Clock, Credentials, Device,
+    Identity, InvalidLocalPath, InvalidName, MasterSecret, MemoryStore, Scopes, Session, Transport,
+    UserUpdate,
+    wire::{Endpoint, Endpoints, Problem, Reply, RequestHead},
+};
+use serde_json::json;
+
+use super::{
+    Request, Scenario, USERS,
+    wording::{ACCESS, BOTH, REFRESH},
+};
+
+/// The shop: a second application beside the one of most scenarios, with places of tokens, errors,
+/// paths and forms of its own. A driver mounts its endpoints, and these routes:
+///
+/// | route | requires | answers |
+/// |---|---|---|
+/// | `GET /shop/me` | an access token | 200, `{"subject"}` |
+/// | `GET /shop/admin` | an access token; the extractor wants the scope `admin` | 200, `{"subject"}` |
+/// | `GET /shop/token` | an access token | 200, `{"token"}`, the presented token |
+/// | `POST /shop/enter` | nothing ([open](gatepass::Requirements::open)); takes no request of another site | 303 to `/shop/me`, with the cookies of a session of `alice`, whose device it takes by an extractor |
+/// | `POST /shop/site` | nothing (open) | 200, `{"same_site"}`, the verdict |
+/// | `POST /shop/again` | a refresh cookie | 204, with new cookies |
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Shop {
+    /// Its authority, for gates.
+    pub authority: Authority,
+    /// Its endpoints.
+    pub endpoints: Endpoints,
+}
+
+impl Shop {
+    /// Starts it with the users of [`USERS`], and a store that forgets all when the process ends.
+    ///
+    /// # Errors
+    ///
+    /// An error says what the machine lacks.
+    pub async fn start(clock: impl Clock + Clone) -> Result<Self, Box<dyn std::error::Error>> {
+        let (issuer, store) = ("https://shop.test", MemoryStore::with_clock(clock.clone()));
+        let authority = Authority::builder(issuer, "shop", MasterSecret::generate()?, store)
+            .authenticator(Customers)
+            .transport(Transport::Both)
+            .token_scheme("Token")
+            .token_header("X-Access-Token")
+            .token_cookie("session")
+            .error_response(errors)
+            .clock(clock)
+            .build()
+            .await?;
+        let endpoints = endpoints(authority.clone())??;
+        Ok(Self {
+            authority,
+            endpoints,
+        })
+    }
+
+    /// The identity of the user who enters without a password.
+    ///
+    /// # Errors
+    ///
+    /// None: `alice` is a subject.
+    pub fn guest() -> Result<Identity, InvalidName> {
+        Identity::new("alice")
+    }
+}
+
+fn endpoints(authority: Authority) -> Result<Result<Endpoints, BuildError>, InvalidLocalPath> {
+    let endpoints = Endpoints::builder(authority)
+        .mount("/shop")
+        .without(Endpoint::LogoutAll)
+        .without(Endpoint::Jwks)
+        .without(Endpoint::Metadata)
+        .path(Endpoint::Login, "/shop/users/login")
+        .path(Endpoint::Session, "/shop/devices/{id}")
+        .path(Endpoint::Token, "/token")
+        .forms("/shop/welcome".parse()?, "/shop/me".parse()?);
+    Ok(endpoints.build())
+}
+
+/// Errors as the shop's clients know them, in the language that they speak.
+fn errors(head: &RequestHead<'_>, problem: &Problem, reply: Reply) -> Reply {
+    let german = head.header("accept-language") == Some("de");
+    let text = match problem.reason() {
+        "bad_credentials" if german => "Name oder Passwort sind falsch",
+        _ => problem.description(),
+    };
+    let status = match problem.reason() {
+        "bad_credentials" => 422,
+        _ => reply.status(),
+    };
+    let body = json!({ "errors": { "body": [text] } });
+    reply
+        .with_status(status)
+        .with_json(&body)
+        .with_header("x-reason", problem.reason())
+}
+
+/// The users of the scenarios.
+struct Customers;
+
+#[async_trait]
+impl Authenticator for Customers {
+    async fn authenticate(
+        &self,
+        credentials: &Credentials,
+        _: &Device,
+    ) -> Result<Identity, AuthenticationError> {
+        let (name, password) = (credentials.username(), credentials.password());
+        let user = USERS
+            .iter()
+            .find(|user| (user.0, user.1) == (name, password));
+        let (name, _, scopes) = user.ok_or(AuthenticationError::BadCredentials)?;
+        Ok(Identity::new(*name)?.scopes(Scopes::parse(scopes)?))
+    }
+
+    async fn reload_user(&self, _: &Session) -> Result<UserUpdate, AuthenticationError> {
+        Ok(UserUpdate::Unchanged)
+    }
+}
+
+const ALICE: [(&str, &str); 2] = [("username", "alice"), ("password", "alice's password")];
+
+fn me() -> Request {
+    Request::get("/shop/me")
+}
+
+fn login_at(path: &str) -> Request {
+    let [(_, name), (_, password)] = ALICE;
+    Request::post(path).json(&json!({ "username": name, "password": password }))
+}
+
+/// A form of one of the shop's own pages.
+fn form(path: &str, fields: &[(&str, &str)]) -> Request {
+    let form = Request::post(path).form(fields);
+    form.header("sec-fetch-site", "same-origin")
+}
+
+impl Scenario {
+    fn bought_in(self) -> Self {
+        self.send(login_at("/shop/users/login"), 200)
+            .keep("/access_token", "access")
+            .keep("/refresh_token", "refresh")
+    }
+
+    /// The errors have the shop's own form.
+    fn shop_error(self, reason: &'static str, text: &'static str) -> Self {
+        self.json("/errors/body/0", text)
+            .no_json("/error")
+            .header("x-reason", reason)
+            .header("cache-control", "no-store")
+    }
+}
+
+/// Another scheme, a header and a cookie of the application's own carry the token as `Bearer` does.
+#[must_use]
+pub fn an_access_token_may_be_where_the_clients_of_an_application_have_it() -> Scenario {
+    let ways = [
+        me().bearer("{access}"),
+        me().header("authorization", "Token {access}"),
+        me().header("authorization", "tOKEN   {access}"),
+        me().header("x-access-token", "{access}"),
+        me().cookies("session={access}"),
+        me().header("authorization", "Basic YTpi")
+            .header("x-access-token", "{access}"),
+    ];
+    let scenario =
+        Scenario::new("an_access_token_may_be_where_the_clients_of_an_application_have_it");
+    ways.into_iter()
+        .fold(scenario.bought_in(), |scenario, way| {
+            scenario.send(way, 200).json("/subject", "alice")
+        })
+}
+
+/// Two tokens are ambiguous, also if they are the same.
+#[must_use]
+pub fn tokens_in_two_headers_are_ambiguous() -> Scenario {
+    let text = "the credentials are ambiguous or not well-formed";
+    let ways = [
+        me().bearer("{access}").header("x-access-token", "{access}"),
+        me().header("authorization", "Token {access}")
+            .header("x-access-token", "x"),
+        me().header("x-access-token", "{access}")
+            .header("x-access-token", "{access}"),
+        me().header("authorization", "Token {access} {access}"),
+        me().header("x-access-token", ""),
+    ];
+    let scenario = Scenario::new("tokens_in_two_headers_are_ambiguous").bought_in();
+    ways.into_iter().fold(scenario, |scenario, way| {
+        scenario.send(way, 400).shop_error("ambiguous", text)
+    })
+}
+
+/// In the application of most scenarios, these places are off.
+#[must_use]
+pub fn a_place_that_is_not_configured_has_no_token() -> Scenario {
+    let me = || Request::get("/me");
+    Scenario::new("a_place_that_is_not_configured_has_no_token")
+        .logged_in("alice")
+        .send(me().header("authorization", "Token {access}"), 401)
+        .json("/reason", "missing")
+        .send(me().header("x-access-token", "{access}"), 401)
+        .json("/reason", "missing")
+        .send(me().cookies("session={access}"), 401)
+        .json("/reason", "missing")
+}
+
+/// A cookie of the application's own is judged as gatepass's: a request that changes something and
+/// comes from another site is refused. The endpoints don't read it.
+#[must_use]
+pub fn a_cookie_of_the_applications_own_is_judged_as_others_are() -> Scenario {
+    Scenario::new("a_cookie_of_the_applications_own_is_judged_as_others_are")
+        .bought_in()
+        .send(
+            Request::post("/shop/logout").cookies("session={access}"),
+            401,
+        )
+        .shop_error("missing", "no credentials were presented")
+        .send(me().cookies("session={access}"), 200)
+        .send(me().cookies("session=x"), 401)
+        .shop_error("malformed", "the token is malformed")
+}
+
+/// The gate, an extractor, an endpoint and an unknown session answer in the application's format.
+/// The challenge stays.
+#[must_use]
+pub fn errors_have_the_format_of_the_application() -> Scenario {
+    let wrong = |language| {
+        let login = Request::post("/shop/users/login")
+            .json(&json!({ "username": "alice", "password": "guess" }));
+        login.header("accept-language", language)
+    };
+    Scenario::new("errors_have_the_format_of_the_application")
+        .bought_in()
+        .send(me(), 401)
+        .shop_error("missing", "no credentials were presented")
+        .header("www-authenticate", r#"Bearer realm="https://shop.test""#)
+        .send(Request::get("/shop/admin").bearer("{access}"), 403)
+        .shop_error("insufficient_scope", "the token lacks a scope")
+        .header(
+            "www-authenticate",
+            r#"Bearer realm="https://shop.test", error="insufficient_scope", error_description="the token lacks a scope", scope="admin""#,
+        )
+        .send(wrong("en"), 422)
+        .shop_error("bad_credentials", "the user name or the password is wrong")
+        .send(wrong("de"), 422)
+        .shop_error("bad_credentials", "Name oder Passwort sind falsch")
+        .send(Request::post("/shop/users/login").body("{}"), 415)
+        .shop_error("unsupported_media_type", "the body must be application/json")
+        .send(Request::get("/shop/users/login"), 405)
+        .shop_error("method_not_allowed", "this method is not allowed here")
+        .header("allow", "POST")
+        .send(Request::delete("/shop/devices/abc").bearer("{access}"), 404)
+        .shop_error("not_found", "you have no such session")
+}
+
+/// RFC 6749 §5.2 has a format for them, and so have their clients.
+#[must_use]
+pub fn oauth_endpoints_keep_their_format_of_errors() -> Scenario {
+    let grant = [("grant_type", "refresh_token"), ("refresh_token", "x")];
+    Scenario::new("oauth_endpoints_keep_their_format_of_errors")
+        .send_refused(
+            Request::post("/token").form(&grant),
+            "invalid_grant",
+            "malformed",
+        )
+        .no_header("x-reason")
+}
+
+/// Endpoints are where the application wants them, and nowhere else.
+#[must_use]
+pub fn endpoints_are_where_the_application_wants_them() -> Scenario {
+    let grant = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", "{refresh}"),
+    ];
+    let gone = [
+        login_at("/shop/login"),
+        Request::post("/shop/token").form(&grant),
+        Request::post("/shop/logout-all").bearer("{access}"),
+        Request::delete("/shop/sessions/abc").bearer("{access}"),
+    ];
+    let scenario = Scenario::new("endpoints_are_where_the_application_wants_them").bought_in();
+    let scenario = gone
+        .into_iter()
+        .fold(scenario, |scenario, gone| scenario.send(gone, 404));
+    scenario
+        .send(Request::get("/shop/sessions").bearer("{access}"), 200)
+        .keep("/sessions/0/id", "id")
+        .send(Request::post("/token").form(&grant), 200)
+        .keep("/access_token", "access")
+        .send(
+            Request::delete("/shop/devices/{id}").bearer("{access}"),
+            204,
+        )
+        .empty()
+}
+
+/// A page without JavaScript logs in and out.
+#[must_use]
+pub fn a_form_logs_in_and_out() -> Scenario {
+    let back = [ALICE[0], ALICE[1], ("return_to", "/shop/orders?page=2")];
+    let cookies = "__Host-gatepass={access}; __Host-gatepass-refresh={refresh}";
+    Scenario::new("a_form_logs_in_and_out")
+        .send(form("/shop/users/login", &ALICE), 303)
+        .header("location", "/shop/me")
+        .header("cache-control", "no-store")
+        .sets_cookies(BOTH)
+        .keep_cookie(ACCESS, "access")
+        .keep_cookie(REFRESH, "refresh")
+        .empty()
+        .send(me().cookies(cookies), 200)
+        .json("/subject", "alice")
+        .send(form("/shop/logout", &[]).cookies(cookies), 303)
+        .header("location", "/shop/welcome")
+        .clears_cookies()
+        .send(me().cookies(cookies), 401)
+        .shop_error("revoked", "the token has been revoked")
+        .send(form("/shop/logout", &[]).cookies(cookies), 303)
+        .header("location", "/shop/welcome")
+        .clears_cookies()
+        .send(form("/shop/logout", &[]), 303)
+        .header("location", "/shop/welcome")
+        .send(form("/shop/users/login", &back), 303)
+        .header("location", "/shop/orders?page=2")
+        .sets_cookies(BOTH)
+}
+
+/// The login page is shown again, with the reason and the way back. A way to another host is none.
+#[must_use]
+pub fn a_form_that_is_refused_shows_the_login_page() -> Scenario {
+    let wrong = |back| {
+        let fields = [ALICE[0], ("password", "guess"), ("return_to", back)];
+        form("/shop/users/login", &fields)
+    };
+    let elsewhere = [ALICE[0], ALICE[1], ("return_to", "//evil.example/")];
+    Scenario::new("a_form_that_is_refused_shows_the_login_page")
+        .send(wrong("/shop/orders"), 303)
+        .header(
+            "location",
+            "/shop/welcome?return_to=/shop/orders&reason=bad_credentials",
+        )
+        .send(wrong("https://evil.example/"), 303)
+        .header("location", "/shop/welcome?reason=bad_credentials")
+        .send(form("/shop/users/login", &ALICE[..1]), 303)
+        .header("location", "/shop/welcome?reason=missing_parameter")
+        .send(form("/shop/users/login", &elsewhere), 303)
+        .header("location", "/shop/me")
+        .sets_cookies(BOTH)
+}
+
+/// Otherwise a page elsewhere could log a browser in as the attacker, or out.
+#[must_use]
+pub fn a_form_of_another_site_is_refused() -> Scenario {
+    let text = "a request from another site may not use cookies";
+    let elsewhere = |path: &str, fields: &[(&str, &str)]| {
+        let form = Request::post(path).form(fields);
+        form.header("sec-fetch-site", "cross-site")
+            .header("origin", "https://evil.example")
+    };
+    let cookies = "__Host-gatepass={access}; __Host-gatepass-refresh={refresh}";
+    Scenario::new("a_form_of_another_site_is_refused")
+        .bought_in()
+        .send(elsewhere("/shop/users/login", &ALICE), 403)
+        .shop_error("cross_site", text)
+        .send(elsewhere("/shop/logout", &[]).cookies(cookies), 403)
+        .shop_error("cross_site", text)
+        .send(me().bearer("{access}"), 200)
+}
+
+/// In the application of most scenarios, forms are off.
+#[must_use]
+pub fn a_form_is_refused_where_none_are_taken() -> Scenario {
+    Scenario::new("a_form_is_refused_where_none_are_taken")
+        .over(Transport::Both)
+        .send(form("/auth/login", &ALICE), 415)
+        .json("/reason", "unsupported_media_type")
+}
+
+/// Extractors give a handler the device, the token and the verdict, and it answers with a redirect
+/// of its own that sets the cookies.
+#[must_use]
+pub fn a_login_of_the_applications_own_sets_cookies_in_its_response() -> Scenario {
+    let cookies = "__Host-gatepass={access}; __Host-gatepass-refresh={refresh}";
+    let enter = || Request::post("/shop/enter").header("user-agent", "Shopper/1.0");
+    let cross = |request: Request| request.header("sec-fetch-site", "cross-site");
+    Scenario::new("a_login_of_the_applications_own_sets_cookies_in_its_response")
+        // A token that is no good doesn't matter there.
+        .send(enter().bearer("x"), 303)
+        .header("location", "/shop/me")
+        .header("cache-control", "no-store")
+        .sets_cookies(BOTH)
+        .keep_cookie(ACCESS, "access")
+        .keep_cookie(REFRESH, "refresh")
+        .send(Request::get("/shop/sessions").cookies(cookies), 200)
+        .json("/sessions/0/user_agent", "Shopper/1.0")
+        .send(Request::get("/shop/token").cookies(cookies), 200)
+        .same_as("/token", "access")
+        .send(cross(enter()), 403)
+        .shop_error(
+            "cross_site",
+            "a request from another site may not use cookies",
+        )
+        .send(cross(Request::post("/shop/site")), 200)
+        .json("/same_site", false)
+        .send(Request::post("/shop/site"), 200)
+        .json("/same_site", true)
+        .send(Request::post("/shop/again").cookies(cookies), 204)
+        .sets_cookies(BOTH)
+        .keep_cookie(ACCESS, "access")
+        .send(me().cookies("__Host-gatepass={access}"), 200)
+        .send(Request::post("/shop/again"), 401)
+        .shop_error("missing", "no credentials were presented")
+}

@@ -1,0 +1,55 @@
+//! The shop of the scenarios, as far as it is the same in each framework.
+
+use std::sync::Arc;
+
+use example_app::App;
+use futures_util::FutureExt;
+use gatepass::{Clock, Pass, RequiredScopes, Requirements, Timestamp};
+use gatepass_testkit::scenario::Shop;
+use serde_json::{Value, json};
+
+/// The scopes of the shop's administrators.
+pub(super) struct Admin;
+
+impl RequiredScopes for Admin {
+    const SCOPES: &'static [&'static str] = &["admin"];
+}
+
+/// Starts the shop on the clock of the application.
+pub(super) fn start(app: &App) -> Shop {
+    let clock = Of(Arc::clone(app.clock()));
+    // A store in memory keeps nothing waiting.
+    let started = Shop::start(clock).now_or_never();
+    started.unwrap().unwrap()
+}
+
+/// The requirements of routes that judge no credentials.
+pub(super) fn open() -> Requirements {
+    Requirements::new().open()
+}
+
+pub(super) fn me(pass: &Pass) -> Value {
+    json!({ "subject": pass.subject().as_str() })
+}
+
+pub(super) fn site(same_site: bool) -> Value {
+    json!({ "same_site": same_site })
+}
+
+pub(super) fn token(token: &str) -> Value {
+    json!({ "token": token })
+}
+
+/// A clock of the application's.
+#[derive(Clone)]
+struct Of(Arc<dyn Clock>);
+
+impl Clock for Of {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    fn monotonic(&self) -> std::time::Duration {
+        self.0.monotonic()
+    }
+}
