@@ -4,6 +4,7 @@ use std::{
     fmt,
     future::{Ready, ready},
     marker::PhantomData,
+    sync::Arc,
 };
 
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
@@ -134,6 +135,38 @@ impl<R: RequiredScopes> fmt::Debug for Scoped<R> {
 )]
 pub struct Claims<T>(pub T);
 
+/// The application's own record of the user who is logged in, behind a gate that loads
+/// [`Users`](gatepass::wire::Users).
+///
+/// ```
+/// use gatepass_actix::{Authority, Gate, User, Users};
+/// use actix_web::{Route, web};
+///
+/// struct Account { name: String }
+///
+/// async fn hello(User(account): User<Account>) -> String {
+///     format!("hello, {}", account.name)
+/// }
+///
+/// # async fn find(_: String) -> Result<Option<Account>, gatepass::StoreError> { Ok(None) }
+/// fn route(authority: &Authority) -> Route {
+///     let users = Users::new(|pass| find(pass.subject().to_string()));
+///     web::get().to(hello).wrap(Gate::new(authority).users(&users))
+/// }
+/// ```
+#[derive(Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "handlers take it apart in their signatures"
+)]
+pub struct User<T>(pub Arc<T>);
+
+impl<T> Clone for User<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
 /// The known facts about the client's device: its `User-Agent` and its address. For a login of your
 /// own, behind a gate that is [`open`](gatepass::Requirements::open).
 ///
@@ -242,6 +275,15 @@ impl<T: DeserializeOwned> FromRequest for Claims<T> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ask(request, |judged| Ok(Self(judged.claims()?)))
+    }
+}
+
+impl<T: Send + Sync + 'static> FromRequest for User<T> {
+    type Error = AuthRejection;
+    type Future = Ready<Result<Self, AuthRejection>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ask(request, |judged| Ok(Self(judged.user()?)))
     }
 }
 

@@ -13,7 +13,7 @@ use actix_web::{
 };
 use gatepass::{
     Authority, LocalPath, Requirements, Verifier,
-    wire::{self, AuthRejection, AuthState},
+    wire::{self, AuthRejection, AuthState, Users},
 };
 
 use crate::{
@@ -110,6 +110,12 @@ impl Gate {
     /// rules.
     pub fn login_page(self, page: LocalPath) -> Self {
         Self(self.0.login_page(page))
+    }
+
+    /// Loads the application's own record of the user of each request that the gate lets through,
+    /// for [`User<T>`](crate::User). [`Users`](gatepass::wire::Users) has the rules.
+    pub fn users<T: Send + Sync + 'static>(self, users: &Users<T>) -> Self {
+        Self(self.0.users(users))
     }
 }
 

@@ -86,12 +86,12 @@ pub use gatepass::{
     AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, LocalPath,
     MasterSecret, MemoryStore, Pass, RequiredScopes, Requirements, Scopes, Session, Transport,
     UserUpdate, async_trait,
-    wire::{AuthState, Endpoints},
+    wire::{AuthState, Endpoints, Users},
 };
 
 pub use self::{
     connection::Connection,
-    extract::{Auth, Claims, ClientDevice, MaybeAuth, PresentedToken, SameSite, Scoped},
+    extract::{Auth, Claims, ClientDevice, MaybeAuth, PresentedToken, SameSite, Scoped, User},
     gate::{Gate, GateMiddleware},
     rejection::AuthRejection,
     routes::{Delivered, configure, issue, issued, refreshed},

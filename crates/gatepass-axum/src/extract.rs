@@ -1,6 +1,6 @@
 //! The user who is logged in, in a handler's signature.
 
-use std::{fmt, marker::PhantomData};
+use std::{fmt, marker::PhantomData, sync::Arc};
 
 use axum::{
     extract::{FromRequestParts, OptionalFromRequestParts},
@@ -208,6 +208,39 @@ impl fmt::Debug for PresentedToken {
 #[non_exhaustive]
 pub struct SameSite;
 
+/// The application's own record of the user who is logged in, behind a gate that loads
+/// [`Users`](gatepass::wire::Users).
+///
+/// ```
+/// use gatepass_axum::{Authority, GateLayer, User, Users};
+/// use axum::{Router, routing::get};
+///
+/// struct Account { name: String }
+///
+/// async fn hello(User(account): User<Account>) -> String {
+///     format!("hello, {}", account.name)
+/// }
+///
+/// # async fn find(_: String) -> Result<Option<Account>, gatepass::StoreError> { Ok(None) }
+/// fn app(authority: &Authority) -> Router {
+///     let users = Users::new(|pass| find(pass.subject().to_string()));
+///     let gate = GateLayer::new(authority).users(&users);
+///     Router::new().route("/", get(hello).route_layer(gate))
+/// }
+/// ```
+#[derive(Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "handlers take it apart in their signatures"
+)]
+pub struct User<T>(pub Arc<T>);
+
+impl<T> Clone for User<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
 /// The request with what its gate has found.
 pub(crate) fn judged(parts: &Parts) -> Result<AuthRequest<'_, '_>, AuthRejection> {
     let found = parts.extensions.get();
@@ -250,6 +283,26 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Claims<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthRejection> {
         Ok(Self(judged(parts)?.claims()?))
+    }
+}
+
+impl<S: Sync, T: Send + Sync + 'static> FromRequestParts<S> for User<T> {
+    type Rejection = AuthRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthRejection> {
+        Ok(Self(judged(parts)?.user()?))
+    }
+}
+
+impl<S: Sync, T: Send + Sync + 'static> OptionalFromRequestParts<S> for User<T> {
+    type Rejection = AuthRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, AuthRejection> {
+        let judged = judged(parts)?;
+        match judged.optional_pass() {
+            Some(_) => Ok(Some(Self(judged.user()?))),
+            None => Ok(None),
+        }
     }
 }
 

@@ -6,7 +6,10 @@ use axum::{
     extract::{ConnectInfo, OriginalUri},
     http::request::Parts,
 };
-use gatepass::{Authority, LocalPath, Requirements, Verifier, wire::RequestHead};
+use gatepass::{
+    Authority, LocalPath, Requirements, Verifier,
+    wire::{RequestHead, Users},
+};
 use gatepass_tower::JsonErrors;
 use tower_layer::Layer;
 
@@ -65,6 +68,12 @@ impl<R> GateLayer<R> {
     /// rules.
     pub fn login_page(self, page: LocalPath) -> Self {
         Self(self.0.login_page(page))
+    }
+
+    /// Loads the application's own record of the user of each request that the gate lets through,
+    /// for [`User<T>`](crate::User). [`Users`](gatepass::wire::Users) has the rules.
+    pub fn users<T: Send + Sync + 'static>(self, users: &Users<T>) -> Self {
+        Self(self.0.users(users))
     }
 
     /// Answers refused requests with what `respond` makes of the usual response: a page instead of

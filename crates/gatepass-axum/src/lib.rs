@@ -132,13 +132,13 @@ pub use gatepass::{
     AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, LocalPath,
     MasterSecret, MemoryStore, Pass, RequiredScopes, Requirements, Scopes, Session, Transport,
     UserUpdate, async_trait,
-    wire::{AuthState, Endpoints},
+    wire::{AuthState, Endpoints, Users},
 };
 pub use gatepass_tower::{ErrorResponse, Gate, JsonErrors};
 
 pub use self::{
     connection::Connection,
-    extract::{Auth, Claims, ClientDevice, PresentedToken, SameSite, Scoped},
+    extract::{Auth, Claims, ClientDevice, PresentedToken, SameSite, Scoped, User},
     gate::GateLayer,
     rejection::AuthRejection,
     routes::{Delivered, issue, issued, refreshed, routes},

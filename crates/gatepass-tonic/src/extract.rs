@@ -1,5 +1,7 @@
 //! The user who is logged in, from a call's request.
 
+use std::sync::Arc;
+
 use gatepass::{
     Device, Pass, RequiredScopes,
     wire::{AuthRejection, AuthRequest, AuthState, RequestHead},
@@ -69,6 +71,15 @@ pub trait RequestAuth: sealed::Sealed {
     ///
     /// As [`pass`](Self::pass), or [`Code::PermissionDenied`](tonic::Code::PermissionDenied).
     fn pass_with<R: RequiredScopes>(&self) -> Result<&Pass, Status>;
+
+    /// The application's own record of the user who is logged in, behind a gate that loads
+    /// [`Users`](gatepass::wire::Users).
+    ///
+    /// # Errors
+    ///
+    /// As [`pass`](Self::pass), or [`Code::Internal`](tonic::Code::Internal) if the gate loads no
+    /// users of this type.
+    fn user<T: Send + Sync + 'static>(&self) -> Result<Arc<T>, Status>;
 
     /// The known facts about the client's device, for a login of your own: its `User-Agent`. Set
     /// the address by [`Request::remote_addr`](tonic::Request), which needs tonic's own server.
@@ -143,6 +154,12 @@ impl<M> RequestAuth for Request<M> {
     fn connection(&self) -> Result<Connection, Status> {
         let connection = judged(self).and_then(|judged| judged.connection());
         connection.map(Connection).map_err(status)
+    }
+
+    fn user<T: Send + Sync + 'static>(&self) -> Result<Arc<T>, Status> {
+        judged(self)
+            .and_then(|judged| judged.user())
+            .map_err(status)
     }
 
     fn device(&self) -> Result<Device, Status> {

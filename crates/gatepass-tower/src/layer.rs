@@ -1,6 +1,9 @@
 //! The layer.
 
-use gatepass::{Authority, LocalPath, Requirements, Verifier, wire};
+use gatepass::{
+    Authority, LocalPath, Requirements, Verifier,
+    wire::{self, Users},
+};
 use tower_layer::Layer;
 
 use crate::{
@@ -73,6 +76,13 @@ impl<R> GateLayer<R> {
     /// rules.
     pub fn login_page(mut self, page: LocalPath) -> Self {
         self.gate = self.gate.login_page(page);
+        self
+    }
+
+    /// Loads the application's own record of the user of each request that the gate lets through,
+    /// for extractors of adapters. [`Users`](gatepass::wire::Users) has the rules.
+    pub fn users<T: Send + Sync + 'static>(mut self, users: &Users<T>) -> Self {
+        self.gate = self.gate.users(users);
         self
     }
 

@@ -1,6 +1,6 @@
 //! The user who is logged in, in a handler's signature.
 
-use std::{fmt, marker::PhantomData};
+use std::{fmt, marker::PhantomData, sync::Arc};
 
 use gatepass::{
     Device, Pass, RequiredScopes,
@@ -158,6 +158,38 @@ impl<R: RequiredScopes> fmt::Debug for Scoped<R> {
 )]
 pub struct Claims<T>(pub T);
 
+/// The application's own record of the user who is logged in, behind a gate that loads
+/// [`Users`](gatepass::wire::Users).
+///
+/// ```
+/// use gatepass_warp::{Authority, User, Users, gate, gated};
+/// use warp::{Filter, filters::BoxedFilter, reply::Response};
+///
+/// struct Account { name: String }
+///
+/// async fn hello(User(account): User<Account>) -> String {
+///     format!("hello, {}", account.name)
+/// }
+///
+/// # async fn find(_: String) -> Result<Option<Account>, gatepass::StoreError> { Ok(None) }
+/// fn route(authority: &Authority) -> BoxedFilter<(Response,)> {
+///     let users = Users::new(|pass| find(pass.subject().to_string()));
+///     gated(warp::path!("hello"), gate(authority).users(&users), hello).boxed()
+/// }
+/// ```
+#[derive(Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "handlers take it apart in their signatures"
+)]
+pub struct User<T>(pub Arc<T>);
+
+impl<T> Clone for User<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
 /// The known facts about the client's device: its `User-Agent` and its address. For a login of your
 /// own, behind a gate that is [`open`](gatepass::Requirements::open).
 ///
@@ -231,6 +263,21 @@ impl fmt::Debug for PresentedToken {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct SameSite;
+
+impl<T: Send + Sync + 'static> FromAuthRequest for User<T> {
+    fn from_auth_request(request: &AuthRequest<'_, '_>) -> Result<Self, AuthRejection> {
+        Ok(Self(request.user()?))
+    }
+}
+
+impl<T: Send + Sync + 'static> FromAuthRequest for Option<User<T>> {
+    fn from_auth_request(request: &AuthRequest<'_, '_>) -> Result<Self, AuthRejection> {
+        match request.optional_pass() {
+            Some(_) => Ok(Some(User(request.user()?))),
+            None => Ok(None),
+        }
+    }
+}
 
 impl FromAuthRequest for ClientDevice {
     const READS_HEAD: bool = true;

@@ -4,7 +4,7 @@ use std::{convert::Infallible, future::ready};
 
 use gatepass::{
     Authority, LocalPath, Requirements, Verifier,
-    wire::{self, AuthRequest, AuthState},
+    wire::{self, AuthRequest, AuthState, Users},
 };
 use http::Method;
 use warp::{Filter, Rejection, filters::BoxedFilter, reject::Reject};
@@ -89,6 +89,12 @@ impl Gate {
     /// rules.
     pub fn login_page(self, page: LocalPath) -> Self {
         Self(self.0.login_page(page))
+    }
+
+    /// Loads the application's own record of the user of each request that the gate lets through,
+    /// for [`User<T>`](crate::User). [`Users`](gatepass::wire::Users) has the rules.
+    pub fn users<T: Send + Sync + 'static>(self, users: &Users<T>) -> Self {
+        Self(self.0.users(users))
     }
 
     /// The gate as a filter, for handlers that answer refusals in their own way.

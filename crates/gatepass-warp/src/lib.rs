@@ -170,7 +170,7 @@ pub use gatepass::{
     AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, LocalPath,
     MasterSecret, MemoryStore, Pass, RequiredScopes, Requirements, Scopes, Session, Transport,
     UserUpdate, async_trait,
-    wire::{AuthState, Endpoints},
+    wire::{AuthState, Endpoints, Users},
 };
 pub use gatepass_tower::{ErrorResponse, GateLayer, JsonErrors};
 
@@ -178,7 +178,9 @@ pub use self::{
     authorized::Authorized,
     connection::Connection,
     convert::{OwnedRequestHead, PeerAddr, request_head},
-    extract::{Auth, Claims, ClientDevice, FromAuthRequest, PresentedToken, SameSite, Scoped},
+    extract::{
+        Auth, Claims, ClientDevice, FromAuthRequest, PresentedToken, SameSite, Scoped, User,
+    },
     full_path::full_path,
     gate::{Gate, IntoGateFilter, gate, gate_before, gate_from_layer},
     gated::{Handler, gated},

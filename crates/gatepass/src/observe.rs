@@ -399,6 +399,14 @@ pub(crate) fn claims_unfit(error: &serde_json::Error, wanted: &str) {
     );
 }
 
+/// A handler wants a user whom its gate doesn't load.
+pub(crate) fn users_missing(wanted: &str) {
+    error!(
+        target: "gatepass", wanted,
+        "users.missing: a handler asks for the record of the user, but its gate loads none of this type; give the gate Users"
+    );
+}
+
 pub(crate) fn weak_secret(client: &dyn fmt::Display, bytes: usize) {
     warn!(
         target: "gatepass", client = %client, bytes,

@@ -17,6 +17,7 @@ mod login_page;
 mod outgoing;
 mod refreshed_cookies;
 mod refusal;
+mod users;
 
 pub use crate::http::{
     head::{HeaderField, RequestHead},
@@ -33,4 +34,5 @@ pub use self::{
     gate::Gate,
     outgoing::{Outgoing, ResponseHeaders},
     refusal::ErrorFormat,
+    users::Users,
 };

@@ -31,7 +31,7 @@ use tonic::{
 };
 use tower::Layer;
 
-pub use self::middleware::around;
+pub use self::middleware::{around, of_endpoints};
 use self::{
     proto::account_server::{AccountServer, SERVICE_NAME},
     service::Service,
@@ -77,7 +77,7 @@ pub fn routes(app: &App) -> Router {
         .route("/openapi.json", get(async move || (json, openapi)))
         // For probes, most of which speak HTTP alone.
         .route("/ready", get(async move || readiness(&ready)));
-    middleware::of_methods(methods).merge(middleware::of_endpoints(endpoints))
+    middleware::of_methods(methods).merge(of_endpoints(endpoints))
 }
 
 fn readiness(app: &App) -> StatusCode {

@@ -42,7 +42,7 @@ pub(crate) fn of_methods(routes: Router) -> Router {
 }
 
 /// Around the HTTP endpoints.
-pub(crate) fn of_endpoints(routes: Router) -> Router {
+pub fn of_endpoints(routes: Router) -> Router {
     let log = TraceLayer::new_for_http()
         .make_span_with(middleware::span)
         .on_response(middleware::log_response());

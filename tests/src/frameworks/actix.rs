@@ -1,6 +1,12 @@
 //! The example in actix-web.
 
-use std::{future::poll_fn, pin::pin, rc::Rc, thread, time::Duration};
+use std::{
+    future::{poll_fn, ready},
+    pin::pin,
+    rc::Rc,
+    thread,
+    time::Duration,
+};
 
 use actix_web::{
     HttpRequest, HttpResponse, Responder, Route, Scope,
@@ -18,11 +24,11 @@ use actix_web::{
 use async_trait::async_trait;
 use gatepass::wire::{Delivery, Endpoints};
 use gatepass_actix::{
-    Auth, AuthRejection, ClientDevice, Gate, MaybeAuth, PresentedToken, SameSite, Scoped,
+    Auth, AuthRejection, ClientDevice, Gate, MaybeAuth, PresentedToken, SameSite, Scoped, User,
 };
 use gatepass_testkit::{
     ManualClock,
-    scenario::{Driver, Opened, Request, Response, Setup, Shop, UserChange},
+    scenario::{Customer, Driver, Opened, Request, Response, Setup, Shop, UserChange},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -92,15 +98,30 @@ fn shop(shop: &Shop) -> impl FnOnce(&mut ServiceConfig) + use<> {
         Ok(refreshed.await?.onto(HttpResponse::NoContent().finish()))
     }
 
+    async fn customer(User(customer): User<Customer>) -> impl Responder {
+        web::Json(shop::customer(&customer))
+    }
+
     let gate = Gate::new(&shop.authority);
-    let open = gate.clone().require(shop::open());
+    let loads = gate.clone().users(&shop.users);
     let endpoints = shop.endpoints.clone();
+    let shop = shop.clone();
+    let close = move |Auth(pass): Auth| {
+        shop.close(&pass);
+        ready(HttpResponse::NoContent().finish())
+    };
+    let open = gate.clone().require(shop::open());
     move |config| {
         config
             .app_data(web::Data::new(endpoints.clone()))
             .route("/shop/me", get().to(me).wrap(gate.clone()))
+            .service(
+                web::resource("/shop/customer")
+                    .route(get().to(customer).wrap(loads.clone()))
+                    .route(web::delete().to(close).wrap(loads)),
+            )
             .route("/shop/admin", get().to(admin).wrap(gate.clone()))
-            .route("/shop/token", get().to(token).wrap(gate))
+            .route("/shop/presented", get().to(token).wrap(gate))
             .route("/shop/enter", web::post().to(enter).wrap(open.clone()))
             .route("/shop/site", web::post().to(site).wrap(open))
             .route("/shop/again", web::post().to(again))

@@ -16,11 +16,11 @@ use ::axum::{
 use example_app::App;
 use gatepass::wire::{Delivery, Endpoints};
 use gatepass_axum::{
-    Auth, AuthRejection, ClientDevice, GateLayer, PresentedToken, SameSite, Scoped,
+    Auth, AuthRejection, ClientDevice, GateLayer, PresentedToken, SameSite, Scoped, User,
 };
 use gatepass_testkit::{
     ManualClock,
-    scenario::{Setup, Shop},
+    scenario::{Customer, Setup, Shop},
 };
 use serde_json::Value;
 
@@ -75,17 +75,27 @@ pub(super) fn shop(app: &App) -> Router {
         Ok((delivered, StatusCode::NO_CONTENT))
     }
 
-    let Shop {
-        authority,
-        endpoints,
-        ..
-    } = shop::start(app);
-    let gate = GateLayer::new(&authority);
+    async fn customer(User(customer): User<Customer>) -> Json<Value> {
+        Json(shop::customer(&customer))
+    }
+
+    let shop = shop::start(app);
+    let endpoints = shop.endpoints.clone();
+    let gate = GateLayer::new(&shop.authority);
+    let loads = gate.clone().users(&shop.users);
+    let close = async move |Auth(pass): Auth| {
+        shop.close(&pass);
+        StatusCode::NO_CONTENT
+    };
     let open = gate.clone().require(shop::open());
     Router::new()
         .route("/shop/me", get(me).route_layer(gate.clone()))
+        .route(
+            "/shop/customer",
+            get(customer).delete(close).route_layer(loads),
+        )
         .route("/shop/admin", get(admin).route_layer(gate.clone()))
-        .route("/shop/token", get(token).route_layer(gate))
+        .route("/shop/presented", get(token).route_layer(gate))
         .route("/shop/enter", post(enter).route_layer(open.clone()))
         .route("/shop/site", post(site).route_layer(open))
         .route("/shop/again", post(again))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use example_app::App;
 use futures_util::FutureExt;
 use gatepass::{Clock, Pass, RequiredScopes, Requirements, Timestamp};
-use gatepass_testkit::scenario::Shop;
+use gatepass_testkit::scenario::{Customer, Shop};
 use serde_json::{Value, json};
 
 /// The scopes of the shop's administrators.
@@ -30,6 +30,10 @@ pub(super) fn open() -> Requirements {
 
 pub(super) fn me(pass: &Pass) -> Value {
     json!({ "subject": pass.subject().as_str() })
+}
+
+pub(super) fn customer(customer: &Customer) -> Value {
+    json!({ "name": customer.name, "loaded": customer.loaded })
 }
 
 pub(super) fn site(same_site: bool) -> Value {

@@ -14,11 +14,11 @@ use example_app::App;
 use gatepass::wire::{Delivery, Endpoints};
 use gatepass_testkit::{
     ManualClock,
-    scenario::{Setup, Shop},
+    scenario::{Customer, Setup, Shop},
 };
 use gatepass_warp::{
-    Auth, AuthRejection, ClientDevice, OwnedRequestHead, PresentedToken, SameSite, Scoped, gate,
-    gate_from_layer, gated, issue, refreshed, request_head,
+    Auth, AuthRejection, ClientDevice, OwnedRequestHead, PresentedToken, SameSite, Scoped, User,
+    gate, gate_from_layer, gated, issue, refreshed, request_head,
 };
 use http_body_util::Full;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -86,12 +86,18 @@ fn shop(app: &App) -> BoxedFilter<(Response,)> {
         Ok(delivered.reply(StatusCode::NO_CONTENT))
     }
 
-    let Shop {
-        authority,
-        endpoints,
-        ..
-    } = shop::start(app);
-    let gate = gate(&authority);
+    async fn customer(User(customer): User<Customer>) -> impl Reply {
+        reply::json(&shop::customer(&customer))
+    }
+
+    let shop = shop::start(app);
+    let endpoints = shop.endpoints.clone();
+    let gate = gate(&shop.authority);
+    let loads = gate.clone().users(&shop.users);
+    let close = move |Auth(pass): Auth| {
+        shop.close(&pass);
+        ready(StatusCode::NO_CONTENT)
+    };
     let open = gate.clone().require(shop::open());
     let own = endpoints.clone();
     let with = ::warp::any().map(move || own.clone()).and(request_head());
@@ -109,7 +115,11 @@ fn shop(app: &App) -> BoxedFilter<(Response,)> {
     gated(at("me").and(get), gate.clone(), me)
         .or(gated(at("admin").and(get), gate.clone(), admin))
         .unify()
-        .or(gated(at("token").and(get), gate, token))
+        .or(gated(at("customer").and(get), loads.clone(), customer))
+        .unify()
+        .or(gated(at("customer").and(::warp::delete()), loads, close))
+        .unify()
+        .or(gated(at("presented").and(get), gate, token))
         .unify()
         .or(gated(at("enter").and(post).and(with), open.clone(), enter))
         .unify()

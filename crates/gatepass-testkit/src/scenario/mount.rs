@@ -275,6 +275,8 @@ macro_rules! with_scenarios {
         a_form_of_another_site_is_refused
         a_form_is_refused_where_none_are_taken
         a_login_of_the_applications_own_sets_cookies_in_its_response
+        a_handler_gets_the_applications_own_record_of_the_user
+        a_user_without_a_record_is_refused_at_once
 
         the_endpoints_are_described
         }

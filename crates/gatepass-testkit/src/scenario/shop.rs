@@ -1,11 +1,18 @@
 //! An application whose API was there before gatepass: the shop.
 
+use std::{
+    collections::HashSet,
+    future::ready,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
 use async_trait::async_trait;
 use gatepass::{
     AuthenticationError, Authenticator, Authority, BuildError, Clock, Credentials, Device,
-    Identity, InvalidLocalPath, InvalidName, MasterSecret, MemoryStore, Scopes, Session, Transport,
-    UserUpdate,
-    wire::{Endpoint, Endpoints, Problem, Reply, RequestHead},
+    Identity, InvalidLocalPath, InvalidName, MasterSecret, MemoryStore, Pass, Scopes, Session,
+    Transport, UserUpdate,
+    wire::{Endpoint, Endpoints, Problem, Reply, RequestHead, Users},
 };
 use serde_json::json;
 
@@ -21,9 +28,11 @@ use super::{
 /// |---|---|---|
 /// | `GET /shop/me` | an access token | 200, `{"subject"}` |
 /// | `GET /shop/admin` | an access token; the extractor wants the scope `admin` | 200, `{"subject"}` |
-/// | `GET /shop/token` | an access token | 200, `{"token"}`, the presented token |
+/// | `GET /shop/presented` | an access token | 200, `{"token"}`, the presented token |
 /// | `POST /shop/enter` | nothing ([open](gatepass::Requirements::open)); takes no request of another site | 303 to `/shop/me`, with the cookies of a session of `alice`, whose device it takes by an extractor |
 /// | `POST /shop/site` | nothing (open) | 200, `{"same_site"}`, the verdict |
+/// | `GET /shop/customer` | an access token; its gate loads [`users`](Self::users) | 200, `{"name","loaded"}` of the [`Customer`] |
+/// | `DELETE /shop/customer` | an access token | 204, after [`close`](Self::close) |
 /// | `POST /shop/again` | a refresh cookie | 204, with new cookies |
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -32,6 +41,36 @@ pub struct Shop {
     pub authority: Authority,
     /// Its endpoints.
     pub endpoints: Endpoints,
+    /// Its customers, for a gate.
+    pub users: Users<Customer>,
+    accounts: Arc<Mutex<Accounts>>,
+}
+
+/// The shop's own record of a user.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Customer {
+    /// The name.
+    pub name: String,
+    /// How often the shop has loaded records so far.
+    pub loaded: u32,
+}
+
+#[derive(Debug, Default)]
+struct Accounts {
+    closed: HashSet<String>,
+    loaded: u32,
+}
+
+impl Accounts {
+    fn load(&mut self, name: &str) -> Option<Customer> {
+        self.loaded += 1;
+        let customer = Customer {
+            name: name.to_owned(),
+            loaded: self.loaded,
+        };
+        Some(customer).filter(|_| !self.closed.contains(name))
+    }
 }
 
 impl Shop {
@@ -53,10 +92,25 @@ impl Shop {
             .build()
             .await?;
         let endpoints = endpoints(authority.clone())??;
+        let accounts = Arc::<Mutex<Accounts>>::default();
+        let loading = Arc::clone(&accounts);
+        let users = Users::new(move |pass| {
+            let mut accounts = loading.lock().unwrap_or_else(PoisonError::into_inner);
+            ready(Ok(accounts.load(pass.subject().as_str())))
+        });
         Ok(Self {
             authority,
             endpoints,
+            users,
+            accounts,
         })
+    }
+
+    /// Closes the account of the user, whose sessions go on.
+    pub fn close(&self, pass: &Pass) {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        accounts.closed.insert(pass.subject().as_str().to_owned());
+        self.users.forget(pass.subject());
     }
 
     /// The identity of the user who enters without a password.
@@ -398,7 +452,7 @@ pub fn a_login_of_the_applications_own_sets_cookies_in_its_response() -> Scenari
         .keep_cookie(REFRESH, "refresh")
         .send(Request::get("/shop/sessions").cookies(cookies), 200)
         .json("/sessions/0/user_agent", "Shopper/1.0")
-        .send(Request::get("/shop/token").cookies(cookies), 200)
+        .send(Request::get("/shop/presented").cookies(cookies), 200)
         .same_as("/token", "access")
         .send(cross(enter()), 403)
         .shop_error(
@@ -415,4 +469,36 @@ pub fn a_login_of_the_applications_own_sets_cookies_in_its_response() -> Scenari
         .send(me().cookies("__Host-gatepass={access}"), 200)
         .send(Request::post("/shop/again"), 401)
         .shop_error("missing", "no credentials were presented")
+}
+
+/// The gate loads it once, and again after half a minute.
+#[must_use]
+pub fn a_handler_gets_the_applications_own_record_of_the_user() -> Scenario {
+    let customer = || Request::get("/shop/customer").bearer("{access}");
+    Scenario::new("a_handler_gets_the_applications_own_record_of_the_user")
+        .bought_in()
+        .send(customer(), 200)
+        .json("/name", "alice")
+        .json("/loaded", 1)
+        .pass(Duration::from_secs(29))
+        .send(customer(), 200)
+        .json("/loaded", 1)
+        .pass(Duration::from_secs(1))
+        .send(customer(), 200)
+        .json("/loaded", 2)
+        .send(Request::get("/shop/customer"), 401)
+        .shop_error("missing", "no credentials were presented")
+}
+
+/// Its access token is good, and it has no record any more.
+#[must_use]
+pub fn a_user_without_a_record_is_refused_at_once() -> Scenario {
+    let customer = || Request::get("/shop/customer").bearer("{access}");
+    Scenario::new("a_user_without_a_record_is_refused_at_once")
+        .bought_in()
+        .send(customer(), 200)
+        .send(Request::delete("/shop/customer").bearer("{access}"), 204)
+        .send(customer(), 401)
+        .shop_error("revoked", "the token has been revoked")
+        .send(me().bearer("{access}"), 200)
 }

@@ -135,7 +135,7 @@ impl Entries {
         }
         let (grant, _) = self.grants.get(&session)?;
         if grant.is_newer_than(pass.grant_version()) {
-            pass.found_outdated();
+            pass.found_newer(grant.newest);
         }
         Some(grant)
     }

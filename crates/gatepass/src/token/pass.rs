@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -33,8 +33,8 @@ struct Verified {
     claims: PassClaims,
     /// The version of the revocations at which the token was last found live; zero before.
     live_at: AtomicU64,
-    /// Whether the session's rights are newer than those of the token, which is good nevertheless.
-    outdated: AtomicBool,
+    /// The newest version of the session's rights that the node knew at a lookup; zero before.
+    newest_grant: AtomicU32,
 }
 
 #[derive(PartialEq)]
@@ -95,7 +95,7 @@ impl Pass {
         Self(Arc::new(Verified {
             claims,
             live_at: AtomicU64::new(0),
-            outdated: AtomicBool::new(false),
+            newest_grant: AtomicU32::new(0),
         }))
     }
 
@@ -152,7 +152,13 @@ impl Pass {
     /// more if it refreshes. Gates tell the client by a response header.
     #[must_use]
     pub fn is_outdated(&self) -> bool {
-        self.0.outdated.load(Ordering::Relaxed)
+        self.newest_grant() > self.grant_version()
+    }
+
+    /// The newest version of the session's rights that the node knows.
+    pub(crate) fn newest_grant(&self) -> GrantVersion {
+        let known = GrantVersion::new(self.0.newest_grant.load(Ordering::Relaxed));
+        known.max(self.grant_version())
     }
 
     /// When the token was issued (`iat`).
@@ -192,9 +198,11 @@ impl Pass {
         self.0.live_at.store(version, Ordering::Relaxed);
     }
 
-    /// Notes that the session's rights are newer than those of the token.
-    pub(crate) fn found_outdated(&self) {
-        self.0.outdated.store(true, Ordering::Relaxed);
+    /// Notes that the session's rights have this version, which is newer than that of the token.
+    pub(crate) fn found_newer(&self, grant: GrantVersion) {
+        self.0
+            .newest_grant
+            .fetch_max(grant.get(), Ordering::Relaxed);
     }
 
     /// Its approximate size on the heap, in bytes.

@@ -379,6 +379,11 @@ impl Verifier {
         self.inner.keys.load().jwks(self.inner.clock.now())
     }
 
+    /// The time of its clock that never goes back.
+    pub(crate) fn monotonic(&self) -> Duration {
+        self.inner.clock.monotonic()
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.inner.clock.now()
     }

@@ -21,6 +21,7 @@ use crate::{
         outgoing::{Outgoing, REFRESH},
         refreshed_cookies::RefreshedCookies,
         refusal::ErrorFormat,
+        users::AnyUser,
     },
 };
 
@@ -47,6 +48,7 @@ pub struct AuthState {
     verifier: Verifier,
     requirements: Option<Arc<Requirements>>,
     outgoing: Outgoing,
+    user: Option<AnyUser>,
 }
 
 impl AuthState {
@@ -67,7 +69,13 @@ impl AuthState {
                 refreshed,
                 settled: false,
             },
+            user: None,
         }
+    }
+
+    pub(super) fn with_user(mut self, user: Option<AnyUser>) -> Self {
+        self.user = user;
+        self
     }
 
     /// The state that a gate has left in a request, with the head of that request.
@@ -160,10 +168,23 @@ impl<'s, 'h> AuthRequest<'s, 'h> {
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, AuthRejection> {
         self.pass()?.claims().map_err(|error| {
             observe::claims_unfit(&error, std::any::type_name::<T>());
-            let AuthRejection { error, reply } =
-                AuthRejection::ours("custom claims that do not fit");
-            let reply = self.state.verifier.in_own_format(&self.head, reply);
-            AuthRejection { error, reply }
+            self.mistake("custom claims that do not fit")
+        })
+    }
+
+    /// The application's own record of the user who is logged in, behind a gate that loads
+    /// [`Users`](crate::wire::Users).
+    ///
+    /// # Errors
+    ///
+    /// As [`pass`](Self::pass), or that the gate loads no users of this type: 500.
+    pub fn user<T: Send + Sync + 'static>(&self) -> Result<Arc<T>, AuthRejection> {
+        self.pass()?;
+        let user = self.state.user.clone();
+        let user = user.and_then(|user| user.downcast().ok());
+        user.ok_or_else(|| {
+            observe::users_missing(std::any::type_name::<T>());
+            self.mistake("a gate without the users that a handler wants")
         })
     }
 
@@ -218,6 +239,13 @@ impl<'s, 'h> AuthRequest<'s, 'h> {
     /// The changes that the gate makes to the response of the handler.
     pub fn outgoing(&self) -> Outgoing {
         self.state.outgoing()
+    }
+
+    /// The rejection for a mistake of the application: 500.
+    fn mistake(&self, what: &'static str) -> AuthRejection {
+        let AuthRejection { error, reply } = AuthRejection::ours(what);
+        let reply = self.state.verifier.in_own_format(&self.head, reply);
+        AuthRejection { error, reply }
     }
 
     fn rejection(&self, refusal: Refusal) -> AuthRejection {

@@ -15,6 +15,7 @@ use crate::{
         login_page,
         refreshed_cookies::RefreshedCookies,
         refusal::ErrorFormat,
+        users::{AnyUser, AnyUsers, Users},
     },
 };
 
@@ -44,6 +45,8 @@ pub struct Gate {
     refresher: Option<Authority>,
     /// `None` for a gate that redirects no browser.
     login_page: Option<LocalPath>,
+    /// `None` for a gate that loads no user.
+    users: Option<Arc<dyn AnyUsers>>,
 }
 
 impl Gate {
@@ -55,6 +58,7 @@ impl Gate {
             requirements: None,
             refresher: None,
             login_page: None,
+            users: None,
         }
     }
 
@@ -118,6 +122,13 @@ impl Gate {
         self
     }
 
+    /// Loads the application's own record of the user of each request that the gate lets through,
+    /// for the extractor `User<T>`. [`Users`] has the rules and an example.
+    pub fn users<T: Send + Sync + 'static>(mut self, users: &Users<T>) -> Self {
+        self.users = Some(Arc::new(users.clone()));
+        self
+    }
+
     /// Judges a request: finds its access token, and verifies it against the requirements of this
     /// gate. An adapter puts the result into the request's extensions, or sends the rejection's
     /// reply.
@@ -154,7 +165,10 @@ impl Gate {
             _ => None,
         };
         match refresher {
-            None => self.let_through(head, source, verified, None),
+            None => {
+                let verified = self.with_user(verified).await;
+                self.let_through(head, source, verified, None)
+            }
             Some(authority) => self.refresh(authority, head).await,
         }
     }
@@ -195,10 +209,31 @@ impl Gate {
             Ok(None) => Err(Refusal::Missing.into()),
             Err(refusal) => Err(self.verifier.report(refusal)),
         };
-        match &verified {
-            Err(Error::Refused(refusal)) if refreshes(refusal) => None,
-            _ => Some(self.let_through(head, source, verified, None)),
+        if matches!(&verified, Err(Error::Refused(refusal)) if refreshes(refusal)) {
+            return None;
         }
+        let verified = match (verified, &self.users) {
+            (Ok(pass), Some(users)) => {
+                let user = users.kept(&pass, self.verifier.monotonic())?;
+                Ok((pass, Some(user)))
+            }
+            (verified, _) => verified.map(|pass| (pass, None)),
+        };
+        Some(self.let_through(head, source, verified, None))
+    }
+
+    /// The pass with the record of its user, if the gate loads users.
+    async fn with_user(&self, verified: Result<Pass, Error>) -> Verified {
+        let pass = verified?;
+        let Some(users) = &self.users else {
+            return Ok((pass, None));
+        };
+        let now = self.verifier.monotonic();
+        let user = match users.kept(&pass, now) {
+            Some(user) => user,
+            None => users.load(&pass, now).await?,
+        };
+        Ok((pass, Some(user)))
     }
 
     /// The authority that refreshes the tokens of a request, if they can be refreshed. Otherwise
@@ -226,6 +261,7 @@ impl Gate {
         };
         let access = refreshed.access_token();
         let verified = self.verifier.verify(access, self.requirements()).await;
+        let verified = self.with_user(verified).await;
         let judged = self.let_through(head, source, verified, Some(Arc::clone(&refreshed)));
         match judged {
             // The rotation took place, and the client is refused for something else.
@@ -240,24 +276,19 @@ impl Gate {
         &self,
         head: &RequestHead<'_>,
         source: Source,
-        verified: Result<Pass, Error>,
+        verified: Verified,
         refreshed: Option<Arc<RefreshedCookies>>,
     ) -> Result<AuthState, AuthRejection> {
         let optional = self.requirements().is_optional();
-        let outcome = match verified {
-            Ok(pass) => Ok(pass),
+        let (outcome, user) = match verified {
+            Ok((pass, user)) => (Ok(pass), user),
             Err(Error::Refused(refusal)) if optional && is_anonymous(source, &refusal) => {
-                Err(refusal)
+                (Err(refusal), None)
             }
             Err(error) => return Err(self.rejection(head, error)),
         };
         let requirements = self.requirements.clone();
-        Ok(AuthState::new(
-            outcome,
-            &self.verifier,
-            requirements,
-            refreshed,
-        ))
+        Ok(AuthState::new(outcome, &self.verifier, requirements, refreshed).with_user(user))
     }
 
     /// The state of a request whose credentials don't matter.
@@ -329,6 +360,9 @@ impl Verifier {
         refusal.into()
     }
 }
+
+/// A pass with the record of its user, if the gate loads users, or why there is no pass.
+type Verified = Result<(Pass, Option<AnyUser>), Error>;
 
 /// Whether a request that was refused counts as one without credentials.
 fn is_anonymous(source: Source, refusal: &Refusal) -> bool {

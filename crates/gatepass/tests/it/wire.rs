@@ -9,6 +9,7 @@ mod openapi;
 mod places;
 mod refusals;
 mod sessions;
+mod users;
 
 use std::{collections::BTreeSet, time::Duration};
 

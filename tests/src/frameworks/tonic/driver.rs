@@ -37,7 +37,9 @@ pub fn router(app: &App) -> Router {
     let routes = example_tonic::routes(app)
         .route_service(&path, probe)
         .nest("/auto", crate::frameworks::axum::auto(app))
-        .merge(crate::frameworks::axum::shop(app));
+        .merge(example_tonic::of_endpoints(crate::frameworks::axum::shop(
+            app,
+        )));
     example_tonic::around(app, routes)
 }
 

@@ -1,0 +1,221 @@
+//! The application's own record of the user who makes a request.
+
+use std::{
+    any::Any,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use moka::sync::Cache;
+
+use crate::{
+    error::Error,
+    model::{
+        ids::{GrantVersion, SessionId, Subject},
+        refusal::Refusal,
+    },
+    observe,
+    store::error::StoreError,
+    token::pass::Pass,
+};
+
+/// The application's users, for gates: the record of the user who makes a request, from your
+/// database, kept for a short time.
+///
+/// A gate that has them ([`Gate::users`](crate::wire::Gate::users)) loads the user of each request
+/// that it lets through, and a handler takes it by the extractor `User<T>` of its adapter. A user
+/// whom the loader doesn't find is refused like a revoked token (401). If the loader fails, the
+/// answer is 503.
+///
+/// gatepass keeps a record for 30 seconds and asks again
+///
+/// * at once if the session's rights have changed, on each node within `max_staleness`
+///   ([`Authority::change`](crate::Authority::change)),
+/// * at once if your code calls [`forget`](Self::forget), on this node,
+/// * for each new session.
+///
+/// If the sessions of a user end, gates refuse its tokens, and nothing loads or shows its record
+/// again. So a user whom you delete is refused at once if you also end its sessions, for example
+/// [in one transaction](crate::docs::transactions). If you delete the row alone, the record is
+/// shown for 30 seconds more at most.
+///
+/// Cheap to clone; the clones share the records.
+///
+/// ```
+/// use gatepass::{Authority, StoreError, wire::{Gate, Users}};
+///
+/// struct Account { name: String }
+///
+/// # struct Database; impl Database { async fn find(&self, id: &str) -> Result<Option<Account>, std::io::Error> { Ok(None) } }
+/// fn gate(authority: &Authority, database: &'static Database) -> Gate {
+///     let users = Users::new(|pass| async move {
+///         let found = database.find(pass.subject().as_str()).await;
+///         found.map_err(StoreError::unavailable)
+///     });
+///     Gate::new(authority).users(&users)
+/// }
+/// ```
+pub struct Users<T> {
+    inner: Arc<Inner<T>>,
+}
+
+struct Inner<T> {
+    load: Box<Load<T>>,
+    keep_for: Duration,
+    records: Cache<Key, Record<T>>,
+    /// Per user, a number that changes when it is forgotten. An entry lives longer than every
+    /// record that it makes useless.
+    forgotten: Cache<Subject, u64>,
+    forgettings: AtomicU64,
+}
+
+type Load<T> = dyn Fn(Pass) -> Pin<Box<dyn Future<Output = Result<Option<T>, StoreError>> + Send>>
+    + Send
+    + Sync;
+
+/// The session and its rights that a record was loaded for. Another version of the session's rights is another key, so that a
+/// change of rights makes the gate load again.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    session: SessionId,
+    grant: GrantVersion,
+    forgotten: u64,
+}
+
+struct Record<T> {
+    user: Arc<T>,
+    /// By the gate's clock.
+    loaded_at: Duration,
+}
+
+impl<T> Clone for Record<T> {
+    fn clone(&self) -> Self {
+        Self {
+            user: Arc::clone(&self.user),
+            loaded_at: self.loaded_at,
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static> Users<T> {
+    /// How long a record is kept.
+    const KEEP_FOR: Duration = Duration::from_secs(30);
+    /// How many records are kept.
+    const CAPACITY: u64 = 10_000;
+
+    /// Users whom `load` loads. `None` is a user who doesn't exist any more.
+    pub fn new<F>(load: impl Fn(Pass) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Option<T>, StoreError>> + Send + 'static,
+    {
+        let load: Box<Load<T>> = Box::new(move |pass| Box::pin(load(pass)));
+        Self::with(load, Self::KEEP_FOR, Self::CAPACITY)
+    }
+
+    /// The same users, whose records are kept for this long, in at most so many entries: one for
+    /// each session that is in use. Default 30 s and 10,000. With a time of zero, each request
+    /// loads its user.
+    #[must_use]
+    pub fn keep(self, time: Duration, entries: u64) -> Self {
+        let load = move |pass| (self.inner.load)(pass);
+        Self::with(Box::new(load), time, entries)
+    }
+
+    fn with(load: Box<Load<T>>, keep_for: Duration, entries: u64) -> Self {
+        // A clock that tests move is not moka's: it only makes room.
+        let records = Cache::builder().max_capacity(entries);
+        let longest = keep_for.saturating_mul(2).max(Duration::from_secs(3600));
+        Self {
+            inner: Arc::new(Inner {
+                load,
+                keep_for,
+                records: records.build(),
+                forgotten: Cache::builder().time_to_live(longest).build(),
+                forgettings: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// Forgets the records of a user on this node, for example after the user has chosen another
+    /// name. A load that is under way counts for the requests that wait for it alone.
+    pub fn forget(&self, subject: &Subject) {
+        let number = self.inner.forgettings.fetch_add(1, Ordering::Relaxed) + 1;
+        self.inner.forgotten.insert(subject.clone(), number);
+    }
+}
+
+impl<T> Inner<T> {
+    fn key(&self, pass: &Pass) -> Key {
+        Key {
+            session: pass.session_id(),
+            grant: pass.newest_grant(),
+            forgotten: self.forgotten.get(pass.subject()).unwrap_or_default(),
+        }
+    }
+}
+
+impl<T> Clone for Users<T> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+        }
+    }
+}
+
+impl<T> fmt::Debug for Users<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Users")
+            .field("keep_for", &self.inner.keep_for)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The record of a user, of a type that the handler knows.
+pub(super) type AnyUser = Arc<dyn Any + Send + Sync>;
+
+/// Users of a type that a gate doesn't know.
+#[async_trait]
+pub(super) trait AnyUsers: fmt::Debug + Send + Sync {
+    /// The record of the user of `pass`, if it is kept at the time `now` of the gate's clock.
+    fn kept(&self, pass: &Pass, now: Duration) -> Option<AnyUser>;
+
+    /// Loads the record of the user of `pass`.
+    async fn load(&self, pass: &Pass, now: Duration) -> Result<AnyUser, Error>;
+}
+
+#[async_trait]
+impl<T: Send + Sync + 'static> AnyUsers for Users<T> {
+    fn kept(&self, pass: &Pass, now: Duration) -> Option<AnyUser> {
+        let record = self.inner.records.get(&self.inner.key(pass))?;
+        let age = now.saturating_sub(record.loaded_at);
+        (age < self.inner.keep_for).then_some(record.user as AnyUser)
+    }
+
+    async fn load(&self, pass: &Pass, now: Duration) -> Result<AnyUser, Error> {
+        // Before the load, so that nothing that is forgotten meanwhile is kept.
+        let key = self.inner.key(pass);
+        let loaded = (self.inner.load)(pass.clone()).await;
+        let user = match loaded {
+            Ok(user) => Arc::new(user.ok_or(Refusal::Revoked)?),
+            Err(failure) => {
+                observe::store_unavailable("load_user", &failure);
+                return Err(failure.into());
+            }
+        };
+        if self.inner.keep_for > Duration::ZERO {
+            let record = Record {
+                user: Arc::clone(&user),
+                loaded_at: now,
+            };
+            self.inner.records.insert(key, record);
+        }
+        Ok(user)
+    }
+}
