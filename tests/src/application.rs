@@ -120,7 +120,7 @@ pub(crate) fn flags(setup: Setup) -> Vec<String> {
     };
     let own = ["--issuer", "https://issuer.test", "--transport", transport];
     let mut flags = Vec::from_iter(own.map(str::to_owned));
-    flags.extend(["--heartbeat", "5s"].map(str::to_owned));
+    flags.extend(["--heartbeat", "5s", "--trusted-proxy", "127.0.0.1"].map(str::to_owned));
     for (id, secret) in CLIENTS {
         let client = secret.map_or(id.to_owned(), |secret| format!("{id}:{secret}"));
         flags.extend(["--client".to_owned(), client]);

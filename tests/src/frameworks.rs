@@ -7,13 +7,18 @@ mod shop;
 pub mod tonic;
 pub mod warp;
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
-use ::axum::{body::Bytes, http};
+use ::axum::{body::Bytes, extract::ConnectInfo, http};
 use ::tower::{Service, ServiceExt};
 use async_trait::async_trait;
 use futures_util::future::{BoxFuture, FutureExt};
 use gatepass_testkit::scenario::{Driver, Opened, Request, Response, UserChange};
+use gatepass_warp::PeerAddr;
 use http_body_util::BodyExt;
 
 use crate::application::{Application, World};
@@ -66,6 +71,9 @@ impl Driver for InProcess {
     }
 }
 
+/// The peer of requests in process.
+pub(crate) const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50_000);
+
 /// Calls a service in process, as tower has them.
 async fn call<S, I, O>(service: S, request: Request, opened: Opened) -> Response
 where
@@ -80,7 +88,9 @@ where
         builder = builder.header(name, value);
     }
     let is_head = request.method == "HEAD";
-    let request = builder.body(I::from(request.body)).unwrap();
+    let mut request = builder.body(I::from(request.body)).unwrap();
+    request.extensions_mut().insert(ConnectInfo(PEER));
+    request.extensions_mut().insert(PeerAddr(PEER));
     let Ok(response) = service.oneshot(request).await else {
         panic!("a service of an application has no errors");
     };

@@ -22,7 +22,7 @@ use gatepass::wire::{Delivered, Reply, RequestHead, ResponseHeaders};
 /// The parts of a request's head that the core looks at.
 ///
 /// The path is the one that was sent, and not what actix-web has decoded for its router. The
-/// address is that of the connection: any client can send a `Forwarded` of its choice.
+/// address is that of the connection: the core knows which proxies are trusted.
 pub(crate) fn head(head: &dev::RequestHead) -> RequestHead<'_> {
     RequestHead::new(head.method.as_str(), head.uri.path(), |name| {
         head.headers.get_all(name).map(HeaderValue::as_bytes)

@@ -22,7 +22,7 @@ use crate::{gate::head, rejection::AuthRejection};
 
 /// Login, refresh, logout and the list of sessions, to be merged into the application's router.
 ///
-/// The address in the list of sessions is that of the connection, where the server is run with
+/// gatepass knows the address of a client, or of the proxy before it, where the server is run with
 /// [`into_make_service_with_connect_info`](Router::into_make_service_with_connect_info).
 ///
 /// Merge it beside the guarded routes, and not below their gate: a login needs no token.

@@ -28,10 +28,10 @@
 //! | `GET /unguarded` | its handler wants to know who is logged in, and its route has no gate | 500 |
 //!
 //! Its issuer and realm are `https://issuer.test`, its lifetimes and windows the defaults, and its
-//! time the [`ManualClock`](crate::ManualClock)'s. How it carries tokens, [`Setup`] says. Its
-//! endpoints include `resume`, `renew` and `introspect`, let clients wait for a logout everywhere,
-//! and know the OAuth clients of [`CLIENTS`];
-//! these and its own client may use the password grant. It is sent requests as
+//! time the [`ManualClock`](crate::ManualClock)'s. It believes the `X-Forwarded-For` of 127.0.0.1,
+//! where requests come from. How it carries tokens, [`Setup`] says. Its endpoints include `resume`,
+//! `renew` and `introspect`, let clients wait for a logout everywhere, and know the OAuth clients
+//! of [`CLIENTS`]; these and its own client may use the password grant. It is sent requests as
 //! `https://service.test`.
 //!
 //! Beside it, a driver mounts the [`Shop`], an application with an API of its own.
@@ -53,6 +53,7 @@ mod mount;
 mod oauth;
 mod own_account;
 mod pages;
+mod proxies;
 mod refreshing;
 mod resuming;
 mod revocation;
@@ -89,6 +90,7 @@ pub use self::{
     oauth::*,
     own_account::*,
     pages::*,
+    proxies::*,
     refreshing::*,
     resuming::*,
     revocation::*,

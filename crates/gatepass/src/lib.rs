@@ -98,6 +98,7 @@ pub use self::{
         scopes::{InvalidScope, RequiredScopes, Scopes},
         session::Session,
         transport::Transport,
+        trusted_proxies::{InvalidNetwork, TrustedProxies},
     },
     store::{error::StoreError, memory::MemoryStore},
     token::pass::Pass,

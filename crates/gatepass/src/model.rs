@@ -18,3 +18,4 @@ pub(crate) mod scopes;
 pub(crate) mod session;
 pub(crate) mod text;
 pub(crate) mod transport;
+pub(crate) mod trusted_proxies;

@@ -4,9 +4,10 @@
 //! Names, fields and units are stable, and `docs/events.md` documents them. No token, key or
 //! password is among them, and no label of a metric says who a user is.
 
+mod one_address;
 mod sampling;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use tracing::{debug, error, info, warn};
 
@@ -23,7 +24,10 @@ use crate::{
         revocation::Cutoff,
         session::{EndReason, Session},
     },
-    observe::sampling::{Sampling, Traced},
+    observe::{
+        one_address::OneAddress,
+        sampling::{Sampling, Traced},
+    },
     store::error::StoreError,
     token::pass::Pass,
 };
@@ -141,12 +145,28 @@ pub(crate) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    fn address(&self) -> Option<std::net::IpAddr> {
+    fn address(&self) -> Option<IpAddr> {
         self.device?.address
     }
 
     fn user_agent(&self) -> Option<&str> {
         self.device?.user_agent.as_deref()
+    }
+}
+
+/// Tells operators, once, that a proxy hides the addresses of all clients.
+#[derive(Default)]
+pub(crate) struct HiddenAddresses(OneAddress);
+
+impl HiddenAddresses {
+    /// A login, where no proxy is trusted.
+    pub(crate) fn login(&self, address: Option<IpAddr>) {
+        if let Some(address) = address.and_then(|address| self.0.login(address)) {
+            warn!(
+                target: "gatepass", address = %address,
+                "addresses.hidden: all logins come from one private address, which is probably a proxy's; name it with trusted_proxies()"
+            );
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, ensure};
 use gatepass::{
     Authority, AuthorityBuilder, Clock, KeySet, LocalPath, MasterSecret, MemoryStore, Pass,
-    ReusePolicy, SystemClock,
+    ReusePolicy, SystemClock, TrustedProxies,
     keys::{Algorithm, SigningKey},
     store::SessionStore,
     wire::{Client, Endpoints},
@@ -138,7 +138,7 @@ impl App {
             Some(keys) => keys,
             None => KeySet::signing(SigningKey::derived(&secret)),
         };
-        let builder = authority(settings, secret, keys, store);
+        let builder = authority(settings, secret, keys, store)?;
         let builder = builder.authenticator(users.clone()).clock(clock.clone());
         let authority = builder.build().await?;
         let endpoints = endpoints(&authority, clients)?;
@@ -291,7 +291,7 @@ impl Inputs {
         }
         let keys = self.keys.clone();
         let keys = keys.unwrap_or_else(|| KeySet::signing(SigningKey::derived(secret)));
-        let builder = authority(settings, secret.clone(), keys, MemoryStore::new());
+        let builder = authority(settings, secret.clone(), keys, MemoryStore::new())?;
         // Its log would be about that store.
         let built = builder.build().with_subscriber(NoSubscriber::new()).await?;
         endpoints(&built, self.clients.clone())?;
@@ -330,7 +330,7 @@ fn authority(
     secret: MasterSecret,
     keys: KeySet,
     store: impl SessionStore,
-) -> AuthorityBuilder {
+) -> anyhow::Result<AuthorityBuilder> {
     let reuse = ReusePolicy {
         overlap: settings.overlap,
         recovery: settings.recovery,
@@ -349,6 +349,10 @@ fn authority(
     for origin in &settings.trusted_origins {
         builder = builder.trusted_origin(origin);
     }
+    if !settings.trusted_proxies.is_empty() {
+        let proxies = TrustedProxies::x_forwarded_for(&settings.trusted_proxies)?;
+        builder = builder.trusted_proxies(proxies);
+    }
     if let Some(interval) = settings.heartbeat {
         builder = builder.heartbeat(interval);
     }
@@ -358,7 +362,7 @@ fn authority(
     if settings.insecure_localhost_cookies {
         builder = builder.danger_insecure_cookies_on_localhost();
     }
-    builder
+    Ok(builder)
 }
 
 fn endpoints(authority: &Authority, clients: Vec<Client>) -> anyhow::Result<Endpoints> {

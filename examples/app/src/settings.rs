@@ -142,6 +142,16 @@ pub struct Settings {
     )]
     pub trusted_origins: Vec<String>,
 
+    /// A reverse proxy in front of the service, as an address or a network such as 10.0.0.0/8. Its
+    /// `X-Forwarded-For` says where clients are
+    #[arg(
+        long = "trusted-proxy",
+        env = "GATEPASS_TRUSTED_PROXY",
+        value_name = "NETWORK",
+        value_delimiter = ','
+    )]
+    pub trusted_proxies: Vec<String>,
+
     /// Another node over the same store, such as http://127.0.0.1:3001. The page of `GET /` shows
     /// how soon that node learns of a logout here. Access tokens are sent to it unencrypted
     #[arg(long, env = "GATEPASS_PEER", value_name = "URL")]

@@ -32,7 +32,7 @@ use gatepass_testkit::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{pages, shop};
+use super::{PEER, pages, shop};
 use crate::application::{Application, World};
 
 /// The handler of a route whose gate was forgotten.
@@ -239,6 +239,7 @@ async fn serve(app: example_app::App, mut received: mpsc::UnboundedReceiver<Aske
 
 fn made(request: Request) -> TestRequest {
     let mut made = TestRequest::with_uri(&request.path)
+        .peer_addr(PEER)
         .method(Method::from_bytes(request.method.as_bytes()).unwrap())
         .set_payload(request.body);
     for (name, value) in request.headers {

@@ -35,8 +35,8 @@ const INHERITED: &[&str] = &["version", "edition", "rust-version", "license"];
 /// How many crates a build of these has at most: with their default features, for this platform,
 /// and with themselves.
 const SIZES: &[(&[&str], usize)] = &[
-    (&["gatepass"], 73),
-    (&["gatepass-axum", "gatepass-sqlite"], 107),
+    (&["gatepass"], 74),
+    (&["gatepass-axum", "gatepass-sqlite"], 108),
 ];
 
 const SMALL: &str = "Users compile, trust and update each crate that we pull in: have less instead, or raise the limit on purpose.";

@@ -36,6 +36,8 @@ macro_rules! with_scenarios {
         a_login_that_is_not_understood_changes_nothing
         a_password_is_not_accepted_from_anywhere_but_the_body
 
+        a_trusted_proxy_tells_the_address_of_a_client
+
         a_refresh_gives_a_new_pair
         a_refresh_sent_twice_gets_the_same_successor
         quick_refreshes_raise_no_false_alarm

@@ -31,7 +31,7 @@ use crate::{
         session::{EndReason, Session},
         text,
     },
-    observe,
+    observe::{self, HiddenAddresses},
     store::{SessionStore, service::ServiceIdentity},
     token::refresh::{Presented, RefreshKeys},
     verifier::verifier::{Policy, Verifier},
@@ -82,6 +82,7 @@ pub(super) struct Inner {
     pub(super) refresh_keys: ArcSwap<RefreshKeys>,
     pub(super) names: ArcSwap<NameKey>,
     pub(super) identities: Arc<Identities>,
+    hidden_addresses: HiddenAddresses,
     _purger: Purger,
 }
 
@@ -146,6 +147,7 @@ impl Authority {
                 refresh_keys: ArcSwap::from_pointee(refresh_keys),
                 names: ArcSwap::from_pointee(names),
                 identities,
+                hidden_addresses: HiddenAddresses::default(),
                 _purger: purger,
             }),
         }
@@ -338,6 +340,10 @@ impl Authority {
         }
         let (issued, token) = self.answer(&begun.session, None).await?;
         observe::session_issued(&begun.session, token);
+        if policy.proxies.is_none() {
+            let address = begun.session.device.address;
+            self.inner.hidden_addresses.login(address);
+        }
         Ok(issued)
     }
 

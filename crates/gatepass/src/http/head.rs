@@ -2,7 +2,7 @@
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
-use crate::model::{device::Device, text};
+use crate::model::{device::Device, text, trusted_proxies::TrustedProxies};
 
 /// The parts of a request's head that gatepass looks at, borrowed from the framework's own.
 #[derive(Clone)]
@@ -139,7 +139,8 @@ impl<'a> RequestHead<'a> {
         self
     }
 
-    /// Adds the address of the peer, as the application trusts it.
+    /// Adds the address of the peer, as the connection has it. gatepass reads the headers of
+    /// [trusted proxies](crate::TrustedProxies) by itself.
     #[must_use]
     pub fn address(mut self, address: Option<IpAddr>) -> Self {
         self.address = address;
@@ -241,9 +242,15 @@ impl<'a> RequestHead<'a> {
         })
     }
 
-    /// The device, as far as it is known, for [`Authority::issue`](crate::Authority::issue).
-    #[must_use]
-    pub fn device(&self) -> Device {
+    /// This head, with the address of the client behind these proxies in place of the peer's.
+    pub(crate) fn behind(mut self, proxies: &TrustedProxies) -> Self {
+        let peer = self.address;
+        self.address = peer.map(|peer| proxies.client(peer, &self.headers.all(proxies.header())));
+        self
+    }
+
+    /// The device, as far as it is known. The address must be the client's.
+    pub(crate) fn device(&self) -> Device {
         let user_agent = match self.field("user-agent") {
             HeaderField::Once(sent) => Some(text::user_agent(sent)),
             HeaderField::Absent | HeaderField::Repeated => None,

@@ -7,15 +7,16 @@ use sha2::{Digest, Sha256};
 
 /// The known facts about the device of a session, for the user's list of sessions. Never trusted.
 ///
-/// [`RequestHead::device`](crate::wire::RequestHead::device) has those of a request. Without a
-/// request, begin with `Device::default()`, an unknown device, and set the facts that you know.
+/// [`Verifier::device`](crate::Verifier::device) has those of a request. Without a request, begin
+/// with `Device::default()`, an unknown device, and set the facts that you know.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Device {
     /// The `User-Agent` that logged in, printable ASCII, cut to 256 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
-    /// The address that logged in, as the server saw it.
+    /// The address that logged in: that of the connection, or the one that a [trusted
+    /// proxy](crate::TrustedProxies) has told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
 }

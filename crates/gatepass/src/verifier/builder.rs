@@ -15,6 +15,7 @@ use crate::{
         ids::{Audience, Issuer},
         origin::is_sent_origin,
         transport::BrowserPolicy,
+        trusted_proxies::TrustedProxies,
     },
     store::RevocationLog,
     token::cache::{self, TokenCache},
@@ -35,6 +36,7 @@ pub(crate) struct VerifierSettings {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) browser: BrowserPolicy,
     pub(crate) errors: ErrorResponse,
+    pub(crate) proxies: Option<TrustedProxies>,
 }
 
 impl VerifierSettings {
@@ -52,6 +54,7 @@ impl VerifierSettings {
             clock: Arc::new(SystemClock),
             browser: BrowserPolicy::default(),
             errors: ErrorResponse::default(),
+            proxies: None,
         }
     }
 
@@ -162,6 +165,7 @@ impl VerifierSettings {
             realm: realm.into(),
             browser: self.browser,
             errors: self.errors,
+            proxies: self.proxies,
         };
         Ok(Verifier::start(
             policy,
@@ -253,6 +257,19 @@ macro_rules! verifier_setters {
         /// has of this service. Only for origins that are the service's own in all but name.
         pub fn trusted_origin(mut self, origin: impl Into<String>) -> Self {
             self.settings.browser.trusted_origins.push(origin.into());
+            self
+        }
+
+        /// Believes these reverse proxies about the addresses of clients. Default: none, so that a
+        /// client's address is that of its connection.
+        ///
+        /// Behind a proxy, all clients have the proxy's address until you set this: the list of
+        /// sessions and the log show it, and the bounds on logins count all clients as one.
+        pub fn trusted_proxies(
+            mut self,
+            proxies: $crate::model::trusted_proxies::TrustedProxies,
+        ) -> Self {
+            self.settings.proxies = Some(proxies);
             self
         }
 

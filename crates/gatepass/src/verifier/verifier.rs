@@ -21,6 +21,7 @@ use crate::{
         refusal::Refusal,
         revocation::Revocation,
         transport::BrowserPolicy,
+        trusted_proxies::TrustedProxies,
     },
     observe::{self, Refusals},
     store::{TokenStatus, error::StoreError},
@@ -79,6 +80,7 @@ pub(crate) struct Policy {
     pub(crate) realm: Arc<str>,
     pub(crate) browser: BrowserPolicy,
     pub(crate) errors: ErrorResponse,
+    pub(crate) proxies: Option<TrustedProxies>,
 }
 
 impl Verifier {

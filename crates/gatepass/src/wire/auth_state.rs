@@ -205,7 +205,7 @@ impl<'s, 'h> AuthRequest<'s, 'h> {
     /// The known facts about the client's device, for a login of your own.
     #[must_use]
     pub fn device(&self) -> Device {
-        self.head.device()
+        self.state.verifier.device(&self.head)
     }
 
     /// The access token that the client presented, as text, for example to ask another service on

@@ -203,6 +203,7 @@ impl Endpoints {
     /// Answers one request.
     pub async fn handle(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
         let endpoint = self.find(head.path());
+        let head = &self.inner.authority.verifier().located(head);
         let reply = match endpoint {
             None => Reply::error(404, "not_found", "there is nothing here", "not_found"),
             Some(endpoint) => self.answer(endpoint, head, body).await,

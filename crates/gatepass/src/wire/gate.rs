@@ -6,7 +6,7 @@ use crate::{
     authority::authority::Authority,
     error::Error,
     http::{head::RequestHead, reply::Reply},
-    model::{local_path::LocalPath, refusal::Refusal},
+    model::{device::Device, local_path::LocalPath, refusal::Refusal},
     token::pass::Pass,
     verifier::{requirements::Requirements, verifier::Verifier},
     wire::{
@@ -322,6 +322,23 @@ impl Gate {
 }
 
 impl Verifier {
+    /// The device that a request comes from, as far as it is known, for
+    /// [`Authority::issue`](crate::Authority::issue). The address is the client's, also behind
+    /// [trusted proxies](crate::TrustedProxies).
+    #[must_use]
+    pub fn device(&self, head: &RequestHead<'_>) -> Device {
+        self.located(head).device()
+    }
+
+    /// The head, with the address of the client.
+    pub(super) fn located<'h>(&self, head: &RequestHead<'h>) -> RequestHead<'h> {
+        let head = head.clone();
+        match &self.policy().proxies {
+            Some(proxies) => head.behind(proxies),
+            None => head,
+        }
+    }
+
     /// The reply of a gate that does not let a request through because of `error`.
     #[must_use]
     pub fn error_reply(&self, error: &Error) -> Reply {

@@ -39,7 +39,7 @@ impl RefreshedCookies {
             // Before the session rotates: its new access token would be refused.
             return Err(InternalError::new(OTHER_AUTHORITY).into());
         }
-        let device = head.device();
+        let device = verifier.device(head);
         let token = match credentials::refresh_cookie(head, &own.browser) {
             Ok(token) => token.ok_or(Refusal::Missing)?,
             Err(refusal) => {

@@ -80,8 +80,8 @@ type Load<T> = dyn Fn(Pass) -> Pin<Box<dyn Future<Output = Result<Option<T>, Sto
     + Send
     + Sync;
 
-/// The session and its rights that a record was loaded for. Another version of the session's rights is another key, so that a
-/// change of rights makes the gate load again.
+/// The session and its rights that a record was loaded for. A change of rights makes another key,
+/// so that the gate loads again.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
     session: SessionId,

@@ -7,6 +7,7 @@ mod gate;
 mod oauth;
 mod openapi;
 mod places;
+mod proxies;
 mod refusals;
 mod sessions;
 mod users;

@@ -217,6 +217,7 @@ async fn settings_that_are_refused_leave_no_file_behind() {
         &["--max-staleness", "0s"],
         &["--issuer", ""],
         &["--transport", "cookie", "--trusted-origin", "not an origin"],
+        &["--trusted-proxy", "not a network"],
         &["--client", "shop:"],
         &["--client", "spa", "--client", "spa"],
         &["--client-file", &path("clients")],

@@ -88,6 +88,7 @@ impl Endpoints {
         head: &RequestHead<'_>,
         token: Option<&str>,
     ) -> Result<Delivered, AuthRejection> {
+        let head = &self.inner.authority.verifier().located(head);
         let found = match token {
             Some(token) => Ok(Some((Source::Bearer, token))),
             None => credentials::refresh_cookie(head, self.browser_policy())
@@ -121,6 +122,7 @@ impl Endpoints {
         head: &RequestHead<'_>,
         delivery: Delivery,
     ) -> Result<Delivered, Error> {
+        let head = &self.inner.authority.verifier().located(head);
         if delivery == Delivery::Cookies {
             let policy = self.browser_policy();
             if !policy.transport.has_cookies() {
