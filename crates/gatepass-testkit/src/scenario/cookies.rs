@@ -36,6 +36,8 @@ pub fn a_login_by_cookie_gives_no_tokens_to_scripts() -> Scenario {
         .send(login("alice", "alice's password"), 200)
         .gets_cookies()
         .json("/expires_in", 900)
+        .json("/expires_at", "2030-01-01T00:15:00Z")
+        .json("/refresh_expires_at", "2030-01-15T00:00:00Z")
         .json("/scope", "profile")
         .keep("/session_id", "session")
         .keep_cookie(ACCESS, "access")

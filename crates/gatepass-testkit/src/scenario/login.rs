@@ -6,8 +6,14 @@ use serde_json::json;
 
 use super::{
     Request, Scenario,
-    wording::{login, me},
+    wording::{login, me, refresh, refreshing, token},
 };
+
+fn resume(access: &str, refresh: &str) -> Request {
+    Request::post("/auth/resume")
+        .bearer(access)
+        .json(&json!({ "refresh_token": refresh }))
+}
 
 /// Login, a guarded request, and the shape of the token body.
 #[must_use]
@@ -26,6 +32,34 @@ pub fn a_login_gives_tokens_that_work() -> Scenario {
         .json("/scope", "profile")
         .same_as("/session_id", "session")
         .send(Request::post("/profile").bearer("{access}"), 200)
+}
+
+/// Times of expiry as text, in answers of the application's own endpoints alone: libraries of OAuth
+/// take `expires_at` for a number of their own.
+#[must_use]
+pub fn token_bodies_say_when_the_tokens_expire() -> Scenario {
+    let renew = Request::post("/auth/renew").bearer("{access}");
+    Scenario::new("token_bodies_say_when_the_tokens_expire")
+        .send(login("alice", "alice's password"), 200)
+        .json("/expires_at", "2030-01-01T00:15:00Z")
+        .json("/refresh_expires_at", "2030-01-15T00:00:00Z")
+        .keep("/access_token", "access")
+        .keep("/refresh_token", "refresh")
+        .pass(Duration::from_secs(300))
+        .send(resume("{access}", "{refresh}"), 200)
+        .no_json("/access_token")
+        .json("/expires_at", "2030-01-01T00:15:00Z")
+        .no_json("/refresh_expires_at")
+        .send(renew, 200)
+        .json("/expires_at", "2030-01-01T00:20:00Z")
+        .no_json("/refresh_expires_at")
+        .send(refresh("{refresh}"), 200)
+        .json("/expires_at", "2030-01-01T00:20:00Z")
+        .json("/refresh_expires_at", "2030-01-15T00:05:00Z")
+        .keep("/refresh_token", "refresh")
+        .send(token(&refreshing("{refresh}")), 200)
+        .no_json("/expires_at")
+        .no_json("/refresh_expires_at")
 }
 
 /// The answer does not tell the caller who has an account.

@@ -31,6 +31,7 @@ macro_rules! with_scenarios {
             $($before)*
 
         a_login_gives_tokens_that_work
+        token_bodies_say_when_the_tokens_expire
         a_wrong_password_and_an_unknown_user_get_the_same_answer
         too_many_attempts_are_told_when_to_try_again
         a_login_that_is_not_understood_changes_nothing

@@ -67,9 +67,9 @@ impl Delivered {
     /// The answer of the endpoints.
     pub(super) fn into_reply(self) -> Reply {
         if self.cookies.is_empty() {
-            tokens_in_body(&self.issued)
+            tokens_in_body(&self.issued, with_times(&self.issued))
         } else {
-            let body = without_tokens(&self.issued);
+            let body = with_times(&self.issued);
             self.onto(Reply::json(200, &body))
         }
     }
@@ -114,16 +114,20 @@ impl Endpoints {
     }
 
     /// The answer with new tokens, or why there are none.
-    pub(super) fn tokens(
-        &self,
-        issued: Result<Issued, Error>,
-        delivery: Delivery,
-        format: ErrorFormat,
-    ) -> Reply {
+    pub(super) fn tokens(&self, issued: Result<Issued, Error>, delivery: Delivery) -> Reply {
         let delivered = issued.and_then(|issued| self.deliver(issued, delivery));
         match delivered {
             Ok(delivered) => delivered.into_reply(),
-            Err(error) => self.error_reply(&error, format),
+            Err(error) => self.error_reply(&error, ErrorFormat::Login),
+        }
+    }
+
+    /// The answer of the token endpoint, or why there are no tokens. It has no times as text:
+    /// libraries such as Authlib read `expires_at` as a number that they wrote themselves.
+    pub(super) fn granted_tokens(&self, issued: Result<Issued, Error>) -> Reply {
+        match issued {
+            Ok(issued) => tokens_in_body(&issued, without_tokens(&issued)),
+            Err(error) => self.error_reply(&error, ErrorFormat::OAuth),
         }
     }
 
@@ -139,6 +143,7 @@ impl Endpoints {
     pub(super) fn renewed(&self, renewed: &Renewed, source: Source) -> Result<Reply, Error> {
         let body = json!({
             "expires_in": renewed.expires_at.since(renewed.server_time).as_secs(),
+            "expires_at": renewed.expires_at.to_string(),
             "scope": renewed.scopes.as_str(),
             "session_id": renewed.session_id.to_string(),
             "refresh_at": renewed.refresh_at.unix_secs(),
@@ -164,11 +169,10 @@ impl Endpoints {
     }
 }
 
-/// The answer of RFC 6749 §5.1, with what a client needs to refresh in time even if its clock is
-/// wrong.
-fn tokens_in_body(issued: &Issued) -> Reply {
+/// The answer of RFC 6749 §5.1.
+fn tokens_in_body(issued: &Issued, body: Value) -> Reply {
     let (access, refresh) = (issued.access_token.as_str(), issued.refresh_token.as_str());
-    with_tokens(without_tokens(issued), access, Some(refresh))
+    with_tokens(body, access, Some(refresh))
 }
 
 fn with_tokens(mut body: Value, access: &str, refresh: Option<&str>) -> Reply {
@@ -182,6 +186,19 @@ fn with_tokens(mut body: Value, access: &str, refresh: Option<&str>) -> Reply {
     Reply::json(200, &body).header("pragma", "no-cache")
 }
 
+/// As [`without_tokens`], with the times of expiry for people and programs that note them.
+fn with_times(issued: &Issued) -> Value {
+    let mut body = without_tokens(issued);
+    if let Value::Object(members) = &mut body {
+        let refresh_expires_at = issued.refresh_expires_at.to_string();
+        members.insert("expires_at".into(), issued.expires_at.to_string().into());
+        members.insert("refresh_expires_at".into(), refresh_expires_at.into());
+    }
+    body
+}
+
+/// The members beside the tokens, with what a client needs to refresh in time even if its clock is
+/// wrong.
 fn without_tokens(issued: &Issued) -> Value {
     json!({
         "expires_in": issued.expires_at.since(issued.server_time).as_secs(),

@@ -271,7 +271,7 @@ impl Endpoints {
         let authority = &self.inner.authority;
         let device = head.device();
         let issued = authority.reauthenticate(&pass, &credentials, &device).await;
-        self.tokens(issued, Delivery::as_it_came(source), ErrorFormat::Login)
+        self.tokens(issued, Delivery::as_it_came(source))
     }
 
     pub(super) async fn refresh(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
@@ -283,11 +283,7 @@ impl Endpoints {
         let (authority, device) = (&self.inner.authority, head.device());
         let client = authority.client_id();
         let refreshed = authority.refresh_as(client, &token, None, Some(&device));
-        self.tokens(
-            refreshed.await,
-            Delivery::as_it_came(source),
-            ErrorFormat::Login,
-        )
+        self.tokens(refreshed.await, Delivery::as_it_came(source))
     }
 
     /// The answer to a refresh that has not exactly one token that it may use. A client that sends
@@ -337,15 +333,14 @@ impl Endpoints {
                 let now = self.inner.authority.verifier().now();
                 let body = json!({
                     "expires_in": pass.expires_at().since(now).as_secs(),
+                    "expires_at": pass.expires_at().to_string(),
                     "scope": pass.scopes().as_str(),
                     "session_id": pass.session_id().to_string(),
                     "server_time": now.unix_secs(),
                 });
                 Reply::json(200, &body)
             }
-            Ok(Resumed::Issued(issued)) => {
-                self.tokens(Ok(issued), Delivery::as_it_came(source), ErrorFormat::Login)
-            }
+            Ok(Resumed::Issued(issued)) => self.tokens(Ok(issued), Delivery::as_it_came(source)),
             Err(error) => self.error_reply(&error, ErrorFormat::Login),
         }
     }

@@ -14,7 +14,7 @@ use crate::{
         body::{BadRequest, Form, RequestBody},
         client::{Client, Presented},
         credentials,
-        endpoints::{Endpoints, delivery::Delivery},
+        endpoints::Endpoints,
         refusal::ErrorFormat,
     },
 };
@@ -107,7 +107,7 @@ impl Endpoints {
                 )));
             }
         };
-        Ok(self.tokens(issued, Delivery::Body, ErrorFormat::OAuth))
+        Ok(self.granted_tokens(issued))
     }
 
     pub(super) async fn revoke(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {

@@ -372,8 +372,10 @@ async fn a_token_answer_has_its_members_and_no_others() {
         Vec::from_iter(names),
         [
             "access_token",
+            "expires_at",
             "expires_in",
             "refresh_at",
+            "refresh_expires_at",
             "refresh_token",
             "scope",
             "server_time",
