@@ -89,7 +89,8 @@ export interface State {
 
 export interface Credentials {
   username: string;
-  password: string;
+  /** Not there if the service logs in by something else, such as a one-time code. */
+  password?: string;
   /** A name of the device for the list of sessions. */
   device?: string;
   /** Members that the service's own authenticator wants, such as a one-time code. */
@@ -207,8 +208,8 @@ export interface Session extends EventTarget {
   /** Refreshes now, unless another tab does at the same time. */
   refresh(): Promise<State>;
 
-  /** Proves the password again, after a 401 `authentication_too_old`. */
-  reauthenticate(credentials: { password: string; [member: string]: unknown }): Promise<State>;
+  /** Proves the password or another credential again, after a 401 `authentication_too_old`. */
+  reauthenticate(credentials: { password?: string; [member: string]: unknown }): Promise<State>;
 
   /** The user's sessions, newest first. */
   sessions(): Promise<ListedSession[]>;

@@ -10,7 +10,7 @@ struct Users; // yours: a table with argon2id hashes, see examples/app/src/users
 impl Authenticator for Users {
     async fn authenticate(&self, login: &Credentials, _: &Device) -> Result<Identity, AuthenticationError> {
         match (login.username(), login.password()) {
-            ("alice", "wonderland") => Ok(Identity::new("alice")?),
+            ("alice", Some("wonderland")) => Ok(Identity::new("alice")?),
             _ => Err(AuthenticationError::BadCredentials),
         }
     }

@@ -53,7 +53,7 @@ fn app(authority: Authority) -> Router {
 
 fn login(credentials: &Credentials) -> Result<Identity, AuthenticationError> {
     match (credentials.username(), credentials.password()) {
-        ("alice", "wonderland") => Ok(Identity::new("alice")?),
+        ("alice", Some("wonderland")) => Ok(Identity::new("alice")?),
         _ => Err(AuthenticationError::BadCredentials),
     }
 }

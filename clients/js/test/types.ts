@@ -37,6 +37,7 @@ export async function use(): Promise<void> {
     const refreshIn: number | undefined = session.state?.refreshIn;
     if (refreshIn === undefined) await session.restore();
     await session.reauthenticate({ password: "…" });
+    await session.reauthenticate({ code: "123456" });
   } catch (error) {
     if (error instanceof RefusedError && error.reason === "bad_credentials") return;
     if (error instanceof UnavailableError) console.log(error.retryAfter?.toFixed());

@@ -8,7 +8,7 @@
 //! * [`Connection`] is for responses that stay open: WebSockets (feature `ws`, with `actix-ws`) and
 //!   server-sent events. They end with their session.
 //! * [`configure`] mounts login, refresh, logout and the list of sessions; [`issued`] answers a
-//!   login that the application has done itself.
+//!   login that the application has done itself, and [`reauthenticated`] a step-up.
 //!
 //! A handler that asks who is logged in, without a gate before it, answers 500 and never runs.
 //!
@@ -27,7 +27,7 @@
 //! impl Authenticator for Users {
 //!     async fn authenticate(&self, credentials: &Credentials, _: &Device) -> Result<Identity, AuthenticationError> {
 //!         match (credentials.username(), credentials.password()) {
-//!             ("alice", "wonderland") => {
+//!             ("alice", Some("wonderland")) => {
 //!                 Ok(Identity::new("alice")?)
 //!             }
 //!             _ => Err(AuthenticationError::BadCredentials),
@@ -94,5 +94,5 @@ pub use self::{
     extract::{Auth, Claims, ClientDevice, MaybeAuth, PresentedToken, SameSite, Scoped, User},
     gate::{Gate, GateMiddleware},
     rejection::AuthRejection,
-    routes::{Delivered, configure, issue, issued, refreshed},
+    routes::{Delivered, configure, issue, issued, reauthenticated, refreshed},
 };

@@ -8,7 +8,7 @@ use actix_web::{
     web::{Payload, ServiceConfig, resource},
 };
 use gatepass::{
-    Identity,
+    Identity, Pass,
     wire::{self, Delivery, Endpoints, RequestBody},
 };
 
@@ -149,6 +149,37 @@ impl Deref for Delivered {
     fn deref(&self) -> &Self::Target {
         &self.0
     }
+}
+
+/// The response to a user whom the application has authenticated again by itself, by a passkey or
+/// OpenID Connect: the same as that of the reauthentication endpoint.
+///
+/// See [`Endpoints::reauthenticated`].
+///
+/// ```
+/// use actix_web::{HttpRequest, HttpResponse, web};
+/// use gatepass::{Identity, wire::Endpoints};
+/// use gatepass_actix::Auth;
+///
+/// async fn passkey(
+///     Auth(pass): Auth,
+///     endpoints: web::Data<Endpoints>,
+///     request: HttpRequest,
+/// ) -> HttpResponse {
+///     // After the passkey was verified: the identity that a login would give the user now.
+///     let identity = Identity::of(pass.subject().clone());
+///     gatepass_actix::reauthenticated(&endpoints, &pass, identity, &request).await
+/// }
+/// # let _ = actix_web::App::new().route("/passkey", web::post().to(passkey));
+/// ```
+pub async fn reauthenticated(
+    endpoints: &Endpoints,
+    pass: &Pass,
+    identity: Identity,
+    request: &HttpRequest,
+) -> HttpResponse {
+    let head = head(request.head());
+    response(endpoints.reauthenticated(pass, identity, &head).await)
 }
 
 async fn answer(endpoints: Endpoints, request: HttpRequest, payload: Payload) -> HttpResponse {

@@ -9,7 +9,7 @@
 //! * [`Connection`] is for responses that stay open: WebSockets (feature `ws`) and server-sent
 //!   events. They end with their session.
 //! * [`routes`] are login, refresh, logout and the list of sessions; [`issued`] answers a login
-//!   that the application has done itself.
+//!   that the application has done itself, and [`reauthenticated`] a step-up.
 //!
 //! A handler that asks who is logged in, without a gate before it, answers 500 and never runs.
 //!
@@ -79,7 +79,7 @@
 //! impl Authenticator for Users {
 //!     async fn authenticate(&self, credentials: &Credentials, _: &Device) -> Result<Identity, AuthenticationError> {
 //!         match (credentials.username(), credentials.password()) {
-//!             ("alice", "wonderland") => {
+//!             ("alice", Some("wonderland")) => {
 //!                 Ok(Identity::new("alice")?)
 //!             }
 //!             _ => Err(AuthenticationError::BadCredentials),
@@ -141,5 +141,5 @@ pub use self::{
     extract::{Auth, Claims, ClientDevice, PresentedToken, SameSite, Scoped, User},
     gate::GateLayer,
     rejection::AuthRejection,
-    routes::{Delivered, issue, issued, refreshed, routes},
+    routes::{Delivered, issue, issued, reauthenticated, refreshed, routes},
 };

@@ -12,7 +12,7 @@ use axum::{
 };
 use bytes::Bytes;
 use gatepass::{
-    Identity,
+    Identity, Pass,
     wire::{Delivery, Endpoints, RequestBody},
 };
 use gatepass_tower::{deliver, response};
@@ -144,6 +144,38 @@ impl IntoResponse for Delivered {
     fn into_response(self) -> Response {
         (self, ()).into_response()
     }
+}
+
+/// The response to a user whom the application has authenticated again by itself, by a passkey or
+/// OpenID Connect: the same as that of the reauthentication endpoint.
+///
+/// See [`Endpoints::reauthenticated`].
+///
+/// ```
+/// use axum::{extract::{Extension, Request}, response::Response};
+/// use gatepass::{Identity, wire::Endpoints};
+/// use gatepass_axum::Auth;
+///
+/// async fn passkey(
+///     Auth(pass): Auth,
+///     Extension(endpoints): Extension<Endpoints>,
+///     request: Request,
+/// ) -> Response {
+///     let (parts, _) = request.into_parts();
+///     // After the passkey was verified: the identity that a login would give the user now.
+///     let identity = Identity::of(pass.subject().clone());
+///     gatepass_axum::reauthenticated(&endpoints, &pass, identity, &parts).await
+/// }
+/// # axum::Router::<()>::new().route("/passkey", axum::routing::post(passkey));
+/// ```
+pub async fn reauthenticated(
+    endpoints: &Endpoints,
+    pass: &Pass,
+    identity: Identity,
+    parts: &Parts,
+) -> Response {
+    let head = head(parts);
+    response(endpoints.reauthenticated(pass, identity, &head).await).map(Body::from)
 }
 
 async fn answer(endpoints: Endpoints, request: Request) -> Response {

@@ -62,7 +62,7 @@ impl Authenticator for OnePassword {
         _: &Device,
     ) -> Result<Identity, AuthenticationError> {
         tokio::task::yield_now().await;
-        if credentials.password() != self.password {
+        if credentials.password() != Some(&self.password) {
             return Err(AuthenticationError::BadCredentials);
         }
         Ok(Identity::new(credentials.username())?.scopes(self.scopes.clone()))

@@ -9,7 +9,7 @@
 //! * [`Connection`] is for responses that stay open: WebSockets (feature `ws`) and server-sent
 //!   events. They end with their session.
 //! * [`routes`] are login, refresh, logout and the list of sessions; [`issued`] answers a login
-//!   that the application has done itself.
+//!   that the application has done itself, and [`reauthenticated`] a step-up.
 //! * [`full_path`] is the path of a request, in place of [`warp::path::full`], by which a client
 //!   can make a filter panic.
 //!
@@ -44,7 +44,7 @@
 //! impl Authenticator for Users {
 //!     async fn authenticate(&self, login: &Credentials, _: &Device) -> Result<Identity, AuthenticationError> {
 //!         match (login.username(), login.password()) {
-//!             ("alice", "wonderland") => Ok(Identity::new("alice")?),
+//!             ("alice", Some("wonderland")) => Ok(Identity::new("alice")?),
 //!             _ => Err(AuthenticationError::BadCredentials),
 //!         }
 //!     }
@@ -185,5 +185,5 @@ pub use self::{
     gate::{Gate, IntoGateFilter, gate, gate_before, gate_from_layer},
     gated::{Handler, gated},
     rejection::AuthRejection,
-    routes::{Delivered, issue, issued, refreshed, routes},
+    routes::{Delivered, issue, issued, reauthenticated, refreshed, routes},
 };

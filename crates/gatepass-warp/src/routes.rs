@@ -5,7 +5,7 @@ use std::{convert::Infallible, future::ready, ops::Deref, pin::pin};
 use bytes::{Buf, BufMut};
 use futures_util::{Stream, TryStreamExt};
 use gatepass::{
-    Identity,
+    Identity, Pass,
     wire::{self, Delivery, Endpoints, Reply, RequestBody},
 };
 use gatepass_tower::{deliver, response};
@@ -149,6 +149,32 @@ impl Deref for Delivered {
     fn deref(&self) -> &Self::Target {
         &self.0
     }
+}
+
+/// The response to a user whom the application has authenticated again by itself, by a passkey or
+/// OpenID Connect: the same as that of the reauthentication endpoint.
+///
+/// See [`Endpoints::reauthenticated`].
+///
+/// ```
+/// use gatepass::{Identity, Pass, wire::Endpoints};
+/// use gatepass_warp::{OwnedRequestHead, reauthenticated};
+/// use warp::reply::Response;
+///
+/// async fn passkey(endpoints: Endpoints, pass: Pass, head: OwnedRequestHead) -> Response {
+///     // After the passkey was verified: the identity that a login would give the user now.
+///     let identity = Identity::of(pass.subject().clone());
+///     reauthenticated(&endpoints, &pass, identity, &head).await
+/// }
+/// ```
+pub async fn reauthenticated(
+    endpoints: &Endpoints,
+    pass: &Pass,
+    identity: Identity,
+    head: &OwnedRequestHead,
+) -> Response {
+    let head = head.view();
+    response(endpoints.reauthenticated(pass, identity, &head).await).into_response()
 }
 
 async fn answer<B: Buf>(

@@ -288,7 +288,9 @@ impl Authenticator for Users {
         credentials: &Credentials,
         device: &Device,
     ) -> Result<Identity, AuthenticationError> {
-        let (name, password) = (credentials.username(), credentials.password());
+        let name = credentials.username();
+        let password = credentials.password();
+        let password = password.ok_or(AuthenticationError::BadCredentials)?;
         let user = self.check_password(name, password, device.address).await?;
         let subject = Subject::new(&user.name).map_err(corrupt)?;
         let identity = Identity::of(subject).scopes(scopes(&user)?);

@@ -115,7 +115,8 @@ impl Authenticator for Users {
             .await;
         let found: Option<(String, String)> = found.map_err(AuthenticationError::unavailable)?;
         let (id, hash) = found.ok_or(AuthenticationError::BadCredentials)?;
-        let password = credentials.password().to_owned();
+        let password = credentials.password().map(str::to_owned);
+        let password = password.ok_or(AuthenticationError::BadCredentials)?;
         let is_right = move || {
             let hash = PasswordHash::new(&hash)?;
             Argon2::default().verify_password(password.as_bytes(), &hash)

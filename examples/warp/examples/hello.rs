@@ -17,7 +17,7 @@ use warp::Filter;
 
 fn login(credentials: &Credentials) -> Result<Identity, AuthenticationError> {
     match (credentials.username(), credentials.password()) {
-        ("alice", "wonderland") => Ok(Identity::new("alice")?),
+        ("alice", Some("wonderland")) => Ok(Identity::new("alice")?),
         _ => Err(AuthenticationError::BadCredentials),
     }
 }

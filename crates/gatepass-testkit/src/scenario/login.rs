@@ -105,6 +105,7 @@ pub fn a_login_that_is_not_understood_changes_nothing() -> Scenario {
         .send_bad_request(send(json!({ "username": "alice" })), 400, "missing_parameter")
         .send_bad_request(send(json!({ "password": "alice" })), 400, "missing_parameter")
         .send_bad_request(send(json!({ "username": ["alice"], "password": 1 })), 400, "missing_parameter")
+        .send_bad_request(send(json!({ "username": "alice", "password": null, "otp": "1" })), 400, "missing_parameter")
         .send_bad_request(
             Request::post("/auth/login").header("content-type", "application/json").body(doubled),
             400,
@@ -114,6 +115,27 @@ pub fn a_login_that_is_not_understood_changes_nothing() -> Scenario {
             send(json!({ "username": "alice", "password": "alice's password", "otp": "123456", "device": "phone" })),
             200,
         )
+}
+
+/// The authenticator sees what there is in place of it. That of the application wants a password,
+/// and the password grant cannot do without one.
+#[must_use]
+pub fn credentials_without_a_password_are_for_the_authenticator_to_judge() -> Scenario {
+    let other = json!({ "username": "alice", "code": "493021" });
+    let again = Request::post("/auth/reauthenticate")
+        .bearer("{access}")
+        .json(&json!({ "code": "493021" }));
+    let grant = [
+        ("grant_type", "password"),
+        ("username", "alice"),
+        ("code", "493021"),
+    ];
+    Scenario::new("credentials_without_a_password_are_for_the_authenticator_to_judge")
+        .send_bad_grant(Request::post("/auth/login").json(&other), "bad_credentials")
+        .logged_in("alice")
+        .send_bad_grant(again, "bad_credentials")
+        .send_bad_request(token(&grant), 400, "missing_parameter")
+        .send(me("{access}"), 200)
 }
 
 /// Not from the query, and not by HTTP Basic.

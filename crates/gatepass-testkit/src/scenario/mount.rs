@@ -35,6 +35,7 @@ macro_rules! with_scenarios {
         a_wrong_password_and_an_unknown_user_get_the_same_answer
         too_many_attempts_are_told_when_to_try_again
         a_login_that_is_not_understood_changes_nothing
+        credentials_without_a_password_are_for_the_authenticator_to_judge
         a_password_is_not_accepted_from_anywhere_but_the_body
 
         a_trusted_proxy_tells_the_address_of_a_client

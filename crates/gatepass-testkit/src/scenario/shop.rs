@@ -167,7 +167,7 @@ impl Authenticator for Customers {
         let (name, password) = (credentials.username(), credentials.password());
         let user = USERS
             .iter()
-            .find(|user| (user.0, user.1) == (name, password));
+            .find(|user| (user.0, Some(user.1)) == (name, password));
         let (name, _, scopes) = user.ok_or(AuthenticationError::BadCredentials)?;
         Ok(Identity::new(*name)?.scopes(Scopes::parse(scopes)?))
     }

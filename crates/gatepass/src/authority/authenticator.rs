@@ -50,10 +50,10 @@ use crate::{
 /// impl Authenticator for OneUser {
 ///     async fn authenticate(&self, credentials: &Credentials, _: &Device) -> Result<Identity, AuthenticationError> {
 ///         // A real one compares with a hash, such as argon2id.
-///         if credentials.username() == "alice" && credentials.password() == "wonderland" {
-///             return Ok(Identity::new("alice")?);
+///         match (credentials.username(), credentials.password()) {
+///             ("alice", Some("wonderland")) => Ok(Identity::new("alice")?),
+///             _ => Err(AuthenticationError::BadCredentials),
 ///         }
-///         Err(AuthenticationError::BadCredentials)
 ///     }
 ///
 ///     async fn reload_user(&self, session: &Session) -> Result<UserUpdate, AuthenticationError> {
@@ -66,6 +66,9 @@ pub trait Authenticator: Send + Sync + 'static {
     /// Decides whether `credentials` are right and what they allow. `device` is the device that
     /// asks, as far as it is known. Also count attempts by its address, or any client can lock any
     /// user out.
+    ///
+    /// There may be no password, if the request has other members: for example, a one-time code.
+    /// Refuse such a login unless you have checked these.
     ///
     /// # Errors
     ///
@@ -122,7 +125,7 @@ pub trait Authenticator: Send + Sync + 'static {
 /// # use gatepass::{AuthenticationError, Authority, Credentials, Identity, MasterSecret, MemoryStore};
 /// fn login(credentials: &Credentials) -> Result<Identity, AuthenticationError> {
 ///     match (credentials.username(), credentials.password()) {
-///         ("alice", "wonderland") => Ok(Identity::new("alice")?),
+///         ("alice", Some("wonderland")) => Ok(Identity::new("alice")?),
 ///         _ => Err(AuthenticationError::BadCredentials),
 ///     }
 /// }
@@ -210,9 +213,25 @@ impl AuthenticationError {
 
 /// The credentials that a user logs in with. `Debug` shows the user name at most, and the memory of
 /// the password is overwritten when it is dropped.
+///
+/// ```
+/// use gatepass::{AuthenticationError, Credentials, Identity};
+///
+/// fn login(credentials: &Credentials) -> Result<Identity, AuthenticationError> {
+///     let code: Option<String> = credentials.extra("code");
+///     match (credentials.username(), credentials.password(), code.as_deref()) {
+///         ("alice", Some("wonderland"), _) => Ok(Identity::new("alice")?),
+///         // A real one looks for the code that it has mailed to the user.
+///         ("alice", None, Some("493021")) => Ok(Identity::new("alice")?),
+///         _ => Err(AuthenticationError::BadCredentials),
+///     }
+/// }
+/// assert!(login(&Credentials::new("alice", "wonderland")).is_ok());
+/// assert!(login(&Credentials::without_password("alice")).is_err());
+/// ```
 pub struct Credentials {
     username: String,
-    password: Zeroizing<String>,
+    password: Option<Zeroizing<String>>,
     extra: Map<String, Value>,
 }
 
@@ -220,10 +239,31 @@ impl Credentials {
     /// A user name and a password.
     pub fn new(username: impl Into<String>, password: impl Into<String>) -> Self {
         Self {
+            password: Some(Zeroizing::new(password.into())),
+            ..Self::without_password(username)
+        }
+    }
+
+    /// A user name alone.
+    pub fn without_password(username: impl Into<String>) -> Self {
+        Self {
             username: username.into(),
-            password: Zeroizing::new(password.into()),
+            password: None,
             extra: Map::new(),
         }
+    }
+
+    /// The credentials in the body of a request. Without a password there must be other members.
+    pub(crate) fn of_body(
+        username: impl Into<String>,
+        password: Option<String>,
+        extra: Map<String, Value>,
+    ) -> Option<Self> {
+        (password.is_some() || !extra.is_empty()).then(|| Self {
+            username: username.into(),
+            password: password.map(Zeroizing::new),
+            extra,
+        })
     }
 
     pub(crate) fn with_extra(mut self, extra: Map<String, Value>) -> Self {
@@ -237,14 +277,14 @@ impl Credentials {
         &self.username
     }
 
-    /// The password, as it was typed.
+    /// The password, as it was typed, if the request has one. An empty text is one as well.
     #[must_use]
-    pub fn password(&self) -> &str {
-        &self.password
+    pub fn password(&self) -> Option<&str> {
+        self.password.as_ref().map(|password| password.as_str())
     }
 
-    /// The further member `name` of the login request, such as a one-time code, if it is there and
-    /// of this type.
+    /// The further member `name` of the login request, such as a one-time code or the response of a
+    /// passkey, if it is there and of this type.
     #[must_use]
     pub fn extra<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         T::deserialize(self.extra.get(name)?).ok()

@@ -14,6 +14,8 @@ use crate::{
     model::{
         changes::{AdvanceCause, Renew},
         device::{Device, SeenFrom},
+        identity::Identity,
+        ids::GrantVersion,
         refusal::Refusal,
         session::Session,
     },
@@ -39,6 +41,16 @@ pub(crate) enum Resumable {
     Good(Pass),
     /// It did, and is one of ours. Its time is over, or the rights of its session have changed.
     Expired(Pass),
+}
+
+/// A user who has just been authenticated again.
+struct Reauthenticated<'a> {
+    pass: &'a Pass,
+    /// The identity that the application gave.
+    identity: Identity,
+    /// The version of the session's rights before the application read the user.
+    read_at: GrantVersion,
+    device: &'a Device,
 }
 
 impl Authority {
@@ -276,7 +288,7 @@ impl Authority {
         let authenticator = self.inner.settings.authenticator.as_ref();
         let authenticator =
             authenticator.ok_or(InternalError::new("login without an authenticator"))?;
-        let (mut session, mut now) = self.live_session(pass).await?;
+        let (session, now) = self.live_session(pass).await?;
         if session.client != self.inner.settings.client {
             return Err(Refusal::WrongClient.into());
         }
@@ -287,12 +299,90 @@ impl Authority {
                 refusals.reauthentication(pass, device, refusal);
             }
         })?;
-        let version = session.grant.newest;
+        let read_at = session.grant.newest;
+        let known = Reauthenticated {
+            pass,
+            identity,
+            read_at,
+            device,
+        };
+        self.settle_reauthentication(known, session, now).await
+    }
+
+    /// Notes that the application has authenticated the user of `pass` again by itself, for example
+    /// by a passkey or by OpenID Connect, and that the user may do what `identity` says. The effect
+    /// is that of [`reauthenticate`](Self::reauthenticate).
+    ///
+    /// Give the identity that a login would give the user now, with all scopes and claims. Read the
+    /// user after the request of the pass has come in. If the session's rights have changed since
+    /// the access token of the pass was issued, the session keeps its present rights, or gets those
+    /// that [`reload_user`](crate::Authenticator::reload_user) says.
+    ///
+    /// ```
+    /// # use gatepass::{IdentityError, Scopes, Subject};
+    /// use gatepass::{Authority, Device, Error, Identity, Issued, Pass};
+    ///
+    /// # fn identity_of(subject: &Subject) -> Result<Identity, IdentityError> {
+    /// #     Ok(Identity::of(subject.clone()).scopes(Scopes::parse("profile")?))
+    /// # }
+    /// /// After the passkey of the user was verified.
+    /// async fn stepped_up(authority: &Authority, pass: &Pass, device: &Device) -> Result<Issued, Error> {
+    ///     // Yours, as for a login: it reads the scopes of the user.
+    ///     let identity = identity_of(pass.subject())?;
+    ///     authority.reauthenticated(pass, identity, device).await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::BadCredentials`] if `identity` is of another user, which changes nothing;
+    /// [`Refusal::Revoked`] if the session has ended; [`Refusal::WrongClient`] if it isn't of the
+    /// application's own client; [`Error::Store`] if store or users do not answer.
+    pub async fn reauthenticated(
+        &self,
+        pass: &Pass,
+        identity: Identity,
+        device: &Device,
+    ) -> Result<Issued, Error> {
+        let device = &cleaned(device.clone());
+        let (session, now) = self.live_session(pass).await?;
+        if session.client != self.inner.settings.client {
+            return Err(Refusal::WrongClient.into());
+        }
+        if identity.subject() != session.subject() {
+            // At an identity provider, users may choose another account than they should.
+            let refusal = Refusal::BadCredentials;
+            let refusals = self.inner.verifier.refusals();
+            refusals.reauthentication(pass, device, &refusal);
+            return Err(refusal.into());
+        }
+        let known = Reauthenticated {
+            pass,
+            identity,
+            read_at: pass.grant_version(),
+            device,
+        };
+        self.settle_reauthentication(known, session, now).await
+    }
+
+    /// Gives the session the identity of a user who has just been authenticated, and refreshes it,
+    /// until no other is faster.
+    async fn settle_reauthentication(
+        &self,
+        known: Reauthenticated<'_>,
+        mut session: Session,
+        mut now: Timestamp,
+    ) -> Result<Issued, Error> {
+        let Reauthenticated {
+            pass,
+            identity,
+            read_at,
+            device,
+        } = known;
         for _ in 0..MAX_LOST_RACES {
-            let updated = match session.grant.newest == version {
+            let updated = match session.grant.newest == read_at {
                 true => self.put_user(session, identity.clone()).await?,
-                // Another change is newer than this identity. The password can't be asked for
-                // again.
+                // Another change is newer than this identity. The user can't be asked again.
                 false => self.reload_user(session, None).await?,
             };
             if let Some(updated) = updated

@@ -36,8 +36,8 @@ pub use self::{
 ///
 /// | method, path | asks for | answers |
 /// |---|---|---|
-/// | `POST /auth/login` | `username`, `password`, whatever else the authenticator wants | 200, tokens |
-/// | `POST /auth/reauthenticate` | an access token, `password` | 200, tokens; the authentication is recent again |
+/// | `POST /auth/login` | `username`, `password` or other credentials, whatever else the authenticator wants | 200, tokens |
+/// | `POST /auth/reauthenticate` | an access token, `password` or other credentials | 200, tokens; the authentication is recent again |
 /// | `POST /auth/refresh` | `refresh_token` | 200, tokens |
 /// | `POST /auth/resume` | an access token, `refresh_token`; only if [configured](EndpointsBuilder::resume) | 200, tokens if there are new ones |
 /// | `POST /auth/renew` | an access token; only if [configured](EndpointsBuilder::renew) | 200, an access token |
@@ -59,8 +59,9 @@ pub use self::{
 ///
 /// If the [transport](crate::Transport) has cookies, tokens may be in those. A request whose token
 /// came by cookie is answered by cookie alone. Without an [`Authenticator`](crate::Authenticator)
-/// there is no login by password: the application does its logins itself, and answers them with
-/// [`issued`](Endpoints::issued). Authentication is judged before the body. Cheap to clone.
+/// there is no login endpoint: the application does its logins itself, and answers them with
+/// [`issued`](Endpoints::issued) and [`reauthenticated`](Endpoints::reauthenticated).
+/// Authentication is judged before the body. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Endpoints {
     inner: Arc<Inner>,

@@ -10,6 +10,7 @@ mod places;
 mod proxies;
 mod refusals;
 mod sessions;
+mod stepping_up;
 mod users;
 
 use std::{collections::BTreeSet, time::Duration};

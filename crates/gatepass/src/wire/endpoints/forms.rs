@@ -44,9 +44,11 @@ impl Endpoints {
         let way_back = form.get(RETURN_TO);
         let way_back: Option<LocalPath> = way_back.and_then(|path| path.parse().ok());
         let credentials = || -> Result<Credentials, BadRequest> {
-            let credentials =
-                Credentials::new(form.required("username")?, form.required("password")?);
-            Ok(credentials.with_extra(form.others(&["username", "password", RETURN_TO])))
+            let username = form.required("username")?.to_owned();
+            let password = form.get("password").map(str::to_owned);
+            let others = form.others(&["username", "password", RETURN_TO]);
+            let credentials = Credentials::of_body(username, password, others);
+            credentials.ok_or(BadRequest::Parameter("password"))
         };
         let reason = match credentials() {
             Ok(credentials) => match self.log_in(&credentials, Delivery::Cookies, head).await {

@@ -9,6 +9,7 @@ use crate::{
     http::{head::RequestHead, reply::Reply},
     model::{identity::Identity, refusal::Refusal, transport::Transport},
     observe::Attempt,
+    token::pass::Pass,
     wire::{
         auth_state::AuthRejection,
         body::{BadRequest, Members, RequestBody},
@@ -140,6 +141,38 @@ impl Endpoints {
         self.begun(issued.await, delivery, head).await
     }
 
+    /// The reply to a user whom the application has authenticated again by itself, by a passkey or
+    /// OpenID Connect: the same as that of the reauthentication endpoint. See
+    /// [`Authority::reauthenticated`].
+    ///
+    /// `pass` is the one that a gate has found in this request. New tokens go where the request had
+    /// its token: a request with cookies is answered by cookies alone. Your code must make sure
+    /// before that it asked this user, in this browser, to authenticate: for example, it compares
+    /// the challenge of the passkey.
+    ///
+    pub async fn reauthenticated(
+        &self,
+        pass: &Pass,
+        identity: Identity,
+        head: &RequestHead<'_>,
+    ) -> Reply {
+        let head = &self.inner.authority.verifier().located(head);
+        let reply = self.stepped_up(pass, identity, head).await;
+        self.in_own_format(head, reply)
+    }
+
+    async fn stepped_up(&self, pass: &Pass, identity: Identity, head: &RequestHead<'_>) -> Reply {
+        let policy = self.browser_policy();
+        let delivery = match credentials::in_header(head, policy) {
+            Ok(None) if policy.transport.has_cookies() => Delivery::Cookies,
+            Ok(_) => Delivery::Body,
+            Err(refusal) => return self.error_reply(&refusal.into(), ErrorFormat::Login),
+        };
+        let (authority, device) = (&self.inner.authority, head.device());
+        let issued = authority.reauthenticated(pass, identity, &device);
+        self.tokens(issued.await, delivery)
+    }
+
     pub(super) async fn login(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
         if let Some(forms) = self.form_of(head) {
             return self.login_by_form(forms, head, body).await;
@@ -229,7 +262,7 @@ impl Endpoints {
     /// The credentials of a login, and how the client wants its tokens.
     fn asked(&self, mut members: Members) -> Result<(Credentials, Delivery), BadRequest> {
         let username = members.take_text("username")?;
-        let password = members.take_text("password")?;
+        let password = members.take_optional_text("password")?;
         let delivery = match self.browser_policy().transport {
             Transport::Both => match members.take_optional_text("transport")?.as_deref() {
                 Some("cookie") => Delivery::Cookies,
@@ -238,8 +271,8 @@ impl Endpoints {
             },
             Transport::Bearer | Transport::Cookie => self.usual_delivery(),
         };
-        let credentials = Credentials::new(username, password).with_extra(members.rest());
-        Ok((credentials, delivery))
+        let credentials = Credentials::of_body(username, password, members.rest());
+        Ok((credentials.ok_or(BadRequest::Member("password"))?, delivery))
     }
 
     fn may_get(&self, delivery: Delivery, head: &RequestHead<'_>) -> Result<(), Refusal> {
@@ -260,9 +293,11 @@ impl Endpoints {
             Err(error) => return self.error_reply(&error, ErrorFormat::Resource),
         };
         let credentials = body.json_object(head).and_then(|mut members| {
-            let password = members.take_text("password")?;
-            // The token says whose password it is.
-            Ok(Credentials::new(pass.subject().as_str(), password).with_extra(members.rest()))
+            let password = members.take_optional_text("password")?;
+            // The token says whose credentials they are.
+            let subject = pass.subject().as_str();
+            let credentials = Credentials::of_body(subject, password, members.rest());
+            credentials.ok_or(BadRequest::Member("password"))
         });
         let credentials = match credentials {
             Ok(credentials) => credentials,

@@ -21,6 +21,7 @@ test_support::on_both_stores! {
     changes_at_once_are_made_each_from_what_the_other_has_left
     a_reload_that_was_read_before_a_change_undoes_nothing_of_it
     an_authentication_that_was_read_before_a_change_undoes_nothing_of_it
+    a_step_up_that_was_read_before_a_change_undoes_nothing_of_it
     a_renewal_that_was_read_before_a_change_undoes_nothing_of_it
     a_change_in_flight_does_not_outlive_the_end_of_its_session
     a_refresh_in_flight_brings_no_token_that_is_good_after_a_change_returned
@@ -244,6 +245,25 @@ async fn an_authentication_that_was_read_before_a_change_undoes_nothing_of_it(wo
         assert_demoted(&world, &node, &issued, token).await;
         let session = stored(&world.store, &issued).await;
         assert_eq!(session.generation, Generation::new(1));
+    }
+}
+
+/// The application has read the user, and tells so after the change.
+async fn a_step_up_that_was_read_before_a_change_undoes_nothing_of_it(world: World) {
+    for (had, was) in BEFORE {
+        for asks in [false, true] {
+            let (node, users) = asking(&world).await;
+            let node = if asks { node } else { world.node().await };
+            let issued = begin(&node, "alice", &format!("{had} more")).await;
+            let pass = verify(&node, &issued).await.unwrap();
+            users.are(identity("alice", "read"));
+            let demotion = Change::enforced(|identity| Ok(identity.scopes(scopes("read"))));
+            node.change(&subject("alice"), &demotion).await.unwrap();
+            let device = Device::default();
+            let stepped_up = node.reauthenticated(&pass, identity("alice", was), &device);
+            let token = stepped_up.await.unwrap().access_token;
+            assert_demoted(&world, &node, &issued, token.as_str()).await;
+        }
     }
 }
 

@@ -16,8 +16,8 @@ const USERNAME: &str = "alice-as-she-typed-it";
 /// Knows one user, and looks at the password alone.
 fn one_user(credentials: &Credentials) -> Result<Identity, AuthenticationError> {
     match credentials.password() {
-        PASSWORD => Ok(Identity::of(subject("alice"))),
-        "again" => Err(AuthenticationError::TooManyAttempts {
+        Some(PASSWORD) => Ok(Identity::of(subject("alice"))),
+        Some("again") => Err(AuthenticationError::TooManyAttempts {
             retry_after: MINUTE,
         }),
         _ => Err(AuthenticationError::BadCredentials),

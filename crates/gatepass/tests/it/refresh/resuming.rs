@@ -56,6 +56,12 @@ async fn reauthenticate(node: &Authority, pass: &Pass) -> Result<Issued, Error> 
         .await
 }
 
+async fn step_up(node: &Authority, pass: &Pass) -> Result<Issued, Error> {
+    let identity = Identity::of(pass.subject().clone());
+    let device = Device::default();
+    node.reauthenticated(pass, identity, &device).await
+}
+
 #[track_caller]
 fn issued(resumed: Resumed) -> Issued {
     match resumed {
@@ -73,15 +79,23 @@ enum Way {
     Revive,
     Renew,
     Reauthenticate,
+    /// With a user whom the application has authenticated again by itself.
+    StepUp,
 }
 
-const WAYS: [Way; 4] = [Way::Resume, Way::Revive, Way::Renew, Way::Reauthenticate];
+const WAYS: [Way; 5] = [
+    Way::Resume,
+    Way::Revive,
+    Way::Renew,
+    Way::Reauthenticate,
+    Way::StepUp,
+];
 
 impl Way {
     /// The operations of the store that it needs, the one that decides last.
     fn operations(self) -> &'static [Op] {
         match self {
-            Self::Resume | Self::Reauthenticate => &[Op::Load, Op::Advance],
+            Self::Resume | Self::Reauthenticate | Self::StepUp => &[Op::Load, Op::Advance],
             Self::Revive => &[Op::Status, Op::Load, Op::Advance],
             Self::Renew => &[Op::Status, Op::Load, Op::Renew],
         }
@@ -97,7 +111,7 @@ impl Way {
         match self {
             Self::Resume => world.clock.advance(20 * MINUTE),
             Self::Revive => world.clock.advance(14 * DAY),
-            Self::Renew | Self::Reauthenticate => {}
+            Self::Renew | Self::Reauthenticate | Self::StepUp => {}
         }
         (first, pass)
     }
@@ -112,6 +126,7 @@ impl Way {
                 Ok(renewed.access_token.as_str().to_owned())
             }
             Self::Reauthenticate => reauthenticate(node, pass).await.map(text),
+            Self::StepUp => step_up(node, pass).await.map(text),
         }
     }
 }
@@ -319,10 +334,10 @@ async fn reauthentications_at_once_all_succeed(world: World) {
     for number in 0..12 {
         let (node, first, pass) = (node.clone(), first.clone(), pass.clone());
         racing.spawn(async move {
-            if number % 4 != 0 {
-                refresh(&node, &first).await
-            } else {
-                reauthenticate(&node, &pass).await
+            match number % 4 {
+                0 => reauthenticate(&node, &pass).await,
+                1 => step_up(&node, &pass).await,
+                _ => refresh(&node, &first).await,
             }
         });
     }
@@ -335,7 +350,7 @@ async fn reauthentications_at_once_all_succeed(world: World) {
         fresh += usize::from(verified.is_ok());
         assert!(refresh(&node, &answer).await.is_ok());
     }
-    assert!(fresh >= 3);
+    assert!(fresh >= 6);
     let (session, now) = world.store.load(first.session_id).await.unwrap();
     assert_eq!(session.unwrap().authenticated_at, now);
 }
@@ -537,10 +552,12 @@ async fn each_client_has_its_own_sessions(world: World) {
         refusal(node.renew(foreign.access_token.as_str()).await),
         Refusal::WrongClient
     );
-    assert_eq!(
-        refusal(reauthenticate(&node, &pass).await),
-        Refusal::WrongClient
-    );
+    for refused in [
+        reauthenticate(&node, &pass).await,
+        step_up(&node, &pass).await,
+    ] {
+        assert_eq!(refusal(refused), Refusal::WrongClient);
+    }
     for time in [Duration::ZERO, 15 * DAY, 6 * DAY] {
         world.clock.advance(time);
         match resume(&node, &foreign).await {

@@ -28,7 +28,7 @@ const CROSS_SITE: Header<'_> = ("sec-fetch-site", "cross-site");
 /// Lets every user in with one password, and gives claims of this length.
 fn with_claims_of(padding: usize) -> impl Authenticator {
     move |credentials: &Credentials| {
-        if credentials.password() != PASSWORD {
+        if credentials.password() != Some(PASSWORD) {
             return Err(AuthenticationError::BadCredentials);
         }
         let identity = Identity::new(credentials.username())?;

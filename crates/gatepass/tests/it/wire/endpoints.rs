@@ -11,7 +11,7 @@ const JSON: (&str, &[u8]) = ("content-type", b"application/json");
 /// Knows one user, and gives a claim with the other members of the login.
 fn wonderland(credentials: &Credentials) -> Result<Identity, AuthenticationError> {
     match (credentials.username(), credentials.password()) {
-        ("alice", PASSWORD) => {}
+        ("alice", Some(PASSWORD)) => {}
         ("hasty", _) => {
             let retry_after = Duration::from_secs(9);
             return Err(AuthenticationError::TooManyAttempts { retry_after });

@@ -16,7 +16,7 @@ const BASIC: &str = "Basic Z2F0ZXdheTp0aGUrZ2F0ZXdheSUyN3Mrb3duK3NlY3JldA==";
 
 /// Knows every user whose password is "wonderland", with the scopes "a" and "b".
 fn everybody(credentials: &Credentials) -> Result<Identity, AuthenticationError> {
-    if credentials.password() != "wonderland" {
+    if credentials.password() != Some("wonderland") {
         return Err(AuthenticationError::BadCredentials);
     }
     let identity = Identity::new(credentials.username())?.scopes(Scopes::parse("a b").unwrap());

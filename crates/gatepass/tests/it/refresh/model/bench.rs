@@ -138,7 +138,7 @@ impl Authenticator for Users {
         _: &Device,
     ) -> Result<Identity, AuthenticationError> {
         let user = self.of(credentials.username());
-        if user.state == UserState::Deleted || credentials.password() != PASSWORD {
+        if user.state == UserState::Deleted || credentials.password() != Some(PASSWORD) {
             return Err(AuthenticationError::BadCredentials);
         }
         let subject = Subject::new(credentials.username())?;
