@@ -25,6 +25,9 @@
 //! | `GET /auto/stream` | as `/auto/me` | 200, in several parts |
 //! | `POST /auto/take` | as `/auto/me` | 200, and takes the scope `admin` away from all sessions of the user ([enforced](gatepass::Change::enforced)) |
 //! | `POST /auto/give` | as `/auto/me` | 200, and gives the scope `admin` to all sessions of the user ([offered](gatepass::Change::offered)) |
+//! | `POST /auto/passkey` | as `/auto/me` | as [`Endpoints::reauthenticated`](gatepass::wire::Endpoints::reauthenticated) after an authentication with the `amr` `hwk` and `user` and the `acr` `phr` |
+//! | `POST /auto/passkey-of-root` | as `/auto/me` | the same, as if `root` had been authenticated |
+//! | `GET /auto/vault` | an authentication of the class `phr` or `phrh`, with the method `hwk` | 200 |
 //! | `GET /unguarded` | its handler wants to know who is logged in, and its route has no gate | 500 |
 //!
 //! Its issuer and realm are `https://issuer.test`, its lifetimes and windows the defaults, and its

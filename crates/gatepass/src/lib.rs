@@ -88,6 +88,7 @@ pub use self::{
     error::Error,
     keys::{secret::MasterSecret, set::KeySet},
     model::{
+        authentication::InvalidAuthenticationValue,
         device::Device,
         health::Health,
         identity::{Identity, IdentityError},

@@ -1,6 +1,7 @@
 //! The domain of gatepass, as plain data with pure rules: no I/O, no clock, no key.
 
 pub(crate) mod account;
+pub(crate) mod authentication;
 pub(crate) mod changes;
 pub(crate) mod device;
 pub(crate) mod grant;

@@ -171,7 +171,22 @@ fn auto(app: &example_app::App) -> Scope {
         let given = pages::give(giving.clone(), pass);
         async { web::Json(given.await) }
     };
+    let passkey = |name: Option<&'static str>| {
+        let endpoints = app.endpoints.clone();
+        let verified = move |Auth(pass): Auth, request: HttpRequest| {
+            let endpoints = endpoints.clone();
+            async move {
+                let identity = pages::by_passkey(&pass, name);
+                gatepass_actix::reauthenticated(&endpoints, &pass, identity, &request).await
+            }
+        };
+        web::post().to(verified).wrap(gate.clone())
+    };
+    let strongly = gate.clone().require(pages::strong());
     web::scope("/auto")
+        .service(at("/passkey", passkey(None)))
+        .service(at("/passkey-of-root", passkey(Some("root"))))
+        .service(at("/vault", get().to(me).wrap(strongly)))
         .service(at("/take", web::post().to(take).wrap(gate.clone())))
         .service(at("/give", web::post().to(give).wrap(gate.clone())))
         .service(at("/me", get().to(me).wrap(gate.clone())))

@@ -5,6 +5,7 @@ use std::future::ready;
 use ::axum::{
     Extension, Json, Router,
     body::Body,
+    extract::Request,
     http::{
         StatusCode,
         header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, SET_COOKIE},
@@ -137,7 +138,19 @@ pub(super) fn auto(app: &App) -> Router {
     let (taking, giving) = (app.clone(), app.clone());
     let take = async move |Auth(pass): Auth| Json(pages::take(taking.clone(), pass).await);
     let give = async move |Auth(pass): Auth| Json(pages::give(giving.clone(), pass).await);
+    let passkey = |name: Option<&'static str>| {
+        let endpoints = app.endpoints.clone();
+        let verified = async move |Auth(pass): Auth, request: Request| {
+            let (identity, parts) = (pages::by_passkey(&pass, name), request.into_parts().0);
+            gatepass_axum::reauthenticated(&endpoints, &pass, identity, &parts).await
+        };
+        post(verified).route_layer(gate.clone())
+    };
+    let strongly = gate.clone().require(pages::strong());
     Router::new()
+        .route("/passkey", passkey(None))
+        .route("/passkey-of-root", passkey(Some("root")))
+        .route("/vault", get(me).route_layer(strongly))
         .route("/take", post(take).route_layer(gate.clone()))
         .route("/give", post(give).route_layer(gate.clone()))
         .route("/me", get(me).route_layer(gate.clone()))

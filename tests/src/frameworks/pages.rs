@@ -6,7 +6,7 @@ use std::{convert::Infallible, time::Duration};
 use ::axum::body::Bytes;
 use example_app::App;
 use futures_util::{Stream, stream};
-use gatepass::{Change, LocalPath, Pass, Requirements, Scopes, Staleness};
+use gatepass::{Change, Identity, LocalPath, Pass, Requirements, Scopes, Staleness};
 use serde_json::Value;
 
 /// The type of the body that is streamed.
@@ -32,6 +32,20 @@ pub(super) fn requirements() -> [Requirements; 4] {
         none().staleness(Staleness::Strict),
         none().optional(),
     ]
+}
+
+/// The requirements of the route `vault`.
+pub(super) fn strong() -> Requirements {
+    let strong = Requirements::new().acr(["phr", "phrh"]).unwrap();
+    strong.amr(["hwk"]).unwrap()
+}
+
+/// The identity of a user after an authentication by a passkey: of `name`, or else of the user who
+/// is logged in.
+pub(super) fn by_passkey(pass: &Pass, name: Option<&str>) -> Identity {
+    let identity = Identity::new(name.unwrap_or(pass.subject().as_str())).unwrap();
+    let identity = identity.scopes(pass.scopes().clone());
+    identity.amr(["hwk", "user"]).unwrap().acr("phr").unwrap()
 }
 
 /// Takes the scope `admin` away from the user and from all sessions of the user.

@@ -189,7 +189,27 @@ fn auto(app: &App) -> BoxedFilter<(Response,)> {
         .unify()
         .or(gated(at("stream").and(get), gate.clone(), stream))
         .unify();
+    let passkey = |last, name: Option<&'static str>| {
+        let endpoints = app.endpoints.clone();
+        let verified = move |head: OwnedRequestHead, Auth(pass): Auth| {
+            let endpoints = endpoints.clone();
+            async move {
+                let identity = pages::by_passkey(&pass, name);
+                gatepass_warp::reauthenticated(&endpoints, &pass, identity, &head).await
+            }
+        };
+        let at = at(last).and(post).and(request_head());
+        gated(at, gate.clone(), verified).boxed()
+    };
+    let strongly = gate.clone().require(pages::strong());
+    let stepping_up = passkey("passkey", None)
+        .or(passkey("passkey-of-root", Some("root")))
+        .unify()
+        .or(gated(at("vault").and(get), strongly, me))
+        .unify();
     plain
+        .or(stepping_up)
+        .unify()
         .or(gated(at("admin").and(get), admins, me))
         .unify()
         .or(gated(at("transfer").and(post), recently, me))

@@ -6,11 +6,11 @@ use axum::routing::get;
 use clap::Parser;
 use example_app::{App, NewUser, Settings};
 use gatepass::{
-    Authority, Change, MemoryStore, Scopes, Subject,
+    Authority, Change, MemoryStore, Requirements, Scopes, Subject,
     keys::Algorithm,
     store::{SessionStore, StoreErrorKind},
 };
-use gatepass_axum::Auth;
+use gatepass_axum::{Auth, GateLayer};
 use gatepass_testkit::{
     ManualClock, StoreFault, TestStore,
     scenario::{CLIENTS, USERS},
@@ -58,7 +58,12 @@ impl Service {
         app.users.replace_all(users.into()).await.unwrap();
 
         let unguarded = async |_: Auth| "this handler must never run";
-        let router = example_axum::router(&app).route("/unguarded", get(unguarded));
+        let strong = Requirements::new().acr(["phr"]).unwrap();
+        let strongly = GateLayer::new(&app.authority).require(strong);
+        let vault = get(async |_: Auth| "a treasure").route_layer(strongly);
+        let router = example_axum::router(&app)
+            .route("/unguarded", get(unguarded))
+            .route("/vault", vault);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let mut server = JoinSet::new();
@@ -201,6 +206,8 @@ async fn about_tokens(service: &Service, reached: &mut Reached) {
 
     let admin = service.get("/admin").bearer_auth(&good);
     reached.expect("insufficient_scope", 403, admin).await;
+    let vault = service.get("/vault").bearer_auth(&good);
+    reached.expect("authentication_too_weak", 401, vault).await;
     service.clock.advance(Duration::from_secs(301));
     let transfer = service.post("/transfer", &json!({})).bearer_auth(&good);
     reached

@@ -247,6 +247,9 @@ macro_rules! with_scenarios {
         an_ended_session_is_not_reauthenticated
         a_reauthentication_spends_the_refresh_token_as_a_refresh_does
         a_reauthentication_reads_the_user_again
+        a_weak_authentication_is_made_strong_by_a_passkey
+        a_step_up_by_cookie_is_answered_by_cookies
+        a_step_up_as_another_user_is_refused
 
         a_good_access_token_is_resumed_with_nothing_new
         an_expired_access_token_is_resumed_by_the_refresh_token

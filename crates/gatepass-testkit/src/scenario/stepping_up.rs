@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use gatepass::Transport;
 use serde_json::json;
 
 use super::{
     Request, Scenario, UserChange,
-    wording::{REALM, login, logout, me, refresh},
+    wording::{ACCESS, COOKIES, REALM, REFRESH, introspect, login, logout, me, refresh},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -21,7 +22,27 @@ fn transfer(token: &str) -> Request {
     Request::post("/transfer").bearer(token)
 }
 
+fn passkey(token: &str) -> Request {
+    Request::post("/auto/passkey").bearer(token)
+}
+
+fn vault(token: &str) -> Request {
+    Request::get("/auto/vault").bearer(token)
+}
+
 impl Scenario {
+    /// The vault must be refused, because the authentication is too weak.
+    fn needs_the_passkey(self, token: &str) -> Self {
+        let told = "another kind of authentication is required";
+        let challenge = format!(
+            r#"{REALM}, error="insufficient_user_authentication", error_description="{told}", acr_values="phr phrh", amr_values="hwk""#
+        );
+        self.send(vault(token), 401)
+            .json("/error", "insufficient_user_authentication")
+            .json("/reason", "authentication_too_weak")
+            .header("www-authenticate", challenge)
+    }
+
     /// A transfer with the token must be refused, because the authentication is too old.
     fn needs_the_password(self, token: &str) -> Self {
         let told = "a more recent authentication is required";
@@ -205,4 +226,80 @@ pub fn a_reauthentication_reads_the_user_again() -> Scenario {
             "the token has been revoked",
             "revoked",
         )
+}
+
+/// The application has verified the passkey by itself. A refresh keeps what it has shown, and the
+/// tokens of before are as weak as they were.
+#[must_use]
+pub fn a_weak_authentication_is_made_strong_by_a_passkey() -> Scenario {
+    Scenario::new("a_weak_authentication_is_made_strong_by_a_passkey")
+        .logged_in("alice")
+        .send(me("{access}"), 200)
+        .keep("/session_id", "session")
+        .pass(Duration::from_secs(301))
+        .needs_the_passkey("{access}")
+        .send(passkey("{access}"), 200)
+        .header("cache-control", "no-store")
+        .json("/token_type", "Bearer")
+        .json("/expires_in", 900)
+        .json("/scope", "profile")
+        .same_as("/session_id", "session")
+        .other_than("/refresh_token", "refresh")
+        .keep("/access_token", "strong")
+        .keep("/refresh_token", "next")
+        .send(vault("{strong}"), 200)
+        .send(transfer("{strong}"), 200)
+        .needs_the_passkey("{access}")
+        .needs_the_password("{access}")
+        // The token of before is good, and a refresh would bring more.
+        .send(me("{access}"), 200)
+        .header("gatepass-refresh", "grant_changed")
+        .send(refresh("{next}"), 200)
+        .keep("/access_token", "strong")
+        .send(vault("{strong}"), 200)
+        .no_header("gatepass-refresh")
+        .send(introspect("{strong}"), 200)
+        .json("/amr", json!(["hwk", "user"]))
+        .json("/acr", "phr")
+        // The password says nothing of how strong it is, and the session is as strong as it was.
+        .send(reauthenticate("{strong}", "alice's password"), 200)
+        .keep("/access_token", "strong")
+        .send(vault("{strong}"), 200)
+}
+
+/// In cookies, if the tokens were there.
+#[must_use]
+pub fn a_step_up_by_cookie_is_answered_by_cookies() -> Scenario {
+    let post = |path: &str| Request::post(path).cookies(COOKIES);
+    Scenario::new("a_step_up_by_cookie_is_answered_by_cookies")
+        .over(Transport::Cookie)
+        .send(login("alice", "alice's password"), 200)
+        .gets_cookies()
+        .keep_cookie(ACCESS, "access")
+        .keep_cookie(REFRESH, "refresh")
+        .send(Request::get("/auto/vault").cookies(COOKIES), 401)
+        .json("/reason", "authentication_too_weak")
+        .send(
+            post("/auto/passkey").header("sec-fetch-site", "cross-site"),
+            403,
+        )
+        .json("/reason", "cross_site")
+        .send(post("/auto/passkey"), 200)
+        .gets_cookies()
+        .keep_cookie(ACCESS, "access")
+        .keep_cookie(REFRESH, "refresh")
+        .send(Request::get("/auto/vault").cookies(COOKIES), 200)
+}
+
+/// Users choose an account at their identity provider, and may choose another one.
+#[must_use]
+pub fn a_step_up_as_another_user_is_refused() -> Scenario {
+    Scenario::new("a_step_up_as_another_user_is_refused")
+        .logged_in("alice")
+        .send_bad_grant(
+            Request::post("/auto/passkey-of-root").bearer("{access}"),
+            "bad_credentials",
+        )
+        .needs_the_passkey("{access}")
+        .lives("{access}", "{refresh}")
 }

@@ -43,6 +43,10 @@ fn errors() -> Vec<(Error, Code, bool)> {
         Refusal::AuthenticationTooOld {
             max_age: Duration::from_secs(300),
         },
+        Refusal::AuthenticationTooWeak {
+            amr: vec![],
+            acr: vec!["phr".to_owned()],
+        },
         Refusal::SessionEnded,
         Refusal::RefreshExpired,
         Refusal::Reused,
@@ -193,6 +197,14 @@ async fn a_refused_call_is_told_why_and_never_reaches_its_service() {
             Code::PermissionDenied,
             "insufficient_scope",
             r#", error="insufficient_scope", error_description="the token lacks a scope", scope="admin""#,
+        ),
+        (
+            "class",
+            |gate| gate.require(Requirements::new().acr(["phr"]).unwrap()),
+            old.clone(),
+            Code::Unauthenticated,
+            "authentication_too_weak",
+            r#", error="insufficient_user_authentication", error_description="another kind of authentication is required", acr_values="phr""#,
         ),
         (
             "age",

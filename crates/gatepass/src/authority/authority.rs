@@ -443,9 +443,7 @@ impl Authority {
             self.inner.settings.clock.now(),
         );
         let scopes = session.identity.granted_scopes();
-        let signed = self
-            .access_token(&session, scopes, session.authenticated_at)
-            .await?;
+        let signed = self.newest_access_token(&session, scopes).await?;
         if signed.access_token.as_str().len() > longest {
             return Err(IdentityError::TooLargeForCookie.into());
         }

@@ -355,7 +355,8 @@ impl Authority {
 }
 
 /// The change of the session to the identity; `None` if it has that already. A change that takes
-/// something away is enforced, also if `effect` says otherwise.
+/// something away is enforced, also if `effect` says otherwise. A change of nothing but how the
+/// user was authenticated is offered: it has a version then, so that no change undoes it.
 fn change_from(
     session: &Session,
     identity: Identity,
@@ -366,12 +367,15 @@ fn change_from(
         return None;
     }
     let mut change = ChangeIdentity::new(session, identity);
-    change.effect = if change.identity.allows_the_same_as(before) {
-        GrantEffect::None
-    } else if change.identity.allows_all_of(before) {
-        effect
-    } else {
+    let is_same_authentication = change.identity.authentication() == before.authentication();
+    change.effect = if !change.identity.allows_all_of(before) {
         GrantEffect::Enforce
+    } else if !change.identity.allows_the_same_as(before) {
+        effect
+    } else if !is_same_authentication {
+        GrantEffect::Offer
+    } else {
+        GrantEffect::None
     };
     Some(change)
 }

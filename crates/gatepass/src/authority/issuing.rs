@@ -11,12 +11,18 @@ use crate::{
     env::{clock::Timestamp, internal_error::InternalError, random},
     error::Error,
     keys::signing::SigningKey,
-    model::{ids::TokenId, scopes::Scopes, session::Session},
+    model::{authentication::Authentication, ids::TokenId, scopes::Scopes, session::Session},
     token::{
         access::Unsigned,
         claims::{NewActor, NewClaims},
     },
 };
+
+/// The authentication that an access token tells of.
+pub(super) struct Proof<'a> {
+    pub(super) at: Timestamp,
+    pub(super) how: &'a Authentication,
+}
 
 impl Authority {
     /// A fresh access token of the session with these scopes or else all it has, and the refresh
@@ -31,9 +37,7 @@ impl Authority {
         // since.
         let asked = scopes.map(|asked| granted.intersection(asked));
         let scopes = asked.as_ref().unwrap_or(granted);
-        let renewed = self
-            .access_token(session, scopes, session.authenticated_at)
-            .await?;
+        let renewed = self.newest_access_token(session, scopes).await?;
         let refresh_keys = self.inner.refresh_keys.load();
         let refresh_token = refresh_keys.token(session.id, session.generation);
         let issued = Issued {
@@ -49,12 +53,25 @@ impl Authority {
         Ok((issued, renewed.token_id))
     }
 
-    /// A fresh access token of the session with these scopes and this time of authentication.
+    /// A fresh access token of the session with these scopes and its last authentication.
+    pub(super) async fn newest_access_token(
+        &self,
+        session: &Session,
+        scopes: &Scopes,
+    ) -> Result<Renewed, Error> {
+        let proof = Proof {
+            at: session.authenticated_at,
+            how: session.identity.authentication(),
+        };
+        self.access_token(session, scopes, proof).await
+    }
+
+    /// A fresh access token of the session with these scopes and this authentication.
     pub(super) async fn access_token(
         &self,
         session: &Session,
         scopes: &Scopes,
-        authenticated_at: Timestamp,
+        proof: Proof<'_>,
     ) -> Result<Renewed, Error> {
         let settings = &self.inner.settings;
         // In whole seconds, as tokens say it, so that a lifetime of 900 s is one of 900 s.
@@ -80,12 +97,14 @@ impl Authority {
                 sid: session.id.to_string(),
                 sn: session.number.get(),
                 gv: session.grant.newest.get(),
-                auth_time: authenticated_at.unix_secs(),
+                auth_time: proof.at.unix_secs(),
                 client_id: session.client.as_str(),
                 scope: scopes.as_str(),
                 act: session.identity.actor().map(|actor| NewActor {
                     sub: actor.as_str(),
                 }),
+                amr: &proof.how.amr,
+                acr: proof.how.acr.as_deref(),
                 custom: session.identity.raw_claims(),
             };
             Unsigned::new(&key, &claims)?

@@ -312,12 +312,24 @@ impl Authority {
 
     /// Gives the session the identity that the application has for its user now; `None` if another
     /// was faster. The rights of an impersonation are fixed.
-    pub(super) async fn put_user(
+    async fn put_user(
         &self,
         session: Session,
         identity: Identity,
     ) -> Result<Option<Session>, Error> {
-        let identity = self.succeeding(identity, &session)?;
+        let former = session.identity.clone();
+        self.put_authenticated(session, identity, &former).await
+    }
+
+    /// Gives the session the rights of `identity`, as [`put_user`](Self::put_user) does, and notes
+    /// how the user of `authenticated` has been authenticated.
+    pub(super) async fn put_authenticated(
+        &self,
+        session: Session,
+        identity: Identity,
+        authenticated: &Identity,
+    ) -> Result<Option<Session>, Error> {
+        let identity = self.succeeding_after(identity, &session, authenticated)?;
         if session.identity.actor().is_some() {
             return Ok(Some(session));
         }
@@ -331,10 +343,22 @@ impl Authority {
         identity: Identity,
         session: &Session,
     ) -> Result<Identity, IdentityError> {
+        self.succeeding_after(identity, session, &session.identity)
+    }
+
+    /// `identity` as the next one of `session`, after the authentication that `authenticated` came
+    /// of.
+    fn succeeding_after(
+        &self,
+        identity: Identity,
+        session: &Session,
+        authenticated: &Identity,
+    ) -> Result<Identity, IdentityError> {
         if identity.subject() != session.subject() {
             return Err(IdentityError::SubjectChanged);
         }
         let identity = identity.succeeding(&session.identity);
+        let identity = identity.authenticated_as(authenticated);
         self.check_identity(&identity)?;
         Ok(identity)
     }

@@ -6,6 +6,7 @@ use crate::{
         authenticator::Credentials,
         authority::{Authority, cleaned},
         issued::{Issued, Renewed},
+        issuing::Proof,
         refreshing::{MAX_LOST_RACES, Refreshing, seen_from},
     },
     denylist::staleness::Staleness,
@@ -245,12 +246,13 @@ impl Authority {
             .identity
             .granted_scopes()
             .intersection(pass.scopes());
-        // Nor does one that was seen by a thief profit from the password that its owner types
-        // later.
-        let authenticated_at = session.authenticated_at.min(pass.authenticated_at());
-        let renewed = self
-            .access_token(&session, &scopes, authenticated_at)
-            .await?;
+        // Nor does one that was seen by a thief profit from the password or the passkey that its
+        // owner uses later.
+        let proof = Proof {
+            at: session.authenticated_at.min(pass.authenticated_at()),
+            how: pass.authentication(),
+        };
+        let renewed = self.access_token(&session, &scopes, proof).await?;
         observe::session_renewed(&session, renewed.token_id);
         Ok(renewed)
     }
@@ -381,9 +383,19 @@ impl Authority {
         } = known;
         for _ in 0..MAX_LOST_RACES {
             let updated = match session.grant.newest == read_at {
-                true => self.put_user(session, identity.clone()).await?,
-                // Another change is newer than this identity. The user can't be asked again.
-                false => self.reload_user(session, None).await?,
+                true => {
+                    self.put_authenticated(session, identity.clone(), &identity)
+                        .await?
+                }
+                // Another change is newer than the rights of this identity. The user can't be
+                // asked again.
+                false => match self.reload_user(session, None).await? {
+                    Some(session) => {
+                        let rights = session.identity.clone();
+                        self.put_authenticated(session, rights, &identity).await?
+                    }
+                    None => None,
+                },
             };
             if let Some(updated) = updated
                 && let Some(authenticated) =

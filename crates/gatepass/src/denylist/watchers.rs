@@ -126,6 +126,7 @@ mod tests {
     use crate::{
         env::clock::Timestamp,
         model::{
+            authentication::Authentication,
             grant::Grant,
             ids::{ClientId, GrantVersion, SessionNumber, Subject},
             revocation::Cutoff,
@@ -147,6 +148,7 @@ mod tests {
             client: ClientId::new("web").unwrap(),
             scopes: Scopes::default(),
             actor: None,
+            authentication: Authentication::default(),
             grant: GrantVersion::FIRST,
             issued_at: Timestamp::EPOCH,
             not_before: None,

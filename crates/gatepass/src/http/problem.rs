@@ -106,6 +106,10 @@ impl Problem {
             "authentication_too_old",
             "a more recent authentication is required",
         ),
+        (
+            "authentication_too_weak",
+            "another kind of authentication is required",
+        ),
         ("session_ended", "the session has ended"),
         ("refresh_expired", "the refresh token has expired"),
         ("reused", "the refresh token was used before"),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use crate::model::{
+    authentication::{Authentication, InvalidAuthenticationValue, checked},
     ids::{InvalidName, Subject},
     json::is_strict,
     refusal::Refusal,
@@ -13,9 +14,9 @@ use crate::model::{
     text::is_deceptive,
 };
 
-/// Claims that gatepass sets or reads itself (RFC 7519 §4.1, RFC 9068 §2.2, OIDC Core §2), and
-/// claims that are standard and reserved for what it may set later: `act` and `may_act` (RFC 8693
-/// §4), `cnf` (RFC 7800), `amr` and `acr` (OIDC Core §2), `gv`.
+/// Claims that gatepass sets or reads itself (RFC 7519 §4.1, RFC 8176, RFC 8693 §4.1, RFC 9068
+/// §2.2, OIDC Core §2), and claims that are standard and reserved for what it may set later:
+/// `may_act` (RFC 8693 §4.4) and `cnf` (RFC 7800).
 const RESERVED: [&str; 18] = [
     "iss",
     "sub",
@@ -74,6 +75,9 @@ pub struct Identity {
     /// The longest that the session may last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     session_ttl: Option<Duration>,
+    /// How the user was authenticated.
+    #[serde(default, skip_serializing_if = "Authentication::is_unknown")]
+    authentication: Authentication,
 }
 
 impl Identity {
@@ -110,6 +114,7 @@ impl Identity {
             limit: None,
             actor: None,
             session_ttl: None,
+            authentication: Authentication::default(),
         }
     }
 
@@ -194,6 +199,57 @@ impl Identity {
         self
     }
 
+    /// Names the methods by which the user was authenticated (`amr`), such as `pwd` and `otp`: RFC
+    /// 8176 §2 lists them. Access tokens name them, and routes may
+    /// [require](crate::Requirements::amr) some.
+    ///
+    /// The session keeps them at a refresh. An authentication later on replaces them if its
+    /// identity names methods or a class.
+    ///
+    /// ```
+    /// use gatepass::Identity;
+    ///
+    /// let identity = Identity::new("alice")?.amr(["pwd", "otp"])?.acr("urn:example:mfa")?;
+    /// # Ok::<(), gatepass::IdentityError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError::Authentication`] if one is empty, longer than 255 bytes, or has other
+    /// characters than printable ASCII without space, quote and backslash.
+    pub fn amr(
+        mut self,
+        methods: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Result<Self, IdentityError> {
+        self.authentication.amr = checked(methods)?;
+        Ok(self)
+    }
+
+    /// Names the class of the authentication (`acr`, OIDC Core §2), such as `phr` for one that
+    /// can't be phished. Your application and its clients agree on the names. It is kept and
+    /// replaced together with [`amr`](Self::amr).
+    ///
+    /// # Errors
+    ///
+    /// As [`amr`](Self::amr).
+    pub fn acr(mut self, class: impl Into<String>) -> Result<Self, IdentityError> {
+        self.authentication.acr = checked([class])?.pop();
+        Ok(self)
+    }
+
+    /// How the user was authenticated.
+    pub(crate) fn authentication(&self) -> &Authentication {
+        &self.authentication
+    }
+
+    /// The identity after the authentication that `other` came of, if that says how it was.
+    pub(crate) fn authenticated_as(mut self, other: &Self) -> Self {
+        if !other.authentication.is_unknown() {
+            self.authentication = other.authentication.clone();
+        }
+        self
+    }
+
     /// The user who acts as the subject, if this is an impersonation.
     #[must_use]
     pub fn actor(&self) -> Option<&Subject> {
@@ -238,7 +294,8 @@ impl Identity {
 
     /// This identity as the successor of `former`, with which the session was begun. It stays
     /// within the limit that the client set then. An impersonation stays within its scopes and
-    /// keeps its claims. The device label stays the same if the application gave no other.
+    /// keeps its claims. The device label stays the same if the application gave no other. How the
+    /// user was authenticated stays the same: nothing but an authentication changes it.
     pub(crate) fn succeeding(mut self, former: &Self) -> Self {
         if let Some(limit) = &former.limit {
             self.scopes = self.scopes.intersection(limit);
@@ -251,6 +308,7 @@ impl Identity {
         self.limit.clone_from(&former.limit);
         self.actor.clone_from(&former.actor);
         self.session_ttl = former.session_ttl;
+        self.authentication.clone_from(&former.authentication);
         self.device = self.device.or_else(|| former.device.clone());
         self
     }
@@ -320,6 +378,9 @@ pub enum IdentityError {
         "the access-token lifetime of the identity must be between the overlap and the absolute lifetime"
     )]
     AccessTtl,
+    /// A value of `amr` or `acr` cannot be one.
+    #[error(transparent)]
+    Authentication(#[from] InvalidAuthenticationValue),
     /// `reload_user`, `reauthenticate` or a change returned an identity with another subject.
     #[error("the application changed the subject of a session, which can't change")]
     SubjectChanged,

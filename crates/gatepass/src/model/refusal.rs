@@ -60,6 +60,15 @@ pub enum Refusal {
         /// How long ago an authentication may be on this route.
         max_age: Duration,
     },
+    /// The user was authenticated in another way than this route requires (RFC 9470).
+    #[error("another kind of authentication is required")]
+    AuthenticationTooWeak {
+        /// The methods that the route requires, all of them.
+        amr: Vec<String>,
+        /// The classes of which the route requires one. Empty if it requires none, or if none will
+        /// do.
+        acr: Vec<String>,
+    },
     /// The refresh token's session has ended, by logout or by its absolute lifetime, or never was.
     #[error("the session has ended")]
     SessionEnded,
@@ -112,6 +121,7 @@ impl Refusal {
             Self::UnknownSession => "unknown_session",
             Self::InsufficientScope { .. } => "insufficient_scope",
             Self::AuthenticationTooOld { .. } => "authentication_too_old",
+            Self::AuthenticationTooWeak { .. } => "authentication_too_weak",
             Self::SessionEnded => "session_ended",
             Self::RefreshExpired => "refresh_expired",
             Self::Reused => "reused",

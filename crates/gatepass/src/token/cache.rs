@@ -144,6 +144,7 @@ mod tests {
         env::clock::Timestamp,
         keys::{algorithm::Algorithm, signing::SigningKey},
         model::{
+            authentication::Authentication,
             ids::{ClientId, GrantVersion, SessionId, SessionNumber, Subject, TokenId},
             scopes::Scopes,
         },
@@ -165,6 +166,7 @@ mod tests {
             client: ClientId::new("default").unwrap(),
             scopes: Scopes::default(),
             actor: None,
+            authentication: Authentication::default(),
             grant: GrantVersion::FIRST,
             issued_at: Timestamp::EPOCH,
             not_before: None,

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, value::RawValue};
 use crate::{
     env::clock::Timestamp,
     model::{
+        authentication::Authentication,
         ids::{ClientId, GrantVersion, SessionId, SessionNumber, Subject, TokenId},
         json::{Names, Text},
         scopes::Scopes,
@@ -37,6 +38,10 @@ pub(crate) struct NewClaims<'a> {
     pub(crate) scope: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) act: Option<NewActor<'a>>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub(crate) amr: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) acr: Option<&'a str>,
     #[serde(flatten)]
     pub(crate) custom: &'a Map<String, Value>,
 }
@@ -71,6 +76,9 @@ pub(super) struct Claims<'a> {
     pub(super) client_id: Text<'a>,
     pub(super) scope: Option<Text<'a>>,
     pub(super) act: Option<Actor<'a>>,
+    /// Empty if the token has none.
+    pub(super) amr: Vec<Text<'a>>,
+    pub(super) acr: Option<Text<'a>>,
     pub(super) custom: CustomClaims,
 }
 
@@ -88,6 +96,10 @@ impl Claims<'_> {
             actor: match self.act {
                 Some(Actor(actor)) => Some(Subject::new(actor.0).ok()?),
                 None => None,
+            },
+            authentication: Authentication {
+                amr: Vec::from_iter(self.amr.into_iter().map(|method| method.0.into_owned())),
+                acr: self.acr.map(|class| class.0.into_owned()),
             },
             grant: self.gv,
             issued_at: self.iat,
@@ -229,6 +241,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Claims<'a> {
                 let (mut client_id, mut scope) = (None, None);
                 let (mut exp, mut nbf, mut iat, mut auth_time) = (None, None, None, None);
                 let (mut sn, mut gv, mut act) = (None, None, None);
+                let (mut amr, mut acr) = (None, None);
                 let mut custom = String::new();
                 while let Some(name) = map.next_key::<Text<'de>>()? {
                     match &*name.0 {
@@ -243,6 +256,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Claims<'a> {
                         "sn" => once(&mut sn, &mut map)?,
                         "gv" => once(&mut gv, &mut map)?,
                         "act" => once(&mut act, &mut map)?,
+                        "amr" => once(&mut amr, &mut map)?,
+                        "acr" => once(&mut acr, &mut map)?,
                         "auth_time" => once(&mut auth_time, &mut map)?,
                         "client_id" => once(&mut client_id, &mut map)?,
                         "scope" => once(&mut scope, &mut map)?,
@@ -265,6 +280,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Claims<'a> {
                     client_id: required(client_id)?,
                     scope,
                     act,
+                    amr: amr.unwrap_or_default(),
+                    acr,
                     custom: custom_claims(custom)?,
                 })
             }
@@ -327,7 +344,7 @@ pub(super) const CLAIMS: [&str; 10] = [
 ];
 
 /// The claims with a meaning that a token may lack.
-pub(super) const OPTIONAL_CLAIMS: [&str; 4] = ["nbf", "scope", "gv", "act"];
+pub(super) const OPTIONAL_CLAIMS: [&str; 6] = ["nbf", "scope", "gv", "act", "amr", "acr"];
 
 /// Reads the claim `name` alone, by the types and rules of [`Claims`]. Returns its value if that is
 /// a date.
@@ -350,6 +367,11 @@ pub(super) fn claim(name: &str, json: &str) -> Result<Option<Timestamp>, String>
         "scope" => text(json, |text| Scopes::parse(&text)),
         "jti" => text(json, |text| text.parse::<TokenId>()),
         "sid" => text(json, |text| text.parse::<SessionId>()),
+        "acr" => text(json, Ok::<_, Infallible>),
+        "amr" => match serde_json::from_str::<Vec<Text<'_>>>(json) {
+            Ok(_) => Ok(None),
+            Err(_) => wrong("not an array of strings"),
+        },
         "aud" => match serde_json::from_str::<Audience<'_>>(json) {
             Ok(_) => Ok(None),
             Err(_) => wrong("neither a string nor an array of strings"),

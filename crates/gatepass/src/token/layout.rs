@@ -45,6 +45,8 @@ pub(super) fn read(json: &str) -> Option<Claims<'_>> {
         client_id: rest.text(r#","client_id":""#)?,
         scope: rest.text(r#","scope":""#),
         act: rest.actor(r#","act":{"sub":""#)?,
+        amr: rest.texts(r#","amr":["#)?,
+        acr: rest.text(r#","acr":""#),
         nbf: None,
         custom: rest.custom()?,
     })
@@ -88,6 +90,20 @@ impl<'a> Rest<'a> {
         let subject = self.text(before)?;
         self.0 = self.0.strip_prefix('}')?;
         Some(Some(Actor(subject)))
+    }
+
+    /// The strings of the array that begins with `before`, if there is one. It is never empty.
+    fn texts(&mut self, before: &str) -> Option<Vec<Text<'a>>> {
+        let Some(rest) = self.0.strip_prefix(before) else {
+            return Some(Vec::new());
+        };
+        self.0 = rest;
+        let mut texts = vec![self.text("\"")?];
+        while self.0.starts_with(',') {
+            texts.push(self.text(",\"")?);
+        }
+        self.0 = self.0.strip_prefix(']')?;
+        Some(texts)
     }
 
     /// The number after `before`. JSON has no zeros in front of one, and the member that follows
@@ -143,12 +159,13 @@ mod tests {
     }
 
     fn written(subject: &str, scope: &str, custom: &Map<String, Value>) -> String {
-        written_of(0, None, subject, scope, custom)
+        written_of(0, None, (&[], None), subject, scope, custom)
     }
 
     fn written_of(
         gv: u32,
         actor: Option<&str>,
+        (amr, acr): (&[&str], Option<&str>),
         subject: &str,
         scope: &str,
         custom: &Map<String, Value>,
@@ -167,6 +184,8 @@ mod tests {
             client_id: "default",
             scope,
             act: actor.map(|sub| NewActor { sub }),
+            amr: &Vec::from_iter(amr.iter().map(|&method| method.to_owned())),
+            acr,
             custom,
         })
         .unwrap()
@@ -193,8 +212,19 @@ mod tests {
                 "{}",
                 r#"{"tenant":{"id":7,"name":"a \"customer\""},"x":null}"#,
             ] {
-                for (gv, actor) in [(0, None), (7, None), (u32::MAX, Some("support"))] {
-                    let json = written_of(gv, actor, "jürgen", scope, &object(custom));
+                let none: (&[&str], _) = (&[], None);
+                for (gv, actor, authentication) in [
+                    (0, None, none),
+                    (7, None, (&["pwd"], None)),
+                    (0, None, (&[], Some("urn:example:phr"))),
+                    (
+                        u32::MAX,
+                        Some("support"),
+                        (&["pwd", "otp", "hwk"], Some("phr")),
+                    ),
+                ] {
+                    let custom = object(custom);
+                    let json = written_of(gv, actor, authentication, "jürgen", scope, &custom);
                     let read = read(&json).unwrap_or_else(|| panic!("{json}"));
                     let parsed = parse(&json).unwrap();
                     assert!(meaning(read) == meaning(parsed), "{json}");
@@ -212,6 +242,17 @@ mod tests {
             r#","sub":"bob"}"#,
             r#","nbf":0}"#,
             r#","gv":1}"#,
+            r#","amr":[]}"#,
+            r#","amr":["pwd"}"#,
+            r#","amr":["pwd",]}"#,
+            r#","amr":["pwd",1]}"#,
+            r#","amr":["p\u0077d"]}"#,
+            r#","amr":"pwd"}"#,
+            r#","amr":["pwd"],"amr":["otp"]}"#,
+            r#","acr":"phr","acr":"1"}"#,
+            r#","acr":["phr"]}"#,
+            r#","acr":"phr","amr":["pwd"]}"#,
+            r#","amr":["pwd"],"x":1,"acr":"phr"}"#,
             r#","act":{"sub":"eve"},"act":{"sub":"mallory"}}"#,
             r#","act":{"sub":"eve","act":{"sub":"mallory"}}}"#,
             r#","act":{"sub":"eve"}"#,
@@ -251,19 +292,23 @@ mod tests {
             subject in "[a-z\"\\\\\u{1}ü]{0,6}",
             scoped in any::<bool>(),
             (gv, acted) in (0..3_u32, any::<bool>()),
+            authentication in prop_oneof![
+                Just((&[][..], None)), Just((&["pwd"][..], Some("phr"))), Just((&["a", "b\"]"][..], None)),
+            ],
             custom in prop_oneof![
                 Just("{}"), Just(r#"{"a":1}"#), Just(r#"{"a":"\\","b":[{"c":1.5}]}"#),
             ],
             edits in vec((any::<Index>(), prop_oneof![
                 Just(""), Just("\""), Just("\\"), Just(","), Just("}"), Just("{"), Just("0"), Just(" "),
                 Just("-"), Just("."), Just("e"), Just(":"), Just("\u{0}"), Just("ü"),
-                Just(r#","sub":"x""#), Just(r#","gv":1"#), Just(r#","act":{"sub":"x"}"#), Just(r#","a":2"#), Just(r#""nbf":1,"#),
+                Just(r#","sub":"x""#), Just(r#","gv":1"#), Just(r#","act":{"sub":"x"}"#), Just(r#","amr":["x"]"#), Just("["), Just("]"),
+                Just(r#","acr":"x""#), Just(r#","a":2"#), Just(r#""nbf":1,"#),
                 Just(r#","$serde_json::private::RawValue":"{}""#),
             ], any::<bool>()), 0..3),
         ) {
             let scope = if scoped { "read" } else { "" };
             let actor = acted.then_some("eve");
-            let mut json = written_of(gv, actor, &subject, scope, &object(custom));
+            let mut json = written_of(gv, actor, authentication, &subject, scope, &object(custom));
             for (at, with, replaces) in edits {
                 let places: Vec<_> = json.char_indices().collect();
                 let (at, old) = places[at.index(places.len())];

@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::{
     env::clock::Timestamp,
     model::{
+        authentication::Authentication,
         ids::{ClientId, GrantVersion, SessionId, SessionNumber, Subject, TokenId},
         json::is_strict_object,
         scopes::Scopes,
@@ -46,6 +47,7 @@ pub(crate) struct PassClaims {
     pub(crate) client: ClientId,
     pub(crate) scopes: Scopes,
     pub(crate) actor: Option<Subject>,
+    pub(crate) authentication: Authentication,
     pub(crate) grant: GrantVersion,
     pub(crate) issued_at: Timestamp,
     pub(crate) not_before: Option<Timestamp>,
@@ -179,6 +181,24 @@ impl Pass {
         self.0.claims.authenticated_at
     }
 
+    /// The methods by which the user was authenticated (`amr`, RFC 8176), such as `pwd` and `otp`.
+    /// Empty if the application didn't say.
+    #[must_use]
+    pub fn amr(&self) -> &[String] {
+        &self.0.claims.authentication.amr
+    }
+
+    /// The class of the authentication (`acr`, OIDC Core §2), if the application has said one.
+    #[must_use]
+    pub fn acr(&self) -> Option<&str> {
+        self.0.claims.authentication.acr.as_deref()
+    }
+
+    /// How the user was authenticated.
+    pub(crate) fn authentication(&self) -> &Authentication {
+        &self.0.claims.authentication
+    }
+
     /// The custom claims of the identity as a type of the application's.
     ///
     /// # Errors
@@ -213,7 +233,12 @@ impl Pass {
             .actor
             .as_ref()
             .map_or(0, |actor| actor.as_str().len());
-        names + actor + claims.scopes.as_str().len() + claims.custom.json.len()
+        let methods = self.amr().iter();
+        let methods: usize = methods
+            .map(|method| size_of::<String>() + method.len())
+            .sum();
+        let class = self.acr().map_or(0, str::len);
+        names + actor + methods + class + claims.scopes.as_str().len() + claims.custom.json.len()
     }
 
     pub(crate) fn not_before(&self) -> Option<Timestamp> {

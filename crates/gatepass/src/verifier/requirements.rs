@@ -2,7 +2,13 @@
 
 use std::time::Duration;
 
-use crate::{denylist::staleness::Staleness, model::scopes::Scopes};
+use crate::{
+    denylist::staleness::Staleness,
+    model::{
+        authentication::{InvalidAuthenticationValue, checked},
+        scopes::Scopes,
+    },
+};
 
 /// The requirements of a route beyond a valid access token.
 ///
@@ -20,6 +26,9 @@ use crate::{denylist::staleness::Staleness, model::scopes::Scopes};
 pub struct Requirements {
     pub(super) scopes: Scopes,
     pub(super) max_age: Option<Duration>,
+    pub(super) amr: Vec<String>,
+    /// `None` for any class, and for none.
+    pub(super) acr: Option<Vec<String>>,
     pub(super) staleness: Staleness,
     optional: bool,
     open: bool,
@@ -48,6 +57,51 @@ impl Requirements {
         self
     }
 
+    /// An authentication by all of these methods (`amr`, RFC 8176), in place of those of an earlier
+    /// call. [`Identity::amr`](crate::Identity::amr) says by which a user was authenticated. An
+    /// impersonation never satisfies it, as with [`max_age`](Self::max_age).
+    ///
+    /// ```
+    /// use gatepass::Requirements;
+    ///
+    /// let by_passkey = Requirements::new().amr(["hwk"])?;
+    /// # Ok::<(), gatepass::InvalidAuthenticationValue>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidAuthenticationValue`] if one can't be the name of a method.
+    pub fn amr(
+        mut self,
+        methods: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Result<Self, InvalidAuthenticationValue> {
+        self.amr = checked(methods)?;
+        Ok(self)
+    }
+
+    /// An authentication of one of these classes (`acr`, RFC 9470), in place of those of an earlier
+    /// call. Name all that are good enough, since gatepass knows no order of classes. No token
+    /// satisfies an empty list. An impersonation never satisfies it, as with
+    /// [`max_age`](Self::max_age).
+    ///
+    /// ```
+    /// use gatepass::Requirements;
+    ///
+    /// let strong = Requirements::new().acr(["phr", "phrh"])?;
+    /// # Ok::<(), gatepass::InvalidAuthenticationValue>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidAuthenticationValue`] if one can't be the name of a class.
+    pub fn acr(
+        mut self,
+        classes: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Result<Self, InvalidAuthenticationValue> {
+        self.acr = Some(checked(classes)?);
+        Ok(self)
+    }
+
     /// Revocation data this fresh, in place of an earlier call's.
     #[must_use]
     pub fn staleness(mut self, staleness: Staleness) -> Self {
@@ -72,9 +126,9 @@ impl Requirements {
         self
     }
 
-    /// These requirements and those: all of the scopes, the shorter `max_age`, the fresher
-    /// revocation data. The route is [`optional`](Self::optional) or [`open`](Self::open) only if
-    /// both are.
+    /// These requirements and those: all of the scopes and methods, the classes that both allow,
+    /// the shorter `max_age`, the fresher revocation data. The route is
+    /// [`optional`](Self::optional) or [`open`](Self::open) only if both are.
     ///
     /// ```
     /// use gatepass::{Requirements, Scopes, Staleness};
@@ -91,6 +145,21 @@ impl Requirements {
             scopes: self.scopes.union(&other.scopes),
             max_age: match (self.max_age, other.max_age) {
                 (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            },
+            amr: {
+                let further = other
+                    .amr
+                    .into_iter()
+                    .filter(|method| !self.amr.contains(method));
+                let further = Vec::from_iter(further);
+                [self.amr, further].concat()
+            },
+            acr: match (self.acr, other.acr) {
+                (Some(mut one), Some(other)) => {
+                    one.retain(|class| other.contains(class));
+                    Some(one)
+                }
                 (one, other) => one.or(other),
             },
             staleness: self.staleness.stricter(other.staleness),
@@ -120,6 +189,14 @@ mod tests {
         Requirements::new().scopes(Scopes::parse(list).unwrap())
     }
 
+    fn amr(methods: &[&str]) -> Requirements {
+        Requirements::new().amr(methods.iter().copied()).unwrap()
+    }
+
+    fn acr(classes: &[&str]) -> Requirements {
+        Requirements::new().acr(classes.iter().copied()).unwrap()
+    }
+
     #[test]
     fn requirements_add_up_in_any_order() {
         let short = Requirements::new().max_age(Duration::from_secs(60));
@@ -133,6 +210,10 @@ mod tests {
             (scopes("a b"), scopes("b c"), scopes("a b c")),
             (short.clone(), long, short.clone()),
             (short.clone(), none.clone(), short),
+            (amr(&["pwd"]), amr(&["pwd", "otp"]), amr(&["pwd", "otp"])),
+            (acr(&["1", "2"]), none.clone(), acr(&["1", "2"])),
+            (acr(&["1", "2"]), acr(&["2", "3"]), acr(&["2"])),
+            (acr(&["1"]), acr(&["2"]), acr(&[])),
             (within(1), within(2), within(1)),
             (within(1), strict.clone(), strict.clone()),
             (strict.clone(), none.clone(), strict),

@@ -301,14 +301,16 @@ impl Verifier {
         judged
     }
 
-    /// Checks that a pass has what a route requires: scopes, and a recent authentication.
+    /// Checks that a pass has what a route requires: scopes, and a recent authentication by the
+    /// right methods.
     ///
     /// It doesn't look at whether the token has expired or was revoked since it was verified:
     /// [`check`](Self::check) does.
     ///
     /// # Errors
     ///
-    /// [`Refusal::InsufficientScope`] or [`Refusal::AuthenticationTooOld`].
+    /// [`Refusal::InsufficientScope`], [`Refusal::AuthenticationTooWeak`] or
+    /// [`Refusal::AuthenticationTooOld`].
     pub fn check_requirements(
         &self,
         pass: &Pass,
@@ -328,6 +330,13 @@ impl Verifier {
                 required: requirements.scopes.clone(),
             });
         }
+        // Before the age: a stronger authentication makes it young as well.
+        if !Self::is_strong_enough(pass, requirements) {
+            return Err(Refusal::AuthenticationTooWeak {
+                amr: requirements.amr.clone(),
+                acr: requirements.acr.clone().unwrap_or_default(),
+            });
+        }
         match requirements.max_age {
             Some(max_age)
                 // The user has proved nothing if another one acts as the user.
@@ -337,6 +346,19 @@ impl Verifier {
             }
             _ => Ok(()),
         }
+    }
+
+    fn is_strong_enough(pass: &Pass, requirements: &Requirements) -> bool {
+        let Requirements { amr, acr, .. } = requirements;
+        if amr.is_empty() && acr.is_none() {
+            return true;
+        }
+        let class = |class: &str| pass.acr() == Some(class);
+        let is_of_class = acr.as_ref();
+        let is_of_class = is_of_class.is_none_or(|acr| acr.iter().any(|name| class(name)));
+        // The user has proved nothing if another one acts as the user.
+        let is_own = pass.actor().is_none();
+        is_own && is_of_class && amr.iter().all(|method| pass.amr().contains(method))
     }
 
     /// Swaps the keys for others, at once and for all clones.

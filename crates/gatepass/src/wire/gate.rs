@@ -388,7 +388,8 @@ fn is_anonymous(source: Source, refusal: &Refusal) -> bool {
         // The cookie is good: it is the request that asks for too much, or comes from elsewhere.
         Refusal::CrossSite
         | Refusal::InsufficientScope { .. }
-        | Refusal::AuthenticationTooOld { .. } => false,
+        | Refusal::AuthenticationTooOld { .. }
+        | Refusal::AuthenticationTooWeak { .. } => false,
         _ => source == Source::Cookie,
     }
 }

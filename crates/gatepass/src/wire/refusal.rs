@@ -3,7 +3,7 @@
 use crate::{
     error::Error,
     http::{problem::Problem, reply::Reply},
-    model::refusal::Refusal,
+    model::{authentication::listed, refusal::Refusal},
     observe,
 };
 
@@ -89,6 +89,16 @@ fn refused(refusal: &Refusal, realm: &str, format: ErrorFormat) -> Reply {
             let error = "insufficient_user_authentication";
             let max_age = format!(r#", max_age="{}""#, max_age.as_secs());
             reply(401, error).header("www-authenticate", challenge(error, max_age))
+        }
+        Refusal::AuthenticationTooWeak { amr, acr } => {
+            let error = "insufficient_user_authentication";
+            let mut values = String::new();
+            for (name, list) in [("acr_values", acr), ("amr_values", amr)] {
+                if !list.is_empty() {
+                    values.push_str(&format!(r#", {name}="{}""#, quotable(&listed(list))));
+                }
+            }
+            reply(401, error).header("www-authenticate", challenge(error, values))
         }
         Refusal::Malformed
         | Refusal::BadSignature

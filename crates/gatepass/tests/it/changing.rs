@@ -1,6 +1,7 @@
 //! Changes of the rights of sessions that go on: what they write, who enforces them and when, and
 //! what becomes of them in races and faults.
 
+mod authenticating;
 mod enforcing;
 mod faults;
 mod impersonating;

@@ -42,6 +42,7 @@ const REFUSALS = {
     + "that this route requires. Log in as root, or give yourself the right, to see it work.",
   authentication_too_old: "You are logged in, but you gave your password too long ago for this. "
     + "Log out and log in again.",
+  authentication_too_weak: "You are logged in, but this wants another kind of login.",
   bad_credentials: "The user name or the password is wrong.",
   too_many_attempts: "There were too many attempts to log in.",
   cross_site: "Another site made your browser send this request, so the service refuses it.",

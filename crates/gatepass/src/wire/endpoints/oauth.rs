@@ -7,7 +7,7 @@ use crate::{
     env::internal_error::InternalError,
     error::Error,
     http::{head::RequestHead, reply::Reply},
-    model::{refusal::Refusal, scopes::Scopes, session::Session},
+    model::{authentication::Authentication, refusal::Refusal, scopes::Scopes, session::Session},
     token::pass::Pass,
     verifier::requirements::Requirements,
     wire::{
@@ -182,11 +182,12 @@ impl Endpoints {
         if let Value::Object(standard) = standard {
             members.extend(standard);
         }
+        members.extend(told(pass.authentication()));
         Ok(members.into())
     }
 
     fn active_refresh_token(&self, session: &Session) -> Value {
-        json!({
+        let mut active = json!({
             "active": true,
             "iss": self.inner.authority.verifier().policy().issuer,
             "sub": session.subject().as_str(),
@@ -197,7 +198,11 @@ impl Endpoints {
             "exp": self.times_of(session).expires.unix_secs(),
             "sid": session.id.to_string(),
             "auth_time": session.authenticated_at.unix_secs(),
-        })
+        });
+        if let Some(members) = active.as_object_mut() {
+            members.extend(told(session.identity.authentication()));
+        }
+        active
     }
 
     /// The client that asks, authenticated by HTTP Basic or in the form, and the form (RFC 6749
@@ -266,6 +271,14 @@ impl Endpoints {
             Err(NotServed::Refused(error)) => self.error_reply(&error, ErrorFormat::OAuth),
         }
     }
+}
+
+/// How the user was authenticated, as far as that is known (RFC 9470 §6.2).
+fn told(authentication: &Authentication) -> impl Iterator<Item = (String, Value)> {
+    let Authentication { amr, acr } = authentication;
+    let amr = (!amr.is_empty()).then(|| ("amr".to_owned(), json!(amr)));
+    let acr = acr.as_ref().map(|acr| ("acr".to_owned(), json!(acr)));
+    amr.into_iter().chain(acr)
 }
 
 /// The scopes that are asked for, if any are. None that could not be a scope was ever granted.

@@ -110,6 +110,18 @@ fn rows() -> Vec<Row> {
             ),
             None,
         ),
+        (
+            Refusal::AuthenticationTooWeak {
+                amr: vec!["hwk".to_owned(), "user".to_owned()],
+                acr: vec!["phr".to_owned(), "urn:x".to_owned()],
+            },
+            401,
+            "insufficient_user_authentication",
+            Some(
+                r#", error="insufficient_user_authentication", error_description="another kind of authentication is required", acr_values="phr urn:x", amr_values="hwk user""#,
+            ),
+            None,
+        ),
         (Refusal::ScopeNotGranted, 400, "invalid_scope", None, None),
         (Refusal::CrossSite, 403, "cross_site_request", None, None),
         (
