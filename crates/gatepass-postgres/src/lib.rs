@@ -139,6 +139,7 @@ mod protocol;
 mod reader;
 mod rights;
 mod row;
+mod scan;
 mod schema;
 mod sessions;
 mod sql;

@@ -1,15 +1,15 @@
-//! Changes of the rights of sessions, and the scan that finds the sessions.
+//! Changes of the rights of sessions.
 
 use gatepass::{
-    Session, SessionId,
+    Session,
     store::{ChangeIdentity, GrantEffect},
 };
 
 use crate::{
     error::Failure,
-    link::{Link, now},
+    link::Link,
     log,
-    row::{cell, columns, covered, json, millis, on_the_primary, session},
+    row::json,
     sessions::{length, lock},
     sql::Statement,
 };
@@ -59,36 +59,4 @@ pub(crate) async fn change_within(
         log::append_grant(link, session.grant_entry()).await?;
     }
     Ok(Some(session))
-}
-
-/// The usable ones of the next `limit` sessions behind `after`, in the order of their ids, and the
-/// id of the last one.
-pub(crate) async fn scan(
-    mut link: Link<'_>,
-    after: Option<SessionId>,
-    limit: usize,
-) -> Result<(Vec<Session>, Option<SessionId>), Failure> {
-    let asked = Statement::new(concat!(
-        "SELECT ",
-        now!("3"),
-        " AS now, pg_catalog.pg_is_in_recovery() AS standby, part.id IS NOT NULL AS found, part.*
-         FROM (SELECT) AS always LEFT JOIN (SELECT ",
-        columns!(),
-        " FROM @sessions AS s LEFT JOIN @accounts AS a ON a.id {=} s.account
-          WHERE s.id {>} $1 ORDER BY s.id LIMIT $2) AS part ON true ORDER BY part.id"
-    ));
-    let asked = asked
-        .bytes(after.as_ref().map_or(&[], |id| id.as_bytes().as_slice()))
-        .int(i64::try_from(limit).unwrap_or(i64::MAX))
-        .int(link.dialect().time());
-    let (mut sessions, mut last) = (Vec::new(), None);
-    for row in link.rows(asked).await? {
-        let row = on_the_primary(row)?;
-        if cell(&row, "found")? {
-            let (session, now) = (session(&row)?, millis(&row, "now")?);
-            last = Some(session.id);
-            sessions.extend(Some(session).filter(|session| session.is_usable(now)));
-        }
-    }
-    Ok((sessions, last))
 }

@@ -40,8 +40,10 @@ pub(crate) enum Purpose {
 ///
 /// The third step adds the versions of rights. The fourth adds the functions for triggers, and
 /// revokes the right to execute them in the same transaction, so that no role has it by chance. The
-/// fifth adds the heartbeats of nodes.
-const STEPS: [&str; 5] = [
+/// fifth adds the heartbeats of nodes. The sixth has the indexes by which administrators find
+/// sessions. It reads subjects from the text of identities, in which serde_json escapes quotes and
+/// backslashes: PostgreSQL's own functions refuse a JSON with U+0000 anywhere.
+const STEPS: [&str; 6] = [
     r#"
     CREATE TABLE @sessions (
         id pg_catalog.bytea PRIMARY KEY,
@@ -141,6 +143,15 @@ const STEPS: [&str; 5] = [
         heartbeat pg_catalog.text NOT NULL
     );
 ",
+    r#"
+    ALTER TABLE @sessions
+        ADD COLUMN subject pg_catalog.text COLLATE pg_catalog."C" NOT NULL DEFAULT ''::pg_catalog.text;
+    UPDATE @sessions SET subject = pg_catalog.replace(pg_catalog.replace(
+        coalesce(pg_catalog.substring(identity_json, E'^."subject":"((?:[^"\\\\]|\\\\.)*)"'), ''),
+        E'\\"', '"'), E'\\\\', E'\\');
+    CREATE INDEX sessions_begun ON @sessions (created_at, id);
+    CREATE INDEX sessions_subject ON @sessions (subject, created_at, id);
+"#,
 ];
 
 /// The newest version of the schema.
@@ -528,7 +539,10 @@ pub(crate) async fn last_horizon(mut link: Link<'_>) -> Result<Option<Timestamp>
 mod tests {
     use std::{env, str::FromStr, time::Duration};
 
-    use gatepass::store::{Random, SystemRandom};
+    use gatepass::{
+        Identity,
+        store::{Random, SystemRandom},
+    };
     use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, postgres::PgConnectOptions};
 
     use super::*;
@@ -587,6 +601,52 @@ mod tests {
             );
             assert_eq!(ask(&mut conn, may).await, "true", "{table}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_session_of_an_older_schema_is_found_by_its_subject() {
+        let url = env::var("GATEPASS_TEST_POSTGRES").expect("see `cargo xtask servers`");
+        let options = PgConnectOptions::from_str(&url).unwrap();
+        let mut random = [0; 8];
+        SystemRandom.fill(&mut random).unwrap();
+        let schema = format!("fifth_{:016x}", u64::from_be_bytes(random));
+        let place = Place::new(&options, &schema, PATIENCE);
+        let dialect = Dialect::new(schema.clone(), None, Protocol::Simple, PATIENCE);
+        let mut conn = PgConnection::connect_with(&options).await.unwrap();
+        // A setting of the role must not change how the step is read.
+        let set = AssertSqlSafe("SET standard_conforming_strings = off");
+        sqlx::raw_sql(set).execute(&mut conn).await.unwrap();
+        let mut in_transaction = false;
+        let link = Link::new(&mut conn, &mut in_transaction, &dialect);
+        migrate_by(link, &place, &STEPS[..5]).await.unwrap();
+        let claims = serde_json::json!({ "subject": "bob", "null": "\u{0}" });
+        let subjects = ["alice", r#"a"\l\\"#, "jürgen"];
+        let mut rows = Vec::new();
+        for (number, subject) in subjects.iter().enumerate() {
+            let identity = Identity::new(*subject).unwrap().claims(&claims).unwrap();
+            rows.push((number, serde_json::to_string(&identity).unwrap()));
+        }
+        // One that can't be read must not stop the migration.
+        rows.push((subjects.len(), "{".to_owned()));
+        for (number, identity) in rows {
+            let insert = format!(
+                "INSERT INTO {schema}.sessions
+                     (id, account, number, issuer, audience, client, identity_json, device_json,
+                      generation, created_at, authenticated_at, last_seen_at, seen_from,
+                      idle_expires_at, absolute_expires_at, access_until, purge_at)
+                 VALUES ('{number}', '', {number}, 'i', 'a', 'c', $1, '{{}}', 0, 0, 0, 0, 0, 0, 0, 0, 0)"
+            );
+            let insert = sqlx::query(AssertSqlSafe(insert)).bind(identity);
+            insert.execute(&mut conn).await.unwrap();
+        }
+        let link = Link::new(&mut conn, &mut in_transaction, &dialect);
+        migrate(link, &place).await.unwrap();
+        let found = format!(
+            "SELECT array_to_json(array_agg(subject ORDER BY number))::text FROM {schema}.sessions"
+        );
+        let found: Vec<String> = serde_json::from_str(&ask(&mut conn, found).await).unwrap();
+        let expected = subjects.iter().copied().chain([""]);
+        assert!(found.iter().map(String::as_str).eq(expected), "{found:?}");
     }
 
     async fn ask(conn: &mut PgConnection, sql: String) -> String {

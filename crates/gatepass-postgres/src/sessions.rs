@@ -594,9 +594,9 @@ async fn insert(
              INSERT INTO @sessions (
                  account, id, number, issuer, audience, client, identity_json, own_access_ttl, device_json,
                  generation, created_at, authenticated_at, last_seen_at, seen_from, idle_expires_at,
-                 absolute_expires_at, access_until, purge_at
+                 absolute_expires_at, access_until, purge_at, subject
              ) VALUES (
-                 $1, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23
+                 $1, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24
              )
          )
          SELECT number FROM (
@@ -634,7 +634,8 @@ async fn insert(
         .int(session.idle_expires_at.unix_millis())
         .int(session.absolute_expires_at.unix_millis())
         .int(session.access_until.unix_millis())
-        .int(session.purge_at().unix_millis());
+        .int(session.purge_at().unix_millis())
+        .text(session.subject().as_str());
     let row = link.row(insert).await?;
     let number = row.map(|row| cell(&row, "number")).transpose()?;
     Ok(number.map(SessionNumber::new))

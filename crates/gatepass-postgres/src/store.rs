@@ -4,12 +4,12 @@ use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use gatepass::{
-    Clock, Session, SessionId, StoreError, Timestamp,
+    Clock, Session, SessionCursor, SessionFilter, SessionId, StoreError, Timestamp,
     store::{
         AccountId, Advance, BeginOutcome, ChangeIdentity, Cursor, EndReason, EndSessions,
         Examination, GrantEffect, GrantVersion, Heartbeat, Heartbeats, NewSession, PullResult,
         Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken, ScannedPart,
-        ServiceIdentity, SessionNumber, SessionStore, StoreErrorKind, TokenId, TokenStatus,
+        ServiceIdentity, SessionNumber, SessionStore, TokenId, TokenStatus,
     },
 };
 use sqlx::{PgPool, postgres::PgConnectOptions};
@@ -22,7 +22,7 @@ use crate::{
     link::Dialect,
     log,
     reader::PostgresLog,
-    rights, schema,
+    rights, scan, schema,
     schema::{Home, Purpose},
     sessions,
     teller::Teller,
@@ -265,16 +265,19 @@ impl SessionStore for PostgresStore {
             .await
     }
 
-    async fn scan(&self, after: Option<&Cursor>, limit: usize) -> Result<ScannedPart, StoreError> {
-        let after = after.map(|after| after.as_str().parse());
-        let no_place = |_| StoreError::new(StoreErrorKind::Corrupt);
-        let after = after.transpose().map_err(no_place)?;
+    async fn scan(
+        &self,
+        filter: &SessionFilter,
+        after: Option<&SessionCursor>,
+        limit: usize,
+    ) -> Result<ScannedPart, StoreError> {
         let links = self.log.links();
-        let (sessions, last) = links
-            .call(|link| Box::pin(rights::scan(link, after, limit)))
-            .await?;
-        let next = last.map(|id: SessionId| Cursor::new(id.to_string()));
-        Ok(ScannedPart::new(sessions, next))
+        links
+            .call(|link| {
+                let (filter, after) = (filter.clone(), after.cloned());
+                Box::pin(async move { scan::scan(link, &filter, after.as_ref(), limit).await })
+            })
+            .await
     }
 
     async fn introduce(

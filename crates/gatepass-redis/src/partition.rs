@@ -3,7 +3,7 @@
 use gatepass::{SessionId, store::AccountId};
 
 /// The version of the keys and of what is in them.
-pub(crate) const LAYOUT: u32 = 3;
+pub(crate) const LAYOUT: u32 = 4;
 
 /// How many partitions there are. It decides which one a session is in, so that nodes must agree on
 /// it: the `meta` of each has it, and a node with another number is refused. A release with another
@@ -47,6 +47,19 @@ impl Partition {
 
     pub(crate) fn index(self) -> usize {
         self.0
+    }
+
+    /// The one after this, if it isn't the last.
+    pub(crate) fn next(self) -> Option<Self> {
+        Self::all().nth(self.0 + 1)
+    }
+
+    /// The greatest id that a session of it can have.
+    pub(crate) fn last_id(self) -> SessionId {
+        let mut id = [u8::MAX; 18];
+        let [first, ..] = &mut id;
+        *first = u8::try_from(256 - PARTITIONS + self.0).unwrap_or(u8::MAX);
+        SessionId::from_bytes(id)
     }
 }
 

@@ -3,70 +3,65 @@
 use std::sync::Arc;
 
 use gatepass::{
-    StoreError,
-    store::{Cursor, ScannedPart, StoreErrorKind},
+    SessionCursor, SessionFilter, SessionId, StoreError, Timestamp,
+    store::{ScannedPart, SessionNumber},
 };
 use redis::Value;
 
 use crate::{
     error::{Failure, Unreadable},
-    partition::{PARTITIONS, Partition},
+    partition::{Partition, hex, unhex},
     route::Servers,
     row::{array, instant, session, session_id, text},
     script::SCAN,
     sessions::timed,
 };
 
-/// A place among the sessions of all partitions.
-struct Place<'c> {
-    partition: usize,
-    /// The history of the server that the number below is of.
-    history: &'c str,
-    /// The server's own number of the place within the partition.
-    within: &'c str,
-}
+/// Digits of an instant in a member of `begun`, as `common.lua` has it.
+const INSTANT: usize = 15;
 
-impl<'c> Place<'c> {
-    const START: Self = Self {
-        partition: 0,
-        history: "",
-        within: "0",
-    };
-
-    fn parse(cursor: &'c Cursor) -> Option<Self> {
-        let mut parts = cursor.as_str().split(':');
-        let place = Self {
-            partition: parts.next()?.parse().ok()?,
-            history: parts.next()?,
-            within: parts.next()?,
-        };
-        let fits = place.partition < PARTITIONS && parts.next().is_none();
-        fits.then_some(place)
-    }
-}
-
-/// The usable ones of some sessions behind `after`.
+/// Reads the next `limit` sessions behind `after`, and returns those that match. They are of one
+/// account, newest first, or else of one partition after the other, newest first in each.
 pub(crate) async fn scan(
     servers: &Arc<Servers>,
-    after: Option<&Cursor>,
+    filter: &SessionFilter,
+    after: Option<&SessionCursor>,
     limit: usize,
 ) -> Result<ScannedPart, StoreError> {
-    let place = match after {
-        Some(after) => Place::parse(after).ok_or(StoreError::new(StoreErrorKind::Corrupt))?,
-        None => Place::START,
+    let (first, (before, id)) = filter.begun_range(after);
+    let account = filter.account();
+    let partition = match (account, after) {
+        (Some(account), _) => Partition::of_account(account),
+        (None, Some(after)) => Partition::of_session(after.id),
+        (None, None) => Partition::first(),
     };
-    let partition = Partition::all_from(place.partition).next();
-    let partition = partition.unwrap_or(Partition::first());
-    let call = timed(servers, &SCAN, partition, None)
-        .text(place.within)
-        .text(place.history)
-        .int(i64::try_from(limit).unwrap_or(i64::MAX));
+    let call = timed(servers, &SCAN, partition, None);
+    // The number of a session is no less than the time at which it began.
+    let call = match (account, after) {
+        (Some(account), Some(after)) => call
+            .text(hex(account.as_bytes()))
+            .text(format!("({}", after.number))
+            .int(first.unix_millis()),
+        (Some(account), None) => call
+            .text(hex(account.as_bytes()))
+            .text("+inf")
+            .int(first.unix_millis()),
+        (None, _) => call
+            .text("")
+            .text(format!("({}{}", digits(before), hex(id)))
+            .text(format!("[{}", digits(first))),
+    };
+    let call = call.int(i64::try_from(limit).unwrap_or(i64::MAX));
     let answer = servers.call(partition, call).await?;
-    Ok(part(&answer, place.partition).map_err(Failure::from)?)
+    Ok(part(&answer, filter, partition).map_err(Failure::from)?)
 }
 
-fn part(answer: &Value, partition: usize) -> Result<ScannedPart, Unreadable> {
-    let [now, history, within, rows @ ..] = array(answer, "answer")? else {
+fn part(
+    answer: &Value,
+    filter: &SessionFilter,
+    partition: Partition,
+) -> Result<ScannedPart, Unreadable> {
+    let [now, place, rows @ ..] = array(answer, "answer")? else {
         return Err(Unreadable("answer"));
     };
     let now = instant(now, "time")?;
@@ -76,16 +71,38 @@ fn part(answer: &Value, partition: usize) -> Result<ScannedPart, Unreadable> {
             return Err(Unreadable("answer"));
         };
         let session = session(session_id(id)?, row, account)?;
-        sessions.extend(session.filter(|session| session.is_usable(now)));
+        sessions.extend(session.filter(|session| filter.matches(session, now)));
     }
-    let next = match text(within, "place")? {
+    let next = match (place, filter.account()) {
+        (Value::Nil, Some(_)) => None,
         // It has seen the whole partition.
-        "0" if partition + 1 == PARTITIONS => None,
-        "0" => Some(format!("{}::0", partition + 1)),
-        within => Some(format!(
-            "{partition}:{}:{within}",
-            text(history, "history")?
-        )),
+        (Value::Nil, None) => partition
+            .next()
+            .map(|next| SessionCursor::new(Timestamp::MAX, SessionNumber::MAX, next.last_id())),
+        (place, Some(_)) => {
+            let number = text(place, "place")?.parse();
+            let number = number.map_err(|_| Unreadable("place"))?;
+            Some(SessionCursor::new(
+                Timestamp::MAX,
+                number,
+                partition.last_id(),
+            ))
+        }
+        (place, None) => Some(member(text(place, "place")?)?),
     };
-    Ok(ScannedPart::new(sessions, next.map(Cursor::new)))
+    Ok(ScannedPart::new(sessions, next))
+}
+
+/// The place that a member of `begun` is.
+fn member(text: &str) -> Result<SessionCursor, Unreadable> {
+    let (at, id) = text.split_at_checked(INSTANT).ok_or(Unreadable("place"))?;
+    let at = at.parse().map_err(|_| Unreadable("place"))?;
+    let id = unhex(id.as_bytes()).ok_or(Unreadable("place"))?;
+    let id = SessionId::try_from(id.as_slice()).map_err(|_| Unreadable("place"))?;
+    let at = Timestamp::from_unix_millis(at);
+    Ok(SessionCursor::new(at, SessionNumber::MAX, id))
+}
+
+fn digits(instant: Timestamp) -> String {
+    format!("{:0INSTANT$}", instant.unix_millis())
 }

@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use gatepass::{
-    Clock, Session, SessionId, StoreError, Timestamp,
+    Clock, Session, SessionCursor, SessionFilter, SessionId, StoreError, Timestamp,
     store::{
         AccountId, Advance, BeginOutcome, ChangeIdentity, Cursor, EndReason, EndSessions,
         Examination, GrantVersion, Heartbeat, Heartbeats, NewSession, PullResult, Purged, Recover,
@@ -235,8 +235,13 @@ impl SessionStore for RedisStore {
         sessions::usable(self.servers(), account, before, limit).await
     }
 
-    async fn scan(&self, after: Option<&Cursor>, limit: usize) -> Result<ScannedPart, StoreError> {
-        scan::scan(self.servers(), after, limit).await
+    async fn scan(
+        &self,
+        filter: &SessionFilter,
+        after: Option<&SessionCursor>,
+        limit: usize,
+    ) -> Result<ScannedPart, StoreError> {
+        scan::scan(self.servers(), filter, after, limit).await
     }
 
     async fn introduce(

@@ -87,6 +87,7 @@ mod opened;
 mod queue;
 mod reader;
 mod row;
+mod scan;
 mod schema;
 mod sessions;
 mod store;

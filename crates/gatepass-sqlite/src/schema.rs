@@ -27,10 +27,13 @@ use crate::{
 /// `gatepass_revocations` needs `AUTOINCREMENT`: without it SQLite gives the number of a purged
 /// last entry to the next one, which then stands behind the cursors that have passed it.
 ///
+/// The last step has the indexes by which administrators find sessions. A refresh changes no column
+/// of them.
+///
 /// The second step begins with empty tables. Refresh tokens are bound to issuer and audience since
 /// then, and access tokens carry the number of their session, so no token from before is good any
 /// more: the users log in again.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     "
     CREATE TABLE gatepass_sessions (
         id BLOB NOT NULL UNIQUE,
@@ -151,6 +154,13 @@ const STEPS: [&str; 4] = [
         at INTEGER NOT NULL,
         heartbeat TEXT NOT NULL
     ) WITHOUT ROWID;
+",
+    "
+    ALTER TABLE gatepass_sessions ADD COLUMN subject TEXT NOT NULL DEFAULT '';
+    UPDATE gatepass_sessions SET subject = coalesce(json_extract(identity_json, '$.subject'), '')
+        WHERE json_valid(identity_json);
+    CREATE INDEX gatepass_sessions_begun ON gatepass_sessions (created_at, id);
+    CREATE INDEX gatepass_sessions_subject ON gatepass_sessions (subject, created_at, id);
 ",
 ];
 
@@ -349,6 +359,8 @@ fn migrate(conn: &mut Connection, path: &Path, steps: &[&str]) -> Result<(), Ope
 mod tests {
     use std::sync::{Arc, Barrier};
 
+    use gatepass::Identity;
+
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(60);
@@ -402,6 +414,39 @@ mod tests {
         assert_eq!(count("gatepass_sessions"), 0);
         assert_eq!(count("gatepass_revocations"), 0);
         assert_eq!(count("of_the_application"), 1);
+    }
+
+    #[test]
+    fn a_session_of_an_older_schema_is_found_by_its_subject() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sessions.db");
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        let mut conn = connect(&path, flags, PATIENCE).unwrap();
+        migrate(&mut conn, &path, &STEPS[..4]).unwrap();
+        let claims = serde_json::json!({ "subject": "bob", "null": "\u{0}" });
+        let subjects = ["alice", r#"a"\l\\"#, "jürgen"];
+        for (number, subject) in (0_i64..).zip(subjects) {
+            let identity = Identity::new(subject).unwrap().claims(&claims).unwrap();
+            conn.execute(
+                "INSERT INTO gatepass_sessions VALUES (?1, x'01', ?1, 'i', 'a', 'c', ?2, '{}', 0,
+                     NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0, 0, 0)",
+                (number, serde_json::to_string(&identity).unwrap()),
+            )
+            .unwrap();
+        }
+        // One that can't be read must not stop the migration.
+        let damage = "INSERT INTO gatepass_sessions SELECT 9, account, 9, issuer, audience, client,
+             '{', device_json, 0, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0, 0, 0
+             FROM gatepass_sessions LIMIT 1";
+        conn.execute_batch(damage).unwrap();
+        drop(conn);
+        let (conn, _) = open_writer(&path, PATIENCE).unwrap();
+        let mut found = conn
+            .prepare("SELECT subject FROM gatepass_sessions ORDER BY number")
+            .unwrap();
+        let found = found.query_map((), |row| row.get::<_, String>(0)).unwrap();
+        let expected = subjects.into_iter().chain([""]);
+        assert!(found.map(Result::unwrap).eq(expected));
     }
 
     #[test]

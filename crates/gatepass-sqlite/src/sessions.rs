@@ -254,27 +254,6 @@ pub(crate) fn usable(
         .collect()
 }
 
-/// The usable ones of the next `limit` sessions behind the row `after`, and the last row of them.
-pub(crate) fn scan(
-    conn: &Connection,
-    after: i64,
-    limit: usize,
-    now: Timestamp,
-) -> Result<(Vec<Session>, Option<i64>), Failure> {
-    let mut select = conn.prepare_cached(concat!(
-        "SELECT ",
-        columns!(),
-        " FROM gatepass_sessions s LEFT JOIN gatepass_accounts a ON a.id = s.account
-          WHERE s.rowid > ?1 ORDER BY s.rowid LIMIT ?2"
-    ))?;
-    let found = select.query_and_then(params![after, log::as_limit(limit)], Stored::read)?;
-    let found = found.collect::<Result<Vec<_>, Failure>>()?;
-    let last = found.last().map(|stored| stored.rowid);
-    let sessions = found.into_iter().map(|stored| stored.session);
-    let usable = sessions.filter(|session| session.is_usable(now));
-    Ok((usable.collect(), last))
-}
-
 pub(crate) fn find(conn: &Connection, id: SessionId) -> Result<Option<Stored>, Failure> {
     conn.prepare_cached(concat!(
         "SELECT ",
@@ -420,8 +399,8 @@ fn insert(conn: &Connection, session: &Session, account: AccountId) -> Result<()
         "INSERT INTO gatepass_sessions (
              id, account, number, issuer, audience, client, identity_json, device_json, generation,
              created_at, authenticated_at, last_seen_at, seen_from, idle_expires_at,
-             absolute_expires_at, access_until, purge_at
-         ) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+             absolute_expires_at, access_until, purge_at, subject
+         ) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
         params![
             session.id.as_bytes().as_slice(),
             account.as_bytes().as_slice(),
@@ -440,6 +419,7 @@ fn insert(conn: &Connection, session: &Session, account: AccountId) -> Result<()
             Millis(session.absolute_expires_at),
             Millis(session.access_until),
             Millis(session.purge_at()),
+            session.subject().as_str(),
         ],
     )
 }

@@ -10,12 +10,12 @@ use std::{
 
 use async_trait::async_trait;
 use gatepass::{
-    Clock, Session, SessionId, StoreError, SystemClock, Timestamp,
+    Clock, Session, SessionCursor, SessionFilter, SessionId, StoreError, SystemClock, Timestamp,
     store::{
         AccountId, Advance, BeginOutcome, ChangeIdentity, Cursor, EndReason, EndSessions,
         Examination, GrantVersion, Heartbeat, Heartbeats, NewSession, PullResult, Purged, Recover,
         Renew, Revocation, RevocationLog, RevokeToken, ScannedPart, ServiceIdentity, SessionNumber,
-        SessionStore, StoreErrorKind, TokenId, TokenStatus,
+        SessionStore, TokenId, TokenStatus,
     },
 };
 
@@ -25,7 +25,7 @@ use crate::{
     examination, heartbeats, log,
     opened::Opened,
     reader::Readers,
-    schema, sessions,
+    scan, schema, sessions,
     writer::Writer,
 };
 
@@ -313,19 +313,21 @@ impl SessionStore for SqliteStore {
             .await
     }
 
-    async fn scan(&self, after: Option<&Cursor>, limit: usize) -> Result<ScannedPart, StoreError> {
-        let after = after.map(|after| after.as_str().parse());
-        let no_place = |_| StoreError::new(StoreErrorKind::Corrupt);
-        let after = after.transpose().map_err(no_place)?.unwrap_or(i64::MIN);
+    async fn scan(
+        &self,
+        filter: &SessionFilter,
+        after: Option<&SessionCursor>,
+        limit: usize,
+    ) -> Result<ScannedPart, StoreError> {
+        let (filter, after) = (filter.clone(), after.cloned());
         let clock = Arc::clone(&self.inner.clock);
         let opened = self.inner.opened.clone();
         self.inner
             .readers
             .run(move |conn| {
-                let (sessions, last) = sessions::scan(conn, after, limit, clock.now())?;
+                let part = scan::scan(conn, &filter, after.as_ref(), limit, clock.now())?;
                 opened.check()?;
-                let next = last.map(|rowid| Cursor::new(rowid.to_string()));
-                Ok(ScannedPart::new(sessions, next))
+                Ok(part)
             })
             .await
     }

@@ -22,12 +22,13 @@ mod granting;
 mod logging;
 mod purging;
 mod refreshing;
+mod scanning;
 
 #[cfg(test)]
 pub(crate) use self::given::{begin_one, ended};
 pub use self::{
     agreeing::*, beating::*, beginning::*, changing::*, continuing::*, ending::*, granting::*,
-    logging::*, purging::*, refreshing::*,
+    logging::*, purging::*, refreshing::*, scanning::*,
 };
 
 /// Expands to one test for each claim of the contract, for a store that the given function makes.
@@ -101,8 +102,6 @@ macro_rules! store_contract {
             a_change_is_kept_for_the_retention
             an_entry_that_comes_after_all_tokens_have_expired_is_kept_for_the_retention
             a_session_that_nothing_needs_is_unknown_before_its_purge
-            a_scan_brings_all_usable_sessions_in_parts
-            a_scan_misses_no_session_while_others_begin_and_end
 
             all_but_a_change_leave_the_rights_of_a_session_alone
             an_entry_stays_through_a_change_that_no_token_shows
@@ -111,7 +110,16 @@ macro_rules! store_contract {
             the_entry_of_a_session_that_ended_goes_in_its_time
             changed_resolves_after_a_change_of_rights
             a_long_log_whose_entries_are_replaced_is_pulled_in_parts
+
+            a_scan_brings_all_live_sessions_in_parts
+            a_scan_brings_each_session_once_while_others_begin_and_end
             a_scan_goes_on_behind_sessions_that_are_over
+            a_scan_goes_on_behind_each_session_of_a_part
+            a_scan_goes_on_behind_a_session_that_is_gone
+            a_scan_brings_the_sessions_for_which_all_conditions_hold
+            a_scan_compares_subjects_byte_by_byte
+            a_scan_brings_sessions_that_are_over_until_they_are_purged
+            a_scan_shows_a_session_as_it_is_loaded
 
             an_end_is_logged_in_the_same_act
             every_reason_is_kept
@@ -190,6 +198,7 @@ mod tests {
             include_str!("store_contract/logging.rs"),
             include_str!("store_contract/purging.rs"),
             include_str!("store_contract/refreshing.rs"),
+            include_str!("store_contract/scanning.rs"),
         ];
         let claims = sources
             .iter()

@@ -12,7 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 use gatepass::{
-    Session, SessionId, StoreError, Timestamp,
+    Session, SessionCursor, SessionFilter, SessionId, StoreError, Timestamp,
     store::{
         AccountId, Advance, BeginOutcome, ChangeIdentity, Cursor, EndReason, EndSessions,
         GrantVersion, Heartbeat, Heartbeats, NewSession, PullResult, Purged, Recover, Renew,
@@ -380,9 +380,14 @@ impl SessionStore for TestStore {
             .await
     }
 
-    async fn scan(&self, after: Option<&Cursor>, limit: usize) -> Result<ScannedPart, StoreError> {
+    async fn scan(
+        &self,
+        filter: &SessionFilter,
+        after: Option<&SessionCursor>,
+        limit: usize,
+    ) -> Result<ScannedPart, StoreError> {
         let inner = self.inner();
-        self.run(Op::Scan, inner.scan(after, limit)).await
+        self.run(Op::Scan, inner.scan(filter, after, limit)).await
     }
 
     async fn introduce(

@@ -1,6 +1,7 @@
 //! Issuing, refreshing and ending sessions: the authority, its builder, and each of its acts in a
 //! file of its own.
 
+pub(crate) mod administering;
 pub(crate) mod authenticator;
 #[expect(
     clippy::module_inception,
@@ -17,6 +18,7 @@ pub(crate) mod issued;
 pub(crate) mod issuing;
 pub(crate) mod names;
 pub(crate) mod oauth;
+pub(crate) mod pace;
 pub(crate) mod purge;
 pub(crate) mod refreshing;
 pub(crate) mod resuming;

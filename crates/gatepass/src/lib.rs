@@ -70,6 +70,7 @@ pub use async_trait::async_trait;
 
 pub use self::{
     authority::{
+        administering::{EndedSessions, FoundSessions},
         authenticator::{AuthenticationError, Authenticator, Credentials, UserUpdate},
         authority::{Authority, SessionPage},
         builder::AuthorityBuilder,
@@ -77,6 +78,7 @@ pub use self::{
         enforcing::Ending,
         issued::{AccessToken, Issued, RefreshToken, Renewed},
         oauth::Introspection,
+        pace::Pace,
         resuming::Resumed,
     },
     config::BuildError,
@@ -94,12 +96,15 @@ pub use self::{
         identity::{Identity, IdentityError},
         ids::{ClientId, InvalidName, SessionId, Subject},
         local_path::{InvalidLocalPath, LocalPath},
+        network::{InvalidNetwork, Network},
         refusal::Refusal,
         rotation::{OnReuse, ReusePolicy},
         scopes::{InvalidScope, RequiredScopes, Scopes},
         session::Session,
+        session_cursor::SessionCursor,
+        session_filter::{SessionFilter, SessionState},
         transport::Transport,
-        trusted_proxies::{InvalidNetwork, TrustedProxies},
+        trusted_proxies::{InvalidProxies, TrustedProxies},
     },
     store::{error::StoreError, memory::MemoryStore},
     token::pass::Pass,

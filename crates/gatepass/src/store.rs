@@ -17,7 +17,10 @@ use async_trait::async_trait;
 
 use crate::{
     env::clock::Timestamp,
-    model::{ids::SessionId, session::Session},
+    model::{
+        ids::SessionId, session::Session, session_cursor::SessionCursor,
+        session_filter::SessionFilter,
+    },
     store::error::StoreError,
 };
 
@@ -182,20 +185,20 @@ impl BeginOutcome {
     }
 }
 
-/// A part of all usable sessions.
+/// A part of the sessions that a filter matches.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ScannedPart {
-    /// The sessions. There may be none although more follow.
+    /// The sessions, in the store's order. There may be none although more follow.
     pub sessions: Vec<Session>,
-    /// The place to go on from, in the store's own terms; `None` after the last part.
-    pub next: Option<Cursor>,
+    /// The place to go on from; `None` after the last part.
+    pub next: Option<SessionCursor>,
 }
 
 impl ScannedPart {
     /// The part with these sessions. The reader goes on from `next`.
     #[must_use]
-    pub fn new(sessions: Vec<Session>, next: Option<Cursor>) -> Self {
+    pub fn new(sessions: Vec<Session>, next: Option<SessionCursor>) -> Self {
         Self { sessions, next }
     }
 }
@@ -352,16 +355,26 @@ pub trait SessionStore: RevocationLog {
         limit: usize,
     ) -> Result<Vec<Session>, StoreError>;
 
-    /// Some of the usable sessions ([`Session::is_usable`]) of all accounts, in any order, about
-    /// `limit` of them: the first ones, or those behind the place that the part before said.
+    /// Looks at about `limit` sessions and returns those that `filter` matches
+    /// ([`SessionFilter::matches`], at the store's time): the first ones, or those behind the place
+    /// `after`.
     ///
-    /// A session that is usable from the first call to the last is in one of the parts at least. A
-    /// session may be in two.
+    /// The store decides on the order, which must not change: it is one of facts that a session
+    /// keeps, such as its beginning and its id. A session that matches from the first call to the
+    /// last is in exactly one of the parts, also where the caller goes on from
+    /// [`SessionFilter::cursor_behind`] a session in the middle of a part. A place behind a session
+    /// that is gone is as good as any other. The store looks at no session of which an index tells
+    /// that it doesn't match.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the store cannot be read, or if `after` is no place of its own.
-    async fn scan(&self, after: Option<&Cursor>, limit: usize) -> Result<ScannedPart, StoreError>;
+    /// [`StoreError`] if the store cannot be read.
+    async fn scan(
+        &self,
+        filter: &SessionFilter,
+        after: Option<&SessionCursor>,
+        limit: usize,
+    ) -> Result<ScannedPart, StoreError>;
 
     /// Remembers `identities` if the store knows none yet. With `join`, adds them to the known
     /// ones. Returns those that were known before, in the same act.
@@ -486,8 +499,13 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
         (**self).sessions(account, before, limit).await
     }
 
-    async fn scan(&self, after: Option<&Cursor>, limit: usize) -> Result<ScannedPart, StoreError> {
-        (**self).scan(after, limit).await
+    async fn scan(
+        &self,
+        filter: &SessionFilter,
+        after: Option<&SessionCursor>,
+        limit: usize,
+    ) -> Result<ScannedPart, StoreError> {
+        (**self).scan(filter, after, limit).await
     }
 
     async fn introduce(

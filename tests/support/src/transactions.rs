@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gatepass::{
-    Session, SessionId, StoreError, Timestamp, async_trait,
+    Session, SessionCursor, SessionFilter, SessionId, StoreError, Timestamp, async_trait,
     store::{
         AccountId, Advance, BeginOutcome, ChangeIdentity, Cursor, EndReason, EndSessions,
         GrantVersion, Heartbeat, Heartbeats, NewSession, PullResult, Purged, Recover, Renew,
@@ -103,8 +103,13 @@ impl<T: Transactions> SessionStore for InTransactions<T> {
         self.0.store().sessions(account, before, limit).await
     }
 
-    async fn scan(&self, after: Option<&Cursor>, limit: usize) -> Result<ScannedPart, StoreError> {
-        self.0.store().scan(after, limit).await
+    async fn scan(
+        &self,
+        filter: &SessionFilter,
+        after: Option<&SessionCursor>,
+        limit: usize,
+    ) -> Result<ScannedPart, StoreError> {
+        self.0.store().scan(filter, after, limit).await
     }
 
     async fn introduce(

@@ -35,6 +35,7 @@ local function newest_too_many(up_to, except, kept)
 end
 
 together_with(account, id)
+together({ prefix .. 'begun' })
 local row, last, till, up_to, except, since, entry = account_of(account)
 local number = math.min(math.max(now, last + 1), 9007199254740991)
 local ttl = tonumber(ARGV[7]) or -1
@@ -55,11 +56,13 @@ local state = struct.pack(STATE, 0, -1, -1, now, ARGV[11], idle, access, absolut
 redis.call('SET', session, state .. account .. ARGV[6])
 redis.call('ZADD', prefix .. 'purge', after(math.max(idle, access), MARGIN), id)
 redis.call('ZADD', index, number, id)
+redis.call('ZADD', prefix .. 'begun', 0, begun_at(now, id))
 redis.call('ZADD', prefix .. 'accounts', 'NX', after(till, MARGIN), account)
 -- A refresh touches none of these, and cannot let the session live any longer.
 keep(session, after(absolute, MARGIN))
 keep(index, after(absolute, MARGIN))
 keep(prefix .. 'purge', after(absolute, MARGIN))
+keep(prefix .. 'begun', after(absolute, MARGIN))
 keep(prefix .. 'account:' .. account, after(till, MARGIN))
 keep(prefix .. 'accounts', after(till, MARGIN))
 return answer

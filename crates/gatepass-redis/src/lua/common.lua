@@ -10,6 +10,8 @@
 -- and the reason.
 local STATE, OWNER, LINES = '<ddddddddddddddddd', 137, 169
 local ACCOUNT, REASON = '<dddddd', 49
+-- Digits of an instant in a member of `begun`, which has the sessions in the order of their beginnings and ids.
+local INSTANT = 15
 local MARGIN, DAY, JITTER, MAX = 600000, 86400000, 10000, 253402300799000
 local prefix = string.sub(KEYS[1], 1, -5)
 
@@ -52,6 +54,11 @@ end
 -- A number as it is written in ranges and in the log.
 local function digits(number)
   return string.format('%.0f', number)
+end
+
+-- A session as a member of `begun`.
+local function begun_at(instant, id)
+  return string.format('%0' .. INSTANT .. '.0f', instant) .. id
 end
 
 -- The account with this id: its row, or nothing, and the numbers in it.

@@ -4,14 +4,28 @@ local horizon = math.min(tonumber(ARGV[2]), now)
 local most = tonumber(ARGV[3])
 local removed, looked, more = 0, 0, false
 local index, covered, accounts = prefix .. 'purge', prefix .. 'covered', prefix .. 'accounts'
-local log, forgotten = prefix .. 'log', prefix .. 'log:purge'
-together({ index, covered, accounts, log, forgotten })
+local log, forgotten, begun = prefix .. 'log', prefix .. 'log:purge', prefix .. 'begun'
+together({ index, covered, accounts, log, forgotten, begun })
+
+-- A session whose key has expired before a purge came by leaves its place in the order of beginnings, which then becomes the oldest one.
+local oldest, keys = redis.call('ZRANGE', begun, '-', '+', 'BYLEX', 'LIMIT', 0, 10), {}
+for at, member in ipairs(oldest) do
+  keys[at] = prefix .. 'session:' .. string.sub(member, INSTANT + 1)
+end
+together(keys)
+for at, member in ipairs(oldest) do
+  if redis.call('EXISTS', keys[at]) == 0 then
+    looked = looked + redis.call('ZREM', begun, member)
+  end
+end
+more = looked == 10
 
 local function remove_session(id, row)
   local account = string.sub(row, OWNER, LINES - 1)
   local keys = { prefix .. 'session:' .. id, prefix .. 'sessions:' .. account, prefix .. 'ended:' .. account }
   together(keys)
   redis.call('ZREM', index, id)
+  redis.call('ZREM', begun, begun_at(struct.unpack('<d', row, 97), id))
   redis.call('ZREM', keys[2], id)
   redis.call('ZREM', keys[3], id)
   redis.call('DEL', keys[1])

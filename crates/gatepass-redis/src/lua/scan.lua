@@ -1,17 +1,41 @@
--- Some sessions of a partition: the time, the server's history, the place to go on from, and each session behind its id and before its
--- account. ARGV[2]: the place, the history that it is of, and about how many. A place in another history is the beginning: servers order
--- the members of a key each in their own way.
-local history = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)') or ''
-local place = history == ARGV[3] and ARGV[2] or '0'
-local index = prefix .. 'purge'
-together({ index })
-local part = redis.call('ZSCAN', index, place, 'COUNT', ARGV[4])
-local answer = { now, history, part[1] }
-for at = 1, #part[2], 2 do
-  local id = part[2][at]
-  local key = prefix .. 'session:' .. id
-  together({ key })
-  local row = redis.call('GET', key)
+-- Some sessions of a partition, newest first: the time, the place to go on from if there may be more, and each session behind its id and
+-- before its account. ARGV[2]: the account whose sessions they are, or nothing; the place that they are behind, the one that they are not
+-- behind, how many at most. A place is the number of a session of the account, or else a member of `begun`.
+local account, behind, last, most = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local ids, place = {}, nil
+if account == '' then
+  local index = prefix .. 'begun'
+  together({ index })
+  local members = redis.call('ZRANGE', index, behind, last, 'BYLEX', 'REV', 'LIMIT', 0, most)
+  place = members[most]
+  for at, member in ipairs(members) do
+    ids[at] = string.sub(member, INSTANT + 1)
+  end
+else
+  -- A session may be moved from one to the other at any time, and keeps its number.
+  local live, over = prefix .. 'sessions:' .. account, prefix .. 'ended:' .. account
+  together({ live, over, prefix .. 'account:' .. account })
+  local numbered = {}
+  for _, index in ipairs({ live, over }) do
+    local part = redis.call('ZRANGE', index, behind, last, 'BYSCORE', 'REV', 'LIMIT', 0, most, 'WITHSCORES')
+    for at = 1, #part, 2 do
+      numbered[#numbered + 1] = { id = part[at], number = tonumber(part[at + 1]) }
+    end
+  end
+  table.sort(numbered, function(one, other) return one.number > other.number end)
+  for at = 1, math.min(#numbered, most) do
+    ids[at] = numbered[at].id
+  end
+  place = numbered[most] and digits(numbered[most].number)
+end
+local keys = {}
+for at, id in ipairs(ids) do
+  keys[at] = prefix .. 'session:' .. id
+end
+together(keys)
+local answer = { now, place or false }
+for at, id in ipairs(ids) do
+  local row = redis.call('GET', keys[at])
   if row then
     answer[#answer + 1] = id
     answer[#answer + 1] = row

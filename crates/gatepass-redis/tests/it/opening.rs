@@ -286,7 +286,7 @@ async fn another_layout_is_refused() {
         let keys = support::keys(&urls, &namespace).await;
         let (url, key) = keys.last().unwrap();
         let _: i64 = ask(url, &["HSET", key, "version", "7"]).await.unwrap();
-        let says = "has version 7 of the layout, and this release knows version 3";
+        let says = "has version 7 of the layout, and this release knows version 4";
         assert_error!(
             open().await.unwrap_err(),
             OpenError::OtherLayout { .. },

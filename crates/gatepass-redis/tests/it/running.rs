@@ -8,7 +8,7 @@ use std::{
 };
 
 use gatepass::{
-    Timestamp,
+    SessionFilter, Timestamp,
     store::{
         EndReason, EndSessions, GrantVersion, Revocation, RevocationLog, SessionStore,
         StoreErrorKind,

@@ -297,11 +297,11 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     place.connect().execute(set, ()).unwrap();
     let error = place.refused();
     assert!(
-        matches!(&error, OpenError::NewerSchema { found: 999, known: 4, path } if *path == place.path()),
+        matches!(&error, OpenError::NewerSchema { found: 999, known: 5, path } if *path == place.path()),
         "{error:?}"
     );
     let text = error.to_string();
-    assert!(text.contains("999") && text.contains('4'), "{text}");
+    assert!(text.contains("999") && text.contains('5'), "{text}");
     let get = "SELECT value FROM gatepass_meta WHERE key = 'schema_version'";
     let version: i64 = place
         .connect()

@@ -3,7 +3,8 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use gatepass::{
-    ClientId, Clock, Identity, MemoryStore, Scopes, Session, SessionId, Subject, Timestamp,
+    ClientId, Clock, Identity, MemoryStore, Scopes, Session, SessionFilter, SessionId,
+    SessionState, Subject, Timestamp,
     store::{
         AccountId, Advance, AdvanceCause, Audience, ChangeIdentity, Cursor, EndReason, EndSessions,
         Generation, GrantEffect, GrantVersion, Issuer, NewSession, PullResult, Recover, Renew,
@@ -96,7 +97,7 @@ enum Step {
     RevokeMany(u8, u8),
     Sessions(u8),
     Status(u8, u8, u32),
-    Scan,
+    Scan(u8),
     Pull,
     Purge(u32),
     Pass(u32),
@@ -138,7 +139,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (session(), 1..40_u8).prop_map(|(s, n)| Step::RevokeMany(s, n)),
         2 => (0..2_u8).prop_map(Step::Sessions),
         3 => (session(), any::<u8>(), 0..4_u32).prop_map(|(s, t, of)| Step::Status(s, t, of)),
-        1 => Just(Step::Scan),
+        2 => any::<u8>().prop_map(Step::Scan),
         3 => Just(Step::Pull),
         2 => (0..4000_u32).prop_map(Step::Purge),
         6 => (0..1500_u32).prop_map(Step::Pass),
@@ -179,6 +180,19 @@ fn identity(subject: Subject, number: u8) -> Identity {
             .claims(&serde_json::json!({ "n": [number] }))
             .unwrap(),
         _ => identity.access_ttl(Duration::from_secs(300)),
+    }
+}
+
+/// A filter for each number: of a state, of a subject or not, by an index or not.
+fn filter(number: u8) -> SessionFilter {
+    let states = [SessionState::Live, SessionState::Ended, SessionState::Any];
+    let filter = SessionFilter::new().state(states[usize::from(number) % 3]);
+    match number / 3 % 5 {
+        0 => filter,
+        1 => filter.subject(subject(number / 15)),
+        2 => filter.subject(subject(number / 15)).issuer(issuer()),
+        3 => filter.subject_prefix(Subject::new("al").unwrap()),
+        _ => filter.client(client(number / 15 % 2)),
     }
 }
 
@@ -325,7 +339,7 @@ impl<S: SessionStore> World<'_, S> {
                 let status = self.store.status(session, token, version).await;
                 Answer::Other(format!("{:?}", status.unwrap()))
             }
-            Step::Scan => Answer::Sessions(self.scan().await),
+            Step::Scan(number) => Answer::Sessions(self.scan(&filter(number)).await),
             Step::Pull => in_order(self.pull().await),
             Step::Purge(ahead) => {
                 let behind = self.clock.now().unix_millis() - 1_000_000;
@@ -361,16 +375,15 @@ impl<S: SessionStore> World<'_, S> {
         }
     }
 
-    /// All usable sessions, each once and in the order of their ids.
-    async fn scan(&self) -> Vec<Session> {
+    /// The sessions that the filter matches, in the order of their ids.
+    async fn scan(&self, filter: &SessionFilter) -> Vec<Session> {
         let (mut all, mut next) = (Vec::new(), None);
         loop {
-            let part = self.store.scan(next.as_ref(), 2).await.unwrap();
+            let part = self.store.scan(filter, next.as_ref(), 2).await.unwrap();
             all.extend(part.sessions);
             next = part.next;
             if next.is_none() {
                 all.sort_by_key(|session| session.id);
-                all.dedup();
                 return all;
             }
         }

@@ -1,15 +1,12 @@
-//! Changes of identities, and scans of all sessions.
+//! Changes of identities.
 
-use std::{
-    collections::HashSet,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use gatepass::{
-    Clock, Identity, Session, SessionId,
+    Clock, Identity, Session,
     store::{
         ChangeIdentity, EndReason, EndSessions, GrantEffect, GrantVersion, Revocation,
         RevocationTarget, SessionStore, TokenStatus,
@@ -348,72 +345,4 @@ pub async fn a_session_that_nothing_needs_is_unknown_before_its_purge<S: Session
     assert_eq!(status(&given, &session, 0).await, TokenStatus::Live);
     given.clock.advance(MILLISECOND);
     assert_eq!(status(&given, &session, 0).await, TokenStatus::Unknown);
-}
-
-async fn scan<S: SessionStore>(given: &Given<S>, limit: usize) -> Vec<Session> {
-    let (mut all, mut next) = (Vec::new(), None);
-    loop {
-        let part = given.store.scan(next.as_ref(), limit).await.unwrap();
-        all.extend(part.sessions);
-        next = part.next;
-        if next.is_none() {
-            all.sort_by_key(|session| session.id);
-            all.dedup();
-            return all;
-        }
-    }
-}
-
-/// They are those of all accounts, as they are loaded. The size of a part doesn't matter.
-pub async fn a_scan_brings_all_usable_sessions_in_parts<S: SessionStore>(
-    fresh: impl AsyncFn(ManualClock) -> S,
-) {
-    let given = Given::fresh(fresh).await;
-    assert_eq!(scan(&given, 3).await, []);
-    let mut expected = Vec::new();
-    for name in ["alice", "bob", "carol", "dave"] {
-        for _ in 0..3 {
-            expected.push(given.begin(name).await);
-        }
-    }
-    given.ended("alice").await;
-    let gone = expected.split_off(9);
-    given.end_all("dave", None).await.unwrap();
-    assert_eq!(gone.len(), 3);
-    expected[0] = change(&given, change_of(&expected[0])).await.unwrap();
-    expected.sort_by_key(|session| session.id);
-    for limit in [1, 2, 5, 1000] {
-        assert_eq!(scan(&given, limit).await, expected, "{limit} in a part");
-    }
-    given.advance_to(expected[0].idle_expires_at);
-    assert_eq!(scan(&given, 1000).await, []);
-}
-
-/// Those that are usable from its beginning to its end are in it.
-pub async fn a_scan_misses_no_session_while_others_begin_and_end<S: SessionStore>(
-    fresh: impl AsyncFn(ManualClock) -> S,
-) {
-    let given = Given::fresh(fresh).await;
-    let mut lasting = HashSet::new();
-    for number in 0..40 {
-        lasting.insert(given.begin(&format!("user {number}")).await.id);
-    }
-    let over = Arc::new(AtomicBool::new(false));
-    let others = tokio::spawn({
-        let (store, over) = (Arc::clone(&given.store), Arc::clone(&over));
-        async move {
-            while !over.load(Ordering::SeqCst) {
-                let begun = store.begin(new_session("other")).await.unwrap();
-                let target = EndSessions::Session(begun.session.id);
-                store.end(target, EndReason::Logout).await.unwrap();
-            }
-        }
-    });
-    for limit in [1, 7, 40] {
-        let found = scan(&given, limit).await;
-        let found: HashSet<SessionId> = found.iter().map(|session| session.id).collect();
-        assert!(lasting.is_subset(&found), "{limit} in a part");
-    }
-    over.store(true, Ordering::SeqCst);
-    others.await.unwrap();
 }

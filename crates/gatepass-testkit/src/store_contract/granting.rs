@@ -5,8 +5,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use gatepass::{
     Clock, Session, SessionId,
     store::{
-        ChangeIdentity, EndReason, Grant, GrantEffect, GrantVersion, PullResult, Revocation,
-        RevocationTarget, SessionStore, TokenStatus,
+        ChangeIdentity, Grant, GrantEffect, GrantVersion, PullResult, Revocation, RevocationTarget,
+        SessionStore, TokenStatus,
     },
 };
 use tokio::task::JoinSet;
@@ -284,55 +284,5 @@ pub async fn a_long_log_whose_entries_are_replaced_is_pulled_in_parts<S: Session
     assert_eq!(known.len(), sessions.len());
     for session in &sessions {
         assert_eq!(known[&session.id], session.grant);
-    }
-}
-
-/// A part may have no session, since those in it have ended or expired.
-pub async fn a_scan_goes_on_behind_sessions_that_are_over<S: SessionStore>(
-    fresh: impl AsyncFn(ManualClock) -> S,
-) {
-    let given = Given::fresh(fresh).await;
-    let mut usable = Vec::new();
-    for number in 0..60 {
-        let name = format!("user {}", number % 7);
-        let mut new = new_session(&name);
-        if number % 3 == 1 {
-            new.absolute_ttl = MINUTE;
-        }
-        let session = given.store.begin(new).await.unwrap().session;
-        match number % 20 {
-            0 => usable.push(session),
-            _ if number % 3 == 1 => {}
-            _ => drop(given.end(&session).await.unwrap()),
-        }
-    }
-    let over = given.begin("over").await;
-    given
-        .store
-        .end(
-            gatepass::store::EndSessions::AllOf(over.account()),
-            EndReason::LogoutAll,
-        )
-        .await
-        .unwrap();
-    given.clock.advance(MINUTE);
-    usable.retain(|session| session.absolute_expires_at > given.clock.now());
-    usable.sort_by_key(|session| session.id);
-    assert!(!usable.is_empty());
-    for limit in [1, 3, 50] {
-        let (mut found, mut next, mut parts) = (Vec::new(), None, 0);
-        loop {
-            let part = given.store.scan(next.as_ref(), limit).await.unwrap();
-            found.extend(part.sessions);
-            parts += 1;
-            assert!(parts < 10_000, "it comes to no end");
-            next = part.next;
-            if next.is_none() {
-                break;
-            }
-        }
-        found.sort_by_key(|session| session.id);
-        found.dedup();
-        assert_eq!(found, usable, "{limit} in a part");
     }
 }

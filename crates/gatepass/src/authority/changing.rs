@@ -1,12 +1,14 @@
 //! Changes of the rights of sessions that go on.
 
-use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
-
-use tokio::time::{Instant, sleep_until};
+use std::{fmt, num::NonZeroU32, sync::Arc};
 
 use crate::{
-    authority::{authority::Authority, ending::to_the_end, refreshing::MAX_LOST_RACES},
-    env::random,
+    authority::{
+        authority::Authority,
+        ending::to_the_end,
+        pace::{Pace, Pacer},
+        refreshing::MAX_LOST_RACES,
+    },
     error::Error,
     model::{
         changes::ChangeIdentity,
@@ -14,6 +16,7 @@ use crate::{
         identity::{Identity, IdentityError},
         ids::{GrantVersion, SessionId, Subject},
         session::Session,
+        session_filter::SessionFilter,
     },
     observe,
     store::error::{StoreError, StoreErrorKind},
@@ -21,12 +24,6 @@ use crate::{
 
 /// Sessions that [`Authority::change_where`] reads at once.
 const PART: usize = 100;
-/// How far [`Authority::change_where`] may fall behind its pace and still catch up. A timer has
-/// whole milliseconds.
-const CATCHES_UP: Duration = Duration::from_millis(100);
-/// How many sessions a second [`Authority::change_where`] changes, unless the change says
-/// otherwise.
-const PACE: NonZeroU32 = NonZeroU32::MIN.saturating_add(999);
 
 /// A change of the rights of sessions that go on: a function from the identity that a session has
 /// to the one that it gets.
@@ -60,7 +57,7 @@ const PACE: NonZeroU32 = NonZeroU32::MIN.saturating_add(999);
 pub struct Change {
     with: Arc<With>,
     effect: GrantEffect,
-    pace: NonZeroU32,
+    pace: Pace,
 }
 
 type With = dyn Fn(Identity) -> Result<Identity, IdentityError> + Send + Sync;
@@ -76,7 +73,7 @@ impl Change {
         Self {
             with: Arc::new(with),
             effect: GrantEffect::Enforce,
-            pace: PACE,
+            pace: Pace::default(),
         }
     }
 
@@ -99,15 +96,8 @@ impl Change {
     /// it. The clients of changed sessions refresh, so this bounds the refreshes that follow.
     #[must_use]
     pub fn sessions_per_second(mut self, pace: NonZeroU32) -> Self {
-        self.pace = pace;
+        self.pace = Pace::sessions_per_second(pace);
         self
-    }
-
-    /// The pause between the changes of two sessions. It varies at random by a quarter, so that
-    /// several nodes that change sessions don't keep step.
-    fn pause(&self, random: u8) -> Duration {
-        let seconds = 1.0 / f64::from(self.pace.get());
-        Duration::from_secs_f64(seconds * (0.75 + 0.5 * f64::from(random) / 255.0))
     }
 }
 
@@ -209,7 +199,7 @@ impl Authority {
     /// Changes the identity of each session of this issuer that `matches`, for example those of a
     /// tenant or of a client. Returns how many have changed.
     ///
-    /// It reads all usable sessions of the store, a hundred at a time, and changes at most
+    /// It reads all live sessions of the store, a hundred at a time, and changes at most
     /// [`sessions_per_second`](Change::sessions_per_second). The clients of a whole tenant
     /// therefore don't refresh all at once. If you drop the future, it stops, and the other
     /// sessions keep their rights. Call it again then.
@@ -240,18 +230,16 @@ impl Authority {
     ) -> Result<u64, Error> {
         let issuer = &self.inner.verifier.policy().issuer;
         let is_own = |session: &Session| session.issuer == *issuer && matches(session);
-        let (mut changed, mut next, mut due) = (0, None, Instant::now());
+        let filter = SessionFilter::new().issuer(issuer.clone());
+        let mut pacer = Pacer::start(change.pace, &*self.inner.settings.random);
+        let (mut changed, mut next) = (0, None);
         loop {
-            let part = self.inner.store.scan(next.as_ref(), PART);
+            let part = self.inner.store.scan(&filter, next.as_ref(), PART);
             let part = self.ask("scan", part).await?;
             for session in part.sessions {
                 if self.change_one(session, &is_own, change).await? {
                     changed += 1;
-                    let [chance] = random::bytes(&*self.inner.settings.random)?;
-                    due += change.pause(chance);
-                    sleep_until(due).await;
-                    let now = Instant::now();
-                    due = due.max(now.checked_sub(CATCHES_UP).unwrap_or(now));
+                    pacer.wait().await?;
                 }
             }
             next = part.next;

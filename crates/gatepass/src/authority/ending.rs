@@ -251,7 +251,7 @@ impl Authority {
 /// The result of an end.
 pub(super) struct Done {
     /// Whether it was this call that ended it.
-    is_new: bool,
+    pub(super) is_new: bool,
     ending: Ending,
 }
 

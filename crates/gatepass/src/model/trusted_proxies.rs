@@ -2,7 +2,7 @@
 
 use std::{fmt, net::IpAddr};
 
-use ipnet::{IpNet, Ipv4Net};
+use crate::model::network::{InvalidNetwork, Network};
 
 /// The reverse proxies that the service believes about the addresses of clients, and the header
 /// that they write.
@@ -28,7 +28,7 @@ use ipnet::{IpNet, Ipv4Net};
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct TrustedProxies {
-    networks: Vec<IpNet>,
+    networks: Vec<Network>,
     header: Header,
 }
 
@@ -38,23 +38,30 @@ enum Header {
     XForwardedFor,
 }
 
-/// A text that names no network of trusted proxies.
+/// A network that can't be one of trusted proxies.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0:?} is no network of trusted proxies; write an address or a network, such as 10.0.0.0/8 or ::1, and not all addresses there are"
-)]
-pub struct InvalidNetwork(String);
+#[non_exhaustive]
+pub enum InvalidProxies {
+    /// It is no network at all.
+    #[error(transparent)]
+    Network(#[from] InvalidNetwork),
+    /// It contains all addresses, so that every client could choose its own.
+    #[error(
+        "{0} are all addresses there are: name the networks of your proxies alone, such as 10.0.0.0/8"
+    )]
+    AllAddresses(Network),
+}
 
 impl TrustedProxies {
     /// The proxies of these networks, which write `Forwarded` (RFC 7239).
     ///
     /// # Errors
     ///
-    /// [`InvalidNetwork`] if one is neither an address nor a network in CIDR notation, or contains
+    /// [`InvalidProxies`] if one is neither an address nor a network in CIDR notation, or contains
     /// all addresses: then every client could choose its own.
     pub fn forwarded(
         networks: impl IntoIterator<Item = impl AsRef<str>>,
-    ) -> Result<Self, InvalidNetwork> {
+    ) -> Result<Self, InvalidProxies> {
         Self::new(Header::Forwarded, networks)
     }
 
@@ -65,14 +72,14 @@ impl TrustedProxies {
     /// As [`forwarded`](Self::forwarded).
     pub fn x_forwarded_for(
         networks: impl IntoIterator<Item = impl AsRef<str>>,
-    ) -> Result<Self, InvalidNetwork> {
+    ) -> Result<Self, InvalidProxies> {
         Self::new(Header::XForwardedFor, networks)
     }
 
     fn new(
         header: Header,
         networks: impl IntoIterator<Item = impl AsRef<str>>,
-    ) -> Result<Self, InvalidNetwork> {
+    ) -> Result<Self, InvalidProxies> {
         let networks = networks.into_iter().map(|text| network(text.as_ref()));
         Ok(Self {
             networks: networks.collect::<Result<_, _>>()?,
@@ -105,7 +112,7 @@ impl TrustedProxies {
     fn trusts(&self, address: IpAddr) -> bool {
         self.networks
             .iter()
-            .any(|network| network.contains(&address))
+            .any(|network| network.contains(address))
     }
 
     fn address(&self, hop: &[u8]) -> Option<IpAddr> {
@@ -133,29 +140,12 @@ pub(crate) fn is_private(address: IpAddr) -> bool {
     }
 }
 
-fn network(text: &str) -> Result<IpNet, InvalidNetwork> {
-    let invalid = || InvalidNetwork(text.to_owned());
-    let parsed = text.parse::<IpNet>().ok();
-    let network = parsed.or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
-    match canonical(network.ok_or_else(invalid)?) {
-        network if network.prefix_len() == 0 => Err(invalid()),
-        network => Ok(network),
+fn network(text: &str) -> Result<Network, InvalidProxies> {
+    let network: Network = text.parse()?;
+    if network.contains_all() {
+        return Err(InvalidProxies::AllAddresses(network));
     }
-}
-
-/// The network of IPv4 that a network of addresses like `::ffff:10.0.0.1` means. Addresses are
-/// compared as [`IpAddr::to_canonical`] writes them.
-fn canonical(network: IpNet) -> IpNet {
-    const MAPPED: u8 = 96;
-    let IpAddr::V4(address) = network.addr().to_canonical() else {
-        return network;
-    };
-    let length = match network {
-        IpNet::V4(network) => Some(network.prefix_len()),
-        IpNet::V6(network) => network.prefix_len().checked_sub(MAPPED),
-    };
-    let mapped = length.and_then(|length| Ipv4Net::new(address, length).ok());
-    mapped.map_or(network, IpNet::V4)
+    Ok(network)
 }
 
 /// The elements of a list, from its end. A comma within quotes separates none.
@@ -336,7 +326,7 @@ mod tests {
             "10.0.0.1:80",
         ] {
             let refused = TrustedProxies::forwarded([text]).unwrap_err();
-            assert_eq!(refused, InvalidNetwork(text.to_owned()));
+            assert!(refused.to_string().contains(text), "{text}: {refused}");
         }
         let mapped = TrustedProxies::x_forwarded_for(["::ffff:10.0.0.0/104"]).unwrap();
         assert_eq!(client(&mapped, "10.9.9.9", &["203.0.113.7"]), "203.0.113.7");

@@ -1,7 +1,7 @@
 //! A store that lives and dies with the process.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     ops::Bound,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -23,11 +23,13 @@ use crate::{
         ids::{AccountId, GrantVersion, NodeId, SessionId, SessionNumber, TokenId},
         revocation::{Revocation, RevocationTarget},
         session::{EndReason, Session},
+        session_cursor::SessionCursor,
+        session_filter::SessionFilter,
     },
     store::{
         BeginOutcome, Cursor, EndSessions, PullResult, Purged, RevocationLog, ScannedPart,
         SessionStore, TokenStatus,
-        error::{StoreError, StoreErrorKind},
+        error::StoreError,
         heartbeat::{Heartbeat, Heartbeats, RecordedHeartbeat},
         service::ServiceIdentity,
     },
@@ -68,6 +70,8 @@ struct State {
     accounts: HashMap<AccountId, Account>,
     /// The sessions of each account in the order in which they began.
     order: BTreeMap<(AccountId, SessionNumber), SessionId>,
+    /// All sessions in the order in which they began.
+    begun: BTreeSet<(Timestamp, SessionId)>,
     log: BTreeMap<u64, Entry>,
     tokens: HashMap<TokenId, u64>,
     /// The entry of each account's cutoff.
@@ -341,6 +345,7 @@ impl SessionStore for MemoryStore {
             self.append(&mut state, revocation, None);
         }
         state.order.insert((id, session.number), session.id);
+        state.begun.insert((session.created_at, session.id));
         state.sessions.insert(session.id, session.clone());
         Ok(BeginOutcome { session, ended })
     }
@@ -441,19 +446,24 @@ impl SessionStore for MemoryStore {
         Ok(state.usable(account, before, now).take(limit).collect())
     }
 
-    async fn scan(&self, after: Option<&Cursor>, limit: usize) -> Result<ScannedPart, StoreError> {
-        let no_place = |_| StoreError::new(StoreErrorKind::Corrupt);
-        let after = after.map(|after| after.as_str().parse::<SessionId>());
-        let after = after.transpose().map_err(no_place)?;
+    async fn scan(
+        &self,
+        filter: &SessionFilter,
+        after: Option<&SessionCursor>,
+        limit: usize,
+    ) -> Result<ScannedPart, StoreError> {
         let now = self.inner.clock.now();
         let state = self.state();
-        let behind = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let part = state.sessions.range((behind, Bound::Unbounded)).take(limit);
-        let ids = Vec::from_iter(part.map(|(id, _)| *id));
-        let sessions = ids.iter().filter_map(|id| state.get(*id));
-        let sessions = sessions.filter(|session| session.is_usable(now)).collect();
-        let next = ids.last().map(|id| Cursor::new(id.to_string()));
-        Ok(ScannedPart::new(sessions, next))
+        let (first, (before, id)) = filter.begun_range(after);
+        let end = <[u8; 18]>::try_from(id).unwrap_or_default();
+        let end = (before, SessionId::from_bytes(end));
+        let first = (first, SessionId::from_bytes([0; 18])).min(end);
+        let range = state.begun.range(first..end).rev().take(limit);
+        let mut newest_first = Vec::from_iter(range.filter_map(|(_, id)| state.get(*id)));
+        let next = newest_first.last().filter(|_| newest_first.len() == limit);
+        let next = next.map(|last| filter.cursor_behind(last));
+        newest_first.retain(|session| filter.matches(session, now));
+        Ok(ScannedPart::new(newest_first, next))
     }
 
     async fn introduce(
@@ -480,10 +490,11 @@ impl SessionStore for MemoryStore {
         state.purged_until = Some(horizon);
         let past = |session: &&Session| state.seen(session).purge_at() <= horizon;
         let sessions = state.sessions.values().filter(past).take(limit);
-        let sessions = Vec::from_iter(sessions.map(|one| (one.account(), one.number, one.id)));
-        for (account, number, id) in &sessions {
-            state.sessions.remove(id);
-            state.order.remove(&(*account, *number));
+        let sessions = Vec::from_iter(sessions.cloned());
+        for session in &sessions {
+            state.sessions.remove(&session.id);
+            state.order.remove(&(session.account(), session.number));
+            state.begun.remove(&(session.created_at, session.id));
         }
         let past = |(_, entry): &(&u64, &Entry)| {
             entry.revocation.until + Revocation::RETENTION_MARGIN <= horizon

@@ -10,6 +10,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod administering;
 mod changing;
 mod clock;
 mod config;

@@ -77,10 +77,10 @@ async fn everything_expires_by_itself_and_nothing_before_its_time() {
         expiries
     };
     let before = expiries().await;
-    // The sessions, that of the purge, the account, what lives of it and what has ended, which
-    // accounts there are, the tokens of the session and of the account, the log, and that of its
-    // purge.
-    assert_eq!(before.len(), 12, "{before:?}");
+    // The sessions, that of the purge, that of their beginnings, the account, what lives of it and
+    // what has ended, which accounts there are, the tokens of the session and of the account, the
+    // log, and that of its purge.
+    assert_eq!(before.len(), 13, "{before:?}");
     for (key, _) in &before {
         let lives: i64 = ask(&support::redis(), &["PTTL", key]).await.unwrap();
         let least = ACCESS_TTL + Revocation::RETENTION_MARGIN + DAY - Duration::from_secs(60);
@@ -99,6 +99,49 @@ async fn everything_expires_by_itself_and_nothing_before_its_time() {
         let (_, now) = after.iter().find(|(other, _)| *other == key).unwrap();
         assert!(*now >= expiry, "{key}");
     }
+}
+
+/// A store that is not purged for long loses sessions by the time to live of their keys.
+#[tokio::test]
+async fn a_session_that_expired_by_itself_leaves_nothing_behind() {
+    let (urls, namespace) = (support::redis(), unique("left"));
+    let clock = ManualClock::new();
+    let store = support::at(&urls).namespace(&namespace);
+    let store = store.clock(clock.clone()).open().await.unwrap();
+    let mut lasting = Vec::new();
+    for number in 0..100 {
+        let session = begin(&store, &format!("user {}", number % 3)).await;
+        if number == 99 {
+            lasting.push(session);
+            break;
+        }
+        for (url, key) in support::keys(&urls, &namespace).await {
+            if key.contains("}session:") {
+                let _: i64 = ask(&url, &["DEL", &key]).await.unwrap();
+            }
+        }
+        clock.advance(Duration::from_secs(1));
+    }
+    clock.advance(IDLE_TTL - Duration::from_secs(1));
+    while store.purge(Timestamp::MAX, 100).await.unwrap().more {}
+    let mut places = 0;
+    for (url, key) in support::keys(&urls, &namespace).await {
+        if key.ends_with("}begun") {
+            places += ask::<i64>(&url, &["ZCARD", &key]).await.unwrap();
+        }
+    }
+    assert_eq!(places, 1);
+    let (mut all, mut next) = (Vec::new(), None);
+    loop {
+        let part = store.scan(&SessionFilter::new(), next.as_ref(), 1000).await;
+        let part = part.unwrap();
+        all.extend(part.sessions);
+        next = part.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    assert_eq!(all, lasting);
 }
 
 #[tokio::test]
