@@ -1,6 +1,7 @@
 //! The command line, and who does what it says.
 
 use std::{
+    fmt,
     io::{self, IsTerminal, Read, Write},
     path::PathBuf,
     process::ExitCode,
@@ -14,14 +15,15 @@ use gatepass::{
 };
 
 use crate::{
-    doctor::{self, Place},
-    inspect, jwks,
+    doctor, inspect, jwks,
     key_file::{KeyFile, TokenKeys},
     keygen::{self, KeyKind, RsaBits},
+    place::Place,
+    sessions,
 };
 
-/// Makes keys and secrets for gatepass, shows what is in a token, prints key sets, and finds out
-/// what is wrong with a store and its nodes
+/// Makes keys and secrets for gatepass, shows what is in a token, prints key sets, lists and ends
+/// sessions, and finds out what is wrong with a store and its nodes
 ///
 /// Exits with 0 if all is well, with 1 if not, and with 2 if it was called wrongly.
 #[derive(Debug, Parser)]
@@ -71,21 +73,8 @@ enum Command {
     /// It changes nothing. It knows of nodes that leave heartbeats. Exits with 0 if nothing needs
     /// to be done, with 1 if something does, and with 2 if it was called wrongly.
     Doctor {
-        /// The place of the sessions: sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE, or
-        /// redis://USER:PASSWORD@HOST (rediss:// to encrypt, separated by commas for a cluster).
-        /// Arguments show up in the list of processes: put a password into the variable
-        // Not shown by --help: it may hold a password.
-        #[arg(
-            long,
-            env = "GATEPASS_STORE",
-            value_name = "URL",
-            hide_env_values = true
-        )]
-        store: String,
-
-        /// The schema in PostgreSQL, or the namespace in Redis, if it is not `gatepass`
-        #[arg(long)]
-        name: Option<String>,
+        #[command(flatten)]
+        store: StoreArgs,
 
         /// Several services share the store on purpose
         #[arg(long)]
@@ -96,6 +85,18 @@ enum Command {
         json: bool,
     },
 
+    /// List, show, count and end the sessions in a store
+    ///
+    /// All but `end` only read. Exits with 0 if it did what it was asked, with 1 if not, and with 2
+    /// if it was called wrongly.
+    Sessions {
+        #[command(flatten)]
+        store: StoreArgs,
+
+        #[command(subcommand)]
+        command: Box<sessions::Command>,
+    },
+
     /// Print the JSON Web Key Set of public keys, for those who verify
     Jwks {
         /// Private or public keys in PEM, as FILE or as ALG:FILE where the algorithm is not the
@@ -103,6 +104,47 @@ enum Command {
         #[arg(required = true, value_name = "[ALG:]FILE", value_parser = key_file())]
         keys: Vec<KeyFile>,
     },
+}
+
+/// The place of the sessions.
+#[derive(clap::Args)]
+struct StoreArgs {
+    /// The place of the sessions: sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE, or
+    /// redis://USER:PASSWORD@HOST (rediss:// to encrypt, separated by commas for a cluster).
+    /// Arguments show up in the list of processes: put a password into the variable
+    // Not shown by --help: it may hold a password.
+    #[arg(
+        long,
+        env = "GATEPASS_STORE",
+        value_name = "URL",
+        hide_env_values = true,
+        global = true
+    )]
+    store: Option<String>,
+
+    /// The schema in PostgreSQL, or the namespace in Redis, if it is not `gatepass`
+    #[arg(long, global = true)]
+    name: Option<String>,
+}
+
+impl fmt::Debug for StoreArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the URL: there may be a password in it.
+        f.debug_struct("StoreArgs").finish_non_exhaustive()
+    }
+}
+
+impl StoreArgs {
+    /// The place, unless the call names none that is known. The reason is on standard error then.
+    fn place(&self) -> Option<Place> {
+        let problem = match self.store.as_deref().map(Place::parse) {
+            Some(Ok(place)) => return Some(place),
+            Some(Err(_)) => UNKNOWN_STORE,
+            None => NO_STORE,
+        };
+        let _ = writeln!(io::stderr(), "error: {problem}");
+        None
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -155,6 +197,7 @@ enum Keygen {
 
 /// The exit status after a wrong call, as clap has it.
 const WRONG_CALL: u8 = 2;
+const NO_STORE: &str = "no store is given: name it by --store or in the variable GATEPASS_STORE";
 /// The URL itself is not shown: it may hold a password.
 const UNKNOWN_STORE: &str = "the store of --store is not known: write sqlite:FILE, \
     postgres://USER:PASSWORD@HOST/DATABASE or redis://USER:PASSWORD@HOST";
@@ -170,18 +213,24 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> 
     match &args.command {
         Command::Keygen(keygen) => make(keygen, out)?,
         Command::Jwks { keys } => writeln!(out, "{}", jwks::of(keys, now)?)?,
+        Command::Sessions { store, command } => {
+            let Some(place) = store.place() else {
+                return Ok(ExitCode::from(WRONG_CALL));
+            };
+            let code = sessions::run(&place, store.name.as_deref(), command, out)?;
+            out.flush()?;
+            return Ok(code);
+        }
         Command::Doctor {
             store,
-            name,
             shared,
             json,
         } => {
-            let Ok(place) = Place::parse(store) else {
-                let _ = writeln!(io::stderr(), "error: {UNKNOWN_STORE}");
+            let Some(place) = store.place() else {
                 return Ok(ExitCode::from(WRONG_CALL));
             };
             let options = doctor::Options {
-                name: name.clone(),
+                name: store.name.clone(),
                 shared: *shared,
             };
             let report = doctor::examine(&place, &options)?;

@@ -4,20 +4,14 @@ mod report;
 #[cfg(test)]
 mod tests;
 
-use std::{error::Error as StdError, path::Path};
+use std::error::Error as StdError;
 
 use anyhow::Context;
 use gatepass::store::{Examination, Finding};
 
 pub(crate) use self::report::Report;
 
-/// A store that is to be examined.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) enum Place {
-    Sqlite(std::path::PathBuf),
-    Postgres(String),
-    Redis(String),
-}
+use crate::place::Place;
 
 /// The place of the sessions in the store, and the findings that are meant to be so.
 #[derive(Clone, Debug, Default)]
@@ -28,51 +22,22 @@ pub(crate) struct Options {
     pub(crate) shared: bool,
 }
 
-/// The URL names no store. Its text is not shown: it may hold a password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct UnknownStore;
-
-impl Place {
-    pub(crate) fn parse(url: &str) -> Result<Self, UnknownStore> {
-        let (scheme, rest) = url.split_once(':').ok_or(UnknownStore)?;
-        match scheme {
-            "sqlite" if !rest.is_empty() => Ok(Self::Sqlite(Path::new(rest).to_owned())),
-            "postgres" | "postgresql" if rest.starts_with("//") => {
-                Ok(Self::Postgres(url.to_owned()))
+async fn examination(place: &Place, name: Option<&str>) -> Examination {
+    match place {
+        Place::Sqlite(path) => examined(gatepass_sqlite::SqliteStore::builder(path).examine()),
+        Place::Postgres(url) => {
+            let mut store = gatepass_postgres::PostgresStore::at(url);
+            if let Some(name) = name {
+                store = store.schema(name);
             }
-            "redis" | "rediss" | "valkey" | "valkeys" if rest.starts_with("//") => {
-                Ok(Self::Redis(url.to_owned()))
-            }
-            _ => Err(UnknownStore),
+            examined(store.examine().await)
         }
-    }
-
-    /// The kind of the store.
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Sqlite(_) => "SQLite",
-            Self::Postgres(_) => "PostgreSQL",
-            Self::Redis(_) => "Redis",
-        }
-    }
-
-    async fn examine(&self, name: Option<&str>) -> Examination {
-        match self {
-            Self::Sqlite(path) => examined(gatepass_sqlite::SqliteStore::builder(path).examine()),
-            Self::Postgres(url) => {
-                let mut store = gatepass_postgres::PostgresStore::at(url);
-                if let Some(name) = name {
-                    store = store.schema(name);
-                }
-                examined(store.examine().await)
+        Place::Redis(urls) => {
+            let mut store = gatepass_redis::RedisStore::at(urls);
+            if let Some(name) = name {
+                store = store.namespace(name);
             }
-            Self::Redis(urls) => {
-                let mut store = gatepass_redis::RedisStore::at(urls);
-                if let Some(name) = name {
-                    store = store.namespace(name);
-                }
-                examined(store.examine().await)
-            }
+            examined(store.examine().await)
         }
     }
 }
@@ -96,6 +61,6 @@ pub(crate) fn examine(place: &Place, options: &Options) -> anyhow::Result<Report
         .enable_all()
         .build()
         .context("cannot start")?;
-    let examination = runtime.block_on(place.examine(options.name.as_deref()));
+    let examination = runtime.block_on(examination(place, options.name.as_deref()));
     Ok(Report::new(place.kind(), &examination, options.shared))
 }

@@ -7,7 +7,6 @@
 
 mod access;
 mod signature;
-mod text;
 
 use std::fmt;
 
@@ -17,9 +16,7 @@ use gatepass::{
     store::{Audience, Issuer},
 };
 
-use crate::key_file::TokenKeys;
-
-use self::text::printable;
+use crate::{key_file::TokenKeys, text::printable};
 
 /// The report on a token.
 #[derive(Debug, Default)]

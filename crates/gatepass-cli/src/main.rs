@@ -6,7 +6,10 @@ mod inspect;
 mod jwks;
 mod key_file;
 mod keygen;
+mod place;
 mod private_file;
+mod sessions;
+mod text;
 
 use std::{
     io::{self, Write},

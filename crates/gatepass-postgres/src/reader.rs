@@ -9,8 +9,8 @@ use std::{
 
 use async_trait::async_trait;
 use gatepass::{
-    SessionId, StoreError,
-    store::{Cursor, GrantVersion, PullResult, RevocationLog, TokenId, TokenStatus},
+    Session, SessionCursor, SessionFilter, SessionId, StoreError, Timestamp,
+    store::{Cursor, GrantVersion, PullResult, RevocationLog, ScannedPart, TokenId, TokenStatus},
 };
 use sqlx::{PgPool, postgres::PgConnectOptions};
 use tokio::{sync::OnceCell, time::sleep};
@@ -21,8 +21,9 @@ use crate::{
     error::OpenError,
     link::Links,
     listener::Listener,
-    log,
+    log, scan,
     schema::{Home, Purpose},
+    sessions,
 };
 
 /// The log of revocations in a PostgreSQL database, for a resource server: a service that verifies
@@ -118,6 +119,39 @@ impl PostgresLog {
         PostgresLogBuilder {
             connecting: Connecting::at(url.into()),
         }
+    }
+
+    /// The session with this id, and the store's time, for tools such as `gatepass sessions`. The
+    /// role must be able to read `sessions` and `accounts`, all columns of both.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database cannot be read.
+    pub async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError> {
+        self.links()
+            .call(|link| Box::pin(sessions::find(link, id)))
+            .await
+    }
+
+    /// A part of the sessions that `filter` matches, as
+    /// [`SessionStore::scan`](gatepass::store::SessionStore::scan) returns it, for tools. The role
+    /// must be able to read what [`load`](Self::load) reads.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database cannot be read.
+    pub async fn scan(
+        &self,
+        filter: &SessionFilter,
+        after: Option<&SessionCursor>,
+        limit: usize,
+    ) -> Result<ScannedPart, StoreError> {
+        self.links()
+            .call(|link| {
+                let (filter, after) = (filter.clone(), after.cloned());
+                Box::pin(async move { scan::scan(link, &filter, after.as_ref(), limit).await })
+            })
+            .await
     }
 
     pub(crate) fn new(connected: Connected) -> Self {

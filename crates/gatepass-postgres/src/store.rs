@@ -22,7 +22,7 @@ use crate::{
     link::Dialect,
     log,
     reader::PostgresLog,
-    rights, scan, schema,
+    rights, schema,
     schema::{Home, Purpose},
     sessions,
     teller::Teller,
@@ -223,8 +223,7 @@ impl SessionStore for PostgresStore {
     }
 
     async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError> {
-        let links = self.log.links();
-        links.call(|link| Box::pin(sessions::find(link, id))).await
+        self.log.load(id).await
     }
 
     async fn end(
@@ -271,13 +270,7 @@ impl SessionStore for PostgresStore {
         after: Option<&SessionCursor>,
         limit: usize,
     ) -> Result<ScannedPart, StoreError> {
-        let links = self.log.links();
-        links
-            .call(|link| {
-                let (filter, after) = (filter.clone(), after.cloned());
-                Box::pin(async move { scan::scan(link, &filter, after.as_ref(), limit).await })
-            })
-            .await
+        self.log.scan(filter, after, limit).await
     }
 
     async fn introduce(

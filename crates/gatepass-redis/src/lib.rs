@@ -71,13 +71,17 @@
 //!
 //! # Users
 //!
-//! A store needs these rights, and a [`RedisLog`] those below. In a cluster give them on every
+//! A store needs these rights, and a [`RedisLog`] those below it. In a cluster give them on every
 //! node. If you choose another namespace, write it in place of `gatepass`.
 //!
 //! ```text
 #![doc = concat!("ACL SETUSER shop ", include_str!("writer.acl"))]
 #![doc = concat!("ACL SETUSER reader ", include_str!("reader.acl"))]
+#![doc = concat!("ACL SETUSER support ", include_str!("support.acl"))]
 //! ```
+//!
+//! The third user may list sessions, as `gatepass sessions list` does, and end none. It needs the
+//! keys by `~`, since Redis asks for that right for each script that isn't declared read-only.
 //!
 //! A store that is also given `+config|get` can tell a server with save points from one that writes
 //! nothing to disk, and warn of the latter. It is not among the rights above since it shows the

@@ -4,8 +4,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use gatepass::{
-    SessionId, StoreError,
-    store::{Cursor, GrantVersion, PullResult, RevocationLog, TokenId, TokenStatus},
+    Session, SessionCursor, SessionFilter, SessionId, StoreError, Timestamp,
+    store::{Cursor, GrantVersion, PullResult, RevocationLog, ScannedPart, TokenId, TokenStatus},
 };
 use tokio::sync::OnceCell;
 
@@ -16,6 +16,7 @@ use crate::{
     log::{self, Pulled},
     opening::{Access, Settings},
     route::Servers,
+    scan, sessions,
 };
 
 /// The revocations in Redis, to be followed and not to be changed: all that a
@@ -57,6 +58,32 @@ impl RedisLog {
         RedisLogBuilder {
             settings: Settings::new(urls.into()),
         }
+    }
+
+    /// The session with this id, and the store's time, for tools such as `gatepass sessions`. The
+    /// user needs more rights than one that only follows the log; see [the crate](crate#users).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the servers cannot be read.
+    pub async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError> {
+        sessions::load(self.servers(), id).await
+    }
+
+    /// A part of the sessions that `filter` matches, as
+    /// [`SessionStore::scan`](gatepass::store::SessionStore::scan) returns it, for tools. The user
+    /// needs the same rights as for [`load`](Self::load).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the servers cannot be read.
+    pub async fn scan(
+        &self,
+        filter: &SessionFilter,
+        after: Option<&SessionCursor>,
+        limit: usize,
+    ) -> Result<ScannedPart, StoreError> {
+        scan::scan(self.servers(), filter, after, limit).await
     }
 
     pub(crate) fn new(servers: Arc<Servers>) -> Self {

@@ -27,7 +27,7 @@ use crate::{
     partition::Partition,
     reader::RedisLog,
     route::Servers,
-    scan, sessions,
+    sessions,
 };
 
 /// Sessions and their revocations in Redis: on a single server, or in a cluster.
@@ -211,7 +211,7 @@ impl SessionStore for RedisStore {
     }
 
     async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError> {
-        sessions::load(self.servers(), id).await
+        self.log.load(id).await
     }
 
     async fn end(
@@ -241,7 +241,7 @@ impl SessionStore for RedisStore {
         after: Option<&SessionCursor>,
         limit: usize,
     ) -> Result<ScannedPart, StoreError> {
-        scan::scan(self.servers(), filter, after, limit).await
+        self.log.scan(filter, after, limit).await
     }
 
     async fn introduce(

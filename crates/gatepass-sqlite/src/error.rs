@@ -77,6 +77,27 @@ pub enum OpenError {
         /// The newest schema version that this release knows.
         known: u32,
     },
+    /// An older release has made the tables, and a reader doesn't change them.
+    #[error(
+        "{path:?} has schema version {found}, and this release knows version {known}: the next node of \
+         this release that starts migrates it, or use the release of the nodes"
+    )]
+    OlderSchema {
+        /// The file.
+        path: PathBuf,
+        /// The schema version that the file has.
+        found: u32,
+        /// The schema version that this release reads.
+        known: u32,
+    },
+    /// The database has no sessions, and a reader doesn't create tables.
+    #[error(
+        "there are no sessions in {path:?}: give the path that the nodes have, or start a node"
+    )]
+    NoStore {
+        /// The file.
+        path: PathBuf,
+    },
     /// Another process holds the file's write lock for longer than the busy timeout.
     #[error("{path:?} is locked by another process: end its transaction, or try again")]
     Locked {

@@ -115,7 +115,7 @@ fn readers(_: &Path) -> Option<Finding> {
 }
 
 /// The version of the tables, if there are any.
-fn version(conn: &Connection) -> rusqlite::Result<Option<u32>> {
+pub(crate) fn version(conn: &Connection) -> rusqlite::Result<Option<u32>> {
     if !conn.table_exists(None, "gatepass_meta")? {
         return Ok(None);
     }

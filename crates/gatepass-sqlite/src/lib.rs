@@ -85,6 +85,7 @@ mod heartbeats;
 mod log;
 mod opened;
 mod queue;
+mod read_only;
 mod reader;
 mod row;
 mod scan;
@@ -96,6 +97,7 @@ mod writer;
 
 pub use self::{
     error::OpenError,
+    read_only::SqliteReader,
     store::{SqliteStore, SqliteStoreBuilder},
     transaction::TransactionError,
 };

@@ -62,26 +62,3 @@ fn services_that_share_a_store_on_purpose_are_healthy() {
     assert!(report.is_healthy());
     assert_eq!(report.json()["findings"][0]["severity"], "note");
 }
-
-#[test]
-fn a_store_is_named_by_its_url() {
-    for url in [
-        "",
-        "sqlite:",
-        "mysql://h/d",
-        "postgres:h",
-        "redis",
-        "sessions.db",
-    ] {
-        assert!(Place::parse(url).is_err(), "{url}");
-    }
-    for url in [
-        "sqlite:a.db",
-        "postgres://h/d",
-        "postgresql://h/d",
-        "redis://h",
-        "valkeys://h",
-    ] {
-        assert!(Place::parse(url).is_ok(), "{url}");
-    }
-}

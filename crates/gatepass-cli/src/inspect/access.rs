@@ -5,8 +5,8 @@ use gatepass::{
     inspect::{AccessTokenParts, Member, Part},
 };
 
-use super::{Report, signature, text};
-use crate::key_file::TokenKeys;
+use super::{Report, signature};
+use crate::{key_file::TokenKeys, text};
 
 /// Shows `token`, and says why gates refuse it.
 pub(super) fn look(report: &mut Report, token: &str, keys: Option<&TokenKeys>, now: Timestamp) {

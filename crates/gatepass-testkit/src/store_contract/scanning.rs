@@ -322,9 +322,9 @@ pub async fn a_scan_brings_the_sessions_for_which_all_conditions_hold<S: Session
         (any().device("ÄRGERNIS"), &[0, 1, 2]),
         (any().device("fire\"FOX\\14"), &[3, 5]),
         (any().device("%"), &[3, 5]),
-        (any().network(address), &[7]),
+        (any().network(address.into()), &[7]),
         (
-            any().network("192.0.2.0/24".parse::<gatepass::Network>().unwrap()),
+            any().network("192.0.2.0/24".parse().unwrap()),
             &[0, 1, 2, 3],
         ),
         (any().begun_after(at(6)), &[6, 7]),

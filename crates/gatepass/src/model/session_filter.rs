@@ -147,11 +147,11 @@ impl SessionFilter {
         self
     }
 
-    /// Sessions whose login came from this range of addresses, or from this address if you give an
-    /// [`IpAddr`](std::net::IpAddr).
+    /// Sessions whose login came from this range of addresses. For one address, give
+    /// `Network::from(address)`.
     #[must_use]
-    pub fn network(mut self, network: impl Into<Network>) -> Self {
-        self.network = Some(network.into());
+    pub fn network(mut self, network: Network) -> Self {
+        self.network = Some(network);
         self
     }
 

@@ -6,7 +6,7 @@ use gatepass::Timestamp;
 
 /// `text` without what would move a terminal's cursor or turn the direction of its letters. The
 /// writer of a token must not choose the text around it.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         if is_plain(character) {
@@ -35,7 +35,7 @@ fn is_plain(character: char) -> bool {
 }
 
 /// An instant, and how far it is from now.
-pub(super) fn instant(at: Timestamp, now: Timestamp) -> String {
+pub(crate) fn instant(at: Timestamp, now: Timestamp) -> String {
     let whole = |duration: Duration| Duration::from_secs(duration.as_secs());
     let (ahead, ago) = (whole(at.since(now)), whole(now.since(at)));
     if !ahead.is_zero() {
@@ -48,7 +48,7 @@ pub(super) fn instant(at: Timestamp, now: Timestamp) -> String {
 }
 
 /// The two largest units of a duration.
-pub(super) fn roughly(duration: Duration) -> String {
+pub(crate) fn roughly(duration: Duration) -> String {
     let exact = humantime::format_duration(duration).to_string();
     let units: Vec<&str> = exact.split(' ').take(2).collect();
     units.join(" ")

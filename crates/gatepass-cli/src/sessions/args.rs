@@ -1,0 +1,286 @@
+//! The arguments of `gatepass sessions`.
+
+use std::num::NonZeroU32;
+
+use clap::{Args, Subcommand};
+use gatepass::{
+    ClientId, Clock, InvalidName, Network, SessionCursor, SessionFilter, SessionId, SessionState,
+    Subject, SystemClock, Timestamp,
+    store::{Audience, Issuer},
+};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List sessions, the newest first where the store can
+    #[command(after_help = "\
+Examples:
+  gatepass sessions list --subject alice
+  gatepass sessions list --begun-after 2h --network 192.0.2.0/24
+  gatepass sessions list --subject-prefix tenant-7/ --json")]
+    List(List),
+
+    /// Show all that is known of one session
+    Show {
+        /// The id of the session, as `list`, the log and the claim `sid` have it
+        #[arg(value_name = "SESSION", allow_hyphen_values = true)]
+        id: SessionId,
+
+        /// Print JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+
+    /// Count sessions
+    Count {
+        #[command(flatten)]
+        filter: AnyState,
+
+        /// Print JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+
+    /// End sessions: their users are logged out of them
+    ///
+    /// It needs the rights of a node, which may write to the store; the other commands only read.
+    /// All nodes enforce an end within their `max_staleness`, by default 2 s. It asks before it
+    /// ends anything.
+    #[command(after_help = "\
+Examples:
+  gatepass sessions end Qf0Yb2Zr9m3Kx1uT7wVhPq2e
+  gatepass sessions end --client old-app --seen-before 30d
+  gatepass sessions end --network 192.0.2.0/24 --begun-after 2026-11-30T02:00:00Z --yes")]
+    End(End),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    #[command(flatten)]
+    pub(super) filter: AnyState,
+
+    /// How many sessions it lists at most
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = SessionFilter::PAGE_SIZE,
+        value_parser = limit
+    )]
+    pub(super) limit: usize,
+
+    /// The place to go on from, as the last page has it
+    #[arg(long, value_name = "CURSOR")]
+    pub(super) after: Option<SessionCursor>,
+
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct End {
+    /// The ids of sessions. Write -- before one that begins with a hyphen
+    #[arg(
+        value_name = "SESSION",
+        required_unless_present_any = FILTERS,
+        conflicts_with_all = FILTERS
+    )]
+    pub(super) sessions: Vec<SessionId>,
+
+    #[command(flatten)]
+    pub(super) filter: Filter,
+
+    /// All live sessions in the store
+    #[arg(long)]
+    pub(super) all: bool,
+
+    /// How many sessions it ends in a second at most. Their users log in again
+    #[arg(long, value_name = "NUMBER", default_value = "1000")]
+    pub(super) per_second: NonZeroU32,
+
+    /// Do not ask
+    #[arg(long)]
+    pub(super) yes: bool,
+
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// The arguments by which sessions to end can be chosen.
+const FILTERS: [&str; 12] = [
+    "all",
+    "subject",
+    "subject_prefix",
+    "client",
+    "device",
+    "network",
+    "begun_after",
+    "begun_before",
+    "seen_after",
+    "seen_before",
+    "issuer",
+    "audience",
+];
+
+#[derive(Debug, Args)]
+pub(crate) struct AnyState {
+    #[command(flatten)]
+    filter: Filter,
+
+    /// Which sessions: `live` ones, those that have `ended` or expired, or `any`. A store keeps
+    /// those that are over for as long as an access token could be valid, and ten minutes longer
+    #[arg(long, value_name = "STATE", default_value = "live", value_parser = state)]
+    state: SessionState,
+}
+
+/// Each condition that is given must hold.
+#[derive(Debug, Args)]
+pub(crate) struct Filter {
+    /// The user
+    #[arg(long, value_parser = name::<Subject>)]
+    subject: Option<Subject>,
+
+    /// The users whose subjects begin so
+    #[arg(long, value_name = "TEXT", value_parser = name::<Subject>, conflicts_with = "subject")]
+    subject_prefix: Option<Subject>,
+
+    /// The OAuth client
+    #[arg(long, value_parser = name::<ClientId>)]
+    client: Option<ClientId>,
+
+    /// A part of the device's label or of the `User-Agent`, in upper or lower case
+    #[arg(long, value_name = "TEXT")]
+    device: Option<String>,
+
+    /// The address or range of addresses of the login, such as 192.0.2.7 or 192.0.2.0/24
+    #[arg(long)]
+    network: Option<Network>,
+
+    /// Sessions that began at this time or later: a time such as 2026-11-30T02:00:00Z, a date, or a
+    /// time ago such as 2h or 7d
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    begun_after: Option<Timestamp>,
+
+    /// Sessions that began before this time
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    begun_before: Option<Timestamp>,
+
+    /// Sessions that were last refreshed, or began, at this time or later
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    seen_after: Option<Timestamp>,
+
+    /// Sessions that were last refreshed, or began, before this time
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    seen_before: Option<Timestamp>,
+
+    /// The issuer, where several services share the store
+    #[arg(long, value_parser = name::<Issuer>)]
+    issuer: Option<Issuer>,
+
+    /// The audience, where several services share the store
+    #[arg(long, value_parser = name::<Audience>)]
+    audience: Option<Audience>,
+}
+
+impl AnyState {
+    pub(super) fn filter(&self) -> SessionFilter {
+        self.filter.filter().state(self.state)
+    }
+}
+
+impl Filter {
+    pub(super) fn filter(&self) -> SessionFilter {
+        let mut filter = SessionFilter::new();
+        if let Some(subject) = &self.subject {
+            filter = filter.subject(subject.clone());
+        }
+        if let Some(prefix) = &self.subject_prefix {
+            filter = filter.subject_prefix(prefix.clone());
+        }
+        if let Some(client) = &self.client {
+            filter = filter.client(client.clone());
+        }
+        if let Some(network) = self.network {
+            filter = filter.network(network);
+        }
+        if let Some(at) = self.begun_after {
+            filter = filter.begun_after(at);
+        }
+        if let Some(at) = self.begun_before {
+            filter = filter.begun_before(at);
+        }
+        if let Some(at) = self.seen_after {
+            filter = filter.seen_after(at);
+        }
+        if let Some(at) = self.seen_before {
+            filter = filter.seen_before(at);
+        }
+        if let Some(issuer) = &self.issuer {
+            filter = filter.issuer(issuer.clone());
+        }
+        if let Some(audience) = &self.audience {
+            filter = filter.audience(audience.clone());
+        }
+        if let Some(text) = &self.device {
+            filter = filter.device(text);
+        }
+        filter
+    }
+}
+
+/// A subject, client id, issuer or audience.
+fn name<T: for<'a> TryFrom<&'a str, Error = InvalidName>>(text: &str) -> Result<T, InvalidName> {
+    T::try_from(text)
+}
+
+fn state(text: &str) -> Result<SessionState, String> {
+    match text {
+        "live" => Ok(SessionState::Live),
+        "ended" => Ok(SessionState::Ended),
+        "any" => Ok(SessionState::Any),
+        _ => Err("write live, ended or any".to_owned()),
+    }
+}
+
+fn limit(text: &str) -> Result<usize, String> {
+    let most = SessionFilter::MAX_PAGE_SIZE;
+    let limit = text.parse().ok().filter(|limit| (1..=most).contains(limit));
+    limit.ok_or_else(|| format!("write a number from 1 to {most}"))
+}
+
+/// A time, a date in UTC, or how long ago.
+fn time(text: &str) -> Result<Timestamp, String> {
+    let exact = humantime::parse_rfc3339(text);
+    let date = || humantime::parse_rfc3339(&format!("{text}T00:00:00Z"));
+    if let Ok(at) = exact.or_else(|_| date()) {
+        return Ok(at.into());
+    }
+    let ago = humantime::parse_duration(text).map_err(
+        |_| "write a time such as 2026-11-30T02:00:00Z, a date, or a time ago such as 2h or 7d",
+    )?;
+    let now = SystemClock.now().unix_millis();
+    let ago = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
+    Ok(Timestamp::from_unix_millis(now.saturating_sub(ago)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_exact_a_date_or_some_time_ago() {
+        for (text, secs) in [
+            ("2026-11-18T11:06:40Z", 1_795_000_000),
+            ("2026-11-18", 1_794_960_000),
+            ("1970-01-01", 0),
+            ("1000000d", 0),
+        ] {
+            assert_eq!(time(text), Ok(Timestamp::from_unix_secs(secs)), "{text}");
+        }
+        let ago = SystemClock.now().since(time("2h").unwrap()).as_secs();
+        assert!((7200..7260).contains(&ago), "{ago}");
+        for bad in ["", "yesterday", "2026-13-01", "-2h", "11:06"] {
+            assert!(time(bad).is_err(), "{bad}");
+        }
+    }
+}

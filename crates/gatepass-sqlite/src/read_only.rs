@@ -1,0 +1,107 @@
+//! The sessions of a file that others write.
+
+use std::{fmt, path::Path, sync::Arc, time::Duration};
+
+use gatepass::{
+    Clock, Session, SessionCursor, SessionFilter, SessionId, StoreError, SystemClock, Timestamp,
+    store::ScannedPart,
+};
+
+use crate::{
+    error::OpenError, examination, opened::Opened, reader::Readers, scan, schema, sessions,
+};
+
+/// How long a reader waits for a lock, as a store does.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The sessions in a file that exists, for tools such as `gatepass sessions`.
+///
+/// It neither creates nor migrates the file, and changes no session. Its process needs the right to
+/// write to the file nevertheless, as SQLite's readers do in WAL mode. Cheap to clone.
+#[derive(Clone)]
+pub struct SqliteReader {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    readers: Readers,
+    opened: Opened,
+    clock: Arc<dyn Clock>,
+}
+
+impl SqliteReader {
+    /// Opens the file at `path`. Blocks while it does.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] if there is no such file, or none with the tables of this release.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let path = path.as_ref();
+        let wrong = |error| OpenError::new(path.to_owned(), error);
+        let conn = schema::open_reader(path, BUSY_TIMEOUT)?;
+        let (found, known) = (examination::version(&conn).map_err(wrong)?, schema::known());
+        let path = path.to_owned();
+        match found {
+            Some(found) if found == known => {}
+            Some(found) if found > known => {
+                return Err(OpenError::NewerSchema { path, found, known });
+            }
+            Some(found) => return Err(OpenError::OlderSchema { path, found, known }),
+            None => return Err(OpenError::NoStore { path }),
+        }
+        let opened = Opened::new(&path).map_err(|source| OpenError::Gone { path, source })?;
+        let inner = Inner {
+            readers: Readers::start(vec![conn]).map_err(OpenError::Thread)?,
+            opened,
+            clock: Arc::new(SystemClock),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// The session with this id, and the time.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the file cannot be read.
+    pub async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError> {
+        let Inner { opened, clock, .. } = &*self.inner;
+        let (opened, clock) = (opened.clone(), Arc::clone(clock));
+        let loaded = self.inner.readers.run(move |conn| {
+            let session = sessions::find(conn, id)?.map(|stored| stored.session);
+            opened.check()?;
+            Ok((session, clock.now()))
+        });
+        loaded.await
+    }
+
+    /// A part of the sessions that `filter` matches, as
+    /// [`SessionStore::scan`](gatepass::store::SessionStore::scan) returns it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the file cannot be read.
+    pub async fn scan(
+        &self,
+        filter: &SessionFilter,
+        after: Option<&SessionCursor>,
+        limit: usize,
+    ) -> Result<ScannedPart, StoreError> {
+        let Inner { opened, clock, .. } = &*self.inner;
+        let (opened, clock) = (opened.clone(), Arc::clone(clock));
+        let (filter, after) = (filter.clone(), after.cloned());
+        let scanned = self.inner.readers.run(move |conn| {
+            let part = scan::scan(conn, &filter, after.as_ref(), limit, clock.now())?;
+            opened.check()?;
+            Ok(part)
+        });
+        scanned.await
+    }
+}
+
+impl fmt::Debug for SqliteReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteReader").finish_non_exhaustive()
+    }
+}
