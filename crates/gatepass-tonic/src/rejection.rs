@@ -30,8 +30,10 @@ impl<B: Default> ErrorResponse<B> for GrpcErrors {
 /// use tonic::Status;
 ///
 /// async fn logout(authority: &Authority, pass: &Pass) -> Result<(), Status> {
-///     let ended = authority.end_session(pass.session_id()).await;
-///     ended.map_err(|error| gatepass_tonic::status(authority.verifier(), &error))?;
+///     if let Some(session) = pass.session_id() {
+///         let ended = authority.end_session(session).await;
+///         ended.map_err(|error| gatepass_tonic::status(authority.verifier(), &error))?;
+///     }
 ///     Ok(())
 /// }
 /// ```

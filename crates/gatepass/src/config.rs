@@ -73,6 +73,14 @@ pub enum BuildError {
         /// The names that are possible, in words.
         must: &'static str,
     },
+    /// Another issuer that can't be trusted as it is configured.
+    #[error("the trusted issuer {issuer:?} {must}")]
+    TrustedIssuer {
+        /// The issuer.
+        issuer: String,
+        /// The requirement that it does not meet, in words.
+        must: &'static str,
+    },
     /// Two OAuth clients have the same id, or one has that of the application's own client.
     #[error(
         "there is more than one client with the id {0:?}, or it is that of the application itself, which client_id() sets"

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::{
     env::internal_error::InternalError,
-    model::{identity::IdentityError, refusal::Refusal},
+    model::{identity::IdentityError, ids::Issuer, refusal::Refusal},
     store::error::StoreError,
 };
 
@@ -22,6 +22,14 @@ pub enum Error {
     /// the client should try again, and the operator should look at the store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The token names a key that isn't known here, and the keys of its
+    /// [issuer](crate::issuers::Issuers) can't be fetched. No request was refused: the client
+    /// should try again, and the operator should look at `issuer.unavailable` in the log.
+    #[error("the keys of the issuer {issuer} can't be fetched")]
+    KeysUnavailable {
+        /// The issuer.
+        issuer: Issuer,
+    },
     /// The application gave an identity that cannot be issued. A mistake in its code.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -38,6 +46,7 @@ impl Error {
         match self {
             Self::Refused(refusal) => refusal.reason(),
             Self::Store(_) => "store_unavailable",
+            Self::KeysUnavailable { .. } => "issuer_unavailable",
             Self::Identity(_) | Self::Internal(_) => "internal",
         }
     }
@@ -48,7 +57,9 @@ impl Error {
     pub fn description(&self) -> Cow<'static, str> {
         match self {
             Self::Refused(refusal) => refusal.to_string().into(),
-            Self::Store(_) => "the service is temporarily unavailable, try again".into(),
+            Self::Store(_) | Self::KeysUnavailable { .. } => {
+                "the service is temporarily unavailable, try again".into()
+            }
             Self::Identity(_) | Self::Internal(_) => "the server failed".into(),
         }
     }

@@ -13,6 +13,7 @@ mod denylist;
 mod env;
 mod error;
 mod http;
+pub mod issuers;
 pub mod keys;
 mod model;
 mod observe;
@@ -40,6 +41,9 @@ pub mod docs {
 
     #[doc = include_str!("../docs/events.md")]
     pub mod events {}
+
+    #[doc = include_str!("../docs/issuers.md")]
+    pub mod issuers {}
 
     #[doc = include_str!("../docs/leaks.md")]
     pub mod leaks {}

@@ -14,8 +14,9 @@ use tracing::{debug, error, info, warn};
 #[cfg(feature = "metrics")]
 use crate::model::health::Health;
 use crate::{
-    env::clock::Clock,
+    env::clock::{Clock, Timestamp},
     error::Error,
+    keys::set::SkippedKey,
     model::{
         device::Device,
         grant::GrantEffect,
@@ -59,10 +60,12 @@ impl Refusals {
         let Some(Traced { suppressed }) = self.sample("token.refused", reason) else {
             return;
         };
-        let (subject, session) = (pass.map(Pass::subject), pass.map(Pass::session_id));
+        let (subject, session) = (pass.map(Pass::subject), pass.and_then(Pass::session_id));
         info!(
             target: "gatepass", subject = subject.map(display), session = session.map(display),
-            jti = pass.map(Pass::token_id).map(display), reason, suppressed, "token.refused"
+            jti = pass.map(Pass::token_id).map(display),
+            issuer = pass.and_then(Pass::foreign_issuer).map(display), reason, suppressed,
+            "token.refused"
         );
     }
 
@@ -102,7 +105,7 @@ impl Refusals {
             return;
         };
         info!(
-            target: "gatepass", subject = %pass.subject(), session = %pass.session_id(), reason,
+            target: "gatepass", subject = %pass.subject(), session = pass.session_id().map(display), reason,
             address = device.address.map(display), user_agent = device.user_agent.as_deref(),
             suppressed, "reauthentication.refused"
         );
@@ -292,8 +295,8 @@ pub(crate) fn revocation_enforced(after: Duration, by: &'static str) {
 pub(crate) fn token_verified(pass: &Pass) {
     // Not counted: it happens at every request, and the server counts its requests.
     debug!(
-        target: "gatepass", subject = %pass.subject(), session = %pass.session_id(),
-        jti = %pass.token_id(), "token.verified"
+        target: "gatepass", subject = %pass.subject(), session = pass.session_id().map(display),
+        jti = %pass.token_id(), issuer = pass.foreign_issuer().map(display), "token.verified"
     );
 }
 
@@ -301,8 +304,9 @@ pub(crate) fn token_verified(pass: &Pass) {
 pub(crate) fn connection_ended(pass: &Pass, reason: &'static str) {
     // Not above debug: a logout is one event, and can end thousands of connections.
     debug!(
-        target: "gatepass", subject = %pass.subject(), session = %pass.session_id(),
-        jti = %pass.token_id(), reason, "connection.ended"
+        target: "gatepass", subject = %pass.subject(), session = pass.session_id().map(display),
+        jti = %pass.token_id(), issuer = pass.foreign_issuer().map(display), reason,
+        "connection.ended"
     );
     count!("gatepass_connections_ended_total", "reason" => reason);
 }
@@ -318,7 +322,7 @@ pub(crate) fn token_cache(is_hit: bool) {
 
 pub(crate) fn token_revoked(pass: &Pass) {
     info!(
-        target: "gatepass", subject = %pass.subject(), session = %pass.session_id(),
+        target: "gatepass", subject = %pass.subject(), session = pass.session_id().map(display),
         jti = %pass.token_id(), "token.revoked"
     );
     count!("gatepass_tokens_revoked_total");
@@ -361,6 +365,48 @@ pub(crate) fn store_behind(session: &Session, gap: u32) {
         target: "gatepass", subject = %session.subject(), session = %session.id, gap, "store.behind"
     );
     count!("gatepass_store_behind_total");
+}
+
+/// Each fetch of another issuer's keys that fails; of several in a row the first alone is told.
+pub(crate) fn issuer_unavailable(issuer: &str, failure: &dyn fmt::Display, first: bool) {
+    if first {
+        error!(target: "gatepass", issuer, error = %failure, "issuer.unavailable");
+    }
+    #[cfg(feature = "metrics")]
+    metrics::counter!("gatepass_issuer_fetches_failed_total", "issuer" => issuer.to_owned())
+        .increment(1);
+}
+
+/// The keys of another issuer were fetched, or are the same as before.
+pub(crate) fn issuer_fetched(issuer: &str, now: Timestamp, recovered: bool) {
+    if recovered {
+        info!(target: "gatepass", issuer, "issuer.available");
+    }
+    #[cfg(feature = "metrics")]
+    {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "seconds until the year 9999 fit"
+        )]
+        let secs = now.unix_secs() as f64;
+        metrics::gauge!("gatepass_issuer_keys_fetched_timestamp_seconds", "issuer" => issuer.to_owned())
+            .set(secs);
+    }
+    #[cfg(not(feature = "metrics"))]
+    let _ = now;
+}
+
+/// Another issuer has other keys than before.
+pub(crate) fn issuer_keys(issuer: &str, keys: usize) {
+    info!(target: "gatepass", issuer, keys, "issuer.keys");
+}
+
+/// A key that another issuer publishes, and that is not used.
+pub(crate) fn issuer_key_skipped(issuer: &str, skipped: &SkippedKey) {
+    let SkippedKey {
+        position, error, ..
+    } = skipped;
+    info!(target: "gatepass", issuer, position, error = %error, "issuer.key_skipped");
 }
 
 pub(crate) fn store_volatile() {

@@ -5,6 +5,7 @@ pub(crate) mod builder;
 pub(crate) mod connection;
 pub(crate) mod ended;
 pub(crate) mod guarded;
+mod opening;
 pub(crate) mod requirements;
 #[expect(
     clippy::module_inception,

@@ -138,10 +138,10 @@ impl Demo {
                 let changed = self.change(pass, action == Action::Promote).await;
                 changed.unwrap_or_else(|error| Answer::store_unavailable(&error))
             }
-            (Action::Peer, Some(peer)) => {
+            (Action::Peer, Some(peer)) if let Some(session) = pass.session_id() => {
                 let access = brought.into_access(self.cookies);
                 let verifier = self.authority.verifier();
-                peer.watch(verifier, pass.session_id(), access).await
+                peer.watch(verifier, session, access).await
             }
             _ => Answer::error(404, "not_found", "this service shows no such thing"),
         }
@@ -207,11 +207,13 @@ impl Demo {
             Ok(session) => session,
             Err(error) => return Answer::store_unavailable(&error),
         };
-        let stolen = Stolen {
-            refresh_token,
-            client: pass.client_id().clone(),
-        };
-        keep(&self.thief, pass.session_id(), stolen);
+        if let (Some(id), Some(client)) = (pass.session_id(), pass.client_id().cloned()) {
+            let stolen = Stolen {
+                refresh_token,
+                client,
+            };
+            keep(&self.thief, id, stolen);
+        }
         Answer::ok(json!({
             "generation": session.as_ref().map(|session| session.generation.get()),
             "wait_ms": millis(self.until_it_can_rotate(session.as_ref())),
@@ -221,7 +223,8 @@ impl Demo {
     async fn replay(&self, pass: &Pass) -> Answer {
         let thief = &self.thief;
         let id = pass.session_id();
-        let Some(stolen) = lock(thief).remove(&id) else {
+        let stolen = id.and_then(|id| Some((id, lock(thief).remove(&id)?)));
+        let Some((id, stolen)) = stolen else {
             return Answer::error(409, "not_stolen", "steal the refresh token first");
         };
         let mut device = Device::default();
@@ -269,7 +272,7 @@ impl Demo {
     async fn session(&self, pass: &Pass) -> Result<Option<Session>, Error> {
         let page = self.authority.sessions(pass.subject(), None).await?;
         let mut sessions = page.sessions.into_iter();
-        Ok(sessions.find(|session| session.id == pass.session_id()))
+        Ok(sessions.find(|session| Some(session.id) == pass.session_id()))
     }
 
     /// How long a refresh brings no new refresh token. The longest time if the session is unknown.

@@ -12,7 +12,7 @@ use crate::{answer::millis, demo::Action, peer::PeerUrl, settings::Settings, use
 pub fn me(pass: &Pass) -> Value {
     json!({
         "subject": pass.subject().as_str(),
-        "session_id": pass.session_id().to_string(),
+        "session_id": pass.session_id().map(|id| id.to_string()),
         "scope": pass.scopes().as_str(),
         "expires_at": pass.expires_at().to_string(),
     })

@@ -118,7 +118,7 @@ mod tests {
         let pass = verifier
             .verify(issued.access_token.as_str(), &Requirements::new())
             .await;
-        assert_eq!(pass.unwrap().session_id(), issued.session_id);
+        assert_eq!(pass.unwrap().session_id(), Some(issued.session_id));
         one.users
             .set_scope("alice", Scopes::default())
             .await

@@ -50,7 +50,10 @@ async fn change_password(
         .execute(&mut *transaction)
         .await?;
     let account = shop.authority.account(pass.subject());
-    let others = EndSessions::AllOfBut(account, pass.session_id());
+    let others = match pass.session_id() {
+        Some(own) => EndSessions::AllOfBut(account, own),
+        None => EndSessions::AllOf(account),
+    };
     shop.store
         .end_in(&mut transaction, others, EndReason::EndedByUser)
         .await?;

@@ -82,7 +82,7 @@ impl Account for Service {
                 id: session.id.to_string(),
                 device: session.identity.device_label().map(str::to_owned),
                 created_at: session.created_at.to_string(),
-                current: session.id == pass.session_id(),
+                current: Some(session.id) == pass.session_id(),
             })
         });
         Ok(Response::new(stream::iter(Vec::from_iter(messages))))
@@ -119,7 +119,10 @@ fn line(text: impl Into<String>) -> Line {
 fn identity(pass: &Pass) -> Identity {
     Identity {
         subject: pass.subject().to_string(),
-        session_id: pass.session_id().to_string(),
+        session_id: pass
+            .session_id()
+            .map(|id| id.to_string())
+            .unwrap_or_default(),
         scope: pass.scopes().as_str().to_owned(),
         expires_at: pass.expires_at().to_string(),
     }

@@ -203,7 +203,7 @@ impl Party {
             pass.subject()
         );
         ensure!(
-            pass.session_id() == self.session,
+            pass.session_id() == Some(self.session),
             "its token is of another session"
         );
         ensure!(

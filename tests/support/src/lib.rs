@@ -8,6 +8,7 @@
 //! * [`rig`]: an authority that they are tried against.
 //! * [`servers`]: the real servers of a run.
 //! * [`transactions`]: a store that acts in transactions of an application's.
+//! * [`web`]: the servers of other issuers.
 //! * `actix` and `tonic`, each a feature: servers and clients of these frameworks.
 //! * [`log`]: the events that gatepass traces, for a test to look at.
 
@@ -35,4 +36,5 @@ pub mod servers;
 #[cfg(feature = "tonic")]
 pub mod tonic;
 pub mod transactions;
+pub mod web;
 pub mod world;

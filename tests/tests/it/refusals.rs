@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use axum::routing::get;
+use axum::{Router, routing::get};
 use clap::Parser;
 use example_app::{App, NewUser, Settings};
 use gatepass::{
-    Authority, Change, MemoryStore, Requirements, Scopes, Subject,
+    Authority, Change, MemoryStore, Requirements, Scopes, Subject, Verifier,
+    issuers::{Issuers, TrustedIssuer},
     keys::Algorithm,
     store::{SessionStore, StoreErrorKind},
 };
@@ -17,7 +18,10 @@ use gatepass_testkit::{
 };
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
-use test_support::forge::{Forge, Members, SECRET, master};
+use test_support::{
+    forge::{Forge, Members, SECRET, master},
+    web::Web,
+};
 use tokio::{net::TcpListener, task::JoinSet};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -63,7 +67,8 @@ impl Service {
         let vault = get(async |_: Auth| "a treasure").route_layer(strongly);
         let router = example_axum::router(&app)
             .route("/unguarded", get(unguarded))
-            .route("/vault", vault);
+            .route("/vault", vault)
+            .merge(theirs().await);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let mut server = JoinSet::new();
@@ -106,6 +111,16 @@ impl Service {
         let (header, claims) = change(self.forge.header(), claims);
         self.forge.token(header.to_string(), claims.to_string())
     }
+}
+
+/// A route for the tokens of another issuer, whose keys can't be fetched.
+async fn theirs() -> Router {
+    let trusted = TrustedIssuer::new("https://login.example", "shop-api");
+    let issuers = Issuers::new(Web::default()).trust(trusted);
+    let verifier = Verifier::of_issuers("https://shop.example", issuers, MemoryStore::new());
+    let gate = GateLayer::new(verifier.build().await.unwrap());
+    let handler = async |_: Auth| "this handler must never run";
+    Router::new().route("/theirs", get(handler)).layer(gate)
 }
 
 fn text(value: &Value) -> String {
@@ -154,7 +169,7 @@ async fn every_reason_is_reached_over_a_socket() {
         .skip(1)
         .step_by(2)
         .map(str::to_owned)
-        .chain(["store_unavailable", "internal"].map(str::to_owned))
+        .chain(["store_unavailable", "issuer_unavailable", "internal"].map(str::to_owned))
         .collect();
     assert_eq!(reached.0, all);
 }
@@ -286,6 +301,12 @@ async fn about_refresh_tokens(service: &Service, reached: &mut Reached) {
 }
 
 async fn about_ourselves(service: &Service, reached: &mut Reached) {
+    let theirs = service.forged(|header, claims| {
+        let theirs = claims.with("iss", r#""https://login.example""#);
+        (header, theirs)
+    });
+    let theirs = service.get("/theirs").bearer_auth(theirs.await);
+    reached.expect("issuer_unavailable", 503, theirs).await;
     reached
         .expect("internal", 500, service.get("/unguarded"))
         .await;

@@ -26,6 +26,7 @@ const FLOORS: &[&str] = &[
     "http",
     "denylist",
     "config",
+    "issuers",
     "verifier",
     "authority",
     "wire",

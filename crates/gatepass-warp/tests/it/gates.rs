@@ -392,7 +392,7 @@ async fn the_layer_around_the_service_does_what_a_gate_does() {
 #[tokio::test]
 async fn a_pass_says_by_which_session() {
     let service = Service::start().await;
-    let session = async |Auth(pass): Auth| Pass::session_id(&pass).to_string();
+    let session = async |Auth(pass): Auth| Pass::session_id(&pass).unwrap().to_string();
     let app = gated(warp::any(), service.gate(), session);
     let identity = Identity::new("alice").unwrap();
     let issued = service.authority.issue(identity, Device::default()).await;

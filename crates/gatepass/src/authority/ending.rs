@@ -78,7 +78,7 @@ impl Authority {
             Ok((session, EndSessions::Session(session), None))
         } else {
             let pass = self.inner.verifier.open(token)?;
-            let (session, subject) = (pass.session_id(), pass.subject().clone());
+            let (session, subject) = (pass.own()?.id, pass.subject().clone());
             let target = EndSessions::SessionOf(session, self.account(&subject));
             Ok((session, target, Some(subject)))
         }
@@ -109,7 +109,8 @@ impl Authority {
     ///
     /// [`Error::Store`] if the end is not known to be stored.
     pub async fn logout_others(&self, pass: &Pass) -> Result<Ending, Error> {
-        let target = EndSessions::AllOfBut(self.account(pass.subject()), pass.session_id());
+        let own = pass.own()?.id;
+        let target = EndSessions::AllOfBut(self.account(pass.subject()), own);
         let ended = self.end(target, Some(pass.subject()), EndReason::LogoutAll);
         Ok(ended.await?.ending)
     }
@@ -170,7 +171,7 @@ impl Authority {
     async fn revoke_token_now(&self, pass: &Pass) -> Result<Ending, Error> {
         let token = RevokeToken {
             token: pass.token_id(),
-            session: pass.session_id(),
+            session: pass.own()?.id,
             account: self.account(pass.subject()),
             // An open connection may outlive its token, and must find the entry.
             until: pass.expires_at().max(self.inner.settings.clock.now()),

@@ -71,7 +71,7 @@ impl Authority {
         let Ok(pass) = self.inner.verifier.open(token) else {
             return Ok(());
         };
-        if pass.client_id() != client {
+        if pass.client_id() != Some(client) {
             return Err(Refusal::WrongClient.into());
         }
         if self
@@ -96,7 +96,9 @@ impl Authority {
         if token.starts_with(refresh::PREFIX) {
             return self.introspect_refresh_token(token).await;
         }
-        let requirements = Requirements::new().staleness(Staleness::Strict);
+        let requirements = Requirements::new()
+            .staleness(Staleness::Strict)
+            .own_issuer();
         match self.inner.verifier.verify(token, &requirements).await {
             Ok(pass) => Ok(Introspection::AccessToken(pass)),
             Err(Error::Refused(_)) => Ok(Introspection::Inactive),

@@ -97,7 +97,9 @@ impl Authority {
     /// The half of [`resume`](Self::resume) that needs the access token alone.
     pub(crate) async fn judge_for_resuming(&self, access_token: &str) -> Result<Resumable, Error> {
         let verifier = &self.inner.verifier;
-        let requirements = Requirements::new().staleness(Staleness::Strict);
+        let requirements = Requirements::new()
+            .staleness(Staleness::Strict)
+            .own_issuer();
         let judged = match verifier.verify(access_token, &requirements).await {
             Ok(pass) => Resumable::Good(pass),
             Err(Error::Refused(Refusal::Expired | Refusal::StaleGrant)) => {
@@ -106,7 +108,7 @@ impl Authority {
             Err(error) => return Err(error),
         };
         let (Resumable::Good(pass) | Resumable::Expired(pass)) = &judged;
-        if *pass.client_id() != self.inner.settings.client {
+        if pass.client_id() != Some(&self.inner.settings.client) {
             return Err(Refusal::WrongClient.into());
         }
         Ok(judged)
@@ -131,7 +133,7 @@ impl Authority {
             }
             Resumable::Expired(expired) => {
                 let presented = self.open_refresh_token(refresh_token)?;
-                if presented.session != expired.session_id() {
+                if Some(presented.session) != expired.session_id() {
                     return Err(Refusal::Ambiguous.into());
                 }
                 let client = &self.inner.settings.client;
@@ -151,7 +153,7 @@ impl Authority {
         device: Option<&Device>,
     ) -> Result<Option<Issued>, Error> {
         let presented = match self.open_refresh_token_at(refresh_token, arrived) {
-            Ok(presented) if presented.session == pass.session_id() => presented,
+            Ok(presented) if Some(presented.session) == pass.session_id() => presented,
             // The access token is good, and speaks for itself.
             _ => return Ok(None),
         };
@@ -216,7 +218,9 @@ impl Authority {
     /// rights that the session has now.
     async fn verify_for_renewal(&self, access_token: &str) -> Result<Pass, Error> {
         let verifier = &self.inner.verifier;
-        let requirements = Requirements::new().staleness(Staleness::Strict);
+        let requirements = Requirements::new()
+            .staleness(Staleness::Strict)
+            .own_issuer();
         let stale = |refusal: &Refusal| *refusal == Refusal::StaleGrant;
         let verified = verifier.verify_unless(access_token, &requirements, stale);
         match verified.await {
@@ -228,14 +232,15 @@ impl Authority {
     /// Renews the access token of `pass`, of which the store has just said that it is not revoked.
     async fn renew_pass(&self, pass: &Pass) -> Result<Renewed, Error> {
         let settings = &self.inner.settings;
-        if *pass.client_id() != settings.client {
+        let own = pass.own()?;
+        if pass.client_id() != Some(&settings.client) {
             return Err(Refusal::WrongClient.into());
         }
         if settings.authenticator.is_some() {
             self.reload_user_of(pass).await?;
         }
         let renew = Renew {
-            id: pass.session_id(),
+            id: own.id,
             client: settings.client.clone(),
             access_ttl: settings.access_ttl,
         };
@@ -249,7 +254,9 @@ impl Authority {
         // Nor does one that was seen by a thief profit from the password or the passkey that its
         // owner uses later.
         let proof = Proof {
-            at: session.authenticated_at.min(pass.authenticated_at()),
+            at: session
+                .authenticated_at
+                .min(pass.authenticated_at().unwrap_or_default()),
             how: pass.authentication(),
         };
         let renewed = self.access_token(&session, &scopes, proof).await?;
@@ -361,7 +368,7 @@ impl Authority {
         let known = Reauthenticated {
             pass,
             identity,
-            read_at: pass.grant_version(),
+            read_at: pass.own()?.grant,
             device,
         };
         self.settle_reauthentication(known, session, now).await
@@ -430,9 +437,8 @@ impl Authority {
 
     /// The session of `pass` if it is live, and the store's time.
     async fn live_session(&self, pass: &Pass) -> Result<(Session, Timestamp), Error> {
-        let (session, now) = self
-            .ask("load", self.inner.store.load(pass.session_id()))
-            .await?;
+        let id = pass.own()?.id;
+        let (session, now) = self.ask("load", self.inner.store.load(id)).await?;
         let session = session.filter(|session| session.is_live(now));
         Ok((session.ok_or(Refusal::Revoked)?, now))
     }

@@ -14,11 +14,11 @@ use crate::{
     },
     model::{
         grant::Grant,
-        ids::{AccountId, Issuer, SessionId},
+        ids::{AccountId, Issuer, SessionId, SessionNumber},
         revocation::{Cutoff, RevocationTarget},
     },
     store::TokenStatus,
-    token::pass::Pass,
+    token::pass::{Origin, Pass},
 };
 
 /// The revocations that a replica knows. None of them is dropped before its time.
@@ -111,16 +111,28 @@ impl Entries {
         self.version.load(Ordering::Acquire)
     }
 
-    /// The status of the access token of `pass`, which `issuer` has issued.
+    /// The status of the access token of `pass`. `issuer` is this service.
     pub(super) fn status(&self, pass: &Pass, issuer: &Issuer) -> TokenStatus {
-        let is_revoked = self.ids.contains(Id::of_session(pass.session_id()))
-            || self.ids.contains(Id::of_token(pass.token_id()))
-            || self.is_cut_off(pass, issuer);
+        let is_revoked = self.ids.contains(Id::of_token(pass.token_id()))
+            || match pass.origin() {
+                Origin::Own(session) => {
+                    let prefix = session.id.prefix();
+                    let account = || AccountId::of(issuer, pass.subject());
+                    self.ids.contains(Id::of_session(session.id))
+                        || self.is_cut_off(prefix, account, session.number)
+                }
+                Origin::Foreign(foreign) => {
+                    let prefix = foreign.account.prefix();
+                    let number = SessionNumber::of_foreign(pass.issued_at());
+                    self.is_cut_off(prefix, || foreign.account, number)
+                }
+            };
         if is_revoked {
             return TokenStatus::Revoked;
         }
         let grant = self.note_offer(pass);
-        if grant.is_some_and(|grant| grant.refuses(pass.grant_version())) {
+        let version = pass.grant_version().unwrap_or_default();
+        if grant.is_some_and(|grant| grant.refuses(version)) {
             return TokenStatus::Stale;
         }
         TokenStatus::Live
@@ -129,22 +141,28 @@ impl Entries {
     /// Notes in the pass whether its client gets other rights if it refreshes. Returns the grant of
     /// its session, if that has changed within the lifetime of its tokens.
     pub(super) fn note_offer(&self, pass: &Pass) -> Option<Grant> {
-        let session = pass.session_id();
-        if !self.ids.contains(Id::of_grant(session)) {
+        let Origin::Own(session) = pass.origin() else {
+            return None;
+        };
+        if !self.ids.contains(Id::of_grant(session.id)) {
             return None;
         }
-        let (grant, _) = self.grants.get(&session)?;
-        if grant.is_newer_than(pass.grant_version()) {
+        let (grant, _) = self.grants.get(&session.id)?;
+        if grant.is_newer_than(session.grant) {
             pass.found_newer(grant.newest);
         }
         Some(grant)
     }
 
-    fn is_cut_off(&self, pass: &Pass, issuer: &Issuer) -> bool {
-        self.prefixes.may_contain(pass.session_id().prefix()) && {
-            let account = AccountId::of(issuer, pass.subject());
-            let cutoff = self.cutoffs.get(&account);
-            cutoff.is_some_and(|(cutoff, _)| cutoff.covers(pass.session_number()))
+    fn is_cut_off(
+        &self,
+        prefix: [u8; 2],
+        account: impl FnOnce() -> AccountId,
+        number: SessionNumber,
+    ) -> bool {
+        self.prefixes.may_contain(prefix) && {
+            let cutoff = self.cutoffs.get(&account());
+            cutoff.is_some_and(|(cutoff, _)| cutoff.covers(number))
         }
     }
 }
@@ -190,7 +208,7 @@ impl<K, V> Expiry<K, (V, Duration)> for KeptFor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ids::{GrantVersion, SessionNumber};
+    use crate::model::ids::GrantVersion;
 
     #[test]
     fn an_older_cutoff_that_comes_later_brings_nothing_back() {

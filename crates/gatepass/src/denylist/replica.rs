@@ -29,7 +29,7 @@ use crate::{
         Cursor, PullResult, RevocationLog, TokenStatus, answer,
         error::{StoreError, StoreErrorKind},
     },
-    token::pass::Pass,
+    token::pass::{Origin, Pass},
 };
 
 pub(crate) struct ReplicaSettings {
@@ -173,7 +173,7 @@ impl Replica {
         pass: &Pass,
         staleness: Staleness,
     ) -> Result<TokenStatus, StoreError> {
-        let Some(bound) = self.bound(staleness) else {
+        let Some(bound) = self.bound_of(pass, staleness) else {
             return self.ask(pass).await;
         };
         if self.lease_holds(bound) {
@@ -207,6 +207,19 @@ impl Replica {
             Staleness::Strict => return None,
         };
         (!self.log.is_volatile()).then_some(bound)
+    }
+
+    /// How old the replica may be for this token. A log that forgets has all there is of a token
+    /// of another issuer: no session could say more.
+    fn bound_of(&self, pass: &Pass, staleness: Staleness) -> Option<Duration> {
+        match (pass.origin(), staleness) {
+            (Origin::Own(_), _) => self.bound(staleness),
+            (Origin::Foreign(_), Staleness::Strict) => None,
+            (Origin::Foreign(_), Staleness::Within(bound)) => {
+                Some(bound.min(self.settings.max_staleness))
+            }
+            (Origin::Foreign(_), Staleness::Bounded) => Some(self.settings.max_staleness),
+        }
     }
 
     /// Looks a token up in the replica, without waiting and however old that is.
@@ -282,9 +295,14 @@ impl Replica {
 
     /// Asks the store itself.
     pub(crate) async fn ask(&self, pass: &Pass) -> Result<TokenStatus, StoreError> {
+        let Origin::Own(session) = pass.origin() else {
+            // The store knows nothing of it but what is in the log.
+            self.catch_up().await?;
+            return Ok(self.look_up(pass));
+        };
         self.entries.note_offer(pass);
-        let (session, token) = (pass.session_id(), pass.token_id());
-        let status = self.log.status(session, token, pass.grant_version());
+        let token = pass.token_id();
+        let status = self.log.status(session.id, token, session.grant);
         answer::in_time(self.settings.timeout, status)
             .await
             .inspect_err(|error| observe::store_unavailable("status", error))
@@ -322,6 +340,7 @@ impl Replica {
             failed_pulls: failing.map_or(0, |failing| failing.pulls),
             clock_ahead_millis: None,
             differs: None,
+            issuers: Vec::new(),
         }
     }
 

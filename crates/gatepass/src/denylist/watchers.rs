@@ -12,7 +12,7 @@ use crate::{
         ids::{AccountId, Issuer, SessionId, TokenId},
         revocation::{Revocation, RevocationTarget},
     },
-    token::pass::Pass,
+    token::pass::{Origin, Pass},
 };
 
 /// The open connections that wait for a revocation.
@@ -43,14 +43,19 @@ enum Name {
 }
 
 impl Watchers {
-    /// Watches the revocations that may concern `pass`, a token of `issuer`, until the watch is
-    /// dropped.
+    /// Watches the revocations that may concern `pass` until the watch is dropped. `issuer` is this
+    /// service.
     pub(super) fn watch(self: &Arc<Self>, pass: &Pass, issuer: &Issuer) -> Watch {
-        let names = [
-            Name::Session(pass.session_id()),
-            Name::Token(pass.token_id()),
-            Name::Account(AccountId::of(issuer, pass.subject())),
-        ];
+        let token = Name::Token(pass.token_id());
+        let (session, account) = match pass.origin() {
+            Origin::Own(session) => (
+                Name::Session(session.id),
+                AccountId::of(issuer, pass.subject()),
+            ),
+            // It has no session.
+            Origin::Foreign(foreign) => (token, foreign.account),
+        };
+        let names = [session, token, Name::Account(account)];
         let woken = Arc::new(Notify::new());
         let mut watches = self.watches();
         let number = watches.next;
@@ -132,7 +137,7 @@ mod tests {
             revocation::Cutoff,
             scopes::Scopes,
         },
-        token::pass::{CustomClaims, PassClaims},
+        token::pass::{CustomClaims, OwnSession, PassClaims},
     };
 
     fn issuer() -> Issuer {
@@ -142,10 +147,12 @@ mod tests {
     fn pass(subject: &str, session: u8, token: u8) -> Pass {
         Pass::new(PassClaims {
             subject: Subject::new(subject).unwrap(),
-            session: SessionId::from_bytes([session; 18]),
-            number: SessionNumber::new(session.into()),
+            origin: Origin::Own(OwnSession {
+                id: SessionId::from_bytes([session; 18]),
+                number: SessionNumber::new(session.into()),
+            }),
             token: TokenId::from_bytes([token; 16]),
-            client: ClientId::new("web").unwrap(),
+            client: ClientId::new("web").ok(),
             scopes: Scopes::default(),
             actor: None,
             authentication: Authentication::default(),
@@ -153,7 +160,7 @@ mod tests {
             issued_at: Timestamp::EPOCH,
             not_before: None,
             expires_at: Timestamp::MAX,
-            authenticated_at: Timestamp::EPOCH,
+            authenticated_at: Some(Timestamp::EPOCH),
             custom: CustomClaims::default(),
         })
     }

@@ -118,6 +118,21 @@ impl Jwk {
         }
     }
 
+    /// The algorithm that the key names, if it is allowed, or else the first allowed one of its
+    /// kind.
+    pub(super) fn algorithm_among(&self, allowed: &[Algorithm]) -> Result<Algorithm, KeyError> {
+        let named = self.text("alg")?;
+        let fits = |one: &&Algorithm| match named {
+            Some(name) => one.name() == name,
+            None => one.kind() == self.kind,
+        };
+        let unsupported = || {
+            let usual = self.kind.usual_algorithm().name();
+            KeyError::Unsupported(named.unwrap_or(usual).to_owned())
+        };
+        allowed.iter().find(fits).copied().ok_or_else(unsupported)
+    }
+
     pub(super) fn id(&self) -> Result<Option<&str>, KeyError> {
         self.text("kid")
     }

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     env::clock::Timestamp,
-    keys::{error::KeyError, signing::SigningKey, verifying::VerifyingKey},
+    keys::{algorithm::Algorithm, error::KeyError, signing::SigningKey, verifying::VerifyingKey},
 };
 
 /// The keys of an issuer at one time: at most one signs, each verifies.
@@ -116,6 +116,27 @@ impl KeySet {
     /// used have the same id, [`KeyError::NoKey`] if there is none to be used.
     pub fn from_jwks(json: &str) -> Result<(Self, Vec<SkippedKey>), KeyError> {
         let (keys, skipped) = Self::read_jwks(json)?;
+        Ok((Self::of_jwks(keys)?, skipped))
+    }
+
+    /// The keys that another issuer publishes, each with one of the `allowed` algorithms, and those
+    /// that cannot be used. If two keys have one id, the first is used.
+    pub(crate) fn of_issuer(
+        json: &str,
+        allowed: &[Algorithm],
+    ) -> Result<(Self, Vec<SkippedKey>), KeyError> {
+        let document: Document<'_> = serde_json::from_str(json).map_err(|_| KeyError::Jwks)?;
+        let (mut keys, mut skipped) = (Vec::<VerifyingKey>::new(), Vec::new());
+        for (position, jwk) in document.keys.iter().enumerate() {
+            match VerifyingKey::of_issuer(jwk.get(), allowed) {
+                Ok(key) if keys.iter().any(|known| known.id() == key.id()) => {
+                    let error = KeyError::DuplicateKeyId(key.id().to_owned());
+                    skipped.push(SkippedKey { position, error });
+                }
+                Ok(key) => keys.push(key),
+                Err(error) => skipped.push(SkippedKey { position, error }),
+            }
+        }
         Ok((Self::of_jwks(keys)?, skipped))
     }
 

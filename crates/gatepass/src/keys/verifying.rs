@@ -119,6 +119,13 @@ impl VerifyingKey {
         Self::of_jwk(jwk.algorithm()?, &jwk)
     }
 
+    /// A key that another issuer publishes, with the algorithm that it names, or else with the
+    /// first of the `allowed` ones that fits it.
+    pub(super) fn of_issuer(jwk: &str, allowed: &[Algorithm]) -> Result<Self, KeyError> {
+        let jwk = Jwk::parse(jwk, Purpose::Verify)?;
+        Self::of_jwk(jwk.algorithm_among(allowed)?, &jwk)
+    }
+
     fn of_jwk(algorithm: Algorithm, jwk: &Jwk) -> Result<Self, KeyError> {
         jwk.check_algorithm(algorithm)?;
         Self::asymmetric(algorithm, jwk.public()?, jwk.id()?)

@@ -71,6 +71,25 @@ pub struct Health {
     /// Whether this node has another master secret or other keys than most nodes that leave
     /// heartbeats. `gatepass doctor` says which. `None` without heartbeats.
     pub differs: Option<bool>,
+    /// The other [issuers](crate::issuers::Issuers) that are trusted here, in the order of the
+    /// configuration. An issuer whose keys can't be fetched doesn't make the node unready.
+    pub issuers: Vec<IssuerHealth>,
+}
+
+/// How a node stands with the keys of another issuer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct IssuerHealth {
+    /// The issuer, as it was configured.
+    pub issuer: String,
+    /// How many of its keys verify tokens here. With none, its tokens are answered 503.
+    pub keys: usize,
+    /// When its keys were last fetched, or were said to be the same. `None` before the first time.
+    pub fetched_at: Option<Timestamp>,
+    /// Since when each fetch has failed. `None` if the last one succeeded.
+    pub failing_since: Option<Timestamp>,
+    /// How many fetches have failed one after the other.
+    pub failed_fetches: u64,
 }
 
 impl Health {

@@ -289,20 +289,34 @@ impl<'de> Deserialize<'de> for NodeId {
     }
 }
 
+/// The first 128 bits of a hash of an issuer and `rest`, for the purpose that `domain` names.
+fn hash_of(domain: &str, issuer: &Issuer, rest: &[u8]) -> [u8; 16] {
+    let mut hash = Sha256::new();
+    hash.update(domain);
+    // The length keeps apart what would read the same when joined, such as "ab" "c" and "a" "bc".
+    hash.update((issuer.0.len() as u64).to_be_bytes());
+    hash.update(&issuer.0);
+    hash.update(rest);
+    let hash = <[u8; 32]>::from(hash.finalize());
+    let mut id = [0; 16];
+    id.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
+    id
+}
+
 impl AccountId {
     /// The account of `subject` at `issuer`.
     #[must_use]
     pub fn of(issuer: &Issuer, subject: &Subject) -> Self {
-        let mut hash = Sha256::new();
-        // The length keeps apart what would read the same when joined, such as "ab" "c" and "a"
-        // "bc".
-        hash.update((issuer.0.len() as u64).to_be_bytes());
-        hash.update(&issuer.0);
-        hash.update(&subject.0);
-        let hash = <[u8; 32]>::from(hash.finalize());
-        let mut id = [0; 16];
-        id.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
-        Self(id)
+        Self(hash_of("", issuer, subject.0.as_bytes()))
+    }
+
+    /// The name of a subject of another issuer, for revocations of its tokens here.
+    ///
+    /// It differs from [`of`](Self::of): the other issuer may keep its own sessions in this very
+    /// store, and a revocation here must not end them.
+    #[must_use]
+    pub fn of_foreign(issuer: &Issuer, subject: &Subject) -> Self {
+        Self(hash_of("foreign subject", issuer, subject.0.as_bytes()))
     }
 
     /// The first two bytes of every session id of this account.
@@ -332,6 +346,17 @@ impl SessionId {
 }
 
 impl TokenId {
+    /// The id of a token of another issuer that calls it `jti`.
+    pub(crate) fn of_foreign_jti(issuer: &Issuer, jti: &str) -> Self {
+        Self(hash_of("foreign jti", issuer, jti.as_bytes()))
+    }
+
+    /// The id of a token of another issuer without a `jti`: a hash of what is signed. The signature
+    /// is no part of it, since an ECDSA signature has a twin.
+    pub(crate) fn of_foreign_text(issuer: &Issuer, signed: &str) -> Self {
+        Self(hash_of("foreign token", issuer, signed.as_bytes()))
+    }
+
     /// A new id.
     pub(crate) fn random(random: &dyn Random) -> Result<Self, InternalError> {
         random::bytes(random).map(Self)
@@ -366,6 +391,12 @@ impl SessionNumber {
     #[must_use]
     pub const fn get(self) -> i64 {
         self.0
+    }
+
+    /// The place of a token of another issuer among those of its subject, by the time when it was
+    /// issued (`iat`).
+    pub(crate) fn of_foreign(issued_at: Timestamp) -> Self {
+        Self::new(issued_at.unix_millis())
     }
 
     /// The number of the session that begins after this one, at the store's time `now`.

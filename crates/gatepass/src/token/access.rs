@@ -151,16 +151,16 @@ pub(crate) fn check_form(token: &str) -> Result<(), Refusal> {
 
 /// The parts of a JWS in compact serialization (RFC 7515 §7.1), none of which has been believed
 /// yet.
-struct Jws<'a> {
-    header: &'a str,
-    payload: &'a str,
+pub(super) struct Jws<'a> {
+    pub(super) header: &'a str,
+    pub(super) payload: &'a str,
     /// The two above, with the dot between them: what is signed.
-    message: &'a str,
+    pub(super) message: &'a str,
     signature: &'a str,
 }
 
 impl<'a> Jws<'a> {
-    fn split(token: &'a str) -> Result<Self, Refusal> {
+    pub(super) fn split(token: &'a str) -> Result<Self, Refusal> {
         let (header, rest) = split_header(token)?;
         let (payload, signature) = split_at_dot(rest)?;
         if memchr(b'.', signature.as_bytes()).is_some() {
@@ -177,7 +177,7 @@ impl<'a> Jws<'a> {
     }
 
     /// The payload, if `key` signed it.
-    fn authenticated(&self, key: &VerifyingKey) -> Result<Vec<u8>, Refusal> {
+    pub(super) fn authenticated(&self, key: &VerifyingKey) -> Result<Vec<u8>, Refusal> {
         // For both, one after the other.
         let mut bytes = Vec::with_capacity(self.payload.len().max(self.signature.len()));
         base64url::decode(self.signature, &mut bytes)?;
@@ -212,11 +212,11 @@ pub(super) fn parse<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, Refu
 }
 
 /// All of a part must be UTF-8 (RFC 7515 §5.2), also the members that are skipped unread.
-fn text(json: &[u8]) -> Result<&str, Refusal> {
+pub(super) fn text(json: &[u8]) -> Result<&str, Refusal> {
     str::from_utf8(json).map_err(|_| Refusal::Malformed)
 }
 
-fn parse_text<'de, T: Deserialize<'de>>(json: &'de str) -> Result<T, Refusal> {
+pub(super) fn parse_text<'de, T: Deserialize<'de>>(json: &'de str) -> Result<T, Refusal> {
     serde_json::from_str(json).map_err(|_| Refusal::Malformed)
 }
 
@@ -235,10 +235,10 @@ pub(super) const HEADER: [&str; 3] = ["alg", "typ", "kid"];
 
 /// The members of a header that are looked at. Keys that a token brings along (`jwk`, `jku`, `x5u`,
 /// `x5c`) are never looked at, extensions that must be understood (`crit`, `b64`) are refused.
-struct Header<'a> {
-    alg: Text<'a>,
-    typ: Option<Text<'a>>,
-    kid: Option<Text<'a>>,
+pub(super) struct Header<'a> {
+    pub(super) alg: Text<'a>,
+    pub(super) typ: Option<Text<'a>>,
+    pub(super) kid: Option<Text<'a>>,
 }
 
 impl Header<'_> {

@@ -72,6 +72,12 @@ impl TokenCache {
         (Some(entry.key) == key.fingerprint()).then_some(entry.pass)
     }
 
+    /// The pass of `token`, and the key that verified it.
+    pub(crate) fn get(&self, token: &str) -> Option<(Pass, Fingerprint)> {
+        let entry = self.tokens.get()?.get(&Borrowed(token))?;
+        Some((entry.pass, entry.key))
+    }
+
     /// Remembers `token`, which the key with this fingerprint verified, and its pass.
     pub(crate) fn insert(&self, token: &str, key: Fingerprint, pass: &Pass) {
         let tokens = self.tokens.get_or_init(|| self.empty());
@@ -148,7 +154,7 @@ mod tests {
             ids::{ClientId, GrantVersion, SessionId, SessionNumber, Subject, TokenId},
             scopes::Scopes,
         },
-        token::pass::{CustomClaims, PassClaims},
+        token::pass::{CustomClaims, Origin, OwnSession, PassClaims},
     };
 
     const KEY: &[u8] = include_bytes!("../../tests/keys/ed25519.pub.pem");
@@ -160,10 +166,12 @@ mod tests {
     fn pass(custom: CustomClaims) -> Pass {
         Pass::new(PassClaims {
             subject: Subject::new("alice").unwrap(),
-            session: SessionId::from_bytes([1; 18]),
-            number: SessionNumber::new(1),
+            origin: Origin::Own(OwnSession {
+                id: SessionId::from_bytes([1; 18]),
+                number: SessionNumber::new(1),
+            }),
             token: TokenId::from_bytes([2; 16]),
-            client: ClientId::new("default").unwrap(),
+            client: ClientId::new("default").ok(),
             scopes: Scopes::default(),
             actor: None,
             authentication: Authentication::default(),
@@ -171,7 +179,7 @@ mod tests {
             issued_at: Timestamp::EPOCH,
             not_before: None,
             expires_at: Timestamp::MAX,
-            authenticated_at: Timestamp::EPOCH,
+            authenticated_at: Some(Timestamp::EPOCH),
             custom,
         })
     }

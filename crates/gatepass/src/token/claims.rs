@@ -16,7 +16,7 @@ use crate::{
         json::{Names, Text},
         scopes::Scopes,
     },
-    token::pass::{CustomClaims, Pass, PassClaims},
+    token::pass::{CustomClaims, Origin, OwnSession, Pass, PassClaims},
 };
 
 /// The claims of an access token to be issued (RFC 9068 §2.2).
@@ -86,10 +86,13 @@ impl Claims<'_> {
     pub(super) fn into_pass(self) -> Option<Pass> {
         Some(Pass::new(PassClaims {
             subject: Subject::new(self.sub.0).ok()?,
-            session: self.sid.0.parse::<SessionId>().ok()?,
-            number: self.sn,
+            origin: Origin::Own(OwnSession {
+                id: self.sid.0.parse::<SessionId>().ok()?,
+                number: self.sn,
+                grant: self.gv,
+            }),
             token: self.jti.0.parse::<TokenId>().ok()?,
-            client: ClientId::new(self.client_id.0).ok()?,
+            client: Some(ClientId::new(self.client_id.0).ok()?),
             scopes: self.scope.map_or(Some(Scopes::default()), |scope| {
                 Scopes::parse(&scope.0).ok()
             })?,
@@ -101,11 +104,10 @@ impl Claims<'_> {
                 amr: Vec::from_iter(self.amr.into_iter().map(|method| method.0.into_owned())),
                 acr: self.acr.map(|class| class.0.into_owned()),
             },
-            grant: self.gv,
             issued_at: self.iat,
             not_before: self.nbf,
             expires_at: self.exp,
-            authenticated_at: self.auth_time,
+            authenticated_at: Some(self.auth_time),
             custom: self.custom,
         }))
     }
@@ -194,7 +196,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Actor<'a> {
 }
 
 /// A `NumericDate` as gatepass accepts it: whole seconds from 1970 to 9999, no fraction, no sign.
-struct NumericDate(Timestamp);
+pub(super) struct NumericDate(pub(super) Timestamp);
 
 impl<'de> Deserialize<'de> for NumericDate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -291,21 +293,26 @@ impl<'de: 'a, 'a> Deserialize<'de> for Claims<'a> {
     }
 }
 
-/// Adds a member to `object`, which is the text of an object without its last brace, or empty.
+/// Adds the next value of `map` to `object`, as [`push`] does.
 fn append<'de, A: MapAccess<'de>>(
     object: &mut String,
     name: &str,
     map: &mut A,
 ) -> Result<(), A::Error> {
-    object.push(if object.is_empty() { '{' } else { ',' });
-    object.push_str(&Value::from(name).to_string());
-    object.push(':');
-    object.push_str(map.next_value::<&RawValue>()?.get());
+    push(object, name, map.next_value()?);
     Ok(())
 }
 
-/// The claims in an object that [`append`] has made.
-fn custom_claims<E: de::Error>(mut object: String) -> Result<CustomClaims, E> {
+/// Adds a member to `object`, which is the text of an object without its last brace, or empty.
+pub(super) fn push(object: &mut String, name: &str, value: &RawValue) {
+    object.push(if object.is_empty() { '{' } else { ',' });
+    object.push_str(&Value::from(name).to_string());
+    object.push(':');
+    object.push_str(value.get());
+}
+
+/// The claims in an object that [`push`] has made.
+pub(super) fn custom_claims<E: de::Error>(mut object: String) -> Result<CustomClaims, E> {
     if object.is_empty() {
         return Ok(CustomClaims::default());
     }

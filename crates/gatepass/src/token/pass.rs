@@ -15,8 +15,11 @@ use crate::{
     env::clock::Timestamp,
     model::{
         authentication::Authentication,
-        ids::{ClientId, GrantVersion, SessionId, SessionNumber, Subject, TokenId},
+        ids::{
+            AccountId, ClientId, GrantVersion, Issuer, SessionId, SessionNumber, Subject, TokenId,
+        },
         json::is_strict_object,
+        refusal::Refusal,
         scopes::Scopes,
     },
 };
@@ -41,19 +44,41 @@ struct Verified {
 #[derive(PartialEq)]
 pub(crate) struct PassClaims {
     pub(crate) subject: Subject,
-    pub(crate) session: SessionId,
-    pub(crate) number: SessionNumber,
+    pub(crate) origin: Origin,
     pub(crate) token: TokenId,
-    pub(crate) client: ClientId,
+    pub(crate) client: Option<ClientId>,
     pub(crate) scopes: Scopes,
     pub(crate) actor: Option<Subject>,
     pub(crate) authentication: Authentication,
-    pub(crate) grant: GrantVersion,
     pub(crate) issued_at: Timestamp,
     pub(crate) not_before: Option<Timestamp>,
     pub(crate) expires_at: Timestamp,
-    pub(crate) authenticated_at: Timestamp,
+    pub(crate) authenticated_at: Option<Timestamp>,
     pub(crate) custom: CustomClaims,
+}
+
+/// The issuer of a token.
+#[derive(PartialEq)]
+pub(crate) enum Origin {
+    /// This service, for one of its sessions.
+    Own(OwnSession),
+    /// Another issuer that is trusted here.
+    Foreign(Foreign),
+}
+
+/// The session that a token of this service belongs to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct OwnSession {
+    pub(crate) id: SessionId,
+    pub(crate) number: SessionNumber,
+    pub(crate) grant: GrantVersion,
+}
+
+/// The issuer of a token that this service hasn't issued, and its subject there.
+#[derive(PartialEq)]
+pub(crate) struct Foreign {
+    pub(crate) issuer: Issuer,
+    pub(crate) account: AccountId,
 }
 
 /// The claims that the application adds: a JSON object in which no object has a member twice.
@@ -107,28 +132,47 @@ impl Pass {
         &self.0.claims.subject
     }
 
-    /// The session that the token belongs to (`sid`).
+    /// The session that the token belongs to (`sid`). `None` for a token of another issuer, which
+    /// has no session here.
     #[must_use]
-    pub fn session_id(&self) -> SessionId {
-        self.0.claims.session
+    pub fn session_id(&self) -> Option<SessionId> {
+        self.own_session().map(|session| session.id)
     }
 
-    /// The place of the session among those of its account (`sn`).
+    /// The place of the session among those of its account (`sn`). `None` for a token of another
+    /// issuer.
     #[must_use]
-    pub fn session_number(&self) -> SessionNumber {
-        self.0.claims.number
+    pub fn session_number(&self) -> Option<SessionNumber> {
+        self.own_session().map(|session| session.number)
     }
 
     /// The token's own id (`jti`).
+    ///
+    /// For a token of another issuer it is a hash: of the issuer and its `jti`, or of the signed
+    /// text if the token has no `jti`.
     #[must_use]
     pub fn token_id(&self) -> TokenId {
         self.0.claims.token
     }
 
-    /// The OAuth client that the token was issued to (`client_id`).
+    /// The OAuth client that the token was issued to (`client_id`). Tokens of this service always
+    /// have one. For a token of another issuer it is its `client_id`, `azp`, `cid` or `appid`.
     #[must_use]
-    pub fn client_id(&self) -> &ClientId {
-        &self.0.claims.client
+    pub fn client_id(&self) -> Option<&ClientId> {
+        self.0.claims.client.as_ref()
+    }
+
+    /// The other [issuer](crate::issuers::Issuers) whose token it is. `None` for a token of this
+    /// service.
+    ///
+    /// Only issuer and subject together name a user. For example, the user `alice` of a foreign
+    /// issuer is not your own user `alice`.
+    #[must_use]
+    pub fn foreign_issuer(&self) -> Option<&Issuer> {
+        match &self.0.claims.origin {
+            Origin::Own(_) => None,
+            Origin::Foreign(foreign) => Some(&foreign.issuer),
+        }
     }
 
     /// The scopes that the token allows (`scope`).
@@ -144,23 +188,24 @@ impl Pass {
         self.0.claims.actor.as_ref()
     }
 
-    /// The version of the session's rights that the token carries (`gv`).
+    /// The version of the session's rights that the token carries (`gv`). `None` for a token of
+    /// another issuer.
     #[must_use]
-    pub fn grant_version(&self) -> GrantVersion {
-        self.0.claims.grant
+    pub fn grant_version(&self) -> Option<GrantVersion> {
+        self.own_session().map(|session| session.grant)
     }
 
     /// Whether the session's rights have grown since the token was issued, so that its client gets
     /// more if it refreshes. Gates tell the client by a response header.
     #[must_use]
     pub fn is_outdated(&self) -> bool {
-        self.newest_grant() > self.grant_version()
+        self.newest_grant() > self.grant_version().unwrap_or_default()
     }
 
     /// The newest version of the session's rights that the node knows.
     pub(crate) fn newest_grant(&self) -> GrantVersion {
         let known = GrantVersion::new(self.0.newest_grant.load(Ordering::Relaxed));
-        known.max(self.grant_version())
+        known.max(self.grant_version().unwrap_or_default())
     }
 
     /// When the token was issued (`iat`).
@@ -175,9 +220,10 @@ impl Pass {
         self.0.claims.expires_at
     }
 
-    /// When the user last proved who they are (`auth_time`).
+    /// When the user last proved who they are (`auth_time`). Tokens of this service always say so,
+    /// those of another issuer may not.
     #[must_use]
-    pub fn authenticated_at(&self) -> Timestamp {
+    pub fn authenticated_at(&self) -> Option<Timestamp> {
         self.0.claims.authenticated_at
     }
 
@@ -208,6 +254,22 @@ impl Pass {
         self.0.claims.custom.read()
     }
 
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.0.claims.origin
+    }
+
+    fn own_session(&self) -> Option<&OwnSession> {
+        match &self.0.claims.origin {
+            Origin::Own(session) => Some(session),
+            Origin::Foreign(_) => None,
+        }
+    }
+
+    /// The session of a token of this service, for what only such a token can be used for.
+    pub(crate) fn own(&self) -> Result<OwnSession, Refusal> {
+        self.own_session().copied().ok_or(Refusal::WrongIssuer)
+    }
+
     /// Whether the last lookup was in this `version` of the revocations, and found the token live.
     pub(crate) fn is_known_live(&self, version: u64) -> bool {
         self.0.live_at.load(Ordering::Relaxed) == version
@@ -228,7 +290,9 @@ impl Pass {
     /// Its approximate size on the heap, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
         let claims = &self.0.claims;
-        let names = claims.subject.as_str().len() + claims.client.as_str().len();
+        let client = (claims.client.as_ref()).map_or(0, |client| client.as_str().len());
+        let issuer = (self.foreign_issuer()).map_or(0, |issuer| issuer.as_str().len());
+        let names = claims.subject.as_str().len() + client + issuer;
         let actor = claims
             .actor
             .as_ref()
@@ -257,7 +321,8 @@ impl fmt::Debug for Pass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pass")
             .field("subject", &self.0.claims.subject)
-            .field("session", &self.0.claims.session)
+            .field("issuer", &self.foreign_issuer())
+            .field("session", &self.session_id())
             .field("jti", &self.0.claims.token)
             .field("scopes", &self.0.claims.scopes)
             .field("expires_at", &self.0.claims.expires_at)

@@ -10,6 +10,7 @@ use crate::{
     },
     env::clock::{Clock, SystemClock},
     http::error_response::ErrorResponse,
+    issuers::several::{CheckedIssuers, Issuers},
     keys::set::KeySet,
     model::{
         ids::{Audience, Issuer},
@@ -19,7 +20,10 @@ use crate::{
     },
     store::RevocationLog,
     token::cache::{self, TokenCache},
-    verifier::verifier::{Policy, Verifier},
+    verifier::{
+        opening::Opener,
+        verifier::{Policy, Verifier},
+    },
 };
 
 /// The settings of a verifier, on its own or as part of an authority.
@@ -33,6 +37,7 @@ pub(crate) struct VerifierSettings {
     pub(crate) store_timeout: Duration,
     pub(crate) danger_stale: Option<Duration>,
     pub(crate) token_cache: u64,
+    pub(crate) issuers: Option<Issuers>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) browser: BrowserPolicy,
     pub(crate) errors: ErrorResponse,
@@ -51,6 +56,7 @@ impl VerifierSettings {
             store_timeout: Duration::from_secs(3),
             danger_stale: None,
             token_cache: cache::DEFAULT_BYTES,
+            issuers: None,
             clock: Arc::new(SystemClock),
             browser: BrowserPolicy::default(),
             errors: ErrorResponse::default(),
@@ -75,9 +81,18 @@ impl VerifierSettings {
         self.poll_interval.unwrap_or(self.max_staleness / 4)
     }
 
+    /// The trusted issuers, if their configuration is good.
+    fn check_issuers(&self) -> Result<Option<CheckedIssuers>, BuildError> {
+        let (own, _) = self.names()?;
+        let issuers = self.issuers.clone();
+        issuers
+            .map(|issuers| issuers.check(&own, &self.clock))
+            .transpose()
+    }
+
     /// Checks all that can be checked without the store.
     pub(crate) fn check(&self) -> Result<(), BuildError> {
-        self.names()?;
+        self.check_issuers()?;
         let realm = self.realm();
         let quotable = |c: char| matches!(c, ' '..='~') && c != '"' && c != '\\';
         if realm.is_empty() || !realm.chars().all(quotable) {
@@ -144,6 +159,7 @@ impl VerifierSettings {
     ) -> Result<Verifier, BuildError> {
         self.check()?;
         keys.check()?;
+        let issuers = self.check_issuers()?;
         let (issuer, audience) = self.names()?;
         let (realm, poll_interval) = (self.realm().to_owned(), self.poll_interval());
 
@@ -158,6 +174,18 @@ impl VerifierSettings {
             heart.announce().await.map_err(BuildError::Store)?;
         }
         let replica = Replica::load(log, Arc::clone(&self.clock), settings).await;
+        let replica = replica.map_err(BuildError::Store)?;
+        let issuers = match issuers {
+            Some(issuers) => Some(issuers.start().await),
+            None => None,
+        };
+        let opener = Opener::new(
+            (issuer.clone(), audience.clone()),
+            keys,
+            TokenCache::new(self.token_cache),
+            issuers,
+            Arc::clone(&self.clock),
+        );
         let policy = Policy {
             issuer,
             audience,
@@ -167,14 +195,7 @@ impl VerifierSettings {
             errors: self.errors,
             proxies: self.proxies,
         };
-        Ok(Verifier::start(
-            policy,
-            keys,
-            TokenCache::new(self.token_cache),
-            replica.map_err(BuildError::Store)?,
-            heart,
-            self.clock,
-        ))
+        Ok(Verifier::start(policy, opener, replica, heart, self.clock))
     }
 }
 
@@ -253,8 +274,9 @@ macro_rules! verifier_setters {
             self
         }
 
-        /// Lets pages of another origin, such as `https://app.example`, use the cookies that a browser
-        /// has of this service. Only for origins that are the service's own in all but name.
+        /// Lets pages of another origin, such as `https://app.example`, use the cookies that a
+        /// browser has of this service. Only for origins that are the service's own in all but
+        /// name.
         pub fn trusted_origin(mut self, origin: impl Into<String>) -> Self {
             self.settings.browser.trusted_origins.push(origin.into());
             self
@@ -374,6 +396,17 @@ macro_rules! verifier_setters {
             self
         }
 
+        /// Also accepts the access tokens of these issuers, beside our own. Default: none.
+        ///
+        /// All gates and extractors accept them, but for those whose routes ask for
+        /// [`own_issuer`](crate::Requirements::own_issuer). The endpoints that act on sessions
+        /// refuse them. A subject of another issuer is another user than your own of the same name:
+        /// look at [`Pass::foreign_issuer`](crate::Pass::foreign_issuer) before you look a user up.
+        pub fn issuers(mut self, issuers: $crate::issuers::several::Issuers) -> Self {
+            self.settings.issuers = Some(issuers);
+            self
+        }
+
         /// The source of the time. Default [`SystemClock`](crate::SystemClock).
         pub fn clock(mut self, clock: impl $crate::env::clock::Clock) -> Self {
             self.settings.clock = Arc::new(clock);
@@ -402,6 +435,32 @@ impl Verifier {
         log: impl RevocationLog,
     ) -> VerifierBuilder {
         VerifierBuilder::new(issuer.into(), audience.into(), keys, Arc::new(log))
+    }
+
+    /// Starts to configure a verifier of other issuers' tokens alone, for a service that issues
+    /// none itself. `name` says which service it is: for example, its URL. Challenges name it as
+    /// their [realm](VerifierBuilder::realm).
+    ///
+    /// Revocations are read from `log`. A service that revokes none gives it a
+    /// [`MemoryStore`](crate::MemoryStore).
+    ///
+    /// ```
+    /// use gatepass::{BuildError, MemoryStore, Verifier, issuers::Issuers};
+    ///
+    /// async fn verifier(issuers: Issuers) -> Result<Verifier, BuildError> {
+    ///     Verifier::of_issuers("https://api.shop.example", issuers, MemoryStore::new())
+    ///         .build()
+    ///         .await
+    /// }
+    /// ```
+    pub fn of_issuers(
+        name: impl Into<String>,
+        issuers: Issuers,
+        log: impl RevocationLog,
+    ) -> VerifierBuilder {
+        let name = name.into();
+        let no_keys = KeySet::verifying([]);
+        VerifierBuilder::new(name.clone(), name, no_keys, Arc::new(log)).issuers(issuers)
     }
 }
 

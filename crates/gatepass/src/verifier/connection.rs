@@ -160,7 +160,8 @@ impl Connection {
     /// If the store doesn't answer, the connection ends as [`Ended::Unknown`] after its
     /// [`patience`](Self::patience).
     ///
-    /// The connection of an impersonation ends when its token expires nevertheless.
+    /// The connection of an impersonation ends when its token expires nevertheless, and so does one
+    /// with a token of another issuer, which has no session here.
     pub fn follow_session(mut self) -> Self {
         self.follows_session = true;
         self
@@ -296,7 +297,9 @@ impl Connection {
         }
         let left = state.until.since(self.verifier.now());
         // An impersonation ends in time, and the store tells of its end only later.
-        let follows = self.follows_session && state.pass.actor().is_none();
+        let follows = self.follows_session
+            && state.pass.actor().is_none()
+            && state.pass.session_id().is_some();
         if left.is_zero() && !follows {
             return Look::Over(Ended::Expired);
         }
@@ -409,6 +412,7 @@ impl Drop for Question {
 
 fn are_of_one_session(one: &Pass, other: &Pass) -> bool {
     one.session_id() == other.session_id()
+        && one.foreign_issuer() == other.foreign_issuer()
         && one.subject() == other.subject()
         && one.client_id() == other.client_id()
 }

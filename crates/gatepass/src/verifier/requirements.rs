@@ -30,6 +30,7 @@ pub struct Requirements {
     /// `None` for any class, and for none.
     pub(super) acr: Option<Vec<String>>,
     pub(super) staleness: Staleness,
+    pub(super) own_issuer: bool,
     optional: bool,
     open: bool,
 }
@@ -109,6 +110,17 @@ impl Requirements {
         self
     }
 
+    /// An access token that this service has issued itself, and none of
+    /// [another issuer](crate::issuers::Issuers).
+    ///
+    /// Use it on routes that act on a user of yours. For example, the user `alice` of another
+    /// issuer must not change the password of your user `alice`.
+    #[must_use]
+    pub fn own_issuer(mut self) -> Self {
+        self.own_issuer = true;
+        self
+    }
+
     /// Lets a request without credentials through as anonymous. A bad bearer token is refused. A
     /// bad cookie counts as no credentials, because browsers send cookies unasked.
     #[must_use]
@@ -127,8 +139,8 @@ impl Requirements {
     }
 
     /// These requirements and those: all of the scopes and methods, the classes that both allow,
-    /// the shorter `max_age`, the fresher revocation data. The route is
-    /// [`optional`](Self::optional) or [`open`](Self::open) only if both are.
+    /// the shorter `max_age`, the fresher revocation data, and our own issuer if one of them says
+    /// so. The route is [`optional`](Self::optional) or [`open`](Self::open) only if both are.
     ///
     /// ```
     /// use gatepass::{Requirements, Scopes, Staleness};
@@ -163,6 +175,7 @@ impl Requirements {
                 (one, other) => one.or(other),
             },
             staleness: self.staleness.stricter(other.staleness),
+            own_issuer: self.own_issuer || other.own_issuer,
             optional: self.optional && other.optional,
             open: self.open && other.open,
         }
@@ -217,6 +230,11 @@ mod tests {
             (within(1), within(2), within(1)),
             (within(1), strict.clone(), strict.clone()),
             (strict.clone(), none.clone(), strict),
+            (
+                none.clone().own_issuer(),
+                none.clone(),
+                none.clone().own_issuer(),
+            ),
             (none.clone().optional(), none.clone(), none.clone()),
             (none.clone().open(), none.clone(), none.clone()),
             (

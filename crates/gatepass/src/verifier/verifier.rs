@@ -2,8 +2,6 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
-
 use crate::{
     denylist::{
         follower::Follower,
@@ -14,7 +12,8 @@ use crate::{
     env::clock::{Clock, Timestamp},
     error::Error,
     http::error_response::ErrorResponse,
-    keys::{error::KeyError, set::KeySet, verifying::Fingerprint},
+    issuers::known::KnownIssuers,
+    keys::{error::KeyError, set::KeySet},
     model::{
         health::Health,
         ids::{Audience, Issuer},
@@ -25,8 +24,11 @@ use crate::{
     },
     observe::{self, Refusals},
     store::{TokenStatus, error::StoreError},
-    token::{access::Unverified, cache::TokenCache, pass::Pass},
-    verifier::requirements::Requirements,
+    token::pass::Pass,
+    verifier::{
+        opening::{Opened, Opener, Unopened},
+        requirements::Requirements,
+    },
 };
 
 /// Verifies access tokens: signature, claims, time, revocation, and what a route requires.
@@ -56,20 +58,12 @@ pub struct Verifier {
 
 struct Inner {
     policy: Policy,
-    keys: ArcSwap<KeySet>,
-    tokens: TokenCache,
+    opener: Opener,
     replica: Arc<Replica>,
     clock: Arc<dyn Clock>,
     refusals: Refusals,
     beating: Option<Beating>,
     _follower: Follower,
-}
-
-/// An access token that one of our keys signed, with good claims.
-struct Opened {
-    pass: Pass,
-    /// The key by which it is to be remembered, if it passes all other checks.
-    to_remember: Option<Fingerprint>,
 }
 
 /// The fixed conditions for the tokens that are accepted.
@@ -84,22 +78,19 @@ pub(crate) struct Policy {
 }
 
 impl Verifier {
-    pub(crate) fn start(
+    pub(super) fn start(
         policy: Policy,
-        keys: KeySet,
-        tokens: TokenCache,
+        opener: Opener,
         replica: Arc<Replica>,
         heart: Option<Arc<Heart>>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let beating = heart.map(|heart| Beating::start(heart, Arc::clone(&replica)));
         let _follower = Follower::start(Arc::clone(&replica));
-        let keys = ArcSwap::from_pointee(keys);
         Self {
             inner: Arc::new(Inner {
                 policy,
-                keys,
-                tokens,
+                opener,
                 replica,
                 refusals: Refusals::new(Arc::clone(&clock)),
                 clock,
@@ -114,7 +105,8 @@ impl Verifier {
     /// # Errors
     ///
     /// [`Error::Refused`] with the first thing that is wrong with it, [`Error::Store`] if it could
-    /// not be found out in time whether it was revoked.
+    /// not be found out in time whether it was revoked. [`Error::KeysUnavailable`] if another
+    /// issuer's keys can't be fetched.
     pub async fn verify(&self, token: &str, requirements: &Requirements) -> Result<Pass, Error> {
         self.verify_unless(token, requirements, |_| false).await
     }
@@ -130,14 +122,15 @@ impl Verifier {
         if let Some(verified) = self.try_verify_unless(token, requirements, &settles) {
             return verified;
         }
+        let opened = self.inner.opener.open(token).await;
+        let opened = opened.inspect_err(|error| self.report_unopened(error, &settles))?;
         let now = self.inner.clock.now();
-        let opened = self.open_and_report(token, now, &settles)?;
         let judged = self.judge_and_wait(&opened.pass, requirements, now).await;
         self.conclude(token, opened, judged, settles)
     }
 
     /// [`verify_unless`](Self::verify_unless) without waiting. `None`, and no side effect, if the
-    /// store must be asked first.
+    /// store or another issuer must be asked first.
     pub(crate) fn try_verify_unless(
         &self,
         token: &str,
@@ -149,7 +142,13 @@ impl Verifier {
         if !replica.answers_at(now, requirements.staleness) {
             return None;
         }
-        let opened = self.open_and_report(token, now.wall, &settles);
+        let opened = match self.inner.opener.try_open(token, now.wall) {
+            Ok(opened) => Ok(opened),
+            Err(Unopened::KeyMayBeNew(_)) => return None,
+            Err(Unopened::Refused(refusal)) => Err(refusal.into()),
+            Err(Unopened::Unavailable(issuer)) => Err(Error::KeysUnavailable { issuer }),
+        };
+        let opened = opened.inspect_err(|error| self.report_unopened(error, &settles));
         let verified = opened.and_then(|opened| {
             let pass = &opened.pass;
             let judged = self
@@ -190,58 +189,32 @@ impl Verifier {
         match &judged {
             Ok(()) => {
                 if let Some(key) = to_remember {
-                    observe::token_cache(false);
-                    self.inner.tokens.insert(token, key, &pass);
+                    self.inner.opener.remember(token, key, &pass);
                 }
                 observe::token_verified(&pass);
             }
             Err(Error::Refused(refusal)) if !settles(refusal) => {
                 self.refusals().token(Some(&pass), refusal);
             }
-            // The store has been reported where it failed.
+            // The store and the other issuers have been reported where they failed.
             Err(_) => {}
         }
         judged.map(|()| pass)
     }
 
-    fn open_and_report(
-        &self,
-        token: &str,
-        now: Timestamp,
-        settles: impl Fn(&Refusal) -> bool,
-    ) -> Result<Opened, Error> {
-        self.open_at(token, now).map_err(|refusal| {
-            if !settles(&refusal) {
-                self.refusals().token(None, &refusal);
-            }
-            Error::from(refusal)
-        })
-    }
-
-    /// All that can be said of a token without a clock and the denylist: that it is ours.
-    pub(crate) fn open(&self, token: &str) -> Result<Pass, Refusal> {
-        let opened = self.open_at(token, self.inner.clock.now())?;
-        Ok(opened.pass)
-    }
-
-    fn open_at(&self, token: &str, now: Timestamp) -> Result<Opened, Refusal> {
-        let Inner { policy, tokens, .. } = &*self.inner;
-        let keys = self.inner.keys.load();
-        let unverified = Unverified::new(token, &keys, now)?;
-        let key = unverified.key();
-        let is_cached = tokens.serves(key);
-        if is_cached && let Some(pass) = tokens.find(token, key) {
-            observe::token_cache(true);
-            return Ok(Opened {
-                pass,
-                to_remember: None,
-            });
+    /// Reports a token that could not be opened.
+    fn report_unopened(&self, error: &Error, settles: impl Fn(&Refusal) -> bool) {
+        match error {
+            Error::Refused(refusal) if !settles(refusal) => self.refusals().token(None, refusal),
+            _ => {}
         }
-        let pass = unverified.verify(policy.issuer.as_str(), policy.audience.as_str())?;
-        Ok(Opened {
-            pass,
-            to_remember: key.fingerprint().filter(|_| is_cached),
-        })
+    }
+
+    /// All that can be said of a token without a clock and the denylist: that it is one of this
+    /// service's own.
+    pub(crate) fn open(&self, token: &str) -> Result<Pass, Refusal> {
+        let opened = self.inner.opener.open_own(token, self.inner.clock.now())?;
+        Ok(opened.pass)
     }
 
     fn check_status(status: TokenStatus) -> Result<(), Refusal> {
@@ -301,15 +274,16 @@ impl Verifier {
         judged
     }
 
-    /// Checks that a pass has what a route requires: scopes, and a recent authentication by the
-    /// right methods.
+    /// Checks that a pass has what a route requires: scopes, a recent authentication by the right
+    /// methods, and this service as its issuer.
     ///
     /// It doesn't look at whether the token has expired or was revoked since it was verified:
     /// [`check`](Self::check) does.
     ///
     /// # Errors
     ///
-    /// [`Refusal::InsufficientScope`], [`Refusal::AuthenticationTooWeak`] or
+    /// [`Refusal::WrongIssuer`], [`Refusal::InsufficientScope`],
+    /// [`Refusal::AuthenticationTooWeak`] or
     /// [`Refusal::AuthenticationTooOld`].
     pub fn check_requirements(
         &self,
@@ -325,6 +299,9 @@ impl Verifier {
         requirements: &Requirements,
         now: Timestamp,
     ) -> Result<(), Refusal> {
+        if requirements.own_issuer && pass.foreign_issuer().is_some() {
+            return Err(Refusal::WrongIssuer);
+        }
         if !pass.scopes().contains_all(&requirements.scopes) {
             return Err(Refusal::InsufficientScope {
                 required: requirements.scopes.clone(),
@@ -337,13 +314,13 @@ impl Verifier {
                 acr: requirements.acr.clone().unwrap_or_default(),
             });
         }
+        let is_recent = |max_age| {
+            let proved = pass.authenticated_at();
+            // The user has proved nothing if another one acts as the user.
+            pass.actor().is_none() && proved.is_some_and(|proved| now.since(proved) <= max_age)
+        };
         match requirements.max_age {
-            Some(max_age)
-                // The user has proved nothing if another one acts as the user.
-                if pass.actor().is_some() || now.since(pass.authenticated_at()) > max_age =>
-            {
-                Err(Refusal::AuthenticationTooOld { max_age })
-            }
+            Some(max_age) if !is_recent(max_age) => Err(Refusal::AuthenticationTooOld { max_age }),
             _ => Ok(()),
         }
     }
@@ -368,14 +345,14 @@ impl Verifier {
     /// [`KeyError::DuplicateKeyId`], or [`KeyError::NoSigningKey`] where the old keys can sign and
     /// the new ones cannot. The old keys stay then.
     pub fn replace_keys(&self, keys: KeySet) -> Result<(), KeyError> {
-        if self.inner.keys.load().active().is_some() {
+        if self.keys().active().is_some() {
             keys.check_signing()?;
         }
         keys.check()?;
         if let Some(heart) = self.heart() {
             heart.update(|facts| facts.keys = keys.marks());
         }
-        self.inner.keys.store(Arc::new(keys));
+        self.inner.opener.replace_keys(keys);
         Ok(())
     }
 
@@ -383,7 +360,9 @@ impl Verifier {
     /// request to the store; see [`Health`].
     #[must_use]
     pub fn health(&self) -> Health {
-        let health = self.inner.replica.health();
+        let mut health = self.inner.replica.health();
+        let issuers = self.inner.opener.issuers();
+        health.issuers = issuers.map_or_else(Vec::new, KnownIssuers::health);
         match self.heart() {
             Some(heart) => heart.complete(health),
             None => health,
@@ -400,7 +379,7 @@ impl Verifier {
     /// Empty if all keys are secrets.
     #[must_use]
     pub fn jwks(&self) -> String {
-        self.inner.keys.load().jwks(self.inner.clock.now())
+        self.keys().jwks(self.inner.clock.now())
     }
 
     /// The time of its clock that never goes back.
@@ -430,7 +409,7 @@ impl Verifier {
     }
 
     pub(crate) fn keys(&self) -> arc_swap::Guard<Arc<KeySet>> {
-        self.inner.keys.load()
+        self.inner.opener.keys()
     }
 
     /// The heart of this node, if it leaves heartbeats.

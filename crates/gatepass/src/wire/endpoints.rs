@@ -282,7 +282,9 @@ impl Endpoints {
     /// The pass that acts on sessions, and where its token was. The token is judged strictly: the
     /// store is asked anyway, and a session that was ended a moment ago must not end others.
     async fn owner(&self, head: &RequestHead<'_>) -> (Source, Result<Pass, Error>) {
-        let requirements = Requirements::new().staleness(Staleness::Strict);
+        let requirements = Requirements::new()
+            .staleness(Staleness::Strict)
+            .own_issuer();
         let verifier = self.inner.authority.verifier();
         verifier.authorized(head, &requirements).await
     }

@@ -31,7 +31,7 @@ impl Reply {
     pub fn of_error(error: &Error, realm: &str, format: ErrorFormat) -> Self {
         match error {
             Error::Refused(refusal) => refused(refusal, realm, format),
-            Error::Store(_) => Self::of_problem(
+            Error::Store(_) | Error::KeysUnavailable { .. } => Self::of_problem(
                 503,
                 Problem::new(
                     "temporarily_unavailable",

@@ -18,7 +18,7 @@ use moka::sync::Cache;
 use crate::{
     error::Error,
     model::{
-        ids::{GrantVersion, SessionId, Subject},
+        ids::{GrantVersion, SessionId, Subject, TokenId},
         refusal::Refusal,
     },
     observe,
@@ -45,6 +45,10 @@ use crate::{
 /// again. So a user whom you delete is refused at once if you also end its sessions, for example
 /// [in one transaction](crate::docs::transactions). If you delete the row alone, the record is
 /// shown for 30 seconds more at most.
+///
+/// If your gates accept tokens of [other issuers](crate::issuers), look at
+/// [`Pass::foreign_issuer`](crate::Pass::foreign_issuer) first: `alice` of another issuer is not your
+/// own user `alice`.
 ///
 /// Cheap to clone; the clones share the records.
 ///
@@ -84,9 +88,16 @@ type Load<T> = dyn Fn(Pass) -> Pin<Box<dyn Future<Output = Result<Option<T>, Sto
 /// so that the gate loads again.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
-    session: SessionId,
+    /// The session, or the token of another issuer.
+    credential: Credential,
     grant: GrantVersion,
     forgotten: u64,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Credential {
+    Session(SessionId),
+    Token(TokenId),
 }
 
 struct Record<T> {
@@ -154,7 +165,10 @@ impl<T: Send + Sync + 'static> Users<T> {
 impl<T> Inner<T> {
     fn key(&self, pass: &Pass) -> Key {
         Key {
-            session: pass.session_id(),
+            credential: match pass.session_id() {
+                Some(session) => Credential::Session(session),
+                None => Credential::Token(pass.token_id()),
+            },
             grant: pass.newest_grant(),
             forgotten: self.forgotten.get(pass.subject()).unwrap_or_default(),
         }

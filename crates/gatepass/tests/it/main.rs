@@ -16,6 +16,7 @@ mod clock;
 mod config;
 mod connections;
 mod hang_ups;
+mod issuers;
 mod keys;
 mod managing;
 mod observe;

@@ -19,7 +19,7 @@ use gatepass::{
     AuthenticationError, Authenticator, Authority, Credentials, Device, Error, Identity,
     IdentityError, InternalError, Issued, MasterSecret, MemoryStore, Refusal, Requirements, Scopes,
     Session, StoreError, Subject,
-    store::StoreErrorKind,
+    store::{Issuer, StoreErrorKind},
     wire::{Endpoints, ErrorFormat, Gate, HeaderField, Problem, Reply, RequestBody, RequestHead},
 };
 use gatepass_testkit::{ManualClock, StoreFault, TestStore};

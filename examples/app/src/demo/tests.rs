@@ -232,10 +232,10 @@ async fn the_process_keeps_the_copies_of_a_bounded_number_of_sessions() {
     let (issued, pass) = log_in(&app).await;
     let stolen = || Stolen {
         refresh_token: Zeroizing::new(issued.refresh_token.as_str().to_owned()),
-        client: pass.client_id().clone(),
+        client: pass.client_id().unwrap().clone(),
     };
     for number in 0..2 * THIEVES {
-        let mut bytes = *pass.session_id().as_bytes();
+        let mut bytes = *pass.session_id().unwrap().as_bytes();
         bytes[..8].copy_from_slice(&u64::try_from(number).unwrap().to_be_bytes());
         keep(&thief, SessionId::from_bytes(bytes), stolen());
     }

@@ -78,7 +78,10 @@ impl Users {
         // A client that hangs up must not stop it between the two steps.
         let change = async move {
             let account = authority.account(pass.subject());
-            let others = EndSessions::AllOfBut(account, pass.session_id());
+            let others = match pass.session_id() {
+                Some(own) => EndSessions::AllOfBut(account, own),
+                None => EndSessions::AllOf(account),
+            };
             let table = &users.inner.table;
             let changed = table.set_hash(&user.name, &user.hash, &hash, others).await;
             if !changed.map_err(AuthenticationError::Unavailable)? {

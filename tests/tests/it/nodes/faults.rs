@@ -210,7 +210,7 @@ async fn recovers(nodes: &Nodes, live: &Issued, ended: &Issued, load: Load, else
     // With the token whose refresh had no answer.
     let next = insist(async || here.refresh(live).await).await;
     let pass = insist(async || here.verify(&next).await).await;
-    assert_eq!(pass.session_id(), live.session_id);
+    assert_eq!(pass.session_id(), Some(live.session_id));
     insist(async || match here.verify(ended).await {
         Err(Error::Refused(Refusal::Revoked)) => Ok(()),
         other => other.map(|pass| panic!("{pass:?} is honoured")),

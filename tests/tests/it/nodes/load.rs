@@ -137,7 +137,7 @@ impl Client {
             for round in 0..6 {
                 let verified = self.once("verify", self.node.verify(&issued)).await;
                 if let Some(pass) = verified {
-                    assert_eq!(pass.session_id(), issued.session_id);
+                    assert_eq!(pass.session_id(), Some(issued.session_id));
                 }
                 if round == 3 {
                     let name = subject(&self.name);

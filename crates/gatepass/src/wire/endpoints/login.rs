@@ -370,7 +370,7 @@ impl Endpoints {
                     "expires_in": pass.expires_at().since(now).as_secs(),
                     "expires_at": pass.expires_at().to_string(),
                     "scope": pass.scopes().as_str(),
-                    "session_id": pass.session_id().to_string(),
+                    "session_id": pass.session_id().map(|id| id.to_string()),
                     "server_time": now.unix_secs(),
                 });
                 Reply::json(200, &body)

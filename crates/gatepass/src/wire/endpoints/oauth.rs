@@ -4,10 +4,13 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     authority::{authenticator::Credentials, oauth::Introspection},
-    env::internal_error::InternalError,
+    env::{clock::Timestamp, internal_error::InternalError},
     error::Error,
     http::{head::RequestHead, reply::Reply},
-    model::{authentication::Authentication, refusal::Refusal, scopes::Scopes, session::Session},
+    model::{
+        authentication::Authentication, ids::ClientId, refusal::Refusal, scopes::Scopes,
+        session::Session,
+    },
     token::pass::Pass,
     verifier::requirements::Requirements,
     wire::{
@@ -168,13 +171,13 @@ impl Endpoints {
             "iss": policy.issuer,
             "aud": policy.audience,
             "sub": pass.subject().as_str(),
-            "client_id": pass.client_id().as_str(),
+            "client_id": pass.client_id().map(ClientId::as_str),
             "scope": pass.scopes().as_str(),
             "iat": pass.issued_at().unix_secs(),
             "exp": pass.expires_at().unix_secs(),
             "jti": pass.token_id().to_string(),
-            "sid": pass.session_id().to_string(),
-            "auth_time": pass.authenticated_at().unix_secs(),
+            "sid": pass.session_id().map(|id| id.to_string()),
+            "auth_time": pass.authenticated_at().map(Timestamp::unix_secs),
         });
         let custom = pass.claims::<Map<String, Value>>();
         let mut members =

@@ -185,7 +185,7 @@ impl Endpoints {
     }
 
     fn listed(&self, session: &Session, pass: &Pass) -> Value {
-        let current = session.id == pass.session_id();
+        let current = Some(session.id) == pass.session_id();
         let mut listed = json!({
             "id": session.id.to_string(),
             "created_at": session.created_at.to_string(),

@@ -56,7 +56,7 @@ async fn clients_changes_and_a_logout_at_once_refuse_no_honest_refresh_and_undo_
                     // A store in memory always answers at once.
                     tokio::task::yield_now().await;
                     match verify_with(&node, &issued, Staleness::Strict).await {
-                        Ok(pass) => versions.push(pass.grant_version()),
+                        Ok(pass) => versions.push(pass.grant_version().unwrap()),
                         Err(Error::Refused(Refusal::StaleGrant)) => {}
                         Err(Error::Refused(Refusal::Revoked)) if ends => break,
                         Err(error) => panic!("{error:?}"),

@@ -311,7 +311,7 @@ async fn of_64_resumes_of_an_idle_session_one_advances(world: World) {
         match answer {
             Resumed::Issued(issued) => successors.push(issued),
             // It came when the session was not idle any more, and its access token is good.
-            Resumed::Valid(pass) => assert_eq!(pass.session_id(), first.session_id),
+            Resumed::Valid(pass) => assert_eq!(pass.session_id(), Some(first.session_id)),
         }
     }
     let successor = successors.first().unwrap();

@@ -275,7 +275,14 @@ fn no_variant_is_without_a_row() {
     }
 
     let errors = include_str!("../../../src/error.rs");
-    let failures: BTreeSet<_> = ["Refused", "Store", "Identity", "Internal"].into();
+    let failures: BTreeSet<_> = [
+        "Refused",
+        "Store",
+        "KeysUnavailable",
+        "Identity",
+        "Internal",
+    ]
+    .into();
     assert_eq!(
         variants(errors, "Error"),
         failures,
@@ -299,7 +306,14 @@ fn our_own_failures_reveal_nothing() {
         "error_description": "the server failed",
         "reason": "internal",
     });
-    let cases: [(&str, Error, u16, &Value); 9] = [
+    let no_keys = json!({
+        "error": "temporarily_unavailable",
+        "error_description": "the service is temporarily unavailable, try again",
+        "reason": "issuer_unavailable",
+    });
+    let issuer = Issuer::new(MARKER).unwrap();
+    let cases: [(&str, Error, u16, &Value); 10] = [
+        ("no keys", Error::KeysUnavailable { issuer }, 503, &no_keys),
         (
             "unavailable",
             StoreError::unavailable(source()).into(),

@@ -346,7 +346,7 @@ impl Known {
             },
             Plan::LogoutAll => Op::LogoutAll,
             Plan::LogoutOthers(pass) => Op::LogoutOthers {
-                session: self.which(pass.session_id()),
+                session: self.which(pass.session_id().unwrap()),
             },
             Plan::List => Op::List,
             Plan::Change(session, _) => Op::Change {

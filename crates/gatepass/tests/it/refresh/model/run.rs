@@ -359,7 +359,7 @@ impl<'a> Run<'a> {
         let (session, former) = (token.session, token.scopes);
         // The user may have authenticated again since, while the clock was set back.
         let of_session = self.sessions[session].model.authenticated_at;
-        let of_token = token.pass.authenticated_at().unix_millis();
+        let of_token = token.pass.authenticated_at().unwrap().unix_millis();
         let authenticated_at = Some(of_token.min(of_session - of_session % 1000));
         let (node, asking) = self.asked_by_application(session, by);
         let outcome = match self.refusal_of(token) {

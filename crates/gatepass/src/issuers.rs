@@ -1,0 +1,21 @@
+//! Other issuers whose access tokens are accepted here beside our own, and their keys.
+//!
+//! [`Issuers`] is the configuration: give it to
+//! [`AuthorityBuilder::issuers`](crate::AuthorityBuilder::issuers), or to
+//! [`VerifierBuilder::issuers`](crate::VerifierBuilder::issuers).
+//! [`docs::issuers`](crate::docs::issuers) says how their tokens are judged.
+
+pub(crate) mod discovery;
+pub(crate) mod fetcher;
+pub(crate) mod known;
+pub(crate) mod remote;
+pub(crate) mod several;
+pub(crate) mod trusted;
+pub(crate) mod url;
+
+pub use self::{
+    fetcher::{FetchError, FetchRequest, Fetched, Fetcher},
+    several::Issuers,
+    trusted::TrustedIssuer,
+};
+pub use crate::model::health::IssuerHealth;
