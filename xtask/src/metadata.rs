@@ -111,8 +111,9 @@ impl Metadata {
             .trim_matches('/')
     }
 
-    /// Each package that `root` is built with, however indirectly, and the path to it.
-    pub(crate) fn tree(&self, root: &Package) -> Vec<Vec<&str>> {
+    /// Each package that `root` is built with, however indirectly, and the path to it; without
+    /// those of its own dependencies that are named by `without`, and what only they pull in.
+    pub(crate) fn tree(&self, root: &Package, without: &[&str]) -> Vec<Vec<&str>> {
         let nodes: BTreeMap<&str, &Node> = self
             .resolve
             .nodes
@@ -138,9 +139,13 @@ impl Metadata {
                     .map(|dependency| dependency.pkg.as_str())
             });
             for dependency in normal {
+                let name = names.get(dependency).copied().unwrap_or(dependency);
+                if path.is_empty() && without.contains(&name) {
+                    continue;
+                }
                 if seen.insert(dependency) {
                     let mut path = path.clone();
-                    path.push(names.get(dependency).copied().unwrap_or(dependency));
+                    path.push(name);
                     found.push(path.clone());
                     open.push((dependency, path));
                 }

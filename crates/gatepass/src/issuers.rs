@@ -9,6 +9,8 @@ pub(crate) mod discovery;
 pub(crate) mod fetcher;
 pub(crate) mod known;
 pub(crate) mod remote;
+#[cfg(feature = "reqwest")]
+pub(crate) mod reqwest;
 pub(crate) mod several;
 pub(crate) mod trusted;
 pub(crate) mod url;

@@ -29,6 +29,9 @@ const NOT_IN_THE_CORE: &[&str] = &[
     "redis",
 ];
 
+/// The crates that the core depends on if a user wants it, with all that they pull in.
+const OPTIONAL_IN_THE_CORE: &[&str] = &["reqwest"];
+
 /// The fields that each manifest takes from `[workspace.package]`.
 const INHERITED: &[&str] = &["version", "edition", "rust-version", "license"];
 
@@ -93,7 +96,7 @@ fn pure_core(metadata: &Metadata) -> Vec<Finding> {
         return vec![finding(CORE, "there is no such crate", PURE_CORE)];
     };
     metadata
-        .tree(core)
+        .tree(core, OPTIONAL_IN_THE_CORE)
         .into_iter()
         .filter(|path| path.last().is_some_and(|name| is_refused_in_the_core(name)))
         .map(|path| {
@@ -257,6 +260,19 @@ mod tests {
             ("axum", true, &[]),
         ]);
         assert_eq!(whats(pure_core(&metadata)), [""; 0]);
+    }
+
+    #[test]
+    fn the_core_may_have_http_by_an_optional_client_and_not_otherwise() {
+        let metadata = workspace(&[
+            ("gatepass", true, &[("reqwest", None), ("moka", None)]),
+            ("reqwest", true, &[("http", None), ("hyper", None)]),
+            ("moka", true, &[("http", None)]),
+            ("http", true, &[]),
+            ("hyper", true, &[]),
+        ]);
+        let found = pure_core(&metadata);
+        assert_eq!(whats(found), ["depends on moka -> http"]);
     }
 
     #[test]

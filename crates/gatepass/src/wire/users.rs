@@ -47,8 +47,8 @@ use crate::{
 /// shown for 30 seconds more at most.
 ///
 /// If your gates accept tokens of [other issuers](crate::issuers), look at
-/// [`Pass::foreign_issuer`](crate::Pass::foreign_issuer) first: `alice` of another issuer is not your
-/// own user `alice`.
+/// [`Pass::foreign_issuer`](crate::Pass::foreign_issuer) first: `alice` of another issuer is not
+/// your own user `alice`.
 ///
 /// Cheap to clone; the clones share the records.
 ///
