@@ -16,7 +16,6 @@ use std::{
 
 use async_trait::async_trait;
 use example_app::{Database, Users};
-use gatepass::SystemClock;
 use gatepass_testkit::{
     ManualClock,
     scenario::{Setup, USERS, UserChange},
@@ -182,7 +181,7 @@ impl World for Program {
 
     async fn change_user(&self, name: &str, change: UserChange) {
         let database = Database::Sqlite(self.directory.path().join(STORE));
-        let users = Users::open(&database, SystemClock).await.unwrap();
+        let users = Users::open(&database).await.unwrap();
         change_user(self.directory.path(), &users, name, change).await;
     }
 

@@ -127,6 +127,7 @@
 //! index, so that most of its old rows go without it.
 
 mod accounts;
+mod attempts;
 mod connecting;
 mod cursor;
 mod error;

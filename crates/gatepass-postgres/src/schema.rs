@@ -42,8 +42,9 @@ pub(crate) enum Purpose {
 /// revokes the right to execute them in the same transaction, so that no role has it by chance. The
 /// fifth adds the heartbeats of nodes. The sixth has the indexes by which administrators find
 /// sessions. It reads subjects from the text of identities, in which serde_json escapes quotes and
-/// backslashes: PostgreSQL's own functions refuse a JSON with U+0000 anywhere.
-const STEPS: [&str; 6] = [
+/// backslashes: PostgreSQL's own functions refuse a JSON with U+0000 anywhere. The seventh adds the
+/// attempts to log in.
+const STEPS: [&str; 7] = [
     r#"
     CREATE TABLE @sessions (
         id pg_catalog.bytea PRIMARY KEY,
@@ -152,6 +153,17 @@ const STEPS: [&str; 6] = [
     CREATE INDEX sessions_begun ON @sessions (created_at, id);
     CREATE INDEX sessions_subject ON @sessions (subject, created_at, id);
 "#,
+    "
+    CREATE TABLE @attempts (
+        key pg_catalog.bytea PRIMARY KEY,
+        forgotten_at bigint NOT NULL,
+        counted_at bigint NOT NULL,
+        next_at bigint NOT NULL,
+        known_until bigint NOT NULL,
+        purge_at bigint NOT NULL
+    );
+    CREATE INDEX attempts_purge ON @attempts (purge_at);
+",
 ];
 
 /// The newest version of the schema.
@@ -411,7 +423,7 @@ async fn check_writable(mut link: Link<'_>, place: &Place) -> Result<(), OpenErr
         "SELECT pg_catalog.bool_and(",
         may_write!("name"),
         ") AS may
-         FROM pg_catalog.unnest(ARRAY['@sessions', '@accounts', '@revocations', '@meta', '@nodes']::pg_catalog.text[]) AS name",
+         FROM pg_catalog.unnest(ARRAY['@sessions', '@accounts', '@revocations', '@meta', '@nodes', '@attempts']::pg_catalog.text[]) AS name",
     ));
     let may = link.one(asked).await.and_then(|row| Ok(cell(&row, "may")?));
     match may.map_err(|failure| place.clone().error(&failure))? {

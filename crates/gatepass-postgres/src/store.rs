@@ -6,16 +6,17 @@ use async_trait::async_trait;
 use gatepass::{
     Clock, Session, SessionCursor, SessionFilter, SessionId, StoreError, Timestamp,
     store::{
-        AccountId, Advance, BeginOutcome, ChangeIdentity, Cursor, EndReason, EndSessions,
-        Examination, GrantEffect, GrantVersion, Heartbeat, Heartbeats, NewSession, PullResult,
-        Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken, ScannedPart,
-        ServiceIdentity, SessionNumber, SessionStore, TokenId, TokenStatus,
+        AccountId, Advance, AttemptOutcome, BeginOutcome, ChangeIdentity, CountAttempt, Cursor,
+        EndReason, EndSessions, Examination, GrantEffect, GrantVersion, Heartbeat, Heartbeats,
+        NewSession, PullResult, Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken,
+        ScannedPart, ServiceIdentity, SessionNumber, SessionStore, SettleAttempt, TokenId,
+        TokenStatus,
     },
 };
 use sqlx::{PgPool, postgres::PgConnectOptions};
 
 use crate::{
-    accounts,
+    accounts, attempts,
     connecting::{Connecting, connecting_setters},
     error::OpenError,
     examination, heartbeats,
@@ -340,6 +341,17 @@ impl SessionStore for PostgresStore {
                 break;
             }
         }
+        while removed < limit {
+            let asked = (limit - removed).min(PURGED_AT_ONCE);
+            let batch = i64::try_from(asked).unwrap_or(i64::MAX);
+            let gone = links
+                .call(|link| Box::pin(attempts::purge(link, horizon, batch)))
+                .await?;
+            removed += gone;
+            if gone < asked {
+                break;
+            }
+        }
         // Otherwise all loops ended because there was less left than they asked for.
         let most = limit.saturating_mul(ROUNDS);
         let more = removed >= limit || looked_at >= most || accounts >= most || ended >= ACCOUNTS;
@@ -366,5 +378,19 @@ impl SessionStore for PostgresStore {
     async fn heartbeats(&self) -> Result<Heartbeats, StoreError> {
         let links = self.log.links();
         links.call(|link| Box::pin(heartbeats::read(link))).await
+    }
+
+    async fn count_attempt(&self, attempt: CountAttempt) -> Result<AttemptOutcome, StoreError> {
+        let links = self.log.links();
+        links
+            .call(|link| Box::pin(attempts::count(link, attempt)))
+            .await
+    }
+
+    async fn settle_attempt(&self, settled: SettleAttempt) -> Result<(), StoreError> {
+        let links = self.log.links();
+        links
+            .call(|link| Box::pin(attempts::settle(link, settled)))
+            .await
     }
 }

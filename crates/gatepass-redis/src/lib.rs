@@ -140,6 +140,7 @@
 //! Beneath that everything but sixteen small keys expires by itself, a day after nothing can need
 //! it any more.
 
+mod attempts;
 mod cursor;
 mod error;
 mod examination;

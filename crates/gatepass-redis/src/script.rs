@@ -74,7 +74,10 @@ script!(
 script!(PURGE, Kind::Maintains, "#!lua flags=allow-oom", "common" "purge");
 script!(REMEMBER, Kind::Maintains, "#!lua flags=allow-oom", "common" "remember");
 script!(BEAT, Kind::Maintains, "#!lua flags=allow-oom", "common" "beat");
+script!(SETTLE, Kind::Maintains, "#!lua flags=allow-oom", "common" "attempt" "settle");
 script!(OPEN, Kind::Maintains, "#!lua flags=allow-oom", "open");
+// A server without memory for attempts has none for sessions either.
+script!(COUNT, Kind::Maintains, "#!lua", "common" "attempt" "count");
 script!(BEGIN, Kind::Changes, "#!lua", "common" "append" "begin");
 script!(ADVANCE, Kind::Changes, "#!lua", "advance");
 script!(CHANGE, Kind::Changes, "#!lua", "common" "append" "change");

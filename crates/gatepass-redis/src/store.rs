@@ -13,14 +13,15 @@ use async_trait::async_trait;
 use gatepass::{
     Clock, Session, SessionCursor, SessionFilter, SessionId, StoreError, Timestamp,
     store::{
-        AccountId, Advance, BeginOutcome, ChangeIdentity, Cursor, EndReason, EndSessions,
-        Examination, GrantVersion, Heartbeat, Heartbeats, NewSession, PullResult, Purged, Recover,
-        Renew, Revocation, RevocationLog, RevokeToken, ScannedPart, ServiceIdentity, SessionNumber,
-        SessionStore, TokenId, TokenStatus,
+        AccountId, Advance, AttemptOutcome, BeginOutcome, ChangeIdentity, CountAttempt, Cursor,
+        EndReason, EndSessions, Examination, GrantVersion, Heartbeat, Heartbeats, NewSession,
+        PullResult, Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken, ScannedPart,
+        ServiceIdentity, SessionNumber, SessionStore, SettleAttempt, TokenId, TokenStatus,
     },
 };
 
 use crate::{
+    attempts,
     error::OpenError,
     examination, heartbeats,
     opening::{self, Access, Settings},
@@ -288,5 +289,13 @@ impl SessionStore for RedisStore {
 
     async fn heartbeats(&self) -> Result<Heartbeats, StoreError> {
         heartbeats::all(self.servers()).await
+    }
+
+    async fn count_attempt(&self, attempt: CountAttempt) -> Result<AttemptOutcome, StoreError> {
+        attempts::count(self.servers(), attempt).await
+    }
+
+    async fn settle_attempt(&self, settled: SettleAttempt) -> Result<(), StoreError> {
+        attempts::settle(self.servers(), settled).await
     }
 }

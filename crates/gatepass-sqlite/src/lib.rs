@@ -79,6 +79,7 @@
 //! and `-shm` of the file that is replaced.
 
 mod accounts;
+mod attempts;
 mod error;
 mod examination;
 mod heartbeats;

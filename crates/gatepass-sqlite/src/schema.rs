@@ -33,7 +33,7 @@ use crate::{
 /// The second step begins with empty tables. Refresh tokens are bound to issuer and audience since
 /// then, and access tokens carry the number of their session, so no token from before is good any
 /// more: the users log in again.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     "
     CREATE TABLE gatepass_sessions (
         id BLOB NOT NULL UNIQUE,
@@ -161,6 +161,17 @@ const STEPS: [&str; 5] = [
         WHERE json_valid(identity_json);
     CREATE INDEX gatepass_sessions_begun ON gatepass_sessions (created_at, id);
     CREATE INDEX gatepass_sessions_subject ON gatepass_sessions (subject, created_at, id);
+",
+    "
+    CREATE TABLE gatepass_attempts (
+        key BLOB PRIMARY KEY,
+        forgotten_at INTEGER NOT NULL,
+        counted_at INTEGER NOT NULL,
+        next_at INTEGER NOT NULL,
+        known_until INTEGER NOT NULL,
+        purge_at INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX gatepass_attempts_purge ON gatepass_attempts (purge_at);
 ",
 ];
 

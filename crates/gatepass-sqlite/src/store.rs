@@ -12,15 +12,15 @@ use async_trait::async_trait;
 use gatepass::{
     Clock, Session, SessionCursor, SessionFilter, SessionId, StoreError, SystemClock, Timestamp,
     store::{
-        AccountId, Advance, BeginOutcome, ChangeIdentity, Cursor, EndReason, EndSessions,
-        Examination, GrantVersion, Heartbeat, Heartbeats, NewSession, PullResult, Purged, Recover,
-        Renew, Revocation, RevocationLog, RevokeToken, ScannedPart, ServiceIdentity, SessionNumber,
-        SessionStore, TokenId, TokenStatus,
+        AccountId, Advance, AttemptOutcome, BeginOutcome, ChangeIdentity, CountAttempt, Cursor,
+        EndReason, EndSessions, Examination, GrantVersion, Heartbeat, Heartbeats, NewSession,
+        PullResult, Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken, ScannedPart,
+        ServiceIdentity, SessionNumber, SessionStore, SettleAttempt, TokenId, TokenStatus,
     },
 };
 
 use crate::{
-    accounts,
+    accounts, attempts,
     error::{Failure, OpenError},
     examination, heartbeats, log,
     opened::Opened,
@@ -355,8 +355,10 @@ impl SessionStore for SqliteStore {
                 let accounts = accounts::purge(write.conn, horizon, left)?;
                 let left = left.saturating_sub(accounts.removed);
                 let entries = log::purge(write.conn, horizon, left)?;
-                let removed = sessions.removed + accounts.removed + entries;
-                let more = sessions.more || accounts.more || entries >= left;
+                let rest = left.saturating_sub(entries);
+                let attempts = attempts::purge(write.conn, horizon, rest)?;
+                let removed = sessions.removed + accounts.removed + entries + attempts;
+                let more = sessions.more || accounts.more || entries >= left || attempts >= rest;
                 Ok(Purged::new(removed, more))
             })
             .await
@@ -389,6 +391,20 @@ impl SessionStore for SqliteStore {
                 opened.check()?;
                 Ok(heartbeats)
             })
+            .await
+    }
+
+    async fn count_attempt(&self, attempt: CountAttempt) -> Result<AttemptOutcome, StoreError> {
+        self.inner
+            .writer
+            .run(move |write| attempts::count(write, &attempt))
+            .await
+    }
+
+    async fn settle_attempt(&self, settled: SettleAttempt) -> Result<(), StoreError> {
+        self.inner
+            .writer
+            .run(move |write| attempts::settle(write, &settled))
             .await
     }
 }

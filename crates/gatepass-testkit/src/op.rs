@@ -35,6 +35,10 @@ pub enum Op {
     Beat,
     /// [`SessionStore::heartbeats`](gatepass::store::SessionStore::heartbeats).
     Heartbeats,
+    /// [`SessionStore::count_attempt`](gatepass::store::SessionStore::count_attempt).
+    CountAttempt,
+    /// [`SessionStore::settle_attempt`](gatepass::store::SessionStore::settle_attempt).
+    SettleAttempt,
     /// [`RevocationLog::pull`](gatepass::store::RevocationLog::pull).
     Pull,
     /// [`RevocationLog::changed`](gatepass::store::RevocationLog::changed).
@@ -45,7 +49,7 @@ pub enum Op {
 
 impl Op {
     /// Every operation.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Begin,
         Self::Advance,
         Self::Recover,
@@ -61,6 +65,8 @@ impl Op {
         Self::PurgedUntil,
         Self::Beat,
         Self::Heartbeats,
+        Self::CountAttempt,
+        Self::SettleAttempt,
         Self::Pull,
         Self::Changed,
         Self::Status,

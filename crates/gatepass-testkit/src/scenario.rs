@@ -66,6 +66,7 @@ mod seeds;
 mod sessions;
 mod shop;
 mod stepping_up;
+mod throttling;
 mod transcript;
 mod wording;
 
@@ -103,6 +104,7 @@ pub use self::{
     sessions::*,
     shop::*,
     stepping_up::*,
+    throttling::*,
     transcript::Transcript,
 };
 

@@ -24,11 +24,11 @@
 use std::time::Duration;
 
 use gatepass::{
-    ClientId, Identity, Scopes, Session, SessionId, Subject,
+    ClientId, Identity, LoginThrottle, Scopes, Session, SessionId, Subject,
     store::{
-        AccountId, Advance, Audience, Cursor, EndReason, EndSessions, Issuer, NewSession,
-        PullResult, Random, Recover, Renew, Revocation, RevocationLog, RevokeToken, SessionStore,
-        SystemRandom, TokenId,
+        AccountId, Advance, AttemptKey, Audience, CountAttempt, Cursor, EndReason, EndSessions,
+        Issuer, NewSession, PullResult, Random, Recover, Renew, Revocation, RevocationLog,
+        RevokeToken, SessionStore, SystemRandom, TokenId,
     },
 };
 
@@ -175,5 +175,19 @@ pub async fn pull_all(
             return (all, next);
         }
         after = Some(next);
+    }
+}
+
+/// Counts one attempt to log in with each of so many names, from as many addresses.
+pub async fn attempt_with_names(store: &impl SessionStore, names: u8) {
+    for number in 0..names {
+        let key = |kind: u8| {
+            let mut bytes = [kind; 16];
+            bytes[1] = number;
+            AttemptKey::from_bytes(bytes)
+        };
+        let mut attempt = CountAttempt::new(key(1), LoginThrottle::default());
+        attempt.address_and_pair = Some((key(2), key(3)));
+        store.count_attempt(attempt).await.unwrap();
     }
 }

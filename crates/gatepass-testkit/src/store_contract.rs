@@ -23,12 +23,13 @@ mod logging;
 mod purging;
 mod refreshing;
 mod scanning;
+mod throttling;
 
 #[cfg(test)]
 pub(crate) use self::given::{begin_one, ended};
 pub use self::{
     agreeing::*, beating::*, beginning::*, changing::*, continuing::*, ending::*, granting::*,
-    logging::*, purging::*, refreshing::*, scanning::*,
+    logging::*, purging::*, refreshing::*, scanning::*, throttling::*,
 };
 
 /// Expands to one test for each claim of the contract, for a store that the given function makes.
@@ -169,6 +170,19 @@ macro_rules! store_contract {
             a_heartbeat_that_has_returned_is_in_every_later_answer
             heartbeats_and_sessions_do_not_touch_each_other
 
+            attempts_are_free_up_to_the_bound_and_wait_longer_each_time
+            an_attempt_that_is_refused_changes_nothing
+            attempts_are_forgotten_one_after_the_other
+            of_many_attempts_at_once_as_many_count_as_are_free
+            a_login_clears_its_pair_and_takes_its_attempt_back
+            a_known_pair_is_bound_by_its_own_attempts_alone
+            an_attempt_that_is_taken_back_never_was
+            the_bound_with_the_longest_wait_is_told
+            a_record_of_attempts_outlives_a_purge_until_nothing_needs_it
+            a_clock_that_is_set_back_delays_no_attempt_for_longer
+            attempts_and_sessions_do_not_touch_each_other
+            it_throttles_as_the_store_in_memory_does
+
             it_answers_as_the_store_in_memory_does
         }
     };
@@ -199,6 +213,7 @@ mod tests {
             include_str!("store_contract/purging.rs"),
             include_str!("store_contract/refreshing.rs"),
             include_str!("store_contract/scanning.rs"),
+            include_str!("store_contract/throttling.rs"),
         ];
         let claims = sources
             .iter()

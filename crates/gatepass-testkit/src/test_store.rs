@@ -14,10 +14,11 @@ use async_trait::async_trait;
 use gatepass::{
     Session, SessionCursor, SessionFilter, SessionId, StoreError, Timestamp,
     store::{
-        AccountId, Advance, BeginOutcome, ChangeIdentity, Cursor, EndReason, EndSessions,
-        GrantVersion, Heartbeat, Heartbeats, NewSession, PullResult, Purged, Recover, Renew,
-        Revocation, RevocationLog, RevokeToken, ScannedPart, ServiceIdentity, SessionNumber,
-        SessionStore, StoreErrorKind, TokenId, TokenStatus,
+        AccountId, Advance, AttemptOutcome, BeginOutcome, ChangeIdentity, CountAttempt, Cursor,
+        EndReason, EndSessions, GrantVersion, Heartbeat, Heartbeats, NewSession, PullResult,
+        Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken, ScannedPart,
+        ServiceIdentity, SessionNumber, SessionStore, SettleAttempt, StoreErrorKind, TokenId,
+        TokenStatus,
     },
 };
 use tokio::sync::{oneshot, watch};
@@ -418,6 +419,18 @@ impl SessionStore for TestStore {
     async fn heartbeats(&self) -> Result<Heartbeats, StoreError> {
         let inner = self.inner();
         self.run(Op::Heartbeats, inner.heartbeats()).await
+    }
+
+    async fn count_attempt(&self, attempt: CountAttempt) -> Result<AttemptOutcome, StoreError> {
+        let inner = self.inner();
+        self.run(Op::CountAttempt, inner.count_attempt(attempt))
+            .await
+    }
+
+    async fn settle_attempt(&self, settled: SettleAttempt) -> Result<(), StoreError> {
+        let inner = self.inner();
+        self.run(Op::SettleAttempt, inner.settle_attempt(settled))
+            .await
     }
 }
 

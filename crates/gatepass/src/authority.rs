@@ -23,3 +23,4 @@ pub(crate) mod purge;
 pub(crate) mod refreshing;
 pub(crate) mod resuming;
 pub(crate) mod signatures;
+pub(crate) mod throttling;

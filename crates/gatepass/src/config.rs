@@ -89,6 +89,9 @@ pub enum BuildError {
     /// The address under which clients reach the endpoints is none.
     #[error("the base URL must be like https://shop.example, without query and fragment")]
     BaseUrl,
+    /// A bound on attempts to log in that lets none through, or no bound at all.
+    #[error("each number of free attempts of login_throttle() must be between 1 and 1,000,000")]
+    FreeAttempts,
     /// The endpoints must be mounted under an absolute path.
     #[error("the mount point must be a path such as /auth: with a slash before and none after")]
     Mount,

@@ -21,5 +21,6 @@ pub(crate) mod session;
 pub(crate) mod session_cursor;
 pub(crate) mod session_filter;
 pub(crate) mod text;
+pub(crate) mod throttling;
 pub(crate) mod transport;
 pub(crate) mod trusted_proxies;

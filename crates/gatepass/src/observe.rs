@@ -24,6 +24,7 @@ use crate::{
         refusal::Refusal,
         revocation::Cutoff,
         session::{EndReason, Session},
+        throttling::ThrottledBy,
     },
     observe::{
         one_address::OneAddress,
@@ -155,6 +156,13 @@ impl Attempt<'_> {
     fn user_agent(&self) -> Option<&str> {
         self.device?.user_agent.as_deref()
     }
+}
+
+/// An attempt to log in that exceeded this bound. `login.refused` or `reauthentication.refused`
+/// follows.
+pub(crate) fn login_throttled(by: ThrottledBy) {
+    debug!(target: "gatepass", by = by.as_str(), "login.throttled");
+    count!("gatepass_logins_throttled_total", "by" => by.as_str());
 }
 
 /// Tells operators, once, that a proxy hides the addresses of all clients.

@@ -9,6 +9,7 @@ pub(crate) mod error;
 pub(crate) mod examination;
 pub(crate) mod heartbeat;
 pub(crate) mod memory;
+mod memory_attempts;
 pub(crate) mod service;
 
 use std::{sync::Arc, time::Duration};
@@ -38,6 +39,9 @@ pub use crate::{
         revocation::{Cutoff, Revocation, RevocationTarget},
         rotation::{Decision, Presenter, decide},
         session::{EndReason, Ended, Rotation},
+        throttling::{
+            AttemptKey, AttemptOutcome, AttemptRecord, CountAttempt, SettleAttempt, ThrottledBy,
+        },
     },
 };
 
@@ -262,6 +266,8 @@ impl Purged {
 ///    are.
 /// 10. Changes of a session's identity have one order: each is made from the version that it names.
 ///    A change and its entry in the log are one act.
+/// 11. Attempts to log in that count for a common key are counted one after the other, on all
+///    nodes. An attempt that is refused writes nothing.
 #[async_trait]
 pub trait SessionStore: RevocationLog {
     /// Begins a session by [`Account::begin`](crate::store::Account::begin).
@@ -389,7 +395,8 @@ pub trait SessionStore: RevocationLog {
     ) -> Result<Vec<ServiceIdentity>, StoreError>;
 
     /// Removes at most `limit` rows and entries that nothing needs any more at `horizon` nor at the
-    /// store's own time: sessions past [`Session::purge_at`], log entries past their retention.
+    /// store's own time: sessions past [`Session::purge_at`], log entries past their retention, and
+    /// records of attempts past [`AttemptRecord::purge_at`].
     ///
     /// The purge calls this again while [`more`](Purged::more) is true. So a step that says `more`
     /// must have made progress, whether it removed rows or only found out that they are still in
@@ -425,6 +432,24 @@ pub trait SessionStore: RevocationLog {
     ///
     /// [`StoreError`] if the store cannot be read.
     async fn heartbeats(&self) -> Result<Heartbeats, StoreError>;
+
+    /// Applies [`CountAttempt::decide`] to the records of the attempt's keys, and writes those that
+    /// it returns in the same act.
+    ///
+    /// The store may forget a record from its [`purge_at`](AttemptRecord::purge_at) on. The purge
+    /// removes it, unless it is gone by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it is not known to be stored.
+    async fn count_attempt(&self, attempt: CountAttempt) -> Result<AttemptOutcome, StoreError>;
+
+    /// Applies [`SettleAttempt::decide`] to the records of the attempt's keys in one act.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it is not known to be stored.
+    async fn settle_attempt(&self, settled: SettleAttempt) -> Result<(), StoreError>;
 }
 
 /// A store that is chosen at run time, or shared, is one too.
@@ -530,5 +555,13 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
 
     async fn heartbeats(&self) -> Result<Heartbeats, StoreError> {
         (**self).heartbeats().await
+    }
+
+    async fn count_attempt(&self, attempt: CountAttempt) -> Result<AttemptOutcome, StoreError> {
+        (**self).count_attempt(attempt).await
+    }
+
+    async fn settle_attempt(&self, settled: SettleAttempt) -> Result<(), StoreError> {
+        (**self).settle_attempt(settled).await
     }
 }

@@ -87,7 +87,7 @@ impl App {
         let inputs = Inputs::read(settings)?;
         inputs.try_out(settings, &secret).await?;
 
-        let (store, users) = open(settings, stores, clock).await?;
+        let (store, users) = open(settings, stores).await?;
         let secret = match &file {
             Some(file) if may_be_made => file.read_or_make()?,
             _ => secret,
@@ -117,7 +117,7 @@ impl App {
         clock: impl Clock + Clone,
     ) -> anyhow::Result<Self> {
         let inputs = Inputs::read(settings)?;
-        let users = Users::open(&settings.users_in(), clock.clone()).await?;
+        let users = Users::open(&settings.users_in()).await?;
         Self::assemble(settings, inputs, secret, store, users, clock).await
     }
 
@@ -304,7 +304,6 @@ impl Inputs {
 async fn open(
     settings: &Settings,
     instead: Option<&(impl Clock + Clone)>,
-    clock: &(impl Clock + Clone),
 ) -> anyhow::Result<(Store, Users)> {
     let users_in = settings.users_in();
     let is_new = |database: &Database| match database {
@@ -314,13 +313,13 @@ async fn open(
     let store_is_new =
         matches!(&settings.store, StoreLocation::Database(database) if is_new(database));
     if store_is_new && !is_new(&users_in) {
-        let users = Users::open(&users_in, clock.clone()).await?;
+        let users = Users::open(&users_in).await?;
         return Ok((store::open(&settings.store, instead).await?, users));
     }
     let store = store::open(&settings.store, instead).await?;
     let is_same_database = settings.store == StoreLocation::Database(users_in.clone());
     let beside = is_same_database.then_some(&store);
-    let users = Users::open_beside(&users_in, beside, clock.clone()).await?;
+    let users = Users::open_beside(&users_in, beside).await?;
     Ok((store, users))
 }
 

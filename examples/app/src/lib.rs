@@ -6,7 +6,6 @@
 
 mod answer;
 mod app;
-mod attempts;
 mod brought;
 mod demo;
 mod location;

@@ -5,10 +5,10 @@ use std::time::Duration;
 use gatepass::{
     Session, SessionCursor, SessionFilter, SessionId, StoreError, Timestamp, async_trait,
     store::{
-        AccountId, Advance, BeginOutcome, ChangeIdentity, Cursor, EndReason, EndSessions,
-        GrantVersion, Heartbeat, Heartbeats, NewSession, PullResult, Purged, Recover, Renew,
-        Revocation, RevocationLog, RevokeToken, ScannedPart, ServiceIdentity, SessionNumber,
-        SessionStore, TokenId, TokenStatus,
+        AccountId, Advance, AttemptOutcome, BeginOutcome, ChangeIdentity, CountAttempt, Cursor,
+        EndReason, EndSessions, GrantVersion, Heartbeat, Heartbeats, NewSession, PullResult,
+        Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken, ScannedPart,
+        ServiceIdentity, SessionNumber, SessionStore, SettleAttempt, TokenId, TokenStatus,
     },
 };
 
@@ -134,5 +134,13 @@ impl<T: Transactions> SessionStore for InTransactions<T> {
 
     async fn heartbeats(&self) -> Result<Heartbeats, StoreError> {
         self.0.store().heartbeats().await
+    }
+
+    async fn count_attempt(&self, attempt: CountAttempt) -> Result<AttemptOutcome, StoreError> {
+        self.0.store().count_attempt(attempt).await
+    }
+
+    async fn settle_attempt(&self, settled: SettleAttempt) -> Result<(), StoreError> {
+        self.0.store().settle_attempt(settled).await
     }
 }

@@ -265,7 +265,7 @@ async fn nothing_is_left_outside_of_the_schema() {
     .fetch_all(&pool)
     .await
     .unwrap();
-    assert_eq!(schemas, [("gatepass".into(), 5), ("public".into(), 3)]);
+    assert_eq!(schemas, [("gatepass".into(), 6), ("public".into(), 3)]);
 }
 
 #[tokio::test]
@@ -277,4 +277,20 @@ async fn a_proxy_that_refuses_a_setting_is_told_apart() {
         OpenError::ProxySetting { .. },
         "extra_float_digits(None)"
     );
+}
+
+#[tokio::test]
+async fn attempts_of_a_flood_are_purged_as_soon_as_they_are_forgotten() {
+    let (schema, clock) = (unique("flood"), gatepass_testkit::ManualClock::new());
+    let store = support::at(postgres()).schema(&schema).clock(clock.clone());
+    let store = store.open().await.unwrap();
+    gatepass_testkit::sessions::attempt_with_names(&store, 50).await;
+    let rows = || ask(format!("SELECT count(*)::text FROM {schema}.attempts"));
+    assert_eq!(rows().await, "150");
+    clock.advance(Duration::from_secs(300));
+    let purged = store.purge(Timestamp::MAX, 100).await.unwrap();
+    assert_eq!((purged.removed, purged.more), (100, true));
+    let purged = store.purge(Timestamp::MAX, 100).await.unwrap();
+    assert_eq!((purged.removed, purged.more), (50, false));
+    assert_eq!(rows().await, "0");
 }

@@ -20,8 +20,8 @@ use gatepass_testkit::{
     ManualClock,
     proxy::Proxy,
     sessions::{
-        ABSOLUTE_TTL, ACCESS_TTL, IDLE_TTL, account, advance_of, begin, end, new_session, pull_all,
-        recovery_of, renewal_of, token_of,
+        ABSOLUTE_TTL, ACCESS_TTL, IDLE_TTL, account, advance_of, attempt_with_names, begin, end,
+        new_session, pull_all, recovery_of, renewal_of, token_of,
     },
 };
 use tokio::{task::JoinSet, time::timeout};

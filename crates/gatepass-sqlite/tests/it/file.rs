@@ -20,7 +20,7 @@ use gatepass::{
 use gatepass_sqlite::{OpenError, SqliteStore};
 use gatepass_testkit::{
     ManualClock,
-    sessions::{account, advance_of, begin, end, token_of},
+    sessions::{account, advance_of, attempt_with_names, begin, end, token_of},
 };
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -439,4 +439,25 @@ async fn what_was_acknowledged_before_a_wal_was_deleted_is_saved_by_closing() {
         let (loaded, _) = store.load(session.id).await.unwrap();
         assert_eq!(loaded, Some(session), "{suffix}");
     }
+}
+
+#[tokio::test]
+async fn attempts_of_a_flood_are_purged_as_soon_as_they_are_forgotten() {
+    let place = Place::new();
+    let store = place.open();
+    attempt_with_names(&store, 50).await;
+    let rows = || {
+        let count = "SELECT count(*) FROM gatepass_attempts";
+        place
+            .connect()
+            .query_row(count, (), |row| row.get::<_, i64>(0))
+    };
+    store.purge(place.clock.now(), 1000).await.unwrap();
+    assert_eq!(rows().unwrap(), 150);
+    place.clock.advance(Duration::from_secs(300));
+    let purged = store.purge(place.clock.now(), 100).await.unwrap();
+    assert_eq!((purged.removed, purged.more), (100, true));
+    let purged = store.purge(place.clock.now(), 100).await.unwrap();
+    assert_eq!((purged.removed, purged.more), (50, false));
+    assert_eq!(rows().unwrap(), 0);
 }

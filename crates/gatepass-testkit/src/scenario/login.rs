@@ -76,26 +76,6 @@ pub fn a_wrong_password_and_an_unknown_user_get_the_same_answer() -> Scenario {
         .send(login("alice", "alice's password"), 200)
 }
 
-/// The application's authenticator counts attempts; the endpoint passes on what it says.
-#[must_use]
-pub fn too_many_attempts_are_told_when_to_try_again() -> Scenario {
-    let guess = || login("bob", "a guess");
-    (0..10)
-        .fold(
-            Scenario::new("too_many_attempts_are_told_when_to_try_again"),
-            |scenario, _| scenario.send_bad_grant(guess(), "bad_credentials"),
-        )
-        .send(guess(), 429)
-        .json("/error", "slow_down")
-        .json("/reason", "too_many_attempts")
-        .header("retry-after", "60")
-        .no_header("www-authenticate")
-        .send(login("bob", "bob's password"), 429)
-        .send(login("alice", "alice's password"), 200)
-        .pass(Duration::from_secs(61))
-        .send(login("bob", "bob's password"), 200)
-}
-
 /// Members that are missing, of another type, or doubled.
 #[must_use]
 pub fn a_login_that_is_not_understood_changes_nothing() -> Scenario {

@@ -33,12 +33,17 @@ macro_rules! with_scenarios {
         a_login_gives_tokens_that_work
         token_bodies_say_when_the_tokens_expire
         a_wrong_password_and_an_unknown_user_get_the_same_answer
-        too_many_attempts_are_told_when_to_try_again
         a_login_that_is_not_understood_changes_nothing
         credentials_without_a_password_are_for_the_authenticator_to_judge
         a_password_is_not_accepted_from_anywhere_but_the_body
 
         a_trusted_proxy_tells_the_address_of_a_client
+
+        too_many_attempts_are_told_when_to_try_again
+        a_delay_grows_with_each_attempt_and_is_over_with_a_login
+        attempts_at_all_endpoints_count_together
+        strangers_delay_no_user_at_a_known_address
+        an_address_that_tries_many_names_has_to_wait
 
         a_refresh_gives_a_new_pair
         a_refresh_sent_twice_gets_the_same_successor
@@ -115,7 +120,6 @@ macro_rules! with_scenarios {
         a_refresh_at_the_token_endpoint_gives_a_new_pair
         a_refused_refresh_is_400_at_the_token_endpoint
         bad_credentials_are_400_at_the_token_endpoint
-        too_many_attempts_are_429_at_the_token_endpoint
         a_grant_type_that_is_not_offered_is_unsupported
         scopes_that_were_not_granted_spend_and_begin_nothing
         a_narrowed_refresh_narrows_that_access_token_alone
@@ -242,7 +246,6 @@ macro_rules! with_scenarios {
 
         an_old_authentication_is_renewed_by_the_password
         a_wrong_password_renews_nothing
-        reauthentication_counts_attempts
         nobody_reauthenticates_as_somebody_else
         an_ended_session_is_not_reauthenticated
         a_reauthentication_spends_the_refresh_token_as_a_refresh_does

@@ -93,25 +93,6 @@ pub fn bad_credentials_are_400_at_the_token_endpoint() -> Scenario {
     )
 }
 
-/// The count is the same as that of the application's own login.
-#[must_use]
-pub fn too_many_attempts_are_429_at_the_token_endpoint() -> Scenario {
-    let guess = || token(&password("bob", "a guess"));
-    (0..10)
-        .fold(
-            Scenario::new("too_many_attempts_are_429_at_the_token_endpoint"),
-            |scenario, _| scenario.send_refused(guess(), "invalid_grant", "bad_credentials"),
-        )
-        .send(guess(), 429)
-        .json("/error", "slow_down")
-        .json("/reason", "too_many_attempts")
-        .header("retry-after", "60")
-        .no_header("www-authenticate")
-        .send(login("bob", "bob's password"), 429)
-        .pass(Duration::from_secs(61))
-        .send(token(&password("bob", "bob's password")), 200)
-}
-
 /// Their names know case (RFC 6749 §4).
 #[must_use]
 pub fn a_grant_type_that_is_not_offered_is_unsupported() -> Scenario {

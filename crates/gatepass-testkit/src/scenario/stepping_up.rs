@@ -117,26 +117,6 @@ pub fn a_wrong_password_renews_nothing() -> Scenario {
         .lives("{access}", "{refresh}")
 }
 
-/// Together with logins: a stolen access token is no way round the limit.
-#[must_use]
-pub fn reauthentication_counts_attempts() -> Scenario {
-    let guess = || reauthenticate("{access}", "a guess");
-    (0..10)
-        .fold(
-            Scenario::new("reauthentication_counts_attempts").logged_in("bob"),
-            |scenario, _| scenario.send_bad_grant(guess(), "bad_credentials"),
-        )
-        .send(guess(), 429)
-        .json("/error", "slow_down")
-        .json("/reason", "too_many_attempts")
-        .header("retry-after", "60")
-        .send(reauthenticate("{access}", "bob's password"), 429)
-        .send(login("bob", "bob's password"), 429)
-        .send(me("{access}"), 200)
-        .pass(Duration::from_secs(61))
-        .send(reauthenticate("{access}", "bob's password"), 200)
-}
-
 /// The token says whose password it is; the body does not.
 #[must_use]
 pub fn nobody_reauthenticates_as_somebody_else() -> Scenario {

@@ -1,6 +1,6 @@
 //! The application's part: who may log in, and as what.
 
-use std::{error::Error as StdError, fmt, time::Duration};
+use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
@@ -14,6 +14,7 @@ use crate::{
         ids::InvalidName,
         scopes::InvalidScope,
         session::Session,
+        throttling,
     },
     store::error::StoreError,
 };
@@ -25,7 +26,8 @@ use crate::{
 /// even where there is no user to compare it with. Hash off the async threads
 /// (`tokio::task::spawn_blocking`): a good password hash takes tens of milliseconds.
 ///
-/// Three bounds keep a flood of logins from taking your memory and your processors:
+/// gatepass bounds how often a client may try ([`LoginThrottle`](crate::LoginThrottle)). Three more
+/// bounds keep a flood of logins from taking your memory and your processors:
 ///
 /// * Bound how many passwords are hashed at once, for example by a `tokio::sync::Semaphore`. An
 ///   argon2id hash takes 19 MiB.
@@ -64,8 +66,8 @@ use crate::{
 #[async_trait]
 pub trait Authenticator: Send + Sync + 'static {
     /// Decides whether `credentials` are right and what they allow. `device` is the device that
-    /// asks, as far as it is known. Also count attempts by its address, or any client can lock any
-    /// user out.
+    /// asks, as far as it is known. gatepass has counted the attempt by then
+    /// ([`LoginThrottle`](crate::LoginThrottle)).
     ///
     /// There may be no password, if the request has other members: for example, a one-time code.
     /// Refuse such a login unless you have checked these.
@@ -97,6 +99,16 @@ pub trait Authenticator: Send + Sync + 'static {
     ) -> Result<Identity, AuthenticationError> {
         let _ = session;
         self.authenticate(credentials, device).await
+    }
+
+    /// The name that attempts to log in with `username` are counted by
+    /// ([`LoginThrottle`](crate::LoginThrottle)). All names that lead to one user must give the
+    /// same, or a guesser gets more attempts by other spellings.
+    ///
+    /// As it is, this is the name without white space around it, in lower case. For example, if you
+    /// also ignore dots in e-mail addresses, remove the dots here.
+    fn throttle_key<'n>(&self, username: &'n str) -> Cow<'n, str> {
+        throttling::throttle_key(username)
     }
 
     /// Looks at the user again before `session` is refreshed, and before anything is spent.
@@ -177,7 +189,8 @@ pub enum AuthenticationError {
     /// Unknown user or wrong password.
     #[error("the user name or the password is wrong")]
     BadCredentials,
-    /// Too many attempts for this user or from this address.
+    /// Too many attempts for this user or from this address, by a count of the application's own.
+    /// gatepass itself refuses those that exceed [`LoginThrottle`](crate::LoginThrottle).
     #[error("too many attempts")]
     TooManyAttempts {
         /// When to try again, in whole seconds on the wire.

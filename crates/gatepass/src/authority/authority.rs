@@ -30,6 +30,7 @@ use crate::{
         scopes::Scopes,
         session::{EndReason, Session},
         text,
+        throttling::LoginThrottle,
     },
     observe::{self, HiddenAddresses},
     store::{SessionStore, service::ServiceIdentity},
@@ -103,6 +104,7 @@ pub(crate) struct Settings {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) authenticator: Option<Arc<dyn Authenticator>>,
+    pub(crate) throttle: Option<LoginThrottle>,
 }
 
 /// Sessions that a list brings at once.
@@ -263,17 +265,18 @@ impl Authority {
         let authenticator =
             authenticator.ok_or(InternalError::new("login without an authenticator"))?;
         let device = cleaned(device);
-        let authenticated = self.consult(authenticator.authenticate(credentials, &device));
-        let limited = authenticated.await.and_then(|identity| match scopes {
-            Some(scopes) => identity.limited_to(scopes).map_err(Error::from),
-            None => Ok(identity),
-        });
-        let identity = limited.inspect_err(|error| {
-            if let Error::Refused(refusal) = error {
-                let name_hash = self.name_hash(credentials.username());
-                let refusals = self.inner.verifier.refusals();
-                refusals.login(&device, Some(&name_hash), refusal);
+        let authenticated = async {
+            let attempt = self.count_attempt(credentials.username(), &device).await?;
+            let answer = self.consult(authenticator.authenticate(credentials, &device));
+            let identity = attempt.ended(answer.await).await?;
+            match scopes {
+                Some(scopes) => identity.limited_to(scopes).map_err(Error::from),
+                None => Ok(identity),
             }
+        };
+        let identity = authenticated.await.inspect_err(|error| {
+            let name_hash = self.name_hash(credentials.username());
+            self.report_login(&device, &name_hash, error);
         })?;
         self.issue_fitting(client, identity, device, longest).await
     }

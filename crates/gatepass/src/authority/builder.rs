@@ -17,6 +17,7 @@ use crate::{
         ids::{ClientId, NodeId},
         lifetimes,
         rotation::ReusePolicy,
+        throttling::LoginThrottle,
     },
     observe,
     store::{SessionStore, heartbeat::Heartbeat, service::ServiceIdentity},
@@ -43,6 +44,7 @@ pub struct AuthorityBuilder {
     silent_nodes: Option<Duration>,
     authenticator: Option<Arc<dyn Authenticator>>,
     authenticator_timeout: Duration,
+    throttle: Option<LoginThrottle>,
     random: Arc<dyn Random>,
 }
 
@@ -84,6 +86,7 @@ impl AuthorityBuilder {
             silent_nodes: None,
             authenticator: None,
             authenticator_timeout: Duration::from_secs(10),
+            throttle: Some(LoginThrottle::default()),
             random: Arc::new(SystemRandom),
         }
     }
@@ -192,6 +195,20 @@ impl AuthorityBuilder {
         self
     }
 
+    /// The bounds on attempts to log in: see [`LoginThrottle`]. On by default. `None` turns them
+    /// off, for example if a proxy in front of the service has such bounds.
+    ///
+    /// ```
+    /// # use gatepass::{Authority, MasterSecret, MemoryStore};
+    /// # let secret = MasterSecret::generate().unwrap();
+    /// let authority = Authority::builder("https://shop.example", "shop-api", secret, MemoryStore::new())
+    ///     .login_throttle(None);
+    /// ```
+    pub fn login_throttle(mut self, throttle: impl Into<Option<LoginThrottle>>) -> Self {
+        self.throttle = throttle.into();
+        self
+    }
+
     /// Takes unguessable bytes from `random`. Default [`SystemRandom`].
     pub fn random(mut self, random: impl Random) -> Self {
         self.random = Arc::new(random);
@@ -263,6 +280,37 @@ impl AuthorityBuilder {
             must,
         )?;
 
+        if let Some(throttle) = &self.throttle {
+            let (least, most) = (Duration::from_secs(1), Duration::from_secs(3600));
+            let must = "between 1 second and 1 hour";
+            check_duration(
+                "longest delay of logins",
+                throttle.max_delay,
+                least,
+                most,
+                must,
+            )?;
+            let (least, most) = (Duration::from_millis(100), throttle.max_delay);
+            let must = "between 100 ms and the longest delay";
+            check_duration(
+                "first delay of logins",
+                throttle.first_delay,
+                least,
+                most,
+                must,
+            )?;
+            let must = "at most 10 years";
+            let what = "time for which a pair of name and address is known";
+            check_duration(what, throttle.known_for, Duration::ZERO, MAX_DURATION, must)?;
+            let free = [throttle.per_pair, throttle.per_name, throttle.per_address];
+            if free
+                .iter()
+                .any(|free| !(1..=LoginThrottle::MOST_FREE).contains(free))
+            {
+                return Err(BuildError::FreeAttempts);
+            }
+        }
+
         if let Some(interval) = self.heartbeat {
             let (least, most) = (Duration::from_millis(100), Duration::from_secs(60));
             let must = "between 100 ms and 1 minute";
@@ -299,6 +347,7 @@ impl AuthorityBuilder {
             clock: Arc::clone(&self.settings.clock),
             random: self.random,
             authenticator: self.authenticator,
+            throttle: self.throttle,
         };
         if self.store.is_volatile() {
             observe::store_volatile();

@@ -301,8 +301,13 @@ impl Authority {
         if session.client != self.inner.settings.client {
             return Err(Refusal::WrongClient.into());
         }
-        let authenticated = authenticator.reauthenticate(&session, credentials, device);
-        let identity = self.consult(authenticated).await.inspect_err(|error| {
+        let authenticated = async {
+            let name = session.subject().as_str();
+            let attempt = self.count_attempt(name, device).await?;
+            let answer = authenticator.reauthenticate(&session, credentials, device);
+            attempt.ended(self.consult(answer).await).await
+        };
+        let identity = authenticated.await.inspect_err(|error| {
             if let Error::Refused(refusal) = error {
                 let refusals = self.inner.verifier.refusals();
                 refusals.reauthentication(pass, device, refusal);

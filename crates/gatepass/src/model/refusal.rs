@@ -93,7 +93,8 @@ pub enum Refusal {
     /// Unknown user or wrong password; which of the two is not told.
     #[error("the user name or the password is wrong")]
     BadCredentials,
-    /// The application's authenticator counted too many attempts.
+    /// Too many attempts to log in, by [`LoginThrottle`](crate::LoginThrottle) or by a count of the
+    /// application's authenticator.
     #[error("too many attempts")]
     TooManyAttempts {
         /// When to try again.

@@ -25,12 +25,14 @@ use crate::{
         session::{EndReason, Session},
         session_cursor::SessionCursor,
         session_filter::SessionFilter,
+        throttling::{AttemptOutcome, CountAttempt, SettleAttempt},
     },
     store::{
         BeginOutcome, Cursor, EndSessions, PullResult, Purged, RevocationLog, ScannedPart,
         SessionStore, TokenStatus,
         error::StoreError,
         heartbeat::{Heartbeat, Heartbeats, RecordedHeartbeat},
+        memory_attempts::Attempts,
         service::ServiceIdentity,
     },
 };
@@ -81,6 +83,7 @@ struct State {
     identities: Vec<ServiceIdentity>,
     purged_until: Option<Timestamp>,
     heartbeats: HashMap<NodeId, RecordedHeartbeat>,
+    attempts: Attempts,
 }
 
 struct Entry {
@@ -524,7 +527,9 @@ impl SessionStore for MemoryStore {
         for id in &accounts {
             state.accounts.remove(id);
         }
-        let removed = sessions.len() + entries.len() + accounts.len();
+        let left = left - accounts.len();
+        let attempts = state.attempts.purge(horizon, left);
+        let removed = sessions.len() + entries.len() + accounts.len() + attempts;
         Ok(Purged {
             removed,
             more: removed >= limit,
@@ -543,5 +548,16 @@ impl SessionStore for MemoryStore {
     async fn heartbeats(&self) -> Result<Heartbeats, StoreError> {
         let state = self.state();
         Ok(state.heartbeats(self.inner.clock.now()))
+    }
+
+    async fn count_attempt(&self, attempt: CountAttempt) -> Result<AttemptOutcome, StoreError> {
+        let mut state = self.state();
+        Ok(state.attempts.count(&attempt, self.inner.clock.now()))
+    }
+
+    async fn settle_attempt(&self, settled: SettleAttempt) -> Result<(), StoreError> {
+        let mut state = self.state();
+        state.attempts.settle(&settled, self.inner.clock.now());
+        Ok(())
     }
 }

@@ -24,5 +24,6 @@ mod outage;
 mod refresh;
 mod revocation;
 mod services;
+mod throttling;
 mod tokens;
 mod wire;

@@ -6,7 +6,8 @@ use std::{
 };
 
 use gatepass::{
-    AuthenticationError, Authority, Error, Pass, StoreError, Subject, store::EndSessions,
+    AuthenticationError, Authority, Device, Error, Pass, Refusal, StoreError, Subject,
+    store::EndSessions,
 };
 use tokio::task;
 use zeroize::Zeroizing;
@@ -72,7 +73,19 @@ impl Users {
         new: Zeroizing<String>,
     ) -> Result<(), AuthenticationError> {
         let name = pass.subject().as_str();
-        let user = self.check_password(name, current, Some(CHANGES)).await?;
+        let attempt = authority.login_attempt(name, &Device::default()).await;
+        let attempt = attempt.map_err(not_counted)?;
+        let checked = self.check_password(name, current, Some(CHANGES)).await;
+        let settled = match &checked {
+            Ok(_) => attempt.succeeded().await,
+            Err(AuthenticationError::BadCredentials) => {
+                attempt.failed();
+                Ok(())
+            }
+            Err(_) => attempt.cancelled().await,
+        };
+        let user = checked?;
+        settled.map_err(AuthenticationError::unavailable)?;
         let hash = self.hash(new).await?;
         let (users, authority, pass) = (self.clone(), authority.clone(), pass.clone());
         // A client that hangs up must not stop it between the two steps.
@@ -108,6 +121,15 @@ impl Users {
         hashed
             .map_err(AuthenticationError::unavailable)?
             .map_err(|error| AuthenticationError::unavailable(io::Error::other(error)))
+    }
+}
+
+fn not_counted(error: Error) -> AuthenticationError {
+    match error {
+        Error::Refused(Refusal::TooManyAttempts { retry_after }) => {
+            AuthenticationError::TooManyAttempts { retry_after }
+        }
+        error => AuthenticationError::unavailable(error),
     }
 }
 

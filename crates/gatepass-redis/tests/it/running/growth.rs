@@ -304,3 +304,18 @@ async fn no_partition_is_purged_after_all_others_for_ever() {
     }
     assert_eq!(removed, 1);
 }
+
+#[tokio::test]
+async fn attempts_of_a_flood_expire_as_soon_as_they_are_forgotten() {
+    let namespace = unique("flood");
+    let store = support::at(support::redis()).namespace(&namespace);
+    let store = store.open().await.unwrap();
+    attempt_with_names(&store, 20).await;
+    let mut keys = support::keys(&support::redis(), &namespace).await;
+    keys.retain(|(_, key)| key.contains("}attempt:"));
+    assert_eq!(keys.len(), 60);
+    for (url, key) in keys {
+        let left: i64 = support::ask(&url, &["PTTL", &key]).await.unwrap();
+        assert!((1..=300_000).contains(&left), "{key}: {left}");
+    }
+}
