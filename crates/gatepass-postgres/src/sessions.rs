@@ -113,13 +113,24 @@ macro_rules! lives {
     };
 }
 
+/// The idle lifetime of the identity, which is the first member of its JSON, or else the one that
+/// is given.
+macro_rules! idle_ttl {
+    () => {
+        r#"coalesce(pg_catalog.substring(s.identity_json,
+             '^."idle_ttl":([0-9]+)'::pg_catalog.text)::bigint, $8)"#
+    };
+}
+
 /// Not lowered where the clock has gone back.
 macro_rules! idle_expires_at {
     () => {
         concat!(
             "least(greatest(",
             advanced_at!(),
-            " {+} $8, CASE WHEN last_seen_at {>} ",
+            " {+} ",
+            idle_ttl!(),
+            ", CASE WHEN last_seen_at {>} ",
             advanced_at!(),
             " THEN idle_expires_at END), absolute_expires_at)"
         )

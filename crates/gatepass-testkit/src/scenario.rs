@@ -27,6 +27,8 @@
 //! | `POST /auto/give` | as `/auto/me` | 200, and gives the scope `admin` to all sessions of the user ([offered](gatepass::Change::offered)) |
 //! | `POST /auto/passkey` | as `/auto/me` | as [`Endpoints::reauthenticated`](gatepass::wire::Endpoints::reauthenticated) after an authentication with the `amr` `hwk` and `user` and the `acr` `phr` |
 //! | `POST /auto/passkey-of-root` | as `/auto/me` | the same, as if `root` had been authenticated |
+//! | `POST /auto/access-only` | as `/auto/me` | as [`Endpoints::issued`](gatepass::wire::Endpoints::issued), for the same user, [without a refresh token](gatepass::Identity::access_only) |
+//! | `POST /auto/access-only-by-cookie` | as `/auto/me` | the same, in cookies |
 //! | `GET /auto/vault` | an authentication of the class `phr` or `phrh`, with the method `hwk` | 200 |
 //! | `GET /unguarded` | its handler wants to know who is logged in, and its route has no gate | 500 |
 //!
@@ -34,8 +36,9 @@
 //! time the [`ManualClock`](crate::ManualClock)'s. It believes the `X-Forwarded-For` of 127.0.0.1,
 //! where requests come from. How it carries tokens, [`Setup`] says. Its endpoints include `resume`,
 //! `renew` and `introspect`, let clients wait for a logout everywhere, and know the OAuth clients
-//! of [`CLIENTS`]; these and its own client may use the password grant. It is sent requests as
-//! `https://service.test`.
+//! of [`CLIENTS`]; these and its own client may use the password grant. A login with
+//! `"remember_me":false` begins a session of a day at most, whose cookies a browser forgets when it
+//! is closed. It is sent requests as `https://service.test`.
 //!
 //! Beside it, a driver mounts the [`Shop`], an application with an API of its own.
 
@@ -49,6 +52,7 @@ mod describing;
 mod discovery;
 mod gates;
 mod introspection;
+mod lifetimes;
 mod login;
 mod login_page;
 mod message;
@@ -87,6 +91,7 @@ pub use self::{
     discovery::*,
     gates::*,
     introspection::*,
+    lifetimes::*,
     login::*,
     login_page::*,
     message::{Request, Response},

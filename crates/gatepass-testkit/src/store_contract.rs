@@ -68,6 +68,7 @@ macro_rules! store_contract {
             identities_are_remembered
 
             an_advance_changes_what_it_should_and_nothing_else
+            an_idle_lifetime_of_the_identity_comes_first
             of_many_advances_from_one_generation_one_succeeds
             an_advance_that_does_not_fit_changes_nothing
             a_session_can_be_refreshed_until_the_instant_it_expires

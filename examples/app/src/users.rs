@@ -86,6 +86,8 @@ const AT_ONCE: usize = 8;
 const PLACES: usize = 64;
 /// The most of them from one address, so that it takes more than a handful to lock all others out.
 const PLACES_EACH: usize = 16;
+/// The longest that a login lasts that is not to be remembered.
+const DAY: Duration = Duration::from_secs(86_400);
 /// When a client whose address has too many logins waiting may come again: some have ended by then.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -287,9 +289,14 @@ impl Authenticator for Users {
         let user = self.check_password(name, password, device.address).await?;
         let subject = Subject::new(&user.name).map_err(corrupt)?;
         let identity = Identity::of(subject).scopes(scopes(&user)?);
-        Ok(match credentials.extra::<String>("device") {
+        let identity = match credentials.extra::<String>("device") {
             Some(device) => identity.device(device),
             None => identity,
+        };
+        Ok(match credentials.extra("remember_me") {
+            // Until the browser is closed, and for a day at most.
+            Some(false) => identity.absolute_ttl(DAY).session_cookies(),
+            _ => identity,
         })
     }
 

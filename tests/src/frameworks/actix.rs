@@ -182,10 +182,23 @@ fn auto(app: &example_app::App) -> Scope {
         };
         web::post().to(verified).wrap(gate.clone())
     };
+    let access_only = |delivery| {
+        let endpoints = app.endpoints.clone();
+        let begin = move |Auth(pass): Auth, request: HttpRequest| {
+            let endpoints = endpoints.clone();
+            async move {
+                let identity = pages::access_only(&pass);
+                gatepass_actix::issued(&endpoints, identity, &request, delivery).await
+            }
+        };
+        web::post().to(begin).wrap(gate.clone())
+    };
     let strongly = gate.clone().require(pages::strong());
     web::scope("/auto")
         .service(at("/passkey", passkey(None)))
         .service(at("/passkey-of-root", passkey(Some("root"))))
+        .service(at("/access-only", access_only(Delivery::Body)))
+        .service(at("/access-only-by-cookie", access_only(Delivery::Cookies)))
         .service(at("/vault", get().to(me).wrap(strongly)))
         .service(at("/take", web::post().to(take).wrap(gate.clone())))
         .service(at("/give", web::post().to(give).wrap(gate.clone())))

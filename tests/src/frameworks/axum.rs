@@ -146,10 +146,20 @@ pub(super) fn auto(app: &App) -> Router {
         };
         post(verified).route_layer(gate.clone())
     };
+    let access_only = |delivery| {
+        let endpoints = app.endpoints.clone();
+        let begin = async move |Auth(pass): Auth, request: Request| {
+            let (identity, parts) = (pages::access_only(&pass), request.into_parts().0);
+            gatepass_axum::issued(&endpoints, identity, &parts, delivery).await
+        };
+        post(begin).route_layer(gate.clone())
+    };
     let strongly = gate.clone().require(pages::strong());
     Router::new()
         .route("/passkey", passkey(None))
         .route("/passkey-of-root", passkey(Some("root")))
+        .route("/access-only", access_only(Delivery::Body))
+        .route("/access-only-by-cookie", access_only(Delivery::Cookies))
         .route("/vault", get(me).route_layer(strongly))
         .route("/take", post(take).route_layer(gate.clone()))
         .route("/give", post(give).route_layer(gate.clone()))

@@ -48,6 +48,12 @@ pub(super) fn by_passkey(pass: &Pass, name: Option<&str>) -> Identity {
     identity.amr(["hwk", "user"]).unwrap().acr("phr").unwrap()
 }
 
+/// The identity of a login without a refresh token.
+pub(super) fn access_only(pass: &Pass) -> Identity {
+    let identity = Identity::of(pass.subject().clone());
+    identity.scopes(pass.scopes().clone()).access_only()
+}
+
 /// Takes the scope `admin` away from the user and from all sessions of the user.
 pub(super) async fn take(app: App, pass: Pass) -> Value {
     let left = pass.scopes().without(&admin());

@@ -201,9 +201,25 @@ fn auto(app: &App) -> BoxedFilter<(Response,)> {
         let at = at(last).and(post).and(request_head());
         gated(at, gate.clone(), verified).boxed()
     };
+    let access_only = |last, delivery| {
+        let endpoints = app.endpoints.clone();
+        let begin = move |head: OwnedRequestHead, Auth(pass): Auth| {
+            let endpoints = endpoints.clone();
+            async move {
+                let identity = pages::access_only(&pass);
+                gatepass_warp::issued(&endpoints, identity, &head, delivery).await
+            }
+        };
+        let at = at(last).and(post).and(request_head());
+        gated(at, gate.clone(), begin).boxed()
+    };
     let strongly = gate.clone().require(pages::strong());
     let stepping_up = passkey("passkey", None)
         .or(passkey("passkey-of-root", Some("root")))
+        .unify()
+        .or(access_only("access-only", Delivery::Body))
+        .unify()
+        .or(access_only("access-only-by-cookie", Delivery::Cookies))
         .unify()
         .or(gated(at("vault").and(get), strongly, me))
         .unify();

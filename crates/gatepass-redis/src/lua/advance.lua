@@ -53,6 +53,10 @@ if again == 1 then
   row = string.sub(row, 1, 80) .. authenticated .. string.sub(row, 89)
 end
 local purged = idle > access and idle or access
+-- The identity is the last line. An idle lifetime of its own is its first member.
+if string.find(row, '\n{"idle_ttl":', 169, true) then
+  idle_ttl = tonumber(string.match(row, '\n{"idle_ttl":(%d+)[^\n]*$', 169)) or idle_ttl
+end
 -- Not lowered where the clock has gone back.
 idle = seen > now and math.max(idle, now + idle_ttl) or now + idle_ttl
 if idle > absolute then

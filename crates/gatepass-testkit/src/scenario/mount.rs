@@ -254,6 +254,11 @@ macro_rules! with_scenarios {
         a_step_up_by_cookie_is_answered_by_cookies
         a_step_up_as_another_user_is_refused
 
+        a_login_that_is_not_remembered_lasts_a_day_at_most
+        cookies_of_a_login_that_is_not_remembered_go_with_the_browser
+        a_session_without_a_refresh_token_ends_with_its_access_token
+        a_session_without_a_refresh_token_has_one_cookie
+
         a_good_access_token_is_resumed_with_nothing_new
         an_expired_access_token_is_resumed_by_the_refresh_token
         an_idle_session_is_resumed_by_both_of_its_tokens

@@ -219,10 +219,13 @@ fn check(exchange: &Exchange, response: &Response, kept: &Kept) -> Result<(), St
 }
 
 fn check_always(exchange: &Exchange, response: &Response) -> Result<(), String> {
-    let spoken_of = exchange
-        .expected
-        .iter()
-        .any(|expected| matches!(expected, Expected::SetCookies(_) | Expected::ClearCookies));
+    let spoken_of = exchange.expected.iter().any(|expected| {
+        let set = matches!(
+            expected,
+            Expected::SetCookies(_) | Expected::SetSessionCookies(_)
+        );
+        set || matches!(expected, Expected::ClearCookies)
+    });
     if !spoken_of && header(response, "set-cookie").is_some() {
         return Err("a cookie is set".to_owned());
     }
@@ -314,9 +317,13 @@ fn check_one(expected: &Expected, response: &Response, kept: &Kept) -> Result<()
             Err(_) => Ok(()),
             Ok(_) => Err(format!("there is something at {pointer}")),
         },
-        Expected::SetCookies(names) => {
+        Expected::SetCookies(names) | Expected::SetSessionCookies(names) => {
+            let life = match expected {
+                Expected::SetCookies(_) => Life::Some,
+                _ => Life::UntilClosed,
+            };
             let mut set: Vec<_> = cookies(response)
-                .map(|cookie| cookie.and_then(|cookie| cookie.checked(true)))
+                .map(|cookie| cookie.and_then(|cookie| cookie.checked(life)))
                 .collect::<Result<_, _>>()?;
             set.sort_unstable();
             if set == *names {
@@ -327,7 +334,7 @@ fn check_one(expected: &Expected, response: &Response, kept: &Kept) -> Result<()
         }
         Expected::ClearCookies => {
             let mut cleared: Vec<_> = cookies(response)
-                .map(|cookie| cookie.and_then(|cookie| cookie.checked(false)))
+                .map(|cookie| cookie.and_then(|cookie| cookie.checked(Life::None)))
                 .collect::<Result<_, _>>()?;
             cleared.sort_unstable();
             if cleared == ["__Host-gatepass", "__Host-gatepass-refresh"] {
@@ -381,18 +388,22 @@ struct SetCookie<'a> {
 
 impl<'a> SetCookie<'a> {
     /// Its name, if its attributes are right for a cookie that is set, or else cleared.
-    fn checked(self, set: bool) -> Result<&'a str, String> {
+    fn checked(self, life: Life) -> Result<&'a str, String> {
         let (max_age, mut attributes): (Vec<&str>, Vec<&str>) = self
             .attributes
             .iter()
             .copied()
             .partition(|attribute| attribute.starts_with("Max-Age="));
         attributes.sort_unstable();
-        let lives = matches!(max_age[..], [life] if life != "Max-Age=0");
+        let lives = match max_age[..] {
+            [] => Life::UntilClosed,
+            ["Max-Age=0"] => Life::None,
+            _ => Life::Some,
+        };
         let right = attributes == ["HttpOnly", "Path=/", "SameSite=Lax", "Secure"]
-            && max_age.len() == 1
-            && lives == set
-            && self.value.is_empty() != set;
+            && max_age.len() <= 1
+            && lives == life
+            && self.value.is_empty() == (life == Life::None);
         if right {
             Ok(self.name)
         } else {
@@ -402,6 +413,14 @@ impl<'a> SetCookie<'a> {
             ))
         }
     }
+}
+
+/// How long a browser keeps a cookie.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Life {
+    None,
+    UntilClosed,
+    Some,
 }
 
 fn cookies(response: &Response) -> impl Iterator<Item = Result<SetCookie<'_>, String>> {

@@ -72,6 +72,8 @@ pub(super) enum Expected {
     NoJson(&'static str),
     /// The cookies of these names, and no others, are set.
     SetCookies(&'static [&'static str]),
+    /// The same, of cookies that a browser forgets when it is closed.
+    SetSessionCookies(&'static [&'static str]),
     /// Both cookies are cleared.
     ClearCookies,
     /// The cookie is given the value that was kept under the name.
@@ -278,6 +280,13 @@ impl Scenario {
     #[must_use]
     pub fn sets_cookies(self, names: &'static [&'static str]) -> Self {
         self.expecting(Expected::SetCookies(names))
+    }
+
+    /// The response sets the cookies of these names, as [`sets_cookies`](Self::sets_cookies) says,
+    /// but without a `Max-Age`.
+    #[must_use]
+    pub fn sets_session_cookies(self, names: &'static [&'static str]) -> Self {
+        self.expecting(Expected::SetSessionCookies(names))
     }
 
     /// The response clears both cookies.

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use gatepass::{
     Clock, Device, Session,
-    store::{Advance, AdvanceCause, Generation, Recover, Rotation, SeenFrom, SessionStore},
+    store::{
+        Advance, AdvanceCause, ChangeIdentity, Generation, Issuer, Recover, Rotation, SeenFrom,
+        SessionStore,
+    },
 };
 
 use super::given::{
@@ -29,6 +32,57 @@ pub async fn an_advance_changes_what_it_should_and_nothing_else<S: SessionStore>
         assert_eq!(given.load(&expected).await, expected);
     }
     assert_eq!(given.load(&bystander).await, bystander);
+}
+
+/// A login may have given the session another idle lifetime than the one that is configured now.
+/// Nothing else that looks like one counts: neither a claim nor a name.
+pub async fn an_idle_lifetime_of_the_identity_comes_first<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let looks = r#"{"idle_ttl":1,"subject":"x"}"#;
+    for own in [
+        None,
+        Some(MINUTE),
+        Some(2 * IDLE_TTL),
+        Some(MILLISECOND * 1_500),
+    ] {
+        let mut new = new_session("alice");
+        let claims = serde_json::json!({ "idle_ttl": 1, "a": looks, looks: { "idle_ttl": 2 } });
+        new.identity = new.identity.claims(&claims).unwrap().device(looks);
+        (new.client, new.issuer) = (client(looks), Issuer::new(looks).unwrap());
+        new.device.user_agent = Some(looks.to_owned());
+        new.id = session_id(new.account());
+        if let Some(own) = own {
+            new.identity = new.identity.idle_ttl(own);
+            new.idle_ttl = own;
+        }
+        let mut session = given.store.begin(new).await.unwrap().session;
+        for _ in 0..2 {
+            given.clock.advance(SECOND);
+            let mut advance = advance_of(&session);
+            advance.client = client(looks);
+            assert!(session.advance(advance.clone(), given.clock.now()));
+            let until = given.clock.now() + own.unwrap_or(advance.idle_ttl);
+            assert_eq!(
+                session.idle_expires_at,
+                until.min(session.absolute_expires_at)
+            );
+            let advanced = given.store.advance(advance).await.unwrap();
+            assert_eq!(advanced.as_ref(), Some(&session), "{own:?}");
+            assert_eq!(given.load(&session).await, session, "{own:?}");
+        }
+        // A change of rights keeps it.
+        let identity = session.identity.clone().device("another name");
+        let change = ChangeIdentity::new(&session, identity);
+        session = given.store.change(change).await.unwrap().unwrap();
+        given.clock.advance(SECOND);
+        let mut advance = advance_of(&session);
+        advance.client = client(looks);
+        assert!(session.advance(advance.clone(), given.clock.now()));
+        let advanced = given.store.advance(advance).await.unwrap();
+        assert_eq!(advanced, Some(session), "{own:?}");
+    }
 }
 
 /// However many present the same generation at once, one advances the session.

@@ -94,6 +94,7 @@ pub(crate) struct Settings {
     pub(crate) access_ttl: Duration,
     pub(crate) idle_ttl: Duration,
     pub(crate) absolute_ttl: Duration,
+    pub(crate) max_absolute_ttl: Duration,
     pub(crate) reuse: ReusePolicy,
     pub(crate) max_sessions: Option<NonZeroU32>,
     pub(crate) store_timeout: Duration,
@@ -316,20 +317,20 @@ impl Authority {
         longest: Option<usize>,
     ) -> Result<Issued, Error> {
         let settings = &self.inner.settings;
+        self.check_lifetimes(&identity)?;
+        let identity = identity.beginning(settings.access_ttl);
         self.check_identity(&identity)?;
         let account = self.account(identity.subject());
         let policy = self.inner.verifier.policy();
-        let own_ttl = identity.session_ttl();
         let new = NewSession {
             id: SessionId::random(account, &*settings.random)?,
             issuer: policy.issuer.clone(),
             audience: policy.audience.clone(),
             client: client.clone(),
+            idle_ttl: identity.own_idle_ttl().unwrap_or(settings.idle_ttl),
+            absolute_ttl: identity.longest(settings.absolute_ttl),
             identity,
             device: cleaned(device),
-            idle_ttl: settings.idle_ttl,
-            absolute_ttl: own_ttl
-                .map_or(settings.absolute_ttl, |own| own.min(settings.absolute_ttl)),
             access_ttl: settings.access_ttl,
             max_sessions: settings.max_sessions,
         };
@@ -451,6 +452,22 @@ impl Authority {
             return Err(IdentityError::TooLargeForCookie.into());
         }
         Ok(())
+    }
+
+    /// Checks what counts when a session begins.
+    fn check_lifetimes(&self, identity: &Identity) -> Result<(), IdentityError> {
+        let Settings {
+            reuse,
+            max_absolute_ttl,
+            ..
+        } = &self.inner.settings;
+        let least = reuse.overlap.max(Duration::from_secs(1));
+        let own = [identity.own_idle_ttl(), identity.own_absolute_ttl()];
+        let fits = |ttl: &Duration| (least..=*max_absolute_ttl).contains(ttl);
+        match own.iter().flatten().all(fits) {
+            true => Ok(()),
+            false => Err(IdentityError::SessionTtl),
+        }
     }
 
     pub(super) fn check_identity(&self, identity: &Identity) -> Result<(), IdentityError> {

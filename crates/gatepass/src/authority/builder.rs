@@ -36,6 +36,7 @@ pub struct AuthorityBuilder {
     access_ttl: Duration,
     idle_ttl: Duration,
     absolute_ttl: Duration,
+    max_absolute_ttl: Option<Duration>,
     reuse: ReusePolicy,
     max_sessions: Option<NonZeroU32>,
     shares_store: bool,
@@ -78,6 +79,7 @@ impl AuthorityBuilder {
             access_ttl: lifetimes::ACCESS_TTL,
             idle_ttl: lifetimes::IDLE_TTL,
             absolute_ttl: lifetimes::ABSOLUTE_TTL,
+            max_absolute_ttl: None,
             reuse: ReusePolicy::default(),
             max_sessions: NonZeroU32::new(100),
             shares_store: false,
@@ -121,6 +123,17 @@ impl AuthorityBuilder {
     /// How long a session lasts at most, however much it is used. Default 90 days.
     pub fn absolute_ttl(mut self, ttl: Duration) -> Self {
         self.absolute_ttl = ttl;
+        self
+    }
+
+    /// How long a session may last at most if its login gives it a lifetime of its own, by
+    /// [`Identity::absolute_ttl`](crate::Identity::absolute_ttl). Default: the
+    /// [`absolute_ttl`](Self::absolute_ttl), so that a login can only have a shorter one. At least
+    /// that, and at most 10 years.
+    ///
+    /// For example, set it to one year if users can ask to be remembered for that long.
+    pub fn max_absolute_ttl(mut self, ttl: Duration) -> Self {
+        self.max_absolute_ttl = Some(ttl);
         self
     }
 
@@ -234,6 +247,15 @@ impl AuthorityBuilder {
             most,
             "between 1 second and 10 years",
         )?;
+        let max_absolute_ttl = self.max_absolute_ttl.unwrap_or(self.absolute_ttl);
+        let must = "at least the absolute lifetime and at most 10 years";
+        check_duration(
+            "longest absolute lifetime",
+            max_absolute_ttl,
+            self.absolute_ttl,
+            most,
+            must,
+        )?;
         let most = self.absolute_ttl;
         let must = "at least 1 second and at most the absolute lifetime";
         check_duration("idle lifetime", self.idle_ttl, second, most, must)?;
@@ -337,6 +359,7 @@ impl AuthorityBuilder {
             access_ttl: self.access_ttl,
             idle_ttl: self.idle_ttl,
             absolute_ttl: self.absolute_ttl,
+            max_absolute_ttl,
             reuse: self.reuse,
             max_sessions: self.max_sessions,
             store_timeout: self.settings.store_timeout,

@@ -64,7 +64,8 @@ token! {
 pub struct Issued {
     /// For every request.
     pub access_token: AccessToken,
-    /// For the next refresh.
+    /// For the next refresh. Empty if the session has none:
+    /// [`Identity::access_only`](crate::Identity::access_only).
     pub refresh_token: RefreshToken,
     /// When the access token expires, in whole seconds.
     pub expires_at: Timestamp,
@@ -77,8 +78,20 @@ pub struct Issued {
     pub scopes: Scopes,
     /// The session.
     pub session_id: SessionId,
-    /// When the refresh token expires, unless it is used before.
+    /// When the refresh token expires, unless it is used before. If there is none, when the access
+    /// token expires.
     pub refresh_expires_at: Timestamp,
+    /// Whether browsers forget the cookies when they are closed.
+    pub(crate) session_cookies: bool,
+}
+
+impl RefreshToken {
+    /// Whether there is none, because the session is
+    /// [access-only](crate::Identity::access_only).
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// The result of [`Authority::renew`](crate::Authority::renew), for the client: an access token,
@@ -103,4 +116,6 @@ pub struct Renewed {
     pub(super) token_id: TokenId,
     /// Until when a browser has use for the token, even if it is only to say that it has expired.
     pub(crate) useful_until: Timestamp,
+    /// Whether browsers forget the cookie when they are closed.
+    pub(crate) session_cookies: bool,
 }

@@ -38,8 +38,13 @@ impl Authority {
         let asked = scopes.map(|asked| granted.intersection(asked));
         let scopes = asked.as_ref().unwrap_or(granted);
         let renewed = self.newest_access_token(session, scopes).await?;
-        let refresh_keys = self.inner.refresh_keys.load();
-        let refresh_token = refresh_keys.token(session.id, session.generation);
+        let refresh_token = match session.identity.is_access_only() {
+            true => String::new(),
+            false => {
+                let refresh_keys = self.inner.refresh_keys.load();
+                refresh_keys.token(session.id, session.generation)
+            }
+        };
         let issued = Issued {
             access_token: renewed.access_token,
             refresh_token: RefreshToken::new(refresh_token),
@@ -49,6 +54,7 @@ impl Authority {
             scopes: renewed.scopes,
             session_id: renewed.session_id,
             refresh_expires_at: session.idle_expires_at,
+            session_cookies: renewed.session_cookies,
         };
         Ok((issued, renewed.token_id))
     }
@@ -119,6 +125,7 @@ impl Authority {
             session_id: session.id,
             token_id: token,
             useful_until: session.idle_expires_at.max(expires_at),
+            session_cookies: session.identity.has_session_cookies(),
         })
     }
 

@@ -131,7 +131,7 @@ pub struct Advance {
     pub overlap: Duration,
     /// The request's origin.
     pub seen_from: SeenFrom,
-    /// How long the session may stay unused from now on.
+    /// How long the session may stay unused from now on, where its identity does not say.
     pub idle_ttl: Duration,
     /// The lifetime of an access token whose identity does not say.
     pub access_ttl: Duration,
@@ -366,7 +366,8 @@ impl Session {
             });
             self.generation = advance.to;
         }
-        let mut idle_expires_at = (now + advance.idle_ttl).min(self.absolute_expires_at);
+        let idle_ttl = self.identity.own_idle_ttl().unwrap_or(advance.idle_ttl);
+        let mut idle_expires_at = (now + idle_ttl).min(self.absolute_expires_at);
         if self.last_seen_at > now {
             // The clock has gone back. A session that was promised to live until then still does.
             idle_expires_at = idle_expires_at.max(self.idle_expires_at);

@@ -56,6 +56,9 @@ const RESERVED: [&str; 18] = [
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Identity {
+    /// The first member, where stores in SQL and Lua find it: see [`Identity::own_idle_ttl`].
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "millis")]
+    idle_ttl: Option<Duration>,
     subject: Subject,
     #[serde(default, skip_serializing_if = "Scopes::is_empty")]
     scopes: Scopes,
@@ -75,6 +78,12 @@ pub struct Identity {
     /// The longest that the session may last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     session_ttl: Option<Duration>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "millis")]
+    absolute_ttl: Option<Duration>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    access_only: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    session_cookies: bool,
     /// How the user was authenticated.
     #[serde(default, skip_serializing_if = "Authentication::is_unknown")]
     authentication: Authentication,
@@ -106,6 +115,7 @@ impl Identity {
     #[must_use]
     pub fn of(subject: Subject) -> Self {
         Self {
+            idle_ttl: None,
             subject,
             scopes: Scopes::default(),
             claims: Map::new(),
@@ -114,6 +124,9 @@ impl Identity {
             limit: None,
             actor: None,
             session_ttl: None,
+            absolute_ttl: None,
+            access_only: false,
+            session_cookies: false,
             authentication: Authentication::default(),
         }
     }
@@ -169,6 +182,70 @@ impl Identity {
     #[must_use]
     pub fn access_ttl(mut self, ttl: Duration) -> Self {
         self.access_ttl = Some(ttl);
+        self
+    }
+
+    /// Lets this session stay unused for `ttl`, in whole milliseconds, instead of the configured
+    /// time. For example, a login with "remember me" gives it 90 days.
+    ///
+    /// It holds for the whole session: neither a refresh nor a change of rights gives it another.
+    /// At least the overlap, and at most the
+    /// [`max_absolute_ttl`](crate::AuthorityBuilder::max_absolute_ttl), or issuing fails with
+    /// [`IdentityError::SessionTtl`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use gatepass::{AuthenticationError, Credentials, Identity};
+    ///
+    /// fn login(credentials: &Credentials) -> Result<Identity, AuthenticationError> {
+    ///     let identity = match (credentials.username(), credentials.password()) {
+    ///         ("alice", Some("wonderland")) => Identity::new("alice")?,
+    ///         _ => return Err(AuthenticationError::BadCredentials),
+    ///     };
+    ///     Ok(match credentials.extra("remember_me") {
+    ///         Some(true) => identity.idle_ttl(Duration::from_secs(90 * 86_400)),
+    ///         // A day at most, and only until the browser is closed.
+    ///         _ => identity.absolute_ttl(Duration::from_secs(86_400)).session_cookies(),
+    ///     })
+    /// }
+    /// ```
+    #[must_use]
+    pub fn idle_ttl(mut self, ttl: Duration) -> Self {
+        self.idle_ttl = Some(whole_millis(ttl));
+        self
+    }
+
+    /// Has this session last for `ttl` at most, however much it is used, instead of the configured
+    /// time. The bounds are those of [`idle_ttl`](Self::idle_ttl).
+    #[must_use]
+    pub fn absolute_ttl(mut self, ttl: Duration) -> Self {
+        self.absolute_ttl = Some(whole_millis(ttl));
+        self
+    }
+
+    /// Begins a session without a refresh token, which ends with its access token.
+    ///
+    /// The answer to the login has no `refresh_token`, or no cookie for it. The session is listed
+    /// and can be ended like any other. It goes on for as long as its client
+    /// [renews](crate::Authority::renew) the access token in time, until its absolute end. For
+    /// example, a client that was written for another service keeps one token only.
+    ///
+    /// Its idle lifetime is that of its access tokens, also if you set
+    /// [`idle_ttl`](Self::idle_ttl).
+    #[must_use]
+    pub fn access_only(mut self) -> Self {
+        self.access_only = true;
+        self
+    }
+
+    /// Has browsers keep the cookies of this session until they are closed: the cookies have no
+    /// `Max-Age`. For example, a user didn't tick "remember me".
+    ///
+    /// Browsers that restore their tabs also restore these cookies, so give such a session a short
+    /// [`absolute_ttl`](Self::absolute_ttl) as well.
+    #[must_use]
+    pub fn session_cookies(mut self) -> Self {
+        self.session_cookies = true;
         self
     }
 
@@ -256,9 +333,47 @@ impl Identity {
         self.actor.as_ref()
     }
 
-    /// The longest that the session may last, if this says so.
-    pub(crate) fn session_ttl(&self) -> Option<Duration> {
-        self.session_ttl
+    /// The idle lifetime of this session, if it has one of its own. A store's
+    /// [`advance`](crate::store::SessionStore::advance) prefers it to the one that it is given.
+    ///
+    /// A store that keeps the identity as JSON finds it there without reading all of it: in
+    /// milliseconds, as the first member. For example, `{"idle_ttl":86400000,"subject":…`.
+    #[must_use]
+    pub fn own_idle_ttl(&self) -> Option<Duration> {
+        self.idle_ttl
+    }
+
+    /// The absolute lifetime of this session, if it has one of its own.
+    #[must_use]
+    pub fn own_absolute_ttl(&self) -> Option<Duration> {
+        self.absolute_ttl
+    }
+
+    /// Whether the session has no refresh token.
+    #[must_use]
+    pub fn is_access_only(&self) -> bool {
+        self.access_only
+    }
+
+    /// Whether browsers forget the cookies of the session when they are closed.
+    pub(crate) fn has_session_cookies(&self) -> bool {
+        self.session_cookies
+    }
+
+    /// How long the session lasts at most, if an identity lets it last for `default` unless it says
+    /// otherwise.
+    pub(crate) fn longest(&self, default: Duration) -> Duration {
+        let own = self.absolute_ttl.unwrap_or(default);
+        self.session_ttl.map_or(own, |ttl| ttl.min(own))
+    }
+
+    /// The identity of a session that begins, whose access tokens live for `default` unless it says
+    /// otherwise.
+    pub(crate) fn beginning(mut self, default: Duration) -> Self {
+        if self.access_only {
+            self.idle_ttl = Some(whole_millis(self.access_ttl.unwrap_or(default)));
+        }
+        self
     }
 
     /// The user who is logged in.
@@ -295,7 +410,8 @@ impl Identity {
     /// This identity as the successor of `former`, with which the session was begun. It stays
     /// within the limit that the client set then. An impersonation stays within its scopes and
     /// keeps its claims. The device label stays the same if the application gave no other. How the
-    /// user was authenticated stays the same: nothing but an authentication changes it.
+    /// user was authenticated stays the same: nothing but an authentication changes it. So do the
+    /// lifetimes of the session.
     pub(crate) fn succeeding(mut self, former: &Self) -> Self {
         if let Some(limit) = &former.limit {
             self.scopes = self.scopes.intersection(limit);
@@ -308,6 +424,10 @@ impl Identity {
         self.limit.clone_from(&former.limit);
         self.actor.clone_from(&former.actor);
         self.session_ttl = former.session_ttl;
+        self.idle_ttl = former.idle_ttl;
+        self.absolute_ttl = former.absolute_ttl;
+        self.access_only = former.access_only;
+        self.session_cookies = former.session_cookies;
         self.authentication.clone_from(&former.authentication);
         self.device = self.device.or_else(|| former.device.clone());
         self
@@ -339,6 +459,45 @@ impl Identity {
     #[must_use]
     pub fn own_access_ttl(&self) -> Option<Duration> {
         self.access_ttl
+    }
+}
+
+/// As a store can keep it.
+fn whole_millis(ttl: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// A duration in whole milliseconds, a number that SQL and Lua read.
+mod millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[expect(
+        clippy::ref_option,
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde passes a reference"
+    )]
+    pub(super) fn serialize<S: Serializer>(
+        ttl: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let millis = ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
+        millis.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<u64>::deserialize(deserializer)?.map(Duration::from_millis))
     }
 }
 
@@ -378,6 +537,13 @@ pub enum IdentityError {
         "the access-token lifetime of the identity must be between the overlap and the absolute lifetime"
     )]
     AccessTtl,
+    /// The idle or the absolute lifetime is shorter than the overlap, or longer than any session
+    /// may last.
+    #[error(
+        "the idle and the absolute lifetime of the identity must be between the overlap and the longest \
+         that a session may last, which max_absolute_ttl() sets"
+    )]
+    SessionTtl,
     /// A value of `amr` or `acr` cannot be one.
     #[error(transparent)]
     Authentication(#[from] InvalidAuthenticationValue),
@@ -421,6 +587,23 @@ mod tests {
         ] {
             assert_eq!(claims_of(claims), Err(IdentityError::UnreadableClaims));
         }
+    }
+
+    #[test]
+    fn an_idle_lifetime_of_its_own_is_the_first_member_in_milliseconds() {
+        let ttl = Duration::from_secs(90 * 86_400) + Duration::from_micros(1_500);
+        let identity = Identity::new("alice").unwrap().idle_ttl(ttl);
+        let json = serde_json::to_string(&identity).unwrap();
+        assert!(
+            json.starts_with(r#"{"idle_ttl":7776000001,"subject":"#),
+            "{json}"
+        );
+        assert_eq!(serde_json::from_str::<Identity>(&json).unwrap(), identity);
+        // No claim can come to stand there.
+        let claims = json!({ "idle_ttl": 1, "{\"idle_ttl\":1": 1 });
+        let identity = Identity::new("alice").unwrap().claims(&claims).unwrap();
+        let json = serde_json::to_string(&identity).unwrap();
+        assert!(json.starts_with(r#"{"subject":"#), "{json}");
     }
 
     #[test]

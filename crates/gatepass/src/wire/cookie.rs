@@ -93,40 +93,45 @@ pub(super) fn check_host(head: &RequestHead<'_>, policy: &BrowserPolicy) -> Resu
     Ok(())
 }
 
-/// The value of a `Set-Cookie` that makes a browser keep `token` for `life`.
+/// The value of a `Set-Cookie` that makes a browser keep `token` for `life`, or until it is closed.
 pub(super) fn set(
     kind: Kind,
     token: &str,
-    life: Duration,
+    life: Option<Duration>,
     policy: &BrowserPolicy,
 ) -> Result<String, TooLong> {
     let name = kind.name(policy);
     if token.len() > longest_token(kind, policy) {
         return Err(TooLong);
     }
-    // Zero would make the browser forget what it is given.
-    let max_age = life.as_secs().max(1);
-    Ok(format!(
-        "{name}={token}; {}; Max-Age={max_age}",
-        attributes(policy)
-    ))
+    let attributes = attributes(policy);
+    Ok(match life {
+        // Zero would make the browser forget what it is given.
+        Some(life) => {
+            let max_age = life.as_secs().max(1);
+            format!("{name}={token}; {attributes}; Max-Age={max_age}")
+        }
+        None => format!("{name}={token}; {attributes}"),
+    })
 }
 
-/// The values of two `Set-Cookie` that make a browser keep both tokens.
+/// The values of `Set-Cookie` that make a browser keep the tokens: both, or the only one.
 ///
 /// # Errors
 ///
 /// [`IdentityError::TooLargeForCookie`], since a browser would drop the cookie.
-pub(super) fn pair(issued: &Issued, policy: &BrowserPolicy) -> Result<[String; 2], IdentityError> {
+pub(super) fn all(issued: &Issued, policy: &BrowserPolicy) -> Result<Vec<String>, IdentityError> {
     // The access cookie is kept as long as the other: that it has expired, it says itself.
     let life = issued.refresh_expires_at.since(issued.server_time);
+    let life = (!issued.session_cookies).then_some(life);
     let cookie = |kind, token| {
         set(kind, token, life, policy).map_err(|TooLong| IdentityError::TooLargeForCookie)
     };
-    Ok([
-        cookie(Kind::Access, issued.access_token.as_str())?,
-        cookie(Kind::Refresh, issued.refresh_token.as_str())?,
-    ])
+    let mut cookies = vec![cookie(Kind::Access, issued.access_token.as_str())?];
+    if !issued.refresh_token.is_empty() {
+        cookies.push(cookie(Kind::Refresh, issued.refresh_token.as_str())?);
+    }
+    Ok(cookies)
 }
 
 /// The name of the cookie that a `Set-Cookie` is about.
@@ -235,10 +240,10 @@ mod tests {
     fn a_cookie_that_browsers_would_drop_is_not_set() {
         for kind in Kind::ALL {
             let most = "x".repeat(longest_token(kind, &policy()));
-            let longest = set(kind, &most, Duration::MAX, &policy()).unwrap();
+            let longest = set(kind, &most, Some(Duration::MAX), &policy()).unwrap();
             assert_eq!(longest.len(), 4096, "{longest}");
             let longer = format!("{most}x");
-            let short = Duration::from_secs(60);
+            let short = Some(Duration::from_secs(60));
             assert_eq!(set(kind, &longer, short, &policy()), Err(TooLong));
         }
     }

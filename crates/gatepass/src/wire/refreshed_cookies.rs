@@ -24,7 +24,7 @@ pub(super) struct RefreshedCookies {
     authority: Authority,
     issued: Issued,
     /// The values of `Set-Cookie`.
-    cookies: [Zeroizing<String>; 2],
+    cookies: Vec<Zeroizing<String>>,
 }
 
 impl RefreshedCookies {
@@ -54,9 +54,10 @@ impl RefreshedCookies {
         let client = authority.client_id();
         let issued = authority.refresh_as(client, token, None, Some(&device));
         let issued = issued.await?;
+        let cookies = cookie::all(&issued, &own.browser)?.into_iter();
         Ok(Self {
             authority: authority.clone(),
-            cookies: cookie::pair(&issued, &own.browser)?.map(Zeroizing::new),
+            cookies: cookies.map(Zeroizing::new).collect(),
             issued,
         })
     }

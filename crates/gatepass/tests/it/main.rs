@@ -18,6 +18,7 @@ mod connections;
 mod hang_ups;
 mod issuers;
 mod keys;
+mod lifetimes;
 mod managing;
 mod observe;
 mod outage;

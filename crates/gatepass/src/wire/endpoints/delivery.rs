@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::{
-    authority::issued::{Issued, Renewed},
+    authority::issued::{Issued, RefreshToken, Renewed},
     error::Error,
     http::reply::Reply,
     model::{identity::IdentityError, transport::Transport},
@@ -106,7 +106,7 @@ impl Endpoints {
         let cookies = match delivery {
             Delivery::Body => Vec::new(),
             Delivery::Cookies => {
-                let cookies = cookie::pair(&issued, self.browser_policy())?;
+                let cookies = cookie::all(&issued, self.browser_policy())?;
                 cookies.into_iter().map(Zeroizing::new).collect()
             }
         };
@@ -154,6 +154,7 @@ impl Endpoints {
             Source::Bearer => Ok(with_tokens(body, token, None)),
             Source::Cookie => {
                 let life = renewed.useful_until.since(renewed.server_time);
+                let life = (!renewed.session_cookies).then_some(life);
                 let cookie = cookie::set(Kind::Access, token, life, self.browser_policy());
                 let cookie = cookie.map_err(|_| IdentityError::TooLargeForCookie)?;
                 Ok(Reply::json(200, &body).header("set-cookie", cookie))
@@ -171,8 +172,9 @@ impl Endpoints {
 
 /// The answer of RFC 6749 §5.1.
 fn tokens_in_body(issued: &Issued, body: Value) -> Reply {
-    let (access, refresh) = (issued.access_token.as_str(), issued.refresh_token.as_str());
-    with_tokens(body, access, Some(refresh))
+    let refresh = Some(&issued.refresh_token).filter(|token| !token.is_empty());
+    let refresh = refresh.map(RefreshToken::as_str);
+    with_tokens(body, issued.access_token.as_str(), refresh)
 }
 
 fn with_tokens(mut body: Value, access: &str, refresh: Option<&str>) -> Reply {
@@ -190,9 +192,11 @@ fn with_tokens(mut body: Value, access: &str, refresh: Option<&str>) -> Reply {
 fn with_times(issued: &Issued) -> Value {
     let mut body = without_tokens(issued);
     if let Value::Object(members) = &mut body {
-        let refresh_expires_at = issued.refresh_expires_at.to_string();
         members.insert("expires_at".into(), issued.expires_at.to_string().into());
-        members.insert("refresh_expires_at".into(), refresh_expires_at.into());
+        if !issued.refresh_token.is_empty() {
+            let refresh_expires_at = issued.refresh_expires_at.to_string();
+            members.insert("refresh_expires_at".into(), refresh_expires_at.into());
+        }
     }
     body
 }

@@ -1,0 +1,133 @@
+//! Scenarios of sessions whose login says how long they last.
+
+use std::time::Duration;
+
+use gatepass::Transport;
+use serde_json::json;
+
+use super::{
+    Request, Scenario,
+    wording::{ACCESS, BOTH, COOKIES, REFRESH, login, logout, me, refresh},
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn forgetful_login() -> Request {
+    Request::post("/auth/login").json(&json!({
+        "username": "alice", "password": "alice's password", "remember_me": false
+    }))
+}
+
+/// The tokens say so, and a refresh does not prolong it.
+#[must_use]
+pub fn a_login_that_is_not_remembered_lasts_a_day_at_most() -> Scenario {
+    Scenario::new("a_login_that_is_not_remembered_lasts_a_day_at_most")
+        .send(forgetful_login(), 200)
+        .json("/refresh_expires_at", "2030-01-02T00:00:00Z")
+        .keep("/refresh_token", "refresh")
+        .pass(20 * HOUR)
+        .send(refresh("{refresh}"), 200)
+        .json("/refresh_expires_at", "2030-01-02T00:00:00Z")
+        .keep("/refresh_token", "refresh")
+        .pass(4 * HOUR)
+        .send_bad_grant(refresh("{refresh}"), "session_ended")
+        .send(login("alice", "alice's password"), 200)
+        .json("/refresh_expires_at", "2030-01-16T00:00:00Z")
+}
+
+/// The browser forgets them when it is closed, also those of a refresh and of a gate.
+#[must_use]
+pub fn cookies_of_a_login_that_is_not_remembered_go_with_the_browser() -> Scenario {
+    let get = |path: &str| Request::get(path).cookies(COOKIES);
+    let post = |path: &str| Request::post(path).cookies(COOKIES);
+    Scenario::new("cookies_of_a_login_that_is_not_remembered_go_with_the_browser")
+        .over(Transport::Cookie)
+        .send(forgetful_login(), 200)
+        .sets_session_cookies(BOTH)
+        .keep_cookie(ACCESS, "access")
+        .keep_cookie(REFRESH, "refresh")
+        .send(post("/auth/renew"), 200)
+        .sets_session_cookies(&[ACCESS])
+        .pass(MINUTE)
+        .send(post("/auth/refresh"), 200)
+        .sets_session_cookies(BOTH)
+        .keep_cookie(ACCESS, "access")
+        .keep_cookie(REFRESH, "refresh")
+        .pass(HOUR)
+        .send(get("/auto/me"), 200)
+        .sets_session_cookies(BOTH)
+        .keep_cookie(ACCESS, "access")
+        .keep_cookie(REFRESH, "refresh")
+        .send(post("/auth/logout"), 204)
+        .clears_cookies()
+}
+
+/// It is listed and ends like others, and with its access token at the latest.
+#[must_use]
+pub fn a_session_without_a_refresh_token_ends_with_its_access_token() -> Scenario {
+    let begin = || Request::post("/auto/access-only").bearer("{access}");
+    let list = || Request::get("/auth/sessions").bearer("{access}");
+    let renew = Request::post("/auth/renew").bearer("{only}");
+    Scenario::new("a_session_without_a_refresh_token_ends_with_its_access_token")
+        .logged_in("alice")
+        .send(begin(), 200)
+        .json("/token_type", "Bearer")
+        .json("/expires_in", 900)
+        .json("/expires_at", "2030-01-01T00:15:00Z")
+        .no_json("/refresh_token")
+        .no_json("/refresh_expires_at")
+        .keep("/access_token", "only")
+        .keep("/session_id", "session")
+        .send(me("{only}"), 200)
+        .same_as("/session_id", "session")
+        .send(list(), 200)
+        .same_as("/sessions/0/id", "session")
+        .some_json("/sessions/1")
+        .pass(10 * MINUTE)
+        .send(renew, 200)
+        .json("/expires_at", "2030-01-01T00:25:00Z")
+        .keep("/access_token", "only")
+        .send(refresh("{refresh}"), 200)
+        .keep("/access_token", "access")
+        .keep("/refresh_token", "refresh")
+        .pass(10 * MINUTE)
+        .send(me("{only}"), 200)
+        .send(list(), 200)
+        .some_json("/sessions/1")
+        .pass(5 * MINUTE)
+        .send(refresh("{refresh}"), 200)
+        .keep("/access_token", "access")
+        .send(list(), 200)
+        .no_json("/sessions/1")
+        .send(begin(), 200)
+        .keep("/access_token", "only")
+        .send(logout("{only}"), 204)
+        .send_bad_token(me("{only}"), "the token has been revoked", "revoked")
+        .send(me("{access}"), 200)
+}
+
+/// There is nothing to refresh it by.
+#[must_use]
+pub fn a_session_without_a_refresh_token_has_one_cookie() -> Scenario {
+    let post = |path: &str| Request::post(path).cookies("__Host-gatepass={only}");
+    Scenario::new("a_session_without_a_refresh_token_has_one_cookie")
+        .over(Transport::Cookie)
+        .logged_in_by_cookie("alice")
+        .send(
+            Request::post("/auto/access-only-by-cookie").cookies(COOKIES),
+            200,
+        )
+        .sets_cookies(&[ACCESS])
+        .tells_no_tokens()
+        .keep_cookie(ACCESS, "only")
+        .send(post("/profile"), 200)
+        .send(post("/auth/refresh"), 401)
+        .json("/reason", "missing")
+        .send(post("/auth/renew"), 200)
+        .sets_cookies(&[ACCESS])
+        .keep_cookie(ACCESS, "only")
+        .pass(16 * MINUTE)
+        .send(post("/auto/profile"), 401)
+        .json("/reason", "expired")
+}
