@@ -316,13 +316,61 @@ impl FromRequest for SameSite {
     }
 }
 
-pub(crate) fn ask<T>(
+/// Asks the request with what its gate has found, for extractors and middleware of your own.
+///
+/// This middleware takes API keys beside sessions. It is behind an optional gate:
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use actix_web::{
+///     Error, HttpMessage, Route, body::MessageBody, dev::{ServiceRequest, ServiceResponse},
+///     middleware::{Next, from_fn}, web,
+/// };
+/// use gatepass_actix::{Auth, Authority, Gate, Identity, Requirements, judged};
+///
+/// # fn owner_of(_: &str) -> Option<Identity> { None }
+/// async fn api_keys<B: MessageBody>(
+///     request: ServiceRequest,
+///     next: Next<B>,
+/// ) -> Result<ServiceResponse<B>, Error> {
+///     let key = request.headers().get("x-api-key").and_then(|key| key.to_str().ok());
+///     if let Some(owner) = key.and_then(owner_of) {
+///         let lifetime = Duration::from_secs(60);
+///         let state = judged(request.request(), |judged| judged.authenticated("api-key", &owner, lifetime))?;
+///         request.extensions_mut().insert(state);
+///     }
+///     next.call(request).await
+/// }
+///
+/// async fn orders(Auth(pass): Auth) -> String {
+///     format!("orders of {}", pass.subject())
+/// }
+///
+/// fn route(authority: &Authority) -> Route {
+///     let optional = Gate::new(authority).require(Requirements::new().optional());
+///     web::get().to(orders).wrap(from_fn(api_keys)).wrap(optional) // the last one runs first
+/// }
+/// ```
+///
+/// # Errors
+///
+/// The rejection of a request whose gate was forgotten (500), and those of `question`.
+pub fn judged<T>(
     request: &HttpRequest,
     question: impl FnOnce(&AuthRequest<'_, '_>) -> Result<T, wire::AuthRejection>,
-) -> Ready<Result<T, AuthRejection>> {
+) -> Result<T, AuthRejection> {
     let extensions = request.extensions();
     let head = head(request.head());
     let judged = AuthState::find(extensions.get(), "gatepass_actix::Gate", head);
     let answer = judged.and_then(|judged| question(&judged));
-    ready(answer.map_err(AuthRejection::from))
+    answer.map_err(AuthRejection::from)
+}
+
+/// The future of an extractor.
+pub(crate) fn ask<T>(
+    request: &HttpRequest,
+    question: impl FnOnce(&AuthRequest<'_, '_>) -> Result<T, wire::AuthRejection>,
+) -> Ready<Result<T, AuthRejection>> {
+    ready(judged(request, question))
 }

@@ -91,7 +91,9 @@ pub use gatepass::{
 
 pub use self::{
     connection::Connection,
-    extract::{Auth, Claims, ClientDevice, MaybeAuth, PresentedToken, SameSite, Scoped, User},
+    extract::{
+        Auth, Claims, ClientDevice, MaybeAuth, PresentedToken, SameSite, Scoped, User, judged,
+    },
     gate::{Gate, GateMiddleware},
     rejection::AuthRejection,
     routes::{Delivered, configure, issue, issued, reauthenticated, refreshed},

@@ -241,8 +241,46 @@ impl<T> Clone for User<T> {
     }
 }
 
-/// The request with what its gate has found.
-pub(crate) fn judged(parts: &Parts) -> Result<AuthRequest<'_, '_>, AuthRejection> {
+/// The request with what its gate has found, for extractors and middleware of your own.
+///
+/// This middleware takes API keys beside sessions. It is behind an optional gate:
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use axum::{
+///     Router, extract::Request, middleware::{Next, from_fn}, response::Response, routing::get,
+/// };
+/// use gatepass_axum::{Auth, AuthRejection, Authority, GateLayer, Identity, Requirements, judged};
+///
+/// # fn owner_of(_: &str) -> Option<Identity> { None }
+/// async fn api_keys(request: Request, next: Next) -> Result<Response, AuthRejection> {
+///     let (mut parts, body) = request.into_parts();
+///     let key = parts.headers.get("x-api-key").and_then(|key| key.to_str().ok());
+///     if let Some(owner) = key.and_then(owner_of) {
+///         let state = judged(&parts)?.authenticated("api-key", &owner, Duration::from_secs(60))?;
+///         parts.extensions.insert(state);
+///     }
+///     Ok(next.run(Request::from_parts(parts, body)).await)
+/// }
+///
+/// async fn orders(Auth(pass): Auth) -> String {
+///     format!("orders of {}", pass.subject())
+/// }
+///
+/// fn app(authority: &Authority) -> Router {
+///     let optional = GateLayer::new(authority).require(Requirements::new().optional());
+///     Router::new()
+///         .route("/orders", get(orders))
+///         .route_layer(from_fn(api_keys))
+///         .route_layer(optional) // the last layer runs first
+/// }
+/// ```
+///
+/// # Errors
+///
+/// The rejection of a request whose gate was forgotten: 500.
+pub fn judged(parts: &Parts) -> Result<AuthRequest<'_, '_>, AuthRejection> {
     let found = parts.extensions.get();
     Ok(AuthState::find(
         found,

@@ -138,7 +138,7 @@ pub use gatepass_tower::{ErrorResponse, Gate, JsonErrors};
 
 pub use self::{
     connection::Connection,
-    extract::{Auth, Claims, ClientDevice, PresentedToken, SameSite, Scoped, User},
+    extract::{Auth, Claims, ClientDevice, PresentedToken, SameSite, Scoped, User, judged},
     gate::GateLayer,
     rejection::AuthRejection,
     routes::{Delivered, issue, issued, reauthenticated, refreshed, routes},

@@ -9,14 +9,15 @@ use std::{
 };
 
 use actix_web::{
-    HttpRequest, HttpResponse, Responder, Route, Scope,
+    Error, HttpMessage, HttpRequest, HttpResponse, Responder, Route, Scope,
     body::MessageBody,
-    dev::ServiceResponse,
+    dev::{ServiceRequest, ServiceResponse},
     guard::{Any, Get, Head},
     http::{
         Method,
         header::{CACHE_CONTROL, HeaderName, HeaderValue, LOCATION, SET_COOKIE},
     },
+    middleware::{Next, from_fn},
     rt::{self, System},
     test::{self, TestRequest},
     web::{self, ServiceConfig},
@@ -25,6 +26,7 @@ use async_trait::async_trait;
 use gatepass::wire::{Delivery, Endpoints};
 use gatepass_actix::{
     Auth, AuthRejection, ClientDevice, Gate, MaybeAuth, PresentedToken, SameSite, Scoped, User,
+    judged,
 };
 use gatepass_testkit::{
     ManualClock,
@@ -102,8 +104,19 @@ fn shop(shop: &Shop) -> impl FnOnce(&mut ServiceConfig) + use<> {
         web::Json(shop::customer(&customer))
     }
 
+    async fn keys<B: MessageBody>(
+        request: ServiceRequest,
+        next: Next<B>,
+    ) -> Result<ServiceResponse<B>, Error> {
+        if let Some(state) = judged(request.request(), Shop::keyed)? {
+            request.extensions_mut().insert(state);
+        }
+        next.call(request).await
+    }
+
     let gate = Gate::new(&shop.authority);
     let loads = gate.clone().users(&shop.users);
+    let optional = gate.clone().require(shop::optional());
     let endpoints = shop.endpoints.clone();
     let shop = shop.clone();
     let close = move |Auth(pass): Auth| {
@@ -125,6 +138,10 @@ fn shop(shop: &Shop) -> impl FnOnce(&mut ServiceConfig) + use<> {
             .route("/shop/enter", web::post().to(enter).wrap(open.clone()))
             .route("/shop/site", web::post().to(site).wrap(open))
             .route("/shop/again", web::post().to(again))
+            .route(
+                "/shop/orders",
+                get().to(me).wrap(from_fn(keys)).wrap(optional),
+            )
             .configure(gatepass_actix::configure(endpoints));
     }
 }

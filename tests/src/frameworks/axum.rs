@@ -11,13 +11,14 @@ use ::axum::{
         header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, SET_COOKIE},
         request::Parts,
     },
-    response::{AppendHeaders, IntoResponse, Redirect},
+    middleware::{Next, from_fn},
+    response::{AppendHeaders, IntoResponse, Redirect, Response},
     routing::{get, post},
 };
 use example_app::App;
 use gatepass::wire::{Delivery, Endpoints};
 use gatepass_axum::{
-    Auth, AuthRejection, ClientDevice, GateLayer, PresentedToken, SameSite, Scoped, User,
+    Auth, AuthRejection, ClientDevice, GateLayer, PresentedToken, SameSite, Scoped, User, judged,
 };
 use gatepass_testkit::{
     ManualClock,
@@ -80,12 +81,22 @@ pub(super) fn shop(app: &App) -> Router {
         Json(shop::customer(&customer))
     }
 
+    async fn keys(request: Request, next: Next) -> Result<Response, AuthRejection> {
+        let (mut parts, body) = request.into_parts();
+        let state = Shop::keyed(&judged(&parts)?)?;
+        if let Some(state) = state {
+            parts.extensions.insert(state);
+        }
+        Ok(next.run(Request::from_parts(parts, body)).await)
+    }
+
     let shop = shop::start(app);
     let endpoints = shop.endpoints.clone();
     let gate = GateLayer::new(&shop.authority);
     let loads = gate.clone().users(&shop.users);
+    let closing = shop.clone();
     let close = async move |Auth(pass): Auth| {
-        shop.close(&pass);
+        closing.close(&pass);
         StatusCode::NO_CONTENT
     };
     let open = gate.clone().require(shop::open());
@@ -100,6 +111,12 @@ pub(super) fn shop(app: &App) -> Router {
         .route("/shop/enter", post(enter).route_layer(open.clone()))
         .route("/shop/site", post(site).route_layer(open))
         .route("/shop/again", post(again))
+        .route(
+            "/shop/orders",
+            get(me)
+                .route_layer(from_fn(keys))
+                .route_layer(GateLayer::new(&shop.authority).require(shop::optional())),
+        )
         .layer(Extension(endpoints.clone()))
         .merge(gatepass_axum::routes(endpoints))
 }

@@ -28,6 +28,11 @@ pub(super) fn open() -> Requirements {
     Requirements::new().open()
 }
 
+/// The requirements of routes that also take API keys.
+pub(super) fn optional() -> Requirements {
+    Requirements::new().optional()
+}
+
 pub(super) fn me(pass: &Pass) -> Value {
     json!({ "subject": pass.subject().as_str() })
 }

@@ -11,14 +11,17 @@ use ::warp::{
     reply::{self, Response},
 };
 use example_app::App;
-use gatepass::wire::{Delivery, Endpoints};
+use gatepass::{
+    Pass,
+    wire::{AuthRequest, AuthState, Delivery, Endpoints},
+};
 use gatepass_testkit::{
     ManualClock,
     scenario::{Customer, Setup, Shop},
 };
 use gatepass_warp::{
-    Auth, AuthRejection, ClientDevice, OwnedRequestHead, PresentedToken, SameSite, Scoped, User,
-    gate, gate_from_layer, gated, issue, refreshed, request_head,
+    Auth, AuthRejection, ClientDevice, FromAuthRequest, OwnedRequestHead, PresentedToken, SameSite,
+    Scoped, User, gate, gate_from_layer, gated, issue, refreshed, request_head,
 };
 use http_body_util::Full;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -90,10 +93,31 @@ fn shop(app: &App) -> BoxedFilter<(Response,)> {
         reply::json(&shop::customer(&customer))
     }
 
+    /// The user of a session or of an API key.
+    struct Caller(Pass);
+
+    impl FromAuthRequest for Caller {
+        const READS_HEAD: bool = true;
+
+        fn from_auth_request(
+            request: &AuthRequest<'_, '_>,
+        ) -> Result<Self, gatepass::wire::AuthRejection> {
+            let keyed = Shop::keyed(request)?;
+            let pass = keyed.as_ref().and_then(AuthState::optional_pass);
+            let pass = pass.map_or_else(|| request.pass(), Ok);
+            Ok(Self(pass?.clone()))
+        }
+    }
+
+    async fn orders(Caller(pass): Caller) -> impl Reply {
+        reply::json(&shop::me(&pass))
+    }
+
     let shop = shop::start(app);
     let endpoints = shop.endpoints.clone();
     let gate = gate(&shop.authority);
     let loads = gate.clone().users(&shop.users);
+    let optional = gate.clone().require(shop::optional());
     let close = move |Auth(pass): Auth| {
         shop.close(&pass);
         ready(StatusCode::NO_CONTENT)
@@ -126,6 +150,8 @@ fn shop(app: &App) -> BoxedFilter<(Response,)> {
         .or(gated(at("site").and(post), open, site))
         .unify()
         .or(again)
+        .unify()
+        .or(gated(at("orders").and(get), optional, orders))
         .unify()
         .or(::gatepass_warp::routes(endpoints))
         .unify()

@@ -292,6 +292,7 @@ macro_rules! with_scenarios {
         a_login_of_the_applications_own_sets_cookies_in_its_response
         a_handler_gets_the_applications_own_record_of_the_user
         a_user_without_a_record_is_refused_at_once
+        an_api_key_works_beside_sessions
 
         the_endpoints_are_described
         }

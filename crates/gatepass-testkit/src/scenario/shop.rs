@@ -12,7 +12,10 @@ use gatepass::{
     AuthenticationError, Authenticator, Authority, BuildError, Clock, Credentials, Device,
     Identity, InvalidLocalPath, InvalidName, MasterSecret, MemoryStore, Pass, Scopes, Session,
     Transport, UserUpdate,
-    wire::{Endpoint, Endpoints, Problem, Reply, RequestHead, Users},
+    wire::{
+        AuthRejection, AuthRequest, AuthState, Endpoint, Endpoints, Problem, Reply, RequestHead,
+        Users,
+    },
 };
 use serde_json::json;
 
@@ -33,6 +36,7 @@ use super::{
 /// | `POST /shop/site` | nothing (open) | 200, `{"same_site"}`, the verdict |
 /// | `GET /shop/customer` | an access token; its gate loads [`users`](Self::users) | 200, `{"name","loaded"}` of the [`Customer`] |
 /// | `DELETE /shop/customer` | an access token | 204, after [`close`](Self::close) |
+/// | `GET /shop/orders` | an access token, or `X-Api-Key` of [`keyed`](Self::keyed) | 200, `{"subject"}` |
 /// | `POST /shop/again` | a refresh cookie | 204, with new cookies |
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -104,6 +108,21 @@ impl Shop {
             users,
             accounts,
         })
+    }
+
+    /// The state of a request with an API key, behind an optional gate.
+    ///
+    /// # Errors
+    ///
+    /// The rejection if the gate requires more.
+    pub fn keyed(request: &AuthRequest<'_, '_>) -> Result<Option<AuthState>, AuthRejection> {
+        let owner = match request.head().header("x-api-key") {
+            Some("key of bob") => Identity::new("bob").ok(),
+            _ => None,
+        };
+        let minute = Duration::from_secs(60);
+        let state = owner.map(|owner| request.authenticated("api-key", &owner, minute));
+        state.transpose()
     }
 
     /// Closes the account of the user, whose sessions go on.
@@ -501,4 +520,26 @@ pub fn a_user_without_a_record_is_refused_at_once() -> Scenario {
         .send(customer(), 401)
         .shop_error("revoked", "the token has been revoked")
         .send(me().bearer("{access}"), 200)
+}
+
+/// A handler behind an optional gate takes users of sessions and of keys, and no one else.
+#[must_use]
+pub fn an_api_key_works_beside_sessions() -> Scenario {
+    let orders = || Request::get("/shop/orders");
+    Scenario::new("an_api_key_works_beside_sessions")
+        .bought_in()
+        .send(orders().bearer("{access}"), 200)
+        .json("/subject", "alice")
+        .send(orders().header("x-api-key", "key of bob"), 200)
+        .json("/subject", "bob")
+        .send(orders().header("x-api-key", "guess"), 401)
+        .shop_error("missing", "no credentials were presented")
+        .send(orders(), 401)
+        .shop_error("missing", "no credentials were presented")
+        // A bad token stays bad.
+        .send(orders().bearer("x").header("x-api-key", "key of bob"), 401)
+        .shop_error("malformed", "the token is malformed")
+        // Other gates don't know the key.
+        .send(me().header("x-api-key", "key of bob"), 401)
+        .shop_error("missing", "no credentials were presented")
 }

@@ -15,6 +15,7 @@ use crate::{
     env::clock::Timestamp,
     model::{
         authentication::Authentication,
+        identity::Identity,
         ids::{
             AccountId, ClientId, GrantVersion, Issuer, SessionId, SessionNumber, Subject, TokenId,
         },
@@ -124,6 +125,41 @@ impl Pass {
             live_at: AtomicU64::new(0),
             newest_grant: AtomicU32::new(0),
         }))
+    }
+
+    /// A pass of credentials that the application has judged by itself.
+    pub(crate) fn of_identity(
+        identity: &Identity,
+        issuer: Issuer,
+        issued_at: Timestamp,
+        expires_at: Timestamp,
+    ) -> Self {
+        let subject = identity.subject().clone();
+        let claims = identity.raw_claims();
+        let json = if claims.is_empty() {
+            String::new()
+        } else {
+            Value::from(claims.clone()).to_string()
+        };
+        Self::new(PassClaims {
+            token: TokenId::of_foreign_text(&issuer, subject.as_str()),
+            origin: Origin::Foreign(Foreign {
+                account: AccountId::of_foreign(&issuer, &subject),
+                issuer,
+            }),
+            subject,
+            client: None,
+            scopes: identity.granted_scopes().clone(),
+            actor: identity.actor().cloned(),
+            authentication: identity.authentication().clone(),
+            issued_at,
+            not_before: None,
+            expires_at,
+            authenticated_at: None,
+            custom: CustomClaims {
+                json: json.into_boxed_str(),
+            },
+        })
     }
 
     /// The user who is logged in (`sub`).

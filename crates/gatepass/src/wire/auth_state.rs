@@ -1,6 +1,6 @@
 //! The result of a gate, and what extractors make of it.
 
-use std::{error, fmt, sync::Arc};
+use std::{error, fmt, sync::Arc, time::Duration};
 
 use serde::de::DeserializeOwned;
 
@@ -10,6 +10,8 @@ use crate::{
     http::{head::RequestHead, reply::Reply},
     model::{
         device::Device,
+        identity::Identity,
+        ids::Issuer,
         refusal::Refusal,
         scopes::{self, RequiredScopes, Scopes},
     },
@@ -200,6 +202,70 @@ impl<'s, 'h> AuthRequest<'s, 'h> {
             Some(requirements) => connection.require(Requirements::clone(requirements)),
             None => connection,
         })
+    }
+
+    /// The state of a request whose user your own code has authenticated, for example by an API key
+    /// or by a token of the system that you replace. Your middleware puts it into the request's
+    /// extensions, in place of the one that a gate has left there. So a route still needs a gate:
+    /// one that is [optional](crate::Requirements::optional), and lets requests without a token of
+    /// gatepass through.
+    ///
+    /// `issuer` names your kind of credentials. It is [`Pass::foreign_issuer`], so that a handler
+    /// can tell it from a session. The pass has no session, and no time of authentication. A
+    /// connection that is opened with it ends after `lifetime`. gatepass keeps nothing of it: your
+    /// code judges the credentials of each request.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use gatepass::{Identity, wire::{AuthRejection, AuthRequest, AuthState}};
+    ///
+    /// /// After the key was found in your database.
+    /// fn of_key(
+    ///     request: &AuthRequest<'_, '_>,
+    ///     owner: &Identity,
+    /// ) -> Result<AuthState, AuthRejection> {
+    ///     request.authenticated("api-key", owner, Duration::from_secs(60))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The rejection of a pass that lacks what the gate requires: scopes, a recent authentication,
+    /// or this service as its [issuer](crate::Requirements::own_issuer). Also that `issuer` can't be
+    /// the name of an issuer: 500.
+    pub fn authenticated(
+        &self,
+        issuer: &str,
+        identity: &Identity,
+        lifetime: Duration,
+    ) -> Result<AuthState, AuthRejection> {
+        let AuthState {
+            verifier,
+            requirements,
+            ..
+        } = self.state;
+        let Ok(issuer) = Issuer::new(issuer) else {
+            return Err(self.mistake("credentials of an issuer whose name can't be one"));
+        };
+        let now = verifier.now();
+        let pass = Pass::of_identity(identity, issuer, now, now + lifetime);
+        if let Some(requirements) = requirements {
+            let judged = verifier.check_requirements(&pass, requirements);
+            judged.map_err(|refusal| self.rejection(refusal))?;
+        }
+        Ok(AuthState::new(
+            Ok(pass),
+            verifier,
+            requirements.clone(),
+            None,
+        ))
+    }
+
+    /// The head of the request.
+    #[must_use]
+    pub fn head(&self) -> &RequestHead<'h> {
+        &self.head
     }
 
     /// The known facts about the client's device, for a login of your own.
