@@ -80,6 +80,7 @@ pub use self::{
         builder::AuthorityBuilder,
         changing::Change,
         enforcing::Ending,
+        events::Event,
         issued::{AccessToken, Issued, RefreshToken, Renewed},
         oauth::Introspection,
         pace::Pace,

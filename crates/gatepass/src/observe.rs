@@ -84,6 +84,17 @@ impl Refusals {
         );
     }
 
+    /// An attempt to log in that exceeded this bound. `login.refused` or
+    /// `reauthentication.refused` follows. Returns how many were not traced before it; `None` if
+    /// this one isn't either.
+    pub(crate) fn throttled(&self, by: ThrottledBy) -> Option<u64> {
+        let by = by.as_str();
+        count!("gatepass_logins_throttled_total", "by" => by);
+        let Traced { suppressed } = self.sample("login.throttled", by)?;
+        debug!(target: "gatepass", by, suppressed, "login.throttled");
+        Some(suppressed.unwrap_or(0))
+    }
+
     /// A refresh, with the session and its owner as far as they are known.
     pub(crate) fn refresh(&self, attempt: &Attempt<'_>, refusal: &Refusal) {
         let reason = refusal.reason();
@@ -158,11 +169,22 @@ impl Attempt<'_> {
     }
 }
 
-/// An attempt to log in that exceeded this bound. `login.refused` or `reauthentication.refused`
-/// follows.
-pub(crate) fn login_throttled(by: ThrottledBy) {
-    debug!(target: "gatepass", by = by.as_str(), "login.throttled");
-    count!("gatepass_logins_throttled_total", "by" => by.as_str());
+/// An event for the application that too many others were waiting for. The first of several in a
+/// row is told.
+pub(crate) fn event_lost(first: bool) {
+    if first {
+        warn!(
+            target: "gatepass",
+            "events.lost: the handler of on_event() is too slow, and events for it are lost"
+        );
+    }
+    count!("gatepass_events_lost_total");
+}
+
+/// The application's handler of an event.
+pub(crate) fn event_handler_failed(why: &'static str) {
+    error!(target: "gatepass", why, "event.handler_failed");
+    count!("gatepass_event_handlers_failed_total");
 }
 
 /// Tells operators, once, that a proxy hides the addresses of all clients.

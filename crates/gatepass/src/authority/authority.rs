@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use crate::{
     authority::{
         authenticator::{Authenticator, Credentials},
+        events::{Event, Events, Handler},
         introduction::Identities,
         issued::Issued,
         names::NameKey,
@@ -84,6 +85,7 @@ pub(super) struct Inner {
     pub(super) names: ArcSwap<NameKey>,
     pub(super) identities: Arc<Identities>,
     hidden_addresses: HiddenAddresses,
+    events: Option<Events>,
     _purger: Purger,
 }
 
@@ -106,6 +108,7 @@ pub(crate) struct Settings {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) authenticator: Option<Arc<dyn Authenticator>>,
     pub(crate) throttle: Option<LoginThrottle>,
+    pub(crate) on_event: Option<Handler>,
 }
 
 /// Sessions that a list brings at once.
@@ -134,6 +137,10 @@ impl Authority {
         settings: Settings,
     ) -> Self {
         let identities = Arc::new(Identities::known(identities));
+        let events = settings.on_event.clone().map(|handler| {
+            let (store, timeout) = (Arc::clone(&store), settings.store_timeout);
+            Events::start(handler, store, timeout)
+        });
         let purger = Purger::start(Purge {
             store: Arc::clone(&store),
             clock: Arc::clone(&settings.clock),
@@ -151,6 +158,7 @@ impl Authority {
                 names: ArcSwap::from_pointee(names),
                 identities,
                 hidden_addresses: HiddenAddresses::default(),
+                events,
                 _purger: purger,
             }),
         }
@@ -177,6 +185,30 @@ impl Authority {
     #[must_use]
     pub fn can_authenticate(&self) -> bool {
         self.inner.settings.authenticator.is_some()
+    }
+
+    /// Waits until the handler of [`on_event`](crate::AuthorityBuilder::on_event) has returned for
+    /// all events so far. Call it when your server has stopped, since the runtime ends without
+    /// waiting for its tasks.
+    ///
+    /// ```
+    /// # async fn example(authority: gatepass::Authority) {
+    /// // After the graceful shutdown of the server:
+    /// let patience = std::time::Duration::from_secs(10);
+    /// let _ = tokio::time::timeout(patience, authority.events_told()).await;
+    /// # }
+    /// ```
+    pub async fn events_told(&self) {
+        if let Some(events) = &self.inner.events {
+            events.told().await;
+        }
+    }
+
+    /// Has the application told of an event, if it wants to know.
+    pub(super) fn tell(&self, event: impl FnOnce() -> Event) {
+        if let Some(events) = &self.inner.events {
+            events.tell(event());
+        }
     }
 
     /// Swaps the keys of access tokens for others, at once and for all clones.
@@ -344,6 +376,12 @@ impl Authority {
         }
         let (issued, token) = self.answer(&begun.session, None).await?;
         observe::session_issued(&begun.session, token);
+        self.tell(|| Event::LoggedIn {
+            session: Box::new(begun.session.clone()),
+            other_sessions: None,
+            new_device: None,
+            new_address: None,
+        });
         if policy.proxies.is_none() {
             let address = begun.session.device.address;
             self.inner.hidden_addresses.login(address);

@@ -6,6 +6,7 @@ use crate::{
     authority::{
         authenticator::Authenticator,
         authority::{Authority, Settings},
+        events::{Event, Handler},
         introduction::introduce,
         names::NameKey,
     },
@@ -46,6 +47,7 @@ pub struct AuthorityBuilder {
     authenticator: Option<Arc<dyn Authenticator>>,
     authenticator_timeout: Duration,
     throttle: Option<LoginThrottle>,
+    on_event: Option<Handler>,
     random: Arc<dyn Random>,
 }
 
@@ -89,6 +91,7 @@ impl AuthorityBuilder {
             authenticator: None,
             authenticator_timeout: Duration::from_secs(10),
             throttle: Some(LoginThrottle::default()),
+            on_event: None,
             random: Arc::new(SystemRandom),
         }
     }
@@ -219,6 +222,37 @@ impl AuthorityBuilder {
     /// ```
     pub fn login_throttle(mut self, throttle: impl Into<Option<LoginThrottle>>) -> Self {
         self.throttle = throttle.into();
+        self
+    }
+
+    /// Tells your application of logins, stolen refresh tokens, ends, changes of rights, and too
+    /// many attempts to log in: for example, to mail a user or to keep an audit log.
+    ///
+    /// gatepass calls `handler` for one event after the other, on a task of its own. No request
+    /// waits for it. If 1024 events wait, further ones are lost, counted, and logged
+    /// (`events.lost`). A handler that panics, or takes more than 30 s for an event, is logged
+    /// (`event.handler_failed`), and the next event follows. A second call replaces the handler.
+    ///
+    /// Events that wait are still told when the last clone of the [`Authority`] is dropped. Wait
+    /// for them with [`Authority::events_told`] before your program ends.
+    ///
+    /// ```
+    /// use gatepass::{Authority, Event, MasterSecret, MemoryStore};
+    ///
+    /// # async fn mail(user: &str, text: &str) {}
+    /// # let secret = MasterSecret::generate().unwrap();
+    /// let authority = Authority::builder("https://shop.example", "shop-api", secret, MemoryStore::new())
+    ///     .on_event(async |event| {
+    ///         if let Event::LoggedIn { session, new_device: Some(true), .. } = event {
+    ///             mail(session.subject().as_str(), "You have logged in on a new device.").await;
+    ///         }
+    ///     });
+    /// ```
+    pub fn on_event<F>(mut self, handler: impl Fn(Event) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.on_event = Some(Arc::new(move |event| Box::pin(handler(event))));
         self
     }
 
@@ -371,6 +405,7 @@ impl AuthorityBuilder {
             random: self.random,
             authenticator: self.authenticator,
             throttle: self.throttle,
+            on_event: self.on_event,
         };
         if self.store.is_volatile() {
             observe::store_volatile();

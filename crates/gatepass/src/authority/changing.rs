@@ -6,6 +6,7 @@ use crate::{
     authority::{
         authority::Authority,
         ending::to_the_end,
+        events::Event,
         pace::{Pace, Pacer},
         refreshing::MAX_LOST_RACES,
     },
@@ -337,6 +338,10 @@ impl Authority {
         if let Some(session) = changed.as_ref().filter(|_| effect != GrantEffect::None) {
             self.inner.verifier.apply(&[session.grant_entry()]);
             observe::session_changed(session, effect);
+            self.tell(|| Event::RightsChanged {
+                session: Box::new(session.clone()),
+                enforced: effect == GrantEffect::Enforce,
+            });
         }
         Ok(changed)
     }

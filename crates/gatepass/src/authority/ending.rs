@@ -3,7 +3,7 @@
 use tracing::instrument::{Instrument, WithSubscriber};
 
 use crate::{
-    authority::{authority::Authority, enforcing::Ending},
+    authority::{authority::Authority, enforcing::Ending, events::Event},
     env::internal_error::InternalError,
     error::Error,
     model::{
@@ -240,9 +240,22 @@ impl Authority {
     pub(super) fn enforce(&self, ended: Revocation, subject: Option<&Subject>, reason: EndReason) {
         self.inner.verifier.apply(&[ended]);
         match ended.target {
-            RevocationTarget::Session(session) => observe::session_ended(session, subject, reason),
+            RevocationTarget::Session(session) => {
+                observe::session_ended(session, subject, reason);
+                self.tell(|| Event::SessionEnded {
+                    session,
+                    subject: subject.cloned(),
+                    reason,
+                });
+            }
             RevocationTarget::Sessions(_, cutoff) => {
-                observe::sessions_ended(cutoff, subject, reason)
+                observe::sessions_ended(cutoff, subject, reason);
+                self.tell(|| Event::SessionsEnded {
+                    subject: subject.cloned(),
+                    up_to: cutoff.up_to,
+                    except: cutoff.except,
+                    reason,
+                });
             }
             RevocationTarget::Token(_) | RevocationTarget::Grant(..) => {}
         }

@@ -85,7 +85,7 @@ fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
 
 /// The addresses that one client can have: in IPv6 the network of 64 bits, the least that a client
 /// is given. The version comes first, and says how long it is.
-fn network(address: IpAddr) -> Vec<u8> {
+pub(super) fn network(address: IpAddr) -> Vec<u8> {
     match address.to_canonical() {
         IpAddr::V4(address) => [&[4], address.octets().as_slice()].concat(),
         IpAddr::V6(address) => {

@@ -6,6 +6,7 @@ use crate::{
     authority::{
         authenticator::UserUpdate,
         authority::{Authority, Settings, cleaned},
+        events::Event,
         issued::Issued,
     },
     env::{clock::Timestamp, internal_error::InternalError},
@@ -270,6 +271,10 @@ impl Authority {
             device,
         };
         observe::reuse_detected(session, gap, age, &attempt);
+        self.tell(|| Event::RefreshTokenReused {
+            session: Box::new(session.clone()),
+            device: device.cloned(),
+        });
         if self.inner.settings.reuse.on_reuse == OnReuse::EndSession {
             self.end(own(session), Some(session.subject()), EndReason::Reuse)
                 .await?;

@@ -3,10 +3,12 @@
 use std::{borrow::Cow, fmt};
 
 use crate::{
-    authority::authority::{Authority, cleaned},
+    authority::{
+        authority::{Authority, cleaned},
+        events::Event,
+    },
     error::Error,
     model::{device::Device, refusal::Refusal, throttling::throttle_key},
-    observe,
     store::{AttemptOutcome, CountAttempt, SettleAttempt},
 };
 
@@ -73,7 +75,15 @@ impl Authority {
                 match self.ask("count_attempt", counted).await? {
                     AttemptOutcome::Counted { known } => Some((attempt, known)),
                     AttemptOutcome::Refused { by, retry_after } => {
-                        observe::login_throttled(by);
+                        if let Some(suppressed) = self.inner.verifier.refusals().throttled(by) {
+                            self.tell(|| Event::LoginThrottled {
+                                by,
+                                retry_after,
+                                name_hash: self.name_hash(name),
+                                device: device.clone(),
+                                suppressed,
+                            });
+                        }
                         return Err(Refusal::TooManyAttempts { retry_after }.into());
                     }
                 }

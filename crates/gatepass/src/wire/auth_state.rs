@@ -232,8 +232,8 @@ impl<'s, 'h> AuthRequest<'s, 'h> {
     /// # Errors
     ///
     /// The rejection of a pass that lacks what the gate requires: scopes, a recent authentication,
-    /// or this service as its [issuer](crate::Requirements::own_issuer). Also that `issuer` can't be
-    /// the name of an issuer: 500.
+    /// or this service as its [issuer](crate::Requirements::own_issuer). Also that `issuer` can't
+    /// be the name of an issuer: 500.
     pub fn authenticated(
         &self,
         issuer: &str,

@@ -16,6 +16,7 @@ mod clock;
 mod config;
 mod connections;
 mod hang_ups;
+mod hooks;
 mod issuers;
 mod keys;
 mod lifetimes;

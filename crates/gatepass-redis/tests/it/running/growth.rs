@@ -315,7 +315,7 @@ async fn attempts_of_a_flood_expire_as_soon_as_they_are_forgotten() {
     keys.retain(|(_, key)| key.contains("}attempt:"));
     assert_eq!(keys.len(), 60);
     for (url, key) in keys {
-        let left: i64 = support::ask(&url, &["PTTL", &key]).await.unwrap();
+        let left: i64 = ask(&url, &["PTTL", &key]).await.unwrap();
         assert!((1..=300_000).contains(&left), "{key}: {left}");
     }
 }
