@@ -20,8 +20,8 @@ impl Authenticator for Users {
     }
 }
 
-async fn authority(secret: &[u8], file: &str) -> Result<Authority, Box<dyn std::error::Error>> {
-    let secret = MasterSecret::from_bytes(secret)?; // openssl rand -hex 64
+async fn authority(secret: &str, file: &str) -> Result<Authority, Box<dyn std::error::Error>> {
+    let secret = MasterSecret::from_file(secret)?; // (umask 077; openssl rand -hex 64 > secret)
     let store = SqliteStore::open(file)?;
     Ok(Authority::builder("https://shop.example", "shop-api", secret, store)
         .authenticator(Users)

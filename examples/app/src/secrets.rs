@@ -42,8 +42,7 @@ impl MasterSecretFile {
 
     /// Reads the secret.
     pub(crate) fn read(&self) -> anyhow::Result<MasterSecret> {
-        MasterSecret::from_bytes(&read(&self.0)?)
-            .with_context(|| format!("cannot use {:?}", self.0))
+        Ok(MasterSecret::from_file(&self.0)?)
     }
 
     /// Reads the secret, and makes one first if there is none. Several processes that start at once
@@ -131,6 +130,7 @@ mod tests {
     use std::{sync::Barrier, thread};
 
     use super::*;
+    use crate::testing;
 
     #[cfg(unix)]
     #[test]
@@ -142,6 +142,19 @@ mod tests {
         file.read_or_make().unwrap();
         let mode = fs::metadata(&file.0).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o600);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_secret_that_others_may_read_is_not_used() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let directory = tempfile::tempdir().unwrap();
+        let file = MasterSecretFile::beside(directory.path());
+        file.read_or_make().unwrap();
+        fs::set_permissions(&file.0, fs::Permissions::from_mode(0o644)).unwrap();
+        let error = format!("{:#}", file.read_or_make().unwrap_err());
+        assert!(error.contains("chmod 600"), "{error}");
     }
 
     #[test]
@@ -185,7 +198,7 @@ mod tests {
     fn a_secret_that_cannot_be_used_is_an_error_that_names_the_file() {
         let directory = tempfile::tempdir().unwrap();
         let short = directory.path().join("short");
-        fs::write(&short, "hunter2\n").unwrap();
+        testing::write_private(&short, "hunter2\n");
         let missing = directory.path().join("missing");
         for (path, said) in [
             (&short, "openssl rand -hex 64"),

@@ -71,7 +71,7 @@ pub(crate) async fn open(
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::Path};
+    use std::path::Path;
 
     use clap::Parser;
     use gatepass::{Credentials, Device, Error, Refusal, Requirements, Scopes, Staleness};
@@ -86,7 +86,7 @@ mod tests {
     /// A node over the store at `url`, with a master secret that all have.
     async fn node(directory: &Path, url: &str) -> anyhow::Result<App> {
         let secret = directory.join("secret");
-        fs::write(&secret, "0123456789abcdef".repeat(8)).unwrap();
+        testing::write_private(&secret, &"0123456789abcdef".repeat(8));
         let secret = secret.display().to_string();
         let mut args = vec!["--store", url, "--secret-file", &secret];
         let users = format!("sqlite:{}", directory.join("users.db").display());

@@ -1,10 +1,17 @@
 //! A database for each test.
 
-use std::env;
+use std::{env, io::Write, path::Path};
 
 use gatepass::store::{Random, SystemRandom};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 use tempfile::TempDir;
+
+/// Writes a file that its owner alone may read, as a secret must be.
+pub(crate) fn write_private(path: &Path, content: &str) {
+    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap()).unwrap();
+    file.write_all(content.as_bytes()).unwrap();
+    file.persist(path).unwrap();
+}
 
 /// The URL of a server that `cargo xtask test` starts.
 pub(crate) fn server(name: &str) -> String {

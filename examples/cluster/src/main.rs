@@ -12,7 +12,8 @@ mod store;
 mod watch;
 
 use std::{
-    env, fs, io,
+    env, fs,
+    io::{self, Write},
     path::PathBuf,
     process::{Command, ExitCode},
 };
@@ -20,7 +21,7 @@ use std::{
 use anyhow::Context;
 use clap::Parser;
 use serde_json::json;
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
 use self::{
     node::{Node, Session, random},
@@ -108,7 +109,10 @@ fn start(
     user: &str,
 ) -> anyhow::Result<Vec<Node>> {
     let secret = directory.path().join("secret");
-    fs::write(&secret, random()?.repeat(2))?;
+    // Nodes refuse a secret that others may read. This file is its owner's alone.
+    let mut private = NamedTempFile::new_in(directory)?;
+    private.write_all(random()?.repeat(2).as_bytes())?;
+    private.persist(&secret)?;
     let users = directory.path().join("users.json");
     let user_list = json!([{"username": user, "password": PASSWORD, "scope": "profile"}]);
     fs::write(&users, user_list.to_string())?;

@@ -8,6 +8,7 @@
 )]
 
 use std::{
+    io::Write,
     net::SocketAddr,
     process::{Child, Command},
     thread,
@@ -22,7 +23,7 @@ use gatepass_postgres::PostgresStore;
 use gatepass_tests::sockets::cut_off_after;
 use reqwest::Client;
 use serde_json::{Value, json};
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
@@ -40,7 +41,9 @@ macro_rules! served {
             include!($file);
 
             pub(crate) async fn start(listener: TcpListener, file: String) {
-                let authority = authority(&[7; 64], &file).await.unwrap();
+                let secret = super::secret();
+                let secret = secret.path().to_str().unwrap();
+                let authority = authority(secret, &file).await.unwrap();
                 serve(listener, authority).await.unwrap();
             }
         }
@@ -51,6 +54,13 @@ served!(in_axum, "../../readme/axum.rs");
 served!(in_actix, "../../readme/actix.rs");
 served!(in_warp, "../../readme/warp.rs");
 served!(in_tonic, "../../readme/tonic.rs");
+
+/// The file of a master secret, which its owner alone may read.
+fn secret() -> NamedTempFile {
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(&[7; 64]).unwrap();
+    file
+}
 
 #[test]
 fn readme_shows_the_code_that_is_run() {

@@ -109,8 +109,10 @@ impl MasterSecret {
 fn exposing_mode(file: &File) -> io::Result<Option<u32>> {
     use std::os::unix::fs::PermissionsExt;
 
-    let mode = file.metadata()?.permissions().mode() & 0o777;
-    Ok((mode & 0o026 != 0).then_some(mode))
+    let metadata = file.metadata()?;
+    let mode = metadata.permissions().mode() & 0o777;
+    // Reading a directory fails, and the error of that says more.
+    Ok((!metadata.is_dir() && mode & 0o026 != 0).then_some(mode))
 }
 
 #[cfg(not(unix))]
@@ -157,12 +159,13 @@ mod tests {
     #[test]
     fn an_error_names_the_file_and_shows_nothing_of_it() {
         let directory = TempDir::new().unwrap();
+        permit(directory.path(), 0o755);
         let long = "hunter2 ".repeat(9000);
         for (path, said) in [
             (put(&directory, "short", b"hunter2\n"), "cannot use"),
             (put(&directory, "long", long.as_bytes()), "longer than"),
             (directory.path().join("missing"), "cannot read"),
-            (directory.path().to_owned(), ""),
+            (directory.path().to_owned(), "cannot read"),
         ] {
             let error = MasterSecret::from_file(&path).unwrap_err();
             let mut shown = format!("{error} {error:?}");

@@ -7,6 +7,7 @@ use gatepass::{
 use gatepass_testkit::ManualClock;
 
 use super::*;
+use crate::testing;
 
 fn sqlite(path: PathBuf) -> StoreLocation {
     StoreLocation::Database(Database::Sqlite(path))
@@ -124,7 +125,7 @@ async fn the_users_are_those_of_the_file_at_each_start() {
 async fn a_start_that_fails_says_what_to_do() {
     let directory = tempfile::tempdir().unwrap();
     let write = |name: &str, content: &str| {
-        fs::write(directory.path().join(name), content).unwrap();
+        testing::write_private(&directory.path().join(name), content);
     };
     write("short", "hunter2");
     write("long", &"0123456789abcdef".repeat(8));
@@ -192,7 +193,7 @@ async fn settings_that_are_refused_leave_no_file_behind() {
         ("users.json", r#"[{"username":"a"}]"#),
         ("clients", "spa\nshop:a-secret\nspa\n"),
     ] {
-        fs::write(files.path().join(name), content).unwrap();
+        testing::write_private(&files.path().join(name), content);
     }
     let path = |name: &str| files.path().join(name).display().to_string();
     let in_own = |name: &str| format!("sqlite:{}", own.path().join(name).display());

@@ -72,7 +72,7 @@ async fn may_log_in(app: &App, password: &str) -> bool {
 async fn applications() -> (tempfile::TempDir, Vec<(String, App)>) {
     let (directory, databases) = testing::databases().await;
     let secret = directory.path().join("secret");
-    std::fs::write(&secret, "0123456789abcdef".repeat(8)).unwrap();
+    testing::write_private(&secret, &"0123456789abcdef".repeat(8));
     let secret = secret.display().to_string();
     let mut applications = Vec::new();
     for database in databases {

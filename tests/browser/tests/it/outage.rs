@@ -1,6 +1,6 @@
 //! A store that cannot be reached.
 
-use std::time::Duration;
+use std::{io::Write, time::Duration};
 
 use gatepass_browser_tests::{
     browser::Browser,
@@ -19,11 +19,17 @@ async fn an_outage_of_the_store_shows_as_such_and_ends_no_session(framework: Fra
     let directory = Directory::make(std::env::temp_dir().join("gatepass-servers")).unwrap();
     let redis = Redis::start(&directory, Durability::None).unwrap();
     let proxy = proxy_before(&redis.url()).await;
-    let secrets = tempfile::tempdir().unwrap();
-    let secret = secrets.path().join("secret");
-    std::fs::write(&secret, "0123456789abcdef".repeat(8)).unwrap();
+    // Readable by its owner alone, or the example refuses it.
+    let mut secret = tempfile::NamedTempFile::new().unwrap();
+    let content = "0123456789abcdef".repeat(8);
+    secret.write_all(content.as_bytes()).unwrap();
     let store = through(&redis.url(), &proxy);
-    let flags = ["--store", &store, "--secret-file", secret.to_str().unwrap()];
+    let flags = [
+        "--store",
+        &store,
+        "--secret-file",
+        secret.path().to_str().unwrap(),
+    ];
     let example = Example::with(framework, &flags).await;
     let browser = Browser::start().await;
     example.log_in(&browser).await;
