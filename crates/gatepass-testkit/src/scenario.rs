@@ -29,6 +29,7 @@
 //! | `POST /auto/passkey-of-root` | as `/auto/me` | the same, as if `root` had been authenticated |
 //! | `POST /auto/access-only` | as `/auto/me` | as [`Endpoints::issued`](gatepass::wire::Endpoints::issued), for the same user, [without a refresh token](gatepass::Identity::access_only) |
 //! | `POST /auto/access-only-by-cookie` | as `/auto/me` | the same, in cookies |
+//! | `GET /auto/sliding` | an access token; its gate [renews](gatepass::wire::Gate::auto_renew) that in the header `X-Renewed-Token`, and refreshes nothing | 200 |
 //! | `GET /auto/vault` | an authentication of the class `phr` or `phrh`, with the method `hwk` | 200 |
 //! | `GET /unguarded` | its handler wants to know who is logged in, and its route has no gate | 500 |
 //!

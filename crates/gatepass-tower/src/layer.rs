@@ -71,6 +71,16 @@ impl<R> GateLayer<R> {
         self
     }
 
+    /// Renews access tokens while their clients use them, for clients that keep one token and no
+    /// refresh token. If a token has half of its life behind it, the response brings a fresh one,
+    /// in the access cookie or in the header that
+    /// [`renewed_token_header`](gatepass::AuthorityBuilder::renewed_token_header) names. The rules
+    /// are documented in [`wire::Gate::auto_renew`](gatepass::wire::Gate::auto_renew).
+    pub fn auto_renew(mut self, authority: &Authority) -> Self {
+        self.gate = self.gate.auto_renew(authority);
+        self
+    }
+
     /// Sends browsers to a login page in place of a 401, if they ask for a page to show. Programs
     /// still get the 401. See [`wire::Gate::login_page`](gatepass::wire::Gate::login_page) for the
     /// rules.

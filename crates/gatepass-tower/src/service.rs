@@ -59,8 +59,16 @@ where
         };
         match judged {
             Ok(state) => {
-                let (answer, outgoing) = let_through(&mut self.inner, parts, body, state);
-                ResponseFuture::through(answer, outgoing)
+                let (answer, mut outgoing) = let_through(&mut self.inner, parts, body, state);
+                if !outgoing.waits() {
+                    return ResponseFuture::through(answer, outgoing);
+                }
+                ResponseFuture::waiting(Box::pin(async move {
+                    let mut response = answer.await?;
+                    outgoing.settle().await;
+                    apply(&outgoing, response.headers_mut());
+                    Ok(response)
+                }))
             }
             Err(rejection) => {
                 // Dropping the service frees what it has reserved for this request. Otherwise a

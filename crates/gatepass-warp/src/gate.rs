@@ -84,6 +84,15 @@ impl Gate {
         Self(self.0.auto_refresh(authority))
     }
 
+    /// Renews access tokens while their clients use them, for clients that keep one token and no
+    /// refresh token. If a token has half of its life behind it, the response brings a fresh one,
+    /// in the access cookie or in the header that
+    /// [`renewed_token_header`](gatepass::AuthorityBuilder::renewed_token_header) names. The rules
+    /// are documented in [`wire::Gate::auto_renew`](gatepass::wire::Gate::auto_renew).
+    pub fn auto_renew(self, authority: &Authority) -> Self {
+        Self(self.0.auto_renew(authority))
+    }
+
     /// Sends browsers to a login page in place of a 401, if they ask for a page to show. Programs
     /// still get the 401. See [`wire::Gate::login_page`](gatepass::wire::Gate::login_page) for the
     /// rules.

@@ -22,6 +22,8 @@ pub(crate) mod oauth;
 pub(crate) mod pace;
 pub(crate) mod purge;
 pub(crate) mod refreshing;
+pub(crate) mod renewals;
 pub(crate) mod resuming;
 pub(crate) mod signatures;
+pub(crate) mod sliding;
 pub(crate) mod throttling;

@@ -17,6 +17,7 @@ mod login_page;
 mod outgoing;
 mod refreshed_cookies;
 mod refusal;
+mod sliding;
 mod users;
 
 pub use crate::http::{

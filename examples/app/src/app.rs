@@ -344,7 +344,9 @@ fn authority(
         .reuse(reuse)
         .max_staleness(settings.max_staleness)
         .leeway(settings.leeway)
-        .transport(settings.transport);
+        .transport(settings.transport)
+        // For gates that renew tokens, if you add one.
+        .renewed_token_header("X-Renewed-Token");
     for origin in &settings.trusted_origins {
         builder = builder.trusted_origin(origin);
     }

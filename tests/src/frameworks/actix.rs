@@ -211,7 +211,9 @@ fn auto(app: &example_app::App) -> Scope {
         web::post().to(begin).wrap(gate.clone())
     };
     let strongly = gate.clone().require(pages::strong());
+    let sliding = Gate::new(&app.authority).auto_renew(&app.authority);
     web::scope("/auto")
+        .service(at("/sliding", get().to(me).wrap(sliding)))
         .service(at("/passkey", passkey(None)))
         .service(at("/passkey-of-root", passkey(Some("root"))))
         .service(at("/access-only", access_only(Delivery::Body)))

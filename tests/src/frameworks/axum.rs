@@ -172,7 +172,9 @@ pub(super) fn auto(app: &App) -> Router {
         post(begin).route_layer(gate.clone())
     };
     let strongly = gate.clone().require(pages::strong());
+    let sliding = GateLayer::new(&app.authority).auto_renew(&app.authority);
     Router::new()
+        .route("/sliding", get(me).route_layer(sliding))
         .route("/passkey", passkey(None))
         .route("/passkey-of-root", passkey(Some("root")))
         .route("/access-only", access_only(Delivery::Body))

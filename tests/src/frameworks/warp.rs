@@ -240,7 +240,10 @@ fn auto(app: &App) -> BoxedFilter<(Response,)> {
         gated(at, gate.clone(), begin).boxed()
     };
     let strongly = gate.clone().require(pages::strong());
+    let sliding = ::gatepass_warp::gate(&app.authority).auto_renew(&app.authority);
     let stepping_up = passkey("passkey", None)
+        .or(gated(at("sliding").and(get), sliding, me))
+        .unify()
         .or(passkey("passkey-of-root", Some("root")))
         .unify()
         .or(access_only("access-only", Delivery::Body))

@@ -131,3 +131,71 @@ pub fn a_session_without_a_refresh_token_has_one_cookie() -> Scenario {
         .send(post("/auto/profile"), 401)
         .json("/reason", "expired")
 }
+
+/// By a response, once its first half is over. The client sends the fresh one from then on.
+#[must_use]
+pub fn a_token_in_use_is_renewed_in_a_response_header() -> Scenario {
+    let use_it = |token: &str| Request::get("/auto/sliding").bearer(token);
+    Scenario::new("a_token_in_use_is_renewed_in_a_response_header")
+        .logged_in("alice")
+        .send(Request::post("/auto/access-only").bearer("{access}"), 200)
+        .keep("/access_token", "first")
+        .keep("/session_id", "session")
+        .pass(7 * MINUTE)
+        .send(use_it("{first}"), 200)
+        .no_header("x-renewed-token")
+        .pass(MINUTE)
+        .send(me("{first}"), 200)
+        .no_header("x-renewed-token")
+        .send(use_it("{first}"), 200)
+        .json("/subject", "alice")
+        .header("cache-control", "no-store")
+        .keep_header("x-renewed-token", "second")
+        // Another request at that time need not bring it as well.
+        .send(use_it("{first}"), 200)
+        .no_header("x-renewed-token")
+        .send(use_it("{second}"), 200)
+        .same_as("/session_id", "session")
+        .json("/scope", "profile")
+        .no_header("x-renewed-token")
+        // The answer may have been lost.
+        .pass(MINUTE)
+        .send(use_it("{first}"), 200)
+        .keep_header("x-renewed-token", "second")
+        .pass(10 * MINUTE)
+        .send_bad_token(use_it("{first}"), "the token has expired", "expired")
+        .send(use_it("{second}"), 200)
+        .keep_header("x-renewed-token", "third")
+        .send(logout("{third}"), 204)
+        .send_bad_token(use_it("{third}"), "the token has been revoked", "revoked")
+        .send_anonymous(Request::get("/auto/sliding"))
+}
+
+/// If it came by the access cookie, and the client has no refresh cookie to refresh it by.
+#[must_use]
+pub fn a_token_in_use_is_renewed_in_its_cookie() -> Scenario {
+    let use_it = |cookies: &str| Request::get("/auto/sliding").cookies(cookies);
+    Scenario::new("a_token_in_use_is_renewed_in_its_cookie")
+        .over(Transport::Cookie)
+        .logged_in_by_cookie("alice")
+        .pass(8 * MINUTE)
+        .send(use_it(COOKIES), 200)
+        .header("cache-control", "private")
+        .send(
+            Request::post("/auto/access-only-by-cookie").cookies(COOKIES),
+            200,
+        )
+        .sets_cookies(&[ACCESS])
+        .keep_cookie(ACCESS, "only")
+        .pass(8 * MINUTE)
+        .send(use_it("__Host-gatepass={only}"), 200)
+        .json("/subject", "alice")
+        .header("cache-control", "no-store")
+        .no_header("x-renewed-token")
+        .sets_cookies(&[ACCESS])
+        .other_cookie(ACCESS, "only")
+        .keep_cookie(ACCESS, "only")
+        .pass(8 * MINUTE)
+        .send(use_it("__Host-gatepass={only}"), 200)
+        .sets_cookies(&[ACCESS])
+}

@@ -258,6 +258,8 @@ macro_rules! with_scenarios {
         cookies_of_a_login_that_is_not_remembered_go_with_the_browser
         a_session_without_a_refresh_token_ends_with_its_access_token
         a_session_without_a_refresh_token_has_one_cookie
+        a_token_in_use_is_renewed_in_a_response_header
+        a_token_in_use_is_renewed_in_its_cookie
 
         a_good_access_token_is_resumed_with_nothing_new
         an_expired_access_token_is_resumed_by_the_refresh_token

@@ -12,6 +12,7 @@ use crate::{
         issued::Issued,
         names::NameKey,
         purge::{Purge, Purger},
+        renewals::Renewals,
     },
     env::{
         clock::{Clock, Timestamp},
@@ -86,6 +87,7 @@ pub(super) struct Inner {
     pub(super) identities: Arc<Identities>,
     hidden_addresses: HiddenAddresses,
     events: Option<Events>,
+    pub(super) renewals: Renewals,
     _purger: Purger,
 }
 
@@ -159,6 +161,7 @@ impl Authority {
                 identities,
                 hidden_addresses: HiddenAddresses::default(),
                 events,
+                renewals: Renewals::default(),
                 _purger: purger,
             }),
         }

@@ -231,21 +231,38 @@ impl Authority {
 
     /// Renews the access token of `pass`, of which the store has just said that it is not revoked.
     async fn renew_pass(&self, pass: &Pass) -> Result<Renewed, Error> {
+        self.prepare_renewal(pass).await?;
+        let session = self.let_live(pass).await?;
+        self.renewed(&session, pass).await
+    }
+
+    /// Checks the client of `pass`, and reads its user again.
+    pub(super) async fn prepare_renewal(&self, pass: &Pass) -> Result<(), Error> {
         let settings = &self.inner.settings;
-        let own = pass.own()?;
+        pass.own()?;
         if pass.client_id() != Some(&settings.client) {
             return Err(Refusal::WrongClient.into());
         }
         if settings.authenticator.is_some() {
             self.reload_user_of(pass).await?;
         }
+        Ok(())
+    }
+
+    /// Lets an access token that replaces that of `pass` live.
+    pub(super) async fn let_live(&self, pass: &Pass) -> Result<Session, Error> {
+        let settings = &self.inner.settings;
         let renew = Renew {
-            id: own.id,
+            id: pass.own()?.id,
             client: settings.client.clone(),
             access_ttl: settings.access_ttl,
         };
         let renewed = self.ask("renew", self.inner.store.renew(renew)).await?;
-        let session = renewed.ok_or(Refusal::Revoked)?;
+        Ok(renewed.ok_or(Refusal::Revoked)?)
+    }
+
+    /// The access token that replaces that of `pass`.
+    pub(super) async fn renewed(&self, session: &Session, pass: &Pass) -> Result<Renewed, Error> {
         // A token that was narrowed when it was issued does not become wider.
         let scopes = session
             .identity
@@ -259,8 +276,8 @@ impl Authority {
                 .min(pass.authenticated_at().unwrap_or_default()),
             how: pass.authentication(),
         };
-        let renewed = self.access_token(&session, &scopes, proof).await?;
-        observe::session_renewed(&session, renewed.token_id);
+        let renewed = self.access_token(session, &scopes, proof).await?;
+        observe::session_renewed(session, renewed.token_id);
         Ok(renewed)
     }
 
@@ -441,7 +458,7 @@ impl Authority {
     }
 
     /// The session of `pass` if it is live, and the store's time.
-    async fn live_session(&self, pass: &Pass) -> Result<(Session, Timestamp), Error> {
+    pub(super) async fn live_session(&self, pass: &Pass) -> Result<(Session, Timestamp), Error> {
         let id = pass.own()?.id;
         let (session, now) = self.ask("load", self.inner.store.load(id)).await?;
         let session = session.filter(|session| session.is_live(now));

@@ -56,6 +56,8 @@ pub(crate) struct TokenPlaces {
     /// process, and a process has few.
     pub(crate) header: Option<&'static str>,
     pub(crate) cookie: Option<String>,
+    /// A header field of responses, in lower case, for renewed tokens.
+    pub(crate) renewed: Option<&'static str>,
 }
 
 impl TokenPlaces {
@@ -69,6 +71,22 @@ impl TokenPlaces {
         "origin",
         "sec-fetch-site",
         "transfer-encoding",
+    ];
+
+    /// Header fields of responses that mean something else.
+    const TAKEN_BY_RESPONSES: [&str; 12] = [
+        "allow",
+        "cache-control",
+        "connection",
+        "content-encoding",
+        "date",
+        "etag",
+        "gatepass-refresh",
+        "location",
+        "retry-after",
+        "set-cookie",
+        "vary",
+        "www-authenticate",
     ];
 
     /// The first place that can't be one, and what it must be.
@@ -87,6 +105,17 @@ impl TokenPlaces {
             .filter(|name| !is_token(name) || Self::TAKEN.contains(name));
         if let Some(header) = header {
             return Some((header, "a header field of your own, such as X-Access-Token"));
+        }
+        let is_taken =
+            |name: &&str| Self::TAKEN.contains(name) || Self::TAKEN_BY_RESPONSES.contains(name);
+        let renewed = self
+            .renewed
+            .filter(|name| !is_token(name) || is_taken(name));
+        if let Some(renewed) = renewed {
+            return Some((
+                renewed,
+                "a header field of your own, such as X-Renewed-Token",
+            ));
         }
         let cookie = self.cookie.as_deref();
         let cookie = cookie.filter(|name| !is_token(name) || name.contains("gatepass"));

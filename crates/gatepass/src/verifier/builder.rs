@@ -274,6 +274,18 @@ macro_rules! verifier_setters {
             self
         }
 
+        /// Names the header field of responses in which a gate with
+        /// [`auto_renew`](crate::wire::Gate::auto_renew) gives a client its renewed access token.
+        /// Default: none. For example, name it `X-Renewed-Token`.
+        ///
+        /// A page of another origin can read it only if your CORS layer lists it in
+        /// `Access-Control-Expose-Headers`.
+        pub fn renewed_token_header(mut self, name: impl Into<String>) -> Self {
+            let name = name.into().to_ascii_lowercase();
+            self.settings.browser.places.renewed = Some(Box::leak(name.into_boxed_str()));
+            self
+        }
+
         /// Lets pages of another origin, such as `https://app.example`, use the cookies that a
         /// browser has of this service. Only for origins that are the service's own in all but
         /// name.

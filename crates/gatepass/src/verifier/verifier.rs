@@ -8,6 +8,7 @@ use crate::{
         heart::{Beating, Heart},
         lease::Reading,
         replica::Replica,
+        staleness::Staleness,
     },
     env::clock::{Clock, Timestamp},
     error::Error,
@@ -272,6 +273,13 @@ impl Verifier {
             self.refusals().token(Some(pass), refusal);
         }
         judged
+    }
+
+    /// Checks a pass as [`check`](Self::check) does, asks the store, and reports nothing.
+    pub(crate) async fn check_strictly(&self, pass: &Pass) -> Result<(), Error> {
+        let now = self.inner.clock.now();
+        let strict = Requirements::new().staleness(Staleness::Strict);
+        self.judge_and_wait(pass, &strict, now).await
     }
 
     /// Checks that a pass has what a route requires: scopes, a recent authentication by the right

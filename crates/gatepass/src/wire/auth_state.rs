@@ -21,7 +21,6 @@ use crate::{
     wire::{
         cookie, credentials,
         outgoing::{Outgoing, REFRESH},
-        refreshed_cookies::RefreshedCookies,
         refusal::ErrorFormat,
         users::AnyUser,
     },
@@ -58,19 +57,14 @@ impl AuthState {
         outcome: Result<Pass, Refusal>,
         verifier: &Verifier,
         requirements: Option<Arc<Requirements>>,
-        refreshed: Option<Arc<RefreshedCookies>>,
+        mut outgoing: Outgoing,
     ) -> Self {
-        let outdated = outcome.as_ref().is_ok_and(Pass::is_outdated);
+        outgoing.outdated = outcome.as_ref().is_ok_and(Pass::is_outdated);
         Self {
             outcome,
             verifier: verifier.clone(),
             requirements,
-            outgoing: Outgoing {
-                outdated,
-                cookies: verifier.browser_policy().reads_cookies(),
-                refreshed,
-                settled: false,
-            },
+            outgoing,
             user: None,
         }
     }
@@ -254,12 +248,9 @@ impl<'s, 'h> AuthRequest<'s, 'h> {
             let judged = verifier.check_requirements(&pass, requirements);
             judged.map_err(|refusal| self.rejection(refusal))?;
         }
-        Ok(AuthState::new(
-            Ok(pass),
-            verifier,
-            requirements.clone(),
-            None,
-        ))
+        let outgoing = Outgoing::new(verifier, None, None);
+        let requirements = requirements.clone();
+        Ok(AuthState::new(Ok(pass), verifier, requirements, outgoing))
     }
 
     /// The head of the request.

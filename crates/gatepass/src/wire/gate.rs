@@ -13,8 +13,10 @@ use crate::{
         auth_state::{AuthRejection, AuthState},
         credentials::{self, Source},
         login_page,
+        outgoing::Outgoing,
         refreshed_cookies::RefreshedCookies,
         refusal::ErrorFormat,
+        sliding::Sliding,
         users::{AnyUser, AnyUsers, Users},
     },
 };
@@ -43,6 +45,8 @@ pub struct Gate {
     requirements: Option<Arc<Requirements>>,
     /// `None` for a gate that refreshes nothing.
     refresher: Option<Authority>,
+    /// `None` for a gate that renews nothing.
+    renewer: Option<Authority>,
     /// `None` for a gate that redirects no browser.
     login_page: Option<LocalPath>,
     /// `None` for a gate that loads no user.
@@ -57,6 +61,7 @@ impl Gate {
             verifier: verifier.into(),
             requirements: None,
             refresher: None,
+            renewer: None,
             login_page: None,
             users: None,
         }
@@ -98,6 +103,43 @@ impl Gate {
     /// ([`Authority::change`]).
     pub fn auto_refresh(mut self, authority: &Authority) -> Self {
         self.refresher = Some(authority.clone());
+        self
+    }
+
+    /// Renews access tokens while their clients use them, for clients that keep one token and no
+    /// refresh token. If a request comes with a token that has half of its life behind it, the
+    /// response brings a fresh one of the same session.
+    ///
+    /// * A token in a header is renewed in the response header that
+    ///   [`renewed_token_header`](crate::AuthorityBuilder::renewed_token_header) names, and not at
+    ///   all if none is named. A token in gatepass's access cookie is renewed in that cookie,
+    ///   unless the request has a refresh cookie as well.
+    /// * The rules are those of [`Authority::renew`]: the scopes and the authentication of the
+    ///   token stay, the user is read again, and the session's absolute end stays where it is.
+    /// * gatepass renews the token when the head of the response leaves, and asks the store then.
+    ///   For example, a user logs out while a slow download is prepared: the download brings no
+    ///   token.
+    /// * If many requests come with one token, one response brings a fresh one. If that is lost, a
+    ///   request half a minute later brings another one. gatepass writes a session at most once in
+    ///   half of a lifetime, or once on each of several nodes that renew it at the same moment.
+    /// * If the token can't be renewed, or the store fails, the response is as it is without this.
+    ///
+    /// A thief of such a token can keep the session until its absolute end, as the owner can:
+    /// [`docs::threats`](crate::docs::threats) compares that with refresh tokens. Begin such
+    /// sessions with [`Identity::access_only`](crate::Identity::access_only).
+    ///
+    /// `authority` must have the issuer and the audience of the gate's verifier. Otherwise each
+    /// request whose token could be renewed is answered 500.
+    ///
+    /// ```
+    /// use gatepass::{Authority, wire::Gate};
+    ///
+    /// fn api(authority: &Authority) -> Gate {
+    ///     Gate::new(authority).auto_renew(authority)
+    /// }
+    /// ```
+    pub fn auto_renew(mut self, authority: &Authority) -> Self {
+        self.renewer = Some(authority.clone());
         self
     }
 
@@ -287,14 +329,30 @@ impl Gate {
             }
             Err(error) => return Err(self.rejection(head, error)),
         };
+        let sliding = match (&self.renewer, &outcome) {
+            // A token that was just refreshed is fresh.
+            (Some(authority), Ok(pass)) if refreshed.is_none() => {
+                let sliding = Sliding::of(authority, &self.verifier, head, source, pass);
+                sliding.map_err(|error| self.rejection(head, error.into()))?
+            }
+            _ => None,
+        };
         let requirements = self.requirements.clone();
-        Ok(AuthState::new(outcome, &self.verifier, requirements, refreshed).with_user(user))
+        let outgoing = Outgoing::new(&self.verifier, refreshed, sliding);
+        let state = AuthState::new(outcome, &self.verifier, requirements, outgoing);
+        Ok(state.with_user(user))
     }
 
     /// The state of a request whose credentials don't matter.
     fn unjudged(&self) -> AuthState {
         let requirements = self.requirements.clone();
-        AuthState::new(Err(Refusal::Missing), &self.verifier, requirements, None)
+        let outgoing = Outgoing::new(&self.verifier, None, None);
+        AuthState::new(
+            Err(Refusal::Missing),
+            &self.verifier,
+            requirements,
+            outgoing,
+        )
     }
 
     fn rejection(&self, head: &RequestHead<'_>, error: Error) -> AuthRejection {

@@ -2,7 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::wire::refreshed_cookies::RefreshedCookies;
+use crate::{
+    verifier::verifier::Verifier,
+    wire::{
+        refreshed_cookies::RefreshedCookies,
+        sliding::{RenewedToken, Sliding},
+    },
+};
 
 /// The headers of a handler's response, as far as a gate reads and changes them. An adapter
 /// implements it for its framework's type.
@@ -42,22 +48,46 @@ pub struct Outgoing {
     pub(super) outdated: bool,
     pub(super) refreshed: Option<Arc<RefreshedCookies>>,
     pub(super) settled: bool,
+    /// The pass whose token the gate renews when the response leaves.
+    pub(super) sliding: Option<Arc<Sliding>>,
+    /// The renewed token, once that has been settled.
+    pub(super) renewed: Option<Arc<RenewedToken>>,
 }
 
 impl Outgoing {
-    /// Whether the gate has refreshed the browser's tokens, so that [`settle`](Self::settle) has
-    /// something to find out. Most responses don't wait.
-    #[must_use]
-    pub fn waits(&self) -> bool {
-        self.refreshed.is_some()
+    pub(super) fn new(
+        verifier: &Verifier,
+        refreshed: Option<Arc<RefreshedCookies>>,
+        sliding: Option<Sliding>,
+    ) -> Self {
+        Self {
+            outdated: false,
+            cookies: verifier.browser_policy().reads_cookies(),
+            refreshed,
+            settled: false,
+            sliding: sliding.map(Arc::new),
+            renewed: None,
+        }
     }
 
-    /// Finds out whether the response may set the refreshed cookies. Call it when the head of the
-    /// response is about to leave: the user may have logged out since the request came.
+    /// Whether the gate has refreshed the browser's tokens, or may renew the access token, so that
+    /// [`settle`](Self::settle) has something to find out. Most responses don't wait.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.refreshed.is_some() || self.sliding.is_some()
+    }
+
+    /// Finds out whether the response may set the refreshed cookies, and renews the access token.
+    /// Call it when the head of the response is about to leave: the user may have logged out since
+    /// the request came.
     pub async fn settle(&mut self) {
         self.settled = match &self.refreshed {
             Some(refreshed) => refreshed.may_be_set().await,
             None => false,
+        };
+        self.renewed = match &self.sliding {
+            Some(sliding) => sliding.renew().await.map(Arc::new),
+            None => None,
         };
     }
 
@@ -67,6 +97,8 @@ impl Outgoing {
     ///   cookie of the session. Then it sets `Cache-Control: no-store`, also if the handler says
     ///   otherwise, because a cache would give the tokens to other users (RFC 9111 §7.3). It also
     ///   sets `no-store` in the fields for CDNs that the handler uses (RFC 9213).
+    /// * Adds the renewed access token in the same way, if `settle` has one and the handler doesn't
+    ///   set that header field or cookie itself.
     /// * If tokens travel in cookies, any other response without `Cache-Control` gets `private`, so
     ///   that no shared cache answers other users with it. For example, a CDN may otherwise keep
     ///   one user's `GET /me` for minutes (RFC 9111 §4.2.2). Bearers need nothing: a shared cache
@@ -83,22 +115,37 @@ impl Outgoing {
                 .values("set-cookie")
                 .any(|own| refreshed.is_about(own))
         };
-        match refreshed.filter(|refreshed| !own(refreshed)) {
-            Some(refreshed) => {
-                headers.replace("cache-control", "no-store");
-                for targeted in TARGETED {
-                    if headers.values(targeted).next().is_some() {
-                        headers.replace(targeted, "no-store");
-                    }
-                }
+        let refreshed = refreshed.filter(|refreshed| !own(refreshed));
+        let renewed = self.renewed.as_ref();
+        let renewed = renewed.filter(|renewed| {
+            let mut values = headers.values(renewed.name);
+            !values.any(|own| renewed.has_place_of(own))
+        });
+        match (refreshed, renewed) {
+            (Some(refreshed), _) => {
+                keep_from_caches(headers);
                 for cookie in refreshed.cookies() {
                     headers.append("set-cookie", cookie);
                 }
             }
-            None if self.cookies && headers.values("cache-control").next().is_none() => {
+            (None, Some(renewed)) => {
+                keep_from_caches(headers);
+                headers.append(renewed.name, &renewed.value);
+            }
+            (None, None) if self.cookies && headers.values("cache-control").next().is_none() => {
                 headers.replace("cache-control", "private");
             }
-            None => {}
+            (None, None) => {}
+        }
+    }
+}
+
+/// A cache would give the tokens of a response to other users (RFC 9111 §7.3).
+fn keep_from_caches(headers: &mut impl ResponseHeaders) {
+    headers.replace("cache-control", "no-store");
+    for targeted in TARGETED {
+        if headers.values(targeted).next().is_some() {
+            headers.replace(targeted, "no-store");
         }
     }
 }

@@ -10,6 +10,7 @@ mod places;
 mod proxies;
 mod refusals;
 mod sessions;
+mod sliding;
 mod stepping_up;
 mod users;
 

@@ -1,0 +1,122 @@
+//! The access token that a gate renews while its client uses it, on its way into the response.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use crate::{
+    authority::authority::Authority,
+    env::internal_error::InternalError,
+    http::head::RequestHead,
+    token::pass::Pass,
+    verifier::verifier::Verifier,
+    wire::{
+        cookie::{self, Kind},
+        credentials::Source,
+    },
+};
+
+/// A mistake in the application, for its log.
+const OTHER_AUTHORITY: &str = "the authority of auto_renew has another issuer or audience than the gate's verifier; \
+     give both the same";
+
+/// A pass whose access token the response may renew.
+pub(super) struct Sliding {
+    authority: Authority,
+    pass: Pass,
+    place: Place,
+}
+
+/// The place of the renewed token in the response.
+#[derive(Clone, Copy)]
+enum Place {
+    Header(&'static str),
+    /// The cookie that had the token.
+    Cookie,
+}
+
+/// A field of the response with a renewed access token.
+pub(super) struct RenewedToken {
+    pub(super) name: &'static str,
+    pub(super) value: Zeroizing<String>,
+}
+
+impl Sliding {
+    /// The pass, if a response to this request may renew its token.
+    ///
+    /// A client with a refresh cookie refreshes, so that its session doesn't count as idle.
+    pub(super) fn of(
+        authority: &Authority,
+        verifier: &Verifier,
+        head: &RequestHead<'_>,
+        source: Source,
+        pass: &Pass,
+    ) -> Result<Option<Self>, InternalError> {
+        if !authority.may_slide(pass) {
+            return Ok(None);
+        }
+        let (own, theirs) = (verifier.policy(), authority.verifier().policy());
+        if (&own.issuer, &own.audience) != (&theirs.issuer, &theirs.audience) {
+            return Err(InternalError::new(OTHER_AUTHORITY));
+        }
+        let cookie = |kind| cookie::token(kind, head, &own.browser);
+        let place = match source {
+            Source::Bearer => own.browser.places.renewed.map(Place::Header),
+            Source::Cookie => match (cookie(Kind::Access), cookie(Kind::Refresh)) {
+                (Ok(Some(_)), Ok(None)) => Some(Place::Cookie),
+                _ => None,
+            },
+        };
+        Ok(place.map(|place| Self {
+            authority: authority.clone(),
+            pass: pass.clone(),
+            place,
+        }))
+    }
+
+    /// Renews the token for a response whose head leaves now. The store says that the session
+    /// lives, or there is none.
+    pub(super) async fn renew(&self) -> Option<RenewedToken> {
+        let renewed = self.authority.slide(&self.pass).await?;
+        let token = renewed.access_token.as_str();
+        let (name, value) = match self.place {
+            Place::Header(name) => (name, token.to_owned()),
+            Place::Cookie => {
+                let life = renewed.useful_until.since(renewed.server_time);
+                let life = (!renewed.session_cookies).then_some(life);
+                let policy = self.authority.verifier().browser_policy();
+                let cookie = cookie::set(Kind::Access, token, life, policy);
+                ("set-cookie", cookie.ok()?)
+            }
+        };
+        Some(RenewedToken {
+            name,
+            value: Zeroizing::new(value),
+        })
+    }
+}
+
+impl RenewedToken {
+    /// Whether a field of the handler's response has this token's place.
+    pub(super) fn has_place_of(&self, value: &[u8]) -> bool {
+        self.name != "set-cookie" || cookie::name(value) == cookie::name(self.value.as_bytes())
+    }
+}
+
+/// A pass shows no token.
+impl fmt::Debug for Sliding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sliding")
+            .field("pass", &self.pass)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The value is a token.
+impl fmt::Debug for RenewedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RenewedToken")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
