@@ -1,5 +1,7 @@
 //! The tools that gatepass is tested with, also for a store or an application of your own.
 //!
+//! * [`TestService`]: a service for the tests of your own handlers, with users who are logged in
+//!   by one line. [`TestServer`] serves your application to a browser.
 //! * [`store_contract!`]: the suite that every [`SessionStore`](gatepass::store::SessionStore) must
 //!   pass, one named test per claim.
 //! * [`conformance!`]: HTTP scenarios as data, driven through an application in any framework.
@@ -35,6 +37,7 @@ mod op;
 #[cfg(feature = "proxy")]
 pub mod proxy;
 pub mod scenario;
+mod service;
 pub mod sessions;
 pub mod store_contract;
 mod test_store;
@@ -43,6 +46,7 @@ mod users;
 pub use self::{
     clock::ManualClock,
     op::Op,
+    service::{TestLogin, TestServer, TestService, TestUser},
     test_store::{HeldCall, StoreFault, TestStore},
     users::OnePassword,
 };
