@@ -203,18 +203,27 @@ impl HiddenAddresses {
     }
 }
 
-pub(crate) fn session_issued(session: &Session, token: TokenId) {
+/// `method` is how the user was authenticated.
+pub(crate) fn session_issued(session: &Session, token: TokenId, method: &'static str) {
     info!(
         target: "gatepass", subject = %session.subject(), session = %session.id, jti = %token,
-        "session.issued"
+        client = %session.client, method, address = session.device.address.map(display),
+        user_agent = session.device.user_agent.as_deref(), "session.issued"
     );
     count!("gatepass_sessions_issued_total");
 }
 
-pub(crate) fn session_refreshed(session: &Session, token: TokenId) {
+/// `by` is how the client got there, and its device.
+pub(crate) fn session_refreshed(
+    session: &Session,
+    token: TokenId,
+    (method, device): (&'static str, Option<&Device>),
+) {
     info!(
         target: "gatepass", subject = %session.subject(), session = %session.id, jti = %token,
-        generation = session.generation.get(), "session.refreshed"
+        generation = session.generation.get(), client = %session.client, method,
+        address = device.and_then(|device| device.address).map(display),
+        user_agent = device.and_then(|device| device.user_agent.as_deref()), "session.refreshed"
     );
     count!("gatepass_sessions_refreshed_total");
 }
@@ -296,19 +305,34 @@ pub(crate) fn session_changed(session: &Session, effect: GrantEffect) {
     count!("gatepass_sessions_changed_total");
 }
 
-pub(crate) fn session_ended(session: SessionId, subject: Option<&Subject>, reason: EndReason) {
+/// `by` is the device that asked for it.
+pub(crate) fn session_ended(
+    session: SessionId,
+    subject: Option<&Subject>,
+    reason: EndReason,
+    by: Option<&Device>,
+) {
     info!(
         target: "gatepass", subject = subject.map(display), session = %session,
-        reason = reason.as_str(), "session.ended"
+        reason = reason.as_str(), address = by.and_then(|device| device.address).map(display),
+        user_agent = by.and_then(|device| device.user_agent.as_deref()), "session.ended"
     );
     count!("gatepass_sessions_ended_total", "reason" => reason.as_str());
 }
 
-/// All sessions of a subject up to a number, except perhaps one.
-pub(crate) fn sessions_ended(cutoff: Cutoff, subject: Option<&Subject>, reason: EndReason) {
+/// All sessions of a subject up to a number, except perhaps one. `by` is the device that asked for
+/// it.
+pub(crate) fn sessions_ended(
+    cutoff: Cutoff,
+    subject: Option<&Subject>,
+    reason: EndReason,
+    by: Option<&Device>,
+) {
     info!(
         target: "gatepass", subject = subject.map(display), up_to = cutoff.up_to.get(),
-        except = cutoff.except.map(SessionNumber::get), reason = reason.as_str(), "sessions.ended"
+        except = cutoff.except.map(SessionNumber::get), reason = reason.as_str(),
+        address = by.and_then(|device| device.address).map(display),
+        user_agent = by.and_then(|device| device.user_agent.as_deref()), "sessions.ended"
     );
     count!("gatepass_cutoffs_total", "reason" => reason.as_str());
 }
@@ -322,12 +346,24 @@ pub(crate) fn revocation_enforced(after: Duration, by: &'static str) {
         .record(after.as_secs_f64());
 }
 
-pub(crate) fn token_verified(pass: &Pass) {
+/// `loudly` is whether the application wants it at the level info.
+pub(crate) fn token_verified(pass: &Pass, loudly: bool) {
     // Not counted: it happens at every request, and the server counts its requests.
-    debug!(
-        target: "gatepass", subject = %pass.subject(), session = pass.session_id().map(display),
-        jti = %pass.token_id(), issuer = pass.foreign_issuer().map(display), "token.verified"
-    );
+    macro_rules! verified {
+        ($level:ident) => {
+            $level!(
+                target: "gatepass", subject = %pass.subject(),
+                session = pass.session_id().map(display), jti = %pass.token_id(),
+                client = pass.client_id().map(display),
+                issuer = pass.foreign_issuer().map(display), "token.verified"
+            )
+        };
+    }
+    if loudly {
+        verified!(info);
+    } else {
+        verified!(debug);
+    }
 }
 
 /// An open connection must end.

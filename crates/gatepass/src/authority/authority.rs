@@ -76,6 +76,8 @@ use crate::{
 #[derive(Clone)]
 pub struct Authority {
     pub(super) inner: Arc<Inner>,
+    /// The device that asks for what it does, for the log.
+    pub(super) device: Option<Arc<Device>>,
 }
 
 pub(super) struct Inner {
@@ -164,6 +166,7 @@ impl Authority {
                 renewals: Renewals::default(),
                 _purger: purger,
             }),
+            device: None,
         }
     }
 
@@ -188,6 +191,24 @@ impl Authority {
     #[must_use]
     pub fn can_authenticate(&self) -> bool {
         self.inner.settings.authenticator.is_some()
+    }
+
+    /// This authority, for what a request from this device asks for: the log tells the address and
+    /// the user agent of those who end a session. The endpoints do so by themselves.
+    ///
+    /// ```
+    /// # async fn example(authority: gatepass::Authority, head: gatepass::wire::RequestHead<'_>, token: &str)
+    /// # -> Result<(), gatepass::Error> {
+    /// let device = authority.verifier().device(&head);
+    /// authority.for_device(device).logout(token).await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn for_device(&self, device: Device) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            device: Some(Arc::new(cleaned(device))),
+        }
     }
 
     /// Waits until the handler of [`on_event`](crate::AuthorityBuilder::on_event) has returned for
@@ -314,7 +335,8 @@ impl Authority {
             let name_hash = self.name_hash(credentials.username());
             self.report_login(&device, &name_hash, error);
         })?;
-        self.issue_fitting(client, identity, device, longest).await
+        self.begin(client, identity, device, longest, "password")
+            .await
     }
 
     /// Begins a session for a login that the application has done itself.
@@ -351,6 +373,19 @@ impl Authority {
         device: Device,
         longest: Option<usize>,
     ) -> Result<Issued, Error> {
+        self.begin(client, identity, device, longest, "application")
+            .await
+    }
+
+    /// `method` is how the user was authenticated, for the log.
+    async fn begin(
+        &self,
+        client: &ClientId,
+        identity: Identity,
+        device: Device,
+        longest: Option<usize>,
+        method: &'static str,
+    ) -> Result<Issued, Error> {
         let settings = &self.inner.settings;
         self.check_lifetimes(&identity)?;
         let identity = identity.beginning(settings.access_ttl);
@@ -375,10 +410,11 @@ impl Authority {
         let begun = self.ask("begin", self.inner.store.begin(new)).await?;
         if let Some(revocation) = begun.ended {
             let subject = begun.session.subject();
-            self.enforce(revocation, Some(subject), EndReason::TooManySessions);
+            let by = self.for_device(begun.session.device.clone());
+            by.enforce(revocation, Some(subject), EndReason::TooManySessions);
         }
         let (issued, token) = self.answer(&begun.session, None).await?;
-        observe::session_issued(&begun.session, token);
+        observe::session_issued(&begun.session, token, method);
         self.tell(|| Event::LoggedIn {
             session: Box::new(begun.session.clone()),
             other_sessions: None,

@@ -241,7 +241,7 @@ impl Authority {
         self.inner.verifier.apply(&[ended]);
         match ended.target {
             RevocationTarget::Session(session) => {
-                observe::session_ended(session, subject, reason);
+                observe::session_ended(session, subject, reason, self.device.as_deref());
                 self.tell(|| Event::SessionEnded {
                     session,
                     subject: subject.cloned(),
@@ -249,7 +249,7 @@ impl Authority {
                 });
             }
             RevocationTarget::Sessions(_, cutoff) => {
-                observe::sessions_ended(cutoff, subject, reason);
+                observe::sessions_ended(cutoff, subject, reason, self.device.as_deref());
                 self.tell(|| Event::SessionsEnded {
                     subject: subject.cloned(),
                     up_to: cutoff.up_to,

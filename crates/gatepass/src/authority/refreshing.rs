@@ -134,7 +134,8 @@ impl Authority {
                 self.advance_of(session, refreshing.client, generation, generation.next());
             advance.seen_from = seen_from(refreshing.device);
             if let Some(session) = self.advance(advance).await? {
-                return self.refreshed(&session, None).await;
+                let by = ("refresh", refreshing.device);
+                return self.refreshed(&session, None, by).await;
             }
         }
         self.settle_refresh(refreshing).await
@@ -200,7 +201,8 @@ impl Authority {
                 if from != generation {
                     observe::store_behind(&session, generation.gap(from));
                 }
-                return self.refreshed(&session, scopes).await.map(Some);
+                let by = ("refresh", device);
+                return self.refreshed(&session, scopes, by).await.map(Some);
             }
             (Decision::Recover, Some(session)) => {
                 let Some(session) = self.reload_user(session, scopes).await? else {
@@ -276,8 +278,13 @@ impl Authority {
             device: device.cloned(),
         });
         if self.inner.settings.reuse.on_reuse == OnReuse::EndSession {
-            self.end(own(session), Some(session.subject()), EndReason::Reuse)
-                .await?;
+            let authority = match device {
+                Some(device) => &self.for_device(device.clone()),
+                None => self,
+            };
+            let subject = Some(session.subject());
+            let ended = authority.end(own(session), subject, EndReason::Reuse);
+            ended.await?;
         }
         Err(Refusal::Reused.into())
     }
@@ -398,13 +405,15 @@ impl Authority {
         self.ask("advance", self.inner.store.advance(advance)).await
     }
 
+    /// `by` is how the client got there, and its device, for the log.
     pub(super) async fn refreshed(
         &self,
         session: &Session,
         scopes: Option<&Scopes>,
+        by: (&'static str, Option<&Device>),
     ) -> Result<Issued, Error> {
         let (issued, token) = self.answer(session, scopes).await?;
-        observe::session_refreshed(session, token);
+        observe::session_refreshed(session, token, by);
         Ok(issued)
     }
 }

@@ -181,7 +181,8 @@ impl Authority {
             advance.seen_from = seen_from(device);
             advance.cause = AdvanceCause::Resume;
             if let Some(session) = self.advance(advance).await? {
-                return self.refreshed(&session, None).await.map(Some);
+                let by = ("resume", device);
+                return self.refreshed(&session, None, by).await.map(Some);
             }
         }
         // Another was faster, so that the session is not idle any more.
@@ -431,7 +432,8 @@ impl Authority {
                     self.advance_authenticated(updated, device, now).await?
             {
                 observe::session_reauthenticated(&authenticated);
-                return self.refreshed(&authenticated, None).await;
+                let by = ("reauthenticate", Some(device));
+                return self.refreshed(&authenticated, None, by).await;
             }
             (session, now) = self.live_session(pass).await?;
         }

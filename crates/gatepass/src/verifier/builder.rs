@@ -42,6 +42,7 @@ pub(crate) struct VerifierSettings {
     pub(crate) browser: BrowserPolicy,
     pub(crate) errors: ErrorResponse,
     pub(crate) proxies: Option<TrustedProxies>,
+    pub(crate) logs_verified: bool,
 }
 
 impl VerifierSettings {
@@ -61,6 +62,7 @@ impl VerifierSettings {
             browser: BrowserPolicy::default(),
             errors: ErrorResponse::default(),
             proxies: None,
+            logs_verified: false,
         }
     }
 
@@ -194,6 +196,7 @@ impl VerifierSettings {
             browser: self.browser,
             errors: self.errors,
             proxies: self.proxies,
+            logs_verified: self.logs_verified,
         };
         Ok(Verifier::start(policy, opener, replica, heart, self.clock))
     }
@@ -304,6 +307,13 @@ macro_rules! verifier_setters {
             proxies: $crate::model::trusted_proxies::TrustedProxies,
         ) -> Self {
             self.settings.proxies = Some(proxies);
+            self
+        }
+
+        /// Logs each access token that is verified, `token.verified`, at the level info in place of
+        /// debug. Off by default, since it is a line for each request.
+        pub fn log_verified_tokens(mut self) -> Self {
+            self.settings.logs_verified = true;
             self
         }
 

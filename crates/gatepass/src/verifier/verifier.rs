@@ -76,6 +76,7 @@ pub(crate) struct Policy {
     pub(crate) browser: BrowserPolicy,
     pub(crate) errors: ErrorResponse,
     pub(crate) proxies: Option<TrustedProxies>,
+    pub(crate) logs_verified: bool,
 }
 
 impl Verifier {
@@ -192,7 +193,7 @@ impl Verifier {
                 if let Some(key) = to_remember {
                     self.inner.opener.remember(token, key, &pass);
                 }
-                observe::token_verified(&pass);
+                observe::token_verified(&pass, self.inner.policy.logs_verified);
             }
             Err(Error::Refused(refusal)) if !settles(refusal) => {
                 self.refusals().token(Some(&pass), refusal);

@@ -271,6 +271,11 @@ impl Endpoints {
         found.map(|(endpoint, _)| *endpoint)
     }
 
+    /// The authority, for what this request asks for.
+    fn authority_for(&self, head: &RequestHead<'_>) -> Authority {
+        self.inner.authority.for_device(head.device())
+    }
+
     fn refusals(&self) -> &Refusals {
         self.inner.authority.verifier().refusals()
     }

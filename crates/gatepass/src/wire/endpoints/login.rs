@@ -249,10 +249,10 @@ impl Endpoints {
     /// The login has succeeded by now. If the store fails to end a session, the login stays good
     /// and the log tells the failure.
     async fn end_replaced(&self, head: &RequestHead<'_>) {
-        let mut ended = None;
+        let (authority, mut ended) = (self.authority_for(head), None);
         for kind in Kind::ALL {
             if let Ok(Some(token)) = cookie::token(kind, head, self.browser_policy())
-                && let Ok(session) = self.inner.authority.end_replaced(token, ended).await
+                && let Ok(session) = authority.end_replaced(token, ended).await
             {
                 ended = ended.or(session);
             }

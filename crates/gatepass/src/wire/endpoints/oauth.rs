@@ -118,7 +118,7 @@ impl Endpoints {
             let (client, form) = self.authenticated(head, body)?;
             // The token itself says of which kind it is: the hint is not needed.
             let token = form.required("token")?;
-            self.inner.authority.revoke(client.id(), token).await?;
+            self.authority_for(head).revoke(client.id(), token).await?;
             Ok(Reply::empty(200))
         };
         self.served(revoked.await)

@@ -38,14 +38,14 @@ impl Endpoints {
                 self.refusals().token(None, &refusal);
                 (Source::Bearer, Err(refusal.into()))
             }
-            Ok(Some(token)) => (Source::Bearer, self.logout_by_token(token).await),
+            Ok(Some(token)) => (Source::Bearer, self.logout_by_token(token, head).await),
             Ok(None) if body.is_empty() => (Source::Cookie, self.logout_by_cookie(head).await),
             Ok(None) => {
                 let token = body
                     .json_object(head)
                     .and_then(|mut members| members.take_optional_text("refresh_token"));
                 match token {
-                    Ok(Some(token)) => (Source::Bearer, self.logout_by_token(&token).await),
+                    Ok(Some(token)) => (Source::Bearer, self.logout_by_token(&token, head).await),
                     Ok(None) => (Source::Cookie, self.logout_by_cookie(head).await),
                     Err(bad) => return bad.into(),
                 }
@@ -54,21 +54,21 @@ impl Endpoints {
         self.ended(source, ended)
     }
 
-    async fn logout_by_token(&self, token: &str) -> Result<(), Error> {
-        self.inner.authority.logout(token).await.map(drop)
+    async fn logout_by_token(&self, token: &str, head: &RequestHead<'_>) -> Result<(), Error> {
+        self.authority_for(head).logout(token).await.map(drop)
     }
 
     /// Ends the session of the cookies. Either cookie will do, so that no user stays logged in
     /// because a browser has lost or garbled one. If the cookies are of two sessions, since a late
     /// answer has put one over another, both end, so that nothing which the browser held goes on.
     async fn logout_by_cookie(&self, head: &RequestHead<'_>) -> Result<(), Error> {
-        let policy = self.browser_policy();
+        let (policy, authority) = (self.browser_policy(), self.authority_for(head));
         let mut refused = Refusal::Missing;
         let mut ended = Vec::new();
         for kind in [Kind::Refresh, Kind::Access] {
             match cookie::token(kind, head, policy) {
                 Ok(None) => {}
-                Ok(Some(token)) => match self.inner.authority.logout_unless(token, &ended).await {
+                Ok(Some(token)) => match authority.logout_unless(token, &ended).await {
                     Ok((session, _)) => ended.push(session),
                     Err(Error::Refused(refusal)) => refused = refusal,
                     Err(error) => return Err(error),
@@ -98,7 +98,7 @@ impl Endpoints {
             Ok(waits) => waits,
             Err(bad) => return bad.into(),
         };
-        match self.inner.authority.logout_all(owner.subject()).await {
+        match self.authority_for(head).logout_all(owner.subject()).await {
             Ok(ending) => {
                 if waits {
                     ending.enforced().await;
@@ -133,7 +133,7 @@ impl Endpoints {
 
     pub(super) async fn end_others(&self, head: &RequestHead<'_>) -> Reply {
         let (_, owner) = self.owner(head).await;
-        let ended = async { self.inner.authority.logout_others(&owner?).await };
+        let ended = async { self.authority_for(head).logout_others(&owner?).await };
         match ended.await {
             Ok(_) => Reply::empty(204),
             Err(error) => self.error_reply(&error, ErrorFormat::Resource),
@@ -150,8 +150,7 @@ impl Endpoints {
             let Ok(id) = id.parse::<SessionId>() else {
                 return Ok(None);
             };
-            self.inner
-                .authority
+            self.authority_for(head)
                 .end_session_of(pass.subject(), id)
                 .await
         };

@@ -4,6 +4,7 @@ mod browser;
 mod named;
 mod oauth;
 mod refusals;
+mod requests;
 mod secrets;
 mod shown;
 

@@ -36,7 +36,14 @@ async fn every_event_has_its_stable_name_and_fields_and_no_secret() {
         ("session", &session(&issued)),
         ("jti", "*"),
     ];
-    log.has(Level::INFO, "session.issued", &of_alice);
+    let of_client = |fields: &[(&'static str, &'static str)]| {
+        [&of_alice[..], &[("client", "default")], fields].concat()
+    };
+    log.has(
+        Level::INFO,
+        "session.issued",
+        &of_client(&[("method", "password")]),
+    );
     for (password, reason) in [("wrong", "bad_credentials"), ("again", "too_many_attempts")] {
         let credentials = Credentials::new(PASSWORD, password);
         refusal(node.login(&credentials, Device::default()).await);
@@ -45,12 +52,13 @@ async fn every_event_has_its_stable_name_and_fields_and_no_secret() {
     }
 
     verify(&node, &issued).await.unwrap();
-    log.has(Level::DEBUG, "token.verified", &of_alice);
+    log.has(Level::DEBUG, "token.verified", &of_client(&[]));
 
     let refreshed = refresh(&node, &issued).await.unwrap();
     secrets.add_issued(&refreshed);
     let with = |name, value| [&of_alice[..], &[(name, value)]].concat();
-    log.has(Level::INFO, "session.refreshed", &with("generation", "1"));
+    let rotated = [("generation", "1"), ("method", "refresh")];
+    log.has(Level::INFO, "session.refreshed", &of_client(&rotated));
     secrets.add_issued(&refresh(&node, &issued).await.unwrap());
     log.has(Level::INFO, "session.replayed", &of_alice);
     world.clock.advance(31 * SECOND);

@@ -275,7 +275,7 @@ async fn a_session_that_a_login_replaces_ends_with_that_reason() {
         ("session", &*session),
         ("reason", "replaced"),
     ];
-    log.has(Level::INFO, "session.ended", &ended);
+    log.has(Level::INFO, "session.ended", &with(&ended));
 }
 
 #[tokio::test]

@@ -117,7 +117,6 @@ async fn what_needs_no_store_is_answered_without_one() {
     let answers = [
         ("/auth/token", "", "grant_type=x".to_owned(), 400),
         ("/auth/token", "Basic !", LOGIN.to_owned(), 401),
-        ("/auth/token", "", format!("{LOGIN}&scope=c"), 400),
         (
             "/auth/token",
             "",
