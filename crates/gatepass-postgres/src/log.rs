@@ -3,8 +3,8 @@
 use gatepass::{
     SessionId, Timestamp,
     store::{
-        Cursor, GrantVersion, PullResult, Revocation, RevocationTarget, RevokeToken, TokenId,
-        TokenStatus,
+        Cursor, GrantVersion, PullResult, Revocation, RevocationTarget, RevokeForeign, RevokeToken,
+        TokenId, TokenStatus,
     },
 };
 use sqlx::postgres::PgRow;
@@ -507,6 +507,62 @@ pub(crate) async fn append(
         target: RevocationTarget::Token(token.token),
         until: token.until,
     }))
+}
+
+/// Revokes one token of another issuer, or all of a subject.
+pub(crate) async fn revoke_foreign(
+    mut link: Link<'_>,
+    revoke: RevokeForeign,
+) -> Result<Option<Revocation>, Failure> {
+    let Some(single) = revoke.single() else {
+        return append_foreign(&mut link, revoke).await.map(Some);
+    };
+    // Looks without a lock first, as for a token of ours.
+    if let Room::Revoked = room(&mut link.again(), single).await? {
+        return Ok(None);
+    }
+    let mut tx = link.begin().await?;
+    // Two revocations at once would each see room for one, and there is no row to lock.
+    let lock = Statement::new("SELECT pg_catalog.pg_advisory_xact_lock($1) IS NULL AS locked");
+    let [a, b, c, d, e, f, g, h, ..] = *revoke.account.as_bytes();
+    let lock = lock.int(i64::from_be_bytes([a, b, c, d, e, f, g, h]));
+    tx.link().one(lock).await?;
+    let revocation = match room(&mut tx.link(), single).await? {
+        Room::Revoked => None,
+        Room::Free => append(&mut tx, single).await?,
+        Room::Full => Some(append_foreign(&mut tx.link(), revoke).await?),
+    };
+    tx.commit().await?;
+    Ok(revocation)
+}
+
+/// Appends the revocation of all tokens that a subject of another issuer got up to now, in the
+/// place of its last one ([`RevokeForeign::entry`]).
+async fn append_foreign(link: &mut Link<'_>, revoke: RevokeForeign) -> Result<Revocation, Failure> {
+    let append = Statement::new(concat!(
+        "INSERT INTO @revocations (account, up_to, until) VALUES ($1, least(",
+        now!("2"),
+        ", 9007199254740991), least(",
+        now!("2"),
+        " {+} $3, 253402300799000))
+         ON CONFLICT (account) WHERE up_to IS NOT NULL DO UPDATE SET
+             xid = pg_catalog.pg_current_xact_id(),
+             up_to = greatest(revocations.up_to, excluded.up_to),
+             until = greatest(revocations.until, excluded.until)
+         RETURNING up_to, except_number, until, ",
+        durable!()
+    ));
+    let lifetime = i64::try_from(revoke.lifetime.as_millis()).unwrap_or(i64::MAX);
+    let append = append
+        .bytes(revoke.account.as_bytes())
+        .int(link.dialect().time())
+        .int(lifetime.min(Timestamp::MAX.unix_millis()));
+    let row = link.one(append).await?;
+    let cutoff = cutoff(&row)?.ok_or(Unreadable("up_to"))?;
+    Ok(Revocation {
+        target: RevocationTarget::Sessions(revoke.account, cutoff),
+        until: millis(&row, "until")?,
+    })
 }
 
 /// The channel of the notifications that there may be more in the log.

@@ -8,9 +8,9 @@ use gatepass::{
     store::{
         AccountId, Advance, AttemptOutcome, BeginOutcome, ChangeIdentity, CountAttempt, Cursor,
         EndReason, EndSessions, Examination, GrantEffect, GrantVersion, Heartbeat, Heartbeats,
-        NewSession, PullResult, Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken,
-        ScannedPart, ServiceIdentity, SessionNumber, SessionStore, SettleAttempt, TokenId,
-        TokenStatus,
+        NewSession, PullResult, Purged, Recover, Renew, Revocation, RevocationLog, RevokeForeign,
+        RevokeToken, ScannedPart, ServiceIdentity, SessionNumber, SessionStore, SettleAttempt,
+        TokenId, TokenStatus,
     },
 };
 use sqlx::{PgPool, postgres::PgConnectOptions};
@@ -246,6 +246,20 @@ impl SessionStore for PostgresStore {
         let links = self.log.links();
         let revoked = links
             .call(|link| Box::pin(sessions::revoke_token(link, token)))
+            .await?;
+        if revoked.is_some() {
+            self.teller.tell();
+        }
+        Ok(revoked)
+    }
+
+    async fn revoke_foreign(
+        &self,
+        revoke: RevokeForeign,
+    ) -> Result<Option<Revocation>, StoreError> {
+        let links = self.log.links();
+        let revoked = links
+            .call(|link| Box::pin(log::revoke_foreign(link, revoke)))
             .await?;
         if revoked.is_some() {
             self.teller.tell();

@@ -64,6 +64,12 @@ script!(
 script!(BEATING, Kind::ReadsOnPrimary, "#!lua flags=allow-oom", "common" "beating");
 // Logging out and removing must work on a full server.
 script!(END, Kind::Changes, "#!lua flags=allow-oom", "common" "append" "end");
+script!(
+    REVOKE_FOREIGN,
+    Kind::Changes,
+    "#!lua flags=allow-oom",
+    "common" "append" "revoke_foreign"
+);
 script!(REVOKE, Kind::Changes, "#!lua flags=allow-oom", "common" "append" "revoke");
 script!(
     INTRODUCE,

@@ -6,8 +6,9 @@ use gatepass::{
     ClientId, Session, SessionId, StoreError, Timestamp,
     store::{
         AccountId, Advance, AdvanceCause, BeginOutcome, ChangeIdentity, EndReason, EndSessions,
-        GrantEffect, NewSession, Random, Recover, Renew, Revocation, RevocationTarget, RevokeToken,
-        SeenFrom, ServiceIdentity, SessionNumber, StoreErrorKind, SystemRandom, TokenId,
+        GrantEffect, NewSession, Random, Recover, Renew, Revocation, RevocationTarget,
+        RevokeForeign, RevokeToken, SeenFrom, ServiceIdentity, SessionNumber, StoreErrorKind,
+        SystemRandom, TokenId,
     },
 };
 use redis::Value;
@@ -22,7 +23,7 @@ use crate::{
     },
     script::{
         ADVANCE, ALLOW, BEGIN, CHANGE, CUTOFF, Call, END, INTRODUCE, LIST, LOAD, PURGE, REMEMBER,
-        REMEMBERED, REVOKE, Script,
+        REMEMBERED, REVOKE, REVOKE_FOREIGN, Script,
     },
 };
 
@@ -264,6 +265,32 @@ pub(crate) async fn revoke_token(
         };
         let until = instant(until, "until")?;
         Ok(Some(Revocation { target, until }))
+    };
+    Ok(revoked().map_err(Failure::from)?)
+}
+
+pub(crate) async fn revoke_foreign(
+    servers: &Arc<Servers>,
+    revoke: RevokeForeign,
+) -> Result<Option<Revocation>, StoreError> {
+    let partition = Partition::of_account(revoke.account);
+    let single = revoke.single();
+    let most = i64::try_from(RevokeForeign::MAX_PER_SUBJECT).unwrap_or(i64::MAX);
+    let call = appending(servers, &REVOKE_FOREIGN, partition)?
+        .text(single.map_or_else(String::new, |single| hex(single.token.as_bytes())))
+        .text(single.map_or_else(String::new, |single| hex(single.session.as_bytes())))
+        .int(single.map_or(0, |single| single.until.unix_millis()))
+        .text(hex(revoke.account.as_bytes()))
+        .int(most)
+        .int(millis(revoke.lifetime));
+    let answer = servers.call(partition, call).await?;
+    let revoked = || match (&answer, single) {
+        (Value::Array(revoked), Some(single)) if revoked.len() == 2 => Ok(Some(Revocation {
+            target: RevocationTarget::Token(single.token),
+            until: single.until,
+        })),
+        (Value::Array(_), _) => revocation(&answer, revoke.account).map(Some),
+        _ => Ok(None),
     };
     Ok(revoked().map_err(Failure::from)?)
 }

@@ -15,8 +15,9 @@ use gatepass::{
     store::{
         AccountId, Advance, AttemptOutcome, BeginOutcome, ChangeIdentity, CountAttempt, Cursor,
         EndReason, EndSessions, Examination, GrantVersion, Heartbeat, Heartbeats, NewSession,
-        PullResult, Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken, ScannedPart,
-        ServiceIdentity, SessionNumber, SessionStore, SettleAttempt, TokenId, TokenStatus,
+        PullResult, Purged, Recover, Renew, Revocation, RevocationLog, RevokeForeign, RevokeToken,
+        ScannedPart, ServiceIdentity, SessionNumber, SessionStore, SettleAttempt, TokenId,
+        TokenStatus,
     },
 };
 
@@ -225,6 +226,13 @@ impl SessionStore for RedisStore {
 
     async fn revoke_token(&self, token: RevokeToken) -> Result<Option<Revocation>, StoreError> {
         sessions::revoke_token(self.servers(), token).await
+    }
+
+    async fn revoke_foreign(
+        &self,
+        revoke: RevokeForeign,
+    ) -> Result<Option<Revocation>, StoreError> {
+        sessions::revoke_foreign(self.servers(), revoke).await
     }
 
     async fn sessions(

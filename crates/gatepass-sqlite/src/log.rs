@@ -3,8 +3,8 @@
 use gatepass::{
     SessionId, Timestamp,
     store::{
-        AccountId, Cursor, GrantVersion, PullResult, Revocation, RevocationTarget, RevokeToken,
-        SessionNumber, TokenId, TokenStatus,
+        AccountId, Cursor, GrantVersion, PullResult, Revocation, RevocationTarget, RevokeForeign,
+        RevokeToken, SessionNumber, TokenId, TokenStatus,
     },
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -80,6 +80,37 @@ pub(crate) fn append_token(conn: &Connection, token: &RevokeToken) -> Result<Rev
         target: RevocationTarget::Token(token.token),
         until: token.until,
     })
+}
+
+/// Revokes one token of another issuer, or all of a subject.
+pub(crate) fn revoke_foreign(
+    conn: &Connection,
+    revoke: RevokeForeign,
+    now: Timestamp,
+) -> Result<Option<Revocation>, Failure> {
+    if let Some(single) = revoke.single() {
+        if is_revoked(conn, single.token)? {
+            return Ok(None);
+        }
+        if !is_full(conn, &single, now)? {
+            return append_token(conn, &single).map(Some);
+        }
+    }
+    let account = revoke.account.as_bytes().as_slice();
+    let before = conn
+        .prepare_cached(
+            "SELECT up_to, except_number, until FROM gatepass_revocations
+             WHERE account = ?1 AND up_to IS NOT NULL",
+        )?
+        .query_and_then([account], |row| {
+            let until = Timestamp::from_unix_millis(row.get(2)?);
+            Ok::<_, Failure>(cutoff(row, 0)?.map(|cutoff| (cutoff, until)))
+        })?
+        .next()
+        .transpose()?;
+    let revocation = revoke.entry(before.flatten(), now);
+    append(conn, revocation)?;
+    Ok(Some(revocation))
 }
 
 /// Removes the entry of the account's cutoff; says how many there were.

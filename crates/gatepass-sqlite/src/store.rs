@@ -14,8 +14,9 @@ use gatepass::{
     store::{
         AccountId, Advance, AttemptOutcome, BeginOutcome, ChangeIdentity, CountAttempt, Cursor,
         EndReason, EndSessions, Examination, GrantVersion, Heartbeat, Heartbeats, NewSession,
-        PullResult, Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken, ScannedPart,
-        ServiceIdentity, SessionNumber, SessionStore, SettleAttempt, TokenId, TokenStatus,
+        PullResult, Purged, Recover, Renew, Revocation, RevocationLog, RevokeForeign, RevokeToken,
+        ScannedPart, ServiceIdentity, SessionNumber, SessionStore, SettleAttempt, TokenId,
+        TokenStatus,
     },
 };
 
@@ -292,6 +293,16 @@ impl SessionStore for SqliteStore {
         self.inner
             .writer
             .run(move |write| sessions::revoke_token(write, token))
+            .await
+    }
+
+    async fn revoke_foreign(
+        &self,
+        revoke: RevokeForeign,
+    ) -> Result<Option<Revocation>, StoreError> {
+        self.inner
+            .writer
+            .run(move |write| log::revoke_foreign(write.conn, revoke, write.now))
             .await
     }
 

@@ -21,6 +21,8 @@ pub enum Op {
     End,
     /// [`SessionStore::revoke_token`](gatepass::store::SessionStore::revoke_token).
     RevokeToken,
+    /// [`SessionStore::revoke_foreign`](gatepass::store::SessionStore::revoke_foreign).
+    RevokeForeign,
     /// [`SessionStore::sessions`](gatepass::store::SessionStore::sessions).
     Sessions,
     /// [`SessionStore::scan`](gatepass::store::SessionStore::scan).
@@ -49,7 +51,7 @@ pub enum Op {
 
 impl Op {
     /// Every operation.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Begin,
         Self::Advance,
         Self::Recover,
@@ -58,6 +60,7 @@ impl Op {
         Self::Load,
         Self::End,
         Self::RevokeToken,
+        Self::RevokeForeign,
         Self::Sessions,
         Self::Scan,
         Self::Introduce,

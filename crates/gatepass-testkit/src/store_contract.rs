@@ -17,6 +17,7 @@ mod beginning;
 mod changing;
 mod continuing;
 mod ending;
+mod foreign;
 mod given;
 mod granting;
 mod logging;
@@ -28,8 +29,8 @@ mod throttling;
 #[cfg(test)]
 pub(crate) use self::given::{begin_one, ended};
 pub use self::{
-    agreeing::*, beating::*, beginning::*, changing::*, continuing::*, ending::*, granting::*,
-    logging::*, purging::*, refreshing::*, scanning::*, throttling::*,
+    agreeing::*, beating::*, beginning::*, changing::*, continuing::*, ending::*, foreign::*,
+    granting::*, logging::*, purging::*, refreshing::*, scanning::*, throttling::*,
 };
 
 /// Expands to one test for each claim of the contract, for a store that the given function makes.
@@ -150,6 +151,13 @@ macro_rules! store_contract {
             a_cursor_of_another_log_is_reset
             changed_resolves_after_an_append
             changed_resolves_at_once_for_a_cursor_that_is_behind
+
+            a_foreign_token_is_revoked_once
+            all_tokens_of_a_foreign_subject_are_one_entry
+            a_clock_that_goes_back_takes_no_foreign_revocation_back
+            one_foreign_token_too_many_revokes_all_of_the_subject
+            foreign_tokens_are_counted_by_one_revocation_after_the_other
+            foreign_revocations_are_kept_until_their_retention_is_over
 
             a_session_is_purged_once_nothing_needs_it
             an_advance_postpones_the_purge

@@ -16,7 +16,7 @@ use gatepass::{
     store::{
         AccountId, Advance, AttemptOutcome, BeginOutcome, ChangeIdentity, CountAttempt, Cursor,
         EndReason, EndSessions, GrantVersion, Heartbeat, Heartbeats, NewSession, PullResult,
-        Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken, ScannedPart,
+        Purged, Recover, Renew, Revocation, RevocationLog, RevokeForeign, RevokeToken, ScannedPart,
         ServiceIdentity, SessionNumber, SessionStore, SettleAttempt, StoreErrorKind, TokenId,
         TokenStatus,
     },
@@ -368,6 +368,15 @@ impl SessionStore for TestStore {
     async fn revoke_token(&self, token: RevokeToken) -> Result<Option<Revocation>, StoreError> {
         let inner = self.inner();
         self.run(Op::RevokeToken, inner.revoke_token(token)).await
+    }
+
+    async fn revoke_foreign(
+        &self,
+        revoke: RevokeForeign,
+    ) -> Result<Option<Revocation>, StoreError> {
+        let inner = self.inner();
+        self.run(Op::RevokeForeign, inner.revoke_foreign(revoke))
+            .await
     }
 
     async fn sessions(

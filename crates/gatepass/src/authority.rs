@@ -14,6 +14,7 @@ pub(crate) mod changing;
 pub(crate) mod ending;
 pub(crate) mod enforcing;
 pub(crate) mod events;
+pub(crate) mod foreign;
 pub(crate) mod introduction;
 pub(crate) mod issued;
 pub(crate) mod issuing;

@@ -12,12 +12,14 @@ pub(crate) mod remote;
 #[cfg(feature = "reqwest")]
 pub(crate) mod reqwest;
 pub(crate) mod several;
+pub(crate) mod tokens;
 pub(crate) mod trusted;
 pub(crate) mod url;
 
 pub use self::{
     fetcher::{FetchError, FetchRequest, Fetched, Fetcher},
     several::Issuers,
+    tokens::ForeignTokens,
     trusted::TrustedIssuer,
 };
 pub use crate::model::health::IssuerHealth;

@@ -20,7 +20,7 @@ use crate::{
     model::{
         device::Device,
         grant::GrantEffect,
-        ids::{Generation, SessionId, SessionNumber, Subject, TokenId},
+        ids::{Generation, Issuer, SessionId, SessionNumber, Subject, TokenId},
         refusal::Refusal,
         revocation::Cutoff,
         session::{EndReason, Session},
@@ -389,9 +389,15 @@ pub(crate) fn token_cache(is_hit: bool) {
 pub(crate) fn token_revoked(pass: &Pass) {
     info!(
         target: "gatepass", subject = %pass.subject(), session = pass.session_id().map(display),
-        jti = %pass.token_id(), "token.revoked"
+        jti = %pass.token_id(), issuer = pass.foreign_issuer().map(display), "token.revoked"
     );
     count!("gatepass_tokens_revoked_total");
+}
+
+/// All tokens of a subject of another issuer, or the one with this `jti`.
+pub(crate) fn foreign_revoked(issuer: &Issuer, subject: &Subject, jti: Option<&str>) {
+    info!(target: "gatepass", %subject, %issuer, jti, "foreign.revoked");
+    count!("gatepass_foreign_revoked_total");
 }
 
 /// Tells the operator what the client is not told.

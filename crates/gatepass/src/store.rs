@@ -29,7 +29,10 @@ pub use crate::{
     env::random::{Random, SystemRandom},
     model::{
         account::Account,
-        changes::{Advance, AdvanceCause, ChangeIdentity, NewSession, Recover, Renew, RevokeToken},
+        changes::{
+            Advance, AdvanceCause, ChangeIdentity, NewSession, Recover, Renew, RevokeForeign,
+            RevokeToken,
+        },
         device::SeenFrom,
         grant::{Grant, GrantEffect},
         ids::{
@@ -268,6 +271,8 @@ impl Purged {
 ///    A change and its entry in the log are one act.
 /// 11. Attempts to log in that count for a common key are counted one after the other, on all
 ///    nodes. An attempt that is refused writes nothing.
+/// 12. A revocation of another issuer's tokens takes none back that was made before, and stays for
+///    its retention, though the store has no session that it concerns.
 #[async_trait]
 pub trait SessionStore: RevocationLog {
     /// Begins a session by [`Account::begin`](crate::store::Account::begin).
@@ -347,6 +352,23 @@ pub trait SessionStore: RevocationLog {
     ///
     /// [`StoreError`] if it is not known to be stored.
     async fn revoke_token(&self, token: RevokeToken) -> Result<Option<Revocation>, StoreError>;
+
+    /// Revokes access tokens of another issuer, of which the store has no session. It appends to
+    /// the log, and returns what it has appended.
+    ///
+    /// A single token gets an entry of its own, as [`RevokeForeign::single`] says; `None` if it has
+    /// one already. If the subject has [`RevokeForeign::MAX_PER_SUBJECT`] live ones, all of its
+    /// tokens that were issued up to now are revoked instead.
+    ///
+    /// All tokens of a subject are revoked by one entry, in place of the last one of the kind
+    /// ([`RevokeForeign::entry`]). The store makes no account for it, and keeps the entry until its
+    /// retention is over.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it is not known to be stored.
+    async fn revoke_foreign(&self, revoke: RevokeForeign)
+    -> Result<Option<Revocation>, StoreError>;
 
     /// The usable sessions ([`Session::is_usable`]) of `account`, newest first, `limit` of them at
     /// most: the newest, or the newest with numbers below `before`.
@@ -513,6 +535,13 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
 
     async fn revoke_token(&self, token: RevokeToken) -> Result<Option<Revocation>, StoreError> {
         (**self).revoke_token(token).await
+    }
+
+    async fn revoke_foreign(
+        &self,
+        revoke: RevokeForeign,
+    ) -> Result<Option<Revocation>, StoreError> {
+        (**self).revoke_foreign(revoke).await
     }
 
     async fn sessions(

@@ -7,7 +7,7 @@ use gatepass::{
     store::{
         AccountId, Advance, AttemptOutcome, BeginOutcome, ChangeIdentity, CountAttempt, Cursor,
         EndReason, EndSessions, GrantVersion, Heartbeat, Heartbeats, NewSession, PullResult,
-        Purged, Recover, Renew, Revocation, RevocationLog, RevokeToken, ScannedPart,
+        Purged, Recover, Renew, Revocation, RevocationLog, RevokeForeign, RevokeToken, ScannedPart,
         ServiceIdentity, SessionNumber, SessionStore, SettleAttempt, TokenId, TokenStatus,
     },
 };
@@ -92,6 +92,13 @@ impl<T: Transactions> SessionStore for InTransactions<T> {
 
     async fn revoke_token(&self, token: RevokeToken) -> Result<Option<Revocation>, StoreError> {
         self.0.store().revoke_token(token).await
+    }
+
+    async fn revoke_foreign(
+        &self,
+        revoke: RevokeForeign,
+    ) -> Result<Option<Revocation>, StoreError> {
+        self.0.store().revoke_foreign(revoke).await
     }
 
     async fn sessions(

@@ -15,7 +15,10 @@ use crate::{
     },
     observe,
     store::EndSessions,
-    token::{pass::Pass, refresh},
+    token::{
+        pass::{Origin, Pass},
+        refresh,
+    },
 };
 
 impl Authority {
@@ -160,6 +163,10 @@ impl Authority {
     /// Revokes one access token, and leaves its session alone. A session has at most 8 revoked
     /// tokens at a time, and its subject at most 100; one more ends the session instead.
     ///
+    /// A token of another issuer is revoked here by its `jti`, or by a hash of its text. Its
+    /// subject has at most 100 revoked tokens at a time; one more revokes all of them that were
+    /// issued up to now ([`revoke_foreign`](Self::revoke_foreign)).
+    ///
     /// # Errors
     ///
     /// [`Error::Store`] if the revocation is not known to be stored.
@@ -169,9 +176,13 @@ impl Authority {
     }
 
     async fn revoke_token_now(&self, pass: &Pass) -> Result<Ending, Error> {
+        let session = match pass.origin() {
+            Origin::Own(session) => session.id,
+            Origin::Foreign(foreign) => return self.revoke_foreign_pass(pass, foreign).await,
+        };
         let token = RevokeToken {
             token: pass.token_id(),
-            session: pass.own()?.id,
+            session,
             account: self.account(pass.subject()),
             // An open connection may outlive its token, and must find the entry.
             until: pass.expires_at().max(self.inner.settings.clock.now()),

@@ -13,6 +13,7 @@ use crate::{
             SessionNumber, TokenId,
         },
         lifetimes,
+        revocation::{Cutoff, Revocation, RevocationTarget},
         session::{Rotation, Session},
     },
 };
@@ -307,6 +308,76 @@ impl RevokeToken {
             session: session.id,
             account: session.account(),
             until: session.access_until,
+        }
+    }
+}
+
+/// Access tokens of another issuer to revoke: one of a subject, or all that were issued to it up to
+/// now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RevokeForeign {
+    /// The subject, by [`AccountId::of_foreign`]. No session is of such an account.
+    pub account: AccountId,
+    /// The one token, and when it expires. `None` for all that were issued up to the store's time.
+    pub token: Option<(TokenId, Timestamp)>,
+    /// How long after its issue a token of the subject is good at most.
+    pub lifetime: Duration,
+}
+
+impl RevokeForeign {
+    /// How many entries for single tokens of a subject the log may have at once. One more revokes
+    /// all of the subject's tokens that were issued up to now instead, by one entry. A client that
+    /// fetches and revokes tokens again and again can't fill the replicas of all nodes so.
+    pub const MAX_PER_SUBJECT: usize = RevokeToken::MAX_PER_ACCOUNT;
+
+    /// The revocation of all tokens that the subject of `account` got up to now. A token is good
+    /// for `lifetime` after its issue at most.
+    #[must_use]
+    pub const fn all(account: AccountId, lifetime: Duration) -> Self {
+        Self {
+            account,
+            token: None,
+            lifetime,
+        }
+    }
+
+    /// The revocation of one token instead, which expires at `until`.
+    #[must_use]
+    pub const fn only(mut self, token: TokenId, until: Timestamp) -> Self {
+        self.token = Some((token, until));
+        self
+    }
+
+    /// The single token as one of a session that doesn't exist. A store can keep its entry like
+    /// those of its own tokens, in the place where it keeps what belongs to the account.
+    #[must_use]
+    pub fn single(&self) -> Option<RevokeToken> {
+        let (token, until) = self.token?;
+        let mut session = [0; 18];
+        let bytes = self.account.prefix().into_iter().chain(*token.as_bytes());
+        (session.iter_mut().zip(bytes)).for_each(|(to, from)| *to = from);
+        Some(RevokeToken {
+            token,
+            session: SessionId::from_bytes(session),
+            account: self.account,
+            until,
+        })
+    }
+
+    /// The revocation of all tokens that were issued up to `now`, in place of the entry `before`
+    /// that the log has of the account. It takes nothing back, also if the store's clock has gone
+    /// back since.
+    #[must_use]
+    pub fn entry(&self, before: Option<(Cutoff, Timestamp)>, now: Timestamp) -> Revocation {
+        let cutoff = Cutoff::all(SessionNumber::new(now.unix_millis()));
+        let until = now + self.lifetime;
+        let (cutoff, until) = before.map_or((cutoff, until), |(before, kept)| {
+            (before.and(cutoff), kept.max(until))
+        });
+        Revocation {
+            target: RevocationTarget::Sessions(self.account, cutoff),
+            until,
         }
     }
 }

@@ -18,7 +18,9 @@ use crate::{
     },
     model::{
         account::Account,
-        changes::{Advance, ChangeIdentity, NewSession, Recover, Renew, RevokeToken},
+        changes::{
+            Advance, ChangeIdentity, NewSession, Recover, Renew, RevokeForeign, RevokeToken,
+        },
         grant::GrantEffect,
         ids::{AccountId, GrantVersion, NodeId, SessionId, SessionNumber, TokenId},
         revocation::{Revocation, RevocationTarget},
@@ -208,7 +210,8 @@ impl State {
             return false;
         };
         let account = self.accounts.get(&id);
-        let droppable = account.is_none_or(|account| account.droppable_at() <= horizon);
+        // A subject of another issuer has none, and its entry stays until its time is over.
+        let droppable = account.is_some_and(|account| account.droppable_at() <= horizon);
         let mut numbers = self.numbers(id, cutoff.up_to);
         droppable && !numbers.any(|number| cutoff.covers(number))
     }
@@ -435,6 +438,41 @@ impl SessionStore for MemoryStore {
             until: token.until,
         };
         self.append(&mut state, revocation, Some((token.session, token.account)));
+        Ok(Some(revocation))
+    }
+
+    async fn revoke_foreign(
+        &self,
+        revoke: RevokeForeign,
+    ) -> Result<Option<Revocation>, StoreError> {
+        let mut state = self.state();
+        let now = self.inner.clock.now();
+        if let Some(single) = revoke.single() {
+            if state.tokens.contains_key(&single.token) {
+                return Ok(None);
+            }
+            let kept = |entry: &&Entry| entry.revocation.until + Revocation::RETENTION_MARGIN > now;
+            let live = state.log.values().filter(kept);
+            let of_subject = live.filter_map(|entry| entry.token_of);
+            let of_subject = of_subject.filter(|(_, of)| *of == revoke.account);
+            if of_subject.count() < RevokeForeign::MAX_PER_SUBJECT {
+                let revocation = Revocation {
+                    target: RevocationTarget::Token(single.token),
+                    until: single.until,
+                };
+                let token_of = Some((single.session, single.account));
+                self.append(&mut state, revocation, token_of);
+                return Ok(Some(revocation));
+            }
+        }
+        let before = state.cutoffs.get(&revoke.account);
+        let before = before.and_then(|number| state.log.get(number));
+        let before = before.and_then(|entry| match entry.revocation.target {
+            RevocationTarget::Sessions(_, cutoff) => Some((cutoff, entry.revocation.until)),
+            _ => None,
+        });
+        let revocation = revoke.entry(before, now);
+        self.append(&mut state, revocation, None);
         Ok(Some(revocation))
     }
 

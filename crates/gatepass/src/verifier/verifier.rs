@@ -421,6 +421,13 @@ impl Verifier {
         self.inner.opener.keys()
     }
 
+    /// How long after its issue a token of another issuer is good at most; `None` if the issuer is
+    /// not trusted.
+    pub(crate) fn max_lifetime_of(&self, issuer: &Issuer) -> Option<Duration> {
+        let (_, remote) = self.inner.opener.issuers()?.find(issuer.as_str())?;
+        Some(remote.rules().max_lifetime)
+    }
+
     /// The heart of this node, if it leaves heartbeats.
     pub(crate) fn heart(&self) -> Option<&Arc<Heart>> {
         self.inner.beating.as_ref().map(Beating::heart)

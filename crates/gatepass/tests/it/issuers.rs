@@ -7,6 +7,7 @@ mod formats;
 mod gates;
 mod kinds;
 mod reqwest;
+mod revoked;
 
 use std::time::Duration;
 

@@ -1,0 +1,138 @@
+//! Revocations of the tokens that other issuers have issued.
+
+use crate::{
+    authority::{authority::Authority, ending::to_the_end, enforcing::Ending},
+    error::Error,
+    issuers::tokens::ForeignTokens,
+    model::{
+        changes::RevokeForeign,
+        ids::{AccountId, Issuer, TokenId},
+        refusal::Refusal,
+        revocation::{Revocation, RevocationTarget},
+    },
+    observe,
+    token::pass::{Foreign, Pass},
+};
+
+impl Authority {
+    /// Revokes access tokens of another [issuer](crate::issuers::Issuers) here: one, or all that a
+    /// subject got up to now. Nothing changes at the issuer.
+    ///
+    /// The revocation is in the same log as all others. So each node over this store enforces it
+    /// within `max_staleness`, and ends the open connections with such a token.
+    ///
+    /// A subject has at most 100 tokens that were revoked one by one at a time. One more revokes
+    /// all of them that were issued up to now.
+    ///
+    /// All tokens whose `iat` is not after the store's time are concerned. A token has its `iat` in
+    /// whole seconds, so a token that the issuer issues within the same second is refused as well.
+    /// If the issuer's clock is ahead, call this again after as long.
+    ///
+    /// ```
+    /// use gatepass::{Authority, Ending, Error, Pass, issuers::ForeignTokens};
+    ///
+    /// /// Ends what the user of `pass` can do here, also with other tokens.
+    /// async fn lock_out(authority: &Authority, pass: &Pass) -> Result<Ending, Error> {
+    ///     match pass.foreign_issuer() {
+    ///         None => authority.logout_all(pass.subject()).await,
+    ///         Some(issuer) => {
+    ///             let all = ForeignTokens::of(issuer.clone(), pass.subject().clone());
+    ///             authority.revoke_foreign(&all).await
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::WrongIssuer`] if the issuer isn't trusted here, and [`Error::Store`] if the
+    /// revocation is not known to be stored.
+    pub async fn revoke_foreign(&self, tokens: &ForeignTokens) -> Result<Ending, Error> {
+        let ForeignTokens {
+            issuer,
+            subject,
+            jti,
+        } = tokens;
+        let mut revoke = self.foreign(issuer, AccountId::of_foreign(issuer, subject))?;
+        if let Some(jti) = jti {
+            // Its own end is not known.
+            let until = self.inner.settings.clock.now() + revoke.lifetime;
+            revoke = revoke.only(TokenId::of_foreign_jti(issuer, jti), until);
+        }
+        let (authority, tokens) = (self.clone(), tokens.clone());
+        to_the_end(async move {
+            let (revoked, ending) = authority.revoke_foreign_now(revoke).await?;
+            if let Some(revocation) = revoked {
+                let is_one = matches!(revocation.target, RevocationTarget::Token(_));
+                let jti = tokens.jti.as_deref().filter(|_| is_one);
+                observe::foreign_revoked(&tokens.issuer, &tokens.subject, jti);
+            }
+            Ok(ending)
+        })
+        .await
+    }
+
+    /// Revokes the one token of `pass`.
+    pub(super) async fn revoke_foreign_pass(
+        &self,
+        pass: &Pass,
+        foreign: &Foreign,
+    ) -> Result<Ending, Error> {
+        // An open connection may outlive its token, and must find the entry.
+        let until = pass.expires_at().max(self.inner.settings.clock.now());
+        let revoke = self.foreign(&foreign.issuer, foreign.account)?;
+        let revoke = revoke.only(pass.token_id(), until);
+        let (revoked, ending) = self.revoke_foreign_now(revoke).await?;
+        match revoked.map(|revocation| revocation.target) {
+            None => {}
+            Some(RevocationTarget::Token(_)) => observe::token_revoked(pass),
+            Some(_) => observe::foreign_revoked(&foreign.issuer, pass.subject(), None),
+        }
+        Ok(ending)
+    }
+
+    /// The revocation of all tokens of an account of `issuer`.
+    fn foreign(&self, issuer: &Issuer, account: AccountId) -> Result<RevokeForeign, Refusal> {
+        let lifetime = self.inner.verifier.max_lifetime_of(issuer);
+        let lifetime = lifetime.ok_or(Refusal::WrongIssuer)?;
+        Ok(RevokeForeign::all(account, lifetime))
+    }
+
+    /// Revokes, and enforces it here. Returns what is new in the log.
+    async fn revoke_foreign_now(
+        &self,
+        revoke: RevokeForeign,
+    ) -> Result<(Option<Revocation>, Ending), Error> {
+        let revoked = self.ask("revoke_foreign", self.inner.store.revoke_foreign(revoke));
+        let revoked = revoked.await?;
+        let here = match revoked {
+            Some(revocation) => {
+                self.inner.verifier.apply(&[revocation]);
+                true
+            }
+            // It was revoked before, maybe by a call whose answer was lost; the revocation is
+            // durable.
+            None => self.inner.verifier.catch_up().await.is_ok(),
+        };
+        Ok((revoked, Ending::new(self, here)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ids::Subject;
+
+    /// Otherwise a revocation here would end the sessions that the other issuer keeps in this very
+    /// store, and a logout there could let old tokens in again.
+    #[test]
+    fn a_subject_of_another_issuer_is_none_of_the_accounts_of_that_issuer() {
+        let issuer = Issuer::new("https://login.example").unwrap();
+        let alice = Subject::new("alice").unwrap();
+        let accounts = [
+            AccountId::of(&issuer, &alice),
+            AccountId::of_foreign(&issuer, &alice),
+        ];
+        assert_ne!(accounts[0], accounts[1]);
+    }
+}

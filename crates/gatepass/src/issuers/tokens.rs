@@ -1,0 +1,40 @@
+//! The names of tokens that another issuer has issued.
+
+use crate::model::ids::{Issuer, Subject};
+
+/// Access tokens of another issuer: all of a subject, or one.
+/// [`Authority::revoke_foreign`](crate::Authority::revoke_foreign) revokes them.
+///
+/// ```
+/// use gatepass::{Subject, issuers::ForeignTokens, store::Issuer};
+///
+/// let (issuer, alice) = (Issuer::new("https://login.example/")?, Subject::new("alice")?);
+/// let all = ForeignTokens::of(issuer, alice);
+/// let one = all.clone().jti("qHVnYkzrPPf3DSyGfaQzqM");
+/// # Ok::<(), gatepass::InvalidName>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignTokens {
+    pub(crate) issuer: Issuer,
+    pub(crate) subject: Subject,
+    pub(crate) jti: Option<String>,
+}
+
+impl ForeignTokens {
+    /// All tokens that `issuer` has issued to `subject` up to now.
+    #[must_use]
+    pub const fn of(issuer: Issuer, subject: Subject) -> Self {
+        Self {
+            issuer,
+            subject,
+            jti: None,
+        }
+    }
+
+    /// The one of them that has this `jti`, or this `uti` if it is a token of Entra.
+    #[must_use]
+    pub fn jti(mut self, jti: impl Into<String>) -> Self {
+        self.jti = Some(jti.into());
+        self
+    }
+}
