@@ -229,6 +229,7 @@ async fn a_refused_call_is_told_why_and_never_reaches_its_service() {
         assert_eq!(served.probe.reached(), 0, "{name}");
         // The connection goes on, and lets a call with a token in.
         let bob = Identity::of(subject("bob")).scopes(Scopes::parse("admin").unwrap());
+        let bob = bob.acr("phr").unwrap();
         let token = login(&authority, bob).await;
         assert_eq!(served.unary(bearer(&token)).await.unwrap(), "bob", "{name}");
         assert_eq!(served.connections(), 1, "{name}");
