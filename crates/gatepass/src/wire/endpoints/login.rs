@@ -143,13 +143,12 @@ impl Endpoints {
 
     /// The reply to a user whom the application has authenticated again by itself, by a passkey or
     /// OpenID Connect: the same as that of the reauthentication endpoint. See
-    /// [`Authority::reauthenticated`].
+    /// [`Authority::reauthenticated`](crate::Authority::reauthenticated).
     ///
     /// `pass` is the one that a gate has found in this request. New tokens go where the request had
     /// its token: a request with cookies is answered by cookies alone. Your code must make sure
     /// before that it asked this user, in this browser, to authenticate: for example, it compares
     /// the challenge of the passkey.
-    ///
     pub async fn reauthenticated(
         &self,
         pass: &Pass,
