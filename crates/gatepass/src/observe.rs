@@ -197,7 +197,7 @@ impl HiddenAddresses {
         if let Some(address) = address.and_then(|address| self.0.login(address)) {
             warn!(
                 target: "gatepass", address = %address,
-                "addresses.hidden: all logins come from one private address, which is probably a proxy's; name it with trusted_proxies()"
+                "addresses.hidden: all logins come from one private address, which is probably a proxy's; name it with trusted_proxies(), or say TrustedProxies::none()"
             );
         }
     }

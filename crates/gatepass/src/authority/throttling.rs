@@ -1,6 +1,6 @@
 //! Attempts to log in: counted before a password is checked, and refused where there were too many.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, net::IpAddr};
 
 use crate::{
     authority::{
@@ -8,7 +8,9 @@ use crate::{
         events::Event,
     },
     error::Error,
-    model::{device::Device, refusal::Refusal, throttling::throttle_key},
+    model::{
+        device::Device, refusal::Refusal, throttling::throttle_key, trusted_proxies::is_private,
+    },
     store::{AttemptOutcome, CountAttempt, SettleAttempt},
 };
 
@@ -31,7 +33,8 @@ impl Authority {
     ///
     /// Call it before you check the password, a one-time code or another secret that can be
     /// guessed. The bounds are those of [`LoginThrottle`](crate::LoginThrottle). Without an
-    /// address, only the name is counted.
+    /// address, only the name is counted. The same holds for a private address, unless you have
+    /// said which proxies there are ([`TrustedProxies`](crate::TrustedProxies)).
     ///
     /// ```
     /// use gatepass::{Authority, Device, Error, Identity, Issued, Refusal, Subject};
@@ -68,9 +71,14 @@ impl Authority {
             None => None,
             Some(throttle) => {
                 let key = self.throttle_key(name);
-                let issuer = &self.inner.verifier.policy().issuer;
+                let policy = self.inner.verifier.policy();
+                // Without trusted proxies, a private address is more likely that of a proxy, and
+                // all clients would share its free attempts.
+                let is_clients =
+                    |address: &IpAddr| policy.proxies.is_some() || !is_private(*address);
+                let address = device.address.filter(is_clients);
                 let names = self.inner.names.load_full();
-                let attempt = names.attempt(issuer, &key, device.address, throttle);
+                let attempt = names.attempt(&policy.issuer, &key, address, throttle);
                 let counted = self.inner.store.count_attempt(attempt);
                 match self.ask("count_attempt", counted).await? {
                     AttemptOutcome::Counted { known } => Some((attempt, known)),

@@ -18,6 +18,10 @@ use crate::{
 /// password is checked, so parallel guesses can't exceed the bounds. A login that succeeds takes
 /// its attempt back, and clears the pair.
 ///
+/// Private addresses, such as 10.0.0.2, count only if you have said which proxies there are
+/// ([`trusted_proxies`](crate::AuthorityBuilder::trusted_proxies)): before that, they are probably
+/// those of a proxy.
+///
 /// After as many attempts as are free, each further attempt has to wait: first for
 /// [`first_delay`](Self::first_delay), then twice as long each time, up to
 /// [`max_delay`](Self::max_delay). An attempt that comes too early is answered 429 with

@@ -300,8 +300,10 @@ macro_rules! verifier_setters {
         /// Believes these reverse proxies about the addresses of clients. Default: none, so that a
         /// client's address is that of its connection.
         ///
-        /// Behind a proxy, all clients have the proxy's address until you set this: the list of
-        /// sessions and the log show it, and the bounds on logins count all clients as one.
+        /// Behind a proxy, all clients have the proxy's address until you set this, and the list of
+        /// sessions and the log show it. The bounds on logins count private addresses only if this
+        /// is set. If clients reach your service from private addresses without a proxy, set
+        /// [`TrustedProxies::none`](crate::TrustedProxies::none).
         pub fn trusted_proxies(
             mut self,
             proxies: $crate::model::trusted_proxies::TrustedProxies,

@@ -11,7 +11,8 @@ use std::{
 
 use gatepass::{
     AuthenticationError, Authenticator, Authority, Credentials, Device, Error, Identity, Issued,
-    LoginThrottle, MemoryStore, Refusal, StoreError, async_trait, store::StoreErrorKind,
+    LoginThrottle, MemoryStore, Refusal, StoreError, TrustedProxies, async_trait,
+    store::StoreErrorKind,
 };
 use gatepass_testkit::{ManualClock, Op, StoreFault, TestStore};
 use test_support::world::{MINUTE, SECOND, World, builder, refusal};
@@ -306,6 +307,30 @@ async fn without_an_address_the_name_alone_counts() {
         assert_eq!(refusal(login("a guess").await), Refusal::BadCredentials);
     }
     assert_eq!(too_many(login("alice").await), SECOND);
+}
+
+#[tokio::test]
+async fn a_private_address_counts_once_the_proxies_are_known() {
+    let world = World::memory();
+    let unknown = node(&world, &Users::default()).await;
+    for number in 0..100 {
+        // All through one proxy that is not named.
+        assert_eq!(
+            guess(&unknown, &format!("user {number}"), "10.0.0.2").await,
+            None
+        );
+    }
+    let none = builder(Arc::clone(&world.store), &world.clock)
+        .authenticator(Users::default())
+        .trusted_proxies(TrustedProxies::none());
+    let none = none.build().await.unwrap();
+    for number in 0..50 {
+        assert_eq!(
+            guess(&none, &format!("other {number}"), "10.0.0.2").await,
+            None
+        );
+    }
+    assert!(guess(&none, "another", "10.0.0.2").await.is_some());
 }
 
 #[tokio::test]
