@@ -69,6 +69,7 @@ mod tests {
             "http://127.0.0.1:80:90/keys",
             "http://127.0.0.2/keys",
             "https://user:pass@login.example/keys",
+            "https://login.example@evil.example/keys",
             r"https://login.example\@evil.example/keys",
             "https://login.example/keys#fragment",
             "https://login.example/ keys",

@@ -65,6 +65,26 @@ async fn the_issuer_that_a_token_names_decides_by_whose_keys_it_is_judged() {
     }
 }
 
+/// Both have a user of one name, and a client of one name.
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_renewed_by_no_token_of_another_issuer() {
+    let (web, clock) = (Web::default(), ManualClock::new());
+    web.publish(JWKS, jwks(&[&key()]));
+    let other = "https://other.example";
+    let issuers = Issuers::new(web)
+        .trust(TrustedIssuer::new(LOGIN, API).jwks_url(JWKS))
+        .trust(TrustedIssuer::new(other, API).jwks_url(JWKS));
+    let verifier = Verifier::of_issuers("https://api.shop.example", issuers, MemoryStore::new());
+    let verifier = verifier.clock(clock.clone()).build().await.unwrap();
+    let ours = signed(&key(), &claims(&clock));
+    let pass = verifier.verify(&ours, &Requirements::new()).await.unwrap();
+    let connection = verifier.connection(&pass);
+    connection.renew(&ours).await.unwrap();
+    let theirs = signed(&key(), &claims(&clock).with("iss", format!("{other:?}")));
+    let renewed = connection.renew(&theirs).await;
+    assert!(matches!(renewed, Err(Error::Refused(Refusal::Ambiguous))));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_jwt_of_another_kind_is_no_access_token() {
     let service = Service::new().await;
