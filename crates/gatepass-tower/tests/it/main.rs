@@ -62,7 +62,7 @@ impl Service<Request<Body>> for Picky {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let state = request.extensions().get::<AuthState>().expect("an state");
         let name = state
-            .pass()
+            .optional_pass()
             .map_or("nobody".to_owned(), |pass| pass.subject().to_string());
         ready(Ok(Response::new(Full::from(name))))
     }

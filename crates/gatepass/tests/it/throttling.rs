@@ -61,7 +61,7 @@ impl Authenticator for Users {
             return Err(AuthenticationError::Unavailable(error));
         }
         let name = credentials.username().replace('.', "");
-        if credentials.password() != name {
+        if credentials.password() != Some(&*name) {
             return Err(AuthenticationError::BadCredentials);
         }
         Ok(Identity::new(name)?)
