@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
+use serde::{Deserialize, Deserializer, de::Error};
+
 /// A path of this service, with its query if it has one: `/orders?page=2`.
 ///
 /// A login page takes a user back to the page that they asked for, and an attacker may have chosen
@@ -85,6 +87,15 @@ impl fmt::Display for LocalPath {
 #[non_exhaustive]
 pub struct InvalidLocalPath;
 
+/// For the query of a login page, for example `Option<LocalPath>` as its `return_to`. Another text
+/// is an error.
+impl<'de> Deserialize<'de> for LocalPath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let path = String::deserialize(deserializer)?;
+        path.parse().map_err(D::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +145,13 @@ mod tests {
         ] {
             assert_eq!(text.parse::<LocalPath>(), Err(InvalidLocalPath), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_text_that_is_no_local_path_is_not_deserialized() {
+        let read = |json| serde_json::from_str::<LocalPath>(json);
+        assert_eq!(read(r#""/orders?page=2""#).unwrap().path(), "/orders");
+        assert!(read(r#""//evil.example""#).is_err());
     }
 
     #[test]

@@ -1,0 +1,36 @@
+//! Recipes: one small program for each question that an application asks of gatepass. Each has a
+//! test in the same file.
+//!
+//! | question | program |
+//! |---|---|
+//! | How do pages without JavaScript log in, and come back to where the user was? | `pages` |
+//! | How does a single-page application on a subdomain use cookies? | `single_page_app` |
+//! | How do API keys work beside sessions? | `api_keys` |
+//! | How do a user's roles come from a database, and change at once? | `roles` |
+//! | How does the support team act as a user? | `impersonation` |
+//! | How does a WebSocket end with its session? | `websocket` |
+//! | How does each tenant see its own data alone? | `tenants` |
+//! | How do addresses get right behind a reverse proxy? | `reverse_proxy` |
+//! | How do I rotate the signing key? | `key_rotation` |
+//! | How do I accept another issuer's tokens? | `other_issuer` |
+//! | How do I test a handler of my own? | `handler_test` |
+//!
+//! Run one with `cargo run -p example-recipes --bin pages`, and all their tests with `cargo nextest
+//! run -p example-recipes`.
+
+use std::error::Error;
+
+use axum::Router;
+use tokio::net::TcpListener;
+
+/// Serves `app` on 127.0.0.1:3000. In production, cut off clients that send half a request, as the
+/// README shows.
+///
+/// # Errors
+///
+/// The error of the server.
+pub async fn serve(app: Router) -> Result<(), Box<dyn Error>> {
+    let listener = TcpListener::bind("127.0.0.1:3000").await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    Ok(axum::serve(listener, app).await?)
+}
