@@ -354,6 +354,9 @@ fn authority(
         let proxies = TrustedProxies::x_forwarded_for(&settings.trusted_proxies)?;
         builder = builder.trusted_proxies(proxies);
     }
+    if settings.no_login_throttle {
+        builder = builder.login_throttle(None);
+    }
     if let Some(interval) = settings.heartbeat {
         builder = builder.heartbeat(interval);
     }

@@ -152,6 +152,10 @@ pub struct Settings {
     )]
     pub trusted_proxies: Vec<String>,
 
+    /// Lets clients try as many passwords as they like, for load tests
+    #[arg(long, env = "GATEPASS_NO_LOGIN_THROTTLE")]
+    pub no_login_throttle: bool,
+
     /// Another node over the same store, such as http://127.0.0.1:3001. The page of `GET /` shows
     /// how soon that node learns of a logout here. Access tokens are sent to it unencrypted
     #[arg(long, env = "GATEPASS_PEER", value_name = "URL")]

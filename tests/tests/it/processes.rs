@@ -245,8 +245,9 @@ async fn nobody_is_turned_away_because_processes_contend_for_the_lock() {
     const CLIENTS: usize = 24;
     const REFRESHES: usize = 60;
     let directory = TempDir::new().unwrap();
-    // Each refresh writes.
-    let servers = start_with(directory.path(), 3, &["--overlap", "0s"]).await;
+    // Each refresh writes, and all clients log in as one user at once.
+    let settings = &["--overlap", "0s", "--no-login-throttle"];
+    let servers = start_with(directory.path(), 3, settings).await;
     let mut working = JoinSet::new();
     for number in 0..CLIENTS {
         let apis = Vec::from_iter(servers.iter().map(Server::api));
