@@ -13,6 +13,7 @@ pub(crate) const COMMANDS: &[&str] = &[
     "browser",
     "bench",
     "lint",
+    "minimal",
     "tidy",
     "ci",
 ];
@@ -68,6 +69,10 @@ xflags::xflags! {
         /// Check format, clippy for each set of features, the docs, tidy, and dependencies.
         cmd lint {}
 
+        /// Check that the published crates compile with the oldest versions of their dependencies
+        /// that they allow. `lint` does so when a manifest has changed.
+        cmd minimal {}
+
         /// Check the architecture: what the prose says, in code.
         cmd tidy {}
 
@@ -101,6 +106,7 @@ mod tests {
             XtaskCmd::Browser(_) => "browser",
             XtaskCmd::Bench(_) => "bench",
             XtaskCmd::Lint(_) => "lint",
+            XtaskCmd::Minimal(_) => "minimal",
             XtaskCmd::Tidy(_) => "tidy",
             XtaskCmd::Ci(_) => "ci",
         };
@@ -108,7 +114,7 @@ mod tests {
             let parsed = Xtask::from_vec(vec![OsString::from(command)]).unwrap();
             assert_eq!(name(&parsed.subcommand), *command);
         }
-        assert_eq!(COMMANDS.len(), 11);
+        assert_eq!(COMMANDS.len(), 12);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use xshell::{Shell, cmd};
 
 use crate::{
     metadata::{Metadata, Package},
+    minimal,
     program::Missing,
     progress::step,
     setup, tidy, tools,
@@ -62,7 +63,8 @@ pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
     for package in metadata.published() {
         each_feature_set(sh, &hack, package)?;
     }
-    other_backend(sh, &metadata)
+    other_backend(sh, &metadata)?;
+    minimal::run_if_changed(sh)
 }
 
 /// Each example by itself, as `cargo run -p example-axum` builds it. In a build of the whole

@@ -17,6 +17,7 @@ mod flags;
 mod interop;
 mod lint;
 mod metadata;
+mod minimal;
 mod npm;
 mod process;
 mod program;
@@ -70,6 +71,7 @@ fn run(flags: Xtask) -> anyhow::Result<()> {
         }
         XtaskCmd::Bench(flags) => bench::run(&sh, &flags.part, flags.quick),
         XtaskCmd::Lint(_) => lint::run(&sh),
+        XtaskCmd::Minimal(_) => minimal::run(&sh),
         XtaskCmd::Tidy(_) => tidy::run(&sh),
         XtaskCmd::Ci(_) => ci::run(&sh),
     }

@@ -66,6 +66,9 @@ pub mod docs {
     #[doc = include_str!("../docs/transactions.md")]
     pub mod transactions {}
 
+    #[doc = include_str!("../docs/versions.md")]
+    pub mod versions {}
+
     #[doc = include_str!("../docs/wire.md")]
     pub mod wire {}
 }
