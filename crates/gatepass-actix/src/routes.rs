@@ -166,7 +166,7 @@ impl Deref for Delivered {
 ///     endpoints: web::Data<Endpoints>,
 ///     request: HttpRequest,
 /// ) -> HttpResponse {
-///     // After the passkey was verified: the identity that a login would give the user now.
+///     // After the passkey was verified. Give the identity the scopes that a login would give now.
 ///     let identity = Identity::of(pass.subject().clone());
 ///     gatepass_actix::reauthenticated(&endpoints, &pass, identity, &request).await
 /// }

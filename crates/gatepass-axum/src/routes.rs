@@ -162,7 +162,7 @@ impl IntoResponse for Delivered {
 ///     request: Request,
 /// ) -> Response {
 ///     let (parts, _) = request.into_parts();
-///     // After the passkey was verified: the identity that a login would give the user now.
+///     // After the passkey was verified. Give the identity the scopes that a login would give now.
 ///     let identity = Identity::of(pass.subject().clone());
 ///     gatepass_axum::reauthenticated(&endpoints, &pass, identity, &parts).await
 /// }

@@ -27,8 +27,8 @@ use crate::{
 /// `gatepass_revocations` needs `AUTOINCREMENT`: without it SQLite gives the number of a purged
 /// last entry to the next one, which then stands behind the cursors that have passed it.
 ///
-/// The last step has the indexes by which administrators find sessions. A refresh changes no column
-/// of them.
+/// The fifth step has the indexes by which administrators find sessions. A refresh changes no
+/// column of them. The sixth adds the attempts to log in.
 ///
 /// The second step begins with empty tables. Refresh tokens are bound to issuer and audience since
 /// then, and access tokens carry the number of their session, so no token from before is good any

@@ -28,8 +28,8 @@ use crate::connection::Connection;
 /// ```
 #[diagnostic::on_unimplemented(
     message = "a gate cannot extract `{Self}`",
-    label = "not something that is known of whoever is logged in",
-    note = "gates extract `Auth`, `Option<Auth>`, `Scoped<R>`, `Claims<T>`, `Connection`, and pairs of these"
+    label = "a gate knows no such thing of the user or the request",
+    note = "gates extract `Auth`, `Option<Auth>`, `Scoped<R>`, `Claims<T>`, `User<T>`, `ClientDevice`, `PresentedToken`, `SameSite`, `Connection`, and pairs of these"
 )]
 pub trait FromAuthRequest: Sized + Send + 'static {
     /// Whether the value is made of headers, the path or the address of the request. The gate

@@ -162,7 +162,7 @@ impl Deref for Delivered {
 /// use warp::reply::Response;
 ///
 /// async fn passkey(endpoints: Endpoints, pass: Pass, head: OwnedRequestHead) -> Response {
-///     // After the passkey was verified: the identity that a login would give the user now.
+///     // After the passkey was verified. Give the identity the scopes that a login would give now.
 ///     let identity = Identity::of(pass.subject().clone());
 ///     reauthenticated(&endpoints, &pass, identity, &head).await
 /// }

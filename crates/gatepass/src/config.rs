@@ -89,7 +89,8 @@ pub enum BuildError {
     /// The address under which clients reach the endpoints is none.
     #[error("the base URL must be like https://shop.example, without query and fragment")]
     BaseUrl,
-    /// A bound on attempts to log in that lets none through, or no bound at all.
+    /// A number of free attempts of [`LoginThrottle`](crate::LoginThrottle) is 0 or above
+    /// 1,000,000.
     #[error("each number of free attempts of login_throttle() must be between 1 and 1,000,000")]
     FreeAttempts,
     /// The endpoints must be mounted under an absolute path.

@@ -40,9 +40,9 @@ pub struct EndedSessions {
 }
 
 impl Authority {
-    /// The sessions that `filter` matches, page by page: the first page, or the one after the page
-    /// that said `next`. Only sessions of this issuer and audience, unless the filter asks for
-    /// others.
+    /// Lists the sessions that `filter` matches, page by page. Without `after` it returns the first
+    /// page; pass the last page's `next` to get the one after it. Only sessions of this issuer and
+    /// audience, unless the filter asks for others.
     ///
     /// A session that matches from the first page to the last is on exactly one of them, also
     /// while other sessions begin and end. The store decides on the order: with all stores but

@@ -193,8 +193,8 @@ impl Authority {
         self.inner.settings.authenticator.is_some()
     }
 
-    /// This authority, for what a request from this device asks for: the log tells the address and
-    /// the user agent of those who end a session. The endpoints do so by themselves.
+    /// Returns this authority for the request of a device: the log then has the address and the
+    /// user agent of the client that ends a session. The endpoints call it by themselves.
     ///
     /// ```
     /// # async fn example(authority: gatepass::Authority, head: gatepass::wire::RequestHead<'_>, token: &str)

@@ -152,6 +152,10 @@ impl Problem {
             "store_unavailable",
             "the service is temporarily unavailable, try again",
         ),
+        (
+            "issuer_unavailable",
+            "the service is temporarily unavailable, try again",
+        ),
         ("internal", "the server failed"),
     ];
 }

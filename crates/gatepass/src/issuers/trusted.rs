@@ -148,7 +148,7 @@ impl TrustedIssuer {
 
     /// Accepts only tokens that say by their type `at+jwt` that they are access tokens (RFC 9068).
     /// Call it if the issuer writes it: no other JWT of the issuer can then be taken for an access
-    /// token. Default: `JWT` and no type will do, too.
+    /// token. Default: `JWT` or no type is also accepted.
     pub fn only_at_jwt(mut self) -> Self {
         self.only_at_jwt = true;
         self

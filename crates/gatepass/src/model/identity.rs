@@ -410,8 +410,8 @@ impl Identity {
     /// This identity as the successor of `former`, with which the session was begun. It stays
     /// within the limit that the client set then. An impersonation stays within its scopes and
     /// keeps its claims. The device label stays the same if the application gave no other. How the
-    /// user was authenticated stays the same: nothing but an authentication changes it. So do the
-    /// lifetimes of the session.
+    /// user was authenticated stays the same: nothing but an authentication changes it. The
+    /// lifetimes of the session also stay the same.
     pub(crate) fn succeeding(mut self, former: &Self) -> Self {
         if let Some(limit) = &former.limit {
             self.scopes = self.scopes.intersection(limit);

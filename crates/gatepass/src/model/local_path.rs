@@ -48,8 +48,8 @@ impl FromStr for LocalPath {
     ///
     /// [`InvalidLocalPath`] if the text isn't one slash followed by visible ASCII. A second slash
     /// or a backslash after the first one is an error, since browsers read a host after it (WHATWG
-    /// URL, "relative slash state"). So is a backslash anywhere, and a fragment. A segment `.` or
-    /// `..` is an error as well: `/.//evil.example` without it is `//evil.example`.
+    /// URL, "relative slash state"). A backslash anywhere and a fragment are errors as well, and so
+    /// is a segment `.` or `..`: `/.//evil.example` without it is `//evil.example`.
     fn from_str(text: &str) -> Result<Self, InvalidLocalPath> {
         let visible = |byte: u8| matches!(byte, b'!'..=b'~') && !matches!(byte, b'\\' | b'#');
         let path = text.split('?').next().unwrap_or_default();

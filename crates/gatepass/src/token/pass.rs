@@ -231,8 +231,9 @@ impl Pass {
         self.own_session().map(|session| session.grant)
     }
 
-    /// Whether the session's rights have grown since the token was issued, so that its client gets
-    /// more if it refreshes. Gates tell the client by a response header.
+    /// Whether the session's rights have grown since the token was issued, or its user was
+    /// authenticated by other methods, so that the client gets more if it refreshes. Gates tell the
+    /// client by a response header.
     #[must_use]
     pub fn is_outdated(&self) -> bool {
         self.newest_grant() > self.grant_version().unwrap_or_default()
@@ -264,13 +265,13 @@ impl Pass {
     }
 
     /// The methods by which the user was authenticated (`amr`, RFC 8176), such as `pwd` and `otp`.
-    /// Empty if the application didn't say.
+    /// Empty if the issuer didn't name any.
     #[must_use]
     pub fn amr(&self) -> &[String] {
         &self.0.claims.authentication.amr
     }
 
-    /// The class of the authentication (`acr`, OIDC Core §2), if the application has said one.
+    /// The class of the authentication (`acr`, OIDC Core §2), if the issuer has named one.
     #[must_use]
     pub fn acr(&self) -> Option<&str> {
         self.0.claims.authentication.acr.as_deref()

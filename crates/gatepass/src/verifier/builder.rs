@@ -366,9 +366,9 @@ macro_rules! verifier_setters {
         /// [`Problem`]($crate::wire::Problem), so that the answer can't reveal any.
         ///
         /// The endpoints of OAuth (`/token`, `/revoke`, `/introspect`) keep the format of RFC 6749
-        /// §5.2, which their clients parse. So does the redirect to a login page. Clients of gRPC
-        /// get the status and the headers, and [`description`]($crate::wire::Problem::description)
-        /// as the message.
+        /// §5.2, which their clients parse. The redirect to a login page also stays as it is.
+        /// Clients of gRPC get the status and the headers, and
+        /// [`description`]($crate::wire::Problem::description) as the message.
         ///
         /// ```
         /// use gatepass::{AuthorityBuilder, wire::{Problem, Reply, RequestHead}};

@@ -207,7 +207,8 @@ impl<'s, 'h> AuthRequest<'s, 'h> {
     /// `issuer` names your kind of credentials. It is [`Pass::foreign_issuer`], so that a handler
     /// can tell it from a session. The pass has no session, and no time of authentication. A
     /// connection that is opened with it ends after `lifetime`. gatepass keeps nothing of it: your
-    /// code judges the credentials of each request.
+    /// code judges the credentials of each request. It has no record of
+    /// [`Users`](crate::wire::Users): load the record in your handler.
     ///
     /// ```
     /// use std::time::Duration;

@@ -73,7 +73,7 @@ pub(super) fn in_header<'a>(
 /// The token of `Authorization: Bearer` (RFC 6750 §2.1) or of another of these schemes, if that is
 /// how the request is authorized.
 ///
-/// A scheme knows no case (RFC 9110 §11.1). One that is not listed is none of our business.
+/// Schemes are compared without case (RFC 9110 §11.1). Those that are not listed are ignored.
 fn authorization<'a>(
     head: &RequestHead<'a>,
     further: &[String],

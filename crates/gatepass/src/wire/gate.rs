@@ -99,8 +99,8 @@ impl Gate {
     /// request that needs a refresh is answered 500.
     ///
     /// An access cookie that an unknown key signed is refreshed as well. For example, the key was
-    /// removed while the browser was closed. So is one whose session's rights have changed
-    /// ([`Authority::change`]).
+    /// removed while the browser was closed. The gate also refreshes one whose session's rights
+    /// have changed ([`Authority::change`]).
     pub fn auto_refresh(mut self, authority: &Authority) -> Self {
         self.refresher = Some(authority.clone());
         self

@@ -239,7 +239,10 @@ fn each_reason_is_in_the_table_of_texts() {
         let text = refusal.to_string();
         assert!(listed.contains(&(refusal.reason(), &*text)), "{refusal:?}");
     }
-    let failures: [Error; 2] = [
+    let failures: [Error; 3] = [
+        Error::KeysUnavailable {
+            issuer: Issuer::new(REALM).unwrap(),
+        },
         StoreError::new(StoreErrorKind::Unavailable).into(),
         InternalError::new("a test").into(),
     ];
