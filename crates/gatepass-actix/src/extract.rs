@@ -221,7 +221,8 @@ impl fmt::Debug for PresentedToken {
 
 /// A request that doesn't come from a page of another site, by what the browser says (CSRF). Other
 /// requests are refused with 403. Take it in handlers that log a browser in, or that judge a cookie
-/// of your own.
+/// of your own. A `GET` always passes, since it must change nothing: if a link logs a browser in,
+/// compare a secret of that browser, such as the `state` of OpenID Connect.
 ///
 /// ```
 /// use gatepass_actix::SameSite;

@@ -192,7 +192,8 @@ impl fmt::Debug for PresentedToken {
 
 /// A request that doesn't come from a page of another site, by what the browser says (CSRF). Other
 /// requests are refused with 403. Take it in handlers that log a browser in, or that judge a cookie
-/// of your own.
+/// of your own. A `GET` always passes, since it must change nothing: if a link logs a browser in,
+/// compare a secret of that browser, such as the `state` of OpenID Connect.
 ///
 /// ```
 /// use gatepass_axum::SameSite;
@@ -336,11 +337,7 @@ impl<S: Sync, T: Send + Sync + 'static> OptionalFromRequestParts<S> for User<T> 
     type Rejection = AuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, AuthRejection> {
-        let judged = judged(parts)?;
-        match judged.optional_pass() {
-            Some(_) => Ok(Some(Self(judged.user()?))),
-            None => Ok(None),
-        }
+        Ok(judged(parts)?.optional_user()?.map(Self))
     }
 }
 

@@ -249,7 +249,8 @@ impl fmt::Debug for PresentedToken {
 
 /// A request that doesn't come from a page of another site, by what the browser says (CSRF). Other
 /// requests are refused with 403. Take it in handlers that log a browser in, or that judge a cookie
-/// of your own.
+/// of your own. A `GET` always passes, since it must change nothing: if a link logs a browser in,
+/// compare a secret of that browser, such as the `state` of OpenID Connect.
 ///
 /// ```
 /// use gatepass_warp::SameSite;
@@ -272,10 +273,7 @@ impl<T: Send + Sync + 'static> FromAuthRequest for User<T> {
 
 impl<T: Send + Sync + 'static> FromAuthRequest for Option<User<T>> {
     fn from_auth_request(request: &AuthRequest<'_, '_>) -> Result<Self, AuthRejection> {
-        match request.optional_pass() {
-            Some(_) => Ok(Some(User(request.user()?))),
-            None => Ok(None),
-        }
+        Ok(request.optional_user()?.map(User))
     }
 }
 

@@ -197,13 +197,13 @@ async fn a_schema_of_a_newer_release_is_refused() {
     let store = || PostgresStore::at(postgres()).schema(&schema).open();
     store().await.unwrap();
     execute(format!(
-        "UPDATE {schema}.meta SET value = '7' WHERE key = 'schema_version'"
+        "UPDATE {schema}.meta SET value = '8' WHERE key = 'schema_version'"
     ))
     .await;
     let error = store().await.unwrap_err();
     assert_error!(
         error,
-        OpenError::NewerSchema { found: 7, .. },
+        OpenError::NewerSchema { found: 8, .. },
         "upgrade gatepass-postgres in every process"
     );
 }

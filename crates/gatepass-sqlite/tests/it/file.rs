@@ -297,7 +297,7 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     place.connect().execute(set, ()).unwrap();
     let error = place.refused();
     assert!(
-        matches!(&error, OpenError::NewerSchema { found: 999, known: 5, path } if *path == place.path()),
+        matches!(&error, OpenError::NewerSchema { found: 999, known: 6, path } if *path == place.path()),
         "{error:?}"
     );
     let text = error.to_string();

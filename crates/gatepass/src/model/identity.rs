@@ -319,11 +319,10 @@ impl Identity {
         &self.authentication
     }
 
-    /// The identity after the authentication that `other` came of, if that says how it was.
+    /// The identity after the authentication that `other` came of. If `other` doesn't say how that
+    /// was, nothing is known: a password must not bring back the strength of an older passkey.
     pub(crate) fn authenticated_as(mut self, other: &Self) -> Self {
-        if !other.authentication.is_unknown() {
-            self.authentication = other.authentication.clone();
-        }
+        self.authentication = other.authentication.clone();
         self
     }
 

@@ -20,7 +20,7 @@ use crate::{
     verifier::{connection::Connection, requirements::Requirements, verifier::Verifier},
     wire::{
         cookie, credentials,
-        outgoing::{Outgoing, REFRESH},
+        outgoing::{Outgoing, REFRESH, TARGETED},
         refusal::ErrorFormat,
         users::AnyUser,
     },
@@ -69,8 +69,15 @@ impl AuthState {
         }
     }
 
-    pub(super) fn with_user(mut self, user: Option<AnyUser>) -> Self {
+    pub(super) fn loaded(mut self, user: Option<AnyUser>) -> Self {
         self.user = user;
+        self
+    }
+
+    /// The same with the application's own record of the user, for the extractor `User<T>`.
+    #[must_use]
+    pub fn with_user<T: Send + Sync + 'static>(mut self, user: Arc<T>) -> Self {
+        self.user = Some(user);
         self
     }
 
@@ -175,13 +182,32 @@ impl<'s, 'h> AuthRequest<'s, 'h> {
     ///
     /// As [`pass`](Self::pass), or that the gate loads no users of this type: 500.
     pub fn user<T: Send + Sync + 'static>(&self) -> Result<Arc<T>, AuthRejection> {
-        self.pass()?;
+        let pass = self.pass()?;
         let user = self.state.user.clone();
+        if user.is_none() && pass.foreign_issuer().is_some() {
+            return Err(self.rejection(Refusal::WrongIssuer));
+        }
         let user = user.and_then(|user| user.downcast().ok());
         user.ok_or_else(|| {
             observe::users_missing(std::any::type_name::<T>());
             self.mistake("a gate without the users that a handler wants")
         })
+    }
+
+    /// The application's own record of the user, if there is a user of this service. Credentials of
+    /// your own ([`authenticated`](Self::authenticated)) have none, unless you have
+    /// [given one](AuthState::with_user).
+    ///
+    /// # Errors
+    ///
+    /// That the gate loads no users of this type: 500.
+    pub fn optional_user<T: Send + Sync + 'static>(&self) -> Result<Option<Arc<T>>, AuthRejection> {
+        match self.optional_pass() {
+            Some(pass) if self.state.user.is_some() || pass.foreign_issuer().is_none() => {
+                self.user().map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The connection of the user who is logged in, for a response that lasts, such as a WebSocket
@@ -208,7 +234,11 @@ impl<'s, 'h> AuthRequest<'s, 'h> {
     /// can tell it from a session. The pass has no session, and no time of authentication. A
     /// connection that is opened with it ends after `lifetime`. gatepass keeps nothing of it: your
     /// code judges the credentials of each request. It has no record of
-    /// [`Users`](crate::wire::Users): load the record in your handler.
+    /// [`Users`](crate::wire::Users), unless you add one by [`with_user`](AuthState::with_user).
+    ///
+    /// If the credentials aren't in `Authorization`, have your handlers set `Cache-Control:
+    /// private`: a shared cache may keep the answer to a request without that header (RFC 9111
+    /// §3.5).
     ///
     /// ```
     /// use std::time::Duration;
@@ -284,6 +314,9 @@ impl<'s, 'h> AuthRequest<'s, 'h> {
     /// Whether the request may change something for a user whom a cookie names, by where it comes
     /// from (CSRF). gatepass judges its own cookies so. Ask it in handlers that judge a cookie of
     /// your own, or that log a browser in.
+    ///
+    /// A `GET` always passes, since it must change nothing. If a link logs a browser in, compare a
+    /// secret of that browser, such as the `state` of OpenID Connect.
     ///
     /// # Errors
     ///
@@ -381,9 +414,12 @@ impl AuthRejection {
 
     /// The same with a reply that sets these cookies.
     pub(super) fn with_cookies<'c>(self, cookies: impl Iterator<Item = &'c str>) -> Self {
-        let reply = cookies.fold(self.reply, |reply, cookie| {
-            reply.header("set-cookie", cookie)
-        });
+        // No cache may keep tokens, also if the application's own format of errors says so.
+        let reply = TARGETED
+            .iter()
+            .fold(self.reply, |reply, name| reply.without_header(name));
+        let reply = reply.with_header("cache-control", "no-store");
+        let reply = cookies.fold(reply, |reply, cookie| reply.header("set-cookie", cookie));
         Self { reply, ..self }
     }
 

@@ -306,8 +306,8 @@ impl Gate {
         let verified = self.with_user(verified).await;
         let judged = self.let_through(head, source, verified, Some(Arc::clone(&refreshed)));
         match judged {
-            // The rotation took place, and the client is refused for something else.
-            Err(rejection) if rejection.refusal().is_some() && refreshed.may_be_set().await => {
+            // The rotation took place, and the request fails for another reason.
+            Err(rejection) if refreshed.may_be_set().await => {
                 Err(rejection.with_cookies(refreshed.cookies()))
             }
             judged => judged,
@@ -340,7 +340,7 @@ impl Gate {
         let requirements = self.requirements.clone();
         let outgoing = Outgoing::new(&self.verifier, refreshed, sliding);
         let state = AuthState::new(outcome, &self.verifier, requirements, outgoing);
-        Ok(state.with_user(user))
+        Ok(state.loaded(user))
     }
 
     /// The state of a request whose credentials don't matter.

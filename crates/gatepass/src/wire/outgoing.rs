@@ -42,8 +42,9 @@ pub trait ResponseHeaders {
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Outgoing {
-    /// Whether a cookie may have authenticated the request.
-    pub(super) cookies: bool,
+    /// Whether a cookie or a header of the application's own may have authenticated the request, so
+    /// that a shared cache could keep the answer (RFC 9111 §3.5).
+    pub(super) private: bool,
     /// Whether the client gets other rights if it refreshes.
     pub(super) outdated: bool,
     pub(super) refreshed: Option<Arc<RefreshedCookies>>,
@@ -60,9 +61,10 @@ impl Outgoing {
         refreshed: Option<Arc<RefreshedCookies>>,
         sliding: Option<Sliding>,
     ) -> Self {
+        let policy = verifier.browser_policy();
         Self {
             outdated: false,
-            cookies: verifier.browser_policy().reads_cookies(),
+            private: policy.reads_cookies() || policy.places.header.is_some(),
             refreshed,
             settled: false,
             sliding: sliding.map(Arc::new),
@@ -98,11 +100,11 @@ impl Outgoing {
     ///   otherwise, because a cache would give the tokens to other users (RFC 9111 §7.3). It also
     ///   sets `no-store` in the fields for CDNs that the handler uses (RFC 9213).
     /// * Adds the renewed access token in the same way, if `settle` has one and the handler doesn't
-    ///   set that header field or cookie itself.
-    /// * If tokens travel in cookies, any other response without `Cache-Control` gets `private`, so
-    ///   that no shared cache answers other users with it. For example, a CDN may otherwise keep
-    ///   one user's `GET /me` for minutes (RFC 9111 §4.2.2). Bearers need nothing: a shared cache
-    ///   doesn't keep responses to requests with `Authorization` (RFC 9111 §3.5).
+    ///   set that header field or cookie itself. * If tokens travel in cookies or in a header of
+    ///   your own, any other response without `Cache-Control` gets `private`, so that no shared
+    ///   cache answers other users with it. For example, a CDN may otherwise keep one user's `GET
+    ///   /me` for minutes (RFC 9111 §4.2.2). Bearers need nothing: a shared cache doesn't keep
+    ///   responses to requests with `Authorization` (RFC 9111 §3.5).
     /// * If the session's rights have grown since the access token was issued, it sets
     ///   `Gatepass-Refresh: grant_changed`. The client refreshes when it likes to.
     pub fn apply(&self, headers: &mut impl ResponseHeaders) {
@@ -132,7 +134,7 @@ impl Outgoing {
                 keep_from_caches(headers);
                 headers.append(renewed.name, &renewed.value);
             }
-            (None, None) if self.cookies && headers.values("cache-control").next().is_none() => {
+            (None, None) if self.private && headers.values("cache-control").next().is_none() => {
                 headers.replace("cache-control", "private");
             }
             (None, None) => {}
@@ -154,7 +156,7 @@ fn keep_from_caches(headers: &mut impl ResponseHeaders) {
 pub(super) const REFRESH: (&str, &str) = ("gatepass-refresh", "grant_changed");
 
 /// Fields that caches at the edge obey in place of `Cache-Control`.
-const TARGETED: [&str; 3] = [
+pub(super) const TARGETED: [&str; 3] = [
     "cdn-cache-control",
     "surrogate-control",
     "cloudflare-cdn-cache-control",

@@ -14,6 +14,7 @@ use std::{
 
 use async_trait::async_trait;
 use moka::sync::Cache;
+use tokio::time::timeout;
 
 use crate::{
     error::Error,
@@ -22,7 +23,7 @@ use crate::{
         refusal::Refusal,
     },
     observe,
-    store::error::StoreError,
+    store::error::{StoreError, StoreErrorKind},
     token::pass::Pass,
 };
 
@@ -32,7 +33,7 @@ use crate::{
 /// A gate that has them ([`Gate::users`](crate::wire::Gate::users)) loads the user of each request
 /// that it lets through, and a handler takes it by the extractor `User<T>` of its adapter. A user
 /// whom the loader doesn't find is refused like a revoked token (401). If the loader fails, the
-/// answer is 503.
+/// answer is 503, also if it takes longer than 10 s.
 ///
 /// gatepass keeps a record for 30 seconds and asks again
 ///
@@ -46,9 +47,8 @@ use crate::{
 /// [in one transaction](crate::docs::transactions). If you delete the row alone, the record is
 /// shown for 30 seconds more at most.
 ///
-/// If your gates accept tokens of [other issuers](crate::issuers), look at
-/// [`Pass::foreign_issuer`](crate::Pass::foreign_issuer) first: `alice` of another issuer is not
-/// your own user `alice`.
+/// A token of [another issuer](crate::issuers) is refused, unless you call
+/// [`also_foreign`](Self::also_foreign).
 ///
 /// Cheap to clone; the clones share the records.
 ///
@@ -72,6 +72,8 @@ pub struct Users<T> {
 
 struct Inner<T> {
     load: Box<Load<T>>,
+    /// Whether users of other issuers are loaded as well.
+    foreign: bool,
     keep_for: Duration,
     records: Cache<Key, Record<T>>,
     /// Per user, a number that changes when it is forgotten. An entry lives longer than every
@@ -79,6 +81,9 @@ struct Inner<T> {
     forgotten: Cache<Subject, u64>,
     forgettings: AtomicU64,
 }
+
+/// How long a load may take: as long as the authenticator may by default.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 type Load<T> = dyn Fn(Pass) -> Pin<Box<dyn Future<Output = Result<Option<T>, StoreError>> + Send>>
     + Send
@@ -97,7 +102,7 @@ struct Key {
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Credential {
     Session(SessionId),
-    Token(TokenId),
+    Token(Subject, TokenId),
 }
 
 struct Record<T> {
@@ -127,7 +132,23 @@ impl<T: Send + Sync + 'static> Users<T> {
         F: Future<Output = Result<Option<T>, StoreError>> + Send + 'static,
     {
         let load: Box<Load<T>> = Box::new(move |pass| Box::pin(load(pass)));
-        Self::with(load, Self::KEEP_FOR, Self::CAPACITY)
+        Self::with(load, false, Self::KEEP_FOR, Self::CAPACITY)
+    }
+
+    /// Loads the users of [other issuers](crate::issuers) as well. Without it, their tokens are
+    /// refused by gates that load users: `alice` of another issuer is not your own user `alice`.
+    /// Your function must look at [`Pass::foreign_issuer`](crate::Pass::foreign_issuer) then.
+    #[must_use]
+    pub fn also_foreign(self) -> Self {
+        let (time, inner) = (self.inner.keep_for, Arc::clone(&self.inner));
+        let entries = inner.records.policy().max_capacity();
+        let load = move |pass| (inner.load)(pass);
+        Self::with(
+            Box::new(load),
+            true,
+            time,
+            entries.unwrap_or(Self::CAPACITY),
+        )
     }
 
     /// The same users, whose records are kept for this long, in at most so many entries: one for
@@ -135,17 +156,21 @@ impl<T: Send + Sync + 'static> Users<T> {
     /// loads its user.
     #[must_use]
     pub fn keep(self, time: Duration, entries: u64) -> Self {
+        let foreign = self.inner.foreign;
         let load = move |pass| (self.inner.load)(pass);
-        Self::with(Box::new(load), time, entries)
+        Self::with(Box::new(load), foreign, time, entries)
     }
 
-    fn with(load: Box<Load<T>>, keep_for: Duration, entries: u64) -> Self {
+    fn with(load: Box<Load<T>>, foreign: bool, keep_for: Duration, entries: u64) -> Self {
+        const YEAR: Duration = Duration::from_secs(365 * 86_400);
+        let keep_for = keep_for.min(YEAR);
         // A clock that tests move is not moka's: it only makes room.
         let records = Cache::builder().max_capacity(entries);
         let longest = keep_for.saturating_mul(2).max(Duration::from_secs(3600));
         Self {
             inner: Arc::new(Inner {
                 load,
+                foreign,
                 keep_for,
                 records: records.build(),
                 forgotten: Cache::builder().time_to_live(longest).build(),
@@ -167,7 +192,7 @@ impl<T> Inner<T> {
         Key {
             credential: match pass.session_id() {
                 Some(session) => Credential::Session(session),
-                None => Credential::Token(pass.token_id()),
+                None => Credential::Token(pass.subject().clone(), pass.token_id()),
             },
             grant: pass.newest_grant(),
             forgotten: self.forgotten.get(pass.subject()).unwrap_or_default(),
@@ -215,8 +240,12 @@ impl<T: Send + Sync + 'static> AnyUsers for Users<T> {
     async fn load(&self, pass: &Pass, now: Duration) -> Result<AnyUser, Error> {
         // Before the load, so that nothing that is forgotten meanwhile is kept.
         let key = self.inner.key(pass);
-        let loaded = (self.inner.load)(pass.clone()).await;
-        let user = match loaded {
+        if pass.foreign_issuer().is_some() && !self.inner.foreign {
+            return Err(Refusal::WrongIssuer.into());
+        }
+        let loaded = timeout(LOAD_TIMEOUT, (self.inner.load)(pass.clone())).await;
+        let timed_out = |_| Err(StoreError::new(StoreErrorKind::TimedOut));
+        let user = match loaded.unwrap_or_else(timed_out) {
             Ok(user) => Arc::new(user.ok_or(Refusal::Revoked)?),
             Err(failure) => {
                 observe::store_unavailable("load_user", &failure);

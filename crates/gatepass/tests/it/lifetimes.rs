@@ -1,5 +1,6 @@
 //! Lifetimes that a login gives to its session, and sessions without a refresh token.
 
+use std::collections::BTreeSet;
 use std::{sync::Arc, time::Duration};
 
 use gatepass::{
@@ -451,12 +452,8 @@ async fn answers_about_an_access_only_session_bring_no_refresh_token() {
     for (reply, times) in [(login, true), (again, true), (issued, true), (grant, false)] {
         assert_eq!(reply.status(), 200);
         let body = body(&reply);
-        let names: Vec<_> = body
-            .as_object()
-            .unwrap()
-            .keys()
-            .map(String::as_str)
-            .collect();
+        let names = body.as_object().unwrap().keys().map(String::as_str);
+        let names: BTreeSet<_> = names.collect();
         let expected = [
             "access_token",
             "expires_at",
@@ -470,7 +467,7 @@ async fn answers_about_an_access_only_session_bring_no_refresh_token() {
         let expected = expected
             .into_iter()
             .filter(|name| times || *name != "expires_at");
-        assert_eq!(names, expected.collect::<Vec<_>>());
+        assert_eq!(names, expected.collect::<BTreeSet<_>>());
         assert_eq!(body["expires_in"], 900);
     }
 }

@@ -163,8 +163,13 @@ impl Endpoints {
     async fn stepped_up(&self, pass: &Pass, identity: Identity, head: &RequestHead<'_>) -> Reply {
         let policy = self.browser_policy();
         let delivery = match credentials::in_header(head, policy) {
+            Ok(Some(_)) => Delivery::Body,
             Ok(None) if policy.transport.has_cookies() => Delivery::Cookies,
-            Ok(_) => Delivery::Body,
+            Ok(None) => {
+                // The token came in a cookie of the application's own, which no script may read.
+                let error = InternalError::new("tokens for cookies where the transport has none");
+                return self.error_reply(&error.into(), ErrorFormat::Login);
+            }
             Err(refusal) => return self.error_reply(&refusal.into(), ErrorFormat::Login),
         };
         let (authority, device) = (&self.inner.authority, head.device());

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     authority::{authenticator::Credentials, oauth::Introspection},
+    denylist::staleness::Staleness,
     env::{clock::Timestamp, internal_error::InternalError},
     error::Error,
     http::{head::RequestHead, reply::Reply},
@@ -129,7 +130,10 @@ impl Endpoints {
             credentials::in_header(head, self.browser_policy()),
             &self.inner.introspection_scopes,
         ) {
-            let requirements = Requirements::new().scopes(scopes.clone());
+            let requirements = Requirements::new()
+                .scopes(scopes.clone())
+                .own_issuer()
+                .staleness(Staleness::Strict);
             let verifier = self.inner.authority.verifier();
             if let Err(error) = verifier.verify(bearer, &requirements).await {
                 return self.error_reply(&error, ErrorFormat::Resource);

@@ -22,14 +22,20 @@ use crate::{
 
 impl Endpoints {
     pub(super) async fn logout(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
-        if let Some(forms) = self.form_of(head) {
+        if let (Some(forms), Ok(None)) = (
+            self.form_of(head),
+            credentials::in_header(head, self.browser_policy()),
+        ) {
             let ended = self.logout_by_cookie(head).await;
             return match ended {
                 Ok(()) => self.clearing(see_other(forms.page.as_str())),
-                // The session is over in any case.
-                Err(Error::Refused(refusal)) if refusal != Refusal::CrossSite => {
-                    see_other(forms.page.as_str())
-                }
+                Err(Error::Refused(
+                    // There is none, or it is over.
+                    Refusal::Missing
+                    | Refusal::Revoked
+                    | Refusal::SessionEnded
+                    | Refusal::UnknownSession,
+                )) => see_other(forms.page.as_str()),
                 Err(error) => self.error_reply(&error, ErrorFormat::Resource),
             };
         }
