@@ -157,9 +157,9 @@ fn endpoints(authority: Authority) -> Result<Result<Endpoints, BuildError>, Inva
 
 /// Errors as the shop's clients know them, in the language that they speak.
 fn errors(head: &RequestHead<'_>, problem: &Problem, reply: Reply) -> Reply {
-    let german = head.header("accept-language") == Some("de");
+    let french = head.header("accept-language") == Some("fr");
     let text = match problem.reason() {
-        "bad_credentials" if german => "Name oder Passwort sind falsch",
+        "bad_credentials" if french => "Nom ou mot de passe incorrect",
         _ => problem.description(),
     };
     let status = match problem.reason() {
@@ -320,8 +320,8 @@ pub fn errors_have_the_format_of_the_application() -> Scenario {
         )
         .send(wrong("en"), 422)
         .shop_error("bad_credentials", "the user name or the password is wrong")
-        .send(wrong("de"), 422)
-        .shop_error("bad_credentials", "Name oder Passwort sind falsch")
+        .send(wrong("fr"), 422)
+        .shop_error("bad_credentials", "Nom ou mot de passe incorrect")
         .send(Request::post("/shop/users/login").body("{}"), 415)
         .shop_error("unsupported_media_type", "the body must be application/json")
         .send(Request::get("/shop/users/login"), 405)

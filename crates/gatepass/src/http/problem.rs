@@ -72,13 +72,13 @@ impl Problem {
     /// ```
     /// use gatepass::wire::Problem;
     ///
-    /// let german = |reason: &str| match reason {
-    ///     "bad_credentials" => "Name oder Passwort sind falsch.",
-    ///     "expired" | "revoked" | "session_ended" => "Bitte melden Sie sich neu an.",
-    ///     _ => "Das hat nicht geklappt.",
+    /// let french = |reason: &str| match reason {
+    ///     "bad_credentials" => "Nom ou mot de passe incorrect.",
+    ///     "expired" | "revoked" | "session_ended" => "Reconnectez-vous.",
+    ///     _ => "Une erreur est survenue.",
     /// };
     /// for (reason, english) in Problem::REASONS {
-    ///     println!("{reason}: {english} {}", german(reason));
+    ///     println!("{reason}: {english} {}", french(reason));
     /// }
     /// ```
     pub const REASONS: &[(&str, &str)] = &[

@@ -245,7 +245,7 @@ async fn a_route_requires_all_methods_and_one_of_the_classes(world: World) {
         (amr(&["otp"]), &known, true),
         (amr(&["otp", "pwd"]), &known, true),
         (amr(&["otp", "hwk"]), &known, false),
-        (amr(&["ot"]), &known, false),
+        (amr(&["OTP"]), &known, false),
         (amr(&[]), &unknown, true),
         (amr(&["pwd"]), &unknown, false),
         (acr(&["mfa"]), &known, true),
