@@ -24,15 +24,16 @@
 //! ```
 //! use bytes::Bytes;
 //! use gatepass_tower::{
-//!     AuthState, Authority, Device, GateLayer, Identity, MasterSecret, MemoryStore,
+//!     AuthState, Authority, Device, GateLayer, Identity, MasterSecret, MemoryStore, head,
 //! };
 //! use http::{Request, Response, StatusCode};
 //! use http_body_util::Full;
 //! use tower::{BoxError, Layer, ServiceExt, service_fn};
 //!
 //! async fn hello(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, BoxError> {
-//!     let state = request.extensions().get::<AuthState>().ok_or("no gate")?;
-//!     let name = state.pass()?.subject().to_string();
+//!     let (parts, _) = request.into_parts();
+//!     let judged = AuthState::find(parts.extensions.get(), "GateLayer", head(&parts))?;
+//!     let name = judged.pass()?.subject().to_string();
 //!     Ok(Response::new(Full::from(name)))
 //! }
 //!

@@ -301,7 +301,7 @@ async fn a_newer_schema_is_refused_and_left_alone() {
         "{error:?}"
     );
     let text = error.to_string();
-    assert!(text.contains("999") && text.contains('5'), "{text}");
+    assert!(text.contains("999") && text.contains('6'), "{text}");
     let get = "SELECT value FROM gatepass_meta WHERE key = 'schema_version'";
     let version: i64 = place
         .connect()

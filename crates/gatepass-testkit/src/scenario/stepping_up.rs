@@ -241,10 +241,10 @@ pub fn a_weak_authentication_is_made_strong_by_a_passkey() -> Scenario {
         .send(introspect("{strong}"), 200)
         .json("/amr", json!(["hwk", "user"]))
         .json("/acr", "phr")
-        // The password says nothing of how strong it is, and the session is as strong as it was.
+        // The password says nothing of how strong it is, so the strength of the passkey is gone.
         .send(reauthenticate("{strong}", "alice's password"), 200)
-        .keep("/access_token", "strong")
-        .send(vault("{strong}"), 200)
+        .keep("/access_token", "weak")
+        .needs_the_passkey("{weak}")
 }
 
 /// In cookies, if the tokens were there.

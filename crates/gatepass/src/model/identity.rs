@@ -280,8 +280,8 @@ impl Identity {
     /// 8176 §2 lists them. Access tokens name them, and routes may
     /// [require](crate::Requirements::amr) some.
     ///
-    /// The session keeps them at a refresh. An authentication later on replaces them if its
-    /// identity names methods or a class.
+    /// The session keeps them at a refresh. A later authentication replaces them, also if its
+    /// identity names none.
     ///
     /// ```
     /// use gatepass::Identity;

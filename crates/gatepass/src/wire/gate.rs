@@ -93,6 +93,7 @@ impl Gate {
     /// * If gatepass refuses the refresh, the gate answers with that refusal, such as
     ///   `session_ended`. An optional gate lets the request through without a user. If the store
     ///   fails, the answer is 503. The browser keeps its cookies in each case.
+    ///   If the request fails for another reason after the refresh, the answer brings the new ones.
     ///
     /// If gates are nested, let each of them refresh, since each judges the request's own cookies.
     /// `authority` must have the issuer and the audience of the gate's verifier. Otherwise each

@@ -59,7 +59,7 @@ use crate::{
 ///
 /// # struct Database; impl Database { async fn find(&self, id: &str) -> Result<Option<Account>, std::io::Error> { Ok(None) } }
 /// fn gate(authority: &Authority, database: &'static Database) -> Gate {
-///     let users = Users::new(|pass| async move {
+///     let users = Users::new(move |pass| async move {
 ///         let found = database.find(pass.subject().as_str()).await;
 ///         found.map_err(StoreError::unavailable)
 ///     });

@@ -121,9 +121,9 @@ async fn nothing_but_an_authentication_changes_how_the_user_was_authenticated(wo
     let pass = verify(&node, &last).await.unwrap();
     assert_eq!(how(&pass), was);
 
-    // An authentication replaces both, even if it names one of them alone.
+    // An authentication replaces both, even if it names one of them alone, or none.
     for (amr, acr, now) in [
-        (&[][..], None, was),
+        (&[][..], None, (vec![], None)),
         (&["pwd"][..], None, (vec!["pwd"], None)),
         (&[], Some("phr"), (vec![], Some("phr"))),
         (&["hwk"], Some("phr"), (vec!["hwk"], Some("phr"))),

@@ -515,7 +515,8 @@ async fn a_strict_gate_asks_the_store_about_the_session_that_it_refreshes() {
     shop.clock.advance(20 * MINUTE);
     let rejection = shop.judge(&gate, "GET", &jar.header()).await.unwrap_err();
     assert_eq!(rejection.reply().status(), 503);
-    assert_eq!(set_cookies(rejection.reply()), [""; 0]);
+    // Without them, a long outage would make the browser's refresh token look stolen.
+    assert_eq!(set_cookies(rejection.reply()).len(), 2);
 }
 
 #[tokio::test]
