@@ -138,7 +138,8 @@ fn refuse_revoked(runtime: &Runtime, times: usize) -> anyhow::Result<Operation> 
     let mut revocations = Vec::with_capacity(REVOCATIONS);
     for token in &tokens {
         let pass = at_once(live.verify(token, &requirements))??;
-        let target = RevocationTarget::Session(pass.session_id().expect("a token of this service"));
+        let session = pass.session_id().context("a token of another service")?;
+        let target = RevocationTarget::Session(session);
         revocations.push(Revocation { target, until });
     }
     for id in given::ids(REVOCATIONS - times)? {

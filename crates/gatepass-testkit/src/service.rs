@@ -1,7 +1,6 @@
 //! A service for the tests of your own handlers.
 
 #![expect(
-    clippy::panic,
     clippy::unwrap_used,
     reason = "a test whose service doesn't start has nothing to go on with"
 )]

@@ -18,6 +18,11 @@
 //! Run one with `cargo run -p example-recipes --bin pages`, and all their tests with `cargo nextest
 //! run -p example-recipes`.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "the recipes tell the terminal where they listen"
+)]
+
 use std::error::Error;
 
 use axum::Router;

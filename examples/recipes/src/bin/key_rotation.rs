@@ -1,6 +1,8 @@
 //! A new signing key without a logout: tokens of the old one are good until they expire. `cargo run
 //! -p example-recipes --bin key_rotation` rotates once and shows both tokens.
 
+#![expect(clippy::print_stdout, reason = "the recipe shows its tokens")]
+
 use std::{error::Error, time::Duration};
 
 use gatepass::{
