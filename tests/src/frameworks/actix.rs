@@ -43,7 +43,7 @@ async fn unguarded(_: Auth) -> &'static str {
 }
 
 /// The routes of the scenarios that the example doesn't have: one whose gate was forgotten, and
-/// those of [`auto`] and of [`shop`].
+/// those of `auto` and of the shop.
 pub fn routes(app: &example_app::App, shop: &Shop) -> impl FnOnce(&mut ServiceConfig) + use<> {
     let auto = auto(app);
     let shop = self::shop(shop);
