@@ -1,6 +1,6 @@
 //! Pages with a login form, without JavaScript. A page that needs a login sends the browser to the
 //! form and brings it back afterwards. `cargo run -p example-recipes --bin pages`, then open
-//! http://localhost:3000/orders, and log in as `alice` with `wonderland`.
+//! `http://localhost:3000/orders`, and log in as `alice` with `wonderland`.
 
 use std::error::Error;
 

@@ -1,5 +1,5 @@
-//! A single-page application on a subdomain: its pages are at https://app.shop.example, and the API
-//! at https://api.shop.example keeps the session in cookies that no script can read. The page sends
+//! A single-page application on a subdomain: its pages are at `https://app.shop.example`, and the API
+//! at `https://api.shop.example` keeps the session in cookies that no script can read. The page sends
 //! `fetch(url, { credentials: "include" })`. `cargo run -p example-recipes --bin single_page_app`.
 
 use std::{error::Error, time::Duration};
