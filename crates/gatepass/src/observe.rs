@@ -396,7 +396,7 @@ pub(crate) fn token_revoked(pass: &Pass) {
 
 /// All tokens of a subject of another issuer, or the one with this `jti`.
 pub(crate) fn foreign_revoked(issuer: &Issuer, subject: &Subject, jti: Option<&str>) {
-    info!(target: "gatepass", %subject, %issuer, jti, "foreign.revoked");
+    info!(target: "gatepass", subject = %subject, issuer = %issuer, jti, "foreign.revoked");
     count!("gatepass_foreign_revoked_total");
 }
 
