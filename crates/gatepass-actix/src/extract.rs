@@ -9,7 +9,7 @@ use std::{
 
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
 use gatepass::{
-    Device, Pass, RequiredScopes,
+    AccessToken, Device, Pass, RequiredScopes,
     wire::{self, AuthRequest, AuthState},
 };
 use serde::de::DeserializeOwned;
@@ -161,12 +161,6 @@ pub struct Claims<T>(pub T);
 )]
 pub struct User<T>(pub Arc<T>);
 
-impl<T> Clone for User<T> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
 /// The known facts about the client's device: its `User-Agent` and its address. For a login of your
 /// own, behind a gate that is [`open`](gatepass::Requirements::open).
 ///
@@ -197,27 +191,17 @@ pub struct ClientDevice(pub Device);
 /// ```
 /// use gatepass_actix::PresentedToken;
 ///
-/// async fn forward(token: PresentedToken) -> String {
+/// async fn forward(PresentedToken(token): PresentedToken) -> String {
 ///     format!("{} bytes go to the other service", token.as_str().len())
 /// }
 /// # let _ = actix_web::App::new().route("/", actix_web::web::get().to(forward));
 /// ```
-#[derive(Clone)]
-pub struct PresentedToken(String);
-
-impl PresentedToken {
-    /// The token.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for PresentedToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PresentedToken([redacted])")
-    }
-}
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "handlers take it apart in their signatures"
+)]
+pub struct PresentedToken(pub AccessToken);
 
 /// A request that doesn't come from a page of another site, by what the browser says (CSRF). Other
 /// requests are refused with 403. Take it in handlers that log a browser in, or that judge a cookie
@@ -302,9 +286,7 @@ impl FromRequest for PresentedToken {
     type Future = Ready<Result<Self, AuthRejection>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ask(request, |judged| {
-            Ok(Self(judged.presented_token()?.to_owned()))
-        })
+        ask(request, |judged| Ok(Self(judged.presented_token()?)))
     }
 }
 

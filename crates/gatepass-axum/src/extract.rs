@@ -7,7 +7,7 @@ use axum::{
     http::request::Parts,
 };
 use gatepass::{
-    Device, Pass, RequiredScopes,
+    AccessToken, Device, Pass, RequiredScopes,
     wire::{AuthRequest, AuthState},
 };
 use serde::de::DeserializeOwned;
@@ -168,27 +168,17 @@ pub struct ClientDevice(pub Device);
 /// ```
 /// use gatepass_axum::PresentedToken;
 ///
-/// async fn forward(token: PresentedToken) -> String {
+/// async fn forward(PresentedToken(token): PresentedToken) -> String {
 ///     format!("{} bytes go to the other service", token.as_str().len())
 /// }
 /// # axum::Router::<()>::new().route("/", axum::routing::get(forward));
 /// ```
-#[derive(Clone)]
-pub struct PresentedToken(String);
-
-impl PresentedToken {
-    /// The token.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for PresentedToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PresentedToken([redacted])")
-    }
-}
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "handlers take it apart in their signatures"
+)]
+pub struct PresentedToken(pub AccessToken);
 
 /// A request that doesn't come from a page of another site, by what the browser says (CSRF). Other
 /// requests are refused with 403. Take it in handlers that log a browser in, or that judge a cookie
@@ -235,12 +225,6 @@ pub struct SameSite;
     reason = "handlers take it apart in their signatures"
 )]
 pub struct User<T>(pub Arc<T>);
-
-impl<T> Clone for User<T> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
 
 /// The request with what its gate has found, for extractors and middleware of your own.
 ///
@@ -353,7 +337,7 @@ impl<S: Sync> FromRequestParts<S> for PresentedToken {
     type Rejection = AuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthRejection> {
-        Ok(Self(judged(parts)?.presented_token()?.to_owned()))
+        Ok(Self(judged(parts)?.presented_token()?))
     }
 }
 

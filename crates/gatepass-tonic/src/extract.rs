@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gatepass::{
-    Device, Pass, RequiredScopes,
+    AccessToken, Device, Pass, RequiredScopes,
     wire::{AuthRejection, AuthRequest, AuthState, RequestHead},
 };
 use gatepass_tower::response;
@@ -95,7 +95,7 @@ pub trait RequestAuth: sealed::Sealed {
     ///
     /// [`Code::Unauthenticated`](tonic::Code::Unauthenticated) if there is none, and
     /// [`Code::InvalidArgument`](tonic::Code::InvalidArgument) if there are several.
-    fn presented_token(&self) -> Result<&str, Status>;
+    fn presented_token(&self) -> Result<AccessToken, Status>;
 
     /// Succeeds if the call doesn't come from a page of another site (CSRF).
     ///
@@ -166,7 +166,7 @@ impl<M> RequestAuth for Request<M> {
         judged(self).map(|judged| judged.device()).map_err(status)
     }
 
-    fn presented_token(&self) -> Result<&str, Status> {
+    fn presented_token(&self) -> Result<AccessToken, Status> {
         let token = judged(self).and_then(|judged| judged.presented_token());
         token.map_err(status)
     }

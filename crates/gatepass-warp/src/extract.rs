@@ -3,7 +3,7 @@
 use std::{fmt, marker::PhantomData, sync::Arc};
 
 use gatepass::{
-    Device, Pass, RequiredScopes,
+    AccessToken, Device, Pass, RequiredScopes,
     wire::{AuthRejection, AuthRequest},
 };
 use serde::de::DeserializeOwned;
@@ -184,12 +184,6 @@ pub struct Claims<T>(pub T);
 )]
 pub struct User<T>(pub Arc<T>);
 
-impl<T> Clone for User<T> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
 /// The known facts about the client's device: its `User-Agent` and its address. For a login of your
 /// own, behind a gate that is [`open`](gatepass::Requirements::open).
 ///
@@ -226,26 +220,16 @@ pub struct ClientDevice(pub Device);
 /// ```
 /// use gatepass_warp::PresentedToken;
 ///
-/// async fn forward(token: PresentedToken) -> String {
+/// async fn forward(PresentedToken(token): PresentedToken) -> String {
 ///     format!("{} bytes go to the other service", token.as_str().len())
 /// }
 /// ```
-#[derive(Clone)]
-pub struct PresentedToken(String);
-
-impl PresentedToken {
-    /// The token.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for PresentedToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PresentedToken([redacted])")
-    }
-}
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "handlers take it apart in their signatures"
+)]
+pub struct PresentedToken(pub AccessToken);
 
 /// A request that doesn't come from a page of another site, by what the browser says (CSRF). Other
 /// requests are refused with 403. Take it in handlers that log a browser in, or that judge a cookie
@@ -289,7 +273,7 @@ impl FromAuthRequest for PresentedToken {
     const READS_HEAD: bool = true;
 
     fn from_auth_request(request: &AuthRequest<'_, '_>) -> Result<Self, AuthRejection> {
-        Ok(Self(request.presented_token()?.to_owned()))
+        Ok(Self(request.presented_token()?))
     }
 }
 

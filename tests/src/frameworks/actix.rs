@@ -70,7 +70,7 @@ fn shop(shop: &Shop) -> impl FnOnce(&mut ServiceConfig) + use<> {
         web::Json(shop::me(admin.pass()))
     }
 
-    async fn token(token: PresentedToken) -> impl Responder {
+    async fn token(PresentedToken(token): PresentedToken) -> impl Responder {
         web::Json(shop::token(token.as_str()))
     }
 

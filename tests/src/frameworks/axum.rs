@@ -50,7 +50,7 @@ pub(super) fn shop(app: &App) -> Router {
         Json(shop::me(admin.pass()))
     }
 
-    async fn token(token: PresentedToken) -> Json<Value> {
+    async fn token(PresentedToken(token): PresentedToken) -> Json<Value> {
         Json(shop::token(token.as_str()))
     }
 

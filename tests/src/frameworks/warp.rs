@@ -63,7 +63,7 @@ fn shop(app: &App) -> BoxedFilter<(Response,)> {
         reply::json(&shop::me(admin.pass()))
     }
 
-    async fn token(token: PresentedToken) -> impl Reply {
+    async fn token(PresentedToken(token): PresentedToken) -> impl Reply {
         reply::json(&shop::token(token.as_str()))
     }
 

@@ -23,7 +23,7 @@ macro_rules! token {
         pub struct $name(Zeroizing<String>);
 
         impl $name {
-            pub(super) fn new(token: String) -> Self {
+            pub(crate) fn new(token: String) -> Self {
                 Self(Zeroizing::new(token))
             }
 

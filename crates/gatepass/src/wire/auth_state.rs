@@ -5,6 +5,7 @@ use std::{error, fmt, sync::Arc, time::Duration};
 use serde::de::DeserializeOwned;
 
 use crate::{
+    authority::issued::AccessToken,
     env::internal_error::InternalError,
     error::Error,
     http::{head::RequestHead, reply::Reply},
@@ -304,11 +305,13 @@ impl<'s, 'h> AuthRequest<'s, 'h> {
     ///
     /// The rejection of a request without a token, with several of them, or with one in a cookie
     /// that may not be used (CSRF).
-    pub fn presented_token(&self) -> Result<&'h str, AuthRejection> {
+    pub fn presented_token(&self) -> Result<AccessToken, AuthRejection> {
         let policy = self.state.verifier.browser_policy();
         let (_, token) = credentials::of_gated(&self.head, policy);
-        let token = token.and_then(|token| token.ok_or(Refusal::Missing));
-        token.map_err(|refusal| self.rejection(refusal))
+        match token.and_then(|token| token.ok_or(Refusal::Missing)) {
+            Ok(token) => Ok(AccessToken::new(token.to_owned())),
+            Err(refusal) => Err(self.rejection(refusal)),
+        }
     }
 
     /// Whether the request may change something for a user whom a cookie names, by where it comes

@@ -21,7 +21,10 @@ use gatepass::{
     IdentityError, InternalError, Issued, MasterSecret, MemoryStore, Refusal, Requirements, Scopes,
     Session, StoreError, Subject,
     store::{Issuer, StoreErrorKind},
-    wire::{Endpoints, ErrorFormat, Gate, HeaderField, Problem, Reply, RequestBody, RequestHead},
+    wire::{
+        Endpoints, ErrorFormat, Gate, HeaderField, Problem, Reply, RequestBody, RequestHead,
+        ResponseHeaders,
+    },
 };
 use gatepass_testkit::{ManualClock, StoreFault, TestStore};
 use serde_json::{Value, json};
@@ -58,5 +61,32 @@ fn assert_well_formed(case: &str, reply: &Reply) {
         let typed = header(reply, "content-type");
         let expected = (!reply.body().is_empty()).then_some("application/json");
         assert_eq!(typed, expected, "{case}");
+    }
+}
+
+/// The headers of a handler's response.
+#[derive(Debug, Default)]
+struct Fields(Vec<(&'static str, String)>);
+
+impl Fields {
+    fn all(&self, name: &str) -> Vec<&str> {
+        let own = self.0.iter().filter(|(own, _)| *own == name);
+        own.map(|(_, value)| value.as_str()).collect()
+    }
+}
+
+impl ResponseHeaders for Fields {
+    fn values<'s>(&'s self, name: &'static str) -> impl Iterator<Item = &'s [u8]> {
+        let own = self.0.iter().filter(move |(own, _)| *own == name);
+        own.map(|(_, value)| value.as_bytes())
+    }
+
+    fn replace(&mut self, name: &'static str, value: &str) {
+        self.0.retain(|(own, _)| *own != name);
+        self.append(name, value);
+    }
+
+    fn append(&mut self, name: &'static str, value: &str) {
+        self.0.push((name, value.to_owned()));
     }
 }

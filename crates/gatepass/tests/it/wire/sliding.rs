@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gatepass::{
     AuthorityBuilder, BuildError, Clock, Issued, Transport, UserUpdate, async_trait,
-    wire::{AuthState, Outgoing, ResponseHeaders},
+    wire::{AuthState, Outgoing},
 };
 use gatepass_testkit::Op;
 use tokio::task::JoinSet;
@@ -21,34 +21,9 @@ struct Shop {
     clock: ManualClock,
 }
 
-/// The headers of a handler's response.
-#[derive(Debug, Default)]
-struct Fields(Vec<(&'static str, String)>);
-
 impl Fields {
-    fn all(&self, name: &str) -> Vec<&str> {
-        let own = self.0.iter().filter(|(own, _)| *own == name);
-        own.map(|(_, value)| value.as_str()).collect()
-    }
-
     fn renewed(&self) -> Option<&str> {
         self.all(RENEWED).first().copied()
-    }
-}
-
-impl ResponseHeaders for Fields {
-    fn values<'s>(&'s self, name: &'static str) -> impl Iterator<Item = &'s [u8]> {
-        let own = self.0.iter().filter(move |(own, _)| *own == name);
-        own.map(|(_, value)| value.as_bytes())
-    }
-
-    fn replace(&mut self, name: &'static str, value: &str) {
-        self.0.retain(|(own, _)| *own != name);
-        self.append(name, value);
-    }
-
-    fn append(&mut self, name: &'static str, value: &str) {
-        self.0.push((name, value.to_owned()));
     }
 }
 

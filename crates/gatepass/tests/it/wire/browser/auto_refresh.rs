@@ -1,10 +1,6 @@
 //! Gates that refresh a browser's cookies, and the responses that may set them.
 
-use gatepass::{
-    Change, ReusePolicy, Staleness,
-    keys::Algorithm,
-    wire::{Outgoing, ResponseHeaders},
-};
+use gatepass::{Change, ReusePolicy, Staleness, keys::Algorithm, wire::Outgoing};
 use test_support::{
     attacks::{Attack, Table},
     log::Log,
@@ -16,16 +12,7 @@ use super::*;
 const MINUTE: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The headers of a handler's response.
-#[derive(Debug, Default)]
-struct Fields(Vec<(&'static str, String)>);
-
 impl Fields {
-    fn all(&self, name: &str) -> Vec<&str> {
-        let own = self.0.iter().filter(|(own, _)| *own == name);
-        own.map(|(_, value)| value.as_str()).collect()
-    }
-
     fn jar(&self) -> Option<Jar> {
         let value = |name: &str| {
             let cookies = self.all("set-cookie").into_iter();
@@ -36,22 +23,6 @@ impl Fields {
             access: value("__Host-gatepass=")?,
             refresh: value("__Host-gatepass-refresh=")?,
         })
-    }
-}
-
-impl ResponseHeaders for Fields {
-    fn values<'s>(&'s self, name: &'static str) -> impl Iterator<Item = &'s [u8]> {
-        let own = self.0.iter().filter(move |(own, _)| *own == name);
-        own.map(|(_, value)| value.as_bytes())
-    }
-
-    fn replace(&mut self, name: &'static str, value: &str) {
-        self.0.retain(|(own, _)| *own != name);
-        self.append(name, value);
-    }
-
-    fn append(&mut self, name: &'static str, value: &str) {
-        self.0.push((name, value.to_owned()));
     }
 }
 
