@@ -17,7 +17,7 @@ use actix_web::{
     },
     web::Bytes,
 };
-use gatepass::wire::{Delivered, Reply, RequestHead, ResponseHeaders};
+use gatepass::wire::{Reply, RequestHead, ResponseHeaders};
 
 /// The parts of a request's head that the core looks at.
 ///
@@ -55,24 +55,7 @@ pub(crate) fn response(reply: Reply) -> HttpResponse {
     })
 }
 
-/// Puts new tokens into the headers of a response of the application's own.
-pub(crate) fn deliver(delivered: &Delivered, headers: &mut HeaderMap) {
-    for (name, value) in delivered.headers() {
-        let name = HeaderName::from_static(name);
-        // The core makes no header that is not visible ASCII.
-        if let Ok(mut value) = HeaderValue::from_str(value) {
-            if name == SET_COOKIE {
-                // It holds tokens, and must not be in a log of the response's headers.
-                value.set_sensitive(true);
-                headers.append(name, value);
-            } else {
-                headers.insert(name, value);
-            }
-        }
-    }
-}
-
-/// The headers of a guarded response, for [`Outgoing::apply`](gatepass::wire::Outgoing::apply).
+/// The headers of a response, as the core changes them.
 pub(crate) struct Headers<'h>(pub(crate) &'h mut HeaderMap);
 
 impl ResponseHeaders for Headers<'_> {

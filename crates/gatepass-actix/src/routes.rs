@@ -13,7 +13,7 @@ use gatepass::{
 };
 
 use crate::{
-    convert::{deliver, head, response},
+    convert::{Headers, head, response},
     rejection::AuthRejection,
 };
 
@@ -138,7 +138,7 @@ pub struct Delivered(wire::Delivered);
 impl Delivered {
     /// Your response with the cookies of the tokens, and with `Cache-Control: no-store`.
     pub fn onto<B>(&self, mut response: HttpResponse<B>) -> HttpResponse<B> {
-        deliver(&self.0, response.headers_mut());
+        self.0.apply(&mut Headers(response.headers_mut()));
         response
     }
 }

@@ -43,18 +43,7 @@ pub fn response(reply: Reply) -> Response<Vec<u8>> {
 
 /// Puts new tokens into the headers of a response of the application's own.
 pub fn deliver(delivered: &Delivered, headers: &mut HeaderMap) {
-    for (name, value) in delivered.headers() {
-        // The core makes no header value that is not visible ASCII.
-        if let Ok(mut value) = HeaderValue::from_str(value) {
-            if name == SET_COOKIE {
-                // It holds tokens, and must not be in a log of the response's headers.
-                value.set_sensitive(true);
-                headers.append(name, value);
-            } else {
-                headers.insert(name, value);
-            }
-        }
-    }
+    delivered.apply(&mut Headers(headers));
 }
 
 /// Changes the headers of a guarded response as its gate wants it.

@@ -71,6 +71,12 @@ impl Reply {
         reply.header("etag", tag)
     }
 
+    /// A reply that shows another page. It is 303, so that a form that was posted becomes a `GET`
+    /// (RFC 9110 §15.4.4).
+    pub(crate) fn see_other(to: &str) -> Self {
+        Self::empty(303).header("location", to)
+    }
+
     /// A reply that says what is wrong.
     pub(crate) fn of_problem(status: u16, problem: Problem) -> Self {
         let body = json!({

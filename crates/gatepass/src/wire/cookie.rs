@@ -3,7 +3,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use crate::{
-    authority::issued::Issued,
+    authority::issued::{Issued, Renewed},
     http::head::RequestHead,
     model::{identity::IdentityError, refusal::Refusal, transport::BrowserPolicy},
     wire::csrf,
@@ -132,6 +132,21 @@ pub(super) fn all(issued: &Issued, policy: &BrowserPolicy) -> Result<Vec<String>
         cookies.push(cookie(Kind::Refresh, issued.refresh_token.as_str())?);
     }
     Ok(cookies)
+}
+
+/// The cookie of a renewed access token.
+///
+/// # Errors
+///
+/// As [`all`].
+pub(super) fn of_renewed(
+    renewed: &Renewed,
+    policy: &BrowserPolicy,
+) -> Result<String, IdentityError> {
+    let life = renewed.useful_until.since(renewed.server_time);
+    let life = (!renewed.session_cookies).then_some(life);
+    let token = renewed.access_token.as_str();
+    set(Kind::Access, token, life, policy).map_err(|TooLong| IdentityError::TooLargeForCookie)
 }
 
 /// The name of the cookie that a `Set-Cookie` is about.

@@ -34,8 +34,7 @@ pub(super) fn redirect(
     let resumable = matches!(head.method(), "GET" | "HEAD");
     let way_back = asked_for(head).filter(|_| resumable);
     let location = location(page, error.reason(), way_back.as_ref());
-    // 303, so that a form that was posted becomes a GET (RFC 9110 §15.4.4).
-    Some(Reply::empty(303).header("location", location))
+    Some(Reply::see_other(&location))
 }
 
 /// The URL of the login page that says why the user must log in, and where the login leads.

@@ -82,11 +82,8 @@ impl Sliding {
         let (name, value) = match self.place {
             Place::Header(name) => (name, token.to_owned()),
             Place::Cookie => {
-                let life = renewed.useful_until.since(renewed.server_time);
-                let life = (!renewed.session_cookies).then_some(life);
                 let policy = self.authority.verifier().browser_policy();
-                let cookie = cookie::set(Kind::Access, token, life, policy);
-                ("set-cookie", cookie.ok()?)
+                ("set-cookie", cookie::of_renewed(&renewed, policy).ok()?)
             }
         };
         Some(RenewedToken {

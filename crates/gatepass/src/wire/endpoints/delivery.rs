@@ -9,11 +9,12 @@ use crate::{
     authority::issued::{Issued, RefreshToken, Renewed},
     error::Error,
     http::reply::Reply,
-    model::{identity::IdentityError, transport::Transport},
+    model::transport::Transport,
     wire::{
         cookie::{self, Kind},
         credentials::Source,
         endpoints::Endpoints,
+        outgoing::ResponseHeaders,
         refusal::ErrorFormat,
     },
 };
@@ -62,6 +63,15 @@ impl Delivered {
         let cookies = self.cookies.iter();
         let cookies = cookies.map(|cookie| ("set-cookie", cookie.as_str()));
         [("cache-control", "no-store")].into_iter().chain(cookies)
+    }
+
+    /// Puts the header fields into your response: `Cache-Control: no-store` in place of another
+    /// one, and the cookies beside those of your own.
+    pub fn apply(&self, response: &mut impl ResponseHeaders) {
+        response.replace("cache-control", "no-store");
+        for cookie in &self.cookies {
+            response.append("set-cookie", cookie);
+        }
     }
 
     /// The answer of the endpoints.
@@ -153,10 +163,7 @@ impl Endpoints {
         match source {
             Source::Bearer => Ok(with_tokens(body, token, None)),
             Source::Cookie => {
-                let life = renewed.useful_until.since(renewed.server_time);
-                let life = (!renewed.session_cookies).then_some(life);
-                let cookie = cookie::set(Kind::Access, token, life, self.browser_policy());
-                let cookie = cookie.map_err(|_| IdentityError::TooLargeForCookie)?;
+                let cookie = cookie::of_renewed(renewed, self.browser_policy())?;
                 Ok(Reply::json(200, &body).header("set-cookie", cookie))
             }
         }

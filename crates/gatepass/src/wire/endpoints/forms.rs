@@ -54,7 +54,7 @@ impl Endpoints {
             Ok(credentials) => match self.log_in(&credentials, Delivery::Cookies, head).await {
                 Ok(delivered) => {
                     let to = way_back.as_ref().unwrap_or(&forms.home);
-                    return delivered.onto(see_other(to.as_str()));
+                    return delivered.onto(Reply::see_other(to.as_str()));
                 }
                 Err(Error::Refused(refusal)) => refusal.reason(),
                 Err(error) => return self.login_error(&error),
@@ -62,15 +62,10 @@ impl Endpoints {
             // The user has left a field empty.
             Err(bad) => bad.reason(),
         };
-        see_other(&login_page::location(
+        Reply::see_other(&login_page::location(
             &forms.page,
             reason,
             way_back.as_ref(),
         ))
     }
-}
-
-/// Shows another page (RFC 9110 §15.4.4).
-pub(super) fn see_other(to: &str) -> Reply {
-    Reply::empty(303).header("location", to)
 }

@@ -15,7 +15,7 @@ use crate::{
         body::{BadRequest, Form, RequestBody},
         cookie::{self, Kind},
         credentials::{self, Source},
-        endpoints::{Endpoint, Endpoints, forms::see_other, session_id},
+        endpoints::{Endpoint, Endpoints, session_id},
         refusal::ErrorFormat,
     },
 };
@@ -28,14 +28,14 @@ impl Endpoints {
         ) {
             let ended = self.logout_by_cookie(head).await;
             return match ended {
-                Ok(()) => self.clearing(see_other(forms.page.as_str())),
+                Ok(()) => self.clearing(Reply::see_other(forms.page.as_str())),
                 Err(Error::Refused(
                     // There is none, or it is over.
                     Refusal::Missing
                     | Refusal::Revoked
                     | Refusal::SessionEnded
                     | Refusal::UnknownSession,
-                )) => see_other(forms.page.as_str()),
+                )) => Reply::see_other(forms.page.as_str()),
                 Err(error) => self.error_reply(&error, ErrorFormat::Resource),
             };
         }
