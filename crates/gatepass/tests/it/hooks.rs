@@ -14,7 +14,7 @@ use test_support::{
     log::Log,
     world::{MINUTE, SECOND, World, builder, login, refresh, refusal, subject},
 };
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 
 /// The events that were told.
 #[derive(Clone, Default)]
@@ -291,7 +291,8 @@ async fn events_that_wait_are_told_after_the_authority_is_gone() {
     }
     drop(node);
     turns.add_permits(5);
-    told.acquire_many(5).await.unwrap().forget();
+    let all = timeout(Duration::from_secs(10), told.acquire_many(5));
+    all.await.unwrap().unwrap().forget();
 }
 
 #[tokio::test]
