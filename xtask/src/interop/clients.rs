@@ -120,6 +120,8 @@ fn start(binary: &Path, home: &Path, keys: &[&str]) -> anyhow::Result<Server> {
         "0s",
         "--recovery",
         "0s",
+        // Each client tries a wrong password, all of them as one user.
+        "--no-login-throttle",
         "--issuer",
         &url,
         "--audience",
