@@ -219,10 +219,10 @@ impl Authority {
     /// # async fn example(authority: gatepass::Authority) {
     /// // After the graceful shutdown of the server:
     /// let patience = std::time::Duration::from_secs(10);
-    /// let _ = tokio::time::timeout(patience, authority.events_told()).await;
+    /// let _ = tokio::time::timeout(patience, authority.flush_events()).await;
     /// # }
     /// ```
-    pub async fn events_told(&self) {
+    pub async fn flush_events(&self) {
         if let Some(events) = &self.inner.events {
             events.told().await;
         }

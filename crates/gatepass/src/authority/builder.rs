@@ -229,12 +229,12 @@ impl AuthorityBuilder {
     /// many attempts to log in: for example, to mail a user or to keep an audit log.
     ///
     /// gatepass calls `handler` for one event after the other, on a task of its own. No request
-    /// waits for it. If 1024 events wait, further ones are lost, counted, and logged
-    /// (`events.lost`). A handler that panics, or takes more than 30 s for an event, is logged
+    /// waits for it. If 1024 events wait, or 64 of one user, further ones are lost, counted, and
+    /// logged (`events.lost`). A handler that panics, or takes more than 30 s for an event, is logged
     /// (`event.handler_failed`), and the next event follows. A second call replaces the handler.
     ///
     /// Events that wait are still told when the last clone of the [`Authority`] is dropped. Wait
-    /// for them with [`Authority::events_told`] before your program ends.
+    /// for them with [`Authority::flush_events`] before your program ends.
     ///
     /// ```
     /// use gatepass::{Authority, Event, MasterSecret, MemoryStore};

@@ -1,10 +1,11 @@
 //! Events for the application: told on a task of their own, never on the way of a request.
 
 use std::{
+    collections::{HashMap, hash_map::Entry},
     fmt,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -108,6 +109,21 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The user whose client made it happen, if known.
+    fn subject(&self) -> Option<&Subject> {
+        match self {
+            Self::LoggedIn { session, .. }
+            | Self::RefreshTokenReused { session, .. }
+            | Self::RightsChanged { session, .. } => Some(session.subject()),
+            Self::SessionEnded { subject, .. } | Self::SessionsEnded { subject, .. } => {
+                subject.as_ref()
+            }
+            Self::LoginThrottled { .. } => None,
+        }
+    }
+}
+
 /// The application's function, without its types.
 pub(crate) type Handler =
     Arc<dyn Fn(Event) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
@@ -115,6 +131,9 @@ pub(crate) type Handler =
 /// Events that wait at most: some megabytes, and more than a burst of logins makes while a handler
 /// waits for a mail server.
 const WAITING: usize = 1024;
+/// Events of one user that wait at most. A client that logs in and out in a loop loses its user's
+/// events, and no others.
+const WAITING_OF_ONE: usize = 64;
 /// How long a handler may take for one event. A mail server that hangs must not keep all others
 /// back for ever.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -125,13 +144,55 @@ const COMPARED: usize = 100;
 /// dropped.
 pub(crate) struct Events {
     waiting: mpsc::Sender<Message>,
+    users: Users,
     /// Whether the last event was lost, so that the log tells of the first one in a row.
     losing: AtomicBool,
 }
 
 enum Message {
-    Event(Event),
+    Event(Event, Option<Place>),
     Asked(oneshot::Sender<()>),
+}
+
+/// How many events of each user wait.
+#[derive(Clone, Default)]
+struct Users(Arc<Mutex<HashMap<Subject, usize>>>);
+
+/// The place of a waiting event among those of its user. The event gives it up when it is dropped.
+struct Place {
+    subject: Subject,
+    users: Users,
+}
+
+impl Users {
+    /// A place for an event of this user; `None` if too many wait.
+    fn place(&self, subject: &Subject) -> Option<Place> {
+        let mut waiting = self.lock();
+        let waiting = waiting.entry(subject.clone()).or_default();
+        (*waiting < WAITING_OF_ONE).then(|| {
+            *waiting += 1;
+            Place {
+                subject: subject.clone(),
+                users: self.clone(),
+            }
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Subject, usize>> {
+        // Each change is complete when it is made.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Entry::Occupied(mut waiting) = self.users.lock().entry(self.subject.clone()) {
+            *waiting.get_mut() -= 1;
+            if *waiting.get() == 0 {
+                waiting.remove();
+            }
+        }
+    }
 }
 
 struct Teller {
@@ -155,17 +216,29 @@ impl Events {
         tokio::spawn(teller.run(received).with_current_subscriber());
         Self {
             waiting,
+            users: Users::default(),
             losing: AtomicBool::new(false),
         }
     }
 
-    /// Has the event told. It is lost if too many wait.
+    /// Has the event told. It is lost if too many wait, of all users or of its own.
     pub(crate) fn tell(&self, event: Event) {
-        let lost = self.waiting.try_send(Message::Event(event)).is_err();
+        let lost = !self.takes(event);
         let before = self.losing.swap(lost, Ordering::Relaxed);
         if lost {
             observe::event_lost(!before);
         }
+    }
+
+    fn takes(&self, event: Event) -> bool {
+        let place = match event.subject() {
+            None => None,
+            Some(subject) => match self.users.place(subject) {
+                Some(place) => Some(place),
+                None => return false,
+            },
+        };
+        self.waiting.try_send(Message::Event(event, place)).is_ok()
     }
 
     /// Waits until the handler has returned for all events that were told before.
@@ -182,7 +255,10 @@ impl Teller {
     async fn run(self, mut received: mpsc::Receiver<Message>) {
         while let Some(message) = received.recv().await {
             match message {
-                Message::Event(event) => self.tell(event).await,
+                Message::Event(event, place) => {
+                    self.tell(event).await;
+                    drop(place);
+                }
                 // The caller may have given up.
                 Message::Asked(asked) => drop(asked.send(())),
             }

@@ -7,16 +7,18 @@ use crate::{
     model::throttling::{AttemptKey, AttemptOutcome, AttemptRecord, CountAttempt, SettleAttempt},
 };
 
-/// How many records there are at most: some megabytes. An attempt costs a password hash, which
-/// takes longer than it takes to be forgotten, so only a service without password hashes gets
-/// there. Then the record goes first that is forgotten first.
+/// How many records of each kind there are at most: some megabytes. An attempt costs a password
+/// hash, which takes longer than it takes to be forgotten, so only a service without password
+/// hashes gets there. Then the record goes first that is forgotten first.
 const MOST: usize = 100_000;
 
 #[derive(Default)]
 pub(super) struct Attempts {
     records: HashMap<AttemptKey, AttemptRecord>,
-    /// The same by the time from which they are not needed.
-    order: BTreeSet<(Timestamp, AttemptKey)>,
+    /// Those of known pairs, which are kept for weeks, by the time from which they are not needed.
+    known: BTreeSet<(Timestamp, AttemptKey)>,
+    /// All others by that time. Known pairs, however many, push none of them out.
+    others: BTreeSet<(Timestamp, AttemptKey)>,
 }
 
 impl Attempts {
@@ -34,29 +36,38 @@ impl Attempts {
     fn write(&mut self, written: Vec<(AttemptKey, AttemptRecord)>) {
         for (key, record) in written {
             if let Some(before) = self.records.insert(key, record) {
-                self.order.remove(&(before.purge_at(), key));
+                self.order(before).remove(&(before.purge_at(), key));
             }
-            self.order.insert((record.purge_at(), key));
+            let order = self.order(record);
+            order.insert((record.purge_at(), key));
+            let last = (order.len() > MOST).then(|| order.pop_first());
+            if let Some((_, key)) = last.flatten() {
+                self.records.remove(&key);
+            }
         }
-        while self.order.len() > MOST {
-            self.remove_first();
+    }
+
+    fn order(&mut self, record: AttemptRecord) -> &mut BTreeSet<(Timestamp, AttemptKey)> {
+        match record.known_until == Timestamp::default() {
+            true => &mut self.others,
+            false => &mut self.known,
         }
     }
 
     /// Removes records that nothing needs at `horizon`, `limit` at most. Returns how many.
     pub(super) fn purge(&mut self, horizon: Timestamp, limit: usize) -> usize {
         let mut removed = 0;
-        while removed < limit && self.order.first().is_some_and(|(at, _)| *at <= horizon) {
-            self.remove_first();
-            removed += 1;
+        for order in [&mut self.others, &mut self.known] {
+            while removed < limit
+                && let Some((at, key)) = order.first().copied()
+                && at <= horizon
+            {
+                order.pop_first();
+                self.records.remove(&key);
+                removed += 1;
+            }
         }
         removed
-    }
-
-    fn remove_first(&mut self) {
-        if let Some((_, key)) = self.order.pop_first() {
-            self.records.remove(&key);
-        }
     }
 }
 
@@ -85,7 +96,10 @@ mod tests {
             attempt.name = key(number);
             attempts.count(&attempt, now);
         }
-        assert_eq!((attempts.records.len(), attempts.order.len()), (MOST, MOST));
+        assert_eq!(
+            (attempts.records.len(), attempts.others.len()),
+            (MOST, MOST)
+        );
         attempt.name = key(0);
         let outcome = attempts.count(&attempt, now);
         assert!(
@@ -93,6 +107,33 @@ mod tests {
             "{outcome:?}"
         );
         assert_eq!(attempts.purge(Timestamp::MAX, usize::MAX), MOST);
-        assert!(attempts.records.is_empty() && attempts.order.is_empty());
+        assert!(attempts.records.is_empty() && attempts.others.is_empty());
+    }
+
+    #[test]
+    fn known_pairs_push_no_failure_out_however_many_they_are() {
+        let (mut attempts, now) = (
+            Attempts::default(),
+            Timestamp::from_unix_secs(1_800_000_000),
+        );
+        let mut attempt = CountAttempt::new(key(0), LoginThrottle::default());
+        for number in 1..=MOST + 10 {
+            attempt.address_and_pair = Some((key(0), key(number)));
+            let mut settled = SettleAttempt::new(attempt, true);
+            settled.succeeded = true;
+            attempts.settle(&settled, now);
+        }
+        assert_eq!(attempts.known.len(), MOST);
+        attempt.address_and_pair = None;
+        let free = LoginThrottle::default().per_name;
+        let outcomes = (0..=free).map(|_| attempts.count(&attempt, now));
+        let last = outcomes.last().unwrap();
+        assert!(matches!(last, AttemptOutcome::Refused { .. }), "{last:?}");
+        // A pair that is known is one whose failures count as well.
+        attempt.address_and_pair = Some((key(0), key(MOST)));
+        let outcome = attempts.count(&attempt, now);
+        assert_eq!(outcome, AttemptOutcome::Counted { known: true });
+        assert_eq!(attempts.purge(Timestamp::MAX, usize::MAX), MOST + 1);
+        assert!(attempts.records.is_empty() && attempts.known.is_empty());
     }
 }

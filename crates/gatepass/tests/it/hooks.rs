@@ -31,7 +31,7 @@ impl Told {
 
     /// Those since the last call.
     async fn take(&self, node: &Authority) -> Vec<Event> {
-        node.events_told().await;
+        node.flush_events().await;
         std::mem::take(&mut *self.0.lock().unwrap())
     }
 
@@ -220,14 +220,52 @@ async fn a_handler_that_hangs_holds_up_no_request_and_what_is_lost_is_counted() 
     while turns.available_permits() > 0 || log.count("session.issued") < 1 {
         tokio::task::yield_now().await;
     }
-    for _ in 0..1200 {
-        login(&node, "alice").await;
+    for number in 0..1200 {
+        login(&node, &format!("user{number}")).await;
     }
     assert_eq!(log.count("events.lost"), 1);
     turns.add_permits(5000);
-    node.events_told().await;
+    node.flush_events().await;
     let told = *told.lock().unwrap();
     assert!((1024..=1026).contains(&told), "{told}");
+}
+
+#[tokio::test]
+async fn a_client_that_logs_in_in_a_loop_loses_no_event_of_another_user() {
+    let (log, _listening) = Log::listen();
+    let world = World::memory();
+    let (turns, told) = (Arc::new(Semaphore::new(0)), Told::default());
+    let handler = {
+        let (turns, told) = (Arc::clone(&turns), told.handler());
+        move |event| {
+            let (turns, told) = (Arc::clone(&turns), told(event));
+            async move {
+                turns.acquire().await.unwrap().forget();
+                told.await;
+            }
+        }
+    };
+    let node = builder(Arc::clone(&world.store), &world.clock)
+        .max_sessions(None)
+        .on_event(handler);
+    let node = node.build().await.unwrap();
+    for _ in 0..1200 {
+        login(&node, "mallory").await;
+    }
+    login(&node, "alice").await;
+    assert_eq!(log.count("events.lost"), 1);
+    turns.add_permits(5000);
+    let users = told.take(&node).await.into_iter().map(|event| match event {
+        Event::LoggedIn { session, .. } => session.subject().to_string(),
+        other => panic!("{other:?}"),
+    });
+    let mut users: Vec<_> = users.collect();
+    assert_eq!(users.pop().as_deref(), Some("alice"));
+    assert_eq!(users, ["mallory"; 64]);
+
+    // The places are free again.
+    login(&node, "mallory").await;
+    assert_eq!(told.take(&node).await.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -328,6 +366,6 @@ async fn without_a_handler_a_login_asks_the_store_for_nothing_more() {
     let handle = store.clone();
     let node = builder(store, &clock).build().await.unwrap();
     login(&node, "alice").await;
-    node.events_told().await;
+    node.flush_events().await;
     assert_eq!(handle.calls_of(Op::Sessions), 0);
 }
