@@ -310,7 +310,7 @@ impl FromRequest for SameSite {
 ///     Error, HttpMessage, Route, body::MessageBody, dev::{ServiceRequest, ServiceResponse},
 ///     middleware::{Next, from_fn}, web,
 /// };
-/// use gatepass_actix::{Auth, Authority, Gate, Identity, Requirements, judged};
+/// use gatepass_actix::{Auth, Authority, Gate, Identity, Requirements, auth_request};
 ///
 /// # fn owner_of(_: &str) -> Option<Identity> { None }
 /// async fn api_keys<B: MessageBody>(
@@ -320,7 +320,7 @@ impl FromRequest for SameSite {
 ///     let key = request.headers().get("x-api-key").and_then(|key| key.to_str().ok());
 ///     if let Some(owner) = key.and_then(owner_of) {
 ///         let lifetime = Duration::from_secs(60);
-///         let state = judged(request.request(), |judged| judged.authenticated("api-key", &owner, lifetime))?;
+///         let state = auth_request(request.request(), |asked| asked.authenticated("api-key", &owner, lifetime))?;
 ///         request.extensions_mut().insert(state);
 ///     }
 ///     next.call(request).await
@@ -339,7 +339,7 @@ impl FromRequest for SameSite {
 /// # Errors
 ///
 /// The rejection of a request whose gate was forgotten (500), and those of `question`.
-pub fn judged<T>(
+pub fn auth_request<T>(
     request: &HttpRequest,
     question: impl FnOnce(&AuthRequest<'_, '_>) -> Result<T, wire::AuthRejection>,
 ) -> Result<T, AuthRejection> {
@@ -355,5 +355,5 @@ pub(crate) fn ask<T>(
     request: &HttpRequest,
     question: impl FnOnce(&AuthRequest<'_, '_>) -> Result<T, wire::AuthRejection>,
 ) -> Ready<Result<T, AuthRejection>> {
-    ready(judged(request, question))
+    ready(auth_request(request, question))
 }

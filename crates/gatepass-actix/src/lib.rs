@@ -7,7 +7,7 @@
 //!   custom claims.
 //! * [`Connection`] is for responses that stay open: WebSockets (feature `ws`, with `actix-ws`) and
 //!   server-sent events. They end with their session.
-//! * [`configure`] mounts login, refresh, logout and the list of sessions; [`issued`] answers a
+//! * [`configure`] mounts login, refresh, logout and the list of sessions; [`issue`] answers a
 //!   login that the application has done itself, and [`reauthenticated`] a step-up.
 //!
 //! A handler that asks who is logged in, without a gate before it, answers 500 and never runs.
@@ -92,9 +92,9 @@ pub use gatepass::{
 pub use self::{
     connection::Connection,
     extract::{
-        Auth, Claims, ClientDevice, MaybeAuth, PresentedToken, SameSite, Scoped, User, judged,
+        Auth, Claims, ClientDevice, MaybeAuth, PresentedToken, SameSite, Scoped, User, auth_request,
     },
     gate::{Gate, GateMiddleware},
     rejection::AuthRejection,
-    routes::{Delivered, configure, issue, issued, reauthenticated, refreshed},
+    routes::{Delivered, configure, issue, reauthenticated, refresh},
 };

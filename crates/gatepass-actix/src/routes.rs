@@ -3,7 +3,8 @@
 use std::ops::Deref;
 
 use actix_web::{
-    HttpRequest, HttpResponse,
+    HttpRequest, HttpResponse, Responder,
+    body::BoxBody,
     rt::time::timeout,
     web::{Payload, ServiceConfig, resource},
 };
@@ -32,9 +33,8 @@ use crate::{
 /// `false`. By default actix-web goes on with the request of a client that has hung up. For
 /// example, 150 abandoned logins delay the next one.
 ///
-/// The address in the list of sessions is that of the connection. Behind a proxy, set
-/// `ServiceRequest::head_mut().peer_addr` in a middleware, from what the proxy says and clients
-/// cannot.
+/// The address in the list of sessions is that of the connection. Behind a proxy, configure
+/// [`trusted_proxies`](gatepass::AuthorityBuilder::trusted_proxies).
 ///
 /// ```
 /// # fn example(endpoints: gatepass::wire::Endpoints) {
@@ -55,43 +55,25 @@ pub fn configure(endpoints: Endpoints) -> impl FnOnce(&mut ServiceConfig) {
     }
 }
 
-/// The response to a login that the application has done itself, by OpenID Connect or a passkey:
-/// the same as that of the login endpoint.
-///
-/// ```
-/// use actix_web::{HttpRequest, HttpResponse, web};
-/// use gatepass::{Identity, Subject, wire::{Delivery, Endpoints}};
-///
-/// async fn callback(endpoints: web::Data<Endpoints>, request: HttpRequest) -> HttpResponse {
-///     // After the identity provider has said who this is:
-///     let Ok(subject) = Subject::new("alice") else { return HttpResponse::BadRequest().finish() };
-///     gatepass_actix::issued(&endpoints, Identity::of(subject), &request, Delivery::Cookies).await
-/// }
-/// # let _ = actix_web::App::new().route("/callback", web::get().to(callback));
-/// ```
-pub async fn issued(
-    endpoints: &Endpoints,
-    identity: Identity,
-    request: &HttpRequest,
-    delivery: Delivery,
-) -> HttpResponse {
-    response(
-        endpoints
-            .issued(identity, &head(request.head()), delivery)
-            .await,
-    )
-}
-
-/// The tokens of a login that the application has done itself, for a response of its own. The rules
-/// are those of [`issued`].
+/// The tokens of a login that the application has done itself, by OpenID Connect or a passkey. See
+/// [`Endpoints::issue`].
 ///
 /// ```
 /// use actix_web::{HttpRequest, HttpResponse};
 /// use gatepass::{Identity, wire::{Delivery, Endpoints}};
-/// use gatepass_actix::{AuthRejection, issue};
+/// use gatepass_actix::{AuthRejection, Delivered, issue};
 ///
-/// /// After the identity provider has said who this is.
-/// async fn log_in(
+/// /// After the identity provider has said who this is: the answer of the login endpoint.
+/// async fn by_script(
+///     endpoints: &Endpoints,
+///     identity: Identity,
+///     request: &HttpRequest,
+/// ) -> Result<Delivered, AuthRejection> {
+///     issue(endpoints, identity, request, Delivery::Body).await
+/// }
+///
+/// /// The same for a browser that the provider has sent here.
+/// async fn by_redirect(
 ///     endpoints: &Endpoints,
 ///     identity: Identity,
 ///     request: &HttpRequest,
@@ -114,23 +96,77 @@ pub async fn issue(
     Ok(Delivered(endpoints.issue(identity, &head, delivery).await?))
 }
 
-/// The tokens of a refresh, for a response of your own: of `token`, or of the refresh cookie. See
-/// [`Endpoints::refreshed`].
+/// The tokens of a refresh: of `token`, or of the refresh cookie. See [`Endpoints::refresh`].
+///
+/// ```
+/// use actix_web::{HttpRequest, HttpResponse, web};
+/// use gatepass::wire::Endpoints;
+/// use gatepass_actix::{AuthRejection, refresh};
+///
+/// /// The token in the format of an API that was there before.
+/// async fn token(
+///     endpoints: web::Data<Endpoints>,
+///     request: HttpRequest,
+/// ) -> Result<HttpResponse, AuthRejection> {
+///     let presented = request.headers().get("x-refresh-token");
+///     let presented = presented.and_then(|token| token.to_str().ok());
+///     let delivered = refresh(&endpoints, &request, presented).await?;
+///     let body = serde_json::json!({ "token": delivered.issued().access_token.as_str() });
+///     Ok(delivered.onto(HttpResponse::Ok().json(body)))
+/// }
+/// # let _ = actix_web::App::new().route("/token", web::post().to(token));
+/// ```
 ///
 /// # Errors
 ///
 /// The rejection, whose response is complete.
-pub async fn refreshed(
+pub async fn refresh(
     endpoints: &Endpoints,
     request: &HttpRequest,
     token: Option<&str>,
 ) -> Result<Delivered, AuthRejection> {
     let head = head(request.head());
-    Ok(Delivered(endpoints.refreshed(&head, token).await?))
+    Ok(Delivered(endpoints.refresh(&head, token).await?))
 }
 
-/// New tokens, for a response of your own.
-/// [`Delivered::issued`](gatepass::wire::Delivered::issued) has the tokens for a body of your own.
+/// The tokens of a user whom the application has authenticated again by itself, by a passkey or
+/// OpenID Connect. See [`Endpoints::reauthenticated`].
+///
+/// ```
+/// use actix_web::{HttpRequest, web};
+/// use gatepass::{Identity, wire::Endpoints};
+/// use gatepass_actix::{Auth, AuthRejection, Delivered, reauthenticated};
+///
+/// async fn passkey(
+///     Auth(pass): Auth,
+///     endpoints: web::Data<Endpoints>,
+///     request: HttpRequest,
+/// ) -> Result<Delivered, AuthRejection> {
+///     // After the passkey was verified. Give the identity the scopes that a login would give now.
+///     let identity = Identity::of(pass.subject().clone());
+///     reauthenticated(&endpoints, &pass, identity, &request).await
+/// }
+/// # let _ = actix_web::App::new().route("/passkey", web::post().to(passkey));
+/// ```
+///
+/// # Errors
+///
+/// The rejection, whose response is complete.
+pub async fn reauthenticated(
+    endpoints: &Endpoints,
+    pass: &Pass,
+    identity: Identity,
+    request: &HttpRequest,
+) -> Result<Delivered, AuthRejection> {
+    let head = head(request.head());
+    let reauthenticated = endpoints.reauthenticated(pass, identity, &head);
+    Ok(Delivered(reauthenticated.await?))
+}
+
+/// New tokens on their way to the client. As a responder, it is the answer of the endpoints.
+/// [`onto`](Self::onto) puts the tokens into a response of your own.
+///
+/// [`issued`](gatepass::wire::Delivered::issued) has the tokens for a body of your own.
 #[derive(Debug)]
 #[must_use = "the client gets its tokens by this"]
 pub struct Delivered(wire::Delivered);
@@ -151,35 +187,12 @@ impl Deref for Delivered {
     }
 }
 
-/// The response to a user whom the application has authenticated again by itself, by a passkey or
-/// OpenID Connect: the same as that of the reauthentication endpoint.
-///
-/// See [`Endpoints::reauthenticated`].
-///
-/// ```
-/// use actix_web::{HttpRequest, HttpResponse, web};
-/// use gatepass::{Identity, wire::Endpoints};
-/// use gatepass_actix::Auth;
-///
-/// async fn passkey(
-///     Auth(pass): Auth,
-///     endpoints: web::Data<Endpoints>,
-///     request: HttpRequest,
-/// ) -> HttpResponse {
-///     // After the passkey was verified. Give the identity the scopes that a login would give now.
-///     let identity = Identity::of(pass.subject().clone());
-///     gatepass_actix::reauthenticated(&endpoints, &pass, identity, &request).await
-/// }
-/// # let _ = actix_web::App::new().route("/passkey", web::post().to(passkey));
-/// ```
-pub async fn reauthenticated(
-    endpoints: &Endpoints,
-    pass: &Pass,
-    identity: Identity,
-    request: &HttpRequest,
-) -> HttpResponse {
-    let head = head(request.head());
-    response(endpoints.reauthenticated(pass, identity, &head).await)
+impl Responder for Delivered {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        response(self.0.into_reply())
+    }
 }
 
 async fn answer(endpoints: Endpoints, request: HttpRequest, payload: Payload) -> HttpResponse {

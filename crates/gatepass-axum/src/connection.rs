@@ -6,7 +6,7 @@ use axum::{extract::FromRequestParts, http::request::Parts, response::sse::Event
 use futures_util::{Stream, StreamExt};
 use gatepass::wire::LastEvent;
 
-use crate::{extract::judged, rejection::AuthRejection};
+use crate::{extract::auth_request, rejection::AuthRejection};
 
 /// The connection of the user who is logged in, for a response that stays open: a WebSocket, or
 /// server-sent events. It ends with its session, or when its access token expires and was not
@@ -65,7 +65,7 @@ impl<S: Sync> FromRequestParts<S> for Connection {
     type Rejection = AuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthRejection> {
-        Ok(Self(judged(parts)?.connection()?))
+        Ok(Self(auth_request(parts)?.connection()?))
     }
 }
 

@@ -236,14 +236,14 @@ pub struct User<T>(pub Arc<T>);
 /// use axum::{
 ///     Router, extract::Request, middleware::{Next, from_fn}, response::Response, routing::get,
 /// };
-/// use gatepass_axum::{Auth, AuthRejection, Authority, GateLayer, Identity, Requirements, judged};
+/// use gatepass_axum::{Auth, AuthRejection, Authority, GateLayer, Identity, Requirements, auth_request};
 ///
 /// # fn owner_of(_: &str) -> Option<Identity> { None }
 /// async fn api_keys(request: Request, next: Next) -> Result<Response, AuthRejection> {
 ///     let (mut parts, body) = request.into_parts();
 ///     let key = parts.headers.get("x-api-key").and_then(|key| key.to_str().ok());
 ///     if let Some(owner) = key.and_then(owner_of) {
-///         let state = judged(&parts)?.authenticated("api-key", &owner, Duration::from_secs(60))?;
+///         let state = auth_request(&parts)?.authenticated("api-key", &owner, Duration::from_secs(60))?;
 ///         parts.extensions.insert(state);
 ///     }
 ///     Ok(next.run(Request::from_parts(parts, body)).await)
@@ -265,7 +265,7 @@ pub struct User<T>(pub Arc<T>);
 /// # Errors
 ///
 /// The rejection of a request whose gate was forgotten: 500.
-pub fn judged(parts: &Parts) -> Result<AuthRequest<'_, '_>, AuthRejection> {
+pub fn auth_request(parts: &Parts) -> Result<AuthRequest<'_, '_>, AuthRejection> {
     let found = parts.extensions.get();
     Ok(AuthState::find(
         found,
@@ -278,7 +278,7 @@ impl<S: Sync> FromRequestParts<S> for Auth {
     type Rejection = AuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthRejection> {
-        Ok(Self(judged(parts)?.pass()?.clone()))
+        Ok(Self(auth_request(parts)?.pass()?.clone()))
     }
 }
 
@@ -286,7 +286,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for Auth {
     type Rejection = AuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, AuthRejection> {
-        Ok(judged(parts)?.optional_pass().cloned().map(Self))
+        Ok(auth_request(parts)?.optional_pass().cloned().map(Self))
     }
 }
 
@@ -295,7 +295,7 @@ impl<S: Sync, R: RequiredScopes> FromRequestParts<S> for Scoped<R> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthRejection> {
         Ok(Self {
-            pass: judged(parts)?.pass_with::<R>()?.clone(),
+            pass: auth_request(parts)?.pass_with::<R>()?.clone(),
             required: PhantomData,
         })
     }
@@ -305,7 +305,7 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Claims<T> {
     type Rejection = AuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthRejection> {
-        Ok(Self(judged(parts)?.claims()?))
+        Ok(Self(auth_request(parts)?.claims()?))
     }
 }
 
@@ -313,7 +313,7 @@ impl<S: Sync, T: Send + Sync + 'static> FromRequestParts<S> for User<T> {
     type Rejection = AuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthRejection> {
-        Ok(Self(judged(parts)?.user()?))
+        Ok(Self(auth_request(parts)?.user()?))
     }
 }
 
@@ -321,7 +321,7 @@ impl<S: Sync, T: Send + Sync + 'static> OptionalFromRequestParts<S> for User<T> 
     type Rejection = AuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, AuthRejection> {
-        Ok(judged(parts)?.optional_user()?.map(Self))
+        Ok(auth_request(parts)?.optional_user()?.map(Self))
     }
 }
 
@@ -329,7 +329,7 @@ impl<S: Sync> FromRequestParts<S> for ClientDevice {
     type Rejection = AuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthRejection> {
-        Ok(Self(judged(parts)?.device()))
+        Ok(Self(auth_request(parts)?.device()))
     }
 }
 
@@ -337,7 +337,7 @@ impl<S: Sync> FromRequestParts<S> for PresentedToken {
     type Rejection = AuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthRejection> {
-        Ok(Self(judged(parts)?.presented_token()?))
+        Ok(Self(auth_request(parts)?.presented_token()?))
     }
 }
 
@@ -345,7 +345,7 @@ impl<S: Sync> FromRequestParts<S> for SameSite {
     type Rejection = AuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthRejection> {
-        judged(parts)?.same_site()?;
+        auth_request(parts)?.same_site()?;
         Ok(Self)
     }
 }

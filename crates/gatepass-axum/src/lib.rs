@@ -8,7 +8,7 @@
 //!   custom claims.
 //! * [`Connection`] is for responses that stay open: WebSockets (feature `ws`) and server-sent
 //!   events. They end with their session.
-//! * [`routes`] are login, refresh, logout and the list of sessions; [`issued`] answers a login
+//! * [`routes`] are login, refresh, logout and the list of sessions; [`issue`] answers a login
 //!   that the application has done itself, and [`reauthenticated`] a step-up.
 //!
 //! A handler that asks who is logged in, without a gate before it, answers 500 and never runs.
@@ -138,8 +138,8 @@ pub use gatepass_tower::{ErrorResponse, Gate, JsonErrors};
 
 pub use self::{
     connection::Connection,
-    extract::{Auth, Claims, ClientDevice, PresentedToken, SameSite, Scoped, User, judged},
+    extract::{Auth, Claims, ClientDevice, PresentedToken, SameSite, Scoped, User, auth_request},
     gate::GateLayer,
     rejection::AuthRejection,
-    routes::{Delivered, issue, issued, reauthenticated, refreshed, routes},
+    routes::{Delivered, issue, reauthenticated, refresh, routes},
 };

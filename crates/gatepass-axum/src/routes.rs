@@ -46,45 +46,32 @@ pub fn routes<S: Clone + Send + Sync + 'static>(endpoints: Endpoints) -> Router<
     })
 }
 
-/// The response to a login that the application has done itself, by OpenID Connect or a passkey:
-/// the same as that of the login endpoint.
+/// The tokens of a login that the application has done itself, by OpenID Connect or a passkey, as a
+/// response or a part of one. See [`Endpoints::issue`].
 ///
 /// ```
-/// use axum::{extract::{Extension, Request}, response::Response};
-/// use gatepass::{Identity, Subject, wire::{Delivery, Endpoints}};
-///
-/// async fn callback(Extension(endpoints): Extension<Endpoints>, request: Request) -> Response {
-///     let (parts, _) = request.into_parts();
-///     // After the identity provider has said who this is:
-///     let Ok(subject) = Subject::new("alice") else { return Response::default() };
-///     gatepass_axum::issued(&endpoints, Identity::of(subject), &parts, Delivery::Cookies).await
-/// }
-/// # axum::Router::<()>::new().route("/callback", axum::routing::get(callback));
-/// ```
-pub async fn issued(
-    endpoints: &Endpoints,
-    identity: Identity,
-    parts: &Parts,
-    delivery: Delivery,
-) -> Response {
-    response(endpoints.issued(identity, &head(parts), delivery).await).map(Body::from)
-}
-
-/// The tokens of a login that the application has done itself, for a response of its own. The rules
-/// are those of [`issued`].
-///
-/// ```
-/// use axum::{http::request::Parts, response::{IntoResponse, Redirect}};
+/// use axum::{extract::Request, response::{IntoResponse, Redirect}};
 /// use gatepass::{Identity, wire::{Delivery, Endpoints}};
-/// use gatepass_axum::AuthRejection;
+/// use gatepass_axum::{AuthRejection, Delivered, issue};
 ///
-/// /// After the identity provider has said who this is.
-/// async fn log_in(
+/// /// After the identity provider has said who this is: the answer of the login endpoint.
+/// async fn by_script(
 ///     endpoints: &Endpoints,
 ///     identity: Identity,
-///     parts: &Parts,
+///     request: Request,
+/// ) -> Result<Delivered, AuthRejection> {
+///     let (parts, _) = request.into_parts();
+///     issue(endpoints, identity, &parts, Delivery::Body).await
+/// }
+///
+/// /// The same for a browser that the provider has sent here.
+/// async fn by_redirect(
+///     endpoints: &Endpoints,
+///     identity: Identity,
+///     request: Request,
 /// ) -> Result<impl IntoResponse, AuthRejection> {
-///     let delivered = gatepass_axum::issue(endpoints, identity, parts, Delivery::Cookies).await?;
+///     let (parts, _) = request.into_parts();
+///     let delivered = issue(endpoints, identity, &parts, Delivery::Cookies).await?;
 ///     Ok((delivered, Redirect::to("/")))
 /// }
 /// ```
@@ -103,24 +90,80 @@ pub async fn issue(
     ))
 }
 
-/// The tokens of a refresh, for a response of your own: of `token`, or of the refresh cookie. See
-/// [`Endpoints::refreshed`].
+/// The tokens of a refresh, as a response or a part of one: of `token`, or of the refresh cookie.
+/// See [`Endpoints::refresh`].
+///
+/// ```
+/// use axum::{Extension, Json, extract::Request};
+/// use gatepass::wire::Endpoints;
+/// use gatepass_axum::{AuthRejection, refresh};
+/// use serde_json::{Value, json};
+///
+/// /// The token in the format of an API that was there before.
+/// async fn token(
+///     Extension(endpoints): Extension<Endpoints>,
+///     request: Request,
+/// ) -> Result<Json<Value>, AuthRejection> {
+///     let (parts, _) = request.into_parts();
+///     let presented = parts.headers.get("x-refresh-token").and_then(|token| token.to_str().ok());
+///     let delivered = refresh(&endpoints, &parts, presented).await?;
+///     Ok(Json(json!({ "token": delivered.issued().access_token.as_str() })))
+/// }
+/// # axum::Router::<()>::new().route("/token", axum::routing::post(token));
+/// ```
 ///
 /// # Errors
 ///
 /// The rejection, whose response is complete.
-pub async fn refreshed(
+pub async fn refresh(
     endpoints: &Endpoints,
     parts: &Parts,
     token: Option<&str>,
 ) -> Result<Delivered, AuthRejection> {
-    Ok(Delivered(endpoints.refreshed(&head(parts), token).await?))
+    Ok(Delivered(endpoints.refresh(&head(parts), token).await?))
 }
 
-/// New tokens, as a part of your response: their cookies, and `Cache-Control: no-store`.
-/// [`Delivered::issued`](gatepass::wire::Delivered::issued) has the tokens for a body of your own.
+/// The tokens of a user whom the application has authenticated again by itself, by a passkey or
+/// OpenID Connect. See [`Endpoints::reauthenticated`].
+///
+/// ```
+/// use axum::extract::{Extension, Request};
+/// use gatepass::{Identity, wire::Endpoints};
+/// use gatepass_axum::{Auth, AuthRejection, Delivered, reauthenticated};
+///
+/// async fn passkey(
+///     Auth(pass): Auth,
+///     Extension(endpoints): Extension<Endpoints>,
+///     request: Request,
+/// ) -> Result<Delivered, AuthRejection> {
+///     let (parts, _) = request.into_parts();
+///     // After the passkey was verified. Give the identity the scopes that a login would give now.
+///     let identity = Identity::of(pass.subject().clone());
+///     reauthenticated(&endpoints, &pass, identity, &parts).await
+/// }
+/// # axum::Router::<()>::new().route("/passkey", axum::routing::post(passkey));
+/// ```
+///
+/// # Errors
+///
+/// The rejection, whose response is complete.
+pub async fn reauthenticated(
+    endpoints: &Endpoints,
+    pass: &Pass,
+    identity: Identity,
+    parts: &Parts,
+) -> Result<Delivered, AuthRejection> {
+    let head = head(parts);
+    let reauthenticated = endpoints.reauthenticated(pass, identity, &head);
+    Ok(Delivered(reauthenticated.await?))
+}
+
+/// New tokens on their way to the client. As a response, it is the answer of the endpoints. As a
+/// part of yours, it is the cookies of the tokens and `Cache-Control: no-store`.
+///
+/// [`issued`](gatepass::wire::Delivered::issued) has the tokens for a body of your own.
 #[derive(Debug)]
-#[must_use = "the client gets its tokens by this part of the response"]
+#[must_use = "the client gets its tokens by this"]
 pub struct Delivered(gatepass::wire::Delivered);
 
 impl Deref for Delivered {
@@ -142,40 +185,8 @@ impl IntoResponseParts for Delivered {
 
 impl IntoResponse for Delivered {
     fn into_response(self) -> Response {
-        (self, ()).into_response()
+        response(self.0.into_reply()).map(Body::from)
     }
-}
-
-/// The response to a user whom the application has authenticated again by itself, by a passkey or
-/// OpenID Connect: the same as that of the reauthentication endpoint.
-///
-/// See [`Endpoints::reauthenticated`].
-///
-/// ```
-/// use axum::{extract::{Extension, Request}, response::Response};
-/// use gatepass::{Identity, wire::Endpoints};
-/// use gatepass_axum::Auth;
-///
-/// async fn passkey(
-///     Auth(pass): Auth,
-///     Extension(endpoints): Extension<Endpoints>,
-///     request: Request,
-/// ) -> Response {
-///     let (parts, _) = request.into_parts();
-///     // After the passkey was verified. Give the identity the scopes that a login would give now.
-///     let identity = Identity::of(pass.subject().clone());
-///     gatepass_axum::reauthenticated(&endpoints, &pass, identity, &parts).await
-/// }
-/// # axum::Router::<()>::new().route("/passkey", axum::routing::post(passkey));
-/// ```
-pub async fn reauthenticated(
-    endpoints: &Endpoints,
-    pass: &Pass,
-    identity: Identity,
-    parts: &Parts,
-) -> Response {
-    let head = head(parts);
-    response(endpoints.reauthenticated(pass, identity, &head).await).map(Body::from)
 }
 
 async fn answer(endpoints: Endpoints, request: Request) -> Response {

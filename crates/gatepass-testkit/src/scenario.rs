@@ -27,7 +27,7 @@
 //! | `POST /auto/give` | as `/auto/me` | 200, and gives the scope `admin` to all sessions of the user ([offered](gatepass::Change::offered)) |
 //! | `POST /auto/passkey` | as `/auto/me` | as [`Endpoints::reauthenticated`](gatepass::wire::Endpoints::reauthenticated) after an authentication with the `amr` `hwk` and `user` and the `acr` `phr` |
 //! | `POST /auto/passkey-of-root` | as `/auto/me` | the same, as if `root` had been authenticated |
-//! | `POST /auto/access-only` | as `/auto/me` | as [`Endpoints::issued`](gatepass::wire::Endpoints::issued), for the same user, [without a refresh token](gatepass::Identity::access_only) |
+//! | `POST /auto/access-only` | as `/auto/me` | as [`Endpoints::issue`](gatepass::wire::Endpoints::issue), for the same user, [without a refresh token](gatepass::Identity::access_only) |
 //! | `POST /auto/access-only-by-cookie` | as `/auto/me` | the same, in cookies |
 //! | `GET /auto/sliding` | an access token; its gate [renews](gatepass::wire::Gate::auto_renew) that in the header `X-Renewed-Token`, and refreshes nothing | 200 |
 //! | `GET /auto/vault` | an authentication of the class `phr` or `phrh`, with the method `hwk` | 200 |

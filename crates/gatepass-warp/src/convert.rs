@@ -15,7 +15,7 @@ use warp::{Filter, Rejection, filters::BoxedFilter, host::Authority, log::Info};
 
 use crate::full_path::full_path;
 
-/// The head of a request, as far as [`issued`](crate::issued) looks at it. From [`request_head`].
+/// The head of a request, as far as [`issue`](crate::issue) looks at it. From [`request_head`].
 #[derive(Clone)]
 pub struct OwnedRequestHead {
     method: Method,

@@ -8,7 +8,7 @@
 //!   custom claims.
 //! * [`Connection`] is for responses that stay open: WebSockets (feature `ws`) and server-sent
 //!   events. They end with their session.
-//! * [`routes`] are login, refresh, logout and the list of sessions; [`issued`] answers a login
+//! * [`routes`] are login, refresh, logout and the list of sessions; [`issue`] answers a login
 //!   that the application has done itself, and [`reauthenticated`] a step-up.
 //! * [`full_path`] is the path of a request, in place of [`warp::path::full`], by which a client
 //!   can make a filter panic.
@@ -185,5 +185,5 @@ pub use self::{
     gate::{Gate, IntoGateFilter, gate, gate_before, gate_from_layer},
     gated::{Handler, gated},
     rejection::AuthRejection,
-    routes::{Delivered, issue, issued, reauthenticated, refreshed, routes},
+    routes::{Delivered, issue, reauthenticated, refresh, routes},
 };

@@ -51,51 +51,31 @@ pub fn routes(
         .then(move |head, body| answer(endpoints.clone(), head, body))
 }
 
-/// The response to a login that the application has done itself, by OpenID Connect or a passkey:
-/// the same as that of the login endpoint.
-///
-/// ```
-/// use gatepass::{Identity, Subject, wire::{Delivery, Endpoints}};
-/// use gatepass_warp::{OwnedRequestHead, request_head, issued};
-/// use warp::{Filter, Reply, reply::Response};
-///
-/// async fn callback(endpoints: Endpoints, head: OwnedRequestHead) -> Response {
-///     // After the identity provider has said who this is:
-///     let Ok(subject) = Subject::new("alice") else { return warp::reply().into_response() };
-///     issued(&endpoints, Identity::of(subject), &head, Delivery::Cookies).await
-/// }
-///
-/// # fn example(endpoints: Endpoints) {
-/// let endpoints = warp::any().map(move || endpoints.clone());
-/// let route = warp::path!("callback").and(endpoints).and(request_head()).then(callback);
-/// # let _ = route;
-/// # }
-/// ```
-pub async fn issued(
-    endpoints: &Endpoints,
-    identity: Identity,
-    head: &OwnedRequestHead,
-    delivery: Delivery,
-) -> Response {
-    response(endpoints.issued(identity, &head.view(), delivery).await).into_response()
-}
-
-/// The tokens of a login that the application has done itself, for a response of its own. The rules
-/// are those of [`issued`].
+/// The tokens of a login that the application has done itself, by OpenID Connect or a passkey. See
+/// [`Endpoints::issue`].
 ///
 /// ```
 /// use gatepass::{Identity, wire::{Delivery, Endpoints}};
-/// use gatepass_warp::{AuthRejection, OwnedRequestHead, issue};
+/// use gatepass_warp::{AuthRejection, Delivered, OwnedRequestHead, issue};
 /// use warp::{http::Uri, redirect, reply::Response};
 ///
-/// /// After the identity provider has said who this is.
-/// async fn log_in(
+/// /// After the identity provider has said who this is: the answer of the login endpoint.
+/// async fn by_script(
+///     endpoints: &Endpoints,
+///     identity: Identity,
+///     head: &OwnedRequestHead,
+/// ) -> Result<Delivered, AuthRejection> {
+///     issue(endpoints, identity, head, Delivery::Body).await
+/// }
+///
+/// /// The same for a browser that the provider has sent here.
+/// async fn by_redirect(
 ///     endpoints: &Endpoints,
 ///     identity: Identity,
 ///     head: &OwnedRequestHead,
 /// ) -> Result<Response, AuthRejection> {
 ///     let delivered = issue(endpoints, identity, head, Delivery::Cookies).await?;
-///     Ok(delivered.reply(redirect::see_other(Uri::from_static("/"))))
+///     Ok(delivered.onto(redirect::see_other(Uri::from_static("/"))))
 /// }
 /// ```
 ///
@@ -112,23 +92,73 @@ pub async fn issue(
     issued.map(Delivered).map_err(AuthRejection)
 }
 
-/// The tokens of a refresh, for a response of your own: of `token`, or of the refresh cookie. See
-/// [`Endpoints::refreshed`].
+/// The tokens of a refresh: of `token`, or of the refresh cookie. See [`Endpoints::refresh`].
+///
+/// ```
+/// use gatepass::wire::Endpoints;
+/// use gatepass_warp::{AuthRejection, OwnedRequestHead, refresh};
+/// use warp::reply::Response;
+///
+/// /// The token in the format of an API that was there before.
+/// async fn token(
+///     endpoints: Endpoints,
+///     head: OwnedRequestHead,
+///     presented: String,
+/// ) -> Result<Response, AuthRejection> {
+///     let delivered = refresh(&endpoints, &head, Some(&presented)).await?;
+///     let body = serde_json::json!({ "token": delivered.issued().access_token.as_str() });
+///     Ok(delivered.onto(warp::reply::json(&body)))
+/// }
+/// ```
 ///
 /// # Errors
 ///
 /// The rejection, which is a complete reply.
-pub async fn refreshed(
+pub async fn refresh(
     endpoints: &Endpoints,
     head: &OwnedRequestHead,
     token: Option<&str>,
 ) -> Result<Delivered, AuthRejection> {
-    let refreshed = endpoints.refreshed(&head.view(), token).await;
+    let refreshed = endpoints.refresh(&head.view(), token).await;
     refreshed.map(Delivered).map_err(AuthRejection)
 }
 
-/// New tokens, for a response of your own.
-/// [`Delivered::issued`](gatepass::wire::Delivered::issued) has the tokens for a body of your own.
+/// The tokens of a user whom the application has authenticated again by itself, by a passkey or
+/// OpenID Connect. See [`Endpoints::reauthenticated`].
+///
+/// ```
+/// use gatepass::{Identity, Pass, wire::Endpoints};
+/// use gatepass_warp::{AuthRejection, Delivered, OwnedRequestHead, reauthenticated};
+///
+/// async fn passkey(
+///     endpoints: Endpoints,
+///     pass: Pass,
+///     head: OwnedRequestHead,
+/// ) -> Result<Delivered, AuthRejection> {
+///     // After the passkey was verified. Give the identity the scopes that a login would give now.
+///     let identity = Identity::of(pass.subject().clone());
+///     reauthenticated(&endpoints, &pass, identity, &head).await
+/// }
+/// ```
+///
+/// # Errors
+///
+/// The rejection, which is a complete reply.
+pub async fn reauthenticated(
+    endpoints: &Endpoints,
+    pass: &Pass,
+    identity: Identity,
+    head: &OwnedRequestHead,
+) -> Result<Delivered, AuthRejection> {
+    let head = head.view();
+    let reauthenticated = endpoints.reauthenticated(pass, identity, &head).await;
+    reauthenticated.map(Delivered).map_err(AuthRejection)
+}
+
+/// New tokens on their way to the client. As a reply, it is the answer of the endpoints.
+/// [`onto`](Self::onto) puts the tokens into a reply of your own.
+///
+/// [`issued`](gatepass::wire::Delivered::issued) has the tokens for a body of your own.
 #[derive(Debug)]
 #[must_use = "the client gets its tokens by this"]
 pub struct Delivered(wire::Delivered);
@@ -136,7 +166,7 @@ pub struct Delivered(wire::Delivered);
 impl Delivered {
     /// Your reply with the cookies of the tokens, and with `Cache-Control: no-store`.
     #[must_use]
-    pub fn reply(&self, reply: impl warp::Reply) -> Response {
+    pub fn onto(&self, reply: impl warp::Reply) -> Response {
         let mut response = reply.into_response();
         deliver(&self.0, response.headers_mut());
         response
@@ -151,30 +181,10 @@ impl Deref for Delivered {
     }
 }
 
-/// The response to a user whom the application has authenticated again by itself, by a passkey or
-/// OpenID Connect: the same as that of the reauthentication endpoint.
-///
-/// See [`Endpoints::reauthenticated`].
-///
-/// ```
-/// use gatepass::{Identity, Pass, wire::Endpoints};
-/// use gatepass_warp::{OwnedRequestHead, reauthenticated};
-/// use warp::reply::Response;
-///
-/// async fn passkey(endpoints: Endpoints, pass: Pass, head: OwnedRequestHead) -> Response {
-///     // After the passkey was verified. Give the identity the scopes that a login would give now.
-///     let identity = Identity::of(pass.subject().clone());
-///     reauthenticated(&endpoints, &pass, identity, &head).await
-/// }
-/// ```
-pub async fn reauthenticated(
-    endpoints: &Endpoints,
-    pass: &Pass,
-    identity: Identity,
-    head: &OwnedRequestHead,
-) -> Response {
-    let head = head.view();
-    response(endpoints.reauthenticated(pass, identity, &head).await).into_response()
+impl warp::Reply for Delivered {
+    fn into_response(self) -> Response {
+        response(self.0.into_reply()).into_response()
+    }
 }
 
 async fn answer<B: Buf>(

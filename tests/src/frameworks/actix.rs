@@ -26,7 +26,7 @@ use async_trait::async_trait;
 use gatepass::wire::{Delivery, Endpoints};
 use gatepass_actix::{
     Auth, AuthRejection, ClientDevice, Gate, MaybeAuth, PresentedToken, SameSite, Scoped, User,
-    judged,
+    auth_request,
 };
 use gatepass_testkit::{
     ManualClock,
@@ -96,7 +96,7 @@ fn shop(shop: &Shop) -> impl FnOnce(&mut ServiceConfig) + use<> {
         endpoints: web::Data<Endpoints>,
         request: HttpRequest,
     ) -> Result<HttpResponse, AuthRejection> {
-        let refreshed = gatepass_actix::refreshed(&endpoints, &request, None);
+        let refreshed = gatepass_actix::refresh(&endpoints, &request, None);
         Ok(refreshed.await?.onto(HttpResponse::NoContent().finish()))
     }
 
@@ -108,7 +108,7 @@ fn shop(shop: &Shop) -> impl FnOnce(&mut ServiceConfig) + use<> {
         request: ServiceRequest,
         next: Next<B>,
     ) -> Result<ServiceResponse<B>, Error> {
-        if let Some(state) = judged(request.request(), Shop::keyed)? {
+        if let Some(state) = auth_request(request.request(), Shop::keyed)? {
             request.extensions_mut().insert(state);
         }
         next.call(request).await
@@ -205,7 +205,7 @@ fn auto(app: &example_app::App) -> Scope {
             let endpoints = endpoints.clone();
             async move {
                 let identity = pages::access_only(&pass);
-                gatepass_actix::issued(&endpoints, identity, &request, delivery).await
+                gatepass_actix::issue(&endpoints, identity, &request, delivery).await
             }
         };
         web::post().to(begin).wrap(gate.clone())

@@ -18,7 +18,8 @@ use ::axum::{
 use example_app::App;
 use gatepass::wire::{Delivery, Endpoints};
 use gatepass_axum::{
-    Auth, AuthRejection, ClientDevice, GateLayer, PresentedToken, SameSite, Scoped, User, judged,
+    Auth, AuthRejection, ClientDevice, GateLayer, PresentedToken, SameSite, Scoped, User,
+    auth_request,
 };
 use gatepass_testkit::{
     ManualClock,
@@ -73,7 +74,7 @@ pub(super) fn shop(app: &App) -> Router {
         Extension(endpoints): Extension<Endpoints>,
         parts: Parts,
     ) -> Result<impl IntoResponse, AuthRejection> {
-        let delivered = gatepass_axum::refreshed(&endpoints, &parts, None).await?;
+        let delivered = gatepass_axum::refresh(&endpoints, &parts, None).await?;
         Ok((delivered, StatusCode::NO_CONTENT))
     }
 
@@ -83,7 +84,7 @@ pub(super) fn shop(app: &App) -> Router {
 
     async fn keys(request: Request, next: Next) -> Result<Response, AuthRejection> {
         let (mut parts, body) = request.into_parts();
-        let state = Shop::keyed(&judged(&parts)?)?;
+        let state = Shop::keyed(&auth_request(&parts)?)?;
         if let Some(state) = state {
             parts.extensions.insert(state);
         }
@@ -167,7 +168,7 @@ pub(super) fn auto(app: &App) -> Router {
         let endpoints = app.endpoints.clone();
         let begin = async move |Auth(pass): Auth, request: Request| {
             let (identity, parts) = (pages::access_only(&pass), request.into_parts().0);
-            gatepass_axum::issued(&endpoints, identity, &parts, delivery).await
+            gatepass_axum::issue(&endpoints, identity, &parts, delivery).await
         };
         post(begin).route_layer(gate.clone())
     };

@@ -21,7 +21,7 @@ use gatepass_testkit::{
 };
 use gatepass_warp::{
     Auth, AuthRejection, ClientDevice, FromAuthRequest, OwnedRequestHead, PresentedToken, SameSite,
-    Scoped, User, gate, gate_from_layer, gated, issue, refreshed, request_head,
+    Scoped, User, gate, gate_from_layer, gated, issue, refresh, request_head,
 };
 use http_body_util::Full;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -78,15 +78,15 @@ fn shop(app: &App) -> BoxedFilter<(Response,)> {
     ) -> Result<Response, AuthRejection> {
         let guest = Shop::guest().unwrap().device(device.user_agent.unwrap());
         let delivered = issue(&endpoints, guest, &head, Delivery::Cookies).await?;
-        Ok(delivered.reply(redirect::see_other(Uri::from_static("/shop/me"))))
+        Ok(delivered.onto(redirect::see_other(Uri::from_static("/shop/me"))))
     }
 
     async fn again(
         endpoints: Endpoints,
         head: OwnedRequestHead,
     ) -> Result<Response, AuthRejection> {
-        let delivered = refreshed(&endpoints, &head, None).await?;
-        Ok(delivered.reply(StatusCode::NO_CONTENT))
+        let delivered = refresh(&endpoints, &head, None).await?;
+        Ok(delivered.onto(StatusCode::NO_CONTENT))
     }
 
     async fn customer(User(customer): User<Customer>) -> impl Reply {
@@ -233,7 +233,7 @@ fn auto(app: &App) -> BoxedFilter<(Response,)> {
             let endpoints = endpoints.clone();
             async move {
                 let identity = pages::access_only(&pass);
-                gatepass_warp::issued(&endpoints, identity, &head, delivery).await
+                issue(&endpoints, identity, &head, delivery).await
             }
         };
         let at = at(last).and(post).and(request_head());

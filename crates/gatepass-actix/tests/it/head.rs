@@ -1,7 +1,7 @@
 //! The framework says which host a request asked and which peer sent it.
 
 use actix_web::{
-    App, HttpRequest, HttpResponse,
+    App, HttpRequest, Responder,
     test::{TestRequest, call_service, init_service},
     web::{self, Data, resource},
 };
@@ -52,8 +52,8 @@ async fn the_host_is_that_of_the_target_where_it_has_one() {
 
 #[tokio::test]
 async fn a_login_of_the_applications_own_is_answered_with_both_cookies_and_knows_the_peer() {
-    async fn callback(endpoints: Data<Endpoints>, request: HttpRequest) -> HttpResponse {
-        gatepass_actix::issued(&endpoints, alice(), &request, Delivery::Cookies).await
+    async fn callback(endpoints: Data<Endpoints>, request: HttpRequest) -> impl Responder {
+        gatepass_actix::issue(&endpoints, alice(), &request, Delivery::Cookies).await
     }
 
     let authority = authority_over(Transport::Cookie).await;

@@ -60,7 +60,7 @@ pub use self::{
 /// If the [transport](crate::Transport) has cookies, tokens may be in those. A request whose token
 /// came by cookie is answered by cookie alone. Without an [`Authenticator`](crate::Authenticator)
 /// there is no login endpoint: the application does its logins itself, and answers them with
-/// [`issued`](Endpoints::issued) and [`reauthenticated`](Endpoints::reauthenticated).
+/// [`issue`](Endpoints::issue) and [`reauthenticated`](Endpoints::reauthenticated).
 /// Authentication is judged before the body. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Endpoints {
@@ -226,7 +226,7 @@ impl Endpoints {
         match (endpoint, head.method()) {
             (Endpoint::Login, "POST") => self.login(head, body).await,
             (Endpoint::Reauthenticate, "POST") => self.reauthenticate(head, body).await,
-            (Endpoint::Refresh, "POST") => self.refresh(head, body).await,
+            (Endpoint::Refresh, "POST") => self.answer_refresh(head, body).await,
             (Endpoint::Resume, "POST") => self.resume(head, body).await,
             (Endpoint::Renew, "POST") => self.renew(head).await,
             (Endpoint::Logout, "POST") => self.logout(head, body).await,

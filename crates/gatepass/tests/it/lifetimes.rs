@@ -440,8 +440,10 @@ async fn answers_about_an_access_only_session_bring_no_refresh_token() {
     let callback = head("/callback", &[]);
     let issued = shop
         .endpoints
-        .issued(done_elsewhere, &callback, Delivery::Body)
-        .await;
+        .issue(done_elsewhere, &callback, Delivery::Body)
+        .await
+        .unwrap()
+        .into_reply();
     let form = [("content-type", "application/x-www-form-urlencoded")];
     let grant = b"grant_type=password&username=alice&password=wonderland&keep=access";
     let grant_head = head("/auth/token", &form);

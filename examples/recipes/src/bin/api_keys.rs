@@ -13,7 +13,7 @@ use axum::{
 };
 use gatepass_axum::{
     Auth, AuthRejection, Authority, GateLayer, Identity, MasterSecret, MemoryStore, Requirements,
-    Scopes, judged,
+    Scopes, auth_request,
 };
 
 /// The owner of a key, from your database. Keep hashes of keys there (SHA-256), and compare those.
@@ -30,7 +30,8 @@ async fn api_keys(request: Request, next: Next) -> Result<Response, AuthRejectio
         .get("x-api-key")
         .and_then(|key| key.to_str().ok());
     if let Some(owner) = key.and_then(owner_of) {
-        let state = judged(&parts)?.authenticated("api-key", &owner, Duration::from_secs(60))?;
+        let state =
+            auth_request(&parts)?.authenticated("api-key", &owner, Duration::from_secs(60))?;
         parts.extensions.insert(state);
     }
     Ok(next.run(Request::from_parts(parts, body)).await)

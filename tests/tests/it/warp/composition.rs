@@ -13,7 +13,7 @@ use example_app::{App, Settings};
 use gatepass::{Device, Identity, Transport, wire::Delivery};
 use gatepass_testkit::{ManualClock, scenario::Setup};
 use gatepass_tests::application::Application;
-use gatepass_warp::{Auth, OwnedRequestHead, gate, gate_from_layer, gated, issued, request_head};
+use gatepass_warp::{Auth, OwnedRequestHead, gate, gate_from_layer, gated, issue, request_head};
 use tower::ServiceExt;
 use warp::{
     Filter, Rejection, Reply,
@@ -126,7 +126,7 @@ async fn the_log_sees_each_answer_once_and_the_handler_only_what_was_admitted() 
 async fn both_cookies_of_a_login_are_set_and_in_no_log() {
     async fn callback(app: App, head: OwnedRequestHead) -> impl Reply {
         let identity = Identity::new("alice").unwrap();
-        issued(&app.endpoints, identity, &head, Delivery::Cookies).await
+        issue(&app.endpoints, identity, &head, Delivery::Cookies).await
     }
 
     let mut setup = Setup::default();

@@ -41,9 +41,9 @@ impl Delivery {
     }
 }
 
-/// New tokens and the headers that bring them, for a response of your own. From
-/// [`Endpoints::issue`] and [`Endpoints::refreshed`].
-#[must_use = "the client gets its tokens by these headers"]
+/// New tokens on their way to the client, as the answer of an endpoint or in a response of your
+/// own. From [`Endpoints::issue`], [`Endpoints::refresh`] and [`Endpoints::reauthenticated`].
+#[must_use = "the client gets its tokens by it"]
 pub struct Delivered {
     issued: Issued,
     /// The values of `Set-Cookie`; none if the tokens go in the body.
@@ -74,8 +74,10 @@ impl Delivered {
         }
     }
 
-    /// The answer of the endpoints.
-    pub(super) fn into_reply(self) -> Reply {
+    /// The answer that the endpoints give: its body has the tokens, unless they go by cookie, and
+    /// their times.
+    #[must_use]
+    pub fn into_reply(self) -> Reply {
         if self.cookies.is_empty() {
             tokens_in_body(&self.issued, with_times(&self.issued))
         } else {

@@ -24,28 +24,14 @@ use crate::{
 };
 
 impl Endpoints {
-    /// The reply to a login that the application has done itself, by OpenID Connect or a passkey:
-    /// the same as that of the login endpoint. Your code must make sure before that the user wished
-    /// to log in (CSRF): for example, it compares the `state` of OpenID Connect.
+    /// The tokens of a login that the application has done itself, by OpenID Connect or a passkey.
+    ///
+    /// Answer as the login endpoint does ([`Delivered::into_reply`]), or put the tokens into a
+    /// response of your own, such as a redirect. Your code must make sure before that the user
+    /// wished to log in (CSRF): for example, it compares the `state` of OpenID Connect.
     ///
     /// With [`Delivery::Cookies`] the session ends of which the request has cookies: the new ones
     /// replace them.
-    ///
-    /// [`Delivery::Cookies`] where the transport has none is a mistake, answered by 500 and a line
-    /// in the log.
-    pub async fn issued(
-        &self,
-        identity: Identity,
-        head: &RequestHead<'_>,
-        delivery: Delivery,
-    ) -> Reply {
-        let issued = self.issued_in(identity, head, delivery).await;
-        let reply = self.login_reply(issued);
-        self.in_own_format(head, reply)
-    }
-
-    /// The tokens of a login that the application has done itself, for a response of its own, such
-    /// as a redirect. The rules are those of [`issued`](Self::issued).
     ///
     /// ```
     /// use gatepass::{Identity, wire::{AuthRejection, Delivery, Endpoints, RequestHead}};
@@ -63,8 +49,8 @@ impl Endpoints {
     ///
     /// # Errors
     ///
-    /// The rejection has the errors of [`Authority::issue`](crate::Authority::issue), and those of
-    /// a [delivery](Delivery) that can't be.
+    /// The rejection has the errors of [`Authority::issue`](crate::Authority::issue). If the
+    /// transport has no cookies, [`Delivery::Cookies`] is a mistake: 500 and a line in the log.
     pub async fn issue(
         &self,
         identity: Identity,
@@ -78,13 +64,31 @@ impl Endpoints {
     /// The tokens of a refresh, for a response of your own: the route decides what the client sees.
     /// If you give no `token`, gatepass takes the refresh cookie.
     ///
-    /// The new tokens go as the old one came: in cookies, or in the body that you write.
+    /// The new tokens go as the old one came: in cookies, or in the body.
+    ///
+    /// ```
+    /// use gatepass::wire::{AuthRejection, Endpoints, RequestHead};
+    ///
+    /// /// The body of a response in the format of your API.
+    /// async fn refresh(
+    ///     endpoints: &Endpoints,
+    ///     head: &RequestHead<'_>,
+    ///     presented: &str,
+    /// ) -> Result<serde_json::Value, AuthRejection> {
+    ///     let delivered = endpoints.refresh(head, Some(presented)).await?;
+    ///     let issued = delivered.issued();
+    ///     Ok(serde_json::json!({
+    ///         "token": issued.access_token.as_str(),
+    ///         "renewBy": issued.refresh_token.as_str(),
+    ///     }))
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
     /// The rejection has the errors of [`Authority::refresh`](crate::Authority::refresh), and
     /// [`Refusal::Missing`] if there is no refresh token.
-    pub async fn refreshed(
+    pub async fn refresh(
         &self,
         head: &RequestHead<'_>,
         token: Option<&str>,
@@ -141,40 +145,62 @@ impl Endpoints {
         self.begun(issued.await, delivery, head).await
     }
 
-    /// The reply to a user whom the application has authenticated again by itself, by a passkey or
-    /// OpenID Connect: the same as that of the reauthentication endpoint. See
-    /// [`Authority::reauthenticated`](crate::Authority::reauthenticated).
+    /// The tokens of a user whom the application has authenticated again by itself, by a passkey or
+    /// OpenID Connect. See [`Authority::reauthenticated`](crate::Authority::reauthenticated).
     ///
     /// `pass` is the one that a gate has found in this request. New tokens go where the request had
     /// its token: a request with cookies is answered by cookies alone. Your code must make sure
     /// before that it asked this user, in this browser, to authenticate: for example, it compares
     /// the challenge of the passkey.
+    ///
+    /// ```
+    /// use gatepass::{Identity, Pass, wire::{AuthRejection, Endpoints, Reply, RequestHead}};
+    ///
+    /// /// After a passkey was verified: the answer of the endpoint for a password.
+    /// async fn by_passkey(
+    ///     endpoints: &Endpoints,
+    ///     pass: &Pass,
+    ///     identity: Identity,
+    ///     head: &RequestHead<'_>,
+    /// ) -> Result<Reply, AuthRejection> {
+    ///     Ok(endpoints.reauthenticated(pass, identity, head).await?.into_reply())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The rejection has the errors of
+    /// [`Authority::reauthenticated`](crate::Authority::reauthenticated).
     pub async fn reauthenticated(
         &self,
         pass: &Pass,
         identity: Identity,
         head: &RequestHead<'_>,
-    ) -> Reply {
+    ) -> Result<Delivered, AuthRejection> {
         let head = &self.inner.authority.verifier().located(head);
-        let reply = self.stepped_up(pass, identity, head).await;
-        self.in_own_format(head, reply)
+        let stepped_up = self.stepped_up(pass, identity, head).await;
+        stepped_up.map_err(|error| self.rejection(error, head))
     }
 
-    async fn stepped_up(&self, pass: &Pass, identity: Identity, head: &RequestHead<'_>) -> Reply {
+    async fn stepped_up(
+        &self,
+        pass: &Pass,
+        identity: Identity,
+        head: &RequestHead<'_>,
+    ) -> Result<Delivered, Error> {
         let policy = self.browser_policy();
-        let delivery = match credentials::in_header(head, policy) {
-            Ok(Some(_)) => Delivery::Body,
-            Ok(None) if policy.transport.has_cookies() => Delivery::Cookies,
-            Ok(None) => {
+        let delivery = match credentials::in_header(head, policy)? {
+            Some(_) => Delivery::Body,
+            None if policy.transport.has_cookies() => Delivery::Cookies,
+            None => {
                 // The token came in a cookie of the application's own, which no script may read.
                 let error = InternalError::new("tokens for cookies where the transport has none");
-                return self.error_reply(&error.into(), ErrorFormat::Login);
+                return Err(error.into());
             }
-            Err(refusal) => return self.error_reply(&refusal.into(), ErrorFormat::Login),
         };
         let (authority, device) = (&self.inner.authority, head.device());
         let issued = authority.reauthenticated(pass, identity, &device);
-        self.tokens(issued.await, delivery)
+        self.deliver(issued.await?, delivery)
     }
 
     pub(super) async fn login(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
@@ -313,7 +339,11 @@ impl Endpoints {
         self.tokens(issued, Delivery::as_it_came(source))
     }
 
-    pub(super) async fn refresh(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
+    pub(super) async fn answer_refresh(
+        &self,
+        head: &RequestHead<'_>,
+        body: RequestBody<'_>,
+    ) -> Reply {
         let (source, token) = match self.refresh_token(head, body) {
             Ok(Ok(found)) => found,
             Ok(Err(bad)) => return bad.into(),

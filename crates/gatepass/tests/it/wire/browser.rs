@@ -300,8 +300,10 @@ async fn insecure_cookies_are_set_on_this_machine_only() {
             let head = head("GET", "/callback", &headers);
             let reply = shop
                 .endpoints
-                .issued(identity, &head, Delivery::Cookies)
-                .await;
+                .issue(identity, &head, Delivery::Cookies)
+                .await
+                .unwrap_err()
+                .into_reply();
             assert_refused(other, &reply, 403, "cross_site");
         }
         // No host at all, or two.
@@ -378,8 +380,10 @@ async fn a_token_too_long_for_a_cookie_is_a_500_that_sets_nothing() {
     let head = head("GET", "/callback", &[]);
     let reply = shop
         .endpoints
-        .issued(identity, &head, Delivery::Cookies)
-        .await;
+        .issue(identity, &head, Delivery::Cookies)
+        .await
+        .unwrap_err()
+        .into_reply();
     assert_refused("a login done elsewhere", &reply, 500, "internal");
     assert_eq!(number_of_sessions(&shop).await, 0);
     // As a bearer it does.
@@ -419,7 +423,11 @@ async fn a_login_done_elsewhere_is_answered_as_it_asks() {
         let case = format!("{transport:?} {delivery:?}");
         let shop = Shop::open(transport).await;
         let head = head("GET", "/callback", &headers);
-        let reply = shop.endpoints.issued(alice(), &head, delivery).await;
+        let issued = shop.endpoints.issue(alice(), &head, delivery).await;
+        let reply = match issued {
+            Ok(delivered) => delivered.into_reply(),
+            Err(rejection) => rejection.into_reply(),
+        };
         assert_well_formed(&case, &reply);
         assert_eq!(reply.status(), status, "{case}");
         assert_eq!(set_cookies(&reply).len(), cookies, "{case}");

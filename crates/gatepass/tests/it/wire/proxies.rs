@@ -40,8 +40,8 @@ async fn a_session_and_a_refusal_have_the_address_of_the_client() {
     let (authority, endpoints) = shop(Some(trusted)).await;
     let head = head("198.51.100.1, 203.0.113.7");
     let identity = Identity::new("alice").unwrap();
-    let reply = endpoints.issued(identity, &head, Delivery::Body).await;
-    assert_eq!(reply.status(), 200);
+    let issued = endpoints.issue(identity, &head, Delivery::Body).await;
+    assert_eq!(issued.unwrap().into_reply().status(), 200);
     assert_eq!(address_of_session(&authority).await, CLIENT);
 
     let bad = RequestBody::Complete(br#"{"refresh_token":"gpr_nonsense"}"#);

@@ -168,7 +168,8 @@ async fn a_step_up_of_the_application_is_answered_the_way_its_token_came() {
         };
         let alice = Identity::new("alice").unwrap();
         let head = head("/passkey", &headers);
-        let reply = shop.endpoints.reauthenticated(&pass, alice, &head).await;
+        let stepped_up = shop.endpoints.reauthenticated(&pass, alice, &head).await;
+        let reply = stepped_up.unwrap().into_reply();
         assert_well_formed(&case, &reply);
         assert_eq!(reply.status(), 200, "{case}");
         let cookies = reply.headers().filter(|(name, _)| *name == "set-cookie");
@@ -196,7 +197,8 @@ async fn a_step_up_as_another_user_is_refused_and_changes_nothing() {
     let headers = [("authorization", &*bearer)];
     let mallory = Identity::new("mallory").unwrap();
     let head = head("/callback", &headers);
-    let reply = shop.endpoints.reauthenticated(&pass, mallory, &head).await;
+    let rejection = shop.endpoints.reauthenticated(&pass, mallory, &head).await;
+    let reply = rejection.unwrap_err().into_reply();
     assert_well_formed("another user", &reply);
     assert_eq!(reply.status(), 401);
     assert_eq!(body(&reply)["reason"], "bad_credentials");

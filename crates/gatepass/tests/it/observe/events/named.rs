@@ -211,7 +211,8 @@ async fn a_token_too_long_for_a_cookie_is_logged_as_the_mistake_that_it_is() {
     let long = BTreeMap::from([("long", "x".repeat(3500))]);
     let identity = Identity::of(subject("alice")).claims(&long).unwrap();
     let head = RequestHead::new("GET", "/callback", |_| std::iter::empty());
-    let reply = endpoints.issued(identity, &head, Delivery::Cookies).await;
+    let rejection = endpoints.issue(identity, &head, Delivery::Cookies).await;
+    let reply = rejection.unwrap_err().into_reply();
     assert_eq!(reply.status(), 500);
     let told =
         "subject, scopes and custom claims make the access token longer than a cookie may be";
