@@ -18,6 +18,13 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 ///
 /// It neither creates nor migrates the file, and changes no session. Its process needs the right to
 /// write to the file nevertheless, as SQLite's readers do in WAL mode. Cheap to clone.
+///
+/// ```no_run
+/// use gatepass_sqlite::SqliteReader;
+///
+/// let reader = SqliteReader::open("sessions.db")?;
+/// # Ok::<(), gatepass_sqlite::OpenError>(())
+/// ```
 #[derive(Clone)]
 pub struct SqliteReader {
     inner: Arc<Inner>,

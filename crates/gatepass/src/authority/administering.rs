@@ -202,6 +202,15 @@ impl Authority {
 
     /// The session with this id, if it is one of this issuer. It may have ended.
     ///
+    /// ```
+    /// use gatepass::{Authority, Error, SessionId};
+    ///
+    /// async fn is_ended(authority: &Authority, id: SessionId) -> Result<bool, Error> {
+    ///     let session = authority.session(id).await?;
+    ///     Ok(session.is_none_or(|session| session.ended.is_some()))
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Error::Store`] if the store cannot be read.

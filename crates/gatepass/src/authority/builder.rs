@@ -134,7 +134,15 @@ impl AuthorityBuilder {
     /// [`absolute_ttl`](Self::absolute_ttl), so that a login can only have a shorter one. At least
     /// that, and at most 10 years.
     ///
-    /// For example, set it to one year if users can ask to be remembered for that long.
+    /// ```
+    /// use std::time::Duration;
+    /// use gatepass::AuthorityBuilder;
+    ///
+    /// /// Users can ask to be remembered for a year.
+    /// fn configured(builder: AuthorityBuilder) -> AuthorityBuilder {
+    ///     builder.max_absolute_ttl(Duration::from_secs(365 * 86_400))
+    /// }
+    /// ```
     pub fn max_absolute_ttl(mut self, ttl: Duration) -> Self {
         self.max_absolute_ttl = Some(ttl);
         self
@@ -230,8 +238,9 @@ impl AuthorityBuilder {
     ///
     /// gatepass calls `handler` for one event after the other, on a task of its own. No request
     /// waits for it. If 1024 events wait, or 64 of one user, further ones are lost, counted, and
-    /// logged (`events.lost`). A handler that panics, or takes more than 30 s for an event, is logged
-    /// (`event.handler_failed`), and the next event follows. A second call replaces the handler.
+    /// logged (`events.lost`). A handler that panics, or takes more than 30 s for an event, is
+    /// logged (`event.handler_failed`), and the next event follows. A second call replaces the
+    /// handler.
     ///
     /// Events that wait are still told when the last clone of the [`Authority`] is dropped. Wait
     /// for them with [`Authority::flush_events`] before your program ends.

@@ -217,6 +217,15 @@ impl Identity {
 
     /// Has this session last for `ttl` at most, however much it is used, instead of the configured
     /// time. The bounds are those of [`idle_ttl`](Self::idle_ttl).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use gatepass::Identity;
+    ///
+    /// // A terminal in a shop: a shift at most.
+    /// let identity = Identity::new("till-7")?.absolute_ttl(Duration::from_secs(8 * 3600));
+    /// # Ok::<(), gatepass::InvalidName>(())
+    /// ```
     #[must_use]
     pub fn absolute_ttl(mut self, ttl: Duration) -> Self {
         self.absolute_ttl = Some(whole_millis(ttl));
@@ -232,6 +241,16 @@ impl Identity {
     ///
     /// Its idle lifetime is that of its access tokens, also if you set
     /// [`idle_ttl`](Self::idle_ttl).
+    ///
+    /// ```
+    /// use gatepass::{Authority, Device, Error, Identity, Subject};
+    ///
+    /// /// The one token of a client that keeps no other.
+    /// async fn token(authority: &Authority, user: Subject) -> Result<String, Error> {
+    ///     let issued = authority.issue(Identity::of(user).access_only(), Device::default()).await?;
+    ///     Ok(issued.access_token.as_str().to_owned())
+    /// }
+    /// ```
     #[must_use]
     pub fn access_only(mut self) -> Self {
         self.access_only = true;
@@ -242,7 +261,7 @@ impl Identity {
     /// `Max-Age`. For example, a user didn't tick "remember me".
     ///
     /// Browsers that restore their tabs also restore these cookies, so give such a session a short
-    /// [`absolute_ttl`](Self::absolute_ttl) as well.
+    /// [`absolute_ttl`](Self::absolute_ttl) as well. [`idle_ttl`](Self::idle_ttl) has an example.
     #[must_use]
     pub fn session_cookies(mut self) -> Self {
         self.session_cookies = true;

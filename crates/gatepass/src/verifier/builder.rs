@@ -247,6 +247,14 @@ macro_rules! verifier_setters {
         /// each scheme. Default: `Bearer` alone (RFC 6750 §2.1).
         ///
         /// A challenge names `Bearer` nevertheless.
+        ///
+        /// ```
+        /// use gatepass::AuthorityBuilder;
+        ///
+        /// fn configured(builder: AuthorityBuilder) -> AuthorityBuilder {
+        ///     builder.token_scheme("Token")
+        /// }
+        /// ```
         pub fn token_scheme(mut self, scheme: impl Into<String>) -> Self {
             self.settings.browser.places.schemes.push(scheme.into());
             self
@@ -258,6 +266,14 @@ macro_rules! verifier_setters {
         /// A request with a token there and in `Authorization` is refused as `ambiguous`. Have the
         /// field hidden in your logs, as you do with `Authorization`, and list it in the
         /// `Access-Control-Allow-Headers` of your CORS layer.
+        ///
+        /// ```
+        /// use gatepass::AuthorityBuilder;
+        ///
+        /// fn configured(builder: AuthorityBuilder) -> AuthorityBuilder {
+        ///     builder.token_header("X-Access-Token")
+        /// }
+        /// ```
         pub fn token_header(mut self, name: impl Into<String>) -> Self {
             let name = name.into().to_ascii_lowercase();
             self.settings.browser.places.header = Some(Box::leak(name.into_boxed_str()));
@@ -272,6 +288,14 @@ macro_rules! verifier_setters {
         /// from other sites hold for both. The endpoints under `/auth` don't read yours: they would
         /// have to answer with a cookie of that name. Without the prefix `__Host-`, another host of
         /// your domain can plant the cookie, and log a browser in as another user.
+        ///
+        /// ```
+        /// use gatepass::AuthorityBuilder;
+        ///
+        /// fn configured(builder: AuthorityBuilder) -> AuthorityBuilder {
+        ///     builder.token_cookie("__Host-session")
+        /// }
+        /// ```
         pub fn token_cookie(mut self, name: impl Into<String>) -> Self {
             self.settings.browser.places.cookie = Some(name.into());
             self
@@ -283,6 +307,15 @@ macro_rules! verifier_setters {
         ///
         /// A page of another origin can read it only if your CORS layer lists it in
         /// `Access-Control-Expose-Headers`.
+        ///
+        /// ```
+        /// use gatepass::{Authority, AuthorityBuilder, BuildError, wire::Gate};
+        ///
+        /// async fn gate(builder: AuthorityBuilder) -> Result<Gate, BuildError> {
+        ///     let authority = builder.renewed_token_header("X-Renewed-Token").build().await?;
+        ///     Ok(Gate::new(&authority).auto_renew(&authority))
+        /// }
+        /// ```
         pub fn renewed_token_header(mut self, name: impl Into<String>) -> Self {
             let name = name.into().to_ascii_lowercase();
             self.settings.browser.places.renewed = Some(Box::leak(name.into_boxed_str()));
@@ -304,6 +337,15 @@ macro_rules! verifier_setters {
         /// sessions and the log show it. The bounds on logins count private addresses only if this
         /// is set. If clients reach your service from private addresses without a proxy, set
         /// [`TrustedProxies::none`](crate::TrustedProxies::none).
+        ///
+        /// ```
+        /// use gatepass::{AuthorityBuilder, InvalidProxies, TrustedProxies};
+        ///
+        /// /// Behind an nginx in the same private network.
+        /// fn configured(builder: AuthorityBuilder) -> Result<AuthorityBuilder, InvalidProxies> {
+        ///     Ok(builder.trusted_proxies(TrustedProxies::x_forwarded_for(["10.0.0.0/8"])?))
+        /// }
+        /// ```
         pub fn trusted_proxies(
             mut self,
             proxies: $crate::model::trusted_proxies::TrustedProxies,
@@ -314,6 +356,15 @@ macro_rules! verifier_setters {
 
         /// Logs each access token that is verified, `token.verified`, at the level info in place of
         /// debug. Off by default, since it is a line for each request.
+        ///
+        /// ```
+        /// use gatepass::AuthorityBuilder;
+        ///
+        /// /// `audited` is a choice of your configuration.
+        /// fn configured(builder: AuthorityBuilder, audited: bool) -> AuthorityBuilder {
+        ///     if audited { builder.log_verified_tokens() } else { builder }
+        /// }
+        /// ```
         pub fn log_verified_tokens(mut self) -> Self {
             self.settings.logs_verified = true;
             self

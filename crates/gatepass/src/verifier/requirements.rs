@@ -115,6 +115,14 @@ impl Requirements {
     ///
     /// Use it on routes that act on a user of yours. For example, the user `alice` of another
     /// issuer must not change the password of your user `alice`.
+    ///
+    /// ```
+    /// use gatepass::{Authority, Requirements, wire::Gate};
+    ///
+    /// fn own_account(authority: &Authority) -> Gate {
+    ///     Gate::new(authority).require(Requirements::new().own_issuer())
+    /// }
+    /// ```
     #[must_use]
     pub fn own_issuer(mut self) -> Self {
         self.own_issuer = true;
@@ -132,6 +140,14 @@ impl Requirements {
     /// Lets every request through, and judges no credentials: the handler has no user. For a login
     /// of your own, which a client may call with a token that has expired. The extractors of the
     /// device, of the token and of the site that the request comes from work there.
+    ///
+    /// ```
+    /// use gatepass::{Authority, Requirements, wire::Gate};
+    ///
+    /// fn own_login(authority: &Authority) -> Gate {
+    ///     Gate::new(authority).require(Requirements::new().open())
+    /// }
+    /// ```
     #[must_use]
     pub fn open(mut self) -> Self {
         self.open = true;

@@ -154,6 +154,15 @@ impl<T: Send + Sync + 'static> Users<T> {
     /// The same users, whose records are kept for this long, in at most so many entries: one for
     /// each session that is in use. Default 30 s and 10,000. With a time of zero, each request
     /// loads its user.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use gatepass::wire::Users;
+    ///
+    /// fn kept<T: Send + Sync + 'static>(users: Users<T>) -> Users<T> {
+    ///     users.keep(Duration::from_secs(300), 100_000)
+    /// }
+    /// ```
     #[must_use]
     pub fn keep(self, time: Duration, entries: u64) -> Self {
         let foreign = self.inner.foreign;
@@ -181,6 +190,16 @@ impl<T: Send + Sync + 'static> Users<T> {
 
     /// Forgets the records of a user on this node, for example after the user has chosen another
     /// name. A load that is under way counts for the requests that wait for it alone.
+    ///
+    /// ```
+    /// use gatepass::{Pass, wire::Users};
+    ///
+    /// # struct Account;
+    /// /// After the new name is stored.
+    /// fn renamed(users: &Users<Account>, pass: &Pass) {
+    ///     users.forget(pass.subject());
+    /// }
+    /// ```
     pub fn forget(&self, subject: &Subject) {
         let number = self.inner.forgettings.fetch_add(1, Ordering::Relaxed) + 1;
         self.inner.forgotten.insert(subject.clone(), number);
