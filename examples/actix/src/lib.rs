@@ -24,7 +24,7 @@ use actix_web::{
 };
 use example_app::{Answer, Asset, Brought, PASSWORD_BODY_LIMIT};
 use gatepass::{RequiredScopes, Requirements, Staleness};
-use gatepass_actix::{Auth, Gate, MaybeAuth, Scoped};
+use gatepass_actix::{Auth, ClientDevice, Gate, MaybeAuth, Scoped};
 use serde_json::Value;
 use tracing::{Span, info, info_span};
 use tracing_actix_web::{RequestId, RootSpanBuilder, TracingLogger};
@@ -175,10 +175,11 @@ fn own_account(app: &example_app::App, gate: &Gate, recently: &Gate) -> Resource
 /// A new password of the user.
 fn password(app: &example_app::App, gate: &Gate) -> Resource {
     let app = app.clone();
-    let change = move |Auth(pass): Auth, body: Result<Bytes, Error>| {
-        let app = app.clone();
-        async move { response(app.change_password(&pass, body.ok().as_deref()).await) }
-    };
+    let change =
+        move |Auth(pass): Auth, ClientDevice(device): ClientDevice, body: Result<Bytes, Error>| {
+            let (app, body) = (app.clone(), body.ok());
+            async move { response(app.change_password(&pass, &device, body.as_deref()).await) }
+        };
     resource("/me/password")
         .app_data(PayloadConfig::new(PASSWORD_BODY_LIMIT.into()))
         .route(put().to(change).wrap(gate.clone()))

@@ -1,6 +1,6 @@
 //! The routes of users who change their own account: `PUT /me/password` and `DELETE /me`.
 
-use gatepass::{AuthenticationError, Pass, Refusal};
+use gatepass::{AuthenticationError, Device, Pass, Refusal};
 use serde::Deserialize;
 use tracing::error;
 use zeroize::Zeroizing;
@@ -19,9 +19,14 @@ struct Passwords {
 
 impl App {
     /// The answer to `PUT /me/password` with this body, which a gate let through: gives the user of
-    /// `pass` another password, and ends all other sessions of the user. The body is `None` if it
-    /// is longer than [`PASSWORD_BODY_LIMIT`], or if the client broke off.
-    pub async fn change_password(&self, pass: &Pass, body: Option<&[u8]>) -> Answer {
+    /// `pass`, at `device`, another password, and ends all other sessions of the user. The body is
+    /// `None` if it is longer than [`PASSWORD_BODY_LIMIT`], or if the client broke off.
+    pub async fn change_password(
+        &self,
+        pass: &Pass,
+        device: &Device,
+        body: Option<&[u8]>,
+    ) -> Answer {
         let Some(body) = body else {
             return Answer::error(413, "body_too_large", "the body is too large");
         };
@@ -38,7 +43,7 @@ impl App {
         }
         let changed = self
             .users
-            .change_password(&self.authority, pass, &current, new);
+            .change_password(&self.authority, pass, device, &current, new);
         match changed.await {
             Ok(()) => Answer::no_content(),
             Err(AuthenticationError::BadCredentials) => {

@@ -17,7 +17,7 @@ use axum::{
 };
 use example_app::{Answer, App, Asset, Brought, PASSWORD_BODY_LIMIT, tower as middleware};
 use gatepass::{RequiredScopes, Requirements, Staleness};
-use gatepass_axum::{Auth, GateLayer, Scoped};
+use gatepass_axum::{Auth, ClientDevice, GateLayer, Scoped};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tower::{Layer, ServiceBuilder};
@@ -76,8 +76,15 @@ pub fn routes(app: &App) -> Router {
 /// The routes of users who change their own account.
 fn own_account(app: &App, gate: &GateLayer, recently: &GateLayer) -> Router {
     let (changing, deleting) = (app.clone(), app.clone());
-    let change = async move |Auth(pass): Auth, body: Result<Bytes, BytesRejection>| {
-        response(changing.change_password(&pass, body.ok().as_deref()).await)
+    let change = async move |Auth(pass): Auth,
+                             ClientDevice(device): ClientDevice,
+                             body: Result<Bytes, BytesRejection>| {
+        let body = body.ok();
+        response(
+            changing
+                .change_password(&pass, &device, body.as_deref())
+                .await,
+        )
     };
     let change = put(change).layer(DefaultBodyLimit::max(PASSWORD_BODY_LIMIT.into()));
     let delete_user = async move |Auth(pass): Auth| response(deleting.delete_user(&pass).await);

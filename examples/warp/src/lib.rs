@@ -9,7 +9,7 @@ use std::{future::ready, pin::pin, time::Duration};
 use example_app::{Action, Answer, App, Asset, Brought, PASSWORD_BODY_LIMIT};
 use futures_util::{Stream, StreamExt};
 use gatepass::{RequiredScopes, Requirements, Staleness};
-use gatepass_warp::{Auth, Gate, Scoped, full_path, gate, gate_before, gated};
+use gatepass_warp::{Auth, ClientDevice, Gate, Scoped, full_path, gate, gate_before, gated};
 use hyper::body::Buf;
 use tokio::net::TcpListener;
 use warp::{
@@ -132,9 +132,9 @@ fn own_account(
 + 'static
 + use<> {
     let (changing, deleting) = (app.clone(), app.clone());
-    let change = move |(Auth(pass), body): (Auth, Option<Vec<u8>>)| {
+    let change = move |((Auth(pass), ClientDevice(device)), body): (_, Option<Vec<u8>>)| {
         let app = changing.clone();
-        async move { response(app.change_password(&pass, body.as_deref()).await) }
+        async move { response(app.change_password(&pass, &device, body.as_deref()).await) }
     };
     let delete_user = move |Auth(pass): Auth| {
         let app = deleting.clone();

@@ -36,7 +36,7 @@ impl Client {
     async fn change_password(&self, current: &str, new: &str) -> Answer {
         let body = json!({ "current_password": current, "new_password": new }).to_string();
         self.app
-            .change_password(&self.pass, Some(body.as_bytes()))
+            .change_password(&self.pass, &Device::default(), Some(body.as_bytes()))
             .await
     }
 
@@ -275,7 +275,8 @@ async fn a_request_that_is_not_understood_changes_nothing() {
         r#"{"current_password":"alice-in-wonderland","new_password":"a","new_password":"b"}"#,
         r#"{"current_password":"alice-in-wonderland","new_password":"a","username":"bob"}"#,
     ] {
-        let answer = app.change_password(&own.pass, Some(body.as_bytes())).await;
+        let (device, bytes) = (Device::default(), Some(body.as_bytes()));
+        let answer = app.change_password(&own.pass, &device, bytes).await;
         assert_eq!(answer.status, 400, "{body}");
         assert_eq!(answer.body["reason"], "body_unparseable", "{body}");
         assert!(

@@ -50,7 +50,7 @@ impl Users {
 
     /// Gives the user of `pass` a new password, if `current` is the present one, and ends all other
     /// sessions of the user at `authority`. An attempt with a wrong password counts as a failed
-    /// login.
+    /// login from `device`.
     ///
     /// If the sessions are in the same database, one transaction does both. Otherwise the password
     /// is committed first. If the process dies, or the store fails, before the sessions have ended,
@@ -69,11 +69,12 @@ impl Users {
         &self,
         authority: &Authority,
         pass: &Pass,
+        device: &Device,
         current: &str,
         new: Zeroizing<String>,
     ) -> Result<(), AuthenticationError> {
         let name = pass.subject().as_str();
-        let attempt = authority.login_attempt(name, &Device::default()).await;
+        let attempt = authority.login_attempt(name, device).await;
         let attempt = attempt.map_err(not_counted)?;
         let checked = self.check_password(name, current, Some(CHANGES)).await;
         let settled = match &checked {
@@ -171,7 +172,7 @@ mod tests {
         let held = Vec::from_iter(std::iter::from_fn(turns));
         let change = || {
             let new = Zeroizing::new(password.to_owned());
-            Box::pin(users.change_password(&app.authority, &pass, password, new))
+            Box::pin(users.change_password(&app.authority, &pass, &device, password, new))
         };
         let mut waiting = Vec::from_iter((0..PLACES_EACH).map(|_| change()));
         for change in &mut waiting {
