@@ -96,5 +96,5 @@ pub use self::{
     },
     gate::{Gate, GateMiddleware},
     rejection::AuthRejection,
-    routes::{Delivered, configure, issue, reauthenticated, refresh},
+    routes::{Delivered, configure, issue, reauthenticated, refresh, resource_metadata},
 };

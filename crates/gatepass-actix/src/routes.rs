@@ -1,6 +1,6 @@
 //! The endpoints as resources.
 
-use std::ops::Deref;
+use std::{future::ready, ops::Deref};
 
 use actix_web::{
     HttpRequest, HttpResponse, Responder,
@@ -10,7 +10,7 @@ use actix_web::{
 };
 use gatepass::{
     Identity, Pass,
-    wire::{self, Delivery, Endpoints, RequestBody},
+    wire::{self, Delivery, Endpoints, RequestBody, ResourceMetadata},
 };
 
 use crate::{
@@ -52,6 +52,33 @@ pub fn configure(endpoints: Endpoints) -> impl FnOnce(&mut ServiceConfig) {
                 }),
             );
         }
+    }
+}
+
+/// The description of a protected resource (RFC 9728), for the
+/// [`App::configure`](actix_web::App::configure) of a service without [`configure`], such as an MCP
+/// server. Mount it beside what is guarded, and not below its gate: clients ask for it without a
+/// token.
+///
+/// ```
+/// use actix_web::{App, web};
+/// use gatepass_actix::{Gate, resource_metadata, gatepass::wire::ResourceMetadata};
+///
+/// # fn example(gate: Gate, metadata: ResourceMetadata) {
+/// let app = App::new()
+///     .route("/mcp", web::post().to(|| async { "the answer" }).wrap(gate))
+///     .configure(resource_metadata(metadata));
+/// # let _ = app;
+/// # }
+/// ```
+pub fn resource_metadata(metadata: ResourceMetadata) -> impl FnOnce(&mut ServiceConfig) {
+    move |config| {
+        let path = metadata.path().to_owned();
+        let answer = move |request: HttpRequest| {
+            let reply = metadata.handle(&head(request.head()));
+            ready(response(reply))
+        };
+        config.service(resource(path).to(answer));
     }
 }
 

@@ -141,5 +141,5 @@ pub use self::{
     extract::{Auth, Claims, ClientDevice, PresentedToken, SameSite, Scoped, User, auth_request},
     gate::GateLayer,
     rejection::AuthRejection,
-    routes::{Delivered, issue, reauthenticated, refresh, routes},
+    routes::{Delivered, issue, reauthenticated, refresh, resource_metadata, routes},
 };

@@ -13,7 +13,7 @@ use axum::{
 use bytes::Bytes;
 use gatepass::{
     Identity, Pass,
-    wire::{Delivery, Endpoints, RequestBody},
+    wire::{Delivery, Endpoints, RequestBody, ResourceMetadata},
 };
 use gatepass_tower::{deliver, response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -44,6 +44,32 @@ pub fn routes<S: Clone + Send + Sync + 'static>(endpoints: Endpoints) -> Router<
             any(move |request: Request| answer(endpoints, request)),
         )
     })
+}
+
+/// The description of a protected resource (RFC 9728), to be merged into the router of a service
+/// without [`routes`], such as an MCP server. Merge it beside the guarded routes, and not below
+/// their gate: clients ask for it without a token.
+///
+/// ```
+/// use axum::{Router, routing::post};
+/// use gatepass_axum::{GateLayer, resource_metadata, gatepass::{Verifier, wire::ResourceMetadata}};
+///
+/// # fn example(verifier: &Verifier) -> Result<Router, gatepass::BuildError> {
+/// let mcp = Router::new().route("/mcp", post(|| async { "the answer" }));
+/// let app = mcp
+///     .route_layer(GateLayer::new(verifier))
+///     .merge(resource_metadata(ResourceMetadata::new(verifier)?));
+/// # Ok(app) }
+/// ```
+pub fn resource_metadata<S: Clone + Send + Sync + 'static>(
+    metadata: ResourceMetadata,
+) -> Router<S> {
+    let path = metadata.path().to_owned();
+    let answer = async move |request: Request| {
+        let (parts, _) = request.into_parts();
+        response(metadata.handle(&head(&parts))).map(Body::from)
+    };
+    Router::new().route(&path, any(answer))
 }
 
 /// The tokens of a login that the application has done itself, by OpenID Connect or a passkey, as a

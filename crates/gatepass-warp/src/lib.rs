@@ -185,5 +185,5 @@ pub use self::{
     gate::{Gate, IntoGateFilter, gate, gate_before, gate_from_layer},
     gated::{Handler, gated},
     rejection::AuthRejection,
-    routes::{Delivered, issue, reauthenticated, refresh, routes},
+    routes::{Delivered, issue, reauthenticated, refresh, resource_metadata, routes},
 };

@@ -6,7 +6,7 @@ use bytes::{Buf, BufMut};
 use futures_util::{Stream, TryStreamExt};
 use gatepass::{
     Identity, Pass,
-    wire::{self, Delivery, Endpoints, Reply, RequestBody},
+    wire::{self, Delivery, Endpoints, Reply, RequestBody, ResourceMetadata},
 };
 use gatepass_tower::{deliver, response};
 use warp::{Filter, Rejection, Reply as _, reply::Response};
@@ -49,6 +49,36 @@ pub fn routes(
         .and(request_head())
         .and(body)
         .then(move |head, body| answer(endpoints.clone(), head, body))
+}
+
+/// The description of a protected resource (RFC 9728), to be put beside the routes of a service
+/// without [`routes`], such as an MCP server. It needs no gate: clients ask for it without a token.
+///
+/// It looks at the whole path, as [`routes`] does.
+///
+/// ```
+/// use gatepass_warp::{Auth, gate, gated, resource_metadata};
+/// use gatepass_warp::gatepass::{Verifier, wire::ResourceMetadata};
+/// use warp::Filter;
+///
+/// # fn example(verifier: &Verifier) -> Result<(), gatepass::BuildError> {
+/// let mcp = gated(warp::path!("mcp").and(warp::post()), gate(verifier), |_: Auth| async { "the answer" });
+/// let app = mcp.or(resource_metadata(ResourceMetadata::new(verifier)?));
+/// # let _ = app; Ok(()) }
+/// ```
+pub fn resource_metadata(
+    metadata: ResourceMetadata,
+) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
+    let path = metadata.path().to_owned();
+    let ours = full_path().and_then(move |asked: String| {
+        let served = asked == path;
+        ready(served.then_some(()).ok_or_else(warp::reject::not_found))
+    });
+    let answer = move |head: OwnedRequestHead| {
+        let reply = metadata.handle(&head.view());
+        response(reply).into_response()
+    };
+    ours.untuple_one().and(request_head()).map(answer)
 }
 
 /// The tokens of a login that the application has done itself, by OpenID Connect or a passkey. See

@@ -81,6 +81,19 @@ pub enum BuildError {
         /// The requirement that it does not meet, in words.
         must: &'static str,
     },
+    /// The metadata of a protected resource can't be published as it is configured.
+    #[error("the {what} {value:?} {must}")]
+    ProtectedResource {
+        /// Which part of the configuration.
+        what: &'static str,
+        /// Its value.
+        value: String,
+        /// The requirement that it does not meet, in words.
+        must: &'static str,
+    },
+    /// The verifier has no metadata to serve: it is not described as a protected resource.
+    #[error("there is no metadata to serve; describe the service with protected_resource()")]
+    NoProtectedResource,
     /// Two OAuth clients have the same id, or one has that of the application's own client.
     #[error(
         "there is more than one client with the id {0:?}, or it is that of the application itself, which client_id() sets"
@@ -99,7 +112,7 @@ pub enum BuildError {
     /// An endpoint can't be at this path, or two endpoints have it.
     #[error(
         "no endpoint can be at {0:?}, or two are: name a path such as /token. That of a session ends \
-         with /{{id}}, and the metadata can't move"
+         with /{{id}}, and metadata can't move"
     )]
     EndpointPath(String),
     /// Forms can only be answered with cookies.

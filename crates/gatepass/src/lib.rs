@@ -120,6 +120,6 @@ pub use self::{
     token::pass::Pass,
     verifier::{
         builder::VerifierBuilder, connection::Connection, ended::Ended, guarded::Guarded,
-        requirements::Requirements, verifier::Verifier,
+        protected_resource::ProtectedResource, requirements::Requirements, verifier::Verifier,
     },
 };

@@ -17,6 +17,7 @@ mod login_page;
 mod outgoing;
 mod refreshed_cookies;
 mod refusal;
+mod resource_metadata;
 mod sliding;
 mod users;
 
@@ -34,6 +35,7 @@ pub use self::{
     endpoints::{Delivered, Delivery, Endpoint, Endpoints, EndpointsBuilder},
     gate::Gate,
     outgoing::{Outgoing, ResponseHeaders},
-    refusal::ErrorFormat,
+    refusal::{ErrorFormat, ProtectionSpace},
+    resource_metadata::ResourceMetadata,
     users::Users,
 };

@@ -56,6 +56,7 @@ pub fn public_documents_are_kept_and_asked_for_again() -> Scenario {
                 scenario
                     .keep_header("etag", "same")
                     .header("cache-control", "public, max-age=300")
+                    .header("access-control-allow-origin", "*")
                     .no_header("pragma")
             };
             let known = |scenario: Scenario, request| {

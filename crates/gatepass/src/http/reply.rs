@@ -10,6 +10,10 @@ use crate::{
     observe,
 };
 
+/// How long the public documents may be kept, in seconds. A key that is announced for longer than
+/// this is known to every verifier before the first token is signed with it.
+const DOCUMENT_MAX_AGE: u32 = 300;
+
 /// A response: status, headers, body. Header values are visible ASCII by construction.
 #[derive(Clone)]
 pub struct Reply {
@@ -52,16 +56,22 @@ impl Reply {
         reply
     }
 
-    /// A public document that may be kept for `max_age` seconds, and is not sent again to a client
-    /// that shows by `If-None-Match` that it has it (RFC 9111, RFC 9110 §13.1.2). A reply with 304
-    /// still has the body, whose length `HEAD` may say.
-    pub(crate) fn document(json: String, max_age: u32, if_none_match: HeaderField<'_>) -> Self {
+    /// A public document that may be kept for [`DOCUMENT_MAX_AGE`], and is not sent again to a
+    /// client that shows by `If-None-Match` that it has it (RFC 9111, RFC 9110 §13.1.2). A reply
+    /// with 304 still has the body, whose length `HEAD` may say. Pages of all origins may read it.
+    pub(crate) fn document(json: String, if_none_match: HeaderField<'_>) -> Self {
         let hash = Sha256::digest(&json);
         let tag = format!(r#""{}""#, URL_SAFE_NO_PAD.encode(hash));
         let known = matches!(if_none_match, HeaderField::Once(tags) if has_tag(tags, &tag));
         let mut reply = Self {
             status: if known { 304 } else { 200 },
-            headers: vec![("cache-control", format!("public, max-age={max_age}"))],
+            headers: vec![
+                ("access-control-allow-origin", "*".to_owned()),
+                (
+                    "cache-control",
+                    format!("public, max-age={DOCUMENT_MAX_AGE}"),
+                ),
+            ],
             body: json.into_bytes(),
             problem: None,
         };
@@ -202,6 +212,17 @@ impl Reply {
     pub fn taken_body() -> Self {
         observe::body_taken();
         Self::internal()
+    }
+
+    pub(crate) fn not_found() -> Self {
+        Self::error(404, "not_found", "there is nothing here", "not_found")
+    }
+
+    /// A reply that names the methods which are allowed (RFC 9110 §15.5.6).
+    pub(crate) fn method_not_allowed(allowed: &'static str) -> Self {
+        let description = "this method is not allowed here";
+        Self::error(405, "invalid_request", description, "method_not_allowed")
+            .header("allow", allowed)
     }
 
     pub(crate) fn internal() -> Self {

@@ -157,6 +157,11 @@ pub(crate) struct CheckedIssuers {
 }
 
 impl CheckedIssuers {
+    /// Each `iss` that is trusted.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Issuer> {
+        self.remotes.iter().flat_map(Remote::names)
+    }
+
     pub(crate) async fn start(self) -> KnownIssuers {
         KnownIssuers::start(&self.own, self.remotes).await
     }

@@ -2,7 +2,7 @@
 
 /// Whether documents may be fetched from `url`: over `https`, or over `http` from this machine.
 /// User names, fragments, and characters that some parsers take for others are refused.
-pub(super) fn is_fetchable(url: &str) -> bool {
+pub(crate) fn is_fetchable(url: &str) -> bool {
     let plain = |c: char| c.is_ascii_graphic() && !r#"\"<>^`{|}#"#.contains(c);
     if !url.chars().all(plain) {
         return false;

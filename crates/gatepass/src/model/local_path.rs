@@ -66,6 +66,16 @@ impl FromStr for LocalPath {
     }
 }
 
+/// Whether `path` is one that the routers of all frameworks take literally, and that no client
+/// rewrites.
+pub(crate) fn is_plain(path: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+    // Clients resolve these two (RFC 3986 §5.2.4), so that no request for them would ever arrive.
+    let goes = |segment: &str| !matches!(segment, "" | "." | "..");
+    let mut segments = path.strip_prefix('/').unwrap_or_default().split('/');
+    segments.all(|segment| goes(segment) && segment.chars().all(plain))
+}
+
 /// Whether a browser drops the segment, or the one before (WHATWG URL, "single-dot" and
 /// "double-dot URL path segment").
 fn is_dots(segment: &str) -> bool {

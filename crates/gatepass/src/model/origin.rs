@@ -28,6 +28,14 @@ pub(crate) fn is_origin(text: &str) -> bool {
     })
 }
 
+/// The origin of a URL of HTTP, and what follows it: path, query and fragment.
+pub(crate) fn split(url: &str) -> Option<(&str, &str)> {
+    let start = url.find("://")? + "://".len();
+    let end = url.get(start..)?.find(['/', '?', '#']);
+    let (origin, rest) = url.split_at_checked(end.map_or(url.len(), |end| start + end))?;
+    is_origin(origin).then_some((origin, rest))
+}
+
 fn is_host(host: &str) -> bool {
     if let Some(address) = host.strip_prefix('[') {
         let address = address.strip_suffix(']').unwrap_or_default();

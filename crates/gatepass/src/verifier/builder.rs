@@ -22,6 +22,7 @@ use crate::{
     token::cache::{self, TokenCache},
     verifier::{
         opening::Opener,
+        protected_resource::{ProtectedResource, PublishedResource},
         verifier::{Policy, Verifier},
     },
 };
@@ -43,6 +44,7 @@ pub(crate) struct VerifierSettings {
     pub(crate) errors: ErrorResponse,
     pub(crate) proxies: Option<TrustedProxies>,
     pub(crate) logs_verified: bool,
+    pub(crate) resource: Option<ProtectedResource>,
 }
 
 impl VerifierSettings {
@@ -63,6 +65,7 @@ impl VerifierSettings {
             errors: ErrorResponse::default(),
             proxies: None,
             logs_verified: false,
+            resource: None,
         }
     }
 
@@ -92,9 +95,21 @@ impl VerifierSettings {
             .transpose()
     }
 
+    /// The description of the protected resource, if its configuration is good.
+    fn published_resource(
+        &self,
+        issuers: Option<&CheckedIssuers>,
+    ) -> Result<Option<PublishedResource>, BuildError> {
+        let resource = self.resource.clone();
+        let trusted = issuers.into_iter().flat_map(CheckedIssuers::names);
+        let published = resource.map(|resource| resource.check(trusted));
+        published.transpose()
+    }
+
     /// Checks all that can be checked without the store.
     pub(crate) fn check(&self) -> Result<(), BuildError> {
-        self.check_issuers()?;
+        let issuers = self.check_issuers()?;
+        self.published_resource(issuers.as_ref())?;
         let realm = self.realm();
         let quotable = |c: char| matches!(c, ' '..='~') && c != '"' && c != '\\';
         if realm.is_empty() || !realm.chars().all(quotable) {
@@ -162,6 +177,7 @@ impl VerifierSettings {
         self.check()?;
         keys.check()?;
         let issuers = self.check_issuers()?;
+        let resource = self.published_resource(issuers.as_ref())?;
         let (issuer, audience) = self.names()?;
         let (realm, poll_interval) = (self.realm().to_owned(), self.poll_interval());
 
@@ -197,6 +213,7 @@ impl VerifierSettings {
             errors: self.errors,
             proxies: self.proxies,
             logs_verified: self.logs_verified,
+            resource: resource.map(Arc::new),
         };
         Ok(Verifier::start(policy, opener, replica, heart, self.clock))
     }
@@ -479,6 +496,20 @@ macro_rules! verifier_setters {
         /// look at [`Pass::foreign_issuer`](crate::Pass::foreign_issuer) before you look a user up.
         pub fn issuers(mut self, issuers: $crate::issuers::several::Issuers) -> Self {
             self.settings.issuers = Some(issuers);
+            self
+        }
+
+        /// Describes the service as a protected resource of OAuth (RFC 9728). Default: it isn't.
+        ///
+        /// Each challenge of gates and extractors then names the URL of the description
+        /// (`resource_metadata`). [`Endpoints`](crate::wire::Endpoints) serve it there. If you
+        /// mount no endpoints, mount
+        /// [`ResourceMetadata`](crate::wire::ResourceMetadata). MCP clients need both.
+        pub fn protected_resource(
+            mut self,
+            resource: $crate::verifier::protected_resource::ProtectedResource,
+        ) -> Self {
+            self.settings.resource = Some(resource);
             self
         }
 

@@ -24,7 +24,7 @@ use crate::{
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Requirements {
-    pub(super) scopes: Scopes,
+    pub(crate) scopes: Scopes,
     pub(super) max_age: Option<Duration>,
     pub(super) amr: Vec<String>,
     /// `None` for any class, and for none.

@@ -28,6 +28,7 @@ use crate::{
     token::pass::Pass,
     verifier::{
         opening::{Opened, Opener, Unopened},
+        protected_resource::PublishedResource,
         requirements::Requirements,
     },
 };
@@ -77,6 +78,7 @@ pub(crate) struct Policy {
     pub(crate) errors: ErrorResponse,
     pub(crate) proxies: Option<TrustedProxies>,
     pub(crate) logs_verified: bool,
+    pub(crate) resource: Option<Arc<PublishedResource>>,
 }
 
 impl Verifier {

@@ -345,7 +345,8 @@ impl<'s, 'h> AuthRequest<'s, 'h> {
     fn rejection(&self, refusal: Refusal) -> AuthRejection {
         let verifier = &self.state.verifier;
         let error = Error::Refused(refusal);
-        let mut reply = Reply::of_error(&error, verifier.realm(), ErrorFormat::Resource);
+        let space = verifier.protection_space(self.state.requirements.as_deref());
+        let mut reply = Reply::of_error(&error, space, ErrorFormat::Resource);
         if self.state.outgoing.outdated {
             // For adapters whose extractors answer past the gate.
             reply = reply.header(REFRESH.0, REFRESH.1);

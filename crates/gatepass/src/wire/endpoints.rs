@@ -55,6 +55,7 @@ pub use self::{
 /// | `POST /auth/revoke` | revocation (RFC 7009) |
 /// | `POST /auth/introspect` | introspection (RFC 7662), only if [configured](EndpointsBuilder::introspection) |
 /// | `GET /.well-known/jwks.json` | the public keys (RFC 7517 §5) |
+/// | `GET /.well-known/oauth-protected-resource/…` | the description of the service as a protected resource (RFC 9728), only if [configured](crate::AuthorityBuilder::protected_resource) |
 /// | `GET /.well-known/oauth-authorization-server` | what of all this there is (RFC 8414), if the issuer or the [base URL](EndpointsBuilder::base_url) is a URL |
 ///
 /// If the [transport](crate::Transport) has cookies, tokens may be in those. A request whose token
@@ -125,10 +126,13 @@ pub enum Endpoint {
     Jwks,
     /// `GET /.well-known/oauth-authorization-server` (RFC 8414).
     Metadata,
+    /// `GET /.well-known/oauth-protected-resource`, followed by the path of the resource (RFC
+    /// 9728). Off by default.
+    ResourceMetadata,
 }
 
 impl Endpoint {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Login,
         Self::Reauthenticate,
         Self::Refresh,
@@ -143,6 +147,7 @@ impl Endpoint {
         Self::Introspect,
         Self::Jwks,
         Self::Metadata,
+        Self::ResourceMetadata,
     ];
 
     /// The usual path: under the mount point, or from the root if it is a well-known one (RFC
@@ -163,11 +168,12 @@ impl Endpoint {
             Self::Introspect => "/introspect",
             Self::Jwks => "/.well-known/jwks.json",
             Self::Metadata => "/.well-known/oauth-authorization-server",
+            Self::ResourceMetadata => "/.well-known/oauth-protected-resource",
         }
     }
 
     const fn is_well_known(self) -> bool {
-        matches!(self, Self::Jwks | Self::Metadata)
+        matches!(self, Self::Jwks | Self::Metadata | Self::ResourceMetadata)
     }
 
     /// The methods, as `Allow` names them (RFC 9110 §10.2.1).
@@ -175,7 +181,7 @@ impl Endpoint {
         match self {
             Self::Sessions => "GET, HEAD, DELETE",
             Self::Session => "DELETE",
-            Self::Jwks | Self::Metadata => "GET, HEAD",
+            Self::Jwks | Self::Metadata | Self::ResourceMetadata => "GET, HEAD",
             _ => "POST",
         }
     }
@@ -206,7 +212,7 @@ impl Endpoints {
         let endpoint = self.find(head.path());
         let head = &self.inner.authority.verifier().located(head);
         let reply = match endpoint {
-            None => Reply::error(404, "not_found", "there is nothing here", "not_found"),
+            None => Reply::not_found(),
             Some(endpoint) => self.answer(endpoint, head, body).await,
         };
         let reply = match endpoint {
@@ -239,11 +245,8 @@ impl Endpoints {
             (Endpoint::Introspect, "POST") => self.introspect(head, body).await,
             (Endpoint::Jwks, "GET" | "HEAD") => self.jwks(head),
             (Endpoint::Metadata, "GET" | "HEAD") => self.metadata(head),
-            (endpoint, _) => {
-                let description = "this method is not allowed here";
-                Reply::error(405, "invalid_request", description, "method_not_allowed")
-                    .header("allow", endpoint.allowed())
-            }
+            (Endpoint::ResourceMetadata, "GET" | "HEAD") => self.resource_metadata(head),
+            (endpoint, _) => Reply::method_not_allowed(endpoint.allowed()),
         }
     }
 
@@ -299,7 +302,8 @@ impl Endpoints {
     }
 
     fn error_reply(&self, error: &Error, format: ErrorFormat) -> Reply {
-        Reply::of_error(error, self.inner.authority.verifier().realm(), format)
+        let space = self.inner.authority.verifier().protection_space(None);
+        Reply::of_error(error, space, format)
     }
 }
 

@@ -357,7 +357,8 @@ impl Gate {
     }
 
     fn rejection(&self, head: &RequestHead<'_>, error: Error) -> AuthRejection {
-        let reply = self.verifier.error_reply(&error);
+        let space = self.verifier.protection_space(Some(self.requirements()));
+        let reply = Reply::of_error(&error, space, ErrorFormat::Resource);
         let page = self.login_page.as_ref();
         let redirect = page.and_then(|page| login_page::redirect(page, head, &error, &reply));
         let reply = redirect.unwrap_or_else(|| self.verifier.in_own_format(head, reply));
@@ -401,7 +402,7 @@ impl Verifier {
     /// The reply of a gate that does not let a request through because of `error`.
     #[must_use]
     pub fn error_reply(&self, error: &Error) -> Reply {
-        Reply::of_error(error, self.realm(), ErrorFormat::Resource)
+        Reply::of_error(error, self.protection_space(None), ErrorFormat::Resource)
     }
 
     /// The reply in the error format of the application, if it has one of its own.

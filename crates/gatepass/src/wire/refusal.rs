@@ -3,8 +3,11 @@
 use crate::{
     error::Error,
     http::{problem::Problem, reply::Reply},
-    model::{authentication::listed, refusal::Refusal},
+    model::{authentication::listed, refusal::Refusal, scopes::Scopes},
     observe,
+    verifier::{
+        protected_resource::PublishedResource, requirements::Requirements, verifier::Verifier,
+    },
 };
 
 /// The kind of endpoint that refuses. The same refusal has one status or name if it is about a
@@ -21,16 +24,91 @@ pub enum ErrorFormat {
     OAuth,
 }
 
+/// The protection space that a challenge names (RFC 9110 §11.5). Its realm alone is one as well, as
+/// text.
+///
+/// ```
+/// use gatepass::{Refusal, wire::{ErrorFormat, ProtectionSpace, Reply}};
+///
+/// let metadata = "https://mcp.example/.well-known/oauth-protected-resource/mcp";
+/// let space = ProtectionSpace::new("mcp").resource_metadata(metadata);
+/// let reply = Reply::of_error(&Refusal::Missing.into(), space, ErrorFormat::Resource);
+/// let (_, challenge) = reply.headers().find(|(name, _)| *name == "www-authenticate").unwrap();
+/// assert_eq!(challenge, format!(r#"Bearer realm="mcp", resource_metadata="{metadata}""#));
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct ProtectionSpace<'s> {
+    realm: &'s str,
+    resource_metadata: Option<&'s str>,
+    scopes: Option<&'s Scopes>,
+}
+
+impl<'s> ProtectionSpace<'s> {
+    /// The protection space of this realm.
+    pub fn new(realm: &'s str) -> Self {
+        Self {
+            realm,
+            resource_metadata: None,
+            scopes: None,
+        }
+    }
+
+    /// The same, described at this URL (RFC 9728 §5.1). Challenges for access tokens name it.
+    pub fn resource_metadata(self, url: &'s str) -> Self {
+        Self {
+            resource_metadata: Some(url),
+            ..self
+        }
+    }
+
+    /// The last parameters of a challenge for an access token. `scopes` tells whether it says which
+    /// ones are required, so that a client asks for these.
+    fn parameters(self, scopes: bool) -> String {
+        let Some(url) = self.resource_metadata else {
+            return String::new();
+        };
+        let scopes = self.scopes.filter(|one| scopes && !one.is_empty());
+        let scopes = scopes.map_or_else(String::new, |scopes| format!(r#", scope="{scopes}""#));
+        format!(r#"{scopes}, resource_metadata="{}""#, quotable(url))
+    }
+}
+
+impl<'s> From<&'s str> for ProtectionSpace<'s> {
+    fn from(realm: &'s str) -> Self {
+        Self::new(realm)
+    }
+}
+
+impl Verifier {
+    /// The protection space of a route with these requirements.
+    pub(super) fn protection_space<'s>(
+        &'s self,
+        requirements: Option<&'s Requirements>,
+    ) -> ProtectionSpace<'s> {
+        let resource = self.policy().resource.as_deref();
+        ProtectionSpace {
+            realm: self.realm(),
+            resource_metadata: resource.map(PublishedResource::metadata_url),
+            scopes: requirements.map(|requirements| &requirements.scopes),
+        }
+    }
+}
+
 /// How long a client waits before it tries again what we failed to do, in seconds: about as long as
 /// a store takes to fail over or restart.
 const RETRY_AFTER: &str = "2";
 
 impl Reply {
-    /// The reply to `error` in the protection space `realm`.
+    /// The reply to `error` in this protection space.
     #[must_use]
-    pub fn of_error(error: &Error, realm: &str, format: ErrorFormat) -> Self {
+    pub fn of_error<'s>(
+        error: &Error,
+        space: impl Into<ProtectionSpace<'s>>,
+        format: ErrorFormat,
+    ) -> Self {
         match error {
-            Error::Refused(refusal) => refused(refusal, realm, format),
+            Error::Refused(refusal) => refused(refusal, space.into(), format),
             Error::Store(_) | Error::KeysUnavailable { .. } => Self::of_problem(
                 503,
                 Problem::new(
@@ -48,17 +126,23 @@ impl Reply {
     }
 }
 
-fn refused(refusal: &Refusal, realm: &str, format: ErrorFormat) -> Reply {
+fn refused(refusal: &Refusal, space: ProtectionSpace<'_>, format: ErrorFormat) -> Reply {
     let description = refusal.to_string();
     let reply = |status, error| Reply::of_problem(status, Problem::of_refusal(error, refusal));
-    let realm = quotable(realm);
+    let realm = quotable(space.realm);
+    let last = |scopes| match format {
+        ErrorFormat::Resource => space.parameters(scopes),
+        // They ask for no access token.
+        ErrorFormat::Login | ErrorFormat::OAuth => String::new(),
+    };
     let challenge = |error: &str, further: String| {
         format!(
-            r#"Bearer realm="{realm}", error="{error}", error_description="{}"{further}"#,
-            quotable(&description)
+            r#"Bearer realm="{realm}", error="{error}", error_description="{}"{further}{}"#,
+            quotable(&description),
+            last(error == "invalid_token")
         )
     };
-    let bare_challenge = || format!(r#"Bearer realm="{realm}""#);
+    let bare_challenge = || format!(r#"Bearer realm="{realm}"{}"#, last(true));
     match refusal {
         Refusal::TooManyAttempts { retry_after } => {
             reply(429, "slow_down").header("retry-after", whole_seconds(*retry_after))

@@ -9,6 +9,7 @@ mod openapi;
 mod places;
 mod proxies;
 mod refusals;
+mod resource_metadata;
 mod sessions;
 mod sliding;
 mod stepping_up;

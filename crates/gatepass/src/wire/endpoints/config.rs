@@ -8,7 +8,12 @@ use std::{
 use crate::{
     authority::authority::Authority,
     config::BuildError,
-    model::{local_path::LocalPath, origin::is_origin, scopes::Scopes},
+    model::{
+        local_path::{LocalPath, is_plain},
+        origin,
+        scopes::Scopes,
+    },
+    verifier::protected_resource::PublishedResource,
     wire::{
         client::Client,
         endpoints::{Endpoint, Endpoints, Forms, Inner},
@@ -114,7 +119,8 @@ impl EndpointsBuilder {
 
     /// Mounts an endpoint at this path, not below the [mount point](Self::mount). For example,
     /// `/token` for [`Endpoint::Token`], or `/api/devices/{id}` for [`Endpoint::Session`], whose
-    /// path ends with `/{id}`. [`Endpoint::Metadata`] stays where RFC 8414 has it.
+    /// path ends with `/{id}`. [`Endpoint::Metadata`] and [`Endpoint::ResourceMetadata`] stay where
+    /// RFC 8414 and RFC 9728 have them.
     pub fn path(mut self, endpoint: Endpoint, path: impl Into<String>) -> Self {
         self.paths.insert(endpoint, path.into());
         self
@@ -215,7 +221,7 @@ impl EndpointsBuilder {
     pub fn build(mut self) -> Result<Endpoints, BuildError> {
         if self.mount == "/" {
             self.mount.clear();
-        } else if !is_mount(&self.mount) {
+        } else if !is_plain(&self.mount) {
             return Err(BuildError::Mount);
         }
         let mut own = self.paths.iter();
@@ -250,10 +256,15 @@ impl EndpointsBuilder {
             Endpoint::Renew => self.renew,
             Endpoint::Introspect => self.introspection,
             Endpoint::Metadata => self.known_base_url().is_some(),
+            Endpoint::ResourceMetadata => self.resource().is_some(),
             _ => true,
         };
         let path = |endpoint: Endpoint| match self.paths.get(&endpoint) {
             Some(path) => path.clone(),
+            None if endpoint == Endpoint::ResourceMetadata => {
+                let resource = self.resource();
+                resource.map_or_else(String::new, |resource| resource.metadata_path().to_owned())
+            }
             None if endpoint.is_well_known() => endpoint.path().to_owned(),
             None => format!("{}{}", self.mount, endpoint.path()),
         };
@@ -263,9 +274,14 @@ impl EndpointsBuilder {
         mounted.map(|endpoint| (endpoint, path(endpoint))).collect()
     }
 
+    fn resource(&self) -> Option<&PublishedResource> {
+        self.authority.verifier().policy().resource.as_deref()
+    }
+
     fn known_base_url(&self) -> Option<String> {
         let issuer = self.authority.verifier().policy().issuer.as_str();
-        self.base_url.clone().or_else(|| origin(issuer))
+        let origin = || Some(origin::split(issuer)?.0.to_owned());
+        self.base_url.clone().or_else(origin)
     }
 
     /// The endpoints, of a configuration that is known to be good.
@@ -286,37 +302,22 @@ impl EndpointsBuilder {
     }
 }
 
-fn is_mount(path: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
-    // Clients resolve these two (RFC 3986 §5.2.4), so that no request for them would ever arrive.
-    let goes = |segment: &str| !matches!(segment, "" | "." | "..");
-    let mut segments = path.strip_prefix('/').unwrap_or_default().split('/');
-    segments.all(|segment| goes(segment) && segment.chars().all(plain))
-}
-
-/// Whether `endpoint` can be at `path`. That of a session ends with its id, and the metadata is
-/// where clients look for it.
+/// Whether `endpoint` can be at `path`. That of a session ends with its id, and the metadata are
+/// where clients look for them.
 fn is_path_of(endpoint: Endpoint, path: &str) -> bool {
     match endpoint {
         Endpoint::Metadata => path == endpoint.path(),
-        Endpoint::Session => path.strip_suffix("/{id}").is_some_and(is_mount),
-        _ => is_mount(path),
+        Endpoint::ResourceMetadata => false,
+        Endpoint::Session => path.strip_suffix("/{id}").is_some_and(is_plain),
+        _ => is_plain(path),
     }
 }
 
 /// `url` without a slash at its end.
 fn checked_base_url(url: String) -> Option<String> {
     let url = url.trim_end_matches('/');
-    let path = url.strip_prefix(&origin(url)?)?;
-    (path.is_empty() || is_mount(path)).then(|| url.to_owned())
-}
-
-/// Scheme and host of `url`, if it is one of HTTP.
-fn origin(url: &str) -> Option<String> {
-    let (scheme, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let origin = format!("{scheme}://{authority}");
-    is_origin(&origin).then_some(origin)
+    let (_, path) = origin::split(url)?;
+    (path.is_empty() || is_plain(path)).then(|| url.to_owned())
 }
 
 #[cfg(test)]
@@ -354,11 +355,11 @@ mod tests {
     #[test]
     fn an_issuer_that_is_no_url_has_no_origin() {
         assert_eq!(
-            origin("https://shop.example/tenant").as_deref(),
-            Some("https://shop.example")
+            origin::split("https://shop.example/tenant"),
+            Some(("https://shop.example", "/tenant"))
         );
         for issuer in ["shop", "urn:shop", "https:shop", "mailto:a@b"] {
-            assert_eq!(origin(issuer), None, "{issuer}");
+            assert_eq!(origin::split(issuer), None, "{issuer}");
         }
     }
 }

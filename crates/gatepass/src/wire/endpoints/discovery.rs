@@ -10,20 +10,25 @@ use crate::{
     },
 };
 
-/// How long the public documents may be kept, in seconds. A key that is announced for longer than
-/// this is known to every verifier before the first token is signed with it.
-const MAX_AGE: u32 = 300;
-
 impl Endpoints {
     pub(super) fn jwks(&self, head: &RequestHead<'_>) -> Reply {
         let jwks = self.inner.authority.verifier().jwks();
-        Reply::document(jwks, MAX_AGE, head.field("if-none-match"))
+        Reply::document(jwks, head.field("if-none-match"))
     }
 
     pub(super) fn metadata(&self, head: &RequestHead<'_>) -> Reply {
         let base = self.inner.base_url.as_deref().unwrap_or_default();
         let document = Value::from(self.described(base)).to_string();
-        Reply::document(document, MAX_AGE, head.field("if-none-match"))
+        Reply::document(document, head.field("if-none-match"))
+    }
+
+    pub(super) fn resource_metadata(&self, head: &RequestHead<'_>) -> Reply {
+        let policy = self.inner.authority.verifier().policy();
+        let is_server = self.is_mounted(Endpoint::Token) && self.is_mounted(Endpoint::Metadata);
+        let own = is_server.then_some(&policy.issuer);
+        let resource = policy.resource.as_deref();
+        let document = resource.map(|resource| resource.document(own));
+        Reply::document(document.unwrap_or_default(), head.field("if-none-match"))
     }
 
     /// RFC 8414 §2: exactly what is mounted.

@@ -4,7 +4,7 @@
     reason = "a member that is not there fails the test, as it must"
 )]
 
-use gatepass::Transport;
+use gatepass::{ProtectedResource, Transport};
 
 use super::*;
 
@@ -22,7 +22,9 @@ async fn authority(transport: Transport, users: bool) -> Authority {
     )
     .transport(transport);
     let builder = if users {
-        builder.authenticator(nobody)
+        builder
+            .authenticator(nobody)
+            .protected_resource(ProtectedResource::new("https://shop.example/mcp"))
     } else {
         builder
     };
