@@ -8,6 +8,7 @@ pub(crate) mod authenticator;
     reason = "the type of that name has a file of that name"
 )]
 pub(crate) mod authority;
+pub(crate) mod backchannel;
 pub(crate) mod builder;
 pub(crate) mod calls;
 pub(crate) mod changing;

@@ -94,6 +94,12 @@ pub enum BuildError {
     /// The verifier has no metadata to serve: it is not described as a protected resource.
     #[error("there is no metadata to serve; describe the service with protected_resource()")]
     NoProtectedResource,
+    /// Back-channel logout is on, and no issuer is trusted for it: each logout token would be
+    /// refused.
+    #[error(
+        "backchannel_logout() needs a trusted issuer with a client for logins: add one with TrustedIssuer::for_logins() or login_client()"
+    )]
+    NoLoginClient,
     /// Two OAuth clients have the same id, or one has that of the application's own client.
     #[error(
         "there is more than one client with the id {0:?}, or it is that of the application itself, which client_id() sets"

@@ -22,4 +22,4 @@ pub use self::{
     tokens::ForeignTokens,
     trusted::TrustedIssuer,
 };
-pub use crate::model::health::IssuerHealth;
+pub use crate::model::{health::IssuerHealth, provider_login::ProviderLogin};

@@ -13,6 +13,7 @@ pub(crate) mod lifetimes;
 pub(crate) mod local_path;
 pub(crate) mod network;
 pub(crate) mod origin;
+pub(crate) mod provider_login;
 pub(crate) mod refusal;
 pub(crate) mod revocation;
 pub(crate) mod rotation;

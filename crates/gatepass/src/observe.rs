@@ -21,6 +21,7 @@ use crate::{
         device::Device,
         grant::GrantEffect,
         ids::{Generation, Issuer, SessionId, SessionNumber, Subject, TokenId},
+        provider_login::ProviderLogout,
         refusal::Refusal,
         revocation::Cutoff,
         session::{EndReason, Session},
@@ -129,6 +130,15 @@ impl Refusals {
         count!("gatepass_revocations_refused_total", "reason" => reason);
         if let Some(Traced { suppressed }) = self.sample("revocation.refused", reason) {
             info!(target: "gatepass", reason, suppressed, "revocation.refused");
+        }
+    }
+
+    /// A logout token of an OpenID Connect provider.
+    pub(crate) fn backchannel_logout(&self, refusal: &Refusal) {
+        let reason = refusal.reason();
+        count!("gatepass_backchannel_logouts_refused_total", "reason" => reason);
+        if let Some(Traced { suppressed }) = self.sample("backchannel_logout.refused", reason) {
+            info!(target: "gatepass", reason, suppressed, "backchannel_logout.refused");
         }
     }
 
@@ -398,6 +408,16 @@ pub(crate) fn token_revoked(pass: &Pass) {
 pub(crate) fn foreign_revoked(issuer: &Issuer, subject: &Subject, jti: Option<&str>) {
     info!(target: "gatepass", subject = %subject, issuer = %issuer, jti, "foreign.revoked");
     count!("gatepass_foreign_revoked_total");
+}
+
+/// A logout at an OpenID Connect provider has ended so many sessions here. `subject` is the user as
+/// the provider calls them.
+pub(crate) fn backchannel_logout(logout: &ProviderLogout, sessions: u64) {
+    info!(
+        target: "gatepass", issuer = %logout.issuer, subject = logout.subject().map(display),
+        sid = logout.sid().map(display), sessions, "backchannel_logout.accepted"
+    );
+    count!("gatepass_backchannel_logouts_total");
 }
 
 /// Tells the operator what the client is not told.

@@ -7,6 +7,7 @@ pub(crate) mod claims;
 pub(crate) mod foreign;
 pub(crate) mod inspect;
 pub(crate) mod layout;
+pub(crate) mod logout;
 pub(crate) mod parts;
 pub(crate) mod pass;
 pub(crate) mod refresh;

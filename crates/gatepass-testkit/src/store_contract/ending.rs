@@ -61,6 +61,7 @@ pub async fn every_reason_is_kept<S: SessionStore>(fresh: impl AsyncFn(ManualClo
         EndReason::Reuse,
         EndReason::UserDeleted,
         EndReason::TooManySessions,
+        EndReason::BackchannelLogout,
         EndReason::TooManyRevocations,
     ] {
         let session = given.begin("alice").await;

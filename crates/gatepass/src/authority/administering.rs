@@ -39,6 +39,16 @@ pub struct EndedSessions {
     pub ending: Ending,
 }
 
+impl EndedSessions {
+    /// The end of no session.
+    pub(super) fn none(authority: &Authority) -> Self {
+        Self {
+            count: 0,
+            ending: Ending::new(authority, true),
+        }
+    }
+}
+
 impl Authority {
     /// Lists the sessions that `filter` matches, page by page. Without `after` it returns the first
     /// page; pass the last page's `next` to get the one after it. Only sessions of this issuer and
@@ -173,7 +183,17 @@ impl Authority {
         filter: &SessionFilter,
         pace: Pace,
     ) -> Result<EndedSessions, Error> {
-        let mut filter = self.asks_for(filter);
+        let reason = EndReason::EndedByApplication;
+        self.end_each(self.asks_for(filter), pace, reason).await
+    }
+
+    /// Ends each session that `filter` matches, as it is.
+    pub(super) async fn end_each(
+        &self,
+        mut filter: SessionFilter,
+        pace: Pace,
+        reason: EndReason,
+    ) -> Result<EndedSessions, Error> {
         filter.leave_out_ended();
         let mut pacer = Pacer::start(pace, &*self.inner.settings.random);
         let (mut count, mut next) = (0, None);
@@ -182,7 +202,6 @@ impl Authority {
             let part = self.ask("scan", part).await?;
             for session in part.sessions {
                 let target = EndSessions::SessionOf(session.id, session.account());
-                let reason = EndReason::EndedByApplication;
                 let ended = self.end(target, Some(session.subject()), reason).await?;
                 if ended.is_new {
                     count += 1;

@@ -1,6 +1,6 @@
 //! The application's part: who may log in, and as what.
 
-use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
+use std::{borrow::Cow, error::Error as StdError, fmt, pin::Pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
@@ -11,7 +11,7 @@ use crate::{
     model::{
         device::Device,
         identity::{Identity, IdentityError},
-        ids::InvalidName,
+        ids::{InvalidName, Issuer, Subject},
         scopes::InvalidScope,
         session::Session,
         throttling,
@@ -128,6 +128,16 @@ pub trait Authenticator: Send + Sync + 'static {
         Ok(UserUpdate::Unchanged)
     }
 }
+
+/// The application's function from the user of a provider to its own.
+pub(crate) type SubjectOf = Arc<
+    dyn Fn(
+            Issuer,
+            Subject,
+        ) -> Pin<Box<dyn Future<Output = Result<Option<Subject>, StoreError>> + Send>>
+        + Send
+        + Sync,
+>;
 
 /// A function that knows the users, for a first program or a test: it neither awaits nor reads a
 /// user again. It runs where the request runs, so it must not take long. A check of a password hash

@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 
 use crate::{
     authority::{
-        authenticator::{Authenticator, Credentials},
+        authenticator::{Authenticator, Credentials, SubjectOf},
         events::{Event, Events, Handler},
         introduction::Identities,
         issued::Issued,
@@ -113,6 +113,7 @@ pub(crate) struct Settings {
     pub(crate) authenticator: Option<Arc<dyn Authenticator>>,
     pub(crate) throttle: Option<LoginThrottle>,
     pub(crate) on_event: Option<Handler>,
+    pub(crate) subject_of: Option<SubjectOf>,
 }
 
 /// Sessions that a list brings at once.
@@ -191,6 +192,11 @@ impl Authority {
     #[must_use]
     pub fn can_authenticate(&self) -> bool {
         self.inner.settings.authenticator.is_some()
+    }
+
+    /// Whether OpenID Connect providers can tell it of logouts.
+    pub(crate) fn takes_logouts(&self) -> bool {
+        self.inner.settings.subject_of.is_some()
     }
 
     /// Returns this authority for the request of a device: the log then has the address and the
@@ -344,7 +350,8 @@ impl Authority {
     /// # Errors
     ///
     /// [`Error::Identity`] if the identity cannot be issued, [`Error::Store`] if the session cannot
-    /// be stored.
+    /// be stored. [`Refusal::SessionEnded`] if it is a login through an OpenID Connect provider
+    /// ([`Identity::logged_in_by`]) at which the user has logged out meanwhile.
     pub async fn issue(&self, identity: Identity, device: Device) -> Result<Issued, Error> {
         self.issue_as(&self.inner.settings.client, identity, device)
             .await
@@ -413,6 +420,7 @@ impl Authority {
             let by = self.for_device(begun.session.device.clone());
             by.enforce(revocation, Some(subject), EndReason::TooManySessions);
         }
+        self.check_provider_login(&begun.session).await?;
         let (issued, token) = self.answer(&begun.session, None).await?;
         observe::session_issued(&begun.session, token, method);
         self.tell(|| Event::LoggedIn {

@@ -4,7 +4,7 @@ use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use crate::{
     authority::{
-        authenticator::Authenticator,
+        authenticator::{Authenticator, SubjectOf},
         authority::{Authority, Settings},
         events::{Event, Handler},
         introduction::introduce,
@@ -13,15 +13,16 @@ use crate::{
     config::{BuildError, MAX_DURATION, check_duration},
     denylist::heart::Heart,
     env::random::{Random, SystemRandom},
+    issuers::several::Issuers,
     keys::{error::KeyError, secret_set::SecretSet, set::KeySet},
     model::{
-        ids::{ClientId, NodeId},
+        ids::{ClientId, Issuer, NodeId, Subject},
         lifetimes,
         rotation::ReusePolicy,
         throttling::LoginThrottle,
     },
     observe,
-    store::{SessionStore, heartbeat::Heartbeat, service::ServiceIdentity},
+    store::{SessionStore, error::StoreError, heartbeat::Heartbeat, service::ServiceIdentity},
     token::refresh::RefreshKeys,
     verifier::builder::{VerifierSettings, verifier_setters},
 };
@@ -48,6 +49,7 @@ pub struct AuthorityBuilder {
     authenticator_timeout: Duration,
     throttle: Option<LoginThrottle>,
     on_event: Option<Handler>,
+    subject_of: Option<SubjectOf>,
     random: Arc<dyn Random>,
 }
 
@@ -92,6 +94,7 @@ impl AuthorityBuilder {
             authenticator_timeout: Duration::from_secs(10),
             throttle: Some(LoginThrottle::default()),
             on_event: None,
+            subject_of: None,
             random: Arc::new(SystemRandom),
         }
     }
@@ -265,6 +268,44 @@ impl AuthorityBuilder {
         self
     }
 
+    /// Lets OpenID Connect providers end the sessions of users who log out there (OpenID Connect
+    /// Back-Channel Logout 1.0), and mounts `POST /auth/backchannel-logout`. Off unless set.
+    ///
+    /// gatepass calls `subject_of` with the issuer and the `sub` of the provider, and you return
+    /// your own subject of that user, or `None` if there is none. Register the endpoint's URL at
+    /// the provider as `backchannel_logout_uri`, trust the provider by
+    /// [`for_logins`](crate::issuers::TrustedIssuer::for_logins) or
+    /// [`login_client`](crate::issuers::TrustedIssuer::login_client), and record each login by
+    /// [`logged_in_by`](crate::Identity::logged_in_by). See
+    /// [`docs::issuers`](crate::docs::issuers).
+    ///
+    /// ```
+    /// use gatepass::{AuthorityBuilder, BuildError, issuers::{Issuers, TrustedIssuer}};
+    ///
+    /// fn configured(builder: AuthorityBuilder, issuers: Issuers) -> AuthorityBuilder {
+    ///     let sso = TrustedIssuer::for_logins("https://sso.shop.example", "shop-web");
+    ///     builder
+    ///         .issuers(issuers.trust(sso))
+    ///         // This service calls its users as the provider does. Others look them up.
+    ///         .backchannel_logout(async |_issuer, subject| Ok(Some(subject)))
+    /// }
+    /// ```
+    ///
+    /// The function has as long as the [authenticator](Self::authenticator_timeout). If it fails,
+    /// the provider gets a 503 and may try again.
+    pub fn backchannel_logout<F>(
+        mut self,
+        subject_of: impl Fn(Issuer, Subject) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Option<Subject>, StoreError>> + Send + 'static,
+    {
+        let subject_of: SubjectOf =
+            Arc::new(move |issuer, user| Box::pin(subject_of(issuer, user)));
+        self.subject_of = Some(subject_of);
+        self
+    }
+
     /// Takes unguessable bytes from `random`. Default [`SystemRandom`].
     pub fn random(mut self, random: impl Random) -> Self {
         self.random = Arc::new(random);
@@ -396,6 +437,10 @@ impl AuthorityBuilder {
         // Before the store remembers names that are perhaps a mistake.
         self.settings.check()?;
         keys.check()?;
+        let issuers = self.settings.issuers.as_ref();
+        if self.subject_of.is_some() && !issuers.is_some_and(Issuers::has_login_client) {
+            return Err(BuildError::NoLoginClient);
+        }
         let settings = Settings {
             derived_keys,
             client: ClientId::new(self.client)?,
@@ -415,6 +460,7 @@ impl AuthorityBuilder {
             authenticator: self.authenticator,
             throttle: self.throttle,
             on_event: self.on_event,
+            subject_of: self.subject_of,
         };
         if self.store.is_volatile() {
             observe::store_volatile();

@@ -45,8 +45,8 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// [`Refusal::WrongIssuer`] if the issuer isn't trusted here, and [`Error::Store`] if the
-    /// revocation is not known to be stored.
+    /// [`Refusal::WrongIssuer`] if no access tokens of the issuer are accepted here, and
+    /// [`Error::Store`] if the revocation is not known to be stored.
     pub async fn revoke_foreign(&self, tokens: &ForeignTokens) -> Result<Ending, Error> {
         let ForeignTokens {
             issuer,

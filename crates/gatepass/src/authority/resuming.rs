@@ -369,7 +369,8 @@ impl Authority {
     ///
     /// [`Refusal::BadCredentials`] if `identity` is of another user, which changes nothing;
     /// [`Refusal::Revoked`] if the session has ended; [`Refusal::WrongClient`] if it isn't of the
-    /// application's own client; [`Error::Store`] if store or users do not answer.
+    /// application's own client; [`Refusal::SessionEnded`] if the user has logged out meanwhile at
+    /// the OpenID Connect provider; [`Error::Store`] if store or users do not answer.
     pub async fn reauthenticated(
         &self,
         pass: &Pass,
@@ -431,6 +432,7 @@ impl Authority {
                 && let Some(authenticated) =
                     self.advance_authenticated(updated, device, now).await?
             {
+                self.check_provider_login(&authenticated).await?;
                 observe::session_reauthenticated(&authenticated);
                 let by = ("reauthenticate", Some(device));
                 return self.refreshed(&authenticated, None, by).await;

@@ -12,6 +12,7 @@ use crate::{
         id_set::{Id, IdSet},
         prefixes::Prefixes,
     },
+    env::clock::Timestamp,
     model::{
         grant::Grant,
         ids::{AccountId, Issuer, SessionId, SessionNumber},
@@ -152,6 +153,12 @@ impl Entries {
             pass.found_newer(grant.newest);
         }
         Some(grant)
+    }
+
+    /// Whether what was issued at this time to an account of another issuer is revoked.
+    pub(super) fn has_cut_off(&self, account: AccountId, issued_at: Timestamp) -> bool {
+        let number = SessionNumber::of_foreign(issued_at);
+        self.is_cut_off(account.prefix(), || account, number)
     }
 
     fn is_cut_off(

@@ -23,7 +23,11 @@ use crate::{
         watchers::{Watch, Watchers},
     },
     env::clock::{Clock, Timestamp},
-    model::{health::Health, ids::Issuer, revocation::Revocation},
+    model::{
+        health::Health,
+        ids::{AccountId, Issuer},
+        revocation::Revocation,
+    },
     observe,
     store::{
         Cursor, PullResult, RevocationLog, TokenStatus, answer,
@@ -233,6 +237,12 @@ impl Replica {
             pass.found_live(version);
         }
         status
+    }
+
+    /// Whether what was issued at this time to an account of another issuer is revoked, without
+    /// waiting and however old the replica is.
+    pub(crate) fn has_cut_off(&self, account: AccountId, issued_at: Timestamp) -> bool {
+        self.entries.has_cut_off(account, issued_at)
     }
 
     /// Takes over a revocation that this node has just committed, without waiting for the follower.

@@ -104,6 +104,11 @@ impl Issuers {
         self
     }
 
+    /// Whether logout tokens of one of them are accepted.
+    pub(crate) fn has_login_client(&self) -> bool {
+        self.trusted.iter().any(TrustedIssuer::has_login_client)
+    }
+
     /// Checks the configuration, and returns what is to be started. `own` is this service.
     pub(crate) fn check(
         self,

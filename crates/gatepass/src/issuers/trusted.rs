@@ -32,6 +32,7 @@ pub struct TrustedIssuer {
     issuer: String,
     audiences: Vec<String>,
     clients: Vec<String>,
+    login_clients: Vec<String>,
     tenants: Vec<String>,
     algorithms: Vec<Algorithm>,
     source: Source,
@@ -77,11 +78,25 @@ impl TrustedIssuer {
         Self::with(issuer.into(), Vec::new(), clients)
     }
 
+    /// Trusts `issuer` as the OpenID Connect provider at which your service is registered as
+    /// `client_id`, and accepts none of its access tokens. It can tell of logouts: see
+    /// [`backchannel_logout`](crate::AuthorityBuilder::backchannel_logout).
+    ///
+    /// ```
+    /// use gatepass::issuers::TrustedIssuer;
+    ///
+    /// let sso = TrustedIssuer::for_logins("https://sso.shop.example/realms/staff", "shop-web");
+    /// ```
+    pub fn for_logins(issuer: impl Into<String>, client_id: impl Into<String>) -> Self {
+        Self::with(issuer.into(), Vec::new(), Vec::new()).login_client(client_id)
+    }
+
     fn with(issuer: String, audiences: Vec<String>, clients: Vec<String>) -> Self {
         Self {
             issuer,
             audiences,
             clients,
+            login_clients: Vec::new(),
             tenants: Vec::new(),
             algorithms: Algorithm::ALL
                 .into_iter()
@@ -96,6 +111,13 @@ impl TrustedIssuer {
     /// Also accepts tokens whose `aud` is `audience`.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audiences.push(audience.into());
+        self
+    }
+
+    /// Also accepts logout tokens for the client `client_id`, as which your service is registered
+    /// at the issuer for logins of its users: see [`for_logins`](Self::for_logins).
+    pub fn login_client(mut self, client_id: impl Into<String>) -> Self {
+        self.login_clients.push(client_id.into());
         self
     }
 
@@ -154,6 +176,10 @@ impl TrustedIssuer {
         self
     }
 
+    pub(super) fn has_login_client(&self) -> bool {
+        !self.login_clients.is_empty()
+    }
+
     /// Checks the configuration.
     pub(super) fn check(self) -> Result<Trusted, BuildError> {
         let wrong = |must| BuildError::TrustedIssuer {
@@ -186,10 +212,11 @@ impl TrustedIssuer {
         };
         let fits = |audience: &String| Audience::new(audience.as_str()).is_ok();
         let is_client = |client: &String| ClientId::new(client.as_str()).is_ok();
-        if !self.audiences.iter().all(fits) || !self.clients.iter().all(is_client) {
+        let mut clients = self.clients.iter().chain(&self.login_clients);
+        if !self.audiences.iter().all(fits) || !clients.all(is_client) {
             return Err(wrong("must have audiences and clients of 1 to 255 bytes"));
         }
-        if self.audiences.is_empty() && self.clients.is_empty() {
+        if self.audiences.is_empty() && self.clients.is_empty() && self.login_clients.is_empty() {
             return Err(wrong("must have an audience or a client"));
         }
         if self.algorithms.is_empty() || self.algorithms.iter().any(|one| one.is_symmetric()) {
@@ -232,6 +259,7 @@ impl TrustedIssuer {
             rules: ForeignRules {
                 audiences: self.audiences,
                 clients: self.clients,
+                login_clients: self.login_clients,
                 max_lifetime: self.max_lifetime,
                 only_at_jwt: self.only_at_jwt,
             },

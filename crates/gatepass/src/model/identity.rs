@@ -9,6 +9,7 @@ use crate::model::{
     authentication::{Authentication, InvalidAuthenticationValue, checked},
     ids::{InvalidName, Subject},
     json::is_strict,
+    provider_login::ProviderLogin,
     refusal::Refusal,
     scopes::{InvalidScope, Scopes},
     text::is_deceptive,
@@ -87,6 +88,9 @@ pub struct Identity {
     /// How the user was authenticated.
     #[serde(default, skip_serializing_if = "Authentication::is_unknown")]
     authentication: Authentication,
+    /// The login at an OpenID Connect provider that the session began with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    provider_login: Option<ProviderLogin>,
 }
 
 impl Identity {
@@ -128,6 +132,7 @@ impl Identity {
             access_only: false,
             session_cookies: false,
             authentication: Authentication::default(),
+            provider_login: None,
         }
     }
 
@@ -333,6 +338,23 @@ impl Identity {
         Ok(self)
     }
 
+    /// Records the login at an OpenID Connect provider that this login came of. A
+    /// [back-channel logout](crate::AuthorityBuilder::backchannel_logout) of the provider then ends
+    /// the session. No client sees the record.
+    ///
+    /// The session keeps it. A later authentication through a provider replaces it.
+    #[must_use]
+    pub fn logged_in_by(mut self, login: ProviderLogin) -> Self {
+        self.provider_login = Some(login);
+        self
+    }
+
+    /// The login at an OpenID Connect provider that this login came of, if it was recorded.
+    #[must_use]
+    pub fn provider_login(&self) -> Option<&ProviderLogin> {
+        self.provider_login.as_ref()
+    }
+
     /// How the user was authenticated.
     pub(crate) fn authentication(&self) -> &Authentication {
         &self.authentication
@@ -342,6 +364,10 @@ impl Identity {
     /// was, nothing is known: a password must not bring back the strength of an older passkey.
     pub(crate) fn authenticated_as(mut self, other: &Self) -> Self {
         self.authentication = other.authentication.clone();
+        // A password says nothing of the session at the provider, which goes on.
+        if other.provider_login.is_some() {
+            self.provider_login.clone_from(&other.provider_login);
+        }
         self
     }
 
@@ -447,6 +473,7 @@ impl Identity {
         self.access_only = former.access_only;
         self.session_cookies = former.session_cookies;
         self.authentication.clone_from(&former.authentication);
+        self.provider_login.clone_from(&former.provider_login);
         self.device = self.device.or_else(|| former.device.clone());
         self
     }

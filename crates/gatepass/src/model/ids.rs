@@ -232,6 +232,12 @@ name! {
     Audience, "audience"
 }
 
+name! {
+    /// A session of a user at an OpenID Connect provider, the claim `sid` of its ID tokens and
+    /// logout tokens (OIDC Back-Channel Logout §2.4).
+    ProviderSession, "session of a provider"
+}
+
 random_id! {
     /// One login on one device, the claim `sid`: the first two bytes of the [`AccountId`], then 128
     /// random bits.
@@ -317,6 +323,24 @@ impl AccountId {
     #[must_use]
     pub fn of_foreign(issuer: &Issuer, subject: &Subject) -> Self {
         Self(hash_of("foreign subject", issuer, subject.0.as_bytes()))
+    }
+
+    /// The name of a user of an OpenID Connect provider, for logouts of the logins here. Another
+    /// one than [`of_foreign`](Self::of_foreign): a logout there concerns logins that are under
+    /// way, and not the access tokens that the user has.
+    pub(crate) fn of_provider_user(issuer: &Issuer, subject: &Subject) -> Self {
+        Self(hash_of("provider user", issuer, subject.0.as_bytes()))
+    }
+
+    /// The name of the sessions of a user at an OpenID Connect provider whose `sid` isn't known
+    /// here, for the same.
+    pub(crate) fn of_unknown_session(issuer: &Issuer, subject: &Subject) -> Self {
+        Self(hash_of("unknown session", issuer, subject.0.as_bytes()))
+    }
+
+    /// The name of a session at an OpenID Connect provider, for the same.
+    pub(crate) fn of_provider_session(issuer: &Issuer, sid: &ProviderSession) -> Self {
+        Self(hash_of("provider session", issuer, sid.0.as_bytes()))
     }
 
     /// The first two bytes of every session id of this account.

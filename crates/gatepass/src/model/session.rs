@@ -120,12 +120,14 @@ pub enum EndReason {
     /// The subject had more sessions than `max_sessions` allows. The store ended this one and all
     /// older ones.
     TooManySessions,
+    /// The user logged out at the OpenID Connect provider that the session was begun through.
+    BackchannelLogout,
     /// More access tokens were revoked one by one than a session (8) or its account (100) may have.
     TooManyRevocations,
 }
 
 impl EndReason {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Logout,
         Self::LogoutAll,
         Self::Replaced,
@@ -134,6 +136,7 @@ impl EndReason {
         Self::Reuse,
         Self::UserDeleted,
         Self::TooManySessions,
+        Self::BackchannelLogout,
         Self::TooManyRevocations,
     ];
 
@@ -149,6 +152,7 @@ impl EndReason {
             Self::Reuse => "reuse",
             Self::UserDeleted => "user_deleted",
             Self::TooManySessions => "too_many_sessions",
+            Self::BackchannelLogout => "backchannel_logout",
             Self::TooManyRevocations => "too_many_revocations",
         }
     }

@@ -5,6 +5,7 @@ use crate::{
     model::{
         ids::{AccountId, Audience, ClientId, Issuer, Subject},
         network::Network,
+        provider_login::ProviderLogout,
         session::Session,
         session_cursor::SessionCursor,
     },
@@ -53,6 +54,7 @@ pub struct SessionFilter {
     begun_before: Option<Timestamp>,
     seen_after: Option<Timestamp>,
     seen_before: Option<Timestamp>,
+    provider_logout: Option<ProviderLogout>,
     state: SessionState,
     leaves_out_ended: bool,
     page_size: Option<usize>,
@@ -223,6 +225,10 @@ impl SessionFilter {
                 Subjects::BeginningWith(prefix) => subject.as_str().starts_with(prefix.as_str()),
             })
             && self.is_on(session)
+            && self.provider_logout.as_ref().is_none_or(|logout| {
+                let login = session.identity.provider_login();
+                login.is_some_and(|login| logout.ends(login))
+            })
     }
 
     fn is_on(&self, session: &Session) -> bool {
@@ -319,6 +325,12 @@ impl SessionFilter {
             cursor.subject = Some(session.subject().clone());
         }
         cursor
+    }
+
+    /// Sessions whose login at a provider is over by this logout.
+    pub(crate) fn ended_by(mut self, logout: ProviderLogout) -> Self {
+        self.provider_logout = Some(logout);
+        self
     }
 
     /// Leaves those out that are over already.

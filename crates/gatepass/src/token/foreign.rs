@@ -30,6 +30,7 @@ use crate::{
         access::{Header, Jws, is_access_token_type, parse, parse_text, text},
         base64url,
         claims::{Actor, Audience, NumericDate, custom_claims, once, push, required},
+        logout::{self, LogoutToken},
         pass::{CustomClaims, Foreign, Origin, Pass, PassClaims},
     },
 };
@@ -41,10 +42,19 @@ pub(crate) struct ForeignRules {
     pub(crate) audiences: Vec<String>,
     /// The clients whose tokens may lack an audience.
     pub(crate) clients: Vec<String>,
+    /// The clients whose logout tokens are accepted.
+    pub(crate) login_clients: Vec<String>,
     /// How long after its `iat` a token is good at most.
     pub(crate) max_lifetime: Duration,
     /// Whether a token must have the type of RFC 9068.
     pub(crate) only_at_jwt: bool,
+}
+
+impl ForeignRules {
+    /// Whether there are access tokens of the issuer that are accepted.
+    pub(crate) fn accepts_access_tokens(&self) -> bool {
+        !(self.audiences.is_empty() && self.clients.is_empty())
+    }
 }
 
 /// The first characters of the payload of every token that gatepass issues as one issuer. They
@@ -97,23 +107,33 @@ impl<'a> ForeignToken<'a> {
 
     /// Its header, if it can be one of an access token.
     pub(crate) fn header(&self) -> Result<ForeignHeader, Refusal> {
+        self.header_of(is_access_token_type)
+    }
+
+    /// Its header, if it can be one of a logout token.
+    pub(crate) fn logout_header(&self) -> Result<ForeignHeader, Refusal> {
+        self.header_of(logout::is_logout_token_type)
+    }
+
+    /// Its header, if it has the type that `is_own` knows, `JWT`, or none.
+    fn header_of(&self, is_own: impl Fn(&str) -> bool) -> Result<ForeignHeader, Refusal> {
         let mut header = Vec::new();
         base64url::decode(self.jws.header, &mut header)?;
         let header: Header<'_> = parse(&header)?;
         let algorithm = header.alg.0.parse::<Algorithm>();
         let algorithm = algorithm.map_err(|_| Refusal::UnknownKey)?;
         let kid = header.kid.ok_or(Refusal::UnknownKey)?.0.into_owned();
-        let is_at_jwt = match &header.typ {
+        let has_own_type = match &header.typ {
             None => false,
-            Some(typ) if is_access_token_type(&typ.0) => true,
+            Some(typ) if is_own(&typ.0) => true,
             Some(typ) if typ.0.eq_ignore_ascii_case("JWT") => false,
-            // For example, `logout+jwt` or `dpop+jwt`.
+            // For example, `dpop+jwt`.
             Some(_) => return Err(Refusal::WrongType),
         };
         Ok(ForeignHeader {
             kid,
             algorithm,
-            is_at_jwt,
+            has_own_type,
         })
     }
 
@@ -126,16 +146,33 @@ impl<'a> ForeignToken<'a> {
         issuer: &Issuer,
         rules: &ForeignRules,
     ) -> Result<Pass, Refusal> {
-        if header.algorithm != key.algorithm() {
-            return Err(Refusal::UnknownKey);
-        }
-        let payload = self.jws.authenticated(key)?;
+        let payload = self.payload(header, key)?;
         let claims: Claims<'_> = parse_text(text(&payload)?)?;
-        claims.check_kind(header.is_at_jwt, rules)?;
+        claims.check_kind(header.has_own_type, rules)?;
         if claims.text(claims.iss)?.as_deref() != Some(issuer.as_str()) {
             return Err(Refusal::WrongIssuer);
         }
         claims.into_pass(issuer, rules, self.jws.message)
+    }
+
+    /// As [`verify`](Self::verify), for a logout token.
+    pub(crate) fn verify_logout(
+        &self,
+        header: &ForeignHeader,
+        key: &VerifyingKey,
+        issuer: &Issuer,
+        rules: &ForeignRules,
+    ) -> Result<LogoutToken, Refusal> {
+        let payload = self.payload(header, key)?;
+        LogoutToken::read(text(&payload)?, issuer, &rules.login_clients)
+    }
+
+    /// The payload, if `key` signed it by the algorithm that `header` names.
+    fn payload(&self, header: &ForeignHeader, key: &VerifyingKey) -> Result<Vec<u8>, Refusal> {
+        if header.algorithm != key.algorithm() {
+            return Err(Refusal::UnknownKey);
+        }
+        self.jws.authenticated(key)
     }
 }
 
@@ -143,7 +180,8 @@ impl<'a> ForeignToken<'a> {
 pub(crate) struct ForeignHeader {
     kid: String,
     algorithm: Algorithm,
-    is_at_jwt: bool,
+    /// Whether it says by its type which kind of token it is.
+    has_own_type: bool,
 }
 
 impl ForeignHeader {

@@ -17,7 +17,10 @@ use crate::{
         refusal::Refusal,
     },
     observe,
-    token::{access::Unverified, cache::TokenCache, foreign::ForeignToken, pass::Pass},
+    token::{
+        access::Unverified, cache::TokenCache, foreign::ForeignToken, logout::LogoutToken,
+        pass::Pass,
+    },
 };
 
 /// The keys of this service and of the issuers that it trusts, and the tokens that one of them was
@@ -80,10 +83,26 @@ impl Opener {
     /// Opens a token of any trusted issuer. If it names an unknown key, the issuer's keys are
     /// fetched first, as often as that is allowed.
     pub(super) async fn open(&self, token: &str) -> Result<Opened, Error> {
-        let mut opened = self.try_open(token, self.clock.now());
+        self.open_in(|now, missing| self.open_by(token, now, missing))
+            .await
+    }
+
+    /// Opens a logout token of a trusted issuer. If it names an unknown key, the issuer's keys are
+    /// fetched first, as often as that is allowed.
+    pub(super) async fn open_logout(&self, token: &str) -> Result<LogoutToken, Error> {
+        self.open_in(|now, missing| self.open_logout_by(token, now, missing))
+            .await
+    }
+
+    /// Calls `open`, and again after a fetch if a key may be new.
+    async fn open_in<T>(
+        &self,
+        open: impl Fn(Timestamp, fn(&Remote) -> Missing) -> Result<T, Unopened>,
+    ) -> Result<T, Error> {
+        let mut opened = open(self.clock.now(), Remote::missing);
         if let Err(Unopened::KeyMayBeNew(remote)) = &opened {
             remote.fetched().await;
-            opened = self.open_by(token, self.clock.now(), Remote::missing_still);
+            opened = open(self.clock.now(), Remote::missing_still);
         }
         opened.map_err(|unopened| match unopened {
             Unopened::Refused(refusal) => refusal.into(),
@@ -92,11 +111,29 @@ impl Opener {
         })
     }
 
+    fn open_logout_by(
+        &self,
+        token: &str,
+        now: Timestamp,
+        missing: fn(&Remote) -> Missing,
+    ) -> Result<LogoutToken, Unopened> {
+        let foreign = ForeignToken::new(token)?;
+        let issuers = self.issuers.as_ref();
+        let found = issuers.and_then(|issuers| issuers.find(foreign.issuer()));
+        let (issuer, remote) = found.ok_or(Refusal::WrongIssuer)?;
+        let header = foreign.logout_header()?;
+        let keys = remote.keys(now);
+        let Some(key) = keys.find(header.kid(), now) else {
+            return Err(is_missing(issuer, remote, missing));
+        };
+        Ok(foreign.verify_logout(&header, key, issuer, remote.rules())?)
+    }
+
     fn open_by(
         &self,
         token: &str,
         now: Timestamp,
-        missing: impl FnOnce(&Remote) -> Missing,
+        missing: fn(&Remote) -> Missing,
     ) -> Result<Opened, Unopened> {
         if let Some(issuers) = &self.issuers
             && !issuers.is_own(token)
@@ -113,11 +150,7 @@ impl Opener {
                 let header = foreign.header()?;
                 let keys = remote.keys(now);
                 let Some(key) = keys.find(header.kid(), now) else {
-                    return Err(match missing(remote) {
-                        Missing::Unknown => Refusal::UnknownKey.into(),
-                        Missing::MayBeNew => Unopened::KeyMayBeNew(Arc::clone(remote)),
-                        Missing::Unavailable => Unopened::Unavailable(issuer.clone()),
-                    });
+                    return Err(is_missing(issuer, remote, missing));
                 };
                 let pass = foreign.verify(&header, key, issuer, remote.rules())?;
                 return Ok(Opened {
@@ -173,5 +206,14 @@ impl Opener {
 
     pub(super) fn issuers(&self) -> Option<&KnownIssuers> {
         self.issuers.as_ref()
+    }
+}
+
+/// The answer about a token whose key isn't among those of its issuer.
+fn is_missing(issuer: &Issuer, remote: &Arc<Remote>, missing: fn(&Remote) -> Missing) -> Unopened {
+    match missing(remote) {
+        Missing::Unknown => Refusal::UnknownKey.into(),
+        Missing::MayBeNew => Unopened::KeyMayBeNew(Arc::clone(remote)),
+        Missing::Unavailable => Unopened::Unavailable(issuer.clone()),
     }
 }

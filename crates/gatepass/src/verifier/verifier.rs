@@ -18,6 +18,7 @@ use crate::{
     model::{
         health::Health,
         ids::{Audience, Issuer},
+        provider_login::ProviderLogout,
         refusal::Refusal,
         revocation::Revocation,
         transport::BrowserPolicy,
@@ -212,6 +213,20 @@ impl Verifier {
             Error::Refused(refusal) if !settles(refusal) => self.refusals().token(None, refusal),
             _ => {}
         }
+    }
+
+    /// Verifies a logout token of a trusted issuer.
+    pub(crate) async fn verify_logout(&self, token: &str) -> Result<ProviderLogout, Error> {
+        let verified = async {
+            let token = self.inner.opener.open_logout(token).await?;
+            token.check_time(self.inner.clock.now(), self.inner.policy.leeway)?;
+            Ok(token.logout)
+        };
+        verified.await.inspect_err(|error| {
+            if let Error::Refused(refusal) = error {
+                self.refusals().backchannel_logout(refusal);
+            }
+        })
     }
 
     /// All that can be said of a token without a clock and the denylist: that it is one of this
@@ -423,11 +438,12 @@ impl Verifier {
         self.inner.opener.keys()
     }
 
-    /// How long after its issue a token of another issuer is good at most; `None` if the issuer is
-    /// not trusted.
+    /// How long after its issue an access token of another issuer is good at most; `None` if none
+    /// of its access tokens is accepted.
     pub(crate) fn max_lifetime_of(&self, issuer: &Issuer) -> Option<Duration> {
         let (_, remote) = self.inner.opener.issuers()?.find(issuer.as_str())?;
-        Some(remote.rules().max_lifetime)
+        let rules = remote.rules();
+        rules.accepts_access_tokens().then_some(rules.max_lifetime)
     }
 
     /// The heart of this node, if it leaves heartbeats.

@@ -1,6 +1,7 @@
 //! The endpoints: login, refresh, logout and the list of sessions; what OAuth clients use; keys and
 //! metadata.
 
+mod backchannel;
 mod config;
 mod delivery;
 mod discovery;
@@ -54,6 +55,7 @@ pub use self::{
 /// | `POST /auth/token` | the token endpoint (RFC 6749 §3.2): `refresh_token`, and `password` where [allowed](EndpointsBuilder::password_grant) |
 /// | `POST /auth/revoke` | revocation (RFC 7009) |
 /// | `POST /auth/introspect` | introspection (RFC 7662), only if [configured](EndpointsBuilder::introspection) |
+/// | `POST /auth/backchannel-logout` | logouts at an OpenID Connect provider, only if [configured](crate::AuthorityBuilder::backchannel_logout) |
 /// | `GET /.well-known/jwks.json` | the public keys (RFC 7517 §5) |
 /// | `GET /.well-known/oauth-protected-resource/…` | the description of the service as a protected resource (RFC 9728), only if [configured](crate::AuthorityBuilder::protected_resource) |
 /// | `GET /.well-known/oauth-authorization-server` | what of all this there is (RFC 8414), if the issuer or the [base URL](EndpointsBuilder::base_url) is a URL |
@@ -122,6 +124,8 @@ pub enum Endpoint {
     Revoke,
     /// `POST /auth/introspect` (RFC 7662), off by default.
     Introspect,
+    /// `POST /auth/backchannel-logout` (OpenID Connect Back-Channel Logout 1.0), off by default.
+    BackchannelLogout,
     /// `GET /.well-known/jwks.json` (RFC 7517 §5).
     Jwks,
     /// `GET /.well-known/oauth-authorization-server` (RFC 8414).
@@ -132,7 +136,7 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Login,
         Self::Reauthenticate,
         Self::Refresh,
@@ -145,6 +149,7 @@ impl Endpoint {
         Self::Token,
         Self::Revoke,
         Self::Introspect,
+        Self::BackchannelLogout,
         Self::Jwks,
         Self::Metadata,
         Self::ResourceMetadata,
@@ -166,6 +171,7 @@ impl Endpoint {
             Self::Token => "/token",
             Self::Revoke => "/revoke",
             Self::Introspect => "/introspect",
+            Self::BackchannelLogout => "/backchannel-logout",
             Self::Jwks => "/.well-known/jwks.json",
             Self::Metadata => "/.well-known/oauth-authorization-server",
             Self::ResourceMetadata => "/.well-known/oauth-protected-resource",
@@ -217,7 +223,12 @@ impl Endpoints {
         };
         let reply = match endpoint {
             // Their clients parse the format of RFC 6749 §5.2.
-            Some(Endpoint::Token | Endpoint::Revoke | Endpoint::Introspect) => reply,
+            Some(
+                Endpoint::Token
+                | Endpoint::Revoke
+                | Endpoint::Introspect
+                | Endpoint::BackchannelLogout,
+            ) => reply,
             _ => self.in_own_format(head, reply),
         };
         reply.for_method(head.method())
@@ -243,6 +254,7 @@ impl Endpoints {
             (Endpoint::Token, "POST") => self.token(head, body).await,
             (Endpoint::Revoke, "POST") => self.revoke(head, body).await,
             (Endpoint::Introspect, "POST") => self.introspect(head, body).await,
+            (Endpoint::BackchannelLogout, "POST") => self.backchannel_logout(head, body).await,
             (Endpoint::Jwks, "GET" | "HEAD") => self.jwks(head),
             (Endpoint::Metadata, "GET" | "HEAD") => self.metadata(head),
             (Endpoint::ResourceMetadata, "GET" | "HEAD") => self.resource_metadata(head),

@@ -22,6 +22,8 @@ pub enum ErrorFormat {
     Login,
     /// An endpoint of OAuth: RFC 6749 §5.2.
     OAuth,
+    /// The endpoint for logout tokens: OIDC Back-Channel Logout §2.8.
+    Logout,
 }
 
 /// The protection space that a challenge names (RFC 9110 §11.5). Its realm alone is one as well, as
@@ -133,7 +135,7 @@ fn refused(refusal: &Refusal, space: ProtectionSpace<'_>, format: ErrorFormat) -
     let last = |scopes| match format {
         ErrorFormat::Resource => space.parameters(scopes),
         // They ask for no access token.
-        ErrorFormat::Login | ErrorFormat::OAuth => String::new(),
+        ErrorFormat::Login | ErrorFormat::OAuth | ErrorFormat::Logout => String::new(),
     };
     let challenge = |error: &str, further: String| {
         format!(
@@ -144,6 +146,7 @@ fn refused(refusal: &Refusal, space: ProtectionSpace<'_>, format: ErrorFormat) -
     };
     let bare_challenge = || format!(r#"Bearer realm="{realm}"{}"#, last(true));
     match refusal {
+        _ if format == ErrorFormat::Logout => reply(400, "invalid_request"),
         Refusal::TooManyAttempts { retry_after } => {
             reply(429, "slow_down").header("retry-after", whole_seconds(*retry_after))
         }

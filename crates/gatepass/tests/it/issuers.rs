@@ -6,6 +6,7 @@ mod fetching;
 mod formats;
 mod gates;
 mod kinds;
+mod logout;
 mod reqwest;
 mod revoked;
 

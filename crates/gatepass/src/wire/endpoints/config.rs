@@ -255,6 +255,7 @@ impl EndpointsBuilder {
             Endpoint::Resume => self.resume,
             Endpoint::Renew => self.renew,
             Endpoint::Introspect => self.introspection,
+            Endpoint::BackchannelLogout => self.authority.takes_logouts(),
             Endpoint::Metadata => self.known_base_url().is_some(),
             Endpoint::ResourceMetadata => self.resource().is_some(),
             _ => true,

@@ -231,6 +231,20 @@ fn variants<'s>(source: &'s str, name: &str) -> BTreeSet<&'s str> {
         .collect()
 }
 
+/// OIDC Back-Channel Logout §2.8.
+#[test]
+fn every_logout_token_that_is_refused_is_an_invalid_request() {
+    for (refusal, ..) in rows() {
+        let reply = Reply::of_error(&refusal.clone().into(), REALM, ErrorFormat::Logout);
+        let case = format!("{refusal:?}");
+        assert_eq!(reply.status(), 400, "{case}");
+        assert_eq!(body(&reply)["error"], "invalid_request", "{case}");
+        assert_eq!(body(&reply)["reason"], refusal.reason(), "{case}");
+        assert_eq!(header(&reply, "www-authenticate"), None, "{case}");
+        assert_well_formed(&case, &reply);
+    }
+}
+
 #[test]
 fn each_reason_is_in_the_table_of_texts() {
     let listed: BTreeSet<_> = Problem::REASONS.iter().collect();
@@ -292,7 +306,7 @@ fn no_variant_is_without_a_row() {
         "see the failures below"
     );
     let formats = include_str!("../../../src/wire/refusal.rs");
-    let all: BTreeSet<_> = ["Resource", "Login", "OAuth"].into();
+    let all: BTreeSet<_> = ["Resource", "Login", "OAuth", "Logout"].into();
     assert_eq!(variants(formats, "ErrorFormat"), all);
 }
 
@@ -372,6 +386,7 @@ fn our_own_failures_reveal_nothing() {
             ErrorFormat::Resource,
             ErrorFormat::Login,
             ErrorFormat::OAuth,
+            ErrorFormat::Logout,
         ] {
             let reply = Reply::of_error(&error, REALM, format);
             assert_well_formed(case, &reply);
@@ -431,6 +446,7 @@ fn nothing_breaks_out_of_a_quoted_string() {
                 ErrorFormat::Resource,
                 ErrorFormat::Login,
                 ErrorFormat::OAuth,
+                ErrorFormat::Logout,
             ] {
                 let reply = Reply::of_error(&refusal.clone().into(), realm, format);
                 assert_well_formed(case, &reply);
