@@ -34,6 +34,8 @@ pub(crate) fn run(sh: &Shell, args: &[OsString]) -> anyhow::Result<()> {
         step("test", "no doc tests: the arguments are the test runner's");
     }
 
+    // A recipe logs in at a provider that npm has.
+    interop::ready(sh, Missing::Installed)?;
     let has_browser = has_browser(sh)?;
     let excluded: &[&str] = if has_browser {
         browser::validate(sh)?;

@@ -5,6 +5,7 @@
 //! * [`attacks`]: such tokens, each with the reason for which it must be refused.
 //! * [`examination`]: a rule that the examinations of all stores keep.
 //! * [`oracle`]: the rules of rotation, as the tests of one node and of several know them.
+//! * [`provider`]: a real OpenID Connect provider.
 //! * [`rig`]: an authority that they are tried against.
 //! * [`servers`]: the real servers of a run.
 //! * [`transactions`]: a store that acts in transactions of an application's.
@@ -31,6 +32,7 @@ pub mod examination;
 pub mod forge;
 pub mod log;
 pub mod oracle;
+pub mod provider;
 pub mod rig;
 pub mod servers;
 #[cfg(feature = "tonic")]

@@ -11,8 +11,8 @@ use crate::{
     progress::step,
 };
 
-/// As the scripts are written for.
-const LEAST_NODE: u32 = 18;
+/// As oidc-provider needs it.
+const LEAST_NODE: u32 = 20;
 
 /// As the libraries want it.
 const LEAST_PYTHON: &str = "3.11";

@@ -1,0 +1,67 @@
+//! A real OpenID Connect provider: npm's `oidc-provider`, in a process of its own.
+
+use std::{path::PathBuf, process::Stdio};
+
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+
+/// A provider at which users log in with any name and password. It ends with this value.
+pub struct Provider {
+    issuer: String,
+    _process: Child,
+}
+
+impl Provider {
+    /// The secret of its one client, `shop-web`.
+    pub const SECRET: &str = "a secret of the tests";
+
+    /// Starts a provider for the service at `origin`. Browsers come back to the path `redirect`,
+    /// and logout tokens go to the path `logout`.
+    ///
+    /// # Panics
+    ///
+    /// If it can't be started, for example since it isn't installed.
+    pub async fn start(origin: &str, redirect: &str, logout: &str) -> Self {
+        let script = script();
+        let process = Command::new("node")
+            .arg(&script)
+            .args([origin, redirect, logout])
+            // It ends when this closes, also if the test is killed.
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn();
+        let mut process = process.unwrap_or_else(|error| panic!("node: {error}: {INSTALL}"));
+        let mut output = BufReader::new(process.stdout.take().unwrap());
+        let mut issuer = String::new();
+        output.read_line(&mut issuer).await.unwrap();
+        assert!(!issuer.is_empty(), "{} fails: {INSTALL}", script.display());
+        // Without a reader, its next line would end it.
+        process.stdout = Some(output.into_inner());
+        let issuer = issuer.trim_end().to_owned();
+        Self {
+            issuer,
+            _process: process,
+        }
+    }
+
+    /// Its issuer, which is its URL.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+}
+
+const INSTALL: &str = "run `cargo xtask setup`, which installs what it needs";
+
+/// The script beside the libraries that it imports, below the target directory of this very
+/// program.
+fn script() -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let target = own
+        .ancestors()
+        .find(|path| path.join("CACHEDIR.TAG").exists());
+    target.unwrap().join("interop/node/provider.mjs")
+}
