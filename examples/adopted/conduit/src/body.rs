@@ -1,0 +1,62 @@
+//! JSON bodies and queries, with the API's own errors.
+
+use axum::{
+    Json,
+    extract::{FromRequest, FromRequestParts, Query, Request},
+    http::request::Parts,
+};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+
+use crate::error::ApiError;
+
+/// A JSON body.
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        match Json::from_request(request, state).await {
+            Ok(Json(body)) => Ok(Self(body)),
+            Err(rejection) => Err(ApiError::Invalid("body", rejection.body_text())),
+        }
+    }
+}
+
+/// The parameters of the query.
+pub(crate) struct Params<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Query::from_request_parts(parts, state).await {
+            Ok(Query(params)) => Ok(Self(params)),
+            Err(rejection) => Err(ApiError::Invalid("query", rejection.body_text())),
+        }
+    }
+}
+
+/// The text of a member that must be there.
+pub(crate) fn required(member: &'static str, text: Option<String>) -> Result<String, ApiError> {
+    match text {
+        Some(text) if text.contains('\0') => Err(ApiError::nul(member)),
+        Some(text) if !text.trim().is_empty() => Ok(text),
+        _ => Err(ApiError::blank(member)),
+    }
+}
+
+/// The value of a member that a client changes if it is there. Then it must not be blank or null.
+pub(crate) fn changed(
+    member: &'static str,
+    text: Option<Option<String>>,
+) -> Result<Option<String>, ApiError> {
+    text.map(|text| required(member, text)).transpose()
+}
+
+/// Tells a member that is null (`Some(None)`) from one that is missing (`None`).
+pub(crate) fn nullable<'d, T: Deserialize<'d>, D: Deserializer<'d>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}

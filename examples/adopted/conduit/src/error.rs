@@ -1,0 +1,121 @@
+//! The API's errors: `{"errors":{"email":["can't be blank"]}}`.
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode},
+    response::{IntoResponse, Response},
+};
+use gatepass::{
+    StoreError,
+    wire::{ErrorFormat, Problem, Reply, RequestHead},
+};
+use serde_json::{Value, json};
+
+pub(crate) enum ApiError {
+    /// A member has a value that the API doesn't take.
+    Invalid(&'static str, String),
+    /// Another user or article has it.
+    Taken(String),
+    /// It is another user's.
+    Forbidden(&'static str),
+    NotFound(&'static str),
+    /// A login that gatepass refused.
+    Gatepass(gatepass::Error),
+    /// The server failed.
+    Failed(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// PostgreSQL's code for a text that it can't keep: one with NUL.
+const NO_TEXT: &str = "22021";
+
+impl ApiError {
+    pub(crate) fn nul(member: &'static str) -> Self {
+        Self::Invalid(member, "can't contain NUL".to_owned())
+    }
+
+    pub(crate) fn blank(member: &'static str) -> Self {
+        Self::Invalid(member, "can't be blank".to_owned())
+    }
+}
+
+impl From<gatepass::Error> for ApiError {
+    fn from(error: gatepass::Error) -> Self {
+        Self::Gatepass(error)
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        Self::Gatepass(error.into())
+    }
+}
+
+impl From<sqlx::Error> for ApiError {
+    fn from(error: sqlx::Error) -> Self {
+        let violated = error.as_database_error().and_then(|error| {
+            let violated = error.constraint().filter(|_| error.is_unique_violation());
+            violated.map(str::to_owned)
+        });
+        let code = error.as_database_error().and_then(|error| error.code());
+        match violated {
+            // The constraints have the names of the members.
+            Some(member) => Self::Taken(member),
+            None if code.as_deref() == Some(NO_TEXT) => Self::nul("request"),
+            None => Self::Failed(error.into()),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (status, errors) = match self {
+            Self::Invalid(member, message) => (422, errors(member, &message)),
+            Self::Taken(member) => (409, errors(&member, "has already been taken")),
+            Self::Forbidden(what) => (403, errors(what, "forbidden")),
+            Self::NotFound(what) => (404, errors(what, "not found")),
+            Self::Gatepass(error) => return refused(&error),
+            Self::Failed(error) => {
+                tracing::error!(
+                    error = &*error as &dyn std::error::Error,
+                    "a request failed"
+                );
+                (500, errors("server", "failed"))
+            }
+        };
+        let status = StatusCode::from_u16(status).unwrap_or_default();
+        (status, Json(errors)).into_response()
+    }
+}
+
+/// An answer of gatepass itself, in the format of this API.
+pub(crate) fn of_gatepass(_: &RequestHead<'_>, problem: &Problem, reply: Reply) -> Reply {
+    let errors = match problem.reason() {
+        "bad_credentials" => errors("credentials", "invalid"),
+        "missing" => errors("token", "is missing"),
+        "expired" => errors("token", "has expired"),
+        _ if reply.status() == 401 => errors("token", "is invalid"),
+        _ => errors("request", problem.description()),
+    };
+    reply.with_json(&errors)
+}
+
+/// The response to a login that gatepass has refused.
+fn refused(error: &gatepass::Error) -> Response {
+    let reply = Reply::of_error(error, "conduit", ErrorFormat::Login);
+    let errors = match error.reason() {
+        "bad_credentials" => errors("credentials", "invalid"),
+        _ => errors("request", &error.description()),
+    };
+    let mut response = Json(errors).into_response();
+    *response.status_mut() = StatusCode::from_u16(reply.status()).unwrap_or_default();
+    for (name, value) in reply.headers() {
+        if let ("retry-after" | "cache-control", Ok(value)) = (name, HeaderValue::from_str(value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+fn errors(what: &str, message: &str) -> Value {
+    json!({ "errors": { what: [message] } })
+}

@@ -1,0 +1,164 @@
+//! Registration, login, and the user who is logged in.
+
+use axum::{extract::State, http::StatusCode};
+use gatepass::{
+    Credentials, Pass,
+    store::{EndReason, EndSessions},
+};
+use gatepass_axum::{Auth, ClientDevice, PresentedToken, User};
+use serde::Deserialize;
+
+use crate::{
+    account::{Account, UserReply},
+    auth::identity,
+    body::{Body, changed, nullable, required},
+    error::ApiError,
+    state::Conduit,
+};
+
+#[derive(Deserialize)]
+pub(crate) struct Of<T> {
+    user: T,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct NewUser {
+    username: Option<String>,
+    email: Option<String>,
+    password: Option<String>,
+}
+
+pub(crate) async fn register(
+    State(conduit): State<Conduit>,
+    ClientDevice(device): ClientDevice,
+    Body(Of { user }): Body<Of<NewUser>>,
+) -> Result<(StatusCode, UserReply), ApiError> {
+    let username = required("username", user.username)?;
+    let email = required("email", user.email)?;
+    let password = required("password", user.password)?;
+    let hash = conduit.passwords.hash(&password).await?;
+    let add = "INSERT INTO users (username, email, password_hash) VALUES ($1, $2, $3) RETURNING *";
+    let account: Account = sqlx::query_as(add)
+        .bind(username)
+        .bind(email)
+        .bind(hash)
+        .fetch_one(&conduit.pool)
+        .await?;
+    let identity = identity(account.id).map_err(|error| ApiError::Failed(error.into()))?;
+    let issued = conduit.authority.issue(identity, device).await?;
+    let body = account.with_token(issued.access_token.as_str());
+    Ok((StatusCode::CREATED, body))
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Login {
+    email: Option<String>,
+    password: Option<String>,
+}
+
+pub(crate) async fn log_in(
+    State(conduit): State<Conduit>,
+    ClientDevice(device): ClientDevice,
+    Body(Of { user }): Body<Of<Login>>,
+) -> Result<UserReply, ApiError> {
+    let email = required("email", user.email)?;
+    let password = required("password", user.password)?;
+    let credentials = Credentials::new(email, password);
+    let issued = conduit.authority.login(&credentials, device).await?;
+    let find = "SELECT id, username, email, bio, image FROM users WHERE lower(email) = lower($1)";
+    let account: Account = sqlx::query_as(find)
+        .bind(credentials.username())
+        .fetch_one(&conduit.pool)
+        .await?;
+    Ok(account.with_token(issued.access_token.as_str()))
+}
+
+/// The user with its token. RealWorld's clients ask at each start and keep the token of the answer,
+/// so that those who come back within a week stay logged in.
+pub(crate) async fn current(
+    State(conduit): State<Conduit>,
+    Auth(pass): Auth,
+    User(account): User<Account>,
+    PresentedToken(token): PresentedToken,
+) -> Result<UserReply, ApiError> {
+    if !is_half_over(&pass, &conduit) {
+        return Ok(account.with_token(token.as_str()));
+    }
+    let renewed = conduit.authority.renew(token.as_str()).await?;
+    Ok(account.with_token(renewed.access_token.as_str()))
+}
+
+fn is_half_over(pass: &Pass, conduit: &Conduit) -> bool {
+    let (from, until) = (pass.issued_at(), pass.expires_at());
+    conduit.clock.now().since(from) > until.since(from) / 2
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Changes {
+    #[serde(default, deserialize_with = "nullable")]
+    username: Option<Option<String>>,
+    #[serde(default, deserialize_with = "nullable")]
+    email: Option<Option<String>>,
+    #[serde(default, deserialize_with = "nullable")]
+    password: Option<Option<String>>,
+    #[serde(default, deserialize_with = "nullable")]
+    bio: Option<Option<String>>,
+    #[serde(default, deserialize_with = "nullable")]
+    image: Option<Option<String>>,
+}
+
+/// Changes the user. A new password ends the other sessions, in the same transaction.
+pub(crate) async fn update(
+    State(conduit): State<Conduit>,
+    Auth(pass): Auth,
+    User(account): User<Account>,
+    PresentedToken(token): PresentedToken,
+    Body(Of { user }): Body<Of<Changes>>,
+) -> Result<UserReply, ApiError> {
+    let username = changed("username", user.username)?;
+    let email = changed("email", user.email)?;
+    let hash = match changed("password", user.password)? {
+        Some(password) => Some(conduit.passwords.hash(&password).await?),
+        None => None,
+    };
+    let ends_others = hash.is_some();
+    let mut transaction = conduit.pool.begin().await?;
+    let change = "UPDATE users SET
+            username = coalesce($2, username),
+            email = coalesce($3, email),
+            password_hash = coalesce($4, password_hash),
+            bio = CASE WHEN $5 THEN nullif($6, '') ELSE bio END,
+            image = CASE WHEN $7 THEN nullif($8, '') ELSE image END
+        WHERE id = $1 RETURNING *";
+    let account: Account = sqlx::query_as(change)
+        .bind(account.id)
+        .bind(username)
+        .bind(email)
+        .bind(hash)
+        .bind(user.bio.is_some())
+        .bind(user.bio.flatten())
+        .bind(user.image.is_some())
+        .bind(user.image.flatten())
+        .fetch_one(&mut *transaction)
+        .await?;
+    if ends_others {
+        let owner = conduit.authority.account(pass.subject());
+        let others = match pass.session_id() {
+            Some(own) => EndSessions::AllOfBut(owner, own),
+            None => EndSessions::AllOf(owner),
+        };
+        let ended = conduit
+            .sessions
+            .end_in(&mut transaction, others, EndReason::EndedByUser);
+        ended
+            .await
+            .map_err(|error| ApiError::Failed(error.into()))?;
+    }
+    transaction.commit().await?;
+    // Other nodes show the change within half a minute.
+    conduit.users.forget(pass.subject());
+    if ends_others {
+        conduit.authority.verifier().catch_up().await?;
+    }
+    Ok(account.with_token(token.as_str()))
+}
