@@ -1,0 +1,57 @@
+//! The caller of a request: a person, or a machine that a person has given a key.
+
+use gatepass::{
+    RequiredScopes,
+    wire::{AuthRejection, AuthRequest},
+};
+use gatepass_warp::FromAuthRequest;
+use serde::{Deserialize, Serialize};
+
+/// The custom claim of a key's owner: the name of the key.
+#[derive(Deserialize, Serialize)]
+pub(crate) struct KeyClaims {
+    pub(crate) key: String,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Caller {
+    user: String,
+    /// The name of the key; `None` for a session.
+    key: Option<String>,
+}
+
+impl Caller {
+    /// The caller in words, for the history of a part.
+    pub(crate) fn described(&self) -> String {
+        match &self.key {
+            Some(key) => format!("{key} of {}", self.user),
+            None => self.user.clone(),
+        }
+    }
+}
+
+impl FromAuthRequest for Caller {
+    fn from_auth_request(request: &AuthRequest<'_, '_>) -> Result<Self, AuthRejection> {
+        let pass = request.pass()?;
+        let key = match pass.foreign_issuer() {
+            Some(_) => Some(request.claims::<KeyClaims>()?.key),
+            None => None,
+        };
+        Ok(Self {
+            user: pass.subject().to_string(),
+            key,
+        })
+    }
+}
+
+pub(crate) struct Read;
+
+impl RequiredScopes for Read {
+    const SCOPES: &'static [&'static str] = &["parts:read"];
+}
+
+pub(crate) struct Write;
+
+impl RequiredScopes for Write {
+    const SCOPES: &'static [&'static str] = &["parts:write"];
+}

@@ -1,0 +1,48 @@
+//! An existing service for machines and people that has moved in: the stock of a warehouse, in warp
+//! over SQLite.
+//!
+//! Machines send an API key, people a session's token. The same handlers answer both:
+//!
+//! | request | with |
+//! |---|---|
+//! | `GET /api/parts`, `PUT /api/parts/{name}` | `X-Api-Key` or a session, with the scope `parts:read` or `parts:write` |
+//! | `GET /api/whoami` | the same, and any scope |
+//! | `GET /keys` | a session |
+//! | `POST /keys`, `DELETE /keys/{id}` | a session whose user has logged in within the last five minutes |
+//! | `POST /auth/login` and so on | gatepass's own endpoints |
+//!
+//! The keys are the service's own, as they were before: a table with their hashes. gatepass knows
+//! nothing of them. `keys/admission.rs` looks a key up, and tells gatepass's gate who its owner is.
+//!
+//! | file | the part that gatepass replaced |
+//! |---|---|
+//! | `users.rs` | a table of sessions, and the filter that looked each token up in it |
+//! | `keys/admission.rs` | the filter that judged keys; the query is the same |
+//! | `service.rs` | `warp::serve`, since tower's layers go around warp's filters |
+//!
+//! A filter of warp can't leave anything for the filters behind it. So the gate is a layer of tower
+//! here, the keys are judged behind it, and the routes ask by `gate_from_layer`.
+//!
+//! ```sh
+//! export SECRET=$(openssl rand -hex 64) ADMIN_PASSWORD=looking-glass
+//! cargo run -p example-parts
+//! curl localhost:3000/auth/login -H 'Content-Type: application/json' \
+//!   -d '{"username":"admin","password":"looking-glass"}'
+//! curl localhost:3000/keys -H "Authorization: Bearer $access_token" \
+//!   -H 'Content-Type: application/json' -d '{"name":"import","scopes":"parts:read parts:write"}'
+//! curl -X PUT localhost:3000/api/parts/bolt -H "X-Api-Key: $key" \
+//!   -H 'Content-Type: application/json' -d '{"stock":12}'
+//! ```
+//!
+//! Run the tests with `cargo nextest run -p example-parts`.
+
+mod caller;
+mod database;
+mod error;
+mod keys;
+mod parts;
+mod passwords;
+mod service;
+mod users;
+
+pub use self::service::Service;
