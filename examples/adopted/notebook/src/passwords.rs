@@ -1,0 +1,76 @@
+//! Passwords, hashed with argon2id off the async threads, a few at a time.
+
+use std::sync::Arc;
+
+use argon2::{Argon2, PasswordHasher, PasswordVerifier, password_hash::phc::PasswordHash};
+use gatepass::{
+    StoreError,
+    store::{Random, SystemRandom},
+};
+use tokio::{sync::Semaphore, task::spawn_blocking};
+use zeroize::Zeroizing;
+
+/// How many passwords are hashed at once. Each takes 19 MiB.
+const AT_ONCE: usize = 4;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(Clone)]
+pub(crate) struct Passwords {
+    turns: Arc<Semaphore>,
+    /// The hash that a password is compared with if there is no account: so an answer takes the
+    /// same time, whether there is one or not.
+    dummy: Arc<str>,
+}
+
+impl Passwords {
+    pub(crate) fn new() -> Result<Self, Failure> {
+        Ok(Self {
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            dummy: hashed("")?.into(),
+        })
+    }
+
+    pub(crate) async fn hash(&self, password: &str) -> Result<String, StoreError> {
+        let password = Zeroizing::new(password.to_owned());
+        self.in_turn(move || hashed(&password)).await
+    }
+
+    /// Whether `password` is the one of `hash`. Without a hash it is not.
+    pub(crate) async fn verify(
+        &self,
+        password: &str,
+        hash: Option<String>,
+    ) -> Result<bool, StoreError> {
+        let password = Zeroizing::new(password.to_owned());
+        let dummy = Arc::clone(&self.dummy);
+        let verify = move || {
+            let parsed = PasswordHash::new(hash.as_deref().unwrap_or(&dummy))?;
+            let verified = Argon2::default().verify_password(password.as_bytes(), &parsed);
+            Ok(verified.is_ok() && hash.is_some())
+        };
+        self.in_turn(verify).await
+    }
+
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let turn = Arc::clone(&self.turns).acquire_owned().await;
+        let turn = turn.map_err(StoreError::unavailable)?;
+        let done = spawn_blocking(move || {
+            let _turn = turn;
+            work().map_err(std::io::Error::other)
+        });
+        done.await
+            .map_err(StoreError::unavailable)?
+            .map_err(StoreError::unavailable)
+    }
+}
+
+fn hashed(password: &str) -> Result<String, Failure> {
+    let mut salt = [0; 16];
+    SystemRandom.fill(&mut salt)?;
+    let hash = Argon2::default().hash_password_with_salt(password.as_bytes(), &salt)?;
+    Ok(hash.to_string())
+}
