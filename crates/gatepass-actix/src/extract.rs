@@ -272,6 +272,15 @@ impl<T: Send + Sync + 'static> FromRequest for User<T> {
     }
 }
 
+impl<T: Send + Sync + 'static> FromRequest for MaybeUser<T> {
+    type Error = AuthRejection;
+    type Future = Ready<Result<Self, AuthRejection>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ask(request, |judged| Ok(Self(judged.optional_user()?)))
+    }
+}
+
 impl FromRequest for ClientDevice {
     type Error = AuthRejection;
     type Future = Ready<Result<Self, AuthRejection>>;
@@ -298,6 +307,27 @@ impl FromRequest for SameSite {
         ask(request, |judged| judged.same_site().map(|()| Self))
     }
 }
+
+/// The application's own record of the user, if one is logged in, behind an optional gate.
+/// actix-web's own `Option<User<T>>` would take a mistake, such as a gate without users, for a
+/// stranger.
+///
+/// ```
+/// use gatepass_actix::MaybeUser;
+///
+/// struct Account { name: String }
+///
+/// async fn home(MaybeUser(account): MaybeUser<Account>) -> String {
+///     account.map_or("hello, stranger".to_owned(), |account| format!("hello, {}", account.name))
+/// }
+/// # let _ = actix_web::App::new().route("/", actix_web::web::get().to(home));
+/// ```
+#[derive(Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "handlers take it apart in their signatures"
+)]
+pub struct MaybeUser<T>(pub Option<Arc<T>>);
 
 /// Asks the request with what its gate has found, for extractors and middleware of your own.
 ///

@@ -92,9 +92,12 @@ pub use gatepass::{
 pub use self::{
     connection::Connection,
     extract::{
-        Auth, Claims, ClientDevice, MaybeAuth, PresentedToken, SameSite, Scoped, User, auth_request,
+        Auth, Claims, ClientDevice, MaybeAuth, MaybeUser, PresentedToken, SameSite, Scoped, User,
+        auth_request,
     },
     gate::{Gate, GateMiddleware},
     rejection::AuthRejection,
-    routes::{Delivered, configure, issue, reauthenticated, refresh, resource_metadata},
+    routes::{
+        Delivered, configure, issue, login, reauthenticated, refresh, rejection, resource_metadata,
+    },
 };

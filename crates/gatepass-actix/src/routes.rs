@@ -9,7 +9,7 @@ use actix_web::{
     web::{Payload, ServiceConfig, resource},
 };
 use gatepass::{
-    Identity, Pass,
+    Credentials, Error, Identity, Pass,
     wire::{self, Delivery, Endpoints, RequestBody, ResourceMetadata},
 };
 
@@ -123,6 +123,40 @@ pub async fn issue(
     Ok(Delivered(endpoints.issue(identity, &head, delivery).await?))
 }
 
+/// Logs a user in by credentials, in a route of your own. See [`Endpoints::login`].
+///
+/// ```
+/// use actix_web::{HttpRequest, HttpResponse};
+/// use gatepass::{Credentials, wire::{Delivery, Endpoints}};
+/// use gatepass_actix::{AuthRejection, login};
+///
+/// /// The answer has the cookies of the login, and a body of your own.
+/// async fn log_in(
+///     endpoints: &Endpoints,
+///     credentials: Credentials,
+///     request: HttpRequest,
+/// ) -> Result<HttpResponse, AuthRejection> {
+///     let delivered = login(endpoints, &credentials, &request, Delivery::Cookies).await?;
+///     let until = delivered.issued().refresh_expires_at.to_string();
+///     let body = serde_json::json!({ "logged_in_until": until });
+///     Ok(delivered.onto(HttpResponse::Ok().json(body)))
+/// }
+/// ```
+///
+/// # Errors
+///
+/// The rejection, whose response is complete.
+pub async fn login(
+    endpoints: &Endpoints,
+    credentials: &Credentials,
+    request: &HttpRequest,
+    delivery: Delivery,
+) -> Result<Delivered, AuthRejection> {
+    let head = head(request.head());
+    let begun = endpoints.login(credentials, &head, delivery);
+    Ok(Delivered(begun.await?))
+}
+
 /// The tokens of a refresh: of `token`, or of the refresh cookie. See [`Endpoints::refresh`].
 ///
 /// ```
@@ -188,6 +222,28 @@ pub async fn reauthenticated(
     let head = head(request.head());
     let reauthenticated = endpoints.reauthenticated(pass, identity, &head);
     Ok(Delivered(reauthenticated.await?))
+}
+
+/// The complete response to a request whose call to the [`Authority`](gatepass::Authority) has
+/// failed. See [`Endpoints::rejection`].
+///
+/// ```
+/// use actix_web::HttpRequest;
+/// use gatepass::{Authority, Pass, wire::Endpoints};
+/// use gatepass_actix::{AuthRejection, rejection};
+///
+/// async fn log_out_everywhere(
+///     (authority, endpoints): (&Authority, &Endpoints),
+///     pass: &Pass,
+///     request: &HttpRequest,
+/// ) -> Result<(), AuthRejection> {
+///     let ended = authority.logout_all(pass.subject()).await;
+///     ended.map_err(|error| rejection(endpoints, error, request))?;
+///     Ok(())
+/// }
+/// ```
+pub fn rejection(endpoints: &Endpoints, error: Error, request: &HttpRequest) -> AuthRejection {
+    endpoints.rejection(error, &head(request.head())).into()
 }
 
 /// New tokens on their way to the client. As a responder, it is the answer of the endpoints.

@@ -141,5 +141,7 @@ pub use self::{
     extract::{Auth, Claims, ClientDevice, PresentedToken, SameSite, Scoped, User, auth_request},
     gate::GateLayer,
     rejection::AuthRejection,
-    routes::{Delivered, issue, reauthenticated, refresh, resource_metadata, routes},
+    routes::{
+        Delivered, issue, login, reauthenticated, refresh, rejection, resource_metadata, routes,
+    },
 };

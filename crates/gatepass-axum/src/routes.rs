@@ -12,7 +12,7 @@ use axum::{
 };
 use bytes::Bytes;
 use gatepass::{
-    Identity, Pass,
+    Credentials, Error, Identity, Pass,
     wire::{Delivery, Endpoints, RequestBody, ResourceMetadata},
 };
 use gatepass_tower::{deliver, response};
@@ -116,6 +116,41 @@ pub async fn issue(
     ))
 }
 
+/// Logs a user in by credentials, in a route of your own. See [`Endpoints::login`].
+///
+/// ```
+/// use axum::{Json, extract::{Extension, Request}};
+/// use gatepass::{Credentials, wire::{Delivery, Endpoints}};
+/// use gatepass_axum::{AuthRejection, Delivered, login};
+/// use serde_json::{Value, json};
+///
+/// /// The answer has the cookies of the login, and a body of your own.
+/// async fn log_in(
+///     endpoints: &Endpoints,
+///     credentials: Credentials,
+///     request: Request,
+/// ) -> Result<(Delivered, Json<Value>), AuthRejection> {
+///     let (parts, _) = request.into_parts();
+///     let delivered = login(endpoints, &credentials, &parts, Delivery::Cookies).await?;
+///     let until = delivered.issued().refresh_expires_at.to_string();
+///     Ok((delivered, Json(json!({ "logged_in_until": until }))))
+/// }
+/// ```
+///
+/// # Errors
+///
+/// The rejection, whose response is complete.
+pub async fn login(
+    endpoints: &Endpoints,
+    credentials: &Credentials,
+    parts: &Parts,
+    delivery: Delivery,
+) -> Result<Delivered, AuthRejection> {
+    let head = head(parts);
+    let begun = endpoints.login(credentials, &head, delivery);
+    Ok(Delivered(begun.await?))
+}
+
 /// The tokens of a refresh, as a response or a part of one: of `token`, or of the refresh cookie.
 /// See [`Endpoints::refresh`].
 ///
@@ -182,6 +217,28 @@ pub async fn reauthenticated(
     let head = head(parts);
     let reauthenticated = endpoints.reauthenticated(pass, identity, &head);
     Ok(Delivered(reauthenticated.await?))
+}
+
+/// The complete response to a request whose call to the [`Authority`](gatepass::Authority) has
+/// failed. See [`Endpoints::rejection`].
+///
+/// ```
+/// use axum::http::request::Parts;
+/// use gatepass::{Authority, Pass, wire::Endpoints};
+/// use gatepass_axum::{AuthRejection, rejection};
+///
+/// async fn log_out_everywhere(
+///     (authority, endpoints): (&Authority, &Endpoints),
+///     pass: &Pass,
+///     parts: &Parts,
+/// ) -> Result<(), AuthRejection> {
+///     let ended = authority.logout_all(pass.subject()).await;
+///     ended.map_err(|error| rejection(endpoints, error, parts))?;
+///     Ok(())
+/// }
+/// ```
+pub fn rejection(endpoints: &Endpoints, error: Error, parts: &Parts) -> AuthRejection {
+    endpoints.rejection(error, &head(parts)).into()
 }
 
 /// New tokens on their way to the client. As a response, it is the answer of the endpoints. As a

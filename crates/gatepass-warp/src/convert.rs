@@ -151,7 +151,8 @@ fn view<'a>(
 }
 
 impl OwnedRequestHead {
-    pub(crate) fn view(&self) -> RequestHead<'_> {
+    /// The head as the core reads it.
+    pub fn view(&self) -> RequestHead<'_> {
         view(&self.method, &self.path, &self.headers, &self.target_host)
             .query(self.query.as_deref())
             .address(self.address)

@@ -134,23 +134,106 @@ impl Gate {
             .then(move |judged| {
                 let gate = gate.clone();
                 async move {
-                    let (judged, seen) = match judged {
-                        Judged::AtOnce(judged, seen) => (judged, seen),
-                        Judged::Waiting(head) => {
-                            let judged = gate.judge(&head.view()).await;
-                            (judged, Seen::Head(head))
-                        }
-                        Judged::Unseen => {
-                            let unseen = wire::AuthRejection::unseen();
-                            (Err(unseen), Seen::Method(Method::GET))
-                        }
-                    };
+                    let (judged, seen) = settled(&gate, judged).await;
                     judged
                         .and_then(|state| authorized(state.of(seen.view())))
                         .map_err(|rejection| rejected(rejection, seen.view().method()))
                 }
             })
             .boxed()
+    }
+
+    /// Has your own code look at each request that the gate lets through, for credentials of your
+    /// own, such as API keys beside sessions. `judge` gets the state that the gate has left, and
+    /// returns it, or another one.
+    ///
+    /// The gate must be [optional](Requirements::optional), so that it lets requests without a
+    /// token through. [`AuthRequest::authenticated`](gatepass::wire::AuthRequest::authenticated)
+    /// has the rules.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use gatepass::{Identity, Refusal};
+    /// use gatepass_warp::{Auth, AuthState, Authority, OwnedRequestHead, Requirements, gate, gated};
+    /// use warp::Filter;
+    ///
+    /// # async fn owner_of(_: &str) -> Option<Identity> { None }
+    /// # fn example(authority: &Authority) {
+    /// let optional = gate(authority).require(Requirements::new().optional());
+    /// let keys = optional.and_then(async |state: AuthState, head: OwnedRequestHead| {
+    ///     let head = head.view();
+    ///     let Some(key) = head.header("x-api-key") else { return Ok(state) };
+    ///     let request = state.of(head.clone());
+    ///     let owner = owner_of(key).await.ok_or_else(|| request.rejection(Refusal::Revoked))?;
+    ///     Ok(request.authenticated("api-key", &owner, Duration::from_secs(60))?)
+    /// });
+    /// let orders = warp::path!("orders").and(warp::get());
+    /// let route = gated(orders, keys, async |Auth(pass): Auth| format!("of {}", pass.subject()));
+    /// # let _ = route;
+    /// # }
+    /// ```
+    pub fn and_then<F, R>(self, judge: F) -> AndThen<F>
+    where
+        F: Fn(AuthState, OwnedRequestHead) -> R + Clone + Send + Sync + 'static,
+        R: Future<Output = Result<AuthState, AuthRejection>> + Send + 'static,
+    {
+        AndThen {
+            gate: self.0,
+            judge,
+        }
+    }
+}
+
+/// A gate followed by code of the application's own. Made by [`Gate::and_then`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct AndThen<F> {
+    gate: wire::Gate,
+    judge: F,
+}
+
+impl<A, F, R> IntoGateFilter<A> for AndThen<F>
+where
+    A: FromAuthRequest,
+    F: Fn(AuthState, OwnedRequestHead) -> R + Clone + Send + Sync + 'static,
+    R: Future<Output = Result<AuthState, AuthRejection>> + Send + 'static,
+{
+    fn into_gate_filter(self) -> BoxedFilter<(Result<Authorized<A>, AuthRejection>,)> {
+        let Self { gate, judge } = self;
+        request_head()
+            .then(move |head: OwnedRequestHead| {
+                let (gate, judge) = (gate.clone(), judge.clone());
+                async move {
+                    let judged = async {
+                        let state = gate.judge(&head.view()).await?;
+                        let state = judge(state, head.clone()).await;
+                        let state = state.map_err(|AuthRejection(rejection)| rejection)?;
+                        authorized(state.of(head.view()))
+                    };
+                    let judged: Result<_, wire::AuthRejection> = judged.await;
+                    judged.map_err(|rejection| rejected(rejection, head.view().method()))
+                }
+            })
+            .boxed()
+    }
+}
+
+/// The verdict of a gate, which may have to ask the store first.
+async fn settled(
+    gate: &wire::Gate,
+    judged: Judged,
+) -> (Result<AuthState, wire::AuthRejection>, Seen) {
+    match judged {
+        Judged::AtOnce(judged, seen) => (judged, seen),
+        Judged::Waiting(head) => {
+            let judged = gate.judge(&head.view()).await;
+            (judged, Seen::Head(head))
+        }
+        Judged::Unseen => {
+            let unseen = wire::AuthRejection::unseen();
+            (Err(unseen), Seen::Method(Method::GET))
+        }
     }
 }
 

@@ -182,8 +182,10 @@ pub use self::{
         Auth, Claims, ClientDevice, FromAuthRequest, PresentedToken, SameSite, Scoped, User,
     },
     full_path::full_path,
-    gate::{Gate, IntoGateFilter, gate, gate_before, gate_from_layer},
+    gate::{AndThen, Gate, IntoGateFilter, gate, gate_before, gate_from_layer},
     gated::{Handler, gated},
     rejection::AuthRejection,
-    routes::{Delivered, issue, reauthenticated, refresh, resource_metadata, routes},
+    routes::{
+        Delivered, issue, login, reauthenticated, refresh, rejection, resource_metadata, routes,
+    },
 };

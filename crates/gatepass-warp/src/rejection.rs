@@ -38,6 +38,13 @@ impl AuthRejection {
     }
 }
 
+/// For credentials that the application judges by itself.
+impl From<wire::AuthRejection> for AuthRejection {
+    fn from(rejection: wire::AuthRejection) -> Self {
+        Self(rejection)
+    }
+}
+
 impl fmt::Display for AuthRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

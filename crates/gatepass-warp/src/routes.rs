@@ -5,7 +5,7 @@ use std::{convert::Infallible, future::ready, ops::Deref, pin::pin};
 use bytes::{Buf, BufMut};
 use futures_util::{Stream, TryStreamExt};
 use gatepass::{
-    Identity, Pass,
+    Credentials, Error, Identity, Pass,
     wire::{self, Delivery, Endpoints, Reply, RequestBody, ResourceMetadata},
 };
 use gatepass_tower::{deliver, response};
@@ -122,6 +122,40 @@ pub async fn issue(
     issued.map(Delivered).map_err(AuthRejection)
 }
 
+/// Logs a user in by credentials, in a route of your own. See [`Endpoints::login`].
+///
+/// ```
+/// use gatepass::{Credentials, wire::{Delivery, Endpoints}};
+/// use gatepass_warp::{AuthRejection, OwnedRequestHead, login};
+/// use warp::reply::Response;
+///
+/// /// The answer has the cookies of the login, and a body of your own.
+/// async fn log_in(
+///     endpoints: Endpoints,
+///     head: OwnedRequestHead,
+///     credentials: Credentials,
+/// ) -> Result<Response, AuthRejection> {
+///     let delivered = login(&endpoints, &credentials, &head, Delivery::Cookies).await?;
+///     let until = delivered.issued().refresh_expires_at.to_string();
+///     let body = serde_json::json!({ "logged_in_until": until });
+///     Ok(delivered.onto(warp::reply::json(&body)))
+/// }
+/// ```
+///
+/// # Errors
+///
+/// The rejection, which is a complete reply.
+pub async fn login(
+    endpoints: &Endpoints,
+    credentials: &Credentials,
+    head: &OwnedRequestHead,
+    delivery: Delivery,
+) -> Result<Delivered, AuthRejection> {
+    let head = head.view();
+    let begun = endpoints.login(credentials, &head, delivery).await;
+    begun.map(Delivered).map_err(AuthRejection)
+}
+
 /// The tokens of a refresh: of `token`, or of the refresh cookie. See [`Endpoints::refresh`].
 ///
 /// ```
@@ -183,6 +217,27 @@ pub async fn reauthenticated(
     let head = head.view();
     let reauthenticated = endpoints.reauthenticated(pass, identity, &head).await;
     reauthenticated.map(Delivered).map_err(AuthRejection)
+}
+
+/// The complete response to a request whose call to the [`Authority`](gatepass::Authority) has
+/// failed. See [`Endpoints::rejection`].
+///
+/// ```
+/// use gatepass::{Authority, Pass, wire::Endpoints};
+/// use gatepass_warp::{AuthRejection, OwnedRequestHead, rejection};
+///
+/// async fn log_out_everywhere(
+///     (authority, endpoints): (&Authority, &Endpoints),
+///     pass: &Pass,
+///     head: &OwnedRequestHead,
+/// ) -> Result<(), AuthRejection> {
+///     let ended = authority.logout_all(pass.subject()).await;
+///     ended.map_err(|error| rejection(endpoints, error, head))?;
+///     Ok(())
+/// }
+/// ```
+pub fn rejection(endpoints: &Endpoints, error: Error, head: &OwnedRequestHead) -> AuthRejection {
+    endpoints.rejection(error, &head.view()).into()
 }
 
 /// New tokens on their way to the client. As a reply, it is the answer of the endpoints.

@@ -18,20 +18,39 @@ impl Authority {
         is_own && 2 * used >= life(pass)
     }
 
-    /// Renews the access token of `pass` as [`renew`](Self::renew) does, for a response that is
-    /// about to leave. `None` if it can't be renewed, if that brings nothing, or if another request
-    /// has just renewed it.
+    /// Renews the access token of `pass` as [`renew`](Self::renew) does, if it has half of its life
+    /// behind it. `None` before that, and if another request has just renewed it. For a route that
+    /// gives its client the token in a body of your own; otherwise
+    /// [`auto_renew`](crate::wire::Gate::auto_renew) does the same for all routes of a gate.
     ///
-    /// The store is asked, and is written to only if no access token of the session may live for
-    /// another half of a lifetime yet.
-    pub(crate) async fn slide(&self, pass: &Pass) -> Option<Renewed> {
+    /// The store is asked only if the token is due, and is written to only if no access token of
+    /// the session may live for another half of a lifetime yet.
+    ///
+    /// ```
+    /// use gatepass::{AccessToken, Authority, Error, Pass};
+    ///
+    /// /// The token that the client is to use from now on.
+    /// async fn token(
+    ///     authority: &Authority,
+    ///     pass: &Pass,
+    ///     presented: AccessToken,
+    /// ) -> Result<AccessToken, Error> {
+    ///     let renewed = authority.renew_if_due(pass).await?;
+    ///     Ok(renewed.map_or(presented, |renewed| renewed.access_token))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`renew`](Self::renew). The presented token is good nevertheless, until it expires.
+    pub async fn renew_if_due(&self, pass: &Pass) -> Result<Option<Renewed>, Error> {
         let now = self.inner.settings.clock.now();
         let pause = PAUSE.min(life(pass) / 8);
-        if !self.inner.renewals.has_turn(pass.token_id(), pause, now) {
-            return None;
+        let renewals = &self.inner.renewals;
+        if !self.may_slide(pass) || !renewals.has_turn(pass.token_id(), pause, now) {
+            return Ok(None);
         }
-        let renewed = self.slide_now(pass).await.ok()?;
-        (renewed.expires_at > pass.expires_at()).then_some(renewed)
+        self.slide_now(pass).await.map(Some)
     }
 
     async fn slide_now(&self, pass: &Pass) -> Result<Renewed, Error> {

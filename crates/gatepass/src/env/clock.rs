@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -119,6 +119,17 @@ pub trait Clock: Send + Sync + 'static {
 
     /// Time since some fixed instant; never decreases within a process.
     fn monotonic(&self) -> Duration;
+}
+
+/// A clock that several owners share.
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> Timestamp {
+        (**self).now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        (**self).monotonic()
+    }
 }
 
 /// The machine's own clocks.

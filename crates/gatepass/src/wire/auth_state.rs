@@ -342,9 +342,25 @@ impl<'s, 'h> AuthRequest<'s, 'h> {
         AuthRejection { error, reply }
     }
 
-    fn rejection(&self, refusal: Refusal) -> AuthRejection {
+    /// The rejection of credentials that your own code judges, or couldn't judge, in the format of
+    /// the gate or [your own](crate::VerifierBuilder::error_response). A refusal is 401 or 403 with
+    /// a challenge. If the store failed it is 503.
+    ///
+    /// ```
+    /// use gatepass::{Identity, Refusal, StoreError, wire::{AuthRejection, AuthRequest}};
+    ///
+    /// /// `found` is the owner of an API key, as your database says.
+    /// fn owner(
+    ///     request: &AuthRequest<'_, '_>,
+    ///     found: Result<Option<Identity>, StoreError>,
+    /// ) -> Result<Identity, AuthRejection> {
+    ///     let found = found.map_err(|error| request.rejection(error))?;
+    ///     found.ok_or_else(|| request.rejection(Refusal::Revoked))
+    /// }
+    /// ```
+    pub fn rejection(&self, error: impl Into<Error>) -> AuthRejection {
         let verifier = &self.state.verifier;
-        let error = Error::Refused(refusal);
+        let error = error.into();
         let space = verifier.protection_space(self.state.requirements.as_deref());
         let mut reply = Reply::of_error(&error, space, ErrorFormat::Resource);
         if self.state.outgoing.outdated {

@@ -241,7 +241,7 @@ impl Endpoints {
         body: RequestBody<'_>,
     ) -> Reply {
         match (endpoint, head.method()) {
-            (Endpoint::Login, "POST") => self.login(head, body).await,
+            (Endpoint::Login, "POST") => self.answer_login(head, body).await,
             (Endpoint::Reauthenticate, "POST") => self.reauthenticate(head, body).await,
             (Endpoint::Refresh, "POST") => self.answer_refresh(head, body).await,
             (Endpoint::Resume, "POST") => self.resume(head, body).await,

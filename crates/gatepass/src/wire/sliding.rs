@@ -77,7 +77,9 @@ impl Sliding {
     /// Renews the token for a response whose head leaves now. The store says that the session
     /// lives, or there is none.
     pub(super) async fn renew(&self) -> Option<RenewedToken> {
-        let renewed = self.authority.slide(&self.pass).await?;
+        // Without it, and if it brings nothing, the response is as it is.
+        let renewed = self.authority.renew_if_due(&self.pass).await.ok().flatten();
+        let renewed = renewed.filter(|renewed| renewed.expires_at > self.pass.expires_at())?;
         let token = renewed.access_token.as_str();
         let (name, value) = match self.place {
             Place::Header(name) => (name, token.to_owned()),

@@ -5,7 +5,7 @@ use std::{error::Error, time::Duration};
 use gatepass::{
     AuthenticationError, Authenticator, Authority, BuildError, Clock, Credentials, Device,
     Identity, InvalidName, MasterSecret, Session, StoreError, UserUpdate, async_trait,
-    wire::{Endpoint, Endpoints, EndpointsBuilder, Users},
+    wire::{Endpoint, Endpoints, Users},
 };
 use gatepass_postgres::PostgresStore;
 use sqlx::PgPool;
@@ -87,18 +87,11 @@ pub(crate) fn users(pool: PgPool) -> Users<Account> {
 
 /// Logout and the list of sessions. The application has a login of its own, and no OAuth.
 pub(crate) fn endpoints(authority: Authority) -> Result<Endpoints, Box<dyn Error + Send + Sync>> {
-    let others = [
-        Endpoint::Login,
-        Endpoint::Reauthenticate,
-        Endpoint::Refresh,
-        Endpoint::Token,
-        Endpoint::Revoke,
-        Endpoint::Jwks,
-        Endpoint::Metadata,
-    ];
-    let endpoints = Endpoints::builder(authority).mount("/api/user");
-    let endpoints = others
-        .into_iter()
-        .fold(endpoints, EndpointsBuilder::without);
+    let endpoints = Endpoints::builder(authority).mount("/api/user").only([
+        Endpoint::Logout,
+        Endpoint::LogoutAll,
+        Endpoint::Sessions,
+        Endpoint::Session,
+    ]);
     Ok(endpoints.build()?)
 }

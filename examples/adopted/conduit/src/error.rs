@@ -2,13 +2,14 @@
 
 use axum::{
     Json,
-    http::{HeaderValue, StatusCode},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use gatepass::{
     StoreError,
-    wire::{ErrorFormat, Problem, Reply, RequestHead},
+    wire::{Problem, Reply, RequestHead},
 };
+use gatepass_axum::AuthRejection;
 use serde_json::{Value, json};
 
 pub(crate) enum ApiError {
@@ -19,8 +20,10 @@ pub(crate) enum ApiError {
     /// It is another user's.
     Forbidden(&'static str),
     NotFound(&'static str),
-    /// A login that gatepass refused.
-    Gatepass(gatepass::Error),
+    /// gatepass has refused it, and its response is complete.
+    Rejected(AuthRejection),
+    /// The database failed.
+    Unavailable(StoreError),
     /// The server failed.
     Failed(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -38,15 +41,15 @@ impl ApiError {
     }
 }
 
-impl From<gatepass::Error> for ApiError {
-    fn from(error: gatepass::Error) -> Self {
-        Self::Gatepass(error)
+impl From<AuthRejection> for ApiError {
+    fn from(rejection: AuthRejection) -> Self {
+        Self::Rejected(rejection)
     }
 }
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        Self::Gatepass(error.into())
+        Self::Unavailable(error)
     }
 }
 
@@ -73,7 +76,14 @@ impl IntoResponse for ApiError {
             Self::Taken(member) => (409, errors(&member, "has already been taken")),
             Self::Forbidden(what) => (403, errors(what, "forbidden")),
             Self::NotFound(what) => (404, errors(what, "not found")),
-            Self::Gatepass(error) => return refused(&error),
+            Self::Rejected(rejection) => return rejection.into_response(),
+            Self::Unavailable(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the database failed"
+                );
+                (503, errors("server", "try again"))
+            }
             Self::Failed(error) => {
                 tracing::error!(
                     error = &*error as &dyn std::error::Error,
@@ -97,23 +107,6 @@ pub(crate) fn of_gatepass(_: &RequestHead<'_>, problem: &Problem, reply: Reply) 
         _ => errors("request", problem.description()),
     };
     reply.with_json(&errors)
-}
-
-/// The response to a login that gatepass has refused.
-fn refused(error: &gatepass::Error) -> Response {
-    let reply = Reply::of_error(error, "conduit", ErrorFormat::Login);
-    let errors = match error.reason() {
-        "bad_credentials" => errors("credentials", "invalid"),
-        _ => errors("request", &error.description()),
-    };
-    let mut response = Json(errors).into_response();
-    *response.status_mut() = StatusCode::from_u16(reply.status()).unwrap_or_default();
-    for (name, value) in reply.headers() {
-        if let ("retry-after" | "cache-control", Ok(value)) = (name, HeaderValue::from_str(value)) {
-            response.headers_mut().insert(name, value);
-        }
-    }
-    response
 }
 
 fn errors(what: &str, message: &str) -> Value {

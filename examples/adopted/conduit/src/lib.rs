@@ -44,7 +44,7 @@ mod profiles;
 mod state;
 mod users;
 
-use std::{error::Error, sync::Arc};
+use std::error::Error;
 
 use axum::{
     Router,
@@ -75,7 +75,7 @@ use crate::{auth::Accounts, error::ApiError, passwords::Passwords, state::Condui
 pub async fn app(
     database: &str,
     secret: MasterSecret,
-    clock: impl Clock + Clone,
+    clock: impl Clock,
 ) -> Result<Router, Box<dyn Error + Send + Sync>> {
     let pool = PgPool::connect(database).await?;
     sqlx::raw_sql(include_str!("schema.sql"))
@@ -89,7 +89,7 @@ pub async fn app(
         pool: pool.clone(),
         passwords: passwords.clone(),
     };
-    let authority = auth::authority(accounts, secret, sessions.clone(), clock.clone()).await?;
+    let authority = auth::authority(accounts, secret, sessions.clone(), clock).await?;
     let users = auth::users(pool.clone());
     let endpoints = auth::endpoints(authority.clone())?;
 
@@ -135,7 +135,7 @@ pub async fn app(
         authority,
         sessions,
         users,
-        clock: Arc::new(clock),
+        endpoints: endpoints.clone(),
     };
     Ok(strangers
         .merge(readers)

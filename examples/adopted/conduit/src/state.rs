@@ -1,8 +1,6 @@
 //! The state that handlers share.
 
-use std::sync::Arc;
-
-use gatepass::{Authority, Clock};
+use gatepass::{Authority, wire::Endpoints};
 use gatepass_axum::Users;
 use gatepass_postgres::PostgresStore;
 use sqlx::PgPool;
@@ -16,5 +14,5 @@ pub(crate) struct Conduit {
     pub(crate) authority: Authority,
     pub(crate) sessions: PostgresStore,
     pub(crate) users: Users<Account>,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) endpoints: Endpoints,
 }

@@ -1,11 +1,15 @@
 //! Registration, login, and the user who is logged in.
 
-use axum::{extract::State, http::StatusCode};
-use gatepass::{
-    Credentials, Pass,
-    store::{EndReason, EndSessions},
+use axum::{
+    extract::State,
+    http::{StatusCode, request::Parts},
 };
-use gatepass_axum::{Auth, ClientDevice, PresentedToken, User};
+use gatepass::{
+    Credentials,
+    store::{EndReason, EndSessions},
+    wire::Delivery,
+};
+use gatepass_axum::{Auth, PresentedToken, User, issue, login, rejection};
 use serde::Deserialize;
 
 use crate::{
@@ -30,7 +34,7 @@ pub(crate) struct NewUser {
 
 pub(crate) async fn register(
     State(conduit): State<Conduit>,
-    ClientDevice(device): ClientDevice,
+    parts: Parts,
     Body(Of { user }): Body<Of<NewUser>>,
 ) -> Result<(StatusCode, UserReply), ApiError> {
     let username = required("username", user.username)?;
@@ -45,8 +49,8 @@ pub(crate) async fn register(
         .fetch_one(&conduit.pool)
         .await?;
     let identity = identity(account.id).map_err(|error| ApiError::Failed(error.into()))?;
-    let issued = conduit.authority.issue(identity, device).await?;
-    let body = account.with_token(issued.access_token.as_str());
+    let delivered = issue(&conduit.endpoints, identity, &parts, Delivery::Body).await?;
+    let body = account.with_token(delivered.issued().access_token.as_str());
     Ok((StatusCode::CREATED, body))
 }
 
@@ -58,19 +62,19 @@ pub(crate) struct Login {
 
 pub(crate) async fn log_in(
     State(conduit): State<Conduit>,
-    ClientDevice(device): ClientDevice,
+    parts: Parts,
     Body(Of { user }): Body<Of<Login>>,
 ) -> Result<UserReply, ApiError> {
     let email = required("email", user.email)?;
     let password = required("password", user.password)?;
     let credentials = Credentials::new(email, password);
-    let issued = conduit.authority.login(&credentials, device).await?;
+    let delivered = login(&conduit.endpoints, &credentials, &parts, Delivery::Body).await?;
     let find = "SELECT id, username, email, bio, image FROM users WHERE lower(email) = lower($1)";
     let account: Account = sqlx::query_as(find)
         .bind(credentials.username())
         .fetch_one(&conduit.pool)
         .await?;
-    Ok(account.with_token(issued.access_token.as_str()))
+    Ok(account.with_token(delivered.issued().access_token.as_str()))
 }
 
 /// The user with its token. RealWorld's clients ask at each start and keep the token of the answer,
@@ -80,17 +84,12 @@ pub(crate) async fn current(
     Auth(pass): Auth,
     User(account): User<Account>,
     PresentedToken(token): PresentedToken,
+    parts: Parts,
 ) -> Result<UserReply, ApiError> {
-    if !is_half_over(&pass, &conduit) {
-        return Ok(account.with_token(token.as_str()));
-    }
-    let renewed = conduit.authority.renew(token.as_str()).await?;
-    Ok(account.with_token(renewed.access_token.as_str()))
-}
-
-fn is_half_over(pass: &Pass, conduit: &Conduit) -> bool {
-    let (from, until) = (pass.issued_at(), pass.expires_at());
-    conduit.clock.now().since(from) > until.since(from) / 2
+    let renewed = conduit.authority.renew_if_due(&pass).await;
+    let renewed = renewed.map_err(|error| rejection(&conduit.endpoints, error, &parts))?;
+    let token = renewed.map_or(token, |renewed| renewed.access_token);
+    Ok(account.with_token(token.as_str()))
 }
 
 #[derive(Deserialize)]

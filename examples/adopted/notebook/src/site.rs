@@ -10,7 +10,7 @@ use actix_web::{
 };
 use gatepass::{
     Authority, Clock, LocalPath, MasterSecret, Requirements, Transport,
-    wire::{Endpoint, Endpoints, EndpointsBuilder},
+    wire::{Endpoint, Endpoints},
 };
 use gatepass_actix::{Gate, Users as Accounts, configure};
 use gatepass_sqlite::SqliteStore;
@@ -60,16 +60,19 @@ impl Site {
         path: &Path,
         url: &str,
         secret: MasterSecret,
-        clock: impl Clock + Clone,
+        clock: impl Clock,
     ) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        let sessions = SqliteStore::builder(path).clock(clock.clone()).open()?;
+        let clock: Arc<dyn Clock> = Arc::new(clock);
+        let sessions = SqliteStore::builder(path)
+            .clock(Arc::clone(&clock))
+            .open()?;
         let database = Database::open(path)?;
         let users = Users::new(database.clone(), Passwords::new()?);
         let authority = Authority::builder(url, "notebook", secret, sessions.clone())
             .authenticator(users.clone())
             .transport(Transport::Cookie)
             .error_response(of_gatepass)
-            .clock(clock.clone());
+            .clock(Arc::clone(&clock));
         let authority = if url.starts_with("http:") {
             authority.danger_insecure_cookies_on_localhost()
         } else {
@@ -87,7 +90,7 @@ impl Site {
             sessions,
             endpoints: endpoints(authority.clone())?,
             authority,
-            clock: Arc::new(clock),
+            clock,
         };
         Ok(Self {
             state,
@@ -157,23 +160,10 @@ const LOGIN: &str = "/login";
 
 /// The forms of login and logout. All else is pages.
 fn endpoints(authority: Authority) -> Result<Endpoints, Box<dyn Error + Send + Sync>> {
-    let others = [
-        Endpoint::Reauthenticate,
-        Endpoint::Refresh,
-        Endpoint::LogoutAll,
-        Endpoint::Sessions,
-        Endpoint::Session,
-        Endpoint::Token,
-        Endpoint::Revoke,
-        Endpoint::Jwks,
-        Endpoint::Metadata,
-    ];
     let endpoints = Endpoints::builder(authority)
         .mount("/")
+        .only([Endpoint::Login, Endpoint::Logout])
         .forms(LOGIN.parse()?, "/notes".parse()?);
-    let endpoints = others
-        .into_iter()
-        .fold(endpoints, EndpointsBuilder::without);
     Ok(endpoints.build()?)
 }
 

@@ -23,5 +23,6 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let address = var("LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
     let listener = TcpListener::bind(address).await?;
     println!("listening on http://{}", listener.local_addr()?);
-    match service.serve(listener).await {}
+    service.serve(listener).await;
+    Ok(())
 }

@@ -1,29 +1,23 @@
-//! The routes, and the layers of tower around them.
+//! The routes with their gates.
 
-use std::{convert::Infallible, error::Error, fmt, path::Path, time::Duration};
+use std::{convert::Infallible, error::Error, fmt, path::Path, sync::Arc, time::Duration};
 
 use gatepass::{Authority, Clock, MasterSecret, Requirements, Scopes, wire::Endpoints};
 use gatepass_sqlite::SqliteStore;
-use gatepass_warp::{GateLayer, PeerAddr, gate, gate_before, gate_from_layer, gated, routes};
-use http::{HeaderValue, Request, header::CACHE_CONTROL};
-use hyper::{body::Incoming, server::conn::http1};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use gatepass_warp::{gate, gate_before, gated, routes};
 use serde::de::DeserializeOwned;
-use tokio::{net::TcpListener, time::sleep};
-use tower::{Layer, ServiceExt, service_fn};
+use tokio::net::TcpListener;
 use warp::{
     Filter, Rejection,
     filters::BoxedFilter,
+    http::{HeaderValue, header::CACHE_CONTROL},
     reply::{Reply, Response},
 };
 
 use crate::{
     database::Database,
     error::of_rejection,
-    keys::{self, admission::admitted},
+    keys::{self, admission::admit},
     parts,
     passwords::Passwords,
     users::Users,
@@ -58,9 +52,12 @@ impl Service {
     pub async fn start(
         path: &Path,
         secret: MasterSecret,
-        clock: impl Clock + Clone,
+        clock: impl Clock,
     ) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        let sessions = SqliteStore::builder(path).clock(clock.clone()).open()?;
+        let clock = Arc::new(clock);
+        let sessions = SqliteStore::builder(path)
+            .clock(Arc::clone(&clock))
+            .open()?;
         let database = Database::open(path)?;
         let users = Users::new(database.clone(), Passwords::new()?);
         let authority = Authority::builder("https://parts.example", "parts-api", secret, sessions)
@@ -91,65 +88,20 @@ impl Service {
     }
 
     /// Answers the connections of `listener`, for as long as the process runs.
-    pub async fn serve(&self, listener: TcpListener) -> Infallible {
-        let database = self.database.clone();
-        let api = warp::service(self.api());
-        let keyed = service_fn(move |request: Request<Incoming>| {
-            let (database, api) = (database.clone(), api.clone());
-            async move {
-                let has_key = request.headers().contains_key("x-api-key");
-                let mut response = match admitted(&database, request).await {
-                    Ok(request) => api.oneshot(request).await?,
-                    Err(refused) => refused,
-                };
-                if has_key {
-                    // Shared caches know `Authorization`, and not this header.
-                    let caching = response.headers_mut().entry(CACHE_CONTROL);
-                    caching.or_insert(HeaderValue::from_static("private"));
-                }
-                Ok::<_, Infallible>(response)
-            }
-        });
-        // The gate of the routes that take keys. It is not around the endpoints: a client that
-        // refreshes may send its old access token.
-        let optional = Requirements::new().optional();
-        let keyed = GateLayer::new(&self.authority)
-            .require(optional)
-            .layer(keyed);
-        let people = warp::service(self.people());
-        let app = service_fn(move |request: Request<Incoming>| {
-            let (keyed, people) = (keyed.clone(), people.clone());
-            async move {
-                if request.uri().path().starts_with("/api/") {
-                    keyed.oneshot(request).await
-                } else {
-                    people.oneshot(request).await
-                }
-            }
-        });
-        loop {
-            let Ok((stream, address)) = listener.accept().await else {
-                sleep(Duration::from_secs(1)).await; // too many connections: wait until some are closed
-                continue;
-            };
-            let app = app
-                .clone()
-                .map_request(move |mut request: Request<Incoming>| {
-                    request.extensions_mut().insert(PeerAddr(address));
-                    request
-                });
-            let mut server = http1::Builder::new();
-            server
-                .timer(TokioTimer::new())
-                .header_read_timeout(Duration::from_secs(30));
-            let connection =
-                server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
-            tokio::spawn(connection);
-        }
+    pub async fn serve(&self, listener: TcpListener) {
+        let routes = self.api().or(self.people()).unify();
+        warp::serve(answering_rejections(routes.boxed()))
+            .incoming(listener)
+            .run()
+            .await;
     }
 
-    /// The routes for machines and people.
+    /// The routes for machines and people. The endpoints aren't behind this gate: a client that
+    /// refreshes may send its old access token.
     fn api(&self) -> BoxedFilter<(Response,)> {
+        let optional = gate(&self.authority).require(Requirements::new().optional());
+        let database = self.database.clone();
+        let callers = optional.and_then(move |state, head| admit(database.clone(), state, head));
         let list = warp::path!("api" / "parts")
             .and(warp::get())
             .and(self.database());
@@ -157,16 +109,14 @@ impl Service {
             .and(warp::put())
             .and(self.database());
         let whoami = warp::path!("api" / "whoami").and(warp::get());
-        let routes = gated(list, gate_from_layer(), parts::list)
-            .or(gated(
-                set,
-                gate_before(gate_from_layer(), json()),
-                parts::set,
-            ))
+        gated(list, callers.clone(), parts::list)
+            .or(gated(set, gate_before(callers.clone(), json()), parts::set))
             .unify()
-            .or(gated(whoami, gate_from_layer(), parts::whoami))
-            .unify();
-        answering_rejections(routes.boxed())
+            .or(gated(whoami, callers, parts::whoami))
+            .unify()
+            // Shared caches know `Authorization`, and not the header of a key.
+            .map(private)
+            .boxed()
     }
 
     /// The routes for people alone.
@@ -179,7 +129,7 @@ impl Service {
             .and(warp::delete())
             .and(self.database());
         let endpoints = Endpoints::new(self.authority.clone());
-        let routes = gated(list, gate, keys::list)
+        gated(list, gate, keys::list)
             .or(gated(
                 create,
                 gate_before(recent.clone(), json()),
@@ -189,8 +139,8 @@ impl Service {
             .or(gated(revoke, recent, keys::revoke))
             .unify()
             .or(routes(endpoints).map(Reply::into_response))
-            .unify();
-        answering_rejections(routes.boxed())
+            .unify()
+            .boxed()
     }
 
     fn database(
@@ -210,6 +160,12 @@ impl fmt::Debug for Service {
 
 fn json<T: DeserializeOwned + Send>() -> impl Filter<Extract = (T,), Error = Rejection> + Copy {
     warp::body::content_length_limit(16 * 1024).and(warp::body::json())
+}
+
+fn private(mut response: Response) -> Response {
+    let caching = response.headers_mut().entry(CACHE_CONTROL);
+    caching.or_insert(HeaderValue::from_static("private"));
+    response
 }
 
 fn answering_rejections(routes: BoxedFilter<(Response,)>) -> BoxedFilter<(Response,)> {

@@ -117,6 +117,23 @@ impl EndpointsBuilder {
         self
     }
 
+    /// Leaves all endpoints out but these. For example, an application with a login and an API of
+    /// its own takes the list of sessions alone:
+    ///
+    /// ```
+    /// use gatepass::{Authority, wire::{Endpoint, Endpoints, EndpointsBuilder}};
+    ///
+    /// fn configured(authority: Authority) -> EndpointsBuilder {
+    ///     Endpoints::builder(authority).only([Endpoint::Sessions, Endpoint::Session])
+    /// }
+    /// ```
+    pub fn only(self, endpoints: impl IntoIterator<Item = Endpoint>) -> Self {
+        let kept = HashSet::<_>::from_iter(endpoints);
+        let others = Endpoint::ALL.into_iter();
+        let others = others.filter(|endpoint| !kept.contains(endpoint));
+        others.fold(self, Self::without)
+    }
+
     /// Mounts an endpoint at this path, not below the [mount point](Self::mount). For example,
     /// `/token` for [`Endpoint::Token`], or `/api/devices/{id}` for [`Endpoint::Session`], whose
     /// path ends with `/{id}`. [`Endpoint::Metadata`] and [`Endpoint::ResourceMetadata`] stay where

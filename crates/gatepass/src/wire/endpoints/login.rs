@@ -61,6 +61,48 @@ impl Endpoints {
         issued.map_err(|error| self.rejection(error, head))
     }
 
+    /// Logs a user in by credentials, for a route of your own: [`Authority::login`] with the tokens
+    /// on their way to the client. The rules are those of the login endpoint: attempts are counted,
+    /// and a page elsewhere can't log a browser in as another user.
+    ///
+    /// ```
+    /// use gatepass::{Credentials, wire::{AuthRejection, Delivery, Endpoints, RequestHead}};
+    ///
+    /// /// The body of a login in the format of your API.
+    /// async fn log_in(
+    ///     endpoints: &Endpoints,
+    ///     head: &RequestHead<'_>,
+    ///     email: &str,
+    ///     password: &str,
+    /// ) -> Result<serde_json::Value, AuthRejection> {
+    ///     let credentials = Credentials::new(email, password);
+    ///     let delivered = endpoints.login(&credentials, head, Delivery::Body).await?;
+    ///     Ok(serde_json::json!({ "token": delivered.issued().access_token.as_str() }))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The rejection has the errors of [`Authority::login`], and [`Refusal::CrossSite`].
+    ///
+    /// [`Authority::login`]: crate::Authority::login
+    pub async fn login(
+        &self,
+        credentials: &Credentials,
+        head: &RequestHead<'_>,
+        delivery: Delivery,
+    ) -> Result<Delivered, AuthRejection> {
+        let located = &self.inner.authority.verifier().located(head);
+        let begun = match self.may_get(delivery, located) {
+            Ok(()) => self.log_in(credentials, delivery, located).await,
+            Err(refusal) => {
+                self.refusals().login(&located.device(), None, &refusal);
+                Err(refusal.into())
+            }
+        };
+        begun.map_err(|error| self.rejection(error, head))
+    }
+
     /// The tokens of a refresh, for a response of your own: the route decides what the client sees.
     /// If you give no `token`, gatepass takes the refresh cookie.
     ///
@@ -116,7 +158,26 @@ impl Endpoints {
         refreshed.map_err(|error| self.rejection(error, head))
     }
 
-    fn rejection(&self, error: Error, head: &RequestHead<'_>) -> AuthRejection {
+    /// The complete answer to a request whose call to the [`Authority`](crate::Authority) has
+    /// failed, in the format of the login endpoint or [your own]. A refusal is 4xx, and a failure
+    /// of the server 5xx without details.
+    ///
+    /// ```
+    /// use gatepass::{Authority, Pass, wire::{AuthRejection, Endpoints, RequestHead}};
+    ///
+    /// async fn log_out_everywhere(
+    ///     (authority, endpoints): (&Authority, &Endpoints),
+    ///     pass: &Pass,
+    ///     head: &RequestHead<'_>,
+    /// ) -> Result<(), AuthRejection> {
+    ///     let ended = authority.logout_all(pass.subject()).await;
+    ///     ended.map_err(|error| endpoints.rejection(error, head))?;
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// [your own]: crate::AuthorityBuilder::error_response
+    pub fn rejection(&self, error: Error, head: &RequestHead<'_>) -> AuthRejection {
         let reply = self.login_error(&error);
         AuthRejection::new(error, self.in_own_format(head, reply))
     }
@@ -203,7 +264,11 @@ impl Endpoints {
         self.deliver(issued.await?, delivery)
     }
 
-    pub(super) async fn login(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
+    pub(super) async fn answer_login(
+        &self,
+        head: &RequestHead<'_>,
+        body: RequestBody<'_>,
+    ) -> Reply {
         if let Some(forms) = self.form_of(head) {
             return self.login_by_form(forms, head, body).await;
         }

@@ -2,52 +2,33 @@
 
 use std::time::Duration;
 
-use gatepass::{Identity, Scopes, StoreError};
-use gatepass_tower::{head, response};
-use gatepass_warp::AuthState;
-use http::Request;
+use gatepass::{Identity, Refusal, Scopes, StoreError};
+use gatepass_warp::{AuthRejection, AuthState, OwnedRequestHead};
 use rusqlite::{OptionalExtension, Row};
-use warp::{Reply, http::StatusCode, reply::Response};
 
-use crate::{caller::KeyClaims, database::Database, error::Failed, keys::hash_of};
+use crate::{caller::KeyClaims, database::Database, keys::hash_of};
 
 /// How long a connection may last that a key has opened. A request is over by then.
 const LIFETIME: Duration = Duration::from_secs(60);
 
-const UNKNOWN: Failed = Failed::new(
-    StatusCode::UNAUTHORIZED,
-    "invalid_key",
-    "this key was never given out, or is revoked",
-);
-const TWO: Failed = Failed::new(
-    StatusCode::BAD_REQUEST,
-    "invalid_request",
-    "send an API key or an access token, not both",
-);
-
-/// The request, which its key's owner makes if it has a key. The gate around this has judged the
-/// request before.
-pub(crate) async fn admitted<B>(
-    database: &Database,
-    request: Request<B>,
-) -> Result<Request<B>, Response> {
-    let (mut parts, body) = request.into_parts();
-    let Some(key) = parts.headers.get("x-api-key") else {
-        return Ok(Request::from_parts(parts, body));
+/// Admits the owner of a good key. A request without one goes on as the gate has judged it.
+pub(crate) async fn admit(
+    database: Database,
+    state: AuthState,
+    head: OwnedRequestHead,
+) -> Result<AuthState, AuthRejection> {
+    let head = head.view();
+    let Some(key) = head.header("x-api-key") else {
+        return Ok(state);
     };
-    let key = key.to_str().unwrap_or_default().to_owned();
-    let owner = owner_of(database, &key).await;
-    let owner = owner.map_err(|error| Failed::from(error).into_response())?;
-    let owner = owner.ok_or_else(|| UNKNOWN.into_response())?;
-    let found = parts.extensions.get::<AuthState>();
-    if found.is_some_and(|state| state.optional_pass().is_some()) {
-        return Err(TWO.into_response());
+    let request = state.of(head.clone());
+    if request.optional_pass().is_some() {
+        return Err(request.rejection(Refusal::Ambiguous).into());
     }
-    let state = AuthState::find(found, "gatepass_warp::GateLayer", head(&parts))
-        .and_then(|request| request.authenticated("api-key", &owner, LIFETIME))
-        .map_err(|rejection| response(rejection.into_reply()).into_response())?;
-    parts.extensions.insert(state);
-    Ok(Request::from_parts(parts, body))
+    let owner = owner_of(&database, key).await;
+    let owner = owner.map_err(|error| request.rejection(error))?;
+    let owner = owner.ok_or_else(|| request.rejection(Refusal::Revoked))?;
+    Ok(request.authenticated("api-key", &owner, LIFETIME)?)
 }
 
 /// The owner of a key, with the scopes of the key that the owner has now.

@@ -90,7 +90,7 @@ async fn only_a_key_that_is_good_admits_its_owner() {
         "parts_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
         "ä",
     ] {
-        ask(unknown).await.is_error(401, "invalid_key");
+        ask(unknown).await.is_error(401, "invalid_token");
     }
     let (machine, id) = warehouse.machine(&admin, "parts:read").await;
     let (_, key) = machine.as_ref().unwrap();
@@ -117,7 +117,7 @@ async fn only_a_key_that_is_good_admits_its_owner() {
         warehouse.ask(&revoke, &admin, Value::Null).await.status,
         204
     );
-    ask(key).await.is_error(401, "invalid_key");
+    ask(key).await.is_error(401, "invalid_token");
 
     let neither = warehouse
         .ask("GET /api/whoami", STRANGER, Value::Null)
