@@ -5,6 +5,7 @@ pub mod axum;
 mod pages;
 mod shop;
 pub mod tonic;
+mod tools;
 pub mod warp;
 
 use std::{

@@ -41,7 +41,8 @@
 //! `"remember_me":false` begins a session of a day at most, whose cookies a browser forgets when it
 //! is closed. It is sent requests as `https://service.test`.
 //!
-//! Beside it, a driver mounts the [`Shop`], an application with an API of its own.
+//! Beside it, a driver mounts the [`Shop`], an application with an API of its own, and the
+//! [`Tools`], whose users log in elsewhere.
 
 mod auto_refresh;
 mod changing;
@@ -72,6 +73,7 @@ mod sessions;
 mod shop;
 mod stepping_up;
 mod throttling;
+mod tools;
 mod transcript;
 mod wording;
 
@@ -111,6 +113,7 @@ pub use self::{
     shop::*,
     stepping_up::*,
     throttling::*,
+    tools::*,
     transcript::Transcript,
 };
 

@@ -30,11 +30,11 @@ use gatepass_actix::{
 };
 use gatepass_testkit::{
     ManualClock,
-    scenario::{Customer, Driver, Opened, Request, Response, Setup, Shop, UserChange},
+    scenario::{Customer, Driver, Opened, Request, Response, Setup, Shop, Tools, UserChange},
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{PEER, pages, shop};
+use super::{PEER, pages, shop, tools};
 use crate::application::{Application, World};
 
 /// The handler of a route whose gate was forgotten.
@@ -43,21 +43,25 @@ async fn unguarded(_: Auth) -> &'static str {
 }
 
 /// The routes of the scenarios that the example doesn't have: one whose gate was forgotten, and
-/// those of `auto` and of the shop.
-pub fn routes(app: &example_app::App, shop: &Shop) -> impl FnOnce(&mut ServiceConfig) + use<> {
+/// those of `auto`, of the shop and of the tools.
+pub fn routes(
+    app: &example_app::App,
+    (shop, tools): &(Shop, Tools),
+) -> impl FnOnce(&mut ServiceConfig) + use<> {
     let auto = auto(app);
-    let shop = self::shop(shop);
+    let (shop, tools) = (self::shop(shop), self::tools(tools));
     move |config| {
         config
             .route("/unguarded", web::get().to(unguarded))
             .service(auto)
-            .configure(shop);
+            .configure(shop)
+            .configure(tools);
     }
 }
 
-/// Starts the shop, once for all workers.
-pub fn start_shop(app: &example_app::App) -> Shop {
-    shop::start(app)
+/// Starts the shop and the tools, once for all workers.
+pub fn start_others(app: &example_app::App) -> (Shop, Tools) {
+    (shop::start(app), tools::start(app))
 }
 
 /// The shop.
@@ -143,6 +147,42 @@ fn shop(shop: &Shop) -> impl FnOnce(&mut ServiceConfig) + use<> {
                 get().to(me).wrap(from_fn(keys)).wrap(optional),
             )
             .configure(gatepass_actix::configure(endpoints));
+    }
+}
+
+/// The tools.
+fn tools(tools: &Tools) -> impl FnOnce(&mut ServiceConfig) + use<> {
+    async fn me(Auth(pass): Auth) -> impl Responder {
+        web::Json(Tools::me(&pass))
+    }
+
+    async fn admin(admin: Scoped<shop::Admin>) -> impl Responder {
+        web::Json(Tools::me(admin.pass()))
+    }
+
+    let gate = Gate::new(&tools.authority);
+    let [reports, own] =
+        tools::requirements().map(|requirements| gate.clone().require(requirements));
+    let tools = tools.clone();
+    let leaving = tools.clone();
+    let log_out = move |Auth(pass): Auth| {
+        let tools = leaving.clone();
+        async move {
+            tools.log_out(&pass).await.unwrap();
+            HttpResponse::NoContent().finish()
+        }
+    };
+    move |config| {
+        config
+            .route("/tools/me", get().to(me).wrap(gate.clone()))
+            .route("/tools/reports", get().to(me).wrap(reports))
+            .route("/tools/admin", get().to(admin).wrap(gate.clone()))
+            .route("/tools/own", get().to(me).wrap(own))
+            .route("/tools/logout", web::post().to(log_out).wrap(gate))
+            .configure(gatepass_actix::resource_metadata(tools.metadata));
+        for login in tools.logins {
+            config.configure(gatepass_actix::configure(login));
+        }
     }
 }
 
@@ -266,8 +306,8 @@ pub async fn in_process(clock: ManualClock, setup: Setup) -> InProcess {
 }
 
 async fn serve(app: example_app::App, mut received: mpsc::UnboundedReceiver<Asked>) {
-    let shop = start_shop(&app);
-    let app = example_actix::application(&app).configure(routes(&app, &shop));
+    let others = start_others(&app);
+    let app = example_actix::application(&app).configure(routes(&app, &others));
     let service = Rc::new(test::init_service(app).await);
     while let Some((request, opened, answer)) = received.recv().await {
         let service = Rc::clone(&service);

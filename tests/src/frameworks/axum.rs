@@ -23,11 +23,11 @@ use gatepass_axum::{
 };
 use gatepass_testkit::{
     ManualClock,
-    scenario::{Customer, Setup, Shop},
+    scenario::{Customer, Setup, Shop, Tools},
 };
 use serde_json::Value;
 
-use super::{InProcess, call, pages, shop};
+use super::{InProcess, call, pages, shop, tools};
 use crate::application::Application;
 
 /// The example's router, with a route whose gate was forgotten.
@@ -37,7 +37,10 @@ pub fn router(app: &App) -> Router {
     }
 
     let routes = example_axum::routes(app).route("/unguarded", get(unguarded));
-    let routes = routes.nest("/auto", auto(app)).merge(shop(app));
+    let routes = routes
+        .nest("/auto", auto(app))
+        .merge(shop(app))
+        .merge(tools(app));
     example_axum::around(app, routes)
 }
 
@@ -120,6 +123,38 @@ pub(super) fn shop(app: &App) -> Router {
         )
         .layer(Extension(endpoints.clone()))
         .merge(gatepass_axum::routes(endpoints))
+}
+
+/// The tools.
+pub(super) fn tools(app: &App) -> Router {
+    async fn me(Auth(pass): Auth) -> Json<Value> {
+        Json(Tools::me(&pass))
+    }
+
+    async fn admin(admin: Scoped<shop::Admin>) -> Json<Value> {
+        Json(Tools::me(admin.pass()))
+    }
+
+    let tools = tools::start(app);
+    let gate = GateLayer::new(&tools.authority);
+    let [reports, own] =
+        tools::requirements().map(|requirements| gate.clone().require(requirements));
+    let leaving = tools.clone();
+    let log_out = async move |Auth(pass): Auth| {
+        leaving.log_out(&pass).await.unwrap();
+        StatusCode::NO_CONTENT
+    };
+    let routes = Router::new()
+        .route("/tools/me", get(me).route_layer(gate.clone()))
+        .route("/tools/reports", get(me).route_layer(reports))
+        .route("/tools/admin", get(admin).route_layer(gate.clone()))
+        .route("/tools/own", get(me).route_layer(own))
+        .route("/tools/logout", post(log_out).route_layer(gate))
+        .merge(gatepass_axum::resource_metadata(tools.metadata));
+    let logins = tools.logins.into_iter();
+    logins.fold(routes, |routes, login| {
+        routes.merge(gatepass_axum::routes(login))
+    })
 }
 
 /// Routes behind gates that refresh, and send browsers to a login page.

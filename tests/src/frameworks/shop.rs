@@ -17,9 +17,8 @@ impl RequiredScopes for Admin {
 
 /// Starts the shop on the clock of the application.
 pub(super) fn start(app: &App) -> Shop {
-    let clock = Of(Arc::clone(app.clock()));
     // A store in memory keeps nothing waiting.
-    let started = Shop::start(clock).now_or_never();
+    let started = Shop::start(Of::new(app)).now_or_never();
     started.unwrap().unwrap()
 }
 
@@ -51,7 +50,13 @@ pub(super) fn token(token: &str) -> Value {
 
 /// A clock of the application's.
 #[derive(Clone)]
-struct Of(Arc<dyn Clock>);
+pub(super) struct Of(Arc<dyn Clock>);
+
+impl Of {
+    pub(super) fn new(app: &App) -> Self {
+        Self(Arc::clone(app.clock()))
+    }
+}
 
 impl Clock for Of {
     fn now(&self) -> Timestamp {

@@ -17,7 +17,7 @@ use gatepass::{
 };
 use gatepass_testkit::{
     ManualClock,
-    scenario::{Customer, Setup, Shop},
+    scenario::{Customer, Setup, Shop, Tools},
 };
 use gatepass_warp::{
     Auth, AuthRejection, ClientDevice, FromAuthRequest, OwnedRequestHead, PresentedToken, SameSite,
@@ -26,7 +26,7 @@ use gatepass_warp::{
 use http_body_util::Full;
 use tokio::{net::TcpListener, task::JoinSet};
 
-use super::{InProcess, call, pages, shop};
+use super::{InProcess, call, pages, shop, tools};
 use crate::{application::Application, sockets::OverSockets};
 
 /// The example's routes, with one whose gate was forgotten.
@@ -51,6 +51,7 @@ pub fn routes(
         .or(unguarded)
         .or(auto(app))
         .or(shop(app))
+        .or(tools(app))
 }
 
 /// The shop.
@@ -156,6 +157,53 @@ fn shop(app: &App) -> BoxedFilter<(Response,)> {
         .or(::gatepass_warp::routes(endpoints))
         .unify()
         .boxed()
+}
+
+/// The tools.
+fn tools(app: &App) -> BoxedFilter<(Response,)> {
+    async fn me(Auth(pass): Auth) -> impl Reply {
+        reply::json(&Tools::me(&pass))
+    }
+
+    async fn admin(admin: Scoped<shop::Admin>) -> impl Reply {
+        reply::json(&Tools::me(admin.pass()))
+    }
+
+    let tools = tools::start(app);
+    let gate = gate(&tools.authority);
+    let [reports, own] =
+        tools::requirements().map(|requirements| gate.clone().require(requirements));
+    let leaving = tools.clone();
+    let log_out = move |Auth(pass): Auth| {
+        let tools = leaving.clone();
+        async move {
+            tools.log_out(&pass).await.unwrap();
+            StatusCode::NO_CONTENT
+        }
+    };
+    let at = |last: &'static str| {
+        ::warp::path("tools")
+            .and(::warp::path(last))
+            .and(::warp::path::end())
+    };
+    let get = ::warp::get();
+    let routes = gated(at("me").and(get), gate.clone(), me)
+        .or(gated(at("reports").and(get), reports, me))
+        .unify()
+        .or(gated(at("admin").and(get), gate.clone(), admin))
+        .unify()
+        .or(gated(at("own").and(get), own, me))
+        .unify()
+        .or(gated(at("logout").and(::warp::post()), gate, log_out))
+        .unify()
+        .or(::gatepass_warp::resource_metadata(tools.metadata))
+        .unify()
+        .boxed();
+    let logins = tools.logins.into_iter();
+    logins.fold(routes, |routes, login| {
+        let login = ::gatepass_warp::routes(login);
+        routes.or(login).unify().boxed()
+    })
 }
 
 /// Routes behind gates that refresh, and send browsers to a login page.

@@ -2,18 +2,18 @@
 
 use std::{process::ExitCode, sync::OnceLock};
 
-use gatepass_testkit::scenario::Shop;
-use gatepass_tests::frameworks::actix::{routes, start_shop};
+use gatepass_testkit::scenario::{Shop, Tools};
+use gatepass_tests::frameworks::actix::{routes, start_others};
 
-/// The one shop of all workers.
-static SHOP: OnceLock<Shop> = OnceLock::new();
+/// The one shop of all workers, and the one set of tools.
+static OTHERS: OnceLock<(Shop, Tools)> = OnceLock::new();
 
 #[actix_web::main]
 async fn main() -> ExitCode {
     example_app::exit_code(
         example_actix::run(|app, config| {
-            let shop = SHOP.get_or_init(|| start_shop(app));
-            routes(app, shop)(config)
+            let others = OTHERS.get_or_init(|| start_others(app));
+            routes(app, others)(config)
         })
         .await,
     )

@@ -296,6 +296,13 @@ macro_rules! with_scenarios {
         a_user_without_a_record_is_refused_at_once
         an_api_key_works_beside_sessions
 
+        a_client_finds_out_who_issues_tokens_for_a_resource
+        a_token_of_a_trusted_issuer_passes_the_gate
+        scopes_of_a_trusted_issuer_are_judged
+        tokens_of_others_are_refused
+        a_token_of_a_trusted_issuer_expires
+        a_logout_revokes_the_token_of_a_trusted_issuer
+
         the_endpoints_are_described
         }
     };

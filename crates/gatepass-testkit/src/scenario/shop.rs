@@ -174,7 +174,7 @@ fn errors(head: &RequestHead<'_>, problem: &Problem, reply: Reply) -> Reply {
 }
 
 /// The users of the scenarios.
-struct Customers;
+pub(super) struct Customers;
 
 #[async_trait]
 impl Authenticator for Customers {
@@ -202,7 +202,7 @@ fn me() -> Request {
     Request::get("/shop/me")
 }
 
-fn login_at(path: &str) -> Request {
+pub(super) fn login_at(path: &str) -> Request {
     let [(_, name), (_, password)] = ALICE;
     Request::post(path).json(&json!({ "username": name, "password": password }))
 }

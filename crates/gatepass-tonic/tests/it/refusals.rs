@@ -7,8 +7,8 @@ use std::{
 };
 
 use gatepass::{
-    Authority, Error, Identity, IdentityError, InternalError, MasterSecret, MemoryStore, Refusal,
-    Requirements, Scopes, Staleness, StoreError, store::StoreErrorKind,
+    Authority, Error, Identity, IdentityError, InternalError, MasterSecret, MemoryStore,
+    ProtectedResource, Refusal, Requirements, Scopes, Staleness, StoreError, store::StoreErrorKind,
 };
 use gatepass_testkit::{ManualClock, StoreFault, TestStore};
 use gatepass_tonic::{GateLayer, gate};
@@ -268,6 +268,27 @@ async fn an_optional_gate_lets_strangers_in_and_its_service_may_still_refuse_the
     assert_eq!(status.code(), Code::Unauthenticated);
     assert_eq!(reason(&status), Some("missing"));
     assert_eq!(status.metadata().get("www-authenticate").unwrap(), REALM);
+}
+
+/// The challenge is the same as over HTTP, of the gate and of the service behind it.
+#[tokio::test]
+async fn a_stranger_learns_where_the_service_is_described() {
+    let resource = ProtectedResource::new("https://mcp.example/mcp");
+    let authority = Authority::builder("https://issuer.test", "api", secret(), MemoryStore::new())
+        .protected_resource(resource)
+        .build()
+        .await
+        .unwrap();
+    let metadata = "https://mcp.example/.well-known/oauth-protected-resource/mcp";
+    let expected = format!(r#"{REALM}, scope="admin", resource_metadata="{metadata}""#);
+    let admin = Requirements::new().scopes(Scopes::parse("admin").unwrap());
+    for (requirements, reached) in [(admin.clone(), 0), (admin.optional(), 1)] {
+        let served = Served::start(gate(&authority).require(requirements)).await;
+        let status = served.unary(HeaderMap::new()).await.unwrap_err();
+        assert_eq!(served.probe.reached(), reached);
+        let challenge = status.metadata().get("www-authenticate");
+        assert_eq!(challenge.unwrap(), &*expected);
+    }
 }
 
 /// A page elsewhere cannot make a browser send gRPC; should it learn to, it is no way around the

@@ -26,6 +26,8 @@ use test_support::tonic::{
     probe::Probe,
 };
 
+use crate::frameworks;
+
 /// The example's router, with a service whose gate was forgotten, and with pages for browsers,
 /// which speak HTTP.
 pub fn router(app: &App) -> Router {
@@ -36,10 +38,9 @@ pub fn router(app: &App) -> Router {
     );
     let routes = example_tonic::routes(app)
         .route_service(&path, probe)
-        .nest("/auto", crate::frameworks::axum::auto(app))
-        .merge(example_tonic::of_endpoints(crate::frameworks::axum::shop(
-            app,
-        )));
+        .nest("/auto", frameworks::axum::auto(app))
+        .merge(example_tonic::of_endpoints(frameworks::axum::shop(app)))
+        .merge(example_tonic::of_endpoints(frameworks::axum::tools(app)));
     example_tonic::around(app, routes)
 }
 

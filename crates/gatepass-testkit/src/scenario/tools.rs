@@ -1,0 +1,300 @@
+//! A service that issues no tokens itself and trusts another issuer: the tools, as an MCP server
+//! has them.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use gatepass::{
+    Authority, AuthorityBuilder, Clock, Error, KeySet, MasterSecret, MemoryStore, Pass,
+    ProtectedResource, Scopes,
+    issuers::{FetchError, FetchRequest, Fetched, Fetcher, Issuers, TrustedIssuer},
+    keys::SigningKey,
+    wire::{Endpoint, Endpoints, ResourceMetadata},
+};
+use serde_json::{Value, json};
+
+use super::{Request, Scenario, shop::Customers, wording};
+
+/// The tools: a third application, whose users log in elsewhere. It is described as a protected
+/// resource. A driver mounts its [`metadata`](Self::metadata), the endpoints of the
+/// [`logins`](Self::logins), and these routes:
+///
+/// | route | requires | answers |
+/// |---|---|---|
+/// | `GET /tools/me` | an access token | 200, [`me`](Self::me) |
+/// | `GET /tools/reports` | scope `admin` | 200, the same |
+/// | `GET /tools/admin` | an access token; the extractor wants the scope `admin` | 200, the same |
+/// | `GET /tools/own` | an access token of the [own issuer](gatepass::Requirements::own_issuer) | 200, the same |
+/// | `POST /tools/logout` | an access token | 204, after [`log_out`](Self::log_out) |
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Tools {
+    /// Its authority, for gates.
+    pub authority: Authority,
+    /// Its description.
+    pub metadata: ResourceMetadata,
+    /// The endpoints of the issuers: the trusted one, the same with tokens for another service, and
+    /// one that pretends to be the trusted one.
+    pub logins: [Endpoints; 3],
+}
+
+const TOOLS: &str = "https://tools.test/mcp";
+const LOGIN: &str = "https://login.test";
+
+/// Keys of Ed25519: that of RFC 8410, section 10.3, and another.
+const KEYS: [&str; 2] = [
+    "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC",
+    "MC4CAQAwBQYDK2VwBCIEIEA/cKGVyrlSd5HNmrNIV3sD9ZHfVmOTNiYlzMwpFAgi",
+];
+
+impl Tools {
+    /// Starts it and its issuers with the users of [`USERS`](super::USERS), and stores that forget
+    /// all when the process ends.
+    ///
+    /// # Errors
+    ///
+    /// An error says what the machine lacks.
+    pub async fn start(
+        clock: impl Clock + Clone,
+    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let login = async |audience: &'static str, key: &str, mount: &'static str| {
+            let pem = format!("-----BEGIN PRIVATE KEY-----\n{key}\n-----END PRIVATE KEY-----\n");
+            let keys = KeySet::signing(SigningKey::from_any_pem(pem.as_bytes())?);
+            let (secret, store) = (MasterSecret::generate()?, of_clock(&clock));
+            let login = Authority::builder(LOGIN, audience, secret, store)
+                .keys(keys)
+                .authenticator(Customers)
+                .clock(clock.clone());
+            let login = login.build().await?;
+            let endpoints = Endpoints::builder(login.clone())
+                .mount(mount)
+                .without(Endpoint::Jwks)
+                .without(Endpoint::Metadata);
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>((login, endpoints.build()?))
+        };
+        let [own, other] = KEYS;
+        let (trusted, endpoints) = login(TOOLS, own, "/logins/trusted").await?;
+        let (_, elsewhere) = login("https://other.test", own, "/logins/elsewhere").await?;
+        let (_, impostor) = login(TOOLS, other, "/logins/impostor").await?;
+        let authority = tools(trusted, clock.clone())?.build().await?;
+        Ok(Self {
+            metadata: ResourceMetadata::new(&authority)?,
+            authority,
+            logins: [endpoints, elsewhere, impostor],
+        })
+    }
+
+    /// The facts that a handler learns about a user.
+    #[must_use]
+    pub fn me(pass: &Pass) -> Value {
+        json!({
+            "subject": pass.subject().as_str(),
+            "issuer": pass.foreign_issuer().map(|issuer| issuer.as_str()),
+            "client_id": pass.client_id().map(|client| client.as_str()),
+            "scope": pass.scopes().as_str(),
+            "session_id": pass.session_id().map(|id| id.to_string()),
+        })
+    }
+
+    /// Revokes the token of the user.
+    ///
+    /// # Errors
+    ///
+    /// None: the store is in memory.
+    pub async fn log_out(&self, pass: &Pass) -> Result<(), Error> {
+        self.authority.revoke_token(pass).await.map(drop)
+    }
+}
+
+fn of_clock(clock: &(impl Clock + Clone)) -> MemoryStore {
+    MemoryStore::with_clock(clock.clone())
+}
+
+/// The tools, which trust `login`.
+fn tools(
+    login: Authority,
+    clock: impl Clock + Clone,
+) -> Result<AuthorityBuilder, Box<dyn std::error::Error + Send + Sync>> {
+    let trusted = TrustedIssuer::new(LOGIN, TOOLS).jwks_url("https://login.test/jwks");
+    let resource = ProtectedResource::new(TOOLS).scopes(Scopes::parse("profile admin")?);
+    let (secret, store) = (MasterSecret::generate()?, of_clock(&clock));
+    let authority = Authority::builder("https://tools.test", "tools", secret, store)
+        .issuers(Issuers::new(Published(login)).trust(trusted))
+        .protected_resource(resource.name("Tools"))
+        .clock(clock);
+    Ok(authority)
+}
+
+/// The keys of an issuer, without a network.
+struct Published(Authority);
+
+#[async_trait]
+impl Fetcher for Published {
+    async fn fetch(&self, _: FetchRequest) -> Result<Fetched, FetchError> {
+        Ok(Fetched::document(self.0.verifier().jwks(), None))
+    }
+}
+
+fn me() -> Request {
+    Request::get("/tools/me")
+}
+
+/// A challenge of the tools with these parameters between its realm and the URL of the description.
+fn challenge(parameters: &str) -> String {
+    let metadata = "https://tools.test/.well-known/oauth-protected-resource/mcp";
+    format!(r#"Bearer realm="https://tools.test"{parameters}, resource_metadata="{metadata}""#)
+}
+
+impl Scenario {
+    /// A user of [`USERS`](super::USERS) logs in at one of the logins.
+    fn logged_in_at(self, login: &str, name: &str) -> Self {
+        let password = format!("{name}'s password");
+        let path = format!("/logins/{login}/login");
+        let login = Request::post(path).json(&json!({ "username": name, "password": password }));
+        self.send(login, 200).keep("/access_token", "access")
+    }
+
+    fn refused_by_tools(self, request: Request, reason: &'static str, text: &str) -> Self {
+        let text = format!(r#", error="invalid_token", error_description="{text}""#);
+        self.send(request, 401)
+            .json("/reason", reason)
+            .header("www-authenticate", challenge(&text))
+            .header("cache-control", "no-store")
+    }
+}
+
+/// RFC 9728: from the URL of a resource to a token for it.
+#[must_use]
+pub fn a_client_finds_out_who_issues_tokens_for_a_resource() -> Scenario {
+    let path = "/.well-known/oauth-protected-resource/mcp";
+    Scenario::new("a_client_finds_out_who_issues_tokens_for_a_resource")
+        .send(me(), 401)
+        .json("/reason", "missing")
+        .header("www-authenticate", challenge(""))
+        .send(Request::get("/tools/reports"), 401)
+        .header("www-authenticate", challenge(r#", scope="admin""#))
+        .send(Request::get(path), 200)
+        .header("content-type", "application/json")
+        .header("cache-control", "public, max-age=300")
+        .header("access-control-allow-origin", "*")
+        .json(
+            "",
+            json!({
+                "resource": TOOLS,
+                "authorization_servers": [LOGIN],
+                "scopes_supported": ["admin", "profile"],
+                "bearer_methods_supported": ["header"],
+                "resource_name": "Tools",
+            }),
+        )
+        .keep_header("etag", "same")
+        .send(Request::get(path).header("if-none-match", "{same}"), 304)
+        .empty()
+        .send(Request::method("HEAD", path), 200)
+        .empty()
+        .send(Request::post(path), 405)
+        .allows("GET, HEAD")
+        .json("/reason", "method_not_allowed")
+        .logged_in_at("trusted", "alice")
+        .send(me().bearer("{access}"), 200)
+}
+
+/// A handler learns who it is, and that it is no user of the service's own.
+#[must_use]
+pub fn a_token_of_a_trusted_issuer_passes_the_gate() -> Scenario {
+    Scenario::new("a_token_of_a_trusted_issuer_passes_the_gate")
+        .logged_in_at("trusted", "alice")
+        .send(me().bearer("{access}"), 200)
+        .json(
+            "",
+            json!({
+                "subject": "alice",
+                "issuer": LOGIN,
+                "client_id": "default",
+                "scope": "profile",
+                "session_id": null,
+            }),
+        )
+        .refused_by_tools(
+            Request::get("/tools/own").bearer("{access}"),
+            "wrong_issuer",
+            "the token is from another issuer",
+        )
+}
+
+/// By the same rules as tokens of the service's own.
+#[must_use]
+pub fn scopes_of_a_trusted_issuer_are_judged() -> Scenario {
+    let lacks = r#", error="insufficient_scope", error_description="the token lacks a scope", scope="admin""#;
+    let scenario = Scenario::new("scopes_of_a_trusted_issuer_are_judged");
+    ["/tools/reports", "/tools/admin"]
+        .into_iter()
+        .fold(scenario, |scenario, path| {
+            scenario
+                .logged_in_at("trusted", "alice")
+                .send(Request::get(path).bearer("{access}"), 403)
+                .json("/reason", "insufficient_scope")
+                .header("www-authenticate", challenge(lacks))
+                .logged_in_at("trusted", "root")
+                .send(Request::get(path).bearer("{access}"), 200)
+                .json("/subject", "root")
+        })
+}
+
+/// A token for another service, one of an impostor, and one of an issuer that isn't trusted.
+#[must_use]
+pub fn tokens_of_others_are_refused() -> Scenario {
+    let no_key = "the token names no key that is trusted here";
+    Scenario::new("tokens_of_others_are_refused")
+        .logged_in_at("elsewhere", "alice")
+        .refused_by_tools(
+            me().bearer("{access}"),
+            "wrong_audience",
+            "the token is for another audience",
+        )
+        .logged_in_at("impostor", "alice")
+        .refused_by_tools(me().bearer("{access}"), "unknown_key", no_key)
+        .send(wording::login("alice", "alice's password"), 200)
+        .keep("/access_token", "access")
+        .refused_by_tools(me().bearer("{access}"), "unknown_key", no_key)
+        .logged_in_at("trusted", "alice")
+        .refused_by_tools(
+            me().bearer("{access}A"),
+            "bad_signature",
+            "the signature of the token is not valid",
+        )
+        // The other way round as well.
+        .send(Request::get("/me").bearer("{access}"), 401)
+        .json("/reason", "unknown_key")
+}
+
+/// The clocks may disagree by half a minute.
+#[must_use]
+pub fn a_token_of_a_trusted_issuer_expires() -> Scenario {
+    Scenario::new("a_token_of_a_trusted_issuer_expires")
+        .logged_in_at("trusted", "alice")
+        .pass(Duration::from_secs(15 * 60 + 29))
+        .send(me().bearer("{access}"), 200)
+        .pass(Duration::from_secs(1))
+        .refused_by_tools(me().bearer("{access}"), "expired", "the token has expired")
+}
+
+/// Here alone: the issuer goes on with the session.
+#[must_use]
+pub fn a_logout_revokes_the_token_of_a_trusted_issuer() -> Scenario {
+    let logout = || Request::post("/tools/logout").bearer("{access}");
+    let (revoked, text) = ("revoked", "the token has been revoked");
+    Scenario::new("a_logout_revokes_the_token_of_a_trusted_issuer")
+        .logged_in_at("trusted", "alice")
+        .keep("/refresh_token", "refresh")
+        .send(logout(), 204)
+        .empty()
+        .refused_by_tools(me().bearer("{access}"), revoked, text)
+        .refused_by_tools(logout(), revoked, text)
+        .send(
+            Request::post("/logins/trusted/refresh").json(&json!({ "refresh_token": "{refresh}" })),
+            200,
+        )
+        .keep("/access_token", "access")
+        .send(me().bearer("{access}"), 200)
+}
