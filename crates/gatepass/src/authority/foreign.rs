@@ -57,7 +57,7 @@ impl Authority {
         if let Some(jti) = jti {
             // Its own end is not known.
             let until = self.inner.settings.clock.now() + revoke.lifetime;
-            revoke = revoke.only(TokenId::of_foreign_jti(issuer, jti), until);
+            revoke = revoke.only(TokenId::of_foreign_jti(issuer, subject, jti), until);
         }
         let (authority, tokens) = (self.clone(), tokens.clone());
         to_the_end(async move {

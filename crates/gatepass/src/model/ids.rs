@@ -370,9 +370,15 @@ impl SessionId {
 }
 
 impl TokenId {
-    /// The id of a token of another issuer that calls it `jti`.
-    pub(crate) fn of_foreign_jti(issuer: &Issuer, jti: &str) -> Self {
-        Self(hash_of("foreign jti", issuer, jti.as_bytes()))
+    /// The id of a token that another issuer has issued to `subject`, and calls `jti`.
+    ///
+    /// An issuer must not use a `jti` twice (RFC 7519 §4.1.7). The subject is part of the hash for
+    /// the issuer that does, or that lets a client choose it: then a logout of one user must not
+    /// revoke the token of another.
+    pub(crate) fn of_foreign_jti(issuer: &Issuer, subject: &Subject, jti: &str) -> Self {
+        let length = (subject.0.len() as u64).to_be_bytes();
+        let rest = [&length, subject.0.as_bytes(), jti.as_bytes()].concat();
+        Self(hash_of("foreign jti", issuer, &rest))
     }
 
     /// The id of a token of another issuer without a `jti`: a hash of what is signed. The signature

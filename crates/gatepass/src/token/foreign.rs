@@ -373,7 +373,7 @@ impl<'a> Claims<'a> {
             jti => jti,
         };
         let token = match jti.filter(|jti| !jti.is_empty()) {
-            Some(jti) => TokenId::of_foreign_jti(issuer, &jti),
+            Some(jti) => TokenId::of_foreign_jti(issuer, &subject, &jti),
             None => TokenId::of_foreign_text(issuer, signed),
         };
         let scopes = match self.value::<ScopeList>(self.scope)? {

@@ -87,6 +87,18 @@ fn alice() -> Subject {
     Subject::new("alice").unwrap()
 }
 
+/// The issuer has used it twice, or let Mallory choose it.
+#[tokio::test(start_paused = true)]
+async fn a_logout_spares_a_token_of_another_user_with_the_same_jti() {
+    let nodes = Nodes::start().await;
+    let alice = nodes.token(&[]);
+    let mallory = nodes.token(&[("sub", r#""mallory""#)]);
+    let pass = nodes.pass(&mallory).await;
+    nodes.one.revoke_token(&pass).await.unwrap();
+    assert!(!nodes.is_good(&mallory).await);
+    assert!(nodes.is_good(&alice).await);
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_token_is_revoked_by_its_jti_on_all_nodes() {
     let nodes = Nodes::start().await;
