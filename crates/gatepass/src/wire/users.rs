@@ -12,9 +12,10 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use moka::sync::Cache;
-use tokio::time::timeout;
+use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
     error::Error,
@@ -33,7 +34,8 @@ use crate::{
 /// A gate that has them ([`Gate::users`](crate::wire::Gate::users)) loads the user of each request
 /// that it lets through, and a handler takes it by the extractor `User<T>` of its adapter. A user
 /// whom the loader doesn't find is refused like a revoked token (401). If the loader fails, the
-/// answer is 503, also if it takes longer than 10 s.
+/// answer is 503, also if it takes longer than 10 s. Requests of one session that come at the same
+/// time share one load, and its failure as well.
 ///
 /// gatepass keeps a record for 30 seconds and asks again
 ///
@@ -75,7 +77,7 @@ struct Inner<T> {
     /// Whether users of other issuers are loaded as well.
     foreign: bool,
     keep_for: Duration,
-    records: Cache<Key, Record<T>>,
+    records: Cache<Key, Arc<Slot<T>>>,
     /// Per user, a number that changes when it is forgotten. An entry lives longer than every
     /// record that it makes useless.
     forgotten: Cache<Subject, u64>,
@@ -105,17 +107,25 @@ enum Credential {
     Token(Subject, TokenId),
 }
 
-struct Record<T> {
-    user: Arc<T>,
-    /// By the gate's clock.
-    loaded_at: Duration,
+/// The place of a record.
+struct Slot<T> {
+    last: ArcSwapOption<Loaded<T>>,
+    /// Requests take turns to load, so that those which have waited find a result.
+    turn: Mutex<()>,
 }
 
-impl<T> Clone for Record<T> {
-    fn clone(&self) -> Self {
+/// The result of a load.
+struct Loaded<T> {
+    user: Result<Arc<T>, Error>,
+    /// By the gate's clock.
+    at: Duration,
+}
+
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
         Self {
-            user: Arc::clone(&self.user),
-            loaded_at: self.loaded_at,
+            last: ArcSwapOption::empty(),
+            turn: Mutex::new(()),
         }
     }
 }
@@ -207,6 +217,18 @@ impl<T: Send + Sync + 'static> Users<T> {
 }
 
 impl<T> Inner<T> {
+    async fn load_now(&self, pass: &Pass) -> Result<Arc<T>, Error> {
+        let loaded = timeout(LOAD_TIMEOUT, (self.load)(pass.clone())).await;
+        let timed_out = |_| Err(StoreError::new(StoreErrorKind::TimedOut));
+        match loaded.unwrap_or_else(timed_out) {
+            Ok(user) => Ok(Arc::new(user.ok_or(Refusal::Revoked)?)),
+            Err(failure) => {
+                observe::store_unavailable("load_user", &failure);
+                Err(failure.into())
+            }
+        }
+    }
+
     fn key(&self, pass: &Pass) -> Key {
         Key {
             credential: match pass.session_id() {
@@ -251,33 +273,42 @@ pub(super) trait AnyUsers: fmt::Debug + Send + Sync {
 #[async_trait]
 impl<T: Send + Sync + 'static> AnyUsers for Users<T> {
     fn kept(&self, pass: &Pass, now: Duration) -> Option<AnyUser> {
-        let record = self.inner.records.get(&self.inner.key(pass))?;
-        let age = now.saturating_sub(record.loaded_at);
-        (age < self.inner.keep_for).then_some(record.user as AnyUser)
+        let slot = self.inner.records.get(&self.inner.key(pass))?;
+        let last = slot.last.load();
+        let loaded = last.as_ref()?;
+        let age = now.saturating_sub(loaded.at);
+        let user = loaded.user.as_ref().ok()?;
+        (age < self.inner.keep_for).then(|| Arc::clone(user) as AnyUser)
     }
 
     async fn load(&self, pass: &Pass, now: Duration) -> Result<AnyUser, Error> {
-        // Before the load, so that nothing that is forgotten meanwhile is kept.
-        let key = self.inner.key(pass);
         if pass.foreign_issuer().is_some() && !self.inner.foreign {
             return Err(Refusal::WrongIssuer.into());
         }
-        let loaded = timeout(LOAD_TIMEOUT, (self.inner.load)(pass.clone())).await;
-        let timed_out = |_| Err(StoreError::new(StoreErrorKind::TimedOut));
-        let user = match loaded.unwrap_or_else(timed_out) {
-            Ok(user) => Arc::new(user.ok_or(Refusal::Revoked)?),
-            Err(failure) => {
-                observe::store_unavailable("load_user", &failure);
-                return Err(failure.into());
-            }
-        };
-        if self.inner.keep_for > Duration::ZERO {
-            let record = Record {
-                user: Arc::clone(&user),
-                loaded_at: now,
-            };
-            self.inner.records.insert(key, record);
+        if self.inner.keep_for.is_zero() {
+            return Ok(self.inner.load_now(pass).await?);
         }
-        Ok(user)
+        // Before the load, so that nothing that is forgotten meanwhile is kept.
+        let key = self.inner.key(pass);
+        let slot = self.inner.records.get_with_by_ref(&key, Arc::default);
+        let before = slot.last.load_full();
+        // A request that hangs up drops its turn, and the next one loads.
+        let _turn = slot.turn.lock().await;
+        if let Some(loaded) = slot.last.load_full()
+            && !before.is_some_and(|before| Arc::ptr_eq(&before, &loaded))
+        {
+            return Ok(loaded.user.clone()?);
+        }
+        let user = self.inner.load_now(pass).await;
+        if user.is_err() {
+            // Those who wait share the failure, and later requests ask again.
+            self.inner.records.invalidate(&key);
+        }
+        let loaded = Loaded {
+            user: user.clone(),
+            at: now,
+        };
+        slot.last.store(Some(Arc::new(loaded)));
+        Ok(user?)
     }
 }

@@ -5,10 +5,12 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
+use futures_util::{FutureExt, future::join_all};
 use gatepass::{
     Change,
     wire::{AuthRejection, Users},
 };
+use tokio::sync::Semaphore;
 
 use super::*;
 
@@ -139,6 +141,76 @@ static SLOW: std::sync::OnceLock<Users<Account>> = std::sync::OnceLock::new();
 
 fn slow_users() -> Users<Account> {
     SLOW.get().unwrap().clone()
+}
+
+/// A loader that answers when the test says so.
+fn held(
+    shop: &Shop,
+    found: fn(u32) -> Result<Option<Account>, StoreError>,
+) -> (Gate, Arc<Semaphore>) {
+    let (answers, loads) = (Arc::new(Semaphore::new(0)), Arc::clone(&shop.loads));
+    let held = Arc::clone(&answers);
+    let users = Users::new(move |_| {
+        let (before, held) = (loads.fetch_add(1, Ordering::SeqCst), Arc::clone(&held));
+        async move {
+            held.acquire().await.unwrap().forget();
+            found(before)
+        }
+    });
+    (Gate::new(&shop.authority).users(&users), answers)
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_at_the_same_time_share_one_load() {
+    let shop = Shop::open().await;
+    let (gate, answers) = held(&shop, |before| Ok(Some(Account(before))));
+    for number in [0, 1] {
+        let asked = join_all((0..20).map(|_| shop.ask(&gate)));
+        let answered = async { answers.add_permits(1) };
+        let (asked, ()) = tokio::join!(asked, answered);
+        for account in asked {
+            assert_eq!(account.unwrap(), number);
+        }
+        assert_eq!(shop.loads.load(Ordering::SeqCst), number + 1);
+        // The record is too old then.
+        shop.clock.advance(Duration::from_secs(30));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_at_the_same_time_share_a_failure_and_later_ones_load_again() {
+    let shop = Shop::open().await;
+    let (gate, answers) = held(&shop, |before| match before {
+        0 => Err(StoreError::unavailable(std::io::Error::other(MARKER))),
+        1 => Ok(None),
+        before => Ok(Some(Account(before))),
+    });
+    for (number, status) in [(0, 503), (1, 401)] {
+        let asked = join_all((0..20).map(|_| shop.ask(&gate)));
+        let answered = async { answers.add_permits(1) };
+        let (asked, ()) = tokio::join!(asked, answered);
+        for refused in asked {
+            assert_eq!(refused.unwrap_err().reply().status(), status);
+        }
+        assert_eq!(shop.loads.load(Ordering::SeqCst), number + 1);
+    }
+    answers.add_permits(1);
+    assert_eq!(shop.ask(&gate).await.unwrap(), 2);
+    assert_eq!(shop.ask(&gate).await.unwrap(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_hangs_up_leaves_the_load_to_the_next_one() {
+    let shop = Shop::open().await;
+    let (gate, answers) = held(&shop, |before| Ok(Some(Account(before))));
+    let mut first = Box::pin(shop.ask(&gate));
+    assert!((&mut first).now_or_never().is_none());
+    let mut second = Box::pin(shop.ask(&gate));
+    assert!((&mut second).now_or_never().is_none());
+    assert_eq!(shop.loads.load(Ordering::SeqCst), 1);
+    drop(first);
+    answers.add_permits(1);
+    assert_eq!(second.await.unwrap(), 1);
 }
 
 #[tokio::test]
