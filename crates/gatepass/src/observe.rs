@@ -4,10 +4,18 @@
 //! Names, fields and units are stable, and `docs/events.md` documents them. No token, key or
 //! password is among them, and no label of a metric says who a user is.
 
-mod one_address;
+mod proxy_addresses;
 mod sampling;
 
-use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tracing::{debug, error, info, warn};
 
@@ -26,9 +34,10 @@ use crate::{
         revocation::Cutoff,
         session::{EndReason, Session},
         throttling::ThrottledBy,
+        trusted_proxies::is_private,
     },
     observe::{
-        one_address::OneAddress,
+        proxy_addresses::ProxyAddresses,
         sampling::{Sampling, Traced},
     },
     store::error::StoreError,
@@ -199,15 +208,42 @@ pub(crate) fn event_handler_failed(why: &'static str) {
 
 /// Tells operators, once, that a proxy hides the addresses of all clients.
 #[derive(Default)]
-pub(crate) struct HiddenAddresses(OneAddress);
+pub(crate) struct HiddenAddresses {
+    logins: ProxyAddresses,
+    told: AtomicBool,
+}
 
 impl HiddenAddresses {
+    /// A request from `peer`, where no proxy is trusted. `header` finds one that a proxy writes.
+    ///
+    /// A public peer may have written it itself, so that a stranger could mislead the operator.
+    pub(crate) fn request(
+        &self,
+        peer: Option<IpAddr>,
+        header: impl FnOnce() -> Option<&'static str>,
+    ) {
+        if self.told.load(Ordering::Relaxed) {
+            return;
+        }
+        if let Some(address) = peer.filter(|peer| is_private(*peer))
+            && let Some(header) = header()
+        {
+            self.tell(address, Some(header));
+        }
+    }
+
     /// A login, where no proxy is trusted.
     pub(crate) fn login(&self, address: Option<IpAddr>) {
-        if let Some(address) = address.and_then(|address| self.0.login(address)) {
+        if let Some(address) = address.and_then(|address| self.logins.login(address)) {
+            self.tell(address, None);
+        }
+    }
+
+    fn tell(&self, address: IpAddr, header: Option<&'static str>) {
+        if !self.told.swap(true, Ordering::Relaxed) {
             warn!(
-                target: "gatepass", address = %address,
-                "addresses.hidden: all logins come from one private address, which is probably a proxy's; name it with trusted_proxies(), or say TrustedProxies::none()"
+                target: "gatepass", address = %address, header,
+                "addresses.hidden: requests come from a private address, which is probably a proxy's; name it with trusted_proxies(), or say TrustedProxies::none()"
             );
         }
     }

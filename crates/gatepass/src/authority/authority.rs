@@ -34,7 +34,7 @@ use crate::{
         text,
         throttling::LoginThrottle,
     },
-    observe::{self, HiddenAddresses},
+    observe,
     store::{SessionStore, service::ServiceIdentity},
     token::refresh::{Presented, RefreshKeys},
     verifier::verifier::{Policy, Verifier},
@@ -87,7 +87,6 @@ pub(super) struct Inner {
     pub(super) refresh_keys: ArcSwap<RefreshKeys>,
     pub(super) names: ArcSwap<NameKey>,
     pub(super) identities: Arc<Identities>,
-    hidden_addresses: HiddenAddresses,
     events: Option<Events>,
     pub(super) renewals: Renewals,
     _purger: Purger,
@@ -162,7 +161,6 @@ impl Authority {
                 refresh_keys: ArcSwap::from_pointee(refresh_keys),
                 names: ArcSwap::from_pointee(names),
                 identities,
-                hidden_addresses: HiddenAddresses::default(),
                 events,
                 renewals: Renewals::default(),
                 _purger: purger,
@@ -431,7 +429,7 @@ impl Authority {
         });
         if policy.proxies.is_none() {
             let address = begun.session.device.address;
-            self.inner.hidden_addresses.login(address);
+            self.verifier().hidden_addresses().login(address);
         }
         Ok(issued)
     }

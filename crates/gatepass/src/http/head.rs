@@ -242,6 +242,17 @@ impl<'a> RequestHead<'a> {
         })
     }
 
+    /// The address of the peer, if it is known.
+    pub(crate) fn peer(&self) -> Option<IpAddr> {
+        self.address
+    }
+
+    /// A header field by which a proxy tells the address of its client.
+    pub(crate) fn forwarding_header(&self) -> Option<&'static str> {
+        let mut names = TrustedProxies::HEADERS.into_iter();
+        names.find(|&name| !matches!(self.field(name), HeaderField::Absent))
+    }
+
     /// This head, with the address of the client behind these proxies in place of the peer's.
     pub(crate) fn behind(mut self, proxies: &TrustedProxies) -> Self {
         let peer = self.address;

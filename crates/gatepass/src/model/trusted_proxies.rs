@@ -97,11 +97,15 @@ impl TrustedProxies {
         })
     }
 
+    /// The lower-case names of the headers that proxies write.
+    pub(crate) const HEADERS: [&str; 2] = ["forwarded", "x-forwarded-for"];
+
     /// The lower-case name of the header.
     pub(crate) fn header(&self) -> &'static str {
+        let [forwarded, x_forwarded_for] = Self::HEADERS;
         match self.header {
-            Header::Forwarded => "forwarded",
-            Header::XForwardedFor => "x-forwarded-for",
+            Header::Forwarded => forwarded,
+            Header::XForwardedFor => x_forwarded_for,
         }
     }
 

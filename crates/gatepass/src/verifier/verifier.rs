@@ -24,7 +24,7 @@ use crate::{
         transport::BrowserPolicy,
         trusted_proxies::TrustedProxies,
     },
-    observe::{self, Refusals},
+    observe::{self, HiddenAddresses, Refusals},
     store::{TokenStatus, error::StoreError},
     token::pass::Pass,
     verifier::{
@@ -65,6 +65,7 @@ struct Inner {
     replica: Arc<Replica>,
     clock: Arc<dyn Clock>,
     refusals: Refusals,
+    hidden_addresses: HiddenAddresses,
     beating: Option<Beating>,
     _follower: Follower,
 }
@@ -98,6 +99,7 @@ impl Verifier {
                 opener,
                 replica,
                 refusals: Refusals::new(Arc::clone(&clock)),
+                hidden_addresses: HiddenAddresses::default(),
                 clock,
                 beating,
                 _follower,
@@ -424,6 +426,10 @@ impl Verifier {
     /// The counters and the log of refusals.
     pub(crate) fn refusals(&self) -> &Refusals {
         &self.inner.refusals
+    }
+
+    pub(crate) fn hidden_addresses(&self) -> &HiddenAddresses {
+        &self.inner.hidden_addresses
     }
 
     pub(crate) fn browser_policy(&self) -> &BrowserPolicy {

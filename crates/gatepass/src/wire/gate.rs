@@ -395,7 +395,11 @@ impl Verifier {
         let head = head.clone();
         match &self.policy().proxies {
             Some(proxies) => head.behind(proxies),
-            None => head,
+            None => {
+                self.hidden_addresses()
+                    .request(head.peer(), || head.forwarding_header());
+                head
+            }
         }
     }
 

@@ -73,6 +73,42 @@ async fn a_handler_of_the_application_asks_the_verifier_for_the_device() {
 }
 
 #[tokio::test]
+async fn a_request_that_a_proxy_has_forwarded_is_told_once_if_no_proxy_is_named() {
+    let (log, _listening) = Log::listen();
+    let trusted = TrustedProxies::x_forwarded_for(["10.0.0.3"]).unwrap();
+    let named = [Some(trusted), Some(TrustedProxies::none())];
+    let ask = async |endpoints: &Endpoints, head: RequestHead<'_>| {
+        endpoints.handle(&head, RequestBody::Complete(b"{}")).await;
+    };
+    for proxies in named {
+        ask(&shop(proxies).await.1, head(CLIENT)).await;
+    }
+    let (authority, endpoints) = shop(None).await;
+    let public = head(CLIENT).address(Some(CLIENT.parse().unwrap()));
+    ask(&endpoints, public).await;
+    ask(&endpoints, head(CLIENT).address(None)).await;
+    let peer = Some(PROXY.parse().unwrap());
+    let direct = RequestHead::new("POST", "/auth/refresh", |_| std::iter::empty());
+    ask(&endpoints, direct.address(peer)).await;
+    assert_eq!(log.count("addresses.hidden"), 0);
+
+    let told = [("address", PROXY), ("header", "x-forwarded-for")];
+    for _ in 0..2 {
+        ask(&endpoints, head(CLIENT)).await;
+        assert_eq!(authority.verifier().device(&head(CLIENT)).address, peer);
+        log.has(Level::WARN, "addresses.hidden", &told);
+    }
+    assert_eq!(log.count("addresses.hidden"), 1);
+    let (authority, _) = shop(None).await;
+    let forwarded = RequestHead::new("GET", "/me", |name| {
+        let value = (name == "forwarded").then_some(b"for=203.0.113.7".as_slice());
+        value.into_iter()
+    });
+    let _ = authority.verifier().device(&forwarded.address(peer));
+    assert_eq!(log.count("addresses.hidden"), 2);
+}
+
+#[tokio::test]
 async fn logins_that_all_come_from_a_proxy_that_is_not_named_are_told_once() {
     let (log, _listening) = Log::listen();
     let login = async |authority: &Authority, address: &str| {
