@@ -21,7 +21,7 @@ const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 /// | member | is |
 /// |---|---|
 /// | `resource` | the URL; clients ask for tokens with this audience (RFC 8707) |
-/// | `authorization_servers` | by default the trusted [issuers](crate::issuers::Issuers), and the service itself if it has [endpoints](crate::wire::Endpoints) with a token endpoint |
+/// | `authorization_servers` | by default the trusted [issuers](crate::issuers::Issuers), and last the service itself if it has [endpoints](crate::wire::Endpoints) with a token endpoint |
 /// | `scopes_supported` | the [scopes](Self::scopes), if you name some |
 /// | `bearer_methods_supported` | `["header"]` |
 /// | `resource_name`, `resource_documentation` | the [name](Self::name) and the [page](Self::documentation), if you set them |
@@ -184,8 +184,8 @@ impl PublishedResource {
         } = &self.described;
         let own = own.map(Issuer::as_str);
         let own = own.filter(|issuer| is_authorization_server(issuer));
-        let own = own.into_iter();
-        let default = own.chain(self.default_servers.iter().map(String::as_str));
+        // Many clients take the first one, and the service itself can't log users in for them.
+        let default = self.default_servers.iter().map(String::as_str).chain(own);
         let servers: Vec<&str> = match authorization_servers.as_slice() {
             [] => default.collect(),
             chosen => chosen.iter().map(String::as_str).collect(),

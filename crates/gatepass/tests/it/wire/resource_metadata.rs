@@ -244,7 +244,7 @@ async fn the_metadata_names_those_who_issue_tokens_for_the_resource() {
     };
     let all = Endpoints::new(authority.clone());
     let servers = body(&get(&all, PATH).await)["authorization_servers"].take();
-    assert_eq!(servers, json!([REALM, others[0], others[1]]));
+    assert_eq!(servers, json!([others[0], others[1], REALM]));
     for endpoint in [Endpoint::Token, Endpoint::Metadata] {
         let servers = body(&get(&without(endpoint), PATH).await)["authorization_servers"].take();
         assert_eq!(servers, json!(others), "{endpoint:?}");
