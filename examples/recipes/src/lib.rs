@@ -14,6 +14,7 @@
 //! | How do I rotate the signing key? | `key_rotation` |
 //! | How do I accept another issuer's tokens? | `other_issuer` |
 //! | How do users log in through an OpenID Connect provider? | `oidc_login` |
+//! | How does a user show a passkey before a risky act? | `passkey_step_up` |
 //! | How do I protect an MCP server, whose clients find the login by themselves? | `mcp_server` |
 //! | How do I test a handler of my own? | `handler_test` |
 //!
