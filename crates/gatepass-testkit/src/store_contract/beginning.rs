@@ -4,6 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use gatepass::{
     Clock, Identity, Scopes, Session,
+    issuers::ProviderLogin,
     store::{
         Account, AccountId, Audience, Cutoff, EndReason, RevocationTarget, ServiceIdentity,
         SessionStore, TokenStatus,
@@ -28,6 +29,8 @@ pub async fn a_session_is_loaded_as_it_was_begun<S: SessionStore>(
     rich.id = session_id(AccountId::of(&issuer(), &owner));
     rich.audience = Audience::new("api \"ß\" 🦀").unwrap();
     rich.client = client("app \"ß\" %00");
+    let login = ProviderLogin::new("https://sso.example/ß", "🦀\"", given.clock.now()).unwrap();
+    let login = login.in_session("a 'session' there").unwrap();
     rich.identity = Identity::of(owner)
         .scopes(Scopes::parse("a b:write c!").unwrap())
         .claims(&json!({
@@ -38,6 +41,7 @@ pub async fn a_session_is_loaded_as_it_was_begun<S: SessionStore>(
         }))
         .unwrap()
         .device("Jürgen's 💻")
+        .logged_in_by(login)
         .access_ttl(HOUR);
     rich.device.user_agent = Some("Mozilla/5.0 (\"quoted\"; it's)".into());
     rich.device.address = Some("2001:db8::7".parse().unwrap());
