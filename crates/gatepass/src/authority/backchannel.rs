@@ -14,6 +14,7 @@ use crate::{
     issuers::tokens::ForeignTokens,
     model::{
         changes::RevokeForeign,
+        ids::AccountId,
         provider_login::ProviderLogout,
         refusal::Refusal,
         session::{EndReason, Session},
@@ -62,7 +63,12 @@ impl Authority {
     async fn log_out(&self, logout: ProviderLogout) -> Result<EndedSessions, Error> {
         let subject_of = self.inner.settings.subject_of.as_ref();
         let subject_of = subject_of.ok_or(Refusal::WrongIssuer)?;
-        for account in logout.accounts() {
+        let replica = self.inner.verifier.replica();
+        replica.catch_up().await?;
+        // An entry has the store's time. A token that is sent again must not make it younger: it
+        // would refuse what the user has got since.
+        let is_known = |account| replica.has_cut_off(account, logout.issued_at);
+        for account in logout.accounts().filter(|account| !is_known(*account)) {
             let remember = RevokeForeign::all(account, LOGIN_UNDER_WAY);
             let remembered = self.inner.store.revoke_foreign(remember);
             self.ask("revoke_foreign", remembered).await?;
@@ -71,7 +77,7 @@ impl Authority {
         if let Some(user) = logout.subject() {
             let (issuer, user) = (logout.issuer.clone(), user.clone());
             let accepts = self.inner.verifier.max_lifetime_of(&issuer).is_some();
-            if accepts {
+            if accepts && !is_known(AccountId::of_foreign(&issuer, &user)) {
                 let all = ForeignTokens::of(issuer.clone(), user.clone());
                 self.revoke_foreign(&all).await?;
             }

@@ -432,7 +432,10 @@ impl Authority {
                 && let Some(authenticated) =
                     self.advance_authenticated(updated, device, now).await?
             {
-                self.check_provider_login(&authenticated).await?;
+                // The login of before has been checked when it was made.
+                if identity.provider_login().is_some() {
+                    self.check_provider_login(&authenticated).await?;
+                }
                 observe::session_reauthenticated(&authenticated);
                 let by = ("reauthenticate", Some(device));
                 return self.refreshed(&authenticated, None, by).await;

@@ -222,6 +222,55 @@ async fn a_logout_token_that_is_sent_again_ends_no_later_login() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_logout_token_that_is_sent_again_refuses_nothing_that_came_since() {
+    for (user, sid) in [
+        (Some("248289"), None),
+        (Some("248289"), Some("one")),
+        (None, Some("one")),
+    ] {
+        let shop = Shop::open().await;
+        let token = shop.token(user, sid);
+        shop.log_out(&token).await;
+        shop.clock.advance(SECOND);
+        let under_way = [
+            shop.login("248289", Some("one")),
+            shop.login("248289", None),
+        ];
+        let access = signed(&key(), &claims(&shop.clock).with("sub", r#""248289""#));
+        shop.clock.advance(SECOND);
+        shop.log_out(&token).await;
+        for login in under_way {
+            shop.issue("alice", Some(login)).await.unwrap();
+        }
+        let verifier = shop.authority.verifier();
+        verifier
+            .verify(&access, &Requirements::new())
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_logout_token_that_comes_late_ends_no_later_session_also_if_its_user_is_asked_again() {
+    let shop = Shop::open().await;
+    let late = shop.token(Some("248289"), None);
+    shop.clock.advance(SECOND);
+    let identity = Identity::new("alice").unwrap();
+    let through_provider = identity.clone().logged_in_by(shop.login("248289", None));
+    let issued = shop.authority.issue(through_provider, Device::default());
+    let issued = issued.await.unwrap();
+    shop.clock.advance(SECOND);
+    assert_eq!(shop.log_out(&late).await, 0);
+    let token = issued.access_token.as_str();
+    let verifier = shop.authority.verifier();
+    let pass = verifier.verify(token, &Requirements::new()).await.unwrap();
+    let device = Device::default();
+    let again = shop.authority.reauthenticated(&pass, identity, &device);
+    again.await.unwrap();
+    assert!(shop.lives(issued.session_id).await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_session_keeps_its_login_until_another_authentication_replaces_it() {
     let shop = Shop::open().await;
     let issue = async |login| {
