@@ -52,15 +52,26 @@ macro_rules! advanced_at {
 }
 const _: () = assert!(Session::CLOCK_JITTER.as_millis() == 10_000);
 
-pub(crate) async fn begin(link: Link<'_>, new: NewSession) -> Result<BeginOutcome, Failure> {
-    let mut tx = link.begin().await?;
+pub(crate) async fn begin(mut conn: Link<'_>, new: NewSession) -> Result<BeginOutcome, Failure> {
+    let mut tx = conn.again().begin().await?;
     let mut link = tx.link();
+    let session_id = new.id;
     let (id, max) = (new.account(), new.max_sessions);
     // Locks the account: two logins at once would not see each other's session.
     let (mut account, now) = accounts::begin(&mut link, id, length(new.absolute_ttl)).await?;
     let bounds = Bounds::of(&account);
     let session = Session::begin(new, account.last, now);
-    let too_many = insert(&mut link, &session, id, bounds, max).await?;
+    let too_many = match insert(&mut link, &session, id, bounds, max).await {
+        // The number of a session is new, since the account is locked. So it is the id.
+        Err(Failure::Sqlx(sqlx::Error::Database(error))) if error.is_unique_violation() => {
+            tx.rollback().await?;
+            let (found, _) = find(conn, session_id).await?;
+            // It can only be gone if a purge has come in between.
+            let found = found.ok_or(Failure::Sqlx(sqlx::Error::RowNotFound))?;
+            return Ok(BeginOutcome::existing(found));
+        }
+        inserted => inserted?,
+    };
     let ended =
         too_many.and_then(|number| account.end_up_to(number, EndReason::TooManySessions, now));
     if let Some(revocation) = ended {

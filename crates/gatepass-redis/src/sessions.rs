@@ -68,17 +68,26 @@ pub(crate) async fn begin(
         .int(millis(new.absolute_ttl))
         .int(millis(new.access_ttl))
         .int(SeenFrom::of(&new.device).bits())
-        .int_or_none(kept);
+        .int_or_none(kept)
+        .int_or_none(new.authenticated_at.map(Timestamp::unix_millis));
+    let id = new.id;
     let answer = servers.call(partition, call).await?;
-    let begun = || match array(&answer, "answer")? {
+    let begun = move || match array(&answer, "answer")? {
         [now, number, ended @ ..] => {
             let session = Session::begin(new, session_number(number)?, instant(now, "time")?);
             let ended = ended.first().map(|ended| revocation(ended, account));
-            Ok(BeginOutcome::new(session, ended.transpose()?))
+            Ok(Some(BeginOutcome::new(session, ended.transpose()?)))
         }
+        [_] => Ok(None),
         _ => Err(Unreadable("answer")),
     };
-    Ok(begun().map_err(Failure::from)?)
+    if let Some(begun) = begun().map_err(Failure::from)? {
+        return Ok(begun);
+    }
+    let (found, _) = load(servers, id).await?;
+    // It can only be gone if a purge has come in between.
+    let found = found.ok_or_else(|| StoreError::new(StoreErrorKind::Busy))?;
+    Ok(BeginOutcome::existing(found))
 }
 
 /// Reads which sessions of `account` a script has revoked.

@@ -19,6 +19,9 @@ use crate::{
 };
 
 pub(crate) fn begin(write: &Write<'_>, new: NewSession) -> Result<BeginOutcome, Failure> {
+    if let Some(stored) = find(write.conn, new.id)? {
+        return Ok(BeginOutcome::existing(stored.session));
+    }
     let (id, max) = (new.account(), new.max_sessions);
     let account = accounts::find(write.conn, id)?;
     let mut account = account.unwrap_or(Account::new(id));

@@ -67,6 +67,9 @@ macro_rules! store_contract {
             sessions_are_listed_in_pages
             only_usable_sessions_of_the_subject_are_listed
             identities_are_remembered
+            a_session_that_is_there_is_not_begun_again
+            of_many_beginnings_of_one_session_one_succeeds
+            a_session_may_begin_after_the_authentication
 
             an_advance_changes_what_it_should_and_nothing_else
             an_idle_lifetime_of_the_identity_comes_first

@@ -181,6 +181,8 @@ pub struct BeginOutcome {
     pub session: Session,
     /// The revocation of the sessions that were ended to make room, if any were.
     pub ended: Option<Revocation>,
+    /// Whether this call has begun it. Otherwise the store had a session with this id.
+    pub is_new: bool,
 }
 
 impl BeginOutcome {
@@ -188,7 +190,36 @@ impl BeginOutcome {
     /// `ended` to make room, if it ended any.
     #[must_use]
     pub fn new(session: Session, ended: Option<Revocation>) -> Self {
-        Self { session, ended }
+        Self {
+            session,
+            ended,
+            is_new: true,
+        }
+    }
+
+    /// The outcome where the store has a session with this id already, which stays as it is. It may
+    /// have ended.
+    ///
+    /// ```
+    /// use gatepass::store::BeginOutcome;
+    /// # use gatepass::{ClientId, Identity, Session, SessionId, Timestamp};
+    /// # use gatepass::store::{Audience, Issuer, NewSession, SessionNumber};
+    ///
+    /// # let (issuer, audience) = (Issuer::new("https://shop.example")?, Audience::new("shop-api")?);
+    /// # let (client, identity) = (ClientId::new("web")?, Identity::new("alice")?);
+    /// # let new = NewSession::new(SessionId::from_bytes([7; 18]), issuer, audience, client, identity);
+    /// # let found = Session::begin(new, SessionNumber::new(1), Timestamp::from_unix_secs(0));
+    /// let outcome = BeginOutcome::existing(found);
+    /// assert!(!outcome.is_new);
+    /// # Ok::<(), gatepass::InvalidName>(())
+    /// ```
+    #[must_use]
+    pub fn existing(session: Session) -> Self {
+        Self {
+            session,
+            ended: None,
+            is_new: false,
+        }
     }
 }
 
@@ -273,9 +304,13 @@ impl Purged {
 ///    nodes. An attempt that is refused writes nothing.
 /// 12. A revocation of another issuer's tokens takes none back that was made before, and stays for
 ///    its retention, though the store has no session that it concerns.
+/// 13. Of several beginnings of a session with one id, one succeeds, and the others find what it
+///    began.
 #[async_trait]
 pub trait SessionStore: RevocationLog {
-    /// Begins a session by [`Account::begin`](crate::store::Account::begin).
+    /// Begins a session by [`Account::begin`](crate::store::Account::begin). If the store has a
+    /// session with this id, also one that has ended, it changes nothing and returns
+    /// [`BeginOutcome::existing`].
     ///
     /// If the account then has more than `max_sessions` usable ones ([`Session::is_usable`]), ends
     /// all up to the newest that is too many, by

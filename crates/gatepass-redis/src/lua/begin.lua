@@ -1,5 +1,6 @@
 -- `Account::begin`, and `Account::end_up_to` where the account has too many sessions then. ARGV[4]: the id, the account, the lines of the
--- session, the identity's own lifetime, idle, absolute and access lifetime, from where it is seen, how many others are kept or nothing.
+-- session, the identity's own lifetime, idle, absolute and access lifetime, from where it is seen, how many others are kept or nothing,
+-- when the user was authenticated if that was before. The answer has no number if there is a session with this id.
 local id, account = ARGV[4], ARGV[5]
 local session, index = prefix .. 'session:' .. id, prefix .. 'sessions:' .. account
 
@@ -36,6 +37,9 @@ end
 
 together_with(account, id)
 together({ prefix .. 'begun' })
+if redis.call('EXISTS', session) == 1 then
+  return { now }
+end
 local row, last, till, up_to, except, since, entry = account_of(account)
 local number = math.min(math.max(now, last + 1), 9007199254740991)
 local ttl = tonumber(ARGV[7]) or -1
@@ -52,7 +56,8 @@ else
   redis.call('SET', prefix .. 'account:' .. account,
     struct.pack(ACCOUNT, number, till, up_to, except, since, entry) .. (row and string.sub(row, REASON) or ''), 'KEEPTTL')
 end
-local state = struct.pack(STATE, 0, -1, -1, now, ARGV[11], idle, access, absolute, -1, ttl, now, -1, now, number, 0, 0, 0)
+local state = struct.pack(STATE, 0, -1, -1, now, ARGV[11], idle, access, absolute, -1, ttl,
+  math.min(tonumber(ARGV[13]) or now, now), -1, now, number, 0, 0, 0)
 redis.call('SET', session, state .. account .. ARGV[6])
 redis.call('ZADD', prefix .. 'purge', after(math.max(idle, access), MARGIN), id)
 redis.call('ZADD', index, number, id)

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use gatepass::{
-    Clock, Identity, Scopes, Session,
+    Clock, Identity, Scopes, Session, Timestamp,
     issuers::ProviderLogin,
     store::{
         Account, AccountId, Audience, Cutoff, EndReason, RevocationTarget, ServiceIdentity,
@@ -13,9 +13,9 @@ use gatepass::{
 use serde_json::json;
 
 use super::given::{
-    ABSOLUTE_TTL, Given, HOUR, IDLE_TTL, MINUTE, SECOND, account, advance_of, client, issuer,
-    new_session, new_session_of_at_most, renewal_of, revocation_of_all, session_id, subject,
-    token_id,
+    ABSOLUTE_TTL, Given, HOUR, IDLE_TTL, MINUTE, SECOND, account, advance_of, changed_identity,
+    client, issuer, new_session, new_session_of_at_most, renewal_of, revocation_of_all, session_id,
+    subject, token_id,
 };
 use crate::clock::ManualClock;
 
@@ -325,4 +325,80 @@ pub async fn only_usable_sessions_of_the_subject_are_listed<S: SessionStore>(
     given.clock.advance(ABSOLUTE_TTL);
     assert_eq!(given.sessions("alice").await, []);
     assert_eq!(given.sessions("nobody").await, []);
+}
+
+/// A session that is begun a second time stays as it is, also if it has ended by then, and takes no
+/// number.
+pub async fn a_session_that_is_there_is_not_begun_again<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let new = new_session("alice");
+    let mut other = new_session_of_at_most("alice", 1);
+    other.id = new.id;
+    other.identity = changed_identity(&subject("alice"));
+    other.client = client("another");
+    let begun = given.store.begin(new).await.unwrap();
+    assert!(begun.is_new);
+    let bystander = given.begin("alice").await;
+    given.clock.advance(SECOND);
+    let advanced = given.store.advance(advance_of(&begun.session)).await;
+    let advanced = advanced.unwrap().unwrap();
+
+    let again = given.store.begin(other.clone()).await.unwrap();
+
+    assert!(!again.is_new);
+    assert_eq!((&again.session, again.ended), (&advanced, None));
+    assert_eq!(given.load(&begun.session).await, advanced);
+    assert_eq!(given.log().await.0, []);
+    let sessions = [bystander.clone(), advanced.clone()];
+    assert_eq!(given.sessions("alice").await, sessions);
+
+    given.end(&begun.session).await.unwrap();
+    let again = given.store.begin(other.clone()).await.unwrap();
+    assert!(!again.is_new && again.session.ended.is_some());
+    given.end_all("alice", None).await.unwrap();
+    other.id = bystander.id;
+    let again = given.store.begin(other).await.unwrap();
+    let ended = again.session.ended.map(|ended| ended.reason);
+    assert_eq!((again.is_new, ended), (false, Some(EndReason::LogoutAll)));
+    assert_eq!(given.sessions("alice").await, []);
+}
+
+/// Of many that begin a session with one id at once, one succeeds, and all get the same session.
+pub async fn of_many_beginnings_of_one_session_one_succeeds<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let new = new_session("alice");
+    let begun = (0..16).map(|_| {
+        let (store, new) = (Arc::clone(&given.store), new.clone());
+        tokio::spawn(async move { store.begin(new).await })
+    });
+    let (mut sessions, mut succeeded) = (Vec::new(), 0);
+    for begun in Vec::from_iter(begun) {
+        let begun = begun.await.unwrap().unwrap();
+        succeeded += usize::from(begun.is_new);
+        sessions.push(begun.session);
+    }
+    assert_eq!(succeeded, 1);
+    sessions.dedup();
+    assert_eq!(sessions.len(), 1);
+    assert_eq!(given.sessions("alice").await, sessions);
+}
+
+/// A session may begin long after its user was authenticated, and never before.
+pub async fn a_session_may_begin_after_the_authentication<S: SessionStore>(
+    fresh: impl AsyncFn(ManualClock) -> S,
+) {
+    let given = Given::fresh(fresh).await;
+    let now = given.clock.now();
+    let before = Timestamp::EPOCH + SECOND;
+    for (said, expected) in [(before, before), (now + HOUR, now)] {
+        let mut new = new_session("alice");
+        new.authenticated_at = Some(said);
+        let begun = given.store.begin(new).await.unwrap().session;
+        assert_eq!(begun.authenticated_at, expected);
+        assert_eq!(given.load(&begun).await, begun);
+    }
 }

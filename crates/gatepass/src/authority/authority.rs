@@ -408,6 +408,7 @@ impl Authority {
             device: cleaned(device),
             access_ttl: settings.access_ttl,
             max_sessions: settings.max_sessions,
+            authenticated_at: None,
         };
         if let Some(longest) = longest {
             self.check_length(&new, longest).await?;

@@ -22,7 +22,8 @@ use crate::{
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct NewSession {
-    /// Its id, new and random, with the prefix of its account.
+    /// Its id, with the prefix of its account: new and random, unless it is
+    /// [derived](crate::Adopt) from a token of an old system.
     pub id: SessionId,
     /// The issuer that begins it.
     pub issuer: Issuer,
@@ -42,6 +43,8 @@ pub struct NewSession {
     pub access_ttl: Duration,
     /// How many usable sessions the account may have with this one; the oldest are ended.
     pub max_sessions: Option<NonZeroU32>,
+    /// When the user proved who they are, if that was before the session begins.
+    pub authenticated_at: Option<Timestamp>,
 }
 
 impl NewSession {
@@ -85,6 +88,7 @@ impl NewSession {
             absolute_ttl: lifetimes::ABSOLUTE_TTL,
             access_ttl: lifetimes::ACCESS_TTL,
             max_sessions: None,
+            authenticated_at: None,
         }
     }
 
@@ -123,7 +127,8 @@ pub struct Advance {
     pub client: ClientId,
     /// The generation that the session must have.
     pub from: Generation,
-    /// The generation that it gets. Further than the next one only where the store lost writes.
+    /// The generation that it gets. Further than the next one only where the store lost writes. The
+    /// same one if no token is spent, as at an authentication within `overlap`.
     pub to: Generation,
     /// Why.
     pub cause: AdvanceCause,
@@ -400,7 +405,7 @@ impl Session {
             rotated: None,
             recovered: None,
             created_at: now,
-            authenticated_at: now,
+            authenticated_at: new.authenticated_at.map_or(now, |at| at.min(now)),
             last_seen_at: now,
             idle_expires_at: (now + new.idle_ttl).min(absolute_expires_at),
             absolute_expires_at,

@@ -333,6 +333,9 @@ impl RevocationLog for MemoryStore {
 impl SessionStore for MemoryStore {
     async fn begin(&self, new: NewSession) -> Result<BeginOutcome, StoreError> {
         let mut state = self.state();
+        if let Some(session) = state.get(new.id) {
+            return Ok(BeginOutcome::existing(session));
+        }
         let now = self.inner.clock.now();
         let (id, max) = (new.account(), new.max_sessions);
         let account = state.accounts.entry(id);
@@ -353,7 +356,7 @@ impl SessionStore for MemoryStore {
         state.order.insert((id, session.number), session.id);
         state.begun.insert((session.created_at, session.id));
         state.sessions.insert(session.id, session.clone());
-        Ok(BeginOutcome { session, ended })
+        Ok(BeginOutcome::new(session, ended))
     }
 
     async fn advance(&self, advance: Advance) -> Result<Option<Session>, StoreError> {
