@@ -2,6 +2,8 @@
 //! file of its own.
 
 pub(crate) mod administering;
+pub(crate) mod adopt;
+pub(crate) mod adopting;
 pub(crate) mod authenticator;
 #[expect(
     clippy::module_inception,
@@ -21,6 +23,8 @@ pub(crate) mod issued;
 pub(crate) mod issuing;
 pub(crate) mod names;
 pub(crate) mod oauth;
+pub(crate) mod old_sessions;
+pub(crate) mod old_tokens_seen;
 pub(crate) mod pace;
 pub(crate) mod purge;
 pub(crate) mod refreshing;

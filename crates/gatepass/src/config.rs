@@ -100,6 +100,14 @@ pub enum BuildError {
         "backchannel_logout() needs a trusted issuer with a client for logins: add one with TrustedIssuer::for_logins() or login_client()"
     )]
     NoLoginClient,
+    /// The name of the old system whose tokens are to be [adopted](crate::Adopt) can't be one.
+    #[error("the old system {name:?} can't be adopted: its name {must}")]
+    Adopt {
+        /// Its name.
+        name: String,
+        /// The requirement that it does not meet, in words.
+        must: &'static str,
+    },
     /// Two OAuth clients have the same id, or one has that of the application's own client.
     #[error(
         "there is more than one client with the id {0:?}, or it is that of the application itself, which client_id() sets"

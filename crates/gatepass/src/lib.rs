@@ -78,6 +78,7 @@ pub use async_trait::async_trait;
 pub use self::{
     authority::{
         administering::{EndedSessions, FoundSessions},
+        adopt::{Adopt, OldToken, OldTokens},
         authenticator::{AuthenticationError, Authenticator, Credentials, UserUpdate},
         authority::{Authority, SessionPage},
         builder::AuthorityBuilder,
@@ -101,7 +102,7 @@ pub use self::{
     model::{
         authentication::InvalidAuthenticationValue,
         device::Device,
-        health::Health,
+        health::{AdoptionHealth, Health},
         identity::{Identity, IdentityError},
         ids::{ClientId, InvalidName, SessionId, Subject},
         local_path::{InvalidLocalPath, LocalPath},

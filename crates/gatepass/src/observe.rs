@@ -120,6 +120,20 @@ impl Refusals {
         );
     }
 
+    /// A token of an old system that was to be exchanged.
+    pub(crate) fn old_token(&self, attempt: &Attempt<'_>, refusal: &Refusal) {
+        let reason = refusal.reason();
+        count!("gatepass_old_tokens_refused_total", "reason" => reason);
+        let Some(Traced { suppressed }) = self.sample("old_token.refused", reason) else {
+            return;
+        };
+        info!(
+            target: "gatepass", subject = attempt.subject.map(display), reason,
+            address = attempt.address().map(display), user_agent = attempt.user_agent(), suppressed,
+            "old_token.refused"
+        );
+    }
+
     pub(crate) fn reauthentication(&self, pass: &Pass, device: &Device, refusal: &Refusal) {
         let reason = refusal.reason();
         count!("gatepass_reauthentications_refused_total", "reason" => reason);
@@ -257,6 +271,24 @@ pub(crate) fn session_issued(session: &Session, token: TokenId, method: &'static
         user_agent = session.device.user_agent.as_deref(), "session.issued"
     );
     count!("gatepass_sessions_issued_total");
+}
+
+/// A token of an old system gave access. `token.verified` comes before it.
+pub(crate) fn old_token_accepted(pass: &Pass) {
+    debug!(
+        target: "gatepass", subject = %pass.subject(), jti = %pass.token_id(),
+        issuer = pass.foreign_issuer().map(display), "old_token.accepted"
+    );
+    count!("gatepass_old_tokens_accepted_total");
+}
+
+/// A token of an old system became a session. `session.issued` comes before it.
+pub(crate) fn old_token_exchanged(session: &Session, issuer: &Issuer) {
+    info!(
+        target: "gatepass", subject = %session.subject(), session = %session.id,
+        issuer = %issuer, "old_token.exchanged"
+    );
+    count!("gatepass_old_tokens_exchanged_total");
 }
 
 /// `by` is how the client got there, and its device.

@@ -304,8 +304,7 @@ impl Purged {
 ///    nodes. An attempt that is refused writes nothing.
 /// 12. A revocation of another issuer's tokens takes none back that was made before, and stays for
 ///    its retention, though the store has no session that it concerns.
-/// 13. Of several beginnings of a session with one id, one succeeds, and the others find what it
-///    began.
+/// 13. A session with one id begins once. Later calls, and those at the same time, find it.
 #[async_trait]
 pub trait SessionStore: RevocationLog {
     /// Begins a session by [`Account::begin`](crate::store::Account::begin). If the store has a

@@ -365,7 +365,7 @@ pub async fn a_session_that_is_there_is_not_begun_again<S: SessionStore>(
     assert_eq!(given.sessions("alice").await, []);
 }
 
-/// Of many that begin a session with one id at once, one succeeds, and all get the same session.
+/// One of many calls that begin a session with one id at once succeeds, and all get that session.
 pub async fn of_many_beginnings_of_one_session_one_succeeds<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {

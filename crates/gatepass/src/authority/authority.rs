@@ -6,11 +6,13 @@ use arc_swap::ArcSwap;
 
 use crate::{
     authority::{
+        adopt::Adoption,
         authenticator::{Authenticator, Credentials, SubjectOf},
         events::{Event, Events, Handler},
         introduction::Identities,
         issued::Issued,
         names::NameKey,
+        old_sessions::OldSessionKeys,
         purge::{Purge, Purger},
         renewals::Renewals,
     },
@@ -35,7 +37,7 @@ use crate::{
         throttling::LoginThrottle,
     },
     observe,
-    store::{SessionStore, service::ServiceIdentity},
+    store::{BeginOutcome, SessionStore, service::ServiceIdentity},
     token::refresh::{Presented, RefreshKeys},
     verifier::verifier::{Policy, Verifier},
 };
@@ -86,6 +88,7 @@ pub(super) struct Inner {
     pub(super) settings: Settings,
     pub(super) refresh_keys: ArcSwap<RefreshKeys>,
     pub(super) names: ArcSwap<NameKey>,
+    pub(super) old_session_keys: ArcSwap<OldSessionKeys>,
     pub(super) identities: Arc<Identities>,
     events: Option<Events>,
     pub(super) renewals: Renewals,
@@ -113,6 +116,7 @@ pub(crate) struct Settings {
     pub(crate) throttle: Option<LoginThrottle>,
     pub(crate) on_event: Option<Handler>,
     pub(crate) subject_of: Option<SubjectOf>,
+    pub(super) adoption: Option<Adoption>,
 }
 
 /// Sessions that a list brings at once.
@@ -137,6 +141,7 @@ impl Authority {
         store: Arc<dyn SessionStore>,
         refresh_keys: RefreshKeys,
         names: NameKey,
+        old_session_keys: OldSessionKeys,
         identities: Vec<ServiceIdentity>,
         settings: Settings,
     ) -> Self {
@@ -160,6 +165,7 @@ impl Authority {
                 settings,
                 refresh_keys: ArcSwap::from_pointee(refresh_keys),
                 names: ArcSwap::from_pointee(names),
+                old_session_keys: ArcSwap::from_pointee(old_session_keys),
                 identities,
                 events,
                 renewals: Renewals::default(),
@@ -175,10 +181,16 @@ impl Authority {
         &self.inner.verifier
     }
 
-    /// How this node stands with the revocations it judges by, as [`Verifier::health`] says.
+    /// How this node stands with the revocations it judges by, as [`Verifier::health`] says, and
+    /// with the tokens of an old system that you [adopt](crate::Adopt).
     #[must_use]
     pub fn health(&self) -> Health {
-        self.inner.verifier.health()
+        let mut health = self.inner.verifier.health();
+        health.adoption = self.adoption().map(|adoption| {
+            let now = self.inner.settings.clock.now();
+            adoption.seen.health(adoption.until, now)
+        });
+        health
     }
 
     /// The lifetime of an access token whose identity doesn't set its own.
@@ -267,6 +279,10 @@ impl Authority {
         }
         self.inner.refresh_keys.store(Arc::new(refresh_keys));
         self.inner.names.store(Arc::new(NameKey::new(secrets)));
+        let old_session_keys = OldSessionKeys::new(secrets, issuer, audience);
+        self.inner
+            .old_session_keys
+            .store(Arc::new(old_session_keys));
         let identities = ServiceIdentity::all(secrets, issuer, audience);
         if let Some(heart) = self.inner.verifier.heart() {
             let fingerprints = ServiceIdentity::fingerprints(&identities);
@@ -391,48 +407,71 @@ impl Authority {
         longest: Option<usize>,
         method: &'static str,
     ) -> Result<Issued, Error> {
-        let settings = &self.inner.settings;
-        self.check_lifetimes(&identity)?;
-        let identity = identity.beginning(settings.access_ttl);
-        self.check_identity(&identity)?;
+        let identity = self.beginning(identity)?;
         let account = self.account(identity.subject());
-        let policy = self.inner.verifier.policy();
-        let new = NewSession {
-            id: SessionId::random(account, &*settings.random)?,
+        let id = SessionId::random(account, &*self.inner.settings.random)?;
+        let new = self.new_session(id, client, identity, cleaned(device));
+        if let Some(longest) = longest {
+            self.check_length(&new, longest).await?;
+        }
+        let session = self.store_session(new).await?.session;
+        self.check_provider_login(&session).await?;
+        let (issued, token) = self.answer(&session, None).await?;
+        observe::session_issued(&session, token, method);
+        let address = session.device.address;
+        self.tell(|| Event::LoggedIn {
+            session: Box::new(session),
+            other_sessions: None,
+            new_device: None,
+            new_address: None,
+        });
+        if self.inner.verifier.policy().proxies.is_none() {
+            self.verifier().hidden_addresses().login(address);
+        }
+        Ok(issued)
+    }
+
+    /// `identity` as that of a session that begins, if it may be.
+    pub(super) fn beginning(&self, identity: Identity) -> Result<Identity, IdentityError> {
+        self.check_lifetimes(&identity)?;
+        let identity = identity.beginning(self.inner.settings.access_ttl);
+        self.check_identity(&identity)?;
+        Ok(identity)
+    }
+
+    /// A session to begin.
+    pub(super) fn new_session(
+        &self,
+        id: SessionId,
+        client: &ClientId,
+        identity: Identity,
+        device: Device,
+    ) -> NewSession {
+        let (settings, policy) = (&self.inner.settings, self.inner.verifier.policy());
+        NewSession {
+            id,
             issuer: policy.issuer.clone(),
             audience: policy.audience.clone(),
             client: client.clone(),
             idle_ttl: identity.own_idle_ttl().unwrap_or(settings.idle_ttl),
             absolute_ttl: identity.longest(settings.absolute_ttl),
             identity,
-            device: cleaned(device),
+            device,
             access_ttl: settings.access_ttl,
             max_sessions: settings.max_sessions,
             authenticated_at: None,
-        };
-        if let Some(longest) = longest {
-            self.check_length(&new, longest).await?;
         }
+    }
+
+    /// Begins a session, and enforces the end of those that made room for it.
+    pub(super) async fn store_session(&self, new: NewSession) -> Result<BeginOutcome, Error> {
         let begun = self.ask("begin", self.inner.store.begin(new)).await?;
         if let Some(revocation) = begun.ended {
             let subject = begun.session.subject();
             let by = self.for_device(begun.session.device.clone());
             by.enforce(revocation, Some(subject), EndReason::TooManySessions);
         }
-        self.check_provider_login(&begun.session).await?;
-        let (issued, token) = self.answer(&begun.session, None).await?;
-        observe::session_issued(&begun.session, token, method);
-        self.tell(|| Event::LoggedIn {
-            session: Box::new(begun.session.clone()),
-            other_sessions: None,
-            new_device: None,
-            new_address: None,
-        });
-        if policy.proxies.is_none() {
-            let address = begun.session.device.address;
-            self.verifier().hidden_addresses().login(address);
-        }
-        Ok(issued)
+        Ok(begun)
     }
 
     /// The usable sessions of `subject` at this issuer, newest first, 100 to a page: the newest, or

@@ -4,11 +4,13 @@ use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use crate::{
     authority::{
+        adopt::Adopt,
         authenticator::{Authenticator, SubjectOf},
         authority::{Authority, Settings},
         events::{Event, Handler},
         introduction::introduce,
         names::NameKey,
+        old_sessions::OldSessionKeys,
     },
     config::{BuildError, MAX_DURATION, check_duration},
     denylist::heart::Heart,
@@ -50,6 +52,7 @@ pub struct AuthorityBuilder {
     throttle: Option<LoginThrottle>,
     on_event: Option<Handler>,
     subject_of: Option<SubjectOf>,
+    adopt: Option<Adopt>,
     random: Arc<dyn Random>,
 }
 
@@ -95,6 +98,7 @@ impl AuthorityBuilder {
             throttle: Some(LoginThrottle::default()),
             on_event: None,
             subject_of: None,
+            adopt: None,
             random: Arc::new(SystemRandom),
         }
     }
@@ -306,6 +310,28 @@ impl AuthorityBuilder {
         self
     }
 
+    /// Accepts the tokens of the system that gatepass replaces, until a date: see [`Adopt`]. Off
+    /// unless set. A second call replaces the first.
+    ///
+    /// ```
+    /// use gatepass::{Adopt, Authority, AuthorityBuilder, OldTokens, Timestamp, wire::Gate};
+    ///
+    /// fn configured(builder: AuthorityBuilder, old_tokens: impl OldTokens) -> AuthorityBuilder {
+    ///     let until = Timestamp::from_unix_secs(1_814_400_000);
+    ///     builder.adopt(Adopt::new("old:shop", until, old_tokens))
+    /// }
+    ///
+    /// /// The gate in front of your routes.
+    /// fn gate(authority: &Authority) -> Gate {
+    ///     Gate::new(authority).adopt(authority)
+    /// }
+    /// ```
+    pub fn adopt(mut self, adopt: Adopt) -> Self {
+        self.settings.browser.places.old_cookie = adopt.cookie_name();
+        self.adopt = Some(adopt);
+        self
+    }
+
     /// Takes unguessable bytes from `random`. Default [`SystemRandom`].
     pub fn random(mut self, random: impl Random) -> Self {
         self.random = Arc::new(random);
@@ -431,6 +457,7 @@ impl AuthorityBuilder {
         let (issuer, audience) = self.settings.names()?;
         let refresh_keys = RefreshKeys::new(&self.secrets, &issuer, &audience)?;
         let names = NameKey::new(&self.secrets);
+        let old_session_keys = OldSessionKeys::new(&self.secrets, &issuer, &audience);
         let derived_keys = self.keys.is_none();
         let keys = self.keys.unwrap_or_else(|| self.secrets.derived_keys());
         keys.check_signing()?;
@@ -440,6 +467,14 @@ impl AuthorityBuilder {
         let issuers = self.settings.issuers.as_ref();
         if self.subject_of.is_some() && !issuers.is_some_and(Issuers::has_login_client) {
             return Err(BuildError::NoLoginClient);
+        }
+        let now = self.settings.clock.now();
+        let adoption = self.adopt.map(|adopt| adopt.check(&issuer, now));
+        let adoption = adoption.transpose()?;
+        if let Some(adoption) = &adoption
+            && self.settings.trusts(&adoption.issuer)?
+        {
+            return Err(adoption.is_trusted());
         }
         let settings = Settings {
             derived_keys,
@@ -461,6 +496,7 @@ impl AuthorityBuilder {
             throttle: self.throttle,
             on_event: self.on_event,
             subject_of: self.subject_of,
+            adoption,
         };
         if self.store.is_volatile() {
             observe::store_volatile();
@@ -499,6 +535,7 @@ impl AuthorityBuilder {
             self.store,
             refresh_keys,
             names,
+            old_session_keys,
             identities,
             settings,
         ))

@@ -24,7 +24,8 @@ use crate::{
 impl Authority {
     /// Ends the session of an access or refresh token. A refresh token of any generation will do,
     /// and also an expired access token: the holder of a token may always end its session. A
-    /// session that has ended already stays so.
+    /// session that has ended already stays so. A token of the system that you
+    /// [adopt](crate::Adopt) is revoked, and the session ends that it was exchanged for.
     ///
     /// # Errors
     ///
@@ -42,10 +43,16 @@ impl Authority {
         token: &str,
         ended: &[SessionId],
     ) -> Result<(SessionId, Option<Ending>), Error> {
-        let opened = self.session_of_token(token);
-        let (session, target, subject) = opened.inspect_err(|refusal| {
-            self.inner.verifier.refusals().token(None, refusal);
-        })?;
+        let (session, target, subject) = match self.session_of_token(token) {
+            Ok(found) => found,
+            Err(refusal) => {
+                let found = self.claim_old(token, &refusal).await?;
+                found.ok_or_else(|| {
+                    self.inner.verifier.refusals().token(None, &refusal);
+                    refusal
+                })?
+            }
+        };
         if ended.contains(&session) {
             return Ok((session, None));
         }
@@ -60,7 +67,11 @@ impl Authority {
         token: &str,
         ended: Option<SessionId>,
     ) -> Result<Option<SessionId>, Error> {
-        let Ok((session, target, subject)) = self.session_of_token(token) else {
+        let found = match self.session_of_token(token) {
+            Ok(found) => Some(found),
+            Err(refusal) => self.claim_old(token, &refusal).await?,
+        };
+        let Some((session, target, subject)) = found else {
             return Ok(None);
         };
         if ended != Some(session) {
@@ -92,6 +103,9 @@ impl Authority {
     /// One act of constant size, however many sessions there are. A login that begins after it has
     /// returned is not affected, not even one in the same millisecond.
     ///
+    /// It also ends the tokens of the system that you [adopt](crate::Adopt) which the user has got
+    /// before.
+    ///
     /// If the user changes the password or is deleted, the end can commit together with that
     /// change: see [`docs::transactions`](crate::docs::transactions).
     ///
@@ -100,8 +114,7 @@ impl Authority {
     /// [`Error::Store`] if the end is not known to be stored.
     pub async fn logout_all(&self, subject: &Subject) -> Result<Ending, Error> {
         let target = EndSessions::AllOf(self.account(subject));
-        let ended = self.end(target, Some(subject), EndReason::LogoutAll);
-        Ok(ended.await?.ending)
+        self.end_all(target, subject).await
     }
 
     /// Ends every session of the pass's subject except the pass's own, as
@@ -114,8 +127,20 @@ impl Authority {
     pub async fn logout_others(&self, pass: &Pass) -> Result<Ending, Error> {
         let own = pass.own()?.id;
         let target = EndSessions::AllOfBut(self.account(pass.subject()), own);
-        let ended = self.end(target, Some(pass.subject()), EndReason::LogoutAll);
-        Ok(ended.await?.ending)
+        self.end_all(target, pass.subject()).await
+    }
+
+    /// Ends many sessions of `subject`, and the tokens of an old system that could be exchanged for
+    /// new ones.
+    async fn end_all(&self, target: EndSessions, subject: &Subject) -> Result<Ending, Error> {
+        let (authority, subject) = (self.clone(), subject.clone());
+        to_the_end(async move {
+            authority.retire_all(&subject).await?;
+            let reason = EndReason::LogoutAll;
+            let ended = authority.end_now(target, Some(&subject), reason);
+            Ok(ended.await?.ending)
+        })
+        .await
     }
 
     /// Ends a session of `subject`, as its owner wishes. Returns `None` if the subject neither has

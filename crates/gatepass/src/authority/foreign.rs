@@ -1,12 +1,12 @@
 //! Revocations of the tokens that other issuers have issued.
 
 use crate::{
-    authority::{authority::Authority, ending::to_the_end, enforcing::Ending},
+    authority::{adopt::Adoption, authority::Authority, ending::to_the_end, enforcing::Ending},
     error::Error,
     issuers::tokens::ForeignTokens,
     model::{
         changes::RevokeForeign,
-        ids::{AccountId, Issuer, TokenId},
+        ids::{AccountId, Issuer, Subject, TokenId},
         refusal::Refusal,
         revocation::{Revocation, RevocationTarget},
     },
@@ -34,11 +34,11 @@ impl Authority {
     /// /// Ends what the user of `pass` can do here, also with other tokens.
     /// async fn lock_out(authority: &Authority, pass: &Pass) -> Result<Ending, Error> {
     ///     match pass.foreign_issuer() {
-    ///         None => authority.logout_all(pass.subject()).await,
-    ///         Some(issuer) => {
+    ///         Some(issuer) if !pass.is_adopted() => {
     ///             let all = ForeignTokens::of(issuer.clone(), pass.subject().clone());
     ///             authority.revoke_foreign(&all).await
     ///         }
+    ///         _ => authority.logout_all(pass.subject()).await,
     ///     }
     /// }
     /// ```
@@ -57,7 +57,7 @@ impl Authority {
         if let Some(jti) = jti {
             // Its own end is not known.
             let until = self.inner.settings.clock.now() + revoke.lifetime;
-            revoke = revoke.only(TokenId::of_foreign_jti(issuer, subject, jti), until);
+            revoke = revoke.only(self.foreign_token(issuer, subject, jti), until);
         }
         let (authority, tokens) = (self.clone(), tokens.clone());
         to_the_end(async move {
@@ -79,7 +79,11 @@ impl Authority {
         foreign: &Foreign,
     ) -> Result<Ending, Error> {
         // An open connection may outlive its token, and must find the entry.
-        let until = pass.expires_at().max(self.inner.settings.clock.now());
+        let mut until = pass.expires_at().max(self.inner.settings.clock.now());
+        if let Some(adoption) = self.adoption_of(&foreign.issuer) {
+            // The old system may let a token live longer than it said.
+            until = until.max(adoption.kept_until());
+        }
         let revoke = self.foreign(&foreign.issuer, foreign.account)?;
         let revoke = revoke.only(pass.token_id(), until);
         let (revoked, ending) = self.revoke_foreign_now(revoke).await?;
@@ -91,15 +95,42 @@ impl Authority {
         Ok(ending)
     }
 
+    /// The move of the old system that is called so.
+    fn adoption_of(&self, issuer: &Issuer) -> Option<&Adoption> {
+        let adoption = self.adoption();
+        adoption.filter(|adoption| adoption.issuer == *issuer)
+    }
+
+    /// The token that `issuer` calls `jti`.
+    fn foreign_token(&self, issuer: &Issuer, subject: &Subject, jti: &str) -> TokenId {
+        match self.adoption_of(issuer) {
+            Some(adoption) => {
+                let audience = &self.inner.verifier.policy().audience;
+                adoption.token_id(audience, jti)
+            }
+            None => TokenId::of_foreign_jti(issuer, subject, jti),
+        }
+    }
+
     /// The revocation of all tokens of an account of `issuer`.
-    fn foreign(&self, issuer: &Issuer, account: AccountId) -> Result<RevokeForeign, Refusal> {
-        let lifetime = self.inner.verifier.max_lifetime_of(issuer);
+    pub(super) fn foreign(
+        &self,
+        issuer: &Issuer,
+        account: AccountId,
+    ) -> Result<RevokeForeign, Refusal> {
+        let lifetime = match self.adoption_of(issuer) {
+            Some(adoption) => {
+                let now = self.inner.settings.clock.now();
+                Some(adoption.kept_until().since(now))
+            }
+            None => self.inner.verifier.max_lifetime_of(issuer),
+        };
         let lifetime = lifetime.ok_or(Refusal::WrongIssuer)?;
         Ok(RevokeForeign::all(account, lifetime))
     }
 
     /// Revokes, and enforces it here. Returns what is new in the log.
-    async fn revoke_foreign_now(
+    pub(super) async fn revoke_foreign_now(
         &self,
         revoke: RevokeForeign,
     ) -> Result<(Option<Revocation>, Ending), Error> {

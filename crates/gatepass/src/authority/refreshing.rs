@@ -85,6 +85,8 @@ impl Authority {
             client,
             scopes,
             device,
+            method: "refresh",
+            spends: true,
             arrived: None,
             owner: None,
         };
@@ -165,6 +167,8 @@ impl Authority {
             client,
             scopes,
             device,
+            method,
+            spends,
             ref mut arrived,
             ref mut owner,
         } = *refreshing;
@@ -190,6 +194,7 @@ impl Authority {
             (Decision::Refuse(refusal), _) => return Err(refusal.into()),
             (_, None) => return Err(InternalError::new("a decision about no session").into()),
             (Decision::Advance { from, to }, Some(session)) => {
+                let to = if spends { to } else { from };
                 let Some(session) = self.reload_user(session, scopes).await? else {
                     return Ok(None);
                 };
@@ -201,7 +206,7 @@ impl Authority {
                 if from != generation {
                     observe::store_behind(&session, generation.gap(from));
                 }
-                let by = ("refresh", device);
+                let by = (method, device);
                 return self.refreshed(&session, scopes, by).await.map(Some);
             }
             (Decision::Recover, Some(session)) => {
@@ -425,6 +430,11 @@ pub(super) struct Refreshing<'a> {
     pub(super) scopes: Option<&'a Scopes>,
     /// The device of the request.
     pub(super) device: Option<&'a Device>,
+    /// How the client got there, for the log.
+    pub(super) method: &'static str,
+    /// Whether the token is spent, so that the session gets another generation. An old token of a
+    /// session that was never refreshed is not: its client has no later one.
+    pub(super) spends: bool,
     /// The store's time at the first look. A request that waits long for the authenticator, and
     /// loses a race meanwhile, counts as having arrived then.
     pub(super) arrived: Option<Timestamp>,

@@ -191,6 +191,8 @@ impl Authority {
             client,
             scopes: None,
             device,
+            method: "refresh",
+            spends: true,
             arrived: Some(now),
             owner: None,
         };

@@ -161,6 +161,11 @@ impl Entries {
         self.is_cut_off(account.prefix(), || account, number)
     }
 
+    /// The cutoff of an account, if it has one.
+    pub(super) fn cutoff(&self, account: AccountId) -> Option<Cutoff> {
+        self.cutoffs.get(&account).map(|(cutoff, _)| cutoff)
+    }
+
     fn is_cut_off(
         &self,
         prefix: [u8; 2],

@@ -26,7 +26,7 @@ use crate::{
     model::{
         health::Health,
         ids::{AccountId, Issuer},
-        revocation::Revocation,
+        revocation::{Cutoff, Revocation},
     },
     observe,
     store::{
@@ -245,6 +245,11 @@ impl Replica {
         self.entries.has_cut_off(account, issued_at)
     }
 
+    /// The cutoff of an account, as far as the replica knows.
+    pub(crate) fn cutoff(&self, account: AccountId) -> Option<Cutoff> {
+        self.entries.cutoff(account)
+    }
+
     /// Takes over a revocation that this node has just committed, without waiting for the follower.
     pub(crate) fn apply(&self, revocations: &[Revocation]) {
         let mut horizon = self.horizon.lock().unwrap_or_else(PoisonError::into_inner);
@@ -351,6 +356,7 @@ impl Replica {
             clock_ahead_millis: None,
             differs: None,
             issuers: Vec::new(),
+            adoption: None,
         }
     }
 

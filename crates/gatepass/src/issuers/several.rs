@@ -167,6 +167,11 @@ impl CheckedIssuers {
         self.remotes.iter().flat_map(Remote::names)
     }
 
+    /// Whether one of them has this name.
+    pub(crate) fn has(&self, issuer: &Issuer) -> bool {
+        self.names().any(|name| name == issuer)
+    }
+
     pub(crate) async fn start(self) -> KnownIssuers {
         KnownIssuers::start(&self.own, self.remotes).await
     }

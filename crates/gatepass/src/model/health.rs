@@ -74,6 +74,31 @@ pub struct Health {
     /// The other [issuers](crate::issuers::Issuers) that are trusted here, in the order of the
     /// configuration. An issuer whose keys can't be fetched doesn't make the node unready.
     pub issuers: Vec<IssuerHealth>,
+    /// How far the move of an old system's clients is, from
+    /// [`Authority::health`](crate::Authority::health). `None` if no old tokens are
+    /// [adopted](crate::Adopt), and from [`Verifier::health`](crate::Verifier::health).
+    pub adoption: Option<AdoptionHealth>,
+}
+
+/// How far the move of an old system's clients is, as one node sees it since its start.
+///
+/// Add up the numbers of all nodes. A node that restarts counts from zero, and waits for another 30
+/// days before it says that the code can be removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AdoptionHealth {
+    /// The date of the configuration, after which old tokens are refused.
+    pub until: Timestamp,
+    /// How many old tokens this node has exchanged for sessions.
+    pub exchanged: u64,
+    /// How many different old tokens this node has accepted within the last day that are not
+    /// exchanged yet. A node counts up to 10,000 of them.
+    pub in_use: u64,
+    /// When this node last accepted or exchanged an old token. `None` if it has seen none.
+    pub last_seen_at: Option<Timestamp>,
+    /// Whether the move is over: the date has passed, or this node has seen no old token for 30
+    /// days. If all nodes say so, remove the configuration.
+    pub can_be_removed: bool,
 }
 
 /// How a node stands with the keys of another issuer.

@@ -361,6 +361,17 @@ impl SessionId {
         Ok(Self(bytes))
     }
 
+    /// The id of the one session of `account` that belongs to a secret of this hash.
+    pub(crate) fn of_hash(account: AccountId, hash: [u8; 32]) -> Self {
+        let mut bytes = [0; 18];
+        let parts = account.prefix().into_iter().chain(hash);
+        bytes
+            .iter_mut()
+            .zip(parts)
+            .for_each(|(to, from)| *to = from);
+        Self(bytes)
+    }
+
     /// The first two bytes, which it shares with its [`AccountId`].
     #[must_use]
     pub const fn prefix(&self) -> [u8; 2] {
@@ -385,6 +396,18 @@ impl TokenId {
     /// is no part of it, since an ECDSA signature has a twin.
     pub(crate) fn of_foreign_text(issuer: &Issuer, signed: &str) -> Self {
         Self(hash_of("foreign token", issuer, signed.as_bytes()))
+    }
+
+    /// An account of this token alone.
+    pub(crate) const fn as_account(self) -> AccountId {
+        AccountId(self.0)
+    }
+
+    /// The id of a token of an old system, for one audience, which exchanges it for itself.
+    pub(crate) fn of_old(issuer: &Issuer, audience: &Audience, name: &str) -> Self {
+        // An audience has no control characters, so that the zero ends it.
+        let rest = [audience.0.as_bytes(), &[0], name.as_bytes()].concat();
+        Self(hash_of("old token", issuer, &rest))
     }
 
     /// A new id.

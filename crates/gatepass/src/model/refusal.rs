@@ -103,6 +103,19 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Whether a token that is refused so was not issued by this service, so that it may be another
+    /// system's. A token of ours that has expired or was revoked is refused otherwise.
+    pub(crate) const fn is_of_no_token_of_ours(&self) -> bool {
+        matches!(
+            self,
+            Self::Malformed
+                | Self::BadSignature
+                | Self::UnknownKey
+                | Self::WrongType
+                | Self::WrongIssuer
+        )
+    }
+
     /// The stable name of this refusal, as clients and logs see it.
     #[must_use]
     pub const fn reason(&self) -> &'static str {

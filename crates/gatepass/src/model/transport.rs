@@ -43,7 +43,10 @@ pub(crate) struct BrowserPolicy {
 impl BrowserPolicy {
     /// Whether a cookie may bring a token.
     pub(crate) fn reads_cookies(&self) -> bool {
-        self.transport.has_cookies() || self.places.cookie.is_some()
+        let TokenPlaces {
+            cookie, old_cookie, ..
+        } = &self.places;
+        self.transport.has_cookies() || cookie.is_some() || old_cookie.is_some()
     }
 }
 
@@ -56,6 +59,8 @@ pub(crate) struct TokenPlaces {
     /// process, and a process has few.
     pub(crate) header: Option<&'static str>,
     pub(crate) cookie: Option<String>,
+    /// The cookie of the old system whose tokens are adopted.
+    pub(crate) old_cookie: Option<String>,
     /// A header field of responses, in lower case, for renewed tokens.
     pub(crate) renewed: Option<&'static str>,
 }
@@ -117,11 +122,11 @@ impl TokenPlaces {
                 "a header field of your own, such as X-Renewed-Token",
             ));
         }
-        let cookie = self.cookie.as_deref();
-        let cookie = cookie.filter(|name| !is_token(name) || name.contains("gatepass"));
+        let mut cookies = [&self.cookie, &self.old_cookie].into_iter().flatten();
+        let cookie = cookies.find(|name| !is_token(name) || name.contains("gatepass"));
         cookie.map(|name| {
             (
-                name,
+                name.as_str(),
                 "a cookie's name without gatepass in it, such as session",
             )
         })

@@ -176,6 +176,19 @@ impl<'a> ForeignToken<'a> {
     }
 }
 
+/// The part of `token` that is signed, if it is a JWS, and otherwise all of it. A signature is no
+/// part of a token's name: one of ECDSA has a twin.
+pub(crate) fn signed_part(token: &str) -> &str {
+    let signed = || {
+        let jws = Jws::split(token).ok()?;
+        let mut header = Vec::new();
+        base64url::decode(jws.header, &mut header).ok()?;
+        parse::<Header<'_>>(&header).ok()?;
+        Some(jws.message)
+    };
+    signed().unwrap_or(token)
+}
+
 /// The members of a header that are looked at.
 pub(crate) struct ForeignHeader {
     kid: String,
@@ -390,6 +403,7 @@ impl<'a> Claims<'a> {
             origin: Origin::Foreign(Foreign {
                 account: AccountId::of_foreign(issuer, &subject),
                 issuer: issuer.clone(),
+                is_adopted: false,
             }),
             subject,
             token,

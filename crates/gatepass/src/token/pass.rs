@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
-    env::clock::Timestamp,
+    env::{clock::Timestamp, internal_error::InternalError},
     model::{
         authentication::Authentication,
         identity::Identity,
@@ -80,6 +80,8 @@ pub(crate) struct OwnSession {
 pub(crate) struct Foreign {
     pub(crate) issuer: Issuer,
     pub(crate) account: AccountId,
+    /// Whether it is the old system, whose users are this service's own.
+    pub(crate) is_adopted: bool,
 }
 
 /// The claims that the application adds: a JSON object in which no object has a member twice.
@@ -134,6 +136,29 @@ impl Pass {
         issued_at: Timestamp,
         expires_at: Timestamp,
     ) -> Self {
+        let token = TokenId::of_foreign_text(&issuer, identity.subject().as_str());
+        let origin = (issuer, false);
+        Self::of_credentials(identity, origin, token, issued_at, expires_at)
+    }
+
+    /// A pass of a token of the old system `issuer`.
+    pub(crate) fn adopted(
+        identity: &Identity,
+        issuer: Issuer,
+        token: TokenId,
+        issued_at: Timestamp,
+        expires_at: Timestamp,
+    ) -> Self {
+        Self::of_credentials(identity, (issuer, true), token, issued_at, expires_at)
+    }
+
+    fn of_credentials(
+        identity: &Identity,
+        (issuer, is_adopted): (Issuer, bool),
+        token: TokenId,
+        issued_at: Timestamp,
+        expires_at: Timestamp,
+    ) -> Self {
         let subject = identity.subject().clone();
         let claims = identity.raw_claims();
         let json = if claims.is_empty() {
@@ -142,10 +167,11 @@ impl Pass {
             Value::from(claims.clone()).to_string()
         };
         Self::new(PassClaims {
-            token: TokenId::of_foreign_text(&issuer, subject.as_str()),
+            token,
             origin: Origin::Foreign(Foreign {
                 account: AccountId::of_foreign(&issuer, &subject),
                 issuer,
+                is_adopted,
             }),
             subject,
             client: None,
@@ -209,6 +235,30 @@ impl Pass {
             Origin::Own(_) => None,
             Origin::Foreign(foreign) => Some(&foreign.issuer),
         }
+    }
+
+    /// Whether it is a token of the old system that is being [adopted](crate::Adopt). Its
+    /// [`foreign_issuer`](Self::foreign_issuer) is the name of that system, and its subject is a
+    /// user of yours. It has no session until the client exchanges it.
+    #[must_use]
+    pub fn is_adopted(&self) -> bool {
+        match &self.0.claims.origin {
+            Origin::Own(_) => false,
+            Origin::Foreign(foreign) => foreign.is_adopted,
+        }
+    }
+
+    /// The account of a token of another issuer.
+    pub(crate) fn foreign_account(&self) -> Result<AccountId, InternalError> {
+        match &self.0.claims.origin {
+            Origin::Own(_) => Err(InternalError::new("a token of ours as one of others")),
+            Origin::Foreign(foreign) => Ok(foreign.account),
+        }
+    }
+
+    /// Whether its subject is a user of another service.
+    pub(crate) fn is_of_other_service(&self) -> bool {
+        self.foreign_issuer().is_some() && !self.is_adopted()
     }
 
     /// The scopes that the token allows (`scope`).

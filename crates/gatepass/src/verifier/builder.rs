@@ -106,6 +106,12 @@ impl VerifierSettings {
         published.transpose()
     }
 
+    /// Whether tokens of this other issuer are accepted.
+    pub(crate) fn trusts(&self, issuer: &Issuer) -> Result<bool, BuildError> {
+        let issuers = self.check_issuers()?;
+        Ok(issuers.is_some_and(|issuers| issuers.has(issuer)))
+    }
+
     /// Checks all that can be checked without the store.
     pub(crate) fn check(&self) -> Result<(), BuildError> {
         let issuers = self.check_issuers()?;

@@ -116,6 +116,9 @@ impl Requirements {
     /// Use it on routes that act on a user of yours. For example, the user `alice` of another
     /// issuer must not change the password of your user `alice`.
     ///
+    /// A token of the old system that you [adopt](crate::Adopt) is let through: its subject is a
+    /// user of yours.
+    ///
     /// ```
     /// use gatepass::{Authority, Requirements, wire::Gate};
     ///

@@ -17,7 +17,7 @@ use crate::{
     keys::{error::KeyError, set::KeySet},
     model::{
         health::Health,
-        ids::{Audience, Issuer},
+        ids::{Audience, Issuer, SessionNumber},
         provider_login::ProviderLogout,
         refusal::Refusal,
         revocation::Revocation,
@@ -183,6 +183,35 @@ impl Verifier {
         Ok(self.require_at(pass, requirements, now)?)
     }
 
+    /// Up to which number of a session the tokens of the subject of `pass` were revoked, if that
+    /// concerns this one. The pass is one of another issuer.
+    pub(crate) fn foreign_cutoff(&self, pass: &Pass) -> Option<SessionNumber> {
+        let cutoff = self.inner.replica.cutoff(pass.foreign_account().ok()?)?;
+        let number = SessionNumber::of_foreign(pass.issued_at());
+        cutoff.covers(number).then_some(cutoff.up_to)
+    }
+
+    /// Whether this node knows by now that the token is revoked.
+    pub(crate) fn knows_as_revoked(&self, pass: &Pass) -> bool {
+        self.inner.replica.look_up(pass) == TokenStatus::Revoked
+    }
+
+    /// Judges the pass of a token that this service hasn't opened itself.
+    pub(crate) async fn judge(
+        &self,
+        pass: &Pass,
+        requirements: &Requirements,
+    ) -> Result<(), Error> {
+        let now = self.inner.clock.now();
+        let judged = self.judge_and_wait(pass, requirements, now).await;
+        match &judged {
+            Ok(()) => observe::token_verified(pass, self.inner.policy.logs_verified),
+            Err(Error::Refused(refusal)) => self.refusals().token(Some(pass), refusal),
+            Err(_) => {}
+        }
+        judged
+    }
+
     /// Reports how the verification of a token that is ours ended, and remembers the token if it is
     /// good.
     fn conclude(
@@ -327,7 +356,7 @@ impl Verifier {
         requirements: &Requirements,
         now: Timestamp,
     ) -> Result<(), Refusal> {
-        if requirements.own_issuer && pass.foreign_issuer().is_some() {
+        if requirements.own_issuer && pass.is_of_other_service() {
             return Err(Refusal::WrongIssuer);
         }
         if !pass.scopes().contains_all(&requirements.scopes) {

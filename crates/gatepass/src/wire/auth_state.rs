@@ -185,7 +185,7 @@ impl<'s, 'h> AuthRequest<'s, 'h> {
     pub fn user<T: Send + Sync + 'static>(&self) -> Result<Arc<T>, AuthRejection> {
         let pass = self.pass()?;
         let user = self.state.user.clone();
-        if user.is_none() && pass.foreign_issuer().is_some() {
+        if user.is_none() && pass.is_of_other_service() {
             return Err(self.rejection(Refusal::WrongIssuer));
         }
         let user = user.and_then(|user| user.downcast().ok());
@@ -204,7 +204,7 @@ impl<'s, 'h> AuthRequest<'s, 'h> {
     /// That the gate loads no users of this type: 500.
     pub fn optional_user<T: Send + Sync + 'static>(&self) -> Result<Option<Arc<T>>, AuthRejection> {
         match self.optional_pass() {
-            Some(pass) if self.state.user.is_some() || pass.foreign_issuer().is_none() => {
+            Some(pass) if self.state.user.is_some() || !pass.is_of_other_service() => {
                 self.user().map(Some)
             }
             _ => Ok(None),

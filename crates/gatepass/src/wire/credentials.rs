@@ -42,6 +42,36 @@ pub(super) fn access_token<'a>(
     }
 }
 
+/// The token of an old system in a request whose own tokens don't count: in the place of an access
+/// token in a header, or in the old system's cookie if gatepass's own aren't there. A browser that
+/// has those has moved.
+pub(super) fn old_token<'a>(
+    head: &RequestHead<'a>,
+    policy: &BrowserPolicy,
+) -> Result<Option<(Source, &'a str)>, Refusal> {
+    if let Some(token) = in_header(head, policy)? {
+        return Ok(Some((Source::Bearer, token)));
+    }
+    for kind in Kind::ALL {
+        if cookie::token(kind, head, policy)?.is_some() {
+            return Ok(None);
+        }
+    }
+    let token = old_cookie(head, policy)?;
+    Ok(token.map(|token| (Source::Cookie, token)))
+}
+
+/// The token in the cookie of an old system.
+pub(super) fn old_cookie<'a>(
+    head: &RequestHead<'a>,
+    policy: &BrowserPolicy,
+) -> Result<Option<&'a str>, Refusal> {
+    match &policy.places.old_cookie {
+        Some(name) => cookie::named(name, head, policy),
+        None => Ok(None),
+    }
+}
+
 /// The refresh token in a cookie, unless a client has put an access token into a header.
 pub(super) fn refresh_cookie<'a>(
     head: &RequestHead<'a>,

@@ -1,6 +1,7 @@
 //! The endpoints: login, refresh, logout and the list of sessions; what OAuth clients use; keys and
 //! metadata.
 
+mod adopt;
 mod backchannel;
 mod config;
 mod delivery;
@@ -41,6 +42,7 @@ pub use self::{
 /// | `POST /auth/reauthenticate` | an access token, `password` or other credentials | 200, tokens; the authentication is recent again |
 /// | `POST /auth/refresh` | `refresh_token` | 200, tokens |
 /// | `POST /auth/resume` | an access token, `refresh_token`; only if [configured](EndpointsBuilder::resume) | 200, tokens if there are new ones |
+/// | `POST /auth/adopt` | a token of the old system; only if that is [adopted](crate::Adopt) | 200, tokens |
 /// | `POST /auth/renew` | an access token; only if [configured](EndpointsBuilder::renew) | 200, an access token |
 /// | `POST /auth/logout` | an access token, or `refresh_token` | 204, also if it was ended before |
 /// | `POST /auth/logout-all` | an access token | 204, every session of the subject ended |
@@ -110,6 +112,8 @@ pub enum Endpoint {
     Resume,
     /// `POST /auth/renew`, off by default.
     Renew,
+    /// `POST /auth/adopt`, if the authority [adopts](crate::Adopt) the tokens of an old system.
+    Adopt,
     /// `POST /auth/logout`.
     Logout,
     /// `POST /auth/logout-all`.
@@ -136,12 +140,13 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Login,
         Self::Reauthenticate,
         Self::Refresh,
         Self::Resume,
         Self::Renew,
+        Self::Adopt,
         Self::Logout,
         Self::LogoutAll,
         Self::Sessions,
@@ -164,6 +169,7 @@ impl Endpoint {
             Self::Refresh => "/refresh",
             Self::Resume => "/resume",
             Self::Renew => "/renew",
+            Self::Adopt => "/adopt",
             Self::Logout => "/logout",
             Self::LogoutAll => "/logout-all",
             Self::Sessions => "/sessions",
@@ -246,6 +252,7 @@ impl Endpoints {
             (Endpoint::Refresh, "POST") => self.answer_refresh(head, body).await,
             (Endpoint::Resume, "POST") => self.resume(head, body).await,
             (Endpoint::Renew, "POST") => self.renew(head).await,
+            (Endpoint::Adopt, "POST") => self.adopt(head, body).await,
             (Endpoint::Logout, "POST") => self.logout(head, body).await,
             (Endpoint::LogoutAll, "POST") => self.logout_all(head).await,
             (Endpoint::Sessions, "GET" | "HEAD") => self.sessions(head).await,

@@ -14,7 +14,7 @@ use crate::{
         credentials::{self, Source},
         login_page,
         outgoing::Outgoing,
-        refreshed_cookies::RefreshedCookies,
+        refreshed_cookies::{self, RefreshedCookies},
         refusal::ErrorFormat,
         sliding::Sliding,
         users::{AnyUser, AnyUsers, Users},
@@ -47,6 +47,8 @@ pub struct Gate {
     refresher: Option<Authority>,
     /// `None` for a gate that renews nothing.
     renewer: Option<Authority>,
+    /// `None` for a gate that takes no tokens of an old system.
+    adopter: Option<Authority>,
     /// `None` for a gate that redirects no browser.
     login_page: Option<LocalPath>,
     /// `None` for a gate that loads no user.
@@ -62,6 +64,7 @@ impl Gate {
             requirements: None,
             refresher: None,
             renewer: None,
+            adopter: None,
             login_page: None,
             users: None,
         }
@@ -144,6 +147,37 @@ impl Gate {
         self
     }
 
+    /// Also accepts the tokens of the old system that `authority` [adopts](crate::Adopt), until the
+    /// date of the move. If it adopts none, nothing changes.
+    ///
+    /// * An old token counts only if the request has no token of gatepass: if gatepass finds that
+    ///   the one in the header isn't one of its own, or if a browser has none of its cookies. An
+    ///   access token that has expired or was revoked is refused as it is without this.
+    /// * A request with an old token in a header gets a [`Pass`] without a session, whose
+    ///   [`foreign_issuer`](Pass::foreign_issuer) is the name of the old system. It goes on like
+    ///   this until the client exchanges the token. So a client that knows nothing of gatepass
+    ///   needs no change.
+    /// * An old token in the old system's cookie is exchanged at once. The gate serves the request,
+    ///   and the response sets gatepass's cookies as it does after a
+    ///   [refresh](Self::auto_refresh). If the transport has no cookies, it is as with a header.
+    /// * The gate judges where a request with the old cookie comes from (CSRF).
+    /// * If your code that knows the old tokens fails, the answer is 503.
+    ///
+    /// `authority` must have the issuer and the audience of the gate's verifier. Otherwise each
+    /// request with an old token is answered 500.
+    ///
+    /// ```
+    /// use gatepass::{Authority, wire::Gate};
+    ///
+    /// fn pages(authority: &Authority) -> Gate {
+    ///     Gate::new(authority).auto_refresh(authority).adopt(authority)
+    /// }
+    /// ```
+    pub fn adopt(mut self, authority: &Authority) -> Self {
+        self.adopter = authority.adopts().then(|| authority.clone());
+        self
+    }
+
     /// Sends browsers to a login page in place of a 401, if they ask for a page to show. Programs,
     /// such as a `fetch` of a script, get the 401.
     ///
@@ -194,26 +228,25 @@ impl Gate {
         let (source, token) = credentials::of_gated(head, self.verifier.browser_policy());
         let verified = match token {
             Ok(Some(token)) => {
-                let refreshes = |refusal: &Refusal| self.refreshes(refusal, head).is_some();
+                let settles = |refusal: &Refusal| self.settles(refusal, head);
                 let verified = self
                     .verifier
-                    .verify_unless(token, self.requirements(), refreshes);
+                    .verify_unless(token, self.requirements(), settles);
                 verified.await
             }
             Ok(None) => Err(Refusal::Missing.into()),
             Err(refusal) => Err(self.verifier.report(refusal)),
         };
-        let refresher = match &verified {
-            Err(Error::Refused(refusal)) => self.refreshes(refusal, head),
-            _ => None,
-        };
-        match refresher {
-            None => {
-                let verified = self.with_user(verified).await;
-                self.let_through(head, source, verified, None)
+        if let Err(Error::Refused(refusal)) = &verified {
+            if let Some(authority) = self.refreshes(refusal, head) {
+                return self.refresh(authority, head).await;
             }
-            Some(authority) => self.refresh(authority, head).await,
+            if let Some(old) = self.old_token(refusal, head) {
+                return self.adopted(old, head, (source, refusal)).await;
+            }
         }
+        let verified = self.with_user(verified).await;
+        self.let_through(head, source, verified, None)
     }
 
     /// Judges a request without waiting, if the revocations that the node knows are fresh enough.
@@ -243,16 +276,16 @@ impl Gate {
             return Some(Ok(self.unjudged()));
         }
         let (source, token) = credentials::of_gated(head, self.verifier.browser_policy());
-        let refreshes = |refusal: &Refusal| self.refreshes(refusal, head).is_some();
+        let settles = |refusal: &Refusal| self.settles(refusal, head);
         let verified = match token {
             Ok(Some(token)) => {
                 let verifier = &self.verifier;
-                verifier.try_verify_unless(token, self.requirements(), refreshes)?
+                verifier.try_verify_unless(token, self.requirements(), settles)?
             }
             Ok(None) => Err(Refusal::Missing.into()),
             Err(refusal) => Err(self.verifier.report(refusal)),
         };
-        if matches!(&verified, Err(Error::Refused(refusal)) if refreshes(refusal)) {
+        if matches!(&verified, Err(Error::Refused(refusal)) if settles(refusal)) {
             return None;
         }
         let verified = match (verified, &self.users) {
@@ -279,6 +312,70 @@ impl Gate {
         Ok((pass, Some(user)))
     }
 
+    /// Whether the gate looks for another token if one is refused so.
+    fn settles(&self, refusal: &Refusal, head: &RequestHead<'_>) -> bool {
+        self.refreshes(refusal, head).is_some() || self.old_token(refusal, head).is_some()
+    }
+
+    /// The token of an old system that the request has in place of one of ours, or why it may not
+    /// use it. `None` if it has none, or if none is taken.
+    fn old_token<'h>(
+        &self,
+        refusal: &Refusal,
+        head: &RequestHead<'h>,
+    ) -> Option<Result<OldToken<'_, 'h>, Refusal>> {
+        let authority = self.adopter.as_ref()?;
+        let may_be_old = *refusal == Refusal::Missing || refusal.is_of_no_token_of_ours();
+        if !may_be_old || !authority.adopts_now() {
+            return None;
+        }
+        let found = credentials::old_token(head, self.verifier.browser_policy());
+        let found = found.transpose()?;
+        Some(found.map(|(source, token)| OldToken {
+            authority,
+            source,
+            token,
+        }))
+    }
+
+    /// Judges a request by a token of an old system. If it isn't one, the request is refused as
+    /// without it: for `refused`.
+    async fn adopted(
+        &self,
+        old: Result<OldToken<'_, '_>, Refusal>,
+        head: &RequestHead<'_>,
+        refused: (Source, &Refusal),
+    ) -> Result<AuthState, AuthRejection> {
+        let old = match old {
+            Ok(old) => old,
+            Err(refusal) => {
+                let error = self.verifier.report(refusal);
+                return self.let_through(head, Source::Cookie, Err(error), None);
+            }
+        };
+        let sets_cookies = self.verifier.browser_policy().transport.has_cookies();
+        if old.source == Source::Cookie && sets_cookies {
+            let exchanged = RefreshedCookies::adopt(old.authority, &self.verifier, head, old.token);
+            match exchanged.await {
+                Ok(Some(exchanged)) => return self.serve_with(exchanged, head).await,
+                Ok(None) => {}
+                Err(error) => return self.let_through(head, old.source, Err(error), None),
+            }
+        } else {
+            let accepted = old.accepted(&self.verifier, self.requirements()).await;
+            if let Some(verified) = accepted.transpose() {
+                let verified = self.with_user(verified).await;
+                return self.let_through(head, old.source, verified, None);
+            }
+        }
+        let (source, refusal) = refused;
+        let error = match refusal {
+            Refusal::Missing => refusal.clone().into(),
+            _ => self.verifier.report(refusal.clone()),
+        };
+        self.let_through(head, source, Err(error), None)
+    }
+
     /// The authority that refreshes the tokens of a request, if they can be refreshed. Otherwise
     /// the request is refused.
     fn refreshes(&self, refusal: &Refusal, head: &RequestHead<'_>) -> Option<&Authority> {
@@ -297,15 +394,23 @@ impl Gate {
         authority: &Authority,
         head: &RequestHead<'_>,
     ) -> Result<AuthState, AuthRejection> {
-        let source = Source::Cookie;
-        let refreshed = match RefreshedCookies::begin(authority, &self.verifier, head).await {
-            Ok(begun) => Arc::new(begun),
-            Err(error) => return self.let_through(head, source, Err(error), None),
-        };
+        match RefreshedCookies::begin(authority, &self.verifier, head).await {
+            Ok(begun) => self.serve_with(begun, head).await,
+            Err(error) => self.let_through(head, Source::Cookie, Err(error), None),
+        }
+    }
+
+    /// Judges a request by the access token that it has just been given.
+    async fn serve_with(
+        &self,
+        refreshed: RefreshedCookies,
+        head: &RequestHead<'_>,
+    ) -> Result<AuthState, AuthRejection> {
+        let refreshed = Arc::new(refreshed);
         let access = refreshed.access_token();
         let verified = self.verifier.verify(access, self.requirements()).await;
         let verified = self.with_user(verified).await;
-        let judged = self.let_through(head, source, verified, Some(Arc::clone(&refreshed)));
+        let judged = self.let_through(head, Source::Cookie, verified, Some(Arc::clone(&refreshed)));
         match judged {
             // The rotation took place, and the request fails for another reason.
             Err(rejection) if refreshed.may_be_set().await => {
@@ -377,7 +482,8 @@ impl Gate {
     #[must_use]
     pub fn reads_whole_head(&self) -> bool {
         let custom = self.verifier.policy().errors.is_custom();
-        custom || self.refresher.is_some() || self.login_page.is_some()
+        let asks = self.refresher.is_some() || self.adopter.is_some();
+        custom || asks || self.login_page.is_some()
     }
 }
 
@@ -439,6 +545,28 @@ impl Verifier {
     fn report(&self, refusal: Refusal) -> Error {
         self.refusals().token(None, &refusal);
         refusal.into()
+    }
+}
+
+/// A token of an old system, and the authority that knows whether it is one.
+struct OldToken<'g, 'h> {
+    authority: &'g Authority,
+    source: Source,
+    token: &'h str,
+}
+
+impl OldToken<'_, '_> {
+    /// Its pass, if it is good for a route with these requirements. `None` if it isn't one.
+    async fn accepted(
+        &self,
+        verifier: &Verifier,
+        requirements: &Requirements,
+    ) -> Result<Option<Pass>, Error> {
+        refreshed_cookies::check_authority(self.authority, verifier)?;
+        let authority = self.authority;
+        authority
+            .accept_old(self.token, verifier, requirements)
+            .await
     }
 }
 

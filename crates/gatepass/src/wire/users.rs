@@ -50,7 +50,8 @@ use crate::{
 /// shown for 30 seconds more at most.
 ///
 /// A token of [another issuer](crate::issuers) is refused, unless you call
-/// [`also_foreign`](Self::also_foreign).
+/// [`also_foreign`](Self::also_foreign). The user of a token that you [adopt](crate::Adopt) is a
+/// user of yours, and is loaded.
 ///
 /// Cheap to clone; the clones share the records.
 ///
@@ -282,7 +283,7 @@ impl<T: Send + Sync + 'static> AnyUsers for Users<T> {
     }
 
     async fn load(&self, pass: &Pass, now: Duration) -> Result<AnyUser, Error> {
-        if pass.foreign_issuer().is_some() && !self.inner.foreign {
+        if pass.is_of_other_service() && !self.inner.foreign {
             return Err(Refusal::WrongIssuer.into());
         }
         if self.inner.keep_for.is_zero() {

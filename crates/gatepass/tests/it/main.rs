@@ -11,6 +11,7 @@
 )]
 
 mod administering;
+mod adopting;
 mod changing;
 mod clock;
 mod config;

@@ -272,6 +272,7 @@ impl EndpointsBuilder {
             Endpoint::Resume => self.resume,
             Endpoint::Renew => self.renew,
             Endpoint::Introspect => self.introspection,
+            Endpoint::Adopt => self.authority.adopts(),
             Endpoint::BackchannelLogout => self.authority.takes_logouts(),
             Endpoint::Metadata => self.known_base_url().is_some(),
             Endpoint::ResourceMetadata => self.resource().is_some(),

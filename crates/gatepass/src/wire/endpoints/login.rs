@@ -7,7 +7,7 @@ use crate::{
     env::internal_error::InternalError,
     error::Error,
     http::{head::RequestHead, reply::Reply},
-    model::{identity::Identity, refusal::Refusal, transport::Transport},
+    model::{identity::Identity, ids::SessionId, refusal::Refusal, transport::Transport},
     observe::Attempt,
     token::pass::Pass,
     wire::{
@@ -332,7 +332,11 @@ impl Endpoints {
     ) -> Result<Delivered, Error> {
         let delivered = self.deliver(issued?, delivery)?;
         if delivery == Delivery::Cookies {
-            self.end_replaced(head).await;
+            self.end_replaced(head, None).await;
+            // A logout could not tell the old system's session from another user's.
+            if let Ok(Some(token)) = credentials::old_cookie(head, self.browser_policy()) {
+                let _ = self.authority_for(head).end_replaced(token, None).await;
+            }
         }
         Ok(delivered)
     }
@@ -343,8 +347,10 @@ impl Endpoints {
     ///
     /// The login has succeeded by now. If the store fails to end a session, the login stays good
     /// and the log tells the failure.
-    async fn end_replaced(&self, head: &RequestHead<'_>) {
-        let (authority, mut ended) = (self.authority_for(head), None);
+    ///
+    /// `spared` is a session that goes on.
+    pub(super) async fn end_replaced(&self, head: &RequestHead<'_>, spared: Option<SessionId>) {
+        let (authority, mut ended) = (self.authority_for(head), spared);
         for kind in Kind::ALL {
             if let Ok(Some(token)) = cookie::token(kind, head, self.browser_policy())
                 && let Ok(session) = authority.end_replaced(token, ended).await
@@ -358,19 +364,28 @@ impl Endpoints {
     fn asked(&self, mut members: Members) -> Result<(Credentials, Delivery), BadRequest> {
         let username = members.take_text("username")?;
         let password = members.take_optional_text("password")?;
-        let delivery = match self.browser_policy().transport {
+        let delivery = self.asked_delivery(&mut members)?;
+        let credentials = Credentials::of_body(username, password, members.rest());
+        Ok((credentials.ok_or(BadRequest::Member("password"))?, delivery))
+    }
+
+    /// How the client wants its tokens.
+    pub(super) fn asked_delivery(&self, members: &mut Members) -> Result<Delivery, BadRequest> {
+        Ok(match self.browser_policy().transport {
             Transport::Both => match members.take_optional_text("transport")?.as_deref() {
                 Some("cookie") => Delivery::Cookies,
                 Some("bearer") | None => Delivery::Body,
                 Some(_) => return Err(BadRequest::Member("transport")),
             },
             Transport::Bearer | Transport::Cookie => self.usual_delivery(),
-        };
-        let credentials = Credentials::of_body(username, password, members.rest());
-        Ok((credentials.ok_or(BadRequest::Member("password"))?, delivery))
+        })
     }
 
-    fn may_get(&self, delivery: Delivery, head: &RequestHead<'_>) -> Result<(), Refusal> {
+    pub(super) fn may_get(
+        &self,
+        delivery: Delivery,
+        head: &RequestHead<'_>,
+    ) -> Result<(), Refusal> {
         match delivery {
             Delivery::Body => Ok(()),
             Delivery::Cookies => cookie::check(head, self.browser_policy()),

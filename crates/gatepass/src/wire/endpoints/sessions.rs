@@ -88,6 +88,22 @@ impl Endpoints {
                 }
             }
         }
+        // Otherwise a gate would log the browser in again, with the token of the old system.
+        match credentials::old_cookie(head, policy) {
+            Ok(None) => {}
+            Ok(Some(token)) => match authority.logout_unless(token, &ended).await {
+                Ok((session, _)) => ended.push(session),
+                // It isn't one of the old system any more.
+                Err(Error::Refused(_)) => {}
+                Err(error) => return Err(error),
+            },
+            Err(refusal) => {
+                self.refusals().token(None, &refusal);
+                if refusal == Refusal::CrossSite {
+                    return Err(refusal.into());
+                }
+            }
+        }
         if ended.is_empty() {
             return Err(refused.into());
         }

@@ -1,0 +1,383 @@
+//! The tokens of an old system: accepted as they are, exchanged for sessions, and revoked.
+
+use crate::{
+    authority::{
+        adopt::{Adoption, OldToken},
+        authority::{Authority, cleaned},
+        issued::Issued,
+        refreshing::Refreshing,
+    },
+    env::internal_error::InternalError,
+    error::Error,
+    model::{
+        changes::RevokeForeign,
+        device::Device,
+        identity::Identity,
+        ids::{AccountId, Generation, SessionId, Subject},
+        refusal::Refusal,
+        session::{EndReason, Session},
+    },
+    observe::{self, Attempt},
+    store::EndSessions,
+    token::{
+        access::MAX_TOKEN,
+        foreign::signed_part,
+        pass::Pass,
+        refresh::{self, Presented},
+    },
+    verifier::{requirements::Requirements, verifier::Verifier},
+};
+
+/// An old token that the application knows.
+struct Known {
+    identity: Identity,
+    /// Says when the old system has issued the token, and until when it is good.
+    pass: Pass,
+    /// The session that it is exchanged for.
+    session: SessionId,
+}
+
+impl Authority {
+    /// Exchanges a token of the old system that you [adopt](crate::Adopt) for a session, for a
+    /// handler of your own. The endpoint [`Endpoint::Adopt`](crate::wire::Endpoint::Adopt) does the
+    /// same.
+    ///
+    /// There is one session for each old token, on all nodes. The old token is the first refresh
+    /// token of that session: until the client uses the new refresh token, it gets the same one
+    /// again. If the old token comes back later, the rules are those of any spent refresh token
+    /// ([`ReusePolicy`](crate::ReusePolicy)).
+    ///
+    /// The session's user counts as authenticated when the old token was issued. So a route with a
+    /// [`max_age`](crate::Requirements::max_age) asks for a fresh authentication.
+    ///
+    /// ```
+    /// use gatepass::{Authority, Device, Error, Issued};
+    ///
+    /// /// The answer to an app that has updated itself.
+    /// async fn moved(authority: &Authority, old_token: &str) -> Result<Issued, Error> {
+    ///     authority.adopt(old_token, Device::default()).await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Malformed`] if it isn't a token of the old system, [`Refusal::Expired`] after the
+    /// date of the move or after its own expiry, [`Refusal::Revoked`] if it was revoked, and the
+    /// errors of [`refresh`](Self::refresh) if it was exchanged before. [`Error::Store`] if the
+    /// store or your function does not answer, and [`Error::Internal`] if no old tokens are
+    /// adopted.
+    pub async fn adopt(&self, old_token: &str, device: Device) -> Result<Issued, Error> {
+        self.adopt_fitting(old_token, device, None).await
+    }
+
+    /// Exchanges as [`adopt`](Self::adopt) does, and refuses an access token of more than `longest`
+    /// bytes before the session is stored.
+    pub(crate) async fn adopt_fitting(
+        &self,
+        old_token: &str,
+        device: Device,
+        longest: Option<usize>,
+    ) -> Result<Issued, Error> {
+        let device = cleaned(device);
+        let adoption = self.adoption();
+        let adoption = adoption.ok_or(InternalError::new("an old token, and no adopt()"))?;
+        let mut owner = None;
+        let issued = async {
+            let now = self.inner.settings.clock.now();
+            if adoption.until <= now {
+                return Err(Refusal::Expired.into());
+            }
+            let known = self.know(adoption, old_token).await?;
+            let known = known.ok_or(Refusal::Malformed)?;
+            owner = Some(known.identity.subject().clone());
+            self.inner.verifier.check_time(&known.pass, now)?;
+            self.exchange(adoption, known, &device, longest).await
+        };
+        let issued = issued.await;
+        if let Err(Error::Refused(refusal)) = &issued {
+            let attempt = Attempt {
+                subject: owner.as_ref(),
+                device: Some(&device),
+                ..Attempt::default()
+            };
+            self.inner.verifier.refusals().old_token(&attempt, refusal);
+        }
+        issued
+    }
+
+    /// Exchanges an old token that a browser has in its cookie. `None` if it isn't a good one of
+    /// the old system: then it counts for nothing.
+    pub(crate) async fn adopt_cookie(
+        &self,
+        old_token: &str,
+        device: Device,
+        longest: usize,
+    ) -> Result<Option<Issued>, Error> {
+        match self.adopt_fitting(old_token, device, Some(longest)).await {
+            Ok(issued) => Ok(Some(issued)),
+            Err(Error::Refused(Refusal::Malformed)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The pass of an old token that is good for a route with these requirements, as `verifier`
+    /// judges it. `None` if it isn't one of the old system.
+    pub(crate) async fn accept_old(
+        &self,
+        old_token: &str,
+        verifier: &Verifier,
+        requirements: &Requirements,
+    ) -> Result<Option<Pass>, Error> {
+        let Some(adoption) = self.adoption() else {
+            return Ok(None);
+        };
+        let Some(Known { pass, .. }) = self.know(adoption, old_token).await? else {
+            return Ok(None);
+        };
+        let judged = verifier.judge(&pass, requirements).await;
+        match &judged {
+            Ok(()) => {
+                adoption.seen.accepted(pass.token_id(), verifier.now());
+                observe::old_token_accepted(&pass);
+            }
+            Err(Error::Refused(Refusal::Revoked)) => adoption.seen.is_over(pass.token_id()),
+            Err(_) => {}
+        }
+        judged.map(|()| Some(pass))
+    }
+
+    /// Whether old tokens are accepted, until a date.
+    pub(crate) fn adopts(&self) -> bool {
+        self.adoption().is_some()
+    }
+
+    /// Whether old tokens are accepted now.
+    pub(crate) fn adopts_now(&self) -> bool {
+        let now = self.inner.settings.clock.now();
+        let mut adoption = self.adoption().into_iter();
+        adoption.any(|adoption| now < adoption.until)
+    }
+
+    pub(super) fn adoption(&self) -> Option<&Adoption> {
+        self.inner.settings.adoption.as_ref()
+    }
+
+    /// The old token, if the application knows it.
+    ///
+    /// One that a key of ours has signed is none: an access token must not become a session with a
+    /// refresh token, not even where both systems have one key.
+    async fn know(&self, adoption: &Adoption, old_token: &str) -> Result<Option<Known>, Error> {
+        let is_ours = old_token.starts_with(refresh::PREFIX)
+            || match self.inner.verifier.open(old_token) {
+                Ok(_) => true,
+                Err(refusal) => !refusal.is_of_no_token_of_ours(),
+            };
+        if is_ours || old_token.len() > MAX_TOKEN {
+            return Ok(None);
+        }
+        let known = self.consult(adoption.tokens.identify(old_token)).await;
+        let known = match known {
+            Err(Error::Refused(Refusal::BadCredentials)) => None,
+            known => known?,
+        };
+        let Some(OldToken {
+            identity,
+            issued_at,
+            expires_at,
+            id,
+        }) = known
+        else {
+            return Ok(None);
+        };
+        let name = id.as_deref().unwrap_or_else(|| signed_part(old_token));
+        let policy = self.inner.verifier.policy();
+        let token = adoption.token_id(&policy.audience, name);
+        let expires_at = expires_at.map_or(adoption.until, |at| at.min(adoption.until));
+        let pass = Pass::adopted(
+            &identity,
+            adoption.issuer.clone(),
+            token,
+            issued_at,
+            expires_at,
+        );
+        let account = self.account(identity.subject());
+        let keys = self.inner.old_session_keys.load();
+        let now = self.inner.settings.clock.now();
+        let session = keys.session(account, &adoption.issuer, name, now);
+        Ok(Some(Known {
+            session: session.ok_or(InternalError::new("no master secret"))?,
+            identity,
+            pass,
+        }))
+    }
+
+    /// Exchanges an old token: begins its session, unless that is there, and answers with it.
+    ///
+    /// The id of the session is derived from the token, so the store decides which of several
+    /// exchanges begins it. Only then is the token revoked: it must stay revoked when the session's
+    /// row is gone. If this stops halfway, the client has no answer, and the next exchange finds
+    /// the session and goes on.
+    async fn exchange(
+        &self,
+        adoption: &Adoption,
+        known: Known,
+        device: &Device,
+        longest: Option<usize>,
+    ) -> Result<Issued, Error> {
+        let token = known.pass.token_id();
+        let (session, is_new) = match self.find_adopted(&known).await? {
+            Some(session) => (session, false),
+            None => self.begin_adopted(&known, device, longest).await?,
+        };
+        self.check_cutoff(&known.pass, &session).await?;
+        self.retire(adoption, &known.pass).await?;
+        if is_new {
+            let (issued, jti) = self.answer(&session, None).await?;
+            let now = self.inner.settings.clock.now();
+            adoption.seen.exchanged(token, now);
+            observe::session_issued(&session, jti, "adopted");
+            observe::old_token_exchanged(&session, &adoption.issuer);
+            return Ok(issued);
+        }
+        adoption.seen.is_over(token);
+        let mut refreshing = Refreshing {
+            presented: Presented {
+                session: session.id,
+                generation: Generation::FIRST,
+            },
+            client: &self.inner.settings.client,
+            scopes: None,
+            device: Some(device),
+            method: "adopt",
+            spends: false,
+            arrived: None,
+            owner: None,
+        };
+        self.settle_refresh(&mut refreshing).await
+    }
+
+    /// The session that the token was exchanged for, if it was.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Revoked`] if it was revoked before, or if the session is gone.
+    async fn find_adopted(&self, known: &Known) -> Result<Option<Session>, Error> {
+        let load = async || self.ask("load", self.inner.store.load(known.session)).await;
+        if let (Some(session), _) = load().await? {
+            return Ok(Some(session));
+        }
+        match self.inner.verifier.check_strictly(&known.pass).await {
+            Ok(()) => Ok(None),
+            Err(Error::Refused(Refusal::Revoked)) => {
+                // Perhaps by an exchange that has begun the session since.
+                let (session, _) = load().await?;
+                Ok(Some(session.ok_or(Refusal::Revoked)?))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Begins the session of an old token, and says whether it was this call that began it.
+    async fn begin_adopted(
+        &self,
+        known: &Known,
+        device: &Device,
+        longest: Option<usize>,
+    ) -> Result<(Session, bool), Error> {
+        let client = &self.inner.settings.client;
+        let identity = self.beginning(known.identity.clone())?;
+        let mut new = self.new_session(known.session, client, identity, device.clone());
+        new.authenticated_at = Some(known.pass.issued_at());
+        if let Some(longest) = longest {
+            self.check_length(&new, longest).await?;
+        }
+        let begun = self.store_session(new).await?;
+        Ok((begun.session, begun.is_new))
+    }
+
+    /// Refuses a token whose user has logged out everywhere since it was issued, if its session
+    /// began after that. A logout that comes later than this look ends the session by itself.
+    async fn check_cutoff(&self, pass: &Pass, session: &Session) -> Result<(), Error> {
+        let verifier = &self.inner.verifier;
+        verifier.catch_up().await?;
+        let Some(up_to) = verifier.foreign_cutoff(pass) else {
+            return Ok(());
+        };
+        if session.number <= up_to {
+            return Ok(());
+        }
+        let target = EndSessions::SessionOf(session.id, session.account());
+        let ended = self.end(target, Some(session.subject()), EndReason::LogoutAll);
+        ended.await?;
+        Err(Refusal::Revoked.into())
+    }
+
+    /// Revokes an old token by itself, so that it no longer gives access.
+    async fn retire(&self, adoption: &Adoption, pass: &Pass) -> Result<(), Error> {
+        if self.inner.verifier.knows_as_revoked(pass) {
+            return Ok(());
+        }
+        let until = adoption.kept_until();
+        let mut account = pass.foreign_account()?;
+        if self.inner.settings.max_sessions.is_none() {
+            // A subject of many devices, such as a kiosk, has as many old tokens. An account for
+            // each spares it the bound on revocations of one subject.
+            account = pass.token_id().as_account();
+        }
+        let lifetime = until.since(self.inner.settings.clock.now());
+        let revoke = RevokeForeign::all(account, lifetime).only(pass.token_id(), until);
+        self.revoke_foreign_now(revoke).await?;
+        Ok(())
+    }
+
+    /// Revokes all old tokens that `subject` has got up to now. Call it before the user's sessions
+    /// end: an exchange that is under way looks after it has begun its session.
+    pub(super) async fn retire_all(&self, subject: &Subject) -> Result<(), Error> {
+        let Some(adoption) = self.adoption() else {
+            return Ok(());
+        };
+        if adoption.kept_until() <= self.inner.settings.clock.now() {
+            return Ok(());
+        }
+        let account = AccountId::of_foreign(&adoption.issuer, subject);
+        let revoke = self.foreign(&adoption.issuer, account)?;
+        if self.revoke_foreign_now(revoke).await?.0.is_some() {
+            observe::foreign_revoked(&adoption.issuer, subject, None);
+        }
+        Ok(())
+    }
+
+    /// Revokes an old token that was presented for a logout. Returns its session, for the caller to
+    /// end, and its user; `None` if it isn't one of the old system.
+    ///
+    /// A session that doesn't exist yet is begun, so that an exchange that is under way finds it
+    /// ended.
+    pub(super) async fn claim_old(
+        &self,
+        token: &str,
+        refusal: &Refusal,
+    ) -> Result<Option<(SessionId, EndSessions, Option<Subject>)>, Error> {
+        let Some(adoption) = self.adoption() else {
+            return Ok(None);
+        };
+        if !refusal.is_of_no_token_of_ours() || !self.adopts_now() {
+            return Ok(None);
+        }
+        let Some(known) = self.know(adoption, token).await? else {
+            return Ok(None);
+        };
+        self.retire(adoption, &known.pass).await?;
+        adoption.seen.is_over(known.pass.token_id());
+        let device = self.device.as_deref().cloned().unwrap_or_default();
+        let client = &self.inner.settings.client;
+        let subject = known.identity.subject().clone();
+        let mut new = self.new_session(known.session, client, known.identity, device);
+        new.authenticated_at = Some(known.pass.issued_at());
+        // It ends at once, and must push out no other.
+        new.max_sessions = None;
+        let begun = self.ask("begin", self.inner.store.begin(new)).await?;
+        let session = begun.session;
+        let target = EndSessions::SessionOf(session.id, session.account());
+        Ok(Some((session.id, target, Some(subject))))
+    }
+}

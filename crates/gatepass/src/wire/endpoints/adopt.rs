@@ -1,0 +1,80 @@
+//! The exchange of an old system's token for a session.
+
+use crate::{
+    error::Error,
+    http::{head::RequestHead, reply::Reply},
+    model::refusal::Refusal,
+    wire::{
+        body::{BadRequest, RequestBody},
+        credentials::{self, Source},
+        endpoints::{
+            Endpoints,
+            delivery::{Delivered, Delivery},
+        },
+        refusal::ErrorFormat,
+    },
+};
+
+impl Endpoints {
+    /// Takes the old token from where a gate takes it. A token in a header is answered as a login
+    /// is, so that a page that has kept it in a script can move to cookies. One in a cookie is
+    /// answered by cookies alone.
+    pub(super) async fn adopt(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
+        let policy = self.browser_policy();
+        let found = match credentials::in_header(head, policy) {
+            Ok(None) if policy.transport.has_cookies() => credentials::old_cookie(head, policy)
+                .map(|token| token.map(|token| (Source::Cookie, token))),
+            found => found.map(|token| token.map(|token| (Source::Bearer, token))),
+        };
+        let (source, token) = match found.and_then(|found| found.ok_or(Refusal::Missing)) {
+            Ok(found) => found,
+            Err(refusal) => {
+                if refusal != Refusal::Missing {
+                    self.refusals().token(None, &refusal);
+                }
+                return self.error_reply(&refusal.into(), ErrorFormat::Login);
+            }
+        };
+        let delivery = match self.adopted_delivery(source, head, body) {
+            Ok(delivery) => delivery,
+            Err(bad) => return bad.into(),
+        };
+        match self.adopted(token, delivery, head).await {
+            Ok(delivered) => delivered.into_reply(),
+            Err(error) => self.error_reply(&error, ErrorFormat::Login),
+        }
+    }
+
+    /// How the new tokens get to the client.
+    fn adopted_delivery(
+        &self,
+        source: Source,
+        head: &RequestHead<'_>,
+        body: RequestBody<'_>,
+    ) -> Result<Delivery, BadRequest> {
+        match source {
+            Source::Cookie => Ok(Delivery::Cookies),
+            Source::Bearer if body.is_empty() => Ok(self.usual_delivery()),
+            Source::Bearer => self.asked_delivery(&mut body.json_object(head)?),
+        }
+    }
+
+    async fn adopted(
+        &self,
+        token: &str,
+        delivery: Delivery,
+        head: &RequestHead<'_>,
+    ) -> Result<Delivered, Error> {
+        if let Err(refusal) = self.may_get(delivery, head) {
+            self.refusals().token(None, &refusal);
+            return Err(refusal.into());
+        }
+        let (authority, longest) = (&self.inner.authority, self.longest_token(delivery));
+        let issued = authority.adopt_fitting(token, head.device(), longest);
+        let issued = issued.await?;
+        if delivery == Delivery::Cookies {
+            self.end_replaced(head, Some(issued.session_id)).await;
+        }
+        self.deliver(issued, delivery)
+    }
+}
