@@ -114,6 +114,14 @@ impl Gate {
         Self(self.0.auto_renew(authority))
     }
 
+    /// Also accepts the tokens of the old system that `authority`
+    /// [adopts](gatepass::AuthorityBuilder::adopt), until the date of the move. A browser with the
+    /// old system's cookie gets gatepass's cookies in the response. The rules are documented in
+    /// [`wire::Gate::adopt`](gatepass::wire::Gate::adopt).
+    pub fn adopt(self, authority: &Authority) -> Self {
+        Self(self.0.adopt(authority))
+    }
+
     /// Sends browsers to a login page in place of a 401, if they ask for a page to show. Programs
     /// still get the 401. See [`wire::Gate::login_page`](gatepass::wire::Gate::login_page) for the
     /// rules.

@@ -44,6 +44,7 @@
 //! Beside it, a driver mounts the [`Shop`], an application with an API of its own, and the
 //! [`Tools`], whose users log in elsewhere.
 
+mod adopting;
 mod auto_refresh;
 mod changing;
 mod clients;
@@ -84,6 +85,7 @@ use gatepass::Transport;
 use tokio::sync::oneshot;
 
 pub use self::{
+    adopting::*,
     auto_refresh::*,
     changing::*,
     clients::*,

@@ -81,6 +81,15 @@ impl<R> GateLayer<R> {
         self
     }
 
+    /// Also accepts the tokens of the old system that `authority`
+    /// [adopts](gatepass::AuthorityBuilder::adopt), until the date of the move. A browser with the
+    /// old system's cookie gets gatepass's cookies in the response. The rules are documented in
+    /// [`wire::Gate::adopt`](gatepass::wire::Gate::adopt).
+    pub fn adopt(mut self, authority: &Authority) -> Self {
+        self.gate = self.gate.adopt(authority);
+        self
+    }
+
     /// Sends browsers to a login page in place of a 401, if they ask for a page to show. Programs
     /// still get the 401. See [`wire::Gate::login_page`](gatepass::wire::Gate::login_page) for the
     /// rules.

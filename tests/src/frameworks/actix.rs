@@ -118,7 +118,7 @@ fn shop(shop: &Shop) -> impl FnOnce(&mut ServiceConfig) + use<> {
         next.call(request).await
     }
 
-    let gate = Gate::new(&shop.authority);
+    let gate = Gate::new(&shop.authority).adopt(&shop.authority);
     let loads = gate.clone().users(&shop.users);
     let optional = gate.clone().require(shop::optional());
     let endpoints = shop.endpoints.clone();

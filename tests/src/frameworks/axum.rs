@@ -96,8 +96,9 @@ pub(super) fn shop(app: &App) -> Router {
 
     let shop = shop::start(app);
     let endpoints = shop.endpoints.clone();
-    let gate = GateLayer::new(&shop.authority);
+    let gate = GateLayer::new(&shop.authority).adopt(&shop.authority);
     let loads = gate.clone().users(&shop.users);
+    let optional = gate.clone().require(shop::optional());
     let closing = shop.clone();
     let close = async move |Auth(pass): Auth| {
         closing.close(&pass);
@@ -117,9 +118,7 @@ pub(super) fn shop(app: &App) -> Router {
         .route("/shop/again", post(again))
         .route(
             "/shop/orders",
-            get(me)
-                .route_layer(from_fn(keys))
-                .route_layer(GateLayer::new(&shop.authority).require(shop::optional())),
+            get(me).route_layer(from_fn(keys)).route_layer(optional),
         )
         .layer(Extension(endpoints.clone()))
         .merge(gatepass_axum::routes(endpoints))

@@ -116,7 +116,7 @@ fn shop(app: &App) -> BoxedFilter<(Response,)> {
 
     let shop = shop::start(app);
     let endpoints = shop.endpoints.clone();
-    let gate = gate(&shop.authority);
+    let gate = gate(&shop.authority).adopt(&shop.authority);
     let loads = gate.clone().users(&shop.users);
     let optional = gate.clone().require(shop::optional());
     let close = move |Auth(pass): Auth| {

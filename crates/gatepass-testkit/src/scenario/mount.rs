@@ -294,6 +294,10 @@ macro_rules! with_scenarios {
         a_login_of_the_applications_own_sets_cookies_in_its_response
         a_handler_gets_the_applications_own_record_of_the_user
         a_user_without_a_record_is_refused_at_once
+
+        an_old_token_is_accepted_until_it_is_exchanged
+        a_browser_with_the_old_cookie_gets_those_of_a_session
+        an_old_token_that_is_none_changes_nothing
         an_api_key_works_beside_sessions
 
         a_client_finds_out_who_issues_tokens_for_a_resource

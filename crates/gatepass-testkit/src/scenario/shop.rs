@@ -9,9 +9,10 @@ use std::{
 
 use async_trait::async_trait;
 use gatepass::{
-    AuthenticationError, Authenticator, Authority, BuildError, Clock, Credentials, Device,
-    Identity, InvalidLocalPath, InvalidName, MasterSecret, MemoryStore, Pass, Scopes, Session,
-    Transport, UserUpdate,
+    Adopt, AuthenticationError, Authenticator, Authority, BuildError, Clock, Credentials, Device,
+    Identity, InvalidLocalPath, InvalidName, MasterSecret, MemoryStore, OldToken, OldTokens, Pass,
+    Scopes, Session, StoreError, Timestamp, Transport, UserUpdate,
+    store::StoreErrorKind,
     wire::{
         AuthRejection, AuthRequest, AuthState, Endpoint, Endpoints, Problem, Reply, RequestHead,
         Users,
@@ -25,7 +26,9 @@ use super::{
 };
 
 /// The shop: a second application beside the one of most scenarios, with places of tokens, errors,
-/// paths and forms of its own. A driver mounts its endpoints, and these routes:
+/// paths and forms of its own. For 30 days it [adopts](gatepass::Adopt) the tokens of the program
+/// that it has replaced, which are in a header or in the cookie `sessionid`. All its gates do. A
+/// driver mounts its endpoints, and these routes:
 ///
 /// | route | requires | answers |
 /// |---|---|---|
@@ -91,6 +94,7 @@ impl Shop {
             .token_scheme("Token")
             .token_header("X-Access-Token")
             .token_cookie("session")
+            .adopt(adopt(clock.now()))
             .error_response(errors)
             .clock(clock)
             .build()
@@ -196,9 +200,38 @@ impl Authenticator for Customers {
     }
 }
 
+/// How long the shop adopts old tokens.
+pub(super) const MOVE: Duration = Duration::from_secs(30 * 86_400);
+
+/// The move that begins now.
+fn adopt(now: Timestamp) -> Adopt {
+    Adopt::new("old:shop", now + MOVE, OldKeys).cookie("sessionid")
+}
+
+/// The old program, whose keys are such as `old-key-of-alice`. It fails about `old-key-of-nothing`.
+struct OldKeys;
+
+#[async_trait]
+impl OldTokens for OldKeys {
+    async fn identify(&self, token: &str) -> Result<Option<OldToken>, AuthenticationError> {
+        let Some(owner) = token.strip_prefix("old-key-of-") else {
+            return Ok(None);
+        };
+        if owner == "nothing" {
+            let error = StoreError::new(StoreErrorKind::Unavailable);
+            return Err(AuthenticationError::Unavailable(error));
+        }
+        let Some((name, _, scopes)) = USERS.iter().find(|user| user.0 == owner) else {
+            return Ok(None);
+        };
+        let identity = Identity::new(*name)?.scopes(Scopes::parse(scopes)?);
+        Ok(Some(OldToken::new(identity)))
+    }
+}
+
 const ALICE: [(&str, &str); 2] = [("username", "alice"), ("password", "alice's password")];
 
-fn me() -> Request {
+pub(super) fn me() -> Request {
     Request::get("/shop/me")
 }
 
@@ -214,14 +247,14 @@ fn form(path: &str, fields: &[(&str, &str)]) -> Request {
 }
 
 impl Scenario {
-    fn bought_in(self) -> Self {
+    pub(super) fn bought_in(self) -> Self {
         self.send(login_at("/shop/users/login"), 200)
             .keep("/access_token", "access")
             .keep("/refresh_token", "refresh")
     }
 
     /// The errors have the shop's own form.
-    fn shop_error(self, reason: &'static str, text: &'static str) -> Self {
+    pub(super) fn shop_error(self, reason: &'static str, text: &'static str) -> Self {
         self.json("/errors/body/0", text)
             .no_json("/error")
             .header("x-reason", reason)
