@@ -48,6 +48,9 @@ pub mod docs {
     #[doc = include_str!("../docs/leaks.md")]
     pub mod leaks {}
 
+    #[doc = include_str!("../docs/moving_in.md")]
+    pub mod moving_in {}
+
     #[doc = include_str!("../docs/nodes.md")]
     pub mod nodes {}
 

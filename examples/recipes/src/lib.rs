@@ -13,6 +13,9 @@
 //! | How do addresses get right behind a reverse proxy? | `reverse_proxy` |
 //! | How do I rotate the signing key? | `key_rotation` |
 //! | How do I accept another issuer's tokens? | `other_issuer` |
+//! | How do I move in from hand-made JWTs without logging users out? | `adopt_jwt` |
+//! | How do I move in from a table of sessions, such as Django's? | `adopt_sessions` |
+//! | How do I move in from Supabase? | `adopt_supabase` |
 //! | How do users log in through an OpenID Connect provider? | `oidc_login` |
 //! | How does a user show a passkey before a risky act? | `passkey_step_up` |
 //! | How do I protect an MCP server, whose clients find the login by themselves? | `mcp_server` |
