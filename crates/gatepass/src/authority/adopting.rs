@@ -229,7 +229,7 @@ impl Authority {
             Some(session) => (session, false),
             None => self.begin_adopted(&known, device, longest).await?,
         };
-        self.check_cutoff(&known.pass, &session).await?;
+        self.check_cutoff(&known.pass, &session, is_new).await?;
         self.retire(adoption, &known.pass).await?;
         if is_new {
             let (issued, jti) = self.answer(&session, None).await?;
@@ -297,13 +297,21 @@ impl Authority {
 
     /// Refuses a token whose user has logged out everywhere since it was issued, if its session
     /// began after that. A logout that comes later than this look ends the session by itself.
-    async fn check_cutoff(&self, pass: &Pass, session: &Session) -> Result<(), Error> {
+    ///
+    /// This call has looked at the token just before it began a new session. If another one began
+    /// it, and died, the times tell which of the two was first.
+    async fn check_cutoff(
+        &self,
+        pass: &Pass,
+        session: &Session,
+        is_new: bool,
+    ) -> Result<(), Error> {
         let verifier = &self.inner.verifier;
         verifier.catch_up().await?;
         let Some(up_to) = verifier.foreign_cutoff(pass) else {
             return Ok(());
         };
-        if session.number <= up_to {
+        if !is_new && session.number <= up_to {
             return Ok(());
         }
         let target = EndSessions::SessionOf(session.id, session.account());

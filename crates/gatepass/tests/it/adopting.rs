@@ -267,6 +267,30 @@ async fn many_tabs_on_two_nodes_get_the_same_session_and_all_go_on() {
     }
 }
 
+/// The second tab looks before the first one begins the session, and after that has revoked the
+/// token.
+#[tokio::test(start_paused = true)]
+async fn a_tab_that_another_one_overtakes_gets_the_same_session() {
+    for op in [Op::Load, Op::Begin] {
+        let shop = Shop::open().await;
+        let held = match op {
+            Op::Load => shop.store.hold_after(op),
+            _ => shop.store.hold_before(op),
+        };
+        let slow = tokio::spawn({
+            let authority = shop.authority.clone();
+            async move { authority.adopt("a-key", Device::default()).await }
+        });
+        held.reached().await;
+        let quick = shop.adopt("a-key").await.unwrap();
+        held.release();
+        let slow = slow.await.unwrap().unwrap();
+        assert_eq!(slow.session_id, quick.session_id, "{op:?}");
+        assert_eq!(slow.refresh_token, quick.refresh_token, "{op:?}");
+        assert_eq!(shop.authority.health().adoption.unwrap().exchanged, 1);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_exchange_whose_answer_was_lost_can_be_repeated_until_the_session_is_refreshed() {
     let shop = Shop::open().await;

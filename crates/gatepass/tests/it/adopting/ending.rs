@@ -108,7 +108,10 @@ async fn a_pass_of_an_old_token_can_be_revoked_and_so_can_all_of_its_user() {
 /// begin of its session.
 #[tokio::test(start_paused = true)]
 async fn an_exchange_that_overlaps_with_a_logout_leaves_no_session() {
-    for everywhere in [true, false] {
+    // Also if all of it happens within one millisecond.
+    let pauses = [Duration::ZERO, SECOND];
+    let cases = pauses.map(|pause| [(true, pause), (false, pause)]);
+    for (everywhere, pause) in cases.into_iter().flatten() {
         let shop = Shop::open().await;
         let held = shop.store.hold_before(Op::Begin);
         let exchange = tokio::spawn({
@@ -116,13 +119,13 @@ async fn an_exchange_that_overlaps_with_a_logout_leaves_no_session() {
             async move { authority.adopt("a-key", Device::default()).await }
         });
         held.reached().await;
-        shop.clock.advance(SECOND);
+        shop.clock.advance(pause);
         match everywhere {
             true => shop.authority.logout_all(&subject("alice")).await.map(drop),
             false => shop.authority.logout("a-key").await.map(drop),
         }
         .unwrap();
-        shop.clock.advance(SECOND);
+        shop.clock.advance(pause);
         held.release();
         let refusal = refused(exchange.await.unwrap());
         let expected = match everywhere {
@@ -131,7 +134,8 @@ async fn an_exchange_that_overlaps_with_a_logout_leaves_no_session() {
         };
         assert_eq!(refusal, expected);
         assert_eq!(shop.sessions().await, []);
-        assert_eq!(refused(shop.adopt("a-key").await), expected);
+        let refusal = refused(shop.adopt("a-key").await);
+        assert!(matches!(refusal, Refusal::Revoked | Refusal::SessionEnded));
     }
 }
 
