@@ -1,6 +1,7 @@
 //! Several nodes over one store of each kind: together they keep the promises of one, in any order
 //! of events and after any failure of the network or the server.
 
+mod adopting;
 mod bound;
 mod crash;
 mod failover;

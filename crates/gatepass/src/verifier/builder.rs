@@ -304,8 +304,9 @@ macro_rules! verifier_setters {
         }
 
         /// Lets gates also accept access tokens in a cookie of this name, which your application
-        /// sets and clears by itself. For example, it is the cookie of the system that you replace.
-        /// Default: none.
+        /// sets and clears by itself. For example, it has the name of the cookie of the system that
+        /// you replace, so that your pages keep it. Default: none. That system's own tokens are
+        /// [adopted](crate::Adopt::cookie).
         ///
         /// gatepass's own cookie comes first, if a request has both. The rules against requests
         /// from other sites hold for both. The endpoints under `/auth` don't read yours: they would

@@ -225,11 +225,12 @@ impl<'s, 'h> AuthRequest<'s, 'h> {
         })
     }
 
-    /// The state of a request whose user your own code has authenticated, for example by an API key
-    /// or by a token of the system that you replace. Your middleware puts it into the request's
-    /// extensions, in place of the one that a gate has left there. So a route still needs a gate:
-    /// one that is [optional](crate::Requirements::optional), and lets requests without a token of
-    /// gatepass through.
+    /// The state of a request whose user your own code has authenticated, for example by an API
+    /// key. Tokens of the system that you replace are better [adopted](crate::Adopt). Your
+    /// middleware puts it into the request's extensions, in place of the one that a gate has left
+    /// there. So a route still needs a gate: one that is
+    /// [optional](crate::Requirements::optional), and lets requests without a token of gatepass
+    /// through.
     ///
     /// `issuer` names your kind of credentials. It is [`Pass::foreign_issuer`], so that a handler
     /// can tell it from a session. The pass has no session, and no time of authentication. A

@@ -60,3 +60,27 @@ async fn a_move_is_in_the_log_and_no_token_is() {
     }
     assert!(!log.text().contains("a-key") && !log.text().contains("secret-garbage"));
 }
+
+/// Otherwise all users would get a mail about a new device.
+#[tokio::test(start_paused = true)]
+async fn an_exchange_is_told_to_the_application_as_no_login() {
+    let told = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&told);
+    let shop = Shop::open_with(|builder| {
+        builder.on_event(move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            async {}
+        })
+    })
+    .await;
+    shop.adopt("a-key").await.unwrap();
+    shop.adopt("a-key").await.unwrap();
+    shop.authority.events_told().await;
+    assert_eq!(told.load(Ordering::Relaxed), 0);
+    shop.authority
+        .issue(alice(), Device::default())
+        .await
+        .unwrap();
+    shop.authority.events_told().await;
+    assert_eq!(told.load(Ordering::Relaxed), 1);
+}
