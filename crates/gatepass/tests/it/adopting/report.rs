@@ -75,12 +75,12 @@ async fn an_exchange_is_told_to_the_application_as_no_login() {
     .await;
     shop.adopt("a-key").await.unwrap();
     shop.adopt("a-key").await.unwrap();
-    shop.authority.events_told().await;
+    shop.authority.flush_events().await;
     assert_eq!(told.load(Ordering::Relaxed), 0);
     shop.authority
         .issue(alice(), Device::default())
         .await
         .unwrap();
-    shop.authority.events_told().await;
+    shop.authority.flush_events().await;
     assert_eq!(told.load(Ordering::Relaxed), 1);
 }
