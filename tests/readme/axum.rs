@@ -24,7 +24,7 @@ async fn serve(
         .merge(routes(Endpoints::new(authority))); // POST /auth/login, /auth/refresh, …
     loop {
         let (stream, address) = Listener::accept(&mut listener).await;
-        let app = Extension(ConnectInfo(address)).layer(app.clone()); // for the list of sessions
+        let app = Extension(ConnectInfo(address)).layer(app.clone()); // for the bounds on logins, and the log
         let mut server = http1::Builder::new();
         server.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(30));
         let connection = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));

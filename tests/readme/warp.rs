@@ -27,7 +27,7 @@ async fn serve(
             continue;
         };
         let app = app.clone().map_request(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(PeerAddr(address)); // for the list of sessions
+            request.extensions_mut().insert(PeerAddr(address)); // for the bounds on logins, and the log
             request
         });
         let mut server = http1::Builder::new();

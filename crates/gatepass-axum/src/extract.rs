@@ -236,14 +236,18 @@ pub struct User<T>(pub Arc<T>);
 /// use axum::{
 ///     Router, extract::Request, middleware::{Next, from_fn}, response::Response, routing::get,
 /// };
-/// use gatepass_axum::{Auth, AuthRejection, Authority, GateLayer, Identity, Requirements, auth_request};
+/// use gatepass_axum::{
+///     Auth, AuthRejection, Authority, GateLayer, Identity, Refusal, Requirements, auth_request,
+/// };
 ///
 /// # fn owner_of(_: &str) -> Option<Identity> { None }
 /// async fn api_keys(request: Request, next: Next) -> Result<Response, AuthRejection> {
 ///     let (mut parts, body) = request.into_parts();
 ///     let key = parts.headers.get("x-api-key").and_then(|key| key.to_str().ok());
-///     if let Some(owner) = key.and_then(owner_of) {
-///         let state = auth_request(&parts)?.authenticated("api-key", &owner, Duration::from_secs(60))?;
+///     if let Some(key) = key {
+///         let asked = auth_request(&parts)?;
+///         let owner = owner_of(key).ok_or_else(|| asked.rejection(Refusal::Revoked))?;
+///         let state = asked.authenticated("api-key", &owner, Duration::from_secs(60))?;
 ///         parts.extensions.insert(state);
 ///     }
 ///     Ok(next.run(Request::from_parts(parts, body)).await)

@@ -61,6 +61,9 @@ pub fn routes<S: Clone + Send + Sync + 'static>(endpoints: Endpoints) -> Router<
 ///     .merge(resource_metadata(ResourceMetadata::new(verifier)?));
 /// # Ok(app) }
 /// ```
+///
+/// [`Router::merge`] panics if you also merge [`routes`] of an authority that is described as a
+/// protected resource: they serve the description already.
 pub fn resource_metadata<S: Clone + Send + Sync + 'static>(
     metadata: ResourceMetadata,
 ) -> Router<S> {
@@ -157,18 +160,19 @@ pub async fn login(
 /// ```
 /// use axum::{Extension, Json, extract::Request};
 /// use gatepass::wire::Endpoints;
-/// use gatepass_axum::{AuthRejection, refresh};
+/// use gatepass_axum::{AuthRejection, Delivered, refresh};
 /// use serde_json::{Value, json};
 ///
 /// /// The token in the format of an API that was there before.
 /// async fn token(
 ///     Extension(endpoints): Extension<Endpoints>,
 ///     request: Request,
-/// ) -> Result<Json<Value>, AuthRejection> {
+/// ) -> Result<(Delivered, Json<Value>), AuthRejection> {
 ///     let (parts, _) = request.into_parts();
 ///     let presented = parts.headers.get("x-refresh-token").and_then(|token| token.to_str().ok());
 ///     let delivered = refresh(&endpoints, &parts, presented).await?;
-///     Ok(Json(json!({ "token": delivered.issued().access_token.as_str() })))
+///     let body = json!({ "token": delivered.issued().access_token.as_str() });
+///     Ok((delivered, Json(body)))
 /// }
 /// # axum::Router::<()>::new().route("/token", axum::routing::post(token));
 /// ```
@@ -246,7 +250,7 @@ pub fn rejection(endpoints: &Endpoints, error: Error, parts: &Parts) -> AuthReje
 ///
 /// [`issued`](gatepass::wire::Delivered::issued) has the tokens for a body of your own.
 #[derive(Debug)]
-#[must_use = "the client gets its tokens by this"]
+#[must_use = "the client gets its tokens only if you answer with this value"]
 pub struct Delivered(gatepass::wire::Delivered);
 
 impl Deref for Delivered {

@@ -103,7 +103,9 @@
 //! cancelled while it begins a transaction. sqlx 0.9.0 then returns the connection to the pool with
 //! the transaction open ([its issue 4393](https://github.com/transact-rs/sqlx/issues/4393)).
 //! gatepass would acknowledge a change inside it that is never committed. Over its own connections,
-//! gatepass begins and ends transactions itself.
+//! gatepass begins and ends transactions itself. For example, axum cancels a handler whose client
+//! hangs up: give gatepass a pool of its own there, or run such transactions on a task
+//! (`tokio::spawn`). [`end_in`](PostgresStore::end_in) works in a transaction of either pool.
 //!
 //! # What survives what
 //!

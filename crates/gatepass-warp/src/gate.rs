@@ -146,17 +146,23 @@ impl Gate {
                 let gate = gate.clone();
                 async move {
                     let (judged, seen) = settled(&gate, judged).await;
-                    judged
-                        .and_then(|state| authorized(state.of(seen.view())))
-                        .map_err(|rejection| rejected(rejection, seen.view().method()))
+                    let extracted = async {
+                        let state = judged?;
+                        match A::from_auth_request(&state.of(seen.view())) {
+                            Ok(extracted) => Ok(Authorized::new(extracted, state.outgoing())),
+                            Err(rejection) => Err(rejection.behind(state.outgoing()).await),
+                        }
+                    };
+                    let extracted: Result<_, wire::AuthRejection> = extracted.await;
+                    extracted.map_err(|rejection| rejected(rejection, seen.view().method()))
                 }
             })
             .boxed()
     }
 
-    /// Has your own code look at each request that the gate lets through, for credentials of your
-    /// own, such as API keys beside sessions. `judge` gets the state that the gate has left, and
-    /// returns it, or another one.
+    /// Calls `judge` for each request that the gate lets through, so that you can also accept
+    /// credentials of your own, such as API keys. `judge` gets the gate's [`AuthState`], and
+    /// returns that one or another.
     ///
     /// The gate must be [optional](Requirements::optional), so that it lets requests without a
     /// token through. [`AuthRequest::authenticated`](gatepass::wire::AuthRequest::authenticated)
@@ -216,14 +222,22 @@ where
             .then(move |head: OwnedRequestHead| {
                 let (gate, judge) = (gate.clone(), judge.clone());
                 async move {
-                    let judged = async {
+                    let extracted = async {
                         let state = gate.judge(&head.view()).await?;
+                        // The state that `judge` returns may be another one, and knows nothing of
+                        // the cookies that the gate has refreshed.
+                        let outgoing = state.outgoing();
                         let state = judge(state, head.clone()).await;
-                        let state = state.map_err(|AuthRejection(rejection)| rejection)?;
-                        authorized(state.of(head.view()))
+                        let extracted = state
+                            .map_err(|AuthRejection(rejection)| rejection)
+                            .and_then(|state| A::from_auth_request(&state.of(head.view())));
+                        match extracted {
+                            Ok(extracted) => Ok(Authorized::new(extracted, outgoing)),
+                            Err(rejection) => Err(rejection.behind(outgoing).await),
+                        }
                     };
-                    let judged: Result<_, wire::AuthRejection> = judged.await;
-                    judged.map_err(|rejection| rejected(rejection, head.view().method()))
+                    let extracted: Result<_, wire::AuthRejection> = extracted.await;
+                    extracted.map_err(|rejection| rejected(rejection, head.view().method()))
                 }
             })
             .boxed()

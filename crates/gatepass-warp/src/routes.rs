@@ -245,7 +245,7 @@ pub fn rejection(endpoints: &Endpoints, error: Error, head: &OwnedRequestHead) -
 ///
 /// [`issued`](gatepass::wire::Delivered::issued) has the tokens for a body of your own.
 #[derive(Debug)]
-#[must_use = "the client gets its tokens by this"]
+#[must_use = "the client gets its tokens only if you answer with this value"]
 pub struct Delivered(wire::Delivered);
 
 impl Delivered {

@@ -4,6 +4,7 @@
 //! Names, fields and units are stable, and `docs/events.md` documents them. No token, key or
 //! password is among them, and no label of a metric says who a user is.
 
+mod attempt;
 mod proxy_addresses;
 mod sampling;
 
@@ -19,6 +20,7 @@ use std::{
 
 use tracing::{debug, error, info, warn};
 
+pub(crate) use self::attempt::Attempt;
 #[cfg(feature = "metrics")]
 use crate::model::health::Health;
 use crate::{
@@ -179,26 +181,6 @@ impl Refusals {
 
     fn sample(&self, event: &'static str, reason: &'static str) -> Option<Traced> {
         self.sampling.admit(event, reason, self.clock.now())
-    }
-}
-
-/// A refresh as far as it is known: of which session and subject, and where it came from.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Attempt<'a> {
-    pub(crate) session: Option<SessionId>,
-    pub(crate) subject: Option<&'a Subject>,
-    /// The hash of the subject, to be compared with those of user names.
-    pub(crate) name_hash: Option<&'a str>,
-    pub(crate) device: Option<&'a Device>,
-}
-
-impl Attempt<'_> {
-    fn address(&self) -> Option<IpAddr> {
-        self.device?.address
-    }
-
-    fn user_agent(&self) -> Option<&str> {
-        self.device?.user_agent.as_deref()
     }
 }
 

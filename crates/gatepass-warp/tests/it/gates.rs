@@ -10,13 +10,13 @@ use std::{
 };
 
 use gatepass::{
-    Authority, Device, Identity, MasterSecret, MemoryStore, Pass, Refusal, RequiredScopes,
-    Requirements, Scopes, Staleness, Transport, store::StoreErrorKind,
+    Authority, AuthorityBuilder, Device, Identity, MasterSecret, MemoryStore, Pass, Refusal,
+    RequiredScopes, Requirements, Scopes, Staleness, Transport, store::StoreErrorKind,
 };
-use gatepass_testkit::{ManualClock, StoreFault, TestStore};
+use gatepass_testkit::{ManualClock, StoreFault, TestService, TestStore};
 use gatepass_warp::{
-    Auth, AuthRejection, Authorized, Claims, FromAuthRequest, GateLayer, Scoped, gate, gate_before,
-    gate_from_layer, gated,
+    Auth, AuthRejection, AuthState, Authorized, Claims, FromAuthRequest, GateLayer,
+    OwnedRequestHead, Scoped, gate, gate_before, gate_from_layer, gated,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -465,5 +465,33 @@ async fn what_is_admitted_answers_privately_where_tokens_travel_in_cookies() {
             let cache_control = cache_control.map(|value| value.to_str().unwrap());
             assert_eq!(cache_control, expected, "{transport:?} {path}");
         }
+    }
+}
+
+/// The gate rotates the session before the extractor looks at the scopes. If the browser lost the
+/// new cookies, it would look like a thief at its next but one request.
+#[tokio::test]
+async fn a_refusal_after_a_refresh_brings_the_new_cookies() {
+    async fn admin(_: Scoped<Admin>) -> &'static str {
+        "for administrators"
+    }
+
+    let cookies = |builder: AuthorityBuilder| builder.transport(Transport::Cookie);
+    let service = TestService::configured(cookies).await;
+    let authority = service.authority();
+    let pages = gate(authority).auto_refresh(authority);
+    let same = pages
+        .clone()
+        .and_then(async |state: AuthState, _: OwnedRequestHead| Ok(state));
+    let app = gated(warp::path!("admin"), pages, admin).or(gated(warp::path!("same"), same, admin));
+    for path in ["/admin", "/same"] {
+        let alice = service.logged_in("alice").await;
+        service.clock().advance(Duration::from_secs(1200));
+        let request = get(path).header("cookie", alice.cookie());
+        let response = request.reply(&app).await;
+        assert_eq!(response.status(), 403, "{path}");
+        let set = response.headers().get_all("set-cookie").iter().count();
+        assert_eq!(set, 2, "{path}");
+        assert_eq!(response.headers()["cache-control"], "no-store", "{path}");
     }
 }

@@ -79,6 +79,8 @@ pub trait OldTokens: Send + Sync + 'static {
     ///
     /// [`AuthenticationError::Unavailable`] if it can't be found out now, for example because the
     /// database is down: the client is told to try again (503), and not that its token is bad.
+    /// `BadCredentials` means the same as `None`. `Identity` is a mistake in your code, for example
+    /// a subject that is too long: the client gets a 500.
     async fn identify(&self, token: &str) -> Result<Option<OldToken>, AuthenticationError>;
 }
 
@@ -96,13 +98,24 @@ pub trait OldTokens: Send + Sync + 'static {
 ///     .expires_at(Timestamp::from_unix_secs(exp));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use]
 pub struct OldToken {
     pub(super) identity: Identity,
     pub(super) issued_at: Timestamp,
     pub(super) expires_at: Option<Timestamp>,
     pub(super) id: Option<String>,
+}
+
+/// Its name may be its text.
+impl fmt::Debug for OldToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OldToken")
+            .field("identity", &self.identity)
+            .field("issued_at", &self.issued_at)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
 }
 
 impl OldToken {
@@ -118,21 +131,22 @@ impl OldToken {
         }
     }
 
-    /// When the old system has issued it, for example the `iat` of a JWT. Then a user who logs out
+    /// Sets the time at which the old system issued the token, for example the `iat` of a JWT. Then
+    /// a user who logs out
     /// everywhere, and logs in to the old system again, can use the new token.
     pub fn issued_at(mut self, at: Timestamp) -> Self {
         self.issued_at = at;
         self
     }
 
-    /// When it expires. Default: when the old tokens of all users do ([`Adopt::new`]).
+    /// Sets the time at which the token expires. Default: `until` of [`Adopt::new`].
     pub fn expires_at(mut self, at: Timestamp) -> Self {
         self.expires_at = Some(at);
         self
     }
 
-    /// The name of the token, which no other token of its user has. Default: its text, and for a
-    /// JWT the part of it that is signed.
+    /// Sets the name of the token, which no other token of the old system has. Default: its text,
+    /// and for a JWT the part of it that is signed.
     ///
     /// Set it if your code accepts one token in several spellings. For example, MySQL finds a
     /// session key in upper and in lower case: set the key as the table has it. Otherwise another

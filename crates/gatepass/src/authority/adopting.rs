@@ -1,9 +1,13 @@
 //! The tokens of an old system: accepted as they are, exchanged for sessions, and revoked.
 
+use zeroize::Zeroizing;
+
 use crate::{
     authority::{
         adopt::{Adoption, OldToken},
         authority::{Authority, cleaned},
+        ending::to_the_end,
+        enforcing::Ending,
         issued::Issued,
         refreshing::Refreshing,
     },
@@ -64,8 +68,8 @@ impl Authority {
     /// [`Refusal::Malformed`] if it isn't a token of the old system, [`Refusal::Expired`] after the
     /// date of the move or after its own expiry, [`Refusal::Revoked`] if it was revoked, and the
     /// errors of [`refresh`](Self::refresh) if it was exchanged before. [`Error::Store`] if the
-    /// store or your function does not answer, and [`Error::Internal`] if no old tokens are
-    /// adopted.
+    /// store or your function does not answer, [`Error::Identity`] if your function gave an
+    /// identity that can't be issued, and [`Error::Internal`] if no old tokens are adopted.
     pub async fn adopt(&self, old_token: &str, device: Device) -> Result<Issued, Error> {
         self.adopt_fitting(old_token, device, None).await
     }
@@ -79,8 +83,8 @@ impl Authority {
         longest: Option<usize>,
     ) -> Result<Issued, Error> {
         let device = cleaned(device);
-        let adoption = self.adoption();
-        let adoption = adoption.ok_or(InternalError::new("an old token, and no adopt()"))?;
+        let mistake = "Authority::adopt was called without AuthorityBuilder::adopt";
+        let adoption = self.adoption().ok_or(InternalError::new(mistake))?;
         let mut owner = None;
         let issued = async {
             let now = self.inner.settings.clock.now();
@@ -230,6 +234,7 @@ impl Authority {
             None => self.begin_adopted(&known, device, longest).await?,
         };
         self.check_cutoff(&known.pass, &session, is_new).await?;
+        self.check_provider_login(&session).await?;
         self.retire(adoption, &known.pass).await?;
         if is_new {
             let (issued, jti) = self.answer(&session, None).await?;
@@ -355,37 +360,64 @@ impl Authority {
         Ok(())
     }
 
-    /// Revokes an old token that was presented for a logout. Returns its session, for the caller to
-    /// end, and its user; `None` if it isn't one of the old system.
-    ///
-    /// A session that doesn't exist yet is begun, so that an exchange that is under way finds it
-    /// ended.
-    pub(super) async fn claim_old(
+    /// Revokes an old token that was presented for a logout, or that a login replaces, and ends its
+    /// session unless it is `spared`. Returns the session; `None` if the token isn't one of the old
+    /// system. It goes on if the client hangs up.
+    pub(super) async fn end_old(
         &self,
         token: &str,
         refusal: &Refusal,
-    ) -> Result<Option<(SessionId, EndSessions, Option<Subject>)>, Error> {
-        let Some(adoption) = self.adoption() else {
-            return Ok(None);
-        };
+        spared: &[SessionId],
+        reason: EndReason,
+    ) -> Result<Option<(SessionId, Option<Ending>)>, Error> {
         if !refusal.is_of_no_token_of_ours() || !self.adopts_now() {
             return Ok(None);
         }
+        let (authority, token) = (self.clone(), Zeroizing::new(token.to_owned()));
+        let spared = spared.to_vec();
+        to_the_end(async move {
+            let Some(session) = authority.claim_old(&token).await? else {
+                return Ok(None);
+            };
+            if spared.contains(&session.id) {
+                return Ok(Some((session.id, None)));
+            }
+            let target = EndSessions::SessionOf(session.id, session.account());
+            let ended = authority.end(target, Some(session.subject()), reason);
+            Ok(Some((session.id, Some(ended.await?.ending))))
+        })
+        .await
+    }
+
+    /// Revokes an old token, and returns its session for the caller to end; `None` if it isn't one
+    /// of the old system.
+    ///
+    /// A session that doesn't exist yet is begun, so that an exchange that is under way finds it
+    /// ended. None is begun for a token that was revoked before: if the caller then died, the token
+    /// could be exchanged again.
+    async fn claim_old(&self, token: &str) -> Result<Option<Session>, Error> {
+        let Some(adoption) = self.adoption() else {
+            return Ok(None);
+        };
         let Some(known) = self.know(adoption, token).await? else {
             return Ok(None);
         };
+        self.inner.verifier.catch_up().await?;
+        if self.inner.verifier.knows_as_revoked(&known.pass) {
+            let (session, _) = self
+                .ask("load", self.inner.store.load(known.session))
+                .await?;
+            return Ok(Some(session.ok_or(Refusal::Revoked)?));
+        }
         self.retire(adoption, &known.pass).await?;
         adoption.seen.is_over(known.pass.token_id());
         let device = self.device.as_deref().cloned().unwrap_or_default();
         let client = &self.inner.settings.client;
-        let subject = known.identity.subject().clone();
         let mut new = self.new_session(known.session, client, known.identity, device);
         new.authenticated_at = Some(known.pass.issued_at());
         // It ends at once, and must push out no other.
         new.max_sessions = None;
         let begun = self.ask("begin", self.inner.store.begin(new)).await?;
-        let session = begun.session;
-        let target = EndSessions::SessionOf(session.id, session.account());
-        Ok(Some((session.id, target, Some(subject))))
+        Ok(Some(begun.session))
     }
 }

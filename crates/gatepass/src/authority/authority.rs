@@ -181,8 +181,8 @@ impl Authority {
         &self.inner.verifier
     }
 
-    /// How this node stands with the revocations it judges by, as [`Verifier::health`] says, and
-    /// with the tokens of an old system that you [adopt](crate::Adopt).
+    /// The health of this node: how current its revocations are ([`Verifier::health`]), and how far
+    /// the move from an old system is ([`Adopt`](crate::Adopt)).
     #[must_use]
     pub fn health(&self) -> Health {
         let mut health = self.inner.verifier.health();
@@ -360,6 +360,9 @@ impl Authority {
     }
 
     /// Begins a session for a login that the application has done itself.
+    ///
+    /// Send the tokens with `Cache-Control: no-store` (RFC 6749 §5.1).
+    /// [`Endpoints::issue`](crate::wire::Endpoints::issue) does, and sets cookies.
     ///
     /// # Errors
     ///

@@ -85,6 +85,12 @@ impl Authority {
             let found = answer::in_time(self.inner.settings.authenticator_timeout, found).await;
             let found = found
                 .inspect_err(|error| observe::store_unavailable("backchannel_logout", error))?;
+            if let (Some(own), Some(adoption)) = (&found, self.adoption())
+                && !is_known(AccountId::of_foreign(&adoption.issuer, own))
+            {
+                // Otherwise an old token would bring the user back.
+                self.retire_all(own).await?;
+            }
             filter = found.map(|own| SessionFilter::new().subject(own));
         }
         let own = self.inner.verifier.policy().issuer.clone();

@@ -259,7 +259,8 @@ impl AuthorityBuilder {
     /// # let secret = MasterSecret::generate().unwrap();
     /// let authority = Authority::builder("https://shop.example", "shop-api", secret, MemoryStore::new())
     ///     .on_event(async |event| {
-    ///         if let Event::LoggedIn { session, new_device: Some(true), .. } = event {
+    ///         // A user's first session is new in every way.
+    ///         if let Event::LoggedIn { session, new_device: Some(true), other_sessions: Some(1..), .. } = event {
     ///             mail(session.subject().as_str(), "You have logged in on a new device.").await;
     ///         }
     ///     });
@@ -290,7 +291,7 @@ impl AuthorityBuilder {
     ///     let sso = TrustedIssuer::for_logins("https://sso.shop.example", "shop-web");
     ///     builder
     ///         .issuers(issuers.trust(sso))
-    ///         // This service calls its users as the provider does. Others look them up.
+    ///         // Right only if all users come from this provider. Otherwise look the user up.
     ///         .backchannel_logout(async |_issuer, subject| Ok(Some(subject)))
     /// }
     /// ```

@@ -46,11 +46,12 @@ impl Authority {
         let (session, target, subject) = match self.session_of_token(token) {
             Ok(found) => found,
             Err(refusal) => {
-                let found = self.claim_old(token, &refusal).await?;
-                found.ok_or_else(|| {
-                    self.inner.verifier.refusals().token(None, &refusal);
-                    refusal
-                })?
+                let reason = EndReason::Logout;
+                if let Some(ended) = self.end_old(token, &refusal, ended, reason).await? {
+                    return Ok(ended);
+                }
+                self.inner.verifier.refusals().token(None, &refusal);
+                return Err(refusal.into());
             }
         };
         if ended.contains(&session) {
@@ -67,12 +68,13 @@ impl Authority {
         token: &str,
         ended: Option<SessionId>,
     ) -> Result<Option<SessionId>, Error> {
-        let found = match self.session_of_token(token) {
-            Ok(found) => Some(found),
-            Err(refusal) => self.claim_old(token, &refusal).await?,
-        };
-        let Some((session, target, subject)) = found else {
-            return Ok(None);
+        let (session, target, subject) = match self.session_of_token(token) {
+            Ok(found) => found,
+            Err(refusal) => {
+                let (spared, reason) = (Vec::from_iter(ended), EndReason::Replaced);
+                let ended = self.end_old(token, &refusal, &spared, reason).await?;
+                return Ok(ended.map(|(session, _)| session));
+            }
         };
         if ended != Some(session) {
             self.end(target, subject.as_ref(), EndReason::Replaced)
@@ -302,7 +304,7 @@ impl Authority {
 pub(super) struct Done {
     /// Whether it was this call that ended it.
     pub(super) is_new: bool,
-    ending: Ending,
+    pub(super) ending: Ending,
 }
 
 /// Does `work` to its end, even if the client that asked for it hangs up meanwhile. A client that

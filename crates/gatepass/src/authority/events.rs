@@ -150,35 +150,35 @@ pub(crate) struct Events {
 }
 
 enum Message {
-    Event(Event, Option<Place>),
+    Event(Event, Place),
     Asked(oneshot::Sender<()>),
 }
 
-/// How many events of each user wait.
+/// How many events of each user wait. Those without a known user count together, so that strangers
+/// who guess passwords push no other events out.
 #[derive(Clone, Default)]
-struct Users(Arc<Mutex<HashMap<Subject, usize>>>);
+struct Users(Arc<Mutex<HashMap<Option<Subject>, usize>>>);
 
 /// The place of a waiting event among those of its user. The event gives it up when it is dropped.
 struct Place {
-    subject: Subject,
+    subject: Option<Subject>,
     users: Users,
 }
 
 impl Users {
     /// A place for an event of this user; `None` if too many wait.
-    fn place(&self, subject: &Subject) -> Option<Place> {
+    fn place(&self, subject: Option<&Subject>) -> Option<Place> {
+        let subject = subject.cloned();
         let mut waiting = self.lock();
         let waiting = waiting.entry(subject.clone()).or_default();
         (*waiting < WAITING_OF_ONE).then(|| {
             *waiting += 1;
-            Place {
-                subject: subject.clone(),
-                users: self.clone(),
-            }
+            let users = self.clone();
+            Place { subject, users }
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Subject, usize>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Option<Subject>, usize>> {
         // Each change is complete when it is made.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -231,12 +231,8 @@ impl Events {
     }
 
     fn takes(&self, event: Event) -> bool {
-        let place = match event.subject() {
-            None => None,
-            Some(subject) => match self.users.place(subject) {
-                Some(place) => Some(place),
-                None => return false,
-            },
+        let Some(place) = self.users.place(event.subject()) else {
+            return false;
         };
         self.waiting.try_send(Message::Event(event, place)).is_ok()
     }
@@ -316,5 +312,23 @@ fn product(agent: &str) -> impl Iterator<Item = char> {
 impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Events").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_without_a_user_count_together_and_push_no_others_out() {
+        let users = Users::default();
+        let places = Vec::from_iter((0..WAITING_OF_ONE).filter_map(|_| users.place(None)));
+        assert_eq!(places.len(), WAITING_OF_ONE);
+        assert!(users.place(None).is_none());
+        let alice = Subject::new("alice").unwrap();
+        assert!(users.place(Some(&alice)).is_some());
+        drop(places);
+        assert!(users.place(None).is_some());
+        assert!(users.lock().is_empty());
     }
 }

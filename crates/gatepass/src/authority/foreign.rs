@@ -64,8 +64,13 @@ impl Authority {
             let (revoked, ending) = authority.revoke_foreign_now(revoke).await?;
             if let Some(revocation) = revoked {
                 let is_one = matches!(revocation.target, RevocationTarget::Token(_));
-                let jti = tokens.jti.as_deref().filter(|_| is_one);
-                observe::foreign_revoked(&tokens.issuer, &tokens.subject, jti);
+                let jti = tokens.jti.filter(|_| is_one);
+                // The name of an old token may be its text.
+                let jti = match authority.adoption_of(&tokens.issuer) {
+                    Some(_) => jti.map(|_| "[redacted]".to_owned()),
+                    None => jti,
+                };
+                observe::foreign_revoked(&tokens.issuer, &tokens.subject, jti.as_deref());
             }
             Ok(ending)
         })

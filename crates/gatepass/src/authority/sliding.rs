@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::{
     authority::{authority::Authority, issued::Renewed, renewals::PAUSE},
+    env::clock::Timestamp,
     error::Error,
     model::refusal::Refusal,
     token::pass::Pass,
@@ -19,7 +20,8 @@ impl Authority {
     }
 
     /// Renews the access token of `pass` as [`renew`](Self::renew) does, if it has half of its life
-    /// behind it. `None` before that, and if another request has just renewed it. For a route that
+    /// behind it. `None` before that, if another request has just renewed it, and for a token
+    /// without a session here or of another OAuth client. For a route that
     /// gives its client the token in a body of your own; otherwise
     /// [`auto_renew`](crate::wire::Gate::auto_renew) does the same for all routes of a gate.
     ///
@@ -50,10 +52,10 @@ impl Authority {
         if !self.may_slide(pass) || !renewals.has_turn(pass.token_id(), pause, now) {
             return Ok(None);
         }
-        self.slide_now(pass).await.map(Some)
+        self.slide_now(pass).await
     }
 
-    async fn slide_now(&self, pass: &Pass) -> Result<Renewed, Error> {
+    async fn slide_now(&self, pass: &Pass) -> Result<Option<Renewed>, Error> {
         match self.inner.verifier.check_strictly(pass).await {
             // As at a renewal: the new token gets the rights that the session has now.
             Ok(()) | Err(Error::Refused(Refusal::StaleGrant)) => {}
@@ -61,6 +63,12 @@ impl Authority {
         }
         self.prepare_renewal(pass).await?;
         let (session, now) = self.live_session(pass).await?;
+        let proved = |at: Timestamp| at.unix_secs() < session.authenticated_at.unix_secs();
+        if pass.authenticated_at().is_some_and(proved) {
+            // The answer to an authentication since then has a newer token, which this one would
+            // replace in a cookie.
+            return Ok(None);
+        }
         let ttl = session.identity.own_access_ttl();
         let ttl = ttl.unwrap_or(self.inner.settings.access_ttl);
         let session = if session.access_until <= now + ttl / 2 {
@@ -68,7 +76,7 @@ impl Authority {
         } else {
             session
         };
-        self.renewed(&session, pass).await
+        self.renewed(&session, pass).await.map(Some)
     }
 }
 

@@ -167,6 +167,13 @@ impl CheckedIssuers {
         self.remotes.iter().flat_map(Remote::names)
     }
 
+    /// Each `iss` whose access tokens are accepted. Logins alone may go through the others.
+    pub(crate) fn names_of_access_tokens(&self) -> impl Iterator<Item = &Issuer> {
+        let remotes = self.remotes.iter();
+        let remotes = remotes.filter(|remote| remote.rules().accepts_access_tokens());
+        remotes.flat_map(Remote::names)
+    }
+
     /// Whether one of them has this name.
     pub(crate) fn has(&self, issuer: &Issuer) -> bool {
         self.names().any(|name| name == issuer)

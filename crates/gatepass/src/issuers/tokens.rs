@@ -1,5 +1,7 @@
 //! The names of tokens that another issuer has issued.
 
+use std::fmt;
+
 use crate::model::ids::{Issuer, Subject};
 
 /// Access tokens of another issuer: all of a subject, or one.
@@ -13,11 +15,22 @@ use crate::model::ids::{Issuer, Subject};
 /// let one = all.clone().jti("qHVnYkzrPPf3DSyGfaQzqM");
 /// # Ok::<(), gatepass::InvalidName>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ForeignTokens {
     pub(crate) issuer: Issuer,
     pub(crate) subject: Subject,
     pub(crate) jti: Option<String>,
+}
+
+/// The name of a token may be its text, if it is one of an old system.
+impl fmt::Debug for ForeignTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ForeignTokens")
+            .field("issuer", &self.issuer)
+            .field("subject", &self.subject)
+            .field("jti", &self.jti.as_ref().map(|_| "[redacted]"))
+            .finish()
+    }
 }
 
 impl ForeignTokens {

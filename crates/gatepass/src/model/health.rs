@@ -74,13 +74,13 @@ pub struct Health {
     /// The other [issuers](crate::issuers::Issuers) that are trusted here, in the order of the
     /// configuration. An issuer whose keys can't be fetched doesn't make the node unready.
     pub issuers: Vec<IssuerHealth>,
-    /// How far the move of an old system's clients is, from
+    /// The progress of the clients' move from an old system, from
     /// [`Authority::health`](crate::Authority::health). `None` if no old tokens are
     /// [adopted](crate::Adopt), and from [`Verifier::health`](crate::Verifier::health).
     pub adoption: Option<AdoptionHealth>,
 }
 
-/// How far the move of an old system's clients is, as one node sees it since its start.
+/// The progress of the clients' move from an old system, as one node has seen it since its start.
 ///
 /// Add up the numbers of all nodes. A node that restarts counts from zero, and waits for another 30
 /// days before it says that the code can be removed.

@@ -103,16 +103,12 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Whether a token that is refused so was not issued by this service, so that it may be another
-    /// system's. A token of ours that has expired or was revoked is refused otherwise.
+    /// Whether no key of this service has signed a token that is refused so, so that it may be
+    /// another system's. All else is found out after the signature was verified.
     pub(crate) const fn is_of_no_token_of_ours(&self) -> bool {
         matches!(
             self,
-            Self::Malformed
-                | Self::BadSignature
-                | Self::UnknownKey
-                | Self::WrongType
-                | Self::WrongIssuer
+            Self::Malformed | Self::BadSignature | Self::UnknownKey
         )
     }
 

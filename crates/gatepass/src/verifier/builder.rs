@@ -101,7 +101,9 @@ impl VerifierSettings {
         issuers: Option<&CheckedIssuers>,
     ) -> Result<Option<PublishedResource>, BuildError> {
         let resource = self.resource.clone();
-        let trusted = issuers.into_iter().flat_map(CheckedIssuers::names);
+        let trusted = issuers
+            .into_iter()
+            .flat_map(CheckedIssuers::names_of_access_tokens);
         let published = resource.map(|resource| resource.check(trusted));
         published.transpose()
     }
@@ -521,6 +523,11 @@ macro_rules! verifier_setters {
         }
 
         /// The source of the time. Default [`SystemClock`](crate::SystemClock).
+        ///
+        /// This clock judges tokens. Sessions begin and are refreshed by the clock of the store, so
+        /// that all nodes agree. If a test moves the time, give the store the same clock
+        /// (`SqliteStore::builder(path).clock(…)`), or take the `TestService` of the testkit. The
+        /// stores in PostgreSQL and Redis use the server's time, unless you do the same there.
         pub fn clock(mut self, clock: impl $crate::env::clock::Clock) -> Self {
             self.settings.clock = Arc::new(clock);
             self

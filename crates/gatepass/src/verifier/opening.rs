@@ -148,6 +148,10 @@ impl Opener {
             let foreign = ForeignToken::new(token)?;
             if let Some((issuer, remote)) = issuers.find(foreign.issuer()) {
                 let header = foreign.header()?;
+                if !remote.rules().accepts_access_tokens() {
+                    // Its keys are for logout tokens: no access token of it has them fetched.
+                    return Err(Refusal::WrongAudience.into());
+                }
                 let keys = remote.keys(now);
                 let Some(key) = keys.find(header.kid(), now) else {
                     return Err(is_missing(issuer, remote, missing));

@@ -14,9 +14,11 @@ const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 /// The description of a service as a protected resource of OAuth: its URL, and who issues access
 /// tokens for it (RFC 9728).
 ///
-/// A client that is refused finds the description by the challenge (`resource_metadata`), and an
-/// authorization server in it. So an MCP client needs the URL of your server alone. Give it to
-/// [`VerifierBuilder::protected_resource`](crate::VerifierBuilder::protected_resource).
+/// A client that is refused finds the URL of the description in the challenge
+/// (`resource_metadata`), and the authorization servers in the description. So you configure an MCP
+/// client with your server's URL alone. Pass the description to
+/// [`VerifierBuilder::protected_resource`](crate::VerifierBuilder::protected_resource) or
+/// [`AuthorityBuilder::protected_resource`](crate::AuthorityBuilder::protected_resource).
 ///
 /// | member | is |
 /// |---|---|

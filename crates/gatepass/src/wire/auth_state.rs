@@ -238,6 +238,10 @@ impl<'s, 'h> AuthRequest<'s, 'h> {
     /// code judges the credentials of each request. It has no record of
     /// [`Users`](crate::wire::Users), unless you add one by [`with_user`](AuthState::with_user).
     ///
+    /// Take your credentials in a header of their own, such as `X-Api-Key`: an optional gate
+    /// refuses a `Bearer` that isn't gatepass's before your code runs. Answer a bad one by
+    /// [`rejection`](Self::rejection).
+    ///
     /// If the credentials aren't in `Authorization`, have your handlers set `Cache-Control:
     /// private`: a shared cache may keep the answer to a request without that header (RFC 9111
     /// §3.5).
@@ -427,6 +431,17 @@ impl AuthRejection {
             reply: self.reply.for_method(method),
             error: self.error,
         }
+    }
+
+    /// The same after a gate has let the request through, if an extractor or code of yours then
+    /// rejects it: with the cookies that the gate has refreshed. Otherwise the browser would lose
+    /// them. Adapters whose gates are layers around their handlers don't need it.
+    pub async fn behind(mut self, mut gate: Outgoing) -> Self {
+        if gate.waits() {
+            gate.settle().await;
+            gate.apply(&mut self.reply);
+        }
+        self
     }
 
     pub(super) fn new(error: Error, reply: Reply) -> Self {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
+    http::reply::Reply,
     verifier::verifier::Verifier,
     wire::{
         refreshed_cookies::RefreshedCookies,
@@ -21,6 +22,21 @@ pub trait ResponseHeaders {
 
     /// Adds a field with this value. It may be a secret: keep it out of logs.
     fn append(&mut self, name: &'static str, value: &str);
+}
+
+impl ResponseHeaders for Reply {
+    fn values<'s>(&'s self, name: &'static str) -> impl Iterator<Item = &'s [u8]> {
+        let values = self.headers().filter(move |(own, _)| *own == name);
+        values.map(|(_, value)| value.as_bytes())
+    }
+
+    fn replace(&mut self, name: &'static str, value: &str) {
+        *self = self.clone().with_header(name, value);
+    }
+
+    fn append(&mut self, name: &'static str, value: &str) {
+        *self = self.clone().header(name, value);
+    }
 }
 
 /// The changes that a gate makes to the response of a handler, from
@@ -100,11 +116,12 @@ impl Outgoing {
     ///   otherwise, because a cache would give the tokens to other users (RFC 9111 §7.3). It also
     ///   sets `no-store` in the fields for CDNs that the handler uses (RFC 9213).
     /// * Adds the renewed access token in the same way, if `settle` has one and the handler doesn't
-    ///   set that header field or cookie itself. * If tokens travel in cookies or in a header of
-    ///   your own, any other response without `Cache-Control` gets `private`, so that no shared
-    ///   cache answers other users with it. For example, a CDN may otherwise keep one user's `GET
-    ///   /me` for minutes (RFC 9111 §4.2.2). Bearers need nothing: a shared cache doesn't keep
-    ///   responses to requests with `Authorization` (RFC 9111 §3.5).
+    ///   set that header field or cookie itself.
+    /// * If tokens travel in cookies or in a header of your own, any other response without
+    ///   `Cache-Control` gets `private`, so that no shared cache answers other users with it. For
+    ///   example, a CDN may otherwise keep one user's `GET /me` for minutes (RFC 9111 §4.2.2).
+    ///   Bearers need nothing: a shared cache doesn't keep responses to requests with
+    ///   `Authorization` (RFC 9111 §3.5).
     /// * If the session's rights have grown since the access token was issued, it sets
     ///   `Gatepass-Refresh: grant_changed`. The client refreshes when it likes to.
     pub fn apply(&self, headers: &mut impl ResponseHeaders) {

@@ -26,8 +26,8 @@ pub enum ErrorFormat {
     Logout,
 }
 
-/// The protection space that a challenge names (RFC 9110 §11.5). Its realm alone is one as well, as
-/// text.
+/// The protection space that a challenge names (RFC 9110 §11.5). A `&str` converts into the
+/// protection space with that realm.
 ///
 /// ```
 /// use gatepass::{Refusal, wire::{ErrorFormat, ProtectionSpace, Reply}};

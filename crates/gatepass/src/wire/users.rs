@@ -60,11 +60,15 @@ use crate::{
 ///
 /// struct Account { name: String }
 ///
-/// # struct Database; impl Database { async fn find(&self, id: &str) -> Result<Option<Account>, std::io::Error> { Ok(None) } }
-/// fn gate(authority: &Authority, database: &'static Database) -> Gate {
-///     let users = Users::new(move |pass| async move {
-///         let found = database.find(pass.subject().as_str()).await;
-///         found.map_err(StoreError::unavailable)
+/// # #[derive(Clone)] struct Database;
+/// # impl Database { async fn find(&self, id: &str) -> Result<Option<Account>, std::io::Error> { Ok(None) } }
+/// fn gate(authority: &Authority, database: Database) -> Gate {
+///     let users = Users::new(move |pass| {
+///         let database = database.clone();
+///         async move {
+///             let found = database.find(pass.subject().as_str()).await;
+///             found.map_err(StoreError::unavailable)
+///         }
 ///     });
 ///     Gate::new(authority).users(&users)
 /// }

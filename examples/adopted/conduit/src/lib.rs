@@ -28,8 +28,8 @@
 //! curl localhost:3000/api/user -H "Authorization: Token $token"
 //! ```
 //!
-//! `tests/realworld.rs` has the rules of the RealWorld API. Run it with `cargo nextest run -p
-//! example-conduit`; it needs the server that `cargo xtask servers` starts.
+//! `tests/it` has the rules of the RealWorld API. Run them with `cargo nextest run -p
+//! example-conduit`. They need the server that `cargo xtask servers` starts.
 //!
 //! [RealWorld]: https://github.com/realworld-apps/realworld
 

@@ -5,7 +5,7 @@ use axum::{
     http::{StatusCode, request::Parts},
 };
 use gatepass::{
-    Credentials,
+    Credentials, Requirements, Staleness,
     store::{EndReason, EndSessions},
     wire::Delivery,
 };
@@ -77,8 +77,8 @@ pub(crate) async fn log_in(
     Ok(account.with_token(delivered.issued().access_token.as_str()))
 }
 
-/// The user with its token. RealWorld's clients ask at each start and keep the token of the answer,
-/// so that those who come back within a week stay logged in.
+/// Answers with the user and a token. A token lives for 14 days, and is renewed once 7 have
+/// passed. So a client that asks at least once a week stays logged in.
 pub(crate) async fn current(
     State(conduit): State<Conduit>,
     Auth(pass): Auth,
@@ -112,6 +112,7 @@ pub(crate) async fn update(
     Auth(pass): Auth,
     User(account): User<Account>,
     PresentedToken(token): PresentedToken,
+    parts: Parts,
     Body(Of { user }): Body<Of<Changes>>,
 ) -> Result<UserReply, ApiError> {
     let username = changed("username", user.username)?;
@@ -140,6 +141,11 @@ pub(crate) async fn update(
         .bind(user.image.flatten())
         .fetch_one(&mut *transaction)
         .await?;
+    // The body may have taken long, and the session may have ended meanwhile. The row is locked.
+    let strict = Requirements::new().staleness(Staleness::Strict);
+    let verified = conduit.authority.verifier().verify(token.as_str(), &strict);
+    let verified = verified.await;
+    verified.map_err(|error| rejection(&conduit.endpoints, error, &parts))?;
     if ends_others {
         let owner = conduit.authority.account(pass.subject());
         let others = match pass.session_id() {

@@ -13,6 +13,7 @@ use crate::{
 };
 
 const SHORTEST_PASSWORD: usize = 8;
+const WRONG: &str = "This is not your password.";
 
 #[derive(Deserialize)]
 pub(crate) struct Asked {
@@ -149,10 +150,7 @@ pub(crate) async fn change_password(
         .ok_or(Failed::NotFound)?;
     if !state.users.verify(&now, &passwords.current).await? {
         attempt.failed();
-        return refused(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "This is not your password.",
-        );
+        return refused(StatusCode::UNPROCESSABLE_ENTITY, WRONG);
     }
     attempt.succeeded().await?;
     let owner = state.authority.account(pass.subject());
@@ -160,7 +158,9 @@ pub(crate) async fn change_password(
         state
             .users
             .change_password(&now, &passwords.new, &state.sessions, (owner, &pass));
-    changed.await?;
+    if !changed.await? {
+        return refused(StatusCode::UNPROCESSABLE_ENTITY, WRONG);
+    }
     // This node refuses the other browsers from the next request on.
     state.authority.verifier().catch_up().await?;
     Ok(html::see("/devices?done=password"))

@@ -103,7 +103,7 @@ impl Site {
     ///
     /// # Errors
     ///
-    /// That the listener can't be used.
+    /// An error if the listener can't be used.
     pub fn serve(self, listener: TcpListener) -> io::Result<Server> {
         let server = HttpServer::new(move || {
             let headers = DefaultHeaders::new()

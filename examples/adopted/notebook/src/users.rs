@@ -87,27 +87,31 @@ impl Users {
     }
 
     /// Gives `account` another password, and ends all sessions but that of `pass`, in one
-    /// transaction. `owner` names the account to `sessions`.
+    /// transaction. `owner` names the account to `sessions`. Says whether the password was still
+    /// the one of `account`: another change may have been faster.
     pub(crate) async fn change_password(
         &self,
         account: &Account,
         password: &str,
         sessions: &SqliteStore,
         (owner, pass): (AccountId, &Pass),
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let hash = self.passwords.hash(password).await?;
-        let (id, sessions) = (account.id, sessions.clone());
+        let (id, old, sessions) = (account.id, account.password_hash.clone(), sessions.clone());
         let others = match pass.session_id() {
             Some(own) => EndSessions::AllOfBut(owner, own),
             None => EndSessions::AllOf(owner),
         };
-        let change = "UPDATE users SET password_hash = ?2 WHERE id = ?1";
+        let change = "UPDATE users SET password_hash = ?2 WHERE id = ?1 AND password_hash = ?3";
         self.database
-            .ask(move |db| -> Result<(), Box<dyn Error + Send + Sync>> {
+            .ask(move |db| -> Result<bool, Box<dyn Error + Send + Sync>> {
                 let transaction = db.transaction_with_behavior(Immediate)?;
-                transaction.execute(change, params![id, hash])?;
+                if transaction.execute(change, params![id, hash, old])? == 0 {
+                    return Ok(false);
+                }
                 sessions.end_in(&transaction, others, EndReason::EndedByUser)?;
-                Ok(transaction.commit()?)
+                transaction.commit()?;
+                Ok(true)
             })
             .await
     }

@@ -7,6 +7,9 @@ use gatepass::{
 use gatepass_warp::FromAuthRequest;
 use serde::{Deserialize, Serialize};
 
+/// The name under which gatepass knows the keys.
+pub(crate) const KEYS: &str = "api-key";
+
 /// The custom claim of a key's owner: the name of the key.
 #[derive(Deserialize, Serialize)]
 pub(crate) struct KeyClaims {
@@ -33,9 +36,10 @@ impl Caller {
 impl FromAuthRequest for Caller {
     fn from_auth_request(request: &AuthRequest<'_, '_>) -> Result<Self, AuthRejection> {
         let pass = request.pass()?;
-        let key = match pass.foreign_issuer() {
-            Some(_) => Some(request.claims::<KeyClaims>()?.key),
-            None => None,
+        let issuer = pass.foreign_issuer().map(|issuer| issuer.as_str());
+        let key = match issuer {
+            Some(KEYS) => Some(request.claims::<KeyClaims>()?.key),
+            _ => None,
         };
         Ok(Self {
             user: pass.subject().to_string(),

@@ -18,10 +18,9 @@
 //! |---|---|
 //! | `users.rs` | a table of sessions, and the filter that looked each token up in it |
 //! | `keys/admission.rs` | the filter that judged keys; the query is the same |
-//! | `service.rs` | `warp::serve`, since tower's layers go around warp's filters |
 //!
-//! A filter of warp can't leave anything for the filters behind it. So the gate is a layer of tower
-//! here, the keys are judged behind it, and the routes ask by `gate_from_layer`.
+//! A filter of warp can't leave anything for the filters behind it. So the gate itself calls
+//! `keys/admission.rs`, by `Gate::and_then`, and each route names the gate that it is behind.
 //!
 //! ```sh
 //! export SECRET=$(openssl rand -hex 64) ADMIN_PASSWORD=looking-glass

@@ -1,4 +1,5 @@
-//! Passwords, hashed with argon2id off the async threads, a few at a time.
+//! Passwords, hashed with argon2id off the async threads, a few at a time. Each of the three
+//! applications has this file, so that you can read it alone.
 
 use std::sync::Arc;
 

@@ -76,7 +76,7 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// That these are no scopes, or the error of the database.
+    /// An error if `scopes` can't be parsed, and the error of the database.
     pub async fn set_user(
         &self,
         name: &str,

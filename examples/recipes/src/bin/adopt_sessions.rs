@@ -83,6 +83,7 @@ fn read(data: &str) -> Option<Value> {
 #[async_trait]
 impl OldTokens for Django {
     async fn identify(&self, key: &str) -> Result<Option<OldToken>, AuthenticationError> {
+        // In production, ask the database off the async threads, or by an async driver.
         let session = self
             .session(key)
             .map_err(AuthenticationError::unavailable)?;

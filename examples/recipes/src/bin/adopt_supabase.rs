@@ -55,7 +55,7 @@ impl OldTokens for Supabase {
             _ => return Ok(None),
         };
         // The login, and not the `iat`: Supabase issues a token each hour. A logout everywhere must
-        // end those that it issues later, too.
+        // also end those that it issues later.
         let logins = claims.amr.iter().map(|method| method.timestamp);
         let login = Timestamp::from_unix_secs(logins.min().unwrap_or(0));
         let token = OldToken::new(Identity::new(claims.sub)?)

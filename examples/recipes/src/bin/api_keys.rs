@@ -12,9 +12,12 @@ use axum::{
     routing::get,
 };
 use gatepass_axum::{
-    Auth, AuthRejection, Authority, GateLayer, Identity, MasterSecret, MemoryStore, Requirements,
-    Scopes, auth_request,
+    Auth, AuthRejection, Authority, GateLayer, Identity, MasterSecret, MemoryStore, Refusal,
+    Requirements, Scopes, auth_request,
 };
+
+/// The name under which gatepass knows the keys.
+const KEYS: &str = "api-key";
 
 /// The owner of a key, from your database. Keep hashes of keys there (SHA-256), and compare those.
 fn owner_of(key: &str) -> Option<Identity> {
@@ -29,19 +32,19 @@ async fn api_keys(request: Request, next: Next) -> Result<Response, AuthRejectio
         .headers
         .get("x-api-key")
         .and_then(|key| key.to_str().ok());
-    if let Some(owner) = key.and_then(owner_of) {
-        let state =
-            auth_request(&parts)?.authenticated("api-key", &owner, Duration::from_secs(60))?;
+    if let Some(key) = key {
+        let request = auth_request(&parts)?;
+        let owner = owner_of(key).ok_or_else(|| request.rejection(Refusal::Revoked))?;
+        let state = request.authenticated(KEYS, &owner, Duration::from_secs(60))?;
         parts.extensions.insert(state);
     }
     Ok(next.run(Request::from_parts(parts, body)).await)
 }
 
 async fn orders(Auth(pass): Auth) -> String {
-    let by = if pass.foreign_issuer().is_some() {
-        "a key"
-    } else {
-        "a session"
+    let by = match pass.foreign_issuer().map(|issuer| issuer.as_str()) {
+        Some(KEYS) => "a key",
+        _ => "a session",
     };
     format!("orders for {} by {by}", pass.subject())
 }

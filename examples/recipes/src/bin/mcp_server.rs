@@ -103,8 +103,8 @@ mod tests {
 
     type Fields = HashMap<String, String>;
 
-    /// The login of the company, where everyone is Alice. The code that a client gets for its token
-    /// is the resource that the token is for.
+    /// The login of the company, where each user is Alice. The code that a client gets for its
+    /// token is the resource that the token is for.
     fn company(issuer: &str, login: Authority) -> Router {
         let metadata = json!({
             "issuer": issuer, "authorization_endpoint": format!("{issuer}/authorize"),

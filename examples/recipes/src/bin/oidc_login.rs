@@ -93,7 +93,9 @@ async fn callback(
             Ok(tokens) => (tokens, Redirect::to("/")).into_response(),
             Err(refused) => refused.into_response(),
         },
-        // Another browser, a code that was used before, or a provider that can't be reached.
+        // Another browser, a code that was used before, a provider that can't be reached, or a new
+        // key of it: the keys are read at the start. In production, log the error, and discover the
+        // provider again if a signature is by an unknown key.
         Err(_) => (StatusCode::BAD_REQUEST, "Please log in again.").into_response(),
     }
 }

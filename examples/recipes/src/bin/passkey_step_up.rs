@@ -81,6 +81,15 @@ impl Bank {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A password must not replace a passkey: a thief of it would then have both.
+    fn check_may_register(&self, pass: &Pass) -> Result<(), Refused> {
+        let has_one = self.memory().passkeys.contains_key(pass.subject());
+        match has_one && pass.acr() != Some(PHISHING_RESISTANT) {
+            true => Err(Refused),
+            false => Ok(()),
+        }
+    }
+
     fn origins(&self) -> [&str; 1] {
         [&self.origin]
     }
@@ -111,6 +120,7 @@ async fn registration(
     State(bank): State<Arc<Bank>>,
     Auth(pass): Auth,
 ) -> Result<Json<Value>, Refused> {
+    bank.check_may_register(&pass)?;
     let user = UserHandle64::new();
     let entity = PublicKeyCredentialUserEntity {
         name: Username::try_from(pass.subject().as_str())?,
@@ -132,6 +142,7 @@ async fn register(
     Auth(pass): Auth,
     answer: Bytes,
 ) -> Result<StatusCode, Refused> {
+    bank.check_may_register(&pass)?;
     let begun = bank.memory().registrations.remove(&session(&pass)?);
     let (begun, user) = begun.ok_or("no registration is under way")?;
     let answer = Registration::from_json_relaxed(&answer)?;
@@ -210,7 +221,7 @@ fn verified(bank: &Bank, pass: &Pass, answer: &[u8]) -> Result<Identity, Refused
     let origins = bank.origins();
     options.allowed_origins = &origins;
     begun.verify(&bank.domain, &answer, &mut shown, &options)?;
-    // It tells a copy of an authenticator from the original.
+    // The counter reveals a copied authenticator.
     passkey.counter = shown.dynamic_state();
     let identity = Identity::of(pass.subject().clone()).amr(["pop", "user", "mfa"])?;
     Ok(identity.acr(PHISHING_RESISTANT)?)
@@ -236,7 +247,7 @@ fn app(authority: &Authority, domain: &str, origin: &str) -> Result<Router, Box<
         memory: Mutex::default(),
     });
     let gate = GateLayer::new(authority);
-    // A thief of a token must not add a passkey of their own.
+    // A thief of an older token must not add a passkey of their own.
     let recent = gate
         .clone()
         .require(Requirements::new().max_age(FIVE_MINUTES));
@@ -254,7 +265,10 @@ fn app(authority: &Authority, domain: &str, origin: &str) -> Result<Router, Box<
             post(challenge).route_layer(gate.clone()),
         )
         .route("/step-up", post(step_up).route_layer(gate.clone()))
-        .route("/transfer", get(transfer).route_layer(gate.require(strong)))
+        .route(
+            "/transfer",
+            post(transfer).route_layer(gate.require(strong)),
+        )
         .with_state(Arc::clone(&bank))
         .merge(routes(bank.endpoints.clone())))
 }
@@ -318,9 +332,7 @@ mod tests {
     }
 
     async fn send(app: &Router, bearer: &str, path: &str, body: Value) -> (u16, HeaderMap, Value) {
-        let method = if path == "/transfer" { "GET" } else { "POST" };
-        let request = Request::builder().method(method).uri(path);
-        let request = request
+        let request = Request::post(path)
             .header("authorization", bearer)
             .header("content-type", "application/json");
         let response = app
@@ -374,6 +386,11 @@ mod tests {
         let created = created.await.unwrap();
         assert_eq!(post("/passkeys", as_json(&created)).await.0, 201);
         assert_eq!(post("/passkeys", as_json(&created)).await.0, 400, "again");
+
+        // A thief of the password gets no passkey in place of hers.
+        let thief = service.logged_in("alice").await;
+        let asked = send(&app, thief.bearer(), "/passkeys/options", Value::Null);
+        assert_eq!(asked.await.0, 400);
 
         let mut shown = async || -> Value {
             let (_, _, options) = post("/step-up/options", Value::Null).await;

@@ -73,7 +73,13 @@ impl Endpoints {
         let issued = authority.adopt_fitting(token, head.device(), longest);
         let issued = issued.await?;
         if delivery == Delivery::Cookies {
-            self.end_replaced(head, Some(issued.session_id)).await;
+            let own = issued.session_id;
+            self.end_replaced(head, Some(own)).await;
+            // Another old cookie would log the browser in again, perhaps as another user.
+            let old = credentials::old_cookie(head, self.browser_policy());
+            if let Some(old) = old.ok().flatten().filter(|old| *old != token) {
+                let _ = self.authority_for(head).end_replaced(old, Some(own)).await;
+            }
         }
         self.deliver(issued, delivery)
     }

@@ -136,7 +136,9 @@ impl EndpointsBuilder {
 
     /// Mounts an endpoint at this path, not below the [mount point](Self::mount). For example,
     /// `/token` for [`Endpoint::Token`], or `/api/devices/{id}` for [`Endpoint::Session`], whose
-    /// path ends with `/{id}`. [`Endpoint::Metadata`] and [`Endpoint::ResourceMetadata`] stay where
+    /// path ends with `/{id}`. In actix-web and warp, a page of yours may have the same path if its
+    /// route comes before the endpoints: `GET /login` beside `POST /login`. [`Endpoint::Metadata`]
+    /// and [`Endpoint::ResourceMetadata`] stay where
     /// RFC 8414 and RFC 9728 have them.
     pub fn path(mut self, endpoint: Endpoint, path: impl Into<String>) -> Self {
         self.paths.insert(endpoint, path.into());

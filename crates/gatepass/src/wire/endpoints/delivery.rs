@@ -43,7 +43,7 @@ impl Delivery {
 
 /// New tokens on their way to the client, as the answer of an endpoint or in a response of your
 /// own. From [`Endpoints::issue`], [`Endpoints::refresh`] and [`Endpoints::reauthenticated`].
-#[must_use = "the client gets its tokens by it"]
+#[must_use = "the client gets its tokens only if you answer with this value"]
 pub struct Delivered {
     issued: Issued,
     /// The values of `Set-Cookie`; none if the tokens go in the body.

@@ -93,13 +93,15 @@ impl Endpoints {
         delivery: Delivery,
     ) -> Result<Delivered, AuthRejection> {
         let located = &self.inner.authority.verifier().located(head);
-        let begun = match self.may_get(delivery, located) {
-            Ok(()) => self.log_in(credentials, delivery, located).await,
-            Err(refusal) => {
+        let begun = async {
+            self.check_delivery(delivery)?;
+            if let Err(refusal) = self.may_get(delivery, located) {
                 self.refusals().login(&located.device(), None, &refusal);
-                Err(refusal.into())
+                return Err(refusal.into());
             }
+            self.log_in(credentials, delivery, located).await
         };
+        let begun: Result<_, Error> = begun.await;
         begun.map_err(|error| self.rejection(error, head))
     }
 
@@ -189,21 +191,28 @@ impl Endpoints {
         delivery: Delivery,
     ) -> Result<Delivered, Error> {
         let head = &self.inner.authority.verifier().located(head);
-        if delivery == Delivery::Cookies {
-            let policy = self.browser_policy();
-            if !policy.transport.has_cookies() {
-                let error = InternalError::new("tokens for cookies where the transport has none");
-                return Err(error.into());
-            }
-            if let Err(refusal) = cookie::check_host(head, policy) {
-                self.refusals().login(&head.device(), None, &refusal);
-                return Err(refusal.into());
-            }
+        self.check_delivery(delivery)?;
+        if delivery == Delivery::Cookies
+            && let Err(refusal) = cookie::check_host(head, self.browser_policy())
+        {
+            self.refusals().login(&head.device(), None, &refusal);
+            return Err(refusal.into());
         }
         let (authority, longest) = (&self.inner.authority, self.longest_token(delivery));
         let client = authority.client_id();
         let issued = authority.issue_fitting(client, identity, head.device(), longest);
         self.begun(issued.await, delivery, head).await
+    }
+
+    /// That cookies are read, if tokens are to go there. The application has chosen both.
+    fn check_delivery(&self, delivery: Delivery) -> Result<(), InternalError> {
+        let policy = self.browser_policy();
+        match delivery == Delivery::Cookies && !policy.transport.has_cookies() {
+            true => Err(InternalError::new(
+                "tokens for cookies where the transport has none",
+            )),
+            false => Ok(()),
+        }
     }
 
     /// The tokens of a user whom the application has authenticated again by itself, by a passkey or

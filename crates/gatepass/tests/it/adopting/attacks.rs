@@ -104,7 +104,7 @@ async fn an_old_token_is_refused_after_its_own_expiry_and_before_its_issue() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_old_system_does_not_know_is_refused_as_without_it() {
+async fn a_token_that_the_old_system_does_not_know_is_refused_as_without_adopt() {
     let shop = Shop::open().await;
     for token in ["garbage", "a.b.c", "A-KEY", "a-key-"] {
         assert_eq!(shop.with_header(token).await, Err("malformed"), "{token}");

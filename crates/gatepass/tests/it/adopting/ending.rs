@@ -104,6 +104,39 @@ async fn a_pass_of_an_old_token_can_be_revoked_and_so_can_all_of_its_user() {
     assert_eq!(shop.with_header("two").await, Err("revoked"));
 }
 
+/// Otherwise a thief could send a logout, hang up, and exchange the token for the session that the
+/// logout had begun.
+#[tokio::test(start_paused = true)]
+async fn a_logout_with_a_token_that_was_revoked_begins_no_session() {
+    let shop = Shop::open().await;
+    let pass = shop.with_header("a-key").await.unwrap();
+    shop.authority.revoke_token(&pass).await.unwrap();
+    assert_eq!(
+        refused(shop.authority.logout("a-key").await),
+        Refusal::Revoked
+    );
+    // If it had a session that has ended, it would be refused otherwise.
+    assert_eq!(refused(shop.adopt("a-key").await), Refusal::Revoked);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_logout_with_an_old_token_goes_on_if_the_client_hangs_up() {
+    let shop = Shop::open().await;
+    let begin = shop.store.hold_before(Op::Begin);
+    let ended = shop.store.hold_after(Op::End);
+    let logout = tokio::spawn({
+        let authority = shop.authority.clone();
+        async move { authority.logout("a-key").await.map(drop) }
+    });
+    begin.reached().await;
+    logout.abort();
+    assert!(logout.await.unwrap_err().is_cancelled());
+    begin.release();
+    ended.reached().await;
+    ended.release();
+    assert_eq!(refused(shop.adopt("a-key").await), Refusal::SessionEnded);
+}
+
 /// The logout comes between the moment at which the exchange learns whose the token is, and the
 /// begin of its session.
 #[tokio::test(start_paused = true)]

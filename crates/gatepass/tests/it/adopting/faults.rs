@@ -88,7 +88,7 @@ async fn a_logout_everywhere_that_cannot_end_old_tokens_is_not_acknowledged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_old_system_that_is_down_refuses_nobody() {
+async fn an_old_system_that_is_down_makes_the_answer_503_and_no_refusal() {
     let shop = Shop::open().await;
     shop.old.is_down(true);
     for token in ["a-key", "garbage"] {

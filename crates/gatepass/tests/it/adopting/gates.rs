@@ -73,7 +73,7 @@ async fn a_client_that_knows_nothing_of_gatepass_goes_on_until_the_date() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_route_requires_is_asked_of_an_old_token_too() {
+async fn an_old_token_must_also_meet_the_requirements_of_a_route() {
     let shop = Shop::open().await;
     let headers = [("authorization", "Bearer a-key")];
     let none = Requirements::new();

@@ -98,7 +98,7 @@ async fn an_article_is_written_read_changed_and_deleted() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_an_article_is_named() {
+async fn a_faulty_article_is_answered_with_the_member_and_the_fault() {
     let api = Api::start().await;
     let jake = api.register("jake").await;
     jake.write("A title", &[]).await;

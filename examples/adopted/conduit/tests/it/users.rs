@@ -35,7 +35,7 @@ async fn a_registration_and_a_login_answer_with_the_user_and_a_token() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_registration_or_a_login_is_named() {
+async fn a_faulty_registration_or_login_is_answered_with_the_member_and_the_fault() {
     let api = Api::start().await;
     api.register("jake").await;
     let with = |member: &str, value: Value| {

@@ -63,7 +63,7 @@ async fn a_login_leads_to_no_other_site() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_registration_is_shown_in_the_form() {
+async fn a_faulty_registration_shows_its_fault_in_the_form() {
     let world = World::open().await;
     world.registered("alice").await;
     let browser = world.browser("phone");

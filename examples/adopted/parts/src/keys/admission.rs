@@ -6,7 +6,11 @@ use gatepass::{Identity, Refusal, Scopes, StoreError};
 use gatepass_warp::{AuthRejection, AuthState, OwnedRequestHead};
 use rusqlite::{OptionalExtension, Row};
 
-use crate::{caller::KeyClaims, database::Database, keys::hash_of};
+use crate::{
+    caller::{KEYS, KeyClaims},
+    database::Database,
+    keys::hash_of,
+};
 
 /// How long a connection may last that a key has opened. A request is over by then.
 const LIFETIME: Duration = Duration::from_secs(60);
@@ -28,7 +32,7 @@ pub(crate) async fn admit(
     let owner = owner_of(&database, key).await;
     let owner = owner.map_err(|error| request.rejection(error))?;
     let owner = owner.ok_or_else(|| request.rejection(Refusal::Revoked))?;
-    Ok(request.authenticated("api-key", &owner, LIFETIME)?)
+    Ok(request.authenticated(KEYS, &owner, LIFETIME)?)
 }
 
 /// The owner of a key, with the scopes of the key that the owner has now.

@@ -120,7 +120,7 @@ async fn a_store_that_fails_at_any_step_is_a_failure_and_the_next_try_goes_on() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_login_through_the_provider_fails_if_nobody_knows_whether_it_is_over() {
+async fn a_login_through_the_provider_fails_if_the_log_cannot_be_read() {
     let shop = Shop::open().await;
     let login = shop.login("248289", None);
     let fails = StoreFault::Fail(StoreErrorKind::Unavailable);
