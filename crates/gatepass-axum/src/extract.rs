@@ -234,20 +234,26 @@ pub struct User<T>(pub Arc<T>);
 /// use std::time::Duration;
 ///
 /// use axum::{
-///     Router, extract::Request, middleware::{Next, from_fn}, response::Response, routing::get,
+///     Router, extract::Request, http::request::Parts, middleware::{Next, from_fn},
+///     response::Response, routing::get,
 /// };
 /// use gatepass_axum::{
-///     Auth, AuthRejection, Authority, GateLayer, Identity, Refusal, Requirements, auth_request,
+///     Auth, AuthRejection, AuthState, Authority, GateLayer, Identity, Refusal, Requirements,
+///     auth_request,
 /// };
 ///
 /// # fn owner_of(_: &str) -> Option<Identity> { None }
+/// fn admit(parts: &Parts, key: &str) -> Result<AuthState, AuthRejection> {
+///     let request = auth_request(parts)?;
+///     let owner = owner_of(key).ok_or_else(|| request.rejection(Refusal::Revoked))?;
+///     Ok(request.authenticated("api-key", &owner, Duration::from_secs(60))?)
+/// }
+///
 /// async fn api_keys(request: Request, next: Next) -> Result<Response, AuthRejection> {
 ///     let (mut parts, body) = request.into_parts();
-///     let key = parts.headers.get("x-api-key").and_then(|key| key.to_str().ok());
-///     if let Some(key) = key {
-///         let asked = auth_request(&parts)?;
-///         let owner = owner_of(key).ok_or_else(|| asked.rejection(Refusal::Revoked))?;
-///         let state = asked.authenticated("api-key", &owner, Duration::from_secs(60))?;
+///     let key = parts.headers.get("x-api-key");
+///     if let Some(key) = key.and_then(|key| key.to_str().ok()) {
+///         let state = admit(&parts, key)?;
 ///         parts.extensions.insert(state);
 ///     }
 ///     Ok(next.run(Request::from_parts(parts, body)).await)

@@ -168,8 +168,8 @@ mod websocket;
 pub use gatepass;
 pub use gatepass::{
     AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, LocalPath,
-    MasterSecret, MemoryStore, Pass, RequiredScopes, Requirements, Scopes, Session, Transport,
-    UserUpdate, async_trait,
+    MasterSecret, MemoryStore, Pass, Refusal, RequiredScopes, Requirements, Scopes, Session,
+    Transport, UserUpdate, async_trait,
     wire::{AuthState, Endpoints, Users},
 };
 pub use gatepass_tower::{ErrorResponse, GateLayer, JsonErrors};

@@ -7,13 +7,14 @@ use std::{error::Error, time::Duration};
 use axum::{
     Router,
     extract::Request,
+    http::request::Parts,
     middleware::{Next, from_fn},
     response::Response,
     routing::get,
 };
 use gatepass_axum::{
-    Auth, AuthRejection, Authority, GateLayer, Identity, MasterSecret, MemoryStore, Refusal,
-    Requirements, Scopes, auth_request,
+    Auth, AuthRejection, AuthState, Authority, GateLayer, Identity, MasterSecret, MemoryStore,
+    Refusal, Requirements, Scopes, auth_request,
 };
 
 /// The name under which gatepass knows the keys.
@@ -25,17 +26,19 @@ fn owner_of(key: &str) -> Option<Identity> {
     (key == "shop_3fKq9").then(|| Some(Identity::new("warehouse").ok()?.scopes(scopes)))?
 }
 
-/// Admits the owner of a good key. A request without one goes on as the gate has judged it.
+/// The request of the owner of a key.
+fn admit(parts: &Parts, key: &str) -> Result<AuthState, AuthRejection> {
+    let request = auth_request(parts)?;
+    let owner = owner_of(key).ok_or_else(|| request.rejection(Refusal::Revoked))?;
+    Ok(request.authenticated(KEYS, &owner, Duration::from_secs(60))?)
+}
+
+/// Admits the owners of keys. A request without a key goes on as the gate has judged it.
 async fn api_keys(request: Request, next: Next) -> Result<Response, AuthRejection> {
     let (mut parts, body) = request.into_parts();
-    let key = parts
-        .headers
-        .get("x-api-key")
-        .and_then(|key| key.to_str().ok());
-    if let Some(key) = key {
-        let request = auth_request(&parts)?;
-        let owner = owner_of(key).ok_or_else(|| request.rejection(Refusal::Revoked))?;
-        let state = request.authenticated(KEYS, &owner, Duration::from_secs(60))?;
+    let key = parts.headers.get("x-api-key");
+    if let Some(key) = key.and_then(|key| key.to_str().ok()) {
+        let state = admit(&parts, key)?;
         parts.extensions.insert(state);
     }
     Ok(next.run(Request::from_parts(parts, body)).await)

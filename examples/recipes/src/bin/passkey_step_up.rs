@@ -17,7 +17,7 @@ use axum::{
     extract::State,
     http::{StatusCode, request::Parts},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::post,
 };
 use gatepass::{Pass, SessionId, Subject, wire::Endpoints};
 use gatepass_axum::{
