@@ -275,18 +275,9 @@ pub(super) trait AnyUsers: fmt::Debug + Send + Sync {
     async fn load(&self, pass: &Pass, now: Duration) -> Result<AnyUser, Error>;
 }
 
-#[async_trait]
-impl<T: Send + Sync + 'static> AnyUsers for Users<T> {
-    fn kept(&self, pass: &Pass, now: Duration) -> Option<AnyUser> {
-        let slot = self.inner.records.get(&self.inner.key(pass))?;
-        let last = slot.last.load();
-        let loaded = last.as_ref()?;
-        let age = now.saturating_sub(loaded.at);
-        let user = loaded.user.as_ref().ok()?;
-        (age < self.inner.keep_for).then(|| Arc::clone(user) as AnyUser)
-    }
-
-    async fn load(&self, pass: &Pass, now: Duration) -> Result<AnyUser, Error> {
+impl<T: Send + Sync + 'static> Users<T> {
+    /// Loads the record of a user, once for all requests of the session that wait for it.
+    async fn load_shared(&self, pass: &Pass, now: Duration) -> Result<Arc<T>, Error> {
         if pass.is_of_other_service() && !self.inner.foreign {
             return Err(Refusal::WrongIssuer.into());
         }
@@ -315,5 +306,22 @@ impl<T: Send + Sync + 'static> AnyUsers for Users<T> {
         };
         slot.last.store(Some(Arc::new(loaded)));
         Ok(user?)
+    }
+}
+
+#[async_trait]
+impl<T: Send + Sync + 'static> AnyUsers for Users<T> {
+    fn kept(&self, pass: &Pass, now: Duration) -> Option<AnyUser> {
+        let slot = self.inner.records.get(&self.inner.key(pass))?;
+        let last = slot.last.load();
+        let loaded = last.as_ref()?;
+        let age = now.saturating_sub(loaded.at);
+        let user = loaded.user.as_ref().ok()?;
+        (age < self.inner.keep_for).then(|| Arc::clone(user) as AnyUser)
+    }
+
+    async fn load(&self, pass: &Pass, now: Duration) -> Result<AnyUser, Error> {
+        let user: AnyUser = self.load_shared(pass, now).await?;
+        Ok(user)
     }
 }
