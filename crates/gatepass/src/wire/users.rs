@@ -282,7 +282,7 @@ impl<T: Send + Sync + 'static> Users<T> {
             return Err(Refusal::WrongIssuer.into());
         }
         if self.inner.keep_for.is_zero() {
-            return Ok(self.inner.load_now(pass).await?);
+            return self.inner.load_now(pass).await;
         }
         // Before the load, so that nothing that is forgotten meanwhile is kept.
         let key = self.inner.key(pass);
@@ -293,7 +293,7 @@ impl<T: Send + Sync + 'static> Users<T> {
         if let Some(loaded) = slot.last.load_full()
             && !before.is_some_and(|before| Arc::ptr_eq(&before, &loaded))
         {
-            return Ok(loaded.user.clone()?);
+            return loaded.user.clone();
         }
         let user = self.inner.load_now(pass).await;
         if user.is_err() {
@@ -305,7 +305,7 @@ impl<T: Send + Sync + 'static> Users<T> {
             at: now,
         };
         slot.last.store(Some(Arc::new(loaded)));
-        Ok(user?)
+        user
     }
 }
 
