@@ -2,6 +2,7 @@
 
 use std::{error::Error, time::Duration};
 
+use example_passwords::Passwords;
 use gatepass::{
     AuthenticationError, Authenticator, Authority, BuildError, Clock, Credentials, Device,
     Identity, InvalidName, MasterSecret, Session, StoreError, UserUpdate, async_trait,
@@ -10,7 +11,7 @@ use gatepass::{
 use gatepass_postgres::PostgresStore;
 use sqlx::PgPool;
 
-use crate::{account::Account, error, passwords::Passwords};
+use crate::{account::Account, error};
 
 /// How long a token lives. Its session ends with it, unless the client asks for its user before.
 const TOKEN_TTL: Duration = Duration::from_secs(14 * 86_400);

@@ -39,7 +39,6 @@ mod auth;
 mod body;
 mod comments;
 mod error;
-mod passwords;
 mod profiles;
 mod state;
 mod users;
@@ -50,12 +49,13 @@ use axum::{
     Router,
     routing::{delete, get, post},
 };
+use example_passwords::Passwords;
 use gatepass::{Clock, MasterSecret, Requirements};
 use gatepass_axum::{GateLayer, routes};
 use gatepass_postgres::PostgresStore;
 use sqlx::PgPool;
 
-use crate::{auth::Accounts, error::ApiError, passwords::Passwords, state::Conduit};
+use crate::{auth::Accounts, error::ApiError, state::Conduit};
 
 /// The application over the database at this URL. It creates its tables, and gatepass creates the
 /// schema `gatepass` beside them.

@@ -1,11 +1,12 @@
 //! The state that handlers share.
 
+use example_passwords::Passwords;
 use gatepass::{Authority, wire::Endpoints};
 use gatepass_axum::Users;
 use gatepass_postgres::PostgresStore;
 use sqlx::PgPool;
 
-use crate::{account::Account, passwords::Passwords};
+use crate::account::Account;
 
 #[derive(Clone)]
 pub(crate) struct Conduit {

@@ -35,7 +35,6 @@ mod devices;
 mod failed;
 mod html;
 mod notes;
-mod passwords;
 mod site;
 mod state;
 mod users;

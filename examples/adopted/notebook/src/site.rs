@@ -8,6 +8,7 @@ use actix_web::{
     middleware::DefaultHeaders,
     web::{self, ServiceConfig},
 };
+use example_passwords::Passwords;
 use gatepass::{
     Authority, Clock, LocalPath, MasterSecret, Requirements, Transport,
     wire::{Endpoint, Endpoints},
@@ -21,7 +22,6 @@ use crate::{
     devices,
     failed::{Failed, of_gatepass},
     notes,
-    passwords::Passwords,
     state::State,
     users::{Account, Users},
 };

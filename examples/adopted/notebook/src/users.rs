@@ -2,6 +2,7 @@
 
 use std::{error::Error, time::Duration};
 
+use example_passwords::Passwords;
 use gatepass::{
     AuthenticationError, Authenticator, Credentials, Device, Identity, Pass, Session, StoreError,
     Subject, UserUpdate, async_trait,
@@ -10,7 +11,7 @@ use gatepass::{
 use gatepass_sqlite::SqliteStore;
 use rusqlite::{OptionalExtension, Row, TransactionBehavior::Immediate, params};
 
-use crate::{database::Database, passwords::Passwords};
+use crate::database::Database;
 
 const DAY: Duration = Duration::from_secs(86_400);
 

@@ -40,7 +40,6 @@ mod database;
 mod error;
 mod keys;
 mod parts;
-mod passwords;
 mod service;
 mod users;
 

@@ -2,6 +2,7 @@
 
 use std::{convert::Infallible, error::Error, fmt, path::Path, sync::Arc, time::Duration};
 
+use example_passwords::Passwords;
 use gatepass::{Authority, Clock, MasterSecret, Requirements, Scopes, wire::Endpoints};
 use gatepass_sqlite::SqliteStore;
 use gatepass_warp::{gate, gate_before, gated, routes};
@@ -19,7 +20,6 @@ use crate::{
     error::of_rejection,
     keys::{self, admission::admit},
     parts,
-    passwords::Passwords,
     users::Users,
 };
 

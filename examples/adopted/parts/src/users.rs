@@ -1,12 +1,13 @@
 //! The people who may log in.
 
+use example_passwords::Passwords;
 use gatepass::{
     AuthenticationError, Authenticator, Credentials, Device, Identity, Scopes, Session, StoreError,
     UserUpdate, async_trait,
 };
 use rusqlite::{OptionalExtension, params};
 
-use crate::{database::Database, passwords::Passwords};
+use crate::database::Database;
 
 /// Cheap to clone.
 #[derive(Clone)]

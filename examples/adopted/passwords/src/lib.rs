@@ -1,7 +1,19 @@
-//! Passwords, hashed with argon2id off the async threads, a few at a time. Each of the three
-//! applications has this file, so that you can read it alone.
+//! Passwords for the applications in `examples/adopted`, hashed with argon2id off the async
+//! threads, a few at a time.
+//!
+//! ```
+//! use example_passwords::Passwords;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! let passwords = Passwords::new()?;
+//! let hash = passwords.hash("looking-glass").await?;
+//! assert!(passwords.verify("looking-glass", Some(hash)).await?);
+//! assert!(!passwords.verify("looking-glass", None).await?);
+//! # Ok(()) }
+//! ```
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use argon2::{Argon2, PasswordHasher, PasswordVerifier, password_hash::phc::PasswordHash};
 use gatepass::{
@@ -16,8 +28,9 @@ const AT_ONCE: usize = 4;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// Hashes passwords and compares them. Cheap to clone; the clones share the turns.
 #[derive(Clone)]
-pub(crate) struct Passwords {
+pub struct Passwords {
     turns: Arc<Semaphore>,
     /// The hash that a password is compared with if there is no account: so an answer takes the
     /// same time, whether there is one or not.
@@ -25,24 +38,34 @@ pub(crate) struct Passwords {
 }
 
 impl Passwords {
-    pub(crate) fn new() -> Result<Self, Failure> {
+    /// A hasher with free turns.
+    ///
+    /// # Errors
+    ///
+    /// An error if the machine has no randomness.
+    pub fn new() -> Result<Self, Failure> {
         Ok(Self {
             turns: Arc::new(Semaphore::new(AT_ONCE)),
             dummy: hashed("")?.into(),
         })
     }
 
-    pub(crate) async fn hash(&self, password: &str) -> Result<String, StoreError> {
+    /// The hash of a password, with a salt of its own.
+    ///
+    /// # Errors
+    ///
+    /// An error if the machine has no randomness.
+    pub async fn hash(&self, password: &str) -> Result<String, StoreError> {
         let password = Zeroizing::new(password.to_owned());
         self.in_turn(move || hashed(&password)).await
     }
 
     /// Whether `password` is the one of `hash`. Without a hash it is not.
-    pub(crate) async fn verify(
-        &self,
-        password: &str,
-        hash: Option<String>,
-    ) -> Result<bool, StoreError> {
+    ///
+    /// # Errors
+    ///
+    /// An error if `hash` is none of argon2.
+    pub async fn verify(&self, password: &str, hash: Option<String>) -> Result<bool, StoreError> {
         let password = Zeroizing::new(password.to_owned());
         let dummy = Arc::clone(&self.dummy);
         let verify = move || {
@@ -66,6 +89,12 @@ impl Passwords {
         done.await
             .map_err(StoreError::unavailable)?
             .map_err(StoreError::unavailable)
+    }
+}
+
+impl fmt::Debug for Passwords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Passwords").finish_non_exhaustive()
     }
 }
 
