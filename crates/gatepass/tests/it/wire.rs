@@ -67,10 +67,10 @@ fn assert_well_formed(case: &str, reply: &Reply) {
 
 /// The headers of a handler's response.
 #[derive(Debug, Default)]
-struct Fields(Vec<(&'static str, String)>);
+pub(crate) struct Fields(pub(crate) Vec<(&'static str, String)>);
 
 impl Fields {
-    fn all(&self, name: &str) -> Vec<&str> {
+    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
         let own = self.0.iter().filter(|(own, _)| *own == name);
         own.map(|(_, value)| value.as_str()).collect()
     }

@@ -1,41 +1,15 @@
 //! Old tokens at gates: in headers, and in the old system's cookie.
 
-use gatepass::wire::{Outgoing, ResponseHeaders, Users};
+use gatepass::wire::{Outgoing, Users};
 
 use super::*;
+use crate::wire::Fields;
 
-/// The headers of a handler's response.
-#[derive(Debug, Default)]
-struct Fields(Vec<(&'static str, String)>);
-
-impl Fields {
-    fn all(&self, name: &str) -> Vec<&str> {
-        let own = self.0.iter().filter(|(own, _)| *own == name);
-        own.map(|(_, value)| value.as_str()).collect()
-    }
-
-    /// The cookies that a browser has after this response.
-    fn jar(&self) -> String {
-        let cookies = self.all("set-cookie").into_iter();
-        let pairs = cookies.map(|cookie| cookie.split(';').next().unwrap());
-        Vec::from_iter(pairs).join("; ")
-    }
-}
-
-impl ResponseHeaders for Fields {
-    fn values<'s>(&'s self, name: &'static str) -> impl Iterator<Item = &'s [u8]> {
-        let own = self.0.iter().filter(move |(own, _)| *own == name);
-        own.map(|(_, value)| value.as_bytes())
-    }
-
-    fn replace(&mut self, name: &'static str, value: &str) {
-        self.0.retain(|(own, _)| *own != name);
-        self.append(name, value);
-    }
-
-    fn append(&mut self, name: &'static str, value: &str) {
-        self.0.push((name, value.to_owned()));
-    }
+/// The cookies that a browser has after this response.
+fn jar(response: &Fields) -> String {
+    let cookies = response.all("set-cookie").into_iter();
+    let pairs = cookies.map(|cookie| cookie.split(';').next().unwrap());
+    Vec::from_iter(pairs).join("; ")
 }
 
 /// The head of a response that leaves now.
@@ -125,7 +99,7 @@ async fn a_browser_with_the_old_cookie_moves_over_at_its_next_request() {
     assert_eq!(fields.all("set-cookie").len(), 2);
     // From now on the old cookie counts for nothing, also after a logout.
     let asked = shop.old.asked();
-    let cookies = format!("sessionid=a-key; {}", fields.jar());
+    let cookies = format!("sessionid=a-key; {}", jar(&fields));
     let state = judge(&shop.gate(), "GET", &[("cookie", &cookies)]).await;
     assert_eq!(pass_of(state).unwrap().session_id(), pass.session_id());
     shop.authority.logout_all(pass.subject()).await.unwrap();
