@@ -89,8 +89,10 @@ pub struct Identity {
     #[serde(default, skip_serializing_if = "Authentication::is_unknown")]
     authentication: Authentication,
     /// The login at an OpenID Connect provider that the session began with.
+    ///
+    /// It is boxed, because few logins have it, and each login moves an identity many times.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    provider_login: Option<ProviderLogin>,
+    provider_login: Option<Box<ProviderLogin>>,
 }
 
 impl Identity {
@@ -345,14 +347,14 @@ impl Identity {
     /// The session keeps it. A later authentication through a provider replaces it.
     #[must_use]
     pub fn logged_in_by(mut self, login: ProviderLogin) -> Self {
-        self.provider_login = Some(login);
+        self.provider_login = Some(Box::new(login));
         self
     }
 
     /// The login at an OpenID Connect provider that this login came of, if it was recorded.
     #[must_use]
     pub fn provider_login(&self) -> Option<&ProviderLogin> {
-        self.provider_login.as_ref()
+        self.provider_login.as_deref()
     }
 
     /// How the user was authenticated.
