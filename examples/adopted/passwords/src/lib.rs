@@ -1,5 +1,5 @@
 //! Passwords for the applications in `examples/adopted`, hashed with argon2id off the async
-//! threads, a few at a time.
+//! threads, one for each processor at a time.
 //!
 //! ```
 //! use example_passwords::Passwords;
@@ -13,24 +13,27 @@
 //! # Ok(()) }
 //! ```
 
-use std::{fmt, sync::Arc};
+use std::{fmt, io, sync::Arc, thread::available_parallelism, time::Duration};
 
 use argon2::{Argon2, PasswordHasher, PasswordVerifier, password_hash::phc::PasswordHash};
 use gatepass::{
     StoreError,
     store::{Random, SystemRandom},
 };
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 use zeroize::Zeroizing;
 
-/// How many passwords are hashed at once. Each takes 19 MiB.
-const AT_ONCE: usize = 4;
+/// How long a password waits for its turn: not as long as gatepass waits for the answer to a login.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+const CROWDED: &str = "too many passwords wait to be hashed";
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Hashes passwords and compares them. Cheap to clone; the clones share the turns.
 #[derive(Clone)]
 pub struct Passwords {
+    /// One for each processor. A hash takes 19 MiB.
     turns: Arc<Semaphore>,
     /// The hash that a password is compared with if there is no account: so an answer takes the
     /// same time, whether there is one or not.
@@ -42,10 +45,11 @@ impl Passwords {
     ///
     /// # Errors
     ///
-    /// An error if the machine has no randomness.
+    /// An error if the machine has no randomness, or doesn't tell how many processors it has.
     pub fn new() -> Result<Self, Failure> {
+        let processors = available_parallelism()?.get();
         Ok(Self {
-            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            turns: Arc::new(Semaphore::new(processors)),
             dummy: hashed("")?.into(),
         })
     }
@@ -54,7 +58,8 @@ impl Passwords {
     ///
     /// # Errors
     ///
-    /// An error if the machine has no randomness.
+    /// An error if the machine has no randomness, or if so many passwords wait that this one has
+    /// had no turn for 3 seconds. Answer 503.
     pub async fn hash(&self, password: &str) -> Result<String, StoreError> {
         let password = Zeroizing::new(password.to_owned());
         self.in_turn(move || hashed(&password)).await
@@ -64,7 +69,7 @@ impl Passwords {
     ///
     /// # Errors
     ///
-    /// An error if `hash` is none of argon2.
+    /// An error if `hash` is none of argon2, or if there was no turn, as for [`hash`](Self::hash).
     pub async fn verify(&self, password: &str, hash: Option<String>) -> Result<bool, StoreError> {
         let password = Zeroizing::new(password.to_owned());
         let dummy = Arc::clone(&self.dummy);
@@ -80,11 +85,12 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let turn = Arc::clone(&self.turns).acquire_owned().await;
+        let turn = timeout(PATIENCE, Arc::clone(&self.turns).acquire_owned()).await;
+        let turn = turn.map_err(|_| StoreError::unavailable(io::Error::other(CROWDED)))?;
         let turn = turn.map_err(StoreError::unavailable)?;
         let done = spawn_blocking(move || {
             let _turn = turn;
-            work().map_err(std::io::Error::other)
+            work().map_err(io::Error::other)
         });
         done.await
             .map_err(StoreError::unavailable)?
@@ -103,4 +109,29 @@ fn hashed(password: &str) -> Result<String, Failure> {
     SystemRandom.fill(&mut salt)?;
     let hash = Argon2::default().hash_password_with_salt(password.as_bytes(), &salt)?;
     Ok(hash.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_password_without_a_turn_fails_after_three_seconds() {
+        let passwords = Passwords::new().unwrap();
+        let processors = passwords.turns.available_permits();
+        let all = passwords.turns.acquire_many(processors.try_into().unwrap());
+        let all = all.await.unwrap();
+        let begun = Instant::now();
+        let failed = passwords.hash("looking-glass").await.unwrap_err();
+        assert_eq!(failed.source().unwrap().to_string(), CROWDED);
+        assert_eq!(begun.elapsed().as_secs(), 3);
+
+        drop(all);
+        let hash = passwords.hash("looking-glass").await.unwrap();
+        assert!(passwords.verify("looking-glass", Some(hash)).await.unwrap());
+    }
 }
