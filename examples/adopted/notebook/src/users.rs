@@ -47,8 +47,12 @@ impl Users {
         }
     }
 
-    /// Adds a user, unless there is one of this name.
+    /// Adds a user, unless there is one of this name. The table has the last word: another
+    /// registration may come while the password is hashed.
     pub(crate) async fn add(&self, name: &str, password: &str) -> Result<Option<i64>, StoreError> {
+        if self.named(name).await?.is_some() {
+            return Ok(None);
+        }
         let hash = self.passwords.hash(password).await?;
         let name = name.to_owned();
         let add = "INSERT INTO users (name, password_hash) VALUES (?1, ?2)
