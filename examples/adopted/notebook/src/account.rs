@@ -1,18 +1,18 @@
 //! Login, registration and the password.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
-use gatepass::{Error, Identity, LocalPath, Refusal, wire::Delivery};
+use gatepass::{Error, Identity, LocalPath, wire::Delivery};
 use gatepass_actix::{Auth, ClientDevice, SameSite, User, issue};
 use serde::Deserialize;
 
 use crate::{
-    failed::Failed,
+    failed::{Failed, TOO_MANY_ATTEMPTS},
+    form::Form,
     html::{self, Text},
     state::State,
     users::{Account, until_closed},
 };
 
-const SHORTEST_PASSWORD: usize = 8;
 const WRONG: &str = "This is not your password.";
 
 #[derive(Deserialize)]
@@ -26,7 +26,7 @@ pub(crate) async fn login_page(web::Query(asked): web::Query<Asked>) -> HttpResp
     let message = match asked.reason.as_deref() {
         None | Some("missing") => "",
         Some("bad_credentials" | "missing_parameter") => "The name or the password is wrong.",
-        Some("too_many_attempts") => "Too many attempts. Wait a few minutes.",
+        Some("too_many_attempts") => TOO_MANY_ATTEMPTS,
         Some(_) => "You are logged out.",
     };
     let return_to = asked.return_to.as_ref().map_or("/notes", LocalPath::as_str);
@@ -37,11 +37,7 @@ pub(crate) async fn login_page(web::Query(asked): web::Query<Asked>) -> HttpResp
 <p><label><input name="remember_me" type="checkbox" value="yes"> Remember me</label></p>
 <input name="return_to" type="hidden" value="{}"><button>Log in</button></form>
 <p><a href="/register">Register</a></p>"#,
-        if message.is_empty() {
-            String::new()
-        } else {
-            html::message(message)
-        },
+        html::message(message),
         Text(return_to),
     );
     html::ok("Log in", &form)
@@ -53,12 +49,25 @@ pub(crate) async fn register_page() -> HttpResponse {
 
 fn register_form(message: &str, name: &str) -> String {
     format!(
-        r#"{message}<form method="post" action="/register">
+        r#"{}<form method="post" action="/register">
 <p><label>Name <input name="username" value="{}" required></label></p>
 <p><label>Password <input name="password" type="password" required></label></p>
 <button>Register</button></form>"#,
+        html::message(message),
         Text(name)
     )
+}
+
+/// The fault of a name that a user has chosen.
+fn fault_of_name(name: &str) -> Option<&'static str> {
+    let is_good = (1..=40).contains(&name.len());
+    (!is_good).then_some("A name has between 1 and 40 bytes.")
+}
+
+/// The fault of a password that a user has chosen.
+fn fault_of_password(password: &str) -> Option<&'static str> {
+    let is_good = password.chars().count() >= 8;
+    (!is_good).then_some("A password has at least 8 characters.")
 }
 
 #[derive(Deserialize)]
@@ -73,25 +82,22 @@ pub(crate) async fn register(
     state: web::Data<State>,
     _: SameSite,
     request: HttpRequest,
-    web::Form(new): web::Form<NewUser>,
+    Form(new): Form<NewUser>,
 ) -> Result<HttpResponse, Failed> {
     let name = new.username.trim();
     let refused = |status, message: &str| {
-        let form = register_form(&html::message(message), name);
+        let form = register_form(message, name);
         Ok(html::answer(status, "Register", &form))
     };
-    if name.is_empty() || name.len() > 40 {
-        let message = "A name has between 1 and 40 bytes.";
-        return refused(StatusCode::UNPROCESSABLE_ENTITY, message);
+    if let Some(fault) = fault_of_name(name).or_else(|| fault_of_password(&new.password)) {
+        return refused(StatusCode::UNPROCESSABLE_ENTITY, fault);
     }
-    if new.password.chars().count() < SHORTEST_PASSWORD {
-        let message = "A password has at least 8 characters.";
-        return refused(StatusCode::UNPROCESSABLE_ENTITY, message);
-    }
-    let Some(id) = state.users.add(name, &new.password).await? else {
+    let added = state.users.add(name, &new.password).await;
+    let Some(id) = added.map_err(|error| state.failed(error, &request))? else {
         return refused(StatusCode::CONFLICT, "This name is taken.");
     };
-    let identity = Identity::new(id.to_string()).map_err(|error| Error::Identity(error.into()))?;
+    let identity = Identity::new(id.to_string())
+        .map_err(|error| state.failed(Error::Identity(error.into()), &request))?;
     let identity = until_closed(identity);
     let delivered = issue(&state.endpoints, identity, &request, Delivery::Cookies).await?;
     Ok(delivered.onto(html::see("/notes")))
@@ -103,11 +109,12 @@ pub(crate) async fn password_page(User(account): User<Account>) -> HttpResponse 
 
 fn password_form(account: &Account, message: &str) -> String {
     format!(
-        r#"{}{message}<form method="post" action="/password">
+        r#"{}{}<form method="post" action="/password">
 <p><label>Present password <input name="current" type="password" required></label></p>
 <p><label>New password <input name="new" type="password" required></label></p>
 <button>Change</button></form>"#,
-        html::menu(&account.name)
+        html::menu(&account.name),
+        html::message(message)
     )
 }
 
@@ -124,44 +131,41 @@ pub(crate) async fn change_password(
     Auth(pass): Auth,
     User(account): User<Account>,
     ClientDevice(device): ClientDevice,
-    web::Form(passwords): web::Form<Passwords>,
+    request: HttpRequest,
+    Form(passwords): Form<Passwords>,
 ) -> Result<HttpResponse, Failed> {
-    let refused = |status, message| {
-        let form = password_form(&account, &html::message(message));
+    let refused = |message| {
+        let form = password_form(&account, message);
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
         Ok(html::answer(status, "Password", &form))
     };
-    if passwords.new.chars().count() < SHORTEST_PASSWORD {
-        let message = "A password has at least 8 characters.";
-        return refused(StatusCode::UNPROCESSABLE_ENTITY, message);
+    if let Some(fault) = fault_of_password(&passwords.new) {
+        return refused(fault);
     }
-    let attempt = match state.authority.login_attempt(&account.name, &device).await {
-        Ok(attempt) => attempt,
-        Err(Error::Refused(Refusal::TooManyAttempts { .. })) => {
-            let message = "Too many attempts. Wait a few minutes.";
-            return refused(StatusCode::TOO_MANY_REQUESTS, message);
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let attempt = state.authority.login_attempt(&account.name, &device).await;
+    let attempt = attempt.map_err(|error| state.failed(error, &request))?;
     // The gate keeps an account for half a minute: ask for the hash that is there now.
-    let now = state
-        .users
-        .find(pass.subject())
-        .await?
-        .ok_or(Failed::NotFound)?;
-    if !state.users.verify(&now, &passwords.current).await? {
+    let now = state.users.find(pass.subject()).await;
+    let now = now.map_err(|error| state.failed(error, &request))?;
+    let now = now.ok_or(Failed::NotFound)?;
+    let verified = state.users.verify(&now, &passwords.current).await;
+    if !verified.map_err(|error| state.failed(error, &request))? {
         attempt.failed();
-        return refused(StatusCode::UNPROCESSABLE_ENTITY, WRONG);
+        return refused(WRONG);
     }
-    attempt.succeeded().await?;
+    let counted = attempt.succeeded().await;
+    counted.map_err(|error| state.failed(error, &request))?;
     let owner = state.authority.account(pass.subject());
     let changed =
         state
             .users
             .change_password(&now, &passwords.new, &state.sessions, (owner, &pass));
-    if !changed.await? {
-        return refused(StatusCode::UNPROCESSABLE_ENTITY, WRONG);
+    let changed = changed.await;
+    if !changed.map_err(|error| state.failed(error, &request))? {
+        return refused(WRONG);
     }
     // This node refuses the other browsers from the next request on.
-    state.authority.verifier().catch_up().await?;
+    let caught_up = state.authority.verifier().catch_up().await;
+    caught_up.map_err(|error| state.failed(error, &request))?;
     Ok(html::see("/devices?done=password"))
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use actix_web::{HttpResponse, web};
-use gatepass::{Session, Subject, store::SessionNumber};
+use actix_web::{HttpRequest, HttpResponse, web};
+use gatepass::{Error, Session, Subject, store::SessionNumber};
 use gatepass_actix::{Auth, User};
 use serde::Deserialize;
 
@@ -24,6 +24,7 @@ pub(crate) async fn page(
     Auth(pass): Auth,
     User(account): User<Account>,
     web::Query(Done { done }): web::Query<Done>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Failed> {
     let message = match done.as_deref() {
         Some("password") => "Your password is changed, and all other devices are logged out.",
@@ -31,7 +32,8 @@ pub(crate) async fn page(
         _ => "",
     };
     let now = state.clock.now();
-    let sessions = sessions(&state, pass.subject()).await?;
+    let sessions = sessions(&state, pass.subject()).await;
+    let sessions = sessions.map_err(|error| state.failed(error, &request))?;
     let items = sessions.iter().map(|session| {
         let name = session.device.user_agent.as_deref().unwrap_or("unknown");
         let end = if Some(session.id) == pass.session_id() {
@@ -50,17 +52,13 @@ pub(crate) async fn page(
         r#"{}{}<ul>{items}</ul>
 <form method="post" action="/devices/end-all"><button>Log out everywhere</button></form>"#,
         html::menu(&account.name),
-        if message.is_empty() {
-            String::new()
-        } else {
-            html::message(message)
-        },
+        html::message(message),
     );
     Ok(html::ok("Devices", &main))
 }
 
 /// All pages of the list.
-async fn sessions(state: &State, subject: &Subject) -> Result<Vec<Session>, Failed> {
+async fn sessions(state: &State, subject: &Subject) -> Result<Vec<Session>, Error> {
     let mut sessions = Vec::new();
     let mut next: Option<SessionNumber> = None;
     loop {
@@ -85,9 +83,11 @@ pub(crate) async fn end(
     state: web::Data<State>,
     Auth(pass): Auth,
     id: web::Path<String>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Failed> {
     let id = id.parse().map_err(|_| Failed::NotFound)?;
-    let ended = state.authority.end_session_of(pass.subject(), id).await?;
+    let ended = state.authority.end_session_of(pass.subject(), id).await;
+    let ended = ended.map_err(|error| state.failed(error, &request))?;
     ended.ok_or(Failed::NotFound)?;
     Ok(html::see("/devices?done=ended"))
 }
@@ -95,7 +95,9 @@ pub(crate) async fn end(
 pub(crate) async fn end_all(
     state: web::Data<State>,
     Auth(pass): Auth,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Failed> {
-    state.authority.logout_all(pass.subject()).await?;
+    let ended = state.authority.logout_all(pass.subject()).await;
+    ended.map_err(|error| state.failed(error, &request))?;
     Ok(html::see("/login?reason=revoked"))
 }

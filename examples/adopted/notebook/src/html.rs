@@ -48,9 +48,12 @@ pub(crate) fn menu(user: &str) -> String {
     )
 }
 
-/// A message above a form.
+/// A message above a form, or nothing if there is none.
 pub(crate) fn message(text: &str) -> String {
-    format!(r#"<p role="alert">{}</p>"#, Text(text))
+    match text {
+        "" => String::new(),
+        text => format!(r#"<p role="alert">{}</p>"#, Text(text)),
+    }
 }
 
 pub(crate) fn ok(title: &str, main: &str) -> HttpResponse {

@@ -33,6 +33,7 @@ mod account;
 mod database;
 mod devices;
 mod failed;
+mod form;
 mod html;
 mod notes;
 mod site;

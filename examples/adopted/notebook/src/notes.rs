@@ -1,12 +1,14 @@
 //! The notes of a user.
 
-use actix_web::{HttpResponse, http::StatusCode, web};
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
+use gatepass::StoreError;
 use gatepass_actix::{MaybeAuth, User};
 use rusqlite::params;
 use serde::Deserialize;
 
 use crate::{
     failed::Failed,
+    form::Form,
     html::{self, Text},
     state::State,
     users::Account,
@@ -25,8 +27,11 @@ pub(crate) async fn home(MaybeAuth(pass): MaybeAuth) -> HttpResponse {
 pub(crate) async fn page(
     state: web::Data<State>,
     User(account): User<Account>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Failed> {
-    Ok(html::ok("Notes", &notes(&state, &account, "").await?))
+    let notes = notes(&state, &account, "").await;
+    let notes = notes.map_err(|error| state.failed(error, &request))?;
+    Ok(html::ok("Notes", &notes))
 }
 
 #[derive(Deserialize)]
@@ -37,16 +42,14 @@ pub(crate) struct Note {
 pub(crate) async fn post(
     state: web::Data<State>,
     User(account): User<Account>,
-    web::Form(note): web::Form<Note>,
+    request: HttpRequest,
+    Form(note): Form<Note>,
 ) -> Result<HttpResponse, Failed> {
     if note.text.trim().is_empty() {
-        let message = html::message("Write something.");
-        let main = notes(&state, &account, &message).await?;
-        return Ok(html::answer(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "Notes",
-            &main,
-        ));
+        let notes = notes(&state, &account, "Write something.").await;
+        let notes = notes.map_err(|error| state.failed(error, &request))?;
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        return Ok(html::answer(status, "Notes", &notes));
     }
     let (author, add) = (
         account.id,
@@ -55,11 +58,11 @@ pub(crate) async fn post(
     let added = state
         .database
         .ask(move |db| db.execute(add, params![author, note.text]));
-    added.await?;
+    added.await.map_err(|error| state.failed(error, &request))?;
     Ok(html::see("/notes"))
 }
 
-async fn notes(state: &State, account: &Account, message: &str) -> Result<String, Failed> {
+async fn notes(state: &State, account: &Account, message: &str) -> Result<String, StoreError> {
     let author = account.id;
     let notes = state.database.ask(move |db| {
         let mut own = db.prepare("SELECT text FROM notes WHERE author = ?1 ORDER BY id DESC")?;
@@ -69,10 +72,11 @@ async fn notes(state: &State, account: &Account, message: &str) -> Result<String
     let notes = notes.await?;
     let items = notes.iter().map(|note| format!("<li>{}</li>", Text(note)));
     Ok(format!(
-        r#"{}{message}<form method="post" action="/notes">
+        r#"{}{}<form method="post" action="/notes">
 <p><label>Note <input name="text" required></label></p><button>Post</button></form>
 <ul>{}</ul>"#,
         html::menu(&account.name),
+        html::message(message),
         items.collect::<String>()
     ))
 }

@@ -6,6 +6,7 @@ use example_notebook::Site;
 use gatepass::MasterSecret;
 use gatepass_testkit::ManualClock;
 use reqwest::{Client, Response, header::HeaderMap, redirect::Policy};
+use rusqlite::Connection;
 use tempfile::TempDir;
 
 pub(crate) const PASSWORD: &str = "looking-glass";
@@ -14,7 +15,7 @@ pub(crate) const PASSWORD: &str = "looking-glass";
 pub(crate) struct World {
     pub(crate) clock: ManualClock,
     url: String,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl World {
@@ -32,7 +33,7 @@ impl World {
         Self {
             clock,
             url,
-            _directory: directory,
+            directory,
         }
     }
 
@@ -70,6 +71,12 @@ impl World {
             "{page:?}"
         );
         browser
+    }
+
+    /// Breaks what shows notes.
+    pub(crate) fn drop_notes(&self) {
+        let database = Connection::open(self.directory.path().join("notebook.db")).unwrap();
+        database.execute_batch("DROP TABLE notes").unwrap();
     }
 
     pub(crate) fn minutes(&self, minutes: u64) {

@@ -84,6 +84,35 @@ async fn a_faulty_registration_shows_its_fault_in_the_form() {
 }
 
 #[tokio::test]
+async fn a_name_belongs_to_the_first_of_two_registrations_at_once() {
+    let world = World::open().await;
+    let (laptop, phone) = (world.browser("laptop"), world.browser("phone"));
+    let form = [("username", "alice"), ("password", PASSWORD)];
+    let (one, other) = tokio::join!(
+        laptop.post("/register", &form),
+        phone.post("/register", &form)
+    );
+    let mut statuses = [one.status, other.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 409], "{one:?} {other:?}");
+}
+
+#[tokio::test]
+async fn a_page_without_a_database_says_when_to_come_back() {
+    let world = World::open().await;
+    let browser = world.registered("alice").await;
+    world.drop_notes();
+    for page in [
+        browser.visit("/notes").await,
+        browser.post("/notes", &[("text", "lost")]).await,
+    ] {
+        assert_eq!(page.status, 503, "{page:?}");
+        assert!(page.headers.contains_key("retry-after"), "{page:?}");
+        assert!(page.html.contains("<h1>Sorry</h1>"), "{page:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_note_is_shown_as_it_was_written() {
     let world = World::open().await;
     let browser = world.registered("<b>alice</b>").await;

@@ -163,3 +163,20 @@ async fn a_new_password_logs_the_other_browsers_out() {
         "/notes"
     );
 }
+
+#[tokio::test]
+async fn a_guesser_of_the_present_password_is_told_how_long_to_wait() {
+    let world = World::open().await;
+    let browser = world.registered("alice").await;
+    let form = [("current", "guess"), ("new", "through-it")];
+    let mut page = browser.post("/password", &form).await;
+    for _ in 0..25 {
+        if page.status != 422 {
+            break;
+        }
+        page = browser.post("/password", &form).await;
+    }
+    assert_eq!(page.status, 429, "{page:?}");
+    assert!(page.headers.contains_key("retry-after"), "{page:?}");
+    assert!(page.html.contains("Too many attempts."), "{page:?}");
+}
