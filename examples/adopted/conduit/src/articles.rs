@@ -134,11 +134,7 @@ pub(crate) async fn favorite(
 ) -> Result<Json<Value>, ApiError> {
     let like = "INSERT INTO favorites (user_id, article_id)
         SELECT $1, id FROM articles WHERE slug = $2 ON CONFLICT DO NOTHING";
-    sqlx::query(like)
-        .bind(reader.id)
-        .bind(&slug)
-        .execute(&conduit.pool)
-        .await?;
+    conduit.relate(like, &reader, &slug).await?;
     answer(&conduit, Some(reader.id), &slug).await
 }
 
@@ -149,11 +145,7 @@ pub(crate) async fn unfavorite(
 ) -> Result<Json<Value>, ApiError> {
     let unlike = "DELETE FROM favorites USING articles
         WHERE user_id = $1 AND article_id = id AND slug = $2";
-    sqlx::query(unlike)
-        .bind(reader.id)
-        .bind(&slug)
-        .execute(&conduit.pool)
-        .await?;
+    conduit.relate(unlike, &reader, &slug).await?;
     answer(&conduit, Some(reader.id), &slug).await
 }
 

@@ -46,11 +46,7 @@ pub(crate) async fn follow(
 ) -> Result<Json<Value>, ApiError> {
     let follow = "INSERT INTO follows (follower, followed)
         SELECT $1, id FROM users WHERE username = $2 ON CONFLICT DO NOTHING";
-    sqlx::query(follow)
-        .bind(reader.id)
-        .bind(&username)
-        .execute(&conduit.pool)
-        .await?;
+    conduit.relate(follow, &reader, &username).await?;
     profile(&conduit.pool, Some(reader.id), &username).await
 }
 
@@ -61,11 +57,7 @@ pub(crate) async fn unfollow(
 ) -> Result<Json<Value>, ApiError> {
     let unfollow = "DELETE FROM follows USING users
         WHERE follower = $1 AND followed = id AND username = $2";
-    sqlx::query(unfollow)
-        .bind(reader.id)
-        .bind(&username)
-        .execute(&conduit.pool)
-        .await?;
+    conduit.relate(unfollow, &reader, &username).await?;
     profile(&conduit.pool, Some(reader.id), &username).await
 }
 

@@ -17,3 +17,17 @@ pub(crate) struct Conduit {
     pub(crate) users: Users<Account>,
     pub(crate) endpoints: Endpoints,
 }
+
+impl Conduit {
+    /// Executes a statement about a reader, `$1`, and the user or the article of this name, `$2`.
+    pub(crate) async fn relate(
+        &self,
+        statement: &'static str,
+        reader: &Account,
+        name: &str,
+    ) -> sqlx::Result<()> {
+        let statement = sqlx::query(statement).bind(reader.id).bind(name);
+        statement.execute(&self.pool).await?;
+        Ok(())
+    }
+}

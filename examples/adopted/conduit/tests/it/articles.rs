@@ -62,7 +62,7 @@ async fn an_article_is_written_read_changed_and_deleted() {
     );
 
     let path = "/api/articles/how-to-train-your-dragon";
-    let anonymous = api.ask(&format!("GET {path}"), Value::Null).await;
+    let anonymous = api.get(path).await;
     assert_eq!(anonymous.ok("article"), &article);
 
     let change = async |change: Value| {
@@ -83,17 +83,13 @@ async fn an_article_is_written_read_changed_and_deleted() {
     let renamed = change(json!({ "title": "Did you train it?" })).await;
     assert_eq!(renamed.ok("article")["slug"], "did-you-train-it");
     assert_eq!(renamed.ok("article")["createdAt"], article["createdAt"]);
-    api.ask(&format!("GET {path}"), Value::Null)
-        .await
-        .is_error(404, "article", "not found");
+    api.get(path).await.is_error(404, "article", "not found");
 
     let deleted = jake
         .ask("DELETE /api/articles/did-you-train-it", Value::Null)
         .await;
     assert_eq!((deleted.status, deleted.body), (204, json!("")));
-    let gone = api
-        .ask("GET /api/articles/did-you-train-it", Value::Null)
-        .await;
+    let gone = api.get("/api/articles/did-you-train-it").await;
     gone.is_error(404, "article", "not found");
 }
 
@@ -174,7 +170,7 @@ async fn lists_are_filtered_and_paged_and_have_no_bodies() {
         .await
         .ok("article");
 
-    let all = api.ask("GET /api/articles", Value::Null).await;
+    let all = api.get("/api/articles").await;
     assert_eq!(titles(&all), (vec!["Three", "Two", "One"], 3));
     assert_eq!(
         members(&all.body["articles"][0]),
@@ -200,29 +196,23 @@ async fn lists_are_filtered_and_paged_and_have_no_bodies() {
         ("limit=1&offset=1", &["Two"], 3),
         ("offset=3", &[], 3),
     ] {
-        let found = api
-            .ask(&format!("GET /api/articles?{query}"), Value::Null)
-            .await;
+        let found = api.get(&format!("/api/articles?{query}")).await;
         assert_eq!(titles(&found), (expected.to_vec(), count), "{query}");
     }
     for query in ["limit=0", "limit=many", "offset=-1"] {
-        let refused = api
-            .ask(&format!("GET /api/articles?{query}"), Value::Null)
-            .await;
+        let refused = api.get(&format!("/api/articles?{query}")).await;
         assert_eq!(refused.status, 422, "{query}");
     }
 
-    let feed = jake.ask("GET /api/articles/feed", Value::Null).await;
+    let feed = jake.get("/api/articles/feed").await;
     assert_eq!(titles(&feed), (vec![], 0));
     jake.ask("POST /api/profiles/anna/follow", Value::Null)
         .await
         .ok("profile");
-    let feed = jake.ask("GET /api/articles/feed", Value::Null).await;
+    let feed = jake.get("/api/articles/feed").await;
     assert_eq!(titles(&feed), (vec!["Three"], 1));
     assert_eq!(feed.body["articles"][0]["author"]["following"], true);
-    let skipped = jake
-        .ask("GET /api/articles/feed?offset=1", Value::Null)
-        .await;
+    let skipped = jake.get("/api/articles/feed?offset=1").await;
     assert_eq!(titles(&skipped), (vec![], 1));
 }
 
@@ -241,7 +231,7 @@ async fn a_favorite_counts_once_and_shows_to_its_reader() {
             (&json!(true), &json!(1))
         );
     }
-    let seen = jake.ask("GET /api/articles/a-title", Value::Null).await;
+    let seen = jake.get("/api/articles/a-title").await;
     let seen = seen.ok("article");
     assert_eq!(
         (&seen["favorited"], &seen["favoritesCount"]),
@@ -281,7 +271,7 @@ async fn comments_are_added_listed_and_deleted() {
     assert!(
         comment["id"].is_i64() && is_time(&comment["createdAt"]) && is_time(&comment["updatedAt"])
     );
-    let listed = api.ask(&format!("GET {path}"), Value::Null).await;
+    let listed = api.get(path).await;
     assert_eq!(listed.ok("comments"), &json!([comment]));
 
     let id = comment["id"].as_i64().unwrap();
@@ -293,12 +283,7 @@ async fn comments_are_added_listed_and_deleted() {
             .await;
         gone.is_error(404, "comment", "not found");
     }
-    assert_eq!(
-        api.ask(&format!("GET {path}"), Value::Null)
-            .await
-            .ok("comments"),
-        &json!([])
-    );
+    assert_eq!(api.get(path).await.ok("comments"), &json!([]));
 }
 
 #[tokio::test]
@@ -307,6 +292,6 @@ async fn tags_are_listed_once() {
     let jake = api.register("jake").await;
     jake.write("One", &["odd", "number"]).await;
     jake.write("Two", &["even", "number"]).await;
-    let tags = api.ask("GET /api/tags", Value::Null).await;
+    let tags = api.get("/api/tags").await;
     assert_eq!(tags.ok("tags"), &json!(["even", "number", "odd"]));
 }

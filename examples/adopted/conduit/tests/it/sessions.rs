@@ -57,10 +57,10 @@ async fn a_new_password_ends_the_other_sessions() {
     let changed = laptop.ask("PUT /api/user", change).await;
     assert_eq!(changed.status, 200, "{changed:?}");
     phone
-        .ask("GET /api/user", Value::Null)
+        .get("/api/user")
         .await
         .is_error(401, "token", "is invalid");
-    laptop.ask("GET /api/user", Value::Null).await.ok("user");
+    laptop.get("/api/user").await.ok("user");
     let login = |password| json!({ "user": { "email": "jake@example.com", "password": password } });
     let old = api
         .ask("POST /api/users/login", login("looking-glass"))
@@ -74,22 +74,22 @@ async fn a_new_password_ends_the_other_sessions() {
 async fn a_logout_ends_one_session_or_all() {
     let api = Api::start().await;
     let (phone, laptop) = (api.register("jake").await, api.log_in("jake").await);
-    let sessions = laptop.ask("GET /api/user/sessions", Value::Null).await;
+    let sessions = laptop.get("/api/user/sessions").await;
     assert_eq!(sessions.ok("sessions").as_array().unwrap().len(), 2);
 
     let logout = phone.ask("POST /api/user/logout", Value::Null).await;
     assert_eq!(logout.status, 204, "{logout:?}");
     phone
-        .ask("GET /api/user", Value::Null)
+        .get("/api/user")
         .await
         .is_error(401, "token", "is invalid");
-    laptop.ask("GET /api/user", Value::Null).await.ok("user");
+    laptop.get("/api/user").await.ok("user");
 
     let tablet = api.log_in("jake").await;
     let logout = laptop.ask("POST /api/user/logout-all", Value::Null).await;
     assert_eq!(logout.status, 204);
     for device in [laptop, tablet] {
-        let refused = device.ask("GET /api/user", Value::Null).await;
+        let refused = device.get("/api/user").await;
         refused.is_error(401, "token", "is invalid");
     }
 }
@@ -100,19 +100,19 @@ async fn a_client_gets_a_fresh_token_after_half_of_its_life() {
     let jake = api.register("jake").await;
     for days in [0, 6] {
         api.clock.advance(days);
-        let current = jake.ask("GET /api/user", Value::Null).await;
+        let current = jake.get("/api/user").await;
         assert_eq!(current.ok("user")["token"], json!(jake.token));
     }
     api.clock.advance(2);
-    let current = jake.ask("GET /api/user", Value::Null).await;
+    let current = jake.get("/api/user").await;
     assert_ne!(current.ok("user")["token"], json!(jake.token));
     let renewed = api.user(&current);
     // It is of the same session.
-    let sessions = renewed.ask("GET /api/user/sessions", Value::Null).await;
+    let sessions = renewed.get("/api/user/sessions").await;
     assert_eq!(sessions.ok("sessions").as_array().unwrap().len(), 1);
 
     api.clock.advance(7);
-    let expired = jake.ask("GET /api/user", Value::Null).await;
+    let expired = jake.get("/api/user").await;
     expired.is_error(401, "token", "has expired");
 }
 

@@ -81,6 +81,11 @@ impl Api {
         self.send(line, None, body).await
     }
 
+    /// Gets a path without a token.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.ask(&format!("GET {path}"), Value::Null).await
+    }
+
     /// Asks with this value of `Authorization`. `line` is a method and a path; a body of null is
     /// none.
     pub(crate) async fn send(
@@ -157,6 +162,10 @@ impl User<'_> {
     pub(crate) async fn ask(&self, line: &str, body: Value) -> Answer {
         let authorization = format!("Token {}", self.token);
         self.api.send(line, Some(&authorization), body).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.ask(&format!("GET {path}"), Value::Null).await
     }
 
     /// Writes an article, and returns it.

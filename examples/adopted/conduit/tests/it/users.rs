@@ -25,7 +25,7 @@ async fn a_registration_and_a_login_answer_with_the_user_and_a_token() {
         assert_eq!((&user["bio"], &user["image"]), (&Value::Null, &Value::Null));
         assert!(user["token"].as_str().unwrap().starts_with("eyJ"));
         assert!(!answer.is_kept);
-        let current = api.user(answer).ask("GET /api/user", Value::Null).await;
+        let current = api.user(answer).get("/api/user").await;
         assert_eq!(current.ok("user"), user);
     }
     assert_ne!(
@@ -67,12 +67,29 @@ async fn a_faulty_registration_or_login_is_answered_with_the_member_and_the_faul
     let nul = json!({ "user": { "email": "jake\0@example.com", "password": "guess" } });
     let refused = api.ask("POST /api/users/login", nul).await;
     refused.is_error(422, "email", "can't contain NUL");
-    let nul = api.ask("GET /api/profiles/jake%00", Value::Null).await;
+    let nul = api.get("/api/profiles/jake%00").await;
     nul.is_error(422, "request", "can't contain NUL");
     let no_user = api.ask("POST /api/users", json!({ "email": "x" })).await;
     assert_eq!(no_user.status, 422, "{no_user:?}");
-    let unknown = api.ask("GET /api/nothing", Value::Null).await;
+    let unknown = api.get("/api/nothing").await;
     unknown.is_error(404, "path", "not found");
+}
+
+#[tokio::test]
+async fn a_name_belongs_to_the_first_of_two_registrations_at_once() {
+    let api = Api::start().await;
+    let body = json!({ "user": credentials("jake") });
+    let (one, other) = tokio::join!(
+        api.ask("POST /api/users", body.clone()),
+        api.ask("POST /api/users", body)
+    );
+    let (first, second) = if one.status == 201 {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    assert_eq!(first.status, 201, "{first:?}");
+    second.is_error(409, "username", "has already been taken");
 }
 
 #[tokio::test]
@@ -92,7 +109,7 @@ async fn a_user_changes_single_members() {
         (&json!("jake"), &json!(jake.token))
     );
     // The gate doesn't show the account that it kept.
-    let current = jake.ask("GET /api/user", Value::Null).await;
+    let current = jake.get("/api/user").await;
     assert_eq!(current.ok("user"), user);
 
     let cleared = change(json!({ "bio": "", "image": null })).await;
@@ -117,7 +134,7 @@ async fn a_reader_follows_a_profile() {
     let api = Api::start().await;
     let (jake, anna) = (api.register("jake").await, api.register("anna").await);
 
-    let profile = api.ask("GET /api/profiles/anna", Value::Null).await;
+    let profile = api.get("/api/profiles/anna").await;
     let profile = profile.ok("profile");
     assert_eq!(members(profile), ["bio", "following", "image", "username"]);
     assert_eq!(profile["following"], false);
@@ -129,12 +146,12 @@ async fn a_reader_follows_a_profile() {
         assert_eq!(followed.ok("profile")["following"], true);
     }
     let following = async |by: &crate::support::User<'_>| {
-        let profile = by.ask("GET /api/profiles/anna", Value::Null).await;
+        let profile = by.get("/api/profiles/anna").await;
         profile.ok("profile")["following"].clone()
     };
     assert_eq!(following(&jake).await, true);
     assert_eq!(following(&anna).await, false);
-    let anonymous = api.ask("GET /api/profiles/anna", Value::Null).await;
+    let anonymous = api.get("/api/profiles/anna").await;
     assert_eq!(anonymous.ok("profile")["following"], false);
 
     let unfollowed = jake
