@@ -1,13 +1,19 @@
 //! JSON bodies and queries, with the API's own errors.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     extract::{FromRequest, FromRequestParts, Query, Request},
     http::request::Parts,
 };
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use tokio::time::timeout;
 
 use crate::error::ApiError;
+
+/// How long a client may take to send a body. axum itself waits without end.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A JSON body.
 pub(crate) struct Body<T>(pub(crate) T);
@@ -16,7 +22,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        match Json::from_request(request, state).await {
+        let body = timeout(PATIENCE, Json::from_request(request, state)).await;
+        match body.map_err(|_| ApiError::TooSlow)? {
             Ok(Json(body)) => Ok(Self(body)),
             Err(rejection) => Err(ApiError::Invalid("body", rejection.body_text())),
         }
@@ -59,4 +66,25 @@ pub(crate) fn nullable<'d, T: Deserialize<'d>, D: Deserializer<'d>>(
     deserializer: D,
 ) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{body, http::header::CONTENT_TYPE, response::IntoResponse};
+    use futures_util::stream;
+    use serde_json::Value;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_ends_is_refused_after_thirty_seconds() {
+        let never = stream::pending::<Result<&[u8], std::io::Error>>();
+        let request = Request::builder().header(CONTENT_TYPE, "application/json");
+        let request = request.body(body::Body::from_stream(never)).unwrap();
+        let begun = Instant::now();
+        let refused = Body::<Value>::from_request(request, &()).await;
+        assert_eq!(refused.err().unwrap().into_response().status(), 408);
+        assert_eq!(begun.elapsed().as_secs(), 30);
+    }
 }

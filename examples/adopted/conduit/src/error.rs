@@ -20,9 +20,11 @@ pub(crate) enum ApiError {
     /// It is another user's.
     Forbidden(&'static str),
     NotFound(&'static str),
+    /// The body was not there in time.
+    TooSlow,
     /// gatepass has refused it, and its response is complete.
     Rejected(AuthRejection),
-    /// The database failed.
+    /// The database failed, or too many passwords wait to be hashed.
     Unavailable(StoreError),
     /// The server failed.
     Failed(Box<dyn std::error::Error + Send + Sync>),
@@ -76,11 +78,12 @@ impl IntoResponse for ApiError {
             Self::Taken(member) => (409, errors(&member, "has already been taken")),
             Self::Forbidden(what) => (403, errors(what, "forbidden")),
             Self::NotFound(what) => (404, errors(what, "not found")),
+            Self::TooSlow => (408, errors("body", "took too long")),
             Self::Rejected(rejection) => return rejection.into_response(),
             Self::Unavailable(error) => {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
-                    "the database failed"
+                    "a request could not be served now"
                 );
                 (503, errors("server", "try again"))
             }

@@ -11,6 +11,7 @@ use gatepass::{
 };
 use gatepass_axum::{Auth, PresentedToken, User, issue, login, rejection};
 use serde::Deserialize;
+use sqlx::PgPool;
 
 use crate::{
     account::{Account, UserReply},
@@ -40,6 +41,9 @@ pub(crate) async fn register(
     let username = required("username", user.username)?;
     let email = required("email", user.email)?;
     let password = required("password", user.password)?;
+    if let Some(member) = taken(&conduit.pool, &username, &email).await? {
+        return Err(ApiError::Taken(member));
+    }
     let hash = conduit.passwords.hash(&password).await?;
     let add = "INSERT INTO users (username, email, password_hash) VALUES ($1, $2, $3) RETURNING *";
     let account: Account = sqlx::query_as(add)
@@ -52,6 +56,19 @@ pub(crate) async fn register(
     let delivered = issue(&conduit.endpoints, identity, &parts, Delivery::Body).await?;
     let body = account.with_token(delivered.issued().access_token.as_str());
     Ok((StatusCode::CREATED, body))
+}
+
+/// The member that another user has. It spares the server a hash. The table has the last word:
+/// another registration may come while the password is hashed.
+async fn taken(pool: &PgPool, username: &str, email: &str) -> sqlx::Result<Option<String>> {
+    let find = "SELECT CASE WHEN username = $1 THEN 'username' ELSE 'email' END AS member
+        FROM users WHERE username = $1 OR lower(email) = lower($2)
+        ORDER BY member DESC LIMIT 1";
+    sqlx::query_scalar(find)
+        .bind(username)
+        .bind(email)
+        .fetch_optional(pool)
+        .await
 }
 
 #[derive(Deserialize)]
