@@ -1,6 +1,7 @@
 //! The service's own errors, with the members that gatepass's have.
 
 use gatepass::StoreError;
+use gatepass_warp::AuthRejection;
 use serde_json::json;
 use warp::{
     Rejection, Reply,
@@ -12,10 +13,14 @@ use warp::{
 
 /// An answer that says why a request was not done.
 #[derive(Debug)]
-pub(crate) struct Failed {
-    status: StatusCode,
-    error: &'static str,
-    description: &'static str,
+pub(crate) enum Failed {
+    Own {
+        status: StatusCode,
+        error: &'static str,
+        description: &'static str,
+    },
+    /// gatepass has refused it, and its response is complete.
+    Rejected(AuthRejection),
 }
 
 impl Failed {
@@ -24,7 +29,7 @@ impl Failed {
         error: &'static str,
         description: &'static str,
     ) -> Self {
-        Self {
+        Self::Own {
             status,
             error,
             description,
@@ -41,6 +46,12 @@ impl Failed {
     }
 }
 
+impl From<AuthRejection> for Failed {
+    fn from(rejection: AuthRejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
 impl From<StoreError> for Failed {
     fn from(error: StoreError) -> Self {
         tracing::error!(
@@ -54,8 +65,17 @@ impl From<StoreError> for Failed {
 
 impl Reply for Failed {
     fn into_response(self) -> Response {
-        let body = json!({ "error": self.error, "error_description": self.description });
-        reply::with_status(reply::json(&body), self.status).into_response()
+        match self {
+            Self::Own {
+                status,
+                error,
+                description,
+            } => {
+                let body = json!({ "error": error, "error_description": description });
+                reply::with_status(reply::json(&body), status).into_response()
+            }
+            Self::Rejected(rejection) => rejection.into_response(),
+        }
     }
 }
 
@@ -73,6 +93,6 @@ pub(crate) fn of_rejection(rejection: &Rejection) -> Failed {
         let status = StatusCode::PAYLOAD_TOO_LARGE;
         Failed::new(status, "too_large", "the body is too large")
     } else {
-        Failed::bad_request("the request can't be understood")
+        Failed::bad_request("the request can't be read")
     }
 }

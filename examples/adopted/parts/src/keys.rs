@@ -7,7 +7,7 @@ use gatepass::{
     Scopes,
     store::{Random, SystemRandom},
 };
-use gatepass_warp::Auth;
+use gatepass_warp::{Auth, AuthRejection};
 use rusqlite::params;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -35,7 +35,8 @@ struct Listed {
 /// Makes a key. Its text is in this answer, and nowhere else.
 pub(crate) async fn create(
     database: Database,
-    (Auth(pass), new): (Auth, NewKey),
+    body: Result<NewKey, AuthRejection>,
+    Auth(pass): Auth,
 ) -> Result<impl Reply, Failed> {
     const UNKNOWN: Failed = Failed::bad_request("the scopes can't be parsed");
     const TOO_MUCH: Failed = Failed::new(
@@ -43,6 +44,7 @@ pub(crate) async fn create(
         "insufficient_scope",
         "a key can't do more than its owner",
     );
+    let new = body?;
     let scopes = Scopes::parse(&new.scopes).map_err(|_| UNKNOWN)?;
     if !pass.scopes().contains_all(&scopes) {
         return Err(TOO_MUCH);

@@ -20,7 +20,9 @@
 //! | `keys/admission.rs` | the filter that judged keys; the query is the same |
 //!
 //! A filter of warp can't leave anything for the filters behind it. So the gate itself calls
-//! `keys/admission.rs`, by `Gate::and_then`, and each route names the gate that it is behind.
+//! `keys/admission.rs`, by `Gate::and_then`, and each route names the gate that it is behind. The
+//! gate judges a request before its body is read, and again when the body is there: a client that
+//! sends it slowly may have lost its session or its key meanwhile.
 //!
 //! ```sh
 //! export SECRET=$(openssl rand -hex 64) ADMIN_PASSWORD=looking-glass
@@ -40,6 +42,7 @@ mod database;
 mod error;
 mod keys;
 mod parts;
+mod serve;
 mod service;
 mod users;
 

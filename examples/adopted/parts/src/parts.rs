@@ -1,6 +1,6 @@
 //! The parts in stock. Neither handler knows how its caller was authenticated.
 
-use gatepass_warp::Scoped;
+use gatepass_warp::{AuthRejection, Scoped};
 use rusqlite::params;
 use serde::{Deserialize, Serialize};
 use warp::{Reply, reply};
@@ -41,8 +41,10 @@ pub(crate) async fn list(database: Database, _: Scoped<Read>) -> Result<impl Rep
 pub(crate) async fn set(
     name: String,
     database: Database,
-    ((caller, _), Stock { stock }): ((Caller, Scoped<Write>), Stock),
+    body: Result<Stock, AuthRejection>,
+    (caller, _): (Caller, Scoped<Write>),
 ) -> Result<impl Reply, Failed> {
+    let Stock { stock } = body?;
     let changed_by = caller.described();
     let part = Part {
         name,

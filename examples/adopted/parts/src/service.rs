@@ -5,7 +5,9 @@ use std::{convert::Infallible, error::Error, fmt, path::Path, sync::Arc, time::D
 use example_passwords::Passwords;
 use gatepass::{Authority, Clock, MasterSecret, Requirements, Scopes, wire::Endpoints};
 use gatepass_sqlite::SqliteStore;
-use gatepass_warp::{gate, gate_before, gated, routes};
+use gatepass_warp::{
+    Auth, AuthRejection, Authorized, IntoGateFilter, Scoped, gate, gate_before, gated, routes,
+};
 use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
 use warp::{
@@ -16,10 +18,12 @@ use warp::{
 };
 
 use crate::{
+    caller::{Caller, Write},
     database::Database,
     error::of_rejection,
     keys::{self, admission::admit},
     parts,
+    serve::serve,
     users::Users,
 };
 
@@ -90,10 +94,7 @@ impl Service {
     /// Answers the connections of `listener`, for as long as the process runs.
     pub async fn serve(&self, listener: TcpListener) {
         let routes = self.api().or(self.people()).unify();
-        warp::serve(answering_rejections(routes.boxed()))
-            .incoming(listener)
-            .run()
-            .await;
+        serve(listener, answering_rejections(routes.boxed())).await;
     }
 
     /// The routes for machines and people. The endpoints aren't behind this gate: a client that
@@ -107,10 +108,11 @@ impl Service {
             .and(self.database());
         let set = warp::path!("api" / "parts" / String)
             .and(warp::put())
-            .and(self.database());
+            .and(self.database())
+            .and(json::<(Caller, Scoped<Write>), _>(callers.clone()));
         let whoami = warp::path!("api" / "whoami").and(warp::get());
         gated(list, callers.clone(), parts::list)
-            .or(gated(set, gate_before(callers.clone(), json()), parts::set))
+            .or(gated(set, callers.clone(), parts::set))
             .unify()
             .or(gated(whoami, callers, parts::whoami))
             .unify()
@@ -124,17 +126,16 @@ impl Service {
         let gate = gate(&self.authority);
         let recent = gate.clone().require(Requirements::new().max_age(RECENTLY));
         let list = warp::path!("keys").and(warp::get()).and(self.database());
-        let create = warp::path!("keys").and(warp::post()).and(self.database());
+        let create = warp::path!("keys")
+            .and(warp::post())
+            .and(self.database())
+            .and(json::<Auth, _>(recent.clone()));
         let revoke = warp::path!("keys" / i64)
             .and(warp::delete())
             .and(self.database());
         let endpoints = Endpoints::new(self.authority.clone());
         gated(list, gate, keys::list)
-            .or(gated(
-                create,
-                gate_before(recent.clone(), json()),
-                keys::create,
-            ))
+            .or(gated(create, recent.clone(), keys::create))
             .unify()
             .or(gated(revoke, recent, keys::revoke))
             .unify()
@@ -158,8 +159,21 @@ impl fmt::Debug for Service {
     }
 }
 
-fn json<T: DeserializeOwned + Send>() -> impl Filter<Extract = (T,), Error = Rejection> + Copy {
-    warp::body::content_length_limit(16 * 1024).and(warp::body::json())
+/// The JSON body of a request that `gate` lets through for `A`: a stranger isn't told what is wrong
+/// with a body. The gate of the route judges the request again when the body is there, because it
+/// may have taken long. For example, a key that was revoked meanwhile changes nothing.
+fn json<A, T>(gate: impl IntoGateFilter<A>) -> BoxedFilter<(Result<T, AuthRejection>,)>
+where
+    A: Send + 'static,
+    T: DeserializeOwned + Send + 'static,
+{
+    let body = warp::body::content_length_limit(16 * 1024).and(warp::body::json());
+    gate_before(gate, body)
+        .map(|read: Result<Authorized<(A, T)>, AuthRejection>| {
+            let (_, body) = read?.into_extracted();
+            Ok(body)
+        })
+        .boxed()
 }
 
 fn private(mut response: Response) -> Response {
@@ -168,7 +182,7 @@ fn private(mut response: Response) -> Response {
     response
 }
 
-fn answering_rejections(routes: BoxedFilter<(Response,)>) -> BoxedFilter<(Response,)> {
+pub(crate) fn answering_rejections(routes: BoxedFilter<(Response,)>) -> BoxedFilter<(Response,)> {
     routes
         .recover(async |rejection: Rejection| {
             Ok::<_, Infallible>(of_rejection(&rejection).into_response())

@@ -5,7 +5,7 @@ use std::fs;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
-use crate::support::{PASSWORD, STRANGER, Warehouse};
+use crate::support::{PASSWORD, STRANGER, Upload, Warehouse};
 
 #[tokio::test]
 async fn a_key_and_a_session_reach_the_same_handlers() {
@@ -123,6 +123,34 @@ async fn only_a_key_that_is_good_admits_its_owner() {
         .ask("GET /api/whoami", STRANGER, Value::Null)
         .await;
     neither.is_error(401, "missing_token");
+}
+
+#[tokio::test]
+async fn a_body_that_comes_after_the_end_of_its_key_or_session_changes_nothing() {
+    let warehouse = Warehouse::open().await;
+    let admin = warehouse.person("admin").await;
+    let (set, stock) = ("PUT /api/parts/bolt", json!({ "stock": 1 }));
+    let (make, key) = ("POST /keys", json!({ "name": "late", "scopes": "" }));
+    let (machine, id) = warehouse.machine(&admin, "parts:write").await;
+    let revoke = format!("DELETE /keys/{id}");
+    let session = warehouse.person("admin").await;
+    let other = warehouse.person("admin").await;
+    for (line, body, caller, end, ender) in [
+        (set, &stock, &machine, revoke.as_str(), &admin),
+        (set, &stock, &session, "POST /auth/logout", &session),
+        (make, &key, &other, "POST /auth/logout", &other),
+    ] {
+        let upload = Upload::begin(&warehouse, line, caller, body.clone()).await;
+        let ended = warehouse.ask(end, ender, Value::Null).await;
+        assert_eq!(ended.status, 204, "{ended:?}");
+        assert_eq!(upload.end().await, 401, "{line}");
+    }
+    for empty in ["GET /api/parts", "GET /keys"] {
+        let list = warehouse.ask(empty, &admin, Value::Null).await;
+        assert_eq!(list.body, json!([]), "{empty}");
+    }
+    let upload = Upload::begin(&warehouse, set, &admin, stock).await;
+    assert_eq!(upload.end().await, 200);
 }
 
 #[tokio::test]
