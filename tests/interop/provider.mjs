@@ -1,17 +1,19 @@
 // An OpenID Connect provider for the tests of logins: `oidc-provider` with its own login page, which
 // takes every name and password. Arguments: the origin of the service whose users log in, the path to
 // which browsers come back, and the path that takes logout tokens. Prints the issuer once it listens.
+// For each line that it reads, it signs with a new key, forgets the old one, and prints a line.
 // Everything that it serves is on this machine, and its client is known to this test alone.
 
+import { generateKeyPairSync } from 'node:crypto';
 import { createServer } from 'node:http';
+import { createInterface } from 'node:readline';
 
 import { Provider } from 'oidc-provider';
 
 const [service, redirect, logout] = process.argv.slice(2);
 
-const server = createServer();
-server.listen(0, '127.0.0.1', () => {
-  const issuer = `http://localhost:${server.address().port}`;
+function start(issuer, kid) {
+  const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
   const provider = new Provider(issuer, {
     clients: [
       {
@@ -27,13 +29,29 @@ server.listen(0, '127.0.0.1', () => {
     // Its own dispatcher refuses addresses of this machine, where the service is.
     fetch: (url, options) => fetch(url, { ...options, dispatcher: undefined }),
     features: { backchannelLogout: { enabled: true } },
+    jwks: { keys: [{ ...key.export({ format: 'jwk' }), kid, alg: 'RS256', use: 'sig' }] },
     pkce: { required: () => true },
   });
   // A logout token that was not taken is a failure of the test, which reads this.
   provider.on('backchannel.error', (_, error) => console.error('logout:', error));
   provider.on('server_error', (_, error) => console.error(error));
-  server.on('request', provider.callback());
+  return provider.callback();
+}
+
+const server = createServer();
+server.listen(0, '127.0.0.1', () => {
+  const issuer = `http://localhost:${server.address().port}`;
+  let keys = 1;
+  // Providers of one process share their store, so logins go on.
+  let answer = start(issuer, `key-${keys}`);
+  server.on('request', (request, response) => answer(request, response));
   console.log(issuer);
+  // The test keeps the other end open while it runs.
+  createInterface(process.stdin)
+    .on('line', () => {
+      keys += 1;
+      answer = start(issuer, `key-${keys}`);
+      console.log(`key-${keys}`);
+    })
+    .on('close', () => process.exit());
 });
-// The test keeps the other end open while it runs.
-process.stdin.resume().on('end', () => process.exit());

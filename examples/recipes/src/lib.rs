@@ -1,5 +1,5 @@
-//! Recipes: one small program for each question that an application asks of gatepass. Each has a
-//! test in the same file.
+//! Recipes: one small program for each question that an application asks of gatepass. A longer one
+//! is a folder, whose `main.rs` has the part that is gatepass's. Each has its tests beside it.
 //!
 //! | question | program |
 //! |---|---|
@@ -22,7 +22,7 @@
 //! | How do I test a handler of my own? | `handler_test` |
 //!
 //! Run one with `cargo run -p example-recipes --bin pages`, and all their tests with `cargo nextest
-//! run -p example-recipes`.
+//! run -p example-recipes`. With `RUST_LOG=info`, a program also logs what gatepass does.
 
 #![expect(
     clippy::print_stdout,
@@ -34,13 +34,14 @@ use std::error::Error;
 use axum::Router;
 use tokio::net::TcpListener;
 
-/// Serves `app` on 127.0.0.1:3000. In production, cut off clients that send half a request, as the
-/// README shows.
+/// Serves `app` on 127.0.0.1:3000, and writes its log. In production, cut off clients that send
+/// half a request, as the README shows.
 ///
 /// # Errors
 ///
 /// The error of the server.
 pub async fn serve(app: Router) -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt::init();
     let listener = TcpListener::bind("127.0.0.1:3000").await?;
     println!("listening on http://{}", listener.local_addr()?);
     Ok(axum::serve(listener, app).await?)

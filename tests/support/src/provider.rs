@@ -3,13 +3,15 @@
 use std::{path::PathBuf, process::Stdio};
 
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::{Child, Command},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    process::{Child, ChildStdin, ChildStdout, Command},
 };
 
 /// A provider at which users log in with any name and password. It ends with this value.
 pub struct Provider {
     issuer: String,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
     _process: Child,
 }
 
@@ -38,12 +40,27 @@ impl Provider {
         let mut issuer = String::new();
         output.read_line(&mut issuer).await.unwrap();
         assert!(!issuer.is_empty(), "{} fails: {INSTALL}", script.display());
-        // Without a reader, its next line would end it.
-        process.stdout = Some(output.into_inner());
         let issuer = issuer.trim_end().to_owned();
         Self {
             issuer,
+            input: process.stdin.take().unwrap(),
+            output,
             _process: process,
+        }
+    }
+
+    /// Has it sign with a new key, and forget the one before.
+    ///
+    /// # Panics
+    ///
+    /// If it has ended.
+    pub async fn rotate_key(&mut self) {
+        self.input.write_all(b"\n").await.unwrap();
+        let mut line = String::new();
+        // It also prints notices.
+        while !line.starts_with("key-") {
+            line.clear();
+            assert_ne!(self.output.read_line(&mut line).await.unwrap(), 0);
         }
     }
 
