@@ -1,9 +1,10 @@
 //! A move from Supabase Auth that logs out no user: apps exchange the access token that they have,
-//! once for each session of Supabase. `cargo run -p example-recipes --bin adopt_supabase`.
+//! once for each session of Supabase. `SUPABASE_JWT_SECRET=… cargo run -p example-recipes --bin
+//! adopt_supabase`.
 
 use std::error::Error;
 
-use axum::{Router, routing::get};
+use axum::routing::get;
 use gatepass::{Adopt, OldToken, OldTokens, Timestamp};
 use gatepass_axum::{
     Auth, AuthenticationError, Authority, Endpoints, GateLayer, Identity, MasterSecret,
@@ -11,7 +12,7 @@ use gatepass_axum::{
 };
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 
-/// The claims of Supabase's access tokens, as far as they matter here.
+/// The claims of Supabase's access tokens, as far as they matter here. `amr` has the logins.
 #[derive(serde::Deserialize)]
 struct Claims {
     sub: String,
@@ -21,7 +22,6 @@ struct Claims {
     amr: Vec<Method>,
 }
 
-/// How the user was authenticated, and when.
 #[derive(serde::Deserialize)]
 struct Method {
     timestamp: i64,
@@ -34,9 +34,8 @@ struct Supabase {
 }
 
 impl Supabase {
-    /// The project at `url`, such as `https://abc.supabase.co`. `key` is its legacy JWT secret
-    /// (HS256), or its public key (ES256): an entry of `/auth/v1/.well-known/jwks.json`, by
-    /// `DecodingKey::from_jwk`.
+    /// The project at `url`. `key` is its legacy JWT secret (HS256), or its public key (ES256): an
+    /// entry of `/auth/v1/.well-known/jwks.json`, by `DecodingKey::from_jwk`.
     fn new(url: &str, key: DecodingKey, algorithm: Algorithm) -> Self {
         let mut validation = Validation::new(algorithm);
         validation.set_audience(&["authenticated"]);
@@ -54,24 +53,14 @@ impl OldTokens for Supabase {
             Ok(jwt) if jwt.claims.role == "authenticated" => jwt.claims,
             _ => return Ok(None),
         };
-        // The login, and not the `iat`: Supabase issues a token each hour. A logout everywhere must
-        // also end those that it issues later.
-        let logins = claims.amr.iter().map(|method| method.timestamp);
-        let login = Timestamp::from_unix_secs(logins.min().unwrap_or(0));
+        // The login, not the `iat`, so that a logout everywhere ends the tokens of later refreshes.
+        let login = claims.amr.iter().map(|method| method.timestamp).min();
         let token = OldToken::new(Identity::new(claims.sub)?)
             .id(claims.session_id)
-            .issued_at(login)
+            .issued_at(Timestamp::from_unix_secs(login.unwrap_or(0)))
             .expires_at(Timestamp::from_unix_secs(claims.exp));
         Ok(Some(token))
     }
-}
-
-fn app(authority: &Authority) -> Router {
-    let gate = GateLayer::new(authority).adopt(authority);
-    let me = async |Auth(pass): Auth| pass.subject().to_string();
-    Router::new()
-        .route("/me", get(me).route_layer(gate))
-        .merge(routes(Endpoints::new(authority.clone())))
 }
 
 #[tokio::main]
@@ -81,8 +70,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let until = Timestamp::from_unix_secs(1_830_000_000); // a day in December 2027
     let secret = MasterSecret::generate()?;
     let authority = Authority::builder("https://shop.example", "shop", secret, MemoryStore::new())
-        .adopt(Adopt::new("old:supabase", until, supabase));
-    example_recipes::serve(app(&authority.build().await?)).await
+        .adopt(Adopt::new("old:supabase", until, supabase))
+        .build()
+        .await?;
+    let gate = GateLayer::new(&authority).adopt(&authority);
+    let me = async |Auth(pass): Auth| pass.subject().to_string();
+    let me = get(me).route_layer(gate);
+    example_recipes::serve(routes(Endpoints::new(authority)).route("/me", me)).await
 }
 
 #[cfg(test)]
