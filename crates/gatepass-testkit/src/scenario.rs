@@ -63,6 +63,8 @@ mod mount;
 mod oauth;
 mod own_account;
 mod pages;
+mod provider;
+mod provider_logouts;
 mod proxies;
 mod refreshing;
 mod resuming;
@@ -104,6 +106,7 @@ pub use self::{
     oauth::*,
     own_account::*,
     pages::*,
+    provider_logouts::*,
     proxies::*,
     refreshing::*,
     resuming::*,

@@ -172,16 +172,22 @@ fn tools(tools: &Tools) -> impl FnOnce(&mut ServiceConfig) + use<> {
             HttpResponse::NoContent().finish()
         }
     };
+    let signing = tools.clone();
+    let sign = move || {
+        let tokens = signing.logout_tokens();
+        async move { web::Json(tokens) }
+    };
     move |config| {
         config
+            .route("/tools/logout-tokens", get().to(sign))
             .route("/tools/me", get().to(me).wrap(gate.clone()))
             .route("/tools/reports", get().to(me).wrap(reports))
             .route("/tools/admin", get().to(admin).wrap(gate.clone()))
             .route("/tools/own", get().to(me).wrap(own))
             .route("/tools/logout", web::post().to(log_out).wrap(gate))
             .configure(gatepass_actix::resource_metadata(tools.metadata));
-        for login in tools.logins {
-            config.configure(gatepass_actix::configure(login));
+        for endpoints in tools.logins.into_iter().chain([tools.endpoints]) {
+            config.configure(gatepass_actix::configure(endpoints));
         }
     }
 }

@@ -143,16 +143,19 @@ pub(super) fn tools(app: &App) -> Router {
         leaving.log_out(&pass).await.unwrap();
         StatusCode::NO_CONTENT
     };
+    let signing = tools.clone();
+    let sign = async move || Json(signing.logout_tokens());
     let routes = Router::new()
+        .route("/tools/logout-tokens", get(sign))
         .route("/tools/me", get(me).route_layer(gate.clone()))
         .route("/tools/reports", get(me).route_layer(reports))
         .route("/tools/admin", get(admin).route_layer(gate.clone()))
         .route("/tools/own", get(me).route_layer(own))
         .route("/tools/logout", post(log_out).route_layer(gate))
         .merge(gatepass_axum::resource_metadata(tools.metadata));
-    let logins = tools.logins.into_iter();
-    logins.fold(routes, |routes, login| {
-        routes.merge(gatepass_axum::routes(login))
+    let endpoints = tools.logins.into_iter().chain([tools.endpoints]);
+    endpoints.fold(routes, |routes, endpoints| {
+        routes.merge(gatepass_axum::routes(endpoints))
     })
 }
 

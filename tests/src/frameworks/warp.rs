@@ -181,6 +181,8 @@ fn tools(app: &App) -> BoxedFilter<(Response,)> {
             StatusCode::NO_CONTENT
         }
     };
+    let signing = tools.clone();
+    let sign = move || reply::json(&signing.logout_tokens()).into_response();
     let at = |last: &'static str| {
         ::warp::path("tools")
             .and(::warp::path(last))
@@ -196,13 +198,15 @@ fn tools(app: &App) -> BoxedFilter<(Response,)> {
         .unify()
         .or(gated(at("logout").and(::warp::post()), gate, log_out))
         .unify()
+        .or(at("logout-tokens").and(get).map(sign))
+        .unify()
         .or(::gatepass_warp::resource_metadata(tools.metadata))
         .unify()
         .boxed();
-    let logins = tools.logins.into_iter();
-    logins.fold(routes, |routes, login| {
-        let login = ::gatepass_warp::routes(login);
-        routes.or(login).unify().boxed()
+    let endpoints = tools.logins.into_iter().chain([tools.endpoints]);
+    endpoints.fold(routes, |routes, endpoints| {
+        let endpoints = ::gatepass_warp::routes(endpoints);
+        routes.or(endpoints).unify().boxed()
     })
 }
 

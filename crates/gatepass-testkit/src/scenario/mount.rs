@@ -307,6 +307,15 @@ macro_rules! with_scenarios {
         a_token_of_a_trusted_issuer_expires
         a_logout_revokes_the_token_of_a_trusted_issuer
 
+        a_logout_at_the_provider_ends_sessions_and_access_tokens_of_the_user
+        a_logout_of_one_session_at_the_provider_leaves_the_others_alone
+        a_logout_token_that_is_sent_again_ends_nothing_more
+        a_logout_token_that_is_not_good_ends_nothing
+        a_logout_token_gives_no_access
+        a_logout_token_expires
+        a_provider_learns_whether_a_logout_is_done
+        a_logout_comes_in_a_form_of_one_token
+
         the_endpoints_are_described
         }
     };

@@ -8,15 +8,21 @@ use gatepass::{
     Authority, AuthorityBuilder, Clock, Error, KeySet, MasterSecret, MemoryStore, Pass,
     ProtectedResource, Scopes,
     issuers::{FetchError, FetchRequest, Fetched, Fetcher, Issuers, TrustedIssuer},
-    keys::SigningKey,
+    keys::{KeyError, SigningKey},
     wire::{Endpoint, Endpoints, ResourceMetadata},
 };
 use serde_json::{Value, json};
 
-use super::{Request, Scenario, shop::Customers, wording};
+use super::{
+    Request, Scenario,
+    provider::{self, CLIENT, LOGIN, Provider},
+    shop::Customers,
+    wording,
+};
 
 /// The tools: a third application, whose users log in elsewhere. It is described as a protected
-/// resource. A driver mounts its [`metadata`](Self::metadata), the endpoints of the
+/// resource, and takes the logout tokens of the issuer that it trusts. A driver mounts its
+/// [`metadata`](Self::metadata), its [`endpoints`](Self::endpoints), those of the
 /// [`logins`](Self::logins), and these routes:
 ///
 /// | route | requires | answers |
@@ -26,6 +32,7 @@ use super::{Request, Scenario, shop::Customers, wording};
 /// | `GET /tools/admin` | an access token; the extractor wants the scope `admin` | 200, the same |
 /// | `GET /tools/own` | an access token of the [own issuer](gatepass::Requirements::own_issuer) | 200, the same |
 /// | `POST /tools/logout` | an access token | 204, after [`log_out`](Self::log_out) |
+/// | `GET /tools/logout-tokens` | nothing: no gate | 200, [`logout_tokens`](Self::logout_tokens) |
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Tools {
@@ -33,13 +40,15 @@ pub struct Tools {
     pub authority: Authority,
     /// Its description.
     pub metadata: ResourceMetadata,
+    /// Its own endpoints, for sessions that a login through the trusted issuer begins.
+    pub endpoints: Endpoints,
     /// The endpoints of the issuers: the trusted one, the same with tokens for another service, and
     /// one that pretends to be the trusted one.
     pub logins: [Endpoints; 3],
+    provider: Provider,
 }
 
 const TOOLS: &str = "https://tools.test/mcp";
-const LOGIN: &str = "https://login.test";
 
 /// Keys of Ed25519: that of RFC 8410, section 10.3, and another.
 const KEYS: [&str; 2] = [
@@ -58,8 +67,7 @@ impl Tools {
         clock: impl Clock + Clone,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let login = async |audience: &'static str, key: &str, mount: &'static str| {
-            let pem = format!("-----BEGIN PRIVATE KEY-----\n{key}\n-----END PRIVATE KEY-----\n");
-            let keys = KeySet::signing(SigningKey::from_any_pem(pem.as_bytes())?);
+            let keys = KeySet::signing(signing_key(key)?);
             let (secret, store) = (MasterSecret::generate()?, of_clock(&clock));
             let login = Authority::builder(LOGIN, audience, secret, store)
                 .keys(keys)
@@ -76,10 +84,24 @@ impl Tools {
         let (trusted, endpoints) = login(TOOLS, own, "/logins/trusted").await?;
         let (_, elsewhere) = login("https://other.test", own, "/logins/elsewhere").await?;
         let (_, impostor) = login(TOOLS, other, "/logins/impostor").await?;
-        let authority = tools(trusted, clock.clone())?.build().await?;
+        let provider = Provider::new(KEYS, signing_key(own)?.verifying_key().id(), clock.clone())?;
+        let authority = tools(trusted, clock.clone())?
+            .authenticator(provider.logins())
+            .backchannel_logout(provider::subject_of)
+            .build()
+            .await?;
+        let own = Endpoints::builder(authority.clone())
+            .mount("/tools/auth")
+            .only([
+                Endpoint::Login,
+                Endpoint::Refresh,
+                Endpoint::BackchannelLogout,
+            ]);
         Ok(Self {
             metadata: ResourceMetadata::new(&authority)?,
             authority,
+            endpoints: own.build()?,
+            provider,
             logins: [endpoints, elsewhere, impostor],
         })
     }
@@ -96,6 +118,13 @@ impl Tools {
         })
     }
 
+    /// Tokens that the trusted issuer could sign now about its user `alice`, by name: good logout
+    /// tokens, and others that are refused in their place.
+    #[must_use]
+    pub fn logout_tokens(&self) -> Value {
+        self.provider.logout_tokens()
+    }
+
     /// Revokes the token of the user.
     ///
     /// # Errors
@@ -104,6 +133,11 @@ impl Tools {
     pub async fn log_out(&self, pass: &Pass) -> Result<(), Error> {
         self.authority.revoke_token(pass).await.map(drop)
     }
+}
+
+fn signing_key(key: &str) -> Result<SigningKey, KeyError> {
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{key}\n-----END PRIVATE KEY-----\n");
+    SigningKey::from_any_pem(pem.as_bytes())
 }
 
 fn of_clock(clock: &(impl Clock + Clone)) -> MemoryStore {
@@ -115,7 +149,9 @@ fn tools(
     login: Authority,
     clock: impl Clock + Clone,
 ) -> Result<AuthorityBuilder, Box<dyn std::error::Error + Send + Sync>> {
-    let trusted = TrustedIssuer::new(LOGIN, TOOLS).jwks_url("https://login.test/jwks");
+    let trusted = TrustedIssuer::new(LOGIN, TOOLS)
+        .login_client(CLIENT)
+        .jwks_url("https://login.test/jwks");
     let resource = ProtectedResource::new(TOOLS).scopes(Scopes::parse("profile admin")?);
     let (secret, store) = (MasterSecret::generate()?, of_clock(&clock));
     let authority = Authority::builder("https://tools.test", "tools", secret, store)
@@ -135,7 +171,7 @@ impl Fetcher for Published {
     }
 }
 
-fn me() -> Request {
+pub(super) fn me() -> Request {
     Request::get("/tools/me")
 }
 
@@ -147,14 +183,19 @@ fn challenge(parameters: &str) -> String {
 
 impl Scenario {
     /// A user of [`USERS`](super::USERS) logs in at one of the logins.
-    fn logged_in_at(self, login: &str, name: &str) -> Self {
+    pub(super) fn logged_in_at(self, login: &str, name: &str) -> Self {
         let password = format!("{name}'s password");
         let path = format!("/logins/{login}/login");
         let login = Request::post(path).json(&json!({ "username": name, "password": password }));
         self.send(login, 200).keep("/access_token", "access")
     }
 
-    fn refused_by_tools(self, request: Request, reason: &'static str, text: &str) -> Self {
+    pub(super) fn refused_by_tools(
+        self,
+        request: Request,
+        reason: &'static str,
+        text: &str,
+    ) -> Self {
         let text = format!(r#", error="invalid_token", error_description="{text}""#);
         self.send(request, 401)
             .json("/reason", reason)
