@@ -11,6 +11,7 @@ use serde_json::Value;
 const DASHBOARD: &str = include_str!("../../../monitoring/grafana.json");
 const ALERTS: &str = include_str!("../../../monitoring/alerts.yml");
 const EVENTS: &str = include_str!("../../../docs/events.md");
+const OPERATING: &str = include_str!("../../../docs/operating.md");
 
 /// The metrics as the documentation has them, each with its label if it has one. A test of the
 /// crate holds the documentation against the source.
@@ -112,6 +113,20 @@ fn each_alert_says_what_happens_and_what_to_do() {
             assert_eq!(alert.matches(member).count(), 1, "{alert}");
         }
     }
+}
+
+#[test]
+fn each_alert_has_a_row_in_the_documentation() {
+    let rules = ALERTS.lines().map(str::trim);
+    let rules = rules.filter_map(|line| line.strip_prefix("- alert: "));
+    let (_, table) = OPERATING.split_once("## Each alert").unwrap();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
+    let explained = rows.filter_map(|row| {
+        let cells = Vec::from_iter(row.split(" | "));
+        assert!(cells.len() == 3 && !cells.contains(&""), "{row}");
+        row.split_once('`').map(|(name, _)| name)
+    });
+    assert_eq!(Vec::from_iter(explained), Vec::from_iter(rules));
 }
 
 /// Prometheus has a tool of its own that reads the rules.
