@@ -1,8 +1,8 @@
-//! Makes the code of the service on the README's page.
+//! Makes the code of the service of the least example in tonic.
 
 fn main() -> anyhow::Result<()> {
-    println!("cargo::rerun-if-changed=readme/shop.proto");
-    let files = protox::compile(["shop.proto"], ["readme"])?;
+    println!("cargo::rerun-if-changed=../examples/hello-tonic/proto");
+    let files = protox::compile(["shop.proto"], ["../examples/hello-tonic/proto"])?;
     tonic_prost_build::configure()
         .build_client(false)
         .compile_fds(files)?;

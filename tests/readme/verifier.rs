@@ -1,4 +1,4 @@
-use gatepass_axum::gatepass::{KeySet, Verifier};
+use gatepass::{KeySet, Verifier};
 use gatepass_postgres::PostgresLog;
 
 async fn verifier(jwks: &str, database: &str) -> Result<Verifier, Box<dyn std::error::Error>> {

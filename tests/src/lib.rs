@@ -1,6 +1,6 @@
 //! The parts that the tests of gatepass share: the example application as the scenarios want it, in
-//! each framework, in process and as a program of its own. The tests are in `tests/`; the README's
-//! code is compiled here.
+//! each framework, in process and as a program of its own. The tests are in `tests/`, which
+//! also compile the code in the READMEs.
 
 #![expect(
     clippy::exhaustive_enums,

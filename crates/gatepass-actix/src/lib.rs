@@ -1,18 +1,17 @@
-//! Revocable login sessions for [actix-web]: gate middleware, extractors, and the routes of
-//! gatepass.
+#![doc = include_str!("../README.md")]
 //!
-//! * [`Gate`] guards what it is put on with `wrap`: a route, a resource, a scope or the app.
-//! * [`Auth`] in a handler's signature is who is logged in; [`MaybeAuth`] behind a gate that is
-//!   [`optional`](gatepass::Requirements::optional). [`Scoped`] requires scopes, [`Claims`] is the
-//!   custom claims.
+//! # Parts
+//!
+//! * [`Gate`] guards a route, a resource, a scope or the app. Put it on with `wrap`.
+//! * [`Auth`] gives a handler the user of the request. Behind a gate that is
+//!   [`optional`](gatepass::Requirements::optional), use [`MaybeAuth`]. [`Scoped`] requires scopes,
+//!   and [`Claims`] reads custom claims.
 //! * [`Connection`] is for responses that stay open: WebSockets (feature `ws`, with `actix-ws`) and
 //!   server-sent events. They end with their session.
-//! * [`configure`] mounts login, refresh, logout and the list of sessions; [`issue`] answers a
-//!   login that the application has done itself, and [`reauthenticated`] a step-up.
+//! * [`configure`] mounts login, refresh, logout and the list of sessions. [`issue`] answers a login
+//!   that your application has done itself, and [`reauthenticated`] a step-up.
 //!
-//! A handler that asks who is logged in, without a gate before it, answers 500 and never runs.
-//!
-//! # Example
+//! # In a test
 //!
 //! ```
 //! use actix_web::{App, test, web};
@@ -67,8 +66,6 @@
 //! assert_eq!(test::call_service(&app, anonymous.to_request()).await.status(), 401);
 //! # Ok(()) }
 //! ```
-//!
-//! [actix-web]: https://docs.rs/actix-web
 
 mod connection;
 mod convert;

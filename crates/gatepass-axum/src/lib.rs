@@ -1,17 +1,16 @@
-//! Revocable login sessions for [axum]: a gate layer, extractors, and the routes of gatepass.
+#![doc = include_str!("../README.md")]
 //!
-//! * [`GateLayer`] guards routes. Put it on with `route_layer`, so that unknown paths are still
-//!   404: that of a `Router`, around all its routes and the methods that they do not have, or that
-//!   of one `get(…)` or `post(…)`, which leaves other methods 405.
-//! * [`Auth`] in a handler's signature is who is logged in; `Option<Auth>` behind a gate that is
-//!   [`optional`](gatepass::Requirements::optional). [`Scoped`] requires scopes, [`Claims`] is the
-//!   custom claims.
+//! # Parts
+//!
+//! * [`GateLayer`] guards routes. Put it on with `route_layer`: unknown paths then stay 404. You can
+//!   put it on a `Router`, for all its routes, or on one `get(…)` or `post(…)`.
+//! * [`Auth`] gives a handler the user of the request. Behind a gate that is
+//!   [`optional`](gatepass::Requirements::optional), use `Option<Auth>`. [`Scoped`] requires scopes,
+//!   and [`Claims`] reads custom claims.
 //! * [`Connection`] is for responses that stay open: WebSockets (feature `ws`) and server-sent
 //!   events. They end with their session.
-//! * [`routes`] are login, refresh, logout and the list of sessions; [`issue`] answers a login
-//!   that the application has done itself, and [`reauthenticated`] a step-up.
-//!
-//! A handler that asks who is logged in, without a gate before it, answers 500 and never runs.
+//! * [`routes`] has login, refresh, logout and the list of sessions. [`issue`] answers a login that
+//!   your application has done itself, and [`reauthenticated`] a step-up.
 //!
 //! # Gates among other layers
 //!
@@ -31,39 +30,7 @@
 //! * The shorter time-out answers: gatepass waits for its store as long as
 //!   [`store_timeout`](gatepass::AuthorityBuilder::store_timeout) and then says 503 by itself.
 //!
-//! # Clients that send half a request
-//!
-//! `axum::serve` waits without end for the rest of a request's head. A client that opens thousands
-//! of connections, and sends half a head on each, exhausts the server's file descriptors. Serve
-//! through hyper, with a timeout:
-//!
-//! ```no_run
-//! use std::{convert::Infallible, time::Duration};
-//!
-//! use axum::{Extension, Router, extract::ConnectInfo, serve::Listener};
-//! use hyper::server::conn::http1;
-//! use hyper_util::{rt::{TokioIo, TokioTimer}, service::TowerToHyperService};
-//! use tokio::net::TcpListener;
-//! use tower::Layer;
-//!
-//! async fn serve(mut listener: TcpListener, app: Router) -> Infallible {
-//!     loop {
-//!         let (stream, address) = Listener::accept(&mut listener).await;
-//!         // What `into_make_service_with_connect_info` does: the list of sessions shows the address.
-//!         let app = Extension(ConnectInfo(address)).layer(app.clone());
-//!         let mut server = http1::Builder::new();
-//!         server.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(30));
-//!         let connection = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
-//!         tokio::spawn(connection.with_upgrades());
-//!     }
-//! }
-//! ```
-//!
-//! The time counts from the last answer on, so an idle connection ends as well. Bodies have
-//! time-outs of their own: [`Endpoints::BODY_TIMEOUT`](gatepass::wire::Endpoints::BODY_TIMEOUT) for
-//! those of the endpoints.
-//!
-//! # Example
+//! # In a test
 //!
 //! ```
 //! use axum::{Router, body::Body, http::Request, routing::get};
@@ -115,8 +82,6 @@
 //! assert_eq!(app.oneshot(anonymous).await?.status(), 401);
 //! # Ok(()) }
 //! ```
-//!
-//! [axum]: https://docs.rs/axum
 
 mod connection;
 mod extract;

@@ -1,25 +1,15 @@
-//! Gatepass sessions in PostgreSQL, over the sqlx pool that the application has.
+#![doc = include_str!("../README.md")]
 //!
-//! ```no_run
-//! # async fn example(pool: sqlx::PgPool) -> Result<(), gatepass_postgres::OpenError> {
-//! use gatepass_postgres::PostgresStore;
+//! # The schema
 //!
-//! // Over the application's own pool...
-//! let store = PostgresStore::open(pool).await?;
-//! // ...or over one that the store makes.
-//! let store = PostgresStore::connect("postgres://shop:password@db.example/shop").await?;
-//! # Ok(()) }
-//! ```
+//! All tables and functions are in one schema (`gatepass`, see
+//! [`schema`](PostgresStoreBuilder::schema)). Opening the store creates and migrates it. If many
+//! nodes start at once, one of them does so. Other tables, and sqlx's own migrations, stay as they
+//! are.
 //!
-//! PostgreSQL 13 or newer, with sqlx 0.9. Everything is in a schema of its own (`gatepass`, see
-//! [`schema`](PostgresStoreBuilder::schema)), which is created and migrated when the store is
-//! opened, by one node of however many start at once; sqlx's own migrations and other tables are
-//! not touched. A role that may not create schemas is told what an administrator has to run, once;
-//! a role that has only the rights to use the tables can open what is there. To encrypt
-//! connections, turn on one of sqlx's features for TLS in the application's own dependency on it.
-//!
-//! A service that only verifies access tokens opens a [`PostgresLog`] instead, with a role that can
-//! read and nothing else.
+//! If the role may not create schemas, the error says what an administrator has to run once. After
+//! that, a role with the rights on the tables alone can open the store. To encrypt connections, turn
+//! on one of sqlx's features for TLS in your own dependency on sqlx.
 //!
 //! # How it works
 //!

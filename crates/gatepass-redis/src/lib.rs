@@ -1,15 +1,10 @@
-//! Gatepass sessions in Redis or Valkey, on a single server or in a cluster.
+#![doc = include_str!("../README.md")]
 //!
-//! ```no_run
-//! # async fn example() -> Result<(), gatepass_redis::OpenError> {
-//! use gatepass_redis::{RedisLog, RedisStore};
+//! # The server
 //!
-//! // Whether it is a cluster is found out. Of one, several nodes are safer: one that answers is needed.
-//! let store = RedisStore::connect("redis://shop:password@redis.example").await?;
-//! // For a service that only verifies tokens: the log alone, as a user who may only read.
-//! let log = RedisLog::connect("redis://reader:password@redis.example").await?;
-//! # Ok(()) }
-//! ```
+//! [`RedisStore::connect`] finds out whether the URL is of a cluster. For a cluster, give several
+//! URLs, separated by commas: one node that answers is enough. A service that only verifies tokens opens a [`RedisLog`],
+//! as a user who may only read.
 //!
 //! Redis 7.0 or newer, or Valkey. Everything is under keys that begin with the
 //! [`namespace`](RedisStoreBuilder::namespace) in braces, so that other data on the same server are

@@ -1,14 +1,10 @@
-//! Gatepass sessions in one SQLite file: durable, and fast through group commit.
+#![doc = include_str!("../README.md")]
 //!
-//! ```no_run
-//! # fn main() -> Result<(), gatepass_sqlite::OpenError> {
-//! let store = gatepass_sqlite::SqliteStore::open("/var/lib/shop/sessions.db")?;
-//! # Ok(()) }
-//! ```
+//! # The file
 //!
-//! The file may be the application's own database: all tables here begin with `gatepass_`, and
-//! `PRAGMA user_version` is left to the application. The file is put into WAL mode, which needs a
-//! local file system, and several processes of one machine may share it. SQLite itself is bundled.
+//! The file may be your application's own database: all tables here begin with `gatepass_`, and
+//! gatepass leaves `PRAGMA user_version` to you. Opening puts the file into WAL mode, which needs a
+//! local file system. Several processes of one machine may share it. SQLite itself is bundled.
 //!
 //! # A service that only verifies
 //!

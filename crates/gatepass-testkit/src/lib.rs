@@ -1,4 +1,6 @@
-//! The tools that gatepass is tested with, also for a store or an application of your own.
+#![doc = include_str!("../README.md")]
+//!
+//! # Parts
 //!
 //! * [`TestService`]: a service for the tests of your own handlers, with users who are logged in
 //!   by one line. [`TestServer`] serves your application to a browser.

@@ -1,20 +1,17 @@
-//! Revocable login sessions for [tonic]: the gate of gatepass with gRPC refusals, and who is logged
-//! in.
+#![doc = include_str!("../README.md")]
 //!
-//! * [`gate`] makes the layer that gates a service; what else it can require is that of
-//!   [`GateLayer`].
-//! * [`RequestAuth`] asks a call's request who is logged in, with which scopes and which custom
-//!   claims.
-//! * [`status`] tells of an error that a method met when it asked the
-//!   [`Authority`] itself.
+//! # Parts
 //!
-//! Clients send `authorization: Bearer …` as metadata. Login, refresh and logout are the HTTP
-//! endpoints: tonic's `Routes` is an axum router, so that `gatepass_axum::routes` serves them on
-//! the same port. A method that asks who is logged in, with no gate before it, answers `INTERNAL`.
+//! * [`gate`] makes the layer that guards a service. [`GateLayer`] has its requirements.
+//! * [`RequestAuth`] gives a method the user of a call, its scopes and custom claims.
+//! * [`status`] is the gRPC status of an error of the [`Authority`], for methods that call it.
+//!
+//! Clients send `authorization: Bearer …` as metadata. Login, refresh and logout are HTTP endpoints:
+//! tonic's `Routes` is an axum router, so `gatepass_axum::routes` can serve them on the same port.
 //!
 //! # Refusals
 //!
-//! A refused call never reaches its service. Its status has what the reply over HTTP has:
+//! A refused call never reaches its service. Its status corresponds to the reply over HTTP:
 //!
 //! | over HTTP | gRPC |
 //! |---|---|
@@ -28,8 +25,8 @@
 //! | `WWW-Authenticate`, `Retry-After`, `Cache-Control` | metadata of the same names |
 //! | `error_description` | the status's message |
 //!
-//! The reason is a metadata entry of its own, and not in a `google.rpc.ErrorInfo`, so that a client
-//! needs no further protobuf to read one word.
+//! The reason is a metadata entry, and not a `google.rpc.ErrorInfo`. So a client needs no further
+//! protobuf to read one word.
 //!
 //! # Streams
 //!
@@ -40,11 +37,11 @@
 //!
 //! # Interceptors
 //!
-//! An `Interceptor` cannot be this gate, since it is synchronous, and a strict requirement, or
-//! revocations that are not known freshly enough, must wait. One that runs behind the gate finds
-//! the [`AuthState`] in the extensions.
+//! The gate isn't an `Interceptor`, because an interceptor is synchronous and the gate may have to
+//! wait. For example, it waits for the store if a method requires strict knowledge of revocations.
+//! An interceptor behind the gate finds the [`AuthState`] in the extensions.
 //!
-//! # Example
+//! # In a test
 //!
 //! ```
 //! # // What tonic-prost-build would make of a .proto, in short.
@@ -133,8 +130,6 @@
 //! assert_eq!(greeter::hello(routes, Some(bearer)).await?, "hello, alice");
 //! # Ok(()) }
 //! ```
-//!
-//! [tonic]: https://docs.rs/tonic
 
 mod connection;
 mod extract;

@@ -1,14 +1,14 @@
-//! The gatepass gate as a [tower] layer, for any service over the [`http`] crate: axum, tonic,
-//! hyper, `warp::service`.
+#![doc = include_str!("../README.md")]
+//!
+//! # How the gate works
 //!
 //! [`GateLayer`] puts a [`Gate`] before a service. For each request
 //!
-//! 1. the one access token of `Authorization: Bearer` is verified, and what the route requires
-//!    of it;
+//! 1. the gate verifies the one access token of `Authorization: Bearer`, and the requirements of the
+//!    route;
 //! 2. a request that passes goes on, with the [`AuthState`] in its extensions;
-//! 3. the gate answers any other request, as RFC 6750 §3 says, and it never reaches the service.
-//!    The gate also answers a request that it cannot judge because it does not know the revocations
-//!    freshly enough: with a 503.
+//! 3. the gate answers any other request, as RFC 6750 §3 says, and the request never reaches the
+//!    service. If the gate doesn't know the revocations freshly enough to judge, it answers 503.
 //!
 //! If tokens travel in cookies, the gate adds `Cache-Control: private` to a response that has no
 //! `Cache-Control` of its own. It can also refresh the cookies (`auto_refresh`) and send browsers
@@ -16,45 +16,8 @@
 //!
 //! # Deployment caveat
 //!
-//! A layer guards what it is put around, and nothing else. In axum, `Router::layer` also wraps the
-//! fallback, so that unknown paths are refused before they are not found; `route_layer` does not.
-//!
-//! # Example
-//!
-//! ```
-//! use bytes::Bytes;
-//! use gatepass_tower::{
-//!     AuthState, Authority, Device, GateLayer, Identity, MasterSecret, MemoryStore, head,
-//! };
-//! use http::{Request, Response, StatusCode};
-//! use http_body_util::Full;
-//! use tower::{BoxError, Layer, ServiceExt, service_fn};
-//!
-//! async fn hello(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, BoxError> {
-//!     let (parts, _) = request.into_parts();
-//!     let judged = AuthState::find(parts.extensions.get(), "GateLayer", head(&parts))?;
-//!     let name = judged.pass()?.subject().to_string();
-//!     Ok(Response::new(Full::from(name)))
-//! }
-//!
-//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), BoxError> {
-//! let authority =
-//!     Authority::builder("https://shop.example", "shop-api", MasterSecret::generate()?, MemoryStore::new())
-//!         .build()
-//!         .await?;
-//! let service = GateLayer::new(&authority).layer(service_fn(hello));
-//!
-//! let refused = service.clone().oneshot(Request::new(Full::default())).await?;
-//! assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
-//!
-//! let issued = authority.issue(Identity::new("alice")?, Device::default()).await?;
-//! let bearer = format!("Bearer {}", issued.access_token.as_str());
-//! let request = Request::builder().header("authorization", bearer).body(Full::default())?;
-//! assert_eq!(service.oneshot(request).await?.status(), StatusCode::OK);
-//! # Ok(()) }
-//! ```
-//!
-//! [tower]: https://docs.rs/tower
+//! A layer guards the service that you put it around, and nothing else. In axum, `Router::layer`
+//! also wraps the fallback: a stranger then gets 401 for an unknown path. `route_layer` doesn't.
 
 mod convert;
 mod error_response;

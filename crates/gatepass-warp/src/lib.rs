@@ -1,24 +1,27 @@
-//! Revocable login sessions for [warp]: gate filters, and the routes of gatepass.
+#![doc = include_str!("../README.md")]
 //!
-//! * [`gate`] makes a [`Gate`], which judges requests. [`Gate::require`] asks more of them.
-//! * [`gated`] makes a route of what it matches, a gate and a handler, and answers refusals itself;
-//!   [`gate_before`] puts a gate before a filter that may reject, such as one that reads the body.
-//! * [`Auth`] in a handler's signature is who is logged in; `Option<Auth>` behind a gate that is
-//!   [`optional`](gatepass::Requirements::optional). [`Scoped`] requires scopes, [`Claims`] is the
-//!   custom claims.
+//! # Parts
+//!
+//! * [`gate`] makes a [`Gate`], which judges requests. [`Gate::require`] adds requirements.
+//! * [`gated`] makes a route of a filter that matches, a gate and a handler. It answers refusals
+//!   itself. [`gate_before`] puts a gate before a filter that may reject, such as one that reads the
+//!   body.
+//! * [`Auth`] gives a handler the user of the request. Behind a gate that is
+//!   [`optional`](gatepass::Requirements::optional), use `Option<Auth>`. [`Scoped`] requires scopes,
+//!   and [`Claims`] reads custom claims.
 //! * [`Connection`] is for responses that stay open: WebSockets (feature `ws`) and server-sent
 //!   events. They end with their session.
-//! * [`routes`] are login, refresh, logout and the list of sessions; [`issue`] answers a login
-//!   that the application has done itself, and [`reauthenticated`] a step-up.
-//! * [`full_path`] is the path of a request, in place of [`warp::path::full`], by which a client
-//!   can make a filter panic.
+//! * [`routes`] has login, refresh, logout and the list of sessions. [`issue`] answers a login that
+//!   your application has done itself, and [`reauthenticated`] a step-up.
+//! * [`full_path`] is the path of a request. Use it in place of [`warp::path::full`], by which a
+//!   client can make a filter panic.
 //!
 //! # Nothing falls through
 //!
-//! In warp, a filter that rejects says that the request is for another filter: in
-//! `guarded.or(open)` the open route would be asked next, and a rejection that no filter recovers
-//! is a 500 that prints itself. So a refusal is no rejection here. It is a value,
-//! [`AuthRejection`], and a reply; it cannot be made a rejection:
+//! In warp, a filter that rejects says that the request is for another filter. For example,
+//! `guarded.or(open)` would ask the open route next. A rejection that no filter recovers becomes a
+//! 500 with the rejection's own text. So a gate refuses with a value, [`AuthRejection`], which is a
+//! reply, and which you can't turn into a rejection:
 //!
 //! ```compile_fail,E0277
 //! fn reject(rejection: gatepass_warp::AuthRejection) -> warp::Rejection {
@@ -29,7 +32,7 @@
 //! Filters for a route's path and method come before the gate, so that unknown paths are still 404.
 //! Filters that read the body come after the gate, so that a stranger's bad body is 401, not 400.
 //!
-//! # Example
+//! # In a test
 //!
 //! ```
 //! use gatepass_warp::{
@@ -107,50 +110,6 @@
 //! # let _ = service;
 //! # }
 //! ```
-//!
-//! # Clients that send half a request
-//!
-//! `warp::serve` waits without end for the rest of a request's head. A client that opens thousands
-//! of connections, and sends half a head on each, exhausts the server's file descriptors. Serve
-//! through hyper, with a timeout:
-//!
-//! ```no_run
-//! use std::{convert::Infallible, time::Duration};
-//!
-//! use gatepass_warp::PeerAddr;
-//! use hyper::{Request, body::Incoming, server::conn::http1};
-//! use hyper_util::{rt::{TokioIo, TokioTimer}, service::TowerToHyperService};
-//! use tokio::{net::TcpListener, time::sleep};
-//! use tower::ServiceExt;
-//! use warp::{Filter, Rejection, Reply};
-//!
-//! async fn serve<F>(listener: TcpListener, routes: F) -> Infallible
-//! where
-//!     F: Filter<Extract: Reply, Error = Rejection> + Clone + Send + Sync + 'static,
-//! {
-//!     let app = warp::service(routes);
-//!     loop {
-//!         let Ok((stream, address)) = listener.accept().await else {
-//!             sleep(Duration::from_secs(1)).await; // too many connections: wait until some are closed
-//!             continue;
-//!         };
-//!         let app = app.clone().map_request(move |mut request: Request<Incoming>| {
-//!             request.extensions_mut().insert(PeerAddr(address)); // for the list of sessions
-//!             request
-//!         });
-//!         let mut server = http1::Builder::new();
-//!         server.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(30));
-//!         let connection = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
-//!         tokio::spawn(connection.with_upgrades());
-//!     }
-//! }
-//! ```
-//!
-//! The time counts from the last answer on, so an idle connection ends as well. Bodies have
-//! time-outs of their own: [`Endpoints::BODY_TIMEOUT`](gatepass::wire::Endpoints::BODY_TIMEOUT) for
-//! those of the endpoints.
-//!
-//! [warp]: https://docs.rs/warp
 
 mod authorized;
 mod connection;

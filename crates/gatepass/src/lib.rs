@@ -1,5 +1,4 @@
-//! Login sessions you can revoke, at the speed of tokens you can't.
-
+#![doc = include_str!("../README.md")]
 #![doc = include_str!("../docs/overview.md")]
 
 #[cfg(not(any(feature = "aws_lc_rs", feature = "rust_crypto")))]

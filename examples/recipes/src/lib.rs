@@ -35,7 +35,7 @@ use axum::Router;
 use tokio::net::TcpListener;
 
 /// Serves `app` on 127.0.0.1:3000, and writes its log. In production, cut off clients that send
-/// half a request, as the README shows.
+/// half a request, as the README of `gatepass-axum` shows.
 ///
 /// # Errors
 ///

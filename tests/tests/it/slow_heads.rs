@@ -45,6 +45,16 @@ async fn warp_cuts_off_a_client_that_sends_half_a_head() {
     cuts_off(address).await;
 }
 
+#[tokio::test]
+async fn tonic_cuts_off_a_client_that_sends_half_a_head() {
+    let application = Application::start(ManualClock::new(), Setup::default()).await;
+    let (listener, address) = listener().await;
+    let router = example_tonic::router(&application.app);
+    let mut server = JoinSet::new();
+    server.spawn(example_tonic::serve(router, listener, pending()));
+    cuts_off(address).await;
+}
+
 async fn cuts_off(address: SocketAddr) {
     for part in PARTS {
         let shown = String::from_utf8_lossy(part);
