@@ -4,6 +4,8 @@
 fn main() -> anyhow::Result<()> {
     println!("cargo::rerun-if-changed=proto");
     let files = protox::compile(["shop.proto"], ["proto"])?;
-    tonic_prost_build::configure().build_client(false).compile_fds(files)?;
+    tonic_prost_build::configure()
+        .build_client(false)
+        .compile_fds(files)?;
     Ok(())
 }

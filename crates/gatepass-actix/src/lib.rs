@@ -8,8 +8,8 @@
 //!   and [`Claims`] reads custom claims.
 //! * [`Connection`] is for responses that stay open: WebSockets (feature `ws`, with `actix-ws`) and
 //!   server-sent events. They end with their session.
-//! * [`configure`] mounts login, refresh, logout and the list of sessions. [`issue`] answers a login
-//!   that your application has done itself, and [`reauthenticated`] a step-up.
+//! * [`configure`] mounts login, refresh, logout and the list of sessions. [`issue`] answers a
+//!   login that your application has done itself, and [`reauthenticated`] a step-up.
 //!
 //! # In a test
 //!

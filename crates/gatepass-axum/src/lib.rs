@@ -2,11 +2,11 @@
 //!
 //! # Parts
 //!
-//! * [`GateLayer`] guards routes. Put it on with `route_layer`: unknown paths then stay 404. You can
-//!   put it on a `Router`, for all its routes, or on one `get(…)` or `post(…)`.
+//! * [`GateLayer`] guards routes. Put it on with `route_layer`: unknown paths then stay 404. You
+//!   can put it on a `Router`, for all its routes, or on one `get(…)` or `post(…)`.
 //! * [`Auth`] gives a handler the user of the request. Behind a gate that is
-//!   [`optional`](gatepass::Requirements::optional), use `Option<Auth>`. [`Scoped`] requires scopes,
-//!   and [`Claims`] reads custom claims.
+//!   [`optional`](gatepass::Requirements::optional), use `Option<Auth>`. [`Scoped`] requires
+//!   scopes, and [`Claims`] reads custom claims.
 //! * [`Connection`] is for responses that stay open: WebSockets (feature `ws`) and server-sent
 //!   events. They end with their session.
 //! * [`routes`] has login, refresh, logout and the list of sessions. [`issue`] answers a login that

@@ -8,8 +8,8 @@
 //! are.
 //!
 //! If the role may not create schemas, the error says what an administrator has to run once. After
-//! that, a role with the rights on the tables alone can open the store. To encrypt connections, turn
-//! on one of sqlx's features for TLS in your own dependency on sqlx.
+//! that, a role with the rights on the tables alone can open the store. To encrypt connections,
+//! turn on one of sqlx's features for TLS in your own dependency on sqlx.
 //!
 //! # How it works
 //!

@@ -3,8 +3,8 @@
 //! # The server
 //!
 //! [`RedisStore::connect`] finds out whether the URL is of a cluster. For a cluster, give several
-//! URLs, separated by commas: one node that answers is enough. A service that only verifies tokens opens a [`RedisLog`],
-//! as a user who may only read.
+//! URLs, separated by commas: one node that answers is enough. A service that only verifies tokens
+//! opens a [`RedisLog`], as a user who may only read.
 //!
 //! Redis 7.0 or newer, or Valkey. Everything is under keys that begin with the
 //! [`namespace`](RedisStoreBuilder::namespace) in braces, so that other data on the same server are

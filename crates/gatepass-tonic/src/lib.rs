@@ -6,8 +6,9 @@
 //! * [`RequestAuth`] gives a method the user of a call, its scopes and custom claims.
 //! * [`status`] is the gRPC status of an error of the [`Authority`], for methods that call it.
 //!
-//! Clients send `authorization: Bearer …` as metadata. Login, refresh and logout are HTTP endpoints:
-//! tonic's `Routes` is an axum router, so `gatepass_axum::routes` can serve them on the same port.
+//! Clients send `authorization: Bearer …` as metadata. Login, refresh and logout are HTTP
+//! endpoints: tonic's `Routes` is an axum router, so `gatepass_axum::routes` can serve them on the
+//! same port.
 //!
 //! # Refusals
 //!

@@ -4,11 +4,11 @@
 //!
 //! * [`gate`] makes a [`Gate`], which judges requests. [`Gate::require`] adds requirements.
 //! * [`gated`] makes a route of a filter that matches, a gate and a handler. It answers refusals
-//!   itself. [`gate_before`] puts a gate before a filter that may reject, such as one that reads the
-//!   body.
+//!   itself. [`gate_before`] puts a gate before a filter that may reject, such as one that reads
+//!   the body.
 //! * [`Auth`] gives a handler the user of the request. Behind a gate that is
-//!   [`optional`](gatepass::Requirements::optional), use `Option<Auth>`. [`Scoped`] requires scopes,
-//!   and [`Claims`] reads custom claims.
+//!   [`optional`](gatepass::Requirements::optional), use `Option<Auth>`. [`Scoped`] requires
+//!   scopes, and [`Claims`] reads custom claims.
 //! * [`Connection`] is for responses that stay open: WebSockets (feature `ws`) and server-sent
 //!   events. They end with their session.
 //! * [`routes`] has login, refresh, logout and the list of sessions. [`issue`] answers a login that

@@ -28,7 +28,8 @@ struct Methods;
 #[tonic::async_trait]
 impl Shop for Methods {
     async fn me(&self, request: Request<()>) -> Result<Response<String>, Status> {
-        Ok(Response::new(format!("you are {}", request.pass()?.subject())))
+        let user = request.pass()?.subject();
+        Ok(Response::new(format!("you are {user}")))
     }
 }
 
