@@ -19,7 +19,12 @@ use tonic::{
 };
 
 mod shop {
-    #![expect(unreachable_pub, unused_qualifications, reason = "generated code")]
+    #![expect(
+        unreachable_pub,
+        unused_qualifications,
+        clippy::allow_attributes_without_reason,
+        reason = "generated code"
+    )]
     tonic::include_proto!("shop"); // rpc Me(google.protobuf.Empty) returns (google.protobuf.StringValue)
 }
 
