@@ -14,6 +14,7 @@ pub(crate) const COMMANDS: &[&str] = &[
     "bench",
     "lint",
     "minimal",
+    "msrv",
     "tidy",
     "ci",
 ];
@@ -73,6 +74,10 @@ xflags::xflags! {
         /// that they allow. `lint` does so when a manifest has changed.
         cmd minimal {}
 
+        /// Check that the published crates compile with the oldest Rust that they promise, where
+        /// that toolchain is installed, and that no dependency needs a newer one.
+        cmd msrv {}
+
         /// Check the architecture: what the prose says, in code.
         cmd tidy {}
 
@@ -107,6 +112,7 @@ mod tests {
             XtaskCmd::Bench(_) => "bench",
             XtaskCmd::Lint(_) => "lint",
             XtaskCmd::Minimal(_) => "minimal",
+            XtaskCmd::Msrv(_) => "msrv",
             XtaskCmd::Tidy(_) => "tidy",
             XtaskCmd::Ci(_) => "ci",
         };
@@ -114,7 +120,7 @@ mod tests {
             let parsed = Xtask::from_vec(vec![OsString::from(command)]).unwrap();
             assert_eq!(name(&parsed.subcommand), *command);
         }
-        assert_eq!(COMMANDS.len(), 12);
+        assert_eq!(COMMANDS.len(), 13);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use xshell::{Shell, cmd};
 
 use crate::{
     metadata::{Metadata, Package},
-    minimal,
+    minimal, msrv,
     program::Missing,
     progress::step,
     setup, tidy, tools,
@@ -64,6 +64,7 @@ pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
         each_feature_set(sh, &hack, package)?;
     }
     other_backend(sh, &metadata)?;
+    msrv::check(sh)?;
     minimal::run_if_changed(sh)
 }
 

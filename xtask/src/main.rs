@@ -18,6 +18,7 @@ mod interop;
 mod lint;
 mod metadata;
 mod minimal;
+mod msrv;
 mod npm;
 mod process;
 mod program;
@@ -72,6 +73,7 @@ fn run(flags: Xtask) -> anyhow::Result<()> {
         XtaskCmd::Bench(flags) => bench::run(&sh, &flags.part, flags.quick),
         XtaskCmd::Lint(_) => lint::run(&sh),
         XtaskCmd::Minimal(_) => minimal::run(&sh),
+        XtaskCmd::Msrv(_) => msrv::run(&sh),
         XtaskCmd::Tidy(_) => tidy::run(&sh),
         XtaskCmd::Ci(_) => ci::run(&sh),
     }

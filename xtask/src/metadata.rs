@@ -27,6 +27,8 @@ pub(crate) struct Package {
     publish: Option<Vec<String>>,
     #[serde(default)]
     pub(crate) description: Option<String>,
+    /// The oldest Rust that it says it compiles with, such as `1.89` or `1.89.0`.
+    pub(crate) rust_version: Option<String>,
     #[serde(default)]
     pub(crate) features: BTreeMap<String, Vec<String>>,
     #[serde(default)]
@@ -59,6 +61,13 @@ struct NodeDependency {
 #[derive(Deserialize)]
 struct DependencyKind {
     kind: Option<String>,
+}
+
+impl DependencyKind {
+    /// Whether it is compiled in a build for users: for the crate itself, or for its build script.
+    fn is_built(&self) -> bool {
+        self.kind.as_deref() != Some("dev")
+    }
 }
 
 impl Package {
@@ -113,41 +122,38 @@ impl Metadata {
 
     /// Each package that `root` is built with, however indirectly, and the path to it; without
     /// those of its own dependencies that are named by `without`, and what only they pull in.
-    pub(crate) fn tree(&self, root: &Package, without: &[&str]) -> Vec<Vec<&str>> {
+    pub(crate) fn tree(&self, root: &Package, without: &[&str]) -> Vec<Vec<&Package>> {
         let nodes: BTreeMap<&str, &Node> = self
             .resolve
             .nodes
             .iter()
             .map(|node| (node.id.as_str(), node))
             .collect();
-        let names: BTreeMap<&str, &str> = self
+        let packages: BTreeMap<&str, &Package> = self
             .packages
             .iter()
-            .map(|package| (package.id.as_str(), package.name.as_str()))
+            .map(|package| (package.id.as_str(), package))
             .collect();
 
         let mut seen = BTreeSet::from([root.id.as_str()]);
         let mut open = vec![(root.id.as_str(), Vec::new())];
         let mut found = Vec::new();
         while let Some((id, path)) = open.pop() {
-            let normal = nodes.get(id).into_iter().flat_map(|node| {
+            let built = nodes.get(id).into_iter().flat_map(|node| {
                 node.deps
                     .iter()
-                    .filter(|dependency| {
-                        dependency.dep_kinds.iter().any(|kind| kind.kind.is_none())
-                    })
-                    .map(|dependency| dependency.pkg.as_str())
+                    .filter(|dependency| dependency.dep_kinds.iter().any(DependencyKind::is_built))
+                    .filter_map(|dependency| packages.get(dependency.pkg.as_str()).copied())
             });
-            for dependency in normal {
-                let name = names.get(dependency).copied().unwrap_or(dependency);
-                if path.is_empty() && without.contains(&name) {
+            for dependency in built {
+                if path.is_empty() && without.contains(&dependency.name.as_str()) {
                     continue;
                 }
-                if seen.insert(dependency) {
+                if seen.insert(&dependency.id) {
                     let mut path = path.clone();
-                    path.push(name);
+                    path.push(dependency);
                     found.push(path.clone());
-                    open.push((dependency, path));
+                    open.push((&dependency.id, path));
                 }
             }
         }

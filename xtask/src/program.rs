@@ -28,3 +28,8 @@ pub(crate) fn answers(sh: &Shell, command: &[&str]) -> bool {
 pub(crate) fn has_nextest(sh: &Shell) -> bool {
     answers(sh, &["cargo", "nextest", "--version"])
 }
+
+/// Whether this is a machine that runs it unattended.
+pub(crate) fn is_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|value| value == "true")
+}

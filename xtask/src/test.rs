@@ -6,7 +6,7 @@ use xshell::{Shell, cmd};
 
 use crate::{
     browser, interop,
-    program::{Missing, has_nextest},
+    program::{Missing, has_nextest, is_ci},
     progress::step,
     servers::Servers,
     setup,
@@ -47,7 +47,7 @@ pub(crate) fn run(sh: &Shell, args: &[OsString]) -> anyhow::Result<()> {
     let environment = servers.environment();
     if has_nextest(sh) {
         step("test", "all others, with cargo-nextest");
-        let profile = if ci() { "ci" } else { "default" };
+        let profile = if is_ci() { "ci" } else { "default" };
         cmd!(
             sh,
             "cargo nextest run --workspace {excluded...} --profile {profile} {args...}"
@@ -58,7 +58,7 @@ pub(crate) fn run(sh: &Shell, args: &[OsString]) -> anyhow::Result<()> {
     } else {
         step("test", "all others, with cargo test");
         // Without this, one broken crate hides what is broken in the others.
-        let go_on: &[&str] = if ci() { &["--no-fail-fast"] } else { &[] };
+        let go_on: &[&str] = if is_ci() { &["--no-fail-fast"] } else { &[] };
         cmd!(
             sh,
             "cargo test --workspace {excluded...} --all-targets {go_on...} {args...}"
@@ -78,7 +78,7 @@ pub(crate) fn run(sh: &Shell, args: &[OsString]) -> anyhow::Result<()> {
 fn has_browser(sh: &Shell) -> anyhow::Result<bool> {
     match browser::ready(sh, Missing::Installed) {
         Ok(()) => Ok(true),
-        Err(error) if ci() => Err(error),
+        Err(error) if is_ci() => Err(error),
         Err(error) => {
             step(
                 "test",
@@ -102,9 +102,4 @@ fn client(sh: &Shell) -> anyhow::Result<()> {
         String::from_utf8_lossy(&tested.stderr)
     );
     Ok(())
-}
-
-/// Whether this is a machine that runs it unattended.
-fn ci() -> bool {
-    std::env::var_os("CI").is_some_and(|value| value == "true")
 }

@@ -33,7 +33,7 @@ const NOT_IN_THE_CORE: &[&str] = &[
 const OPTIONAL_IN_THE_CORE: &[&str] = &["reqwest"];
 
 /// The fields that each manifest takes from `[workspace.package]`.
-const INHERITED: &[&str] = &["version", "edition", "rust-version", "license"];
+const INHERITED: &[&str] = &["version", "edition", "license"];
 
 /// How many crates a build of these has at most: with their default features, for this platform,
 /// and with themselves.
@@ -47,8 +47,8 @@ const PURE_CORE: &str = "The core knows no HTTP framework, no HTTP crate and no 
 const ONE_DIRECTION: &str = "One direction: core, then gatepass-tower, then adapters and stores; what two of them share belongs in the core.";
 const ONLY_PUBLISHED: &str =
     "A published crate is built from published crates alone, never from examples, tests or xtask.";
-const SAID_ONCE: &str =
-    "Version, edition, license, minimum Rust version and lints are said once, in the workspace.";
+const SAID_ONCE: &str = "Version, edition, license and lints are said once, in the workspace; so is the Rust that unpublished crates need.";
+const OWN_MSRV: &str = "A published crate says itself which Rust it needs: one with a demanding dependency doesn't raise that of the others.";
 const DESCRIBED: &str = "A published crate says in one line what it is.";
 
 pub(super) fn check(metadata: &Metadata, files: &[File]) -> Vec<Finding> {
@@ -57,7 +57,14 @@ pub(super) fn check(metadata: &Metadata, files: &[File]) -> Vec<Finding> {
     for member in metadata.members() {
         let path = format!("{}/Cargo.toml", metadata.directory(member));
         match files.iter().find(|file| file.path == path) {
-            Some(manifest) => findings.extend(inherits(manifest)),
+            Some(manifest) if member.is_published() => {
+                findings.extend(inherits(manifest));
+                findings.extend(says_its_rust(manifest));
+            }
+            Some(manifest) => {
+                findings.extend(inherits(manifest));
+                findings.extend(inherits_rust(manifest));
+            }
             None => findings.push(finding(&path, "git does not track it", SAID_ONCE)),
         }
         if member.is_published() && member.description.is_none() {
@@ -98,6 +105,7 @@ fn pure_core(metadata: &Metadata) -> Vec<Finding> {
     metadata
         .tree(core, OPTIONAL_IN_THE_CORE)
         .into_iter()
+        .map(|path| Vec::from_iter(path.into_iter().map(|package| package.name.as_str())))
         .filter(|path| path.last().is_some_and(|name| is_refused_in_the_core(name)))
         .map(|path| {
             let what = format!("depends on {}", path.join(" -> "));
@@ -145,8 +153,40 @@ fn directions(metadata: &Metadata) -> Vec<Finding> {
     findings
 }
 
-/// Read as text: cargo's own answer no longer tells what was inherited.
 fn inherits(manifest: &File) -> Vec<Finding> {
+    let inherited = inherited(manifest);
+    let mut findings = Vec::new();
+    for key in INHERITED {
+        if !inherited.contains(&format!("package.{key}")) {
+            findings.push(finding(&manifest.path, format!("its own {key}"), SAID_ONCE));
+        }
+    }
+    if !inherited.iter().any(|key| key == "lints.workspace") {
+        findings.push(finding(&manifest.path, "its own lints", SAID_ONCE));
+    }
+    findings
+}
+
+/// For a published crate.
+fn says_its_rust(manifest: &File) -> Vec<Finding> {
+    let is_own = manifest
+        .text
+        .lines()
+        .any(|line| line.starts_with("rust-version = \""));
+    let missing = || finding(&manifest.path, "no rust-version of its own", OWN_MSRV);
+    (!is_own).then(missing).into_iter().collect()
+}
+
+/// For a crate that is not published.
+fn inherits_rust(manifest: &File) -> Vec<Finding> {
+    let is_inherited = inherited(manifest).contains(&"package.rust-version".to_owned());
+    let own = || finding(&manifest.path, "its own rust-version", SAID_ONCE);
+    (!is_inherited).then(own).into_iter().collect()
+}
+
+/// The keys that a manifest takes from the workspace, with their sections. Read as text: cargo's
+/// own answer no longer tells what was inherited.
+fn inherited(manifest: &File) -> Vec<String> {
     let mut inherited = Vec::new();
     let mut section = "";
     for line in manifest.text.lines() {
@@ -166,16 +206,7 @@ fn inherits(manifest: &File) -> Vec<Finding> {
             inherited.push(format!("{section}.{key}"));
         }
     }
-    let mut findings = Vec::new();
-    for key in INHERITED {
-        if !inherited.contains(&format!("package.{key}")) {
-            findings.push(finding(&manifest.path, format!("its own {key}"), SAID_ONCE));
-        }
-    }
-    if !inherited.iter().any(|key| key == "lints.workspace") {
-        findings.push(finding(&manifest.path, "its own lints", SAID_ONCE));
-    }
-    findings
+    inherited
 }
 
 fn manifest(metadata: &Metadata, package: &Package) -> String {
@@ -331,14 +362,22 @@ mod tests {
     fn a_manifest_that_says_again_what_the_workspace_says_is_refused() {
         let good = file(
             "a/Cargo.toml",
-            "[package]\nversion.workspace = true\nedition = { workspace = true }\nrust-version.workspace = true # all\nlicense.workspace=true\n[lints]\nworkspace = true\n",
+            "[package]\nversion.workspace = true\nedition = { workspace = true } # all\nlicense.workspace=true\n[lints]\nworkspace = true\n",
         );
         let bad = file(
             "a/Cargo.toml",
-            "[package]\nversion = \"1.0.0\"\nedition.workspace = true\nrust-version.workspace = true\nlicense.workspace = true\n[lints.rust]\nunsafe_code = \"forbid\"\n",
+            "[package]\nversion = \"1.0.0\"\nedition.workspace = true\nlicense.workspace = true\n[lints.rust]\nunsafe_code = \"forbid\"\n",
         );
         check(inherits, &good, &bad, &["a/Cargo.toml", "a/Cargo.toml"]);
         assert_eq!(whats(inherits(&bad)), ["its own version", "its own lints"]);
+    }
+
+    #[test]
+    fn only_a_published_crate_says_which_rust_it_needs() {
+        let own = file("a/Cargo.toml", "[package]\nrust-version = \"1.89\"\n");
+        let inherited = file("b/Cargo.toml", "[package]\nrust-version.workspace = true\n");
+        check(says_its_rust, &own, &inherited, &["b/Cargo.toml"]);
+        check(inherits_rust, &inherited, &own, &["a/Cargo.toml"]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::model::{
     provider_login::ProviderLogin,
     refusal::Refusal,
     scopes::{InvalidScope, Scopes},
-    text::is_deceptive,
+    text::{floor_char_boundary, is_deceptive},
 };
 
 /// Claims that gatepass sets or reads itself (RFC 7519 §4.1, RFC 8176, RFC 8693 §4.1, RFC 9068
@@ -178,7 +178,7 @@ impl Identity {
     pub fn device(mut self, label: impl Into<String>) -> Self {
         let mut label: String = label.into();
         label.retain(|c| !is_deceptive(c));
-        label.truncate(label.floor_char_boundary(Self::MAX_DEVICE));
+        label.truncate(floor_char_boundary(&label, Self::MAX_DEVICE));
         self.device = Some(label);
         self
     }

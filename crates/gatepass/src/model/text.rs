@@ -34,3 +34,27 @@ pub(crate) fn user_agent(sent: &[u8]) -> String {
     let kept = printable.take(MAX_USER_AGENT);
     kept.map(|byte| char::from(*byte)).collect()
 }
+
+/// The end of the last character of `text` that ends at or before the byte `most`.
+///
+/// The method of `str` is newer than the oldest Rust that compiles gatepass.
+pub(crate) fn floor_char_boundary(text: &str, most: usize) -> usize {
+    let mut ends = (0..=most.min(text.len())).rev();
+    ends.find(|end| text.is_char_boundary(*end))
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_cut_between_characters() {
+        for text in ["", "abc", "aé€😀", "😀€éa"] {
+            for most in 0..=text.len() + 2 {
+                let end = floor_char_boundary(text, most);
+                assert_eq!(end, text.floor_char_boundary(most), "{text:?} at {most}");
+            }
+        }
+    }
+}
