@@ -13,6 +13,7 @@ pub(crate) const COMMANDS: &[&str] = &[
     "browser",
     "bench",
     "lint",
+    "docs",
     "minimal",
     "msrv",
     "tidy",
@@ -70,6 +71,10 @@ xflags::xflags! {
         /// Check format, clippy for each set of features, the docs, tidy, and dependencies.
         cmd lint {}
 
+        /// Build the documentation of the published crates as docs.rs builds it, and refuse
+        /// warnings.
+        cmd docs {}
+
         /// Check that the published crates compile with the oldest versions of their dependencies
         /// that they allow. `lint` does so when a manifest has changed.
         cmd minimal {}
@@ -111,6 +116,7 @@ mod tests {
             XtaskCmd::Browser(_) => "browser",
             XtaskCmd::Bench(_) => "bench",
             XtaskCmd::Lint(_) => "lint",
+            XtaskCmd::Docs(_) => "docs",
             XtaskCmd::Minimal(_) => "minimal",
             XtaskCmd::Msrv(_) => "msrv",
             XtaskCmd::Tidy(_) => "tidy",
@@ -120,7 +126,7 @@ mod tests {
             let parsed = Xtask::from_vec(vec![OsString::from(command)]).unwrap();
             assert_eq!(name(&parsed.subcommand), *command);
         }
-        assert_eq!(COMMANDS.len(), 13);
+        assert_eq!(COMMANDS.len(), 14);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod browser;
 mod built;
 mod ci;
 mod counts;
+mod docs;
 mod example;
 mod flags;
 mod interop;
@@ -40,6 +41,9 @@ use crate::{
 };
 
 fn main() -> ExitCode {
+    if docs::is_rustdoc() {
+        return docs::as_rustdoc();
+    }
     match run(Xtask::from_env_or_exit()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -72,6 +76,7 @@ fn run(flags: Xtask) -> anyhow::Result<()> {
         }
         XtaskCmd::Bench(flags) => bench::run(&sh, &flags.part, flags.quick),
         XtaskCmd::Lint(_) => lint::run(&sh),
+        XtaskCmd::Docs(_) => docs::run(&sh),
         XtaskCmd::Minimal(_) => minimal::run(&sh),
         XtaskCmd::Msrv(_) => msrv::run(&sh),
         XtaskCmd::Tidy(_) => tidy::run(&sh),

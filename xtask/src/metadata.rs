@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::Context;
 use serde::Deserialize;
+use serde_json::Value;
 use xshell::{Shell, cmd};
 
 /// The answer of `cargo metadata`, as far as we ask.
@@ -33,6 +34,17 @@ pub(crate) struct Package {
     pub(crate) features: BTreeMap<String, Vec<String>>,
     #[serde(default)]
     dependencies: Vec<Dependency>,
+    #[serde(default)]
+    targets: Vec<Target>,
+    /// The part of its manifest that is for other tools.
+    #[serde(default)]
+    pub(crate) metadata: Value,
+}
+
+/// A library, a program, an example or a test of a package.
+#[derive(Clone, Deserialize)]
+struct Target {
+    kind: Vec<String>,
 }
 
 #[derive(Clone, Deserialize)]
@@ -74,6 +86,11 @@ impl Package {
     /// Whether this goes to the registry.
     pub(crate) fn is_published(&self) -> bool {
         self.publish.as_ref().is_none_or(|to| !to.is_empty())
+    }
+
+    pub(crate) fn has_library(&self) -> bool {
+        let mut kinds = self.targets.iter().flat_map(|target| &target.kind);
+        kinds.any(|kind| kind == "lib")
     }
 
     /// The crates that it is built with: normal and build dependencies, also the optional ones.
@@ -166,7 +183,7 @@ pub(crate) fn target_directory(sh: &Shell) -> anyhow::Result<PathBuf> {
     let json = cmd!(sh, "cargo metadata --format-version 1 --no-deps")
         .quiet()
         .read()?;
-    let metadata: serde_json::Value = serde_json::from_str(&json)?;
+    let metadata: Value = serde_json::from_str(&json)?;
     let directory = metadata.get("target_directory").and_then(|it| it.as_str());
     directory
         .map(PathBuf::from)

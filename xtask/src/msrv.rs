@@ -61,8 +61,6 @@ pub(crate) fn check(sh: &Shell) -> anyhow::Result<Vec<String>> {
             sh,
             "rustup run {toolchain} cargo check --quiet --locked --all-features {selected...}"
         )
-        // Warnings are for the compiler that this is developed with.
-        .env("RUSTFLAGS", "--cap-lints allow")
         .quiet()
         .run()
         .with_context(|| format!("a crate doesn't compile with Rust {version}"))?;

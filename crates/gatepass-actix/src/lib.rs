@@ -67,6 +67,8 @@
 //! # Ok(()) }
 //! ```
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod connection;
 mod convert;
 mod extract;

@@ -83,6 +83,8 @@
 //! # Ok(()) }
 //! ```
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod connection;
 mod extract;
 mod gate;

@@ -118,6 +118,8 @@
 //! and skips rows that other transactions hold. Autovacuum does the rest; a refresh writes no
 //! index, so that most of its old rows go without it.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod accounts;
 mod attempts;
 mod connecting;

@@ -135,6 +135,8 @@
 //! Beneath that everything but sixteen small keys expires by itself, a day after nothing can need
 //! it any more.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod attempts;
 mod cursor;
 mod error;

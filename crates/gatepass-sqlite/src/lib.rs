@@ -74,6 +74,8 @@
 //! what is in the `-wal`. Restore only while no process has the file open, and remove the `-wal`
 //! and `-shm` of the file that is replaced.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod accounts;
 mod attempts;
 mod error;

@@ -132,6 +132,8 @@
 //! # Ok(()) }
 //! ```
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod connection;
 mod extract;
 mod gate;

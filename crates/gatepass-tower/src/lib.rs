@@ -19,6 +19,8 @@
 //! A layer guards the service that you put it around, and nothing else. In axum, `Router::layer`
 //! also wraps the fallback: a stranger then gets 401 for an unknown path. `route_layer` doesn't.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod convert;
 mod error_response;
 mod future;

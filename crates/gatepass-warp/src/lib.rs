@@ -111,6 +111,8 @@
 //! # }
 //! ```
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod authorized;
 mod connection;
 mod convert;
