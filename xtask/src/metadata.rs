@@ -36,6 +36,8 @@ pub(crate) struct Package {
     dependencies: Vec<Dependency>,
     #[serde(default)]
     targets: Vec<Target>,
+    /// The program that `cargo run` chooses of several.
+    default_run: Option<String>,
     /// The part of its manifest that is for other tools.
     #[serde(default)]
     pub(crate) metadata: Value,
@@ -45,6 +47,8 @@ pub(crate) struct Package {
 #[derive(Clone, Deserialize)]
 struct Target {
     kind: Vec<String>,
+    #[serde(default)]
+    name: String,
 }
 
 #[derive(Clone, Deserialize)]
@@ -89,8 +93,22 @@ impl Package {
     }
 
     pub(crate) fn has_library(&self) -> bool {
-        let mut kinds = self.targets.iter().flat_map(|target| &target.kind);
-        kinds.any(|kind| kind == "lib")
+        self.of_kind("lib").next().is_some()
+    }
+
+    /// Whether it has a program, an example or a test of this name.
+    pub(crate) fn has_target(&self, kind: &str, name: &str) -> bool {
+        self.of_kind(kind).any(|target| target.name == name)
+    }
+
+    /// Whether `cargo run` knows which program to run.
+    pub(crate) fn has_default_program(&self) -> bool {
+        self.default_run.is_some() || self.of_kind("bin").count() == 1
+    }
+
+    fn of_kind(&self, kind: &str) -> impl Iterator<Item = &Target> {
+        let is_kind = move |target: &&Target| target.kind.iter().any(|own| own == kind);
+        self.targets.iter().filter(is_kind)
     }
 
     /// The crates that it is built with: normal and build dependencies, also the optional ones.

@@ -5,7 +5,10 @@
 
 mod adapters;
 mod code;
+mod commands;
 mod crates;
+mod links;
+mod markdown;
 mod modules;
 mod prose;
 mod text;
@@ -69,7 +72,10 @@ impl File {
 /// Runs every check, and fails with all that they found.
 pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
     let metadata = Metadata::read(sh)?;
-    let files = tracked(sh)?;
+    let paths = cmd!(sh, "git ls-files -z").quiet().read()?;
+    let paths: Vec<&str> = paths.split('\0').filter(|path| !path.is_empty()).collect();
+    let files = texts(sh, &paths)?;
+    let tree = links::Tree::new(paths, &files);
     step("tidy", &format!("{} tracked files", files.len()));
 
     let mut findings: Vec<Finding> = [crates::check, code::check, modules::check, text::check]
@@ -78,6 +84,12 @@ pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
         .collect();
     findings.extend(files.iter().flat_map(prose::check));
     findings.extend(files.iter().flat_map(adapters::check));
+    findings.extend(files.iter().flat_map(|file| links::check(file, &tree)));
+    findings.extend(
+        files
+            .iter()
+            .flat_map(|file| commands::check(file, &metadata)),
+    );
     findings.extend(crates::sizes(sh)?);
     for finding in &findings {
         println!("{finding}");
@@ -86,20 +98,20 @@ pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The tracked text files, as they are in the work tree.
-fn tracked(sh: &Shell) -> anyhow::Result<Vec<File>> {
+/// The texts among the tracked files, as they are in the work tree.
+fn texts(sh: &Shell, paths: &[&str]) -> anyhow::Result<Vec<File>> {
     let mut files = Vec::new();
-    for path in cmd!(sh, "git ls-files -z").quiet().read()?.split('\0') {
+    for path in paths {
         let absolute = sh.current_dir().join(path);
         // Deleted but not yet committed as such, or a link to a directory.
-        if path.is_empty() || !absolute.is_file() {
+        if !absolute.is_file() {
             continue;
         }
-        let bytes = std::fs::read(absolute).with_context(|| path.to_owned())?;
+        let bytes = std::fs::read(absolute).with_context(|| (*path).to_owned())?;
         if let Ok(text) = String::from_utf8(bytes)
             && !text.contains('\0')
         {
-            let path = path.to_owned();
+            let path = (*path).to_owned();
             files.push(File { path, text });
         }
     }

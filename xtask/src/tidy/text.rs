@@ -1,7 +1,7 @@
 //! Checks of everything tracked, in any language.
 
 use super::{File, Finding};
-use crate::{flags::COMMANDS, metadata::Metadata};
+use crate::metadata::Metadata;
 
 const ONE_NAME: &str = "One name for one thing: access token, session, denylist, allow-list.";
 const RETIRED: &str =
@@ -10,11 +10,7 @@ const SELF_CONTAINED: &str =
     "The repository explains itself: it refers to nothing that its reader does not have.";
 const ENDS: &str =
     "Text files end with a newline, and no line with a blank: a diff shows what changed.";
-const COMMAND: &str = "Every `cargo xtask` command that the docs name exists.";
 const MAP: &str = "ARCHITECTURE.md is the map: every crate of the workspace is on it.";
-
-/// The files whose readers are told to run commands.
-const GUIDES: &[&str] = &["README.md", "CONTRIBUTING.md"];
 
 pub(super) fn check(metadata: &Metadata, files: &[File]) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -23,12 +19,6 @@ pub(super) fn check(metadata: &Metadata, files: &[File]) -> Vec<Finding> {
         findings.extend(retired(file));
         findings.extend(outside(file));
         findings.extend(ends(file));
-    }
-    for guide in GUIDES {
-        match files.iter().find(|file| file.path == *guide) {
-            Some(file) => findings.extend(commands(file)),
-            None => findings.push(missing(guide, COMMAND)),
-        }
     }
     let members: Vec<&str> = metadata
         .members()
@@ -140,21 +130,6 @@ fn ends(file: &File) -> Vec<Finding> {
     findings
 }
 
-fn commands(file: &File) -> Vec<Finding> {
-    let call = "cargo xtask ";
-    file.text
-        .match_indices(call)
-        .filter_map(|(at, _)| {
-            let rest = file.text.get(at + call.len()..)?;
-            let end =
-                rest.find(|character: char| !character.is_ascii_lowercase() && character != '-');
-            let name = rest.get(..end.unwrap_or(rest.len()))?;
-            let known = name.is_empty() || name.starts_with('-') || COMMANDS.contains(&name);
-            (!known).then(|| file.finding(at, format!("there is no `{call}{name}`"), COMMAND))
-        })
-        .collect()
-}
-
 fn map(files: &[File], members: &[&str]) -> Vec<Finding> {
     let path = "ARCHITECTURE.md";
     let Some(file) = files.iter().find(|file| file.path == path) else {
@@ -260,16 +235,6 @@ mod tests {
             &["a.txt:1", "a.txt:2", "a.txt:3", "a.txt:4"],
         );
         assert_eq!(ends(&file("a.txt", "")), []);
-    }
-
-    #[test]
-    fn a_command_that_does_not_exist_is_refused() {
-        let good = file(
-            "README.md",
-            "`cargo xtask test -- filter`, `cargo xtask --help`, `cargo xtask`\n",
-        );
-        let bad = file("README.md", "`cargo xtask test`\n`cargo xtask tset`\n");
-        check(commands, &good, &bad, &["README.md:2"]);
     }
 
     #[test]
