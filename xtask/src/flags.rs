@@ -13,6 +13,9 @@ pub(crate) const COMMANDS: &[&str] = &[
     "browser",
     "bench",
     "lint",
+    "advisories",
+    "semver",
+    "release",
     "docs",
     "minimal",
     "msrv",
@@ -71,6 +74,22 @@ xflags::xflags! {
         /// Check format, clippy for each set of features, the docs, tidy, and dependencies.
         cmd lint {}
 
+        /// Check the dependencies for known vulnerabilities, by the newest database of RustSec.
+        cmd advisories {}
+
+        /// Compare the API of the published crates with that of the last release: whether the
+        /// versions fit the changes.
+        cmd semver {
+            /// Compare with this revision of git instead.
+            optional --baseline baseline: String
+        }
+
+        /// Do all of a release but the upload: checks, packages and documentation.
+        cmd release {
+            /// Needed, since only a person publishes.
+            optional --dry-run
+        }
+
         /// Build the documentation of the published crates as docs.rs builds it, and refuse
         /// warnings.
         cmd docs {}
@@ -116,6 +135,9 @@ mod tests {
             XtaskCmd::Browser(_) => "browser",
             XtaskCmd::Bench(_) => "bench",
             XtaskCmd::Lint(_) => "lint",
+            XtaskCmd::Advisories(_) => "advisories",
+            XtaskCmd::Semver(_) => "semver",
+            XtaskCmd::Release(_) => "release",
             XtaskCmd::Docs(_) => "docs",
             XtaskCmd::Minimal(_) => "minimal",
             XtaskCmd::Msrv(_) => "msrv",
@@ -126,7 +148,7 @@ mod tests {
             let parsed = Xtask::from_vec(vec![OsString::from(command)]).unwrap();
             assert_eq!(name(&parsed.subcommand), *command);
         }
-        assert_eq!(COMMANDS.len(), 14);
+        assert_eq!(COMMANDS.len(), 17);
     }
 
     #[test]

@@ -5,11 +5,12 @@ use std::path::Path;
 use xshell::{Shell, cmd};
 
 use crate::{
+    advisories,
     metadata::{Metadata, Package},
     minimal, msrv,
     program::Missing,
     progress::step,
-    setup, tidy, tools,
+    semver, setup, tidy, tools,
 };
 
 /// Crates that by design don't compile without one of these features, and must say so.
@@ -56,9 +57,9 @@ pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
         .run()?;
 
     dependencies(sh)?;
-    api(sh)?;
 
     let metadata = Metadata::read(sh)?;
+    semver::check(sh, &metadata)?;
     each_example(sh, &hack, &metadata)?;
     for package in metadata.published() {
         each_feature_set(sh, &hack, package)?;
@@ -117,44 +118,19 @@ fn dependencies(sh: &Shell) -> anyhow::Result<()> {
     let Some(deny) = tools::CARGO_DENY.installed_for(sh, what)? else {
         return Ok(());
     };
-    let fetched = cmd!(sh, "{deny} --log-level off fetch db")
-        .quiet()
-        .ignore_stdout()
-        .ignore_stderr()
-        .run();
     let mut checks = vec!["licenses", "bans", "sources"];
-    if fetched.is_ok() {
-        checks.push("advisories");
-    } else {
-        step(
-            "lint",
-            "NOT CHECKED: advisories, since the database of RustSec on github.com cannot be fetched",
-        );
+    match advisories::fetch(sh, &deny) {
+        Ok(()) => checks.push("advisories"),
+        Err(error) => {
+            let error = error.to_string();
+            let first = error.lines().next().unwrap_or_default();
+            step("lint", &format!("NOT CHECKED: advisories: {first}"));
+        }
     }
     step("lint", &format!("dependencies: {}", checks.join(", ")));
     cmd!(
         sh,
         "{deny} --log-level warn check --hide-inclusion-graph {checks...}"
-    )
-    .quiet()
-    .run()?;
-    Ok(())
-}
-
-/// A change to the API of a published crate that needs another version than it has.
-fn api(sh: &Shell) -> anyhow::Result<()> {
-    let what = "changes to the published crates' API";
-    let Some(release) = tools::last_release(sh) else {
-        step("lint", &format!("NOT CHECKED: {what}: no release yet"));
-        return Ok(());
-    };
-    let Some(checks) = tools::CARGO_SEMVER_CHECKS.installed_for(sh, what)? else {
-        return Ok(());
-    };
-    step("lint", &format!("{what} since {release}"));
-    cmd!(
-        sh,
-        "{checks} semver-checks --workspace --baseline-rev {release}"
     )
     .quiet()
     .run()?;

@@ -6,6 +6,7 @@
     reason = "a command line tool says what it does, and what went wrong"
 )]
 
+mod advisories;
 mod apt;
 mod bench;
 mod browser;
@@ -24,7 +25,9 @@ mod npm;
 mod process;
 mod program;
 mod progress;
+mod release;
 mod scenarios;
+mod semver;
 mod servers;
 mod setup;
 mod test;
@@ -76,6 +79,9 @@ fn run(flags: Xtask) -> anyhow::Result<()> {
         }
         XtaskCmd::Bench(flags) => bench::run(&sh, &flags.part, flags.quick),
         XtaskCmd::Lint(_) => lint::run(&sh),
+        XtaskCmd::Advisories(_) => advisories::run(&sh),
+        XtaskCmd::Semver(flags) => semver::run(&sh, flags.baseline.as_deref()),
+        XtaskCmd::Release(flags) => release::run(&sh, flags.dry_run),
         XtaskCmd::Docs(_) => docs::run(&sh),
         XtaskCmd::Minimal(_) => minimal::run(&sh),
         XtaskCmd::Msrv(_) => msrv::run(&sh),

@@ -27,7 +27,13 @@ pub(crate) struct Package {
     manifest_path: String,
     publish: Option<Vec<String>>,
     #[serde(default)]
+    pub(crate) version: String,
     pub(crate) description: Option<String>,
+    pub(crate) documentation: Option<String>,
+    pub(crate) homepage: Option<String>,
+    pub(crate) license: Option<String>,
+    pub(crate) readme: Option<String>,
+    pub(crate) repository: Option<String>,
     /// The oldest Rust that it says it compiles with, such as `1.89` or `1.89.0`.
     pub(crate) rust_version: Option<String>,
     #[serde(default)]
@@ -55,6 +61,9 @@ struct Target {
 struct Dependency {
     name: String,
     kind: Option<String>,
+    /// The versions that will do. `*`: it has a path and no version.
+    #[serde(default)]
+    req: String,
 }
 
 #[derive(Deserialize)]
@@ -109,6 +118,19 @@ impl Package {
     fn of_kind(&self, kind: &str) -> impl Iterator<Item = &Target> {
         let is_kind = move |target: &&Target| target.kind.iter().any(|own| own == kind);
         self.targets.iter().filter(is_kind)
+    }
+
+    /// The crates that its package needs to be in a registry, also those for tests.
+    pub(crate) fn needs_published(&self) -> impl Iterator<Item = &str> {
+        self.wants()
+            .filter(|(_, versions)| *versions != "*")
+            .map(|(name, _)| name)
+    }
+
+    /// The crates that it depends on, also for tests, and the versions that will do.
+    pub(crate) fn wants(&self) -> impl Iterator<Item = (&str, &str)> {
+        let wanted = self.dependencies.iter();
+        wanted.map(|dependency| (dependency.name.as_str(), dependency.req.as_str()))
     }
 
     /// The crates that it is built with: normal and build dependencies, also the optional ones.

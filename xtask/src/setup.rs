@@ -6,7 +6,7 @@ use crate::{
     browser, counts, interop,
     program::{Missing, answers},
     progress::step,
-    servers, tools,
+    semver, servers, tools,
 };
 
 /// The programs that must be there, how to ask for each, and how to get it.
@@ -47,7 +47,7 @@ pub(crate) fn install(sh: &Shell) -> anyhow::Result<()> {
         tool.ready(sh, Missing::Installed)?;
     }
     // It takes longest to compile, and has nothing to do before that.
-    if tools::last_release(sh).is_some() {
+    if semver::last_release(sh)?.is_some() {
         tools::CARGO_SEMVER_CHECKS.ready(sh, Missing::Installed)?;
     }
     Ok(())

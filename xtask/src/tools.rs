@@ -120,6 +120,17 @@ impl Tool {
         installed.with_context(|| format!("{name}@{version} is installed, and does not run"))
     }
 
+    /// Says how to install a tool from crates.io that `setup` may not have installed yet.
+    pub(crate) fn by_hand(&self, sh: &Shell) -> String {
+        let (name, version) = (self.name, self.version);
+        let root = self.root(sh).unwrap_or_else(|_| "target/tools".into());
+        let root = root.display();
+        format!(
+            "{name}@{version} is missing: run `cargo install --locked --root {root} {name}@{version}`. \
+             Once there is a release, `cargo xtask setup` does so"
+        )
+    }
+
     fn install(&self, sh: &Shell) -> anyhow::Result<()> {
         let (name, version, root) = (self.name, self.version, self.root(sh)?);
         match self.from {
@@ -158,12 +169,6 @@ impl Tool {
             Registry::PyPi => tools.join("python"),
         })
     }
-}
-
-/// The tag of the last release, such as `v0.1.0`.
-pub(crate) fn last_release(sh: &Shell) -> Option<String> {
-    let described = cmd!(sh, "git describe --tags --abbrev=0 --match v[0-9]*");
-    described.quiet().ignore_stderr().read().ok()
 }
 
 #[cfg(test)]

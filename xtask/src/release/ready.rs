@@ -1,0 +1,221 @@
+//! Whether the work tree says all that a release has to say.
+
+use anyhow::Context;
+use xshell::{Shell, cmd};
+
+use crate::metadata::Package;
+
+/// The files that each package has.
+const FILES: &[&str] = &["README.md", "LICENSE-APACHE", "LICENSE-MIT"];
+
+const CLIENT: &str = "clients/js/package.json";
+
+/// All that is missing from the manifests, the changelog and the work tree.
+pub(super) fn check(sh: &Shell, packages: &[&Package]) -> anyhow::Result<Vec<String>> {
+    let version = &packages.first().context("no crate is published")?.version;
+    let mut findings = Vec::new();
+    for package in packages {
+        findings.extend(versions(package, version, packages));
+        findings.extend(fields(package));
+    }
+    let client: serde_json::Value = serde_json::from_str(&sh.read_file(CLIENT)?)?;
+    let client = client.get("version").and_then(|version| version.as_str());
+    if client != Some(version) {
+        let client = client.unwrap_or("none");
+        findings.push(format!(
+            "{CLIENT} has the version {client}, and the crates have {version}"
+        ));
+    }
+    findings.extend(changelog(&sh.read_file("CHANGELOG.md")?, version));
+    let changed = cmd!(sh, "git status --porcelain").quiet().read()?;
+    if let Some(first) = changed.lines().next() {
+        let count = changed.lines().count();
+        findings.push(format!(
+            "the work tree has {count} changes that are not committed, for example `{first}`"
+        ));
+    }
+    Ok(findings)
+}
+
+/// The files that the package of this crate does not have.
+pub(super) fn files(sh: &Shell, package: &Package) -> anyhow::Result<Vec<String>> {
+    let name = &package.name;
+    let listed = cmd!(
+        sh,
+        "cargo package --quiet --list --allow-dirty --package {name}"
+    );
+    Ok(missing_files(name, &listed.quiet().read()?))
+}
+
+fn missing_files(name: &str, listed: &str) -> Vec<String> {
+    FILES
+        .iter()
+        .filter(|file| !listed.lines().any(|line| line == **file))
+        .map(|file| format!("the package of {name} has no {file}"))
+        .collect()
+}
+
+fn versions(package: &Package, version: &str, packages: &[&Package]) -> Vec<String> {
+    let name = &package.name;
+    let mut findings = Vec::new();
+    if package.version != *version {
+        let own = &package.version;
+        findings.push(format!(
+            "{name} has the version {own}, and others have {version}"
+        ));
+    }
+    for (sibling, wanted) in package.wants() {
+        let is_published = packages.iter().any(|other| other.name == sibling);
+        if is_published && wanted != "*" && wanted != format!("^{version}") {
+            findings.push(format!(
+                "{name} wants {sibling} {wanted}, whose version is {version}"
+            ));
+        }
+    }
+    findings
+}
+
+/// The fields that readers of crates.io need.
+fn fields(package: &Package) -> Vec<String> {
+    let documentation = format!("https://docs.rs/{}", package.name);
+    let is_there = |field: &Option<String>| field.as_ref().is_some_and(|text| !text.is_empty());
+    let mut missing = Vec::new();
+    for (name, field) in [
+        ("description", &package.description),
+        ("homepage", &package.homepage),
+        ("license", &package.license),
+        ("readme", &package.readme),
+        ("repository", &package.repository),
+        ("rust-version", &package.rust_version),
+    ] {
+        if !is_there(field) {
+            missing.push(format!("the manifest of {} has no {name}", package.name));
+        }
+    }
+    if package.documentation.as_ref() != Some(&documentation) {
+        missing.push(format!(
+            "the manifest of {} must have documentation = \"{documentation}\"",
+            package.name
+        ));
+    }
+    missing
+}
+
+/// The fault of a changelog without a section of this version, such as `## 0.1.0 (2027-01-31)`.
+fn changelog(text: &str, version: &str) -> Option<String> {
+    let mut sections = text.split("\n## ").skip(1);
+    let is_of_version = |section: &&str| section.split_whitespace().next() == Some(version);
+    match sections.find(is_of_version) {
+        None => Some(format!("CHANGELOG.md has no section `## {version}`")),
+        Some(section) if section.lines().skip(1).all(|line| line.trim().is_empty()) => Some(
+            format!("the section `## {version}` of CHANGELOG.md is empty"),
+        ),
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn package(change: impl FnOnce(&mut Value)) -> Package {
+        let mut package = json!({
+            "id": "a", "name": "a", "manifest_path": "/w/Cargo.toml", "version": "0.2.0",
+            "description": "An a.", "homepage": "https://a.example", "license": "MIT",
+            "readme": "README.md", "repository": "https://a.example/a", "rust_version": "1.89",
+            "documentation": "https://docs.rs/a", "dependencies": [],
+        });
+        change(&mut package);
+        serde_json::from_value(package).unwrap()
+    }
+
+    fn field(name: &'static str, value: Value) -> Package {
+        package(|package| {
+            package
+                .as_object_mut()
+                .unwrap()
+                .insert(name.to_owned(), value);
+        })
+    }
+
+    #[test]
+    fn a_manifest_without_a_field_is_found() {
+        assert_eq!(fields(&package(|_| {})), [""; 0]);
+        let names = [
+            "description",
+            "homepage",
+            "license",
+            "readme",
+            "repository",
+            "rust_version",
+        ];
+        for name in names {
+            for value in [json!(null), json!("")] {
+                let found = fields(&field(name, value));
+                assert_eq!(found.len(), 1, "{name}");
+                assert!(
+                    found
+                        .iter()
+                        .all(|found| found.contains(&name.replace('_', "-")))
+                );
+            }
+        }
+        for value in [json!(null), json!("https://docs.rs/b")] {
+            let found = fields(&field("documentation", value));
+            assert!(
+                found.first().unwrap().contains("https://docs.rs/a"),
+                "{found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn versions_that_do_not_agree_are_found() {
+        let needs = |version: &str| field("dependencies", json!([{"name": "b", "req": version}]));
+        let b = package(|package| *package.pointer_mut("/name").unwrap() = json!("b"));
+        for good in ["^0.2.0", "*"] {
+            assert_eq!(versions(&needs(good), "0.2.0", &[&b]), [""; 0]);
+        }
+        assert_eq!(
+            versions(&needs("^0.1.0"), "0.2.0", &[]),
+            [""; 0],
+            "another's crate"
+        );
+        assert_eq!(
+            versions(&needs("^0.1.0"), "0.2.0", &[&b]),
+            ["a wants b ^0.1.0, whose version is 0.2.0"]
+        );
+        assert_eq!(
+            versions(&b, "0.3.0", &[&b]),
+            ["b has the version 0.2.0, and others have 0.3.0"]
+        );
+    }
+
+    #[test]
+    fn a_changelog_without_the_version_is_found() {
+        let good =
+            "# Changelog\n\n## Unreleased\n\n## 0.2.0 (2027-01-31)\n\n* A.\n\n## 0.1.0\n\n* B.\n";
+        for version in ["0.2.0", "0.1.0"] {
+            assert_eq!(changelog(good, version), None);
+        }
+        let missing = Some("CHANGELOG.md has no section `## 0.2`".to_owned());
+        assert_eq!(changelog(good, "0.2"), missing);
+        let empty = Some("the section `## Unreleased` of CHANGELOG.md is empty".to_owned());
+        assert_eq!(changelog(good, "Unreleased"), empty);
+    }
+
+    #[test]
+    fn a_package_without_its_licences_or_readme_is_found() {
+        let listed = "Cargo.toml\nLICENSE-APACHE\nLICENSE-MIT\nREADME.md\nsrc/lib.rs\n";
+        assert_eq!(missing_files("a", listed), [""; 0]);
+        assert_eq!(
+            missing_files("a", "docs/README.md\nLICENSE-MIT\n"),
+            [
+                "the package of a has no README.md",
+                "the package of a has no LICENSE-APACHE"
+            ]
+        );
+    }
+}

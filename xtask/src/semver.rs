@@ -1,0 +1,102 @@
+//! `cargo xtask semver`: changes to the API of the published crates that need another version than
+//! they have.
+
+use std::path::Path;
+
+use anyhow::Context;
+use xshell::{Shell, cmd};
+
+use crate::{
+    metadata::{Metadata, Package},
+    program::answers,
+    progress::step,
+    tools,
+};
+
+/// Compares with `baseline`, or with the last release.
+pub(crate) fn run(sh: &Shell, baseline: Option<&str>) -> anyhow::Result<()> {
+    let metadata = Metadata::read(sh)?;
+    let baseline = match baseline {
+        Some(given) => {
+            let commit = format!("{given}^{{commit}}");
+            let known = answers(sh, &["git", "rev-parse", "--quiet", "--verify", &commit]);
+            anyhow::ensure!(known, "git knows no revision {given}");
+            given.to_owned()
+        }
+        None => match last_release(sh)? {
+            Some(tag) => tag,
+            None => return no_release("semver", &metadata),
+        },
+    };
+    let checks = tools::CARGO_SEMVER_CHECKS.installed(sh)?;
+    // Before the first release, `setup` doesn't install it: it takes minutes to compile.
+    let checks = checks.with_context(|| tools::CARGO_SEMVER_CHECKS.by_hand(sh))?;
+    compare(sh, &checks, "semver", &baseline, &metadata)
+}
+
+/// As [`run`], for `lint`: says NOT CHECKED if the tool is not there.
+pub(crate) fn check(sh: &Shell, metadata: &Metadata) -> anyhow::Result<()> {
+    let Some(release) = last_release(sh)? else {
+        return no_release("lint", metadata);
+    };
+    let what = "changes to the published crates' API";
+    match tools::CARGO_SEMVER_CHECKS.installed_for(sh, what)? {
+        Some(checks) => compare(sh, &checks, "lint", &release, metadata),
+        None => Ok(()),
+    }
+}
+
+/// The tag of the last release before this commit, such as `v0.1.0`. A tag of this commit is that
+/// of the release that is being checked.
+pub(crate) fn last_release(sh: &Shell) -> anyhow::Result<Option<String>> {
+    let described = cmd!(sh, "git describe --tags --abbrev=0 --match v[0-9]* HEAD^");
+    if let Ok(tag) = described.quiet().ignore_stderr().read() {
+        return Ok(Some(tag));
+    }
+    let shallow = cmd!(sh, "git rev-parse --is-shallow-repository");
+    let shallow = shallow.quiet().ignore_stderr().read();
+    anyhow::ensure!(
+        shallow.ok().as_deref() != Some("true"),
+        "this clone is shallow, so git doesn't know the last release: run `git fetch --unshallow --tags`"
+    );
+    Ok(None)
+}
+
+fn no_release(command: &str, metadata: &Metadata) -> anyhow::Result<()> {
+    let version = metadata
+        .published()
+        .next()
+        .map_or("", |package| &package.version);
+    step(
+        command,
+        &format!(
+            "NOT CHECKED: changes to the published crates' API, since there is no release yet. The \
+             tag v{version} of the first one will be the baseline; `cargo xtask semver --baseline REV` \
+             compares with any other commit"
+        ),
+    );
+    Ok(())
+}
+
+fn compare(
+    sh: &Shell,
+    checks: &Path,
+    command: &str,
+    baseline: &str,
+    metadata: &Metadata,
+) -> anyhow::Result<()> {
+    step(
+        command,
+        &format!("changes to the published crates' API since {baseline}"),
+    );
+    // A program has no API.
+    let libraries = metadata.published().filter(|one| Package::has_library(one));
+    let selected = libraries.flat_map(|one| ["--package", &one.name]);
+    cmd!(
+        sh,
+        "{checks} semver-checks {selected...} --baseline-rev {baseline}"
+    )
+    .quiet()
+    .run()
+    .context("the API needs another version: see above")
+}
