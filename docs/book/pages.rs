@@ -1,4 +1,5 @@
 //! The pages show the code that is tested, and their links lead somewhere.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     fs,
@@ -31,14 +32,11 @@ fn pages() -> Vec<PathBuf> {
 
 /// The targets of the links of a page.
 fn links(page: &str) -> Vec<&str> {
-    let mut links = Vec::new();
-    for (at, _) in page.match_indices("](") {
-        links.extend(page[at + 2..].split(')').next());
-    }
-    for line in page.lines().filter(|line| line.starts_with('[')) {
-        links.extend(line.split_once("]: ").map(|(_, target)| target));
-    }
-    links
+    let inline = page.split("](").skip(1);
+    let inline = inline.filter_map(|rest| rest.split(')').next());
+    let definitions = page.lines().filter(|line| line.starts_with('['));
+    let defined = definitions.filter_map(|line| Some(line.split_once("]: ")?.1));
+    inline.chain(defined).collect()
 }
 
 /// The anchors of a page's headings, as GitHub and mdBook make them.
