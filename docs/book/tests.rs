@@ -21,4 +21,10 @@ pages! {
     troubleshooting "src/troubleshooting.md",
     jwt_logout "src/jwt_logout.md",
     hand_made "src/hand_made.md",
+    actix_identity "src/migrate/actix_identity.md",
+    axum_login "src/migrate/axum_login.md",
+    jsonwebtoken "src/migrate/jsonwebtoken.md",
+    simplejwt "src/migrate/simplejwt.md",
+    supertokens "src/migrate/supertokens.md",
+    compare "../../COMPARE.md",
 }

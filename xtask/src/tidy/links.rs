@@ -14,6 +14,12 @@ const ITEM: &str =
     "Only rustdoc resolves a link to an item: GitHub and crates.io show it as broken.";
 const NAMED: &str = "A file that docs and comments name exists.";
 
+/// Files of this repository as whole URLs, for pages that readers see elsewhere.
+const OURS: [&str; 2] = [
+    "https://github.com/gatepass-rs/gatepass/blob/main/",
+    "https://github.com/gatepass-rs/gatepass/tree/main/",
+];
+
 /// Pages of the core, which rustdoc shows as modules of this name.
 const PAGES: &str = "crates/gatepass/docs";
 const PAGES_MODULE: &str = "docs::";
@@ -72,6 +78,9 @@ pub(super) fn check(file: &File, tree: &Tree<'_>) -> Vec<Finding> {
 
 /// The fault of a link to this target, and the rule that it breaks.
 fn link(file: &File, target: &str, tree: &Tree<'_>) -> Option<(String, &'static str)> {
+    if let Some(own) = OURS.iter().find_map(|prefix| target.strip_prefix(prefix)) {
+        return no_file("", own, tree);
+    }
     if target.contains("://") || target.starts_with("mailto:") || target.is_empty() {
         return None;
     }
@@ -99,7 +108,16 @@ fn link(file: &File, target: &str, tree: &Tree<'_>) -> Option<(String, &'static 
     if is_shown_by_rustdoc(file) {
         return Some((format!("a link to the file {path}"), ON_DOCS_RS));
     }
-    let to = resolve(directory(&file.path), path);
+    no_file(directory(&file.path), target, tree)
+}
+
+/// The fault of a link to a file, if there is none at `target` from `directory`.
+fn no_file(directory: &str, target: &str, tree: &Tree<'_>) -> Option<(String, &'static str)> {
+    let (path, anchor) = match target.split_once('#') {
+        Some((path, anchor)) => (path, Some(anchor)),
+        None => (target, None),
+    };
+    let to = resolve(directory, path);
     match to.filter(|to| tree.has(to)) {
         None => Some((format!("there is no file {path}"), LINK)),
         Some(to) if to.ends_with(".md") => no_anchor(&to, anchor?, tree),
@@ -251,13 +269,16 @@ mod tests {
             "docs/book/src/b.md",
             "[a](a.md#a-page) [b](../../../README.md#two-again) [c](../../../README.md#one-1)\n\
              [d](a.md#set) ![e](../../../examples/app/page.png) [f](https://g.example/h#i)\n\
-             [j](../../../examples/) [k](mailto:l@m.example)\n",
-            "[a](b.md)\n[c](a.md#b-page) [d](../../../../e)\n[f]: ../README.md\n",
+             [j](../../../examples/) [k](mailto:l@m.example)\n\
+             [n](https://github.com/gatepass-rs/gatepass/blob/main/README.md#two-again)\n",
+            "[a](b.md)\n[c](a.md#b-page) [d](../../../../e)\n[f]: ../README.md\n\
+             [g](https://github.com/gatepass-rs/gatepass/tree/main/h)\n",
             &[
                 "there is no file b.md",
                 "docs/book/src/a.md has no heading #b-page",
                 "there is no file ../../../../e",
                 "there is no file ../README.md",
+                "there is no file h",
             ],
         );
         assert_found(
