@@ -1,4 +1,4 @@
-//! The world outside: time and randomness, injected.
+//! Time and randomness, which tests can replace.
 
 pub(crate) mod clock;
 pub(crate) mod internal_error;

@@ -1,4 +1,4 @@
-//! The error of every call, by whose fault it is.
+//! The error of all calls, with a variant for each party at fault.
 
 use std::borrow::Cow;
 
@@ -8,39 +8,40 @@ use crate::{
     store::error::StoreError,
 };
 
-/// Why gatepass did not do what it was asked.
+/// The reason why a call of gatepass failed.
 ///
-/// The variants differ in whose fault it is, and that decides the HTTP status: a refusal is the
-/// client's (4xx), all else is ours or the application's (5xx) and reveals nothing on the wire.
+/// Each variant says who is at fault, and that decides the HTTP status. A refusal is the client's
+/// fault (4xx). All else is the fault of the server or the application (5xx), and the response
+/// reveals no details.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The client may not. Tell it why; [`Refusal::reason`] is what it gets.
+    /// gatepass refused the request. Tell the client why: responses carry [`Refusal::reason`].
     #[error("refused: {0}")]
     Refused(Refusal),
-    /// The store, or the source of users, did not answer in time or at all. No request was refused:
+    /// The store, or the source of users, did not answer in time or at all. This is not a refusal:
     /// the client should try again, and the operator should look at the store.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The token names a key that isn't known here, and the keys of its
-    /// [issuer](crate::issuers::Issuers) can't be fetched. No request was refused: the client
-    /// should try again, and the operator should look at `issuer.unavailable` in the log.
+    /// The token names an unknown key, and gatepass can't fetch the keys of its
+    /// [issuer](crate::issuers::Issuers). This is not a refusal: the client should try again, and
+    /// the operator should look at `issuer.unavailable` in the log.
     #[error("the keys of the issuer {issuer} can't be fetched")]
     KeysUnavailable {
         /// The issuer.
         issuer: Issuer,
     },
-    /// The application gave an identity that cannot be issued. A mistake in its code.
+    /// The application gave an identity that gatepass can't issue. This is a mistake in its code.
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    /// Something that does not happen while the machine and its clock are sound.
+    /// A failure that doesn't happen while the machine and its clock are sound.
     #[error(transparent)]
     Internal(#[from] InternalError),
 }
 
 impl Error {
-    /// The stable name of this error, as clients see it: [`Refusal::reason`], or that we failed,
-    /// and no more.
+    /// The stable name of this error, as clients see it: [`Refusal::reason`], or a name that says
+    /// only that the server failed.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {

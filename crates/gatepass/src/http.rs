@@ -1,5 +1,4 @@
-//! HTTP requests and responses as plain data, and how an application changes the responses that say
-//! what is wrong.
+//! HTTP requests and responses as plain data, and the application's own format of errors.
 
 pub(crate) mod error_response;
 pub(crate) mod head;

@@ -1,4 +1,4 @@
-//! Time, injected: what the core knows of it and where it comes from.
+//! Timestamps, and the clock that they come from. Tests can replace the clock.
 
 use std::{
     fmt,
@@ -9,8 +9,8 @@ use std::{
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z, between that instant and the end of
 /// the year 9999.
 ///
-/// All arithmetic saturates at these two ends, so that a clock before 1970 or an absurd lifetime
-/// never panics or wraps. `Display` is RFC 3339 in seconds.
+/// All arithmetic saturates at these two ends, so a clock before 1970 or an absurd lifetime never
+/// panics or wraps. `Display` is RFC 3339 in seconds.
 ///
 /// ```
 /// use std::time::Duration;
@@ -103,16 +103,17 @@ impl fmt::Display for Timestamp {
 impl fmt::Debug for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let time = UNIX_EPOCH + Duration::from_millis(self.0.unsigned_abs());
-        // `fmt` alone would be that of `Debug` here, which shows a struct.
+        // A plain `.fmt(f)` would call `Debug` here, which shows a struct.
         fmt::Display::fmt(&humantime::format_rfc3339_millis(time), f)
     }
 }
 
 /// The source of the time.
 ///
-/// Two readings, because they fail in different ways: the wall clock can be set, and the monotonic
-/// clock may stand still while a machine is suspended. The lease of the denylist looks at both.
-/// Tests pass a clock that they move by hand (`gatepass_testkit::ManualClock`).
+/// It has two readings, because they fail in different ways. An operator can set the wall clock,
+/// and the monotonic clock may stand still while a machine is suspended. The lease on the
+/// revocations looks at both. Tests pass a clock that they move by hand
+/// (`gatepass_testkit::ManualClock`).
 pub trait Clock: Send + Sync + 'static {
     /// The wall-clock time.
     fn now(&self) -> Timestamp;

@@ -1,4 +1,4 @@
-//! The failure that does not happen while the machine is sound.
+//! The error for a state that can't occur while the machine is sound.
 
 /// An impossible state. Report it as a bug if the machine is sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -9,7 +9,7 @@ pub struct InternalError {
 }
 
 impl InternalError {
-    /// Something failed that does not fail; `what` is fixed text, so that it can hold no secret.
+    /// An error that describes the state as `what`. The text is fixed, so it can't hold a secret.
     #[must_use]
     pub const fn new(what: &'static str) -> Self {
         Self { what }

@@ -1,4 +1,4 @@
-//! Randomness, injected.
+//! The source of randomness, which tests can replace.
 
 use crate::env::internal_error::InternalError;
 
@@ -11,7 +11,7 @@ pub trait Random: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`InternalError`] if the source has none; nothing is issued then.
+    /// [`InternalError`] if the source has none. gatepass then issues nothing.
     fn fill(&self, buffer: &mut [u8]) -> Result<(), InternalError>;
 }
 

@@ -22,7 +22,7 @@ impl ErrorResponse {
         self.0.is_some()
     }
 
-    /// The reply as the application writes it, if it says that something is wrong.
+    /// The reply as the application writes it, if it reports a problem.
     pub(crate) fn apply(&self, head: &RequestHead<'_>, mut reply: Reply) -> Reply {
         match &self.0 {
             Some(respond) => match reply.take_problem() {

@@ -14,7 +14,7 @@ pub struct RequestHead<'a> {
     original_target: Option<(&'a str, Option<&'a str>)>,
     target_host: Option<&'a str>,
     hosts_conflict: bool,
-    /// Read when they are needed: most requests need one of them.
+    /// gatepass reads a field when it needs it: most requests need only one.
     headers: Arc<dyn Headers<'a> + 'a>,
     address: Option<IpAddr>,
 }
@@ -102,17 +102,17 @@ impl<'a> RequestHead<'a> {
         }
     }
 
-    /// Adds the query of the request's target, without its question mark, for the pages of the list
-    /// of sessions. A token in a query is never read.
+    /// Adds the query of the request's target, without its question mark. The list of sessions
+    /// reads its page from it. gatepass never reads a token from a query.
     #[must_use]
     pub fn query(mut self, query: Option<&'a str>) -> Self {
         self.query = query;
         self
     }
 
-    /// Adds the path and the query that the client asked for, if the framework's router has cut
-    /// them. For example, `/shop/orders` is `/orders` for a router that is nested below `/shop`. A
-    /// redirect to a login page brings the user back there.
+    /// Adds the path and the query that the client asked for, if the framework's router has
+    /// shortened them. For example, `/shop/orders` is `/orders` for a router that is nested below
+    /// `/shop`. After a redirect to a login page, the user comes back there.
     #[must_use]
     pub fn original_target(mut self, path: &'a str, query: Option<&'a str>) -> Self {
         self.original_target = Some((path, query));
@@ -128,19 +128,20 @@ impl<'a> RequestHead<'a> {
     }
 
     /// Says that the request's target and its `Host` name different hosts, or that its `Host` is
-    /// not a host. For frameworks that hide the host of the target and report the conflict instead.
+    /// not a host. Call it if your framework hides the host of the target and reports the conflict
+    /// instead.
     ///
-    /// Such a request has no host, also where [`target_host`](Self::target_host) and its headers
-    /// name one, since nothing tells which of the two a proxy has looked at. So no `Origin` is that
-    /// of its host.
+    /// gatepass then ignores the [`target_host`](Self::target_host) and the headers, because it
+    /// can't know which of the two hosts a proxy has looked at. The request has no host, so no
+    /// `Origin` matches it.
     #[must_use]
     pub fn conflicting_hosts(mut self) -> Self {
         self.hosts_conflict = true;
         self
     }
 
-    /// Adds the address of the peer, as the connection has it. gatepass reads the headers of
-    /// [trusted proxies](crate::TrustedProxies) by itself.
+    /// Adds the address of the connection's peer. gatepass reads the headers of [trusted
+    /// proxies](crate::TrustedProxies) by itself.
     #[must_use]
     pub fn address(mut self, address: Option<IpAddr>) -> Self {
         self.address = address;
@@ -207,8 +208,8 @@ impl<'a> RequestHead<'a> {
         }
     }
 
-    /// The names and values of the cookies (RFC 6265 §4.2.1), also where they came in several
-    /// headers, as HTTP/2 may send them.
+    /// The names and values of the cookies (RFC 6265 §4.2.1) in all `Cookie` headers. HTTP/2 may
+    /// send several.
     pub(crate) fn cookies(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         let fields = self.headers.all("cookie").into_iter();
         let pairs = fields.flat_map(|cookie| cookie.split(|byte| *byte == b';'));
@@ -219,8 +220,8 @@ impl<'a> RequestHead<'a> {
         })
     }
 
-    /// Whether the client names HTML among what it takes (RFC 9110 §12.5.1). `*/*`, which any
-    /// client sends, doesn't count.
+    /// Whether the client's `Accept` names HTML (RFC 9110 §12.5.1). `*/*`, which any client sends,
+    /// doesn't count.
     pub(crate) fn accepts_html(&self) -> bool {
         let fields = self.headers.all("accept").into_iter();
         let mut ranges = fields.flat_map(|accept| accept.split(|byte| *byte == b','));
@@ -247,7 +248,7 @@ impl<'a> RequestHead<'a> {
         self.address
     }
 
-    /// A header field by which a proxy tells the address of its client.
+    /// The name of a header field of this request in which a proxy reports its client's address.
     pub(crate) fn forwarding_header(&self) -> Option<&'static str> {
         let mut names = TrustedProxies::HEADERS.into_iter();
         names.find(|&name| !matches!(self.field(name), HeaderField::Absent))

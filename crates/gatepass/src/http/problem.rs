@@ -1,13 +1,13 @@
-//! The facts that a response tells about what is wrong.
+//! The problem that a response reports.
 
 use std::borrow::Cow;
 
 use crate::model::refusal::Refusal;
 
-/// The facts that a response tells about what is wrong with its request, or that the server failed.
+/// The problem that a response reports: a fault of the request, or a failure of the server.
 ///
 /// A failure of the server has no details here. For example, a store that can't be reached has the
-/// reason `store_unavailable`, and its error is in the log alone.
+/// reason `store_unavailable`, and only the log has its error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     error: Cow<'static, str>,
@@ -37,16 +37,16 @@ impl Problem {
         }
     }
 
-    /// The name of the error in OAuth, or one in its manner: the member `error` of the body. For
-    /// example, `invalid_token`.
+    /// The name of the error in OAuth, or a name of the same style: the member `error` of the body.
+    /// For example, `invalid_token`.
     #[must_use]
     pub fn error(&self) -> &str {
         &self.error
     }
 
-    /// The stable name of what is wrong: the member `reason` of the body. For example, `expired`.
+    /// The stable name of the problem: the member `reason` of the body. For example, `expired`.
     ///
-    /// [`REASONS`](Self::REASONS) has all of them.
+    /// [`REASONS`](Self::REASONS) lists all of them.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         self.reason
@@ -66,8 +66,8 @@ impl Problem {
     }
 
     /// Every [`reason`](Self::reason) with its description, for a table of texts in your own
-    /// language. A description may name a detail, such as a member that is missing: the table has
-    /// it in general words.
+    /// language. The description in a response may name a detail, such as the missing member. The
+    /// table has it in general words.
     ///
     /// ```
     /// use gatepass::wire::Problem;

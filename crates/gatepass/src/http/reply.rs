@@ -10,8 +10,8 @@ use crate::{
     observe,
 };
 
-/// How long the public documents may be kept, in seconds. A key that is announced for longer than
-/// this is known to every verifier before the first token is signed with it.
+/// How long clients may cache the public documents, in seconds. If a key is announced for longer
+/// than this, every verifier knows it before it signs its first token.
 const DOCUMENT_MAX_AGE: u32 = 300;
 
 /// A response: status, headers, body. Header values are visible ASCII by construction.
@@ -39,7 +39,7 @@ impl std::fmt::Debug for Reply {
 }
 
 impl Reply {
-    /// A reply without a body, and nothing that may be kept of it.
+    /// A reply without a body, which no cache may store.
     pub(crate) fn empty(status: u16) -> Self {
         Self {
             status,
@@ -49,16 +49,17 @@ impl Reply {
         }
     }
 
-    /// A reply with a JSON body, and nothing that may be kept of it.
+    /// A reply with a JSON body, which no cache may store.
     pub(crate) fn json(status: u16, body: &Value) -> Self {
         let mut reply = Self::empty(status).header("content-type", "application/json");
         reply.body = body.to_string().into_bytes();
         reply
     }
 
-    /// A public document that may be kept for [`DOCUMENT_MAX_AGE`], and is not sent again to a
-    /// client that shows by `If-None-Match` that it has it (RFC 9111, RFC 9110 §13.1.2). A reply
-    /// with 304 still has the body, whose length `HEAD` may say. Pages of all origins may read it.
+    /// A public document, which caches may keep for [`DOCUMENT_MAX_AGE`] and pages of all origins
+    /// may read. The reply is 304 if `If-None-Match` shows that the client has the document (RFC
+    /// 9111, RFC 9110 §13.1.2). A reply with 304 still holds the body, because the answer to a
+    /// `HEAD` may state its length.
     pub(crate) fn document(json: String, if_none_match: HeaderField<'_>) -> Self {
         let hash = Sha256::digest(&json);
         let tag = format!(r#""{}""#, URL_SAFE_NO_PAD.encode(hash));
@@ -81,7 +82,7 @@ impl Reply {
         reply.header("etag", tag)
     }
 
-    /// A reply that shows another page. It is 303, so that a form that was posted becomes a `GET`
+    /// A redirect to another page. It is 303, so that a browser follows a posted form with a `GET`
     /// (RFC 9110 §15.4.4).
     pub(crate) fn see_other(to: &str) -> Self {
         Self::empty(303).header("location", to)
@@ -109,7 +110,8 @@ impl Reply {
         Self::of_problem(status, Problem::new(error, description, reason))
     }
 
-    /// The facts that it tells about what is wrong, unless the application has written it.
+    /// The problem that this reply reports. `None` if it reports none, or if the application has
+    /// written the reply.
     #[must_use]
     pub fn problem(&self) -> Option<&Problem> {
         self.problem.as_deref()
@@ -119,7 +121,7 @@ impl Reply {
         self.problem.take().map(|problem| *problem)
     }
 
-    /// The same with another status.
+    /// The same reply with another status.
     ///
     /// [`VerifierBuilder::error_response`](crate::VerifierBuilder::error_response) has an example.
     #[must_use]
@@ -128,13 +130,14 @@ impl Reply {
         self
     }
 
-    /// The same with this JSON as its body.
+    /// The same reply with this JSON as its body.
     #[must_use]
     pub fn with_json(self, body: &Value) -> Self {
         self.with_body("application/json", body.to_string())
     }
 
-    /// The same with this body, such as a page with the media type `text/html; charset=utf-8`.
+    /// The same reply with this body, such as a page with the media type `text/html;
+    /// charset=utf-8`.
     #[must_use]
     pub fn with_body(self, media_type: &str, body: impl Into<Vec<u8>>) -> Self {
         let mut reply = self.with_header("content-type", media_type);
@@ -142,10 +145,10 @@ impl Reply {
         reply
     }
 
-    /// The same with this header field, in place of those of the same name.
+    /// The same reply with this header field, in place of all fields of the same name.
     ///
     /// Write the name in lower case. A name that isn't a token (RFC 9110 §5.6.2) in lower case adds
-    /// no field. Characters of the value that aren't visible ASCII are left out.
+    /// no field. gatepass leaves out characters of the value that aren't visible ASCII.
     #[must_use]
     pub fn with_header(self, name: &'static str, value: &str) -> Self {
         let reply = self.without_header(name);
@@ -156,7 +159,7 @@ impl Reply {
         }
     }
 
-    /// The same without the header fields of this name, in lower case.
+    /// The same reply without the header fields of this name, in lower case.
     #[must_use]
     pub fn without_header(mut self, name: &str) -> Self {
         self.headers.retain(|(own, _)| *own != name);
@@ -165,20 +168,20 @@ impl Reply {
 
     pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         let mut value = value.into();
-        // Values are made of fixed text, numbers, checked realms and scopes. Should that ever fail
-        // to hold, a framework must not be able to choke on it.
+        // Values consist of fixed text, numbers, checked realms and scopes. If one ever has other
+        // characters, the framework must not fail on it.
         value.retain(|c| matches!(c, ' '..='~'));
         self.headers.push((name, value));
         self
     }
 
-    /// The part of it that is sent in answer to a request by `method`: to a `HEAD` no body, but its
-    /// length (RFC 9110 §9.3.2).
+    /// The reply as the server sends it to a request by `method`. The answer to a `HEAD` has no
+    /// body, but states its length (RFC 9110 §9.3.2).
     ///
-    /// Adapters send replies to requests that they have guarded through this, where their framework
-    /// does not leave bodies out by itself. hyper does not in HTTP/2, where clients take such an
-    /// answer for a broken one (RFC 9113 §8.1.1).
-    /// [`Endpoints::handle`](crate::wire::Endpoints::handle) has done it.
+    /// An adapter calls this for its replies to guarded requests, if its framework doesn't leave
+    /// bodies out by itself. For example, hyper doesn't in HTTP/2, and clients take such an answer
+    /// for a broken one (RFC 9113 §8.1.1). [`Endpoints::handle`](crate::wire::Endpoints::handle)
+    /// has already called it.
     #[must_use]
     pub fn for_method(self, method: &str) -> Self {
         match method {
@@ -187,8 +190,8 @@ impl Reply {
         }
     }
 
-    /// The same head without the body, as `HEAD` wants it: a length that is said is that of the
-    /// body which a `GET` would get (RFC 9110 §8.6).
+    /// The same reply without the body, for a `HEAD`. Its `Content-Length` is the length of the
+    /// body that a `GET` would get (RFC 9110 §8.6).
     fn without_body(mut self) -> Self {
         let length = std::mem::take(&mut self.body).len();
         match self.status {
@@ -198,7 +201,7 @@ impl Reply {
         }
     }
 
-    /// The same without the body, if its status is one that has none.
+    /// The same reply, without the body if its status forbids one.
     fn without_forbidden_body(mut self) -> Self {
         if self.status == 304 {
             self.body.clear();
@@ -206,8 +209,8 @@ impl Reply {
         self
     }
 
-    /// The reply of an adapter if the application has read the body of a request to an endpoint
-    /// before the request came there: 500, since it cannot be read twice.
+    /// The reply of an adapter if the application has read the body of a request before the
+    /// endpoint could: 500, since the body can't be read twice.
     #[must_use]
     pub fn taken_body() -> Self {
         observe::body_taken();
@@ -218,7 +221,7 @@ impl Reply {
         Self::error(404, "not_found", "there is nothing here", "not_found")
     }
 
-    /// A reply that names the methods which are allowed (RFC 9110 §15.5.6).
+    /// A reply that names the allowed methods (RFC 9110 §15.5.6).
     pub(crate) fn method_not_allowed(allowed: &'static str) -> Self {
         let description = "this method is not allowed here";
         Self::error(405, "invalid_request", description, "method_not_allowed")
