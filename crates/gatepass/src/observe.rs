@@ -1,8 +1,8 @@
-//! Everything that operators are told: each event in one place, where it is traced, and counted
-//! with the feature `metrics`. No other module of this crate traces or counts.
+//! All events for operators. Each has one place, which traces it and, with the feature `metrics`,
+//! counts it. No other module of this crate traces or counts.
 //!
-//! Names, fields and units are stable, and `docs/events.md` documents them. No token, key or
-//! password is among them, and no label of a metric says who a user is.
+//! Names, fields and units are stable, and `docs/events.md` documents them. No event holds a token,
+//! a key or a password, and no label of a metric names a user.
 
 mod attempt;
 mod proxy_addresses;
@@ -46,7 +46,7 @@ use crate::{
     token::pass::Pass,
 };
 
-/// Counts an event, if the application has the feature `metrics`.
+/// Counts an event, if the application enables the feature `metrics`.
 macro_rules! count {
     ($name:literal $(, $label:literal => $value:expr)?) => {
         #[cfg(feature = "metrics")]
@@ -54,7 +54,8 @@ macro_rules! count {
     };
 }
 
-/// Tells operators of refusals. Each is counted, and [sampled](Sampling) before it is traced.
+/// Reports refusals to operators. It counts each one, and [samples](Sampling) the ones that it
+/// traces.
 pub(crate) struct Refusals {
     clock: Arc<dyn Clock>,
     sampling: Sampling,
@@ -66,7 +67,7 @@ impl Refusals {
         Self { clock, sampling }
     }
 
-    /// An access token, with its pass if it is authentic.
+    /// Reports a refused access token, with its pass if the token is authentic.
     pub(crate) fn token(&self, pass: Option<&Pass>, refusal: &Refusal) {
         let reason = refusal.reason();
         count!("gatepass_tokens_refused_total", "reason" => reason);
@@ -82,23 +83,23 @@ impl Refusals {
         );
     }
 
-    /// A login, with the hash of the user name if the request was read that far.
+    /// Reports a refused login, with the hash of the user name if the request was read that far.
     pub(crate) fn login(&self, device: &Device, name_hash: Option<&str>, refusal: &Refusal) {
         let reason = refusal.reason();
         count!("gatepass_logins_refused_total", "reason" => reason);
         let Some(Traced { suppressed }) = self.sample("login.refused", reason) else {
             return;
         };
-        // The name as typed may be a password in the wrong field, so it is not told.
+        // The log leaves the name out, because a user may type a password into its field.
         info!(
             target: "gatepass", reason, name_hash, address = device.address.map(display),
             user_agent = device.user_agent.as_deref(), suppressed, "login.refused"
         );
     }
 
-    /// An attempt to log in that exceeded this bound. `login.refused` or
-    /// `reauthentication.refused` follows. Returns how many were not traced before it; `None` if
-    /// this one isn't either.
+    /// Reports an attempt to log in that exceeded the bound `by`. `login.refused` or
+    /// `reauthentication.refused` follows. Returns the number of attempts that were suppressed
+    /// before this one, or `None` if this one is suppressed.
     pub(crate) fn throttled(&self, by: ThrottledBy) -> Option<u64> {
         let by = by.as_str();
         count!("gatepass_logins_throttled_total", "by" => by);
@@ -107,7 +108,7 @@ impl Refusals {
         Some(suppressed.unwrap_or(0))
     }
 
-    /// A refresh, with the session and its owner as far as they are known.
+    /// Reports a refused refresh, with the session and its owner as far as they are known.
     pub(crate) fn refresh(&self, attempt: &Attempt<'_>, refusal: &Refusal) {
         let reason = refusal.reason();
         count!("gatepass_refreshes_refused_total", "reason" => reason);
@@ -122,7 +123,7 @@ impl Refusals {
         );
     }
 
-    /// A token of an old system that was to be exchanged.
+    /// Reports a token of an old system that gatepass refused to exchange.
     pub(crate) fn old_token(&self, attempt: &Attempt<'_>, refusal: &Refusal) {
         let reason = refusal.reason();
         count!("gatepass_old_tokens_refused_total", "reason" => reason);
@@ -149,7 +150,7 @@ impl Refusals {
         );
     }
 
-    /// A client that wants to revoke a token that is not its own.
+    /// Reports a client that wants to revoke a token of another client.
     pub(crate) fn revocation(&self, refusal: &Refusal) {
         let reason = refusal.reason();
         count!("gatepass_revocations_refused_total", "reason" => reason);
@@ -158,7 +159,7 @@ impl Refusals {
         }
     }
 
-    /// A logout token of an OpenID Connect provider.
+    /// Reports a refused logout token of an OpenID Connect provider.
     pub(crate) fn backchannel_logout(&self, refusal: &Refusal) {
         let reason = refusal.reason();
         count!("gatepass_backchannel_logouts_refused_total", "reason" => reason);
@@ -167,7 +168,7 @@ impl Refusals {
         }
     }
 
-    /// A client that has not proved which one it is.
+    /// Reports a client that failed to authenticate itself.
     pub(crate) fn client(&self, device: &Device, refusal: &Refusal) {
         let reason = refusal.reason();
         count!("gatepass_clients_refused_total", "reason" => reason);
@@ -184,8 +185,8 @@ impl Refusals {
     }
 }
 
-/// An event for the application that too many others were waiting for. The first of several in a
-/// row is told.
+/// Reports an event for the application that is lost, because too many others wait. Only the first
+/// of several in a row is traced.
 pub(crate) fn event_lost(first: bool) {
     if first {
         warn!(
@@ -196,13 +197,13 @@ pub(crate) fn event_lost(first: bool) {
     count!("gatepass_events_lost_total");
 }
 
-/// The application's handler of an event.
+/// Reports that the application's handler of an event failed.
 pub(crate) fn event_handler_failed(why: &'static str) {
     error!(target: "gatepass", why, "event.handler_failed");
     count!("gatepass_event_handlers_failed_total");
 }
 
-/// Tells operators, once, that a proxy hides the addresses of all clients.
+/// Warns operators, once, that a proxy hides the addresses of all clients.
 #[derive(Default)]
 pub(crate) struct HiddenAddresses {
     logins: ProxyAddresses,
@@ -210,9 +211,11 @@ pub(crate) struct HiddenAddresses {
 }
 
 impl HiddenAddresses {
-    /// A request from `peer`, where no proxy is trusted. `header` finds one that a proxy writes.
+    /// Looks at a request from `peer`, while no proxy is trusted. `header` finds a header field
+    /// that a proxy writes.
     ///
-    /// A public peer may have written it itself, so that a stranger could mislead the operator.
+    /// Only a private peer counts. A public peer may have written the header field itself, to
+    /// mislead the operator.
     pub(crate) fn request(
         &self,
         peer: Option<IpAddr>,
@@ -228,7 +231,7 @@ impl HiddenAddresses {
         }
     }
 
-    /// A login, where no proxy is trusted.
+    /// Looks at a login, while no proxy is trusted.
     pub(crate) fn login(&self, address: Option<IpAddr>) {
         if let Some(address) = address.and_then(|address| self.logins.login(address)) {
             self.tell(address, None);
@@ -273,7 +276,7 @@ pub(crate) fn old_token_exchanged(session: &Session, issuer: &Issuer) {
     count!("gatepass_old_tokens_exchanged_total");
 }
 
-/// `by` is how the client got there, and its device.
+/// `method` is how the client got the tokens, and `device` is the client's.
 pub(crate) fn session_refreshed(
     session: &Session,
     token: TokenId,
@@ -322,8 +325,8 @@ pub(crate) fn session_recovered(
     count!("gatepass_sessions_recovered_total");
 }
 
-/// A [`Decision::Reuse`](crate::store::Decision::Reuse). Never sampled: a thief must not be able to
-/// hide the alarm of one session behind those of others.
+/// Reports a [`Decision::Reuse`](crate::store::Decision::Reuse). It is never sampled: a thief must
+/// not be able to hide the alarm of one session behind the alarms of others.
 pub(crate) fn reuse_detected(
     session: &Session,
     gap: u32,
@@ -380,8 +383,8 @@ pub(crate) fn session_ended(
     count!("gatepass_sessions_ended_total", "reason" => reason.as_str());
 }
 
-/// All sessions of a subject up to a number, except perhaps one. `by` is the device that asked for
-/// it.
+/// Reports the end of all sessions of a subject up to a number, except perhaps one. `by` is the
+/// device that asked for it.
 pub(crate) fn sessions_ended(
     cutoff: Cutoff,
     subject: Option<&Subject>,
@@ -406,7 +409,7 @@ pub(crate) fn revocation_enforced(after: Duration, by: &'static str) {
         .record(after.as_secs_f64());
 }
 
-/// `loudly` is whether the application wants it at the level info.
+/// `loudly` raises the event from the level debug to info.
 pub(crate) fn token_verified(pass: &Pass, loudly: bool) {
     // Not counted: it happens at every request, and the server counts its requests.
     macro_rules! verified {
@@ -437,7 +440,7 @@ pub(crate) fn connection_ended(pass: &Pass, reason: &'static str) {
     count!("gatepass_connections_ended_total", "reason" => reason);
 }
 
-/// The cache knew a token, or learnt it.
+/// Counts a token that the cache knew, or that it has just learnt.
 pub(crate) fn token_cache(is_hit: bool) {
     if is_hit {
         count!("gatepass_token_cache_hits_total");
@@ -454,14 +457,15 @@ pub(crate) fn token_revoked(pass: &Pass) {
     count!("gatepass_tokens_revoked_total");
 }
 
-/// All tokens of a subject of another issuer, or the one with this `jti`.
+/// Reports the revocation of all tokens of another issuer's subject, or of the token with this
+/// `jti`.
 pub(crate) fn foreign_revoked(issuer: &Issuer, subject: &Subject, jti: Option<&str>) {
     info!(target: "gatepass", subject = %subject, issuer = %issuer, jti, "foreign.revoked");
     count!("gatepass_foreign_revoked_total");
 }
 
-/// A logout at an OpenID Connect provider has ended so many sessions here. `subject` is the user as
-/// the provider calls them.
+/// Reports how many sessions here a logout at an OpenID Connect provider has ended. `subject` is
+/// the provider's name for the user.
 pub(crate) fn backchannel_logout(logout: &ProviderLogout, sessions: u64) {
     info!(
         target: "gatepass", issuer = %logout.issuer, subject = logout.subject().map(display),
@@ -470,7 +474,7 @@ pub(crate) fn backchannel_logout(logout: &ProviderLogout, sessions: u64) {
     count!("gatepass_backchannel_logouts_total");
 }
 
-/// Tells the operator what the client is not told.
+/// Tells the operator the details that the client doesn't get.
 pub(crate) fn store_unavailable(operation: &'static str, failure: &StoreError) {
     let source = std::error::Error::source(failure)
         .map(ToString::to_string)
@@ -479,7 +483,7 @@ pub(crate) fn store_unavailable(operation: &'static str, failure: &StoreError) {
     count!("gatepass_store_unavailable_total", "operation" => operation);
 }
 
-/// Every pull that fails; of several in a row the first alone is told.
+/// Counts every failed pull, and traces the first of several in a row.
 pub(crate) fn pull_failed(failure: &StoreError, first: bool) {
     if first {
         store_unavailable("pull", failure);
@@ -487,8 +491,7 @@ pub(crate) fn pull_failed(failure: &StoreError, first: bool) {
     count!("gatepass_pulls_failed_total");
 }
 
-/// Every heartbeat that fails, to be written or to be read; of several in a row the first alone is
-/// told.
+/// Counts every failure to write or read heartbeats, and traces the first of several in a row.
 pub(crate) fn heartbeat_failed(failure: &StoreError, first: bool) {
     if first {
         store_unavailable("heartbeat", failure);
@@ -500,7 +503,7 @@ pub(crate) fn store_available() {
     info!(target: "gatepass", "store.available");
 }
 
-/// The store knew a session at an earlier generation than its owner: a
+/// Reports that the store had an earlier generation of a session than its owner: a
 /// [`Decision::Advance`](crate::store::Decision::Advance) over a gap.
 pub(crate) fn store_behind(session: &Session, gap: u32) {
     error!(
@@ -509,7 +512,7 @@ pub(crate) fn store_behind(session: &Session, gap: u32) {
     count!("gatepass_store_behind_total");
 }
 
-/// Each fetch of another issuer's keys that fails; of several in a row the first alone is told.
+/// Counts every failed fetch of another issuer's keys, and traces the first of several in a row.
 pub(crate) fn issuer_unavailable(issuer: &str, failure: &dyn fmt::Display, first: bool) {
     if first {
         error!(target: "gatepass", issuer, error = %failure, "issuer.unavailable");
@@ -519,7 +522,7 @@ pub(crate) fn issuer_unavailable(issuer: &str, failure: &dyn fmt::Display, first
         .increment(1);
 }
 
-/// The keys of another issuer were fetched, or are the same as before.
+/// Reports a successful fetch of another issuer's keys, whether they have changed or not.
 pub(crate) fn issuer_fetched(issuer: &str, now: Timestamp, recovered: bool) {
     if recovered {
         info!(target: "gatepass", issuer, "issuer.available");
@@ -543,7 +546,7 @@ pub(crate) fn issuer_keys(issuer: &str, keys: usize) {
     info!(target: "gatepass", issuer, keys, "issuer.keys");
 }
 
-/// A key that another issuer publishes, and that is not used.
+/// Reports a key that another issuer publishes, and that gatepass doesn't use.
 pub(crate) fn issuer_key_skipped(issuer: &str, skipped: &SkippedKey) {
     let SkippedKey {
         position, error, ..
@@ -587,7 +590,7 @@ pub(crate) fn internal(error: &Error) {
 pub(crate) fn body_taken() {
     error!(
         target: "gatepass",
-        "body.taken: the body of a request to an endpoint was read before the request came there"
+        "body.taken: the application read the body of a request before the endpoint could"
     );
 }
 
@@ -618,14 +621,14 @@ pub(crate) fn users_missing(wanted: &str) {
 pub(crate) fn weak_secret(client: &dyn fmt::Display, bytes: usize) {
     warn!(
         target: "gatepass", client = %client, bytes,
-        "client.weak_secret: a client's secret is so short that it may have been chosen; make one with: openssl rand -hex 32"
+        "client.weak_secret: a client's secret is so short that a person may have chosen it; make one with: openssl rand -hex 32"
     );
 }
 
-/// Shows how a replica stands now.
+/// Updates the metrics of the replica.
 #[cfg(feature = "metrics")]
 pub(crate) fn replica(health: &Health) {
-    // A lag that is not known counts as too long.
+    // An unknown lag counts as too long.
     let lag = health.lag.map_or(f64::INFINITY, |lag| lag.as_secs_f64());
     metrics::gauge!("gatepass_replica_lag_seconds").set(lag);
     #[expect(
@@ -635,14 +638,14 @@ pub(crate) fn replica(health: &Health) {
     metrics::gauge!("gatepass_replica_entries").set(health.entries as f64);
 }
 
-/// Says what the numbers are of which a name does not say all.
+/// Describes the metrics whose names don't say it all.
 #[cfg(feature = "metrics")]
 pub(crate) fn describe() {
     use metrics::Unit;
     metrics::describe_gauge!(
         "gatepass_replica_lag_seconds",
         Unit::Seconds,
-        "How long ago the last pull of revocations that counts began"
+        "Time since the last complete pull of revocations began"
     );
     metrics::describe_gauge!(
         "gatepass_replica_entries",
@@ -657,7 +660,7 @@ pub(crate) fn describe() {
     metrics::describe_histogram!(
         "gatepass_revocation_enforced_seconds",
         Unit::Seconds,
-        "How long it took until all nodes enforced a revocation, where the caller waited for that"
+        "Time until all nodes enforced a revocation that the caller waited for"
     );
 }
 

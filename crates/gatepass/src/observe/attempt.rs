@@ -1,4 +1,4 @@
-//! The known facts of a request whose token or credentials were refused.
+//! The known facts about a request whose token or credentials gatepass refused.
 
 use std::net::IpAddr;
 
@@ -7,12 +7,12 @@ use crate::model::{
     ids::{SessionId, Subject},
 };
 
-/// A refresh as far as it is known: of which session and subject, and where it came from.
+/// The session, the subject and the device of a refused request, as far as they are known.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Attempt<'a> {
     pub(crate) session: Option<SessionId>,
     pub(crate) subject: Option<&'a Subject>,
-    /// The hash of the subject, to be compared with those of user names.
+    /// The hash of the subject, which an operator can compare with the hashes of user names.
     pub(crate) name_hash: Option<&'a str>,
     pub(crate) device: Option<&'a Device>,
 }

@@ -1,4 +1,4 @@
-//! Whether all logins come from a few private addresses, which are then those of proxies.
+//! Detects logins that all come from a few private addresses, which then belong to proxies.
 
 use std::{
     net::IpAddr,
@@ -7,12 +7,12 @@ use std::{
 
 use crate::model::trusted_proxies::is_private;
 
-/// How many logins must have such addresses before these are taken for a proxy's. A developer, or
-/// the office that tries a service first, makes fewer in a short time.
+/// The number of such logins after which gatepass takes the addresses for those of proxies. A
+/// developer, or an office that tries a service first, makes fewer in a short time.
 pub(super) const LOGINS: u32 = 50;
 
-/// How many addresses may be those of proxies: a pair, and as many that replace it. Clients in a
-/// private network have more.
+/// The largest number of addresses that proxies have: a pair, and another pair that replaces it.
+/// Clients in a private network have more.
 const PROXIES: usize = 4;
 
 /// The addresses of the logins since the process began.
@@ -21,18 +21,18 @@ pub(super) struct ProxyAddresses(Mutex<Seen>);
 
 #[derive(Default)]
 struct Seen {
-    /// The private addresses that there were, and none that is public.
+    /// The addresses of the logins so far.
     addresses: Vec<IpAddr>,
     logins: u32,
-    /// Nothing more is to be told.
+    /// Whether the question is settled, so that no warning follows.
     settled: bool,
 }
 
 impl ProxyAddresses {
-    /// Counts a login. Returns its address, once, if many logins had this one or a few others.
+    /// Counts a login. Returns its address, once, after many logins that came from a few private
+    /// addresses.
     pub(super) fn login(&self, address: IpAddr) -> Option<IpAddr> {
-        // Each change is complete when it is made, so that a panic elsewhere leaves nothing half
-        // done.
+        // Each change is complete by itself, so a panic elsewhere leaves nothing half done.
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.settled {
             return None;

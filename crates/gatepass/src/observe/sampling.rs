@@ -1,4 +1,4 @@
-//! How many refusals reach the log when a client sends a flood of bad requests.
+//! The bound on refusals in the log, for a client that sends a flood of bad requests.
 
 use std::{
     collections::HashMap,
@@ -7,12 +7,12 @@ use std::{
 
 use crate::env::clock::Timestamp;
 
-/// How many refusals of one event and one reason are traced in a second. More of the same tell an
-/// operator nothing, and a client must not be able to fill the disk of the log.
+/// The most refusals of one event and one reason that gatepass traces in a second. More of the same
+/// tell an operator nothing, and a client must not be able to fill the disk of the log.
 pub(super) const TRACED_PER_SECOND: u32 = 10;
 
-/// The refusals that were traced lately, by the names of event and reason. gatepass chooses those
-/// names, so that their number is bounded, no matter what clients send.
+/// The recently traced refusals, by event and reason. gatepass chooses these names, so their number
+/// is bounded whatever clients send.
 #[derive(Default)]
 pub(super) struct Sampling(Mutex<HashMap<(&'static str, &'static str), Window>>);
 
@@ -23,28 +23,27 @@ struct Window {
     suppressed: u64,
 }
 
-/// A refusal that is to be traced.
+/// A refusal to trace.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Traced {
-    /// How many of the same event and reason were not, since the last one that was; `None` for
-    /// none.
+    /// The number of refusals of the same event and reason that were suppressed since the last
+    /// traced one. `None` if there were none.
     pub(super) suppressed: Option<u64>,
 }
 
 impl Sampling {
-    /// Counts a refusal at `now`; `None` if it is one too many to be traced.
+    /// Counts a refusal at `now`. Returns `None` if it exceeds the bound.
     pub(super) fn admit(
         &self,
         event: &'static str,
         reason: &'static str,
         now: Timestamp,
     ) -> Option<Traced> {
-        // Each change is complete when it is made, so that a panic elsewhere leaves nothing half
-        // done.
+        // Each change is complete by itself, so a panic elsewhere leaves nothing half done.
         let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let window = windows.entry((event, reason)).or_default();
-        // Another second, and not only a later one: a clock that was set back must not silence the
-        // log.
+        // An earlier second starts a new window as a later one does: a clock that was set back must
+        // not silence the log.
         if window.second != now.unix_secs() {
             window.second = now.unix_secs();
             window.traced = 0;
