@@ -22,19 +22,20 @@ use crate::{
     token::pass::{Origin, Pass},
 };
 
-/// The revocations that a replica knows. None of them is dropped before its time.
+/// The revocations that a replica knows. It drops none of them before its time.
 pub(super) struct Entries {
     /// The sessions and tokens.
     ids: IdSet,
-    /// The cutoff of each account that has one, and for how long it is kept. Without a bound on
-    /// their number: a full bounded cache would evict the freshest revocations first.
+    /// The cutoff of each account that has one, and for how long it is kept. Their number has no
+    /// bound: a full bounded cache would evict the freshest revocations first.
     cutoffs: Cache<AccountId, (Cutoff, Duration)>,
-    /// Spares most tokens the cache of cutoffs.
+    /// Spares most tokens the lookup in `cutoffs`.
     prefixes: Prefixes,
-    /// The grant of each session whose rights have changed, and for how long it is kept. Without a
-    /// bound as well. The set of ids has each of them, so that other sessions' tokens need no look.
+    /// The grant of each session whose rights have changed, and for how long it is kept. Their
+    /// number has no bound either. `ids` holds each of these sessions, so the tokens of other
+    /// sessions need no lookup here.
     grants: Cache<SessionId, (Grant, Duration)>,
-    /// Another one whenever revocations have been put in.
+    /// Changes with each insert of revocations.
     version: AtomicU64,
 }
 
@@ -58,22 +59,24 @@ impl Entries {
                 RevocationTarget::Session(id) => self.ids.insert(Id::of_session(id), kept, now),
                 RevocationTarget::Token(id) => self.ids.insert(Id::of_token(id), kept, now),
                 RevocationTarget::Sessions(account, cutoff) => {
-                    // The table comes first, so that the cache has no entry that it doesn't know.
+                    // `prefixes` comes first, so that it knows every entry of the cache.
                     self.prefixes.insert(account.prefix(), kept, now);
                     self.cut_off(account, cutoff, kept);
                 }
                 RevocationTarget::Grant(session, grant) => {
                     self.change(session, grant, kept);
-                    // The cache comes first, so that no look into it comes too early.
+                    // The cache comes first, so that a reader that finds the id also finds the
+                    // grant.
                     self.ids.insert(Id::of_grant(session), kept, now);
                 }
             }
         }
-        // Also where all were known: another thread may have put them in, and not have come here.
+        // The version changes even if all entries were known: another thread may have inserted
+        // them, and not have come here yet.
         self.version.swap(new_version(), Ordering::AcqRel);
     }
 
-    /// Cutoffs arrive in any order, and from two sides.
+    /// Cutoffs arrive in any order, from the log and from this node's own commits.
     fn cut_off(&self, account: AccountId, cutoff: Cutoff, kept: Duration) {
         self.cutoffs.entry(account).and_upsert_with(|before| {
             let before = before.map(moka::Entry::into_value);
@@ -83,7 +86,7 @@ impl Entries {
         });
     }
 
-    /// Grants arrive in any order, too.
+    /// Grants also arrive in any order.
     fn change(&self, session: SessionId, grant: Grant, kept: Duration) {
         self.grants.entry(session).and_upsert_with(|before| {
             let before = before.map(moka::Entry::into_value);
@@ -92,12 +95,12 @@ impl Entries {
         });
     }
 
-    /// About how many there are.
+    /// About how many entries there are.
     pub(super) fn len(&self) -> u64 {
         self.ids.len() as u64 + self.cutoffs.entry_count()
     }
 
-    /// Takes what has been inserted and what has expired into account. A lookup does not need it.
+    /// Frees expired entries, and brings `len` up to date. A lookup does not need it.
     pub(super) fn settle(&self) {
         let now = Instant::now();
         self.ids.sweep(now);
@@ -106,8 +109,8 @@ impl Entries {
         self.prefixes.sweep(now);
     }
 
-    /// A number that changes whenever revocations have been put in. While it is what it was before
-    /// a lookup, another lookup has the same result.
+    /// A number that changes with each insert of revocations. While it is the same as before a
+    /// lookup, another lookup has the same result.
     pub(super) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
@@ -139,8 +142,8 @@ impl Entries {
         TokenStatus::Live
     }
 
-    /// Notes in the pass whether its client gets other rights if it refreshes. Returns the grant of
-    /// its session, if that has changed within the lifetime of its tokens.
+    /// Notes in the pass whether its client gets other rights by a refresh. Returns the grant of
+    /// its session, if the grant has changed within the lifetime of the session's tokens.
     pub(super) fn note_offer(&self, pass: &Pass) -> Option<Grant> {
         let Origin::Own(session) = pass.origin() else {
             return None;
@@ -155,7 +158,7 @@ impl Entries {
         Some(grant)
     }
 
-    /// Whether what was issued at this time to an account of another issuer is revoked.
+    /// Whether a token is revoked that another issuer issued to this account at this time.
     pub(super) fn has_cut_off(&self, account: AccountId, issued_at: Timestamp) -> bool {
         let number = SessionNumber::of_foreign(issued_at);
         self.is_cut_off(account.prefix(), || account, number)
@@ -179,15 +182,15 @@ impl Entries {
     }
 }
 
-/// A version that no other replica of this process has or had: a [`Pass`] remembers one, and can be
-/// shown to another verifier. Never zero.
+/// A version that no other replica of this process has or had, because another verifier may see the
+/// [`Pass`] that remembers it. Never zero.
 fn new_version() -> u64 {
     static VERSIONS: AtomicU64 = AtomicU64::new(1);
     VERSIONS.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Shortest time that an entry is kept. The wall clock may have been ahead from the start, and be
-/// set right later; the entry must still be there then.
+/// Shortest time that an entry is kept. The wall clock may have been ahead from the start. When it
+/// is set right later, the entry must still be there.
 const MIN_KEPT: Duration = Duration::from_secs(3600);
 /// Longest time that an entry is kept: moka refuses deadlines that are absurdly far away.
 const MAX_KEPT: Duration = Duration::from_secs(10 * 366 * 86_400);
@@ -204,8 +207,8 @@ impl<K, V> Expiry<K, (V, Duration)> for KeptFor {
         Some(*kept)
     }
 
-    // By default an updated entry keeps its old deadline, and the new one may be sooner: a log that
-    // was restored can have an earlier end of the same session.
+    // By default an updated entry keeps its old deadline. The new one isn't always later: a
+    // restored log can have an earlier end of the same session.
     fn expire_after_update(
         &self,
         _: &K,

@@ -18,7 +18,7 @@ impl Epoch {
         u32::try_from(seconds).unwrap_or(u32::MAX)
     }
 
-    /// Until when something is kept that is needed for as long as `kept`. Never zero.
+    /// The second until which to keep an entry that is needed for `kept`. Never zero.
     pub(super) fn deadline(&self, now: Instant, kept: Duration) -> u32 {
         self.seconds(now + kept + MARGIN).max(1)
     }

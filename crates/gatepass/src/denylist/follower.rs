@@ -36,8 +36,8 @@ async fn follow(replica: &Replica) {
     let mut pace = Pace::new(replica.settings(), seed());
     loop {
         if replica.is_failing() {
-            // Whether there is news is not asked: a store that fails may claim so at once, and for
-            // ever.
+            // The follower doesn't ask for news here: a failing store may report news at once, and
+            // for ever.
             let pause = pace.after_failure(replica.is_leased());
             if replica.wait_for_success(pause).await {
                 continue;
@@ -47,14 +47,14 @@ async fn follow(replica: &Replica) {
             replica.wait_for_more(gather, pace.after_success()).await;
         }
         if replica.pull_in_turn(OnReset::Return).await {
-            // A request that cannot wait for it reloads meanwhile.
+            // A request that can't wait for the reload does it meanwhile.
             tokio::time::sleep(pace.before_reload(replica.lease_left())).await;
             replica.pull_in_turn(OnReset::Reload).await;
         }
     }
 }
 
-/// Tells open connections when the lease is over. One timer for all of them: a lease is renewed
+/// Tells open connections when the lease is over. All of them share one timer: the lease is renewed
 /// every half second, and a node can have ten thousand connections.
 async fn watch_lease(replica: &Replica) {
     loop {
@@ -63,7 +63,7 @@ async fn watch_lease(replica: &Replica) {
     }
 }
 
-/// Shows how old the replica is, also while a pull takes its time.
+/// Reports how old the replica is, also during a slow pull.
 async fn report(replica: &Replica) {
     #[cfg(feature = "metrics")]
     loop {
@@ -80,8 +80,8 @@ const REPORTED_EVERY: Duration = Duration::from_secs(1);
 
 /// How long the follower waits before a pull that no request asked for.
 ///
-/// All pauses are a little shorter than they might be, by chance, so that nodes that were started
-/// together, or lost their store together, do not ask it together.
+/// Each pause is shortened a little at random. So nodes that started together, or lost their store
+/// together, don't ask it at the same time.
 struct Pace {
     poll: Duration,
     gather: Duration,
@@ -90,13 +90,14 @@ struct Pace {
     chance: u64,
 }
 
-/// The longest pause. A node without requests is back this long after its store; one that has any
-/// is back with the first of them.
+/// The longest pause. A node without requests is back this long after its store. A node with
+/// requests is back with the first of them.
 const LONGEST: Duration = Duration::from_secs(5);
-/// The longest pause after the store has said that there is more. Without a pause, each of a
-/// hundred revocations a second is a pull of each node.
+/// The longest pause after the store has announced news. Without a pause, a hundred revocations a
+/// second would cause a hundred pulls a second on each node.
 const GATHER: Duration = Duration::from_millis(100);
-/// That pause is at most this part of `max_staleness`, so that one of 10 ms is kept too.
+/// That pause is at most this part of `max_staleness`, so that a node can also keep a bound of 10
+/// ms.
 const GATHER_PART: u32 = 20;
 
 impl Pace {
@@ -109,14 +110,14 @@ impl Pace {
         }
     }
 
-    /// The store says of the first revocation of a burst that it is there. One pull brings them
-    /// all.
+    /// The pause between the store's news and the pull. The store announces the first revocation of
+    /// a burst, and one pull brings the whole burst.
     fn before_news(&mut self) -> Duration {
         self.between(self.gather / 2, self.gather)
     }
 
     /// All nodes hear of a reset at about the same time, and should not all read the whole log at
-    /// once. Most of what is left of the lease is for the reload itself.
+    /// once. Most of the rest of the lease is for the reload itself.
     fn before_reload(&mut self, lease_left: Duration) -> Duration {
         self.between(Duration::ZERO, (lease_left / 4).min(LONGEST))
     }
@@ -126,8 +127,8 @@ impl Pace {
         self.between(self.poll / 4 * 3, self.poll)
     }
 
-    /// The poll interval for as long as the lease holds, since a pull may still come in time to
-    /// renew it; from then on twice as long each time.
+    /// The poll interval while the lease holds, since a pull may still renew it in time. After
+    /// that, the pause doubles each time.
     fn after_failure(&mut self, leased: bool) -> Duration {
         if leased {
             self.next = self.poll;

@@ -1,18 +1,18 @@
 //! A node's heartbeats, and how nodes find out that all of them know a revocation.
 //!
 //! A node that has committed a revocation *asks*: it writes a heartbeat with a number that it has
-//! not used before. A node that reads the question pulls the log, and *acknowledges* the number in
-//! its own heartbeat once a pull has succeeded that began after it had read the question. The
-//! commit came before the question, the question before the pull, so the pull has brought the
-//! revocation. No clock and no place in a log is compared, so a clock that is wrong or a log that
-//! is another one after a failover can't deceive a node.
+//! not used before. A node that reads the question pulls the log. Once that pull has succeeded, the
+//! node *acknowledges* the number in its own heartbeat. The commit came before the question, and
+//! the question before the pull, so the pull has brought the revocation. The nodes compare neither
+//! clocks nor places in a log. So neither a wrong clock nor another log after a failover can
+//! deceive a node.
 //!
-//! A node that starts leaves its first heartbeat before it loads the log. So a node that another
-//! one doesn't see among the heartbeats loads the log after that look, and everything that was
-//! committed before.
+//! A starting node writes its first heartbeat before it loads the log. If another node reads the
+//! heartbeats and doesn't find the starting node, the starting node loads the log later. So it
+//! loads everything that was committed before that read.
 //!
-//! Heartbeats can get lost, with a store that loses what it acknowledged. A node therefore
-//! remembers whom it has seen, and looks whether its own question is still there.
+//! Heartbeats can get lost, if a store loses writes that it acknowledged. A node therefore
+//! remembers the nodes that it has seen, and checks that its own question is still there.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -39,14 +39,15 @@ use crate::{
 };
 
 /// How long a store keeps the last heartbeat of a node that has gone without a farewell. Until then
-/// it is waited for, as long as `max_staleness` demands: it may live, and only be unable to write.
+/// other nodes wait for it, for as long as `max_staleness` demands: it may be alive and only unable
+/// to write.
 const KEPT: Duration = Duration::from_secs(600);
 /// The shortest pause between two heartbeats of a node.
 const PAUSE: Duration = Duration::from_millis(200);
 /// How often a node that has asked looks for answers.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// The heart of a node, without the task that has it beat.
+/// The heart of a node, without the task that makes it beat.
 pub(crate) struct Heart {
     store: Arc<dyn SessionStore>,
     clock: Arc<dyn Clock>,
@@ -62,7 +63,7 @@ struct State {
     facts: Heartbeat,
     /// How often this node has asked.
     asks: u64,
-    /// How many wait for an answer.
+    /// How many questions wait for an answer.
     waiting: usize,
     known: HashMap<NodeId, Known>,
     /// How far this node's clock was ahead of the store's at its last heartbeat.
@@ -74,7 +75,7 @@ struct State {
 
 /// Another node that this node has seen.
 struct Known {
-    /// From when on it counts as gone, unless it beats again.
+    /// When it starts to count as gone, unless it beats again.
     gone_at: Instant,
     /// When its last heartbeat was, by the store's clock.
     recorded_at: Timestamp,
@@ -87,7 +88,7 @@ pub(crate) struct Question {
     number: u64,
 }
 
-/// The task that has a heart beat. When it is dropped, the node says farewell and the task ends.
+/// The task that makes a heart beat. When it is dropped, the node says farewell and the task ends.
 pub(crate) struct Beating {
     heart: Arc<Heart>,
     _stop: oneshot::Sender<()>,
@@ -118,13 +119,13 @@ impl Heart {
         }
     }
 
-    /// Leaves the first heartbeat. Call this before the log is loaded.
+    /// Writes the first heartbeat. Call this before you load the log.
     pub(crate) async fn announce(&self) -> Result<(), StoreError> {
         let heartbeat = self.heartbeat(None);
         self.write(heartbeat).await.map(drop)
     }
 
-    /// Changes what the next heartbeats say of this node.
+    /// Changes the facts that the next heartbeats state about this node.
     pub(crate) fn update(&self, change: impl FnOnce(&mut Heartbeat)) {
         change(&mut self.state().facts);
     }
@@ -143,7 +144,7 @@ impl Heart {
         }
     }
 
-    /// The longest `max_staleness` of this node and of those that it waits for.
+    /// The longest `max_staleness` of this node and of the nodes that it waits for.
     pub(crate) fn slowest(&self) -> Duration {
         let state = self.state();
         let now = Instant::now();
@@ -152,7 +153,7 @@ impl Heart {
         others.fold(state.facts.max_staleness, Duration::max)
     }
 
-    /// Adds to `health` what the last heartbeats tell of this node.
+    /// Adds to `health` the facts about this node from the last heartbeats.
     pub(crate) fn complete(&self, health: Health) -> Health {
         let state = self.state();
         let own = state.facts.node;
@@ -169,7 +170,7 @@ impl Heart {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The heartbeat to write now, of a node that knows revocations that are `lag` old.
+    /// The heartbeat to write now. `lag` is the age of this node's revocation data.
     fn heartbeat(&self, lag: Option<Duration>) -> Heartbeat {
         let state = self.state();
         let mut heartbeat = state.facts.clone();
@@ -217,8 +218,8 @@ impl Heart {
             }
             let left = KEPT.saturating_sub(heartbeats.now.since(recorded.at));
             if left.is_zero() && !heartbeat.left {
-                // It is too old by the store's clock, which may have jumped. A node that we have
-                // seen is missing, until our own clock reaches `gone_at`.
+                // It is too old by the store's clock, which may have jumped. If we have seen the
+                // node, it counts as missing until our own clock reaches `gone_at`.
                 continue;
             }
             let before = before.remove(&heartbeat.node);
@@ -275,7 +276,7 @@ impl Heart {
         let interval = self.state().facts.interval;
         let mut last = Instant::now();
         let mut due = last + interval;
-        // After news, the question of the node that has revoked something may come a little later.
+        // After news, the question of the node that made the revocation may come a little later.
         let mut look_again = None;
         loop {
             let now = Instant::now();
@@ -302,7 +303,7 @@ impl Heart {
                 self.look().await
             };
             let Ok(questions) = questions else {
-                // A store that fails is not asked again at once, and a question is repeated.
+                // Don't ask a failing store again at once, and repeat an open question.
                 look_again = None;
                 if self.is_waiting() {
                     due = due.min(Instant::now() + PAUSE);
@@ -327,9 +328,9 @@ impl Heart {
     }
 }
 
-/// The time from which on a node counts as gone, if the store forgets its last heartbeat at
-/// `forgotten`. It is never earlier than it was `before`, and only a newer heartbeat makes it
-/// later: the store's clock may have jumped, in either direction.
+/// The time at which a node starts to count as gone, if the store forgets its last heartbeat at
+/// `forgotten`. The time is never earlier than `before`, and only a newer heartbeat makes it later:
+/// the store's clock may have jumped, in either direction.
 fn gone_at(before: Option<&Known>, recorded_at: Timestamp, forgotten: Instant) -> Instant {
     match before {
         Some(known) if known.recorded_at == recorded_at => known.gone_at,
@@ -341,15 +342,15 @@ fn gone_at(before: Option<&Known>, recorded_at: Timestamp, forgotten: Instant) -
 /// The nodes that ask, each with the number of its question.
 type Questions = BTreeMap<NodeId, u64>;
 
-/// How far a clock that showed `sent` and `received` was ahead of the store's, which showed `store`
-/// in between.
+/// How far a clock that showed `sent` and `received` was ahead of the store's clock, which showed
+/// `store` in between.
 fn ahead_millis(sent: Timestamp, received: Timestamp, store: Timestamp) -> i64 {
     let (sent, received) = (sent.unix_millis(), received.unix_millis());
     sent + (received - sent) / 2 - store.unix_millis()
 }
 
 impl Question {
-    /// Waits until all nodes have acknowledged. That may be never.
+    /// Waits until all nodes have acknowledged the question. That may never happen.
     pub(crate) async fn answered(&self) {
         let mut agreed = self.heart.agreed.subscribe();
         // The sender lives as long as the heart.
@@ -364,7 +365,7 @@ impl Drop for Question {
 }
 
 impl Beating {
-    /// Has `heart` beat for the node that judges by `replica`.
+    /// Makes `heart` beat for the node that judges by `replica`.
     pub(crate) fn start(heart: Arc<Heart>, replica: Arc<Replica>) -> Self {
         let (_stop, stopped) = oneshot::channel();
         let beating = Arc::clone(&heart);

@@ -1,13 +1,14 @@
-//! The time by which things are forgotten.
+//! The time by which gatepass forgets entries.
 //!
-//! An entry that is forgotten too early cannot be brought back when a wrong clock is set right: a
-//! revoked token would be valid again.
+//! If a wrong clock makes gatepass forget an entry too early, the entry doesn't come back when the
+//! clock is set right. A revoked token would be valid again.
 
 use std::time::Duration;
 
 use crate::env::clock::{Clock, Timestamp};
 
-/// A time that a wall clock set forward by mistake does not move, until it has stayed so for long.
+/// A time that doesn't follow a wall clock that was set forward by mistake, until the clock has
+/// stayed ahead for long.
 pub(crate) struct Horizon {
     wall: Timestamp,
     monotonic: Duration,
@@ -17,13 +18,13 @@ pub(crate) struct Horizon {
 }
 
 impl Horizon {
-    /// How far ahead the wall clock may be without being doubted: the error that all retention
-    /// allows for.
+    /// How far ahead the wall clock may be before the horizon doubts it. All retention times allow
+    /// for this error.
     const TOLERANCE: Duration = Duration::from_secs(300);
 
-    /// A horizon that takes the wall clock for right as it is now. It believes one that is ahead
-    /// later after `believed_after`: if that is longer than an access token lives, all those are
-    /// dead by then that were revoked before.
+    /// A horizon that believes the wall clock as it is now. If the clock is ahead later, the
+    /// horizon believes it after `believed_after`. Choose a longer time than access tokens live:
+    /// then all tokens that were revoked before have expired.
     pub(crate) fn new(clock: &dyn Clock, believed_after: Duration) -> Self {
         Self {
             wall: clock.now(),
@@ -39,7 +40,7 @@ impl Horizon {
         self.wall = self.wall.min(last);
     }
 
-    /// The time by which something may be forgotten.
+    /// The time by which entries may be forgotten.
     pub(crate) fn now(&mut self, clock: &dyn Clock) -> Timestamp {
         let (wall, monotonic) = (clock.now(), clock.monotonic());
         let expected = self.wall + monotonic.saturating_sub(self.monotonic);

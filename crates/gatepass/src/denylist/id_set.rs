@@ -2,14 +2,14 @@
 //! rights have changed.
 //!
 //! A request looks into it without a lock and without an allocation, however many revocations come
-//! meanwhile. An entry takes 28 to 45 bytes: 16 of its id, 4 of its deadline and 1 of its hash, in
-//! a hash table that is half to three quarters full. A cache with a queue of deadlines keeps
+//! meanwhile. An entry takes 28 to 45 bytes: 16 for its id, 4 for its deadline and 1 for its hash,
+//! in a hash table that is half to three quarters full. A cache with a queue of deadlines keeps
 //! several hundred bytes for an entry, and writes to a shared log on a hit.
 //!
 //! The set consists of shards. A writer locks one shard, and rebuilds its table when that is full
 //! or when many of its entries have expired. Readers go on with the old table until the new one is
-//! there. One rebuild moves a small part of the set only, so that no writer and no thread is held
-//! up for long.
+//! there. One rebuild moves only a small part of the set, so it holds no writer and no thread up
+//! for long.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -29,14 +29,16 @@ use crate::{
 
 /// A shard has 40,000 of ten million entries, so that one rebuild is short.
 const SHARDS: usize = 256;
-/// The shards that one sweep looks at. A sweep follows each pull, so that an idle node looks at all
-/// of them within half a minute. Shards expire alike, and each of these may be rebuilt.
+/// The number of shards that one sweep looks at. A sweep follows each pull, so an idle node looks
+/// at all shards within half a minute. The number is small because shards expire alike, and one
+/// sweep may rebuild each shard that it looks at.
 const SWEPT: usize = 4;
 
 /// The id of a session, of its grant or of a token, as the set compares it.
 ///
 /// The first two bytes of a session's id are those of its account, and the other sixteen are
-/// random. Account and kind are folded in, so that ids which differ in nothing else stay different.
+/// random. `new` folds in the account and the kind, so that ids that differ only in these stay
+/// different.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Id {
     low: u64,
@@ -65,7 +67,7 @@ impl Id {
 
     fn new(random: [u8; 16], kind: u64) -> Self {
         let random = u128::from_le_bytes(random);
-        // An odd factor leaves different kinds different.
+        // An odd factor keeps different kinds different.
         let low = random as u64 ^ kind.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let high = (random >> 64) as u64;
         Self { low, high }
@@ -73,8 +75,8 @@ impl Id {
 }
 
 pub(super) struct IdSet {
-    /// By which ids are spread. Ids are random, and an application can inject another source of
-    /// randomness.
+    /// The seeds of the hash, which spreads the ids. Ids are random by default, but an application
+    /// can inject another source of randomness.
     seeds: [u64; 2],
     since: Epoch,
     shards: Box<[Shard]>,
@@ -115,13 +117,12 @@ impl IdSet {
         }
     }
 
-    /// How many there are, with some that have expired.
+    /// The number of entries, including some that have expired.
     pub(super) fn len(&self) -> usize {
         self.entries.load(Ordering::Relaxed)
     }
 
-    /// Frees what has expired in some of the shards, and goes on with the next ones when it is
-    /// called again.
+    /// Frees expired entries in some of the shards. The next call goes on with the next shards.
     pub(super) fn sweep(&self, now: Instant) {
         let first = self.swept.fetch_add(SWEPT, Ordering::Relaxed);
         let now = self.since.seconds(now);
@@ -130,8 +131,8 @@ impl IdSet {
         }
     }
 
-    /// Changes a shard. The number of entries is right before another thread can change the shard:
-    /// it must not be zero while there is one.
+    /// Changes a shard. It corrects the number of entries before another thread can change the
+    /// shard: the number must not be zero while there is an entry.
     fn counted(&self, shard: &Shard, change: impl FnOnce(&mut Deadlines)) {
         let mut deadlines = shard
             .deadlines
@@ -148,12 +149,12 @@ impl IdSet {
     }
 
     fn shard(&self, hash: u64) -> Option<&Shard> {
-        // The lower half of a hash says the place within a table.
+        // The lower half of a hash selects the place within a table.
         self.shards.get((hash >> 32) as usize % self.shards.len())
     }
 }
 
-/// The folded product: each bit of an id moves about half of the bits.
+/// The folded product: each bit of an id changes about half of the bits of the hash.
 fn hash(id: Id, [one, other]: [u64; 2]) -> u64 {
     let product = u128::from(id.low ^ one) * u128::from(id.high ^ other);
     (product >> 64) as u64 ^ product as u64
@@ -178,7 +179,7 @@ impl Entry {
 struct Table {
     /// For each slot a byte of the hash of its id, and zero if the slot is free. A search for an id
     /// that isn't there reads hardly anything else. All tags of a million ids fit into the caches
-    /// of a processor, and the ids don't.
+    /// of a processor, but the ids don't.
     tags: Box<[AtomicU8]>,
     ids: Box<[Slot]>,
 }
@@ -238,7 +239,7 @@ impl Table {
     /// `None` if the table neither has the id nor room for it.
     fn find(&self, id: Id, hash: u64) -> Option<Place> {
         let slots = self.slots();
-        // As if the slots divided all values of the lower half evenly.
+        // Spreads all values of the lower half evenly over the slots.
         let first = ((hash & 0xffff_ffff) * slots as u64) >> 32;
         let (before, after) = self.tags.split_at_checked(first as usize)?;
         let places = (first as usize..slots).chain(0..);
@@ -266,7 +267,7 @@ impl Table {
     }
 }
 
-/// A byte of the hash that says neither the shard nor the place, and is never zero.
+/// A byte of the hash that selects neither the shard nor the place. Never zero.
 fn tag(hash: u64) -> u8 {
     ((hash >> 56) as u8).max(1)
 }
@@ -279,7 +280,7 @@ impl Shard {
         }
     }
 
-    /// Frees what has expired, if that is worth it.
+    /// Frees the expired entries, if there are enough of them.
     fn sweep(&self, deadlines: &mut Deadlines, now: u32, seeds: [u64; 2]) {
         let expired = deadlines.until.iter();
         let expired = expired.filter(|until| (1..=now).contains(*until));
@@ -295,7 +296,7 @@ impl Shard {
             .filter(|(_, until)| **until > now)
             .map(|(slot, until)| Entry::new(slot.id(), *until, seeds))
             .collect();
-        // Shards that grew alike would all be full at the same time.
+        // Without chance, shards that grow alike would all be full at the same time.
         let chance = live.first().map_or(0, |entry| entry.hash % 32) as usize;
         // 47 to 56 % full after a rebuild, so that it grows by a third at least before the next.
         let room = (live.len() + LEAST) * (180 + chance) / 100;
@@ -315,11 +316,11 @@ impl Shard {
 const LEAST: usize = 4;
 
 impl Deadlines {
-    /// Puts an entry into `table`; `false` if that has to have more room first.
+    /// Puts an entry into `table`. Returns `false` if the table needs more room first.
     fn insert(&mut self, table: &Table, entry: &Entry) -> bool {
         let (place, is_new) = match table.find(entry.id, entry.hash) {
             Some(Place::Taken(place)) => (place, false),
-            // Searches become long in a table that is fuller.
+            // Searches take long in a fuller table.
             Some(Place::Free(place)) if (self.entries + 1) * 4 <= table.slots() * 3 => {
                 (place, true)
             }

@@ -1,4 +1,4 @@
-//! How old knowledge is, by clocks that can be moved.
+//! The age of revocation data, by clocks that an operator can move.
 
 use std::time::Duration;
 
@@ -19,9 +19,9 @@ impl Reading {
         }
     }
 
-    /// How long ago this was at `now`, by the larger of the two ages. The wall clock runs on while
-    /// a machine is suspended, and the monotonic clock runs on when the wall clock is set back.
-    /// `None` where an age is negative: a clock was moved, and the age is unknown.
+    /// The age of this reading at `now`: the larger of its ages by the two clocks. The wall clock
+    /// runs on while a machine is suspended, and the monotonic clock runs on when the wall clock is
+    /// set back. `None` if one of them is negative: a clock was moved, and the age is unknown.
     pub(super) fn age(self, now: Self) -> Option<Duration> {
         let monotonic = now.monotonic.checked_sub(self.monotonic)?;
         (now.wall >= self.wall).then(|| monotonic.max(now.wall.since(self.wall)))

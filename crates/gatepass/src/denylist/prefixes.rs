@@ -11,12 +11,12 @@ use std::{
 
 use crate::denylist::epoch::Epoch;
 
-/// How often places are freed whose cutoffs have all expired.
+/// The seconds between two sweeps, which free the places whose cutoffs have all expired.
 const SWEEP: u32 = 3600;
 
 pub(super) struct Prefixes {
     since: Epoch,
-    /// Until when a cutoff of such an account is needed, in seconds since `since`; 0 for none.
+    /// For each prefix, until when a cutoff is needed, in seconds since `since`; 0 for none.
     until: Box<[AtomicU32]>,
     swept: AtomicU32,
 }
@@ -35,7 +35,7 @@ impl Prefixes {
             .is_none_or(|until| until.load(Ordering::Acquire) != 0)
     }
 
-    /// Notes a cutoff of such an account, for as long as `kept` and somewhat longer.
+    /// Notes a cutoff of an account with this prefix, for as long as `kept` and somewhat longer.
     pub(super) fn insert(&self, prefix: [u8; 2], kept: Duration, now: Instant) {
         let until = self.since.deadline(now, kept);
         if let Some(place) = self.place(prefix) {
@@ -43,7 +43,7 @@ impl Prefixes {
         }
     }
 
-    /// Frees what has expired, if that was not done a short time ago.
+    /// Frees the places whose cutoffs have expired, unless the last sweep was a short time ago.
     pub(super) fn sweep(&self, now: Instant) {
         let now = self.since.seconds(now);
         let swept = self.swept.load(Ordering::Relaxed);

@@ -54,30 +54,30 @@ pub(crate) struct Replica {
     clock: Arc<dyn Clock>,
     settings: ReplicaSettings,
     /// The revocations that requests are judged by. The replica never drops one before its time,
-    /// not even when the log is read again: an entry too many refuses a token that was revoked
-    /// once, an entry too few lets a revoked token in.
+    /// not even when it reads the log again. An extra entry refuses only a token that was revoked
+    /// once. A missing entry would let a revoked token in.
     entries: Entries,
-    /// When the last pull began that counts.
+    /// When the last part of the last complete pull began.
     pulled_at: ArcSwap<Reading>,
-    /// How far the log has been read. The task that holds it is the one that pulls.
+    /// How far the log has been read. Only the task that holds the lock pulls.
     place: tokio::sync::Mutex<Place>,
-    /// By which it is reckoned how long entries are kept.
+    /// The time by which the replica computes how long to keep entries.
     horizon: Mutex<Horizon>,
-    /// How many pulls have begun, and which of them was the last to succeed, so that those who wait
-    /// share one that began after they came.
+    /// The number of pulls that have begun, and the number of the last one that succeeded. So
+    /// waiting requests share a pull that began after they came.
     begun: AtomicU64,
     succeeded: AtomicU64,
-    /// How many pulls have failed, so that those who waited for one share its failure.
+    /// How many pulls have failed, so that the requests that waited for a pull share its failure.
     failures: AtomicU64,
     /// The failures since the last pull that succeeded.
     failing: watch::Sender<Option<Failing>>,
-    /// Whether requests have been judged without the lease since then.
+    /// Whether the node has judged requests without the lease since then.
     judging_stale: AtomicBool,
     /// The open connections that wait for a revocation.
     watchers: Arc<Watchers>,
-    /// Since when no connection may stay open, for lack of a lease.
+    /// Since when there is no lease that lets connections stay open.
     unleased_since: watch::Sender<Option<Instant>>,
-    /// Told of each pull that has brought entries.
+    /// Notified of each pull that has brought entries.
     news: Notify,
 }
 
@@ -92,12 +92,12 @@ pub(super) struct Failing {
 struct Place {
     /// The cursor of the next pull; `None` reads the log from its start.
     cursor: Option<Cursor>,
-    /// The wall-clock time of the last pull, by which the replica reckoned how long to keep
+    /// The wall-clock time of the last pull, by which the replica computed how long to keep
     /// entries.
     reckoned: Timestamp,
 }
 
-/// The reaction to a log that says that the cursor isn't a place in it.
+/// The reaction of a pull to a log that doesn't know the cursor.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum OnReset {
     /// It reads the log from its start.
@@ -106,18 +106,18 @@ pub(super) enum OnReset {
     Return,
 }
 
-/// How a pull that did not fail ended.
+/// The result of a pull that did not fail.
 enum Pulled {
-    /// With the end of the log.
+    /// It reached the end of the log.
     All,
-    /// With a reset.
+    /// The log was reset.
     Reset,
 }
 
-/// How many entries of a pull are taken over before other tasks of the thread have their turn: less
-/// than a millisecond's work.
+/// How many entries a pull applies before it lets other tasks of the thread run: less than a
+/// millisecond's work.
 const AT_ONCE: usize = 2048;
-/// How far a wall clock goes back when it is merely kept right.
+/// How far a wall clock may go back while a time service keeps it right.
 const CLOCK_SLEWED: Duration = Duration::from_secs(1);
 /// After how long the replica believes a wall clock that is ahead. Access tokens that live longer
 /// than this are rare.
@@ -135,7 +135,7 @@ impl Replica {
         clock: Arc<dyn Clock>,
         settings: ReplicaSettings,
     ) -> Result<Arc<Self>, StoreError> {
-        // The first pull replaces it before a request sees it.
+        // The first pull replaces this reading before a request sees it.
         let pulled_at = Reading::of(&*clock);
         let horizon = Horizon::new(&*clock, DOUBT);
         let replica = Self {
@@ -164,14 +164,14 @@ impl Replica {
         Ok(Arc::new(replica))
     }
 
-    /// Whether a [look-up](Self::look_up) is enough at `now`: whether the replica is fresh enough
-    /// and to be believed.
+    /// Whether a [look-up](Self::look_up) is enough at `now`: the replica is fresh enough, and the
+    /// log doesn't forget.
     pub(crate) fn answers_at(&self, now: Reading, staleness: Staleness) -> bool {
         let bound = self.bound(staleness);
         bound.is_some_and(|bound| self.lag_at(now).is_some_and(|lag| lag <= bound))
     }
 
-    /// Looks a token up, by a replica that is fresh enough or by the store itself.
+    /// Looks a token up in the replica once it is fresh enough, or asks the store itself.
     pub(crate) async fn check(
         &self,
         pass: &Pass,
@@ -183,10 +183,9 @@ impl Replica {
         if self.lease_holds(bound) {
             return Ok(self.look_up(pass));
         }
-        // A route that asks for its own bound cannot afford older knowledge, even if other routes
-        // can.
+        // A route that asks for its own bound can't use older data, even if other routes can.
         let may_be_stale = || staleness == Staleness::Bounded && self.may_be_stale();
-        // The follower looks for the store; a request need not wait for it to fail once more.
+        // The follower retries the store. A request need not wait for another failure.
         if !(self.is_failing() && may_be_stale()) {
             match self.wait_for_pull(Some(bound)).await {
                 Ok(()) => return Ok(self.look_up(pass)),
@@ -203,7 +202,7 @@ impl Replica {
         Ok(self.look_up(pass))
     }
 
-    /// How old the replica may be; `None` where the store is to be asked instead.
+    /// How old the replica may be. `None` if the node must ask the store instead.
     fn bound(&self, staleness: Staleness) -> Option<Duration> {
         let bound = match staleness {
             Staleness::Bounded => self.settings.max_staleness,
@@ -213,8 +212,8 @@ impl Replica {
         (!self.log.is_volatile()).then_some(bound)
     }
 
-    /// How old the replica may be for this token. A log that forgets has all there is of a token
-    /// of another issuer: no session could say more.
+    /// How old the replica may be for this token. Even a log that forgets is enough for a token of
+    /// another issuer, which has no session that could say more.
     fn bound_of(&self, pass: &Pass, staleness: Staleness) -> Option<Duration> {
         match (pass.origin(), staleness) {
             (Origin::Own(_), _) => self.bound(staleness),
@@ -226,7 +225,7 @@ impl Replica {
         }
     }
 
-    /// Looks a token up in the replica, without waiting and however old that is.
+    /// Looks a token up in the replica, without waiting and however old the replica is.
     pub(crate) fn look_up(&self, pass: &Pass) -> TokenStatus {
         let version = self.entries.version();
         if pass.is_known_live(version) {
@@ -239,8 +238,8 @@ impl Replica {
         status
     }
 
-    /// Whether what was issued at this time to an account of another issuer is revoked, without
-    /// waiting and however old the replica is.
+    /// Whether a token is revoked that another issuer issued to this account at this time. Does not
+    /// wait, however old the replica is.
     pub(crate) fn has_cut_off(&self, account: AccountId, issued_at: Timestamp) -> bool {
         self.entries.has_cut_off(account, issued_at)
     }
@@ -259,7 +258,7 @@ impl Replica {
             let kept = (revocation.until + Revocation::RETENTION_MARGIN).since(now);
             (revocation.target, kept)
         }));
-        // After they were put in, so that those who are woken find them.
+        // Wake connections after the insert, so that they find the revocations.
         self.watchers.wake(revocations);
     }
 
@@ -268,7 +267,8 @@ impl Replica {
         self.watchers.watch(pass, &self.settings.issuer)
     }
 
-    /// Since when connections lack a lease, told whenever it is lost and comes back.
+    /// Since when connections lack a lease. The value changes when the lease is lost and when it
+    /// comes back.
     pub(crate) fn unleased_since(&self) -> watch::Receiver<Option<Instant>> {
         self.unleased_since.subscribe()
     }
@@ -276,7 +276,7 @@ impl Replica {
     /// Looks whether the lease of connections holds, and tells them if that has changed.
     pub(crate) fn notice_lease(&self) {
         self.unleased_since.send_if_modified(|since| {
-            // It looks while it has the lock, so that the last to look has the last word.
+            // The check holds the lock, so that the last check has the last word.
             let is_leased = self.log.is_volatile()
                 || self.lease_holds(self.bound_of_connections())
                 || self.may_be_stale();
@@ -286,11 +286,11 @@ impl Replica {
         });
     }
 
-    /// When the lease of connections is to be looked at again.
+    /// How long to wait before the next look at the lease of connections.
     pub(super) fn until_notice(&self) -> Duration {
         let lag = self.lag().unwrap_or(Duration::MAX);
         let left = self.bound_of_connections().saturating_sub(lag);
-        // A machine that was suspended has clocks that know it, and timers that don't.
+        // After a suspension of the machine, its clocks are right, but its timers are late.
         let at_most = self.settings.poll_interval;
         if left.is_zero() {
             at_most
@@ -303,7 +303,7 @@ impl Replica {
         self.settings.max_staleness - self.settings.max_staleness / TIMERS_LATE_PART
     }
 
-    /// Whether the store is asked about each token, since its log forgets.
+    /// Whether the log forgets, so that the node asks the store about each token.
     pub(crate) fn is_volatile(&self) -> bool {
         self.log.is_volatile()
     }
@@ -311,7 +311,7 @@ impl Replica {
     /// Asks the store itself.
     pub(crate) async fn ask(&self, pass: &Pass) -> Result<TokenStatus, StoreError> {
         let Origin::Own(session) = pass.origin() else {
-            // The store knows nothing of it but what is in the log.
+            // The store knows nothing about this token except the log.
             self.catch_up().await?;
             return Ok(self.look_up(pass));
         };
@@ -323,7 +323,7 @@ impl Replica {
             .inspect_err(|error| observe::store_unavailable("status", error))
     }
 
-    /// How long ago the last pull that counts began; `None` where that is unknown.
+    /// How long ago the last complete pull began. `None` if that is unknown.
     fn lag(&self) -> Option<Duration> {
         self.lag_at(Reading::of(&*self.clock))
     }
@@ -332,7 +332,7 @@ impl Replica {
         self.pulled_at.load().age(now)
     }
 
-    /// Whether knowledge as old as this one is to be judged by where there is no newer.
+    /// Whether the node may judge by data this old if there is none newer.
     fn may_be_stale(&self) -> bool {
         (self.settings.danger_stale).is_some_and(|at_most| self.lease_holds(at_most))
     }
@@ -347,7 +347,7 @@ impl Replica {
         let lease_holds = lag.is_some_and(|lag| lag <= self.settings.max_staleness);
         Health {
             lease_holds,
-            // A store that forgets is asked about each token.
+            // The node asks a store that forgets about each token.
             judges_requests: lease_holds || self.log.is_volatile() || self.may_be_stale(),
             lag,
             entries: self.entries.len(),
@@ -360,29 +360,29 @@ impl Replica {
         }
     }
 
-    /// Knows by the time it returns of every revocation that was committed before it was called.
+    /// Catches up with every revocation that was committed before the call.
     pub(crate) async fn catch_up(&self) -> Result<(), StoreError> {
         self.wait_for_pull(None).await
     }
 
-    /// Waits for a pull that satisfies `bound` (without one: that began after the call), its own or
-    /// that of another task. The wait lasts for as long as two pulls may take, one that is under
-    /// way and one that is shared. Only where a reload of many parts is under way, it lasts for up
-    /// to one more.
+    /// Waits for a pull that satisfies `bound`, its own or another task's. Without a bound, the
+    /// pull must begin after the call. The wait lasts at most as long as two pulls may take: one
+    /// that is under way, and one that is shared. If a reload of many parts is under way, it lasts
+    /// up to one pull longer.
     async fn wait_for_pull(&self, bound: Option<Duration>) -> Result<(), StoreError> {
         let begun = self.begun.load(Ordering::Acquire);
         let failures = self.failures.load(Ordering::Acquire);
         let late = || StoreError::new(StoreErrorKind::TimedOut);
         let turn = tokio::time::timeout(2 * self.settings.timeout, self.place.lock()).await;
         let mut place = turn.map_err(|_| late())?;
-        // A pull that began since then satisfies every bound, however long it took. Otherwise those
-        // who wait would pull one after the other wherever a pull takes longer than the bound.
+        // A pull that began since then satisfies every bound, however long it took. Otherwise, if
+        // pulls take longer than the bound, the waiting requests would pull one after the other.
         let pulled_since = self.succeeded.load(Ordering::Acquire) > begun;
         if pulled_since || bound.is_some_and(|bound| self.lease_holds(bound)) {
             return Ok(());
         }
         if self.failures.load(Ordering::Acquire) != failures {
-            // One that began before or while this request waited has failed: no use in asking
+            // A pull that began before or during the wait has failed, so there is no use in asking
             // again.
             return Err(StoreError::new(StoreErrorKind::Unavailable));
         }
@@ -397,7 +397,7 @@ impl Replica {
         }
     }
 
-    /// Pulls until there is no more, applies it, and counts from before the last part began.
+    /// Pulls and applies all parts. The lease runs from the time at which the last part began.
     async fn pull(&self, place: &mut Place, on_reset: OnReset) -> Result<Pulled, StoreError> {
         let number = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
         let pulled = self.pull_all(place, on_reset).await;
@@ -435,13 +435,13 @@ impl Replica {
         let (mut was_reset, mut has_news) = (false, false);
         loop {
             let began = Reading::of(&*self.clock);
-            // A wall clock that has gone back was wrong when it was reckoned how long to keep
-            // entries.
+            // If the wall clock has gone back, it was wrong when the replica computed how long to
+            // keep entries.
             if began.wall + CLOCK_SLEWED < place.reckoned {
                 place.cursor = None;
             }
             place.reckoned = began.wall;
-            // Each part has the whole time: a log must load however long it is.
+            // Each part has the whole timeout, so that a log loads however long it is.
             let part = self.log.pull(place.cursor.as_ref());
             match answer::in_time(self.settings.timeout, part).await? {
                 PullResult::Entries {
@@ -455,7 +455,7 @@ impl Replica {
                         tokio::task::yield_now().await;
                     }
                     // If a later part fails, the next pull need not fetch this one again. The lease
-                    // waits for the last part all the same.
+                    // still waits for the last part.
                     place.cursor = Some(next);
                     if !more {
                         self.entries.settle();
@@ -466,7 +466,7 @@ impl Replica {
                         return Ok(Pulled::All);
                     }
                 }
-                // The log objects to its own cursor, or to none.
+                // The log rejects its own cursor, or a pull without one.
                 PullResult::Reset if was_reset || place.cursor.is_none() => {
                     place.cursor = None;
                     return Err(StoreError::new(StoreErrorKind::Corrupt));
@@ -497,15 +497,15 @@ impl Replica {
         let _ = tokio::time::timeout(at_most, gathered).await;
     }
 
-    /// Waits until a pull of any task succeeds, for as long as `at_most`; says whether one has.
+    /// Waits until a pull of any task succeeds, for at most `at_most`. Returns whether one has.
     pub(super) async fn wait_for_success(&self, at_most: Duration) -> bool {
         let mut failing = self.failing.subscribe();
         let success = failing.wait_for(Option::is_none);
         tokio::time::timeout(at_most, success).await.is_ok()
     }
 
-    /// Pulls, after the tasks whose turn it is, and says whether the log was reset. The pull has
-    /// reported its failure.
+    /// Pulls when it is this task's turn, and returns whether the log was reset. The pull itself
+    /// reports a failure.
     pub(super) async fn pull_in_turn(&self, on_reset: OnReset) -> bool {
         let mut place = self.place.lock().await;
         matches!(self.pull(&mut place, on_reset).await, Ok(Pulled::Reset))
@@ -521,12 +521,12 @@ impl Replica {
         self.failing.borrow().is_some()
     }
 
-    /// Whether requests are judged without a pull of their own.
+    /// Whether the node judges requests without a pull of their own.
     pub(super) fn is_leased(&self) -> bool {
         self.lease_holds(self.settings.max_staleness)
     }
 
-    /// For how much longer requests are judged without a pull of their own.
+    /// For how much longer the node judges requests without a pull of their own.
     pub(super) fn lease_left(&self) -> Duration {
         let lag = self.lag().unwrap_or(Duration::MAX);
         self.settings.max_staleness.saturating_sub(lag)

@@ -1,17 +1,19 @@
-//! How fresh the knowledge of revocations must be.
+//! The freshness of revocation data that a check requires.
 
 use std::time::Duration;
 
-/// How fresh the knowledge of revocations must be that a token is judged by.
+/// The freshness of the revocation data that gatepass judges a token by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Staleness {
-    /// The `max_staleness` that is configured. No store call while the lease holds.
+    /// At most as old as the configured `max_staleness`. This needs no store call while the lease
+    /// holds.
     #[default]
     Bounded,
-    /// At most this old, where that is stricter than `max_staleness`.
+    /// At most this old, if that is stricter than `max_staleness`.
     Within(Duration),
-    /// The store is asked each time, and a session that it does not know is refused: an allow-list.
+    /// As new as the store: the node asks it each time, and refuses a session that the store
+    /// doesn't know. This is an allow-list.
     Strict,
 }
 

@@ -17,9 +17,9 @@ use crate::{
 
 /// The open connections that wait for a revocation.
 ///
-/// To be woken is a hint: the one who waits looks its token up again. A watch is registered before
-/// that look-up, and revocations are put in before watches are woken. So either the look-up finds a
-/// revocation, or the revocation finds the watch.
+/// A wake-up is a hint: the woken connection looks its token up again. A connection registers its
+/// watch before that look-up, and the replica inserts revocations before it wakes watches. So
+/// either the look-up finds a revocation, or the revocation finds the watch.
 #[derive(Default)]
 pub(super) struct Watchers {
     watches: Mutex<Watches>,
@@ -29,8 +29,9 @@ pub(super) struct Watchers {
 struct Watches {
     /// The number of the next watch.
     next: u64,
-    /// The watches of each name. One ordered map rather than a list for each name: however many
-    /// connections an account has, each comes and goes at the cost of a look-up.
+    /// The watches of each name. It is one ordered map rather than a list for each name. So a
+    /// connection comes and goes at the cost of a look-up, however many connections its account
+    /// has.
     by_name: BTreeMap<(Name, u64), Arc<Notify>>,
 }
 
@@ -52,7 +53,7 @@ impl Watchers {
                 Name::Session(session.id),
                 AccountId::of(issuer, pass.subject()),
             ),
-            // It has no session.
+            // A foreign token has no session.
             Origin::Foreign(foreign) => (token, foreign.account),
         };
         let names = [session, token, Name::Account(account)];
@@ -72,8 +73,8 @@ impl Watchers {
         }
     }
 
-    /// Wakes the watches that `revocations` may concern. A node without open connections pays for
-    /// one lock that is free.
+    /// Wakes the watches that `revocations` may concern. A node without open connections pays only
+    /// for one uncontended lock.
     pub(super) fn wake(&self, revocations: &[Revocation]) {
         let watches = self.watches();
         if watches.by_name.is_empty() {
@@ -89,7 +90,7 @@ impl Watchers {
             let watches = watches.by_name.range((name, 0)..=(name, u64::MAX));
             woken.extend(watches.map(|(_, watch)| Arc::clone(watch)));
         }
-        // Those who are woken want the lock themselves.
+        // The woken connections need the lock themselves.
         drop(watches);
         for watch in woken {
             watch.notify_one();
@@ -110,7 +111,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Resolves once a revocation that may concern the token has been put in since the watch began.
+    /// Resolves once a revocation that may concern the token has come since the watch began.
     pub(crate) async fn woken(&self) {
         self.woken.notified().await;
     }
