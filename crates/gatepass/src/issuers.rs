@@ -1,9 +1,9 @@
-//! Other issuers whose access tokens are accepted here beside our own, and their keys.
+//! Other issuers whose access tokens gatepass accepts beside its own, and their keys.
 //!
 //! [`Issuers`] is the configuration: give it to
 //! [`AuthorityBuilder::issuers`](crate::AuthorityBuilder::issuers), or to
 //! [`VerifierBuilder::issuers`](crate::VerifierBuilder::issuers).
-//! [`docs::issuers`](crate::docs::issuers) says how their tokens are judged.
+//! [`docs::issuers`](crate::docs::issuers) explains how gatepass judges their tokens.
 
 pub(crate) mod discovery;
 pub(crate) mod fetcher;

@@ -34,19 +34,19 @@ impl Metadata {
     }
 }
 
-/// The URL of the keys in the metadata of `issuer`, or what is wrong with it.
+/// The URL of the keys in the metadata of `issuer`, or the fault of the metadata.
 pub(super) fn jwks_url(metadata: &[u8], issuer: &str) -> Result<String, &'static str> {
     let metadata = strict_object(metadata).ok_or("the metadata is not a JSON object")?;
     let text = |name| metadata.get(name).and_then(Value::as_str);
     // Otherwise one issuer could speak for another (RFC 8414 §3.3).
     if text("issuer") != Some(issuer) {
-        return Err("the metadata is of another issuer than the configured one");
+        return Err("the metadata names another issuer than the configured one");
     }
     let url = text("jwks_uri").ok_or("the metadata has no jwks_uri")?;
     if !is_fetchable(url) {
         return Err("the jwks_uri in the metadata is not an https URL");
     }
-    // A server elsewhere must not name one of this machine.
+    // A server elsewhere must not name a URL on this machine.
     if is_local(url) && !is_local(issuer) {
         return Err("the jwks_uri in the metadata is on this machine, and the issuer is not");
     }

@@ -4,8 +4,8 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-/// Fetches the documents in which issuers publish their keys. gatepass has one that uses reqwest,
-/// with its feature `reqwest`. Implement it if you have another HTTP client.
+/// Fetches the documents in which issuers publish their keys. With the feature `reqwest`, gatepass
+/// has a fetcher that uses reqwest. Implement the trait if you have another HTTP client.
 ///
 /// The URLs come from your configuration, and from the metadata of an issuer that you have
 /// configured. No token can name one. gatepass asks for one document of an issuer at a time, checks
@@ -15,7 +15,7 @@ use async_trait::async_trait;
 ///   [`etag`](FetchRequest::etag) as `If-None-Match`.
 /// * It verifies the certificate of an `https` server.
 /// * It follows no redirect. A redirect could lead to a server inside of your network.
-/// * It returns the body of a 200 alone, and [`Fetched::NotModified`] for a 304. All else is an
+/// * It returns the body of a 200, and [`Fetched::NotModified`] for a 304. Any other status is an
 ///   error.
 /// * It stops reading at [`max_bytes`](FetchRequest::max_bytes).
 ///
@@ -46,13 +46,13 @@ pub trait Fetcher: Send + Sync + 'static {
     async fn fetch(&self, request: FetchRequest) -> Result<Fetched, FetchError>;
 }
 
-/// A document to be fetched.
+/// A request for a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FetchRequest {
     /// The URL: `https`, or `http` on this machine.
     pub url: String,
-    /// The `ETag` of the document that gatepass has already.
+    /// The `ETag` of the document that gatepass already has.
     pub etag: Option<String>,
     /// The most bytes that the body may have.
     pub max_bytes: usize,
@@ -68,7 +68,7 @@ impl FetchRequest {
     }
 }
 
-/// The most bytes of a document. The set of Microsoft, which is one of the largest, has 20 KiB.
+/// The most bytes of a document. Microsoft's key set, which is one of the largest, has 20 KiB.
 pub(super) const MAX_BYTES: usize = 256 * 1024;
 
 /// The answer of a server.
@@ -78,7 +78,7 @@ pub(super) const MAX_BYTES: usize = 256 * 1024;
     reason = "gatepass must know what to do with every answer"
 )]
 pub enum Fetched {
-    /// The document is the one that has the [`etag`](FetchRequest::etag) of the request (304).
+    /// The document still has the [`etag`](FetchRequest::etag) of the request (304).
     NotModified,
     /// A document (200). Make it by [`Fetched::document`].
     #[non_exhaustive]
@@ -99,7 +99,7 @@ impl Fetched {
     }
 }
 
-/// A document that could not be fetched. gatepass tells the operator, and no client.
+/// The reason why a fetch failed. gatepass reports it to the operator, and to no client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchError(String);
 

@@ -20,8 +20,8 @@ pub(crate) struct KnownIssuers {
 }
 
 impl KnownIssuers {
-    /// Fetches the keys of all of them. An issuer whose keys can't be fetched now keeps no service
-    /// from starting.
+    /// Fetches the keys of all issuers. The service also starts if an issuer's keys can't be
+    /// fetched now.
     pub(super) async fn start(own: &Issuer, remotes: Vec<Remote>) -> Self {
         let remotes: Vec<_> = remotes.into_iter().map(Arc::new).collect();
         let follow = |remote: &Arc<Remote>| {
@@ -45,13 +45,13 @@ impl KnownIssuers {
         known
     }
 
-    /// Whether `token` says in the way of our own tokens that it is one.
+    /// Whether the payload of `token` begins as in this service's own tokens.
     pub(crate) fn is_own(&self, token: &str) -> bool {
         self.own.begins(token)
     }
 
     pub(crate) fn find(&self, issuer: &str) -> Option<(&Issuer, &Arc<Remote>)> {
-        // A name that is none is not in the map.
+        // The map has no invalid names.
         let name = Issuer::new(issuer).ok()?;
         self.by_name.get_key_value(&name)
     }

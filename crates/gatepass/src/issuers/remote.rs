@@ -6,8 +6,8 @@
 //! invented key ids cause no more fetches than that. After a failure it tries again by itself,
 //! sooner at first.
 //!
-//! The last good set stays while fetches fail. A token with a known key is judged as ever. One with
-//! an unknown key is answered 503 then, since the key may be a new one.
+//! The last good set stays while fetches fail. gatepass judges a token with a known key as always.
+//! A token with an unknown key gets 503, since the key may be new.
 
 use std::{sync::Arc, time::Duration};
 
@@ -37,7 +37,7 @@ use crate::{
 /// The first pause after a fetch that has failed. It doubles up to the cooldown.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 
-/// When keys are fetched, and how long that may take.
+/// When the task fetches keys, and how long that may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     pub(super) max_age: Duration,
@@ -134,8 +134,8 @@ impl Remote {
         &self.trusted.rules
     }
 
-    /// The keys. A set that is too old by the wall clock is fetched again meanwhile. For example,
-    /// the machine was suspended, and the task's timer with it.
+    /// The keys. If the set is too old by the wall clock, the task fetches it again meanwhile. For
+    /// example, a suspension of the machine has stopped the task's timer.
     pub(crate) fn keys(&self, now: Timestamp) -> Guard<Arc<Loaded>> {
         let loaded = self.loaded.load();
         let is_old = loaded.keys.is_some() && now.since(loaded.at) > self.pace.max_age;
@@ -167,8 +167,8 @@ impl Remote {
         }
     }
 
-    /// Resolves when the fetch that is under way has ended, or the next one. Returns at once if
-    /// none may begin now, and in any case when a fetch would have timed out.
+    /// Resolves when the current fetch, or else the next one, has ended. Resolves at once if no
+    /// fetch may begin now, and in any case when a fetch would have timed out.
     pub(crate) async fn fetched(&self) {
         let mut fetches = self.fetches.subscribe();
         let (ended, begins) = {
@@ -267,7 +267,7 @@ impl Remote {
         }
     }
 
-    /// Takes over what was fetched; nothing if the document is the one from before.
+    /// Stores the fetched keys. `None` means that the document has not changed.
     fn take(&self, fetched: Option<FetchedKeys>, documents: &mut Documents, now: Timestamp) {
         let before = self.loaded.load();
         let keys = match fetched {
@@ -289,7 +289,7 @@ impl Remote {
         self.loaded.store(Arc::new(Loaded { keys, at: now }));
     }
 
-    /// Fetches the metadata, if the URL of the keys is in there, and then the keys.
+    /// Fetches the keys. If the metadata names their URL, fetches the metadata first.
     async fn fetch_keys(&self, documents: &mut Documents) -> Result<Option<FetchedKeys>, Failure> {
         let deadline = Instant::now() + self.pace.timeout;
         let url = match &self.trusted.source {
@@ -329,7 +329,7 @@ impl Remote {
         }
     }
 
-    /// The body of a document and its `ETag`; `None` if it is the one with `etag`.
+    /// The body of a document and its `ETag`. `None` if the document still has `etag`.
     async fn fetch_document(
         &self,
         url: &str,
@@ -340,7 +340,7 @@ impl Remote {
         let is_known = etag.is_some();
         let request = FetchRequest::new(url.to_owned(), etag);
         let max_bytes = request.max_bytes;
-        // A task of its own, so that a fetcher that panics is one that fails.
+        // It is a separate task, so that a panic of the fetcher counts as a failure.
         let fetched = tokio::spawn(timeout_at(
             deadline,
             async move { fetcher.fetch(request).await },
@@ -398,7 +398,7 @@ enum Failure {
     TooLarge,
     #[error("the fetcher panicked")]
     Panicked,
-    #[error("the server says that a document has not changed, and was not asked that")]
+    #[error("the server says that a document has not changed, but gatepass did not ask for that")]
     Unasked,
     #[error("{0}")]
     Metadata(&'static str),

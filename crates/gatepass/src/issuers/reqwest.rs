@@ -13,8 +13,8 @@ use crate::issuers::{
 };
 
 impl Issuers {
-    /// No issuer yet. Documents are fetched by reqwest, over rustls with the certificates of the
-    /// operating system. It follows no redirect, and uses no proxy of the environment.
+    /// Starts with no issuer. reqwest fetches the documents, over rustls with the certificates of
+    /// the operating system. It follows no redirect, and ignores the environment's proxy settings.
     ///
     /// ```no_run
     /// use gatepass::issuers::{Issuers, TrustedIssuer};

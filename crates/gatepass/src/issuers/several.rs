@@ -1,4 +1,4 @@
-//! The trusted issuers as they are configured.
+//! The configuration of the trusted issuers.
 
 use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
@@ -14,17 +14,17 @@ use crate::{
     model::ids::Issuer,
 };
 
-/// Other issuers whose access tokens are accepted here beside our own.
+/// Other issuers whose access tokens your service accepts beside its own.
 ///
-/// A gate lets their tokens through as a [`Pass`](crate::Pass) without a session. The issuer that a
-/// token names (`iss`) decides by whose keys and rules it is judged. See
+/// A gate lets their tokens through as a [`Pass`](crate::Pass) without a session. gatepass judges a
+/// token by the keys and the rules of the issuer that it names (`iss`). See
 /// [`docs::issuers`](crate::docs::issuers).
 ///
 /// gatepass fetches the keys of each issuer when it starts, and again every
 /// [`max_age`](Self::max_age). A token that names an unknown key causes one fetch, and then none
-/// for the [`cooldown`](Self::cooldown). While fetches fail, the last keys stay. An issuer that
-/// can't be reached keeps no service from starting; its tokens are answered 503 until its keys are
-/// there. [`Health::issuers`](crate::Health::issuers) shows it.
+/// for the [`cooldown`](Self::cooldown). While fetches fail, the last keys stay. Your service also
+/// starts while an issuer can't be reached. Requests with that issuer's tokens get 503 until its
+/// keys are there. [`Health::issuers`](crate::Health::issuers) shows it.
 ///
 /// ```
 /// # use gatepass::issuers::{FetchError, FetchRequest, Fetched, Fetcher};
@@ -59,7 +59,7 @@ pub struct Issuers {
 }
 
 impl Issuers {
-    /// No issuer yet. Documents are fetched by `fetcher`.
+    /// Starts with no issuer. `fetcher` fetches the documents.
     pub fn new(fetcher: impl Fetcher) -> Self {
         Self {
             fetcher: Arc::new(fetcher),
@@ -78,38 +78,39 @@ impl Issuers {
         self
     }
 
-    /// How old keys may be before they are fetched again. Default 10 min, between 1 min and 1 day.
+    /// How old keys may be before gatepass fetches them again. Default 10 min, between 1 min and 1
+    /// day.
     ///
-    /// A key that an issuer withdraws is trusted here for as long.
+    /// For this long, gatepass may go on trusting a key that an issuer has withdrawn.
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.pace.max_age = max_age;
         self
     }
 
-    /// How long after a fetch a token with an unknown key causes no other. Default 30 s, between 1
-    /// s and `max_age`.
+    /// The time after a fetch during which a token with an unknown key causes no other fetch.
+    /// Default 30 s, between 1 s and `max_age`.
     ///
     /// Anyone can send such tokens, so this bounds how often strangers can make this node ask an
-    /// issuer. An issuer that signs with a new key before it publishes it has its tokens refused
-    /// for as long.
+    /// issuer. If an issuer signs with a new key before it publishes the key, gatepass may refuse
+    /// its tokens for this long.
     pub fn cooldown(mut self, cooldown: Duration) -> Self {
         self.pace.cooldown = cooldown;
         self
     }
 
     /// How long a fetch may take, both documents together. Default 5 s, between 100 ms and 1 min. A
-    /// request that needs a new key waits for as long at most.
+    /// request that needs a new key waits at most this long.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.pace.timeout = timeout;
         self
     }
 
-    /// Whether logout tokens of one of them are accepted.
+    /// Whether gatepass accepts logout tokens of one of them.
     pub(crate) fn has_login_client(&self) -> bool {
         self.trusted.iter().any(TrustedIssuer::has_login_client)
     }
 
-    /// Checks the configuration, and returns what is to be started. `own` is this service.
+    /// Checks the configuration, and returns the issuers, ready to start. `own` is this service.
     pub(crate) fn check(
         self,
         own: &Issuer,
@@ -141,7 +142,7 @@ impl Issuers {
             if let Some(twice) = trusted.names.iter().find(|name| seen.contains(*name)) {
                 return Err(BuildError::TrustedIssuer {
                     issuer: twice.to_string(),
-                    must: "must be trusted once, and be another one than this service",
+                    must: "must be trusted only once, and must not be this service",
                 });
             }
             seen.extend(trusted.names.iter().cloned());
@@ -167,7 +168,7 @@ impl CheckedIssuers {
         self.remotes.iter().flat_map(Remote::names)
     }
 
-    /// Each `iss` whose access tokens are accepted. Logins alone may go through the others.
+    /// Each `iss` whose access tokens gatepass accepts. The others serve logins only.
     pub(crate) fn names_of_access_tokens(&self) -> impl Iterator<Item = &Issuer> {
         let remotes = self.remotes.iter();
         let remotes = remotes.filter(|remote| remote.rules().accepts_access_tokens());

@@ -1,10 +1,10 @@
-//! The names of tokens that another issuer has issued.
+//! The names of another issuer's tokens, for a revocation.
 
 use std::fmt;
 
 use crate::model::ids::{Issuer, Subject};
 
-/// Access tokens of another issuer: all of a subject, or one.
+/// Access tokens of another issuer: all tokens of a subject, or one of them.
 /// [`Authority::revoke_foreign`](crate::Authority::revoke_foreign) revokes them.
 ///
 /// ```
@@ -22,7 +22,7 @@ pub struct ForeignTokens {
     pub(crate) jti: Option<String>,
 }
 
-/// The name of a token may be its text, if it is one of an old system.
+/// Redacts the name, because the name of an old system's token may be the token itself.
 impl fmt::Debug for ForeignTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ForeignTokens")
@@ -44,7 +44,7 @@ impl ForeignTokens {
         }
     }
 
-    /// The one of them that has this `jti`, or this `uti` if it is a token of Entra.
+    /// Only the token with this `jti`. For a token of Entra, give its `uti`.
     #[must_use]
     pub fn jti(mut self, jti: impl Into<String>) -> Self {
         self.jti = Some(jti.into());

@@ -1,4 +1,4 @@
-//! An issuer that is trusted, and what its tokens must be like.
+//! A trusted issuer, and the rules for its tokens.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use crate::{
     token::foreign::ForeignRules,
 };
 
-/// Another issuer whose access tokens are accepted here, for example your company's Keycloak or an
-/// Auth0 tenant.
+/// Another issuer whose access tokens your service accepts, for example your company's Keycloak or
+/// an Auth0 tenant.
 ///
 /// gatepass accepts its tokens if one of its keys signed them, if they are for your audience, and
 /// if they are access tokens. Every subject and every scope in them counts: you trust the issuer
@@ -54,15 +54,14 @@ impl TrustedIssuer {
     /// Trusts `issuer` for tokens whose `aud` is `audience`. The text must be the `iss` of its
     /// tokens, with or without a slash at the end as they have it.
     ///
-    /// The keys are found by OpenID Connect Discovery, unless you call
+    /// gatepass finds the keys by OpenID Connect Discovery, unless you call
     /// [`jwks_url`](Self::jwks_url) or [`oauth_metadata`](Self::oauth_metadata).
     pub fn new(issuer: impl Into<String>, audience: impl Into<String>) -> Self {
         Self::with(issuer.into(), vec![audience.into()], Vec::new())
     }
 
-    /// Trusts `issuer` for tokens without `aud` that one of these clients got, as Amazon Cognito
-    /// issues them. A token with an `aud` must have one that you name by
-    /// [`audience`](Self::audience).
+    /// Trusts `issuer` for tokens of these clients that have no `aud`, as Amazon Cognito issues
+    /// them. If a token has an `aud`, it must be one that you name by [`audience`](Self::audience).
     ///
     /// ```
     /// use gatepass::issuers::TrustedIssuer;
@@ -79,7 +78,7 @@ impl TrustedIssuer {
     }
 
     /// Trusts `issuer` as the OpenID Connect provider at which your service is registered as
-    /// `client_id`, and accepts none of its access tokens. It can tell of logouts: see
+    /// `client_id`, and accepts none of its access tokens. The provider can report logouts: see
     /// [`backchannel_logout`](crate::AuthorityBuilder::backchannel_logout).
     ///
     /// ```
@@ -114,30 +113,30 @@ impl TrustedIssuer {
         self
     }
 
-    /// Also accepts logout tokens for the client `client_id`, as which your service is registered
-    /// at the issuer for logins of its users: see [`for_logins`](Self::for_logins).
+    /// Also accepts logout tokens for `client_id`, which is your service's client at the issuer for
+    /// the logins of its users. See [`for_logins`](Self::for_logins).
     pub fn login_client(mut self, client_id: impl Into<String>) -> Self {
         self.login_clients.push(client_id.into());
         self
     }
 
-    /// Takes the keys from this URL (`https`, or `http` on this machine) instead of looking for it
-    /// in the issuer's metadata.
+    /// Takes the keys from this URL (`https`, or `http` on this machine) instead of looking the URL
+    /// up in the issuer's metadata.
     pub fn jwks_url(mut self, url: impl Into<String>) -> Self {
         self.source = Source::Jwks(url.into());
         self
     }
 
-    /// Looks for the URL of the keys in the metadata of RFC 8414
-    /// (`/.well-known/oauth-authorization-server`), for an issuer that has none of OpenID Connect.
+    /// Looks the URL of the keys up in the metadata of RFC 8414
+    /// (`/.well-known/oauth-authorization-server`), for an issuer without OpenID Connect metadata.
     pub fn oauth_metadata(mut self) -> Self {
         self.source = Source::Metadata(Metadata::OAuth);
         self
     }
 
-    /// Accepts these algorithms alone. Default: all asymmetric ones that gatepass has. A key that
-    /// names no algorithm (`alg`) is used with the first of them that fits it, by default RS256,
-    /// ES256, ES384 or EdDSA.
+    /// Accepts only these algorithms. Default: all asymmetric ones that gatepass has. gatepass uses
+    /// a key without an `alg` with the first of them that fits it: by default RS256, ES256, ES384
+    /// or EdDSA.
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.algorithms = algorithms.into_iter().collect();
         self
@@ -158,19 +157,19 @@ impl TrustedIssuer {
         self
     }
 
-    /// How long after its `iat` a token is good at most, also if its `exp` is later. Default 24 h,
-    /// between 1 min and 31 days.
+    /// The longest time after its `iat` that a token is good, even if its `exp` is later. Default
+    /// 24 h, between 1 min and 31 days.
     ///
-    /// gatepass keeps the revocation of a subject for as long, since it doesn't know which of the
+    /// gatepass keeps the revocation of a subject for this long, since it doesn't know which of the
     /// subject's tokens there are.
     pub fn max_token_lifetime(mut self, lifetime: Duration) -> Self {
         self.max_lifetime = lifetime;
         self
     }
 
-    /// Accepts only tokens that say by their type `at+jwt` that they are access tokens (RFC 9068).
-    /// Call it if the issuer writes it: no other JWT of the issuer can then be taken for an access
-    /// token. Default: `JWT` or no type is also accepted.
+    /// Accepts only tokens of the type `at+jwt`, which marks access tokens (RFC 9068). Call it if
+    /// the issuer writes this type: then no other JWT of the issuer can pass for an access token.
+    /// Default: gatepass also accepts `JWT` or no type.
     pub fn only_at_jwt(mut self) -> Self {
         self.only_at_jwt = true;
         self

@@ -1,7 +1,7 @@
 //! The URLs that documents may be fetched from.
 
-/// Whether documents may be fetched from `url`: over `https`, or over `http` from this machine.
-/// User names, fragments, and characters that some parsers take for others are refused.
+/// Whether gatepass may fetch documents from `url`: over `https`, or over `http` from this machine.
+/// It refuses user names, fragments, and characters that some parsers take for others.
 pub(crate) fn is_fetchable(url: &str) -> bool {
     let plain = |c: char| c.is_ascii_graphic() && !r#"\"<>^`{|}#"#.contains(c);
     if !url.chars().all(plain) {
@@ -16,13 +16,14 @@ pub(crate) fn is_fetchable(url: &str) -> bool {
     }
 }
 
-/// Whether `url` is one of this machine, over plain `http`.
+/// Whether `url` is on this machine, over plain `http`.
 pub(super) fn is_local(url: &str) -> bool {
     let rest = url.strip_prefix("http://").unwrap_or_default();
     matches!(host(rest), "localhost" | "127.0.0.1" | "[::1]")
 }
 
-/// The host in what follows the scheme of a URL. Empty if there is none, or a user before it.
+/// The host in the part of a URL after the scheme. Empty if there is no host, or if a user name
+/// precedes it.
 fn host(rest: &str) -> &str {
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
     if authority.contains('@') {
