@@ -95,7 +95,7 @@ impl VerifierSettings {
             .transpose()
     }
 
-    /// The description of the protected resource, if its configuration is good.
+    /// The description of the protected resource, after a check of its configuration.
     fn published_resource(
         &self,
         issuers: Option<&CheckedIssuers>,
@@ -114,7 +114,7 @@ impl VerifierSettings {
         Ok(issuers.is_some_and(|issuers| issuers.has(issuer)))
     }
 
-    /// Checks all that can be checked without the store.
+    /// Checks everything that needs no store.
     pub(crate) fn check(&self) -> Result<(), BuildError> {
         let issuers = self.check_issuers()?;
         self.published_resource(issuers.as_ref())?;
@@ -131,7 +131,8 @@ impl VerifierSettings {
             let name = name.to_owned();
             return Err(BuildError::TokenPlace { name, must });
         }
-        // Above five minutes a log entry could be dropped before the last token that it concerns.
+        // With a longer one, a log entry could be dropped before the last token that it concerns
+        // expires.
         let most = Duration::from_secs(300);
         check_duration(
             "leeway",
@@ -241,15 +242,15 @@ macro_rules! verifier_setters {
             self
         }
 
-        /// The bound on how long after its commit a revocation may still be unenforced here. A node
-        /// that cannot keep it answers 503. Default 2 s.
+        /// The longest time after its commit until this node enforces a revocation. A node that
+        /// can't keep this bound answers 503. Default 2 s.
         pub fn max_staleness(mut self, max_staleness: Duration) -> Self {
             self.settings.max_staleness = max_staleness;
             self
         }
 
-        /// How often the store is asked for new revocations where it does not say by itself that
-        /// there are some. Default a quarter of `max_staleness`, at most half of it.
+        /// How often the node asks the store for new revocations, if the store doesn't push news of
+        /// them. Default a quarter of `max_staleness`, at most half of it.
         pub fn poll_interval(mut self, poll_interval: Duration) -> Self {
             self.settings.poll_interval = Some(poll_interval);
             self
@@ -271,7 +272,7 @@ macro_rules! verifier_setters {
         /// can't change. For example, those of the RealWorld API send `Token`. Call it once for
         /// each scheme. Default: `Bearer` alone (RFC 6750 §2.1).
         ///
-        /// A challenge names `Bearer` nevertheless.
+        /// A challenge still names `Bearer`.
         ///
         /// ```
         /// use gatepass::AuthorityBuilder;
@@ -288,8 +289,8 @@ macro_rules! verifier_setters {
         /// Also accepts access tokens in a header field of your own, such as `X-Access-Token`,
         /// without a scheme. Default: none.
         ///
-        /// A request with a token there and in `Authorization` is refused as `ambiguous`. Have the
-        /// field hidden in your logs, as you do with `Authorization`, and list it in the
+        /// gatepass refuses a request with a token there and in `Authorization` as `ambiguous`.
+        /// Hide the field in your logs, as you do with `Authorization`, and list it in the
         /// `Access-Control-Allow-Headers` of your CORS layer.
         ///
         /// ```
@@ -306,14 +307,14 @@ macro_rules! verifier_setters {
         }
 
         /// Lets gates also accept access tokens in a cookie of this name, which your application
-        /// sets and clears by itself. For example, it has the name of the cookie of the system that
-        /// you replace, so that your pages keep it. Default: none. That system's own tokens are
-        /// [adopted](crate::Adopt::cookie).
+        /// sets and clears by itself. For example, use the name of the old system's cookie, so that
+        /// your pages can keep it. Default: none. For the old system's own tokens, see
+        /// [`Adopt::cookie`](crate::Adopt::cookie).
         ///
         /// gatepass's own cookie comes first, if a request has both. The rules against requests
-        /// from other sites hold for both. The endpoints under `/auth` don't read yours: they would
-        /// have to answer with a cookie of that name. Without the prefix `__Host-`, another host of
-        /// your domain can plant the cookie, and log a browser in as another user.
+        /// from other sites hold for both. The endpoints under `/auth` don't read your cookie: they
+        /// would have to answer with a cookie of that name. Without the prefix `__Host-`, another
+        /// host of your domain can plant the cookie, and log a browser in as another user.
         ///
         /// ```
         /// use gatepass::AuthorityBuilder;
@@ -349,15 +350,15 @@ macro_rules! verifier_setters {
         }
 
         /// Lets pages of another origin, such as `https://app.example`, use the cookies that a
-        /// browser has of this service. Only for origins that are the service's own in all but
-        /// name.
+        /// browser has for this service. Name only origins that you trust as much as the service's
+        /// own.
         pub fn trusted_origin(mut self, origin: impl Into<String>) -> Self {
             self.settings.browser.trusted_origins.push(origin.into());
             self
         }
 
-        /// Believes these reverse proxies about the addresses of clients. Default: none, so that a
-        /// client's address is that of its connection.
+        /// Believes these reverse proxies about the addresses of clients. Default: none, so a
+        /// client's address is the address of its connection.
         ///
         /// Behind a proxy, all clients have the proxy's address until you set this, and the list of
         /// sessions and the log show it. The bounds on logins count private addresses only if this
@@ -380,8 +381,8 @@ macro_rules! verifier_setters {
             self
         }
 
-        /// Logs each access token that is verified, `token.verified`, at the level info in place of
-        /// debug. Off by default, since it is a line for each request.
+        /// Logs each verified access token (`token.verified`) at the level info instead of debug.
+        /// Off by default, since it writes a line for each request.
         ///
         /// ```
         /// use gatepass::AuthorityBuilder;
@@ -397,37 +398,37 @@ macro_rules! verifier_setters {
         }
 
         /// Sets cookies over plain HTTP, for development: without `Secure`, and therefore without
-        /// the prefix `__Host-`. Requests that were sent to any host but this machine's own names
-        /// (`localhost`, 127.0.0.1, ::1) are refused their cookies then.
+        /// the prefix `__Host-`. gatepass then refuses cookies in requests to any host but this
+        /// machine's own names (`localhost`, 127.0.0.1, ::1).
         ///
-        /// Right on a developer's machine, with a browser that keeps no `Secure` cookies of
-        /// `http://localhost`. Never right behind a proxy that makes `Host` say `localhost`.
+        /// This is right on a developer's machine, with a browser that keeps no `Secure` cookies of
+        /// `http://localhost`. It is never right behind a proxy that makes `Host` say `localhost`.
         pub fn danger_insecure_cookies_on_localhost(mut self) -> Self {
             self.settings.browser.insecure_localhost = true;
             self
         }
 
-        /// Goes on judging requests by the revocations that were known when the store went, for as
-        /// long as that was `at_most` ago, instead of answering 503 once `max_staleness` is over.
-        /// Default: 503.
+        /// Goes on judging requests while the store is unreachable, by the revocations of the last
+        /// pull, until that pull began `at_most` ago. Default: the node answers 503 once
+        /// `max_staleness` is over.
         ///
-        /// Right where an outage of the store must not become one of the service, and where a
-        /// logout may take effect only when the access token expires. Services that verify tokens
-        /// without asking a store get the same. This setting costs the bound on staleness whenever
-        /// that bound is needed most: an attacker who can cut a node off from its store can use
-        /// there what was revoked elsewhere. Sessions can neither begin nor be refreshed meanwhile,
-        /// so that a value above `access_ttl` helps only nodes that are cut off while others are
-        /// not.
+        /// This is right if an outage of the store must not become an outage of the service, and if
+        /// a logout may take effect only when the access token expires. Services that verify tokens
+        /// without asking a store have the same guarantee. The setting gives up the bound on
+        /// staleness when you need it most: an attacker who can cut a node off from its store can
+        /// use tokens there that were revoked elsewhere. Sessions can neither begin nor be
+        /// refreshed meanwhile. So a value above `access_ttl` helps only nodes that are cut off
+        /// while others are not.
         ///
-        /// Never right for what cannot be undone. Routes that ask for
+        /// It is never right for actions that can't be undone. Routes that ask for
         /// [`Staleness::Strict`](crate::Staleness::Strict), or for a bound of their own, keep
-        /// answering 503, and so does a node whose clock was set back: it does not know how old its
-        /// knowledge is. Each time it begins, `denylist.judging_stale` is logged as a warning;
-        /// [`Health`](crate::Health) says that the lease is over, and how long ago the last pull
-        /// was.
+        /// answering 503. So does a node whose clock was set back, because it doesn't know how old
+        /// its data is. When a node begins to judge so, it logs `denylist.judging_stale` as a
+        /// warning. [`Health`](crate::Health) says that the lease is over, and how long ago the
+        /// last pull was.
         ///
-        /// There is no setting without a bound: a node that is cut off for good, and that no
-        /// operator looks after, must stop judging by stale revocations at some time. At least
+        /// The setting always has a bound: a node that is cut off for good, and that no operator
+        /// looks after, must stop judging by stale revocations at some time. At least
         /// `max_staleness`, at most 1 day.
         pub fn danger_judge_by_stale_revocations(mut self, at_most: Duration) -> Self {
             self.settings.danger_stale = Some(at_most);
@@ -440,7 +441,7 @@ macro_rules! verifier_setters {
         /// gatepass calls `respond` with the head of the request, the facts that the client may
         /// learn, and its own reply. The status, the challenge and other headers stay as they are
         /// unless you change them. A failure of the server has no details in the
-        /// [`Problem`]($crate::wire::Problem), so that the answer can't reveal any.
+        /// [`Problem`]($crate::wire::Problem), so the answer can't reveal any.
         ///
         /// The endpoints of OAuth (`/token`, `/revoke`, `/introspect`) keep the format of RFC 6749
         /// §5.2, which their clients parse. The redirect to a login page also stays as it is.
@@ -484,10 +485,10 @@ macro_rules! verifier_setters {
         /// cache off.
         ///
         /// The cache remembers that a token's signature and claims were good, and saves most of the
-        /// time that an RSA, ECDSA or EdDSA signature takes. Time, revocations and the requirements
-        /// of the route are judged again for each request. A token that a secret signed (HS256)
-        /// never enters, since verifying it again costs little. The cache allocates
-        /// memory as tokens come in. When it is full, it evicts tokens.
+        /// time that an RSA, ECDSA or EdDSA signature takes. gatepass checks the time, revocations
+        /// and the requirements of the route again for each request. A token that a secret signed
+        /// (HS256) never enters, since verifying it again costs little. The cache allocates memory
+        /// as tokens come in. When it is full, it evicts tokens.
         ///
         /// For example, a service with 100,000 active users to a node gives it 150 MiB:
         /// `.token_cache(150 << 20)`. The counters `gatepass_token_cache_hits_total` and
@@ -497,9 +498,10 @@ macro_rules! verifier_setters {
             self
         }
 
-        /// Also accepts the access tokens of these issuers, beside our own. Default: none.
+        /// Also accepts the access tokens of these issuers, beside this service's own. Default:
+        /// none.
         ///
-        /// All gates and extractors accept them, but for those whose routes ask for
+        /// All gates and extractors accept them, except on routes that ask for
         /// [`own_issuer`](crate::Requirements::own_issuer). The endpoints that act on sessions
         /// refuse them. A subject of another issuer is another user than your own of the same name:
         /// look at [`Pass::foreign_issuer`](crate::Pass::foreign_issuer) before you look a user up.
@@ -524,10 +526,10 @@ macro_rules! verifier_setters {
 
         /// The source of the time. Default [`SystemClock`](crate::SystemClock).
         ///
-        /// This clock judges tokens. Sessions begin and are refreshed by the clock of the store, so
-        /// that all nodes agree. If a test moves the time, give the store the same clock
-        /// (`SqliteStore::builder(path).clock(…)`), or take the `TestService` of the testkit. The
-        /// stores in PostgreSQL and Redis use the server's time, unless you do the same there.
+        /// gatepass judges tokens by this clock. Sessions begin and are refreshed by the clock of
+        /// the store, so that all nodes agree. If a test moves the time, give the store the same
+        /// clock (`SqliteStore::builder(path).clock(…)`), or take the `TestService` of the testkit.
+        /// The stores in PostgreSQL and Redis use the server's time, unless you do the same there.
         pub fn clock(mut self, clock: impl $crate::env::clock::Clock) -> Self {
             self.settings.clock = Arc::new(clock);
             self
@@ -547,7 +549,7 @@ pub struct VerifierBuilder {
 
 impl Verifier {
     /// Starts to configure a verifier of tokens that `issuer` issued for `audience` with one of
-    /// `keys`, and whose revocations are in `log`.
+    /// `keys`. The revocations are in `log`.
     pub fn builder(
         issuer: impl Into<String>,
         audience: impl Into<String>,
@@ -557,11 +559,11 @@ impl Verifier {
         VerifierBuilder::new(issuer.into(), audience.into(), keys, Arc::new(log))
     }
 
-    /// Starts to configure a verifier of other issuers' tokens alone, for a service that issues
-    /// none itself. `name` says which service it is: for example, its URL. Challenges name it as
-    /// their [realm](VerifierBuilder::realm).
+    /// Starts to configure a verifier of other issuers' tokens only, for a service that issues none
+    /// itself. `name` identifies the service: for example, its URL. Challenges name it as their
+    /// [realm](VerifierBuilder::realm).
     ///
-    /// Revocations are read from `log`. A service that revokes none gives it a
+    /// The verifier reads revocations from `log`. If your service revokes none, give it a
     /// [`MemoryStore`](crate::MemoryStore).
     ///
     /// ```
@@ -604,7 +606,7 @@ impl VerifierBuilder {
     ///
     /// # Errors
     ///
-    /// [`BuildError`] for every mistake in the configuration, and if the log cannot be loaded.
+    /// [`BuildError`] for every mistake in the configuration, and if the log can't be loaded.
     ///
     /// # Panics
     ///

@@ -64,22 +64,22 @@ pub struct Connection {
     shared: Arc<Shared>,
 }
 
-/// The state of a connection, told to all who wait for its end.
+/// The state of a connection, shared by all futures that wait for its end.
 ///
-/// Nothing of it is kept in a future that waits. A handler may drop such a future and begin another
-/// at each message, and must not begin a time-out anew by that.
+/// Such a future keeps no state of its own. A handler may drop it and create another at each
+/// message, and that must not restart a timeout.
 type Shared = watch::Sender<State>;
 
 #[derive(Clone)]
 struct State {
     pass: Pass,
-    /// Until when it may stay open without a renewal or an answer of the store.
+    /// Until when the connection may stay open without a renewal or an answer of the store.
     until: Timestamp,
     /// Whether a task asks the store about the session.
     asking: bool,
     /// Since when a volatile store doesn't answer.
     unanswered_since: Option<Instant>,
-    /// The end that the store has told.
+    /// The end that the store has reported.
     over: Option<Ended>,
 }
 
@@ -87,23 +87,23 @@ struct State {
 /// makes a token expire sooner than its timer knows.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
-/// The pause before a store that has failed is asked again about a session.
+/// The pause before the node asks a failing store again about a session.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The shortest time between two questions about a session. For example, tokens that live for a
 /// second cause one question a second.
 const MIN_LIFETIME: Duration = Duration::from_secs(1);
 
-/// The answer of one look.
+/// The result of one look.
 enum Look {
     Over(Ended),
-    /// The connection may stay open for now. It is to be looked at again after this time.
+    /// The connection may stay open for now. Look again after this time.
     Open(Duration),
 }
 
 impl Verifier {
-    /// A connection that stays open for as long as `pass` is good. A renewal needs a good token and
-    /// no more: [`Connection::require`] adds the requirements of the route. The extractors of the
+    /// A connection that stays open for as long as `pass` is good. A renewal needs only a good
+    /// token: [`Connection::require`] adds the requirements of the route. The extractors of the
     /// adapters do that for you.
     pub fn connection(&self, pass: &Pass) -> Connection {
         Connection {
@@ -155,13 +155,14 @@ impl Connection {
     /// the token through a WebSocket.
     ///
     /// When the token expires, the node asks the store once about the session, and again once per
-    /// lifetime of an access token. A revocation ends the connection as soon as without this.
+    /// lifetime of an access token. A revocation ends the connection as soon as without this
+    /// setting.
     ///
     /// If the store doesn't answer, the connection ends as [`Ended::Unknown`] after its
     /// [`patience`](Self::patience).
     ///
-    /// The connection of an impersonation ends when its token expires nevertheless, and so does one
-    /// with a token of another issuer, which has no session here.
+    /// Two kinds of connections still end when their token expires: the connection of an
+    /// impersonation, and a connection with a token of another issuer, which has no session here.
     pub fn follow_session(mut self) -> Self {
         self.follows_session = true;
         self
@@ -200,7 +201,7 @@ impl Connection {
         &self.verifier
     }
 
-    /// Prolongs the connection by a newer access token, which the client sends through the
+    /// Prolongs the connection with a newer access token, which the client sends through the
     /// connection itself.
     ///
     /// The token must be good, satisfy the requirements of the route, and belong to the session,
@@ -209,8 +210,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// Those of [`Verifier::verify`], and [`Refusal::Ambiguous`] for a token of another session,
-    /// subject or client. The connection goes on as before then.
+    /// The errors of [`Verifier::verify`], and [`Refusal::Ambiguous`] for a token of another
+    /// session, subject or client. After an error, the connection goes on as before.
     pub async fn renew(&self, token: &str) -> Result<(), Error> {
         let pass = self.verifier.verify(token, &self.requirements).await?;
         let until = self.verifier.expiry(&pass);
@@ -234,8 +235,8 @@ impl Connection {
         Err(refusal.into())
     }
 
-    /// Resolves when the connection must end. It also looks at the beginning, so it resolves at
-    /// once for a connection that is already over.
+    /// Resolves when the connection must end. It resolves at once for a connection that is already
+    /// over.
     ///
     /// You may drop the future and call again. For example, `tokio::select!` in a loop does so at
     /// each message.
@@ -268,7 +269,7 @@ impl Connection {
         let (mut state, mut unleased) = (self.shared.subscribe(), replica.unleased_since());
         loop {
             let seen = state.borrow_and_update().clone();
-            // Before the look, so that no revocation falls between the two.
+            // The watch begins before the look, so that no revocation falls between the two.
             let watch = replica.watch(&seen.pass);
             replica.notice_lease();
             let unleased_since = *unleased.borrow_and_update();
@@ -291,12 +292,12 @@ impl Connection {
             return Look::Over(over);
         }
         let replica = self.verifier.replica();
-        // Also without a lease: it cannot be that a revocation is known and not true.
+        // Look also without a lease: a revocation that the replica knows is always true.
         if let Some(over) = Ended::by(replica.look_up(&state.pass)) {
             return Look::Over(over);
         }
         let left = state.until.since(self.verifier.now());
-        // An impersonation ends in time, and the store tells of its end only later.
+        // An impersonation ends with its token. The store would report its end only later.
         let follows = self.follows_session
             && state.pass.actor().is_none()
             && state.pass.session_id().is_some();
@@ -325,7 +326,7 @@ impl Connection {
             if left.is_zero() {
                 return Look::Over(Ended::Unknown);
             }
-            // The lease tells that it is back, a volatile store does not.
+            // The lease signals its return, but a volatile store doesn't.
             pause = pause.min(left);
             if unleased_since.is_none() {
                 pause = pause.min(ASK_AGAIN);
@@ -340,7 +341,7 @@ impl Connection {
         Look::Open(pause)
     }
 
-    /// Notes since when a volatile store doesn't answer, without waking those who wait.
+    /// Notes since when a volatile store doesn't answer, without waking the waiting futures.
     fn note_answer(&self, unanswered_since: Option<Instant>) {
         self.shared.send_if_modified(|state| {
             state.unanswered_since = unanswered_since;
@@ -348,8 +349,9 @@ impl Connection {
         });
     }
 
-    /// Has a task ask the store about the session, unless one does. It is a task, since a client
-    /// whose messages have the handler drop its futures must not stop the question.
+    /// Starts a task that asks the store about the session, unless one is running. It is a task,
+    /// because a handler may drop its futures at each message of a client, and that must not stop
+    /// the question.
     fn ask_once(&self) {
         let mut begins = false;
         self.shared.send_if_modified(|state| {
@@ -364,12 +366,12 @@ impl Connection {
     }
 }
 
-/// A question to the store whether a session lives. Another can be asked once it is dropped, also
-/// if its task is cancelled.
+/// A question to the store whether a session lives. Its drop allows another question, also if its
+/// task is cancelled.
 struct Question(Weak<Shared>);
 
 impl Question {
-    /// Asks until the store answers, for as long as `patience`, or until no one waits.
+    /// Asks until the store answers, for at most `patience`, or until the connection is dropped.
     async fn ask(self, verifier: Verifier, patience: Duration) {
         let began = Instant::now();
         while let Some(pass) = self.0.upgrade().map(|shared| shared.borrow().pass.clone()) {
@@ -390,7 +392,7 @@ impl Question {
             return;
         };
         shared.send_if_modified(|state| {
-            // A token that was renewed meanwhile is another one, and has time left.
+            // If the client has renewed its token meanwhile, the new token has time left.
             let is_current = state.pass.token_id() == asked.token_id();
             if is_current {
                 let lifetime = asked.expires_at().since(asked.issued_at());

@@ -39,8 +39,8 @@ pub enum Ended {
 }
 
 impl Ended {
-    /// The end of a connection whose token has this status, if it ends. No other code maps the one
-    /// to the other.
+    /// The end of a connection whose token has this status, if it ends. No other code maps a status
+    /// to an end.
     pub(super) fn by(status: TokenStatus) -> Option<Self> {
         match status {
             TokenStatus::Live => None,
@@ -50,8 +50,8 @@ impl Ended {
         }
     }
 
-    /// The stable name of this end, as clients and logs see it. It is the `reason` that a request
-    /// with the same token would be refused with.
+    /// The stable name of this end, as clients and logs see it. The refusal of a request with the
+    /// same token has the same `reason`.
     #[must_use]
     pub const fn reason(self) -> &'static str {
         match self {

@@ -1,4 +1,5 @@
-//! The first half of a verification: whose token it is, and whether a key of theirs signed it.
+//! The first half of a verification: which issuer a token names, and whether a key of that issuer
+//! signed it.
 
 use std::sync::Arc;
 
@@ -23,8 +24,8 @@ use crate::{
     },
 };
 
-/// The keys of this service and of the issuers that it trusts, and the tokens that one of them was
-/// found to have signed.
+/// The keys of this service and of the issuers that it trusts, and a cache of the tokens that these
+/// keys have signed.
 pub(super) struct Opener {
     issuer: Issuer,
     audience: Audience,
@@ -37,7 +38,7 @@ pub(super) struct Opener {
 /// An access token that a trusted key signed, with good claims.
 pub(super) struct Opened {
     pub(super) pass: Pass,
-    /// The key by which it is to be remembered, if it passes all other checks.
+    /// The key to remember the token by, if it passes all other checks.
     pub(super) to_remember: Option<Fingerprint>,
 }
 
@@ -80,15 +81,15 @@ impl Opener {
         self.open_by(token, now, Remote::missing)
     }
 
-    /// Opens a token of any trusted issuer. If it names an unknown key, the issuer's keys are
-    /// fetched first, as often as that is allowed.
+    /// Opens a token of any trusted issuer. If it names an unknown key, this first waits for a
+    /// fetch of the issuer's keys, if a fetch may begin now.
     pub(super) async fn open(&self, token: &str) -> Result<Opened, Error> {
         self.open_in(|now, missing| self.open_by(token, now, missing))
             .await
     }
 
-    /// Opens a logout token of a trusted issuer. If it names an unknown key, the issuer's keys are
-    /// fetched first, as often as that is allowed.
+    /// Opens a logout token of a trusted issuer. If it names an unknown key, this first waits for a
+    /// fetch of the issuer's keys, if a fetch may begin now.
     pub(super) async fn open_logout(&self, token: &str) -> Result<LogoutToken, Error> {
         self.open_in(|now, missing| self.open_logout_by(token, now, missing))
             .await
@@ -149,7 +150,8 @@ impl Opener {
             if let Some((issuer, remote)) = issuers.find(foreign.issuer()) {
                 let header = foreign.header()?;
                 if !remote.rules().accepts_access_tokens() {
-                    // Its keys are for logout tokens: no access token of it has them fetched.
+                    // Its keys are for logout tokens only, so an access token must not cause a
+                    // fetch.
                     return Err(Refusal::WrongAudience.into());
                 }
                 let keys = remote.keys(now);
@@ -166,7 +168,7 @@ impl Opener {
         Ok(self.open_own(token, now)?)
     }
 
-    /// The pass of a token of another issuer, if it is in the cache and its key is trusted still.
+    /// The pass of a token of another issuer, if it is in the cache and its key is still trusted.
     fn find_foreign(&self, issuers: &KnownIssuers, token: &str, now: Timestamp) -> Option<Pass> {
         let (pass, key) = self.tokens.get(token)?;
         let (_, remote) = issuers.find(pass.foreign_issuer()?.as_str())?;

@@ -28,8 +28,8 @@ const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 /// | `bearer_methods_supported` | `["header"]` |
 /// | `resource_name`, `resource_documentation` | the [name](Self::name) and the [page](Self::documentation), if you set them |
 ///
-/// There is no `jwks_uri`: those would be the keys of the resource, which signs nothing. The keys
-/// of an authorization server are in its own metadata.
+/// There is no `jwks_uri`: it would name keys of the resource, which signs nothing. An
+/// authorization server publishes its keys in its own metadata.
 ///
 /// ```
 /// use gatepass::{
@@ -61,7 +61,8 @@ impl ProtectedResource {
     /// `https://mcp.example/mcp`. It has no slash at the end, no query and no fragment.
     ///
     /// The description is at `https://mcp.example/.well-known/oauth-protected-resource/mcp`. If a
-    /// proxy hands only a part of your host's paths to the service, hand this one to it as well.
+    /// proxy forwards only some of your host's paths to the service, let it forward this path as
+    /// well.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
@@ -73,10 +74,10 @@ impl ProtectedResource {
     }
 
     /// Names an authorization server by its issuer, in place of the default ones. Call it once for
-    /// each. The service must trust its tokens as well: by [`Issuers`](crate::issuers::Issuers), or
-    /// because it is the issuer that the verifier is built for.
+    /// each. The service must also trust the tokens of that server: by
+    /// [`Issuers`](crate::issuers::Issuers), or because you build the verifier for that issuer.
     ///
-    /// For example, a verifier of tokens that another service of yours issues names that one.
+    /// For example, a verifier of tokens that another service of yours issues names that service.
     pub fn authorization_server(mut self, issuer: impl Into<String>) -> Self {
         self.authorization_servers.push(issuer.into());
         self
@@ -84,8 +85,8 @@ impl ProtectedResource {
 
     /// The scopes that clients may ask for. Default: the description names none.
     ///
-    /// A client that gets no scopes in a challenge asks its user for all of these. So leave out
-    /// those that few clients need.
+    /// A client that gets no scopes in a challenge asks its user for all of these. So leave out the
+    /// scopes that few clients need.
     pub fn scopes(mut self, scopes: Scopes) -> Self {
         self.scopes = scopes;
         self
@@ -103,7 +104,7 @@ impl ProtectedResource {
         self
     }
 
-    /// Checks the configuration. `trusted` are the issuers that are trusted beside this service.
+    /// Checks the configuration. `trusted` are the trusted issuers beside this service.
     pub(super) fn check<'i>(
         self,
         trusted: impl Iterator<Item = &'i Issuer>,
@@ -175,7 +176,7 @@ impl PublishedResource {
     }
 
     /// The description, as JSON (RFC 9728 §2). `own` is this service, if it is an authorization
-    /// server itself. A member without elements is left out (RFC 9728 §3.2).
+    /// server itself. It leaves out members without elements (RFC 9728 §3.2).
     pub(crate) fn document(&self, own: Option<&Issuer>) -> String {
         let ProtectedResource {
             url,
@@ -186,7 +187,8 @@ impl PublishedResource {
         } = &self.described;
         let own = own.map(Issuer::as_str);
         let own = own.filter(|issuer| is_authorization_server(issuer));
-        // Many clients take the first one, and the service itself can't log users in for them.
+        // The service itself comes last: many clients take the first server, and the service can't
+        // log users in for them.
         let default = self.default_servers.iter().map(String::as_str).chain(own);
         let servers: Vec<&str> = match authorization_servers.as_slice() {
             [] => default.collect(),

@@ -27,7 +27,7 @@ pub struct Requirements {
     pub(crate) scopes: Scopes,
     pub(super) max_age: Option<Duration>,
     pub(super) amr: Vec<String>,
-    /// `None` for any class, and for none.
+    /// `None` allows any class, and also none.
     pub(super) acr: Option<Vec<String>>,
     pub(super) staleness: Staleness,
     pub(super) own_issuer: bool,
@@ -42,25 +42,25 @@ impl Requirements {
         Self::default()
     }
 
-    /// All of these scopes (RFC 6750 §3.1), in place of those of an earlier call.
+    /// Requires all of these scopes (RFC 6750 §3.1). They replace the scopes of an earlier call.
     #[must_use]
     pub fn scopes(mut self, scopes: Scopes) -> Self {
         self.scopes = scopes;
         self
     }
 
-    /// An authentication at most this long ago (RFC 9470), in place of an earlier call's. A refresh
-    /// does not make it younger, a new login does. An impersonation never satisfies it, because the
-    /// user has not typed the password.
+    /// Requires an authentication at most this long ago (RFC 9470). It replaces the age of an
+    /// earlier call. A new login makes the authentication younger, a refresh doesn't. An
+    /// impersonation never satisfies it, because the user has not typed the password.
     #[must_use]
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
         self
     }
 
-    /// An authentication by all of these methods (`amr`, RFC 8176), in place of those of an earlier
-    /// call. [`Identity::amr`](crate::Identity::amr) says by which a user was authenticated. An
-    /// impersonation never satisfies it, as with [`max_age`](Self::max_age).
+    /// Requires an authentication by all of these methods (`amr`, RFC 8176). They replace the
+    /// methods of an earlier call. [`Identity::amr`](crate::Identity::amr) sets the methods of a
+    /// login. An impersonation never satisfies it, as with [`max_age`](Self::max_age).
     ///
     /// ```
     /// use gatepass::Requirements;
@@ -71,7 +71,7 @@ impl Requirements {
     ///
     /// # Errors
     ///
-    /// [`InvalidAuthenticationValue`] if one can't be the name of a method.
+    /// [`InvalidAuthenticationValue`] if one of them can't be the name of a method.
     pub fn amr(
         mut self,
         methods: impl IntoIterator<Item = impl Into<String>>,
@@ -80,10 +80,10 @@ impl Requirements {
         Ok(self)
     }
 
-    /// An authentication of one of these classes (`acr`, RFC 9470), in place of those of an earlier
-    /// call. Name all that are good enough, since gatepass knows no order of classes. No token
-    /// satisfies an empty list. An impersonation never satisfies it, as with
-    /// [`max_age`](Self::max_age).
+    /// Requires an authentication of one of these classes (`acr`, RFC 9470). They replace the
+    /// classes of an earlier call. Name all classes that are good enough, since gatepass knows no
+    /// order of classes. No token satisfies an empty list. An impersonation never satisfies it, as
+    /// with [`max_age`](Self::max_age).
     ///
     /// ```
     /// use gatepass::Requirements;
@@ -94,7 +94,7 @@ impl Requirements {
     ///
     /// # Errors
     ///
-    /// [`InvalidAuthenticationValue`] if one can't be the name of a class.
+    /// [`InvalidAuthenticationValue`] if one of them can't be the name of a class.
     pub fn acr(
         mut self,
         classes: impl IntoIterator<Item = impl Into<String>>,
@@ -103,21 +103,21 @@ impl Requirements {
         Ok(self)
     }
 
-    /// Revocation data this fresh, in place of an earlier call's.
+    /// Requires revocation data this fresh. It replaces the staleness of an earlier call.
     #[must_use]
     pub fn staleness(mut self, staleness: Staleness) -> Self {
         self.staleness = staleness;
         self
     }
 
-    /// An access token that this service has issued itself, and none of
-    /// [another issuer](crate::issuers::Issuers).
+    /// Requires an access token that this service has issued itself, and not [another
+    /// issuer](crate::issuers::Issuers).
     ///
     /// Use it on routes that act on a user of yours. For example, the user `alice` of another
     /// issuer must not change the password of your user `alice`.
     ///
-    /// A token of the old system that you [adopt](crate::Adopt) is let through: its subject is a
-    /// user of yours.
+    /// gatepass lets a token of the old system that you [adopt](crate::Adopt) through: its subject
+    /// is a user of yours.
     ///
     /// ```
     /// use gatepass::{Authority, Requirements, wire::Gate};
@@ -140,9 +140,10 @@ impl Requirements {
         self
     }
 
-    /// Lets every request through, and judges no credentials: the handler has no user. For a login
-    /// of your own, which a client may call with a token that has expired. The extractors of the
-    /// device, of the token and of the site that the request comes from work there.
+    /// Lets every request through, and judges no credentials: the handler has no user. Use it for a
+    /// login of your own, which a client may call with an expired token. On such a route, the
+    /// extractors of the device, of the token and of the site that the request comes from still
+    /// work.
     ///
     /// ```
     /// use gatepass::{Authority, Requirements, wire::Gate};
@@ -157,9 +158,9 @@ impl Requirements {
         self
     }
 
-    /// These requirements and those: all of the scopes and methods, the classes that both allow,
-    /// the shorter `max_age`, the fresher revocation data, and our own issuer if one of them says
-    /// so. The route is [`optional`](Self::optional) or [`open`](Self::open) only if both are.
+    /// Combines two requirements: all of the scopes and methods, the classes that both allow, the
+    /// shorter `max_age`, the fresher revocation data, and the own issuer if one of them asks for
+    /// it. The route is [`optional`](Self::optional) or [`open`](Self::open) only if both are.
     ///
     /// ```
     /// use gatepass::{Requirements, Scopes, Staleness};

@@ -36,9 +36,9 @@ use crate::{
 
 /// Verifies access tokens: signature, claims, time, revocation, and what a route requires.
 ///
-/// Gates take one. An [`Authority`](crate::Authority) has one; a resource server that must never
-/// mint tokens builds one alone, from keys that verify and a
-/// [`RevocationLog`](crate::store::RevocationLog). Cheap to clone.
+/// A gate takes a verifier. An [`Authority`](crate::Authority) has one. A resource server that must
+/// never issue tokens builds a verifier alone, from keys that verify and a
+/// [`RevocationLog`](crate::store::RevocationLog). It is cheap to clone.
 ///
 /// ```
 /// use gatepass::{Error, KeySet, MemoryStore, Refusal, Requirements, Verifier, keys::SigningKey};
@@ -111,8 +111,8 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] with the first thing that is wrong with it, [`Error::Store`] if it could
-    /// not be found out in time whether it was revoked. [`Error::KeysUnavailable`] if another
+    /// [`Error::Refused`] with the first fault of the token, [`Error::Store`] if the node could not
+    /// find out in time whether the token was revoked, and [`Error::KeysUnavailable`] if another
     /// issuer's keys can't be fetched.
     pub async fn verify(&self, token: &str, requirements: &Requirements) -> Result<Pass, Error> {
         self.verify_unless(token, requirements, |_| false).await
@@ -173,18 +173,18 @@ impl Verifier {
         requirements: &Requirements,
         now: Timestamp,
     ) -> Result<(), Error> {
-        // Before the store is asked: it is no matter of strangers with old tokens.
+        // The time comes before the store, so that strangers with old tokens cause no calls to it.
         self.check_time(pass, now)?;
         let status = self.inner.replica.check(pass, requirements.staleness);
         Self::check_status(status.await?)?;
-        // It may have expired while the store was waited for.
+        // The token may have expired during the wait for the store.
         let now = self.inner.clock.now();
         self.check_time(pass, now)?;
         Ok(self.require_at(pass, requirements, now)?)
     }
 
-    /// Up to which number of a session the tokens of the subject of `pass` were revoked, if that
-    /// concerns this one. The pass is one of another issuer.
+    /// The number up to which the tokens of this subject were revoked, if that covers the token of
+    /// `pass`. The pass is of another issuer.
     pub(crate) fn foreign_cutoff(&self, pass: &Pass) -> Option<SessionNumber> {
         let cutoff = self.inner.replica.cutoff(pass.foreign_account().ok()?)?;
         let number = SessionNumber::of_foreign(pass.issued_at());
@@ -212,7 +212,7 @@ impl Verifier {
         judged
     }
 
-    /// Reports how the verification of a token that is ours ended, and remembers the token if it is
+    /// Reports how the verification of an opened token ended, and remembers the token if it is
     /// good.
     fn conclude(
         &self,
@@ -232,7 +232,7 @@ impl Verifier {
             Err(Error::Refused(refusal)) if !settles(refusal) => {
                 self.refusals().token(Some(&pass), refusal);
             }
-            // The store and the other issuers have been reported where they failed.
+            // Failures of the store and of other issuers have been reported where they happened.
             Err(_) => {}
         }
         judged.map(|()| pass)
@@ -260,8 +260,7 @@ impl Verifier {
         })
     }
 
-    /// All that can be said of a token without a clock and the denylist: that it is one of this
-    /// service's own.
+    /// Opens a token of this service's own, without a look at its times or at revocations.
     pub(crate) fn open(&self, token: &str) -> Result<Pass, Refusal> {
         let opened = self.inner.opener.open_own(token, self.inner.clock.now())?;
         Ok(opened.pass)
@@ -324,7 +323,7 @@ impl Verifier {
         judged
     }
 
-    /// Checks a pass as [`check`](Self::check) does, asks the store, and reports nothing.
+    /// Checks a pass as [`check`](Self::check) does, but asks the store and reports nothing.
     pub(crate) async fn check_strictly(&self, pass: &Pass) -> Result<(), Error> {
         let now = self.inner.clock.now();
         let strict = Requirements::new().staleness(Staleness::Strict);
@@ -364,7 +363,7 @@ impl Verifier {
                 required: requirements.scopes.clone(),
             });
         }
-        // Before the age: a stronger authentication makes it young as well.
+        // The strength comes before the age: a stronger authentication is also a new one.
         if !Self::is_strong_enough(pass, requirements) {
             return Err(Refusal::AuthenticationTooWeak {
                 amr: requirements.amr.clone(),
@@ -439,7 +438,7 @@ impl Verifier {
         self.keys().jwks(self.inner.clock.now())
     }
 
-    /// The time of its clock that never goes back.
+    /// The reading of the clock that never goes back.
     pub(crate) fn monotonic(&self) -> Duration {
         self.inner.clock.monotonic()
     }
@@ -473,15 +472,15 @@ impl Verifier {
         self.inner.opener.keys()
     }
 
-    /// How long after its issue an access token of another issuer is good at most; `None` if none
-    /// of its access tokens is accepted.
+    /// The longest time after its issue that an access token of another issuer is good. `None` if
+    /// gatepass accepts none of that issuer's access tokens.
     pub(crate) fn max_lifetime_of(&self, issuer: &Issuer) -> Option<Duration> {
         let (_, remote) = self.inner.opener.issuers()?.find(issuer.as_str())?;
         let rules = remote.rules();
         rules.accepts_access_tokens().then_some(rules.max_lifetime)
     }
 
-    /// The heart of this node, if it leaves heartbeats.
+    /// The heart of this node, if it writes heartbeats.
     pub(crate) fn heart(&self) -> Option<&Arc<Heart>> {
         self.inner.beating.as_ref().map(Beating::heart)
     }
@@ -494,8 +493,8 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the log could not be read in time. The revocations are enforced within
-    /// `max_staleness` all the same.
+    /// [`StoreError`] if the log could not be read in time. The node still enforces the revocations
+    /// within `max_staleness`.
     pub async fn catch_up(&self) -> Result<(), StoreError> {
         self.inner.replica.catch_up().await
     }
