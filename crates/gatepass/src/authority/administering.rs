@@ -14,9 +14,9 @@ use crate::{
     store::EndSessions,
 };
 
-/// Sessions that one call of the store looks at, some hundred kilobytes.
+/// The number of sessions that one call of the store looks at: some hundred kilobytes.
 const PART: usize = 500;
-/// Sessions that are looked at for one page, so that a page comes in bounded time.
+/// The most sessions that one page looks at, so that it comes in bounded time.
 const LOOKED_AT: usize = 40 * PART;
 
 /// A page of the sessions that a [`SessionFilter`] matches.
@@ -51,8 +51,8 @@ impl EndedSessions {
 
 impl Authority {
     /// Lists the sessions that `filter` matches, page by page. Without `after` it returns the first
-    /// page; pass the last page's `next` to get the one after it. Only sessions of this issuer and
-    /// audience, unless the filter asks for others.
+    /// page; pass the last page's `next` to get the one after it. It lists only sessions of this
+    /// issuer and audience, unless the filter asks for others.
     ///
     /// A session that matches from the first page to the last is on exactly one of them, also
     /// while other sessions begin and end. The store decides on the order: with all stores but
@@ -114,8 +114,8 @@ impl Authority {
         }
     }
 
-    /// How many sessions `filter` matches; those of this issuer and audience alone, unless the
-    /// filter asks for others.
+    /// Counts the sessions that `filter` matches. It counts only sessions of this issuer and
+    /// audience, unless the filter asks for others.
     ///
     /// It looks at 500 sessions with each call of the store. A session that begins or ends
     /// meanwhile may be counted or not.
@@ -150,14 +150,14 @@ impl Authority {
         }
     }
 
-    /// Ends each session that `filter` matches, one after the other at this [`Pace`]; those of this
-    /// issuer and audience alone, unless the filter asks for others. Each end and its entry in the
-    /// log are one act.
+    /// Ends each session that `filter` matches, one after the other at this [`Pace`]. It ends only
+    /// sessions of this issuer and audience, unless the filter asks for others. Each end and its
+    /// entry in the log are one act.
     ///
-    /// Sessions that are over already stay as they are, also if the filter asks for them. A session
-    /// that begins meanwhile may go on. One that is refreshed at the moment at which the
-    /// call looks at it ends even if the refresh makes the filter no longer match. If you drop the
-    /// future, it stops, and the other sessions go on. Call it again then.
+    /// Sessions that have already ended stay as they are, even if the filter asks for them. A
+    /// session that begins meanwhile may go on. If a session is refreshed while the call looks at
+    /// it, the session ends even if it no longer matches the filter. If you drop the future, it
+    /// stops, and the other sessions go on. Call it again then.
     ///
     /// To end all sessions of one user, call [`logout_all`](Self::logout_all): it is one act,
     /// however many sessions there are, and misses none.
@@ -176,7 +176,7 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] if an end is not known to be stored. Some of the sessions may have ended by
+    /// [`Error::Store`] if the store did not confirm an end. Some of the sessions may have ended by
     /// then: call it again.
     pub async fn end_where(
         &self,
@@ -187,7 +187,7 @@ impl Authority {
         self.end_each(self.asks_for(filter), pace, reason).await
     }
 
-    /// Ends each session that `filter` matches, as it is.
+    /// Ends each session that `filter` matches, and leaves the filter as it is.
     pub(super) async fn end_each(
         &self,
         mut filter: SessionFilter,

@@ -14,8 +14,8 @@ use crate::{
     },
 };
 
-/// Accepts the tokens of the system that gatepass replaces, until a date, so that the move logs out
-/// no user. For [`AuthorityBuilder::adopt`](crate::AuthorityBuilder::adopt).
+/// Accepts the tokens of the system that gatepass replaces, until a date, so that the move logs no
+/// user out. Pass it to [`AuthorityBuilder::adopt`](crate::AuthorityBuilder::adopt).
 ///
 /// * A gate with [`adopt`](crate::wire::Gate::adopt) accepts an old token where it accepts access
 ///   tokens. If the old token is in the [cookie](Self::cookie) of a browser, the gate exchanges it
@@ -23,11 +23,12 @@ use crate::{
 /// * A client exchanges its old token once for a session, by
 ///   [`Endpoint::Adopt`](crate::wire::Endpoint::Adopt) or [`Authority::adopt`]. From then on the
 ///   old token is the first refresh token of that session, and no longer gives access. So two tabs
-///   get the same session, a client whose answer was lost can ask again, and a thief is noticed.
-/// * An old token can be revoked, like any other. A logout ends it, and
-///   [`logout_all`](crate::Authority::logout_all) ends all that its user got before.
-/// * [`Authority::health`](crate::Authority::health) says how many are still in use, and when you
-///   can remove all of this.
+///   get the same session, a client whose answer was lost can ask again, and gatepass notices a
+///   thief.
+/// * You can revoke an old token like any other. A logout ends it, and
+///   [`logout_all`](crate::Authority::logout_all) ends all old tokens that its user got before.
+/// * [`Authority::health`](crate::Authority::health) says how many old tokens are still in use, and
+///   when you can remove this configuration.
 ///
 /// The page [`docs::moving_in`](crate::docs::moving_in) has the steps of a move, and recipes for a
 /// hand-made JWT, a session table and Supabase.
@@ -63,8 +64,7 @@ pub struct Adopt {
     cookie: Option<String>,
 }
 
-/// The tokens of the system that gatepass replaces: your code that knows them. [`Adopt`] has an
-/// example.
+/// Your code that knows the tokens of the system that gatepass replaces. [`Adopt`] has an example.
 #[async_trait]
 pub trait OldTokens: Send + Sync + 'static {
     /// Finds out whose token this is, as the old system would: check its signature or look it up,
@@ -77,10 +77,10 @@ pub trait OldTokens: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`AuthenticationError::Unavailable`] if it can't be found out now, for example because the
-    /// database is down: the client is told to try again (503), and not that its token is bad.
-    /// `BadCredentials` means the same as `None`. `Identity` is a mistake in your code, for example
-    /// a subject that is too long: the client gets a 500.
+    /// [`AuthenticationError::Unavailable`] if you can't find out now, for example because the
+    /// database is down. gatepass then tells the client to try again (503), and not that its token
+    /// is bad. `BadCredentials` means the same as `None`. `Identity` is a mistake in your code, for
+    /// example a subject that is too long: the client gets a 500.
     async fn identify(&self, token: &str) -> Result<Option<OldToken>, AuthenticationError>;
 }
 
@@ -107,7 +107,7 @@ pub struct OldToken {
     pub(super) id: Option<String>,
 }
 
-/// Its name may be its text.
+/// Hides the id, which may be the token itself.
 impl fmt::Debug for OldToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OldToken")
@@ -119,9 +119,9 @@ impl fmt::Debug for OldToken {
 }
 
 impl OldToken {
-    /// A token that allows what `identity` says: the one that a login would give the user now. It
-    /// was issued at an unknown time, so that any [`logout_all`](crate::Authority::logout_all) of
-    /// its user ends it.
+    /// A token that allows what `identity` says: the identity that a login would give the user now.
+    /// Its time of issue is unknown, so any [`logout_all`](crate::Authority::logout_all) of its
+    /// user ends it.
     pub fn new(identity: Identity) -> Self {
         Self {
             identity,
@@ -131,9 +131,9 @@ impl OldToken {
         }
     }
 
-    /// Sets the time at which the old system issued the token, for example the `iat` of a JWT. Then
-    /// a user who logs out
-    /// everywhere, and logs in to the old system again, can use the new token.
+    /// Sets the time at which the old system issued the token, for example the `iat` of a JWT. With
+    /// it, a user who logs out everywhere, and logs in to the old system again, can use the new
+    /// token.
     pub fn issued_at(mut self, at: Timestamp) -> Self {
         self.issued_at = at;
         self
@@ -158,13 +158,13 @@ impl OldToken {
 }
 
 impl Adopt {
-    /// Accepts until the instant `until` the old tokens that `tokens` knows. `name` is the old
-    /// system's, for revocations and the log, such as `old:django`. It must differ from your issuer
-    /// and those that you trust, and stay what it is until the move is over.
+    /// Accepts the old tokens that `tokens` knows until the instant `until`. `name` stands for the
+    /// old system in revocations and in the log, for example `old:django`. It must differ from your
+    /// issuer and the issuers that you trust, and must not change until the move is over.
     ///
-    /// After `until`, old tokens are refused, and the sessions that they were exchanged for go on.
-    /// You may set a later date while the move goes on, by at most 90 days in all: gatepass forgets
-    /// 90 days after the date which tokens were exchanged or revoked.
+    /// After `until`, gatepass refuses old tokens, and the sessions that they were exchanged for go
+    /// on. You may set a later date while the move goes on, by at most 90 days in all: 90 days
+    /// after the date, gatepass forgets which tokens were exchanged or revoked.
     pub fn new(name: impl Into<String>, until: Timestamp, tokens: impl OldTokens) -> Self {
         Self {
             name: name.into(),
@@ -174,12 +174,12 @@ impl Adopt {
         }
     }
 
-    /// Also accepts old tokens in a cookie of this name, such as `sessionid`. Default: only where a
-    /// request has an access token in a header.
+    /// Also accepts old tokens in a cookie of this name, such as `sessionid`. Default: only in the
+    /// headers that carry access tokens.
     ///
-    /// If a request also has one of gatepass's own cookies, the old one counts for nothing.
-    /// gatepass judges where the request comes from, as it does for its own cookies. It doesn't
-    /// clear the old cookie.
+    /// If a request also has one of gatepass's own cookies, gatepass ignores the old one. gatepass
+    /// judges where the request comes from, as it does for its own cookies. It doesn't clear the
+    /// old cookie.
     pub fn cookie(mut self, name: impl Into<String>) -> Self {
         self.cookie = Some(name.into());
         self
@@ -214,7 +214,7 @@ impl Adopt {
     }
 }
 
-/// Tokens may be in a closure's environment.
+/// Hides `tokens`, which may hold old tokens.
 impl fmt::Debug for Adopt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Adopt")
@@ -224,7 +224,7 @@ impl fmt::Debug for Adopt {
     }
 }
 
-/// A move whose configuration is good, and how far it is.
+/// A move whose configuration is good, and its progress.
 pub(crate) struct Adoption {
     pub(super) issuer: Issuer,
     pub(super) until: Timestamp,
@@ -233,12 +233,12 @@ pub(crate) struct Adoption {
 }
 
 impl Adoption {
-    /// Until when it is kept in the log which tokens were exchanged or revoked.
+    /// Until when the log remembers which tokens were exchanged or revoked.
     pub(super) fn kept_until(&self) -> Timestamp {
         self.until + GRACE
     }
 
-    /// The fault of a name that a trusted issuer has.
+    /// The error for a name that a trusted issuer already has.
     pub(super) fn is_trusted(&self) -> BuildError {
         BuildError::Adopt {
             name: self.issuer.as_str().to_owned(),
@@ -252,5 +252,5 @@ impl Adoption {
     }
 }
 
-/// How far an operator may move the date on, without a token becoming good again.
+/// How far an operator may postpone the date without making a token good again.
 const GRACE: Duration = Duration::from_secs(90 * 86_400);

@@ -47,12 +47,12 @@ impl Authority {
     /// same.
     ///
     /// There is one session for each old token, on all nodes. The old token is the first refresh
-    /// token of that session: until the client uses the new refresh token, it gets the same one
-    /// again. If the old token comes back later, the rules are those of any spent refresh token
+    /// token of that session: until the client uses the new refresh token, the old token brings the
+    /// same one again. If the old token comes back later, the rules for spent refresh tokens apply
     /// ([`ReusePolicy`](crate::ReusePolicy)).
     ///
-    /// The session's user counts as authenticated when the old token was issued. So a route with a
-    /// [`max_age`](crate::Requirements::max_age) asks for a fresh authentication.
+    /// The user counts as authenticated at the time at which the old token was issued. So a route
+    /// with a [`max_age`](crate::Requirements::max_age) asks for a fresh authentication.
     ///
     /// ```
     /// use gatepass::{Authority, Device, Error, Issued};
@@ -69,7 +69,8 @@ impl Authority {
     /// date of the move or after its own expiry, [`Refusal::Revoked`] if it was revoked, and the
     /// errors of [`refresh`](Self::refresh) if it was exchanged before. [`Error::Store`] if the
     /// store or your function does not answer, [`Error::Identity`] if your function gave an
-    /// identity that can't be issued, and [`Error::Internal`] if no old tokens are adopted.
+    /// identity that can't be issued, and [`Error::Internal`] if you have not configured
+    /// [`adopt`](crate::AuthorityBuilder::adopt).
     pub async fn adopt(&self, old_token: &str, device: Device) -> Result<Issued, Error> {
         self.adopt_fitting(old_token, device, None).await
     }
@@ -109,8 +110,8 @@ impl Authority {
         issued
     }
 
-    /// Exchanges an old token that a browser has in its cookie. `None` if it isn't a good one of
-    /// the old system: then it counts for nothing.
+    /// Exchanges an old token that a browser has in its cookie. `None` if it isn't a good token of
+    /// the old system: then the gate ignores it.
     pub(crate) async fn adopt_cookie(
         &self,
         old_token: &str,
@@ -150,12 +151,12 @@ impl Authority {
         judged.map(|()| Some(pass))
     }
 
-    /// Whether old tokens are accepted, until a date.
+    /// Whether this authority accepts old tokens until a date.
     pub(crate) fn adopts(&self) -> bool {
         self.adoption().is_some()
     }
 
-    /// Whether old tokens are accepted now.
+    /// Whether this authority accepts old tokens now.
     pub(crate) fn adopts_now(&self) -> bool {
         let now = self.inner.settings.clock.now();
         let mut adoption = self.adoption().into_iter();
@@ -168,8 +169,8 @@ impl Authority {
 
     /// The old token, if the application knows it.
     ///
-    /// One that a key of ours has signed is none: an access token must not become a session with a
-    /// refresh token, not even where both systems have one key.
+    /// A token that one of our keys has signed is never an old token: an access token must not
+    /// become a session with a refresh token, not even if both systems have the same key.
     async fn know(&self, adoption: &Adoption, old_token: &str) -> Result<Option<Known>, Error> {
         let is_ours = old_token.starts_with(refresh::PREFIX)
             || match self.inner.verifier.open(old_token) {
@@ -215,12 +216,13 @@ impl Authority {
         }))
     }
 
-    /// Exchanges an old token: begins its session, unless that is there, and answers with it.
+    /// Exchanges an old token: begins its session, unless that exists, and answers with the
+    /// session's tokens.
     ///
     /// The id of the session is derived from the token, so the store decides which of several
-    /// exchanges begins it. Only then is the token revoked: it must stay revoked when the session's
-    /// row is gone. If this stops halfway, the client has no answer, and the next exchange finds
-    /// the session and goes on.
+    /// exchanges begins it. Only then does the call revoke the token, which must stay revoked when
+    /// the session's row is gone. If the call stops halfway, the client has no answer, and the next
+    /// exchange finds the session and goes on.
     async fn exchange(
         &self,
         adoption: &Adoption,
@@ -261,11 +263,11 @@ impl Authority {
         self.settle_refresh(&mut refreshing).await
     }
 
-    /// The session that the token was exchanged for, if it was.
+    /// The session that the token was exchanged for, if there is one.
     ///
     /// # Errors
     ///
-    /// [`Refusal::Revoked`] if it was revoked before, or if the session is gone.
+    /// [`Refusal::Revoked`] if the token was revoked before, or if the session is gone.
     async fn find_adopted(&self, known: &Known) -> Result<Option<Session>, Error> {
         let load = async || self.ask("load", self.inner.store.load(known.session)).await;
         if let (Some(session), _) = load().await? {
@@ -274,7 +276,7 @@ impl Authority {
         match self.inner.verifier.check_strictly(&known.pass).await {
             Ok(()) => Ok(None),
             Err(Error::Refused(Refusal::Revoked)) => {
-                // Perhaps by an exchange that has begun the session since.
+                // Another exchange may have begun the session and revoked the token since.
                 let (session, _) = load().await?;
                 Ok(Some(session.ok_or(Refusal::Revoked)?))
             }
@@ -301,10 +303,11 @@ impl Authority {
     }
 
     /// Refuses a token whose user has logged out everywhere since it was issued, if its session
-    /// began after that. A logout that comes later than this look ends the session by itself.
+    /// began after that. A logout that comes later than this check ends the session by itself.
     ///
-    /// This call has looked at the token just before it began a new session. If another one began
-    /// it, and died, the times tell which of the two was first.
+    /// If this call began the session, it has checked the token just before. If another call began
+    /// the session and died, the session's number tells whether the session or the logout came
+    /// first.
     async fn check_cutoff(
         &self,
         pass: &Pass,
@@ -333,8 +336,8 @@ impl Authority {
         let until = adoption.kept_until();
         let mut account = pass.foreign_account()?;
         if self.inner.settings.max_sessions.is_none() {
-            // A subject of many devices, such as a kiosk, has as many old tokens. An account for
-            // each spares it the bound on revocations of one subject.
+            // A subject with many devices, such as a kiosk, has as many old tokens. With an account
+            // for each token, the bound on revocations of one subject doesn't apply.
             account = pass.token_id().as_account();
         }
         let lifetime = until.since(self.inner.settings.clock.now());
@@ -344,7 +347,7 @@ impl Authority {
     }
 
     /// Revokes all old tokens that `subject` has got up to now. Call it before the user's sessions
-    /// end: an exchange that is under way looks after it has begun its session.
+    /// end: an exchange that is under way checks the revocations after it has begun its session.
     pub(super) async fn retire_all(&self, subject: &Subject) -> Result<(), Error> {
         let Some(adoption) = self.adoption() else {
             return Ok(());
@@ -361,8 +364,8 @@ impl Authority {
     }
 
     /// Revokes an old token that was presented for a logout, or that a login replaces, and ends its
-    /// session unless it is `spared`. Returns the session; `None` if the token isn't one of the old
-    /// system. It goes on if the client hangs up.
+    /// session unless it is `spared`. Returns the session, or `None` if the token isn't one of the
+    /// old system. The call goes on if the client hangs up.
     pub(super) async fn end_old(
         &self,
         token: &str,
@@ -392,9 +395,9 @@ impl Authority {
     /// Revokes an old token, and returns its session for the caller to end; `None` if it isn't one
     /// of the old system.
     ///
-    /// A session that doesn't exist yet is begun, so that an exchange that is under way finds it
-    /// ended. None is begun for a token that was revoked before: if the caller then died, the token
-    /// could be exchanged again.
+    /// If the session doesn't exist yet, the call begins it, so that an exchange that is under way
+    /// finds it ended. It begins none for a token that was revoked before: if the caller then died,
+    /// the token could be exchanged again.
     async fn claim_old(&self, token: &str) -> Result<Option<Session>, Error> {
         let Some(adoption) = self.adoption() else {
             return Ok(None);
@@ -415,7 +418,7 @@ impl Authority {
         let client = &self.inner.settings.client;
         let mut new = self.new_session(known.session, client, known.identity, device);
         new.authenticated_at = Some(known.pass.issued_at());
-        // It ends at once, and must push out no other.
+        // This session ends at once, and must push out no other.
         new.max_sessions = None;
         let begun = self.ask("begin", self.inner.store.begin(new)).await?;
         Ok(Some(begun.session))

@@ -1,4 +1,4 @@
-//! The application's part: who may log in, and as what.
+//! The application's part of a login: it says who may log in, and with which identity.
 
 use std::{borrow::Cow, error::Error as StdError, fmt, pin::Pin, sync::Arc, time::Duration};
 
@@ -19,20 +19,20 @@ use crate::{
     store::error::StoreError,
 };
 
-/// The application's knowledge of its users.
+/// Your application's users: it checks their credentials, and reads them again at each refresh.
 ///
 /// Two rules keep user names secret. Unknown users and wrong passwords get the same answer,
 /// [`AuthenticationError::BadCredentials`], and they must take the same time: hash the password
-/// even where there is no user to compare it with. Hash off the async threads
-/// (`tokio::task::spawn_blocking`): a good password hash takes tens of milliseconds.
+/// even if there is no such user. Hash off the async threads (`tokio::task::spawn_blocking`): a
+/// good password hash takes tens of milliseconds.
 ///
 /// gatepass bounds how often a client may try ([`LoginThrottle`](crate::LoginThrottle)). Three more
 /// bounds keep a flood of logins from taking your memory and your processors:
 ///
 /// * Bound how many passwords are hashed at once, for example by a `tokio::sync::Semaphore`. An
 ///   argon2id hash takes 19 MiB.
-/// * Use the memory again (`Argon2::hash_password_into_with_memory`). Many threads that each free
-///   19 MiB leave a gigabyte in the arenas of glibc.
+/// * Reuse the memory (`Argon2::hash_password_into_with_memory`). Many threads that each free 19
+///   MiB leave a gigabyte in the arenas of glibc.
 /// * Bound how many logins wait, first for each address and then for all: answer the others at once
 ///   with [`AuthenticationError::TooManyAttempts`].
 ///
@@ -70,23 +70,23 @@ pub trait Authenticator: Send + Sync + 'static {
     /// ([`LoginThrottle`](crate::LoginThrottle)).
     ///
     /// There may be no password, if the request has other members: for example, a one-time code.
-    /// Refuse such a login unless you have checked these.
+    /// Refuse such a login unless you have checked those members.
     ///
     /// # Errors
     ///
-    /// [`AuthenticationError`]. Take care to tell a refusal from a database that is down.
+    /// [`AuthenticationError`]. Take care to distinguish a refusal from a database that is down.
     async fn authenticate(
         &self,
         credentials: &Credentials,
         device: &Device,
     ) -> Result<Identity, AuthenticationError>;
 
-    /// Decides whether `credentials` prove that the user of `session` is there, and what that
-    /// allows now. The identity must be of the same subject.
+    /// Decides whether `credentials` prove that the user of `session` is present, and what the user
+    /// may do now. The identity must be of the same subject.
     ///
-    /// As it is, this is [`authenticate`](Self::authenticate) with the session's subject for a user
-    /// name. If users log in with another name than their subject, look that name up and say it
-    /// here.
+    /// The default calls [`authenticate`](Self::authenticate) with the credentials, whose user name
+    /// is the session's subject. If your users log in with another name than their subject,
+    /// override this and look that name up.
     ///
     /// # Errors
     ///
@@ -101,19 +101,19 @@ pub trait Authenticator: Send + Sync + 'static {
         self.authenticate(credentials, device).await
     }
 
-    /// The name that attempts to log in with `username` are counted by
-    /// ([`LoginThrottle`](crate::LoginThrottle)). All names that lead to one user must give the
-    /// same, or a guesser gets more attempts by other spellings.
+    /// The name by which gatepass counts attempts to log in with `username`
+    /// ([`LoginThrottle`](crate::LoginThrottle)). All spellings that lead to one user must give the
+    /// same name, or a guesser gets more attempts by other spellings.
     ///
-    /// As it is, this is the name without white space around it, in lower case. For example, if you
+    /// The default is the name without white space around it, in lower case. For example, if you
     /// also ignore dots in e-mail addresses, remove the dots here.
     fn throttle_key<'n>(&self, username: &'n str) -> Cow<'n, str> {
         throttling::throttle_key(username)
     }
 
-    /// Looks at the user again before `session` is refreshed, and before anything is spent.
-    /// gatepass also asks before each answer without a rotation: for example, to a retry or a
-    /// second tab.
+    /// Reads the user again before gatepass refreshes `session`, and before it spends the refresh
+    /// token. gatepass also calls it before each answer without a rotation: for example, to a retry
+    /// or a second tab.
     ///
     /// The default says that nothing has changed. Override it if users can be deleted, locked or
     /// given other scopes while they are logged in: without it such a user stays logged in, with
@@ -129,7 +129,7 @@ pub trait Authenticator: Send + Sync + 'static {
     }
 }
 
-/// The application's function from the user of a provider to its own.
+/// The application's function from a provider's user to its own.
 pub(crate) type SubjectOf = Arc<
     dyn Fn(
             Issuer,
@@ -139,9 +139,9 @@ pub(crate) type SubjectOf = Arc<
         + Sync,
 >;
 
-/// A function that knows the users, for a first program or a test: it neither awaits nor reads a
-/// user again. It runs where the request runs, so it must not take long. A check of a password hash
-/// does, and belongs in an [`Authenticator`] of your own.
+/// A function that checks credentials, for a first program or a test. It can't await, and a refresh
+/// doesn't read the user again. It runs on the request's own task, so it must not take long. The
+/// check of a password hash takes long, and belongs in an [`Authenticator`] of your own.
 ///
 /// ```
 /// # use gatepass::{AuthenticationError, Authority, Credentials, Identity, MasterSecret, MemoryStore};
@@ -182,13 +182,13 @@ where
 pub enum UserUpdate {
     /// The session goes on as it is.
     Unchanged,
-    /// The session goes on with this identity, of the same subject. If its scopes or claims are
-    /// others than before, every node refuses the session's older access tokens within
-    /// `max_staleness`, as after [`Authority::change`](crate::Authority::change). So keep values
-    /// that vary by themselves, such as a balance, out of the claims: each refresh would refuse the
-    /// tokens of the user's other tabs.
+    /// The session goes on with this identity, of the same subject. If its scopes or claims differ
+    /// from before, every node refuses the session's older access tokens within `max_staleness`, as
+    /// after [`Authority::change`](crate::Authority::change). So keep values that vary by
+    /// themselves, such as a balance, out of the claims: each refresh would refuse the tokens of
+    /// the user's other tabs.
     Changed(Identity),
-    /// There is no such user any more, or it may not be logged in: the session ends.
+    /// The user no longer exists, or may not be logged in. The session ends.
     Deleted,
 }
 
@@ -199,18 +199,18 @@ pub enum AuthenticationError {
     /// Unknown user or wrong password.
     #[error("the user name or the password is wrong")]
     BadCredentials,
-    /// Too many attempts for this user or from this address, by a count of the application's own.
-    /// gatepass itself refuses those that exceed [`LoginThrottle`](crate::LoginThrottle).
+    /// Too many attempts for this user or from this address, by your application's own count.
+    /// gatepass itself refuses attempts that exceed [`LoginThrottle`](crate::LoginThrottle).
     #[error("too many attempts")]
     TooManyAttempts {
         /// When to try again, in whole seconds on the wire.
         retry_after: Duration,
     },
-    /// The application gave an identity that cannot be issued. A mistake in its code: the client
-    /// gets a 500.
+    /// The application gave an identity that gatepass can't issue. This is a mistake in its code,
+    /// and the client gets a 500.
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    /// It could not be found out. The client is told to try again.
+    /// The application could not read its users. gatepass tells the client to try again (503).
     #[error("the users could not be read")]
     Unavailable(#[source] StoreError),
 }
@@ -228,14 +228,14 @@ impl From<InvalidScope> for AuthenticationError {
 }
 
 impl AuthenticationError {
-    /// The users could not be read because of `source`, whose text must hold no secret.
+    /// [`Unavailable`](Self::Unavailable), because of `source`, whose text must hold no secret.
     pub fn unavailable(source: impl StdError + Send + Sync + 'static) -> Self {
         Self::Unavailable(StoreError::unavailable(source))
     }
 }
 
-/// The credentials that a user logs in with. `Debug` shows the user name at most, and the memory of
-/// the password is overwritten when it is dropped.
+/// The credentials that a user logs in with. `Debug` shows only the user name. When the credentials
+/// are dropped, the memory of the password is overwritten.
 ///
 /// ```
 /// use gatepass::{AuthenticationError, Credentials, Identity};
@@ -300,7 +300,7 @@ impl Credentials {
         &self.username
     }
 
-    /// The password, as it was typed, if the request has one. An empty text is one as well.
+    /// The password, as it was typed, if the request has one. An empty password counts as one.
     #[must_use]
     pub fn password(&self) -> Option<&str> {
         self.password.as_ref().map(|password| password.as_str())

@@ -45,14 +45,14 @@ use crate::{
 /// Begins sessions, refreshes and ends them: a [`Verifier`] plus the keys that sign and a
 /// [`SessionStore`].
 ///
-/// Endpoints take one. Cheap to clone.
+/// The endpoints take one. It is cheap to clone.
 ///
-/// A signature holds an async thread for some tens of microseconds at most: HMAC, EdDSA and ES256.
-/// RSA and ES384 take hundreds, so gatepass signs with these on tokio's blocking threads, on at
-/// most half of the processors at once, and at least one. For example, on a machine with 8
-/// processors the fifth of five RS256 logins waits for one of the others, and requests with access
-/// tokens are served meanwhile. A login or refresh that has waited for 100 ms signs on its own
-/// thread, so that an overload makes no client give up.
+/// A signature by HMAC, EdDSA or ES256 holds an async thread for some tens of microseconds at most.
+/// RSA and ES384 take hundreds, so gatepass makes these signatures on tokio's blocking threads: on
+/// at most half of the processors at once, and on at least one. For example, on a machine with 8
+/// processors the fifth of five RS256 logins waits for one of the others. Meanwhile the server
+/// handles requests with access tokens. A login or refresh that has waited for 100 ms signs on its
+/// own thread, so that an overload makes no client give up.
 ///
 /// ```
 /// use gatepass::{
@@ -78,7 +78,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Authority {
     pub(super) inner: Arc<Inner>,
-    /// The device that asks for what it does, for the log.
+    /// The device whose request it handles, for the log.
     pub(super) device: Option<Arc<Device>>,
 }
 
@@ -119,7 +119,7 @@ pub(crate) struct Settings {
     pub(super) adoption: Option<Adoption>,
 }
 
-/// Sessions that a list brings at once.
+/// The number of sessions on one page of a list.
 const PAGE: usize = 100;
 
 /// A part of the list of a subject's sessions, newest first.
@@ -204,12 +204,12 @@ impl Authority {
         self.inner.settings.authenticator.is_some()
     }
 
-    /// Whether OpenID Connect providers can tell it of logouts.
+    /// Whether OpenID Connect providers can report logouts to it.
     pub(crate) fn takes_logouts(&self) -> bool {
         self.inner.settings.subject_of.is_some()
     }
 
-    /// Returns this authority for the request of a device: the log then has the address and the
+    /// Returns this authority for the request of a device. The log then shows the address and the
     /// user agent of the client that ends a session. The endpoints call it by themselves.
     ///
     /// ```
@@ -244,14 +244,14 @@ impl Authority {
         }
     }
 
-    /// Has the application told of an event, if it wants to know.
+    /// Queues an event for the application's handler, if there is one.
     pub(super) fn tell(&self, event: impl FnOnce() -> Event) {
         if let Some(events) = &self.inner.events {
             events.tell(event());
         }
     }
 
-    /// Swaps the keys of access tokens for others, at once and for all clones.
+    /// Replaces the keys of access tokens, at once and for all clones.
     ///
     /// # Errors
     ///
@@ -260,15 +260,15 @@ impl Authority {
         self.inner.verifier.replace_keys(keys)
     }
 
-    /// Swaps the master secrets for others, at once and for all clones, and with them the keys of
-    /// access tokens where those are derived from them.
+    /// Replaces the master secrets, at once and for all clones. If the keys of access tokens are
+    /// derived from the secrets, it also replaces these keys.
     ///
-    /// The store learns of the new ones with the next purge, so that a node that has only those can
-    /// start later on.
+    /// The store learns of the new secrets with the next purge. After that, a node that has only
+    /// the new secrets can start.
     ///
     /// # Errors
     ///
-    /// [`KeyError::DuplicateSecret`]; the old ones stay then.
+    /// [`KeyError::DuplicateSecret`]; the old secrets stay then.
     pub fn replace_secrets(&self, secrets: &SecretSet) -> Result<(), KeyError> {
         let Policy {
             issuer, audience, ..
@@ -298,21 +298,22 @@ impl Authority {
         &self.inner.settings.client
     }
 
-    /// Logs in with credentials, by the application's [`Authenticator`].
+    /// Logs a user in with credentials, which the application's [`Authenticator`] checks.
     ///
     /// # Errors
     ///
-    /// [`Refusal::BadCredentials`] or [`Refusal::TooManyAttempts`]; [`Error::Store`] if users or
-    /// sessions cannot be reached; [`Error::Identity`] if the application gave an identity that
-    /// cannot be issued.
+    /// [`Refusal::BadCredentials`] or [`Refusal::TooManyAttempts`]; [`Error::Store`] if the store
+    /// or the source of users does not answer; [`Error::Identity`] if the application gave an
+    /// identity that gatepass can't issue.
     pub async fn login(&self, credentials: &Credentials, device: Device) -> Result<Issued, Error> {
         self.login_fitting(&self.inner.settings.client, credentials, device, None, None)
             .await
     }
 
-    /// Logs in with credentials for `client`, with `scopes`, which the user must have, or else all
-    /// that it has: the password grant (RFC 6749 §4.3), for first-party clients (RFC 9700 §2.4
-    /// forbids it to others). The session stays within the scopes that were asked for.
+    /// Logs a user in with credentials for `client`: the password grant (RFC 6749 §4.3). Use it for
+    /// first-party clients only (RFC 9700 §2.4 forbids it to others). The session gets `scopes`,
+    /// which the user must have, or else all scopes of the user. It never gets more than the
+    /// requested scopes later.
     ///
     /// # Errors
     ///
@@ -362,19 +363,19 @@ impl Authority {
     /// Begins a session for a login that the application has done itself.
     ///
     /// Send the tokens with `Cache-Control: no-store` (RFC 6749 §5.1).
-    /// [`Endpoints::issue`](crate::wire::Endpoints::issue) does, and sets cookies.
+    /// [`Endpoints::issue`](crate::wire::Endpoints::issue) does that, and sets cookies.
     ///
     /// # Errors
     ///
-    /// [`Error::Identity`] if the identity cannot be issued, [`Error::Store`] if the session cannot
-    /// be stored. [`Refusal::SessionEnded`] if it is a login through an OpenID Connect provider
-    /// ([`Identity::logged_in_by`]) at which the user has logged out meanwhile.
+    /// [`Error::Identity`] if gatepass can't issue the identity, [`Error::Store`] if the store
+    /// can't record the session. [`Refusal::SessionEnded`] if it is a login through an OpenID
+    /// Connect provider ([`Identity::logged_in_by`]) at which the user has logged out meanwhile.
     pub async fn issue(&self, identity: Identity, device: Device) -> Result<Issued, Error> {
         self.issue_as(&self.inner.settings.client, identity, device)
             .await
     }
 
-    /// Begins a session that belongs to `client`, which alone can refresh it.
+    /// Begins a session that belongs to `client`. Only that client can refresh it.
     ///
     /// # Errors
     ///
@@ -434,7 +435,7 @@ impl Authority {
         Ok(issued)
     }
 
-    /// `identity` as that of a session that begins, if it may be.
+    /// `identity` as the identity of a new session, if a session may have it.
     pub(super) fn beginning(&self, identity: Identity) -> Result<Identity, IdentityError> {
         self.check_lifetimes(&identity)?;
         let identity = identity.beginning(self.inner.settings.access_ttl);
@@ -466,7 +467,7 @@ impl Authority {
         }
     }
 
-    /// Begins a session, and enforces the end of those that made room for it.
+    /// Begins a session, and enforces the end of the sessions that made room for it.
     pub(super) async fn store_session(&self, new: NewSession) -> Result<BeginOutcome, Error> {
         let begun = self.ask("begin", self.inner.store.begin(new)).await?;
         if let Some(revocation) = begun.ended {
@@ -477,8 +478,8 @@ impl Authority {
         Ok(begun)
     }
 
-    /// The usable sessions of `subject` at this issuer, newest first, 100 to a page: the newest, or
-    /// those after the page that said `next`.
+    /// Lists the usable sessions of `subject` at this issuer, newest first, 100 to a page. Without
+    /// `after` it returns the newest; pass the last page's `next` to get the page after it.
     ///
     /// A session is usable if it can be refreshed, or if an access token of it may still be valid.
     ///
@@ -536,7 +537,7 @@ impl Authority {
         AccountId::of(&self.inner.verifier.policy().issuer, subject)
     }
 
-    /// This authority, as the one that `client` presents a refresh token to.
+    /// The issuer and the audience to which `client` presents a refresh token.
     pub(super) fn presenter<'a>(&'a self, client: &'a ClientId) -> Presenter<'a> {
         let policy = self.inner.verifier.policy();
         Presenter {
@@ -580,7 +581,7 @@ impl Authority {
         Ok(())
     }
 
-    /// Checks what counts when a session begins.
+    /// Checks the lifetimes that an identity gives a new session.
     fn check_lifetimes(&self, identity: &Identity) -> Result<(), IdentityError> {
         let Settings {
             reuse,
@@ -617,7 +618,7 @@ impl Authority {
     }
 }
 
-/// The application may have made `device` itself, from a header as it was sent.
+/// Cleans the user agent: the application may have made `device` itself, from a raw header.
 pub(crate) fn cleaned(mut device: Device) -> Device {
     device.user_agent = device
         .user_agent

@@ -1,4 +1,4 @@
-//! Logouts that an OpenID Connect provider tells of (OIDC Back-Channel Logout).
+//! Logouts that an OpenID Connect provider reports (OIDC Back-Channel Logout).
 //!
 //! A logout first writes into the log that it happened, and then ends the sessions that it finds. A
 //! login through the provider first stores its session, and then looks into the log. So if the two
@@ -29,9 +29,8 @@ use crate::{
 const LOGIN_UNDER_WAY: Duration = Duration::from_secs(600);
 
 impl Authority {
-    /// Does what a logout token says (OpenID Connect Back-Channel Logout 1.0): ends the sessions
-    /// that a login through the provider began, and refuses the provider's access tokens of the
-    /// user.
+    /// Carries out a logout token (OpenID Connect Back-Channel Logout 1.0): ends the sessions that
+    /// logins through the provider began, and refuses the provider's access tokens of the user.
     ///
     /// The endpoint `POST /auth/backchannel-logout` calls it. Call it yourself if you have an
     /// endpoint of your own. See [`docs::issuers`](crate::docs::issuers).
@@ -49,10 +48,10 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] if the logout token isn't good. Every one is refused unless
-    /// [`backchannel_logout`](crate::AuthorityBuilder::backchannel_logout) is configured.
-    /// [`Error::KeysUnavailable`] if the provider's keys can't be fetched. [`Error::Store`] if an
-    /// end is not known to be stored, or if your function failed; some of the sessions may have
+    /// [`Error::Refused`] if the logout token isn't good. gatepass refuses every logout token
+    /// unless you configure [`backchannel_logout`](crate::AuthorityBuilder::backchannel_logout).
+    /// [`Error::KeysUnavailable`] if the provider's keys can't be fetched. [`Error::Store`] if the
+    /// store did not confirm an end, or if your function failed; some of the sessions may have
     /// ended by then.
     pub async fn backchannel_logout(&self, logout_token: &str) -> Result<EndedSessions, Error> {
         let logout = self.inner.verifier.verify_logout(logout_token).await?;
@@ -65,8 +64,8 @@ impl Authority {
         let subject_of = subject_of.ok_or(Refusal::WrongIssuer)?;
         let replica = self.inner.verifier.replica();
         replica.catch_up().await?;
-        // An entry has the store's time. A token that is sent again must not make it younger: it
-        // would refuse what the user has got since.
+        // An entry has the store's time. A token that is sent again must not renew the entry, which
+        // would then cover what the user has got since.
         let is_known = |account| replica.has_cut_off(account, logout.issued_at);
         for account in logout.accounts().filter(|account| !is_known(*account)) {
             let remember = RevokeForeign::all(account, LOGIN_UNDER_WAY);

@@ -118,7 +118,7 @@ impl AuthorityBuilder {
         self
     }
 
-    /// How long an access token lives, where its identity does not say. Default 15 min.
+    /// How long an access token lives, unless its identity sets its own lifetime. Default 15 min.
     pub fn access_ttl(mut self, ttl: Duration) -> Self {
         self.access_ttl = ttl;
         self
@@ -136,10 +136,10 @@ impl AuthorityBuilder {
         self
     }
 
-    /// How long a session may last at most if its login gives it a lifetime of its own, by
+    /// The longest lifetime that a login may give its session, by
     /// [`Identity::absolute_ttl`](crate::Identity::absolute_ttl). Default: the
-    /// [`absolute_ttl`](Self::absolute_ttl), so that a login can only have a shorter one. At least
-    /// that, and at most 10 years.
+    /// [`absolute_ttl`](Self::absolute_ttl), so a login can only give a shorter one. At least the
+    /// `absolute_ttl`, and at most 10 years.
     ///
     /// ```
     /// use std::time::Duration;
@@ -155,25 +155,26 @@ impl AuthorityBuilder {
         self
     }
 
-    /// How spent refresh tokens are treated.
+    /// How gatepass treats spent refresh tokens.
     pub fn reuse(mut self, reuse: ReusePolicy) -> Self {
         self.reuse = reuse;
         self
     }
 
-    /// How many usable sessions a subject may have. A login too many ends the oldest. Default 100;
-    /// `None` for any number, for example where all customers of a kiosk are one subject.
+    /// How many usable sessions a subject may have. One login more ends the oldest session. Default
+    /// 100. `None` allows any number, for example if all customers of a kiosk are one subject.
     pub fn max_sessions(mut self, max_sessions: impl Into<Option<NonZeroU32>>) -> Self {
         self.max_sessions = max_sessions.into();
         self
     }
 
-    /// Uses a store that other issuers, audiences or master secrets use as well, on purpose.
+    /// Allows a store that other issuers, audiences or master secrets also use.
     ///
-    /// The store remembers each of them, so that a node that is configured by mistake unlike the
-    /// others fails at start with [`BuildError::SharedStore`]. Call this once, for the second
-    /// service, or when you put a new master secret in place without keeping the old one. The store
-    /// remembers all of them for good, so it doesn't stop a node that still has an old secret.
+    /// The store remembers each of them. So a node whose configuration differs from the others by
+    /// mistake fails at start with [`BuildError::SharedStore`] or [`BuildError::OtherSecret`]. Call
+    /// this once, for the second service, or when you put a new master secret in place without
+    /// keeping the old one. The store remembers all of them for good, so it doesn't stop a node
+    /// that still has an old secret.
     ///
     /// Services with different issuers don't see each other's sessions: `logout_all` of one ends
     /// none of the other. Services with one issuer and different audiences share their users:
@@ -184,14 +185,14 @@ impl AuthorityBuilder {
         self
     }
 
-    /// How often what nothing needs any more is removed from the store. Default 1 min.
+    /// How often gatepass removes data from the store that nothing needs any more. Default 1 min.
     pub fn purge_interval(mut self, interval: Duration) -> Self {
         self.purge_interval = interval;
         self
     }
 
-    /// Leaves a heartbeat in the store every `interval`, which is one small write. Off unless set.
-    /// For example, set it to 5 s. At least 100 ms, at most 1 min.
+    /// Writes a heartbeat to the store every `interval`, which is one small write. Default: off. At
+    /// least 100 ms, at most 1 min. For example, set it to 5 s.
     ///
     /// With heartbeats on all nodes, [`Ending::enforced`](crate::Ending::enforced) returns once all
     /// of them know a revocation. `gatepass doctor` and [`Health`](crate::Health) notice a node
@@ -202,19 +203,20 @@ impl AuthorityBuilder {
         self
     }
 
-    /// Tells this node of others that leave no heartbeat, and of the longest `max_staleness` among
-    /// them. [`Ending::enforced`](crate::Ending::enforced) then waits for at least that long.
-    /// Default: there are none.
+    /// Declares that there are other nodes that write no heartbeats, and the longest
+    /// `max_staleness` among them. [`Ending::enforced`](crate::Ending::enforced) then waits for at
+    /// least that long. Default: there are none.
     ///
-    /// A resource server that may only read the log leaves no heartbeat. For example, if yours have
-    /// the default bound, say `.silent_nodes(Duration::from_secs(2))`. At most 1 hour.
+    /// A resource server that may only read the log writes no heartbeats. For example, if your
+    /// resource servers have the default bound, call `.silent_nodes(Duration::from_secs(2))`. At
+    /// most 1 hour.
     pub fn silent_nodes(mut self, max_staleness: Duration) -> Self {
         self.silent_nodes = Some(max_staleness);
         self
     }
 
-    /// The application's knowledge of its users: for logins by password, and reloaded at
-    /// each refresh.
+    /// The application's [`Authenticator`], which checks passwords, and reads users again at each
+    /// refresh.
     pub fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
         self.authenticator = Some(Arc::new(authenticator));
         self
@@ -240,17 +242,17 @@ impl AuthorityBuilder {
         self
     }
 
-    /// Tells your application of logins, stolen refresh tokens, ends, changes of rights, and too
-    /// many attempts to log in: for example, to mail a user or to keep an audit log.
+    /// Calls `handler` at logins, stolen refresh tokens, ends, changes of rights, and too many
+    /// attempts to log in. For example, mail a user or keep an audit log.
     ///
     /// gatepass calls `handler` for one event after the other, on a task of its own. No request
-    /// waits for it. If 1024 events wait, or 64 of one user, further ones are lost, counted, and
-    /// logged (`events.lost`). A handler that panics, or takes more than 30 s for an event, is
-    /// logged (`event.handler_failed`), and the next event follows. A second call replaces the
-    /// handler.
+    /// waits for it. If 1024 events wait, or 64 of one user, further ones are lost: gatepass counts
+    /// them and logs `events.lost`. If the handler panics, or takes more than 30 s for an event,
+    /// gatepass logs `event.handler_failed` and goes on with the next event. A second call replaces
+    /// the handler.
     ///
-    /// Events that wait are still told when the last clone of the [`Authority`] is dropped. Wait
-    /// for them with [`Authority::flush_events`] before your program ends.
+    /// When the last clone of the [`Authority`] is dropped, the handler still gets the waiting
+    /// events. Wait for them with [`Authority::flush_events`] before your program ends.
     ///
     /// ```
     /// use gatepass::{Authority, Event, MasterSecret, MemoryStore};
@@ -296,8 +298,8 @@ impl AuthorityBuilder {
     /// }
     /// ```
     ///
-    /// The function has as long as the [authenticator](Self::authenticator_timeout). If it fails,
-    /// the provider gets a 503 and may try again.
+    /// The function has the same time as the [authenticator](Self::authenticator_timeout). If it
+    /// fails, the provider gets a 503 and may try again.
     pub fn backchannel_logout<F>(
         mut self,
         subject_of: impl Fn(Issuer, Subject) -> F + Send + Sync + 'static,
@@ -339,11 +341,11 @@ impl AuthorityBuilder {
         self
     }
 
-    /// Loads the live revocations, starts to follow them, and to purge.
+    /// Loads the live revocations, and starts the tasks that follow them and purge the store.
     ///
     /// # Errors
     ///
-    /// [`BuildError`] for every mistake in the configuration, and if the store cannot be read.
+    /// [`BuildError`] for every mistake in the configuration, and if the store can't be read.
     ///
     /// # Panics
     ///
@@ -462,7 +464,7 @@ impl AuthorityBuilder {
         let derived_keys = self.keys.is_none();
         let keys = self.keys.unwrap_or_else(|| self.secrets.derived_keys());
         keys.check_signing()?;
-        // Before the store remembers names that are perhaps a mistake.
+        // The check comes before the store remembers names that may be a mistake.
         self.settings.check()?;
         keys.check()?;
         let issuers = self.settings.issuers.as_ref();

@@ -1,4 +1,4 @@
-//! Changes of the rights of sessions that go on.
+//! Changes of the rights of live sessions.
 
 use std::{fmt, num::NonZeroU32, sync::Arc};
 
@@ -23,11 +23,11 @@ use crate::{
     store::error::{StoreError, StoreErrorKind},
 };
 
-/// Sessions that [`Authority::change_where`] reads at once.
+/// The number of sessions that [`Authority::change_where`] reads at once.
 const PART: usize = 100;
 
-/// A change of the rights of sessions that go on: a function from the identity that a session has
-/// to the one that it gets.
+/// A change of the rights of live sessions: a function from the present identity of a session to
+/// its new identity.
 ///
 /// gatepass calls the function once for each session. If another change of the session comes at
 /// the same time, it calls the function again. So let the function return the new identity and do
@@ -81,8 +81,8 @@ impl Change {
     /// A change that adds rights. The access tokens from before it stay good, and a response header
     /// of the gates, `Gatepass-Refresh: grant_changed`, tells their clients to refresh.
     ///
-    /// If it takes a scope away from a session after all, or changes or removes a claim, gatepass
-    /// enforces it there.
+    /// If it takes a scope away from a session, or changes or removes a claim, gatepass enforces
+    /// the change for that session.
     #[must_use]
     pub fn offered(
         with: impl Fn(Identity) -> Result<Identity, IdentityError> + Send + Sync + 'static,
@@ -93,8 +93,8 @@ impl Change {
         }
     }
 
-    /// How many sessions a second [`Authority::change_where`] changes at most; 1,000 unless you set
-    /// it. The clients of changed sessions refresh, so this bounds the refreshes that follow.
+    /// The most sessions that [`Authority::change_where`] changes in a second. Default 1,000. The
+    /// clients of changed sessions refresh, so this bounds the refreshes that follow.
     #[must_use]
     pub fn sessions_per_second(mut self, pace: NonZeroU32) -> Self {
         self.pace = Pace::sessions_per_second(pace);
@@ -159,8 +159,8 @@ impl Authority {
     /// # Errors
     ///
     /// [`Error::Identity`] if a session can't have the identity that the change returns, for
-    /// example that of another subject. [`Error::Store`] if a change is not known to be stored.
-    /// Some of the sessions may have changed by then: call it again.
+    /// example the identity of another subject. [`Error::Store`] if the store did not confirm a
+    /// change. Some of the sessions may have changed by then: call it again.
     pub async fn change(&self, subject: &Subject, change: &Change) -> Result<u64, Error> {
         let (authority, subject, change) = (self.clone(), subject.clone(), change.clone());
         to_the_end(async move { authority.change_all(&subject, &change).await }).await
@@ -181,7 +181,8 @@ impl Authority {
     }
 
     /// Changes the identity of one session of this issuer, as [`change`](Self::change) does.
-    /// Returns whether it has changed, which is `false` for a session that is unknown or over.
+    /// Returns whether the session has changed: `false` also for a session that is unknown or has
+    /// ended.
     ///
     /// # Errors
     ///
@@ -268,7 +269,8 @@ impl Authority {
             if let Some(changed) = changed {
                 let is_new = changed.identity != before;
                 if !is_new && changed.grant.newest > GrantVersion::FIRST {
-                    // A call whose answer was lost may have changed it, and was not enforced here.
+                    // A call whose answer was lost may have changed it, and this node has not
+                    // enforced that yet.
                     self.inner.verifier.apply(&[changed.grant_entry()]);
                 }
                 return Ok(is_new);
@@ -319,9 +321,9 @@ impl Authority {
         }
     }
 
-    /// Gives the session the identity, which is one that [`succeeding`](Self::succeeding) has
-    /// returned for it. Returns the session as it is then; `None` if another was faster, or if it
-    /// has ended.
+    /// Gives the session an identity that [`succeeding`](Self::succeeding) has returned for it.
+    /// Returns the resulting session, or `None` if another change was faster or the session has
+    /// ended.
     ///
     /// This is the only place that changes an identity, except for your own transactions.
     pub(super) async fn put_identity(
@@ -347,9 +349,10 @@ impl Authority {
     }
 }
 
-/// The change of the session to the identity; `None` if it has that already. A change that takes
-/// something away is enforced, also if `effect` says otherwise. A change of nothing but how the
-/// user was authenticated is offered: it has a version then, so that no change undoes it.
+/// The change of the session to the identity. `None` if the session already has that identity. A
+/// change that takes something away is enforced, even if `effect` says otherwise. A change that
+/// concerns only the user's authentication is offered: this gives it a version, so that no other
+/// change undoes it.
 fn change_from(
     session: &Session,
     identity: Identity,

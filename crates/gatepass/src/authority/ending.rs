@@ -1,4 +1,4 @@
-//! Ends: of one session, of all of a user's, and of single access tokens.
+//! Ends one session, all sessions of a user, or a single access token.
 
 use tracing::instrument::{Instrument, WithSubscriber};
 
@@ -24,20 +24,20 @@ use crate::{
 impl Authority {
     /// Ends the session of an access or refresh token. A refresh token of any generation will do,
     /// and also an expired access token: the holder of a token may always end its session. A
-    /// session that has ended already stays so. A token of the system that you
-    /// [adopt](crate::Adopt) is revoked, and the session ends that it was exchanged for.
+    /// session that has already ended stays ended. If the token is one of the system that you
+    /// [adopt](crate::Adopt), the call revokes it and ends the session that it was exchanged for.
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] if the token is not one of ours, [`Error::Store`] if the end is not known
-    /// to be stored.
+    /// [`Error::Refused`] if the token is not one of ours, [`Error::Store`] if the store did not
+    /// confirm the end.
     pub async fn logout(&self, token: &str) -> Result<Ending, Error> {
         let (_, ending) = self.logout_unless(token, &[]).await?;
         Ok(ending.unwrap_or_else(|| Ending::new(self, false)))
     }
 
-    /// Ends the session of a token as [`logout`](Self::logout) does, unless it is one of `ended`,
-    /// and says which it is.
+    /// Ends the session of a token as [`logout`](Self::logout) does, unless it is one of `ended`.
+    /// Returns the session's id.
     pub(crate) async fn logout_unless(
         &self,
         token: &str,
@@ -61,8 +61,8 @@ impl Authority {
         Ok((session, Some(ended.await?.ending)))
     }
 
-    /// Ends the session of a token that a browser has sent with a login, since it loses the token
-    /// by the answer. Returns that session; `None` if the token is not one of ours.
+    /// Ends the session of a token that a browser has sent with a login, since the answer replaces
+    /// the token. Returns that session, or `None` if the token is not one of ours.
     pub(crate) async fn end_replaced(
         &self,
         token: &str,
@@ -102,18 +102,18 @@ impl Authority {
 
     /// Ends every session of `subject` at this issuer, for all audiences.
     ///
-    /// One act of constant size, however many sessions there are. A login that begins after it has
-    /// returned is not affected, not even one in the same millisecond.
+    /// It is one act of constant size, however many sessions there are. It doesn't affect a login
+    /// that begins after the call has returned, not even one in the same millisecond.
     ///
-    /// It also ends the tokens of the system that you [adopt](crate::Adopt) which the user has got
-    /// before.
+    /// It also revokes all tokens that the user has got so far from the system that you
+    /// [adopt](crate::Adopt).
     ///
     /// If the user changes the password or is deleted, the end can commit together with that
     /// change: see [`docs::transactions`](crate::docs::transactions).
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] if the end is not known to be stored.
+    /// [`Error::Store`] if the store did not confirm the end.
     pub async fn logout_all(&self, subject: &Subject) -> Result<Ending, Error> {
         let target = EndSessions::AllOf(self.account(subject));
         self.end_all(target, subject).await
@@ -121,11 +121,11 @@ impl Authority {
 
     /// Ends every session of the pass's subject except the pass's own, as
     /// [`logout_all`](Self::logout_all) does. If the pass's own session has ended meanwhile, it
-    /// stays so.
+    /// stays ended.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] if the end is not known to be stored.
+    /// [`Error::Store`] if the store did not confirm the end.
     pub async fn logout_others(&self, pass: &Pass) -> Result<Ending, Error> {
         let own = pass.own()?.id;
         let target = EndSessions::AllOfBut(self.account(pass.subject()), own);
@@ -145,12 +145,12 @@ impl Authority {
         .await
     }
 
-    /// Ends a session of `subject`, as its owner wishes. Returns `None` if the subject neither has
-    /// nor had it.
+    /// Ends a session of `subject`, as its owner wishes. Returns `None` if the session isn't, and
+    /// was not, the subject's.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] if the end is not known to be stored.
+    /// [`Error::Store`] if the store did not confirm the end.
     pub async fn end_session_of(
         &self,
         subject: &Subject,
@@ -169,12 +169,12 @@ impl Authority {
         Ok(Some(ended.ending))
     }
 
-    /// Ends a session of this issuer, as the application wishes. One that is unknown or has ended
-    /// stays so.
+    /// Ends a session of this issuer, as the application wishes. An unknown or ended session stays
+    /// as it is.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] if the end is not known to be stored.
+    /// [`Error::Store`] if the store did not confirm the end.
     pub async fn end_session(&self, id: SessionId) -> Result<Ending, Error> {
         let (session, _) = self.ask("load", self.inner.store.load(id)).await?;
         let issuer = &self.inner.verifier.policy().issuer;
@@ -190,13 +190,13 @@ impl Authority {
     /// Revokes one access token, and leaves its session alone. A session has at most 8 revoked
     /// tokens at a time, and its subject at most 100; one more ends the session instead.
     ///
-    /// A token of another issuer is revoked here by its `jti`, or by a hash of its text. Its
-    /// subject has at most 100 revoked tokens at a time; one more revokes all of them that were
-    /// issued up to now ([`revoke_foreign`](Self::revoke_foreign)).
+    /// The call revokes a token of another issuer on this service's nodes, by its `jti` or by a
+    /// hash of its text. Its subject has at most 100 revoked tokens at a time; one more revokes all
+    /// of them that were issued up to now ([`revoke_foreign`](Self::revoke_foreign)).
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] if the revocation is not known to be stored.
+    /// [`Error::Store`] if the store did not confirm the revocation.
     pub async fn revoke_token(&self, pass: &Pass) -> Result<Ending, Error> {
         let (authority, pass) = (self.clone(), pass.clone());
         to_the_end(async move { authority.revoke_token_now(&pass).await }).await
@@ -240,7 +240,7 @@ impl Authority {
         Ok(Ending::new(self, here))
     }
 
-    /// Ends what `target` names.
+    /// Ends the sessions that `target` names.
     pub(super) async fn end(
         &self,
         target: EndSessions,
@@ -260,12 +260,12 @@ impl Authority {
         let ended = self
             .ask("end", self.inner.store.end(target, reason))
             .await?;
-        // Counts from here: to catch up may take long.
+        // The bound counts from here, since catching up may take long.
         let mut ending = Ending::new(self, true);
         match ended {
             Some(revocation) => self.enforce(revocation, subject, reason),
-            // It was ended before, maybe by a call whose answer was lost. The end is durable, and
-            // if this fails it is enforced within the bound all the same.
+            // It was ended before, maybe by a call whose answer was lost. The end is durable. If
+            // this call fails, the node still enforces it within the bound.
             None => ending.here = self.inner.verifier.catch_up().await.is_ok(),
         }
         Ok(Done {
@@ -307,7 +307,7 @@ pub(super) struct Done {
     pub(super) ending: Ending,
 }
 
-/// Does `work` to its end, even if the client that asked for it hangs up meanwhile. A client that
+/// Runs `work` to its end, even if the client that asked for it hangs up meanwhile. A client that
 /// does not wait must not undo a logout that has arrived, and a thief who does not wait must not
 /// undo the end of a session.
 pub(super) async fn to_the_end<T: Send + 'static>(

@@ -13,7 +13,7 @@ const SLEWED: u32 = 10;
 /// Something that has just ended: sessions, or an access token.
 ///
 /// The end is stored, and this node enforces it. Drop the value if that is enough, or wait with
-/// [`enforced`](Self::enforced) until the other nodes enforce it too.
+/// [`enforced`](Self::enforced) until the other nodes also enforce it.
 ///
 /// ```
 /// use gatepass::{Authority, Device, Identity, MasterSecret, MemoryStore, Subject};
@@ -42,7 +42,7 @@ pub struct Ending {
 
 /// Each node has acknowledged that it enforces something.
 const ACKNOWLEDGED: &str = "acknowledgement";
-/// The bound is over, and no node judges by older knowledge.
+/// The bound is over, and no node judges by older data.
 const BOUND: &str = "bound";
 
 impl Ending {
@@ -59,23 +59,24 @@ impl Ending {
     /// With [`heartbeat`](crate::AuthorityBuilder::heartbeat) set on all nodes, this returns as
     /// soon as each of them has acknowledged the end: after about 100 to 700 ms, depending on how
     /// fast the store pushes news. It returns at the latest after the bound: the longest
-    /// `max_staleness` of the nodes, and a tenth more since clocks may run at different rates.
-    /// Therefore it needs no answer of the store, and can't fail.
+    /// `max_staleness` of the nodes, and a tenth more since clocks may run at different rates. So
+    /// it needs no answer of the store, and can't fail.
     ///
-    /// *Nodes that it waits for:* this node, all nodes that leave heartbeats and all that
-    /// [`silent_nodes`](crate::AuthorityBuilder::silent_nodes) tells of. If a node has died without
-    /// a farewell, calls wait for it during the next ten minutes, each up to the bound. Calls don't
-    /// wait for a node that can read the store and hasn't been able to write for longer than that.
-    /// Without heartbeats, this waits for this node's own `max_staleness`: configure other nodes
-    /// with the same or a shorter one, or tell of them by `silent_nodes`.
+    /// *Nodes that it waits for:* this node, all nodes that write heartbeats, and all nodes that
+    /// you declare with [`silent_nodes`](crate::AuthorityBuilder::silent_nodes). If a node has died
+    /// without a farewell, calls wait for it during the next ten minutes, each up to the bound.
+    /// Calls don't wait for a node that can read the store but has failed to write to it for longer
+    /// than that. Without heartbeats, this waits for this node's own `max_staleness`: configure
+    /// other nodes with the same or a shorter one, or declare them with `silent_nodes`.
     ///
     /// *A node that has lost its store* answers 503 once the bound is over, since its lease ends
-    /// then. The promise holds for it, unless it has [`danger_judge_by_stale_revocations`]: such a
-    /// node may go on accepting revoked tokens. Its open connections may stay for their
-    /// [`patience`](crate::Connection::patience) longer.
+    /// then. The promise also holds for such a node, unless it has
+    /// [`danger_judge_by_stale_revocations`]: then it may go on accepting revoked tokens. Its open
+    /// connections may stay for their [`patience`](crate::Connection::patience) longer.
     ///
-    /// *Open connections* of an ended session have been told to end by then, and close a little
-    /// later: [`docs::connections`](crate::docs::connections#when-a-connection-ends).
+    /// *Open connections:* by then, gatepass has told the connections of an ended session to end.
+    /// They close a little later:
+    /// [`docs::connections`](crate::docs::connections#when-a-connection-ends).
     ///
     /// *A store that loses what it has acknowledged*, for example by a failover to a replica that
     /// is behind, may have lost the end itself.

@@ -1,4 +1,4 @@
-//! Events for the application: told on a task of their own, never on the way of a request.
+//! Events for the application. A separate task calls the handler, so no request waits for it.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -31,8 +31,8 @@ use crate::{
 
 /// An event of a login or a session, for [`on_event`](crate::AuthorityBuilder::on_event).
 ///
-/// An event is told once, by the node where it happened. An end that your own transaction commits
-/// has none.
+/// Only the node where it happened reports an event, and only once. An end that your own
+/// transaction commits causes no event.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
@@ -91,8 +91,8 @@ pub enum Event {
         /// Whether older access tokens are refused.
         enforced: bool,
     },
-    /// An attempt to log in came too early ([`LoginThrottle`](crate::LoginThrottle)). At most ten
-    /// of each bound are told in a second.
+    /// An attempt to log in came too early ([`LoginThrottle`](crate::LoginThrottle)). gatepass
+    /// reports at most ten of each bound in a second.
     #[non_exhaustive]
     LoginThrottled {
         /// The bound.
@@ -104,7 +104,8 @@ pub enum Event {
         name_hash: String,
         /// The device.
         device: Device,
-        /// How many of this bound were not told since the last one that was.
+        /// How many events of this bound gatepass has suppressed since the last one that it
+        /// reported.
         suppressed: u64,
     },
 }
@@ -128,24 +129,24 @@ impl Event {
 pub(crate) type Handler =
     Arc<dyn Fn(Event) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
-/// Events that wait at most: some megabytes, and more than a burst of logins makes while a handler
+/// The most events that wait: some megabytes, and more than a burst of logins makes while a handler
 /// waits for a mail server.
 const WAITING: usize = 1024;
-/// Events of one user that wait at most. A client that logs in and out in a loop loses its user's
+/// The most events of one user that wait. A client that logs in and out in a loop loses its user's
 /// events, and no others.
 const WAITING_OF_ONE: usize = 64;
 /// How long a handler may take for one event. A mail server that hangs must not keep all others
 /// back for ever.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Other sessions that a login is compared with at most, as many as a user has by default.
+/// The most other sessions that a login is compared with: as many as a user has by default.
 const COMPARED: usize = 100;
 
-/// The way to the task that calls the handler. The task tells what waits, and ends, when this is
-/// dropped.
+/// The channel to the task that calls the handler. When this is dropped, the task handles the
+/// waiting events and ends.
 pub(crate) struct Events {
     waiting: mpsc::Sender<Message>,
     users: Users,
-    /// Whether the last event was lost, so that the log tells of the first one in a row.
+    /// Whether the last event was lost, so that the log reports only the first one in a row.
     losing: AtomicBool,
 }
 
@@ -154,7 +155,7 @@ enum Message {
     Asked(oneshot::Sender<()>),
 }
 
-/// How many events of each user wait. Those without a known user count together, so that strangers
+/// How many events of each user wait. Events without a known user count together, so that strangers
 /// who guess passwords push no other events out.
 #[derive(Clone, Default)]
 struct Users(Arc<Mutex<HashMap<Option<Subject>, usize>>>);
@@ -179,7 +180,7 @@ impl Users {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Option<Subject>, usize>> {
-        // Each change is complete when it is made.
+        // Each change is complete by itself.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -221,7 +222,8 @@ impl Events {
         }
     }
 
-    /// Has the event told. It is lost if too many wait, of all users or of its own.
+    /// Queues the event for the handler. The event is lost if too many wait, of all users or of its
+    /// own.
     pub(crate) fn tell(&self, event: Event) {
         let lost = !self.takes(event);
         let before = self.losing.swap(lost, Ordering::Relaxed);
@@ -237,7 +239,7 @@ impl Events {
         self.waiting.try_send(Message::Event(event, place)).is_ok()
     }
 
-    /// Waits until the handler has returned for all events that were told before.
+    /// Waits until the handler has returned for all earlier events.
     pub(crate) async fn told(&self) {
         let (asked, answered) = oneshot::channel();
         if self.waiting.send(Message::Asked(asked)).await.is_ok() {

@@ -1,4 +1,4 @@
-//! Revocations of the tokens that other issuers have issued.
+//! Revocations of the tokens of other issuers.
 
 use crate::{
     authority::{adopt::Adoption, authority::Authority, ending::to_the_end, enforcing::Ending},
@@ -21,12 +21,12 @@ impl Authority {
     /// The revocation is in the same log as all others. So each node over this store enforces it
     /// within `max_staleness`, and ends the open connections with such a token.
     ///
-    /// A subject has at most 100 tokens that were revoked one by one at a time. One more revokes
-    /// all of them that were issued up to now.
+    /// A subject can have at most 100 individually revoked tokens at a time. One more revokes all
+    /// tokens of the subject that were issued up to now.
     ///
-    /// All tokens whose `iat` is not after the store's time are concerned. A token has its `iat` in
-    /// whole seconds, so a token that the issuer issues within the same second is refused as well.
-    /// If the issuer's clock is ahead, call this again after as long.
+    /// A revocation of all tokens covers each token whose `iat` is not after the store's time.
+    /// `iat` is in whole seconds, so it also covers a token that the issuer issues within the same
+    /// second. If the issuer's clock is ahead, call this again after that time.
     ///
     /// ```
     /// use gatepass::{Authority, Ending, Error, Pass, issuers::ForeignTokens};
@@ -45,8 +45,8 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// [`Refusal::WrongIssuer`] if no access tokens of the issuer are accepted here, and
-    /// [`Error::Store`] if the revocation is not known to be stored.
+    /// [`Refusal::WrongIssuer`] if gatepass accepts no access tokens of the issuer, and
+    /// [`Error::Store`] if the store did not confirm the revocation.
     pub async fn revoke_foreign(&self, tokens: &ForeignTokens) -> Result<Ending, Error> {
         let ForeignTokens {
             issuer,
@@ -55,7 +55,7 @@ impl Authority {
         } = tokens;
         let mut revoke = self.foreign(issuer, AccountId::of_foreign(issuer, subject))?;
         if let Some(jti) = jti {
-            // Its own end is not known.
+            // The expiry of the token is not known.
             let until = self.inner.settings.clock.now() + revoke.lifetime;
             revoke = revoke.only(self.foreign_token(issuer, subject, jti), until);
         }
@@ -65,7 +65,7 @@ impl Authority {
             if let Some(revocation) = revoked {
                 let is_one = matches!(revocation.target, RevocationTarget::Token(_));
                 let jti = tokens.jti.filter(|_| is_one);
-                // The name of an old token may be its text.
+                // The name of an old token may be the token itself.
                 let jti = match authority.adoption_of(&tokens.issuer) {
                     Some(_) => jti.map(|_| "[redacted]".to_owned()),
                     None => jti,
@@ -100,13 +100,13 @@ impl Authority {
         Ok(ending)
     }
 
-    /// The move of the old system that is called so.
+    /// The move from the old system of this name.
     fn adoption_of(&self, issuer: &Issuer) -> Option<&Adoption> {
         let adoption = self.adoption();
         adoption.filter(|adoption| adoption.issuer == *issuer)
     }
 
-    /// The token that `issuer` calls `jti`.
+    /// The id of the token that `issuer` calls `jti`.
     fn foreign_token(&self, issuer: &Issuer, subject: &Subject, jti: &str) -> TokenId {
         match self.adoption_of(issuer) {
             Some(adoption) => {
@@ -134,7 +134,8 @@ impl Authority {
         Ok(RevokeForeign::all(account, lifetime))
     }
 
-    /// Revokes, and enforces it here. Returns what is new in the log.
+    /// Revokes, and enforces the revocation on this node. Returns the new entry of the log, if
+    /// there is one.
     pub(super) async fn revoke_foreign_now(
         &self,
         revoke: RevokeForeign,

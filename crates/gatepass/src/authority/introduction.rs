@@ -1,4 +1,4 @@
-//! The store is told who uses it, so that two services don't share one by mistake.
+//! Tells the store which services use it, so that two services don't share one by mistake.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -10,7 +10,7 @@ use crate::{
     store::{SessionStore, answer, service::ServiceIdentity},
 };
 
-/// Has the store remember who uses it, and fails if that are others only.
+/// Makes the store remember this service, and fails if the store knows only other services.
 pub(crate) async fn introduce(
     store: &dyn SessionStore,
     own: &[ServiceIdentity],
@@ -41,7 +41,8 @@ pub(crate) async fn introduce(
         });
     }
     if matching < own.len() && !shares {
-        // A secret that is announced or has just become active: other nodes may soon have it alone.
+        // A secret is announced, or has just become active. Other nodes may soon have only that
+        // one.
         ask(true).await?;
     }
     Ok(())
@@ -71,7 +72,7 @@ impl Identities {
         };
     }
 
-    /// Those that the store has yet to learn of.
+    /// The identities that the store doesn't know yet.
     pub(crate) fn unknown(&self) -> Option<Vec<ServiceIdentity>> {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         (!state.done).then(|| state.identities.clone())

@@ -17,8 +17,8 @@ macro_rules! token {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         ///
-        /// `Debug` does not show it, it is compared in constant time, and its memory is overwritten
-        /// when it is dropped.
+        /// `Debug` doesn't show the token, comparisons take constant time, and a drop overwrites
+        /// its memory.
         #[derive(Clone)]
         pub struct $name(Zeroizing<String>);
 
@@ -64,8 +64,8 @@ token! {
 pub struct Issued {
     /// For every request.
     pub access_token: AccessToken,
-    /// For the next refresh. Empty if the session has none:
-    /// [`Identity::access_only`](crate::Identity::access_only).
+    /// The refresh token, for the next refresh. Empty if the session is
+    /// [access-only](crate::Identity::access_only).
     pub refresh_token: RefreshToken,
     /// When the access token expires, in whole seconds.
     pub expires_at: Timestamp,
@@ -81,12 +81,12 @@ pub struct Issued {
     /// When the refresh token expires, unless it is used before. If there is none, when the access
     /// token expires.
     pub refresh_expires_at: Timestamp,
-    /// Whether browsers forget the cookies when they are closed.
+    /// Whether a browser forgets the cookies when it is closed.
     pub(crate) session_cookies: bool,
 }
 
 impl RefreshToken {
-    /// Whether there is none, because the session is
+    /// Whether there is no refresh token, because the session is
     /// [access-only](crate::Identity::access_only).
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -114,8 +114,8 @@ pub struct Renewed {
     pub session_id: SessionId,
     /// The token's own id, for the log.
     pub(super) token_id: TokenId,
-    /// Until when a browser has use for the token, even if it is only to say that it has expired.
+    /// Until when a browser has use for the token, even if only to show that it has expired.
     pub(crate) useful_until: Timestamp,
-    /// Whether browsers forget the cookie when they are closed.
+    /// Whether a browser forgets the cookie when it is closed.
     pub(crate) session_cookies: bool,
 }

@@ -1,4 +1,4 @@
-//! Issuing: tokens of a session, signed.
+//! The tokens of a session, and their signatures.
 
 use std::time::Duration;
 
@@ -18,23 +18,23 @@ use crate::{
     },
 };
 
-/// The authentication that an access token tells of.
+/// The authentication that an access token states.
 pub(super) struct Proof<'a> {
     pub(super) at: Timestamp,
     pub(super) how: &'a Authentication,
 }
 
 impl Authority {
-    /// A fresh access token of the session with these scopes or else all it has, and the refresh
-    /// token of its current generation.
+    /// A fresh access token of the session with these scopes, or else all of the session's, and the
+    /// refresh token of its current generation.
     pub(super) async fn answer(
         &self,
         session: &Session,
         scopes: Option<&Scopes>,
     ) -> Result<(Issued, TokenId), Error> {
         let granted = session.identity.granted_scopes();
-        // Checked before, but by the session as it was read: another node may have written fewer
-        // since.
+        // The caller has checked the scopes against the session as it was read. Another node may
+        // have taken some away since.
         let asked = scopes.map(|asked| granted.intersection(asked));
         let scopes = asked.as_ref().unwrap_or(granted);
         let renewed = self.newest_access_token(session, scopes).await?;
@@ -80,15 +80,15 @@ impl Authority {
         proof: Proof<'_>,
     ) -> Result<Renewed, Error> {
         let settings = &self.inner.settings;
-        // In whole seconds, as tokens say it, so that a lifetime of 900 s is one of 900 s.
+        // In whole seconds, as tokens state it, so that a lifetime of 900 s is exactly that.
         let now = settings.clock.now().truncated_to_secs();
         let token = TokenId::random(&*settings.random)?;
         let ttl = session
             .identity
             .own_access_ttl()
             .unwrap_or(settings.access_ttl);
-        // Never past `access_until`: the log would forget the session's end before the token is
-        // dead.
+        // Never past `access_until`: the log would forget the session's end before the token
+        // expires.
         let expires_at = (now + ttl).min(session.access_until).truncated_to_secs();
         let key = self.signing_key()?;
         let unsigned = {

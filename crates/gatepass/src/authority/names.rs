@@ -15,14 +15,15 @@ use crate::{
     },
 };
 
-/// How many bytes of the tag a log shows. Enough that two names of one service don't share a hash
-/// by chance; only the holder of the key can find a name that has a given one.
+/// How many bytes of the tag a log shows. That is enough to keep two names of one service from
+/// sharing a hash by chance. Only the holder of the key can find a name with a given hash.
 const SHOWN: usize = 9;
 
 /// The key that hashes user names for the log.
 ///
-/// An operator sees with it that attempts were made on one name. The log doesn't hold the name, nor
-/// a password that a user has typed into the wrong field: without the key a guess can't be checked.
+/// By the hash, an operator sees that attempts were made on one name. The log holds neither the
+/// name nor a password that a user has typed into the wrong field. Without the key, an attacker
+/// can't check a guess.
 pub(crate) struct NameKey {
     log: Zeroizing<[u8; 64]>,
     attempts: Zeroizing<[u8; 64]>,
@@ -54,7 +55,7 @@ impl NameKey {
         throttle: LoginThrottle,
     ) -> CountAttempt {
         let key = |kind: &str, network: &[u8], name: &str| {
-            // An issuer has no NUL, and a network says its own length.
+            // An issuer has no NUL, and the first byte of a network tells its length.
             let parts = [
                 kind.as_bytes(),
                 issuer.as_str().as_bytes(),
@@ -83,8 +84,8 @@ fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
     bytes.first_chunk().copied().unwrap_or([0; N])
 }
 
-/// The addresses that one client can have: in IPv6 the network of 64 bits, the least that a client
-/// is given. The version comes first, and says how long it is.
+/// The addresses that one client can have: in IPv6 the network of 64 bits, the smallest that a
+/// client gets. The version comes first, and tells the length.
 pub(super) fn network(address: IpAddr) -> Vec<u8> {
     match address.to_canonical() {
         IpAddr::V4(address) => [&[4], address.octets().as_slice()].concat(),

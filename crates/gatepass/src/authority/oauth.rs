@@ -20,23 +20,23 @@ use crate::{
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Introspection {
-    /// It is no token of ours, or it is not good any more; which of the two is not told.
+    /// The token is not one of ours, or it is no longer good. The answer doesn't say which.
     Inactive,
     /// An access token that is good.
     AccessToken(Pass),
-    /// A refresh token that would be answered with new tokens, and its session.
+    /// A refresh token that a refresh would accept, and its session.
     RefreshToken(Box<Session>),
 }
 
 impl Authority {
-    /// Revokes a token for `client`, to which it must have been issued (RFC 7009): of an access
-    /// token only itself, of a refresh token its session. The call changes nothing if the token is
-    /// none of ours, or is dead already.
+    /// Revokes a token for `client`, which must be the client that got it (RFC 7009). For an access
+    /// token, it revokes only that token. For a refresh token, it ends the session. The call
+    /// changes nothing if the token is not one of ours, or is no longer good.
     ///
     /// # Errors
     ///
-    /// [`Refusal::WrongClient`] if it is another client's, [`Error::Store`] if the revocation is
-    /// not known to be stored.
+    /// [`Refusal::WrongClient`] if it is another client's, [`Error::Store`] if the store did not
+    /// confirm the revocation.
     pub async fn revoke(&self, client: &ClientId, token: &str) -> Result<(), Error> {
         let revoked = if token.starts_with(refresh::PREFIX) {
             self.revoke_refresh_token(client, token).await
@@ -87,11 +87,12 @@ impl Authority {
 
     /// Finds out what a token is good for, for a caller that was authorized to know (RFC 7662).
     ///
-    /// The store is asked, so that the answer is not older than the question. Nothing changes.
+    /// The call asks the store, so the answer is not older than the question. It changes nothing.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] if it does not answer. A token that is refused is no error, but inactive.
+    /// [`Error::Store`] if the store does not answer. A refused token is
+    /// [`Introspection::Inactive`], not an error.
     pub async fn introspect(&self, token: &str) -> Result<Introspection, Error> {
         if token.starts_with(refresh::PREFIX) {
             return self.introspect_refresh_token(token).await;

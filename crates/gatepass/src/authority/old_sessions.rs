@@ -13,8 +13,8 @@ use crate::{
 };
 
 /// The keys that derive the id of a session from an old token, so that all nodes that exchange the
-/// token get the same session. Without a key, a copied database would let a guess of a token be
-/// checked.
+/// token get the same session. Without a key, an attacker could check guesses of a token against a
+/// copied database.
 pub(crate) struct OldSessionKeys(Vec<Key>);
 
 struct Key {
@@ -41,8 +41,8 @@ impl OldSessionKeys {
         Self(keys.collect())
     }
 
-    /// The id of the session of `account` that the token with this name of this old system is
-    /// exchanged for. `None` if there is no key.
+    /// The id of the session of `account` for which the token `name` of `old_system` is exchanged.
+    /// `None` if there is no key.
     pub(crate) fn session(
         &self,
         account: AccountId,

@@ -11,11 +11,11 @@ use crate::{
     model::{health::AdoptionHealth, ids::TokenId},
 };
 
-/// Old tokens that a node remembers at most. It counts no more of them.
+/// The most old tokens that a node remembers. It doesn't count any more than these.
 const REMEMBERED: usize = 10_000;
-/// How long after its last request a token counts as one in use.
+/// How long after its last request a token counts as in use.
 const IN_USE: Duration = Duration::from_secs(86_400);
-/// How long no old token must have been in use before the old system's tokens are reported as gone.
+/// How long the node must have seen no old token before it reports that the move is over.
 const QUIET: Duration = Duration::from_secs(30 * 86_400);
 
 /// The old tokens that this node has accepted, and those that it has exchanged.
@@ -40,7 +40,7 @@ impl OldTokensSeen {
         }
     }
 
-    /// A token that was accepted, and not exchanged.
+    /// Notes a token that was accepted, and not exchanged.
     pub(super) fn accepted(&self, token: TokenId, now: Timestamp) {
         let mut state = self.state();
         state.last_seen_at = state.last_seen_at.max(Some(now));
@@ -52,12 +52,12 @@ impl OldTokensSeen {
         }
     }
 
-    /// A token that no longer counts: it was exchanged, here or by another node, or revoked.
+    /// Notes a token that no longer counts: it was exchanged, here or by another node, or revoked.
     pub(super) fn is_over(&self, token: TokenId) {
         self.state().accepted.remove(&token);
     }
 
-    /// A token that this node has exchanged for a new session.
+    /// Notes a token that this node has exchanged for a new session.
     pub(super) fn exchanged(&self, token: TokenId, now: Timestamp) {
         let mut state = self.state();
         state.exchanged += 1;

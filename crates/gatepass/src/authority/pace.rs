@@ -12,7 +12,7 @@ use crate::env::{
 /// How far a call may fall behind its pace and still catch up. A timer has whole milliseconds.
 const CATCHES_UP: Duration = Duration::from_millis(100);
 
-/// How many sessions a second one call changes or ends at most; 1,000 unless you set it.
+/// The most sessions that one call changes or ends in a second. Default 1,000.
 ///
 /// ```
 /// use std::num::NonZeroU32;

@@ -1,4 +1,4 @@
-//! Removing from the store what nothing needs any more.
+//! The purge, which removes rows from the store that nothing needs any more.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,25 +12,25 @@ use crate::{
     store::{Purged, SessionStore, answer, error::StoreError},
 };
 
-/// How many rows one step removes at most, and how long the store then has for others. Expired
-/// sessions lie all over a file: each of them costs some pages, and a step is over before a person
-/// notices.
+/// The most rows that one step removes. Expired sessions lie all over a file, and each of them
+/// costs some pages. A step of this size is over before a person notices. In the pause after it,
+/// the store serves others.
 const STEP: usize = 100;
 const PAUSE: Duration = Duration::from_millis(10);
-/// Shortest time after which a wall clock that is ahead is believed: most wrong clocks are set
-/// right within minutes.
+/// The shortest time after which the purge believes a wall clock that is ahead. Most wrong clocks
+/// are set right within minutes.
 const MIN_DOUBT: Duration = Duration::from_secs(3600);
 
 /// The task that purges. Ends when dropped.
 pub(crate) struct Purger(JoinHandle<()>);
 
-/// The store to purge, and how patiently to do so.
+/// The store to purge, and the times that the purge keeps.
 pub(crate) struct Purge {
     pub(crate) store: Arc<dyn SessionStore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) interval: Duration,
     pub(crate) timeout: Duration,
-    /// How long the access tokens live that no identity gives a lifetime of its own.
+    /// The lifetime of access tokens whose identity doesn't set its own.
     pub(crate) access_ttl: Duration,
     /// The identities to tell the store, when `replace_secrets` has changed them.
     pub(crate) identities: Arc<Identities>,
@@ -47,7 +47,7 @@ impl Purge {
         let mut horizon = Horizon::new(&*self.clock, MIN_DOUBT.max(self.access_ttl));
         let last = loop {
             tokio::time::sleep(self.interval).await;
-            // Without it a clock that is ahead could not be told from one that is right.
+            // Without this time, the purge can't tell a clock that is ahead from one that is right.
             if let Some(last) = self.ask(self.store.purged_until()).await {
                 break last;
             }
@@ -63,7 +63,7 @@ impl Purge {
         }
     }
 
-    /// Tells the store of secrets that have been replaced since.
+    /// Tells the store the new identities after a replacement of secrets.
     async fn introduce(&self) {
         if let Some(identities) = self.identities.unknown()
             && let Some(_) = self.ask(self.store.introduce(&identities, true)).await
@@ -81,8 +81,8 @@ impl Purge {
     }
 }
 
-/// Takes one step after the other until one fails or says that there is no more. How much a step
-/// removed says nothing: for example, a step that found only sessions in use removes none.
+/// Takes one step after the other until one fails or says that there is no more. The number of
+/// removed rows doesn't matter: for example, a step that found only sessions in use removes none.
 async fn round<F: Future<Output = Option<Purged>>>(mut step: impl FnMut() -> F) {
     while let Some(done) = step().await {
         observe::store_purged(done.removed);

@@ -1,4 +1,4 @@
-//! Refreshing: what was decided, done.
+//! Refreshes sessions: carries out the decision about a refresh token.
 
 use std::time::Duration;
 
@@ -30,33 +30,34 @@ use crate::{
     token::refresh::Presented,
 };
 
-/// How often a refresh that loses against others is decided anew. Each loss means that another one
-/// won, after which this one is answered as a replay; more than a few show a store that is broken.
+/// How often a refresh that loses against others is decided anew. After each loss, another refresh
+/// has won, and this one is answered as a replay. More than a few losses show that the store is
+/// broken.
 pub(super) const MAX_LOST_RACES: usize = 8;
 
 impl Authority {
     /// Refreshes the session of a refresh token (RFC 6749 §6) for the application's own client.
     ///
-    /// See [`decide`] for what becomes of which token. An [`Authenticator`](crate::Authenticator)
-    /// reads the user again first, so that its failure spends nothing. It also does so where the
+    /// [`decide`] documents the outcome for each token. An [`Authenticator`](crate::Authenticator)
+    /// reads the user again first, so that its failure spends nothing. It also does so if the
     /// session doesn't rotate: for example, a retry gets no access token for a user that was just
     /// deleted.
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] with the reason, [`Error::Store`] if store or users do not answer: the
-    /// client should try again with the same token.
+    /// [`Error::Refused`] with the reason, [`Error::Store`] if the store or the source of users
+    /// does not answer: the client should try again with the same token.
     pub async fn refresh(&self, refresh_token: &str) -> Result<Issued, Error> {
         self.refresh_as(&self.inner.settings.client, refresh_token, None, None)
             .await
     }
 
-    /// Refreshes the session of a refresh token for `client`, to which it must have been issued.
-    /// The access token gets `scopes`, which the session must have, or else all that it has (RFC
-    /// 6749 §6).
+    /// Refreshes the session of a refresh token for `client`, which must be the client of the
+    /// session. The access token gets `scopes`, which the session must have, or else all scopes of
+    /// the session (RFC 6749 §6).
     ///
-    /// `device` is where the request came from, if you know it. The log tells it of a refusal and
-    /// of a reuse: for example, the address of a thief.
+    /// `device` is where the request came from, if you know it. The log shows it at a refusal and
+    /// at a reuse: for example, the address of a thief.
     ///
     /// # Errors
     ///
@@ -94,8 +95,8 @@ impl Authority {
             .refresh_presented(&mut refreshing)
             .await
             .and_then(|issued| {
-                // Its secret may have been taken away meanwhile, and what was issued is of the next
-                // one.
+                // Its secret may have been removed meanwhile, and the new tokens are of the next
+                // secret.
                 self.open_refresh_token_at(refresh_token, now)?;
                 Ok(issued)
             });
@@ -143,7 +144,7 @@ impl Authority {
         self.settle_refresh(refreshing).await
     }
 
-    /// Reads the session, decides, and does what was decided, until no other is faster.
+    /// Reads the session, decides and acts, until no other request is faster.
     pub(super) async fn settle_refresh(
         &self,
         refreshing: &mut Refreshing<'_>,
@@ -156,7 +157,7 @@ impl Authority {
         Err(StoreError::new(StoreErrorKind::Busy).into())
     }
 
-    /// Reads the session, decides, and does what was decided; `None` if another was faster.
+    /// Reads the session, decides and acts. `None` if another request was faster.
     async fn decide_and_act(
         &self,
         refreshing: &mut Refreshing<'_>,
@@ -243,8 +244,8 @@ impl Authority {
         Ok(Some(issued))
     }
 
-    /// The session that a replay is answered from, with the identity that the user has now; `None`
-    /// if another was faster.
+    /// The session that answers a replay, with the identity that the user has now. `None` if
+    /// another request was faster.
     async fn replayed(
         &self,
         session: Session,
@@ -295,7 +296,7 @@ impl Authority {
     }
 
     /// Reads the user again, gives the session the identity that the user has now, and checks that
-    /// it may still have `scopes`. `None` if another was faster.
+    /// it may still have `scopes`. `None` if another request was faster.
     pub(super) async fn reload_user(
         &self,
         session: Session,
@@ -327,8 +328,8 @@ impl Authority {
         }
     }
 
-    /// Gives the session the identity that the application has for its user now; `None` if another
-    /// was faster. The rights of an impersonation are fixed.
+    /// Gives the session the identity that the application has for its user now. `None` if another
+    /// request was faster. The rights of an impersonation are fixed.
     async fn put_user(
         &self,
         session: Session,
@@ -339,7 +340,7 @@ impl Authority {
     }
 
     /// Gives the session the rights of `identity`, as [`put_user`](Self::put_user) does, and notes
-    /// how the user of `authenticated` has been authenticated.
+    /// how the user of `authenticated` was authenticated.
     pub(super) async fn put_authenticated(
         &self,
         session: Session,
@@ -363,8 +364,7 @@ impl Authority {
         self.succeeding_after(identity, session, &session.identity)
     }
 
-    /// `identity` as the next one of `session`, after the authentication that `authenticated` came
-    /// of.
+    /// `identity` as the next one of `session`, with the authentication of `authenticated`.
     fn succeeding_after(
         &self,
         identity: Identity,
@@ -380,7 +380,7 @@ impl Authority {
         Ok(identity)
     }
 
-    /// An ordinary advance, by a request of which nothing is known.
+    /// An ordinary advance, by a request whose device isn't known.
     pub(super) fn advance_of(
         &self,
         id: SessionId,
@@ -410,7 +410,7 @@ impl Authority {
         self.ask("advance", self.inner.store.advance(advance)).await
     }
 
-    /// `by` is how the client got there, and its device, for the log.
+    /// `by` is how the client got the tokens, and its device, for the log.
     pub(super) async fn refreshed(
         &self,
         session: &Session,
@@ -423,17 +423,18 @@ impl Authority {
     }
 }
 
-/// A refresh token that was presented, by whom and for what.
+/// A presented refresh token, with its client and its purpose.
 pub(super) struct Refreshing<'a> {
     pub(super) presented: Presented,
     pub(super) client: &'a ClientId,
     pub(super) scopes: Option<&'a Scopes>,
     /// The device of the request.
     pub(super) device: Option<&'a Device>,
-    /// How the client got there, for the log.
+    /// How the client gets the tokens, for the log.
     pub(super) method: &'static str,
-    /// Whether the token is spent, so that the session gets another generation. An old token of a
-    /// session that was never refreshed is not: its client has no later one.
+    /// Whether the request spends the token, so that the session gets another generation. An
+    /// exchange of an old token doesn't, if the session was never refreshed: its client has no
+    /// later token.
     pub(super) spends: bool,
     /// The store's time at the first look. A request that waits long for the authenticator, and
     /// loses a race meanwhile, counts as having arrived then.

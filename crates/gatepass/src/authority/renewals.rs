@@ -1,4 +1,4 @@
-//! The access tokens that this node has renewed a moment ago.
+//! The access tokens that this node has just renewed.
 
 use std::{
     collections::HashMap,
@@ -10,7 +10,7 @@ use crate::{env::clock::Timestamp, model::ids::TokenId};
 
 /// The longest pause between two renewals of one token on one node.
 pub(super) const PAUSE: Duration = Duration::from_secs(30);
-/// Renewals that a node remembers at most. If it has forgotten one, it asks the store once more.
+/// The most renewals that a node remembers. If it has forgotten one, it asks the store once more.
 const REMEMBERED: usize = 10_000;
 
 /// The tokens that this node has renewed in the last seconds.
@@ -18,8 +18,8 @@ const REMEMBERED: usize = 10_000;
 pub(super) struct Renewals(Mutex<HashMap<TokenId, Timestamp>>);
 
 impl Renewals {
-    /// Whether it is this request's turn to renew the token. For example, of twenty requests at
-    /// once it is the first one's.
+    /// Whether it is this request's turn to renew the token. For example, the first of twenty
+    /// requests at once has the turn.
     pub(super) fn has_turn(&self, token: TokenId, pause: Duration, now: Timestamp) -> bool {
         let mut renewed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A clock that was set back holds nothing up.

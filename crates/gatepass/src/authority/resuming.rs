@@ -1,5 +1,5 @@
-//! Going on with a session by its access token: resumed, renewed, or with the user authenticated
-//! again.
+//! Goes on with a session by its access token: resumes it, renews the token, or authenticates the
+//! user again.
 
 use crate::{
     authority::{
@@ -26,21 +26,22 @@ use crate::{
     verifier::requirements::Requirements,
 };
 
-/// The result of [`Authority::resume`] for the two tokens that it was shown.
+/// The result of [`Authority::resume`].
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_enums, reason = "there is nothing between the two")]
 pub enum Resumed {
     /// The access token is good, and nothing new was issued.
     Valid(Pass),
-    /// They were exchanged for new ones.
+    /// The tokens were exchanged for new ones.
     Issued(Issued),
 }
 
 /// An access token that can resume its session.
 pub(crate) enum Resumable {
-    /// It gives access.
+    /// The token gives access.
     Good(Pass),
-    /// It did, and is one of ours. Its time is over, or the rights of its session have changed.
+    /// The token is one of ours and gave access. Its time is over, or the rights of its session
+    /// have changed.
     Expired(Pass),
 }
 
@@ -55,18 +56,17 @@ struct Reauthenticated<'a> {
 }
 
 impl Authority {
-    /// Goes on with a session from both of its tokens: the automatic login of a client that comes
-    /// back.
+    /// Resumes a session from both of its tokens: the automatic login of a client that comes back.
     ///
     /// | access token | refresh token | answer |
     /// |---|---|---|
-    /// | good | whatever it is, but for the next row | the access token's pass, and nothing new |
+    /// | good | any, except in the next row | the access token's pass, and nothing new |
     /// | good | the session's current one, idle for too long | new tokens |
     /// | expired, or stale after a [`change`](Self::change) | a good one of the same session | new tokens, as [`refresh`](Self::refresh) |
     /// | expired or stale | any other | refused |
-    /// | not good in any other way, or another client's | | refused |
+    /// | not good for another reason, or another client's | any | refused |
     ///
-    /// The store is asked each time. An access token alone never yields a refresh token.
+    /// Each call asks the store. An access token alone never yields a refresh token.
     ///
     /// ```
     /// use gatepass::{Authority, Device, Identity, MasterSecret, MemoryStore, Resumed};
@@ -87,14 +87,15 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] with what is wrong, [`Refusal::Ambiguous`] where the two are of different
-    /// sessions; [`Error::Store`] if store or users do not answer, and nothing is spent.
+    /// [`Error::Refused`] with the reason: for example, [`Refusal::Ambiguous`] if the two tokens
+    /// are of different sessions. [`Error::Store`] if the store or the source of users does not
+    /// answer, and nothing is spent.
     pub async fn resume(&self, access_token: &str, refresh_token: &str) -> Result<Resumed, Error> {
         let judged = self.judge_for_resuming(access_token).await?;
         self.resume_judged(judged, refresh_token, None).await
     }
 
-    /// The half of [`resume`](Self::resume) that needs the access token alone.
+    /// The first half of [`resume`](Self::resume), which needs only the access token.
     pub(crate) async fn judge_for_resuming(&self, access_token: &str) -> Result<Resumable, Error> {
         let verifier = &self.inner.verifier;
         let requirements = Requirements::new()
@@ -114,7 +115,7 @@ impl Authority {
         Ok(judged)
     }
 
-    /// The other half.
+    /// The second half of [`resume`](Self::resume).
     pub(crate) async fn resume_judged(
         &self,
         access_token: Resumable,
@@ -126,7 +127,7 @@ impl Authority {
                 let now = self.inner.settings.clock.now();
                 let revived = self.revive(&pass, refresh_token, now, device).await?;
                 if revived.is_some() {
-                    // As in a refresh: its secret may have been taken away meanwhile.
+                    // As in a refresh: its secret may have been removed meanwhile.
                     self.open_refresh_token_at(refresh_token, now)?;
                 }
                 Ok(revived.map_or(Resumed::Valid(pass), Resumed::Issued))
@@ -154,7 +155,7 @@ impl Authority {
     ) -> Result<Option<Issued>, Error> {
         let presented = match self.open_refresh_token_at(refresh_token, arrived) {
             Ok(presented) if Some(presented.session) == pass.session_id() => presented,
-            // The access token is good, and speaks for itself.
+            // The good access token is enough.
             _ => return Ok(None),
         };
         let client = &self.inner.settings.client;
@@ -163,7 +164,7 @@ impl Authority {
             .await?;
         let session = session.ok_or(Refusal::UnknownSession)?;
         if session.ended.is_some() {
-            // Since the store was asked about the access token.
+            // It has ended since the store answered about the access token.
             return Err(Refusal::Revoked.into());
         }
         let current_but_idle = session.generation == presented.generation
@@ -185,7 +186,7 @@ impl Authority {
                 return self.refreshed(&session, None, by).await.map(Some);
             }
         }
-        // Another was faster, so that the session is not idle any more.
+        // Another request was faster, so the session is no longer idle.
         let mut refreshing = Refreshing {
             presented,
             client,
@@ -202,22 +203,23 @@ impl Authority {
     /// Exchanges a good access token of the application's own client for a fresh one of the same
     /// session, with the same scopes at most and the same time of authentication.
     ///
-    /// The store is asked, and the user read again. The session's absolute end and its idle expiry
-    /// stay where they are. An attacker who sees an access token can use the session until its
-    /// absolute end, but never gets a refresh token. Only for clients that cannot keep one: the
-    /// endpoint is mounted where that is [configured](crate::wire::EndpointsBuilder::renew).
+    /// The call asks the store, and reads the user again. The session's absolute end and its idle
+    /// expiry stay where they are. An attacker who sees an access token can use the session until
+    /// its absolute end, but never gets a refresh token. Use it only for clients that can't keep
+    /// one: gatepass mounts the endpoint only if you
+    /// [configure](crate::wire::EndpointsBuilder::renew) it.
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] if the access token is not good, [`Error::Store`] if store or users do
-    /// not answer.
+    /// [`Error::Refused`] if the access token is not good, [`Error::Store`] if the store or the
+    /// source of users does not answer.
     pub async fn renew(&self, access_token: &str) -> Result<Renewed, Error> {
         let pass = self.verify_for_renewal(access_token).await?;
         self.renew_pass(&pass).await
     }
 
-    /// Asks the store about an access token to renew. One that is stale after a
-    /// [`change`](Self::change) is as good as any: it names the session, and the new token gets the
+    /// Asks the store about an access token to renew. A token that is stale after a
+    /// [`change`](Self::change) is also accepted: it names the session, and the new token gets the
     /// rights that the session has now.
     async fn verify_for_renewal(&self, access_token: &str) -> Result<Pass, Error> {
         let verifier = &self.inner.verifier;
@@ -232,7 +234,7 @@ impl Authority {
         }
     }
 
-    /// Renews the access token of `pass`, of which the store has just said that it is not revoked.
+    /// Renews the access token of `pass`. The store has just said that the token is not revoked.
     async fn renew_pass(&self, pass: &Pass) -> Result<Renewed, Error> {
         self.prepare_renewal(pass).await?;
         let session = self.let_live(pass).await?;
@@ -252,7 +254,7 @@ impl Authority {
         Ok(())
     }
 
-    /// Lets an access token that replaces that of `pass` live.
+    /// Extends the session's `access_until` for an access token that replaces the token of `pass`.
     pub(super) async fn let_live(&self, pass: &Pass) -> Result<Session, Error> {
         let settings = &self.inner.settings;
         let renew = Renew {
@@ -264,15 +266,15 @@ impl Authority {
         Ok(renewed.ok_or(Refusal::Revoked)?)
     }
 
-    /// The access token that replaces that of `pass`.
+    /// The access token that replaces the token of `pass`.
     pub(super) async fn renewed(&self, session: &Session, pass: &Pass) -> Result<Renewed, Error> {
         // A token that was narrowed when it was issued does not become wider.
         let scopes = session
             .identity
             .granted_scopes()
             .intersection(pass.scopes());
-        // Nor does one that was seen by a thief profit from the password or the passkey that its
-        // owner uses later.
+        // Nor does a stolen token profit from the password or the passkey that its owner uses
+        // later.
         let proof = Proof {
             at: session
                 .authenticated_at
@@ -284,7 +286,7 @@ impl Authority {
         Ok(renewed)
     }
 
-    /// Reads the user of a live session again, until no other is faster.
+    /// Reads the user of a live session again, until no other request is faster.
     async fn reload_user_of(&self, pass: &Pass) -> Result<(), Error> {
         for _ in 0..MAX_LOST_RACES {
             let (session, _) = self.live_session(pass).await?;
@@ -299,14 +301,14 @@ impl Authority {
     /// [`Authenticator`](crate::Authenticator): the session's time of authentication becomes now,
     /// for gates that require a recent one (RFC 9470).
     ///
-    /// The session is refreshed along with it, and gets the identity that the application gives
-    /// now. The pass says whose password it is, and never the client.
+    /// The call also refreshes the session, and gives it the identity that the application returns.
+    /// The pass alone decides whose password it is, never the client.
     ///
     /// # Errors
     ///
     /// [`Refusal::BadCredentials`] or [`Refusal::TooManyAttempts`], which change nothing;
-    /// [`Refusal::Revoked`] if the session has ended; [`Error::Store`] if store or users do not
-    /// answer.
+    /// [`Refusal::Revoked`] if the session has ended; [`Error::Store`] if the store or the source
+    /// of users does not answer.
     pub async fn reauthenticate(
         &self,
         pass: &Pass,
@@ -345,7 +347,7 @@ impl Authority {
 
     /// Notes that the application has authenticated the user of `pass` again by itself, for example
     /// by a passkey or by OpenID Connect, and that the user may do what `identity` says. The effect
-    /// is that of [`reauthenticate`](Self::reauthenticate).
+    /// is the same as of [`reauthenticate`](Self::reauthenticate).
     ///
     /// Give the identity that a login would give the user now, with all scopes and claims. Read the
     /// user after the request of the pass has come in. If the session's rights have changed since
@@ -372,7 +374,8 @@ impl Authority {
     /// [`Refusal::BadCredentials`] if `identity` is of another user, which changes nothing;
     /// [`Refusal::Revoked`] if the session has ended; [`Refusal::WrongClient`] if it isn't of the
     /// application's own client; [`Refusal::SessionEnded`] if the user has logged out meanwhile at
-    /// the OpenID Connect provider; [`Error::Store`] if store or users do not answer.
+    /// the OpenID Connect provider; [`Error::Store`] if the store or the source of users does not
+    /// answer.
     pub async fn reauthenticated(
         &self,
         pass: &Pass,
@@ -401,7 +404,7 @@ impl Authority {
     }
 
     /// Gives the session the identity of a user who has just been authenticated, and refreshes it,
-    /// until no other is faster.
+    /// until no other request is faster.
     async fn settle_reauthentication(
         &self,
         known: Reauthenticated<'_>,
@@ -434,7 +437,7 @@ impl Authority {
                 && let Some(authenticated) =
                     self.advance_authenticated(updated, device, now).await?
             {
-                // The login of before has been checked when it was made.
+                // An earlier provider login was checked when it was made.
                 if identity.provider_login().is_some() {
                     self.check_provider_login(&authenticated).await?;
                 }
@@ -447,8 +450,8 @@ impl Authority {
         Err(StoreError::new(StoreErrorKind::Busy).into())
     }
 
-    /// Refreshes the session of a user who has just been authenticated; `None` if another was
-    /// faster.
+    /// Refreshes the session of a user who has just been authenticated. `None` if another request
+    /// was faster.
     async fn advance_authenticated(
         &self,
         session: Session,
@@ -456,7 +459,7 @@ impl Authority {
         now: Timestamp,
     ) -> Result<Option<Session>, Error> {
         let from = session.generation;
-        // A second rotation within the overlap would have an honest tab's token forgotten too
+        // A second rotation within the overlap would make gatepass forget an honest tab's token too
         // early.
         let just_rotated = session.has_just_rotated(self.inner.settings.reuse.overlap, now);
         let to = if just_rotated { from } else { from.next() };

@@ -1,4 +1,4 @@
-//! Signatures that take long, made where they hold up no other request.
+//! Slow signatures, which gatepass makes where they hold up no other request.
 //!
 //! A signature with RSA or on P-384 takes hundreds of microseconds of arithmetic, and an async
 //! thread that makes it serves no other request meanwhile. So gatepass makes it on one of tokio's
@@ -20,8 +20,8 @@ use crate::{
     token::access::Unsigned,
 };
 
-/// The slow signatures that are made at once in this process. Half of the processors, so that the
-/// other half is left to the async threads, however many clients log in together.
+/// The slow signatures that this process makes at once. They may use half of the processors. The
+/// other half stays free for the async threads, however many clients log in together.
 static SLOW: LazyLock<SlowSignatures> = LazyLock::new(|| {
     let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     SlowSignatures::with_permits((processors / 2).max(1))
@@ -54,9 +54,9 @@ const fn is_slow(algorithm: Algorithm) -> bool {
     }
 }
 
-/// The longest wait for a blocking thread. The store has committed by the time that an answer is
-/// signed: a client that gave up waiting would have spent its refresh token for nothing. And an
-/// application can keep all blocking threads busy with logins that wait for one.
+/// The longest wait for a blocking thread. By the time gatepass signs an answer, the store has
+/// committed: a client that gives up waiting would have spent its refresh token for nothing. And an
+/// application may keep all blocking threads busy with logins that wait for one.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The blocking threads that may sign.
@@ -80,7 +80,7 @@ impl SlowSignatures {
         }
     }
 
-    /// `None` if the thread panicked, or was never started since its runtime is shutting down.
+    /// `None` if the thread panicked, or never started because its runtime is shutting down.
     async fn sign_elsewhere(
         &self,
         key: SigningKey,
@@ -89,7 +89,7 @@ impl SlowSignatures {
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
         let signed = spawn_blocking(move || {
             let signed = unsigned.signed_by(&key);
-            // Not before, also where the caller has gone: the bound is about threads.
+            // Release it only now, even if the caller has gone: the bound counts threads.
             drop(permit);
             signed
         });
@@ -149,7 +149,7 @@ mod tests {
         assert_eq!(began.elapsed(), PATIENCE);
     }
 
-    /// Otherwise clients that hang up would have more threads sign than may.
+    /// Otherwise clients that hang up would let more threads sign than the bound allows.
     #[test]
     fn a_caller_that_leaves_keeps_its_turn_until_the_signature_is_made() {
         let runtime = runtime::Builder::new_current_thread()

@@ -1,4 +1,4 @@
-//! Access tokens that are renewed while their client uses them.
+//! The renewal of access tokens while their client uses them.
 
 use std::time::Duration;
 
@@ -20,13 +20,13 @@ impl Authority {
     }
 
     /// Renews the access token of `pass` as [`renew`](Self::renew) does, if it has half of its life
-    /// behind it. `None` before that, if another request has just renewed it, and for a token
-    /// without a session here or of another OAuth client. For a route that
-    /// gives its client the token in a body of your own; otherwise
+    /// behind it. Returns `None` before that, if another request has just renewed the token, and
+    /// for a token without a session here or of another OAuth client. Use it on a route that gives
+    /// its client the token in a body of your own. Otherwise
     /// [`auto_renew`](crate::wire::Gate::auto_renew) does the same for all routes of a gate.
     ///
-    /// The store is asked only if the token is due, and is written to only if no access token of
-    /// the session may live for another half of a lifetime yet.
+    /// The call asks the store only if the token is due. It writes to the store only if no access
+    /// token of the session may live for another half of a lifetime.
     ///
     /// ```
     /// use gatepass::{AccessToken, Authority, Error, Pass};
@@ -44,7 +44,7 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// As [`renew`](Self::renew). The presented token is good nevertheless, until it expires.
+    /// As [`renew`](Self::renew). The presented token stays good until it expires.
     pub async fn renew_if_due(&self, pass: &Pass) -> Result<Option<Renewed>, Error> {
         let now = self.inner.settings.clock.now();
         let pause = PAUSE.min(life(pass) / 8);
@@ -65,8 +65,8 @@ impl Authority {
         let (session, now) = self.live_session(pass).await?;
         let proved = |at: Timestamp| at.unix_secs() < session.authenticated_at.unix_secs();
         if pass.authenticated_at().is_some_and(proved) {
-            // The answer to an authentication since then has a newer token, which this one would
-            // replace in a cookie.
+            // The user has authenticated since then, and the answer had a newer token, which this
+            // one would replace in a cookie.
             return Ok(None);
         }
         let ttl = session.identity.own_access_ttl();

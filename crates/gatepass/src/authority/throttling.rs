@@ -1,4 +1,4 @@
-//! Attempts to log in: counted before a password is checked, and refused where there were too many.
+//! Counts attempts to log in before a password is checked, and refuses them if there were too many.
 
 use std::{borrow::Cow, fmt, net::IpAddr};
 
@@ -14,7 +14,7 @@ use crate::{
     store::{AttemptOutcome, CountAttempt, SettleAttempt},
 };
 
-/// An attempt to log in that counts. From [`Authority::login_attempt`].
+/// A counted attempt to log in, from [`Authority::login_attempt`].
 ///
 /// Say how it ends. An attempt that is dropped counts like a wrong password, for example if the
 /// client hangs up.
@@ -33,8 +33,8 @@ impl Authority {
     ///
     /// Call it before you check the password, a one-time code or another secret that can be
     /// guessed. The bounds are those of [`LoginThrottle`](crate::LoginThrottle). Without an
-    /// address, only the name is counted. The same holds for a private address, unless you have
-    /// said which proxies there are ([`TrustedProxies`](crate::TrustedProxies)).
+    /// address, gatepass counts only the name. The same holds for a private address, unless you
+    /// have configured [`TrustedProxies`](crate::TrustedProxies).
     ///
     /// ```
     /// use gatepass::{Authority, Device, Error, Identity, Issued, Refusal, Subject};
@@ -61,7 +61,7 @@ impl Authority {
         attempt.inspect_err(|error| self.report_login(&device, &self.name_hash(name), error))
     }
 
-    /// Counts an attempt. The caller tells operators of a refusal.
+    /// Counts an attempt. The caller reports a refusal to operators.
     pub(super) async fn count_attempt(
         &self,
         name: &str,
@@ -72,8 +72,8 @@ impl Authority {
             Some(throttle) => {
                 let key = self.throttle_key(name);
                 let policy = self.inner.verifier.policy();
-                // Without trusted proxies, a private address is more likely that of a proxy, and
-                // all clients would share its free attempts.
+                // Without trusted proxies, a private address is more likely a proxy's, and all
+                // clients would share its free attempts.
                 let is_clients =
                     |address: &IpAddr| policy.proxies.is_some() || !is_private(*address);
                 let address = device.address.filter(is_clients);
@@ -105,7 +105,7 @@ impl Authority {
         })
     }
 
-    /// The name that attempts are counted by.
+    /// The name by which gatepass counts attempts.
     fn throttle_key<'n>(&self, name: &'n str) -> Cow<'n, str> {
         match &self.inner.settings.authenticator {
             Some(authenticator) => authenticator.throttle_key(name),
@@ -113,7 +113,7 @@ impl Authority {
         }
     }
 
-    /// Tells operators of a login that was refused.
+    /// Reports a refused login to operators.
     pub(super) fn report_login(&self, device: &Device, name_hash: &str, error: &Error) {
         if let Error::Refused(refusal) = error {
             let refusals = self.inner.verifier.refusals();
@@ -123,29 +123,29 @@ impl Authority {
 }
 
 impl LoginAttempt {
-    /// The user is authenticated. The attempt counts no longer, the failures before it with this
-    /// name from this address are forgotten, and the pair of both is known.
+    /// Says that the user is authenticated. The attempt no longer counts. gatepass forgets the
+    /// earlier failures with this name from this address, and knows the pair of both from now on.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] if that can't be stored. Begin no session then.
+    /// [`Error::Store`] if the store can't record that. Begin no session then.
     pub async fn succeeded(self) -> Result<(), Error> {
         self.settle(true).await
     }
 
-    /// The credentials were wrong. The attempt counts, and the log has a `login.refused`.
+    /// Says that the credentials were wrong. The attempt counts, and gatepass logs `login.refused`.
     pub fn failed(self) {
         let error = Refusal::BadCredentials.into();
         let authority = &self.authority;
         authority.report_login(&self.device, &self.name_hash, &error);
     }
 
-    /// No credentials were checked, for example because your database is down. The attempt counts
-    /// no longer.
+    /// Says that no credentials were checked, for example because your database is down. The
+    /// attempt no longer counts.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] if that can't be stored.
+    /// [`Error::Store`] if the store can't record that.
     pub async fn cancelled(self) -> Result<(), Error> {
         self.settle(false).await
     }
@@ -157,10 +157,10 @@ impl LoginAttempt {
                 self.succeeded().await?;
                 Ok(authenticated)
             }
-            // It counts.
+            // This attempt counts.
             Err(error @ Error::Refused(Refusal::BadCredentials)) => Err(error),
             Err(error) => {
-                // The first error is the one to tell, and the log has the other.
+                // The caller gets the first error, and the log has the other.
                 let _ = self.cancelled().await;
                 Err(error)
             }
