@@ -1,5 +1,5 @@
-//! Issuing, refreshing and ending sessions: the authority, its builder, and each of its acts in a
-//! file of its own.
+//! The authority, which issues, refreshes and ends sessions, and its builder. Each of its acts has
+//! a file of its own.
 
 pub(crate) mod administering;
 pub(crate) mod adopt;

@@ -23,7 +23,7 @@ mod verifier;
 pub mod wire;
 
 pub mod inspect {
-    //! Tools that show tokens to people. Gates and endpoints need none of this.
+    //! Tools that show the parts of a token to a person. Gates and endpoints don't need them.
 
     pub use crate::token::{
         inspect::{TokenForm, verify_jws, verify_refresh_token},
@@ -31,7 +31,7 @@ pub mod inspect {
     };
 }
 
-/// Longer texts.
+/// Guides, one for each subject.
 pub mod docs {
     #[doc = include_str!("../docs/connections.md")]
     pub mod connections {}

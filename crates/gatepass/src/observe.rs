@@ -464,8 +464,8 @@ pub(crate) fn foreign_revoked(issuer: &Issuer, subject: &Subject, jti: Option<&s
     count!("gatepass_foreign_revoked_total");
 }
 
-/// Reports how many sessions here a logout at an OpenID Connect provider has ended. `subject` is
-/// the provider's name for the user.
+/// Reports a logout at an OpenID Connect provider, and how many sessions it has ended here. The
+/// field `subject` is the provider's name for the user.
 pub(crate) fn backchannel_logout(logout: &ProviderLogout, sessions: u64) {
     info!(
         target: "gatepass", issuer = %logout.issuer, subject = logout.subject().map(display),

@@ -187,7 +187,8 @@ impl Authority {
         self.end_each(self.asks_for(filter), pace, reason).await
     }
 
-    /// Ends each session that `filter` matches, and leaves the filter as it is.
+    /// Ends each session that `filter` matches. Unlike [`end_where`](Self::end_where), this doesn't
+    /// limit the filter to one issuer and audience.
     pub(super) async fn end_each(
         &self,
         mut filter: SessionFilter,

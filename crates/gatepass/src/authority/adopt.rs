@@ -158,9 +158,9 @@ impl OldToken {
 }
 
 impl Adopt {
-    /// Accepts the old tokens that `tokens` knows until the instant `until`. `name` stands for the
-    /// old system in revocations and in the log, for example `old:django`. It must differ from your
-    /// issuer and the issuers that you trust, and must not change until the move is over.
+    /// Accepts the old tokens that `tokens` knows until the instant `until`. `name` is the old
+    /// system's name in revocations and in the log, for example `old:django`. It must differ from
+    /// your issuer and the issuers that you trust, and must not change until the move is over.
     ///
     /// After `until`, gatepass refuses old tokens, and the sessions that they were exchanged for go
     /// on. You may set a later date while the move goes on, by at most 90 days in all: 90 days

@@ -45,7 +45,7 @@ use crate::{
 /// Begins sessions, refreshes and ends them: a [`Verifier`] plus the keys that sign and a
 /// [`SessionStore`].
 ///
-/// The endpoints take one. It is cheap to clone.
+/// The endpoints take an authority. It is cheap to clone.
 ///
 /// A signature by HMAC, EdDSA or ES256 holds an async thread for some tens of microseconds at most.
 /// RSA and ES384 take hundreds, so gatepass makes these signatures on tokio's blocking threads: on
@@ -479,7 +479,8 @@ impl Authority {
     }
 
     /// Lists the usable sessions of `subject` at this issuer, newest first, 100 to a page. Without
-    /// `after` it returns the newest; pass the last page's `next` to get the page after it.
+    /// `after` it returns the newest sessions; pass the last page's `next` to get the page after
+    /// it.
     ///
     /// A session is usable if it can be refreshed, or if an access token of it may still be valid.
     ///

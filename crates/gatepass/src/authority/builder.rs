@@ -161,8 +161,9 @@ impl AuthorityBuilder {
         self
     }
 
-    /// How many usable sessions a subject may have. One login more ends the oldest session. Default
-    /// 100. `None` allows any number, for example if all customers of a kiosk are one subject.
+    /// How many usable sessions a subject may have. One login more ends the oldest session. By
+    /// default a subject may have 100. `None` allows any number, for example if all customers of a
+    /// kiosk are one subject.
     pub fn max_sessions(mut self, max_sessions: impl Into<Option<NonZeroU32>>) -> Self {
         self.max_sessions = max_sessions.into();
         self
@@ -276,11 +277,11 @@ impl AuthorityBuilder {
     }
 
     /// Lets OpenID Connect providers end the sessions of users who log out there (OpenID Connect
-    /// Back-Channel Logout 1.0), and mounts `POST /auth/backchannel-logout`. Off unless set.
+    /// Back-Channel Logout 1.0), and mounts `POST /auth/backchannel-logout`. Default: off.
     ///
-    /// gatepass calls `subject_of` with the issuer and the `sub` of the provider, and you return
-    /// your own subject of that user, or `None` if there is none. Register the endpoint's URL at
-    /// the provider as `backchannel_logout_uri`, trust the provider by
+    /// gatepass calls `subject_of` with the issuer and the `sub` of the provider. Return your own
+    /// subject of that user, or `None` if there is none. Register the endpoint's URL at the
+    /// provider as `backchannel_logout_uri`. Trust the provider by
     /// [`for_logins`](crate::issuers::TrustedIssuer::for_logins) or
     /// [`login_client`](crate::issuers::TrustedIssuer::login_client), and record each login by
     /// [`logged_in_by`](crate::Identity::logged_in_by). See
@@ -313,8 +314,8 @@ impl AuthorityBuilder {
         self
     }
 
-    /// Accepts the tokens of the system that gatepass replaces, until a date: see [`Adopt`]. Off
-    /// unless set. A second call replaces the first.
+    /// Accepts the tokens of the system that gatepass replaces, until a date: see [`Adopt`].
+    /// Default: off. A second call replaces the first.
     ///
     /// ```
     /// use gatepass::{Adopt, Authority, AuthorityBuilder, OldTokens, Timestamp, wire::Gate};

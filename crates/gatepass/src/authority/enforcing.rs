@@ -70,8 +70,8 @@ impl Ending {
     /// other nodes with the same or a shorter one, or declare them with `silent_nodes`.
     ///
     /// *A node that has lost its store* answers 503 once the bound is over, since its lease ends
-    /// then. The promise also holds for such a node, unless it has
-    /// [`danger_judge_by_stale_revocations`]: then it may go on accepting revoked tokens. Its open
+    /// then. So the promise also holds for it. The exception is a node with
+    /// [`danger_judge_by_stale_revocations`], which may go on accepting revoked tokens. Its open
     /// connections may stay for their [`patience`](crate::Connection::patience) longer.
     ///
     /// *Open connections:* by then, gatepass has told the connections of an ended session to end.

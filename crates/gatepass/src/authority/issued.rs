@@ -62,7 +62,7 @@ token! {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Issued {
-    /// For every request.
+    /// The access token, which the client sends with every request.
     pub access_token: AccessToken,
     /// The refresh token, for the next refresh. Empty if the session is
     /// [access-only](crate::Identity::access_only).
@@ -72,7 +72,7 @@ pub struct Issued {
     /// When the client should refresh: before the expiry, at a time that differs from client to
     /// client.
     pub refresh_at: Timestamp,
-    /// The time here, for clients whose clock is wrong.
+    /// The time of this server, for clients whose clock is wrong.
     pub server_time: Timestamp,
     /// The scopes of the access token.
     pub scopes: Scopes,
@@ -99,14 +99,14 @@ impl RefreshToken {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Renewed {
-    /// For every request.
+    /// The access token, which the client sends with every request.
     pub access_token: AccessToken,
     /// When the access token expires, in whole seconds.
     pub expires_at: Timestamp,
     /// When the client should renew it: before the expiry, at a time that differs from client to
     /// client.
     pub refresh_at: Timestamp,
-    /// The time here, for clients whose clock is wrong.
+    /// The time of this server, for clients whose clock is wrong.
     pub server_time: Timestamp,
     /// The scopes of the access token.
     pub scopes: Scopes,

@@ -31,7 +31,8 @@ pub enum Introspection {
 impl Authority {
     /// Revokes a token for `client`, which must be the client that got it (RFC 7009). For an access
     /// token, it revokes only that token. For a refresh token, it ends the session. The call
-    /// changes nothing if the token is not one of ours, or is no longer good.
+    /// changes nothing if the token is not one of ours, if the access token has expired, or if the
+    /// session has ended.
     ///
     /// # Errors
     ///

@@ -114,7 +114,7 @@ impl Authority {
         refreshed
     }
 
-    /// Whether the refresh token is the newest of a session that lives, as the store says now.
+    /// Whether the store now says that the refresh token is the newest of a live session.
     pub(crate) async fn is_newest(&self, refresh_token: &str) -> Result<bool, Error> {
         let Presented {
             session,
@@ -179,7 +179,7 @@ impl Authority {
         *owner = session.as_ref().map(|session| session.subject().clone());
         let generation = presented.generation;
         let arrived = *arrived.get_or_insert(now);
-        // A rotation since then is no sign of a clock that was ahead.
+        // If the session has rotated since then, that is no sign of a clock that was ahead.
         let rotated = session
             .as_ref()
             .map(|session| session.last_seen_at.min(now));

@@ -95,7 +95,7 @@ impl Entries {
         });
     }
 
-    /// About how many entries there are.
+    /// The approximate number of entries.
     pub(super) fn len(&self) -> u64 {
         self.ids.len() as u64 + self.cutoffs.entry_count()
     }

@@ -88,7 +88,7 @@ impl Reply {
         Self::empty(303).header("location", to)
     }
 
-    /// A reply that says what is wrong.
+    /// A reply that reports a problem.
     pub(crate) fn of_problem(status: u16, problem: Problem) -> Self {
         let body = json!({
             "error": problem.error(),
@@ -100,7 +100,7 @@ impl Reply {
         reply
     }
 
-    /// A reply that says what is wrong.
+    /// A reply that reports a problem.
     pub(crate) fn error(
         status: u16,
         error: &'static str,

@@ -24,7 +24,7 @@ use crate::{
 /// [`max_age`](Self::max_age). A token that names an unknown key causes one fetch, and then none
 /// for the [`cooldown`](Self::cooldown). While fetches fail, the last keys stay. Your service also
 /// starts while an issuer can't be reached. Requests with that issuer's tokens get 503 until its
-/// keys are there. [`Health::issuers`](crate::Health::issuers) shows it.
+/// keys are there. [`Health::issuers`](crate::Health::issuers) shows the state of each issuer.
 ///
 /// ```
 /// # use gatepass::issuers::{FetchError, FetchRequest, Fetched, Fetcher};

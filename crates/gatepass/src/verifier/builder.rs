@@ -108,7 +108,7 @@ impl VerifierSettings {
         published.transpose()
     }
 
-    /// Whether tokens of this other issuer are accepted.
+    /// Whether this service accepts tokens of this other issuer.
     pub(crate) fn trusts(&self, issuer: &Issuer) -> Result<bool, BuildError> {
         let issuers = self.check_issuers()?;
         Ok(issuers.is_some_and(|issuers| issuers.has(issuer)))

@@ -279,7 +279,7 @@ impl Connection {
             };
             tokio::select! {
                 () = watch.woken() => {}
-                // Their senders are as old as this connection.
+                // Their senders live as long as this connection.
                 _ = state.changed() => {}
                 _ = unleased.changed() => {}
                 () = sleep(pause) => {}

@@ -132,8 +132,8 @@ impl Requirements {
         self
     }
 
-    /// Lets a request without credentials through as anonymous. A bad bearer token is refused. A
-    /// bad cookie counts as no credentials, because browsers send cookies unasked.
+    /// Lets a request without credentials through as anonymous. The gate refuses a bad bearer
+    /// token. A bad cookie counts as no credentials, because browsers send cookies unasked.
     #[must_use]
     pub fn optional(mut self) -> Self {
         self.optional = true;
@@ -201,13 +201,13 @@ impl Requirements {
         }
     }
 
-    /// Whether every request is let through, without judging it.
+    /// Whether these requirements let every request through, without judging it.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.open
     }
 
-    /// Whether a request without credentials is let through.
+    /// Whether these requirements let a request without credentials through.
     #[must_use]
     pub fn is_optional(&self) -> bool {
         self.optional

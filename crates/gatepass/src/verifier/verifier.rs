@@ -38,7 +38,7 @@ use crate::{
 ///
 /// A gate takes a verifier. An [`Authority`](crate::Authority) has one. A resource server that must
 /// never issue tokens builds a verifier alone, from keys that verify and a
-/// [`RevocationLog`](crate::store::RevocationLog). It is cheap to clone.
+/// [`RevocationLog`](crate::store::RevocationLog). A verifier is cheap to clone.
 ///
 /// ```
 /// use gatepass::{Error, KeySet, MemoryStore, Refusal, Requirements, Verifier, keys::SigningKey};
@@ -70,7 +70,7 @@ struct Inner {
     _follower: Follower,
 }
 
-/// The fixed conditions for the tokens that are accepted.
+/// The fixed conditions that every token must meet.
 pub(crate) struct Policy {
     pub(crate) issuer: Issuer,
     pub(crate) audience: Audience,
@@ -107,7 +107,7 @@ impl Verifier {
         }
     }
 
-    /// Verifies an access token and that it satisfies `requirements`.
+    /// Verifies an access token, and checks that it satisfies `requirements`.
     ///
     /// # Errors
     ///
@@ -136,8 +136,8 @@ impl Verifier {
         self.conclude(token, opened, judged, settles)
     }
 
-    /// [`verify_unless`](Self::verify_unless) without waiting. `None`, and no side effect, if the
-    /// store or another issuer must be asked first.
+    /// [`verify_unless`](Self::verify_unless) without waiting. Returns `None`, without a side
+    /// effect, if the store or another issuer must answer first.
     pub(crate) fn try_verify_unless(
         &self,
         token: &str,
@@ -290,7 +290,7 @@ impl Verifier {
 
     /// Checks again that a pass is good: that its token has not expired and is not revoked.
     ///
-    /// This is the check of a gate, for a handler that takes its time. For example, an import asks
+    /// This is the check of a gate, for a handler that runs for long. For example, an import asks
     /// after each file whether its user is still logged in. It makes no call to the store while the
     /// node's lease holds. It doesn't look at scopes: [`check_requirements`] does. A handler that
     /// waits for the end of a session takes a [`Connection`] instead.
@@ -372,7 +372,7 @@ impl Verifier {
         }
         let is_recent = |max_age| {
             let proved = pass.authenticated_at();
-            // The user has proved nothing if another one acts as the user.
+            // If another user acts as the user, the user has proved nothing.
             pass.actor().is_none() && proved.is_some_and(|proved| now.since(proved) <= max_age)
         };
         match requirements.max_age {
@@ -389,17 +389,17 @@ impl Verifier {
         let class = |class: &str| pass.acr() == Some(class);
         let is_of_class = acr.as_ref();
         let is_of_class = is_of_class.is_none_or(|acr| acr.iter().any(|name| class(name)));
-        // The user has proved nothing if another one acts as the user.
+        // If another user acts as the user, the user has proved nothing.
         let is_own = pass.actor().is_none();
         is_own && is_of_class && amr.iter().all(|method| pass.amr().contains(method))
     }
 
-    /// Swaps the keys for others, at once and for all clones.
+    /// Replaces the keys, at once and for all clones.
     ///
     /// # Errors
     ///
-    /// [`KeyError::DuplicateKeyId`], or [`KeyError::NoSigningKey`] where the old keys can sign and
-    /// the new ones cannot. The old keys stay then.
+    /// [`KeyError::DuplicateKeyId`], or [`KeyError::NoSigningKey`] if the old keys can sign and the
+    /// new ones can't. The old keys stay then.
     pub fn replace_keys(&self, keys: KeySet) -> Result<(), KeyError> {
         if self.keys().active().is_some() {
             keys.check_signing()?;
