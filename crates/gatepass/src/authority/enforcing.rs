@@ -71,8 +71,9 @@ impl Ending {
     ///
     /// *A node that has lost its store* answers 503 once the bound is over, since its lease ends
     /// then. So the promise also holds for it. The exception is a node with
-    /// [`danger_judge_by_stale_revocations`], which may go on accepting revoked tokens. Its open
-    /// connections may stay for their [`patience`](crate::Connection::patience) longer.
+    /// [`danger_judge_by_stale_revocations`], which may go on accepting revoked tokens. The open
+    /// connections of any node that has lost its store may stay for their
+    /// [`patience`](crate::Connection::patience) longer.
     ///
     /// *Open connections:* by then, gatepass has told the connections of an ended session to end.
     /// They close a little later:
