@@ -1,4 +1,4 @@
-//! An account as stores keep it: which of its sessions are over without a look at each of them.
+//! An account as stores keep it. It tells which sessions are over without a look at each of them.
 
 use crate::{
     env::clock::Timestamp,
@@ -12,9 +12,9 @@ use crate::{
 
 /// An account: one row, however many sessions it has.
 ///
-/// The methods are the only changes there are, and pure. A store that can hold the row still while
-/// it changes applies them as they are; one that can't says the same in its own language, and the
-/// contract suite of `gatepass-testkit` shows that it does.
+/// Its methods are the only ways to change it, and they are pure. A store that can lock the row
+/// applies the methods as they are. Other stores express the same changes in their own language
+/// (SQL, Lua), and the contract suite of `gatepass-testkit` checks them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
     clippy::exhaustive_structs,
@@ -27,7 +27,7 @@ pub struct Account {
     pub last: SessionNumber,
     /// The latest absolute end of all sessions that have begun. Never decreases.
     pub until: Timestamp,
-    /// Its cutoff, if sessions have ended together.
+    /// The cutoff, if sessions have ended together.
     pub cutoff: Option<Cutoff>,
     /// When and why the cutoff was last moved.
     pub ended: Option<Ended>,
@@ -55,11 +55,11 @@ impl Account {
         session
     }
 
-    /// Ends every session that has begun, except the one with the number `kept`, if that is still
-    /// live. The revocation is what must be logged with it, instead of the account's last one;
-    /// `None` if all of them were over before.
+    /// Ends every session that has begun, except the session with the number `kept`, if it is still
+    /// live. Returns the revocation, which the store logs in the same act in place of the account's
+    /// last one. `None` if all sessions were over before.
     ///
-    /// The store passes `None` as `kept` if the session that was to go on has been ended by itself.
+    /// The store passes `None` as `kept` if the session to keep has already ended.
     #[must_use]
     pub fn end_all(
         &mut self,
@@ -74,7 +74,7 @@ impl Account {
         self.move_cutoff(cutoff, reason, now)
     }
 
-    /// Ends the session of this number and all that began before it, to make room for newer ones.
+    /// Ends the session with this number and all sessions before it, to make room for newer ones.
     #[must_use]
     pub fn end_up_to(
         &mut self,
@@ -85,24 +85,24 @@ impl Account {
         self.move_cutoff(Cutoff::all(number), reason, now)
     }
 
-    /// When and why a session of this number ended with others, if it did.
+    /// When and why the session with this number ended together with others, if it did.
     #[must_use]
     pub fn end_of(&self, number: SessionNumber) -> Option<Ended> {
         self.ended.filter(|_| self.covers(number))
     }
 
-    /// Whether a session of this number ended with others.
+    /// Whether the session with this number ended together with others.
     #[must_use]
     pub fn covers(&self, number: SessionNumber) -> bool {
         self.cutoff.is_some_and(|cutoff| cutoff.covers(number))
     }
 
-    /// The revocation that says what the cutoff says.
+    /// The revocation for the cutoff.
     ///
-    /// It is kept until the last of all sessions must end, since a refresh that is under way may
-    /// let an access token live longer than any that the store knows. A store may drop it from the
-    /// log earlier, when no session that it covers is left and [`droppable_at`](Self::droppable_at)
-    /// has come.
+    /// It stays in the log until the absolute end of the last session, since a concurrent refresh
+    /// may issue an access token that outlives all that the store knows. A store may drop it
+    /// earlier, from [`droppable_at`](Self::droppable_at) on, if it has no session that the
+    /// revocation covers.
     #[must_use]
     pub fn revocation(&self) -> Option<Revocation> {
         self.cutoff.map(|cutoff| Revocation {
@@ -112,8 +112,8 @@ impl Account {
     }
 
     /// The earliest time at which the store may drop the [revocation](Self::revocation) from the
-    /// log, if no session that it covers is left: ten minutes after the logout, or when the last
-    /// session would have expired, if that is earlier.
+    /// log, if no session that it covers is left. This is ten minutes after the logout, or
+    /// [`purge_at`](Self::purge_at), if that is earlier.
     ///
     /// A connection that [follows its session](crate::Connection::follow_session) may outlive the
     /// last access token, and its node must still find the entry.
@@ -123,10 +123,10 @@ impl Account {
         (ended_at + Revocation::RETENTION_MARGIN).min(self.purge_at())
     }
 
-    /// From when on the store may forget the account, if it has no session any more.
+    /// The time from which the store may forget the account, if the account has no sessions.
     ///
-    /// Until then replicas may hold its cutoff, and a clock that is set back must not have it hand
-    /// out numbers that the cutoff covers.
+    /// Until then, replicas may hold its cutoff. If the account were gone and the clock were set
+    /// back, a new session could get a number that the cutoff covers.
     #[must_use]
     pub fn purge_at(&self) -> Timestamp {
         self.until + Revocation::RETENTION_MARGIN
@@ -188,7 +188,7 @@ mod tests {
         assert!(ended.is_some());
         assert!(!account.covers(number(3)) && account.covers(number(4)));
         account.last = number(6);
-        // Session 4 asks to be kept, though it is over by now.
+        // The call asks to keep session 4, which is already over.
         let ended = account.end_all(Some(number(4)), EndReason::LogoutAll, now);
         assert!(ended.is_some());
         assert!((0..=6).map(number).all(|number| account.covers(number)));

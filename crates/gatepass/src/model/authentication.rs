@@ -1,4 +1,4 @@
-//! How a user was authenticated: the methods (`amr`) and the context class (`acr`).
+//! The methods (`amr`) and the context class (`acr`) of an authentication.
 
 use std::fmt;
 
@@ -27,7 +27,7 @@ impl fmt::Debug for Authentication {
     }
 }
 
-/// A value of `amr` or `acr` that can't be one.
+/// A value of `amr` or `acr` that is not valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a value of amr or acr is 1 to {MAX_VALUE} characters of printable ASCII without space, quote and \
@@ -36,10 +36,11 @@ impl fmt::Debug for Authentication {
 #[non_exhaustive]
 pub struct InvalidAuthenticationValue;
 
-/// Longest value in bytes. Names of classes are URIs now and then.
+/// Longest value in bytes. Names of classes can be URIs.
 const MAX_VALUE: usize = 255;
 
-/// `values`, each once. A challenge lists them between spaces and in quotes (RFC 9470 §3).
+/// Checks `values` and removes duplicates. A challenge lists them in quotes, separated by spaces
+/// (RFC 9470 §3).
 pub(crate) fn checked(
     values: impl IntoIterator<Item = impl Into<String>>,
 ) -> Result<Vec<String>, InvalidAuthenticationValue> {
@@ -61,7 +62,7 @@ pub(crate) fn checked(
     Ok(checked)
 }
 
-/// `values` as text between spaces.
+/// `values`, separated by spaces.
 pub(crate) fn listed(values: &[String]) -> String {
     values.join(" ")
 }

@@ -22,28 +22,29 @@ use crate::{
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct NewSession {
-    /// Its id, with the prefix of its account: new and random, unless it is
+    /// The session's id, with the prefix of its account. It is random, unless it is
     /// [derived](crate::Adopt) from a token of an old system.
     pub id: SessionId,
     /// The issuer that begins it.
     pub issuer: Issuer,
     /// The audience of its access tokens.
     pub audience: Audience,
-    /// The OAuth client it belongs to.
+    /// The OAuth client that the session belongs to.
     pub client: ClientId,
     /// The user, and the scopes and claims that the login allows.
     pub identity: Identity,
     /// The known facts about the device.
     pub device: Device,
-    /// How long it may stay unused.
+    /// How long the session may stay unused.
     pub idle_ttl: Duration,
-    /// How long it may last at all.
+    /// How long the session may last, however much it is used.
     pub absolute_ttl: Duration,
-    /// The lifetime of an access token whose identity does not say.
+    /// The lifetime of an access token, unless its identity sets one.
     pub access_ttl: Duration,
-    /// How many usable sessions the account may have with this one; the oldest are ended.
+    /// How many usable sessions the account may have, including this one. The store ends the oldest
+    /// ones beyond that.
     pub max_sessions: Option<NonZeroU32>,
-    /// When the user proved who they are, if that was before the session begins.
+    /// When the user was authenticated, if that was before the session begins.
     pub authenticated_at: Option<Timestamp>,
 }
 
@@ -92,32 +93,34 @@ impl NewSession {
         }
     }
 
-    /// The account that the session is to belong to.
+    /// The account that the session will belong to.
     #[must_use]
     pub fn account(&self) -> AccountId {
         AccountId::of(&self.issuer, self.identity.subject())
     }
 }
 
-/// Why a session advances, which decides how strictly it must be alive and what else changes.
+/// Why a session advances. The cause decides how strictly the session must be alive, and what else
+/// changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "a store must be able to do all that is asked"
 )]
 pub enum AdvanceCause {
-    /// Its current refresh token was presented. The session must be refreshable.
+    /// The client presented the session's current refresh token. The session must be refreshable.
     Refresh,
-    /// Its current refresh token was presented together with a valid access token of the session,
-    /// which speaks for it even if it was idle for too long.
+    /// The client presented the session's current refresh token together with a valid access token
+    /// of the session. The session may have been idle for too long, because the access token
+    /// vouches for it.
     Resume,
-    /// The user has just proved again who they are, with a valid access token of the session:
-    /// [`authenticated_at`](Session::authenticated_at) becomes now. It may have been idle for too
-    /// long. The generation stays (`to` is `from`) if the session rotated within `overlap`.
+    /// The user has just authenticated again, with a valid access token of the session:
+    /// [`authenticated_at`](Session::authenticated_at) becomes now. The session may have been idle
+    /// for too long. Its generation stays (`to` is `from`) if it rotated within `overlap`.
     Reauthenticate,
 }
 
-/// A compare-and-advance: the refresh itself.
+/// A refresh of a session: a compare-and-set of its generation.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Advance {
@@ -127,19 +130,20 @@ pub struct Advance {
     pub client: ClientId,
     /// The generation that the session must have.
     pub from: Generation,
-    /// The generation that it gets. Further than the next one only where the store lost writes. The
-    /// same one if no token is spent, as at an authentication within `overlap`.
+    /// The generation that the session gets: usually the next one. It is a later one if the store
+    /// lost writes. It is the same one if no token is spent, for example at an authentication
+    /// within `overlap`.
     pub to: Generation,
-    /// Why.
+    /// Why the session advances.
     pub cause: AdvanceCause,
-    /// The last rotation must be longer ago than this, if `to` is the next generation. Zero for no
-    /// such rule.
+    /// How long ago the last rotation must be, if `to` is the next generation. Zero means that the
+    /// session may rotate at any time.
     pub overlap: Duration,
-    /// The request's origin.
+    /// A hint at where the request came from.
     pub seen_from: SeenFrom,
-    /// How long the session may stay unused from now on, where its identity does not say.
+    /// How long the session may stay unused from now on, unless its identity sets a time.
     pub idle_ttl: Duration,
-    /// The lifetime of an access token whose identity does not say.
+    /// The lifetime of an access token, unless its identity sets one.
     pub access_ttl: Duration,
 }
 
@@ -183,7 +187,7 @@ impl Advance {
     }
 }
 
-/// Marks the current generation as recovered and lets new access tokens live.
+/// Marks the current generation as recovered and allows new access tokens.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Recover {
@@ -191,9 +195,9 @@ pub struct Recover {
     pub id: SessionId,
     /// The client that asks; it must be the session's.
     pub client: ClientId,
-    /// The generation that the session must have, and whose first answer was lost.
+    /// The generation that the session must have. The first answer with its refresh token was lost.
     pub generation: Generation,
-    /// The lifetime of an access token whose identity does not say.
+    /// The lifetime of an access token, unless its identity sets one.
     pub access_ttl: Duration,
 }
 
@@ -211,7 +215,7 @@ impl Recover {
     }
 }
 
-/// Lets an access token that replaces another live, without a refresh.
+/// Allows a new access token for a session without a refresh.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Renew {
@@ -219,7 +223,7 @@ pub struct Renew {
     pub id: SessionId,
     /// The client that asks; it must be the session's.
     pub client: ClientId,
-    /// The lifetime of an access token whose identity does not say.
+    /// The lifetime of an access token, unless its identity sets one.
     pub access_ttl: Duration,
 }
 
@@ -242,12 +246,12 @@ impl Renew {
 pub struct ChangeIdentity {
     /// The session.
     pub id: SessionId,
-    /// The version of its rights that the change was made from. The session must still have it, so
-    /// that no change undoes another one.
+    /// The version of the session's rights that the change is based on. The session must still have
+    /// this version, so that no change undoes another one.
     pub from: GrantVersion,
     /// The identity from now on.
     pub identity: Identity,
-    /// The fate of the access tokens that were issued before.
+    /// What happens to the access tokens that were issued before.
     pub effect: GrantEffect,
 }
 
@@ -289,8 +293,8 @@ impl RevokeToken {
     pub const MAX_PER_ACCOUNT: usize = 100;
 
     /// The revocation of `token`, an access token of `session`. It lasts until
-    /// [`access_until`](Session::access_until), since no access token of the session is valid
-    /// longer. Set `until` if you know that this one expires earlier.
+    /// [`access_until`](Session::access_until), when every access token of the session has expired.
+    /// Set `until` if you know that this one expires earlier.
     ///
     /// ```
     /// use gatepass::store::{RevokeToken, TokenId};
@@ -317,27 +321,29 @@ impl RevokeToken {
     }
 }
 
-/// Access tokens of another issuer to revoke: one of a subject, or all that were issued to it up to
-/// now.
+/// Access tokens of another issuer to revoke: one token of a subject, or all tokens that the
+/// subject got up to now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RevokeForeign {
-    /// The subject, by [`AccountId::of_foreign`]. No session is of such an account.
+    /// The subject, by [`AccountId::of_foreign`]. Such an account has no sessions.
     pub account: AccountId,
-    /// The one token, and when it expires. `None` for all that were issued up to the store's time.
+    /// The one token, and when it expires. `None` means all tokens that were issued up to the
+    /// store's time.
     pub token: Option<(TokenId, Timestamp)>,
-    /// How long after its issue a token of the subject is good at most.
+    /// The longest time for which a token of the subject is valid after its issue.
     pub lifetime: Duration,
 }
 
 impl RevokeForeign {
-    /// How many entries for single tokens of a subject the log may have at once. One more revokes
-    /// all of the subject's tokens that were issued up to now instead, by one entry. A client that
-    /// fetches and revokes tokens again and again can't fill the replicas of all nodes so.
+    /// How many entries for single tokens of a subject the log may have at once. Instead of one
+    /// more, the store appends a single entry that revokes all tokens that the subject got up to
+    /// now. So, a client that fetches and revokes tokens again and again can't fill the replicas of
+    /// all nodes.
     pub const MAX_PER_SUBJECT: usize = RevokeToken::MAX_PER_ACCOUNT;
 
-    /// The revocation of all tokens that the subject of `account` got up to now. A token is good
-    /// for `lifetime` after its issue at most.
+    /// The revocation of all tokens that the subject of `account` got up to now. A token is valid
+    /// for at most `lifetime` after its issue.
     #[must_use]
     pub const fn all(account: AccountId, lifetime: Duration) -> Self {
         Self {
@@ -354,8 +360,8 @@ impl RevokeForeign {
         self
     }
 
-    /// The single token as one of a session that doesn't exist. A store can keep its entry like
-    /// those of its own tokens, in the place where it keeps what belongs to the account.
+    /// The single token, as if it belonged to a session, which doesn't exist. A store can keep its
+    /// entry like the entries of its own tokens, beside the other data of the account.
     #[must_use]
     pub fn single(&self) -> Option<RevokeToken> {
         let (token, until) = self.token?;
@@ -370,9 +376,9 @@ impl RevokeForeign {
         })
     }
 
-    /// The revocation of all tokens that were issued up to `now`, in place of the entry `before`
-    /// that the log has of the account. It takes nothing back, also if the store's clock has gone
-    /// back since.
+    /// The revocation of all tokens that were issued up to `now`. It replaces `before`, the
+    /// account's last entry in the log, and covers all that `before` covers, even if the store's
+    /// clock has gone back since.
     #[must_use]
     pub fn entry(&self, before: Option<(Cutoff, Timestamp)>, now: Timestamp) -> Revocation {
         let cutoff = Cutoff::all(SessionNumber::new(now.unix_millis()));
@@ -388,7 +394,7 @@ impl RevokeForeign {
 }
 
 impl Session {
-    /// The session that `new` asks for, begun as number `number` at `now`.
+    /// Begins the session that `new` describes at `now`, with the number `number`.
     #[must_use]
     pub fn begin(new: NewSession, number: SessionNumber, now: Timestamp) -> Self {
         let absolute_expires_at = now + new.absolute_ttl;
@@ -417,8 +423,9 @@ impl Session {
         session
     }
 
-    /// Refreshes the session if it is alive enough for `advance.cause`, the client's own, of the
-    /// generation `advance.from`, and may rotate again; says whether it was.
+    /// Refreshes the session, and returns whether it did. The session must be alive enough for
+    /// `advance.cause`, belong to the client, have the generation `advance.from`, and be allowed to
+    /// rotate again.
     #[must_use]
     pub fn advance(&mut self, advance: Advance, now: Timestamp) -> bool {
         let alive = match advance.cause {
@@ -434,8 +441,8 @@ impl Session {
         }
         let now = self.time(now);
         if advance.to != advance.from {
-            // A jump over several generations means that the store lost their writes. When they
-            // were spent is unknown; "now" gives their honest holders one overlap and no more.
+            // A jump over several generations means that the store lost their writes, and the times
+            // when they were spent. "Now" gives their honest holders one overlap and no more.
             self.rotated = Some(Rotation {
                 from: advance.from,
                 at: now,
@@ -445,7 +452,7 @@ impl Session {
         let idle_ttl = self.identity.own_idle_ttl().unwrap_or(advance.idle_ttl);
         let mut idle_expires_at = (now + idle_ttl).min(self.absolute_expires_at);
         if self.last_seen_at > now {
-            // The clock has gone back. A session that was promised to live until then still does.
+            // The clock has gone back. The session keeps the later expiry that it already had.
             idle_expires_at = idle_expires_at.max(self.idle_expires_at);
         }
         self.idle_expires_at = idle_expires_at;
@@ -458,8 +465,8 @@ impl Session {
         true
     }
 
-    /// Marks the current generation as recovered if the session is refreshable, the client's own
-    /// and still of that generation; says whether it was. Doing it twice is the same as once.
+    /// Marks the current generation as recovered, and returns whether it did. The session must be
+    /// refreshable, belong to the client, and still have that generation. The call is idempotent.
     #[must_use]
     pub fn recover(&mut self, recover: Recover, now: Timestamp) -> bool {
         let fits = self.is_refreshable(now)
@@ -473,8 +480,9 @@ impl Session {
         true
     }
 
-    /// Lets a new access token live if the session is live and the client's own; says whether it
-    /// was. Neither its generation nor its idle expiry changes: no refresh token was shown.
+    /// Allows a new access token if the session is live and belongs to the client, and returns
+    /// whether it did. The generation and the idle expiry stay, since the client presented no
+    /// refresh token.
     #[must_use]
     pub fn renew(&mut self, renew: Renew, now: Timestamp) -> bool {
         if !self.is_live(now) || self.client != renew.client {
@@ -484,10 +492,10 @@ impl Session {
         true
     }
 
-    /// Gives the session another identity if it is live and its rights still have the version
-    /// `change.from`; says whether it was. The number of the version grows unless the effect is
-    /// [`GrantEffect::None`], and the log must then get [`grant_entry`](Self::grant_entry) in the
-    /// same act.
+    /// Gives the session another identity, and returns whether it did. The session must be live,
+    /// and its rights must still have the version `change.from`. The version grows unless the
+    /// effect is [`GrantEffect::None`]. If it grows, the store must append
+    /// [`grant_entry`](Self::grant_entry) to the log in the same act.
     #[must_use]
     pub fn change(&mut self, change: ChangeIdentity, now: Timestamp) -> bool {
         if !self.is_live(now) || self.grant.newest != change.from {
@@ -496,7 +504,7 @@ impl Session {
         self.identity = change.identity;
         if change.effect != GrantEffect::None {
             self.grant.newest = change.from.next();
-            // As for an end: open connections must find the entry.
+            // As in `end`: open connections must find the entry.
             self.access_until = self.access_until.max(self.time(now));
         }
         if change.effect == GrantEffect::Enforce {

@@ -1,29 +1,30 @@
-//! The device of a session, and a hint at where its requests come from.
+//! The device of a session, and a hint at the origin of its requests.
 
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// The known facts about the device of a session, for the user's list of sessions. Never trusted.
+/// The known facts about the device of a session, for the user's list of sessions. gatepass never
+/// trusts them.
 ///
-/// [`Verifier::device`](crate::Verifier::device) has those of a request. Without a request, begin
-/// with `Device::default()`, an unknown device, and set the facts that you know.
+/// [`Verifier::device`](crate::Verifier::device) returns the facts of a request. Without a request,
+/// start with `Device::default()`, an unknown device, and set the facts that you know.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Device {
     /// The `User-Agent` that logged in, printable ASCII, cut to 256 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
-    /// The address that logged in: that of the connection, or the one that a [trusted
-    /// proxy](crate::TrustedProxies) has told.
+    /// The address that logged in: the address of the connection, or the one that a [trusted
+    /// proxy](crate::TrustedProxies) reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
 }
 
-/// A hint at where a request came from: 24 bits of a hash of the `User-Agent`, and as many of the
-/// address. It tells whether two requests differ. It isn't a secret: the store's reader can check
-/// whether an address that it guesses fits.
+/// A hint at the origin of a request: 24 bits of a hash of the `User-Agent`, and 24 bits of a hash
+/// of the address. It tells whether two requests differ. It isn't a secret: a reader of the store
+/// can guess an address and check whether it fits.
 ///
 /// ```
 /// use gatepass::{Device, store::SeenFrom};
@@ -34,7 +35,7 @@ pub struct Device {
 /// device.address = Some("192.0.2.9".parse()?);
 /// let phone = SeenFrom::of(&device);
 /// assert!(laptop.differs_from(phone));
-/// // A request of which nothing is known differs from none.
+/// // A request about which nothing is known differs from no other.
 /// assert!(!laptop.differs_from(SeenFrom::default()));
 /// # Ok::<(), std::net::AddrParseError>(())
 /// ```
@@ -70,7 +71,7 @@ impl SeenFrom {
         self.0
     }
 
-    /// Whether both user agents are known and differ, or both addresses.
+    /// Whether both user agents are known and differ, or both addresses are known and differ.
     #[must_use]
     pub const fn differs_from(self, other: Self) -> bool {
         const fn differ(one: i64, other: i64) -> bool {
@@ -79,7 +80,7 @@ impl SeenFrom {
         differ(self.0 >> 24, other.0 >> 24) || differ(self.0 & Self::HALF, other.0 & Self::HALF)
     }
 
-    /// This hint, with each half that is unknown taken from `before`.
+    /// This hint. Each unknown half comes from `before`.
     #[must_use]
     pub const fn or(self, before: Self) -> Self {
         let agent = if self.0 >> 24 == 0 { before.0 } else { self.0 } & Self::HALF << 24;
@@ -92,7 +93,7 @@ impl SeenFrom {
     }
 }
 
-/// 24 bits of a hash, never all zero.
+/// 24 bits of a hash, never zero.
 fn hint(bytes: &[u8]) -> i64 {
     let [first, second, third, ..] = <[u8; 32]>::from(Sha256::digest(bytes));
     i64::from_be_bytes([0, 0, 0, 0, 0, first, second, third]).max(1)

@@ -22,7 +22,8 @@ use crate::model::ids::GrantVersion;
 pub struct Grant {
     /// The version that new access tokens carry.
     pub newest: GrantVersion,
-    /// The first version whose access tokens are good. Access tokens of earlier versions are stale.
+    /// The first version whose access tokens are valid. Access tokens of earlier versions are
+    /// stale.
     pub valid_from: GrantVersion,
 }
 
@@ -49,7 +50,7 @@ impl Grant {
     }
 }
 
-/// The fate of the access tokens that were issued before a change of rights.
+/// What happens to the access tokens that were issued before a change of rights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
     clippy::exhaustive_enums,
@@ -58,7 +59,7 @@ impl Grant {
 pub enum GrantEffect {
     /// They stay as they are, since new ones would carry the same rights.
     None,
-    /// They stay good, and nodes tell their clients to refresh.
+    /// They stay valid, and nodes tell their clients to refresh.
     Offer,
     /// Every node refuses them within `max_staleness`, and their clients refresh.
     Enforce,

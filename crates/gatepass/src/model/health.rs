@@ -1,21 +1,22 @@
-//! The report of a node on its knowledge, made without a request to the store.
+//! The health of a node, without a request to the store.
 
 use std::time::Duration;
 
 use crate::env::clock::Timestamp;
 
-/// How a node stands with the revocations it judges by: for a readiness probe, and for people.
+/// The health of a node: how current the revocations are that it judges requests by. Use it for a
+/// readiness probe, and for people.
 ///
-/// The node reads it from memory and waits for neither the store nor anything else, so you can ask
-/// for it as often as you like. It tells of the store only what the last pulls have found out.
+/// The node reads it from memory and waits for nothing, so you can ask as often as you like. It
+/// knows of the store only what the last pulls have shown.
 ///
 /// # For a readiness probe, not for a liveness probe
 ///
-/// A node that is not [ready](Self::is_ready) answers requests with 503 until a pull succeeds, and
-/// tries by itself (every 5 s at the latest, where `poll_interval` is not longer). To restart it
-/// would not help: it could not even start. Nodes that all share one store lose it together.
-/// Therefore, do not let a load balancer take the last of them out if it serves anything that needs
-/// no login.
+/// A node that is not [ready](Self::is_ready) answers requests with 503 until a pull succeeds. It
+/// retries by itself, at least every 5 s (or every `poll_interval`, if that is longer). A restart
+/// would not help: without the store, the node could not even start. All nodes that share a store
+/// lose it at the same time. So if your nodes also serve pages that need no login, don't let a load
+/// balancer remove the last node.
 ///
 /// ```
 /// use gatepass::{Authority, MasterSecret, MemoryStore, Verifier};
@@ -45,31 +46,31 @@ use crate::env::clock::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Health {
-    /// Whether the last pull that counts began at most `max_staleness` ago.
+    /// Whether the last complete pull began at most `max_staleness` ago.
     pub lease_holds: bool,
-    /// Whether a request would be judged now by what is known here. Without the lease it would ask
-    /// for a pull first, and be answered 503 if that fails (but see
+    /// Whether the node would judge a request now by the revocations that it knows. Without the
+    /// lease, the node would first pull, and answer 503 if the pull fails (but see
     /// [`danger_judge_by_stale_revocations`]).
     ///
     /// [`danger_judge_by_stale_revocations`]: crate::VerifierBuilder::danger_judge_by_stale_revocations
     pub judges_requests: bool,
-    /// How long ago the last pull that counts began, by the larger of monotonic and wall-clock
-    /// time. `None` if a clock was set back since, so that the node cannot know.
+    /// How long ago the last complete pull began: the larger of monotonic and wall-clock time.
+    /// `None` if a clock was set back since, because then the node cannot know.
     pub lag: Option<Duration>,
-    /// About how many revocations are known, as of the last pull that counts. Each session that has
-    /// ended and each token that was revoked is one. The node keeps it for an hour, and longer if a
-    /// token that it concerns can still be valid. Some of them may have expired.
+    /// About how many revocations the node knew at the last complete pull. Each session that has
+    /// ended and each token that was revoked is one. The node keeps a revocation for an hour, and
+    /// longer if a token that it concerns can still be valid. Some of them may have expired.
     pub entries: u64,
-    /// Since when no pull has succeeded, by the wall clock. `None` if the last one did.
+    /// The wall-clock time since which no pull has succeeded. `None` if the last pull succeeded.
     pub failing_since: Option<Timestamp>,
     /// How many pulls have failed one after the other.
     pub failed_pulls: u64,
-    /// How far this node's clock was ahead of the store's at its last heartbeat, in milliseconds.
-    /// It is negative for a clock that is behind. `None` without
-    /// [heartbeats](crate::AuthorityBuilder::heartbeat). Both clocks may be off.
+    /// How far this node's clock was ahead of the store's clock at the last heartbeat, in
+    /// milliseconds. Negative if this node's clock is behind. `None` without
+    /// [heartbeats](crate::AuthorityBuilder::heartbeat). Either clock may be wrong.
     pub clock_ahead_millis: Option<i64>,
-    /// Whether this node has another master secret or other keys than most nodes that leave
-    /// heartbeats. `gatepass doctor` says which. `None` without heartbeats.
+    /// Whether the master secret or the keys of this node differ from those of most nodes that
+    /// leave heartbeats. `gatepass doctor` says what differs. `None` without heartbeats.
     pub differs: Option<bool>,
     /// The other [issuers](crate::issuers::Issuers) that are trusted here, in the order of the
     /// configuration. An issuer whose keys can't be fetched doesn't make the node unready.
@@ -80,14 +81,15 @@ pub struct Health {
     pub adoption: Option<AdoptionHealth>,
 }
 
-/// The progress of the clients' move from an old system, as one node has seen it since its start.
+/// The progress of the clients' move from an old system, as one node has observed it since its
+/// start.
 ///
-/// Add up the numbers of all nodes. A node that restarts counts from zero, and waits for another 30
-/// days before it says that the code can be removed.
+/// Add up the numbers of all nodes. A node that restarts counts from zero. It waits for another 30
+/// days before it reports that you can remove the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AdoptionHealth {
-    /// The date of the configuration, after which old tokens are refused.
+    /// The configured date after which gatepass refuses old tokens.
     pub until: Timestamp,
     /// How many old tokens this node has exchanged for sessions.
     pub exchanged: u64,
@@ -97,30 +99,30 @@ pub struct AdoptionHealth {
     /// When this node last accepted or exchanged an old token. `None` if it has seen none.
     pub last_seen_at: Option<Timestamp>,
     /// Whether the move is over: the date has passed, or this node has seen no old token for 30
-    /// days. If all nodes say so, remove the configuration.
+    /// days. When this is true on all nodes, remove the configuration.
     pub can_be_removed: bool,
 }
 
-/// How a node stands with the keys of another issuer.
+/// The health of the keys of another issuer on one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IssuerHealth {
     /// The issuer, as it was configured.
     pub issuer: String,
-    /// How many of its keys verify tokens here. With none, its tokens are answered 503.
+    /// How many of its keys verify tokens here. Without any, requests with its tokens get 503.
     pub keys: usize,
-    /// When its keys were last fetched, or were said to be the same. `None` before the first time.
+    /// When the node last fetched its keys, or learned that they are unchanged. `None` before the
+    /// first time.
     pub fetched_at: Option<Timestamp>,
-    /// Since when each fetch has failed. `None` if the last one succeeded.
+    /// The time since which every fetch has failed. `None` if the last one succeeded.
     pub failing_since: Option<Timestamp>,
     /// How many fetches have failed one after the other.
     pub failed_fetches: u64,
 }
 
 impl Health {
-    /// Whether requests that need to be judged should come to this node. A single pull that failed
-    /// does not make it unready, and neither does a store that fails for shorter than the lease
-    /// holds.
+    /// Whether this node should receive requests that need to be judged. One failed pull does not
+    /// make it unready, and neither does a store that fails for less time than the lease lasts.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.judges_requests

@@ -16,8 +16,8 @@ use crate::model::{
 };
 
 /// Claims that gatepass sets or reads itself (RFC 7519 §4.1, RFC 8176, RFC 8693 §4.1, RFC 9068
-/// §2.2, OIDC Core §2), and claims that are standard and reserved for what it may set later:
-/// `may_act` (RFC 8693 §4.4) and `cnf` (RFC 7800).
+/// §2.2, OIDC Core §2), and standard claims that it may set later: `may_act` (RFC 8693 §4.4) and
+/// `cnf` (RFC 7800).
 const RESERVED: [&str; 18] = [
     "iss",
     "sub",
@@ -39,7 +39,7 @@ const RESERVED: [&str; 18] = [
     "gv",
 ];
 
-/// The identity that a successful login establishes: the user, the scopes and the further claims.
+/// The identity that a successful login establishes: the user, the scopes and your own claims.
 ///
 /// ```
 /// use std::time::Duration;
@@ -57,7 +57,7 @@ const RESERVED: [&str; 18] = [
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Identity {
-    /// The first member, where stores in SQL and Lua find it: see [`Identity::own_idle_ttl`].
+    /// The first member, so that SQL and Lua find it: see [`Identity::own_idle_ttl`].
     #[serde(default, skip_serializing_if = "Option::is_none", with = "millis")]
     idle_ttl: Option<Duration>,
     subject: Subject,
@@ -69,14 +69,14 @@ pub struct Identity {
     device: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     access_ttl: Option<Duration>,
-    /// The most that the client asked for at login, which it does not exceed when the user gets
-    /// more.
+    /// The scopes that the client asked for at login. The session gets no others, even if the user
+    /// gets more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     limit: Option<Scopes>,
     /// The user who acts as the subject.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     actor: Option<Subject>,
-    /// The longest that the session may last.
+    /// The longest time that an impersonation may last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     session_ttl: Option<Duration>,
     #[serde(default, skip_serializing_if = "Option::is_none", with = "millis")]
@@ -90,13 +90,14 @@ pub struct Identity {
     authentication: Authentication,
     /// The login at an OpenID Connect provider that the session began with.
     ///
-    /// It is boxed, because few logins have it, and each login moves an identity many times.
+    /// It is boxed because few logins have it, and each login moves an identity many times.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     provider_login: Option<Box<ProviderLogin>>,
 }
 
 impl Identity {
-    /// Longest device label in bytes; what is longer is cut, since it only names a row in a list.
+    /// Longest device label in bytes. gatepass cuts a longer one, since it only names a row in a
+    /// list.
     const MAX_DEVICE: usize = 100;
 
     /// The identity of the user with this subject (`sub`). It has neither scopes nor custom claims
@@ -145,8 +146,8 @@ impl Identity {
         self
     }
 
-    /// Puts the members of `claims` beside the standard claims of the access token. Every holder of
-    /// the token can read them, so do not put secrets there.
+    /// Adds the members of `claims` to the claims of the access token. Every holder of the token
+    /// can read them, so don't put secrets there.
     ///
     /// # Errors
     ///
@@ -172,8 +173,9 @@ impl Identity {
 
     /// Names the device, for the user's list of sessions.
     ///
-    /// Cut after 100 bytes. Control characters, line separators and directional marks (for example,
-    /// U+202E) are left out, since they would make one label look like another.
+    /// gatepass cuts the label after 100 bytes. It leaves out control characters, line separators
+    /// and directional marks (for example, U+202E), since they can make one label look like
+    /// another.
     #[must_use]
     pub fn device(mut self, label: impl Into<String>) -> Self {
         let mut label: String = label.into();
@@ -183,9 +185,9 @@ impl Identity {
         self
     }
 
-    /// Gives the access tokens of this session a lifetime of their own instead of the configured
-    /// one. At least the overlap and at most the absolute lifetime, or issuing fails with
-    /// [`IdentityError::AccessTtl`].
+    /// Sets the lifetime of this session's access tokens, instead of the configured one. It must be
+    /// at least the overlap (and 1 s), and at most the absolute lifetime. Otherwise, issuing fails
+    /// with [`IdentityError::AccessTtl`].
     #[must_use]
     pub fn access_ttl(mut self, ttl: Duration) -> Self {
         self.access_ttl = Some(ttl);
@@ -195,10 +197,10 @@ impl Identity {
     /// Lets this session stay unused for `ttl`, in whole milliseconds, instead of the configured
     /// time. For example, a login with "remember me" gives it 90 days.
     ///
-    /// It holds for the whole session: neither a refresh nor a change of rights gives it another.
-    /// At least the overlap, and at most the
-    /// [`max_absolute_ttl`](crate::AuthorityBuilder::max_absolute_ttl), or issuing fails with
-    /// [`IdentityError::SessionTtl`].
+    /// The time holds for the whole session: a refresh or a change of rights doesn't change it. It
+    /// must be at least the overlap (and 1 s), and at most
+    /// [`max_absolute_ttl`](crate::AuthorityBuilder::max_absolute_ttl). Otherwise, issuing fails
+    /// with [`IdentityError::SessionTtl`].
     ///
     /// ```
     /// use std::time::Duration;
@@ -222,8 +224,8 @@ impl Identity {
         self
     }
 
-    /// Has this session last for `ttl` at most, however much it is used, instead of the configured
-    /// time. The bounds are those of [`idle_ttl`](Self::idle_ttl).
+    /// Ends this session after `ttl`, however much it is used, instead of after the configured
+    /// time. The same bounds as for [`idle_ttl`](Self::idle_ttl) apply.
     ///
     /// ```
     /// use std::time::Duration;
@@ -241,12 +243,12 @@ impl Identity {
 
     /// Begins a session without a refresh token, which ends with its access token.
     ///
-    /// The answer to the login has no `refresh_token`, or no cookie for it. The session is listed
-    /// and can be ended like any other. It goes on for as long as its client
-    /// [renews](crate::Authority::renew) the access token in time, until its absolute end. For
-    /// example, a client that was written for another service keeps one token only.
+    /// The answer to the login has no `refresh_token`, and no cookie for it. You can list and end
+    /// the session like any other. It goes on while its client [renews](crate::Authority::renew)
+    /// the access token in time, until its absolute end. Use it, for example, for a client that was
+    /// written for another service and keeps only one token.
     ///
-    /// Its idle lifetime is that of its access tokens, also if you set
+    /// Its idle lifetime is the lifetime of its access tokens, even if you set
     /// [`idle_ttl`](Self::idle_ttl).
     ///
     /// ```
@@ -264,8 +266,8 @@ impl Identity {
         self
     }
 
-    /// Has browsers keep the cookies of this session until they are closed: the cookies have no
-    /// `Max-Age`. For example, a user didn't tick "remember me".
+    /// Lets browsers forget the cookies of this session when they are closed: the cookies have no
+    /// `Max-Age`. Use it, for example, for a user who didn't tick "remember me".
     ///
     /// Browsers that restore their tabs also restore these cookies, so give such a session a short
     /// [`absolute_ttl`](Self::absolute_ttl) as well. [`idle_ttl`](Self::idle_ttl) has an example.
@@ -275,14 +277,14 @@ impl Identity {
         self
     }
 
-    /// Has `actor` act as the subject in a session that lasts for `ttl` at most: an impersonation.
+    /// Lets `actor` act as the subject in a session that lasts for `ttl` at most: an impersonation.
     /// Access tokens name the actor (`act`, RFC 8693 §4.1).
     ///
-    /// The rights are fixed. The session keeps the scopes and claims that you give it here, also if
-    /// the user whom it impersonates gets others: gatepass ignores
+    /// The rights are fixed. The session keeps the scopes and claims that you give it here, even if
+    /// the impersonated user gets others. gatepass ignores
     /// [`UserUpdate::Changed`](crate::UserUpdate::Changed) for it, and a
-    /// [`change`](crate::Authority::change) can only take scopes away. It ends if the user is
-    /// deleted.
+    /// [`change`](crate::Authority::change) can only take scopes away. The session ends if the user
+    /// is deleted.
     ///
     /// ```
     /// use std::time::Duration;
@@ -306,7 +308,7 @@ impl Identity {
     /// 8176 §2 lists them. Access tokens name them, and routes may
     /// [require](crate::Requirements::amr) some.
     ///
-    /// The session keeps them at a refresh. A later authentication replaces them, also if its
+    /// The session keeps them at a refresh. A later authentication replaces them, even if its
     /// identity names none.
     ///
     /// ```
@@ -329,8 +331,8 @@ impl Identity {
     }
 
     /// Names the class of the authentication (`acr`, OIDC Core §2), such as `phr` for one that
-    /// can't be phished. Your application and its clients agree on the names. It is kept and
-    /// replaced together with [`amr`](Self::amr).
+    /// can't be phished. Your application and its clients agree on the names. The session keeps and
+    /// replaces it together with [`amr`](Self::amr).
     ///
     /// # Errors
     ///
@@ -340,18 +342,18 @@ impl Identity {
         Ok(self)
     }
 
-    /// Records the login at an OpenID Connect provider that this login came of. A
-    /// [back-channel logout](crate::AuthorityBuilder::backchannel_logout) of the provider then ends
-    /// the session. No client sees the record.
+    /// Records the login at an OpenID Connect provider that led to this login. A [back-channel
+    /// logout](crate::AuthorityBuilder::backchannel_logout) of the provider then ends the session.
+    /// No client sees the record.
     ///
-    /// The session keeps it. A later authentication through a provider replaces it.
+    /// The session keeps the record until a later authentication through a provider replaces it.
     #[must_use]
     pub fn logged_in_by(mut self, login: ProviderLogin) -> Self {
         self.provider_login = Some(Box::new(login));
         self
     }
 
-    /// The login at an OpenID Connect provider that this login came of, if it was recorded.
+    /// The login at an OpenID Connect provider that led to this login, if you recorded it.
     #[must_use]
     pub fn provider_login(&self) -> Option<&ProviderLogin> {
         self.provider_login.as_deref()
@@ -362,11 +364,12 @@ impl Identity {
         &self.authentication
     }
 
-    /// The identity after the authentication that `other` came of. If `other` doesn't say how that
-    /// was, nothing is known: a password must not bring back the strength of an older passkey.
+    /// The identity after the authentication that returned `other`. Its `amr` and `acr` replace the
+    /// old ones even if `other` has none: a password must not keep the strength of an older
+    /// passkey.
     pub(crate) fn authenticated_as(mut self, other: &Self) -> Self {
         self.authentication = other.authentication.clone();
-        // A password says nothing of the session at the provider, which goes on.
+        // A password login doesn't end the session at the provider.
         if other.provider_login.is_some() {
             self.provider_login.clone_from(&other.provider_login);
         }
@@ -380,10 +383,11 @@ impl Identity {
     }
 
     /// The idle lifetime of this session, if it has one of its own. A store's
-    /// [`advance`](crate::store::SessionStore::advance) prefers it to the one that it is given.
+    /// [`advance`](crate::store::SessionStore::advance) prefers it to
+    /// [`Advance::idle_ttl`](crate::store::Advance::idle_ttl).
     ///
-    /// A store that keeps the identity as JSON finds it there without reading all of it: in
-    /// milliseconds, as the first member. For example, `{"idle_ttl":86400000,"subject":…`.
+    /// A store that keeps the identity as JSON finds it without parsing the whole: it is the first
+    /// member, in milliseconds. For example, `{"idle_ttl":86400000,"subject":…`.
     #[must_use]
     pub fn own_idle_ttl(&self) -> Option<Duration> {
         self.idle_ttl
@@ -406,15 +410,15 @@ impl Identity {
         self.session_cookies
     }
 
-    /// How long the session lasts at most, if an identity lets it last for `default` unless it says
-    /// otherwise.
+    /// How long the session lasts at most. `default` is the absolute lifetime of a session whose
+    /// identity sets none.
     pub(crate) fn longest(&self, default: Duration) -> Duration {
         let own = self.absolute_ttl.unwrap_or(default);
         self.session_ttl.map_or(own, |ttl| ttl.min(own))
     }
 
-    /// The identity of a session that begins, whose access tokens live for `default` unless it says
-    /// otherwise.
+    /// The identity for a new session. `default` is the lifetime of its access tokens, unless the
+    /// identity sets one.
     pub(crate) fn beginning(mut self, default: Duration) -> Self {
         if self.access_only {
             self.idle_ttl = Some(whole_millis(self.access_ttl.unwrap_or(default)));
@@ -428,13 +432,13 @@ impl Identity {
         &self.subject
     }
 
-    /// The scopes that are allowed.
+    /// The scopes that the identity allows.
     #[must_use]
     pub fn granted_scopes(&self) -> &Scopes {
         &self.scopes
     }
 
-    /// The custom claims as a type of the application's.
+    /// The custom claims, as a type of your application.
     ///
     /// # Errors
     ///
@@ -453,11 +457,10 @@ impl Identity {
         Ok(self)
     }
 
-    /// This identity as the successor of `former`, with which the session was begun. It stays
-    /// within the limit that the client set then. An impersonation stays within its scopes and
-    /// keeps its claims. The device label stays the same if the application gave no other. How the
-    /// user was authenticated stays the same: nothing but an authentication changes it. The
-    /// lifetimes of the session also stay the same.
+    /// This identity as the successor of `former` in the same session. It stays within the limit
+    /// that the client set at login. An impersonation stays within its scopes and keeps its claims.
+    /// The device label stays, unless the application gives another. `amr` and `acr` stay, since
+    /// only an authentication changes them. The lifetimes of the session also stay.
     pub(crate) fn succeeding(mut self, former: &Self) -> Self {
         if let Some(limit) = &former.limit {
             self.scopes = self.scopes.intersection(limit);
@@ -480,7 +483,7 @@ impl Identity {
         self
     }
 
-    /// Whether it allows what `former` allows: the same scopes and claims.
+    /// Whether it has the same scopes and claims as `former`.
     pub(crate) fn allows_the_same_as(&self, former: &Self) -> bool {
         self.scopes == former.scopes && self.claims == former.claims
     }
@@ -509,7 +512,7 @@ impl Identity {
     }
 }
 
-/// As a store can keep it.
+/// The duration in whole milliseconds, as stores keep it.
 fn whole_millis(ttl: Duration) -> Duration {
     Duration::from_millis(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX))
 }
@@ -544,14 +547,14 @@ mod millis {
     }
 }
 
-/// An identity that cannot become a token. The application's mistake.
+/// An identity that cannot become a token. This is a mistake in the application.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdentityError {
-    /// The subject cannot be used as one.
+    /// The subject is not valid.
     #[error(transparent)]
     Name(#[from] InvalidName),
-    /// A scope cannot be used as one.
+    /// A scope is not valid.
     #[error(transparent)]
     Scope(#[from] InvalidScope),
     /// Custom claims must serialise to a JSON object.
@@ -572,7 +575,7 @@ pub enum IdentityError {
     #[error("subject, scopes and custom claims make the access token longer than 8 KiB")]
     TooLarge,
     /// The access token is longer than the cookies that browsers keep (4096 bytes with the name and
-    /// the attributes). A login is refused with this before its session is stored.
+    /// the attributes). The login fails with this error before the store gets the session.
     #[error("subject, scopes and custom claims make the access token longer than a cookie may be")]
     TooLargeForCookie,
     /// The access-token lifetime is shorter than the overlap or longer than the session.
@@ -587,7 +590,7 @@ pub enum IdentityError {
          that a session may last, which max_absolute_ttl() sets"
     )]
     SessionTtl,
-    /// A value of `amr` or `acr` cannot be one.
+    /// A value of `amr` or `acr` is not valid.
     #[error(transparent)]
     Authentication(#[from] InvalidAuthenticationValue),
     /// `reload_user`, `reauthenticate` or a change returned an identity with another subject.
@@ -642,7 +645,7 @@ mod tests {
             "{json}"
         );
         assert_eq!(serde_json::from_str::<Identity>(&json).unwrap(), identity);
-        // No claim can come to stand there.
+        // No custom claim can take its place as the first member.
         let claims = json!({ "idle_ttl": 1, "{\"idle_ttl\":1": 1 });
         let identity = Identity::new("alice").unwrap().claims(&claims).unwrap();
         let json = serde_json::to_string(&identity).unwrap();

@@ -1,4 +1,4 @@
-//! Identifiers, each its own type so that none can be taken for another.
+//! Identifiers. Each has its own type, so you can't confuse them.
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
@@ -15,7 +15,7 @@ use crate::{
     model::text::has_deceptive,
 };
 
-/// A name that the application gave cannot be used as one here.
+/// A name that is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a {what} is 1 to {MAX_NAME} bytes of text without control characters, line separators and directional marks"
@@ -25,12 +25,12 @@ pub struct InvalidName {
     what: &'static str,
 }
 
-/// Longest subject, client id, issuer or audience in bytes. Long enough for e-mail addresses and
-/// URIs, short enough that tokens stay far from the limits of HTTP headers.
+/// Longest subject, client id, issuer or audience in bytes. This is enough for e-mail addresses and
+/// URIs, and keeps tokens far below the limits of HTTP headers.
 const MAX_NAME: usize = 255;
 
 fn checked_name(name: String, what: &'static str) -> Result<String, InvalidName> {
-    // A log and a list of users show names. PostgreSQL also refuses U+0000 in text.
+    // Logs and lists of users show names. PostgreSQL also refuses U+0000 in text.
     let fits = (1..=MAX_NAME).contains(&name.len()) && !has_deceptive(&name);
     if fits {
         Ok(name)
@@ -118,13 +118,13 @@ name! {
 #[non_exhaustive]
 pub struct InvalidId;
 
-/// The bytes that `text` is in base64url, without padding and with zeros in unused bits. The
-/// engines of the base64 crate are made for longer texts, and each request has two ids.
+/// Decodes base64url without padding, with zeros in unused bits. Each request decodes two ids, and
+/// the base64 crate is optimised for longer texts.
 fn decode_id<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut id = [0; N];
     let (groups, end) = text.as_bytes().as_chunks::<4>();
     let mut bytes = id.iter_mut();
-    // The value of a digit that is none has a bit above the lower six.
+    // The value of a character that is not a digit has a bit above the lower six.
     let mut wrong = 0;
     let mut fill = |digits: [u8; 4], into: usize| {
         let digits = digits.map(|digit| DIGITS.get(usize::from(digit)).copied().unwrap_or(NONE));
@@ -154,7 +154,7 @@ fn decode_id<const N: usize>(text: &str) -> Option<[u8; N]> {
 
 /// The value of a character that is not a digit.
 const NONE: u8 = 0x80;
-/// The digits of base64url (RFC 4648 §5), by their characters.
+/// The values of base64url digits (RFC 4648 §5), indexed by character.
 static DIGITS: [u8; 256] = digits();
 
 #[expect(
@@ -179,7 +179,7 @@ macro_rules! random_id {
         pub struct $name([u8; $bytes]);
 
         impl $name {
-            /// The identifier that these bytes are.
+            /// The identifier with these bytes.
             #[must_use]
             pub const fn from_bytes(bytes: [u8; $bytes]) -> Self {
                 Self(bytes)
@@ -247,11 +247,11 @@ random_id! {
 }
 
 random_id! {
-    /// A subject of one issuer, as stores and the revocation log name it: 128 bits of a hash of
-    /// both.
+    /// A subject of one issuer, as stores and the revocation log name it: a 128-bit hash of issuer
+    /// and subject.
     ///
     /// OpenID Connect Core §5.7 calls issuer and subject together the only stable name of a user.
-    /// The user `alice` of one issuer is therefore not the user `alice` of another, also where both
+    /// So the user `alice` of one issuer is not the user `alice` of another, even if both issuers
     /// keep their sessions in one store.
     ///
     /// ```
@@ -271,7 +271,7 @@ random_id! {
 }
 
 random_id! {
-    /// One process that leaves heartbeats in a store: 128 random bits, others after a restart.
+    /// One process that leaves heartbeats in a store: 128 random bits, new at each start.
     NodeId, 16
 }
 
@@ -299,7 +299,7 @@ impl<'de> Deserialize<'de> for NodeId {
 fn hash_of(domain: &str, issuer: &Issuer, rest: &[u8]) -> [u8; 16] {
     let mut hash = Sha256::new();
     hash.update(domain);
-    // The length keeps apart what would read the same when joined, such as "ab" "c" and "a" "bc".
+    // The length separates inputs that are equal when joined, such as "ab" "c" and "a" "bc".
     hash.update((issuer.0.len() as u64).to_be_bytes());
     hash.update(&issuer.0);
     hash.update(rest);
@@ -318,27 +318,27 @@ impl AccountId {
 
     /// The name of a subject of another issuer, for revocations of its tokens here.
     ///
-    /// It differs from [`of`](Self::of): the other issuer may keep its own sessions in this very
-    /// store, and a revocation here must not end them.
+    /// It differs from [`of`](Self::of) because the other issuer may keep its own sessions in the
+    /// same store, and a revocation here must not end them.
     #[must_use]
     pub fn of_foreign(issuer: &Issuer, subject: &Subject) -> Self {
         Self(hash_of("foreign subject", issuer, subject.0.as_bytes()))
     }
 
-    /// The name of a user of an OpenID Connect provider, for logouts of the logins here. Another
-    /// one than [`of_foreign`](Self::of_foreign): a logout there concerns logins that are under
-    /// way, and not the access tokens that the user has.
+    /// The name of a user of an OpenID Connect provider, for logouts at the provider. It differs
+    /// from [`of_foreign`](Self::of_foreign) because such a logout concerns logins that are under
+    /// way, and not the user's access tokens.
     pub(crate) fn of_provider_user(issuer: &Issuer, subject: &Subject) -> Self {
         Self(hash_of("provider user", issuer, subject.0.as_bytes()))
     }
 
-    /// The name of the sessions of a user at an OpenID Connect provider whose `sid` isn't known
-    /// here, for the same.
+    /// The name of a user's sessions at an OpenID Connect provider whose `sid` isn't known here,
+    /// for logouts at the provider.
     pub(crate) fn of_unknown_session(issuer: &Issuer, subject: &Subject) -> Self {
         Self(hash_of("unknown session", issuer, subject.0.as_bytes()))
     }
 
-    /// The name of a session at an OpenID Connect provider, for the same.
+    /// The name of a session at an OpenID Connect provider, for logouts at the provider.
     pub(crate) fn of_provider_session(issuer: &Issuer, sid: &ProviderSession) -> Self {
         Self(hash_of("provider session", issuer, sid.0.as_bytes()))
     }
@@ -361,7 +361,7 @@ impl SessionId {
         Ok(Self(bytes))
     }
 
-    /// The id of the one session of `account` that belongs to a secret of this hash.
+    /// The id of the one session of `account` that belongs to a secret with this hash.
     pub(crate) fn of_hash(account: AccountId, hash: [u8; 32]) -> Self {
         let mut bytes = [0; 18];
         let parts = account.prefix().into_iter().chain(hash);
@@ -381,31 +381,32 @@ impl SessionId {
 }
 
 impl TokenId {
-    /// The id of a token that another issuer has issued to `subject`, and calls `jti`.
+    /// The id of another issuer's token for `subject` with this `jti`.
     ///
-    /// An issuer must not use a `jti` twice (RFC 7519 §4.1.7). The subject is part of the hash for
-    /// the issuer that does, or that lets a client choose it: then a logout of one user must not
-    /// revoke the token of another.
+    /// An issuer must not use a `jti` twice (RFC 7519 §4.1.7). Some issuers may do so, or let a
+    /// client choose it. The hash therefore includes the subject, so that a logout of one user
+    /// doesn't revoke the token of another.
     pub(crate) fn of_foreign_jti(issuer: &Issuer, subject: &Subject, jti: &str) -> Self {
         let length = (subject.0.len() as u64).to_be_bytes();
         let rest = [&length, subject.0.as_bytes(), jti.as_bytes()].concat();
         Self(hash_of("foreign jti", issuer, &rest))
     }
 
-    /// The id of a token of another issuer without a `jti`: a hash of what is signed. The signature
-    /// is no part of it, since an ECDSA signature has a twin.
+    /// The id of another issuer's token without a `jti`: a hash of the signed text. It leaves out
+    /// the signature, since each ECDSA signature has a second valid form.
     pub(crate) fn of_foreign_text(issuer: &Issuer, signed: &str) -> Self {
         Self(hash_of("foreign token", issuer, signed.as_bytes()))
     }
 
-    /// An account of this token alone.
+    /// An account that stands for only this token.
     pub(crate) const fn as_account(self) -> AccountId {
         AccountId(self.0)
     }
 
-    /// The id of a token of an old system, for one audience, which exchanges it for itself.
+    /// The id of an old system's token, for one audience. Each audience exchanges the token for
+    /// itself.
     pub(crate) fn of_old(issuer: &Issuer, audience: &Audience, name: &str) -> Self {
-        // An audience has no control characters, so that the zero ends it.
+        // An audience has no control characters, so the zero byte ends it.
         let rest = [audience.0.as_bytes(), &[0], name.as_bytes()].concat();
         Self(hash_of("old token", issuer, &rest))
     }
@@ -416,11 +417,12 @@ impl TokenId {
     }
 }
 
-/// The place of a session in the order in which the sessions of its account began, the claim `sn`.
+/// The place of a session among the sessions of its account, in the order in which they began: the
+/// claim `sn`.
 ///
-/// The store hands it out while no other session of the account can begin, so it grows within an
-/// account however fast sessions follow each other. It is at least the store's time in
-/// milliseconds since 1970, so that it still grows after a store has forgotten the last one.
+/// The store assigns it while no other session of the account can begin, so it grows within an
+/// account, however fast sessions follow each other. It is at least the store's time in
+/// milliseconds since 1970, so it grows even if the store has forgotten the last one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionNumber(i64);
 
@@ -428,7 +430,7 @@ impl SessionNumber {
     /// The largest number: the largest integer that JSON and Lua read exactly (RFC 8259 §6).
     pub const MAX: Self = Self((1 << 53) - 1);
 
-    /// The session with this number, moved into the range from zero to [`MAX`](Self::MAX).
+    /// The number, clamped to the range from zero to [`MAX`](Self::MAX).
     #[must_use]
     pub const fn new(number: i64) -> Self {
         if number > Self::MAX.0 {
@@ -499,14 +501,14 @@ impl Generation {
         self.0
     }
 
-    /// The generation after this one. A session would have to be refreshed every second for 136
-    /// years to reach the last, which is its own successor.
+    /// The generation after this one. The last generation is its own successor. A client would have
+    /// to refresh a session every second for 136 years to reach it.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 
-    /// How many generations `self` is ahead of `older`; zero if it is not.
+    /// How many generations `self` is ahead of `older`. Zero if it is not ahead.
     #[must_use]
     pub const fn gap(self, older: Self) -> u32 {
         self.0.saturating_sub(older.0)
@@ -541,7 +543,8 @@ impl GrantVersion {
         self.0
     }
 
-    /// The version after this one. The last is its own successor, and no session reaches it.
+    /// The version after this one. The last version is its own successor, and no session reaches
+    /// it.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
@@ -663,7 +666,7 @@ mod tests {
             assert!(Subject::new(&*name).is_err(), "{bad:?}");
             assert!(ClientId::new(&*name).is_err(), "{bad:?}");
         }
-        // Text that is written from right to left needs none of them.
+        // Right-to-left text needs none of them.
         assert!(Subject::new("محمد").is_ok() && Subject::new("משה").is_ok());
     }
 }

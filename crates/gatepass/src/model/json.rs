@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 
 /// The JSON object in `json`, in which no object has a member twice.
 ///
-/// Read twice, so that serde_json makes the values itself: how it makes numbers depends on features
-/// that another crate of the build may turn on.
+/// This reads the JSON twice, so that serde_json makes the values itself. How it makes numbers
+/// depends on features that another crate of the build may turn on.
 pub(crate) fn strict_object(json: &[u8]) -> Option<Map<String, Value>> {
     let json = str::from_utf8(json).ok()?;
     is_strict(json).then(|| serde_json::from_str(json).ok())?
@@ -22,8 +22,8 @@ pub(crate) fn is_strict(json: &str) -> bool {
     serde_json::from_str::<NoTwins>(json).is_ok()
 }
 
-/// Whether `json` is an object in which no object has a member twice, and all of whose own members
-/// have names that `may_have` allows.
+/// Whether `json` is an object in which no object has a member twice, and `may_have` allows the
+/// names of all its own members.
 pub(crate) fn is_strict_object(json: &str, may_have: impl FnMut(&str) -> bool) -> bool {
     let mut json = serde_json::Deserializer::from_str(json);
     let object = json.deserialize_map(Members(may_have));
@@ -33,8 +33,7 @@ pub(crate) fn is_strict_object(json: &str, may_have: impl FnMut(&str) -> bool) -
 /// The name of a member whose text serde_json takes for the JSON of the whole object.
 const RAW: &str = "$serde_json::private::RawValue";
 /// The name of a member by which serde_json hands a number on, if a crate of the build turns on its
-/// feature `arbitrary_precision`. An object in the text that has it would be a number to some
-/// readers.
+/// feature `arbitrary_precision`. Some readers would take an object with this member for a number.
 const NUMBER: &str = "$serde_json::private::Number";
 
 /// An object in which no object has a member twice, with names that a function allows.
@@ -66,7 +65,8 @@ impl<'de, F: FnMut(&str) -> bool> Visitor<'de> for Members<F> {
     }
 }
 
-/// The text of a number as serde_json hands it on: owned, as no text in JSON arrives.
+/// The text of a number as serde_json hands it on. It is an owned `String`, which text in JSON
+/// never is.
 struct HandedOn;
 
 impl<'de> Deserialize<'de> for HandedOn {
@@ -147,17 +147,17 @@ impl<'de> Visitor<'de> for NoTwins {
 #[serde(transparent)]
 pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
-/// The names of an object's members, as far as it has been read.
+/// The names of an object's members that have been read so far.
 #[derive(Default)]
 pub(crate) struct Names<'a> {
-    /// Most objects have few, for which nothing is allocated.
+    /// Most objects have few members, so this needs no allocation.
     first: [Cow<'a, str>; 8],
     count: usize,
     others: Option<HashSet<Cow<'a, str>>>,
 }
 
 impl<'a> Names<'a> {
-    /// Whether `name` is a new one.
+    /// Adds `name`, and returns whether it is new.
     pub(crate) fn insert(&mut self, name: Cow<'a, str>) -> bool {
         if self.first.iter().take(self.count).any(|one| *one == name) {
             return false;

@@ -6,7 +6,7 @@ use std::time::Duration;
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// How long an access token lives, where its identity does not say.
+/// How long an access token lives, unless its identity sets a lifetime.
 pub(crate) const ACCESS_TTL: Duration = MINUTE.saturating_mul(15);
 /// How long a session may stay unused.
 pub(crate) const IDLE_TTL: Duration = DAY.saturating_mul(14);

@@ -1,4 +1,4 @@
-//! Paths that a browser can be sent to without leaving the service.
+//! Paths that you can redirect a browser to without leaving the service.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -6,8 +6,8 @@ use serde::{Deserialize, Deserializer, de::Error};
 
 /// A path of this service, with its query if it has one: `/orders?page=2`.
 ///
-/// A login page takes a user back to the page that they asked for, and an attacker may have chosen
-/// that address in a link. So check it: what parses as a `LocalPath` never leads to another host.
+/// A login page takes a user back to the page that they asked for. An attacker may have chosen that
+/// address in a link, so check it: a text that parses as a `LocalPath` never leads to another host.
 ///
 /// ```
 /// use gatepass::LocalPath;
@@ -49,7 +49,7 @@ impl FromStr for LocalPath {
     /// [`InvalidLocalPath`] if the text isn't one slash followed by visible ASCII. A second slash
     /// or a backslash after the first one is an error, since browsers read a host after it (WHATWG
     /// URL, "relative slash state"). A backslash anywhere and a fragment are errors as well, and so
-    /// is a segment `.` or `..`: `/.//evil.example` without it is `//evil.example`.
+    /// is a segment `.` or `..`: a browser turns `/.//evil.example` into `//evil.example`.
     fn from_str(text: &str) -> Result<Self, InvalidLocalPath> {
         let visible = |byte: u8| matches!(byte, b'!'..=b'~') && !matches!(byte, b'\\' | b'#');
         let path = text.split('?').next().unwrap_or_default();
@@ -66,18 +66,17 @@ impl FromStr for LocalPath {
     }
 }
 
-/// Whether `path` is one that the routers of all frameworks take literally, and that no client
-/// rewrites.
+/// Whether the routers of all frameworks take `path` literally, and no client rewrites it.
 pub(crate) fn is_plain(path: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
-    // Clients resolve these two (RFC 3986 §5.2.4), so that no request for them would ever arrive.
+    // Clients resolve dot segments (RFC 3986 §5.2.4), so no request for them would ever arrive.
     let goes = |segment: &str| !matches!(segment, "" | "." | "..");
     let mut segments = path.strip_prefix('/').unwrap_or_default().split('/');
     segments.all(|segment| goes(segment) && segment.chars().all(plain))
 }
 
-/// Whether a browser drops the segment, or the one before (WHATWG URL, "single-dot" and
-/// "double-dot URL path segment").
+/// Whether a browser removes the segment, or also the segment before it (WHATWG URL, "single-dot"
+/// and "double-dot URL path segment").
 fn is_dots(segment: &str) -> bool {
     let segment = segment.to_ascii_lowercase().replace("%2e", ".");
     segment == "." || segment == ".."
@@ -97,8 +96,8 @@ impl fmt::Display for LocalPath {
 #[non_exhaustive]
 pub struct InvalidLocalPath;
 
-/// For the query of a login page, for example `Option<LocalPath>` as its `return_to`. Another text
-/// is an error.
+/// For the query of a login page, for example `Option<LocalPath>` as its `return_to`. A text that
+/// isn't a local path is an error.
 impl<'de> Deserialize<'de> for LocalPath {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let path = String::deserialize(deserializer)?;

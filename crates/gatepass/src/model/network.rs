@@ -6,7 +6,7 @@ use ipnet::{IpNet, Ipv4Net};
 
 /// A range of IP addresses, or a single one: `192.0.2.0/24`, `2001:db8::/32` or `192.0.2.7`.
 ///
-/// An IPv4 address that is written as an IPv6 one (`::ffff:192.0.2.7`) is the IPv4 address.
+/// An IPv4-mapped IPv6 address (`::ffff:192.0.2.7`) counts as the IPv4 address.
 ///
 /// ```
 /// use gatepass::Network;
@@ -21,7 +21,9 @@ pub struct Network(IpNet);
 
 /// Text that is not a range of IP addresses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no network: write an address such as 192.0.2.7, or a range such as 10.0.0.0/8")]
+#[error(
+    "{0:?} is not a network: write an address such as 192.0.2.7, or a range such as 10.0.0.0/8"
+)]
 pub struct InvalidNetwork(String);
 
 impl Network {
@@ -37,7 +39,7 @@ impl Network {
     }
 }
 
-/// The range of this address alone.
+/// The range that contains only this address.
 impl From<IpAddr> for Network {
     fn from(address: IpAddr) -> Self {
         Self(address.to_canonical().into())
@@ -61,10 +63,10 @@ impl FromStr for Network {
     }
 }
 
-/// The network of IPv4 that a network of addresses like `::ffff:10.0.0.1` means. `None` for one
-/// that has other addresses as well.
+/// The IPv4 network for a network of IPv4-mapped addresses like `::ffff:10.0.0.1`. `None` if the
+/// network also contains other addresses.
 fn canonical(network: IpNet) -> Option<IpNet> {
-    /// The bits that say that it is an IPv4 address.
+    /// The length of the prefix of IPv4-mapped addresses.
     const MAPPED: u8 = 96;
     match (network, network.addr().to_canonical()) {
         (IpNet::V6(network), IpAddr::V4(address)) => {
@@ -94,7 +96,7 @@ mod tests {
     fn a_network_contains_the_addresses_that_begin_like_it() {
         for (network, inside, outside) in [
             ("192.0.2.0/24", "192.0.2.255", "192.0.3.0"),
-            // The bits behind the length don't count.
+            // The bits after the prefix don't count.
             ("192.0.2.77/24", "192.0.2.1", "192.0.1.77"),
             ("192.0.2.128/25", "192.0.2.128", "192.0.2.127"),
             ("192.0.2.7", "192.0.2.7", "192.0.2.6"),

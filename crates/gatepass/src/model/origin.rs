@@ -9,8 +9,7 @@ pub(crate) fn is_sent_origin(text: &str) -> bool {
     is_origin(text) && !usual_port
 }
 
-/// Whether `text` is the scheme and the host, with a port or without, of a URL of HTTP, and nothing
-/// more.
+/// Whether `text` is only the scheme, the host and perhaps the port of an HTTP URL.
 pub(crate) fn is_origin(text: &str) -> bool {
     let authority = text
         .strip_prefix("https://")
@@ -28,7 +27,7 @@ pub(crate) fn is_origin(text: &str) -> bool {
     })
 }
 
-/// The origin of a URL of HTTP, and what follows it: path, query and fragment.
+/// The origin of an HTTP URL, and the rest: path, query and fragment.
 pub(crate) fn split(url: &str) -> Option<(&str, &str)> {
     let start = url.find("://")? + "://".len();
     let end = url.get(start..)?.find(['/', '?', '#']);

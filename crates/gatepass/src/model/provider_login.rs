@@ -1,4 +1,4 @@
-//! Logins through an OpenID Connect provider, and the logouts that the provider tells of.
+//! Logins through an OpenID Connect provider, and the logouts that the provider reports.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,11 +7,10 @@ use crate::{
     model::ids::{AccountId, InvalidName, Issuer, ProviderSession, Subject},
 };
 
-/// A login through an OpenID Connect provider, as its ID token tells of it.
+/// A login through an OpenID Connect provider, from the claims of its ID token.
 ///
-/// Give it to [`Identity::logged_in_by`](crate::Identity::logged_in_by), so that a
-/// [back-channel logout](crate::AuthorityBuilder::backchannel_logout) of the provider ends the
-/// session.
+/// Pass it to [`Identity::logged_in_by`](crate::Identity::logged_in_by). A [back-channel
+/// logout](crate::AuthorityBuilder::backchannel_logout) of the provider then ends the session.
 ///
 /// ```
 /// use gatepass::{Identity, Timestamp, issuers::ProviderLogin};
@@ -35,7 +34,7 @@ pub struct ProviderLogin {
 }
 
 impl ProviderLogin {
-    /// The login that the ID token with these claims tells of: `iss`, `sub` and `iat`.
+    /// The login with these claims of the ID token: `iss`, `sub` and `iat`.
     ///
     /// `issued_at` orders logins and logouts by the provider's own clock. For example, a logout
     /// that arrives late doesn't end the session of a login after it.
@@ -43,7 +42,7 @@ impl ProviderLogin {
     /// # Errors
     ///
     /// [`InvalidName`] if one of the texts is empty, longer than 255 bytes, or has characters that
-    /// no name may have: see [`Subject::new`].
+    /// names must not have: see [`Subject::new`].
     pub fn new(
         issuer: impl Into<String>,
         subject: impl Into<String>,
@@ -80,7 +79,7 @@ impl ProviderLogin {
         &self.subject
     }
 
-    /// The user's session at the provider, if it is known.
+    /// The user's session at the provider, if you set it.
     #[must_use]
     pub fn sid(&self) -> Option<&str> {
         self.sid.as_ref().map(ProviderSession::as_str)
@@ -92,7 +91,7 @@ impl ProviderLogin {
         Timestamp::from_unix_secs(self.iat)
     }
 
-    /// The accounts by which the log knows of logouts that concern this login.
+    /// The accounts under which the log has the logouts that concern this login.
     pub(crate) fn accounts(&self) -> [AccountId; 2] {
         let (issuer, subject) = (&self.issuer, &self.subject);
         [
@@ -105,7 +104,7 @@ impl ProviderLogin {
     }
 }
 
-/// A logout at an OpenID Connect provider, as its logout token tells of it.
+/// A logout at an OpenID Connect provider, from its logout token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ProviderLogout {
     pub(crate) issuer: Issuer,
@@ -114,17 +113,17 @@ pub(crate) struct ProviderLogout {
     pub(crate) issued_at: Timestamp,
 }
 
-/// The user or the session that is logged out at a provider.
+/// The user or the session that the provider has logged out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LoggedOut {
     /// All sessions of the user.
     User(Subject),
-    /// One session, of the user if the provider says so.
+    /// One session, and its user if the provider names one.
     Session(ProviderSession, Option<Subject>),
 }
 
 impl ProviderLogout {
-    /// The user, if the provider says who it is.
+    /// The user, if the provider names one.
     pub(crate) fn subject(&self) -> Option<&Subject> {
         match &self.whose {
             LoggedOut::User(subject) => Some(subject),
@@ -132,7 +131,7 @@ impl ProviderLogout {
         }
     }
 
-    /// The session at the provider, if the logout is of one alone.
+    /// The session at the provider, if the logout is for one session.
     pub(crate) fn sid(&self) -> Option<&ProviderSession> {
         match &self.whose {
             LoggedOut::User(_) => None,
@@ -140,10 +139,11 @@ impl ProviderLogout {
         }
     }
 
-    /// Whether `login` is over. Both times are of the provider's clock, in whole seconds. So a
-    /// logout token that is sent again ends nothing that began in a later second.
+    /// Whether this logout ends `login`. Both times come from the provider's clock, in whole
+    /// seconds. So, if the provider sends a logout token again, it ends no login that began in a
+    /// later second.
     ///
-    /// A login whose session at the provider isn't known may be of any session of its user.
+    /// A login whose session at the provider isn't known may belong to any session of its user.
     pub(crate) fn ends(&self, login: &ProviderLogin) -> bool {
         let of_user = self.subject().map(|subject| *subject == login.subject);
         let of_session = self.sid().map(|sid| match &login.sid {
@@ -156,7 +156,7 @@ impl ProviderLogout {
             && login.issued_at() <= self.issued_at
     }
 
-    /// The accounts by which the log knows of it.
+    /// The accounts under which the log has this logout.
     pub(crate) fn accounts(&self) -> impl Iterator<Item = AccountId> {
         let issuer = &self.issuer;
         let (first, second) = match &self.whose {
@@ -210,7 +210,7 @@ mod tests {
         let without_sid = login("alice", None);
         for (logout, expected) in [
             (logout(Some("alice"), None), [true, false, true]),
-            // The third may be of that session.
+            // The third may belong to that session.
             (logout(Some("alice"), Some("one")), [true, false, true]),
             (logout(Some("alice"), Some("two")), [false, false, true]),
             (logout(None, Some("one")), [true, false, false]),

@@ -1,21 +1,21 @@
-//! The decisions against a client.
+//! The reasons to refuse a request.
 
 use std::time::Duration;
 
 use crate::model::scopes::Scopes;
 
-/// A decision against the client.
+/// A reason to refuse a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// No credentials where some are needed.
+    /// The request has no credentials, but needs some.
     #[error("no credentials were presented")]
     Missing,
-    /// Not exactly one token in one place and of the grammar of RFC 6750 §2.1, or two that do not
-    /// belong together.
+    /// The request doesn't have exactly one token in one place with the grammar of RFC 6750 §2.1,
+    /// or it has two tokens that don't belong together.
     #[error("the credentials are ambiguous or not well-formed")]
     Ambiguous,
-    /// Not a token of the kind expected here, in form or in content.
+    /// The token does not have the form or the content of the expected kind.
     #[error("the token is malformed")]
     Malformed,
     /// The signature or authentication tag does not fit.
@@ -24,13 +24,13 @@ pub enum Refusal {
     /// No key has the token's `kid`, or that key is not for the token's `alg`.
     #[error("the token names no key that is trusted here")]
     UnknownKey,
-    /// A token of another kind, such as a refresh token where an access token is due.
+    /// A token of another kind, such as a refresh token in place of an access token.
     #[error("the token is of another type")]
     WrongType,
-    /// Issued by someone else (`iss`).
+    /// Another issuer issued the token (`iss`).
     #[error("the token is from another issuer")]
     WrongIssuer,
-    /// Issued for someone else (`aud`).
+    /// The token was issued for another audience (`aud`).
     #[error("the token is for another audience")]
     WrongAudience,
     /// Past its `exp` by more than the leeway.
@@ -42,10 +42,12 @@ pub enum Refusal {
     /// The token, or its session, was revoked.
     #[error("the token has been revoked")]
     Revoked,
-    /// The session's rights have changed since the token was issued. A refresh brings a good one.
+    /// The session's rights have changed since the token was issued. The client gets a valid token
+    /// by a refresh.
     #[error("the rights of the session have changed: refresh the access token")]
     StaleGrant,
-    /// The store, asked strictly, does not know the session.
+    /// The store does not know the session. gatepass finds this only where it asks the store, for
+    /// example under [`Staleness::Strict`](crate::Staleness::Strict).
     #[error("the session is not known")]
     UnknownSession,
     /// The token lacks a scope that the route requires.
@@ -54,10 +56,10 @@ pub enum Refusal {
         /// The scopes that the route requires.
         required: Scopes,
     },
-    /// The password was entered too long ago for this route (RFC 9470).
+    /// The user authenticated too long ago for this route (RFC 9470).
     #[error("a more recent authentication is required")]
     AuthenticationTooOld {
-        /// How long ago an authentication may be on this route.
+        /// The maximum age of an authentication on this route.
         max_age: Duration,
     },
     /// The user was authenticated in another way than this route requires (RFC 9470).
@@ -65,46 +67,47 @@ pub enum Refusal {
     AuthenticationTooWeak {
         /// The methods that the route requires, all of them.
         amr: Vec<String>,
-        /// The classes of which the route requires one. Empty if it requires none, or if none will
-        /// do.
+        /// The classes that the route accepts. Empty if it requires no class, or if no class
+        /// satisfies it.
         acr: Vec<String>,
     },
-    /// The refresh token's session has ended, by logout or by its absolute lifetime, or never was.
+    /// The refresh token's session has ended, by logout or by its absolute lifetime, or never
+    /// existed.
     #[error("the session has ended")]
     SessionEnded,
     /// The refresh token was not used for longer than the idle lifetime.
     #[error("the refresh token has expired")]
     RefreshExpired,
-    /// The refresh token was already spent: a theft, unless a client is broken.
+    /// The refresh token was already spent. It was stolen, or a client is broken.
     #[error("the refresh token was used before")]
     Reused,
     /// The token belongs to another client's session.
     #[error("the token belongs to another client")]
     WrongClient,
-    /// More scopes were asked for than the session has (RFC 6749 §5.2).
+    /// The client asked for more scopes than the session has (RFC 6749 §5.2).
     #[error("more scopes were asked for than were granted")]
     ScopeNotGranted,
-    /// The OAuth client is unknown, or did not prove that it is itself (RFC 6749 §5.2).
+    /// The OAuth client is unknown or failed to authenticate (RFC 6749 §5.2).
     #[error("the client could not be authenticated")]
     InvalidClient,
-    /// A request from another site that a browser put the user's cookies on.
+    /// A browser sent the user's cookies with a request from another site.
     #[error("a request from another site may not use cookies")]
     CrossSite,
-    /// Unknown user or wrong password; which of the two is not told.
+    /// The user is unknown or the password is wrong. The answer doesn't say which.
     #[error("the user name or the password is wrong")]
     BadCredentials,
-    /// Too many attempts to log in, by [`LoginThrottle`](crate::LoginThrottle) or by a count of the
+    /// Too many attempts to log in, as counted by [`LoginThrottle`](crate::LoginThrottle) or by the
     /// application's authenticator.
     #[error("too many attempts")]
     TooManyAttempts {
-        /// When to try again.
+        /// How long to wait before the next attempt.
         retry_after: Duration,
     },
 }
 
 impl Refusal {
-    /// Whether no key of this service has signed a token that is refused so, so that it may be
-    /// another system's. All else is found out after the signature was verified.
+    /// Whether the token may belong to another system, since no key of this service has signed it.
+    /// gatepass finds all other reasons after it has verified the signature.
     pub(crate) const fn is_of_no_token_of_ours(&self) -> bool {
         matches!(
             self,

@@ -19,13 +19,13 @@ use crate::{
 pub struct Revocation {
     /// The tokens that it concerns.
     pub target: RevocationTarget,
-    /// The instant after which no token that it concerns can be valid by a right clock.
+    /// The time after which, by a correct clock, no token that it concerns can be valid.
     pub until: Timestamp,
 }
 
 impl Revocation {
-    /// How long past its `until` an entry is kept: the greatest leeway that can be configured
-    /// (5 min) and the greatest error of a clock that is tolerated (5 min).
+    /// How long a store keeps an entry past its `until`: the longest leeway that you can configure
+    /// (5 min) plus the greatest tolerated clock error (5 min).
     pub const RETENTION_MARGIN: Duration = Duration::from_secs(600);
 }
 
@@ -43,17 +43,17 @@ pub enum RevocationTarget {
     /// All access tokens of the sessions of this account that the cutoff covers: a logout
     /// everywhere, however many sessions there were.
     ///
-    /// A newer entry of an account says all that an older one said, so a store keeps only the last.
+    /// A newer entry of an account includes all older ones, so a store keeps only the last.
     Sessions(AccountId, Cutoff),
     /// The access tokens of this session that were issued before its rights changed. The session
-    /// lives, and its client refreshes. If the grant only offers other rights, the entry refuses no
-    /// token.
+    /// lives, and its client refreshes. If the grant only offers other rights, the entry makes no
+    /// token stale.
     ///
-    /// A newer entry of a session says all that an older one said, so a store keeps only the last.
+    /// A newer entry of a session includes all older ones, so a store keeps only the last.
     Grant(SessionId, Grant),
 }
 
-/// The sessions of an account that ended together, by number: all up to one, except perhaps one.
+/// The sessions of an account that ended together: all up to a number, except at most one.
 ///
 /// This is how a logout everywhere ends any number of sessions in one act of constant size.
 ///
@@ -73,9 +73,9 @@ pub enum RevocationTarget {
     reason = "stores outside this crate build it from their rows"
 )]
 pub struct Cutoff {
-    /// The last session that is over.
+    /// The number of the last session that is over.
     pub up_to: SessionNumber,
-    /// The one session up to there that goes on.
+    /// The one session up to that number that goes on.
     pub except: Option<SessionNumber>,
 }
 
@@ -89,7 +89,7 @@ impl Cutoff {
         }
     }
 
-    /// Whether the session of this number is over.
+    /// Whether the session with this number is over.
     #[must_use]
     pub fn covers(&self, number: SessionNumber) -> bool {
         number <= self.up_to && self.except != Some(number)
@@ -98,7 +98,7 @@ impl Cutoff {
     /// The cutoff that covers what either of the two covers, and nothing more.
     ///
     /// The order doesn't matter, so a reader may learn of cutoffs in any order. At most one session
-    /// can be left out of both: the one that neither covers.
+    /// up to the limit is covered by neither, and becomes the exception.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         let up_to = self.up_to.max(other.up_to);

@@ -1,4 +1,4 @@
-//! The decision on a refresh token that is presented: one pure function.
+//! The decision about a presented refresh token: one pure function.
 
 use std::time::Duration;
 
@@ -11,23 +11,23 @@ use crate::{
     },
 };
 
-/// How spent refresh tokens are treated. The reason for each default is documented in
-/// [`docs::defaults`](crate::docs::defaults).
+/// The rules for spent refresh tokens. [`docs::defaults`](crate::docs::defaults) has the reason for
+/// each default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
     clippy::exhaustive_structs,
     reason = "its three knobs are the whole of what can be chosen"
 )]
 pub struct ReusePolicy {
-    /// How long after it was spent a refresh token is answered as if it just had been: with the
-    /// session's current one. For example, a second tab and a retry send a token that the first
+    /// How long gatepass still accepts a refresh token after it was spent, and answers with the
+    /// session's current one. For example, a second tab or a retry sends a token that the first
     /// request has just spent. A session rotates at most once in this time. At most the
     /// access-token lifetime. Default 30 s.
     pub overlap: Duration,
-    /// How long after it was spent the last refresh token is taken for one whose answer was lost on
-    /// the way. Zero to take none for that. Default 1 h.
+    /// How long gatepass accepts the last refresh token once more after it was spent, because the
+    /// answer may have been lost on the way. Zero turns this off. Default 1 h.
     pub recovery: Duration,
-    /// The reaction to a refresh token that comes back outside of both. Default
+    /// The reaction to a spent refresh token that is covered by neither. Default
     /// [`OnReuse::EndSession`].
     pub on_reuse: OnReuse,
 }
@@ -36,10 +36,10 @@ pub struct ReusePolicy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnReuse {
-    /// The session is ended for both holders of the token: one of the two is a thief (RFC 9700
-    /// §4.14.2).
+    /// gatepass ends the session for both holders of the token, since one of the two is a thief
+    /// (RFC 9700 §4.14.2).
     EndSession,
-    /// The token is refused and the session goes on.
+    /// gatepass refuses the token, and the session goes on.
     Refuse,
 }
 
@@ -53,14 +53,14 @@ impl Default for ReusePolicy {
     }
 }
 
-/// The action to take on a presented refresh token.
+/// The action to take for a presented refresh token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "whoever asks must act on every answer"
 )]
 pub enum Decision {
-    /// Refuse it, and change nothing.
+    /// Refuse the token, and change nothing.
     Refuse(Refusal),
     /// Advance the session from the one generation to the other.
     Advance {
@@ -75,14 +75,15 @@ pub enum Decision {
     Recover,
     /// A spent token came back: act on [`ReusePolicy::on_reuse`].
     Reuse {
-        /// How many generations ago it was current.
+        /// How many generations ago the token was current.
         gap: u32,
-        /// How long ago it was spent, if that is remembered.
+        /// How long ago the token was spent, if the session still has that time.
         age: Option<Duration>,
     },
 }
 
-/// The one that presents a refresh token, as far as it must be the same as at the login.
+/// The client that presents a refresh token, and the service that it asks. All three must be the
+/// same as at the login.
 #[derive(Clone, Copy, Debug)]
 #[expect(
     clippy::exhaustive_structs,
@@ -97,10 +98,10 @@ pub struct Presenter<'a> {
     pub client: &'a ClientId,
 }
 
-/// Decides what becomes of the refresh token of generation `presented`, whose authenticity has been
-/// verified, presented by `presenter` at the store's time `now`.
+/// Decides about a refresh token of generation `presented` that `presenter` sends at the store's
+/// time `now`. The caller has verified that the token is authentic.
 ///
-/// The first row that fits:
+/// The first row that fits decides:
 ///
 /// | the session | decision |
 /// |---|---|
@@ -114,12 +115,13 @@ pub struct Presenter<'a> {
 /// | is ahead | reuse |
 /// | is behind: the store lost writes, since we did issue the token | advance past it |
 ///
-/// The fourth row keeps the last rotation the only one within `overlap`. For example, five tabs
-/// refresh one after the other: the second to fifth get the token that the first one got, and a
-/// request that was on its way with the oldest token is still answered.
+/// Because of the fourth row, a session rotates only once within `overlap`. For example, five tabs
+/// refresh one after the other. The second to fifth tab get the same token as the first, and a
+/// request that is still on its way with the oldest token succeeds.
 ///
-/// A generation that was spent in the future, by a store whose clock was ahead for a moment, isn't
-/// replayed, since the overlap would last until the clock gets there. It can be recovered.
+/// If the store's clock was ahead for a moment, a generation may have been spent in the future.
+/// gatepass doesn't replay it, since the overlap would last until the clock gets there. The client
+/// can recover it.
 #[must_use]
 pub fn decide(
     session: Option<&Session>,

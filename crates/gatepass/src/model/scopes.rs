@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// A set of scopes: what an access token allows (RFC 6749 §3.3).
 ///
-/// Held as its canonical text, sorted and without doubles, which is also its `Display`.
+/// Its text, which `Display` writes, is sorted and has no duplicates.
 ///
 /// ```
 /// use gatepass::Scopes;
@@ -28,11 +28,11 @@ pub struct Scopes(String);
 pub struct InvalidScope;
 
 impl Scopes {
-    /// The scopes in a space-separated list; the empty text is the empty set.
+    /// The scopes in a space-separated list. An empty text is the empty set.
     ///
     /// # Errors
     ///
-    /// [`InvalidScope`] if a character is none of RFC 6749 §3.3.
+    /// [`InvalidScope`] if a scope has a character that RFC 6749 §3.3 does not allow.
     pub fn parse(list: &str) -> Result<Self, InvalidScope> {
         if is_canonical(list) {
             return Ok(Self(list.to_owned()));
@@ -92,10 +92,10 @@ impl Scopes {
         Self(left.join(" "))
     }
 
-    /// The scopes that are in one of the sets.
+    /// The scopes that are in at least one of the sets.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
-        // Each of them is one already, so that none is invalid.
+        // All of them are scopes already, so none is invalid.
         Self::new(self.iter().chain(other.iter())).unwrap_or_default()
     }
 
@@ -137,7 +137,7 @@ impl fmt::Display for Scopes {
     }
 }
 
-/// The scopes that a handler requires, as a type, for extractors that check them.
+/// The scopes that a handler requires, as a type. Extractors check them.
 ///
 /// ```
 /// struct Admin;
@@ -147,7 +147,7 @@ impl fmt::Display for Scopes {
 /// }
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not say which scopes it stands for",
+    message = "`{Self}` does not say which scopes it requires",
     label = "not a set of required scopes",
     note = "write `impl gatepass::RequiredScopes for {Self} {{ const SCOPES: &'static [&'static str] = &[\"…\"]; }}`"
 )]
@@ -167,14 +167,14 @@ pub(crate) fn required<R: RequiredScopes>() -> impl Iterator<Item = &'static str
     R::SCOPES.iter().copied()
 }
 
-/// Whether `list` is the text that its set has, as it is in every token that gatepass issues.
+/// Whether `list` is sorted and has no duplicates, as in every token that gatepass issues.
 fn is_canonical(list: &str) -> bool {
     let mut scopes = list.as_bytes().split(|byte| *byte == b' ');
     let mut before: &[u8] = &[];
-    // The empty scope is not above the empty text: neither a double space nor one at an end gets
-    // by.
+    // The empty scope is not greater than the empty text, so a double, leading or trailing space
+    // fails.
     scopes.all(|scope| {
-        // Byte by byte: they are short, and differ early.
+        // Byte by byte, because scopes are short and differ early.
         let ascends = before.iter().lt(scope) && scope.iter().copied().all(is_allowed);
         before = scope;
         ascends
@@ -187,7 +187,7 @@ const fn is_allowed(byte: u8) -> bool {
 
 #[expect(
     clippy::indexing_slicing,
-    reason = "const code has no iterators; the bounds stand beside"
+    reason = "const code has no iterators, and each index is below a checked bound"
 )]
 const fn all_valid(scopes: &[&str]) -> bool {
     let mut at = 0;

@@ -15,29 +15,31 @@ use crate::{
     },
 };
 
-/// One login on one device: one row, however often it is refreshed.
+/// One login on one device: one row, however often the client refreshes it.
 ///
-/// Its fields are public because stores write and read them; no other code has reason to make one.
-/// The methods are the only changes there are. Each is pure and takes the store's time, and a clock
-/// that is set back by less than [`CLOCK_JITTER`](Self::CLOCK_JITTER) doesn't make time run
-/// backwards within the session. A store that can hold a row still while it changes (a mutex, a
-/// single writer) applies them as they are; one that can't says the same in its own language, and
-/// the contract suite of `gatepass-testkit` shows that it does.
+/// Its fields are public because stores write and read them. No other code needs to build a
+/// session.
+///
+/// Its methods are the only ways to change it. Each is pure and takes the store's time. If the
+/// clock goes back by less than [`CLOCK_JITTER`](Self::CLOCK_JITTER), time doesn't run backwards
+/// within the session. A store that can lock a row (a mutex, a single writer) applies the methods
+/// as they are. Other stores express the same changes in their own language (SQL, Lua), and the
+/// contract suite of `gatepass-testkit` checks them.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(
     clippy::exhaustive_structs,
     reason = "stores outside this crate build it from their rows"
 )]
 pub struct Session {
-    /// Its id.
+    /// The session's id.
     pub id: SessionId,
     /// Its place among the sessions of its account.
     pub number: SessionNumber,
-    /// The issuer that began it. No other can use it, also where both share the store.
+    /// The issuer that began it. No other issuer can use it, even if both share the store.
     pub issuer: Issuer,
     /// The audience of its access tokens. No other audience can use it.
     pub audience: Audience,
-    /// The OAuth client it belongs to.
+    /// The OAuth client that the session belongs to.
     pub client: ClientId,
     /// The user, and the scopes and claims that the login allows.
     pub identity: Identity,
@@ -51,17 +53,17 @@ pub struct Session {
     pub recovered: Option<Generation>,
     /// When the session began.
     pub created_at: Timestamp,
-    /// When the user last proved who they are.
+    /// When the user last authenticated.
     pub authenticated_at: Timestamp,
     /// When the session was last refreshed, or began.
     pub last_seen_at: Timestamp,
-    /// From where it was last refreshed, or begun.
+    /// A hint at where the last refresh, or the login, came from.
     pub seen_from: SeenFrom,
-    /// When it can no longer be refreshed unless it is refreshed before.
+    /// When the session expires, unless the client refreshes it before.
     pub idle_expires_at: Timestamp,
-    /// When it ends at the latest, however often it is refreshed.
+    /// When the session ends at the latest, however often the client refreshes it.
     pub absolute_expires_at: Timestamp,
-    /// No access token of this session is valid past this instant. Never decreases.
+    /// The time after which no access token of this session is valid. Never decreases.
     pub access_until: Timestamp,
     /// The versions of its identity's scopes and claims.
     pub grant: Grant,
@@ -71,9 +73,9 @@ pub struct Session {
 
 /// The exchange of a session's refresh token for the next one.
 ///
-/// A session rotates at most once per [`overlap`](crate::ReusePolicy::overlap), so the last
-/// rotation is all that it must remember. A rotation over several generations means that the store
-/// lost writes; it spends all of them at once.
+/// A session rotates at most once per [`overlap`](crate::ReusePolicy::overlap), so it needs to
+/// remember only the last rotation. A rotation over several generations means that the store lost
+/// writes. It spends all of these generations at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
     clippy::exhaustive_structs,
@@ -115,14 +117,15 @@ pub enum EndReason {
     EndedByApplication,
     /// A spent refresh token came back.
     Reuse,
-    /// The user was deleted, or may not be logged in any more.
+    /// The user was deleted, or may not log in any more.
     UserDeleted,
     /// The subject had more sessions than `max_sessions` allows. The store ended this one and all
     /// older ones.
     TooManySessions,
-    /// The user logged out at the OpenID Connect provider that the session was begun through.
+    /// The user logged out at the OpenID Connect provider through which they had logged in.
     BackchannelLogout,
-    /// More access tokens were revoked one by one than a session (8) or its account (100) may have.
+    /// A session may have 8 access tokens that were revoked one by one, and its account 100. There
+    /// were more.
     TooManyRevocations,
 }
 
@@ -165,12 +168,12 @@ impl EndReason {
 }
 
 impl Session {
-    /// How far a store's clock may go back without being believed: what clocks that are kept right
-    /// differ by, for example after a failover to another server.
+    /// How far a store's clock may go back while the session keeps its own time. Synchronised
+    /// clocks may differ by this much, for example after a failover to another server.
     ///
-    /// Beyond that the session's last time was wrong, and the store's time counts. Otherwise a
-    /// clock that was ahead for a moment would hold the session's overlap open until it gets there
-    /// again.
+    /// If the clock goes back further, the session's last time was wrong, and the store's time
+    /// counts. Otherwise, a clock that was ahead for a moment would keep the session's overlap open
+    /// until it gets there again.
     pub const CLOCK_JITTER: Duration = Duration::from_secs(10);
 
     /// The user who is logged in.
@@ -185,20 +188,20 @@ impl Session {
         AccountId::of(&self.issuer, self.subject())
     }
 
-    /// Whether it is neither ended nor past its absolute end.
+    /// Whether the session has not ended and is not past its absolute end.
     #[must_use]
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.ended.is_none() && self.time(now) < self.absolute_expires_at
     }
 
-    /// Whether it can be refreshed: live and not idle for too long.
+    /// Whether a client can refresh the session: it is live and not idle for too long.
     #[must_use]
     pub fn is_refreshable(&self, now: Timestamp) -> bool {
         self.is_live(now) && self.time(now) < self.idle_expires_at
     }
 
-    /// Whether a client can still use it: it can be refreshed, or an access token of it may be
-    /// valid.
+    /// Whether a client can still use the session: by a refresh, or with an access token that may
+    /// be valid.
     #[must_use]
     pub fn is_usable(&self, now: Timestamp) -> bool {
         self.is_refreshable(now) || (self.is_live(now) && self.time(now) < self.access_until)
@@ -227,9 +230,10 @@ impl Session {
         overlap > Duration::ZERO && age.is_some_and(|age| age <= overlap)
     }
 
-    /// Ends the session, which can happen once; the revocation is what must be logged with it.
+    /// Ends the session, and returns the revocation, which the store logs in the same act. `None`
+    /// if the session had already ended.
     ///
-    /// [`access_until`](Self::access_until) is not before the end: a connection that
+    /// [`access_until`](Self::access_until) is then at least the time of the end. A connection that
     /// [follows its session](crate::Connection::follow_session) may be open long after the last
     /// access token has expired, and its node must still find the entry.
     #[must_use]
@@ -246,7 +250,7 @@ impl Session {
         })
     }
 
-    /// The entry of the log that tells nodes which of its access tokens are stale. It replaces the
+    /// The log entry that tells nodes which access tokens of the session are stale. It replaces the
     /// session's last one.
     #[must_use]
     pub fn grant_entry(&self) -> Revocation {
@@ -256,8 +260,9 @@ impl Session {
         }
     }
 
-    /// From when on nothing needs the row any more: its refresh token is refused with or without
-    /// it, and none of its access tokens can be valid, on no clock that is tolerated.
+    /// The time from which the store may remove the row. gatepass then refuses the session's
+    /// refresh token with or without the row, and no access token can be valid, by any tolerated
+    /// clock.
     #[must_use]
     pub fn purge_at(&self) -> Timestamp {
         let needed_until = match self.ended {
@@ -267,7 +272,7 @@ impl Session {
         needed_until + Revocation::RETENTION_MARGIN
     }
 
-    /// The store's time as this session has it.
+    /// The store's time, without small steps back.
     pub(super) fn time(&self, now: Timestamp) -> Timestamp {
         if self.last_seen_at.since(now) <= Self::CLOCK_JITTER {
             now.max(self.last_seen_at)
@@ -278,7 +283,7 @@ impl Session {
 
     pub(super) fn allow_access(&mut self, default_ttl: Duration, now: Timestamp) {
         let ttl = self.identity.own_access_ttl().unwrap_or(default_ttl);
-        // Never lowered: tokens that were issued with a longer lifetime are still about.
+        // Never lowered, since earlier tokens with a longer lifetime may still be in use.
         self.access_until = self
             .access_until
             .max((now + ttl).min(self.absolute_expires_at));

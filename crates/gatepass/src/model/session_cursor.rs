@@ -12,11 +12,11 @@ use crate::{
     },
 };
 
-/// A place in a list of sessions, behind one of them.
+/// A place in a list of sessions, right after one of them.
 ///
-/// It stays good while sessions begin, end and are purged, also if the session itself is gone. Send
-/// its text to your own pages, for example in the link to the next page, and parse it again. Treat
-/// the text as opaque: gatepass may write it in another way in a later release.
+/// A cursor stays valid while sessions begin, end and are purged, even if its own session is gone.
+/// Send its text to your pages, for example in the link to the next page, and parse it again. Treat
+/// the text as opaque: a later release may write it in another way.
 ///
 /// ```
 /// use gatepass::{SessionCursor, Timestamp};
@@ -36,12 +36,12 @@ pub struct SessionCursor {
     pub number: SessionNumber,
     /// The session.
     pub id: SessionId,
-    /// The session's user, where the list is in the order of subjects.
+    /// The session's user, if the list is in the order of subjects.
     pub subject: Option<Subject>,
 }
 
 impl SessionCursor {
-    /// The place behind the session with this id and number that began at `created_at`.
+    /// The place after the session with this id and number that began at `created_at`.
     #[must_use]
     pub const fn new(created_at: Timestamp, number: SessionNumber, id: SessionId) -> Self {
         Self {
@@ -52,7 +52,7 @@ impl SessionCursor {
         }
     }
 
-    /// The place behind `session`, in a list that isn't in the order of subjects.
+    /// The place after `session`, in a list that isn't in the order of subjects.
     pub(super) const fn behind(session: &Session) -> Self {
         Self::new(session.created_at, session.number, session.id)
     }
@@ -76,7 +76,7 @@ impl FromStr for SessionCursor {
         let mut parts = text.split('.');
         let mut part = || parts.next().ok_or(InvalidId);
         let (millis, number, id) = (part()?, part()?, part()?);
-        // The digits of a number of a session, which are checked to be nothing else.
+        // Parsed as a session number, which accepts nothing but digits.
         let millis = millis.parse::<SessionNumber>()?.get();
         let created_at = Timestamp::from_unix_millis(millis);
         let mut cursor = Self::new(created_at, number.parse()?, id.parse()?);
@@ -116,7 +116,7 @@ mod tests {
             "1.2".to_owned(),
             format!("{good}."),
             format!("{good}.!"),
-            // A subject has no control characters, which a store could not even be asked for.
+            // A subject has no control characters: PostgreSQL even refuses U+0000 in a query.
             format!("{good}.{}", URL_SAFE_NO_PAD.encode("a\0b")),
             format!("{good}.{}", URL_SAFE_NO_PAD.encode([255])),
             format!("{good}.YQ.YQ"),

@@ -1,4 +1,4 @@
-//! Which sessions an administrator asks for.
+//! The sessions that an administrator asks for.
 
 use crate::{
     env::clock::Timestamp,
@@ -11,10 +11,10 @@ use crate::{
     },
 };
 
-/// The beginning and the id of a session, by which lists are in order.
+/// The beginning and the id of a session. Lists are sorted by these two.
 type Place<'a> = (Timestamp, &'a [u8]);
 
-/// Longest subject in bytes, and more.
+/// More bytes than the longest subject has.
 const LONGEST: usize = 256;
 
 /// The sessions that an administrator asks for: all live ones, unless you narrow it down. Each
@@ -30,7 +30,7 @@ const LONGEST: usize = 256;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A store has indexes for some conditions. For the others it looks at each session, some hundred
+/// A store has indexes for some conditions. For the others, it looks at each session, a few hundred
 /// in one call.
 ///
 /// | condition | PostgreSQL, SQLite | Redis | in memory |
@@ -40,7 +40,7 @@ const LONGEST: usize = 256;
 /// | `subject_prefix` | an index | looks at each | looks at each |
 /// | all others | looks at each | looks at each | looks at each |
 ///
-/// A filter with a subject uses the index for that alone.
+/// A filter with a subject uses only the index for the subject.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionFilter {
     issuer: Option<Issuer>,
@@ -70,22 +70,23 @@ enum Subjects {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionState {
-    /// It is neither ended nor past its absolute end. A session that has idled too long is
-    /// live until the store removes it: its client may be able to resume it.
+    /// The session has not ended, and is not past its absolute end. A session that has been idle
+    /// for too long is live until the store removes it, because its client may be able to resume
+    /// it.
     #[default]
     Live,
-    /// It has ended, or is past its absolute end. A store keeps such a session for as long as an
-    /// access token of it could be valid, and ten minutes longer. For example, after a logout you
-    /// find it for up to 25 minutes.
+    /// The session has ended, or is past its absolute end. A store keeps such a session for as long
+    /// as an access token of it could be valid, and ten minutes longer. For example, after a logout
+    /// you find it for up to 25 minutes.
     Ended,
-    /// Either.
+    /// Live and ended sessions.
     Any,
 }
 
 impl SessionFilter {
-    /// The number of sessions on a page, unless you set it: as on a page of a user's list.
+    /// The default number of sessions on a page. A page of a user's list has the same.
     pub const PAGE_SIZE: usize = 100;
-    /// The most sessions on a page. That many are about half a megabyte.
+    /// The most sessions on a page. These are about half a megabyte.
     pub const MAX_PAGE_SIZE: usize = 1000;
 
     /// All live sessions.
@@ -178,8 +179,8 @@ impl SessionFilter {
         self
     }
 
-    /// Sessions that were last refreshed, or began, before this time. A session that is used and
-    /// needs no refresh yet may be among them: its access token may have been issued before.
+    /// Sessions that were last refreshed, or began, before this time. A session in use may be among
+    /// them if its access token has needed no refresh since.
     #[must_use]
     pub fn seen_before(mut self, at: Timestamp) -> Self {
         self.seen_before = Some(at);
@@ -193,15 +194,15 @@ impl SessionFilter {
         self
     }
 
-    /// The number of sessions on a page; 100 unless you set it, and 1,000 at most. It changes
-    /// neither which sessions are counted nor which are ended.
+    /// The number of sessions on a page; 100 unless you set it, and 1,000 at most. It doesn't
+    /// change which sessions gatepass counts or ends.
     #[must_use]
     pub fn page_size(mut self, sessions: usize) -> Self {
         self.page_size = Some(sessions);
         self
     }
 
-    /// Whether `session` is one of these, at the store's time `now`.
+    /// Whether `session` matches, at the store's time `now`.
     #[must_use]
     pub fn matches(&self, session: &Session, now: Timestamp) -> bool {
         self.is_of(session) && self.is_in_time(session) && self.is_in_state(session, now)
@@ -271,8 +272,8 @@ impl SessionFilter {
         size.clamp(1, Self::MAX_PAGE_SIZE)
     }
 
-    /// For stores whose sessions lie by their accounts: the one account whose sessions match, if
-    /// the filter names issuer and subject.
+    /// The one account whose sessions match, if the filter names issuer and subject. For stores
+    /// that group sessions by account.
     #[must_use]
     pub fn account(&self) -> Option<AccountId> {
         match (&self.issuer, &self.subject) {
@@ -281,8 +282,9 @@ impl SessionFilter {
         }
     }
 
-    /// For stores that find sessions by their beginning: the earliest one of a session that can
-    /// match, and the beginning and id that those behind `after` are below.
+    /// The range of the sessions after `after` that can match, for stores that find sessions by
+    /// their beginning: the earliest beginning, and the beginning and id that all of them are
+    /// below.
     #[must_use]
     pub fn begun_range<'a>(&self, after: Option<&'a SessionCursor>) -> (Timestamp, Place<'a>) {
         let behind = after.map(|after| (after.created_at, after.id.as_bytes().as_slice()));
@@ -292,9 +294,9 @@ impl SessionFilter {
         (first, end.unwrap_or((Timestamp::MAX, &[])))
     }
 
-    /// For stores that find sessions by their subject: the first text, byte by byte, that the
-    /// subject of a session that matches can be, and the subject, beginning and id that those
-    /// behind `after` are below. `None` if the subject doesn't matter.
+    /// The range of the sessions after `after` that can match, for stores that find sessions by
+    /// their subject: the first possible subject, byte by byte, and the subject, beginning and id
+    /// that all of them are below. `None` if the filter has no subject.
     #[must_use]
     pub fn subject_range<'a>(
         &self,
@@ -317,7 +319,7 @@ impl SessionFilter {
         Some((first.as_str(), (last, end.unwrap_or((Timestamp::MAX, &[])))))
     }
 
-    /// The place behind `session` in the list of these sessions.
+    /// The place after `session` in the list of these sessions.
     #[must_use]
     pub fn cursor_behind(&self, session: &Session) -> SessionCursor {
         let mut cursor = SessionCursor::behind(session);
@@ -327,18 +329,19 @@ impl SessionFilter {
         cursor
     }
 
-    /// Sessions whose login at a provider is over by this logout.
+    /// Sessions whose login at a provider this logout ends.
     pub(crate) fn ended_by(mut self, logout: ProviderLogout) -> Self {
         self.provider_logout = Some(logout);
         self
     }
 
-    /// Leaves those out that are over already.
+    /// Leaves out sessions that are already over.
     pub(crate) fn leave_out_ended(&mut self) {
         self.leaves_out_ended = true;
     }
 
-    /// These sessions, as a service asks for them: its own, unless it asks for others.
+    /// The filter with the issuer and the audience of the service that asks, unless the filter sets
+    /// others.
     pub(crate) fn asked_by(&self, issuer: &Issuer, audience: &Audience) -> Self {
         let mut filter = self.clone();
         if !filter.all_services {

@@ -1,4 +1,4 @@
-//! Text that people read in lists and logs, and the characters that must not be in it.
+//! Text that people read in lists and logs, and the characters that it must not contain.
 
 /// Longest `User-Agent` in bytes that a session keeps.
 const MAX_USER_AGENT: usize = 256;
@@ -24,7 +24,7 @@ pub(crate) fn is_deceptive(c: char) -> bool {
 
 /// Whether a character of `text` makes it look like other text.
 pub(crate) fn has_deceptive(text: &str) -> bool {
-    // Most names are of plain characters, which are looked at all at once.
+    // The fast path: most names are printable ASCII.
     !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) && text.chars().any(is_deceptive)
 }
 

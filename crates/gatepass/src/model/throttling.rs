@@ -1,7 +1,8 @@
-//! Attempts to log in, and the delays after too many of them: pure rules, the same in every store.
+//! Attempts to log in, and the delays after too many of them. The rules are pure, and the same for
+//! every store.
 //!
-//! A store keeps one small record for each name, each address, and each pair of the two, under a
-//! key that is a keyed hash. A record counts attempts, and forgets one of them per
+//! A store keeps one small record for each name, each address, and each pair of the two. Its key is
+//! a keyed hash. A record counts attempts, and forgets one attempt per
 //! [`LoginThrottle::max_delay`].
 
 use std::{borrow::Cow, time::Duration};
@@ -18,19 +19,19 @@ use crate::{
 /// password is checked, so parallel guesses can't exceed the bounds. A login that succeeds takes
 /// its attempt back, and clears the pair.
 ///
-/// Private addresses, such as 10.0.0.2, count only if you have said which proxies there are
-/// ([`trusted_proxies`](crate::AuthorityBuilder::trusted_proxies)): before that, they are probably
-/// those of a proxy.
+/// Private addresses, such as 10.0.0.2, count only if you have set
+/// [`trusted_proxies`](crate::AuthorityBuilder::trusted_proxies). Without that setting, a private
+/// address is probably the address of a proxy.
 ///
-/// After as many attempts as are free, each further attempt has to wait: first for
+/// After the free attempts, each further attempt has to wait: first for
 /// [`first_delay`](Self::first_delay), then twice as long each time, up to
-/// [`max_delay`](Self::max_delay). An attempt that comes too early is answered 429 with
-/// `Retry-After`. It checks no password, and makes no delay longer. One attempt is forgotten per
-/// `max_delay`.
+/// [`max_delay`](Self::max_delay). An attempt that comes too early gets 429 with `Retry-After`.
+/// gatepass checks no password for it, and it makes no delay longer. gatepass forgets one attempt
+/// per `max_delay`.
 ///
 /// Strangers can delay logins with a user's name, up to `max_delay`. They can't delay a user who
-/// comes from an address where that user has logged in within [`known_for`](Self::known_for): such
-/// a pair is bound by its own attempts alone.
+/// comes from an address where that user has logged in within [`known_for`](Self::known_for): for
+/// such a pair of name and address, only its own attempts count.
 ///
 /// ```
 /// use std::time::Duration;
@@ -57,9 +58,9 @@ pub struct LoginThrottle {
     pub per_address: u32,
     /// The first delay. Default 1 s.
     pub first_delay: Duration,
-    /// The longest delay, and the time in which one attempt is forgotten. Default 5 min.
+    /// The longest delay, and the time after which gatepass forgets one attempt. Default 5 min.
     pub max_delay: Duration,
-    /// How long after a login its pair of name and address is known. Default 30 days.
+    /// How long gatepass knows a pair of name and address after a login. Default 30 days.
     pub known_for: Duration,
 }
 
@@ -77,22 +78,22 @@ impl Default for LoginThrottle {
 }
 
 impl LoginThrottle {
-    /// The most attempts beyond the free ones that a record counts. With any configuration the
-    /// delay has become `max_delay` by then.
+    /// The most attempts beyond the free ones that a record counts. With any configuration, the
+    /// delay has reached `max_delay` by then.
     pub const MOST_BEYOND: u32 = 16;
 
-    /// The most free attempts that can be configured.
+    /// The most free attempts that you can configure.
     pub(crate) const MOST_FREE: u32 = 1_000_000;
 
-    /// The delay after an attempt so many beyond the free ones.
+    /// The delay after an attempt, where `beyond` attempts came after the free ones before it.
     fn delay(&self, beyond: u32) -> Duration {
         let doubled = 1_u32.checked_shl(beyond).unwrap_or(u32::MAX);
         self.first_delay.saturating_mul(doubled).min(self.max_delay)
     }
 }
 
-/// The name that attempts are counted by, unless the application says otherwise: without white
-/// space around it, and in lower case.
+/// The name that gatepass counts attempts by, unless the application chooses another: trimmed, and
+/// in lower case.
 pub(crate) fn throttle_key(name: &str) -> Cow<'_, str> {
     let trimmed = name.trim();
     match trimmed.chars().any(char::is_uppercase) {
@@ -101,8 +102,8 @@ pub(crate) fn throttle_key(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// The key of a record: a keyed hash of a name, an address or both. It leads to neither of them
-/// without the master secret.
+/// The key of a record: a keyed hash of a name, an address or both. Without the master secret, the
+/// key reveals neither of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttemptKey([u8; 16]);
 
@@ -132,16 +133,16 @@ impl TryFrom<&[u8]> for AttemptKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "one, the other, both")]
 pub enum ThrottledBy {
-    /// That of its address with its name.
+    /// The bound on its address with its name.
     Pair,
-    /// That of its name.
+    /// The bound on its name.
     Name,
-    /// That of its address.
+    /// The bound on its address.
     Address,
 }
 
 impl ThrottledBy {
-    /// The stable name, as the log and the metrics have it.
+    /// The stable name, for the log and the metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -152,32 +153,32 @@ impl ThrottledBy {
     }
 }
 
-/// The record of one key. A key without a record has the default one, and a record that is
-/// [over](Self::purge_at) is as good as none.
+/// The record of one key. A key without a record has the default one. A record past its
+/// [`purge_at`](Self::purge_at) means the same as none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "a store must keep all of it")]
 pub struct AttemptRecord {
-    /// When all of its attempts are forgotten: each of them moves this on by `max_delay`.
+    /// When all of its attempts are forgotten. Each attempt moves this time by `max_delay`.
     pub forgotten_at: Timestamp,
     /// The time of the last attempt.
     pub counted_at: Timestamp,
     /// The earliest time of the next attempt.
     pub next_at: Timestamp,
-    /// Until when a pair is known.
+    /// The time until which gatepass knows the pair.
     pub known_until: Timestamp,
 }
 
 impl AttemptRecord {
-    /// When nothing needs this record any more.
+    /// When the store may remove this record.
     #[must_use]
     pub fn purge_at(&self) -> Timestamp {
         self.forgotten_at.max(self.next_at).max(self.known_until)
     }
 
-    /// The record as it counts at `now`, and the time by which it does.
+    /// The record to decide by at `now`, and the time to use with it.
     ///
-    /// A clock that goes back by a little delays no attempt for longer. A record of a clock that
-    /// was ahead by more counts no attempts.
+    /// A clock that goes back a little makes no delay longer. If it goes back further, the record's
+    /// own clock was wrong, and its attempts don't count.
     fn at(self, now: Timestamp) -> (Self, Timestamp) {
         if self.counted_at <= now {
             (self, now)
@@ -197,7 +198,7 @@ impl AttemptRecord {
     fn wait(self, throttle: &LoginThrottle, now: Timestamp) -> Option<Duration> {
         let (record, now) = self.at(now);
         let wait = record.next_at.since(now);
-        // A longer one is of another configuration.
+        // A longer wait comes from another configuration.
         (!wait.is_zero() && wait <= throttle.max_delay).then_some(wait)
     }
 
@@ -236,7 +237,7 @@ impl AttemptRecord {
     }
 }
 
-/// An attempt to log in that is to be counted.
+/// An attempt to log in, for the store to count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CountAttempt {
@@ -252,16 +253,16 @@ pub struct CountAttempt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "it counts, or it does not")]
 pub enum AttemptOutcome {
-    /// It counts, and its password may be checked.
+    /// The attempt counts, and gatepass may check its password.
     Counted {
         /// Whether its pair is known, so that it counts for the pair alone.
         known: bool,
     },
-    /// It comes too early, and counts for nothing.
+    /// The attempt comes too early, and doesn't count.
     Refused {
         /// The bound with the longest wait.
         by: ThrottledBy,
-        /// How long it has to wait.
+        /// How long the client has to wait.
         retry_after: Duration,
     },
 }
@@ -277,17 +278,17 @@ impl CountAttempt {
         }
     }
 
-    /// The keys whose records decide, of two or more in no particular order.
+    /// The keys of the records that decide, in no particular order.
     pub fn keys(&self) -> impl Iterator<Item = AttemptKey> {
         let others = self.address_and_pair;
         let others = others.into_iter().flat_map(|(one, other)| [one, other]);
         [self.name].into_iter().chain(others)
     }
 
-    /// Decides by the records of its keys, as the store has `found` them. If the attempt counts,
-    /// returns the records to write, each in place of the one of its key.
+    /// Decides by the records that the store has `found` for the keys. If the attempt counts, this
+    /// returns the records to write, each in place of its key's record.
     ///
-    /// Between the two, no other call may write the records.
+    /// No other call may write the records between the reads and the writes.
     #[must_use]
     pub fn decide(
         &self,
@@ -303,7 +304,7 @@ impl CountAttempt {
             let retry_after = record(key).wait(throttle, now)?;
             Some((by, retry_after))
         });
-        // The first one, if two are as long: the answer must not depend on the store.
+        // If two waits are equal, the first one counts: the answer must not depend on the store.
         let longest = refused.reduce(|one, other| if other.1 > one.1 { other } else { one });
         if let Some((by, retry_after)) = longest {
             return (AttemptOutcome::Refused { by, retry_after }, Vec::new());
@@ -332,7 +333,7 @@ impl CountAttempt {
     }
 }
 
-/// The end of an attempt that was counted and was no wrong password.
+/// The end of an attempt that was counted, if its password was not wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SettleAttempt {
@@ -340,8 +341,8 @@ pub struct SettleAttempt {
     pub attempt: CountAttempt,
     /// Whether it counted for its pair alone, as [`AttemptOutcome::Counted`] said.
     pub known: bool,
-    /// Whether the user has logged in: then its pair is cleared, and known from now on. Otherwise
-    /// the attempt is taken back, since no password was checked.
+    /// Whether the user has logged in. If so, the store clears the attempt's pair and knows it from
+    /// now on. Otherwise it takes the attempt back, since no password was checked.
     pub succeeded: bool,
 }
 
@@ -356,8 +357,8 @@ impl SettleAttempt {
         }
     }
 
-    /// The records to write, by those that the store has `found`, each in place of the one of its
-    /// key. Between the two, no other call may write the records.
+    /// The records to write, given the records that the store has `found`. Each replaces its key's
+    /// record. No other call may write the records between the reads and the writes.
     #[must_use]
     pub fn decide(
         &self,
@@ -377,7 +378,7 @@ impl SettleAttempt {
                     };
                     return Some((key, cleared));
                 }
-                // One that the store has forgotten meanwhile counts no attempt any more.
+                // A record that the store has forgotten meanwhile counts no attempts any more.
                 Some((key, found(key)?.taken_back(free, throttle, now)))
             });
         settled.collect()
@@ -441,8 +442,8 @@ mod tests {
     }
 
     proptest! {
-        /// No patience and no timing gets a guesser more than the free attempts, one per longest
-        /// delay, and those whose delays are still growing.
+        /// However long a guesser waits, they get no more than the free attempts, one per longest
+        /// delay, and the attempts whose delays are still growing.
         #[test]
         fn the_guesses_in_any_time_are_bounded(
             pauses in vec(prop_oneof![Just(0_u64), 0..2000_u64, 0..400_000_u64], 1..400),
@@ -465,7 +466,7 @@ mod tests {
             }
         }
 
-        /// An attempt waits for the longest delay at most, also if the store has a record of
+        /// An attempt waits for the longest delay at most, even if the store's record comes from
         /// another clock or configuration. Nothing panics.
         #[test]
         fn no_record_delays_an_attempt_for_longer_than_the_longest_delay(
@@ -484,7 +485,7 @@ mod tests {
                 let later = now + Duration::from_millis(pass).max(retry_after);
                 let (outcome, written) = attempt.decide(|_| Some(record), later);
                 let counts = matches!(outcome, AttemptOutcome::Counted { .. });
-                // Unless time ends before.
+                // Unless the timestamp is near its maximum.
                 prop_assert!(counts || later == Timestamp::MAX || counted_at > now);
                 let _ = SettleAttempt::new(attempt, false).decide(|_| Some(record), later);
                 prop_assert!(written.iter().all(|(_, one)| one.next_at >= one.counted_at));

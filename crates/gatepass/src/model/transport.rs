@@ -1,22 +1,22 @@
-//! The ways in which tokens travel between a browser or another client and the service.
+//! The ways in which clients and the service exchange tokens.
 
-/// How clients carry their tokens, chosen by [`transport`](crate::AuthorityBuilder::transport) at
-/// the builder of the authority, or of a verifier alone.
+/// How clients carry their tokens. Set it with [`transport`](crate::AuthorityBuilder::transport) at
+/// the builder of the authority, or of a verifier that you use alone.
 ///
-/// gatepass understands `Authorization: Bearer` in each case. If a request has that header, the
-/// header decides alone. This choice is about whether cookies also count, and what the endpoints
-/// answer with.
+/// gatepass always understands `Authorization: Bearer`. If a request has that header, gatepass
+/// looks at no cookie. The transport decides whether gatepass also reads cookies, and whether the
+/// endpoints answer with tokens or with cookies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "one, the other, both")]
 pub enum Transport {
-    /// Tokens in bodies and in the `Authorization` header (RFC 6750 §2.1). Cookies are neither read
-    /// nor set. For apps, services and pages that keep their tokens themselves. The default: it
-    /// needs no defence against requests from other sites.
+    /// Tokens in bodies and in the `Authorization` header (RFC 6750 §2.1). gatepass neither reads
+    /// nor sets cookies. For apps, services and pages that keep their tokens themselves. This is
+    /// the default, because it needs no defence against requests from other sites.
     #[default]
     Bearer,
-    /// Logins are answered with cookies that scripts cannot read, and not with tokens in a body.
-    /// For web pages of the service's own site. OAuth clients get theirs from the token endpoint as
-    /// ever.
+    /// gatepass answers logins with cookies that scripts cannot read, and not with tokens in a
+    /// body. For web pages of the service's own site. OAuth clients still get their tokens from the
+    /// token endpoint.
     Cookie,
     /// Both: a login that asks for cookies (`"transport":"cookie"`) gets them, any other gets
     /// tokens.
@@ -29,19 +29,19 @@ impl Transport {
     }
 }
 
-/// The configuration of the places of tokens and for browsers, for gates and endpoints alike.
+/// The places of tokens and the settings for browsers, for gates and endpoints alike.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BrowserPolicy {
     pub(crate) places: TokenPlaces,
     pub(crate) transport: Transport,
-    /// Cookies without `Secure`, on this machine's own names only.
+    /// Cookies without `Secure`, only for localhost.
     pub(crate) insecure_localhost: bool,
     /// Origins other than the service's own whose pages may use the cookies.
     pub(crate) trusted_origins: Vec<String>,
 }
 
 impl BrowserPolicy {
-    /// Whether a cookie may bring a token.
+    /// Whether gatepass reads tokens from cookies.
     pub(crate) fn reads_cookies(&self) -> bool {
         let TokenPlaces {
             cookie, old_cookie, ..
@@ -50,23 +50,23 @@ impl BrowserPolicy {
     }
 }
 
-/// The places of access tokens beside `Authorization: Bearer` and gatepass's own cookie.
+/// The places of access tokens other than `Authorization: Bearer` and gatepass's own cookie.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TokenPlaces {
     /// Authentication schemes that mean the same as `Bearer`.
     pub(crate) schemes: Vec<String>,
-    /// A header field, in lower case. The frameworks ask for names that live as long as the
-    /// process, and a process has few.
+    /// A header field, in lower case. The frameworks require `'static` names, and a process has
+    /// few.
     pub(crate) header: Option<&'static str>,
     pub(crate) cookie: Option<String>,
-    /// The cookie of the old system whose tokens are adopted.
+    /// The cookie of the old system whose tokens gatepass adopts.
     pub(crate) old_cookie: Option<String>,
-    /// A header field of responses, in lower case, for renewed tokens.
+    /// The response header for renewed tokens, in lower case.
     pub(crate) renewed: Option<&'static str>,
 }
 
 impl TokenPlaces {
-    /// Header fields that mean something else to gatepass, or to every server.
+    /// Header fields that have another meaning for gatepass, or for every server.
     const TAKEN: [&str; 8] = [
         "authorization",
         "content-length",
@@ -78,7 +78,7 @@ impl TokenPlaces {
         "transfer-encoding",
     ];
 
-    /// Header fields of responses that mean something else.
+    /// Response headers that have another meaning.
     const TAKEN_BY_RESPONSES: [&str; 12] = [
         "allow",
         "cache-control",
@@ -94,7 +94,7 @@ impl TokenPlaces {
         "www-authenticate",
     ];
 
-    /// The first place that can't be one, and what it must be.
+    /// The first place that is not valid, and what it must be.
     pub(crate) fn fault(&self) -> Option<(&str, &'static str)> {
         let other = |scheme: &&String| {
             !is_token(scheme) || ["bearer", "basic"].contains(&scheme.to_ascii_lowercase().as_str())

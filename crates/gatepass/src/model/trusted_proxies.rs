@@ -4,17 +4,18 @@ use std::{fmt, net::IpAddr};
 
 use crate::model::network::{InvalidNetwork, Network};
 
-/// The reverse proxies that the service believes about the addresses of clients, and the header
-/// that they write.
+/// The reverse proxies whose word gatepass takes for the addresses of clients, and the header that
+/// they write.
 ///
 /// A client can send any header itself. So gatepass reads the header from its end, where the
-/// nearest proxy has written. It goes on to the left as long as the address is that of a trusted
-/// proxy, and takes the first one that isn't. For example, with `10.0.0.0/8` trusted, a connection
-/// from 10.0.0.2 with `X-Forwarded-For: 1.1.1.1, 203.0.113.7, 10.0.0.5` comes from 203.0.113.7. The
-/// client wrote 1.1.1.1 itself.
+/// nearest proxy has written. It skips the addresses of trusted proxies, and takes the first other
+/// address to the left of them. For example, with `10.0.0.0/8` trusted, a connection from 10.0.0.2
+/// with `X-Forwarded-For: 1.1.1.1, 203.0.113.7, 10.0.0.5` comes from 203.0.113.7. The client wrote
+/// 1.1.1.1 itself.
 ///
-/// If the header is missing or malformed, the client's address is the last one that a trusted proxy
-/// or the connection has told. A connection from elsewhere is not believed: its header is ignored.
+/// If the header is missing or malformed, gatepass takes the last address that a trusted proxy or
+/// the connection has told. It ignores the header of a connection that doesn't come from a trusted
+/// proxy.
 ///
 /// ```
 /// use gatepass::{Authority, MasterSecret, MemoryStore, TrustedProxies};
@@ -38,16 +39,16 @@ enum Header {
     XForwardedFor,
 }
 
-/// A network that can't be one of trusted proxies.
+/// A network that can't be a trusted proxy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidProxies {
-    /// It is no network at all.
+    /// The text is not a network.
     #[error(transparent)]
     Network(#[from] InvalidNetwork),
-    /// It contains all addresses, so that every client could choose its own.
+    /// The network contains all addresses, so every client could choose its own address.
     #[error(
-        "{0} are all addresses there are: name the networks of your proxies alone, such as 10.0.0.0/8"
+        "{0} contains all addresses: name only the networks of your proxies, such as 10.0.0.0/8"
     )]
     AllAddresses(Network),
 }
@@ -57,8 +58,8 @@ impl TrustedProxies {
     ///
     /// # Errors
     ///
-    /// [`InvalidProxies`] if one is neither an address nor a network in CIDR notation, or contains
-    /// all addresses: then every client could choose its own.
+    /// [`InvalidProxies`] if one is neither an address nor a network in CIDR notation, or if it
+    /// contains all addresses.
     pub fn forwarded(
         networks: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> Result<Self, InvalidProxies> {
@@ -76,8 +77,8 @@ impl TrustedProxies {
         Self::new(Header::XForwardedFor, networks)
     }
 
-    /// No proxies: each address is that of a client, also if it is a private one. For example, for
-    /// a service inside a company network.
+    /// No proxies: each connection comes from a client, even if its address is private. Use it, for
+    /// example, for a service inside a company network.
     #[must_use]
     pub fn none() -> Self {
         Self {
@@ -109,10 +110,10 @@ impl TrustedProxies {
         }
     }
 
-    /// The address of the client whose request came from `peer` with these values of the header.
+    /// The client's address, for a request from `peer` with these values of the header.
     pub(crate) fn client(&self, peer: IpAddr, values: &[&[u8]]) -> IpAddr {
         let mut last = peer.to_canonical();
-        // From the end: the nearest proxy has written there, and each field is a list of its own.
+        // From the end, where the nearest proxy has written. Each field is a list of its own.
         let mut hops = values.iter().rev().flat_map(|value| from_the_end(value));
         while self.trusts(last) {
             let Some(address) = hops.next().and_then(|hop| self.address(hop)) else {
@@ -139,8 +140,8 @@ impl TrustedProxies {
     }
 }
 
-/// Whether operators give such addresses to machines of their own: private ones, loopback, those
-/// behind a carrier's NAT, and those of one link.
+/// Whether the address is private, loopback, link-local, or behind a carrier's NAT, so that
+/// operators give it to machines of their own.
 pub(crate) fn is_private(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => {
@@ -162,10 +163,10 @@ fn network(text: &str) -> Result<Network, InvalidProxies> {
     Ok(network)
 }
 
-/// The elements of a list, from its end. A comma within quotes separates none.
+/// The elements of a list, from its end. A comma within quotes doesn't separate elements.
 ///
-/// It is read from the end, so that a quote that the client has left open can't hide the elements
-/// that proxies have written behind it.
+/// Reading from the end means that a quote that the client left open can't hide the elements that
+/// proxies added after it.
 fn from_the_end(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut quoted = false;
     value.rsplit(move |byte| {
@@ -256,7 +257,7 @@ mod tests {
             ("::1", &["203.0.113.7:50123"], "203.0.113.7"),
             // The same address, written in two ways.
             ("::ffff:10.0.0.2", &["::ffff:203.0.113.7"], "203.0.113.7"),
-            // All are proxies: the first one has connected by itself.
+            // All are proxies: the first one made the request itself.
             ("10.0.0.2", &["10.0.0.9, 10.0.0.5"], "10.0.0.9"),
         ] {
             assert_eq!(client(&proxies, peer, values), expected, "{values:?}");
@@ -301,10 +302,10 @@ mod tests {
             (r#"for="[2001:db8::7]:4711""#, "2001:db8::7"),
             (r#"for="[2001:db8::7]:_a-1""#, "2001:db8::7"),
             ("for=1.1.1.1, for=203.0.113.7, for=10.0.0.5", "203.0.113.7"),
-            // A quote that the client has left open hides nothing that was added behind it.
+            // A quote that the client left open hides nothing that proxies added after it.
             (r#"for="1.1.1.1, for=203.0.113.7"#, "203.0.113.7"),
             (r#"for="a,b";x="c,d", for=203.0.113.7"#, "203.0.113.7"),
-            // Hidden or malformed: the proxy itself is the last address that is known.
+            // Hidden or malformed: the last known address is the proxy itself.
             ("for=unknown", "10.0.0.2"),
             ("for=_hidden", "10.0.0.2"),
             ("proto=https", "10.0.0.2"),
@@ -366,8 +367,8 @@ mod tests {
     }
 
     proptest! {
-        /// The answer is the peer, or an address that stands to the right of all that a client
-        /// could have written before a proxy added its own.
+        /// The answer is the peer, or an address to the right of all that a client could have
+        /// written before a proxy added its own.
         #[test]
         fn no_header_panics_and_none_moves_the_address_that_a_proxy_has_added(
             sent in prop::collection::vec(any::<u8>(), 0..80),
