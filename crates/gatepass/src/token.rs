@@ -1,4 +1,4 @@
-//! Tokens to what they say and back, strictly.
+//! Reads and writes tokens, strictly.
 
 pub(crate) mod access;
 pub(crate) mod base64url;

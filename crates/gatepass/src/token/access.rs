@@ -1,8 +1,8 @@
-//! Access tokens to claims and back, strictly.
+//! Reads and writes access tokens, strictly.
 //!
 //! An access token is a JWT in the profile of RFC 9068. This module checks, in this order, cheapest
 //! first: length, three segments, header, key, signature, claims, type, issuer, audience. Each step
-//! can refuse the token. Time and revocation are the [`Verifier`](crate::Verifier)'s.
+//! can refuse the token. The [`Verifier`](crate::Verifier) checks time and revocation.
 
 use std::fmt;
 
@@ -28,15 +28,15 @@ use crate::{
     },
 };
 
-/// Longest access token in bytes: what a request header may have on common servers.
+/// Longest access token in bytes: the limit of common servers for a request header.
 pub(crate) const MAX_TOKEN: usize = 8 * 1024;
 
-/// An access token that lacks its signature: what a key is to sign.
+/// An access token before a key has signed it.
 #[derive(Clone)]
 pub(crate) struct Unsigned(String);
 
 impl Unsigned {
-    /// The header that `key` writes, and `claims`.
+    /// A token with the header of `key`, and with `claims`.
     pub(crate) fn new(key: &SigningKey, claims: &impl Serialize) -> Result<Self, InternalError> {
         let mut payload = Vec::with_capacity(512);
         serde_json::to_writer(&mut payload, claims)
@@ -49,7 +49,7 @@ impl Unsigned {
         Ok(Self(token))
     }
 
-    /// The access token, signed by the key that it was made for.
+    /// The access token, signed by `key`, which must be the key of its header.
     pub(crate) fn signed_by(self, key: &SigningKey) -> Result<String, InternalError> {
         let Self(mut token) = self;
         let signature = key
@@ -61,7 +61,7 @@ impl Unsigned {
     }
 }
 
-/// An access token whose key is known, and that nothing else is known of.
+/// An access token whose key has been found, and nothing else checked.
 pub(crate) struct Unverified<'a> {
     token: &'a str,
     key: &'a VerifyingKey,
@@ -72,7 +72,7 @@ impl<'a> Unverified<'a> {
     /// Finds the key that `token` says it was signed with.
     pub(crate) fn new(token: &'a str, keys: &'a KeySet, now: Timestamp) -> Result<Self, Refusal> {
         let (header, _) = split_header(token)?;
-        // A header that one of our keys writes need not be read again.
+        // If one of our keys writes this very header, there is no need to parse it.
         let (key, is_access_token) = match keys.find_by_header(header, now) {
             Some(key) => (key, true),
             None => {
@@ -94,12 +94,12 @@ impl<'a> Unverified<'a> {
         })
     }
 
-    /// The key that the token says it was signed with, and that may verify now.
+    /// The key that the token names, which may verify now.
     pub(crate) fn key(&self) -> &VerifyingKey {
         self.key
     }
 
-    /// Checks all that can be checked without looking at a clock or at revocations.
+    /// Checks everything that needs neither a clock nor revocations.
     pub(crate) fn verify(&self, issuer: &str, audience: &str) -> Result<Pass, Refusal> {
         let payload = Jws::split(self.token)?.authenticated(self.key)?;
         let json = text(&payload)?;
@@ -120,8 +120,8 @@ impl<'a> Unverified<'a> {
     }
 }
 
-/// The payload, of any content, of a JWS that `key` signed. Its header must be a valid one with the
-/// key's `alg`, and need not be that of an access token.
+/// The payload, of any content, of a JWS that `key` signed. Its header must be valid and have the
+/// key's `alg`. It need not be the header of an access token.
 pub(crate) fn open_jws(jws: &str, key: &VerifyingKey) -> Result<Vec<u8>, Refusal> {
     let jws = Jws::split(jws)?;
     let mut header = Vec::new();
@@ -130,8 +130,8 @@ pub(crate) fn open_jws(jws: &str, key: &VerifyingKey) -> Result<Vec<u8>, Refusal
     jws.authenticated(key)
 }
 
-/// Whether `token` has the form of an access token that some key could have signed. None is asked
-/// for.
+/// Checks that `token` has the form of an access token that some key could have signed. It needs no
+/// key.
 pub(crate) fn check_form(token: &str) -> Result<(), Refusal> {
     let jws = Jws::split(token)?;
     let (mut header, mut signature, mut payload) = (Vec::new(), Vec::new(), Vec::new());
@@ -149,12 +149,11 @@ pub(crate) fn check_form(token: &str) -> Result<(), Refusal> {
     claims.into_pass().map(drop).ok_or(Refusal::Malformed)
 }
 
-/// The parts of a JWS in compact serialization (RFC 7515 §7.1), none of which has been believed
-/// yet.
+/// The parts of a JWS in compact serialization (RFC 7515 §7.1), before any check.
 pub(super) struct Jws<'a> {
     pub(super) header: &'a str,
     pub(super) payload: &'a str,
-    /// The two above, with the dot between them: what is signed.
+    /// Header and payload with the dot between them: the text that the key signs.
     pub(super) message: &'a str,
     signature: &'a str,
 }
@@ -178,7 +177,7 @@ impl<'a> Jws<'a> {
 
     /// The payload, if `key` signed it.
     pub(super) fn authenticated(&self, key: &VerifyingKey) -> Result<Vec<u8>, Refusal> {
-        // For both, one after the other.
+        // First for the signature, then for the payload.
         let mut bytes = Vec::with_capacity(self.payload.len().max(self.signature.len()));
         base64url::decode(self.signature, &mut bytes)?;
         if !key.verify(self.message.as_bytes(), &bytes) {
@@ -189,7 +188,7 @@ impl<'a> Jws<'a> {
     }
 }
 
-/// The first segment of a token, and the others.
+/// The first segment of a token, and the rest.
 fn split_header(token: &str) -> Result<(&str, &str), Refusal> {
     if token.len() > MAX_TOKEN {
         return Err(Refusal::Malformed);
@@ -200,7 +199,7 @@ fn split_header(token: &str) -> Result<(&str, &str), Refusal> {
     split_at_dot(token)
 }
 
-/// As `str::split_once`, by wider instructions.
+/// Like `str::split_once`, but with SIMD instructions.
 fn split_at_dot(text: &str) -> Result<(&str, &str), Refusal> {
     let split = memchr(b'.', text.as_bytes()).and_then(|at| text.split_at_checked(at));
     let split = split.and_then(|(before, rest)| Some((before, rest.strip_prefix('.')?)));
@@ -211,7 +210,7 @@ pub(super) fn parse<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, Refu
     parse_text(text(json)?)
 }
 
-/// All of a part must be UTF-8 (RFC 7515 §5.2), also the members that are skipped unread.
+/// A whole part must be UTF-8 (RFC 7515 §5.2), including members that the parser skips.
 pub(super) fn text(json: &[u8]) -> Result<&str, Refusal> {
     str::from_utf8(json).map_err(|_| Refusal::Malformed)
 }
@@ -220,21 +219,22 @@ pub(super) fn parse_text<'de, T: Deserialize<'de>>(json: &'de str) -> Result<T, 
     serde_json::from_str(json).map_err(|_| Refusal::Malformed)
 }
 
-/// RFC 9068 §4: `at+jwt` or `application/at+jwt`; media types know no case (RFC 7515 §4.1.9).
+/// RFC 9068 §4: `at+jwt` or `application/at+jwt`; media types are case-insensitive (RFC 7515
+/// §4.1.9).
 pub(super) fn is_access_token_type(typ: &str) -> bool {
     typ.eq_ignore_ascii_case("at+jwt") || typ.eq_ignore_ascii_case("application/at+jwt")
 }
 
-/// Whether a header with this member requires more of its reader than gatepass knows.
+/// Whether this member of a header names an extension, which gatepass does not support.
 pub(super) fn is_extension(name: &str) -> bool {
     matches!(name, "crit" | "b64")
 }
 
-/// The members that a header has.
+/// The required members of a header.
 pub(super) const HEADER: [&str; 3] = ["alg", "typ", "kid"];
 
-/// The members of a header that are looked at. Keys that a token brings along (`jwk`, `jku`, `x5u`,
-/// `x5c`) are never looked at, extensions that must be understood (`crit`, `b64`) are refused.
+/// The members of a header that gatepass reads. It ignores keys in the token (`jwk`, `jku`, `x5u`,
+/// `x5c`), and refuses extensions that it would have to understand (`crit`, `b64`).
 pub(super) struct Header<'a> {
     pub(super) alg: Text<'a>,
     pub(super) typ: Option<Text<'a>>,
@@ -242,7 +242,7 @@ pub(super) struct Header<'a> {
 }
 
 impl Header<'_> {
-    /// The algorithm is the key's own; a token can only repeat it.
+    /// The algorithm belongs to the key. A token can only repeat it.
     fn check_algorithm(&self, key: &VerifyingKey) -> Result<(), Refusal> {
         if self.alg.0 == key.algorithm().name() {
             Ok(())

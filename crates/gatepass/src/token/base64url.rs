@@ -1,7 +1,7 @@
-//! The base64url of tokens (RFC 7515 §2), by the widest instructions that the processor has.
+//! The base64url of tokens (RFC 7515 §2), with the widest SIMD instructions of the processor.
 //!
-//! Strict: no padding, no white space, and the unused bits of the last character are zero, so that
-//! no token has a segment in two spellings.
+//! Strict: no padding, no white space, and the unused bits of the last character are zero. So each
+//! segment has only one spelling.
 
 use std::sync::LazyLock;
 
@@ -17,12 +17,12 @@ static ENGINE: LazyLock<base64::engine::Simd> =
 static ENGINE: LazyLock<base64::engine::GeneralPurpose> =
     LazyLock::new(|| base64::engine::GeneralPurpose::new(&base64::alphabet::URL_SAFE, NO_PAD));
 
-/// Appends the text of `bytes`.
+/// Appends `bytes` to `text`, in base64url.
 pub(crate) fn encode(bytes: impl AsRef<[u8]>, text: &mut String) {
     ENGINE.encode_string(bytes, text);
 }
 
-/// Replaces the contents of `bytes` with the bytes that `segment` stands for.
+/// Replaces the contents of `bytes` with the decoded `segment`.
 pub(crate) fn decode(segment: &str, bytes: &mut Vec<u8>) -> Result<(), Refusal> {
     bytes.clear();
     ENGINE
@@ -36,8 +36,8 @@ mod tests {
 
     use super::*;
 
-    /// Tries many characters in every place: wide instructions read the middle of a segment, narrow
-    /// ones its end.
+    /// Tries many characters in every place, because wide instructions read the middle of a
+    /// segment, and narrow ones its end.
     #[test]
     fn wide_instructions_take_exactly_what_narrow_ones_take() {
         for length in [22, 43, 63, 64, 65, 86, 128, 130, 131, 132] {

@@ -1,14 +1,14 @@
 //! A cache of verified access tokens.
 //!
 //! A client sends one access token with each request for minutes, and an asymmetric signature costs
-//! more than all other checks together. The cache remembers for a token that its signature and its
-//! claims were good. Everything that changes with time is judged again for each request: the time,
-//! the revocations, the key set, and the requirements of the route.
+//! more than all other checks together. The cache remembers tokens whose signature and claims were
+//! valid. Each request checks again all that changes with time: the time, the revocations, the key
+//! set, and the requirements of the route.
 //!
-//! * A token whose key is a secret never enters: an HMAC costs little beside the signature of a key
-//!   pair, and its entry would take the room of a token that costs more.
+//! * A token whose key is a secret never enters. An HMAC costs little compared to the signature of
+//!   a key pair, and its entry would take the place of a token that costs more.
 //! * Only a token that passed every check enters. An attacker who sends other tokens can't fill it.
-//! * A lookup compares the whole token, so that a signature in another spelling is another token.
+//! * A lookup compares the whole token, so a signature in another spelling is another token.
 //! * An entry names its key. A verifier whose key set has lost the key doesn't find the entry.
 //!
 //! quick_cache holds the entries, because its hits write to no shared log. With moka in its place,
@@ -34,16 +34,17 @@ use crate::{
 /// node within the lifetime of a token.
 pub(crate) const DEFAULT_BYTES: u64 = 32 * 1024 * 1024;
 
-/// Verified access tokens, up to a number of bytes. Takes no memory before the first one.
+/// Verified access tokens, up to a number of bytes. The cache takes no memory before the first
+/// token.
 pub(crate) struct TokenCache {
     bytes: u64,
     tokens: OnceLock<Cache<Token, Entry, Weight, RandomState>>,
 }
 
-/// The text of a token, which is overwritten when it leaves the cache.
+/// The text of a token. The cache overwrites it when the token leaves.
 struct Token(Zeroizing<Box<str>>);
 
-/// The text of a token that is looked up.
+/// The text of a token to look up.
 struct Borrowed<'a>(&'a str);
 
 #[derive(Clone)]
@@ -53,7 +54,7 @@ struct Entry {
 }
 
 impl TokenCache {
-    /// A cache that takes about as many bytes. With 0, it never has a token.
+    /// A cache of about this many bytes. With 0, it never holds a token.
     pub(crate) fn new(bytes: u64) -> Self {
         Self {
             bytes,
@@ -61,7 +62,7 @@ impl TokenCache {
         }
     }
 
-    /// Whether tokens of `key` are cached.
+    /// Whether the cache holds tokens of `key`.
     pub(crate) fn serves(&self, key: &VerifyingKey) -> bool {
         self.bytes > 0 && key.fingerprint().is_some()
     }
@@ -97,10 +98,10 @@ impl TokenCache {
     }
 }
 
-/// The bytes of a usual entry.
+/// The bytes of a typical entry.
 const USUAL_BYTES: u64 = 1300;
-/// The bytes of an entry but for the text of its token and for what its pass points to: the
-/// cache's own, those of the pass, and those that the allocator adds.
+/// The bytes of an entry apart from the text of its token and the heap memory of its pass: the
+/// overhead of the cache and the allocator, and the pass itself.
 const OVERHEAD_BYTES: usize = 400;
 
 #[derive(Clone)]
@@ -132,8 +133,8 @@ impl PartialEq for Token {
 
 impl Eq for Token {}
 
-/// The end of the signature is enough to tell good tokens apart, and only those are in the cache.
-/// The hash has a key, so that no issuer can choose tokens whose hashes are alike.
+/// The end of the signature distinguishes valid tokens, and only valid tokens are in the cache. The
+/// hash has a key, so no issuer can choose tokens whose hashes collide.
 impl Hash for Borrowed<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let text = self.0.as_bytes();
@@ -195,7 +196,7 @@ mod tests {
         cache.insert(&token(1), print, &pass(CustomClaims::default()));
         assert!(cache.find(&token(1), &key).is_some());
         assert!(cache.find(&token(2), &key).is_none());
-        // The hash is of the end alone.
+        // The hash covers only the end.
         assert!(cache.find(&token(1).replacen('x', "y", 1), &key).is_none());
         assert!(cache.find(&token(1)[1..], &key).is_none());
         let other = include_bytes!("../../tests/keys/p256.pub.pem");

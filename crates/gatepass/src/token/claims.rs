@@ -19,7 +19,7 @@ use crate::{
     token::pass::{CustomClaims, Origin, OwnSession, Pass, PassClaims},
 };
 
-/// The claims of an access token to be issued (RFC 9068 §2.2).
+/// The claims of a new access token (RFC 9068 §2.2).
 #[derive(Serialize)]
 pub(crate) struct NewClaims<'a> {
     pub(crate) iss: &'a str,
@@ -46,7 +46,7 @@ pub(crate) struct NewClaims<'a> {
     pub(crate) custom: &'a Map<String, Value>,
 }
 
-/// The actor of a token to be issued.
+/// The actor of a new token.
 #[derive(Serialize)]
 pub(crate) struct NewActor<'a> {
     pub(crate) sub: &'a str,
@@ -60,7 +60,7 @@ fn is_zero(version: &u32) -> bool {
     *version == 0
 }
 
-/// The claims of an access token, as it has them.
+/// The claims of an access token that was read.
 pub(super) struct Claims<'a> {
     pub(super) iss: Text<'a>,
     pub(super) sub: Text<'a>,
@@ -160,8 +160,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Audience<'a> {
     }
 }
 
-/// The actor that a token names (RFC 8693 §4.1). Its other members are for the application that
-/// they come from, such as those of an actor before it.
+/// The actor that a token names (RFC 8693 §4.1). gatepass ignores its other members, for example an
+/// earlier actor.
 pub(super) struct Actor<'a>(pub(super) Text<'a>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Actor<'a> {
@@ -211,7 +211,7 @@ pub(super) fn date(secs: u64) -> Option<Timestamp> {
     (secs <= Timestamp::MAX.unix_secs()).then(|| Timestamp::from_unix_secs(secs))
 }
 
-/// The number of a session: a whole number that every JSON parser reads exactly.
+/// A session number: a whole number that every JSON parser reads exactly.
 struct Number(SessionNumber);
 
 impl<'de> Deserialize<'de> for Number {
@@ -303,7 +303,7 @@ fn append<'de, A: MapAccess<'de>>(
     Ok(())
 }
 
-/// Adds a member to `object`, which is the text of an object without its last brace, or empty.
+/// Adds a member to `object`: the text of an object without its closing brace, or an empty text.
 pub(super) fn push(object: &mut String, name: &str, value: &RawValue) {
     object.push(if object.is_empty() { '{' } else { ',' });
     object.push_str(&Value::from(name).to_string());
@@ -311,7 +311,7 @@ pub(super) fn push(object: &mut String, name: &str, value: &RawValue) {
     object.push_str(value.get());
 }
 
-/// The claims in an object that [`push`] has made.
+/// The claims in an object that [`push`] built.
 pub(super) fn custom_claims<E: de::Error>(mut object: String) -> Result<CustomClaims, E> {
     if object.is_empty() {
         return Ok(CustomClaims::default());
@@ -321,7 +321,7 @@ pub(super) fn custom_claims<E: de::Error>(mut object: String) -> Result<CustomCl
         .ok_or_else(|| E::custom("a member twice, or a number out of range"))
 }
 
-/// Fills `slot` with the next value of `map`, which must be its first.
+/// Fills the empty `slot` with the next value of `map`. A second value is an error.
 pub(super) fn once<'de, A: MapAccess<'de>, T: Deserialize<'de>>(
     slot: &mut Option<T>,
     map: &mut A,
@@ -336,7 +336,7 @@ pub(super) fn required<T, E: de::Error>(slot: Option<T>) -> Result<T, E> {
     slot.ok_or_else(|| E::custom("a member is missing"))
 }
 
-/// The claims that a token has.
+/// The claims that every token has.
 pub(super) const CLAIMS: [&str; 10] = [
     "iss",
     "sub",
@@ -350,11 +350,11 @@ pub(super) const CLAIMS: [&str; 10] = [
     "client_id",
 ];
 
-/// The claims with a meaning that a token may lack.
+/// The optional claims that gatepass reads.
 pub(super) const OPTIONAL_CLAIMS: [&str; 6] = ["nbf", "scope", "gv", "act", "amr", "acr"];
 
-/// Reads the claim `name` alone, by the types and rules of [`Claims`]. Returns its value if that is
-/// a date.
+/// Reads only the claim `name`, by the types and rules of [`Claims`]. Returns its value if it is a
+/// date.
 pub(super) fn claim(name: &str, json: &str) -> Result<Option<Timestamp>, String> {
     fn text<T, E: fmt::Display>(
         json: &str,

@@ -1,12 +1,12 @@
-//! Access tokens of other issuers to claims, strictly.
+//! Reads access tokens of other issuers, strictly.
 //!
-//! Other issuers write their tokens in many ways. This module reads those of the usual products,
+//! Other issuers write their tokens in many ways. This module reads the tokens of common products,
 //! and judges them as strictly as our own. JSON has no member twice, dates are whole seconds, and
-//! base64url has one spelling. `exp` and `iat` must be there, because revocations are kept by them.
+//! base64url has one spelling. `exp` and `iat` are required, because revocations depend on them.
 //!
 //! The hard part is to tell an access token from another JWT that the same key has signed. Only the
-//! type `at+jwt` (RFC 9068) says it for sure, and few products write it. So each member that other
-//! kinds of tokens have refuses the token: see [`Claims::check_kind`].
+//! type `at+jwt` (RFC 9068) is certain, and few products write it. So gatepass refuses a token with
+//! a member that only other kinds of tokens have: see [`Claims::check_kind`].
 
 use std::{fmt, time::Duration};
 
@@ -38,34 +38,34 @@ use crate::{
 /// The rules for the tokens of one issuer.
 #[derive(Clone, Debug)]
 pub(crate) struct ForeignRules {
-    /// A token must be for one of them.
+    /// A token must be for one of these audiences.
     pub(crate) audiences: Vec<String>,
     /// The clients whose tokens may lack an audience.
     pub(crate) clients: Vec<String>,
-    /// The clients whose logout tokens are accepted.
+    /// The clients whose logout tokens gatepass accepts.
     pub(crate) login_clients: Vec<String>,
-    /// How long after its `iat` a token is good at most.
+    /// The longest time for which a token is valid after its `iat`.
     pub(crate) max_lifetime: Duration,
     /// Whether a token must have the type of RFC 9068.
     pub(crate) only_at_jwt: bool,
 }
 
 impl ForeignRules {
-    /// Whether there are access tokens of the issuer that are accepted.
+    /// Whether gatepass accepts any access tokens of the issuer.
     pub(crate) fn accepts_access_tokens(&self) -> bool {
         !(self.audiences.is_empty() && self.clients.is_empty())
     }
 }
 
-/// The first characters of the payload of every token that gatepass issues as one issuer. They
-/// spare our own tokens a look at their `iss`.
+/// The first characters of the payload of every token that gatepass issues as one issuer. A token
+/// that begins like this needs no parsing of its `iss`.
 pub(crate) struct OwnStart(String);
 
 impl OwnStart {
     pub(crate) fn new(issuer: &Issuer) -> Self {
         let start = format!(r#"{{"iss":{},""#, Value::from(issuer.as_str()));
-        // Whole groups of base64url, so that the next characters have no part in them. At most two
-        // characters are lost, and those are behind the issuer.
+        // Whole groups of base64url, so that they don't depend on the next characters. This drops
+        // at most two characters, which are after the issuer.
         let whole = start.len() / 3 * 3;
         let mut encoded = String::new();
         base64url::encode(
@@ -75,7 +75,7 @@ impl OwnStart {
         Self(encoded)
     }
 
-    /// Whether the payload of `token` begins so.
+    /// Whether the payload of `token` begins with these characters.
     pub(crate) fn begins(&self, token: &str) -> bool {
         let dot = memchr(b'.', token.as_bytes());
         let payload = dot.and_then(|dot| token.get(dot + 1..));
@@ -83,10 +83,10 @@ impl OwnStart {
     }
 }
 
-/// A token whose issuer is known by its own word alone.
+/// A token, and the issuer that it names. Nothing is verified yet.
 pub(crate) struct ForeignToken<'a> {
     jws: Jws<'a>,
-    /// As the token names it.
+    /// The issuer that the token names.
     issuer: String,
 }
 
@@ -100,22 +100,22 @@ impl<'a> ForeignToken<'a> {
         Ok(Self { jws, issuer })
     }
 
-    /// The issuer that it names.
+    /// The issuer that the token names.
     pub(crate) fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// Its header, if it can be one of an access token.
+    /// The header, if it can belong to an access token.
     pub(crate) fn header(&self) -> Result<ForeignHeader, Refusal> {
         self.header_of(is_access_token_type)
     }
 
-    /// Its header, if it can be one of a logout token.
+    /// The header, if it can belong to a logout token.
     pub(crate) fn logout_header(&self) -> Result<ForeignHeader, Refusal> {
         self.header_of(logout::is_logout_token_type)
     }
 
-    /// Its header, if it has the type that `is_own` knows, `JWT`, or none.
+    /// The header, if its type is `JWT`, missing, or one that `is_own` accepts.
     fn header_of(&self, is_own: impl Fn(&str) -> bool) -> Result<ForeignHeader, Refusal> {
         let mut header = Vec::new();
         base64url::decode(self.jws.header, &mut header)?;
@@ -137,8 +137,8 @@ impl<'a> ForeignToken<'a> {
         })
     }
 
-    /// Checks all that can be checked without looking at a clock or at revocations. `key` is the
-    /// one of `issuer` that `header` names.
+    /// Checks everything that needs neither a clock nor revocations. `key` is the key of `issuer`
+    /// that `header` names.
     pub(crate) fn verify(
         &self,
         header: &ForeignHeader,
@@ -176,8 +176,8 @@ impl<'a> ForeignToken<'a> {
     }
 }
 
-/// The part of `token` that is signed, if it is a JWS, and otherwise all of it. A signature is no
-/// part of a token's name: one of ECDSA has a twin.
+/// The signed part of `token` if it is a JWS, and otherwise all of it. The signature doesn't
+/// identify a token, since each ECDSA signature has a second valid form.
 pub(crate) fn signed_part(token: &str) -> &str {
     let signed = || {
         let jws = Jws::split(token).ok()?;
@@ -189,11 +189,11 @@ pub(crate) fn signed_part(token: &str) -> &str {
     signed().unwrap_or(token)
 }
 
-/// The members of a header that are looked at.
+/// The members of a header that gatepass reads.
 pub(crate) struct ForeignHeader {
     kid: String,
     algorithm: Algorithm,
-    /// Whether it says by its type which kind of token it is.
+    /// Whether its type names the kind of the token.
     has_own_type: bool,
 }
 
@@ -203,7 +203,7 @@ impl ForeignHeader {
     }
 }
 
-/// The issuer in a claims set of which nothing else is read.
+/// The issuer in a claims set. Nothing else is read.
 struct NamedIssuer(String);
 
 impl<'de> Deserialize<'de> for NamedIssuer {
@@ -245,18 +245,18 @@ struct Claims<'a> {
     nbf: Option<&'a RawValue>,
     iat: Option<&'a RawValue>,
     jti: Option<&'a RawValue>,
-    /// Entra calls the `jti` so.
+    /// The `jti` of Entra.
     uti: Option<&'a RawValue>,
     auth_time: Option<&'a RawValue>,
     scope: Option<&'a RawValue>,
-    /// Okta and Entra call the scopes so.
+    /// The scopes of Okta and Entra.
     scp: Option<&'a RawValue>,
     client_id: Option<&'a RawValue>,
-    /// Auth0, Keycloak and Entra call the client so.
+    /// The client of Auth0, Keycloak and Entra.
     azp: Option<&'a RawValue>,
-    /// Okta calls the client so.
+    /// The client of Okta.
     cid: Option<&'a RawValue>,
-    /// Entra calls the client so in tokens of its version 1.
+    /// The client of Entra, in tokens of version 1.
     appid: Option<&'a RawValue>,
     act: Option<&'a RawValue>,
     amr: Option<&'a RawValue>,
@@ -266,8 +266,8 @@ struct Claims<'a> {
     /// The kind of the token, as Cognito names it.
     token_use: Option<&'a RawValue>,
     nonce: Option<&'a RawValue>,
-    /// Whether there is a member that only ID tokens have (OpenID Connect Core §3.3.2.11), or only
-    /// security events (RFC 8417 §2.2).
+    /// Whether there is a member that only ID tokens (OpenID Connect Core §3.3.2.11) or only
+    /// security events (RFC 8417 §2.2) have.
     of_another_kind: bool,
     /// Whether the token is bound to a key of its client (RFC 7800).
     is_bound: bool,
@@ -300,7 +300,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Claims<'a> {
                         "auth_time" => &mut claims.auth_time,
                         "scope" => &mut claims.scope,
                         "act" => &mut claims.act,
-                        // The others are also for the application.
+                        // The application also gets the others.
                         _ => {
                             let value: &RawValue = map.next_value()?;
                             push(&mut custom, &name, value);
@@ -320,7 +320,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Claims<'a> {
 }
 
 impl<'a> Claims<'a> {
-    /// Notes a member that is custom, too. [`CustomClaims`] refuses one that is there twice.
+    /// Notes a member that is also a custom claim. [`CustomClaims`] refuses a member that is there
+    /// twice.
     fn note(&mut self, name: &str, value: &'a RawValue) {
         match name {
             "uti" => self.uti = Some(value),
@@ -340,7 +341,7 @@ impl<'a> Claims<'a> {
         }
     }
 
-    /// Refuses tokens that are no access tokens, and those that only the holder of a key may use:
+    /// Refuses tokens that aren't access tokens, and tokens that only the holder of a key may use:
     ///
     /// * an ID token. It has `at_hash`, `c_hash` or `nonce`, or says `"typ": "ID"` (Keycloak) or
     ///   `"token_use": "id"` (Cognito). Old releases of Keycloak also write `nonce` into access
@@ -419,8 +420,8 @@ impl<'a> Claims<'a> {
         }))
     }
 
-    /// The way in which the user was authenticated. A claim of another form than OIDC Core §2 has
-    /// says nothing of it, so that a route which requires a way refuses the token.
+    /// How the user was authenticated. gatepass ignores a claim whose form isn't that of OIDC Core
+    /// §2. A route that requires `amr` or `acr` then refuses the token.
     fn authentication(&self) -> Authentication {
         let amr = self
             .amr
@@ -449,7 +450,7 @@ impl<'a> Claims<'a> {
         is_for_us.then_some(()).ok_or(Refusal::WrongAudience)
     }
 
-    /// The client, by the first of its names that is there.
+    /// The client, from the first of its claims that is there.
     fn client(&self) -> Result<Option<ClientId>, Refusal> {
         let names = [self.client_id, self.azp, self.cid, self.appid];
         let Some(named) = names.into_iter().flatten().next() else {
@@ -474,7 +475,7 @@ impl<'a> Claims<'a> {
     }
 }
 
-/// Scopes as a list with spaces (RFC 6749 §3.3), or as an array of strings.
+/// Scopes as a space-separated list (RFC 6749 §3.3), or as an array of strings.
 struct ScopeList(Scopes);
 
 impl<'de> Deserialize<'de> for ScopeList {

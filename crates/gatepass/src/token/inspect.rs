@@ -9,11 +9,10 @@ use crate::{
     token::{access, refresh},
 };
 
-/// The kind of a token by its form alone. Nothing of it is verified: an attacker can write such a
-/// text.
+/// The kind of a token, by its form only. Nothing is verified: an attacker can write such a text.
 ///
-/// For tools that show tokens to people. It reads with the code that gates and endpoints read with,
-/// so that what a tool calls malformed is what they refuse as such. Gates use
+/// For tools that show tokens to people. It uses the same code as gates and endpoints. So a token
+/// that your tool calls malformed is one that they refuse as malformed. Gates use
 /// [`Verifier`](crate::Verifier).
 ///
 /// ```
@@ -30,9 +29,9 @@ pub enum TokenForm {
     /// A refresh token.
     #[non_exhaustive]
     Refresh {
-        /// The session that it says it refreshes.
+        /// The session that the token claims to refresh.
         session: SessionId,
-        /// The generation of it.
+        /// The generation that the token claims to be.
         generation: Generation,
     },
 }
@@ -42,9 +41,9 @@ impl TokenForm {
     ///
     /// # Errors
     ///
-    /// The refusal that it would get with any set of keys: [`Refusal::Malformed`],
-    /// [`Refusal::WrongType`] if it is a JWT of another kind, [`Refusal::UnknownKey`] if it names
-    /// no key, or an algorithm that gatepass does not have.
+    /// The refusal that the token would get with any set of keys: [`Refusal::Malformed`],
+    /// [`Refusal::WrongType`] if it is a JWT of another kind, and [`Refusal::UnknownKey`] if it
+    /// names no key, or an algorithm that gatepass does not support.
     pub fn of(token: &str) -> Result<Self, Refusal> {
         if token.starts_with(refresh::PREFIX) {
             let said = refresh::unverified(token)?;
@@ -57,17 +56,17 @@ impl TokenForm {
     }
 }
 
-/// The session and the generation that a refresh token is for, if `secret` authenticates it as one
-/// of `issuer` for `audience`.
+/// The session and the generation of a refresh token, if it was made with `secret` by `issuer` for
+/// `audience`.
 ///
-/// For tests and tools. The store knows whether the session is still there, and whether the token
+/// For tests and tools. Only the store knows whether the session still exists and whether the token
 /// is spent: see [`Authority::refresh`](crate::Authority::refresh).
 ///
 /// # Errors
 ///
 /// [`Refusal::Malformed`] or [`Refusal::WrongType`] if it isn't a refresh token,
-/// [`Refusal::UnknownKey`] if it is one of another secret, issuer or audience,
-/// [`Refusal::BadSignature`].
+/// [`Refusal::UnknownKey`] if it belongs to another secret, issuer or audience, and
+/// [`Refusal::BadSignature`] if it isn't authentic.
 pub fn verify_refresh_token(
     secret: &MasterSecret,
     issuer: &Issuer,
@@ -81,15 +80,15 @@ pub fn verify_refresh_token(
 /// The payload, of any content, of a JWS in compact serialization (RFC 7515 §7.1) that `key` has
 /// signed.
 ///
-/// For tests and tools. It runs the code that judges the signature of an access token, and nothing
-/// else of what makes a token good: it checks no issuer, audience, expiry or revocation, and reads
-/// neither `typ` nor `kid`. Gates use [`Verifier`](crate::Verifier).
+/// For tests and tools. It checks the signature with the same code as for an access token, and
+/// nothing else. It checks no issuer, audience, expiry or revocation, and reads neither `typ` nor
+/// `kid`. Gates use [`Verifier`](crate::Verifier).
 ///
 /// # Errors
 ///
 /// [`Refusal::Malformed`] if the text is too long, isn't three segments of canonical base64url, or
 /// has a header that isn't acceptable. [`Refusal::UnknownKey`] if its `alg` isn't the key's.
-/// [`Refusal::BadSignature`].
+/// [`Refusal::BadSignature`] if the key didn't sign it.
 pub fn verify_jws(key: &VerifyingKey, jws: &str) -> Result<Vec<u8>, Refusal> {
     access::open_jws(jws, key)
 }

@@ -1,8 +1,9 @@
-//! The claims of a token that has the very layout in which gatepass writes tokens.
+//! A fast reader for the layout in which gatepass writes tokens.
 //!
-//! Nearly every token that a verifier sees has it: the members in one order, without white space
-//! and without escapes. A reader for this layout alone is cheaper than a JSON parser. It leaves
-//! every other text to serde_json. If it reads a text, serde_json reads the same claims from it.
+//! Nearly every token that a verifier sees has this layout: the members in one order, without white
+//! space and without escapes. A reader for only this layout is cheaper than a JSON parser. It
+//! leaves every other text to serde_json. If it accepts a text, serde_json reads the same claims
+//! from it.
 
 use std::borrow::Cow;
 
@@ -23,7 +24,7 @@ use crate::{
 /// The most digits that a `u64` always has room for.
 const MAX_DIGITS: usize = 19;
 
-/// The claims in `json`; `None` if it has another layout, or claims that are not good.
+/// The claims in `json`. `None` if it has another layout, or invalid claims.
 pub(super) fn read(json: &str) -> Option<Claims<'_>> {
     // JSON allows control characters only as white space between tokens, and this layout has none.
     // So `text` needn't look for them.
@@ -56,7 +57,8 @@ pub(super) fn read(json: &str) -> Option<Claims<'_>> {
 struct Rest<'a>(&'a str);
 
 impl<'a> Rest<'a> {
-    /// The string after `before`, which ends with its quote. Reads nothing if there is none.
+    /// The string after `before`, whose last character is the opening quote. Reads nothing if there
+    /// is no such string.
     fn text(&mut self, before: &str) -> Option<Text<'a>> {
         let text = self.0.strip_prefix(before)?;
         let end = memchr2(b'"', b'\\', text.as_bytes())?;
@@ -73,7 +75,7 @@ impl<'a> Rest<'a> {
         session_number(self.number(before)?)
     }
 
-    /// The version after `before`, which a token lacks at the first one.
+    /// The version after `before`. A token of the first version doesn't have this claim.
     fn grant_version(&mut self, before: &str) -> Option<GrantVersion> {
         if !self.0.starts_with(before) {
             return Some(GrantVersion::FIRST);
@@ -82,7 +84,7 @@ impl<'a> Rest<'a> {
         Some(GrantVersion::new(version))
     }
 
-    /// The actor whose subject is after `before`, if there is one. It has no other member.
+    /// The actor whose subject follows `before`, if there is one. It must have no other member.
     fn actor(&mut self, before: &str) -> Option<Option<Actor<'a>>> {
         if !self.0.starts_with(before) {
             return Some(None);
@@ -92,7 +94,8 @@ impl<'a> Rest<'a> {
         Some(Some(Actor(subject)))
     }
 
-    /// The strings of the array that begins with `before`, if there is one. It is never empty.
+    /// The strings of the array that begins with `before`, if there is one. Such an array is never
+    /// empty.
     fn texts(&mut self, before: &str) -> Option<Vec<Text<'a>>> {
         let Some(rest) = self.0.strip_prefix(before) else {
             return Some(Vec::new());
@@ -106,8 +109,8 @@ impl<'a> Rest<'a> {
         Some(texts)
     }
 
-    /// The number after `before`. JSON has no zeros in front of one, and the member that follows
-    /// makes sure that it has no fraction.
+    /// The number after `before`. JSON allows no leading zeros. The member that must follow makes
+    /// sure that the number has no fraction.
     fn number(&mut self, before: &str) -> Option<u64> {
         let text = self.0.strip_prefix(before)?;
         let (mut number, mut digits) = (0_u64, 0);
@@ -132,9 +135,9 @@ impl<'a> Rest<'a> {
             return Some(CustomClaims::default());
         }
         let members = self.0.strip_prefix(',')?;
-        // An object without members must not have a comma before them.
+        // A comma must be followed by a member.
         let object = members.starts_with('"').then(|| ["{", members].concat())?;
-        // A claim of ours at another place is another layout, or there twice.
+        // A claim of ours at another place means another layout, or that the claim is there twice.
         let is_ours = |name: &str| CLAIMS.contains(&name) || OPTIONAL_CLAIMS.contains(&name);
         CustomClaims::parse(object, |name| !is_ours(name))
     }
@@ -191,7 +194,7 @@ mod tests {
         .unwrap()
     }
 
-    /// All that a verifier makes of claims.
+    /// All that a verifier reads from claims.
     fn meaning(claims: Claims<'_>) -> (String, Vec<String>, Option<Pass>) {
         let issuer = claims.iss.0.to_string();
         let audiences = match &claims.aud {

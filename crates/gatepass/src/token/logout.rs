@@ -1,7 +1,7 @@
 //! Logout tokens of OpenID Connect providers (OIDC Back-Channel Logout §2.4 and §2.6), strictly.
 //!
-//! A provider signs them with the keys of its ID tokens and access tokens. Its `events` tell a
-//! logout token from those, and what the other kinds have refuses it.
+//! A provider signs them with the same keys as its ID tokens and access tokens. A logout token must
+//! have the right `events`, and no member that only the other kinds have.
 
 use std::time::Duration;
 
@@ -19,19 +19,19 @@ use crate::{
     token::claims::NumericDate,
 };
 
-/// The member of `events` that makes a token one of a back-channel logout.
+/// The member of `events` that marks a back-channel logout.
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-/// How long after its `iat` a logout token is accepted at most, also if its `exp` is later.
-/// Providers send it at once, and let it live for two minutes.
+/// The longest time for which gatepass accepts a logout token after its `iat`, even if its `exp` is
+/// later. Providers send it at once, with a lifetime of two minutes.
 const MAX_AGE: Duration = Duration::from_secs(600);
 
-/// Whether a header with this type is that of a logout token.
+/// Whether this type is the type of a logout token.
 pub(super) fn is_logout_token_type(typ: &str) -> bool {
     typ.eq_ignore_ascii_case("logout+jwt") || typ.eq_ignore_ascii_case("application/logout+jwt")
 }
 
-/// A logout token that the provider signed, with good claims.
+/// A logout token that the provider signed, with valid claims.
 pub(crate) struct LogoutToken {
     pub(crate) logout: ProviderLogout,
     expires_at: Timestamp,
@@ -47,7 +47,7 @@ impl LogoutToken {
             return Err(Refusal::WrongIssuer);
         }
         claims.check_audience(clients)?;
-        // gatepass keeps no record of them, since a token that is sent again ends nothing more.
+        // gatepass keeps no record of `jti`s, since a token that is sent again ends nothing more.
         if claims.required::<String>("jti")?.is_empty() {
             return Err(Refusal::Malformed);
         }
@@ -70,7 +70,7 @@ impl LogoutToken {
         })
     }
 
-    /// Whether it is one of now, with clocks that differ by `leeway`.
+    /// Checks that the token is current, by clocks that may differ by `leeway`.
     pub(crate) fn check_time(&self, now: Timestamp, leeway: Duration) -> Result<(), Refusal> {
         let issued_at = self.logout.issued_at;
         if now >= self.expires_at.min(issued_at + MAX_AGE) + leeway {
@@ -86,9 +86,9 @@ impl LogoutToken {
 struct Claims(Map<String, Value>);
 
 impl Claims {
-    /// Refuses all other kinds of tokens that the provider signs: those without the event, and ID
-    /// tokens that have one by a mapper of the provider's administrator. Keycloak names the kind in
-    /// the claim `typ`, Cognito in `token_use`.
+    /// Refuses all other kinds of tokens that the provider signs. These are tokens without the
+    /// event, and ID tokens to which the provider's administrator has added the event with a
+    /// mapper. Keycloak names the kind in the claim `typ`, Cognito in `token_use`.
     fn check_kind(&self) -> Result<(), Refusal> {
         let event = self.0.get("events").and_then(|events| events.get(EVENT));
         let is_of_another_kind = ["nonce", "at_hash", "c_hash", "s_hash", "token_use", "scope"]
@@ -101,7 +101,7 @@ impl Claims {
         }
     }
 
-    /// It must be for us, and for no client whom we don't know (OIDC Core §3.1.3.7).
+    /// Checks that all audiences are clients of ours (OIDC Core §3.1.3.7).
     fn check_audience(&self, clients: &[String]) -> Result<(), Refusal> {
         let audience: Vec<String> = match self.0.get("aud") {
             Some(Value::String(one)) => vec![one.clone()],

@@ -1,8 +1,8 @@
-//! An access token taken apart, for tools that show it to people.
+//! The parts of an access token, for tools that show it to people.
 //!
-//! Gates stop at the first fault and say little. You look for a fault and want all of them. So this
-//! module reads each member by itself, with the types and the rules that [`access`] reads all of
-//! them with, and goes on.
+//! Gates stop at the first fault and say little. When you debug a token, you want all its faults.
+//! So this module reads each member by itself, with the same types and rules as [`access`], and
+//! goes on after a fault.
 
 use std::{borrow::Cow, collections::HashSet, fmt};
 
@@ -22,13 +22,13 @@ use crate::{
     },
 };
 
-/// An access token taken apart, with every fault for which gates refuse its form.
+/// The parts of an access token, and every fault for which gates refuse its form.
 ///
-/// For tools that show tokens to people. Nothing of it is verified: an attacker can write all of
-/// it, control characters in [`Member::name`], [`Member::json`] and [`Part::Text`] included. Gates
-/// use [`Verifier`](crate::Verifier).
+/// For tools that show tokens to people. Nothing is verified: an attacker can write all of it,
+/// including control characters in [`Member::name`], [`Member::json`] and [`Part::Text`]. Gates use
+/// [`Verifier`](crate::Verifier).
 ///
-/// [`TokenForm::of`](super::inspect::TokenForm::of) returns `TokenForm::Access` exactly where
+/// [`TokenForm::of`](super::inspect::TokenForm::of) returns `TokenForm::Access` exactly when
 /// [`faults`](Self::faults) is empty.
 ///
 /// ```
@@ -51,8 +51,8 @@ pub struct AccessTokenParts {
     pub claims: Part,
     /// The length of the signature in bytes, if it is base64url.
     pub signature: Option<usize>,
-    /// Every reason why gates call the token malformed, of another type, or without a key, in the
-    /// order of its parts.
+    /// Every reason why gates call the token malformed, of another type, or without a known key, in
+    /// the order of the token's parts.
     pub faults: Vec<Fault>,
 }
 
@@ -60,10 +60,10 @@ pub struct AccessTokenParts {
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Part {
-    /// It is one, with these members in the order in which they are written. A member that is there
-    /// twice is here twice.
+    /// The segment is a JSON object with these members, in their order in the text. A member that
+    /// is there twice is here twice.
     Members(Vec<Member>),
-    /// The segment is not a JSON object. This is its text, decoded as far as it can be.
+    /// The segment is not a JSON object. This is its text, decoded as far as possible.
     Text(String),
 }
 
@@ -71,11 +71,11 @@ pub enum Part {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Member {
-    /// Its name.
+    /// The name of the member.
     pub name: String,
-    /// Its value, as it is written.
+    /// The value, as the token has it.
     pub json: String,
-    /// Its value, if it is a date that gates read.
+    /// The value as a date, if it is a date that gates read.
     pub date: Option<Timestamp>,
 }
 
@@ -84,13 +84,13 @@ pub struct Member {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
-    /// It is longer than any token that gates read.
+    /// The token is longer than any that gates read.
     #[error("the token has {0} bytes, and gates read {MAX_TOKEN} at most")]
     TooLong(usize),
-    /// It has five segments, as an encrypted JWT has (RFC 7516 §3.1).
+    /// The token has five segments, like an encrypted JWT (RFC 7516 §3.1).
     #[error("five segments: this is an encrypted token (JWE), which gatepass does not read")]
     Encrypted,
-    /// It is not three segments with dots between them (RFC 7515 §3.1).
+    /// The token does not have three segments with dots between them (RFC 7515 §3.1).
     #[error("{}", segments(.0))]
     Segments(usize),
     /// A segment is not base64url without padding (RFC 7515 §2), in its one spelling.
@@ -126,17 +126,18 @@ pub enum Fault {
     /// The header's `alg` is `none` (RFC 8725 §3.2).
     #[error("alg is none: the token is not signed")]
     Unsigned,
-    /// The header's `alg` is one that gatepass doesn't have.
+    /// The header's `alg` is one that gatepass doesn't support.
     #[error("{}", unknown(.0))]
     Algorithm(String),
-    /// The header's `typ` is not that of an access token (RFC 9068 §4).
+    /// The header's `typ` is not the type of an access token (RFC 9068 §4).
     #[error(
-        "typ is {0:?}, and that of an access token is \"at+jwt\" (RFC 9068): this is a JWT of another \
+        "typ is {0:?}, but an access token has \"at+jwt\" (RFC 9068): this is a JWT of another \
          kind"
     )]
     Type(String),
-    /// The header has a member that requires more than gatepass knows (RFC 7515 §4.1.11, RFC 7797).
-    #[error("the header has {0}: gatepass knows no extensions")]
+    /// The header has a member for an extension, which gatepass doesn't support (RFC 7515 §4.1.11,
+    /// RFC 7797).
+    #[error("the header has {0}: gatepass supports no extensions")]
     Extension(String),
 }
 
@@ -152,7 +153,7 @@ fn has(part: &str) -> String {
 
 fn unknown(algorithm: &str) -> String {
     let known = Algorithm::ALL.map(Algorithm::name).join(", ");
-    format!("alg is {algorithm:?}, which gatepass does not have; it has: {known}")
+    format!("alg is {algorithm:?}, which gatepass does not support; it supports: {known}")
 }
 
 fn segments(number: &usize) -> String {
@@ -231,14 +232,14 @@ impl Part {
 }
 
 impl Member {
-    /// Its value, if it is a string.
+    /// The value, if it is a string.
     #[must_use]
     pub fn as_text(&self) -> Option<String> {
         serde_json::from_str(&self.json).ok()
     }
 }
 
-/// Reads a segment: each member with `read`, and that all `required` ones are there.
+/// Reads each member of a segment with `read`, and checks that all `required` members are there.
 fn part(
     part: &'static str,
     segment: &str,
@@ -309,7 +310,7 @@ fn header_member(name: &str, json: &str) -> Result<Option<Timestamp>, Fault> {
     Ok(None)
 }
 
-/// The members of a JSON object as they are written.
+/// The members of a JSON object, in their order in the text.
 struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
@@ -337,7 +338,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 }
 
 impl fmt::Debug for AccessTokenParts {
-    /// Shows the faults alone: the parts are the user's and may hold a live token.
+    /// Shows only the number of faults: the parts may belong to a live token of a user.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AccessTokenParts")
             .field("faults", &self.faults.len())
@@ -390,7 +391,7 @@ mod tests {
 
     type Changes = [(&'static str, Option<String>)];
 
-    /// The `good` members, but for the changed ones. None leaves a member out. A member that is
+    /// The `good` members with some of them changed. `None` leaves a member out. A member that is
     /// changed twice is there twice.
     fn object(good: &[(&str, &str)], changed: &Changes) -> String {
         let is_changed = |name: &str| changed.iter().any(|(is, _)| *is == name);
@@ -414,7 +415,7 @@ mod tests {
         token
     }
 
-    /// Values of which some are right for some members.
+    /// Values, some of which are valid for some members.
     fn value() -> impl Strategy<Value = String> {
         prop_oneof![
             prop::sample::select(vec![
@@ -457,7 +458,7 @@ mod tests {
     }
 
     proptest! {
-        /// One reader is for gates and the other for people. Both judge every token alike.
+        /// Both readers, for gates and for people, judge every token alike.
         #[test]
         fn a_token_has_faults_where_gates_refuse_its_form(
             header in changes(&["typ", "alg", "kid", "crit", "b64", "jwk"]),

@@ -1,4 +1,4 @@
-//! The view that a handler has of a verified access token.
+//! A verified access token, as a handler sees it.
 
 use std::{
     fmt,
@@ -25,20 +25,24 @@ use crate::{
     },
 };
 
-/// An access token that has been verified: the only thing that a handler ever sees of one.
+/// A verified access token: all that a handler sees of it.
 ///
-/// Cheap to clone. Its existence means that the signature, the claims, the time and the revocations
-/// were checked; it says nothing about what happens afterwards, so do not keep it longer than the
-/// request. A stream that lasts takes a [`Connection`](crate::Connection), which says when it must
-/// end. `Debug` shows ids and times, never the token.
+/// If you have a pass, gatepass has checked the signature, the claims, the time and the
+/// revocations. The pass doesn't change when the token is revoked later, so don't keep it longer
+/// than the request. For a long stream, use a [`Connection`](crate::Connection), which tells you
+/// when to end it.
+///
+/// A pass is cheap to clone. `Debug` shows ids and times, never the token.
 #[derive(Clone)]
 pub struct Pass(Arc<Verified>);
 
 struct Verified {
     claims: PassClaims,
-    /// The version of the revocations at which the token was last found live; zero before.
+    /// The version of the revocations at which a lookup last found the token live. Zero before the
+    /// first one.
     live_at: AtomicU64,
-    /// The newest version of the session's rights that the node knew at a lookup; zero before.
+    /// The newest version of the session's rights that the node knew at a lookup. Zero before the
+    /// first one.
     newest_grant: AtomicU32,
 }
 
@@ -63,7 +67,7 @@ pub(crate) struct PassClaims {
 pub(crate) enum Origin {
     /// This service, for one of its sessions.
     Own(OwnSession),
-    /// Another issuer that is trusted here.
+    /// Another issuer, which this service trusts.
     Foreign(Foreign),
 }
 
@@ -75,19 +79,19 @@ pub(crate) struct OwnSession {
     pub(crate) grant: GrantVersion,
 }
 
-/// The issuer of a token that this service hasn't issued, and its subject there.
+/// The issuer of a token that this service hasn't issued, and the account of its subject.
 #[derive(PartialEq)]
 pub(crate) struct Foreign {
     pub(crate) issuer: Issuer,
     pub(crate) account: AccountId,
-    /// Whether it is the old system, whose users are this service's own.
+    /// Whether the issuer is the old system, whose users are users of this service.
     pub(crate) is_adopted: bool,
 }
 
 /// The claims that the application adds: a JSON object in which no object has a member twice.
 ///
-/// It stays text, since many handlers never read it. A handler that does names its type, and
-/// serde_json needs no tree of values for that.
+/// It stays text, since many handlers never read it. A handler that reads it names a type, so
+/// serde_json need not build a tree of values.
 #[derive(Default)]
 pub(crate) struct CustomClaims {
     /// Empty for an object without members.
@@ -95,8 +99,8 @@ pub(crate) struct CustomClaims {
 }
 
 impl CustomClaims {
-    /// The claims in an object whose own members have names that `may_have` allows. `None` if it is
-    /// no such object, or if an object has a member twice.
+    /// The claims in an object. `None` if the text isn't an object, if `may_have` doesn't allow the
+    /// name of one of its own members, or if an object has a member twice.
     pub(crate) fn parse(json: String, may_have: impl FnMut(&str) -> bool) -> Option<Self> {
         is_strict_object(&json, may_have).then(|| Self {
             json: json.into_boxed_str(),
@@ -111,7 +115,7 @@ impl CustomClaims {
     }
 }
 
-/// The same members with the same values, in any order and by any spelling.
+/// Equal if they have the same members with the same values, in any order and spelling.
 impl PartialEq for CustomClaims {
     fn eq(&self, other: &Self) -> bool {
         let value = |claims: &Self| claims.read::<Value>();
@@ -129,7 +133,7 @@ impl Pass {
         }))
     }
 
-    /// A pass of credentials that the application has judged by itself.
+    /// A pass for credentials that the application has judged itself.
     pub(crate) fn of_identity(
         identity: &Identity,
         issuer: Issuer,
@@ -141,7 +145,7 @@ impl Pass {
         Self::of_credentials(identity, origin, token, issued_at, expires_at)
     }
 
-    /// A pass of a token of the old system `issuer`.
+    /// A pass for a token of the old system `issuer`.
     pub(crate) fn adopted(
         identity: &Identity,
         issuer: Issuer,
@@ -201,8 +205,8 @@ impl Pass {
         self.own_session().map(|session| session.id)
     }
 
-    /// The place of the session among those of its account (`sn`). `None` for a token of another
-    /// issuer.
+    /// The place of the session among the sessions of its account (`sn`). `None` for a token of
+    /// another issuer.
     #[must_use]
     pub fn session_number(&self) -> Option<SessionNumber> {
         self.own_session().map(|session| session.number)
@@ -210,22 +214,22 @@ impl Pass {
 
     /// The token's own id (`jti`).
     ///
-    /// For a token of another issuer it is a hash: of the issuer and its `jti`, or of the signed
-    /// text if the token has no `jti`.
+    /// For a token of another issuer, the id is a hash. It covers the issuer, the subject and the
+    /// `jti`, or the issuer and the signed text if the token has no `jti`.
     #[must_use]
     pub fn token_id(&self) -> TokenId {
         self.0.claims.token
     }
 
     /// The OAuth client that the token was issued to (`client_id`). Tokens of this service always
-    /// have one. For a token of another issuer it is its `client_id`, `azp`, `cid` or `appid`.
+    /// name one. A token of another issuer can name it in `client_id`, `azp`, `cid` or `appid`.
     #[must_use]
     pub fn client_id(&self) -> Option<&ClientId> {
         self.0.claims.client.as_ref()
     }
 
-    /// The other [issuer](crate::issuers::Issuers) whose token it is. `None` for a token of this
-    /// service.
+    /// The other [issuer](crate::issuers::Issuers) that issued the token. `None` for a token of
+    /// this service.
     ///
     /// Only issuer and subject together name a user. For example, the user `alice` of a foreign
     /// issuer is not your own user `alice`.
@@ -237,9 +241,9 @@ impl Pass {
         }
     }
 
-    /// Whether it is a token of the old system that is being [adopted](crate::Adopt). Its
-    /// [`foreign_issuer`](Self::foreign_issuer) is the name of that system, and its subject is a
-    /// user of yours. It has no session until the client exchanges it.
+    /// Whether this is a token of an old system that you [adopt](crate::Adopt). Its
+    /// [`foreign_issuer`](Self::foreign_issuer) is the name of that system, and its subject is one
+    /// of your users. The token has no session until the client exchanges it.
     #[must_use]
     pub fn is_adopted(&self) -> bool {
         match &self.0.claims.origin {
@@ -256,7 +260,7 @@ impl Pass {
         }
     }
 
-    /// Whether its subject is a user of another service.
+    /// Whether the subject is a user of another service.
     pub(crate) fn is_of_other_service(&self) -> bool {
         self.foreign_issuer().is_some() && !self.is_adopted()
     }
@@ -281,9 +285,9 @@ impl Pass {
         self.own_session().map(|session| session.grant)
     }
 
-    /// Whether the session's rights have grown since the token was issued, or its user was
-    /// authenticated by other methods, so that the client gets more if it refreshes. Gates tell the
-    /// client by a response header.
+    /// Whether the client gets more rights if it refreshes: the session's rights have grown since
+    /// the token was issued, or the user was authenticated by other methods. Gates tell the client
+    /// in a response header.
     #[must_use]
     pub fn is_outdated(&self) -> bool {
         self.newest_grant() > self.grant_version().unwrap_or_default()
@@ -307,8 +311,8 @@ impl Pass {
         self.0.claims.expires_at
     }
 
-    /// When the user last proved who they are (`auth_time`). Tokens of this service always say so,
-    /// those of another issuer may not.
+    /// When the user last authenticated (`auth_time`). Tokens of this service always have the
+    /// claim. Tokens of another issuer may lack it.
     #[must_use]
     pub fn authenticated_at(&self) -> Option<Timestamp> {
         self.0.claims.authenticated_at
@@ -332,7 +336,7 @@ impl Pass {
         &self.0.claims.authentication
     }
 
-    /// The custom claims of the identity as a type of the application's.
+    /// The custom claims, as a type of your application.
     ///
     /// # Errors
     ///
@@ -352,12 +356,12 @@ impl Pass {
         }
     }
 
-    /// The session of a token of this service, for what only such a token can be used for.
+    /// The session, for operations that need a token of this service.
     pub(crate) fn own(&self) -> Result<OwnSession, Refusal> {
         self.own_session().copied().ok_or(Refusal::WrongIssuer)
     }
 
-    /// Whether the last lookup was in this `version` of the revocations, and found the token live.
+    /// Whether the last lookup used this `version` of the revocations and found the token live.
     pub(crate) fn is_known_live(&self, version: u64) -> bool {
         self.0.live_at.load(Ordering::Relaxed) == version
     }
@@ -367,14 +371,14 @@ impl Pass {
         self.0.live_at.store(version, Ordering::Relaxed);
     }
 
-    /// Notes that the session's rights have this version, which is newer than that of the token.
+    /// Notes that the session's rights have this version, which is newer than the token's version.
     pub(crate) fn found_newer(&self, grant: GrantVersion) {
         self.0
             .newest_grant
             .fetch_max(grant.get(), Ordering::Relaxed);
     }
 
-    /// Its approximate size on the heap, in bytes.
+    /// The approximate size on the heap, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
         let claims = &self.0.claims;
         let client = (claims.client.as_ref()).map_or(0, |client| client.as_str().len());

@@ -1,8 +1,8 @@
-//! Refresh tokens to session and generation and back.
+//! Reads and writes refresh tokens.
 //!
-//! A refresh token says which session it refreshes and which generation of it, and is authenticated
-//! by HMAC-SHA256. Nothing of it is stored: a copied database mints none, garbage is refused before
-//! any I/O, and the token of a generation can be derived again.
+//! A refresh token names a session and a generation of it, and HMAC-SHA256 authenticates it. The
+//! store holds no refresh tokens, so an attacker can't make one from a copy of the database.
+//! gatepass refuses garbage before any I/O, and can derive the token of a generation again.
 
 use std::{collections::HashSet, fmt, sync::Arc};
 
@@ -20,14 +20,14 @@ use crate::{
     },
 };
 
-/// The prefix of every refresh token, by which people, and scanners for leaked secrets, know it.
+/// The prefix of every refresh token. People and secret scanners recognise it.
 pub(crate) const PREFIX: &str = "gpr_";
 
 const VERSION: u8 = 1;
 const BODY: usize = 1 + 4 + 18 + 4;
 const TOKEN: usize = BODY + 32;
 
-/// A refresh token that is really one of ours. Whether it is still good is the session's to say.
+/// An authentic refresh token. The session decides whether it is still valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Presented {
     pub(crate) session: SessionId,
@@ -41,12 +41,12 @@ pub(crate) struct RefreshKeys(Arc<[RefreshKey]>);
 struct RefreshKey {
     until: Option<Timestamp>,
     id: [u8; 4],
-    /// As long as a block of the hash, so that HMAC takes it as it is.
+    /// As long as a block of the hash, so HMAC uses it as it is.
     mac: Zeroizing<[u8; 64]>,
 }
 
 impl RefreshKeys {
-    /// The keys of these secrets, the first of which signs.
+    /// The keys of these secrets. The first one signs.
     pub(crate) fn new(
         secrets: &SecretSet,
         issuer: &Issuer,
@@ -64,7 +64,7 @@ impl RefreshKeys {
         }
     }
 
-    /// The refresh token of this session and generation; the same each time.
+    /// The refresh token of this session and generation. It is the same each time.
     pub(crate) fn token(&self, session: SessionId, generation: Generation) -> String {
         let Some(key) = self.0.first() else {
             return String::new();
@@ -82,7 +82,7 @@ impl RefreshKeys {
         text
     }
 
-    /// The session and generation in `token`, if it is authentic by a key that is good at `now`.
+    /// The session and generation in `token`, if a key that is valid at `now` authenticates it.
     pub(crate) fn open(&self, token: &str, now: Timestamp) -> Result<Presented, Refusal> {
         let bytes = decode(token)?;
         let (body, tag) = bytes.split_at(BODY);
@@ -99,7 +99,7 @@ impl RefreshKeys {
     }
 }
 
-/// The session and generation in `token`, if it is authentic by the key of this one secret.
+/// The session and generation in `token`, if the key of this secret authenticates it.
 pub(crate) fn open_with(
     secret: &MasterSecret,
     issuer: &Issuer,
@@ -107,11 +107,11 @@ pub(crate) fn open_with(
     token: &str,
 ) -> Result<Presented, Refusal> {
     let key = RefreshKey::derived(secret, issuer, audience, None);
-    // A key without an end is good at any time.
+    // A key without an end is valid at any time.
     RefreshKeys(Arc::new([key])).open(token, Timestamp::EPOCH)
 }
 
-/// The session and generation in `token`, without a check that it is authentic.
+/// The session and generation in `token`, which may be forged.
 pub(crate) fn unverified(token: &str) -> Result<Presented, Refusal> {
     let bytes = decode(token)?;
     let (body, _) = bytes.split_at(BODY);
@@ -135,7 +135,7 @@ fn decode(token: &str) -> Result<[u8; TOKEN], Refusal> {
     Ok(bytes)
 }
 
-/// The id of the key, and what a token with this body refreshes.
+/// The id of the key, and the session and generation, in the body of a token.
 fn read(body: &[u8]) -> Result<([u8; 4], Presented), Refusal> {
     let (version, rest) = split::<1>(body)?;
     let (id, rest) = split::<4>(rest)?;
@@ -152,8 +152,8 @@ fn read(body: &[u8]) -> Result<([u8; 4], Presented), Refusal> {
 }
 
 impl RefreshKey {
-    /// Bound to issuer and audience: services that share a secret must not take each other's
-    /// tokens.
+    /// The key depends on issuer and audience, because services that share a secret must not accept
+    /// each other's tokens.
     fn derived(
         secret: &MasterSecret,
         issuer: &Issuer,
@@ -221,7 +221,7 @@ mod tests {
         for (issuer, audience) in [
             ("https://shop.example", "admin"),
             ("https://admin.example", "shop"),
-            // The same text, divided elsewhere.
+            // The same joined text, split at another place.
             ("https://shop.exampl", "eshop"),
         ] {
             let other = key(issuer, audience);
