@@ -1,9 +1,9 @@
-//! The keys that sign and verify access tokens, and the secrets that others are derived from.
+//! The keys that sign and verify access tokens, and the secrets from which gatepass derives keys.
 //!
-//! A service with one [`MasterSecret`](crate::MasterSecret) needs none of this: its access tokens
-//! are signed with an HS256 key that is derived from the secret. Use a [`SigningKey`] in a
-//! [`KeySet`](crate::KeySet) if other services verify your tokens, and a [`SecretSet`] to replace
-//! the master secret without logging anyone out.
+//! A service with one [`MasterSecret`](crate::MasterSecret) doesn't need this module: gatepass
+//! signs its access tokens with an HS256 key that it derives from the secret. Use a [`SigningKey`]
+//! in a [`KeySet`](crate::KeySet) if other services verify your tokens, and a [`SecretSet`] to
+//! replace the master secret without logging anyone out.
 
 pub(crate) mod algorithm;
 pub(crate) mod crypto;

@@ -1,8 +1,9 @@
-//! How a key signs.
+//! The algorithms of keys.
 
 use std::fmt;
 
-/// How a key signs (RFC 7518 §3.1, RFC 8037 §3.1). It belongs to the key; a token only repeats it.
+/// The algorithm of a key (RFC 7518 §3.1, RFC 8037 §3.1). It belongs to the key. A token only
+/// repeats it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -12,7 +13,7 @@ pub enum Algorithm {
     Hs384,
     /// HMAC with SHA-512.
     Hs512,
-    /// RSASSA-PKCS1-v1_5 with SHA-256: a verifier needs the public key alone.
+    /// RSASSA-PKCS1-v1_5 with SHA-256: a verifier needs only the public key.
     Rs256,
     /// RSASSA-PKCS1-v1_5 with SHA-384.
     Rs384,
@@ -53,7 +54,7 @@ impl Kind {
         }
     }
 
-    /// The algorithm of a key that does not say for which one it is.
+    /// The algorithm of a key that does not name one.
     pub(super) const fn usual_algorithm(self) -> Algorithm {
         match self {
             Self::Secret => Algorithm::Hs256,
@@ -66,7 +67,7 @@ impl Kind {
 }
 
 impl Algorithm {
-    /// All of them.
+    /// All algorithms.
     pub const ALL: [Self; 12] = [
         Self::Hs256,
         Self::Hs384,
@@ -101,7 +102,7 @@ impl Algorithm {
         }
     }
 
-    /// Whether a verifier could also sign: the key is one secret.
+    /// Whether the key is a single secret, so that a verifier could also sign.
     #[must_use]
     pub const fn is_symmetric(self) -> bool {
         matches!(self.kind(), Kind::Secret)

@@ -1,9 +1,12 @@
-//! The seam to the cryptography: gatepass signs and verifies every access token through here.
+//! The interface to the cryptography: gatepass signs and verifies every access token through this
+//! module.
 //!
-//! jsonwebtoken does it, called through the backend's own provider. Its process-wide one panics
-//! when a build has both of its backends or neither, and a library cannot know what else is in the
-//! build. jsonwebtoken prepares the key anew for every call, which with AWS-LC costs more than many
-//! a signature; there, [`aws_lc`] holds AWS-LC's own prepared key instead.
+//! It calls jsonwebtoken through the provider of one backend. The process-wide provider of
+//! jsonwebtoken panics when a build has both backends or neither, and a library cannot know what
+//! else is in the build.
+//!
+//! jsonwebtoken prepares the key again for every call. With AWS-LC, this costs more than some
+//! signatures, so [`aws_lc`] keeps AWS-LC's own prepared key instead.
 
 #[cfg(feature = "aws_lc_rs")]
 mod aws_lc;
@@ -34,7 +37,7 @@ pub(crate) fn ed25519_public_key(key: &EncodingKey) -> Option<[u8; 32]> {
         .ok()
 }
 
-/// The public half of the private key of an ECDSA algorithm, as an uncompressed point.
+/// The public half of an ECDSA private key, as an uncompressed point.
 pub(crate) fn ec_public_key(algorithm: Algorithm, key: &EncodingKey) -> Option<Vec<u8>> {
     let components = provider().key_utils.ec_pub_components_from_private_key;
     let (_, x, y) = components(key.as_bytes(), jwa::jwa(algorithm)).ok()?;
@@ -50,7 +53,7 @@ mod tests {
     use super::{Signer, Verifier, rust_crypto};
     use crate::keys::{algorithm::Algorithm, verifying::VerifyingKey};
 
-    /// The private and the public key that go with an algorithm, as both backends read them.
+    /// A private and a public key for an algorithm, as both backends read them.
     fn keys(algorithm: Algorithm) -> (EncodingKey, DecodingKey) {
         macro_rules! pair {
             ($private:ident, $name:literal) => {{

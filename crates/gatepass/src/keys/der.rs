@@ -1,4 +1,4 @@
-//! The kinds of keys in DER, and the DER form in which the backends read a private JWK.
+//! The kinds of keys in DER, and the DER form of a private JWK for the backends.
 
 use pkcs1::{RsaPrivateKeyRef, UintRef};
 use pkcs8::{
@@ -77,7 +77,7 @@ fn pkcs8(
     ))
 }
 
-/// Allocates once: what outgrows its place would leave a copy of a secret behind.
+/// Allocates once, because a buffer that grows would leave a copy of the secret behind.
 fn encode(key: &impl Encode) -> der::Result<Zeroizing<Vec<u8>>> {
     key.to_der().map(Zeroizing::new)
 }

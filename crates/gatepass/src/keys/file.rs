@@ -1,4 +1,4 @@
-//! Key sets in files, as a resource server has those of its issuer.
+//! Key sets in files, for a resource server that has the key set of its issuer in a file.
 
 use std::{fs, path::Path};
 
@@ -7,8 +7,8 @@ use crate::keys::{
     set::{KeySet, SkippedKey},
 };
 
-/// A file that is no set of keys to verify with. Each message names the file, and says what is
-/// wrong with it.
+/// A file from which gatepass can't read keys to verify with. Each message names the file and the
+/// fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyFileError {
@@ -20,9 +20,9 @@ pub enum KeyFileError {
         /// The error message of the system.
         why: String,
     },
-    /// The file holds no set of keys, or none that can be used.
+    /// The file does not hold a key set that gatepass can use.
     #[error(
-        "cannot use the key set {path}: {error}; what belongs there is the issuer's own document, as it stands at its jwks_uri"
+        "cannot use the key set {path}: {error}; put the issuer's own document there, as its jwks_uri serves it"
     )]
     Unusable {
         /// The file.
@@ -30,12 +30,12 @@ pub enum KeyFileError {
         /// The fault.
         error: KeyError,
     },
-    /// It is a set of keys, and not one of them can be used.
+    /// The file holds a key set, but gatepass can use none of its keys.
     #[error("none of the {} keys in {path} can be used; the first: {}", skipped.len(), first(skipped))]
     AllSkipped {
         /// The file.
         path: String,
-        /// Why not.
+        /// The keys, each with the reason.
         skipped: Vec<SkippedKey>,
     },
 }
@@ -46,9 +46,10 @@ fn first(skipped: &[SkippedKey]) -> String {
 }
 
 impl KeySet {
-    /// The keys in a file that holds a JSON Web Key Set, and those in it that are not used, as
-    /// [`from_jwks`](Self::from_jwks) has them. It is read once: to follow an issuer that changes
-    /// its keys, read it again and swap them by
+    /// Reads a file with a JSON Web Key Set. Returns the usable keys and the skipped ones, like
+    /// [`from_jwks`](Self::from_jwks).
+    ///
+    /// gatepass reads the file once. If the issuer changes its keys, read the file again and call
     /// [`Verifier::replace_keys`](crate::Verifier::replace_keys).
     ///
     /// ```
@@ -71,7 +72,7 @@ impl KeySet {
             path: name.clone(),
             error,
         };
-        // Editors of some systems begin a file with it, and JSON does not have it.
+        // Some editors begin a file with a byte order mark, which JSON does not allow.
         let json = text.trim_start_matches('\u{feff}');
         let (keys, skipped) = Self::read_jwks(json).map_err(unusable)?;
         if keys.is_empty() && !skipped.is_empty() {

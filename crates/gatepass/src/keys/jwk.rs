@@ -1,9 +1,8 @@
 //! JSON Web Keys (RFC 7517), read strictly.
 //!
-//! Each value has its one right form: base64url without padding, numbers without leading zeros,
-//! each coordinate as long as its field, no member twice. The statements of a key about itself
-//! (`use`, `key_ops`, `alg`) must agree with what it is taken for. Certificates and URLs in it are
-//! not looked at.
+//! Each value has one valid form: base64url without padding, numbers without leading zeros, each
+//! coordinate as long as its field, no member twice. The members `use`, `key_ops` and `alg` must
+//! allow the purpose of the key. This module ignores certificates and URLs in a key.
 
 use std::str::FromStr;
 
@@ -22,7 +21,7 @@ use crate::{
     model::json::strict_object,
 };
 
-/// The purpose that a key is taken for.
+/// The purpose of a key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     Sign,
@@ -39,7 +38,7 @@ impl FromStr for Algorithm {
     }
 }
 
-/// A JWK whose members have not all been looked at yet.
+/// A JWK, of which some members have not been read yet.
 pub(super) struct Jwk {
     members: Map<String, Value>,
     kind: Kind,
@@ -49,7 +48,7 @@ impl Jwk {
     /// The key in this text, if it is one that gatepass could use for `purpose`.
     pub(super) fn parse(json: &str, purpose: Purpose) -> Result<Self, KeyError> {
         let members = strict_object(json.as_bytes()).ok_or(KeyError::Jwk("{…}"))?;
-        // From here on it is wiped when dropped, also on the way out of here.
+        // From here on, `Drop` wipes the members, also on an early return.
         let kind = Kind::Secret;
         let mut jwk = Self { members, kind };
         jwk.check_purpose(purpose)?;
@@ -110,7 +109,7 @@ impl Jwk {
         }
     }
 
-    /// The algorithm that the key is for: the one that it names, or the usual one of its kind.
+    /// The algorithm that the key names, or else the usual one of its kind.
     pub(super) fn algorithm(&self) -> Result<Algorithm, KeyError> {
         match self.text("alg")? {
             Some(name) => name.parse(),
@@ -183,7 +182,7 @@ impl Jwk {
             Public::P384(point) => der::ec_private(der::P384, &self.fixed("d", 48)?, point),
             Public::Ed25519(_) => der::ed25519_private(&self.fixed("d", 32)?),
         };
-        // Only what is too long for DER cannot be written.
+        // Encoding fails only if the key is too long for DER.
         let der = der.map_err(|_| KeyError::Der)?;
         let key = match self.kind {
             Kind::Rsa => EncodingKey::from_rsa_der(&der),

@@ -1,4 +1,4 @@
-//! The parts of a key, in one form for all sources, and the check whether it may be used.
+//! The parts of a key, in one form for all sources, and the check whether gatepass may use it.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{DecodingKey, EncodingKey};
@@ -25,7 +25,7 @@ pub(super) enum Public {
     },
     /// An uncompressed point (SEC 1, 2.3.3).
     P256([u8; 65]),
-    /// The same.
+    /// An uncompressed point (SEC 1, 2.3.3).
     P384([u8; 97]),
     Ed25519([u8; 32]),
 }
@@ -48,18 +48,18 @@ impl Algorithm {
 pub(super) struct Private {
     pub(super) kind: Kind,
     pub(super) key: EncodingKey,
-    /// The public half, where it was beside it.
+    /// The public half, if the source had it.
     pub(super) public: Option<Public>,
 }
 
-/// Either.
+/// A public or a private key.
 pub(super) enum Material {
     Public(Public),
     Private(Private),
 }
 
 impl Material {
-    /// The key in a PEM text that holds one thing and no other.
+    /// The key in a PEM text, which must hold exactly one block.
     pub(super) fn from_pem(pem: &[u8], what: &'static str) -> Result<Self, KeyError> {
         let blocks = pem::parse_many(pem).map_err(|_| KeyError::Pem(what))?;
         let [block] = <[pem::Pem; 1]>::try_from(blocks).map_err(|_| KeyError::Pem(what))?;
@@ -155,8 +155,8 @@ impl Public {
         }
     }
 
-    /// Whether `algorithm` may be used with the key. That a point is on its curve is for the
-    /// backend.
+    /// Checks that the key may be used with `algorithm`. The backend checks that a point is on its
+    /// curve.
     pub(super) fn check(&self, algorithm: Algorithm) -> Result<(), KeyError> {
         algorithm.check_kind(self.kind())?;
         let Self::Rsa { n, e } = self else {
@@ -185,7 +185,7 @@ impl Public {
         }
     }
 
-    /// The members of the JWK that make the key, in the order and form of RFC 7638 §3.
+    /// The required members of the JWK, in the order and form of RFC 7638 §3.
     pub(super) fn members(&self) -> String {
         let ec = |curve: &str, point: &[u8]| {
             let coordinates = point.get(1..).unwrap_or_default();
@@ -208,14 +208,14 @@ impl Public {
         }
     }
 
-    /// RFC 7638.
+    /// The thumbprint of the key (RFC 7638).
     pub(super) fn thumbprint(&self) -> String {
         URL_SAFE_NO_PAD.encode(Sha256::digest(format!("{{{}}}", self.members())))
     }
 }
 
 impl Private {
-    /// The key in the document `der`, of which `info` tells.
+    /// The key in the document `der`, which `info` describes.
     fn from_pkcs8(info: &PrivateKeyInfoRef<'_>, der: &[u8]) -> Result<Self, KeyError> {
         let kind = der::kind(info.algorithm)?;
         let key = match kind {
@@ -229,7 +229,7 @@ impl Private {
 
     fn from_pkcs1(der: &[u8]) -> Result<Self, KeyError> {
         let rsa = RsaPrivateKeyRef::try_from(der).map_err(|_| KeyError::Der)?;
-        // A key must have two primes, whether or not the library is built to read more.
+        // A key must have two primes, even if the library is built to read more.
         if rsa.other_prime_infos.is_some() {
             return Err(KeyError::Der);
         }
@@ -240,10 +240,11 @@ impl Private {
         })
     }
 
-    /// The public half: the one beside it, which must be right, or the one that follows from it.
+    /// The public half, derived from the private key. If the source had a public half, it must be
+    /// the same.
     pub(super) fn public_half(&self, algorithm: Algorithm) -> Result<Public, KeyError> {
         let derived = match self.kind {
-            // That the halves belong together shows when the one verifies what the other signed.
+            // `SigningKey::new` checks that the halves belong together, by a signature.
             Kind::Rsa => return self.public.clone().ok_or(KeyError::Inconsistent),
             Kind::Ed25519 => crypto::ed25519_public_key(&self.key).map(Public::Ed25519),
             kind => crypto::ec_public_key(algorithm, &self.key)

@@ -1,4 +1,4 @@
-//! The master secret, and the keys that are derived from it.
+//! The master secret, and the keys that gatepass derives from it.
 
 use std::fmt;
 
@@ -12,17 +12,19 @@ use crate::{
     model::ids::{Audience, Issuer},
 };
 
-/// Names the purpose of the key that signs access tokens where no other is configured.
+/// The purpose of the key that signs access tokens if you configure no other.
 pub(crate) const HS256_LABEL: &str = "gatepass access token HS256 v1";
 
 /// The secret from which every key of an [`Authority`](crate::Authority) can be derived: 32 random
 /// bytes or more, never handed out.
 ///
-/// HKDF (RFC 5869) with one label for each purpose derives the key that authenticates refresh
-/// tokens, the key that hashes user names for the log and, where no other signing key is
-/// configured, the HS256 key. All nodes need the same one. Changing it ends every session that was
-/// begun with it, unless the old one goes on in a [`SecretSet`](crate::keys::SecretSet) as a
-/// retired one.
+/// gatepass derives each key with HKDF (RFC 5869) and a label for its purpose. For example, it
+/// derives the key that authenticates refresh tokens, the key that hashes user names for the log
+/// and, if you configure no other signing key, the HS256 key.
+///
+/// All nodes need the same master secret. If you change it, every session that began with the old
+/// one ends, unless you keep the old one in a [`SecretSet`](crate::keys::SecretSet) as a retired
+/// secret.
 ///
 /// ```
 /// use gatepass::MasterSecret;
@@ -37,11 +39,12 @@ pub(crate) const HS256_LABEL: &str = "gatepass access token HS256 v1";
 pub struct MasterSecret(Zeroizing<Vec<u8>>);
 
 impl MasterSecret {
-    /// Shortest secret in bytes: the output of the hash, below which it would be the weakest link.
+    /// Shortest secret in bytes: as long as the output of the hash, so that the secret isn't the
+    /// weakest part.
     pub const MIN_BYTES: usize = 32;
 
-    /// The secret that these bytes are. White space around text, as files have it, is not part of
-    /// it.
+    /// The secret with these bytes. White space around text, for example the last newline of a
+    /// file, is not part of the secret.
     ///
     /// # Errors
     ///
@@ -57,7 +60,8 @@ impl MasterSecret {
         Ok(Self(Zeroizing::new(bytes.to_vec())))
     }
 
-    /// A new random secret. For tests, and for services that may forget all sessions at a restart.
+    /// A new random secret. Use it for tests, and for services that may forget all sessions at a
+    /// restart.
     ///
     /// # Errors
     ///
@@ -75,7 +79,7 @@ impl MasterSecret {
         derive(&self.0, label.as_bytes())
     }
 
-    /// The key for the purpose that `label` names, of this issuer and audience alone.
+    /// The key for the purpose that `label` names, only for this issuer and audience.
     pub(crate) fn derive_for<const N: usize>(
         &self,
         label: &str,
@@ -83,7 +87,7 @@ impl MasterSecret {
         audience: &Audience,
     ) -> Zeroizing<[u8; N]> {
         let (issuer, audience) = (issuer.as_str(), audience.as_str());
-        // The length keeps apart pairs that read the same when joined. No label has a zero byte.
+        // The length separates pairs that are equal when joined. No label has a zero byte.
         let length = (issuer.len() as u64).to_be_bytes();
         let info = [
             label.as_bytes(),
@@ -102,8 +106,8 @@ impl fmt::Debug for MasterSecret {
     }
 }
 
-/// A secret as a file has it: of text, white space around it is not part; random bytes are taken as
-/// they are.
+/// The secret in the contents of a file: text without the white space around it, and random bytes
+/// as they are.
 pub(crate) fn trimmed(secret: &[u8]) -> &[u8] {
     if secret.is_ascii() {
         secret.trim_ascii()
@@ -112,7 +116,7 @@ pub(crate) fn trimmed(secret: &[u8]) -> &[u8] {
     }
 }
 
-/// `N` bytes that `info` names, derived from `secret` by HKDF-SHA256 without a salt.
+/// Derives `N` bytes for the purpose `info` from `secret`, by HKDF-SHA256 without a salt.
 pub(crate) fn derive<const N: usize>(secret: &[u8], info: &[u8]) -> Zeroizing<[u8; N]> {
     const {
         assert!(
@@ -122,7 +126,7 @@ pub(crate) fn derive<const N: usize>(secret: &[u8], info: &[u8]) -> Zeroizing<[u
     };
     let mut key = Zeroizing::new([0; N]);
     let expanded = Hkdf::<Sha256>::new(None, secret).expand(info, &mut *key);
-    // The only failure is too long an output, which the assertion above rules out.
+    // It fails only if the output is too long, which the assertion above rules out.
     debug_assert!(expanded.is_ok());
     key
 }

@@ -10,11 +10,11 @@ use zeroize::Zeroizing;
 
 use crate::keys::{error::KeyError, secret::MasterSecret};
 
-/// The longest file in bytes. For example, `/dev/urandom` never ends.
+/// The longest file in bytes. The limit stops, for example, a read of `/dev/urandom`.
 const LONGEST: u64 = 64 * 1024;
 
-/// A file whose content can't be the master secret. Each message names the file, and none shows
-/// what is in it.
+/// A file from which gatepass can't read a master secret. Each message names the file, and none
+/// shows its content.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SecretFileError {
@@ -26,7 +26,7 @@ pub enum SecretFileError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// The error of the system.
+        /// The system's error.
         source: io::Error,
     },
     /// All users of the machine may read or change the file, or its group may change it.
@@ -42,14 +42,14 @@ pub enum SecretFileError {
     },
     /// The file is longer than a secret can be.
     #[error(
-        "{path:?} is longer than 64 KiB, so it is no master secret: make one with \
+        "{path:?} is longer than 64 KiB, so it is not a master secret: make one with \
          openssl rand -hex 64"
     )]
     TooLong {
         /// The file.
         path: PathBuf,
     },
-    /// The content is no secret.
+    /// The content is not a secret.
     #[error("cannot use {path:?} as the master secret")]
     Unusable {
         /// The file.
@@ -60,11 +60,13 @@ pub enum SecretFileError {
 }
 
 impl MasterSecret {
-    /// The secret in a file, such as `openssl rand -hex 64` writes it. Blocks while it reads.
+    /// Reads the secret from a file, for example one that `openssl rand -hex 64` wrote. Blocks
+    /// while it reads.
     ///
-    /// Only the owner of the file and its group may read it, and only the owner may change it. The
-    /// group may read it, since Kubernetes gives a secret to a container in this way (`fsGroup`,
-    /// with `defaultMode: 0440`). On Windows nothing checks the permissions.
+    /// Only the owner of the file and its group may have permission to read it, and only the owner
+    /// to change it. The group may read it because Kubernetes passes secrets to a container in this
+    /// way (`fsGroup`, with `defaultMode: 0440`). On Windows, gatepass doesn't check the
+    /// permissions.
     ///
     /// ```no_run
     /// use gatepass::{Authority, MasterSecret, MemoryStore};
@@ -104,14 +106,14 @@ impl MasterSecret {
     }
 }
 
-/// The permissions of the file, if others may do with it what only its owner and group may.
+/// The permissions of the file, if they allow too much.
 #[cfg(unix)]
 fn exposing_mode(file: &File) -> io::Result<Option<u32>> {
     use std::os::unix::fs::PermissionsExt;
 
     let metadata = file.metadata()?;
     let mode = metadata.permissions().mode() & 0o777;
-    // Reading a directory fails, and the error of that says more.
+    // Reading a directory fails with an error that says more.
     Ok((!metadata.is_dir() && mode & 0o026 != 0).then_some(mode))
 }
 

@@ -5,15 +5,19 @@ use crate::{
     keys::{secret::MasterSecret, set::KeySet, signing::SigningKey},
 };
 
-/// The master secrets of an authority at one time: one makes refresh tokens, each verifies them.
+/// The master secrets of an authority at one time: one makes refresh tokens, and all verify them.
 ///
-/// They have the life that signing keys have in a [`KeySet`](crate::KeySet). To change the secret
-/// without logging users out, put the new one in with [`announce`](Self::announce) on every node,
-/// and wait until all nodes have it. Then make it the active one, with the old one
-/// [`retired`](Self::retire) for an idle lifetime. By then the last refresh token that the old one
-/// made has been used or has expired. You swap sets as a whole while the service runs
-/// ([`Authority::replace_secrets`](crate::Authority::replace_secrets)). If a secret has become
-/// known, leave it out at once; its sessions must log in again.
+/// To change the secret without logging users out, take the same steps as for signing keys in a
+/// [`KeySet`](crate::KeySet):
+///
+/// 1. Add the new secret with [`announce`](Self::announce) on every node, and wait until all nodes
+///    have it.
+/// 2. Make it the active secret, and [`retire`](Self::retire) the old one for an idle lifetime.
+///    After that time, every refresh token of the old secret has been used or has expired.
+///
+/// You swap whole sets while the service runs, with
+/// [`Authority::replace_secrets`](crate::Authority::replace_secrets). If a secret has leaked, leave
+/// it out at once. Its users must log in again.
 ///
 /// ```
 /// use gatepass::{MasterSecret, Timestamp, keys::SecretSet};
@@ -30,7 +34,7 @@ pub struct SecretSet {
 }
 
 impl SecretSet {
-    /// A set whose refresh tokens are made with `active`.
+    /// A set that makes refresh tokens with `active`.
     #[must_use]
     pub fn new(active: MasterSecret) -> Self {
         Self {
@@ -46,7 +50,7 @@ impl SecretSet {
         self
     }
 
-    /// Accepts refresh tokens of a former secret until the instant `until`.
+    /// Accepts refresh tokens of a former secret until `until`.
     #[must_use]
     pub fn retire(mut self, secret: MasterSecret, until: Timestamp) -> Self {
         self.others.push((secret, Some(until)));
@@ -58,13 +62,13 @@ impl SecretSet {
         &self.active
     }
 
-    /// Each secret with the instant until which it is good, if it has an end; the active one first.
+    /// Each secret with its end, if it has one. The active secret comes first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&MasterSecret, Option<Timestamp>)> {
         let others = self.others.iter().map(|(secret, until)| (secret, *until));
         std::iter::once((&self.active, None)).chain(others)
     }
 
-    /// The HS256 keys that are derived from the secrets, each with the life of its secret.
+    /// The HS256 keys that gatepass derives from the secrets. Each is valid as long as its secret.
     pub(crate) fn derived_keys(&self) -> KeySet {
         let active = KeySet::signing(SigningKey::derived(&self.active));
         self.others.iter().fold(active, |keys, (secret, until)| {

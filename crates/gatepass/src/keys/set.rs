@@ -1,4 +1,4 @@
-//! Sets of keys, as an issuer has them at one time.
+//! The keys of an issuer at one time.
 
 use std::{collections::HashSet, fmt};
 
@@ -10,13 +10,17 @@ use crate::{
     keys::{algorithm::Algorithm, error::KeyError, signing::SigningKey, verifying::VerifyingKey},
 };
 
-/// The keys of an issuer at one time: at most one signs, each verifies.
+/// The keys of an issuer at one time: at most one signs, and all verify.
 ///
-/// To change the signing key without refusing users, put the new one in with
-/// [`announce`](Self::announce) on every node, and wait until all nodes have it. Then make it the
-/// active one, with the old one [`retired`](Self::retire) until its last token has expired. You
-/// swap sets as a whole while the service runs
-/// ([`Authority::replace_keys`](crate::Authority::replace_keys)).
+/// To change the signing key without refusing users:
+///
+/// 1. Add the new key with [`announce`](Self::announce) on every node, and wait until all nodes
+///    have it.
+/// 2. Make it the active key, and [`retire`](Self::retire) the old one until its last token has
+///    expired.
+///
+/// You swap whole sets while the service runs, with
+/// [`Authority::replace_keys`](crate::Authority::replace_keys).
 ///
 /// ```
 /// use gatepass::{KeySet, Timestamp, keys::SigningKey};
@@ -29,12 +33,12 @@ use crate::{
 #[derive(Clone)]
 pub struct KeySet {
     active: Option<SigningKey>,
-    /// Each with its end, if it has one.
+    /// Each key with its end, if it has one.
     verifying: Vec<(VerifyingKey, Option<Timestamp>)>,
 }
 
 impl KeySet {
-    /// A set whose tokens are signed by `active`.
+    /// A set that signs tokens with `active`.
     #[must_use]
     pub fn signing(active: SigningKey) -> Self {
         let verifying = vec![(active.verifying_key().clone(), None)];
@@ -60,15 +64,15 @@ impl KeySet {
         self
     }
 
-    /// Accepts tokens of a key that no longer signs until the instant `until`: when the last one
-    /// that it signed has expired, and the leeway is over.
+    /// Accepts tokens of a key that no longer signs until `until`. Choose the time when the last
+    /// token that it signed has expired, plus the leeway.
     #[must_use]
     pub fn retire(mut self, key: VerifyingKey, until: Timestamp) -> Self {
         self.verifying.push((key, Some(until)));
         self
     }
 
-    /// The keys, the active one first; also the retired ones that verify no more.
+    /// The keys, the active one first. It includes retired keys that no longer verify.
     pub fn keys(&self) -> impl Iterator<Item = &VerifyingKey> {
         self.verifying.iter().map(|(key, _)| key)
     }
@@ -78,9 +82,9 @@ impl KeySet {
         self.keys().map(VerifyingKey::id)
     }
 
-    /// The public keys as a JSON Web Key Set (RFC 7517 §5), for those who verify: the active one
-    /// and the announced ones, and the retired ones as long as they verify. Secrets are never in
-    /// it.
+    /// The public keys as a JSON Web Key Set (RFC 7517 §5), for other services that verify. It has
+    /// the active key, the announced keys, and the retired keys that still verify. It never has
+    /// secrets.
     #[must_use]
     pub fn jwks(&self, now: Timestamp) -> String {
         let live = self
@@ -91,12 +95,12 @@ impl KeySet {
         format!(r#"{{"keys":[{}]}}"#, keys.join(","))
     }
 
-    /// The keys in a JSON Web Key Set that verify, and those that do not with the reason why.
+    /// The usable keys in a JSON Web Key Set, and the skipped keys with the reasons.
     ///
-    /// One bad key never discards the set. A key is used with the algorithm that it names (`alg`);
-    /// one that names none with the only one of its curve, or with RS256. Its id is its `kid`, or
-    /// else its RFC 7638 thumbprint. Secrets are skipped: a party that could read them there can
-    /// sign.
+    /// One bad key never discards the set. gatepass uses a key with the algorithm that it names
+    /// (`alg`). If it names none, gatepass uses the only algorithm of its curve, or RS256. The id
+    /// of a key is its `kid`, or else its RFC 7638 thumbprint. gatepass skips secrets, since a
+    /// party that can read them can also sign.
     ///
     /// ```
     /// use gatepass::{KeySet, keys::KeyError};
@@ -112,15 +116,15 @@ impl KeySet {
     ///
     /// # Errors
     ///
-    /// [`KeyError::Jwks`] if it is none, [`KeyError::DuplicateKeyId`] if two keys that would be
-    /// used have the same id, [`KeyError::NoKey`] if there is none to be used.
+    /// [`KeyError::Jwks`] if the text isn't a JSON Web Key Set, [`KeyError::DuplicateKeyId`] if two
+    /// usable keys have the same id, and [`KeyError::NoKey`] if no key is usable.
     pub fn from_jwks(json: &str) -> Result<(Self, Vec<SkippedKey>), KeyError> {
         let (keys, skipped) = Self::read_jwks(json)?;
         Ok((Self::of_jwks(keys)?, skipped))
     }
 
-    /// The keys that another issuer publishes, each with one of the `allowed` algorithms, and those
-    /// that cannot be used. If two keys have one id, the first is used.
+    /// The usable keys that another issuer publishes, each with one of the `allowed` algorithms,
+    /// and the skipped keys. If two keys have one id, the first is used.
     pub(crate) fn of_issuer(
         json: &str,
         allowed: &[Algorithm],
@@ -140,7 +144,7 @@ impl KeySet {
         Ok((Self::of_jwks(keys)?, skipped))
     }
 
-    /// The keys of a document, and those that cannot be used.
+    /// The usable keys of a document, and the skipped ones.
     pub(super) fn read_jwks(json: &str) -> Result<(Vec<VerifyingKey>, Vec<SkippedKey>), KeyError> {
         let document: Document<'_> = serde_json::from_str(json).map_err(|_| KeyError::Jwks)?;
         let (mut keys, mut skipped) = (Vec::new(), Vec::new());
@@ -176,8 +180,8 @@ impl KeySet {
         is_good(*until, now).then_some(key)
     }
 
-    /// The key that wrote this header segment, if it is, letter for letter, what one of the keys
-    /// writes. Ids being unique in a set, it is then the same that the parsed header leads to.
+    /// The key that writes exactly this header segment, if there is one. Since ids are unique in a
+    /// set, parsing the header would lead to the same key.
     pub(crate) fn find_by_header(&self, segment: &str, now: Timestamp) -> Option<&VerifyingKey> {
         let mut keys = self.verifying.iter();
         let (key, until) = keys.find(|(key, _)| key.header() == segment)?;
@@ -200,22 +204,23 @@ impl KeySet {
     }
 }
 
-/// Whether a key that ends at `until`, if it does, is good at `now`.
+/// Whether a key is valid at `now`. It has an end if `until` is set.
 fn is_good(until: Option<Timestamp>, now: Timestamp) -> bool {
     until.is_none_or(|until| now < until)
 }
 
-/// A key of a JSON Web Key Set that is not used.
+/// A key of a JSON Web Key Set that gatepass doesn't use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SkippedKey {
-    /// The position of the key in the set, from 0 on.
+    /// The position of the key in the set, counted from 0.
     pub position: usize,
-    /// Why it is not used.
+    /// The reason why gatepass doesn't use it.
     pub error: KeyError,
 }
 
-/// RFC 7517 §5. The keys are read one by one, so that a bad one spoils no other.
+/// A JSON Web Key Set (RFC 7517 §5). Each key is read on its own, so that a bad key doesn't affect
+/// the others.
 #[derive(Deserialize)]
 struct Document<'a> {
     #[serde(borrow)]

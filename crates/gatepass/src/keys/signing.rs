@@ -24,29 +24,29 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// The HS256 key that is this secret; white space around text, as files have it, is not part of
-    /// it.
+    /// The HS256 key with this secret. White space around text, for example the last newline of a
+    /// file, is not part of the secret.
     ///
     /// # Errors
     ///
-    /// [`KeyError::ShortSecret`] if it has fewer than 32 bytes (RFC 7518 §3.2).
+    /// [`KeyError::ShortSecret`] if the secret has fewer than 32 bytes (RFC 7518 §3.2).
     pub fn hs256(secret: &[u8]) -> Result<Self, KeyError> {
         Self::from_secret(Algorithm::Hs256, secret)
     }
 
-    /// The key of an HMAC algorithm that is this secret; white space around text, as files have it,
-    /// is not part of it.
+    /// The key of an HMAC algorithm with this secret. White space around text, for example the last
+    /// newline of a file, is not part of the secret.
     ///
     /// # Errors
     ///
-    /// [`KeyError::ShortSecret`] if it is shorter than the hash (RFC 7518 §3.2),
+    /// [`KeyError::ShortSecret`] if the secret is shorter than the hash (RFC 7518 §3.2),
     /// [`KeyError::NotASecret`] if it is the PEM text of a key, and [`KeyError::WrongKind`] if
     /// `algorithm` needs a key pair.
     pub fn from_secret(algorithm: Algorithm, secret: &[u8]) -> Result<Self, KeyError> {
         Self::hmac(algorithm, secret::trimmed(secret), None)
     }
 
-    /// The HS256 key that belongs to a master secret.
+    /// The HS256 key that gatepass derives from a master secret.
     #[must_use]
     pub fn derived(master: &MasterSecret) -> Self {
         let secret = master.derive::<32>(HS256_LABEL);
@@ -70,32 +70,33 @@ impl SigningKey {
         }
         let mark = secret_id(algorithm, secret);
         let id = id.map_or_else(|| Ok(mark.clone()), checked_id)?;
-        // jsonwebtoken refuses an empty secret alone.
+        // jsonwebtoken refuses only an empty secret.
         let decoding = DecodingKey::from_secret(secret).map_err(|_| KeyError::Inconsistent)?;
         let encoding = EncodingKey::from_secret(secret).map_err(|_| KeyError::Inconsistent)?;
         let verifying = VerifyingKey::new(algorithm, &decoding, id, None)?;
         Self::new(&encoding, verifying.marked(mark))
     }
 
-    /// The private key in this PEM text (PKCS #8, as `openssl genpkey` writes it; PKCS #1 for RSA),
-    /// used with `algorithm`. Its id is the RFC 7638 thumbprint of its public key.
+    /// Reads a private key in PEM, to use with `algorithm`. The text is PKCS #8, as `openssl
+    /// genpkey` writes it, or PKCS #1 for RSA. The key's id is the RFC 7638 thumbprint of its
+    /// public key.
     ///
     /// # Errors
     ///
-    /// [`KeyError::Pem`] if it is not exactly one key, [`KeyError::PublicKey`] if it is a public
-    /// one, [`KeyError::WrongKind`] if `algorithm` does not go with it, and what else is wrong with
-    /// it.
+    /// [`KeyError::Pem`] if the text isn't exactly one key, [`KeyError::PublicKey`] if the key is
+    /// public, [`KeyError::WrongKind`] if `algorithm` needs another kind of key, and the
+    /// [`KeyError`] of any other fault.
     pub fn from_pem(algorithm: Algorithm, pem: &[u8]) -> Result<Self, KeyError> {
         Self::asymmetric(algorithm, &Self::private_of_pem(pem)?, None)
     }
 
-    /// The private key in this PEM text, of any kind, used with the algorithm that is usual for it.
-    /// As for a JWK without `alg`, that is EdDSA for Ed25519, ES256 for P-256, ES384 for P-384, and
-    /// RS256 for RSA. Its id is the RFC 7638 thumbprint of its public key.
+    /// Reads a private key of any kind in PEM, to use with the usual algorithm of its kind. This is
+    /// EdDSA for Ed25519, ES256 for P-256, ES384 for P-384, and RS256 for RSA. The key's id is the
+    /// RFC 7638 thumbprint of its public key.
     ///
     /// # Errors
     ///
-    /// As [`from_pem`](Self::from_pem), but for [`KeyError::WrongKind`].
+    /// As [`from_pem`](Self::from_pem), except [`KeyError::WrongKind`].
     pub fn from_any_pem(pem: &[u8]) -> Result<Self, KeyError> {
         let private = Self::private_of_pem(pem)?;
         Self::asymmetric(private.kind.usual_algorithm(), &private, None)
@@ -105,7 +106,7 @@ impl SigningKey {
         Material::from_pem(pem, "a private key (PKCS #8, or PKCS #1 for RSA)")?.private()
     }
 
-    /// The private key in this DER document (PKCS #8; PKCS #1 for RSA), used with `algorithm`. Its
+    /// Reads a private key in DER (PKCS #8, or PKCS #1 for RSA), to use with `algorithm`. The key's
     /// id is the RFC 7638 thumbprint of its public key.
     ///
     /// # Errors
@@ -115,14 +116,16 @@ impl SigningKey {
         Self::asymmetric(algorithm, &Material::from_der(der)?.private()?, None)
     }
 
-    /// The private key or the secret in this JSON Web Key (RFC 7517, RFC 7518 §6), used with
-    /// `algorithm`. Its id is its `kid`, or else as if it came from elsewhere.
+    /// Reads a private key or a secret from a JSON Web Key (RFC 7517, RFC 7518 §6), to use with
+    /// `algorithm`. The key's id is its `kid`. Without a `kid`, the id is the RFC 7638 thumbprint
+    /// of the public key or, for a secret, a value derived from it.
     ///
     /// # Errors
     ///
-    /// [`KeyError::Jwk`] if it is none, [`KeyError::PublicKey`] if it lacks the private part,
-    /// [`KeyError::WrongUse`] or [`KeyError::WrongAlgorithm`] if it says so itself,
-    /// [`KeyError::WrongKind`] if `algorithm` does not go with it, and what else is wrong with it.
+    /// [`KeyError::Jwk`] if the text isn't a JWK, [`KeyError::PublicKey`] if it lacks the private
+    /// part, [`KeyError::WrongUse`] or [`KeyError::WrongAlgorithm`] if the JWK names another use or
+    /// algorithm, [`KeyError::WrongKind`] if `algorithm` needs another kind of key, and the
+    /// [`KeyError`] of any other fault.
     pub fn from_jwk(algorithm: Algorithm, jwk: &str) -> Result<Self, KeyError> {
         let jwk = Jwk::parse(jwk, Purpose::Sign)?;
         jwk.check_algorithm(algorithm)?;
@@ -143,7 +146,7 @@ impl SigningKey {
         Self::new(&private.key, verifying)
     }
 
-    /// The key, if what the one half signs the other one verifies.
+    /// The key, if its public half verifies a signature of its private half.
     fn new(key: &EncodingKey, verifying: VerifyingKey) -> Result<Self, KeyError> {
         const PROBE: &[u8] = b"gatepass: do these halves belong together?";
         let signer =
@@ -174,16 +177,16 @@ impl SigningKey {
         &self.verifying
     }
 
-    /// The signature of `message`; `None` if the backend fails to make it.
+    /// The signature of `message`. `None` if the backend fails.
     pub(crate) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
         self.signer.sign(message)
     }
 }
 
 impl MasterSecret {
-    /// The HS256 key that is derived from it, as a JSON Web Key (RFC 7518 §6.4), for a service that
-    /// verifies access tokens with a shared secret. A holder of the key can also sign them, and
-    /// nothing more: it leads neither to refresh tokens nor back to this secret.
+    /// The HS256 key that gatepass derives from this secret, as a JSON Web Key (RFC 7518 §6.4). It
+    /// is for a service that verifies access tokens with a shared secret. A holder of the key can
+    /// also sign access tokens, but can neither make refresh tokens nor find this secret.
     ///
     /// ```
     /// use gatepass::{MasterSecret, keys::{Algorithm, SigningKey}};
@@ -206,8 +209,8 @@ impl MasterSecret {
     }
 }
 
-/// The id of a secret: it must tell keys apart and nothing about the secret, and a derived value
-/// does both.
+/// The id of a secret. It is a derived value, which distinguishes keys and reveals nothing about
+/// the secret.
 fn secret_id(algorithm: Algorithm, secret: &[u8]) -> String {
     let label = format!("gatepass {algorithm} key id v1");
     URL_SAFE_NO_PAD.encode(*secret::derive::<9>(secret, label.as_bytes()))

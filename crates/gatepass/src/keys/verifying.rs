@@ -22,42 +22,42 @@ pub struct VerifyingKey {
     verifier: Arc<crypto::Verifier>,
     /// The base64url text of the header of every token that its other half signs.
     header: String,
-    /// Nothing, if the key is a secret.
+    /// `None` if the key is a secret.
     public: Option<Public>,
     fingerprint: Option<Fingerprint>,
-    /// A value that tells the key from all others and leads back to no secret.
+    /// A value that identifies the key and reveals no secret.
     mark: String,
 }
 
-/// A hash of a public key and of the algorithm that it is used with. Two keys with the same one
-/// verify the same signatures, also under different ids. Reloading a key doesn't change it.
+/// A hash of a public key and its algorithm. Two keys with the same fingerprint verify the same
+/// signatures, even under different ids. Reloading a key doesn't change it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
     fn of(algorithm: Algorithm, public: &Public) -> Self {
-        // Neither the name nor the thumbprint has a space in it.
+        // Neither the name nor the thumbprint contains a space.
         let both = format!("{algorithm} {}", public.thumbprint());
         Self(Sha256::digest(both).into())
     }
 }
 
 impl VerifyingKey {
-    /// The public key in this PEM text (`openssl pkey -pubout`; PKCS #1 for RSA), used with
-    /// `algorithm`. Its id is its RFC 7638 thumbprint.
+    /// Reads a public key in PEM, to use with `algorithm`. `openssl pkey -pubout` writes such a
+    /// text. PKCS #1 is also allowed for RSA. The key's id is its RFC 7638 thumbprint.
     ///
     /// # Errors
     ///
-    /// [`KeyError::Pem`] if it is not exactly one key, [`KeyError::PrivateKey`] if it is a private
-    /// one, [`KeyError::WrongKind`] if `algorithm` does not go with it, and what else is wrong with
-    /// it.
+    /// [`KeyError::Pem`] if the text isn't exactly one key, [`KeyError::PrivateKey`] if the key is
+    /// private, [`KeyError::WrongKind`] if `algorithm` needs another kind of key, and the
+    /// [`KeyError`] of any other fault.
     pub fn from_pem(algorithm: Algorithm, pem: &[u8]) -> Result<Self, KeyError> {
         Self::asymmetric(algorithm, Self::public_of_pem(pem)?, None)
     }
 
-    /// The public key in this PEM text, of any kind, used with the algorithm that is usual for it.
-    /// As for a JWK without `alg`, that is EdDSA for Ed25519, ES256 for P-256, ES384 for P-384, and
-    /// RS256 for RSA. Its id is its RFC 7638 thumbprint.
+    /// Reads a public key of any kind in PEM, to use with the usual algorithm of its kind. This is
+    /// EdDSA for Ed25519, ES256 for P-256, ES384 for P-384, and RS256 for RSA. The key's id is its
+    /// RFC 7638 thumbprint.
     ///
     /// ```
     /// use gatepass::keys::{Algorithm, VerifyingKey};
@@ -71,7 +71,7 @@ impl VerifyingKey {
     ///
     /// # Errors
     ///
-    /// As [`from_pem`](Self::from_pem), but for [`KeyError::WrongKind`].
+    /// As [`from_pem`](Self::from_pem), except [`KeyError::WrongKind`].
     pub fn from_any_pem(pem: &[u8]) -> Result<Self, KeyError> {
         let public = Self::public_of_pem(pem)?;
         Self::asymmetric(public.kind().usual_algorithm(), public, None)
@@ -81,8 +81,8 @@ impl VerifyingKey {
         Material::from_pem(pem, "a public key")?.public()
     }
 
-    /// The public key in this DER document (SPKI; PKCS #1 for RSA), used with `algorithm`.
-    /// Its id is its RFC 7638 thumbprint.
+    /// Reads a public key in DER (SPKI, or PKCS #1 for RSA), to use with `algorithm`. The key's id
+    /// is its RFC 7638 thumbprint.
     ///
     /// # Errors
     ///
@@ -91,8 +91,8 @@ impl VerifyingKey {
         Self::asymmetric(algorithm, Material::from_der(der)?.public()?, None)
     }
 
-    /// The public key in this JSON Web Key (RFC 7517), used with `algorithm`. Its id is its `kid`,
-    /// or else its RFC 7638 thumbprint.
+    /// Reads a public key from a JSON Web Key (RFC 7517), to use with `algorithm`. The key's id is
+    /// its `kid`, or else its RFC 7638 thumbprint.
     ///
     /// ```
     /// use gatepass::keys::{Algorithm, VerifyingKey};
@@ -105,22 +105,22 @@ impl VerifyingKey {
     ///
     /// # Errors
     ///
-    /// [`KeyError::Jwk`] if it is none, [`KeyError::Secret`] or [`KeyError::PrivateKey`] if it is
-    /// more than public, [`KeyError::WrongUse`] or [`KeyError::WrongAlgorithm`] if it says so
-    /// itself, [`KeyError::WrongKind`] if `algorithm` does not go with it, and what else is wrong
-    /// with it.
+    /// [`KeyError::Jwk`] if the text isn't a JWK, [`KeyError::Secret`] or [`KeyError::PrivateKey`]
+    /// if it has a secret part, [`KeyError::WrongUse`] or [`KeyError::WrongAlgorithm`] if the JWK
+    /// names another use or algorithm, [`KeyError::WrongKind`] if `algorithm` needs another kind of
+    /// key, and the [`KeyError`] of any other fault.
     pub fn from_jwk(algorithm: Algorithm, jwk: &str) -> Result<Self, KeyError> {
         Self::of_jwk(algorithm, &Jwk::parse(jwk, Purpose::Verify)?)
     }
 
-    /// A key of a set, which says itself what it is used with.
+    /// A key of a set, with the algorithm that it names, or else the usual one of its kind.
     pub(super) fn of_set(jwk: &str) -> Result<Self, KeyError> {
         let jwk = Jwk::parse(jwk, Purpose::Verify)?;
         Self::of_jwk(jwk.algorithm()?, &jwk)
     }
 
     /// A key that another issuer publishes, with the algorithm that it names, or else with the
-    /// first of the `allowed` ones that fits it.
+    /// first of the `allowed` algorithms that fits.
     pub(super) fn of_issuer(jwk: &str, allowed: &[Algorithm]) -> Result<Self, KeyError> {
         let jwk = Jwk::parse(jwk, Purpose::Verify)?;
         Self::of_jwk(jwk.algorithm_among(allowed)?, &jwk)
@@ -186,13 +186,14 @@ impl VerifyingKey {
         &self.id
     }
 
-    /// How it signs.
+    /// The key's algorithm.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// The key as a JSON Web Key (RFC 7517), or nothing if it is a secret: that is never exported.
+    /// The key as a JSON Web Key (RFC 7517). `None` if it is a secret, which gatepass never
+    /// exports.
     #[must_use]
     pub fn to_jwk(&self) -> Option<String> {
         let members = self.public.as_ref()?.members();
@@ -202,7 +203,7 @@ impl VerifyingKey {
         ))
     }
 
-    /// Whether `signature` is one of `message` by this key.
+    /// Whether `signature` is a signature of `message` by this key.
     pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         self.verifier.verify(message, signature)
     }
@@ -213,19 +214,19 @@ impl VerifyingKey {
         self.public.as_ref().map(Public::decoding_key)
     }
 
-    /// Nothing, if the key is a secret.
+    /// `None` if the key is a secret.
     pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
         self.fingerprint
     }
 
-    /// The same key, which `mark` tells from all others.
+    /// The same key with this `mark`.
     pub(super) fn marked(mut self, mark: String) -> Self {
         self.mark = mark;
         self
     }
 
-    /// The text that other nodes are told of this key. Two nodes have the same key if it is the
-    /// same.
+    /// The text that tells other nodes about this key. Two nodes have the same key if their texts
+    /// are equal.
     pub(crate) fn mark(&self) -> String {
         format!("{} {}", self.id, self.mark)
     }
@@ -237,7 +238,7 @@ impl VerifyingKey {
 
 /// The base64url text of the header of every token that a key signs.
 fn header(algorithm: Algorithm, id: &str) -> String {
-    // Ids hold no character that JSON would have to escape.
+    // Ids contain no character that JSON would have to escape.
     URL_SAFE_NO_PAD.encode(format!(
         r#"{{"typ":"at+jwt","alg":"{algorithm}","kid":"{id}"}}"#
     ))

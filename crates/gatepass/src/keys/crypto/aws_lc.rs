@@ -1,4 +1,4 @@
-//! Keys as AWS-LC prepares them, once.
+//! Keys that AWS-LC has prepared once.
 
 use aws_lc_rs::{
     hmac,
@@ -39,7 +39,7 @@ pub(crate) enum Verifier {
     Public(ParsedPublicKey),
 }
 
-/// How AWS-LC names an algorithm.
+/// AWS-LC's names for an algorithm.
 enum Scheme {
     Hmac(hmac::Algorithm),
     Rsa(&'static dyn RsaEncoding, &'static RsaParameters),
@@ -91,9 +91,9 @@ impl Signer {
         })
     }
 
-    /// The signature of `message`; `None` if AWS-LC fails to make it.
+    /// The signature of `message`. `None` if AWS-LC fails.
     pub(crate) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
-        // AWS-LC has its own randomness and does not look at what it is given.
+        // AWS-LC uses its own randomness and ignores this argument.
         let random = SystemRandom::new();
         Some(match self {
             Self::Hmac(key) => hmac::sign(key, message).as_ref().to_vec(),
@@ -134,7 +134,7 @@ impl Verifier {
         parsed.ok().map(Self::Public)
     }
 
-    /// Whether `signature` is one of `message`.
+    /// Whether `signature` is a signature of `message`.
     pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         match self {
             Self::Hmac(key) => hmac::verify(key, message, signature).is_ok(),

@@ -1,4 +1,4 @@
-//! The names that jsonwebtoken has for algorithms.
+//! jsonwebtoken's names for algorithms.
 
 use jsonwebtoken::Algorithm as Jwa;
 

@@ -1,7 +1,7 @@
 //! Keys for RustCrypto.
 //!
-//! This module prepares an HMAC key once. jsonwebtoken prepares the other kinds for every call: its
-//! prepared keys are not `Send`, so that a verifier can't keep them.
+//! This module prepares an HMAC key once. jsonwebtoken prepares the other kinds for every call,
+//! because its prepared keys are not `Send`, so a verifier can't keep them.
 
 use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::{Algorithm as Jwa, DecodingKey, DecodingKeyKind, EncodingKey};
@@ -51,7 +51,7 @@ impl Signer {
         Some(Self::Pair(algorithm, key.clone()))
     }
 
-    /// The signature of `message`; `None` if RustCrypto fails to make it.
+    /// The signature of `message`. `None` if RustCrypto fails.
     pub(crate) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
         match self {
             Self::Secret(secret) => Some(secret.sign(message)),
@@ -82,7 +82,7 @@ impl Verifier {
         Some(Self::Public(algorithm, key.clone()))
     }
 
-    /// Whether `signature` is one of `message`.
+    /// Whether `signature` is a signature of `message`.
     pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         match self {
             Self::Secret(secret) => secret.verify(message, signature),
@@ -95,14 +95,14 @@ impl Verifier {
 impl Secret {
     #[cfg(not(feature = "aws_lc_rs"))]
     fn hs256(secret: &[u8; 32]) -> Self {
-        // HMAC fills a short key up with zeros to the length of a block (RFC 2104 §2).
+        // HMAC pads a short key with zeros to the length of a block (RFC 2104 §2).
         let mut block = zeroize::Zeroizing::new([0; 64]);
         let (head, _) = block.split_at_mut(secret.len());
         head.copy_from_slice(secret);
         Self::Sha256(Hmac::new((&*block).into()))
     }
 
-    /// `None` if `algorithm` isn't one of HMAC.
+    /// `None` if `algorithm` isn't an HMAC algorithm.
     fn new(algorithm: Algorithm, secret: &[u8]) -> Option<Self> {
         Some(match algorithm {
             Algorithm::Hs256 => Self::Sha256(Hmac::new_from_slice(secret).ok()?),
