@@ -1,8 +1,8 @@
-//! The contract of a store, and everything that the author of one needs.
+//! The contract of a store, and everything that you need to write one.
 //!
 //! A store implements [`SessionStore`], and [`RevocationLog`] for the half that reads. It applies
-//! the pure changes that [`Session`] and [`Account`] have, or says the same in its
-//! own language. `store_contract!` of `gatepass-testkit` shows whether it does.
+//! the pure changes of [`Session`] and [`Account`], or expresses the same changes in its own
+//! language (SQL, Lua). `store_contract!` of `gatepass-testkit` checks your store.
 
 pub(crate) mod answer;
 pub(crate) mod error;
@@ -55,8 +55,8 @@ pub use self::{
     service::ServiceIdentity,
 };
 
-/// A place in a revocation log, in the store's own terms. It names the incarnation of the log it is
-/// a place in.
+/// A place in a revocation log, as text that only the store understands. The text also names the
+/// incarnation of the log that the place belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor(String);
 
@@ -74,30 +74,31 @@ impl Cursor {
     }
 }
 
-/// The result of a pull.
+/// The result of a [`pull`](RevocationLog::pull).
 #[derive(Clone, Debug)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "a replica must know what to do with every answer"
 )]
 pub enum PullResult {
-    /// Every entry committed before the call began and not seen by the cursor, or a first part of
-    /// them. Stores make it by [`PullResult::entries`].
+    /// Every entry that was committed before the call began and that the cursor has not seen, or a
+    /// first part of them. Stores make it with [`PullResult::entries`].
     #[non_exhaustive]
     Entries {
-        /// The entries. One that was seen before may be among them.
+        /// The entries. Some of them may have been seen before.
         entries: Vec<Revocation>,
-        /// The place to go on from.
+        /// The cursor for the next pull.
         next: Cursor,
-        /// Whether this is only a part: pull again at once.
+        /// Whether this is only a part, so that the reader pulls again at once.
         more: bool,
     },
-    /// The cursor is not a place in this log (a restore, a failover): start again without one.
+    /// The cursor is not a place in this log, for example after a restore or a failover. Start
+    /// again without a cursor.
     Reset,
 }
 
 impl PullResult {
-    /// The answer with these entries. The reader goes on from `next`, and pulls again at once if
+    /// A result with these entries. The reader continues from `next`, and pulls again at once if
     /// there are `more`.
     ///
     /// ```
@@ -117,7 +118,7 @@ impl PullResult {
     }
 }
 
-/// The store's knowledge of a token.
+/// The status of an access token in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
     clippy::exhaustive_enums,
@@ -130,34 +131,35 @@ pub enum TokenStatus {
     Revoked,
     /// The session is live, and its rights have changed since the token was issued.
     Stale,
-    /// There is no such session, or nothing needs it any more ([`Session::purge_at`]).
+    /// The store does not have the session, or may already remove it ([`Session::purge_at`]).
     Unknown,
 }
 
-/// The revocations that are live, to be followed: the half of a store that reads, and all that a
+/// The log of revocations: the half of a store that reads, and all that a
 /// [`Verifier`](crate::Verifier) needs.
 #[async_trait]
 pub trait RevocationLog: Send + Sync + 'static {
-    /// Returns every entry committed before the call began that `after` has not seen; from the
-    /// start without a cursor. Seen twice is fine, missed is not. Asks a primary only. The answer
-    /// is held to be as old as the call's beginning: a log of several partitions asks all of them
-    /// in each call, also in the last one of several parts.
+    /// Returns every entry that was committed before the call began and that `after` has not seen.
+    /// Without a cursor, it starts from the beginning. The store may return an entry twice, but
+    /// must not miss one. It must read from a primary.
+    ///
+    /// The reader takes the answer to be as old as the start of the call. So a log with several
+    /// partitions asks all of them in each call, also in the call for the last part.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the log cannot be read.
     async fn pull(&self, after: Option<&Cursor>) -> Result<PullResult, StoreError>;
 
-    /// Resolves when there may be entries after `after`. One that never resolves is right, if slow:
-    /// the follower polls besides.
+    /// Resolves when there may be entries after `after`. It may never resolve: the follower also
+    /// polls, and then only learns of entries later.
     async fn changed(&self, after: &Cursor);
 
-    /// Asks the store itself about an access token that carries this version of its session's
-    /// rights.
+    /// Asks the store itself about an access token with this version of its session's rights.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if it cannot be asked.
+    /// [`StoreError`] if the store cannot be read.
     async fn status(
         &self,
         session: SessionId,
@@ -165,29 +167,30 @@ pub trait RevocationLog: Send + Sync + 'static {
         grant: GrantVersion,
     ) -> Result<TokenStatus, StoreError>;
 
-    /// Whether the store forgets its sessions when the process ends. With such a store, every token
-    /// is checked as under [`Staleness::Strict`](crate::Staleness::Strict): its log lacks what was
-    /// revoked before a restart.
+    /// Whether the store forgets its sessions when the process ends. Its log then lacks revocations
+    /// from before a restart, so gatepass checks every token as under
+    /// [`Staleness::Strict`](crate::Staleness::Strict).
     fn is_volatile(&self) -> bool {
         false
     }
 }
 
-/// A session that was begun.
+/// The result of [`begin`](SessionStore::begin).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct BeginOutcome {
     /// The session.
     pub session: Session,
-    /// The revocation of the sessions that were ended to make room, if any were.
+    /// The revocation of the sessions that the store ended to make room, if any.
     pub ended: Option<Revocation>,
-    /// Whether this call has begun it. Otherwise the store had a session with this id.
+    /// Whether this call began the session. Otherwise, the store already had a session with this
+    /// id.
     pub is_new: bool,
 }
 
 impl BeginOutcome {
-    /// The outcome of a login: the session that began, and the revocation of those that the store
-    /// `ended` to make room, if it ended any.
+    /// The outcome for a new session. `ended` is the revocation of the sessions that the store
+    /// ended to make room, if any.
     #[must_use]
     pub fn new(session: Session, ended: Option<Revocation>) -> Self {
         Self {
@@ -197,8 +200,8 @@ impl BeginOutcome {
         }
     }
 
-    /// The outcome where the store has a session with this id already, which stays as it is. It may
-    /// have ended.
+    /// The outcome if the store already has a session with this id. The session stays as it is, and
+    /// may have ended.
     ///
     /// ```
     /// use gatepass::store::BeginOutcome;
@@ -227,14 +230,14 @@ impl BeginOutcome {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ScannedPart {
-    /// The sessions, in the store's order. There may be none although more follow.
+    /// The sessions, in the store's order. A part may be empty although more sessions follow.
     pub sessions: Vec<Session>,
-    /// The place to go on from; `None` after the last part.
+    /// The place to continue from. `None` after the last part.
     pub next: Option<SessionCursor>,
 }
 
 impl ScannedPart {
-    /// The part with these sessions. The reader goes on from `next`.
+    /// The part with these sessions. The reader continues from `next`.
     #[must_use]
     pub fn new(sessions: Vec<Session>, next: Option<SessionCursor>) -> Self {
         Self { sessions, next }
@@ -248,13 +251,13 @@ impl ScannedPart {
     reason = "a store must be able to do all that is asked"
 )]
 pub enum EndSessions {
-    /// This one.
+    /// This session.
     Session(SessionId),
-    /// This one, if it is the account's own.
+    /// This session, if it belongs to the account.
     SessionOf(SessionId, AccountId),
-    /// All of the account that have begun.
+    /// All sessions of the account that have begun.
     AllOf(AccountId),
-    /// All of the account that have begun, except this one, if it is live.
+    /// All sessions of the account that have begun, except this one, if it is live.
     AllOfBut(AccountId, SessionId),
 }
 
@@ -264,14 +267,14 @@ pub enum EndSessions {
 pub struct Purged {
     /// How many rows and entries the step removed.
     pub removed: usize,
-    /// Whether the step stopped at its limit, so that there may be more to remove. For example, a
-    /// step that found many sessions in use removes little, and the sessions behind them still
-    /// wait.
+    /// Whether the step stopped at its limit, so there may be more to remove. For example, a step
+    /// that found many sessions in use removes little, and has not looked at the sessions after
+    /// them.
     pub more: bool,
 }
 
 impl Purged {
-    /// The result of a step that removed this many rows and entries together. With `more`, it
+    /// The result of a step that removed this many rows and entries together. `more` means that it
     /// stopped at its limit.
     #[must_use]
     pub const fn new(removed: usize, more: bool) -> Self {
@@ -279,79 +282,80 @@ impl Purged {
     }
 }
 
-/// Sessions, and the log of their ends: the contract of a store.
+/// The contract of a store: sessions, and the log of their ends.
 ///
-/// A store decides nothing: [`decide`] judges refresh tokens, [`Session`] and
-/// [`Account`] have the changes of a row. The rules, each checked by
-/// `store_contract!` of `gatepass-testkit`:
+/// A store makes no decisions: [`decide`] judges refresh tokens, and [`Session`] and [`Account`]
+/// define the changes of a row. `store_contract!` of `gatepass-testkit` checks each of these rules:
 ///
-/// 1. A change that a call acknowledged is durable, and every later call on every node sees it.
+/// 1. A change that a call has acknowledged is durable, and every later call on every node sees it.
 /// 2. Each call is atomic. Ending a session and appending to the log is one act.
 /// 3. At most one of several [`advance`](SessionStore::advance)s from one generation succeeds.
-/// 4. Time is the store's own: the database's where there is one. Callers pass durations.
-/// 5. An entry of the log stays until [`Revocation::RETENTION_MARGIN`] past its `until`.
-/// 6. A call that fails, fails with a [`StoreError`], within bounded time, without panicking.
-/// 7. Sessions of one account begin one after the other, and the end of them all waits its turn
-///    among them. Each gets [`SessionNumber::next`] of the account's last number.
-/// 8. A session that its account's [`Cutoff`] covers has ended, in every answer, and can't be
-///    changed. Its row need not say so, and is removed by the purge. A refresh that overlaps with
-///    the end of all sessions may still change a row: the cutoff covers what it issued.
-/// 9. The end of all sessions, and room for a new one, cost the same however many sessions there
-///    are.
-/// 10. Changes of a session's identity have one order: each is made from the version that it names.
-///    A change and its entry in the log are one act.
-/// 11. Attempts to log in that count for a common key are counted one after the other, on all
-///    nodes. An attempt that is refused writes nothing.
-/// 12. A revocation of another issuer's tokens takes none back that was made before, and stays for
-///    its retention, though the store has no session that it concerns.
-/// 13. A session with one id begins once. Later calls, and those at the same time, find it.
+/// 4. The store uses its own time, which is the database's time if there is a database. Callers
+///    pass durations.
+/// 5. An entry stays in the log until [`Revocation::RETENTION_MARGIN`] after its `until`.
+/// 6. A call fails only with a [`StoreError`], within bounded time, and never panics.
+/// 7. The store serialises, per account, the beginning of sessions and the end of all sessions.
+///    Each new session gets [`SessionNumber::next`] of the account's last number.
+/// 8. A session that its account's [`Cutoff`] covers has ended, in every answer, and no call can
+///    change it. Its row need not say so, and the purge removes it. A refresh that overlaps with
+///    the end of all sessions may still change a row, because the cutoff covers the tokens that it
+///    issued.
+/// 9. Ending all sessions, and making room for a new one, costs the same however many sessions
+///    there are.
+/// 10. Changes of a session's identity have one order: each starts from the version that it names.
+///     A change and its entry in the log are one act.
+/// 11. The store counts attempts to log in that share a key one after the other, across all nodes.
+///     A refused attempt writes nothing.
+/// 12. A revocation of another issuer's tokens undoes no earlier one. It stays for its retention,
+///     even though the store has no session for it.
+/// 13. A session with a given id begins once. Later and concurrent calls find that session.
 #[async_trait]
 pub trait SessionStore: RevocationLog {
-    /// Begins a session by [`Account::begin`](crate::store::Account::begin). If the store has a
-    /// session with this id, also one that has ended, it changes nothing and returns
+    /// Begins a session with [`Account::begin`](crate::store::Account::begin). If the store already
+    /// has a session with this id, even an ended one, it changes nothing and returns
     /// [`BeginOutcome::existing`].
     ///
-    /// If the account then has more than `max_sessions` usable ones ([`Session::is_usable`]), ends
-    /// all up to the newest that is too many, by
-    /// [`Account::end_up_to`](crate::store::Account::end_up_to), with
+    /// If the account then has more than `max_sessions` usable sessions ([`Session::is_usable`]),
+    /// the store ends the excess: all sessions up to the newest one that is too many. It uses
+    /// [`Account::end_up_to`](crate::store::Account::end_up_to) with
     /// [`EndReason::TooManySessions`].
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if it cannot be stored.
+    /// [`StoreError`] if the store cannot be written.
     async fn begin(&self, new: NewSession) -> Result<BeginOutcome, StoreError>;
 
-    /// Applies [`Session::advance`] to the session and returns it; `None` if it is unknown or did
-    /// not fit.
+    /// Applies [`Session::advance`] to the session and returns it. `None` if the session is unknown
+    /// or the change did not fit.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if it is not known to be stored.
+    /// [`StoreError`] if the store does not confirm the change.
     async fn advance(&self, advance: Advance) -> Result<Option<Session>, StoreError>;
 
-    /// Applies [`Session::recover`] to the session and returns it; `None` if it is unknown or did
-    /// not fit.
+    /// Applies [`Session::recover`] to the session and returns it. `None` if the session is unknown
+    /// or the change did not fit.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if it is not known to be stored.
+    /// [`StoreError`] if the store does not confirm the change.
     async fn recover(&self, recover: Recover) -> Result<Option<Session>, StoreError>;
 
-    /// Applies [`Session::renew`] to the session and returns it; `None` if it is unknown or did not
-    /// fit.
+    /// Applies [`Session::renew`] to the session and returns it. `None` if the session is unknown
+    /// or the change did not fit.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if it is not known to be stored.
+    /// [`StoreError`] if the store does not confirm the change.
     async fn renew(&self, renew: Renew) -> Result<Option<Session>, StoreError>;
 
-    /// Applies [`Session::change`] to the session, and appends [`Session::grant_entry`] to the log
-    /// in the same act if the versions have changed. Returns the session; `None` if it is unknown
-    /// or did not fit.
+    /// Applies [`Session::change`] to the session. If the versions have changed, it appends
+    /// [`Session::grant_entry`] to the log in the same act. Returns the session. `None` if the
+    /// session is unknown or the change did not fit.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if it is not known to be stored.
+    /// [`StoreError`] if the store does not confirm the change.
     async fn change(&self, change: ChangeIdentity) -> Result<Option<Session>, StoreError>;
 
     /// The session, and the store's time.
@@ -361,51 +365,54 @@ pub trait SessionStore: RevocationLog {
     /// [`StoreError`] if the store cannot be read.
     async fn load(&self, id: SessionId) -> Result<(Option<Session>, Timestamp), StoreError>;
 
-    /// Ends what `target` names and appends the revocation to the log in the same act: one session
-    /// by [`Session::end`], all of an account by
-    /// [`Account::end_all`](crate::store::Account::end_all). Returns what was appended; `None` if
-    /// all that it names was over before, or is unknown.
+    /// Ends the sessions that `target` names, and appends the revocation to the log in the same
+    /// act. It ends one session with [`Session::end`], and all sessions of an account with
+    /// [`Account::end_all`](crate::store::Account::end_all).
+    ///
+    /// Returns the appended revocation. `None` if all these sessions were over before, or are
+    /// unknown.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if it is not known to be stored.
+    /// [`StoreError`] if the store does not confirm the change.
     async fn end(
         &self,
         target: EndSessions,
         reason: EndReason,
     ) -> Result<Option<Revocation>, StoreError>;
 
-    /// Appends the revocation of one access token to the log, unless its session is ended already.
-    /// The session is ended instead if it has [`RevokeToken::MAX_PER_SESSION`] live ones, or its
-    /// account [`RevokeToken::MAX_PER_ACCOUNT`]. Returns what was appended.
+    /// Appends the revocation of one access token to the log, unless its session has already ended.
+    /// If the session has [`RevokeToken::MAX_PER_SESSION`] live entries, or its account has
+    /// [`RevokeToken::MAX_PER_ACCOUNT`], the store ends the session instead. Returns the appended
+    /// revocation.
     ///
-    /// The store appends the revocation of a token whose session it doesn't know, even beyond these
-    /// numbers: such a session can't be refreshed, so a client can't get more of its tokens.
+    /// If the store doesn't know the session, it appends the revocation even beyond these numbers.
+    /// A client can't refresh such a session, so it can't get more of its tokens.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if it is not known to be stored.
+    /// [`StoreError`] if the store does not confirm the change.
     async fn revoke_token(&self, token: RevokeToken) -> Result<Option<Revocation>, StoreError>;
 
-    /// Revokes access tokens of another issuer, of which the store has no session. It appends to
-    /// the log, and returns what it has appended.
+    /// Revokes access tokens of another issuer, for which the store has no session. Appends to the
+    /// log, and returns the appended revocation.
     ///
-    /// A single token gets an entry of its own, as [`RevokeForeign::single`] says; `None` if it has
-    /// one already. If the subject has [`RevokeForeign::MAX_PER_SUBJECT`] live ones, all of its
-    /// tokens that were issued up to now are revoked instead.
+    /// A single token gets its own entry, from [`RevokeForeign::single`]. The result is `None` if
+    /// the token already has one. If the subject has [`RevokeForeign::MAX_PER_SUBJECT`] live
+    /// entries, the store instead revokes all tokens that the subject got up to now.
     ///
-    /// All tokens of a subject are revoked by one entry, in place of the last one of the kind
+    /// One entry revokes all tokens of a subject, and replaces the last entry of this kind
     /// ([`RevokeForeign::entry`]). The store makes no account for it, and keeps the entry until its
     /// retention is over.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if it is not known to be stored.
+    /// [`StoreError`] if the store does not confirm the change.
     async fn revoke_foreign(&self, revoke: RevokeForeign)
     -> Result<Option<Revocation>, StoreError>;
 
-    /// The usable sessions ([`Session::is_usable`]) of `account`, newest first, `limit` of them at
-    /// most: the newest, or the newest with numbers below `before`.
+    /// At most `limit` usable sessions ([`Session::is_usable`]) of `account`, newest first. With
+    /// `before`, only sessions with smaller numbers.
     ///
     /// # Errors
     ///
@@ -417,16 +424,16 @@ pub trait SessionStore: RevocationLog {
         limit: usize,
     ) -> Result<Vec<Session>, StoreError>;
 
-    /// Looks at about `limit` sessions and returns those that `filter` matches
-    /// ([`SessionFilter::matches`], at the store's time): the first ones, or those behind the place
-    /// `after`.
+    /// Looks at about `limit` sessions, from the beginning or after the place `after`. Returns the
+    /// sessions that `filter` matches at the store's time ([`SessionFilter::matches`]).
     ///
-    /// The store decides on the order, which must not change: it is one of facts that a session
-    /// keeps, such as its beginning and its id. A session that matches from the first call to the
-    /// last is in exactly one of the parts, also where the caller goes on from
-    /// [`SessionFilter::cursor_behind`] a session in the middle of a part. A place behind a session
-    /// that is gone is as good as any other. The store looks at no session of which an index tells
-    /// that it doesn't match.
+    /// The store decides on the order, which must not change. So it sorts by facts that a session
+    /// keeps, such as its beginning and its id.
+    ///
+    /// A session that matches from the first call to the last is in exactly one part. This also
+    /// holds if the caller continues from [`SessionFilter::cursor_behind`] a session in the middle
+    /// of a part, or from a session that is gone. If an index shows that a session doesn't match,
+    /// the store doesn't look at it.
     ///
     /// # Errors
     ///
@@ -439,24 +446,23 @@ pub trait SessionStore: RevocationLog {
     ) -> Result<ScannedPart, StoreError>;
 
     /// Remembers `identities` if the store knows none yet. With `join`, adds them to the known
-    /// ones. Returns those that were known before, in the same act.
+    /// ones. In the same act, returns the identities that were known before.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if it is not known to be stored.
+    /// [`StoreError`] if the store does not confirm the change.
     async fn introduce(
         &self,
         identities: &[ServiceIdentity],
         join: bool,
     ) -> Result<Vec<ServiceIdentity>, StoreError>;
 
-    /// Removes at most `limit` rows and entries that nothing needs any more at `horizon` nor at the
-    /// store's own time: sessions past [`Session::purge_at`], log entries past their retention, and
-    /// records of attempts past [`AttemptRecord::purge_at`].
+    /// Removes at most `limit` rows and entries that are no longer needed, both at `horizon` and at
+    /// the store's own time. These are sessions past [`Session::purge_at`], log entries past their
+    /// retention, and records of attempts past [`AttemptRecord::purge_at`].
     ///
-    /// The purge calls this again while [`more`](Purged::more) is true. So a step that says `more`
-    /// must have made progress, whether it removed rows or only found out that they are still in
-    /// use.
+    /// gatepass calls this again while [`more`](Purged::more) is true. So a step with `more` must
+    /// have made progress: it has removed rows, or found that they are still in use.
     ///
     /// # Errors
     ///
@@ -464,51 +470,51 @@ pub trait SessionStore: RevocationLog {
     async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<Purged, StoreError>;
 
     /// The horizon of the last [`purge`](Self::purge) by any process, if the store outlives
-    /// processes and has been purged. A process that starts with a clock that is ahead is found out
-    /// by it.
+    /// processes and a purge has run. A process that starts checks with it whether a clock is
+    /// ahead.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the store cannot be read.
     async fn purged_until(&self) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Writes a node's heartbeat with the store's time, in place of its last one, and forgets those
-    /// of all nodes that are older than `kept`. Then returns all that there are, as
+    /// Writes a node's heartbeat with the store's time, in place of the node's last one. Removes
+    /// the heartbeats of all nodes that are older than `kept`. Returns the remaining ones, as
     /// [`heartbeats`](Self::heartbeats) does.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if it is not known to be stored.
+    /// [`StoreError`] if the store does not confirm the change.
     async fn beat(&self, heartbeat: &Heartbeat, kept: Duration) -> Result<Heartbeats, StoreError>;
 
-    /// The last heartbeat of each node. Asks a primary only: it returns each heartbeat whose
-    /// [`beat`](Self::beat) returned before the call began.
+    /// The last heartbeat of each node. The store must read from a primary, so that it returns each
+    /// heartbeat whose [`beat`](Self::beat) returned before this call began.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the store cannot be read.
     async fn heartbeats(&self) -> Result<Heartbeats, StoreError>;
 
-    /// Applies [`CountAttempt::decide`] to the records of the attempt's keys, and writes those that
-    /// it returns in the same act.
+    /// Applies [`CountAttempt::decide`] to the records of the attempt's keys, and writes the
+    /// records that it returns, in one act.
     ///
     /// The store may forget a record from its [`purge_at`](AttemptRecord::purge_at) on. The purge
-    /// removes it, unless it is gone by itself.
+    /// removes it, unless the store lets it expire.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if it is not known to be stored.
+    /// [`StoreError`] if the store does not confirm the change.
     async fn count_attempt(&self, attempt: CountAttempt) -> Result<AttemptOutcome, StoreError>;
 
     /// Applies [`SettleAttempt::decide`] to the records of the attempt's keys in one act.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if it is not known to be stored.
+    /// [`StoreError`] if the store does not confirm the change.
     async fn settle_attempt(&self, settled: SettleAttempt) -> Result<(), StoreError>;
 }
 
-/// A store that is chosen at run time, or shared, is one too.
+/// A shared store, or one that you choose at run time, is also a store.
 #[async_trait]
 impl<S: RevocationLog + ?Sized> RevocationLog for Arc<S> {
     async fn pull(&self, after: Option<&Cursor>) -> Result<PullResult, StoreError> {

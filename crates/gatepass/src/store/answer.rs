@@ -1,10 +1,10 @@
-//! Waiting for a store, but not for ever.
+//! A time limit for the answers of a store.
 
 use std::time::Duration;
 
 use crate::store::error::{StoreError, StoreErrorKind};
 
-/// The store's `answer`, or that it took longer than `timeout`.
+/// Waits for the store's `answer`. Fails with [`StoreErrorKind::TimedOut`] after `timeout`.
 pub(crate) async fn in_time<T>(
     timeout: Duration,
     answer: impl Future<Output = Result<T, StoreError>>,

@@ -4,7 +4,7 @@ use std::{error::Error as StdError, fmt, sync::Arc};
 
 type Source = Arc<dyn StdError + Send + Sync>;
 
-/// A store that did not do what it was asked. Never a statement about the client.
+/// The failure of a store. It never says anything about the client.
 #[derive(Clone, Debug)]
 pub struct StoreError {
     kind: StoreErrorKind,
@@ -15,24 +15,24 @@ pub struct StoreError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
-    /// It cannot be reached, or answered with an error.
+    /// The store cannot be reached, or answered with an error.
     Unavailable,
-    /// It gave no answer within the time it has.
+    /// The store did not answer in time.
     TimedOut,
-    /// It has more to do than it can queue.
+    /// The store has more to do than it can queue.
     Busy,
-    /// Its data is not what gatepass wrote.
+    /// The store holds data that gatepass did not write.
     Corrupt,
 }
 
 impl StoreError {
-    /// An error of `kind` without a cause to name.
+    /// An error of `kind` without a source.
     #[must_use]
     pub const fn new(kind: StoreErrorKind) -> Self {
         Self { kind, source: None }
     }
 
-    /// The store failed with `source`, whose text must hold no secret.
+    /// The error of a store that failed with `source`. The text of `source` must hold no secret.
     pub fn unavailable(source: impl StdError + Send + Sync + 'static) -> Self {
         Self {
             kind: StoreErrorKind::Unavailable,
@@ -40,7 +40,8 @@ impl StoreError {
         }
     }
 
-    /// The store holds something unreadable, found out by `source`, whose text must hold no secret.
+    /// The error of a store with unreadable data, which failed with `source`. The text of `source`
+    /// must hold no secret.
     pub fn corrupt(source: impl StdError + Send + Sync + 'static) -> Self {
         Self {
             kind: StoreErrorKind::Corrupt,
@@ -48,7 +49,7 @@ impl StoreError {
         }
     }
 
-    /// How it failed.
+    /// How the store failed.
     #[must_use]
     pub const fn kind(&self) -> StoreErrorKind {
         self.kind

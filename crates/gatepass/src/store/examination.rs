@@ -1,4 +1,4 @@
-//! Faults of a store, and of the nodes that leave heartbeats in it, in plain words.
+//! Faults of a store, and of the nodes that leave heartbeats in it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,11 +19,11 @@ use crate::{
     reason = "a script must know what to do with each"
 )]
 pub enum Severity {
-    /// Nothing needs to be done. It is good to know.
+    /// For your information. You need not do anything.
     Note,
-    /// It does harm under some circumstances, for example when the power fails.
+    /// The fault does harm under some circumstances, for example when the power fails.
     Warning,
-    /// It does harm now: nodes refuse users, or accept revoked tokens.
+    /// The fault does harm now: nodes refuse users, or accept revoked tokens.
     Error,
 }
 
@@ -49,16 +49,16 @@ impl fmt::Display for Severity {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
-    /// How bad it is.
+    /// How bad the fault is.
     pub severity: Severity,
     /// A stable name for scripts, such as `clock_off`.
     pub code: &'static str,
-    /// The fault, and the remedy. It holds no secret and names no user.
+    /// The fault, and what to do. The text holds no secret and names no user.
     pub text: String,
 }
 
 impl Finding {
-    /// A finding under the stable name `code`.
+    /// A finding with the stable name `code`.
     #[must_use]
     pub fn new(severity: Severity, code: &'static str, text: impl Into<String>) -> Self {
         let text = text.into();
@@ -89,8 +89,9 @@ impl Finding {
 }
 
 impl Finding {
-    /// A purge that doesn't keep up: nodes should have removed this many `rows` an hour ago. `None`
-    /// if there are no such rows. The last purge had the horizon `last`, if there ever was one.
+    /// The finding that the purge doesn't keep up: nodes should have removed this many `rows` an
+    /// hour ago. `None` if there are no such rows. `last` is the horizon of the last purge, if
+    /// there was one.
     #[must_use]
     pub fn overdue(rows: u64, last: Option<Timestamp>) -> Option<Self> {
         let last = last.map_or("there never was a purge".to_owned(), |last| {
@@ -108,23 +109,23 @@ impl Finding {
         })
     }
 
-    /// Heartbeats that this release can't read.
+    /// The finding that this release can't read the heartbeats.
     #[must_use]
     pub fn unreadable_heartbeats() -> Self {
         Self::warning(
             "unreadable_heartbeats",
-            "the heartbeats can't be read by this release: use that of the nodes",
+            "this release can't read the heartbeats: use the release that the nodes run",
         )
     }
 }
 
-/// The result of looking at a store without changing it.
+/// The result of examining a store without changing it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Examination {
     /// The faults of the store itself.
     pub findings: Vec<Finding>,
-    /// The heartbeats in it, if they could be read.
+    /// The heartbeats in the store, if this release could read them.
     pub heartbeats: Option<Heartbeats>,
 }
 
@@ -138,7 +139,7 @@ impl Examination {
         }
     }
 
-    /// All findings, those about the nodes included, the worst first.
+    /// All findings, including those about the nodes, the worst first.
     #[must_use]
     pub fn all_findings(&self) -> Vec<Finding> {
         let nodes = self.heartbeats.as_ref().map(examine_nodes);
@@ -188,8 +189,8 @@ pub fn examine_nodes(heartbeats: &Heartbeats) -> Vec<Finding> {
     findings
 }
 
-/// Whether the node differs from the other live ones in its secrets or keys. `None` if it has not
-/// been seen.
+/// Whether the node differs from most live nodes in its secrets or keys. `None` if it has left no
+/// heartbeat, or isn't live.
 pub(crate) fn differs(heartbeats: &Heartbeats, node: NodeId) -> Option<bool> {
     let live = live(heartbeats);
     let found = live.iter().any(|one| one.heartbeat.node == node);
@@ -249,9 +250,7 @@ fn behind(node: &Heartbeat) -> Option<Finding> {
         None => "of an unknown age, since its clock was set back".to_owned(),
     };
     let harm = match node.judges_stale {
-        Some(_) => {
-            "it may accept what was revoked, as danger_judge_by_stale_revocations() allows it"
-        }
+        Some(_) => "it may accept revoked tokens, which danger_judge_by_stale_revocations() allows",
         None => "it answers 503",
     };
     Some(Finding::error(
@@ -265,7 +264,7 @@ fn behind(node: &Heartbeat) -> Option<Finding> {
     ))
 }
 
-/// Several services in one store, which may be on purpose.
+/// The finding that several services share the store. This may be intended.
 fn services(live: &[&RecordedHeartbeat]) -> Option<Finding> {
     let services = live.iter().map(|node| service(&node.heartbeat));
     let services = BTreeSet::from_iter(services);
@@ -288,7 +287,7 @@ fn service(node: &Heartbeat) -> (&str, &str) {
     (node.issuer.as_str(), node.audience.as_str())
 }
 
-/// The nodes that differ from most others of their service, each with its fault.
+/// The nodes that differ from most others of their service, each with a finding.
 fn differences(live: &[&RecordedHeartbeat]) -> Vec<(NodeId, Finding)> {
     let mut services: BTreeMap<_, Vec<&Heartbeat>> = BTreeMap::new();
     for node in live {
@@ -301,19 +300,19 @@ fn differences(live: &[&RecordedHeartbeat]) -> Vec<(NodeId, Finding)> {
         for node in &secrets {
             let text = format!(
                 "{} has another master secret than most nodes: it refuses refresh tokens that they \
-                 accept. Give it the secret of the others, or have all announce both",
+                 accept. Give it the secret of the others, or announce both on all nodes",
                 name(node)
             );
             findings.push((node.node, Finding::error("other_secret", text)));
         }
         for node in strangers(nodes, |node| &node.keys) {
-            // Keys that are derived from another secret are others, too.
+            // Keys that are derived from another secret also differ.
             if secrets.iter().any(|other| other.node == node.node) {
                 continue;
             }
             let text = format!(
-                "{} has other keys than most nodes: one refuses access tokens that the other signs. \
-                 Give it the keys of the others, or have all announce both",
+                "{} has other keys than most nodes: one side refuses access tokens that the other signs. \
+                 Give it the keys of the others, or announce both on all nodes",
                 name(node)
             );
             findings.push((node.node, Finding::error("other_keys", text)));
@@ -322,8 +321,8 @@ fn differences(live: &[&RecordedHeartbeat]) -> Vec<(NodeId, Finding)> {
     findings
 }
 
-/// The nodes whose active secret or key is not known to most nodes, or that don't know theirs. The
-/// active one is the first of a list.
+/// The nodes that don't accept the active secret or key of most nodes, or whose active secret or
+/// key most nodes don't accept. The active one is the first of a list.
 fn strangers<'a>(
     nodes: &[&'a Heartbeat],
     list: impl Fn(&Heartbeat) -> &Vec<String>,
@@ -332,7 +331,7 @@ fn strangers<'a>(
     for node in nodes {
         *counts.entry(list(node).first()).or_default() += 1;
     }
-    // If there are as many of one as of another, the oldest node is right.
+    // On a tie, the node that started first is right.
     let most = counts.values().max().copied().unwrap_or(0);
     let usual = nodes
         .iter()
@@ -381,7 +380,7 @@ mod tests {
         RecordedHeartbeat::new(node, NOW)
     }
 
-    /// The findings about three nodes, of which `change` changes the second.
+    /// The findings about three nodes, after `change` has changed the second.
     fn found(change: impl Fn(&mut RecordedHeartbeat)) -> Vec<(Severity, &'static str)> {
         let mut nodes = vec![node(1), node(2), node(3)];
         change(&mut nodes[1]);

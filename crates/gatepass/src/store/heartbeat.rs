@@ -1,4 +1,4 @@
-//! The heartbeats that nodes leave in a store: who is there, and what each of them has.
+//! The heartbeats that nodes leave in a store: which nodes there are, and their configuration.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,8 +9,8 @@ use crate::{
     model::ids::{Audience, Issuer, NodeId},
 };
 
-/// A node's report on itself, which it writes into the store again and again if
-/// [`heartbeat`](crate::AuthorityBuilder::heartbeat) is set.
+/// A node's report on itself. The node writes it into the store at each interval if you set
+/// [`heartbeat`](crate::AuthorityBuilder::heartbeat).
 ///
 /// It holds no secret and no key. Its fingerprints reveal neither. A store keeps it as
 /// [text](Self::to_text).
@@ -19,7 +19,7 @@ use crate::{
 pub struct Heartbeat {
     /// The random id of the node, new at each start.
     pub node: NodeId,
-    /// The release of gatepass that it runs.
+    /// The release of gatepass that the node runs.
     pub version: String,
     /// The issuer (`iss`).
     #[serde(rename = "iss")]
@@ -30,42 +30,42 @@ pub struct Heartbeat {
     /// The fingerprints of its master secrets, the active one first.
     #[serde(default)]
     pub secrets: Vec<String>,
-    /// The ids and fingerprints of its keys that verify access tokens, the one that signs first.
+    /// The ids and fingerprints of its keys that verify access tokens. The signing key comes first.
     #[serde(default)]
     pub keys: Vec<String>,
-    /// When it started, by its own clock.
+    /// When the node started, by its own clock.
     #[serde(with = "instant")]
     pub started_at: Timestamp,
-    /// The time by its own clock when it sent this.
+    /// When the node sent this, by its own clock.
     #[serde(with = "instant")]
     pub clock: Timestamp,
     /// The pause between two of its heartbeats.
     #[serde(with = "length")]
     pub interval: Duration,
-    /// The bound on how old the revocations are that it judges by.
+    /// The maximum age of the revocations that the node judges by.
     #[serde(with = "length")]
     pub max_staleness: Duration,
-    /// How far the clocks of issuer and verifier may disagree there.
+    /// How far the clocks of issuer and verifier may differ on this node.
     #[serde(with = "length")]
     pub leeway: Duration,
-    /// How old the revocations may be that it judges by while no pull succeeds, if
-    /// [`danger_judge_by_stale_revocations`] is set.
+    /// The maximum age of the revocations to judge by while no pull succeeds, if you set
+    /// [`danger_judge_by_stale_revocations`].
     ///
     /// [`danger_judge_by_stale_revocations`]: crate::AuthorityBuilder::danger_judge_by_stale_revocations
     #[serde(with = "maybe_length", default)]
     pub judges_stale: Option<Duration>,
-    /// How old the revocations were that it knew; `None` if it could not know.
+    /// The age of the revocations that the node knew. `None` if it could not know.
     #[serde(with = "maybe_length", default)]
     pub lag: Option<Duration>,
-    /// How often it has asked the other nodes whether they know of everything that was committed.
-    /// Zero if it waits for no answer.
+    /// How often the node has asked the other nodes whether they know of everything that was
+    /// committed. Zero if it waits for no answer.
     #[serde(default)]
     pub asks: u64,
-    /// For each node that asks, up to which number this node knows of everything that was committed
-    /// before the question.
+    /// For each node that asks, the number of its last question to which this node answers yes: it
+    /// knows of everything that was committed before that question.
     #[serde(default)]
     pub acknowledges: BTreeMap<NodeId, u64>,
-    /// Whether the node has stopped, and judges no more requests.
+    /// Whether the node has stopped, and no longer judges requests.
     #[serde(default)]
     pub left: bool,
 }
@@ -107,7 +107,7 @@ impl Heartbeat {
     }
 }
 
-/// A heartbeat, and when it was written by the store's clock.
+/// A heartbeat, and the store's time when it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecordedHeartbeat {
@@ -117,7 +117,7 @@ pub struct RecordedHeartbeat {
     pub at: Timestamp,
 }
 
-/// A node that has left out more heartbeats than this has stopped, or can't write.
+/// A node that has missed more heartbeats than this has stopped, or can't write.
 const MISSED: u32 = 3;
 
 impl RecordedHeartbeat {
@@ -127,15 +127,15 @@ impl RecordedHeartbeat {
         Self { heartbeat, at }
     }
 
-    /// Whether the node was still there a short time ago: it has not left, and has missed at most
-    /// three heartbeats at `now`, the store's time.
+    /// Whether the node was running a short time ago. It has not left, and has missed at most three
+    /// heartbeats at `now`, the store's time.
     #[must_use]
     pub fn is_live(&self, now: Timestamp) -> bool {
         !self.heartbeat.left && now.since(self.at) <= self.heartbeat.interval * MISSED
     }
 
-    /// How far the node's clock was ahead of the store's, in milliseconds. It is negative for a
-    /// clock that is behind. The time that the call took is a part of it.
+    /// How far the node's clock was ahead of the store's clock, in milliseconds. Negative if the
+    /// node's clock is behind. The value includes the time that the call took.
     #[must_use]
     pub const fn clock_ahead_millis(&self) -> i64 {
         self.heartbeat.clock.unix_millis() - self.at.unix_millis()
@@ -202,7 +202,7 @@ mod maybe_length {
 
     use super::length::millis;
 
-    #[expect(clippy::ref_option, reason = "serde calls it so")]
+    #[expect(clippy::ref_option, reason = "serde passes a reference")]
     pub(super) fn serialize<S: Serializer>(
         length: &Option<Duration>,
         to: S,
@@ -243,7 +243,7 @@ mod tests {
         assert_eq!(Heartbeat::from_text("{}"), None);
     }
 
-    /// So that nodes of two releases can share a store.
+    /// Nodes of two releases can share a store.
     #[test]
     fn a_heartbeat_of_another_release_is_understood() {
         let newer = heartbeat().to_text().replacen('{', r#"{"unknown":[1],"#, 1);

@@ -1,4 +1,4 @@
-//! A store that lives and dies with the process.
+//! A store in the memory of the process.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -41,11 +41,12 @@ use crate::{
 
 /// Sessions in memory: for tests, and for a service that may log all users out when it restarts.
 ///
-/// It **forgets everything when the process ends**. After a restart it no longer knows what was
-/// revoked before. Every token is therefore checked against the sessions that it does know, and
-/// tokens from before the restart are refused as
-/// [`UnknownSession`](crate::Refusal::UnknownSession). Building an [`Authority`](crate::Authority)
-/// on it logs a warning. One process only.
+/// It **forgets everything when the process ends**. After a restart, it no longer knows what was
+/// revoked before. So gatepass checks every token against the sessions in the store, and refuses
+/// tokens from before the restart as [`UnknownSession`](crate::Refusal::UnknownSession).
+///
+/// An [`Authority`](crate::Authority) that you build on it logs a warning. Only one process can use
+/// it.
 ///
 /// ```
 /// use gatepass::{Authority, MasterSecret, MemoryStore};
@@ -89,7 +90,7 @@ struct State {
 }
 
 struct Entry {
-    /// The session and the account that it belongs to, where it revokes one token.
+    /// The session and the account of the token, if the entry revokes one token.
     token_of: Option<(SessionId, AccountId)>,
     revocation: Revocation,
 }
@@ -104,7 +105,7 @@ impl MemoryStore {
     /// An empty store on `clock`.
     #[must_use]
     pub fn with_clock(clock: impl Clock) -> Self {
-        // Cursors never leave the process, so that a missing incarnation could do no harm.
+        // Cursors never leave the process, so a missing incarnation does no harm.
         let incarnation = random::bytes(&SystemRandom).map(TokenId::from_bytes);
         let inner = Inner {
             state: Mutex::default(),
@@ -118,7 +119,7 @@ impl MemoryStore {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // No method leaves the state half changed, so that a panic elsewhere does not spoil it.
+        // No method leaves the state half changed, so the state is valid even after a panic.
         self.inner
             .state
             .lock()
@@ -190,7 +191,7 @@ impl MemoryStore {
 }
 
 impl State {
-    /// The session, with its end where it ended with others.
+    /// The session. If it ended together with others, with that end.
     fn get(&self, id: SessionId) -> Option<Session> {
         self.sessions.get(&id).map(|session| self.seen(session))
     }
@@ -204,13 +205,13 @@ impl State {
         }
     }
 
-    /// Whether the revocation can go before its time, since no session is left that it concerns.
+    /// Whether the store may drop the revocation early, since no session that it concerns is left.
     fn is_droppable(&self, revocation: &Revocation, horizon: Timestamp) -> bool {
         let RevocationTarget::Sessions(id, cutoff) = revocation.target else {
             return false;
         };
         let account = self.accounts.get(&id);
-        // A subject of another issuer has none, and its entry stays until its time is over.
+        // A subject of another issuer has no account, and its entry stays for its retention.
         let droppable = account.is_some_and(|account| account.droppable_at() <= horizon);
         let mut numbers = self.numbers(id, cutoff.up_to);
         droppable && !numbers.any(|number| cutoff.covers(number))
@@ -220,7 +221,7 @@ impl State {
         self.numbers(account, up_to).next().is_some()
     }
 
-    /// The numbers of the account's sessions up to one.
+    /// The numbers of the account's sessions up to `up_to`.
     fn numbers(
         &self,
         account: AccountId,
@@ -230,7 +231,7 @@ impl State {
         self.order.range(own).map(|((_, number), _)| *number)
     }
 
-    /// Applies `change` to the session, if it has not ended with others.
+    /// Applies `change` to the session, unless it has ended.
     fn change(
         &mut self,
         id: SessionId,
@@ -302,7 +303,7 @@ impl RevocationLog for MemoryStore {
             return;
         };
         let mut last = self.inner.last_entry.subscribe();
-        // The sender lives as long as `self`, so that waiting cannot fail.
+        // The sender lives as long as `self`, so waiting cannot fail.
         let _ = last.wait_for(|last| *last > after).await;
     }
 

@@ -7,17 +7,17 @@ use crate::{
     model::throttling::{AttemptKey, AttemptOutcome, AttemptRecord, CountAttempt, SettleAttempt},
 };
 
-/// How many records of each kind there are at most: some megabytes. An attempt costs a password
-/// hash, which takes longer than it takes to be forgotten, so only a service without password
-/// hashes gets there. Then the record goes first that is forgotten first.
+/// The most records of each kind, a few megabytes. Only a service without password hashes gets
+/// there, because otherwise attempts are slower to make than to forget. Beyond the limit, the store
+/// drops the record that would be forgotten first.
 const MOST: usize = 100_000;
 
 #[derive(Default)]
 pub(super) struct Attempts {
     records: HashMap<AttemptKey, AttemptRecord>,
-    /// Those of known pairs, which are kept for weeks, by the time from which they are not needed.
+    /// The records of known pairs, which stay for weeks, sorted by [`AttemptRecord::purge_at`].
     known: BTreeSet<(Timestamp, AttemptKey)>,
-    /// All others by that time. Known pairs, however many, push none of them out.
+    /// All other records, in the same order. Known pairs, however many, never displace them.
     others: BTreeSet<(Timestamp, AttemptKey)>,
 }
 
@@ -54,7 +54,7 @@ impl Attempts {
         }
     }
 
-    /// Removes records that nothing needs at `horizon`, `limit` at most. Returns how many.
+    /// Removes at most `limit` records that are not needed at `horizon`. Returns how many.
     pub(super) fn purge(&mut self, horizon: Timestamp, limit: usize) -> usize {
         let mut removed = 0;
         for order in [&mut self.others, &mut self.known] {
@@ -129,7 +129,7 @@ mod tests {
         let outcomes = (0..=free).map(|_| attempts.count(&attempt, now));
         let last = outcomes.last().unwrap();
         assert!(matches!(last, AttemptOutcome::Refused { .. }), "{last:?}");
-        // A pair that is known is one whose failures count as well.
+        // The failures of a known pair also count.
         attempt.address_and_pair = Some((key(0), key(MOST)));
         let outcome = attempts.count(&attempt, now);
         assert_eq!(outcome, AttemptOutcome::Counted { known: true });

@@ -1,4 +1,5 @@
-//! The record of the authorities that use a store, so that two services don't share one by mistake.
+//! The record of the authorities that use a store, which keeps two services from sharing a store by
+//! mistake.
 
 use std::fmt;
 
@@ -9,11 +10,11 @@ use crate::{
     model::ids::{Audience, Issuer},
 };
 
-/// An authority as a store remembers it: its issuer, its audience, and a fingerprint of its master
-/// secret that leads back to nothing.
+/// An authority, as a store remembers it: its issuer, its audience, and a fingerprint of its master
+/// secret. The fingerprint doesn't reveal the secret.
 ///
-/// Nodes of one service have the same. A store is asked for those it knows when an authority
-/// starts.
+/// Nodes of one service have the same identity. When an authority starts, it asks the store for the
+/// identities that the store knows.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ServiceIdentity {
@@ -53,13 +54,13 @@ impl ServiceIdentity {
             .collect()
     }
 
-    /// The text that a store keeps. Two identities have the same text if they are the same.
+    /// The text that a store keeps. Equal identities have equal texts.
     #[must_use]
     pub fn to_text(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// The identity that a store has kept as `text`; `None` if it is none.
+    /// The identity that a store has kept as `text`. `None` if the text isn't an identity.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
