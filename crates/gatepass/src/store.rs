@@ -470,8 +470,8 @@ pub trait SessionStore: RevocationLog {
     async fn purge(&self, horizon: Timestamp, limit: usize) -> Result<Purged, StoreError>;
 
     /// The horizon of the last [`purge`](Self::purge) by any process, if the store outlives
-    /// processes and a purge has run. A process that starts checks with it whether a clock is
-    /// ahead.
+    /// processes and a purge has run. With it, a process that starts finds out whether its own
+    /// clock is ahead.
     ///
     /// # Errors
     ///

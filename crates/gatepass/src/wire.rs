@@ -1,8 +1,9 @@
-//! The HTTP behaviour as plain data, the same in every framework.
+//! The HTTP behaviour of gatepass as plain data, the same in every framework.
 //!
-//! An adapter turns its framework's request into a [`RequestHead`], asks, and turns the [`Reply`]
-//! into its framework's response. It decides nothing. To write one for another framework, you need
-//! this module, and the scenarios of `gatepass-testkit` to see that it is right.
+//! An adapter turns its framework's request into a [`RequestHead`], calls a [`Gate`] or
+//! [`Endpoints`], and turns the [`Reply`] into its framework's response. It makes no decisions. To
+//! write an adapter for another framework, you need this module. The scenarios of
+//! `gatepass-testkit` test your adapter.
 
 mod auth_state;
 mod body;

@@ -34,7 +34,7 @@ impl Transport {
 pub(crate) struct BrowserPolicy {
     pub(crate) places: TokenPlaces,
     pub(crate) transport: Transport,
-    /// Cookies without `Secure`, only for localhost.
+    /// Cookies without `Secure`, only for host names of this machine, such as `localhost`.
     pub(crate) insecure_localhost: bool,
     /// Origins other than the service's own whose pages may use the cookies.
     pub(crate) trusted_origins: Vec<String>,

@@ -255,7 +255,7 @@ impl Pass {
     /// The account of a token of another issuer.
     pub(crate) fn foreign_account(&self) -> Result<AccountId, InternalError> {
         match &self.0.claims.origin {
-            Origin::Own(_) => Err(InternalError::new("a token of ours as one of others")),
+            Origin::Own(_) => Err(InternalError::new("expected a token of another issuer")),
             Origin::Foreign(foreign) => Ok(foreign.account),
         }
     }

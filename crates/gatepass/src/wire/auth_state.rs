@@ -1,4 +1,4 @@
-//! The result of a gate, and what extractors make of it.
+//! The result of a gate, and the methods for extractors.
 
 use std::{error, fmt, sync::Arc, time::Duration};
 
@@ -27,11 +27,11 @@ use crate::{
     },
 };
 
-/// The result of a gate: the user who makes a request, or why no user is known to make it. An
+/// The result of a gate: the user who makes a request, or the reason why there is no user. An
 /// adapter puts it into the request's extensions.
 ///
-/// An extractor looks for it by [`find`](Self::find). If there is none, the application has
-/// forgotten the gate of this route: the client gets a 500 that tells nothing, and the log names
+/// An extractor finds it with [`find`](Self::find). If there is none, the route has no gate, which
+/// is a mistake in the application. The client then gets a 500 without details, and the log names
 /// the route.
 ///
 /// ```
@@ -75,21 +75,22 @@ impl AuthState {
         self
     }
 
-    /// The same with the application's own record of the user, for the extractor `User<T>`.
+    /// Adds the application's own record of the user, for the extractor `User<T>`.
     #[must_use]
     pub fn with_user<T: Send + Sync + 'static>(mut self, user: Arc<T>) -> Self {
         self.user = Some(user);
         self
     }
 
-    /// The state that a gate has left in a request, with the head of that request.
+    /// The state that a gate has put into a request, with the head of that request.
     ///
-    /// `gate` is the name that applications know the gate by. The log has it, with the method and
-    /// the path, if no gate was there. Give an empty path if the framework doesn't tell it.
+    /// `gate` is the name of the gate in your adapter. If the request has no state, the log shows
+    /// this name with the method and the path. Pass an empty path if the framework doesn't provide
+    /// it.
     ///
     /// # Errors
     ///
-    /// The rejection of a request whose gate was forgotten: 500.
+    /// The rejection of a request whose route has no gate: 500.
     pub fn find<'s, 'h>(
         found: Option<&'s Self>,
         gate: &'static str,
@@ -111,7 +112,7 @@ impl AuthState {
         self.outcome.as_ref().ok()
     }
 
-    /// The state with the head of the request in which a gate has left it.
+    /// The state, with the head of its request.
     pub fn of<'s, 'h>(&'s self, head: RequestHead<'h>) -> AuthRequest<'s, 'h> {
         AuthRequest { state: self, head }
     }
@@ -149,7 +150,7 @@ impl<'s, 'h> AuthRequest<'s, 'h> {
         self.state.optional_pass()
     }
 
-    /// The pass of the user who is logged in, with all the scopes that `R` stands for.
+    /// The pass of the user who is logged in, if it has all the scopes that `R` requires.
     ///
     /// # Errors
     ///
@@ -163,12 +164,11 @@ impl<'s, 'h> AuthRequest<'s, 'h> {
         Err(self.rejection(Refusal::InsufficientScope { required }))
     }
 
-    /// The custom claims of the user who is logged in, as a type of the application's.
+    /// The custom claims of the user who is logged in, as a type of your application.
     ///
     /// # Errors
     ///
-    /// As [`pass`](Self::pass), or that the claims don't fit `T`: 500, since the application wrote
-    /// both.
+    /// As [`pass`](Self::pass). If the claims don't fit `T`, 500, since the application wrote both.
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, AuthRejection> {
         self.pass()?.claims().map_err(|error| {
             observe::claims_unfit(&error, std::any::type_name::<T>());
@@ -181,7 +181,7 @@ impl<'s, 'h> AuthRequest<'s, 'h> {
     ///
     /// # Errors
     ///
-    /// As [`pass`](Self::pass), or that the gate loads no users of this type: 500.
+    /// As [`pass`](Self::pass). If the gate loads no users of this type, 500.
     pub fn user<T: Send + Sync + 'static>(&self) -> Result<Arc<T>, AuthRejection> {
         let pass = self.pass()?;
         let user = self.state.user.clone();
@@ -191,17 +191,17 @@ impl<'s, 'h> AuthRequest<'s, 'h> {
         let user = user.and_then(|user| user.downcast().ok());
         user.ok_or_else(|| {
             observe::users_missing(std::any::type_name::<T>());
-            self.mistake("a gate without the users that a handler wants")
+            self.mistake("the gate does not load the users that the handler needs")
         })
     }
 
-    /// The application's own record of the user, if there is a user of this service. Credentials of
-    /// your own ([`authenticated`](Self::authenticated)) have none, unless you have
-    /// [given one](AuthState::with_user).
+    /// The application's own record of the user, if there is a user of this service. A request with
+    /// credentials of your own ([`authenticated`](Self::authenticated)) has no record, unless you
+    /// have [added one](AuthState::with_user).
     ///
     /// # Errors
     ///
-    /// That the gate loads no users of this type: 500.
+    /// If the gate loads no users of this type, 500.
     pub fn optional_user<T: Send + Sync + 'static>(&self) -> Result<Option<Arc<T>>, AuthRejection> {
         match self.optional_pass() {
             Some(pass) if self.state.user.is_some() || !pass.is_of_other_service() => {
@@ -211,8 +211,8 @@ impl<'s, 'h> AuthRequest<'s, 'h> {
         }
     }
 
-    /// The connection of the user who is logged in, for a response that lasts, such as a WebSocket
-    /// or an event stream. A token that renews it must have all that the gate requires.
+    /// The connection of the user who is logged in, for a long response, such as a WebSocket or an
+    /// event stream. A token that renews the connection must meet the requirements of the gate.
     ///
     /// # Errors
     ///
@@ -226,25 +226,24 @@ impl<'s, 'h> AuthRequest<'s, 'h> {
     }
 
     /// The state of a request whose user your own code has authenticated, for example by an API
-    /// key. Tokens of the system that you replace are better [adopted](crate::Adopt). Your
-    /// middleware puts it into the request's extensions, in place of the one that a gate has left
-    /// there. So a route still needs a gate: one that is
-    /// [optional](crate::Requirements::optional), and lets requests without a token of gatepass
-    /// through.
+    /// key. For tokens of a system that you replace, [`Adopt`](crate::Adopt) is better.
     ///
-    /// `issuer` names your kind of credentials. It is [`Pass::foreign_issuer`], so that a handler
-    /// can tell it from a session. The pass has no session, and no time of authentication. A
-    /// connection that is opened with it ends after `lifetime`. gatepass keeps nothing of it: your
-    /// code judges the credentials of each request. It has no record of
-    /// [`Users`](crate::wire::Users), unless you add one by [`with_user`](AuthState::with_user).
+    /// Your middleware puts this state into the request's extensions, in place of the gate's own.
+    /// So the route still needs a gate, which must be [optional](crate::Requirements::optional) to
+    /// let requests without a token of gatepass through.
     ///
-    /// Take your credentials in a header of their own, such as `X-Api-Key`: an optional gate
-    /// refuses a `Bearer` that isn't gatepass's before your code runs. Answer a bad one by
+    /// `issuer` names your kind of credentials. A handler sees it in [`Pass::foreign_issuer`]. The
+    /// pass has no session, and no time of authentication. A connection with this pass ends after
+    /// `lifetime`. gatepass keeps nothing: your code judges the credentials of each request. The
+    /// state has no record of [`Users`](crate::wire::Users), unless you add one with
+    /// [`with_user`](AuthState::with_user).
+    ///
+    /// Use a header of your own for the credentials, such as `X-Api-Key`. An optional gate refuses
+    /// a `Bearer` that isn't gatepass's before your code runs. Answer bad credentials with
     /// [`rejection`](Self::rejection).
     ///
-    /// If the credentials aren't in `Authorization`, have your handlers set `Cache-Control:
-    /// private`: a shared cache may keep the answer to a request without that header (RFC 9111
-    /// §3.5).
+    /// If the credentials aren't in `Authorization`, your handlers must set `Cache-Control:
+    /// private`. Otherwise, a shared cache may keep the answer (RFC 9111 §3.5).
     ///
     /// ```
     /// use std::time::Duration;
@@ -262,9 +261,9 @@ impl<'s, 'h> AuthRequest<'s, 'h> {
     ///
     /// # Errors
     ///
-    /// The rejection of a pass that lacks what the gate requires: scopes, a recent authentication,
-    /// or this service as its [issuer](crate::Requirements::own_issuer). Also that `issuer` can't
-    /// be the name of an issuer: 500.
+    /// The rejection of a pass that doesn't meet the gate's requirements: scopes, a recent
+    /// authentication, or this service as its [issuer](crate::Requirements::own_issuer). If
+    /// `issuer` isn't a valid name, 500.
     pub fn authenticated(
         &self,
         issuer: &str,
@@ -277,7 +276,7 @@ impl<'s, 'h> AuthRequest<'s, 'h> {
             ..
         } = self.state;
         let Ok(issuer) = Issuer::new(issuer) else {
-            return Err(self.mistake("credentials of an issuer whose name can't be one"));
+            return Err(self.mistake("the issuer of the credentials has an invalid name"));
         };
         let now = verifier.now();
         let pass = Pass::of_identity(identity, issuer, now, now + lifetime);
@@ -302,14 +301,14 @@ impl<'s, 'h> AuthRequest<'s, 'h> {
         self.state.verifier.device(&self.head)
     }
 
-    /// The access token that the client presented, as text, for example to ask another service on
-    /// the user's behalf. It is a secret: keep it out of logs. Behind a gate that is
+    /// The access token that the client presented, as text, for example to call another service on
+    /// the user's behalf. It is a secret, so keep it out of logs. Behind a gate that is
     /// [open](crate::Requirements::open) or optional, gatepass may not have verified it.
     ///
     /// # Errors
     ///
-    /// The rejection of a request without a token, with several of them, or with one in a cookie
-    /// that may not be used (CSRF).
+    /// The rejection of a request without a token, with several tokens, or with a cookie that the
+    /// request may not use (CSRF).
     pub fn presented_token(&self) -> Result<AccessToken, AuthRejection> {
         let policy = self.state.verifier.browser_policy();
         let (_, token) = credentials::of_gated(&self.head, policy);
@@ -319,12 +318,12 @@ impl<'s, 'h> AuthRequest<'s, 'h> {
         }
     }
 
-    /// Whether the request may change something for a user whom a cookie names, by where it comes
-    /// from (CSRF). gatepass judges its own cookies so. Ask it in handlers that judge a cookie of
-    /// your own, or that log a browser in.
+    /// Checks that the request may change something with the user's cookies, by where it comes from
+    /// (CSRF). gatepass checks its own cookies in this way. Call this in handlers that read a
+    /// cookie of your own, or that log a browser in.
     ///
-    /// A `GET` always passes, since it must change nothing. If a link logs a browser in, compare a
-    /// secret of that browser, such as the `state` of OpenID Connect.
+    /// A `GET` always passes, because a `GET` must not change anything. If a link logs a browser
+    /// in, compare a secret of that browser, such as the `state` of OpenID Connect.
     ///
     /// # Errors
     ///
@@ -340,16 +339,16 @@ impl<'s, 'h> AuthRequest<'s, 'h> {
         self.state.outgoing()
     }
 
-    /// The rejection for a mistake of the application: 500.
+    /// The rejection for a mistake in the application: 500.
     fn mistake(&self, what: &'static str) -> AuthRejection {
         let AuthRejection { error, reply } = AuthRejection::ours(what);
         let reply = self.state.verifier.in_own_format(&self.head, reply);
         AuthRejection { error, reply }
     }
 
-    /// The rejection of credentials that your own code judges, or couldn't judge, in the format of
-    /// the gate or [your own](crate::VerifierBuilder::error_response). A refusal is 401 or 403 with
-    /// a challenge. If the store failed it is 503.
+    /// The rejection of credentials that your own code refused or couldn't judge. It has the format
+    /// of the gate, or [your own](crate::VerifierBuilder::error_response). A refusal is 401 or 403
+    /// with a challenge. A failure of the store is 503.
     ///
     /// ```
     /// use gatepass::{Identity, Refusal, StoreError, wire::{AuthRejection, AuthRequest}};
@@ -369,7 +368,7 @@ impl<'s, 'h> AuthRequest<'s, 'h> {
         let space = verifier.protection_space(self.state.requirements.as_deref());
         let mut reply = Reply::of_error(&error, space, ErrorFormat::Resource);
         if self.state.outgoing.outdated {
-            // For adapters whose extractors answer past the gate.
+            // For adapters where the reply of an extractor doesn't pass the gate.
             reply = reply.header(REFRESH.0, REFRESH.1);
         }
         let reply = verifier.in_own_format(&self.head, reply);
@@ -377,7 +376,7 @@ impl<'s, 'h> AuthRequest<'s, 'h> {
     }
 }
 
-/// Why a handler does not run, and the reply that says so.
+/// The reason why a handler does not run, and the reply.
 #[derive(Clone, Debug)]
 #[must_use = "a request that was rejected must be answered with this"]
 pub struct AuthRejection {
@@ -386,19 +385,19 @@ pub struct AuthRejection {
 }
 
 impl AuthRejection {
-    /// The rejection of a request that the framework has not shown to the gate: 500.
+    /// The rejection of a request that the framework did not pass through the gate: 500.
     pub fn unseen() -> Self {
-        Self::ours("a request that the gate has not seen")
+        Self::ours("the request did not pass the gate")
     }
 
-    /// The error, which tells whose fault it is.
+    /// The error, which says whose fault it is.
     #[must_use]
     pub fn error(&self) -> &Error {
         &self.error
     }
 
-    /// The refusal. None where no request was refused: we failed to judge, or it is the
-    /// application's own mistake, a gate that is missing or claims that do not fit.
+    /// The refusal. `None` if gatepass failed to judge the request, or for a mistake in the
+    /// application: a missing gate, or claims that do not fit.
     #[must_use]
     pub fn refusal(&self) -> Option<&Refusal> {
         match &self.error {
@@ -425,7 +424,7 @@ impl AuthRejection {
         (self.error, self.reply)
     }
 
-    /// The same with what of its reply is sent to a request by `method`: [`Reply::for_method`].
+    /// The rejection with the reply for a request with this `method`: see [`Reply::for_method`].
     pub fn for_method(self, method: &str) -> Self {
         Self {
             reply: self.reply.for_method(method),
@@ -433,9 +432,10 @@ impl AuthRejection {
         }
     }
 
-    /// The same after a gate has let the request through, if an extractor or code of yours then
-    /// rejects it: with the cookies that the gate has refreshed. Otherwise the browser would lose
-    /// them. Adapters whose gates are layers around their handlers don't need it.
+    /// Adds the cookies that the gate has refreshed, for a rejection after a gate has let the
+    /// request through. Otherwise, the browser would lose them. For example, an extractor or your
+    /// own code rejects the request. Adapters whose gates are layers around their handlers don't
+    /// need it.
     pub async fn behind(mut self, mut gate: Outgoing) -> Self {
         if gate.waits() {
             gate.settle().await;
@@ -448,9 +448,9 @@ impl AuthRejection {
         Self { error, reply }
     }
 
-    /// The same with a reply that sets these cookies.
+    /// Adds these cookies to the reply.
     pub(super) fn with_cookies<'c>(self, cookies: impl Iterator<Item = &'c str>) -> Self {
-        // No cache may keep tokens, also if the application's own format of errors says so.
+        // No cache may keep tokens, even if the application's own error format allows it.
         let reply = TARGETED
             .iter()
             .fold(self.reply, |reply, name| reply.without_header(name));
@@ -467,7 +467,7 @@ impl AuthRejection {
     }
 }
 
-/// The description that the client gets.
+/// Shows the description that the client gets.
 impl fmt::Display for AuthRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.error.description())

@@ -13,18 +13,18 @@ use crate::{
     model::json::strict_object,
 };
 
-/// A request's body as far as the adapter could, or would, read it.
+/// A request's body, or the reason why the adapter did not read it.
 #[derive(Clone, Copy)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "adapters make it, and each case is answered differently"
 )]
 pub enum RequestBody<'a> {
-    /// All of it.
+    /// The whole body.
     Complete(&'a [u8]),
-    /// It is longer than [`Endpoints::BODY_LIMIT`](super::Endpoints::BODY_LIMIT).
+    /// The body is longer than [`Endpoints::BODY_LIMIT`](super::Endpoints::BODY_LIMIT).
     TooLarge,
-    /// It did not arrive within [`Endpoints::BODY_TIMEOUT`](super::Endpoints::BODY_TIMEOUT).
+    /// The body did not arrive within [`Endpoints::BODY_TIMEOUT`](super::Endpoints::BODY_TIMEOUT).
     Stalled,
     /// The connection or its framing broke.
     Broken,
@@ -41,7 +41,7 @@ impl std::fmt::Debug for RequestBody<'_> {
     }
 }
 
-/// A request that cannot be understood.
+/// A request that gatepass cannot understand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BadRequest {
     TooLarge,
@@ -58,7 +58,7 @@ pub(super) enum BadRequest {
 }
 
 impl BadRequest {
-    /// The stable name of what is wrong.
+    /// The stable name of the fault.
     pub(super) fn reason(self) -> &'static str {
         self.told().2
     }
@@ -104,7 +104,7 @@ impl BadRequest {
             ),
             BadRequest::UnknownWait => (
                 400,
-                "the parameter wait has one value, enforced".to_owned(),
+                "the only value of the parameter wait is enforced".to_owned(),
                 "bad_parameter",
             ),
             BadRequest::NoWait => (
@@ -129,19 +129,19 @@ impl From<BadRequest> for Reply {
 }
 
 impl<'a> RequestBody<'a> {
-    /// Whether there is nothing in it.
+    /// Whether the body is empty.
     pub(super) fn is_empty(&self) -> bool {
         matches!(self, Self::Complete([]))
     }
 
-    /// The JSON object that it is.
+    /// The body as a JSON object.
     pub(super) fn json_object(self, head: &RequestHead<'_>) -> Result<Members, BadRequest> {
         // JSON between systems is UTF-8, even if a parameter says otherwise (RFC 8259 §8.1).
         let bytes = self.of_type("application/json", head, BadRequest::NotJson)?;
         strict_object(bytes).map(Members).ok_or(BadRequest::NotJson)
     }
 
-    /// The form that it is (RFC 6749 appendix B).
+    /// The body as a form (RFC 6749 appendix B).
     pub(super) fn form(self, head: &RequestHead<'_>) -> Result<Form, BadRequest> {
         let media_type = "application/x-www-form-urlencoded";
         Form::parse(self.of_type(media_type, head, BadRequest::NotAForm)?)
@@ -165,7 +165,7 @@ impl<'a> RequestBody<'a> {
     }
 }
 
-/// Whether the body is of `media_type`, with any parameters.
+/// Whether `content_type` is `media_type`, with any parameters.
 pub(super) fn is_of_type(content_type: HeaderField<'_>, media_type: &str) -> bool {
     let HeaderField::Once(value) = content_type else {
         return false;
@@ -176,7 +176,7 @@ pub(super) fn is_of_type(content_type: HeaderField<'_>, media_type: &str) -> boo
         .eq_ignore_ascii_case(media_type.as_bytes())
 }
 
-/// The parameters of a form, each there once and with a value.
+/// The parameters of a form. Each is there once and has a value.
 pub(super) struct Form(BTreeMap<String, String>);
 
 impl Form {
@@ -191,7 +191,7 @@ impl Form {
                 return Err(BadRequest::RepeatedParameter);
             }
         }
-        // One without a value counts as left out (RFC 6749 §3.2).
+        // A parameter without a value counts as missing (RFC 6749 §3.2).
         parameters.retain(|_, value| !value.is_empty());
         Ok(Self(parameters))
     }
@@ -206,7 +206,7 @@ impl Form {
         self.get(name).ok_or(BadRequest::Parameter(name))
     }
 
-    /// The parameters but for `known`, as members of a JSON object.
+    /// All parameters except `known`, as members of a JSON object.
     pub(super) fn others(&self, known: &[&str]) -> Map<String, Value> {
         let others = self.0.iter();
         others
@@ -216,7 +216,8 @@ impl Form {
     }
 }
 
-/// `text` as forms have it: `%2D` is `-`, `+` is a space; nothing if that is not UTF-8.
+/// Decodes form-encoded `text`: `%2D` is `-`, and `+` is a space. `None` if the result is not
+/// UTF-8.
 pub(super) fn url_decoded(text: &str) -> Option<String> {
     let spaced = text.replace('+', " ");
     let decoded = percent_encoding::percent_decode_str(&spaced).decode_utf8();
@@ -227,7 +228,7 @@ pub(super) fn url_decoded(text: &str) -> Option<String> {
 pub(super) struct Members(Map<String, Value>);
 
 impl Members {
-    /// Takes the string `name` out.
+    /// Removes and returns the string `name`.
     pub(super) fn take_text(&mut self, name: &'static str) -> Result<String, BadRequest> {
         match self.0.remove(name) {
             Some(Value::String(text)) => Ok(text),
@@ -235,7 +236,7 @@ impl Members {
         }
     }
 
-    /// Takes the string `name` out, if it is there.
+    /// Removes and returns the string `name`, if it is there.
     pub(super) fn take_optional_text(
         &mut self,
         name: &'static str,

@@ -1,4 +1,4 @@
-//! OAuth clients, and how they prove who they are (RFC 6749 §2).
+//! OAuth clients and their authentication (RFC 6749 §2).
 
 use std::fmt;
 
@@ -16,14 +16,14 @@ use crate::{
 
 /// An OAuth client that the endpoints know.
 ///
-/// The application's own client, which needs no registration, is public: it sends no `client_id`.
-/// Register those that are to have sessions of their own, and the resource servers that introspect
-/// tokens.
+/// The application's own client needs no registration. It is public, and sends no `client_id`.
+/// Register the other clients that have their own sessions, and the resource servers that
+/// introspect tokens.
 ///
 /// ```
 /// use gatepass::{ClientId, wire::Client};
 ///
-/// // Generated, like a password that nobody has to remember: `gatepass keygen secret` makes one.
+/// // A generated secret: `gatepass keygen secret` makes one.
 /// let gateway = Client::confidential(ClientId::new("gateway")?, "cmFuZG9tIGJ5dGVzIGZyb20gYSBmaWxl");
 /// let desktop = Client::public(ClientId::new("desktop")?).password_grant();
 /// assert!(!format!("{gateway:?}").contains("cmFu"));
@@ -36,8 +36,8 @@ pub struct Client {
     password_grant: bool,
 }
 
-/// The SHA-256 of a client secret. A plain hash, since client secrets are random: there is nothing
-/// that a slow one would keep from being guessed.
+/// The SHA-256 of a client secret. A fast hash is enough because client secrets are random, so an
+/// attacker can't guess them.
 #[derive(Clone)]
 struct SecretHash([u8; 32]);
 
@@ -62,8 +62,8 @@ impl Client {
         }
     }
 
-    /// A client with a secret: random, and as long as a key (32 bytes or more; a shorter one is
-    /// warned of in the log). Only its hash is kept.
+    /// A client with a secret. The secret must be random, and should have at least 32 bytes:
+    /// gatepass logs a warning for a shorter one. gatepass keeps only the hash of the secret.
     #[must_use]
     pub fn confidential(id: ClientId, secret: &str) -> Self {
         if secret.len() < 32 {
@@ -72,7 +72,7 @@ impl Client {
         Self::confidential_hashed(id, Sha256::digest(secret).into())
     }
 
-    /// A client with a secret of which only the SHA-256 is known here.
+    /// A client with a secret of which you only have the SHA-256.
     #[must_use]
     pub fn confidential_hashed(id: ClientId, sha256: [u8; 32]) -> Self {
         Self {
@@ -81,22 +81,22 @@ impl Client {
         }
     }
 
-    /// Lets the client log users in with the passwords that they tell it (RFC 6749 §4.3). Only for
-    /// the service's own apps: RFC 9700 §2.4 forbids it to all others, who would learn the
-    /// passwords.
+    /// Lets the client log users in with their passwords (RFC 6749 §4.3). Use it only for the
+    /// service's own apps. RFC 9700 §2.4 forbids it for all other clients, because they would learn
+    /// the passwords.
     #[must_use]
     pub fn password_grant(mut self) -> Self {
         self.password_grant = true;
         self
     }
 
-    /// Its id.
+    /// The client's id.
     #[must_use]
     pub fn id(&self) -> &ClientId {
         &self.id
     }
 
-    /// Whether it has a secret.
+    /// Whether the client has a secret.
     #[must_use]
     pub fn is_confidential(&self) -> bool {
         self.secret.is_some()
@@ -106,7 +106,8 @@ impl Client {
         self.password_grant
     }
 
-    /// Whether what was presented proves that it is this client. A public one presents nothing.
+    /// Whether the presented secret authenticates this client. A public client must present no
+    /// secret.
     pub(super) fn is_proved_by(&self, presented: &Presented) -> bool {
         match &self.secret {
             None => presented.secrets.is_empty(),
@@ -126,7 +127,7 @@ impl fmt::Debug for Client {
 
 /// A client id and the texts that may be its secret.
 pub(super) struct Presented {
-    /// The ids that may be meant.
+    /// The ids that the text can mean.
     ids: Vec<String>,
     secrets: Vec<Zeroizing<String>>,
 }
@@ -140,21 +141,21 @@ impl Presented {
         }
     }
 
-    /// Whether it is `client` that is named.
+    /// Whether one of the ids names `client`.
     pub(super) fn names(&self, client: &Client) -> bool {
         self.ids.iter().any(|id| id == client.id.as_str())
     }
 
-    /// The id and the secret in HTTP Basic (RFC 6749 §2.3.1), if the request is authorized by it.
+    /// The id and the secret in HTTP Basic (RFC 6749 §2.3.1), if the request has it.
     ///
-    /// Id and secret are form-urlencoded there; clients that send them as they are, as many do, are
-    /// also understood. Both may be empty, as Swagger UI sends them if its user has not filled them
-    /// in: that says no more than no header.
+    /// RFC 6749 form-encodes the id and the secret. Many clients send them as they are, and
+    /// gatepass also understands these. Swagger UI sends both empty if its user has not filled them
+    /// in. This counts as no header.
     ///
     /// # Errors
     ///
-    /// [`Refusal::InvalidClient`] if it is another scheme or does not parse, [`Refusal::Ambiguous`]
-    /// if there are two.
+    /// [`Refusal::InvalidClient`] if the header has another scheme or does not parse, and
+    /// [`Refusal::Ambiguous`] if there are two headers.
     pub(super) fn basic(head: &RequestHead<'_>) -> Result<Option<Self>, Refusal> {
         let value = match head.field("authorization") {
             HeaderField::Absent => return Ok(None),

@@ -10,14 +10,14 @@ use crate::{
 };
 
 /// Longest cookie in bytes, with its name and attributes, that every browser keeps (RFC 6265 §6.1).
-/// Browsers drop a longer one without a word. Some count the name and the value alone, and keep
-/// more.
+/// Browsers silently drop a longer one. Some browsers count only the name and the value, and so
+/// keep more.
 const MAX_COOKIE: usize = 4096;
 
 /// Digits of the longest lifetime in seconds.
 const MAX_AGE_DIGITS: usize = 20;
 
-/// Which of the two.
+/// One of the two cookies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Access,
@@ -27,8 +27,8 @@ pub(super) enum Kind {
 impl Kind {
     pub(super) const ALL: [Self; 2] = [Self::Access, Self::Refresh];
 
-    /// With `__Host-` a browser takes the cookie only from this very host, over TLS and for all
-    /// paths, so that no other host of the domain can plant one. It needs `Secure`.
+    /// With the prefix `__Host-`, a browser accepts the cookie only from this host, over TLS and
+    /// for all paths. So no other host of the domain can plant one. The prefix needs `Secure`.
     fn name(self, policy: &BrowserPolicy) -> &'static str {
         match (self, policy.insecure_localhost) {
             (Self::Access, false) => "__Host-gatepass",
@@ -43,12 +43,12 @@ impl Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooLong;
 
-/// The token in a request's cookie, after it was made sure that the request may use it.
+/// The token in a request's cookie, if the request may use it.
 ///
 /// # Errors
 ///
-/// [`Refusal::Ambiguous`] if the cookie is there more than once, [`Refusal::Malformed`] if it is no
-/// token's text, [`Refusal::CrossSite`] as [`check`] says.
+/// [`Refusal::Ambiguous`] if the cookie is there more than once, [`Refusal::Malformed`] if its
+/// value is not UTF-8, and [`Refusal::CrossSite`] if [`check`] refuses the request.
 pub(super) fn token<'a>(
     kind: Kind,
     head: &RequestHead<'a>,
@@ -60,7 +60,7 @@ pub(super) fn token<'a>(
     named(kind.name(policy), head, policy)
 }
 
-/// As [`token`], of the cookie with this name.
+/// Like [`token`], for the cookie with this name.
 pub(super) fn named<'a>(
     name: &str,
     head: &RequestHead<'a>,
@@ -78,14 +78,14 @@ pub(super) fn named<'a>(
         .map_err(|_| Refusal::Malformed)
 }
 
-/// Whether a request may use cookies, or be answered with some: whether it comes from the service's
-/// own pages, and where cookies are not `Secure`, to this very machine.
+/// Checks that a request may use cookies, and that its answer may set them. The request must come
+/// from the service's own pages. If cookies are not `Secure`, it must also be sent to this machine.
 pub(super) fn check(head: &RequestHead<'_>, policy: &BrowserPolicy) -> Result<(), Refusal> {
     check_host(head, policy)?;
     csrf::check(head, &policy.trusted_origins)
 }
 
-/// Whether cookies may travel between a browser and the host that it sent the request to.
+/// Checks that cookies may travel between a browser and the host to which it sent the request.
 pub(super) fn check_host(head: &RequestHead<'_>, policy: &BrowserPolicy) -> Result<(), Refusal> {
     if policy.insecure_localhost && !head.host().is_some_and(is_this_machine) {
         return Err(Refusal::CrossSite);
@@ -106,7 +106,7 @@ pub(super) fn set(
     }
     let attributes = attributes(policy);
     Ok(match life {
-        // Zero would make the browser forget what it is given.
+        // Zero would make the browser delete the cookie.
         Some(life) => {
             let max_age = life.as_secs().max(1);
             format!("{name}={token}; {attributes}; Max-Age={max_age}")
@@ -115,13 +115,14 @@ pub(super) fn set(
     })
 }
 
-/// The values of `Set-Cookie` that make a browser keep the tokens: both, or the only one.
+/// The values of `Set-Cookie` that make a browser keep the tokens: both, or only the access token.
 ///
 /// # Errors
 ///
 /// [`IdentityError::TooLargeForCookie`], since a browser would drop the cookie.
 pub(super) fn all(issued: &Issued, policy: &BrowserPolicy) -> Result<Vec<String>, IdentityError> {
-    // The access cookie is kept as long as the other: that it has expired, it says itself.
+    // The browser keeps the access cookie as long as the refresh cookie. The token itself says when
+    // it has expired.
     let life = issued.refresh_expires_at.since(issued.server_time);
     let life = (!issued.session_cookies).then_some(life);
     let cookie = |kind, token| {
@@ -149,13 +150,13 @@ pub(super) fn of_renewed(
     set(Kind::Access, token, life, policy).map_err(|TooLong| IdentityError::TooLargeForCookie)
 }
 
-/// The name of the cookie that a `Set-Cookie` is about.
+/// The name of the cookie in a `Set-Cookie`.
 pub(super) fn name(set_cookie: &[u8]) -> &[u8] {
     let name = set_cookie.split(|byte| *byte == b'=').next();
     name.unwrap_or_default().trim_ascii()
 }
 
-/// Longest token in bytes for which a cookie of any lifetime can be set.
+/// Longest token in bytes that fits into a cookie of any lifetime.
 pub(super) fn longest_token(kind: Kind, policy: &BrowserPolicy) -> usize {
     let around = kind.name(policy).len() + attributes(policy).len();
     MAX_COOKIE - around - "=; ; Max-Age=".len() - MAX_AGE_DIGITS
@@ -166,8 +167,8 @@ pub(super) fn clear(kind: Kind, policy: &BrowserPolicy) -> String {
     format!("{}=; {}; Max-Age=0", kind.name(policy), attributes(policy))
 }
 
-/// No `Domain`: the cookie is for this host alone. `Lax` lets a link from elsewhere arrive logged
-/// in, and holds cookies back from what else other sites send.
+/// Without `Domain`, the cookie is only for this host. With `Lax`, the browser sends the cookie
+/// when the user follows a link from another site, but with no other request from there.
 fn attributes(policy: &BrowserPolicy) -> &'static str {
     if policy.insecure_localhost {
         "HttpOnly; SameSite=Lax; Path=/"

@@ -1,4 +1,4 @@
-//! The places that tokens may have in a request.
+//! The places of tokens in a request.
 
 use crate::{
     http::head::{HeaderField, RequestHead},
@@ -12,15 +12,15 @@ use crate::{
 /// The place of a token in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
-    /// A place where only a client that knows the token can have put it.
+    /// A place where only a client that knows the token can put it.
     Bearer,
-    /// In a cookie, where a browser puts it by itself.
+    /// A cookie, which a browser sends by itself.
     Cookie,
 }
 
-/// The access token of a request to a route behind a gate. It may also be in the application's own
-/// cookie, if gatepass's isn't there: a browser sends all that it has, and can't be told to leave
-/// one out.
+/// The access token of a request to a route behind a gate. If gatepass's own cookie isn't there,
+/// the token may also be in the application's cookie. A browser sends all its cookies, so having
+/// both is no error.
 pub(super) fn of_gated<'a>(
     head: &RequestHead<'a>,
     policy: &BrowserPolicy,
@@ -31,7 +31,7 @@ pub(super) fn of_gated<'a>(
     }
 }
 
-/// The access token of a request. If a client has put one into a header, that decides alone.
+/// The access token of a request. If there is a token in a header, only the header counts.
 pub(super) fn access_token<'a>(
     head: &RequestHead<'a>,
     policy: &BrowserPolicy,
@@ -42,9 +42,9 @@ pub(super) fn access_token<'a>(
     }
 }
 
-/// The token of an old system in a request whose own tokens don't count: in the place of an access
-/// token in a header, or in the old system's cookie if gatepass's own aren't there. A browser that
-/// has those has moved.
+/// The token of an old system, in a request without a valid token of gatepass. It is in the header
+/// for access tokens, or in the old system's cookie if the request has no cookie of gatepass. A
+/// browser that has gatepass's cookies has already moved.
 pub(super) fn old_token<'a>(
     head: &RequestHead<'a>,
     policy: &BrowserPolicy,
@@ -72,7 +72,7 @@ pub(super) fn old_cookie<'a>(
     }
 }
 
-/// The refresh token in a cookie, unless a client has put an access token into a header.
+/// The refresh token in a cookie, unless the request has an access token in a header.
 pub(super) fn refresh_cookie<'a>(
     head: &RequestHead<'a>,
     policy: &BrowserPolicy,
@@ -83,7 +83,7 @@ pub(super) fn refresh_cookie<'a>(
     }
 }
 
-/// The token of `Authorization`, or of the header field that is configured.
+/// The token in `Authorization`, or in the configured header field.
 pub(super) fn in_header<'a>(
     head: &RequestHead<'a>,
     policy: &BrowserPolicy,
@@ -100,10 +100,10 @@ pub(super) fn in_header<'a>(
     }
 }
 
-/// The token of `Authorization: Bearer` (RFC 6750 §2.1) or of another of these schemes, if that is
-/// how the request is authorized.
+/// The token of `Authorization: Bearer` (RFC 6750 §2.1), or of one of the further schemes, if the
+/// request has one.
 ///
-/// Schemes are compared without case (RFC 9110 §11.1). Those that are not listed are ignored.
+/// Schemes are case-insensitive (RFC 9110 §11.1). Other schemes are ignored.
 fn authorization<'a>(
     head: &RequestHead<'a>,
     further: &[String],
@@ -111,7 +111,7 @@ fn authorization<'a>(
     let value = match head.field("authorization") {
         HeaderField::Absent => return Ok(None),
         HeaderField::Once(value) => text(value)?,
-        // Which of them counts would differ from one framework, or proxy, to the next.
+        // Frameworks and proxies differ on which of several headers counts.
         HeaderField::Repeated => return Err(Refusal::Ambiguous),
     };
     let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
@@ -142,7 +142,7 @@ fn one_token(text: &str) -> Result<&str, Refusal> {
 /// `b64token` of RFC 6750 §2.1.
 fn is_b64token(token: &str) -> bool {
     let unpadded = token.trim_end_matches('=');
-    // No early exit within a part, so that the compiler can vectorize the loop.
+    // No early exit within a part, so the compiler can vectorize the loop.
     let mut parts = unpadded.as_bytes().chunks(64);
     !unpadded.is_empty()
         && parts.all(|part| part.iter().fold(true, |all, byte| all & is_b64(*byte)))
@@ -151,7 +151,7 @@ fn is_b64token(token: &str) -> bool {
 /// Whether RFC 6750 §2.1 allows the character. Without branches, so that the loop vectorizes.
 const fn is_b64(byte: u8) -> bool {
     let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
-    // Minus, point, slash and the digits follow each other.
+    // The characters minus, point, slash and the digits are contiguous.
     let from_minus = byte.wrapping_sub(b'-') < 13;
     letter | from_minus | (byte == b'_') | (byte == b'~') | (byte == b'+')
 }

@@ -1,13 +1,13 @@
-//! Whether a request that a browser made was caused by a page of the service's own.
+//! The check that one of the service's own pages caused a browser's request.
 
 use crate::{
     http::head::{HeaderField, RequestHead},
     model::refusal::Refusal,
 };
 
-/// Judges a request that carries cookies, or would be answered with some, by what the browser says
-/// of where it comes from. The first row that fits, as in Go's `CrossOriginProtection` and
-/// tower-http's `csrf`:
+/// Judges a request that carries cookies, or whose answer would set them, by the headers in which
+/// the browser says where it comes from. The first row that fits decides, as in Go's
+/// `CrossOriginProtection` and tower-http's `csrf`:
 ///
 /// | the request | |
 /// |---|---|
@@ -18,12 +18,12 @@ use crate::{
 /// | has the `Origin` of the host that it was sent to | may |
 /// | has another `Origin` | may if that is trusted |
 ///
-/// A page of any site can open a WebSocket here, and the browser lets it read and write. That is
-/// more than any other request, so a handshake is judged although it is a `GET` (cross-site
-/// WebSocket hijacking).
+/// A page of any site can open a WebSocket here, and the browser lets that page read and write. No
+/// other cross-site request can do both, so this function also judges a handshake, although it is a
+/// `GET` (cross-site WebSocket hijacking).
 ///
-/// A header that is there more than once is never a good one. A request whose hosts conflict has no
-/// host, so that no `Origin` is that of its host.
+/// A repeated header never passes. A request with conflicting hosts has no host, so no `Origin`
+/// matches it.
 pub(super) fn check(head: &RequestHead<'_>, trusted: &[String]) -> Result<(), Refusal> {
     if matches!(head.method(), "GET" | "HEAD" | "OPTIONS") && !opens_web_socket(head) {
         return Ok(());
@@ -50,15 +50,15 @@ pub(super) fn check(head: &RequestHead<'_>, trusted: &[String]) -> Result<(), Re
     }
 }
 
-/// Whether a `GET` is the handshake of a WebSocket (RFC 6455 §4.1). A browser accepts no answer
-/// that wasn't computed from this key, so one header decides. Over HTTP/2 a handshake is a
-/// `CONNECT`, which is judged anyway.
+/// Whether a `GET` is the handshake of a WebSocket (RFC 6455 §4.1). A browser accepts only an
+/// answer that was computed from this key, so one header decides. Over HTTP/2, a handshake is a
+/// `CONNECT`, which is always judged.
 fn opens_web_socket(head: &RequestHead<'_>) -> bool {
     !matches!(head.field("sec-websocket-key"), HeaderField::Absent)
 }
 
-/// Whether `origin` is that of pages of `host`. The scheme is not compared: behind a proxy that
-/// ends TLS the service does not know its own.
+/// Whether `origin` is the origin of pages of `host`. This ignores the scheme, because a service
+/// behind a proxy that ends TLS does not know its own scheme.
 fn is_of(origin: &[u8], host: &[u8]) -> bool {
     let host_of_origin = [b"https://".as_slice(), b"http://"]
         .iter()

@@ -1,4 +1,4 @@
-//! The end of a connection on the wire.
+//! The end of a connection, as clients see it.
 
 use std::{
     fmt,
@@ -12,8 +12,8 @@ impl Ended {
     /// The code of the WebSocket Close frame (RFC 6455 §7.4). [`reason`](Self::reason) is its
     /// reason.
     ///
-    /// It is 4401, of the private range, if a request would be refused with 401. It is 1013 (try
-    /// again later) if a request would be answered 503.
+    /// The code is 4401, of the private range, if a request would now get 401. It is 1013 (try
+    /// again later) if a request would now get 503.
     #[must_use]
     pub const fn close_code(self) -> u16 {
         match self {
@@ -61,13 +61,13 @@ impl LastEvent {
     /// The data of the event: a JSON object with the `reason`.
     #[must_use]
     pub fn data(&self) -> String {
-        // Reasons are names, without anything that JSON would escape.
+        // Reasons are names without characters that JSON would escape.
         format!(r#"{{"reason":"{}"}}"#, self.ended.reason())
     }
 
-    /// How long a browser is to wait before it connects again, if it should: 2 to 7 s, by chance. A
-    /// browser's `EventSource` has no jitter of its own, and a node that lost its store has ended
-    /// all of its streams at once.
+    /// How long a browser should wait before it connects again: a random time of 2 to 7 s. `None`
+    /// if it should not connect again. A node that has lost its store ends all its streams at once,
+    /// and a browser's `EventSource` has no jitter of its own.
     #[must_use]
     pub const fn retry(&self) -> Option<Duration> {
         self.retry
@@ -85,7 +85,7 @@ impl fmt::Display for LastEvent {
     }
 }
 
-/// A pause by chance. It is no secret, so it doesn't come from the source of keys.
+/// A random pause. It is not a secret, so it doesn't need the random source of keys.
 fn spread() -> Duration {
     const LEAST: u64 = 2000;
     const SPREAD: u64 = 5000;

@@ -1,4 +1,4 @@
-//! The endpoints: login, refresh, logout and the list of sessions; what OAuth clients use; keys and
+//! The endpoints: login, refresh, logout, the list of sessions, the endpoints of OAuth, keys and
 //! metadata.
 
 mod adopt;
@@ -34,7 +34,7 @@ pub use self::{
 
 /// Answers the requests to the endpoints, from any framework.
 ///
-/// The application's own, which take and answer JSON:
+/// The application's own endpoints take and return JSON:
 ///
 /// | method, path | asks for | answers |
 /// |---|---|---|
@@ -50,7 +50,7 @@ pub use self::{
 /// | `DELETE /auth/sessions` | an access token | 204, every session but this one ended |
 /// | `DELETE /auth/sessions/{id}` | an access token | 204; 404 if it is not the subject's own |
 ///
-/// Those of OAuth, which take forms:
+/// The endpoints of OAuth take forms:
 ///
 /// | method, path | is |
 /// |---|---|
@@ -62,11 +62,14 @@ pub use self::{
 /// | `GET /.well-known/oauth-protected-resource/…` | the description of the service as a protected resource (RFC 9728), only if [configured](crate::AuthorityBuilder::protected_resource) |
 /// | `GET /.well-known/oauth-authorization-server` | what of all this there is (RFC 8414), if the issuer or the [base URL](EndpointsBuilder::base_url) is a URL |
 ///
-/// If the [transport](crate::Transport) has cookies, tokens may be in those. A request whose token
-/// came by cookie is answered by cookie alone. Without an [`Authenticator`](crate::Authenticator)
-/// there is no login endpoint: the application does its logins itself, and answers them with
-/// [`issue`](Endpoints::issue) and [`reauthenticated`](Endpoints::reauthenticated).
-/// Authentication is judged before the body. Cheap to clone.
+/// If the [transport](crate::Transport) has cookies, tokens may also be in cookies. If the token of
+/// a request came in a cookie, the answer puts the new tokens only into cookies.
+///
+/// Without an [`Authenticator`](crate::Authenticator), there is no login endpoint. Your application
+/// then handles logins itself, and answers them with [`issue`](Endpoints::issue) and
+/// [`reauthenticated`](Endpoints::reauthenticated).
+///
+/// Endpoints judge the authentication before the body. They are cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Endpoints {
     inner: Arc<Inner>,
@@ -75,30 +78,30 @@ pub struct Endpoints {
 #[derive(Debug)]
 struct Inner {
     authority: Authority,
-    /// The endpoints that there are, with their paths.
+    /// The mounted endpoints, with their paths.
     mounted: Vec<(Endpoint, String)>,
-    /// The URL at which clients reach the service, without a slash at the end, if it is known.
+    /// The URL at which clients reach the service, if it is known, without a slash at the end.
     base_url: Option<String>,
-    /// The application's own client first.
+    /// The application's own client comes first.
     clients: Vec<Client>,
-    /// The pages that forms of browsers lead to, if forms are taken.
+    /// The pages to which browsers' forms lead, if the endpoints accept forms.
     forms: Option<Forms>,
     /// Whether clients may wait until a logout is enforced.
     waits: bool,
     introspection_scopes: Option<Scopes>,
 }
 
-/// The pages that forms of browsers lead to.
+/// The pages to which browsers' forms lead.
 #[derive(Clone, Debug)]
 struct Forms {
     /// The page with the form.
     page: LocalPath,
-    /// The page after a login that was on the way to none.
+    /// The page after a login without a `return_to`.
     home: LocalPath,
 }
 
-/// An endpoint, for the choices about which ones there are and where.
-/// [`EndpointsBuilder`] has an example.
+/// An endpoint. Use it to choose which endpoints there are, and their paths. [`EndpointsBuilder`]
+/// has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Endpoint {
@@ -160,8 +163,8 @@ impl Endpoint {
         Self::ResourceMetadata,
     ];
 
-    /// The usual path: under the mount point, or from the root if it is a well-known one (RFC
-    /// 8615). `{id}` is a place for one segment.
+    /// The usual path: below the mount point, or from the root for a well-known one (RFC 8615).
+    /// `{id}` stands for one segment.
     const fn path(self) -> &'static str {
         match self {
             Self::Login => "/login",
@@ -188,7 +191,7 @@ impl Endpoint {
         matches!(self, Self::Jwks | Self::Metadata | Self::ResourceMetadata)
     }
 
-    /// The methods, as `Allow` names them (RFC 9110 §10.2.1).
+    /// The allowed methods, for `Allow` (RFC 9110 §10.2.1).
     const fn allowed(self) -> &'static str {
         match self {
             Self::Sessions => "GET, HEAD, DELETE",
@@ -200,20 +203,19 @@ impl Endpoint {
 }
 
 impl Endpoints {
-    /// Longest body in bytes that is read. Far more than credentials need, far less than would
-    /// hurt.
+    /// Longest body in bytes that an endpoint reads. This is far more than credentials need, and
+    /// too little to exhaust memory.
     pub const BODY_LIMIT: usize = 16 * 1024;
     /// How long a body may take to arrive.
     pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-    /// The paths of the endpoints, for a framework's router. A segment `{id}` stands for any. All
-    /// methods are to be sent here: which are allowed, [`handle`](Self::handle) knows.
+    /// The paths of the endpoints, for a framework's router. A segment `{id}` matches any segment.
+    /// Send requests of all methods to [`handle`](Self::handle), which knows the allowed ones.
     pub fn paths(&self) -> impl Iterator<Item = String> {
         self.inner.mounted.iter().map(|(_, path)| path.clone())
     }
 
-    /// Whether `path` is that of an endpoint, for frameworks whose routes are asked one after
-    /// another.
+    /// Whether an endpoint has this `path`, for frameworks that try their routes one after another.
     #[must_use]
     pub fn serves(&self, path: &str) -> bool {
         self.find(path).is_some()
@@ -228,7 +230,7 @@ impl Endpoints {
             Some(endpoint) => self.answer(endpoint, head, body).await,
         };
         let reply = match endpoint {
-            // Their clients parse the format of RFC 6749 §5.2.
+            // The clients of these endpoints parse the format of RFC 6749 §5.2.
             Some(
                 Endpoint::Token
                 | Endpoint::Revoke
@@ -277,7 +279,7 @@ impl Endpoints {
         self.path(endpoint).is_some()
     }
 
-    /// The path of an endpoint that is mounted.
+    /// The path of the endpoint, if it is mounted.
     fn path(&self, endpoint: Endpoint) -> Option<&str> {
         let mut mounted = self.inner.mounted.iter();
         let found = mounted.find(|(mounted, _)| *mounted == endpoint);
@@ -293,7 +295,7 @@ impl Endpoints {
         found.map(|(endpoint, _)| *endpoint)
     }
 
-    /// The authority, for what this request asks for.
+    /// The authority, with the device of this request.
     fn authority_for(&self, head: &RequestHead<'_>) -> Authority {
         self.inner.authority.for_device(head.device())
     }
@@ -306,8 +308,9 @@ impl Endpoints {
         self.inner.authority.verifier().browser_policy()
     }
 
-    /// The pass that acts on sessions, and where its token was. The token is judged strictly: the
-    /// store is asked anyway, and a session that was ended a moment ago must not end others.
+    /// The pass of a request that acts on sessions, and the place of its token. This judges the
+    /// token strictly. The request needs the store anyway, and a session that ended a moment ago
+    /// must not end others.
     async fn owner(&self, head: &RequestHead<'_>) -> (Source, Result<Pass, Error>) {
         let requirements = Requirements::new()
             .staleness(Staleness::Strict)
@@ -326,7 +329,7 @@ impl Endpoints {
     }
 }
 
-/// The id in `path`, which names a session if it has the form of `own`.
+/// The id of a session in `path`, if the path has the form of `own`.
 fn session_id<'p>(own: &str, path: &'p str) -> Option<&'p str> {
     let id = path.strip_prefix(own.strip_suffix("{id}")?)?;
     (!id.is_empty() && !id.contains('/')).then_some(id)

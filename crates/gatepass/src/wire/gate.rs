@@ -1,4 +1,4 @@
-//! The gate: whether a request is let through, and what it leaves for the handler.
+//! The gate, which judges each request before the handler.
 
 use std::sync::{Arc, LazyLock};
 
@@ -21,8 +21,8 @@ use crate::{
     },
 };
 
-/// A gate as the adapters hold it: a verifier, and what the routes behind the gate require. It is
-/// cheap to clone.
+/// A gate in front of routes: a verifier, and the requirements of the routes. Adapters call it for
+/// each request. It is cheap to clone.
 ///
 /// ```
 /// use gatepass::{Authority, Requirements, Scopes, wire::{Gate, Reply, RequestHead}};
@@ -43,21 +43,21 @@ pub struct Gate {
     verifier: Verifier,
     /// `None` until the first call of `require`.
     requirements: Option<Arc<Requirements>>,
-    /// `None` for a gate that refreshes nothing.
+    /// `None` if the gate refreshes no cookies.
     refresher: Option<Authority>,
-    /// `None` for a gate that renews nothing.
+    /// `None` if the gate renews no tokens.
     renewer: Option<Authority>,
-    /// `None` for a gate that takes no tokens of an old system.
+    /// `None` if the gate accepts no tokens of an old system.
     adopter: Option<Authority>,
-    /// `None` for a gate that redirects no browser.
+    /// `None` if the gate redirects no browsers.
     login_page: Option<LocalPath>,
-    /// `None` for a gate that loads no user.
+    /// `None` if the gate loads no users.
     users: Option<Arc<dyn AnyUsers>>,
 }
 
 impl Gate {
-    /// A gate that lets through the requests whose access token `verifier` accepts. Give it the
-    /// [`Verifier`], or the [`Authority`] that has one.
+    /// A gate that lets a request through if `verifier` accepts its access token. Pass a
+    /// [`Verifier`], or an [`Authority`], which has one.
     pub fn new(verifier: impl Into<Verifier>) -> Self {
         Self {
             verifier: verifier.into(),
@@ -70,9 +70,10 @@ impl Gate {
         }
     }
 
-    /// Requires more of each request than a good access token: scopes, a recent authentication,
-    /// fresher revocation data. The requirements of several calls add up ([`Requirements::and`]):
-    /// after `optional`, a call that requires more lets strangers through no longer.
+    /// Requires more of each request than a valid access token: for example, scopes, a recent
+    /// authentication, or fresher revocation data. The requirements of several calls add up
+    /// ([`Requirements::and`]). For example, if a call after `optional` requires more, the gate no
+    /// longer lets requests without a user through.
     pub fn require(mut self, requirements: Requirements) -> Self {
         let requirements = match self.requirements {
             // A gate without requirements is not optional. The first call may make it so.
@@ -83,57 +84,58 @@ impl Gate {
         self
     }
 
-    /// Refreshes a browser's cookies. If the access cookie has expired or is missing and the
-    /// refresh cookie is good, the gate serves the request, and the response sets both cookies. For
+    /// Refreshes a browser's cookies. If the access cookie has expired or is missing, and the
+    /// refresh cookie is valid, the gate serves the request and the response sets both cookies. For
     /// example, a page without JavaScript stays logged in.
     ///
-    /// * Bearer tokens are never refreshed. If the transport has no cookies, nothing changes.
+    /// * The gate never refreshes bearer tokens. If the transport has no cookies, this setting has
+    ///   no effect.
     /// * The gate judges where the request comes from before it refreshes (CSRF).
     /// * Parallel requests all succeed: the session rotates once, as with any refresh.
-    /// * A response sets the cookies only if the session lives when its head leaves and has no
-    ///   newer refresh token, as the store says then. For example, a user logs out while a slow
-    ///   download is prepared: the download sets none.
+    /// * When the head of the response leaves, the gate asks the store. The response sets the
+    ///   cookies only if the session is still live and has no newer refresh token. For example, if
+    ///   a user logs out while a slow download is prepared, the download sets no cookies.
     /// * If gatepass refuses the refresh, the gate answers with that refusal, such as
     ///   `session_ended`. An optional gate lets the request through without a user. If the store
-    ///   fails, the answer is 503. The browser keeps its cookies in each case.
-    ///   If the request fails for another reason after the refresh, the answer brings the new ones.
+    ///   fails, the answer is 503. The browser keeps its cookies in each case. If the request fails
+    ///   for another reason after the refresh, the answer sets the new cookies.
     ///
-    /// If gates are nested, let each of them refresh, since each judges the request's own cookies.
-    /// `authority` must have the issuer and the audience of the gate's verifier. Otherwise each
-    /// request that needs a refresh is answered 500.
+    /// If you nest gates, let each of them refresh, because each judges the request's original
+    /// cookies. `authority` must have the same issuer and audience as the gate's verifier.
+    /// Otherwise, each request that needs a refresh gets 500.
     ///
-    /// An access cookie that an unknown key signed is refreshed as well. For example, the key was
-    /// removed while the browser was closed. The gate also refreshes one whose session's rights
-    /// have changed ([`Authority::change`]).
+    /// The gate also refreshes an access cookie that an unknown key signed. For example, you
+    /// removed the key while the browser was closed. It also refreshes an access cookie after the
+    /// session's rights have changed ([`Authority::change`]).
     pub fn auto_refresh(mut self, authority: &Authority) -> Self {
         self.refresher = Some(authority.clone());
         self
     }
 
-    /// Renews access tokens while their clients use them, for clients that keep one token and no
-    /// refresh token. If a request comes with a token that has half of its life behind it, the
-    /// response brings a fresh one of the same session.
+    /// Renews access tokens while clients use them, for clients that keep one token and no refresh
+    /// token. If half of the lifetime of a request's token is over, the response carries a new
+    /// token of the same session.
     ///
-    /// * A token in a header is renewed in the response header that
-    ///   [`renewed_token_header`](crate::AuthorityBuilder::renewed_token_header) names, and not at
-    ///   all if none is named. A token in gatepass's access cookie is renewed in that cookie,
-    ///   unless the request has a refresh cookie as well.
-    /// * The rules are those of [`Authority::renew`]: the scopes and the authentication of the
-    ///   token stay, the user is read again, and the session's absolute end stays where it is.
-    /// * gatepass renews the token when the head of the response leaves, and asks the store then.
-    ///   For example, a user logs out while a slow download is prepared: the download brings no
+    /// * For a token in a header, the new token is in the response header that you name with
+    ///   [`renewed_token_header`](crate::AuthorityBuilder::renewed_token_header). If you name none,
+    ///   the gate doesn't renew such tokens. For a token in gatepass's access cookie, the new token
+    ///   is in that cookie, unless the request also has a refresh cookie.
+    /// * The rules of [`Authority::renew`] apply. The scopes and the authentication of the token
+    ///   stay, gatepass reads the user again, and the session's absolute end stays.
+    /// * gatepass asks the store and renews the token when the head of the response leaves. For
+    ///   example, if a user logs out while a slow download is prepared, the download carries no
     ///   token.
-    /// * If many requests come with one token, one response brings a fresh one. If that is lost, a
-    ///   request half a minute later brings another one. gatepass writes a session at most once in
-    ///   half of a lifetime, or once on each of several nodes that renew it at the same moment.
-    /// * If the token can't be renewed, or the store fails, the response is as it is without this.
+    /// * If many requests have the same token, one response carries a new one. If that response is
+    ///   lost, a request half a minute later gets another. gatepass writes a session at most once
+    ///   per half lifetime, or once on each of several nodes that renew it at the same moment.
+    /// * If gatepass can't renew the token, or the store fails, the response stays unchanged.
     ///
-    /// A thief of such a token can keep the session until its absolute end, as the owner can:
-    /// [`docs::threats`](crate::docs::threats) compares that with refresh tokens. Begin such
+    /// A thief of such a token can keep the session alive until its absolute end, like the owner.
+    /// [`docs::threats`](crate::docs::threats) compares this with refresh tokens. Begin such
     /// sessions with [`Identity::access_only`](crate::Identity::access_only).
     ///
-    /// `authority` must have the issuer and the audience of the gate's verifier. Otherwise each
-    /// request whose token could be renewed is answered 500.
+    /// `authority` must have the same issuer and audience as the gate's verifier. Otherwise, each
+    /// request whose token could be renewed gets 500.
     ///
     /// ```
     /// use gatepass::{Authority, wire::Gate};
@@ -148,23 +150,23 @@ impl Gate {
     }
 
     /// Also accepts the tokens of the old system that `authority` [adopts](crate::Adopt), until the
-    /// date of the move. If it adopts none, nothing changes.
+    /// date of the move. If it adopts none, this setting has no effect.
     ///
-    /// * An old token counts only if the request has no token of gatepass: if gatepass finds that
-    ///   the one in the header isn't one of its own, or if a browser has none of its cookies. An
-    ///   access token that has expired or was revoked is refused as it is without this.
+    /// * An old token counts only if the request has no token of gatepass. This means that the
+    ///   token in the header isn't gatepass's, or that a browser has none of gatepass's cookies.
+    ///   The gate still refuses an access token that has expired or was revoked.
     /// * A request with an old token in a header gets a [`Pass`] without a session, whose
-    ///   [`foreign_issuer`](Pass::foreign_issuer) is the name of the old system. It goes on like
-    ///   this until the client exchanges the token. So a client that knows nothing of gatepass
-    ///   needs no change.
-    /// * An old token in the old system's cookie is exchanged at once. The gate serves the request,
-    ///   and the response sets gatepass's cookies as it does after a
-    ///   [refresh](Self::auto_refresh). If the transport has no cookies, it is as with a header.
+    ///   [`foreign_issuer`](Pass::foreign_issuer) is the name of the old system. This continues
+    ///   until the client exchanges the token. So a client that knows nothing of gatepass needs no
+    ///   change.
+    /// * The gate exchanges an old token in the old system's cookie at once. It serves the request,
+    ///   and the response sets gatepass's cookies as after a [refresh](Self::auto_refresh). If the
+    ///   transport has no cookies, the gate treats the token like one in a header.
     /// * The gate judges where a request with the old cookie comes from (CSRF).
     /// * If your code that knows the old tokens fails, the answer is 503.
     ///
-    /// `authority` must have the issuer and the audience of the gate's verifier. Otherwise each
-    /// request with an old token is answered 500.
+    /// `authority` must have the same issuer and audience as the gate's verifier. Otherwise, each
+    /// request with an old token gets 500.
     ///
     /// ```
     /// use gatepass::{Authority, wire::Gate};
@@ -178,14 +180,17 @@ impl Gate {
         self
     }
 
-    /// Sends browsers to a login page in place of a 401, if they ask for a page to show. Programs,
-    /// such as a `fetch` of a script, get the 401.
+    /// Redirects a browser to a login page in place of a 401, if it asks for a page. Other
+    /// requests, such as a `fetch` of a script, get the 401.
     ///
-    /// The redirect is 303 to `page?return_to=/orders&reason=expired`. `return_to` is the path that
-    /// the browser asked for, and is missing if that can't be asked for again. Your page must parse
-    /// it as a [`LocalPath`] before it sends the user there: anyone can write a link to your login
-    /// page. Send the user there only after a login, and not because a session seems to live: the
-    /// gate could send the browser straight back. A request for the login page itself gets the 401.
+    /// The redirect is 303, for example to `page?return_to=/orders&reason=expired`. `return_to` is
+    /// the path that the browser asked for. It is missing if the browser can't ask for it again,
+    /// for example after a form.
+    ///
+    /// Your page must parse `return_to` as a [`LocalPath`] before it sends the user there, because
+    /// an attacker can also write a link to your login page. Send the user there only after a
+    /// login, and not because a session seems to be live: the gate could send the browser straight
+    /// back. A request for the login page itself gets the 401.
     ///
     /// ```
     /// use gatepass::{Authority, InvalidLocalPath, wire::Gate};
@@ -206,21 +211,23 @@ impl Gate {
         self
     }
 
-    /// Judges a request: finds its access token, and verifies it against the requirements of this
+    /// Judges a request: finds its access token, and verifies it with the requirements of this
     /// gate. An adapter puts the result into the request's extensions, or sends the rejection's
     /// reply.
     ///
-    /// If the requirements are [`optional`](Requirements::optional), a request without credentials
-    /// is let through, as an [`AuthState`] without a pass. A request with a bad cookie is let
-    /// through in the same way, since a browser sends that unasked. A bad bearer is refused.
+    /// If the requirements are [`optional`](Requirements::optional), the gate lets a request
+    /// without credentials through, with an [`AuthState`] without a pass. It treats a request with
+    /// a bad cookie in the same way, since a browser sends cookies by itself. It refuses a bad
+    /// bearer token.
     ///
-    /// If they are [`open`](Requirements::open), every request is let through without a pass.
+    /// If they are [`open`](Requirements::open), the gate lets every request through without a
+    /// pass.
     ///
     /// # Errors
     ///
     /// The rejection has the errors of [`Verifier::verify`]. It also has [`Refusal::Missing`],
     /// [`Refusal::Ambiguous`] or [`Refusal::CrossSite`] if there isn't exactly one token that the
-    /// request may use, and those of [`Authority::refresh`] if the gate refreshes.
+    /// request may use. If the gate refreshes, it also has the errors of [`Authority::refresh`].
     pub async fn judge(&self, head: &RequestHead<'_>) -> Result<AuthState, AuthRejection> {
         if self.requirements().is_open() {
             return Ok(self.unjudged());
@@ -249,12 +256,12 @@ impl Gate {
         self.let_through(head, source, verified, None)
     }
 
-    /// Judges a request without waiting, if the revocations that the node knows are fresh enough.
+    /// Judges a request without waiting, if the node's revocations are fresh enough.
     ///
-    /// `None` means that the store must be asked: call [`judge`](Self::judge) then. For example, a
-    /// route asks for [`Staleness::Strict`](crate::Staleness::Strict), the gate refreshes the
-    /// tokens, or the node has lost its store for longer than `max_staleness`. An adapter that
-    /// tries this first makes no future for nearly all requests.
+    /// `None` means that the gate must wait, for example for the store: call [`judge`](Self::judge)
+    /// then. For example, a route asks for [`Staleness::Strict`](crate::Staleness::Strict), the
+    /// gate refreshes the tokens, or the node has lost its store for longer than `max_staleness`.
+    /// An adapter that tries this first needs no future for nearly all requests.
     ///
     /// ```
     /// use gatepass::wire::{AuthRejection, AuthState, Gate, RequestHead};
@@ -312,13 +319,13 @@ impl Gate {
         Ok((pass, Some(user)))
     }
 
-    /// Whether the gate looks for another token if one is refused so.
+    /// Whether the gate looks for another token after this refusal.
     fn settles(&self, refusal: &Refusal, head: &RequestHead<'_>) -> bool {
         self.refreshes(refusal, head).is_some() || self.old_token(refusal, head).is_some()
     }
 
-    /// The token of an old system that the request has in place of one of ours, or why it may not
-    /// use it. `None` if it has none, or if none is taken.
+    /// The token of an old system in place of one of ours, or the reason why the request may not
+    /// use it. `None` if there is no such token, or if the gate doesn't accept it.
     fn old_token<'h>(
         &self,
         refusal: &Refusal,
@@ -338,8 +345,8 @@ impl Gate {
         }))
     }
 
-    /// Judges a request by a token of an old system. If it isn't one, the request is refused as
-    /// without it: for `refused`.
+    /// Judges a request by a token of an old system. If the old system doesn't know the token, the
+    /// gate refuses the request for the original reason, `refused`.
     async fn adopted(
         &self,
         old: Result<OldToken<'_, '_>, Refusal>,
@@ -376,15 +383,15 @@ impl Gate {
         self.let_through(head, source, Err(error), None)
     }
 
-    /// The authority that refreshes the tokens of a request, if they can be refreshed. Otherwise
-    /// the request is refused.
+    /// The authority that refreshes the tokens of a request, if it has a refresh cookie and a
+    /// refresh can help.
     fn refreshes(&self, refusal: &Refusal, head: &RequestHead<'_>) -> Option<&Authority> {
         let authority = self.refresher.as_ref()?;
         let stale = matches!(
             refusal,
             Refusal::Missing | Refusal::Expired | Refusal::StaleGrant | Refusal::UnknownKey
         );
-        // A request with a bearer has none.
+        // A request with a bearer token has no usable refresh cookie.
         let cookie = || credentials::refresh_cookie(head, self.verifier.browser_policy());
         (stale && cookie() != Ok(None)).then_some(authority)
     }
@@ -400,7 +407,7 @@ impl Gate {
         }
     }
 
-    /// Judges a request by the access token that it has just been given.
+    /// Judges a request by its new access token.
     async fn serve_with(
         &self,
         refreshed: RefreshedCookies,
@@ -412,7 +419,7 @@ impl Gate {
         let verified = self.with_user(verified).await;
         let judged = self.let_through(head, Source::Cookie, verified, Some(Arc::clone(&refreshed)));
         match judged {
-            // The rotation took place, and the request fails for another reason.
+            // The session has rotated, and the request fails for another reason.
             Err(rejection) if refreshed.may_be_set().await => {
                 Err(rejection.with_cookies(refreshed.cookies()))
             }
@@ -436,7 +443,7 @@ impl Gate {
             Err(error) => return Err(self.rejection(head, error)),
         };
         let sliding = match (&self.renewer, &outcome) {
-            // A token that was just refreshed is fresh.
+            // A token that was just refreshed needs no renewal.
             (Some(authority), Ok(pass)) if refreshed.is_none() => {
                 let sliding = Sliding::of(authority, &self.verifier, head, source, pass);
                 sliding.map_err(|error| self.rejection(head, error.into()))?
@@ -475,10 +482,10 @@ impl Gate {
         self.requirements.as_deref().unwrap_or_else(|| &NONE)
     }
 
-    /// Whether the gate reads more of a request than its path and its headers: the query, for the
-    /// way back from a login page, and the address, for the log of refreshes. An application's own
-    /// error format may read all of it. The warp adapter asks this, because copying them costs
-    /// more.
+    /// Whether the gate reads more of a request than its path and its headers. It may need the
+    /// query for the way back from a login page, and the address for the log of refreshes. An
+    /// application's own error format may read everything. The warp adapter asks this, because
+    /// copying these parts costs more.
     #[must_use]
     pub fn reads_whole_head(&self) -> bool {
         let custom = self.verifier.policy().errors.is_custom();
@@ -488,15 +495,15 @@ impl Gate {
 }
 
 impl Verifier {
-    /// The device that a request comes from, as far as it is known, for
-    /// [`Authority::issue`](crate::Authority::issue). The address is the client's, also behind
+    /// The known facts about the device of a request, for
+    /// [`Authority::issue`](crate::Authority::issue). The address is the client's, even behind
     /// [trusted proxies](crate::TrustedProxies).
     #[must_use]
     pub fn device(&self, head: &RequestHead<'_>) -> Device {
         self.located(head).device()
     }
 
-    /// The head, with the address of the client.
+    /// The head, with the client's address in place of a proxy's.
     pub(super) fn located<'h>(&self, head: &RequestHead<'h>) -> RequestHead<'h> {
         let head = head.clone();
         match &self.policy().proxies {
@@ -509,18 +516,18 @@ impl Verifier {
         }
     }
 
-    /// The reply of a gate that does not let a request through because of `error`.
+    /// The reply of a gate that refuses a request because of `error`.
     #[must_use]
     pub fn error_reply(&self, error: &Error) -> Reply {
         Reply::of_error(error, self.protection_space(None), ErrorFormat::Resource)
     }
 
-    /// The reply in the error format of the application, if it has one of its own.
+    /// The reply in the application's own error format, if it has one.
     pub(super) fn in_own_format(&self, head: &RequestHead<'_>, reply: Reply) -> Reply {
         self.policy().errors.apply(head, reply)
     }
 
-    /// The place of the token, as far as that is known, and the result of its verification.
+    /// The place of the token, and the result of its verification.
     pub(super) async fn authorized(
         &self,
         head: &RequestHead<'_>,
@@ -532,7 +539,7 @@ impl Verifier {
         }
     }
 
-    /// The access token of a request, which nothing is known of, and its place.
+    /// The access token of a request, before any check, and its place.
     pub(super) fn presented<'h>(&self, head: &RequestHead<'h>) -> (Source, Result<&'h str, Error>) {
         let (source, token) = credentials::access_token(head, self.browser_policy());
         let token = match token {
@@ -548,7 +555,7 @@ impl Verifier {
     }
 }
 
-/// A token of an old system, and the authority that knows whether it is one.
+/// A text that may be a token of an old system, and the authority that can judge it.
 struct OldToken<'g, 'h> {
     authority: &'g Authority,
     source: Source,
@@ -556,7 +563,8 @@ struct OldToken<'g, 'h> {
 }
 
 impl OldToken<'_, '_> {
-    /// Its pass, if it is good for a route with these requirements. `None` if it isn't one.
+    /// The pass of the token, if it meets the requirements. `None` if it isn't a token of the old
+    /// system.
     async fn accepted(
         &self,
         verifier: &Verifier,
@@ -570,14 +578,14 @@ impl OldToken<'_, '_> {
     }
 }
 
-/// A pass with the record of its user, if the gate loads users, or why there is no pass.
+/// A pass, with the record of its user if the gate loads users, or the error.
 type Verified = Result<(Pass, Option<AnyUser>), Error>;
 
-/// Whether a request that was refused counts as one without credentials.
+/// Whether a refused request counts as one without credentials.
 fn is_anonymous(source: Source, refusal: &Refusal) -> bool {
     match refusal {
         Refusal::Missing => true,
-        // The cookie is good: it is the request that asks for too much, or comes from elsewhere.
+        // The cookie may be valid, but the request asks for too much, or comes from another site.
         Refusal::CrossSite
         | Refusal::InsufficientScope { .. }
         | Refusal::AuthenticationTooOld { .. }

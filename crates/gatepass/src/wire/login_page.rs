@@ -9,10 +9,10 @@ use crate::{
     model::local_path::LocalPath,
 };
 
-/// Sends a browser that asked for a page to the login page, if a login can help. `None` if `reply`,
-/// which answers `error`, is to stay.
+/// Redirects a browser that asked for a page to the login page, if a login can help. `None` means
+/// that `reply`, the answer to `error`, stays.
 ///
-/// The first row that fits:
+/// The first row that fits decides:
 ///
 /// | the request | is answered with |
 /// |---|---|
@@ -37,7 +37,7 @@ pub(super) fn redirect(
     Some(Reply::see_other(&location))
 }
 
-/// The URL of the login page that says why the user must log in, and where the login leads.
+/// The URL of the login page, with the reason for the login and the path to return to.
 pub(super) fn location(page: &LocalPath, reason: &str, way_back: Option<&LocalPath>) -> String {
     let mut location = page.to_string();
     let mut separator = if location.contains('?') { '&' } else { '?' };
@@ -49,8 +49,8 @@ pub(super) fn location(page: &LocalPath, reason: &str, way_back: Option<&LocalPa
     location
 }
 
-/// Whether a browser asks for a page to show. It says so by `Sec-Fetch-Mode` (W3C Fetch Metadata);
-/// an old browser only says that it takes HTML.
+/// Whether a browser asks for a page. Browsers say so in `Sec-Fetch-Mode` (W3C Fetch Metadata). An
+/// old browser says only that it accepts HTML.
 fn is_page_request(head: &RequestHead<'_>) -> bool {
     let navigates = match head.field("sec-fetch-mode") {
         HeaderField::Absent => true,
@@ -60,11 +60,11 @@ fn is_page_request(head: &RequestHead<'_>) -> bool {
     navigates && head.accepts_html()
 }
 
-/// Longest way back in bytes. Encoded, it is up to three times as long, and proxies in front refuse
-/// heads of more than 8 KiB.
+/// Longest `return_to` in bytes. Encoded, it is up to three times as long, and proxies refuse heads
+/// of more than 8 KiB.
 const MAX_RETURN_TO: usize = 2000;
 
-/// The path and the query that the request asks for, if they can be asked for again.
+/// The path and the query of the request, if they form a local path.
 fn asked_for(head: &RequestHead<'_>) -> Option<LocalPath> {
     let path = match head.target() {
         (path, "") => path.to_owned(),
@@ -74,7 +74,7 @@ fn asked_for(head: &RequestHead<'_>) -> Option<LocalPath> {
     path?.parse().ok()
 }
 
-/// `text` as a value in a query (RFC 3986 §3.4).
+/// Encodes `text` as a value in a query (RFC 3986 §3.4).
 fn encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -11,16 +11,16 @@ use crate::{
     },
 };
 
-/// The headers of a handler's response, as far as a gate reads and changes them. An adapter
-/// implements it for its framework's type.
+/// The headers of a handler's response, which a gate reads and changes. An adapter implements it
+/// for its framework's type.
 pub trait ResponseHeaders {
     /// The values of the field with this lower-case name.
     fn values<'s>(&'s self, name: &'static str) -> impl Iterator<Item = &'s [u8]>;
 
-    /// Sets the field to this value alone.
+    /// Sets the field to this value, in place of all others.
     fn replace(&mut self, name: &'static str, value: &str);
 
-    /// Adds a field with this value. It may be a secret: keep it out of logs.
+    /// Adds a field with this value. The value may be a secret, so keep it out of logs.
     fn append(&mut self, name: &'static str, value: &str);
 }
 
@@ -42,8 +42,8 @@ impl ResponseHeaders for Reply {
 /// The changes that a gate makes to the response of a handler, from
 /// [`AuthState::outgoing`](crate::wire::AuthState::outgoing).
 ///
-/// An adapter takes it before it calls the handler, and applies it when the response is there. If
-/// it [`waits`](Self::waits), the adapter settles it first:
+/// An adapter takes it before it calls the handler, and applies it to the response. If it
+/// [`waits`](Self::waits), the adapter settles it first:
 ///
 /// ```
 /// use gatepass::wire::{Outgoing, ResponseHeaders};
@@ -58,8 +58,8 @@ impl ResponseHeaders for Reply {
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Outgoing {
-    /// Whether a cookie or a header of the application's own may have authenticated the request, so
-    /// that a shared cache could keep the answer (RFC 9111 §3.5).
+    /// Whether a cookie, or a header of the application's own, may have authenticated the request.
+    /// A shared cache could then keep the answer (RFC 9111 §3.5).
     pub(super) private: bool,
     /// Whether the client gets other rights if it refreshes.
     pub(super) outdated: bool,
@@ -67,7 +67,7 @@ pub struct Outgoing {
     pub(super) settled: bool,
     /// The pass whose token the gate renews when the response leaves.
     pub(super) sliding: Option<Arc<Sliding>>,
-    /// The renewed token, once that has been settled.
+    /// The renewed token, after `settle`.
     pub(super) renewed: Option<Arc<RenewedToken>>,
 }
 
@@ -88,16 +88,16 @@ impl Outgoing {
         }
     }
 
-    /// Whether the gate has refreshed the browser's tokens, or may renew the access token, so that
-    /// [`settle`](Self::settle) has something to find out. Most responses don't wait.
+    /// Whether the adapter must call [`settle`](Self::settle), because the gate has refreshed the
+    /// browser's tokens or may renew the access token. Most responses don't need it.
     #[must_use]
     pub fn waits(&self) -> bool {
         self.refreshed.is_some() || self.sliding.is_some()
     }
 
-    /// Finds out whether the response may set the refreshed cookies, and renews the access token.
-    /// Call it when the head of the response is about to leave: the user may have logged out since
-    /// the request came.
+    /// Asks the store whether the response may set the refreshed cookies, and renews the access
+    /// token. Call it when the head of the response is about to leave, because the user may have
+    /// logged out since the request arrived.
     pub async fn settle(&mut self) {
         self.settled = match &self.refreshed {
             Some(refreshed) => refreshed.may_be_set().await,
@@ -111,19 +111,19 @@ impl Outgoing {
 
     /// Changes the head of the response.
     ///
-    /// * Adds the refreshed cookies, if `settle` has allowed it and the handler sets or clears no
-    ///   cookie of the session. Then it sets `Cache-Control: no-store`, also if the handler says
-    ///   otherwise, because a cache would give the tokens to other users (RFC 9111 §7.3). It also
-    ///   sets `no-store` in the fields for CDNs that the handler uses (RFC 9213).
+    /// * Adds the refreshed cookies, if `settle` has allowed it and the handler itself sets or
+    ///   clears no cookie of the session. It then sets `Cache-Control: no-store`, even if the
+    ///   handler says otherwise, because a cache would give the tokens to other users (RFC 9111
+    ///   §7.3). It also sets `no-store` in the fields for CDNs that the handler uses (RFC 9213).
     /// * Adds the renewed access token in the same way, if `settle` has one and the handler doesn't
     ///   set that header field or cookie itself.
     /// * If tokens travel in cookies or in a header of your own, any other response without
     ///   `Cache-Control` gets `private`, so that no shared cache answers other users with it. For
     ///   example, a CDN may otherwise keep one user's `GET /me` for minutes (RFC 9111 §4.2.2).
-    ///   Bearers need nothing: a shared cache doesn't keep responses to requests with
-    ///   `Authorization` (RFC 9111 §3.5).
+    ///   Bearer tokens don't need this, because a shared cache doesn't keep responses to requests
+    ///   with `Authorization` (RFC 9111 §3.5).
     /// * If the session's rights have grown since the access token was issued, it sets
-    ///   `Gatepass-Refresh: grant_changed`. The client refreshes when it likes to.
+    ///   `Gatepass-Refresh: grant_changed`. The client may refresh at any time.
     pub fn apply(&self, headers: &mut impl ResponseHeaders) {
         if self.outdated {
             headers.replace(REFRESH.0, REFRESH.1);
@@ -172,7 +172,7 @@ fn keep_from_caches(headers: &mut impl ResponseHeaders) {
 /// Tells a client that a refresh brings other rights.
 pub(super) const REFRESH: (&str, &str) = ("gatepass-refresh", "grant_changed");
 
-/// Fields that caches at the edge obey in place of `Cache-Control`.
+/// Fields that CDNs obey in place of `Cache-Control`.
 pub(super) const TARGETED: [&str; 3] = [
     "cdn-cache-control",
     "surrogate-control",

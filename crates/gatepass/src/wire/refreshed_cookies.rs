@@ -1,4 +1,4 @@
-//! The tokens that a gate has refreshed for a browser, on their way into the response.
+//! The tokens that a gate has refreshed for a browser, until the response sets them.
 
 use std::fmt;
 
@@ -19,11 +19,11 @@ use crate::{
     },
 };
 
-/// A mistake in the application, for its log.
+/// The log message for a mistake in the application.
 const OTHER_AUTHORITY: &str = "the authority of auto_refresh or adopt has another issuer or audience than the gate's verifier; \
      give both the same";
 
-/// New cookies for a browser, and what decides whether a response may set them.
+/// New cookies for a browser, and the check whether a response may set them.
 pub(super) struct RefreshedCookies {
     authority: Authority,
     issued: Issued,
@@ -38,7 +38,7 @@ impl RefreshedCookies {
         verifier: &Verifier,
         head: &RequestHead<'_>,
     ) -> Result<Self, Error> {
-        // Before the session rotates: its new access token would be refused.
+        // Before the session rotates, because the verifier would refuse its new access token.
         check_authority(authority, verifier)?;
         let policy = verifier.browser_policy();
         let device = verifier.device(head);
@@ -59,7 +59,8 @@ impl RefreshedCookies {
         Self::of(authority, issued, policy)
     }
 
-    /// Exchanges the token in an old system's cookie. `None` if it isn't a good one of that system.
+    /// Exchanges the token in an old system's cookie. `None` if it isn't a valid token of that
+    /// system.
     pub(super) async fn adopt(
         authority: &Authority,
         verifier: &Verifier,
@@ -85,17 +86,18 @@ impl RefreshedCookies {
         })
     }
 
-    /// The new access token, whose route's requirements are yet to be judged.
+    /// The new access token. The gate must still judge it by the requirements of the route.
     pub(super) fn access_token(&self) -> &str {
         self.issued.access_token.as_str()
     }
 
-    /// Whether a response whose head leaves now may set the cookies: the session must live, and the
-    /// refresh token must be its newest.
+    /// Whether a response whose head leaves now may set the cookies: the session must be live, and
+    /// the refresh token must be its newest.
     ///
-    /// The store is asked, since the handler may have taken long: the user may have logged out on
-    /// another node, or another request may have refreshed. If the store doesn't answer, the
-    /// cookies aren't set, and the browser's next request is answered as one whose answer was lost.
+    /// This asks the store, because the handler may have taken long. Meanwhile, the user may have
+    /// logged out on another node, or another request may have refreshed. If the store doesn't
+    /// answer, the response doesn't set the cookies. gatepass then treats the browser's next
+    /// request like one after a lost answer.
     pub(super) async fn may_be_set(&self) -> bool {
         let refresh_token = &self.issued.refresh_token;
         if refresh_token.is_empty() {
@@ -112,7 +114,7 @@ impl RefreshedCookies {
         self.cookies.iter().map(|cookie| cookie.as_str())
     }
 
-    /// Whether a `Set-Cookie` of the handler is about one of these cookies.
+    /// Whether a `Set-Cookie` of the handler sets one of these cookies.
     pub(super) fn is_about(&self, set_cookie: &[u8]) -> bool {
         let name = cookie::name(set_cookie);
         self.cookies()
@@ -120,7 +122,7 @@ impl RefreshedCookies {
     }
 }
 
-/// Checks that tokens of `authority` are good for a gate with this verifier.
+/// Checks that a gate with this verifier accepts tokens of `authority`.
 pub(super) fn check_authority(
     authority: &Authority,
     verifier: &Verifier,
@@ -133,7 +135,7 @@ pub(super) fn check_authority(
     }
 }
 
-/// Cookies hold tokens.
+/// Leaves out the cookies, which hold tokens.
 impl fmt::Debug for RefreshedCookies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RefreshedCookies")

@@ -10,15 +10,15 @@ use crate::{
     },
 };
 
-/// The kind of endpoint that refuses. The same refusal has one status or name if it is about a
-/// token that gives access, and another one if it is about new tokens.
+/// The kind of endpoint that refuses. It decides the status and the error name of a refusal. For
+/// example, [`Refusal::SessionEnded`] is 401 `invalid_token` at a gate, and 400 `invalid_grant` at
+/// the token endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorFormat {
     /// A gate, or an endpoint that takes an access token: RFC 6750 §3.
     Resource,
-    /// One of the application's own endpoints that exchange credentials or a refresh token for
-    /// tokens.
+    /// One of the application's own endpoints that issue tokens for credentials or a refresh token.
     Login,
     /// An endpoint of OAuth: RFC 6749 §5.2.
     OAuth,
@@ -56,7 +56,7 @@ impl<'s> ProtectionSpace<'s> {
         }
     }
 
-    /// The same, described at this URL (RFC 9728 §5.1). Challenges for access tokens name it.
+    /// Sets the URL of its description (RFC 9728 §5.1). Challenges for access tokens name it.
     pub fn resource_metadata(self, url: &'s str) -> Self {
         Self {
             resource_metadata: Some(url),
@@ -64,8 +64,8 @@ impl<'s> ProtectionSpace<'s> {
         }
     }
 
-    /// The last parameters of a challenge for an access token. `scopes` tells whether it says which
-    /// ones are required, so that a client asks for these.
+    /// The last parameters of a challenge for an access token. With `scopes`, the challenge names
+    /// the required scopes, so a client can ask for them.
     fn parameters(self, scopes: bool) -> String {
         let Some(url) = self.resource_metadata else {
             return String::new();
@@ -97,8 +97,8 @@ impl Verifier {
     }
 }
 
-/// How long a client waits before it tries again what we failed to do, in seconds: about as long as
-/// a store takes to fail over or restart.
+/// How long a client should wait before it tries again after a failure of the server, in seconds. A
+/// store takes about this long to fail over or restart.
 const RETRY_AFTER: &str = "2";
 
 impl Reply {
@@ -134,7 +134,7 @@ fn refused(refusal: &Refusal, space: ProtectionSpace<'_>, format: ErrorFormat) -
     let realm = quotable(space.realm);
     let last = |scopes| match format {
         ErrorFormat::Resource => space.parameters(scopes),
-        // They ask for no access token.
+        // These endpoints don't ask for an access token.
         ErrorFormat::Login | ErrorFormat::OAuth | ErrorFormat::Logout => String::new(),
     };
     let challenge = |error: &str, further: String| {
@@ -209,12 +209,12 @@ fn refused(refusal: &Refusal, space: ProtectionSpace<'_>, format: ErrorFormat) -
     }
 }
 
-/// `text` for the inside of a quoted string (RFC 9110 §5.6.4), which it cannot end.
+/// Escapes `text` for a quoted string (RFC 9110 §5.6.4).
 fn quotable(text: &str) -> String {
     text.replace('\\', r"\\").replace('"', r#"\""#)
 }
 
-/// Rounded up, so that no client comes back too early.
+/// Rounds up, so that no client comes back too early.
 fn whole_seconds(duration: std::time::Duration) -> String {
     let secs = duration
         .as_secs()

@@ -9,10 +9,11 @@ use crate::{
 };
 
 /// Answers requests for the [description](crate::ProtectedResource) of a service that has no
-/// [`Endpoints`](crate::wire::Endpoints), such as an MCP server that accepts the tokens of others.
+/// [`Endpoints`](crate::wire::Endpoints), such as an MCP server that accepts another issuer's
+/// tokens.
 ///
-/// Each adapter has a function `resource_metadata` that mounts it. Mount it beside the guarded
-/// routes, since clients ask for it without a token. It is cheap to clone.
+/// Each adapter has a function `resource_metadata` that mounts it. Mount it outside of the gate,
+/// because clients ask for it without a token. It is cheap to clone.
 ///
 /// ```
 /// use gatepass::{BuildError, Verifier, wire::{Reply, RequestHead, ResourceMetadata}};
@@ -29,12 +30,12 @@ pub struct ResourceMetadata {
 }
 
 impl ResourceMetadata {
-    /// The description that `verifier` was built with. Give it the [`Verifier`], or the
-    /// [`Authority`](crate::Authority) that has one.
+    /// The description that you configured for `verifier`. Pass a [`Verifier`], or an
+    /// [`Authority`](crate::Authority), which has one.
     ///
     /// # Errors
     ///
-    /// [`BuildError::NoProtectedResource`] if it was built with none.
+    /// [`BuildError::NoProtectedResource`] if you configured none.
     pub fn new(verifier: impl Into<Verifier>) -> Result<Self, BuildError> {
         let verifier = verifier.into();
         let resource = verifier.policy().resource.clone();
@@ -44,13 +45,13 @@ impl ResourceMetadata {
 
     /// The path of the description, for a framework's router. For example,
     /// `/.well-known/oauth-protected-resource/mcp`. Send requests of all methods to
-    /// [`handle`](Self::handle), which knows those that are allowed.
+    /// [`handle`](Self::handle), which knows the allowed ones.
     #[must_use]
     pub fn path(&self) -> &str {
         self.resource.metadata_path()
     }
 
-    /// Answers one request. It has no body that matters.
+    /// Answers one request. You need not read its body.
     #[must_use]
     pub fn handle(&self, head: &RequestHead<'_>) -> Reply {
         let reply = match head.method() {

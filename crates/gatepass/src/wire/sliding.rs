@@ -1,4 +1,4 @@
-//! The access token that a gate renews while its client uses it, on its way into the response.
+//! The access token that a gate renews while its client uses it, until the response carries it.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// A mistake in the application, for its log.
+/// The log message for a mistake in the application.
 const OTHER_AUTHORITY: &str = "the authority of auto_renew has another issuer or audience than the gate's verifier; \
      give both the same";
 
@@ -31,7 +31,7 @@ pub(super) struct Sliding {
 #[derive(Clone, Copy)]
 enum Place {
     Header(&'static str),
-    /// The cookie that had the token.
+    /// The cookie from which the token came.
     Cookie,
 }
 
@@ -44,7 +44,8 @@ pub(super) struct RenewedToken {
 impl Sliding {
     /// The pass, if a response to this request may renew its token.
     ///
-    /// A client with a refresh cookie refreshes, so that its session doesn't count as idle.
+    /// If the client has a refresh cookie, it must refresh instead, so that its session doesn't
+    /// count as idle.
     pub(super) fn of(
         authority: &Authority,
         verifier: &Verifier,
@@ -74,10 +75,10 @@ impl Sliding {
         }))
     }
 
-    /// Renews the token for a response whose head leaves now. The store says that the session
-    /// lives, or there is none.
+    /// Renews the token for a response whose head leaves now. `None` if the store doesn't confirm
+    /// that the session is live.
     pub(super) async fn renew(&self) -> Option<RenewedToken> {
-        // Without it, and if it brings nothing, the response is as it is.
+        // If the renewal fails, or the new token lasts no longer, the response stays unchanged.
         let renewed = self.authority.renew_if_due(&self.pass).await.ok().flatten();
         let renewed = renewed.filter(|renewed| renewed.expires_at > self.pass.expires_at())?;
         let token = renewed.access_token.as_str();
@@ -96,13 +97,13 @@ impl Sliding {
 }
 
 impl RenewedToken {
-    /// Whether a field of the handler's response has this token's place.
+    /// Whether a field of the handler's response takes this token's place.
     pub(super) fn has_place_of(&self, value: &[u8]) -> bool {
         self.name != "set-cookie" || cookie::name(value) == cookie::name(self.value.as_bytes())
     }
 }
 
-/// A pass shows no token.
+/// The `Debug` of a pass shows no token.
 impl fmt::Debug for Sliding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sliding")
@@ -111,7 +112,7 @@ impl fmt::Debug for Sliding {
     }
 }
 
-/// The value is a token.
+/// Leaves out the value, which is a token.
 impl fmt::Debug for RenewedToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RenewedToken")

@@ -28,32 +28,33 @@ use crate::{
     token::pass::Pass,
 };
 
-/// The application's users, for gates: the record of the user who makes a request, from your
-/// database, kept for a short time.
+/// A loader for the application's own record of a user. Gates use it to read the user who makes a
+/// request from your database, and keep the record for a short time.
 ///
-/// A gate that has them ([`Gate::users`](crate::wire::Gate::users)) loads the user of each request
-/// that it lets through, and a handler takes it by the extractor `User<T>` of its adapter. A user
-/// whom the loader doesn't find is refused like a revoked token (401). If the loader fails, the
-/// answer is 503, also if it takes longer than 10 s. Requests of one session that come at the same
-/// time share one load, and its failure as well.
+/// A gate with a loader ([`Gate::users`](crate::wire::Gate::users)) loads the user of each request
+/// that it lets through. A handler gets the record with the extractor `User<T>` of its adapter.
 ///
-/// gatepass keeps a record for 30 seconds and asks again
+/// If the loader finds no user, the gate refuses the request like a revoked token (401). If the
+/// loader fails, or takes longer than 10 s, the answer is 503. Concurrent requests of one session
+/// share one load, and also its failure.
+///
+/// gatepass keeps a record for 30 seconds. It loads the record again
 ///
 /// * at once if the session's rights have changed, on each node within `max_staleness`
 ///   ([`Authority::change`](crate::Authority::change)),
 /// * at once if your code calls [`forget`](Self::forget), on this node,
 /// * for each new session.
 ///
-/// If the sessions of a user end, gates refuse its tokens, and nothing loads or shows its record
-/// again. So a user whom you delete is refused at once if you also end its sessions, for example
-/// [in one transaction](crate::docs::transactions). If you delete the row alone, the record is
-/// shown for 30 seconds more at most.
+/// If you end the sessions of a user, gates refuse the user's tokens, and don't load or show the
+/// record again. So if you delete a user, also end the user's sessions, for example [in one
+/// transaction](crate::docs::transactions). If you delete only the row, handlers may still see the
+/// record for up to 30 seconds.
 ///
-/// A token of [another issuer](crate::issuers) is refused, unless you call
-/// [`also_foreign`](Self::also_foreign). The user of a token that you [adopt](crate::Adopt) is a
-/// user of yours, and is loaded.
+/// A gate with a loader refuses tokens of [another issuer](crate::issuers), unless you call
+/// [`also_foreign`](Self::also_foreign). The user of a token that you [adopt](crate::Adopt) is your
+/// own user, so the gate loads it.
 ///
-/// Cheap to clone; the clones share the records.
+/// `Users` is cheap to clone, and the clones share the records.
 ///
 /// ```
 /// use gatepass::{Authority, StoreError, wire::{Gate, Users}};
@@ -79,25 +80,25 @@ pub struct Users<T> {
 
 struct Inner<T> {
     load: Box<Load<T>>,
-    /// Whether users of other issuers are loaded as well.
+    /// Whether the loader also loads users of other issuers.
     foreign: bool,
     keep_for: Duration,
     records: Cache<Key, Arc<Slot<T>>>,
-    /// Per user, a number that changes when it is forgotten. An entry lives longer than every
-    /// record that it makes useless.
+    /// For each user, a number that changes when the user is forgotten. An entry lives longer than
+    /// every record that it invalidates.
     forgotten: Cache<Subject, u64>,
     forgettings: AtomicU64,
 }
 
-/// How long a load may take: as long as the authenticator may by default.
+/// How long a load may take. It is the same as the default for the authenticator.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 type Load<T> = dyn Fn(Pass) -> Pin<Box<dyn Future<Output = Result<Option<T>, StoreError>> + Send>>
     + Send
     + Sync;
 
-/// The session and its rights that a record was loaded for. A change of rights makes another key,
-/// so that the gate loads again.
+/// The session, and its rights, for which a record was loaded. A change of rights makes another
+/// key, so the gate loads again.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
     /// The session, or the token of another issuer.
@@ -115,14 +116,14 @@ enum Credential {
 /// The place of a record.
 struct Slot<T> {
     last: ArcSwapOption<Loaded<T>>,
-    /// Requests take turns to load, so that those which have waited find a result.
+    /// Requests take turns to load, so that a request that has waited finds a result.
     turn: Mutex<()>,
 }
 
 /// The result of a load.
 struct Loaded<T> {
     user: Result<Arc<T>, Error>,
-    /// By the gate's clock.
+    /// When the load began, by the gate's clock.
     at: Duration,
 }
 
@@ -136,12 +137,13 @@ impl<T> Default for Slot<T> {
 }
 
 impl<T: Send + Sync + 'static> Users<T> {
-    /// How long a record is kept.
+    /// How long gatepass keeps a record.
     const KEEP_FOR: Duration = Duration::from_secs(30);
-    /// How many records are kept.
+    /// How many records gatepass keeps.
     const CAPACITY: u64 = 10_000;
 
-    /// Users whom `load` loads. `None` is a user who doesn't exist any more.
+    /// A loader that calls `load`. The function returns `None` for a user who doesn't exist any
+    /// more.
     pub fn new<F>(load: impl Fn(Pass) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<Option<T>, StoreError>> + Send + 'static,
@@ -150,9 +152,10 @@ impl<T: Send + Sync + 'static> Users<T> {
         Self::with(load, false, Self::KEEP_FOR, Self::CAPACITY)
     }
 
-    /// Loads the users of [other issuers](crate::issuers) as well. Without it, their tokens are
-    /// refused by gates that load users: `alice` of another issuer is not your own user `alice`.
-    /// Your function must look at [`Pass::foreign_issuer`](crate::Pass::foreign_issuer) then.
+    /// Also loads the users of [other issuers](crate::issuers). Your function must then look at
+    /// [`Pass::foreign_issuer`](crate::Pass::foreign_issuer), because `alice` of another issuer is
+    /// not your own user `alice`. By default, gates that load users refuse the tokens of other
+    /// issuers.
     #[must_use]
     pub fn also_foreign(self) -> Self {
         let (time, inner) = (self.inner.keep_for, Arc::clone(&self.inner));
@@ -166,9 +169,8 @@ impl<T: Send + Sync + 'static> Users<T> {
         )
     }
 
-    /// The same users, whose records are kept for this long, in at most so many entries: one for
-    /// each session that is in use. Default 30 s and 10,000. With a time of zero, each request
-    /// loads its user.
+    /// Sets how long gatepass keeps a record, and how many entries it keeps: one for each session
+    /// in use. Default 30 s and 10,000. With a time of zero, each request loads its user.
     ///
     /// ```
     /// use std::time::Duration;
@@ -188,7 +190,8 @@ impl<T: Send + Sync + 'static> Users<T> {
     fn with(load: Box<Load<T>>, foreign: bool, keep_for: Duration, entries: u64) -> Self {
         const YEAR: Duration = Duration::from_secs(365 * 86_400);
         let keep_for = keep_for.min(YEAR);
-        // A clock that tests move is not moka's: it only makes room.
+        // moka doesn't use the gate's clock, which tests move. It only bounds the number of
+        // records.
         let records = Cache::builder().max_capacity(entries);
         let longest = keep_for.saturating_mul(2).max(Duration::from_secs(3600));
         Self {
@@ -204,7 +207,7 @@ impl<T: Send + Sync + 'static> Users<T> {
     }
 
     /// Forgets the records of a user on this node, for example after the user has chosen another
-    /// name. A load that is under way counts for the requests that wait for it alone.
+    /// name. Only the requests that already wait for a load still get its result.
     ///
     /// ```
     /// use gatepass::{Pass, wire::Users};
@@ -265,7 +268,7 @@ impl<T> fmt::Debug for Users<T> {
 /// The record of a user, of a type that the handler knows.
 pub(super) type AnyUser = Arc<dyn Any + Send + Sync>;
 
-/// Users of a type that a gate doesn't know.
+/// A loader of users, without their type.
 #[async_trait]
 pub(super) trait AnyUsers: fmt::Debug + Send + Sync {
     /// The record of the user of `pass`, if it is kept at the time `now` of the gate's clock.
@@ -284,7 +287,7 @@ impl<T: Send + Sync + 'static> Users<T> {
         if self.inner.keep_for.is_zero() {
             return self.inner.load_now(pass).await;
         }
-        // Before the load, so that nothing that is forgotten meanwhile is kept.
+        // Before the load, so that a user who is forgotten meanwhile is not kept.
         let key = self.inner.key(pass);
         let slot = self.inner.records.get_with_by_ref(&key, Arc::default);
         let before = slot.last.load_full();
@@ -297,7 +300,7 @@ impl<T: Send + Sync + 'static> Users<T> {
         }
         let user = self.inner.load_now(pass).await;
         if user.is_err() {
-            // Those who wait share the failure, and later requests ask again.
+            // Waiting requests share the failure, and later requests load again.
             self.inner.records.invalidate(&key);
         }
         let loaded = Loaded {

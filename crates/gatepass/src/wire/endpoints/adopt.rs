@@ -16,9 +16,9 @@ use crate::{
 };
 
 impl Endpoints {
-    /// Takes the old token from where a gate takes it. A token in a header is answered as a login
-    /// is, so that a page that has kept it in a script can move to cookies. One in a cookie is
-    /// answered by cookies alone.
+    /// Takes the old token from the same places as a gate. For a token in a header, the answer is
+    /// the same as for a login, so that a page that has kept the token in a script can move to
+    /// cookies. For a token in a cookie, the answer sets only cookies.
     pub(super) async fn adopt(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
         let policy = self.browser_policy();
         let found = match credentials::in_header(head, policy) {
@@ -45,7 +45,7 @@ impl Endpoints {
         }
     }
 
-    /// How the new tokens get to the client.
+    /// The delivery of the new tokens.
     fn adopted_delivery(
         &self,
         source: Source,

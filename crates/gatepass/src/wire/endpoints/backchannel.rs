@@ -6,7 +6,7 @@ use crate::{
 };
 
 impl Endpoints {
-    /// OIDC Back-Channel Logout §2.5 and §2.8. The answer follows when all ends are stored.
+    /// OIDC Back-Channel Logout §2.5 and §2.8. It answers after the store has ended all sessions.
     pub(super) async fn backchannel_logout(
         &self,
         head: &RequestHead<'_>,

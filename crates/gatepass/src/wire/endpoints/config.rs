@@ -1,4 +1,4 @@
-//! The choices about the endpoints.
+//! The configuration of the endpoints.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// Configures [`Endpoints`]. Made by [`Endpoints::builder`].
+/// Configures [`Endpoints`]. [`Endpoints::builder`] makes it.
 ///
 /// ```
 /// use gatepass::{Authority, wire::{Client, Endpoint, Endpoints}};
@@ -55,9 +55,8 @@ pub struct EndpointsBuilder {
 }
 
 impl Endpoints {
-    /// The endpoints of `authority` below `/auth`, as they are by default. See
-    /// [`builder`](Self::builder) for OAuth clients, another place, and the endpoints that are off
-    /// by default.
+    /// The default endpoints of `authority`, below `/auth`. See [`builder`](Self::builder) for
+    /// OAuth clients, other paths, and the endpoints that are off by default.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -107,18 +106,18 @@ impl EndpointsBuilder {
         self
     }
 
-    /// Leaves an endpoint out. For example, [`Endpoint::Login`] if the application has a login of
-    /// its own, and asks the [`Authority`] there.
+    /// Leaves an endpoint out. For example, [`Endpoint::Login`] if your application has its own
+    /// login route, which calls the [`Authority`].
     ///
-    /// Nothing else changes: an endpoint that is left out is 404 like any unknown path, and the
-    /// metadata and the OpenAPI document don't name it.
+    /// Its path is then 404 like any unknown path, and the metadata and the OpenAPI document don't
+    /// name it. Nothing else changes.
     pub fn without(mut self, endpoint: Endpoint) -> Self {
         self.without.insert(endpoint);
         self
     }
 
-    /// Leaves all endpoints out but these. For example, an application with a login and an API of
-    /// its own takes the list of sessions alone:
+    /// Leaves out all endpoints except these. For example, an application with its own login and
+    /// API takes only the list of sessions:
     ///
     /// ```
     /// use gatepass::{Authority, wire::{Endpoint, Endpoints, EndpointsBuilder}};
@@ -134,23 +133,25 @@ impl EndpointsBuilder {
         others.fold(self, Self::without)
     }
 
-    /// Mounts an endpoint at this path, not below the [mount point](Self::mount). For example,
-    /// `/token` for [`Endpoint::Token`], or `/api/devices/{id}` for [`Endpoint::Session`], whose
-    /// path ends with `/{id}`. In actix-web and warp, a page of yours may have the same path if its
-    /// route comes before the endpoints: `GET /login` beside `POST /login`. [`Endpoint::Metadata`]
-    /// and [`Endpoint::ResourceMetadata`] stay where
-    /// RFC 8414 and RFC 9728 have them.
+    /// Mounts an endpoint at this path, instead of below the [mount point](Self::mount). For
+    /// example, `/token` for [`Endpoint::Token`], or `/api/devices/{id}` for [`Endpoint::Session`],
+    /// whose path must end with `/{id}`.
+    ///
+    /// In actix-web and warp, one of your pages may have the same path if its route comes before
+    /// the endpoints: for example, `GET /login` beside `POST /login`. You can't move
+    /// [`Endpoint::Metadata`] and [`Endpoint::ResourceMetadata`], because RFC 8414 and RFC 9728 fix
+    /// their paths.
     pub fn path(mut self, endpoint: Endpoint, path: impl Into<String>) -> Self {
         self.paths.insert(endpoint, path.into());
         self
     }
 
-    /// Takes the forms of pages without JavaScript at login and logout. Off unless configured.
+    /// Accepts forms at login and logout, for pages without JavaScript. Off by default.
     ///
-    /// A form is `application/x-www-form-urlencoded`, has `username` and `password`, and may have
-    /// `return_to`, the path to show after the login. The authenticator gets all other fields in
-    /// [`Credentials::extra`](crate::Credentials::extra). gatepass judges where the form comes from
-    /// (login CSRF), and answers it with a redirect (303):
+    /// A login form is `application/x-www-form-urlencoded` and has `username` and `password`. It
+    /// may have `return_to`, the path to show after the login. The authenticator gets all other
+    /// fields in [`Credentials::extra`](crate::Credentials::extra). gatepass checks where the form
+    /// comes from (login CSRF), and answers with a redirect (303):
     ///
     /// | a form | leads to |
     /// |---|---|
@@ -158,8 +159,8 @@ impl EndpointsBuilder {
     /// | that is refused | `page?reason=bad_credentials&return_to=/orders` |
     /// | that logs out | `page`; the redirect clears the cookies |
     ///
-    /// A form of another site is refused with 403, and a failure of the server is a 5xx as it is
-    /// elsewhere. The transport must have cookies.
+    /// gatepass refuses a form of another site with 403. A failure of the server is a 5xx, as at
+    /// all endpoints. The transport must have cookies.
     ///
     /// ```
     /// use gatepass::{Authority, InvalidLocalPath, wire::{Endpoints, EndpointsBuilder}};
@@ -173,23 +174,23 @@ impl EndpointsBuilder {
         self
     }
 
-    /// Sets the URL at which clients reach the service, for the metadata (RFC 8414):
-    /// `https://shop.example`, or with the path under which a proxy has it. Default: the issuer's
-    /// scheme and host, where the issuer is a URL; without either there is no metadata.
+    /// Sets the URL at which clients reach the service, for the metadata (RFC 8414). For example,
+    /// `https://shop.example`, or with the path under which a proxy serves it. The default is the
+    /// issuer's scheme and host, if the issuer is a URL. Without a URL, there is no metadata.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
         self
     }
 
-    /// Registers an OAuth client besides the application's own.
+    /// Registers an OAuth client in addition to the application's own.
     pub fn client(mut self, client: Client) -> Self {
         self.clients.push(client);
         self
     }
 
     /// Lets the application's own client, which has no secret, log users in at the token endpoint
-    /// with their passwords (RFC 6749 §4.3). For other clients see [`Client::password_grant`]. Off
-    /// unless configured: RFC 9700 §2.4 allows it to no client that could redirect users instead.
+    /// with their passwords (RFC 6749 §4.3). For other clients, see [`Client::password_grant`]. Off
+    /// by default, because RFC 9700 §2.4 forbids it to clients that can redirect users instead.
     pub fn password_grant(mut self) -> Self {
         self.own_client = self.own_client.password_grant();
         self
@@ -207,10 +208,10 @@ impl EndpointsBuilder {
         self
     }
 
-    /// Lets clients wait until all nodes enforce a logout: `POST /auth/logout-all?wait=enforced` is
-    /// answered when [`Ending::enforced`](crate::Ending::enforced) returns. Off unless configured,
-    /// since a request then lasts up to `max_staleness`. Such a request is answered 400 where this
-    /// is off.
+    /// Lets clients wait until all nodes enforce a logout. The answer to `POST
+    /// /auth/logout-all?wait=enforced` then comes when
+    /// [`Ending::enforced`](crate::Ending::enforced) returns. Off by default, because such a
+    /// request can take up to `max_staleness`. If it is off, such a request gets 400.
     pub fn wait_for_enforcement(mut self) -> Self {
         self.waits = true;
         self
@@ -222,9 +223,9 @@ impl EndpointsBuilder {
         self
     }
 
-    /// Mounts `POST /auth/introspect` (RFC 7662) for the confidential clients and for bearers of
-    /// access tokens that have these scopes. Without any scope it is for the clients alone: every
-    /// user who is logged in has a token that lacks none.
+    /// Mounts `POST /auth/introspect` (RFC 7662) for confidential clients, and for requests with an
+    /// access token that has these scopes. With an empty set, only the clients may use it.
+    /// Otherwise, every user who is logged in could introspect tokens.
     pub fn introspection_with(mut self, scopes: Scopes) -> Self {
         self.introspection_scopes = Some(scopes).filter(|scopes| !scopes.is_empty());
         self.introspection()
@@ -234,9 +235,9 @@ impl EndpointsBuilder {
     ///
     /// # Errors
     ///
-    /// [`BuildError::Mount`] if they can't be mounted there, [`BuildError::EndpointPath`] if one of
-    /// them can't, [`BuildError::BaseUrl`], [`BuildError::DuplicateClient`], and
-    /// [`BuildError::FormsWithoutCookies`].
+    /// [`BuildError::Mount`] if the mount point isn't a plain path, [`BuildError::EndpointPath`] if
+    /// the path of an endpoint isn't valid or is there twice, [`BuildError::BaseUrl`],
+    /// [`BuildError::DuplicateClient`], and [`BuildError::FormsWithoutCookies`].
     pub fn build(mut self) -> Result<Endpoints, BuildError> {
         if self.mount == "/" {
             self.mount.clear();
@@ -267,7 +268,7 @@ impl EndpointsBuilder {
         Ok(self.checked())
     }
 
-    /// The endpoints that there are, with their paths.
+    /// The endpoints to mount, with their paths.
     fn mounted(&self) -> Vec<(Endpoint, String)> {
         let is_mounted = |endpoint: &Endpoint| match endpoint {
             Endpoint::Login | Endpoint::Reauthenticate => self.authority.can_authenticate(),
@@ -305,7 +306,7 @@ impl EndpointsBuilder {
         self.base_url.clone().or_else(origin)
     }
 
-    /// The endpoints, of a configuration that is known to be good.
+    /// The endpoints of a valid configuration.
     fn checked(self) -> Endpoints {
         let (mounted, base_url) = (self.mounted(), self.known_base_url());
         let clients = [self.own_client].into_iter().chain(self.clients);
@@ -323,8 +324,8 @@ impl EndpointsBuilder {
     }
 }
 
-/// Whether `endpoint` can be at `path`. That of a session ends with its id, and the metadata are
-/// where clients look for them.
+/// Whether `endpoint` can be at `path`. The path of a session ends with its id, and RFCs fix the
+/// paths of the metadata.
 fn is_path_of(endpoint: Endpoint, path: &str) -> bool {
     match endpoint {
         Endpoint::Metadata => path == endpoint.path(),
@@ -334,7 +335,7 @@ fn is_path_of(endpoint: Endpoint, path: &str) -> bool {
     }
 }
 
-/// `url` without a slash at its end.
+/// Checks `url`, and removes the slash at its end.
 fn checked_base_url(url: String) -> Option<String> {
     let url = url.trim_end_matches('/');
     let (_, path) = origin::split(url)?;

@@ -1,4 +1,4 @@
-//! How new tokens get to the client: in the body, or in cookies.
+//! The delivery of new tokens to the client: in the body, or in cookies.
 
 use std::fmt;
 
@@ -19,20 +19,20 @@ use crate::{
     },
 };
 
-/// How a client wants its tokens.
+/// The way in which a client gets its tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "one or the other")]
 pub enum Delivery {
     /// In the body, for clients that keep them themselves.
     Body,
-    /// In cookies, for browsers; the body has no tokens then.
+    /// In cookies, for browsers. The body then has no tokens.
     Cookies,
 }
 
 impl Delivery {
-    /// The delivery that goes with where the token was. If the token came by cookie, the answer
-    /// goes by cookie alone: a script that cannot read the cookie must not get tokens from the
-    /// body.
+    /// The delivery for a request whose token was at `source`. If the token came in a cookie, the
+    /// new tokens go only into cookies, because a script that cannot read the cookie must not get
+    /// tokens from the body.
     pub(super) fn as_it_came(source: Source) -> Self {
         match source {
             Source::Bearer => Self::Body,
@@ -41,32 +41,33 @@ impl Delivery {
     }
 }
 
-/// New tokens on their way to the client, as the answer of an endpoint or in a response of your
-/// own. From [`Endpoints::issue`], [`Endpoints::refresh`] and [`Endpoints::reauthenticated`].
+/// New tokens for the client, as the answer of an endpoint or in your own response.
+/// [`Endpoints::issue`], [`Endpoints::login`], [`Endpoints::refresh`] and
+/// [`Endpoints::reauthenticated`] return it.
 #[must_use = "the client gets its tokens only if you answer with this value"]
 pub struct Delivered {
     issued: Issued,
-    /// The values of `Set-Cookie`; none if the tokens go in the body.
+    /// The values of `Set-Cookie`. Empty if the tokens go into the body.
     cookies: Vec<Zeroizing<String>>,
 }
 
 impl Delivered {
-    /// The tokens and their times. If they go by cookie, keep them out of the body.
+    /// The tokens and their times. If the tokens go into cookies, keep them out of the body.
     #[must_use]
     pub fn issued(&self) -> &Issued {
         &self.issued
     }
 
     /// The header fields of your response: `Cache-Control: no-store`, and a `Set-Cookie` for each
-    /// cookie. Replace a `Cache-Control` of your own, and add to the cookies of your own.
+    /// cookie. Replace your own `Cache-Control`, and keep your own cookies.
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let cookies = self.cookies.iter();
         let cookies = cookies.map(|cookie| ("set-cookie", cookie.as_str()));
         [("cache-control", "no-store")].into_iter().chain(cookies)
     }
 
-    /// Puts the header fields into your response: `Cache-Control: no-store` in place of another
-    /// one, and the cookies beside those of your own.
+    /// Adds the header fields to your response. `Cache-Control: no-store` replaces your own, and
+    /// your own cookies stay.
     pub fn apply(&self, response: &mut impl ResponseHeaders) {
         response.replace("cache-control", "no-store");
         for cookie in &self.cookies {
@@ -74,8 +75,8 @@ impl Delivered {
         }
     }
 
-    /// The answer that the endpoints give: its body has the tokens, unless they go by cookie, and
-    /// their times.
+    /// The answer of the endpoints. Its body has the times of the tokens, and also the tokens
+    /// unless they go into cookies.
     #[must_use]
     pub fn into_reply(self) -> Reply {
         if self.cookies.is_empty() {
@@ -86,7 +87,7 @@ impl Delivered {
         }
     }
 
-    /// `reply`, which nothing may keep, with the cookies.
+    /// `reply` with the cookies. The reply must be one that no cache keeps.
     pub(super) fn onto(self, reply: Reply) -> Reply {
         let cookies = self.cookies.iter();
         cookies.fold(reply, |reply, cookie| {
@@ -95,7 +96,7 @@ impl Delivered {
     }
 }
 
-/// Cookies hold tokens.
+/// Leaves out the cookies, which hold tokens.
 impl fmt::Debug for Delivered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Delivered")
@@ -105,7 +106,7 @@ impl fmt::Debug for Delivered {
 }
 
 impl Endpoints {
-    /// How logins are answered where the request does not say.
+    /// The delivery of a login, unless the request asks for another.
     pub(super) fn usual_delivery(&self) -> Delivery {
         match self.browser_policy().transport {
             Transport::Bearer | Transport::Both => Delivery::Body,
@@ -113,7 +114,7 @@ impl Endpoints {
         }
     }
 
-    /// New tokens, as they get to the client.
+    /// New tokens with this delivery.
     pub(super) fn deliver(&self, issued: Issued, delivery: Delivery) -> Result<Delivered, Error> {
         let cookies = match delivery {
             Delivery::Body => Vec::new(),
@@ -125,7 +126,7 @@ impl Endpoints {
         Ok(Delivered { issued, cookies })
     }
 
-    /// The answer with new tokens, or why there are none.
+    /// The answer with new tokens, or with the error.
     pub(super) fn tokens(&self, issued: Result<Issued, Error>, delivery: Delivery) -> Reply {
         let delivered = issued.and_then(|issued| self.deliver(issued, delivery));
         match delivered {
@@ -134,8 +135,8 @@ impl Endpoints {
         }
     }
 
-    /// The answer of the token endpoint, or why there are no tokens. It has no times as text:
-    /// libraries such as Authlib read `expires_at` as a number that they wrote themselves.
+    /// The answer of the token endpoint, with tokens or the error. It has no times as text, because
+    /// libraries such as Authlib use `expires_at` for a number that they write themselves.
     pub(super) fn granted_tokens(&self, issued: Result<Issued, Error>) -> Reply {
         match issued {
             Ok(issued) => tokens_in_body(&issued, without_tokens(&issued)),
@@ -143,7 +144,7 @@ impl Endpoints {
         }
     }
 
-    /// Longest access token in bytes that can be delivered so, if cookies bound it.
+    /// Longest access token in bytes for this delivery. `None` if there is no limit by cookies.
     pub(super) fn longest_token(&self, delivery: Delivery) -> Option<usize> {
         match delivery {
             Delivery::Body => None,
@@ -171,7 +172,7 @@ impl Endpoints {
         }
     }
 
-    /// `reply`, with which a browser forgets its cookies.
+    /// `reply`, which also makes a browser delete its cookies.
     pub(super) fn clearing(&self, reply: Reply) -> Reply {
         Kind::ALL.into_iter().fold(reply, |reply, kind| {
             reply.header("set-cookie", cookie::clear(kind, self.browser_policy()))
@@ -197,7 +198,7 @@ fn with_tokens(mut body: Value, access: &str, refresh: Option<&str>) -> Reply {
     Reply::json(200, &body).header("pragma", "no-cache")
 }
 
-/// As [`without_tokens`], with the times of expiry for people and programs that note them.
+/// Like [`without_tokens`], with the expiry times as text, for people and programs.
 fn with_times(issued: &Issued) -> Value {
     let mut body = without_tokens(issued);
     if let Value::Object(members) = &mut body {
@@ -210,8 +211,8 @@ fn with_times(issued: &Issued) -> Value {
     body
 }
 
-/// The members beside the tokens, with what a client needs to refresh in time even if its clock is
-/// wrong.
+/// All members except the tokens. They include the times that a client needs to refresh in time
+/// even if its clock is wrong.
 fn without_tokens(issued: &Issued) -> Value {
     json!({
         "expires_in": issued.expires_at.since(issued.server_time).as_secs(),

@@ -1,4 +1,4 @@
-//! The public documents: the public keys, and which endpoints there are.
+//! The public documents: the public keys, and the metadata of the endpoints.
 
 use serde_json::{Map, Value, json};
 
@@ -56,7 +56,7 @@ impl Endpoints {
             put("token_endpoint_auth_methods_supported", json!(methods));
             put("grant_types_supported", json!(grant_types));
         } else {
-            // Left out, it would mean two grant types (RFC 8414 §2).
+            // Without this member, a default of two grant types would apply (RFC 8414 §2).
             put("grant_types_supported", json!([]));
         }
         if let Some(url) = url(Endpoint::Revoke) {
@@ -68,7 +68,7 @@ impl Endpoints {
             // Types of access tokens count as methods here.
             let bearer = self.inner.introspection_scopes.as_ref().map(|_| "Bearer");
             with_secret.extend(bearer);
-            // A member without elements is left out (RFC 8414 §3.2).
+            // RFC 8414 §3.2 forbids members without elements.
             if !with_secret.is_empty() {
                 put(
                     "introspection_endpoint_auth_methods_supported",

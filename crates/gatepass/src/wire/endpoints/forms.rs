@@ -1,4 +1,4 @@
-//! Logins and logouts by the forms of pages without JavaScript.
+//! Logins and logouts with the forms of pages without JavaScript.
 
 use crate::{
     authority::authenticator::Credentials,
@@ -20,20 +20,20 @@ pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 const RETURN_TO: &str = "return_to";
 
 impl Endpoints {
-    /// The places that forms lead to, if the request is a form and forms are taken.
+    /// The pages to which forms lead, if the request is a form and the endpoints accept forms.
     pub(super) fn form_of(&self, head: &RequestHead<'_>) -> Option<&Forms> {
         let forms = self.inner.forms.as_ref();
         forms.filter(|_| is_of_type(head.field("content-type"), FORM))
     }
 
-    /// The answer to a login by a form.
+    /// The answer to a login with a form.
     pub(super) async fn login_by_form(
         &self,
         forms: &Forms,
         head: &RequestHead<'_>,
         body: RequestBody<'_>,
     ) -> Reply {
-        // A page elsewhere must not log a browser in as another user.
+        // A page of another site must not log a browser in as another user.
         if let Err(refusal) = cookie::check(head, self.browser_policy()) {
             return self.login_refused(&refusal, head);
         }

@@ -1,4 +1,4 @@
-//! Login, and all that keeps a session going.
+//! Login, refresh, and the other endpoints that keep a session going.
 
 use serde_json::json;
 
@@ -24,14 +24,15 @@ use crate::{
 };
 
 impl Endpoints {
-    /// The tokens of a login that the application has done itself, by OpenID Connect or a passkey.
+    /// Issues the tokens of a login that your application has handled itself, for example by OpenID
+    /// Connect or a passkey.
     ///
-    /// Answer as the login endpoint does ([`Delivered::into_reply`]), or put the tokens into a
-    /// response of your own, such as a redirect. Your code must make sure before that the user
-    /// wished to log in (CSRF): for example, it compares the `state` of OpenID Connect.
+    /// Answer like the login endpoint ([`Delivered::into_reply`]), or put the tokens into your own
+    /// response, such as a redirect. Before you call this, your code must make sure that the user
+    /// wants to log in (CSRF): for example, it compares the `state` of OpenID Connect.
     ///
-    /// With [`Delivery::Cookies`] the session ends of which the request has cookies: the new ones
-    /// replace them.
+    /// With [`Delivery::Cookies`], gatepass ends the session whose cookies the request has, because
+    /// the new cookies replace them.
     ///
     /// ```
     /// use gatepass::{Identity, wire::{AuthRejection, Delivery, Endpoints, RequestHead}};
@@ -50,7 +51,8 @@ impl Endpoints {
     /// # Errors
     ///
     /// The rejection has the errors of [`Authority::issue`](crate::Authority::issue). If the
-    /// transport has no cookies, [`Delivery::Cookies`] is a mistake: 500 and a line in the log.
+    /// transport has no cookies, [`Delivery::Cookies`] is a mistake in your code: 500, and a line
+    /// in the log.
     pub async fn issue(
         &self,
         identity: Identity,
@@ -61,9 +63,9 @@ impl Endpoints {
         issued.map_err(|error| self.rejection(error, head))
     }
 
-    /// Logs a user in by credentials, for a route of your own: [`Authority::login`] with the tokens
-    /// on their way to the client. The rules are those of the login endpoint: attempts are counted,
-    /// and a page elsewhere can't log a browser in as another user.
+    /// Logs a user in with credentials, for your own login route: [`Authority::login`] with the
+    /// delivery of the tokens. The rules of the login endpoint apply: gatepass counts attempts, and
+    /// a page of another site can't log a browser in as another user.
     ///
     /// ```
     /// use gatepass::{Credentials, wire::{AuthRejection, Delivery, Endpoints, RequestHead}};
@@ -105,10 +107,10 @@ impl Endpoints {
         begun.map_err(|error| self.rejection(error, head))
     }
 
-    /// The tokens of a refresh, for a response of your own: the route decides what the client sees.
-    /// If you give no `token`, gatepass takes the refresh cookie.
+    /// Refreshes a session, for your own response. Your route decides what the client sees. If you
+    /// pass no `token`, gatepass takes the refresh cookie.
     ///
-    /// The new tokens go as the old one came: in cookies, or in the body.
+    /// The new tokens go where the old one came from: into cookies, or into the body.
     ///
     /// ```
     /// use gatepass::wire::{AuthRejection, Endpoints, RequestHead};
@@ -160,9 +162,9 @@ impl Endpoints {
         refreshed.map_err(|error| self.rejection(error, head))
     }
 
-    /// The complete answer to a request whose call to the [`Authority`](crate::Authority) has
-    /// failed, in the format of the login endpoint or [your own]. A refusal is 4xx, and a failure
-    /// of the server 5xx without details.
+    /// The complete answer after a call to the [`Authority`](crate::Authority) has failed, in the
+    /// format of the login endpoint or [your own]. A refusal is a 4xx. A failure of the server is a
+    /// 5xx without details.
     ///
     /// ```
     /// use gatepass::{Authority, Pass, wire::{AuthRejection, Endpoints, RequestHead}};
@@ -204,24 +206,26 @@ impl Endpoints {
         self.begun(issued.await, delivery, head).await
     }
 
-    /// That cookies are read, if tokens are to go there. The application has chosen both.
+    /// Checks that the transport has cookies if the tokens are to go there. The application has
+    /// chosen both.
     fn check_delivery(&self, delivery: Delivery) -> Result<(), InternalError> {
         let policy = self.browser_policy();
         match delivery == Delivery::Cookies && !policy.transport.has_cookies() {
             true => Err(InternalError::new(
-                "tokens for cookies where the transport has none",
+                "Delivery::Cookies needs a transport with cookies",
             )),
             false => Ok(()),
         }
     }
 
-    /// The tokens of a user whom the application has authenticated again by itself, by a passkey or
-    /// OpenID Connect. See [`Authority::reauthenticated`](crate::Authority::reauthenticated).
+    /// Issues new tokens after your application has authenticated the user again, for example by a
+    /// passkey or OpenID Connect. See
+    /// [`Authority::reauthenticated`](crate::Authority::reauthenticated).
     ///
-    /// `pass` is the one that a gate has found in this request. New tokens go where the request had
-    /// its token: a request with cookies is answered by cookies alone. Your code must make sure
-    /// before that it asked this user, in this browser, to authenticate: for example, it compares
-    /// the challenge of the passkey.
+    /// `pass` is the pass that a gate has found in this request. New tokens go where the request
+    /// had its token. For example, the answer to a request with cookies sets only cookies. Before
+    /// you call this, your code must make sure that it asked this user, in this browser, to
+    /// authenticate: for example, it compares the challenge of the passkey.
     ///
     /// ```
     /// use gatepass::{Identity, Pass, wire::{AuthRejection, Endpoints, Reply, RequestHead}};
@@ -263,8 +267,8 @@ impl Endpoints {
             Some(_) => Delivery::Body,
             None if policy.transport.has_cookies() => Delivery::Cookies,
             None => {
-                // The token came in a cookie of the application's own, which no script may read.
-                let error = InternalError::new("tokens for cookies where the transport has none");
+                // The token came in the application's own cookie, which no script may read.
+                let error = InternalError::new("Delivery::Cookies needs a transport with cookies");
                 return Err(error.into());
             }
         };
@@ -281,8 +285,8 @@ impl Endpoints {
         if let Some(forms) = self.form_of(head) {
             return self.login_by_form(forms, head, body).await;
         }
-        // A page elsewhere must not log a browser in as another user. If every login gets cookies,
-        // that is found out before the body is looked at.
+        // A page of another site must not log a browser in as another user. If every login gets
+        // cookies, check this before reading the body.
         let usual = self.usual_delivery();
         if let Err(refusal) = self.may_get(usual, head) {
             return self.login_refused(&refusal, head);
@@ -301,7 +305,7 @@ impl Endpoints {
         self.login_reply(begun)
     }
 
-    /// Logs a user in by credentials.
+    /// Logs a user in with credentials.
     pub(super) async fn log_in(
         &self,
         credentials: &Credentials,
@@ -325,14 +329,14 @@ impl Endpoints {
         self.error_reply(error, ErrorFormat::Login)
     }
 
-    /// The answer to a login whose credentials were not looked at.
+    /// The answer to a login that was refused before a look at the credentials.
     pub(super) fn login_refused(&self, refusal: &Refusal, head: &RequestHead<'_>) -> Reply {
         self.refusals().login(&head.device(), None, refusal);
         self.error_reply(&Error::Refused(refusal.clone()), ErrorFormat::Login)
     }
 
-    /// The tokens of a login. If it replaces cookies, their session ends: otherwise it would go on
-    /// without a browser that can log out of it.
+    /// The tokens of a login. If the login replaces cookies, their session ends. Otherwise, it
+    /// would go on, and no browser could log out of it.
     async fn begun(
         &self,
         issued: Result<Issued, Error>,
@@ -342,7 +346,7 @@ impl Endpoints {
         let delivered = self.deliver(issued?, delivery)?;
         if delivery == Delivery::Cookies {
             self.end_replaced(head, None).await;
-            // A logout could not tell the old system's session from another user's.
+            // A later logout could not distinguish the old system's session from another user's.
             if let Ok(Some(token)) = credentials::old_cookie(head, self.browser_policy()) {
                 let _ = self.authority_for(head).end_replaced(token, None).await;
             }
@@ -350,14 +354,14 @@ impl Endpoints {
         Ok(delivered)
     }
 
-    /// Ends the sessions whose cookies come with a login, each if it is authentic and the request
-    /// may use it. The rules are those of a logout by cookie: for example, the session may be of
-    /// another user, and the tokens may have expired.
+    /// Ends the sessions whose cookies come with a login. Each cookie must be authentic, and the
+    /// request must be allowed to use it. The rules of a logout by cookie apply: for example, the
+    /// session may belong to another user, and the tokens may have expired.
     ///
-    /// The login has succeeded by now. If the store fails to end a session, the login stays good
-    /// and the log tells the failure.
+    /// The login has already succeeded. If the store fails to end a session, the login stays valid,
+    /// and gatepass logs the failure.
     ///
-    /// `spared` is a session that goes on.
+    /// `spared` is a session that must not end.
     pub(super) async fn end_replaced(&self, head: &RequestHead<'_>, spared: Option<SessionId>) {
         let (authority, mut ended) = (self.authority_for(head), spared);
         for kind in Kind::ALL {
@@ -369,7 +373,7 @@ impl Endpoints {
         }
     }
 
-    /// The credentials of a login, and how the client wants its tokens.
+    /// The credentials of a login, and the delivery that the client asks for.
     fn asked(&self, mut members: Members) -> Result<(Credentials, Delivery), BadRequest> {
         let username = members.take_text("username")?;
         let password = members.take_optional_text("password")?;
@@ -378,7 +382,7 @@ impl Endpoints {
         Ok((credentials.ok_or(BadRequest::Member("password"))?, delivery))
     }
 
-    /// How the client wants its tokens.
+    /// The delivery that the client asks for.
     pub(super) fn asked_delivery(&self, members: &mut Members) -> Result<Delivery, BadRequest> {
         Ok(match self.browser_policy().transport {
             Transport::Both => match members.take_optional_text("transport")?.as_deref() {
@@ -444,8 +448,8 @@ impl Endpoints {
         self.tokens(refreshed.await, Delivery::as_it_came(source))
     }
 
-    /// The answer to a refresh that has not exactly one token that it may use. A client that sends
-    /// none at all is only told so, as at a gate.
+    /// The answer to a refresh request that doesn't have exactly one token that it may use. If the
+    /// client sends none at all, there is no line in the log, as at a gate.
     fn refresh_refused(&self, refusal: &Refusal, head: &RequestHead<'_>) -> Reply {
         self.report_refresh(refusal, head);
         self.error_reply(&Error::Refused(refusal.clone()), ErrorFormat::Login)
@@ -514,8 +518,7 @@ impl Endpoints {
         renewed.unwrap_or_else(|error| self.error_reply(&error, ErrorFormat::Resource))
     }
 
-    /// The refresh token, and where it was: the member of the body decides, and where there is
-    /// none, the cookie.
+    /// The refresh token, and its place: the member of the body or, if there is none, the cookie.
     fn refresh_token(
         &self,
         head: &RequestHead<'_>,

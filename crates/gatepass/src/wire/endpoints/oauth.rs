@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// Parameters of the token endpoint that are not the authenticator's business.
+/// Parameters of the token endpoint that the authenticator doesn't get as extra ones.
 const TOKEN_PARAMETERS: [&str; 7] = [
     "grant_type",
     "username",
@@ -34,7 +34,7 @@ const TOKEN_PARAMETERS: [&str; 7] = [
     "refresh_token",
 ];
 
-/// Why a request of an OAuth client is not served.
+/// The reason why a request of an OAuth client failed.
 enum NotServed {
     Refused(Error),
     Bad(BadRequest),
@@ -117,7 +117,7 @@ impl Endpoints {
     pub(super) async fn revoke(&self, head: &RequestHead<'_>, body: RequestBody<'_>) -> Reply {
         let revoked = async {
             let (client, form) = self.authenticated(head, body)?;
-            // The token itself says of which kind it is: the hint is not needed.
+            // The token itself shows its kind, so the hint is not needed.
             let token = form.required("token")?;
             self.authority_for(head).revoke(client.id(), token).await?;
             Ok(Reply::empty(200))
@@ -201,7 +201,7 @@ impl Endpoints {
             "client_id": session.client.as_str(),
             "scope": session.identity.granted_scopes().as_str(),
             "iat": session.created_at.unix_secs(),
-            // To the second it would say when the token was last refreshed.
+            // An exact time would reveal when the session was last refreshed.
             "exp": self.times_of(session).expires.unix_secs(),
             "sid": session.id.to_string(),
             "auth_time": session.authenticated_at.unix_secs(),
@@ -212,8 +212,8 @@ impl Endpoints {
         active
     }
 
-    /// The client that asks, authenticated by HTTP Basic or in the form, and the form (RFC 6749
-    /// §2.3.1). A client that says nothing of itself is the application's own.
+    /// The client, authenticated by HTTP Basic or in the form, and the form (RFC 6749 §2.3.1). A
+    /// client that doesn't identify itself is the application's own.
     fn authenticated(
         &self,
         head: &RequestHead<'_>,
@@ -238,7 +238,7 @@ impl Endpoints {
         let form = body.form(head)?;
         let (id, secret) = (form.get("client_id"), form.get("client_secret"));
         let client = match (by_header, id) {
-            // More than one way at a time, or two clients, leaves open who it is.
+            // Two ways at a time, or two clients, are ambiguous.
             (Some(_), _) if secret.is_some() => return Err(Refusal::Ambiguous.into()),
             (Some(client), Some(id)) if client.id().as_str() != id => {
                 return Err(Refusal::Ambiguous.into());
@@ -256,7 +256,7 @@ impl Endpoints {
 
     fn client_of(&self, presented: &Presented) -> Result<&Client, Refusal> {
         let mut clients = self.inner.clients.iter();
-        // An id that is read in two ways may name two clients, one of which it is.
+        // An id that can be read in two ways may name two clients. The secret decides.
         let found =
             clients.find(|client| presented.names(client) && client.is_proved_by(presented));
         found.ok_or(Refusal::InvalidClient)
@@ -280,7 +280,7 @@ impl Endpoints {
     }
 }
 
-/// How the user was authenticated, as far as that is known (RFC 9470 §6.2).
+/// The claims about the user's authentication, if they are known (RFC 9470 §6.2).
 fn told(authentication: &Authentication) -> impl Iterator<Item = (String, Value)> {
     let Authentication { amr, acr } = authentication;
     let amr = (!amr.is_empty()).then(|| ("amr".to_owned(), json!(amr)));
@@ -288,7 +288,7 @@ fn told(authentication: &Authentication) -> impl Iterator<Item = (String, Value)
     amr.into_iter().chain(acr)
 }
 
-/// The scopes that are asked for, if any are. None that could not be a scope was ever granted.
+/// The requested scopes, if any. A text that isn't a valid scope was never granted.
 fn scopes(form: &Form) -> Result<Option<Scopes>, Refusal> {
     let asked = form.get("scope").map(Scopes::parse).transpose();
     asked.map_err(|_| Refusal::ScopeNotGranted)

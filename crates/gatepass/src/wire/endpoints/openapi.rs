@@ -1,21 +1,20 @@
-//! The endpoints as OpenAPI describes them.
+//! The OpenAPI document of the endpoints.
 
 use serde_json::{Map, Value, json};
 
 use crate::wire::endpoints::{Endpoint, Endpoints};
 
-/// All of it, by paths below the mount point. Kept by hand rather than made from types: the bodies
-/// are few, their reasons for being as they are can be read in RFCs, and a test holds it against
-/// the endpoints.
+/// The whole document, with paths below the mount point. It is written by hand rather than derived
+/// from types, because there are few bodies and RFCs explain them. A test compares it with the
+/// endpoints.
 const DOCUMENT: &str = include_str!("openapi.json");
 
 impl Endpoints {
-    /// The mounted endpoints, as an OpenAPI 3.1 document in JSON: for Swagger UI, whose password
-    /// flow logs in where the [password grant](super::EndpointsBuilder::password_grant) is on, and
-    /// for generators of clients.
+    /// The mounted endpoints, as an OpenAPI 3.1 document in JSON. Use it for Swagger UI and for
+    /// client generators. The password flow of Swagger UI logs users in if the [password
+    /// grant](super::EndpointsBuilder::password_grant) is on.
     ///
-    /// An application serves it where it likes, on its own or merged into the one of its own
-    /// routes.
+    /// Serve it at any path, on its own or merged into your application's document.
     ///
     /// ```
     /// # fn example(endpoints: gatepass::wire::Endpoints) {
@@ -25,7 +24,7 @@ impl Endpoints {
     /// ```
     #[must_use]
     pub fn openapi(&self) -> String {
-        // It is JSON: a test reads it.
+        // A test checks that it is JSON.
         let mut document: Value = serde_json::from_str(DOCUMENT).unwrap_or_default();
         if let Some(base) = &self.inner.base_url
             && let Some(members) = document.as_object_mut()
@@ -54,7 +53,7 @@ impl Endpoints {
         *paths = mounted.collect();
     }
 
-    /// Leaves out the ways to authenticate that there are not, wherever they are named.
+    /// Removes the ways to authenticate that the service doesn't offer, in all places.
     fn keep_offered(&self, document: &mut Value) {
         let cookies = self.browser_policy().transport.has_cookies();
         let offered = |scheme: &str| match scheme {

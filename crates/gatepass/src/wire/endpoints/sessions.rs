@@ -30,7 +30,7 @@ impl Endpoints {
             return match ended {
                 Ok(()) => self.clearing(Reply::see_other(forms.page.as_str())),
                 Err(Error::Refused(
-                    // There is none, or it is over.
+                    // There is no session, or it is over.
                     Refusal::Missing
                     | Refusal::Revoked
                     | Refusal::SessionEnded
@@ -64,9 +64,10 @@ impl Endpoints {
         self.authority_for(head).logout(token).await.map(drop)
     }
 
-    /// Ends the session of the cookies. Either cookie will do, so that no user stays logged in
-    /// because a browser has lost or garbled one. If the cookies are of two sessions, since a late
-    /// answer has put one over another, both end, so that nothing which the browser held goes on.
+    /// Ends the session of the cookies. One of the two cookies is enough, so that no user stays
+    /// logged in because a browser has lost or garbled the other. A late answer may have replaced
+    /// one cookie, so that the two belong to different sessions. Both sessions then end, so that no
+    /// session of the browser goes on.
     async fn logout_by_cookie(&self, head: &RequestHead<'_>) -> Result<(), Error> {
         let (policy, authority) = (self.browser_policy(), self.authority_for(head));
         let mut refused = Refusal::Missing;
@@ -93,7 +94,7 @@ impl Endpoints {
             Ok(None) => {}
             Ok(Some(token)) => match authority.logout_unless(token, &ended).await {
                 Ok((session, _)) => ended.push(session),
-                // It isn't one of the old system any more.
+                // The old system's token is no longer valid.
                 Err(Error::Refused(_)) => {}
                 Err(error) => return Err(error),
             },
@@ -168,7 +169,7 @@ impl Endpoints {
         let id = session_id(own, head.path()).unwrap_or_default();
         let ended = async {
             let pass = owner?;
-            // A text that is no session id names no session.
+            // A text that isn't a session id names no session.
             let Ok(id) = id.parse::<SessionId>() else {
                 return Ok(None);
             };
@@ -183,8 +184,9 @@ impl Endpoints {
         }
     }
 
-    /// Whether the client wants to wait until all nodes enforce the logout. A service that doesn't
-    /// offer that says so: a client that isn't told would take the answer for a promise.
+    /// Whether the client wants to wait until all nodes enforce the logout. If the service doesn't
+    /// offer this, the request fails. Otherwise, the client would believe that all nodes already
+    /// enforce the logout.
     fn waits(&self, head: &RequestHead<'_>) -> Result<bool, BadRequest> {
         let query = Form::parse(head.raw_query().as_bytes())?;
         match query.get("wait") {
@@ -195,8 +197,8 @@ impl Endpoints {
         }
     }
 
-    /// The answer to a logout: alone what ends the browser's own session makes it forget its
-    /// cookies.
+    /// The answer to a logout. Only if the session of the browser's own cookies ended, the answer
+    /// deletes the cookies.
     fn ended(&self, source: Source, ended: Result<(), Error>) -> Reply {
         match (ended, source) {
             (Ok(()), Source::Bearer) => Reply::empty(204),
@@ -215,12 +217,13 @@ impl Endpoints {
             "address": session.device.address,
             "current": current,
         });
-        // Tells the user that the session is an impersonation, and on none of the user's devices.
+        // Shows the user that the session is an impersonation, and not on one of the user's
+        // devices.
         if let (Some(actor), Some(members)) = (session.identity.actor(), listed.as_object_mut()) {
             members.insert("actor".into(), actor.as_str().into());
         }
         // A thief with a copy of the tokens is in the current session, and must not learn when the
-        // owner refreshes it. The owner is using it now, and needs neither of the two.
+        // owner refreshes it. The owner is using it now, and needs neither time.
         if !current && let Some(members) = listed.as_object_mut() {
             let times = self.times_of(session);
             members.insert("last_seen_at".into(), times.last_seen.to_string().into());
@@ -230,7 +233,8 @@ impl Endpoints {
     }
 }
 
-/// The page of the list that is asked for: the first, or the one after the place in the query.
+/// The place in the query after which the requested page of the list begins. `None` for the first
+/// page.
 fn after(head: &RequestHead<'_>) -> Result<Option<SessionNumber>, BadRequest> {
     let query = Form::parse(head.raw_query().as_bytes())?;
     let after = query.get("after");

@@ -1,9 +1,9 @@
-//! The times of a session as clients may see them.
+//! The times of a session, as clients may see them.
 //!
 //! A thief who has copied a refresh token must replay it within `overlap` of each refresh to stay
-//! unseen. The second of a refresh is therefore a secret, and no answer tells it. Both times here
-//! depend on the refreshes of earlier periods alone: while a session is used, they change when a
-//! period begins, and not when a client refreshes.
+//! undetected. So the exact time of a refresh is a secret, and no answer reveals it. Both times
+//! here depend only on the refreshes of earlier periods. While a session is in use, they change
+//! when a period begins, and not when a client refreshes.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// When a session was last used and when it expires, both in whole periods.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Times {
-    /// The beginning of the period in which the session was last refreshed. The current period is
-    /// never told: for example, at 10:20 a session that was refreshed at 10:05 shows 09:00.
+    /// The beginning of the period in which the session was last refreshed. It is never the current
+    /// period: for example, at 10:20, a session that was refreshed at 10:05 shows 09:00.
     pub(super) last_seen: Timestamp,
-    /// The instant by which the session has expired, unless it is refreshed before.
+    /// The time by which the session expires, unless it is refreshed before.
     pub(super) expires: Timestamp,
 }
 
@@ -30,10 +30,11 @@ impl Endpoints {
 }
 
 impl Times {
-    /// The times of `session`, asked for at `now`.
+    /// The times of `session` to show at `now`.
     ///
-    /// A period is an hour, or the lifetime of the session's access tokens where that is longer. A
-    /// client refreshes at least once in it, so that a refresh changes nothing that is shown.
+    /// A period is an hour, or the lifetime of the session's access tokens if that is longer. A
+    /// client in use refreshes at least once per period, so a refresh doesn't change the shown
+    /// times.
     pub(super) fn of(session: &Session, access_ttl: Duration, now: Timestamp) -> Self {
         let access_ttl = session.identity.own_access_ttl().unwrap_or(access_ttl);
         let period = hours(access_ttl).max(HOUR);
@@ -45,7 +46,8 @@ impl Times {
             let latest = shown + 2 * period + hours(until.since(last_seen));
             latest.min(session.absolute_expires_at)
         } else {
-            // This is as long after the login as it is for every session.
+            // The absolute end is the same time after the login for every session, so it reveals
+            // nothing.
             session.absolute_expires_at
         };
         Self {
