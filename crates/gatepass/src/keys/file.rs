@@ -1,4 +1,4 @@
-//! Key sets in files, for a resource server that has the key set of its issuer in a file.
+//! Key sets in files, for resource servers.
 
 use std::{fs, path::Path};
 

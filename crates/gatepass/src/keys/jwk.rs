@@ -38,7 +38,7 @@ impl FromStr for Algorithm {
     }
 }
 
-/// A JWK, of which some members have not been read yet.
+/// A JWK. Some of its members have not been read yet.
 pub(super) struct Jwk {
     members: Map<String, Value>,
     kind: Kind,

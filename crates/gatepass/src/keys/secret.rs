@@ -15,8 +15,8 @@ use crate::{
 /// The purpose of the key that signs access tokens if you configure no other.
 pub(crate) const HS256_LABEL: &str = "gatepass access token HS256 v1";
 
-/// The secret from which every key of an [`Authority`](crate::Authority) can be derived: 32 random
-/// bytes or more, never handed out.
+/// The secret from which gatepass can derive every key of an [`Authority`](crate::Authority): 32
+/// random bytes or more. gatepass never hands it out.
 ///
 /// gatepass derives each key with HKDF (RFC 5869) and a label for its purpose. For example, it
 /// derives the key that authenticates refresh tokens, the key that hashes user names for the log

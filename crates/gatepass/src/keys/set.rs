@@ -64,7 +64,7 @@ impl KeySet {
         self
     }
 
-    /// Accepts tokens of a key that no longer signs until `until`. Choose the time when the last
+    /// Accepts tokens of a key that no longer signs, until `until`. Choose the time when the last
     /// token that it signed has expired, plus the leeway.
     #[must_use]
     pub fn retire(mut self, key: VerifyingKey, until: Timestamp) -> Self {

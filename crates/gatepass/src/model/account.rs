@@ -34,7 +34,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// An account of which no session has begun.
+    /// An account without sessions.
     #[must_use]
     pub const fn new(id: AccountId) -> Self {
         Self {

@@ -279,7 +279,7 @@ pub struct RevokeToken {
     pub session: SessionId,
     /// The account of the session.
     pub account: AccountId,
-    /// When it expires.
+    /// When the token expires.
     pub until: Timestamp,
 }
 
@@ -338,7 +338,7 @@ pub struct RevokeForeign {
 impl RevokeForeign {
     /// How many entries for single tokens of a subject the log may have at once. Instead of one
     /// more, the store appends a single entry that revokes all tokens that the subject got up to
-    /// now. So, a client that fetches and revokes tokens again and again can't fill the replicas of
+    /// now. So a client that fetches and revokes tokens again and again can't fill the replicas of
     /// all nodes.
     pub const MAX_PER_SUBJECT: usize = RevokeToken::MAX_PER_ACCOUNT;
 

@@ -34,7 +34,7 @@ impl Grant {
         version < self.valid_from
     }
 
-    /// Whether a client gets other rights than those of this version if it refreshes.
+    /// Whether a client with this version gets a newer one if it refreshes.
     #[must_use]
     pub fn is_newer_than(&self, version: GrantVersion) -> bool {
         version < self.newest

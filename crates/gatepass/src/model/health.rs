@@ -72,12 +72,12 @@ pub struct Health {
     /// Whether the master secret or the keys of this node differ from those of most nodes that
     /// leave heartbeats. `gatepass doctor` says what differs. `None` without heartbeats.
     pub differs: Option<bool>,
-    /// The other [issuers](crate::issuers::Issuers) that are trusted here, in the order of the
+    /// The other [issuers](crate::issuers::Issuers) that you trust, in the order of the
     /// configuration. An issuer whose keys can't be fetched doesn't make the node unready.
     pub issuers: Vec<IssuerHealth>,
     /// The progress of the clients' move from an old system, from
-    /// [`Authority::health`](crate::Authority::health). `None` if no old tokens are
-    /// [adopted](crate::Adopt), and from [`Verifier::health`](crate::Verifier::health).
+    /// [`Authority::health`](crate::Authority::health). `None` if you [adopt](crate::Adopt) no old
+    /// tokens, and from [`Verifier::health`](crate::Verifier::health).
     pub adoption: Option<AdoptionHealth>,
 }
 

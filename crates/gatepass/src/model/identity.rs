@@ -113,7 +113,7 @@ impl Identity {
     ///
     /// # Errors
     ///
-    /// [`InvalidName`] if `subject` can't be one: see [`Subject::new`].
+    /// [`InvalidName`] if `subject` is not valid: see [`Subject::new`].
     pub fn new(subject: impl Into<String>) -> Result<Self, InvalidName> {
         Ok(Self::of(Subject::new(subject)?))
     }
@@ -586,8 +586,8 @@ pub enum IdentityError {
     /// The idle or the absolute lifetime is shorter than the overlap, or longer than any session
     /// may last.
     #[error(
-        "the idle and the absolute lifetime of the identity must be between the overlap and the longest \
-         that a session may last, which max_absolute_ttl() sets"
+        "the idle and the absolute lifetime of the identity must be between the overlap and the \
+         longest lifetime of a session, which max_absolute_ttl() sets"
     )]
     SessionTtl,
     /// A value of `amr` or `acr` is not valid.

@@ -448,8 +448,7 @@ impl SessionNumber {
         self.0
     }
 
-    /// The place of a token of another issuer among those of its subject, by the time when it was
-    /// issued (`iat`).
+    /// The place of another issuer's token among the tokens of its subject, by its `iat`.
     pub(crate) fn of_foreign(issued_at: Timestamp) -> Self {
         Self::new(issued_at.unix_millis())
     }

@@ -95,7 +95,7 @@ impl Cutoff {
         number <= self.up_to && self.except != Some(number)
     }
 
-    /// The cutoff that covers what either of the two covers, and nothing more.
+    /// The cutoff that covers all sessions that either of the two covers, and no others.
     ///
     /// The order doesn't matter, so a reader may learn of cutoffs in any order. At most one session
     /// up to the limit is covered by neither, and becomes the exception.

@@ -67,7 +67,7 @@ pub struct Session {
     pub access_until: Timestamp,
     /// The versions of its identity's scopes and claims.
     pub grant: Grant,
-    /// When and why it was ended, if it was.
+    /// When and why the session ended, if it did.
     pub ended: Option<Ended>,
 }
 
@@ -214,7 +214,7 @@ impl Session {
             .filter(|last| last.from <= generation && generation < self.generation)
     }
 
-    /// How long ago `rotation` was; `None` if it lies in the future because the store's clock was
+    /// How long ago `rotation` was. `None` if it lies in the future because the store's clock was
     /// ahead.
     #[must_use]
     pub fn age_of(&self, rotation: Rotation, now: Timestamp) -> Option<Duration> {

@@ -32,7 +32,7 @@ use crate::{
 pub struct SessionCursor {
     /// When the session began.
     pub created_at: Timestamp,
-    /// The session's place among those of its account.
+    /// The session's place among the sessions of its account.
     pub number: SessionNumber,
     /// The session.
     pub id: SessionId,

@@ -187,15 +187,15 @@ impl SessionFilter {
         self
     }
 
-    /// Sessions in this state; live ones unless you set it.
+    /// Sessions in this state. The default is live sessions.
     #[must_use]
     pub fn state(mut self, state: SessionState) -> Self {
         self.state = state;
         self
     }
 
-    /// The number of sessions on a page; 100 unless you set it, and 1,000 at most. It doesn't
-    /// change which sessions gatepass counts or ends.
+    /// The number of sessions on a page: 100 by default, and 1,000 at most. It doesn't change which
+    /// sessions gatepass counts or ends.
     #[must_use]
     pub fn page_size(mut self, sessions: usize) -> Self {
         self.page_size = Some(sessions);
@@ -283,8 +283,8 @@ impl SessionFilter {
     }
 
     /// The range of the sessions after `after` that can match, for stores that find sessions by
-    /// their beginning: the earliest beginning, and the beginning and id that all of them are
-    /// below.
+    /// their beginning. Returns the earliest beginning, and the beginning and id that all of them
+    /// are below.
     #[must_use]
     pub fn begun_range<'a>(&self, after: Option<&'a SessionCursor>) -> (Timestamp, Place<'a>) {
         let behind = after.map(|after| (after.created_at, after.id.as_bytes().as_slice()));
@@ -295,8 +295,8 @@ impl SessionFilter {
     }
 
     /// The range of the sessions after `after` that can match, for stores that find sessions by
-    /// their subject: the first possible subject, byte by byte, and the subject, beginning and id
-    /// that all of them are below. `None` if the filter has no subject.
+    /// their subject. Returns the first possible subject, byte by byte, and the subject, beginning
+    /// and id that all of them are below. `None` if the filter has no subject.
     #[must_use]
     pub fn subject_range<'a>(
         &self,

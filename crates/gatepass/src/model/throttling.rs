@@ -255,7 +255,7 @@ pub struct CountAttempt {
 pub enum AttemptOutcome {
     /// The attempt counts, and gatepass may check its password.
     Counted {
-        /// Whether its pair is known, so that it counts for the pair alone.
+        /// Whether its pair is known, so that the attempt counts only for the pair.
         known: bool,
     },
     /// The attempt comes too early, and doesn't count.
@@ -313,8 +313,7 @@ impl CountAttempt {
         (AttemptOutcome::Counted { known }, counted.collect())
     }
 
-    /// The bounds that an attempt has to keep, each with the key of its record and its free
-    /// attempts.
+    /// The bounds for an attempt, each with the key of its record and its free attempts.
     fn bounds(
         &self,
         known: bool,
@@ -339,7 +338,7 @@ impl CountAttempt {
 pub struct SettleAttempt {
     /// The attempt.
     pub attempt: CountAttempt,
-    /// Whether it counted for its pair alone, as [`AttemptOutcome::Counted`] said.
+    /// Whether the attempt counted only for its pair, as [`AttemptOutcome::Counted`] said.
     pub known: bool,
     /// Whether the user has logged in. If so, the store clears the attempt's pair and knows it from
     /// now on. Otherwise it takes the attempt back, since no password was checked.

@@ -94,7 +94,7 @@ impl TokenPlaces {
         "www-authenticate",
     ];
 
-    /// The first place that is not valid, and what it must be.
+    /// The first invalid place, and a description of a valid one.
     pub(crate) fn fault(&self) -> Option<(&str, &'static str)> {
         let other = |scheme: &&String| {
             !is_token(scheme) || ["bearer", "basic"].contains(&scheme.to_ascii_lowercase().as_str())

@@ -140,8 +140,8 @@ impl TrustedProxies {
     }
 }
 
-/// Whether the address is private, loopback, link-local, or behind a carrier's NAT, so that
-/// operators give it to machines of their own.
+/// Whether operators give this address to machines of their own: it is private, loopback,
+/// link-local, or behind a carrier's NAT.
 pub(crate) fn is_private(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => {

@@ -162,7 +162,7 @@ pub fn examine_nodes(heartbeats: &Heartbeats) -> Vec<Finding> {
     if live.is_empty() {
         findings.push(Finding::note(
             "no_heartbeats",
-            "no node leaves heartbeats, so nothing can be said about the nodes: set heartbeat() on \
+            "no node leaves heartbeats, so gatepass can't examine the nodes: set heartbeat() on \
              each of them, unless they are stopped",
         ));
     }
@@ -229,7 +229,7 @@ fn clock(node: &RecordedHeartbeat) -> Option<Finding> {
         )
     };
     Some(if off > CLOCK_TOLERANCE {
-        let harm = "it accepts expired tokens, or refuses good ones";
+        let harm = "it accepts expired tokens, or refuses valid ones";
         Finding::error("clock_off", text(harm))
     } else {
         let harm = format!("the leeway is {} s", leeway.as_secs());

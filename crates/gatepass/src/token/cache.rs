@@ -100,8 +100,8 @@ impl TokenCache {
 
 /// The bytes of a typical entry.
 const USUAL_BYTES: u64 = 1300;
-/// The bytes of an entry apart from the text of its token and the heap memory of its pass: the
-/// overhead of the cache and the allocator, and the pass itself.
+/// The bytes of an entry without the text of its token and the heap memory of its pass. They are
+/// the overhead of the cache and the allocator, and the pass itself.
 const OVERHEAD_BYTES: usize = 400;
 
 #[derive(Clone)]

@@ -420,8 +420,8 @@ impl<'a> Claims<'a> {
         }))
     }
 
-    /// How the user was authenticated. gatepass ignores a claim whose form isn't that of OIDC Core
-    /// §2. A route that requires `amr` or `acr` then refuses the token.
+    /// How the user was authenticated. gatepass ignores a claim that doesn't have the form of OIDC
+    /// Core §2. A route that requires `amr` or `acr` then refuses the token.
     fn authentication(&self) -> Authentication {
         let amr = self
             .amr

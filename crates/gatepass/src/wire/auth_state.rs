@@ -432,10 +432,9 @@ impl AuthRejection {
         }
     }
 
-    /// Adds the cookies that the gate has refreshed, for a rejection after a gate has let the
-    /// request through. Otherwise, the browser would lose them. For example, an extractor or your
-    /// own code rejects the request. Adapters whose gates are layers around their handlers don't
-    /// need it.
+    /// Adds the cookies that the gate has refreshed. Call this if the gate has let the request
+    /// through, and an extractor or your own code then rejects it. Otherwise, the browser would
+    /// lose the cookies. Adapters whose gates are layers around their handlers don't need it.
     pub async fn behind(mut self, mut gate: Outgoing) -> Self {
         if gate.waits() {
             gate.settle().await;

@@ -99,7 +99,7 @@ impl BadRequest {
             ),
             BadRequest::UnknownPlace(name) => (
                 400,
-                format!("the parameter {name} is not a place that this service has given out"),
+                format!("the parameter {name} is not a value that this service has sent"),
                 "bad_parameter",
             ),
             BadRequest::UnknownWait => (

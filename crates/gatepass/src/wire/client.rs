@@ -72,7 +72,7 @@ impl Client {
         Self::confidential_hashed(id, Sha256::digest(secret).into())
     }
 
-    /// A client with a secret of which you only have the SHA-256.
+    /// A client whose secret you have only as its SHA-256.
     #[must_use]
     pub fn confidential_hashed(id: ClientId, sha256: [u8; 32]) -> Self {
         Self {

@@ -19,7 +19,7 @@ use crate::{
 /// | has another `Origin` | may if that is trusted |
 ///
 /// A page of any site can open a WebSocket here, and the browser lets that page read and write. No
-/// other cross-site request can do both, so this function also judges a handshake, although it is a
+/// other cross-site request allows that, so this function also judges a handshake, although it is a
 /// `GET` (cross-site WebSocket hijacking).
 ///
 /// A repeated header never passes. A request with conflicting hosts has no host, so no `Origin`

@@ -104,7 +104,7 @@ impl Gate {
     /// cookies. `authority` must have the same issuer and audience as the gate's verifier.
     /// Otherwise, each request that needs a refresh gets 500.
     ///
-    /// The gate also refreshes an access cookie that an unknown key signed. For example, you
+    /// The gate also refreshes an access cookie that an unknown key signed. For example, you have
     /// removed the key while the browser was closed. It also refreshes an access cookie after the
     /// session's rights have changed ([`Authority::change`]).
     pub fn auto_refresh(mut self, authority: &Authority) -> Self {

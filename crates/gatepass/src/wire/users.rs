@@ -38,7 +38,7 @@ use crate::{
 /// loader fails, or takes longer than 10 s, the answer is 503. Concurrent requests of one session
 /// share one load, and also its failure.
 ///
-/// gatepass keeps a record for 30 seconds. It loads the record again
+/// gatepass keeps a record for 30 seconds. It loads the record earlier in these cases:
 ///
 /// * at once if the session's rights have changed, on each node within `max_staleness`
 ///   ([`Authority::change`](crate::Authority::change)),

@@ -206,7 +206,7 @@ impl Endpoints {
         self.begun(issued.await, delivery, head).await
     }
 
-    /// Checks that the transport has cookies if the tokens are to go there. The application has
+    /// Checks that the transport has cookies if the tokens go into cookies. The application has
     /// chosen both.
     fn check_delivery(&self, delivery: Delivery) -> Result<(), InternalError> {
         let policy = self.browser_policy();

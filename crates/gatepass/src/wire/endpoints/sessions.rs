@@ -197,8 +197,8 @@ impl Endpoints {
         }
     }
 
-    /// The answer to a logout. Only if the session of the browser's own cookies ended, the answer
-    /// deletes the cookies.
+    /// The answer to a logout. It deletes the browser's cookies only if their own session has
+    /// ended.
     fn ended(&self, source: Source, ended: Result<(), Error>) -> Reply {
         match (ended, source) {
             (Ok(()), Source::Bearer) => Reply::empty(204),

@@ -32,9 +32,9 @@ impl Endpoints {
 impl Times {
     /// The times of `session` to show at `now`.
     ///
-    /// A period is an hour, or the lifetime of the session's access tokens if that is longer. A
-    /// client in use refreshes at least once per period, so a refresh doesn't change the shown
-    /// times.
+    /// A period is an hour, or the lifetime of the session's access tokens if that is longer. While
+    /// a session is in use, its client refreshes at least once per period, so a refresh doesn't
+    /// change the shown times.
     pub(super) fn of(session: &Session, access_ttl: Duration, now: Timestamp) -> Self {
         let access_ttl = session.identity.own_access_ttl().unwrap_or(access_ttl);
         let period = hours(access_ttl).max(HOUR);
