@@ -311,8 +311,8 @@ fn differences(live: &[&RecordedHeartbeat]) -> Vec<(NodeId, Finding)> {
                 continue;
             }
             let text = format!(
-                "{} has other keys than most nodes: one side refuses access tokens that the other signs. \
-                 Give it the keys of the others, or announce both on all nodes",
+                "{} has other keys than most nodes: one side refuses access tokens that the other \
+                 signs. Give it the keys of the others, or announce both on all nodes",
                 name(node)
             );
             findings.push((node.node, Finding::error("other_keys", text)));
