@@ -24,8 +24,8 @@ pub struct ReusePolicy {
     /// request has just spent. A session rotates at most once in this time. At most the
     /// access-token lifetime. Default 30 s.
     pub overlap: Duration,
-    /// How long gatepass accepts the last refresh token once more after it was spent, because the
-    /// answer may have been lost on the way. Zero turns this off. Default 1 h.
+    /// How long gatepass still accepts the last refresh token that was spent, because the answer
+    /// with the next one may have been lost on the way. Zero turns this off. Default 1 h.
     pub recovery: Duration,
     /// The reaction to a spent refresh token that is covered by neither. Default
     /// [`OnReuse::EndSession`].

@@ -85,7 +85,7 @@ impl LoginThrottle {
     /// The most free attempts that you can configure.
     pub(crate) const MOST_FREE: u32 = 1_000_000;
 
-    /// The delay after an attempt, where `beyond` attempts came after the free ones before it.
+    /// The delay after an attempt that is `beyond` attempts after the last free one.
     fn delay(&self, beyond: u32) -> Duration {
         let doubled = 1_u32.checked_shl(beyond).unwrap_or(u32::MAX);
         self.first_delay.saturating_mul(doubled).min(self.max_delay)

@@ -224,8 +224,8 @@ impl EndpointsBuilder {
     }
 
     /// Mounts `POST /auth/introspect` (RFC 7662) for confidential clients, and for requests with an
-    /// access token that has these scopes. With an empty set, only the clients may use it.
-    /// Otherwise, every user who is logged in could introspect tokens.
+    /// access token that has these scopes. With an empty set, only the clients may use it: every
+    /// user's token has all scopes of an empty set.
     pub fn introspection_with(mut self, scopes: Scopes) -> Self {
         self.introspection_scopes = Some(scopes).filter(|scopes| !scopes.is_empty());
         self.introspection()
