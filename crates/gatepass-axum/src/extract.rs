@@ -29,8 +29,8 @@ use crate::{gate::head, rejection::AuthRejection};
 /// # axum::Router::<()>::new().route("/", axum::routing::get(me).post(greeting));
 /// ```
 ///
-/// A middleware behind the gate takes it as well. This one refuses a member of the support team
-/// who acts as the user ([`Pass::actor`]):
+/// Middleware behind the gate can also take it. For example, this one refuses a member of the
+/// support team who acts as the user ([`Pass::actor`]):
 ///
 /// ```
 /// use axum::{
@@ -60,8 +60,8 @@ use crate::{gate::head, rejection::AuthRejection};
 )]
 pub struct Auth(pub Pass);
 
-/// The user who is logged in, with all the scopes that `R` stands for. A user who lacks a scope is
-/// refused with 403.
+/// The user who is logged in, with all the scopes that `R` lists. A user who lacks a scope gets
+/// 403.
 ///
 /// ```
 /// use gatepass_axum::{RequiredScopes, Scoped};
@@ -78,7 +78,7 @@ pub struct Auth(pub Pass);
 /// # axum::Router::<()>::new().route("/", axum::routing::get(dashboard));
 /// ```
 ///
-/// A type that is no set of scopes does not compile, and the compiler says what to write:
+/// Any other type doesn't compile, and the compiler says what to write:
 ///
 /// ```compile_fail,E0277
 /// async fn dashboard(admin: gatepass_axum::Scoped<String>) {}
@@ -118,7 +118,7 @@ impl<R: RequiredScopes> fmt::Debug for Scoped<R> {
     }
 }
 
-/// The custom claims of the user who is logged in, as a type of the application's.
+/// The custom claims of the user who is logged in, as a type of yours.
 ///
 /// ```
 /// use gatepass_axum::Claims;
@@ -138,8 +138,8 @@ impl<R: RequiredScopes> fmt::Debug for Scoped<R> {
 )]
 pub struct Claims<T>(pub T);
 
-/// The known facts about the client's device: its `User-Agent` and its address. For a login of your
-/// own, behind a gate that is [`open`](gatepass::Requirements::open).
+/// The client's device: its `User-Agent` and its address. Take it in a login of your own, behind a
+/// gate that is [`open`](gatepass::Requirements::open).
 ///
 /// ```
 /// use axum::{Extension, http::StatusCode};
@@ -180,10 +180,11 @@ pub struct ClientDevice(pub Device);
 )]
 pub struct PresentedToken(pub AccessToken);
 
-/// A request that doesn't come from a page of another site, by what the browser says (CSRF). Other
-/// requests are refused with 403. Take it in handlers that log a browser in, or that judge a cookie
-/// of your own. A `GET` always passes, since it must change nothing: if a link logs a browser in,
-/// compare a secret of that browser, such as the `state` of OpenID Connect.
+/// Proof that a request doesn't come from a page of another site (CSRF protection). The browser's
+/// headers decide; a request from another site gets 403. Take it in handlers that log a browser in,
+/// or that check a cookie of your own. A `GET` always passes, because it must not change anything.
+/// If a link logs a browser in, compare a secret of that browser, for example the `state` of OpenID
+/// Connect.
 ///
 /// ```
 /// use gatepass_axum::SameSite;
@@ -194,12 +195,12 @@ pub struct PresentedToken(pub AccessToken);
 /// # axum::Router::<()>::new().route("/", axum::routing::post(log_in));
 /// ```
 ///
-/// For the verdict alone, take `Result<SameSite, AuthRejection>`.
+/// To answer in your own way, take `Result<SameSite, AuthRejection>`.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct SameSite;
 
-/// The application's own record of the user who is logged in, behind a gate that loads
+/// Your application's own record of the user who is logged in. The gate must load
 /// [`Users`](gatepass::wire::Users).
 ///
 /// ```
@@ -226,9 +227,9 @@ pub struct SameSite;
 )]
 pub struct User<T>(pub Arc<T>);
 
-/// The request with what its gate has found, for extractors and middleware of your own.
+/// The request and the verdict of its gate, for extractors and middleware of your own.
 ///
-/// This middleware takes API keys beside sessions. It is behind an optional gate:
+/// For example, this middleware also accepts API keys. It is behind an optional gate:
 ///
 /// ```
 /// use std::time::Duration;
@@ -274,7 +275,7 @@ pub struct User<T>(pub Arc<T>);
 ///
 /// # Errors
 ///
-/// The rejection of a request whose gate was forgotten: 500.
+/// A rejection with 500 if there is no gate before the route.
 pub fn auth_request(parts: &Parts) -> Result<AuthRequest<'_, '_>, AuthRejection> {
     let found = parts.extensions.get();
     Ok(AuthState::find(

@@ -13,15 +13,15 @@ use gatepass::{
 use gatepass_tower::JsonErrors;
 use tower_layer::Layer;
 
-/// Puts a gate before routes: a [`gatepass_tower::GateLayer`] that knows what axum knows of a
-/// request, such as its path before [`nest`](axum::Router::nest) has cut it. See the [crate's
-/// documentation](crate).
+/// A layer that puts a gate before routes. It is a [`gatepass_tower::GateLayer`] that also reads
+/// what axum knows about a request, for example its path before [`nest`](axum::Router::nest)
+/// shortens it. See the [crate's documentation](crate).
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct GateLayer<R = JsonErrors>(gatepass_tower::GateLayer<R>);
 
 impl GateLayer {
-    /// A gate that lets through the requests whose access token `verifier` accepts. Give it the
+    /// A gate that lets a request through if `verifier` accepts its access token. Give it a
     /// [`Verifier`], or the [`Authority`] that has one: `GateLayer::new(&authority)`.
     pub fn new(verifier: impl Into<Verifier>) -> Self {
         Self(gatepass_tower::GateLayer::new(verifier).reading(head))
@@ -29,9 +29,10 @@ impl GateLayer {
 }
 
 impl<R> GateLayer<R> {
-    /// Requires more of each request than a good access token: scopes, a recent authentication,
-    /// fresher revocation data. The requirements of several calls add up: after `optional`, a call
-    /// that requires more lets strangers through no longer.
+    /// Requires more of each request than a valid access token: for example scopes, a recent
+    /// authentication, or fresher revocation data. The requirements of several calls add up. For
+    /// example, a gate that is `optional` and then requires a scope no longer lets strangers
+    /// through.
     ///
     /// ```
     /// use std::time::Duration;
@@ -63,9 +64,9 @@ impl<R> GateLayer<R> {
         Self(self.0.auto_refresh(authority))
     }
 
-    /// Renews access tokens while their clients use them, for clients that keep one token and no
-    /// refresh token. If a token has half of its life behind it, the response brings a fresh one,
-    /// in the access cookie or in the header that
+    /// Renews access tokens while clients use them, for clients that have no refresh token. Once
+    /// half of a token's lifetime has passed, the response brings a new one, in the access cookie
+    /// or in the header that
     /// [`renewed_token_header`](gatepass::AuthorityBuilder::renewed_token_header) names. The rules
     /// are documented in [`wire::Gate::auto_renew`](gatepass::wire::Gate::auto_renew).
     pub fn auto_renew(self, authority: &Authority) -> Self {
@@ -80,23 +81,24 @@ impl<R> GateLayer<R> {
         Self(self.0.adopt(authority))
     }
 
-    /// Sends browsers to a login page in place of a 401, if they ask for a page to show. Programs
-    /// still get the 401. See [`wire::Gate::login_page`](gatepass::wire::Gate::login_page) for the
-    /// rules.
+    /// Redirects a browser that asks for a page to a login page, in place of a 401. Programs still
+    /// get the 401. The rules are documented in
+    /// [`wire::Gate::login_page`](gatepass::wire::Gate::login_page).
     pub fn login_page(self, page: LocalPath) -> Self {
         Self(self.0.login_page(page))
     }
 
-    /// Loads the application's own record of the user of each request that the gate lets through,
-    /// for [`User<T>`](crate::User). [`Users`](gatepass::wire::Users) has the rules.
+    /// Loads your application's own record of the user for each request that the gate lets through,
+    /// for [`User<T>`](crate::User). The rules are documented in [`Users`](gatepass::wire::Users).
     pub fn users<T: Send + Sync + 'static>(self, users: &Users<T>) -> Self {
         Self(self.0.users(users))
     }
 
-    /// Answers refused requests with what `respond` makes of the usual response: a page instead of
-    /// JSON, say. Extractors that refuse behind a gate, for a scope that is missing, answer by
-    /// themselves. With [`login_page`](Self::login_page), the usual response may be the redirect
-    /// (303): return it as it is.
+    /// Answers refused requests with the response that `respond` makes from the usual one, for
+    /// example a page instead of JSON. An extractor that refuses behind the gate, for example
+    /// because a scope is missing, still gives its own answer. With
+    /// [`login_page`](Self::login_page), the usual response may be the redirect (303): return it
+    /// unchanged.
     ///
     /// ```
     /// use axum::{body::Body, http::{Response, StatusCode}};
@@ -121,8 +123,8 @@ impl<S, R: Clone> Layer<S> for GateLayer<R> {
     }
 }
 
-/// The parts of a request's head that the core looks at, with the address of the connection if the
-/// server was told to keep it, and the path that the client asked for.
+/// The parts of a request's head that the core reads. The path is the one that the client asked
+/// for. The address of the connection is known if the server provides `ConnectInfo`.
 pub(crate) fn head(parts: &Parts) -> RequestHead<'_> {
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
     let head = gatepass_tower::head(parts).address(peer.map(|peer| peer.0.ip()));

@@ -10,25 +10,26 @@
 //! * [`Connection`] is for responses that stay open: WebSockets (feature `ws`) and server-sent
 //!   events. They end with their session.
 //! * [`routes`] has login, refresh, logout and the list of sessions. [`issue`] answers a login that
-//!   your application has done itself, and [`reauthenticated`] a step-up.
+//!   your application has done itself, and [`reauthenticated`] answers a step-up.
 //!
 //! # Gates among other layers
 //!
-//! * CORS belongs around the gate: browsers send their preflights without credentials, and pages
-//!   cannot read a refusal without its headers. Request ids, compression and the log also belong
-//!   around it, and take refusals for responses.
-//! * tower-http's `CorsLayer` takes each `OPTIONS` for a preflight, and answers 200. Without that
-//!   layer axum answers an `OPTIONS` with 405 and `Allow`, as it answers each method that a route
-//!   doesn't have.
-//! * If gates are in one another, for example by `nest`, each of them can refuse, the outer one
-//!   first. Extractors find what the innermost one has verified. A gate that is optional does not
-//!   open what one around it or inside of it keeps closed.
+//! * Put CORS around the gate: browsers send preflights without credentials, and pages can't read a
+//!   refusal without CORS headers. Also put request ids, compression and logging around it. They
+//!   treat a refusal like any other response.
+//! * tower-http's `CorsLayer` treats each `OPTIONS` as a preflight, and answers 200. Without that
+//!   layer, axum answers `OPTIONS` with 405 and `Allow`, like every method that a route doesn't
+//!   have.
+//! * You can nest gates, for example with `nest`. Each of them can refuse a request, the outer one
+//!   first. Extractors see the verdict of the innermost gate. An optional gate doesn't open a route
+//!   that another gate around it or inside it keeps closed.
 //! * `layer` also guards fallbacks, `route_layer` does not.
 //! * If tokens travel in cookies, the gate adds `Cache-Control: private` to a response that has no
 //!   `Cache-Control` of its own. It can also refresh the cookies (`auto_refresh`) and send browsers
 //!   to a login page (`login_page`). A response that sets refreshed cookies has `no-store`.
-//! * The shorter time-out answers: gatepass waits for its store as long as
-//!   [`store_timeout`](gatepass::AuthorityBuilder::store_timeout) and then says 503 by itself.
+//! * If a time-out layer is around the gate, the shorter time-out answers. gatepass waits for its
+//!   store as long as [`store_timeout`](gatepass::AuthorityBuilder::store_timeout), and then
+//!   answers 503.
 //!
 //! # In a test
 //!
@@ -93,7 +94,7 @@ mod routes;
 #[cfg(feature = "ws")]
 mod websocket;
 
-/// The core, for everything that is not re-exported here.
+/// The core, for everything that this crate doesn't re-export.
 pub use gatepass;
 pub use gatepass::{
     AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, LocalPath,

@@ -20,16 +20,17 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use crate::{gate::head, rejection::AuthRejection};
 
-/// Login, refresh, logout and the list of sessions, to be merged into the application's router.
+/// Routes for login, refresh, logout and the list of sessions. Merge them into your router, next to
+/// the guarded routes and not behind their gate: a login needs no token.
 ///
-/// gatepass knows the address of a client, or of the proxy before it, where the server is run with
-/// [`into_make_service_with_connect_info`](Router::into_make_service_with_connect_info).
+/// gatepass knows the address of a client, or of the proxy before it, only if you serve the router
+/// with [`into_make_service_with_connect_info`](Router::into_make_service_with_connect_info).
 ///
 /// Merge it beside the guarded routes, and not below their gate: a login needs no token.
 ///
 /// # Panics
 ///
-/// [`Router::merge`] does, where the application has routes of the same paths.
+/// [`Router::merge`] panics if your router has a route of the same path.
 ///
 /// ```
 /// # fn example(endpoints: gatepass::wire::Endpoints) {
@@ -46,9 +47,9 @@ pub fn routes<S: Clone + Send + Sync + 'static>(endpoints: Endpoints) -> Router<
     })
 }
 
-/// The description of a protected resource (RFC 9728), to be merged into the router of a service
-/// without [`routes`], such as an MCP server. Merge it beside the guarded routes, and not below
-/// their gate: clients ask for it without a token.
+/// A route for the description of a protected resource (RFC 9728). Use it in a service without
+/// [`routes`], for example an MCP server. Merge it next to the guarded routes and not behind their
+/// gate: clients ask for it without a token.
 ///
 /// ```
 /// use axum::{Router, routing::post};
@@ -62,8 +63,8 @@ pub fn routes<S: Clone + Send + Sync + 'static>(endpoints: Endpoints) -> Router<
 /// # Ok(app) }
 /// ```
 ///
-/// [`Router::merge`] panics if you also merge [`routes`] of an authority that is described as a
-/// protected resource: they serve the description already.
+/// [`Router::merge`] panics if you also merge the [`routes`] of an authority that describes itself
+/// as a protected resource: they already serve the description.
 pub fn resource_metadata<S: Clone + Send + Sync + 'static>(
     metadata: ResourceMetadata,
 ) -> Router<S> {
@@ -75,8 +76,8 @@ pub fn resource_metadata<S: Clone + Send + Sync + 'static>(
     Router::new().route(&path, any(answer))
 }
 
-/// The tokens of a login that the application has done itself, by OpenID Connect or a passkey, as a
-/// response or a part of one. See [`Endpoints::issue`].
+/// Issues the tokens for a login that your application has done itself, for example by OpenID
+/// Connect or a passkey. Return them as the response, or as a part of it. See [`Endpoints::issue`].
 ///
 /// ```
 /// use axum::{extract::Request, response::{IntoResponse, Redirect}};
@@ -107,7 +108,7 @@ pub fn resource_metadata<S: Clone + Send + Sync + 'static>(
 ///
 /// # Errors
 ///
-/// The rejection, whose response is complete.
+/// [`AuthRejection`], which is a complete response.
 pub async fn issue(
     endpoints: &Endpoints,
     identity: Identity,
@@ -142,7 +143,7 @@ pub async fn issue(
 ///
 /// # Errors
 ///
-/// The rejection, whose response is complete.
+/// [`AuthRejection`], which is a complete response.
 pub async fn login(
     endpoints: &Endpoints,
     credentials: &Credentials,
@@ -154,8 +155,8 @@ pub async fn login(
     Ok(Delivered(begun.await?))
 }
 
-/// The tokens of a refresh, as a response or a part of one: of `token`, or of the refresh cookie.
-/// See [`Endpoints::refresh`].
+/// Refreshes a session by the refresh token `token`, or by the refresh cookie if that is `None`.
+/// Return the new tokens as the response, or as a part of it. See [`Endpoints::refresh`].
 ///
 /// ```
 /// use axum::{Extension, Json, extract::Request};
@@ -179,7 +180,7 @@ pub async fn login(
 ///
 /// # Errors
 ///
-/// The rejection, whose response is complete.
+/// [`AuthRejection`], which is a complete response.
 pub async fn refresh(
     endpoints: &Endpoints,
     parts: &Parts,
@@ -188,8 +189,8 @@ pub async fn refresh(
     Ok(Delivered(endpoints.refresh(&head(parts), token).await?))
 }
 
-/// The tokens of a user whom the application has authenticated again by itself, by a passkey or
-/// OpenID Connect. See [`Endpoints::reauthenticated`].
+/// Issues new tokens for a user whom your application has authenticated again, for example by a
+/// passkey or OpenID Connect. See [`Endpoints::reauthenticated`].
 ///
 /// ```
 /// use axum::extract::{Extension, Request};
@@ -211,7 +212,7 @@ pub async fn refresh(
 ///
 /// # Errors
 ///
-/// The rejection, whose response is complete.
+/// [`AuthRejection`], which is a complete response.
 pub async fn reauthenticated(
     endpoints: &Endpoints,
     pass: &Pass,
@@ -223,8 +224,8 @@ pub async fn reauthenticated(
     Ok(Delivered(reauthenticated.await?))
 }
 
-/// The complete response to a request whose call to the [`Authority`](gatepass::Authority) has
-/// failed. See [`Endpoints::rejection`].
+/// Turns an error of the [`Authority`](gatepass::Authority) into the complete response. See
+/// [`Endpoints::rejection`].
 ///
 /// ```
 /// use axum::http::request::Parts;
@@ -245,8 +246,8 @@ pub fn rejection(endpoints: &Endpoints, error: Error, parts: &Parts) -> AuthReje
     endpoints.rejection(error, &head(parts)).into()
 }
 
-/// New tokens on their way to the client. As a response, it is the answer of the endpoints. As a
-/// part of yours, it is the cookies of the tokens and `Cache-Control: no-store`.
+/// New tokens for the client. As a response, it is the answer that the endpoints give. As a part of
+/// your own response, it adds the cookies and `Cache-Control: no-store`.
 ///
 /// [`issued`](gatepass::wire::Delivered::issued) has the tokens for a body of your own.
 #[derive(Debug)]

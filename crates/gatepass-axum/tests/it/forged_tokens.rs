@@ -17,8 +17,8 @@ fn router(rig: &Rig) -> Router {
     Router::new().route("/me", get(me)).route_layer(gate)
 }
 
-/// The attack as the value of a header field, if it can be one at all: what stands around it would
-/// be the field's own white space.
+/// The attack as the value of a header field, if it can be one. White space around it would belong
+/// to the field, and not to the token.
 fn field(token: &str) -> Option<http::HeaderValue> {
     let value = http::HeaderValue::from_str(&format!("Bearer {token}")).ok();
     let value =
@@ -106,7 +106,7 @@ async fn an_attack_over_a_socket_is_refused(algorithm: Algorithm) {
         },
     ) in Table::of(&rig).attacks.iter().enumerate()
     {
-        // A sample of each group: its first, and each tenth of all.
+        // A sample: the first attack of each group, and each tenth of all.
         if *group == last && number % 10 != 0 {
             continue;
         }
@@ -115,7 +115,7 @@ async fn an_attack_over_a_socket_is_refused(algorithm: Algorithm) {
         };
         last = group;
         let status = send(field).await;
-        // A head of a MiB is not even read to its end.
+        // The server doesn't read a head of a MiB to its end.
         let expected: &[u16] = if token.len() < 100_000 {
             &[400, 401]
         } else {

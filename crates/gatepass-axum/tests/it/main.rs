@@ -1,5 +1,5 @@
-//! The adapter: gates among the layers of tower-http and on routers in one another, and forged
-//! tokens over HTTP.
+//! The adapter: gates among the layers of tower-http and on nested routers, and forged tokens over
+//! HTTP.
 
 #![expect(
     clippy::indexing_slicing,

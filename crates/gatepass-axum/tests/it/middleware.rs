@@ -1,4 +1,4 @@
-//! Gates among the layers of tower-http: inside of them, and around them.
+//! Gates among the layers of tower-http: inside them, and around them.
 
 use std::{
     sync::{Arc, Mutex},
@@ -40,7 +40,7 @@ impl Seen {
     }
 }
 
-/// `routes` in what services have around theirs.
+/// `routes` inside the layers that services usually have.
 fn wrapped(routes: Router, seen: &Seen) -> Router {
     let seen = seen.clone();
     let trace = move |response: &Response<Body>, _: Duration, _: &Span| {
@@ -58,7 +58,7 @@ fn wrapped(routes: Router, seen: &Seen) -> Router {
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
 }
 
-/// Guarded routes, strict ones, those of gatepass.
+/// Guarded routes, strict ones, and the endpoints of gatepass.
 fn routes(rig: &Rig) -> Router {
     let strict = rig
         .gate()
@@ -71,7 +71,7 @@ fn routes(rig: &Rig) -> Router {
         .merge(gatepass_axum::routes(endpoints))
 }
 
-/// The same of a page, which unpacks as browsers do.
+/// The same request from a page, in a browser that accepts compressed answers.
 fn of_page(mut request: Request<Body>) -> Request<Body> {
     let headers = request.headers_mut();
     headers.insert("origin", HeaderValue::from_static(PAGE));
@@ -125,7 +125,7 @@ async fn refusals_are_answers_like_any_other_to_all_that_is_around() {
         assert_eq!(answer.header("access-control-allow-origin"), Some(PAGE));
         assert_eq!(answer.header("x-request-id"), Some("from-the-proxy"));
 
-        // All of it that is gatepass's is still there, and what compression has done can be undone.
+        // The answer still has all of gatepass's headers, and decompressing gives gatepass's body.
         let own = send(&bare, asked(method, path, bearer)).await;
         let unpacked = unpacked(&app, request()).await;
         assert_eq!(unpacked.body, own.body, "{case}");
@@ -170,7 +170,8 @@ async fn a_preflight_is_not_asked_for_a_token_where_cors_is_around_the_gate() {
             200,
         ),
         (wrapped(guarded().layer(rig.gate()), &Seen::default()), 200),
-        // Inside of it: browsers send no credentials along.
+        // With CORS inside the gate, the gate refuses preflights: browsers send no credentials with
+        // them.
         (wrapped(guarded(), &Seen::default()).layer(rig.gate()), 401),
     ] {
         let answer = send(&app, preflight("/me")).await;
@@ -227,7 +228,7 @@ async fn tokens_arrive_through_compression_and_still_may_not_be_kept() {
     assert_eq!((answer.status, &*answer.body), (200, &b"alice"[..]));
 }
 
-/// The answer that a client gets that decompresses it.
+/// The answer for a client that decompresses it.
 async fn unpacked(app: &Router, request: Request<Body>) -> Answer {
     let client = DecompressionLayer::new().layer(app.clone());
     let (head, body) = client.oneshot(request).await.unwrap().into_parts();

@@ -21,7 +21,7 @@ use serde_json::Value;
 use test_support::world::{builder, subject};
 use tower::ServiceExt;
 
-/// An authority that judges requests, and a count of those that came through.
+/// An authority, and a count of the requests that its gates let through.
 pub(crate) struct Rig {
     pub(crate) authority: Authority,
     pub(crate) store: TestStore,
@@ -33,7 +33,7 @@ impl Rig {
         Self::over(Transport::Bearer).await
     }
 
-    /// One whose tokens travel like this.
+    /// A rig whose tokens travel like this.
     pub(crate) async fn over(transport: Transport) -> Self {
         let clock = ManualClock::new();
         let store = TestStore::new(MemoryStore::with_clock(clock.clone())).durable();
@@ -50,7 +50,7 @@ impl Rig {
         GateLayer::new(&self.authority)
     }
 
-    /// A handler that is counted, and says who is logged in.
+    /// A handler that counts its runs, and says who is logged in.
     pub(crate) fn handler(&self) -> impl Fn(Auth) -> Ready<String> + Clone + Send + use<> {
         let runs = Arc::clone(&self.runs);
         move |Auth(pass)| {
@@ -59,7 +59,7 @@ impl Rig {
         }
     }
 
-    /// One that asks nothing.
+    /// A handler that counts its runs, and doesn't ask who is logged in.
     pub(crate) fn open(&self) -> impl Fn() -> Ready<&'static str> + Clone + Send + use<> {
         let runs = Arc::clone(&self.runs);
         move || {
@@ -68,7 +68,7 @@ impl Rig {
         }
     }
 
-    /// How often a handler ran since the last time.
+    /// How often a handler ran since the last call.
     pub(crate) fn runs(&self) -> usize {
         self.runs.swap(0, Ordering::SeqCst)
     }
@@ -92,7 +92,7 @@ impl Answer {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// Why it was refused, if gatepass says so.
+    /// The reason of the refusal, if gatepass gave one.
     pub(crate) fn reason(&self) -> Option<String> {
         let body: Value = serde_json::from_slice(&self.body).ok()?;
         Some(body.get("reason")?.as_str()?.to_owned())

@@ -1,4 +1,4 @@
-//! Gates on routers that are merged and nested, and on what answers where there is nothing.
+//! Gates on merged and nested routers, and on fallbacks.
 
 use axum::{Router, routing::get};
 use gatepass::{Requirements, Scopes, Transport};

@@ -67,7 +67,7 @@ async fn a_store_that_hangs_behind_a_strict_gate_is_answered_by_whoever_waits_sh
             None,
             SECOND,
         ),
-        // Inside of the gate it has nothing to say about what the gate does.
+        // A time-out layer inside the gate doesn't count the time that the gate takes.
         (
             routes().layer(cut_off(SECOND)).layer(strict()),
             503,
