@@ -1,4 +1,4 @@
-//! Between actix-web's types and the core's plain ones.
+//! Conversions between actix-web's types and the core's.
 
 use std::{
     convert::Infallible,
@@ -19,10 +19,10 @@ use actix_web::{
 };
 use gatepass::wire::{Reply, RequestHead, ResponseHeaders};
 
-/// The parts of a request's head that the core looks at.
+/// The parts of a request's head that the core reads.
 ///
-/// The path is the one that was sent, and not what actix-web has decoded for its router. The
-/// address is that of the connection: the core knows which proxies are trusted.
+/// The path is the one that the client sent, not the one that actix-web decodes for its router. The
+/// address is the connection's: the core knows which proxies you trust.
 pub(crate) fn head(head: &dev::RequestHead) -> RequestHead<'_> {
     RequestHead::new(head.method.as_str(), head.uri.path(), |name| {
         head.headers.get_all(name).map(HeaderValue::as_bytes)
@@ -34,19 +34,20 @@ pub(crate) fn head(head: &dev::RequestHead) -> RequestHead<'_> {
 
 /// The core's reply as a response.
 pub(crate) fn response(reply: Reply) -> HttpResponse {
-    // The core makes neither an impossible status nor a header that is not visible ASCII.
+    // The core makes only valid statuses, and header values of visible ASCII.
     let status = StatusCode::from_u16(reply.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::new(status);
     for (name, value) in reply.headers() {
         if let (Ok(name), Ok(mut value)) =
             (HeaderName::try_from(name), HeaderValue::from_str(value))
         {
-            // It holds tokens, and must not be in a log of the response's headers.
+            // The value holds tokens, and must not appear in a log of the response's headers.
             value.set_sensitive(name == SET_COOKIE);
             response.headers_mut().append(name, value);
         }
     }
-    // The length of a body that is left out, which actix-web takes from the body alone.
+    // The length of a body that the core left out, for a `HEAD`. actix-web takes the length from
+    // the body alone.
     let length = response.headers_mut().remove(CONTENT_LENGTH).next();
     let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
     response.set_body(match length {
@@ -55,7 +56,7 @@ pub(crate) fn response(reply: Reply) -> HttpResponse {
     })
 }
 
-/// The headers of a response, as the core changes them.
+/// The headers of a response, for the core to change.
 pub(crate) struct Headers<'h>(pub(crate) &'h mut HeaderMap);
 
 impl ResponseHeaders for Headers<'_> {
@@ -64,7 +65,7 @@ impl ResponseHeaders for Headers<'_> {
     }
 
     fn replace(&mut self, name: &'static str, value: &str) {
-        // The core makes no header that is not visible ASCII.
+        // The core makes only header values of visible ASCII.
         if let Ok(value) = HeaderValue::from_str(value) {
             self.0.insert(HeaderName::from_static(name), value);
         }
@@ -72,14 +73,14 @@ impl ResponseHeaders for Headers<'_> {
 
     fn append(&mut self, name: &'static str, value: &str) {
         if let Ok(mut value) = HeaderValue::from_str(value) {
-            // It holds tokens, and must not be in a log of the response's headers.
+            // The value holds tokens, and must not appear in a log of the response's headers.
             value.set_sensitive(true);
             self.0.append(HeaderName::from_static(name), value);
         }
     }
 }
 
-/// A body of this length that is not sent, since it answers a `HEAD`.
+/// A body of this length that is not sent, because it answers a `HEAD`.
 struct LeftOut(u64);
 
 impl MessageBody for LeftOut {

@@ -36,11 +36,11 @@ pub struct Auth(pub Pass);
 /// The user who is logged in, if there is one, behind a gate that is
 /// [`optional`](gatepass::Requirements::optional).
 ///
-/// Do not take `Option<Auth>`: actix-web makes `None` of any error inside of an `Option`, so that a
-/// handler whose gate was forgotten would take every user for a stranger. This extractor answers
-/// 500 there, as the other extractors do. (`Option<Auth>` compiles all the same, since every
-/// extractor in an `Option` is one; where the gate is missing each request is then logged as an
-/// error.)
+/// Don't take `Option<Auth>`: actix-web turns any error of an extractor in an `Option` into `None`.
+/// If you forget the gate, your handler would take every user for a stranger. This extractor
+/// answers 500 instead, like the other extractors. (`Option<Auth>` still compiles, because
+/// actix-web implements it for every extractor. If the gate is missing, gatepass then logs an error
+/// for each request.)
 ///
 /// ```
 /// use gatepass_actix::MaybeAuth;
@@ -57,8 +57,8 @@ pub struct Auth(pub Pass);
 )]
 pub struct MaybeAuth(pub Option<Pass>);
 
-/// The user who is logged in, with all the scopes that `R` stands for. A user who lacks a scope is
-/// refused with 403.
+/// The user who is logged in, with all the scopes that `R` lists. A user who lacks a scope gets
+/// 403.
 ///
 /// ```
 /// use gatepass_actix::{RequiredScopes, Scoped};
@@ -75,7 +75,7 @@ pub struct MaybeAuth(pub Option<Pass>);
 /// # let _ = actix_web::App::new().route("/", actix_web::web::get().to(dashboard));
 /// ```
 ///
-/// A type that is no set of scopes does not compile, and the compiler says what to write:
+/// Any other type doesn't compile, and the compiler says what to write:
 ///
 /// ```compile_fail,E0277
 /// async fn dashboard(admin: gatepass_actix::Scoped<String>) {}
@@ -115,7 +115,7 @@ impl<R: RequiredScopes> fmt::Debug for Scoped<R> {
     }
 }
 
-/// The custom claims of the user who is logged in, as a type of the application's.
+/// The custom claims of the user who is logged in, as a type of yours.
 ///
 /// ```
 /// use gatepass_actix::Claims;
@@ -135,7 +135,7 @@ impl<R: RequiredScopes> fmt::Debug for Scoped<R> {
 )]
 pub struct Claims<T>(pub T);
 
-/// The application's own record of the user who is logged in, behind a gate that loads
+/// Your application's own record of the user who is logged in. The gate must load
 /// [`Users`](gatepass::wire::Users).
 ///
 /// ```
@@ -161,8 +161,8 @@ pub struct Claims<T>(pub T);
 )]
 pub struct User<T>(pub Arc<T>);
 
-/// The known facts about the client's device: its `User-Agent` and its address. For a login of your
-/// own, behind a gate that is [`open`](gatepass::Requirements::open).
+/// The client's device: its `User-Agent` and its address. Take it in a login of your own, behind a
+/// gate that is [`open`](gatepass::Requirements::open).
 ///
 /// ```
 /// use actix_web::{HttpResponse, web};
@@ -203,10 +203,11 @@ pub struct ClientDevice(pub Device);
 )]
 pub struct PresentedToken(pub AccessToken);
 
-/// A request that doesn't come from a page of another site, by what the browser says (CSRF). Other
-/// requests are refused with 403. Take it in handlers that log a browser in, or that judge a cookie
-/// of your own. A `GET` always passes, since it must change nothing: if a link logs a browser in,
-/// compare a secret of that browser, such as the `state` of OpenID Connect.
+/// Proof that a request doesn't come from a page of another site (CSRF protection). The browser's
+/// headers decide; a request from another site gets 403. Take it in handlers that log a browser in,
+/// or that check a cookie of your own. A `GET` always passes, because it must not change anything.
+/// If a link logs a browser in, compare a secret of that browser, for example the `state` of OpenID
+/// Connect.
 ///
 /// ```
 /// use gatepass_actix::SameSite;
@@ -217,7 +218,7 @@ pub struct PresentedToken(pub AccessToken);
 /// # let _ = actix_web::App::new().route("/", actix_web::web::post().to(log_in));
 /// ```
 ///
-/// For the verdict alone, take `Result<SameSite, AuthRejection>`.
+/// To answer in your own way, take `Result<SameSite, AuthRejection>`.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct SameSite;
@@ -308,9 +309,9 @@ impl FromRequest for SameSite {
     }
 }
 
-/// The application's own record of the user, if one is logged in, behind an optional gate.
-/// actix-web's own `Option<User<T>>` would take a mistake, such as a gate without users, for a
-/// stranger.
+/// Your application's own record of the user, if one is logged in, behind an optional gate. Don't
+/// take `Option<User<T>>`: actix-web would turn a mistake into `None`, for example a gate that
+/// loads no users.
 ///
 /// ```
 /// use gatepass_actix::MaybeUser;
@@ -329,9 +330,10 @@ impl FromRequest for SameSite {
 )]
 pub struct MaybeUser<T>(pub Option<Arc<T>>);
 
-/// Asks the request with what its gate has found, for extractors and middleware of your own.
+/// Calls `question` with the request and the verdict of its gate, for extractors and middleware of
+/// your own.
 ///
-/// This middleware takes API keys beside sessions. It is behind an optional gate:
+/// For example, this middleware also accepts API keys. It is behind an optional gate:
 ///
 /// ```
 /// use std::time::Duration;
@@ -368,7 +370,7 @@ pub struct MaybeUser<T>(pub Option<Arc<T>>);
 ///
 /// # Errors
 ///
-/// The rejection of a request whose gate was forgotten (500), and those of `question`.
+/// A rejection with 500 if there is no gate before the route, or the rejection of `question`.
 pub fn auth_request<T>(
     request: &HttpRequest,
     question: impl FnOnce(&AuthRequest<'_, '_>) -> Result<T, wire::AuthRejection>,

@@ -33,14 +33,14 @@ pin_project! {
             answer: F,
             outgoing: Outgoing,
         },
-        /// The gate answers; `None` once it has.
+        /// The gate's own response; `None` once it is taken.
         Refused { response: Option<ServiceResponse> },
-        /// The store is asked first.
+        /// The gate asks the store first.
         Waiting { answer: Answer<B> },
     }
 }
 
-/// A gate that waits, and then the service if it lets the request through.
+/// The future of a gate that waits for its store, and then of the service behind it.
 type Answer<B> = Pin<Box<dyn Future<Output = Guarded<B>>>>;
 
 /// The response of a service behind a gate.
@@ -69,7 +69,7 @@ where
     F: Future<Output = Result<ServiceResponse<B>, Error>>,
     B: MessageBody,
 {
-    /// The response, for which the store may be asked once more.
+    /// The response, after the gate has asked the store once more if it must.
     pub(crate) async fn settled(self) -> Guarded<B> {
         match self.state {
             State::Through {
@@ -97,7 +97,7 @@ where
             Projected::Through { answer, outgoing } => {
                 Poll::Ready(passed(ready!(answer.poll(context)), outgoing.clone()))
             }
-            // As every future, this one is not polled again once it is ready.
+            // Like every future, this one must not be polled again once it is ready.
             Projected::Refused { response } => match response.take() {
                 Some(response) => Poll::Ready(Ok(response.map_into_right_body())),
                 None => Poll::Pending,

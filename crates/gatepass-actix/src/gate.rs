@@ -21,32 +21,31 @@ use crate::{
     future::GateFuture,
 };
 
-/// Middleware that lets only authorized requests through, for `wrap` of a
+/// Middleware that lets only authorized requests through. Put it on a
 /// [`Route`](actix_web::Route::wrap), a [`Resource`](actix_web::Resource::wrap), a
-/// [`Scope`](actix_web::Scope::wrap) or an [`App`](actix_web::App::wrap).
+/// [`Scope`](actix_web::Scope::wrap) or an [`App`](actix_web::App::wrap) with `wrap`.
 ///
 /// For each request
 ///
-/// 1. the one access token is found and verified, and what the route requires of it;
+/// 1. the gate verifies the one access token and checks the requirements of the route;
 /// 2. a request that passes goes on, with the [`AuthState`](gatepass::wire::AuthState) in its
 ///    extensions, where the extractors find it;
-/// 3. the gate answers any other request, as RFC 6750 §3 says, and it never reaches the handler.
-///    The gate also answers a request that it cannot judge because it does not know the revocations
-///    freshly enough: with a 503.
+/// 3. the gate answers any other request, as RFC 6750 §3 says, and the request never reaches the
+///    handler. If the gate doesn't know the revocations freshly enough to judge, it answers 503.
 ///
 /// If tokens travel in cookies, the gate adds `Cache-Control: private` to a response that has no
 /// `Cache-Control` of its own, and can [refresh the cookies](Gate::auto_refresh).
 ///
-/// A refusal is a response, and no [`Error`]: middleware further out, such as CORS headers and
-/// logging, treats it as any other, and [`ErrorHandlers`](actix_web::middleware::ErrorHandlers) can
-/// put a page in its place. Cheap to clone.
+/// A refusal is a response, not an [`Error`]. Outer middleware, for example CORS or logging, treats
+/// it like any other response, and [`ErrorHandlers`](actix_web::middleware::ErrorHandlers) can
+/// replace it with a page. A gate is cheap to clone.
 ///
 /// # Deployment caveat
 ///
-/// Middleware guards what it is put around. A gate of a route guards what the route answers, so
-/// that strangers get 404 and 405 where there is nothing, as every client does. A gate of a
-/// resource also guards the methods that the resource does not have. A gate of an app or a scope
-/// also guards the paths below it that do not exist: strangers get 401 there.
+/// Middleware guards everything that you wrap in it. A gate on a route guards that route alone: for
+/// an unknown path or method, strangers get 404 or 405, like every client. A gate on a resource
+/// also guards the methods that the resource doesn't have. A gate on an app or a scope also guards
+/// unknown paths below it: strangers get 401 there.
 ///
 /// # Example
 ///
@@ -74,17 +73,18 @@ use crate::{
 pub struct Gate(wire::Gate);
 
 impl Gate {
-    /// A gate that lets through the requests whose access token `verifier` accepts. Give it the
+    /// A gate that lets a request through if `verifier` accepts its access token. Give it a
     /// [`Verifier`], or the [`Authority`](gatepass::Authority) that has one:
     /// `Gate::new(&authority)`.
     pub fn new(verifier: impl Into<Verifier>) -> Self {
         Self(wire::Gate::new(verifier))
     }
 
-    /// Requires more of each request than a good access token: scopes, a recent authentication,
-    /// fresher revocation data. The requirements of several calls add up: after `optional`, a call
-    /// that requires more lets strangers through no longer. Handlers behind a gate that is
-    /// [`optional`](Requirements::optional) take [`MaybeAuth`](crate::MaybeAuth).
+    /// Requires more of each request than a valid access token: for example scopes, a recent
+    /// authentication, or fresher revocation data. The requirements of several calls add up. For
+    /// example, a gate that is `optional` and then requires a scope no longer lets strangers
+    /// through. Handlers behind a gate that is [`optional`](Requirements::optional) take
+    /// [`MaybeAuth`](crate::MaybeAuth).
     pub fn require(self, requirements: Requirements) -> Self {
         Self(self.0.require(requirements))
     }
@@ -105,9 +105,9 @@ impl Gate {
         Self(self.0.auto_refresh(authority))
     }
 
-    /// Renews access tokens while their clients use them, for clients that keep one token and no
-    /// refresh token. If a token has half of its life behind it, the response brings a fresh one,
-    /// in the access cookie or in the header that
+    /// Renews access tokens while clients use them, for clients that have no refresh token. Once
+    /// half of a token's lifetime has passed, the response brings a new one, in the access cookie
+    /// or in the header that
     /// [`renewed_token_header`](gatepass::AuthorityBuilder::renewed_token_header) names. The rules
     /// are documented in [`wire::Gate::auto_renew`](gatepass::wire::Gate::auto_renew).
     pub fn auto_renew(self, authority: &Authority) -> Self {
@@ -122,15 +122,15 @@ impl Gate {
         Self(self.0.adopt(authority))
     }
 
-    /// Sends browsers to a login page in place of a 401, if they ask for a page to show. Programs
-    /// still get the 401. See [`wire::Gate::login_page`](gatepass::wire::Gate::login_page) for the
-    /// rules.
+    /// Redirects a browser that asks for a page to a login page, in place of a 401. Programs still
+    /// get the 401. The rules are documented in
+    /// [`wire::Gate::login_page`](gatepass::wire::Gate::login_page).
     pub fn login_page(self, page: LocalPath) -> Self {
         Self(self.0.login_page(page))
     }
 
-    /// Loads the application's own record of the user of each request that the gate lets through,
-    /// for [`User<T>`](crate::User). [`Users`](gatepass::wire::Users) has the rules.
+    /// Loads your application's own record of the user for each request that the gate lets through,
+    /// for [`User<T>`](crate::User). The rules are documented in [`Users`](gatepass::wire::Users).
     pub fn users<T: Send + Sync + 'static>(self, users: &Users<T>) -> Self {
         Self(self.0.users(users))
     }
@@ -155,7 +155,7 @@ where
     }
 }
 
-/// A service behind a [`Gate`]. actix-web makes it where a gate is put on.
+/// A service behind a [`Gate`]. actix-web makes it when you call `wrap`.
 pub struct GateMiddleware<S> {
     service: Rc<S>,
     gate: Gate,

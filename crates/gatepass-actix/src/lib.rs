@@ -9,7 +9,7 @@
 //! * [`Connection`] is for responses that stay open: WebSockets (feature `ws`, with `actix-ws`) and
 //!   server-sent events. They end with their session.
 //! * [`configure`] mounts login, refresh, logout and the list of sessions. [`issue`] answers a
-//!   login that your application has done itself, and [`reauthenticated`] a step-up.
+//!   login that your application has done itself, and [`reauthenticated`] answers a step-up.
 //!
 //! # In a test
 //!
@@ -79,7 +79,7 @@ mod routes;
 #[cfg(feature = "ws")]
 mod websocket;
 
-/// The core, for everything that is not re-exported here.
+/// The core, for everything that this crate doesn't re-export.
 pub use gatepass;
 pub use gatepass::{
     AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, LocalPath,

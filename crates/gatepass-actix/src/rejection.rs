@@ -1,4 +1,4 @@
-//! The answer of an extractor that refuses.
+//! The error of an extractor, as a response.
 
 use std::{error, fmt};
 
@@ -7,20 +7,20 @@ use gatepass::{Refusal, wire};
 
 use crate::convert::response;
 
-/// Why an extractor did not let the handler run. Its response is complete.
+/// The error of an extractor or of a call to the endpoints. As a response, it is complete.
 #[derive(Clone, Debug)]
 pub struct AuthRejection(wire::AuthRejection);
 
 impl AuthRejection {
-    /// The refusal, or `None` if the application made a mistake: it forgot the gate, or the claims
-    /// don't fit.
+    /// The refusal, or `None` for a failure: for example, the store didn't answer, the route has no
+    /// gate, or the claims don't fit.
     #[must_use]
     pub fn refusal(&self) -> Option<&Refusal> {
         self.0.refusal()
     }
 }
 
-/// For extractors of the application's own.
+/// For extractors of your own.
 impl From<wire::AuthRejection> for AuthRejection {
     fn from(rejection: wire::AuthRejection) -> Self {
         Self(rejection)

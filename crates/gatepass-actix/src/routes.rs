@@ -18,22 +18,22 @@ use crate::{
     rejection::AuthRejection,
 };
 
-/// Login, refresh, logout and the list of sessions, for
-/// [`App::configure`](actix_web::App::configure).
+/// Routes for login, refresh, logout and the list of sessions, for
+/// [`App::configure`](actix_web::App::configure). Put them next to the guarded resources and not
+/// behind their gate: a login needs no token.
 ///
-/// Their paths are those that requests are sent to: to have them elsewhere, use
-/// [`EndpointsBuilder::mount`](gatepass::wire::EndpointsBuilder::mount) and no scope, below which
-/// they are 404. Bodies are read by the endpoints' own limits; configurations of extractors do not
-/// apply.
+/// The endpoints compare the whole path of a request. To move them, use
+/// [`EndpointsBuilder::mount`](gatepass::wire::EndpointsBuilder::mount) instead of a scope: below a
+/// scope they answer 404. The endpoints apply their own limits to bodies. Configurations of
+/// extractors, for example `JsonConfig`, have no effect on them.
 ///
-/// Configure the app with them beside what is guarded, and not below its gate: a login needs no
-/// token. If two resources have one path, actix-web asks the one that it was told of first.
+/// If two resources have the same path, actix-web calls the one that you registered first.
 ///
 /// Set [`HttpServer::h1_allow_half_closed`](actix_web::HttpServer::h1_allow_half_closed) to
-/// `false`. By default actix-web goes on with the request of a client that has hung up. For
+/// `false`. By default, actix-web keeps working on the request of a client that has hung up. For
 /// example, 150 abandoned logins delay the next one.
 ///
-/// The address in the list of sessions is that of the connection. Behind a proxy, configure
+/// The list of sessions shows the address of the connection. Behind a proxy, configure
 /// [`trusted_proxies`](gatepass::AuthorityBuilder::trusted_proxies).
 ///
 /// ```
@@ -55,10 +55,10 @@ pub fn configure(endpoints: Endpoints) -> impl FnOnce(&mut ServiceConfig) {
     }
 }
 
-/// The description of a protected resource (RFC 9728), for the
-/// [`App::configure`](actix_web::App::configure) of a service without [`configure`], such as an MCP
-/// server. Mount it beside what is guarded, and not below its gate: clients ask for it without a
-/// token.
+/// A route for the description of a protected resource (RFC 9728), for
+/// [`App::configure`](actix_web::App::configure). Use it in a service without [`configure`], for
+/// example an MCP server. Put it next to the guarded resources and not behind their gate: clients
+/// ask for it without a token.
 ///
 /// ```
 /// use actix_web::{App, web};
@@ -82,8 +82,8 @@ pub fn resource_metadata(metadata: ResourceMetadata) -> impl FnOnce(&mut Service
     }
 }
 
-/// The tokens of a login that the application has done itself, by OpenID Connect or a passkey. See
-/// [`Endpoints::issue`].
+/// Issues the tokens for a login that your application has done itself, for example by OpenID
+/// Connect or a passkey. See [`Endpoints::issue`].
 ///
 /// ```
 /// use actix_web::{HttpRequest, HttpResponse};
@@ -112,7 +112,7 @@ pub fn resource_metadata(metadata: ResourceMetadata) -> impl FnOnce(&mut Service
 ///
 /// # Errors
 ///
-/// The rejection, whose response is complete.
+/// [`AuthRejection`], which is a complete response.
 pub async fn issue(
     endpoints: &Endpoints,
     identity: Identity,
@@ -145,7 +145,7 @@ pub async fn issue(
 ///
 /// # Errors
 ///
-/// The rejection, whose response is complete.
+/// [`AuthRejection`], which is a complete response.
 pub async fn login(
     endpoints: &Endpoints,
     credentials: &Credentials,
@@ -157,7 +157,8 @@ pub async fn login(
     Ok(Delivered(begun.await?))
 }
 
-/// The tokens of a refresh: of `token`, or of the refresh cookie. See [`Endpoints::refresh`].
+/// Refreshes a session by the refresh token `token`, or by the refresh cookie if that is `None`.
+/// See [`Endpoints::refresh`].
 ///
 /// ```
 /// use actix_web::{HttpRequest, HttpResponse, web};
@@ -180,7 +181,7 @@ pub async fn login(
 ///
 /// # Errors
 ///
-/// The rejection, whose response is complete.
+/// [`AuthRejection`], which is a complete response.
 pub async fn refresh(
     endpoints: &Endpoints,
     request: &HttpRequest,
@@ -190,8 +191,8 @@ pub async fn refresh(
     Ok(Delivered(endpoints.refresh(&head, token).await?))
 }
 
-/// The tokens of a user whom the application has authenticated again by itself, by a passkey or
-/// OpenID Connect. See [`Endpoints::reauthenticated`].
+/// Issues new tokens for a user whom your application has authenticated again, for example by a
+/// passkey or OpenID Connect. See [`Endpoints::reauthenticated`].
 ///
 /// ```
 /// use actix_web::{HttpRequest, web};
@@ -212,7 +213,7 @@ pub async fn refresh(
 ///
 /// # Errors
 ///
-/// The rejection, whose response is complete.
+/// [`AuthRejection`], which is a complete response.
 pub async fn reauthenticated(
     endpoints: &Endpoints,
     pass: &Pass,
@@ -224,8 +225,8 @@ pub async fn reauthenticated(
     Ok(Delivered(reauthenticated.await?))
 }
 
-/// The complete response to a request whose call to the [`Authority`](gatepass::Authority) has
-/// failed. See [`Endpoints::rejection`].
+/// Turns an error of the [`Authority`](gatepass::Authority) into the complete response. See
+/// [`Endpoints::rejection`].
 ///
 /// ```
 /// use actix_web::HttpRequest;
@@ -246,8 +247,8 @@ pub fn rejection(endpoints: &Endpoints, error: Error, request: &HttpRequest) -> 
     endpoints.rejection(error, &head(request.head())).into()
 }
 
-/// New tokens on their way to the client. As a responder, it is the answer of the endpoints.
-/// [`onto`](Self::onto) puts the tokens into a response of your own.
+/// New tokens for the client. As a responder, it is the answer that the endpoints give.
+/// [`onto`](Self::onto) adds the tokens to a response of your own.
 ///
 /// [`issued`](gatepass::wire::Delivered::issued) has the tokens for a body of your own.
 #[derive(Debug)]

@@ -7,14 +7,15 @@ use gatepass::Ended;
 use crate::connection::Connection;
 
 impl Connection {
-    /// Has `handler` serve a WebSocket until the connection must end.
+    /// Runs `handler` on a WebSocket until the connection must end.
     ///
-    /// When it must, the handler's future is dropped wherever it is, also in a write that waits for
-    /// a slow client. The client gets a Close frame with the code and the reason, has
-    /// [`CLOSE_TIMEOUT`](gatepass::Connection::CLOSE_TIMEOUT) to answer, and the response ends.
+    /// Then gatepass drops the handler's future wherever it is, even in a write that waits for a
+    /// slow client. It sends the client a Close frame with the code and the reason, waits up to
+    /// [`CLOSE_TIMEOUT`](gatepass::Connection::CLOSE_TIMEOUT) for the answer, and ends the
+    /// response.
     ///
-    /// actix-web keeps the socket of a client that doesn't read until the client reads or goes. Up
-    /// to 32 messages that the handler had sent before may arrive then, and nothing more.
+    /// If the client doesn't read, actix-web keeps its socket until it reads or disconnects. The
+    /// client may then get up to 32 messages that the handler had sent before, and nothing more.
     ///
     /// ```
     /// use actix_web::{Error, HttpRequest, HttpResponse, rt, web::Payload};
@@ -55,7 +56,7 @@ async fn close(session: Session, messages: &mut MessageStream, ended: Ended) {
         description: Some(ended.reason().to_owned()),
     };
     if session.close(Some(reason)).await.is_ok() {
-        // Until the client's own Close. A system that closes a socket with bytes that were not read
+        // Waits for the client's own Close. If a socket is closed with unread bytes, the system
         // resets the connection, and the client may lose the frame.
         while let Some(Ok(message)) = messages.recv().await {
             if matches!(message, Message::Close(_)) {

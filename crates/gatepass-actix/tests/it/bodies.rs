@@ -1,4 +1,4 @@
-//! The endpoints get bodies by their own limits alone, and paths as clients sent them.
+//! The endpoints apply only their own limits to bodies, and get paths as clients sent them.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ async fn refresh(
 ) -> (u16, String, Duration) {
     let endpoints = endpoints(&authority().await);
     let app = App::new()
-        // Those of the application's own handlers.
+        // Limits of the application's own handlers.
         .app_data(PayloadConfig::new(4).mimetype("text/plain".parse().unwrap()))
         .app_data(JsonConfig::default().limit(4))
         .app_data(FormConfig::default().limit(4))
@@ -31,7 +31,7 @@ async fn refresh(
 
     let request = TestRequest::post().uri("/auth/refresh");
     let request = request.insert_header(("content-type", "application/json"));
-    // A connection's body has this type, too.
+    // The body from a real connection also has this type.
     let payload: Payload = Payload::Stream {
         payload: Box::pin(body),
     };
@@ -52,7 +52,7 @@ async fn one_that_does_not_arrive_is_waited_for_no_longer_than_the_timeout() {
     let expected = outcome(408, "body_stalled", Endpoints::BODY_TIMEOUT);
     assert_eq!(refresh(stream::pending()).await, expected);
 
-    // Nor does one that arrives a byte at a time.
+    // The timeout also applies to a body that arrives a byte at a time.
     let drops = stream::unfold((), |()| async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         Some((Ok(Bytes::from_static(b" ")), ()))

@@ -21,7 +21,7 @@ use tokio::time::{Instant, pause};
 
 use crate::rig::{Runs, authority, endpoints, gate};
 
-/// How long the answers took, in seconds, since timers have only so fine a grain.
+/// How long the answers took, in whole seconds, because timers are not exact.
 #[derive(Clone, Default)]
 struct Waits(Arc<Mutex<Vec<u64>>>);
 
@@ -49,8 +49,8 @@ async fn they_are_cut_off_and_those_of_refused_requests_are_not_waited_for() {
         let (gate, endpoints) = (gate(&authority), endpoints(&authority));
         let (waits, runs) = (Data::new(waits.clone()), Data::new(runs.clone()));
         move || {
-            // Pauses the time of the worker that calls this. While all of its tasks wait, its time
-            // jumps to the end of the shortest wait.
+            // Pauses the clock of the worker that calls this. When all tasks of the worker wait,
+            // its clock jumps to the end of the shortest wait.
             pause();
             App::new()
                 .app_data(waits.clone())
@@ -61,7 +61,7 @@ async fn they_are_cut_off_and_those_of_refused_requests_are_not_waited_for() {
         }
     };
     let (listener, address) = listener();
-    // Those of actix-web's own time-outs that would also jump, before a request is there.
+    // Turns off actix-web's own time-outs: the clock would jump to them before a request arrives.
     let server = HttpServer::new(app)
         .workers(1)
         .client_request_timeout(Duration::ZERO)
@@ -92,7 +92,8 @@ async fn they_are_cut_off_and_those_of_refused_requests_are_not_waited_for() {
     assert_eq!(runs.so_far(), 0);
 }
 
-/// All that is answered, until the connection is closed, to a request of which one byte is missing.
+/// Sends a request that lacks one byte. Returns all that the server answers until it closes the
+/// connection.
 fn send_a_part(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     let request = format!(

@@ -1,4 +1,4 @@
-//! The gate, wherever it is put, and the extractors behind it.
+//! The gate in each place where you can put it, and the extractors behind it.
 
 use std::time::Duration;
 
@@ -96,7 +96,7 @@ struct Tenant {
     tenant: u32,
 }
 
-/// A handler that counts, and wants to know `T` first.
+/// A handler that extracts `T`, and then counts its run.
 fn wanting<T: FromRequest + 'static>() -> impl Handler<(T, Data<Runs>), Output = HttpResponse> {
     async |_: T, runs: Data<Runs>| {
         runs.count();
@@ -328,7 +328,7 @@ async fn what_answers_where_there_is_nothing_is_guarded_as_the_rest_of_its_scope
         ("/scope/nested/nowhere", None, 401),
         ("/scope/nowhere", Some(&bearer), 200),
         ("/scope/nested/nowhere", Some(&bearer), 200),
-        // It asks who is logged in, and no gate is before it.
+        // The fallback asks who is logged in, and there is no gate before it.
         ("/nowhere", None, 500),
         ("/nowhere", Some(&bearer), 500),
     ] {

@@ -1,4 +1,4 @@
-//! The framework says which host a request asked and which peer sent it.
+//! gatepass learns from actix-web which host a request asked and which peer sent it.
 
 use actix_web::{
     App, HttpRequest, Responder,
@@ -21,7 +21,7 @@ fn alice() -> Identity {
     Identity::new("alice").unwrap()
 }
 
-/// HTTP/2 sends it there alone.
+/// HTTP/2 sends the host only in the target.
 #[tokio::test]
 async fn the_host_is_that_of_the_target_where_it_has_one() {
     let authority = authority_over(Transport::Cookie).await;

@@ -90,7 +90,7 @@ async fn a_connection_outlives_refusals_and_keeps_nothing_of_a_request_for_the_n
             ("POST /auth/refresh HTTP/1.1".to_owned(), "{}", 415),
             ("GET /auth/sessions HTTP/1.1".to_owned(), "", 401),
             (with_bearer("GET /auth/sessions HTTP/1.1"), "", 200),
-            // actix-web hears nothing more after a body that no handler read, but says so.
+            // If no handler reads a body, actix-web reads no more requests after it, and says so.
             ("POST /guarded HTTP/1.1".to_owned(), "a body", 401),
         ];
         move || {

@@ -1,4 +1,4 @@
-//! Middleware around gate and endpoints: a refusal is a response to it, as any other.
+//! Middleware around the gate and the endpoints treats a refusal like any other response.
 
 use actix_cors::Cors;
 use actix_web::{
@@ -76,7 +76,8 @@ async fn a_preflight_is_not_asked_for_a_token_where_cors_is_around_the_gate() {
                 .wrap(gate(&authority)),
         );
     let app = init_service(app).await;
-    // Inside of it, browsers are refused: they send no credentials along.
+    // With CORS inside the gate, the gate refuses preflights: browsers send no credentials with
+    // them.
     for (path, status) in [("/around/guarded", 200), ("/inside/guarded", 401)] {
         let request = get(path, None)
             .method(Method::OPTIONS)

@@ -11,7 +11,7 @@ use gatepass::{
 };
 use gatepass_actix::{Auth, Gate};
 
-/// An authority over a store that forgets, of bearer tokens.
+/// An authority with a store in memory and bearer tokens.
 pub(crate) async fn authority() -> Authority {
     authority_over(Transport::Bearer).await
 }
@@ -23,12 +23,12 @@ pub(crate) async fn authority_over(transport: Transport) -> Authority {
     builder.transport(transport).build().await.unwrap()
 }
 
-/// Its gate.
+/// A gate of this authority.
 pub(crate) fn gate(authority: &Authority) -> Gate {
     Gate::new(authority)
 }
 
-/// Its endpoints.
+/// The endpoints of this authority.
 pub(crate) fn endpoints(authority: &Authority) -> Endpoints {
     Endpoints::new(authority.clone())
 }
