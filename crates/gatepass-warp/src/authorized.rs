@@ -4,10 +4,10 @@ use gatepass::wire::Outgoing;
 use gatepass_tower::apply;
 use warp::{Reply, reply::Response};
 
-/// A request that a gate has let through, as the value that the handler asks for.
+/// A request that a gate has let through, with the value that the handler asks for.
 ///
-/// [`gated`](crate::gated) takes it apart. Behind the [filter](crate::Gate::filter) of
-/// a gate alone, your handler does:
+/// [`gated`](crate::gated) takes it apart for you. If you use the [filter](crate::Gate::filter) of
+/// a gate, your handler does so:
 ///
 /// ```
 /// use gatepass_warp::{Authorized, Auth, AuthRejection};
@@ -45,9 +45,10 @@ impl<A> Authorized<A> {
         self.extracted
     }
 
-    /// The handler's reply. It gets `Cache-Control: private` if tokens travel in cookies and it has
-    /// no `Cache-Control` of its own. It sets the cookies that the gate has refreshed, if the
-    /// session still lives and has no newer refresh token.
+    /// The handler's reply, with the headers that the gate adds. If tokens travel in cookies, a
+    /// reply that has no `Cache-Control` of its own gets `Cache-Control: private`. The reply also
+    /// sets the cookies that the gate has refreshed, if the session still lives and has no newer
+    /// refresh token.
     pub async fn reply(&self, reply: impl Reply) -> Response {
         let mut response = reply.into_response();
         let mut outgoing = self.outgoing.clone();
@@ -58,12 +59,12 @@ impl<A> Authorized<A> {
         response
     }
 
-    /// The extracted value, and the rest.
+    /// The extracted value, and the request without it.
     pub(crate) fn split(self) -> (A, Authorized<()>) {
         (self.extracted, Authorized::new((), self.outgoing))
     }
 
-    /// Adds a value.
+    /// Adds a second extracted value.
     pub(crate) fn with<T>(self, more: T) -> Authorized<(A, T)> {
         Authorized::new((self.extracted, more), self.outgoing)
     }

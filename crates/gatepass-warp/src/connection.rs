@@ -1,4 +1,4 @@
-//! Connections that stay open, and end with their session.
+//! Connections that stay open until their session ends.
 
 use std::{ops::Deref, time::Duration};
 
@@ -6,9 +6,9 @@ use futures_util::{Stream, StreamExt};
 use gatepass::wire::LastEvent;
 use warp::sse::Event;
 
-/// The connection of the user who is logged in, for a response that stays open: a WebSocket, or
-/// server-sent events. It ends with its session, or when its access token expires and was not
-/// renewed. The rules are documented in [`docs::connections`](gatepass::docs::connections).
+/// The connection of the user who is logged in, for a response that stays open: a WebSocket or
+/// server-sent events. It ends when its session ends, or when its access token expires without a
+/// renewal. The rules are documented in [`docs::connections`](gatepass::docs::connections).
 ///
 /// ```
 /// use std::convert::Infallible;
@@ -32,20 +32,20 @@ use warp::sse::Event;
 pub struct Connection(pub(crate) gatepass::Connection);
 
 impl Connection {
-    /// Lets the connection outlive its access token, for as long as its session lives:
+    /// Keeps the connection open after its access token expires, until its session ends. See
     /// [`gatepass::Connection::follow_session`].
     pub fn follow_session(self) -> Self {
         Self(self.0.follow_session())
     }
 
-    /// How much longer than `max_staleness` the connection stays open while the node can't reach
-    /// its store: [`gatepass::Connection::patience`].
+    /// Sets how much longer than `max_staleness` the connection stays open while the node can't
+    /// reach its store. See [`gatepass::Connection::patience`].
     pub fn patience(self, patience: Duration) -> Self {
         Self(self.0.patience(patience))
     }
 
-    /// Ends a stream of server-sent events with the connection. The last event is `session_ended`,
-    /// or `unavailable` if the client should connect again with the same tokens.
+    /// Ends a stream of server-sent events when the connection ends. The last event is
+    /// `session_ended`, or `unavailable` if the client should connect again with the same tokens.
     pub fn events<S, E>(&self, events: S) -> impl Stream<Item = Result<Event, E>> + use<S, E>
     where
         S: Stream<Item = Result<Event, E>>,
@@ -55,8 +55,8 @@ impl Connection {
     }
 }
 
-/// warp writes no space after a colon, and other frameworks do. So each value has its own here, for
-/// the event to be the same everywhere.
+/// Starts each value with a space, so that the event is the same in every framework. Other
+/// frameworks write one after the colon, and warp doesn't.
 fn event(last: &LastEvent) -> Event {
     let event = Event::default()
         .event(format!(" {}", last.name()))

@@ -1,4 +1,4 @@
-//! The parts of a request's head that the core looks at.
+//! The parts of a request's head that the core reads.
 
 use std::{
     cell::Cell,
@@ -15,7 +15,8 @@ use warp::{Filter, Rejection, filters::BoxedFilter, host::Authority, log::Info};
 
 use crate::full_path::full_path;
 
-/// The head of a request, as far as [`issue`](crate::issue) looks at it. From [`request_head`].
+/// The parts of a request's head that [`issue`](crate::issue) reads. The filter [`request_head`]
+/// extracts them.
 #[derive(Clone)]
 pub struct OwnedRequestHead {
     method: Method,
@@ -26,8 +27,8 @@ pub struct OwnedRequestHead {
     address: Option<IpAddr>,
 }
 
-/// The address that a request came from. Servers other than `warp::serve` put it into a request's
-/// extensions. With its own server, warp knows the address by itself.
+/// The address that a request came from. If you use another server than `warp::serve`, put it into
+/// the extensions of each request. With `warp::serve`, warp knows the address itself.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "servers make it")]
 pub struct PeerAddr(pub SocketAddr);
@@ -53,17 +54,17 @@ pub fn request_head()
         )
 }
 
-/// A request as a gate has seen it.
+/// A request after a gate has looked at it.
 pub(crate) enum Judged {
     /// The verdict of the gate.
     AtOnce(Result<AuthState, AuthRejection>, Seen),
-    /// The store must be asked first.
+    /// The gate must ask the store first.
     Waiting(OwnedRequestHead),
-    /// warp has not shown it.
+    /// warp has not shown the request to the gate.
     Unseen,
 }
 
-/// The part of a request that is copied for extractors and for the answer.
+/// The part of a request that the filter copies for extractors and for the answer.
 pub(crate) enum Seen {
     Method(Method),
     Head(OwnedRequestHead),
@@ -78,7 +79,7 @@ impl Seen {
     }
 }
 
-/// Extracts what `gate` says of a request. If `reads_head`, an extractor behind it reads the head.
+/// Extracts the verdict of `gate`. `reads_head` says whether an extractor behind it reads the head.
 pub(crate) fn judged(gate: wire::Gate, reads_head: bool) -> BoxedFilter<(Judged,)> {
     if reads_head || gate.reads_whole_head() {
         let judge = move |head: OwnedRequestHead| {
@@ -94,7 +95,8 @@ pub(crate) fn judged(gate: wire::Gate, reads_head: bool) -> BoxedFilter<(Judged,
     }
 }
 
-/// Extracts what `gate` says of a request, without a copy of its headers where it says so at once.
+/// Extracts the verdict of `gate`, and copies the headers only if the gate must ask the store
+/// first.
 fn judged_by_headers(
     gate: wire::Gate,
 ) -> impl Filter<Extract = (Judged,), Error = Infallible> + Clone + Send + Sync + 'static {
@@ -102,8 +104,8 @@ fn judged_by_headers(
         static NAMED: Cell<Option<Named>> = const { Cell::new(None) };
         static JUDGED: Cell<Option<Judged>> = const { Cell::new(None) };
     }
-    // warp shows a whole head to its log wrappers alone. The reply that is wrapped is ready at
-    // once, so all closures run in one poll, on one thread, with nothing in between.
+    // warp shows a whole head only to its log wrappers. The wrapped reply is ready at once, so all
+    // closures run in one poll, on one thread, and nothing runs between them.
     let look = warp::log::custom(move |info| {
         let named = NAMED.take().unwrap_or(Err(ConflictingHosts));
         JUDGED.set(Some(judge(&gate, &info, named)));
@@ -126,7 +128,7 @@ fn judge(gate: &wire::Gate, info: &Info<'_>, named: Named) -> Judged {
         None => Judged::Waiting(OwnedRequestHead {
             method: method.clone(),
             path: info.path().to_owned(),
-            // A gate that looks at them doesn't come here.
+            // A gate that reads the query or the address gets the whole head instead.
             query: None,
             address: None,
             headers: headers.clone(),
@@ -159,7 +161,7 @@ impl OwnedRequestHead {
     }
 }
 
-/// Headers hold credentials.
+/// Leaves out the headers, which hold credentials.
 impl fmt::Debug for OwnedRequestHead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OwnedRequestHead")
@@ -186,11 +188,11 @@ fn address()
         })
 }
 
-/// The request's target and its `Host` disagree, or its `Host` is not a host.
+/// The request's target and its `Host` disagree, or its `Host` is not a valid host.
 #[derive(Clone, Copy)]
 struct ConflictingHosts;
 
-/// The host by the request's target or its `Host`, in warp's reading.
+/// The host that warp finds in the request's target or its `Host`.
 type Named = Result<Option<Authority>, ConflictingHosts>;
 
 fn named() -> impl Filter<Extract = (Named,), Error = Infallible> + Copy + Send + Sync + 'static {
@@ -199,10 +201,10 @@ fn named() -> impl Filter<Extract = (Named,), Error = Infallible> + Copy + Send 
         .or_else(|_: Rejection| ready(Ok::<_, Infallible>((Err(ConflictingHosts),))))
 }
 
-/// The host of the request's target, which warp does not show by itself.
+/// The host of the request's target. warp doesn't tell it from the one in `Host`.
 fn target_host(headers: &HeaderMap, named: Named) -> Result<Option<String>, ConflictingHosts> {
     let named = named?;
-    // Beside a `Host`, the target has none, or the same: the core reads the header.
+    // If there is a `Host`, the target has no host or the same one, and the core reads the header.
     let target = named.filter(|_| !headers.contains_key(HOST));
     Ok(target.map(|target| target.to_string()))
 }

@@ -12,7 +12,8 @@ use crate::connection::Connection;
 
 /// A value that a gate can extract. The handler's signature says which one.
 ///
-/// Implement it for types of your own. This one is the user who acts as another one:
+/// You can implement it for types of your own. For example, this one is the user who acts as
+/// another user:
 ///
 /// ```
 /// use gatepass::{Subject, wire::{AuthRejection, AuthRequest}};
@@ -32,15 +33,15 @@ use crate::connection::Connection;
     note = "gates extract `Auth`, `Option<Auth>`, `Scoped<R>`, `Claims<T>`, `User<T>`, `ClientDevice`, `PresentedToken`, `SameSite`, `Connection`, and pairs of these"
 )]
 pub trait FromAuthRequest: Sized + Send + 'static {
-    /// Whether the value is made of headers, the path or the address of the request. The gate
-    /// copies them only if it is.
+    /// Whether the value needs the headers, the path or the address of the request. The gate copies
+    /// them only if it does.
     const READS_HEAD: bool = false;
 
-    /// Extracts the value from what a gate has found.
+    /// Extracts the value from a request and the verdict of its gate.
     ///
     /// # Errors
     ///
-    /// That the handler wants more than its gate.
+    /// A rejection if the handler requires more than its gate, for example a scope.
     fn from_auth_request(request: &AuthRequest<'_, '_>) -> Result<Self, AuthRejection>;
 }
 
@@ -73,8 +74,8 @@ pub trait FromAuthRequest: Sized + Send + 'static {
 )]
 pub struct Auth(pub Pass);
 
-/// The user who is logged in, with all the scopes that `R` stands for. A user who lacks a scope is
-/// refused with 403.
+/// The user who is logged in, with all the scopes that `R` lists. A user who lacks a scope gets
+/// 403.
 ///
 /// ```
 /// use gatepass_warp::{RequiredScopes, Scoped, gate, gated};
@@ -95,7 +96,7 @@ pub struct Auth(pub Pass);
 /// # }
 /// ```
 ///
-/// A type that is no set of scopes does not compile, and the compiler says what to write:
+/// Any other type doesn't compile, and the compiler says what to write:
 ///
 /// ```compile_fail,E0277
 /// async fn dashboard(admin: gatepass_warp::Scoped<String>) {}
@@ -134,8 +135,8 @@ impl<R: RequiredScopes> fmt::Debug for Scoped<R> {
     }
 }
 
-/// The custom claims of the user who is logged in, as a type of the application's. With [`Auth`] in
-/// a pair.
+/// The custom claims of the user who is logged in, as a type of yours. To get the user as well,
+/// extract a pair with [`Auth`].
 ///
 /// ```
 /// use gatepass_warp::{Auth, Claims, gate, gated};
@@ -158,7 +159,7 @@ impl<R: RequiredScopes> fmt::Debug for Scoped<R> {
 )]
 pub struct Claims<T>(pub T);
 
-/// The application's own record of the user who is logged in, behind a gate that loads
+/// Your application's own record of the user who is logged in. The gate must load
 /// [`Users`](gatepass::wire::Users).
 ///
 /// ```
@@ -184,8 +185,8 @@ pub struct Claims<T>(pub T);
 )]
 pub struct User<T>(pub Arc<T>);
 
-/// The known facts about the client's device: its `User-Agent` and its address. For a login of your
-/// own, behind a gate that is [`open`](gatepass::Requirements::open).
+/// The client's device: its `User-Agent` and its address. Take it in a login of your own, behind a
+/// gate that is [`open`](gatepass::Requirements::open).
 ///
 /// ```
 /// use gatepass_warp::{Authority, ClientDevice, Identity, Requirements, gate, gated};
@@ -231,10 +232,11 @@ pub struct ClientDevice(pub Device);
 )]
 pub struct PresentedToken(pub AccessToken);
 
-/// A request that doesn't come from a page of another site, by what the browser says (CSRF). Other
-/// requests are refused with 403. Take it in handlers that log a browser in, or that judge a cookie
-/// of your own. A `GET` always passes, since it must change nothing: if a link logs a browser in,
-/// compare a secret of that browser, such as the `state` of OpenID Connect.
+/// Proof that a request doesn't come from a page of another site (CSRF protection). The browser's
+/// headers decide; a request from another site gets 403. Take it in handlers that log a browser in,
+/// or that check a cookie of your own. A `GET` always passes, because it must not change anything.
+/// If a link logs a browser in, compare a secret of that browser, for example the `state` of OpenID
+/// Connect.
 ///
 /// ```
 /// use gatepass_warp::SameSite;
@@ -244,7 +246,7 @@ pub struct PresentedToken(pub AccessToken);
 /// }
 /// ```
 ///
-/// For the verdict alone, take `Option<SameSite>`.
+/// To answer in your own way, take `Option<SameSite>`.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct SameSite;

@@ -26,8 +26,8 @@ thread_local! {
 /// ```
 pub fn full_path()
 -> impl Filter<Extract = (String,), Error = Infallible> + Copy + Send + Sync + 'static {
-    // warp shows the path of such a target to its log wrappers alone. The reply that is wrapped is
-    // ready at once, so all three closures run in one poll, on one thread, with nothing in between.
+    // warp shows the path of such a target only to its log wrappers. The wrapped reply is ready at
+    // once, so all three closures run in one poll, on one thread, and nothing runs between them.
     let look = warp::log::custom(|info| SEEN.set(Some(info.path().to_owned())));
     warp::any()
         .map(warp::reply)

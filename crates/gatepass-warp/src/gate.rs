@@ -16,10 +16,11 @@ use crate::{
     rejection::AuthRejection,
 };
 
-/// A gate that judges requests: [`gated`](crate::gated) puts it before a handler, and
-/// [`gate_before`] before a filter. Made by [`gate`], cheap to clone.
+/// A gate that judges requests. [`gated`](crate::gated) puts it before a handler, and
+/// [`gate_before`] puts it before a filter. Made by [`gate`], cheap to clone.
 ///
-/// One gate serves any number of routes. The handler of each says what the gate extracts there.
+/// One gate serves any number of routes. Each handler's signature says what the gate extracts for
+/// it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -49,16 +50,17 @@ use crate::{
 #[must_use]
 pub struct Gate(wire::Gate);
 
-/// A gate that lets through the requests whose access token `verifier` accepts. Give it the
+/// A gate that lets a request through if `verifier` accepts its access token. Give it a
 /// [`Verifier`], or the [`Authority`](gatepass::Authority) that has one: `gate(&authority)`.
 pub fn gate(verifier: impl Into<Verifier>) -> Gate {
     Gate(wire::Gate::new(verifier))
 }
 
 impl Gate {
-    /// Requires more of each request than a good access token: scopes, a recent authentication,
-    /// fresher revocation data. The requirements of several calls add up: after `optional`, a call
-    /// that requires more lets strangers through no longer.
+    /// Requires more of each request than a valid access token: for example scopes, a recent
+    /// authentication, or fresher revocation data. The requirements of several calls add up. For
+    /// example, a gate that is `optional` and then requires a scope no longer lets strangers
+    /// through.
     pub fn require(self, requirements: Requirements) -> Self {
         Self(self.0.require(requirements))
     }
@@ -84,9 +86,9 @@ impl Gate {
         Self(self.0.auto_refresh(authority))
     }
 
-    /// Renews access tokens while their clients use them, for clients that keep one token and no
-    /// refresh token. If a token has half of its life behind it, the response brings a fresh one,
-    /// in the access cookie or in the header that
+    /// Renews access tokens while clients use them, for clients that have no refresh token. Once
+    /// half of a token's lifetime has passed, the response brings a new one, in the access cookie
+    /// or in the header that
     /// [`renewed_token_header`](gatepass::AuthorityBuilder::renewed_token_header) names. The rules
     /// are documented in [`wire::Gate::auto_renew`](gatepass::wire::Gate::auto_renew).
     pub fn auto_renew(self, authority: &Authority) -> Self {
@@ -104,23 +106,23 @@ impl Gate {
         Self(self.0.adopt(authority))
     }
 
-    /// Sends browsers to a login page in place of a 401, if they ask for a page to show. Programs
-    /// still get the 401. See [`wire::Gate::login_page`](gatepass::wire::Gate::login_page) for the
-    /// rules.
+    /// Redirects a browser that asks for a page to a login page, in place of a 401. Programs still
+    /// get the 401. The rules are documented in
+    /// [`wire::Gate::login_page`](gatepass::wire::Gate::login_page).
     pub fn login_page(self, page: LocalPath) -> Self {
         Self(self.0.login_page(page))
     }
 
-    /// Loads the application's own record of the user of each request that the gate lets through,
-    /// for [`User<T>`](crate::User). [`Users`](gatepass::wire::Users) has the rules.
+    /// Loads your application's own record of the user for each request that the gate lets through,
+    /// for [`User<T>`](crate::User). The rules are documented in [`Users`](gatepass::wire::Users).
     pub fn users<T: Send + Sync + 'static>(self, users: &Users<T>) -> Self {
         Self(self.0.users(users))
     }
 
     /// The gate as a filter, for handlers that answer refusals in their own way.
     ///
-    /// It extracts the user who is logged in, or why the request must be refused, and never
-    /// rejects: warp doesn't ask an `or` behind it.
+    /// It extracts the user who is logged in, or the reason to refuse the request. It never
+    /// rejects, so warp doesn't ask an `or` behind it.
     ///
     /// ```
     /// use gatepass_warp::{Authorized, Auth, AuthRejection, gate};
@@ -202,7 +204,7 @@ impl Gate {
     }
 }
 
-/// A gate followed by code of the application's own. Made by [`Gate::and_then`].
+/// A gate followed by a check of your own. Made by [`Gate::and_then`].
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct AndThen<F> {
@@ -224,8 +226,8 @@ where
                 async move {
                     let extracted = async {
                         let state = gate.judge(&head.view()).await?;
-                        // The state that `judge` returns may be another one, and knows nothing of
-                        // the cookies that the gate has refreshed.
+                        // `judge` may return another state, which knows nothing of the cookies that
+                        // the gate has refreshed.
                         let outgoing = state.outgoing();
                         let state = judge(state, head.clone()).await;
                         let extracted = state
@@ -293,8 +295,8 @@ where
     }
 }
 
-/// Extracts what a [`GateLayer`](crate::GateLayer) around the [`warp::service`] has found. Without
-/// that layer, the answer is 500, and the log says why.
+/// A gate that uses the verdict of a [`GateLayer`](crate::GateLayer) around the [`warp::service`].
+/// Without that layer, the answer is 500, and the log says why.
 pub fn gate_from_layer<A: FromAuthRequest>()
 -> impl Filter<Extract = (Result<Authorized<A>, AuthRejection>,), Error = Infallible>
 + Copy
@@ -323,16 +325,17 @@ fn authorized<A: FromAuthRequest>(
     Ok(Authorized::new(extracted, request.outgoing()))
 }
 
-/// warp leaves the body in what answers a `HEAD`.
+/// Removes the body from the answer to a `HEAD`, which warp doesn't do.
 fn rejected(rejection: wire::AuthRejection, method: &str) -> AuthRejection {
     AuthRejection(rejection.for_method(method))
 }
 
-/// A gate before a filter that may reject, such as one that reads the body: only where the gate
-/// lets the request through, `rest` is asked. So a stranger is told that, and not what is wrong
-/// with its body.
+/// A gate before a filter that may reject, for example one that reads the body. warp asks `rest`
+/// only if the gate lets the request through. So a stranger gets 401, and not an error about the
+/// body.
 ///
-/// The values that both extract come as a pair. Rejections of `rest` remain what they are.
+/// The handler gets the values of the gate and of `rest` as a pair. A rejection of `rest` stays a
+/// rejection.
 ///
 /// ```
 /// use gatepass_warp::{Auth, gate_before, gate, gated};
@@ -381,7 +384,7 @@ where
         .boxed()
 }
 
-/// A refusal on its way past the filter that must not be asked. It never leaves [`gate_before`].
+/// A refusal on its way past the filter that must not run. It never leaves [`gate_before`].
 #[derive(Debug)]
 struct Passing(AuthRejection);
 

@@ -1,14 +1,15 @@
-//! Routes that answer refusals by themselves.
+//! Routes that answer refusals themselves.
 
 use warp::{Filter, Rejection, Reply, filters::BoxedFilter, reply::Response};
 
 use crate::{authorized::Authorized, gate::IntoGateFilter, rejection::AuthRejection};
 
 /// A route behind a gate: `gate` judges the requests that `route` matches, and `handler` answers
-/// those that it lets through. The route answers all others as RFC 6750 §3 says, and warp asks no
-/// other route.
+/// those that `gate` lets through. The route itself answers all others as RFC 6750 §3 says, and
+/// warp asks no other route.
 ///
-/// `handler` is an async function of what `route` extracts, followed by what `gate` does:
+/// `handler` is an async function. It takes the values that `route` extracts, followed by the value
+/// that `gate` extracts:
 ///
 /// ```
 /// use gatepass_warp::{Auth, gate, gated};
@@ -43,8 +44,8 @@ where
     handler.mount(route, gate.into_gate_filter())
 }
 
-/// Answers a request by what its route has matched, `M`, and what its gate has found, `A`.
-/// Implemented by async functions.
+/// A handler for the values `M` that its route extracts and the value `A` that its gate extracts.
+/// Async functions implement it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not fit what its route and gate extract",
     label = "not a handler for `{M}` and `{A}`",
@@ -52,7 +53,7 @@ where
             extracts, that returns an `impl Reply`"
 )]
 pub trait Handler<M, A>: Sized {
-    /// The route that this handler makes of what is before it.
+    /// The route of a filter, a gate and this handler.
     fn mount<F>(
         self,
         route: F,

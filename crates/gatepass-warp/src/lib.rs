@@ -12,16 +12,16 @@
 //! * [`Connection`] is for responses that stay open: WebSockets (feature `ws`) and server-sent
 //!   events. They end with their session.
 //! * [`routes`] has login, refresh, logout and the list of sessions. [`issue`] answers a login that
-//!   your application has done itself, and [`reauthenticated`] a step-up.
-//! * [`full_path`] is the path of a request. Use it in place of [`warp::path::full`], by which a
-//!   client can make a filter panic.
+//!   your application has done itself, and [`reauthenticated`] answers a step-up.
+//! * [`full_path`] is the path of a request. Use it in place of [`warp::path::full`], which panics
+//!   on some requests.
 //!
 //! # Nothing falls through
 //!
 //! In warp, a filter that rejects says that the request is for another filter. For example,
 //! `guarded.or(open)` would ask the open route next. A rejection that no filter recovers becomes a
-//! 500 with the rejection's own text. So a gate refuses with a value, [`AuthRejection`], which is a
-//! reply, and which you can't turn into a rejection:
+//! 500 with the rejection's own text. So a gate refuses with a value, [`AuthRejection`]. It is a
+//! reply, and you can't turn it into a rejection:
 //!
 //! ```compile_fail,E0277
 //! fn reject(rejection: gatepass_warp::AuthRejection) -> warp::Rejection {
@@ -88,12 +88,12 @@
 //! # Ok(()) }
 //! ```
 //!
-//! # As a tower service
+//! # Routes among tower layers
 //!
-//! If the routes run as a [`warp::service`] among tower's layers, [`GateLayer`] can be around all
-//! of them, and [`gate_from_layer`] takes the place of a gate. The layer also guards unknown paths:
-//! a stranger gets 401 for every path. Such a server says by [`PeerAddr`] where a request came
-//! from.
+//! If your routes run as a [`warp::service`] among tower's layers, you can put a [`GateLayer`]
+//! around all of them. Each route then uses [`gate_from_layer`] in place of a gate. The layer also
+//! guards unknown paths: a stranger gets 401 for every path. Your server must put a [`PeerAddr`]
+//! into each request, so that gatepass knows where it came from.
 //!
 //! ```
 //! use gatepass_warp::{Auth, GateLayer, gate_from_layer, gated};
@@ -125,7 +125,7 @@ mod routes;
 #[cfg(feature = "ws")]
 mod websocket;
 
-/// The core, for everything that is not re-exported here.
+/// The core, for everything that this crate doesn't re-export.
 pub use gatepass;
 pub use gatepass::{
     AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, LocalPath,

@@ -1,4 +1,4 @@
-//! Why a request was not let through.
+//! The reason why a request was refused, as a reply.
 
 use std::{error, fmt};
 
@@ -6,7 +6,7 @@ use gatepass::{Refusal, wire};
 use gatepass_tower::response;
 use warp::reply::Response;
 
-/// Why a request was not let through. As a [`warp::Reply`] it is the complete response.
+/// The reason why a request was refused. As a [`warp::Reply`], it is the complete response.
 ///
 /// ```
 /// use gatepass::Refusal;
@@ -30,15 +30,15 @@ use warp::reply::Response;
 pub struct AuthRejection(pub(crate) wire::AuthRejection);
 
 impl AuthRejection {
-    /// The refusal. None where no request was refused: we failed to judge, there is no gate, or the
-    /// claims do not fit.
+    /// The refusal, or `None` for a failure: for example, the store didn't answer, the route has no
+    /// gate, or the claims don't fit.
     #[must_use]
     pub fn refusal(&self) -> Option<&Refusal> {
         self.0.refusal()
     }
 }
 
-/// For credentials that the application judges by itself.
+/// For credentials that your application checks itself.
 impl From<wire::AuthRejection> for AuthRejection {
     fn from(rejection: wire::AuthRejection) -> Self {
         Self(rejection)

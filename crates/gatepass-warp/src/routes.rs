@@ -17,12 +17,13 @@ use crate::{
     rejection::AuthRejection,
 };
 
-/// Login, refresh, logout and the list of sessions, to be put beside the application's own routes
-/// with `or`. It rejects what is for none of its paths, and nothing else.
+/// Routes for login, refresh, logout and the list of sessions. Combine them with your own routes by
+/// `or`. They reject only requests for other paths.
 ///
-/// It looks at the whole path: `warp::path` before it does not move it, which is what
-/// [`mount`](gatepass::wire::EndpointsBuilder::mount) is for. The address in the list of sessions
-/// is that of the connection, or of [`PeerAddr`](crate::PeerAddr).
+/// The endpoints compare the whole path of a request. To move them, use
+/// [`mount`](gatepass::wire::EndpointsBuilder::mount) instead of a `warp::path` before them. The
+/// list of sessions shows the address of the connection, or the one in
+/// [`PeerAddr`](crate::PeerAddr).
 ///
 /// ```
 /// use warp::Filter;
@@ -41,7 +42,8 @@ pub fn routes(
         let served = paths.serves(&path);
         ready(served.then_some(()).ok_or_else(warp::reject::not_found))
     });
-    // If another filter has read the body already, the route is still ours, and must not reject.
+    // If an earlier filter has read the body, the request is still for this route, which must not
+    // reject it.
     let body = warp::body::stream()
         .map(Some)
         .or_else(|_: Rejection| ready(Ok::<_, Infallible>((None,))));
@@ -51,10 +53,10 @@ pub fn routes(
         .then(move |head, body| answer(endpoints.clone(), head, body))
 }
 
-/// The description of a protected resource (RFC 9728), to be put beside the routes of a service
-/// without [`routes`], such as an MCP server. It needs no gate: clients ask for it without a token.
+/// A route for the description of a protected resource (RFC 9728). Use it in a service without
+/// [`routes`], for example an MCP server. It needs no gate: clients ask for it without a token.
 ///
-/// It looks at the whole path, as [`routes`] does.
+/// It compares the whole path of a request, like [`routes`].
 ///
 /// ```
 /// use gatepass_warp::{Auth, gate, gated, resource_metadata};
@@ -81,8 +83,8 @@ pub fn resource_metadata(
     ours.untuple_one().and(request_head()).map(answer)
 }
 
-/// The tokens of a login that the application has done itself, by OpenID Connect or a passkey. See
-/// [`Endpoints::issue`].
+/// Issues the tokens for a login that your application has done itself, for example by OpenID
+/// Connect or a passkey. See [`Endpoints::issue`].
 ///
 /// ```
 /// use gatepass::{Identity, wire::{Delivery, Endpoints}};
@@ -111,7 +113,7 @@ pub fn resource_metadata(
 ///
 /// # Errors
 ///
-/// The rejection, which is a complete reply.
+/// [`AuthRejection`], which is a complete reply.
 pub async fn issue(
     endpoints: &Endpoints,
     identity: Identity,
@@ -144,7 +146,7 @@ pub async fn issue(
 ///
 /// # Errors
 ///
-/// The rejection, which is a complete reply.
+/// [`AuthRejection`], which is a complete reply.
 pub async fn login(
     endpoints: &Endpoints,
     credentials: &Credentials,
@@ -156,7 +158,8 @@ pub async fn login(
     begun.map(Delivered).map_err(AuthRejection)
 }
 
-/// The tokens of a refresh: of `token`, or of the refresh cookie. See [`Endpoints::refresh`].
+/// Refreshes a session by the refresh token `token`, or by the refresh cookie if that is `None`.
+/// See [`Endpoints::refresh`].
 ///
 /// ```
 /// use gatepass::wire::Endpoints;
@@ -177,7 +180,7 @@ pub async fn login(
 ///
 /// # Errors
 ///
-/// The rejection, which is a complete reply.
+/// [`AuthRejection`], which is a complete reply.
 pub async fn refresh(
     endpoints: &Endpoints,
     head: &OwnedRequestHead,
@@ -187,8 +190,8 @@ pub async fn refresh(
     refreshed.map(Delivered).map_err(AuthRejection)
 }
 
-/// The tokens of a user whom the application has authenticated again by itself, by a passkey or
-/// OpenID Connect. See [`Endpoints::reauthenticated`].
+/// Issues new tokens for a user whom your application has authenticated again, for example by a
+/// passkey or OpenID Connect. See [`Endpoints::reauthenticated`].
 ///
 /// ```
 /// use gatepass::{Identity, Pass, wire::Endpoints};
@@ -207,7 +210,7 @@ pub async fn refresh(
 ///
 /// # Errors
 ///
-/// The rejection, which is a complete reply.
+/// [`AuthRejection`], which is a complete reply.
 pub async fn reauthenticated(
     endpoints: &Endpoints,
     pass: &Pass,
@@ -219,8 +222,8 @@ pub async fn reauthenticated(
     reauthenticated.map(Delivered).map_err(AuthRejection)
 }
 
-/// The complete response to a request whose call to the [`Authority`](gatepass::Authority) has
-/// failed. See [`Endpoints::rejection`].
+/// Turns an error of the [`Authority`](gatepass::Authority) into the complete response. See
+/// [`Endpoints::rejection`].
 ///
 /// ```
 /// use gatepass::{Authority, Pass, wire::Endpoints};
@@ -240,8 +243,8 @@ pub fn rejection(endpoints: &Endpoints, error: Error, head: &OwnedRequestHead) -
     endpoints.rejection(error, &head.view()).into()
 }
 
-/// New tokens on their way to the client. As a reply, it is the answer of the endpoints.
-/// [`onto`](Self::onto) puts the tokens into a reply of your own.
+/// New tokens for the client. As a reply, it is the answer that the endpoints give.
+/// [`onto`](Self::onto) adds the tokens to a reply of your own.
 ///
 /// [`issued`](gatepass::wire::Delivered::issued) has the tokens for a body of your own.
 #[derive(Debug)]
@@ -290,7 +293,7 @@ async fn answer<B: Buf>(
     response(endpoints.handle(&head.view(), body).await).into_response()
 }
 
-/// All of a body, unless it is too long.
+/// Reads a whole body, unless it is too long.
 async fn read<B: Buf>(
     body: impl Stream<Item = Result<B, warp::Error>>,
 ) -> Result<Option<Vec<u8>>, warp::Error> {

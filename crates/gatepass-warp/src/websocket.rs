@@ -8,11 +8,12 @@ use warp::ws::{Message, WebSocket};
 use crate::connection::Connection;
 
 impl Connection {
-    /// Has `handler` serve a WebSocket until the connection must end.
+    /// Runs `handler` on a WebSocket until the connection must end.
     ///
-    /// When it must, the handler's future is dropped wherever it is, also in a write that waits for
-    /// a slow client. The client gets a Close frame with the code and the reason, has
-    /// [`CLOSE_TIMEOUT`](gatepass::Connection::CLOSE_TIMEOUT) to answer, and the socket is closed.
+    /// Then gatepass drops the handler's future wherever it is, even in a write that waits for a
+    /// slow client. It sends the client a Close frame with the code and the reason, waits up to
+    /// [`CLOSE_TIMEOUT`](gatepass::Connection::CLOSE_TIMEOUT) for the answer, and closes the
+    /// socket.
     ///
     /// ```
     /// use futures_util::{SinkExt, StreamExt};
@@ -52,7 +53,7 @@ impl Connection {
 async fn close(socket: &mut WebSocket, ended: Ended) {
     let frame = Message::close_with(ended.close_code(), ended.reason());
     if socket.send(frame).await.is_ok() {
-        // Until the client's own Close. A system that closes a socket with bytes that were not read
+        // Waits for the client's own Close. If a socket is closed with unread bytes, the system
         // resets the connection, and the client may lose the frame.
         while let Some(Ok(_)) = socket.next().await {}
     }

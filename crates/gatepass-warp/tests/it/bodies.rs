@@ -1,4 +1,4 @@
-//! Bodies of requests to the endpoints, and whose those requests are.
+//! Bodies of requests to the endpoints, and which requests the endpoints answer.
 
 use std::convert::Infallible;
 

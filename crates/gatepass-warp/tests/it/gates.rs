@@ -1,4 +1,4 @@
-//! Requests that get past a gate, and where they arrive.
+//! Requests that get past a gate, and the routes that they reach.
 
 use std::{
     future::ready,
@@ -36,7 +36,7 @@ struct Tenant {
     tenant: u32,
 }
 
-/// An authority that judges requests, and a count of those that came through.
+/// An authority, and a count of the requests that its gates let through.
 struct Service {
     authority: Authority,
     clock: ManualClock,
@@ -79,7 +79,7 @@ impl Service {
         format!("Bearer {}", issued.unwrap().access_token.as_str())
     }
 
-    /// A handler that is counted.
+    /// A handler that counts its runs.
     fn handler<A: Send + 'static>(
         &self,
     ) -> impl Fn(A) -> std::future::Ready<&'static str> + Clone + Send + Sync + use<A> + 'static
@@ -198,7 +198,7 @@ async fn a_body_is_read_only_of_whom_the_gate_lets_through() {
 
     let bearer = service.bearer("").await;
     let known = put("{").header("authorization", &bearer);
-    // Its own rejection, as it would be without a gate.
+    // The rejection of the body filter, as it would be without a gate.
     assert_eq!(known.reply(&app).await.status(), 400);
     assert_eq!(service.calls(), 0);
     let known = put("{}").header("authorization", &bearer);
@@ -469,7 +469,7 @@ async fn what_is_admitted_answers_privately_where_tokens_travel_in_cookies() {
 }
 
 /// The gate rotates the session before the extractor looks at the scopes. If the browser lost the
-/// new cookies, it would look like a thief at its next but one request.
+/// new cookies, it would look like a thief two requests later.
 #[tokio::test]
 async fn a_refusal_after_a_refresh_brings_the_new_cookies() {
     async fn admin(_: Scoped<Admin>) -> &'static str {
