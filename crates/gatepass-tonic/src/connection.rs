@@ -1,4 +1,4 @@
-//! Streams that stay open, and end with their session.
+//! Streams that stay open until their session ends.
 
 use std::{ops::Deref, time::Duration};
 
@@ -8,8 +8,8 @@ use tonic::Status;
 
 use crate::rejection;
 
-/// The connection of the user who is logged in, for a stream that lasts. It ends with its session,
-/// or when its access token expires and was not renewed. The rules are documented in
+/// The connection of the user who is logged in, for a long stream. It ends when its session ends,
+/// or when its access token expires without a renewal. The rules are documented in
 /// [`docs::connections`](gatepass::docs::connections).
 ///
 /// [`RequestAuth::connection`](crate::RequestAuth::connection) makes one.
@@ -42,23 +42,23 @@ use crate::rejection;
 pub struct Connection(pub(crate) gatepass::Connection);
 
 impl Connection {
-    /// Lets the connection outlive its access token, for as long as its session lives:
+    /// Keeps the connection open after its access token expires, until its session ends. See
     /// [`gatepass::Connection::follow_session`].
     pub fn follow_session(self) -> Self {
         Self(self.0.follow_session())
     }
 
-    /// How much longer than `max_staleness` the connection stays open while the node can't reach
-    /// its store: [`gatepass::Connection::patience`].
+    /// Sets how much longer than `max_staleness` the connection stays open while the node can't
+    /// reach its store. See [`gatepass::Connection::patience`].
     pub fn patience(self, patience: Duration) -> Self {
         Self(self.0.patience(patience))
     }
 
-    /// Ends a stream of messages with the connection: that of a response, or that of a request.
+    /// Ends a stream of messages, of a response or of a request, when the connection ends.
     ///
-    /// The last item is the status that a call with the same token would be refused with:
-    /// `UNAUTHENTICATED`, or `UNAVAILABLE` if the client should call again with the same token. The
-    /// reason is in its metadata, as that of a [refusal](crate#refusals).
+    /// The last item is the status that a new call with the same token would get:
+    /// `UNAUTHENTICATED`, or `UNAVAILABLE` if the client should call again with the same token. Its
+    /// metadata has the reason, like a [refusal](crate#refusals).
     pub fn stream<S, T>(&self, messages: S) -> impl Stream<Item = Result<T, Status>> + use<S, T>
     where
         S: Stream<Item = Result<T, Status>>,

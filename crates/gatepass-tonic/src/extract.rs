@@ -13,10 +13,11 @@ use tonic::{Request, Status};
 
 use crate::{connection::Connection, rejection::told};
 
-/// Says who is logged in, for any [`Request`] whose service is behind a [`gate`](crate::gate).
+/// Tells a method who is logged in, from any [`Request`] whose service is behind a
+/// [`gate`](crate::gate).
 ///
-/// Each method answers [`Code::Internal`](tonic::Code::Internal) where there is no gate: the log
-/// names the mistake, the client learns nothing of it. So ask before anything is done.
+/// Without a gate, each call returns [`Code::Internal`](tonic::Code::Internal). The log names the
+/// mistake, and the client learns nothing of it. So ask before your method changes anything.
 ///
 /// ```
 /// use gatepass_tonic::RequestAuth;
@@ -33,8 +34,8 @@ use crate::{connection::Connection, rejection::told};
 /// }
 /// ```
 pub trait RequestAuth: sealed::Sealed {
-    /// The user who is logged in. Behind a gate that is optional, a call without a user is refused
-    /// as a gate would refuse it.
+    /// The user who is logged in. Behind an optional gate, a call without a user gets the refusal
+    /// that a gate would give.
     ///
     /// # Errors
     ///
@@ -46,10 +47,10 @@ pub trait RequestAuth: sealed::Sealed {
     ///
     /// # Errors
     ///
-    /// That there is no gate.
+    /// [`Code::Internal`](tonic::Code::Internal) if there is no gate.
     fn optional_pass(&self) -> Result<Option<&Pass>, Status>;
 
-    /// The user who is logged in, with all the scopes that `R` stands for.
+    /// The user who is logged in, with all the scopes that `R` lists.
     ///
     /// ```
     /// use gatepass_tonic::{RequestAuth, RequiredScopes};
@@ -69,24 +70,25 @@ pub trait RequestAuth: sealed::Sealed {
     ///
     /// # Errors
     ///
-    /// As [`pass`](Self::pass), or [`Code::PermissionDenied`](tonic::Code::PermissionDenied).
+    /// The errors of [`pass`](Self::pass), and
+    /// [`Code::PermissionDenied`](tonic::Code::PermissionDenied) if the user lacks a scope.
     fn pass_with<R: RequiredScopes>(&self) -> Result<&Pass, Status>;
 
-    /// The application's own record of the user who is logged in, behind a gate that loads
+    /// Your application's own record of the user who is logged in. The gate must load
     /// [`Users`](gatepass::wire::Users).
     ///
     /// # Errors
     ///
-    /// As [`pass`](Self::pass), or [`Code::Internal`](tonic::Code::Internal) if the gate loads no
-    /// users of this type.
+    /// The errors of [`pass`](Self::pass), and [`Code::Internal`](tonic::Code::Internal) if the
+    /// gate loads no users of this type.
     fn user<T: Send + Sync + 'static>(&self) -> Result<Arc<T>, Status>;
 
-    /// The known facts about the client's device, for a login of your own: its `User-Agent`. Set
-    /// the address by [`Request::remote_addr`](tonic::Request), which needs tonic's own server.
+    /// The client's device, for a login of your own: its `User-Agent`. Add the address from
+    /// [`Request::remote_addr`](tonic::Request), which only tonic's own server knows.
     ///
     /// # Errors
     ///
-    /// That there is no gate.
+    /// [`Code::Internal`](tonic::Code::Internal) if there is no gate.
     fn device(&self) -> Result<Device, Status>;
 
     /// The access token that the client presented. It is a secret: keep it out of logs.
@@ -104,14 +106,14 @@ pub trait RequestAuth: sealed::Sealed {
     /// [`Code::PermissionDenied`](tonic::Code::PermissionDenied) if it does.
     fn same_site(&self) -> Result<(), Status>;
 
-    /// The connection of the user who is logged in, for a stream that lasts.
+    /// The connection of the user who is logged in, for a long stream.
     ///
     /// # Errors
     ///
-    /// As [`pass`](Self::pass).
+    /// The errors of [`pass`](Self::pass).
     fn connection(&self) -> Result<Connection, Status>;
 
-    /// The custom claims of the user who is logged in, as a type of the application's.
+    /// The custom claims of the user who is logged in, as a type of yours.
     ///
     /// ```
     /// use gatepass_tonic::RequestAuth;
@@ -128,7 +130,8 @@ pub trait RequestAuth: sealed::Sealed {
     ///
     /// # Errors
     ///
-    /// As [`pass`](Self::pass), or [`Code::Internal`](tonic::Code::Internal) where they do not fit.
+    /// The errors of [`pass`](Self::pass), and [`Code::Internal`](tonic::Code::Internal) if the
+    /// claims don't fit.
     fn claims<T: DeserializeOwned>(&self) -> Result<T, Status>;
 }
 
@@ -183,7 +186,7 @@ impl<M> RequestAuth for Request<M> {
     }
 }
 
-/// The call with what its gate has found. tonic doesn't tell a method which path it has.
+/// The call and the verdict of its gate. tonic doesn't tell a method its path.
 fn judged<M>(request: &Request<M>) -> Result<AuthRequest<'_, '_>, AuthRejection> {
     let metadata: &HeaderMap = request.metadata().as_ref();
     let head = RequestHead::new("POST", "", |name| {

@@ -4,14 +4,14 @@ use gatepass::Verifier;
 
 use crate::rejection::GrpcErrors;
 
-/// [`gatepass_tower::GateLayer`], refusing by gRPC statuses. Made by [`gate`].
+/// A [`gatepass_tower::GateLayer`] that refuses with gRPC statuses. Made by [`gate`].
 pub type GateLayer = gatepass_tower::GateLayer<GrpcErrors>;
 
-/// A layer that lets through what `verifier` verifies, and refuses all other calls by a gRPC
-/// status.
+/// A layer that lets a call through if `verifier` accepts its access token. It refuses all other
+/// calls with a gRPC status.
 ///
-/// Its requirements apply to all that it is put around: a service, or, as a route of its own, a
-/// method.
+/// Its requirements apply to everything that you put it around: usually a service, or one method
+/// that has a route of its own.
 ///
 /// ```
 /// use gatepass_tonic::gate;

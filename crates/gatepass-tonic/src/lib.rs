@@ -26,15 +26,15 @@
 //! | `WWW-Authenticate`, `Retry-After`, `Cache-Control` | metadata of the same names |
 //! | `error_description` | the status's message |
 //!
-//! The reason is a metadata entry, and not a `google.rpc.ErrorInfo`. So a client needs no further
-//! protobuf to read one word.
+//! The reason is a metadata entry, not a `google.rpc.ErrorInfo`. So a client needs no more protobuf
+//! to read one word.
 //!
 //! # Streams
 //!
-//! A gate judges a call when it begins. A stream that lasts ends with its session if the method
-//! puts it through [`Connection::stream`]. For example, the client of a stream of news gets
-//! `UNAUTHENTICATED` with the reason `revoked` after a logout. A stream that doesn't go through it
-//! lasts until one side closes it.
+//! A gate judges a call when it begins. A long stream ends with its session if the method passes it
+//! through [`Connection::stream`]. For example, the client of a stream of news gets
+//! `UNAUTHENTICATED` with the reason `revoked` after a logout. Any other stream lasts until one
+//! side closes it.
 //!
 //! # Interceptors
 //!
@@ -139,7 +139,7 @@ mod extract;
 mod gate;
 mod rejection;
 
-/// The core, for everything that is not re-exported here.
+/// The core, for everything that this crate doesn't re-export.
 pub use gatepass;
 pub use gatepass::{
     AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, MasterSecret,

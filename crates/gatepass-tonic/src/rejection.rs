@@ -1,14 +1,14 @@
-//! From errors to gRPC's statuses.
+//! The mapping from errors to gRPC statuses.
 
 use gatepass::{Error, Verifier};
 use gatepass_tower::{ErrorResponse, response};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
 use tonic::{Code, Status, metadata::MetadataMap};
 
-/// The metadata key of the reason of a refusal, [`Error::reason`]: what a client decides by.
+/// The metadata key of the reason of a refusal ([`Error::reason`]). A client can decide by it.
 pub const REASON: &str = "gatepass-reason";
 
-/// Answers refused calls with a gRPC status. [`gate`](crate::gate) makes its refusals with it.
+/// Answers refused calls with a gRPC status. [`gate`](crate::gate) uses it.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(
     clippy::exhaustive_structs,
@@ -22,8 +22,8 @@ impl<B: Default> ErrorResponse<B> for GrpcErrors {
     }
 }
 
-/// The status that tells a client of `error`, as the [crate's documentation](crate#refusals) has
-/// it: for methods that ask an [`Authority`](gatepass::Authority) themselves.
+/// The gRPC status of `error`, for methods that call an [`Authority`](gatepass::Authority)
+/// themselves. The [crate's documentation](crate#refusals) lists the statuses.
 ///
 /// ```
 /// use gatepass::{Authority, Pass};
@@ -42,11 +42,10 @@ pub fn status(verifier: &Verifier, error: &Error) -> Status {
     told(error, &response(verifier.error_reply(error)))
 }
 
-/// The only mapping from replies to statuses. `usual` is what tells of `error` over HTTP.
+/// The only mapping from replies to statuses. `usual` is the reply to `error` over HTTP.
 pub(crate) fn told<B>(error: &Error, usual: &Response<B>) -> Status {
     let mut headers = usual.headers().clone();
-    // It describes the body, which a status has no use for: its message and its reason say the
-    // same.
+    // It describes the body, which a status doesn't have: its message and its reason say the same.
     headers.remove(CONTENT_TYPE);
     headers.insert(
         HeaderName::from_static(REASON),

@@ -25,8 +25,7 @@ use test_support::tonic::{
 
 const REALM: &str = r#"Bearer realm="https://issuer.test""#;
 
-/// Every error that a gate can refuse with, and every other one: code, reason, whether it has a
-/// challenge.
+/// Every error, with its code, and whether its status has a challenge.
 fn errors() -> Vec<(Error, Code, bool)> {
     let unauthenticated = [
         Refusal::Missing,
@@ -108,7 +107,7 @@ async fn every_error_has_its_code_its_reason_and_what_the_reply_over_http_has() 
 }
 
 /// The gate's requirements, the client's metadata, and the answer: its code, its reason, and the
-/// part of the challenge behind the realm.
+/// part of the challenge after the realm.
 type Row<'a> = (
     &'a str,
     fn(GateLayer) -> GateLayer,
@@ -227,7 +226,7 @@ async fn a_refused_call_is_told_why_and_never_reaches_its_service() {
             "{name}"
         );
         assert_eq!(served.probe.reached(), 0, "{name}");
-        // The connection goes on, and lets a call with a token in.
+        // The connection stays open, and the gate lets a call with a token through.
         let bob = Identity::of(subject("bob")).scopes(Scopes::parse("admin").unwrap());
         let bob = bob.acr("phr").unwrap();
         let token = login(&authority, bob).await;
@@ -270,7 +269,7 @@ async fn an_optional_gate_lets_strangers_in_and_its_service_may_still_refuse_the
     assert_eq!(status.metadata().get("www-authenticate").unwrap(), REALM);
 }
 
-/// The challenge is the same as over HTTP, of the gate and of the service behind it.
+/// The gate and the service behind it give the same challenge as over HTTP.
 #[tokio::test]
 async fn a_stranger_learns_where_the_service_is_described() {
     let resource = ProtectedResource::new("https://mcp.example/mcp");
@@ -291,8 +290,8 @@ async fn a_stranger_learns_where_the_service_is_described() {
     }
 }
 
-/// A page elsewhere cannot make a browser send gRPC; should it learn to, it is no way around the
-/// rules.
+/// A page of another site can't make a browser send gRPC. Even if it could, the rules for cookies
+/// would apply.
 #[tokio::test]
 async fn a_call_by_cookie_may_change_something() {
     let authority = Authority::builder("https://issuer.test", "api", secret(), MemoryStore::new())
@@ -318,7 +317,7 @@ async fn a_call_by_cookie_may_change_something() {
     assert_eq!(reason(&status), Some("cross_site"));
 }
 
-/// A page that calls by gRPC-Web reads of a refusal what CORS shows it.
+/// A page that calls by gRPC-Web can read those headers of a refusal that CORS exposes.
 #[tokio::test]
 async fn a_refusal_has_the_headers_of_cors_around_the_gate() {
     let (authority, _) = authority().await;
@@ -386,7 +385,7 @@ fn a_missing_gate_is_loud_in_the_log_and_reveals_nothing() {
     );
     assert!(log.contains("gatepass_tonic::gate"), "{log}");
 
-    // Each question needs a gate before the method.
+    // Each of these calls needs a gate before the method.
     use gatepass_tonic::RequestAuth as _;
     reveals_nothing(&request.optional_pass().unwrap_err());
     reveals_nothing(&request.pass_with::<Nothing>().unwrap_err());

@@ -1,4 +1,4 @@
-//! Calls that stream, and calls that take their time.
+//! Calls that stream, and calls that take long.
 
 use std::time::Duration;
 
