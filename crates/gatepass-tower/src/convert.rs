@@ -1,4 +1,4 @@
-//! Between the http crate's types and the core's plain ones.
+//! Conversions between the http crate's types and the core's.
 
 use gatepass::wire::{Delivered, Outgoing, Reply, RequestHead, ResponseHeaders};
 use http::{
@@ -9,7 +9,7 @@ use http::{
 /// How a gate reads the head of a request.
 pub type ReadsHead = for<'p> fn(&'p Parts) -> RequestHead<'p>;
 
-/// The parts of a request's head that the core looks at.
+/// The parts of a request's head that the core reads.
 #[must_use]
 pub fn head(parts: &Parts) -> RequestHead<'_> {
     RequestHead::new(parts.method.as_str(), parts.uri.path(), |name| {
@@ -27,12 +27,12 @@ pub fn head(parts: &Parts) -> RequestHead<'_> {
 #[must_use]
 pub fn response(reply: Reply) -> Response<Vec<u8>> {
     let mut response = Response::new(Vec::new());
-    // The core makes neither an impossible status nor a header value that is not visible ASCII.
+    // The core makes only valid statuses, and header values of visible ASCII.
     *response.status_mut() =
         StatusCode::from_u16(reply.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in reply.headers() {
         if let Ok(mut value) = HeaderValue::from_str(value) {
-            // It holds tokens, and must not be in a log of the response's headers.
+            // The value holds tokens, and must not appear in a log of the response's headers.
             value.set_sensitive(name == SET_COOKIE);
             response.headers_mut().append(name, value);
         }
@@ -41,12 +41,12 @@ pub fn response(reply: Reply) -> Response<Vec<u8>> {
     response
 }
 
-/// Puts new tokens into the headers of a response of the application's own.
+/// Adds new tokens to the headers of the application's own response.
 pub fn deliver(delivered: &Delivered, headers: &mut HeaderMap) {
     delivered.apply(&mut Headers(headers));
 }
 
-/// Changes the headers of a guarded response as its gate wants it.
+/// Changes the headers of a guarded response as its gate requires.
 pub fn apply(outgoing: &Outgoing, headers: &mut HeaderMap) {
     outgoing.apply(&mut Headers(headers));
 }
@@ -59,7 +59,7 @@ impl ResponseHeaders for Headers<'_> {
     }
 
     fn replace(&mut self, name: &'static str, value: &str) {
-        // The core makes no header value that is not visible ASCII.
+        // The core makes only header values of visible ASCII.
         if let Ok(value) = HeaderValue::from_str(value) {
             self.0.insert(name, value);
         }
@@ -67,7 +67,7 @@ impl ResponseHeaders for Headers<'_> {
 
     fn append(&mut self, name: &'static str, value: &str) {
         if let Ok(mut value) = HeaderValue::from_str(value) {
-            // It holds tokens, and must not be in a log of the response's headers.
+            // The value holds tokens, and must not appear in a log of the response's headers.
             value.set_sensitive(true);
             self.0.append(name, value);
         }

@@ -1,11 +1,11 @@
-//! How a refused request is answered.
+//! The response to a refused request.
 
 use gatepass::Error;
 use http::Response;
 
-/// Makes the response to a refused request out of the usual one.
+/// Makes the response to a refused request from the usual one.
 ///
-/// Implemented by [`JsonErrors`] for all bodies that are made of bytes, and by functions
+/// [`JsonErrors`] implements it for all bodies that are made of bytes. Functions also implement it:
 /// `Fn(&Error, Response<Vec<u8>>) -> Response<B>`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot make a response with a `{B}`",
@@ -13,13 +13,13 @@ use http::Response;
     note = "a body that is not `From<Vec<u8>>` needs `GateLayer::error_response(|_, response| response.map(…))`"
 )]
 pub trait ErrorResponse<B> {
-    /// The response to a request that was refused with `error`. `usual` is complete: status,
-    /// challenge, JSON body.
+    /// The response to a request that the gate refused with `error`. `usual` is complete: status,
+    /// challenge and JSON body.
     fn respond(&self, error: &Error, usual: Response<Vec<u8>>) -> Response<B>;
 
-    /// Whether [`respond`](Self::respond) keeps the body of the usual response as it is. Then that
-    /// which answers a `HEAD` has none, but its length. Any other body is left in for the server to
-    /// leave out, which hyper does in HTTP/1 alone.
+    /// Whether [`respond`](Self::respond) keeps the body of the usual response unchanged. If so,
+    /// the gate removes the body from the answer to a `HEAD` and keeps its length. If not, the
+    /// server must remove it, which hyper does only in HTTP/1.
     fn keeps_body(&self) -> bool {
         false
     }

@@ -29,14 +29,14 @@ pin_project! {
             answer: F,
             outgoing: Outgoing,
         },
-        /// The gate answers; `None` once it has.
+        /// The gate's own response; `None` once it is taken.
         Refused { response: Option<Response<B>> },
-        /// The store is asked first, or also when the service has answered.
+        /// The gate asks the store, before or after the service answers.
         Waiting { answer: Answer<B, E> },
     }
 }
 
-/// A gate that waits, and then the service if it lets the request through.
+/// The future of a gate that waits for its store, and then of the service behind it.
 pub(crate) type Answer<B, E> = Pin<Box<dyn Future<Output = Result<Response<B>, E>> + Send>>;
 
 impl<F, B, E> ResponseFuture<F, B, E> {
@@ -70,7 +70,7 @@ where
                 apply(outgoing, response.headers_mut());
                 Poll::Ready(Ok(response))
             }
-            // As every future, this one is not polled again once it is ready.
+            // Like every future, this one must not be polled again once it is ready.
             Projected::Refused { response } => response
                 .take()
                 .map_or(Poll::Pending, |response| Poll::Ready(Ok(response))),

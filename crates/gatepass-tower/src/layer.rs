@@ -22,7 +22,7 @@ pub struct GateLayer<R = JsonErrors> {
 }
 
 impl GateLayer {
-    /// A gate that lets through the requests whose access token `verifier` accepts. Give it the
+    /// A gate that lets a request through if `verifier` accepts its access token. Give it a
     /// [`Verifier`], or the [`Authority`](gatepass::Authority) that has one:
     /// `GateLayer::new(&authority)`.
     pub fn new(verifier: impl Into<Verifier>) -> Self {
@@ -35,9 +35,10 @@ impl GateLayer {
 }
 
 impl<R> GateLayer<R> {
-    /// Requires more of each request than a good access token: scopes, a recent authentication,
-    /// fresher revocation data. The requirements of several calls add up: after `optional`, a call
-    /// that requires more lets strangers through no longer.
+    /// Requires more of each request than a valid access token: for example scopes, a recent
+    /// authentication, or fresher revocation data. The requirements of several calls add up. For
+    /// example, a gate that is `optional` and then requires a scope no longer lets strangers
+    /// through.
     ///
     /// ```
     /// use std::time::Duration;
@@ -71,9 +72,9 @@ impl<R> GateLayer<R> {
         self
     }
 
-    /// Renews access tokens while their clients use them, for clients that keep one token and no
-    /// refresh token. If a token has half of its life behind it, the response brings a fresh one,
-    /// in the access cookie or in the header that
+    /// Renews access tokens while clients use them, for clients that have no refresh token. Once
+    /// half of a token's lifetime has passed, the response brings a new one, in the access cookie
+    /// or in the header that
     /// [`renewed_token_header`](gatepass::AuthorityBuilder::renewed_token_header) names. The rules
     /// are documented in [`wire::Gate::auto_renew`](gatepass::wire::Gate::auto_renew).
     pub fn auto_renew(mut self, authority: &Authority) -> Self {
@@ -90,25 +91,26 @@ impl<R> GateLayer<R> {
         self
     }
 
-    /// Sends browsers to a login page in place of a 401, if they ask for a page to show. Programs
-    /// still get the 401. See [`wire::Gate::login_page`](gatepass::wire::Gate::login_page) for the
-    /// rules.
+    /// Redirects a browser that asks for a page to a login page, in place of a 401. Programs still
+    /// get the 401. The rules are documented in
+    /// [`wire::Gate::login_page`](gatepass::wire::Gate::login_page).
     pub fn login_page(mut self, page: LocalPath) -> Self {
         self.gate = self.gate.login_page(page);
         self
     }
 
-    /// Loads the application's own record of the user of each request that the gate lets through,
-    /// for extractors of adapters. [`Users`](gatepass::wire::Users) has the rules.
+    /// Loads your application's own record of the user for each request that the gate lets through,
+    /// for extractors of adapters. The rules are documented in [`Users`](gatepass::wire::Users).
     pub fn users<T: Send + Sync + 'static>(mut self, users: &Users<T>) -> Self {
         self.gate = self.gate.users(users);
         self
     }
 
-    /// Answers refused requests with what `respond` makes of the usual response: a page instead of
-    /// JSON, say, or a body type that is not made of bytes. Extractors that refuse behind a gate,
-    /// for a scope that is missing, answer by themselves. With [`login_page`](Self::login_page),
-    /// the usual response may be the redirect (303): return it as it is.
+    /// Answers refused requests with the response that `respond` makes from the usual one, for
+    /// example a page instead of JSON, or a body type that is not made of bytes. An extractor that
+    /// refuses behind the gate, for example because a scope is missing, still gives its own answer.
+    /// With [`login_page`](Self::login_page), the usual response may be the redirect (303): return
+    /// it unchanged.
     ///
     /// ```
     /// use axum::body::Body;
@@ -130,9 +132,9 @@ impl<R> GateLayer<R> {
         }
     }
 
-    /// Reads the head of each request by this function in place of [`head`]. For adapters of
-    /// frameworks that know more of a request: the address of the client, or the path before the
-    /// router has cut it.
+    /// Reads the head of each request with `reads` in place of [`head`]. This is for adapters of
+    /// frameworks that know more about a request, for example the client's address, or the path
+    /// before the router shortens it.
     pub fn reading(mut self, reads: ReadsHead) -> Self {
         self.reads = reads;
         self

@@ -4,8 +4,7 @@
 //!
 //! [`GateLayer`] puts a [`Gate`] before a service. For each request
 //!
-//! 1. the gate verifies the one access token of `Authorization: Bearer`, and the requirements of
-//!    the route;
+//! 1. the gate verifies the one access token and checks the requirements of the route;
 //! 2. a request that passes goes on, with the [`AuthState`] in its extensions;
 //! 3. the gate answers any other request, as RFC 6750 §3 says, and the request never reaches the
 //!    service. If the gate doesn't know the revocations freshly enough to judge, it answers 503.
@@ -27,7 +26,7 @@ mod future;
 mod layer;
 mod service;
 
-/// The core, for everything that is not re-exported here.
+/// The core, for everything that this crate doesn't re-export.
 pub use gatepass;
 pub use gatepass::{
     AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, LocalPath,

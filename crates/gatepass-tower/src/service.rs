@@ -15,7 +15,7 @@ use crate::{
     future::{Answer, ResponseFuture},
 };
 
-/// A service that lets only authorized requests through to another. Made by
+/// A service that lets only authorized requests through to the one behind it. Made by
 /// [`GateLayer`](crate::GateLayer).
 #[derive(Clone)]
 pub struct Gate<S, R = JsonErrors> {
@@ -72,7 +72,7 @@ where
             }
             Err(rejection) => {
                 // Dropping the service frees what it has reserved for this request. Otherwise a
-                // stranger would keep a permit of a concurrency limit.
+                // stranger would keep, for example, a permit of a concurrency limit.
                 let clone = self.inner.clone();
                 self.inner = clone;
                 ResponseFuture::refused(refuse(&self.errors, rejection, &parts))
@@ -82,7 +82,7 @@ where
 }
 
 impl<S, R> Gate<S, R> {
-    /// Judges a request that cannot be judged at once.
+    /// Judges a request for which the gate must ask the store first.
     fn wait<ReqBody, ResBody>(&mut self, request: Request<ReqBody>) -> Answer<ResBody, S::Error>
     where
         S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
@@ -91,7 +91,7 @@ impl<S, R> Gate<S, R> {
         ReqBody: Send + 'static,
         ResBody: Send,
     {
-        // The one that was polled ready must be the one that is called; its clone may not be ready.
+        // Calls the service that was polled ready: its clone may not be ready.
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
         let (gate, errors, reads) = (self.gate.clone(), self.errors.clone(), self.reads);
@@ -112,7 +112,7 @@ impl<S, R> Gate<S, R> {
     }
 }
 
-/// Gives a request with what the gate knows of it to the service, and says how the gate changes the
+/// Calls the service with the request and the gate's verdict. Returns how the gate changes the
 /// response.
 fn let_through<S: Service<Request<B>>, B>(
     inner: &mut S,

@@ -30,7 +30,7 @@ use tower::{Layer, Service, ServiceExt};
 
 type Body = Full<Bytes>;
 
-/// A service that insists on being called only where it was polled ready, and counts its calls.
+/// A service that panics if it is called without having been polled ready, and counts its calls.
 #[derive(Default)]
 struct Picky {
     ready: bool,
@@ -68,7 +68,8 @@ impl Service<Request<Body>> for Picky {
     }
 }
 
-/// One whose gates judge at once, and one whose gates ask the store: they take different paths.
+/// An authority whose gates judge at once, and one whose gates ask the store. They take different
+/// paths in the code.
 async fn authorities() -> [Authority; 2] {
     let of = async |store| {
         let secret = MasterSecret::generate().unwrap();
@@ -274,7 +275,7 @@ async fn requirements_of_a_route_add_up() {
         let challenge = refused.headers()["www-authenticate"].to_str().unwrap();
         assert!(challenge.ends_with(r#"scope="admin""#), "{challenge}");
 
-        // A gate that is optional, and requires more, is optional no longer.
+        // A gate that is optional and then requires more is no longer optional.
         let layer = GateLayer::new(&authority)
             .require(Requirements::new().optional())
             .require(Requirements::new().staleness(Staleness::Strict));
