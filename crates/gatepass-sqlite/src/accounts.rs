@@ -1,5 +1,5 @@
-//! The accounts: the number of the last session of each, and which of its sessions are over with
-//! others.
+//! The accounts. A row holds the number of the account's last session, and which of its sessions
+//! have ended together.
 
 use gatepass::{
     Timestamp,
@@ -24,8 +24,8 @@ pub(crate) fn find(conn: &Connection, id: AccountId) -> Result<Option<Account>, 
     .transpose()
 }
 
-/// Writes the account, and appends to the log what has just `ended`. The next purge looks at it
-/// then.
+/// Writes the account, and appends the end `ended` to the log. If there is one, the next purge
+/// looks at the account.
 pub(crate) fn put(
     conn: &Connection,
     account: &Account,
@@ -63,12 +63,12 @@ pub(crate) fn put(
     Ok(())
 }
 
-/// Accounts that a purge looks at, and sessions of one account, at most: so that a step is short
-/// also where an account has many sessions whose access tokens may still be valid.
+/// The most accounts that a purge looks at, and the most sessions of one account. So a step is
+/// short even if an account has many sessions whose access tokens may still be valid.
 const LOOKED_AT: usize = 100;
 
-/// Removes at most `limit` sessions that ended with others and that nothing needs any more at
-/// `horizon`, their entries in the log, and accounts without sessions.
+/// Removes sessions that ended together and that nothing needs any more at `horizon`, their log
+/// entries, and accounts without sessions: at most `limit` in all.
 pub(crate) fn purge(
     conn: &Connection,
     horizon: Timestamp,
@@ -102,7 +102,7 @@ fn purge_one(
     limit: usize,
 ) -> Result<Purged, Failure> {
     let id = account.id.as_bytes().as_slice();
-    // The entry of the account and the account itself go with the last of its sessions.
+    // The account and its log entry go with the last of its sessions.
     let most = LOOKED_AT.min(limit.saturating_sub(2));
     if most == 0 {
         return Ok(Purged::new(0, true));
@@ -118,13 +118,13 @@ fn purge_one(
     }
     let first_later = later.iter().map(|(_, access_until)| *access_until).min();
     let entries = match first_later {
-        // Looked at again when the first access token of those that are left can't be valid any
+        // Looks again when the first access token of the remaining sessions can't be valid any
         // more.
         Some(access_until) => {
             set_purge_at(conn, id, access_until + Revocation::RETENTION_MARGIN)?;
             0
         }
-        // Looked at again in the next step.
+        // Looks again in the next step.
         None if !seen_all => 0,
         None if account.droppable_at() > horizon => {
             set_purge_at(conn, id, account.droppable_at())?;
@@ -140,8 +140,8 @@ fn purge_one(
     Ok(Purged::new(due.len() + entries, more))
 }
 
-/// Some of the oldest sessions that the account's cutoff covers, each with the end of its access
-/// tokens.
+/// Some of the oldest sessions that the account's cutoff covers, each with the time when its last
+/// access token expires.
 fn covered(
     conn: &Connection,
     account: &Account,
@@ -166,7 +166,7 @@ fn covered(
     Ok(covered.collect::<Result<_, _>>()?)
 }
 
-/// Removes the account, unless it has a session that is yet to be purged.
+/// Removes the account, unless a purge has yet to remove a session of it.
 fn remove(conn: &Connection, id: &[u8], horizon: Timestamp) -> Result<usize, Failure> {
     let forgotten = log::forget_cutoff(conn, id)?;
     let removed = conn
@@ -176,7 +176,7 @@ fn remove(conn: &Connection, id: &[u8], horizon: Timestamp) -> Result<usize, Fai
         )?
         .execute([id])?;
     if removed == 0 {
-        // Its sessions are all due, and go before it.
+        // The purge removes its sessions first: all of them are due.
         set_purge_at(conn, id, horizon + Revocation::RETENTION_MARGIN)?;
     }
     Ok(forgotten + removed)

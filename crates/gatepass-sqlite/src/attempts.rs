@@ -1,4 +1,4 @@
-//! The records of attempts to log in.
+//! The records of login attempts.
 
 use std::collections::HashMap;
 

@@ -1,11 +1,11 @@
-//! The errors, in SQLite's terms and in gatepass's.
+//! Errors of SQLite, and the errors of gatepass that they become.
 
 use std::{io, path::PathBuf};
 
 use gatepass::{StoreError, store::StoreErrorKind};
 use rusqlite::ErrorCode;
 
-/// Why a store was not opened. Each is for the operator, and says what to do.
+/// The reason why a store was not opened. Each message tells the operator what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -20,13 +20,13 @@ pub enum OpenError {
         /// SQLite's error.
         source: rusqlite::Error,
     },
-    /// The file is something else, or damaged at its very start.
+    /// The file is not an SQLite database, or is damaged at its very start.
     #[error("{path:?} is not an SQLite database: give another path, or restore a backup")]
     NotADatabase {
         /// The file.
         path: PathBuf,
     },
-    /// The file is a database, and damaged.
+    /// The file is a damaged database.
     #[error(
         "{path:?} is damaged: restore a backup, or save what can be read with `sqlite3 {path:?} .recover`"
     )]
@@ -34,9 +34,9 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
-    /// The file cannot be read or written, though it is there and may be.
+    /// The file can't be read or written, although it exists and the process has the right.
     #[error(
-        "cannot read or write {path:?}: the disk is full, at a quota or limit of this process, or broken"
+        "cannot read or write {path:?}: the disk is full or broken, or this process has reached a quota or limit"
     )]
     Disk {
         /// The file.
@@ -44,16 +44,16 @@ pub enum OpenError {
         /// SQLite's error.
         source: rusqlite::Error,
     },
-    /// The file, or what SQLite keeps beside it, was gone again right after it was opened.
-    #[error("{path:?} disappeared while it was opened: see who deletes or moves it")]
+    /// The file, or the `-wal` or `-shm` beside it, disappeared right after it was opened.
+    #[error("{path:?} disappeared while it was opened: find the program that deletes or moves it")]
     Gone {
         /// The file.
         path: PathBuf,
         /// The system's error.
         source: io::Error,
     },
-    /// The file cannot be used by several connections at once, as this store does: it is on a
-    /// network file system, or not a file at all.
+    /// Several connections can't use the file at once, which this store needs. For example, it is
+    /// on a network file system, or it isn't a file.
     #[error(
         "{path:?} cannot be put into WAL mode (it stays in mode {mode:?}): give the path of a file \
          on a local file system"
@@ -61,7 +61,7 @@ pub enum OpenError {
     NoWal {
         /// The file.
         path: PathBuf,
-        /// The journal mode that it has.
+        /// The journal mode of the file.
         mode: String,
     },
     /// A newer release has used the file already.
@@ -77,7 +77,7 @@ pub enum OpenError {
         /// The newest schema version that this release knows.
         known: u32,
     },
-    /// An older release has made the tables, and a reader doesn't change them.
+    /// An older release made the tables, and a reader doesn't migrate them.
     #[error(
         "{path:?} has schema version {found}, and this release knows version {known}: the next node of \
          this release that starts migrates it, or use the release of the nodes"
@@ -112,7 +112,7 @@ pub enum OpenError {
         /// SQLite's error.
         source: rusqlite::Error,
     },
-    /// The system has no thread for the store.
+    /// The system can't start a thread for the store.
     #[error("cannot start a thread: raise the process's limits")]
     Thread(#[source] io::Error),
 }
@@ -132,7 +132,7 @@ impl OpenError {
     }
 }
 
-/// Why a statement, or the reading of its rows, failed.
+/// The reason why a statement, or reading its rows, failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
     Sqlite(rusqlite::Error),
@@ -140,8 +140,8 @@ pub(crate) enum Failure {
     Gone(Gone),
 }
 
-/// A column that does not hold what gatepass writes there. Its content is not told: it may be
-/// personal.
+/// A column that does not hold what gatepass writes there. The error doesn't show its content,
+/// which may be personal.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("column {0} is unreadable")]
 pub(crate) struct Unreadable(pub(crate) &'static str);
@@ -183,8 +183,8 @@ pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// One of the files was moved, deleted or replaced while it was open. No other process will ever
-/// see what is written to it now.
+/// One of the files was moved, deleted or replaced while it was open. Other processes will never
+/// see later writes to it.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error(
     "the database file, or the -wal or -shm beside it, was moved, deleted or replaced: put it back, or \

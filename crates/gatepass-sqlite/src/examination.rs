@@ -1,4 +1,4 @@
-//! Faults of a file, found out without changing it.
+//! The examination: finds faults of a file without changing it.
 
 use std::{collections::BTreeSet, ffi::OsString, path::Path, time::Duration};
 
@@ -13,11 +13,11 @@ use crate::{
     heartbeats, schema,
 };
 
-/// How long something may be due before a purge counts as one that doesn't keep up. A purge runs
-/// once a minute unless configured otherwise.
+/// How long a row may be due before the examination reports that the purge doesn't keep up. A purge
+/// runs once a minute unless configured otherwise.
 const OVERDUE: Duration = Duration::from_secs(3600);
 
-/// Looks at the file at `path`, at the time `now`.
+/// Examines the file at `path`, at the time `now`.
 pub(crate) fn examine(
     path: &Path,
     busy_timeout: Duration,
@@ -86,7 +86,7 @@ fn mode(conn: &Connection) -> rusqlite::Result<Option<Finding>> {
     }))
 }
 
-/// Other users of the machine who may read or write what is in the files.
+/// Finds out whether other users of the machine may read or write the files.
 #[cfg(unix)]
 fn readers(path: &Path) -> Option<Finding> {
     use std::os::unix::fs::PermissionsExt;
@@ -114,7 +114,7 @@ fn readers(_: &Path) -> Option<Finding> {
     None
 }
 
-/// The version of the tables, if there are any.
+/// The version of the tables, if the file has any.
 pub(crate) fn version(conn: &Connection) -> rusqlite::Result<Option<u32>> {
     if !conn.table_exists(None, "gatepass_meta")? {
         return Ok(None);
@@ -127,7 +127,7 @@ pub(crate) fn version(conn: &Connection) -> rusqlite::Result<Option<u32>> {
     .optional()
 }
 
-/// The tables and indexes that a new file has and this one lacks.
+/// The tables and indexes that a new file would have and this one lacks.
 fn missing(conn: &Connection) -> rusqlite::Result<Vec<Finding>> {
     let names = |conn: &Connection| {
         let mut select = conn.prepare(
@@ -139,7 +139,7 @@ fn missing(conn: &Connection) -> rusqlite::Result<Vec<Finding>> {
     let (expected, found) = (names(&schema::empty()?)?, names(conn)?);
     let missing = expected.difference(&found).map(|missing| {
         let text = format!(
-            "the {missing} is missing, which some program has dropped: create it again as \
+            "the {missing} is missing, because some program has dropped it: create it again as \
              gatepass-sqlite has it in its schema, or restore a backup"
         );
         Finding::error("missing_index", text)
@@ -147,7 +147,7 @@ fn missing(conn: &Connection) -> rusqlite::Result<Vec<Finding>> {
     Ok(missing.collect())
 }
 
-/// Rows that a purge should have removed long ago.
+/// Finds rows that a purge should have removed long ago.
 fn overdue(conn: &Connection, now: Timestamp) -> rusqlite::Result<Option<Finding>> {
     let before = |margin: Duration| {
         let earlier = i64::try_from((OVERDUE + margin).as_millis()).unwrap_or(i64::MAX);

@@ -13,7 +13,7 @@ use crate::{
     row::Millis,
 };
 
-/// Writes a heartbeat, and forgets those that are older than `kept`.
+/// Writes a heartbeat, and removes those that are older than `kept`.
 pub(crate) fn write(
     conn: &Connection,
     heartbeat: &Heartbeat,

@@ -14,11 +14,11 @@ use crate::{
     row::{Millis, cutoff, grant},
 };
 
-/// Entries that one pull brings at most: some hundred kilobytes.
+/// The most entries that one pull returns: some hundred kilobytes.
 const BATCH: usize = 5000;
 
-/// Appends the revocation of a session, of an account's sessions instead of the account's last, or
-/// the grant of a session instead of its last.
+/// Appends the end of a session, the end of an account's sessions, or the grant of a session. The
+/// second replaces the account's last such entry, and the third the session's last grant.
 pub(crate) fn append(conn: &Connection, revocation: Revocation) -> Result<(), Failure> {
     let until = Millis(revocation.until);
     match &revocation.target {
@@ -59,7 +59,7 @@ pub(crate) fn append(conn: &Connection, revocation: Revocation) -> Result<(), Fa
                 until
             ])?;
         }
-        // Only `append_token` knows whose it is.
+        // Only `append_token` knows the account of a token.
         RevocationTarget::Token(_) => {}
     }
     Ok(())
@@ -82,7 +82,7 @@ pub(crate) fn append_token(conn: &Connection, token: &RevokeToken) -> Result<Rev
     })
 }
 
-/// Revokes one token of another issuer, or all of a subject.
+/// Revokes one token of another issuer, or all tokens of a subject there.
 pub(crate) fn revoke_foreign(
     conn: &Connection,
     revoke: RevokeForeign,
@@ -113,14 +113,15 @@ pub(crate) fn revoke_foreign(
     Ok(Some(revocation))
 }
 
-/// Removes the entry of the account's cutoff; says how many there were.
+/// Removes the log entry of the account's cutoff. Returns how many there were.
 pub(crate) fn forget_cutoff(conn: &Connection, account: &[u8]) -> Result<usize, Failure> {
     let forget = "DELETE FROM gatepass_revocations WHERE account = ?1 AND up_to IS NOT NULL";
     Ok(conn.prepare_cached(forget)?.execute([account])?)
 }
 
-/// The number of the last entry there ever was, purged or not. Writers exclude each other, so that
-/// numbers are given in the order of commits and a reader that sees one sees all below it.
+/// The number of the last entry that was ever written, even if it has been purged. Only one process
+/// writes at a time, so numbers follow the order of commits. A reader that sees an entry sees all
+/// entries below it.
 pub(crate) fn last_seq(conn: &Connection) -> Result<i64, Failure> {
     let last = conn
         .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'gatepass_revocations'")?
@@ -129,7 +130,7 @@ pub(crate) fn last_seq(conn: &Connection) -> Result<i64, Failure> {
     Ok(last.unwrap_or(0))
 }
 
-/// The place that `cursor` names, if it is one of this incarnation.
+/// The place that `cursor` names, if it is in this log.
 pub(crate) fn place(incarnation: &str, cursor: &Cursor) -> Option<i64> {
     let (of, seq) = cursor.as_str().split_once(':')?;
     let seq = seq.parse().ok().filter(|seq| *seq >= 0)?;
@@ -146,8 +147,8 @@ pub(crate) fn pull(
         Some(Some(seq)) => seq,
         Some(None) => return Ok(PullResult::Reset),
     };
-    // The entries and the number of the last one must be of the same moment: a number read later
-    // would lead the cursor past entries that were not read.
+    // Reads the entries and the last number in one transaction. A number that is read later would
+    // move the cursor past entries that were not read.
     let tx = conn.transaction()?;
     let last = last_seq(&tx)?;
     if after > last {
@@ -165,8 +166,8 @@ pub(crate) fn pull(
         reached = seq;
     }
     let more = entries.len() == BATCH && reached < last;
-    // The last entries may have been purged: a cursor that stayed before them would be behind for
-    // ever.
+    // The last entries may have been purged. A cursor that stayed before them would be behind
+    // forever.
     let seq = if more { reached } else { last };
     let next = Cursor::new(format!("{incarnation}:{seq}"));
     Ok(PullResult::entries(entries, next, more))
@@ -205,7 +206,7 @@ pub(crate) fn status(
     version: GrantVersion,
     now: Timestamp,
 ) -> Result<TokenStatus, Failure> {
-    // `Session::purge_at` is said here once more.
+    // This repeats `Session::purge_at` in SQL.
     let mut select = conn.prepare_cached(
         "SELECT ended OR EXISTS (SELECT 1 FROM gatepass_revocations WHERE token = ?2),
              ?3 < grant_valid_from,
@@ -238,8 +239,8 @@ pub(crate) fn is_revoked(conn: &Connection, token: TokenId) -> Result<bool, Fail
     Ok(revoked)
 }
 
-/// Whether there is no room for another entry of a single token: the session or its account has as
-/// many as it may have.
+/// Whether the session or its account already has the most entries of single tokens that it may
+/// have.
 pub(crate) fn is_full(
     conn: &Connection,
     token: &RevokeToken,
@@ -264,7 +265,7 @@ pub(crate) fn is_full(
     Ok(full)
 }
 
-/// Removes at most `limit` entries that are past their retention at `horizon`.
+/// Removes at most `limit` entries whose retention is over at `horizon`.
 pub(crate) fn purge(conn: &Connection, horizon: Timestamp, limit: usize) -> Result<usize, Failure> {
     let removed = conn
         .prepare_cached(
@@ -275,13 +276,13 @@ pub(crate) fn purge(conn: &Connection, horizon: Timestamp, limit: usize) -> Resu
     Ok(removed)
 }
 
-/// The instant such that entries until then are past their retention at `now`, and later ones not.
+/// The instant that separates entries whose retention is over at `now` from later ones.
 fn retained_from(now: Timestamp) -> i64 {
     let margin = i64::try_from(Revocation::RETENTION_MARGIN.as_millis()).unwrap_or(i64::MAX);
     now.unix_millis().saturating_sub(margin)
 }
 
-/// SQLite takes a negative limit for none.
+/// The limit as an argument. SQLite would treat a negative one as no limit.
 pub(crate) fn as_limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }

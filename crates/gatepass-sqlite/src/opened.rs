@@ -1,4 +1,4 @@
-//! Whether the file at a path is still the one that was opened, and what belongs to it.
+//! Checks that the files at a path are still the ones that the store has opened.
 
 use std::{
     ffi::OsString,
@@ -9,10 +9,10 @@ use std::{
 
 use crate::error::{Failure, Gone};
 
-/// The files of a database that was opened, and where they are.
+/// The files of an open database, and their paths.
 ///
-/// As long as it is open, all three stay what they are. Without the `-wal` the latest commits are
-/// lost once the process dies; without the `-shm` processes do not see each other's locks, and
+/// While the database is open, all three must stay the same. Without the `-wal`, the latest commits
+/// are lost when the process dies. Without the `-shm`, processes don't see each other's locks, and
 /// destroy the file.
 #[derive(Clone)]
 pub(crate) struct Opened {
@@ -22,14 +22,14 @@ pub(crate) struct Opened {
 /// The device and inode, which tell a file from all others.
 #[cfg(unix)]
 type Identity = (u64, u64);
-/// Nothing, for systems that do not let an open file be moved or deleted.
+/// Nothing, on systems where an open file can't be moved or deleted.
 #[cfg(not(unix))]
 type Identity = ();
 
 impl Opened {
     /// The database at `path`, which has just been opened and read.
     pub(crate) fn new(path: &Path) -> io::Result<Self> {
-        // A relative path must not come to mean another file.
+        // A relative path would name another file if the working directory changes.
         let path = path.canonicalize()?;
         let file = |suffix: &str| {
             let mut name = OsString::from(&path);
@@ -50,7 +50,7 @@ impl Opened {
         path.canonicalize().is_ok_and(|path| path == *own)
     }
 
-    /// Fails unless all files are still there.
+    /// Fails unless all files are still the same.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         let there = |(file, opened): &(PathBuf, Identity)| {
             identity(file).is_ok_and(|identity| identity == *opened)

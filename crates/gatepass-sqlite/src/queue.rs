@@ -5,20 +5,20 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use gatepass::{StoreError, store::StoreErrorKind};
 
-/// Jobs that may wait. A job that does not fit would wait for longer than its caller.
+/// The most jobs that may wait. Any further job would wait longer than its caller.
 pub(crate) const LENGTH: usize = 4096;
 
-/// The way to the threads that take jobs from a queue.
+/// A queue of jobs, and the threads that take jobs from it.
 ///
-/// When it is dropped, they finish what is queued, and it waits for them: SQLite can then put its
-/// write-ahead log into the file, which is whole without it.
+/// When it is dropped, it waits until the threads have finished the queued jobs. SQLite can then
+/// write its write-ahead log into the file, which is complete without it.
 pub(crate) struct Queue<J> {
     jobs: Option<Sender<J>>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl<J> Queue<J> {
-    /// A queue without threads yet, and the end that they take jobs from.
+    /// A queue without threads yet, and the receiver that threads take jobs from.
     pub(crate) fn new() -> (Self, Receiver<J>) {
         let (jobs, queue) = crossbeam_channel::bounded(LENGTH);
         (
@@ -30,12 +30,12 @@ impl<J> Queue<J> {
         )
     }
 
-    /// Waits for `thread`, too, when this is dropped.
+    /// Makes the queue also wait for `thread` when it is dropped.
     pub(crate) fn served_by(&mut self, thread: JoinHandle<()>) {
         self.threads.push(thread);
     }
 
-    /// Queues a job, and does not wait for room.
+    /// Queues a job. Fails at once if there is no room.
     pub(crate) fn send(&self, job: J) -> Result<(), StoreError> {
         let unavailable = StoreError::new(StoreErrorKind::Unavailable);
         let jobs = self.jobs.as_ref().ok_or(unavailable)?;
@@ -57,7 +57,7 @@ impl<J> Drop for Queue<J> {
     fn drop(&mut self) {
         self.jobs = None;
         for thread in self.threads.drain(..) {
-            // One that panicked has nothing left to finish.
+            // A thread that panicked has nothing left to finish.
             let _ = thread.join();
         }
     }

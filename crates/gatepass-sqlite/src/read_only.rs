@@ -1,4 +1,4 @@
-//! The sessions of a file that others write.
+//! A reader of the sessions that other processes write.
 
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 
@@ -11,13 +11,13 @@ use crate::{
     error::OpenError, examination, opened::Opened, reader::Readers, scan, schema, sessions,
 };
 
-/// How long a reader waits for a lock, as a store does.
+/// How long a reader waits for a lock: as long as a store by default.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The sessions in a file that exists, for tools such as `gatepass sessions`.
+/// A reader of the sessions in an existing file, for tools such as `gatepass sessions`.
 ///
-/// It neither creates nor migrates the file, and changes no session. Its process needs the right to
-/// write to the file nevertheless, as SQLite's readers do in WAL mode. Cheap to clone.
+/// It neither creates nor migrates the file, and changes no session. Its process still needs write
+/// access to the file, like every reader of SQLite in WAL mode. A reader is cheap to clone.
 ///
 /// ```no_run
 /// use gatepass_sqlite::SqliteReader;
@@ -41,7 +41,7 @@ impl SqliteReader {
     ///
     /// # Errors
     ///
-    /// [`OpenError`] if there is no such file, or none with the tables of this release.
+    /// [`OpenError`] if the file doesn't exist, or doesn't have the tables of this release.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let path = path.as_ref();
         let wrong = |error| OpenError::new(path.to_owned(), error);
@@ -67,7 +67,7 @@ impl SqliteReader {
         })
     }
 
-    /// The session with this id, and the time.
+    /// The session with this id, and the current time.
     ///
     /// # Errors
     ///
@@ -83,7 +83,7 @@ impl SqliteReader {
         loaded.await
     }
 
-    /// A part of the sessions that `filter` matches, as
+    /// One part of the sessions that match `filter`, as
     /// [`SessionStore::scan`](gatepass::store::SessionStore::scan) returns it.
     ///
     /// # Errors

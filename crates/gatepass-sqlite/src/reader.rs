@@ -1,4 +1,4 @@
-//! The threads that read.
+//! The threads that read the file.
 
 use std::{
     io,
@@ -14,7 +14,7 @@ use crate::{error::Failure, queue::Queue};
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
-/// The way to the reading threads, which end when this is dropped.
+/// A handle to the reading threads. They end when it is dropped.
 pub(crate) struct Readers {
     queue: Queue<Job>,
 }
@@ -29,8 +29,8 @@ impl Readers {
                 .name(format!("gatepass-read-{number}"))
                 .spawn(move || {
                     for job in jobs {
-                        // Nothing panics here; should it nevertheless, its caller hears of it, and
-                        // the others do not wait for a thread that is gone.
+                        // No job should panic. If one does, its caller gets an error, and the
+                        // thread still serves the others.
                         let _ = catch_unwind(AssertUnwindSafe(|| job(&mut conn)));
                     }
                 })?;
@@ -39,14 +39,14 @@ impl Readers {
         Ok(Self { queue })
     }
 
-    /// Has `question` answered from what is committed by then.
+    /// Runs `question` on a reading thread, on the committed state.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         question: impl FnOnce(&mut Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         let job = move |conn: &mut Connection| {
-            // A caller that has gone does not want to know.
+            // A caller that is gone needs no answer.
             if !reply.is_closed() {
                 let _ = reply.send(question(conn));
             }

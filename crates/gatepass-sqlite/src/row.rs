@@ -1,4 +1,4 @@
-//! A session as a row and back.
+//! Conversions between sessions and rows.
 
 use gatepass::{
     ClientId, Device, Identity, Session, SessionId, Timestamp,
@@ -14,10 +14,10 @@ use rusqlite::{
 
 use crate::error::{Failure, Unreadable};
 
-/// A session and where it stands.
+/// A session and its place in the table.
 pub(crate) struct Stored {
     pub(crate) rowid: i64,
-    /// When the purge looks at the row; not later than `Session::purge_at`.
+    /// When the purge looks at the row. Never later than `Session::purge_at`.
     pub(crate) purge_at: Timestamp,
     pub(crate) session: Session,
 }
@@ -108,7 +108,7 @@ macro_rules! account_columns {
 }
 pub(crate) use account_columns;
 
-/// An account as its row says.
+/// Reads an account from its row.
 pub(crate) fn account(row: &Row<'_>) -> Result<Account, Failure> {
     let mut cells = Cells { row, next: 0 };
     let id: Vec<u8> = cells.take("id")?;
@@ -123,12 +123,12 @@ pub(crate) fn account(row: &Row<'_>) -> Result<Account, Failure> {
     })
 }
 
-/// A cutoff as two columns say from `first` on.
+/// Reads a cutoff from two columns, the first of which is `first`.
 pub(crate) fn cutoff(row: &Row<'_>, first: usize) -> Result<Option<Cutoff>, Failure> {
     Ok(Cells { row, next: first }.cutoff()?)
 }
 
-/// A grant as two columns say from `first` on.
+/// Reads a grant from two columns, the first of which is `first`.
 pub(crate) fn grant(row: &Row<'_>, first: usize) -> Result<Option<Grant>, Failure> {
     Ok(Cells { row, next: first }.grant()?)
 }
@@ -190,7 +190,7 @@ impl Cells<'_> {
     }
 }
 
-/// A time as a column holds it: milliseconds since 1970.
+/// A time in a column: milliseconds since 1970.
 pub(crate) struct Millis(pub(crate) Timestamp);
 
 impl ToSql for Millis {
@@ -199,7 +199,7 @@ impl ToSql for Millis {
     }
 }
 
-/// An identity or a device as a column holds it.
+/// An identity or a device, from the JSON of a column.
 pub(crate) fn json(
     value: &impl serde::Serialize,
     name: &'static str,

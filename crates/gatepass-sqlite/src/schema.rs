@@ -1,4 +1,4 @@
-//! The tables, and how an older file gets to them.
+//! The tables, and the migrations of older files.
 
 use std::{
     fs::File,
@@ -19,20 +19,20 @@ use crate::{
 
 /// One step per schema version, in order. A step that was released never changes.
 ///
-/// `gatepass_sessions` has a rowid although it has a key of its own: its rows carry an identity of
-/// up to some kilobytes, which without a rowid would sit in the inner nodes of the tree as well.
-/// Its `purge_at` is `Session::purge_at` or earlier: a refresh, which moves that on, would
-/// otherwise have to write the index, too, and the purge finds out in time.
+/// `gatepass_sessions` has a rowid although it has its own key. Its rows hold an identity of up to
+/// some kilobytes, and without a rowid the inner nodes of the tree would also hold them. Its
+/// `purge_at` is `Session::purge_at` or earlier. Otherwise each refresh would have to write the
+/// index. The purge finds out in time.
 ///
-/// `gatepass_revocations` needs `AUTOINCREMENT`: without it SQLite gives the number of a purged
-/// last entry to the next one, which then stands behind the cursors that have passed it.
+/// `gatepass_revocations` needs `AUTOINCREMENT`. Without it, SQLite gives the number of a purged
+/// last entry to the next one, and cursors that have passed the number would miss that entry.
 ///
-/// The fifth step has the indexes by which administrators find sessions. A refresh changes no
-/// column of them. The sixth adds the attempts to log in.
+/// The fifth step adds the indexes for administrators who look for sessions. A refresh changes none
+/// of their columns. The sixth step adds the login attempts.
 ///
-/// The second step begins with empty tables. Refresh tokens are bound to issuer and audience since
-/// then, and access tokens carry the number of their session, so no token from before is good any
-/// more: the users log in again.
+/// The second step begins with empty tables. Since then, refresh tokens are bound to issuer and
+/// audience, and access tokens carry the number of their session. No older token is valid any more,
+/// so users log in again.
 const STEPS: [&str; 6] = [
     "
     CREATE TABLE gatepass_sessions (
@@ -175,14 +175,14 @@ const STEPS: [&str; 6] = [
 ",
 ];
 
-/// The table that says which version the others have.
+/// The table that holds the schema version.
 const META: &str = "CREATE TABLE IF NOT EXISTS gatepass_meta (key TEXT PRIMARY KEY, value)";
 
-/// More than there are different statements, so that none is prepared twice.
+/// More than the number of different statements, so that a connection prepares each only once.
 const STATEMENTS: usize = 64;
 
-/// Opens the connection that writes, and brings the file to the newest schema. Returns the log's
-/// incarnation beside it.
+/// Opens the connection that writes, and migrates the file to the newest schema. Also returns the
+/// log's incarnation.
 pub(crate) fn open_writer(
     path: &Path,
     busy_timeout: Duration,
@@ -191,7 +191,7 @@ pub(crate) fn open_writer(
     create_private(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
     let mut conn = connect(path, flags, busy_timeout).map_err(sqlite)?;
-    // SQLite opens a file that it may only read all the same, and would fail at the first change.
+    // SQLite also opens a file that it may only read, and would fail at the first change.
     if conn.is_readonly(MAIN_DB).map_err(sqlite)? {
         let readonly = ffi::Error::new(ffi::SQLITE_READONLY);
         return Err(sqlite(rusqlite::Error::SqliteFailure(readonly, None)));
@@ -201,10 +201,10 @@ pub(crate) fn open_writer(
         let path = path.to_owned();
         return Err(OpenError::NoWal { path, mode });
     }
-    // FULL makes an acknowledged commit survive a loss of power, not only a crash of the process;
-    // on macOS that takes `fullfsync` too. 16 MiB each: of pages, so that those of many thousand
-    // sessions are not read again and again; and of write-ahead log, so that a page which many
-    // refreshes change is copied back into the file once.
+    // With FULL, an acknowledged commit survives a power failure, not only a crash of the process.
+    // On macOS, that also needs `fullfsync`. The cache holds 16 MiB of pages, so SQLite doesn't
+    // read the pages of many thousand sessions again and again. The write-ahead log may grow to 16
+    // MiB, so SQLite copies a page that many refreshes change into the file only once.
     conn.execute_batch(
         "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;
          PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 4000",
@@ -219,10 +219,10 @@ pub(crate) fn open_writer(
     Ok((conn, incarnation.map_err(sqlite)?))
 }
 
-/// Makes an empty file at `path` that its owner alone may read, if there is none: SQLite would make
-/// one with the rights of any file. SQLite then finds out what is wrong with the path.
+/// Creates an empty file at `path` that only its owner may read, if there is none. SQLite would
+/// create one with the usual rights. If this fails, SQLite reports the error of the path.
 fn create_private(path: &Path) {
-    // SQLite takes these for databases that are no files.
+    // For SQLite, these paths mean databases that are not files.
     if path.as_os_str().is_empty() || path == Path::new(":memory:") {
         return;
     }
@@ -233,10 +233,11 @@ fn create_private(path: &Path) {
     let _ = options.open(path);
 }
 
-/// Opens a connection that can only read, on a file that [`open_writer`] has been at.
+/// Opens a connection that can only read, on a file that [`open_writer`] has opened.
 pub(crate) fn open_reader(path: &Path, busy_timeout: Duration) -> Result<Connection, OpenError> {
     let open = || {
-        // Not SQLITE_OPEN_READ_ONLY: that could not recover the WAL of a process that crashed.
+        // Not SQLITE_OPEN_READ_ONLY: such a connection can't recover the WAL of a process that
+        // crashed.
         let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, busy_timeout)?;
         conn.execute_batch("PRAGMA query_only = ON")?;
         Ok(conn)
@@ -249,7 +250,7 @@ pub(crate) fn connect(
     flags: OpenFlags,
     busy_timeout: Duration,
 ) -> rusqlite::Result<Connection> {
-    // Each connection stays with one thread.
+    // Each connection is used by one thread only.
     let conn = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     conn.busy_timeout(busy_timeout)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -261,8 +262,8 @@ fn enter_wal(conn: &Connection, busy_timeout: Duration) -> rusqlite::Result<Stri
     let start = Instant::now();
     loop {
         let mode = conn.query_row("PRAGMA journal_mode = WAL", (), |row| row.get(0));
-        // Two processes that change the mode of a new file at once would wait for each other, so
-        // that SQLite sends one away without regard to the busy timeout.
+        // If two processes change the mode of a new file at once, they would wait for each other.
+        // So SQLite refuses one of them at once, and ignores the busy timeout.
         let busy = |error: &rusqlite::Error| {
             error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
                 && start.elapsed() < busy_timeout
@@ -274,7 +275,7 @@ fn enter_wal(conn: &Connection, busy_timeout: Duration) -> rusqlite::Result<Stri
     }
 }
 
-/// Keeps the horizon of a purge for the processes to come.
+/// Stores the horizon of a purge for later processes.
 pub(crate) fn remember_horizon(conn: &Connection, horizon: Timestamp) -> Result<(), Failure> {
     conn.prepare_cached(
         "INSERT OR REPLACE INTO gatepass_meta (key, value) VALUES ('purged_until', ?1)",
@@ -283,7 +284,7 @@ pub(crate) fn remember_horizon(conn: &Connection, horizon: Timestamp) -> Result<
     Ok(())
 }
 
-/// Remembers `identities` if none are known yet, or if `join`; returns those that were known
+/// Remembers `identities` if the store knows none yet, or if `join`. Returns those that it knew
 /// before.
 pub(crate) fn introduce(
     conn: &Connection,
@@ -329,11 +330,11 @@ pub(crate) fn empty() -> rusqlite::Result<Connection> {
     Ok(conn)
 }
 
-/// Brings the file to the schema that `steps` lead to.
+/// Migrates the file to the schema that `steps` lead to.
 fn migrate(conn: &mut Connection, path: &Path, steps: &[&str]) -> Result<(), OpenError> {
     let sqlite = |error| OpenError::new(path.to_owned(), error);
-    // The lock is taken before the version is read, so that of several processes one migrates and
-    // the others find it done.
+    // Takes the lock before it reads the version. So one of several processes migrates, and the
+    // others find it done.
     let tx = conn
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(sqlite)?;
@@ -376,12 +377,13 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(60);
 
-    /// That a crash of the process loses nothing would not show it.
+    /// A test that kills the process would not show this: only a power failure loses an unsynced
+    /// commit.
     #[test]
     fn a_commit_is_on_the_disk() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("sessions.db");
-        // On a file that is made, and on one that is there.
+        // On a new file, and on an existing one.
         for _ in 0..2 {
             let (conn, _) = open_writer(&path, PATIENCE).unwrap();
             let number = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
@@ -393,7 +395,7 @@ mod tests {
         }
     }
 
-    /// Sessions of the first schema had no number, and their tokens are good no more.
+    /// Sessions of the first schema had no number, and their tokens are no longer valid.
     #[test]
     fn a_file_of_the_first_schema_begins_anew() {
         let directory = tempfile::tempdir().unwrap();
@@ -445,7 +447,7 @@ mod tests {
             )
             .unwrap();
         }
-        // One that can't be read must not stop the migration.
+        // A row that can't be read must not stop the migration.
         let damage = "INSERT INTO gatepass_sessions SELECT 9, account, 9, issuer, audience, client,
              '{', device_json, 0, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0, 0, 0
              FROM gatepass_sessions LIMIT 1";
@@ -465,7 +467,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("sessions.db");
         let (_, incarnation) = open_writer(&path, PATIENCE).unwrap();
-        // Twice, it would fail.
+        // This step would fail if it ran twice.
         let newer = [
             &STEPS[..],
             &["ALTER TABLE gatepass_sessions ADD COLUMN later"],

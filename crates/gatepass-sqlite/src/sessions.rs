@@ -1,5 +1,5 @@
-//! The sessions: each change reads the row, lets the core change the session, and writes it back,
-//! within one write transaction.
+//! The sessions. Each change reads the row, lets the core change the session, and writes it back,
+//! in one write transaction.
 
 use gatepass::{
     Session, SessionId, Timestamp,
@@ -49,8 +49,8 @@ macro_rules! usable {
 const _: () = assert!(Session::CLOCK_JITTER.as_millis() == 10_000);
 
 /// `$columns` of the usable sessions of the account `?2`, newest first. `?3` is the last number
-/// that its cutoff covers, and `?4` the exception. Each half follows the index of those that have
-/// not ended: a user who logs in and out all the time leaves many that have.
+/// that its cutoff covers, and `?4` is the exception. Each half uses the index of sessions that
+/// have not ended, because a user who often logs in and out leaves many ended ones.
 macro_rules! usable_sessions {
     ($columns:expr, $more:literal, $end:literal) => {
         concat!(
@@ -74,7 +74,8 @@ macro_rules! usable_sessions {
     };
 }
 
-/// The number of the newest session that must go so that with one that begins there are `max`.
+/// The number of the newest session that must end, so that `max` sessions are left with the one
+/// that begins.
 fn newest_too_many(
     conn: &Connection,
     account: &Account,
@@ -99,7 +100,7 @@ fn newest_too_many(
     Ok(number.map(SessionNumber::new))
 }
 
-/// The last number that the account's cutoff covers, and the exception, as statements have them.
+/// The last number that the account's cutoff covers, and the exception, as arguments of statements.
 fn bounds(account: &Account) -> (i64, Option<i64>) {
     let up_to = account.cutoff.map(|cutoff| cutoff.up_to.get());
     let except = account.cutoff.and_then(|cutoff| cutoff.except);
@@ -238,8 +239,8 @@ pub(crate) fn usable(
     limit: usize,
     now: Timestamp,
 ) -> Result<Vec<Session>, Failure> {
-    // In one transaction. Otherwise the list could show a session together with one that began only
-    // after the first had ended.
+    // Reads in one transaction. Otherwise the list could show two sessions together although one
+    // began only after the other had ended.
     let tx = conn.transaction()?;
     let Some(account) = accounts::find(&tx, account)? else {
         return Ok(Vec::new());
@@ -268,11 +269,11 @@ pub(crate) fn find(conn: &Connection, id: SessionId) -> Result<Option<Stored>, F
     .transpose()
 }
 
-/// How many times as many rows as it may remove a purge looks at, at most.
+/// A purge looks at no more than this many times the rows that it may remove.
 const ROUNDS: usize = 4;
 
-/// Removes at most `limit` sessions that nothing needs any more at `horizon`, and moves on those
-/// that were refreshed since their `purge_at` was written.
+/// Removes at most `limit` sessions that nothing needs any more at `horizon`. Corrects `purge_at`
+/// of sessions that were refreshed since it was written.
 pub(crate) fn purge(
     conn: &Connection,
     horizon: Timestamp,
@@ -304,8 +305,8 @@ pub(crate) fn purge(
     Ok(Purged::new(removed, more))
 }
 
-/// The rows that the purge is to look at by `horizon`, each with its `Session::purge_at` as it is
-/// now: said here once more, since a row that cannot be read must still go.
+/// The rows that are due at `horizon`, each with its current `Session::purge_at`. This repeats
+/// `Session::purge_at` in SQL, because a purge must also remove a row that can't be read.
 fn due(
     conn: &Connection,
     horizon: Timestamp,
@@ -360,7 +361,7 @@ fn end_one(
     Ok(Some(revocation))
 }
 
-/// Writes the columns that an advance, a recovery or a renewal can change.
+/// Writes the columns that a refresh, a recovery or a renewal can change.
 fn write_refresh(conn: &Connection, stored: &Stored) -> Result<(), Failure> {
     let session = &stored.session;
     let changed = params![
@@ -383,7 +384,7 @@ fn write_refresh(conn: &Connection, stored: &Stored) -> Result<(), Failure> {
          WHERE rowid = ?1",
         changed,
     )?;
-    // It is earlier where lifetimes were shortened. Usually it moves on, and the purge finds out.
+    // It is earlier if lifetimes were shortened. Usually it is later, and the purge finds out.
     if session.purge_at() < stored.purge_at {
         set_purge_at(conn, stored.rowid, session.purge_at())?;
     }
@@ -398,7 +399,7 @@ fn update(conn: &Connection, sql: &str, params: impl Params) -> Result<(), Failu
 fn insert(conn: &Connection, session: &Session, account: AccountId) -> Result<(), Failure> {
     update(
         conn,
-        // A session that was just begun has no rotation, recovery or end.
+        // A new session has no rotation, recovery or end.
         "INSERT INTO gatepass_sessions (
              id, account, number, issuer, audience, client, identity_json, device_json, generation,
              created_at, authenticated_at, last_seen_at, seen_from, idle_expires_at,

@@ -1,4 +1,4 @@
-//! The store itself.
+//! The store.
 
 use std::{
     fmt,
@@ -32,8 +32,8 @@ use crate::{
 
 /// Sessions and their revocations in one SQLite file.
 ///
-/// Cheap to clone; the threads end with the last clone. See the [crate](crate) for what it does
-/// with the file.
+/// A store is cheap to clone; its threads end with the last clone. The [crate's
+/// documentation](crate) says what it does with the file.
 #[derive(Clone)]
 pub struct SqliteStore {
     inner: Arc<Inner>,
@@ -42,14 +42,15 @@ pub struct SqliteStore {
 struct Inner {
     writer: Writer,
     readers: Readers,
-    /// The log is read apart: long lists of sessions would have every node's lease run out.
+    /// Reads the log alone, so that long lists of sessions don't delay pulls until the leases of
+    /// nodes run out.
     log_reader: Readers,
     incarnation: Arc<str>,
     opened: Opened,
     clock: Arc<dyn Clock>,
 }
 
-/// How a [`SqliteStore`] is to be opened.
+/// Options to open a [`SqliteStore`].
 #[derive(Clone)]
 pub struct SqliteStoreBuilder {
     path: PathBuf,
@@ -69,7 +70,7 @@ impl SqliteStore {
         Self::builder(path).open()
     }
 
-    /// Starts to describe how the file at `path` is to be opened.
+    /// A builder with the default options for the file at `path`.
     #[must_use]
     pub fn builder(path: impl AsRef<Path>) -> SqliteStoreBuilder {
         SqliteStoreBuilder {
@@ -90,36 +91,37 @@ impl SqliteStore {
 }
 
 impl SqliteStoreBuilder {
-    /// Takes the time from `clock`. Default the system's. Processes that share a file must agree on
-    /// the time.
+    /// Takes the time from `clock`. The default is the system's clock. Processes that share a file
+    /// must agree on the time.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Waits this long for a lock that another connection holds. Default 2 s: far longer than any
-    /// transaction of a store, and short enough that a request still gets its error.
+    /// Waits this long for a lock that another connection holds. The default is 2 s: much longer
+    /// than any transaction of a store, and short enough that a request still gets its error.
     #[must_use]
     pub fn busy_timeout(mut self, timeout: Duration) -> Self {
         self.busy_timeout = timeout;
         self
     }
 
-    /// Reads on this many threads, each with a connection of its own. Default 2, since a refresh
-    /// reads nothing: only lists of sessions and replays do. The log has a thread of its own.
+    /// Reads on this many threads, each with its own connection. The default is 2, because
+    /// refreshes don't use these threads: only lists of sessions and replays do. The log has a
+    /// thread of its own.
     #[must_use]
     pub fn readers(mut self, readers: NonZeroUsize) -> Self {
         self.readers = readers;
         self
     }
 
-    /// Looks for faults of the file, and changes nothing in it: damage, the journal mode, the
-    /// rights of other users, missing indexes, and a purge that doesn't keep up. Blocks while it
-    /// reads the whole file. `gatepass doctor` shows the result.
+    /// Looks for faults of the file without changing it: damage, the journal mode, the rights of
+    /// other users, missing indexes, and a purge that doesn't keep up. Blocks while it reads the
+    /// whole file. `gatepass doctor` shows the result.
     ///
-    /// It can't see whether nodes write with `synchronous=FULL`, which is a setting of their own
-    /// connections: each store sets it when it opens.
+    /// It can't see whether nodes write with `synchronous=FULL`. That is a setting of a connection,
+    /// and each store sets it when it opens.
     ///
     /// # Errors
     ///
@@ -190,7 +192,7 @@ impl RevocationLog for SqliteStore {
             .log_reader
             .run(move |conn| {
                 let pulled = log::pull(conn, &incarnation, after.as_ref())?;
-                // If the file was replaced meanwhile, other processes write elsewhere by now.
+                // If the file was replaced meanwhile, other processes now write to another file.
                 opened.check()?;
                 Ok(pulled)
             })
@@ -198,13 +200,13 @@ impl RevocationLog for SqliteStore {
     }
 
     async fn changed(&self, after: &Cursor) {
-        // A pull answers a cursor that is no place in this log with a reset.
+        // If the cursor isn't a place in this log, the next pull answers with a reset.
         let Some(after) = log::place(&self.inner.incarnation, after) else {
             return;
         };
         let mut last_seq = self.inner.writer.last_seq();
         if last_seq.wait_for(|last| *last > after).await.is_err() {
-            // The writing thread is gone. To return would have the follower ask again at once.
+            // The writing thread is gone. If this returned, the follower would ask again at once.
             std::future::pending::<()>().await;
         }
     }

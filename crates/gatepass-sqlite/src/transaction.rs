@@ -1,8 +1,8 @@
-//! Ends of sessions and changes of their rights in a transaction of the application's own, over a
-//! connection of its own to the same file.
+//! Ends sessions and changes their rights in the application's own transaction, over the
+//! application's connection to the same file.
 //!
-//! SQLite lets one transaction write at a time. So the application's transaction waits for the one
-//! of the writing thread, and the other way round. Neither sees a half of the other.
+//! SQLite lets one transaction write at a time. So the application's transaction and the one of the
+//! writing thread wait for each other. Neither sees the other half done.
 
 use std::path::Path;
 
@@ -14,28 +14,27 @@ use rusqlite::{Connection, MAIN_DB};
 
 use crate::{error::Failure, sessions, store::SqliteStore, writer::Write};
 
-/// Why a store did not act in a transaction of the application's.
+/// The reason why a store did not act in your transaction.
 ///
-/// Roll the transaction back: its other changes must not be committed without this one. For
+/// Roll the transaction back, so that its other changes are not committed without this one. For
 /// example, a commit of the new password alone would leave a thief logged in.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransactionError {
-    /// There is no transaction: the connection commits each statement by itself. The application
-    /// must begin one.
+    /// There is no transaction: the connection commits each statement by itself. Begin one.
     #[error("there is no transaction: begin one with `TransactionBehavior::Immediate`")]
     NoTransaction,
-    /// The connection is not to the store's file. The application must use one that is; a file
-    /// that is attached to another one won't do, since SQLite commits the two apart.
+    /// The connection isn't to the store's file. Use a connection to that file. It isn't enough to
+    /// attach the file to another one, because SQLite commits the two separately.
     #[error(
-        "the transaction is in another file than the sessions: begin it over a connection to that file"
+        "the transaction is on another file: begin it on a connection to the file of the sessions"
     )]
     OtherFile,
-    /// The connection only reads. The application must open it for writing.
+    /// The connection only reads. Open it for writing.
     #[error("the transaction only reads: open its connection for writing")]
     ReadOnly,
-    /// A commit of the connection is not on the disk when it returns. The application must set
-    /// this before the transaction begins.
+    /// A commit of the connection isn't on the disk when it returns. Set `PRAGMA synchronous`
+    /// before the transaction begins.
     #[error(
         "the connection does not sync its commits, so that a power failure could revive a session: run \
          `PRAGMA synchronous = FULL` on it before the transaction, and on macOS `PRAGMA fullfsync = ON`"
@@ -48,8 +47,8 @@ pub enum TransactionError {
 }
 
 impl TransactionError {
-    /// Whether another transaction was in the way: the same transaction may succeed if it is
-    /// repeated from its beginning.
+    /// Whether another transaction was in the way. If so, the same transaction may succeed if you
+    /// repeat it from its beginning.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         matches!(self, Self::Store(error) if error.kind() == StoreErrorKind::Busy)
@@ -69,19 +68,19 @@ impl From<rusqlite::Error> for TransactionError {
 }
 
 impl SqliteStore {
-    /// Ends what `target` names in a transaction of the application's own, over a connection of its
-    /// own to the same file: when that commits, the sessions have ended, and all nodes learn of it.
-    /// If it is rolled back, as a whole or to a savepoint before this call, nothing has ended.
+    /// Ends the sessions that `target` names in your own transaction, over your own connection to
+    /// the same file. When it commits, the sessions have ended, and all nodes learn of it. If you
+    /// roll it back, as a whole or to a savepoint before this call, nothing has ended.
     ///
-    /// Returns what was appended to the log; `None` if all that `target` names was over before, or
-    /// is unknown. Until the commit no node enforces it. Processes look for such commits when they
-    /// poll. To have it enforced here at once, call
+    /// Returns the entry that it appended to the log, or `None` if the sessions had ended before or
+    /// are unknown. Until the commit, no node enforces the end. Processes find such commits when
+    /// they poll. To enforce it here at once, call
     /// [`Verifier::catch_up`](gatepass::Verifier::catch_up) after the commit.
     ///
-    /// Blocks while it reads and writes the file, as the rest of your transaction does. In an async
-    /// handler, run the transaction by `tokio::task::spawn_blocking`. Begin it with
-    /// [`Immediate`](rusqlite::TransactionBehavior::Immediate), and commit soon: all logins,
-    /// refreshes and logouts wait until it ends, since SQLite has one writer at a time.
+    /// Blocks while it reads and writes the file, like the rest of your transaction. In an async
+    /// handler, run the transaction with `tokio::task::spawn_blocking`. Begin it with
+    /// [`Immediate`](rusqlite::TransactionBehavior::Immediate), and commit soon. SQLite has one
+    /// writer at a time, so all logins, refreshes and logouts wait until it ends.
     ///
     /// ```
     /// use gatepass::{Authority, MasterSecret, Subject, store::{EndReason, EndSessions}};
@@ -126,19 +125,20 @@ impl SqliteStore {
         Ok(sessions::end(&write, &target, reason)?)
     }
 
-    /// Changes the rights of a session in a transaction of the application's own, as
-    /// [`end_in`](Self::end_in) ends sessions: when that commits, the session has the new rights,
-    /// and all nodes refuse older access tokens within `max_staleness`.
+    /// Changes the rights of a session in your own transaction, as [`end_in`](Self::end_in) ends
+    /// sessions. When it commits, the session has the new rights, and all nodes refuse older access
+    /// tokens within `max_staleness`.
     ///
-    /// [`Authority::changes_of`](gatepass::Authority::changes_of) makes the changes. `None` means
-    /// that the session has ended or changed since: roll back, and begin again with that call.
+    /// Get the changes from [`Authority::changes_of`](gatepass::Authority::changes_of). `None`
+    /// means that the session has ended or changed since: roll back, and begin again with that
+    /// call.
     ///
     /// [`docs::transactions`](gatepass::docs::transactions) has an example with PostgreSQL. In
     /// SQLite the steps are the same, but this call is not async.
     ///
     /// # Errors
     ///
-    /// As [`end_in`](Self::end_in).
+    /// The errors of [`end_in`](Self::end_in).
     pub fn change_in(
         &self,
         transaction: &Connection,
@@ -152,7 +152,7 @@ impl SqliteStore {
         Ok(sessions::change(&write, change)?)
     }
 
-    /// Checks that the transaction is fit. Changes nothing.
+    /// Checks that the transaction can be used. Changes nothing.
     fn check(&self, conn: &Connection) -> Result<(), TransactionError> {
         if conn.is_autocommit() {
             return Err(TransactionError::NoTransaction);
@@ -173,8 +173,8 @@ impl SqliteStore {
         {
             return Err(TransactionError::NotDurable);
         }
-        // Takes the lock, if a deferred transaction has only read so far. It fails then if another
-        // has written since, of which this one would see nothing.
+        // Takes the lock if a deferred transaction has only read so far. It fails if another
+        // transaction has written since, because this one would not see those changes.
         conn.prepare_cached("UPDATE gatepass_meta SET value = value WHERE false")?
             .execute(())?;
         Ok(())

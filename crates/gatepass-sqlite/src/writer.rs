@@ -20,18 +20,18 @@ use crate::{
     queue::Queue,
 };
 
-/// Changes that one transaction makes at most. Enough that the `fsync` no longer matters, and few
-/// enough that the first caller does not wait for long.
+/// The most changes in one transaction. There are enough that the `fsync` no longer matters, and
+/// few enough that the first caller doesn't wait long.
 const GROUP: usize = 256;
 
-/// How long to wait before another try to get the lock of another process. SQLite itself would soon
-/// wait for a tenth of a second each time. Among processes that all have much to write, the lock is
-/// free for moments only, and a process that looks that rarely may meet none of them for seconds.
+/// How long to wait between tries for a lock that another process holds. SQLite itself would soon
+/// wait a tenth of a second between tries. If several processes write much, the lock is free only
+/// for moments, and a process that tries so rarely may miss all of them for seconds.
 const RETRY: Duration = Duration::from_micros(500);
 /// How long a store with much to write may take the lock again and again, and how long it then
-/// leaves it to others: long enough that a process that tries meets it. Otherwise, if the
-/// processors are busy too, the store would take the lock again before another process had its turn
-/// to look.
+/// leaves the lock to others. The pause is longer than `RETRY`, so another process gets a try.
+/// Otherwise, on busy processors, the store would take the lock again before another process could
+/// try.
 const TURN: Duration = Duration::from_millis(50);
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -41,7 +41,7 @@ pub(crate) struct Write<'a> {
     pub(crate) now: Timestamp,
 }
 
-/// The way to the writing thread, which ends when this is dropped.
+/// A handle to the writing thread. The thread ends when it is dropped.
 pub(crate) struct Writer {
     queue: Queue<Box<dyn Job>>,
     last_seq: watch::Receiver<i64>,
@@ -57,7 +57,8 @@ impl Writer {
         busy_timeout: Duration,
         last_seq: i64,
     ) -> io::Result<Self> {
-        // The thread waits itself. A connection that could not be told so would wait for longer.
+        // The thread itself waits for the lock. If this setting failed, the connection would only
+        // wait longer.
         let _ = conn.busy_timeout(Duration::ZERO);
         let (mut queue, jobs) = Queue::new();
         let (committed, last_seq) = watch::channel(last_seq);
@@ -85,8 +86,8 @@ impl Writer {
         })
     }
 
-    /// Has `change` made, and returns what it returned once that is durable. It may be called more
-    /// than once, each time on the state before it.
+    /// Makes `change`, and returns its result once the change is durable. The thread may call it
+    /// more than once, each time on the state before it.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         change: impl FnMut(&Write<'_>) -> Result<T, Failure> + Send + 'static,
@@ -99,8 +100,7 @@ impl Writer {
             queued_at: Instant::now(),
         };
         self.queue.send(Box::new(task))?;
-        // A job that is dropped without an answer panicked, or shared its transaction with one that
-        // did.
+        // A job without an answer has panicked, or shared its transaction with one that did.
         let dropped = Err(StoreError::new(StoreErrorKind::Unavailable));
         answer.await.unwrap_or(dropped)
     }
@@ -147,17 +147,17 @@ where
     fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
         let Self { done, reply, .. } = *self;
         let not_run = || StoreError::new(StoreErrorKind::Unavailable);
-        // A caller that has gone meanwhile does not want to know.
+        // A caller that is gone needs no answer.
         let _ = reply.send(committed.and_then(|()| done.ok_or_else(not_run)));
     }
 }
 
 /// How a transaction failed.
 enum Failed {
-    /// It could not begin: the lock is another process's, or the file is gone. No other would fare
-    /// better.
+    /// It could not begin: another process holds the lock, or the file is gone. Another transaction
+    /// would also fail.
     ToBegin(StoreError),
-    /// A change failed, or the commit.
+    /// A change or the commit failed.
     Within(StoreError),
 }
 
@@ -188,16 +188,16 @@ impl Thread {
                 if job.is_abandoned() {
                     continue;
                 }
-                // A job that has waited for that long behind others would wait as long again.
+                // A job that has waited so long behind others would wait as long again.
                 if job.waited() > self.patience {
                     job.answer(Err(StoreError::new(StoreErrorKind::Busy)));
                 } else {
                     group.push(job);
                 }
             }
-            // Nothing panics here; should it nevertheless, the transaction is rolled back while the
-            // stack unwinds, and the callers hear that their changes are not known to be made. A
-            // thread that died would leave those in the queue waiting for ever.
+            // No job should panic. If one does, the transaction is rolled back while the stack
+            // unwinds, and the callers get an error: it is unknown whether their changes were made.
+            // If the thread died instead, the callers in the queue would wait forever.
             let _ = catch_unwind(AssertUnwindSafe(|| self.serve(&mut group)));
             group.clear();
             released = Instant::now();
@@ -214,7 +214,7 @@ impl Thread {
             Err(Failed::Within(_)) if group.len() > 1 => None,
             Err(Failed::ToBegin(error) | Failed::Within(error)) => Some(error),
         };
-        // One of them may be at fault, so each is tried on its own.
+        // One change may be at fault, so the thread tries each alone.
         for mut job in group.drain(..) {
             let outcome = match &failed {
                 Some(error) => Err(error.clone()),
@@ -231,8 +231,7 @@ impl Thread {
         }
     }
 
-    /// Begins a transaction that holds the lock, and waits for the lock where another process has
-    /// it.
+    /// Begins a transaction that holds the lock. Waits if another process holds it.
     fn begin(&self) -> rusqlite::Result<Transaction<'_>> {
         let start = Instant::now();
         loop {
@@ -250,13 +249,13 @@ impl Thread {
         if group.is_empty() {
             return Ok(());
         }
-        // Dropped without a commit, it is rolled back.
+        // If it is dropped without a commit, it is rolled back.
         let tx = self
             .begin()
             .map_err(|error| Failed::ToBegin(Failure::from(error).into()))?;
         let within = |failure: Failure| Failed::Within(failure.into());
         for job in group {
-            // It may have left while the writer waited for the lock.
+            // The caller may have gone while the writer waited for the lock.
             if job.is_abandoned() {
                 continue;
             }
@@ -267,7 +266,7 @@ impl Thread {
             job.run(&write).map_err(within)?;
         }
         let last_seq = log::last_seq(&tx).map_err(within)?;
-        // Last, so that as little as possible can come between. No other would fare better.
+        // Checks last, right before the commit. Another transaction would also fail.
         let gone = |failure: Failure| Failed::ToBegin(failure.into());
         self.opened.check().map_err(gone)?;
         tx.commit().map_err(|error| within(error.into()))?;
@@ -350,7 +349,7 @@ mod tests {
         }
     }
 
-    /// Has `numbers` inserted by as many callers, whose changes all wait for the same lock.
+    /// Inserts each of `numbers` by its own caller. All their changes wait for the same lock.
     async fn insert_together(
         fixture: &Fixture,
         numbers: impl IntoIterator<Item = i64>,
@@ -361,7 +360,7 @@ mod tests {
             let writer = Arc::clone(&fixture.writer);
             callers.spawn(async move { (n, Fixture::insert(writer, n).await) });
         }
-        // On a runtime of one thread each caller has queued its change by then.
+        // On a runtime with one thread, each caller has now queued its change.
         yield_now().await;
         lock.execute_batch("COMMIT").unwrap();
         callers.join_all().await
@@ -373,7 +372,8 @@ mod tests {
         let answers = insert_together(&fixture, 0..64).await;
         assert!(answers.iter().all(|(_, answer)| answer.is_ok()));
         assert_eq!(fixture.rows(), Vec::from_iter(0..64));
-        // The first one or more are taken as soon as they come, all others while those wait.
+        // The thread takes the first changes as soon as they come. It takes all others together,
+        // once the first have waited.
         assert!(fixture.transactions() <= 2, "{}", fixture.transactions());
     }
 
@@ -385,7 +385,7 @@ mod tests {
             .unwrap();
         let answers = insert_together(&fixture, 0..32).await;
         for (n, answer) in answers {
-            // There is a 7 already.
+            // The table already has a 7.
             assert_eq!(answer.is_err(), n == 7, "{n}");
         }
         assert_eq!(fixture.rows(), Vec::from_iter(0..32));
@@ -400,7 +400,7 @@ mod tests {
             let mut gone = pin!(Fixture::insert(Arc::clone(&fixture.writer), 2));
             std::future::poll_fn(|context| {
                 assert!(first.as_mut().poll(context).is_pending());
-                // Taken by itself, so that the next one is not.
+                // Waits until the thread has taken the first change alone.
                 while !fixture.writer.queue.is_empty() {
                     thread::yield_now();
                 }

@@ -18,7 +18,7 @@ use gatepass_sqlite::SqliteStore;
 
 fn threads_of_stores() -> usize {
     let names = fs::read_dir("/proc/self/task").unwrap().filter_map(|task| {
-        // A thread may end while it is looked at.
+        // A thread may end while the test looks at it.
         fs::read_to_string(task.unwrap().path().join("comm")).ok()
     });
     names.filter(|name| name.starts_with("gatepass-")).count()

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 const STORES: u8 = 3;
 const CALLERS: u8 = 16;
-/// Longer than a store waits for the lock, so that one that never got it would be found out.
+/// Longer than a store waits for the lock. A store that never gets the lock fails the test.
 const WORK: Duration = Duration::from_secs(4);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,7 +10,7 @@ use gatepass_testkit::{ManualClock, store_contract};
 use tempfile::TempDir;
 
 thread_local! {
-    /// Goes with the thread of the test, unlike the stores, which go before it.
+    /// Lives as long as the test's thread. The stores are dropped before it.
     static DIRECTORY: TempDir = TempDir::new().unwrap();
 }
 
@@ -18,7 +18,7 @@ async fn fresh(clock: ManualClock) -> SqliteStore {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let name = format!("{}.db", NUMBER.fetch_add(1, Ordering::Relaxed));
     let path = DIRECTORY.with(|directory| directory.path().join(name));
-    // The contract says nothing of how fast the disk is, which may be busy with other tests.
+    // The contract doesn't require a fast disk, and the disk may be busy with other tests.
     let store = SqliteStore::builder(path).busy_timeout(Duration::from_secs(60));
     store.clock(clock).open().unwrap()
 }

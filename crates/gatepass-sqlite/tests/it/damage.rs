@@ -1,5 +1,4 @@
-//! Files that are damaged: a store neither turns a user away who is logged in, nor lets one in who
-//! is not.
+//! Damaged files: a store neither refuses a user who is logged in, nor lets in a user who isn't.
 
 #![cfg(unix)]
 
@@ -22,7 +21,7 @@ use tempfile::TempDir;
 const PAGE: usize = 4096;
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// A file with sessions of all kinds, as it was when its process had stopped.
+/// A file with sessions of all kinds, after its process has stopped.
 struct Fixture {
     directory: TempDir,
     clock: ManualClock,
@@ -70,7 +69,7 @@ impl Fixture {
             .execute_batch(&copy)
             .unwrap();
         fixture.image = fs::read(whole).unwrap();
-        // As the store leaves it: the two bytes that say that there may be a WAL.
+        // Sets the two bytes that say that there may be a WAL, as the store leaves them.
         fixture.image[18..20].copy_from_slice(&[2, 2]);
         fixture
     }
@@ -99,8 +98,8 @@ impl Fixture {
         path
     }
 
-    /// Asserts that each answer from a damaged file is right or an error of the store. Returns the
-    /// number of errors.
+    /// Asserts that each answer from a damaged file is correct or an error of the store. Returns
+    /// the number of errors.
     async fn assert_right_or_failing(&self, name: &str, node: &Authority) -> usize {
         let mut failures = 0;
         let strict = Requirements::new().staleness(Staleness::Strict);
@@ -128,7 +127,7 @@ impl Fixture {
     }
 }
 
-/// Panics where a store's failure became an answer. 1 for a failure, 0 for the right answer.
+/// Returns 1 for an error of the store and 0 for the correct answer. Panics on a wrong answer.
 #[track_caller]
 fn right_or_failed<T: std::fmt::Debug>(
     name: &str,
@@ -143,7 +142,7 @@ fn right_or_failed<T: std::fmt::Debug>(
     }
 }
 
-/// Bytes that mean nothing, and the same in each run.
+/// Random bytes, the same in each run.
 fn noise(seed: usize) -> impl Iterator<Item = u8> {
     let mut state = u64::try_from(seed)
         .unwrap()
@@ -196,7 +195,7 @@ async fn a_page_that_is_lost_while_it_is_open_turns_nobody_away() {
     let node = fixture.node(fixture.open(&path).unwrap()).await.unwrap();
     let before = fixture.assert_right_or_failing("whole", &node).await;
     assert_eq!(before, 0);
-    // Nothing is in the WAL then, nor in the caches of the store's connections.
+    // After this, neither the WAL nor the caches of the store's connections hold anything.
     let flushed = "PRAGMA wal_checkpoint(TRUNCATE); CREATE TABLE notes (note TEXT);
                    PRAGMA wal_checkpoint(TRUNCATE);";
     Connection::open(&path)

@@ -1,4 +1,4 @@
-//! The examination of a file, in each state that it finds fault with.
+//! The examination of a file, once for each fault that it reports.
 
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -39,7 +39,7 @@ impl Place {
         builder.open().unwrap()
     }
 
-    /// Runs statements as another program.
+    /// Runs statements as another program would.
     fn execute(&self, sql: &str) {
         let conn = Connection::open(self.path()).unwrap();
         conn.execute_batch(sql).unwrap();
@@ -72,7 +72,7 @@ async fn a_file_in_use_is_healthy_and_its_nodes_are_told() {
     let builder = SqliteStore::builder(place.path()).clock(place.clock.clone());
     let heartbeats = builder.examine().unwrap().heartbeats.unwrap();
     assert_eq!(heartbeats, store.heartbeats().await.unwrap());
-    // After a clean stop as well, without the files that WAL mode has beside it.
+    // Also after a clean stop, without the `-wal` and `-shm`.
     drop(store);
     assert_eq!(place.examine().unwrap(), []);
 }

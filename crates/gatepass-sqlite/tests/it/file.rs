@@ -1,4 +1,4 @@
-//! Abilities and failures that only a store in a file has.
+//! Features and failures that only a store in a file has.
 
 use std::{
     collections::HashSet,
@@ -28,7 +28,7 @@ use tokio::task::JoinSet;
 
 const DAY: Duration = Duration::from_secs(86400);
 
-/// A place for a file, and a clock.
+/// A path for a file, and a clock.
 struct Place {
     directory: TempDir,
     clock: ManualClock,
@@ -51,7 +51,7 @@ impl Place {
         builder.open().unwrap()
     }
 
-    /// A connection of the application's.
+    /// A connection of the application.
     fn connect(&self) -> Connection {
         Connection::open(self.path()).unwrap()
     }
@@ -61,7 +61,7 @@ impl Place {
     }
 }
 
-/// A user whom no error may name.
+/// A user that no error may name.
 const USER: &str = "alice@secret.example";
 
 async fn pull(store: &SqliteStore, after: Option<&Cursor>) -> (Vec<Revocation>, Cursor) {
@@ -113,7 +113,7 @@ async fn everything_survives_reopening() {
     assert_eq!(pull(&store, None).await.0, logged);
     assert_eq!(pull(&store, Some(&start)).await.0, logged);
     assert_eq!(pull(&store, Some(&after_end)).await.0, [revoked]);
-    // An entry from before the opening is news to a reader that has not seen it.
+    // An entry from before the opening is new to a reader that has not seen it.
     store.changed(&after_end).await;
 }
 
@@ -133,7 +133,7 @@ async fn a_cursor_stays_right_through_a_purge_and_a_reopening() {
     let (entries, fresh) = pull(&store, None).await;
     assert_eq!(entries, []);
     assert_eq!(fresh, cursor, "the place behind what was purged");
-    // One who has nothing to wait for must wait nevertheless, not ask again and again.
+    // A reader that is up to date must wait, and not ask again and again.
     tokio::select! {
         biased;
         () = store.changed(&fresh) => panic!("nothing has changed"),
@@ -388,7 +388,7 @@ async fn debugging_a_store_shows_nothing_of_its_content() {
     assert_eq!(format!("{store:?}"), "SqliteStore { .. }");
 }
 
-/// A store whose file an operator deletes or replaces must not report success.
+/// If an operator deletes or replaces the file, the store must not report success.
 #[cfg(unix)]
 #[tokio::test]
 async fn a_file_that_is_gone_acknowledges_nothing_until_it_is_back() {

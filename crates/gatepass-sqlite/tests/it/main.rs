@@ -1,4 +1,4 @@
-//! The store in SQLite: the contract, and what is SQLite's own.
+//! The store in SQLite: the contract, and behaviour of SQLite alone.
 
 #![allow(
     clippy::indexing_slicing,

@@ -19,7 +19,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A store, and a table of the application's own in the same file.
+/// A store, and the application's own table in the same file.
 struct Shop {
     store: SqliteStore,
     path: PathBuf,
@@ -41,12 +41,12 @@ impl Shop {
         shop
     }
 
-    /// A connection of the application's.
+    /// A connection of the application.
     fn connect(&self) -> Connection {
         connect(&self.path)
     }
 
-    /// All that gatepass has in its tables, as text.
+    /// The content of gatepass's tables, as text.
     fn tables(&self) -> String {
         let conn = self.connect();
         let mut all = String::new();
@@ -163,8 +163,8 @@ async fn a_transaction_that_would_do_it_wrong_is_refused_and_can_go_on() {
     let error = refused(&reader.transaction().unwrap());
     assert!(matches!(error, TransactionError::ReadOnly), "{error}");
 
-    // Another file, also one that another store keeps its sessions in, one that is in memory, and
-    // one to which ours is attached.
+    // Another file, also if it is the file of another store, a database in memory, and a database
+    // to which our file is attached.
     let other = Shop::open();
     let attached = other.connect();
     let attach = "ATTACH ?1 AS shop";
@@ -201,7 +201,7 @@ async fn a_transaction_that_has_read_before_a_login_is_told_to_begin_again() {
     assert!(ended.is_some());
 }
 
-/// The application and the writing thread take turns at the file, and each keeps its promises.
+/// The application and the writing thread take turns with the file. The commits of both are kept.
 #[tokio::test(flavor = "multi_thread")]
 async fn transactions_and_the_group_commit_of_the_store_get_along() {
     const CALLERS: usize = 8;
@@ -246,11 +246,11 @@ async fn transactions_and_the_group_commit_of_the_store_get_along() {
     }
 }
 
-/// Names the file to a process that is to die, and whether it commits before.
+/// Tells the process that is to die which file to use, and whether it commits before.
 const FILE: &str = "GATEPASS_TEST_FILE";
 const COMMITS: &str = "GATEPASS_TEST_COMMITS";
 
-/// This test starts itself once more, as the process that dies.
+/// This test starts itself again, as the process that dies.
 #[tokio::test]
 async fn a_process_that_dies_in_its_transaction_has_done_both_or_neither() {
     if let Ok(path) = env::var(FILE) {
@@ -261,7 +261,7 @@ async fn a_process_that_dies_in_its_transaction_has_done_both_or_neither() {
         if env::var(COMMITS).is_ok() {
             transaction.commit().unwrap();
         }
-        // As by SIGKILL: nothing is rolled back, written or closed.
+        // Like SIGKILL: the process rolls back, writes and closes nothing.
         process::abort();
     }
     for commits in [false, true] {

@@ -1,5 +1,5 @@
-//! An end and a change of rights in a transaction of the application's keep the same contract as
-//! those by the store.
+//! Ends and changes of rights in the application's own transaction keep the same contract as those
+//! by the store.
 
 use std::{sync::Mutex, time::Duration};
 
@@ -75,7 +75,7 @@ impl Transactions for Shop {
         self.commit(|transaction| self.store.change_in(transaction, change))
     }
 
-    /// The store hears of its own commits alone. A node polls for those of others.
+    /// The store is notified only of its own commits. A node polls for those of others.
     async fn changed(&self, after: &Cursor) {
         while let Ok(PullResult::Entries { entries, .. }) = self.store.pull(Some(after)).await
             && entries.is_empty()
