@@ -1,5 +1,5 @@
-//! The accounts: the number of the last session of each, and which of its sessions are over with
-//! others.
+//! The accounts. A row holds the number of the account's last session, and which of its sessions
+//! have ended together.
 //!
 //! The row of an account is locked while a session of it begins, while all of its sessions end, and
 //! while a single token is revoked. The end of one session waits for the end of all of them, and
@@ -139,8 +139,8 @@ pub(crate) async fn end(
     Ok(())
 }
 
-/// Sessions of one account that a step of a purge looks at, at most: so that a step is short also
-/// where an account has many sessions whose access tokens may still be valid.
+/// The most sessions of one account that a step of a purge looks at. So a step is short even if an
+/// account has many sessions whose access tokens may still be valid.
 const LOOKED_AT: i64 = 100;
 
 /// The result of a step of the purge of accounts.
@@ -214,7 +214,7 @@ pub(crate) async fn purge_ended(
         let due = first + Revocation::RETENTION_MARGIN;
         // One that is due and stays is held by another transaction, and those behind it can go.
         if due > horizon || removed == 0 {
-            // Looked at again when the first access token of those that are left can't be valid any
+            // Looks again when the first access token of the remaining sessions can't be valid any
             // more, or in the next round.
             let next = due.unix_millis().max(horizon.unix_millis() + 1);
             move_on(&mut link, account.id, next).await?;
@@ -291,7 +291,7 @@ async fn purge_covered(
     })
 }
 
-/// Removes the entry of the account's cutoff. Returns how many there were.
+/// Removes the log entry of the account's cutoff. Returns how many there were.
 async fn forget_cutoff(link: &mut Link<'_>, id: AccountId) -> Result<usize, Failure> {
     let forget = Statement::new(
         "DELETE FROM @revocations WHERE account {=} $1 AND up_to IS NOT NULL RETURNING 1 AS gone",
@@ -317,7 +317,7 @@ async fn remove(
     );
     let removed = link.rows(remove.bytes(id.as_bytes())).await?.len();
     if removed == 0 {
-        // Its sessions are all due, and go before it.
+        // The purge removes its sessions first: all of them are due.
         let later = horizon + Revocation::RETENTION_MARGIN;
         move_on(link, id, later.unix_millis()).await?;
     }

@@ -1,4 +1,4 @@
-//! The records of attempts to log in.
+//! The records of login attempts.
 //!
 //! A flood of attempts that are refused only reads. An attempt that may count locks its records in
 //! the order of their keys, so that no two attempts wait for each other, and is decided again then.

@@ -1,11 +1,11 @@
-//! The errors, in PostgreSQL's terms and in gatepass's.
+//! Errors of PostgreSQL, and the errors of gatepass that they become.
 
 use std::time::Duration;
 
 use gatepass::{StoreError, store::StoreErrorKind};
 use sqlx::{error::DatabaseError, postgres::PgConnectOptions};
 
-/// Why a store was not opened. Each is for the operator, and says what to do.
+/// The reason why a store was not opened. Each message tells the operator what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -363,7 +363,7 @@ impl Place {
     }
 }
 
-/// Why a statement, or the reading of its rows, failed.
+/// The reason why a statement, or reading its rows, failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
     Sqlx(sqlx::Error),
@@ -372,8 +372,8 @@ pub(crate) enum Failure {
     Standby,
 }
 
-/// A column that does not hold what gatepass writes there. Its content is not told: it may be
-/// personal.
+/// A column that does not hold what gatepass writes there. The error doesn't show its content,
+/// which may be personal.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("column {0} is unreadable")]
 pub(crate) struct Unreadable(pub(crate) &'static str);

@@ -1,4 +1,4 @@
-//! Faults of a database and of its server, found out without changing anything.
+//! The examination: finds faults of a database and its server without changing anything.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -20,11 +20,11 @@ use crate::{
     sql::Statement,
 };
 
-/// How long something may be due before a purge counts as one that doesn't keep up. A purge runs
-/// once a minute unless configured otherwise.
+/// How long a row may be due before the examination reports that the purge doesn't keep up. A purge
+/// runs once a minute unless configured otherwise.
 const OVERDUE: Duration = Duration::from_secs(3600);
 
-/// Looks at the database that `connecting` leads to.
+/// Examines the database that `connecting` leads to.
 pub(crate) async fn examine(
     connecting: Connecting,
     clock: Option<Arc<dyn Clock>>,
@@ -198,7 +198,7 @@ async fn missing(link: &mut Link<'_>) -> Result<Vec<Finding>, Failure> {
     Ok(findings.collect())
 }
 
-/// Rows that a purge should have removed long ago.
+/// Finds rows that a purge should have removed long ago.
 async fn overdue(link: &mut Link<'_>) -> Result<Option<Finding>, Failure> {
     let asked = Statement::new(concat!(
         "WITH due AS (SELECT ",

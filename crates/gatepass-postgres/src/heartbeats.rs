@@ -11,7 +11,7 @@ use crate::{
     sql::Statement,
 };
 
-/// Writes a heartbeat, and forgets those that are older than `kept`. Then reads all: a statement
+/// Writes a heartbeat, and removes those that are older than `kept`. Then reads all: a statement
 /// doesn't see what it writes itself, so this one is another.
 pub(crate) async fn beat(
     mut link: Link<'_>,

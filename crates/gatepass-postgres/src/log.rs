@@ -17,7 +17,7 @@ use crate::{
     sql::Statement,
 };
 
-/// Entries that one pull brings at most: some hundred kilobytes.
+/// The most entries that one pull returns: some hundred kilobytes.
 const BATCH: usize = 5000;
 
 /// Rows that a statement asks for of each kind: one more tells whether there is more.
@@ -355,7 +355,7 @@ pub(crate) async fn status(
     token: TokenId,
     version: GrantVersion,
 ) -> Result<TokenStatus, Failure> {
-    // `Session::purge_at` is said here once more.
+    // This repeats `Session::purge_at` in SQL.
     let asked = Statement::new(concat!(
         "SELECT pg_catalog.pg_is_in_recovery() AS standby, found.ended, found.stale, (CASE WHEN found.ended
                  THEN found.access_until ELSE greatest(found.access_until, found.idle_expires_at) END {+} ",
@@ -509,7 +509,7 @@ pub(crate) async fn append(
     }))
 }
 
-/// Revokes one token of another issuer, or all of a subject.
+/// Revokes one token of another issuer, or all tokens of a subject there.
 pub(crate) async fn revoke_foreign(
     mut link: Link<'_>,
     revoke: RevokeForeign,

@@ -75,7 +75,7 @@ struct Inner {
     pulled: Mutex<Option<(Cursor, u64)>>,
 }
 
-/// How a [`PostgresLog`] is to be opened.
+/// Options to open a [`PostgresLog`].
 #[derive(Clone)]
 pub struct PostgresLogBuilder {
     connecting: Connecting,
@@ -133,7 +133,7 @@ impl PostgresLog {
             .await
     }
 
-    /// A part of the sessions that `filter` matches, as
+    /// One part of the sessions that match `filter`, as
     /// [`SessionStore::scan`](gatepass::store::SessionStore::scan) returns it, for tools. The role
     /// must be able to read what [`load`](Self::load) reads.
     ///
@@ -249,7 +249,7 @@ impl RevocationLog for PostgresLog {
     }
 
     async fn changed(&self, after: &Cursor) {
-        // A pull answers a cursor that is no place in this log with a reset.
+        // If the cursor isn't a place in this log, the next pull answers with a reset.
         let Some(place) = cursor::Place::parse(after) else {
             return;
         };

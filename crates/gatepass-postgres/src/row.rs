@@ -1,4 +1,4 @@
-//! A session as a row and back.
+//! Conversions between sessions and rows.
 
 use gatepass::{
     ClientId, Device, Identity, Session, SessionId, Timestamp,
@@ -175,7 +175,7 @@ fn optional_generation(row: &PgRow, name: &'static str) -> Result<Option<Generat
     number.map(|number| generation(number, name)).transpose()
 }
 
-/// An identity or a device as a column holds it.
+/// An identity or a device, from the JSON of a column.
 pub(crate) fn json(
     value: &impl serde::Serialize,
     name: &'static str,

@@ -1,4 +1,4 @@
-//! The sessions of all accounts, read in parts.
+//! Listing the sessions of all accounts, in parts.
 
 use gatepass::{SessionCursor, SessionFilter, store::ScannedPart};
 
@@ -29,8 +29,8 @@ macro_rules! part {
     };
 }
 
-/// Reads the next `limit` sessions behind `after` that an index leaves, and returns those that
-/// match. They come newest first, or by their subjects if the filter is about those.
+/// Reads the next `limit` sessions after `after` in an index, and returns those that match the
+/// filter. They come newest first, or by subject if the filter names subjects.
 pub(crate) async fn scan(
     mut link: Link<'_>,
     filter: &SessionFilter,

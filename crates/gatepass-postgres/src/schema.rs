@@ -1,4 +1,4 @@
-//! The tables, and how an older schema gets to them.
+//! The tables, and the migrations of older schemas.
 
 use std::collections::BTreeSet;
 
@@ -313,7 +313,7 @@ async fn migrate_by(
     restamp(link).await.map_err(wrong)
 }
 
-/// Remembers `identities` if none are known yet, or if `join`; returns those that were known
+/// Remembers `identities` if the store knows none yet, or if `join`. Returns those that it knew
 /// before.
 pub(crate) async fn introduce(
     link: Link<'_>,
@@ -638,7 +638,7 @@ mod tests {
             let identity = Identity::new(*subject).unwrap().claims(&claims).unwrap();
             rows.push((number, serde_json::to_string(&identity).unwrap()));
         }
-        // One that can't be read must not stop the migration.
+        // A row that can't be read must not stop the migration.
         rows.push((subjects.len(), "{".to_owned()));
         for (number, identity) in rows {
             let insert = format!(

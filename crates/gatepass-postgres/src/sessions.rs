@@ -565,11 +565,12 @@ pub(crate) struct Purged {
     pub(crate) removed: usize,
 }
 
-/// Removes at most `limit` sessions that nothing needs any more at `horizon`, and moves on those
-/// that were refreshed since their `purge_at` was written. It leaves what another transaction holds
+/// Removes at most `limit` sessions that nothing needs any more at `horizon`. Corrects `purge_at`
+/// of sessions that were refreshed since it was written. It leaves what another transaction holds
 /// for the next time.
 ///
-/// `Session::purge_at` is said here once more, since a row that cannot be read must still go.
+/// This repeats `Session::purge_at` in SQL, because a purge must also remove a row that can't be
+/// read.
 pub(crate) async fn purge(
     mut link: Link<'_>,
     horizon: Timestamp,
@@ -609,8 +610,8 @@ async fn insert(
     bounds: Bounds,
     max: Option<NonZeroU32>,
 ) -> Result<Option<SessionNumber>, Failure> {
-    // A session that was just begun has no rotation, recovery or end. One that is written by a
-    // statement is not yet there for the rest of it.
+    // A new session has no rotation, recovery or end. One that is written by a statement is not yet
+    // there for the rest of it.
     let insert = Statement::new(concat!(
         "WITH begun AS (
              INSERT INTO @sessions (

@@ -1,4 +1,4 @@
-//! The store itself.
+//! The store.
 
 use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -31,7 +31,8 @@ use crate::{
 
 /// Sessions and their revocations in a PostgreSQL database.
 ///
-/// Cheap to clone. See the [crate](crate) for what it does with the database.
+/// A store is cheap to clone. The [crate's documentation](crate) says what it does with the
+/// database.
 #[derive(Clone)]
 pub struct PostgresStore {
     /// The half that reads, over the same connections.
@@ -40,7 +41,7 @@ pub struct PostgresStore {
     on_loan: Arc<Dialect>,
 }
 
-/// How a [`PostgresStore`] is to be opened.
+/// Options to open a [`PostgresStore`].
 #[derive(Clone)]
 pub struct PostgresStoreBuilder {
     connecting: Connecting,
@@ -49,7 +50,7 @@ pub struct PostgresStoreBuilder {
 
 /// Rows that a purge takes at a time, so that it holds none of them for long.
 const PURGED_AT_ONCE: usize = 500;
-/// How many times as many rows as it may remove a purge looks at, at most.
+/// A purge looks at no more than this many times the rows that it may remove.
 const ROUNDS: usize = 4;
 /// How many accounts whose sessions have ended together a purge looks at, at most.
 const ACCOUNTS: usize = 100;
@@ -105,16 +106,17 @@ impl PostgresStoreBuilder {
 
     connecting_setters!();
 
-    /// Takes the time from `clock`. Default the database server's, on which all nodes agree.
+    /// Takes the time from `clock`. The default is the database server's clock, so that all nodes
+    /// agree.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Arc::new(clock));
         self
     }
 
-    /// Looks for faults of the server and of the database, and changes nothing: a replica, settings
-    /// with which a crash loses data, missing indexes, and a purge that doesn't keep up. `gatepass
-    /// doctor` shows the result.
+    /// Looks for faults of the server and the database without changing anything: a replica,
+    /// settings that make a crash lose data, missing indexes, and a purge that doesn't keep up.
+    /// `gatepass doctor` shows the result.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Ends of sessions and changes of their rights in a transaction of the application's own.
+//! Ends sessions and changes their rights in the application's own transaction.
 //!
 //! The application begins it, over a connection of its own, and commits it or not. So nothing here
 //! may end it or change its settings. `check` finds out whether the transaction is fit, before
@@ -22,9 +22,9 @@ use crate::{
     teller,
 };
 
-/// Why a store did not act in a transaction of the application's.
+/// The reason why a store did not act in your transaction.
 ///
-/// Roll the transaction back: its other changes must not be committed without this one. For
+/// Roll the transaction back, so that its other changes are not committed without this one. For
 /// example, a commit of the new password alone would leave a thief logged in.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -79,8 +79,8 @@ pub enum TransactionError {
 }
 
 impl TransactionError {
-    /// Whether another transaction was in the way (a deadlock, a lock time-out): the same
-    /// transaction may succeed if it is repeated from its beginning.
+    /// Whether another transaction was in the way, for example by a deadlock or a lock time-out. If
+    /// so, the same transaction may succeed if you repeat it from its beginning.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         matches!(self, Self::Store(error) if error.kind() == StoreErrorKind::Busy)
@@ -94,13 +94,13 @@ impl From<Failure> for TransactionError {
 }
 
 impl PostgresStore {
-    /// Ends what `target` names in a transaction of the application's own: when that commits, the
-    /// sessions have ended, and all nodes learn of it. If it is rolled back, as a whole or to a
-    /// savepoint before this call, nothing has ended.
+    /// Ends the sessions that `target` names in your own transaction. When it commits, the sessions
+    /// have ended, and all nodes learn of it. If you roll it back, as a whole or to a savepoint
+    /// before this call, nothing has ended.
     ///
-    /// Returns what was appended to the log; `None` if all that `target` names was over before, or
-    /// is unknown. Until the commit no node enforces it, and this one doesn't either. To have it
-    /// enforced here at once, call [`Verifier::catch_up`](gatepass::Verifier::catch_up) after the
+    /// Returns the entry that it appended to the log, or `None` if the sessions had ended before or
+    /// are unknown. Until the commit, no node enforces the end, and this one doesn't either. To
+    /// enforce it here at once, call [`Verifier::catch_up`](gatepass::Verifier::catch_up) after the
     /// commit.
     ///
     /// ```no_run
@@ -168,12 +168,13 @@ impl PostgresStore {
 }
 
 impl PostgresStore {
-    /// Changes the rights of a session in a transaction of the application's own, as
-    /// [`end_in`](Self::end_in) ends sessions: when that commits, the session has the new rights,
-    /// and all nodes refuse older access tokens within `max_staleness`.
+    /// Changes the rights of a session in your own transaction, as [`end_in`](Self::end_in) ends
+    /// sessions. When it commits, the session has the new rights, and all nodes refuse older access
+    /// tokens within `max_staleness`.
     ///
-    /// [`Authority::changes_of`](gatepass::Authority::changes_of) makes the changes. `None` means
-    /// that the session has ended or changed since: roll back, and begin again with that call.
+    /// Get the changes from [`Authority::changes_of`](gatepass::Authority::changes_of). `None`
+    /// means that the session has ended or changed since: roll back, and begin again with that
+    /// call.
     ///
     /// ```no_run
     /// use gatepass::{Authority, Change, Subject};
@@ -223,7 +224,7 @@ impl PostgresStore {
     ///
     /// # Errors
     ///
-    /// As [`end_in`](Self::end_in).
+    /// The errors of [`end_in`](Self::end_in).
     pub async fn change_in(
         &self,
         transaction: &mut Transaction<'_, Postgres>,

@@ -1,11 +1,11 @@
-//! The errors, in Redis's terms and in gatepass's.
+//! Errors of Redis, and the errors of gatepass that they become.
 
 use std::time::Duration;
 
 use gatepass::{StoreError, store::StoreErrorKind};
 use redis::{ErrorKind, RedisError};
 
-/// Why a store was not opened. Each is for the operator, and says what to do.
+/// The reason why a store was not opened. Each message tells the operator what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -202,8 +202,8 @@ pub(crate) enum Failure {
     Evicting(String),
 }
 
-/// A field that does not hold what gatepass writes there. Its content is not told: it may be
-/// personal.
+/// A field that does not hold what gatepass writes there. The error doesn't show its content, which
+/// may be personal.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("{0} is unreadable")]
 pub(crate) struct Unreadable(pub(crate) &'static str);

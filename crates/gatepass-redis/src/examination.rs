@@ -1,4 +1,4 @@
-//! Faults of the servers and of the data in them, found out without changing anything.
+//! The examination: finds faults of the servers and their data without changing anything.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,13 +18,13 @@ use crate::{
     sessions,
 };
 
-/// How long something may be due before a purge counts as one that doesn't keep up. A purge runs
-/// once a minute unless configured otherwise.
+/// How long a row may be due before the examination reports that the purge doesn't keep up. A purge
+/// runs once a minute unless configured otherwise.
 const OVERDUE: Duration = Duration::from_secs(3600);
 /// How full a server may be, in percent of its `maxmemory`.
 const FULL: u64 = 90;
 
-/// Looks at the servers that `settings` lead to.
+/// Examines the servers that `settings` lead to.
 pub(crate) async fn examine(settings: Settings) -> Result<Examination, OpenError> {
     let patience = settings.open_timeout;
     let (servers, place) = settings.reach().await?;

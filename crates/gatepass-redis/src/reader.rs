@@ -35,7 +35,7 @@ struct Inner {
     listener: OnceCell<Listener>,
 }
 
-/// How a [`RedisLog`] is to be opened.
+/// Options to open a [`RedisLog`].
 #[derive(Clone)]
 pub struct RedisLogBuilder {
     settings: Settings,
@@ -70,7 +70,7 @@ impl RedisLog {
         sessions::load(self.servers(), id).await
     }
 
-    /// A part of the sessions that `filter` matches, as
+    /// One part of the sessions that match `filter`, as
     /// [`SessionStore::scan`](gatepass::store::SessionStore::scan) returns it, for tools. The user
     /// needs the same rights as for [`load`](Self::load).
     ///
@@ -179,7 +179,7 @@ impl RevocationLog for RedisLog {
     }
 
     async fn changed(&self, after: &Cursor) {
-        // A pull answers a cursor that is no place in this log with a reset.
+        // If the cursor isn't a place in this log, the next pull answers with a reset.
         let Some(place) = Place::parse(after) else {
             return;
         };

@@ -1,4 +1,4 @@
-//! A session as a reply and back.
+//! Conversions between sessions and replies.
 
 use std::time::Duration;
 
@@ -229,7 +229,7 @@ pub(crate) fn array<'v>(value: &'v Value, name: &'static str) -> Result<&'v [Val
     }
 }
 
-/// An identity or a device as a field holds it.
+/// An identity or a device, from the JSON of a field.
 pub(crate) fn json(
     value: &impl serde::Serialize,
     name: &'static str,

@@ -1,4 +1,4 @@
-//! The store itself.
+//! The store.
 
 use std::{
     fmt,
@@ -34,7 +34,8 @@ use crate::{
 
 /// Sessions and their revocations in Redis: on a single server, or in a cluster.
 ///
-/// Cheap to clone. See the [crate](crate) for what it does with the servers.
+/// A store is cheap to clone. The [crate's documentation](crate) says what it does with the
+/// servers.
 #[derive(Clone)]
 pub struct RedisStore {
     namespace: String,
@@ -43,7 +44,7 @@ pub struct RedisStore {
     purges: Arc<AtomicUsize>,
 }
 
-/// How a [`RedisStore`] is to be opened.
+/// Options to open a [`RedisStore`].
 #[derive(Clone)]
 pub struct RedisStoreBuilder {
     settings: Settings,
@@ -52,7 +53,7 @@ pub struct RedisStoreBuilder {
 /// Sessions and entries that a purge removes in one act, and of each how many it looks at, in which
 /// the server does nothing else.
 const PURGED_AT_ONCE: usize = 100;
-/// How many times as many as it may remove a purge looks at, at most.
+/// A purge looks at no more than this many times the rows that it may remove.
 const ROUNDS: usize = 4;
 
 impl RedisStore {
@@ -91,7 +92,7 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// Takes the time from `clock`. Default the server's, on which all nodes agree.
+    /// Takes the time from `clock`. The default is the server's clock, so that all nodes agree.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.settings.clock = Some(Arc::new(clock));
@@ -123,9 +124,9 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// Looks for faults of the servers and of the data in them, and changes nothing: eviction,
-    /// replicas, settings with which a crash loses data, and a purge that doesn't keep up.
-    /// `gatepass doctor` shows the result. A user with `+config|get` sees more.
+    /// Looks for faults of the servers and their data without changing anything: eviction,
+    /// replicas, settings that make a crash lose data, and a purge that doesn't keep up. `gatepass
+    /// doctor` shows the result. A user with `+config|get` sees more.
     ///
     /// # Errors
     ///

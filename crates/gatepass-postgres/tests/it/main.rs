@@ -1,4 +1,4 @@
-//! The store in PostgreSQL: the contract, and what is PostgreSQL's own.
+//! The store in PostgreSQL: the contract, and behaviour of PostgreSQL alone.
 
 #![allow(
     clippy::indexing_slicing,

@@ -69,7 +69,7 @@ impl Shop {
         ended.await.unwrap()
     }
 
-    /// All that gatepass has in its tables, as text.
+    /// The content of gatepass's tables, as text.
     async fn tables(&self) -> String {
         let schema = &self.schema;
         ask(format!(

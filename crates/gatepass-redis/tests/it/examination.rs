@@ -1,4 +1,4 @@
-//! The examination of servers, in each state that it finds fault with.
+//! The examination of servers, once for each fault that it reports.
 
 use std::time::Duration;
 

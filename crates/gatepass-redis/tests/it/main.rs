@@ -1,4 +1,4 @@
-//! The store in Redis and in Redis Cluster: the contract, and what is Redis's own.
+//! The store in Redis and in Redis Cluster: the contract, and behaviour of Redis alone.
 
 #![allow(
     clippy::indexing_slicing,

@@ -1,4 +1,4 @@
-//! The examination of a database, in each state that it finds fault with.
+//! The examination of a database, once for each fault that it reports.
 
 use gatepass::{
     Clock,

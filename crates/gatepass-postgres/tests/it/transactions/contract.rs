@@ -1,5 +1,5 @@
-//! An end and a change of rights in a transaction of the application's keep the same contract as
-//! those by the store.
+//! Ends and changes of rights in the application's own transaction keep the same contract as those
+//! by the store.
 
 use gatepass::{
     Session, StoreError, async_trait,
